@@ -1,0 +1,151 @@
+/**
+ * IP addresses, prefixes and hardware addresses as Go's net package reads and
+ * prints them (C-8): canonical text out, host bits kept, a v4-mapped IPv6
+ * address is IPv4. No zones and no leading zeros in IPv4: other programs
+ * would read those as another address. Pure.
+ */
+
+export type Family = "4" | "6";
+
+export interface Ip {
+  readonly family: Family;
+  /** 4 or 16 bytes. */
+  readonly bytes: Uint8Array;
+}
+
+/** An address with the length of its network's prefix; the host bits are kept. */
+export interface Cidr {
+  readonly ip: Ip;
+  readonly prefix: number;
+}
+
+/** An address, or undefined where net.ParseIP gives none. */
+export function parseIp(text: string): Ip | undefined {
+  const bytes = text.includes(":") ? parseV6(text) : parseV4(text);
+  return bytes && ipOf(bytes);
+}
+
+/** `address/prefix`, or undefined where net.ParseCIDR fails. */
+export function parseCidr(text: string): Cidr | undefined {
+  const slash = text.indexOf("/");
+  if (slash < 0) return undefined;
+  const address = text.slice(0, slash);
+  const bytes = address.includes(":") ? parseV6(address) : parseV4(address);
+  const digits = text.slice(slash + 1);
+  if (!bytes || !/^\d+$/.test(digits) || Number(digits) > bytes.length * 8)
+    return undefined;
+  const ip = ipOf(bytes);
+  // Of a v4-mapped address Go keeps the last 32 bits of the mask.
+  const hidden = (bytes.length - ip.bytes.length) * 8;
+  return { ip, prefix: Math.max(0, Number(digits) - hidden) };
+}
+
+/** The canonical text (RFC 5952 for IPv6). */
+export function formatIp(ip: Ip): string {
+  return ip.family === "4" ? ip.bytes.join(".") : formatV6(ip.bytes);
+}
+
+export function formatCidr(cidr: Cidr): string {
+  return `${formatIp(cidr.ip)}/${cidr.prefix}`;
+}
+
+/** Whether the address is in the network of the prefix; never across families. */
+export function cidrContains(cidr: Cidr, ip: Ip): boolean {
+  if (cidr.ip.family !== ip.family) return false;
+  return cidr.ip.bytes.every((byte, i) => {
+    const bits = Math.min(8, Math.max(0, cidr.prefix - i * 8));
+    const mask = (0xff00 >> bits) & 0xff;
+    return (byte & mask) === ((ip.bytes[i] ?? 0) & mask);
+  });
+}
+
+/** `4` or `6`, as the `version` of a 0.3 and 0.4 result wants it (C-5). */
+export function family(address: Ip | Cidr): Family {
+  return "ip" in address ? address.ip.family : address.family;
+}
+
+/**
+ * The bytes of a 6, 8 or 20 byte hardware address in the three notations of
+ * net.ParseMAC (`:`, `-`, dotted groups of four), or undefined.
+ */
+export function parseMac(text: string): Uint8Array | undefined {
+  const notation = macNotations.find(({ pattern }) => pattern.test(text));
+  if (!notation) return undefined;
+  const bytes = Uint8Array.fromHex(text.replaceAll(notation.separator, ""));
+  return macLengths.has(bytes.length) ? bytes : undefined;
+}
+
+const macLengths = new Set([6, 8, 20]);
+
+const macNotations = [
+  { separator: ":", pattern: /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i },
+  { separator: "-", pattern: /^[0-9a-f]{2}(?:-[0-9a-f]{2})+$/i },
+  { separator: ".", pattern: /^[0-9a-f]{4}(?:\.[0-9a-f]{4})+$/i },
+];
+
+function ipOf(bytes: Uint8Array): Ip {
+  const isV4 =
+    bytes.length === 4 ||
+    bytes.every((byte, i) => i >= 12 || byte === mapped[i]);
+  return isV4
+    ? { family: "4", bytes: bytes.slice(-4) }
+    : { family: "6", bytes };
+}
+
+/** ::ffff:0:0/96 */
+const mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+function parseV4(text: string): Uint8Array | undefined {
+  const octets = text.split(".");
+  if (octets.length !== 4) return undefined;
+  const valid = octets.every(
+    (octet) => /^(?:0|[1-9]\d{0,2})$/.test(octet) && Number(octet) < 256,
+  );
+  return valid ? Uint8Array.from(octets, Number) : undefined;
+}
+
+function parseV6(text: string): Uint8Array | undefined {
+  const halves = text.split("::");
+  if (halves.length > 2) return undefined;
+  const [head, tail] = halves.map((half) =>
+    half === "" ? [] : half.split(":"),
+  );
+  const last = (tail ?? head)?.at(-1);
+  if (!head || (last === undefined && !tail)) return undefined;
+  const groups = [...head, ...(tail ?? [])];
+  const v4 = last?.includes(".") ? parseV4(last) : undefined;
+  if (v4) groups.pop();
+  const space = 8 - (v4 ? 2 : 0) - groups.length;
+  // `::` stands for at least one group (as in net/netip).
+  if (tail ? space < 1 : space !== 0) return undefined;
+  if (!groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group)))
+    return undefined;
+  const zeros = tail ? Array.from({ length: space }, () => "0") : [];
+  const hex = groups
+    .toSpliced(head.length, 0, ...zeros)
+    .map((group) => group.padStart(4, "0"));
+  return Uint8Array.of(...Uint8Array.fromHex(hex.join("")), ...(v4 ?? []));
+}
+
+function formatV6(bytes: Uint8Array): string {
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
+  );
+  const { start, length } = longestZeros(groups);
+  if (length < 2) return groups.join(":");
+  return `${groups.slice(0, start).join(":")}::${groups.slice(start + length).join(":")}`;
+}
+
+/** The first of the longest runs of zero groups. */
+function longestZeros(groups: readonly string[]): {
+  start: number;
+  length: number;
+} {
+  let longest = { start: 0, length: 0 };
+  let run = 0;
+  for (const [i, group] of groups.entries()) {
+    run = group === "0" ? run + 1 : 0;
+    if (run > longest.length) longest = { start: i - run + 1, length: run };
+  }
+  return longest;
+}

@@ -1,0 +1,168 @@
+/**
+ * What a runtime passes in the environment: which variable each verb needs and
+ * what its value may be (P-ENV, P-IF, P-ID, P-NET), and the pairs of CNI_ARGS
+ * (cni-plugin.md §1.10). Pure: the environment is a parameter.
+ */
+import { Code, CniError } from "./error.ts";
+
+export interface Environment {
+  /** Any text: whether there is such a verb is asked only after stdin was read (P-ENV-6). */
+  command: string;
+  /** This and the next two are "" for a verb that does not read them: nobody has validated them (P-ENV-3). */
+  containerId: string;
+  netns: string;
+  ifname: string;
+  args: string;
+  path: readonly string[];
+  netnsOverride: boolean;
+}
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The CNI variables. Throws code 4 for an invalid one, else for the missing
+ * ones, all named in the order of the table (P-ENV-2, P-ENV-3).
+ */
+export function readEnvironment(env: Env): Environment {
+  const command = env["CNI_COMMAND"] ?? "";
+  const missing: string[] = [];
+  const read = (name: Name): string => {
+    const { required, optional, validate } = variables[name];
+    // Set but empty is unset: libcni sets all of them (P-ENV-1).
+    const value = env[name] || "";
+    if (!required.includes(command))
+      return optional.includes(command) ? value : "";
+    if (value === "") missing.push(name);
+    else validate?.(value);
+    return value;
+  };
+  if (command === "") missing.push("CNI_COMMAND");
+  const environment = {
+    command,
+    containerId: read("CNI_CONTAINERID"),
+    netns: read("CNI_NETNS"),
+    ifname: read("CNI_IFNAME"),
+    args: env["CNI_ARGS"] ?? "",
+    // An empty element would mean the working directory.
+    path: read("CNI_PATH").split(":").filter(Boolean),
+    netnsOverride: /^(?:1|true)$/i.test(env["CNI_NETNS_OVERRIDE"] ?? ""),
+  };
+  if (missing.length > 0) {
+    throw new CniError(
+      Code.invalidEnvironment,
+      `required env variables [${missing.join(",")}] missing`,
+    );
+  }
+  return environment;
+}
+
+type Name = "CNI_CONTAINERID" | "CNI_NETNS" | "CNI_IFNAME" | "CNI_PATH";
+
+interface Variable {
+  /** Verbs that must have it; only for these the value is validated. */
+  required: readonly string[];
+  /** Verbs that read it when it is there. */
+  optional: readonly string[];
+  validate?: (value: string) => void;
+}
+
+/** cni-plugin.md §1.1, in the order in which they are checked and named. */
+const variables: Record<Name, Variable> = {
+  CNI_CONTAINERID: {
+    required: ["ADD", "CHECK", "DEL"],
+    optional: [],
+    validate: validateContainerId,
+  },
+  CNI_NETNS: { required: ["ADD", "CHECK"], optional: ["DEL"] },
+  CNI_IFNAME: {
+    required: ["ADD", "CHECK", "DEL"],
+    optional: [],
+    validate: validateIfname,
+  },
+  CNI_PATH: { required: ["ADD", "CHECK", "DEL", "GC", "STATUS"], optional: [] },
+};
+
+/** What is wrong with a value; the texts are upstream's. */
+export interface Problem {
+  msg: string;
+  details?: string;
+}
+
+/** What is wrong with an interface name for Linux and so for CNI (P-IF); undefined if nothing. */
+export function ifnameProblem(name: string): Problem | undefined {
+  if (name === "") return { msg: "interface name is empty" };
+  if (Buffer.byteLength(name) > 15) {
+    return {
+      msg: "interface name is too long",
+      details: "interface name should be less than 16 characters",
+    };
+  }
+  if (name === "." || name === "..")
+    return { msg: "interface name is . or .." };
+  if (forbiddenInIfname.test(name)) {
+    return { msg: "interface name contains / or : or whitespace characters" };
+  }
+  return undefined;
+}
+
+/** `/`, `:` and what Go's unicode.IsSpace calls space: `\s` lacks U+0085 and has U+FEFF. */
+const forbiddenInIfname =
+  /[/:\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+
+/** Throws code 4 unless the name can be an interface's (P-IF). */
+export function validateIfname(name: string): void {
+  const problem = ifnameProblem(name);
+  if (problem)
+    throw new CniError(Code.invalidEnvironment, problem.msg, problem);
+}
+
+/** Container ids and network names: safe as a file name and on a command line (P-ID, P-NET). */
+const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+/** Throws code 4 for characters that are not allowed, 3 for an empty id, as skel does (P-ID). */
+export function validateContainerId(containerId: string): void {
+  if (containerId === "")
+    throw new CniError(Code.unknownContainer, "missing containerID");
+  if (identifier.test(containerId)) return;
+  throw new CniError(
+    Code.invalidEnvironment,
+    "invalid characters in containerID",
+    {
+      details: containerId,
+    },
+  );
+}
+
+/** Throws code 7 unless the text is a network name (P-NET). */
+export function validateNetworkName(name: string): void {
+  if (name === "")
+    throw new CniError(Code.invalidNetworkConfig, "missing network name");
+  if (identifier.test(name)) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    "invalid characters found in network name",
+    {
+      details: name,
+    },
+  );
+}
+
+/** The pairs of CNI_ARGS in their order: split at the first `=`, what is no pair is left out (§1.10). */
+export function parseCniArgs(text: string): [key: string, value: string][] {
+  return text.split(";").flatMap((pair): [string, string][] => {
+    const at = pair.indexOf("=");
+    return at > 0 ? [[pair.slice(0, at), pair.slice(at + 1)]] : [];
+  });
+}
+
+/** The value of a key of CNI_ARGS; the last one wins, as in Go's LoadArgs. */
+export function cniArg(args: string, key: string): string | undefined {
+  return parseCniArgs(args).findLast(([name]) => name === key)?.[1];
+}
+
+/** The text of CNI_ARGS; the inverse of `parseCniArgs`. */
+export function formatCniArgs(
+  pairs: Iterable<readonly [key: string, value: string]>,
+): string {
+  return Array.from(pairs, ([key, value]) => `${key}=${value}`).join(";");
+}

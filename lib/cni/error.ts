@@ -1,0 +1,97 @@
+/**
+ * The one error that crosses the CNI boundary. Everything that fails ends as a
+ * `CniError`; only `skel` prints it. It owns the spec's codes and nothing else.
+ */
+
+/** Error codes of CNI spec 1.1.0 §"Error"; 8 is libcni's, 100 and above are ours. */
+export const Code = {
+  incompatibleVersion: 1,
+  unsupportedField: 2,
+  unknownContainer: 3,
+  invalidEnvironment: 4,
+  io: 5,
+  decoding: 6,
+  invalidNetworkConfig: 7,
+  invalidNetns: 8,
+  tryAgainLater: 11,
+  notAvailable: 50,
+  limitedConnectivity: 51,
+  noRecord: 100,
+  internal: 999,
+} as const;
+
+/** What a plugin prints on failure, CNI spec 1.1.0 §"Error". */
+export interface ErrorObject {
+  cniVersion: string;
+  code: number;
+  msg: string;
+  details?: string;
+}
+
+export class CniError extends Error {
+  readonly code: number;
+  readonly details: string | undefined;
+
+  constructor(
+    code: number,
+    message: string,
+    options: { details?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = "CniError";
+    this.code = code;
+    this.details = options.details;
+  }
+
+  /** Any thrown value as a `CniError`: itself, or code 999 with the message of the error. */
+  static from(thrown: unknown): CniError {
+    if (thrown instanceof CniError) return thrown;
+    return new CniError(Code.internal, messageOf(thrown), { cause: thrown });
+  }
+
+  /** The same error, its message preceded by `prefix` and a blank. */
+  prefixed(prefix: string): CniError {
+    return new CniError(this.code, `${prefix} ${this.message}`, {
+      details: this.details,
+      cause: this.cause,
+    });
+  }
+
+  toObject(cniVersion: string): ErrorObject {
+    return {
+      cniVersion,
+      code: this.code,
+      msg: this.message,
+      ...(this.details ? { details: this.details } : {}),
+    };
+  }
+}
+
+/** The text of any thrown value. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** The errno name (`"ENOENT"`) of a failed system call, if it is one. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? thrown.code : undefined;
+}
+
+/**
+ * A value from outside, safe inside a message: cut at 128 bytes, control
+ * characters escaped, in double quotes (selection.md §2).
+ */
+export function quote(value: string): string {
+  return JSON.stringify(cut(value, 128)).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function cut(value: string, bytes: number): string {
+  if (Buffer.byteLength(value) <= bytes) return value;
+  const head = Buffer.from(value).subarray(0, bytes);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return `${decoder.decode(head, { stream: true })}…`;
+}

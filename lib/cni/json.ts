@@ -1,0 +1,107 @@
+/**
+ * JSON as the CNI tools read and write it: strict, errors in the words of Go's
+ * encoding/json (kubelet embeds them), numbers that come out as they went in.
+ * It owns no schema; who reads a value by key uses `own`, so that a key such as
+ * `constructor` or `__proto__` is data like any other.
+ */
+import { explainJson } from "./json-error.ts";
+
+/** A decoded JSON object. */
+export type JsonObject = Record<string, unknown>;
+
+declare global {
+  interface JSON {
+    /** A value that JSON.stringify prints as `source`. */
+    rawJSON(source: string): RawNumber;
+    isRawJSON(value: unknown): value is RawNumber;
+    parse(
+      text: string,
+      reviver: (key: string, value: unknown, context: Source) => unknown,
+    ): unknown;
+  }
+}
+
+interface Source {
+  /** Only numbers and the other primitives have one. */
+  source?: string;
+}
+
+/** A number whose text would change if it were kept as a `number`: `1.0`, `1e3`, 2^53 + 1. */
+export interface RawNumber {
+  readonly rawJSON: string;
+}
+
+/**
+ * The value of a JSON text. Throws a SyntaxError with the message of Go's
+ * encoding/json. A number that would be printed differently is a `RawNumber`.
+ */
+export function parseJson(text: string): unknown {
+  try {
+    return mayChange.test(text) ? JSON.parse(text, lossless) : JSON.parse(text);
+  } catch (cause) {
+    throw new SyntaxError(explainJson(text), { cause });
+  }
+}
+
+/** The kind of a decoded value, for messages; "undefined" is a key that is absent. */
+export function jsonKind(
+  value: unknown,
+): "object" | "array" | "string" | "number" | "bool" | "null" | "undefined" {
+  if (value === undefined) return "undefined";
+  if (value === null) return "null";
+  if (typeof value === "string") return "string";
+  if (typeof value === "boolean") return "bool";
+  if (Array.isArray(value)) return "array";
+  return isObject(value) ? "object" : "number";
+}
+
+/** A decoded value after "expected …, got ": its kind, of a number also the value. */
+export function describeJson(value: unknown): string {
+  const kind = jsonKind(value);
+  return kind === "number"
+    ? `the number ${JSON.stringify(value)}`
+    : kindTexts[kind];
+}
+
+const kindTexts: Record<ReturnType<typeof jsonKind>, string> = {
+  object: "an object",
+  array: "an array",
+  string: "a string",
+  number: "a number",
+  bool: "a bool",
+  null: "null",
+  undefined: "nothing",
+};
+
+/** Whether a decoded value is an object: not null, not an array, not a `RawNumber`. */
+export function isObject(value: unknown): value is JsonObject {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !JSON.isRawJSON(value)
+  );
+}
+
+/** The own property of a decoded object; undefined for anything else. */
+export function own(object: unknown, key: string): unknown {
+  return isObject(object) && Object.hasOwn(object, key)
+    ? object[key]
+    : undefined;
+}
+
+/**
+ * Whether there may be a number that String() would print differently. It may
+ * say yes for the inside of a string, never no for such a number.
+ */
+const mayChange = /(?:^|[[:,])\s*(?:-0|-?\d+[.eE]|-?\d{16})/;
+
+function lossless(_key: string, value: unknown, { source }: Source): unknown {
+  if (
+    typeof value !== "number" ||
+    source === undefined ||
+    String(value) === source
+  )
+    return value;
+  return JSON.rawJSON(source);
+}

@@ -1,0 +1,156 @@
+/**
+ * Results of ADD in the wire form of every protocol version: reading what a
+ * plugin printed, and converting between versions (cni-plugin.md §1.9). What
+ * is read is checked so that no runtime fails on it when we print it (C-10).
+ * Pure; it knows nothing of who wants a result.
+ */
+import type { Family } from "./address.ts";
+import { Code, CniError, quote } from "./error.ts";
+import { own } from "./json.ts";
+import {
+  fail,
+  families,
+  type Dns,
+  type Interface,
+  type IpConfig,
+  type LegacyIp,
+  type LegacyResult,
+  type ListResult,
+  readResult,
+  readText,
+  type Result,
+  type Route,
+} from "./result-shape.ts";
+import { type CniVersion, isSupported, latestVersion } from "./version.ts";
+
+export type {
+  Dns,
+  Interface,
+  IpConfig,
+  LegacyIp,
+  LegacyResult,
+  ListResult,
+  Result,
+  Route,
+};
+
+/** A result as 1.1.0 has it, with nothing absent at the top: for who reads results. */
+export interface ModernResult extends ListResult {
+  cniVersion: typeof latestVersion;
+  interfaces: readonly Interface[];
+  ips: readonly IpConfig[];
+  routes: readonly Route[];
+  dns: Dns;
+}
+
+/**
+ * The result in a plugin's decoded output or in `prevResult`. Without a version
+ * of its own it has the configuration's (C-1). Throws code 999 for one that is
+ * not to be trusted, with a dot path to the field.
+ */
+export function parseResult(value: unknown, configVersion: CniVersion): Result {
+  // libcni takes `null` for an empty result (P-ADD-2).
+  const object = value ?? {};
+  const declared = readText(own(object, "cniVersion"), "result.cniVersion");
+  const version = declared ?? configVersion;
+  if (!isSupported(version)) {
+    throw new CniError(
+      Code.internal,
+      `unsupported CNI result version ${quote(version)}`,
+    );
+  }
+  const result = readResult(object, version, "keep");
+  if (!isLegacy(result)) checkIndexes(result);
+  return result;
+}
+
+/**
+ * The same result in another version (C-3 to C-6). Fields that no version
+ * knows are kept within a family, dropped between families (C-9). Throws code
+ * 999 where the other version cannot express it.
+ */
+export function convertResult(result: Result, version: CniVersion): Result {
+  const [from, to] = [families[result.cniVersion], families[version]];
+  if (from === to) return readResult(result, version, "keep");
+  const known = readResult(result, result.cniVersion, "drop");
+  const list = isLegacy(known)
+    ? fromLegacy(known)
+    : from === "1"
+      ? withVersions(known)
+      : known;
+  return readResult(to === "legacy" ? toLegacy(list) : list, version, "drop");
+}
+
+/** The 1.1.0 view of a result. */
+export function modernResult(result: Result): ModernResult {
+  const converted = convertResult(result, latestVersion);
+  const empty = { interfaces: [], ips: [], routes: [], dns: {} };
+  return { ...empty, ...converted, cniVersion: latestVersion };
+}
+
+function isLegacy(result: Result): result is LegacyResult {
+  return families[result.cniVersion] === "legacy";
+}
+
+/** An index outside `interfaces` kills containerd (container-runtimes.md §2.9). */
+function checkIndexes({ interfaces = [], ips = [] }: ListResult): void {
+  for (const [i, { interface: index }] of ips.entries()) {
+    if (index === undefined || interfaces[index]) continue;
+    fail(
+      `result.ips.${i}.interface`,
+      `no interface ${index} among ${interfaces.length}`,
+    );
+  }
+}
+
+/** C-4. */
+function fromLegacy({ ip4, ip6, dns = {} }: LegacyResult): ListResult {
+  return {
+    cniVersion: "0.4.0",
+    ips: [...legacyIps("4", ip4), ...legacyIps("6", ip6)],
+    routes: [...(ip4?.routes ?? []), ...(ip6?.routes ?? [])],
+    dns,
+  };
+}
+
+function legacyIps(version: Family, config: LegacyIp | undefined): IpConfig[] {
+  if (!config) return [];
+  const { ip: address, gateway } = config;
+  return [{ version, address, ...(gateway !== undefined && { gateway }) }];
+}
+
+/** C-3: by the declared version, whatever the address is. */
+function toLegacy({
+  ips = [],
+  routes = [],
+  dns = {},
+}: ListResult): LegacyResult {
+  const configOf = (version: Family): LegacyIp | undefined => {
+    const first = ips.find((ip) => ip.version === version);
+    if (!first) return undefined;
+    return {
+      ip: first.address,
+      ...(first.gateway !== undefined && { gateway: first.gateway }),
+      routes: routes.filter(({ dst }) => familyOf(dst) === version),
+    };
+  };
+  const [ip4, ip6] = [configOf("4"), configOf("6")];
+  if (!ip4 && !ip6) {
+    throw new CniError(Code.internal, "cannot convert: no valid IP addresses");
+  }
+  return { cniVersion: "0.2.0", ...(ip4 && { ip4 }), ...(ip6 && { ip6 }), dns };
+}
+
+/** C-5: 1.x has no version, it comes from the address. */
+function withVersions(result: ListResult): ListResult {
+  const ips = (result.ips ?? []).map((ip) => ({
+    ...ip,
+    version: familyOf(ip.address),
+  }));
+  return { ...result, ips };
+}
+
+/** Of a CIDR that was read before. */
+function familyOf(cidr: string): Family {
+  return cidr.includes(":") ? "6" : "4";
+}

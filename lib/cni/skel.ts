@@ -1,0 +1,275 @@
+/**
+ * The plugin side of the protocol: checks what the runtime passed in the order
+ * of cni-plugin.md §1.2, calls the verb, prints one result or one error. It is
+ * the only place that prints; whoever fails throws.
+ */
+import {
+  type Env,
+  type Environment,
+  readEnvironment,
+  validateNetworkName,
+} from "./args.ts";
+import { Code, CniError, messageOf, quote } from "./error.ts";
+import {
+  describeJson,
+  isObject,
+  type JsonObject,
+  own,
+  parseJson,
+} from "./json.ts";
+import { convertResult, type Result } from "./result.ts";
+import {
+  type CniVersion,
+  compareVersions,
+  has,
+  isSupported,
+  latestVersion,
+  supportedVersions,
+  versionAnswer,
+} from "./version.ts";
+
+/** The world as a plugin sees it. */
+export interface Io {
+  env: Env;
+  readStdin(): Uint8Array | Promise<Uint8Array>;
+  /** Resolves when the whole text was taken, also by a slow pipe (P-ERR-3). */
+  stdout(text: string): Promise<void>;
+  /** Never throws: what it cannot write is lost. */
+  stderr(text: string): void;
+  /** `dev:inode` of a namespace, undefined when the path cannot be opened. */
+  netnsId(path: string): string | undefined;
+}
+
+/** The network configuration of one plugin, as decoded. */
+export interface NetConf {
+  name: string;
+  [key: string]: unknown;
+}
+
+/** A call that passed all checks. */
+export interface Request {
+  command: Verb;
+  /** This and the next two are "" for GC and STATUS. */
+  containerId: string;
+  /** "" where DEL was given none. */
+  netns: string;
+  ifname: string;
+  /** CNI_ARGS, untouched. */
+  args: string;
+  /** The folders of CNI_PATH, no empty one among them. */
+  path: readonly string[];
+  config: NetConf;
+  /** The configuration's; 0.1.0 when it names none. */
+  cniVersion: CniVersion;
+}
+
+/**
+ * What the verbs do; each throws a CniError to fail. `add` prints nothing: its
+ * result, in whatever version, is converted to the configuration's.
+ */
+export interface Plugin {
+  /** One line for who runs the program by hand. */
+  about: string;
+  add(request: Request): Promise<Result>;
+  del(request: Request): Promise<void>;
+  check(request: Request): Promise<void>;
+  gc(request: Request): Promise<void>;
+  status(request: Request): Promise<void>;
+}
+
+/** Answers one call of the runtime. Never throws; the exit code, 0 or 1. */
+export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
+  // Known after stdin was decoded; an error before that is in ours (P-ERR-2).
+  let version: CniVersion = latestVersion;
+  let answer: string;
+  let exitCode = 0;
+  try {
+    if (!io.env["CNI_COMMAND"]) {
+      io.stderr(aboutText(plugin));
+      return 0;
+    }
+    answer = await answerOf(plugin, io, (known) => (version = known));
+  } catch (thrown) {
+    answer = `${JSON.stringify(CniError.from(thrown).toObject(version))}\n`;
+    exitCode = 1;
+  }
+  try {
+    if (answer !== "") await io.stdout(answer);
+    return exitCode;
+  } catch (cause) {
+    io.stderr(`failed to write to stdout: ${messageOf(cause)}\n`);
+    return 1;
+  }
+}
+
+function aboutText({ about }: Plugin): string {
+  return `${about}\nCNI protocol versions supported: ${supportedVersions.join(", ")}\n`;
+}
+
+/** A verb that reads stdin: all but VERSION. */
+export type Verb = keyof typeof verbs;
+
+interface VerbRule {
+  call: (plugin: Plugin, request: Request) => Promise<Result | void>;
+  /** The feature of the protocol that brought the verb; without it every version has it. */
+  feature?: Parameters<typeof has>[1];
+  /** Works in the container's network namespace, which then must not be ours (code 8). */
+  entersNetns: boolean;
+}
+
+/** cni-plugin.md §1.3. */
+const verbs = {
+  ADD: { call: (plugin, request) => plugin.add(request), entersNetns: true },
+  DEL: { call: (plugin, request) => plugin.del(request), entersNetns: true },
+  CHECK: {
+    call: (plugin, request) => plugin.check(request),
+    feature: "check",
+    entersNetns: false,
+  },
+  GC: {
+    call: (plugin, request) => plugin.gc(request),
+    feature: "gc",
+    entersNetns: false,
+  },
+  STATUS: {
+    call: (plugin, request) => plugin.status(request),
+    feature: "status",
+    entersNetns: false,
+  },
+} as const satisfies Record<string, VerbRule>;
+
+/** The text for stdout, empty for a verb without a result. The order of the lines is §1.2's. */
+async function answerOf(
+  plugin: Plugin,
+  io: Io,
+  inVersion: (known: CniVersion) => void,
+): Promise<string> {
+  const environment = readEnvironment(io.env);
+  if (environment.command === "VERSION") return versionAnswer;
+  const decoded = decodeConfig(await readStdin(io));
+  const declared = own(decoded, "cniVersion") ?? "";
+  if (declared === "") inVersion("0.1.0");
+  else if (typeof declared === "string" && isSupported(declared))
+    inVersion(declared);
+
+  const config = { ...decoded, name: nameOf(decoded) };
+  validateNetworkName(config.name);
+  const command = requireVerb(environment.command);
+  const cniVersion = requireVersion(command, declared);
+  const rule: VerbRule = verbs[command];
+  if (rule.entersNetns) requireForeignNetns(environment, io);
+
+  const { containerId, netns, ifname, args, path } = environment;
+  const request = {
+    command,
+    containerId,
+    netns,
+    ifname,
+    args,
+    path,
+    config,
+    cniVersion,
+  };
+  const result = await rule.call(plugin, request);
+  return result ? `${JSON.stringify(convertResult(result, cniVersion))}\n` : "";
+}
+
+async function readStdin(io: Io): Promise<string> {
+  try {
+    // Like Go: what is not UTF-8 becomes U+FFFD, and a byte order mark stays, to be refused.
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+      await io.readStdin(),
+    );
+  } catch (cause) {
+    throw new CniError(
+      Code.io,
+      `error reading from stdin: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+}
+
+/** Step 4. */
+function decodeConfig(text: string): JsonObject {
+  let decoded: unknown;
+  try {
+    // `null` is an empty configuration for Go.
+    decoded = parseJson(text) ?? {};
+  } catch (cause) {
+    throw undecodable(messageOf(cause), cause);
+  }
+  if (isObject(decoded)) return decoded;
+  throw undecodable(`expected an object, got ${describeJson(decoded)}`);
+}
+
+function nameOf(config: JsonObject): string {
+  const name = own(config, "name") ?? "";
+  if (typeof name === "string") return name;
+  throw undecodable(`name: expected a string, got ${describeJson(name)}`);
+}
+
+function undecodable(problem: string, cause?: unknown): CniError {
+  return new CniError(
+    Code.decoding,
+    `error unmarshall network config: ${problem}`,
+    { cause },
+  );
+}
+
+function requireVerb(command: string): Verb {
+  if (isVerb(command)) return command;
+  throw new CniError(
+    Code.invalidEnvironment,
+    `unknown CNI_COMMAND: ${command}`,
+  );
+}
+
+function isVerb(command: string): command is Verb {
+  return Object.hasOwn(verbs, command);
+}
+
+/** Steps 7 to 9 (P-VER-1, P-VER-2). */
+function requireVersion(command: Verb, declared: unknown): CniVersion {
+  if (typeof declared !== "string") {
+    throw new CniError(
+      Code.decoding,
+      `decoding version from network config: cniVersion: expected a string, got ${describeJson(declared)}`,
+    );
+  }
+  const version = declared || "0.1.0";
+  const { feature }: VerbRule = verbs[command];
+  if (feature) {
+    if (!has(version, feature))
+      throw incompatible(`config version does not allow ${command}`);
+    if (compareVersions(version, latestVersion) > 0) {
+      throw incompatible(`plugin version does not allow ${command}`);
+    }
+  }
+  if (isSupported(version)) return version;
+  const supported = supportedVersions.map((known) => `"${known}"`).join(" ");
+  throw incompatible(
+    "incompatible CNI versions",
+    `config is ${quote(version)}, plugin supports [${supported}]`,
+  );
+}
+
+function incompatible(msg: string, details?: string): CniError {
+  return new CniError(Code.incompatibleVersion, msg, { details });
+}
+
+/**
+ * Code 8, before anything is done: upstream asks after the verb, and so prints
+ * a result and an error. A namespace that cannot be opened is none of ours.
+ */
+function requireForeignNetns(
+  { netns, netnsOverride }: Environment,
+  io: Io,
+): void {
+  if (netns === "" || netnsOverride) return;
+  const id = io.netnsId(netns);
+  if (id === undefined || id !== io.netnsId("/proc/self/ns/net")) return;
+  throw new CniError(
+    Code.invalidNetns,
+    "plugin's netns and netns from CNI_NETNS should not be the same",
+  );
+}

@@ -1,0 +1,238 @@
+import { describe, expect, test } from "bun:test";
+import {
+  cniArg,
+  formatCniArgs,
+  ifnameProblem,
+  parseCniArgs,
+  readEnvironment,
+  validateContainerId,
+  validateIfname,
+  validateNetworkName,
+} from "../../lib/cni/args.ts";
+
+const complete = {
+  CNI_COMMAND: "ADD",
+  CNI_CONTAINERID: "c1",
+  CNI_NETNS: "/run/netns/a",
+  CNI_IFNAME: "eth0",
+  CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAME=p",
+  CNI_PATH: "/opt/cni/bin:/usr/lib/cni",
+};
+
+const problem = (code: number, message: string, details?: string): unknown =>
+  expect.objectContaining({ name: "CniError", code, message, details });
+
+describe("readEnvironment", () => {
+  test("gives what the verb reads", () => {
+    expect(readEnvironment(complete)).toEqual({
+      command: "ADD",
+      containerId: "c1",
+      netns: "/run/netns/a",
+      ifname: "eth0",
+      args: "IgnoreUnknown=1;K8S_POD_NAME=p",
+      path: ["/opt/cni/bin", "/usr/lib/cni"],
+      netnsOverride: false,
+    });
+  });
+
+  test.each(["GC", "STATUS"])(
+    "gives %s nothing that nobody validated",
+    (command) => {
+      const env = {
+        ...complete,
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: "../x",
+        CNI_IFNAME: "a/b",
+      };
+      expect(readEnvironment(env)).toEqual({
+        command,
+        containerId: "",
+        netns: "",
+        ifname: "",
+        args: "IgnoreUnknown=1;K8S_POD_NAME=p",
+        path: ["/opt/cni/bin", "/usr/lib/cni"],
+        netnsOverride: false,
+      });
+    },
+  );
+
+  test.each([
+    ["ADD", "CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME,CNI_PATH"],
+    ["CHECK", "CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME,CNI_PATH"],
+    ["DEL", "CNI_CONTAINERID,CNI_IFNAME,CNI_PATH"],
+    ["GC", "CNI_PATH"],
+    ["STATUS", "CNI_PATH"],
+    ["", "CNI_COMMAND"],
+    [undefined, "CNI_COMMAND"],
+  ])("names all that %p misses, in order (P-ENV-2)", (command, names) => {
+    const empty = {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: "",
+      CNI_NETNS: "",
+      CNI_IFNAME: "",
+    };
+    expect(() => readEnvironment(empty)).toThrow(
+      problem(4, `required env variables [${names}] missing`),
+    );
+  });
+
+  test.each(["VERSION", "NOPE", "add", "constructor"])(
+    "asks nothing of %s",
+    (command) => {
+      expect(readEnvironment({ CNI_COMMAND: command }).command).toBe(command);
+    },
+  );
+
+  test("reports an invalid value before a missing one, container id first (P-ENV-3)", () => {
+    const env = {
+      CNI_COMMAND: "ADD",
+      CNI_CONTAINERID: "a/b",
+      CNI_IFNAME: "a/b",
+    };
+    expect(() => readEnvironment(env)).toThrow(
+      problem(4, "invalid characters in containerID", "a/b"),
+    );
+  });
+
+  test.each([
+    ["1", true],
+    ["true", true],
+    ["TrUe", true],
+    ["yes", false],
+    ["0", false],
+    ["11", false],
+    ["", false],
+    [undefined, false],
+  ])("takes CNI_NETNS_OVERRIDE %p as %p", (value, override) => {
+    const env = { ...complete, CNI_NETNS_OVERRIDE: value };
+    expect(readEnvironment(env).netnsOverride).toBe(override);
+  });
+
+  test("leaves empty folders out of the path", () => {
+    expect(readEnvironment({ ...complete, CNI_PATH: ":/a::/b:" }).path).toEqual(
+      ["/a", "/b"],
+    );
+  });
+});
+
+const forbidden = {
+  msg: "interface name contains / or : or whitespace characters",
+};
+const tooLong = {
+  msg: "interface name is too long",
+  details: "interface name should be less than 16 characters",
+};
+
+describe("ifnameProblem and validateIfname (P-IF)", () => {
+  test.each([
+    "eth0",
+    "...",
+    "%d",
+    "a;b",
+    "-",
+    "123456789012345",
+    "ééééééé",
+    "a\u200bb",
+    "a\u{feff}",
+  ])("%j is a name", (name) => {
+    expect(ifnameProblem(name)).toBeUndefined();
+    expect(() => validateIfname(name)).not.toThrow();
+  });
+
+  const spaces = Array.from(
+    "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2005\u200a\u2028\u2029\u202f\u205f\u3000",
+  );
+  test.each([
+    ["", { msg: "interface name is empty" }],
+    [".", { msg: "interface name is . or .." }],
+    ["..", { msg: "interface name is . or .." }],
+    ["1234567890123456", tooLong],
+    ["éééééééé", tooLong],
+    ["a/b", forbidden],
+    ["a:b", forbidden],
+    ...spaces.map((space) => [`a${space}b`, forbidden] as const),
+  ] as const)("%j is none", (name, expected) => {
+    expect(ifnameProblem(name)).toEqual(expected);
+    const details = "details" in expected ? expected.details : undefined;
+    expect(() => validateIfname(name)).toThrow(
+      problem(4, expected.msg, details),
+    );
+  });
+});
+
+describe("validateContainerId and validateNetworkName (P-ID, P-NET)", () => {
+  const long = "a".repeat(300);
+  test.each(["a", "0", "A1", "a.b", "a_b", "a-b", "a..", long])(
+    "%s is both",
+    (text) => {
+      expect(() => validateContainerId(text)).not.toThrow();
+      expect(() => validateNetworkName(text)).not.toThrow();
+    },
+  );
+
+  test.each([".a", "-a", "_a", "a/b", "a b", "a\n", "é", "a%", "a:b", "a\\b"])(
+    "%j is neither",
+    (text) => {
+      expect(() => validateContainerId(text)).toThrow(
+        problem(4, "invalid characters in containerID", text),
+      );
+      expect(() => validateNetworkName(text)).toThrow(
+        problem(7, "invalid characters found in network name", text),
+      );
+    },
+  );
+
+  test("an empty one has its own text and code", () => {
+    expect(() => validateContainerId("")).toThrow(
+      problem(3, "missing containerID"),
+    );
+    expect(() => validateNetworkName("")).toThrow(
+      problem(7, "missing network name"),
+    );
+  });
+});
+
+describe("parseCniArgs, lenient", () => {
+  test.each([
+    ["", []],
+    [
+      "A=1;B=2",
+      [
+        ["A", "1"],
+        ["B", "2"],
+      ],
+    ],
+    [
+      "A=1=2;;B=;",
+      [
+        ["A", "1=2"],
+        ["B", ""],
+      ],
+    ],
+    ["novalue;=1;A=1", [["A", "1"]]],
+    [
+      "A=1;A=2",
+      [
+        ["A", "1"],
+        ["A", "2"],
+      ],
+    ],
+  ] as [string, [string, string][]][])("%j", (text, pairs) => {
+    expect(parseCniArgs(text)).toEqual(pairs);
+  });
+
+  test.each([
+    ["A=1;B=2", "B", "2"],
+    ["A=1;A=2", "A", "2"],
+    ["A=", "A", ""],
+    ["A=1", "a", undefined],
+    ["", "A", undefined],
+  ])("cniArg of %j, key %s", (args, key, value) => {
+    expect(cniArg(args, key)).toBe(value);
+  });
+
+  test("formatCniArgs is the inverse", () => {
+    const text = "IgnoreUnknown=1;K8S_POD_NAME=p;X=a=b;Y=";
+    expect(formatCniArgs(parseCniArgs(text))).toBe(text);
+  });
+});

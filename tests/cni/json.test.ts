@@ -1,0 +1,147 @@
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import {
+  describeJson,
+  isObject,
+  jsonKind,
+  own,
+  parseJson,
+} from "../../lib/cni/json.ts";
+
+describe("parseJson", () => {
+  test.each([
+    ["", "unexpected end of JSON input"],
+    ["  \n", "unexpected end of JSON input"],
+    ["{", "unexpected end of JSON input"],
+    ['{"a":[1', "unexpected end of JSON input"],
+    ['"a', "unexpected end of JSON input"],
+    ["{} x", "invalid character 'x' after top-level value"],
+    ["{}{}", "invalid character '{' after top-level value"],
+    ["01", "invalid character '1' after top-level value"],
+    ["\u{feff}{}", "invalid character 'ï' looking for beginning of value"],
+    ["[1,]", "invalid character ']' looking for beginning of value"],
+    ["'a'", "invalid character '\\'' looking for beginning of value"],
+    ["\u00a0", "invalid character 'Â' looking for beginning of value"],
+    ["\u0001", "invalid character '\\x01' looking for beginning of value"],
+    [
+      '{"a":1,}',
+      "invalid character '}' looking for beginning of object key string",
+    ],
+    [
+      "{a:1}",
+      "invalid character 'a' looking for beginning of object key string",
+    ],
+    ['{"a" 1}', "invalid character '1' after object key"],
+    ['{"a":1 "b":2}', "invalid character '\"' after object key:value pair"],
+    ["[1 2]", "invalid character '2' after array element"],
+    ['"a\nb"', "invalid character '\\n' in string literal"],
+    ['"\\x"', "invalid character 'x' in string escape code"],
+    ['"\\u12g4"', "invalid character 'g' in \\u hexadecimal character escape"],
+    ["-a", "invalid character 'a' in numeric literal"],
+    ["1.e", "invalid character 'e' after decimal point in numeric literal"],
+    ["1e+", "invalid character ' ' in exponent of numeric literal"],
+    ["nul", "invalid character ' ' in literal null (expecting 'l')"],
+    ["trve", "invalid character 'v' in literal true (expecting 'u')"],
+    ["[".repeat(10_001), "exceeded max depth"],
+  ])("refuses %j in Go's words", (text, message) => {
+    expect(() => parseJson(text)).toThrow(new SyntaxError(message));
+  });
+
+  test.each([
+    '{"a":9007199254740993,"b":[-12345678901234567890],"c":1.0,"d":1e3,"e":-0,"f":0.10}',
+    "1E400",
+    "-0.0",
+    "[1,2.5,-3,0,123456789012345]",
+    '{"mac":"0e:11:22","text":"a:1.0,-0,1e5","n":1}',
+    " [ -0 , 10.50 ]".replaceAll(" ", ""),
+  ])("prints %s again unchanged", (text) => {
+    expect(JSON.stringify(parseJson(text))).toBe(text);
+  });
+
+  test("keeps the numbers of any JSON text", () => {
+    const number = fc
+      .tuple(
+        fc.constantFrom("", "-"),
+        fc.bigInt(0n, 10n ** 25n).map(String),
+        fc.constantFrom("", ".0", ".5", ".25", ".10"),
+        fc.constantFrom("", "e0", "E+2", "e-7"),
+      )
+      .map((parts) => parts.join(""));
+    const space = fc.constantFrom("", " ", "\n\t");
+    fc.assert(
+      fc.property(
+        fc.array(number, { minLength: 1 }),
+        space,
+        (numbers, blank) => {
+          const text = `${blank}{"a":${blank}[${numbers.join(`${blank},${blank}`)}${blank}]}`;
+          expect(JSON.stringify(parseJson(text))).toBe(
+            `{"a":[${numbers.join(",")}]}`,
+          );
+        },
+      ),
+    );
+  });
+
+  test.each([
+    ['{"__proto__":{"x":1},"constructor":null}'],
+    ['{"__proto__":{"x":1.0},"constructor":null}'],
+  ])("keeps special keys of %s as own properties", (text) => {
+    const value = parseJson(text);
+    expect(JSON.stringify({ ...Object(value) })).toBe(text);
+    expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
+  });
+
+  test("takes the last of equal keys", () => {
+    expect(parseJson('{"a":1,"a":2}')).toEqual({ a: 2 });
+  });
+
+  test("leaves numbers that print as they came plain", () => {
+    expect(parseJson("[1.5,-2,1234567890123456]")).toEqual([
+      1.5, -2, 1234567890123456,
+    ]);
+  });
+});
+
+describe("jsonKind, isObject and describeJson", () => {
+  test.each([
+    ["{}", "object", true, "an object"],
+    ["[]", "array", false, "an array"],
+    ['"a"', "string", false, "a string"],
+    ["1", "number", false, "the number 1"],
+    ["1.0", "number", false, "the number 1.0"],
+    ["true", "bool", false, "a bool"],
+    ["null", "null", false, "null"],
+  ])("of %s", (text, kind, object, description) => {
+    const value = parseJson(text);
+    expect<unknown[]>([
+      jsonKind(value),
+      isObject(value),
+      describeJson(value),
+    ]).toEqual([kind, object, description]);
+  });
+
+  test("of an absent key", () => {
+    expect<unknown[]>([
+      jsonKind(undefined),
+      isObject(undefined),
+      describeJson(undefined),
+    ]).toEqual(["undefined", false, "nothing"]);
+  });
+});
+
+describe("own", () => {
+  test.each([
+    [{ a: 1 }, "a", 1],
+    [{ a: 1 }, "b", undefined],
+    [{ a: 1 }, "constructor", undefined],
+    [{ a: 1 }, "__proto__", undefined],
+    [parseJson('{"__proto__":2}'), "__proto__", 2],
+    [["x"], "0", undefined],
+    ["text", "length", undefined],
+    [null, "a", undefined],
+    [undefined, "a", undefined],
+    [parseJson("1.0"), "rawJSON", undefined],
+  ])("of %j, key %s", (object, key, value) => {
+    expect(own(object, key)).toEqual(value);
+  });
+});

@@ -1,0 +1,387 @@
+/** What the recorded calls of `skel-cases` do not show. */
+import { describe, expect, test } from "bun:test";
+import { CniError } from "../../lib/cni/error.ts";
+import {
+  type Io,
+  type Plugin,
+  type Request,
+  runPlugin,
+} from "../../lib/cni/skel.ts";
+import { supportedVersions, versionAnswer } from "../../lib/cni/version.ts";
+
+const env = {
+  CNI_COMMAND: "ADD",
+  CNI_CONTAINERID: "c1",
+  CNI_NETNS: "/run/netns/a",
+  CNI_IFNAME: "eth0",
+  CNI_ARGS: "K8S_POD_NAME=p",
+  CNI_PATH: "/opt/cni/bin",
+};
+
+const config = { cniVersion: "1.1.0", name: "n", type: "genie" };
+
+interface World extends Partial<Io> {
+  command?: string;
+  stdin?: unknown;
+}
+
+/** Runs a plugin that records its requests and answers with one address. */
+async function run(world: World = {}, plugin: Partial<Plugin> = {}) {
+  const called: Request[] = [];
+  const written = { stdout: [] as string[], stderr: "" };
+  const record = async (request: Request) => void called.push(request);
+  const io: Io = {
+    env:
+      world.command === undefined
+        ? env
+        : { ...env, CNI_COMMAND: world.command },
+    readStdin: () => Buffer.from(JSON.stringify(world.stdin ?? config)),
+    stdout: async (text) => void written.stdout.push(text),
+    stderr: (text) => void (written.stderr += text),
+    netnsId: () => undefined,
+    ...world,
+  };
+  const recorder: Plugin = {
+    about: "about",
+    add: async (request) => {
+      called.push(request);
+      return { cniVersion: "1.1.0", ips: [{ address: "10.0.0.2/24" }] };
+    },
+    del: record,
+    check: record,
+    gc: record,
+    status: record,
+    ...plugin,
+  };
+  const exitCode = await runPlugin(recorder, io);
+  return { exitCode, called, ...written };
+}
+
+const decoded = (stdout: string[]): unknown[] =>
+  stdout.map((text): unknown => JSON.parse(text));
+
+const failure = (error: object) => ({
+  exitCode: 1,
+  stdout: [`${JSON.stringify(error)}\n`],
+});
+
+describe("runPlugin, request", () => {
+  test("has what the runtime passed", async () => {
+    const { called } = await run({ stdin: { ...config, x: { y: [1] } } });
+    expect(called).toEqual([
+      {
+        command: "ADD",
+        containerId: "c1",
+        netns: "/run/netns/a",
+        ifname: "eth0",
+        args: "K8S_POD_NAME=p",
+        path: ["/opt/cni/bin"],
+        config: { ...config, x: { y: [1] } },
+        cniVersion: "1.1.0",
+      },
+    ]);
+  });
+
+  test("has version 0.1.0 where the configuration has none", async () => {
+    const { called } = await run({ stdin: { name: "n" } });
+    expect(
+      called.map(({ cniVersion, config: { cniVersion: written } }) => [
+        cniVersion,
+        written,
+      ]),
+    ).toEqual([["0.1.0", undefined]]);
+  });
+
+  test("has the configuration's numbers and keys as they were written", async () => {
+    const text =
+      '{"cniVersion":"1.1.0","name":"n","__proto__":{"a":1.0},"big":9007199254740993}';
+    const { called } = await run({ readStdin: () => Buffer.from(text) });
+    expect(called.map((request) => JSON.stringify(request.config))).toEqual([
+      text,
+    ]);
+  });
+
+  test("has U+FFFD for what is not UTF-8, as in Go", async () => {
+    const bytes = Buffer.concat([
+      Buffer.from('{"cniVersion":"1.1.0","name":"n","x":"'),
+      Buffer.from([0xff]),
+      Buffer.from('"}'),
+    ]);
+    const { called } = await run({ readStdin: async () => bytes });
+    expect(called.map((request) => request.config["x"])).toEqual(["\u{fffd}"]);
+  });
+});
+
+describe("runPlugin, answer", () => {
+  test.each(supportedVersions)(
+    "ADD prints the result in %s, the configuration's version",
+    async (version) => {
+      const { exitCode, stdout } = await run({
+        stdin: { ...config, cniVersion: version },
+      });
+      const answers = {
+        legacy: { cniVersion: version, ip4: { ip: "10.0.0.2/24" }, dns: {} },
+        list: {
+          cniVersion: version,
+          ips: [{ version: "4", address: "10.0.0.2/24" }],
+          dns: {},
+        },
+        modern: { cniVersion: version, ips: [{ address: "10.0.0.2/24" }] },
+      };
+      const form =
+        version < "0.3.0" ? "legacy" : version < "1.0.0" ? "list" : "modern";
+      expect([exitCode, stdout]).toEqual([
+        0,
+        [`${JSON.stringify(answers[form])}\n`],
+      ]);
+    },
+  );
+
+  test("ADD fails when its result has no form in the configuration's version (C-3)", async () => {
+    const outcome = await run(
+      { stdin: { ...config, cniVersion: "0.2.0" } },
+      { add: async () => ({ cniVersion: "1.1.0" }) },
+    );
+    expect(outcome).toMatchObject(
+      failure({
+        cniVersion: "0.2.0",
+        code: 999,
+        msg: "cannot convert: no valid IP addresses",
+      }),
+    );
+  });
+
+  test.each(["DEL", "CHECK", "GC", "STATUS"])(
+    "%s prints nothing",
+    async (command) => {
+      const { exitCode, stdout, stderr, called } = await run({ command });
+      expect([
+        exitCode,
+        stdout,
+        stderr,
+        called.map((request) => request.command),
+      ]).toEqual([0, [], "", [command]]);
+    },
+  );
+
+  test("VERSION does not touch stdin (P-VN-0)", async () => {
+    const readStdin = (): never => {
+      throw new Error("read");
+    };
+    const { exitCode, stdout } = await run({
+      env: { CNI_COMMAND: "VERSION" },
+      readStdin,
+    });
+    expect([exitCode, stdout]).toEqual([0, [versionAnswer]]);
+  });
+
+  test("without a command the about text goes to stderr (P-ENV-5)", async () => {
+    expect(await run({ env: {} })).toEqual({
+      exitCode: 0,
+      called: [],
+      stdout: [],
+      stderr: `about\nCNI protocol versions supported: ${supportedVersions.join(", ")}\n`,
+    });
+  });
+});
+
+describe("runPlugin, failure", () => {
+  test.each(["DEL", "CHECK", "GC", "STATUS"])(
+    "%s passes a typed error on (P-ERR-5)",
+    async (command) => {
+      const throwing = async () => {
+        throw new CniError(11, "busy", { details: "locked" });
+      };
+      const plugin = {
+        del: throwing,
+        check: throwing,
+        gc: throwing,
+        status: throwing,
+      };
+      expect(await run({ command }, plugin)).toMatchObject(
+        failure({
+          cniVersion: "1.1.0",
+          code: 11,
+          msg: "busy",
+          details: "locked",
+        }),
+      );
+    },
+  );
+
+  test.each([
+    ["an error", new TypeError("x is not a function"), "x is not a function"],
+    ["a text", "broken", "broken"],
+    ["nothing", undefined, "undefined"],
+  ])("%s that is thrown is code 999 (P-ERR-3)", async (_name, thrown, msg) => {
+    // oxlint-disable-next-line prefer-promise-reject-errors -- what is no Error is the case
+    const add = (): Promise<never> => Promise.reject(thrown);
+    expect(await run({}, { add })).toMatchObject(
+      failure({ cniVersion: "1.1.0", code: 999, msg }),
+    );
+  });
+
+  test("stdin that cannot be read is code 5", async () => {
+    const readStdin = async () => {
+      throw new Error("EIO: i/o error, read");
+    };
+    expect(await run({ readStdin })).toMatchObject(
+      failure({
+        cniVersion: "1.1.0",
+        code: 5,
+        msg: "error reading from stdin: EIO: i/o error, read",
+      }),
+    );
+  });
+
+  test.each([
+    [{ cniVersion: "0.4.0", name: 5 }, "0.4.0", 6],
+    [{ cniVersion: "0.4.0" }, "0.4.0", 7],
+    [{ name: "a/b" }, "0.1.0", 7],
+    [{ cniVersion: "9.9.9", name: "n" }, "1.1.0", 1],
+    [{ cniVersion: ["0.4.0"], name: "n" }, "1.1.0", 6],
+    [[], "1.1.0", 6],
+  ])(
+    "of configuration %j is in version %s, code %d (P-ERR-2)",
+    async (stdin, cniVersion, code) => {
+      const { stdout } = await run({ stdin });
+      expect(decoded(stdout)).toEqual([
+        expect.objectContaining({ cniVersion, code }),
+      ]);
+    },
+  );
+
+  test.each([
+    ["a result", {}, 1],
+    ["an error", { stdin: {} }, 1],
+  ])(
+    "%s that cannot be written ends in exit code 1",
+    async (_name, world, exitCode) => {
+      const stdout = async () => {
+        throw new Error("EPIPE: broken pipe, write");
+      };
+      const outcome = await run({ ...world, stdout });
+      expect([outcome.exitCode, outcome.stderr]).toEqual([
+        exitCode,
+        "failed to write to stdout: EPIPE: broken pipe, write\n",
+      ]);
+    },
+  );
+});
+
+describe("runPlugin, order of checks (§1.2)", () => {
+  const cases: [criterion: string, world: World, code: number, msg: string][] =
+    [
+      [
+        "environment before stdin",
+        { env: { CNI_COMMAND: "ADD" }, stdin: [] },
+        4,
+        "required env variables [CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME,CNI_PATH] missing",
+      ],
+      [
+        "stdin before an unknown verb",
+        { command: "NOPE", stdin: [] },
+        6,
+        "error unmarshall network config: expected an object, got an array",
+      ],
+      [
+        "name before an unknown verb",
+        { command: "NOPE", stdin: {} },
+        7,
+        "missing network name",
+      ],
+      [
+        "unknown verb before the version",
+        { command: "NOPE", stdin: { name: "n", cniVersion: 1 } },
+        4,
+        "unknown CNI_COMMAND: NOPE",
+      ],
+      [
+        "an inherited key is no verb",
+        { command: "toString" },
+        4,
+        "unknown CNI_COMMAND: toString",
+      ],
+      [
+        "name before the version",
+        { stdin: { name: "/", cniVersion: "9" } },
+        7,
+        "invalid characters found in network name",
+      ],
+      [
+        "the verb's version before the supported ones",
+        { command: "GC", stdin: { name: "n", cniVersion: "0.5.0" } },
+        1,
+        "config version does not allow GC",
+      ],
+      [
+        "a newer version on a newer verb",
+        { command: "STATUS", stdin: { name: "n", cniVersion: "2.0.0" } },
+        1,
+        "plugin version does not allow STATUS",
+      ],
+      [
+        "the version before the namespace",
+        { stdin: { name: "n", cniVersion: "9.9.9" }, netnsId: () => "4:1" },
+        1,
+        "incompatible CNI versions",
+      ],
+    ];
+
+  test.each(cases)("%s", async (_criterion, world, code, msg) => {
+    const { stdout, called } = await run(world);
+    expect([decoded(stdout), called]).toEqual([
+      [expect.objectContaining({ code, msg })],
+      [],
+    ]);
+  });
+});
+
+describe("runPlugin, network namespace (code 8)", () => {
+  const own = "/proc/self/ns/net";
+  const same = (path: string) =>
+    path === own || path === env.CNI_NETNS ? "4:1" : undefined;
+
+  test.each(["ADD", "DEL"])(
+    "%s in ours is refused before the verb is called",
+    async (command) => {
+      expect(await run({ command, netnsId: same })).toMatchObject({
+        ...failure({
+          cniVersion: "1.1.0",
+          code: 8,
+          msg: "plugin's netns and netns from CNI_NETNS should not be the same",
+        }),
+        called: [],
+      });
+    },
+  );
+
+  const cases: [criterion: string, world: World][] = [
+    ["CHECK does not ask", { command: "CHECK", netnsId: same }],
+    ["another one", { netnsId: (path) => path }],
+    [
+      "one that cannot be opened",
+      { netnsId: (path) => (path === own ? "4:1" : undefined) },
+    ],
+    [
+      "ours cannot be opened",
+      { netnsId: (path) => (path === own ? undefined : "4:1") },
+    ],
+    [
+      "DEL without one",
+      {
+        env: { ...env, CNI_COMMAND: "DEL", CNI_NETNS: "" },
+        netnsId: () => "4:1",
+      },
+    ],
+    [
+      "overridden",
+      { env: { ...env, CNI_NETNS_OVERRIDE: "true" }, netnsId: same },
+    ],
+  ];
+
+  test.each(cases)("is fine: %s", async (_criterion, world) => {
+    const { exitCode, called } = await run(world);
+    expect([exitCode, called.length]).toEqual([0, 1]);
+  });
+});
