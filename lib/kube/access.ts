@@ -1,0 +1,185 @@
+/**
+ * How to reach the API server: the server, whom to trust, who we are, from the
+ * network configuration, the kubeconfig or the pod we run in (configuration.md,
+ * `kubernetes` and `policy`). It decides what wins over what.
+ */
+import { join } from "node:path";
+import type { Deadline } from "../cni/deadline.ts";
+import { quote } from "../cni/error.ts";
+import { type Credential, type Identity, credentialOf } from "./credential.ts";
+import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
+import { type Material, invalid, readPem } from "./material.ts";
+import { type KubeOptions, type Policy, apiRoot, stated } from "./options.ts";
+import type { Env } from "./plugin.ts";
+import { systemAuthorities } from "./trust.ts";
+
+export interface Access {
+  /** The URL before `/api` and `/apis`. */
+  server: string;
+  /** A proxy's URL, or none whatever the environment says. */
+  proxy: string | false;
+  /** Undefined for plain HTTP. */
+  tls: Tls | undefined;
+  /** Who we are, now. Throws 7 and 11. */
+  credential(deadline: Deadline): Promise<Credential>;
+}
+
+export interface Tls {
+  ca?: string | string[];
+  serverName?: string;
+  rejectUnauthorized: boolean;
+}
+
+/** The seams. */
+export interface Surroundings {
+  env: Env;
+  /** Where the pod's service account is mounted. */
+  serviceAccount: string;
+}
+
+/** Throws 7 naming what is missing or wrong. */
+export async function openAccess(
+  options: KubeOptions,
+  { env, serviceAccount }: Surroundings,
+): Promise<Access> {
+  const found = locate(options, env, serviceAccount);
+  const cluster = { ...found.cluster, ...clusterOf(options) };
+  const server = serverOf(cluster, found.where);
+  const tls = server.startsWith("https:") ? await tlsOf(cluster) : undefined;
+  const identity: Identity = {
+    user: userOf(found.user, options.policy ?? {}),
+    where: found.where,
+    env,
+    cluster: () => describe(server, cluster, tls),
+  };
+  return {
+    server,
+    proxy: proxyOf(cluster, found.where),
+    tls,
+    credential: credentialOf(identity),
+  };
+}
+
+interface Found {
+  cluster: Cluster;
+  user: User;
+  /** For messages. */
+  where: string;
+}
+
+function locate(
+  { kubeconfig, server, policy }: KubeOptions,
+  env: Env,
+  folder: string,
+): Found {
+  if (kubeconfig !== undefined) {
+    return {
+      ...readKubeconfig(kubeconfig),
+      where: `kubeconfig ${quote(kubeconfig)}`,
+    };
+  }
+  if ((server ?? policy?.server) !== undefined) {
+    return { cluster: { insecure: false }, user: {}, where: "configuration" };
+  }
+  const host = env["KUBERNETES_SERVICE_HOST"];
+  const port = env["KUBERNETES_SERVICE_PORT"];
+  if (!host || !port) {
+    throw invalid(
+      "no API server: neither a kubeconfig nor a server is configured",
+    );
+  }
+  const where = "service account";
+  return {
+    cluster: {
+      server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+      certificateAuthority: { where, file: join(folder, "ca.crt") },
+      insecure: false,
+    },
+    user: { tokenFile: join(folder, "token") },
+    where,
+  };
+}
+
+/** An authority that is named here is there to be asked: it ends insecure-skip-tls-verify, as in client-go. */
+function clusterOf({ server, policy }: KubeOptions): Partial<Cluster> {
+  const certificateAuthority = fileOf(
+    policy?.certificateAuthority,
+    "k8s_certificate_authority",
+  );
+  return {
+    ...stated<Partial<Cluster>>({
+      server: server ?? policy?.server,
+      certificateAuthority,
+    }),
+    ...(certificateAuthority && { insecure: false }),
+  };
+}
+
+/** A token that is stated here ends every other way of signing in but certificates. */
+function userOf(
+  user: User,
+  { token, clientCertificate, clientKey }: Policy,
+): User {
+  const certificate = fileOf(clientCertificate, "k8s_client_certificate");
+  const key = fileOf(clientKey, "k8s_client_key");
+  return stated<User>({
+    ...(token === undefined ? user : { token }),
+    clientCertificate: certificate ?? user.clientCertificate,
+    clientKey: key ?? user.clientKey,
+  });
+}
+
+function fileOf(file: string | undefined, key: string): Material | undefined {
+  return file === undefined ? undefined : { where: `policy.${key}`, file };
+}
+
+function serverOf({ server }: Cluster, where: string): string {
+  if (server === undefined)
+    throw invalid(`${where}: the cluster has no server`);
+  const root = apiRoot(server);
+  // Not quoted: it may hold a password.
+  if (root === undefined)
+    throw invalid(`${where}: the server is no http or https URL`);
+  return root;
+}
+
+async function tlsOf(cluster: Cluster): Promise<Tls> {
+  const { certificateAuthority, insecure, tlsServerName } = cluster;
+  return stated<Tls>({
+    ca: insecure
+      ? undefined
+      : certificateAuthority
+        ? readPem(certificateAuthority, "CERTIFICATE")
+        : await systemAuthorities(),
+    serverName: tlsServerName,
+    rejectUnauthorized: !insecure,
+  });
+}
+
+function proxyOf({ proxyUrl }: Cluster, where: string): string | false {
+  if (proxyUrl === undefined) return false;
+  if (!/^https?:$/.test(URL.parse(proxyUrl)?.protocol ?? "")) {
+    throw invalid(
+      `${where}: proxy-url: only http and https proxies are supported`,
+    );
+  }
+  return proxyUrl;
+}
+
+/** The cluster as credential plugins are told it, `client.authentication.k8s.io` Cluster. */
+function describe(
+  server: string,
+  { tlsServerName, insecure, proxyUrl }: Cluster,
+  tls?: Tls,
+) {
+  const authority =
+    typeof tls?.ca === "string" ? Buffer.from(tls.ca) : undefined;
+  return stated<Record<string, unknown>>({
+    server,
+    "tls-server-name": tlsServerName,
+    "insecure-skip-tls-verify": insecure || undefined,
+    "certificate-authority-data": authority?.toString("base64"),
+    "proxy-url": proxyUrl,
+    config: null,
+  });
+}

@@ -1,0 +1,162 @@
+/**
+ * The API server as genie uses it: a pod, a network attachment definition, a
+ * pod's status. It owns the paths and the time budgets; how a call is tried and tried
+ * again is `request`'s matter, what an answer must look like `answer`'s.
+ */
+import { type Clock, Deadline } from "../cni/deadline.ts";
+import { Code, CniError, quote } from "../cni/error.ts";
+import { type Surroundings, openAccess } from "./access.ts";
+import {
+  type NetworkAttachmentDefinition,
+  type Pod,
+  definitionSchema,
+  parseAnswer,
+  podSchema,
+} from "./answer.ts";
+import { ApiError } from "./error.ts";
+import type { KubeOptions } from "./options.ts";
+import { type Call, type Wire, call } from "./request.ts";
+import { createSession } from "./session.ts";
+
+export type { KubeObject, NetworkAttachmentDefinition, Pod } from "./answer.ts";
+
+export interface Kube {
+  /**
+   * Throws 7 for a configuration that leads to no server, else an `ApiError`
+   * (11) naming verb and object; its `status` tells 404 from the rest.
+   */
+  getPod(namespace: string, name: string): Promise<Pod>;
+  /** Throws as `getPod`. */
+  getDefinition(
+    namespace: string,
+    name: string,
+  ): Promise<NetworkAttachmentDefinition>;
+  /**
+   * A merge patch of the pod's `status` subresource. "gone": the pod does not
+   * exist any more, or `metadata.uid` of the patch is another's (404, 409, 422).
+   * Throws as `getPod`.
+   */
+  patchPodStatus(
+    namespace: string,
+    name: string,
+    patch: object,
+  ): Promise<"patched" | "gone">;
+}
+
+/** The seams, and what limits the calls in time; every one has a default. */
+export interface KubeDependencies extends Wire, Surroundings {
+  /** Milliseconds for one GET with all its tries (`apiTimeout`). */
+  apiTimeout: number;
+  /** The end of the phase that we are in. */
+  deadline: Deadline;
+  clock: Clock;
+}
+
+/** Milliseconds for the patch with all its tries (selection.md §7). */
+const patchBudget = 3000;
+
+/** Nothing is read or connected before the first call. */
+export function createKube(
+  options: KubeOptions,
+  dependencies: Partial<KubeDependencies> = {},
+): Kube {
+  const world: World = { ...defaults, ...dependencies };
+  const { apiTimeout, deadline, clock } = world;
+  const session = createSession(() => openAccess(options, world));
+  const perform = (request: Call, limit: number): Promise<string> =>
+    call(
+      request,
+      session,
+      deadline?.atMost(limit) ?? new Deadline(limit, clock),
+      world,
+    );
+
+  return {
+    async getPod(namespace, name) {
+      const request = {
+        ...pod(namespace, name, "get"),
+        method: "GET",
+      } as const;
+      const answer = await perform(request, apiTimeout);
+      return parseAnswer(podSchema, answer, request.action);
+    },
+    async getDefinition(namespace, name) {
+      const request = definition(namespace, name);
+      const answer = await perform(request, apiTimeout);
+      return parseAnswer(definitionSchema, answer, request.action);
+    },
+    async patchPodStatus(namespace, name, patch) {
+      const { action, path } = pod(namespace, name, "patch status of");
+      const body = {
+        contentType: "application/merge-patch+json",
+        text: JSON.stringify(patch),
+      };
+      try {
+        await perform(
+          { action, method: "PATCH", path: `${path}/status`, body },
+          patchBudget,
+        );
+        return "patched";
+      } catch (error) {
+        if (error instanceof ApiError && gone.has(error.status)) return "gone";
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * Throws 7 for a configuration or a kubeconfig that leads to no server. The
+ * API server is not asked, nor a credential plugin (STATUS).
+ */
+export async function checkAccess(
+  options: KubeOptions,
+  surroundings: Partial<Surroundings> = {},
+): Promise<void> {
+  await openAccess(options, { ...defaults, ...surroundings });
+}
+
+type World = Omit<KubeDependencies, "deadline"> & { deadline?: Deadline };
+
+const defaults: World = {
+  apiTimeout: 10_000,
+  clock: () => performance.now(),
+  fetch,
+  sleep: Bun.sleep,
+  random: Math.random,
+  timeout: (ms) => AbortSignal.timeout(ms),
+  now: () => new Date(),
+  env: Bun.env,
+  serviceAccount: "/var/run/secrets/kubernetes.io/serviceaccount",
+};
+
+/** No pod of that name, another of that name, or a uid that may not change (selection.md §7). */
+const gone: ReadonlySet<number | undefined> = new Set([404, 409, 422]);
+
+function pod(
+  namespace: string,
+  name: string,
+  verb: string,
+): Pick<Call, "action" | "path"> {
+  const action = `${verb} pod ${quote(`${namespace}/${name}`)}`;
+  const path = `/api/v1/namespaces/${segment(namespace, action)}/pods/${segment(name, action)}`;
+  return { action, path };
+}
+
+function definition(namespace: string, name: string): Call {
+  const action = `get network attachment definition ${quote(`${namespace}/${name}`)}`;
+  const folder = `/apis/k8s.cni.cncf.io/v1/namespaces/${segment(namespace, action)}`;
+  const path = `${folder}/network-attachment-definitions/${segment(name, action)}`;
+  return { action, method: "GET", path };
+}
+
+/** One part of a path. Throws 4: no encoding keeps "." and ".." from changing the path, nor "" from ending it. */
+function segment(name: string, action: string): string {
+  if (/^\.{0,2}$/.test(name)) {
+    throw new CniError(
+      Code.invalidEnvironment,
+      `failed to ${action}: ${quote(name)} is no name`,
+    );
+  }
+  return encodeURIComponent(name);
+}

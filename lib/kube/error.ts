@@ -1,0 +1,100 @@
+/**
+ * What a failed call of the API server throws. It owns the wording of failures
+ * of the wire; it never sees a credential.
+ */
+import { Code, CniError } from "../cni/error.ts";
+
+/** Always code 11: kubelet tries the pod again (selection.md §1). */
+export class ApiError extends CniError {
+  /** The HTTP status of the last answer; undefined when there was none, or none that could be read. */
+  readonly status: number | undefined;
+
+  constructor(message: string, status?: number, cause?: unknown) {
+    super(Code.tryAgainLater, message, { cause });
+    this.name = "ApiError";
+    this.status = status;
+  }
+}
+
+/** One failed try. */
+export interface Failure {
+  what: string;
+  status?: number;
+  /** Whether the same call may succeed in a moment. */
+  transient: boolean;
+  /** Milliseconds that the server asked us to wait. */
+  retryAfter?: number;
+}
+
+/** What the statuses mean that an API server answers with; the others are told as numbers. */
+const statusTexts: Record<number, string> = {
+  400: "bad request",
+  401: "unauthorized",
+  403: "forbidden",
+  404: "not found",
+  409: "conflict",
+  422: "invalid",
+  429: "too many requests",
+  500: "internal server error",
+  502: "bad gateway",
+  503: "service unavailable",
+  504: "gateway timeout",
+};
+
+/** The meaning of an HTTP status, or `status 418`. */
+export function statusText(status: number): string {
+  return statusTexts[status] ?? `status ${status}`;
+}
+
+/** 429 and 5xx pass (selection.md §1); 401 is the caller's matter, since a new credential may help. */
+export function isTransient(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
+/**
+ * The failures of a connection that pass, by Bun's code. What is not listed is
+ * not tried again: certificates above all, which no retry makes valid.
+ */
+const passing: Record<string, string> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection closed",
+  ECONNABORTED: "connection closed",
+  EPIPE: "connection closed",
+  ETIMEDOUT: "no answer in time",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network unreachable",
+  ENETDOWN: "network down",
+  ENOTFOUND: "no such host",
+  EAI_AGAIN: "name resolution failed for now",
+};
+
+/** The failures that stay, where the code alone says too little. */
+const lasting: Record<string, string> = {
+  EPROTO: "the TLS handshake failed",
+  FailedToOpenSocket:
+    "no connection could be made: do certificate, key and certificate authority fit together?",
+  UnexpectedRedirect: "redirected elsewhere",
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    "certificate not trusted: issued for another name",
+};
+
+/** What a rejected fetch of `server` means. The messages of Bun are not used: they quote URLs and headers. */
+export function connectionFailure(
+  server: string,
+  code: string | undefined,
+): Failure {
+  const where = `server ${JSON.stringify(server)}`;
+  const transient = passing[code ?? ""];
+  if (transient) return { what: `${where}: ${transient}`, transient: true };
+  return { what: `${where}: ${lastingText(code)}`, transient: false };
+}
+
+function lastingText(code = "request failed"): string {
+  const text = lasting[code];
+  if (text) return text;
+  return verification.test(code) ? `certificate not trusted: ${code}` : code;
+}
+
+/** The names of OpenSSL's verification errors. */
+const verification =
+  /CERT|CRL|SIGNATURE|_CA$|CHAIN|PURPOSE|HOSTNAME|PATH_LENGTH/;

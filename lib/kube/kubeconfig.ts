@@ -1,0 +1,164 @@
+/**
+ * A kubeconfig file: the cluster and the user of its current context, in our own
+ * words (configuration.md, `kubernetes.kubeconfig`). It reads this one file, not
+ * those that it names; no message quotes anything of its content but names.
+ */
+import { dirname, resolve } from "node:path";
+import { quote } from "../cni/error.ts";
+import {
+  type ClusterEntry,
+  type UserEntry,
+  parseKubeconfig,
+} from "./kubeconfig-file.ts";
+import { type Material, invalid, readText } from "./material.ts";
+import { nonBlank, stated } from "./options.ts";
+
+export interface Cluster {
+  server?: string;
+  certificateAuthority?: Material;
+  insecure: boolean;
+  tlsServerName?: string;
+  proxyUrl?: string;
+}
+
+export interface User {
+  token?: string;
+  tokenFile?: string;
+  username?: string;
+  password?: string;
+  clientCertificate?: Material;
+  clientKey?: Material;
+  exec?: ExecConfig;
+  authProvider?: AuthProvider;
+}
+
+/** A credential plugin, client-go's `exec`. */
+export interface ExecConfig {
+  apiVersion: string;
+  /** A bare name is looked up in PATH. */
+  command: string;
+  args: readonly string[];
+  env: Readonly<Record<string, string>>;
+  provideClusterInfo: boolean;
+}
+
+/** A sign-in that @kubernetes/client-node knows: OIDC, Azure, GCP. */
+export interface AuthProvider {
+  name: string;
+  config: Record<string, unknown>;
+}
+
+/** Throws 7 naming the path and, by dot path, what is wrong in it. */
+export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
+  const where = `kubeconfig ${quote(path)}`;
+  const config = parseKubeconfig(readText(path, "kubeconfig"), where);
+  const contextName = nonBlank(config["current-context"]);
+  if (contextName === undefined)
+    throw invalid(`${where}: current-context: is missing`);
+  const { entry, key } = find(
+    config.contexts,
+    contextName,
+    "context",
+    `${where}: current-context`,
+  );
+  const { cluster, user } = entry.context;
+  const at = `${where}: ${key}.context`;
+  const folder = dirname(path);
+  const clusterEntry = find(
+    config.clusters,
+    cluster,
+    "cluster",
+    `${at}.cluster`,
+  );
+  const userEntry =
+    nonBlank(user) && find(config.users, user, "user", `${at}.user`);
+  return {
+    cluster: clusterOf(clusterEntry.entry.cluster, {
+      where: `${where}: ${clusterEntry.key}.cluster`,
+      folder,
+    }),
+    user: userEntry
+      ? userOf(userEntry.entry.user ?? {}, {
+          where: `${where}: ${userEntry.key}.user`,
+          folder,
+        })
+      : {},
+  };
+}
+
+/** The first entry of that name, as client-go takes it, and its place in the file. */
+function find<T extends { name: string }>(
+  entries: readonly T[] | null | undefined,
+  name: string | null | undefined,
+  kind: "context" | "cluster" | "user",
+  where: string,
+): { entry: T; key: string } {
+  const index = entries?.findIndex((entry) => entry.name === name) ?? -1;
+  const entry = entries?.[index];
+  if (entry === undefined)
+    throw invalid(`${where}: no ${kind} is named ${quote(name ?? "")}`);
+  return { entry, key: `${kind}s.${index}` };
+}
+
+/** Whom to name in messages, and what relative paths are relative to. */
+interface Place {
+  where: string;
+  folder: string;
+}
+
+function clusterOf(cluster: ClusterEntry, place: Place): Cluster {
+  return stated<Cluster>({
+    server: nonBlank(cluster.server),
+    certificateAuthority: materialOf(cluster, "certificate-authority", place),
+    insecure: cluster["insecure-skip-tls-verify"] ?? false,
+    tlsServerName: nonBlank(cluster["tls-server-name"]),
+    proxyUrl: nonBlank(cluster["proxy-url"]),
+  });
+}
+
+function userOf(user: UserEntry, place: Place): User {
+  const tokenFile = nonBlank(user.tokenFile);
+  const { exec, "auth-provider": provider } = user;
+  return stated<User>({
+    token: nonBlank(user.token),
+    tokenFile: tokenFile && resolve(place.folder, tokenFile),
+    username: nonBlank(user.username),
+    password: user.password ?? undefined,
+    clientCertificate: materialOf(user, "client-certificate", place),
+    clientKey: materialOf(user, "client-key", place),
+    exec: exec ? execOf(exec, place) : undefined,
+    authProvider: provider
+      ? { name: provider.name, config: provider.config ?? {} }
+      : undefined,
+  });
+}
+
+function execOf(
+  exec: NonNullable<UserEntry["exec"]>,
+  { folder }: Place,
+): ExecConfig {
+  const { apiVersion, command } = exec;
+  return {
+    apiVersion,
+    command: command.includes("/") ? resolve(folder, command) : command,
+    args: exec.args ?? [],
+    env: Object.fromEntries(
+      exec.env?.map(({ name, value }) => [name, value]) ?? [],
+    ),
+    provideClusterInfo: exec.provideClusterInfo ?? false,
+  };
+}
+
+/** The data wins over the file, as in client-go. */
+function materialOf<K extends string>(
+  entry: { [key in K | `${K}-data`]?: string | null | undefined },
+  key: K,
+  { where, folder }: Place,
+): Material | undefined {
+  const base64 = nonBlank(entry[`${key}-data`]);
+  if (base64 !== undefined) return { where: `${where}.${key}-data`, base64 };
+  const file = nonBlank(entry[key]);
+  return file === undefined
+    ? undefined
+    : { where: `${where}.${key}`, file: resolve(folder, file) };
+}

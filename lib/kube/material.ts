@@ -1,0 +1,61 @@
+/**
+ * Certificates, keys and tokens: text that is in the configuration or in a file
+ * it names. It owns reading and checking them; it never puts them in a message.
+ */
+import { readFileSync } from "node:fs";
+import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
+
+/** Where a certificate or key is. `where` names the configuration key in messages. */
+export type Material = { where: string } & (
+  { file: string } | { base64: string }
+);
+
+/** The PEM text. Throws 7 when it cannot be read or holds no block of that kind. */
+export function readPem(
+  material: Material,
+  kind: "CERTIFICATE" | "PRIVATE KEY",
+): string {
+  const text =
+    "file" in material
+      ? readText(material.file, material.where)
+      : Buffer.from(material.base64, "base64").toString("utf8");
+  // Bun reports such a text as a socket that failed to open, which misleads.
+  if (!new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text)) {
+    const file = "file" in material ? `${quote(material.file)} ` : "";
+    throw invalid(
+      `${material.where}: ${file}holds no PEM ${kind.toLowerCase()}`,
+    );
+  }
+  return text;
+}
+
+/** The token of a file, read at every use because it is rotated. Throws 7. */
+export function readToken(file: string, where: string): string {
+  return checkToken(readText(file, where).trim(), `${where}: ${quote(file)}`);
+}
+
+/** The token itself, if it can be a header. Throws 7: Bun's own error would be less clear. */
+export function checkToken(token: string, where: string): string {
+  if (token === "") throw invalid(`${where}: the token is empty`);
+  if (/[^\x21-\x7e]/.test(token)) {
+    throw invalid(`${where}: the token has characters that no header may have`);
+  }
+  return token;
+}
+
+/** The text of a file. Throws 7 naming the file and the reason. */
+export function readText(file: string, where: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const [reason = ""] = messageOf(error).split(",");
+    throw invalid(
+      `${where}: failed to read ${quote(file)}: ${errnoOf(error) ? reason : "failed"}`,
+    );
+  }
+}
+
+/** Error 7: what our configuration or the kubeconfig says cannot be used. */
+export function invalid(message: string): CniError {
+  return new CniError(Code.invalidNetworkConfig, message);
+}

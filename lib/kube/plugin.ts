@@ -1,0 +1,112 @@
+/**
+ * Credential plugins, client-go's `exec`: a program that prints an
+ * ExecCredential. Ours and not that of @kubernetes/client-node, which knows no
+ * deadline, leaves the plugin's stdin open, says nothing in
+ * KUBERNETES_EXEC_INFO, and puts output (the token) into its error messages.
+ */
+import type { Deadline } from "../cni/deadline.ts";
+import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import type { ExecConfig } from "./kubeconfig.ts";
+import { checkToken } from "./material.ts";
+import { nonBlank, stated } from "./options.ts";
+import { type ProcessResult, type RunProcess, runProcess } from "./process.ts";
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** What a plugin or a provider says we are. */
+export interface Issued {
+  token?: string;
+  /** PEM, with `key`. */
+  certificate?: string;
+  key?: string;
+}
+
+export interface PluginRequest {
+  config: ExecConfig;
+  env: Env;
+  /** `spec.cluster` of KUBERNETES_EXEC_INFO, for plugins that ask for it. */
+  cluster: Readonly<Record<string, unknown>>;
+  deadline: Deadline;
+}
+
+/** Throws 7 when the plugin cannot be run, 11 when it gives no credential in time. */
+export async function runPlugin(
+  request: PluginRequest,
+  run = runProcess,
+): Promise<Issued> {
+  const plugin = `credential plugin ${quote(request.config.command)}`;
+  const result = await execute(plugin, request, run);
+  const failure = failureOf(result);
+  if (failure !== undefined)
+    throw new CniError(Code.tryAgainLater, `${plugin} ${failure}`);
+  return issued(result.stdout, plugin);
+}
+
+async function execute(
+  plugin: string,
+  { config, env, cluster, deadline }: PluginRequest,
+  run: RunProcess,
+): Promise<ProcessResult> {
+  const environment = { ...stated<Record<string, string>>(env), ...config.env };
+  const path = Bun.which(config.command, { PATH: environment["PATH"] ?? "" });
+  if (path === null)
+    throw new CniError(Code.invalidNetworkConfig, `failed to find ${plugin}`);
+  const info = {
+    apiVersion: config.apiVersion,
+    kind: "ExecCredential",
+    spec: { interactive: false, ...(config.provideClusterInfo && { cluster }) },
+  };
+  try {
+    return await run({
+      cmd: [path, ...config.args],
+      env: { ...environment, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+      deadline,
+    });
+  } catch (error) {
+    const reason = errnoOf(error) ?? "failed";
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `failed to run ${plugin}: ${reason}`,
+    );
+  }
+}
+
+/** What stderr says is the plugin's message to the operator, as kubectl shows it; stdout is a secret. */
+function failureOf({
+  exitCode,
+  stderr,
+  timedOut,
+}: ProcessResult): string | undefined {
+  if (timedOut) return "gave no credential in time";
+  if (exitCode === 0) return undefined;
+  const end = exitCode === null ? "was killed" : `exited with code ${exitCode}`;
+  const message = stderr.trim();
+  return message === "" ? end : `${end}: ${quote(message)}`;
+}
+
+function issued(stdout: string, plugin: string): Issued {
+  const status = own(decode(stdout), "status");
+  const text = (key: string): string | undefined => {
+    const value = own(status, key);
+    return typeof value === "string" ? nonBlank(value) : undefined;
+  };
+  const token = text("token");
+  const certificate = text("clientCertificateData");
+  const key = text("clientKeyData");
+  const complete = (certificate === undefined) === (key === undefined);
+  if (!complete || (token === undefined && certificate === undefined)) {
+    throw new CniError(Code.tryAgainLater, `${plugin} printed no credential`);
+  }
+  if (token !== undefined) checkToken(token, plugin);
+  return stated<Issued>({ token, certificate, key });
+}
+
+/** Undefined for what is no JSON: the parser's message would quote the credential. */
+function decode(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The pod that a request is about, as the API server knows it (selection.md §1).
+ * It decides whether the object found is the pod meant.
+ */
+import { quote } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import type { Kube } from "./client.ts";
+import { ApiError } from "./error.ts";
+
+/** Of CNI_ARGS. */
+export interface PodIdentity {
+  namespace: string;
+  name: string;
+  /** K8S_POD_UID; absent or "" when the runtime does not tell. */
+  uid?: string | undefined;
+}
+
+export interface PodInfo {
+  namespace: string;
+  name: string;
+  /** The API server's, which is not the runtime's for a static pod; "" if it has none. */
+  uid: string;
+  annotations: Readonly<Record<string, string>>;
+  /** The mirror of a pod that the kubelet took from a file or a URL. */
+  isStatic: boolean;
+}
+
+/** Throws as `Kube.getPod`, and 11 when the pod of that name is another than the one meant. */
+export async function fetchPod(
+  kube: Pick<Kube, "getPod">,
+  identity: PodIdentity,
+): Promise<PodInfo> {
+  const { namespace, name, uid: meant } = identity;
+  const { uid = "", annotations } = (await kube.getPod(namespace, name))
+    .metadata;
+  if (meant && meant !== uid && !mirrors(annotations, meant)) {
+    const pod = quote(`${namespace}/${name}`);
+    const found = uid === "" ? "no uid" : `uid ${quote(uid)}`;
+    throw new ApiError(
+      `failed to get pod ${pod}: the pod of that name has ${found}, not ${quote(meant)}`,
+    );
+  }
+  return {
+    namespace,
+    name,
+    uid,
+    annotations,
+    isStatic: isStaticPod(annotations),
+  };
+}
+
+/** Whether the kubelet took the pod from elsewhere than the API server (selection.md §7). */
+export function isStaticPod(
+  annotations: Readonly<Record<string, string>>,
+): boolean {
+  const source = own(annotations, "kubernetes.io/config.source");
+  return source !== undefined && source !== "api";
+}
+
+/** The runtime's uid of a static pod is the hash of its configuration; its mirror has another. */
+function mirrors(
+  annotations: Readonly<Record<string, string>>,
+  hash: string,
+): boolean {
+  return mirrorAnnotations.some((key) => own(annotations, key) === hash);
+}
+
+const mirrorAnnotations = [
+  "kubernetes.io/config.hash",
+  "kubernetes.io/config.mirror",
+];

@@ -1,0 +1,206 @@
+/**
+ * One call of the API server: tries within a time budget, what is tried again
+ * and after which pause (selection.md §1). The only module that fetches.
+ */
+import type { Deadline } from "../cni/deadline.ts";
+import { errnoOf, quote } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import type { Access } from "./access.ts";
+import { type Body, answerLimit, readBody } from "./body.ts";
+import type { Credential } from "./credential.ts";
+import {
+  ApiError,
+  type Failure,
+  connectionFailure,
+  isTransient,
+  statusText,
+} from "./error.ts";
+import type { Session } from "./session.ts";
+
+export interface Call {
+  /** For messages: `get pod "ns/name"`. */
+  action: string;
+  method: "GET" | "PATCH";
+  /** With its leading slash, encoded. */
+  path: string;
+  body?: { contentType: string; text: string };
+}
+
+/** The seams of a call. */
+export interface Wire {
+  fetch(url: string, init: BunFetchRequestInit): Promise<Response>;
+  sleep(ms: number): Promise<void>;
+  /** 0 ≤ x < 1 */
+  random(): number;
+  /** A signal that is aborted after so many milliseconds. */
+  timeout(ms: number): AbortSignal;
+  now(): Date;
+}
+
+/** Milliseconds: of one try, of the first pause and of the longest. */
+const tryLimit = 3000;
+const firstPause = 100;
+const longestPause = 2000;
+
+/**
+ * The text of a 2xx answer. Throws an `ApiError` when the budget is used up or
+ * another try is of no use, and what the credential throws (7, 11).
+ */
+export async function call(
+  request: Call,
+  session: Session,
+  budget: Deadline,
+  wire: Wire,
+): Promise<string> {
+  let renewed = false;
+  for (let tries = 1; ; tries++) {
+    const access = await session.access();
+    const outcome = await attempt(request, access, budget, wire);
+    if (typeof outcome === "string") return outcome;
+    if (outcome.status === 401 && !renewed) {
+      renewed = true;
+      session.renew(access);
+      continue;
+    }
+    const pause = Math.max(
+      outcome.retryAfter ?? 0,
+      backoff(tries, wire.random()),
+    );
+    if (!outcome.transient || pause >= budget.remaining)
+      throw failed(request, outcome, tries);
+    await wire.sleep(pause);
+  }
+}
+
+/** Exponential, between half and all of it, so that a node's pods do not come back at once. */
+function backoff(tries: number, random: number): number {
+  return (
+    Math.min(longestPause, firstPause * 2 ** (tries - 1)) * (0.5 + random / 2)
+  );
+}
+
+function failed(
+  { action }: Call,
+  { what, status }: Failure,
+  tries: number,
+): ApiError {
+  const count = tries > 1 ? ` (${tries} tries)` : "";
+  return new ApiError(`failed to ${action}: ${what}${count}`, status);
+}
+
+async function attempt(
+  request: Call,
+  access: Access,
+  budget: Deadline,
+  wire: Wire,
+): Promise<string | Failure> {
+  const credential = await access.credential(budget);
+  if (budget.expired) return late(access);
+  const signal = wire.timeout(Math.ceil(Math.min(tryLimit, budget.remaining)));
+  try {
+    const response = await wire.fetch(
+      access.server + request.path,
+      fetchInit(request, access, credential, signal),
+    );
+    const body = await readBody(response);
+    if (!response.ok) return refusal(response, body, credential, wire.now());
+    return body.text ?? tooLarge(access);
+  } catch (error) {
+    return signal.aborted
+      ? late(access)
+      : connectionFailure(access.server, errnoOf(error));
+  }
+}
+
+/** Every option is stated: each of these defaults is the environment's to change. */
+function fetchInit(
+  { method, body }: Call,
+  { proxy, tls }: Access,
+  { authorization, certificate, key }: Credential,
+  signal: AbortSignal,
+): BunFetchRequestInit {
+  return {
+    method,
+    headers: {
+      accept: "application/json",
+      // A compressed answer could be larger than its limit before we see it.
+      "accept-encoding": "identity",
+      "user-agent": "genie",
+      ...(authorization !== undefined && { authorization }),
+      ...(body && { "content-type": body.contentType }),
+    },
+    ...(body && { body: body.text }),
+    // NO_PROXY is the environment's as well.
+    proxy: proxy && { url: proxy, respectNoProxy: false },
+    verbose: false,
+    redirect: "error",
+    decompress: false,
+    signal,
+    ...(tls && {
+      tls: {
+        ...tls,
+        ...(certificate !== undefined && { cert: certificate }),
+        ...(key !== undefined && { key }),
+      },
+    }),
+  };
+}
+
+function late({ server }: Access): Failure {
+  return {
+    what: `server ${JSON.stringify(server)}: no answer in time`,
+    transient: true,
+  };
+}
+
+function tooLarge({ server }: Access): Failure {
+  const size = `${answerLimit >> 20} MiB`;
+  return {
+    what: `the answer of server ${JSON.stringify(server)} is larger than ${size}`,
+    transient: false,
+  };
+}
+
+function refusal(
+  { status, headers }: Response,
+  { text }: Body,
+  credential: Credential,
+  now: Date,
+): Failure {
+  const message = statusMessage(text ?? "", credential);
+  const retryAfter = retryAfterOf(headers.get("retry-after"), now);
+  return {
+    what:
+      message === ""
+        ? statusText(status)
+        : `${statusText(status)}: ${quote(message)}`,
+    status,
+    transient: isTransient(status),
+    ...(retryAfter !== undefined && { retryAfter }),
+  };
+}
+
+/** The message of a Status object, without our own token should a proxy echo it. */
+function statusMessage(text: string, { authorization }: Credential): string {
+  const message = own(decode(text), "message");
+  if (typeof message !== "string") return "";
+  const secret = authorization?.split(" ")[1];
+  return secret ? message.replaceAll(secret, "…") : message;
+}
+
+function decode(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Seconds or an HTTP date, in milliseconds from now. */
+function retryAfterOf(header: string | null, now: Date): number | undefined {
+  if (header === null) return undefined;
+  const ms = /^\d+$/.test(header)
+    ? Number(header) * 1000
+    : Date.parse(header) - now.getTime();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}

@@ -1,0 +1,327 @@
+/** Every form of credential against a real TLS server (configuration.md, `kubernetes`, `policy`). */
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  test,
+} from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { KubeOptions } from "../../lib/kube/options.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import { makeCerts } from "../support/certs.ts";
+import {
+  kubeOf,
+  pod,
+  podAnswer,
+  temporaryFile,
+  temporaryFolder,
+  thrownBy,
+} from "./fixtures.ts";
+
+const certs = makeCerts();
+const node = certs.client("node-1", ["system:nodes"]);
+let server: ApiServer;
+
+beforeAll(async () => {
+  server = await startApiServer({
+    tokens: { "token-1": "first", "token-2": "second" },
+    passwords: { "name:pass:word": "basic" },
+  });
+  server.pods.put(pod);
+});
+
+afterAll(() => server.stop());
+
+beforeEach(() => {
+  server.requests.length = 0;
+});
+
+/** Asks for the pod; the users that the server took us for. */
+async function usersOf(options: KubeOptions, dependencies = {}) {
+  const kube = kubeOf(options, dependencies);
+  expect(await kube.getPod("shop", "web")).toStrictEqual(podAnswer);
+  return server.requests.map(({ user, status }) => [user, status]);
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+describe("credential, of the kubeconfig", () => {
+  test.each([
+    ["token", { token: "token-1" }, "first"],
+    [
+      "username and password",
+      { username: "name", password: "pass:word" },
+      "basic",
+    ],
+    [
+      "client certificate, files",
+      { "client-certificate": node.certFile, "client-key": node.keyFile },
+      "node-1",
+    ],
+    [
+      "client certificate, data",
+      {
+        "client-certificate-data": base64(node.cert),
+        "client-key-data": base64(node.key),
+      },
+      "node-1",
+    ],
+    [
+      "token before password",
+      { token: "token-1", username: "name", password: "x" },
+      "first",
+    ],
+  ])("credential, %s: that user", async (_, user, name) => {
+    expect(await usersOf({ kubeconfig: server.kubeconfig({ user }) })).toEqual([
+      [name, 200],
+    ]);
+  });
+
+  test("credential, tokenFile: wins over token, read at every use", async () => {
+    const tokenFile = temporaryFile("token-1\n");
+    const kubeconfig = server.kubeconfig({
+      user: { tokenFile, token: "other" },
+    });
+    const kube = kubeOf({ kubeconfig });
+    await kube.getPod("shop", "web");
+    writeFileSync(tokenFile, "token-2");
+    await kube.getPod("shop", "web");
+    expect(server.requests.map(({ user }) => user)).toEqual([
+      "first",
+      "second",
+    ]);
+  });
+
+  test("credential, relative paths: of the kubeconfig's folder", async () => {
+    const kubeconfig = server.kubeconfig({
+      user: { tokenFile: "token" },
+      cluster: {
+        "certificate-authority-data": undefined,
+        "certificate-authority": "ca.crt",
+      },
+    });
+    writeFileSync(join(dirname(kubeconfig), "token"), "token-1");
+    writeFileSync(join(dirname(kubeconfig), "ca.crt"), certs.ca.cert);
+    expect(await usersOf({ kubeconfig })).toEqual([["first", 200]]);
+  });
+
+  test.each([
+    ["client certificate of another authority", certs.foreignClient("node-1")],
+    ["no credential", undefined],
+  ])("credential, %s: tried twice, then 11", async (_, pair) => {
+    const user = pair
+      ? { "client-certificate": pair.certFile, "client-key": pair.keyFile }
+      : {};
+    const kube = kubeOf({ kubeconfig: server.kubeconfig({ user }) });
+    expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
+      code: 11,
+      status: 401,
+      msg: 'failed to get pod "shop/web": unauthorized: "Unauthorized" (2 tries)',
+    });
+    expect(server.requests.length).toBe(2);
+  });
+
+  const garbage = temporaryFile("S3CRET");
+  const empty = temporaryFile(" \n");
+  const binary = temporaryFile("S3CRET\nS3CRET");
+  test.each([
+    [
+      "token file missing",
+      { tokenFile: "/nonexistent" },
+      'failed to read "/nonexistent": ENOENT: no such file or directory',
+    ],
+    [
+      "token file empty",
+      { tokenFile: empty },
+      `"${empty}": the token is empty`,
+    ],
+    [
+      "token of two lines",
+      { tokenFile: binary },
+      `"${binary}": the token has characters that no header may have`,
+    ],
+    [
+      "key missing",
+      { "client-certificate": node.certFile },
+      "the client key is missing",
+    ],
+    [
+      "certificate missing",
+      { "client-key": node.keyFile },
+      "the client certificate is missing",
+    ],
+    [
+      "certificate file garbage",
+      { "client-certificate": garbage, "client-key": node.keyFile },
+      `users.0.user.client-certificate: "${garbage}" holds no PEM certificate`,
+    ],
+    [
+      "key data garbage",
+      {
+        "client-certificate": node.certFile,
+        "client-key-data": base64("S3CRET"),
+      },
+      "users.0.user.client-key-data: holds no PEM private key",
+    ],
+  ])("credential, %s: error 7, no content", async (_, user, problem) => {
+    const kubeconfig = server.kubeconfig({ user });
+    const thrown = await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "web"));
+    expect(thrown).toEqual({
+      code: 7,
+      msg: `kubeconfig "${kubeconfig}": ${problem}`,
+    });
+    expect(thrown.msg).not.toContain("S3CRET");
+    expect(server.requests).toEqual([]);
+  });
+
+  test("credential, certificate and key that do not fit: error 11 that says so", async () => {
+    const other = certs.client("other");
+    const user = {
+      "client-certificate": node.certFile,
+      "client-key": other.keyFile,
+    };
+    const kube = kubeOf({ kubeconfig: server.kubeconfig({ user }) });
+    expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
+      code: 11,
+      msg: `failed to get pod "shop/web": server "${server.url}": no connection could be made: do certificate, key and certificate authority fit together?`,
+      status: undefined,
+    });
+  });
+});
+
+describe("credential, of the policy", () => {
+  test("policy without kubeconfig: server, token and authority", async () => {
+    const policy = {
+      server: `${server.url}/api/v1/`,
+      token: "token-2",
+      certificateAuthority: certs.ca.certFile,
+    };
+    expect(await usersOf({ policy })).toEqual([["second", 200]]);
+  });
+
+  test("policy, client certificate and key: paths", async () => {
+    const policy = {
+      clientCertificate: node.certFile,
+      clientKey: node.keyFile,
+      certificateAuthority: certs.ca.certFile,
+    };
+    expect(await usersOf({ server: server.url, policy })).toEqual([
+      ["node-1", 200],
+    ]);
+  });
+
+  test("policy over kubeconfig: each key wins", async () => {
+    const kubeconfig = server.kubeconfig({
+      user: {
+        tokenFile: "/nonexistent",
+        exec: { apiVersion: "v1", command: "/nonexistent" },
+      },
+      cluster: {
+        server: "https://192.0.2.1:1",
+        "certificate-authority-data": base64(certs.foreignCa.cert),
+        "insecure-skip-tls-verify": true,
+      },
+    });
+    const policy = {
+      server: server.url,
+      token: "token-2",
+      certificateAuthority: certs.ca.certFile,
+    };
+    expect(await usersOf({ kubeconfig, policy })).toEqual([["second", 200]]);
+  });
+
+  test("k8s_api_root: of kubernetes wins over policy's, both over the kubeconfig's", async () => {
+    const kubeconfig = server.kubeconfig({
+      cluster: { server: "https://192.0.2.1:1" },
+    });
+    const policy = { server: "https://192.0.2.2:1" };
+    expect(await usersOf({ kubeconfig, server: server.url, policy })).toEqual([
+      ["first", 200],
+    ]);
+  });
+
+  test("policy, an authority that is another's: refused although the kubeconfig skips verification", async () => {
+    const kubeconfig = server.kubeconfig({
+      cluster: { "insecure-skip-tls-verify": true },
+    });
+    const policy = { certificateAuthority: certs.foreignCa.certFile };
+    const thrown = await thrownBy(
+      kubeOf({ kubeconfig, policy }).getPod("shop", "web"),
+    );
+    expect(thrown.msg).toContain("certificate not trusted");
+    expect(server.requests).toEqual([]);
+  });
+
+  test("policy, unreadable file: error 7 naming the key", async () => {
+    const policy = { certificateAuthority: "/nonexistent" };
+    const kube = kubeOf({ server: server.url, policy });
+    expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
+      code: 7,
+      msg: 'policy.k8s_certificate_authority: failed to read "/nonexistent": ENOENT: no such file or directory',
+    });
+  });
+});
+
+describe("credential, in a pod", () => {
+  test("in-cluster, IPv4: the mounted token", async () => {
+    const env = {
+      KUBERNETES_SERVICE_HOST: "127.0.0.1",
+      KUBERNETES_SERVICE_PORT: `${server.port}`,
+    };
+    const users = await usersOf({}, { env, serviceAccount: mounted() });
+    expect(users).toEqual([["first", 200]]);
+  });
+
+  test("in-cluster, IPv6: the host in brackets", async () => {
+    const env = {
+      KUBERNETES_SERVICE_HOST: "fd00::1",
+      KUBERNETES_SERVICE_PORT: "443",
+    };
+    const urls: string[] = [];
+    const fetch = (url: string) => {
+      urls.push(url);
+      return Promise.resolve(Response.json(pod));
+    };
+    await kubeOf({}, { env, fetch, serviceAccount: mounted() }).getPod(
+      "shop",
+      "web",
+    );
+    expect(urls).toEqual(["https://[fd00::1]/api/v1/namespaces/shop/pods/web"]);
+  });
+
+  test("in-cluster, no token mounted: error 7", async () => {
+    const env = {
+      KUBERNETES_SERVICE_HOST: "127.0.0.1",
+      KUBERNETES_SERVICE_PORT: "1",
+    };
+    const kube = kubeOf({}, { env, serviceAccount: "/nonexistent" });
+    expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
+      code: 7,
+      msg: 'service account: failed to read "/nonexistent/ca.crt": ENOENT: no such file or directory',
+    });
+  });
+
+  test.each([[{}], [{ KUBERNETES_SERVICE_HOST: "10.0.0.1" }]])(
+    "in-cluster, environment %p: error 7",
+    async (env) => {
+      expect(await thrownBy(kubeOf({}, { env }).getPod("shop", "web"))).toEqual(
+        {
+          code: 7,
+          msg: "no API server: neither a kubeconfig nor a server is configured",
+        },
+      );
+    },
+  );
+});
+
+/** The folder of a service account. */
+function mounted(): string {
+  const folder = join(temporaryFolder(), "serviceaccount");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "token"), "token-1");
+  writeFileSync(join(folder, "ca.crt"), certs.ca.cert);
+  return folder;
+}

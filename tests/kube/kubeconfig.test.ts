@@ -1,0 +1,224 @@
+/** Reading a kubeconfig: the current context, and errors that tell the place but no content. */
+import { describe, expect, test } from "bun:test";
+import { dirname } from "node:path";
+import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import { temporaryFile, temporaryFolder } from "./fixtures.ts";
+
+const minimal = {
+  "current-context": "a",
+  contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
+  clusters: [{ name: "a", cluster: { server: "https://a" } }],
+  users: [{ name: "a", user: { token: "S3CRET" } }],
+};
+
+function read(content: string | object) {
+  const text = typeof content === "string" ? content : JSON.stringify(content);
+  const path = temporaryFile(text);
+  return { path, folder: dirname(path), run: () => readKubeconfig(path) };
+}
+
+function messageOf(run: () => unknown): { code: number; msg: string } {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof CniError) {
+      return { code: error.code, msg: error.message };
+    }
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("readKubeconfig", () => {
+  const expected = {
+    cluster: { server: "https://a", insecure: false },
+    user: { token: "S3CRET" },
+  };
+
+  test.each([
+    ["JSON", JSON.stringify(minimal)],
+    ["JSON indented by tabs", JSON.stringify(minimal, null, "\t")],
+    ["YAML", Bun.YAML.stringify(minimal, null, 2)],
+    ["YAML in one line", Bun.YAML.stringify(minimal)],
+  ])("readKubeconfig, %s: cluster and user", (_, text) => {
+    expect(read(text).run()).toStrictEqual(expected);
+  });
+
+  test("readKubeconfig, several contexts: the current one, first entry of a name", () => {
+    const { run } = read({
+      ...minimal,
+      "current-context": "b",
+      contexts: [
+        ...minimal.contexts,
+        { name: "b", context: { cluster: "b", user: "b" } },
+      ],
+      clusters: [
+        ...minimal.clusters,
+        { name: "b", cluster: { server: "https://b" } },
+        { name: "b", cluster: { server: "https://c" } },
+      ],
+      users: [...minimal.users, { name: "b", user: { tokenFile: "/t" } }],
+    });
+    expect(run()).toStrictEqual({
+      cluster: { server: "https://b", insecure: false },
+      user: { tokenFile: "/t" },
+    });
+  });
+
+  test("readKubeconfig, every key: relative paths are the folder's, data wins over files", () => {
+    const { run, path, folder } = read({
+      ...minimal,
+      clusters: [
+        {
+          name: "a",
+          cluster: {
+            server: "https://a",
+            "certificate-authority": "ca.crt",
+            "insecure-skip-tls-verify": true,
+            "tls-server-name": "name",
+            "proxy-url": "http://proxy",
+          },
+        },
+      ],
+      users: [
+        {
+          name: "a",
+          user: {
+            tokenFile: "token",
+            username: "u",
+            password: "p",
+            "client-certificate": "c.crt",
+            "client-certificate-data": "Yw==",
+            "client-key": "/abs/key",
+            exec: {
+              apiVersion: "client.authentication.k8s.io/v1",
+              command: "./bin/plugin",
+              args: ["x"],
+              env: [{ name: "A", value: "b" }],
+              interactiveMode: "Never",
+            },
+            "auth-provider": { name: "oidc", config: { "id-token": "t" } },
+          },
+        },
+      ],
+    });
+    const where = `kubeconfig "${path}"`;
+    expect(run()).toStrictEqual({
+      cluster: {
+        server: "https://a",
+        certificateAuthority: {
+          where: `${where}: clusters.0.cluster.certificate-authority`,
+          file: `${folder}/ca.crt`,
+        },
+        insecure: true,
+        tlsServerName: "name",
+        proxyUrl: "http://proxy",
+      },
+      user: {
+        tokenFile: `${folder}/token`,
+        username: "u",
+        password: "p",
+        clientCertificate: {
+          where: `${where}: users.0.user.client-certificate-data`,
+          base64: "Yw==",
+        },
+        clientKey: {
+          where: `${where}: users.0.user.client-key`,
+          file: "/abs/key",
+        },
+        exec: {
+          apiVersion: "client.authentication.k8s.io/v1",
+          command: `${folder}/bin/plugin`,
+          args: ["x"],
+          env: { A: "b" },
+          provideClusterInfo: false,
+        },
+        authProvider: { name: "oidc", config: { "id-token": "t" } },
+      },
+    });
+  });
+
+  test.each([
+    ["no user in the context", { context: { cluster: "a" } }, minimal.users],
+    [
+      "an empty user entry",
+      { context: { cluster: "a", user: "a" } },
+      [{ name: "a", user: null }],
+    ],
+  ])("readKubeconfig, %s: nobody", (_, context, users) => {
+    const contexts = [{ name: "a", ...context }];
+    expect(read({ ...minimal, contexts, users }).run()).toStrictEqual({
+      ...expected,
+      user: {},
+    });
+  });
+
+  test.each([
+    ["empty", "", "expected object"],
+    ["a text", "S3CRET", "expected object"],
+    ["no YAML", "token: 'S3CRET", "is neither YAML nor JSON"],
+    ["broken JSON", '{"token":"S3CRET', "is neither YAML nor JSON"],
+    ["no current-context", {}, "current-context: is missing"],
+    [
+      "blank current-context",
+      { ...minimal, "current-context": " " },
+      "current-context: is missing",
+    ],
+    [
+      "unknown context",
+      { ...minimal, contexts: [] },
+      'current-context: no context is named "a"',
+    ],
+    [
+      "unknown cluster",
+      { ...minimal, clusters: null },
+      'contexts.0.context.cluster: no cluster is named "a"',
+    ],
+    [
+      "unknown user",
+      { ...minimal, users: [] },
+      'contexts.0.context.user: no user is named "a"',
+    ],
+    ["wrong kind", { ...minimal, clusters: {} }, "clusters: expected array"],
+    [
+      "a token that is a number",
+      { ...minimal, users: [{ name: "a", user: { token: 5313537 } }] },
+      "users.0.user.token: expected string",
+    ],
+    [
+      "no name",
+      { ...minimal, users: [{ user: { token: "S3CRET" } }] },
+      "users.0.name: is missing",
+    ],
+    [
+      "an exec without command",
+      {
+        ...minimal,
+        users: [{ name: "a", user: { exec: { apiVersion: "v" } } }],
+      },
+      "users.0.user.exec.command: is missing",
+    ],
+  ])(
+    "readKubeconfig, %s: error 7 with path and place, no content",
+    (_, content, problem) => {
+      const { run, path } = read(content);
+      const thrown = messageOf(run);
+      expect(thrown).toEqual({
+        code: 7,
+        msg: `kubeconfig "${path}": ${problem}`,
+      });
+      expect(thrown.msg).not.toMatch(/S3CRET|5313537/);
+    },
+  );
+
+  test.each([
+    ["missing", "/nonexistent/kubeconfig", "ENOENT: no such file or directory"],
+    ["a folder", temporaryFolder(), "EISDIR: illegal operation on a directory"],
+  ])("readKubeconfig, %s: error 7 with path and reason", (_, path, reason) => {
+    expect(messageOf(() => readKubeconfig(path))).toEqual({
+      code: 7,
+      msg: `kubeconfig: failed to read "${path}": ${reason}`,
+    });
+  });
+});

@@ -1,0 +1,489 @@
+/**
+ * An API server for tests, demo and bench: real TLS, bearer tokens and client
+ * certificates, pods and network attachment definitions in memory, merge patches
+ * as the real one applies them, and faults on demand. It knows nothing of genie.
+ *
+ * `node:http` over `node:tls`: Bun.serve and `node:https` do not tell whose the
+ * client's certificate is.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  type IncomingMessage,
+  type ServerResponse,
+  createServer as createHttpServer,
+} from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type Server,
+  TLSSocket,
+  createServer as createTlsServer,
+} from "node:tls";
+import { type Certs, type KeyPair, makeCerts } from "./certs.ts";
+
+export interface ApiServerOptions {
+  certs?: Certs;
+  /** Default: `certs.server`. */
+  identity?: KeyPair;
+  /** Bearer token → user. Default: `{ "test-token": "genie" }`. */
+  tokens?: Record<string, string>;
+  /** `name:password` → user. */
+  passwords?: Record<string, string>;
+  /** Default: everybody may do everything. */
+  allow?: (access: Attempt) => boolean;
+  /** Before `/api` and `/apis`, as behind Rancher: `/k8s/clusters/c-1`. */
+  prefix?: string;
+  /** Default: 127.0.0.1. */
+  host?: string;
+}
+
+export interface ApiServer extends AsyncDisposable {
+  /** Without a slash at its end. */
+  url: string;
+  port: number;
+  certs: Certs;
+  /** Changes take effect at once. */
+  tokens: Map<string, string>;
+  pods: Store;
+  definitions: Store;
+  /** In the order of arrival; the log of a request is complete once it was answered. */
+  requests: LoggedRequest[];
+  /** From now on, until it is used up. Faults are looked up in the order in which they were injected. */
+  inject(fault: Fault): void;
+  /** Writes a kubeconfig for this server; the path. Keys given here replace the default ones, undefined removes. */
+  kubeconfig(content?: { user?: object; cluster?: object }): string;
+  stop(): Promise<void>;
+}
+
+export interface LoggedRequest {
+  method: string;
+  path: string;
+  /** undefined: not answered, or the connection was closed. */
+  status: number | undefined;
+  /** undefined: nobody we know. */
+  user: string | undefined;
+}
+
+/** What a user tries to do, in the words of RBAC. */
+export interface Attempt {
+  user: string;
+  verb: string;
+  resource: string;
+  namespace: string;
+  name: string;
+}
+
+export type Fault = {
+  /** Default: every request. */
+  match?: (request: LoggedRequest) => boolean;
+  /** How many requests it hits. Default: 1. */
+  times?: number;
+} & (
+  | {
+      kind: "answer";
+      status?: number;
+      headers?: Record<string, string>;
+      body?: string;
+    }
+  | { kind: "delay"; ms: number }
+  /** Takes the request and never answers. */
+  | { kind: "stall"; reached?: () => void }
+  /** Sends half of an answer, then nothing more. */
+  | { kind: "half"; reached?: () => void }
+  | { kind: "close" }
+  | { kind: "truncate" }
+  /** An endless `a`, cut after so many bytes; without a length unless `stated`. */
+  | { kind: "huge"; bytes: number; stated?: boolean }
+);
+
+/** What the API server answers in place of an object: `kind: Status`. */
+export function statusFault(
+  status: number,
+  {
+    message = `fault ${status}`,
+    headers = {},
+  }: { message?: string; headers?: Record<string, string> } = {},
+): Fault {
+  const body = JSON.stringify(statusObject(status, message));
+  return { kind: "answer", status, headers, body };
+}
+
+/** Listens on a free port. `await using` stops it. */
+export async function startApiServer(
+  options: ApiServerOptions = {},
+): Promise<ApiServer> {
+  const certs = options.certs ?? makeCerts();
+  const identity = options.identity ?? certs.server;
+  const host = options.host ?? "127.0.0.1";
+  const double = new Double(options);
+  const http = createHttpServer((request, response) => {
+    void double.answer(request, response);
+  });
+  const sockets = new Set<TLSSocket>();
+  const server = createTlsServer(
+    {
+      key: identity.key,
+      cert: identity.cert,
+      ca: certs.ca.cert,
+      requestCert: true,
+      rejectUnauthorized: false,
+    },
+    (socket) => {
+      sockets.add(socket);
+      socket.on("error", () => socket.destroy());
+      socket.once("close", () => sockets.delete(socket));
+      http.emit("connection", socket);
+    },
+  );
+  const port = await listen(server, host);
+  const url = `https://${host.includes(":") ? `[${host}]` : host}:${port}${options.prefix ?? ""}`;
+  const folder = mkdtempSync(join(tmpdir(), "genie-api-server-"));
+  let kubeconfigs = 0;
+
+  const stop = async (): Promise<void> => {
+    rmSync(folder, { recursive: true, force: true });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.close(() => resolve());
+    for (const socket of sockets) socket.destroy();
+    await promise;
+  };
+
+  return {
+    url,
+    port,
+    certs,
+    tokens: double.tokens,
+    pods: double.pods,
+    definitions: double.definitions,
+    requests: double.requests,
+    inject: (fault) => void double.faults.push({ ...fault }),
+    kubeconfig({ user, cluster } = {}) {
+      const [token] = double.tokens.keys();
+      const path = join(folder, `kubeconfig-${++kubeconfigs}`);
+      const content = kubeconfigOf(
+        {
+          server: url,
+          "certificate-authority-data": Buffer.from(certs.ca.cert).toString(
+            "base64",
+          ),
+          ...cluster,
+        },
+        user ?? { token },
+      );
+      writeFileSync(path, Bun.YAML.stringify(content, null, 2));
+      return path;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** What the store holds; other keys are kept as they are. */
+export interface StoredObject {
+  metadata: {
+    name: string;
+    namespace?: string;
+    uid?: string;
+    resourceVersion?: string;
+    annotations?: Record<string, string>;
+    [key: string]: unknown;
+  };
+  [key: string]: unknown;
+}
+
+/** The objects of one resource. What is put in is completed as the real server does: namespace, uid, resourceVersion. */
+export class Store {
+  readonly #objects = new Map<string, StoredObject>();
+  readonly #nextVersion: () => string;
+
+  constructor(nextVersion: () => string) {
+    this.#nextVersion = nextVersion;
+  }
+
+  get(namespace: string, name: string): StoredObject | undefined {
+    return this.#objects.get(`${namespace}/${name}`);
+  }
+
+  put(object: StoredObject): StoredObject {
+    const { namespace = "default", uid = crypto.randomUUID() } =
+      object.metadata;
+    const resourceVersion = this.#nextVersion();
+    const stored = {
+      ...object,
+      metadata: { ...object.metadata, namespace, uid, resourceVersion },
+    };
+    this.#objects.set(`${namespace}/${object.metadata.name}`, stored);
+    return stored;
+  }
+
+  delete(namespace: string, name: string): boolean {
+    return this.#objects.delete(`${namespace}/${name}`);
+  }
+}
+
+type Answer = { status: number; body: object };
+
+/** The server without its socket. */
+class Double {
+  readonly tokens: Map<string, string>;
+  readonly requests: LoggedRequest[] = [];
+  readonly faults: Fault[] = [];
+  readonly pods: Store;
+  readonly definitions: Store;
+  readonly #options: ApiServerOptions;
+  #version = 1;
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+    const tokens = options.tokens ?? { "test-token": "genie" };
+    this.tokens = new Map(Object.entries(tokens));
+    this.pods = new Store(() => `${this.#version++}`);
+    this.definitions = new Store(() => `${this.#version++}`);
+  }
+
+  async answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { method = "", url: path = "" } = request;
+    const user = this.#userOf(request);
+    const logged: LoggedRequest = { method, path, status: undefined, user };
+    this.requests.push(logged);
+    const body = await textOf(request);
+    const send = (
+      status: number,
+      text: string,
+      headers: Record<string, string> = {},
+    ): void => {
+      logged.status = status;
+      const length = `${Buffer.byteLength(text)}`;
+      response.writeHead(status, {
+        "content-type": "application/json",
+        "content-length": length,
+        ...headers,
+      });
+      response.end(text);
+    };
+    const fault = this.#fault(logged);
+    if (fault && (await misbehave(fault, response, send))) return;
+    const answer = this.#perform(request, body, user);
+    send(answer.status, JSON.stringify(answer.body));
+  }
+
+  #userOf({ headers, socket }: IncomingMessage): string | undefined {
+    const [scheme, credential = ""] = headers.authorization?.split(" ") ?? [];
+    if (scheme === "Bearer") return this.tokens.get(credential);
+    if (scheme === "Basic") {
+      return this.#options.passwords?.[
+        Buffer.from(credential, "base64").toString()
+      ];
+    }
+    if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
+    const name = socket.getPeerCertificate().subject.CN;
+    return Array.isArray(name) ? name[0] : name;
+  }
+
+  #fault(request: LoggedRequest): Fault | undefined {
+    const index = this.faults.findIndex(({ match = () => true }) =>
+      match(request),
+    );
+    const fault = this.faults[index];
+    if (fault === undefined) return undefined;
+    fault.times = (fault.times ?? 1) - 1;
+    if (fault.times <= 0) this.faults.splice(index, 1);
+    return fault;
+  }
+
+  #perform(
+    { method = "", url = "", headers }: IncomingMessage,
+    body: string,
+    user: string | undefined,
+  ): Answer {
+    if (user === undefined) return failure(401, "Unauthorized");
+    const prefix = this.#options.prefix ?? "";
+    const target = url.startsWith(prefix)
+      ? targetOf(url.slice(prefix.length))
+      : undefined;
+    const verb = verbs[method];
+    if (!target || !verb) {
+      return failure(404, "the server could not find the requested resource");
+    }
+    const attempt: Attempt = { user, verb, ...target };
+    if (!(this.#options.allow?.(attempt) ?? true)) return forbidden(attempt);
+    const store = target.resource.startsWith("pods")
+      ? this.pods
+      : this.definitions;
+    const object = store.get(target.namespace, target.name);
+    if (!object) {
+      return failure(404, `${target.resource} "${target.name}" not found`);
+    }
+    if (verb === "get") return { status: 200, body: object };
+    return patched(store, object, body, headers["content-type"] ?? "");
+  }
+}
+
+const verbs: Record<string, string> = { GET: "get", PATCH: "patch" };
+
+const paths = [
+  /^\/api\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>pods)\/(?<name>[^/]+)(?<subresource>\/status)?$/,
+  /^\/apis\/k8s\.cni\.cncf\.io\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>network-attachment-definitions)\/(?<name>[^/]+)$/,
+];
+
+function targetOf(
+  path: string,
+): Pick<Attempt, "resource" | "namespace" | "name"> | undefined {
+  for (const pattern of paths) {
+    const groups = pattern.exec(path)?.groups;
+    if (!groups) continue;
+    const {
+      namespace = "",
+      resource = "",
+      name = "",
+      subresource = "",
+    } = groups;
+    return {
+      resource: resource + subresource,
+      namespace: decodeURIComponent(namespace),
+      name: decodeURIComponent(name),
+    };
+  }
+  return undefined;
+}
+
+/** Of metadata and status, as the subresource allows; a uid in the patch is a precondition. */
+function patched(
+  store: Store,
+  object: StoredObject,
+  body: string,
+  contentType: string,
+): Answer {
+  if (!/^application\/(?:strategic-)?merge-patch\+json/.test(contentType)) {
+    return failure(415, `the body of the request was in an unknown format`);
+  }
+  let patch: unknown;
+  try {
+    patch = JSON.parse(body);
+  } catch {
+    return failure(400, "the body of the request is not JSON");
+  }
+  if (!isObject(patch)) return failure(400, "the patch is no object");
+  const { metadata = {}, status = {} } = patch;
+  const { uid, name } = object.metadata;
+  if (
+    isObject(metadata) &&
+    metadata["uid"] !== undefined &&
+    metadata["uid"] !== uid
+  ) {
+    return failure(
+      409,
+      `Operation cannot be fulfilled on pods "${name}": Precondition failed: UID in precondition: ${JSON.stringify(metadata["uid"])}, UID in object meta: ${uid}`,
+    );
+  }
+  const merged = mergePatch(object, { metadata, status }) as StoredObject;
+  return { status: 200, body: store.put(merged) };
+}
+
+/** RFC 7386. */
+function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch;
+  const result: Record<string, unknown> = isObject(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = mergePatch(result[key], value);
+  }
+  return result;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+type Send = (
+  status: number,
+  text: string,
+  headers?: Record<string, string>,
+) => void;
+
+/** Whether the request has been dealt with. */
+async function misbehave(
+  fault: Fault,
+  response: ServerResponse,
+  send: Send,
+): Promise<boolean> {
+  switch (fault.kind) {
+    case "answer":
+      send(fault.status ?? 200, fault.body ?? "", fault.headers);
+      break;
+    case "delay":
+      await Bun.sleep(fault.ms);
+      return false;
+    case "stall":
+      fault.reached?.();
+      break;
+    case "half":
+      response.writeHead(200, { "content-length": "100" });
+      response.write("{", () => fault.reached?.());
+      break;
+    case "close":
+      response.socket?.destroy();
+      break;
+    case "truncate":
+      response.writeHead(200, { "content-length": "100" });
+      response.write("{", () => response.socket?.destroy());
+      break;
+    case "huge":
+      response.writeHead(
+        200,
+        fault.stated ? { "content-length": `${fault.bytes}` } : {},
+      );
+      response.end("a".repeat(fault.bytes));
+      break;
+  }
+  return true;
+}
+
+function forbidden({ user, verb, resource, namespace, name }: Attempt): Answer {
+  return failure(
+    403,
+    `${resource} "${name}" is forbidden: User "${user}" cannot ${verb} resource "${resource}" in the namespace "${namespace}"`,
+  );
+}
+
+function failure(status: number, message: string): Answer {
+  return { status, body: statusObject(status, message) };
+}
+
+function statusObject(code: number, message: string): object {
+  return { kind: "Status", apiVersion: "v1", status: "Failure", message, code };
+}
+
+function kubeconfigOf(cluster: object, user: object): object {
+  return {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "test",
+    contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
+    clusters: [{ name: "test", cluster }],
+    users: [{ name: "test", user }],
+  };
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+async function listen(server: Server, host: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(0, host, resolve);
+  await promise;
+  const address = server.address();
+  if (address === null || typeof address === "string") {
+    throw new Error("failed to listen on a port");
+  }
+  return address.port;
+}

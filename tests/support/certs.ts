@@ -1,0 +1,158 @@
+/**
+ * Certificates for tests: an authority with server and client certificates, and
+ * a foreign one that nobody should trust. Made by `openssl`, once for a folder.
+ */
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** PEM texts and the files that hold them. */
+export interface KeyPair {
+  cert: string;
+  key: string;
+  certFile: string;
+  keyFile: string;
+}
+
+export interface Certs {
+  ca: KeyPair;
+  /** For 127.0.0.1, ::1 and localhost. */
+  server: KeyPair;
+  /** For the name `kubernetes.test` and no address. */
+  namedServer: KeyPair;
+  /** Of an authority of its own, for the same addresses as `server`. */
+  foreignServer: KeyPair;
+  foreignCa: KeyPair;
+  /** A client certificate: user name and groups, as Kubernetes reads them. */
+  client(user: string, groups?: readonly string[]): KeyPair;
+  /** The same, of the foreign authority. */
+  foreignClient(user: string): KeyPair;
+}
+
+/** The certificates of a folder; made at the first call of the process. Default: a temporary folder, see `removeCerts`. */
+export function makeCerts(folder = temporaryFolder()): Certs {
+  const known = made.get(folder);
+  if (known) return known;
+  mkdirSync(folder, { recursive: true });
+  const ca = authority(folder, "ca");
+  const foreignCa = authority(folder, "foreign-ca");
+  const addresses = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost";
+  const client = "extendedKeyUsage=clientAuth";
+  const certs: Certs = {
+    ca,
+    foreignCa,
+    server: issue(folder, ca, "/CN=server", addresses),
+    namedServer: issue(
+      folder,
+      ca,
+      "/CN=named",
+      "subjectAltName=DNS:kubernetes.test",
+    ),
+    foreignServer: issue(folder, foreignCa, "/CN=foreign", addresses),
+    client: (user, groups = []) =>
+      issue(
+        folder,
+        ca,
+        `${groups.map((g) => `/O=${g}`).join("")}/CN=${user}`,
+        client,
+      ),
+    foreignClient: (user) => issue(folder, foreignCa, `/CN=${user}`, client),
+  };
+  made.set(folder, certs);
+  return certs;
+}
+
+const made = new Map<string, Certs>();
+
+let common: string | undefined;
+
+function temporaryFolder(): string {
+  return (common ??= mkdtempSync(join(tmpdir(), "genie-certs-")));
+}
+
+/** Removes the temporary folder, if there is one; a suite's last act. */
+export function removeCerts(): void {
+  if (common === undefined) return;
+  rmSync(common, { recursive: true, force: true });
+  made.delete(common);
+  common = undefined;
+}
+
+const newKey = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(" ");
+
+function authority(folder: string, name: string): KeyPair {
+  const { certFile, keyFile } = files(folder, name);
+  openssl(
+    ["req", "-x509", ...newKey, "-subj", `/CN=${name}`, "-days", "3650"],
+    {
+      "-keyout": keyFile,
+      "-out": certFile,
+    },
+  );
+  return load(certFile, keyFile);
+}
+
+let issuedCount = 0;
+
+function issue(
+  folder: string,
+  issuer: KeyPair,
+  subject: string,
+  extension: string,
+): KeyPair {
+  const name = `issued-${++issuedCount}`;
+  const { certFile, keyFile } = files(folder, name);
+  const request = join(folder, `${name}.csr`);
+  const extensions = join(folder, `${name}.ext`);
+  writeFileSync(extensions, `${extension}\n`);
+  openssl(["req", ...newKey, "-subj", subject], {
+    "-keyout": keyFile,
+    "-out": request,
+  });
+  openssl(["x509", "-req", "-days", "3650"], {
+    "-in": request,
+    "-CA": issuer.certFile,
+    "-CAkey": issuer.keyFile,
+    "-set_serial": `${Date.now()}${issuedCount}`,
+    "-extfile": extensions,
+    "-out": certFile,
+  });
+  return load(certFile, keyFile);
+}
+
+function files(folder: string, name: string) {
+  return {
+    certFile: join(folder, `${name}.crt`),
+    keyFile: join(folder, `${name}.key`),
+  };
+}
+
+function load(certFile: string, keyFile: string): KeyPair {
+  return {
+    cert: readFileSync(certFile, "utf8"),
+    key: readFileSync(keyFile, "utf8"),
+    certFile,
+    keyFile,
+  };
+}
+
+function openssl(
+  args: readonly string[],
+  options: Record<string, string>,
+): void {
+  const { exitCode, stderr } = Bun.spawnSync({
+    cmd: ["openssl", ...args, ...Object.entries(options).flat()],
+    stderr: "pipe",
+  });
+  if (exitCode !== 0) {
+    throw new Error(
+      `failed to run openssl ${args.join(" ")}: ${stderr.toString()}`,
+    );
+  }
+}
