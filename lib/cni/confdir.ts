@@ -1,0 +1,120 @@
+/**
+ * Reads the folder of network configurations: which files are candidates, what
+ * each says, and why an invalid one is (cni-runtime.md §2.1, selection.md §4).
+ * The only module that reads that folder; nothing here chooses.
+ */
+import { constants, readdirSync, readFileSync } from "node:fs";
+import {
+  parseConf,
+  parseConfList,
+  parsePlugin,
+  type NetworkConfigList,
+} from "./conflist.ts";
+import { Code, CniError, errnoOf, messageOf } from "./error.ts";
+import { parseJson } from "./json.ts";
+
+/** A file of the folder: its configuration, or why it has none. */
+export type ConfFile =
+  | { file: string; list: NetworkConfigList; problem?: undefined }
+  | { file: string; list?: undefined; problem: string };
+
+/**
+ * All files ending in `.conflist`, `.conf` or `.json`, in byte order of their
+ * names; names starting with a dot are no candidates. A missing folder holds
+ * nothing; one that cannot be read is an error 5.
+ */
+export function readConfDir(folder: string): ConfFile[] {
+  return names(folder, /\.(?:conflist|conf|json)$/).flatMap(
+    (file): ConfFile[] => {
+      try {
+        const text = read(`${folder}/${file}`);
+        return text === undefined
+          ? []
+          : [{ file, list: parse(folder, file, text) }];
+      } catch (error) {
+        return [{ file, problem: messageOf(error) }];
+      }
+    },
+  );
+}
+
+function parse(folder: string, file: string, text: string): NetworkConfigList {
+  const value = json(
+    text,
+    file.endsWith(".conflist") ? "configuration list" : "configuration",
+  );
+  if (!file.endsWith(".conflist")) return parseConf(value);
+  const list = parseConfList(value);
+  const plugins = list.loadOnlyInlinedPlugins
+    ? list.plugins
+    : [...list.plugins, ...pluginFolder(folder, list.name)];
+  if (plugins.length === 0) throw new Error("no plugin configs found");
+  return { ...list, plugins };
+}
+
+/** `<folder>/<network name>/*.conf`, one plugin object each, after those of the list (R-LD-5). */
+function pluginFolder(
+  folder: string,
+  network: string,
+): NetworkConfigList["plugins"] {
+  // A name that is no plain file name cannot be a folder here; it is refused at ADD.
+  if (["", ".", ".."].includes(network) || network.includes("/")) return [];
+  const path = `${folder}/${network}`;
+  return names(path, /\.conf$/).flatMap((file) => {
+    try {
+      const text = read(`${path}/${file}`);
+      return text === undefined
+        ? []
+        : [parsePlugin(json(text, "configuration"))];
+    } catch (cause) {
+      throw new Error(
+        `failed to parse plugin config ${network}/${file}: ${messageOf(cause)}`,
+        {
+          cause,
+        },
+      );
+    }
+  });
+}
+
+function names(folder: string, extension: RegExp): string[] {
+  let entries: string[];
+  try {
+    entries = readdirSync(folder);
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    if (errno === "ENOENT" || errno === "ENOTDIR") return [];
+    throw new CniError(
+      Code.io,
+      `failed to read folder ${folder}: ${errno ?? messageOf(cause)}`,
+      { cause },
+    );
+  }
+  return entries
+    .filter((entry) => !entry.startsWith(".") && extension.test(entry))
+    .toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}
+
+/** Non-blocking, so that a FIFO among the files cannot hold up every pod. */
+const flag = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/** The text of a file, undefined for a folder. Throws Error. */
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, { encoding: "utf8", flag });
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    if (errno === "EISDIR") return undefined;
+    throw new Error(`failed to read file: ${errno ?? messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+function json(text: string, what: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (cause) {
+    throw new Error(`error parsing ${what}: ${messageOf(cause)}`, { cause });
+  }
+}

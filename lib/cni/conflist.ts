@@ -1,0 +1,239 @@
+/**
+ * Parses a network configuration (list), as libcni does and with its texts
+ * (cni-runtime.md R-LD-3, R-VS). Pure: files are `confdir`'s matter.
+ */
+import { messageOf } from "./error.ts";
+import { isObject, own } from "./json.ts";
+import { compareVersions, latestVersion } from "./version.ts";
+
+/** One plugin of a list: everything that the file says, unknown keys included. */
+export interface PluginConf {
+  [key: string]: unknown;
+  type: string;
+}
+
+/** A network configuration list, CNI spec 1.1.0 §1; the plugins are untouched objects of the file. */
+export interface NetworkConfigList {
+  /** Not validated here (R-LD-4); may be empty for a single plugin's file. */
+  name: string;
+  /** The version that was selected out of `cniVersion` and `cniVersions`; kept even if unknown. */
+  cniVersion: string;
+  disableCheck: boolean;
+  disableGC: boolean;
+  loadOnlyInlinedPlugins: boolean;
+  plugins: PluginConf[];
+}
+
+/** What a configuration without `cniVersion` is executed as, like CNI-Genie (selection.md §4). */
+export const assumedVersion = "0.3.0";
+
+/** A `.conflist`. The plugins may be absent: they can come from a folder (R-LD-5). Throws Error. */
+export function parseConfList(value: unknown): NetworkConfigList {
+  try {
+    return list(value);
+  } catch (error) {
+    if (!(error instanceof ListError)) throw error;
+    throw new Error(`error parsing configuration list: ${error.message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** A `.conf` or `.json`: the list of one plugin. Throws Error. */
+export function parseConf(value: unknown): NetworkConfigList {
+  const plugin = parsePlugin(value);
+  const name = own(plugin, "name");
+  if (name !== undefined && name !== null && typeof name !== "string") {
+    throw new Error(
+      `error parsing configuration: invalid name type ${goType(name)}`,
+    );
+  }
+  return {
+    name: name ?? "",
+    cniVersion: version(plugin, (message) => {
+      throw new Error(`error parsing configuration: ${message}`);
+    }),
+    disableCheck: false,
+    disableGC: false,
+    loadOnlyInlinedPlugins: true,
+    plugins: [plugin],
+  };
+}
+
+/** A plugin object. Its `type` names an executable, so it is never a path (selection.md §4). */
+export function parsePlugin(value: unknown): PluginConf {
+  const fail = (message: string): never => {
+    throw new Error(`error parsing configuration: ${message}`);
+  };
+  if (!isObject(value)) return fail(`expected an object, got ${goType(value)}`);
+  const type = own(value, "type");
+  if (type === undefined || type === null || type === "")
+    return fail("missing 'type'");
+  if (typeof type !== "string")
+    return fail(`invalid type for 'type': ${goType(type)}`);
+  if (type.includes("/") || type === "." || type === "..") {
+    return fail(`invalid 'type' ${JSON.stringify(type)}`);
+  }
+  const problem =
+    capabilitiesProblem(own(value, "capabilities")) ??
+    ipamProblem(own(value, "ipam")) ??
+    dnsProblem(own(value, "dns"));
+  if (problem) return fail(problem);
+  return { ...value, type };
+}
+
+class ListError extends Error {}
+
+function list(value: unknown): NetworkConfigList {
+  if (!isObject(value))
+    throw new ListError(`expected an object, got ${goType(value)}`);
+  const name = own(value, "name");
+  if (name === undefined) throw new ListError("no name");
+  if (typeof name !== "string")
+    throw new ListError(`invalid name type ${goType(name)}`);
+  const cniVersion = version(value, (message) => {
+    throw new ListError(message);
+  });
+  const disableCheck = flag(value, "disableCheck");
+  const disableGC = flag(value, "disableGC");
+  const loadOnlyInlinedPlugins = flag(value, "loadOnlyInlinedPlugins");
+  const plugins = own(value, "plugins");
+  if (plugins === undefined && loadOnlyInlinedPlugins) {
+    throw new ListError(
+      "`loadOnlyInlinedPlugins` is true, and no 'plugins' key",
+    );
+  }
+  return {
+    name,
+    cniVersion,
+    disableCheck,
+    disableGC,
+    loadOnlyInlinedPlugins,
+    plugins: plugins === undefined ? [] : pluginList(plugins),
+  };
+}
+
+function pluginList(plugins: unknown): PluginConf[] {
+  if (!Array.isArray(plugins))
+    throw new ListError(`invalid 'plugins' type ${goType(plugins)}`);
+  if (plugins.length === 0) throw new ListError("no plugins in list");
+  return plugins.map((plugin: unknown, i) => {
+    try {
+      return parsePlugin(plugin);
+    } catch (cause) {
+      // libcni says this one without "error parsing configuration list".
+      throw new Error(
+        `failed to parse plugin config ${i}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  });
+}
+
+/** The highest version that both sides speak; `cniVersion` alone is kept as it is (R-VS). */
+function version(config: object, fail: (message: string) => never): string {
+  const cniVersion = own(config, "cniVersion");
+  if (cniVersion !== undefined && typeof cniVersion !== "string") {
+    fail(`invalid cniVersion type ${goType(cniVersion)}`);
+  }
+  const stated =
+    typeof cniVersion === "string" && cniVersion !== ""
+      ? cniVersion
+      : undefined;
+  const cniVersions = own(config, "cniVersions");
+  if (cniVersions === undefined) return stated ?? assumedVersion;
+  if (!Array.isArray(cniVersions)) {
+    return fail(`invalid type for cniVersions: ${goType(cniVersions)}`);
+  }
+  const offered = cniVersions.filter((entry: unknown, i): entry is string => {
+    if (typeof entry !== "string")
+      return fail(`invalid type for cniVersions index ${i}: ${goType(entry)}`);
+    return isOurs(entry, (reason) =>
+      fail(`invalid cniVersions entry ${entry} at index ${i}: ${reason}`),
+    );
+  });
+  if (
+    stated !== undefined &&
+    isOurs(stated, (reason) => fail(`invalid cniVersion ${stated}: ${reason}`))
+  ) {
+    offered.push(stated);
+  }
+  return offered.toSorted(compareVersions).at(-1) ?? stated ?? assumedVersion;
+}
+
+/** Whether it is not newer than what we speak. */
+function isOurs(entry: string, fail: (reason: string) => never): boolean {
+  try {
+    return compareVersions(entry, latestVersion) <= 0;
+  } catch (cause) {
+    return fail(messageOf(cause));
+  }
+}
+
+/** A bool, or "true" / "false" in any case. */
+function flag(config: object, key: string): boolean {
+  const value = own(config, key);
+  if (value === undefined) return false;
+  if (typeof value === "boolean") return value;
+  if (typeof value !== "string")
+    throw new ListError(`invalid type ${goType(value)} for ${key}`);
+  const lower = value.toLowerCase();
+  if (lower !== "true" && lower !== "false") {
+    throw new ListError(`invalid value ${JSON.stringify(lower)} for ${key}`);
+  }
+  return lower === "true";
+}
+
+function capabilitiesProblem(capabilities: unknown): string | undefined {
+  if (capabilities === undefined || capabilities === null) return undefined;
+  if (!isObject(capabilities))
+    return `invalid 'capabilities' type ${goType(capabilities)}`;
+  for (const [key, value] of Object.entries(capabilities)) {
+    if (typeof value !== "boolean") {
+      return `invalid 'capabilities' entry ${JSON.stringify(key)}: expected bool, got ${goType(value)}`;
+    }
+  }
+  return undefined;
+}
+
+function ipamProblem(ipam: unknown): string | undefined {
+  if (ipam === undefined || ipam === null) return undefined;
+  if (!isObject(ipam)) return `invalid 'ipam' type ${goType(ipam)}`;
+  const type = own(ipam, "type");
+  if (type === undefined || type === null || typeof type === "string")
+    return undefined;
+  return `invalid 'ipam.type' type ${goType(type)}`;
+}
+
+function dnsProblem(dns: unknown): string | undefined {
+  if (dns === undefined || dns === null) return undefined;
+  if (!isObject(dns)) return `invalid 'dns' type ${goType(dns)}`;
+  const domain = own(dns, "domain");
+  if (domain !== undefined && domain !== null && typeof domain !== "string") {
+    return `invalid 'dns.domain' type ${goType(domain)}`;
+  }
+  for (const key of ["nameservers", "search", "options"]) {
+    const value = own(dns, key);
+    if (value === undefined || value === null) continue;
+    if (
+      !Array.isArray(value) ||
+      value.some((entry) => typeof entry !== "string")
+    ) {
+      return `invalid 'dns.${key}': expected a list of strings`;
+    }
+  }
+  return undefined;
+}
+
+/** Go's `%T` of a decoded JSON value: the texts of libcni name types so. */
+function goType(value: unknown): string {
+  if (value === null || value === undefined) return "<nil>";
+  if (Array.isArray(value)) return "[]interface {}";
+  if (typeof value === "object")
+    return isObject(value) ? "map[string]interface {}" : "float64";
+  return typeof value === "number"
+    ? "float64"
+    : typeof value === "boolean"
+      ? "bool"
+      : typeof value;
+}

@@ -1,0 +1,131 @@
+/**
+ * Runs one delegate process: in its own session, its output on anonymous files,
+ * with a time limit after which its whole process group is killed. It knows
+ * nothing of CNI; what the output means is `invoke`'s matter.
+ *
+ * Files and not pipes, because a grandchild that keeps a pipe open would delay
+ * us until it ends (cni-runtime.md F-8, state.md "Processes and locks").
+ */
+import { closeSync, fstatSync, readSync } from "node:fs";
+import type { Deadline } from "./deadline.ts";
+import { anonymousFile } from "./libc.ts";
+
+export interface ExecRequest {
+  /** Absolute path of the executable. */
+  path: string;
+  env: Record<string, string>;
+  stdin: string;
+  deadline: Deadline;
+  /** Descriptors that the delegate inherits as 3, 4, …: the container's lock. */
+  inherit: readonly number[];
+}
+
+export interface ExecResult {
+  /** null when a signal ended it. */
+  exitCode: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+  /** Why we killed it, if we did. */
+  killed?: "deadline" | "stdout" | "stderr";
+}
+
+/** Throws what the spawn throws, with its errno in `code`: ENOENT, EACCES, ENOEXEC, ETXTBSY… */
+export type Exec = (request: ExecRequest) => Promise<ExecResult>;
+
+/** Bytes of output after which a delegate is killed (state.md "Time"). */
+export const outputLimits = { stdout: 4 << 20, stderr: 1 << 20 } as const;
+
+/** How often a running delegate's output is measured; a quick delegate never pays for it. */
+const measureEveryMs = 20;
+
+/** A killed process that is stuck in the kernel is not waited for longer than this. */
+const reapWithinMs = 2000;
+
+export const execDelegate: Exec = async (request) => {
+  const stdout = anonymousFile("stdout");
+  const stderr = anonymousFile("stderr");
+  try {
+    const child = Bun.spawn({
+      cmd: [request.path],
+      env: request.env,
+      stdio: [new Blob([request.stdin]), stdout, stderr, ...request.inherit],
+      detached: true,
+    });
+    const killed = await supervise(child, request.deadline, { stdout, stderr });
+    return {
+      exitCode: child.exitCode,
+      signal: child.signalCode === null ? null : String(child.signalCode),
+      stdout: contents(stdout, outputLimits.stdout),
+      stderr: contents(stderr, outputLimits.stderr),
+      ...(killed && { killed }),
+    };
+  } finally {
+    closeSync(stdout);
+    closeSync(stderr);
+  }
+};
+
+type Output = Record<keyof typeof outputLimits, number>;
+
+async function supervise(
+  child: Bun.Subprocess,
+  deadline: Deadline,
+  output: Output,
+): Promise<ExecResult["killed"]> {
+  const { promise: verdict, resolve } =
+    Promise.withResolvers<ExecResult["killed"]>();
+  const timer = setTimeout(() => resolve("deadline"), deadline.remaining);
+  const measure = setInterval(
+    () => stopWhenTooLarge(output, resolve),
+    measureEveryMs,
+  );
+  try {
+    const killed = await Promise.race([
+      child.exited.then(() => tooLarge(output)),
+      verdict,
+    ]);
+    if (killed) {
+      killGroup(child.pid);
+      await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
+    }
+    return killed;
+  } finally {
+    clearTimeout(timer);
+    clearInterval(measure);
+  }
+}
+
+function stopWhenTooLarge(
+  output: Output,
+  resolve: (killed: ExecResult["killed"]) => void,
+) {
+  const killed = tooLarge(output);
+  if (killed) resolve(killed);
+}
+
+function tooLarge(output: Output): ExecResult["killed"] {
+  if (fstatSync(output.stdout).size > outputLimits.stdout) return "stdout";
+  if (fstatSync(output.stderr).size > outputLimits.stderr) return "stderr";
+  return undefined;
+}
+
+/** The process may have ended by itself in the meantime: then there is nobody to kill. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // ESRCH: the group is gone.
+  }
+}
+
+function contents(fd: number, limit: number): string {
+  const buffer = Buffer.allocUnsafe(Math.min(fstatSync(fd).size, limit));
+  let length = 0;
+  while (length < buffer.length) {
+    const count = readSync(fd, buffer, length, buffer.length - length, length);
+    if (count === 0) break;
+    length += count;
+  }
+  return buffer.toString("utf8", 0, length);
+}

@@ -1,0 +1,290 @@
+/**
+ * Calls one plugin: finds its executable, hands it the request, and turns
+ * whatever happened into its decoded output or one `CniError`
+ * (cni-runtime.md §2.5). The process itself is `exec`'s matter.
+ */
+import { accessSync, constants, statSync } from "node:fs";
+import type { Deadline } from "./deadline.ts";
+import { Code, CniError, errnoOf, messageOf, quote } from "./error.ts";
+import { type Exec, type ExecResult, outputLimits } from "./exec.ts";
+import { isObject, parseJson } from "./json.ts";
+
+/** The verbs that a runtime sends to a delegate. */
+export type Verb = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
+
+/** The CNI_* variables of one call; empty is unset (P-ENV-1). */
+export interface CallEnvironment {
+  containerId: string;
+  netns: string;
+  ifname: string;
+  args: string;
+  path: readonly string[];
+}
+
+/** How every call of one operation is made. */
+export interface Caller {
+  exec: Exec;
+  /** Ours, to which CNI_* are added. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** Descriptors that delegates inherit. */
+  inherit: readonly number[];
+  /** The most that one execution may take, in milliseconds. */
+  timeoutMs: number;
+  /** Where the delegates' own words go: our stderr. */
+  stderr(text: string): void;
+  sleep(ms: number): Promise<void>;
+  /** `"device:inode"` of our own executable, which is never executed (selection.md §4). */
+  self?: string | undefined;
+}
+
+export interface Call {
+  verb: Verb;
+  type: string;
+  config: string;
+  environment: CallEnvironment;
+  deadline: Deadline;
+}
+
+/**
+ * Executes a plugin and returns what it printed, decoded, when it succeeded;
+ * only ADD and VERSION print something that counts (F-6).
+ *
+ * Throws the plugin's own error with its code; 7 when the executable is missing
+ * or cannot be executed; 11 for the time limit and "text file busy"; 999 for
+ * everything that is no CNI answer.
+ */
+export async function invoke(call: Call, caller: Caller): Promise<unknown> {
+  const path = findPlugin(call.type, call.environment.path, caller.self);
+  const result = await execute(path, call, caller);
+  if (result.stderr !== "") caller.stderr(result.stderr);
+  if (result.killed) throw killedError(call, result.killed);
+  if (result.exitCode !== 0) throw failure(call.type, result);
+  return call.verb === "ADD" || call.verb === "VERSION"
+    ? decode(call.type, result.stdout)
+    : undefined;
+}
+
+/**
+ * The first regular file of that name in the folders; symbolic links are
+ * followed (F-1). Throws 7, also when the file is this very program.
+ */
+export function findPlugin(
+  type: string,
+  folders: readonly string[],
+  self?: string,
+): string {
+  if (type === "")
+    throw new CniError(Code.invalidNetworkConfig, "no plugin name provided");
+  if (type.includes("/")) {
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `invalid plugin name: ${quote(type)}`,
+    );
+  }
+  const searched = folders.filter((folder) => folder !== "");
+  if (searched.length === 0)
+    throw new CniError(Code.invalidNetworkConfig, "no paths provided");
+  for (const folder of searched) {
+    const path = `${folder}/${type}`;
+    const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+    if (!stat?.isFile()) continue;
+    if (self !== undefined && `${stat.dev}:${stat.ino}` === self) {
+      throw new CniError(
+        Code.invalidNetworkConfig,
+        `refusing to execute plugin ${quote(type)}: ${path} is this plugin itself`,
+      );
+    }
+    return path;
+  }
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `failed to find plugin ${quote(type)} in path [${searched.join(" ")}]`,
+  );
+}
+
+/** The executable as by {@link findPlugin}, and that it may be executed. Throws 7. */
+export function requirePlugin(
+  type: string,
+  folders: readonly string[],
+  self?: string,
+): void {
+  const path = findPlugin(type, folders, self);
+  try {
+    accessSync(path, constants.X_OK);
+  } catch (cause) {
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `failed to execute plugin ${quote(type)}: ${path}: permission denied`,
+      { cause },
+    );
+  }
+}
+
+const busyTries = 6;
+const busyPauseMs = 1000;
+
+/** A binary that is being replaced is "busy" for a moment: a fresh process for each try (F-7). */
+async function execute(
+  path: string,
+  call: Call,
+  caller: Caller,
+): Promise<ExecResult> {
+  const request = {
+    path,
+    env: environment(call, caller),
+    stdin: call.config,
+    inherit: caller.inherit,
+  };
+  for (let tries = 1; ; tries++) {
+    try {
+      const deadline = call.deadline.atMost(caller.timeoutMs);
+      return await caller.exec({ ...request, deadline });
+    } catch (error) {
+      if (errnoOf(error) !== "ETXTBSY")
+        throw spawnError(call.type, path, error);
+      if (tries === busyTries || call.deadline.remaining <= busyPauseMs) {
+        throw new CniError(
+          Code.tryAgainLater,
+          `failed to execute plugin ${quote(call.type)}: ${path}: text file busy`,
+          { cause: error },
+        );
+      }
+      await caller.sleep(busyPauseMs);
+    }
+  }
+}
+
+/** Our environment with CNI_* replaced, nothing twice; everything else passes through (F-2). */
+function environment(call: Call, caller: Caller): Record<string, string> {
+  const { containerId, netns, ifname, args, path } = call.environment;
+  const inherited = Object.entries(caller.env).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  return {
+    ...Object.fromEntries(inherited),
+    CNI_COMMAND: call.verb,
+    CNI_CONTAINERID: containerId,
+    CNI_NETNS: netns,
+    CNI_IFNAME: ifname,
+    CNI_ARGS: args,
+    CNI_PATH: path.filter((folder) => folder !== "").join(":"),
+    ...(containerId && { GENIE_CONTAINER: containerId }),
+  };
+}
+
+const errnoTexts: Record<string, string> = {
+  EACCES: "permission denied",
+  ENOENT: "no such file or interpreter",
+  ENOEXEC: "exec format error",
+};
+
+const notExecutable = new Set([
+  "EACCES",
+  "EPERM",
+  "ENOENT",
+  "ENOEXEC",
+  "ENOTDIR",
+  "EISDIR",
+  "ELOOP",
+]);
+
+function spawnError(type: string, path: string, cause: unknown): CniError {
+  const errno = errnoOf(cause);
+  const known = errno !== undefined && notExecutable.has(errno);
+  const text = (errno && errnoTexts[errno]) ?? messageOf(cause);
+  return new CniError(
+    known ? Code.invalidNetworkConfig : Code.internal,
+    `failed to execute plugin ${quote(type)}: ${path}: ${text}`,
+    { cause },
+  );
+}
+
+const killReasons = {
+  deadline: [
+    Code.tryAgainLater,
+    "did not end within its time limit and was killed",
+  ],
+  stdout: [
+    Code.internal,
+    `printed more than ${outputLimits.stdout >> 20} MiB and was killed`,
+  ],
+  stderr: [
+    Code.internal,
+    `wrote more than ${outputLimits.stderr >> 20} MiB to stderr and was killed`,
+  ],
+} as const;
+
+function killedError(call: Call, killed: keyof typeof killReasons): CniError {
+  const [code, reason] = killReasons[killed];
+  return new CniError(
+    code,
+    `plugin ${quote(call.type)} ${reason} (${call.verb})`,
+  );
+}
+
+/** What an unsuccessful plugin meant (F-5). */
+function failure(type: string, result: ExecResult): CniError {
+  const status = result.signal
+    ? `signal: ${signalName(result.signal)}`
+    : `exit status ${result.exitCode}`;
+  const stdout = result.stdout.trim();
+  const stderr = result.stderr.trim();
+  const plugin = `plugin ${quote(type)}`;
+  if (stdout === "") {
+    return new CniError(
+      Code.internal,
+      stderr === ""
+        ? `${plugin}: netplugin failed with no error message: ${status}`
+        : `${plugin}: netplugin failed: ${quote(stderr)}: ${status}`,
+    );
+  }
+  let decoded: unknown;
+  try {
+    decoded = parseJson(stdout);
+  } catch (cause) {
+    return new CniError(
+      Code.internal,
+      `${plugin}: netplugin failed but error parsing its diagnostic message ${quote(stdout)}: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+  const raw = `${plugin}: netplugin failed: ${quote(stdout)}: ${status}`;
+  return errorObject(decoded, raw) ?? new CniError(Code.internal, raw);
+}
+
+/**
+ * Upstream turns every JSON object into an error, one without a message into an
+ * empty one (F-5): `raw` says more.
+ */
+function errorObject(value: unknown, raw: string): CniError | undefined {
+  if (!isObject(value)) return undefined;
+  const { code, msg, details } = value;
+  return new CniError(
+    typeof code === "number" && code > 0 ? code : Code.internal,
+    typeof msg === "string" && msg !== "" ? msg : raw,
+    { details: typeof details === "string" ? details : undefined },
+  );
+}
+
+const signalNames: Record<string, string> = {
+  SIGKILL: "killed",
+  SIGSEGV: "segmentation fault",
+  SIGTERM: "terminated",
+};
+
+/** Go's words for the common ones, the name for the others. */
+function signalName(signal: string): string {
+  return signalNames[signal] ?? signal;
+}
+
+function decode(type: string, stdout: string): unknown {
+  try {
+    return parseJson(stdout);
+  } catch (cause) {
+    throw new CniError(
+      Code.internal,
+      `plugin ${quote(type)}: failed to unmarshal raw result: ${messageOf(cause)}`,
+      { details: stdout === "" ? undefined : quote(stdout), cause },
+    );
+  }
+}

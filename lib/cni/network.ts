@@ -1,0 +1,279 @@
+/**
+ * Runs one network configuration list, as a runtime does: the request for each
+ * plugin, the order of a chain, prevResult (cni-runtime.md §2.2, §2.3). One
+ * list, one operation; what happens to several networks is `attach`'s matter.
+ */
+import { validateNetworkName } from "./args.ts";
+import type { NetworkConfigList, PluginConf } from "./conflist.ts";
+import type { Deadline } from "./deadline.ts";
+import { Code, CniError, quote } from "./error.ts";
+import { type Caller, type Verb, invoke, requirePlugin } from "./invoke.ts";
+import { own } from "./json.ts";
+import { type Result, convertResult, parseResult } from "./result.ts";
+import {
+  type CniVersion,
+  has,
+  isSupported,
+  supportedVersions,
+} from "./version.ts";
+
+/** One attachment of a container to a network: libcni's RuntimeConf. */
+export interface RuntimeConf {
+  containerId: string;
+  /** Empty when the namespace is gone. */
+  netns: string;
+  ifname: string;
+  /** CNI_ARGS, handed on as it is. */
+  args: string;
+  /** What becomes `runtimeConfig` of the plugins that declare the capability. */
+  capabilityArgs: Readonly<Record<string, unknown>>;
+  /** The folders of CNI_PATH. */
+  path: readonly string[];
+}
+
+/** A pair that GC must keep, CNI spec 1.1.0 §"GC". */
+export interface ValidAttachment {
+  containerID: string;
+  ifname: string;
+}
+
+/**
+ * What libcni validates before an ADD, for the whole list before anything of it
+ * is executed: version, every executable, network name. Throws 1 or 7.
+ */
+export function validateNetwork(
+  list: NetworkConfigList,
+  path: readonly string[],
+  self: string | undefined,
+): void {
+  protocolVersion(list);
+  for (const plugin of list.plugins) requirePlugin(plugin.type, path, self);
+  validateNetworkName(list.name);
+}
+
+/** Adds in the order of the list; the last plugin's result, in the list's version. Stops at the first error. */
+export async function addNetwork(
+  list: NetworkConfigList,
+  runtime: RuntimeConf,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<Result> {
+  const version = protocolVersion(list);
+  let result: Result | undefined;
+  for (const plugin of list.plugins) {
+    const config = request(list, plugin, { runtime, prevResult: result });
+    const output = await call("ADD", plugin, config, runtime, deadline, caller);
+    result = convertResult(parseResult(output, version), version);
+  }
+  if (!result)
+    throw new CniError(Code.invalidNetworkConfig, "no plugins in list");
+  return result;
+}
+
+/**
+ * Deletes in reverse order and halts at the first error (CNI spec 1.1.0 §3).
+ * A result that cannot be converted is left out: DEL must work without one.
+ */
+export async function delNetwork(
+  list: NetworkConfigList,
+  runtime: RuntimeConf,
+  result: Result | undefined,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  const version = protocolVersion(list);
+  const prevResult = has(version, "prevResultOnDel")
+    ? tolerant(result, version)
+    : undefined;
+  for (const plugin of list.plugins.toReversed()) {
+    const config = request(list, plugin, { runtime, prevResult });
+    await call("DEL", plugin, config, runtime, deadline, caller);
+  }
+}
+
+/** Checks in order; nothing to do for `disableCheck` and below 0.4.0 (P-CHK-2). */
+export async function checkNetwork(
+  list: NetworkConfigList,
+  runtime: RuntimeConf,
+  result: Result | undefined,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  const version = protocolVersion(list);
+  if (list.disableCheck || !has(version, "check")) return;
+  const prevResult = result && convertResult(result, version);
+  for (const plugin of list.plugins) {
+    const config = request(list, plugin, { runtime, prevResult });
+    await call("CHECK", plugin, config, runtime, deadline, caller);
+  }
+}
+
+/** The variables that are empty for the verbs without a container (P-ENV-1). */
+const noContainer = {
+  containerId: "",
+  netns: "",
+  ifname: "",
+  args: "",
+  capabilityArgs: {},
+};
+
+/**
+ * GC of every plugin, `valid` being what must stay; nothing for `disableGC` and
+ * below 1.1.0. Goes on after an error; the first is thrown, the others in its details.
+ */
+export async function gcNetwork(
+  list: NetworkConfigList,
+  valid: readonly ValidAttachment[],
+  path: readonly string[],
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  if (list.disableGC || !has(protocolVersion(list), "gc")) return;
+  // Both spellings: the key was renamed after the tag of spec 1.1.0 (P-GC-1).
+  const keys = {
+    "cni.dev/valid-attachments": valid,
+    "cni.dev/attachments": valid,
+  };
+  const errors: CniError[] = [];
+  for (const [i, plugin] of list.plugins.entries()) {
+    const runtime = { ...noContainer, path };
+    const own = deadline.share(list.plugins.length - i);
+    try {
+      await call(
+        "GC",
+        plugin,
+        request(list, plugin, { extra: keys }),
+        runtime,
+        own,
+        caller,
+      );
+    } catch (error) {
+      errors.push(CniError.from(error));
+    }
+  }
+  throwJoined(errors);
+}
+
+/** STATUS of every plugin in order; nothing below 1.1.0. Stops at the first error. */
+export async function statusNetwork(
+  list: NetworkConfigList,
+  path: readonly string[],
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  if (!has(protocolVersion(list), "status")) return;
+  for (const plugin of list.plugins) {
+    const runtime = { ...noContainer, path };
+    await call(
+      "STATUS",
+      plugin,
+      request(list, plugin, {}),
+      runtime,
+      deadline,
+      caller,
+    );
+  }
+}
+
+/** Throws the first of several errors, the texts of the others in its details; nothing when there is none. */
+export function throwJoined(errors: readonly CniError[]): void {
+  const [first, ...others] = errors;
+  if (!first) return;
+  if (others.length === 0) throw first;
+  const texts = others.map((error) =>
+    [error.message, error.details].filter(Boolean).join("; "),
+  );
+  throw new CniError(first.code, first.message, {
+    details: [first.details, ...texts].filter(Boolean).join("; "),
+    cause: first,
+  });
+}
+
+/** The version that we and the list's plugins speak. Throws 1 for one that we do not know. */
+export function protocolVersion(list: NetworkConfigList): CniVersion {
+  if (isSupported(list.cniVersion)) return list.cniVersion;
+  throw new CniError(Code.incompatibleVersion, "incompatible CNI versions", {
+    details:
+      `config of network ${quote(list.name)} is ${quote(list.cniVersion)}, ` +
+      `plugin supports [${supportedVersions.map((version) => `"${version}"`).join(" ")}]`,
+  });
+}
+
+interface RequestParts {
+  runtime?: RuntimeConf;
+  prevResult?: Result | undefined;
+  extra?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The configuration of one plugin (R-CF-1 … R-CF-5): its object of the list with
+ * the list's name and version; what a file says of `prevResult`, `runtimeConfig`
+ * and `cni.dev/*` is stale. `capabilities` stay: nested meta-plugins read them.
+ */
+export function request(
+  list: NetworkConfigList,
+  plugin: PluginConf,
+  parts: RequestParts,
+): string {
+  const kept = Object.entries(plugin).filter(
+    ([key]) =>
+      key !== "prevResult" &&
+      key !== "runtimeConfig" &&
+      !key.startsWith("cni.dev/"),
+  );
+  const runtimeConfig =
+    parts.runtime && capabilityArgs(plugin, parts.runtime.capabilityArgs);
+  return JSON.stringify({
+    ...Object.fromEntries(kept),
+    name: list.name,
+    cniVersion: list.cniVersion,
+    ...(runtimeConfig && { runtimeConfig }),
+    ...(parts.prevResult &&
+      has(protocolVersion(list), "prevResult") && {
+        prevResult: parts.prevResult,
+      }),
+    ...parts.extra,
+  });
+}
+
+/** The arguments whose capability the plugin declares as true; undefined when there are none (R-CF-3). */
+function capabilityArgs(
+  plugin: PluginConf,
+  args: Readonly<Record<string, unknown>>,
+): Record<string, unknown> | undefined {
+  const declared = Object.entries(args).filter(([key]) =>
+    declares(plugin, key),
+  );
+  return declared.length === 0 ? undefined : Object.fromEntries(declared);
+}
+
+/** Whether a plugin asks for a capability's argument. */
+export function declares(plugin: PluginConf, capability: string): boolean {
+  const capabilities = own(plugin, "capabilities");
+  return own(capabilities, capability) === true;
+}
+
+function tolerant(
+  result: Result | undefined,
+  version: CniVersion,
+): Result | undefined {
+  try {
+    return result && convertResult(result, version);
+  } catch {
+    return undefined;
+  }
+}
+
+function call(
+  verb: Verb,
+  plugin: PluginConf,
+  config: string,
+  environment: Omit<RuntimeConf, "capabilityArgs">,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<unknown> {
+  return invoke(
+    { verb, type: plugin.type, config, environment, deadline },
+    caller,
+  );
+}

@@ -1,0 +1,73 @@
+/**
+ * The process's standard streams as a plugin uses them. Reading ends at a limit
+ * of time and size, writing to stderr never waits for long: a runtime that
+ * neither closes nor reads its end must not keep us (state.md "Time").
+ */
+import { readSync, writeSync } from "node:fs";
+import { Deadline } from "./deadline.ts";
+import { errnoOf } from "./error.ts";
+import { readable, ready, writable } from "./libc.ts";
+
+/** Limits of the request: milliseconds, bytes. */
+export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;
+
+/** Everything up to the end of stdin. Throws Error at a limit, and what the system throws. */
+export function readStdin(
+  limits: { ms: number; bytes: number } = stdinLimits,
+): Uint8Array {
+  const deadline = new Deadline(limits.ms);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for (;;) {
+    if (!ready(0, readable, deadline.remaining)) {
+      throw new Error(`no end of input within ${limits.ms / 1000} s`);
+    }
+    const chunk = read();
+    if (chunk === undefined) continue;
+    if (chunk.length === 0) return Buffer.concat(chunks);
+    size += chunk.length;
+    if (size > limits.bytes)
+      throw new Error(`more than ${limits.bytes >> 20} MiB`);
+    chunks.push(chunk);
+  }
+}
+
+/** undefined when there is nothing to read after all. */
+function read(): Buffer | undefined {
+  const buffer = Buffer.allocUnsafe(64 << 10);
+  try {
+    return buffer.subarray(0, readSync(0, buffer));
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EAGAIN" || errno === "EINTR") return undefined;
+    throw error;
+  }
+}
+
+/** The whole text, also by a slow pipe. Rejects when nobody reads it any more. */
+export async function writeStdout(text: string): Promise<void> {
+  await Bun.write(Bun.stdout, text);
+}
+
+const stderrMs = 1000;
+/** A pipe that takes anything takes so much at once (PIPE_BUF). */
+const stderrChunk = 4096;
+
+/** As much as stderr takes within a second; never throws. */
+export function writeStderr(text: string): void {
+  const bytes = Buffer.from(text);
+  const deadline = new Deadline(stderrMs);
+  let written = 0;
+  try {
+    while (written < bytes.length && ready(2, writable, deadline.remaining)) {
+      written += writeSync(
+        2,
+        bytes,
+        written,
+        Math.min(stderrChunk, bytes.length - written),
+      );
+    }
+  } catch {
+    // Nobody reads it: the answer on stdout is what counts.
+  }
+}
