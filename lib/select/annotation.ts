@@ -1,0 +1,50 @@
+/**
+ * The grammar of the `cni` annotation and of `default_plugin` (selection.md §3).
+ * Pure: text in, elements out, or an error 7 that says which element.
+ */
+import { ifnameProblem } from "../cni/args.ts";
+import { Code, CniError, quote } from "../cni/error.ts";
+
+/** One requested network, with the interface name if one was asked for. */
+export interface NetworkRequest {
+  name: string;
+  ifname?: string;
+}
+
+/** At most so many attachments in one pod (selection.md §2). */
+export const maxAttachments = 32;
+
+/** What may name a network (selection.md §4). */
+export const networkNamePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
+/** `source` is what messages call the text: `annotation "cni"`. Throws 7. */
+export function parseNetworks(source: string, text: string): NetworkRequest[] {
+  const elements = text.split(",");
+  if (elements.length > maxAttachments) {
+    throw invalid(source, text, `more than ${maxAttachments} networks`);
+  }
+  return elements.map((element, i) => {
+    const [name = "", ifname = "", ...more] = element
+      .split("@")
+      .map((part) => part.trim());
+    const fail = (problem: string): never => {
+      throw invalid(source, text, `element ${i + 1}: ${problem}`);
+    };
+    if (more.length > 0) fail("more than one @");
+    if (name === "") fail("empty network name");
+    if (!networkNamePattern.test(name))
+      fail(`invalid network name ${quote(name)}`);
+    if (ifname === "") return { name };
+    const problem = ifnameProblem(ifname);
+    if (problem)
+      fail(`invalid interface name ${quote(ifname)}: ${problem.msg}`);
+    return { name, ifname };
+  });
+}
+
+function invalid(source: string, text: string, problem: string): CniError {
+  return new CniError(
+    Code.invalidNetworkConfig,
+    `failed to parse ${source} ${quote(text)}: ${problem}`,
+  );
+}

@@ -1,0 +1,295 @@
+/**
+ * Which networks a pod gets: annotations and configuration in, the ordered list
+ * of attachments out (selection.md §2–§5). Pure: the same inputs give the same
+ * list or the same error, and nothing has been executed by then.
+ */
+import { parseIp } from "../cni/address.ts";
+import type { NetworkConfigList } from "../cni/conflist.ts";
+import { Code, CniError, quote } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import {
+  type NetworkRequest,
+  maxAttachments,
+  parseNetworks,
+} from "./annotation.ts";
+import type { GenieConfig } from "./config.ts";
+import { InterfaceNames, nameInterfaces } from "./ifname.ts";
+import {
+  type Candidate,
+  type Networks,
+  findNetwork,
+  firstNetwork,
+  requireNetwork,
+} from "./resolve.ts";
+
+/** A pod's annotations, as the runtime or the API server gave them. */
+export type Annotations = Readonly<Record<string, string>>;
+
+/** One network for one interface of the pod, ready to be executed and to be recorded. */
+export interface Attachment {
+  list: NetworkConfigList;
+  ifname: string;
+  /** CNI_ARGS of this attachment. */
+  args: string;
+  capabilityArgs: Readonly<Record<string, unknown>>;
+  /** `<namespace>/<name>` of the NetworkAttachmentDefinition it comes from. */
+  definition?: string;
+  /** What the pod asked for, to be held against the result. */
+  asked?: Asked;
+}
+
+/** Requests that a plugin may ignore without saying so (selection.md §6). */
+export interface Asked {
+  ips?: readonly string[];
+  mac?: string;
+  /** Gateways of the pod's default routes over this interface. */
+  defaultRoute?: readonly string[];
+  /** Whose device information goes to the pod's status. */
+  device?: { id: string; resource?: string };
+}
+
+/** A network that was found for a request; its interface may have no name yet. */
+export interface RequestedNetwork {
+  list: NetworkConfigList;
+  ifname?: string;
+  /** CNI_ARGS instead of the request's. */
+  args?: string;
+  /** Its own, beside the runtime's for the primary. */
+  capabilityArgs?: Readonly<Record<string, unknown>>;
+  definition?: string;
+  asked?: Asked;
+}
+
+export interface Selection {
+  annotations: Annotations;
+  config: GenieConfig;
+  networks: Networks;
+  /** CNI_IFNAME: the attachment of that name is the primary. */
+  ifname: string;
+  /** CNI_ARGS of the request. */
+  args: string;
+  /** Of `v1.multus-cni.io/default-network`: takes the place of the default network. */
+  defaultNetwork?: RequestedNetwork | undefined;
+  /** Of `k8s.v1.cni.cncf.io/networks`: come after all others. */
+  added?: readonly RequestedNetwork[];
+}
+
+/** Whether the pod uses the NPWG standard: only then is its code loaded. */
+export function asksForDefinitions(annotations: Annotations): boolean {
+  return [networksAnnotation, defaultNetworkAnnotation].some((key) =>
+    Object.hasOwn(annotations, key),
+  );
+}
+
+/** Throws 7 for a choice that cannot be met. */
+export function selectAttachments(selection: Selection): Attachment[] {
+  const { ifname, added = [] } = selection;
+  const requests = requestedNetworks(selection);
+  if (requests.length + added.length > maxAttachments) {
+    throw invalid(`more than ${maxAttachments} networks are requested`);
+  }
+  const names = new InterfaceNames();
+  for (const { ifname: requested } of [...requests, ...added]) {
+    if (requested !== undefined) names.reserve(requested);
+  }
+  const ifnames = [
+    ...nameInterfaces(
+      requests.map((request) => request.ifname),
+      ifname,
+      names,
+    ),
+    ...added.map((request, i) => request.ifname ?? names.lowest("net", i + 1)),
+  ];
+  if (!ifnames.includes(ifname)) {
+    throw invalid(
+      `no network is attached as ${ifname} (CNI_IFNAME), where the runtime looks for the pod's address: have ${ifnames.join(", ")}`,
+    );
+  }
+  requireOneDefaultRoute([...requests, ...added]);
+  return [...requests, ...added].map((request, i) =>
+    attachmentOf(request, ifnames[i] ?? "", selection),
+  );
+}
+
+function attachmentOf(
+  request: RequestedNetwork,
+  ifname: string,
+  selection: Selection,
+): Attachment {
+  const {
+    list,
+    args = selection.args,
+    capabilityArgs = {},
+    definition,
+    asked,
+  } = request;
+  // The runtime's own port mappings and bandwidth are the primary's (NPWG §7.5).
+  const runtimes =
+    ifname === selection.ifname ? selection.config.runtimeConfig : {};
+  return {
+    list,
+    ifname,
+    args,
+    capabilityArgs: { ...runtimes, ...capabilityArgs },
+    ...(definition !== undefined && { definition }),
+    ...(asked && { asked }),
+  };
+}
+
+/** A pod has one default route of a family; NPWG leaves open which of several requests wins. */
+function requireOneDefaultRoute(requests: readonly RequestedNetwork[]): void {
+  const routed = requests.filter(({ asked }) => asked?.defaultRoute);
+  if (routed.length > 1) {
+    throw invalid(
+      `"default-route" is requested for more than one network: ${routed.map(({ definition }) => definition).join(", ")}`,
+    );
+  }
+  const gateways = routed[0]?.asked?.defaultRoute ?? [];
+  const families = gateways.map((gateway) => parseIp(gateway)?.family);
+  if (new Set(families).size < families.length) {
+    throw invalid(
+      `"default-route" names two gateways of one address family: ${gateways.join(", ")}`,
+    );
+  }
+}
+
+function invalid(message: string): CniError {
+  return new CniError(Code.invalidNetworkConfig, message);
+}
+
+/** The default network: `default_plugin`, else the first of the folder. Throws 7. */
+export function defaultNetworks(
+  config: GenieConfig,
+  networks: Networks,
+): RequestedNetwork[] {
+  if (config.defaultPlugin.trim() === "")
+    return [{ list: firstNetwork(networks).list }];
+  return parseNetworks(
+    'configuration key "default_plugin"',
+    config.defaultPlugin,
+  ).map((element) => found(element, requireNetwork(networks, element.name)));
+}
+
+/**
+ * What a container without a record may have: the default network on
+ * CNI_IFNAME, and what its `cni` annotation names. Whatever does not resolve is
+ * left out (state.md "DEL").
+ */
+export function formerAttachments(selection: Selection): Attachment[] {
+  const { config, networks, annotations, ifname, args } = selection;
+  const capabilityArgs = config.runtimeConfig;
+  const defaults = defaultsOrNone(config, networks).slice(0, 1);
+  const former = defaults.map(({ list }): Attachment => ({
+    list,
+    ifname,
+    args,
+    capabilityArgs,
+  }));
+  if (!isChoice(own(annotations, cniAnnotation))) return former;
+  try {
+    return [
+      ...former,
+      ...selectAttachments({ ...selection, config: unrestricted(config) }),
+    ];
+  } catch {
+    return former;
+  }
+}
+
+/** The annotations of selection.md §2. */
+export const cniAnnotation = "cni";
+export const networksAnnotation = "k8s.v1.cni.cncf.io/networks";
+export const defaultNetworkAnnotation = "v1.multus-cni.io/default-network";
+
+/** The rules of selection.md §2, in the order of its table. */
+function requestedNetworks(selection: Selection): RequestedNetwork[] {
+  const { annotations, config, networks, defaultNetwork, ifname } = selection;
+  const cni = own(annotations, cniAnnotation);
+  if (isChoice(cni)) {
+    if (defaultNetwork) {
+      throw invalid(
+        `annotations "cni" and ${quote(defaultNetworkAnnotation)} exclude each other`,
+      );
+    }
+    return chosenNetworks(cni, config, networks);
+  }
+  const logical = own(annotations, "networks");
+  if (
+    cni !== undefined &&
+    typeof logical === "string" &&
+    logical.trim() !== ""
+  ) {
+    throw invalid(
+      `annotation "networks" with an empty annotation "cni" asks for logical networks, which are not supported: ${quote(logical)}`,
+    );
+  }
+  if (!defaultNetwork) return defaultNetworks(config, networks);
+  const { ifname: requested = ifname } = defaultNetwork;
+  if (requested !== ifname) {
+    throw invalid(
+      `annotation ${quote(defaultNetworkAnnotation)} asks for interface ${quote(requested)}: the default network is attached as ${ifname} (CNI_IFNAME)`,
+    );
+  }
+  return [{ ...defaultNetwork, ifname }];
+}
+
+function isChoice(cni: unknown): cni is string {
+  return typeof cni === "string" && cni.trim() !== "";
+}
+
+/** What was attached before may not be allowed today. */
+function unrestricted(config: GenieConfig): GenieConfig {
+  return { ...config, allowedNetworks: undefined };
+}
+
+function chosenNetworks(
+  text: string,
+  config: GenieConfig,
+  networks: Networks,
+): RequestedNetwork[] {
+  const allowed = allowedNetworks(config, networks);
+  return parseNetworks(`annotation ${quote(cniAnnotation)}`, text).map(
+    (element) => {
+      const candidate = requireNetwork(networks, element.name);
+      if (allowed && !allowed.has(candidate.list)) {
+        throw invalid(
+          `network ${quote(element.name)} is not allowed on this node: allowedNetworks has ${config.allowedNetworks?.join(", ") || "none"}`,
+        );
+      }
+      return found(element, candidate);
+    },
+  );
+}
+
+/** What `cni` may select, undefined for everything; the default is always allowed (selection.md §5). */
+function allowedNetworks(
+  config: GenieConfig,
+  networks: Networks,
+): ReadonlySet<NetworkConfigList> | undefined {
+  if (!config.allowedNetworks) return undefined;
+  const allowed = new Set<NetworkConfigList>();
+  for (const name of config.allowedNetworks) {
+    const candidate = findNetwork(networks, name);
+    if (candidate) allowed.add(candidate.list);
+  }
+  for (const { list } of defaultsOrNone(config, networks)) allowed.add(list);
+  return allowed;
+}
+
+/** A node without a default network can still have allowed ones. */
+function defaultsOrNone(
+  config: GenieConfig,
+  networks: Networks,
+): RequestedNetwork[] {
+  try {
+    return defaultNetworks(config, networks);
+  } catch {
+    return [];
+  }
+}
+
+function found(element: NetworkRequest, { list }: Candidate): RequestedNetwork {
+  return element.ifname === undefined
+    ? { list }
+    : { list, ifname: element.ifname };
+}
