@@ -1,0 +1,53 @@
+/**
+ * Holds an attachment's result against what the pod asked for (selection.md §6).
+ * Pure. A plugin that ignores a request says nothing of it.
+ */
+import { formatIp, parseCidr, parseIp, parseMac } from "../cni/address.ts";
+import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
+import type { Attachment } from "../select/select.ts";
+
+/** What was asked for and not given, in words; empty when all was. */
+export function unmet({ asked, ifname }: Attachment, result: Result): string[] {
+  if (!asked?.ips && !asked?.mac) return [];
+  const modern = modernResult(result);
+  const given = new Set(modern.ips.map(({ address }) => addressOf(address)));
+  const addresses = (asked.ips ?? [])
+    .filter((ip) => !given.has(addressOf(ip)))
+    .map((ip) => `address ${ip} was requested, but not given`);
+  const mac = macOf(modern, ifname);
+  const wrongMac =
+    asked.mac !== undefined && !sameMac(asked.mac, mac)
+      ? [
+          `MAC address ${asked.mac} was requested, but ${mac ?? "none"} was given`,
+        ]
+      : [];
+  return [...addresses, ...wrongMac];
+}
+
+/** The interface inside of the pod. */
+export function podInterface({ interfaces }: ModernResult, ifname: string) {
+  const named = interfaces.filter(({ name }) => name === ifname);
+  return named.find(({ sandbox }) => sandbox) ?? named[0];
+}
+
+function macOf(result: ModernResult, ifname: string): string | undefined {
+  return podInterface(result, ifname)?.mac;
+}
+
+function sameMac(a: string, b: string | undefined): boolean {
+  const [left, right] = [
+    parseMac(a),
+    b === undefined ? undefined : parseMac(b),
+  ];
+  return (
+    left !== undefined &&
+    right !== undefined &&
+    Buffer.compare(left, right) === 0
+  );
+}
+
+/** Canonical, without a prefix. */
+function addressOf(text: string): string {
+  const ip = parseCidr(text)?.ip ?? parseIp(text);
+  return ip ? formatIp(ip) : text;
+}

@@ -1,0 +1,183 @@
+/**
+ * The networks that a pod's NPWG annotations add: parses them, fetches their
+ * definitions, asks the kubelet for their devices (selection.md §6). Loaded only
+ * for pods that have such an annotation.
+ */
+import type { Deadline } from "../cni/deadline.ts";
+import { Code, CniError, quote } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import type { Kube, NetworkAttachmentDefinition } from "../kube/client.ts";
+import { ApiError } from "../kube/error.ts";
+import {
+  type Device,
+  type ElementContext,
+  requestedNetwork,
+} from "../select/definition.ts";
+import {
+  type NetworkSelectionElement,
+  parseElements,
+} from "../select/element.ts";
+import type { Networks } from "../select/resolve.ts";
+import {
+  type Annotations,
+  type RequestedNetwork,
+  defaultNetworkAnnotation,
+  networksAnnotation,
+} from "../select/select.ts";
+import { type Operation, ownTypes } from "./operation.ts";
+
+export interface DefinedNetworks {
+  defaultNetwork?: RequestedNetwork;
+  added: RequestedNetwork[];
+}
+
+/** Throws 7 for what cannot be or may not be, 11 when the API server or the kubelet does not answer. */
+export async function definedNetworks(
+  operation: Operation,
+  annotations: Annotations,
+  networks: Networks,
+  kube: () => Promise<Kube>,
+  deadline: Deadline,
+): Promise<DefinedNetworks> {
+  const byDefault = addressed(
+    operation,
+    annotations,
+    defaultNetworkAnnotation,
+    operation.config.systemNamespace,
+  );
+  const added = addressed(
+    operation,
+    annotations,
+    networksAnnotation,
+    operation.pod?.namespace,
+  );
+  if (byDefault.length > 1) {
+    throw invalid(
+      `annotation ${quote(defaultNetworkAnnotation)} names more than one network`,
+    );
+  }
+  const all = [...byDefault, ...added];
+  if (all.length === 0) return { added: [] };
+  const definitions = await fetchDefinitions(all, await kube());
+  const devices = await allot(operation, all, definitions, deadline);
+  const context: ElementContext = {
+    config: operation.config,
+    networks,
+    ownTypes: ownTypes(operation.config),
+    args: operation.request.args,
+    warn: (message) => operation.log.warn(message),
+  };
+  const requests = all.map(({ element, namespace, key }, i) => {
+    const config = definitions.get(key)?.spec?.config ?? "";
+    return requestedNetwork(
+      element,
+      { namespace, name: element.name, config },
+      devices[i],
+      context,
+    );
+  });
+  const [first] = requests;
+  return byDefault.length === 1 && first
+    ? { defaultNetwork: first, added: requests.slice(1) }
+    : { added: requests };
+}
+
+/** An element whose definition is known by name. */
+interface Addressed {
+  element: NetworkSelectionElement;
+  namespace: string;
+  /** `<namespace>/<name>` */
+  key: string;
+}
+
+function addressed(
+  { config, pod, log }: Operation,
+  annotations: Annotations,
+  annotation: string,
+  defaultNamespace: string | undefined,
+): Addressed[] {
+  const text = own(annotations, annotation);
+  if (typeof text !== "string") return [];
+  const source = `annotation ${quote(annotation)}`;
+  const { elements, warnings } = parseElements(source, text);
+  for (const warning of warnings) log.warn(warning);
+  return elements.map((element) => {
+    const namespace = element.namespace ?? defaultNamespace;
+    if (namespace === undefined) {
+      throw invalid(
+        `${source}: network ${quote(element.name)} has no namespace, and no pod is known`,
+      );
+    }
+    const key = `${namespace}/${element.name}`;
+    const reachable =
+      namespace === pod?.namespace ||
+      config.globalNamespaces.includes(namespace);
+    if (config.namespaceIsolation && !reachable) {
+      throw invalid(
+        `${source}: network-attachment-definition ${quote(key)} is outside of the pod's namespace: namespaceIsolation allows ${config.globalNamespaces.join(", ") || "no other"}`,
+      );
+    }
+    return { element, namespace, key };
+  });
+}
+
+/** All at once, each one once. */
+async function fetchDefinitions(
+  wanted: readonly Addressed[],
+  kube: Kube,
+): Promise<ReadonlyMap<string, NetworkAttachmentDefinition>> {
+  const distinct = new Map(wanted.map((entry) => [entry.key, entry]));
+  const fetched = [...distinct.values()].map(
+    async ({ namespace, element, key }) => {
+      try {
+        return [
+          key,
+          await kube.getDefinition(namespace, element.name),
+        ] as const;
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 404) throw error;
+        throw new CniError(Code.invalidNetworkConfig, error.message, {
+          cause: error,
+        });
+      }
+    },
+  );
+  return new Map(await Promise.all(fetched));
+}
+
+const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
+
+/** A device for each element that has one: the kubelet's for a resource, else the one that is named. */
+async function allot(
+  { pod, request, world }: Operation,
+  elements: readonly Addressed[],
+  definitions: ReadonlyMap<string, NetworkAttachmentDefinition>,
+  deadline: Deadline,
+): Promise<(Device | undefined)[]> {
+  const resources = elements.map(({ key }) =>
+    own(definitions.get(key)?.metadata.annotations, resourceAnnotation),
+  );
+  const named = elements.map(({ element }) => element.deviceId);
+  if (
+    !resources.some(
+      (resource) => typeof resource === "string" && resource !== "",
+    )
+  ) {
+    return named.map((id) => (id === undefined ? undefined : { id }));
+  }
+  if (!pod)
+    throw invalid(
+      `container ${request.containerId} has no pod that devices are allotted to`,
+    );
+  const take = await world.devices(pod, deadline);
+  return resources.map((resource, i) => {
+    if (typeof resource === "string" && resource !== "")
+      return { id: take(resource), resource };
+    const id = named[i];
+    return id === undefined ? undefined : { id };
+  });
+}
+
+function invalid(message: string): CniError {
+  return new CniError(Code.invalidNetworkConfig, message);
+}

@@ -1,0 +1,247 @@
+/**
+ * DEL: what the record says, in reverse; without a record a best effort for pods
+ * that were attached before us (state.md "DEL"). Never asks the API server.
+ */
+import { Deadline } from "../cni/deadline.ts";
+import { Code, CniError, messageOf } from "../cni/error.ts";
+import { isObject } from "../cni/json.ts";
+import { throwJoined } from "../cni/network.ts";
+import { type Result, parseResult } from "../cni/result.ts";
+import { type Attachment, formerAttachments } from "../select/select.ts";
+import { deleteAttachments } from "./delegates.ts";
+import { type Lock, lockContainer } from "./lock.ts";
+import type { Log } from "./log.ts";
+import { multusAttachments, removeMultusFile } from "./multus.ts";
+import {
+  type Operation,
+  callerOf,
+  ofNetwork,
+  phases,
+  readNetworks,
+} from "./operation.ts";
+import { givenAnnotations } from "./pod.ts";
+import { type AttachmentRecord, CorruptRecord } from "./record.ts";
+
+export async function del(operation: Operation): Promise<void> {
+  const { request, config, world, log } = operation;
+  const deadline = new Deadline(phases.del, world.clock);
+  try {
+    const lock = await lockContainer(
+      config.dataDir,
+      request.containerId,
+      deadline,
+      world.sleep,
+    );
+    try {
+      if (!(await deleteRecorded(operation, lock, deadline))) {
+        await deleteForeign(operation, lock, deadline);
+      }
+    } finally {
+      lock.release();
+    }
+  } catch (error) {
+    throw retryable(CniError.from(error), log);
+  }
+}
+
+/**
+ * Deletes what the record of this container and interface holds; false when
+ * there is none. Throws the first error with the others in its details.
+ */
+export async function deleteRecorded(
+  operation: Operation,
+  lock: Lock,
+  deadline: Deadline,
+): Promise<boolean> {
+  const { request, records } = operation;
+  let record: AttachmentRecord | undefined;
+  try {
+    record = records.read(request.containerId, request.ifname);
+  } catch (error) {
+    if (!(error instanceof CorruptRecord)) throw error;
+    await deleteUnreadable(operation, error, lock, deadline);
+  }
+  if (record) {
+    await deleteRecord(operation, record, request.netns, lock, deadline);
+    return true;
+  }
+  // A result without a record is what a crash between two removals leaves.
+  records.remove(request);
+  return false;
+}
+
+/**
+ * Deletes the attachments of a record and then the record; what could not be
+ * deleted stays in it, so a retry repeats only that. `netns` is empty when the
+ * namespace is gone.
+ */
+export async function deleteRecord(
+  operation: Operation,
+  record: AttachmentRecord,
+  netns: string,
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const { records, path, log } = operation;
+  const outcome = await deleteAttachments(
+    record.attachments,
+    records.results(record),
+    {
+      containerId: record.containerId,
+      netns,
+      path: [...new Set([...path, ...record.path])],
+    },
+    deadline,
+    callerOf(operation, lock),
+  );
+  const errors = outcome.errors.map(({ attachment, error }) =>
+    ofNetwork(error, record.pod, attachment.list.name),
+  );
+  try {
+    if (outcome.remaining.length === 0) records.remove(record);
+    else if (outcome.remaining.length < record.attachments.length) {
+      records.write({ ...record, attachments: outcome.remaining }).close();
+    }
+  } catch (cause) {
+    // The old record stays: what is deleted already will be deleted once more.
+    const problem = `failed to update the attachment record: ${messageOf(cause)}`;
+    log.error(problem);
+    errors.push(new CniError(Code.io, problem, { cause }));
+  }
+  throwJoined(errors);
+}
+
+/** Noticed once: the record is moved aside, so the runtime's retry finds none and succeeds. */
+async function deleteUnreadable(
+  operation: Operation,
+  cause: CorruptRecord,
+  lock: Lock,
+  deadline: Deadline,
+): Promise<never> {
+  const { request, records } = operation;
+  records.setAside(request.containerId, request.ifname);
+  await deleteForeign(operation, lock, deadline);
+  throw new CniError(
+    Code.io,
+    `unreadable attachment record of container ${request.containerId} was moved aside: ${cause.message}`,
+    { cause },
+  );
+}
+
+/**
+ * A container that we have no record of was attached before we were installed,
+ * or never. What Multus wrote down is as good as a record; else it is a guess.
+ */
+async function deleteForeign(
+  operation: Operation,
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const { request, path, pod } = operation;
+  const attachments = multusAttachments(operation);
+  if (!attachments) return deleteUnrecorded(operation, lock, deadline);
+  const target = {
+    containerId: request.containerId,
+    netns: request.netns,
+    path,
+  };
+  const results = givenResult(operation);
+  const caller = callerOf(operation, lock);
+  const outcome = await deleteAttachments(
+    attachments,
+    results,
+    target,
+    deadline,
+    caller,
+  );
+  throwJoined(
+    outcome.errors.map(({ attachment, error }) =>
+      ofNetwork(error, pod, attachment.list.name),
+    ),
+  );
+  removeMultusFile(operation);
+}
+
+/** What the container may have is deleted; nothing here can fail. */
+async function deleteUnrecorded(
+  operation: Operation,
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const { request, path, log } = operation;
+  const attachments = formerOf(operation);
+  const target = {
+    containerId: request.containerId,
+    netns: request.netns,
+    path,
+  };
+  const results = givenResult(operation);
+  const caller = callerOf(operation, lock);
+  const outcome = await deleteAttachments(
+    attachments,
+    results,
+    target,
+    deadline,
+    caller,
+  );
+  for (const { attachment, error } of outcome.errors) {
+    log.warn("failed to delete a network of a container without a record", {
+      containerId: request.containerId,
+      network: attachment.list.name,
+      ifname: attachment.ifname,
+      error: error.message,
+    });
+  }
+}
+
+function formerOf(operation: Operation): Attachment[] {
+  const { request, config, log } = operation;
+  const { ifname, args } = request;
+  try {
+    const annotations = givenAnnotations(config) ?? {};
+    const networks = readNetworks(operation);
+    return formerAttachments({ annotations, config, networks, ifname, args });
+  } catch (error) {
+    log.debug("no network for a container without a record", {
+      error: messageOf(error),
+    });
+    return [];
+  }
+}
+
+/** The runtime's own memory of what it got for CNI_IFNAME. */
+function givenResult({ request }: Operation): ReadonlyMap<string, Result> {
+  const prevResult = request.config["prevResult"];
+  if (!isObject(prevResult)) return new Map();
+  try {
+    return new Map([
+      [request.ifname, parseResult(prevResult, request.cniVersion)],
+    ]);
+  } catch {
+    // DEL must work with an odd prevResult (P-DEL-1).
+    return new Map();
+  }
+}
+
+/** Texts that containerd takes for success (P-DEL-4), and what they become. */
+const swallowed = [
+  [/not found/gi, "missing"],
+  [/no such file or directory/gi, "ENOENT"],
+] as const;
+
+/** The same error in words that every runtime retries; the original goes to the log. */
+function retryable(error: CniError, log: Log): CniError {
+  const reworded = (text: string) =>
+    swallowed.reduce(
+      (words, [phrase, instead]) => words.replace(phrase, instead),
+      text,
+    );
+  const message = reworded(error.message);
+  const details = error.details && reworded(error.details);
+  if (message === error.message && details === error.details) return error;
+  log.error("failed DEL, in the original words", {
+    msg: error.message,
+    details: error.details,
+  });
+  return new CniError(error.code, message, { details, cause: error });
+}

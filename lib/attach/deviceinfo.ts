@@ -1,0 +1,69 @@
+/**
+ * Device information files (selection.md §6, NPWG device-info specification
+ * v1.1): the device plugin writes one, the CNI plugin may write another, the
+ * pod's status carries what the latter says in the end.
+ */
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { errnoOf } from "../cni/error.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
+import type { Attachment } from "../select/select.ts";
+import { removeFile } from "./files.ts";
+
+const folder = "/var/run/k8s.cni.cncf.io/devinfo";
+
+/** The capability by which a CNI plugin asks for the path. */
+const capability = "CNIDeviceInfoFile";
+
+/** The attachment with the path of its own file, if it has a device. */
+export function withDeviceInfoFile(
+  containerId: string,
+  attachment: Attachment,
+): Attachment {
+  if (!attachment.asked?.device) return attachment;
+  const path = `${folder}/cni/${containerId}-${attachment.ifname}-device.json`;
+  return {
+    ...attachment,
+    capabilityArgs: { ...attachment.capabilityArgs, [capability]: path },
+  };
+}
+
+/** Starts the file with what the device plugin says; without that, the CNI plugin makes it. */
+export function prepareDeviceInfo(attachment: Attachment): void {
+  const path = fileOf(attachment);
+  const device = attachment.asked?.device;
+  if (path === undefined || device?.resource === undefined) return;
+  const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
+  mkdirSync(`${folder}/cni`, { recursive: true });
+  try {
+    copyFileSync(`${folder}/dp/${source}-device.json`, path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** What the file says now; undefined when there is none or it is not an object. */
+export function readDeviceInfo(
+  attachment: Attachment,
+): Record<string, unknown> | undefined {
+  const path = fileOf(attachment);
+  if (path === undefined) return undefined;
+  try {
+    const info = parseJson(readFileSync(path, "utf8"));
+    return isObject(info) ? info : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes the file of a deleted attachment; nothing outside of its folder is touched. */
+export function removeDeviceInfo(attachment: Attachment): void {
+  const path = fileOf(attachment);
+  if (path !== undefined) removeFile(path);
+}
+
+function fileOf({ capabilityArgs }: Attachment): string | undefined {
+  const path = own(capabilityArgs, capability);
+  const ours = `${folder}/cni/`;
+  if (typeof path !== "string" || !path.startsWith(ours)) return undefined;
+  return path.slice(ours.length).includes("/") ? undefined : path;
+}

@@ -1,0 +1,233 @@
+/**
+ * GC: records that the runtime no longer knows are deleted, then every network
+ * in use is told what must stay (state.md "CHECK, GC, STATUS"). The runtime
+ * knows one interface of a container, the delegates' networks know others, so
+ * each network gets a list of its own (cni-plugin.md P-GC-4).
+ */
+import { statSync } from "node:fs";
+import type { NetworkConfigList } from "../cni/conflist.ts";
+import { Deadline } from "../cni/deadline.ts";
+import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { isObject, jsonKind, own } from "../cni/json.ts";
+import {
+  type ValidAttachment,
+  gcNetwork,
+  throwJoined,
+} from "../cni/network.ts";
+import { defaultNetworks } from "../select/select.ts";
+import { deleteRecord } from "./del.ts";
+import { lockContainer } from "./lock.ts";
+import {
+  type Operation,
+  callerOf,
+  ofNetwork,
+  phases,
+  readNetworks,
+} from "./operation.ts";
+import { type AttachmentRecord, isSameAdd } from "./record.ts";
+
+/** Goes on after errors; throws the first with the others in its details. */
+export async function gc(operation: Operation): Promise<void> {
+  const { request, world, records } = operation;
+  const valid = validAttachments(request.config);
+  const began = { bootId: world.bootId(), uptimeMs: world.uptimeMs() };
+  const deadline = new Deadline(phases.gc, world.clock);
+  const errors: CniError[] = [];
+
+  const isValid = pairs(valid);
+  const stale = records
+    .all()
+    .records.filter(
+      (record) =>
+        record.network === request.config.name &&
+        !isValid.has(pairOf(record)) &&
+        !isNewer(record, began),
+    );
+  // Half of the time is the networks': a stale record that hangs must not cost them theirs.
+  const forRecords = deadline.atMost(deadline.remaining / 2);
+  for (const [i, record] of stale.entries()) {
+    try {
+      await deleteStale(operation, record, forRecords.share(stale.length - i));
+    } catch (error) {
+      errors.push(CniError.from(error));
+    }
+  }
+  errors.push(...(await gcNetworks(operation, valid, stale, deadline)));
+  throwJoined(errors);
+}
+
+/** Throws 7 when the key is absent: `null` is an empty list, absent is nothing that could be meant (P-GC-2). */
+function validAttachments(config: object): ValidAttachment[] {
+  const keys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
+  const key = keys.find((name) => own(config, name) !== undefined);
+  if (key === undefined) {
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `refusing GC without a list of valid attachments: "${keys[0]}" is missing`,
+    );
+  }
+  const value = own(config, key);
+  if (value === null) return [];
+  const fail = (problem: string): never => {
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `invalid configuration: ${key}${problem}`,
+    );
+  };
+  if (!Array.isArray(value))
+    return fail(`: expected a list, got ${jsonKind(value)}`);
+  return value.map((entry: unknown, i) => {
+    const containerID = own(entry, "containerID");
+    const ifname = own(entry, "ifname");
+    if (
+      !isObject(entry) ||
+      typeof containerID !== "string" ||
+      typeof ifname !== "string"
+    ) {
+      return fail(`.${i}: expected "containerID" and "ifname"`);
+    }
+    return { containerID, ifname };
+  });
+}
+
+function pairs(attachments: readonly ValidAttachment[]): ReadonlySet<string> {
+  return new Set(
+    attachments.map(({ containerID, ifname }) => `${containerID}:${ifname}`),
+  );
+}
+
+/** Written after this GC began, by an ADD that the runtime's list cannot know of. */
+function isNewer(
+  record: AttachmentRecord,
+  began: Pick<AttachmentRecord, "bootId" | "uptimeMs">,
+) {
+  return record.bootId === began.bootId && record.uptimeMs > began.uptimeMs;
+}
+
+function pairOf({
+  containerId,
+  ifname,
+}: Pick<AttachmentRecord, "containerId" | "ifname">): string {
+  return `${containerId}:${ifname}`;
+}
+
+/** Deletes a record as DEL would, unless it has become another one in the meantime. */
+export async function deleteStale(
+  operation: Operation,
+  record: AttachmentRecord,
+  deadline: Deadline,
+): Promise<void> {
+  const { config, world, records } = operation;
+  const lock = await lockContainer(
+    config.dataDir,
+    record.containerId,
+    deadline,
+    world.sleep,
+  );
+  try {
+    const current = records.read(record.containerId, record.ifname);
+    if (!current || !isSameAdd(current, record)) return;
+    const netns = isNamespace(current.netns) ? current.netns : "";
+    await deleteRecord(operation, current, netns, lock, deadline);
+  } finally {
+    lock.release();
+  }
+}
+
+/** A path can outlive its namespace, as a plain file that nothing is mounted on. */
+export function isNamespace(path: string): boolean {
+  if (path === "") return false;
+  try {
+    return statSync(path).dev === statSync("/proc/self/ns/net").dev;
+  } catch {
+    return false;
+  }
+}
+
+async function gcNetworks(
+  operation: Operation,
+  valid: readonly ValidAttachment[],
+  stale: readonly AttachmentRecord[],
+  deadline: Deadline,
+): Promise<CniError[]> {
+  const { records: store, path } = operation;
+  const { records, unreadable } = store.all();
+  if (unreadable.length > 0) {
+    // Whose interfaces they hold is unknown, so no network can be told what must stay.
+    return unreadable.map(
+      ({ name, error }) =>
+        new CniError(
+          Code.io,
+          `refusing GC of networks: unreadable attachment record ${quote(name)}: ${messageOf(error)}`,
+        ),
+    );
+  }
+  // A record that could not be deleted is still there, but nothing of it is valid.
+  const stays = records.filter(
+    (record) => !stale.some((other) => isSameAdd(other, record)),
+  );
+  const recorded = new Set([...records, ...stale].map(pairOf));
+  const unrecorded = valid.filter(
+    ({ containerID, ifname }) => !recorded.has(`${containerID}:${ifname}`),
+  );
+  const networks = networksInUse(operation, [...records, ...stale]);
+  const errors: CniError[] = [];
+  for (const [i, { list, path: recordedPath }] of networks.entries()) {
+    const searched = [...new Set([...path, ...recordedPath])];
+    const keep = [...attachmentsOf(list.name, stays), ...unrecorded];
+    const share = deadline.share(networks.length - i);
+    try {
+      await gcNetwork(list, keep, searched, share, callerOf(operation));
+    } catch (error) {
+      errors.push(ofNetwork(CniError.from(error), undefined, list.name));
+    }
+  }
+  return errors;
+}
+
+function attachmentsOf(
+  network: string,
+  records: readonly AttachmentRecord[],
+): ValidAttachment[] {
+  return records.flatMap(({ containerId, attachments }) =>
+    attachments
+      .filter(({ list }) => list.name === network)
+      .map(({ ifname }) => ({ containerID: containerId, ifname })),
+  );
+}
+
+interface NetworkInUse {
+  list: NetworkConfigList;
+  path: readonly string[];
+}
+
+/** One for each network name: today's default networks, else the newest record's configuration. */
+function networksInUse(
+  operation: Operation,
+  records: readonly AttachmentRecord[],
+): NetworkInUse[] {
+  const byName = new Map<string, NetworkInUse>();
+  for (const { attachments, path } of records.toSorted((a, b) =>
+    compare(a.time, b.time),
+  )) {
+    for (const { list } of attachments) byName.set(list.name, { list, path });
+  }
+  for (const list of currentDefaults(operation))
+    byName.set(list.name, { list, path: [] });
+  return [...byName.values()];
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function currentDefaults(operation: Operation): NetworkConfigList[] {
+  try {
+    return defaultNetworks(operation.config, readNetworks(operation)).map(
+      ({ list }) => list,
+    );
+  } catch {
+    // No default network today: STATUS says so, GC does what it can.
+    return [];
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * The log: one line an event, to our stderr or to `logFile`. The only module
+ * that writes it. No secret is ever given to it: no token, key, kubeconfig text
+ * or whole stdin (configuration.md).
+ */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { messageOf } from "../cni/error.ts";
+
+const levels = ["error", "warn", "info", "debug"] as const;
+
+export type Level = (typeof levels)[number];
+
+export type Log = Record<
+  Level,
+  (message: string, fields?: Readonly<Record<string, unknown>>) => void
+>;
+
+/** Lines of text to `stderr`; with a file, JSON lines appended there instead. */
+export function createLog(
+  level: string,
+  file: string | undefined,
+  stderr: (text: string) => void,
+  now: () => Date = () => new Date(),
+): Log {
+  const threshold = levels.indexOf(levelOf(level));
+  const write = file === undefined ? stderr : appender(file, stderr);
+  const line = (
+    name: Level,
+    message: string,
+    fields: Readonly<Record<string, unknown>> = {},
+  ) =>
+    file === undefined
+      ? `genie: ${name}: ${message}${suffix(fields)}\n`
+      : `${JSON.stringify({ time: now().toISOString(), level: name, msg: message, ...fields })}\n`;
+  const at = (name: Level): Log[Level] => {
+    if (levels.indexOf(name) > threshold) return () => {};
+    return (message, fields) => write(line(name, message, fields));
+  };
+  return {
+    error: at("error"),
+    warn: at("warn"),
+    info: at("info"),
+    debug: at("debug"),
+  };
+}
+
+/** CNI-Genie's samples spell levels in several ways; an unknown one is the default. */
+function levelOf(text: string): Level {
+  const name = text.toLowerCase();
+  return levels.find((level) => name.startsWith(level)) ?? "warn";
+}
+
+function suffix(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
+    .join("");
+}
+
+/** Opened for each line: lines are rare, and a rotated file is followed. */
+function appender(
+  file: string,
+  stderr: (text: string) => void,
+): (text: string) => void {
+  return (text) => {
+    try {
+      const fd = openSync(file, "a", 0o600);
+      try {
+        writeSync(fd, text);
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      stderr(`genie: failed to write logFile: ${messageOf(error)}\n${text}`);
+    }
+  };
+}

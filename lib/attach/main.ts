@@ -1,0 +1,32 @@
+/**
+ * Genie as the plugin that a runtime executes, in the real world.
+ */
+import { statSync } from "node:fs";
+import { type Io, runPlugin } from "../cni/skel.ts";
+import { readStdin, writeStderr, writeStdout } from "../cni/stdio.ts";
+import { geniePlugin } from "./plugin.ts";
+import { realWorld } from "./world.ts";
+
+/** Answers one call; the exit code. */
+export function runAsPlugin(
+  env: Readonly<Record<string, string | undefined>>,
+  about: string,
+): Promise<number> {
+  const io: Io = {
+    env,
+    readStdin,
+    stdout: writeStdout,
+    stderr: writeStderr,
+    netnsId: fileId,
+  };
+  return runPlugin(geniePlugin(realWorld(env), about), io);
+}
+
+function fileId(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}

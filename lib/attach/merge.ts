@@ -1,0 +1,64 @@
+/**
+ * One result out of several, as CNI-Genie printed it (selection.md §7, `"result":
+ * "merged"`). Pure.
+ */
+import { parseCidr, parseIp } from "../cni/address.ts";
+import {
+  type Dns,
+  type ModernResult,
+  type Result,
+  modernResult,
+} from "../cni/result.ts";
+
+/** The primary first, then the others in order. */
+export function mergeResults(
+  results: readonly Result[],
+  primary: number,
+): Result | undefined {
+  const first = results[primary];
+  if (!first) return undefined;
+  const others = results.filter((_, i) => i !== primary);
+  return [first, ...others].map(modernResult).reduce(append);
+}
+
+function append(merged: ModernResult, next: ModernResult): ModernResult {
+  const shift = merged.interfaces?.length ?? 0;
+  const interfaces = [...(merged.interfaces ?? []), ...(next.interfaces ?? [])];
+  const shifted = (next.ips ?? []).map((ip) =>
+    ip.interface === undefined
+      ? ip
+      : { ...ip, interface: ip.interface + shift },
+  );
+  return {
+    ...merged,
+    interfaces,
+    ips: [...(merged.ips ?? []), ...shifted],
+    routes: [...routesOf(merged), ...routesOf(next)],
+    dns: mergeDns(merged.dns ?? {}, next.dns ?? {}),
+  };
+}
+
+type Route = NonNullable<ModernResult["routes"]>[number];
+
+/** A route without a gateway gets the first one of its family in its own result; it is never dropped. */
+function routesOf(result: ModernResult): Route[] {
+  return (result.routes ?? []).map((route) => {
+    if (route.gw) return route;
+    const family = parseCidr(route.dst)?.ip.family;
+    const gateway = (result.ips ?? []).find(
+      (ip) => ip.gateway && parseIp(ip.gateway)?.family === family,
+    )?.gateway;
+    return gateway ? { ...route, gw: gateway } : route;
+  });
+}
+
+function mergeDns(first: Dns, second: Dns): Dns {
+  const lists = (["nameservers", "search", "options"] as const).map((key) => [
+    key,
+    [...new Set([...(first[key] ?? []), ...(second[key] ?? [])])],
+  ]);
+  const stated = lists.filter(
+    ([, values]) => values !== undefined && values.length > 0,
+  );
+  return { ...first, ...Object.fromEntries(stated) };
+}

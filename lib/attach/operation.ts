@@ -1,0 +1,118 @@
+/**
+ * What every operation needs: the request, our configuration, the node's
+ * networks, records and log, and the outside world as parameters. It owns the
+ * phases' time limits (state.md "Time").
+ */
+import { cniArg } from "../cni/args.ts";
+import { readConfDir } from "../cni/confdir.ts";
+import type { CniError } from "../cni/error.ts";
+import type { Caller } from "../cni/invoke.ts";
+import type { RuntimeConf } from "../cni/network.ts";
+import type { Request } from "../cni/skel.ts";
+import { type GenieConfig, readConfig } from "../select/config.ts";
+import { type Networks, networksOf } from "../select/resolve.ts";
+import type { Attachment } from "../select/select.ts";
+import { type Log, createLog } from "./log.ts";
+import { type PodReference, Records } from "./record.ts";
+import type { World } from "./world.ts";
+
+/** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
+export const phases = {
+  add: 150_000,
+  rollback: 210_000,
+  del: 50_000,
+  gc: 25_000,
+  check: 60_000,
+  status: 5_000,
+} as const;
+
+export interface Operation {
+  request: Request;
+  config: GenieConfig;
+  world: World;
+  log: Log;
+  records: Records;
+  /** Absent outside of Kubernetes. */
+  pod: PodReference | undefined;
+  /** Where plugins are looked for: CNI_PATH, then `binDir`. */
+  path: readonly string[];
+}
+
+/** Throws 7 for an invalid configuration. */
+export function beginOperation(request: Request, world: World): Operation {
+  const config = readConfig(request.config);
+  return {
+    request,
+    config,
+    world,
+    log: createLog(config.logLevel, config.logFile, world.stderr, world.now),
+    records: new Records(config.dataDir),
+    pod: podReference(request.args),
+    path: [...request.path, ...config.binDirs],
+  };
+}
+
+/** A pod has a namespace and a name; podman sends a name alone (selection.md §1). */
+export function podReference(args: string): PodReference | undefined {
+  const namespace = cniArg(args, "K8S_POD_NAMESPACE");
+  const name = cniArg(args, "K8S_POD_NAME");
+  if (!namespace || !name) return undefined;
+  return { namespace, name, uid: cniArg(args, "K8S_POD_UID") ?? "" };
+}
+
+/** The networks that pods can choose on this node. Throws 5 when the folder cannot be read. */
+export function readNetworks({ config }: Operation): Networks {
+  return networksOf(
+    config.confDir,
+    readConfDir(config.confDir),
+    ownTypes(config),
+  );
+}
+
+export function ownTypes(config: GenieConfig): ReadonlySet<string> {
+  return new Set(["genie", config.type]);
+}
+
+/** How this operation's delegates are called; they inherit `lock`. */
+export function callerOf(
+  { config, world }: Operation,
+  lock?: { fd: number },
+): Caller {
+  return {
+    exec: world.exec,
+    env: world.env,
+    inherit: lock ? [lock.fd] : [],
+    timeoutMs: config.delegateTimeoutMs,
+    stderr: world.stderr,
+    sleep: world.sleep,
+    self: world.self(),
+  };
+}
+
+/** The arguments of one attachment of this request's container. */
+export function runtimeConf(
+  { request, path }: Operation,
+  attachment: Attachment,
+  netns = request.netns,
+): RuntimeConf {
+  const { ifname, args, capabilityArgs } = attachment;
+  return {
+    containerId: request.containerId,
+    netns,
+    ifname,
+    args,
+    capabilityArgs,
+    path,
+  };
+}
+
+/** The same error, telling the pod, if known, and the network (style.md 8). */
+export function ofNetwork(
+  error: CniError,
+  pod: PodReference | undefined,
+  network: string,
+): CniError {
+  return error.prefixed(
+    pod ? `[${pod.namespace}/${pod.name}:${network}]` : `[${network}]`,
+  );
+}

@@ -1,0 +1,263 @@
+/**
+ * What an attachment record says and how it is read again (state.md "The
+ * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
+ */
+import * as v from "valibot";
+import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
+import { Code, CniError, messageOf } from "../cni/error.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
+import { type Result, parseResult } from "../cni/result.ts";
+import { latestVersion } from "../cni/version.ts";
+import type { Attachment } from "../select/select.ts";
+import { type Part, Store, type Written } from "./store.ts";
+
+export const formatVersion = 1;
+
+/** Whom the attachments belong to, for messages and lists; absent outside of Kubernetes. */
+export interface PodReference {
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+/** Everything that DEL, CHECK and GC need, written before the first delegate is executed. */
+export interface AttachmentRecord {
+  formatVersion: number;
+  containerId: string;
+  /** CNI_IFNAME of the request. */
+  ifname: string;
+  netns: string;
+  /** The name of our own network configuration, by which the runtime asks for GC. */
+  network: string;
+  pod?: PodReference | undefined;
+  /** When it was written: for people, and on the clock that never runs backwards. */
+  time: string;
+  bootId: string;
+  /** Milliseconds since that boot. */
+  uptimeMs: number;
+  /** The folders where plugins were found. */
+  path: string[];
+  /** In the order of execution. */
+  attachments: Attachment[];
+}
+
+const text = v.string();
+const anyObject = v.custom<Record<string, unknown>>(
+  isObject,
+  "expected object",
+);
+// Not copied by valibot, which would drop keys such as "constructor".
+const plugin = v.custom<PluginConf>(
+  (value) => isObject(value) && typeof own(value, "type") === "string",
+  "expected a plugin configuration",
+);
+
+const list: v.GenericSchema<unknown, NetworkConfigList> = v.object({
+  name: text,
+  cniVersion: text,
+  disableCheck: v.boolean(),
+  disableGC: v.boolean(),
+  loadOnlyInlinedPlugins: v.boolean(),
+  plugins: v.array(plugin),
+});
+
+const schema = v.looseObject({
+  formatVersion: v.number(),
+  containerId: text,
+  ifname: text,
+  netns: text,
+  network: text,
+  pod: v.optional(v.object({ namespace: text, name: text, uid: text })),
+  time: text,
+  bootId: text,
+  uptimeMs: v.number(),
+  path: v.array(text),
+  attachments: v.array(
+    v.object({
+      list,
+      ifname: text,
+      args: text,
+      capabilityArgs: anyObject,
+      definition: v.exactOptional(text),
+    }),
+  ),
+});
+
+/** Whether two records are the same ADD's, whatever is still left in each. */
+export function isSameAdd(a: AttachmentRecord, b: AttachmentRecord): boolean {
+  return (
+    a.containerId === b.containerId &&
+    a.ifname === b.ifname &&
+    a.bootId === b.bootId &&
+    a.uptimeMs === b.uptimeMs
+  );
+}
+
+/** A record that cannot be understood; it is moved aside and never silently dropped. */
+export class CorruptRecord extends Error {}
+
+/** The records of a node. */
+export class Records {
+  readonly #store: Store;
+
+  constructor(dataDir: string) {
+    this.#store = new Store(dataDir);
+  }
+
+  /** Throws 5 when it cannot be written: then nothing may be executed. */
+  write(record: AttachmentRecord): Written {
+    return this.#write(record, "record", JSON.stringify(record));
+  }
+
+  /** In the order of the attachments. Never made durable: torn only means no prevResult. */
+  writeResults(
+    record: AttachmentRecord,
+    results: readonly (Result | undefined)[],
+  ): void {
+    const entries = record.attachments.map(({ ifname }, i) => ({
+      ifname,
+      result: results[i] ?? null,
+    }));
+    this.#write(
+      record,
+      "result",
+      JSON.stringify({ formatVersion, results: entries }),
+    ).close();
+  }
+
+  /** undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
+  read(containerId: string, ifname: string): AttachmentRecord | undefined {
+    const record = this.#read(Store.nameOf(containerId, ifname));
+    if (
+      record &&
+      (record.containerId !== containerId || record.ifname !== ifname)
+    ) {
+      throw new CorruptRecord(
+        `it is the record of ${record.containerId}:${record.ifname}`,
+      );
+    }
+    return record;
+  }
+
+  /** Every readable record, and what is wrong with the others. */
+  all(): {
+    records: AttachmentRecord[];
+    unreadable: { name: string; error: unknown }[];
+  } {
+    const records: AttachmentRecord[] = [];
+    const unreadable: { name: string; error: unknown }[] = [];
+    for (const name of this.#store.list()) {
+      try {
+        const record = this.#read(name);
+        if (record) records.push(record);
+      } catch (error) {
+        unreadable.push({ name, error });
+      }
+    }
+    return { records, unreadable };
+  }
+
+  /** The stored result of each interface; whatever is missing or torn is simply not there. */
+  results(record: AttachmentRecord): ReadonlyMap<string, Result> {
+    const results = new Map<string, Result>();
+    for (const entry of this.#resultEntries(record)) {
+      const ifname = own(entry, "ifname");
+      if (typeof ifname !== "string") continue;
+      try {
+        results.set(ifname, parseResult(own(entry, "result"), latestVersion));
+      } catch {
+        // DEL and CHECK go on without a prevResult.
+      }
+    }
+    return results;
+  }
+
+  /** Since when a record's namespace has been seen to be gone: `uptimeMs` of this boot. */
+  goneSince(record: AttachmentRecord): number | undefined {
+    const since = this.#store.read(nameOf(record), "gone");
+    return since === undefined || !Number.isFinite(Number(since))
+      ? undefined
+      : Number(since);
+  }
+
+  noteGone(record: AttachmentRecord, uptimeMs: number): void {
+    this.#write(record, "gone", String(uptimeMs)).close();
+  }
+
+  forgetGone(record: AttachmentRecord): void {
+    this.#store.removePart(nameOf(record), "gone");
+  }
+
+  remove(record: Pick<AttachmentRecord, "containerId" | "ifname">): void {
+    this.#store.remove(nameOf(record));
+  }
+
+  setAside(containerId: string, ifname: string): void {
+    this.#store.setAside(Store.nameOf(containerId, ifname));
+  }
+
+  #resultEntries(record: AttachmentRecord): unknown[] {
+    try {
+      const stored = this.#store.read(nameOf(record), "result");
+      const entries =
+        stored === undefined ? undefined : own(parseJson(stored), "results");
+      return Array.isArray(entries) ? entries : [];
+    } catch {
+      return [];
+    }
+  }
+
+  #write(record: AttachmentRecord, part: Part, json: string): Written {
+    try {
+      return this.#store.write(nameOf(record), part, json);
+    } catch (cause) {
+      throw new CniError(
+        Code.io,
+        `failed to write attachment ${part}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  #read(name: string): AttachmentRecord | undefined {
+    let stored: string | undefined;
+    try {
+      stored = this.#store.read(name, "record");
+    } catch (cause) {
+      throw new CniError(
+        Code.io,
+        `failed to read attachment record: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+    return stored === undefined ? undefined : parseRecord(stored);
+  }
+}
+
+function nameOf({
+  containerId,
+  ifname,
+}: Pick<AttachmentRecord, "containerId" | "ifname">): string {
+  return Store.nameOf(containerId, ifname);
+}
+
+/** Throws `CorruptRecord`, or 11 for the record of a newer genie, which is left alone. */
+export function parseRecord(json: string): AttachmentRecord {
+  let value: unknown;
+  try {
+    value = parseJson(json);
+  } catch (cause) {
+    throw new CorruptRecord(messageOf(cause), { cause });
+  }
+  const version = own(value, "formatVersion");
+  if (typeof version === "number" && version > formatVersion) {
+    throw new CniError(
+      Code.tryAgainLater,
+      `attachment record has format ${version}, this genie reads up to ${formatVersion}: install the newer one again`,
+    );
+  }
+  const parsed = v.safeParse(schema, value);
+  if (!parsed.success)
+    throw new CorruptRecord(v.summarize(parsed.issues).replaceAll("\n", " "));
+  return parsed.output;
+}

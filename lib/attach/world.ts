@@ -1,0 +1,76 @@
+/**
+ * The outside world of an operation, as parameters; {@link realWorld} is the
+ * real one.
+ */
+import { readFileSync, statSync } from "node:fs";
+import type { Clock, Deadline } from "../cni/deadline.ts";
+import { type Exec, execDelegate } from "../cni/exec.ts";
+import { uptimeMs } from "../cni/libc.ts";
+import { writeStderr } from "../cni/stdio.ts";
+import type { Kube } from "../kube/client.ts";
+import type { GenieConfig } from "../select/config.ts";
+import type { PodReference } from "./record.ts";
+
+export interface World {
+  exec: Exec;
+  env: Readonly<Record<string, string | undefined>>;
+  stderr(text: string): void;
+  clock: Clock;
+  now(): Date;
+  sleep(ms: number): Promise<void>;
+  /** The API server; its code is loaded only when it is asked. Throws 7 for an unreadable kubeconfig. */
+  kube(config: GenieConfig, deadline: Deadline): Promise<Kube>;
+  /** Throws 7 for a kubeconfig that cannot be used; asks nobody. */
+  checkKube(config: GenieConfig): Promise<void>;
+  /** The pod's devices, from the kubelet: each call takes the next one of a resource. Throws 7 and 11. */
+  devices(
+    pod: PodReference,
+    deadline: Deadline,
+  ): Promise<(resource: string) => string>;
+  bootId(): string;
+  /** Milliseconds since that boot. */
+  uptimeMs(): number;
+  /** `"device:inode"` of our executable. */
+  self(): string | undefined;
+}
+
+export function realWorld(env: World["env"]): World {
+  return {
+    exec: execDelegate,
+    env,
+    stderr: writeStderr,
+    clock: () => performance.now(),
+    now: () => new Date(),
+    sleep: Bun.sleep,
+    async kube(config, deadline) {
+      const { createKube } = await import("../kube/client.ts");
+      return createKube(config.kube, {
+        deadline,
+        apiTimeout: config.apiTimeoutMs,
+        env,
+      });
+    },
+    async checkKube(config) {
+      const { checkAccess } = await import("../kube/client.ts");
+      await checkAccess(config.kube, { env });
+    },
+    async devices(pod, deadline) {
+      const { DeviceAllotment, podDevices } =
+        await import("../kubelet/podresources.ts");
+      const allotment = new DeviceAllotment(
+        await podDevices(pod, { deadline }),
+      );
+      return (resource) => allotment.take(resource);
+    },
+    bootId: () =>
+      readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+    uptimeMs,
+    self() {
+      const stat = statSync("/proc/self/exe", {
+        throwIfNoEntry: false,
+        bigint: true,
+      });
+      return stat && `${stat.dev}:${stat.ino}`;
+    },
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * Tells the pod which addresses it has, in the annotations of CNI-Genie and of
+ * the Network Plumbing Working Group (selection.md §7). A failure is logged and
+ * never fails the pod.
+ */
+import { formatIp, parseCidr, parseIp } from "../cni/address.ts";
+import { Deadline } from "../cni/deadline.ts";
+import { messageOf } from "../cni/error.ts";
+import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
+import { latestVersion } from "../cni/version.ts";
+import type { Kube } from "../kube/client.ts";
+import { type Attachment, asksForDefinitions } from "../select/select.ts";
+import { podInterface } from "./asked.ts";
+import { readDeviceInfo } from "./deviceinfo.ts";
+import type { Operation } from "./operation.ts";
+import type { KnownPod } from "./pod.ts";
+import type { PodReference } from "./record.ts";
+
+const budgetMs = 3000;
+
+/** One PATCH for two or more attachments or an NPWG annotation; nothing outside of Kubernetes. Never throws. */
+export async function writeBack(
+  operation: Operation,
+  known: KnownPod,
+  attachments: readonly Attachment[],
+  results: readonly Result[],
+): Promise<void> {
+  const { pod, config, world, request, log } = operation;
+  if (
+    !pod ||
+    (attachments.length < 2 && !asksForDefinitions(known.annotations))
+  )
+    return;
+  try {
+    const kube = await world.kube(config, new Deadline(budgetMs, world.clock));
+    const uid = await uidOf(pod, known, kube);
+    if (!uid) return;
+    const annotations = statusAnnotations(attachments, results, request.ifname);
+    const done = await kube.patchPodStatus(pod.namespace, pod.name, {
+      metadata: { uid, annotations },
+    });
+    log.debug("wrote the pod's network status", {
+      pod: `${pod.namespace}/${pod.name}`,
+      done,
+    });
+  } catch (error) {
+    log.warn("failed to write the pod's network status", {
+      pod: `${pod.namespace}/${pod.name}`,
+      error: messageOf(error),
+    });
+  }
+}
+
+/** So that a pod of the same name that came later is never touched; undefined when there is none. */
+async function uidOf(
+  pod: PodReference,
+  known: KnownPod,
+  kube: Kube,
+): Promise<string | undefined> {
+  if (known.fetched) return known.fetched.uid;
+  const { fetchPod, isStaticPod } = await import("../kube/pod.ts");
+  // The kubelet calls a static pod by the hash of its file.
+  if (pod.uid !== "" && !isStaticPod(known.annotations)) return pod.uid;
+  return (await fetchPod(kube, pod)).uid;
+}
+
+/** Both annotations of selection.md §7, in the order of the attachments. */
+export function statusAnnotations(
+  attachments: readonly Attachment[],
+  results: readonly Result[],
+  primary: string,
+): Record<string, string> {
+  const views = attachments.map((attachment, i) =>
+    viewOf(attachment, results[i], primary),
+  );
+  const ips = Object.fromEntries(
+    views.map(({ interface: name, ips: [ip] }, i) => [
+      `ip${i + 1}`,
+      { ...(ip !== undefined && { ip }), interface: name },
+    ]),
+  );
+  return {
+    ...(views.length > 1 && {
+      "multi-ip-preferences": JSON.stringify({
+        multi_entry: views.length,
+        ips,
+      }),
+    }),
+    "k8s.v1.cni.cncf.io/network-status": JSON.stringify(views),
+  };
+}
+
+/** NPWG v1.3 §5.2: one entry for an attachment, also without an interface of its own. */
+interface NetworkStatus {
+  name: string;
+  interface: string;
+  ips: string[];
+  mac?: string;
+  mtu?: number;
+  default: boolean;
+  dns: object;
+  "device-info"?: object;
+  gateway?: string[];
+  "default-route"?: readonly string[];
+}
+
+function viewOf(
+  attachment: Attachment,
+  result: Result | undefined,
+  primary: string,
+): NetworkStatus {
+  const { list, ifname, definition, asked } = attachment;
+  const modern = modernResult(result ?? { cniVersion: latestVersion });
+  const { mac, mtu } = podInterface(modern, ifname) ?? {};
+  const gateway = defaultGateways(modern);
+  const deviceInfo = readDeviceInfo(attachment);
+  return {
+    name: definition ?? list.name,
+    interface: ifname,
+    ips: modern.ips.map(({ address }) => withoutPrefix(address)),
+    ...(mac && { mac }),
+    ...(mtu && { mtu }),
+    default: ifname === primary,
+    dns: modern.dns,
+    ...(deviceInfo && { "device-info": deviceInfo }),
+    ...(gateway.length > 0 && { gateway }),
+    ...(asked?.defaultRoute && { "default-route": asked.defaultRoute }),
+  };
+}
+
+const defaultRoutes = ["0.0.0.0/0", "::/0"];
+
+/** Of each default route: its own gateway, else the first of its family. */
+function defaultGateways({ ips, routes }: ModernResult): string[] {
+  return routes
+    .filter(({ dst }) => defaultRoutes.includes(dst))
+    .flatMap(({ dst, gw }) => {
+      const family = parseCidr(dst)?.ip.family;
+      const implied = ips.find(
+        (ip) => ip.gateway && parseIp(ip.gateway)?.family === family,
+      );
+      return gw ?? implied?.gateway ?? [];
+    });
+}
+
+function withoutPrefix(address: string): string {
+  const cidr = parseCidr(address);
+  return cidr ? formatIp(cidr.ip) : address;
+}

@@ -1,0 +1,72 @@
+/**
+ * `genie gc`: for runtimes that never call GC, as containerd (state.md "CHECK,
+ * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
+ * namespace has been gone for a while.
+ */
+import { deleteStale, isNamespace } from "../attach/gc.ts";
+import type { Operation } from "../attach/operation.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import { Deadline } from "../cni/deadline.ts";
+import { messageOf } from "../cni/error.ts";
+
+export interface Collected {
+  deleted: AttachmentRecord[];
+  /** Without a namespace, but not for long enough yet. */
+  waiting: AttachmentRecord[];
+  failed: { what: string; error: string }[];
+}
+
+/** Milliseconds for one record. */
+const recordMs = 50_000;
+
+/** `graceMs`: how long a namespace must have been gone. */
+export async function collect(
+  operation: Operation,
+  graceMs: number,
+): Promise<Collected> {
+  const { records, unreadable } = operation.records.all();
+  const collected: Collected = {
+    deleted: [],
+    waiting: [],
+    failed: unreadable.map(({ name, error }) => ({
+      what: name,
+      error: messageOf(error),
+    })),
+  };
+  for (const record of records) {
+    const verdict = judge(operation, record, graceMs);
+    if (verdict === "waiting") collected.waiting.push(record);
+    if (verdict !== "stale") continue;
+    try {
+      await deleteStale(
+        operation,
+        record,
+        new Deadline(recordMs, operation.world.clock),
+      );
+      collected.deleted.push(record);
+    } catch (error) {
+      const what = `${record.containerId}:${record.ifname}`;
+      collected.failed.push({ what, error: messageOf(error) });
+    }
+  }
+  return collected;
+}
+
+/** A namespace that is seen to be gone is written down, so that the next run knows for how long. */
+function judge(
+  { world, records }: Operation,
+  record: AttachmentRecord,
+  graceMs: number,
+): "live" | "waiting" | "stale" {
+  const bootId = world.bootId();
+  if (record.bootId !== bootId) return "stale";
+  if (isNamespace(record.netns)) {
+    records.forgetGone(record);
+    return "live";
+  }
+  const now = world.uptimeMs();
+  const since = records.goneSince(record) ?? now;
+  if (now - since >= graceMs) return "stale";
+  records.noteGone(record, since);
+  return "waiting";
+}
