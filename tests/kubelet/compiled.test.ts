@@ -1,0 +1,118 @@
+/** The gRPC client inside an executable, made with the flags of the real one. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { compile } from "../../scripts/compile.ts";
+import { readElfHeader } from "../../scripts/elf.ts";
+import { targetFor } from "../../scripts/targets.ts";
+import { getDisabled, otherPods, startKubelet } from "../support/kubelet.ts";
+
+const root = resolve(import.meta.dir, "../..");
+
+/** No process.exit(): it ends only when the client leaves nothing open. */
+const program = `
+import { Deadline } from "${root}/lib/cni/deadline.ts";
+const [socket, budget = 5000] = process.argv.slice(2);
+if (socket) {
+  const { podDevices } = await import("${root}/lib/kubelet/podresources.ts");
+  const answer = await podDevices(
+    { namespace: "shop", name: "web" },
+    { socket, deadline: new Deadline(Number(budget)) },
+  ).then((devices) => [...devices], ({ code, message }) => ({ code, message }));
+  await Bun.write(Bun.stdout, JSON.stringify(answer));
+}
+`;
+
+const folder = mkdtempSync(join(tmpdir(), "compiled-"));
+const binary = join(folder, "program");
+
+beforeAll(async () => {
+  const entry = join(folder, "program.ts");
+  await Bun.write(entry, program);
+  await compile({
+    entry,
+    outfile: binary,
+    target: targetFor(await readElfHeader(process.execPath)).bun,
+    runtime: process.execPath,
+    constants: {},
+  });
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function run(...args: string[]) {
+  const child = Bun.spawn([binary, ...args], {
+    cwd: folder,
+    env: {},
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 20_000,
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { stdout, stderr, exitCode };
+}
+
+describe("podDevices, compiled", () => {
+  test("Get, the pod's devices", async () => {
+    await using kubelet = await startKubelet([
+      {
+        namespace: "shop",
+        name: "web",
+        containers: [[["intel.com/sriov", "0000:03:02.0", "0000:03:02.1"]]],
+      },
+    ]);
+    expect(await run(kubelet.socket)).toEqual({
+      stdout: '[["intel.com/sriov",["0000:03:02.0","0000:03:02.1"]]]',
+      stderr: "",
+      exitCode: 0,
+    });
+  });
+
+  test("List of 10 MiB after a disabled Get", async () => {
+    await using kubelet = await startKubelet([
+      ...otherPods(10),
+      { namespace: "shop", name: "web", containers: [[["x/y", "1"]]] },
+    ]);
+    kubelet.inject(getDisabled);
+    expect(await run(kubelet.socket)).toEqual({
+      stdout: '[["x/y",["1"]]]',
+      stderr: "",
+      exitCode: 0,
+    });
+    expect(kubelet.calls).toEqual(["Get shop/web", "List"]);
+  });
+
+  test("no socket, error 11", async () => {
+    const socket = join(folder, "none.sock");
+    expect(await run(socket)).toEqual({
+      stdout: JSON.stringify({
+        code: 11,
+        message: `failed to get devices of pod "shop/web" from kubelet at "${socket}": no such socket`,
+      }),
+      stderr: "",
+      exitCode: 0,
+    });
+  });
+
+  test("no answer, error 11 and nothing left open", async () => {
+    await using kubelet = await startKubelet();
+    kubelet.inject({ method: "Get", kind: "hang" });
+    expect(await run(kubelet.socket, "250")).toEqual({
+      stdout: JSON.stringify({
+        code: 11,
+        message: `failed to get devices of pod "shop/web" from kubelet at "${kubelet.socket}": no answer in time`,
+      }),
+      stderr: "",
+      exitCode: 0,
+    });
+  });
+
+  test("without devices, nothing is loaded that fails", async () => {
+    expect(await run()).toEqual({ stdout: "", stderr: "", exitCode: 0 });
+  });
+});

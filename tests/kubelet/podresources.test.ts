@@ -1,0 +1,279 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Code } from "@connectrpc/connect";
+import { Deadline } from "../../lib/cni/deadline.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import { podDevices } from "../../lib/kubelet/podresources.ts";
+import {
+  getDisabled,
+  type Kubelet,
+  type KubeletFault,
+  type KubeletPod,
+  otherPods,
+  rateLimit,
+  startKubelet,
+  startStranger,
+} from "../support/kubelet.ts";
+
+const pod = { namespace: "shop", name: "web" };
+
+const web: KubeletPod = {
+  ...pod,
+  containers: [
+    [
+      ["intel.com/sriov", "0000:03:02.4"],
+      ["example.com/gpu", "gpu-0"],
+      // A device of two NUMA nodes is listed once for each.
+      ["intel.com/sriov", "0000:03:02.1"],
+      ["intel.com/sriov", "0000:03:02.1"],
+    ],
+    [],
+    [["intel.com/sriov", "0000:03:02.0", "0000:03:02.4"]],
+  ],
+};
+
+const webDevices = new Map([
+  ["intel.com/sriov", ["0000:03:02.4", "0000:03:02.1", "0000:03:02.0"]],
+  ["example.com/gpu", ["gpu-0"]],
+]);
+
+/** Neither is ours: one has our name, the other our namespace. */
+const strangers: KubeletPod[] = [
+  { namespace: "other", name: "web", containers: [[["intel.com/sriov", "x"]]] },
+  { namespace: "shop", name: "db", containers: [[["intel.com/sriov", "y"]]] },
+];
+
+let kubelet: Kubelet;
+
+beforeEach(async () => {
+  kubelet = await startKubelet([...strangers, web]);
+});
+
+afterEach(() => kubelet.stop());
+
+/** Of the kubelet under test, with time that only a pause lets pass. */
+function devices(options: { budget?: number; random?: number } = {}) {
+  const { budget = 5000, random = 0 } = options;
+  let now = 0;
+  const pauses: number[] = [];
+  const answer = podDevices(pod, {
+    socket: kubelet.socket,
+    deadline: new Deadline(budget, () => now),
+    random: () => random,
+    async sleep(ms) {
+      pauses.push(ms);
+      now += ms;
+    },
+  });
+  return { answer, pauses };
+}
+
+/** The message of an error 11 about the pod, without the words that all have in common. */
+async function failure(
+  answer: Promise<unknown>,
+  socket = kubelet.socket,
+): Promise<string> {
+  const error = await answer.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof CniError)) throw new Error("no CniError");
+  const start = `failed to get devices of pod "shop/web" from kubelet at "${socket}": `;
+  expect(error.code).toBe(11);
+  expect(error.message).toStartWith(start);
+  return error.message.slice(start.length);
+}
+
+describe("podDevices", () => {
+  test("Get, the devices of all containers by resource, in order, none twice", async () => {
+    expect(await devices().answer).toEqual(webDevices);
+    expect(kubelet.calls).toEqual(["Get shop/web"]);
+  });
+
+  test("a pod without devices, an empty map", async () => {
+    kubelet.pods.splice(0, Infinity, { ...pod, containers: [[], []] });
+    expect(await devices().answer).toEqual(new Map());
+  });
+
+  test.each<[string, Code]>([
+    ["Unknown", Code.Unknown],
+    ["Unimplemented", Code.Unimplemented],
+  ])("Get answers %s, only the pod's own devices of List", async (_, code) => {
+    kubelet.inject({ ...getDisabled, kind: "status", code, message: "no" });
+    expect(await devices().answer).toEqual(webDevices);
+    expect(kubelet.calls).toEqual(["Get shop/web", "List"]);
+  });
+
+  test("List of 10 MiB, read", async () => {
+    kubelet.pods.splice(1, 0, ...otherPods(10));
+    kubelet.inject(getDisabled);
+    expect(await devices().answer).toEqual(webDevices);
+  });
+
+  test("List of more than 16 MiB, error 11 and not asked again", async () => {
+    kubelet.pods.splice(1, 0, ...otherPods(17));
+    kubelet.inject(getDisabled);
+    const { answer, pauses } = devices();
+    expect(await failure(answer)).toBe("the answer is larger than 16 MiB");
+    expect({ pauses, calls: kubelet.calls }).toEqual({
+      pauses: [],
+      calls: ["Get shop/web", "List"],
+    });
+  });
+});
+
+describe("podDevices, limit on calls", () => {
+  test.each<[random: number, pauses: number[]]>([
+    [0, [10, 20, 40, 80, 160, 250, 250]],
+    [0.5, [15, 30, 60, 120, 240, 375, 375]],
+  ])(
+    "Get, asked again after growing pauses, random %p",
+    async (random, expected) => {
+      kubelet.inject({ ...rateLimit, method: "Get", times: expected.length });
+      const { answer, pauses } = devices({ random });
+      expect(await answer).toEqual(webDevices);
+      expect(pauses).toEqual(expected);
+      expect(kubelet.calls).toEqual(
+        Array<string>(expected.length + 1).fill("Get shop/web"),
+      );
+    },
+  );
+
+  test("List, asked again without asking Get again", async () => {
+    kubelet.inject(getDisabled);
+    kubelet.inject({ ...rateLimit, method: "List", times: 2 });
+    const { answer, pauses } = devices();
+    expect(await answer).toEqual(webDevices);
+    expect({ pauses, calls: kubelet.calls }).toEqual({
+      pauses: [10, 20],
+      calls: ["Get shop/web", "List", "List", "List"],
+    });
+  });
+
+  test("until the time is up, error 11 with the kubelet's words", async () => {
+    kubelet.inject({ ...rateLimit, method: "Get", times: Infinity });
+    const { answer, pauses } = devices({ budget: 100 });
+    expect(await failure(answer)).toBe(
+      'ResourceExhausted: "rejected by rate limit"',
+    );
+    expect(pauses).toEqual([10, 20, 40]);
+  });
+});
+
+describe("podDevices, error 11", () => {
+  test.each<[string, KubeletFault, string | RegExp]>([
+    [
+      "another status",
+      {
+        method: "Get",
+        kind: "status",
+        code: Code.Internal,
+        message: "out of\nmemory",
+      },
+      String.raw`Internal: "out of\nmemory"`,
+    ],
+    [
+      "no message in the answer",
+      { method: "Get", kind: "bytes", bytes: new Uint8Array() },
+      "it does not know the pod",
+    ],
+    [
+      "no protobuf in the answer",
+      { method: "Get", kind: "bytes", bytes: new Uint8Array(40).fill(255) },
+      /^\w+: "/,
+    ],
+    [
+      "connection closed in the middle",
+      { method: "Get", kind: "drop" },
+      /^\w+: "|^connection closed$/,
+    ],
+  ])("%s", async (_, fault, message) => {
+    kubelet.inject(fault);
+    expect(await failure(devices().answer)).toMatch(message);
+    expect(kubelet.calls).toHaveLength(1);
+  });
+
+  test("a pod that neither Get nor List knows", async () => {
+    kubelet.pods.splice(0, Infinity, ...strangers);
+    expect(await failure(devices().answer)).toBe("it does not know the pod");
+    expect(kubelet.calls).toEqual(["Get shop/web", "List"]);
+  });
+
+  test("List has two pods of the name", async () => {
+    kubelet.pods.push({ ...web });
+    kubelet.inject(getDisabled);
+    expect(await failure(devices().answer)).toBe(
+      "it still has another pod of this name",
+    );
+  });
+
+  test("List fails as well", async () => {
+    kubelet.inject(getDisabled);
+    kubelet.inject({
+      method: "List",
+      kind: "status",
+      code: Code.Unimplemented,
+      message: "unknown service v1.PodResourcesLister",
+    });
+    expect(await failure(devices().answer)).toBe(
+      'Unimplemented: "unknown service v1.PodResourcesLister"',
+    );
+  });
+
+  test.each<KubeletFault["method"]>(["Get", "List"])(
+    "%s never answers, ended by the deadline",
+    async (method) => {
+      if (method === "List") kubelet.inject(getDisabled);
+      kubelet.inject({ method, kind: "hang" });
+      const deadline = new Deadline(250);
+      const answer = podDevices(pod, { socket: kubelet.socket, deadline });
+      expect(await failure(answer)).toBe("no answer in time");
+    },
+  );
+
+  test("no time is left, nobody is asked", async () => {
+    expect(await failure(devices({ budget: 0 }).answer)).toBe(
+      "no answer in time",
+    );
+    expect(kubelet.calls).toEqual([]);
+  });
+});
+
+describe("podDevices, socket", () => {
+  test.each<[string, (folder: string) => string, string]>([
+    ["missing", (folder) => join(folder, "none.sock"), "no such socket"],
+    ["nobody listens", deadSocket, "connection refused"],
+  ])("%s", async (_, socketIn, message) => {
+    const folder = mkdtempSync(join(tmpdir(), "podresources-"));
+    try {
+      const socket = socketIn(folder);
+      const answer = podDevices(pod, { socket, deadline: new Deadline(5000) });
+      expect(await failure(answer, socket)).toBe(message);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test.each<[string, text: string, budget: number, message: RegExp]>([
+    ["says nothing", "", 250, /^no answer in time$/],
+    [
+      "speaks HTTP/1",
+      "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+      5000,
+      /^\w+: ".*rotocol/,
+    ],
+  ])("somebody else, who %s", async (_, text, budget, message) => {
+    await using stranger = startStranger(text);
+    const { socket } = stranger;
+    const answer = podDevices(pod, { socket, deadline: new Deadline(budget) });
+    expect(await failure(answer, socket)).toMatch(message);
+  });
+});
+
+function deadSocket(folder: string): string {
+  const socket = join(folder, "dead.sock");
+  writeFileSync(socket, "");
+  return socket;
+}
