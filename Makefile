@@ -1,0 +1,42 @@
+# What can be done with this repository; `make` alone lists it. Everything it
+# needs is installed by `make deps`, which the other targets do by themselves.
+
+BUN := node_modules/.bin/bun
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build release check fmt test demo bench clean
+# Targets share node_modules and dist, and a bench must be alone on the machine.
+.NOTPARALLEL:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is missing: npm packages, Debian packages
+	@scripts/deps.sh
+
+build: deps ## compile dist/genie for this machine
+	@$(BUN) scripts/build.ts
+
+release: deps ## compile every target below dist, with SHA256SUMS
+	@$(BUN) scripts/build.ts --release
+
+check: deps ## format, lint, types, layering; changes nothing
+	$(BUN) fmt --check
+	$(BUN) run --bun oxlint --deny-warnings
+	$(BUN) check
+	$(BUN) test --isolate tests/layering.test.ts
+
+fmt: deps ## format every file
+	@$(BUN) fmt
+
+test: build ## run every suite; the last line counts
+	@$(BUN) scripts/test.ts
+
+demo: build ## attach pods to real networks, step by step
+	@$(BUN) demo/demo.ts
+
+bench: build ## measure whole processes; writes bench/report.json
+	@$(BUN) bench/bench.ts
+
+clean: ## remove what was built
+	rm -rf dist bench/report.json

@@ -1,0 +1,99 @@
+/**
+ * `build.ts` compiles dist/genie for this machine; `build.ts --release` compiles
+ * every target and writes dist/SHA256SUMS. An executable gets its final name only
+ * after it was verified, so what is in dist works.
+ */
+import { linkSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { version } from "../package.json";
+import { compile } from "./compile.ts";
+import { readElfHeader } from "./elf.ts";
+import { type Target, targetFor, targets } from "./targets.ts";
+import { verifyAnswer, verifyFile } from "./verify.ts";
+
+const root = resolve(import.meta.dir, "..");
+
+const { values: options } = parseArgs({
+  options: {
+    release: { type: "boolean", default: false },
+    entry: { type: "string", default: join(root, "genie.ts") },
+    dist: { type: "string", default: join(root, "dist") },
+  },
+});
+
+const native = targetFor(await readElfHeader(process.execPath));
+mkdirSync(options.dist, { recursive: true });
+const scratch = mkdtempSync(join(options.dist, ".build-"));
+try {
+  if (options.release) await release();
+  else await build();
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+async function build(): Promise<void> {
+  // Upon the Bun that runs us: it is this machine's, and the lock file vouches for it.
+  const file = await make(native, process.execPath);
+  const link = join(scratch, "genie");
+  linkSync(file, link);
+  renameSync(link, join(options.dist, "genie"));
+}
+
+async function release(): Promise<void> {
+  const sums: string[] = [];
+  for (const target of targets) {
+    const file = await make(target);
+    sums.push(`${await sha256(file)}  ${target.name}/genie\n`);
+  }
+  await Bun.write(join(options.dist, "SHA256SUMS"), sums.join(""));
+}
+
+/** Compiles and verifies one target; the path of its executable. */
+async function make(target: Target, runtime?: string): Promise<string> {
+  const outfile = join(scratch, target.name, "genie");
+  await compile({
+    entry: options.entry,
+    outfile,
+    target: target.bun,
+    ...(runtime !== undefined && { runtime }),
+    constants: {
+      GENIE_VERSION: version,
+      GENIE_LIBC: target.libc,
+      GENIE_COMMIT: commit(),
+    },
+  });
+  await verifyFile(outfile, target.elf);
+  const executed = target === native;
+  if (executed) verifyAnswer(outfile);
+  report(target, executed);
+  const file = join(options.dist, target.name, "genie");
+  mkdirSync(dirname(file), { recursive: true });
+  renameSync(outfile, file);
+  return file;
+}
+
+/** The commit we are built from; "" in a tree that is not under git. */
+function commit(): string {
+  const { success, stdout } = Bun.spawnSync(
+    ["git", "rev-parse", "--verify", "HEAD"],
+    {
+      cwd: root,
+      stderr: "ignore",
+    },
+  );
+  return success ? stdout.toString().trim() : "";
+}
+
+async function sha256(path: string): Promise<string> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  for await (const chunk of Bun.file(path).stream()) hasher.update(chunk);
+  return hasher.digest("hex");
+}
+
+function report({ name, elf }: Target, executed: boolean): void {
+  const how = executed ? "executed" : "not executed on this machine";
+  console.log(
+    `${name}: ${elf.machine} with ${elf.interpreter}, verified, ${how}`,
+  );
+}

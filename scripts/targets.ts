@@ -1,0 +1,55 @@
+/**
+ * The machines that genie is built for: what Bun calls each, under which name it
+ * finds the C library there, and what the header of its executable must say. A
+ * new target is a new row.
+ */
+import type { ElfHeader } from "./elf.ts";
+
+export interface Target {
+  /** Its folder below dist. */
+  name: string;
+  bun: Bun.Build.CompileTarget;
+  /**
+   * The name that the loader has already resolved for the executable itself. One
+   * that does not exist would be looked for in the working directory, which on a
+   * node is not ours: hence a build-time constant for each target.
+   */
+  libc: string;
+  elf: ElfHeader;
+}
+
+/** x64 without AVX2 (baseline), because a node pool may contain any machine. */
+export const targets: readonly Target[] = [
+  {
+    name: "linux-x64-baseline",
+    bun: "bun-linux-x64-baseline",
+    libc: "libc.so.6",
+    elf: { machine: "x86-64", interpreter: "/lib64/ld-linux-x86-64.so.2" },
+  },
+  {
+    name: "linux-arm64",
+    bun: "bun-linux-arm64",
+    libc: "libc.so.6",
+    elf: { machine: "aarch64", interpreter: "/lib/ld-linux-aarch64.so.1" },
+  },
+  {
+    name: "linux-x64-baseline-musl",
+    bun: "bun-linux-x64-baseline-musl",
+    libc: "libc.musl-x86_64.so.1",
+    elf: { machine: "x86-64", interpreter: "/lib/ld-musl-x86_64.so.1" },
+  },
+  {
+    name: "linux-arm64-musl",
+    bun: "bun-linux-arm64-musl",
+    libc: "libc.musl-aarch64.so.1",
+    elf: { machine: "aarch64", interpreter: "/lib/ld-musl-aarch64.so.1" },
+  },
+];
+
+/** The target whose executables are of the same kind as `elf`. Throws when there is none. */
+export function targetFor(elf: ElfHeader): Target {
+  const target = targets.find((row) => Bun.deepEquals(row.elf, elf));
+  if (!target)
+    throw new Error(`no target for ${elf.machine} with ${elf.interpreter}`);
+  return target;
+}

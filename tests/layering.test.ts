@@ -1,0 +1,284 @@
+/**
+ * The direction of imports: genie → commands → attach → select → kube → cni,
+ * never back, never across, never in a circle. What is forbidden to the path of a pod is
+ * forbidden because loading it costs milliseconds (and lib/cni shall stay a
+ * library that knows nothing of us).
+ */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join, normalize, resolve } from "node:path";
+
+const root = resolve(import.meta.dir, "..");
+
+/**
+ * From the outermost to the innermost: a room may import those of the layers
+ * below its own, and itself. Rooms of one layer know nothing of each other.
+ */
+const layers = [
+  ["genie.ts"],
+  ["lib/commands"],
+  ["lib/attach"],
+  ["lib/select"],
+  ["lib/kube", "lib/kubelet", "lib/netlink"],
+  ["lib/cni"],
+];
+
+/** Rooms that a pod rarely needs: loaded behind an import() by whoever is outside. */
+const lazyRooms = new Set(["lib/kubelet", "lib/netlink"]);
+
+interface PackageRule {
+  rooms: readonly string[];
+  /** Slow: only as types or behind an import(). */
+  lazy?: true;
+}
+
+/** Packages by the first part of their names; whatever is not here may not be imported. */
+const packages: Readonly<Record<string, PackageRule>> = {
+  bun: { rooms: layers.flat() },
+  valibot: { rooms: layers.flat() },
+  "@kubernetes": {
+    rooms: ["lib/commands", "lib/attach", "lib/kube"],
+    lazy: true,
+  },
+  // The kubelet speaks gRPC; the room is loaded as a whole.
+  "@connectrpc": { rooms: ["lib/kubelet"] },
+  "@bufbuild": { rooms: ["lib/kubelet"] },
+};
+
+/** Slow to load, and Bun has better: what an operator types may wait for them. */
+const slow = /^(?:node:)?(?:http|https|http2|stream|child_process)(?:\/|$)/;
+
+type Kind = "static" | "type" | "dynamic";
+
+interface Import {
+  kind: Kind;
+  from: string;
+}
+
+/** Module → what it imports, both as paths below the root; packages by name. */
+type Graph = ReadonlyMap<string, readonly Import[]>;
+
+const graph: Graph = new Map(
+  ["genie.ts", ...new Bun.Glob("lib/**/*.ts").scanSync(root)]
+    .toSorted()
+    .map((path) => [path, importsOf(path, sourceOf(path))]),
+);
+
+describe("layering", () => {
+  test("modules, every one is in a room that has a layer, and no room is empty", () => {
+    expect(new Set([...graph.keys()].map(roomOf))).toEqual(
+      new Set(layers.flat()),
+    );
+  });
+
+  test("imports, none against the direction or too slow", () => {
+    expect(violations(graph)).toEqual([]);
+  });
+
+  test("imports, no circle", () => {
+    expect(circles(graph)).toEqual([]);
+  });
+
+  test("importsOf, finds whatever Bun's own parser finds", () => {
+    const transpiler = new Bun.Transpiler({ loader: "ts" });
+    const missed = [...graph].flatMap(([path, imports]) => {
+      const found = new Set(imports.map(({ from }) => from));
+      return transpiler
+        .scanImports(sourceOf(path))
+        .map((scanned) => resolved(path, scanned.path))
+        .filter((from) => !found.has(from))
+        .map((from) => `${path} → ${from}`);
+    });
+    expect(missed).toEqual([]);
+  });
+});
+
+describe("layering, the test itself", () => {
+  test.each<[source: string, expected: Import[]]>([
+    ['import { a } from "./b.ts";', [{ kind: "static", from: "lib/cni/b.ts" }]],
+    [
+      'import {\n  a,\n  type B,\n} from "../kube/b.ts";',
+      [{ kind: "static", from: "lib/kube/b.ts" }],
+    ],
+    [
+      'import { type A, type B } from "./b.ts";',
+      [{ kind: "static", from: "lib/cni/b.ts" }],
+    ],
+    [
+      'import type { A } from "./b.ts";',
+      [{ kind: "type", from: "lib/cni/b.ts" }],
+    ],
+    ['import * as v from "valibot";', [{ kind: "static", from: "valibot" }]],
+    ['import "bun:ffi";', [{ kind: "static", from: "bun:ffi" }]],
+    ['export { a } from "./b.ts";', [{ kind: "static", from: "lib/cni/b.ts" }]],
+    ['export * from "./b.ts";', [{ kind: "static", from: "lib/cni/b.ts" }]],
+    [
+      'export type { A } from "./b.ts";',
+      [{ kind: "type", from: "lib/cni/b.ts" }],
+    ],
+    [
+      '  const { a } = await import("./b.ts");',
+      [{ kind: "dynamic", from: "lib/cni/b.ts" }],
+    ],
+    ['let a: import("./b.ts").A;', [{ kind: "dynamic", from: "lib/cni/b.ts" }]],
+    [
+      'import { a } from "a";\nimport { b } from "b";',
+      [
+        { kind: "static", from: "a" },
+        { kind: "static", from: "b" },
+      ],
+    ],
+    ['// import { a } from "./b.ts"\nconst text = "from";', []],
+  ])("importsOf, %j", (source, expected) => {
+    expect(importsOf("lib/cni/a.ts", source)).toEqual(expected);
+  });
+
+  test.each<[path: string, kind: Kind, from: string, allowed: boolean]>([
+    ["genie.ts", "dynamic", "lib/commands/main.ts", true],
+    ["lib/commands/a.ts", "static", "lib/attach/b.ts", true],
+    ["lib/attach/a.ts", "static", "lib/cni/b.ts", true],
+    ["lib/attach/a.ts", "static", "lib/commands/b.ts", false],
+    ["lib/select/a.ts", "type", "lib/attach/b.ts", false],
+    ["lib/kube/a.ts", "static", "lib/select/b.ts", false],
+    ["lib/kubelet/a.ts", "static", "lib/kube/b.ts", false],
+    ["lib/attach/a.ts", "static", "lib/kubelet/b.ts", false],
+    ["lib/attach/a.ts", "dynamic", "lib/kubelet/b.ts", true],
+    ["lib/kubelet/a.ts", "static", "lib/kubelet/b.ts", true],
+    ["lib/kubelet/a.ts", "static", "@connectrpc/connect", true],
+    ["lib/kube/a.ts", "dynamic", "@connectrpc/connect", false],
+    ["lib/cni/a.ts", "static", "lib/cni/b.ts", true],
+    ["lib/cni/a.ts", "type", "lib/kube/b.ts", false],
+    ["lib/cni/a.ts", "static", "genie.ts", false],
+    ["lib/cni/a.ts", "static", "tests/support/b.ts", false],
+    ["lib/cni/a.ts", "static", "valibot", true],
+    ["lib/cni/a.ts", "static", "node:fs", true],
+    ["lib/cni/a.ts", "static", "lodash", false],
+    ["lib/kube/a.ts", "type", "@kubernetes/client-node", true],
+    ["lib/kube/a.ts", "dynamic", "@kubernetes/client-node", true],
+    ["lib/kube/a.ts", "static", "@kubernetes/client-node", false],
+    ["lib/cni/a.ts", "dynamic", "@kubernetes/client-node", false],
+    ["lib/attach/a.ts", "static", "node:child_process", false],
+    ["lib/attach/a.ts", "dynamic", "node:stream/promises", false],
+    ["lib/attach/a.ts", "type", "node:http", true],
+    ["lib/commands/a.ts", "static", "node:https", true],
+  ])(
+    "violations, %s by %s import of %s: allowed %p",
+    (path, kind, from, allowed) => {
+      const found = violations(new Map([[path, [{ kind, from }]]]));
+      const edges = found.map((text) => text.split(": ")[0]);
+      expect(edges).toEqual(allowed ? [] : [`${path} → ${from}`]);
+    },
+  );
+
+  test("circles, found through a third module", () => {
+    const three = new Map<string, Import[]>([
+      ["a", [{ kind: "static", from: "b" }]],
+      ["b", [{ kind: "type", from: "c" }]],
+      ["c", [{ kind: "static", from: "a" }]],
+      ["d", [{ kind: "static", from: "a" }]],
+    ]);
+    expect(circles(three)).toEqual(["a → b → c → a"]);
+  });
+});
+
+/** Without the line that makes it executable, which is no TypeScript. */
+function sourceOf(path: string): string {
+  return readFileSync(join(root, path), "utf8").replace(/^#!.*/, "");
+}
+
+/** By the layout that `bun fmt` gives: statements begin a line. */
+function importsOf(path: string, source: string): Import[] {
+  const statements = source.matchAll(
+    /^(?:import|export)\s+(?:(type\s)?[^;"'`]*?\sfrom\s+)?"([^"]+)"/gm,
+  );
+  // In a comment a path is never quoted after the parenthesis.
+  const expressions = source.matchAll(/\bimport\(\s*"([^"]+)"/g);
+  return [
+    ...statements.map(([, type, from = ""]) =>
+      found(type ? "type" : "static", from),
+    ),
+    ...expressions.map(([, from = ""]) => found("dynamic", from)),
+  ];
+
+  function found(kind: Kind, from: string): Import {
+    return { kind, from: resolved(path, from) };
+  }
+}
+
+function resolved(path: string, from: string): string {
+  return from.startsWith(".") ? normalize(join(path, "..", from)) : from;
+}
+
+/** The path itself for what is in no room. */
+function roomOf(path: string): string {
+  const isIn = (room: string) => path === room || path.startsWith(`${room}/`);
+  return layers.flat().find(isIn) ?? path;
+}
+
+/** -1 for what is in no room. */
+function layerOf(room: string): number {
+  return layers.findIndex((layer) => layer.includes(room));
+}
+
+function violations(modules: Graph): string[] {
+  return [...modules].flatMap(([path, imports]) =>
+    imports.flatMap((one) => {
+      const problem = problemOf(roomOf(path), one);
+      return problem === undefined ? [] : [`${path} → ${one.from}: ${problem}`];
+    }),
+  );
+}
+
+function problemOf(room: string, one: Import): string | undefined {
+  const { kind, from } = one;
+  if (/^(?:genie\.ts|lib|tests|scripts|bench|demo)(?:\/|$)/.test(from)) {
+    return problemOfRoom(room, one);
+  }
+  if (slow.test(from)) {
+    const allowed = kind === "type" || room === "lib/commands";
+    return allowed ? undefined : "too slow for a pod's start";
+  }
+  if (/^(?:node|bun):/.test(from)) return undefined;
+  const rule = packages[from.split("/")[0] ?? from];
+  if (!rule?.rooms.includes(room)) return "not a package of this room";
+  return rule.lazy && kind === "static" ? lazily : undefined;
+}
+
+const lazily = "only as types or behind an import()";
+
+function problemOfRoom(
+  room: string,
+  { kind, from }: Import,
+): string | undefined {
+  const target = roomOf(from);
+  if (target === room) return undefined;
+  if (layerOf(target) <= layerOf(room)) return "against the direction";
+  return lazyRooms.has(target) && kind === "static" ? lazily : undefined;
+}
+
+/** Every circle once, each from its first module in the alphabet; types count too. */
+function circles(modules: Graph): string[] {
+  const done = new Set<string>();
+  const found = new Set<string>();
+  for (const path of modules.keys()) walk(path, []);
+  return [...found];
+
+  function walk(path: string, trail: readonly string[]): void {
+    const start = trail.indexOf(path);
+    if (start >= 0) {
+      found.add(named(trail.slice(start)));
+      return;
+    }
+    if (done.has(path)) return;
+    for (const { from } of modules.get(path) ?? [])
+      walk(from, [...trail, path]);
+    done.add(path);
+  }
+}
+
+/** From its first module in the alphabet on. */
+function named(circle: readonly string[]): string {
+  const first = circle.indexOf(circle.toSorted()[0] ?? "");
+  const turned = [...circle.slice(first), ...circle.slice(0, first)];
+  return [...turned, turned[0]].join(" → ");
+}

@@ -1,0 +1,110 @@
+/**
+ * A node whose only network does nothing but answer: enough for the executable
+ * to go through every verb, and neither privilege nor plugins are needed. For
+ * the tests of the artifact, and for the bench.
+ */
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const annotationsKey = "io.kubernetes.cri.pod-annotations";
+
+/**
+ * The delegate: reads its input and prints a result, by the shell's own means,
+ * because every program that it would start is time that is not genie's.
+ */
+const noop = `#!/bin/sh
+while read -r line || [ -n "$line" ]; do :; done
+[ "$CNI_COMMAND" != ADD ] ||
+  printf '{"cniVersion":"1.0.0","interfaces":[{"name":"%s","sandbox":"%s"}],"ips":[{"address":"10.1.2.3/24","interface":0}]}\\n' "$CNI_IFNAME" "$CNI_NETNS"
+`;
+
+/** The pod of every call. */
+export const pod = {
+  namespace: "default",
+  name: "p",
+  uid: "c0ffee00-0000-4000-8000-000000000001",
+};
+
+export class NoopNode implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), "genie-noop-"));
+  readonly binDir = join(this.folder, "bin");
+  readonly dataDir = join(this.folder, "data");
+  /** No namespace is there, and the delegate does not look for it. */
+  readonly netns = join(this.folder, "netns");
+  readonly #confDir = join(this.folder, "net.d");
+
+  constructor() {
+    for (const folder of [this.binDir, this.#confDir]) mkdirSync(folder);
+    this.plugin("noop", noop);
+    const list = {
+      cniVersion: "1.0.0",
+      name: "noop",
+      plugins: [{ type: "noop" }],
+    };
+    writeFileSync(
+      join(this.#confDir, "10-noop.conflist"),
+      JSON.stringify(list),
+    );
+  }
+
+  /** Replaces the delegate, or adds another. */
+  plugin(type: string, text: string): string {
+    const path = join(this.binDir, type);
+    writeFileSync(path, text);
+    chmodSync(path, 0o755);
+    return path;
+  }
+
+  /** Genie's configuration as a runtime passes it, with the pod's annotations. */
+  withAnnotations(overrides: Record<string, unknown> = {}): string {
+    return this.withoutAnnotations({
+      capabilities: { [annotationsKey]: true },
+      runtimeConfig: { [annotationsKey]: { cni: "noop" } },
+      ...overrides,
+    });
+  }
+
+  /** The same of a runtime that passes none: the API server has to be asked. */
+  withoutAnnotations(overrides: Record<string, unknown> = {}): string {
+    return JSON.stringify({
+      cniVersion: "1.1.0",
+      name: "genie",
+      type: "genie",
+      confDir: this.#confDir,
+      dataDir: this.dataDir,
+      ...overrides,
+    });
+  }
+
+  /** All that a runtime sets for a call. */
+  env(command: string, containerId: string): Record<string, string> {
+    const args = {
+      IgnoreUnknown: "1",
+      K8S_POD_NAMESPACE: pod.namespace,
+      K8S_POD_NAME: pod.name,
+      K8S_POD_INFRA_CONTAINER_ID: containerId,
+      K8S_POD_UID: pod.uid,
+    };
+    return {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: containerId,
+      CNI_NETNS: this.netns,
+      CNI_IFNAME: "eth0",
+      CNI_ARGS: Object.entries(args)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(";"),
+      CNI_PATH: this.binDir,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

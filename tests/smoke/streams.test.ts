@@ -1,0 +1,171 @@
+/**
+ * The executable with standard streams as runtimes and their wrappers leave
+ * them: closed, full, slow, never ended. Whatever they are, stdout gets one JSON
+ * value or nothing (cni-plugin.md P-ERR-3, container-runtimes.md K-9).
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { versionAnswer } from "../../lib/cni/version.ts";
+import { genieBinary } from "../support/build.ts";
+import { onlyValue } from "../support/runtime.ts";
+import { NoopNode } from "./noop-node.ts";
+
+const buildMs = 60_000;
+let genie: string;
+beforeAll(() => {
+  genie = genieBinary();
+}, buildMs);
+
+const node = new NoopNode();
+afterAll(() => node[Symbol.dispose]());
+
+/**
+ * Runs `sh -c script`, in which "$0" is the executable, `env` its whole
+ * environment: no HOME, no PATH, as little as a runtime under systemd has.
+ */
+async function shell(script: string, env: Record<string, string>, stdin = "") {
+  const child = Bun.spawn(["/bin/sh", "-c", script, genie], {
+    cwd: "/",
+    env,
+    stdin: new Blob([stdin]),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { exitCode, stdout, stderr };
+}
+
+const result = {
+  cniVersion: "1.1.0",
+  interfaces: [{ name: "eth0", sandbox: node.netns }],
+  ips: [{ address: "10.1.2.3/24", interface: 0 }],
+};
+const emptyInput = {
+  cniVersion: "1.1.0",
+  code: 6,
+  msg: "error unmarshall network config: unexpected end of JSON input",
+};
+
+describe("the executable, standard streams", () => {
+  test.each([
+    ["as they should be", ""],
+    ["closed stdin", "<&-"],
+    ["closed stderr", "2>&-"],
+    ["closed stdin and stderr", "<&- 2>&-"],
+    ["full stderr", "2>/dev/full"],
+  ])("VERSION, %s: the answer", async (_name, redirection) => {
+    const answer = await shell(`exec "$0" ${redirection}`, {
+      CNI_COMMAND: "VERSION",
+    });
+    expect(answer).toEqual({ exitCode: 0, stdout: versionAnswer, stderr: "" });
+  });
+
+  test("VERSION, stdin that never ends: does not wait for it", async () => {
+    const child = Bun.spawn([genie], {
+      cwd: "/",
+      env: { CNI_COMMAND: "VERSION" },
+      stdin: "pipe",
+    });
+    expect(await child.stdout.text()).toBe(versionAnswer);
+    await child.stdin.end();
+  });
+
+  test.each([
+    ["as they should be", "", 0, result],
+    ["closed stderr", "2>&-", 0, result],
+    ["full stderr", "2>/dev/full", 0, result],
+    ["closed stdin", "<&-", 1, emptyInput],
+    ["empty stdin", "</dev/null", 1, emptyInput],
+    ["closed stdin and stderr", "<&- 2>&-", 1, emptyInput],
+    ["closed stdout", ">&-", 0, undefined],
+    ["full stdout", ">/dev/full", 1, undefined],
+    ["everything closed", "<&- >&- 2>&-", 1, undefined],
+  ])("ADD, %s", async (name, redirection, exitCode, json) => {
+    const env = node.env("ADD", `streams-${name.replaceAll(" ", "-")}`);
+    const answer = await shell(
+      `exec "$0" ${redirection}`,
+      env,
+      node.withAnnotations(),
+    );
+    expect({
+      exitCode: answer.exitCode,
+      json: onlyValue(answer.stdout),
+    }).toEqual({ exitCode, json });
+  });
+
+  test("ADD, stdout closed: the record does not take its place", async () => {
+    const env = node.env("ADD", "no-stdout");
+    await shell('exec "$0" <&- >&- 2>&-', env, node.withAnnotations());
+    await shell('exec "$0" >&-', env, node.withAnnotations());
+    const record = Bun.file(
+      join(node.dataDir, "attachments", "no-stdout:eth0.json"),
+    );
+    expect(await record.json()).toMatchObject({ formatVersion: 1 });
+  });
+
+  test("about text, stderr closed: exit 0, nothing on stdout", async () => {
+    expect(await shell('exec "$0" 2>&-', {})).toEqual({
+      exitCode: 0,
+      stdout: "",
+      stderr: "",
+    });
+  });
+});
+
+describe("the executable, an answer that no pipe takes at once", () => {
+  /** Four times what a pipe holds. */
+  const details = "0123456789abcdef".repeat((256 << 10) / 16);
+  const failure = {
+    cniVersion: "1.0.0",
+    code: 120,
+    msg: "no more addresses",
+    details,
+  };
+
+  const failing = new NoopNode();
+  afterAll(() => failing[Symbol.dispose]());
+  const file = join(failing.folder, "failure.json");
+  writeFileSync(file, JSON.stringify(failure));
+  // Its own words for ADD; the DEL that undoes it succeeds.
+  failing.plugin(
+    "noop",
+    `#!/bin/sh\n[ "$CNI_COMMAND" != ADD ] || { /bin/cat ${file}; exit 1; }\n`,
+  );
+
+  test.each([
+    ["the runtime", 'exec "$0"'],
+    // One byte for each system call: the pipe is full for most of the time.
+    [
+      "a slow reader",
+      '"$0" | while IFS= read -r line; do printf "%s\\n" "$line"; done',
+    ],
+  ])("ADD read by %s: nothing is lost", async (name, script) => {
+    const env = failing.env("ADD", `large-${name.replaceAll(" ", "-")}`);
+    const { stdout } = await shell(script, env, failing.withAnnotations());
+    expect(onlyValue(stdout)).toEqual({
+      cniVersion: "1.1.0",
+      code: 120,
+      msg: "[default/p:noop] no more addresses",
+      details,
+    });
+  });
+
+  test("ADD whose reader is gone: exit 1 and no signal", async () => {
+    const script = '{ "$0"; printf %s "$?" >&2; } | exit 0';
+    const env = failing.env("ADD", "reader-gone");
+    const { stdout, stderr } = await shell(
+      script,
+      env,
+      failing.withAnnotations(),
+    );
+    expect({ stdout, exitCode: stderr.slice(-1) }).toEqual({
+      stdout: "",
+      exitCode: "1",
+    });
+  });
+});
