@@ -1,0 +1,94 @@
+/**
+ * `make demo`: genie's main job, done for real. Pods with annotations are kept
+ * by an API server, network namespaces stand for them, the reference plugins
+ * make two different networks; every claim is a step that is verified. The exit
+ * code is 0 only when all steps are as shown.
+ */
+import { isAbsolute, resolve } from "node:path";
+import { startApiServer } from "../tests/support/api-server.ts";
+import { attachPods, refuseUnknownNetwork, tellNetworks } from "./attach.ts";
+import { detachPods } from "./detach.ts";
+import { createNode } from "./node.ts";
+import { enterPrivateNode, isPrivate, preparePrivateNode } from "./private.ts";
+import { reachPods, reachPort } from "./reach.ts";
+import { Report, StepFailed } from "./report.ts";
+import { readWriteBack } from "./status.ts";
+
+/** A step that hangs must not hang who waits for us. */
+const limitMs = 55_000;
+
+const about = `genie is one CNI plugin that lets each pod choose its network. This demo plays the
+container runtime: five pods in an API server, each with its annotation; two networks
+made by the reference plugins, "canal" by bridge and "weave" by ptp. It attaches the
+pods, reaches one from another, and deletes them until nothing is left. All of it
+happens in network and mount namespaces of its own, which end with it.`;
+
+if (isPrivate()) process.exit(await main());
+enterPrivateNode(import.meta.path);
+
+async function main(): Promise<number> {
+  const report = new Report(process.stdout.isTTY, process.env);
+  setTimeout(() => {
+    report.failed(`not finished within ${limitMs / 1000} s`);
+    process.exit(1);
+  }, limitMs).unref();
+  try {
+    report.paragraph(about);
+    await tell(report);
+    report.summary();
+    return 0;
+  } catch (error) {
+    // The step has said already what went wrong.
+    if (!(error instanceof StepFailed)) report.failed(String(error));
+    return 1;
+  }
+}
+
+async function tell(report: Report): Promise<void> {
+  report.heading("The node");
+  await report.step("it has a network of its own", preparePrivateNode);
+  await using api = await startApiServer();
+  await using node = await report.step(
+    "two networks to choose from",
+    () => createNode(api, binary()),
+    ({ networks, plugins }) =>
+      `${networks.map(({ file }) => file).join(", ")}; plugins of ${plugins}`,
+  );
+  report.note(`API server ${api.url}, TLS, bearer token`);
+
+  report.heading("Attach");
+  const attached = await attachPods(node, report);
+  await refuseUnknownNetwork(node, report);
+  report.table(
+    ["POD", "ANNOTATION", "INTERFACE", "ADDRESS", "NETWORK", "MS"],
+    attached.flatMap(({ pod, interfaces, ms }) =>
+      interfaces.map(({ name, address, network }, i) => [
+        ...(i === 0
+          ? [pod.name, pod.cni === undefined ? "none" : `cni: ${pod.cni}`]
+          : ["", ""]),
+        name,
+        address,
+        network,
+        i === 0 ? ms.toFixed(0) : "",
+      ]),
+    ),
+  );
+  await tellNetworks(attached, report);
+
+  report.heading("Reach");
+  await reachPods(attached, report);
+  await reachPort(node, attached, report);
+
+  report.heading("What the pod is told");
+  await readWriteBack(node, attached, report);
+
+  report.heading("Delete");
+  await detachPods(node, attached, report);
+}
+
+/** The executable that `make build` made. */
+function binary(): string {
+  const root = resolve(import.meta.dir, "..");
+  const path = process.env["GENIE_BINARY"] ?? "dist/genie";
+  return isAbsolute(path) ? path : resolve(root, path);
+}
