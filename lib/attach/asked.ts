@@ -3,7 +3,12 @@
  * Pure. A plugin that ignores a request says nothing of it.
  */
 import { formatIp, parseCidr, parseIp, parseMac } from "../cni/address.ts";
-import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
+import {
+  type ModernResult,
+  type Result,
+  type Route,
+  modernResult,
+} from "../cni/result.ts";
 import type { Attachment } from "../select/select.ts";
 
 /** What was asked for and not given, in words; empty when all was. */
@@ -28,6 +33,14 @@ export function unmet({ asked, ifname }: Attachment, result: Result): string[] {
 export function podInterface({ interfaces }: ModernResult, ifname: string) {
   const named = interfaces.filter(({ name }) => name === ifname);
   return named.find(({ sandbox }) => sandbox) ?? named[0];
+}
+
+/** The main table, `RT_TABLE_MAIN` of rtnetlink; `table` absent or 0 means it too. */
+const mainTable = 254;
+
+/** Whether it is one of the pod's default routes; those of other tables are for policy routing. */
+export function isDefaultRoute({ dst, table }: Route): boolean {
+  return parseCidr(dst)?.prefix === 0 && (table || mainTable) === mainTable;
 }
 
 function macOf(result: ModernResult, ifname: string): string | undefined {

@@ -11,8 +11,14 @@ import {
   parseIp,
 } from "../cni/address.ts";
 import { Code, CniError } from "../cni/error.ts";
-import { type Result, convertResult, modernResult } from "../cni/result.ts";
+import {
+  type Result,
+  type Route,
+  convertResult,
+  modernResult,
+} from "../cni/result.ts";
 import type { Attachment } from "../select/select.ts";
+import { isDefaultRoute } from "./asked.ts";
 
 export interface DefaultRoute {
   ifname: string;
@@ -62,10 +68,16 @@ export function rerouted(
     dst: gateway.family === "4" ? "0.0.0.0/0" : "::/0",
     gw: formatIp(gateway),
   }));
-  const gone = new Set(moved.map(({ dst }) => dst));
+  const families = new Set(gateways.map(({ family }) => family));
+  const isGone = (route: Route) => {
+    const family = parseCidr(route.dst)?.ip.family;
+    return (
+      isDefaultRoute(route) && family !== undefined && families.has(family)
+    );
+  };
   return results.map((result, i) => {
     const modern = modernResult(result);
-    const kept = modern.routes.filter(({ dst }) => !gone.has(dst));
+    const kept = modern.routes.filter((route) => !isGone(route));
     const here = attachments[i]?.ifname === ifname;
     if (!here && kept.length === modern.routes.length) return result;
     const routes = here ? [...kept, ...moved] : kept;

@@ -31,9 +31,10 @@ export function withDeviceInfoFile(
 export function prepareDeviceInfo(attachment: Attachment): void {
   const path = fileOf(attachment);
   const device = attachment.asked?.device;
-  if (path === undefined || device?.resource === undefined) return;
-  const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
+  if (path === undefined || !device) return;
   mkdirSync(`${folder}/cni`, { recursive: true });
+  if (device.resource === undefined) return;
+  const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
   try {
     copyFileSync(`${folder}/dp/${source}-device.json`, path);
   } catch (error) {

@@ -53,12 +53,10 @@ function routesOf(result: ModernResult): Route[] {
 }
 
 function mergeDns(first: Dns, second: Dns): Dns {
-  const lists = (["nameservers", "search", "options"] as const).map((key) => [
-    key,
-    [...new Set([...(first[key] ?? []), ...(second[key] ?? [])])],
-  ]);
-  const stated = lists.filter(
-    ([, values]) => values !== undefined && values.length > 0,
-  );
-  return { ...first, ...Object.fromEntries(stated) };
+  const merged: Dns = { ...first };
+  for (const key of ["nameservers", "search", "options"] as const) {
+    const values = new Set([...(first[key] ?? []), ...(second[key] ?? [])]);
+    if (values.size > 0) merged[key] = [...values];
+  }
+  return merged;
 }

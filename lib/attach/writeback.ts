@@ -10,7 +10,7 @@ import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Kube } from "../kube/client.ts";
 import { type Attachment, asksForDefinitions } from "../select/select.ts";
-import { podInterface } from "./asked.ts";
+import { isDefaultRoute, podInterface } from "./asked.ts";
 import { readDeviceInfo } from "./deviceinfo.ts";
 import type { Operation } from "./operation.ts";
 import type { KnownPod } from "./pod.ts";
@@ -128,12 +128,10 @@ function viewOf(
   };
 }
 
-const defaultRoutes = ["0.0.0.0/0", "::/0"];
-
 /** Of each default route: its own gateway, else the first of its family. */
 function defaultGateways({ ips, routes }: ModernResult): string[] {
   return routes
-    .filter(({ dst }) => defaultRoutes.includes(dst))
+    .filter((route) => isDefaultRoute(route))
     .flatMap(({ dst, gw }) => {
       const family = parseCidr(dst)?.ip.family;
       const implied = ips.find(

@@ -137,14 +137,14 @@ export async function gcNetwork(
   const errors: CniError[] = [];
   for (const [i, plugin] of list.plugins.entries()) {
     const runtime = { ...noContainer, path };
-    const own = deadline.share(list.plugins.length - i);
+    const share = deadline.share(list.plugins.length - i);
     try {
       await call(
         "GC",
         plugin,
         request(list, plugin, { extra: keys }),
         runtime,
-        own,
+        share,
         caller,
       );
     } catch (error) {

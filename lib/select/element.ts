@@ -34,7 +34,7 @@ export interface NetworkSelectionElement {
 
 export interface Elements {
   elements: NetworkSelectionElement[];
-  /** For the log: keys that nobody knows. */
+  /** For the log: keys that have no effect. */
   warnings: string[];
 }
 
@@ -128,6 +128,10 @@ function jsonElements(source: string, text: string): Elements {
           `${source}: ${where}: unknown key ${quote(key)} is ignored`,
         );
     }
+    if (parsed.output["ipam-claim-reference"])
+      warnings.push(
+        `${source}: ${where}: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
+      );
     return elementOf(parsed.output);
   });
   return { elements, warnings };
@@ -154,7 +158,7 @@ const ipOrCidr = kind(
   "an IP address or CIDR",
   (value) => (parseIp(value) ?? parseCidr(value)) !== undefined,
 );
-const ifname = v.pipe(
+const ifnameText = v.pipe(
   text,
   v.check(
     (value) => value === "" || !ifnameProblem(value),
@@ -236,8 +240,8 @@ const entries = {
   namespace: v.nullish(
     kind("a DNS-1123 subdomain", (value) => value === "" || isDnsName(value)),
   ),
-  interface: v.nullish(ifname),
-  interfaceRequest: v.nullish(ifname),
+  interface: v.nullish(ifnameText),
+  interfaceRequest: v.nullish(ifnameText),
   ips: v.nullish(list(ipOrCidr)),
   mac: v.nullish(
     kind(

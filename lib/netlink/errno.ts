@@ -1,0 +1,70 @@
+/**
+ * Errors of the kernel by number and by name, with the texts that the field's
+ * programs print (those of Go, so that a pod's events read alike). The numbers
+ * are those of Linux on x86-64 and arm64. Pure.
+ */
+
+/** A system call, or a request to the kernel, that failed; `code` is the errno's name. */
+export class SystemError extends Error {
+  readonly code: string;
+  /** What the kernel said beyond the number, or "". */
+  readonly note: string;
+
+  constructor(code: string, note = "") {
+    super(textOf(code));
+    this.name = "SystemError";
+    this.code = code;
+    this.note = note;
+  }
+
+  static fromNumber(errno: number, note = ""): SystemError {
+    return new SystemError(nameOf(errno), note);
+  }
+}
+
+type Row = readonly [errno: number, name: string, text: string];
+
+const table: readonly Row[] = [
+  [1, "EPERM", "operation not permitted"],
+  [2, "ENOENT", "no such file or directory"],
+  [3, "ESRCH", "no such process"],
+  [4, "EINTR", "interrupted system call"],
+  [5, "EIO", "input/output error"],
+  [6, "ENXIO", "no such device or address"],
+  [9, "EBADF", "bad file descriptor"],
+  [11, "EAGAIN", "resource temporarily unavailable"],
+  [12, "ENOMEM", "cannot allocate memory"],
+  [13, "EACCES", "permission denied"],
+  [14, "EFAULT", "bad address"],
+  [16, "EBUSY", "device or resource busy"],
+  [17, "EEXIST", "file exists"],
+  [19, "ENODEV", "no such device"],
+  [20, "ENOTDIR", "not a directory"],
+  [22, "EINVAL", "invalid argument"],
+  [23, "ENFILE", "too many open files in system"],
+  [24, "EMFILE", "too many open files"],
+  [28, "ENOSPC", "no space left on device"],
+  [34, "ERANGE", "numerical result out of range"],
+  [36, "ENAMETOOLONG", "file name too long"],
+  [38, "ENOSYS", "function not implemented"],
+  [40, "ELOOP", "too many levels of symbolic links"],
+  [90, "EMSGSIZE", "message too long"],
+  [92, "ENOPROTOOPT", "protocol not available"],
+  [93, "EPROTONOSUPPORT", "protocol not supported"],
+  [95, "EOPNOTSUPP", "operation not supported"],
+  [97, "EAFNOSUPPORT", "address family not supported by protocol"],
+  [99, "EADDRNOTAVAIL", "cannot assign requested address"],
+  [100, "ENETDOWN", "network is down"],
+  [101, "ENETUNREACH", "network is unreachable"],
+  [105, "ENOBUFS", "no buffer space available"],
+  [110, "ETIMEDOUT", "connection timed out"],
+  [113, "EHOSTUNREACH", "no route to host"],
+];
+
+function nameOf(errno: number): string {
+  return table.find(([number]) => number === errno)?.[1] ?? `errno ${errno}`;
+}
+
+function textOf(code: string): string {
+  return table.find(([, name]) => name === code)?.[2] ?? code;
+}
