@@ -1,0 +1,106 @@
+/**
+ * The same in a compiled executable, as a container runtime would start it on a
+ * node without iproute2: an empty PATH, a working directory with a false C
+ * library in it. It runs in a network namespace of its own, whose routes nobody
+ * else changes, so that they can be compared.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { compile } from "../../scripts/compile.ts";
+import { readElfHeader } from "../../scripts/elf.ts";
+import { targetFor } from "../../scripts/targets.ts";
+import { type DefaultRoutes, defaultRoutes, startPod, table } from "./pod.ts";
+
+const lib = resolve(import.meta.dir, "../../lib");
+
+/** Moves the routes and tells whether the thread is where it was; what failed is its last word. */
+const entry = `
+import { readlinkSync, writeSync } from "node:fs";
+import { parseIp } from ${JSON.stringify(join(lib, "cni/address.ts"))};
+import { CniError } from ${JSON.stringify(join(lib, "cni/error.ts"))};
+const own = readlinkSync("/proc/thread-self/ns/net");
+const [netns, ifname, ...gateways] = process.argv.slice(2);
+const { moveDefaultRoutes } = await import(${JSON.stringify(join(lib, "netlink/defaultroute.ts"))});
+const error = await moveDefaultRoutes(netns, ifname, gateways.map(parseIp)).then(
+  () => null,
+  (thrown) => CniError.from(thrown).toObject("1.1.0"),
+);
+const children = Bun.spawnSync(["/bin/readlink", "/proc/self/ns/net"]).stdout.toString().trim();
+const back = [readlinkSync("/proc/thread-self/ns/net"), children].every((now) => now === own);
+writeSync(1, JSON.stringify({ error, back }));
+`;
+
+const routes = `ip route add default via 10.0.0.1 dev eth0
+  ip -6 route add default via fd00::1 dev eth0`;
+
+let folder: string;
+let binary: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "genie-netlink-"));
+  binary = join(folder, "build", "genie");
+  mkdirSync(join(folder, "cwd"));
+  const target = targetFor(await readElfHeader(process.execPath));
+  writeFileSync(join(folder, "cwd", target.libc), "not a library");
+  writeFileSync(join(folder, "entry.ts"), entry);
+  await compile({
+    entry: join(folder, "entry.ts"),
+    outfile: binary,
+    target: target.bun,
+    runtime: process.execPath,
+    constants: { GENIE_LIBC: target.libc },
+  });
+}, 60_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const refused = {
+  cniVersion: "1.1.0",
+  code: 999,
+  msg: "failed to add default route via 10.9.0.1 dev net1: network is unreachable",
+  details: "ENETUNREACH: Nexthop has invalid gateway",
+};
+
+test.each<[string, string[], object | null, DefaultRoutes]>([
+  [
+    "both families",
+    ["10.1.0.1", "fd01::1"],
+    null,
+    {
+      v4: ["default via 10.1.0.1 dev net1"],
+      v6: ["default via fd01::1 dev net1 metric 512 pref medium"],
+    },
+  ],
+  [
+    "a wrong gateway",
+    ["fd01::1", "10.9.0.1"],
+    refused,
+    {
+      v4: ["default via 10.0.0.1 dev eth0"],
+      v6: ["default via fd00::1 dev eth0 metric 1024 pref medium"],
+    },
+  ],
+])(
+  "compiled, %s: the pod's routes move, its caller's do not",
+  async (_, gateways, error, expected) => {
+    await using home = await startPod(routes);
+    await using pod = await startPod(routes);
+    const before = await table(home);
+    const answer = await home.run(
+      "/usr/bin/env",
+      "-i",
+      "-C",
+      join(folder, "cwd"),
+      "PATH=",
+      binary,
+      pod.path,
+      "net1",
+      ...gateways,
+    );
+    expect(JSON.parse(answer)).toEqual({ error, back: true });
+    expect(await table(home)).toBe(before);
+    expect(await defaultRoutes(pod)).toEqual(expected);
+  },
+);
