@@ -24,9 +24,11 @@ import { mergeResults } from "./merge.ts";
 import {
   type Operation,
   callerOf,
+  isNested,
   ofNetwork,
   phases,
   readNetworks,
+  recursion,
   runtimeConf,
 } from "./operation.ts";
 import { readPod } from "./pod.ts";
@@ -36,7 +38,7 @@ import { writeBack } from "./writeback.ts";
 export async function add(operation: Operation): Promise<Result> {
   const { request, config, world } = operation;
   refuseChain(operation);
-  refuseRecursion(operation);
+  if (isNested(operation)) throw recursion(operation);
   const forward = new Deadline(phases.add, world.clock);
   const rollbackBy = new Deadline(phases.rollback, world.clock);
   // Asked before anything else that can wait.
@@ -82,15 +84,6 @@ function refuseChain({ request }: Operation): void {
   );
 }
 
-/** A delegate that calls us for the container that it is called for (selection.md §4). */
-function refuseRecursion({ request, world }: Operation): void {
-  if (world.env["GENIE_CONTAINER"] !== request.containerId) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `refusing to execute genie as a delegate of genie for container ${request.containerId}`,
-  );
-}
-
 /** The attachments, each known to be executable before the first of them is executed. */
 async function choose(
   operation: Operation,
@@ -127,7 +120,9 @@ async function deleteLeftOver(
   try {
     await deleteRecorded(operation, lock, deadline);
   } catch (cause) {
-    const { message, details } = CniError.from(cause);
+    const { code, message, details } = CniError.from(cause);
+    // Our own disk: no later try helps, and nothing was executed.
+    if (code === Code.io) throw cause;
     throw new CniError(
       Code.tryAgainLater,
       `failed to delete a left-over attachment of this container: ${message}`,

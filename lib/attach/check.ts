@@ -8,8 +8,10 @@ import { lockContainer } from "./lock.ts";
 import {
   type Operation,
   callerOf,
+  isNested,
   ofNetwork,
   phases,
+  recursion,
   runtimeConf,
 } from "./operation.ts";
 import { type AttachmentRecord, CorruptRecord } from "./record.ts";
@@ -17,6 +19,7 @@ import { type AttachmentRecord, CorruptRecord } from "./record.ts";
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(operation: Operation): Promise<void> {
   const { request, config, world, records, path } = operation;
+  if (isNested(operation)) throw recursion(operation);
   const deadline = new Deadline(phases.check, world.clock);
   const lock = await lockContainer(
     config.dataDir,

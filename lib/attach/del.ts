@@ -15,6 +15,7 @@ import { multusAttachments, removeMultusFile } from "./multus.ts";
 import {
   type Operation,
   callerOf,
+  isNested,
   ofNetwork,
   phases,
   readNetworks,
@@ -24,6 +25,8 @@ import { type AttachmentRecord, CorruptRecord } from "./record.ts";
 
 export async function del(operation: Operation): Promise<void> {
   const { request, config, world, log } = operation;
+  // Its ADD was refused, and the genie that executed us holds the lock.
+  if (isNested(operation)) return;
   const deadline = new Deadline(phases.del, world.clock);
   try {
     const lock = await lockContainer(

@@ -9,6 +9,7 @@ import { type RuntimeConf, delNetwork } from "../cni/network.ts";
 import type { Result } from "../cni/result.ts";
 import type { Attachment } from "../select/select.ts";
 import { removeDeviceInfo } from "./deviceinfo.ts";
+import { deletableNetns } from "./netns.ts";
 
 /** What is the same for all attachments of a container. */
 export type Target = Pick<RuntimeConf, "containerId" | "netns" | "path">;
@@ -28,10 +29,11 @@ export async function deleteAttachments(
   deadline: Deadline,
   caller: Caller,
 ): Promise<Outcome> {
+  const netns = deletableNetns(target.netns);
   const errors: Outcome["errors"] = [];
   for (const [i, attachment] of attachments.toReversed().entries()) {
     const { list, ifname, args, capabilityArgs } = attachment;
-    const runtime = { ...target, ifname, args, capabilityArgs };
+    const runtime = { ...target, netns, ifname, args, capabilityArgs };
     const share = deadline.share(attachments.length - i);
     try {
       await delNetwork(list, runtime, results.get(ifname), share, caller);

@@ -4,7 +4,6 @@
  * knows one interface of a container, the delegates' networks know others, so
  * each network gets a list of its own (cni-plugin.md P-GC-4).
  */
-import { statSync } from "node:fs";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
@@ -24,6 +23,7 @@ import {
   phases,
   readNetworks,
 } from "./operation.ts";
+import { isNamespace } from "./netns.ts";
 import { type AttachmentRecord, isSameAdd } from "./record.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
@@ -131,16 +131,6 @@ export async function deleteStale(
     await deleteRecord(operation, current, netns, lock, deadline);
   } finally {
     lock.release();
-  }
-}
-
-/** A path can outlive its namespace, as a plain file that nothing is mounted on. */
-export function isNamespace(path: string): boolean {
-  if (path === "") return false;
-  try {
-    return statSync(path).dev === statSync("/proc/self/ns/net").dev;
-  } catch {
-    return false;
   }
 }
 

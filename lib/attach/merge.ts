@@ -18,7 +18,7 @@ export function mergeResults(
   const first = results[primary];
   if (!first) return undefined;
   const others = results.filter((_, i) => i !== primary);
-  return [first, ...others].map(modernResult).reduce(append);
+  return [first, ...others].map(modernResult).map(withGateways).reduce(append);
 }
 
 function append(merged: ModernResult, next: ModernResult): ModernResult {
@@ -33,23 +33,22 @@ function append(merged: ModernResult, next: ModernResult): ModernResult {
     ...merged,
     interfaces,
     ips: [...(merged.ips ?? []), ...shifted],
-    routes: [...routesOf(merged), ...routesOf(next)],
+    routes: [...merged.routes, ...next.routes],
     dns: mergeDns(merged.dns ?? {}, next.dns ?? {}),
   };
 }
 
-type Route = NonNullable<ModernResult["routes"]>[number];
-
 /** A route without a gateway gets the first one of its family in its own result; it is never dropped. */
-function routesOf(result: ModernResult): Route[] {
-  return (result.routes ?? []).map((route) => {
+function withGateways(result: ModernResult): ModernResult {
+  const routes = result.routes.map((route) => {
     if (route.gw) return route;
     const family = parseCidr(route.dst)?.ip.family;
-    const gateway = (result.ips ?? []).find(
+    const gateway = result.ips.find(
       (ip) => ip.gateway && parseIp(ip.gateway)?.family === family,
     )?.gateway;
     return gateway ? { ...route, gw: gateway } : route;
   });
+  return { ...result, routes };
 }
 
 function mergeDns(first: Dns, second: Dns): Dns {

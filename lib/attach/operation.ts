@@ -5,7 +5,7 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { readConfDir } from "../cni/confdir.ts";
-import type { CniError } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
 import type { RuntimeConf } from "../cni/network.ts";
 import type { Request } from "../cni/skel.ts";
@@ -114,5 +114,17 @@ export function ofNetwork(
 ): CniError {
   return error.prefixed(
     pod ? `[${pod.namespace}/${pod.name}:${network}]` : `[${network}]`,
+  );
+}
+
+/** Whether a delegate calls us for the container that it is called for: it must not go round (selection.md §4). */
+export function isNested({ request, world }: Operation): boolean {
+  return world.env["GENIE_CONTAINER"] === request.containerId;
+}
+
+export function recursion({ request }: Operation): CniError {
+  return new CniError(
+    Code.invalidNetworkConfig,
+    `refusing to execute genie as a delegate of genie for container ${request.containerId}`,
   );
 }

@@ -162,9 +162,10 @@ export class Records {
     const results = new Map<string, Result>();
     for (const entry of this.#resultEntries(record)) {
       const ifname = own(entry, "ifname");
-      if (typeof ifname !== "string") continue;
+      const result = own(entry, "result");
+      if (typeof ifname !== "string" || !isObject(result)) continue;
       try {
-        results.set(ifname, parseResult(own(entry, "result"), latestVersion));
+        results.set(ifname, parseResult(result, latestVersion));
       } catch {
         // DEL and CHECK go on without a prevResult.
       }

@@ -158,7 +158,8 @@ function version(config: object, fail: (message: string) => never): string {
   ) {
     offered.push(stated);
   }
-  return offered.toSorted(compareVersions).at(-1) ?? stated ?? assumedVersion;
+  // An empty entry is comparable, but no version to run as.
+  return offered.toSorted(compareVersions).at(-1) || stated || assumedVersion;
 }
 
 /** Whether it is not newer than what we speak. */

@@ -137,8 +137,10 @@ function invalid(issues: readonly v.BaseIssue<unknown>[]): CniError {
 
 /** Types only, never the value: a value may be a secret. */
 function expectation(issue: v.BaseIssue<unknown>): string {
-  if (issue.kind === "validation" && !issue.expected) return issue.message;
-  if (!issue.expected) return issue.message;
+  // Ours say what is expected; valibot's own are replaced.
+  if (!issue.expected || issue.message.startsWith("expected ")) {
+    return issue.message;
+  }
   return `expected ${issue.expected}, got ${kindOf(issue.input)}`;
 }
 

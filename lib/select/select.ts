@@ -88,18 +88,7 @@ export function selectAttachments(selection: Selection): Attachment[] {
   if (requests.length + added.length > maxAttachments) {
     throw invalid(`more than ${maxAttachments} networks are requested`);
   }
-  const names = new InterfaceNames();
-  for (const { ifname: requested } of [...requests, ...added]) {
-    if (requested !== undefined) names.reserve(requested);
-  }
-  const ifnames = [
-    ...nameInterfaces(
-      requests.map((request) => request.ifname),
-      ifname,
-      names,
-    ),
-    ...added.map((request, i) => request.ifname ?? names.lowest("net", i + 1)),
-  ];
+  const ifnames = namesOf(requests, added, ifname);
   if (!ifnames.includes(ifname)) {
     throw invalid(
       `no network is attached as ${ifname} (CNI_IFNAME), where the runtime looks for the pod's address: have ${ifnames.join(", ")}`,
@@ -177,23 +166,51 @@ export function defaultNetworks(
  */
 export function formerAttachments(selection: Selection): Attachment[] {
   const { config, networks, annotations, ifname, args } = selection;
-  const capabilityArgs = config.runtimeConfig;
-  const defaults = defaultsOrNone(config, networks).slice(0, 1);
-  const former = defaults.map(({ list }): Attachment => ({
-    list,
-    ifname,
+  const former = defaultsOrNone(config, networks)
+    .slice(0, 1)
+    .map(({ list }) => ({ list, ifname }));
+  const cni = own(annotations, cniAnnotation);
+  const chosen = isChoice(cni) ? formerChoice(cni, selection) : [];
+  return [...former, ...chosen].map((network) => ({
+    ...network,
     args,
-    capabilityArgs,
+    capabilityArgs: network.ifname === ifname ? config.runtimeConfig : {},
   }));
-  if (!isChoice(own(annotations, cniAnnotation))) return former;
+}
+
+/** The networks of a `cni` annotation that exist, under the names that ADD would give. */
+function formerChoice(cni: string, { networks, ifname }: Selection) {
   try {
-    return [
-      ...former,
-      ...selectAttachments({ ...selection, config: unrestricted(config) }),
-    ];
+    const elements = parseNetworks(`annotation ${quote(cniAnnotation)}`, cni);
+    const ifnames = namesOf(elements, [], ifname);
+    return elements.flatMap((element, i) => {
+      const candidate = findNetwork(networks, element.name);
+      const name = ifnames[i];
+      return candidate && name ? [{ list: candidate.list, ifname: name }] : [];
+    });
   } catch {
-    return former;
+    return [];
   }
+}
+
+/** Explicit names are reserved first, those of `added` included (selection.md §3, §6). Throws 7. */
+function namesOf(
+  requests: readonly { ifname?: string }[],
+  added: readonly { ifname?: string }[],
+  cniIfname: string,
+): string[] {
+  const names = new InterfaceNames();
+  for (const { ifname } of [...requests, ...added]) {
+    if (ifname !== undefined) names.reserve(ifname);
+  }
+  return [
+    ...nameInterfaces(
+      requests.map(({ ifname }) => ifname),
+      cniIfname,
+      names,
+    ),
+    ...added.map(({ ifname }, i) => ifname ?? names.lowest("net", i + 1)),
+  ];
 }
 
 /** The annotations of selection.md §2. */
@@ -235,11 +252,6 @@ function requestedNetworks(selection: Selection): RequestedNetwork[] {
 
 function isChoice(cni: unknown): cni is string {
   return typeof cni === "string" && cni.trim() !== "";
-}
-
-/** What was attached before may not be allowed today. */
-function unrestricted(config: GenieConfig): GenieConfig {
-  return { ...config, allowedNetworks: undefined };
 }
 
 function chosenNetworks(
