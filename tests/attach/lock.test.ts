@@ -1,0 +1,446 @@
+/** state.md "Processes and locks": one container's operations never run over each other. */
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { describe, expect, test } from "bun:test";
+import { Deadline } from "../../lib/cni/deadline.ts";
+import { tryLock } from "../../lib/cni/libc.ts";
+import { type Lock, lockContainer } from "../../lib/attach/lock.ts";
+import { isRunning, temporaryFolder, until } from "../support/delegate.ts";
+
+const minute = () => new Deadline(60_000);
+const noPause = () => Promise.reject(new Error("no pause was expected"));
+
+/** A folder with a function that locks container c1 in it. */
+function node() {
+  const folder = temporaryFolder();
+  const path = `${folder.path}/locks/c1`;
+  const lock = (sleep?: (ms: number) => Promise<void>, deadline = minute()) =>
+    lockContainer(folder.path, "c1", deadline, sleep);
+  return { ...folder, dataDir: folder.path, path, lock };
+}
+
+/** Time that only pauses move; `during` happens in each. */
+function time(ms: number, during: (pauses: number) => void = () => {}) {
+  let now = 0;
+  const pauses: number[] = [];
+  return {
+    deadline: new Deadline(ms, () => now),
+    pauses,
+    sleep: async (pause: number) => {
+      now += pause;
+      pauses.push(pause);
+      during(pauses.length);
+    },
+  };
+}
+
+const modules = {
+  lock: JSON.stringify(import.meta.resolve("../../lib/attach/lock.ts")),
+  deadline: JSON.stringify(import.meta.resolve("../../lib/cni/deadline.ts")),
+};
+
+/** Another process that runs this text with `lock()`, which locks c1. */
+function other(dataDir: string, text: string) {
+  const program = `
+    import { lockContainer } from ${modules.lock};
+    import { Deadline } from ${modules.deadline};
+    const lock = () => lockContainer(${JSON.stringify(dataDir)}, "c1", new Deadline(60000));
+    ${text}`;
+  return Bun.spawn({
+    cmd: [process.execPath, "-e", program],
+    env: { PATH: process.env["PATH"] },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+}
+
+/** The first line that a process prints. */
+async function line(child: { stdout: ReadableStream }): Promise<string> {
+  const reader = child.stdout.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  while (!text.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`it ended after ${JSON.stringify(text)}`);
+    text += decoder.decode(value as Uint8Array, { stream: true });
+  }
+  reader.releaseLock();
+  return text.trimEnd();
+}
+
+const problem = (code: number, message: unknown): unknown =>
+  expect.objectContaining({ name: "CniError", code, message });
+
+const failure = (run: Promise<Lock>): Promise<unknown> =>
+  run.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+/** A process that inherits the descriptor, as a delegate does. */
+function heir(
+  fd: number,
+  env: Readonly<Record<string, string>> = {},
+  detached = true,
+) {
+  return Bun.spawn({
+    cmd: ["sleep", "60"],
+    env: { PATH: process.env["PATH"], ...env },
+    stdio: ["ignore", "ignore", "ignore", fd],
+    detached,
+  });
+}
+
+describe("lockContainer", () => {
+  test("locks without a pause, in files that only root may read", async () => {
+    using at = node();
+    const lock = await at.lock(noPause);
+    const { mode } = statSync(at.path);
+    expect([
+      mode & 0o777,
+      statSync(`${at.dataDir}/locks`).mode & 0o777,
+    ]).toEqual([0o600, 0o700]);
+    lock.release();
+  });
+
+  test("writes down who holds it: process and start time", async () => {
+    using at = node();
+    const lock = await at.lock(noPause);
+    const stat = readFileSync("/proc/self/stat", "utf8");
+    const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    expect(readFileSync(at.path, "utf8").trim()).toBe(
+      `${process.pid} ${startTime}`,
+    );
+    lock.release();
+  });
+
+  test("leaves nothing behind when it is released", async () => {
+    using at = node();
+    const lock = await at.lock(noPause);
+    lock.release();
+    expect([
+      existsSync(at.path),
+      existsSync(`/proc/self/fd/${lock.fd}`),
+    ]).toEqual([false, false]);
+  });
+
+  test("locks a container again and again", async () => {
+    using at = node();
+    for (const _ of [1, 2, 3]) (await at.lock(noPause)).release();
+    expect(existsSync(at.path)).toBe(false);
+  });
+
+  test("does not mind what a former holder left in the file", async () => {
+    using at = node();
+    mkdirSync(`${at.dataDir}/locks`);
+    writeFileSync(at.path, "999999999 123456789012345678901234567890");
+    const lock = await at.lock(noPause);
+    expect(readFileSync(at.path, "utf8")).toMatch(/^\d+ \d+ *$/);
+    lock.release();
+  });
+
+  test("locks different containers at the same time", async () => {
+    using at = node();
+    const locks = await Promise.all(
+      ["a", "b", "A".repeat(64)].map((id) =>
+        lockContainer(at.dataDir, id, minute(), noPause),
+      ),
+    );
+    expect(new Set(locks.map(({ fd }) => fstatSync(fd).ino)).size).toBe(3);
+    for (const lock of locks) lock.release();
+  });
+
+  test("locks a container with an ID longer than a file name", async () => {
+    using at = node();
+    const [a, b] = ["a", "b"].map((end) => "x".repeat(300) + end);
+    const locks = await Promise.all(
+      [a, b].map((id) =>
+        lockContainer(at.dataDir, String(id), minute(), noPause),
+      ),
+    );
+    const again = time(0);
+    const third = lockContainer(
+      at.dataDir,
+      String(a),
+      again.deadline,
+      again.sleep,
+    );
+    expect(await failure(third)).toHaveProperty("code", 11);
+    for (const lock of locks) lock.release();
+  });
+
+  test("fails with 5 when there can be no lock", async () => {
+    using at = node();
+    writeFileSync(`${at.dataDir}/locks`, "");
+    expect(await failure(at.lock(noPause))).toEqual(
+      problem(
+        5,
+        expect.stringMatching(/^failed to open lock .*\/locks\/c1: .*ENOTDIR/),
+      ),
+    );
+  });
+});
+
+describe("lockContainer, while a living genie holds it", () => {
+  test("waits until it is released", async () => {
+    using at = node();
+    const first = await at.lock(noPause);
+    const { deadline, sleep, pauses } = time(60_000, (count) => {
+      if (count === 3) first.release();
+    });
+    const second = await at.lock(sleep, deadline);
+    const named = [fstatSync(second.fd).ino, statSync(at.path).ino];
+    expect([pauses, named[0] === named[1]]).toEqual([[10, 10, 10], true]);
+    second.release();
+  });
+
+  test("gives up at the end of the phase: 11, naming the process", async () => {
+    using at = node();
+    const first = await at.lock(noPause);
+    const { deadline, sleep, pauses } = time(25);
+    expect(await failure(at.lock(sleep, deadline))).toEqual(
+      problem(
+        11,
+        `container c1 is locked by another operation (process ${process.pid})`,
+      ),
+    );
+    expect([pauses, existsSync(at.path)]).toEqual([[10, 10, 5], true]);
+    first.release();
+  });
+
+  test("tries once even when there is no time", async () => {
+    using at = node();
+    const lock = await at.lock(noPause, new Deadline(0));
+    expect(tryLock(lock.fd)).toBe(true);
+    lock.release();
+  });
+
+  test("leaves its delegates alone", async () => {
+    using at = node();
+    const first = await at.lock(noPause);
+    const delegate = heir(first.fd, { GENIE_CONTAINER: "c1" });
+    const { deadline, sleep } = time(25);
+    const failed = await failure(at.lock(sleep, deadline));
+    const alive = isRunning(delegate.pid);
+    first.release();
+    delegate.kill("SIGKILL");
+    await delegate.exited;
+    expect([failed, alive]).toEqual([
+      expect.objectContaining({ code: 11 }),
+      true,
+    ]);
+  });
+
+  test("does not leave a descriptor behind for each try", async () => {
+    using at = node();
+    const first = await at.lock(noPause);
+    const open = () =>
+      [
+        ...new Bun.Glob("*").scanSync({
+          cwd: "/proc/self/fd",
+          onlyFiles: false,
+        }),
+      ].length;
+    const before = open();
+    const { deadline, sleep } = time(100);
+    await failure(at.lock(sleep, deadline));
+    expect(open()).toBe(before);
+    first.release();
+  });
+
+  test("does not take a file for the lock that was removed and made anew", async () => {
+    using at = node();
+    const first = await at.lock(noPause);
+    let foreign = -1;
+    const { deadline, sleep, pauses } = time(60_000, (count) => {
+      if (count === 1) {
+        // The name is another file's now, which another process holds.
+        rmSync(at.path);
+        foreign = openSync(at.path, "a");
+        tryLock(foreign);
+      }
+      if (count === 2) closeSync(foreign);
+    });
+    const second = await at.lock(sleep, deadline);
+    expect([
+      pauses.length,
+      fstatSync(second.fd).ino === statSync(at.path).ino,
+    ]).toEqual([2, true]);
+    second.release();
+    first.release();
+  });
+
+  test("passes over a daemon that a delegate left behind, once it is released", async () => {
+    using at = node();
+    const first = await at.lock(noPause);
+    const daemon = heir(first.fd);
+    first.release();
+    const second = await at.lock(noPause);
+    expect(isRunning(daemon.pid)).toBe(true);
+    second.release();
+    daemon.kill("SIGKILL");
+    await daemon.exited;
+  });
+});
+
+describe("lockContainer, after its genie was killed", () => {
+  const holding = `
+    const held = await lock();
+    const orphan = Bun.spawn({
+      cmd: COMMAND,
+      env: { ...process.env, ...ENV },
+      stdio: ["ignore", "ignore", "ignore", held.fd],
+      detached: true,
+    });
+    console.log(orphan.pid);
+    await Bun.stdin.text();`;
+
+  /** A genie that was killed while a delegate of it ran; the orphan's pid. */
+  async function orphaned(
+    dataDir: string,
+    command: string[],
+    env: object = {},
+  ): Promise<number> {
+    const genie = other(
+      dataDir,
+      holding
+        .replace("COMMAND", JSON.stringify(command))
+        .replace("ENV", JSON.stringify(env)),
+    );
+    const pid = Number(await line(genie));
+    genie.kill("SIGKILL");
+    await genie.exited;
+    return pid;
+  }
+
+  test("takes it at once when nothing of it is left", async () => {
+    using at = node();
+    const pid = await orphaned(at.dataDir, ["true"]);
+    await until(() => !isRunning(pid), "the end of the delegate");
+    const lock = await at.lock(noPause);
+    lock.release();
+    expect(existsSync(at.path)).toBe(false);
+  });
+
+  test.each<[string, string[], object]>([
+    ["an orphan", ["sleep", "60"], {}],
+    [
+      "an orphan with a child",
+      ["sh", "-c", "sleep 60 & wait"],
+      { GENIE_CONTAINER: "c1" },
+    ],
+    [
+      "an orphan of the same program, which is no waiting genie",
+      [process.execPath, "-e", "await Bun.sleep(60000)"],
+      { GENIE_CONTAINER: "c1" },
+    ],
+  ])("kills %s and goes on", async (_, command, env) => {
+    using at = node();
+    const pid = await orphaned(at.dataDir, command, env);
+    const before = isRunning(pid);
+    const lock = await at.lock();
+    await until(() => !isRunning(pid), "the end of the orphan");
+    expect([before, fstatSync(lock.fd).ino]).toEqual([
+      true,
+      statSync(at.path).ino,
+    ]);
+    lock.release();
+  });
+
+  test("lets several genies that wait through, one after the other, and kills none of them", async () => {
+    using at = node();
+    const pid = await orphaned(at.dataDir, ["sleep", "60"]);
+    const waiting = Array.from({ length: 4 }, () =>
+      other(at.dataDir, `(await lock()).release(); console.log("through");`),
+    );
+    const ends = await Promise.all(
+      waiting.map(async (genie) => [
+        await genie.stdout.text(),
+        await genie.exited,
+      ]),
+    );
+    await until(() => !isRunning(pid), "the end of the orphan");
+    expect(ends).toEqual(waiting.map(() => ["through\n", 0]));
+  });
+
+  /** A lock file that names a dead process, locked by us and inherited by a delegate. */
+  async function stale(written: string, meanwhile: (path: string) => void) {
+    using at = node();
+    mkdirSync(`${at.dataDir}/locks`);
+    writeFileSync(at.path, written);
+    const fd = openSync(at.path, "r+");
+    expect(tryLock(fd)).toBe(true);
+    // In our own process group: only that process may be killed.
+    const delegate = heir(fd, {}, false);
+    const { deadline, sleep } = time(60, (count) => {
+      if (count === 1) meanwhile(at.path);
+    });
+    const failed = await failure(at.lock(sleep, deadline));
+    const killed =
+      delegate.killed ||
+      (await Promise.race([delegate.exited, Bun.sleep(100)])) !== undefined;
+    delegate.kill("SIGKILL");
+    await delegate.exited;
+    closeSync(fd);
+    return { failed, killed };
+  }
+
+  const ourselves = () => {
+    const stat = readFileSync("/proc/self/stat", "utf8");
+    return `${process.pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+  };
+
+  test.each<[string, string, (path: string) => void, boolean]>([
+    ["a dead process still stands there", "999999999 1", () => {}, true],
+    [
+      "the number is another process's by now",
+      `${process.pid} 1`,
+      () => {},
+      true,
+    ],
+    [
+      "the next holder has just written itself down",
+      "999999999 1",
+      (path) => writeFileSync(path, ourselves()),
+      false,
+    ],
+    ["nobody has written itself down", "", () => {}, false],
+    ["what is written is garbage", "garbage", () => {}, false],
+  ])("when %s, kills holders: %#", async (_, written, meanwhile, expected) => {
+    const { failed, killed } = await stale(written, meanwhile);
+    expect([failed, killed]).toEqual([
+      expect.objectContaining({ code: 11 }),
+      expected,
+    ]);
+  });
+});
+
+test("lockContainer, with twenty processes, is held by one at a time", async () => {
+  using at = node();
+  const counter = `${at.dataDir}/counter`;
+  writeFileSync(counter, "0");
+  const text = `
+    import { readFileSync, writeFileSync } from "node:fs";
+    for (let i = 0; i < 5; i++) {
+      const held = await lock();
+      const count = Number(readFileSync(${JSON.stringify(counter)}, "utf8"));
+      await Bun.sleep(1);
+      writeFileSync(${JSON.stringify(counter)}, String(count + 1));
+      held.release();
+    }`;
+  const children = Array.from({ length: 20 }, () => other(at.dataDir, text));
+  const codes = await Promise.all(children.map(({ exited }) => exited));
+  expect([codes, readFileSync(counter, "utf8"), existsSync(at.path)]).toEqual([
+    children.map(() => 0),
+    "100",
+    false,
+  ]);
+}, 60_000);

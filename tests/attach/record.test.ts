@@ -1,0 +1,369 @@
+/** state.md "The record": what it says, and what becomes of one that cannot be understood. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
+import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
+import { parseJson } from "../../lib/cni/json.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  Records,
+  formatVersion,
+  isSameAdd,
+  parseRecord,
+} from "../../lib/attach/record.ts";
+import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+
+const record: AttachmentRecord = {
+  formatVersion,
+  containerId: "c1",
+  ifname: "eth0",
+  netns: "/run/netns/a",
+  network: "genie-net",
+  pod: { namespace: "ns", name: "p", uid: "u" },
+  time: "2026-01-02T03:04:05.678Z",
+  bootId: "3ffa8f4c-0000-4000-8000-000000000000",
+  uptimeMs: 12_345_678.901_234,
+  path: ["/opt/cni/bin", "/extra"],
+  attachments: [
+    {
+      list: parseConfList({
+        cniVersion: "1.0.0",
+        name: "net",
+        disableCheck: true,
+        plugins: [
+          { type: "bridge", ipam: { type: "host-local" } },
+          { type: "tuning" },
+        ],
+      }),
+      ifname: "eth0",
+      args: "K8S_POD_NAME=p",
+      capabilityArgs: { portMappings: [{ hostPort: 80 }] },
+    },
+    {
+      list: parseConf({ name: "def", type: "macvlan" }),
+      ifname: "net1",
+      args: "IgnoreUnknown=1;IP=10.0.0.9",
+      capabilityArgs: {},
+      definition: "ns/def",
+    },
+  ],
+};
+
+const path = (dataDir: string) => `${dataDir}/attachments/c1:eth0.json`;
+const resultPath = (dataDir: string) =>
+  `${dataDir}/attachments/c1:eth0.result.json`;
+
+const problem = (code: number, message: unknown): unknown =>
+  expect.objectContaining({ name: "CniError", code, message });
+
+/** Records in a folder that goes away. */
+function records() {
+  const folder = temporaryFolder();
+  return { ...folder, dataDir: folder.path, records: new Records(folder.path) };
+}
+
+describe("Records", () => {
+  test("gives back what was written", () => {
+    using node = records();
+    node.records.write(record).close();
+    expect(node.records.read("c1", "eth0")).toEqual(record);
+  });
+
+  test("gives back a record without a pod", () => {
+    using node = records();
+    const { pod: _, ...outside } = record;
+    node.records.write(outside).close();
+    expect(node.records.read("c1", "eth0")).toEqual(outside);
+  });
+
+  test("keeps numbers and keys of a configuration as they were written", () => {
+    using node = records();
+    const text =
+      '{"type":"b","name":"n","id":12345678901234567890,"rate":1.0,"__proto__":{"x":1e2},"constructor":1}';
+    const args = '{"bandwidth":98765432109876543210,"__proto__":1.50}';
+    const [attachment] = record.attachments;
+    if (!attachment) throw new Error("no attachment");
+    node.records
+      .write({
+        ...record,
+        attachments: [
+          {
+            ...attachment,
+            list: parseConf(parseJson(text)),
+            capabilityArgs: parseJson(args) as Record<string, unknown>,
+          },
+        ],
+      })
+      .close();
+    const read = node.records.read("c1", "eth0")?.attachments[0];
+    expect(
+      [read?.list.plugins[0], read?.capabilityArgs].map((value) =>
+        JSON.stringify(value),
+      ),
+    ).toEqual([text, args]);
+  });
+
+  test("has none where there is none", () => {
+    using node = records();
+    node.records.write(record).close();
+    expect([
+      node.records.read("c1", "eth1"),
+      node.records.read("c2", "eth0"),
+    ]).toEqual([undefined, undefined]);
+  });
+
+  test("does not take the record of another for this one's", () => {
+    using node = records();
+    writeFiles(node.dataDir, {
+      "attachments/c1:eth0.json": { ...record, containerId: "c2" },
+    });
+    expect(() => node.records.read("c1", "eth0")).toThrow(
+      new CorruptRecord("it is the record of c2:eth0"),
+    );
+  });
+
+  test("fails with 5 when it cannot be written, 5 when it cannot be read", () => {
+    using node = records();
+    writeFileSync(`${node.dataDir}/file`, "");
+    mkdirSync(path(node.dataDir), { recursive: true });
+    expect(() => new Records(`${node.dataDir}/file`).write(record)).toThrow(
+      problem(
+        5,
+        expect.stringMatching(/^failed to write attachment record: .*ENOTDIR/),
+      ),
+    );
+    expect(() => node.records.read("c1", "eth0")).toThrow(
+      problem(
+        5,
+        expect.stringMatching(/^failed to read attachment record: .*EISDIR/),
+      ),
+    );
+  });
+
+  test("leaves the record of a newer genie alone: 11", () => {
+    using node = records();
+    const newer = JSON.stringify({
+      formatVersion: formatVersion + 1,
+      other: "shape",
+    });
+    writeFiles(node.dataDir, { "attachments/c1:eth0.json": newer });
+    expect(() => node.records.read("c1", "eth0")).toThrow(
+      problem(
+        11,
+        "attachment record has format 2, this genie reads up to 1: install the newer one again",
+      ),
+    );
+    expect(readFileSync(path(node.dataDir), "utf8")).toBe(newer);
+  });
+
+  test("lists every readable record and says what is wrong with the others", () => {
+    using node = records();
+    const others = ["c2", "c3"].map((containerId) => ({
+      ...record,
+      containerId,
+    }));
+    for (const each of [record, ...others]) node.records.write(each).close();
+    writeFiles(`${node.dataDir}/attachments`, {
+      "c4:eth0.json": "garbage",
+      "c5:eth0.json": { formatVersion: 9 },
+      "c6:eth0.json.corrupt": "garbage",
+      "notes.txt": "x",
+    });
+    const { records: found, unreadable } = node.records.all();
+    const sorted = found.toSorted((a, b) =>
+      a.containerId.localeCompare(b.containerId),
+    );
+    expect([
+      sorted,
+      unreadable.toSorted((a, b) => a.name.localeCompare(b.name)),
+    ]).toEqual([
+      [record, ...others],
+      [
+        { name: "c4:eth0", error: expect.any(CorruptRecord) as unknown },
+        { name: "c5:eth0", error: problem(11, expect.any(String)) },
+      ],
+    ]);
+  });
+
+  test("is removed with its results", () => {
+    using node = records();
+    node.records.write(record).close();
+    node.records.writeResults(record, [{ cniVersion: "1.0.0" }]);
+    node.records.remove(record);
+    expect([
+      node.records.read("c1", "eth0"),
+      node.records.results(record).size,
+    ]).toEqual([undefined, 0]);
+  });
+
+  test("is moved aside and then is none", () => {
+    using node = records();
+    writeFiles(node.dataDir, { "attachments/c1:eth0.json": "garbage" });
+    node.records.setAside("c1", "eth0");
+    expect([
+      node.records.read("c1", "eth0"),
+      readFileSync(`${path(node.dataDir)}.corrupt`, "utf8"),
+    ]).toEqual([undefined, "garbage"]);
+  });
+});
+
+describe("Records.results", () => {
+  const results: Result[] = [
+    { cniVersion: "1.0.0", ips: [{ address: "10.0.0.2/24" }] },
+    { cniVersion: "0.2.0", ip4: { ip: "10.1.0.2/24" }, dns: {} },
+  ];
+
+  test("are those that were written, each in its version", () => {
+    using node = records();
+    node.records.writeResults(record, results);
+    expect(node.records.results(record)).toEqual(
+      new Map([
+        ["eth0", results[0]],
+        ["net1", results[1]],
+      ]) as ReadonlyMap<string, Result>,
+    );
+  });
+
+  test("are in the order of the attachments", () => {
+    using node = records();
+    node.records.writeResults(record, results);
+    expect(parseJson(readFileSync(resultPath(node.dataDir), "utf8"))).toEqual({
+      formatVersion,
+      results: [
+        { ifname: "eth0", result: results[0] },
+        { ifname: "net1", result: results[1] },
+      ],
+    });
+  });
+
+  test.each<[string, unknown]>([
+    ["are missing", undefined],
+    ["are torn", '{"formatVersion":1,"results":[{"ifname":"eth0","resu'],
+    ["are empty", ""],
+    ["are a list", []],
+    ["have no list", { results: {} }],
+    ["have null", { results: [{ ifname: "eth0", result: null }] }],
+    ["have no interface", { results: [{ result: results[0] }, null, "x"] }],
+    [
+      "cannot be trusted",
+      { results: [{ ifname: "eth0", result: { ips: [{ address: "x" }] } }] },
+    ],
+  ])("are none when they %s", (_, content) => {
+    using node = records();
+    if (content !== undefined) {
+      writeFiles(node.dataDir, { "attachments/c1:eth0.result.json": content });
+    }
+    expect(node.records.results(record).size).toBe(0);
+  });
+
+  test("are those that are good among others", () => {
+    using node = records();
+    writeFiles(node.dataDir, {
+      "attachments/c1:eth0.result.json": {
+        results: [
+          { ifname: "eth0", result: { cniVersion: "9.0.0" } },
+          { ifname: "net1", result: results[1] },
+        ],
+      },
+    });
+    expect([...node.records.results(record).keys()]).toEqual(["net1"]);
+  });
+});
+
+describe("Records.goneSince", () => {
+  const stored = (dataDir: string) => `${dataDir}/attachments/c1:eth0.gone`;
+
+  test("is the moment that was noted, until it is forgotten or the record removed", () => {
+    using node = records();
+    const seen = [node.records.goneSince(record)];
+    node.records.noteGone(record, 1234.5);
+    seen.push(node.records.goneSince(record));
+    node.records.forgetGone(record);
+    seen.push(node.records.goneSince(record));
+    node.records.noteGone(record, 99);
+    node.records.remove(record);
+    seen.push(node.records.goneSince(record));
+    expect(seen).toEqual([undefined, 1234.5, undefined, undefined]);
+  });
+
+  test("is not known from a torn file", () => {
+    using node = records();
+    node.records.noteGone(record, 1);
+    writeFileSync(stored(node.dataDir), "12x");
+    expect(node.records.goneSince(record)).toBeUndefined();
+  });
+});
+
+describe("parseRecord", () => {
+  test("reads an older format and keys that it does not know", () => {
+    const older = { ...record, formatVersion: 0, later: { a: 1 } };
+    expect(parseRecord(JSON.stringify(older))).toEqual(older);
+  });
+
+  const without = (key: string) =>
+    Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
+  const [attachment] = record.attachments;
+
+  test.each<[string, unknown]>([
+    ["invalid character 'g' looking for beginning of value", "garbage"],
+    ["unexpected end of JSON input", ""],
+    ["unexpected end of JSON input", JSON.stringify(record).slice(0, -1)],
+    [
+      "invalid character '\\x00' looking for beginning of value",
+      "\0".repeat(100),
+    ],
+    ["→ at formatVersion", "[]"],
+    ...[
+      "formatVersion",
+      "containerId",
+      "ifname",
+      "netns",
+      "network",
+      "time",
+      "bootId",
+      "uptimeMs",
+      "path",
+      "attachments",
+    ].map((key): [string, unknown] => [`→ at ${key}`, without(key)]),
+    ["→ at path.0", { ...record, path: [1] }],
+    ["→ at pod.uid", { ...record, pod: { namespace: "n", name: "p" } }],
+    ["→ at attachments.0", { ...record, attachments: [null] }],
+    [
+      "→ at attachments.0.list.plugins.0",
+      {
+        ...record,
+        attachments: [
+          { ...attachment, list: { ...attachment?.list, plugins: [{}] } },
+        ],
+      },
+    ],
+    [
+      "→ at attachments.0.capabilityArgs",
+      { ...record, attachments: [{ ...attachment, capabilityArgs: [] }] },
+    ],
+    ["→ at formatVersion", { ...record, formatVersion: "1" }],
+  ])("says of a corrupt record: %s", (text, content) => {
+    const json =
+      typeof content === "string" ? content : JSON.stringify(content);
+    let thrown: unknown;
+    try {
+      parseRecord(json);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(CorruptRecord);
+    expect(thrown).toHaveProperty("message", expect.stringContaining(text));
+    expect(thrown).toHaveProperty("message", expect.not.stringContaining("\n"));
+  });
+});
+
+test.each<[boolean, string, Partial<AttachmentRecord>]>([
+  [true, "less is left to delete", { attachments: [] }],
+  [false, "another container", { containerId: "c2" }],
+  [false, "another interface", { ifname: "eth1" }],
+  [false, "another boot", { bootId: "x" }],
+  [false, "another moment", { uptimeMs: 1 }],
+])("isSameAdd, is %p for %s", (expected, _, other) => {
+  expect(isSameAdd(record, { ...record, ...other })).toBe(expected);
+});

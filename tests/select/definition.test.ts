@@ -1,0 +1,453 @@
+/**
+ * From an element and its definition to what is executed (selection.md §6).
+ */
+import { describe, expect, test } from "bun:test";
+import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import { readConfig } from "../../lib/select/config.ts";
+import {
+  type Device,
+  type ElementContext,
+  requestedNetwork,
+} from "../../lib/select/definition.ts";
+import type { NetworkSelectionElement } from "../../lib/select/element.ts";
+import type { RequestedNetwork } from "../../lib/select/select.ts";
+
+const node = {
+  confDir: "/etc/cni/net.d",
+  candidates: [
+    candidate("10-storage.conf", { name: "other", type: "ptp" }),
+    candidate("20-x.conf", { name: "storage", type: "macvlan", mtu: 9000 }),
+    candidate("30-y.conf", { name: "storage", type: "ipvlan" }),
+  ],
+  invalid: [{ file: "05-torn.conf", problem: "unexpected end of JSON input" }],
+};
+
+function candidate(file: string, conf: object) {
+  return { file, key: file, list: parseConf(conf) };
+}
+
+interface Case {
+  element?: Partial<NetworkSelectionElement>;
+  /** An object is written as JSON. */
+  config?: unknown;
+  device?: Device;
+  /** Our own configuration. */
+  own?: object;
+  args?: string;
+}
+
+interface Outcome {
+  request: RequestedNetwork;
+  warnings: string[];
+}
+
+function requested(given: Case): Outcome {
+  const { element, config = "", device, own = {}, args = "" } = given;
+  const warnings: string[] = [];
+  const context: ElementContext = {
+    config: readConfig({ type: "genie", ...own }),
+    networks: node,
+    ownTypes: new Set(["genie", "geni"]),
+    args,
+    warn: (message) => void warnings.push(message),
+  };
+  const text = typeof config === "string" ? config : JSON.stringify(config);
+  const request = requestedNetwork(
+    { name: "storage", ...element },
+    { namespace: "shop", name: "storage", config: text },
+    device,
+    context,
+  );
+  return { request, warnings };
+}
+
+function refusal(given: Case): { code: number; message: string } {
+  try {
+    requested(given);
+  } catch (error) {
+    if (error instanceof CniError)
+      return { code: error.code, message: error.message };
+    throw error;
+  }
+  throw new Error("nothing is wrong with it");
+}
+
+const bridge = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
+
+/** Declares whatever it is asked for. */
+const capable = {
+  ...bridge,
+  capabilities: {
+    ips: true,
+    mac: true,
+    infinibandGUID: true,
+    portMappings: true,
+    bandwidth: true,
+    deviceID: true,
+  },
+};
+
+describe("requestedNetwork, spec.config", () => {
+  const list = {
+    cniVersion: "0.4.0",
+    name: "lan",
+    disableCheck: true,
+    plugins: [{ type: "bridge" }, { type: "tuning", mtu: 1400 }],
+  };
+  const cases: [string, unknown, RequestedNetwork["list"]][] = [
+    ["one plugin", bridge, parseConf(bridge)],
+    ["a list", list, parseConfList(list)],
+    [
+      "no name",
+      { type: "bridge" },
+      parseConf({ type: "bridge", name: "storage" }),
+    ],
+    [
+      "an empty name",
+      { ...bridge, name: "" },
+      parseConf({ ...bridge, name: "storage" }),
+    ],
+    [
+      "a list without a name",
+      { plugins: [{ type: "bridge" }] },
+      parseConfList({ name: "storage", plugins: [{ type: "bridge" }] }),
+    ],
+    [
+      "no cniVersion: 0.3.0",
+      { name: "lan", type: "bridge" },
+      {
+        ...parseConf(bridge),
+        cniVersion: "0.3.0",
+        plugins: [{ name: "lan", type: "bridge" }],
+      },
+    ],
+    [
+      "unknown keys, also of lists that are null",
+      { ...bridge, x: null },
+      parseConf({ ...bridge, x: null }),
+    ],
+    [
+      "none: the node's network of that name, the first",
+      "",
+      parseConf({ name: "storage", type: "macvlan", mtu: 9000 }),
+    ],
+    [
+      "blank",
+      " \n",
+      parseConf({ name: "storage", type: "macvlan", mtu: 9000 }),
+    ],
+  ];
+  test.each(cases)("%s", (_, config, expected) => {
+    expect(requested({ config })).toEqual({
+      request: {
+        list: expected,
+        definition: "shop/storage",
+        capabilityArgs: {},
+        args: "",
+        asked: {},
+      },
+      warnings: [],
+    });
+  });
+
+  const invalid: [string, Case, string][] = [
+    [
+      "no JSON",
+      { config: "{" },
+      'network-attachment-definition "shop/storage": spec.config: unexpected end of JSON input',
+    ],
+    ["no object", { config: "[]" }, "spec.config: expected an object"],
+    [
+      "no type",
+      { config: { name: "lan" } },
+      "spec.config: error parsing configuration: missing 'type'",
+    ],
+    [
+      "a type that is a path",
+      { config: { type: "../sh" } },
+      "invalid 'type' \"../sh\"",
+    ],
+    [
+      "no plugins",
+      { config: { name: "lan", plugins: [] } },
+      "no plugins in list",
+    ],
+    [
+      "ourselves",
+      { config: { type: "genie" } },
+      'plugin "genie" would execute genie again',
+    ],
+    [
+      "ourselves under our configured name",
+      { config: { type: "geni" } },
+      'plugin "geni" would execute genie again',
+    ],
+    [
+      "ourselves in a list",
+      {
+        config: {
+          name: "lan",
+          plugins: [{ type: "bridge" }, { type: "genie" }],
+        },
+      },
+      'plugin "genie" would execute genie again',
+    ],
+    [
+      "ourselves as a delegate",
+      { config: { type: "flannel", delegate: { type: "genie" } } },
+      'plugin "flannel" would execute genie again',
+    ],
+    [
+      "ourselves in delegates, deep down",
+      {
+        config: {
+          type: "multus",
+          delegates: [
+            { type: "x" },
+            { plugins: [{ type: "y", delegate: { type: "genie" } }] },
+          ],
+        },
+      },
+      'plugin "multus" would execute genie again',
+    ],
+    [
+      "a plugin that is not allowed",
+      { config: bridge, own: { allowedPlugins: ["macvlan", "ptp"] } },
+      'plugin "bridge" is not allowed on this node: allowedPlugins has macvlan, ptp',
+    ],
+    [
+      "none is allowed",
+      { config: bridge, own: { allowedPlugins: [] } },
+      "allowedPlugins has none",
+    ],
+    [
+      "the second is not allowed",
+      {
+        config: {
+          name: "lan",
+          plugins: [{ type: "bridge" }, { type: "tuning" }],
+        },
+        own: { allowedPlugins: ["bridge"] },
+      },
+      'plugin "tuning" is not allowed',
+    ],
+    [
+      "a delegate is not allowed",
+      {
+        config: { type: "flannel", delegate: { type: "bridge" } },
+        own: { allowedPlugins: ["flannel"] },
+      },
+      'plugin "bridge" is not allowed',
+    ],
+  ];
+  test.each(invalid)("%s is an error 7", (_, given, message) => {
+    expect(refusal(given)).toEqual({
+      code: 7,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("allowed plugins, a file of the node is the node's", () => {
+    const { request } = requested({ own: { allowedPlugins: ["bridge"] } });
+    expect(request.list.plugins[0]?.type).toBe("macvlan");
+  });
+
+  test("no spec.config and no such network", () => {
+    const missing = () =>
+      requestedNetwork(
+        { name: "backup" },
+        { namespace: "shop", name: "backup", config: "" },
+        undefined,
+        {
+          config: readConfig({ type: "genie" }),
+          networks: node,
+          ownTypes: new Set(["genie"]),
+          args: "",
+          warn: (message) => expect.unreachable(message),
+        },
+      );
+    expect(missing).toThrow(
+      'network-attachment-definition "shop/backup": spec.config is empty and no network of /etc/cni/net.d has its name',
+    );
+  });
+});
+
+test("requestedNetwork, what is asked for by capability, CNI_ARGS and to be held against the result", () => {
+  const element = {
+    ifname: "san0",
+    ips: ["10.30.0.7/24", "fd00::7"],
+    mac: "02:00:00:00:00:07",
+    infinibandGuid: "c2:11:22:33:44:55:66:77",
+    portMappings: [{ HostPort: 8080, containerPort: 80 }],
+    bandwidth: { ingressRate: 2048 },
+    defaultRoute: ["10.30.0.1"],
+  };
+  const { ips, mac, portMappings, bandwidth, defaultRoute } = element;
+  const args =
+    "K8S_POD_NAMESPACE=shop;IgnoreUnknown=0;IP=192.0.2.1;K8S_POD_NAME=web";
+  const device = { id: "0000:03:02.0" };
+  expect(requested({ element, config: capable, args, device })).toEqual({
+    request: {
+      list: parseConf(capable),
+      definition: "shop/storage",
+      ifname: "san0",
+      capabilityArgs: {
+        ips,
+        mac,
+        infinibandGUID: element.infinibandGuid,
+        portMappings,
+        bandwidth,
+        deviceID: device.id,
+      },
+      args: "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;IgnoreUnknown=1;IP=10.30.0.7/24,fd00::7;MAC=02:00:00:00:00:07",
+      asked: { ips, mac, defaultRoute, device },
+    },
+    warnings: [],
+  });
+});
+
+describe("requestedNetwork, CNI_ARGS", () => {
+  const cases: [string, Partial<NetworkSelectionElement>, string, string][] = [
+    ["nothing is added: as they came", {}, "a=b;;x", "a=b;;x"],
+    ["ips", { ips: ["10.0.0.1"] }, "", "IgnoreUnknown=1;IP=10.0.0.1"],
+    [
+      "mac",
+      { mac: "02:00:00:00:00:07" },
+      "a=b",
+      "a=b;IgnoreUnknown=1;MAC=02:00:00:00:00:07",
+    ],
+    [
+      "port mappings are no argument",
+      { portMappings: [{ hostPort: 1, containerPort: 1 }] },
+      "a=b",
+      "a=b",
+    ],
+    ["cni-args are none", { cniArgs: { a: "c" } }, "a=b", "a=b"],
+  ];
+  test.each(cases)("%s", (_, element, args, expected) => {
+    const { request } = requested({ element, config: capable, args });
+    expect(request.args).toBe(expected);
+  });
+});
+
+describe("requestedNetwork, cni-args", () => {
+  const cniArgs = { ips: ["10.0.0.1/24"], mode: "fast" };
+  const cases: [string, object, object][] = [
+    ["no args", {}, { cni: cniArgs }],
+    ["other args", { args: { labels: [1] } }, { labels: [1], cni: cniArgs }],
+    [
+      "the pod's value wins",
+      { args: { cni: { mode: "slow", mtu: 1 } } },
+      { cni: { mode: "fast", mtu: 1, ips: cniArgs.ips } },
+    ],
+    ["args that are none", { args: "x" }, { cni: cniArgs }],
+  ];
+  test.each(cases)("%s", (_, plugin, args) => {
+    const config = {
+      name: "lan",
+      plugins: [{ type: "a", ...plugin }, { type: "b" }],
+    };
+    const { request } = requested({ element: { cniArgs }, config });
+    expect(request.list.plugins).toEqual([
+      { type: "a", args },
+      { type: "b", args: { cni: cniArgs } },
+    ]);
+  });
+
+  test("a network of the node stays as it is", () => {
+    const before = structuredClone(node.candidates[1]?.list);
+    const { request } = requested({ element: { cniArgs } });
+    expect(request.list.plugins).toEqual([
+      { name: "storage", type: "macvlan", mtu: 9000, args: { cni: cniArgs } },
+    ]);
+    expect(node.candidates[1]?.list).toEqual(before);
+  });
+});
+
+describe("requestedNetwork, devices", () => {
+  const config = {
+    name: "lan",
+    plugins: [{ type: "sriov" }, { type: "tuning" }],
+  };
+  const id = "0000:03:02.0";
+
+  test("of a resource: in the first plugin, no capability needed, also when strict", () => {
+    const device = { id, resource: "intel.com/sriov" };
+    const { request, warnings } = requested({
+      config,
+      device,
+      own: { strict: true },
+    });
+    expect({ ...request, warnings }).toEqual({
+      list: {
+        ...parseConfList(config),
+        plugins: [
+          { type: "sriov", deviceID: id, pciBusID: id },
+          { type: "tuning" },
+        ],
+      },
+      definition: "shop/storage",
+      capabilityArgs: { deviceID: id },
+      args: "",
+      asked: { device },
+      warnings: [],
+    });
+  });
+
+  test("just named: by capability only", () => {
+    const { request, warnings } = requested({ config, device: { id } });
+    expect(request.list).toEqual(parseConfList(config));
+    expect(request.capabilityArgs).toEqual({ deviceID: id });
+    expect(warnings).toEqual([
+      'network-attachment-definition "shop/storage": "deviceID" is requested, but no plugin declares that capability',
+    ]);
+  });
+});
+
+describe("requestedNetwork, a request that no plugin declares", () => {
+  const cases: [string, Partial<NetworkSelectionElement>][] = [
+    ["ips", { ips: ["10.0.0.1"] }],
+    ["mac", { mac: "02:00:00:00:00:07" }],
+    ["infinibandGUID", { infinibandGuid: "c2:11:22:33:44:55:66:77" }],
+    ["portMappings", { portMappings: [{ hostPort: 1, containerPort: 1 }] }],
+    ["bandwidth", { bandwidth: { ingressRate: 1 } }],
+  ];
+  const message = (capability: string) =>
+    `network-attachment-definition "shop/storage": "${capability}" is requested, but no plugin declares that capability`;
+
+  test.each(cases)("%s, a warning", (capability, element) => {
+    expect(requested({ element, config: bridge }).warnings).toEqual([
+      message(capability),
+    ]);
+  });
+
+  test.each(cases)("%s, strict: an error 7", (capability, element) => {
+    const own = { strict: true };
+    expect(refusal({ element, config: bridge, own })).toEqual({
+      code: 7,
+      message: message(capability),
+    });
+    expect(requested({ element, config: capable, own }).warnings).toEqual([]);
+  });
+
+  test("false is not declared, inherited names neither", () => {
+    const config = { ...bridge, capabilities: { ips: false } };
+    const element = { ips: ["10.0.0.1"] };
+    expect(requested({ element, config }).warnings).toEqual([message("ips")]);
+  });
+
+  test("one plugin of the list is enough", () => {
+    const config = {
+      name: "lan",
+      plugins: [
+        { type: "bridge" },
+        { type: "tuning", capabilities: { mac: true } },
+      ],
+    };
+    const element = { mac: "02:00:00:00:00:07" };
+    expect(
+      requested({ element, config, own: { strict: true } }).warnings,
+    ).toEqual([]);
+  });
+});

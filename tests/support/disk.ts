@@ -1,0 +1,36 @@
+/**
+ * A disk that can be full, mounted on a folder. When it is, names can still be
+ * made on it and removed, contents cannot be written.
+ */
+import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+export interface SmallDisk extends AsyncDisposable {
+  /** Takes all the space that is left. */
+  fill(): void;
+}
+
+const bytes = 1 << 20;
+
+/** Mounts one of a mebibyte on `folder`, which is made; what it holds is lost at the end. */
+export async function smallDisk(folder: string): Promise<SmallDisk> {
+  mkdirSync(folder, { recursive: true });
+  await run("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", folder);
+  return {
+    fill() {
+      const { bavail, bsize } = statfsSync(folder);
+      writeFileSync(join(folder, "full"), Buffer.alloc(bavail * bsize));
+    },
+    [Symbol.asyncDispose]: () => run("umount", folder),
+  };
+}
+
+async function run(...cmd: string[]): Promise<void> {
+  const child = Bun.spawn({ cmd, stdout: "ignore", stderr: "pipe" });
+  const [stderr, exitCode] = await Promise.all([
+    child.stderr.text(),
+    child.exited,
+  ]);
+  if (exitCode !== 0)
+    throw new Error(`failed to run ${cmd.join(" ")}: ${stderr.trim()}`);
+}

@@ -1,0 +1,104 @@
+/**
+ * Network namespaces for tests and demo, by `ip netns`: made under unique names,
+ * removed by `await using`. It knows nothing of CNI.
+ */
+import { existsSync } from "node:fs";
+
+/** An interface as `ip -json address` tells it, what tests look at. */
+export interface Link {
+  name: string;
+  mac: string;
+  mtu: number;
+  /** With prefix; link-local addresses are left out. */
+  addresses: string[];
+}
+
+export class Netns implements AsyncDisposable {
+  readonly name: string;
+
+  private constructor(name: string) {
+    this.name = name;
+  }
+
+  /** A new one, its loopback up. Throws Error, for one without the privilege. */
+  static async create(): Promise<Netns> {
+    const name = `genie-${process.pid.toString(36)}-${unique()}`;
+    await run(["ip", "netns", "add", name]);
+    const netns = new Netns(name);
+    await netns.run("ip", "link", "set", "lo", "up");
+    return netns;
+  }
+
+  /** What a runtime passes as CNI_NETNS. */
+  get path(): string {
+    return `/var/run/netns/${this.name}`;
+  }
+
+  exists(): boolean {
+    return existsSync(this.path);
+  }
+
+  /** Runs a command inside; its stdout. Throws Error with its stderr. */
+  run(...command: string[]): Promise<string> {
+    return run(["ip", "netns", "exec", this.name, ...command]);
+  }
+
+  /** All interfaces but the loopback, by name. */
+  async links(): Promise<Link[]> {
+    const shown = JSON.parse(
+      await this.run("ip", "-json", "address"),
+    ) as ShownLink[];
+    return shown
+      .filter(({ ifname }) => ifname !== "lo")
+      .map(({ ifname, address, mtu, addr_info }) => ({
+        name: ifname,
+        mac: address,
+        mtu,
+        addresses: addr_info
+          .filter(({ scope }) => scope !== "link")
+          .map(({ local, prefixlen }) => `${local}/${prefixlen}`),
+      }))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Also ends what is in it; removing it twice is no error. */
+  async remove(): Promise<void> {
+    if (this.exists()) await run(["ip", "netns", "delete", this.name]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove();
+  }
+}
+
+interface ShownLink {
+  ifname: string;
+  address: string;
+  mtu: number;
+  addr_info: { local: string; prefixlen: number; scope: string }[];
+}
+
+/** Unique among processes by their pid, and among test files of one process by chance. */
+function unique(): string {
+  return crypto.randomUUID().slice(0, 8);
+}
+
+async function run(cmd: string[]): Promise<string> {
+  const child = Bun.spawn({
+    cmd,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  if (exitCode !== 0) {
+    throw new Error(
+      `failed to run ${cmd.join(" ")}: exit code ${exitCode}: ${stderr.trim()}`,
+    );
+  }
+  return stdout;
+}

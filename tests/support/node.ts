@@ -1,0 +1,316 @@
+/**
+ * A Kubernetes node for tests: the folders that genie reads and writes, a
+ * network namespace in which the plugins work instead of the machine's, pods,
+ * and the calls that a container runtime makes for them. `await using` leaves
+ * nothing of it.
+ */
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { genieBinary } from "./build.ts";
+import { Netns } from "./netns.ts";
+import { type Answer, type PluginCall, callPlugin } from "./runtime.ts";
+
+export type Command = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS";
+
+/** A pod's sandbox, as a runtime knows it. */
+export interface Pod {
+  containerId: string;
+  netns: Netns;
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+export interface CallOptions {
+  /** What the runtime says the pod's annotations are; absent: it says nothing. */
+  annotations?: Record<string, string> | null | undefined;
+  /** More of `runtimeConfig`. */
+  runtimeConfig?: Record<string, unknown>;
+  /** Replaces keys of the node's configuration of genie; undefined removes. */
+  config?: Record<string, unknown>;
+  /** Replaces variables. */
+  env?: Record<string, string>;
+}
+
+/** What an attachment can leave behind. */
+export interface Remains {
+  records: string[];
+  locks: string[];
+  /** Reserved by host-local. */
+  addresses: string[];
+  /** In the namespaces of the pods that still have one, with their pod's name. */
+  interfaces: string[];
+}
+
+export const nothing: Remains = {
+  records: [],
+  locks: [],
+  addresses: [],
+  interfaces: [],
+};
+
+export const annotationsKey = "io.kubernetes.cri.pod-annotations";
+
+/** Where Debian has the reference plugins; CNI_PLUGINS for another place. */
+const pluginFolder = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
+
+export class Node implements AsyncDisposable {
+  readonly folder: string;
+  /** Of bridges, host ends and firewall rules. */
+  readonly netns: Netns;
+  readonly confDir: string;
+  readonly binDir: string;
+  readonly dataDir: string;
+  readonly logFile: string;
+  /** CNI_PATH of the calls. */
+  readonly path: string[];
+  readonly #pods: Pod[] = [];
+
+  private constructor(netns: Netns) {
+    this.netns = netns;
+    this.folder = mkdtempSync(join(tmpdir(), "genie-node-"));
+    this.confDir = join(this.folder, "net.d");
+    this.binDir = join(this.folder, "bin");
+    this.dataDir = join(this.folder, "data");
+    this.logFile = join(this.folder, "genie.log");
+    this.path = [this.binDir];
+    mkdirSync(this.confDir);
+    mkdirSync(this.binDir);
+    for (const type of readdirSync(pluginFolder)) this.#installReference(type);
+  }
+
+  static async start(): Promise<Node> {
+    return new Node(await Netns.create());
+  }
+
+  /** Writes a network into `confDir`; the path. */
+  network(file: string, config: unknown): string {
+    const path = join(this.confDir, file);
+    writeFileSync(
+      path,
+      typeof config === "string" ? config : JSON.stringify(config),
+    );
+    return path;
+  }
+
+  /** Writes an executable into `binDir`, under the type's name; the path. */
+  plugin(type: string, text: string, mode = 0o755): string {
+    const path = join(this.binDir, type);
+    writeFileSync(path, text);
+    chmodSync(path, mode);
+    return path;
+  }
+
+  /** `ipam` of a network: host-local, which keeps its addresses in our folder. */
+  ipam(subnet: string, extra: object = {}): object {
+    return {
+      type: "host-local",
+      dataDir: join(this.folder, "ipam"),
+      ranges: [[{ subnet }]],
+      ...extra,
+    };
+  }
+
+  /** A new sandbox with a namespace of its own. */
+  async pod(name = "web"): Promise<Pod> {
+    const pod = {
+      containerId: new Bun.CryptoHasher("sha256")
+        .update(crypto.randomUUID())
+        .digest("hex"),
+      netns: await Netns.create(),
+      namespace: "shop",
+      name,
+      uid: crypto.randomUUID(),
+    };
+    this.#pods.push(pod);
+    return pod;
+  }
+
+  /** What is on the node's disk as the configuration of genie. */
+  config(overrides: Record<string, unknown> = {}): Record<string, unknown> {
+    return {
+      cniVersion: "1.0.0",
+      name: "genie-net",
+      type: "genie",
+      capabilities: { [annotationsKey]: true, portMappings: true },
+      confDir: this.confDir,
+      dataDir: this.dataDir,
+      logFile: this.logFile,
+      log_level: "debug",
+      ...overrides,
+    };
+  }
+
+  /** The call as containerd makes it; for GC and STATUS the pod says nothing. */
+  request(
+    command: Command,
+    pod: Pod | undefined,
+    options: CallOptions = {},
+  ): PluginCall {
+    const { annotations, runtimeConfig = {}, config, env } = options;
+    const args = {
+      ...runtimeConfig,
+      ...(annotations !== undefined && { [annotationsKey]: annotations }),
+    };
+    return {
+      binary: genieBinary(),
+      env: {
+        CNI_COMMAND: command,
+        CNI_PATH: this.path.join(":"),
+        ...(pod && podVariables(pod)),
+        ...env,
+      },
+      config: this.config({
+        ...(Object.keys(args).length > 0 && { runtimeConfig: args }),
+        ...config,
+      }),
+    };
+  }
+
+  call(
+    command: Command,
+    pod: Pod | undefined,
+    options?: CallOptions,
+  ): Promise<Answer> {
+    return callPlugin(this.request(command, pod, options));
+  }
+
+  /** The call must succeed. Throws Error with what it said. */
+  async succeed(
+    command: Command,
+    pod: Pod | undefined,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    const { exitCode, stdout, stderr, json } = await this.call(
+      command,
+      pod,
+      options,
+    );
+    if (exitCode === 0) return json;
+    throw new Error(`${command}: exit code ${exitCode}: ${stdout}${stderr}`);
+  }
+
+  /** The call must fail. Throws Error with what it said. */
+  async fail(
+    command: Command,
+    pod: Pod | undefined,
+    options?: CallOptions,
+  ): Promise<Failure> {
+    const { exitCode, stdout, stderr, json } = await this.call(
+      command,
+      pod,
+      options,
+    );
+    if (exitCode !== 1)
+      throw new Error(`${command}: exit code ${exitCode}: ${stdout}${stderr}`);
+    return json as Failure;
+  }
+
+  /** The content of the only record of a pod. */
+  record(pod: Pod, ifname = "eth0"): Record<string, unknown> {
+    return JSON.parse(
+      readFileSync(this.recordPath(pod, ifname), "utf8"),
+    ) as Record<string, unknown>;
+  }
+
+  recordPath(pod: Pod, ifname = "eth0"): string {
+    return join(
+      this.dataDir,
+      "attachments",
+      `${pod.containerId}:${ifname}.json`,
+    );
+  }
+
+  log(): string {
+    return Bun.file(this.logFile).size > 0
+      ? readFileSync(this.logFile, "utf8")
+      : "";
+  }
+
+  async remains(): Promise<Remains> {
+    const interfaces: string[] = [];
+    for (const { name, netns } of this.#pods) {
+      if (!netns.exists()) continue;
+      for (const link of await netns.links())
+        interfaces.push(`${name}:${link.name}`);
+    }
+    return {
+      records: entries(join(this.dataDir, "attachments")),
+      locks: entries(join(this.dataDir, "locks")),
+      addresses: this.addresses(),
+      interfaces,
+    };
+  }
+
+  /** What host-local has reserved, of all its networks. */
+  addresses(): string[] {
+    const folder = join(this.folder, "ipam");
+    return entries(folder)
+      .flatMap((network) => entries(join(folder, network)))
+      .filter((file) => /^[0-9a-f:.]+$/.test(file))
+      .toSorted();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { netns } of this.#pods) await netns.remove();
+    await this.netns.remove();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Executed in the node's namespace, whoever starts it: genie itself stays where the API server is. */
+  #installReference(type: string): void {
+    this.plugin(
+      type,
+      `#!/bin/sh\nexec nsenter --net=${this.netns.path} ${join(pluginFolder, type)}\n`,
+    );
+  }
+}
+
+/** CNI spec 1.1.0 §"Error". */
+export interface Failure {
+  cniVersion: string;
+  code: number;
+  msg: string;
+  details?: string;
+}
+
+function podVariables({
+  containerId,
+  netns,
+  namespace,
+  name,
+  uid,
+}: Pod): Record<string, string> {
+  const args = {
+    K8S_POD_NAMESPACE: namespace,
+    K8S_POD_INFRA_CONTAINER_ID: containerId,
+    IgnoreUnknown: "1",
+    K8S_POD_NAME: name,
+    K8S_POD_UID: uid,
+  };
+  return {
+    CNI_CONTAINERID: containerId,
+    CNI_NETNS: netns.path,
+    CNI_IFNAME: "eth0",
+    CNI_ARGS: Object.entries(args)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(";"),
+  };
+}
+
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder).toSorted();
+  } catch {
+    return [];
+  }
+}
