@@ -1,0 +1,160 @@
+/**
+ * CHECK by the compiled executable, which CRI-O calls after every ADD (state.md
+ * "CHECK, GC, STATUS").
+ */
+import { describe, expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { nothing } from "../support/node.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+  summary,
+} from "./networks.ts";
+
+const two = { annotations: { cni: "alpha,beta" } };
+
+test("CHECK, every attachment with its own result, whatever is configured now", async () => {
+  await using scripted = await startScriptedNode();
+  const { node, delegates } = scripted;
+  const pod = await node.pod();
+  await node.succeed("ADD", pod, two);
+  delegates.forget();
+  rmSync(node.confDir, { recursive: true });
+  expect(
+    await node.call("CHECK", pod, { annotations: { cni: "gamma" } }),
+  ).toMatchObject({ exitCode: 0, stdout: "" });
+  const calls = delegates.calls();
+  expect(calls.map(summary)).toEqual(["CHECK alpha eth0", "CHECK beta eth1"]);
+  expect(calls.map(({ stdin }) => JSON.parse(stdin) as unknown)).toEqual([
+    {
+      cniVersion: "1.0.0",
+      name: "alpha-net",
+      type: "alpha",
+      prevResult: scriptedResult(0),
+    },
+    {
+      cniVersion: "1.0.0",
+      name: "beta-net",
+      type: "beta",
+      prevResult: scriptedResult(1),
+    },
+  ]);
+});
+
+test("CHECK, a delegate's error is passed on", async () => {
+  await using scripted = await startScriptedNode();
+  const { node, delegates } = scripted;
+  const pod = await node.pod();
+  await node.succeed("ADD", pod, two);
+  const stdout = { code: 101, msg: "interface is gone", details: "eth1" };
+  delegates.behave({ type: "beta", verb: "CHECK" }, { stdout, exit: 1 });
+  expect(await node.fail("CHECK", pod, two)).toEqual({
+    cniVersion: "1.0.0",
+    code: 101,
+    msg: "[shop/web:beta-net] interface is gone",
+    details: "eth1",
+  });
+  // The record is not CHECK's to change.
+  delegates.behave({ type: "beta", verb: "CHECK" }, {});
+  await node.succeed("CHECK", pod, two);
+  await node.succeed("DEL", pod, two);
+  expect(await node.remains()).toEqual(nothing);
+});
+
+describe("CHECK, no record", () => {
+  test("never added", async () => {
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    expect(await scripted.node.fail("CHECK", pod, two)).toEqual({
+      cniVersion: "1.0.0",
+      code: 100,
+      msg: expect.stringContaining(pod.containerId),
+    });
+    expect(scripted.delegates.calls()).toEqual([]);
+    expect(await scripted.node.remains()).toEqual(nothing);
+  });
+
+  test("deleted", async () => {
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    await scripted.node.succeed("ADD", pod, two);
+    await scripted.node.succeed("DEL", pod, two);
+    expect(await scripted.node.fail("CHECK", pod, two)).toMatchObject({
+      code: 100,
+    });
+  });
+
+  test("unreadable: left for DEL", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    writeFileSync(node.recordPath(pod), "{");
+    expect(await node.fail("CHECK", pod, two)).toMatchObject({ code: 5 });
+    expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 5 });
+    await node.succeed("DEL", pod, two);
+  });
+});
+
+describe("CHECK, networks without it are skipped", () => {
+  const plain = { name: "beta-net", type: "beta" };
+  const list = { name: "beta-net", plugins: [{ type: "beta" }] };
+  const cases: [string, string, object][] = [
+    ["0.3.1", "20-beta.conf", { ...plain, cniVersion: "0.3.1" }],
+    ["no cniVersion, which is 0.3.0", "20-beta.conf", plain],
+    [
+      "disableCheck",
+      "20-beta.conflist",
+      { ...list, cniVersion: "1.0.0", disableCheck: true },
+    ],
+    [
+      "disableCheck as a text",
+      "20-beta.conflist",
+      { ...list, cniVersion: "1.0.0", disableCheck: "TRUE" },
+    ],
+  ];
+  test.each(cases)("%s", async (_, file, network) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    rmSync(`${node.confDir}/20-beta.conf`);
+    node.network(file, network);
+    delegates.behave(
+      { type: "beta", verb: "CHECK" },
+      { stdout: { code: 7, msg: "no" }, exit: 1 },
+    );
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    delegates.forget();
+    expect(await node.succeed("CHECK", pod, two)).toBeUndefined();
+    expect(delegates.calls().map(summary)).toEqual(["CHECK alpha eth0"]);
+  });
+});
+
+test("CHECK, the request's version has none", async () => {
+  await using scripted = await startScriptedNode();
+  const { node } = scripted;
+  const pod = await node.pod();
+  const config = { cniVersion: "0.3.1" };
+  await node.succeed("ADD", pod, { ...two, config });
+  expect(await node.fail("CHECK", pod, { ...two, config })).toEqual({
+    cniVersion: "0.3.1",
+    code: 1,
+    msg: "config version does not allow CHECK",
+  });
+});
+
+describe("CHECK, real networks", () => {
+  test("an address that is gone is noticed", async () => {
+    await using node = await startNode();
+    const pod = await node.pod();
+    const options = { annotations: { cni: "canal,weave" } };
+    await node.succeed("ADD", pod, options);
+    await node.succeed("CHECK", pod, options);
+    await pod.netns.run("ip", "address", "flush", "dev", "eth1");
+    const failure = await node.fail("CHECK", pod, options);
+    expect(failure.msg).toStartWith("[shop/web:weave-net] ");
+    await node.succeed("DEL", pod, options);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});

@@ -1,0 +1,180 @@
+/**
+ * Many calls of the compiled executable at once: pods that start together, and
+ * operations of one container that must not run over each other (state.md
+ * "Processes and locks").
+ */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { isRunning, until } from "../support/delegate.ts";
+import { type Pod, nothing } from "../support/node.ts";
+import { type Answer, callPlugin, startPlugin } from "../support/runtime.ts";
+import { scriptedResult, startNode, startScriptedNode } from "./networks.ts";
+
+const pods = 20;
+
+test(`ADD, ${pods} pods at once: distinct addresses, then nothing`, async () => {
+  await using node = await startNode();
+  const all = await Promise.all(
+    Array.from({ length: pods }, (_, i) => node.pod(`pod-${i}`)),
+  );
+  const together = (command: "ADD" | "DEL") =>
+    Promise.all(
+      all.map((pod) =>
+        node.succeed(command, pod, { annotations: { cni: "canal" } }),
+      ),
+    );
+  const results = await together("ADD");
+  const addresses = results.map(
+    (result) =>
+      (result as { ips: { address: string }[] }).ips[0]?.address ?? "",
+  );
+  expect(new Set(addresses).size).toBe(pods);
+  expect(await Promise.all(all.map(addressOf))).toEqual(addresses);
+  const { records, locks } = await node.remains();
+  expect({ records: records.length, locks }).toEqual({
+    records: 2 * pods,
+    locks: [],
+  });
+  await together("DEL");
+  expect(await node.remains()).toEqual(nothing);
+}, 60_000);
+
+async function addressOf({ netns }: Pod): Promise<string | undefined> {
+  return (await netns.links())[0]?.addresses[0];
+}
+
+describe("one container", () => {
+  test("ADD racing DEL: one after the other, a last DEL leaves nothing", async () => {
+    await using node = await startNode();
+    const pod = await node.pod();
+    for (let round = 0; round < 5; round++) {
+      const answers = await Promise.all([
+        node.call("ADD", pod, { annotations: { cni: "canal,weave" } }),
+        node.call("DEL", pod, { annotations: { cni: "canal,weave" } }),
+      ]);
+      expect(answers.map(({ exitCode }: Answer) => exitCode)).toEqual([0, 0]);
+      await node.succeed("DEL", pod);
+      expect(await node.remains()).toEqual(nothing);
+    }
+  });
+
+  test("DEL waits for the ADD that works", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const gate = join(node.folder, "gate");
+    delegates.behave(
+      { type: "beta", verb: "ADD" },
+      {
+        sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
+        stdout: scriptedResult(1),
+      },
+    );
+    const add = node.call("ADD", pod, { annotations: { cni: "alpha,beta" } });
+    await until(
+      () => delegates.events().includes("start beta ADD eth1"),
+      "the second network",
+    );
+    const del = startPlugin(node.request("DEL", pod));
+    // A genie that waits for the lock looks at it again and again.
+    await until(() => waits(del.pid), "DEL at the lock");
+    await Bun.write(gate, "");
+    expect([(await add).exitCode, await del.exited]).toEqual([0, 0]);
+    expect(delegates.events()).toEqual([
+      "start alpha ADD eth0",
+      "end alpha ADD eth0",
+      "start beta ADD eth1",
+      "end beta ADD eth1",
+      "start beta DEL eth1",
+      "end beta DEL eth1",
+      "start alpha DEL eth0",
+      "end alpha DEL eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("genie was killed in the middle: DEL ends its orphan and deletes all", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
+    const add = startPlugin(
+      node.request("ADD", pod, { annotations: { cni: "alpha,beta" } }),
+    );
+    await until(() => delegates.left().length > 0, "the orphan");
+    const orphans = [
+      ...delegates.left(),
+      ...delegates
+        .calls()
+        .slice(-1)
+        .map(({ pid }) => pid),
+    ];
+    add.kill("SIGKILL");
+    await add.exited;
+    expect(orphans.map(isRunning)).toEqual([true, true]);
+    await node.succeed("DEL", pod);
+    expect(orphans.map(isRunning)).toEqual([false, false]);
+    expect(
+      delegates.calls().map(({ verb, type }) => `${verb} ${type}`),
+    ).toEqual(["ADD alpha", "ADD beta", "DEL beta", "DEL alpha"]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("a daemon that a delegate leaves behind keeps no lock", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    delegates.behave(
+      { type: "alpha", verb: "ADD" },
+      { orphan: true, stdout: scriptedResult(0) },
+    );
+    await node.succeed("ADD", pod, { annotations: {} });
+    await node.succeed("CHECK", pod);
+    await node.succeed("DEL", pod);
+    expect(delegates.left().map(isRunning)).toEqual([true]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("another container does not wait", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const [slow, quick] = [await node.pod("slow"), await node.pod("quick")];
+    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
+    const add = startPlugin(
+      node.request("ADD", slow, { annotations: { cni: "beta" } }),
+    );
+    await until(() => delegates.left().length > 0, "the slow network");
+    await node.succeed("ADD", quick, { annotations: { cni: "alpha" } });
+    await node.succeed("DEL", quick);
+    add.kill("SIGKILL");
+    await add.exited;
+    await node.succeed("DEL", slow);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+test("ADD, a runtime that is slow to read gets a whole result", async () => {
+  await using scripted = await startScriptedNode();
+  const { node, delegates } = scripted;
+  const pod = await node.pod();
+  // More than a pipe holds.
+  const dns = {
+    search: Array.from({ length: 20_000 }, (_, i) => `domain-${i}.test`),
+  };
+  delegates.behave(
+    { type: "alpha", verb: "ADD" },
+    { stdout: { ...scriptedResult(0), dns } },
+  );
+  const answer = await callPlugin(
+    node.request("ADD", pod, { annotations: {} }),
+  );
+  expect(answer.json).toEqual({ ...scriptedResult(0), dns });
+});
+
+/** Whether a process has gone to sleep more often than it does before it waits for a lock. */
+function waits(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, count] = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status) ?? [];
+  return Number(count) > 50;
+}

@@ -1,0 +1,148 @@
+/**
+ * DEL by the compiled executable of a container whose record is missing or of no
+ * use (state.md "DEL").
+ */
+import { describe, expect, test } from "bun:test";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type CallOptions, nothing } from "../support/node.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+  stdinOf,
+  summary,
+} from "./networks.ts";
+
+const two = { annotations: { cni: "alpha,beta" } };
+
+describe("DEL, a record that cannot be used", () => {
+  const unreadable: [string, string][] = [
+    ["empty", ""],
+    ["torn", '{"formatVersion":1,"containerId":"'],
+    ["not an object", "[]"],
+    ["incomplete", '{"formatVersion":1}'],
+  ];
+  test.each(unreadable)("%s: moved aside, noticed once", async (_, text) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    writeFileSync(node.recordPath(pod), text);
+    delegates.forget();
+    const failure = await node.fail("DEL", pod, {
+      annotations: { cni: "beta" },
+    });
+    expect(failure).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining(pod.containerId),
+    });
+    expect(delegates.calls().map(summary)).toEqual([
+      "DEL beta eth0",
+      "DEL alpha eth0",
+    ]);
+    expect((await node.remains()).records).toEqual([
+      `${pod.containerId}:eth0.json.corrupt`,
+    ]);
+    expect(readFileSync(`${node.recordPath(pod)}.corrupt`, "utf8")).toBe(text);
+    expect(await node.succeed("DEL", pod, { annotations: {} })).toBeUndefined();
+    expect((await node.remains()).records).toEqual([
+      `${pod.containerId}:eth0.json.corrupt`,
+    ]);
+  });
+
+  test("of a newer genie: left alone", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const newer = JSON.stringify({
+      ...node.record(pod),
+      formatVersion: 999,
+      shape: "another",
+    });
+    writeFileSync(node.recordPath(pod), newer);
+    delegates.forget();
+    expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 11 });
+    expect(await node.fail("ADD", pod, two)).toMatchObject({ code: 11 });
+    expect(await node.fail("CHECK", pod, two)).toMatchObject({ code: 11 });
+    expect(delegates.calls()).toEqual([]);
+    expect(readFileSync(node.recordPath(pod), "utf8")).toBe(newer);
+  });
+
+  test.each([
+    ["missing", undefined],
+    ["torn", '{"formatVersion":1,"results":[{"ifname":"eth0","res'],
+    [
+      "nonsense",
+      '{"results":[null,{"ifname":"eth0","result":{"ips":[null]}}]}',
+    ],
+  ])("its result is %s: no prevResult", async (_, text) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const result = node.recordPath(pod).replace(/json$/, "result.json");
+    if (text === undefined) rmSync(result);
+    else writeFileSync(result, text);
+    delegates.forget();
+    await node.succeed("DEL", pod, two);
+    expect(delegates.calls().map(stdinOf)).toEqual([
+      { cniVersion: "1.0.0", name: "beta-net", type: "beta" },
+      { cniVersion: "1.0.0", name: "alpha-net", type: "alpha" },
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("DEL, no record: best effort, never an error", () => {
+  const cases: [string, CallOptions, string[]][] = [
+    [
+      "an annotation",
+      { annotations: { cni: "beta,gamma@net1" } },
+      ["DEL gamma net1", "DEL beta eth0", "DEL alpha eth0"],
+    ],
+    ["no annotation", { annotations: null }, ["DEL alpha eth0"]],
+    [
+      "an unknown network",
+      { annotations: { cni: "nowhere" } },
+      ["DEL alpha eth0"],
+    ],
+    ["no networks", { annotations: {}, config: { confDir: "/var/empty" } }, []],
+  ];
+  test.each(cases)("%s", async (_, options, expected) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    delegates.behave(
+      { type: "alpha", verb: "DEL" },
+      { stdout: { code: 7, msg: "no" }, exit: 1 },
+    );
+    expect(
+      await node.succeed("DEL", await node.pod(), options),
+    ).toBeUndefined();
+    expect(delegates.calls().map(summary)).toEqual(expected);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("the runtime's prevResult is handed on for CNI_IFNAME", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const prevResult = scriptedResult(0);
+    await node.succeed("DEL", await node.pod(), {
+      annotations: {},
+      config: { prevResult },
+    });
+    expect(delegates.calls().map(stdinOf)).toEqual([
+      { cniVersion: "1.0.0", name: "alpha-net", type: "alpha", prevResult },
+    ]);
+  });
+
+  test("a pod that was attached before us", async () => {
+    await using node = await startNode();
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: { cni: "canal,weave" } });
+    rmSync(join(node.dataDir, "attachments"), { recursive: true });
+    await node.succeed("DEL", pod, { annotations: { cni: "canal,weave" } });
+    expect(await node.remains()).toEqual(nothing);
+  });
+});

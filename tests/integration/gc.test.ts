@@ -1,0 +1,289 @@
+/**
+ * GC by the compiled executable, with plugins that speak 1.1.0 (state.md "CHECK,
+ * GC, STATUS").
+ */
+import { describe, expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RecordedCall } from "../support/delegate.ts";
+import { type CallOptions, type Pod, nothing } from "../support/node.ts";
+import { startNode, startScriptedNode, summary } from "./networks.ts";
+
+const version = "1.1.0";
+
+interface ValidAttachment {
+  containerID: string;
+  ifname: string;
+}
+
+function eth0(pod: Pod): ValidAttachment {
+  return { containerID: pod.containerId, ifname: "eth0" };
+}
+
+/** The request as libcni makes it: under both keys. */
+function valid(attachments: ValidAttachment[] | null): CallOptions {
+  const keys = {
+    "cni.dev/valid-attachments": attachments,
+    "cni.dev/attachments": attachments,
+  };
+  return { config: { cniVersion: version, ...keys } };
+}
+
+/** What a delegate must be told; the order of a list means nothing. */
+function gcOf(type: string, attachments: ValidAttachment[]) {
+  const list = ordered(attachments);
+  const keys = {
+    "cni.dev/valid-attachments": list,
+    "cni.dev/attachments": list,
+  };
+  return { cniVersion: version, name: `${type}-net`, type, ...keys };
+}
+
+function ordered(attachments: ValidAttachment[]): ValidAttachment[] {
+  const key = ({ containerID, ifname }: ValidAttachment) =>
+    `${containerID} ${ifname}`;
+  return attachments.toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+/** What a delegate was told. */
+function gcRequest({ stdin }: RecordedCall): unknown {
+  return JSON.parse(stdin, (key, value: unknown) =>
+    key.startsWith("cni.dev/") ? ordered(value as ValidAttachment[]) : value,
+  );
+}
+
+/** With the container of a DEL: GC deletes for several. */
+function told(call: RecordedCall): string {
+  return call.verb === "DEL"
+    ? `${summary(call)} ${call.env["CNI_CONTAINERID"]}`
+    : summary(call);
+}
+
+/** Networks come in any order, what each is told does not. */
+function byType(calls: RecordedCall[]): RecordedCall[] {
+  return calls.toSorted((a, b) => (a.type < b.type ? -1 : 1));
+}
+
+/** Three pods: the first with two networks, the others with one. */
+async function startThree() {
+  const scripted = await startScriptedNode(version);
+  const { node, delegates } = scripted;
+  const pods = [
+    await node.pod("a"),
+    await node.pod("b"),
+    await node.pod("c"),
+  ] as const;
+  const [a, b, c] = pods;
+  const config = { cniVersion: version };
+  await node.succeed("ADD", a, { config, annotations: { cni: "alpha,beta" } });
+  await node.succeed("ADD", b, { config, annotations: { cni: "alpha" } });
+  await node.succeed("ADD", c, { config, annotations: { cni: "beta" } });
+  delegates.forget();
+  return {
+    node,
+    delegates,
+    a,
+    b,
+    c,
+    [Symbol.asyncDispose]: () => scripted[Symbol.asyncDispose](),
+  };
+}
+
+describe("GC", () => {
+  test("stale records are deleted, each network is told its own interfaces", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    expect(
+      await node.call("GC", undefined, valid([eth0(a), eth0(c)])),
+    ).toMatchObject({ exitCode: 0, stdout: "" });
+    const calls = delegates.calls();
+    expect(calls.map(told).toSorted()).toEqual([
+      "DEL alpha eth0 " + b.containerId,
+      "GC alpha",
+      "GC beta",
+    ]);
+    expect(calls[0]?.verb).toBe("DEL");
+    expect(calls[0]?.env["CNI_NETNS"]).toBe(b.netns.path);
+    const gc = byType(calls.slice(1));
+    expect(gc.map(gcRequest)).toEqual([
+      gcOf("alpha", [eth0(a)]),
+      gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c)]),
+    ]);
+    expect((await node.remains()).records).toHaveLength(4);
+    await node.succeed("DEL", a);
+    await node.succeed("DEL", c);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test.each([
+    ["null", null],
+    ["an empty list", []],
+  ])("%s: nothing is valid", async (_, attachments) => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    await node.succeed("GC", undefined, valid(attachments));
+    const calls = delegates.calls();
+    expect(calls.map(told).toSorted()).toEqual(
+      [
+        `DEL alpha eth0 ${a.containerId}`,
+        `DEL beta eth1 ${a.containerId}`,
+        `DEL alpha eth0 ${b.containerId}`,
+        `DEL beta eth0 ${c.containerId}`,
+        "GC alpha",
+        "GC beta",
+      ].toSorted(),
+    );
+    const gc = byType(calls.filter(({ verb }) => verb === "GC"));
+    expect(gc.map(gcRequest)).toEqual([gcOf("alpha", []), gcOf("beta", [])]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("no list: refused, nothing is executed", async () => {
+    await using three = await startThree();
+    const { node, delegates } = three;
+    expect(
+      await node.fail("GC", undefined, { config: { cniVersion: version } }),
+    ).toMatchObject({ code: 7 });
+    expect(delegates.calls()).toEqual([]);
+    expect((await node.remains()).records).toHaveLength(6);
+  });
+
+  test("the old key alone is taken, the new key wins", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    const all = [eth0(a), eth0(b), eth0(c)];
+    await node.succeed("GC", undefined, {
+      config: { cniVersion: version, "cni.dev/attachments": all },
+    });
+    await node.succeed("GC", undefined, {
+      config: {
+        cniVersion: version,
+        "cni.dev/attachments": [],
+        "cni.dev/valid-attachments": all,
+      },
+    });
+    expect(delegates.calls().map(({ verb }) => verb)).toEqual([
+      "GC",
+      "GC",
+      "GC",
+      "GC",
+    ]);
+    expect((await node.remains()).records).toHaveLength(6);
+  });
+
+  test("pods older than us, and records of another network of ours", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    const older = { containerID: "older", ifname: "eth0" };
+    const options = valid([older]);
+    await node.succeed("GC", undefined, {
+      config: { ...options.config, name: "another-net" },
+    });
+    const gc = byType(delegates.calls());
+    expect(gc.map(({ verb }) => verb)).toEqual(["GC", "GC"]);
+    expect(gc.map(gcRequest)).toEqual([
+      gcOf("alpha", [eth0(a), eth0(b), older]),
+      gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c), older]),
+    ]);
+  });
+
+  test("a namespace that is gone is empty, networks below 1.1.0 and with disableGC are only deleted", async () => {
+    await using scripted = await startScriptedNode(version);
+    const { node, delegates } = scripted;
+    rmSync(join(node.confDir, "10-alpha.conf"));
+    node.network("10-alpha.conflist", {
+      cniVersion: version,
+      name: "alpha-net",
+      disableGC: true,
+      plugins: [{ type: "alpha" }],
+    });
+    node.network("20-beta.conf", {
+      cniVersion: "1.0.0",
+      name: "beta-net",
+      type: "beta",
+    });
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: { cni: "alpha,beta" } });
+    await pod.netns.remove();
+    delegates.forget();
+    await node.succeed("GC", undefined, valid([]));
+    const calls = delegates.calls();
+    expect(calls.map(told)).toEqual([
+      `DEL beta eth1 ${pod.containerId}`,
+      `DEL alpha eth0 ${pod.containerId}`,
+    ]);
+    expect(calls.map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual(["", ""]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("errors are collected, the rest goes on", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b } = three;
+    delegates.behave(
+      { type: "beta", verb: "DEL" },
+      { stdout: { code: 42, msg: "first" }, exit: 1 },
+    );
+    delegates.behave(
+      { type: "alpha", verb: "GC" },
+      { stdout: { code: 43, msg: "second" }, exit: 1 },
+    );
+    const failure = await node.fail("GC", undefined, valid([eth0(a)]));
+    expect(failure).toEqual({
+      cniVersion: version,
+      code: 42,
+      msg: "[shop/c:beta-net] first",
+      details: "[alpha-net] second",
+    });
+    expect(
+      delegates
+        .calls()
+        .map(({ verb, type }) => `${verb} ${type}`)
+        .toSorted(),
+    ).toEqual(["DEL alpha", "DEL beta", "GC alpha", "GC beta"]);
+    // What could not be deleted is tried again, but is not valid.
+    const beta = delegates
+      .calls()
+      .find(({ verb, type }) => verb === "GC" && type === "beta");
+    expect(beta && gcRequest(beta)).toEqual(
+      gcOf("beta", [{ ...eth0(a), ifname: "eth1" }]),
+    );
+    expect(
+      (await node.remains()).records.filter((name) =>
+        name.startsWith(b.containerId),
+      ),
+    ).toEqual([]);
+    expect((await node.remains()).records).toHaveLength(4);
+  });
+
+  test("an unreadable record: no network is told what must stay", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    writeFileSync(node.recordPath(a), "{");
+    expect(
+      await node.fail("GC", undefined, valid([eth0(a), eth0(b), eth0(c)])),
+    ).toMatchObject({ code: 5 });
+    expect(delegates.calls()).toEqual([]);
+  });
+
+  test("the request's version has none", async () => {
+    await using scripted = await startScriptedNode(version);
+    const options = { config: { "cni.dev/valid-attachments": [] } };
+    expect(await scripted.node.fail("GC", undefined, options)).toEqual({
+      cniVersion: "1.0.0",
+      code: 1,
+      msg: "config version does not allow GC",
+    });
+  });
+
+  test("real networks", async () => {
+    await using node = await startNode();
+    const [a, b] = [await node.pod("a"), await node.pod("b")];
+    await node.succeed("ADD", a, { annotations: { cni: "canal,weave" } });
+    await node.succeed("ADD", b, { annotations: { cni: "weave,canal" } });
+    await node.succeed("GC", undefined, valid([eth0(b)]));
+    expect((await node.remains()).interfaces).toEqual(["b:eth0", "b:eth1"]);
+    await b.netns.remove();
+    await node.succeed("GC", undefined, valid(null));
+    expect(await node.remains()).toEqual(nothing);
+  });
+});

@@ -1,0 +1,128 @@
+/**
+ * The networks of these tests: a bridge called canal, which is the default of
+ * the node, and a point-to-point network called weave; or scripted ones.
+ */
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ApiServer } from "../support/api-server.ts";
+import { DelegateDouble, type RecordedCall } from "../support/delegate.ts";
+import { Node, type Pod } from "../support/node.ts";
+
+/** A node with both networks. */
+export async function startNode(): Promise<Node> {
+  const node = await Node.start();
+  node.network("10-canal.conflist", {
+    cniVersion: "1.0.0",
+    name: "canal-net",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "br0",
+        isGateway: true,
+        ipam: node.ipam("10.66.0.0/24", { routes: [{ dst: "0.0.0.0/0" }] }),
+        dns: { nameservers: ["10.96.0.10"], search: ["shop.svc"] },
+      },
+      { type: "portmap", capabilities: { portMappings: true } },
+    ],
+  });
+  node.network("20-weave.conf", {
+    cniVersion: "0.4.0",
+    name: "weave-net",
+    type: "ptp",
+    ipMasq: true,
+    ipam: node.ipam("10.67.0.0/24", {
+      routes: [{ dst: "10.68.0.0/16", gw: "10.67.0.1" }],
+    }),
+    dns: { nameservers: ["10.96.0.10", "10.96.0.11"], domain: "weave.local" },
+  });
+  return node;
+}
+
+/** Interface name → network. */
+export interface Attached {
+  [ifname: string]: string;
+}
+
+/** The interfaces of a pod by the network that their address is of. */
+export async function attached(pod: Pod): Promise<Attached> {
+  const links = await pod.netns.links();
+  return Object.fromEntries(
+    links.map(({ name, addresses: [address = ""] }) => [
+      name,
+      networkOf(address),
+    ]),
+  );
+}
+
+function networkOf(address: string): string {
+  return address.startsWith("10.66.0.")
+    ? "canal"
+    : address.startsWith("10.67.0.")
+      ? "weave"
+      : address;
+}
+
+/** A node whose plugins do what the test tells them. */
+export interface ScriptedNode extends AsyncDisposable {
+  node: Node;
+  delegates: DelegateDouble;
+}
+
+/**
+ * With the networks `alpha`, which is the default, `beta` and `gamma`, each of
+ * one plugin of that type. Their plugins succeed; ADD has 10.1.0.2, 10.2.0.2
+ * and 10.3.0.2.
+ */
+export async function startScriptedNode(
+  cniVersion = "1.0.0",
+): Promise<ScriptedNode> {
+  const node = await Node.start();
+  const delegates = new DelegateDouble(...scripted);
+  node.path.unshift(delegates.bin);
+  for (const [i, type] of scripted.entries()) {
+    node.network(`${i + 1}0-${type}.conf`, {
+      cniVersion,
+      name: `${type}-net`,
+      type,
+    });
+    delegates.behave(
+      { type, verb: "ADD" },
+      { stdout: scriptedResult(i, cniVersion) },
+    );
+  }
+  return {
+    node,
+    delegates,
+    async [Symbol.asyncDispose]() {
+      delegates[Symbol.dispose]();
+      await node[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const scripted = ["alpha", "beta", "gamma"];
+
+/** What ADD of one of the networks prints, alpha being 0. */
+export function scriptedResult(i: number, cniVersion = "1.0.0") {
+  return {
+    cniVersion,
+    ips: [{ address: `10.${i + 1}.0.2/24`, gateway: `10.${i + 1}.0.1` }],
+  };
+}
+
+/** A kubeconfig for the server that outlives it. */
+export function keptKubeconfig(node: Node, api: ApiServer): string {
+  const path = join(node.folder, "kubeconfig");
+  copyFileSync(api.kubeconfig(), path);
+  return path;
+}
+
+/** `DEL beta eth1`. */
+export function summary({ verb, type, ifname }: RecordedCall): string {
+  return `${verb} ${type} ${ifname}`.trimEnd();
+}
+
+/** The request that a delegate was given. */
+export function stdinOf(call: RecordedCall | undefined): unknown {
+  return JSON.parse(call?.stdin ?? "");
+}

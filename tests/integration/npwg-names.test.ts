@@ -1,0 +1,340 @@
+/**
+ * Definitions that pods name in `k8s.v1.cni.cncf.io/networks` and
+ * `v1.multus-cni.io/default-network`, attached by the compiled executable to
+ * real networks, and what that costs (selection.md §2, §6, §7).
+ */
+import { describe, expect, test } from "bun:test";
+import { nothing } from "../support/node.ts";
+import { attached } from "./networks.ts";
+import {
+  Cluster,
+  addresses,
+  defaultKey,
+  isDefinition,
+  lan,
+  networksKey,
+} from "./npwg.ts";
+
+/** Definitions of several namespaces, told apart by their subnets. */
+async function startCluster(): Promise<Cluster> {
+  const cluster = await Cluster.start();
+  const ptp = (subnet: string) => ({
+    cniVersion: "1.0.0",
+    name: "ptp",
+    type: "ptp",
+    ipam: cluster.node.ipam(subnet),
+  });
+  cluster.define(
+    "storage",
+    lan(cluster.node, { ipam: cluster.node.ipam("10.31.0.0/24") }),
+  );
+  cluster.define("shared/storage", ptp("10.32.0.0/24"));
+  cluster.define("backup", {
+    cniVersion: "1.0.0",
+    type: "macvlan",
+    master: "up0",
+    ipam: cluster.node.ipam("10.33.0.0/24"),
+  });
+  cluster.define("kube-system/system", ptp("10.34.0.0/24"));
+  // These are on the node: by its `name`, whatever the file is called.
+  cluster.define("weave-net", "");
+  cluster.define("tuned", {
+    cniVersion: "0.4.0",
+    plugins: [
+      { type: "ptp", ipam: cluster.node.ipam("10.35.0.0/24") },
+      { type: "tuning", mtu: 1400 },
+    ],
+  });
+  return cluster;
+}
+
+const subnets: Record<string, string> = {
+  "10.31.0": "shop/storage",
+  "10.32.0": "shared/storage",
+  "10.33.0": "backup",
+  "10.34.0": "system",
+  "10.35.0": "tuned",
+};
+
+/** Interface → network. */
+async function networksOf(
+  pod: Parameters<typeof attached>[0],
+): Promise<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(await attached(pod)).map(([ifname, network]) => [
+      ifname,
+      subnets[network.split(".").slice(0, 3).join(".")] ?? network,
+    ]),
+  );
+}
+
+describe("ADD, CHECK, DEL", () => {
+  const canal = { eth0: "canal" };
+  const cases: [string, Record<string, unknown>, Record<string, string>][] = [
+    [
+      "a name",
+      { [networksKey]: "storage" },
+      { ...canal, net1: "shop/storage" },
+    ],
+    [
+      "names",
+      { [networksKey]: "storage, backup" },
+      { ...canal, net1: "shop/storage", net2: "backup" },
+    ],
+    [
+      "another namespace",
+      { [networksKey]: "shared/storage" },
+      { ...canal, net1: "shared/storage" },
+    ],
+    [
+      "an interface",
+      { [networksKey]: "storage@san0" },
+      { ...canal, san0: "shop/storage" },
+    ],
+    [
+      "JSON, a list",
+      {
+        [networksKey]: [
+          { name: "backup" },
+          { name: "storage", namespace: "shared", interface: "san0" },
+        ],
+      },
+      { ...canal, net1: "backup", san0: "shared/storage" },
+    ],
+    [
+      "JSON, one object",
+      { [networksKey]: { name: "storage" } },
+      { ...canal, net1: "shop/storage" },
+    ],
+    [
+      "the same definition twice",
+      { [networksKey]: "storage,storage" },
+      { ...canal, net1: "shop/storage", net2: "shop/storage" },
+    ],
+    [
+      "a list of plugins without a name",
+      { [networksKey]: "tuned" },
+      { ...canal, net1: "tuned" },
+    ],
+    [
+      "no spec.config: a network of the node",
+      { [networksKey]: "weave-net" },
+      { ...canal, net1: "weave" },
+    ],
+    ["blank", { [networksKey]: " " }, canal],
+    ["an empty list", { [networksKey]: "[]" }, canal],
+    [
+      "with cni",
+      { cni: "weave", [networksKey]: "storage" },
+      { eth0: "weave", net1: "shop/storage" },
+    ],
+    [
+      "with a list in cni",
+      { cni: "weave,canal", [networksKey]: "storage,backup" },
+      { eth0: "weave", eth1: "canal", net1: "shop/storage", net2: "backup" },
+    ],
+    [
+      "with a blank cni",
+      { cni: "", [networksKey]: "storage" },
+      { ...canal, net1: "shop/storage" },
+    ],
+    [
+      "explicit names in both",
+      { cni: "weave@net1,canal", [networksKey]: "storage,backup@net3,storage" },
+      {
+        eth0: "canal",
+        net1: "weave",
+        net2: "shop/storage",
+        net3: "backup",
+        net4: "shop/storage",
+      },
+    ],
+    [
+      "a position is the least number",
+      { [networksKey]: "storage@net1,backup,storage@net3,storage" },
+      {
+        ...canal,
+        net1: "shop/storage",
+        net2: "backup",
+        net3: "shop/storage",
+        net4: "shop/storage",
+      },
+    ],
+    [
+      "CNI_IFNAME in the networks",
+      { cni: "weave@net1", [networksKey]: "storage@eth0" },
+      { eth0: "shop/storage", net1: "weave" },
+    ],
+    ["default network, bare", { [defaultKey]: "system" }, { eth0: "system" }],
+    [
+      "default network, JSON",
+      {
+        [defaultKey]: [
+          { name: "storage", namespace: "shop", interface: "eth0" },
+        ],
+      },
+      { eth0: "shop/storage" },
+    ],
+    [
+      "default network with networks",
+      { [defaultKey]: "shop/tuned", [networksKey]: "storage" },
+      { eth0: "tuned", net1: "shop/storage" },
+    ],
+    ["default network, blank", { [defaultKey]: " " }, canal],
+    [
+      "default network, blank, with cni",
+      { [defaultKey]: "", cni: "weave" },
+      { eth0: "weave" },
+    ],
+    [
+      "default network with a blank cni",
+      { [defaultKey]: "system", cni: " " },
+      { eth0: "system" },
+    ],
+  ];
+  test.each(cases)("%s", async (_, annotations, expected) => {
+    await using cluster = await startCluster();
+    const pod = await cluster.pod(annotations);
+    await cluster.add(pod);
+    expect(await networksOf(pod)).toEqual(expected);
+    await cluster.check(pod);
+    await cluster.del(pod);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  });
+
+  test("the result is the primary's", async () => {
+    await using cluster = await startCluster();
+    const pod = await cluster.pod({ [networksKey]: "storage" });
+    const result = await cluster.add(pod);
+    expect(result).toMatchObject({
+      ips: [{ address: expect.stringMatching(/^10\.66\.0\.\d+\/24$/) }],
+    });
+  });
+
+  test("the result of all, merged", async () => {
+    await using cluster = await startCluster();
+    const pod = await cluster.pod({ [networksKey]: "storage" });
+    const result = await cluster.add(pod, { config: { result: "merged" } });
+    const { eth0 = [], net1 = [] } = await addresses(pod);
+    expect(result).toMatchObject({
+      ips: [...eth0, ...net1].map((address) => ({ address })),
+    });
+  });
+
+  test("systemNamespace", async () => {
+    await using cluster = await startCluster();
+    const pod = await cluster.pod({ [defaultKey]: "storage" });
+    await cluster.add(pod, { config: { systemNamespace: "shared" } });
+    expect(await networksOf(pod)).toEqual({ eth0: "shared/storage" });
+  });
+
+  test("spec.config without a name has the definition's", async () => {
+    await using cluster = await startCluster();
+    const pod = await cluster.attach("backup");
+    expect(cluster.node.record(pod)).toMatchObject({
+      attachments: [
+        { list: { name: "canal-net" } },
+        { list: { name: "backup" }, definition: "shop/backup" },
+      ],
+    });
+  });
+
+  test("another file of the node that is no configuration does not matter", async () => {
+    await using cluster = await startCluster();
+    cluster.node.network("00-torn.conflist", "{");
+    const pod = await cluster.attach("weave-net");
+    expect(await networksOf(pod)).toEqual({ eth0: "canal", net1: "weave" });
+  });
+});
+
+describe("after ADD the definitions are not asked for again", () => {
+  test("deleted between ADD and DEL, the API server gone too", async () => {
+    await using cluster = await startCluster();
+    const pod = await cluster.attach("storage,backup");
+    cluster.api.definitions.delete("shop", "storage");
+    const asked = cluster.requests().length;
+    const options = cluster.options();
+    await cluster.node.succeed("CHECK", pod, options);
+    expect(cluster.requests()).toHaveLength(asked);
+    await cluster.api.stop();
+    await cluster.node.succeed("DEL", pod, options);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  });
+
+  test("changed between ADD and DEL: what was attached is deleted", async () => {
+    await using cluster = await startCluster();
+    const pod = await cluster.attach("storage");
+    cluster.define("storage", { cniVersion: "1.0.0", type: "no-such-plugin" });
+    await cluster.del(pod);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  });
+});
+
+describe("calls of the API server", () => {
+  const cases: [string, Record<string, string>, string[]][] = [
+    ["no annotation", {}, []],
+    ["one network of cni", { cni: "weave" }, []],
+    [
+      "blank networks: the status only",
+      { [networksKey]: "" },
+      ["PATCH shop/pods/web/status"],
+    ],
+    [
+      "each distinct definition once",
+      {
+        [networksKey]: "storage,shared/storage,shop/storage,storage",
+        [defaultKey]: "shop/storage",
+      },
+      [
+        "GET shop/network-attachment-definitions/storage",
+        "GET shared/network-attachment-definitions/storage",
+        "PATCH shop/pods/web/status",
+      ],
+    ],
+  ];
+  test.each(cases)(
+    "%s, annotations of the runtime",
+    async (_, annotations, expected) => {
+      await using cluster = await startCluster();
+      const pod = await cluster.pod(annotations);
+      await cluster.add(pod, { annotations });
+      expect(cluster.requests().toSorted()).toEqual(expected.toSorted());
+      await cluster.check(pod);
+      await cluster.del(pod, { annotations });
+      expect(cluster.requests()).toHaveLength(expected.length);
+    },
+  );
+
+  test("annotations of the API server: one GET more", async () => {
+    await using cluster = await startCluster();
+    await cluster.attach("storage");
+    expect(cluster.requests()).toEqual([
+      "GET shop/pods/web",
+      "GET shop/network-attachment-definitions/storage",
+      "PATCH shop/pods/web/status",
+    ]);
+  });
+
+  test("definitions are fetched at once: none waits for another", async () => {
+    await using cluster = await startCluster();
+    const { api } = cluster;
+    const three = Promise.withResolvers<void>();
+    const got = () => api.requests.filter(isDefinition);
+    // Each is held back until all have come; a second try would come alone.
+    api.inject({
+      kind: "delay",
+      ms: 500,
+      times: 3,
+      match(request) {
+        if (!isDefinition(request)) return false;
+        if (got().filter(({ status }) => status === undefined).length === 3)
+          three.resolve();
+        return true;
+      },
+    });
+    const attaching = cluster.attach("storage,backup,tuned");
+    await three.promise;
+    await attaching;
+    expect(got().map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+});

@@ -1,0 +1,418 @@
+/**
+ * Requests for definitions that are refused: one error that says why, nothing
+ * executed, nothing left (selection.md §2, §4, §6).
+ */
+import { describe, expect, test } from "bun:test";
+import { statusFault } from "../support/api-server.ts";
+import { type CallOptions, nothing } from "../support/node.ts";
+import { Cluster, defaultKey, isDefinition, lan, networksKey } from "./npwg.ts";
+
+/** Every plugin leaves a trace in the log of its calls. */
+async function startCluster(): Promise<Cluster> {
+  const cluster = await Cluster.start();
+  cluster.define("lan", lan(cluster.node));
+  cluster.define("shared/lan", lan(cluster.node));
+  cluster.define("default/lan", lan(cluster.node));
+  cluster.define("kube-system/lan", lan(cluster.node));
+  return cluster;
+}
+
+async function expectRefusal(
+  cluster: Cluster,
+  annotations: Record<string, unknown>,
+  { code, msg }: { code: number; msg: string },
+  options?: CallOptions,
+): Promise<void> {
+  const pod = await cluster.pod(annotations);
+  expect(await cluster.refuse(pod, options)).toEqual({
+    code,
+    msg: expect.stringContaining(msg),
+  });
+  expect(await cluster.node.remains()).toEqual(nothing);
+  expect(cluster.written()).toEqual({});
+}
+
+describe("definitions that cannot be used: error 7", () => {
+  const cases: [string, object | string, string][] = [
+    [
+      "no JSON",
+      "{",
+      'network-attachment-definition "shop/bad": spec.config: unexpected end of JSON input',
+    ],
+    ["no object", "[]", "spec.config: expected an object"],
+    ["no type", { cniVersion: "1.0.0", name: "bad" }, "missing 'type'"],
+    ["a type that is a path", { type: "../../bin/sh" }, "invalid 'type'"],
+    [
+      "a plugin that is not there",
+      { cniVersion: "1.0.0", type: "nowhere" },
+      '[shop/web:bad] failed to find plugin "nowhere"',
+    ],
+    [
+      "the second plugin is not there",
+      {
+        cniVersion: "1.0.0",
+        plugins: [{ type: "bridge" }, { type: "nowhere" }],
+      },
+      '[shop/web:bad] failed to find plugin "nowhere"',
+    ],
+    [
+      "ourselves",
+      { cniVersion: "1.0.0", type: "genie" },
+      'plugin "genie" would execute genie again',
+    ],
+    [
+      "ourselves in a list",
+      { cniVersion: "1.0.0", plugins: [{ type: "bridge" }, { type: "genie" }] },
+      'plugin "genie" would execute genie again',
+    ],
+    [
+      "ourselves as a delegate",
+      { cniVersion: "1.0.0", type: "flannel", delegate: { type: "genie" } },
+      "would execute genie again",
+    ],
+    [
+      "ourselves in delegates of delegates",
+      {
+        type: "multus",
+        delegates: [
+          { plugins: [{ type: "bridge", delegate: { type: "genie" } }] },
+        ],
+      },
+      "would execute genie again",
+    ],
+    [
+      "no spec.config and no network of that name on the node",
+      "",
+      "spec.config is empty and no network of",
+    ],
+  ];
+  test.each(cases)("%s", async (_, config, msg) => {
+    await using cluster = await startCluster();
+    cluster.define("bad", config);
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "lan,bad" },
+      { code: 7, msg },
+    );
+  });
+
+  test("ourselves under another name: one file with two names", async () => {
+    await using cluster = await startCluster();
+    cluster.node.installSelf("other");
+    cluster.define("bad", { cniVersion: "1.0.0", type: "other" });
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "bad" },
+      { code: 7, msg: "[shop/web:bad]" },
+    );
+  });
+
+  test("ourselves behind another plugin: refused there, for this container", async () => {
+    await using cluster = await startCluster();
+    cluster.node.installSelf("genie");
+    const inner = JSON.stringify(cluster.node.config());
+    cluster.node.plugin(
+      "wrapper",
+      `#!/bin/sh\nexec ${cluster.node.binDir}/genie <<'.'\n${inner}\n.\n`,
+    );
+    cluster.define("bad", { cniVersion: "1.0.0", type: "wrapper" });
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "bad" },
+      { code: 7, msg: "refusing to execute genie as a delegate of genie" },
+    );
+  });
+});
+
+describe("annotations that cannot be met", () => {
+  const cases: [string, Record<string, unknown>, object, number, string][] = [
+    [
+      "a missing definition",
+      { [networksKey]: "lan,nowhere" },
+      {},
+      7,
+      '"shop/nowhere"',
+    ],
+    [
+      "a missing definition of another namespace",
+      { [networksKey]: "shared/nowhere" },
+      {},
+      7,
+      '"shared/nowhere"',
+    ],
+    [
+      "a typing error",
+      { [networksKey]: "lan," },
+      {},
+      7,
+      'failed to parse annotation "k8s.v1.cni.cncf.io/networks": element 2 "": invalid name ""',
+    ],
+    [
+      "a JSON error",
+      { [networksKey]: '[{"name":"lan"' },
+      {},
+      7,
+      "unexpected end of JSON input",
+    ],
+    [
+      "a wrong value",
+      { [networksKey]: [{ name: "lan" }, { name: "lan", mac: "x" }] },
+      {},
+      7,
+      'element 2: mac: expected a MAC address, got "x"',
+    ],
+    [
+      "33 networks",
+      { [networksKey]: Array(33).fill("lan").join(",") },
+      {},
+      7,
+      "more than 32 networks",
+    ],
+    [
+      "33 networks, the default one of them",
+      { [networksKey]: Array(32).fill("lan").join(",") },
+      {},
+      7,
+      "more than 32 networks are requested",
+    ],
+    [
+      "33 networks in both annotations",
+      { cni: "canal,weave", [networksKey]: Array(31).fill("lan").join(",") },
+      {},
+      7,
+      "more than 32 networks are requested",
+    ],
+    [
+      "an interface twice",
+      { [networksKey]: "lan@net7,lan@net7" },
+      {},
+      7,
+      'repeated request for interface name "net7"',
+    ],
+    [
+      "an interface in both annotations",
+      { cni: "canal,weave@net1", [networksKey]: "lan@net1" },
+      {},
+      7,
+      'repeated request for interface name "net1"',
+    ],
+    [
+      "the interface of the default network",
+      { [networksKey]: "lan@eth0" },
+      {},
+      7,
+      'repeated request for interface name "eth0"',
+    ],
+    [
+      "nothing on CNI_IFNAME",
+      { cni: "canal@net7", [networksKey]: "lan" },
+      {},
+      7,
+      "no network is attached as eth0 (CNI_IFNAME)",
+    ],
+    [
+      "default-network with cni",
+      { cni: "canal", [defaultKey]: "lan" },
+      {},
+      7,
+      'annotations "cni" and "v1.multus-cni.io/default-network" exclude each other',
+    ],
+    [
+      "default-network on another interface",
+      { [defaultKey]: "lan@net1" },
+      {},
+      7,
+      'annotation "v1.multus-cni.io/default-network" asks for interface "net1": the default network is attached as eth0 (CNI_IFNAME)',
+    ],
+    [
+      "two default networks",
+      { [defaultKey]: "lan,lan" },
+      {},
+      7,
+      "names more than one network",
+    ],
+    [
+      "default-network, missing",
+      { [defaultKey]: "nowhere" },
+      {},
+      7,
+      '"kube-system/nowhere"',
+    ],
+    [
+      "logical networks beside it",
+      { cni: "", networks: "a", [networksKey]: "lan" },
+      {},
+      7,
+      'annotation "networks"',
+    ],
+    [
+      "isolation, another namespace",
+      { [networksKey]: "lan,shared/lan" },
+      { namespaceIsolation: true },
+      7,
+      'network-attachment-definition "shared/lan" is outside of the pod\'s namespace: namespaceIsolation allows default',
+    ],
+    [
+      "isolation, default is no global namespace",
+      { [networksKey]: "default/lan" },
+      { namespaceIsolation: true, globalNamespaces: ["shared"] },
+      7,
+      "namespaceIsolation allows shared",
+    ],
+    [
+      "isolation, the default network",
+      { [defaultKey]: "lan" },
+      { namespaceIsolation: true },
+      7,
+      'network-attachment-definition "kube-system/lan" is outside',
+    ],
+    [
+      "a plugin that is not allowed",
+      { [networksKey]: "lan" },
+      { allowedPlugins: ["macvlan"] },
+      7,
+      'plugin "bridge" is not allowed on this node: allowedPlugins has macvlan',
+    ],
+  ];
+  test.each(cases)("%s", async (_, annotations, config, code, msg) => {
+    await using cluster = await startCluster();
+    await expectRefusal(
+      cluster,
+      annotations,
+      { code, msg },
+      { config: { ...config } },
+    );
+  });
+
+  test("32 networks are allowed", async () => {
+    await using cluster = await startCluster();
+    cluster.node.plugin(
+      "nothing",
+      '#!/bin/sh\necho \'{"cniVersion":"1.0.0"}\'\n',
+    );
+    cluster.define("many", { cniVersion: "1.0.0", type: "nothing" });
+    const pod = await cluster.attach(Array(31).fill("many").join(","));
+    const { attachments } = cluster.node.record(pod);
+    expect(attachments).toHaveLength(32);
+    expect(cluster.requests()).toHaveLength(3);
+    await cluster.del(pod);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  });
+
+  const allowed: [string, Record<string, unknown>, object][] = [
+    [
+      "isolation, the pod's namespace",
+      { [networksKey]: "shop/lan" },
+      { namespaceIsolation: true },
+    ],
+    [
+      "isolation, default",
+      { [networksKey]: "default/lan" },
+      { namespaceIsolation: true },
+    ],
+    [
+      "isolation, a global namespace",
+      { [networksKey]: "shared/lan" },
+      { namespaceIsolation: true, globalNamespaces: ["shared"] },
+    ],
+    [
+      "isolation, the default network of a global namespace",
+      { [defaultKey]: "lan" },
+      { namespaceIsolation: true, globalNamespaces: ["kube-system"] },
+    ],
+    [
+      "allowed plugins",
+      { [networksKey]: "lan" },
+      { allowedPlugins: ["bridge"] },
+    ],
+  ];
+  test.each(allowed)("%s is allowed", async (_, annotations, config) => {
+    await using cluster = await startCluster();
+    const pod = await cluster.pod(annotations);
+    await cluster.add(pod, { config: { ...config } });
+    await cluster.del(pod);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  });
+});
+
+describe("the API server does not give the definition: error 11", () => {
+  const short = { config: { apiTimeout: 1 } };
+
+  test.each([403, 500, 503, 429])("%p all the time", async (status) => {
+    await using cluster = await startCluster();
+    cluster.api.inject({
+      ...statusFault(status),
+      match: isDefinition,
+      times: 1000,
+    });
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "lan" },
+      { code: 11, msg: '"shop/lan"' },
+      short,
+    );
+  });
+
+  test("403 by its rules, naming verb and object", async () => {
+    await using cluster = await startCluster();
+    cluster.api.inject({ ...statusFault(403), match: isDefinition });
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "lan" },
+      {
+        code: 11,
+        msg: 'failed to get network attachment definition "shop/lan"',
+      },
+      short,
+    );
+    expect(cluster.api.requests.filter(isDefinition)).toHaveLength(1);
+  });
+
+  test("an answer that is none", async () => {
+    await using cluster = await startCluster();
+    cluster.api.inject({ kind: "answer", body: "<html>", match: isDefinition });
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "lan" },
+      { code: 11, msg: "the answer is no JSON object" },
+      short,
+    );
+  });
+
+  test("no answer", async () => {
+    await using cluster = await startCluster();
+    cluster.api.inject({ kind: "stall", match: isDefinition, times: 1000 });
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "lan" },
+      { code: 11, msg: '"shop/lan"' },
+      short,
+    );
+  });
+
+  test("503 once: asked again", async () => {
+    await using cluster = await startCluster();
+    cluster.api.inject({ ...statusFault(503), match: isDefinition });
+    await cluster.attach("lan");
+    expect(
+      cluster.api.requests.filter(isDefinition).map(({ status }) => status),
+    ).toEqual([503, 200]);
+  });
+});
+
+test("the second of two definitions fails: the first and the primary are rolled back", async () => {
+  await using cluster = await startCluster();
+  cluster.node.plugin(
+    "failing",
+    `#!/bin/sh\necho '{"cniVersion":"1.0.0","code":42,"msg":"no carrier","details":"up0"}'\n[ $CNI_COMMAND = DEL ] || exit 1\n`,
+  );
+  cluster.define("failing", { cniVersion: "1.0.0", type: "failing" });
+  const pod = await cluster.pod({ [networksKey]: "lan,failing,lan" });
+  expect(await cluster.refuse(pod)).toEqual({
+    code: 42,
+    msg: "[shop/web:failing] no carrier",
+    details: "up0",
+  });
+  expect(await cluster.node.remains()).toEqual(nothing);
+  expect(cluster.written()).toEqual({});
+});

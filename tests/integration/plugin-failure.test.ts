@@ -1,0 +1,297 @@
+/**
+ * Delegates that fail in every way, after a bridge of the same network has done
+ * its work: the compiled executable prints one error with the right code, and
+ * nothing of the pod is left, neither interface nor address nor record.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Behaviour, DelegateDouble } from "../support/delegate.ts";
+import { type CallOptions, type Node, nothing } from "../support/node.ts";
+import { startNode } from "./networks.ts";
+
+let node: Node;
+let delegates: DelegateDouble;
+
+beforeAll(async () => {
+  node = await startNode();
+  delegates = new DelegateDouble("broken");
+  node.path.push(delegates.bin);
+});
+
+afterAll(async () => {
+  delegates[Symbol.dispose]();
+  await node[Symbol.asyncDispose]();
+});
+
+/** A bridge, then the plugin that fails. */
+function network(type: string) {
+  return {
+    cniVersion: "1.0.0",
+    name: "mixed-net",
+    plugins: [
+      { type: "bridge", bridge: "br0", ipam: node.ipam("10.66.0.0/24") },
+      { type },
+    ],
+  };
+}
+
+const mixed: CallOptions = { annotations: { cni: "mixed" } };
+
+interface Expected {
+  code: number;
+  msg: string | RegExp;
+  details?: string;
+}
+
+const one = { cniVersion: "1.0.0" };
+
+const cases: [string, Behaviour, Expected][] = [
+  [
+    "its own error",
+    {
+      stdout: { ...one, code: 42, msg: "no luck", details: "at all" },
+      exit: 1,
+    },
+    { code: 42, msg: "no luck", details: "at all" },
+  ],
+  [
+    "try again",
+    { stdout: { code: 11, msg: "daemon not ready" }, exit: 1 },
+    { code: 11, msg: "daemon not ready" },
+  ],
+  [
+    "an error and words",
+    { stdout: { code: 7, msg: "bad vlan" }, stderr: "words", exit: 3 },
+    { code: 7, msg: "bad vlan" },
+  ],
+  [
+    "exit code 2 and words",
+    { stderr: "panic: out of luck", exit: 2 },
+    { code: 999, msg: /"panic: out of luck": exit status 2$/ },
+  ],
+  [
+    "exit code 1 and nothing",
+    { exit: 1 },
+    { code: 999, msg: /with no error message: exit status 1$/ },
+  ],
+  [
+    "exit code 1 and garbage",
+    { stdout: "<html>", exit: 1 },
+    { code: 999, msg: '"<html>"' },
+  ],
+  [
+    "exit code 1 and two values",
+    { stdout: '{"code":7,"msg":"a"}{"code":7,"msg":"b"}', exit: 1 },
+    { code: 999, msg: "error parsing its diagnostic message" },
+  ],
+  [
+    "exit code 1 and another object",
+    { stdout: { hello: 1 }, exit: 1 },
+    { code: 999, msg: "hello" },
+  ],
+  [
+    "exit code 1 and a result",
+    { stdout: { ...one, ips: [] }, exit: 1 },
+    { code: 999, msg: "exit status 1" },
+  ],
+  ["SIGKILL", { signal: "KILL" }, { code: 999, msg: "signal: killed" }],
+  [
+    "SIGSEGV",
+    { signal: "SEGV" },
+    { code: 999, msg: "signal: segmentation fault" },
+  ],
+  [
+    "nothing",
+    { stdout: "" },
+    { code: 999, msg: "unexpected end of JSON input" },
+  ],
+  [
+    "garbage",
+    { stdout: "ok" },
+    {
+      code: 999,
+      msg: "invalid character 'o'",
+      details: expect.stringContaining("ok"),
+    },
+  ],
+  [
+    "two values",
+    { stdout: "{}{}" },
+    { code: 999, msg: "after top-level value", details: expect.any(String) },
+  ],
+  ["a list", { stdout: [one] }, { code: 999, msg: "expected an object" }],
+  [
+    "an unknown version",
+    { stdout: { cniVersion: "9.9.9" } },
+    { code: 999, msg: 'unsupported CNI result version "9.9.9"' },
+  ],
+  [
+    "a null address",
+    { stdout: { ...one, ips: [null] } },
+    { code: 999, msg: "result.ips.0" },
+  ],
+  [
+    "a null interface",
+    { stdout: { ...one, interfaces: [{ name: "eth0" }, null] } },
+    { code: 999, msg: "result.interfaces.1" },
+  ],
+  [
+    "a null route",
+    { stdout: { ...one, routes: [null] } },
+    { code: 999, msg: "result.routes.0" },
+  ],
+  [
+    "an index past the end",
+    {
+      stdout: {
+        ...one,
+        interfaces: [{ name: "eth0" }],
+        ips: [{ address: "10.1.0.2/24", interface: 1 }],
+      },
+    },
+    { code: 999, msg: "result.ips.0.interface" },
+  ],
+  [
+    "an index below zero",
+    {
+      stdout: {
+        ...one,
+        interfaces: [{ name: "eth0" }],
+        ips: [{ address: "10.1.0.2/24", interface: -1 }],
+      },
+    },
+    { code: 999, msg: "result.ips.0.interface" },
+  ],
+  [
+    "an index without interfaces",
+    { stdout: { ...one, ips: [{ address: "10.1.0.2/24", interface: 0 }] } },
+    { code: 999, msg: "result.ips.0.interface" },
+  ],
+  [
+    "a bad address",
+    { stdout: { ...one, ips: [{ address: "10.1.0.2/33" }] } },
+    { code: 999, msg: "invalid CIDR address: 10.1.0.2/33" },
+  ],
+  [
+    "a bad gateway",
+    { stdout: { ...one, ips: [{ address: "10.1.0.2/24", gateway: "10.1" }] } },
+    { code: 999, msg: "invalid IP address: 10.1" },
+  ],
+  [
+    "too much on stdout",
+    { sh: "head -c 5000000 /dev/zero" },
+    { code: 999, msg: "more than 4 MiB" },
+  ],
+  [
+    "stdout without an end",
+    { sh: "yes" },
+    { code: 999, msg: "more than 4 MiB" },
+  ],
+  [
+    "too much on stderr",
+    { sh: "head -c 2000000 /dev/zero >&2" },
+    { code: 999, msg: "more than 1 MiB" },
+  ],
+];
+
+describe("ADD, a delegate fails", () => {
+  test.each(cases)("%s", async (_, behaviour, { code, msg, ...details }) => {
+    node.network("30-mixed.conflist", network("broken"));
+    delegates.behave({ type: "broken", verb: "ADD" }, behaviour);
+    delegates.forget();
+    const pod = await node.pod();
+    const failure = await node.fail("ADD", pod, mixed);
+    expect(failure).toEqual({
+      cniVersion: "1.0.0",
+      code,
+      msg: expect.stringMatching(msg),
+      ...details,
+    });
+    expect(failure.msg).toStartWith("[shop/web:mixed-net] ");
+    expect(
+      delegates.calls().map(({ verb, ifname }) => `${verb} ${ifname}`),
+    ).toEqual(["ADD eth0", "DEL eth0"]);
+    expect(await node.remains()).toEqual(nothing);
+    expect(await node.succeed("DEL", pod, mixed)).toBeUndefined();
+  });
+
+  test("beyond the time limit, its group is killed", async () => {
+    node.network("30-mixed.conflist", network("broken"));
+    delegates.behave({ type: "broken", verb: "ADD" }, { hang: true });
+    const pod = await node.pod();
+    const options = { ...mixed, config: { delegateTimeout: 0.3 } };
+    expect(await node.fail("ADD", pod, options)).toEqual({
+      cniVersion: "1.0.0",
+      code: 11,
+      msg: expect.stringContaining("[shop/web:mixed-net] "),
+    });
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("a grandchild that keeps its output open delays nobody", async () => {
+    node.network("30-mixed.conflist", network("broken"));
+    delegates.behave(
+      { type: "broken", verb: "ADD" },
+      { orphan: true, stdout: { code: 7, msg: "no" }, exit: 1 },
+    );
+    expect(await node.fail("ADD", await node.pod(), mixed)).toMatchObject({
+      code: 7,
+    });
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("ADD, a delegate cannot be executed: nothing is", () => {
+  const install: [string, () => string, Expected][] = [
+    [
+      "missing",
+      () => "absent",
+      { code: 7, msg: 'failed to find plugin "absent" in path' },
+    ],
+    [
+      "not executable",
+      () => installed("plain", "#!/bin/sh\n", 0o644),
+      { code: 7, msg: "permission denied" },
+    ],
+    [
+      "a folder",
+      () => folder("folder"),
+      { code: 7, msg: 'failed to find plugin "folder"' },
+    ],
+  ];
+  test.each(install)("%s", async (_, type, { code, msg }) => {
+    node.network("30-mixed.conflist", network(type()));
+    const bridges = await node.netns.links();
+    expect(await node.fail("ADD", await node.pod(), mixed)).toEqual({
+      cniVersion: "1.0.0",
+      code,
+      msg: expect.stringMatching(msg),
+    });
+    expect(await node.netns.links()).toEqual(bridges);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("no program after all", async () => {
+    node.network(
+      "30-mixed.conflist",
+      network(installed("garbage", "\u007fELF nothing", 0o755)),
+    );
+    const failure = await node.fail("ADD", await node.pod(), mixed);
+    expect(failure.code).toBe(7);
+    expect(failure.msg).toStartWith("[shop/web:mixed-net] ");
+    // The plugin that cannot be executed cannot delete either, so the record waits for a DEL that can.
+    expect((await node.remains()).locks).toEqual([]);
+    rmSync(join(node.dataDir, "attachments"), { recursive: true });
+  });
+
+  function installed(type: string, text: string, mode: number): string {
+    node.plugin(type, text, mode);
+    return type;
+  }
+
+  function folder(type: string): string {
+    mkdirSync(join(node.binDir, type));
+    return type;
+  }
+});

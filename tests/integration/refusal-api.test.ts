@@ -1,0 +1,188 @@
+/**
+ * An API server that cannot be asked, or does not say which pod it is: the
+ * compiled executable must refuse the ADD and say no secret.
+ */
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type ApiServer,
+  startApiServer,
+  statusFault,
+} from "../support/api-server.ts";
+import { keptKubeconfig, startScriptedNode } from "./networks.ts";
+import { expectRefusal, secret } from "./refused.ts";
+
+describe("ADD refuses the kubeconfig", () => {
+  const user = { name: "u", user: { token: `${secret}-token` } };
+  const cases: [string, string | undefined, string][] = [
+    ["missing", undefined, "ENOENT"],
+    ["empty", "", "kubeconfig"],
+    ["not YAML", `token: ${secret}\n\t: [`, "kubeconfig"],
+    ["a text", secret, "kubeconfig"],
+    [
+      "no current context",
+      JSON.stringify({ users: [user] }),
+      "current-context",
+    ],
+    [
+      "an unknown context",
+      JSON.stringify({ "current-context": "c", users: [user] }),
+      "context",
+    ],
+  ];
+  test.each(cases)("%s", async (_, text, msg) => {
+    await using scripted = await startScriptedNode();
+    const kubeconfig = join(scripted.node.folder, "kubeconfig");
+    if (text !== undefined) writeFileSync(kubeconfig, text);
+    const pod = await scripted.node.pod();
+    const options = { config: { kubernetes: { kubeconfig } } };
+    await expectRefusal(scripted, { pod, options }, { code: 7, msg });
+  });
+
+  test("none at all", async () => {
+    await using scripted = await startScriptedNode();
+    await expectRefusal(
+      scripted,
+      { pod: await scripted.node.pod() },
+      { code: 7, msg: "kubeconfig" },
+    );
+  });
+});
+
+describe("ADD refuses what the API server says", () => {
+  const cases: [string, (api: ApiServer) => Promise<void> | void, string][] = [
+    ["no server", (api) => api.stop(), "connection refused"],
+    ["401", (api) => api.tokens.clear(), "unauthorized"],
+    ["403", (api) => api.inject(statusFault(403)), "forbidden"],
+    ["404", () => {}, "not found"],
+    [
+      "500",
+      (api) => api.inject({ ...statusFault(500), times: 100 }),
+      "internal server error",
+    ],
+    [
+      "503",
+      (api) => api.inject({ ...statusFault(503), times: 100 }),
+      "service unavailable",
+    ],
+    [
+      "429",
+      (api) =>
+        api.inject({
+          ...statusFault(429, { headers: { "retry-after": "60" } }),
+          times: 9,
+        }),
+      "too many requests",
+    ],
+    [
+      "no answer",
+      (api) => api.inject({ kind: "stall", times: 100 }),
+      "no answer in time",
+    ],
+    [
+      "half an answer",
+      (api) => api.inject({ kind: "half", times: 100 }),
+      "no answer in time",
+    ],
+    [
+      "closed",
+      (api) => api.inject({ kind: "close", times: 100 }),
+      "connection closed",
+    ],
+    [
+      "no JSON",
+      (api) => api.inject({ kind: "answer", body: `<html>${secret}` }),
+      "JSON",
+    ],
+    [
+      "too much",
+      (api) => api.inject({ kind: "huge", bytes: 5 << 20 }),
+      "4 MiB",
+    ],
+    [
+      "a token that comes back",
+      (api) =>
+        api.inject(statusFault(403, { message: `no ${secret}-token here` })),
+      "forbidden",
+    ],
+  ];
+  test.each(cases)("%s", async (_, harm, msg) => {
+    await using api = await startApiServer({
+      tokens: { [`${secret}-token`]: "genie" },
+    });
+    await using scripted = await startScriptedNode();
+    const kubernetes = { kubeconfig: keptKubeconfig(scripted.node, api) };
+    await harm(api);
+    const options = { config: { kubernetes, apiTimeout: 0.5 } };
+    const request = { pod: await scripted.node.pod(), options };
+    const refusal = {
+      code: 11,
+      msg: new RegExp(`^failed to get pod "shop/web": .*${msg}`),
+    };
+    await expectRefusal(scripted, request, refusal);
+  });
+
+  test("a server of another authority", async () => {
+    await using api = await startApiServer({
+      tokens: { [`${secret}-token`]: "genie" },
+    });
+    await using scripted = await startScriptedNode();
+    const authority = Buffer.from(api.certs.foreignCa.cert).toString("base64");
+    const cluster = { "certificate-authority-data": authority };
+    const kubernetes = { kubeconfig: api.kubeconfig({ cluster }) };
+    const request = {
+      pod: await scripted.node.pod(),
+      options: { config: { kubernetes } },
+    };
+    await expectRefusal(scripted, request, {
+      code: 11,
+      msg: "certificate not trusted",
+    });
+    expect(api.requests).toEqual([]);
+  });
+
+  test("a token of policy that nobody knows", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const config = {
+      kubernetes: { kubeconfig: api.kubeconfig() },
+      policy: { k8s_auth_token: `${secret}-policy` },
+    };
+    const request = { pod: await scripted.node.pod(), options: { config } };
+    await expectRefusal(scripted, request, { code: 11, msg: "unauthorized" });
+  });
+});
+
+test("no secret is said where all goes well", async () => {
+  await using api = await startApiServer({
+    tokens: { [`${secret}-policy`]: "genie" },
+  });
+  await using scripted = await startScriptedNode();
+  const { node } = scripted;
+  const pod = await node.pod();
+  const { namespace, name, uid } = pod;
+  api.pods.put({
+    metadata: { namespace, name, uid, annotations: { cni: "alpha,beta" } },
+  });
+  const config = {
+    kubernetes: {
+      kubeconfig: api.kubeconfig({ user: { token: `${secret}-token` } }),
+    },
+    policy: { k8s_auth_token: `${secret}-policy` },
+  };
+  const said: string[] = [];
+  for (const command of ["ADD", "CHECK", "DEL"] as const) {
+    const { exitCode, stdout, stderr } = await node.call(command, pod, {
+      config,
+    });
+    expect(exitCode).toBe(0);
+    said.push(stdout, stderr);
+  }
+  expect(api.requests.map(({ method, status }) => [method, status])).toEqual([
+    ["GET", 200],
+    ["PATCH", 200],
+  ]);
+  expect(node.log()).toContain("wrote the pod's network status");
+  expect(said.join("") + node.log()).not.toContain(secret);
+});

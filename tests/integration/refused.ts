@@ -1,0 +1,44 @@
+/**
+ * What must be true of every ADD that is refused.
+ */
+import { expect } from "bun:test";
+import { type CallOptions, type Pod, nothing } from "../support/node.ts";
+import { callPlugin } from "../support/runtime.ts";
+import type { ScriptedNode } from "./networks.ts";
+
+/** In every credential of these tests. */
+export const secret = "TOPSECRET";
+
+export interface Refusal {
+  code: number;
+  msg: string | RegExp;
+  details?: string;
+}
+
+/** One error, nothing executed, nothing left, no secret said. */
+export async function expectRefusal(
+  { node, delegates }: ScriptedNode,
+  request: { pod: Pod; options?: CallOptions; stdin?: string },
+  { code, msg, ...details }: Refusal,
+): Promise<void> {
+  const { pod, options, stdin } = request;
+  const call = node.request("ADD", pod, options);
+  const answer = await callPlugin(
+    stdin === undefined ? call : { ...call, config: stdin },
+  );
+  expect({ exitCode: answer.exitCode, json: answer.json }).toEqual({
+    exitCode: 1,
+    json: {
+      cniVersion: expect.any(String),
+      code,
+      msg:
+        typeof msg === "string"
+          ? expect.stringContaining(msg)
+          : expect.stringMatching(msg),
+      ...details,
+    },
+  });
+  expect(delegates.events()).toEqual([]);
+  expect(await node.remains()).toEqual(nothing);
+  expect(`${answer.stdout}${answer.stderr}${node.log()}`).not.toContain(secret);
+}

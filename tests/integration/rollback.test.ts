@@ -1,0 +1,234 @@
+/**
+ * An ADD of several networks that fails in the middle is undone by the compiled
+ * executable: everything touched is deleted, in reverse, and what cannot be
+ * deleted stays on record (state.md "ADD").
+ */
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RecordedCall } from "../support/delegate.ts";
+import { smallDisk } from "../support/disk.ts";
+import { nothing } from "../support/node.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+  summary,
+} from "./networks.ts";
+
+const three = { annotations: { cni: "alpha,beta,gamma" } };
+
+const boom = { code: 42, msg: "boom", details: "in the night" };
+
+const undone = [
+  "ADD alpha eth0",
+  "ADD beta eth1",
+  "ADD gamma eth2",
+  "DEL gamma eth2",
+  "DEL beta eth1",
+  "DEL alpha eth0",
+];
+
+describe("ADD, a network fails", () => {
+  test("all before it are deleted in reverse, its error is kept", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    delegates.behave({ type: "gamma", verb: "ADD" }, { stdout: boom, exit: 1 });
+    const pod = await node.pod();
+    expect(await node.fail("ADD", pod, three)).toEqual({
+      cniVersion: "1.0.0",
+      ...boom,
+      msg: "[shop/web:gamma-net] boom",
+    });
+    expect(delegates.calls().map(summary)).toEqual(undone);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("each DEL is given what its ADD was given, and its result", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    delegates.behave({ type: "gamma", verb: "ADD" }, { stdout: boom, exit: 1 });
+    const pod = await node.pod();
+    await node.fail("ADD", pod, three);
+    const calls = delegates.calls();
+    const [addAlpha, addBeta, addGamma, delGamma, delBeta, delAlpha] = calls;
+    const stdin = (call?: RecordedCall) =>
+      JSON.parse(call?.stdin ?? "") as unknown;
+    const plain = (type: string) => ({
+      cniVersion: "1.0.0",
+      name: `${type}-net`,
+      type,
+    });
+    expect([addAlpha, addBeta, addGamma].map(stdin)).toEqual(
+      ["alpha", "beta", "gamma"].map(plain),
+    );
+    expect([delAlpha, delBeta, delGamma].map(stdin)).toEqual([
+      { ...plain("alpha"), prevResult: scriptedResult(0) },
+      { ...plain("beta"), prevResult: scriptedResult(1) },
+      plain("gamma"),
+    ]);
+    const environment = (ifname: string, verb: string) => ({
+      CNI_COMMAND: verb,
+      CNI_CONTAINERID: pod.containerId,
+      CNI_NETNS: pod.netns.path,
+      CNI_IFNAME: ifname,
+      CNI_PATH: node.path.join(":"),
+      CNI_ARGS: `K8S_POD_NAMESPACE=shop;K8S_POD_INFRA_CONTAINER_ID=${pod.containerId};IgnoreUnknown=1;K8S_POD_NAME=web;K8S_POD_UID=${pod.uid}`,
+    });
+    const cni = ({ env }: RecordedCall) =>
+      Object.fromEntries(
+        Object.entries(env).filter(([name]) => name.startsWith("CNI_")),
+      );
+    expect(calls.map(cni)).toEqual([
+      environment("eth0", "ADD"),
+      environment("eth1", "ADD"),
+      environment("eth2", "ADD"),
+      environment("eth2", "DEL"),
+      environment("eth1", "DEL"),
+      environment("eth0", "DEL"),
+    ]);
+  });
+
+  test("real networks", async () => {
+    await using node = await startNode();
+    node.network("30-full.conf", {
+      cniVersion: "1.0.0",
+      name: "full-net",
+      type: "bridge",
+      bridge: "br1",
+      ipam: node.ipam("10.69.0.0/30", {
+        ranges: [
+          [
+            {
+              subnet: "10.69.0.0/30",
+              rangeStart: "10.69.0.2",
+              rangeEnd: "10.69.0.2",
+            },
+          ],
+        ],
+      }),
+    });
+    const [first, second] = [await node.pod("first"), await node.pod("second")];
+    await node.succeed("ADD", first, { annotations: { cni: "full" } });
+    const failure = await node.fail("ADD", second, {
+      annotations: { cni: "canal,weave,full" },
+    });
+    expect(failure.msg).toStartWith(
+      "[shop/second:full-net] failed to allocate for range 0",
+    );
+    expect(await node.remains()).toEqual({
+      ...nothing,
+      records: [
+        `${first.containerId}:eth0.json`,
+        `${first.containerId}:eth0.result.json`,
+      ],
+      addresses: ["10.69.0.2"],
+      interfaces: ["first:eth0"],
+    });
+    await node.succeed("DEL", second);
+    await node.succeed("DEL", first);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("ADD, a rollback fails", () => {
+  test.each([
+    ["of the network that failed", "gamma", "eth2"],
+    ["of one before it", "beta", "eth1"],
+  ])("%s: a later DEL finishes", async (_, type, ifname) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    delegates.behave({ type: "gamma", verb: "ADD" }, { stdout: boom, exit: 1 });
+    delegates.behave(
+      { type, verb: "DEL" },
+      { stdout: { code: 11, msg: "busy" }, exit: 1 },
+    );
+    const pod = await node.pod();
+    expect(await node.fail("ADD", pod, three)).toMatchObject({
+      code: 42,
+      msg: "[shop/web:gamma-net] boom",
+    });
+    expect(delegates.calls().map(summary)).toEqual(undone);
+    expect(node.record(pod)["attachments"]).toMatchObject([
+      { ifname, list: { name: `${type}-net` } },
+    ]);
+
+    delegates.forget();
+    delegates.behave({ type, verb: "DEL" }, {});
+    await node.succeed("DEL", pod);
+    expect(delegates.calls().map(summary)).toEqual([`DEL ${type} ${ifname}`]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("ADD, what fails after the networks is undone too", () => {
+  test("the result cannot be said in the version of the request", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    delegates.behave(
+      { type: "alpha", verb: "ADD" },
+      { stdout: { cniVersion: "1.0.0" } },
+    );
+    const pod = await node.pod();
+    const failure = await node.fail("ADD", pod, {
+      ...three,
+      config: { cniVersion: "0.2.0" },
+    });
+    expect(failure).toMatchObject({
+      cniVersion: "0.2.0",
+      code: 999,
+      msg: expect.stringContaining("no valid IP addresses"),
+    });
+    expect(delegates.calls().map(summary)).toEqual(undone);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("the results cannot be written", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const result = node.recordPath(pod).replace(/\.json$/, ".result.json");
+    delegates.behave(
+      { type: "gamma", verb: "ADD" },
+      { sh: `mkdir '${result}'`, stdout: scriptedResult(2) },
+    );
+    expect(await node.fail("ADD", pod, three)).toMatchObject({ code: 5 });
+    expect(delegates.calls().map(summary)).toEqual(undone);
+  });
+});
+
+describe("ADD, the record cannot be written: nothing is executed", () => {
+  test("dataDir is a file", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    writeFileSync(node.dataDir, "");
+    expect(await node.fail("ADD", await node.pod(), three)).toMatchObject({
+      code: 5,
+    });
+    expect(delegates.calls()).toEqual([]);
+  });
+
+  test("its folder is a file", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    mkdirSync(node.dataDir);
+    writeFileSync(join(node.dataDir, "attachments"), "");
+    expect(await node.fail("ADD", await node.pod(), three)).toMatchObject({
+      code: 5,
+    });
+    expect(delegates.calls()).toEqual([]);
+  });
+
+  test("the disk is full", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    disk.fill();
+    expect(await node.fail("ADD", await node.pod(), three)).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("attachment record"),
+    });
+    expect(delegates.calls()).toEqual([]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});

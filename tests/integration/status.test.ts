@@ -1,0 +1,133 @@
+/**
+ * STATUS by the compiled executable, with plugins that speak 1.1.0 (state.md
+ * "CHECK, GC, STATUS").
+ */
+import { describe, expect, test } from "bun:test";
+import { startApiServer } from "../support/api-server.ts";
+import { type CallOptions, annotationsKey, nothing } from "../support/node.ts";
+import { startScriptedNode, stdinOf, summary } from "./networks.ts";
+
+const version = "1.1.0";
+
+describe("STATUS", () => {
+  const ready: CallOptions = { config: { cniVersion: version } };
+
+  test("ready: the default network is asked", async () => {
+    await using scripted = await startScriptedNode(version);
+    const { node, delegates } = scripted;
+    expect(await node.call("STATUS", undefined, ready)).toMatchObject({
+      exitCode: 0,
+      stdout: "",
+    });
+    const calls = delegates.calls();
+    expect(calls.map(summary)).toEqual(["STATUS alpha"]);
+    expect(calls.map(stdinOf)).toEqual([
+      { cniVersion: version, name: "alpha-net", type: "alpha" },
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("default_plugin, a chain: all are asked in order", async () => {
+    await using scripted = await startScriptedNode(version);
+    const { node, delegates } = scripted;
+    node.network("40-chain.conflist", {
+      cniVersion: version,
+      name: "chain-net",
+      plugins: [{ type: "beta" }, { type: "gamma" }],
+    });
+    const config = { cniVersion: version, default_plugin: "chain" };
+    await node.succeed("STATUS", undefined, { config });
+    expect(delegates.calls().map(summary)).toEqual([
+      "STATUS beta",
+      "STATUS gamma",
+    ]);
+  });
+
+  test.each([50, 51, 11])("the plugin's own code: %d", async (code) => {
+    await using scripted = await startScriptedNode(version);
+    const { node, delegates } = scripted;
+    const stdout = { code, msg: "no daemon", details: "since noon" };
+    delegates.behave({ type: "alpha", verb: "STATUS" }, { stdout, exit: 1 });
+    expect(await node.fail("STATUS", undefined, ready)).toEqual({
+      cniVersion: version,
+      code,
+      msg: "[alpha-net] no daemon",
+      details: "since noon",
+    });
+  });
+
+  test("a network below 1.1.0 is not asked", async () => {
+    await using scripted = await startScriptedNode("1.0.0");
+    await scripted.node.succeed("STATUS", undefined, ready);
+    expect(scripted.delegates.calls()).toEqual([]);
+  });
+
+  const notReady: [string, Record<string, unknown>, string][] = [
+    ["no network", { confDir: "/var/empty" }, "no default network"],
+    ["an unknown default", { default_plugin: "nowhere" }, '"nowhere"'],
+    [
+      "a missing plugin",
+      { default_plugin: "absent" },
+      'failed to find plugin "absent"',
+    ],
+    [
+      "a missing kubeconfig, which is needed",
+      { capabilities: {}, kubernetes: { kubeconfig: "/nowhere/kubeconfig" } },
+      "/nowhere/kubeconfig",
+    ],
+  ];
+  test.each(notReady)("50: %s", async (_, config, msg) => {
+    await using scripted = await startScriptedNode(version);
+    scripted.node.network("90-absent.conf", {
+      cniVersion: version,
+      name: "absent-net",
+      type: "absent",
+    });
+    const options = { config: { cniVersion: version, ...config } };
+    expect(await scripted.node.fail("STATUS", undefined, options)).toEqual({
+      cniVersion: version,
+      code: 50,
+      msg: expect.stringContaining(msg),
+    });
+    expect(scripted.delegates.calls()).toEqual([]);
+  });
+
+  test("the API server is never asked", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode(version);
+    const kubernetes = { kubeconfig: api.kubeconfig() };
+    for (const capabilities of [{}, { [annotationsKey]: true }]) {
+      const config = { cniVersion: version, capabilities, kubernetes };
+      await scripted.node.succeed("STATUS", undefined, { config });
+    }
+    expect(api.requests).toEqual([]);
+  });
+
+  test("a kubeconfig that is not needed is not read", async () => {
+    await using scripted = await startScriptedNode(version);
+    const config = {
+      cniVersion: version,
+      kubernetes: { kubeconfig: "/nowhere/kubeconfig" },
+    };
+    await scripted.node.succeed("STATUS", undefined, { config });
+  });
+
+  test("a plugin that hangs", async () => {
+    await using scripted = await startScriptedNode(version);
+    const { node, delegates } = scripted;
+    delegates.behave({ type: "alpha", verb: "STATUS" }, { hang: true });
+    const config = { cniVersion: version, delegateTimeout: 0.2 };
+    expect(await node.fail("STATUS", undefined, { config })).toMatchObject({
+      code: 11,
+    });
+  });
+
+  test("the request's version has none", async () => {
+    await using scripted = await startScriptedNode(version);
+    expect(await scripted.node.fail("STATUS", undefined)).toEqual({
+      cniVersion: "1.0.0",
+      code: 1,
+      msg: "config version does not allow STATUS",
+    });
+  });
+});

@@ -1,0 +1,355 @@
+/**
+ * What the compiled executable tells the pod about its addresses, in the pod's
+ * annotations (selection.md §7).
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  type ApiServer,
+  startApiServer,
+  statusFault,
+} from "../support/api-server.ts";
+import type { CallOptions, Pod } from "../support/node.ts";
+import {
+  keptKubeconfig,
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+} from "./networks.ts";
+
+const path = "/api/v1/namespaces/shop/pods/web";
+const get = { method: "GET", path, status: 200, user: "genie" };
+const patch = {
+  method: "PATCH",
+  path: `${path}/status`,
+  status: 200,
+  user: "genie",
+};
+
+const statusKey = "k8s.v1.cni.cncf.io/network-status";
+
+function asking(api: ApiServer): CallOptions {
+  return { config: { kubernetes: { kubeconfig: api.kubeconfig() } } };
+}
+
+function store(
+  api: ApiServer,
+  pod: Pod,
+  annotations: Record<string, string> = {},
+) {
+  const { namespace, name, uid } = pod;
+  api.pods.put({ metadata: { namespace, name, uid, annotations } });
+}
+
+/** The pod's annotations as they are now, ours decoded. */
+function annotationsOf(api: ApiServer): Record<string, unknown> {
+  const {
+    "multi-ip-preferences": preferences,
+    [statusKey]: status,
+    ...others
+  } = api.pods.get("shop", "web")?.metadata.annotations ?? {};
+  return {
+    ...others,
+    ...(preferences !== undefined && {
+      preferences: JSON.parse(preferences) as unknown,
+    }),
+    ...(status !== undefined && { status: JSON.parse(status) as unknown }),
+  };
+}
+
+/** What alpha as eth0 and beta as eth1 make of it. */
+const alphaAndBeta = {
+  preferences: {
+    multi_entry: 2,
+    ips: {
+      ip1: { ip: "10.1.0.2", interface: "eth0" },
+      ip2: { ip: "10.2.0.2", interface: "eth1" },
+    },
+  },
+  status: [
+    {
+      name: "alpha-net",
+      interface: "eth0",
+      ips: ["10.1.0.2"],
+      default: true,
+      dns: {},
+    },
+    {
+      name: "beta-net",
+      interface: "eth1",
+      ips: ["10.2.0.2"],
+      default: false,
+      dns: {},
+    },
+  ],
+};
+
+test("write-back, real networks", async () => {
+  await using api = await startApiServer();
+  await using node = await startNode();
+  const pod = await node.pod();
+  store(api, pod, { cni: "weave@net1,canal", owner: "team-a" });
+  await node.succeed("ADD", pod, asking(api));
+  const [eth0, net1] = await pod.netns.links();
+  const [first, second] = [net1, eth0].map(
+    (link) => link?.addresses[0]?.split("/")[0],
+  );
+  expect(api.requests).toEqual([get, patch]);
+  expect(annotationsOf(api)).toEqual({
+    cni: "weave@net1,canal",
+    owner: "team-a",
+    preferences: {
+      multi_entry: 2,
+      ips: {
+        ip1: { ip: first, interface: "net1" },
+        ip2: { ip: second, interface: "eth0" },
+      },
+    },
+    status: [
+      {
+        name: "weave-net",
+        interface: "net1",
+        ips: [first],
+        mac: net1?.mac,
+        default: false,
+        dns: {
+          nameservers: ["10.96.0.10", "10.96.0.11"],
+          domain: "weave.local",
+        },
+      },
+      {
+        name: "canal-net",
+        interface: "eth0",
+        ips: [second],
+        mac: eth0?.mac,
+        default: true,
+        dns: { nameservers: ["10.96.0.10"], search: ["shop.svc"] },
+        gateway: ["10.66.0.1"],
+      },
+    ],
+  });
+  await node.succeed("DEL", pod, asking(api));
+  expect(api.requests).toEqual([get, patch]);
+});
+
+test("write-back, compact text", async () => {
+  await using api = await startApiServer();
+  await using scripted = await startScriptedNode();
+  const pod = await scripted.node.pod();
+  store(api, pod);
+  await scripted.node.succeed("ADD", pod, {
+    ...asking(api),
+    annotations: { cni: "alpha,beta" },
+  });
+  expect(api.requests).toEqual([patch]);
+  expect(
+    api.pods.get("shop", "web")?.metadata.annotations?.["multi-ip-preferences"],
+  ).toBe(
+    '{"multi_entry":2,"ips":{"ip1":{"ip":"10.1.0.2","interface":"eth0"},"ip2":{"ip":"10.2.0.2","interface":"eth1"}}}',
+  );
+});
+
+describe("write-back, what a result becomes", () => {
+  const cases: [string, object, { ips: string[]; [key: string]: unknown }][] = [
+    ["no address, no interface", {}, { ips: [] }],
+    [
+      "both families, a host end, mtu, a gateway of the default route's own",
+      {
+        interfaces: [
+          { name: "veth1", mac: "00:00:00:00:00:01" },
+          {
+            name: "eth1",
+            mac: "00:00:00:00:00:02",
+            mtu: 1400,
+            sandbox: "/var/run/netns/x",
+          },
+        ],
+        ips: [
+          { interface: 1, address: "fd00::2/64", gateway: "fd00::1" },
+          { interface: 1, address: "10.9.0.2/24", gateway: "10.9.0.1" },
+        ],
+        routes: [
+          { dst: "0.0.0.0/0", gw: "10.9.0.254" },
+          { dst: "::/0" },
+          { dst: "10.0.0.0/8" },
+        ],
+        dns: { nameservers: ["10.9.0.10"] },
+      },
+      {
+        ips: ["fd00::2", "10.9.0.2"],
+        mac: "00:00:00:00:00:02",
+        mtu: 1400,
+        dns: { nameservers: ["10.9.0.10"] },
+        gateway: ["10.9.0.254", "fd00::1"],
+      },
+    ],
+    [
+      "a result of 0.2.0",
+      {
+        cniVersion: "0.2.0",
+        ip4: {
+          ip: "10.9.0.2/24",
+          gateway: "10.9.0.1",
+          routes: [{ dst: "0.0.0.0/0" }],
+        },
+      },
+      { ips: ["10.9.0.2"], gateway: ["10.9.0.1"] },
+    ],
+  ];
+  test.each(cases)("%s", async (_, result, status) => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode("1.1.0");
+    const pod = await scripted.node.pod();
+    store(api, pod);
+    const stdout = { cniVersion: "1.1.0", ...result };
+    scripted.delegates.behave({ type: "beta", verb: "ADD" }, { stdout });
+    await scripted.node.succeed("ADD", pod, {
+      ...asking(api),
+      annotations: { cni: "alpha,beta" },
+    });
+    const entry = {
+      name: "beta-net",
+      interface: "eth1",
+      default: false,
+      dns: {},
+      ...status,
+    };
+    const [ip] = status.ips;
+    expect(annotationsOf(api)).toEqual({
+      preferences: {
+        multi_entry: 2,
+        ips: {
+          ip1: { ip: "10.1.0.2", interface: "eth0" },
+          ip2: { ...(ip !== undefined && { ip }), interface: "eth1" },
+        },
+      },
+      status: [alphaAndBeta.status[0], entry],
+    });
+  });
+});
+
+describe("write-back, nothing is written", () => {
+  const cases: [string, CallOptions][] = [
+    ["one network", { annotations: { cni: "beta" } }],
+    ["the default network", { annotations: null }],
+    ["no pod", { env: { CNI_ARGS: 'K8S_ANNOT={"cni":"alpha,beta"}' } }],
+  ];
+  test.each(cases)("%s", async (_, options) => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    store(api, pod);
+    await scripted.node.succeed("ADD", pod, { ...asking(api), ...options });
+    expect(api.requests).toEqual([]);
+  });
+});
+
+describe("write-back, whose uid", () => {
+  const other = "11111111-2222-3333-4444-555555555555";
+
+  test("a pod that was created again is not touched", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    store(api, { ...pod, uid: other }, { owner: "another" });
+    await scripted.node.succeed("ADD", pod, {
+      ...asking(api),
+      annotations: { cni: "alpha,beta" },
+    });
+    expect(api.requests).toEqual([{ ...patch, status: 409 }]);
+    expect(annotationsOf(api)).toEqual({ owner: "another" });
+  });
+
+  test("a static pod: the uid of its mirror", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    const mirror = { "kubernetes.io/config.mirror": pod.uid };
+    store(api, { ...pod, uid: other }, mirror);
+    const annotations = {
+      cni: "alpha,beta",
+      "kubernetes.io/config.source": "file",
+    };
+    await scripted.node.succeed("ADD", pod, { ...asking(api), annotations });
+    expect(api.requests).toEqual([get, patch]);
+    expect(annotationsOf(api)).toEqual({ ...mirror, ...alphaAndBeta });
+  });
+
+  test("a static pod without a mirror: nothing", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    store(api, { ...pod, uid: other });
+    const annotations = {
+      cni: "alpha,beta",
+      "kubernetes.io/config.source": "http",
+    };
+    await scripted.node.succeed("ADD", pod, { ...asking(api), annotations });
+    expect(api.requests).toEqual([get]);
+    expect(annotationsOf(api)).toEqual({});
+  });
+
+  test("the runtime does not say", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    store(api, pod);
+    const CNI_ARGS = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web";
+    const annotations = {
+      cni: "alpha,beta",
+      "kubernetes.io/config.source": "api",
+    };
+    await scripted.node.succeed("ADD", pod, {
+      ...asking(api),
+      annotations,
+      env: { CNI_ARGS },
+    });
+    expect(api.requests).toEqual([get, patch]);
+    expect(annotationsOf(api)).toEqual(alphaAndBeta);
+  });
+});
+
+describe("write-back, a failure does not fail the pod", () => {
+  const cases: [string, (api: ApiServer) => Promise<void> | void][] = [
+    ["403", (api) => api.inject(statusFault(403))],
+    ["404", (api) => void api.pods.delete("shop", "web")],
+    ["422", (api) => api.inject(statusFault(422))],
+    [
+      "503 all the time",
+      (api) => api.inject({ ...statusFault(503), times: 100 }),
+    ],
+    ["garbage", (api) => api.inject({ kind: "answer", body: "<html>" })],
+    ["no server", (api) => api.stop()],
+  ];
+  test.each(cases)("%s", async (_, harm) => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    store(api, pod);
+    const kubernetes = { kubeconfig: keptKubeconfig(scripted.node, api) };
+    const options = {
+      config: { kubernetes },
+      annotations: { cni: "alpha,beta" },
+    };
+    await harm(api);
+    expect(await scripted.node.succeed("ADD", pod, options)).toEqual(
+      scriptedResult(0),
+    );
+    expect(scripted.delegates.events()).toEqual([
+      "start alpha ADD eth0",
+      "end alpha ADD eth0",
+      "start beta ADD eth1",
+      "end beta ADD eth1",
+    ]);
+  });
+
+  test("no kubeconfig", async () => {
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    const config = { kubernetes: { kubeconfig: "/nowhere/kubeconfig" } };
+    const options = { config, annotations: { cni: "alpha,beta" } };
+    expect(await scripted.node.succeed("ADD", pod, options)).toEqual(
+      scriptedResult(0),
+    );
+    expect(scripted.node.log()).toContain("/nowhere/kubeconfig");
+  });
+});
