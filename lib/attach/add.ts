@@ -42,7 +42,7 @@ export async function add(operation: Operation): Promise<Result> {
   const forward = new Deadline(phases.add, world.clock);
   const rollbackBy = new Deadline(phases.rollback, world.clock);
   // Asked before anything else that can wait.
-  const kube = () => world.kube(config, forward);
+  const kube = once(() => world.kube(config, forward));
   const pod = readPod(operation, kube);
   pod.catch(() => {});
   const lock = await lockContainer(
@@ -64,11 +64,17 @@ export async function add(operation: Operation): Promise<Result> {
       forward,
       rollbackBy,
     });
-    await writeBack(operation, known, attachments, attached.results);
+    await writeBack(operation, known, attachments, attached.results, kube);
     return attached.printed;
   } finally {
     lock.release();
   }
+}
+
+/** One client for all calls of this pod: one connection, one run of a credential plugin. */
+function once<T>(open: () => Promise<T>): () => Promise<T> {
+  let opened: Promise<T> | undefined;
+  return () => (opened ??= open());
 }
 
 /** prevResult must be printed by a plugin that is given one; we could only drop it (P-ADD-3). */
@@ -85,7 +91,7 @@ function refuseChain({ request }: Operation): void {
 }
 
 /** The attachments, each known to be executable before the first of them is executed. */
-async function choose(
+export async function choose(
   operation: Operation,
   annotations: Annotations,
   kube: () => Promise<Kube>,

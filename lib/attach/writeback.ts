@@ -4,7 +4,6 @@
  * never fails the pod.
  */
 import { formatIp, parseCidr, parseIp } from "../cni/address.ts";
-import { Deadline } from "../cni/deadline.ts";
 import { messageOf } from "../cni/error.ts";
 import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
@@ -16,6 +15,7 @@ import type { Operation } from "./operation.ts";
 import type { KnownPod } from "./pod.ts";
 import type { PodReference } from "./record.ts";
 
+/** Milliseconds for everything here. */
 const budgetMs = 3000;
 
 /** One PATCH for two or more attachments or an NPWG annotation; nothing outside of Kubernetes. Never throws. */
@@ -24,31 +24,40 @@ export async function writeBack(
   known: KnownPod,
   attachments: readonly Attachment[],
   results: readonly Result[],
+  kube: () => Promise<Kube>,
 ): Promise<void> {
-  const { pod, config, world, request, log } = operation;
-  if (
-    !pod ||
-    (attachments.length < 2 && !asksForDefinitions(known.annotations))
-  )
-    return;
+  const { pod, request, log, world } = operation;
+  if (!pod) return;
+  if (attachments.length < 2 && !asksForDefinitions(known.annotations)) return;
+  const subject = { pod: `${pod.namespace}/${pod.name}` };
   try {
-    const kube = await world.kube(config, new Deadline(budgetMs, world.clock));
-    const uid = await uidOf(pod, known, kube);
-    if (!uid) return;
     const annotations = statusAnnotations(attachments, results, request.ifname);
-    const done = await kube.patchPodStatus(pod.namespace, pod.name, {
-      metadata: { uid, annotations },
+    const late = world.sleep(budgetMs).then(() => {
+      throw new Error(`no answer within ${budgetMs / 1000} s`);
     });
-    log.debug("wrote the pod's network status", {
-      pod: `${pod.namespace}/${pod.name}`,
-      done,
-    });
+    const done = await Promise.race([
+      patch(pod, known, annotations, kube),
+      late,
+    ]);
+    log.debug("wrote the pod's network status", { ...subject, done });
   } catch (error) {
-    log.warn("failed to write the pod's network status", {
-      pod: `${pod.namespace}/${pod.name}`,
-      error: messageOf(error),
-    });
+    const problem = { ...subject, error: messageOf(error) };
+    log.warn("failed to write the pod's network status", problem);
   }
+}
+
+async function patch(
+  pod: PodReference,
+  known: KnownPod,
+  annotations: Readonly<Record<string, string>>,
+  kube: () => Promise<Kube>,
+): Promise<"patched" | "gone"> {
+  const client = await kube();
+  const uid = await uidOf(pod, known, client);
+  if (!uid) return "gone";
+  return client.patchPodStatus(pod.namespace, pod.name, {
+    metadata: { uid, annotations },
+  });
 }
 
 /** So that a pod of the same name that came later is never touched; undefined when there is none. */

@@ -149,7 +149,7 @@ const lan = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
 const wan = { cniVersion: "1.0.0", name: "wan", type: "macvlan" };
 
 /** What a bare element becomes. */
-function request(definition: string, config: object): RequestedNetwork {
+function plain(definition: string, config: object): RequestedNetwork {
   return {
     list: parseConf(config),
     definition,
@@ -184,22 +184,22 @@ describe("definedNetworks, names", () => {
     [
       "the pod's namespace",
       { annotations: { [networksKey]: "lan" } },
-      { added: [request("shop/lan", lan)], gets: ["shop/lan"] },
+      { added: [plain("shop/lan", lan)], gets: ["shop/lan"] },
     ],
     [
       "another namespace",
       { annotations: { [networksKey]: '{"name":"lan","namespace":"shared"}' } },
-      { added: [request("shared/lan", wan)], gets: ["shared/lan"] },
+      { added: [plain("shared/lan", wan)], gets: ["shared/lan"] },
     ],
     [
       "several: at once, each once, in order",
       { annotations: { [networksKey]: "lan,shared/lan,shop/lan,lan" } },
       {
         added: [
-          request("shop/lan", lan),
-          request("shared/lan", wan),
-          request("shop/lan", lan),
-          request("shop/lan", lan),
+          plain("shop/lan", lan),
+          plain("shared/lan", wan),
+          plain("shop/lan", lan),
+          plain("shop/lan", lan),
         ],
         gets: ["shop/lan", "shared/lan"],
         concurrent: 2,
@@ -209,7 +209,7 @@ describe("definedNetworks, names", () => {
       "the default network, bare: of kube-system",
       { annotations: { [defaultKey]: "lan" } },
       {
-        defaultNetwork: request("kube-system/lan", wan),
+        defaultNetwork: plain("kube-system/lan", wan),
         added: [],
         gets: ["kube-system/lan"],
       },
@@ -218,7 +218,7 @@ describe("definedNetworks, names", () => {
       "the default network, JSON with an interface",
       { annotations: { [defaultKey]: '[{"name":"lan","interface":"eth0"}]' } },
       {
-        defaultNetwork: { ...request("kube-system/lan", wan), ifname: "eth0" },
+        defaultNetwork: { ...plain("kube-system/lan", wan), ifname: "eth0" },
         added: [],
         gets: ["kube-system/lan"],
       },
@@ -230,7 +230,7 @@ describe("definedNetworks, names", () => {
         config: { systemNamespace: "infra" },
       },
       {
-        defaultNetwork: request("infra/lan", wan),
+        defaultNetwork: plain("infra/lan", wan),
         added: [],
         gets: ["infra/lan"],
       },
@@ -244,8 +244,8 @@ describe("definedNetworks, names", () => {
         },
       },
       {
-        defaultNetwork: request("kube-system/lan", wan),
-        added: [request("shop/lan", lan), request("kube-system/lan", wan)],
+        defaultNetwork: plain("kube-system/lan", wan),
+        added: [plain("shop/lan", lan), plain("kube-system/lan", wan)],
         gets: ["kube-system/lan", "shop/lan"],
         concurrent: 2,
       },
@@ -254,7 +254,7 @@ describe("definedNetworks, names", () => {
       "no pod, a namespace is given",
       { annotations: { [networksKey]: "shop/lan" }, args: "" },
       {
-        added: [{ ...request("shop/lan", lan), args: "" }],
+        added: [{ ...plain("shop/lan", lan), args: "" }],
         gets: ["shop/lan"],
       },
     ],

@@ -48,9 +48,9 @@ afterAll(() => {
   for (const made of ["dp", "cni", "", ".."]) removeIfEmpty(join(folder, made));
 });
 
-function removeIfEmpty(path: string): void {
+function removeIfEmpty(made: string): void {
   try {
-    rmdirSync(path);
+    rmdirSync(made);
   } catch {
     // Not there, or somebody else's files are in it.
   }

@@ -208,6 +208,8 @@ interface Situation {
   attachments?: Attachment[];
   /** The API server's answer to the patch. */
   patch?: () => Promise<"patched" | "gone">;
+  /** The three seconds are over at once. */
+  isLate?: boolean;
   /** The API server's pod. */
   found?: { uid?: string; annotations?: Record<string, string> };
 }
@@ -251,11 +253,11 @@ async function wroteBack({
     stderr: (text) => void words.push(text),
     clock: () => 0,
     now: () => new Date(0),
-    sleep: unexpected,
-    kube: (_config, deadline) => {
-      limits.push(deadline.remaining);
-      return Promise.resolve(kube);
+    sleep: (ms) => {
+      limits.push(ms);
+      return situation.isLate ? Promise.resolve() : new Promise(() => {});
     },
+    kube: unexpected,
     checkKube: unexpected,
     devices: unexpected,
     bootId: unexpected,
@@ -275,7 +277,7 @@ async function wroteBack({
     },
     world,
   );
-  await writeBack(operation, known, attachments, results);
+  await writeBack(operation, known, attachments, results, async () => kube);
   return { calls, words: words.join(""), limits };
 }
 
@@ -380,6 +382,14 @@ describe("writeBack", () => {
     expect(words).toBe(
       'genie: warn: failed to write the pod\'s network status pod="ns/p" error="no route to host"\n',
     );
+  });
+
+  test("gives up after three seconds", async () => {
+    const { words } = await wroteBack({
+      patch: () => new Promise(() => {}),
+      isLate: true,
+    });
+    expect(words).toContain('error="no answer within 3 s"');
   });
 
   test("writes nothing to another pod of the name", async () => {

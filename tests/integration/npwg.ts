@@ -7,7 +7,7 @@ import {
   type LoggedRequest,
   startApiServer,
 } from "../support/api-server.ts";
-import { type CallOptions, Node, type Pod } from "../support/node.ts";
+import type { CallOptions, Node, Pod } from "../support/node.ts";
 import { startNode } from "./networks.ts";
 
 export const networksKey = "k8s.v1.cni.cncf.io/networks";
@@ -15,7 +15,7 @@ export const defaultKey = "v1.multus-cni.io/default-network";
 export const statusKey = "k8s.v1.cni.cncf.io/network-status";
 
 /** With an address of its own, the bridge keeps it when a second pod comes: CHECK compares. */
-const links = [
+const plumbing = [
   "add lan0 address 02:00:00:00:30:01 type bridge",
   "add up0 type veth peer name up1",
   "set up0 up",
@@ -35,7 +35,7 @@ export class Cluster implements AsyncDisposable {
   static async start(): Promise<Cluster> {
     const node = await startNode();
     const cluster = new Cluster(node, await startApiServer());
-    for (const link of links)
+    for (const link of plumbing)
       await node.netns.run("ip", "link", ...link.split(" "));
     return cluster;
   }

@@ -1,0 +1,291 @@
+/**
+ * Devices of a pod: allotted by the kubelet or named, in the plugin's
+ * configuration, and their information files from the device plugin to the
+ * pod's status (selection.md §6). The folder of those files is fixed by the
+ * NPWG, so what is written there has names of its own and is removed.
+ */
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { DelegateDouble } from "../support/delegate.ts";
+import { type Kubelet, startKubelet } from "../support/kubelet.ts";
+import { type Pod, nothing } from "../support/node.ts";
+import { callPlugin } from "../support/runtime.ts";
+import { Cluster, networksKey } from "./npwg.ts";
+
+const folder = "/var/run/k8s.cni.cncf.io/devinfo";
+const vendor = `genie-test-${crypto.randomUUID().slice(0, 8)}.example`;
+const resource = `${vendor}/vf`;
+const ids = ["0000:03:02.0", "0000:03:02.1"] as const;
+
+function infoOf(id: string): object {
+  return { type: "pci", version: "1.1.0", pci: { "pci-address": id } };
+}
+
+/** As a device plugin does. */
+function writeInfo(id: string): void {
+  mkdirSync(`${folder}/dp`, { recursive: true });
+  writeFileSync(
+    `${folder}/dp/${vendor}-vf-${id}-device.json`,
+    JSON.stringify(infoOf(id)),
+  );
+}
+
+/** The files that genie made for a pod. */
+function filesOf({ containerId }: Pod): string[] {
+  if (!existsSync(`${folder}/cni`)) return [];
+  return readdirSync(`${folder}/cni`).filter((file) =>
+    file.startsWith(containerId),
+  );
+}
+
+afterEach(() => {
+  for (const id of ids)
+    rmSync(`${folder}/dp/${vendor}-vf-${id}-device.json`, { force: true });
+});
+
+afterAll(() => {
+  for (const made of ["dp", "cni", "", ".."]) removeIfEmpty(join(folder, made));
+});
+
+function removeIfEmpty(made: string): void {
+  try {
+    rmdirSync(made);
+  } catch {
+    // Not there, or somebody else's files are in it.
+  }
+}
+
+/** A cluster whose plugin `vf` does what it is told, and a kubelet that allotted two devices to the pod. */
+class Devices implements AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly delegates = new DelegateDouble("vf");
+  readonly kubelet: Kubelet;
+
+  private constructor(cluster: Cluster, kubelet: Kubelet) {
+    this.cluster = cluster;
+    this.kubelet = kubelet;
+    cluster.node.path.unshift(this.delegates.bin);
+    this.delegates.behave(
+      { type: "vf", verb: "ADD" },
+      { stdout: { cniVersion: "1.0.0" } },
+    );
+    const capabilities = { CNIDeviceInfoFile: true, deviceID: true };
+    cluster.define(
+      "vf",
+      { cniVersion: "1.0.0", type: "vf", capabilities },
+      { "k8s.v1.cni.cncf.io/resourceName": resource },
+    );
+    cluster.define("plain", { cniVersion: "1.0.0", type: "vf", capabilities });
+  }
+
+  static async start(): Promise<Devices> {
+    const pod = {
+      namespace: "shop",
+      name: "web",
+      containers: [[[resource, ...ids] as const]],
+    };
+    return new Devices(await Cluster.start(), await startKubelet([pod]));
+  }
+
+  /** In a mount namespace where the kubelet's socket is where every kubelet has it. */
+  async call(command: "ADD" | "CHECK" | "DEL", pod: Pod) {
+    const { node } = this.cluster;
+    const request = node.request(command, pod, this.cluster.options());
+    const binary = node.plugin(
+      "beside-a-kubelet",
+      `#!/bin/sh
+exec unshare --mount sh -ec '
+  mount -t tmpfs tmpfs /var/lib
+  mkdir -p /var/lib/kubelet/pod-resources
+  ln -s ${this.kubelet.socket} /var/lib/kubelet/pod-resources/kubelet.sock
+  exec ${request.binary}'
+`,
+    );
+    return callPlugin({ ...request, binary });
+  }
+
+  /** What the plugin was given in each ADD. */
+  given(): unknown[] {
+    return this.delegates
+      .calls()
+      .filter(({ verb }) => verb === "ADD")
+      .map(({ stdin }) => {
+        const { deviceID, pciBusID, runtimeConfig } = JSON.parse(
+          stdin,
+        ) as Record<string, unknown>;
+        return { deviceID, pciBusID, runtimeConfig };
+      });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.delegates[Symbol.dispose]();
+    await this.kubelet.stop();
+    await this.cluster[Symbol.asyncDispose]();
+  }
+}
+
+function path(pod: Pod, ifname: string): string {
+  return `${folder}/cni/${pod.containerId}-${ifname}-device.json`;
+}
+
+const success = { exitCode: 0, stderr: "" };
+
+describe("devices of a resource", () => {
+  test("in order, with their information in the pod's status, gone after DEL", async () => {
+    await using devices = await Devices.start();
+    const { cluster, kubelet } = devices;
+    for (const id of ids) writeInfo(id);
+    const pod = await cluster.pod({ [networksKey]: "vf,vf@vf1" });
+    expect(await devices.call("ADD", pod)).toMatchObject(success);
+    expect(kubelet.calls).toEqual(["Get shop/web"]);
+    expect(devices.given()).toEqual(
+      ids.map((id, i) => ({
+        deviceID: id,
+        pciBusID: id,
+        runtimeConfig: {
+          deviceID: id,
+          CNIDeviceInfoFile: path(pod, i === 0 ? "net1" : "vf1"),
+        },
+      })),
+    );
+    const entry = { ips: [], default: false, dns: {}, name: "shop/vf" };
+    expect(cluster.written().status).toEqual([
+      expect.objectContaining({ interface: "eth0" }),
+      { ...entry, interface: "net1", "device-info": infoOf(ids[0]) },
+      { ...entry, interface: "vf1", "device-info": infoOf(ids[1]) },
+    ]);
+    expect(filesOf(pod)).toHaveLength(2);
+    expect(await devices.call("CHECK", pod)).toMatchObject(success);
+    expect(await devices.call("DEL", pod)).toMatchObject(success);
+    expect(kubelet.calls).toEqual(["Get shop/web"]);
+    expect(filesOf(pod)).toEqual([]);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  });
+
+  test("what the CNI plugin adds to the file is told", async () => {
+    await using devices = await Devices.start();
+    const { cluster, delegates } = devices;
+    writeInfo(ids[0]);
+    const pod = await cluster.pod({ [networksKey]: "vf" });
+    const told = { ...infoOf(ids[0]), vdpa: { driver: "vhost" } };
+    delegates.behave(
+      { type: "vf", verb: "ADD" },
+      {
+        sh: `cp ${path(pod, "net1")} "$log/before"; printf '%s' '${JSON.stringify(told)}' >${path(pod, "net1")}`,
+        stdout: { cniVersion: "1.0.0" },
+      },
+    );
+    expect(await devices.call("ADD", pod)).toMatchObject(success);
+    expect(delegates.lines("before")).toEqual([JSON.stringify(infoOf(ids[0]))]);
+    expect(cluster.written().status).toMatchObject([
+      {},
+      { "device-info": told },
+    ]);
+    await devices.call("DEL", pod);
+  });
+
+  test("no file of the device plugin: no device-info, no file", async () => {
+    await using devices = await Devices.start();
+    const { cluster } = devices;
+    const pod = await cluster.pod({ [networksKey]: "vf" });
+    expect(await devices.call("ADD", pod)).toMatchObject(success);
+    expect(cluster.written().status).toEqual([
+      expect.objectContaining({ interface: "eth0" }),
+      { name: "shop/vf", interface: "net1", ips: [], default: false, dns: {} },
+    ]);
+    expect(filesOf(pod)).toEqual([]);
+  });
+
+  test("the plugin fails: the file is gone with everything else", async () => {
+    await using devices = await Devices.start();
+    const { cluster, delegates } = devices;
+    writeInfo(ids[0]);
+    delegates.behave(
+      { type: "vf", verb: "ADD" },
+      { exit: 1, stdout: { code: 101, msg: "no such VF" } },
+    );
+    const pod = await cluster.pod({ [networksKey]: "vf" });
+    const { exitCode, json } = await devices.call("ADD", pod);
+    expect({ exitCode, json }).toMatchObject({
+      exitCode: 1,
+      json: { code: 101 },
+    });
+    expect(filesOf(pod)).toEqual([]);
+    expect(
+      readFileSync(`${folder}/dp/${vendor}-vf-${ids[0]}-device.json`, "utf8"),
+    ).toBe(JSON.stringify(infoOf(ids[0])));
+    expect(await cluster.node.remains()).toEqual(nothing);
+  });
+
+  const refused: [
+    string,
+    (devices: Devices) => Promise<void> | void,
+    string,
+    object,
+  ][] = [
+    [
+      "more than the pod has: error 7",
+      () => {},
+      "vf,vf,vf",
+      { code: 7, msg: expect.stringContaining(resource) },
+    ],
+    [
+      "no kubelet: error 11",
+      ({ kubelet }) => kubelet.stop(),
+      "vf",
+      { code: 11, msg: expect.stringContaining("kubelet") },
+    ],
+  ];
+  test.each(refused)(
+    "%s, nothing executed",
+    async (_, harm, networks, failure) => {
+      await using devices = await Devices.start();
+      const pod = await devices.cluster.pod({ [networksKey]: networks });
+      await harm(devices);
+      const { exitCode, json } = await devices.call("ADD", pod);
+      expect({ exitCode, json }).toMatchObject({ exitCode: 1, json: failure });
+      expect(devices.delegates.calls()).toEqual([]);
+      expect(await devices.cluster.node.remains()).toEqual(nothing);
+    },
+  );
+});
+
+test("a device that is just named: its ID and a file, the kubelet is not asked", async () => {
+  await using devices = await Devices.start();
+  const { cluster, kubelet } = devices;
+  const id = "0000:05:00.0";
+  const pod = await cluster.pod({
+    [networksKey]: [{ name: "plain", deviceID: id }],
+  });
+  devices.delegates.behave(
+    { type: "vf", verb: "ADD" },
+    {
+      sh: `printf '%s' '${JSON.stringify(infoOf(id))}' >${path(pod, "net1")}`,
+      stdout: { cniVersion: "1.0.0" },
+    },
+  );
+  expect(await devices.call("ADD", pod)).toMatchObject(success);
+  expect(kubelet.calls).toEqual([]);
+  expect(devices.given()).toEqual([
+    {
+      deviceID: undefined,
+      pciBusID: undefined,
+      runtimeConfig: { deviceID: id, CNIDeviceInfoFile: path(pod, "net1") },
+    },
+  ]);
+  expect(cluster.written().status).toMatchObject([
+    {},
+    { "device-info": infoOf(id) },
+  ]);
+  expect(await devices.call("DEL", pod)).toMatchObject(success);
+  expect(filesOf(pod)).toEqual([]);
+});

@@ -1,0 +1,225 @@
+/**
+ * `k8s.v1.cni.cncf.io/network-status` and `multi-ip-preferences` of pods with
+ * definitions, as whole objects (selection.md §7).
+ */
+import { describe, expect, test } from "bun:test";
+import type { Pod } from "../support/node.ts";
+import { Cluster, lan, networksKey, staticLan } from "./npwg.ts";
+
+const other = "11111111-2222-3333-4444-555555555555";
+
+async function startCluster(): Promise<Cluster> {
+  const cluster = await Cluster.start();
+  cluster.define("lan", {
+    ...staticLan(),
+    mtu: 1400,
+    dns: {
+      nameservers: ["10.30.0.53"],
+      domain: "lan.local",
+      search: ["lan.local"],
+      options: ["ndots:2"],
+    },
+  });
+  cluster.define("shared/uplink", {
+    cniVersion: "0.4.0",
+    type: "macvlan",
+    master: "up0",
+    ipam: cluster.node.ipam("10.33.0.0/24", {
+      routes: [{ dst: "192.0.2.0/24", gw: "10.33.0.1" }],
+    }),
+  });
+  // Attaches nothing of its own, as a plugin that only sets something up.
+  cluster.node.plugin(
+    "silent",
+    `#!/bin/sh\n[ $CNI_COMMAND != ADD ] || echo '{"cniVersion":"1.0.0"}'\n`,
+  );
+  cluster.define("silent", { cniVersion: "1.0.0", type: "silent" });
+  return cluster;
+}
+
+const networks = [
+  {
+    name: "lan",
+    ips: ["10.30.0.7/24", "fd30::7/64"],
+    mac: "02:00:00:00:00:07",
+    interface: "san0",
+  },
+  { name: "uplink", namespace: "shared" },
+  { name: "silent" },
+];
+
+test("write-back, all kinds of attachments in their order", async () => {
+  await using cluster = await startCluster();
+  const pod = await cluster.attach(networks);
+  const [eth0, net2] = await pod.netns.links();
+  const [ip1, ip3] = [eth0, net2].map(
+    (link) => link?.addresses[0]?.split("/")[0],
+  );
+  expect(cluster.written()).toEqual({
+    preferences: {
+      multi_entry: 4,
+      ips: {
+        ip1: { ip: ip1, interface: "eth0" },
+        ip2: { ip: "10.30.0.7", interface: "san0" },
+        ip3: { ip: ip3, interface: "net2" },
+        ip4: { interface: "net3" },
+      },
+    },
+    status: [
+      {
+        name: "canal-net",
+        interface: "eth0",
+        ips: [ip1],
+        mac: eth0?.mac,
+        default: true,
+        dns: { nameservers: ["10.96.0.10"], search: ["shop.svc"] },
+        gateway: ["10.66.0.1"],
+      },
+      {
+        name: "shop/lan",
+        interface: "san0",
+        ips: ["10.30.0.7", "fd30::7"],
+        mac: "02:00:00:00:00:07",
+        default: false,
+        dns: {
+          nameservers: ["10.30.0.53"],
+          domain: "lan.local",
+          search: ["lan.local"],
+          options: ["ndots:2"],
+        },
+      },
+      {
+        name: "shared/uplink",
+        interface: "net2",
+        ips: [ip3],
+        mac: net2?.mac,
+        default: false,
+        dns: {},
+      },
+      {
+        name: "shop/silent",
+        interface: "net3",
+        ips: [],
+        default: false,
+        dns: {},
+      },
+    ],
+  });
+});
+
+describe("write-back, one attachment", () => {
+  const status = [
+    {
+      name: "weave-net",
+      interface: "eth0",
+      ips: [expect.stringMatching(/^10\.67\.0\./)],
+      mac: expect.any(String),
+      default: true,
+      dns: { nameservers: ["10.96.0.10", "10.96.0.11"], domain: "weave.local" },
+    },
+  ];
+  const cases: [string, Record<string, unknown>, object][] = [
+    ["without the annotation: nothing", { cni: "weave" }, {}],
+    [
+      "with a blank one: the status, no preferences",
+      { cni: "weave", [networksKey]: "" },
+      { status },
+    ],
+    ["with an empty list", { cni: "weave", [networksKey]: "[]" }, { status }],
+  ];
+  test.each(cases)("%s", async (_, annotations, expected) => {
+    await using cluster = await startCluster();
+    await cluster.add(await cluster.pod(annotations));
+    expect(cluster.written()).toEqual(expected);
+  });
+
+  test("a definition as the default network", async () => {
+    await using cluster = await startCluster();
+    cluster.define("kube-system/pods", lan(cluster.node));
+    const pod = await cluster.pod({
+      "v1.multus-cni.io/default-network": "pods",
+    });
+    await cluster.add(pod);
+    const [eth0] = await pod.netns.links();
+    expect(cluster.written()).toEqual({
+      status: [
+        {
+          name: "kube-system/pods",
+          interface: "eth0",
+          ips: eth0?.addresses.map((address) => address.split("/")[0]),
+          mac: eth0?.mac,
+          default: true,
+          dns: {},
+        },
+      ],
+    });
+  });
+});
+
+describe("write-back, whose uid", () => {
+  const annotations = { [networksKey]: JSON.stringify([networks[0]]) };
+
+  test("a pod that was created again is not touched, the pod is attached", async () => {
+    await using cluster = await startCluster();
+    const pod = await cluster.pod(annotations, { uid: other });
+    await cluster.add(pod, { annotations });
+    expect(cluster.written()).toEqual({});
+    expect(cluster.api.requests.at(-1)).toMatchObject({
+      method: "PATCH",
+      status: 409,
+    });
+    expect((await pod.netns.links()).map(({ name }) => name)).toEqual([
+      "eth0",
+      "san0",
+    ]);
+  });
+
+  /** The kubelet calls a static pod by the hash of its file, the API server by its mirror's uid. */
+  async function mirrored({ node, api }: Cluster): Promise<Pod> {
+    const pod = await node.pod();
+    const { namespace, name, uid: hash } = pod;
+    const mirror = {
+      "kubernetes.io/config.source": "file",
+      "kubernetes.io/config.hash": hash,
+    };
+    api.pods.put({
+      metadata: {
+        namespace,
+        name,
+        uid: other,
+        annotations: { ...annotations, ...mirror },
+      },
+    });
+    return pod;
+  }
+
+  test("a static pod, annotations of the runtime: the uid of its mirror", async () => {
+    await using cluster = await startCluster();
+    const pod = await mirrored(cluster);
+    await cluster.add(pod, {
+      annotations: { ...annotations, "kubernetes.io/config.source": "file" },
+    });
+    expect(cluster.written()).toMatchObject({
+      status: [{ interface: "eth0" }, { name: "shop/lan", interface: "san0" }],
+    });
+    expect(cluster.requests()).toEqual([
+      "GET shop/network-attachment-definitions/lan",
+      "GET shop/pods/web",
+      "PATCH shop/pods/web/status",
+    ]);
+  });
+
+  test("a static pod, annotations of the API server: no second GET", async () => {
+    await using cluster = await startCluster();
+    const pod = await mirrored(cluster);
+    await cluster.add(pod);
+    expect(cluster.written()).toMatchObject({
+      status: [{ interface: "eth0" }, { name: "shop/lan", interface: "san0" }],
+    });
+    expect(cluster.requests()).toEqual([
+      "GET shop/pods/web",
+      "GET shop/network-attachment-definitions/lan",
+      "PATCH shop/pods/web/status",
+    ]);
+  });
+});
