@@ -3,6 +3,7 @@
  * definitions, asks the kubelet for their devices (selection.md §6). Loaded only
  * for pods that have such an annotation.
  */
+import { parseConf } from "../cni/conflist.ts";
 import type { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
@@ -23,6 +24,7 @@ import {
   type RequestedNetwork,
   defaultNetworkAnnotation,
   networksAnnotation,
+  selectAttachments,
 } from "../select/select.ts";
 import { type Operation, ownTypes } from "./operation.ts";
 
@@ -58,6 +60,7 @@ export async function definedNetworks(
   }
   const all = [...byDefault, ...added];
   if (all.length === 0) return { added: [] };
+  rehearse(operation, annotations, networks, byDefault[0], added);
   const definitions = await fetchDefinitions(all, await kube());
   const devices = await allot(operation, all, definitions, deadline);
   const context: ElementContext = {
@@ -80,6 +83,36 @@ export async function definedNetworks(
   return byDefault.length === 1 && first
     ? { defaultNetwork: first, added: requests.slice(1) }
     : { added: requests };
+}
+
+/** The selection without the definitions: what is wrong anyhow is refused before anybody is asked. */
+function rehearse(
+  { request, config }: Operation,
+  annotations: Annotations,
+  networks: Networks,
+  byDefault: Addressed | undefined,
+  added: readonly Addressed[],
+): void {
+  selectAttachments({
+    annotations,
+    config,
+    networks,
+    ifname: request.ifname,
+    args: request.args,
+    defaultNetwork: byDefault && standIn(byDefault),
+    added: added.map(standIn),
+  });
+}
+
+function standIn({ element, key }: Addressed): RequestedNetwork {
+  const { ifname, defaultRoute } = element;
+  const list = { ...parseConf({ type: "none" }), name: element.name };
+  return {
+    list,
+    definition: key,
+    ...(ifname !== undefined && { ifname }),
+    ...(defaultRoute && { asked: { defaultRoute } }),
+  };
 }
 
 /** An element whose definition is known by name. */

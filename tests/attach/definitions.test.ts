@@ -3,6 +3,7 @@
  * and what becomes of an answer (selection.md §6).
  */
 import { describe, expect, test } from "bun:test";
+import { parseConf } from "../../lib/cni/conflist.ts";
 import { definedNetworks } from "../../lib/attach/definitions.ts";
 import { beginOperation } from "../../lib/attach/operation.ts";
 import type { World } from "../../lib/attach/world.ts";
@@ -68,7 +69,9 @@ class Scene {
       config: { name: "genie-net", type: "genie", ...config },
       cniVersion: "1.0.0",
     } as const;
-    const networks = { confDir: "/etc/cni/net.d", candidates: [], invalid: [] };
+    const list = parseConf({ name: "cluster", type: "bridge" });
+    const candidates = [{ file: "10-cluster.conf", key: "cluster", list }];
+    const networks = { confDir: "/etc/cni/net.d", candidates, invalid: [] };
     const found = await definedNetworks(
       beginOperation(request, this.#world()),
       annotations,
@@ -403,6 +406,33 @@ describe("definedNetworks, refusals", () => {
     expect(await refusal({ annotations, definitions })).toMatchObject({
       code,
       message: expect.stringContaining(message),
+    });
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["cni and default-network", { cni: "cluster", [defaultKey]: "lan" }],
+    ["another interface of the default network", { [defaultKey]: "lan@net1" }],
+    ["an unknown network in cni", { cni: "gone", [networksKey]: "lan" }],
+    ["one name twice", { cni: "cluster@net1", [networksKey]: "lan@net1" }],
+    [
+      "33 networks",
+      { cni: Array(31).fill("cluster").join(","), [networksKey]: "lan,lan" },
+    ],
+    [
+      "two default routes",
+      {
+        [networksKey]: JSON.stringify(
+          ["10.0.0.1", "10.1.0.1"].map((gateway) => ({
+            name: "lan",
+            "default-route": [gateway],
+          })),
+        ),
+      },
+    ],
+  ])("%s, before anybody is asked", async (_, annotations) => {
+    expect(await refusal({ annotations, definitions })).toMatchObject({
+      code: 7,
+      gets: [],
     });
   });
 
