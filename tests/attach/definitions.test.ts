@@ -3,7 +3,6 @@
  * and what becomes of an answer (selection.md §6).
  */
 import { describe, expect, test } from "bun:test";
-import { parseConf } from "../../lib/cni/conflist.ts";
 import { definedNetworks } from "../../lib/attach/definitions.ts";
 import { beginOperation } from "../../lib/attach/operation.ts";
 import type { World } from "../../lib/attach/world.ts";
