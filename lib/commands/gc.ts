@@ -3,11 +3,39 @@
  * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
  * namespace has been gone for a while.
  */
-import { deleteStale, isNamespace } from "../attach/gc.ts";
+import { deleteStale } from "../attach/gc.ts";
+import { isNamespace } from "../attach/netns.ts";
 import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { messageOf } from "../cni/error.ts";
+import type { Command } from "./command.ts";
+import { folderOptions, foldersOf } from "./folders.ts";
+import { nodeOperation } from "./node.ts";
+
+export const gc: Command = {
+  options: {
+    ...folderOptions,
+    grace: {
+      value: "SECONDS",
+      about: "how long a namespace must have been gone (300)",
+    },
+  },
+  async run(input, { env, stdout }) {
+    const grace = input.seconds("grace", 300);
+    const operation = nodeOperation(foldersOf(input), env);
+    const { deleted, waiting, failed } = await collect(operation, grace * 1000);
+    const lines = [
+      ...deleted.map(
+        ({ containerId, ifname }) => `deleted ${containerId} ${ifname}`,
+      ),
+      ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
+      `${deleted.length} deleted, ${waiting.length} waiting, ${failed.length} failed`,
+    ];
+    await stdout(`${lines.join("\n")}\n`);
+    return failed.length === 0 ? 0 : 1;
+  },
+};
 
 export interface Collected {
   deleted: AttachmentRecord[];

@@ -3,48 +3,78 @@
  * the runtime would pass to us, found among the files of the folder.
  */
 import { beginOperation, type Operation } from "../attach/operation.ts";
-import { realWorld } from "../attach/world.ts";
-import { readConfDir } from "../cni/confdir.ts";
+import { type World, realWorld } from "../attach/world.ts";
+import { type ConfFile, readConfDir } from "../cni/confdir.ts";
+import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
+import { own } from "../cni/json.ts";
 import type { Request } from "../cni/skel.ts";
 import { latestVersion } from "../cni/version.ts";
+import { defaultFolders, type Folders } from "./folders.ts";
+import { Host } from "./host.ts";
+import type { Env } from "./terminal.ts";
 
-export interface NodeOptions {
-  confDir: string;
-  binDir: string;
-  /** Instead of the configuration's. */
-  dataDir?: string | undefined;
+/** Our plugin type, and so the name of our executable. */
+export const ownType = "genie";
+
+/** Our configuration: sorts first, because a runtime takes the first file (container-runtimes.md K-1). */
+export const ownFile = "00-genie.conflist";
+
+export interface OwnNetwork {
+  file: string;
+  list: NetworkConfigList;
+  plugin: PluginConf;
 }
 
-export const nodeDefaults = {
-  confDir: "/etc/cni/net.d",
-  binDir: "/opt/cni/bin",
-} as const;
+/** The first file that executes genie. */
+export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
+  for (const { file, list } of files) {
+    const plugin = list?.plugins.find(({ type }) => type === ownType);
+    if (list && plugin) return { file, list, plugin };
+  }
+  return undefined;
+}
 
-const ownType = "genie";
+/** What a command may say of the request that it makes up. */
+export interface Made {
+  host?: Host;
+  world?: World;
+  request?: Partial<Request>;
+  /** More keys of the configuration. */
+  config?: Readonly<Record<string, unknown>>;
+}
 
-/** An operation without a container. Without a configuration of ours the defaults hold. */
+/**
+ * An operation without a container. Without a configuration of ours the defaults
+ * hold. Throws 7 for a configuration that is invalid.
+ */
 export function nodeOperation(
-  { confDir, binDir, dataDir }: NodeOptions,
-  env: Readonly<Record<string, string | undefined>>,
+  { confDir, binDir, dataDir }: Folders,
+  env: Env,
+  { host = new Host(), world = realWorld(env), request, config }: Made = {},
 ): Operation {
-  const found = readConfDir(confDir)
-    .flatMap(({ list }) => list ?? [])
-    .flatMap((list) => list.plugins.map((plugin) => ({ list, plugin })))
-    .find(({ plugin }) => plugin.type === ownType);
-  const request: Request = {
+  const found = findOwn(readConfDir(host.path(confDir)));
+  const text = (key: string): string | undefined => {
+    const value = own(found?.plugin, key);
+    return typeof value === "string" ? value : undefined;
+  };
+  const made: Request = {
     command: "GC",
     containerId: "",
     netns: "",
     ifname: "",
     args: "",
-    path: [binDir],
+    path: [host.path(binDir)],
     config: {
-      confDir,
       ...found?.plugin,
+      ...config,
       name: found?.list.name ?? ownType,
-      ...(dataDir !== undefined && { dataDir }),
+      confDir: host.path(text("confDir") ?? confDir),
+      dataDir: host.path(dataDir ?? text("dataDir") ?? defaultFolders.dataDir),
+      // Of the node; what a command has to say is said to whoever typed it.
+      ...(!host.isOurs && { logFile: "" }),
     },
     cniVersion: latestVersion,
+    ...request,
   };
-  return beginOperation(request, realWorld(env));
+  return beginOperation(made, world);
 }

@@ -1,0 +1,132 @@
+/**
+ * Our executable in the node's plugin folder: whether it is this one, and how it
+ * becomes this one.
+ */
+import {
+  closeSync,
+  constants,
+  accessSync,
+  openSync,
+  readSync,
+  statSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import type { Host } from "./host.ts";
+import { ownType } from "./node.ts";
+import { versionsOf } from "./plugin-versions.ts";
+import { putExecutable } from "./put.ts";
+import type { Terminal } from "./terminal.ts";
+
+export class Binary {
+  readonly #binDir: string;
+  readonly #host: Host;
+  readonly #terminal: Pick<Terminal, "env" | "self">;
+  /** The file that was found to be our copy, so that it is not read every few seconds. */
+  #known: string | undefined;
+
+  constructor(
+    binDir: string,
+    host: Host,
+    terminal: Pick<Terminal, "env" | "self">,
+  ) {
+    this.#binDir = binDir;
+    this.#host = host;
+    this.#terminal = terminal;
+  }
+
+  /** The node's path. */
+  get path(): string {
+    return join(this.#binDir, ownType);
+  }
+
+  /**
+   * Puts this executable in place and asks it for its versions before it gets
+   * its name; false when it was there. Throws naming what the node lacks:
+   * nothing has changed then.
+   */
+  async put(): Promise<boolean> {
+    const target = this.#host.path(this.path);
+    const { self } = this.#terminal;
+    if (this.#isKnown(target)) return false;
+    const same = isExecutable(target) && sameContent(self, target);
+    if (!same) {
+      requireFolder(dirname(target), this.#binDir);
+      await putExecutable(target, self, async (copy) => {
+        await this.#ask(basename(copy));
+      });
+    }
+    this.#known = identity(target);
+    return !same;
+  }
+
+  async #ask(type: string): Promise<void> {
+    const asked = { type, folders: [this.#binDir] };
+    const versions = await versionsOf(asked, this.#host, this.#terminal);
+    if (versions.includes("1.0.0")) return;
+    throw new CniError(
+      Code.incompatibleVersion,
+      `${this.#terminal.self} is no genie: it supports ${versions.join(", ")}`,
+    );
+  }
+
+  #isKnown(target: string): boolean {
+    return this.#known !== undefined && this.#known === identity(target);
+  }
+}
+
+function requireFolder(path: string, binDir: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `no plugin folder ${quote(binDir)}: name the runtime's with --bin-dir`,
+  );
+}
+
+function identity(path: string): string | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return (
+    stat && `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.mode}`
+  );
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+const chunkBytes = 1 << 20;
+
+/** Whether two files have the same bytes; false when one cannot be read. */
+export function sameContent(a: string, b: string): boolean {
+  const files: number[] = [];
+  try {
+    if (statSync(a).size !== statSync(b).size) return false;
+    for (const path of [a, b]) files.push(openSync(path, "r"));
+    return sameBytes(files);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  } finally {
+    for (const fd of files) closeSync(fd);
+  }
+}
+
+function sameBytes(files: readonly number[]): boolean {
+  const buffers = files.map(() => Buffer.allocUnsafe(chunkBytes));
+  for (let position = 0; ;) {
+    const [left, right] = buffers.map((buffer, i) =>
+      buffer.subarray(
+        0,
+        readSync(files[i] ?? -1, buffer, 0, chunkBytes, position),
+      ),
+    );
+    if (!left || !right || !left.equals(right)) return false;
+    if (left.length === 0) return true;
+    position += left.length;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * What a command is, and how its words are read. It owns the errors of what was
+ * typed (exit code 2) and the suggestions.
+ */
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { nearest } from "./nearest.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface Option {
+  /** What the value is called in the help; absent for a flag. */
+  value?: string;
+  short?: string;
+  about: string;
+  /** The only values there are, for the shell's completion too. */
+  choices?: readonly string[];
+  /** The value is a path. */
+  path?: "file" | "folder";
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+export interface Command {
+  /** One operand, required or in brackets: `POD`. */
+  operand?: { name: string; optional?: true; choices?: readonly string[] };
+  options: Options;
+  /** More than the summary, for `--help`. */
+  about?: string;
+  /** The exit code. `commands` is the table, for those that tell of others. */
+  run(input: Input, terminal: Terminal, commands: Commands): Promise<number>;
+}
+
+/** A row of the table of commands; the command is loaded when it is typed. */
+export interface Entry {
+  summary: string;
+  /** Not for people. */
+  hidden?: true;
+  load(): Promise<Command>;
+}
+
+export type Commands = ReadonlyMap<string, Entry>;
+
+/** The names that people type. */
+export function namesOf(commands: Commands): string[] {
+  return [...commands].flatMap(([name, { hidden }]) => (hidden ? [] : [name]));
+}
+
+/** What was typed cannot be understood. */
+export class UsageError extends Error {}
+
+/** The words after the command, read by its options. */
+export class Input {
+  readonly #texts: ReadonlyMap<string, string>;
+  readonly #flags: ReadonlySet<string>;
+  readonly operand: string | undefined;
+
+  constructor(
+    texts: ReadonlyMap<string, string>,
+    flags: ReadonlySet<string>,
+    operand: string | undefined,
+  ) {
+    this.#texts = texts;
+    this.#flags = flags;
+    this.operand = operand;
+  }
+
+  /** The value of an option, undefined when it was not given. */
+  text(name: string): string | undefined {
+    return this.#texts.get(name);
+  }
+
+  flag(name: string): boolean {
+    return this.#flags.has(name);
+  }
+
+  /** A number of seconds, not negative. Throws UsageError. */
+  seconds(name: string, byDefault: number): number {
+    const text = this.text(name);
+    const value = text === undefined ? byDefault : Number(text);
+    if (Number.isFinite(value) && value >= 0 && text?.trim() !== "")
+      return value;
+    throw new UsageError(`--${name}: expected seconds, got ${quoted(text)}`);
+  }
+
+  /** An absolute path: what is written into a configuration is read elsewhere. */
+  path(name: string): string | undefined {
+    const text = this.text(name);
+    return text === undefined ? undefined : resolve(text);
+  }
+}
+
+/** Every command has it. */
+export const helpOption: Option = { short: "h", about: "print this text" };
+
+/** Throws UsageError naming the word and, if one is near, what was meant. */
+export function readInput(command: Command, words: readonly string[]): Input {
+  const options = new Map(
+    Object.entries({ ...command.options, help: helpOption }),
+  );
+  const { tokens } = parseArgs({
+    args: [...words],
+    strict: false,
+    tokens: true,
+    options: Object.fromEntries(
+      [...options].map(([name, { value, short }]) => [
+        name,
+        {
+          type:
+            value === undefined ? ("boolean" as const) : ("string" as const),
+          ...(short !== undefined && { short }),
+        },
+      ]),
+    ),
+  });
+  const texts = new Map<string, string>();
+  const flags = new Set<string>();
+  const operands: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") operands.push(token.value);
+    if (token.kind !== "option") continue;
+    const option = options.get(token.name);
+    if (!option) throw unknownOption(token.rawName, [...options.keys()]);
+    if (option.value === undefined) {
+      if (token.value !== undefined)
+        throw new UsageError(`${token.rawName} takes no value`);
+      flags.add(token.name);
+    } else texts.set(token.name, valueOf(token, option));
+  }
+  if (!flags.has("help")) checkOperands(command, operands);
+  return new Input(texts, flags, operands[0]);
+}
+
+function valueOf(
+  token: {
+    rawName: string;
+    value?: string | undefined;
+    inlineValue?: boolean | undefined;
+  },
+  { value: name, choices }: Option,
+): string {
+  const { rawName, value, inlineValue } = token;
+  // `--kubeconfig --force`: the value was forgotten.
+  const forgotten = !inlineValue && value?.startsWith("-") && value !== "-";
+  if (value === undefined || value === "" || forgotten)
+    throw new UsageError(`${rawName} expects a value: ${name}`);
+  if (choices && !choices.includes(value))
+    throw new UsageError(
+      `${rawName}: expected ${choices.join(" or ")}, got ${quoted(value)}`,
+    );
+  return value;
+}
+
+function checkOperands(
+  { operand }: Command,
+  operands: readonly string[],
+): void {
+  const extra = operands[operand ? 1 : 0];
+  if (extra !== undefined)
+    throw new UsageError(`unexpected argument ${quoted(extra)}`);
+  if (operand && !operand.optional && operands.length === 0)
+    throw new UsageError(`${operand.name} is missing`);
+  const [given] = operands;
+  const { choices } = operand ?? {};
+  if (given !== undefined && choices && !choices.includes(given))
+    throw new UsageError(
+      `expected ${choices.join(" or ")}, got ${quoted(given)}`,
+    );
+}
+
+function unknownOption(typed: string, names: readonly string[]): UsageError {
+  const near = nearest(typed.replace(/^-+/, ""), names);
+  const hint = near === undefined ? "" : `; did you mean --${near}?`;
+  return new UsageError(`unknown option ${typed}${hint}`);
+}
+
+function quoted(text: string | undefined): string {
+  return JSON.stringify(text ?? "");
+}

@@ -1,0 +1,136 @@
+/**
+ * `genie completion bash|zsh`: made of the table of commands, so it cannot be
+ * out of date.
+ */
+import { type Command, type Option, namesOf } from "./command.ts";
+
+export const completion: Command = {
+  operand: { name: "SHELL", choices: ["bash", "zsh"] },
+  options: {},
+  about: `bash: source <(genie completion bash)
+zsh:  source <(genie completion zsh), after compinit`,
+  async run({ operand }, { stdout }, commands) {
+    const names = namesOf(commands);
+    const known = await Promise.all(
+      names.map(async (name): Promise<Known> => {
+        const entry = commands.get(name);
+        const command = await entry?.load();
+        return {
+          name,
+          summary: entry?.summary ?? "",
+          options: Object.entries(command?.options ?? {}),
+          operands: name === "help" ? names : (command?.operand?.choices ?? []),
+        };
+      }),
+    );
+    await stdout(operand === "zsh" ? zsh(known) : bash(known));
+    return 0;
+  },
+};
+
+interface Known {
+  name: string;
+  summary: string;
+  options: [name: string, option: Option][];
+  operands: readonly string[];
+}
+
+function bash(known: readonly Known[]): string {
+  const cases = known.map(({ name, options, operands }) => {
+    const words = [
+      ...options.flatMap(([option, { short }]) =>
+        short === undefined ? [`--${option}`] : [`--${option}`, `-${short}`],
+      ),
+      "--help",
+      ...operands,
+    ];
+    return `    ${name}) words='${words.join(" ")}' ;;`;
+  });
+  return `# bash completion of genie
+_genie() {
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words=
+  if ((COMP_CWORD == 1)); then
+    COMPREPLY=($(compgen -W '${known.map(({ name }) => name).join(" ")}' -- "$current"))
+    return
+  fi
+  case "\${COMP_WORDS[1]} $previous" in
+${valueCases(known).join("\n")}
+  esac
+  case "\${COMP_WORDS[1]}" in
+${cases.join("\n")}
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -F _genie genie
+`;
+}
+
+/** What an option's value may be: files, folders, a few words, or nothing that we know. */
+function valueCases(known: readonly Known[]): string[] {
+  return known.flatMap(({ name, options }) =>
+    options.flatMap(([option, spec]) => {
+      if (spec.value === undefined) return [];
+      const names = spec.short
+        ? [`--${option}`, `-${spec.short}`]
+        : [`--${option}`];
+      const pattern = names.map((text) => `"${name} ${text}"`).join("|");
+      return [`    ${pattern}) ${bashValue(spec)}; return ;;`];
+    }),
+  );
+}
+
+function bashValue({ path, choices }: Option): string {
+  const how = choices
+    ? `-W '${choices.join(" ")}'`
+    : { file: "-f", folder: "-d", none: "" }[path ?? "none"];
+  return how === ""
+    ? "COMPREPLY=()"
+    : `COMPREPLY=($(compgen ${how} -- "$current"))`;
+}
+
+function zsh(known: readonly Known[]): string {
+  const names = known.map(
+    ({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`,
+  );
+  const cases = known.map(({ name, options, operands }) => {
+    const specs = [
+      ...options.flatMap(([option, spec]) => zshOption(option, spec)),
+      "'(-h --help)'{-h,--help}'[print this text]'",
+      ...(operands.length > 0 ? [`'1: :(${operands.join(" ")})'`] : []),
+    ];
+    return `    ${name}) _arguments ${specs.join(" ")} ;;`;
+  });
+  return `#compdef genie
+_genie() {
+  local -a names=(
+${names.join("\n")}
+  )
+  if ((CURRENT == 2)); then
+    _describe command names
+    return
+  fi
+  shift words
+  ((CURRENT--))
+  case "\${words[1]}" in
+${cases.join("\n")}
+  esac
+}
+compdef _genie genie
+`;
+}
+
+function zshOption(name: string, { value, short, about, ...rest }: Option) {
+  const { path, choices } = rest;
+  const action = choices
+    ? `(${choices.join(" ")})`
+    : { file: "_files", folder: "_files -/", none: "" }[path ?? "none"];
+  const text = about.replace(/[[\]:]/g, " ");
+  const tail = value === undefined ? "" : `:${value}:${action}`;
+  const names =
+    short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`];
+  return names.map((one) => quoted(`${one}[${text}]${tail}`));
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

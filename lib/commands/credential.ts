@@ -1,0 +1,254 @@
+/**
+ * With which credential genie asks the API server: what the operator names, the
+ * service account of the pod that installs, what is there already, the node's
+ * own. It decides; {@link writeCredential} writes what must be written.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { CniError, messageOf, quote } from "../cni/error.ts";
+import { openAccess } from "../kube/access.ts";
+import { readKubeconfig } from "../kube/kubeconfig.ts";
+import { apiRoot, stated } from "../kube/options.ts";
+import type { Input, Options } from "./command.ts";
+import { UsageError } from "./command.ts";
+import type { Host } from "./host.ts";
+import { makeFolder, putText, textOf } from "./put.ts";
+import type { Env } from "./terminal.ts";
+
+export type Credential =
+  /** Used as it is. */
+  | { kind: "given"; kubeconfig: string; why: string }
+  | { kind: "written"; cluster: object; user: object; copies: Copies }
+  | { kind: "none" };
+
+/** Texts that live in the pod and must be on the node, by their base names. */
+type Copies = Readonly<Record<string, string>>;
+
+/** What an operator can say of it. */
+export interface Wishes {
+  kubeconfig?: string;
+  server?: string;
+  certificateAuthority?: string;
+  tokenFile?: string;
+  clientCertificate?: string;
+  clientKey?: string;
+  insecure: boolean;
+  /** Where the pod's service account is mounted. */
+  serviceAccount: string;
+}
+
+export const credentialOptions = {
+  kubeconfig: {
+    value: "FILE",
+    path: "file",
+    about: "used as it is, for instance /etc/kubernetes/kubelet.conf",
+  },
+  server: {
+    value: "URL",
+    about: "the API server, for a kubeconfig to be made",
+  },
+  "certificate-authority": {
+    value: "FILE",
+    path: "file",
+    about: "of that server",
+  },
+  "token-file": { value: "FILE", path: "file", about: "read at every use" },
+  "client-certificate": {
+    value: "FILE",
+    path: "file",
+    about: "instead of a token",
+  },
+  "client-key": { value: "FILE", path: "file", about: "of that certificate" },
+  "insecure-skip-tls-verify": {
+    about: "do not verify that server: anybody can answer in its place",
+  },
+  "service-account": {
+    value: "DIR",
+    path: "folder",
+    about:
+      "where a pod has its token (/var/run/secrets/kubernetes.io/serviceaccount)",
+  },
+} as const satisfies Options;
+
+/** Throws UsageError for options that do not fit together. */
+export function wishesOf(input: Input): Wishes {
+  const wishes = stated<Wishes>({
+    kubeconfig: input.path("kubeconfig"),
+    server: input.text("server"),
+    certificateAuthority: input.path("certificate-authority"),
+    tokenFile: input.path("token-file"),
+    clientCertificate: input.path("client-certificate"),
+    clientKey: input.path("client-key"),
+    insecure: input.flag("insecure-skip-tls-verify"),
+    serviceAccount:
+      input.path("service-account") ??
+      "/var/run/secrets/kubernetes.io/serviceaccount",
+  });
+  const { kubeconfig, server, clientCertificate, clientKey, tokenFile } =
+    wishes;
+  const parts = [tokenFile, clientCertificate, clientKey];
+  if (kubeconfig !== undefined && server !== undefined)
+    throw new UsageError("--kubeconfig and --server exclude each other");
+  if (server === undefined && parts.some((part) => part !== undefined))
+    throw new UsageError("--server is missing");
+  if (server !== undefined && apiRoot(server) === undefined)
+    throw new UsageError("--server: expected an http or https URL");
+  if ((clientCertificate === undefined) !== (clientKey === undefined))
+    throw new UsageError(
+      "--client-certificate and --client-key need each other",
+    );
+  if (server !== undefined && parts.every((part) => part === undefined))
+    throw new UsageError(
+      "--server: --token-file or --client-certificate is missing",
+    );
+  return wishes;
+}
+
+/** Kubeconfigs of the node's own kubelet, by distribution. */
+const nodeKubeconfigs = [
+  "/etc/kubernetes/kubelet.conf",
+  "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
+  "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
+  "/var/lib/k0s/kubelet.conf",
+  "/var/snap/microk8s/current/credentials/kubelet.config",
+  "/var/lib/kubelet/kubeconfig",
+];
+
+/**
+ * `folder` is where we write, `existing` the kubeconfig of the configuration
+ * that is there, both paths of the node.
+ */
+export function chooseCredential(
+  wishes: Wishes,
+  { folder, existing }: { folder: string; existing: string | undefined },
+  host: Host,
+  env: Env,
+): Credential {
+  const { kubeconfig, server } = wishes;
+  if (kubeconfig !== undefined) return { kind: "given", kubeconfig, why: "" };
+  if (server !== undefined) return ofOptions(server, wishes);
+  const account = serviceAccount(wishes, folder, env);
+  if (account) return account;
+  const there = [existing, join(folder, "kubeconfig")].find(
+    (path) => path !== undefined && existsSync(host.path(path)),
+  );
+  if (there !== undefined)
+    return { kind: "given", kubeconfig: there, why: "as before" };
+  const node = nodeKubeconfigs.find((path) => existsSync(host.path(path)));
+  return node === undefined
+    ? { kind: "none" }
+    : { kind: "given", kubeconfig: node, why: "the node's own" };
+}
+
+function ofOptions(server: string, wishes: Wishes): Credential {
+  return {
+    kind: "written",
+    cluster: stated<object>({
+      server,
+      "certificate-authority": wishes.certificateAuthority,
+      ...(wishes.insecure && { "insecure-skip-tls-verify": true }),
+    }),
+    user: stated<object>({
+      tokenFile: wishes.tokenFile,
+      "client-certificate": wishes.clientCertificate,
+      "client-key": wishes.clientKey,
+    }),
+    copies: {},
+  };
+}
+
+/** Of the pod that we run in. The kubelet renews the token there, so it is copied again and again (`--watch`). */
+function serviceAccount(
+  { serviceAccount: mounted, insecure }: Wishes,
+  folder: string,
+  env: Env,
+): Credential | undefined {
+  const host = env["KUBERNETES_SERVICE_HOST"];
+  const port = env["KUBERNETES_SERVICE_PORT"];
+  const token = textOf(join(mounted, "token"));
+  const authority = textOf(join(mounted, "ca.crt"));
+  if (!host || !port || token === undefined || authority === undefined)
+    return undefined;
+  return {
+    kind: "written",
+    cluster: {
+      server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+      ...(insecure
+        ? { "insecure-skip-tls-verify": true }
+        : { "certificate-authority": join(folder, "ca.crt") }),
+    },
+    user: { tokenFile: join(folder, "token") },
+    copies: { "ca.crt": authority, token },
+  };
+}
+
+export interface WrittenCredential {
+  /** undefined: none. */
+  kubeconfig: string | undefined;
+  changed: boolean;
+}
+
+/** Writes what has to be written; the kubeconfig comes after what it names. */
+export function writeCredential(
+  credential: Credential,
+  folder: string,
+  host: Host,
+): WrittenCredential {
+  if (credential.kind === "none")
+    return { kubeconfig: undefined, changed: false };
+  if (credential.kind === "given")
+    return { kubeconfig: credential.kubeconfig, changed: false };
+  const place = host.path(folder);
+  makeFolder(place, 0o700);
+  const { cluster, user, copies } = credential;
+  const changed = Object.entries(copies).map(([name, text]) =>
+    putText(join(place, name), text, 0o600),
+  );
+  const text = Bun.YAML.stringify(kubeconfigOf(cluster, user), null, 2);
+  changed.push(putText(join(place, "kubeconfig"), `${text}\n`, 0o600));
+  return {
+    kubeconfig: join(folder, "kubeconfig"),
+    changed: changed.includes(true),
+  };
+}
+
+/** The files that {@link writeCredential} may have left in its folder. */
+export const credentialFiles = ["kubeconfig", "token", "ca.crt"];
+
+function kubeconfigOf(cluster: object, user: object): object {
+  const name = "genie";
+  return {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": name,
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    clusters: [{ name, cluster }],
+    users: [{ name, user }],
+  };
+}
+
+/**
+ * Throws 7 for a kubeconfig that genie could not use on the node. Below another
+ * root only the file itself is read: those that it names are the node's.
+ */
+export async function requireUsable(
+  credential: Credential,
+  host: Host,
+  env: Env,
+): Promise<void> {
+  if (credential.kind !== "given") return;
+  const path = host.path(credential.kubeconfig);
+  if (!host.isOurs) {
+    readKubeconfig(path);
+    return;
+  }
+  try {
+    await openAccess({ kubeconfig: path }, { env, serviceAccount: "" });
+  } catch (cause) {
+    throw new CniError(
+      CniError.from(cause).code,
+      `credential ${quote(path)}: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+}

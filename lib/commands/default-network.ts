@@ -1,0 +1,108 @@
+/**
+ * The default network that `install` writes down: which it is, what it is called
+ * by, and that its plugins are there (selection.md §5).
+ */
+import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { requirePlugin } from "../cni/invoke.ts";
+import { own } from "../cni/json.ts";
+import { validateNetwork } from "../cni/network.ts";
+import type { NetworkConfigList } from "../cni/conflist.ts";
+import { networkNamePattern } from "../select/annotation.ts";
+import { readConfig } from "../select/config.ts";
+import {
+  type Candidate,
+  type Networks,
+  findNetwork,
+  firstNetwork,
+} from "../select/resolve.ts";
+import { type Attachment, selectAttachments } from "../select/select.ts";
+import { ownType } from "./node.ts";
+
+export interface DefaultNetwork {
+  /** For `default_plugin`: found again whatever else the folder gets. */
+  plugin: string;
+  /** The `name` of the network on the runtime's interface. */
+  name: string;
+}
+
+/** What every runtime calls the pod's first interface. */
+const runtimeIfname = "eth0";
+
+/** `requested`: in the grammar of `default_plugin`, "" for the first of the folder. Throws 7. */
+export function chooseDefault(
+  requested: string,
+  networks: Networks,
+): DefaultNetwork {
+  if (requested.trim() === "") {
+    const candidate = firstNetwork(networks);
+    refuseMultus(candidate);
+    return {
+      plugin: nameOf(candidate, networks),
+      name: candidate.list.name,
+    };
+  }
+  const primary = defaultAttachments(requested, networks).find(
+    ({ ifname }) => ifname === runtimeIfname,
+  );
+  return { plugin: requested, name: primary?.list.name ?? "" };
+}
+
+/** What a pod without annotations gets. Throws 7. */
+export function defaultAttachments(
+  defaultPlugin: string,
+  networks: Networks,
+): Attachment[] {
+  const config = readConfig({ type: ownType, default_plugin: defaultPlugin });
+  return selectAttachments({
+    annotations: {},
+    config,
+    networks,
+    ifname: runtimeIfname,
+    args: "",
+  });
+}
+
+/** Versions, names, and every executable of the list with those for addresses. Throws 1 or 7. */
+export function requirePlugins(
+  list: NetworkConfigList,
+  path: readonly string[],
+): void {
+  try {
+    validateNetwork(list, path, undefined);
+    for (const plugin of list.plugins) {
+      const ipam = own(own(plugin, "ipam"), "type");
+      if (typeof ipam === "string" && ipam !== "") requirePlugin(ipam, path);
+    }
+  } catch (cause) {
+    const { code, details } = CniError.from(cause);
+    const message = `network ${quote(list.name)}: ${messageOf(cause)}`;
+    throw new CniError(code, message, { details, cause });
+  }
+}
+
+/** The shortest name by which a pod would find this very file. */
+function nameOf(candidate: Candidate, networks: Networks): string {
+  const { file, key, list } = candidate;
+  const names = [key, file.replace(/\.[^.]*$/, ""), list.name];
+  const name = names.find(
+    (text) =>
+      networkNamePattern.test(text) &&
+      findNetwork(networks, text) === candidate,
+  );
+  if (name !== undefined) return name;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `no name leads to ${file} alone: have ${names.map(quote).join(", ")}`,
+  );
+}
+
+const multusTypes = new Set(["multus", "multus-shim"]);
+
+/** Multus executes what is first in the folder: that would be us. */
+function refuseMultus({ file, list }: Candidate): void {
+  if (!list.plugins.some(({ type }) => multusTypes.has(type))) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `the first network is Multus (${file}), which would execute genie in turn: name the default network with --default`,
+  );
+}

@@ -1,0 +1,172 @@
+/**
+ * The API server: that it answers, who we are for it, and that we may do what
+ * genie does (a SelfSubjectAccessReview for each verb).
+ */
+import type { PodReference } from "../../attach/record.ts";
+import { messageOf } from "../../cni/error.ts";
+import { type Api, apiProblem, openApi } from "../api.ts";
+import type { Check, Finding, Node } from "./check.ts";
+
+export const checkAccess: Check = async ({
+  config,
+  host,
+  terminal,
+  operation,
+}) => {
+  const check = "API server";
+  if (!config) return [];
+  const { kubeconfig, server, policy } = config.kube;
+  const configured = kubeconfig ?? server ?? policy?.server;
+  if (configured === undefined) return [];
+  if (!host.isOurs)
+    return [
+      {
+        check,
+        verdict: "skip",
+        found:
+          "not asked below another root: the credential names files of the node",
+      },
+    ];
+  let api: Api;
+  try {
+    api = await openApi(config.kube, terminal.env);
+  } catch (error) {
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: messageOf(error),
+        advice: "genie install --kubeconfig",
+      },
+    ];
+  }
+  try {
+    const { gitVersion } = await api.version.getCode();
+    const user = await userOf(api);
+    return [
+      {
+        check,
+        verdict: "ok",
+        found: `${api.server} answers: ${gitVersion}${user === undefined ? "" : `, we are ${user}`}`,
+      },
+      ...(await permissions(api, user, operation)),
+    ];
+  } catch (error) {
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${api.server}: ${apiProblem(error)}`,
+        advice:
+          "is the address right, does the authority fit, is the credential still valid?",
+      },
+    ];
+  }
+};
+
+/** undefined before Kubernetes 1.28, which cannot tell. */
+async function userOf({ authentication }: Api): Promise<string | undefined> {
+  try {
+    const review = await authentication.createSelfSubjectReview({ body: {} });
+    return review.status?.userInfo?.username;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Permission {
+  verb: string;
+  group: string;
+  resource: string;
+  subresource?: string;
+  /** What is missing without it. */
+  need: string;
+}
+
+/** All that genie asks for (`genie manifest`). */
+const needed: readonly Permission[] = [
+  {
+    verb: "get",
+    group: "",
+    resource: "pods",
+    need: "a runtime that does not hand over annotations, static pods",
+  },
+  {
+    verb: "patch",
+    group: "",
+    resource: "pods",
+    subresource: "status",
+    need: "telling pods their addresses",
+  },
+  {
+    verb: "get",
+    group: "k8s.cni.cncf.io",
+    resource: "network-attachment-definitions",
+    need: "the annotation k8s.v1.cni.cncf.io/networks",
+  },
+];
+
+async function permissions(
+  api: Api,
+  user: string | undefined,
+  operation: Node["operation"],
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const isNode = user?.startsWith("system:node:") ?? false;
+  const pod = operation?.records
+    .all()
+    .records.find((record) => record.pod)?.pod;
+  for (const permission of needed) {
+    const { verb, resource, subresource } = permission;
+    const what = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
+    const check = `may ${what}`;
+    // A node may touch its own pods only, so it must be asked for one of them.
+    const named = isNode && resource === "pods";
+    if (named && !pod) {
+      findings.push({
+        check,
+        verdict: "skip",
+        found:
+          "a node may do so for its own pods; no pod is recorded to ask for",
+      });
+      continue;
+    }
+    findings.push({
+      check,
+      ...(await reviewed(api, permission, named ? pod : undefined, isNode)),
+    });
+  }
+  return findings;
+}
+
+/** The API server's own word; of one pod, where one is given. */
+async function reviewed(
+  { authorization }: Api,
+  { verb, group, resource, subresource, need }: Permission,
+  pod: PodReference | undefined,
+  isNode: boolean,
+): Promise<Omit<Finding, "check">> {
+  const advice = `genie manifest${isNode ? " --node-credentials" : ""} | kubectl apply -f -`;
+  try {
+    const { status } = await authorization.createSelfSubjectAccessReview({
+      body: {
+        spec: {
+          resourceAttributes: {
+            verb,
+            group,
+            resource,
+            ...(subresource !== undefined && { subresource }),
+            ...(pod && { namespace: pod.namespace, name: pod.name }),
+          },
+        },
+      },
+    });
+    if (status?.allowed) return { verdict: "ok", found: "allowed" };
+    const reason = status?.reason ? `: ${status.reason}` : "";
+    const found = `denied${reason}; needed for ${need}`;
+    return { verdict: "fail", found, advice };
+  } catch (error) {
+    const found = `cannot be asked: ${apiProblem(error)}; needed for ${need}`;
+    return { verdict: "warn", found, advice };
+  }
+}

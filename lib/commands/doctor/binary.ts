@@ -1,0 +1,93 @@
+/**
+ * Our executable, and whether the runtime looks for plugins where it is.
+ */
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../../cni/error.ts";
+import { sameContent } from "../binary.ts";
+import { ownType } from "../node.ts";
+import { versionsOf } from "../plugin-versions.ts";
+import { runtimesOf } from "../runtime.ts";
+import type { Check, Finding } from "./check.ts";
+import { runtimeSettings } from "./settings.ts";
+
+export const checkBinary: Check = async ({ host, folders, terminal }) => {
+  const path = join(folders.binDir, ownType);
+  const place = host.path(path);
+  const check = "binary";
+  if (!statSync(place, { throwIfNoEntry: false })?.isFile())
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${path} is missing`,
+        advice: "genie install, with --bin-dir if the runtime has another",
+      },
+    ];
+  try {
+    accessSync(place, constants.X_OK);
+    const asked = { type: ownType, folders: [folders.binDir] };
+    const versions = await versionsOf(asked, host, terminal);
+    const found = `${path} speaks CNI ${versions.join(", ")}`;
+    if (sameContent(terminal.self, place))
+      return [{ check, verdict: "ok", found }];
+    return [
+      {
+        check,
+        verdict: "warn",
+        found: `${found}, but is another build than this one`,
+        advice: "genie install brings it up to date",
+      },
+    ];
+  } catch (error) {
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${path} cannot be executed: ${messageOf(error)}`,
+        advice: "genie install with the build for this machine",
+      },
+    ];
+  }
+};
+
+/** containerd brings up `lo` with a plugin; CRI-O does so itself (container-runtimes.md §2.4, §3.2). */
+export const checkLoopback: Check = ({ host, path }) => {
+  const type = "loopback";
+  if (!runtimesOf(host).includes("containerd")) return [];
+  if (path.some((folder) => existsSync(host.path(join(folder, type)))))
+    return [];
+  return [
+    {
+      check: type,
+      verdict: "warn",
+      found: `no plugin "${type}" in ${path.join(", ")}`,
+      advice:
+        "install the reference plugins, unless containerd has use_internal_loopback",
+    },
+  ];
+};
+
+/** Folders of the runtime's own configuration against ours. */
+export const checkRuntimeFolders: Check = ({ host, folders }) =>
+  runtimeSettings(host).flatMap(({ runtime, file, binDirs, confDir }) => {
+    const check = `${runtime} folders`;
+    const findings: Finding[] = [];
+    if (binDirs.length > 0 && !binDirs.includes(folders.binDir))
+      findings.push({
+        check,
+        verdict: "fail",
+        found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${folders.binDir}`,
+        advice: `genie install --bin-dir ${binDirs[0]}`,
+      });
+    if (confDir !== undefined && confDir !== folders.confDir)
+      findings.push({
+        check,
+        verdict: "fail",
+        found: `${file}: networks are read from ${confDir}, not from ${folders.confDir}`,
+        advice: `genie install --conf-dir ${confDir}`,
+      });
+    return findings.length > 0
+      ? findings
+      : [{ check, verdict: "ok", found: `${file} agrees` }];
+  });

@@ -1,0 +1,194 @@
+/**
+ * Which configuration the runtime will pick, why it is ours, and what else is in
+ * the folder that can take its place.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf, quote } from "../../cni/error.ts";
+import { own, parseJson } from "../../cni/json.ts";
+import { compareVersions } from "../../cni/version.ts";
+import { annotationsCapability } from "../../select/config.ts";
+import { chooseDefault } from "../default-network.ts";
+import { ownFile } from "../node.ts";
+import { textOf } from "../put.ts";
+import type { Check, Finding, Node } from "./check.ts";
+import { runtimeSettings } from "./settings.ts";
+
+const check = "configuration";
+const install = "genie install writes it anew";
+
+export const checkConfiguration: Check = (node) => {
+  const { own: ours, folders, files, configProblem } = node;
+  const { confDir } = folders;
+  const [first] = files;
+  if (!ours || !first)
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `no file of ${confDir} executes genie`,
+        advice: "genie install",
+      },
+    ];
+  if (first.file !== ours.file)
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `the runtime takes ${first.file}, the first of ${confDir}, and not ${ours.file}`,
+        advice: `rename ${join(confDir, first.file)} so that it comes after ${ownFile}`,
+      },
+    ];
+  const findings: Finding[] = [
+    {
+      check,
+      verdict: "ok",
+      found: `the runtime takes ${ours.file}: it is the first of ${confDir}, and executes genie`,
+    },
+    ...contentFindings(node, join(confDir, ours.file)),
+  ];
+  if (configProblem !== undefined)
+    findings.push({
+      check,
+      verdict: "fail",
+      found: configProblem,
+      advice: `correct ${join(confDir, ours.file)}`,
+    });
+  return findings;
+};
+
+/** container-runtimes.md §1, §2.3 and K-1, one by one. */
+function contentFindings(node: Node, path: string): Finding[] {
+  const { own: ours, host, config } = node;
+  if (!ours) return [];
+  const findings: Finding[] = [];
+  const add = (verdict: Finding["verdict"], found: string, advice = install) =>
+    findings.push({ check, verdict, found: `${path}: ${found}`, advice });
+  const stated = own(jsonOf(host.path(path)), "cniVersion");
+  if (typeof stated === "string" && isNewer(stated))
+    add(
+      "fail",
+      `cniVersion ${stated}: containerd 1.6 and 1.7 then fail every pod; 1.0.0 with cniVersions is for all`,
+    );
+  if (config && !config.declaresAnnotations)
+    add(
+      "warn",
+      `the capability ${annotationsCapability} is not declared: every pod costs a call of the API server`,
+    );
+  if (ours.plugin !== ours.list.plugins[0])
+    add("fail", "genie must be the first plugin of its list");
+  const name = defaultName(node);
+  if (name !== undefined && name !== ours.list.name)
+    add(
+      "warn",
+      `its name is ${quote(ours.list.name)}, the default network's is ${quote(name)}: CRI-O would take running pods for another network's`,
+    );
+  return findings;
+}
+
+function isNewer(version: string): boolean {
+  try {
+    return compareVersions(version, "1.0.0") > 0;
+  } catch {
+    return true;
+  }
+}
+
+function jsonOf(path: string): unknown {
+  try {
+    return parseJson(textOf(path) ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+function defaultName({ config, networks }: Node): string | undefined {
+  try {
+    return config && chooseDefault(config.defaultPlugin, networks).name;
+  } catch {
+    return undefined;
+  }
+}
+
+export const checkDefaultNetwork: Check = ({ config, networks }) => {
+  const what = "default network";
+  if (!config) return [];
+  try {
+    const { plugin, name } = chooseDefault(config.defaultPlugin, networks);
+    if (config.defaultPlugin.trim() !== "")
+      return [
+        {
+          check: what,
+          verdict: "ok",
+          found: `${quote(plugin)}, whose name is ${quote(name)}`,
+        },
+      ];
+    return [
+      {
+        check: what,
+        verdict: "warn",
+        found: `${quote(plugin)}, because it is the first file: pods get another one if a file comes before it or this one vanishes`,
+        advice: "genie install writes it down as default_plugin",
+      },
+    ];
+  } catch (error) {
+    return [
+      {
+        check: what,
+        verdict: "fail",
+        found: messageOf(error),
+        advice: "install a network, or genie install --default",
+      },
+    ];
+  }
+};
+
+/** As Cilium and others do with files that are not theirs. */
+const renamed = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
+
+export const checkRenamed: Check = ({ host, folders }) => {
+  const files = namesOf(host.path(folders.confDir)).filter((file) =>
+    renamed.test(file),
+  );
+  if (files.length === 0) return [];
+  const ours = files.some((file) => file.startsWith(ownFile));
+  return [
+    {
+      check: "renamed files",
+      verdict: ours ? "fail" : "warn",
+      found: `another CNI renamed ${files.join(", ")}`,
+      advice: files.some((file) => file.endsWith(".cilium_bak"))
+        ? "set Cilium's Helm value cni.exclusive to false, then rename them back"
+        : "rename back those that pods shall be able to choose",
+    },
+  ];
+};
+
+function namesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder).toSorted();
+  } catch {
+    return [];
+  }
+}
+
+/** Settings of the runtime that defeat the order of the files. */
+export const checkRuntimeChoice: Check = ({ host, own: ours }) =>
+  runtimeSettings(host).flatMap(({ file, maxConfNum, defaultNetwork }) => {
+    const findings: Finding[] = [];
+    if (maxConfNum !== undefined && maxConfNum !== 1)
+      findings.push({
+        check: "containerd files",
+        verdict: "fail",
+        found: `${file}: max_conf_num is ${maxConfNum}, so every pod gets the other networks as well, without genie`,
+        advice: "set max_conf_num to 1",
+      });
+    if (defaultNetwork !== undefined && defaultNetwork !== ours?.list.name)
+      findings.push({
+        check: "crio network",
+        verdict: "fail",
+        found: `${file}: cni_default_network is ${quote(defaultNetwork)}, so CRI-O does not take the first file`,
+        advice: "remove cni_default_network, or set it to genie's name",
+      });
+    return findings;
+  });

@@ -1,0 +1,66 @@
+/**
+ * The folder of records: that it can be written, and what is left in it.
+ */
+import { accessSync, constants, existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { errnoOf, messageOf } from "../../cni/error.ts";
+import { sandboxOf } from "../list.ts";
+import type { Check } from "./check.ts";
+
+export const checkDataDir: Check = ({ operation }) => {
+  if (!operation) return [];
+  const { dataDir } = operation.config;
+  const check = "records";
+  // ADD makes the folder; what counts before that is where it will be.
+  let folder = `${dataDir}/attachments`;
+  while (!existsSync(folder) && folder !== "/") folder = dirname(folder);
+  try {
+    accessSync(folder, constants.W_OK);
+    return [{ check, verdict: "ok", found: `${dataDir} can be written` }];
+  } catch (error) {
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${dataDir} cannot be written: ${errnoOf(error) ?? messageOf(error)}`,
+        advice: "every ADD fails until it can, or dataDir is another",
+      },
+    ];
+  }
+};
+
+export const checkLeftOver: Check = ({ operation, host }) => {
+  if (!operation) return [];
+  const { records, unreadable } = operation.records.all();
+  const check = "left-over records";
+  const bootId = operation.world.bootId();
+  const stale = records.filter(
+    (record) => sandboxOf(record, bootId, host) !== "live",
+  );
+  if (unreadable.length > 0)
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${unreadable.length} records cannot be read: ${unreadable.map(({ name }) => name).join(", ")}`,
+        advice:
+          "the next DEL of the pod moves a damaged one aside; one of a newer genie needs that genie",
+      },
+    ];
+  if (stale.length === 0)
+    return [
+      {
+        check,
+        verdict: "ok",
+        found: `none among ${records.length} records`,
+      },
+    ];
+  return [
+    {
+      check,
+      verdict: "warn",
+      found: `${stale.length} of ${records.length} records have no sandbox any more`,
+      advice: "genie gc deletes what they hold",
+    },
+  ];
+};

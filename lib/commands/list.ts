@@ -1,0 +1,167 @@
+/**
+ * `genie list`: the attachments of this node, from the records.
+ */
+import { isNamespace } from "../attach/netns.ts";
+import type { Operation } from "../attach/operation.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import { messageOf } from "../cni/error.ts";
+import { type Result, modernResult } from "../cni/result.ts";
+import type { Command } from "./command.ts";
+import { folderOptions, foldersOf, hostOf, rootOption } from "./folders.ts";
+import type { Host } from "./host.ts";
+import { nodeOperation } from "./node.ts";
+import { columns } from "./table.ts";
+
+export const list: Command = {
+  options: {
+    namespace: { value: "NS", short: "n", about: "only of this namespace" },
+    output: {
+      value: "FORMAT",
+      short: "o",
+      choices: ["table", "json"],
+      about: "table or json (table)",
+    },
+    ...folderOptions,
+    ...rootOption,
+  },
+  async run(input, { env, stdout, stderr, now }) {
+    const host = hostOf(input);
+    const operation = nodeOperation(foldersOf(input), env, { host });
+    const { attachments, unreadable } = listAttachments(operation, host);
+    const namespace = input.text("namespace");
+    const rows = attachments.filter(
+      ({ pod }) => namespace === undefined || pod?.namespace === namespace,
+    );
+    await stdout(
+      input.text("output") === "json"
+        ? `${JSON.stringify(rows, null, 2)}\n`
+        : tableOf(rows, now()),
+    );
+    for (const problem of unreadable) stderr(`genie list: ${problem}\n`);
+    return unreadable.length === 0 ? 0 : 1;
+  },
+};
+
+/** "gone": there is no such namespace any more; "earlier boot": nor could there be. */
+export type Sandbox = "live" | "gone" | "earlier boot";
+
+export interface ListedAttachment {
+  containerId: string;
+  pod?: { namespace: string; name: string; uid: string };
+  ifname: string;
+  network: string;
+  /** `<namespace>/<name>` of a definition. */
+  definition?: string;
+  /** On the interface that the runtime asked for. */
+  primary: boolean;
+  /** With their prefixes. */
+  ips: string[];
+  sandbox: Sandbox;
+  netns: string;
+  time: string;
+}
+
+/** In the order of the pods' names; what is unreadable is told in words. */
+export function listAttachments(
+  { records: store, world }: Operation,
+  host: Host,
+): {
+  attachments: ListedAttachment[];
+  unreadable: string[];
+} {
+  const { records, unreadable } = store.all();
+  const bootId = world.bootId();
+  return {
+    attachments: records
+      .toSorted((a, b) => Buffer.compare(keyOf(a), keyOf(b)))
+      .flatMap((record) =>
+        listed(record, store.results(record), sandboxOf(record, bootId, host)),
+      ),
+    unreadable: unreadable.map(
+      ({ name, error }) =>
+        `record ${JSON.stringify(name)}: ${messageOf(error)}`,
+    ),
+  };
+}
+
+function keyOf({ pod, containerId, ifname }: AttachmentRecord): Buffer {
+  return Buffer.from(
+    [pod?.namespace ?? "", pod?.name ?? "", containerId, ifname].join("\0"),
+  );
+}
+
+function listed(
+  record: AttachmentRecord,
+  results: ReadonlyMap<string, Result>,
+  sandbox: Sandbox,
+): ListedAttachment[] {
+  const { containerId, pod, netns, time } = record;
+  return record.attachments.map(({ ifname, list: network, definition }) => {
+    const result = results.get(ifname);
+    return {
+      containerId,
+      ...(pod && { pod }),
+      ifname,
+      network: network.name,
+      ...(definition !== undefined && { definition }),
+      primary: ifname === record.ifname,
+      ips: result ? modernResult(result).ips.map(({ address }) => address) : [],
+      sandbox,
+      netns,
+      time,
+    };
+  });
+}
+
+export function sandboxOf(
+  { bootId, netns }: Pick<AttachmentRecord, "bootId" | "netns">,
+  currentBoot: string,
+  host: Host,
+): Sandbox {
+  if (bootId !== currentBoot) return "earlier boot";
+  return netns !== "" && isNamespace(host.path(netns)) ? "live" : "gone";
+}
+
+function tableOf(rows: readonly ListedAttachment[], now: Date): string {
+  if (rows.length === 0) return "no attachments\n";
+  const head = [
+    "NAMESPACE",
+    "POD",
+    "CONTAINER",
+    "INTERFACE",
+    "NETWORK",
+    "ADDRESSES",
+    "SANDBOX",
+    "AGE",
+  ];
+  return columns([
+    head,
+    ...rows.map(
+      ({ pod, containerId, ifname, network, definition, ips, ...row }) => [
+        pod?.namespace ?? "-",
+        pod?.name ?? "-",
+        containerId.slice(0, 12),
+        ifname,
+        definition ?? network,
+        ips.join(",") || "-",
+        row.sandbox,
+        age(row.time, now),
+      ],
+    ),
+  ]);
+}
+
+const units = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["m", 60],
+  ["s", 1],
+] as const;
+
+/** In the largest unit that fits, as kubectl shows it. */
+function age(time: string, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - Date.parse(time)) / 1000);
+  const [unit, size] =
+    units.find(([, length]) => seconds >= length) ?? units[3];
+  return Number.isNaN(seconds) ? "-" : `${Math.floor(seconds / size)}${unit}`;
+}

@@ -1,0 +1,43 @@
+/**
+ * The word that was probably meant. Pure.
+ */
+
+/** The known word with the fewest changed letters, if those are few enough; a beginning counts as near. */
+export function nearest(
+  typed: string,
+  known: readonly string[],
+): string | undefined {
+  const begun = known.filter((word) => word.startsWith(typed));
+  if (typed !== "" && begun.length === 1) return begun[0];
+  const limit = Math.max(1, Math.floor(typed.length / 3));
+  const [best] = known
+    .map((word) => ({ word, distance: distance(typed, word) }))
+    .toSorted((a, b) => a.distance - b.distance);
+  return best && best.distance <= limit ? best.word : undefined;
+}
+
+/** Letters inserted, removed, replaced, or two neighbours exchanged. */
+function distance(a: string, b: string): number {
+  let before: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      const exchanged = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row[j] = Math.min(
+        at(last, j) + 1,
+        at(row, j - 1) + 1,
+        at(last, j - 1) + (same ? 0 : 1),
+        exchanged ? at(before, j - 2) + 1 : Infinity,
+      );
+    }
+    before = last;
+    last = row;
+  }
+  return at(last, b.length);
+}
+
+function at(row: readonly number[], j: number): number {
+  return row[j] ?? Infinity;
+}

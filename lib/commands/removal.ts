@@ -1,0 +1,225 @@
+/**
+ * Removes genie from a node, the story. A runtime deletes pods through the
+ * configuration that is on disk then: whoever has more than the network that
+ * comes after us would keep the rest for ever. Configuration first, binary last.
+ */
+import {
+  existsSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+} from "node:fs";
+import { join } from "node:path";
+import { isNamespace } from "../attach/netns.ts";
+import type { Operation } from "../attach/operation.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import { type ConfFile, readConfDir } from "../cni/confdir.ts";
+import { errnoOf, messageOf, quote } from "../cni/error.ts";
+import {
+  type Candidate,
+  executes,
+  firstNetwork,
+  networksOf,
+} from "../select/resolve.ts";
+import { credentialFiles } from "./credential.ts";
+import type { Folders } from "./folders.ts";
+import { collect } from "./gc.ts";
+import type { Host } from "./host.ts";
+import { credentialFolder } from "./installation.ts";
+import { nodeOperation, ownFile, ownType } from "./node.ts";
+import { runtimesOf } from "./runtime.ts";
+import type { Env } from "./terminal.ts";
+
+export interface RemovalRequest {
+  folders: Folders;
+  host: Host;
+  force: boolean;
+  env: Env;
+}
+
+/** What was done. Throws `Refusal` with nothing changed. */
+export async function removeGenie(request: RemovalRequest): Promise<string[]> {
+  const { folders, host, force, env } = request;
+  const operation = nodeOperation(folders, env, { host });
+  const { confDir, binDir } = folders;
+  const files = readConfDir(host.path(confDir));
+  const former = formerNetwork(confDir, files);
+  refuseOthers(files, confDir);
+  if (!force) refuseHeld(operation, former);
+  const done: string[] = [];
+  const path = host.path(join(confDir, ownFile));
+  const parked = park(path);
+  // A pod that was attached between the look and the removal.
+  if (!force) orPutBack(parked, path, () => refuseHeld(operation, former));
+  rmSync(parked, { force: true });
+  done.push(`removed ${join(confDir, ownFile)}`);
+  done.push(...removeCredential(credentialFolder(folders), host));
+  if (force && host.isOurs) done.push(...(await deleteGone(operation)));
+  const keeps = keepsRecords(host);
+  if (!keeps) done.push(...dropFreed(operation, former));
+  const left = operation.records.all();
+  const count = left.records.length + left.unreadable.length;
+  if (force || count > 0) {
+    done.push(
+      `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
+    );
+    return done;
+  }
+  rmSync(host.path(join(binDir, ownType)), { force: true });
+  done.push(`removed ${join(binDir, ownType)}`);
+  removeEmpty(operation.config.dataDir);
+  return done;
+}
+
+/** Why nothing was done; each line is one thing to look at. */
+export class Refusal extends Error {}
+
+/** The network that the runtime uses when we are gone. */
+function formerNetwork(
+  confDir: string,
+  files: readonly ConfFile[],
+): Candidate | undefined {
+  try {
+    return firstNetwork(networksOf(confDir, files, new Set([ownType])));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A file that `install` did not write, but that needs our executable. */
+function refuseOthers(files: readonly ConfFile[], confDir: string): void {
+  const other = files.find(
+    ({ file, list }) =>
+      file !== ownFile &&
+      list?.plugins.some((plugin) => executes(plugin, new Set([ownType]))),
+  );
+  if (other === undefined) return;
+  throw new Refusal(
+    `${join(confDir, other.file)} executes genie as well: remove it first`,
+  );
+}
+
+function refuseHeld(
+  { records: store }: Operation,
+  former: Candidate | undefined,
+): void {
+  const { records, unreadable } = store.all();
+  const lines = [
+    ...records
+      .filter((record) => !isFreedBy(record, former))
+      .map((record) => heldText(record)),
+    ...unreadable.map(
+      ({ name, error }) => `  record ${quote(name)}: ${messageOf(error)}`,
+    ),
+  ];
+  if (lines.length === 0) return;
+  const why = former
+    ? `network ${quote(former.list.name)} (${former.file}), which the runtime will use then, would not delete all that these pods have`
+    : "no other network is there to delete what these pods have";
+  throw new Refusal(
+    [`${why}: delete the pods first, or use --force`, ...lines].join("\n"),
+  );
+}
+
+/** Whether that network's own DEL frees everything that the record holds. */
+function isFreedBy(
+  { attachments, ifname }: AttachmentRecord,
+  former: Candidate | undefined,
+): boolean {
+  const [only, ...more] = attachments;
+  return (
+    only !== undefined &&
+    more.length === 0 &&
+    only.ifname === ifname &&
+    only.definition === undefined &&
+    only.list.name === former?.list.name
+  );
+}
+
+function heldText(record: AttachmentRecord): string {
+  const { pod, containerId, attachments, netns } = record;
+  const who = pod ? `${pod.namespace}/${pod.name}` : `container ${containerId}`;
+  const networks = attachments.map(
+    ({ ifname, list }) => `${ifname}=${list.name}`,
+  );
+  const gone = isNamespace(netns) ? "" : " (its namespace is gone: `genie gc`)";
+  return `  ${who}: ${networks.join(", ")}${gone}`;
+}
+
+/** Out of the runtime's sight, still in its folder. */
+function park(path: string): string {
+  const parked = path.replace(/[^/]+$/, (name) => `.${name}.removed`);
+  try {
+    renameSync(path, parked);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+  return parked;
+}
+
+function orPutBack(parked: string, path: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (existsSync(parked)) renameSync(parked, path);
+    throw error;
+  }
+}
+
+function removeCredential(folder: string, host: Host): string[] {
+  const place = host.path(folder);
+  if (!existsSync(place)) return [];
+  for (const file of credentialFiles)
+    rmSync(join(place, file), { force: true });
+  removeFolder(place);
+  return [`removed the credential in ${folder}`];
+}
+
+/** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
+async function deleteGone(operation: Operation): Promise<string[]> {
+  const { deleted, failed } = await collect(operation, 0);
+  return [
+    ...deleted.map(
+      ({ containerId, ifname }) => `deleted ${containerId} ${ifname}`,
+    ),
+    ...failed.map(({ what, error }) => `failed to delete ${what}: ${error}`),
+  ];
+}
+
+/**
+ * CRI-O deletes a pod by what it cached at ADD (container-runtimes.md §3.6):
+ * that is us, so the records and the executable must outlive the pods.
+ */
+function keepsRecords(host: Host): boolean {
+  return runtimesOf(host).includes("crio");
+}
+
+/** Records of the former network alone: its own DEL frees what they hold. */
+function dropFreed(
+  { records }: Operation,
+  former: Candidate | undefined,
+): string[] {
+  const freed = records
+    .all()
+    .records.filter((record) => isFreedBy(record, former));
+  for (const record of freed) records.remove(record);
+  if (freed.length === 0) return [];
+  return [
+    `dropped ${freed.length} records of network ${quote(former?.list.name ?? "")}: its own DEL frees them`,
+  ];
+}
+
+function removeEmpty(dataDir: string): void {
+  for (const folder of ["attachments", "locks", "."])
+    removeFolder(join(dataDir, folder));
+}
+
+function removeFolder(path: string): void {
+  try {
+    if (readdirSync(path).length === 0) rmdirSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ENOTEMPTY")
+      throw error;
+  }
+}

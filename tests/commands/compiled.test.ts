@@ -1,0 +1,242 @@
+/**
+ * The commands of the executable itself: a node is installed, asked, and given
+ * back, directly and below another root as a DaemonSet sees it.
+ */
+import { afterAll, describe, expect, test } from "bun:test";
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { startApiServer } from "../support/api-server.ts";
+import { genieBinary } from "../support/build.ts";
+import { removeCerts } from "../support/certs.ts";
+import { until } from "../support/delegate.ts";
+import { NodeFolder } from "./fixtures.ts";
+
+afterAll(removeCerts);
+
+/** Longer than a compilation takes. */
+const limitMs = 120_000;
+
+function genie(words: readonly string[], wrapper: readonly string[] = []) {
+  const { exitCode, stdout, stderr } = Bun.spawnSync({
+    cmd: [...wrapper, genieBinary(), ...words],
+    env: { PATH: process.env["PATH"] ?? "" },
+    cwd: "/",
+  });
+  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+/** SigCgt of /proc/<pid>/status; SIGTERM is 15. */
+function handlesTerm(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, caught = "0"] = /^SigCgt:\s*([0-9a-f]+)/m.exec(status) ?? [];
+  return ((BigInt(`0x${caught}`) >> 14n) & 1n) === 1n;
+}
+
+const hidden = (folder: string) =>
+  readdirSync(folder).filter((file) => file.startsWith("."));
+
+describe("the executable", () => {
+  test(
+    "install, list, doctor, uninstall: a node and back",
+    () => {
+      using node = new NodeFolder();
+      const before = node.inodes();
+      const { exitCode, stderr } = genie(["install", ...node.folders]);
+      expect({ exitCode, stderr, hidden: hidden(node.binDir) }).toEqual({
+        exitCode: 0,
+        stderr: "",
+        hidden: [],
+      });
+      expect(genie(["list", ...node.folders])).toEqual({
+        exitCode: 0,
+        stdout: "no attachments\n",
+        stderr: "",
+      });
+      const doctor = genie(["doctor", ...node.folders]);
+      expect(doctor.stdout).toContain("ok    binary ");
+      // Nobody looks: no colours.
+      expect(doctor.stdout).not.toContain("\u001b");
+      expect(genie(["uninstall", ...node.folders])).toMatchObject({
+        exitCode: 0,
+        stderr: "",
+      });
+      expect(node.inodes()).toEqual(before);
+    },
+    limitMs,
+  );
+
+  test(
+    "manifest and completion, more than a pipe holds at once comes out whole",
+    () => {
+      const { exitCode, stdout } = genie(["manifest"]);
+      expect([exitCode, [Bun.YAML.parse(stdout)].flat().length]).toEqual([
+        0, 7,
+      ]);
+      const { stdout: script } = genie(["completion", "bash"]);
+      expect(
+        Bun.spawnSync(["bash", "-n"], { stdin: Buffer.from(script) }).exitCode,
+      ).toBe(0);
+    },
+    limitMs,
+  );
+
+  test(
+    "install --watch, ends at once when it is asked to",
+    async () => {
+      using node = new NodeFolder();
+      const child = Bun.spawn({
+        cmd: [genieBinary(), "install", "--watch", ...node.folders],
+        env: { PATH: process.env["PATH"] ?? "" },
+        stdout: "pipe",
+      });
+      try {
+        // Its report comes before it begins to watch; the pause is ten seconds.
+        const reader = child.stdout.getReader();
+        await reader.read();
+        await until(() => handlesTerm(child.pid), "a handler of SIGTERM");
+        const began = performance.now();
+        child.kill("SIGTERM");
+        expect(await child.exited).toBe(0);
+        expect(performance.now() - began).toBeLessThan(5000);
+      } finally {
+        child.kill("SIGKILL");
+      }
+    },
+    limitMs,
+  );
+
+  test(
+    "unknown words, a suggestion and exit code 2",
+    () => {
+      expect(genie(["dokter"])).toEqual({
+        exitCode: 2,
+        stdout: "",
+        stderr:
+          'genie: unknown command "dokter"; did you mean "doctor"?\n`genie help` lists the commands\n',
+      });
+    },
+    limitMs,
+  );
+});
+
+describe("the executable and the API server", () => {
+  test(
+    "explain and doctor, by the typed API over our own HTTP",
+    async () => {
+      await using server = await startApiServer();
+      server.pods.put({
+        metadata: {
+          namespace: "shop",
+          name: "web",
+          annotations: { cni: "weave" },
+        },
+      });
+      server.inject({
+        match: ({ path }) => path === "/version",
+        kind: "answer",
+        body: '{"major":"1","minor":"33","gitVersion":"v1.33.1"}',
+      });
+      using node = new NodeFolder();
+      genie([
+        "install",
+        ...node.folders,
+        `--kubeconfig=${server.kubeconfig()}`,
+      ]);
+      const answered = async (...words: string[]) => {
+        const child = Bun.spawn({
+          cmd: [genieBinary(), ...words, ...node.folders],
+          // Whatever these say, only the kubeconfig counts.
+          env: {
+            HTTPS_PROXY: "http://127.0.0.1:1",
+            NODE_EXTRA_CA_CERTS: "/nowhere",
+          },
+          stdout: "pipe",
+          stderr: "pipe",
+        });
+        return Promise.all([child.stdout.text(), child.exited]);
+      };
+      const [explained, exitCode] = await answered(
+        "explain",
+        "web",
+        "-n",
+        "shop",
+      );
+      expect(exitCode).toBe(0);
+      expect(explained).toStartWith("shop/web gets 1 network on this node:\n");
+      const [diagnosed] = await answered("doctor");
+      expect(diagnosed).toContain(`${server.url} answers: v1.33.1`);
+    },
+    limitMs,
+  );
+});
+
+describe("the executable below another root", () => {
+  const below = (node: NodeFolder) => [
+    `--root=${node.root}`,
+    "--conf-dir=/etc/cni/net.d",
+    "--bin-dir=/opt/cni/bin",
+  ];
+
+  /** The loader and the libraries of the executable, as a node has them. */
+  function libraries(): string[] {
+    const { stdout } = Bun.spawnSync(["ldd", genieBinary()]);
+    return [...stdout.toString().matchAll(/(\/\S+) \(0x/g)].map(
+      ([, path = ""]) => path,
+    );
+  }
+
+  function install(node: NodeFolder) {
+    mkdirSync(join(node.root, "proc"), { recursive: true });
+    // As in a container, whose mount of the node's root has the node's /proc.
+    const script = 'mount --rbind /proc "$0/proc" && exec "$@"';
+    return genie(
+      ["install", ...below(node)],
+      ["unshare", "--mount", "sh", "-c", script, node.root],
+    );
+  }
+
+  test(
+    "install, executes the copy with the node's own libraries; what lacks is named and nothing is changed",
+    () => {
+      using node = new NodeFolder();
+      const before = node.inodes();
+      const loader = libraries().find((path) => path.includes("/ld-")) ?? "";
+      const others = libraries().filter((path) => path !== loader);
+      const withoutLoader = install(node);
+      expect(withoutLoader).toMatchObject({ exitCode: 1, stdout: "" });
+      expect(withoutLoader.stderr).toContain(
+        `the node has no loader "${loader}"`,
+      );
+      expect(node.inodes()).toEqual(before);
+
+      const copy = (path: string) => {
+        mkdirSync(dirname(join(node.root, path)), { recursive: true });
+        copyFileSync(path, join(node.root, path));
+      };
+      copy(loader);
+      const withoutLibrary = install(node);
+      expect(withoutLibrary).toMatchObject({ exitCode: 1, stdout: "" });
+      expect(withoutLibrary.stderr).toMatch(
+        /error while loading shared libraries: lib\w+\.so/,
+      );
+      rmSync(join(node.root, loader));
+      expect(node.inodes()).toEqual(before);
+
+      for (const path of [loader, ...others]) copy(path);
+      expect(install(node)).toMatchObject({ exitCode: 0, stderr: "" });
+      // What is written is the node's own path.
+      expect(node.config).toMatchObject({
+        name: "canal-net",
+        plugins: [{ default_plugin: "canal" }],
+      });
+      expect(JSON.stringify(node.config)).not.toContain(node.root);
+    },
+    limitMs,
+  );
+});

@@ -1,0 +1,508 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Finding } from "../../lib/commands/doctor/check.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import { removeCerts } from "../support/certs.ts";
+import { NodeFolder, pluginScript, ptpConf, speaksAll } from "./fixtures.ts";
+
+afterAll(removeCerts);
+
+/** The answers that the double has no objects for; `denied` are resources. */
+function cluster(
+  server: ApiServer,
+  { user = "genie", denied = [] as string[] } = {},
+): void {
+  const answer = (path: string, status: number, body: object) =>
+    server.inject({
+      match: (request) => request.path === path,
+      times: 100,
+      kind: "answer",
+      status,
+      body: JSON.stringify(body),
+    });
+  answer("/version", 200, { major: "1", minor: "33", gitVersion: "v1.33.1" });
+  answer("/apis/authentication.k8s.io/v1/selfsubjectreviews", 201, {
+    status: { userInfo: { username: user } },
+  });
+  // In the order in which they are asked: pods, pods/status, definitions.
+  for (const resource of [
+    "pods",
+    "pods/status",
+    "network-attachment-definitions",
+  ]) {
+    server.inject({
+      match: ({ path }) =>
+        path === "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      kind: "answer",
+      status: 201,
+      body: JSON.stringify({
+        spec: {},
+        status: { allowed: !denied.includes(resource) },
+      }),
+    });
+  }
+}
+
+async function installed(kubeconfig?: string): Promise<NodeFolder> {
+  const node = new NodeFolder();
+  await node.type(
+    "install",
+    kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
+  );
+  return node;
+}
+
+async function diagnosed(node: NodeFolder, words: string[] = []) {
+  const { exitCode, stdout, stderr } = await node.type("doctor", [
+    "-o",
+    "json",
+    ...words,
+  ]);
+  expect(stderr).toBe("");
+  return {
+    exitCode,
+    findings: JSON.parse(stdout.replaceAll(node.root, "")) as Finding[],
+  };
+}
+
+/** Of the machine that the tests run on. */
+const ofRuntime = ({ check }: Finding) =>
+  /^(?:runtime|loopback|containerd|crio|CRI-O)/.test(check);
+
+/** What is not in order, without the machine's own runtime. */
+const troubles = (
+  findings: Finding[],
+  ours = (one: Finding) => !ofRuntime(one),
+) =>
+  findings
+    .filter(
+      (one) => one.verdict !== "ok" && one.verdict !== "skip" && ours(one),
+    )
+    .map(({ check, verdict, found }) => [check, verdict, found]);
+
+describe("doctor", () => {
+  test("a node in order, every check is ok", async () => {
+    await using server = await startApiServer();
+    cluster(server);
+    const kubeconfig = server.kubeconfig();
+    chmodSync(kubeconfig, 0o600);
+    using node = await installed(kubeconfig);
+    node.record();
+    const { exitCode, findings } = await diagnosed(node);
+    expect({ exitCode, troubles: troubles(findings) }).toEqual({
+      exitCode: 0,
+      troubles: [],
+    });
+    expect(
+      findings
+        .filter((one) => !ofRuntime(one))
+        .map(({ check, found }) => [check, found]),
+    ).toEqual([
+      ["binary", "/opt/cni/bin/genie speaks CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0"],
+      [
+        "configuration",
+        "the runtime takes 00-genie.conflist: it is the first of /etc/cni/net.d, and executes genie",
+      ],
+      ["default network", '"canal", whose name is "canal-net"'],
+      [
+        "network canal",
+        "10-canal.conflist: version 1.0.0, plugins bridge, portmap",
+      ],
+      ["network weave", "20-weave.conf: version 0.4.0, plugins ptp"],
+      ["kubeconfig", `${kubeconfig} can be read`],
+      [
+        "token",
+        "is written into the kubeconfig and does not say until when it is valid",
+      ],
+      ["API server", `${server.url} answers: v1.33.1, we are genie`],
+      ["may get pods", "allowed"],
+      ["may patch pods/status", "allowed"],
+      ["may get network-attachment-definitions", "allowed"],
+      ["records", "/var/lib/genie can be written"],
+      ["left-over records", "none among 1 records"],
+    ]);
+    expect(
+      server.requests.map(({ method, path, user }) => [method, path, user]),
+    ).toEqual([
+      ["GET", "/version", "genie"],
+      ["POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "genie"],
+      ...Array.from({ length: 3 }, () => [
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        "genie",
+      ]),
+    ]);
+  });
+
+  test.each<
+    [what: string, prepare: (node: NodeFolder) => void, trouble: string[]]
+  >([
+    [
+      "no executable",
+      (node) => rmSync(join(node.binDir, "genie")),
+      ["binary", "fail", "/opt/cni/bin/genie is missing"],
+    ],
+    [
+      "an executable that does not run",
+      (node) => node.plugin("genie", "#!/bin/sh\necho broken >&2\nexit 1\n"),
+      [
+        "binary",
+        "fail",
+        '/opt/cni/bin/genie cannot be executed: plugin "genie": netplugin failed: "broken": exit status 1',
+      ],
+    ],
+    [
+      "another build",
+      (node) => node.plugin("genie", `${speaksAll}# newer\n`),
+      [
+        "binary",
+        "warn",
+        "/opt/cni/bin/genie speaks CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0, but is another build than this one",
+      ],
+    ],
+    [
+      "a file before ours",
+      (node) => node.network("00-a.conf", ptpConf),
+      [
+        "configuration",
+        "fail",
+        "the runtime takes 00-a.conf, the first of /etc/cni/net.d, and not 00-genie.conflist",
+      ],
+    ],
+    [
+      "a broken file before ours",
+      (node) => node.network("00-a.conf", "{"),
+      [
+        "configuration",
+        "fail",
+        "the runtime takes 00-a.conf, the first of /etc/cni/net.d, and not 00-genie.conflist",
+      ],
+    ],
+    [
+      "cniVersion 1.1.0",
+      (node) =>
+        node.network("00-genie.conflist", {
+          ...node.config,
+          cniVersion: "1.1.0",
+        }),
+      [
+        "configuration",
+        "fail",
+        "/etc/cni/net.d/00-genie.conflist: cniVersion 1.1.0: containerd 1.6 and 1.7 then fail every pod; 1.0.0 with cniVersions is for all",
+      ],
+    ],
+    [
+      "a name of its own",
+      (node) =>
+        node.network("00-genie.conflist", { ...node.config, name: "genie" }),
+      [
+        "configuration",
+        "warn",
+        `/etc/cni/net.d/00-genie.conflist: its name is "genie", the default network's is "canal-net": CRI-O would take running pods for another network's`,
+      ],
+    ],
+    [
+      "a renamed file",
+      (node) => node.network("10-canal.conflist.cilium_bak", "{}"),
+      [
+        "renamed files",
+        "warn",
+        "another CNI renamed 10-canal.conflist.cilium_bak",
+      ],
+    ],
+    [
+      "an invalid network",
+      (node) => node.network("30-broken.conf", "{"),
+      [
+        "network 30-broken.conf",
+        "fail",
+        "error parsing configuration: unexpected end of JSON input",
+      ],
+    ],
+    [
+      "a missing plugin",
+      (node) => rmSync(join(node.binDir, "ptp")),
+      [
+        "network weave",
+        "fail",
+        '20-weave.conf: network "weave-net": failed to find plugin "ptp" in path [/opt/cni/bin]',
+      ],
+    ],
+    [
+      "a plugin that does not speak the version",
+      (node) => node.plugin("ptp", pluginScript("0.2.0", "0.3.1")),
+      [
+        "network weave",
+        "fail",
+        '20-weave.conf: plugin "ptp" does not speak version 0.4.0, only 0.2.0, 0.3.1',
+      ],
+    ],
+    [
+      "left-over records",
+      (node) => {
+        node.record({ containerId: "c1", netns: "/nowhere" });
+        node.record({ containerId: "c2", bootId: "earlier" });
+        node.record({ containerId: "c3" });
+      },
+      ["left-over records", "warn", "2 of 3 records have no sandbox any more"],
+    ],
+    [
+      "an unreadable record",
+      (node) => {
+        node.record();
+        writeFileSync(join(node.dataDir, "attachments/c9:eth0.json"), "{");
+      },
+      ["left-over records", "fail", "1 records cannot be read: c9:eth0"],
+    ],
+  ])(
+    "%s, is found and the exit code says whether it is serious",
+    async (_, prepare, trouble) => {
+      using node = await installed();
+      prepare(node);
+      const { exitCode, findings } = await diagnosed(node);
+      const found = troubles(findings).find(
+        ([check]) => check !== "kubeconfig",
+      );
+      expect({ exitCode, found }).toEqual({
+        exitCode: trouble[1] === "fail" ? 1 : 0,
+        found: trouble,
+      });
+      expect(
+        findings
+          .filter(({ verdict }) => verdict === "fail" || verdict === "warn")
+          .every(({ advice }) => advice !== undefined),
+      ).toBe(true);
+    },
+  );
+
+  test("a node without genie, says what to do", async () => {
+    using node = new NodeFolder();
+    const { exitCode, findings } = await diagnosed(node);
+    expect({ exitCode, troubles: troubles(findings) }).toEqual({
+      exitCode: 1,
+      troubles: [
+        ["binary", "fail", "/opt/cni/bin/genie is missing"],
+        ["configuration", "fail", "no file of /etc/cni/net.d executes genie"],
+      ],
+    });
+  });
+
+  test("-o table, one line for each finding, in colour where somebody looks", async () => {
+    using node = await installed();
+    rmSync(join(node.binDir, "ptp"));
+    const plain = await node.type("doctor");
+    expect(plain.exitCode).toBe(1);
+    expect(plain.stdout).toContain(
+      "\nfail  network weave      20-weave.conf: ",
+    );
+    expect(plain.stdout).toMatch(/\n {25}→ install what is missing into /);
+    expect(plain.stdout).toEndWith(
+      "\n1 warnings, 1 failures\n".replace(/^\n/, "ok, "),
+    );
+    const coloured = await node.type("doctor", [], { colour: true });
+    expect(coloured.stdout).toContain(
+      "\u001b[31mfail\u001b[0m  network weave      20-weave.conf: ",
+    );
+    expect(Bun.stripANSI(coloured.stdout)).toBe(plain.stdout);
+  });
+});
+
+describe("doctor, the API server", () => {
+  test("a permission that is missing, is a failure with its remedy", async () => {
+    await using server = await startApiServer();
+    cluster(server, { denied: ["pods/status"] });
+    using node = await installed(server.kubeconfig());
+    const { exitCode, findings } = await diagnosed(node);
+    expect({
+      exitCode,
+      finding: findings.find(({ check }) => check === "may patch pods/status"),
+    }).toEqual({
+      exitCode: 1,
+      finding: {
+        check: "may patch pods/status",
+        verdict: "fail",
+        found: "denied; needed for telling pods their addresses",
+        advice: "genie manifest | kubectl apply -f -",
+      },
+    });
+  });
+
+  test("the node's own credential, is asked about its own pods only", async () => {
+    await using server = await startApiServer();
+    cluster(server, { user: "system:node:n1" });
+    using node = await installed(server.kubeconfig());
+    const { findings } = await diagnosed(node);
+    expect(
+      findings
+        .filter(({ check }) => check.startsWith("may "))
+        .map(({ verdict }) => verdict),
+    ).toEqual(["skip", "skip", "ok"]);
+  });
+
+  test.each<
+    [
+      what: string,
+      break_: (server: ApiServer) => Promise<void> | void,
+      found: RegExp,
+    ]
+  >([
+    ["stopped", (server) => server.stop(), /connection refused$/],
+    [
+      "a token that it does not know",
+      (server) => server.tokens.clear(),
+      /unauthorized$/,
+    ],
+  ])("%s, is a failure", async (_, break_, found) => {
+    await using server = await startApiServer();
+    const kubeconfig = server.kubeconfig();
+    const text = await Bun.file(kubeconfig).text();
+    using node = new NodeFolder();
+    const own = node.write("kubeconfig", text, 0o600);
+    await node.type("install", ["--kubeconfig", own]);
+    await break_(server);
+    const { exitCode, findings } = await diagnosed(node);
+    expect({
+      exitCode,
+      finding: findings.find(({ check }) => check === "API server"),
+    }).toEqual({
+      exitCode: 1,
+      finding: expect.objectContaining({
+        verdict: "fail",
+        found: expect.stringMatching(found),
+      }),
+    });
+  });
+
+  test.each<[left: number, verdict: string, found: RegExp]>([
+    [-60, "fail", /^expired at /],
+    [60, "warn", /in less than five minutes$/],
+    [3600, "ok", /^valid until /],
+  ])("a token file with %p s left, %s", async (left, verdict, found) => {
+    using node = new NodeFolder();
+    const claims = Buffer.from(
+      JSON.stringify({ exp: Math.floor(Date.now() / 1000) + left }),
+    ).toString("base64url");
+    const token = node.write("token", `e30.${claims}.c2ln`);
+    await node.type("install", [
+      "--server=http://127.0.0.1:1",
+      `--token-file=${token}`,
+    ]);
+    const { findings } = await diagnosed(node);
+    expect(findings.find(({ check }) => check === "token")).toMatchObject({
+      verdict,
+      found: expect.stringMatching(found),
+    });
+    expect(JSON.stringify(findings)).not.toContain(claims);
+  });
+
+  test("a kubeconfig that others can read and that verifies nothing, is warned of", async () => {
+    using node = new NodeFolder();
+    const token = node.write("token", "t");
+    await node.type("install", [
+      "--server=http://127.0.0.1:1",
+      `--token-file=${token}`,
+      "--insecure-skip-tls-verify",
+    ]);
+    chmodSync(join(node.confDir, "genie.d/kubeconfig"), 0o644);
+    const { findings } = await diagnosed(node);
+    expect(
+      findings
+        .filter(({ check }) => check === "kubeconfig")
+        .map(({ verdict, found }) => [verdict, found]),
+    ).toEqual([
+      [
+        "warn",
+        "/etc/cni/net.d/genie.d/kubeconfig has mode 0644: others can read it",
+      ],
+      [
+        "warn",
+        "/etc/cni/net.d/genie.d/kubeconfig does not verify the API server: anybody can answer in its place",
+      ],
+    ]);
+  });
+});
+
+describe("doctor, the runtime", () => {
+  const below = (node: NodeFolder) => [
+    `--root=${node.root}`,
+    "--conf-dir=/etc/cni/net.d",
+    "--bin-dir=/opt/cni/bin",
+    "--data-dir=/var/lib/genie",
+  ];
+
+  test.each<[file: string, text: string, trouble: string[]]>([
+    [
+      "etc/containerd/config.toml",
+      'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "/usr/lib/cni"\nconf_dir = "/etc/cni/net.d"\n',
+      [
+        "containerd folders",
+        "fail",
+        "/etc/containerd/config.toml: plugins are looked for in /usr/lib/cni, not in /opt/cni/bin",
+      ],
+    ],
+    [
+      "etc/containerd/config.toml",
+      "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.cni]\nbin_dirs = ['/opt/cni/bin']\nconf_dir = '/etc/other'\n",
+      [
+        "containerd folders",
+        "fail",
+        "/etc/containerd/config.toml: networks are read from /etc/other, not from /etc/cni/net.d",
+      ],
+    ],
+    [
+      "etc/containerd/config.toml",
+      'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nmax_conf_num = 0\n',
+      [
+        "containerd files",
+        "fail",
+        "/etc/containerd/config.toml: max_conf_num is 0, so every pod gets the other networks as well, without genie",
+      ],
+    ],
+    [
+      "etc/crio/crio.conf.d/10-a.conf",
+      '[crio.network]\ncni_default_network = "weave-net"\nplugin_dirs = ["/opt/cni/bin/"]\n',
+      [
+        "crio network",
+        "fail",
+        '/etc/crio/crio.conf.d/10-a.conf: cni_default_network is "weave-net", so CRI-O does not take the first file',
+      ],
+    ],
+    [
+      "var/lib/cni/results/weave-net-c1-eth0",
+      '{"networkName":"weave-net"}',
+      [
+        "CRI-O's GC",
+        "fail",
+        'network "weave-net" would lose its pods at CRI-O\'s next start',
+      ],
+    ],
+  ])("%s %j, is found", async (file, text, trouble) => {
+    using node = await installed();
+    node.write("etc/crio/crio.conf", "");
+    node.write(file, text);
+    const { exitCode, findings } = await diagnosed(node, below(node));
+    const found = troubles(findings, ({ check }) => check === trouble[0]);
+    expect({ exitCode, found }).toEqual({ exitCode: 1, found: [trouble] });
+  });
+
+  test("containerd without a loopback plugin, is warned of", async () => {
+    using node = await installed();
+    node.write("run/containerd/containerd.sock", "");
+    const loopback = async () => {
+      const { findings } = await diagnosed(node, below(node));
+      return findings.filter(({ check }) => check === "loopback");
+    };
+    expect(await loopback()).toEqual([
+      {
+        check: "loopback",
+        verdict: "warn",
+        found: 'no plugin "loopback" in /opt/cni/bin',
+        advice:
+          "install the reference plugins, unless containerd has use_internal_loopback",
+      },
+    ]);
+    node.plugin("loopback");
+    expect(await loopback()).toEqual([]);
+  });
+});

@@ -1,0 +1,311 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { startApiServer, statusFault } from "../support/api-server.ts";
+import { removeCerts } from "../support/certs.ts";
+import { NodeFolder } from "./fixtures.ts";
+
+afterAll(removeCerts);
+
+const args = (pod: string, uid = "<pod UID>") => {
+  const [namespace, name] = pod.split("/");
+  return `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_INFRA_CONTAINER_ID=<container ID>;K8S_POD_UID=${uid}`;
+};
+
+/** A node with genie; the kubeconfig is the server's, if there is one. */
+async function installed(kubeconfig?: string): Promise<NodeFolder> {
+  const node = new NodeFolder();
+  const { exitCode, stderr } = await node.type(
+    "install",
+    kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
+  );
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  return node;
+}
+
+async function explained(node: NodeFolder, words: string[]): Promise<unknown> {
+  const before = node.inodes();
+  const { exitCode, stdout, stderr } = await node.type("explain", [
+    "-o",
+    "json",
+    ...words,
+  ]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  expect(node.inodes()).toEqual(before);
+  return JSON.parse(stdout.replaceAll(node.root, "")) as unknown;
+}
+
+const bridge = {
+  type: "bridge",
+  path: "/opt/cni/bin/bridge",
+  config: {
+    type: "bridge",
+    ipam: { type: "host-local", subnet: "10.1.0.0/16" },
+    name: "canal-net",
+    cniVersion: "1.0.0",
+  },
+};
+
+const portmap = (runtimeConfig?: object) => ({
+  type: "portmap",
+  path: "/opt/cni/bin/portmap",
+  config: {
+    type: "portmap",
+    capabilities: { portMappings: true },
+    name: "canal-net",
+    cniVersion: "1.0.0",
+    ...(runtimeConfig && { runtimeConfig }),
+  },
+});
+
+const ptp = {
+  type: "ptp",
+  path: "/opt/cni/bin/ptp",
+  config: { cniVersion: "0.4.0", name: "weave-net", type: "ptp" },
+};
+
+describe("explain", () => {
+  test("-f, the pod's choice with what each plugin is given", async () => {
+    using node = await installed();
+    const pod = node.write(
+      "pod.yaml",
+      `
+apiVersion: v1
+kind: Service
+metadata: { name: other }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web, namespace: shop, uid: u1, annotations: { cni: "canal, weave@net7" } }
+spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, protocol: UDP }, { containerPort: 81 }] }] }
+`,
+    );
+    expect(await explained(node, ["web", "-f", pod])).toEqual({
+      pod: { namespace: "shop", name: "web" },
+      rules: ['annotation "cni" names them: canal, weave@net7'],
+      attachments: [
+        {
+          ifname: "eth0",
+          primary: true,
+          network: "canal-net",
+          source: "/etc/cni/net.d/10-canal.conflist",
+          args: args("shop/web", "u1"),
+          plugins: [
+            bridge,
+            portmap({
+              portMappings: [
+                {
+                  HostPort: 8080,
+                  ContainerPort: 80,
+                  Protocol: "udp",
+                  HostIP: "",
+                },
+              ],
+            }),
+          ],
+        },
+        {
+          ifname: "net7",
+          primary: false,
+          network: "weave-net",
+          source: "/etc/cni/net.d/20-weave.conf",
+          args: args("shop/web", "u1"),
+          plugins: [ptp],
+        },
+      ],
+    });
+  });
+
+  test.each<[object: object, rule: string]>([
+    [
+      { metadata: { name: "web" } },
+      'no annotation "cni", so the default network: default_plugin is canal',
+    ],
+    [
+      { metadata: { name: "web", annotations: { cni: " " } } },
+      'annotation "cni" is blank, so the default network: default_plugin is canal',
+    ],
+    [
+      {
+        kind: "Deployment",
+        metadata: { name: "web" },
+        spec: { template: { metadata: { annotations: { cni: "weave" } } } },
+      },
+      'annotation "cni" names them: weave',
+    ],
+    [
+      {
+        kind: "CronJob",
+        metadata: { name: "web" },
+        spec: {
+          jobTemplate: {
+            spec: { template: { metadata: { annotations: { cni: "weave" } } } },
+          },
+        },
+      },
+      'annotation "cni" names them: weave',
+    ],
+    [
+      {
+        kind: "List",
+        items: [{ metadata: { name: "web", annotations: { cni: "weave" } } }],
+      },
+      'annotation "cni" names them: weave',
+    ],
+  ])("-f %j, its rule", async (object, rule) => {
+    using node = await installed();
+    const pod = node.write("pod.json", JSON.stringify(object));
+    expect(
+      await explained(node, ["web", "-n", "shop", "-f", pod]),
+    ).toMatchObject({ pod: { namespace: "shop" }, rules: [rule] });
+  });
+
+  test("as text, one block for each interface", async () => {
+    using node = await installed();
+    const pod = node.write(
+      "pod.json",
+      JSON.stringify({
+        metadata: { name: "web", annotations: { cni: "weave" } },
+      }),
+    );
+    const { stdout } = await node.type("explain", ["web", "-f", pod]);
+    expect(stdout.replaceAll(node.root, ""))
+      .toBe(`default/web gets 1 network on this node:
+  annotation "cni" names them: weave
+
+eth0 (primary): weave-net, from /etc/cni/net.d/20-weave.conf
+  CNI_ARGS ${args("default/web")}
+  ptp (/opt/cni/bin/ptp) is given:
+    {
+      "cniVersion": "0.4.0",
+      "name": "weave-net",
+      "type": "ptp"
+    }
+`);
+  });
+
+  test.each<[what: string, object: unknown, words: string[], stderr: string]>([
+    [
+      "an unknown network",
+      { metadata: { name: "web", annotations: { cni: "foo" } } },
+      [],
+      'no network "foo" in /etc/cni/net.d: have canal, weave',
+    ],
+    [
+      "another name",
+      { metadata: { name: "api" } },
+      [],
+      '/pod.json: the file\'s object is named "api", not "web"',
+    ],
+    [
+      "several objects, none of that name",
+      [{ metadata: { name: "a" } }, { metadata: { name: "b" } }],
+      [],
+      '/pod.json: the file has no object named "web"',
+    ],
+    [
+      "an annotation that is no string",
+      { metadata: { name: "web", annotations: { cni: 1 } } },
+      [],
+      '/pod.json: annotation "cni" is no string',
+    ],
+  ])(
+    "%s, fails with the words that the pod would get",
+    async (_, object, words, stderr) => {
+      using node = await installed();
+      const pod = node.write("pod.json", JSON.stringify(object));
+      const ended = await node.type("explain", ["web", "-f", pod, ...words]);
+      expect({
+        ...ended,
+        stderr: ended.stderr.replaceAll(node.root, ""),
+      }).toEqual({
+        exitCode: 1,
+        stdout: "",
+        stderr: `genie explain: ${stderr}\n`,
+      });
+    },
+  );
+
+  test("hostNetwork, no plugin is called", async () => {
+    using node = await installed();
+    const pod = node.write(
+      "pod.json",
+      JSON.stringify({
+        metadata: { name: "web" },
+        spec: { hostNetwork: true },
+      }),
+    );
+    expect(await node.type("explain", ["web", "-f", pod])).toEqual({
+      exitCode: 0,
+      stderr: "",
+      stdout:
+        "default/web uses the node's own network: the runtime calls no CNI plugin for it\n",
+    });
+  });
+
+  test("without -f, the pod and its definitions come from the API server", async () => {
+    await using server = await startApiServer();
+    server.pods.put({
+      metadata: {
+        namespace: "shop",
+        name: "web",
+        uid: "u1",
+        annotations: { "k8s.v1.cni.cncf.io/networks": "storage@san0" },
+      },
+    });
+    server.definitions.put({
+      metadata: { namespace: "shop", name: "storage" },
+      spec: { config: '{"cniVersion":"1.0.0","type":"ptp"}' },
+    });
+    using node = await installed(server.kubeconfig());
+    expect(await explained(node, ["web", "-n", "shop"])).toEqual({
+      pod: { namespace: "shop", name: "web" },
+      rules: [
+        'no annotation "cni", so the default network: default_plugin is canal',
+        'annotation "k8s.v1.cni.cncf.io/networks" adds its networks',
+      ],
+      attachments: [
+        {
+          ifname: "eth0",
+          primary: true,
+          network: "canal-net",
+          source: "/etc/cni/net.d/10-canal.conflist",
+          args: args("shop/web", "u1"),
+          plugins: [bridge, portmap()],
+        },
+        {
+          ifname: "san0",
+          primary: false,
+          network: "storage",
+          source: "network-attachment-definition shop/storage",
+          args: args("shop/web", "u1"),
+          plugins: [
+            {
+              type: "ptp",
+              path: "/opt/cni/bin/ptp",
+              config: { cniVersion: "1.0.0", type: "ptp", name: "storage" },
+            },
+          ],
+        },
+      ],
+    });
+    expect(
+      server.requests.map(({ method, status }) => [method, status]),
+    ).toEqual([
+      ["GET", 200],
+      ["GET", 200],
+    ]);
+  });
+
+  test.each<[status: number, what: string]>([
+    [404, "not found"],
+    [403, "forbidden"],
+  ])("the API server answers %p, it is told", async (status, what) => {
+    await using server = await startApiServer();
+    server.inject(statusFault(status));
+    using node = await installed(server.kubeconfig());
+    expect(await node.type("explain", ["web"])).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `genie explain: failed to get pod "default/web": ${what}\n`,
+    });
+  });
+});

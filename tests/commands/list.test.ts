@@ -1,0 +1,102 @@
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { NodeFolder, attachment } from "./fixtures.ts";
+
+const now = () => new Date("2026-01-01T02:30:00Z");
+
+function node(): NodeFolder {
+  const made = new NodeFolder();
+  made.record(
+    {
+      containerId: "b".repeat(64),
+      attachments: [
+        attachment("canal-net", "eth0"),
+        { ...attachment("storage", "net1"), definition: "shop/storage" },
+      ],
+    },
+    [
+      {
+        cniVersion: "1.0.0",
+        ips: [{ address: "10.1.0.5/16" }, { address: "fd00::5/64" }],
+      },
+      { cniVersion: "1.0.0" },
+    ],
+  );
+  made.record({
+    containerId: "c2",
+    pod: { namespace: "default", name: "api", uid: "u2" },
+    netns: "/nowhere",
+  });
+  made.record({
+    containerId: "c3",
+    pod: undefined,
+    bootId: "earlier",
+    time: "2025-12-30T00:00:00Z",
+  });
+  return made;
+}
+
+describe("list", () => {
+  test("records, a table in the order of the pods", async () => {
+    using made = node();
+    expect(await made.type("list", [], { now })).toEqual({
+      exitCode: 0,
+      stderr: "",
+      stdout: [
+        "NAMESPACE  POD  CONTAINER     INTERFACE  NETWORK       ADDRESSES               SANDBOX       AGE",
+        "-          -    c3            eth0       canal-net     -                       earlier boot  2d",
+        "default    api  c2            eth0       canal-net     -                       gone          2h",
+        "shop       web  bbbbbbbbbbbb  eth0       canal-net     10.1.0.5/16,fd00::5/64  live          2h",
+        "shop       web  bbbbbbbbbbbb  net1       shop/storage  -                       live          2h",
+        "",
+      ].join("\n"),
+    });
+  });
+
+  test("-o json -n, whole attachments of one namespace", async () => {
+    using made = node();
+    const { exitCode, stdout } = await made.type(
+      "list",
+      ["-o", "json", "-n", "default"],
+      { now },
+    );
+    expect({ exitCode, rows: JSON.parse(stdout) as unknown }).toEqual({
+      exitCode: 0,
+      rows: [
+        {
+          containerId: "c2",
+          pod: { namespace: "default", name: "api", uid: "u2" },
+          ifname: "eth0",
+          network: "canal-net",
+          primary: true,
+          ips: [],
+          sandbox: "gone",
+          netns: "/nowhere",
+          time: "2026-01-01T00:00:00.000Z",
+        },
+      ],
+    });
+  });
+
+  test("nothing, says so", async () => {
+    using made = new NodeFolder();
+    expect(await made.type("list")).toEqual({
+      exitCode: 0,
+      stdout: "no attachments\n",
+      stderr: "",
+    });
+    expect((await made.type("list", ["-o", "json"])).stdout).toBe("[]\n");
+  });
+
+  test("a record that cannot be read, is told beside the others", async () => {
+    using made = node();
+    writeFileSync(join(made.dataDir, "attachments/c9:eth0.json"), "{");
+    const { exitCode, stdout, stderr } = await made.type("list", [], { now });
+    expect({ exitCode, lines: stdout.split("\n").length, stderr }).toEqual({
+      exitCode: 1,
+      lines: 6,
+      stderr: 'genie list: record "c9:eth0": unexpected end of JSON input\n',
+    });
+  });
+});

@@ -1,0 +1,221 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { NodeFolder, attachment, liveNetns, speaksAll } from "./fixtures.ts";
+
+/** Only what the node had before. */
+const former = [
+  "/etc/cni/net.d/10-canal.conflist",
+  "/etc/cni/net.d/20-weave.conf",
+  "/genie-1.2.3",
+  "/opt/cni/bin/bridge",
+  "/opt/cni/bin/host-local",
+  "/opt/cni/bin/portmap",
+  "/opt/cni/bin/ptp",
+];
+
+const two = {
+  attachments: [
+    attachment("canal-net", "eth0"),
+    attachment("weave-net", "net1"),
+  ],
+};
+
+async function installed(words: string[] = []): Promise<NodeFolder> {
+  const node = new NodeFolder();
+  await node.type("install", words);
+  return node;
+}
+
+const text = (node: NodeFolder, said: string) => said.replaceAll(node.root, "");
+
+describe("uninstall", () => {
+  test("without pods, leaves the node as it was", async () => {
+    using node = new NodeFolder();
+    const before = node.inodes();
+    const account = node.write("account/token", "t").replace(/\/token$/, "");
+    node.write("account/ca.crt", "c");
+    await node.type("install", ["--service-account", account], {
+      env: {
+        KUBERNETES_SERVICE_HOST: "10.0.0.1",
+        KUBERNETES_SERVICE_PORT: "443",
+      },
+    });
+    rmSync(account, { recursive: true });
+    const { exitCode, stdout, stderr } = await node.type("uninstall");
+    expect({ exitCode, stderr, stdout: text(node, stdout) }).toEqual({
+      exitCode: 0,
+      stderr: "",
+      stdout: [
+        "removed /etc/cni/net.d/00-genie.conflist",
+        "removed the credential in /etc/cni/net.d/genie.d",
+        "removed /opt/cni/bin/genie",
+        "",
+      ].join("\n"),
+    });
+    expect(node.inodes()).toEqual(before);
+    expect(existsSync(join(node.confDir, "genie.d"))).toBe(false);
+  });
+
+  test("pods of the former network alone, their records are dropped", async () => {
+    using node = await installed();
+    node.record({ containerId: "c1" });
+    node.record({ containerId: "c2" }, [{ cniVersion: "1.0.0" }]);
+    const { exitCode, stdout } = await node.type("uninstall");
+    expect({ exitCode, records: node.records() }).toEqual({
+      exitCode: 0,
+      records: [],
+    });
+    expect(stdout).toContain(
+      'dropped 2 records of network "canal-net": its own DEL frees them\n',
+    );
+    expect(Object.keys(node.inodes()).toSorted()).toEqual(former);
+    expect(existsSync(node.dataDir)).toBe(false);
+  });
+
+  test.each<
+    [what: string, record: Parameters<NodeFolder["record"]>[0], said: string]
+  >([
+    ["two networks", two, "  shop/web: eth0=canal-net, net1=weave-net\n"],
+    [
+      "another network",
+      { attachments: [attachment("weave-net", "eth0")] },
+      "  shop/web: eth0=weave-net\n",
+    ],
+    [
+      "another interface",
+      { attachments: [attachment("canal-net", "net1")] },
+      "  shop/web: net1=canal-net\n",
+    ],
+    [
+      "a definition of the same name",
+      {
+        attachments: [
+          { ...attachment("canal-net", "eth0"), definition: "shop/canal-net" },
+        ],
+      },
+      "  shop/web: eth0=canal-net\n",
+    ],
+    [
+      "no pod, and a namespace that is gone",
+      { ...two, pod: undefined, netns: "/nowhere" },
+      "  container c1: eth0=canal-net, net1=weave-net (its namespace is gone: `genie gc`)\n",
+    ],
+  ])("a pod with %s, is named and nothing is done", async (_, record, said) => {
+    using node = await installed();
+    node.record({ containerId: "c0" });
+    node.record(record);
+    const before = node.inodes();
+    const { exitCode, stdout, stderr } = await node.type("uninstall");
+    expect({ exitCode, stdout, stderr }).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `genie uninstall: network "canal-net" (10-canal.conflist), which the runtime will use then, would not delete all that these pods have: delete the pods first, or use --force\n${said}`,
+    });
+    expect(node.inodes()).toEqual(before);
+  });
+
+  test("pods of a default network that does not come next, are named", async () => {
+    using node = await installed(["--default=weave"]);
+    node.record({ attachments: [attachment("weave-net", "eth0")] });
+    expect(await node.type("uninstall")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("  shop/web: eth0=weave-net\n"),
+    });
+  });
+
+  test("no other network is left, pods are named", async () => {
+    using node = await installed();
+    node.record();
+    for (const file of ["10-canal.conflist", "20-weave.conf"])
+      rmSync(join(node.confDir, file));
+    expect(await node.type("uninstall")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(
+        "no other network is there to delete what these pods have: delete the pods first",
+      ),
+    });
+  });
+
+  test("a record that cannot be read, is named", async () => {
+    using node = await installed();
+    node.record();
+    writeFileSync(join(node.dataDir, "attachments/c9:eth0.json"), "{");
+    expect(await node.type("uninstall")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('  record "c9:eth0": '),
+    });
+  });
+
+  test("another file that executes genie, is named", async () => {
+    using node = await installed();
+    node.network("50-mine.conf", { name: "mine", type: "genie" });
+    const { exitCode, stderr } = await node.type("uninstall");
+    expect({ exitCode, stderr: text(node, stderr) }).toEqual({
+      exitCode: 1,
+      stderr:
+        "genie uninstall: /etc/cni/net.d/50-mine.conf executes genie as well: remove it first\n",
+    });
+  });
+
+  test("a node that has no genie, is no error", async () => {
+    using node = new NodeFolder();
+    expect(await node.type("uninstall")).toMatchObject({
+      exitCode: 0,
+      stderr: "",
+    });
+    expect(Object.keys(node.inodes()).toSorted()).toEqual(former);
+  });
+
+  test("CRI-O, the executable stays for the pods that it attached", async () => {
+    using node = await installed();
+    node.write("etc/crio/crio.conf", "");
+    node.record();
+    const { exitCode, stdout } = await node.type("uninstall", [
+      `--root=${node.root}`,
+      "--conf-dir=/etc/cni/net.d",
+      "--bin-dir=/opt/cni/bin",
+      "--data-dir=/var/lib/genie",
+    ]);
+    expect({ exitCode, records: node.records(), stdout }).toEqual({
+      exitCode: 0,
+      records: ["c1"],
+      stdout:
+        "removed /etc/cni/net.d/00-genie.conflist\nkept /opt/cni/bin/genie: 1 attachments are recorded; `genie gc` deletes those whose pods are gone, `genie uninstall` then removes it\n",
+    });
+    expect(existsSync(join(node.binDir, "genie"))).toBe(true);
+  });
+});
+
+describe("uninstall --force", () => {
+  test("the configuration goes, what is gone is deleted, the executable stays and it says so", async () => {
+    using node = await installed();
+    const log = join(node.root, "log");
+    node.plugin(
+      "ptp",
+      `#!/bin/sh\necho "$CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME" >>${log}\n${speaksAll.replace("#!/bin/sh\n", "")}`,
+    );
+    node.record({ ...two, containerId: "live", netns: liveNetns });
+    node.record({ ...two, containerId: "gone", netns: "/nowhere" });
+    const { exitCode, stdout } = await node.type("uninstall", ["--force"]);
+    expect({
+      exitCode,
+      stdout: text(node, stdout),
+      records: node.records(),
+    }).toEqual({
+      exitCode: 0,
+      stdout: [
+        "removed /etc/cni/net.d/00-genie.conflist",
+        "deleted gone eth0",
+        "kept /opt/cni/bin/genie: 1 attachments are recorded; `genie gc` deletes those whose pods are gone, `genie uninstall` then removes it",
+        "",
+      ].join("\n"),
+      records: ["live"],
+    });
+    expect(node.read("log")).toBe("DEL gone net1\nDEL gone eth0\n");
+    expect([
+      existsSync(join(node.binDir, "genie")),
+      existsSync(join(node.confDir, "00-genie.conflist")),
+    ]).toEqual([true, false]);
+  });
+});
