@@ -3,11 +3,15 @@
  * v1.1): the device plugin writes one, the CNI plugin may write another, the
  * pod's status carries what the latter says in the end.
  */
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
-import { errnoOf } from "../cni/error.ts";
+import {
+  makeFolder,
+  readFile,
+  readFileIfAny,
+  removeFile,
+  writeFile,
+} from "../cni/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";
-import { removeFile } from "./files.ts";
 
 const folder = "/var/run/k8s.cni.cncf.io/devinfo";
 
@@ -32,14 +36,11 @@ export function prepareDeviceInfo(attachment: Attachment): void {
   const path = fileOf(attachment);
   const device = attachment.asked?.device;
   if (path === undefined || !device) return;
-  mkdirSync(`${folder}/cni`, { recursive: true });
+  makeFolder(`${folder}/cni`, 0o755);
   if (device.resource === undefined) return;
   const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
-  try {
-    copyFileSync(`${folder}/dp/${source}-device.json`, path);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-  }
+  const info = readFileIfAny(`${folder}/dp/${source}-device.json`);
+  if (info !== undefined) writeFile(path, info, 0o644);
 }
 
 /** What the file says now; undefined when there is none or it is not an object. */
@@ -49,7 +50,7 @@ export function readDeviceInfo(
   const path = fileOf(attachment);
   if (path === undefined) return undefined;
   try {
-    const info = parseJson(readFileSync(path, "utf8"));
+    const info = parseJson(readFile(path));
     return isObject(info) ? info : undefined;
   } catch {
     return undefined;

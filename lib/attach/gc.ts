@@ -15,7 +15,7 @@ import {
 } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
 import { deleteRecord } from "./del.ts";
-import { lockContainer } from "./lock.ts";
+import { abandonedLocks, lockContainer } from "./lock.ts";
 import {
   type Operation,
   callerOf,
@@ -53,7 +53,21 @@ export async function gc(operation: Operation): Promise<void> {
     }
   }
   errors.push(...(await gcNetworks(operation, valid, stale, deadline)));
+  errors.push(...removeAbandoned(operation));
   throwJoined(errors);
+}
+
+/** What a genie left that was killed before it had a record: a lock that nobody holds, files without their names. */
+export function removeAbandoned({ config, records }: Operation): CniError[] {
+  try {
+    for (const { containerId, lock } of abandonedLocks(config.dataDir)) {
+      records.removeUnnamed(containerId);
+      lock.release();
+    }
+    return [];
+  } catch (error) {
+    return [CniError.from(error)];
+  }
 }
 
 /** Throws 7 when the key is absent: `null` is an empty list, absent is nothing that could be meant (P-GC-2). */
@@ -152,19 +166,12 @@ async function gcNetworks(
         ),
     );
   }
-  // A record that could not be deleted is still there, but nothing of it is valid.
-  const stays = records.filter(
-    (record) => !stale.some((other) => isSameAdd(other, record)),
-  );
-  const recorded = new Set([...records, ...stale].map(pairOf));
-  const unrecorded = valid.filter(
-    ({ containerID, ifname }) => !recorded.has(`${containerID}:${ifname}`),
-  );
   const networks = networksInUse(operation, [...records, ...stale]);
   const errors: CniError[] = [];
   for (const [i, { list, path: recordedPath }] of networks.entries()) {
     const searched = [...new Set([...path, ...recordedPath])];
-    const keep = [...attachmentsOf(list.name, stays), ...unrecorded];
+    // Read again for each network: pods are attached while we work.
+    const keep = validFor(list.name, valid, stale, store.all().records);
     const share = deadline.share(networks.length - i);
     try {
       await gcNetwork(list, keep, searched, share, callerOf(operation));
@@ -173,6 +180,24 @@ async function gcNetworks(
     }
   }
   return errors;
+}
+
+/** What one network must keep: what is recorded, and what the runtime knows of pods that are older than we are. */
+function validFor(
+  network: string,
+  valid: readonly ValidAttachment[],
+  stale: readonly AttachmentRecord[],
+  records: readonly AttachmentRecord[],
+): ValidAttachment[] {
+  // A record that could not be deleted is still there, but nothing of it is valid.
+  const stays = records.filter(
+    (record) => !stale.some((other) => isSameAdd(other, record)),
+  );
+  const recorded = new Set([...records, ...stale].map(pairOf));
+  const unrecorded = valid.filter(
+    ({ containerID, ifname }) => !recorded.has(`${containerID}:${ifname}`),
+  );
+  return [...attachmentsOf(network, stays), ...unrecorded];
 }
 
 function attachmentsOf(

@@ -3,8 +3,9 @@
  * that writes it. No secret is ever given to it: no token, key, kubeconfig text
  * or whole stdin (configuration.md).
  */
-import { closeSync, openSync, writeSync } from "node:fs";
 import { messageOf } from "../cni/error.ts";
+import { writeAll } from "../cni/files.ts";
+import { Open, close, open } from "../cni/libc.ts";
 
 const levels = ["error", "warn", "info", "debug"] as const;
 
@@ -56,6 +57,8 @@ function suffix(fields: Readonly<Record<string, unknown>>): string {
     .join("");
 }
 
+const appending = Open.writeOnly | Open.create | Open.append;
+
 /** Opened for each line: lines are rare, and a rotated file is followed. */
 function appender(
   file: string,
@@ -63,11 +66,11 @@ function appender(
 ): (text: string) => void {
   return (text) => {
     try {
-      const fd = openSync(file, "a", 0o600);
+      const fd = open(file, appending, 0o600);
       try {
-        writeSync(fd, text);
+        writeAll(fd, text);
       } finally {
-        closeSync(fd);
+        close(fd);
       }
     } catch (error) {
       stderr(`genie: failed to write logFile: ${messageOf(error)}\n${text}`);

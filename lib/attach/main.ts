@@ -1,7 +1,7 @@
 /**
  * Genie as the plugin that a runtime executes, in the real world.
  */
-import { statSync } from "node:fs";
+import { statusIfAny } from "../cni/files.ts";
 import { type Io, runPlugin } from "../cni/skel.ts";
 import { readStdin, writeStderr, writeStdout } from "../cni/stdio.ts";
 import { geniePlugin } from "./plugin.ts";
@@ -24,9 +24,9 @@ export function runAsPlugin(
 
 function fileId(path: string): string | undefined {
   try {
-    const { dev, ino } = statSync(path, { bigint: true });
-    return `${dev}:${ino}`;
+    return statusIfAny(path)?.id;
   } catch {
+    // A path that we may not look at is none of ours.
     return undefined;
   }
 }

@@ -4,18 +4,17 @@
  * that of Multus' `saveDelegates`: `<cniDir>/<containerID>`, a JSON array of
  * delegates, the first being the default network.
  */
-import { readFileSync } from "node:fs";
 import { ifnameProblem } from "../cni/args.ts";
 import {
   type NetworkConfigList,
   parseConf,
   parseConfList,
 } from "../cni/conflist.ts";
-import { errnoOf, messageOf } from "../cni/error.ts";
+import { messageOf } from "../cni/error.ts";
+import { readFileIfAny, removeFile } from "../cni/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";
 import type { Operation } from "./operation.ts";
-import { removeFile } from "./files.ts";
 
 /** What Multus attached, in its order; undefined when it left no file that can be understood. */
 export function multusAttachments(
@@ -23,22 +22,11 @@ export function multusAttachments(
 ): Attachment[] | undefined {
   const path = fileOf(operation);
   if (path === undefined) return undefined;
-  let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    const text = readFileIfAny(path);
+    return text === undefined ? undefined : parse(text, operation);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ENOTDIR") {
-      operation.log.error("failed to read a file of Multus", {
-        path,
-        error: messageOf(error),
-      });
-    }
-    return undefined;
-  }
-  try {
-    return parse(text, operation);
-  } catch (error) {
-    operation.log.error("failed to parse a file of Multus", {
+    operation.log.error("failed to read a file of Multus", {
       path,
       error: messageOf(error),
     });

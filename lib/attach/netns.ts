@@ -1,7 +1,7 @@
 /**
  * Network namespaces by path: whether a path is one still.
  */
-import { statSync } from "node:fs";
+import { statusIfAny } from "../cni/files.ts";
 
 /** False also for the plain file that outlives its namespace, on which nothing is mounted any more. */
 export function isNamespace(path: string): boolean {
@@ -19,9 +19,9 @@ export function deletableNetns(path: string): string {
 }
 
 /** Namespaces are files of a file system of their own. */
-function deviceOf(path: string): number | undefined {
+function deviceOf(path: string): string | undefined {
   try {
-    return statSync(path).dev;
+    return statusIfAny(path)?.device;
   } catch {
     return undefined;
   }

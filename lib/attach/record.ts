@@ -193,6 +193,10 @@ export class Records {
     this.#store.remove(nameOf(record));
   }
 
+  removeUnnamed(containerId: string): void {
+    this.#store.removeUnnamed(containerId);
+  }
+
   setAside(containerId: string, ifname: string): void {
     this.#store.setAside(Store.nameOf(containerId, ifname));
   }

@@ -4,18 +4,15 @@
  * does not know what a record is for. Never /var/lib/cni/results: runtimes
  * treat what is there as theirs (cni-runtime.md R-CACHE-1).
  */
-import {
-  closeSync,
-  fsync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
 import { errnoOf } from "../cni/error.ts";
-import { removeFile } from "./files.ts";
+import {
+  listIfAny,
+  makeFolder,
+  readFileIfAny,
+  removeFile,
+  writeAll,
+} from "../cni/files.ts";
+import { Open, close, fsync, open, rename } from "../cni/libc.ts";
 
 /** The files of one record; "gone" only while its namespace is seen to be gone. */
 export type Part = "record" | "result" | "gone";
@@ -48,12 +45,7 @@ export class Store {
 
   /** The text of a file, undefined when there is none. Throws the errno of the system. */
   read(name: string, part: Part): string | undefined {
-    try {
-      return readFileSync(this.#path(name, part), "utf8");
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
-      throw error;
-    }
+    return readFileIfAny(this.#path(name, part));
   }
 
   /**
@@ -66,9 +58,9 @@ export class Store {
     const fd = this.#open(temporary);
     try {
       writeAll(fd, text);
-      renameSync(temporary, this.#path(name, part));
+      rename(temporary, this.#path(name, part));
     } catch (error) {
-      closeSync(fd);
+      close(fd);
       removeFile(temporary);
       throw error;
     }
@@ -92,19 +84,22 @@ export class Store {
   /** Moves an unreadable record out of the way; what is left of its result is removed. */
   setAside(name: string): void {
     const path = this.#path(name, "record");
-    renameSync(path, `${path}.corrupt`);
+    rename(path, `${path}.corrupt`);
     removeFile(this.#path(name, "result"));
+  }
+
+  /** Removes a container's files that never got their names. */
+  removeUnnamed(containerId: string): void {
+    for (const file of listIfAny(this.#folder)) {
+      if (file.startsWith(`.${containerId}:`)) {
+        removeFile(`${this.#folder}/${file}`);
+      }
+    }
   }
 
   /** The base names of all records; foreign names and temporary files are ignored. */
   list(): string[] {
-    let files: string[];
-    try {
-      files = readdirSync(this.#folder);
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return [];
-      throw error;
-    }
+    const files = listIfAny(this.#folder);
     return files
       .filter(
         (file) => recordFile.test(file) && !file.endsWith(suffixes.result),
@@ -113,12 +108,13 @@ export class Store {
   }
 
   #open(path: string): number {
+    const flags = Open.writeOnly | Open.create | Open.truncate;
     try {
-      return openSync(path, "w", 0o600);
+      return open(path, flags, 0o600);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-      return openSync(path, "w", 0o600);
+      makeFolder(this.#folder, 0o700);
+      return open(path, flags, 0o600);
     }
   }
 
@@ -139,30 +135,23 @@ export class Written {
     this.#folder = folder;
   }
 
-  /** Waits in other threads, so that delegates run meanwhile. Rejects with the errno of the system. */
+  /**
+   * Waits for the disk, but not before what the caller starts in this turn: the
+   * first delegate works meanwhile. Rejects with the errno of the system.
+   */
   async sync(): Promise<void> {
-    const folder = openSync(this.#folder, "r");
+    await Bun.sleep(0);
+    const folder = open(this.#folder, Open.readOnly);
     try {
-      await Promise.all([synced(this.#fd), synced(folder)]);
+      fsync(this.#fd);
+      fsync(folder);
     } finally {
-      closeSync(folder);
-      closeSync(this.#fd);
+      close(folder);
+      close(this.#fd);
     }
   }
 
   close(): void {
-    closeSync(this.#fd);
+    close(this.#fd);
   }
-}
-
-function synced(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    fsync(fd, (error) => (error ? reject(error) : resolve()));
-  });
-}
-
-function writeAll(fd: number, text: string): void {
-  const bytes = Buffer.from(text);
-  let written = 0;
-  while (written < bytes.length) written += writeSync(fd, bytes, written);
 }

@@ -2,9 +2,9 @@
  * The outside world of an operation, as parameters; {@link realWorld} is the
  * real one.
  */
-import { readFileSync, statSync } from "node:fs";
 import type { Clock, Deadline } from "../cni/deadline.ts";
 import { type Exec, execDelegate } from "../cni/exec.ts";
+import { readFile, statusIfAny } from "../cni/files.ts";
 import { uptimeMs } from "../cni/libc.ts";
 import { writeStderr } from "../cni/stdio.ts";
 import type { Kube } from "../kube/client.ts";
@@ -62,15 +62,10 @@ export function realWorld(env: World["env"]): World {
       );
       return (resource) => allotment.take(resource);
     },
-    bootId: () =>
-      readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+    bootId: () => readFile("/proc/sys/kernel/random/boot_id").trim(),
     uptimeMs,
     self() {
-      const stat = statSync("/proc/self/exe", {
-        throwIfNoEntry: false,
-        bigint: true,
-      });
-      return stat && `${stat.dev}:${stat.ino}`;
+      return statusIfAny("/proc/self/exe")?.id;
     },
   };
 }

@@ -3,7 +3,6 @@
  * each says, and why an invalid one is (cni-runtime.md §2.1, selection.md §4).
  * The only module that reads that folder; nothing here chooses.
  */
-import { constants, readdirSync, readFileSync } from "node:fs";
 import {
   parseConf,
   parseConfList,
@@ -11,7 +10,9 @@ import {
   type NetworkConfigList,
 } from "./conflist.ts";
 import { Code, CniError, errnoOf, messageOf } from "./error.ts";
+import { listIfAny, readFile } from "./files.ts";
 import { parseJson } from "./json.ts";
+import { Open } from "./libc.ts";
 
 /** A file of the folder: its configuration, or why it has none. */
 export type ConfFile =
@@ -80,13 +81,11 @@ function pluginFolder(
 function names(folder: string, extension: RegExp): string[] {
   let entries: string[];
   try {
-    entries = readdirSync(folder);
+    entries = listIfAny(folder);
   } catch (cause) {
-    const errno = errnoOf(cause);
-    if (errno === "ENOENT" || errno === "ENOTDIR") return [];
     throw new CniError(
       Code.io,
-      `failed to read folder ${folder}: ${errno ?? messageOf(cause)}`,
+      `failed to read folder ${folder}: ${messageOf(cause)}`,
       { cause },
     );
   }
@@ -95,19 +94,14 @@ function names(folder: string, extension: RegExp): string[] {
     .toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-/** Non-blocking, so that a FIFO among the files cannot hold up every pod. */
-const flag = constants.O_RDONLY | constants.O_NONBLOCK;
-
 /** The text of a file, undefined for a folder. Throws Error. */
 function read(path: string): string | undefined {
   try {
-    return readFileSync(path, { encoding: "utf8", flag });
+    // Non-blocking, so that a FIFO among the files cannot hold up every pod.
+    return readFile(path, Open.nonBlocking);
   } catch (cause) {
-    const errno = errnoOf(cause);
-    if (errno === "EISDIR") return undefined;
-    throw new Error(`failed to read file: ${errno ?? messageOf(cause)}`, {
-      cause,
-    });
+    if (errnoOf(cause) === "EISDIR") return undefined;
+    throw new Error(`failed to read file: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -1,18 +1,19 @@
 /**
- * Runs one delegate process: in its own session, its output on anonymous files,
- * with a time limit after which its whole process group is killed. It knows
- * nothing of CNI; what the output means is `invoke`'s matter.
+ * Runs one delegate process, or a credential plugin: in its own session, its
+ * output on anonymous files, with a time limit after which its whole process
+ * group is killed. It knows nothing of CNI; what the output means is `invoke`'s matter.
  *
  * Files and not pipes, because a grandchild that keeps a pipe open would delay
  * us until it ends (cni-runtime.md F-8, state.md "Processes and locks").
  */
-import { closeSync, fstatSync, readSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
-import { anonymousFile } from "./libc.ts";
+import { anonymousFile, close, readAt, status } from "./libc.ts";
 
 export interface ExecRequest {
   /** Absolute path of the executable. */
   path: string;
+  /** CNI plugins have none, credential plugins may. */
+  args?: readonly string[];
   env: Record<string, string>;
   stdin: string;
   deadline: Deadline;
@@ -47,7 +48,7 @@ export const execDelegate: Exec = async (request) => {
   const stderr = anonymousFile("stderr");
   try {
     const child = Bun.spawn({
-      cmd: [request.path],
+      cmd: [request.path, ...(request.args ?? [])],
       env: request.env,
       stdio: [new Blob([request.stdin]), stdout, stderr, ...request.inherit],
       detached: true,
@@ -61,8 +62,8 @@ export const execDelegate: Exec = async (request) => {
       ...(killed && { killed }),
     };
   } finally {
-    closeSync(stdout);
-    closeSync(stderr);
+    close(stdout);
+    close(stderr);
   }
 };
 
@@ -105,8 +106,8 @@ function stopWhenTooLarge(
 }
 
 function tooLarge(output: Output): ExecResult["killed"] {
-  if (fstatSync(output.stdout).size > outputLimits.stdout) return "stdout";
-  if (fstatSync(output.stderr).size > outputLimits.stderr) return "stderr";
+  if (status(output.stdout).size > outputLimits.stdout) return "stdout";
+  if (status(output.stderr).size > outputLimits.stderr) return "stderr";
   return undefined;
 }
 
@@ -120,10 +121,10 @@ function killGroup(pid: number): void {
 }
 
 function contents(fd: number, limit: number): string {
-  const buffer = Buffer.allocUnsafe(Math.min(fstatSync(fd).size, limit));
+  const buffer = Buffer.allocUnsafe(Math.min(status(fd).size, limit));
   let length = 0;
   while (length < buffer.length) {
-    const count = readSync(fd, buffer, length, buffer.length - length, length);
+    const count = readAt(fd, buffer.subarray(length), length);
     if (count === 0) break;
     length += count;
   }

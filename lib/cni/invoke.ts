@@ -3,11 +3,12 @@
  * whatever happened into its decoded output or one `CniError`
  * (cni-runtime.md §2.5). The process itself is `exec`'s matter.
  */
-import { accessSync, constants, statSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "./error.ts";
 import { type Exec, type ExecResult, outputLimits } from "./exec.ts";
+import { statusIfAny } from "./files.ts";
 import { isObject, parseJson } from "./json.ts";
+import { requireExecutable } from "./libc.ts";
 
 /** The verbs that a runtime sends to a delegate. */
 export type Verb = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
@@ -86,9 +87,9 @@ export function findPlugin(
     throw new CniError(Code.invalidNetworkConfig, "no paths provided");
   for (const folder of searched) {
     const path = `${folder}/${type}`;
-    const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
-    if (!stat?.isFile()) continue;
-    if (self !== undefined && `${stat.dev}:${stat.ino}` === self) {
+    const file = statusIfAny(path);
+    if (file?.kind !== "file") continue;
+    if (file.id === self) {
       throw new CniError(
         Code.invalidNetworkConfig,
         `refusing to execute plugin ${quote(type)}: ${path} is this plugin itself`,
@@ -110,7 +111,7 @@ export function requirePlugin(
 ): void {
   const path = findPlugin(type, folders, self);
   try {
-    accessSync(path, constants.X_OK);
+    requireExecutable(path);
   } catch (cause) {
     throw new CniError(
       Code.invalidNetworkConfig,

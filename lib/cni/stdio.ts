@@ -3,10 +3,9 @@
  * of time and size, writing to stderr never waits for long: a runtime that
  * neither closes nor reads its end must not keep us (state.md "Time").
  */
-import { readSync, writeSync } from "node:fs";
 import { Deadline } from "./deadline.ts";
 import { errnoOf } from "./error.ts";
-import { readable, ready, writable } from "./libc.ts";
+import { read, readable, ready, writable, write } from "./libc.ts";
 
 /** Limits of the request: milliseconds, bytes. */
 export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;
@@ -22,7 +21,7 @@ export function readStdin(
     if (!ready(0, readable, deadline.remaining)) {
       throw new Error(`no end of input within ${limits.ms / 1000} s`);
     }
-    const chunk = read();
+    const chunk = readChunk();
     if (chunk === undefined) continue;
     if (chunk.length === 0) return Buffer.concat(chunks);
     size += chunk.length;
@@ -33,13 +32,12 @@ export function readStdin(
 }
 
 /** undefined when there is nothing to read after all. */
-function read(): Buffer | undefined {
+function readChunk(): Buffer | undefined {
   const buffer = Buffer.allocUnsafe(64 << 10);
   try {
-    return buffer.subarray(0, readSync(0, buffer));
+    return buffer.subarray(0, read(0, buffer));
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "EAGAIN" || errno === "EINTR") return undefined;
+    if (errnoOf(error) === "EAGAIN") return undefined;
     throw error;
   }
 }
@@ -55,17 +53,11 @@ const stderrChunk = 4096;
 
 /** As much as stderr takes within a second; never throws. */
 export function writeStderr(text: string): void {
-  const bytes = Buffer.from(text);
   const deadline = new Deadline(stderrMs);
-  let written = 0;
+  let bytes: Uint8Array = Buffer.from(text);
   try {
-    while (written < bytes.length && ready(2, writable, deadline.remaining)) {
-      written += writeSync(
-        2,
-        bytes,
-        written,
-        Math.min(stderrChunk, bytes.length - written),
-      );
+    while (bytes.length > 0 && ready(2, writable, deadline.remaining)) {
+      bytes = bytes.subarray(write(2, bytes.subarray(0, stderrChunk)));
     }
   } catch {
     // Nobody reads it: the answer on stdout is what counts.

@@ -3,7 +3,7 @@
  * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
  * namespace has been gone for a while.
  */
-import { deleteStale } from "../attach/gc.ts";
+import { deleteStale, removeAbandoned } from "../attach/gc.ts";
 import { isNamespace } from "../attach/netns.ts";
 import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
@@ -76,6 +76,9 @@ export async function collect(
       const what = `${record.containerId}:${record.ifname}`;
       collected.failed.push({ what, error: messageOf(error) });
     }
+  }
+  for (const error of removeAbandoned(operation)) {
+    collected.failed.push({ what: "locks", error: error.message });
   }
   return collected;
 }

@@ -3,7 +3,6 @@
  * network configuration, the kubeconfig or the pod we run in (configuration.md,
  * `kubernetes` and `policy`). It decides what wins over what.
  */
-import { join } from "node:path";
 import type { Deadline } from "../cni/deadline.ts";
 import { quote } from "../cni/error.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
@@ -92,10 +91,10 @@ function locate(
   return {
     cluster: {
       server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
-      certificateAuthority: { where, file: join(folder, "ca.crt") },
+      certificateAuthority: { where, file: `${folder}/ca.crt` },
       insecure: false,
     },
-    user: { tokenFile: join(folder, "token") },
+    user: { tokenFile: `${folder}/token` },
     where,
   };
 }

@@ -3,7 +3,6 @@
  * words (configuration.md, `kubernetes.kubeconfig`). It reads this one file, not
  * those that it names; no message quotes anything of its content but names.
  */
-import { dirname, resolve } from "node:path";
 import { quote } from "../cni/error.ts";
 import {
   type ClusterEntry,
@@ -63,7 +62,7 @@ export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
   );
   const { cluster, user } = entry.context;
   const at = `${where}: ${key}.context`;
-  const folder = dirname(path);
+  const folder = path.slice(0, path.lastIndexOf("/"));
   const clusterEntry = find(
     config.clusters,
     cluster,
@@ -121,7 +120,7 @@ function userOf(user: UserEntry, place: Place): User {
   const { exec, "auth-provider": provider } = user;
   return stated<User>({
     token: nonBlank(user.token),
-    tokenFile: tokenFile && resolve(place.folder, tokenFile),
+    tokenFile: tokenFile && inFolder(place.folder, tokenFile),
     username: nonBlank(user.username),
     password: user.password ?? undefined,
     clientCertificate: materialOf(user, "client-certificate", place),
@@ -140,7 +139,7 @@ function execOf(
   const { apiVersion, command } = exec;
   return {
     apiVersion,
-    command: command.includes("/") ? resolve(folder, command) : command,
+    command: command.includes("/") ? inFolder(folder, command) : command,
     args: exec.args ?? [],
     env: Object.fromEntries(
       exec.env?.map(({ name, value }) => [name, value]) ?? [],
@@ -160,5 +159,12 @@ function materialOf<K extends string>(
   const file = nonBlank(entry[key]);
   return file === undefined
     ? undefined
-    : { where: `${where}.${key}`, file: resolve(folder, file) };
+    : { where: `${where}.${key}`, file: inFolder(folder, file) };
+}
+
+/** A relative path is meant from the kubeconfig's folder. */
+function inFolder(folder: string, path: string): string {
+  return path.startsWith("/")
+    ? path
+    : `${folder}/${path.replace(/^(?:\.\/)+/, "")}`;
 }

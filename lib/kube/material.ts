@@ -2,7 +2,7 @@
  * Certificates, keys and tokens: text that is in the configuration or in a file
  * it names. It owns reading and checking them; it never puts them in a message.
  */
-import { readFileSync } from "node:fs";
+import { readFile } from "../cni/files.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
 
 /** Where a certificate or key is. `where` names the configuration key in messages. */
@@ -46,7 +46,7 @@ export function checkToken(token: string, where: string): string {
 /** The text of a file. Throws 7 naming the file and the reason. */
 export function readText(file: string, where: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return readFile(file);
   } catch (error) {
     const [reason = ""] = messageOf(error).split(",");
     throw invalid(

@@ -6,11 +6,11 @@
  */
 import type { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import { type Exec, type ExecResult, execDelegate } from "../cni/exec.ts";
 import { own } from "../cni/json.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 import { checkToken } from "./material.ts";
 import { nonBlank, stated } from "./options.ts";
-import { type ProcessResult, type RunProcess, runProcess } from "./process.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -33,10 +33,10 @@ export interface PluginRequest {
 /** Throws 7 when the plugin cannot be run, 11 when it gives no credential in time. */
 export async function runPlugin(
   request: PluginRequest,
-  run = runProcess,
+  exec: Exec = execDelegate,
 ): Promise<Issued> {
   const plugin = `credential plugin ${quote(request.config.command)}`;
-  const result = await execute(plugin, request, run);
+  const result = await execute(plugin, request, exec);
   const failure = failureOf(result);
   if (failure !== undefined)
     throw new CniError(Code.tryAgainLater, `${plugin} ${failure}`);
@@ -46,8 +46,8 @@ export async function runPlugin(
 async function execute(
   plugin: string,
   { config, env, cluster, deadline }: PluginRequest,
-  run: RunProcess,
-): Promise<ProcessResult> {
+  exec: Exec,
+): Promise<ExecResult> {
   const environment = { ...stated<Record<string, string>>(env), ...config.env };
   const path = Bun.which(config.command, { PATH: environment["PATH"] ?? "" });
   if (path === null)
@@ -58,10 +58,13 @@ async function execute(
     spec: { interactive: false, ...(config.provideClusterInfo && { cluster }) },
   };
   try {
-    return await run({
-      cmd: [path, ...config.args],
+    return await exec({
+      path,
+      args: config.args,
       env: { ...environment, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+      stdin: "",
       deadline,
+      inherit: [],
     });
   } catch (error) {
     const reason = errnoOf(error) ?? "failed";
@@ -76,9 +79,10 @@ async function execute(
 function failureOf({
   exitCode,
   stderr,
-  timedOut,
-}: ProcessResult): string | undefined {
-  if (timedOut) return "gave no credential in time";
+  killed,
+}: ExecResult): string | undefined {
+  if (killed === "deadline") return "gave no credential in time";
+  if (killed) return "printed too much";
   if (exitCode === 0) return undefined;
   const end = exitCode === null ? "was killed" : `exited with code ${exitCode}`;
   const message = stderr.trim();

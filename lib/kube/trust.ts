@@ -6,7 +6,7 @@
  * what NODE_EXTRA_CA_CERTS and SSL_CERT_FILE name, and the environment of a
  * runtime is not ours to trust. Reading the file costs 0.2 ms, `node:tls` 9 ms.
  */
-import { readFileSync } from "node:fs";
+import { readFile } from "../cni/files.ts";
 
 /** Where the distributions keep their bundle: the list of Go's crypto/x509. */
 const bundles = [
@@ -32,7 +32,7 @@ export async function systemAuthorities(
 
 function contents(file: string): string | undefined {
   try {
-    return readFileSync(file, "utf8");
+    return readFile(file);
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@
  * knows nothing of messages. Loaded only when a pod asks for a default route.
  */
 import { dlopen, read } from "bun:ffi";
-import { SystemError } from "./errno.ts";
+import { SystemError } from "../cni/errno.ts";
 
 /**
  * Set by the build for each target. A name that does not exist would be looked

@@ -3,7 +3,7 @@
  * (linux/netlink.h). Numbers are in host order, which is little-endian on every
  * machine we are built for. Pure.
  */
-import { SystemError } from "./errno.ts";
+import { SystemError } from "../cni/errno.ts";
 
 export interface Message {
   readonly type: number;

@@ -5,7 +5,7 @@
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { errnoOf, quote } from "../cni/error.ts";
-import { SystemError } from "./errno.ts";
+import { SystemError } from "../cni/errno.ts";
 import { setns } from "./libc.ts";
 import { step } from "./step.ts";
 

@@ -5,7 +5,7 @@
  */
 import { closeSync } from "node:fs";
 import { errnoOf } from "../cni/error.ts";
-import { SystemError } from "./errno.ts";
+import { SystemError } from "../cni/errno.ts";
 import { receive, routeSocket, send } from "./libc.ts";
 import {
   decodeMessages,

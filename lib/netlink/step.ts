@@ -3,7 +3,7 @@
  * which step it was.
  */
 import { Code, CniError } from "../cni/error.ts";
-import { SystemError } from "./errno.ts";
+import { SystemError } from "../cni/errno.ts";
 
 /**
  * What `work` returns. Throws CniError 999 `<failure>: <the kernel's reason>`,

@@ -94,7 +94,7 @@ describe("createLog", () => {
     const texts: string[] = [];
     createLog("warn", file, (text) => void texts.push(text), now).error("e");
     expect(texts.join("")).toMatch(
-      /^genie: failed to write logFile: .*EISDIR.*\n\{"time":"2026-01-02T03:04:05.678Z","level":"error","msg":"e"\}\n$/,
+      /^genie: failed to write logFile: is a directory\n\{"time":"2026-01-02T03:04:05.678Z","level":"error","msg":"e"\}\n$/,
     );
   });
 });

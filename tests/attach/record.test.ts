@@ -130,13 +130,17 @@ describe("Records", () => {
     expect(() => new Records(`${node.dataDir}/file`).write(record)).toThrow(
       problem(
         5,
-        expect.stringMatching(/^failed to write attachment record: .*ENOTDIR/),
+        expect.stringMatching(
+          /^failed to write attachment record: not a directory$/,
+        ),
       ),
     );
     expect(() => node.records.read("c1", "eth0")).toThrow(
       problem(
         5,
-        expect.stringMatching(/^failed to read attachment record: .*EISDIR/),
+        expect.stringMatching(
+          /^failed to read attachment record: is a directory$/,
+        ),
       ),
     );
   });

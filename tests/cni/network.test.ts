@@ -1,5 +1,5 @@
 /** R-CF, §2.3 and F-10 of cni-runtime.md: one network, its plugins really executed. */
-import { statSync } from "node:fs";
+import { status as statusOf } from "../../lib/cni/libc.ts";
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import type { NetworkConfigList } from "../../lib/cni/conflist.ts";
@@ -744,9 +744,9 @@ describe("validateNetwork", () => {
 
   test("refuses ourselves", () => {
     using double = new DelegateDouble("a", "b");
-    const { dev, ino } = statSync(`${double.bin}/b`, { bigint: true });
+    const { id } = statusOf(`${double.bin}/b`);
     const list = listOf("1.0.0", "a", "b");
-    expect(() => validateNetwork(list, [double.bin], `${dev}:${ino}`)).toThrow(
+    expect(() => validateNetwork(list, [double.bin], id)).toThrow(
       problem(
         7,
         `refusing to execute plugin "b": ${double.bin}/b is this plugin itself`,

@@ -16,7 +16,7 @@ import { expectRefusal, secret } from "./refused.ts";
 describe("ADD refuses the kubeconfig", () => {
   const user = { name: "u", user: { token: `${secret}-token` } };
   const cases: [string, string | undefined, string][] = [
-    ["missing", undefined, "ENOENT"],
+    ["missing", undefined, "no such file or directory"],
     ["empty", "", "kubeconfig"],
     ["not YAML", `token: ${secret}\n\t: [`, "kubeconfig"],
     ["a text", secret, "kubeconfig"],

@@ -491,7 +491,7 @@ describe("checkAccess", () => {
     expect(await thrownBy(checkAccess({ kubeconfig: "/nonexistent" }))).toEqual(
       {
         code: 7,
-        msg: 'kubeconfig: failed to read "/nonexistent": ENOENT: no such file or directory',
+        msg: 'kubeconfig: failed to read "/nonexistent": no such file or directory',
       },
     );
   });

@@ -131,7 +131,7 @@ describe("credential, of the kubeconfig", () => {
     [
       "token file missing",
       { tokenFile: "/nonexistent" },
-      'failed to read "/nonexistent": ENOENT: no such file or directory',
+      'failed to read "/nonexistent": no such file or directory',
     ],
     [
       "token file empty",
@@ -260,7 +260,7 @@ describe("credential, of the policy", () => {
     const kube = kubeOf({ server: server.url, policy });
     expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
       code: 7,
-      msg: 'policy.k8s_certificate_authority: failed to read "/nonexistent": ENOENT: no such file or directory',
+      msg: 'policy.k8s_certificate_authority: failed to read "/nonexistent": no such file or directory',
     });
   });
 });
@@ -300,7 +300,7 @@ describe("credential, in a pod", () => {
     const kube = kubeOf({}, { env, serviceAccount: "/nonexistent" });
     expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
       code: 7,
-      msg: 'service account: failed to read "/nonexistent/ca.crt": ENOENT: no such file or directory',
+      msg: 'service account: failed to read "/nonexistent/ca.crt": no such file or directory',
     });
   });
 

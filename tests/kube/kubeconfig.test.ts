@@ -213,8 +213,8 @@ describe("readKubeconfig", () => {
   );
 
   test.each([
-    ["missing", "/nonexistent/kubeconfig", "ENOENT: no such file or directory"],
-    ["a folder", temporaryFolder(), "EISDIR: illegal operation on a directory"],
+    ["missing", "/nonexistent/kubeconfig", "no such file or directory"],
+    ["a folder", temporaryFolder(), "is a directory"],
   ])("readKubeconfig, %s: error 7 with path and reason", (_, path, reason) => {
     expect(messageOf(() => readKubeconfig(path))).toEqual({
       code: 7,

@@ -111,7 +111,7 @@ describe("certificate", () => {
     [
       "file missing",
       { ...noAuthority, "certificate-authority": "/nonexistent" },
-      'certificate-authority: failed to read "/nonexistent": ENOENT: no such file or directory',
+      'certificate-authority: failed to read "/nonexistent": no such file or directory',
     ],
   ])("certificate authority, %s: error 7", async (_, cluster, problem) => {
     const kubeconfig = server.kubeconfig({ cluster });

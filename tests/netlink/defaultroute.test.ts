@@ -10,7 +10,7 @@ import {
   moveDefaultRoutes,
   moveWithin,
 } from "../../lib/netlink/defaultroute.ts";
-import { SystemError } from "../../lib/netlink/errno.ts";
+import { SystemError } from "../../lib/cni/errno.ts";
 import { type Routing, Rtnetlink } from "../../lib/netlink/rtnetlink.ts";
 import { Netns } from "../support/netns.ts";
 import {

@@ -3,7 +3,7 @@
  * linux/netlink.h has them.
  */
 import { describe, expect, test } from "bun:test";
-import { SystemError } from "../../lib/netlink/errno.ts";
+import { SystemError } from "../../lib/cni/errno.ts";
 import {
   type Attribute,
   decodeAttributes,

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError, Code } from "../../lib/cni/error.ts";
-import { SystemError } from "../../lib/netlink/errno.ts";
+import { SystemError } from "../../lib/cni/errno.ts";
 import { receive, routeSocket, send, setns } from "../../lib/netlink/libc.ts";
 import { inNetns } from "../../lib/netlink/namespace.ts";
 import { Netns } from "../support/netns.ts";

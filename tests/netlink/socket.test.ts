@@ -3,7 +3,7 @@
  * the kernel rarely does: interrupted listings, late answers, silence.
  */
 import { describe, expect, test } from "bun:test";
-import { SystemError } from "../../lib/netlink/errno.ts";
+import { SystemError } from "../../lib/cni/errno.ts";
 import {
   concat,
   decodeMessages,

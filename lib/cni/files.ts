@@ -1,0 +1,102 @@
+/**
+ * Files as genie uses them: whole texts, whole folders, one system call where
+ * one is enough. Failures are `SystemError`s with the errno's name in `code`.
+ */
+import { errnoOf } from "./error.ts";
+import {
+  Open,
+  type Status,
+  close,
+  list,
+  mkdir,
+  open,
+  read,
+  status,
+  unlink,
+  write,
+} from "./libc.ts";
+
+const chunk = 64 << 10;
+
+/** The text of a file; what is not UTF-8 becomes U+FFFD. `flags` are added to reading. */
+export function readFile(path: string, flags = 0): string {
+  const fd = open(path, Open.readOnly | flags);
+  try {
+    return readToEnd(fd);
+  } finally {
+    close(fd);
+  }
+}
+
+function readToEnd(fd: number): string {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const buffer = Buffer.allocUnsafe(chunk);
+    const count = read(fd, buffer);
+    if (count === 0) return Buffer.concat(chunks).toString("utf8");
+    chunks.push(buffer.subarray(0, count));
+  }
+}
+
+/** Makes or replaces a file. */
+export function writeFile(path: string, text: string, mode: number): void {
+  const fd = open(path, Open.writeOnly | Open.create | Open.truncate, mode);
+  try {
+    writeAll(fd, text);
+  } finally {
+    close(fd);
+  }
+}
+
+/** As {@link readFile}; undefined when there is no such file. */
+export function readFileIfAny(path: string): string | undefined {
+  return ifAny(() => readFile(path), ["ENOENT"]);
+}
+
+/** What a path leads to; undefined when that is nothing. */
+export function statusIfAny(path: string): Status | undefined {
+  return ifAny(() => status(path));
+}
+
+/** The names in a folder; none when there is no such folder. */
+export function listIfAny(path: string): string[] {
+  return ifAny(() => list(path)) ?? [];
+}
+
+/** Afterwards there is no such file. */
+export function removeFile(path: string): void {
+  ifAny(() => unlink(path));
+}
+
+/** Makes a folder and those above it; nothing when it is there. */
+export function makeFolder(path: string, mode: number): void {
+  try {
+    mkdir(path, mode);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EEXIST") return;
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    if (errno !== "ENOENT" || parent === "") throw error;
+    // Those above are the system's folders, not ours.
+    makeFolder(parent, 0o755);
+    mkdir(path, mode);
+  }
+}
+
+export function writeAll(fd: number, text: string): void {
+  let bytes: Uint8Array = Buffer.from(text);
+  while (bytes.byteLength > 0) bytes = bytes.subarray(write(fd, bytes));
+}
+
+/** undefined for what is not there. */
+function ifAny<T>(
+  call: () => T,
+  absent: readonly string[] = ["ENOENT", "ENOTDIR"],
+): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (absent.includes(errnoOf(error) ?? "")) return undefined;
+    throw error;
+  }
+}
