@@ -4,12 +4,12 @@
 BUN := node_modules/.bin/bun
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release check fmt test demo bench clean
+.PHONY: help deps build release check fmt test demo torture torture-defect bench clean
 # Targets share node_modules and dist, and a bench must be alone on the machine.
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what is missing: npm packages, Debian packages
 	@scripts/deps.sh
@@ -34,6 +34,12 @@ test: build ## run every suite; the last line counts
 
 demo: build ## attach pods to real networks, step by step
 	@$(BUN) demo/demo.ts
+
+torture: build ## add and delete pods under faults: SEED=… ROUNDS=…
+	@$(BUN) torture/torture.ts --seed "$(SEED)" --rounds "$(ROUNDS)"
+
+torture-defect: deps ## show that the torture catches defects put in on purpose
+	@$(BUN) torture/defect.ts
 
 bench: build ## measure whole processes; writes bench/report.json
 	@$(BUN) bench/bench.ts

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 # The reference plugins; ip; certificates of the test API server; ping through a
 # delegate's network; what the bridge plugin's masquerade and portmap call.
-debian_packages="containernetworking-plugins iproute2 openssl iputils-ping iptables"
+debian_packages="containernetworking-plugins iproute2 openssl iputils-ping iptables strace procps"
 
 # The lock file's digest, as of the last complete installation.
 stamp=node_modules/.genie-deps

@@ -1,0 +1,290 @@
+/**
+ * What is on the node's disk: configuration files, our own configuration,
+ * attachment records, kubeconfig files. None can crash us, none is accepted half.
+ */
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { readConfDir } from "../../lib/cni/confdir.ts";
+import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
+import { Code, CniError, messageOf } from "../../lib/cni/error.ts";
+import {
+  CorruptRecord,
+  formatVersion,
+  parseRecord,
+} from "../../lib/attach/record.ts";
+import { parseKubeconfig } from "../../lib/kube/kubeconfig-file.ts";
+import { readConfig } from "../../lib/select/config.ts";
+import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import {
+  almost,
+  anyJson,
+  anyText,
+  expectRefusal,
+  fewRuns,
+  mutated,
+  orCniError,
+  runs,
+} from "./arbitraries.ts";
+
+const confKeys = [
+  "name",
+  "type",
+  "cniVersion",
+  "cniVersions",
+  "plugins",
+  "ipam",
+  "dns",
+  "capabilities",
+  "disableCheck",
+];
+
+const conflist = JSON.stringify({
+  cniVersion: "1.0.0",
+  name: "net",
+  disableCheck: true,
+  plugins: [
+    {
+      type: "bridge",
+      ipam: { type: "host-local" },
+      capabilities: { portMappings: true },
+    },
+  ],
+});
+
+const conf = {
+  cniVersions: ["0.4.0", "1.0.0"],
+  name: "net",
+  type: "bridge",
+  dns: { nameservers: ["10.0.0.1"] },
+};
+
+describe("parseConfList, parseConf", () => {
+  test.each([
+    ["parseConfList", parseConfList],
+    ["parseConf", parseConf],
+  ])(
+    "%s, any JSON: a list whose plugins are file names, or a refusal",
+    (_, parse) => {
+      fc.assert(
+        fc.property(
+          fc.oneof(
+            anyJson(...confKeys),
+            almost(JSON.parse(conflist)),
+            almost(conf),
+          ),
+          (value) => {
+            try {
+              const { name, cniVersion, plugins } = parse(value);
+              expect([typeof name, typeof cniVersion]).toEqual([
+                "string",
+                "string",
+              ]);
+              for (const { type } of plugins) {
+                expect([
+                  type,
+                  ["", ".", ".."].includes(type) || type.includes("/"),
+                ]).toEqual([type, false]);
+              }
+            } catch (error) {
+              expectRefusal(error);
+            }
+          },
+        ),
+        runs,
+      );
+    },
+  );
+});
+
+describe("readConfDir", () => {
+  test("any content: of each file a list or a problem, never both", () => {
+    const content = fc.oneof(
+      anyText,
+      mutated(conflist),
+      almost(JSON.parse(conflist)).map((value) => JSON.stringify(value)),
+    );
+    fc.assert(
+      fc.property(fc.tuple(content, content, content), ([a, b, c]) => {
+        using folder = temporaryFolder();
+        writeFiles(folder.path, { "a.conflist": a, "b.conf": b, "c.json": c });
+        const files = readConfDir(folder.path);
+        expect(files.map(({ file }) => file)).toEqual([
+          "a.conflist",
+          "b.conf",
+          "c.json",
+        ]);
+        for (const { list, problem } of files)
+          expect((list === undefined) !== (problem === undefined)).toBe(true);
+      }),
+      fewRuns,
+    );
+  });
+});
+
+describe("readConfig", () => {
+  const keys = [
+    "confDir",
+    "dataDir",
+    "binDir",
+    "kubernetes",
+    "policy",
+    "kubeconfig",
+    "apiTimeout",
+    "delegateTimeout",
+    "result",
+    "strict",
+    "default_plugin",
+    "allowedNetworks",
+    "runtimeConfig",
+    "capabilities",
+  ];
+
+  const example = {
+    default_plugin: "flannel",
+    kubernetes: {
+      kubeconfig: "/etc/kubeconfig",
+      k8s_api_root: "https://10.0.0.1",
+    },
+    policy: { type: "k8s", k8s_auth_token: "t" },
+    confDir: "/etc/cni/net.d",
+    binDir: ["/opt/cni/bin"],
+    dataDir: "/var/lib/genie",
+    apiTimeout: 2.5,
+    delegateTimeout: 3,
+    result: "merged",
+    strict: true,
+    allowedNetworks: ["flannel"],
+  };
+
+  test("any JSON: a configuration with sane times and absolute paths, or error 7", () => {
+    fc.assert(
+      fc.property(fc.oneof(anyJson(...keys), almost(example)), (value) => {
+        const config = orCniError(
+          () => readConfig(value),
+          Code.invalidNetworkConfig,
+        );
+        if (!config) return;
+        const { confDir, dataDir, apiTimeoutMs, delegateTimeoutMs } = config;
+        expect([confDir[0], dataDir[0]]).toEqual(["/", "/"]);
+        for (const ms of [apiTimeoutMs, delegateTimeoutMs])
+          expect(ms > 0 && ms <= 86_400_000).toBe(true);
+      }),
+      runs,
+    );
+  });
+});
+
+const record = {
+  formatVersion,
+  containerId: "c1",
+  ifname: "eth0",
+  netns: "/run/netns/a",
+  network: "genie-net",
+  pod: { namespace: "shop", name: "web", uid: "u" },
+  time: "2026-01-01T00:00:00.000Z",
+  bootId: "b",
+  uptimeMs: 12.5,
+  path: ["/opt/cni/bin"],
+  attachments: [
+    {
+      list: {
+        name: "net",
+        cniVersion: "1.0.0",
+        disableCheck: false,
+        disableGC: false,
+        loadOnlyInlinedPlugins: false,
+        plugins: [{ type: "bridge", mtu: 1500, constructor: { name: "data" } }],
+      },
+      ifname: "eth0",
+      args: "A=b",
+      capabilityArgs: { portMappings: [] },
+    },
+  ],
+};
+const recordText = JSON.stringify(record);
+
+describe("parseRecord", () => {
+  const refused = (text: string) => {
+    try {
+      return parseRecord(text);
+    } catch (error) {
+      const known =
+        error instanceof CorruptRecord ||
+        (error instanceof CniError && error.code === Code.tryAgainLater);
+      if (!known) throw error;
+      return undefined;
+    }
+  };
+
+  test("cut anywhere: corrupt; whole: itself", () => {
+    const cut = Array.from(recordText, (_, i) => recordText.slice(0, i)).filter(
+      (text) => refused(text) !== undefined,
+    );
+    expect(cut).toEqual([]);
+    expect(JSON.stringify(parseRecord(recordText))).toBe(recordText);
+  });
+
+  test("any text: corrupt, of a newer genie, or a record with everything that DEL needs", () => {
+    const texts = fc.oneof(
+      anyText,
+      mutated(recordText),
+      almost(record).map((value) => JSON.stringify(value)),
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const read = refused(text);
+        if (!read) return;
+        expect(read.formatVersion).toBeLessThanOrEqual(formatVersion);
+        for (const { list, ifname, args } of read.attachments) {
+          expect([typeof ifname, typeof args, typeof list.cniVersion]).toEqual([
+            "string",
+            "string",
+            "string",
+          ]);
+          for (const { type } of list.plugins)
+            expect(typeof type).toBe("string");
+        }
+      }),
+      runs,
+    );
+  });
+
+  test("zeroes, as a file system may leave them: corrupt", () => {
+    expect(() => parseRecord("\u0000".repeat(4096))).toThrow(CorruptRecord);
+  });
+});
+
+describe("parseKubeconfig", () => {
+  const secret = "s3cr3t-t0k3n";
+  const kubeconfig = {
+    "current-context": "c",
+    contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
+    clusters: [{ name: "k", cluster: { server: "https://10.0.0.1" } }],
+    users: [{ name: "u", user: { token: secret } }],
+  };
+  const texts = fc.oneof(
+    anyText,
+    mutated(
+      JSON.stringify(kubeconfig),
+      Bun.YAML.stringify(kubeconfig, null, 2),
+      `token: ${secret}\n\t- :`,
+    ),
+    almost(kubeconfig).map((value) => JSON.stringify(value)),
+  );
+
+  test("any text: a configuration, or error 7 that does not quote it", () => {
+    fc.assert(
+      fc.property(texts, (text) => {
+        try {
+          parseKubeconfig(text, "kubeconfig");
+        } catch (error) {
+          expect([
+            error instanceof CniError && error.code,
+            messageOf(error).includes(secret),
+          ]).toEqual([7, false]);
+        }
+      }),
+      runs,
+    );
+  });
+});

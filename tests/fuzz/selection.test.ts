@@ -1,0 +1,124 @@
+/**
+ * Interface names: whatever is requested, they are what selection.md §3 and §6
+ * say, written down here a second time, or it is an error 7.
+ */
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import { Code } from "../../lib/cni/error.ts";
+import { readConfig } from "../../lib/select/config.ts";
+import type { Networks } from "../../lib/select/resolve.ts";
+import {
+  type RequestedNetwork,
+  selectAttachments,
+} from "../../lib/select/select.ts";
+import { orCniError, runs } from "./arbitraries.ts";
+
+const config = readConfig({});
+const keys = ["alpha", "beta", "gamma"];
+const networks: Networks = {
+  confDir: "/net.d",
+  candidates: keys.map((key) => ({
+    file: `${key}.conf`,
+    key,
+    list: parseConf({ cniVersion: "1.0.0", name: key, type: key }),
+  })),
+  invalid: [],
+};
+const defined = parseConf({
+  cniVersion: "1.0.0",
+  name: "defined",
+  type: "macvlan",
+});
+
+/** Few names, so that they meet. */
+const ifname = fc.constantFrom("eth0", "eth1", "eth2", "net1", "net2", "tun0");
+const chosen = fc.array(
+  fc.record(
+    { name: fc.constantFrom(...keys), ifname },
+    { requiredKeys: ["name"] },
+  ),
+  {
+    minLength: 1,
+    maxLength: 6,
+  },
+);
+const added = fc.array(fc.record({ ifname }, { requiredKeys: [] }), {
+  maxLength: 4,
+});
+
+function expectedNames(
+  requested: readonly (string | undefined)[],
+  more: readonly (string | undefined)[],
+  primary: string,
+): string[] | undefined {
+  const explicit = [...requested, ...more].filter((name) => name !== undefined);
+  if (new Set(explicit).size < explicit.length) return undefined;
+  const taken = new Set(explicit);
+  const take = (prefix: string, from: number) => {
+    const n = Array.from({ length: 50 }, (_, i) => from + i).find(
+      (i) => !taken.has(`${prefix}${i}`),
+    );
+    taken.add(`${prefix}${n}`);
+    return `${prefix}${n}`;
+  };
+  const first = requested.includes(primary) ? -1 : requested.indexOf(undefined);
+  // Reserved by another annotation: the primary would be attached twice.
+  if (first >= 0 && taken.has(primary)) return undefined;
+  if (first >= 0) taken.add(primary);
+  const names = requested.map(
+    (name, i) => name ?? (i === first ? primary : take("eth", 0)),
+  );
+  const others = more.map((name, i) => name ?? take("net", i + 1));
+  return [...names, ...others].includes(primary)
+    ? [...names, ...others]
+    : undefined;
+}
+
+describe("selectAttachments", () => {
+  test("interface names, as the page says or error 7", () => {
+    fc.assert(
+      fc.property(
+        chosen,
+        added,
+        fc.constantFrom("eth0", "net1"),
+        (requested, more, primary) => {
+          const cni = requested
+            .map((entry) =>
+              [entry.name, entry.ifname].filter(Boolean).join("@"),
+            )
+            .join(",");
+          const select = () =>
+            selectAttachments({
+              annotations: { cni },
+              config,
+              networks,
+              ifname: primary,
+              args: "",
+              added: more.map((entry): RequestedNetwork => ({
+                list: defined,
+                ...entry,
+              })),
+            });
+          const attachments = orCniError(select, Code.invalidNetworkConfig);
+          const expected = expectedNames(
+            requested.map((entry) => entry.ifname),
+            more.map((entry) => entry.ifname),
+            primary,
+          );
+          expect(attachments?.map((attachment) => attachment.ifname)).toEqual(
+            expected,
+          );
+          if (!attachments) return;
+          expect(attachments.map(({ list }) => list.name)).toEqual([
+            ...requested.map(({ name }) => name),
+            ...more.map(() => "defined"),
+          ]);
+          // Pure: the same inputs, the same list.
+          expect(select()).toEqual(attachments);
+        },
+      ),
+      runs,
+    );
+  });
+});

@@ -1,0 +1,111 @@
+/**
+ * A short torture: every crash point, then rounds of pods with a seed that is
+ * always the same, and some with one that never is. What a finding needs to be
+ * repeated is in its message.
+ */
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Figures } from "../torture/report.ts";
+import { makeSchedule } from "../torture/schedule.ts";
+import { genieBinary } from "./support/build.ts";
+
+const script = join(import.meta.dir, "../torture/torture.ts");
+const limitMs = 240_000;
+
+/** Throws Error when there are no figures: then the torture itself failed. */
+function torture(...options: string[]): Figures {
+  const folder = mkdtempSync(join(tmpdir(), "genie-figures-"));
+  try {
+    const json = join(folder, "figures.json");
+    const { stdout, stderr } = Bun.spawnSync({
+      cmd: [process.execPath, script, "--json", json, ...options],
+      env: { ...process.env, GENIE_BINARY: genieBinary() },
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: limitMs,
+      killSignal: "SIGKILL",
+    });
+    process.stderr.write(`${stdout.toString().trim().split("\n").at(-1)}\n`);
+    try {
+      return JSON.parse(readFileSync(json, "utf8")) as Figures;
+    } catch (cause) {
+      throw new Error(`no figures: ${stdout.toString()}${stderr.toString()}`, {
+        cause,
+      });
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const nothing = {
+  addresses: 0,
+  "ledger entries": 0,
+  interfaces: 0,
+  namespaces: 0,
+  records: 0,
+  locks: 0,
+  processes: 0,
+};
+
+describe("torture", () => {
+  test(
+    "every crash point of ADD and DEL, and a fixed seed",
+    () => {
+      const { findings, leaks, pods, totalFaults, crashPoints } = torture(
+        "--seed",
+        "20",
+        "--rounds",
+        "14",
+      );
+      expect({ findings, leaks, pods }).toEqual({
+        findings: [],
+        leaks: nothing,
+        pods: 112,
+      });
+      expect(totalFaults).toBeGreaterThan(300);
+      // Of each verb: before, between and after the record, the delegates and the lock.
+      const missing = [
+        "ADD killed: openat",
+        "ADD killed: write",
+        "ADD killed: rename",
+        "ADD killed: fsync",
+        "ADD killed: flock",
+        "ADD killed: vfork",
+        "DEL killed: unlink",
+        "DEL killed: flock",
+        "DEL killed: vfork",
+      ].filter((point) => !crashPoints[point]);
+      expect(missing).toEqual([]);
+    },
+    limitMs,
+  );
+
+  test(
+    "a seed of its own",
+    () => {
+      const { seed, findings, leaks } = torture("--rounds", "6", "--no-points");
+      expect({ seed, findings, leaks }).toEqual({
+        seed,
+        findings: [],
+        leaks: nothing,
+      });
+    },
+    limitMs,
+  );
+});
+
+describe("makeSchedule", () => {
+  test("the same seed, the same schedule; another seed, another", () => {
+    expect(makeSchedule(7, 5)).toEqual(makeSchedule(7, 5));
+    expect(makeSchedule(7, 5)).not.toEqual(makeSchedule(8, 5));
+  });
+
+  test("a longer torture begins as a shorter one", () => {
+    expect(makeSchedule(7, 9).rounds.slice(0, 4)).toEqual(
+      makeSchedule(7, 4).rounds,
+    );
+  });
+});

@@ -1,0 +1,120 @@
+/**
+ * Calls genie as a runtime does and holds each answer to what every runtime may
+ * rely on: one JSON value or nothing on stdout, no secret anywhere, an end.
+ */
+import { genieBinary } from "../tests/support/build.ts";
+import { onlyValue, startPlugin } from "../tests/support/runtime.ts";
+import { type World, secretPrefix } from "./world.ts";
+
+export interface GenieCall {
+  verb: "ADD" | "DEL" | "CHECK" | "GC";
+  containerId?: string;
+  netns?: string;
+  args?: string;
+  config: Record<string, unknown>;
+  /** SIGKILL after so many milliseconds. */
+  killMs?: number | undefined;
+}
+
+export interface Outcome {
+  verb: string;
+  /** null: we killed it. */
+  exitCode: number | null;
+  json: unknown;
+  text: string;
+}
+
+/** Longer than any phase of this torture: its time limits are short. */
+const patienceMs = 45_000;
+
+export async function callGenie(
+  world: World,
+  call: GenieCall,
+): Promise<Outcome> {
+  const { verb, containerId, netns, args, config, killMs } = call;
+  const began = performance.now();
+  const child = startPlugin({
+    binary: genieBinary(),
+    env: {
+      CNI_COMMAND: verb,
+      CNI_PATH: world.plugins.binDir,
+      ...(containerId !== undefined && {
+        CNI_CONTAINERID: containerId,
+        CNI_IFNAME: "eth0",
+      }),
+      ...(netns !== undefined && { CNI_NETNS: netns }),
+      ...(args !== undefined && { CNI_ARGS: args }),
+    },
+    config,
+  });
+  const timer =
+    killMs === undefined
+      ? undefined
+      : setTimeout(() => child.kill("SIGKILL"), killMs);
+  const [stdout, stderr] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  clearTimeout(timer);
+  const ms = performance.now() - began;
+  const killed = child.signalCode !== null;
+  world.report.took(ms);
+  world.report.count(
+    "calls",
+    `${verb} ${killed ? "killed" : child.exitCode === 0 ? "succeeded" : "failed"}`,
+  );
+  if (killed && killMs !== undefined && ms < patienceMs)
+    world.report.count("faults", `SIGKILL of genie in ${verb}`);
+  const outcome = {
+    verb,
+    exitCode: killed ? null : child.exitCode,
+    json: undefined,
+    text: stdout,
+  };
+  for (const problem of problems(
+    outcome,
+    stderr,
+    killed && killMs === undefined,
+    ms,
+  )) {
+    world.report.find(
+      `${verb} of ${containerId?.slice(0, 8) ?? "the network"}: ${problem}`,
+    );
+  }
+  return { ...outcome, json: decoded(stdout) };
+}
+
+function problems(
+  { verb, exitCode, text }: Outcome,
+  stderr: string,
+  died: boolean,
+  ms: number,
+): string[] {
+  const found: string[] = [];
+  if (died) found.push(`ended by a signal: ${stderr.slice(-300)}`);
+  if (ms > patienceMs) found.push(`took ${Math.round(ms)} ms`);
+  if (`${text}${stderr}`.includes(secretPrefix)) found.push("printed a secret");
+  const json = decoded(text);
+  if (text !== "" && json === undefined)
+    found.push(`no single JSON value on stdout: ${text.slice(0, 200)}`);
+  if (exitCode !== null) {
+    const expected = exitCode !== 0 || verb === "ADD";
+    if (expected && typeof json !== "object")
+      found.push(
+        `exit code ${exitCode} without an answer: ${stderr.slice(-300)}`,
+      );
+    if (!expected && text !== "")
+      found.push(`unexpected answer ${text.slice(0, 200)}`);
+    if (exitCode > 1) found.push(`exit code ${exitCode}`);
+  }
+  return found;
+}
+
+function decoded(stdout: string): unknown {
+  try {
+    return onlyValue(stdout);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What happens to a pod between its ADD and its DEL, as a table. Records are
+ * edited as files: genie must cope with what it finds.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Disturbance } from "./faults.ts";
+import type { World } from "./world.ts";
+
+/** What a disturbance can reach of a pod. */
+export interface Disturbed {
+  world: World;
+  name: string;
+  containerId: string;
+  uid: string;
+  /** Whether there was one. */
+  removeNetns(): Promise<boolean>;
+  /** For all calls to come. */
+  annotate(annotations: Record<string, string>): void;
+  configureFrom(confDir: string): void;
+}
+
+/** Whether there was something to disturb. */
+export async function disturb(
+  pod: Disturbed,
+  disturbance: Disturbance,
+): Promise<boolean> {
+  return happenings[disturbance](pod);
+}
+
+const happenings: Record<
+  Disturbance,
+  (pod: Disturbed) => boolean | Promise<boolean>
+> = {
+  "annotation changed"({ world, name, uid, annotate }) {
+    const annotations = { cni: "nowhere" };
+    annotate(annotations);
+    world.api.pods.put({
+      metadata: { name, namespace: "shop", uid, annotations },
+    });
+    return true;
+  },
+  "pod gone from the API server": ({ world, name }) =>
+    world.api.pods.delete("shop", name),
+  "configuration files removed"({ world, configureFrom }) {
+    configureFrom(world.emptyDir);
+    return true;
+  },
+  "namespace gone": ({ removeNetns }) => removeNetns(),
+  "record truncated": (pod) => edit(pod, "json", half),
+  "result truncated": (pod) => edit(pod, "result.json", half),
+  "clock set back": (pod) =>
+    edit(
+      pod,
+      "json",
+      changed({ time: "1999-12-31T23:59:59.000Z", uptimeMs: 1 }),
+    ),
+  "clock set forward": (pod) =>
+    edit(
+      pod,
+      "json",
+      changed({ time: "2099-01-01T00:00:00.000Z", uptimeMs: 1e12 }),
+    ),
+  // What was synced is there, of another boot; namespaces and what was not synced are gone.
+  async "power loss"(pod) {
+    await pod.removeNetns();
+    edit(pod, "result.json", () => "");
+    return edit(
+      pod,
+      "json",
+      changed({ bootId: "11111111-2222-3333-4444-555555555555" }),
+    );
+  },
+};
+
+/** Replaced whole: a disk that is full must not make another fault of it. */
+function edit(
+  { world, containerId }: Disturbed,
+  part: "json" | "result.json",
+  change: (text: string) => string,
+): boolean {
+  const path = world.recordPath(containerId, part);
+  const temporary = join(world.dataDir, `edited-${containerId}`);
+  try {
+    writeFileSync(temporary, change(readFileSync(path, "utf8")));
+    renameSync(temporary, path);
+    return true;
+  } catch {
+    remove(temporary);
+    return false;
+  }
+}
+
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The disk has become read-only in between; it is no file of genie's.
+  }
+}
+
+const half = (text: string) => text.slice(0, text.length / 2);
+
+function changed(keys: Record<string, unknown>): (text: string) => string {
+  return (text) => JSON.stringify({ ...(JSON.parse(text) as object), ...keys });
+}

@@ -1,0 +1,262 @@
+/**
+ * The life of one pod: ADD, what happens to it, DEL until success as a runtime
+ * repeats it, and what must be gone then.
+ */
+import { Netns } from "../tests/support/netns.ts";
+import { type GenieCall, type Outcome, callGenie } from "./calls.ts";
+import { disturb } from "./disturb.ts";
+import { type Disturbance, apiFaults, killing } from "./faults.ts";
+import type { AddPlan, DelPlan, DelegatePlan, PodPlan } from "./schedule.ts";
+import { type World, annotationsKey } from "./world.ts";
+
+/** As the runtime sees it: GC keeps what is not "gone", and must not touch what is "attached". */
+export type State = "starting" | "attached" | "ending" | "gone";
+
+export class Pod {
+  readonly plan: PodPlan;
+  readonly containerId = crypto.randomUUID().replaceAll("-", "").repeat(2);
+  readonly uid = crypto.randomUUID();
+  state: State = "starting";
+  /** What it waits for. */
+  step = "its start";
+  readonly #world: World;
+  #netns: Netns | undefined;
+  #netnsPath = "/run/netns/never-made";
+  /** A plugin may have been ended anywhere in its work. */
+  #killed = false;
+  #confDir: string;
+  #annotations: Record<string, string>;
+  #apiHits = 0;
+
+  constructor(plan: PodPlan, world: World) {
+    this.plan = plan;
+    this.#world = world;
+    this.#confDir = world.confDir;
+    this.#annotations = plan.annotations;
+  }
+
+  /** Up to the end, or up to where only GC will remove it. */
+  async live(): Promise<void> {
+    const { plan } = this;
+    await Bun.sleep(plan.startMs);
+    if (plan.add.missingNetns)
+      this.#world.report.count("faults", "namespace missing at ADD");
+    else {
+      this.step = "its namespace";
+      this.#netns = await Netns.create();
+      this.#netnsPath = this.#netns.path;
+    }
+    await this.#add(plan.add);
+    if (plan.check) await this.#call("CHECK");
+    this.state = "ending";
+    for (const disturbance of plan.disturbances)
+      await this.#disturb(disturbance);
+    for (const del of plan.dels) await this.#disturbedDel(del);
+    this.#world.plugins.forget(this.containerId);
+    if (plan.end === "DEL") await this.#deleteUntilSuccess();
+    else await this.#removeNetns();
+    this.state = "gone";
+    if (plan.end === "DEL") {
+      await this.#requireNothing("DEL");
+      await this.#removeNetns();
+    }
+  }
+
+  /** Throws nothing: what is left is a finding. */
+  async #requireNothing(after: string): Promise<void> {
+    const { report } = this.#world;
+    this.step = "looking for what is left";
+    for (const remains of await this.#remains())
+      report.find(`${this.label}: left after ${after}: ${remains}`);
+  }
+
+  async #remains(): Promise<string[]> {
+    // A temporary file of the record begins with a dot.
+    const own = (entry: string) =>
+      entry.replace(/^\./, "").startsWith(this.containerId);
+    return [
+      ...this.#world
+        .addresses()
+        .filter(({ owner }) => own(owner))
+        .map(({ file, owner }) => `address ${file} (${owner})`),
+      ...this.#world.plugins
+        .ledger()
+        .filter(own)
+        .map((entry) => `ledger ${entry}`),
+      ...this.#world
+        .records()
+        .filter((entry) => own(entry) && !entry.endsWith(".corrupt")),
+      ...(await this.#interfaces()),
+    ];
+  }
+
+  /** Of a killed plugin only those with a name that was asked for: it renames them last. */
+  async #interfaces(): Promise<string[]> {
+    if (!this.#netns?.exists()) return [];
+    const names = (await this.#netns.links()).map(({ name }) => name);
+    const unnamed = names.filter((name) => !/^(?:eth|net)\d+$/.test(name));
+    if (!this.#killed) return names.map((name) => `interface ${name}`);
+    this.#world.report.count(
+      "upstream",
+      "interface without its final name, of a killed plugin",
+      unnamed.length,
+    );
+    return names
+      .filter((name) => !unnamed.includes(name))
+      .map((name) => `interface ${name}`);
+  }
+
+  async #add(plan: AddPlan): Promise<void> {
+    this.#order(plan.delegates);
+    this.#publish();
+    const config = this.#applyApiFault(plan);
+    if (plan.killMs !== undefined) this.#killed = true;
+    const first = this.#call("ADD", { config, killMs: plan.killMs });
+    if (plan.raceMs !== undefined) {
+      this.#world.report.count("faults", "DEL races ADD");
+      await Bun.sleep(plan.raceMs);
+      await Promise.all([first, this.#call("DEL")]);
+    }
+    let outcome = await first;
+    if (plan.again) {
+      this.#world.report.count("faults", "ADD repeated without DEL");
+      outcome = await this.#call("ADD", { config });
+    }
+    if (outcome.exitCode === 0 && (plan.raceMs === undefined || plan.again))
+      this.state = "attached";
+  }
+
+  #order(delegates: readonly DelegatePlan[]): void {
+    for (const delegate of delegates) {
+      this.#world.plugins.order(this.containerId, delegate);
+      if (killing.has(delegate.fault)) this.#killed = true;
+    }
+  }
+
+  #publish(): void {
+    const { name, annotations } = this.plan;
+    this.#world.api.pods.put({
+      metadata: { name, namespace: "shop", uid: this.uid, annotations },
+    });
+  }
+
+  /** What changes in our configuration for it. */
+  #applyApiFault({ api }: AddPlan): Record<string, unknown> {
+    const usesApi =
+      this.plan.source === "API server" ||
+      Object.keys(this.plan.annotations).length > 1;
+    if (api === undefined || !usesApi) return {};
+    const { report, api: server } = this.#world;
+    const fault = apiFaults[api];
+    if (fault === undefined) {
+      report.count("faults", api);
+      return {
+        kubernetes: {
+          kubeconfig: this.#world.kubeconfig(
+            api === "wrong token" ? "wrong" : "down",
+          ),
+        },
+      };
+    }
+    const match = ({ path }: { path: string }) => {
+      const hit = path.endsWith(`/${this.plan.name}`);
+      if (hit && this.#apiHits++ === 0) report.count("faults", api);
+      return hit;
+    };
+    server.inject({ ...fault, match });
+    return {};
+  }
+
+  async #disturb(disturbance: Disturbance): Promise<void> {
+    this.step = disturbance;
+    const happened = await disturb(
+      {
+        world: this.#world,
+        name: this.plan.name,
+        containerId: this.containerId,
+        uid: this.uid,
+        removeNetns: () => this.#removeNetns(),
+        annotate: (annotations) => (this.#annotations = annotations),
+        configureFrom: (confDir) => (this.#confDir = confDir),
+      },
+      disturbance,
+    );
+    if (happened) this.#world.report.count("faults", disturbance);
+  }
+
+  async #removeNetns(): Promise<boolean> {
+    if (!this.#netns?.exists()) return false;
+    this.step = "the end of its namespace";
+    await this.#netns.remove();
+    return true;
+  }
+
+  async #disturbedDel({ delegates, killMs, twice }: DelPlan): Promise<void> {
+    this.#order(delegates);
+    if (killMs !== undefined) this.#killed = true;
+    const calls = [this.#call("DEL", { killMs })];
+    if (twice) {
+      this.#world.report.count("faults", "two DELs at once");
+      calls.push(this.#call("DEL"));
+    }
+    await Promise.all(calls);
+  }
+
+  async #deleteUntilSuccess(): Promise<void> {
+    let last: Outcome | undefined;
+    for (let tries = 0; tries < 12; tries++) {
+      last = await this.#call("DEL");
+      if (succeeded(last)) return;
+      await Bun.sleep(100 + 50 * tries);
+    }
+    this.#world.report.find(`${this.label}: DEL never succeeds: ${last?.text}`);
+  }
+
+  #call(
+    verb: GenieCall["verb"],
+    more: {
+      config?: Record<string, unknown>;
+      killMs?: number | undefined;
+    } = {},
+  ) {
+    const { source, name } = this.plan;
+    this.step = verb;
+    const args = {
+      IgnoreUnknown: "1",
+      K8S_POD_NAMESPACE: "shop",
+      K8S_POD_NAME: name,
+      K8S_POD_INFRA_CONTAINER_ID: this.containerId,
+      K8S_POD_UID: this.uid,
+    };
+    return callGenie(this.#world, {
+      verb,
+      containerId: this.containerId,
+      netns: this.#netnsPath,
+      args: Object.entries(args)
+        .map((pair) => pair.join("="))
+        .join(";"),
+      killMs: more.killMs,
+      config: this.#world.config({
+        confDir: this.#confDir,
+        ...(source === "runtime" && {
+          runtimeConfig: { [annotationsKey]: this.#annotations },
+        }),
+        ...more.config,
+      }),
+    });
+  }
+
+  /** For messages: enough to find it in the schedule. */
+  get label(): string {
+    const { name, types, source, end } = this.plan;
+    return `${name} ${this.containerId.slice(0, 8)} (${types.join(",")}; ${source}; ${end})`;
+  }
+}
+
+/** As containerd decides it. */
+export function succeeded({ exitCode, text }: Outcome): boolean {
+  return (
+    exitCode === 0 ||
+    (exitCode !== null && /not found|no such file or directory/.test(text))
+  );
+}

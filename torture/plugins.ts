@@ -1,0 +1,106 @@
+/**
+ * The node's plugins: the reference ones behind a script that does what the
+ * schedule told it to, once for each order, and a plugin of spec 1.1.0, which
+ * Debian's are not: it has GC, and a ledger of what it attached.
+ */
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { delegateFaults } from "./faults.ts";
+import type { DelegatePlan } from "./schedule.ts";
+
+/** Where Debian has the reference plugins; CNI_PLUGINS for another place. */
+const referenceFolder = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
+
+const tortured = ["bridge", "ptp", "macvlan"];
+
+export class Plugins {
+  readonly binDir: string;
+  readonly #orders: string;
+  readonly #executed: string;
+  readonly #ledger: string;
+
+  constructor(folder: string) {
+    this.binDir = join(folder, "bin");
+    this.#orders = join(folder, "orders");
+    this.#executed = join(folder, "executed");
+    this.#ledger = join(folder, "ledger");
+    for (const path of [this.binDir, this.#orders, this.#ledger])
+      mkdirSync(path);
+    writeFileSync(this.#executed, "");
+    symlinkSync(
+      join(referenceFolder, "host-local"),
+      join(this.binDir, "host-local"),
+    );
+    for (const type of tortured)
+      this.#install(type, this.#script(join(referenceFolder, type)));
+    this.#install("ledger.real", ledger(this.#ledger));
+    this.#install("ledger", this.#script(join(this.binDir, "ledger.real")));
+  }
+
+  /** The delegate's next call of this container does something else than its work. */
+  order(containerId: string, { type, verb, fault, ms }: DelegatePlan): void {
+    const text = `ms=${(ms / 1000).toFixed(3)}\necho '${fault}' >>'${this.#executed}'\n${delegateFaults[fault]}\n`;
+    writeFileSync(join(this.#orders, `${containerId}.${verb}.${type}`), text);
+  }
+
+  /** Forgets what was not executed. */
+  forget(containerId: string): void {
+    for (const file of readdirSync(this.#orders)) {
+      if (file.startsWith(`${containerId}.`))
+        rmSync(join(this.#orders, file), { force: true });
+    }
+  }
+
+  /** Which orders were executed. */
+  executed(): string[] {
+    return readFileSync(this.#executed, "utf8").split("\n").filter(Boolean);
+  }
+
+  /** `<container ID>:<interface>` of each attachment in the ledger. */
+  ledger(): string[] {
+    return readdirSync(this.#ledger);
+  }
+
+  #install(type: string, text: string): void {
+    const path = join(this.binDir, type);
+    writeFileSync(path, text);
+    chmodSync(path, 0o755);
+  }
+
+  #script(real: string): string {
+    return `#!/bin/sh
+real='${real}'
+order='${this.#orders}'/$CNI_CONTAINERID.$CNI_COMMAND.\${0##*/}
+[ -n "$CNI_CONTAINERID" ] && [ -e "$order" ] && mv "$order" "$order.$$" 2>/dev/null || exec "$real"
+failed() { printf '{"cniVersion":"1.0.0","code":120,"msg":"ordered: %s"}' "$1"; exit 1; }
+. "$order.$$"
+`;
+  }
+}
+
+/** Compact JSON in this order is what genie writes; another spelling would show as a lost attachment. */
+const ledger = (folder: string) => `#!/bin/sh
+config=$(cat)
+key="${folder}/$CNI_CONTAINERID:$CNI_IFNAME"
+case $CNI_COMMAND in
+ADD) : >"$key" && printf '{"cniVersion":"1.1.0","ips":[{"address":"10.99.0.2/24"}]}' ;;
+DEL) rm -f "$key" ;;
+CHECK) [ -e "$key" ] || { printf '{"cniVersion":"1.1.0","code":121,"msg":"not in the ledger"}'; exit 1; } ;;
+GC)
+  for entry in "${folder}"/*:*; do
+    name=\${entry##*/}
+    case $config in
+    *"{\\"containerID\\":\\"\${name%%:*}\\",\\"ifname\\":\\"\${name#*:}\\"}"*) ;;
+    *) rm -f "$entry" ;;
+    esac
+  done ;;
+esac
+`;

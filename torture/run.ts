@@ -1,0 +1,217 @@
+/**
+ * A torture from its schedule to its figures: rounds of pods that live at the
+ * same time, with a disk that fails and GC in between, then a last GC, after
+ * which nothing may be left.
+ */
+import { genieBinary } from "../tests/support/build.ts";
+import { callGenie } from "./calls.ts";
+import { crashPoints } from "./crashpoints.ts";
+import { strangers } from "./isolation.ts";
+import { Pod } from "./life.ts";
+import { type Figures, Report, figuresOf } from "./report.ts";
+import { type Round, type Schedule, podsPerRound } from "./schedule.ts";
+import { World, run } from "./world.ts";
+
+/** Begins no other round when `seconds` are over; the crash points come first, if they are asked for. */
+export async function torture(
+  schedule: Schedule,
+  folder: string,
+  { seconds, points }: { seconds: number; points: boolean },
+): Promise<Figures> {
+  const began = performance.now();
+  const report = new Report();
+  await using world = await World.start(folder, report);
+  if (points) await crashPoints(world, folder, seconds / 2);
+  let rounds = 0;
+  for (const round of schedule.rounds) {
+    if (performance.now() - began > seconds * 1000) break;
+    const these = round.pods.map((plan) => new Pod(plan, world));
+    const ended = await within(roundMs, playRound(round, these, world));
+    if (!ended) {
+      const stuck = these
+        .filter(({ state }) => state !== "gone")
+        .map((pod) => `${pod.label}: ${pod.step}`);
+      report.find(
+        `round ${rounds} does not end: ${stuck.join("; ")}; ${(await strangers()).join("; ")}`,
+      );
+      break;
+    }
+    rounds++;
+  }
+  await untilGone();
+  for (const fault of world.plugins.executed()) report.count("faults", fault);
+  const leaks = await remains(world);
+  for (const [what, count] of Object.entries(leaks)) {
+    if (count > 0) report.find(`${count} ${what} left in the end`);
+  }
+  if (/TORTURE-SECRET/.test(world.log())) report.find("a secret is in the log");
+  return figuresOf(report, {
+    seed: schedule.seed,
+    rounds,
+    seconds: (performance.now() - began) / 1000,
+    pods: rounds * podsPerRound,
+    leaks,
+  });
+}
+
+/** Longer than anything that a round can take when every time limit is kept. */
+const roundMs = 90_000;
+
+async function within(ms: number, work: Promise<void>): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), ms);
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function playRound(
+  round: Round,
+  pods: readonly Pod[],
+  world: World,
+): Promise<void> {
+  await Promise.all([
+    ...pods.map((pod) => live(pod, world)),
+    ...(round.disk ? [failDisk(round.disk, world)] : []),
+    ...(round.gc ? [collect(round.gc, pods, world)] : []),
+  ]);
+  await sweep(pods, world);
+}
+
+async function live(pod: Pod, world: World): Promise<void> {
+  try {
+    await pod.live();
+  } catch (error) {
+    world.report.find(
+      `${pod.label}: the torture itself failed: ${String(error)}`,
+    );
+  }
+}
+
+async function failDisk(
+  { fault, afterMs, forMs }: NonNullable<Round["disk"]>,
+  world: World,
+): Promise<void> {
+  await Bun.sleep(afterMs);
+  const repair = await world.breakDisk(fault);
+  world.report.count("faults", fault);
+  await Bun.sleep(forMs);
+  await repair();
+}
+
+/** The runtime's GC while pods come and go: what stands before and after must stand in between. */
+async function collect(
+  { afterMs, killMs }: NonNullable<Round["gc"]>,
+  pods: readonly Pod[],
+  world: World,
+): Promise<void> {
+  await Bun.sleep(afterMs);
+  const attached = new Map(
+    pods
+      .filter(({ state }) => state === "attached")
+      .map((pod) => [pod, held(pod, world)]),
+  );
+  await gc(
+    pods.filter(({ state }) => state !== "gone"),
+    world,
+    killMs,
+  );
+  for (const [pod, before] of attached) {
+    const lost = before.filter((entry) => !held(pod, world).includes(entry));
+    if (pod.state === "attached" && lost.length > 0)
+      world.report.find(`${pod.label}: GC took ${lost.join(", ")}`);
+  }
+}
+
+function held({ containerId }: Pod, world: World): string[] {
+  const own = (text: string) => text.startsWith(containerId);
+  return [
+    ...world.plugins.ledger().filter(own),
+    ...world
+      .addresses()
+      .flatMap(({ file, owner }) => (own(owner) ? [file] : [])),
+  ];
+}
+
+async function gc(valid: readonly Pod[], world: World, killMs?: number) {
+  const list = valid.map(({ containerId }) => ({
+    containerID: containerId,
+    ifname: "eth0",
+  }));
+  return callGenie(world, {
+    verb: "GC",
+    config: world.config({ "cni.dev/valid-attachments": list }),
+    killMs,
+  });
+}
+
+/** The end of a round: `genie gc` for some pods, GC for the others. */
+async function sweep(pods: readonly Pod[], world: World): Promise<void> {
+  if (pods.some(({ plan }) => plan.end === "genie gc")) await genieGc(world);
+  const last = await gc([], world);
+  if (last.exitCode !== 0)
+    world.report.find(`GC of nothing valid fails: ${last.text}`);
+  for (const pod of pods) {
+    for (const entry of held(pod, world))
+      world.report.find(`${pod.label}: left after GC: ${entry}`);
+    if (world.locks().includes(pod.containerId))
+      world.report.find(`${pod.label}: left after GC: its lock`);
+  }
+}
+
+async function genieGc(world: World): Promise<void> {
+  world.report.count("calls", "genie gc");
+  await run(
+    genieBinary(),
+    "gc",
+    "--grace",
+    "0",
+    "--data-dir",
+    world.dataDir,
+    "--conf-dir",
+    world.confDir,
+    "--bin-dir",
+    world.plugins.binDir,
+  ).catch((error: unknown) => world.report.find(String(error)));
+}
+
+/** The processes that some delegates leave behind live for a second. */
+async function untilGone(): Promise<void> {
+  for (let i = 0; i < 30 && (await strangers()).length > 0; i++)
+    await Bun.sleep(100);
+}
+
+async function remains(world: World): Promise<Record<string, number>> {
+  const links = Bun.spawnSync(["ip", "-json", "link"]).stdout.toString();
+  const names = (JSON.parse(links) as { ifname: string }[]).map(
+    ({ ifname }) => ifname,
+  );
+  const nodes = new Set(["lo", "trunk0", "trunk1", "br0", "br1"]);
+  const addresses = world.addresses();
+  const nobodys = addresses.filter(({ owner }) => owner === "").length;
+  world.report.count(
+    "upstream",
+    "address reserved for nobody: host-local was killed in between",
+    nobodys,
+  );
+  const records = world.records();
+  world.report.count(
+    "upstream",
+    "truncated record moved aside",
+    records.filter((name) => name.endsWith(".corrupt")).length,
+  );
+  return {
+    addresses: addresses.length - nobodys,
+    "ledger entries": world.plugins.ledger().length,
+    interfaces: names.filter((name) => !nodes.has(name)).length,
+    namespaces: Bun.spawnSync(["ip", "netns", "list"])
+      .stdout.toString()
+      .split("\n")
+      .filter(Boolean).length,
+    records: records.filter((name) => !name.endsWith(".corrupt")).length,
+    locks: world.locks().length,
+    processes: (await strangers()).length,
+  };
+}

@@ -1,0 +1,235 @@
+/**
+ * The schedule of a torture: which pods, which faults, when. Pure: the same seed
+ * gives the same schedule; only what the machine makes of it in time differs.
+ */
+import {
+  type ApiFault,
+  type DelegateFault,
+  type DiskFault,
+  type Disturbance,
+  apiFaults,
+  delegateFaults,
+  deleteFaults,
+  diskFaults,
+  disturbances,
+} from "./faults.ts";
+import { Random } from "./random.ts";
+
+/** What one delegate does in one call. */
+export interface DelegatePlan {
+  /** Plugin type. */
+  type: string;
+  verb: "ADD" | "DEL" | "CHECK";
+  fault: DelegateFault;
+  /** The random moment. */
+  ms: number;
+}
+
+export interface AddPlan {
+  delegates: DelegatePlan[];
+  api?: ApiFault;
+  /** SIGKILL of genie after so many milliseconds. */
+  killMs?: number;
+  /** A DEL that begins while ADD still runs. */
+  raceMs?: number;
+  /** Once more, for the same container, without a DEL. */
+  again: boolean;
+  missingNetns: boolean;
+}
+
+/** One DEL that the schedule disturbs; after these the runtime retries until success. */
+export interface DelPlan {
+  delegates: DelegatePlan[];
+  killMs?: number;
+  /** Two at once. */
+  twice: boolean;
+}
+
+/** Who removes the pod in the end. */
+export type End = "DEL" | "GC" | "genie gc";
+
+export interface PodPlan {
+  name: string;
+  /** Plugin types of its networks, in order, and the annotations that choose them. */
+  types: string[];
+  annotations: Record<string, string>;
+  /** Who tells genie the annotations. */
+  source: "runtime" | "API server";
+  add: AddPlan;
+  check: boolean;
+  disturbances: Disturbance[];
+  dels: DelPlan[];
+  end: End;
+  /** Milliseconds into the round. */
+  startMs: number;
+}
+
+export interface Round {
+  pods: PodPlan[];
+  disk?: { fault: DiskFault; afterMs: number; forMs: number };
+  /** GC while pods come and go. */
+  gc?: { afterMs: number; killMs?: number };
+}
+
+export interface Schedule {
+  seed: number;
+  rounds: Round[];
+}
+
+export const podsPerRound = 8;
+
+export function makeSchedule(seed: number, rounds: number): Schedule {
+  const random = new Random(seed);
+  return {
+    seed,
+    rounds: Array.from({ length: rounds }, (_, i) =>
+      makeRound(random.fork(), i),
+    ),
+  };
+}
+
+function makeRound(random: Random, round: number): Round {
+  const pods = Array.from({ length: podsPerRound }, (_, i) =>
+    makePod(random.fork(), `pod-${round}-${i}`),
+  );
+  return {
+    pods,
+    ...(random.chance(0.3) && {
+      disk: {
+        fault: random.pick(diskFaults),
+        afterMs: random.int(0, 400),
+        forMs: random.int(50, 600),
+      },
+    }),
+    ...(random.chance(0.5) && {
+      gc: {
+        afterMs: random.int(0, 500),
+        ...(random.chance(0.3) && { killMs: random.int(5, 60) }),
+      },
+    }),
+  };
+}
+
+/** The networks of `world`: what `cni` calls them, or their definition, and their plugin. */
+const networks = [
+  { choice: "canal", type: "bridge" },
+  { choice: "weave", type: "ptp" },
+  { choice: "trunk", type: "macvlan" },
+  { choice: "ledger", type: "ledger" },
+];
+
+const definitions = [
+  { definition: "side", type: "bridge" },
+  { definition: "trunk", type: "macvlan" },
+];
+
+function makePod(random: Random, name: string): PodPlan {
+  const chosen = random.chance(0.85)
+    ? Array.from({ length: random.int(1, 3) }, () => random.pick(networks))
+    : [];
+  const defined = random.chance(0.3) ? [random.pick(definitions)] : [];
+  const types = [
+    ...(chosen.length > 0 ? chosen : networks.slice(0, 1)),
+    ...defined,
+  ].map(({ type }) => type);
+  const base = {
+    name,
+    types,
+    annotations: {
+      ...(chosen.length > 0 && {
+        cni: chosen.map(({ choice }) => choice).join(","),
+      }),
+      ...(defined.length > 0 && {
+        "k8s.v1.cni.cncf.io/networks": defined
+          .map(({ definition }) => definition)
+          .join(","),
+      }),
+    },
+    source: random.chance(0.6) ? ("runtime" as const) : ("API server" as const),
+    add: makeAdd(random, types),
+    check: random.chance(0.2),
+    startMs: random.int(0, 300),
+  };
+  // Without its record a pod is found again by its `cni` annotation only: errors are
+  // then swallowed and definitions skipped (state.md "DEL"). Such a loss comes alone.
+  if (random.chance(0.08) && defined.length === 0) {
+    const add = { ...base.add, delegates: [], again: false };
+    return {
+      ...base,
+      add,
+      source: "runtime",
+      disturbances: ["record truncated"],
+      dels: [],
+      end: "DEL",
+    };
+  }
+  const others = disturbances.filter(
+    (disturbance) => disturbance !== "record truncated",
+  );
+  const happening = random.some(others, random.pick([0, 1, 1, 2, 3]));
+  const end = random.pick<End>([
+    "DEL",
+    "DEL",
+    "DEL",
+    "DEL",
+    "DEL",
+    "DEL",
+    "GC",
+    "genie gc",
+  ]);
+  return {
+    ...base,
+    disturbances: happening.filter(
+      (disturbance) => end === "DEL" || disturbance !== "clock set forward",
+    ),
+    dels:
+      end === "DEL"
+        ? Array.from({ length: random.int(0, 3) }, () => makeDel(random, types))
+        : [],
+    end,
+  };
+}
+
+function makeAdd(random: Random, types: readonly string[]): AddPlan {
+  const addFaults = Object.keys(delegateFaults) as DelegateFault[];
+  const delegates: DelegatePlan[] = [];
+  if (random.chance(0.5))
+    delegates.push(delegate(random, types, "ADD", addFaults));
+  // Of the rollback, if there is one, else of the first DEL.
+  if (random.chance(0.25))
+    delegates.push(delegate(random, types, "DEL", deleteFaults));
+  return {
+    delegates,
+    ...(random.chance(0.35) && {
+      api: random.pick(Object.keys(apiFaults) as ApiFault[]),
+    }),
+    ...(random.chance(0.35) && { killMs: random.int(3, 120) }),
+    ...(random.chance(0.15) && { raceMs: random.int(0, 60) }),
+    again: random.chance(0.2),
+    missingNetns: random.chance(0.06),
+  };
+}
+
+function makeDel(random: Random, types: readonly string[]): DelPlan {
+  return {
+    delegates: random.chance(0.8)
+      ? [delegate(random, types, "DEL", deleteFaults)]
+      : [],
+    ...(random.chance(0.45) && { killMs: random.int(3, 80) }),
+    twice: random.chance(0.15),
+  };
+}
+
+function delegate(
+  random: Random,
+  types: readonly string[],
+  verb: DelegatePlan["verb"],
+  faults: readonly DelegateFault[],
+): DelegatePlan {
+  return {
+    type: random.pick(types),
+    verb,
+    fault: random.pick(faults),
+    ms: random.int(1, 40),
+  };
+}

@@ -1,0 +1,272 @@
+/**
+ * The node that is tortured: folders, networks, plugins, an API server, the
+ * disk. It expects namespaces of its own (see `isolation`): it mounts and makes
+ * interfaces as it likes.
+ */
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type ApiServer, startApiServer } from "../tests/support/api-server.ts";
+import type { DiskFault } from "./faults.ts";
+import { Plugins } from "./plugins.ts";
+import type { Report } from "./report.ts";
+
+export const annotationsKey = "io.kubernetes.cri.pod-annotations";
+
+/** Nothing of these may ever be printed or logged. */
+const secrets = {
+  token: "TORTURE-SECRET-token-of-the-api-server",
+  wrongToken: "TORTURE-SECRET-token-that-nobody-knows",
+  unknownKey: "TORTURE-SECRET-of-an-unknown-key",
+};
+export const secretPrefix = "TORTURE-SECRET";
+
+export class World implements AsyncDisposable {
+  readonly report: Report;
+  readonly plugins: Plugins;
+  readonly api: ApiServer;
+  readonly dataDir: string;
+  readonly confDir: string;
+  /** A folder without any configuration: all files were removed. */
+  readonly emptyDir: string;
+  readonly logFile: string;
+  readonly #folder: string;
+  /**
+   * `dataDir` once more, read-only, to be put over it: it cannot be made read-only
+   * itself while somebody has a lock open there.
+   */
+  readonly #readOnly: string;
+  readonly #kubeconfigs: Record<"right" | "wrong" | "down", string>;
+
+  private constructor(folder: string, api: ApiServer, report: Report) {
+    this.report = report;
+    this.#folder = folder;
+    this.api = api;
+    this.plugins = new Plugins(folder);
+    this.dataDir = join(folder, "data");
+    this.confDir = join(folder, "net.d");
+    this.emptyDir = join(folder, "empty");
+    this.logFile = join(folder, "genie.log");
+    this.#readOnly = join(folder, "data-read-only");
+    for (const path of [
+      this.dataDir,
+      this.#readOnly,
+      this.confDir,
+      this.emptyDir,
+    ])
+      mkdirSync(path);
+    this.#kubeconfigs = {
+      right: api.kubeconfig(),
+      wrong: api.kubeconfig({ user: { token: secrets.wrongToken } }),
+      // Port 1 of this namespace: nobody listens.
+      down: api.kubeconfig({ cluster: { server: "https://127.0.0.1:1" } }),
+    };
+  }
+
+  /** `folder` must be empty and on a file system of its own. */
+  static async start(folder: string, report: Report): Promise<World> {
+    const api = await startApiServer({ tokens: { [secrets.token]: "genie" } });
+    const world = new World(folder, api, report);
+    await run(
+      "mount",
+      "-t",
+      "tmpfs",
+      "-o",
+      "size=512k,mode=0700",
+      "tmpfs",
+      world.dataDir,
+    );
+    await run("mount", "--bind", world.dataDir, world.#readOnly);
+    await run("mount", "-o", "remount,bind,ro", world.#readOnly);
+    await run(
+      "ip",
+      "link",
+      "add",
+      "trunk0",
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "trunk1",
+    );
+    await run("ip", "link", "set", "trunk0", "up");
+    await run("ip", "link", "set", "trunk1", "up");
+    world.#writeNetworks();
+    return world;
+  }
+
+  /** Our configuration as the runtime passes it. */
+  config(overrides: Record<string, unknown> = {}): Record<string, unknown> {
+    return {
+      cniVersion: "1.1.0",
+      name: "torture-net",
+      type: "genie",
+      capabilities: { [annotationsKey]: true },
+      kubernetes: { kubeconfig: this.kubeconfig("right") },
+      confDir: this.confDir,
+      dataDir: this.dataDir,
+      multusDir: "",
+      logFile: this.logFile,
+      log_level: "debug",
+      delegateTimeout: 1.5,
+      apiTimeout: 1,
+      unknownSecret: secrets.unknownKey,
+      ...overrides,
+    };
+  }
+
+  kubeconfig(which: "right" | "wrong" | "down"): string {
+    return this.#kubeconfigs[which];
+  }
+
+  /** Host-local's reservations: `<container ID> <interface>`, by file. */
+  addresses(): { file: string; owner: string }[] {
+    const folder = join(this.#folder, "ipam");
+    return entries(folder).flatMap((network) =>
+      entries(join(folder, network))
+        .filter((file) => /^[0-9a-f:.]+$/.test(file))
+        .map((file) => ({
+          file: `${network}/${file}`,
+          owner: readOrEmpty(join(folder, network, file))
+            .split(/\s+/)
+            .join(" ")
+            .trim(),
+        })),
+    );
+  }
+
+  records(): string[] {
+    return entries(join(this.dataDir, "attachments"));
+  }
+
+  locks(): string[] {
+    return entries(join(this.dataDir, "locks"));
+  }
+
+  recordPath(containerId: string, part: "json" | "result.json"): string {
+    return join(this.dataDir, "attachments", `${containerId}:eth0.${part}`);
+  }
+
+  log(): string {
+    return readOrEmpty(this.logFile);
+  }
+
+  /** The disk fails until the promise of the returned function resolves. */
+  async breakDisk(fault: DiskFault): Promise<() => Promise<void>> {
+    if (fault === "disk full") {
+      const ballast = join(this.dataDir, "ballast");
+      fill(ballast);
+      return async () => rmSync(ballast, { force: true });
+    }
+    await run("mount", "--bind", this.#readOnly, this.dataDir);
+    return async () => run("umount", "-l", this.dataDir);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.api.stop();
+  }
+
+  #writeNetworks(): void {
+    const ipam = (subnet: string) => ({
+      type: "host-local",
+      dataDir: join(this.#folder, "ipam"),
+      ranges: [[{ subnet }]],
+    });
+    const bridge = (name: string, subnet: string) => ({
+      type: "bridge",
+      bridge: name,
+      isGateway: true,
+      ipam: ipam(subnet),
+    });
+    const files = {
+      "10-canal.conflist": {
+        cniVersion: "1.0.0",
+        name: "canal-net",
+        plugins: [bridge("br0", "10.66.0.0/20")],
+      },
+      "20-weave.conf": {
+        cniVersion: "0.4.0",
+        name: "weave-net",
+        type: "ptp",
+        ipam: ipam("10.67.0.0/20"),
+      },
+      "30-trunk.conf": {
+        cniVersion: "0.3.1",
+        name: "trunk-net",
+        type: "macvlan",
+        master: "trunk0",
+        ipam: ipam("10.68.0.0/20"),
+      },
+      "40-ledger.conf": {
+        cniVersion: "1.1.0",
+        name: "ledger-net",
+        type: "ledger",
+      },
+    };
+    for (const [file, config] of Object.entries(files))
+      writeFileSync(join(this.confDir, file), JSON.stringify(config));
+    const side = { cniVersion: "1.0.0", ...bridge("br1", "10.69.0.0/20") };
+    this.api.definitions.put({
+      metadata: { name: "side", namespace: "shop" },
+      spec: { config: JSON.stringify(side) },
+    });
+    const trunk = {
+      cniVersion: "1.0.0",
+      type: "macvlan",
+      master: "trunk0",
+      ipam: ipam("10.70.0.0/20"),
+    };
+    this.api.definitions.put({
+      metadata: { name: "trunk", namespace: "shop" },
+      spec: { config: JSON.stringify(trunk) },
+    });
+  }
+}
+
+/** Runs a command of the machine. Throws Error with its stderr. */
+export async function run(...cmd: string[]): Promise<void> {
+  const child = Bun.spawn({
+    cmd,
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const [stderr, exitCode] = await Promise.all([
+    child.stderr.text(),
+    child.exited,
+  ]);
+  if (exitCode !== 0)
+    throw new Error(`failed to run ${cmd.join(" ")}: ${stderr.trim()}`);
+}
+
+/** Everything that the file system has. */
+function fill(path: string): void {
+  for (let size = 1 << 20; size >= 512; size /= 2) {
+    try {
+      for (;;) writeFileSync(path, new Uint8Array(size), { flag: "a" });
+    } catch {
+      // ENOSPC: try a smaller piece.
+    }
+  }
+}
+
+export function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder).toSorted();
+  } catch {
+    return [];
+  }
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
