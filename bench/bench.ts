@@ -13,6 +13,7 @@ import { readElfHeader } from "../scripts/elf.ts";
 import { targetFor } from "../scripts/targets.ts";
 import { NoopNode } from "../tests/smoke/noop-node.ts";
 import { type Api, startApi } from "./api.ts";
+import { printing } from "./noop.ts";
 import { type Measured, reportOf, tableOf } from "./report.ts";
 import { type Unit, unitsOf } from "./rows.ts";
 import { peakMemory, timed } from "./run.ts";
@@ -26,6 +27,7 @@ const rounds = roundsOf(process.env["ROUNDS"] ?? "40");
 const scratch = mkdtempSync(join(tmpdir(), "genie-bench-"));
 try {
   using node = new NoopNode();
+  node.plugin("noop", printing(JSON.stringify(resultOf(node.netns))));
   using api = await startApi();
   const programs = {
     genie: join(root, "dist/genie"),
@@ -35,6 +37,15 @@ try {
   await report(measured);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
+}
+
+/** What the delegate answers to every verb; only ADD's caller reads it. */
+function resultOf(sandbox: string) {
+  return {
+    cniVersion: "1.0.0",
+    interfaces: [{ name: "eth0", sandbox }],
+    ips: [{ address: "10.1.2.3/24", interface: 0 }],
+  };
 }
 
 async function measure(units: readonly Unit[], api: Api): Promise<Measured[]> {

@@ -163,7 +163,7 @@ export function list(path: string): string[] {
     for (;;) {
       const entry = symbols.readdir(folder);
       if (entry === null) return names;
-      const text = `${new CString(entry, direntName)}`;
+      const text = new CString(entry, direntName);
       if (text !== "." && text !== "..") names.push(text);
     }
   } finally {

@@ -55,7 +55,7 @@ export class NoopNode implements Disposable {
   }
 
   /** Replaces the delegate, or adds another. */
-  plugin(type: string, text: string): string {
+  plugin(type: string, text: string | Uint8Array): string {
     const path = join(this.binDir, type);
     writeFileSync(path, text);
     chmodSync(path, 0o755);
