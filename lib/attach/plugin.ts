@@ -3,11 +3,8 @@
  */
 import type { Plugin, Request } from "../cni/skel.ts";
 import { add } from "./add.ts";
-import { check } from "./check.ts";
 import { del } from "./del.ts";
-import { gc } from "./gc.ts";
 import { beginOperation } from "./operation.ts";
-import { status } from "./status.ts";
 import type { World } from "./world.ts";
 
 /** What `skel` calls; the world is a parameter for tests. */
@@ -17,8 +14,18 @@ export function geniePlugin(world: World, about: string): Plugin {
     about,
     add: async (request) => add(begin(request)),
     del: async (request) => del(begin(request)),
-    check: async (request) => check(begin(request)),
-    gc: async (request) => gc(begin(request)),
-    status: async (request) => status(begin(request)),
+    // Rare, or in no hurry: not loaded for an ADD or a DEL.
+    async check(request) {
+      const { check } = await import("./check.ts");
+      return check(begin(request));
+    },
+    async gc(request) {
+      const { gc } = await import("./gc.ts");
+      return gc(begin(request));
+    },
+    async status(request) {
+      const { status } = await import("./status.ts");
+      return status(begin(request));
+    },
   };
 }

@@ -16,26 +16,41 @@ import {
   write,
 } from "./libc.ts";
 
-const chunk = 64 << 10;
+/** One for all: almost every file is smaller, and a fresh one each time would be work for the collector. */
+const scratch = new Uint8Array(64 << 10);
 
 /** The text of a file; what is not UTF-8 becomes U+FFFD. `flags` are added to reading. */
 export function readFile(path: string, flags = 0): string {
   const fd = open(path, Open.readOnly | flags);
   try {
-    return readToEnd(fd);
+    return textOf(readToEnd((buffer) => read(fd, buffer)));
   } finally {
     close(fd);
   }
 }
 
-function readToEnd(fd: number): string {
-  const chunks: Uint8Array[] = [];
+/** Everything that `next` reads until it reads nothing; valid until the next call. */
+export function readToEnd(next: (buffer: Uint8Array) => number): Uint8Array {
+  let size = 0;
+  const earlier: Uint8Array[] = [];
   for (;;) {
-    const buffer = Buffer.allocUnsafe(chunk);
-    const count = read(fd, buffer);
-    if (count === 0) return Buffer.concat(chunks).toString("utf8");
-    chunks.push(buffer.subarray(0, count));
+    if (size === scratch.length) {
+      earlier.push(scratch.slice());
+      size = 0;
+    }
+    const count = next(scratch.subarray(size));
+    if (count === 0) break;
+    size += count;
   }
+  const last = scratch.subarray(0, size);
+  return earlier.length === 0 ? last : Buffer.concat([...earlier, last]);
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** What is not UTF-8 becomes U+FFFD; a byte order mark stays. */
+export function textOf(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
 }
 
 /** Makes or replaces a file. */

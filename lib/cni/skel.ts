@@ -10,6 +10,7 @@ import {
   validateNetworkName,
 } from "./args.ts";
 import { Code, CniError, messageOf, quote } from "./error.ts";
+import { textOf } from "./files.ts";
 import {
   describeJson,
   isObject,
@@ -177,9 +178,7 @@ async function answerOf(
 async function readStdin(io: Io): Promise<string> {
   try {
     // Like Go: what is not UTF-8 becomes U+FFFD, and a byte order mark stays, to be refused.
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
-      await io.readStdin(),
-    );
+    return textOf(await io.readStdin());
   } catch (cause) {
     throw new CniError(
       Code.io,

@@ -5,6 +5,7 @@
  */
 import { Deadline } from "./deadline.ts";
 import { errnoOf } from "./error.ts";
+import { readToEnd } from "./files.ts";
 import { read, readable, ready, writable, write } from "./libc.ts";
 
 /** Limits of the request: milliseconds, bytes. */
@@ -15,31 +16,32 @@ export function readStdin(
   limits: { ms: number; bytes: number } = stdinLimits,
 ): Uint8Array {
   const deadline = new Deadline(limits.ms);
-  const chunks: Buffer[] = [];
   let size = 0;
-  for (;;) {
-    if (!ready(0, readable, deadline.remaining)) {
-      throw new Error(`no end of input within ${limits.ms / 1000} s`);
-    }
-    const chunk = readChunk();
-    if (chunk === undefined) continue;
-    if (chunk.length === 0) return Buffer.concat(chunks);
-    size += chunk.length;
-    if (size > limits.bytes)
+  const bytes = readToEnd((buffer) => {
+    const count = readWithin(deadline, limits.ms, buffer);
+    size += count;
+    if (size > limits.bytes) {
       throw new Error(`more than ${limits.bytes >> 20} MiB`);
-    chunks.push(chunk);
-  }
+    }
+    return count;
+  });
+  return bytes.slice();
 }
 
-/** undefined when there is nothing to read after all. */
-function readChunk(): Buffer | undefined {
-  const buffer = Buffer.allocUnsafe(64 << 10);
-  try {
-    return buffer.subarray(0, read(0, buffer));
-  } catch (error) {
-    if (errnoOf(error) === "EAGAIN") return undefined;
-    throw error;
+function readWithin(
+  deadline: Deadline,
+  ms: number,
+  buffer: Uint8Array,
+): number {
+  while (ready(0, readable, deadline.remaining)) {
+    try {
+      return read(0, buffer);
+    } catch (error) {
+      // There is nothing to read after all.
+      if (errnoOf(error) !== "EAGAIN") throw error;
+    }
   }
+  throw new Error(`no end of input within ${ms / 1000} s`);
 }
 
 /** The whole text, also by a slow pipe. Rejects when nobody reads it any more. */
