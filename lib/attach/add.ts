@@ -9,6 +9,7 @@ import type { Caller } from "../cni/invoke.ts";
 import { addNetwork, validateNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
 import type { Kube } from "../kube/client.ts";
+import type { Networks } from "../select/resolve.ts";
 import {
   type Annotations,
   type Attachment,
@@ -52,12 +53,15 @@ export async function add(operation: Operation): Promise<Result> {
     world.sleep,
   );
   try {
+    // Read while the API server thinks.
+    const networks = readNetworks(operation);
     const known = await pod;
     const attachments = await choose(
       operation,
       known.annotations,
       kube,
       forward,
+      networks,
     );
     await deleteLeftOver(operation, lock, forward);
     const attached = await attach(operation, attachments, lock, {
@@ -96,10 +100,10 @@ export async function choose(
   annotations: Annotations,
   kube: () => Promise<Kube>,
   deadline: Deadline,
+  networks: Networks,
 ): Promise<Attachment[]> {
   const { request, config, world, path, pod } = operation;
   const { containerId, ifname, args } = request;
-  const networks = readNetworks(operation);
   const defined = asksForDefinitions(annotations)
     ? await (
         await import("./definitions.ts")

@@ -58,13 +58,14 @@ export async function explainPod(
   const operation = operationFor(pod, folders, env);
   const { config, world } = operation;
   const deadline = new Deadline(config.apiTimeoutMs);
+  const networks = readNetworks(operation);
   const attachments = await choose(
     operation,
     pod.annotations,
     () => world.kube(config, deadline),
     deadline,
+    networks,
   );
-  const networks = readNetworks(operation);
   return {
     pod: { namespace: pod.namespace, name: pod.name },
     rules: rulesOf(pod, operation),
