@@ -262,7 +262,7 @@ describe("install, refusals", () => {
       "a kubeconfig that is not there",
       () => {},
       ["--kubeconfig=/nowhere/kubelet.conf"],
-      'genie install: credential "/nowhere/kubelet.conf": kubeconfig: failed to read "/nowhere/kubelet.conf": ENOENT: no such file or directory\n',
+      'genie install: credential "/nowhere/kubelet.conf": kubeconfig: failed to read "/nowhere/kubelet.conf": no such file or directory\n',
     ],
     [
       "an executable without its library",
