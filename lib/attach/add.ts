@@ -20,7 +20,7 @@ import { unmet } from "./asked.ts";
 import { deleteRecorded } from "./del.ts";
 import { deleteAttachments } from "./delegates.ts";
 import { prepareDeviceInfo, withDeviceInfoFile } from "./deviceinfo.ts";
-import { type Lock, lockContainer } from "./lock.ts";
+import { type Lock, lockContainer, withRecords } from "./lock.ts";
 import { mergeResults } from "./merge.ts";
 import {
   type Operation,
@@ -32,8 +32,9 @@ import {
   recursion,
   runtimeConf,
 } from "./operation.ts";
+import { namespaceId } from "./netns.ts";
 import { readPod } from "./pod.ts";
-import { type AttachmentRecord, formatVersion } from "./record.ts";
+import { type AttachmentRecord, RecordError, formatVersion } from "./record.ts";
 import { writeBack } from "./writeback.ts";
 
 export async function add(operation: Operation): Promise<Result> {
@@ -130,9 +131,9 @@ async function deleteLeftOver(
   try {
     await deleteRecorded(operation, lock, deadline);
   } catch (cause) {
-    const { code, message, details } = CniError.from(cause);
-    // Our own disk: no later try helps, and nothing was executed.
-    if (code === Code.io) throw cause;
+    // Our own disk or an unreadable record: told as it is, and nothing was executed.
+    if (cause instanceof RecordError) throw cause;
+    const { message, details } = CniError.from(cause);
     throw new CniError(
       Code.tryAgainLater,
       `failed to delete a left-over attachment of this container: ${message}`,
@@ -153,10 +154,16 @@ async function attach(
   lock: Lock,
   { forward, rollbackBy }: { forward: Deadline; rollbackBy: Deadline },
 ): Promise<Attached> {
-  const { records, pod } = operation;
+  const { records, pod, config, world } = operation;
   const caller = callerOf(operation, lock);
   const record = newRecord(operation, attachments);
-  const written = records.write(record);
+  const written = await withRecords(
+    "share",
+    config.dataDir,
+    forward,
+    world.sleep,
+    () => records.write(record),
+  );
   // The disk is waited for while the delegates work.
   const durable = written.sync();
   durable.catch(() => {});
@@ -247,6 +254,7 @@ function newRecord(
     containerId: request.containerId,
     ifname: request.ifname,
     netns: request.netns,
+    netnsId: namespaceId(request.netns),
     network: request.config.name,
     pod,
     time: world.now().toISOString(),

@@ -67,7 +67,9 @@ function readRecord({ request, records }: Operation): AttachmentRecord {
       { cause },
     );
   }
-  if (record) return record;
+  // What a failed DEL or rollback left is no attachment any more without the primary.
+  if (record?.attachments.some(({ ifname }) => ifname === request.ifname))
+    return record;
   throw new CniError(
     Code.noRecord,
     `no attachment record of container ${request.containerId} and interface ${request.ifname}`,

@@ -21,7 +21,7 @@ import {
   readNetworks,
 } from "./operation.ts";
 import { givenAnnotations } from "./pod.ts";
-import { type AttachmentRecord, CorruptRecord } from "./record.ts";
+import { type AttachmentRecord, CorruptRecord, RecordError } from "./record.ts";
 
 export async function del(operation: Operation): Promise<void> {
   const { request, config, world, log } = operation;
@@ -124,10 +124,9 @@ async function deleteUnreadable(
   const { request, records } = operation;
   records.setAside(request.containerId, request.ifname);
   await deleteForeign(operation, lock, deadline);
-  throw new CniError(
-    Code.io,
+  throw new RecordError(
     `unreadable attachment record of container ${request.containerId} was moved aside: ${cause.message}`,
-    { cause },
+    cause,
   );
 }
 

@@ -14,35 +14,42 @@ import {
   throwJoined,
 } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
-import { deleteRecord } from "./del.ts";
-import { abandonedLocks, lockContainer } from "./lock.ts";
+import { deleteRecord, deleteRecorded } from "./del.ts";
+import {
+  abandonedLocks,
+  isWorkedOn,
+  lockContainer,
+  withRecords,
+} from "./lock.ts";
 import {
   type Operation,
   callerOf,
+  isNested,
   ofNetwork,
   phases,
   readNetworks,
 } from "./operation.ts";
-import { isNamespace } from "./netns.ts";
-import { type AttachmentRecord, isSameAdd } from "./record.ts";
+import { recordedNetns } from "./netns.ts";
+import { type AttachmentRecord, CorruptRecord, isSameAdd } from "./record.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(operation: Operation): Promise<void> {
-  const { request, world, records } = operation;
+  const { request, config, world, records } = operation;
+  if (isNested(operation)) return;
   const valid = validAttachments(request.config);
   const began = { bootId: world.bootId(), uptimeMs: world.uptimeMs() };
   const deadline = new Deadline(phases.gc, world.clock);
   const errors: CniError[] = [];
 
   const isValid = pairs(valid);
-  const stale = records
-    .all()
-    .records.filter(
-      (record) =>
-        record.network === request.config.name &&
-        !isValid.has(pairOf(record)) &&
-        !isNewer(record, began),
-    );
+  const stale = records.all().records.filter(
+    (record) =>
+      record.network === request.config.name &&
+      !isValid.has(pairOf(record)) &&
+      !isNewer(record, began) &&
+      // An ADD that is under way cannot be in the runtime's list yet.
+      !isWorkedOn(config.dataDir, record.containerId),
+  );
   // Half of the time is the networks': a stale record that hangs must not cost them theirs.
   const forRecords = deadline.atMost(deadline.remaining / 2);
   for (const [i, record] of stale.entries()) {
@@ -52,9 +59,50 @@ export async function gc(operation: Operation): Promise<void> {
       errors.push(CniError.from(error));
     }
   }
+  errors.push(...(await deleteUnreadable(operation, isValid, forRecords)));
   errors.push(...(await gcNetworks(operation, valid, stale, deadline)));
   errors.push(...removeAbandoned(operation));
   throwJoined(errors);
+}
+
+/**
+ * Unreadable records of containers that the runtime does not know: no DEL will
+ * ever come that moves them aside. Each is an error once, as at DEL.
+ */
+async function deleteUnreadable(
+  operation: Operation,
+  isValid: ReadonlySet<string>,
+  deadline: Deadline,
+): Promise<CniError[]> {
+  const { request, config, world, records } = operation;
+  const errors: CniError[] = [];
+  for (const { name, error } of records.all().unreadable) {
+    // A hashed name does not tell whose record it is.
+    const [containerId = "", ifname] = name.split(":");
+    if (!(error instanceof CorruptRecord) || !ifname || isValid.has(name))
+      continue;
+    const pair = { containerId, ifname, netns: "", args: "" };
+    try {
+      const lock = await lockContainer(
+        config.dataDir,
+        containerId,
+        deadline,
+        world.sleep,
+      );
+      try {
+        await deleteRecorded(
+          { ...operation, request: { ...request, ...pair } },
+          lock,
+          deadline,
+        );
+      } finally {
+        lock.release();
+      }
+    } catch (cause) {
+      errors.push(CniError.from(cause));
+    }
+  }
+  return errors;
 }
 
 /** What a genie left that was killed before it had a record: a lock that nobody holds, files without their names. */
@@ -64,6 +112,7 @@ export function removeAbandoned({ config, records }: Operation): CniError[] {
       records.removeUnnamed(containerId);
       lock.release();
     }
+    records.removeLone();
     return [];
   } catch (error) {
     return [CniError.from(error)];
@@ -141,7 +190,7 @@ export async function deleteStale(
   try {
     const current = records.read(record.containerId, record.ifname);
     if (!current || !isSameAdd(current, record)) return;
-    const netns = isNamespace(current.netns) ? current.netns : "";
+    const netns = recordedNetns(current, world.bootId());
     await deleteRecord(operation, current, netns, lock, deadline);
   } finally {
     lock.release();
@@ -154,7 +203,7 @@ async function gcNetworks(
   stale: readonly AttachmentRecord[],
   deadline: Deadline,
 ): Promise<CniError[]> {
-  const { records: store, path } = operation;
+  const { records: store, path, config, world } = operation;
   const { records, unreadable } = store.all();
   if (unreadable.length > 0) {
     // Whose interfaces they hold is unknown, so no network can be told what must stay.
@@ -170,11 +219,23 @@ async function gcNetworks(
   const errors: CniError[] = [];
   for (const [i, { list, path: recordedPath }] of networks.entries()) {
     const searched = [...new Set([...path, ...recordedPath])];
-    // Read again for each network: pods are attached while we work.
-    const keep = validFor(list.name, valid, stale, store.all().records);
     const share = deadline.share(networks.length - i);
     try {
-      await gcNetwork(list, keep, searched, share, callerOf(operation));
+      await withRecords(
+        "alone",
+        config.dataDir,
+        share,
+        world.sleep,
+        // Read again for each network: pods are attached while we work.
+        () =>
+          gcNetwork(
+            list,
+            validFor(list.name, valid, stale, store.all().records),
+            searched,
+            share,
+            callerOf(operation),
+          ),
+      );
     } catch (error) {
       errors.push(ofNetwork(CniError.from(error), undefined, list.name));
     }
@@ -222,9 +283,7 @@ function networksInUse(
   records: readonly AttachmentRecord[],
 ): NetworkInUse[] {
   const byName = new Map<string, NetworkInUse>();
-  for (const { attachments, path } of records.toSorted((a, b) =>
-    compare(a.time, b.time),
-  )) {
+  for (const { attachments, path } of records.toSorted(byAge(operation))) {
     for (const { list } of attachments) byName.set(list.name, { list, path });
   }
   for (const list of currentDefaults(operation))
@@ -232,8 +291,12 @@ function networksInUse(
   return [...byName.values()];
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** Oldest first, by the clock that never runs backwards; what is of another boot is older. */
+function byAge({ world }: Operation) {
+  const bootId = world.bootId();
+  const age = (record: AttachmentRecord) =>
+    record.bootId === bootId ? record.uptimeMs : -1;
+  return (a: AttachmentRecord, b: AttachmentRecord) => age(a) - age(b);
 }
 
 function currentDefaults(operation: Operation): NetworkConfigList[] {

@@ -12,7 +12,15 @@ import {
   removeFile,
   statusIfAny,
 } from "../cni/files.ts";
-import { Open, close, open, status, tryLock, unlock } from "../cni/libc.ts";
+import {
+  Open,
+  close,
+  open,
+  status,
+  tryLock,
+  tryShare,
+  unlock,
+} from "../cni/libc.ts";
 import {
   holderOf,
   isAlive,
@@ -69,6 +77,40 @@ export async function lockContainer(
   }
 }
 
+/**
+ * What keeps ADD out while a network's GC has its list (cni-plugin.md P-GC-5):
+ * GC is alone with the records from the making of the list to the end of the
+ * plugins, ADD shares the lock only while it writes its record. So a record is
+ * either in the list, or its delegates run after the plugins are done.
+ */
+export async function withRecords<T>(
+  mode: "share" | "alone",
+  dataDir: string,
+  deadline: Deadline,
+  sleep: (ms: number) => Promise<void>,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  // The folder itself is what is locked: there is no file that could be left.
+  const folder = `${dataDir}/attachments`;
+  makeFolder(folder, 0o700);
+  const fd = open(folder, Open.readOnly);
+  const take = mode === "share" ? tryShare : tryLock;
+  try {
+    while (!take(fd)) {
+      if (deadline.expired) {
+        throw new CniError(
+          Code.tryAgainLater,
+          "the attachment records are locked by another operation",
+        );
+      }
+      await sleep(Math.min(pollMs, deadline.remaining));
+    }
+    return await work();
+  } finally {
+    close(fd);
+  }
+}
+
 function lockName(containerId: string): string {
   return containerId.length > 200
     ? new Bun.CryptoHasher("sha256").update(containerId).digest("hex")
@@ -108,6 +150,20 @@ export function abandonedLocks(
     close(fd);
     return [];
   });
+}
+
+/** Whether a living genie has a container's lock now. */
+export function isWorkedOn(dataDir: string, containerId: string): boolean {
+  const path = `${dataDir}/locks/${lockName(containerId)}`;
+  if (!statusIfAny(path)) return false;
+  const fd = open(path, Open.readWrite);
+  try {
+    if (tryLock(fd)) return false;
+    const holder = holderOf(path, fd);
+    return holder !== undefined && isAlive(holder);
+  } finally {
+    close(fd);
+  }
 }
 
 function openLock(path: string): number {

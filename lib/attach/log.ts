@@ -57,7 +57,8 @@ function suffix(fields: Readonly<Record<string, unknown>>): string {
     .join("");
 }
 
-const appending = Open.writeOnly | Open.create | Open.append;
+/** Non-blocking: a named pipe without a reader must not hold up a pod. */
+const appending = Open.writeOnly | Open.create | Open.append | Open.nonBlocking;
 
 /** Opened for each line: lines are rare, and a rotated file is followed. */
 function appender(

@@ -5,11 +5,7 @@
  * delegates, the first being the default network.
  */
 import { ifnameProblem } from "../cni/args.ts";
-import {
-  type NetworkConfigList,
-  parseConf,
-  parseConfList,
-} from "../cni/conflist.ts";
+import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
 import { messageOf } from "../cni/error.ts";
 import { readFileIfAny, removeFile } from "../cni/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
@@ -46,33 +42,64 @@ function fileOf({ config, request }: Operation): string | undefined {
     : `${config.multusDir}/${request.containerId}`;
 }
 
-function parse(text: string, { request, config }: Operation): Attachment[] {
+function parse(
+  text: string,
+  { request, config, log }: Operation,
+): Attachment[] {
   const delegates = parseJson(text);
   if (!Array.isArray(delegates))
     throw new Error("expected a list of delegates");
-  return delegates.map((delegate: unknown, i): Attachment => {
-    const primary = i === 0;
-    return {
-      list: configOf(delegate, i),
-      ifname: ifnameOf(delegate, i, request.ifname),
-      args: request.args,
-      capabilityArgs: primary ? config.runtimeConfig : {},
-    };
+  const attachments = delegates.flatMap((delegate: unknown, i) => {
+    try {
+      const list = configOf(delegate, i);
+      const ifname = ifnameOf(delegate, i, request.ifname);
+      const capabilityArgs = i === 0 ? config.runtimeConfig : {};
+      return [{ list, ifname, args: request.args, capabilityArgs }];
+    } catch (error) {
+      // The others can be deleted all the same.
+      log.error("failed to read a delegate of Multus", {
+        error: messageOf(error),
+      });
+      return [];
+    }
   });
+  if (attachments.length > 0) return attachments;
+  throw new Error("no delegate that can be understood");
 }
 
 function configOf(delegate: unknown, i: number): NetworkConfigList {
-  const bytes = own(delegate, "Bytes");
+  const value = executed(delegate, i) ?? decoded(delegate, `${i}`);
+  return parseAnyConf(value, own(delegate, "Name"));
+}
+
+/**
+ * A list that Multus read by its path: of such a one `Bytes` has only the keys
+ * that Go knows, no subnet, no bridge. undefined for all others.
+ */
+function executed(
+  delegate: unknown,
+  i: number,
+): Record<string, unknown> | undefined {
+  const list = own(delegate, "CNINetworkConfigList");
+  const plugins = own(list, "Plugins");
+  if (!Array.isArray(plugins) || plugins.length === 0) return undefined;
+  const where = `${i}.CNINetworkConfigList`;
+  return {
+    ...decoded(list, where),
+    plugins: plugins.map((plugin: unknown, j) =>
+      decoded(plugin, `${where}.Plugins.${j}`),
+    ),
+  };
+}
+
+/** `Bytes` of what has some: JSON in base64. */
+function decoded(holder: unknown, where: string): Record<string, unknown> {
+  const bytes = own(holder, "Bytes");
   if (typeof bytes !== "string")
-    throw new Error(`${i}.Bytes: expected a string`);
+    throw new Error(`${where}.Bytes: expected a string`);
   const value = parseJson(Buffer.from(bytes, "base64").toString());
-  if (!isObject(value)) throw new Error(`${i}.Bytes: expected an object`);
-  const named = own(value, "name")
-    ? value
-    : { ...value, name: own(delegate, "Name") };
-  return own(value, "plugins") === undefined
-    ? parseConf(named)
-    : parseConfList(named);
+  if (!isObject(value)) throw new Error(`${where}.Bytes: expected an object`);
+  return value;
 }
 
 /** The default network has the runtime's name, the others the requested one or their place. */

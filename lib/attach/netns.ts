@@ -8,6 +8,28 @@ export function isNamespace(path: string): boolean {
   return path !== "" && deviceOf(path) === deviceOf("/proc/self/ns/net");
 }
 
+/** `"device:inode"` of the namespace at a path; undefined when it is none. */
+export function namespaceId(path: string): string | undefined {
+  return isNamespace(path) ? statusIfAny(path)?.id : undefined;
+}
+
+/**
+ * The recorded namespace if it is there still, else "". No namespace outlives a
+ * boot, and `/proc/<pid>/ns/net` leads to another one, perhaps the node's own,
+ * when the number is used again: nothing may be deleted there.
+ */
+export function recordedNetns(
+  record: { netns: string; netnsId?: string | undefined; bootId: string },
+  bootId: string,
+): string {
+  const id = namespaceId(record.netns);
+  const isOurs = id === namespaceId("/proc/self/ns/net");
+  const isAnother = record.netnsId !== undefined && record.netnsId !== id;
+  return record.bootId !== bootId || id === undefined || isOurs || isAnother
+    ? ""
+    : record.netns;
+}
+
 /**
  * What a delegate's DEL is given: plugins take no namespace for success and a
  * missing path too, but fail on a file that is none (P-DEL-1).

@@ -5,8 +5,8 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { readConfDir } from "../cni/confdir.ts";
-import { Code, CniError } from "../cni/error.ts";
-import type { Caller } from "../cni/invoke.ts";
+import { Code, CniError, plain } from "../cni/error.ts";
+import { type Caller, noContainer } from "../cni/invoke.ts";
 import type { RuntimeConf } from "../cni/network.ts";
 import type { Request } from "../cni/skel.ts";
 import { type GenieConfig, readConfig } from "../select/config.ts";
@@ -112,14 +112,15 @@ export function ofNetwork(
   pod: PodReference | undefined,
   network: string,
 ): CniError {
+  const name = plain(network);
   return error.prefixed(
-    pod ? `[${pod.namespace}/${pod.name}:${network}]` : `[${network}]`,
+    pod ? `[${pod.namespace}/${pod.name}:${name}]` : `[${name}]`,
   );
 }
 
 /** Whether a delegate calls us for the container that it is called for: it must not go round (selection.md §4). */
 export function isNested({ request, world }: Operation): boolean {
-  return world.env["GENIE_CONTAINER"] === request.containerId;
+  return world.env["GENIE_CONTAINER"] === (request.containerId || noContainer);
 }
 
 export function recursion({ request }: Operation): CniError {

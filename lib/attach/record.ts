@@ -27,6 +27,8 @@ export interface AttachmentRecord {
   /** CNI_IFNAME of the request. */
   ifname: string;
   netns: string;
+  /** `"device:inode"` of that namespace: a path of a process leads to another one when its number is used again. */
+  netnsId?: string | undefined;
   /** The name of our own network configuration, by which the runtime asks for GC. */
   network: string;
   pod?: PodReference | undefined;
@@ -66,6 +68,7 @@ const schema = v.looseObject({
   containerId: text,
   ifname: text,
   netns: text,
+  netnsId: v.optional(text),
   network: text,
   pod: v.optional(v.object({ namespace: text, name: text, uid: text })),
   time: text,
@@ -91,6 +94,13 @@ export function isSameAdd(a: AttachmentRecord, b: AttachmentRecord): boolean {
     a.bootId === b.bootId &&
     a.uptimeMs === b.uptimeMs
   );
+}
+
+/** Our own disk failed, or what is on it is unreadable: always code 5, and never a delegate's error. */
+export class RecordError extends CniError {
+  constructor(message: string, cause: unknown) {
+    super(Code.io, message, { cause });
+  }
 }
 
 /** A record that cannot be understood; it is moved aside and never silently dropped. */
@@ -190,7 +200,11 @@ export class Records {
   }
 
   remove(record: Pick<AttachmentRecord, "containerId" | "ifname">): void {
-    this.#store.remove(nameOf(record));
+    onDisk("remove", () => this.#store.remove(nameOf(record)));
+  }
+
+  removeLone(): void {
+    this.#store.removeLone();
   }
 
   removeUnnamed(containerId: string): void {
@@ -198,7 +212,9 @@ export class Records {
   }
 
   setAside(containerId: string, ifname: string): void {
-    this.#store.setAside(Store.nameOf(containerId, ifname));
+    onDisk("move aside", () =>
+      this.#store.setAside(Store.nameOf(containerId, ifname)),
+    );
   }
 
   #resultEntries(record: AttachmentRecord): unknown[] {
@@ -216,10 +232,9 @@ export class Records {
     try {
       return this.#store.write(nameOf(record), part, json);
     } catch (cause) {
-      throw new CniError(
-        Code.io,
+      throw new RecordError(
         `failed to write attachment ${part}: ${messageOf(cause)}`,
-        { cause },
+        cause,
       );
     }
   }
@@ -229,13 +244,23 @@ export class Records {
     try {
       stored = this.#store.read(name, "record");
     } catch (cause) {
-      throw new CniError(
-        Code.io,
+      throw new RecordError(
         `failed to read attachment record: ${messageOf(cause)}`,
-        { cause },
+        cause,
       );
     }
     return stored === undefined ? undefined : parseRecord(stored);
+  }
+}
+
+function onDisk(action: string, work: () => void): void {
+  try {
+    work();
+  } catch (cause) {
+    throw new RecordError(
+      `failed to ${action} attachment record: ${messageOf(cause)}`,
+      cause,
+    );
   }
 }
 
@@ -263,6 +288,9 @@ export function parseRecord(json: string): AttachmentRecord {
   }
   const parsed = v.safeParse(schema, value);
   if (!parsed.success)
-    throw new CorruptRecord(v.summarize(parsed.issues).replaceAll("\n", " "));
+    throw new CorruptRecord(
+      // Places only: what stands there may be a delegate's secret.
+      `not understood: ${parsed.issues.map((issue) => `→ at ${v.getDotPath(issue) ?? "the whole"}`).join(" ")}`,
+    );
   return parsed.output;
 }

@@ -11,13 +11,16 @@ import { defaultNetworks } from "../select/select.ts";
 import {
   type Operation,
   callerOf,
+  isNested,
   ofNetwork,
   phases,
   readNetworks,
+  recursion,
 } from "./operation.ts";
 
 /** Throws 50 when we are not ready, or the default network's own error. */
 export async function status(operation: Operation): Promise<void> {
+  if (isNested(operation)) throw recursion(operation);
   const { world, path } = operation;
   const lists = await own(operation);
   const deadline = new Deadline(phases.status, world.clock);

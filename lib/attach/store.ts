@@ -97,6 +97,18 @@ export class Store {
     }
   }
 
+  /** Removes the notes on namespaces whose record is gone. */
+  removeLone(): void {
+    const files = new Set(listIfAny(this.#folder));
+    for (const file of files) {
+      const name = file.slice(0, -suffixes.gone.length);
+      if (!file.endsWith(suffixes.gone) || files.has(name + suffixes.record)) {
+        continue;
+      }
+      this.removePart(name, "gone");
+    }
+  }
+
   /** The base names of all records; foreign names and temporary files are ignored. */
   list(): string[] {
     const files = listIfAny(this.#folder);

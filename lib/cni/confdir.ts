@@ -9,10 +9,9 @@ import {
   parsePlugin,
   type NetworkConfigList,
 } from "./conflist.ts";
-import { Code, CniError, errnoOf, messageOf } from "./error.ts";
+import { Code, CniError, errnoOf, messageOf, plain } from "./error.ts";
 import { listIfAny, readFile } from "./files.ts";
 import { parseJson } from "./json.ts";
-import { Open } from "./libc.ts";
 
 /** A file of the folder: its configuration, or why it has none. */
 export type ConfFile =
@@ -69,7 +68,7 @@ function pluginFolder(
         : [parsePlugin(json(text, "configuration"))];
     } catch (cause) {
       throw new Error(
-        `failed to parse plugin config ${network}/${file}: ${messageOf(cause)}`,
+        `failed to parse plugin config ${plain(network)}/${file}: ${messageOf(cause)}`,
         {
           cause,
         },
@@ -97,8 +96,7 @@ function names(folder: string, extension: RegExp): string[] {
 /** The text of a file, undefined for a folder. Throws Error. */
 function read(path: string): string | undefined {
   try {
-    // Non-blocking, so that a FIFO among the files cannot hold up every pod.
-    return readFile(path, Open.nonBlocking);
+    return readFile(path);
   } catch (cause) {
     if (errnoOf(cause) === "EISDIR") return undefined;
     throw new Error(`failed to read file: ${messageOf(cause)}`, { cause });

@@ -2,7 +2,7 @@
  * Parses a network configuration (list), as libcni does and with its texts
  * (cni-runtime.md R-LD-3, R-VS). Pure: files are `confdir`'s matter.
  */
-import { messageOf } from "./error.ts";
+import { messageOf, plain, quote } from "./error.ts";
 import { isObject, own } from "./json.ts";
 import { compareVersions, latestVersion } from "./version.ts";
 
@@ -60,6 +60,17 @@ export function parseConf(value: unknown): NetworkConfigList {
   };
 }
 
+/** A list or a single plugin, told by the key `plugins`; `name` is used where it has none. Throws Error. */
+export function parseAnyConf(
+  value: Readonly<Record<string, unknown>>,
+  name: unknown,
+): NetworkConfigList {
+  const named = own(value, "name") ? value : { ...value, name };
+  return own(value, "plugins") === undefined
+    ? parseConf(named)
+    : parseConfList(named);
+}
+
 /** A plugin object. Its `type` names an executable, so it is never a path (selection.md §4). */
 export function parsePlugin(value: unknown): PluginConf {
   const fail = (message: string): never => {
@@ -72,7 +83,7 @@ export function parsePlugin(value: unknown): PluginConf {
   if (typeof type !== "string")
     return fail(`invalid type for 'type': ${goType(type)}`);
   if (type.includes("/") || type === "." || type === "..") {
-    return fail(`invalid 'type' ${JSON.stringify(type)}`);
+    return fail(`invalid 'type' ${quote(type)}`);
   }
   const problem =
     capabilitiesProblem(own(value, "capabilities")) ??
@@ -149,7 +160,9 @@ function version(config: object, fail: (message: string) => never): string {
     if (typeof entry !== "string")
       return fail(`invalid type for cniVersions index ${i}: ${goType(entry)}`);
     return isOurs(entry, (reason) =>
-      fail(`invalid cniVersions entry ${entry} at index ${i}: ${reason}`),
+      fail(
+        `invalid cniVersions entry ${plain(entry)} at index ${i}: ${reason}`,
+      ),
     );
   });
   if (
@@ -180,7 +193,7 @@ function flag(config: object, key: string): boolean {
     throw new ListError(`invalid type ${goType(value)} for ${key}`);
   const lower = value.toLowerCase();
   if (lower !== "true" && lower !== "false") {
-    throw new ListError(`invalid value ${JSON.stringify(lower)} for ${key}`);
+    throw new ListError(`invalid value ${quote(lower)} for ${key}`);
   }
   return lower === "true";
 }
@@ -191,7 +204,7 @@ function capabilitiesProblem(capabilities: unknown): string | undefined {
     return `invalid 'capabilities' type ${goType(capabilities)}`;
   for (const [key, value] of Object.entries(capabilities)) {
     if (typeof value !== "boolean") {
-      return `invalid 'capabilities' entry ${JSON.stringify(key)}: expected bool, got ${goType(value)}`;
+      return `invalid 'capabilities' entry ${quote(key)}: expected bool, got ${goType(value)}`;
     }
   }
   return undefined;

@@ -67,6 +67,11 @@ export class CniError extends Error {
   }
 }
 
+/** A value from outside as it is if it is short and printable, else as by {@link quote}. */
+export function plain(value: string): string {
+  return /^[\x20-\x7e]{1,128}$/.test(value) ? value : quote(value);
+}
+
 /** The text of any thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -19,9 +19,9 @@ import {
 /** One for all: almost every file is smaller, and a fresh one each time would be work for the collector. */
 const scratch = new Uint8Array(64 << 10);
 
-/** The text of a file; what is not UTF-8 becomes U+FFFD. `flags` are added to reading. */
-export function readFile(path: string, flags = 0): string {
-  const fd = open(path, Open.readOnly | flags);
+/** The text of a file; what is not UTF-8 becomes U+FFFD. Never waits: of a named pipe it reads nothing. */
+export function readFile(path: string): string {
+  const fd = open(path, Open.readOnly | Open.nonBlocking);
   try {
     return textOf(readToEnd((buffer) => read(fd, buffer)));
   } finally {
@@ -94,7 +94,8 @@ export function makeFolder(path: string, mode: number): void {
     if (errno !== "ENOENT" || parent === "") throw error;
     // Those above are the system's folders, not ours.
     makeFolder(parent, 0o755);
-    mkdir(path, mode);
+    // Another genie may make the same ones at the same time.
+    makeFolder(path, mode);
   }
 }
 

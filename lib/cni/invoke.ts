@@ -155,6 +155,9 @@ async function execute(
   }
 }
 
+/** GENIE_CONTAINER of the verbs without a container. */
+export const noContainer = "-";
+
 /** Our environment with CNI_* replaced, nothing twice; everything else passes through (F-2). */
 function environment(call: Call, caller: Caller): Record<string, string> {
   const { containerId, netns, ifname, args, path } = call.environment;
@@ -169,11 +172,13 @@ function environment(call: Call, caller: Caller): Record<string, string> {
     CNI_IFNAME: ifname,
     CNI_ARGS: args,
     CNI_PATH: path.filter((folder) => folder !== "").join(":"),
-    ...(containerId && { GENIE_CONTAINER: containerId }),
+    // A meta-plugin that would call us again is told by it (selection.md §4).
+    GENIE_CONTAINER: containerId || noContainer,
   };
 }
 
 const errnoTexts: Record<string, string> = {
+  E2BIG: "argument list too long",
   EACCES: "permission denied",
   ENOENT: "no such file or interpreter",
   ENOEXEC: "exec format error",
@@ -187,6 +192,7 @@ const notExecutable = new Set([
   "ENOTDIR",
   "EISDIR",
   "ELOOP",
+  "E2BIG",
 ]);
 
 function spawnError(type: string, path: string, cause: unknown): CniError {
@@ -261,7 +267,10 @@ function errorObject(value: unknown, raw: string): CniError | undefined {
   if (!isObject(value)) return undefined;
   const { code, msg, details } = value;
   return new CniError(
-    typeof code === "number" && code > 0 ? code : Code.internal,
+    // An unsigned integer in upstream: anything else makes the whole error unreadable.
+    Number.isSafeInteger(code) && Number(code) > 0
+      ? Number(code)
+      : Code.internal,
     typeof msg === "string" && msg !== "" ? msg : raw,
     { details: typeof details === "string" ? details : undefined },
   );

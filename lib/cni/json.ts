@@ -36,11 +36,28 @@ export interface RawNumber {
  * encoding/json. A number that would be printed differently is a `RawNumber`.
  */
 export function parseJson(text: string): unknown {
+  if (text.length > maxDepth && depthOf(text) > maxDepth) {
+    throw new SyntaxError("exceeded max depth");
+  }
   try {
     return mayChange.test(text) ? JSON.parse(text, lossless) : JSON.parse(text);
   } catch (cause) {
     throw new SyntaxError(explainJson(text), { cause });
   }
+}
+
+/** Levels of nesting that encoding/json takes; what walks through a value must come back. */
+const maxDepth = 10_000;
+
+/** How deep the brackets go, those in strings left out. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
+    if (token === "[" || token === "{") deepest = Math.max(deepest, ++depth);
+    else if (token === "]" || token === "}") depth--;
+  }
+  return deepest;
 }
 
 /** The kind of a decoded value, for messages; "undefined" is a key that is absent. */

@@ -54,6 +54,7 @@ export const Open = {
 } as const;
 
 const O_CLOEXEC = 0o2000000;
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
@@ -184,6 +185,11 @@ export function uptimeMs(): number {
 /** Takes the exclusive lock of an open file if nobody holds it; false when it is held. */
 export function tryLock(fd: number): boolean {
   return symbols.flock(fd, LOCK_EX | LOCK_NB) === 0;
+}
+
+/** Takes it together with others who share it; false while somebody has it alone. */
+export function tryShare(fd: number): boolean {
+  return symbols.flock(fd, LOCK_SH | LOCK_NB) === 0;
 }
 
 /** Gives the lock up for every process that inherited the descriptor. */

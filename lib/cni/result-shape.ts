@@ -197,8 +197,10 @@ function object<T extends object>(fields: {
           [key, read(own(value, key), `${path}.${key}`, unknown)] as const,
       )
       .filter(([, field]) => field !== undefined);
+    // Go reads keys in any case: "IPs" beside "ips" would replace what was checked here.
+    const names = new Set(Object.keys(fields).map((key) => key.toLowerCase()));
     const others = Object.entries(value).filter(
-      ([key]) => !Object.hasOwn(fields, key),
+      ([key]) => !names.has(key.toLowerCase()),
     );
     // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: `fields` has a reader of the right type for every key of T
     return Object.fromEntries(

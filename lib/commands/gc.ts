@@ -4,7 +4,7 @@
  * namespace has been gone for a while.
  */
 import { deleteStale, removeAbandoned } from "../attach/gc.ts";
-import { isNamespace } from "../attach/netns.ts";
+import { recordedNetns } from "../attach/netns.ts";
 import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { Deadline } from "../cni/deadline.ts";
@@ -62,10 +62,10 @@ export async function collect(
     })),
   };
   for (const record of records) {
-    const verdict = judge(operation, record, graceMs);
-    if (verdict === "waiting") collected.waiting.push(record);
-    if (verdict !== "stale") continue;
     try {
+      const verdict = judge(operation, record, graceMs);
+      if (verdict === "waiting") collected.waiting.push(record);
+      if (verdict !== "stale") continue;
       await deleteStale(
         operation,
         record,
@@ -91,7 +91,7 @@ function judge(
 ): "live" | "waiting" | "stale" {
   const bootId = world.bootId();
   if (record.bootId !== bootId) return "stale";
-  if (isNamespace(record.netns)) {
+  if (recordedNetns(record, bootId) !== "") {
     records.forgetGone(record);
     return "live";
   }

@@ -7,8 +7,7 @@ import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
 import {
   type NetworkConfigList,
   type PluginConf,
-  parseConf,
-  parseConfList,
+  parseAnyConf,
 } from "../cni/conflist.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
@@ -122,9 +121,7 @@ function definitionList(
 function parseSpecConfig({ config, name }: Definition): NetworkConfigList {
   const value = parseJson(config);
   if (!isObject(value)) throw new Error("expected an object");
-  const named = own(value, "name") ? value : { ...value, name };
-  if (own(value, "plugins") === undefined) return parseConf(named);
-  return parseConfList(named);
+  return parseAnyConf(value, name);
 }
 
 /** The type of a plugin, or of one that it delegates to, outside of the allowed ones. */

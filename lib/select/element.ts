@@ -149,6 +149,9 @@ function kind(expected: string, test: (value: string) => boolean) {
   );
 }
 
+/** What reaches CNI_ARGS: a variable of the environment must stay far below the kernel's 128 KiB. */
+const maxAddresses = 32;
+
 const list = <T extends v.GenericSchema>(item: T) =>
   v.array(item, (issue) => `expected a list, got ${jsonKind(issue.input)}`);
 
@@ -242,7 +245,12 @@ const entries = {
   ),
   interface: v.nullish(ifnameText),
   interfaceRequest: v.nullish(ifnameText),
-  ips: v.nullish(list(ipOrCidr)),
+  ips: v.nullish(
+    v.pipe(
+      list(ipOrCidr),
+      v.maxLength(maxAddresses, `more than ${maxAddresses} addresses`),
+    ),
+  ),
   mac: v.nullish(
     kind(
       "a MAC address",

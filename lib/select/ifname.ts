@@ -18,10 +18,6 @@ export class InterfaceNames {
     this.#taken.add(ifname);
   }
 
-  has(ifname: string): boolean {
-    return this.#taken.has(ifname);
-  }
-
   /** The lowest free `<prefix><N>` with N not below `from`; it is taken from now on. */
   lowest(prefix: string, from: number): string {
     let n = from;

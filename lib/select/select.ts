@@ -77,7 +77,7 @@ export interface Selection {
 /** Whether the pod uses the NPWG standard: only then is its code loaded. */
 export function asksForDefinitions(annotations: Annotations): boolean {
   return [networksAnnotation, defaultNetworkAnnotation].some((key) =>
-    Object.hasOwn(annotations, key),
+    isChoice(own(annotations, key)),
   );
 }
 
@@ -165,10 +165,8 @@ export function defaultNetworks(
  * left out (state.md "DEL").
  */
 export function formerAttachments(selection: Selection): Attachment[] {
-  const { config, networks, annotations, ifname, args } = selection;
-  const former = defaultsOrNone(config, networks)
-    .slice(0, 1)
-    .map(({ list }) => ({ list, ifname }));
+  const { config, annotations, ifname, args } = selection;
+  const former = formerDefault(selection);
   const cni = own(annotations, cniAnnotation);
   const chosen = isChoice(cni) ? formerChoice(cni, selection) : [];
   return [...former, ...chosen].map((network) => ({
@@ -176,6 +174,19 @@ export function formerAttachments(selection: Selection): Attachment[] {
     args,
     capabilityArgs: network.ifname === ifname ? config.runtimeConfig : {},
   }));
+}
+
+/** Of several default networks the one that ADD puts on CNI_IFNAME. */
+function formerDefault({ config, networks, ifname }: Selection) {
+  const defaults = defaultsOrNone(config, networks);
+  try {
+    const ifnames = namesOf(defaults, [], ifname);
+    return defaults.flatMap(({ list }, i) =>
+      ifnames[i] === ifname ? [{ list, ifname }] : [],
+    );
+  } catch {
+    return [];
+  }
 }
 
 /** The networks of a `cni` annotation that exist, under the names that ADD would give. */

@@ -183,7 +183,7 @@ describe("invoke", () => {
     });
     await invoke(request, testCaller({ env }));
     expect(double.calls()[0]?.env).toEqual({
-      GENIE_CONTAINER: "outer",
+      GENIE_CONTAINER: "-",
       CNI_COMMAND: "STATUS",
       CNI_CONTAINERID: "",
       CNI_NETNS: "",
@@ -304,6 +304,11 @@ describe("invoke", () => {
     [
       "a code that is none",
       { stdout: { code: -3, msg: "m", details: 5 }, exit: 1 },
+      problem(999, "m"),
+    ],
+    [
+      "a code with a fraction",
+      { stdout: { code: 1.5, msg: "m" }, exit: 1 },
       problem(999, "m"),
     ],
     [

@@ -9,6 +9,13 @@ import {
 } from "../../lib/cni/json.ts";
 
 describe("parseJson", () => {
+  test("takes 10,000 levels as Go does, and no more", () => {
+    const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+    expect(() => parseJson(nested(10_000))).not.toThrow();
+    expect(() => parseJson(nested(10_001))).toThrow("exceeded max depth");
+    expect(parseJson(JSON.stringify("[".repeat(20_000)))).toHaveLength(20_000);
+  });
+
   test.each([
     ["", "unexpected end of JSON input"],
     ["  \n", "unexpected end of JSON input"],

@@ -304,3 +304,23 @@ describe("modernResult", () => {
     );
   });
 });
+
+test("parseResult, keys that Go would read in another case are dropped", () => {
+  const result = parse(
+    {
+      cniVersion: "1.0.0",
+      interfaces: [{ name: "eth0", Sandbox: "/other" }],
+      ips: [{ address: "10.0.0.2/24", interface: 0, Interface: 7 }],
+      IPs: [{ address: "10.0.0.3/24", interface: 9 }],
+      Interfaces: [null],
+      extra: 1,
+    },
+    "1.0.0",
+  );
+  expect(result).toEqual({
+    cniVersion: "1.0.0",
+    interfaces: [{ name: "eth0" }],
+    ips: [{ interface: 0, address: "10.0.0.2/24" }],
+    extra: 1,
+  });
+});

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NodeFolder, attachment, liveNetns, speaksAll } from "./fixtures.ts";
+import { Netns } from "../support/netns.ts";
+import { NodeFolder, attachment, speaksAll } from "./fixtures.ts";
 
 /** Only what the node had before. */
 const former = [
@@ -195,7 +196,8 @@ describe("uninstall --force", () => {
       "ptp",
       `#!/bin/sh\necho "$CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME" >>${log}\n${speaksAll.replace("#!/bin/sh\n", "")}`,
     );
-    node.record({ ...two, containerId: "live", netns: liveNetns });
+    await using netns = await Netns.create();
+    node.record({ ...two, containerId: "live", netns: netns.path });
     node.record({ ...two, containerId: "gone", netns: "/nowhere" });
     const { exitCode, stdout } = await node.type("uninstall", ["--force"]);
     expect({

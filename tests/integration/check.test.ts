@@ -63,6 +63,19 @@ test("CHECK, a delegate's error is passed on", async () => {
 });
 
 describe("CHECK, no record", () => {
+  test("what a failed DEL left has no primary any more: 100", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    delegates.behave({ type: "beta", verb: "DEL" }, { exit: 1 });
+    await node.fail("DEL", pod, two);
+    expect(await node.fail("CHECK", pod, two)).toMatchObject({ code: 100 });
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    await node.succeed("DEL", pod, two);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
   test("never added", async () => {
     await using scripted = await startScriptedNode();
     const pod = await scripted.node.pod();

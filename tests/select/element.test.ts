@@ -419,3 +419,11 @@ describe("parseElements, at most 32", () => {
     });
   });
 });
+
+test("parseElements, more addresses than CNI_ARGS can carry: error 7", () => {
+  const ips = Array.from({ length: 33 }, (_, i) => `10.0.0.${i}`);
+  expect(refusal(JSON.stringify({ name: "a", ips }))).toEqual({
+    code: 7,
+    message: `failed to parse ${source}: element 1: ips: more than 32 addresses`,
+  });
+});

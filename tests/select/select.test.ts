@@ -448,6 +448,11 @@ describe("formerAttachments", () => {
     ["the default network", selection({}), ["calico-net@eth0"]],
     ["nothing without one", selection({}, {}, { networks: empty }), []],
     [
+      "of several default networks the one on CNI_IFNAME",
+      selection({}, { default_plugin: "weave@net1,flannel" }),
+      ["flannel-net@eth0"],
+    ],
+    [
       "no more than the default when cni does not resolve",
       selection({ cni: "gone" }),
       ["calico-net@eth0"],
@@ -472,7 +477,8 @@ describe("formerAttachments", () => {
 });
 
 test.each<[boolean, Readonly<Record<string, string>>]>([
-  [true, { "k8s.v1.cni.cncf.io/networks": "" }],
+  [true, { "k8s.v1.cni.cncf.io/networks": "a" }],
+  [false, { "k8s.v1.cni.cncf.io/networks": " " }],
   [true, { "v1.multus-cni.io/default-network": "x" }],
   [false, { cni: "weave", networks: "x" }],
   [false, {}],

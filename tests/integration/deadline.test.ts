@@ -1,0 +1,315 @@
+/**
+ * Time limits of the compiled executable: what hangs is killed with all that it
+ * started, costs the others nothing, and is undone (state.md "Time").
+ */
+import { describe, expect, test } from "bun:test";
+import { isRunning } from "../support/delegate.ts";
+import {
+  type CallOptions,
+  type Command,
+  type Node,
+  type Pod,
+  nothing,
+} from "../support/node.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+  summary,
+} from "./networks.ts";
+
+const three = { annotations: { cni: "alpha,beta,gamma" } };
+
+/** So many seconds for one execution. */
+const limited = (options: CallOptions = {}, seconds = 0.3): CallOptions => ({
+  ...options,
+  config: { ...options.config, delegateTimeout: seconds },
+});
+
+/** Far more than a limit, far less than the default one. */
+const soonMs = 10_000;
+
+/** The limit in a message. */
+const late = (type: string, verb: string) =>
+  `plugin "${type}" did not end within its time limit and was killed (${verb})`;
+
+/** How it failed, and how many milliseconds that took. */
+async function timedFailure(
+  command: Command,
+  pod: Pod | undefined,
+  node: Node,
+  options: CallOptions,
+) {
+  const start = performance.now();
+  const failure = await node.fail(command, pod, options);
+  return { failure, ms: performance.now() - start };
+}
+
+describe("ADD, a delegate hangs", () => {
+  test("11 after its time; its whole group is killed; all is rolled back", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
+    const options = limited(three, 1);
+    const { failure, ms } = await timedFailure("ADD", pod, node, options);
+    expect(failure).toEqual({
+      cniVersion: "1.0.0",
+      code: 11,
+      msg: `[shop/web:beta-net] ${late("beta", "ADD")}`,
+    });
+    expect(ms).toBeGreaterThanOrEqual(1000);
+    expect(ms).toBeLessThan(soonMs);
+    const calls = delegates.calls();
+    expect(calls.map(summary)).toEqual([
+      "ADD alpha eth0",
+      "ADD beta eth1",
+      "DEL beta eth1",
+      "DEL alpha eth0",
+    ]);
+    const killed = [calls[1]?.pid ?? 0, ...delegates.left()];
+    expect(killed.map(isRunning)).toEqual([false, false]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("what ignores every signal that can be ignored", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    delegates.behave(
+      { type: "alpha", verb: "ADD" },
+      { sh: "trap '' TERM INT HUP QUIT", hang: true },
+    );
+    const { failure } = await timedFailure(
+      "ADD",
+      await node.pod(),
+      node,
+      limited({ annotations: {} }),
+    );
+    expect(failure.code).toBe(11);
+    expect(delegates.left().map(isRunning)).toEqual([false]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("real networks: interface and address are gone", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    node.network("40-mixed.conflist", {
+      cniVersion: "1.0.0",
+      name: "mixed-net",
+      plugins: [
+        { type: "bridge", bridge: "br0", ipam: node.ipam("10.66.0.0/24") },
+        { type: "beta" },
+      ],
+    });
+    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
+    const pod = await node.pod();
+    const options = limited({ annotations: { cni: "mixed" } });
+    expect(await node.fail("ADD", pod, options)).toMatchObject({ code: 11 });
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("and in rollback too: the first error, the record keeps what is left", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    delegates.behave(
+      { type: "gamma", verb: "ADD" },
+      { stdout: { code: 42, msg: "no luck" }, exit: 1 },
+    );
+    delegates.behave({ type: "beta", verb: "DEL" }, { hang: true });
+    expect(await node.fail("ADD", pod, limited(three))).toEqual({
+      cniVersion: "1.0.0",
+      code: 42,
+      msg: "[shop/web:gamma-net] no luck",
+    });
+    expect(delegates.calls().slice(3).map(summary)).toEqual([
+      "DEL gamma eth2",
+      "DEL beta eth1",
+      "DEL alpha eth0",
+    ]);
+    expect(recorded(node, pod)).toEqual(["beta-net eth1"]);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    await node.succeed("DEL", pod, three);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("ADD, a grandchild keeps stdout and stderr", () => {
+  // The second has left the delegate's session, as a daemon does.
+  test.each([
+    ["in the delegate's session", ""],
+    ["in a session of its own", "setsid "],
+  ])("%s: delays nobody", async (_, session) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    for (const verb of ["ADD", "DEL"]) {
+      delegates.behave(
+        { type: "alpha", verb },
+        {
+          sh: `${session}sleep 600 & echo $! >>"$log/left"`,
+          stderr: "words",
+          stdout: verb === "ADD" ? scriptedResult(0) : {},
+        },
+      );
+    }
+    const start = performance.now();
+    // The runtime reads our stdout and stderr to their ends.
+    const { exitCode, json, stderr } = await node.call("ADD", pod, {
+      annotations: {},
+    });
+    expect({ exitCode, json, stderr }).toEqual({
+      exitCode: 0,
+      json: scriptedResult(0),
+      stderr: "words",
+    });
+    await node.succeed("DEL", pod);
+    expect(performance.now() - start).toBeLessThan(soonMs);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("DEL, a delegate hangs", () => {
+  test("the others are deleted, a retry deletes only it", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, three);
+    delegates.behave({ type: "beta", verb: "DEL" }, { hang: true });
+    delegates.forget();
+    const { failure, ms } = await timedFailure("DEL", pod, node, limited());
+    expect(failure).toEqual({
+      cniVersion: "1.0.0",
+      code: 11,
+      msg: `[shop/web:beta-net] ${late("beta", "DEL")}`,
+    });
+    expect(ms).toBeLessThan(soonMs);
+    expect(delegates.calls().map(summary)).toEqual([
+      "DEL gamma eth2",
+      "DEL beta eth1",
+      "DEL alpha eth0",
+    ]);
+    expect(delegates.left().map(isRunning)).toEqual([false]);
+    expect(recorded(node, pod)).toEqual(["beta-net eth1"]);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    delegates.forget();
+    await node.succeed("DEL", pod, limited());
+    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("all of them: each has its time, the first error with the others", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, three);
+    for (const type of ["alpha", "beta", "gamma"])
+      delegates.behave({ type, verb: "DEL" }, { hang: true });
+    expect(await node.fail("DEL", pod, limited())).toEqual({
+      cniVersion: "1.0.0",
+      code: 11,
+      msg: `[shop/web:gamma-net] ${late("gamma", "DEL")}`,
+      details: ["beta", "alpha"]
+        .map((type) => `[shop/web:${type}-net] ${late(type, "DEL")}`)
+        .join("; "),
+    });
+    expect(delegates.left().map(isRunning)).toEqual([false, false, false]);
+    expect(recorded(node, pod)).toEqual([
+      "alpha-net eth0",
+      "beta-net eth1",
+      "gamma-net eth2",
+    ]);
+  });
+});
+
+const newest = "1.1.0";
+
+describe("CHECK and GC, a delegate hangs", () => {
+  const verbs: [Command, string][] = [
+    ["CHECK", "[shop/web:beta-net]"],
+    ["GC", "[beta-net]"],
+  ];
+  test.each(verbs)("%s: 11", async (verb, prefix) => {
+    await using scripted = await startScriptedNode(newest);
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const config = { cniVersion: newest };
+    await node.succeed("ADD", pod, { ...three, config });
+    delegates.behave({ type: "beta", verb }, { hang: true });
+    delegates.forget();
+    const valid = [{ containerID: pod.containerId, ifname: "eth0" }];
+    const options = limited({
+      config: {
+        ...config,
+        ...(verb === "GC" && { "cni.dev/valid-attachments": valid }),
+      },
+    });
+    expect(
+      await node.fail(verb, verb === "GC" ? undefined : pod, options),
+    ).toEqual({
+      cniVersion: newest,
+      code: 11,
+      msg: `${prefix} ${late("beta", verb)}`,
+    });
+    expect(delegates.left().map(isRunning)).toEqual([false]);
+    // The networks after it are not forgotten.
+    if (verb === "GC")
+      expect(delegates.calls().map(summary).toSorted()).toEqual([
+        "GC alpha",
+        "GC beta",
+        "GC gamma",
+      ]);
+    expect((await node.remains()).locks).toEqual([]);
+  });
+
+  test("GC, a stale record that hangs: the others go, the networks are told", async () => {
+    await using scripted = await startScriptedNode(newest);
+    const { node, delegates } = scripted;
+    const config = { cniVersion: newest };
+    const pods = [
+      await node.pod("a"),
+      await node.pod("b"),
+      await node.pod("c"),
+    ];
+    for (const [i, pod] of pods.entries())
+      await node.succeed("ADD", pod, {
+        config,
+        annotations: { cni: i === 1 ? "beta" : "alpha" },
+      });
+    delegates.behave({ type: "beta", verb: "DEL" }, { hang: true });
+    delegates.forget();
+    const options = limited({
+      config: { ...config, "cni.dev/valid-attachments": [] },
+    });
+    expect(await node.fail("GC", undefined, options)).toEqual({
+      cniVersion: newest,
+      code: 11,
+      msg: `[shop/b:beta-net] ${late("beta", "DEL")}`,
+    });
+    expect(delegates.calls().map(summary).toSorted()).toEqual([
+      "DEL alpha eth0",
+      "DEL alpha eth0",
+      "DEL beta eth0",
+      "GC alpha",
+      "GC beta",
+    ]);
+    expect((await node.remains()).records).toHaveLength(2);
+  });
+});
+
+test("ADD, a quick network costs no time limit", async () => {
+  await using node = await startNode();
+  const pod = await node.pod();
+  const options = limited({ annotations: { cni: "canal,weave" } });
+  await node.succeed("ADD", pod, options);
+  await node.succeed("DEL", pod, options);
+  expect(await node.remains()).toEqual(nothing);
+});
+
+/** What the record says is still attached. */
+function recorded(node: Node, pod: Pod): string[] {
+  const { attachments } = node.record(pod) as {
+    attachments: { ifname: string; list: { name: string } }[];
+  };
+  return attachments.map(({ ifname, list }) => `${list.name} ${ifname}`);
+}

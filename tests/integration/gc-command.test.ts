@@ -1,0 +1,324 @@
+/**
+ * `genie gc` by the compiled executable: what is left of containers that are
+ * gone, on a node whose runtime never calls GC (state.md "CHECK, GC, STATUS").
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { genieBinary } from "../support/build.ts";
+import { type Node, type Pod, nothing } from "../support/node.ts";
+import { startNode, startScriptedNode, stdinOf, summary } from "./networks.ts";
+
+/** The default of `--grace`, in milliseconds. */
+const graceMs = 300_000;
+
+const two = { annotations: { cni: "alpha,beta" } };
+
+function genieGc(node: Node, ...words: string[]) {
+  const folders = {
+    "--conf-dir": node.confDir,
+    "--bin-dir": node.binDir,
+    "--data-dir": node.dataDir,
+  };
+  const { exitCode, stdout, stderr } = Bun.spawnSync({
+    cmd: [genieBinary(), "gc", ...Object.entries(folders).flat(), ...words],
+    env: { PATH: process.env["PATH"] ?? "" },
+    cwd: "/",
+  });
+  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+/** How it ends, saying what it deleted and how many wait. */
+function deleted(pods: readonly Pod[], waiting = 0) {
+  const lines = pods
+    .map(({ containerId }) => `deleted ${containerId} eth0`)
+    .toSorted();
+  const last = `${pods.length} deleted, ${waiting} waiting, 0 failed`;
+  return { exitCode: 0, stdout: [...lines, last, ""].join("\n"), stderr: "" };
+}
+
+/** As if the node had been started again since. */
+function rebooted(node: Node, pod: Pod): void {
+  const record = { ...node.record(pod), bootId: crypto.randomUUID() };
+  writeFileSync(node.recordPath(pod), JSON.stringify(record));
+}
+
+/** Where the time is written at which a namespace was first seen to be gone. */
+function notePath(node: Node, pod: Pod): string {
+  return node.recordPath(pod).replace(/json$/, "gone");
+}
+
+describe("genie gc, records of an earlier boot", () => {
+  test("are deleted, however new; the others stay", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const [old, live] = [await node.pod("old"), await node.pod("live")];
+    await node.succeed("ADD", old, two);
+    await node.succeed("ADD", live, two);
+    const files = await filesOf(node, live);
+    rebooted(node, old);
+    // Namespaces do not survive a boot.
+    await old.netns.remove();
+    delegates.forget();
+    expect(genieGc(node)).toEqual(deleted([old]));
+    const calls = delegates.calls();
+    expect(calls.map(summary)).toEqual(["DEL beta eth1", "DEL alpha eth0"]);
+    expect(calls.map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual(["", ""]);
+    expect(calls.map(stdinOf)).toMatchObject([
+      { prevResult: { ips: [{ address: "10.2.0.2/24" }] } },
+      { prevResult: { ips: [{ address: "10.1.0.2/24" }] } },
+    ]);
+    expect(await filesOf(node, live)).toEqual(files);
+    expect((await node.remains()).records).toEqual(Object.keys(files));
+  });
+
+  test("a namespace of that name is there again: deleted all the same", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    rebooted(node, pod);
+    expect(genieGc(node)).toEqual(deleted([pod]));
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("real networks: the addresses are free again", async () => {
+    await using node = await startNode();
+    const [old, live] = [await node.pod("old"), await node.pod("live")];
+    for (const pod of [old, live])
+      await node.succeed("ADD", pod, { annotations: { cni: "canal,weave" } });
+    await old.netns.remove();
+    rebooted(node, old);
+    rmSync(node.confDir, { recursive: true });
+    mkdirSync(node.confDir);
+    expect(genieGc(node)).toEqual(deleted([old]));
+    expect((await node.remains()).interfaces).toEqual([
+      "live:eth0",
+      "live:eth1",
+    ]);
+    expect(node.addresses()).toHaveLength(2);
+    await node.succeed("DEL", live);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("genie gc, a namespace that is gone", () => {
+  test("--grace 0: deleted at once", async () => {
+    await using node = await startNode();
+    const [gone, live] = [await node.pod("gone"), await node.pod("live")];
+    for (const pod of [gone, live])
+      await node.succeed("ADD", pod, { annotations: { cni: "canal" } });
+    const files = await filesOf(node, live);
+    await gone.netns.remove();
+    expect(genieGc(node, "--grace", "0")).toEqual(deleted([gone]));
+    expect((await node.remains()).records).toEqual(Object.keys(files));
+    expect(await filesOf(node, live)).toEqual(files);
+    expect(node.addresses()).toHaveLength(1);
+  });
+
+  test("a plain file where it was is no namespace", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const path = join(node.folder, "netns");
+    await node.succeed("ADD", pod, two);
+    writeFileSync(path, "");
+    const record = { ...node.record(pod), netns: path };
+    writeFileSync(node.recordPath(pod), JSON.stringify(record));
+    delegates.forget();
+    expect(genieGc(node, "--grace", "0")).toEqual(deleted([pod]));
+    expect(delegates.calls().map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual([
+      "",
+      "",
+    ]);
+  });
+
+  test("by default it waits until that is five minutes ago", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    await pod.netns.remove();
+    delegates.forget();
+    expect(genieGc(node)).toEqual(deleted([], 1));
+    const note = notePath(node, pod);
+    const since = readFileSync(note, "utf8");
+    expect(since).toMatch(/^\d+(\.\d+)?$/);
+    // The first time counts, not the last.
+    expect(genieGc(node)).toEqual(deleted([], 1));
+    expect(readFileSync(note, "utf8")).toBe(since);
+    // A minute is not enough; then it is as if five had passed.
+    writeFileSync(note, String(Number(since) - 60_000));
+    expect(genieGc(node)).toEqual(deleted([], 1));
+    expect(delegates.calls()).toEqual([]);
+    writeFileSync(note, String(Number(since) - graceMs));
+    expect(genieGc(node)).toEqual(deleted([pod]));
+    expect(delegates.calls().map(summary)).toEqual([
+      "DEL beta eth1",
+      "DEL alpha eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("a note that is nonsense: the time begins anew", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    await pod.netns.remove();
+    writeFileSync(notePath(node, pod), "yesterday");
+    expect(genieGc(node)).toEqual(deleted([], 1));
+    expect(readFileSync(notePath(node, pod), "utf8")).toMatch(/^\d+(\.\d+)?$/);
+  });
+
+  test("it is there again: the note goes, and the pod is live", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const files = await filesOf(node, pod);
+    writeFileSync(notePath(node, pod), "0");
+    expect(genieGc(node)).toEqual(deleted([]));
+    expect(existsSync(notePath(node, pod))).toBe(false);
+    expect(await filesOf(node, pod)).toEqual(files);
+  });
+
+  test("DEL by the runtime takes the note with it", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    await pod.netns.remove();
+    expect(genieGc(node)).toEqual(deleted([], 1));
+    await node.succeed("DEL", pod, two);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("genie gc, exit code", () => {
+  test("1: what cannot be deleted is named and stays, the rest goes", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const [bad, good] = [await node.pod("bad"), await node.pod("good")];
+    await node.succeed("ADD", bad, two);
+    await node.succeed("ADD", good, { annotations: { cni: "alpha" } });
+    for (const pod of [bad, good]) await pod.netns.remove();
+    delegates.behave(
+      { type: "beta", verb: "DEL" },
+      { stdout: { code: 42, msg: "busy" }, exit: 1 },
+    );
+    expect(genieGc(node, "--grace", "0")).toEqual({
+      exitCode: 1,
+      stdout: `deleted ${good.containerId} eth0
+failed ${bad.containerId}:eth0: [shop/bad:beta-net] busy
+1 deleted, 0 waiting, 1 failed
+`,
+      stderr: "",
+    });
+    expect(node.record(bad)["attachments"]).toMatchObject([{ ifname: "eth1" }]);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    delegates.forget();
+    expect(genieGc(node, "--grace", "0")).toEqual(deleted([bad]));
+    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test.each<[string, (record: object) => string, RegExp]>([
+    ["unreadable", () => "{", /^failed .*: unexpected end/m],
+    [
+      "of a newer genie",
+      (record) => JSON.stringify({ ...record, formatVersion: 999 }),
+      /^failed .*: attachment record has format 999/m,
+    ],
+  ])(
+    "1: a record that is %s is named and left alone",
+    async (_, text, line) => {
+      await using scripted = await startScriptedNode();
+      const { node, delegates } = scripted;
+      const pod = await node.pod();
+      await node.succeed("ADD", pod, two);
+      const written = text(node.record(pod));
+      writeFileSync(node.recordPath(pod), written);
+      delegates.forget();
+      const { exitCode, stdout } = genieGc(node, "--grace", "0");
+      expect(exitCode).toBe(1);
+      expect(stdout).toMatch(line);
+      expect(stdout).toContain(pod.containerId);
+      expect(stdout).toEndWith("0 deleted, 0 waiting, 1 failed\n");
+      expect(delegates.calls()).toEqual([]);
+      expect(readFileSync(node.recordPath(pod), "utf8")).toBe(written);
+    },
+  );
+
+  test("0: nothing was ever attached", async () => {
+    await using scripted = await startScriptedNode();
+    expect(genieGc(scripted.node)).toEqual(deleted([]));
+    expect(existsSync(scripted.node.dataDir)).toBe(false);
+  });
+
+  test.each<[string, string[]]>([
+    ["no number", ["--grace", "soon"]],
+    ["less than nothing", ["--grace", "-1"]],
+    ["no value", ["--grace"]],
+    ["an unknown option", ["--gracious", "0"]],
+    ["an operand", ["everything"]],
+  ])("2: %s, and nothing is done", async (_, words) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    await pod.netns.remove();
+    delegates.forget();
+    expect(genieGc(node, ...words)).toEqual({
+      exitCode: 2,
+      stdout: "",
+      stderr: expect.stringContaining("genie gc"),
+    });
+    expect(delegates.calls()).toEqual([]);
+  });
+});
+
+test("genie gc, the folders are those of genie's own configuration", async () => {
+  await using scripted = await startScriptedNode();
+  const { node } = scripted;
+  const pod = await node.pod();
+  const { dataDir } = node;
+  node.network("00-genie.conflist", {
+    cniVersion: "1.0.0",
+    name: "alpha-net",
+    plugins: [{ type: "genie", dataDir }],
+  });
+  await node.succeed("ADD", pod, two);
+  await pod.netns.remove();
+  const { exitCode, stdout } = Bun.spawnSync({
+    cmd: [genieBinary(), "gc", "--conf-dir", node.confDir, "--grace", "0"],
+    env: { PATH: process.env["PATH"] ?? "" },
+    cwd: "/",
+  });
+  expect({ exitCode, stdout: stdout.toString(), stderr: "" }).toEqual(
+    deleted([pod]),
+  );
+  expect(await node.remains()).toEqual(nothing);
+});
+
+/** The files of a pod's record, by name. */
+async function filesOf(
+  node: Node,
+  { containerId }: Pod,
+): Promise<Record<string, string>> {
+  const { records } = await node.remains();
+  return Object.fromEntries(
+    records
+      .filter((name) => name.startsWith(containerId))
+      .map((name) => [
+        name,
+        readFileSync(join(node.dataDir, "attachments", name), "utf8"),
+      ]),
+  );
+}

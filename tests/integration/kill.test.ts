@@ -1,0 +1,286 @@
+/**
+ * genie is killed by the machine: in the middle of a delegate, before and while
+ * it writes its record. Whoever comes next ends what it left running and leaves
+ * nothing (state.md "Processes and locks"), also when the disk is full.
+ */
+import { afterAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { startApiServer } from "../support/api-server.ts";
+import { genieBinary } from "../support/build.ts";
+import { removeCerts } from "../support/certs.ts";
+import { DelegateDouble, isRunning, until } from "../support/delegate.ts";
+import { smallDisk } from "../support/disk.ts";
+import {
+  type CallOptions,
+  type Node,
+  type Pod,
+  nothing,
+} from "../support/node.ts";
+import { type PluginCall, startPlugin } from "../support/runtime.ts";
+import { keptKubeconfig, startNode, summary } from "./networks.ts";
+
+afterAll(removeCerts);
+
+const mixed: CallOptions = { annotations: { cni: "mixed" } };
+
+/** A bridge, then a plugin that takes as long as the test wants. */
+async function startSlowNode() {
+  const node = await startNode();
+  const delegates = new DelegateDouble("slow");
+  node.path.push(delegates.bin);
+  node.network("30-mixed.conflist", {
+    cniVersion: "1.0.0",
+    name: "mixed-net",
+    plugins: [
+      { type: "bridge", bridge: "br0", ipam: node.ipam("10.66.0.0/24") },
+      { type: "slow" },
+    ],
+  });
+  const disk = await smallDisk(node.dataDir);
+  return {
+    node,
+    delegates,
+    disk,
+    pod: await node.pod(),
+    async [Symbol.asyncDispose]() {
+      delegates[Symbol.dispose]();
+      await disk[Symbol.asyncDispose]();
+      await node[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Kills genie in the slow plugin; the processes that are left of it. */
+async function killedIn(
+  command: "ADD" | "DEL",
+  pod: Pod,
+  node: Node,
+  delegates: DelegateDouble,
+): Promise<number[]> {
+  delegates.behave({ type: "slow", verb: command }, { hang: true });
+  const genie = startPlugin(node.request(command, pod, mixed));
+  await until(() => delegates.left().length > 0, "the slow plugin");
+  genie.kill("SIGKILL");
+  await genie.exited;
+  delegates.behave({ type: "slow", verb: command }, {});
+  const [plugin] = delegates.calls().slice(-1);
+  return [plugin?.pid ?? 0, ...delegates.left()];
+}
+
+describe.each([
+  ["a disk with space", false],
+  ["a full disk", true],
+])("genie killed in a delegate, %s", (_, isFull) => {
+  test("in ADD: DEL at once ends the orphan, nothing is left", async () => {
+    await using slow = await startSlowNode();
+    const { node, delegates, disk, pod } = slow;
+    const orphans = await killedIn("ADD", pod, node, delegates);
+    expect(orphans.map(isRunning)).toEqual([true, true]);
+    expect((await node.remains()).interfaces).toEqual(["web:eth0"]);
+    if (isFull) disk.fill();
+    await node.succeed("DEL", pod, mixed);
+    expect(orphans.map(isRunning)).toEqual([false, false]);
+    expect(delegates.calls().map(summary)).toEqual([
+      "ADD slow eth0",
+      "DEL slow eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("in DEL: the next one ends the orphan and deletes all", async () => {
+    await using slow = await startSlowNode();
+    const { node, delegates, disk, pod } = slow;
+    await node.succeed("ADD", pod, mixed);
+    if (isFull) disk.fill();
+    const orphans = await killedIn("DEL", pod, node, delegates);
+    expect(orphans.map(isRunning)).toEqual([true, true]);
+    await node.succeed("DEL", pod, mixed);
+    expect(orphans.map(isRunning)).toEqual([false, false]);
+    expect(delegates.calls().map(summary)).toEqual([
+      "ADD slow eth0",
+      "DEL slow eth0",
+      "DEL slow eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("in ADD, and the namespace goes: GC does the same", async () => {
+    await using slow = await startSlowNode();
+    const { node, delegates, disk, pod } = slow;
+    const orphans = await killedIn("ADD", pod, node, delegates);
+    await pod.netns.remove();
+    if (isFull) disk.fill();
+    await clean.GC(node);
+    expect(orphans.map(isRunning)).toEqual([false, false]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("it lives: the next one waits, its delegate goes on", async () => {
+    await using slow = await startSlowNode();
+    const { node, delegates, disk, pod } = slow;
+    await node.succeed("ADD", pod, mixed);
+    if (isFull) disk.fill();
+    const gate = join(node.folder, "gate");
+    delegates.behave(
+      { type: "slow", verb: "DEL" },
+      { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done` },
+    );
+    delegates.forget();
+    const first = startPlugin(node.request("DEL", pod, mixed));
+    await until(() => delegates.events().length > 0, "the first DEL");
+    // For it there is no record any more, and the default network is another one.
+    const second = startPlugin(node.request("DEL", pod, { annotations: {} }));
+    await until(() => waits(second.pid), "the second DEL at the lock");
+    await Bun.write(gate, "");
+    expect([await first.exited, await second.exited]).toEqual([0, 0]);
+    expect(delegates.events()).toEqual([
+      "start slow DEL eth0",
+      "end slow DEL eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+/** Whoever removes what nobody else does. */
+const clean = {
+  GC: (node: Node) =>
+    node.succeed("GC", undefined, {
+      config: { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] },
+    }),
+  "genie gc": async (node: Node) => expect(genieGc(node).exitCode).toBe(0),
+} as const;
+
+describe.each(["GC", "genie gc"] as const)(
+  "genie killed before it executed anything, then %s",
+  (by) => {
+    test("while it asked the API server: its lock goes", async () => {
+      await using api = await startApiServer();
+      await using node = await startNode();
+      const pod = await node.pod();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      api.inject({ kind: "stall", reached: resolve });
+      const kubernetes = { kubeconfig: keptKubeconfig(node, api) };
+      const add = startPlugin(
+        node.request("ADD", pod, { config: { kubernetes } }),
+      );
+      await promise;
+      await until(() => lockOf(pod, node) !== "", "the lock");
+      add.kill("SIGKILL");
+      await add.exited;
+      expect(await node.remains()).toEqual({
+        ...nothing,
+        locks: [pod.containerId],
+      });
+      await clean[by](node);
+      expect(await node.remains()).toEqual(nothing);
+    });
+
+    test("before its record had its name: the temporary file goes", async () => {
+      await using node = await startNode();
+      const pod = await node.pod();
+      await killedAt("rename", node.request("ADD", pod, { annotations: {} }));
+      expect(await node.remains()).toEqual({
+        ...nothing,
+        records: [`.${pod.containerId}:eth0.json`],
+        locks: [pod.containerId],
+      });
+      await clean[by](node);
+      expect(await node.remains()).toEqual(nothing);
+    });
+
+    test("before its result file had its name: all of it goes", async () => {
+      await using node = await startNode();
+      const pod = await node.pod();
+      const options = { annotations: { cni: "canal" } };
+      await killedAt("rename", node.request("ADD", pod, options), 2);
+      expect((await node.remains()).records).toEqual([
+        `.${pod.containerId}:eth0.result.json`,
+        `${pod.containerId}:eth0.json`,
+      ]);
+      await pod.netns.remove();
+      if (by === "GC") await clean.GC(node);
+      else expect(genieGc(node, "--grace", "0").exitCode).toBe(0);
+      expect(await node.remains()).toEqual(nothing);
+    });
+  },
+);
+
+test("genie gc, an ADD that works keeps its lock and its record", async () => {
+  await using slow = await startSlowNode();
+  const { node, delegates, pod } = slow;
+  const gate = join(node.folder, "gate");
+  delegates.behave(
+    { type: "slow", verb: "ADD" },
+    { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`, stdout: prevResult },
+  );
+  const add = startPlugin(node.request("ADD", pod, mixed));
+  await until(() => delegates.events().length > 0, "the slow plugin");
+  const before = await node.remains();
+  expect(genieGc(node, "--grace", "0")).toMatchObject({
+    exitCode: 0,
+    stdout: "0 deleted, 0 waiting, 0 failed\n",
+  });
+  expect(await node.remains()).toEqual(before);
+  await Bun.write(gate, "");
+  expect(await add.exited).toBe(0);
+  await node.succeed("DEL", pod, mixed);
+  expect(await node.remains()).toEqual(nothing);
+});
+
+/** What the slow plugin hands on. */
+const prevResult = {
+  cniVersion: "1.0.0",
+  ips: [{ address: "10.66.0.2/24", gateway: "10.66.0.1" }],
+};
+
+/** The command, by the same executable. */
+function genieGc(node: Node, ...words: string[]) {
+  const folders = {
+    "--conf-dir": node.confDir,
+    "--bin-dir": node.binDir,
+    "--data-dir": node.dataDir,
+  };
+  const { exitCode, stdout, stderr } = Bun.spawnSync({
+    cmd: [genieBinary(), "gc", ...Object.entries(folders).flat(), ...words],
+    env: { PATH: process.env["PATH"] ?? "" },
+    cwd: "/",
+  });
+  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+/** SIGKILL at the entry of its n-th system call of that name. */
+async function killedAt(
+  call: string,
+  { binary, env, config }: PluginCall,
+  n = 1,
+): Promise<void> {
+  const inject = `inject=${call}:signal=KILL:when=${n}`;
+  const child = Bun.spawn({
+    cmd: ["strace", "-qq", "-o", "/dev/null", "-e", inject, binary],
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    cwd: "/",
+    stdin: new Blob([JSON.stringify(config)]),
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  await child.exited;
+  // strace ends as what it traced.
+  expect(child.signalCode).toBe("SIGKILL");
+}
+
+/** Who holds the lock of a pod, "" for nobody. */
+function lockOf({ containerId }: Pod, { dataDir }: Node): string {
+  try {
+    return readFileSync(join(dataDir, "locks", containerId), "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** Whether a process has gone to sleep more often than it does before it waits for a lock. */
+function waits(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, count] = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status) ?? [];
+  return Number(count) > 50;
+}

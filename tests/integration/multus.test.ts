@@ -1,0 +1,516 @@
+/**
+ * Containers that Multus attached before this node had genie: DEL by the compiled
+ * executable finds Multus' own file and does what Multus would have done, so that
+ * no pod has to be restarted (state.md "DEL", no record).
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import {
+  type CallOptions,
+  type Node,
+  type Pod,
+  nothing,
+} from "../support/node.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+  stdinOf,
+  summary,
+} from "./networks.ts";
+
+/** A plugin's configuration, of which Go knows these keys. */
+interface PluginConf {
+  type?: string;
+  cniVersion?: string;
+  name?: string;
+  capabilities?: Record<string, boolean>;
+  ipam?: { type: string; [key: string]: unknown };
+  [key: string]: unknown;
+}
+
+interface NetConfList {
+  cniVersion: string;
+  name: string;
+  plugins: PluginConf[];
+}
+
+/** What an annotation asked of a delegate. */
+interface Requested {
+  /** `<namespace>/<name>` of the definition. */
+  definition?: string;
+  ifname?: string;
+  ips?: string[];
+  gateways?: string[];
+}
+
+/** One delegate, and what was asked of it. */
+type Delegate = Requested &
+  (
+    | { conf: PluginConf }
+    | { list: NetConfList }
+    /** `clusterNetwork` or a default network that is the path of a `.conflist`. */
+    | { file: NetConfList }
+  );
+
+/**
+ * What `saveDelegates` of Multus 4.2 writes: `DelegateNetConf` as Go marshals
+ * it, in the order of its fields. Of a list that was read by its path, `Bytes`
+ * has only the keys that Go knows; what was executed is in
+ * `CNINetworkConfigList`.
+ */
+function saveDelegates(...delegates: Delegate[]): string {
+  const gateways = delegates.some((delegate) => delegate.gateways);
+  return JSON.stringify(
+    delegates.map((delegate) => ({
+      ...configOf(delegate),
+      ...(delegate.ifname && { ifnameRequest: delegate.ifname }),
+      ...(delegate.ips && { ipRequest: delegate.ips }),
+      ...(delegate.gateways && { "default-route": delegate.gateways }),
+      IsFilterV4Gateway: gateways && !delegate.gateways && "file" in delegate,
+      IsFilterV6Gateway: false,
+      Bytes: base64(bytesOf(delegate)),
+    })),
+  );
+}
+
+function configOf(delegate: Delegate) {
+  const libcni = {
+    Name: "",
+    CNIVersion: "",
+    DisableCheck: false,
+    DisableGC: false,
+    LoadOnlyInlinedPlugins: false,
+  };
+  const unread = { ...libcni, Plugins: null, Bytes: null };
+  if ("conf" in delegate) {
+    const { conf, definition = conf.name } = delegate;
+    return {
+      Conf: known(conf),
+      ConfList: {},
+      CNINetworkConfigList: unread,
+      Name: definition,
+    };
+  }
+  if ("list" in delegate) {
+    const { list, definition = list.name } = delegate;
+    const { plugins: _plugins, ...rest } = list;
+    return {
+      Conf: known(rest),
+      ConfList: knownList(list),
+      CNINetworkConfigList: unread,
+      Name: definition,
+    };
+  }
+  const { file } = delegate;
+  const executed = {
+    ...libcni,
+    Name: file.name,
+    CNIVersion: file.cniVersion,
+    Plugins: file.plugins.map((plugin) => ({
+      Network: known(plugin),
+      Bytes: base64(ordered(plugin)),
+    })),
+    Bytes: base64(file),
+  };
+  return {
+    Conf: known({}),
+    ConfList: knownList(file),
+    CNINetworkConfigList: executed,
+    Name: file.name,
+  };
+}
+
+function bytesOf(delegate: Delegate): unknown {
+  if ("conf" in delegate) return delegate.conf;
+  return "list" in delegate ? delegate.list : knownList(delegate.file);
+}
+
+/** A `types.PluginConf`, which Go marshals as a map: its keys in order, `ipam` always. */
+function known({ type, cniVersion, name, capabilities, ipam }: PluginConf) {
+  return ordered({
+    ipam: ipam ? { type: ipam.type } : {},
+    ...(capabilities && { capabilities }),
+    ...(cniVersion && { cniVersion }),
+    ...(name && { name }),
+    ...(type && { type }),
+  });
+}
+
+function knownList({ cniVersion, name, plugins }: NetConfList) {
+  return { cniVersion, name, plugins: plugins.map(known) };
+}
+
+/** With keys in order at every depth. */
+function ordered(value: object): unknown {
+  return JSON.parse(JSON.stringify(value), (_, part: unknown) =>
+    part !== null && typeof part === "object" && !Array.isArray(part)
+      ? Object.fromEntries(
+          Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+        )
+      : part,
+  );
+}
+
+function base64(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64");
+}
+
+const alpha: NetConfList = {
+  cniVersion: "1.0.0",
+  name: "alpha-net",
+  plugins: [{ type: "alpha", ipam: { type: "host-local", dataDir: "/ipam" } }],
+};
+
+const beta = { cniVersion: "0.3.1", name: "beta-net", type: "beta", mtu: 1400 };
+
+const gamma: NetConfList = {
+  cniVersion: "1.0.0",
+  name: "gamma-net",
+  plugins: [{ type: "gamma", mtu: 1400 }],
+};
+
+/** Written by Multus 4.2.2 itself, one delegate a line. */
+const byMultus = [
+  '{"Conf":{"ipam":{}},"ConfList":{"cniVersion":"1.0.0","name":"alpha-net","plugins":[{"ipam":{"type":"host-local"},"type":"alpha"}]},"CNINetworkConfigList":{"Name":"alpha-net","CNIVersion":"1.0.0","DisableCheck":false,"DisableGC":false,"LoadOnlyInlinedPlugins":false,"Plugins":[{"Network":{"ipam":{"type":"host-local"},"type":"alpha"},"Bytes":"eyJpcGFtIjp7ImRhdGFEaXIiOiIvaXBhbSIsInR5cGUiOiJob3N0LWxvY2FsIn0sInR5cGUiOiJhbHBoYSJ9"}],"Bytes":"eyJjbmlWZXJzaW9uIjoiMS4wLjAiLCJuYW1lIjoiYWxwaGEtbmV0IiwicGx1Z2lucyI6W3sidHlwZSI6ImFscGhhIiwiaXBhbSI6eyJ0eXBlIjoiaG9zdC1sb2NhbCIsImRhdGFEaXIiOiIvaXBhbSJ9fV19"},"Name":"alpha-net","IsFilterV4Gateway":true,"IsFilterV6Gateway":false,"Bytes":"eyJjbmlWZXJzaW9uIjoiMS4wLjAiLCJuYW1lIjoiYWxwaGEtbmV0IiwicGx1Z2lucyI6W3siaXBhbSI6eyJ0eXBlIjoiaG9zdC1sb2NhbCJ9LCJ0eXBlIjoiYWxwaGEifV19"}',
+  '{"Conf":{"cniVersion":"0.3.1","ipam":{},"name":"beta-net","type":"beta"},"ConfList":{},"CNINetworkConfigList":{"Name":"","CNIVersion":"","DisableCheck":false,"DisableGC":false,"LoadOnlyInlinedPlugins":false,"Plugins":null,"Bytes":null},"Name":"shop/beta","ifnameRequest":"san0","ipRequest":["10.2.0.7/24"],"default-route":["10.2.0.1"],"IsFilterV4Gateway":false,"IsFilterV6Gateway":false,"Bytes":"eyJjbmlWZXJzaW9uIjoiMC4zLjEiLCJuYW1lIjoiYmV0YS1uZXQiLCJ0eXBlIjoiYmV0YSIsIm10dSI6MTQwMH0="}',
+  '{"Conf":{"cniVersion":"1.0.0","ipam":{},"name":"gamma-net"},"ConfList":{"cniVersion":"1.0.0","name":"gamma-net","plugins":[{"ipam":{},"type":"gamma"}]},"CNINetworkConfigList":{"Name":"","CNIVersion":"","DisableCheck":false,"DisableGC":false,"LoadOnlyInlinedPlugins":false,"Plugins":null,"Bytes":null},"Name":"shop/gamma","IsFilterV4Gateway":false,"IsFilterV6Gateway":false,"Bytes":"eyJjbmlWZXJzaW9uIjoiMS4wLjAiLCJuYW1lIjoiZ2FtbWEtbmV0IiwicGx1Z2lucyI6W3sidHlwZSI6ImdhbW1hIiwibXR1IjoxNDAwfV19"}',
+];
+
+test("saveDelegates of these tests, byte for byte as Multus'", () => {
+  const delegates: Delegate[] = [
+    { file: alpha },
+    {
+      conf: beta,
+      definition: "shop/beta",
+      ifname: "san0",
+      ips: ["10.2.0.7/24"],
+      gateways: ["10.2.0.1"],
+    },
+    { list: gamma, definition: "shop/gamma" },
+  ];
+  expect(saveDelegates(...delegates)).toBe(`[${byMultus.join(",")}]`);
+});
+
+/** What a node that had Multus keeps. */
+function multus(node: Node) {
+  const folder = join(node.folder, "multus");
+  mkdirSync(folder);
+  const path = ({ containerId }: Pod) => join(folder, containerId);
+  return {
+    options: { config: { multusDir: folder } } satisfies CallOptions,
+    path,
+    write: (pod: Pod, text: string) =>
+      writeFileSync(path(pod), text, { mode: 0o600 }),
+    has: (pod: Pod) => existsSync(path(pod)),
+  };
+}
+
+/** A node of scripted plugins that had Multus, and a pod. */
+async function startFormer() {
+  const scripted = await startScriptedNode();
+  const { node, delegates } = scripted;
+  return {
+    node,
+    delegates,
+    pod: await node.pod(),
+    former: multus(node),
+    [Symbol.asyncDispose]: () => scripted[Symbol.asyncDispose](),
+  };
+}
+
+const three = saveDelegates(
+  { file: alpha },
+  { conf: beta, definition: "shop/beta" },
+  { list: gamma, definition: "shop/gamma" },
+);
+
+const reverse = ["DEL gamma net2", "DEL beta net1", "DEL alpha eth0"];
+
+describe("DEL, a container of Multus", () => {
+  test("real networks: eth0 and net1 go, the addresses too", async () => {
+    await using node = await startNode();
+    const pod = await node.pod();
+    const canal: NetConfList = {
+      cniVersion: "1.0.0",
+      name: "canal-net",
+      plugins: [
+        {
+          type: "bridge",
+          bridge: "br0",
+          ipam: hostLocal(node, "10.66.0.0/24"),
+        },
+        { type: "portmap", capabilities: { portMappings: true } },
+      ],
+    };
+    const weave = {
+      cniVersion: "0.4.0",
+      name: "weave-net",
+      type: "ptp",
+      ipam: hostLocal(node, "10.67.0.0/24"),
+    };
+    // Attached as Multus attaches, but for the file.
+    await node.succeed("ADD", pod, {
+      annotations: { cni: "canal,weave@net1" },
+    });
+    rmSync(join(node.dataDir, "attachments"), { recursive: true });
+    rmSync(node.confDir, { recursive: true });
+    expect((await node.remains()).interfaces).toEqual(["web:eth0", "web:net1"]);
+    const former = multus(node);
+    former.write(
+      pod,
+      saveDelegates({ file: canal }, { conf: weave, definition: "shop/weave" }),
+    );
+    await node.succeed("DEL", pod, { ...former.options, annotations: null });
+    expect(await node.remains()).toEqual(nothing);
+    expect(former.has(pod)).toBe(false);
+    // And no veth on the node's side.
+    expect((await node.netns.links()).map(({ name }) => name)).toEqual(["br0"]);
+  });
+
+  test("in reverse, each with its name, what was executed and the pod's arguments", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    former.write(pod, three);
+    await node.succeed("DEL", pod, former.options);
+    const calls = delegates.calls();
+    expect(calls.map(summary)).toEqual(reverse);
+    expect(calls.map(stdinOf)).toEqual([
+      { cniVersion: "1.0.0", name: "gamma-net", type: "gamma", mtu: 1400 },
+      beta,
+      {
+        cniVersion: "1.0.0",
+        name: "alpha-net",
+        type: "alpha",
+        ipam: { type: "host-local", dataDir: "/ipam" },
+      },
+    ]);
+    const request = node.request("DEL", pod).env;
+    for (const { env } of calls) {
+      expect(env).toMatchObject({
+        CNI_CONTAINERID: pod.containerId,
+        CNI_NETNS: pod.netns.path,
+        CNI_ARGS: request["CNI_ARGS"],
+      });
+    }
+    expect(former.has(pod)).toBe(false);
+    expect(await node.remains()).toEqual(nothing);
+    // A runtime's second DEL finds nothing of it; the default network stands in.
+    delegates.forget();
+    await node.succeed("DEL", pod, former.options);
+    expect(delegates.calls().map(summary)).toEqual(["DEL alpha eth0"]);
+  });
+
+  test("a chain, its plugins in reverse", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    const plugins = [{ type: "alpha" }, { type: "beta" }, { type: "gamma" }];
+    for (const kind of ["file", "list"] as const) {
+      const chain = { cniVersion: "0.3.1", name: "chain", plugins };
+      former.write(
+        pod,
+        saveDelegates(kind === "file" ? { file: chain } : { list: chain }),
+      );
+      delegates.forget();
+      await node.succeed("DEL", pod, former.options);
+      expect(delegates.calls().map(summary)).toEqual([
+        "DEL gamma eth0",
+        "DEL beta eth0",
+        "DEL alpha eth0",
+      ]);
+    }
+  });
+
+  test("ifnameRequest, the default network's too", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    former.write(
+      pod,
+      saveDelegates(
+        { conf: { ...beta, type: "alpha" }, ifname: "wan0" },
+        { conf: beta, ifname: "san0" },
+        { list: gamma },
+      ),
+    );
+    await node.succeed("DEL", pod, former.options);
+    expect(delegates.calls().map(summary)).toEqual([
+      "DEL gamma net2",
+      "DEL beta san0",
+      "DEL alpha wan0",
+    ]);
+  });
+
+  test("the namespace is gone", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    former.write(pod, three);
+    await pod.netns.remove();
+    await node.succeed("DEL", pod, {
+      ...former.options,
+      env: { CNI_NETNS: "" },
+    });
+    expect(delegates.calls().map(summary)).toEqual(reverse);
+    expect(former.has(pod)).toBe(false);
+  });
+
+  test("one fails: the others are deleted, the file stays, a retry ends it", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    former.write(pod, three);
+    delegates.behave(
+      { type: "beta", verb: "DEL" },
+      { stdout: { code: 42, msg: "busy" }, exit: 1 },
+    );
+    expect(await node.fail("DEL", pod, former.options)).toEqual({
+      cniVersion: "1.0.0",
+      code: 42,
+      msg: "[shop/web:beta-net] busy",
+    });
+    expect(delegates.calls().map(summary)).toEqual(reverse);
+    expect(readFileSync(former.path(pod), "utf8")).toBe(three);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    await node.succeed("DEL", pod, former.options);
+    expect(former.has(pod)).toBe(false);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("a plugin is missing: 7, the file stays", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    former.write(
+      pod,
+      saveDelegates({ file: alpha }, { conf: { ...beta, type: "absent" } }),
+    );
+    expect(await node.fail("DEL", pod, former.options)).toMatchObject({
+      code: 7,
+      msg: expect.stringContaining('failed to find plugin "absent"'),
+    });
+    expect(delegates.calls().map(summary)).toEqual(["DEL alpha eth0"]);
+    expect(former.has(pod)).toBe(true);
+  });
+
+  test("nothing was attached", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    former.write(pod, saveDelegates());
+    await node.succeed("DEL", pod, former.options);
+    expect(delegates.calls()).toEqual([]);
+    expect(former.has(pod)).toBe(false);
+  });
+
+  test("another container's file is left alone", async () => {
+    await using at = await startFormer();
+    const { node, pod, former } = at;
+    const other = await node.pod("other");
+    former.write(other, three);
+    await node.succeed("DEL", pod, former.options);
+    expect(readFileSync(former.path(other), "utf8")).toBe(three);
+  });
+
+  const broken: [string, string][] = [
+    ["empty", ""],
+    ["torn", three.slice(0, three.length / 2)],
+    ["what Go writes for no list", "null"],
+    ["an object", "{}"],
+    ["a list of nothing", "[null]"],
+    ["without Bytes", '[{"Name":"alpha-net"}]'],
+    ["Bytes that are no JSON", '[{"Name":"alpha-net","Bytes":"!!!!"}]'],
+    ["Bytes without a type", `[{"Bytes":"${base64({ name: "alpha-net" })}"}]`],
+  ];
+  test.each(broken)(
+    "a file that is %s: said, then as without",
+    async (_, text) => {
+      await using at = await startFormer();
+      const { node, delegates, pod, former } = at;
+      former.write(pod, text);
+      const annotations = { cni: "beta" };
+      await node.succeed("DEL", pod, { ...former.options, annotations });
+      expect(delegates.calls().map(summary)).toEqual([
+        "DEL beta eth0",
+        "DEL alpha eth0",
+      ]);
+      expect(errorsIn(node.log())).toEqual([
+        {
+          msg: "failed to read a file of Multus",
+          path: former.path(pod),
+          error: expect.any(String),
+        },
+      ]);
+      // For whoever reads the log.
+      expect(readFileSync(former.path(pod), "utf8")).toBe(text);
+    },
+  );
+
+  test('multusDir: "" turns it off', async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    former.write(pod, three);
+    await node.succeed("DEL", pod, { config: { multusDir: "" } });
+    expect(delegates.calls().map(summary)).toEqual(["DEL alpha eth0"]);
+    expect(former.has(pod)).toBe(true);
+  });
+});
+
+describe("DEL, a file of Multus and a record of ours", () => {
+  test("the record wins", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    await node.succeed("ADD", pod, {
+      ...former.options,
+      annotations: { cni: "beta" },
+    });
+    former.write(pod, three);
+    delegates.forget();
+    await node.succeed("DEL", pod, former.options);
+    const calls = delegates.calls();
+    expect(calls.map(summary)).toEqual(["DEL beta eth0"]);
+    expect(calls.map(stdinOf)).toEqual([
+      {
+        cniVersion: "1.0.0",
+        name: "beta-net",
+        type: "beta",
+        prevResult: scriptedResult(1),
+      },
+    ]);
+    expect(former.has(pod)).toBe(true);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("an unreadable record: the file is used, 5 once", async () => {
+    await using at = await startFormer();
+    const { node, delegates, pod, former } = at;
+    const annotations = { cni: "beta" };
+    await node.succeed("ADD", pod, { ...former.options, annotations });
+    writeFileSync(node.recordPath(pod), "{");
+    former.write(pod, three);
+    delegates.forget();
+    expect(await node.fail("DEL", pod, former.options)).toMatchObject({
+      code: 5,
+    });
+    expect(delegates.calls().map(summary)).toEqual(reverse);
+    expect(former.has(pod)).toBe(false);
+    await node.succeed("DEL", pod, former.options);
+  });
+});
+
+/** `ipam` of a node's network, as these files have it. */
+function hostLocal(node: Node, subnet: string) {
+  return { ...node.ipam(subnet), type: "host-local" };
+}
+
+/** Lines of level error in a log of JSON lines, without level and time. */
+function errorsIn(log: string): unknown[] {
+  return log
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ level }) => level === "error")
+    .map(({ level: _level, time: _time, ...rest }) => rest);
+}
