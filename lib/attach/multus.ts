@@ -49,6 +49,7 @@ function parse(
   const delegates = parseJson(text);
   if (!Array.isArray(delegates))
     throw new Error("expected a list of delegates");
+  const problems: string[] = [];
   const attachments = delegates.flatMap((delegate: unknown, i) => {
     try {
       const list = configOf(delegate, i);
@@ -56,15 +57,15 @@ function parse(
       const capabilityArgs = i === 0 ? config.runtimeConfig : {};
       return [{ list, ifname, args: request.args, capabilityArgs }];
     } catch (error) {
-      // The others can be deleted all the same.
-      log.error("failed to read a delegate of Multus", {
-        error: messageOf(error),
-      });
+      problems.push(messageOf(error));
       return [];
     }
   });
-  if (attachments.length > 0) return attachments;
-  throw new Error("no delegate that can be understood");
+  const error = problems.join(", ");
+  if (attachments.length === 0 && error !== "") throw new Error(error);
+  // The others can be deleted all the same.
+  if (error !== "") log.error("failed to read delegates of Multus", { error });
+  return attachments;
 }
 
 function configOf(delegate: unknown, i: number): NetworkConfigList {

@@ -77,7 +77,7 @@ export interface Selection {
 /** Whether the pod uses the NPWG standard: only then is its code loaded. */
 export function asksForDefinitions(annotations: Annotations): boolean {
   return [networksAnnotation, defaultNetworkAnnotation].some((key) =>
-    isChoice(own(annotations, key)),
+    Object.hasOwn(annotations, key),
   );
 }
 

@@ -477,8 +477,7 @@ describe("formerAttachments", () => {
 });
 
 test.each<[boolean, Readonly<Record<string, string>>]>([
-  [true, { "k8s.v1.cni.cncf.io/networks": "a" }],
-  [false, { "k8s.v1.cni.cncf.io/networks": " " }],
+  [true, { "k8s.v1.cni.cncf.io/networks": "" }],
   [true, { "v1.multus-cni.io/default-network": "x" }],
   [false, { cni: "weave", networks: "x" }],
   [false, {}],
