@@ -1,0 +1,92 @@
+/**
+ * One control group for a run, of the same name in every hierarchy: the kubelet
+ * wants its own cpu and memory group to be the same, and everything below it can
+ * be removed at the end. Version 1, version 2 and both at once.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { errnoOf } from "../../lib/cni/error.ts";
+
+const root = "/sys/fs/cgroup";
+
+/** Where daemons live: version 2 allows no process in a group that has children. */
+const daemons = "daemons";
+
+/** Makes the groups. */
+export function createGroups(name: string): void {
+  for (const hierarchy of hierarchies()) {
+    const group = join(hierarchy, name);
+    for (const folder of [group, join(group, daemons)]) {
+      mkdirSync(folder);
+      // A new group of this controller has neither and takes no process.
+      for (const file of ["cpuset.cpus", "cpuset.mems"])
+        inherit(join(folder, file), join(folder, "..", file));
+    }
+  }
+}
+
+/** Moves this process, and so whatever it starts. */
+export function joinGroups(name: string): void {
+  for (const hierarchy of hierarchies())
+    writeFileSync(join(hierarchy, name, daemons, "cgroup.procs"), "0");
+}
+
+/** Removes the groups with all below them, whose processes have ended or are about to. */
+export async function removeGroups(name: string): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  for (const hierarchy of hierarchies())
+    while (!removeTree(join(hierarchy, name)) && Date.now() < deadline)
+      await Bun.sleep(50);
+}
+
+/** What is left in them, for a check: the groups of pods. */
+export function podGroups(name: string): string[] {
+  return hierarchies()
+    .flatMap((hierarchy) => below(join(hierarchy, name)))
+    .filter((path) => /\/pod[0-9a-f-]{36}(\/|$)/.test(path));
+}
+
+function hierarchies(): string[] {
+  if (existsSync(join(root, "cgroup.controllers"))) return [root];
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => join(root, name))
+    .filter((path) => existsSync(join(path, "cgroup.procs")));
+}
+
+function inherit(file: string, from: string): void {
+  if (existsSync(file) && existsSync(from))
+    writeFileSync(file, readFileSync(from, "utf8"));
+}
+
+/** Whether it is gone. */
+function removeTree(folder: string): boolean {
+  for (const child of below(folder).toReversed())
+    if (!removed(child)) return false;
+  return removed(folder);
+}
+
+function removed(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    return errnoOf(error) === "ENOENT";
+  }
+  return true;
+}
+
+/** Parents first. */
+function below(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => join(folder, name))
+    .flatMap((path) => [path, ...below(path)]);
+}

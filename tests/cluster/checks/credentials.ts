@@ -1,0 +1,215 @@
+/**
+ * With which right genie asks: the service account of the manifest, what it may
+ * and may not, a token that ends and is renewed, the node's own credential. It
+ * leaves the service account in use.
+ */
+import { server } from "../control-plane.ts";
+import { expectEqual, expectMatch } from "../expect.ts";
+import {
+  account,
+  applyManifest,
+  install,
+  tokenFile,
+  untilRuntimeReads,
+  writeToken,
+} from "../genie.ts";
+import { kubeletConf, nodeName } from "../kubelet.ts";
+import { type Cluster, requestsOf } from "../node.ts";
+import {
+  type Pod,
+  createPods,
+  deletePods,
+  events,
+  multiIp,
+  networkStatus,
+  networks,
+  podObject,
+  waitReady,
+} from "../pod.ts";
+import type { Report } from "../report.ts";
+import { run } from "../run.ts";
+import { until } from "../until.ts";
+
+const definitions = "network-attachment-definitions.k8s.cni.cncf.io";
+
+/** Everything that could be of use to somebody who stole the token. */
+const rights: readonly [allowed: boolean, ...what: string[]][] = [
+  [true, "get", "pods"],
+  [true, "patch", "pods", "--subresource=status"],
+  [true, "get", definitions],
+  [false, "list", "pods"],
+  [false, "watch", "pods"],
+  [false, "create", "pods"],
+  [false, "delete", "pods"],
+  [false, "patch", "pods"],
+  [false, "update", "pods", "--subresource=status"],
+  [false, "create", "pods", "--subresource=exec"],
+  [false, "list", definitions],
+  [false, "create", definitions],
+  [false, "get", "secrets"],
+  [false, "get", "configmaps"],
+  [false, "get", "nodes"],
+];
+
+/** Patches of a pod's status that RBAC would let through. */
+const patches: readonly [allowed: boolean, what: string, patch: object][] = [
+  [
+    true,
+    "its own annotation",
+    { metadata: { annotations: { [multiIp]: "{}", [networkStatus]: "[]" } } },
+  ],
+  [
+    false,
+    "another annotation",
+    { metadata: { annotations: { owner: "mallory" } } },
+  ],
+  [false, "a label", { metadata: { labels: { suite: "mallory" } } }],
+  [false, "the status", { status: { phase: "Failed" } }],
+];
+
+export async function checkCredentials(
+  cluster: Cluster,
+  report: Report,
+): Promise<void> {
+  const { kubectl, genie, auditLog } = cluster;
+  report.heading("Credentials");
+
+  await report.check(
+    "the manifest's account may do its work and nothing more",
+    async () => {
+      const lines: string[] = [];
+      for (const [allowed, ...what] of rights) {
+        const { stdout } = await kubectl.attempt(
+          "auth",
+          "can-i",
+          ...what,
+          `--as=${account}`,
+        );
+        expectEqual(what.join(" "), stdout.trim(), allowed ? "yes" : "no");
+        lines.push(`${stdout.trim().padEnd(3)} ${what.join(" ")}`);
+      }
+      return lines.join("\n");
+    },
+  );
+
+  await report.check(
+    "the admission policy holds it to its own annotations",
+    async () => {
+      await createPods(kubectl, { victim: {} });
+      try {
+        const lines: string[] = [];
+        for (const [allowed, what, patch] of patches) {
+          const { status, text } = await ask(
+            cluster,
+            "/api/v1/namespaces/default/pods/victim/status",
+            patch,
+          );
+          expectEqual(`patch of ${what}: ${text}`, status, allowed ? 200 : 422);
+          const { message = "patched" } = JSON.parse(text) as {
+            message?: string;
+          };
+          if (!allowed) expectMatch(what, message, /genie may (not )?change/);
+          lines.push(`${what}: ${message}`);
+        }
+        return lines.join("\n");
+      } finally {
+        await deletePods(kubectl, "victim");
+      }
+    },
+  );
+
+  await report.check(
+    "a token whose object is gone fails the pod, a renewed one heals it",
+    async () => {
+      await kubectl.run(
+        "create",
+        "secret",
+        "generic",
+        "bound",
+        "-n",
+        "kube-system",
+      );
+      await writeToken(
+        cluster,
+        "--bound-object-kind=Secret",
+        "--bound-object-name=bound",
+      );
+      await kubectl.run("delete", "secret", "bound", "-n", "kube-system");
+      // The API server remembers a good token for some seconds.
+      await until(
+        "the token to be refused",
+        30,
+        async () => (await ask(cluster, "/api")).status === 401,
+      );
+      await kubectl.apply([podObject("token", { [networks]: "extra" })]);
+      try {
+        const said = await until("the event", 30, async () => {
+          const text = await events(kubectl, "token");
+          return text.includes("FailedCreatePodSandBox") && text;
+        });
+        expectMatch("event", said, /401|Unauthorized/);
+        await writeToken(cluster);
+        await waitReady(kubectl, "token");
+        return `${said}\n${await kubectl.run("get", "pod", "token", "-o", "wide")}`;
+      } finally {
+        await deletePods(kubectl, "token");
+      }
+    },
+  );
+
+  await report.check(
+    "the node's own credential does instead of an account",
+    async () => {
+      await applyManifest(cluster, ["--node-credentials"]);
+      await untilRuntimeReads(cluster, async () => {
+        await run([genie, "install", `--kubeconfig=${kubeletConf}`]);
+      });
+      try {
+        await createPods(kubectl, {
+          node: { cni: "flannel,canal", [networks]: "extra" },
+        });
+        expectEqual("requests", requestsOf(auditLog, "node"), [
+          {
+            verb: "patch",
+            resource: "pods/status",
+            name: "node",
+            user: `system:node:${nodeName}`,
+            code: 200,
+          },
+        ]);
+        const { metadata } = await kubectl.get<Pod>("pod", "node");
+        const status = metadata.annotations?.[networkStatus] ?? "";
+        expectMatch(
+          networkStatus,
+          status,
+          /"interface":"net3"|"interface":"net1"/,
+        );
+        return `${await kubectl.run("get", "pod", "node", "-o", "wide")}${networkStatus}: ${status}`;
+      } finally {
+        await kubectl.run("delete", "pod", "node");
+        await applyManifest(cluster);
+        await untilRuntimeReads(cluster, async () => {
+          await install(cluster);
+        });
+      }
+    },
+  );
+}
+
+/** As genie: with the token on disk. */
+async function ask(
+  { pki }: Cluster,
+  path: string,
+  patch?: object,
+): Promise<{ status: number; text: string }> {
+  const token = await Bun.file(tokenFile).text();
+  const response = await fetch(`${server}${path}`, {
+    headers: {
+      authorization: `Bearer ${token}`,
+      "content-type": "application/merge-patch+json",
+    },
+    tls: { ca: await Bun.file(pki.ca.cert).text() },
+    ...(patch && { method: "PATCH", body: JSON.stringify(patch) }),
+  });
+  return { status: response.status, text: await response.text() };
+}

@@ -1,0 +1,74 @@
+/**
+ * containerd, with a configuration for machines that lack privileges a node has:
+ * no raised OOM score (CAP_SYS_RESOURCE), no AppArmor.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Daemon } from "./daemon.ts";
+import { type Image, pause, writeImage } from "./image.ts";
+import type { Parts } from "./parts.ts";
+import { run } from "./run.ts";
+
+export const socket = "/run/containerd/containerd.sock";
+
+export interface Containerd {
+  daemon: Daemon;
+  load(image: Image): Promise<void>;
+  ctr(...args: string[]): Promise<string>;
+}
+
+/** Debian's, or the newer one that is built for `modules/containerd`. */
+export type Edition = "containerd" | "containerd-2";
+
+/** Not started yet. One edition goes on with what the other left. */
+export function containerd(
+  parts: Parts,
+  folder: string,
+  edition: Edition = "containerd",
+): Containerd {
+  const file = "/etc/containerd/config.toml";
+  mkdirSync("/etc/containerd", { recursive: true });
+  writeFileSync(file, configuration(parts));
+  const ctr = (...args: string[]) =>
+    run([parts("ctr"), "--address", socket, "--namespace", "k8s.io", ...args]);
+  return {
+    ctr,
+    daemon: new Daemon(folder, {
+      name: edition,
+      cmd: [parts(edition), "--config", file],
+      // The shim of the same edition.
+      env: { PATH: `${dirname(parts(edition))}:${process.env["PATH"] ?? ""}` },
+      ready: async () => existsSync(socket) && (await ctr("version")) !== "",
+      seconds: 30,
+    }),
+    async load(image) {
+      const tar = await writeImage(image, join(folder, "images"));
+      await ctr("images", "import", tar);
+    },
+  };
+}
+
+function configuration(parts: Parts): string {
+  return `version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+[grpc]
+  address = "${socket}"
+[debug]
+  level = "debug"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${pause.name}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/opt/cni/bin"
+    conf_dir = "/etc/cni/net.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        BinaryName = "${parts("runc")}"
+        SystemdCgroup = false
+`;
+}

@@ -1,0 +1,193 @@
+/**
+ * etcd, the API server with an audit log, the controller manager and the
+ * scheduler, with a certificate for each of them.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Daemon } from "./daemon.ts";
+import { Kubectl } from "./kubectl.ts";
+import type { Parts } from "./parts.ts";
+import { type KeyPair, type Pki, createPki } from "./pki.ts";
+import { run } from "./run.ts";
+
+/** The node's own address; the control plane is on it as well. */
+export const nodeAddress = "192.168.77.10";
+
+/** Of the service "kubernetes". It is an address of the node: no kube-proxy is needed. */
+const serviceAddress = "10.96.0.1";
+
+export const server = "https://127.0.0.1:443";
+
+export interface ControlPlane {
+  pki: Pki;
+  kubectl: Kubectl;
+  api: Daemon;
+  /** The audit log: one JSON object a line. */
+  auditLog: string;
+  /** Writes a kubeconfig of a client certificate; its path. */
+  kubeconfig(path: string, pair: KeyPair): string;
+}
+
+/** Starts all of it. */
+export async function startControlPlane(
+  parts: Parts,
+  folder: string,
+): Promise<ControlPlane> {
+  await run(["ip", "address", "add", `${serviceAddress}/32`, "dev", "lo"]);
+  const pki = await createPki(join(folder, "pki"));
+  const kubeconfig = (path: string, pair: KeyPair): string =>
+    writeKubeconfig(path, pki, pair);
+  const client = async (user: string, groups: readonly string[] = []) =>
+    kubeconfig(
+      join(folder, `${user.replaceAll(":", "-")}.conf`),
+      await pki.client(user, groups),
+    );
+
+  const kubectl = new Kubectl(
+    parts("kubectl"),
+    await client("admin", ["system:masters"]),
+  );
+  await new Daemon(folder, etcd(parts)).start();
+  const auditLog = join(folder, "audit.log");
+  const api = new Daemon(folder, {
+    name: "kube-apiserver",
+    cmd: await apiServer(parts, pki, folder, auditLog),
+    ready: async () => (await kubectl.run("get", "--raw", "/readyz")) === "ok",
+    seconds: 90,
+  });
+  await api.start();
+  for (const [name, user, port, args] of [
+    [
+      "kube-controller-manager",
+      "system:kube-controller-manager",
+      10257,
+      [
+        `--root-ca-file=${pki.ca.cert}`,
+        `--service-account-private-key-file=${join(folder, "pki/signing.key")}`,
+        "--allocate-node-cidrs=false",
+        // Its own certificate may do little; each controller has an account.
+        "--use-service-account-credentials=true",
+      ],
+    ],
+    ["kube-scheduler", "system:kube-scheduler", 10259, []],
+  ] as const) {
+    const conf = await client(user);
+    await new Daemon(folder, {
+      name,
+      cmd: [
+        parts(name),
+        `--kubeconfig=${conf}`,
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
+        `--authentication-kubeconfig=${conf}`,
+        `--authorization-kubeconfig=${conf}`,
+        ...args,
+      ],
+      // Its certificate is one that it has just made for itself.
+      ready: async () =>
+        (
+          await fetch(`https://127.0.0.1:${port}/healthz`, {
+            tls: { rejectUnauthorized: false },
+          })
+        ).ok,
+      seconds: 30,
+    }).start();
+  }
+  return { pki, kubectl, api, auditLog, kubeconfig };
+}
+
+function etcd(parts: Parts) {
+  const url = "http://127.0.0.1:2379";
+  return {
+    name: "etcd",
+    cmd: [
+      parts("etcd"),
+      // In memory: nothing has to survive.
+      "--data-dir=/run/etcd",
+      `--listen-client-urls=${url}`,
+      `--advertise-client-urls=${url}`,
+      "--listen-peer-urls=http://127.0.0.1:2380",
+    ],
+    ready: async () => (await fetch(`${url}/health`)).ok,
+    seconds: 30,
+  };
+}
+
+async function apiServer(
+  parts: Parts,
+  pki: Pki,
+  folder: string,
+  auditLog: string,
+): Promise<string[]> {
+  const serving = await pki.server([
+    "127.0.0.1",
+    nodeAddress,
+    serviceAddress,
+    "localhost",
+    "kubernetes.default.svc",
+  ]);
+  const signing = await pki.signing();
+  const kubelet = await pki.client("kube-apiserver-kubelet-client", [
+    "system:masters",
+  ]);
+  const policy = join(folder, "audit-policy.json");
+  writeFileSync(
+    policy,
+    JSON.stringify({
+      apiVersion: "audit.k8s.io/v1",
+      kind: "Policy",
+      omitStages: ["RequestReceived"],
+      rules: [{ level: "Metadata" }],
+    }),
+  );
+  return [
+    parts("kube-apiserver"),
+    "--etcd-servers=http://127.0.0.1:2379",
+    `--advertise-address=${nodeAddress}`,
+    "--bind-address=0.0.0.0",
+    "--secure-port=443",
+    "--endpoint-reconciler-type=none",
+    "--service-cluster-ip-range=10.96.0.0/16",
+    `--tls-cert-file=${serving.cert}`,
+    `--tls-private-key-file=${serving.key}`,
+    `--client-ca-file=${pki.ca.cert}`,
+    `--kubelet-client-certificate=${kubelet.cert}`,
+    `--kubelet-client-key=${kubelet.key}`,
+    // No name server knows the node.
+    "--kubelet-preferred-address-types=InternalIP",
+    "--service-account-issuer=https://kubernetes.default.svc",
+    `--service-account-key-file=${signing.cert}`,
+    `--service-account-signing-key-file=${signing.key}`,
+    "--authorization-mode=Node,RBAC",
+    "--enable-admission-plugins=NodeRestriction",
+    `--audit-policy-file=${policy}`,
+    `--audit-log-path=${auditLog}`,
+    "--audit-log-mode=blocking-strict",
+    "--allow-privileged=true",
+  ];
+}
+
+function writeKubeconfig(path: string, { ca }: Pki, pair: KeyPair): string {
+  const name = "cluster";
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(
+    path,
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": name,
+      contexts: [{ name, context: { cluster: name, user: name } }],
+      clusters: [
+        { name, cluster: { server, "certificate-authority": ca.cert } },
+      ],
+      users: [
+        {
+          name,
+          user: { "client-certificate": pair.cert, "client-key": pair.key },
+        },
+      ],
+    }),
+    { mode: 0o600 },
+  );
+  return path;
+}

@@ -1,0 +1,71 @@
+/**
+ * A daemon of the cluster: started by hand, its output in a file, waited for until
+ * it serves. It knows nothing of what it runs.
+ */
+import { openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../../lib/cni/error.ts";
+import { until } from "./until.ts";
+
+export interface DaemonOptions {
+  name: string;
+  cmd: string[];
+  env?: Readonly<Record<string, string>>;
+  /** Throws, or says false, until the daemon serves. */
+  ready: () => boolean | Promise<boolean>;
+  seconds: number;
+}
+
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #log: string;
+  #child: Bun.Subprocess | undefined;
+
+  /** `folder` gets its log. */
+  constructor(folder: string, options: DaemonOptions) {
+    this.#options = options;
+    this.#log = join(folder, `${options.name}.log`);
+  }
+
+  /** Also after `stop`. Throws Error with the end of its log. */
+  async start(): Promise<void> {
+    const { name, cmd, env, ready, seconds } = this.#options;
+    const log = openSync(this.#log, "a");
+    const child = Bun.spawn({
+      cmd,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", log, log],
+    });
+    this.#child = child;
+    try {
+      await until(`${name} to be ready`, seconds, async () => {
+        if (child.exitCode !== null || child.signalCode !== null)
+          throw new Ended(
+            `it ended with ${child.exitCode ?? child.signalCode}`,
+          );
+        return ready();
+      });
+    } catch (cause) {
+      const text = `failed to start ${name}: ${messageOf(cause)}\n${this.tail(15)}`;
+      throw new Error(text, { cause });
+    }
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    this.#child?.kill(signal);
+    await this.#child?.exited;
+  }
+
+  log(): string {
+    return readFileSync(this.#log, "utf8");
+  }
+
+  tail(lines: number): string {
+    return this.log().trimEnd().split("\n").slice(-lines).join("\n");
+  }
+}
+
+/** Waiting longer is of no use. */
+class Ended extends Error {
+  readonly final = true;
+}

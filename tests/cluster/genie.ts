@@ -1,0 +1,101 @@
+/**
+ * genie on the node, as an operator uses it.
+ */
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { server } from "./control-plane.ts";
+import { extra } from "./networks.ts";
+import type { Cluster } from "./node.ts";
+import { run } from "./run.ts";
+import { until } from "./until.ts";
+
+/** Where an operator would renew the token. */
+export const tokenFile = "/etc/genie/token";
+
+export const account = "system:serviceaccount:kube-system:genie";
+
+/** Applies `genie manifest`, all but what `without` names, and a definition. */
+export async function applyManifest(
+  { genie, kubectl }: Cluster,
+  options: readonly string[] = [],
+  without: readonly string[] = ["DaemonSet"],
+): Promise<string> {
+  const objects = Bun.YAML.parse(
+    await run([genie, "manifest", ...options]),
+  ) as {
+    kind: string;
+  }[];
+  const said = await kubectl.apply(
+    objects.filter(({ kind }) => !without.includes(kind)),
+  );
+  await kubectl.run(
+    "wait",
+    "--for=condition=Established",
+    "--timeout=30s",
+    "crd/network-attachment-definitions.k8s.cni.cncf.io",
+  );
+  await kubectl.apply([extra]);
+  return said;
+}
+
+/** `genie install` with a token of the service account; what it says. */
+export async function install(
+  cluster: Cluster,
+  executable = cluster.genie,
+): Promise<string> {
+  await writeToken(cluster);
+  return run([
+    executable,
+    "install",
+    `--server=${server}`,
+    `--certificate-authority=${cluster.pki.ca.cert}`,
+    `--token-file=${tokenFile}`,
+  ]);
+}
+
+/** A new token of the service account, bound to what `options` say. */
+export async function writeToken(
+  { kubectl }: Cluster,
+  ...options: readonly string[]
+): Promise<void> {
+  const token = await kubectl.run(
+    "create",
+    "token",
+    "genie",
+    "-n",
+    "kube-system",
+    ...options,
+  );
+  mkdirSync("/etc/genie", { recursive: true, mode: 0o700 });
+  writeFileSync(tokenFile, token.trim(), { mode: 0o600 });
+}
+
+/** The executable on the node, for its operator's commands. */
+export function installed(...args: string[]): Promise<string> {
+  return run(["/opt/cni/bin/genie", ...args]);
+}
+
+/** A copy that runs while the one in the plugin folder is replaced. */
+export function copyOf({ genie, folder }: Cluster, name: string): string {
+  const path = join(folder, name);
+  copyFileSync(genie, path);
+  return path;
+}
+
+/** containerd has read the configuration that is on disk now: it says so, in its time. */
+export async function untilRuntimeReads(
+  { runtime }: Cluster,
+  change: () => void | Promise<void>,
+): Promise<void> {
+  const before = reloads(runtime.daemon.log());
+  await change();
+  await until(
+    "containerd to read its CNI folder",
+    10,
+    () => reloads(runtime.daemon.log()) > before,
+  );
+}
+
+function reloads(log: string): number {
+  return log.split("cni conf dir").length;
+}

@@ -1,0 +1,35 @@
+/**
+ * kubectl as a person uses it, with the administrator's credential.
+ */
+import { type Ended, attempt, run } from "./run.ts";
+
+export class Kubectl {
+  readonly #command: readonly string[];
+
+  constructor(executable: string, kubeconfig: string) {
+    this.#command = [executable, `--kubeconfig=${kubeconfig}`];
+  }
+
+  /** Its stdout. Throws Error with its stderr. */
+  run(...args: string[]): Promise<string> {
+    return run([...this.#command, ...args]);
+  }
+
+  /** However it ends. */
+  attempt(...args: string[]): Promise<Ended> {
+    return attempt([...this.#command, ...args]);
+  }
+
+  async get<T>(...args: string[]): Promise<T> {
+    return JSON.parse(await this.run("get", ...args, "-o", "json")) as T;
+  }
+
+  /** Objects, or text in YAML. */
+  apply(manifest: readonly object[] | string): Promise<string> {
+    const stdin =
+      typeof manifest === "string"
+        ? manifest
+        : JSON.stringify({ apiVersion: "v1", kind: "List", items: manifest });
+    return run([...this.#command, "apply", "-f", "-"], { stdin });
+  }
+}

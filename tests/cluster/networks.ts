@@ -1,0 +1,88 @@
+/**
+ * The networks of the node, as its operators would have put them there: flannel
+ * by its own plugin, and "canal". All addresses are below 10.240.0.0/12.
+ */
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Parts, referencePlugins } from "./parts.ts";
+
+export const confDir = "/etc/cni/net.d";
+export const binDir = "/opt/cni/bin";
+
+/** What every address of a network starts with. */
+export const prefixes = {
+  flannel: "10.244.1.",
+  canal: "10.245.1.",
+  extra: "10.246.1.",
+} as const;
+
+/** The former network of the node: flannel as kube-flannel.yml installs it. */
+const flannel = {
+  name: "cbr0",
+  cniVersion: "0.3.1",
+  plugins: [
+    {
+      type: "flannel",
+      delegate: { hairpinMode: true, isDefaultGateway: true },
+    },
+    { type: "portmap", capabilities: { portMappings: true } },
+  ],
+};
+
+// What flanneld writes.
+const subnetEnv = `FLANNEL_NETWORK=10.244.0.0/16
+FLANNEL_SUBNET=10.244.1.1/24
+FLANNEL_MTU=1450
+FLANNEL_IPMASQ=true
+`;
+
+/** Routed, not bridged: as canal does it, with the reference plugins. */
+const canal = {
+  name: "k8s-pod-network",
+  cniVersion: "1.1.0",
+  plugins: [
+    {
+      type: "ptp",
+      mtu: 1450,
+      ipam: {
+        type: "host-local",
+        subnet: "10.245.1.0/24",
+        routes: [{ dst: "10.240.0.0/12" }],
+      },
+    },
+    { type: "portmap", capabilities: { portMappings: true } },
+  ],
+};
+
+/** A network attachment definition. */
+export const extra = {
+  apiVersion: "k8s.cni.cncf.io/v1",
+  kind: "NetworkAttachmentDefinition",
+  metadata: { name: "extra", namespace: "default" },
+  spec: {
+    config: JSON.stringify({
+      cniVersion: "1.1.0",
+      type: "bridge",
+      bridge: "extra0",
+      ipam: { type: "host-local", subnet: "10.246.1.0/24" },
+    }),
+  },
+};
+
+/** Plugins and configurations. */
+export function installNetworks(parts: Parts): void {
+  mkdirSync(binDir, { recursive: true });
+  for (const name of readdirSync("/usr/lib/cni"))
+    copyFileSync(join("/usr/lib/cni", name), join(binDir, name));
+  for (const name of [...referencePlugins, "flannel"])
+    copyFileSync(parts(name), join(binDir, name));
+  mkdirSync("/run/flannel", { recursive: true });
+  writeFileSync("/run/flannel/subnet.env", subnetEnv);
+  mkdirSync(confDir, { recursive: true });
+  write("10-flannel.conflist", flannel);
+  write("20-canal.conflist", canal);
+}
+
+function write(file: string, content: object): void {
+  writeFileSync(join(confDir, file), `${JSON.stringify(content, null, 2)}\n`);
+}

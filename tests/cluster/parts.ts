@@ -1,0 +1,183 @@
+/**
+ * The executables of the cluster: Debian's where Debian has them, the others
+ * built from Go modules (`modules/`) into a cache outside the tree. With
+ * KUBEBUILDER_ASSETS set, what that folder has is taken instead.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { availableParallelism, homedir } from "node:os";
+import { join } from "node:path";
+import { run } from "./run.ts";
+
+/** Paths by the names of the executables. */
+export type Parts = (name: string) => string;
+
+const kubernetes = "1.33.13";
+
+const version = {
+  "k8s.io/component-base/version.gitVersion": `v${kubernetes}`,
+  "k8s.io/component-base/version.gitMajor": "1",
+  "k8s.io/component-base/version.gitMinor": "33",
+  "k8s.io/client-go/pkg/version.gitVersion": `v${kubernetes}`,
+};
+
+/** Those that are newer than Debian's: they speak CNI 1.1.0. */
+export const referencePlugins = ["host-local", "bridge", "ptp", "portmap"];
+
+/** Folders of `modules/`, and what each makes. */
+const modules: readonly Module[] = [
+  {
+    folder: "kubernetes",
+    packages: ["tool"],
+    makes: [
+      "kube-apiserver",
+      "kube-controller-manager",
+      "kube-scheduler",
+      "kubectl",
+      "kubelet",
+    ],
+    constants: version,
+  },
+  { folder: "flannel", packages: ["tool"], makes: ["flannel"], constants: {} },
+  {
+    folder: "cni",
+    packages: ["tool", "./crio"],
+    makes: ["crio", ...referencePlugins],
+    constants: {},
+  },
+  {
+    folder: "containerd",
+    packages: ["tool"],
+    makes: ["containerd", "containerd-shim-runc-v2"],
+    constants: {},
+  },
+];
+
+interface Module {
+  folder: string;
+  /** For `go build`: "tool" is what go.mod names. */
+  packages: readonly string[];
+  makes: readonly string[];
+  constants: Readonly<Record<string, string>>;
+}
+
+/** Debian has one of the same name. */
+const names = new Map([["containerd/containerd", "containerd-2"]]);
+
+/** Debian's, by its packages. */
+const debian: Readonly<Record<string, readonly string[]>> = {
+  containerd: ["containerd", "ctr"],
+  runc: ["runc"],
+  "etcd-server": ["etcd"],
+  "busybox-static": ["busybox"],
+  iproute2: ["ip"],
+  openssl: ["openssl"],
+  iptables: ["iptables"],
+  "util-linux": ["unshare", "setpriv", "mount"],
+};
+
+/** Installs and builds what is missing; says what takes long. Throws Error with the words of the tools. */
+export async function findParts(say: (text: string) => void): Promise<Parts> {
+  await installDebian(say);
+  const assets = process.env["KUBEBUILDER_ASSETS"];
+  const given = (name: string): string | undefined => {
+    const path = assets && join(assets, name);
+    return path && existsSync(path) ? path : undefined;
+  };
+  const found = new Map<string, string>();
+  for (const module of modules) {
+    if (module.makes.every(given)) continue;
+    const folder = await build(module, say);
+    for (const name of module.makes) {
+      const known = names.get(`${module.folder}/${name}`) ?? name;
+      found.set(known, join(folder, name));
+    }
+  }
+  return (name) => {
+    const path = given(name) ?? found.get(name) ?? Bun.which(name);
+    if (path === null) throw new Error(`${name} is missing`);
+    return path;
+  };
+}
+
+async function installDebian(say: (text: string) => void): Promise<void> {
+  const missing = Object.entries(debian).flatMap(([name, executables]) =>
+    executables.every((executable) => Bun.which(executable) !== null)
+      ? []
+      : [name],
+  );
+  if (!existsSync("/usr/lib/cni/bridge"))
+    missing.push("containernetworking-plugins");
+  if (missing.length === 0) return;
+  say(`installing ${missing.join(", ")}`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  await run(["apt-get", "update", "-qq"], { env, seconds: 300 });
+  await run(
+    ["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...missing],
+    { env, seconds: 300 },
+  );
+}
+
+/** The folder with its executables. The same sources and compiler are built once. */
+async function build(
+  { folder, packages, makes, constants }: Module,
+  say: (text: string) => void,
+): Promise<string> {
+  const source = join(import.meta.dir, "modules", folder);
+  const digest = await digestOf(source, constants);
+  const target = join(cache(), `${folder}-${digest}`);
+  if (existsSync(target)) return target;
+  say(`building ${makes.join(", ")}`);
+  const scratch = `${target}.${process.pid}`;
+  mkdirSync(scratch, { recursive: true });
+  try {
+    const flags = Object.entries(constants).map(
+      ([key, value]) => `-X ${key}=${value}`,
+    );
+    await run(
+      [
+        "nice",
+        "-n",
+        "19",
+        "go",
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-p",
+        `${availableParallelism()}`,
+        "-mod=readonly",
+        `-ldflags=${["-s", "-w", ...flags].join(" ")}`,
+        "-o",
+        `${scratch}/`,
+        ...packages,
+      ],
+      { cwd: source, env: { CGO_ENABLED: "0" }, seconds: 3000 },
+    );
+    renameSync(scratch, target);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  return target;
+}
+
+function cache(): string {
+  const home = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
+  return join(home, "genie-cluster");
+}
+
+async function digestOf(source: string, constants: object): Promise<string> {
+  const hasher = new Bun.CryptoHasher("sha256")
+    .update(await run(["go", "version"]))
+    .update(JSON.stringify(constants));
+  const files = readdirSync(source, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  for (const file of files.toSorted())
+    hasher.update(await Bun.file(file).bytes());
+  return hasher.digest("hex").slice(0, 12);
+}

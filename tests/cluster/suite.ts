@@ -1,0 +1,60 @@
+/**
+ * The order of the checks. Each group leaves the cluster as it found it, or says
+ * in its header what it leaves.
+ */
+import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { genieBinary } from "../support/build.ts";
+import { checkContainerd2 } from "./checks/containerd2.ts";
+import { checkCredentials } from "./checks/credentials.ts";
+import { checkCrio } from "./checks/crio.ts";
+import { checkDaemonSet } from "./checks/daemonset.ts";
+import { checkInstall } from "./checks/install.ts";
+import { checkLookups } from "./checks/lookups.ts";
+import { checkPods } from "./checks/pods.ts";
+import { checkScale, checkUpgrade } from "./checks/scale.ts";
+import { checkStaticPod } from "./checks/static-pod.ts";
+import { checkUninstall } from "./checks/uninstall.ts";
+import { type Cluster, startCluster } from "./node.ts";
+import type { Parts } from "./parts.ts";
+import { Report } from "./report.ts";
+
+/** The exit code. */
+export async function runSuite(parts: Parts, folder: string): Promise<number> {
+  const report = new Report(process.env["GENIE_CLUSTER_REPORT"]);
+  let cluster: Cluster | undefined;
+  report.heading("The node");
+  await report.check(
+    "etcd, API server, containerd, kubelet: the node is Ready",
+    async () => {
+      cluster = await startCluster(parts, folder, genieBinary());
+      return cluster.kubectl.run("get", "nodes", "-o", "wide");
+    },
+  );
+  if (cluster) {
+    const before = await checkInstall(cluster, report);
+    await checkPods(cluster, report);
+    await checkLookups(cluster, report);
+    await checkCredentials(cluster, report);
+    await checkStaticPod(cluster, report);
+    await checkScale(cluster, report);
+    await checkUpgrade(cluster, report);
+    await checkDaemonSet(cluster, report);
+    await checkCrio(cluster, report);
+    await checkUninstall(cluster, before, report);
+    await checkContainerd2(cluster, report);
+  }
+  keepLogs(folder);
+  return report.close() ? 0 : 1;
+}
+
+/** Of the daemons, where asked: the folder ends with us. */
+function keepLogs(folder: string): void {
+  const target = process.env["GENIE_CLUSTER_LOGS"];
+  if (target === undefined) return;
+  mkdirSync(target, { recursive: true });
+  for (const name of readdirSync(folder).filter((file) =>
+    file.endsWith(".log"),
+  ))
+    copyFileSync(join(folder, name), join(target, name));
+}
