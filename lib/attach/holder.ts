@@ -26,8 +26,8 @@ export function writeHolder(fd: number): void {
   }
 }
 
-/** Who took the lock: as written in it, else as the kernel has it. undefined when it was given up meanwhile. */
-export function holderOf(path: string, fd: number): Holder | undefined {
+/** Who took the lock: as written in it, else as the kernel has it. */
+export function holderOf(path: string, fd: number): Holder {
   return writtenHolder(path) ?? kernelsHolder(fd);
 }
 
@@ -40,14 +40,18 @@ function writtenHolder(path: string): Holder | undefined {
   }
 }
 
+/** Nobody: no process has this number, so it is not alive. */
+const gone: Holder = { pid: 0 };
+
 /** Of /proc/locks, which names the process that called flock and no inheritor: `1: FLOCK ADVISORY WRITE 4711 fe:00:1234 0 EOF`. */
-function kernelsHolder(fd: number): Holder | undefined {
+function kernelsHolder(fd: number): Holder {
   const file = kernelsName(status(fd).id);
   for (const line of readFile("/proc/locks").split("\n")) {
     const [, kind, , , pid, where] = line.trim().split(/\s+/);
     if (kind === "FLOCK" && where === file) return { pid: Number(pid) };
   }
-  return undefined;
+  // In a pid namespace the kernel does not list the lock of a process that ended.
+  return gone;
 }
 
 /** Major and minor in hexadecimal, the inode in decimal. */
@@ -57,8 +61,8 @@ function kernelsName(id: string): string {
   return `${hex(major)}:${hex(minor)}:${inode}`;
 }
 
-export function sameHolder(a: Holder | undefined, b: Holder): boolean {
-  return a?.pid === b.pid && a.startTime === b.startTime;
+export function sameHolder(a: Holder, b: Holder): boolean {
+  return a.pid === b.pid && a.startTime === b.startTime;
 }
 
 export function isAlive({ pid, startTime }: Holder): boolean {

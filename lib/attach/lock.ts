@@ -60,17 +60,20 @@ export async function lockContainer(
       continue;
     }
     const holder = holderOf(path, fd);
-    if (holder && !isAlive(holder)) {
+    if (!isAlive(holder)) {
       // The holder may just have changed: a new one writes itself down right
-      // after it got the lock. What still stands there after a moment is true.
+      // after it got the lock. What still stands there after a moment is true,
+      // unless the lock was given up: then nobody needs to be killed.
       await sleep(graceMs);
-      if (sameHolder(holderOf(path, fd), holder)) killInheritors(fd);
+      if (!tryLock(fd) && sameHolder(holderOf(path, fd), holder)) {
+        killInheritors(fd);
+      }
     }
     close(fd);
     if (deadline.expired) {
       throw new CniError(
         Code.tryAgainLater,
-        `container ${containerId} is locked by another operation${holder ? ` (process ${holder.pid})` : ""}`,
+        `container ${containerId} is locked by another operation (process ${holder.pid})`,
       );
     }
     await sleep(Math.min(pollMs, deadline.remaining));
@@ -159,8 +162,7 @@ export function isWorkedOn(dataDir: string, containerId: string): boolean {
   const fd = open(path, Open.readWrite);
   try {
     if (tryLock(fd)) return false;
-    const holder = holderOf(path, fd);
-    return holder !== undefined && isAlive(holder);
+    return isAlive(holderOf(path, fd));
   } finally {
     close(fd);
   }
