@@ -28,8 +28,8 @@ const defects: readonly Defect[] = [
     file: "lib/attach/add.ts",
     edits: [
       {
-        before: "const written = records.write(record);",
-        after: "const late = () => records.write(record);",
+        before: "const written = await withRecords(",
+        after: "const late = () => withRecords(",
       },
       {
         before: "const durable = written.sync();",
@@ -37,7 +37,7 @@ const defects: readonly Defect[] = [
       },
       {
         before: "await durable.catch(",
-        after: "durable = late().sync();\n    await durable.catch(",
+        after: "durable = (await late()).sync();\n    await durable.catch(",
       },
     ],
   },
