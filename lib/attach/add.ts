@@ -20,7 +20,7 @@ import { unmet } from "./asked.ts";
 import { deleteRecorded } from "./del.ts";
 import { deleteAttachments } from "./delegates.ts";
 import { prepareDeviceInfo, withDeviceInfoFile } from "./deviceinfo.ts";
-import { type Lock, lockContainer, withRecords } from "./lock.ts";
+import { type Lock, whileLocked, withRecords } from "./lock.ts";
 import { mergeResults } from "./merge.ts";
 import {
   type Operation,
@@ -47,13 +47,7 @@ export async function add(operation: Operation): Promise<Result> {
   const kube = once(() => world.kube(config, forward));
   const pod = readPod(operation, kube);
   pod.catch(() => {});
-  const lock = await lockContainer(
-    config.dataDir,
-    request.containerId,
-    forward,
-    world.sleep,
-  );
-  try {
+  return whileLocked(operation, request.containerId, forward, async (lock) => {
     // Read while the API server thinks.
     const networks = readNetworks(operation);
     const known = await pod;
@@ -71,9 +65,7 @@ export async function add(operation: Operation): Promise<Result> {
     });
     await writeBack(operation, known, attachments, attached.results, kube);
     return attached.printed;
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 /** One client for all calls of this pod: one connection, one run of a credential plugin. */

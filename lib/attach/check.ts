@@ -4,7 +4,7 @@
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { checkNetwork } from "../cni/network.ts";
-import { lockContainer } from "./lock.ts";
+import { whileLocked } from "./lock.ts";
 import {
   type Operation,
   callerOf,
@@ -18,41 +18,28 @@ import { type AttachmentRecord, CorruptRecord } from "./record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(operation: Operation): Promise<void> {
-  const { request, config, world, records, path } = operation;
+  const { request, world, records, path } = operation;
   if (isNested(operation)) throw recursion(operation);
   const deadline = new Deadline(phases.check, world.clock);
-  const lock = await lockContainer(
-    config.dataDir,
-    request.containerId,
-    deadline,
-    world.sleep,
-  );
-  try {
+  await whileLocked(operation, request.containerId, deadline, async (lock) => {
     const record = readRecord(operation);
     const results = records.results(record);
     const caller = callerOf(operation, lock);
+    const searched = {
+      ...operation,
+      path: [...new Set([...path, ...record.path])],
+    };
     for (const attachment of record.attachments) {
       const { list, ifname } = attachment;
-      const searched = {
-        ...operation,
-        path: [...new Set([...path, ...record.path])],
-      };
       const runtime = runtimeConf(searched, attachment);
+      const result = results.get(ifname);
       try {
-        await checkNetwork(
-          list,
-          runtime,
-          results.get(ifname),
-          deadline,
-          caller,
-        );
+        await checkNetwork(list, runtime, result, deadline, caller);
       } catch (error) {
         throw ofNetwork(CniError.from(error), record.pod, list.name);
       }
     }
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 function readRecord({ request, records }: Operation): AttachmentRecord {

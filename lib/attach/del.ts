@@ -8,8 +8,8 @@ import { isObject } from "../cni/json.ts";
 import { throwJoined } from "../cni/network.ts";
 import { type Result, parseResult } from "../cni/result.ts";
 import { type Attachment, formerAttachments } from "../select/select.ts";
-import { deleteAttachments } from "./delegates.ts";
-import { type Lock, lockContainer } from "./lock.ts";
+import { type Outcome, deleteAttachments } from "./delegates.ts";
+import { type Lock, whileLocked } from "./lock.ts";
 import type { Log } from "./log.ts";
 import { multusAttachments, removeMultusFile } from "./multus.ts";
 import {
@@ -24,24 +24,21 @@ import { givenAnnotations } from "./pod.ts";
 import { type AttachmentRecord, CorruptRecord, RecordError } from "./record.ts";
 
 export async function del(operation: Operation): Promise<void> {
-  const { request, config, world, log } = operation;
+  const { request, world, log } = operation;
   // Its ADD was refused, and the genie that executed us holds the lock.
   if (isNested(operation)) return;
   const deadline = new Deadline(phases.del, world.clock);
   try {
-    const lock = await lockContainer(
-      config.dataDir,
+    await whileLocked(
+      operation,
       request.containerId,
       deadline,
-      world.sleep,
+      async (lock) => {
+        if (!(await deleteRecorded(operation, lock, deadline))) {
+          await deleteForeign(operation, lock, deadline);
+        }
+      },
     );
-    try {
-      if (!(await deleteRecorded(operation, lock, deadline))) {
-        await deleteForeign(operation, lock, deadline);
-      }
-    } finally {
-      lock.release();
-    }
   } catch (error) {
     throw retryable(CniError.from(error), log);
   }
@@ -139,26 +136,12 @@ async function deleteForeign(
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, path, pod } = operation;
   const attachments = multusAttachments(operation);
   if (!attachments) return deleteUnrecorded(operation, lock, deadline);
-  const target = {
-    containerId: request.containerId,
-    netns: request.netns,
-    path,
-  };
-  const results = givenResult(operation);
-  const caller = callerOf(operation, lock);
-  const outcome = await deleteAttachments(
-    attachments,
-    results,
-    target,
-    deadline,
-    caller,
-  );
+  const outcome = await deleteNow(operation, attachments, lock, deadline);
   throwJoined(
     outcome.errors.map(({ attachment, error }) =>
-      ofNetwork(error, pod, attachment.list.name),
+      ofNetwork(error, operation.pod, attachment.list.name),
     ),
   );
   removeMultusFile(operation);
@@ -170,22 +153,9 @@ async function deleteUnrecorded(
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, path, log } = operation;
+  const { request, log } = operation;
   const attachments = formerOf(operation);
-  const target = {
-    containerId: request.containerId,
-    netns: request.netns,
-    path,
-  };
-  const results = givenResult(operation);
-  const caller = callerOf(operation, lock);
-  const outcome = await deleteAttachments(
-    attachments,
-    results,
-    target,
-    deadline,
-    caller,
-  );
+  const outcome = await deleteNow(operation, attachments, lock, deadline);
   for (const { attachment, error } of outcome.errors) {
     log.warn("failed to delete a network of a container without a record", {
       containerId: request.containerId,
@@ -194,6 +164,24 @@ async function deleteUnrecorded(
       error: error.message,
     });
   }
+}
+
+/** With what the request says and nothing else, since there is no record. */
+function deleteNow(
+  operation: Operation,
+  attachments: readonly Attachment[],
+  lock: Lock,
+  deadline: Deadline,
+): Promise<Outcome> {
+  const { request, path } = operation;
+  const { containerId, netns } = request;
+  return deleteAttachments(
+    attachments,
+    givenResult(operation),
+    { containerId, netns, path },
+    deadline,
+    callerOf(operation, lock),
+  );
 }
 
 function formerOf(operation: Operation): Attachment[] {

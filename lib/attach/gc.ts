@@ -18,7 +18,7 @@ import { deleteRecord, deleteRecorded } from "./del.ts";
 import {
   abandonedLocks,
   isWorkedOn,
-  lockContainer,
+  whileLocked,
   withRecords,
 } from "./lock.ts";
 import {
@@ -74,7 +74,7 @@ async function deleteUnreadable(
   isValid: ReadonlySet<string>,
   deadline: Deadline,
 ): Promise<CniError[]> {
-  const { request, config, world, records } = operation;
+  const { request, records } = operation;
   const errors: CniError[] = [];
   for (const { name, error } of records.all().unreadable) {
     // A hashed name does not tell whose record it is.
@@ -83,21 +83,13 @@ async function deleteUnreadable(
       continue;
     const pair = { containerId, ifname, netns: "", args: "" };
     try {
-      const lock = await lockContainer(
-        config.dataDir,
-        containerId,
-        deadline,
-        world.sleep,
-      );
-      try {
-        await deleteRecorded(
+      await whileLocked(operation, containerId, deadline, (lock) =>
+        deleteRecorded(
           { ...operation, request: { ...request, ...pair } },
           lock,
           deadline,
-        );
-      } finally {
-        lock.release();
-      }
+        ),
+      );
     } catch (cause) {
       errors.push(CniError.from(cause));
     }
@@ -180,21 +172,13 @@ export async function deleteStale(
   record: AttachmentRecord,
   deadline: Deadline,
 ): Promise<void> {
-  const { config, world, records } = operation;
-  const lock = await lockContainer(
-    config.dataDir,
-    record.containerId,
-    deadline,
-    world.sleep,
-  );
-  try {
+  const { world, records } = operation;
+  await whileLocked(operation, record.containerId, deadline, async (lock) => {
     const current = records.read(record.containerId, record.ifname);
     if (!current || !isSameAdd(current, record)) return;
     const netns = recordedNetns(current, world.bootId());
     await deleteRecord(operation, current, netns, lock, deadline);
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 async function gcNetworks(

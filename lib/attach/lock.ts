@@ -39,6 +39,28 @@ export interface Lock {
   release(): void;
 }
 
+/** Does `work` while nobody else works on the container. Throws as {@link lockContainer}, and what `work` throws. */
+export async function whileLocked<T>(
+  { config, world }: Locking,
+  containerId: string,
+  deadline: Deadline,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const { dataDir } = config;
+  const lock = await lockContainer(dataDir, containerId, deadline, world.sleep);
+  try {
+    return await work(lock);
+  } finally {
+    lock.release();
+  }
+}
+
+/** What of an operation it needs to lock. */
+interface Locking {
+  config: { dataDir: string };
+  world: { sleep(ms: number): Promise<void> };
+}
+
 const pollMs = 10;
 /** How long a dead holder must be seen before its orphans are killed: see {@link lockContainer}. */
 const graceMs = 50;

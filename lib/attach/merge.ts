@@ -22,9 +22,9 @@ export function mergeResults(
 }
 
 function append(merged: ModernResult, next: ModernResult): ModernResult {
-  const shift = merged.interfaces?.length ?? 0;
-  const interfaces = [...(merged.interfaces ?? []), ...(next.interfaces ?? [])];
-  const shifted = (next.ips ?? []).map((ip) =>
+  const shift = merged.interfaces.length;
+  const interfaces = [...merged.interfaces, ...next.interfaces];
+  const shifted = next.ips.map((ip) =>
     ip.interface === undefined
       ? ip
       : { ...ip, interface: ip.interface + shift },
@@ -32,9 +32,9 @@ function append(merged: ModernResult, next: ModernResult): ModernResult {
   return {
     ...merged,
     interfaces,
-    ips: [...(merged.ips ?? []), ...shifted],
+    ips: [...merged.ips, ...shifted],
     routes: [...merged.routes, ...next.routes],
-    dns: mergeDns(merged.dns ?? {}, next.dns ?? {}),
+    dns: mergeDns(merged.dns, next.dns),
   };
 }
 

@@ -2,15 +2,20 @@
  * Network namespaces by path: whether a path is one still.
  */
 import { statusIfAny } from "../cni/files.ts";
+import type { Status } from "../cni/libc.ts";
 
-/** False also for the plain file that outlives its namespace, on which nothing is mounted any more. */
-export function isNamespace(path: string): boolean {
-  return path !== "" && deviceOf(path) === deviceOf("/proc/self/ns/net");
-}
+const ownNetns = "/proc/self/ns/net";
 
 /** `"device:inode"` of the namespace at a path; undefined when it is none. */
 export function namespaceId(path: string): string | undefined {
-  return isNamespace(path) ? statusIfAny(path)?.id : undefined;
+  const file = statusOf(path);
+  // Namespaces are files of a file system of their own.
+  return file?.device === statusOf(ownNetns)?.device ? file?.id : undefined;
+}
+
+/** False also for the plain file that outlives its namespace, on which nothing is mounted any more. */
+export function isNamespace(path: string): boolean {
+  return namespaceId(path) !== undefined;
 }
 
 /**
@@ -23,7 +28,7 @@ export function recordedNetns(
   bootId: string,
 ): string {
   const id = namespaceId(record.netns);
-  const isOurs = id === namespaceId("/proc/self/ns/net");
+  const isOurs = id === namespaceId(ownNetns);
   const isAnother = record.netnsId !== undefined && record.netnsId !== id;
   return record.bootId !== bootId || id === undefined || isOurs || isAnother
     ? ""
@@ -35,15 +40,13 @@ export function recordedNetns(
  * missing path too, but fail on a file that is none (P-DEL-1).
  */
 export function deletableNetns(path: string): string {
-  return path === "" || deviceOf(path) === undefined || isNamespace(path)
-    ? path
-    : "";
+  return statusOf(path) === undefined || isNamespace(path) ? path : "";
 }
 
-/** Namespaces are files of a file system of their own. */
-function deviceOf(path: string): string | undefined {
+/** undefined also for what we may not look at. */
+function statusOf(path: string): Status | undefined {
   try {
-    return statusIfAny(path)?.device;
+    return path === "" ? undefined : statusIfAny(path);
   } catch {
     return undefined;
   }

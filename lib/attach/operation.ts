@@ -93,12 +93,11 @@ export function callerOf(
 export function runtimeConf(
   { request, path }: Operation,
   attachment: Attachment,
-  netns = request.netns,
 ): RuntimeConf {
   const { ifname, args, capabilityArgs } = attachment;
   return {
     containerId: request.containerId,
-    netns,
+    netns: request.netns,
     ifname,
     args,
     capabilityArgs,

@@ -50,8 +50,8 @@ export class Store {
 
   /**
    * Puts a file in place at once or not at all; 0600, made under another name
-   * in the same folder. Returns a function that makes it durable: file, then
-   * folder. Without that call the descriptors are simply closed.
+   * in the same folder. It is durable after `sync` of what is returned, which
+   * is to be closed otherwise.
    */
   write(name: string, part: Part, text: string): Written {
     const temporary = this.#path(`.${name}`, part);

@@ -13,7 +13,7 @@ import { SystemError } from "./errno.ts";
  */
 declare const GENIE_LIBC: string | undefined;
 
-// Sizes and results stay below 2 GiB here, so ssize_t is read as 32 bits.
+// `__errno_location` is the name in glibc and in musl. Sizes and results stay below 2 GiB here, so ssize_t is read as 32 bits.
 const { symbols } = dlopen(
   typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
   {
@@ -237,11 +237,12 @@ function cString(text: string): Uint8Array {
 
 /**
  * The result of a call that says -1 for failure, repeated while signals
- * interrupt it. Nothing may come between the call and the look at errno.
+ * interrupt it. Nothing may come between the call and the look at errno. Throws
+ * SystemError.
  */
-function checked(call: () => number): number {
+export function checked(call: () => number | bigint): number {
   for (;;) {
-    const result = call();
+    const result = Number(call());
     if (result >= 0) return result;
     const error = lastError();
     if (error.code !== "EINTR") throw error;

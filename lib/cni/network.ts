@@ -109,7 +109,7 @@ export async function checkNetwork(
 }
 
 /** The variables that are empty for the verbs without a container (P-ENV-1). */
-const noContainer = {
+const emptyRuntime = {
   containerId: "",
   netns: "",
   ifname: "",
@@ -136,7 +136,7 @@ export async function gcNetwork(
   };
   const errors: CniError[] = [];
   for (const [i, plugin] of list.plugins.entries()) {
-    const runtime = { ...noContainer, path };
+    const runtime = { ...emptyRuntime, path };
     const share = deadline.share(list.plugins.length - i);
     try {
       await call(
@@ -163,7 +163,7 @@ export async function statusNetwork(
 ): Promise<void> {
   if (!has(protocolVersion(list), "status")) return;
   for (const plugin of list.plugins) {
-    const runtime = { ...noContainer, path };
+    const runtime = { ...emptyRuntime, path };
     await call(
       "STATUS",
       plugin,

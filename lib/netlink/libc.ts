@@ -3,8 +3,9 @@
  * `bun:ffi`. It owns their constants and turns a failure into a SystemError; it
  * knows nothing of messages. Loaded only when a pod asks for a default route.
  */
-import { dlopen, read } from "bun:ffi";
+import { dlopen } from "bun:ffi";
 import { SystemError } from "../cni/errno.ts";
+import { checked } from "../cni/libc.ts";
 
 /**
  * Set by the build for each target. A name that does not exist would be looked
@@ -12,11 +13,9 @@ import { SystemError } from "../cni/errno.ts";
  */
 declare const GENIE_LIBC: string | undefined;
 
-// `__errno_location` is the name in glibc and in musl.
 const { symbols } = dlopen(
   typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
   {
-    __errno_location: { args: [], returns: "ptr" },
     setns: { args: ["i32", "i32"], returns: "i32" },
     socket: { args: ["i32", "i32", "i32"], returns: "i32" },
     setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
@@ -27,8 +26,6 @@ const { symbols } = dlopen(
     },
   },
 );
-
-const { __errno_location: errnoLocation } = symbols;
 
 const CLONE_NEWNET = 0x40000000;
 const AF_NETLINK = 16;
@@ -104,22 +101,4 @@ export function receive(fd: number, buffer: Uint8Array): Uint8Array {
     if (size > buffer.byteLength) throw new SystemError("EMSGSIZE");
     return buffer.subarray(0, size);
   }
-}
-
-/**
- * The result of a call that says -1 for failure, repeated while signals
- * interrupt it. Nothing may come between the call and the look at errno.
- */
-function checked(call: () => number | bigint): number {
-  for (;;) {
-    const result = Number(call());
-    if (result >= 0) return result;
-    const error = SystemError.fromNumber(lastErrno());
-    if (error.code !== "EINTR") throw error;
-  }
-}
-
-function lastErrno(): number {
-  const location = errnoLocation();
-  return location === null ? 0 : read.i32(location, 0);
 }

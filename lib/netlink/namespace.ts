@@ -3,9 +3,8 @@
  * keeps the namespace per thread, so the function must be synchronous: a promise
  * would let other work of this thread run in the pod's network.
  */
-import { closeSync, constants, openSync } from "node:fs";
-import { errnoOf, quote } from "../cni/error.ts";
-import { SystemError } from "../cni/errno.ts";
+import { quote } from "../cni/error.ts";
+import { Open, close, open } from "../cni/libc.ts";
 import { setns } from "./libc.ts";
 import { step } from "./step.ts";
 
@@ -15,11 +14,11 @@ import { step } from "./step.ts";
  */
 export function inNetns<T>(path: string, action: () => T): T {
   const target = step(`failed to open network namespace ${quote(path)}`, () =>
-    open(path),
+    openNow(path),
   );
   try {
     const home = step("failed to open the own network namespace", () =>
-      open("/proc/thread-self/ns/net"),
+      openNow("/proc/thread-self/ns/net"),
     );
     try {
       step(`failed to enter network namespace ${quote(path)}`, () =>
@@ -33,18 +32,14 @@ export function inNetns<T>(path: string, action: () => T): T {
         );
       }
     } finally {
-      closeSync(home);
+      close(home);
     }
   } finally {
-    closeSync(target);
+    close(target);
   }
 }
 
 /** Without waiting, should it be a named pipe. Throws SystemError. */
-function open(path: string): number {
-  try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw new SystemError(errnoOf(error) ?? "EIO");
-  }
+function openNow(path: string): number {
+  return open(path, Open.readOnly | Open.nonBlocking);
 }

@@ -3,9 +3,9 @@
  * a listing in many parts. It owns the sequence numbers and how long an answer
  * may take; it knows nothing of routes.
  */
-import { closeSync } from "node:fs";
 import { errnoOf } from "../cni/error.ts";
 import { SystemError } from "../cni/errno.ts";
+import { close } from "../cni/libc.ts";
 import { receive, routeSocket, send } from "./libc.ts";
 import {
   decodeMessages,
@@ -36,7 +36,7 @@ export function openChannel(path: string): Channel {
     send: (datagram) => send(fd, datagram),
     // A copy: the buffer is used again before what was in it is read.
     receive: () => receive(fd, buffer).slice(),
-    close: () => closeSync(fd),
+    close: () => close(fd),
   };
 }
 
