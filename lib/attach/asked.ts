@@ -1,6 +1,6 @@
 /**
- * Holds an attachment's result against what the pod asked for (selection.md §6).
- * Pure. A plugin that ignores a request says nothing of it.
+ * What a result says of the pod, and how that compares with what the pod asked
+ * for (selection.md §6). Pure. A plugin that ignores a request says nothing of it.
  */
 import { formatIp, parseCidr, parseIp, parseMac } from "../cni/address.ts";
 import {
@@ -41,6 +41,18 @@ const mainTable = 254;
 /** Whether it is one of the pod's default routes; those of other tables are for policy routing. */
 export function isDefaultRoute({ dst, table }: Route): boolean {
   return parseCidr(dst)?.prefix === 0 && (table || mainTable) === mainTable;
+}
+
+/** A route's gateway: its own, else the first of its family in the same result. */
+export function gatewayOf(
+  { dst, gw }: Route,
+  { ips }: ModernResult,
+): string | undefined {
+  if (gw) return gw;
+  const family = parseCidr(dst)?.ip.family;
+  return ips.find(
+    ({ gateway }) => gateway && parseIp(gateway)?.family === family,
+  )?.gateway;
 }
 
 function macOf(result: ModernResult, ifname: string): string | undefined {

@@ -2,13 +2,13 @@
  * One result out of several, as CNI-Genie printed it (selection.md §7, `"result":
  * "merged"`). Pure.
  */
-import { parseCidr, parseIp } from "../cni/address.ts";
 import {
   type Dns,
   type ModernResult,
   type Result,
   modernResult,
 } from "../cni/result.ts";
+import { gatewayOf } from "./asked.ts";
 
 /** The primary first, then the others in order. */
 export function mergeResults(
@@ -41,12 +41,8 @@ function append(merged: ModernResult, next: ModernResult): ModernResult {
 /** A route without a gateway gets the first one of its family in its own result; it is never dropped. */
 function withGateways(result: ModernResult): ModernResult {
   const routes = result.routes.map((route) => {
-    if (route.gw) return route;
-    const family = parseCidr(route.dst)?.ip.family;
-    const gateway = result.ips.find(
-      (ip) => ip.gateway && parseIp(ip.gateway)?.family === family,
-    )?.gateway;
-    return gateway ? { ...route, gw: gateway } : route;
+    const gw = gatewayOf(route, result);
+    return gw ? { ...route, gw } : route;
   });
   return { ...result, routes };
 }

@@ -3,13 +3,13 @@
  * the Network Plumbing Working Group (selection.md §7). A failure is logged and
  * never fails the pod.
  */
-import { formatIp, parseCidr, parseIp } from "../cni/address.ts";
+import { formatIp, parseCidr } from "../cni/address.ts";
 import { messageOf } from "../cni/error.ts";
 import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Kube } from "../kube/client.ts";
 import { type Attachment, asksForDefinitions } from "../select/select.ts";
-import { isDefaultRoute, podInterface } from "./asked.ts";
+import { gatewayOf, isDefaultRoute, podInterface } from "./asked.ts";
 import { readDeviceInfo } from "./deviceinfo.ts";
 import type { Operation } from "./operation.ts";
 import type { KnownPod } from "./pod.ts";
@@ -68,12 +68,12 @@ async function uidOf(
 ): Promise<string | undefined> {
   if (known.fetched) return known.fetched.uid;
   const { fetchPod, isStaticPod } = await import("../kube/pod.ts");
-  const { ApiError } = await import("../kube/error.ts");
   // The kubelet calls a static pod by the hash of its file.
   if (pod.uid !== "" && !isStaticPod(known.annotations)) return pod.uid;
   try {
     return (await fetchPod(kube, pod)).uid;
   } catch (error) {
+    const { ApiError } = await import("../kube/error.ts");
     // The kubelet makes the mirror of a static pod when it can: there is none yet.
     if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;
@@ -144,17 +144,11 @@ function viewOf(
   };
 }
 
-/** Of each default route: its own gateway, else the first of its family. */
-function defaultGateways({ ips, routes }: ModernResult): string[] {
-  return routes
+/** Of each default route. */
+function defaultGateways(result: ModernResult): string[] {
+  return result.routes
     .filter((route) => isDefaultRoute(route))
-    .flatMap(({ dst, gw }) => {
-      const family = parseCidr(dst)?.ip.family;
-      const implied = ips.find(
-        (ip) => ip.gateway && parseIp(ip.gateway)?.family === family,
-      );
-      return gw ?? implied?.gateway ?? [];
-    });
+    .flatMap((route) => gatewayOf(route, result) ?? []);
 }
 
 function withoutPrefix(address: string): string {

@@ -15,6 +15,7 @@ import { own } from "../cni/json.ts";
 import { type Access, openAccess } from "../kube/access.ts";
 import { connectionFailure, statusText } from "../kube/error.ts";
 import type { KubeOptions } from "../kube/options.ts";
+import { guarded, identifying } from "../kube/request.ts";
 import type { Env } from "./terminal.ts";
 
 export interface Api {
@@ -76,34 +77,21 @@ function bodyOf(body: unknown): { body?: string } {
   return typeof body === "string" ? { body } : {};
 }
 
-/** Every option is stated: each of these defaults is the environment's to change. */
 async function send(
-  { server, proxy, tls, credential }: Access,
+  access: Access,
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string },
 ): Promise<Response> {
+  const { server } = access;
   const deadline = new Deadline(limitMs);
-  const { authorization, certificate, key } = await credential(deadline);
+  const credential = await access.credential(deadline);
   const signal = AbortSignal.timeout(Math.ceil(deadline.remaining));
   try {
     return await fetch(url, {
       ...init,
-      headers: {
-        ...init.headers,
-        "user-agent": "genie",
-        ...(authorization !== undefined && { authorization }),
-      },
-      proxy: proxy && { url: proxy, respectNoProxy: false },
-      verbose: false,
-      redirect: "error",
+      headers: { ...init.headers, ...identifying(credential) },
       signal,
-      ...(tls && {
-        tls: {
-          ...tls,
-          ...(certificate !== undefined && { cert: certificate }),
-          ...(key !== undefined && { key }),
-        },
-      }),
+      ...guarded(access, credential),
     });
   } catch (cause) {
     const what = signal.aborted

@@ -112,11 +112,10 @@ async function attempt(
   }
 }
 
-/** Every option is stated: each of these defaults is the environment's to change. */
 function fetchInit(
   { method, body }: Call,
-  { proxy, tls }: Access,
-  { authorization, certificate, key }: Credential,
+  access: Access,
+  credential: Credential,
   signal: AbortSignal,
 ): BunFetchRequestInit {
   return {
@@ -125,17 +124,36 @@ function fetchInit(
       accept: "application/json",
       // A compressed answer could be larger than its limit before we see it.
       "accept-encoding": "identity",
-      "user-agent": "genie",
-      ...(authorization !== undefined && { authorization }),
+      ...identifying(credential),
       ...(body && { "content-type": body.contentType }),
     },
     ...(body && { body: body.text }),
+    decompress: false,
+    signal,
+    ...guarded(access, credential),
+  };
+}
+
+/** The headers that say who we are. */
+export function identifying({
+  authorization,
+}: Credential): Record<string, string> {
+  return {
+    "user-agent": "genie",
+    ...(authorization !== undefined && { authorization }),
+  };
+}
+
+/** Every option is stated: each of these defaults is the environment's to change. */
+export function guarded(
+  { proxy, tls }: Access,
+  { certificate, key }: Credential,
+): BunFetchRequestInit {
+  return {
     // NO_PROXY is the environment's as well.
     proxy: proxy && { url: proxy, respectNoProxy: false },
     verbose: false,
     redirect: "error",
-    decompress: false,
-    signal,
     ...(tls && {
       tls: {
         ...tls,

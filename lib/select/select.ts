@@ -242,11 +242,7 @@ function requestedNetworks(selection: Selection): RequestedNetwork[] {
     return chosenNetworks(cni, config, networks);
   }
   const logical = own(annotations, "networks");
-  if (
-    cni !== undefined &&
-    typeof logical === "string" &&
-    logical.trim() !== ""
-  ) {
+  if (cni !== undefined && isChoice(logical)) {
     throw invalid(
       `annotation "networks" with an empty annotation "cni" asks for logical networks, which are not supported: ${quote(logical)}`,
     );
@@ -261,8 +257,9 @@ function requestedNetworks(selection: Selection): RequestedNetwork[] {
   return [{ ...defaultNetwork, ifname }];
 }
 
-function isChoice(cni: unknown): cni is string {
-  return typeof cni === "string" && cni.trim() !== "";
+/** Present and not blank. */
+function isChoice(value: unknown): value is string {
+  return typeof value === "string" && value.trim() !== "";
 }
 
 function chosenNetworks(
