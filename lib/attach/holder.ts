@@ -3,8 +3,9 @@
  * inherited it from one that was killed. The only module that looks at other
  * processes and kills them.
  */
-import { readFile, statusIfAny } from "../cni/files.ts";
-import { list, status, writeAt } from "../cni/libc.ts";
+import { listIfAny, readFile, statusIfAny } from "../cni/files.ts";
+import { status, writeAt } from "../cni/libc.ts";
+import { bytesOf } from "../cni/text.ts";
 
 export interface Holder {
   pid: number;
@@ -20,7 +21,7 @@ export function writeHolder(fd: number): void {
   // Always as long, so that nothing of a former holder is left behind it.
   const text = `${process.pid} ${startTime}`.padEnd(holderLength);
   try {
-    writeAt(fd, Buffer.from(text), 0);
+    writeAt(fd, bytesOf(text), 0);
   } catch {
     // A full disk must not stop a DEL: the kernel knows the number as well.
   }
@@ -74,7 +75,7 @@ export function isAlive({ pid, startTime }: Holder): boolean {
 /** Kills the process groups of all who have the lock's file open, but for other genies that wait. */
 export function killInheritors(fd: number): void {
   const { id } = status(fd);
-  for (const entry of list("/proc")) {
+  for (const entry of listIfAny("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     if (hasOpen(pid, id) && !isWaiting(pid)) killGroupOf(pid);
@@ -83,7 +84,7 @@ export function killInheritors(fd: number): void {
 
 function hasOpen(pid: number, id: string): boolean {
   try {
-    return list(`/proc/${pid}/fd`).some(
+    return listIfAny(`/proc/${pid}/fd`).some(
       (entry) => statusIfAny(`/proc/${pid}/fd/${entry}`)?.id === id,
     );
   } catch {

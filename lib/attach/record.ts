@@ -2,13 +2,12 @@
  * What an attachment record says and how it is read again (state.md "The
  * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
  */
-import * as v from "valibot";
-import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/select.ts";
+import { faultIn } from "./record-fault.ts";
 import { type Part, Store, type Written } from "./store.ts";
 
 export const formatVersion = 1;
@@ -42,49 +41,6 @@ export interface AttachmentRecord {
   /** In the order of execution. */
   attachments: Attachment[];
 }
-
-const text = v.string();
-const anyObject = v.custom<Record<string, unknown>>(
-  isObject,
-  "expected object",
-);
-// Not copied by valibot, which would drop keys such as "constructor".
-const plugin = v.custom<PluginConf>(
-  (value) => isObject(value) && typeof own(value, "type") === "string",
-  "expected a plugin configuration",
-);
-
-const list: v.GenericSchema<unknown, NetworkConfigList> = v.object({
-  name: text,
-  cniVersion: text,
-  disableCheck: v.boolean(),
-  disableGC: v.boolean(),
-  loadOnlyInlinedPlugins: v.boolean(),
-  plugins: v.array(plugin),
-});
-
-const schema = v.looseObject({
-  formatVersion: v.number(),
-  containerId: text,
-  ifname: text,
-  netns: text,
-  netnsId: v.optional(text),
-  network: text,
-  pod: v.optional(v.object({ namespace: text, name: text, uid: text })),
-  time: text,
-  bootId: text,
-  uptimeMs: v.number(),
-  path: v.array(text),
-  attachments: v.array(
-    v.object({
-      list,
-      ifname: text,
-      args: text,
-      capabilityArgs: anyObject,
-      definition: v.exactOptional(text),
-    }),
-  ),
-});
 
 /** Whether two records are the same ADD's, whatever is still left in each. */
 export function isSameAdd(a: AttachmentRecord, b: AttachmentRecord): boolean {
@@ -124,10 +80,10 @@ export class Records {
     record: AttachmentRecord,
     results: readonly (Result | undefined)[],
   ): void {
-    const entries = record.attachments.map(({ ifname }, i) => ({
-      ifname,
-      result: results[i] ?? null,
-    }));
+    const entries: object[] = [];
+    for (const [i, { ifname }] of record.attachments.entries()) {
+      entries.push({ ifname, result: results[i] ?? null });
+    }
     this.#write(
       record,
       "result",
@@ -286,11 +242,10 @@ export function parseRecord(json: string): AttachmentRecord {
       `attachment record has format ${version}, this genie reads up to ${formatVersion}: install the newer one again`,
     );
   }
-  const parsed = v.safeParse(schema, value);
-  if (!parsed.success)
-    throw new CorruptRecord(
-      // Places only: what stands there may be a delegate's secret.
-      `not understood: ${parsed.issues.map((issue) => `→ at ${v.getDotPath(issue) ?? "the whole"}`).join(" ")}`,
-    );
-  return parsed.output;
+  const fault = faultIn(value);
+  // The place only: what stands there may be a delegate's secret.
+  if (fault !== undefined)
+    throw new CorruptRecord(`not understood: → at ${fault}`);
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: faultIn found none
+  return value as AttachmentRecord;
 }

@@ -13,6 +13,7 @@ import {
   writeAll,
 } from "../cni/files.ts";
 import { Open, close, fsync, open, rename } from "../cni/libc.ts";
+import { isLonger } from "../cni/text.ts";
 
 /** The files of one record; "gone" only while its namespace is seen to be gone. */
 export type Part = "record" | "result" | "gone";
@@ -38,7 +39,7 @@ export class Store {
     const name = `${containerId}:${ifname}`;
     // An interface called "eth0.result" would take the name of eth0's result file.
     const ambiguous = ifname.endsWith(".result");
-    return ambiguous || Buffer.byteLength(name) > longestName
+    return ambiguous || isLonger(name, longestName)
       ? new Bun.CryptoHasher("sha256").update(name).digest("hex")
       : name;
   }

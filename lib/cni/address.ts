@@ -84,12 +84,16 @@ const macNotations = [
 ];
 
 function ipOf(bytes: Uint8Array): Ip {
-  const isV4 =
-    bytes.length === 4 ||
-    bytes.every((byte, i) => i >= 12 || byte === mapped[i]);
-  return isV4
+  return bytes.length === 4 || isMapped(bytes)
     ? { family: "4", bytes: bytes.slice(-4) }
     : { family: "6", bytes };
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  for (const [i, byte] of mapped.entries()) {
+    if (bytes[i] !== byte) return false;
+  }
+  return true;
 }
 
 /** ::ffff:0:0/96 */
@@ -98,10 +102,13 @@ const mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 function parseV4(text: string): Uint8Array | undefined {
   const octets = text.split(".");
   if (octets.length !== 4) return undefined;
-  const valid = octets.every(
-    (octet) => /^(?:0|[1-9]\d{0,2})$/.test(octet) && Number(octet) < 256,
-  );
-  return valid ? Uint8Array.from(octets, Number) : undefined;
+  const bytes = new Uint8Array(4);
+  for (const [i, octet] of octets.entries()) {
+    if (!/^(?:0|[1-9]\d{0,2})$/.test(octet) || Number(octet) > 255)
+      return undefined;
+    bytes[i] = Number(octet);
+  }
+  return bytes;
 }
 
 function parseV6(text: string): Uint8Array | undefined {

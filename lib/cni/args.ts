@@ -4,6 +4,7 @@
  * (cni-plugin.md §1.10). Pure: the environment is a parameter.
  */
 import { Code, CniError } from "./error.ts";
+import { isLonger } from "./text.ts";
 
 export interface Environment {
   /** Any text: whether there is such a verb is asked only after stdin was read (P-ENV-6). */
@@ -43,8 +44,7 @@ export function readEnvironment(env: Env): Environment {
     netns: read("CNI_NETNS"),
     ifname: read("CNI_IFNAME"),
     args: env["CNI_ARGS"] ?? "",
-    // An empty element would mean the working directory.
-    path: read("CNI_PATH").split(":").filter(Boolean),
+    path: folders(read("CNI_PATH")),
     netnsOverride: /^(?:1|true)$/i.test(env["CNI_NETNS_OVERRIDE"] ?? ""),
   };
   if (missing.length > 0) {
@@ -54,6 +54,13 @@ export function readEnvironment(env: Env): Environment {
     );
   }
   return environment;
+}
+
+/** An empty element would mean the working directory. */
+function folders(path: string): string[] {
+  const named: string[] = [];
+  for (const folder of path.split(":")) if (folder !== "") named.push(folder);
+  return named;
 }
 
 type Name = "CNI_CONTAINERID" | "CNI_NETNS" | "CNI_IFNAME" | "CNI_PATH";
@@ -91,7 +98,7 @@ export interface Problem {
 /** What is wrong with an interface name for Linux and so for CNI (P-IF); undefined if nothing. */
 export function ifnameProblem(name: string): Problem | undefined {
   if (name === "") return { msg: "interface name is empty" };
-  if (Buffer.byteLength(name) > 15) {
+  if (isLonger(name, 15)) {
     return {
       msg: "interface name is too long",
       details: "interface name should be less than 16 characters",
@@ -149,15 +156,21 @@ export function validateNetworkName(name: string): void {
 
 /** The pairs of CNI_ARGS in their order: split at the first `=`, what is no pair is left out (§1.10). */
 export function parseCniArgs(text: string): [key: string, value: string][] {
-  return text.split(";").flatMap((pair): [string, string][] => {
+  const pairs: [key: string, value: string][] = [];
+  for (const pair of text.split(";")) {
     const at = pair.indexOf("=");
-    return at > 0 ? [[pair.slice(0, at), pair.slice(at + 1)]] : [];
-  });
+    if (at > 0) pairs.push([pair.slice(0, at), pair.slice(at + 1)]);
+  }
+  return pairs;
 }
 
 /** The value of a key of CNI_ARGS; the last one wins, as in Go's LoadArgs. */
 export function cniArg(args: string, key: string): string | undefined {
-  return parseCniArgs(args).findLast(([name]) => name === key)?.[1];
+  let found: string | undefined;
+  for (const [name, value] of parseCniArgs(args)) {
+    if (name === key) found = value;
+  }
+  return found;
 }
 
 /** The text of CNI_ARGS; the inverse of `parseCniArgs`. */

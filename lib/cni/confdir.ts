@@ -8,10 +8,12 @@ import {
   parseConfList,
   parsePlugin,
   type NetworkConfigList,
+  type PluginConf,
 } from "./conflist.ts";
 import { Code, CniError, errnoOf, messageOf, plain } from "./error.ts";
 import { listIfAny, readFile } from "./files.ts";
 import { parseJson } from "./json.ts";
+import { compareBytes } from "./text.ts";
 
 /** A file of the folder: its configuration, or why it has none. */
 export type ConfFile =
@@ -24,18 +26,17 @@ export type ConfFile =
  * nothing; one that cannot be read is an error 5.
  */
 export function readConfDir(folder: string): ConfFile[] {
-  return names(folder, /\.(?:conflist|conf|json)$/).flatMap(
-    (file): ConfFile[] => {
-      try {
-        const text = read(`${folder}/${file}`);
-        return text === undefined
-          ? []
-          : [{ file, list: parse(folder, file, text) }];
-      } catch (error) {
-        return [{ file, problem: messageOf(error) }];
-      }
-    },
-  );
+  const files: ConfFile[] = [];
+  for (const file of names(folder, /\.(?:conflist|conf|json)$/)) {
+    try {
+      const text = read(`${folder}/${file}`);
+      if (text === undefined) continue;
+      files.push({ file, list: parse(folder, file, text) });
+    } catch (error) {
+      files.push({ file, problem: messageOf(error) });
+    }
+  }
+  return files;
 }
 
 function parse(folder: string, file: string, text: string): NetworkConfigList {
@@ -56,16 +57,16 @@ function parse(folder: string, file: string, text: string): NetworkConfigList {
 function pluginFolder(
   folder: string,
   network: string,
-): NetworkConfigList["plugins"] {
+): PluginConf[] {
   // A name that is no plain file name cannot be a folder here; it is refused at ADD.
   if (["", ".", ".."].includes(network) || network.includes("/")) return [];
   const path = `${folder}/${network}`;
-  return names(path, /\.conf$/).flatMap((file) => {
+  const plugins: PluginConf[] = [];
+  for (const file of names(path, /\.conf$/)) {
     try {
       const text = read(`${path}/${file}`);
-      return text === undefined
-        ? []
-        : [parsePlugin(json(text, "configuration"))];
+      if (text === undefined) continue;
+      plugins.push(parsePlugin(json(text, "configuration")));
     } catch (cause) {
       throw new Error(
         `failed to parse plugin config ${plain(network)}/${file}: ${messageOf(cause)}`,
@@ -74,7 +75,8 @@ function pluginFolder(
         },
       );
     }
-  });
+  }
+  return plugins;
 }
 
 function names(folder: string, extension: RegExp): string[] {
@@ -88,9 +90,11 @@ function names(folder: string, extension: RegExp): string[] {
       { cause },
     );
   }
-  return entries
-    .filter((entry) => !entry.startsWith(".") && extension.test(entry))
-    .toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const named: string[] = [];
+  for (const entry of entries) {
+    if (!entry.startsWith(".") && extension.test(entry)) named.push(entry);
+  }
+  return named.toSorted(compareBytes);
 }
 
 /** The text of a file, undefined for a folder. Throws Error. */

@@ -128,9 +128,10 @@ function pluginList(plugins: unknown): PluginConf[] {
   if (!Array.isArray(plugins))
     throw new ListError(`invalid 'plugins' type ${goType(plugins)}`);
   if (plugins.length === 0) throw new ListError("no plugins in list");
-  return plugins.map((plugin: unknown, i) => {
+  const parsed: PluginConf[] = [];
+  for (const [i, plugin] of plugins.entries()) {
     try {
-      return parsePlugin(plugin);
+      parsed.push(parsePlugin(plugin));
     } catch (cause) {
       // libcni says this one without "error parsing configuration list".
       throw new Error(
@@ -138,7 +139,8 @@ function pluginList(plugins: unknown): PluginConf[] {
         { cause },
       );
     }
-  });
+  }
+  return parsed;
 }
 
 /** The highest version that both sides speak; `cniVersion` alone is kept as it is (R-VS). */

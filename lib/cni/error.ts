@@ -2,6 +2,7 @@
  * The one error that crosses the CNI boundary. Everything that fails ends as a
  * `CniError`; only `skel` prints it. It owns the spec's codes and nothing else.
  */
+import { bytesOf, isLonger } from "./text.ts";
 
 /** Error codes of CNI spec 1.1.0 §"Error"; 8 is libcni's, 100 and above are ours. */
 export const Code = {
@@ -95,8 +96,8 @@ export function quote(value: string): string {
 }
 
 function cut(value: string, bytes: number): string {
-  if (Buffer.byteLength(value) <= bytes) return value;
-  const head = Buffer.from(value).subarray(0, bytes);
+  if (!isLonger(value, bytes)) return value;
+  const head = bytesOf(value).subarray(0, bytes);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return `${decoder.decode(head, { stream: true })}…`;
 }

@@ -8,6 +8,7 @@
  */
 import type { Deadline } from "./deadline.ts";
 import { anonymousFile, close, readAt, status } from "./libc.ts";
+import { textOf } from "./text.ts";
 
 export interface ExecRequest {
   /** Absolute path of the executable. */
@@ -121,12 +122,12 @@ function killGroup(pid: number): void {
 }
 
 function contents(fd: number, limit: number): string {
-  const buffer = Buffer.allocUnsafe(Math.min(status(fd).size, limit));
+  const buffer = new Uint8Array(Math.min(status(fd).size, limit));
   let length = 0;
   while (length < buffer.length) {
     const count = readAt(fd, buffer.subarray(length), length);
     if (count === 0) break;
     length += count;
   }
-  return buffer.toString("utf8", 0, length);
+  return textOf(buffer.subarray(0, length));
 }

@@ -7,7 +7,7 @@ import type { Deadline } from "./deadline.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "./error.ts";
 import { type Exec, type ExecResult, outputLimits } from "./exec.ts";
 import { statusIfAny } from "./files.ts";
-import { isObject, parseJson } from "./json.ts";
+import { isObject, parseJson, setOwn } from "./json.ts";
 import { requireExecutable } from "./libc.ts";
 
 /** The verbs that a runtime sends to a delegate. */
@@ -82,10 +82,10 @@ export function findPlugin(
       `invalid plugin name: ${quote(type)}`,
     );
   }
-  const searched = folders.filter((folder) => folder !== "");
-  if (searched.length === 0)
-    throw new CniError(Code.invalidNetworkConfig, "no paths provided");
-  for (const folder of searched) {
+  const searched: string[] = [];
+  for (const folder of folders) {
+    if (folder === "") continue;
+    searched.push(folder);
     const path = `${folder}/${type}`;
     const file = statusIfAny(path);
     if (file?.kind !== "file") continue;
@@ -97,6 +97,8 @@ export function findPlugin(
     }
     return path;
   }
+  if (searched.length === 0)
+    throw new CniError(Code.invalidNetworkConfig, "no paths provided");
   throw new CniError(
     Code.invalidNetworkConfig,
     `failed to find plugin ${quote(type)} in path [${searched.join(" ")}]`,
@@ -161,20 +163,29 @@ export const noContainer = "-";
 /** Our environment with CNI_* replaced, nothing twice; everything else passes through (F-2). */
 function environment(call: Call, caller: Caller): Record<string, string> {
   const { containerId, netns, ifname, args, path } = call.environment;
-  const inherited = Object.entries(caller.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  );
+  const inherited: Record<string, string> = {};
+  for (const [name, value] of Object.entries(caller.env)) {
+    if (value !== undefined) setOwn(inherited, name, value);
+  }
   return {
-    ...Object.fromEntries(inherited),
+    ...inherited,
     CNI_COMMAND: call.verb,
     CNI_CONTAINERID: containerId,
     CNI_NETNS: netns,
     CNI_IFNAME: ifname,
     CNI_ARGS: args,
-    CNI_PATH: path.filter((folder) => folder !== "").join(":"),
+    CNI_PATH: joinedFolders(path),
     // A meta-plugin that would call us again is told by it (selection.md §4).
     GENIE_CONTAINER: containerId || noContainer,
   };
+}
+
+function joinedFolders(path: readonly string[]): string {
+  let joined = "";
+  for (const folder of path) {
+    if (folder !== "") joined += joined === "" ? folder : `:${folder}`;
+  }
+  return joined;
 }
 
 const errnoTexts: Record<string, string> = {

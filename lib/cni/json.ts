@@ -36,7 +36,7 @@ export interface RawNumber {
  * encoding/json. A number that would be printed differently is a `RawNumber`.
  */
 export function parseJson(text: string): unknown {
-  if (text.length > maxDepth && depthOf(text) > maxDepth) {
+  if (mayBeTooDeep(text) && depthOf(text) > maxDepth) {
     throw new SyntaxError("exceeded max depth");
   }
   try {
@@ -48,6 +48,12 @@ export function parseJson(text: string): unknown {
 
 /** Levels of nesting that encoding/json takes; what walks through a value must come back. */
 const maxDepth = 10_000;
+
+/** No text is deeper than it has brackets. */
+function mayBeTooDeep(text: string): boolean {
+  if (text.length <= maxDepth) return false;
+  return text.split("[").length + text.split("{").length > maxDepth;
+}
 
 /** How deep the brackets go, those in strings left out. */
 function depthOf(text: string): number {
@@ -105,6 +111,14 @@ export function own(object: unknown, key: string): unknown {
   return isObject(object) && Object.hasOwn(object, key)
     ? object[key]
     : undefined;
+}
+
+/** Sets an own property; to assign `__proto__` would set what the object inherits from. */
+export function setOwn(object: JsonObject, key: string, value: unknown): void {
+  if (key === "__proto__") {
+    const property = { value, enumerable: true, configurable: true };
+    Object.defineProperty(object, key, { ...property, writable: true });
+  } else object[key] = value;
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import { CString, dlopen, read as memory } from "bun:ffi";
 import { SystemError } from "./errno.ts";
+import { bytesOf } from "./text.ts";
 
 /**
  * Set by the build for each target. A name that does not exist would be looked
@@ -68,7 +69,23 @@ const X_OK = 1;
 /** A descriptor that no executed program inherits. Throws SystemError, as all below. */
 export function open(path: string, flags: number, mode = 0): number {
   const name = cString(path);
-  return checked(() => symbols.open(name, flags | O_CLOEXEC, mode));
+  let fd: number;
+  do fd = symbols.open(name, flags | O_CLOEXEC, mode);
+  while (fd < 0 && interrupted());
+  return fd;
+}
+
+/** As {@link open}; undefined when there is no such file in its folder. */
+export function openIfAny(
+  path: string,
+  flags: number,
+  mode = 0,
+): number | undefined {
+  const name = cString(path);
+  let fd: number;
+  do fd = symbols.open(name, flags | O_CLOEXEC, mode);
+  while (fd < 0 && interrupted(isMissing));
+  return fd < 0 ? undefined : fd;
 }
 
 export function close(fd: number): void {
@@ -77,45 +94,59 @@ export function close(fd: number): void {
 
 /** Bytes read into `buffer`, 0 at the end. */
 export function read(fd: number, buffer: Uint8Array): number {
-  return checked(() => symbols.read(fd, buffer, buffer.byteLength));
+  let count: number;
+  do count = symbols.read(fd, buffer, buffer.byteLength);
+  while (count < 0 && interrupted());
+  return count;
 }
 
 export function readAt(fd: number, buffer: Uint8Array, offset: number): number {
-  return checked(() => symbols.pread(fd, buffer, buffer.byteLength, offset));
+  let count: number;
+  do count = symbols.pread(fd, buffer, buffer.byteLength, offset);
+  while (count < 0 && interrupted());
+  return count;
 }
 
 /** Bytes taken, perhaps not all. */
 export function write(fd: number, bytes: Uint8Array): number {
-  return checked(() => symbols.write(fd, bytes, bytes.byteLength));
+  let count: number;
+  do count = symbols.write(fd, bytes, bytes.byteLength);
+  while (count < 0 && interrupted());
+  return count;
 }
 
 export function writeAt(fd: number, bytes: Uint8Array, offset: number): number {
-  return checked(() => symbols.pwrite(fd, bytes, bytes.byteLength, offset));
+  let count: number;
+  do count = symbols.pwrite(fd, bytes, bytes.byteLength, offset);
+  while (count < 0 && interrupted());
+  return count;
 }
 
 export function fsync(fd: number): void {
-  checked(() => symbols.fsync(fd));
+  while (symbols.fsync(fd) < 0 && interrupted());
 }
 
 export function rename(from: string, to: string): void {
   const [source, target] = [cString(from), cString(to)];
-  checked(() => symbols.rename(source, target));
+  while (symbols.rename(source, target) < 0 && interrupted());
 }
 
-export function unlink(path: string): void {
+/** Afterwards there is no such file. */
+export function removeFile(path: string): void {
   const name = cString(path);
-  checked(() => symbols.unlink(name));
+  while (symbols.unlink(name) < 0 && interrupted(isAbsent));
 }
 
+/** Nothing when there is something of that name. */
 export function mkdir(path: string, mode: number): void {
   const name = cString(path);
-  checked(() => symbols.mkdir(name, mode));
+  while (symbols.mkdir(name, mode) < 0 && interrupted(isPresent));
 }
 
 /** Throws unless we may execute the file. */
 export function requireExecutable(path: string): void {
   const name = cString(path);
-  checked(() => symbols.access(name, X_OK));
+  while (symbols.access(name, X_OK) < 0 && interrupted());
 }
 
 /** What a file is. */
@@ -130,36 +161,65 @@ export interface Status {
 }
 
 const S_IFMT = 0o170000;
-const kinds = new Map<number, Status["kind"]>([
-  [0o100000, "file"],
-  [0o040000, "folder"],
-]);
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
 
-/** Of a path, symbolic links followed, or of an open file. */
-export function status(file: string | number): Status {
-  const [fd, name, flags] =
-    typeof file === "number"
-      ? [file, cString(""), AT_EMPTY_PATH]
-      : [AT_FDCWD, cString(file), 0];
-  // struct statx, the same on every architecture
-  const statx = new DataView(new ArrayBuffer(256));
-  const buffer = new Uint8Array(statx.buffer);
-  checked(() => symbols.statx(fd, name, flags, STATX_BASIC_STATS, buffer));
-  const device = `${statx.getUint32(136, true)}:${statx.getUint32(140, true)}`;
+/** struct statx, the same on every architecture; one for all, because what it says is copied out at once. */
+const statx = new Uint32Array(64);
+
+/** Of an open file. */
+export function status(fd: number): Status {
+  const name = cString("");
+  const flags = AT_EMPTY_PATH;
+  while (
+    symbols.statx(fd, name, flags, STATX_BASIC_STATS, statx) < 0 &&
+    interrupted()
+  );
+  return statusRead();
+}
+
+/** Of a path, symbolic links followed; undefined when that is nothing. */
+export function statusIfAny(path: string): Status | undefined {
+  const name = cString(path);
+  let result: number;
+  do result = symbols.statx(AT_FDCWD, name, 0, STATX_BASIC_STATS, statx);
+  while (result < 0 && interrupted(isAbsent));
+  return result < 0 ? undefined : statusRead();
+}
+
+function statusRead(): Status {
+  const format = word(7) & S_IFMT;
+  const device = `${word(34)}:${word(35)}`;
   return {
-    kind: kinds.get(statx.getUint16(28, true) & S_IFMT) ?? "other",
-    size: Number(statx.getBigUint64(40, true)),
-    id: `${device}:${statx.getBigUint64(32, true)}`,
+    kind:
+      format === S_IFREG ? "file" : format === S_IFDIR ? "folder" : "other",
+    size: word(11) * 2 ** 32 + word(10),
+    id: `${device}:${inode(word(8), word(9))}`,
     device,
   };
 }
 
-/** The names in a folder, in no order, without `.` and `..`. */
-export function list(path: string): string[] {
+/** 32 bits of the structure; both architectures are little-endian. */
+function word(index: number): number {
+  return statx[index] ?? 0;
+}
+
+/** In decimal. Above 2^53 a number would not be exact. */
+function inode(low: number, high: number): number | bigint {
+  return high < 2 ** 21
+    ? high * 2 ** 32 + low
+    : (BigInt(high) << 32n) | BigInt(low);
+}
+
+/** The names in a folder, in no order, without `.` and `..`; none when there is no such folder. */
+export function listIfAny(path: string): string[] {
   const name = cString(path);
-  const folder = symbols.opendir(name);
-  if (folder === null) throw lastError();
   const names: string[] = [];
+  const folder = symbols.opendir(name);
+  if (folder === null) {
+    if (isAbsent(errno())) return names;
+    throw SystemError.fromNumber(errno());
+  }
   try {
     for (;;) {
       const entry = symbols.readdir(folder);
@@ -200,7 +260,10 @@ export function unlock(fd: number): void {
 /** A file without a name; its descriptor, which no executed program inherits. */
 export function anonymousFile(name: string): number {
   const text = cString(name);
-  return checked(() => symbols.memfd_create(text, MFD_CLOEXEC));
+  let fd: number;
+  do fd = symbols.memfd_create(text, MFD_CLOEXEC);
+  while (fd < 0 && interrupted());
+  return fd;
 }
 
 export const readable = 1;
@@ -208,7 +271,8 @@ export const writable = 4;
 
 /**
  * Waits until a descriptor can be read or written without blocking (end of file
- * and errors count), at most `ms` milliseconds; false when the time is over.
+ * and errors count), at most `ms` milliseconds, which may be Infinity; false when
+ * the time is over.
  */
 export function ready(
   fd: number,
@@ -216,13 +280,11 @@ export function ready(
   ms: number,
 ): boolean {
   // struct pollfd: int fd, short events, short revents
-  const pollfd = new Int16Array(4);
-  new Int32Array(pollfd.buffer)[0] = fd;
-  pollfd[2] = events;
+  const pollfd = Int32Array.of(fd, events);
   const end = performance.now() + ms;
   for (;;) {
     const left = Math.max(0, Math.ceil(end - performance.now()));
-    const count = symbols.poll(pollfd, 1, left);
+    const count = symbols.poll(pollfd, 1, left === Infinity ? -1 : left);
     if (count > 0) return true;
     // Zero is the time limit; below it a signal came in between.
     if (count === 0 || left === 0) return false;
@@ -232,26 +294,41 @@ export function ready(
 /** A path with a NUL byte in it would end there. */
 function cString(text: string): Uint8Array {
   if (text.includes("\0")) throw new SystemError("EINVAL");
-  return Buffer.from(`${text}\0`);
+  return bytesOf(`${text}\0`);
+}
+
+const ENOENT = 2;
+const EINTR = 4;
+const EEXIST = 17;
+const ENOTDIR = 20;
+
+function isMissing(number: number): boolean {
+  return number === ENOENT;
+}
+
+function isAbsent(number: number): boolean {
+  return number === ENOENT || number === ENOTDIR;
+}
+
+function isPresent(number: number): boolean {
+  return number === EEXIST;
 }
 
 /**
- * The result of a call that says -1 for failure, repeated while signals
- * interrupt it. Nothing may come between the call and the look at errno. Throws
- * SystemError.
+ * After a call that said -1: whether a signal interrupted it, so that it is to
+ * be repeated; false also for a failure that the caller expects. Nothing may come
+ * between the call and this. Throws SystemError for every other failure.
  */
-export function checked(call: () => number | bigint): number {
-  for (;;) {
-    const result = Number(call());
-    if (result >= 0) return result;
-    const error = lastError();
-    if (error.code !== "EINTR") throw error;
-  }
+export function interrupted(
+  expected?: (number: number) => boolean,
+): boolean {
+  const number = errno();
+  if (number === EINTR) return true;
+  if (expected?.(number)) return false;
+  throw SystemError.fromNumber(number);
 }
 
-function lastError(): SystemError {
+function errno(): number {
   const location = errnoLocation();
-  return SystemError.fromNumber(
-    location === null ? 0 : memory.i32(location, 0),
-  );
+  return location === null ? 0 : memory.i32(location, 0);
 }

@@ -8,8 +8,13 @@ import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "./deadline.ts";
 import { Code, CniError, quote } from "./error.ts";
 import { type Caller, type Verb, invoke, requirePlugin } from "./invoke.ts";
-import { own } from "./json.ts";
-import { type Result, convertResult, parseResult } from "./result.ts";
+import { type JsonObject, own, setOwn } from "./json.ts";
+import {
+  type Result,
+  convertResult,
+  ensureVersion,
+  parseResult,
+} from "./result.ts";
 import {
   type CniVersion,
   has,
@@ -63,7 +68,7 @@ export async function addNetwork(
   for (const plugin of list.plugins) {
     const config = request(list, plugin, { runtime, prevResult: result });
     const output = await call("ADD", plugin, config, runtime, deadline, caller);
-    result = convertResult(parseResult(output, version), version);
+    result = ensureVersion(parseResult(output, version), version);
   }
   if (!result)
     throw new CniError(Code.invalidNetworkConfig, "no plugins in list");
@@ -215,16 +220,14 @@ export function request(
   plugin: PluginConf,
   parts: RequestParts,
 ): string {
-  const kept = Object.entries(plugin).filter(
-    ([key]) =>
-      key !== "prevResult" &&
-      key !== "runtimeConfig" &&
-      !key.startsWith("cni.dev/"),
-  );
+  const kept: JsonObject = {};
+  for (const [key, value] of Object.entries(plugin)) {
+    if (!isStale(key)) setOwn(kept, key, value);
+  }
   const runtimeConfig =
     parts.runtime && capabilityArgs(plugin, parts.runtime.capabilityArgs);
   return JSON.stringify({
-    ...Object.fromEntries(kept),
+    ...kept,
     name: list.name,
     cniVersion: list.cniVersion,
     ...(runtimeConfig && { runtimeConfig }),
@@ -236,15 +239,24 @@ export function request(
   });
 }
 
+function isStale(key: string): boolean {
+  return (
+    key === "prevResult" ||
+    key === "runtimeConfig" ||
+    key.startsWith("cni.dev/")
+  );
+}
+
 /** The arguments whose capability the plugin declares as true; undefined when there are none (R-CF-3). */
 function capabilityArgs(
   plugin: PluginConf,
   args: Readonly<Record<string, unknown>>,
-): Record<string, unknown> | undefined {
-  const declared = Object.entries(args).filter(([key]) =>
-    declares(plugin, key),
-  );
-  return declared.length === 0 ? undefined : Object.fromEntries(declared);
+): JsonObject | undefined {
+  let declared: JsonObject | undefined;
+  for (const [key, value] of Object.entries(args)) {
+    if (declares(plugin, key)) setOwn((declared ??= {}), key, value);
+  }
+  return declared;
 }
 
 /** Whether a plugin asks for a capability's argument. */

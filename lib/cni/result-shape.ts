@@ -5,7 +5,13 @@
  */
 import { formatCidr, formatIp, parseCidr, parseIp } from "./address.ts";
 import { Code, CniError, quote } from "./error.ts";
-import { describeJson, isObject, own } from "./json.ts";
+import {
+  type JsonObject,
+  describeJson,
+  isObject,
+  own,
+  setOwn,
+} from "./json.ts";
 import type { CniVersion } from "./version.ts";
 
 export interface Interface {
@@ -167,7 +173,10 @@ function printable(text: string): string {
 }
 
 function oneOf<T extends string>(...values: T[]): Reader<T> {
-  return (value) => values.find((known) => known === value);
+  return (value) => {
+    for (const known of values) if (known === value) return known;
+    return undefined;
+  };
 }
 
 /** Without null elements: upstream's converters and containerd panic on them (C-10). */
@@ -175,11 +184,12 @@ function list<T>(element: Reader<T>): Reader<readonly T[]> {
   return (value, path, unknown) => {
     if (value === undefined || value === null) return undefined;
     if (!Array.isArray(value)) return expected("an array", value, path);
-    const elements = value.map((item: unknown, i) => {
+    const elements: T[] = [];
+    for (const [i, item] of value.entries()) {
       const read =
         item === null ? undefined : element(item, `${path}.${i}`, unknown);
-      return read ?? fail(`${path}.${i}`, "null is not allowed here");
-    });
+      elements.push(read ?? fail(`${path}.${i}`, "null is not allowed here"));
+    }
     return elements.length > 0 ? elements : undefined;
   };
 }
@@ -191,22 +201,29 @@ function object<T extends object>(fields: {
   return (value, path, unknown) => {
     if (value === undefined || value === null) return undefined;
     if (!isObject(value)) return expected("an object", value, path);
-    const known = Object.entries<Reader<unknown>>(fields)
-      .map(
-        ([key, read]) =>
-          [key, read(own(value, key), `${path}.${key}`, unknown)] as const,
-      )
-      .filter(([, field]) => field !== undefined);
-    // Go reads keys in any case: "IPs" beside "ips" would replace what was checked here.
-    const names = new Set(Object.keys(fields).map((key) => key.toLowerCase()));
-    const others = Object.entries(value).filter(
-      ([key]) => !names.has(key.toLowerCase()),
-    );
+    const object: JsonObject = {};
+    for (const [key, read] of Object.entries<Reader<unknown>>(fields)) {
+      const field = read(own(value, key), `${path}.${key}`, unknown);
+      if (field !== undefined) object[key] = field;
+    }
+    if (unknown === "keep") {
+      for (const [key, field] of Object.entries(value)) {
+        if (!isNamed(fields, key)) setOwn(object, key, field);
+      }
+    }
     // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: `fields` has a reader of the right type for every key of T
-    return Object.fromEntries(
-      unknown === "keep" ? [...known, ...others] : known,
-    ) as T;
+    return object as T;
   };
+}
+
+/** Go reads keys in any case: "IPs" beside "ips" would replace what was checked here. */
+function isNamed(fields: object, key: string): boolean {
+  if (Object.hasOwn(fields, key)) return true;
+  const lower = key.toLowerCase();
+  for (const name of Object.keys(fields)) {
+    if (name.toLowerCase() === lower) return true;
+  }
+  return false;
 }
 
 /** Go prints an empty one before 1.0.0 and omits it since. */

@@ -81,6 +81,13 @@ export function convertResult(result: Result, version: CniVersion): Result {
   return readResult(to === "legacy" ? toLegacy(list) : list, version, "drop");
 }
 
+/** As {@link convertResult}, of a canonical result: itself where it has the version already. */
+export function ensureVersion(result: Result, version: CniVersion): Result {
+  return result.cniVersion === version
+    ? result
+    : convertResult(result, version);
+}
+
 /** The 1.1.0 view of a result. */
 export function modernResult(result: Result): ModernResult {
   const converted = convertResult(result, latestVersion);

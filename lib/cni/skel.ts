@@ -10,7 +10,7 @@ import {
   validateNetworkName,
 } from "./args.ts";
 import { Code, CniError, messageOf, quote } from "./error.ts";
-import { textOf } from "./files.ts";
+import { textOf } from "./text.ts";
 import {
   describeJson,
   isObject,
@@ -18,7 +18,7 @@ import {
   own,
   parseJson,
 } from "./json.ts";
-import { convertResult, type Result } from "./result.ts";
+import { ensureVersion, type Result } from "./result.ts";
 import {
   type CniVersion,
   compareVersions,
@@ -66,7 +66,7 @@ export interface Request {
 
 /**
  * What the verbs do; each throws a CniError to fail. `add` prints nothing: its
- * result, in whatever version, is converted to the configuration's.
+ * result, canonical and in whatever version, is converted to the configuration's.
  */
 export interface Plugin {
   /** One line for who runs the program by hand. */
@@ -172,7 +172,7 @@ async function answerOf(
     cniVersion,
   };
   const result = await rule.call(plugin, request);
-  return result ? `${JSON.stringify(convertResult(result, cniVersion))}\n` : "";
+  return result ? `${JSON.stringify(ensureVersion(result, cniVersion))}\n` : "";
 }
 
 async function readStdin(io: Io): Promise<string> {

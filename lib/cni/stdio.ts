@@ -6,6 +6,7 @@
 import { Deadline } from "./deadline.ts";
 import { errnoOf } from "./error.ts";
 import { readToEnd } from "./files.ts";
+import { bytesOf } from "./text.ts";
 import { read, readable, ready, writable, write } from "./libc.ts";
 
 /** Limits of the request: milliseconds, bytes. */
@@ -44,9 +45,22 @@ function readWithin(
   throw new Error(`no end of input within ${ms / 1000} s`);
 }
 
-/** The whole text, also by a slow pipe. Rejects when nobody reads it any more. */
+/**
+ * The whole text, also by a slow pipe: it is waited for as long as somebody may
+ * read it. Rejects with SystemError when nobody does any more. Not by `Bun.write`,
+ * which starts two threads for it.
+ */
 export async function writeStdout(text: string): Promise<void> {
-  await Bun.write(Bun.stdout, text);
+  let bytes = bytesOf(text);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(write(1, bytes));
+    } catch (error) {
+      // A pipe that somebody made non-blocking is full.
+      if (errnoOf(error) !== "EAGAIN") throw error;
+      ready(1, writable, Infinity);
+    }
+  }
 }
 
 const stderrMs = 1000;
@@ -56,7 +70,7 @@ const stderrChunk = 4096;
 /** As much as stderr takes within a second; never throws. */
 export function writeStderr(text: string): void {
   const deadline = new Deadline(stderrMs);
-  let bytes: Uint8Array = Buffer.from(text);
+  let bytes = bytesOf(text);
   try {
     while (bytes.length > 0 && ready(2, writable, deadline.remaining)) {
       bytes = bytes.subarray(write(2, bytes.subarray(0, stderrChunk)));

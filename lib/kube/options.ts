@@ -65,9 +65,11 @@ export function stated<T extends object>(object: {
   [K in keyof T]: T[K] | undefined;
 }): T;
 export function stated(object: object): object {
-  return Object.fromEntries(
-    Object.entries(object).filter(([, value]) => value !== undefined),
-  );
+  const kept: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(object)) {
+    if (value !== undefined) kept[key] = value;
+  }
+  return kept;
 }
 
 /**

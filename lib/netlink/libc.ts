@@ -5,7 +5,7 @@
  */
 import { dlopen } from "bun:ffi";
 import { SystemError } from "../cni/errno.ts";
-import { checked } from "../cni/libc.ts";
+import { interrupted } from "../cni/libc.ts";
 
 /**
  * Set by the build for each target. A name that does not exist would be looked
@@ -100,5 +100,13 @@ export function receive(fd: number, buffer: Uint8Array): Uint8Array {
     if (sender[1] !== 0) continue;
     if (size > buffer.byteLength) throw new SystemError("EMSGSIZE");
     return buffer.subarray(0, size);
+  }
+}
+
+/** The result of a call that says -1 for failure, repeated while signals interrupt it. Throws SystemError. */
+function checked(call: () => number | bigint): number {
+  for (;;) {
+    const result = Number(call());
+    if (result >= 0 || !interrupted()) return result;
   }
 }

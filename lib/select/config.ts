@@ -4,62 +4,70 @@
  */
 import * as v from "valibot";
 import { Code, CniError } from "../cni/error.ts";
+import { type JsonObject, own } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
 
-/** Go programs read null as absent, and so do we. */
-const optional = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
-
 /** `10.0` in a file is kept with its text, see parseJson. */
-const number = v.pipe(
-  v.unknown(),
-  v.transform((value) =>
-    JSON.isRawJSON(value) ? Number(value.rawJSON) : value,
-  ),
-  v.number(),
-);
-const seconds = v.pipe(number, v.finite(), v.gtValue(0), v.maxValue(86_400));
-const names = v.array(v.string());
-const path = v.pipe(v.string(), v.startsWith("/", "expected an absolute path"));
+const number = () =>
+  v.pipe(
+    v.unknown(),
+    v.transform((value) =>
+      JSON.isRawJSON(value) ? Number(value.rawJSON) : value,
+    ),
+    v.number(),
+  );
+const seconds = () =>
+  v.pipe(number(), v.finite(), v.gtValue(0), v.maxValue(86_400));
+const text = () => v.string();
+const flag = () => v.boolean();
+const names = () => v.array(v.string());
+const anything = () => v.record(v.string(), v.unknown());
+const path = () =>
+  v.pipe(v.string(), v.startsWith("/", "expected an absolute path"));
+const texts = <K extends string>(...keys: K[]) =>
+  v.partial(v.looseObject(v.entriesFromList(keys, v.nullish(v.string()))));
 
-const schema = v.looseObject({
-  type: optional(v.string()),
-  capabilities: optional(v.record(v.string(), v.unknown())),
-  runtimeConfig: optional(v.record(v.string(), v.unknown())),
-  default_plugin: optional(v.string()),
-  kubernetes: optional(
-    v.looseObject({
-      kubeconfig: optional(v.string()),
-      k8s_api_root: optional(v.string()),
-    }),
-  ),
-  policy: optional(
-    v.looseObject({
-      type: optional(v.string()),
-      k8s_api_root: optional(v.string()),
-      k8s_auth_token: optional(v.string()),
-      k8s_client_certificate: optional(v.string()),
-      k8s_client_key: optional(v.string()),
-      k8s_certificate_authority: optional(v.string()),
-    }),
-  ),
-  log_level: optional(v.string()),
-  logFile: optional(v.string()),
-  confDir: optional(path),
-  binDir: optional(
-    v.union([v.string(), names], "expected a string or a list of strings"),
-  ),
-  dataDir: optional(path),
-  apiTimeout: optional(seconds),
-  delegateTimeout: optional(seconds),
-  result: optional(v.picklist(["primary", "merged"])),
-  strict: optional(v.boolean()),
-  namespaceIsolation: optional(v.boolean()),
-  globalNamespaces: optional(names),
-  systemNamespace: optional(v.string()),
-  multusDir: optional(v.string()),
-  allowedNetworks: optional(names),
-  allowedPlugins: optional(names),
-});
+/**
+ * A key's schema is made when the key is there: all of them would cost every pod
+ * more than all else that it asks of our configuration (docs/performance.md).
+ */
+const schemas = {
+  type: text,
+  capabilities: anything,
+  runtimeConfig: anything,
+  default_plugin: text,
+  kubernetes: () => texts("kubeconfig", "k8s_api_root"),
+  policy: () =>
+    texts(
+      "type",
+      "k8s_api_root",
+      "k8s_auth_token",
+      "k8s_client_certificate",
+      "k8s_client_key",
+      "k8s_certificate_authority",
+    ),
+  log_level: text,
+  logFile: text,
+  confDir: path,
+  binDir: () =>
+    v.union([v.string(), names()], "expected a string or a list of strings"),
+  dataDir: path,
+  apiTimeout: seconds,
+  delegateTimeout: seconds,
+  result: () => v.picklist(["primary", "merged"]),
+  strict: flag,
+  namespaceIsolation: flag,
+  globalNamespaces: names,
+  systemNamespace: text,
+  multusDir: text,
+  allowedNetworks: names,
+  allowedPlugins: names,
+} satisfies Record<string, () => v.GenericSchema>;
+
+/** What is stated of them. */
+type Stated = {
+  [K in keyof typeof schemas]?: v.InferOutput<ReturnType<(typeof schemas)[K]>>;
+};
 
 /** What the other modules read; every default is filled in. Times are milliseconds. */
 export interface GenieConfig {
@@ -97,9 +105,7 @@ export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
 
 /** Throws 7 naming the key and what was expected, e.g. `invalid configuration: policy.type: expected string, got number`. */
 export function readConfig(value: unknown): GenieConfig {
-  const parsed = v.safeParse(schema, value);
-  if (!parsed.success) throw invalid(parsed.issues);
-  const config = parsed.output;
+  const config = readKeys(value);
   return {
     type: config.type ?? "genie",
     defaultPlugin: config.default_plugin ?? "",
@@ -107,7 +113,7 @@ export function readConfig(value: unknown): GenieConfig {
     logLevel: config.log_level ?? "warn",
     logFile: config.logFile || undefined,
     confDir: config.confDir ?? "/etc/cni/net.d",
-    binDirs: [config.binDir ?? []].flat().filter((folder) => folder !== ""),
+    binDirs: foldersOf(config.binDir),
     dataDir: config.dataDir ?? "/var/lib/cni/genie",
     multusDir: config.multusDir ?? "/var/lib/cni/multus",
     apiTimeoutMs: (config.apiTimeout ?? 10) * 1000,
@@ -124,15 +130,44 @@ export function readConfig(value: unknown): GenieConfig {
   };
 }
 
-function invalid(issues: readonly v.BaseIssue<unknown>[]): CniError {
-  const texts = issues.map((issue) => {
-    const where = v.getDotPath(issue) ?? "";
+/** Go programs read null as absent, and so do we. */
+function readKeys(value: unknown): Stated {
+  const config: JsonObject = {};
+  const problems: string[] = [];
+  for (const [key, schema] of Object.entries(schemas)) {
+    const stated = own(value, key) ?? undefined;
+    if (stated === undefined) continue;
+    const { success, output, issues } = v.safeParse(schema(), stated);
+    if (success) config[key] = output;
+    else problems.push(...problemsOf(key, issues));
+  }
+  if (problems.length > 0) {
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `invalid configuration: ${problems.join(", ")}`,
+    );
+  }
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: each key was read by its own schema
+  return config as Stated;
+}
+
+function problemsOf(
+  key: string,
+  issues: readonly v.BaseIssue<unknown>[],
+): string[] {
+  return issues.map((issue) => {
+    const within = v.getDotPath(issue);
+    const where = within === null ? key : `${key}.${within}`;
     return `${where}: ${expectation(issue)}`;
   });
-  return new CniError(
-    Code.invalidNetworkConfig,
-    `invalid configuration: ${texts.join(", ")}`,
-  );
+}
+
+function foldersOf(binDir: string | string[] = []): string[] {
+  const folders: string[] = [];
+  for (const folder of typeof binDir === "string" ? [binDir] : binDir) {
+    if (folder !== "") folders.push(folder);
+  }
+  return folders;
 }
 
 /** Types only, never the value: a value may be a secret. */

@@ -1,5 +1,5 @@
 /** R-CF, §2.3 and F-10 of cni-runtime.md: one network, its plugins really executed. */
-import { status as statusOf } from "../../lib/cni/libc.ts";
+import { statusIfAny as statusOf } from "../../lib/cni/libc.ts";
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import type { NetworkConfigList } from "../../lib/cni/conflist.ts";
@@ -744,7 +744,7 @@ describe("validateNetwork", () => {
 
   test("refuses ourselves", () => {
     using double = new DelegateDouble("a", "b");
-    const { id } = statusOf(`${double.bin}/b`);
+    const id = statusOf(`${double.bin}/b`)?.id;
     const list = listOf("1.0.0", "a", "b");
     expect(() => validateNetwork(list, [double.bin], id)).toThrow(
       problem(

@@ -1,0 +1,106 @@
+/**
+ * Whether what was read from the disk is an attachment record, and where it is
+ * not. Plain code and no schema: every DEL reads a record that genie itself wrote,
+ * and a schema would take longer to make than the record to read.
+ */
+import { isObject, own } from "../cni/json.ts";
+
+/** The dot path of the first fault; undefined for a record. */
+export function faultIn(record: unknown): string | undefined {
+  return (
+    wrongKey(record, recordKeys) ??
+    wrongOptional(record, "netnsId", textFault) ??
+    wrongOptional(record, "pod", podFault) ??
+    wrongElement(record, "path", textFault) ??
+    wrongElement(record, "attachments", attachmentFault)
+  );
+}
+
+const recordKeys = {
+  formatVersion: "number",
+  containerId: "string",
+  ifname: "string",
+  netns: "string",
+  network: "string",
+  time: "string",
+  bootId: "string",
+  uptimeMs: "number",
+};
+
+const podKeys = { namespace: "string", name: "string", uid: "string" };
+
+const attachmentKeys = { ifname: "string", args: "string" };
+
+const listKeys = {
+  name: "string",
+  cniVersion: "string",
+  disableCheck: "boolean",
+  disableGC: "boolean",
+  loadOnlyInlinedPlugins: "boolean",
+};
+
+function attachmentFault(attachment: unknown): string | undefined {
+  const list = own(attachment, "list");
+  const inList =
+    wrongKey(list, listKeys) ?? wrongElement(list, "plugins", pluginFault);
+  if (inList !== undefined) return `.list.${inList}`;
+  const wrong =
+    wrongKey(attachment, attachmentKeys) ??
+    wrongOptional(attachment, "definition", textFault);
+  if (wrong !== undefined) return `.${wrong}`;
+  return isObject(own(attachment, "capabilityArgs"))
+    ? undefined
+    : ".capabilityArgs";
+}
+
+function pluginFault(plugin: unknown): string | undefined {
+  return typeof own(plugin, "type") === "string" ? undefined : ".type";
+}
+
+/** The first key whose value is of another type. */
+function wrongKey(
+  object: unknown,
+  keys: Readonly<Record<string, string>>,
+): string | undefined {
+  for (const [key, type] of Object.entries(keys)) {
+    if (typeof own(object, key) !== type) return key;
+  }
+  return undefined;
+}
+
+/** What is wrong with a value: the rest of the path to it, "" for itself. */
+type FaultOf = (value: unknown) => string | undefined;
+
+function wrongOptional(
+  object: unknown,
+  key: string,
+  faultOf: FaultOf,
+): string | undefined {
+  const value = own(object, key);
+  const fault = value === undefined ? undefined : faultOf(value);
+  return fault === undefined ? undefined : `${key}${fault}`;
+}
+
+/** `key` when it is no array, else the place in the first element with a fault. */
+function wrongElement(
+  object: unknown,
+  key: string,
+  faultOf: FaultOf,
+): string | undefined {
+  const elements = own(object, key);
+  if (!Array.isArray(elements)) return key;
+  for (const [i, element] of elements.entries()) {
+    const fault = faultOf(element);
+    if (fault !== undefined) return `${key}.${i}${fault}`;
+  }
+  return undefined;
+}
+
+function textFault(value: unknown): string | undefined {
+  return typeof value === "string" ? undefined : "";
+}
+
+function podFault(pod: unknown): string | undefined {
+  const key = wrongKey(pod, podKeys);
+  return key === undefined ? undefined : `.${key}`;
+}
