@@ -7,7 +7,7 @@ import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
 import { addNetwork, validateNetwork } from "../cni/network.ts";
-import { type Result, convertResult } from "../cni/result.ts";
+import { type Result, convertResult, ensureVersion } from "../cni/result.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Networks } from "../select/resolve.ts";
 import {
@@ -104,14 +104,16 @@ export async function choose(
     : {};
   const selection = { annotations, config, networks, ifname, args, ...defined };
   const self = world.self();
-  return selectAttachments(selection).map((attachment) => {
+  const attachments: Attachment[] = [];
+  for (const attachment of selectAttachments(selection)) {
     try {
       validateNetwork(attachment.list, path, self);
     } catch (error) {
       throw ofNetwork(CniError.from(error), pod, attachment.list.name);
     }
-    return withDeviceInfoFile(containerId, attachment);
-  });
+    attachments.push(withDeviceInfoFile(containerId, attachment));
+  }
+  return attachments;
 }
 
 /** An earlier ADD of this container and interface that was never deleted. */
@@ -160,6 +162,7 @@ async function attach(
   const durable = written.sync();
   durable.catch(() => {});
   const results = new Map<string, Result>();
+  const inOrder: Result[] = [];
   let touched = 0;
   try {
     for (const attachment of attachments) {
@@ -174,6 +177,7 @@ async function attach(
           caller,
         );
         results.set(attachment.ifname, result);
+        inOrder.push(result);
         requireAsked(operation, attachment, result);
       } catch (error) {
         throw ofNetwork(CniError.from(error), pod, attachment.list.name);
@@ -186,11 +190,11 @@ async function attach(
         { cause },
       );
     });
-    const inOrder = await routed(operation, attachments, [...results.values()]);
-    records.writeResults(record, inOrder);
+    const final = await routed(operation, attachments, inOrder);
+    records.writeResults(record, final);
     return {
-      printed: printedResult(operation, attachments, inOrder),
-      results: inOrder,
+      printed: printedResult(operation, attachments, final),
+      results: final,
     };
   } catch (error) {
     await rollBack(operation, record, touched, results, rollbackBy, caller);
@@ -220,8 +224,7 @@ async function routed(
   attachments: readonly Attachment[],
   results: Result[],
 ): Promise<Result[]> {
-  const network = attachments.find(({ asked }) => asked?.defaultRoute)?.list
-    .name;
+  const network = routedNetwork(attachments);
   if (network === undefined) return results;
   try {
     const { requestedDefaultRoute, rerouted } =
@@ -236,11 +239,25 @@ async function routed(
   }
 }
 
+/** The name of the network that the pod's default route is to go over. */
+function routedNetwork(
+  attachments: readonly Attachment[],
+): string | undefined {
+  for (const { asked, list } of attachments) {
+    if (asked?.defaultRoute) return list.name;
+  }
+  return undefined;
+}
+
 function newRecord(
   operation: Operation,
   attachments: Attachment[],
 ): AttachmentRecord {
   const { request, world, pod, path } = operation;
+  const recorded: Attachment[] = [];
+  for (const { asked: _asked, ...attachment } of attachments) {
+    recorded.push(attachment);
+  }
   return {
     formatVersion,
     containerId: request.containerId,
@@ -254,7 +271,7 @@ function newRecord(
     uptimeMs: world.uptimeMs(),
     path: [...path],
     // What was asked for has been held against the results by the time that it could matter.
-    attachments: attachments.map(({ asked: _asked, ...recorded }) => recorded),
+    attachments: recorded,
   };
 }
 
@@ -264,19 +281,15 @@ function printedResult(
   attachments: readonly Attachment[],
   results: readonly Result[],
 ): Result {
-  const primary = attachments.findIndex(
-    ({ ifname }) => ifname === request.ifname,
-  );
-  const chosen =
-    config.result === "merged"
-      ? mergeResults(results, primary)
-      : results[primary];
-  if (!chosen)
-    throw new CniError(
-      Code.internal,
-      "no attachment has the name of CNI_IFNAME",
-    );
-  return convertResult(chosen, request.cniVersion);
+  for (const [i, { ifname }] of attachments.entries()) {
+    const result = results[i];
+    if (ifname !== request.ifname || !result) continue;
+    const merged = config.result === "merged" && mergeResults(results, i);
+    return merged
+      ? convertResult(merged, request.cniVersion)
+      : ensureVersion(result, request.cniVersion);
+  }
+  throw new CniError(Code.internal, "no attachment has the name of CNI_IFNAME");
 }
 
 /**

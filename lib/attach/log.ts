@@ -48,7 +48,8 @@ export function createLog(
 /** CNI-Genie's samples spell levels in several ways; an unknown one is the default. */
 function levelOf(text: string): Level {
   const name = text.toLowerCase();
-  return levels.find((level) => name.startsWith(level)) ?? "warn";
+  for (const level of levels) if (name.startsWith(level)) return level;
+  return "warn";
 }
 
 function suffix(fields: Readonly<Record<string, unknown>>): string {

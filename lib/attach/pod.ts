@@ -4,7 +4,7 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import { isObject, jsonKind, parseJson } from "../cni/json.ts";
+import { isObject, jsonKind, parseJson, setOwn } from "../cni/json.ts";
 import type { Kube } from "../kube/client.ts";
 import type { PodInfo } from "../kube/pod.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
@@ -34,14 +34,13 @@ export async function readPod(
 export function givenAnnotations({
   runtimeConfig,
 }: GenieConfig): Annotations | undefined {
-  const key = Object.keys(runtimeConfig).find(
-    (name) => name.toLowerCase() === annotationsCapability,
-  );
-  if (key === undefined) return undefined;
-  const value = runtimeConfig[key];
-  return value === null
-    ? {}
-    : stringMap(value, `runtimeConfig ${quote(annotationsCapability)}`);
+  for (const [key, value] of Object.entries(runtimeConfig)) {
+    if (key.toLowerCase() !== annotationsCapability) continue;
+    return value === null
+      ? {}
+      : stringMap(value, `runtimeConfig ${quote(annotationsCapability)}`);
+  }
+  return undefined;
 }
 
 /** What CNI-Genie meant for callers without Kubernetes: `K8S_ANNOT=<json object>`. */
@@ -60,13 +59,16 @@ function argumentAnnotations(args: string): Annotations {
 function stringMap(value: unknown, source: string): Annotations {
   if (!isObject(value))
     throw invalid(`${source}: expected an object, got ${jsonKind(value)}`);
-  const entries = Object.entries(value).map(([key, text]): [string, string] => {
-    if (typeof text === "string") return [key, text];
-    throw invalid(
-      `${source}: annotation ${quote(key)}: expected a string, got ${jsonKind(text)}`,
-    );
-  });
-  return Object.fromEntries(entries);
+  const annotations: Record<string, string> = {};
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text === "string") setOwn(annotations, key, text);
+    else {
+      throw invalid(
+        `${source}: annotation ${quote(key)}: expected a string, got ${jsonKind(text)}`,
+      );
+    }
+  }
+  return annotations;
 }
 
 function invalid(problem: string, cause?: unknown): CniError {

@@ -23,23 +23,26 @@ export function parseNetworks(source: string, text: string): NetworkRequest[] {
   if (elements.length > maxAttachments) {
     throw invalid(source, text, `more than ${maxAttachments} networks`);
   }
-  return elements.map((element, i) => {
-    const [name = "", ifname = "", ...more] = element
-      .split("@")
-      .map((part) => part.trim());
-    const fail = (problem: string): never => {
+  const requests: NetworkRequest[] = [];
+  for (const [i, element] of elements.entries()) {
+    const [first = "", second = "", ...more] = element.split("@");
+    const [name, ifname] = [first.trim(), second.trim()];
+    const problem =
+      more.length > 0 ? "more than one @" : problemOf(name, ifname);
+    if (problem !== undefined) {
       throw invalid(source, text, `element ${i + 1}: ${problem}`);
-    };
-    if (more.length > 0) fail("more than one @");
-    if (name === "") fail("empty network name");
-    if (!networkNamePattern.test(name))
-      fail(`invalid network name ${quote(name)}`);
-    if (ifname === "") return { name };
-    const problem = ifnameProblem(ifname);
-    if (problem)
-      fail(`invalid interface name ${quote(ifname)}: ${problem.msg}`);
-    return { name, ifname };
-  });
+    }
+    requests.push(ifname === "" ? { name } : { name, ifname });
+  }
+  return requests;
+}
+
+function problemOf(name: string, ifname: string): string | undefined {
+  if (name === "") return "empty network name";
+  if (!networkNamePattern.test(name))
+    return `invalid network name ${quote(name)}`;
+  const problem = ifname === "" ? undefined : ifnameProblem(ifname);
+  return problem && `invalid interface name ${quote(ifname)}: ${problem.msg}`;
 }
 
 function invalid(source: string, text: string, problem: string): CniError {

@@ -39,11 +39,15 @@ export function nameInterfaces(
   names: InterfaceNames,
 ): string[] {
   let primaryIsFree = !requested.includes(cniIfname);
-  return requested.map((ifname) => {
-    if (ifname !== undefined) return ifname;
-    if (!primaryIsFree) return names.lowest("eth", 0);
-    primaryIsFree = false;
-    names.reserve(cniIfname);
-    return cniIfname;
-  });
+  const named: string[] = [];
+  for (const ifname of requested) {
+    if (ifname !== undefined) named.push(ifname);
+    else if (!primaryIsFree) named.push(names.lowest("eth", 0));
+    else {
+      primaryIsFree = false;
+      names.reserve(cniIfname);
+      named.push(cniIfname);
+    }
+  }
+  return named;
 }

@@ -33,7 +33,7 @@ export function networksOf(
   const invalid: { file: string; problem: string }[] = [];
   for (const { file, list, problem } of files) {
     if (list === undefined) invalid.push({ file, problem });
-    else if (!list.plugins.some((plugin) => executes(plugin, ownTypes))) {
+    else if (!executesAny(list.plugins, ownTypes)) {
       candidates.push({ file, key: fileKey(file), list });
     }
   }
@@ -45,9 +45,20 @@ export function executes(plugin: unknown, types: ReadonlySet<string>): boolean {
   if (!isObject(plugin)) return false;
   const type = own(plugin, "type");
   if (typeof type === "string" && types.has(type)) return true;
-  return ["delegates", "delegate", "plugins"].some((key) =>
-    [own(plugin, key)].flat().some((nested) => executes(nested, types)),
-  );
+  for (const key of ["delegates", "delegate", "plugins"]) {
+    const nested = own(plugin, key);
+    if (executesAny(Array.isArray(nested) ? nested : [nested], types))
+      return true;
+  }
+  return false;
+}
+
+function executesAny(
+  plugins: readonly unknown[],
+  types: ReadonlySet<string>,
+): boolean {
+  for (const plugin of plugins) if (executes(plugin, types)) return true;
+  return false;
 }
 
 /** Base name without extension, minus everything up to the first `-` that is not its first character. */
@@ -74,24 +85,16 @@ export function findNetwork(
   networks: Networks,
   name: string,
 ): Candidate | undefined {
-  return (
-    match(networks, name, (text) => text) ??
-    match(networks, name, (text) => text.toLowerCase())
-  );
-}
-
-function match(
-  networks: Networks,
-  name: string,
-  fold: (text: string) => string,
-): Candidate | undefined {
+  const folded = name.toLowerCase();
+  let ignoringCase: Candidate | undefined;
   for (const rule of rules) {
-    const found = networks.candidates.find(
-      (candidate) => fold(rule(candidate)) === fold(name),
-    );
-    if (found) return found;
+    for (const candidate of networks.candidates) {
+      const text = rule(candidate);
+      if (text === name) return candidate;
+      if (text.toLowerCase() === folded) ignoringCase ??= candidate;
+    }
   }
-  return undefined;
+  return ignoringCase;
 }
 
 /** As {@link findNetwork}. Throws 7 saying what there is instead. */
@@ -108,10 +111,11 @@ export function requireNetwork(networks: Networks, name: string): Candidate {
 
 /** The first candidate that is more than a loopback. Throws 7. */
 export function firstNetwork(networks: Networks): Candidate {
-  const found = networks.candidates.find(({ list }) =>
-    list.plugins.some((plugin) => plugin.type !== "loopback"),
-  );
-  if (found) return found;
+  for (const candidate of networks.candidates) {
+    for (const { type } of candidate.list.plugins) {
+      if (type !== "loopback") return candidate;
+    }
+  }
   throw new CniError(
     Code.invalidNetworkConfig,
     `no default network: ${networks.confDir} holds no other CNI configuration${invalidFiles(networks)}`,

@@ -76,8 +76,9 @@ export interface Selection {
 
 /** Whether the pod uses the NPWG standard: only then is its code loaded. */
 export function asksForDefinitions(annotations: Annotations): boolean {
-  return [networksAnnotation, defaultNetworkAnnotation].some((key) =>
-    Object.hasOwn(annotations, key),
+  return (
+    Object.hasOwn(annotations, networksAnnotation) ||
+    Object.hasOwn(annotations, defaultNetworkAnnotation)
   );
 }
 
@@ -95,9 +96,11 @@ export function selectAttachments(selection: Selection): Attachment[] {
     );
   }
   requireOneDefaultRoute([...requests, ...added]);
-  return [...requests, ...added].map((request, i) =>
-    attachmentOf(request, ifnames[i] ?? "", selection),
-  );
+  const attachments: Attachment[] = [];
+  for (const [i, request] of [...requests, ...added].entries()) {
+    attachments.push(attachmentOf(request, ifnames[i] ?? "", selection));
+  }
+  return attachments;
 }
 
 function attachmentOf(
@@ -127,7 +130,11 @@ function attachmentOf(
 
 /** A pod has one default route of a family; NPWG leaves open which of several requests wins. */
 function requireOneDefaultRoute(requests: readonly RequestedNetwork[]): void {
-  const routed = requests.filter(({ asked }) => asked?.defaultRoute);
+  const routed: RequestedNetwork[] = [];
+  for (const request of requests) {
+    if (request.asked?.defaultRoute) routed.push(request);
+  }
+  if (routed.length === 0) return;
   if (routed.length > 1) {
     throw invalid(
       `"default-route" is requested for more than one network: ${routed.map(({ definition }) => definition).join(", ")}`,
@@ -153,10 +160,12 @@ export function defaultNetworks(
 ): RequestedNetwork[] {
   if (config.defaultPlugin.trim() === "")
     return [{ list: firstNetwork(networks).list }];
-  return parseNetworks(
-    'configuration key "default_plugin"',
-    config.defaultPlugin,
-  ).map((element) => found(element, requireNetwork(networks, element.name)));
+  const requests: RequestedNetwork[] = [];
+  const source = 'configuration key "default_plugin"';
+  for (const element of parseNetworks(source, config.defaultPlugin)) {
+    requests.push(found(element, requireNetwork(networks, element.name)));
+  }
+  return requests;
 }
 
 /**
@@ -192,7 +201,7 @@ function formerDefault({ config, networks, ifname }: Selection) {
 /** The networks of a `cni` annotation that exist, under the names that ADD would give. */
 function formerChoice(cni: string, { networks, ifname }: Selection) {
   try {
-    const elements = parseNetworks(`annotation ${quote(cniAnnotation)}`, cni);
+    const elements = parseNetworks('annotation "cni"', cni);
     const ifnames = namesOf(elements, [], ifname);
     return elements.flatMap((element, i) => {
       const candidate = findNetwork(networks, element.name);
@@ -214,14 +223,13 @@ function namesOf(
   for (const { ifname } of [...requests, ...added]) {
     if (ifname !== undefined) names.reserve(ifname);
   }
-  return [
-    ...nameInterfaces(
-      requests.map(({ ifname }) => ifname),
-      cniIfname,
-      names,
-    ),
-    ...added.map(({ ifname }, i) => ifname ?? names.lowest("net", i + 1)),
-  ];
+  const requested: (string | undefined)[] = [];
+  for (const { ifname } of requests) requested.push(ifname);
+  const named = nameInterfaces(requested, cniIfname, names);
+  for (const [i, { ifname }] of added.entries()) {
+    named.push(ifname ?? names.lowest("net", i + 1));
+  }
+  return named;
 }
 
 /** The annotations of selection.md §2. */
@@ -268,17 +276,17 @@ function chosenNetworks(
   networks: Networks,
 ): RequestedNetwork[] {
   const allowed = allowedNetworks(config, networks);
-  return parseNetworks(`annotation ${quote(cniAnnotation)}`, text).map(
-    (element) => {
-      const candidate = requireNetwork(networks, element.name);
-      if (allowed && !allowed.has(candidate.list)) {
-        throw invalid(
-          `network ${quote(element.name)} is not allowed on this node: allowedNetworks has ${config.allowedNetworks?.join(", ") || "none"}`,
-        );
-      }
-      return found(element, candidate);
-    },
-  );
+  const requests: RequestedNetwork[] = [];
+  for (const element of parseNetworks('annotation "cni"', text)) {
+    const candidate = requireNetwork(networks, element.name);
+    if (allowed && !allowed.has(candidate.list)) {
+      throw invalid(
+        `network ${quote(element.name)} is not allowed on this node: allowedNetworks has ${config.allowedNetworks?.join(", ") || "none"}`,
+      );
+    }
+    requests.push(found(element, candidate));
+  }
+  return requests;
 }
 
 /** What `cni` may select, undefined for everything; the default is always allowed (selection.md §5). */
