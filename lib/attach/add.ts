@@ -7,20 +7,21 @@ import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
 import { addNetwork, validateNetwork } from "../cni/network.ts";
-import { type Result, convertResult, ensureVersion } from "../cni/result.ts";
+import { type Result, convertResult } from "../cni/result.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Networks } from "../select/resolve.ts";
 import {
   type Annotations,
   type Attachment,
   asksForDefinitions,
+  isWrittenBack,
   selectAttachments,
 } from "../select/select.ts";
 import { unmet } from "./asked.ts";
 import { deleteRecorded } from "./del.ts";
 import { deleteAttachments } from "./delegates.ts";
 import { prepareDeviceInfo, withDeviceInfoFile } from "./deviceinfo.ts";
-import { type Lock, whileLocked, withRecords } from "./lock.ts";
+import { type Lock, whileLocked, whileShared, withRecords } from "./lock.ts";
 import { mergeResults } from "./merge.ts";
 import {
   type Operation,
@@ -35,10 +36,9 @@ import {
 import { namespaceId } from "./netns.ts";
 import { readPod } from "./pod.ts";
 import { type AttachmentRecord, RecordError, formatVersion } from "./record.ts";
-import { writeBack } from "./writeback.ts";
 
 export async function add(operation: Operation): Promise<Result> {
-  const { request, config, world } = operation;
+  const { request, config, records, world } = operation;
   refuseChain(operation);
   if (isNested(operation)) throw recursion(operation);
   const forward = new Deadline(phases.add, world.clock);
@@ -58,12 +58,17 @@ export async function add(operation: Operation): Promise<Result> {
       forward,
       networks,
     );
-    await deleteLeftOver(operation, lock, forward);
+    if (records.hasLeftOver(request.containerId, request.ifname)) {
+      await deleteLeftOver(operation, lock, forward);
+    }
     const attached = await attach(operation, attachments, lock, {
       forward,
       rollbackBy,
     });
-    await writeBack(operation, known, attachments, attached.results, kube);
+    if (isWrittenBack(attachments, known.annotations)) {
+      const { writeBack } = await import("./writeback.ts");
+      await writeBack(operation, known, attachments, attached.results, kube);
+    }
     return attached.printed;
   });
 }
@@ -111,7 +116,11 @@ export async function choose(
     } catch (error) {
       throw ofNetwork(CniError.from(error), pod, attachment.list.name);
     }
-    attachments.push(withDeviceInfoFile(containerId, attachment));
+    attachments.push(
+      attachment.asked
+        ? withDeviceInfoFile(containerId, attachment)
+        : attachment,
+    );
   }
   return attachments;
 }
@@ -151,13 +160,11 @@ async function attach(
   const { records, pod, config, world } = operation;
   const caller = callerOf(operation, lock);
   const record = newRecord(operation, attachments);
-  const written = await withRecords(
-    "share",
-    config.dataDir,
-    forward,
-    world.sleep,
-    () => records.write(record),
-  );
+  const { dataDir } = config;
+  const write = () => records.write(record);
+  const written =
+    whileShared(dataDir, write) ??
+    (await withRecords("share", dataDir, forward, world.sleep, write));
   // The disk is waited for while the delegates work.
   const durable = written.sync();
   durable.catch(() => {});
@@ -169,7 +176,7 @@ async function attach(
       touched++;
       try {
         const runtime = runtimeConf(operation, attachment);
-        prepareDeviceInfo(attachment);
+        if (attachment.asked) prepareDeviceInfo(attachment);
         const result = await addNetwork(
           attachment.list,
           runtime,
@@ -178,7 +185,7 @@ async function attach(
         );
         results.set(attachment.ifname, result);
         inOrder.push(result);
-        requireAsked(operation, attachment, result);
+        if (attachment.asked) requireAsked(operation, attachment, result);
       } catch (error) {
         throw ofNetwork(CniError.from(error), pod, attachment.list.name);
       }
@@ -190,7 +197,11 @@ async function attach(
         { cause },
       );
     });
-    const final = await routed(operation, attachments, inOrder);
+    const network = routedNetwork(attachments);
+    const final =
+      network === undefined
+        ? inOrder
+        : await routed(operation, attachments, inOrder, network);
     records.writeResults(record, final);
     return {
       printed: printedResult(operation, attachments, final),
@@ -218,14 +229,13 @@ function requireAsked(
   });
 }
 
-/** Moves the pod's default route where that was asked for; the results as they are then. */
+/** Moves the pod's default route over the network that asks for it; the results as they are then. */
 async function routed(
   { request, pod }: Operation,
   attachments: readonly Attachment[],
   results: Result[],
+  network: string,
 ): Promise<Result[]> {
-  const network = routedNetwork(attachments);
-  if (network === undefined) return results;
   try {
     const { requestedDefaultRoute, rerouted } =
       await import("./defaultroute.ts");
@@ -240,9 +250,7 @@ async function routed(
 }
 
 /** The name of the network that the pod's default route is to go over. */
-function routedNetwork(
-  attachments: readonly Attachment[],
-): string | undefined {
+function routedNetwork(attachments: readonly Attachment[]): string | undefined {
   for (const { asked, list } of attachments) {
     if (asked?.defaultRoute) return list.name;
   }
@@ -285,9 +293,7 @@ function printedResult(
     const result = results[i];
     if (ifname !== request.ifname || !result) continue;
     const merged = config.result === "merged" && mergeResults(results, i);
-    return merged
-      ? convertResult(merged, request.cniVersion)
-      : ensureVersion(result, request.cniVersion);
+    return convertResult(merged || result, request.cniVersion);
   }
   throw new CniError(Code.internal, "no attachment has the name of CNI_IFNAME");
 }

@@ -4,7 +4,7 @@
  * processes and kills them.
  */
 import { listIfAny, readFile, statusIfAny } from "../cni/files.ts";
-import { status, writeAt } from "../cni/libc.ts";
+import { status, write } from "../cni/libc.ts";
 import { bytesOf } from "../cni/text.ts";
 
 export interface Holder {
@@ -15,13 +15,13 @@ export interface Holder {
 
 const holderLength = 40;
 
-/** Writes us down in a lock that we hold. */
+/** Writes us down in a lock that we hold and have just opened. */
 export function writeHolder(fd: number): void {
   const { startTime = "" } = processState(process.pid) ?? {};
   // Always as long, so that nothing of a former holder is left behind it.
   const text = `${process.pid} ${startTime}`.padEnd(holderLength);
   try {
-    writeAt(fd, bytesOf(text), 0);
+    write(fd, bytesOf(text));
   } catch {
     // A full disk must not stop a DEL: the kernel knows the number as well.
   }

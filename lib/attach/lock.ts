@@ -5,7 +5,7 @@
  * an orphaned delegate of it still runs. Such an orphan is killed here.
  */
 import type { Deadline } from "../cni/deadline.ts";
-import { Code, CniError, errnoOf, messageOf } from "../cni/error.ts";
+import { Code, CniError, messageOf } from "../cni/error.ts";
 import {
   listIfAny,
   makeFolder,
@@ -16,6 +16,7 @@ import {
   Open,
   close,
   open,
+  openIfAny,
   status,
   tryLock,
   tryShare,
@@ -47,7 +48,9 @@ export async function whileLocked<T>(
   work: (lock: Lock) => Promise<T>,
 ): Promise<T> {
   const { dataDir } = config;
-  const lock = await lockContainer(dataDir, containerId, deadline, world.sleep);
+  const lock =
+    lockIfFree(lockPath(dataDir, containerId)) ??
+    (await lockContainer(dataDir, containerId, deadline, world.sleep));
   try {
     return await work(lock);
   } finally {
@@ -72,7 +75,7 @@ export async function lockContainer(
   deadline: Deadline,
   sleep: (ms: number) => Promise<void> = Bun.sleep,
 ): Promise<Lock> {
-  const path = `${dataDir}/locks/${lockName(containerId)}`;
+  const path = lockPath(dataDir, containerId);
   for (;;) {
     const fd = openLock(path);
     if (tryLock(fd)) {
@@ -102,6 +105,14 @@ export async function lockContainer(
   }
 }
 
+/** undefined when somebody has it, or had it just now. */
+function lockIfFree(path: string): Lock | undefined {
+  const fd = openLock(path);
+  if (tryLock(fd) && isStill(path, fd)) return held(path, fd);
+  close(fd);
+  return undefined;
+}
+
 /**
  * What keeps ADD out while a network's GC has its list (cni-plugin.md P-GC-5):
  * GC is alone with the records from the making of the list to the end of the
@@ -115,10 +126,7 @@ export async function withRecords<T>(
   sleep: (ms: number) => Promise<void>,
   work: () => T | Promise<T>,
 ): Promise<T> {
-  // The folder itself is what is locked: there is no file that could be left.
-  const folder = `${dataDir}/attachments`;
-  makeFolder(folder, 0o700);
-  const fd = open(folder, Open.readOnly);
+  const fd = openRecords(dataDir);
   const take = mode === "share" ? tryShare : tryLock;
   try {
     while (!take(fd)) {
@@ -136,10 +144,31 @@ export async function withRecords<T>(
   }
 }
 
-function lockName(containerId: string): string {
-  return containerId.length > 200
-    ? new Bun.CryptoHasher("sha256").update(containerId).digest("hex")
-    : containerId;
+/** As {@link withRecords} that shares, where nobody has them alone: undefined then, and nothing was done. */
+export function whileShared<T>(dataDir: string, work: () => T): T | undefined {
+  const fd = openRecords(dataDir);
+  try {
+    return tryShare(fd) ? work() : undefined;
+  } finally {
+    close(fd);
+  }
+}
+
+/** The folder itself is what is locked: there is no file that could be left. */
+function openRecords(dataDir: string): number {
+  const folder = `${dataDir}/attachments`;
+  const fd = openIfAny(folder, Open.readOnly);
+  if (fd !== undefined) return fd;
+  makeFolder(folder, 0o700);
+  return open(folder, Open.readOnly);
+}
+
+function lockPath(dataDir: string, containerId: string): string {
+  const name =
+    containerId.length > 200
+      ? new Bun.CryptoHasher("sha256").update(containerId).digest("hex")
+      : containerId;
+  return `${dataDir}/locks/${name}`;
 }
 
 function held(path: string, fd: number): Lock {
@@ -167,19 +196,14 @@ export function abandonedLocks(
   dataDir: string,
 ): { containerId: string; lock: Lock }[] {
   return listIfAny(`${dataDir}/locks`).flatMap((containerId) => {
-    const path = `${dataDir}/locks/${containerId}`;
-    const fd = openLock(path);
-    if (tryLock(fd) && isStill(path, fd)) {
-      return { containerId, lock: held(path, fd) };
-    }
-    close(fd);
-    return [];
+    const lock = lockIfFree(`${dataDir}/locks/${containerId}`);
+    return lock ? { containerId, lock } : [];
   });
 }
 
 /** Whether a living genie has a container's lock now. */
 export function isWorkedOn(dataDir: string, containerId: string): boolean {
-  const path = `${dataDir}/locks/${lockName(containerId)}`;
+  const path = lockPath(dataDir, containerId);
   if (!statusIfAny(path)) return false;
   const fd = open(path, Open.readWrite);
   try {
@@ -193,13 +217,10 @@ export function isWorkedOn(dataDir: string, containerId: string): boolean {
 function openLock(path: string): number {
   const flags = Open.readWrite | Open.create;
   try {
-    try {
-      return open(path, flags, 0o600);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      makeFolder(path.slice(0, path.lastIndexOf("/")), 0o700);
-      return open(path, flags, 0o600);
-    }
+    const fd = openIfAny(path, flags, 0o600);
+    if (fd !== undefined) return fd;
+    makeFolder(path.slice(0, path.lastIndexOf("/")), 0o700);
+    return open(path, flags, 0o600);
   } catch (cause) {
     throw new CniError(
       Code.io,

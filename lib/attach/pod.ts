@@ -38,7 +38,7 @@ export function givenAnnotations({
     if (key.toLowerCase() !== annotationsCapability) continue;
     return value === null
       ? {}
-      : stringMap(value, `runtimeConfig ${quote(annotationsCapability)}`);
+      : stringMap(value, `runtimeConfig "${annotationsCapability}"`);
   }
   return undefined;
 }

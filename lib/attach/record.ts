@@ -105,6 +105,14 @@ export class Records {
     return record;
   }
 
+  /** Whether an earlier ADD of the same container and interface left a record; a result without one goes. */
+  hasLeftOver(containerId: string, ifname: string): boolean {
+    const name = Store.nameOf(containerId, ifname);
+    if (this.#store.has(name, "record")) return true;
+    onDisk("remove", () => this.#store.removePart(name, "result"));
+    return false;
+  }
+
   /** Every readable record, and what is wrong with the others. */
   all(): {
     records: AttachmentRecord[];

@@ -4,15 +4,15 @@
  * does not know what a record is for. Never /var/lib/cni/results: runtimes
  * treat what is there as theirs (cni-runtime.md R-CACHE-1).
  */
-import { errnoOf } from "../cni/error.ts";
 import {
   listIfAny,
   makeFolder,
   readFileIfAny,
   removeFile,
+  statusIfAny,
   writeAll,
 } from "../cni/files.ts";
-import { Open, close, fsync, open, rename } from "../cni/libc.ts";
+import { Open, close, fsync, open, openIfAny, rename } from "../cni/libc.ts";
 import { isLonger } from "../cni/text.ts";
 
 /** The files of one record; "gone" only while its namespace is seen to be gone. */
@@ -47,6 +47,10 @@ export class Store {
   /** The text of a file, undefined when there is none. Throws the errno of the system. */
   read(name: string, part: Part): string | undefined {
     return readFileIfAny(this.#path(name, part));
+  }
+
+  has(name: string, part: Part): boolean {
+    return statusIfAny(this.#path(name, part)) !== undefined;
   }
 
   /**
@@ -122,13 +126,10 @@ export class Store {
 
   #open(path: string): number {
     const flags = Open.writeOnly | Open.create | Open.truncate;
-    try {
-      return open(path, flags, 0o600);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      makeFolder(this.#folder, 0o700);
-      return open(path, flags, 0o600);
-    }
+    const fd = openIfAny(path, flags, 0o600);
+    if (fd !== undefined) return fd;
+    makeFolder(this.#folder, 0o700);
+    return open(path, flags, 0o600);
   }
 
   #path(name: string, part: Part): string {

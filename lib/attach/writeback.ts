@@ -8,7 +8,7 @@ import { messageOf } from "../cni/error.ts";
 import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Kube } from "../kube/client.ts";
-import { type Attachment, asksForDefinitions } from "../select/select.ts";
+import { type Attachment, isWrittenBack } from "../select/select.ts";
 import { gatewayOf, isDefaultRoute, podInterface } from "./asked.ts";
 import { readDeviceInfo } from "./deviceinfo.ts";
 import type { Operation } from "./operation.ts";
@@ -18,7 +18,7 @@ import type { PodReference } from "./record.ts";
 /** Milliseconds for everything here. */
 const budgetMs = 3000;
 
-/** One PATCH for two or more attachments or an NPWG annotation; nothing outside of Kubernetes. Never throws. */
+/** One PATCH; nothing outside of Kubernetes. Never throws. */
 export async function writeBack(
   operation: Operation,
   known: KnownPod,
@@ -27,8 +27,7 @@ export async function writeBack(
   kube: () => Promise<Kube>,
 ): Promise<void> {
   const { pod, request, log, world } = operation;
-  if (!pod) return;
-  if (attachments.length < 2 && !asksForDefinitions(known.annotations)) return;
+  if (!pod || !isWrittenBack(attachments, known.annotations)) return;
   const subject = { pod: `${pod.namespace}/${pod.name}` };
   try {
     const annotations = statusAnnotations(attachments, results, request.ifname);

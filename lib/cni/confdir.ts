@@ -54,10 +54,7 @@ function parse(folder: string, file: string, text: string): NetworkConfigList {
 }
 
 /** `<folder>/<network name>/*.conf`, one plugin object each, after those of the list (R-LD-5). */
-function pluginFolder(
-  folder: string,
-  network: string,
-): PluginConf[] {
+function pluginFolder(folder: string, network: string): PluginConf[] {
   // A name that is no plain file name cannot be a folder here; it is refused at ADD.
   if (["", ".", ".."].includes(network) || network.includes("/")) return [];
   const path = `${folder}/${network}`;

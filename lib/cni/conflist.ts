@@ -85,13 +85,21 @@ export function parsePlugin(value: unknown): PluginConf {
   if (type.includes("/") || type === "." || type === "..") {
     return fail(`invalid 'type' ${quote(type)}`);
   }
-  const problem =
-    capabilitiesProblem(own(value, "capabilities")) ??
-    ipamProblem(own(value, "ipam")) ??
-    dnsProblem(own(value, "dns"));
-  if (problem) return fail(problem);
+  for (const [key, problemOf] of Object.entries(typedKeys)) {
+    const given = own(value, key);
+    if (given === undefined || given === null) continue;
+    const problem = problemOf(given);
+    if (problem) return fail(problem);
+  }
   return { ...value, type };
 }
+
+/** Keys that libcni decodes into types of its own; null is absent. */
+const typedKeys: Record<string, (value: unknown) => string | undefined> = {
+  capabilities: capabilitiesProblem,
+  ipam: ipamProblem,
+  dns: dnsProblem,
+};
 
 class ListError extends Error {}
 
@@ -201,7 +209,6 @@ function flag(config: object, key: string): boolean {
 }
 
 function capabilitiesProblem(capabilities: unknown): string | undefined {
-  if (capabilities === undefined || capabilities === null) return undefined;
   if (!isObject(capabilities))
     return `invalid 'capabilities' type ${goType(capabilities)}`;
   for (const [key, value] of Object.entries(capabilities)) {
@@ -213,7 +220,6 @@ function capabilitiesProblem(capabilities: unknown): string | undefined {
 }
 
 function ipamProblem(ipam: unknown): string | undefined {
-  if (ipam === undefined || ipam === null) return undefined;
   if (!isObject(ipam)) return `invalid 'ipam' type ${goType(ipam)}`;
   const type = own(ipam, "type");
   if (type === undefined || type === null || typeof type === "string")
@@ -222,7 +228,6 @@ function ipamProblem(ipam: unknown): string | undefined {
 }
 
 function dnsProblem(dns: unknown): string | undefined {
-  if (dns === undefined || dns === null) return undefined;
   if (!isObject(dns)) return `invalid 'dns' type ${goType(dns)}`;
   const domain = own(dns, "domain");
   if (domain !== undefined && domain !== null && typeof domain !== "string") {

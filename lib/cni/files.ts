@@ -3,15 +3,7 @@
  * one is enough. Failures are `SystemError`s with the errno's name in `code`.
  */
 import { errnoOf } from "./error.ts";
-import {
-  Open,
-  close,
-  mkdir,
-  open,
-  openIfAny,
-  read,
-  write,
-} from "./libc.ts";
+import { Open, close, mkdir, open, openIfAny, read, write } from "./libc.ts";
 import { bytesOf, textOf } from "./text.ts";
 
 export { listIfAny, removeFile, statusIfAny } from "./libc.ts";

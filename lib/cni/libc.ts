@@ -31,7 +31,6 @@ const { symbols } = dlopen(
     opendir: { args: ["ptr"], returns: "ptr" },
     poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
     pread: { args: ["i32", "ptr", "u64", "i64"], returns: "i32" },
-    pwrite: { args: ["i32", "ptr", "u64", "i64"], returns: "i32" },
     read: { args: ["i32", "ptr", "u64"], returns: "i32" },
     readdir: { args: ["ptr"], returns: "ptr" },
     rename: { args: ["ptr", "ptr"], returns: "i32" },
@@ -115,13 +114,6 @@ export function write(fd: number, bytes: Uint8Array): number {
   return count;
 }
 
-export function writeAt(fd: number, bytes: Uint8Array, offset: number): number {
-  let count: number;
-  do count = symbols.pwrite(fd, bytes, bytes.byteLength, offset);
-  while (count < 0 && interrupted());
-  return count;
-}
-
 export function fsync(fd: number): void {
   while (symbols.fsync(fd) < 0 && interrupted());
 }
@@ -188,27 +180,22 @@ export function statusIfAny(path: string): Status | undefined {
 }
 
 function statusRead(): Status {
-  const format = word(7) & S_IFMT;
-  const device = `${word(34)}:${word(35)}`;
+  // Words of 32 bits; both architectures are little-endian.
+  const { 7: mode = 0, 8: inode = 0, 9: inodeHigh = 0 } = statx;
+  const { 10: size = 0, 11: sizeHigh = 0, 34: major, 35: minor } = statx;
+  const format = mode & S_IFMT;
+  const device = `${major}:${minor}`;
+  // As a number where it is exact.
+  const wholeInode =
+    inodeHigh < 2 ** 21
+      ? inodeHigh * 2 ** 32 + inode
+      : (BigInt(inodeHigh) << 32n) | BigInt(inode);
   return {
-    kind:
-      format === S_IFREG ? "file" : format === S_IFDIR ? "folder" : "other",
-    size: word(11) * 2 ** 32 + word(10),
-    id: `${device}:${inode(word(8), word(9))}`,
+    kind: format === S_IFREG ? "file" : format === S_IFDIR ? "folder" : "other",
+    size: sizeHigh * 2 ** 32 + size,
+    id: `${device}:${wholeInode}`,
     device,
   };
-}
-
-/** 32 bits of the structure; both architectures are little-endian. */
-function word(index: number): number {
-  return statx[index] ?? 0;
-}
-
-/** In decimal. Above 2^53 a number would not be exact. */
-function inode(low: number, high: number): number | bigint {
-  return high < 2 ** 21
-    ? high * 2 ** 32 + low
-    : (BigInt(high) << 32n) | BigInt(low);
 }
 
 /** The names in a folder, in no order, without `.` and `..`; none when there is no such folder. */
@@ -319,9 +306,7 @@ function isPresent(number: number): boolean {
  * be repeated; false also for a failure that the caller expects. Nothing may come
  * between the call and this. Throws SystemError for every other failure.
  */
-export function interrupted(
-  expected?: (number: number) => boolean,
-): boolean {
+export function interrupted(expected?: (number: number) => boolean): boolean {
   const number = errno();
   if (number === EINTR) return true;
   if (expected?.(number)) return false;

@@ -9,12 +9,7 @@ import type { Deadline } from "./deadline.ts";
 import { Code, CniError, quote } from "./error.ts";
 import { type Caller, type Verb, invoke, requirePlugin } from "./invoke.ts";
 import { type JsonObject, own, setOwn } from "./json.ts";
-import {
-  type Result,
-  convertResult,
-  ensureVersion,
-  parseResult,
-} from "./result.ts";
+import { type Result, convertResult, parseResult } from "./result.ts";
 import {
   type CniVersion,
   has,
@@ -68,7 +63,7 @@ export async function addNetwork(
   for (const plugin of list.plugins) {
     const config = request(list, plugin, { runtime, prevResult: result });
     const output = await call("ADD", plugin, config, runtime, deadline, caller);
-    result = ensureVersion(parseResult(output, version), version);
+    result = convertResult(parseResult(output, version), version);
   }
   if (!result)
     throw new CniError(Code.invalidNetworkConfig, "no plugins in list");

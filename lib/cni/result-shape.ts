@@ -106,7 +106,7 @@ export function readResult(
 ): Result {
   const named = isObject(value) ? { ...value, cniVersion: version } : value;
   return (
-    shapes[families[version]](named, "result", unknown) ??
+    shapeOf(families[version])(named, "result", unknown) ??
     expected("an object", value, "result")
   );
 }
@@ -238,79 +238,92 @@ function unlessEmpty<T extends object>(reader: Reader<T>): Reader<T> {
   };
 }
 
-const dns = object<Dns>({
-  nameservers: list(requiredText),
-  domain: readText,
-  search: list(requiredText),
-  options: list(requiredText),
-});
+const dns = () =>
+  object<Dns>({
+    nameservers: list(requiredText),
+    domain: readText,
+    search: list(requiredText),
+    options: list(requiredText),
+  });
 
-const legacyIp = object<LegacyIp>({
-  ip: cidr,
-  gateway: address,
-  routes: list(object<Pick<Route, "dst" | "gw">>({ dst: cidr, gw: address })),
-});
+const legacyIp = () =>
+  object<LegacyIp>({
+    ip: cidr,
+    gateway: address,
+    routes: list(object<Pick<Route, "dst" | "gw">>({ dst: cidr, gw: address })),
+  });
 
 /** Since 0.3.0 in every version: upstream gave the old types the new fields (C-5). */
-const routes = list(
-  object<Route>({
-    dst: cidr,
-    gw: address,
-    mtu: count,
-    advmss: count,
-    priority: count,
-    table: integer,
-    scope: integer,
-  }),
-);
+const routes = () =>
+  list(
+    object<Route>({
+      dst: cidr,
+      gw: address,
+      mtu: count,
+      advmss: count,
+      priority: count,
+      table: integer,
+      scope: integer,
+    }),
+  );
 
+/** By family; a pod meets one or two of them, so each is made when it is needed. */
 const shapes = {
-  legacy: object<LegacyResult>({
-    cniVersion: oneOf("0.1.0", "0.2.0"),
-    ip4: legacyIp,
-    ip6: legacyIp,
-    dns: always(dns, {}),
-  }),
-  "0.3": object<ListResult>({
-    cniVersion: oneOf("0.3.0", "0.3.1", "0.4.0"),
-    interfaces: list(
-      object<Pick<Interface, "name" | "mac" | "sandbox">>({
-        name: requiredText,
-        mac: readText,
-        sandbox: readText,
-      }),
-    ),
-    ips: list(
-      object<IpConfig>({
-        version: requiredText,
-        interface: integer,
-        address: cidr,
-        gateway: address,
-      }),
-    ),
-    routes,
-    dns: always(dns, {}),
-  }),
-  "1": object<ListResult>({
-    cniVersion: oneOf("1.0.0", "1.1.0"),
-    interfaces: list(
-      object<Interface>({
-        name: requiredText,
-        mac: readText,
-        mtu: count,
-        sandbox: readText,
-        socketPath: readText,
-        pciID: readText,
-      }),
-    ),
-    ips: list(
-      object<Omit<IpConfig, "version">>({
-        interface: integer,
-        address: cidr,
-        gateway: address,
-      }),
-    ),
-    routes,
-    dns: unlessEmpty(dns),
-  }),
+  legacy: () =>
+    object<LegacyResult>({
+      cniVersion: oneOf("0.1.0", "0.2.0"),
+      ip4: legacyIp(),
+      ip6: legacyIp(),
+      dns: always(dns(), {}),
+    }),
+  "0.3": () =>
+    object<ListResult>({
+      cniVersion: oneOf("0.3.0", "0.3.1", "0.4.0"),
+      interfaces: list(
+        object<Pick<Interface, "name" | "mac" | "sandbox">>({
+          name: requiredText,
+          mac: readText,
+          sandbox: readText,
+        }),
+      ),
+      ips: list(
+        object<IpConfig>({
+          version: requiredText,
+          interface: integer,
+          address: cidr,
+          gateway: address,
+        }),
+      ),
+      routes: routes(),
+      dns: always(dns(), {}),
+    }),
+  "1": () =>
+    object<ListResult>({
+      cniVersion: oneOf("1.0.0", "1.1.0"),
+      interfaces: list(
+        object<Interface>({
+          name: requiredText,
+          mac: readText,
+          mtu: count,
+          sandbox: readText,
+          socketPath: readText,
+          pciID: readText,
+        }),
+      ),
+      ips: list(
+        object<Omit<IpConfig, "version">>({
+          interface: integer,
+          address: cidr,
+          gateway: address,
+        }),
+      ),
+      routes: routes(),
+      dns: unlessEmpty(dns()),
+    }),
 };
+
+const made: Partial<Record<keyof typeof shapes, Reader<Result>>> = {};
+
+function shapeOf(family: keyof typeof shapes): Reader<Result> {
+  return (made[family] ??= shapes[family]());
+}

@@ -20,6 +20,7 @@ import {
   readText,
   type Result,
   type Route,
+  type Unknown,
 } from "./result-shape.ts";
 import { type CniVersion, isSupported, latestVersion } from "./version.ts";
 
@@ -59,7 +60,7 @@ export function parseResult(value: unknown, configVersion: CniVersion): Result {
       `unsupported CNI result version ${quote(version)}`,
     );
   }
-  const result = readResult(object, version, "keep");
+  const result = read(object, version, "keep");
   if (!isLegacy(result)) checkIndexes(result);
   return result;
 }
@@ -70,22 +71,25 @@ export function parseResult(value: unknown, configVersion: CniVersion): Result {
  * 999 where the other version cannot express it.
  */
 export function convertResult(result: Result, version: CniVersion): Result {
+  if (result.cniVersion === version && canonical.has(result)) return result;
   const [from, to] = [families[result.cniVersion], families[version]];
-  if (from === to) return readResult(result, version, "keep");
+  if (from === to) return read(result, version, "keep");
   const known = readResult(result, result.cniVersion, "drop");
   const list = isLegacy(known)
     ? fromLegacy(known)
     : from === "1"
       ? withVersions(known)
       : known;
-  return readResult(to === "legacy" ? toLegacy(list) : list, version, "drop");
+  return read(to === "legacy" ? toLegacy(list) : list, version, "drop");
 }
 
-/** As {@link convertResult}, of a canonical result: itself where it has the version already. */
-export function ensureVersion(result: Result, version: CniVersion): Result {
-  return result.cniVersion === version
-    ? result
-    : convertResult(result, version);
+/** What was read here already: reading it again would change nothing. */
+const canonical = new WeakSet<Result>();
+
+function read(value: unknown, version: CniVersion, unknown: Unknown): Result {
+  const result = readResult(value, version, unknown);
+  canonical.add(result);
+  return result;
 }
 
 /** The 1.1.0 view of a result. */

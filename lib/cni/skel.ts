@@ -18,7 +18,7 @@ import {
   own,
   parseJson,
 } from "./json.ts";
-import { ensureVersion, type Result } from "./result.ts";
+import { convertResult, type Result } from "./result.ts";
 import {
   type CniVersion,
   compareVersions,
@@ -32,7 +32,7 @@ import {
 /** The world as a plugin sees it. */
 export interface Io {
   env: Env;
-  readStdin(): Uint8Array | Promise<Uint8Array>;
+  readStdin(): Uint8Array;
   /** Resolves when the whole text was taken, also by a slow pipe (P-ERR-3). */
   stdout(text: string): Promise<void>;
   /** Never throws: what it cannot write is lost. */
@@ -66,7 +66,7 @@ export interface Request {
 
 /**
  * What the verbs do; each throws a CniError to fail. `add` prints nothing: its
- * result, canonical and in whatever version, is converted to the configuration's.
+ * result, in whatever version, is converted to the configuration's.
  */
 export interface Plugin {
   /** One line for who runs the program by hand. */
@@ -147,7 +147,7 @@ async function answerOf(
 ): Promise<string> {
   const environment = readEnvironment(io.env);
   if (environment.command === "VERSION") return versionAnswer;
-  const decoded = decodeConfig(await readStdin(io));
+  const decoded = decodeConfig(readStdin(io));
   const declared = own(decoded, "cniVersion") ?? "";
   if (declared === "") inVersion("0.1.0");
   else if (typeof declared === "string" && isSupported(declared))
@@ -172,13 +172,13 @@ async function answerOf(
     cniVersion,
   };
   const result = await rule.call(plugin, request);
-  return result ? `${JSON.stringify(ensureVersion(result, cniVersion))}\n` : "";
+  return result ? `${JSON.stringify(convertResult(result, cniVersion))}\n` : "";
 }
 
-async function readStdin(io: Io): Promise<string> {
+function readStdin(io: Io): string {
   try {
     // Like Go: what is not UTF-8 becomes U+FFFD, and a byte order mark stays, to be refused.
-    return textOf(await io.readStdin());
+    return textOf(io.readStdin());
   } catch (cause) {
     throw new CniError(
       Code.io,

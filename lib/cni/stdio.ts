@@ -12,37 +12,27 @@ import { read, readable, ready, writable, write } from "./libc.ts";
 /** Limits of the request: milliseconds, bytes. */
 export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;
 
-/** Everything up to the end of stdin. Throws Error at a limit, and what the system throws. */
+/** Everything up to the end of stdin, valid until a file is read. Throws Error at a limit, and what the system throws. */
 export function readStdin(
   limits: { ms: number; bytes: number } = stdinLimits,
 ): Uint8Array {
-  const deadline = new Deadline(limits.ms);
+  const end = performance.now() + limits.ms;
   let size = 0;
-  const bytes = readToEnd((buffer) => {
-    const count = readWithin(deadline, limits.ms, buffer);
-    size += count;
-    if (size > limits.bytes) {
+  return readToEnd((buffer) => {
+    while (ready(0, readable, end - performance.now())) {
+      try {
+        const count = read(0, buffer);
+        size += count;
+        if (size <= limits.bytes) return count;
+      } catch (error) {
+        // There is nothing to read after all.
+        if (errnoOf(error) === "EAGAIN") continue;
+        throw error;
+      }
       throw new Error(`more than ${limits.bytes >> 20} MiB`);
     }
-    return count;
+    throw new Error(`no end of input within ${limits.ms / 1000} s`);
   });
-  return bytes.slice();
-}
-
-function readWithin(
-  deadline: Deadline,
-  ms: number,
-  buffer: Uint8Array,
-): number {
-  while (ready(0, readable, deadline.remaining)) {
-    try {
-      return read(0, buffer);
-    } catch (error) {
-      // There is nothing to read after all.
-      if (errnoOf(error) !== "EAGAIN") throw error;
-    }
-  }
-  throw new Error(`no end of input within ${ms / 1000} s`);
 }
 
 /**

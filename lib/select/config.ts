@@ -109,7 +109,10 @@ export function readConfig(value: unknown): GenieConfig {
   return {
     type: config.type ?? "genie",
     defaultPlugin: config.default_plugin ?? "",
-    kube: kubeOptions(config),
+    // Most pods need no API server.
+    get kube() {
+      return kubeOptions(config);
+    },
     logLevel: config.log_level ?? "warn",
     logFile: config.logFile || undefined,
     confDir: config.confDir ?? "/etc/cni/net.d",

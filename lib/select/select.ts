@@ -82,6 +82,14 @@ export function asksForDefinitions(annotations: Annotations): boolean {
   );
 }
 
+/** Whether the pod is told what it got: of several networks, and who uses the NPWG standard (selection.md §7). */
+export function isWrittenBack(
+  attachments: readonly Attachment[],
+  annotations: Annotations,
+): boolean {
+  return attachments.length > 1 || asksForDefinitions(annotations);
+}
+
 /** Throws 7 for a choice that cannot be met. */
 export function selectAttachments(selection: Selection): Attachment[] {
   const { ifname, added = [] } = selection;
@@ -219,6 +227,9 @@ function namesOf(
   added: readonly { ifname?: string }[],
   cniIfname: string,
 ): string[] {
+  if (requests.length === 1 && added.length === 0) {
+    return [requests[0]?.ifname ?? cniIfname];
+  }
   const names = new InterfaceNames();
   for (const { ifname } of [...requests, ...added]) {
     if (ifname !== undefined) names.reserve(ifname);
@@ -275,7 +286,9 @@ function chosenNetworks(
   config: GenieConfig,
   networks: Networks,
 ): RequestedNetwork[] {
-  const allowed = allowedNetworks(config, networks);
+  const allowed =
+    config.allowedNetworks &&
+    allowedNetworks(config, config.allowedNetworks, networks);
   const requests: RequestedNetwork[] = [];
   for (const element of parseNetworks('annotation "cni"', text)) {
     const candidate = requireNetwork(networks, element.name);
@@ -289,14 +302,14 @@ function chosenNetworks(
   return requests;
 }
 
-/** What `cni` may select, undefined for everything; the default is always allowed (selection.md §5). */
+/** What `cni` may select where not everything is; the default is always allowed (selection.md §5). */
 function allowedNetworks(
   config: GenieConfig,
+  names: readonly string[],
   networks: Networks,
-): ReadonlySet<NetworkConfigList> | undefined {
-  if (!config.allowedNetworks) return undefined;
+): ReadonlySet<NetworkConfigList> {
   const allowed = new Set<NetworkConfigList>();
-  for (const name of config.allowedNetworks) {
+  for (const name of names) {
     const candidate = findNetwork(networks, name);
     if (candidate) allowed.add(candidate.list);
   }

@@ -107,7 +107,7 @@ describe("runPlugin, request", () => {
       Buffer.from([0xff]),
       Buffer.from('"}'),
     ]);
-    const { called } = await run({ readStdin: async () => bytes });
+    const { called } = await run({ readStdin: () => bytes });
     expect(called.map((request) => request.config["x"])).toEqual(["\u{fffd}"]);
   });
 });
@@ -222,7 +222,7 @@ describe("runPlugin, failure", () => {
   });
 
   test("stdin that cannot be read is code 5", async () => {
-    const readStdin = async () => {
+    const readStdin = () => {
       throw new Error("EIO: i/o error, read");
     };
     expect(await run({ readStdin })).toMatchObject(
