@@ -201,18 +201,18 @@ function object<T extends object>(fields: {
   return (value, path, unknown) => {
     if (value === undefined || value === null) return undefined;
     if (!isObject(value)) return expected("an object", value, path);
-    const object: JsonObject = {};
+    const known: JsonObject = {};
     for (const [key, read] of Object.entries<Reader<unknown>>(fields)) {
       const field = read(own(value, key), `${path}.${key}`, unknown);
-      if (field !== undefined) object[key] = field;
+      if (field !== undefined) known[key] = field;
     }
     if (unknown === "keep") {
       for (const [key, field] of Object.entries(value)) {
-        if (!isNamed(fields, key)) setOwn(object, key, field);
+        if (!isNamed(fields, key)) setOwn(known, key, field);
       }
     }
     // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: `fields` has a reader of the right type for every key of T
-    return object as T;
+    return known as T;
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { dlopen } from "bun:ffi";
 import { SystemError } from "../cni/errno.ts";
-import { interrupted } from "../cni/libc.ts";
+import { requireInterrupted } from "../cni/libc.ts";
 
 /**
  * Set by the build for each target. A name that does not exist would be looked
@@ -107,6 +107,7 @@ export function receive(fd: number, buffer: Uint8Array): Uint8Array {
 function checked(call: () => number | bigint): number {
   for (;;) {
     const result = Number(call());
-    if (result >= 0 || !interrupted()) return result;
+    if (result >= 0) return result;
+    requireInterrupted();
   }
 }

@@ -2,72 +2,132 @@
  * Our own network configuration, validated once (configuration.md). Unknown keys
  * are ignored; keys of CNI-Genie that have no meaning today are accepted.
  */
-import * as v from "valibot";
 import { Code, CniError } from "../cni/error.ts";
-import { type JsonObject, own } from "../cni/json.ts";
+import { type JsonObject, isObject, own } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
 
-/** `10.0` in a file is kept with its text, see parseJson. */
-const number = () =>
-  v.pipe(
-    v.unknown(),
-    v.transform((value) =>
-      JSON.isRawJSON(value) ? Number(value.rawJSON) : value,
-    ),
-    v.number(),
-  );
-const seconds = () =>
-  v.pipe(number(), v.finite(), v.gtValue(0), v.maxValue(86_400));
-const text = () => v.string();
-const flag = () => v.boolean();
-const names = () => v.array(v.string());
-const anything = () => v.record(v.string(), v.unknown());
-const path = () =>
-  v.pipe(v.string(), v.startsWith("/", "expected an absolute path"));
-const texts = <K extends string>(...keys: K[]) =>
-  v.partial(v.looseObject(v.entriesFromList(keys, v.nullish(v.string()))));
+/** What a key's value may be. */
+interface Kinds {
+  text: string;
+  /** An absolute one. */
+  path: string;
+  flag: boolean;
+  /** More than none, at most a day. */
+  seconds: number;
+  names: string[];
+  textOrNames: string | string[];
+  object: Record<string, unknown>;
+  kubernetes: Texts<"kubeconfig" | "k8s_api_root">;
+  policy: Texts<
+    | "k8s_api_root"
+    | "k8s_auth_token"
+    | "k8s_client_certificate"
+    | "k8s_client_key"
+    | "k8s_certificate_authority"
+  >;
+  result: "primary" | "merged";
+}
+
+type Texts<K extends string> = { readonly [key in K]?: string | null };
+
+const kindOf = {
+  type: "text",
+  capabilities: "object",
+  runtimeConfig: "object",
+  default_plugin: "text",
+  kubernetes: "kubernetes",
+  policy: "policy",
+  log_level: "text",
+  logFile: "text",
+  confDir: "path",
+  binDir: "textOrNames",
+  dataDir: "path",
+  apiTimeout: "seconds",
+  delegateTimeout: "seconds",
+  result: "result",
+  strict: "flag",
+  namespaceIsolation: "flag",
+  globalNamespaces: "names",
+  systemNamespace: "text",
+  multusDir: "text",
+  allowedNetworks: "names",
+  allowedPlugins: "names",
+} as const satisfies Record<string, keyof Kinds>;
+
+/** What is stated of them. */
+type Stated = {
+  [K in keyof typeof kindOf]?: Kinds[(typeof kindOf)[K]];
+};
 
 /**
- * A key's schema is made when the key is there: all of them would cost every pod
- * more than all else that it asks of our configuration (docs/performance.md).
+ * What is wrong with a value, as it follows the key in a message; undefined if
+ * nothing. Plain code and no schema, which would take longer to make than all else
+ * that a pod asks of our configuration (docs/performance.md).
  */
-const schemas = {
-  type: text,
-  capabilities: anything,
-  runtimeConfig: anything,
-  default_plugin: text,
-  kubernetes: () => texts("kubeconfig", "k8s_api_root"),
-  policy: () =>
-    texts(
+const faultOf: Record<keyof Kinds, (value: unknown) => string | undefined> = {
+  text: (value) =>
+    typeof value === "string" ? undefined : not("string", value),
+  path: (value) =>
+    typeof value === "string" && value.startsWith("/")
+      ? undefined
+      : ": expected an absolute path",
+  flag: (value) =>
+    typeof value === "boolean" ? undefined : not("boolean", value),
+  seconds(value) {
+    if (typeof value !== "number") return not("number", value);
+    return value > 0 && value <= 86_400
+      ? undefined
+      : ": expected a number above 0, at most 86400";
+  },
+  names: namesFault,
+  textOrNames: (value) =>
+    typeof value === "string" || namesFault(value) === undefined
+      ? undefined
+      : ": expected a string or a list of strings",
+  object: (value) => (isObject(value) ? undefined : not("Object", value)),
+  kubernetes: (value) => textsFault(value, ["kubeconfig", "k8s_api_root"]),
+  policy: (value) =>
+    textsFault(value, [
       "type",
       "k8s_api_root",
       "k8s_auth_token",
       "k8s_client_certificate",
       "k8s_client_key",
       "k8s_certificate_authority",
-    ),
-  log_level: text,
-  logFile: text,
-  confDir: path,
-  binDir: () =>
-    v.union([v.string(), names()], "expected a string or a list of strings"),
-  dataDir: path,
-  apiTimeout: seconds,
-  delegateTimeout: seconds,
-  result: () => v.picklist(["primary", "merged"]),
-  strict: flag,
-  namespaceIsolation: flag,
-  globalNamespaces: names,
-  systemNamespace: text,
-  multusDir: text,
-  allowedNetworks: names,
-  allowedPlugins: names,
-} satisfies Record<string, () => v.GenericSchema>;
-
-/** What is stated of them. */
-type Stated = {
-  [K in keyof typeof schemas]?: v.InferOutput<ReturnType<(typeof schemas)[K]>>;
+    ]),
+  result: (value) =>
+    value === "primary" || value === "merged"
+      ? undefined
+      : not('("primary" | "merged")', value),
 };
+
+function namesFault(value: unknown): string | undefined {
+  if (!Array.isArray(value)) return not("Array", value);
+  for (const [i, name] of value.entries()) {
+    if (typeof name !== "string") return `.${i}${not("string", name)}`;
+  }
+  return undefined;
+}
+
+function textsFault(
+  value: unknown,
+  keys: readonly string[],
+): string | undefined {
+  if (!isObject(value)) return not("Object", value);
+  for (const key of keys) {
+    const text = own(value, key) ?? undefined;
+    if (text !== undefined && typeof text !== "string")
+      return `.${key}${not("string", text)}`;
+  }
+  return undefined;
+}
+
+/** The type only, never the value: it may be a secret. */
+function not(expected: string, value: unknown): string {
+  const got =
+    value === null ? "null" : Array.isArray(value) ? "list" : typeof value;
+  return `: expected ${expected}, got ${got}`;
+}
 
 /** What the other modules read; every default is filled in. Times are milliseconds. */
 export interface GenieConfig {
@@ -134,35 +194,23 @@ export function readConfig(value: unknown): GenieConfig {
 }
 
 /** Go programs read null as absent, and so do we. */
-function readKeys(value: unknown): Stated {
-  const config: JsonObject = {};
+function readKeys(config: unknown): Stated {
+  const stated: JsonObject = {};
   const problems: string[] = [];
-  for (const [key, schema] of Object.entries(schemas)) {
-    const stated = own(value, key) ?? undefined;
-    if (stated === undefined) continue;
-    const { success, output, issues } = v.safeParse(schema(), stated);
-    if (success) config[key] = output;
-    else problems.push(...problemsOf(key, issues));
+  for (const [key, kind] of Object.entries(kindOf)) {
+    const given = own(config, key) ?? undefined;
+    if (given === undefined) continue;
+    // `10.0` in a file is kept with its text, see parseJson.
+    const value = JSON.isRawJSON(given) ? Number(given.rawJSON) : given;
+    const fault = faultOf[kind](value);
+    if (fault === undefined) stated[key] = value;
+    else problems.push(key + fault);
   }
-  if (problems.length > 0) {
-    throw new CniError(
-      Code.invalidNetworkConfig,
-      `invalid configuration: ${problems.join(", ")}`,
-    );
-  }
-  // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: each key was read by its own schema
-  return config as Stated;
-}
-
-function problemsOf(
-  key: string,
-  issues: readonly v.BaseIssue<unknown>[],
-): string[] {
-  return issues.map((issue) => {
-    const within = v.getDotPath(issue);
-    const where = within === null ? key : `${key}.${within}`;
-    return `${where}: ${expectation(issue)}`;
-  });
+  if (problems.length === 0) return stated;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `invalid configuration: ${problems.join(", ")}`,
+  );
 }
 
 function foldersOf(binDir: string | string[] = []): string[] {
@@ -171,18 +219,4 @@ function foldersOf(binDir: string | string[] = []): string[] {
     if (folder !== "") folders.push(folder);
   }
   return folders;
-}
-
-/** Types only, never the value: a value may be a secret. */
-function expectation(issue: v.BaseIssue<unknown>): string {
-  // Ours say what is expected; valibot's own are replaced.
-  if (!issue.expected || issue.message.startsWith("expected ")) {
-    return issue.message;
-  }
-  return `expected ${issue.expected}, got ${kindOf(issue.input)}`;
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "list" : typeof value;
 }
