@@ -7,7 +7,7 @@
  * This is the only file that touches the process: its environment, its standard
  * streams, its exit code. What is imported here is paid by every pod.
  */
-import { versionAnswer } from "./lib/cni/version.ts";
+import { answerToVersion } from "./lib/cni/version-answer.ts" with { type: "macro" };
 
 declare const GENIE_VERSION: string | undefined;
 
@@ -20,7 +20,7 @@ async function main(): Promise<number> {
   const command = process.env["CNI_COMMAND"];
   try {
     if (command === "VERSION") {
-      await Bun.write(Bun.stdout, versionAnswer);
+      await Bun.write(Bun.stdout, answerToVersion());
       return 0;
     }
     if (!command && process.argv.length > 2) {

@@ -5,7 +5,6 @@
  */
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import type { Caller } from "../cni/invoke.ts";
 import { addNetwork, validateNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
 import type { Kube } from "../kube/client.ts";
@@ -17,19 +16,14 @@ import {
   isWrittenBack,
   selectAttachments,
 } from "../select/select.ts";
-import { unmet } from "./asked.ts";
-import { deleteRecorded } from "./del.ts";
-import { deleteAttachments } from "./delegates.ts";
-import { prepareDeviceInfo, withDeviceInfoFile } from "./deviceinfo.ts";
 import { type Lock, whileLocked, whileShared, withRecords } from "./lock.ts";
-import { mergeResults } from "./merge.ts";
+import { readNetworks } from "./networks.ts";
 import {
   type Operation,
   callerOf,
   isNested,
   ofNetwork,
   phases,
-  readNetworks,
   recursion,
   runtimeConf,
 } from "./operation.ts";
@@ -116,13 +110,18 @@ export async function choose(
     } catch (error) {
       throw ofNetwork(CniError.from(error), pod, attachment.list.name);
     }
-    attachments.push(
-      attachment.asked
-        ? withDeviceInfoFile(containerId, attachment)
-        : attachment,
-    );
+    attachments.push(attachment);
   }
-  return attachments;
+  const extras = await extrasOf(attachments);
+  return extras?.withDeviceInfoFiles(containerId, attachments) ?? attachments;
+}
+
+/** What deals with what a pod asks of a network; undefined for the many pods that ask for nothing. */
+function extrasOf(attachments: readonly Attachment[]) {
+  for (const { asked } of attachments) {
+    if (asked) return import("./extras.ts");
+  }
+  return undefined;
 }
 
 /** An earlier ADD of this container and interface that was never deleted. */
@@ -131,6 +130,7 @@ async function deleteLeftOver(
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
+  const { deleteRecorded } = await import("./del.ts");
   try {
     await deleteRecorded(operation, lock, deadline);
   } catch (cause) {
@@ -159,6 +159,7 @@ async function attach(
 ): Promise<Attached> {
   const { records, pod, config, world } = operation;
   const caller = callerOf(operation, lock);
+  const extras = await extrasOf(attachments);
   const record = newRecord(operation, attachments);
   const { dataDir } = config;
   const write = () => records.write(record);
@@ -176,7 +177,7 @@ async function attach(
       touched++;
       try {
         const runtime = runtimeConf(operation, attachment);
-        if (attachment.asked) prepareDeviceInfo(attachment);
+        extras?.prepareDeviceInfo(attachment);
         const result = await addNetwork(
           attachment.list,
           runtime,
@@ -185,7 +186,7 @@ async function attach(
         );
         results.set(attachment.ifname, result);
         inOrder.push(result);
-        if (attachment.asked) requireAsked(operation, attachment, result);
+        extras?.requireAsked(operation, attachment, result);
       } catch (error) {
         throw ofNetwork(CniError.from(error), pod, attachment.list.name);
       }
@@ -197,64 +198,19 @@ async function attach(
         { cause },
       );
     });
-    const network = routedNetwork(attachments);
-    const final =
-      network === undefined
-        ? inOrder
-        : await routed(operation, attachments, inOrder, network);
+    const final = extras
+      ? await extras.routed(operation, attachments, inOrder)
+      : inOrder;
     records.writeResults(record, final);
     return {
-      printed: printedResult(operation, attachments, final),
+      printed: await printedResult(operation, attachments, final),
       results: final,
     };
   } catch (error) {
+    const { rollBack } = await import("./rollback.ts");
     await rollBack(operation, record, touched, results, rollbackBy, caller);
     throw error;
   }
-}
-
-/** A request that was not met is an error where the node is strict, else a warning. */
-function requireAsked(
-  { config, log }: Operation,
-  attachment: Attachment,
-  result: Result,
-): void {
-  const problems = unmet(attachment, result);
-  if (problems.length === 0) return;
-  const message = problems.join(", ");
-  if (config.strict) throw new CniError(Code.invalidNetworkConfig, message);
-  log.warn(message, {
-    network: attachment.list.name,
-    ifname: attachment.ifname,
-  });
-}
-
-/** Moves the pod's default route over the network that asks for it; the results as they are then. */
-async function routed(
-  { request, pod }: Operation,
-  attachments: readonly Attachment[],
-  results: Result[],
-  network: string,
-): Promise<Result[]> {
-  try {
-    const { requestedDefaultRoute, rerouted } =
-      await import("./defaultroute.ts");
-    const route = requestedDefaultRoute(attachments, results);
-    if (!route) return results;
-    const { moveDefaultRoutes } = await import("../netlink/defaultroute.ts");
-    await moveDefaultRoutes(request.netns, route.ifname, route.gateways);
-    return rerouted(attachments, results, route);
-  } catch (error) {
-    throw ofNetwork(CniError.from(error), pod, network);
-  }
-}
-
-/** The name of the network that the pod's default route is to go over. */
-function routedNetwork(attachments: readonly Attachment[]): string | undefined {
-  for (const { asked, list } of attachments) {
-    if (asked?.defaultRoute) return list.name;
-  }
-  return undefined;
 }
 
 function newRecord(
@@ -276,7 +232,8 @@ function newRecord(
     pod,
     time: world.now().toISOString(),
     bootId: world.bootId(),
-    uptimeMs: world.uptimeMs(),
+    // Whole, and never before the true time: GC asks what was written after it began.
+    uptimeMs: Math.ceil(world.uptimeMs()),
     path: [...path],
     // What was asked for has been held against the results by the time that it could matter.
     attachments: recorded,
@@ -284,60 +241,21 @@ function newRecord(
 }
 
 /** The primary's result, or all in one, in the version of the request (selection.md §7). */
-function printedResult(
+async function printedResult(
   { request, config }: Operation,
   attachments: readonly Attachment[],
   results: readonly Result[],
-): Result {
+): Promise<Result> {
   for (const [i, { ifname }] of attachments.entries()) {
     const result = results[i];
     if (ifname !== request.ifname || !result) continue;
-    const merged = config.result === "merged" && mergeResults(results, i);
-    return convertResult(merged || result, request.cniVersion);
+    if (config.result === "primary")
+      return convertResult(result, request.cniVersion);
+    const { mergeResults } = await import("./merge.ts");
+    return convertResult(
+      mergeResults(results, i) ?? result,
+      request.cniVersion,
+    );
   }
   throw new CniError(Code.internal, "no attachment has the name of CNI_IFNAME");
-}
-
-/**
- * DEL of the attachment that failed and of all before it. The record stays with
- * what could not be deleted; the error that is reported is the first one.
- */
-async function rollBack(
-  { records, request, log, path }: Operation,
-  record: AttachmentRecord,
-  touched: number,
-  results: ReadonlyMap<string, Result>,
-  deadline: Deadline,
-  caller: Caller,
-): Promise<void> {
-  const target = {
-    containerId: request.containerId,
-    netns: request.netns,
-    path,
-  };
-  const attachments = record.attachments.slice(0, touched);
-  const outcome = await deleteAttachments(
-    attachments,
-    results,
-    target,
-    deadline,
-    caller,
-  );
-  for (const { attachment, error } of outcome.errors) {
-    log.error("rollback: failed to delete attachment", {
-      network: attachment.list.name,
-      ifname: attachment.ifname,
-      error: error.message,
-      details: error.details,
-    });
-  }
-  try {
-    if (outcome.remaining.length === 0) records.remove(record);
-    else records.write({ ...record, attachments: outcome.remaining }).close();
-  } catch (error) {
-    // The record as it was names more than is left: a later DEL finds the rest gone.
-    log.error("rollback: failed to update the attachment record", {
-      error: messageOf(error),
-    });
-  }
 }

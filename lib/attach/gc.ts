@@ -15,19 +15,15 @@ import {
 } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
-import {
-  abandonedLocks,
-  isWorkedOn,
-  whileLocked,
-  withRecords,
-} from "./lock.ts";
+import { whileLocked, withRecords } from "./lock.ts";
+import { abandonedLocks, isWorkedOn } from "./locks.ts";
+import { readNetworks } from "./networks.ts";
 import {
   type Operation,
   callerOf,
   isNested,
   ofNetwork,
   phases,
-  readNetworks,
 } from "./operation.ts";
 import { recordedNetns } from "./netns.ts";
 import { type AttachmentRecord, CorruptRecord, isSameAdd } from "./record.ts";

@@ -6,12 +6,7 @@
  */
 import type { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import {
-  listIfAny,
-  makeFolder,
-  removeFile,
-  statusIfAny,
-} from "../cni/files.ts";
+import { makeFolder, removeFile, statusIfAny } from "../cni/files.ts";
 import {
   Open,
   close,
@@ -22,13 +17,7 @@ import {
   tryShare,
   unlock,
 } from "../cni/libc.ts";
-import {
-  holderOf,
-  isAlive,
-  killInheritors,
-  sameHolder,
-  writeHolder,
-} from "./holder.ts";
+import { writeHolder } from "./holder.ts";
 
 export interface Lock {
   /** What delegates inherit. */
@@ -84,6 +73,8 @@ export async function lockContainer(
       close(fd);
       continue;
     }
+    const { holderOf, isAlive, killInheritors, sameHolder } =
+      await import("./inheritors.ts");
     const holder = holderOf(path, fd);
     if (!isAlive(holder)) {
       // The holder may just have changed: a new one writes itself down right
@@ -106,7 +97,7 @@ export async function lockContainer(
 }
 
 /** undefined when somebody has it, or had it just now. */
-function lockIfFree(path: string): Lock | undefined {
+export function lockIfFree(path: string): Lock | undefined {
   const fd = openLock(path);
   if (tryLock(fd) && isStill(path, fd)) return held(path, fd);
   close(fd);
@@ -163,7 +154,7 @@ function openRecords(dataDir: string): number {
   return open(folder, Open.readOnly);
 }
 
-function lockPath(dataDir: string, containerId: string): string {
+export function lockPath(dataDir: string, containerId: string): string {
   const name =
     containerId.length > 200
       ? new Bun.CryptoHasher("sha256").update(containerId).digest("hex")
@@ -186,32 +177,6 @@ function held(path: string, fd: number): Lock {
       }
     },
   };
-}
-
-/**
- * The lock of a container that nobody works on, and the container's ID; nothing
- * is waited for. What a genie left that was killed before it wrote a record.
- */
-export function abandonedLocks(
-  dataDir: string,
-): { containerId: string; lock: Lock }[] {
-  return listIfAny(`${dataDir}/locks`).flatMap((containerId) => {
-    const lock = lockIfFree(`${dataDir}/locks/${containerId}`);
-    return lock ? { containerId, lock } : [];
-  });
-}
-
-/** Whether a living genie has a container's lock now. */
-export function isWorkedOn(dataDir: string, containerId: string): boolean {
-  const path = lockPath(dataDir, containerId);
-  if (!statusIfAny(path)) return false;
-  const fd = open(path, Open.readWrite);
-  try {
-    if (tryLock(fd)) return false;
-    return isAlive(holderOf(path, fd));
-  } finally {
-    close(fd);
-  }
 }
 
 function openLock(path: string): number {

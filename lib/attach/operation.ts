@@ -4,13 +4,11 @@
  * phases' time limits (state.md "Time").
  */
 import { cniArg } from "../cni/args.ts";
-import { readConfDir } from "../cni/confdir.ts";
 import { Code, CniError, plain } from "../cni/error.ts";
 import { type Caller, noContainer } from "../cni/invoke.ts";
 import type { RuntimeConf } from "../cni/network.ts";
 import type { Request } from "../cni/skel.ts";
 import { type GenieConfig, readConfig } from "../select/config.ts";
-import { type Networks, networksOf } from "../select/resolve.ts";
 import type { Attachment } from "../select/select.ts";
 import { type Log, createLog } from "./log.ts";
 import { type PodReference, Records } from "./record.ts";
@@ -60,15 +58,7 @@ export function podReference(args: string): PodReference | undefined {
   return { namespace, name, uid: cniArg(args, "K8S_POD_UID") ?? "" };
 }
 
-/** The networks that pods can choose on this node. Throws 5 when the folder cannot be read. */
-export function readNetworks({ config }: Operation): Networks {
-  return networksOf(
-    config.confDir,
-    readConfDir(config.confDir),
-    ownTypes(config),
-  );
-}
-
+/** The plugin types that are ourselves. */
 export function ownTypes(config: GenieConfig): ReadonlySet<string> {
   return new Set(["genie", config.type]);
 }

@@ -8,13 +8,13 @@ import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { statusNetwork, validateNetwork } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
+import { readNetworks } from "./networks.ts";
 import {
   type Operation,
   callerOf,
   isNested,
   ofNetwork,
   phases,
-  readNetworks,
   recursion,
 } from "./operation.ts";
 

@@ -2,7 +2,7 @@
  * The outside world of an operation, as parameters; {@link realWorld} is the
  * real one.
  */
-import type { Clock, Deadline } from "../cni/deadline.ts";
+import { type Clock, type Deadline, monotonicMs } from "../cni/deadline.ts";
 import { type Exec, execDelegate } from "../cni/exec.ts";
 import { readFile, statusIfAny } from "../cni/files.ts";
 import { uptimeMs } from "../cni/libc.ts";
@@ -39,7 +39,7 @@ export function realWorld(env: World["env"]): World {
     exec: execDelegate,
     env,
     stderr: writeStderr,
-    clock: () => performance.now(),
+    clock: monotonicMs,
     now: () => new Date(),
     sleep: Bun.sleep,
     async kube(config, deadline) {

@@ -27,7 +27,7 @@ export type ConfFile =
  */
 export function readConfDir(folder: string): ConfFile[] {
   const files: ConfFile[] = [];
-  for (const file of names(folder, /\.(?:conflist|conf|json)$/)) {
+  for (const file of names(folder, [".conflist", ".conf", ".json"])) {
     try {
       const text = read(`${folder}/${file}`);
       if (text === undefined) continue;
@@ -59,7 +59,7 @@ function pluginFolder(folder: string, network: string): PluginConf[] {
   if (["", ".", ".."].includes(network) || network.includes("/")) return [];
   const path = `${folder}/${network}`;
   const plugins: PluginConf[] = [];
-  for (const file of names(path, /\.conf$/)) {
+  for (const file of names(path, [".conf"])) {
     try {
       const text = read(`${path}/${file}`);
       if (text === undefined) continue;
@@ -76,7 +76,7 @@ function pluginFolder(folder: string, network: string): PluginConf[] {
   return plugins;
 }
 
-function names(folder: string, extension: RegExp): string[] {
+function names(folder: string, extensions: readonly string[]): string[] {
   let entries: string[];
   try {
     entries = listIfAny(folder);
@@ -89,7 +89,9 @@ function names(folder: string, extension: RegExp): string[] {
   }
   const named: string[] = [];
   for (const entry of entries) {
-    if (!entry.startsWith(".") && extension.test(entry)) named.push(entry);
+    const extension = entry.slice(entry.lastIndexOf("."));
+    if (entry.startsWith(".") || !extensions.includes(extension)) continue;
+    named.push(entry);
   }
   return named.toSorted(compareBytes);
 }

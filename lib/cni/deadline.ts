@@ -6,12 +6,17 @@
 /** Milliseconds that never run backwards. */
 export type Clock = () => number;
 
+/** Since this process was started. Not `performance.now`, for which more is loaded. */
+export function monotonicMs(): number {
+  return Bun.nanoseconds() / 1e6;
+}
+
 export class Deadline {
   readonly #end: number;
   readonly #clock: Clock;
 
   /** Ends `ms` milliseconds from now. */
-  constructor(ms: number, clock: Clock = () => performance.now()) {
+  constructor(ms: number, clock: Clock = monotonicMs) {
     this.#clock = clock;
     this.#end = clock() + ms;
   }

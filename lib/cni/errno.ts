@@ -24,7 +24,8 @@ export class SystemError extends Error {
 
 type Row = readonly [errno: number, name: string, text: string];
 
-const table: readonly Row[] = [
+/** Made when a call has failed, which most pods never see. */
+const table = (): readonly Row[] => [
   [1, "EPERM", "operation not permitted"],
   [2, "ENOENT", "no such file or directory"],
   [3, "ESRCH", "no such process"],
@@ -71,9 +72,9 @@ const table: readonly Row[] = [
 ];
 
 function nameOf(errno: number): string {
-  return table.find(([number]) => number === errno)?.[1] ?? `errno ${errno}`;
+  return table().find(([number]) => number === errno)?.[1] ?? `errno ${errno}`;
 }
 
 function textOf(code: string): string {
-  return table.find(([, name]) => name === code)?.[2] ?? code;
+  return table().find(([, name]) => name === code)?.[2] ?? code;
 }

@@ -8,7 +8,7 @@
  */
 import type { Deadline } from "./deadline.ts";
 import { anonymousFile, close, readAt, status } from "./libc.ts";
-import { textOf } from "./text.ts";
+import { bytesOf, textOf } from "./text.ts";
 
 export interface ExecRequest {
   /** Absolute path of the executable. */
@@ -51,7 +51,7 @@ export const execDelegate: Exec = async (request) => {
     const child = Bun.spawn({
       cmd: [request.path, ...(request.args ?? [])],
       env: request.env,
-      stdio: [new Blob([request.stdin]), stdout, stderr, ...request.inherit],
+      stdio: [bytesOf(request.stdin), stdout, stderr, ...request.inherit],
       detached: true,
     });
     const killed = await supervise(child, request.deadline, { stdout, stderr });

@@ -4,7 +4,7 @@
  * It owns no schema; who reads a value by key uses `own`, so that a key such as
  * `constructor` or `__proto__` is data like any other.
  */
-import { explainJson } from "./json-error.ts";
+import type * as jsonError from "./json-error.ts";
 
 /** A decoded JSON object. */
 export type JsonObject = Record<string, unknown>;
@@ -42,6 +42,8 @@ export function parseJson(text: string): unknown {
   try {
     return mayChange.test(text) ? JSON.parse(text, lossless) : JSON.parse(text);
   } catch (cause) {
+    // Loaded for a text that is refused; an import() could not be waited for here.
+    const { explainJson }: typeof jsonError = require("./json-error.ts");
     throw new SyntaxError(explainJson(text), { cause });
   }
 }

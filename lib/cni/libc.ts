@@ -6,9 +6,14 @@
  * with that a thread (docs/performance.md). One function for a call, nothing is
  * decided here; `files` is what others use.
  */
-import { dlopen, read as memory } from "bun:ffi";
+import type * as ffi from "bun:ffi";
 import { SystemError } from "./errno.ts";
 import { bytesOf, textOf } from "./text.ts";
+
+declare module "bun" {
+  /** What the module `bun:ffi` is made of. Unlike there, `dlopen` returns an error. */
+  const FFI: Pick<typeof ffi, "dlopen" | "read">;
+}
 
 /**
  * Set by the build for each target. A name that does not exist would be looked
@@ -16,7 +21,8 @@ import { bytesOf, textOf } from "./text.ts";
  */
 declare const GENIE_LIBC: string | undefined;
 
-const { symbols } = dlopen(
+// Not the module, which costs a pod 0.4 ms and brings a thread nearer.
+const library = Bun.FFI.dlopen(
   typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
   {
     // The name in glibc and in musl.
@@ -28,9 +34,10 @@ const { symbols } = dlopen(
     },
   },
 );
+if (library instanceof Error) throw library;
+const { symbols } = library;
 
 type Argument = number | Uint8Array | Int32Array | Uint32Array | BigInt64Array;
-
 // oxlint-disable-next-line no-unsafe-type-assertion -- an argument is a number or a pointer: bun:ffi passes both, its types know the latter
 const syscall = symbols.syscall as unknown as (
   number: number,
@@ -38,44 +45,23 @@ const syscall = symbols.syscall as unknown as (
 ) => number;
 
 /** Numbers of system calls: x86-64, and the table that Linux has had for new architectures since arm64. */
-const numbers =
-  process.arch === "x64"
-    ? {
-        read: 0,
-        write: 1,
-        close: 3,
-        pread64: 17,
-        flock: 73,
-        fsync: 74,
-        getdents64: 217,
-        clock_gettime: 228,
-        openat: 257,
-        mkdirat: 258,
-        unlinkat: 263,
-        renameat: 264,
-        faccessat: 269,
-        ppoll: 271,
-        memfd_create: 319,
-        statx: 332,
-      }
-    : {
-        read: 63,
-        write: 64,
-        close: 57,
-        pread64: 67,
-        flock: 32,
-        fsync: 82,
-        getdents64: 61,
-        clock_gettime: 113,
-        openat: 56,
-        mkdirat: 34,
-        unlinkat: 35,
-        renameat: 38,
-        faccessat: 48,
-        ppoll: 73,
-        memfd_create: 279,
-        statx: 291,
-      };
+const isX64 = process.arch === "x64";
+const SYS_read = isX64 ? 0 : 63;
+const SYS_write = isX64 ? 1 : 64;
+const SYS_close = isX64 ? 3 : 57;
+const SYS_pread64 = isX64 ? 17 : 67;
+const SYS_flock = isX64 ? 73 : 32;
+const SYS_fsync = isX64 ? 74 : 82;
+const SYS_getdents64 = isX64 ? 217 : 61;
+const SYS_clock_gettime = isX64 ? 228 : 113;
+const SYS_openat = isX64 ? 257 : 56;
+const SYS_mkdirat = isX64 ? 258 : 34;
+const SYS_unlinkat = isX64 ? 263 : 35;
+const SYS_renameat = isX64 ? 264 : 38;
+const SYS_faccessat = isX64 ? 269 : 48;
+const SYS_ppoll = isX64 ? 271 : 73;
+const SYS_memfd_create = isX64 ? 319 : 279;
+const SYS_statx = isX64 ? 332 : 291;
 
 /** Flags of open(2) on Linux, the same on x86-64 and arm64. */
 export const Open = {
@@ -126,7 +112,7 @@ function call(
 /** Nothing may come between the call and this. */
 function errno(): number {
   const location = symbols.__errno_location();
-  return location === null ? 0 : memory.i32(location, 0);
+  return location === null ? 0 : Bun.FFI.read.i32(location, 0);
 }
 
 /** Throws SystemError for a failure. */
@@ -148,7 +134,7 @@ function cString(text: string): Uint8Array {
 
 function openat(path: string, flags: number, mode: number): number {
   const name = cString(path);
-  return call(numbers.openat, AT_FDCWD, name, flags | O_CLOEXEC, mode);
+  return call(SYS_openat, AT_FDCWD, name, flags | O_CLOEXEC, mode);
 }
 
 /** A descriptor that no executed program inherits. Throws SystemError, as all below. */
@@ -167,48 +153,48 @@ export function openIfAny(
 }
 
 export function close(fd: number): void {
-  call(numbers.close, fd);
+  call(SYS_close, fd);
 }
 
 /** Bytes read into `buffer`, 0 at the end. */
 export function read(fd: number, buffer: Uint8Array): number {
-  return checked(call(numbers.read, fd, buffer, buffer.byteLength));
+  return checked(call(SYS_read, fd, buffer, buffer.byteLength));
 }
 
 export function readAt(fd: number, buffer: Uint8Array, offset: number): number {
   const size = buffer.byteLength;
-  return checked(call(numbers.pread64, fd, buffer, size, offset));
+  return checked(call(SYS_pread64, fd, buffer, size, offset));
 }
 
 /** Bytes taken, perhaps not all. */
 export function write(fd: number, bytes: Uint8Array): number {
-  return checked(call(numbers.write, fd, bytes, bytes.byteLength));
+  return checked(call(SYS_write, fd, bytes, bytes.byteLength));
 }
 
 export function fsync(fd: number): void {
-  checked(call(numbers.fsync, fd));
+  checked(call(SYS_fsync, fd));
 }
 
 export function rename(from: string, to: string): void {
   const [source, target] = [cString(from), cString(to)];
-  checked(call(numbers.renameat, AT_FDCWD, source, AT_FDCWD, target));
+  checked(call(SYS_renameat, AT_FDCWD, source, AT_FDCWD, target));
 }
 
 /** Afterwards there is no such file. */
 export function removeFile(path: string): void {
-  const result = call(numbers.unlinkat, AT_FDCWD, cString(path));
+  const result = call(SYS_unlinkat, AT_FDCWD, cString(path));
   if (!isAbsent(result)) checked(result);
 }
 
 /** Nothing when there is something of that name. */
 export function mkdir(path: string, mode: number): void {
-  const result = call(numbers.mkdirat, AT_FDCWD, cString(path), mode);
+  const result = call(SYS_mkdirat, AT_FDCWD, cString(path), mode);
   if (result !== -EEXIST) checked(result);
 }
 
 /** Throws unless we may execute the file. */
 export function requireExecutable(path: string): void {
-  checked(call(numbers.faccessat, AT_FDCWD, cString(path), X_OK));
+  checked(call(SYS_faccessat, AT_FDCWD, cString(path), X_OK));
 }
 
 /** What a file is. */
@@ -232,14 +218,14 @@ const statx = new Uint32Array(64);
 /** Of an open file. */
 export function status(fd: number): Status {
   const [name, flags] = [cString(""), AT_EMPTY_PATH];
-  checked(call(numbers.statx, fd, name, flags, STATX_BASIC_STATS, statx));
+  checked(call(SYS_statx, fd, name, flags, STATX_BASIC_STATS, statx));
   return statusRead();
 }
 
 /** Of a path, symbolic links followed; undefined when that is nothing. */
 export function statusIfAny(path: string): Status | undefined {
   const [name, mask] = [cString(path), STATX_BASIC_STATS];
-  const result = call(numbers.statx, AT_FDCWD, name, 0, mask, statx);
+  const result = call(SYS_statx, AT_FDCWD, name, 0, mask, statx);
   if (isAbsent(result)) return undefined;
   checked(result);
   return statusRead();
@@ -277,7 +263,7 @@ export function listIfAny(path: string): string[] {
   const buffer = new Uint8Array(16 << 10);
   try {
     for (;;) {
-      const size = call(numbers.getdents64, fd, buffer, buffer.byteLength);
+      const size = call(SYS_getdents64, fd, buffer, buffer.byteLength);
       // What is opened is no folder.
       if (isAbsent(size)) return names;
       if (checked(size) === 0) return names;
@@ -303,28 +289,28 @@ function addNames(entries: Uint8Array, names: string[]): void {
 /** Milliseconds since the machine was started, the same for every process; no clock setting moves it. */
 export function uptimeMs(): number {
   const timespec = new BigInt64Array(2);
-  call(numbers.clock_gettime, CLOCK_BOOTTIME, timespec);
+  call(SYS_clock_gettime, CLOCK_BOOTTIME, timespec);
   return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
 }
 
 /** Takes the exclusive lock of an open file if nobody holds it; false when it is held. */
 export function tryLock(fd: number): boolean {
-  return call(numbers.flock, fd, LOCK_EX | LOCK_NB) === 0;
+  return call(SYS_flock, fd, LOCK_EX | LOCK_NB) === 0;
 }
 
 /** Takes it together with others who share it; false while somebody has it alone. */
 export function tryShare(fd: number): boolean {
-  return call(numbers.flock, fd, LOCK_SH | LOCK_NB) === 0;
+  return call(SYS_flock, fd, LOCK_SH | LOCK_NB) === 0;
 }
 
 /** Gives the lock up for every process that inherited the descriptor. */
 export function unlock(fd: number): void {
-  call(numbers.flock, fd, LOCK_UN);
+  call(SYS_flock, fd, LOCK_UN);
 }
 
 /** A file without a name; its descriptor, which no executed program inherits. */
 export function anonymousFile(name: string): number {
-  return checked(call(numbers.memfd_create, cString(name), MFD_CLOEXEC));
+  return checked(call(SYS_memfd_create, cString(name), MFD_CLOEXEC));
 }
 
 export const readable = 1;
@@ -342,7 +328,7 @@ export function ready(
 ): boolean {
   // struct pollfd: int fd, short events, short revents
   const pollfd = Int32Array.of(fd, events);
-  if (ms === Infinity) return call(numbers.ppoll, pollfd, 1) > 0;
+  if (ms === Infinity) return call(SYS_ppoll, pollfd, 1) > 0;
   const whole = Math.max(0, Math.ceil(ms));
   // struct timespec: long seconds, long nanoseconds; what is left of it is written back, so a signal costs no time.
   const timespec = Int32Array.of(
@@ -351,7 +337,7 @@ export function ready(
     (whole % 1000) * 1_000_000,
     0,
   );
-  return call(numbers.ppoll, pollfd, 1, timespec) > 0;
+  return call(SYS_ppoll, pollfd, 1, timespec) > 0;
 }
 
 /**

@@ -3,7 +3,7 @@
  * of time and size, writing to stderr never waits for long: a runtime that
  * neither closes nor reads its end must not keep us (state.md "Time").
  */
-import { Deadline } from "./deadline.ts";
+import { Deadline, monotonicMs } from "./deadline.ts";
 import { errnoOf } from "./error.ts";
 import { readToEnd } from "./files.ts";
 import { bytesOf } from "./text.ts";
@@ -16,10 +16,10 @@ export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;
 export function readStdin(
   limits: { ms: number; bytes: number } = stdinLimits,
 ): Uint8Array {
-  const end = performance.now() + limits.ms;
+  const end = monotonicMs() + limits.ms;
   let size = 0;
   return readToEnd((buffer) => {
-    while (ready(0, readable, end - performance.now())) {
+    while (ready(0, readable, end - monotonicMs())) {
       try {
         const count = read(0, buffer);
         size += count;

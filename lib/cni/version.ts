@@ -37,7 +37,10 @@ const since = {
 
 /** Whether a protocol version has a feature (cni-plugin.md §1.3, matrix). Throws code 6 for what is no version. */
 export function has(version: string, feature: keyof typeof since): boolean {
-  return compareVersions(version, since[feature]) >= 0;
+  const at = (supportedVersions as readonly string[]).indexOf(version);
+  return at < 0
+    ? compareVersions(version, since[feature]) >= 0
+    : at >= supportedVersions.indexOf(since[feature]);
 }
 
 /** Negative, zero or positive, by numbers and not by text. Throws code 6 for what is no version. */

@@ -3,11 +3,8 @@
  * would be given: the very decision of ADD, made for nobody. It changes nothing.
  */
 import { choose } from "../attach/add.ts";
-import {
-  type Operation,
-  readNetworks,
-  runtimeConf,
-} from "../attach/operation.ts";
+import { readNetworks } from "../attach/networks.ts";
+import { type Operation, runtimeConf } from "../attach/operation.ts";
 import { type World, realWorld } from "../attach/world.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { findPlugin } from "../cni/invoke.ts";

@@ -64,42 +64,49 @@ type Stated = {
  * nothing. Plain code and no schema, which would take longer to make than all else
  * that a pod asks of our configuration (docs/performance.md).
  */
-const faultOf: Record<keyof Kinds, (value: unknown) => string | undefined> = {
-  text: (value) =>
-    typeof value === "string" ? undefined : not("string", value),
-  path: (value) =>
-    typeof value === "string" && value.startsWith("/")
-      ? undefined
-      : ": expected an absolute path",
-  flag: (value) =>
-    typeof value === "boolean" ? undefined : not("boolean", value),
-  seconds(value) {
-    if (typeof value !== "number") return not("number", value);
-    return value > 0 && value <= 86_400
-      ? undefined
-      : ": expected a number above 0, at most 86400";
-  },
-  names: namesFault,
-  textOrNames: (value) =>
-    typeof value === "string" || namesFault(value) === undefined
-      ? undefined
-      : ": expected a string or a list of strings",
-  object: (value) => (isObject(value) ? undefined : not("Object", value)),
-  kubernetes: (value) => textsFault(value, ["kubeconfig", "k8s_api_root"]),
-  policy: (value) =>
-    textsFault(value, [
-      "type",
-      "k8s_api_root",
-      "k8s_auth_token",
-      "k8s_client_certificate",
-      "k8s_client_key",
-      "k8s_certificate_authority",
-    ]),
-  result: (value) =>
-    value === "primary" || value === "merged"
-      ? undefined
-      : not('("primary" | "merged")', value),
-};
+function faultOf(kind: keyof Kinds, value: unknown): string | undefined {
+  switch (kind) {
+    case "text":
+      return typeof value === "string" ? undefined : not("string", value);
+    case "object":
+      return isObject(value) ? undefined : not("Object", value);
+    case "path":
+      return typeof value === "string" && value.startsWith("/")
+        ? undefined
+        : ": expected an absolute path";
+    case "flag":
+      return typeof value === "boolean" ? undefined : not("boolean", value);
+    case "seconds":
+      if (typeof value !== "number") return not("number", value);
+      return value > 0 && value <= 86_400
+        ? undefined
+        : ": expected a number above 0, at most 86400";
+    case "names":
+      return namesFault(value);
+    case "textOrNames":
+      return typeof value === "string" || namesFault(value) === undefined
+        ? undefined
+        : ": expected a string or a list of strings";
+    case "kubernetes":
+      return textsFault(value, kubernetesKeys);
+    case "policy":
+      return textsFault(value, policyKeys);
+    case "result":
+      return value === "primary" || value === "merged"
+        ? undefined
+        : not('("primary" | "merged")', value);
+  }
+}
+
+const kubernetesKeys = ["kubeconfig", "k8s_api_root"];
+const policyKeys = [
+  "type",
+  "k8s_api_root",
+  "k8s_auth_token",
+  "k8s_client_certificate",
+  "k8s_client_key",
+  "k8s_certificate_authority",
+];
 
 function namesFault(value: unknown): string | undefined {
   if (!Array.isArray(value)) return not("Array", value);
@@ -202,7 +209,7 @@ function readKeys(config: unknown): Stated {
     if (given === undefined) continue;
     // `10.0` in a file is kept with its text, see parseJson.
     const value = JSON.isRawJSON(given) ? Number(given.rawJSON) : given;
-    const fault = faultOf[kind](value);
+    const fault = faultOf(kind, value);
     if (fault === undefined) stated[key] = value;
     else problems.push(key + fault);
   }

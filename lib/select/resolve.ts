@@ -69,7 +69,8 @@ export function fileKey(file: string): string {
 }
 
 function baseName(file: string): string {
-  return file.replace(/\.[^.]*$/, "");
+  const dot = file.lastIndexOf(".");
+  return dot < 0 ? file : file.slice(0, dot);
 }
 
 /** What a candidate may be called by, in the order of precedence. */

@@ -176,53 +176,8 @@ export function defaultNetworks(
   return requests;
 }
 
-/**
- * What a container without a record may have: the default network on
- * CNI_IFNAME, and what its `cni` annotation names. Whatever does not resolve is
- * left out (state.md "DEL").
- */
-export function formerAttachments(selection: Selection): Attachment[] {
-  const { config, annotations, ifname, args } = selection;
-  const former = formerDefault(selection);
-  const cni = own(annotations, cniAnnotation);
-  const chosen = isChoice(cni) ? formerChoice(cni, selection) : [];
-  return [...former, ...chosen].map((network) => ({
-    ...network,
-    args,
-    capabilityArgs: network.ifname === ifname ? config.runtimeConfig : {},
-  }));
-}
-
-/** Of several default networks the one that ADD puts on CNI_IFNAME. */
-function formerDefault({ config, networks, ifname }: Selection) {
-  const defaults = defaultsOrNone(config, networks);
-  try {
-    const ifnames = namesOf(defaults, [], ifname);
-    return defaults.flatMap(({ list }, i) =>
-      ifnames[i] === ifname ? [{ list, ifname }] : [],
-    );
-  } catch {
-    return [];
-  }
-}
-
-/** The networks of a `cni` annotation that exist, under the names that ADD would give. */
-function formerChoice(cni: string, { networks, ifname }: Selection) {
-  try {
-    const elements = parseNetworks('annotation "cni"', cni);
-    const ifnames = namesOf(elements, [], ifname);
-    return elements.flatMap((element, i) => {
-      const candidate = findNetwork(networks, element.name);
-      const name = ifnames[i];
-      return candidate && name ? [{ list: candidate.list, ifname: name }] : [];
-    });
-  } catch {
-    return [];
-  }
-}
-
 /** Explicit names are reserved first, those of `added` included (selection.md §3, §6). Throws 7. */
-function namesOf(
+export function namesOf(
   requests: readonly { ifname?: string }[],
   added: readonly { ifname?: string }[],
   cniIfname: string,
@@ -277,7 +232,7 @@ function requestedNetworks(selection: Selection): RequestedNetwork[] {
 }
 
 /** Present and not blank. */
-function isChoice(value: unknown): value is string {
+export function isChoice(value: unknown): value is string {
   return typeof value === "string" && value.trim() !== "";
 }
 
@@ -318,7 +273,7 @@ function allowedNetworks(
 }
 
 /** A node without a default network can still have allowed ones. */
-function defaultsOrNone(
+export function defaultsOrNone(
   config: GenieConfig,
   networks: Networks,
 ): RequestedNetwork[] {

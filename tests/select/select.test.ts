@@ -3,12 +3,12 @@ import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { type GenieConfig, readConfig } from "../../lib/select/config.ts";
 import { type Networks, fileKey } from "../../lib/select/resolve.ts";
+import { formerAttachments } from "../../lib/select/former.ts";
 import {
   type RequestedNetwork,
   type Selection,
   asksForDefinitions,
   defaultNetworks,
-  formerAttachments,
   selectAttachments,
 } from "../../lib/select/select.ts";
 
