@@ -64,14 +64,14 @@ export const definitionSchema = v.object({ metadata, spec });
 export function parseAnswer<T>(
   schema: v.GenericSchema<unknown, T>,
   answer: string,
-  action: string,
+  action: () => string,
 ): T {
   const parsed = v.safeParse(schema, decode(answer, action));
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
   const key = v.getDotPath(issue) ?? "";
   throw new ApiError(
-    `failed to ${action}: invalid answer: ${key}: ${expectation(issue)}`,
+    `failed to ${action()}: invalid answer: ${key}: ${expectation(issue)}`,
   );
 }
 
@@ -81,12 +81,12 @@ function expectation(issue: v.BaseIssue<unknown>): string {
   return `expected ${issue.expected?.toLowerCase() ?? issue.type}`;
 }
 
-function decode(answer: string, action: string): unknown {
+function decode(answer: string, action: () => string): unknown {
   try {
     const value: unknown = JSON.parse(answer);
     if (isObject(value)) return value;
   } catch {
     // Not JSON; the message of the parser would quote the answer.
   }
-  throw new ApiError(`failed to ${action}: the answer is no JSON object`);
+  throw new ApiError(`failed to ${action()}: the answer is no JSON object`);
 }

@@ -14,6 +14,7 @@ import {
   podSchema,
 } from "./answer.ts";
 import { ApiError } from "./error.ts";
+import { type Send, createSend } from "./http.ts";
 import type { KubeOptions } from "./options.ts";
 import { type Call, type Wire, call } from "./request.ts";
 import { createSession } from "./session.ts";
@@ -60,7 +61,7 @@ export function createKube(
   options: KubeOptions,
   dependencies: Partial<KubeDependencies> = {},
 ): Kube {
-  const world: World = { ...defaults, ...dependencies };
+  const world: World = { ...defaults, send: sender(), ...dependencies };
   const { apiTimeout, deadline, clock } = world;
   const session = createSession(() => openAccess(options, world));
   const perform = (request: Call, limit: number): Promise<string> =>
@@ -105,6 +106,17 @@ export function createKube(
   };
 }
 
+/** Through the proxy of a kubeconfig that has one, else over a connection of our own. */
+function sender(): Send {
+  const direct = createSend();
+  return async (request, access, credential, signal) => {
+    if (access.proxy === false)
+      return direct(request, access, credential, signal);
+    const { sendByProxy } = await import("./proxied.ts");
+    return sendByProxy(request, access, credential, signal);
+  };
+}
+
 /**
  * Throws 7 for a configuration or a kubeconfig that leads to no server. The
  * API server is not asked, nor a credential plugin (STATUS).
@@ -118,10 +130,9 @@ export async function checkAccess(
 
 type World = Omit<KubeDependencies, "deadline"> & { deadline?: Deadline };
 
-const defaults: World = {
+const defaults: Omit<World, "send"> = {
   apiTimeout: 10_000,
   clock: () => performance.now(),
-  fetch,
   sleep: Bun.sleep,
   random: Math.random,
   timeout: (ms) => AbortSignal.timeout(ms),
@@ -138,24 +149,25 @@ function pod(
   name: string,
   verb: string,
 ): Pick<Call, "action" | "path"> {
-  const action = `${verb} pod ${quote(`${namespace}/${name}`)}`;
+  const action = () => `${verb} pod ${quote(`${namespace}/${name}`)}`;
   const path = `/api/v1/namespaces/${segment(namespace, action)}/pods/${segment(name, action)}`;
   return { action, path };
 }
 
 function definition(namespace: string, name: string): Call {
-  const action = `get network attachment definition ${quote(`${namespace}/${name}`)}`;
+  const action = () =>
+    `get network attachment definition ${quote(`${namespace}/${name}`)}`;
   const folder = `/apis/k8s.cni.cncf.io/v1/namespaces/${segment(namespace, action)}`;
   const path = `${folder}/network-attachment-definitions/${segment(name, action)}`;
   return { action, method: "GET", path };
 }
 
 /** One part of a path. Throws 4: no encoding keeps "." and ".." from changing the path, nor "" from ending it. */
-function segment(name: string, action: string): string {
+function segment(name: string, action: () => string): string {
   if (/^\.{0,2}$/.test(name)) {
     throw new CniError(
       Code.invalidEnvironment,
-      `failed to ${action}: ${quote(name)} is no name`,
+      `failed to ${action()}: ${quote(name)} is no name`,
     );
   }
   return encodeURIComponent(name);
