@@ -9,9 +9,8 @@ import { type Surroundings, openAccess } from "./access.ts";
 import {
   type NetworkAttachmentDefinition,
   type Pod,
-  definitionSchema,
-  parseAnswer,
-  podSchema,
+  parseDefinition,
+  parsePod,
 } from "./answer.ts";
 import { ApiError } from "./error.ts";
 import { type Send, createSend } from "./http.ts";
@@ -79,12 +78,12 @@ export function createKube(
         method: "GET",
       } as const;
       const answer = await perform(request, apiTimeout);
-      return parseAnswer(podSchema, answer, request.action);
+      return parsePod(answer, request.action);
     },
     async getDefinition(namespace, name) {
       const request = definition(namespace, name);
       const answer = await perform(request, apiTimeout);
-      return parseAnswer(definitionSchema, answer, request.action);
+      return parseDefinition(answer, request.action);
     },
     async patchPodStatus(namespace, name, patch) {
       const { action, path } = pod(namespace, name, "patch status of");
@@ -164,7 +163,7 @@ function definition(namespace: string, name: string): Call {
 
 /** One part of a path. Throws 4: no encoding keeps "." and ".." from changing the path, nor "" from ending it. */
 function segment(name: string, action: () => string): string {
-  if (/^\.{0,2}$/.test(name)) {
+  if (name === "" || name === "." || name === "..") {
     throw new CniError(
       Code.invalidEnvironment,
       `failed to ${action()}: ${quote(name)} is no name`,

@@ -179,8 +179,7 @@ function lineEnd(bytes: Uint8Array, from: number): number {
 const statusPattern =
   /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t -~\u0080-\uffff]*)?$/;
 
-const fieldPattern =
-  /^([-!#$%&'*+.^_`|~\dA-Za-z]+):[\t ]*([\t -~\u0080-\uffff]*?)[\t ]*$/;
+const fieldPattern = /^([-!#$%&'*+.^_`|~\dA-Za-z]+):([\t -~\u0080-\uffff]*)$/;
 
 interface Fields {
   length?: number;
@@ -195,7 +194,8 @@ function fieldsOf(lines: readonly string[]): Fields {
   for (const line of lines) {
     // The last one.
     if (line === "") continue;
-    const [, name, value = ""] = fieldPattern.exec(line) ?? [];
+    const [, name, text = ""] = fieldPattern.exec(line) ?? [];
+    const value = text.trim();
     switch (name?.toLowerCase()) {
       case undefined:
         throw malformed("a line that is no header");
