@@ -25,7 +25,7 @@ export async function readPod(
   const given = givenAnnotations(config);
   if (given) return { annotations: given };
   if (!pod) return { annotations: argumentAnnotations(request.args) };
-  const { fetchPod } = await import("../kube/pod.ts");
+  const { fetchPod } = await import("../kube/client.ts");
   const fetched = await fetchPod(await kube(), pod);
   return { annotations: fetched.annotations, fetched };
 }
