@@ -99,7 +99,6 @@ export class Connection {
     const { promise, resolve, reject } = Promise.withResolvers<
       HttpAnswer | undefined
     >();
-    const abort = (): void => this.#end("ABORT_ERR");
     const exchange: Exchange = {
       reader: new AnswerReader(),
       begun: false,
@@ -111,11 +110,18 @@ export class Connection {
         else reject(new WireError(code));
       },
     };
+    const abort = (): void => {
+      this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1);
+      exchange.settle(undefined, "ABORT_ERR");
+      // Its answer may still come, and would be taken for the next one's.
+      this.#end("ECONNRESET");
+    };
+    signal.addEventListener("abort", abort);
     this.#socket?.ref();
     this.#exchanges.push(exchange);
     this.#unsent.push(request);
-    signal.addEventListener("abort", abort);
-    if (this.#trusted) this.#flush();
+    if (signal.aborted) abort();
+    else this.#flush();
     return promise;
   }
 

@@ -70,8 +70,9 @@ function connect(access: Access, { certificate, key }: Credential): Kept {
     port: Number(port || (protocol === "https:" ? 443 : 80)),
     ...(access.tls && {
       tls: {
-        // RFC 6066 §3: an address is never sent as a name. It is verified all the same.
-        ...(isAddress && { serverName: "" }),
+        // RFC 6066 §3: no address is sent as a name, and no name with a dot at its
+        // end. Bun verifies the address all the same.
+        serverName: isAddress ? "" : hostname.replace(/\.$/, ""),
         ...access.tls,
         ...(certificate !== undefined && { cert: certificate }),
         ...(key !== undefined && { key }),
