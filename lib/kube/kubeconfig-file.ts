@@ -60,121 +60,129 @@ export function parseKubeconfig(
   where: string,
 ): KubeconfigFile {
   const value = decode(content, where);
-  const found: Problem = {};
-  if (isKubeconfig(value, found)) return value;
-  const { path = "", text = "" } = found;
-  throw invalid(`${where}: ${path === "" ? "" : `${path}: `}${text}`);
+  const mistakes: Mistake[] = [];
+  if (isKubeconfig(value, mistakes)) return value;
+  const [{ path, text } = noMistake] = mistakes;
+  const key = path.length === 0 ? "" : `${path.join(".")}: `;
+  throw invalid(`${where}: ${key}${text}`);
 }
 
-/** What a key holds: a kind, a list of shapes, or keys with their shapes. */
-type Shape =
-  | "string"
-  | "boolean"
-  | "object"
-  | readonly [Shape]
-  | { readonly [key: string]: Shape };
+/** What a key holds: a kind, a list of one shape, or an object. */
+type Shape = "string" | "boolean" | "object" | readonly [Shape] | Keys;
 
-/** The interfaces above, key by key; a key that ends with `?` may be absent or null. */
-const shape: Shape = {
-  "current-context?": "string",
-  "contexts?": [
-    { name: "string", context: { cluster: "string", "user?": "string" } },
-  ],
-  "clusters?": [
-    {
-      name: "string",
-      cluster: {
-        "server?": "string",
-        "certificate-authority?": "string",
-        "certificate-authority-data?": "string",
-        "insecure-skip-tls-verify?": "boolean",
-        "tls-server-name?": "string",
-        "proxy-url?": "string",
-      },
-    },
-  ],
-  "users?": [
-    {
-      name: "string",
-      "user?": {
-        "token?": "string",
-        "tokenFile?": "string",
-        "username?": "string",
-        "password?": "string",
-        "client-certificate?": "string",
-        "client-certificate-data?": "string",
-        "client-key?": "string",
-        "client-key-data?": "string",
-        "exec?": {
-          apiVersion: "string",
-          command: "string",
-          "args?": ["string"],
-          "env?": [{ name: "string", value: "string" }],
-          "provideClusterInfo?": "boolean",
-        },
-        "auth-provider?": { name: "string", "config?": "object" },
-      },
-    },
-  ],
+/** The keys that must be there, and those that may be absent or null. */
+interface Keys {
+  must: Readonly<Record<string, Shape>>;
+  may: Readonly<Record<string, Shape>>;
+}
+
+const cluster: Keys = {
+  must: {},
+  may: {
+    server: "string",
+    "certificate-authority": "string",
+    "certificate-authority-data": "string",
+    "insecure-skip-tls-verify": "boolean",
+    "tls-server-name": "string",
+    "proxy-url": "string",
+  },
 };
 
-/** The first mistake: the kind that was expected and never what was there, it may be a secret. */
-interface Problem {
-  path?: string;
-  text?: string;
+const user: Keys = {
+  must: {},
+  may: {
+    token: "string",
+    tokenFile: "string",
+    username: "string",
+    password: "string",
+    "client-certificate": "string",
+    "client-certificate-data": "string",
+    "client-key": "string",
+    "client-key-data": "string",
+    exec: {
+      must: { apiVersion: "string", command: "string" },
+      may: {
+        args: ["string"],
+        env: [{ must: { name: "string", value: "string" }, may: {} }],
+        provideClusterInfo: "boolean",
+      },
+    },
+    "auth-provider": { must: { name: "string" }, may: { config: "object" } },
+  },
+};
+
+const context: Keys = { must: { cluster: "string" }, may: { user: "string" } };
+
+/** The interfaces above, key by key. */
+const file: Keys = {
+  must: {},
+  may: {
+    "current-context": "string",
+    contexts: [{ must: { name: "string", context }, may: {} }],
+    clusters: [{ must: { name: "string", cluster }, may: {} }],
+    users: [{ must: { name: "string" }, may: { user } }],
+  },
+};
+
+interface Mistake {
+  path: string[];
+  /** The kind that was expected and never what was there: it may be a secret. */
+  text: string;
 }
 
-function isKubeconfig(value: unknown, found: Problem): value is KubeconfigFile {
-  return fits(value, shape, "", found);
-}
+const noMistake: Mistake = { path: [], text: "" };
 
-function fits(
+function isKubeconfig(
   value: unknown,
-  expected: Shape,
-  path: string,
-  found: Problem,
-): boolean {
-  if (typeof expected === "string" && expected !== "object") {
-    // oxlint-disable-next-line valid-typeof
-    return typeof value === expected || failed(found, path, value, expected);
-  }
-  if (isList(expected)) {
-    if (!Array.isArray(value)) return failed(found, path, value, "array");
-    for (const [i, item] of value.entries()) {
-      if (!fits(item, expected[0], dotted(path, `${i}`), found)) return false;
+  mistakes: Mistake[],
+): value is KubeconfigFile {
+  const found = mistakeIn(value, file);
+  if (found) mistakes.push(found);
+  return found === undefined;
+}
+
+/** The first one. Paths are made on the way back, because there is almost never one. */
+function mistakeIn(value: unknown, shape: Shape): Mistake | undefined {
+  if (shape === "string" || shape === "boolean")
+    return typeof value === shape ? undefined : mistake(value, shape);
+  if (isList(shape)) {
+    if (!Array.isArray(value)) return mistake(value, "array");
+    const items: unknown[] = value;
+    let i = 0;
+    for (const item of items) {
+      const found = mistakeIn(item, shape[0]);
+      if (found) return below(`${i}`, found);
+      i++;
     }
-    return true;
+    return undefined;
   }
   if (typeof value !== "object" || value === null)
-    return failed(found, path, value, "object");
-  if (expected === "object") return true;
-  for (const [name, inner] of Object.entries(expected)) {
-    const optional = name.endsWith("?");
-    const key = optional ? name.slice(0, -1) : name;
-    const item: unknown = Reflect.get(value, key);
-    if (optional && (item === undefined || item === null)) continue;
-    if (!fits(item, inner, dotted(path, key), found)) return false;
+    return mistake(value, "object");
+  if (shape === "object") return undefined;
+  for (const [key, inner] of Object.entries(shape.must)) {
+    const found = mistakeIn(Reflect.get(value, key), inner);
+    if (found) return below(key, found);
   }
-  return true;
+  for (const [key, item] of Object.entries(value)) {
+    const inner = Object.hasOwn(shape.may, key) ? shape.may[key] : undefined;
+    if (inner === undefined || item === undefined || item === null) continue;
+    const found = mistakeIn(item, inner);
+    if (found) return below(key, found);
+  }
+  return undefined;
 }
 
-function isList(expected: Shape): expected is readonly [Shape] {
-  return Array.isArray(expected);
+function isList(shape: Shape): shape is readonly [Shape] {
+  return Array.isArray(shape);
 }
 
-function dotted(path: string, key: string): string {
-  return path === "" ? key : `${path}.${key}`;
+function mistake(value: unknown, expected: string): Mistake {
+  const text = value === undefined ? "is missing" : `expected ${expected}`;
+  return { path: [], text };
 }
 
-function failed(
-  found: Problem,
-  path: string,
-  value: unknown,
-  expected: string,
-): false {
-  found.path = path;
-  found.text = value === undefined ? "is missing" : `expected ${expected}`;
-  return false;
+function below(key: string, { path, text }: Mistake): Mistake {
+  return { path: [key, ...path], text };
 }
 
 function decode(content: string, where: string): unknown {
