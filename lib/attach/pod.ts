@@ -34,15 +34,14 @@ export async function readPod(
 export function givenAnnotations({
   runtimeConfig,
 }: GenieConfig): Annotations | undefined {
-  const key = Object.keys(runtimeConfig).find(
-    (name) => name.toLowerCase() === annotationsCapability,
-  );
-  if (key === undefined) return undefined;
-  const value = runtimeConfig[key];
-  return value === null
-    ? {}
-    : stringMap(value, `runtimeConfig ${quote(annotationsCapability)}`);
+  for (const [name, value] of Object.entries(runtimeConfig)) {
+    if (name.toLowerCase() !== annotationsCapability) continue;
+    return value === null ? {} : stringMap(value, givenSource);
+  }
+  return undefined;
 }
+
+const givenSource = `runtimeConfig "${annotationsCapability}"`;
 
 /** What CNI-Genie meant for callers without Kubernetes: `K8S_ANNOT=<json object>`. */
 function argumentAnnotations(args: string): Annotations {
@@ -58,15 +57,22 @@ function argumentAnnotations(args: string): Annotations {
 }
 
 function stringMap(value: unknown, source: string): Annotations {
+  requireStrings(value, source);
+  return value;
+}
+
+function requireStrings(
+  value: unknown,
+  source: string,
+): asserts value is Record<string, string> {
   if (!isObject(value))
     throw invalid(`${source}: expected an object, got ${jsonKind(value)}`);
-  const entries = Object.entries(value).map(([key, text]): [string, string] => {
-    if (typeof text === "string") return [key, text];
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text === "string") continue;
     throw invalid(
       `${source}: annotation ${quote(key)}: expected a string, got ${jsonKind(text)}`,
     );
-  });
-  return Object.fromEntries(entries);
+  }
 }
 
 function invalid(problem: string, cause?: unknown): CniError {
