@@ -125,6 +125,19 @@ describe("connection", () => {
     expect(body).toBe('{"metadata":{"uid":"ä"}}');
   });
 
+  test("connection, body that no socket takes at once: arrives whole", async () => {
+    await using server = await startApiServer();
+    server.pods.put(pod);
+    const long = "ä".repeat(1_900_000);
+    const kube = kubeOf({ kubeconfig: server.kubeconfig() });
+    const patch = {
+      metadata: { uid: pod.metadata.uid, annotations: { long } },
+    };
+    expect(await kube.patchPodStatus("shop", "web", patch)).toBe("patched");
+    const stored = server.pods.get("shop", "web")?.metadata.annotations;
+    expect(stored?.["long"] === long).toBe(true);
+  });
+
   test("connection, calls at once: each gets its own answer", async () => {
     const names = ["a", "b", "c", "d"];
     const wire = startWire((n) => answerOf(names[n]));
