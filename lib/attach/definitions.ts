@@ -8,7 +8,6 @@ import type { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Kube, NetworkAttachmentDefinition } from "../kube/client.ts";
-import { ApiError } from "../kube/error.ts";
 import {
   type Device,
   type ElementContext,
@@ -168,6 +167,7 @@ async function fetchDefinitions(
           await kube.getDefinition(namespace, element.name),
         ] as const;
       } catch (error) {
+        const { ApiError } = await import("../kube/client.ts");
         if (!(error instanceof ApiError) || error.status !== 404) throw error;
         throw new CniError(Code.invalidNetworkConfig, error.message, {
           cause: error,

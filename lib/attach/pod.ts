@@ -4,7 +4,7 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import { isObject, jsonKind, parseJson, setOwn } from "../cni/json.ts";
+import { isObject, jsonKind, parseJson } from "../cni/json.ts";
 import type { Kube } from "../kube/client.ts";
 import type { PodInfo } from "../kube/pod.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
@@ -25,7 +25,7 @@ export async function readPod(
   const given = givenAnnotations(config);
   if (given) return { annotations: given };
   if (!pod) return { annotations: argumentAnnotations(request.args) };
-  const { fetchPod } = await import("../kube/pod.ts");
+  const { fetchPod } = await import("../kube/client.ts");
   const fetched = await fetchPod(await kube(), pod);
   return { annotations: fetched.annotations, fetched };
 }
@@ -34,14 +34,14 @@ export async function readPod(
 export function givenAnnotations({
   runtimeConfig,
 }: GenieConfig): Annotations | undefined {
-  for (const [key, value] of Object.entries(runtimeConfig)) {
-    if (key.toLowerCase() !== annotationsCapability) continue;
-    return value === null
-      ? {}
-      : stringMap(value, `runtimeConfig "${annotationsCapability}"`);
+  for (const [name, value] of Object.entries(runtimeConfig)) {
+    if (name.toLowerCase() !== annotationsCapability) continue;
+    return value === null ? {} : stringMap(value, givenSource);
   }
   return undefined;
 }
+
+const givenSource = `runtimeConfig "${annotationsCapability}"`;
 
 /** What CNI-Genie meant for callers without Kubernetes: `K8S_ANNOT=<json object>`. */
 function argumentAnnotations(args: string): Annotations {
@@ -57,18 +57,22 @@ function argumentAnnotations(args: string): Annotations {
 }
 
 function stringMap(value: unknown, source: string): Annotations {
+  requireStrings(value, source);
+  return value;
+}
+
+function requireStrings(
+  value: unknown,
+  source: string,
+): asserts value is Record<string, string> {
   if (!isObject(value))
     throw invalid(`${source}: expected an object, got ${jsonKind(value)}`);
-  const annotations: Record<string, string> = {};
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text === "string") setOwn(annotations, key, text);
-    else {
-      throw invalid(
-        `${source}: annotation ${quote(key)}: expected a string, got ${jsonKind(text)}`,
-      );
-    }
+    if (typeof text === "string") continue;
+    throw invalid(
+      `${source}: annotation ${quote(key)}: expected a string, got ${jsonKind(text)}`,
+    );
   }
-  return annotations;
 }
 
 function invalid(problem: string, cause?: unknown): CniError {

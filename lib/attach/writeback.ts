@@ -66,13 +66,12 @@ async function uidOf(
   kube: Kube,
 ): Promise<string | undefined> {
   if (known.fetched) return known.fetched.uid;
-  const { fetchPod, isStaticPod } = await import("../kube/pod.ts");
+  const { ApiError, fetchPod, isStaticPod } = await import("../kube/client.ts");
   // The kubelet calls a static pod by the hash of its file.
   if (pod.uid !== "" && !isStaticPod(known.annotations)) return pod.uid;
   try {
     return (await fetchPod(kube, pod)).uid;
   } catch (error) {
-    const { ApiError } = await import("../kube/error.ts");
     // The kubelet makes the mirror of a static pod when it can: there is none yet.
     if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;

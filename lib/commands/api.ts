@@ -15,7 +15,7 @@ import { own } from "../cni/json.ts";
 import { type Access, openAccess } from "../kube/access.ts";
 import { connectionFailure, statusText } from "../kube/error.ts";
 import type { KubeOptions } from "../kube/options.ts";
-import { guarded, identifying } from "../kube/request.ts";
+import { guarded, identifying } from "../kube/proxied.ts";
 import type { Env } from "./terminal.ts";
 
 export interface Api {

@@ -3,10 +3,8 @@
  * few keys that genie reads, annotations always an object of strings.
  */
 import type { V1ObjectMeta } from "@kubernetes/client-node";
-import * as v from "valibot";
-import { isObject } from "../cni/json.ts";
+import { type JsonObject, isObject, own } from "../cni/json.ts";
 import { ApiError } from "./error.ts";
-import { stated } from "./options.ts";
 
 export type Pod = KubeObject;
 
@@ -24,69 +22,88 @@ export type Metadata = Pick<V1ObjectMeta, "name" | "namespace" | "uid"> & {
   annotations: Record<string, string>;
 };
 
-const text = v.nullish(v.string());
+/** Throws an `ApiError` naming the key that is wrong; no value is quoted. */
+export function parsePod(answer: string, action: () => string): Pod {
+  return { metadata: metadataOf(decode(answer, action), action) };
+}
+
+/** Throws as `parsePod`. A definition without spec names a file of the node. */
+export function parseDefinition(
+  answer: string,
+  action: () => string,
+): NetworkAttachmentDefinition {
+  const object = decode(answer, action);
+  const metadata = metadataOf(object, action);
+  const spec = own(object, "spec") ?? {};
+  if (!isObject(spec)) throw invalid(action, "spec", spec, "object");
+  const config = textOf(spec, "config", "spec", action);
+  return { metadata, spec: config === undefined ? {} : { config } };
+}
+
+function metadataOf(object: JsonObject, action: () => string): Metadata {
+  const found = own(object, "metadata");
+  if (!isObject(found)) throw invalid(action, "metadata", found, "object");
+  const read = (key: string): string | undefined =>
+    textOf(found, key, "metadata", action);
+  const name = read("name");
+  const namespace = read("namespace");
+  const uid = read("uid");
+  return {
+    ...(name !== undefined && { name }),
+    ...(namespace !== undefined && { namespace }),
+    ...(uid !== undefined && { uid }),
+    annotations: annotationsOf(found, action),
+  };
+}
 
 /** By own property: `constructor` is an annotation like any other. */
-const annotations = v.nullish(
-  v.custom<Record<string, string>>(
-    (value) =>
-      isObject(value) &&
-      Object.values(value).every((entry) => typeof entry === "string"),
-    "expected an object of strings",
-  ),
-);
+function annotationsOf(
+  metadata: JsonObject,
+  action: () => string,
+): Record<string, string> {
+  const map = own(metadata, "annotations") ?? {};
+  if (isTextMap(map)) return map;
+  throw invalid(action, "metadata.annotations", map, "an object of strings");
+}
 
-const metadata = v.pipe(
-  v.looseObject({ name: text, namespace: text, uid: text, annotations }),
-  v.transform(({ name, namespace, uid, annotations: map }) => ({
-    ...stated<Pick<V1ObjectMeta, "name" | "namespace" | "uid">>({
-      name: name ?? undefined,
-      namespace: namespace ?? undefined,
-      uid: uid ?? undefined,
-    }),
-    annotations: map ?? {},
-  })),
-);
+function isTextMap(map: unknown): map is Record<string, string> {
+  if (!isObject(map)) return false;
+  for (const value of Object.values(map)) {
+    if (typeof value !== "string") return false;
+  }
+  return true;
+}
 
-export const podSchema = v.object({ metadata });
+/** Null is absent. */
+function textOf(
+  object: JsonObject,
+  key: string,
+  path: string,
+  action: () => string,
+): string | undefined {
+  const value = own(object, key) ?? undefined;
+  if (value === undefined || typeof value === "string") return value;
+  throw invalid(action, `${path}.${key}`, value, "string");
+}
 
-const spec = v.pipe(
-  v.nullish(v.object({ config: text }), {}),
-  v.transform(({ config }) =>
-    stated<{ config?: string }>({ config: config ?? undefined }),
-  ),
-);
-
-// A definition without spec names a file of the node: nullish() fills it in.
-export const definitionSchema = v.object({ metadata, spec });
-
-/** Throws an `ApiError` naming the key that is wrong; no value is quoted. */
-export function parseAnswer<T>(
-  schema: v.GenericSchema<unknown, T>,
-  answer: string,
-  action: string,
-): T {
-  const parsed = v.safeParse(schema, decode(answer, action));
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  const key = v.getDotPath(issue) ?? "";
-  throw new ApiError(
-    `failed to ${action}: invalid answer: ${key}: ${expectation(issue)}`,
+function invalid(
+  action: () => string,
+  key: string,
+  value: unknown,
+  expected: string,
+): ApiError {
+  const problem = value === undefined ? "is missing" : `expected ${expected}`;
+  return new ApiError(
+    `failed to ${action()}: invalid answer: ${key}: ${problem}`,
   );
 }
 
-function expectation(issue: v.BaseIssue<unknown>): string {
-  if (issue.received === "undefined") return "is missing";
-  if (issue.type === "custom") return issue.message;
-  return `expected ${issue.expected?.toLowerCase() ?? issue.type}`;
-}
-
-function decode(answer: string, action: string): unknown {
+function decode(answer: string, action: () => string): JsonObject {
   try {
     const value: unknown = JSON.parse(answer);
     if (isObject(value)) return value;
   } catch {
     // Not JSON; the message of the parser would quote the answer.
   }
-  throw new ApiError(`failed to ${action}: the answer is no JSON object`);
+  throw new ApiError(`failed to ${action()}: the answer is no JSON object`);
 }

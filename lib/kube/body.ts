@@ -1,10 +1,7 @@
 /**
- * The body of an answer, up to a limit (selection.md §1): whoever answers in the
- * API server's place cannot fill our memory.
+ * The body of a fetched answer, up to the limit of every answer.
  */
-
-/** Bytes: 4 MiB. */
-export const answerLimit = 4 << 20;
+import { answerLimit } from "./http-answer.ts";
 
 export interface Body {
   /** Undefined when it is larger than the limit. */

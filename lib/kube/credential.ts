@@ -7,7 +7,7 @@ import type { Deadline } from "../cni/deadline.ts";
 import type { User } from "./kubeconfig.ts";
 import { checkToken, invalid, readPem, readToken } from "./material.ts";
 import { stated } from "./options.ts";
-import { type Env, type Issued, runPlugin } from "./plugin.ts";
+import type { Env, Issued } from "./plugin.ts";
 
 /** What a request carries. */
 export interface Credential {
@@ -75,8 +75,10 @@ async function issue(
   { user, env, cluster }: Identity,
   deadline: Deadline,
 ): Promise<Issued> {
-  if (user.exec)
+  if (user.exec) {
+    const { runPlugin } = await import("./plugin.ts");
     return runPlugin({ config: user.exec, env, cluster: cluster(), deadline });
+  }
   if (!user.authProvider) return {};
   const { signIn } = await import("./provider.ts");
   return signIn(user.authProvider, deadline);

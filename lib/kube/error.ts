@@ -68,17 +68,21 @@ const passing: Record<string, string> = {
   EAI_AGAIN: "name resolution failed for now",
 };
 
+const unusable =
+  "no connection could be made: do certificate, key and certificate authority fit together?";
+
 /** The failures that stay, where the code alone says too little. */
 const lasting: Record<string, string> = {
   EPROTO: "the TLS handshake failed",
-  FailedToOpenSocket:
-    "no connection could be made: do certificate, key and certificate authority fit together?",
+  FailedToOpenSocket: unusable,
+  ERR_BORINGSSL: unusable,
+  MalformedAnswer: "the answer is no valid HTTP",
   UnexpectedRedirect: "redirected elsewhere",
   ERR_TLS_CERT_ALTNAME_INVALID:
     "certificate not trusted: issued for another name",
 };
 
-/** What a rejected fetch of `server` means. The messages of Bun are not used: they quote URLs and headers. */
+/** What a code of Bun says of a request to `server`. The messages of Bun are not used: they quote URLs and headers. */
 export function connectionFailure(
   server: string,
   code: string | undefined,
@@ -92,6 +96,8 @@ export function connectionFailure(
 function lastingText(code = "request failed"): string {
   const text = lasting[code];
   if (text) return text;
+  // What OpenSSL has against a key or a certificate, before anything is sent.
+  if (code.startsWith("ERR_OSSL_")) return unusable;
   return verification.test(code) ? `certificate not trusted: ${code}` : code;
 }
 

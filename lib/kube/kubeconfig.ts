@@ -92,11 +92,12 @@ function find<T extends { name: string }>(
   kind: "context" | "cluster" | "user",
   where: string,
 ): { entry: T; key: string } {
-  const index = entries?.findIndex((entry) => entry.name === name) ?? -1;
-  const entry = entries?.[index];
-  if (entry === undefined)
-    throw invalid(`${where}: no ${kind} is named ${quote(name ?? "")}`);
-  return { entry, key: `${kind}s.${index}` };
+  let index = 0;
+  for (const entry of entries ?? []) {
+    if (entry.name === name) return { entry, key: `${kind}s.${index}` };
+    index++;
+  }
+  throw invalid(`${where}: no ${kind} is named ${quote(name ?? "")}`);
 }
 
 /** Whom to name in messages, and what relative paths are relative to. */

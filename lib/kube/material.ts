@@ -2,7 +2,7 @@
  * Certificates, keys and tokens: text that is in the configuration or in a file
  * it names. It owns reading and checking them; it never puts them in a message.
  */
-import { readFile } from "../cni/files.ts";
+import { readFile, textOf } from "../cni/files.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
 
 /** Where a certificate or key is. `where` names the configuration key in messages. */
@@ -18,15 +18,27 @@ export function readPem(
   const text =
     "file" in material
       ? readText(material.file, material.where)
-      : Buffer.from(material.base64, "base64").toString("utf8");
+      : decodeBase64(material.base64);
   // Bun reports such a text as a socket that failed to open, which misleads.
-  if (!new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text)) {
+  if (
+    !text.includes(`-----BEGIN ${kind}-----`) &&
+    !new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text)
+  ) {
     const file = "file" in material ? `${quote(material.file)} ` : "";
     throw invalid(
       `${material.where}: ${file}holds no PEM ${kind.toLowerCase()}`,
     );
   }
   return text;
+}
+
+function decodeBase64(base64: string): string {
+  try {
+    return textOf(Uint8Array.fromBase64(base64));
+  } catch {
+    // Takes whatever can be taken, but costs 0.4 ms at its first use.
+    return Buffer.from(base64, "base64").toString("utf8");
+  }
 }
 
 /** The token of a file, read at every use because it is rotated. Throws 7. */

@@ -65,11 +65,11 @@ export function stated<T extends object>(object: {
   [K in keyof T]: T[K] | undefined;
 }): T;
 export function stated(object: object): object {
-  const kept: Record<string, unknown> = {};
+  const rest: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(object)) {
-    if (value !== undefined) kept[key] = value;
+    if (value !== undefined) rest[key] = value;
   }
-  return kept;
+  return rest;
 }
 
 /**
@@ -79,8 +79,10 @@ export function stated(object: object): object {
  */
 export function apiRoot(server: string): string | undefined {
   const url = URL.parse(server.includes("://") ? server : `https://${server}`);
-  if (!url || !/^https?:$/.test(url.protocol) || url.host === "")
-    return undefined;
-  const path = `${url.pathname.replace(/\/+$/, "")}/`;
-  return url.origin + path.slice(0, path.search(/\/api\/|\/$/));
+  if (!url || url.host === "") return undefined;
+  const { protocol, origin, pathname } = url;
+  if (protocol !== "https:" && protocol !== "http:") return undefined;
+  if (pathname === "/") return origin;
+  const path = `${pathname.replace(/\/+$/, "")}/`;
+  return origin + path.slice(0, path.search(/\/api\/|\/$/));
 }

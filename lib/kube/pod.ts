@@ -4,7 +4,7 @@
  */
 import { quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
-import type { Kube } from "./client.ts";
+import type { Pod } from "./answer.ts";
 import { ApiError } from "./error.ts";
 
 /** Of CNI_ARGS. */
@@ -25,9 +25,14 @@ export interface PodInfo {
   isStatic: boolean;
 }
 
+/** Whoever knows pods: `Kube`. */
+interface Pods {
+  getPod(namespace: string, name: string): Promise<Pod>;
+}
+
 /** Throws as `Kube.getPod`, and 11 when the pod of that name is another than the one meant. */
 export async function fetchPod(
-  kube: Pick<Kube, "getPod">,
+  kube: Pods,
   identity: PodIdentity,
 ): Promise<PodInfo> {
   const { namespace, name, uid: meant } = identity;

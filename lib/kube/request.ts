@@ -1,12 +1,11 @@
 /**
  * One call of the API server: tries within a time budget, what is tried again
- * and after which pause (selection.md §1). The only module that fetches.
+ * and after which pause (selection.md §1). How one is sent is `http`'s matter.
  */
 import type { Deadline } from "../cni/deadline.ts";
 import { errnoOf, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Access } from "./access.ts";
-import { type Body, answerLimit, readBody } from "./body.ts";
 import type { Credential } from "./credential.ts";
 import {
   ApiError,
@@ -15,20 +14,18 @@ import {
   isTransient,
   statusText,
 } from "./error.ts";
+import type { HttpRequest, Send } from "./http.ts";
+import { type HttpAnswer, answerLimit } from "./http-answer.ts";
 import type { Session } from "./session.ts";
 
-export interface Call {
+export interface Call extends HttpRequest {
   /** For messages: `get pod "ns/name"`. */
-  action: string;
-  method: "GET" | "PATCH";
-  /** With its leading slash, encoded. */
-  path: string;
-  body?: { contentType: string; text: string };
+  action(): string;
 }
 
 /** The seams of a call. */
 export interface Wire {
-  fetch(url: string, init: BunFetchRequestInit): Promise<Response>;
+  send: Send;
   sleep(ms: number): Promise<void>;
   /** 0 ≤ x < 1 */
   random(): number;
@@ -80,12 +77,12 @@ function backoff(tries: number, random: number): number {
 }
 
 function failed(
-  { action }: Call,
+  request: Call,
   { what, status }: Failure,
   tries: number,
 ): ApiError {
   const count = tries > 1 ? ` (${tries} tries)` : "";
-  return new ApiError(`failed to ${action}: ${what}${count}`, status);
+  return new ApiError(`failed to ${request.action()}: ${what}${count}`, status);
 }
 
 async function attempt(
@@ -98,70 +95,17 @@ async function attempt(
   if (budget.expired) return late(access);
   const signal = wire.timeout(Math.ceil(Math.min(tryLimit, budget.remaining)));
   try {
-    const response = await wire.fetch(
-      access.server + request.path,
-      fetchInit(request, access, credential, signal),
-    );
-    const body = await readBody(response);
-    if (!response.ok) return refusal(response, body, credential, wire.now());
-    return body.text ?? tooLarge(access);
+    const answer = await wire.send(request, access, credential, signal);
+    const { status, text } = answer;
+    if (status >= 200 && status < 300) return text ?? tooLarge(access);
+    if (status >= 300 && status < 400)
+      return connectionFailure(access.server, "UnexpectedRedirect");
+    return refusal(answer, credential, wire.now());
   } catch (error) {
     return signal.aborted
       ? late(access)
       : connectionFailure(access.server, errnoOf(error));
   }
-}
-
-function fetchInit(
-  { method, body }: Call,
-  access: Access,
-  credential: Credential,
-  signal: AbortSignal,
-): BunFetchRequestInit {
-  return {
-    method,
-    headers: {
-      accept: "application/json",
-      // A compressed answer could be larger than its limit before we see it.
-      "accept-encoding": "identity",
-      ...identifying(credential),
-      ...(body && { "content-type": body.contentType }),
-    },
-    ...(body && { body: body.text }),
-    decompress: false,
-    signal,
-    ...guarded(access, credential),
-  };
-}
-
-/** The headers that say who we are. */
-export function identifying({
-  authorization,
-}: Credential): Record<string, string> {
-  return {
-    "user-agent": "genie",
-    ...(authorization !== undefined && { authorization }),
-  };
-}
-
-/** Every option is stated: each of these defaults is the environment's to change. */
-export function guarded(
-  { proxy, tls }: Access,
-  { certificate, key }: Credential,
-): BunFetchRequestInit {
-  return {
-    // NO_PROXY is the environment's as well.
-    proxy: proxy && { url: proxy, respectNoProxy: false },
-    verbose: false,
-    redirect: "error",
-    ...(tls && {
-      tls: {
-        ...tls,
-        ...(certificate !== undefined && { cert: certificate }),
-        ...(key !== undefined && { key }),
-      },
-    }),
-  };
 }
 
 function late({ server }: Access): Failure {
@@ -180,13 +124,12 @@ function tooLarge({ server }: Access): Failure {
 }
 
 function refusal(
-  { status, headers }: Response,
-  { text }: Body,
+  { status, text, retryAfter: header }: HttpAnswer,
   credential: Credential,
   now: Date,
 ): Failure {
   const message = statusMessage(text ?? "", credential);
-  const retryAfter = retryAfterOf(headers.get("retry-after"), now);
+  const retryAfter = retryAfterOf(header, now);
   return {
     what:
       message === ""
@@ -215,8 +158,11 @@ function decode(text: string): unknown {
 }
 
 /** Seconds or an HTTP date, in milliseconds from now. */
-function retryAfterOf(header: string | null, now: Date): number | undefined {
-  if (header === null) return undefined;
+function retryAfterOf(
+  header: string | undefined,
+  now: Date,
+): number | undefined {
+  if (header === undefined) return undefined;
   const ms = /^\d+$/.test(header)
     ? Number(header) * 1000
     : Date.parse(header) - now.getTime();

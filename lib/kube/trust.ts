@@ -2,7 +2,7 @@
  * Which authorities to trust when nobody names one: the node's, as kubectl and
  * every Go client do, else those built into Bun.
  *
- * The list is always handed to fetch explicitly. Left to its default, Bun adds
+ * The list is always handed over explicitly. Left to its default, Bun adds
  * what NODE_EXTRA_CA_CERTS and SSL_CERT_FILE name, and the environment of a
  * runtime is not ours to trust. Reading the file costs 0.2 ms, `node:tls` 9 ms.
  */

@@ -3,7 +3,6 @@
  * both forms (selection.md §6, NPWG v1.3 §4). Pure: text in, validated elements
  * out, or an error 7 that names element and key.
  */
-import * as v from "valibot";
 import { parseCidr, parseIp, parseMac } from "../cni/address.ts";
 import { ifnameProblem } from "../cni/args.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
@@ -115,70 +114,128 @@ function jsonElements(source: string, text: string): Elements {
         source,
         `${where}: expected an object, got ${jsonKind(entry)}`,
       );
-    const parsed = v.safeParse(schema, entry);
-    if (!parsed.success) {
-      const problems = parsed.issues.map(
-        (issue) => `${v.getDotPath(issue) ?? ""}: ${issue.message}`,
-      );
+    const problems: string[] = [];
+    if (!isElement(entry, problems))
       throw invalid(source, `${where}: ${problems.join(", ")}`);
-    }
     for (const key of Object.keys(entry)) {
-      if (!known.has(key))
+      if (!Object.hasOwn(checks, key))
         warnings.push(
           `${source}: ${where}: unknown key ${quote(key)} is ignored`,
         );
     }
-    if (parsed.output["ipam-claim-reference"])
+    if (own(entry, "ipam-claim-reference"))
       warnings.push(
         `${source}: ${where}: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
       );
-    return elementOf(parsed.output);
+    return elementOf(entry);
   });
   return { elements, warnings };
 }
 
-const text = v.string(
-  (issue) => `expected a string, got ${jsonKind(issue.input)}`,
-);
+/** A JSON element whose keys have been checked; null is absent. */
+interface JsonElement extends JsonObject {
+  name?: string;
+  namespace?: string | null;
+  interface?: string | null;
+  interfaceRequest?: string | null;
+  ips?: string[] | null;
+  mac?: string | null;
+  "infiniband-guid"?: string | null;
+  portMappings?: JsonObject[] | null;
+  bandwidth?: JsonObject | null;
+  deviceID?: string | null;
+  "cni-args"?: JsonObject | null;
+  "default-route"?: string[] | null;
+}
+
+/** Adds to `problems` what is wrong, key by key. */
+function isElement(
+  entry: JsonObject,
+  problems: string[],
+): entry is JsonElement {
+  for (const [key, check] of Object.entries(checks)) {
+    let value = own(entry, key);
+    if (key === "name") value = value === undefined ? "" : value;
+    else if (value === undefined || value === null) continue;
+    for (const problem of check(value)) problems.push(key + problem);
+  }
+  return problems.length === 0;
+}
+
+/** What is wrong with a value: `: expected …`, or `.0: expected …` of an item. */
+type Check = (value: unknown) => string[];
+
+/** A string that a function finds nothing wrong with. */
+function string(problemOf: (value: string) => string | undefined): Check {
+  return (value) => {
+    if (typeof value !== "string")
+      return [`: expected a string, got ${jsonKind(value)}`];
+    const problem = problemOf(value);
+    return problem === undefined ? [] : [`: ${problem}`];
+  };
+}
 
 /** A string of a kind; the message quotes what it was. */
-function kind(expected: string, test: (value: string) => boolean) {
-  return v.pipe(
-    text,
-    v.check(test, (issue) => `expected ${expected}, got ${quote(issue.input)}`),
+function kind(expected: string, test: (value: string) => boolean): Check {
+  return string((value) =>
+    test(value) ? undefined : `expected ${expected}, got ${quote(value)}`,
   );
+}
+
+function object(problemOf: (value: JsonObject) => string | undefined): Check {
+  return (value) => {
+    if (!isObject(value))
+      return [`: expected an object, got ${jsonKind(value)}`];
+    const problem = problemOf(value);
+    return problem === undefined ? [] : [`: ${problem}`];
+  };
+}
+
+function list(item: Check): Check {
+  return (value) => {
+    if (!Array.isArray(value))
+      return [`: expected a list, got ${jsonKind(value)}`];
+    const problems: string[] = [];
+    let i = 0;
+    for (const entry of value) {
+      for (const problem of item(entry)) problems.push(`.${i}${problem}`);
+      i++;
+    }
+    return problems;
+  };
 }
 
 /** What reaches CNI_ARGS: a variable of the environment must stay far below the kernel's 128 KiB. */
 const maxAddresses = 32;
 
-const list = <T extends v.GenericSchema>(item: T) =>
-  v.array(item, (issue) => `expected a list, got ${jsonKind(issue.input)}`);
+function addresses(value: unknown): string[] {
+  const problems = everyAddress(value);
+  if (Array.isArray(value) && value.length > maxAddresses)
+    problems.push(`: more than ${maxAddresses} addresses`);
+  return problems;
+}
 
-const dns = kind("a DNS-1123 subdomain", isDnsName);
-const ip = kind("an IP address", (value) => parseIp(value) !== undefined);
-const ipOrCidr = kind(
-  "an IP address or CIDR",
-  (value) => (parseIp(value) ?? parseCidr(value)) !== undefined,
-);
-const ifnameText = v.pipe(
-  text,
-  v.check(
-    (value) => value === "" || !ifnameProblem(value),
-    (issue) =>
-      `invalid interface name ${quote(issue.input)}: ${ifnameProblem(issue.input)?.msg}`,
+const everyAddress = list(
+  kind(
+    "an IP address or CIDR",
+    (value) => (parseIp(value) ?? parseCidr(value)) !== undefined,
   ),
 );
-const object = v.custom<JsonObject>(
-  isObject,
-  (issue) => `expected an object, got ${jsonKind(issue.input)}`,
-);
+
+const anyText = string(() => undefined);
+
+const interfaceName = string((value) => {
+  const problem = value === "" ? undefined : ifnameProblem(value);
+  return problem && `invalid interface name ${quote(value)}: ${problem.msg}`;
+});
 
 /** Keys of runtimeConfig are read in any case and forwarded unchanged (K-8). */
 function any(record: JsonObject, key: string): unknown {
-  return Object.entries(record).find(
-    ([name]) => name.toLowerCase() === key.toLowerCase(),
-  )?.[1];
+  const wanted = key.toLowerCase();
+  for (const [name, value] of Object.entries(record)) {
+    if (name.toLowerCase() === wanted) return value;
+  }
+  return undefined;
 }
 
 function isAbsent(value: unknown): boolean {
@@ -227,74 +284,60 @@ function bandwidthProblem(bandwidth: JsonObject): string | undefined {
   return undefined;
 }
 
-/** An object that a function finds nothing wrong with. */
-function checked(problemOf: (value: JsonObject) => string | undefined) {
-  return v.pipe(
-    object,
-    v.check(
-      (value) => problemOf(value) === undefined,
-      (issue) => problemOf(issue.input) ?? "",
-    ),
-  );
-}
-
-const entries = {
-  name: v.optional(dns, ""),
-  namespace: v.nullish(
-    kind("a DNS-1123 subdomain", (value) => value === "" || isDnsName(value)),
+/** By key; whatever is not here has no effect. */
+const checks: Readonly<Record<string, Check>> = {
+  name: kind("a DNS-1123 subdomain", isDnsName),
+  namespace: kind(
+    "a DNS-1123 subdomain",
+    (value) => value === "" || isDnsName(value),
   ),
-  interface: v.nullish(ifnameText),
-  interfaceRequest: v.nullish(ifnameText),
-  ips: v.nullish(
-    v.pipe(
-      list(ipOrCidr),
-      v.maxLength(maxAddresses, `more than ${maxAddresses} addresses`),
-    ),
+  interface: interfaceName,
+  interfaceRequest: interfaceName,
+  ips: addresses,
+  mac: kind(
+    "a MAC address",
+    (value) => value === "" || parseMac(value)?.length === 6,
   ),
-  mac: v.nullish(
-    kind(
-      "a MAC address",
-      (value) => value === "" || parseMac(value)?.length === 6,
-    ),
+  "infiniband-guid": kind(
+    "a GUID of 8 bytes",
+    (value) => value === "" || parseMac(value)?.length === 8,
   ),
-  "infiniband-guid": v.nullish(
-    kind(
-      "a GUID of 8 bytes",
-      (value) => value === "" || parseMac(value)?.length === 8,
-    ),
+  portMappings: list(object(portMappingProblem)),
+  bandwidth: object(bandwidthProblem),
+  deviceID: anyText,
+  "cni-args": object(() => undefined),
+  "default-route": list(
+    kind("an IP address", (value) => parseIp(value) !== undefined),
   ),
-  portMappings: v.nullish(list(checked(portMappingProblem))),
-  bandwidth: v.nullish(checked(bandwidthProblem)),
-  deviceID: v.nullish(text),
-  "cni-args": v.nullish(object),
-  "default-route": v.nullish(list(ip)),
-  "ipam-claim-reference": v.nullish(text),
+  "ipam-claim-reference": anyText,
 };
 
-const schema = v.looseObject(entries);
-const known: ReadonlySet<string> = new Set(Object.keys(entries));
-
 /** Null, the empty text and the empty list are absent. */
-function elementOf(
-  parsed: v.InferOutput<typeof schema>,
-): NetworkSelectionElement {
-  const ifname = parsed.interface || parsed.interfaceRequest;
-  const { name, namespace, ips, mac, portMappings, bandwidth, deviceID } =
-    parsed;
-  const guid = own(parsed, "infiniband-guid");
+function elementOf(element: JsonElement): NetworkSelectionElement {
+  const ifname = element.interface || element.interfaceRequest;
+  const {
+    name = "",
+    namespace,
+    ips,
+    mac,
+    portMappings,
+    bandwidth,
+    deviceID,
+  } = element;
+  const guid = element["infiniband-guid"];
+  const cniArgs = element["cni-args"];
+  const defaultRoute = element["default-route"];
   return {
     name,
     ...(namespace && { namespace }),
     ...(ifname && { ifname }),
     ...(ips && ips.length > 0 && { ips }),
     ...(mac && { mac }),
-    ...(typeof guid === "string" && guid && { infinibandGuid: guid }),
+    ...(guid && { infinibandGuid: guid }),
     ...(portMappings && portMappings.length > 0 && { portMappings }),
     ...(bandwidth && { bandwidth }),
     ...(deviceID && { deviceId: deviceID }),
-    ...(parsed["cni-args"] && { cniArgs: parsed["cni-args"] }),
-    ...(parsed["default-route"]?.length && {
-      defaultRoute: parsed["default-route"],
-    }),
+    ...(cniArgs && { cniArgs }),
+    ...(defaultRoute && defaultRoute.length > 0 && { defaultRoute }),
   };
 }

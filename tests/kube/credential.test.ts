@@ -276,20 +276,19 @@ describe("credential, in a pod", () => {
   });
 
   test("in-cluster, IPv6: the host in brackets", async () => {
+    await using v6 = await startApiServer({
+      host: "::1",
+      tokens: { "token-1": "first" },
+    });
+    v6.pods.put(pod);
     const env = {
-      KUBERNETES_SERVICE_HOST: "fd00::1",
-      KUBERNETES_SERVICE_PORT: "443",
+      KUBERNETES_SERVICE_HOST: "::1",
+      KUBERNETES_SERVICE_PORT: `${v6.port}`,
     };
-    const urls: string[] = [];
-    const fetch = (url: string) => {
-      urls.push(url);
-      return Promise.resolve(Response.json(pod));
-    };
-    await kubeOf({}, { env, fetch, serviceAccount: mounted() }).getPod(
-      "shop",
-      "web",
-    );
-    expect(urls).toEqual(["https://[fd00::1]/api/v1/namespaces/shop/pods/web"]);
+    await kubeOf({}, { env, serviceAccount: mounted() }).getPod("shop", "web");
+    expect(v6.requests.map(({ path, user }) => [path, user])).toEqual([
+      ["/api/v1/namespaces/shop/pods/web", "first"],
+    ]);
   });
 
   test("in-cluster, no token mounted: error 7", async () => {

@@ -1,0 +1,103 @@
+/**
+ * Requests to the API server, written as HTTP/1.1 and sent over one connection
+ * that is kept (RFC 9112). It owns what a request looks like on the wire and
+ * which connection it goes over. Proxies are none of its matter: see `proxied`.
+ */
+import type { Access } from "./access.ts";
+import { Connection } from "./connection.ts";
+import type { Credential } from "./credential.ts";
+import type { HttpAnswer } from "./http-answer.ts";
+
+export interface HttpRequest {
+  method: "GET" | "PATCH";
+  /** With its leading slash, encoded. */
+  path: string;
+  body?: { contentType: string; text: string };
+}
+
+/** Throws with Bun's code of what went wrong on the way. */
+export type Send = (
+  request: HttpRequest,
+  access: Access,
+  credential: Credential,
+  signal: AbortSignal,
+) => Promise<HttpAnswer>;
+
+/** Sends over one connection for as long as it lasts and says who we are: another certificate needs another one. */
+export function createSend(): Send {
+  let kept: Kept | undefined;
+  return async (request, access, credential, signal) => {
+    for (;;) {
+      if (!kept || !fits(kept, access, credential))
+        kept = connect(access, credential);
+      const { connection, host, prefix } = kept;
+      const bytes = requestBytes(request, host, prefix, credential);
+      const answer = await connection.ask(bytes, signal);
+      // Undefined at most as often as somebody else is answered.
+      if (answer) return answer;
+    }
+  };
+}
+
+interface Kept {
+  connection: Connection;
+  access: Access;
+  certificate: string | undefined;
+  /** The value of that header. */
+  host: string;
+  /** Before the path. */
+  prefix: string;
+}
+
+function fits(
+  { connection, access, certificate }: Kept,
+  wanted: Access,
+  credential: Credential,
+): boolean {
+  return (
+    !connection.ended &&
+    access === wanted &&
+    certificate === credential.certificate
+  );
+}
+
+function connect(access: Access, { certificate, key }: Credential): Kept {
+  const { protocol, hostname, port, host, pathname } = new URL(access.server);
+  const isV6 = hostname.startsWith("[");
+  const isAddress = isV6 || /^[\d.]+$/.test(hostname);
+  const connection = new Connection({
+    hostname: isV6 ? hostname.slice(1, -1) : hostname,
+    port: Number(port || (protocol === "https:" ? 443 : 80)),
+    ...(access.tls && {
+      tls: {
+        // RFC 6066 §3: no address is sent as a name, and no name with a dot at its
+        // end. Bun verifies the address all the same.
+        serverName: isAddress ? "" : hostname.replace(/\.$/, ""),
+        ...access.tls,
+        ...(certificate !== undefined && { cert: certificate }),
+        ...(key !== undefined && { key }),
+      },
+    }),
+  });
+  const prefix = pathname === "/" ? "" : pathname;
+  return { connection, access, certificate, host, prefix };
+}
+
+const encoder = new TextEncoder();
+
+/** Path, host and credential have been checked where they come from: none of them holds a line end. */
+function requestBytes(
+  { method, path, body }: HttpRequest,
+  host: string,
+  prefix: string,
+  { authorization }: Credential,
+): Uint8Array {
+  let head = `${method} ${prefix}${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: genie\r\nAccept: application/json\r\n`;
+  if (authorization !== undefined)
+    head += `Authorization: ${authorization}\r\n`;
+  if (!body) return encoder.encode(`${head}\r\n`);
+  const length = encoder.encode(body.text).byteLength;
+  return encoder.encode(
+    `${head}Content-Type: ${body.contentType}\r\nContent-Length: ${length}\r\n\r\n${body.text}`,
+  );
+}

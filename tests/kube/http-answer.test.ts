@@ -1,0 +1,258 @@
+/** Answers out of bytes, in whatever pieces they come; what is ambiguous is refused (RFC 9112). */
+import { describe, expect, test } from "bun:test";
+import {
+  AnswerReader,
+  type Complete,
+  MalformedAnswer,
+  answerLimit,
+} from "../../lib/kube/http-answer.ts";
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+/** What a reader makes of the text, given at once or in pieces of so many bytes. */
+function read(text: string, size = Infinity): Complete | undefined {
+  const bytes = encode(text);
+  const reader = new AnswerReader();
+  for (let at = 0; at < bytes.byteLength; at += size) {
+    const complete = reader.push(bytes.subarray(at, at + size));
+    if (!complete) continue;
+    const rest = decode(complete.rest) + decode(bytes.subarray(at + size));
+    return { ...complete, rest: encode(rest) };
+  }
+  return reader.close();
+}
+
+const ok = "HTTP/1.1 200 OK\r\n";
+
+describe("AnswerReader", () => {
+  test.each<[string, string, string, boolean]>([
+    ["a length", `${ok}Content-Length: 2\r\n\r\n{}`, "{}", true],
+    [
+      "the same length twice",
+      `${ok}content-length: 2\r\nCONTENT-LENGTH:2 \r\n\r\n{}`,
+      "{}",
+      true,
+    ],
+    ["length 0", `${ok}Content-Length: 0\r\n\r\n`, "", true],
+    ["text beyond ASCII", `${ok}Content-Length: 5\r\n\r\nä€`, "ä€", true],
+    [
+      "chunks",
+      `${ok}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n00a;x=y\r\n"a":"0123"\r\n1\r\n}\r\n0\r\n\r\n`,
+      '{"a":"0123"}',
+      true,
+    ],
+    [
+      "a letter in two chunks",
+      `${ok}Transfer-Encoding: Chunked\r\n\r\n3\r\naä\r\n0\r\n\r\n`,
+      "aä",
+      true,
+    ],
+    [
+      "trailers",
+      `${ok}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-A: b\r\nX-C: d\r\n\r\n`,
+      "{}",
+      true,
+    ],
+    ["the connection's end", `${ok}X: y\r\n\r\n{}`, "{}", true],
+    [
+      "an interim answer before it",
+      `HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100\r\n\r\n${ok}Content-Length: 2\r\n\r\n{}`,
+      "{}",
+      true,
+    ],
+    ["no reason", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", "{}", true],
+    [
+      "Connection: close",
+      `${ok}Connection: Close\r\nContent-Length: 2\r\n\r\n{}`,
+      "{}",
+      false,
+    ],
+    [
+      "Connection: close in a list",
+      `${ok}Connection: te, close\r\nContent-Length: 2\r\n\r\n{}`,
+      "{}",
+      false,
+    ],
+    [
+      "Connection: keep-alive",
+      `${ok}Connection: keep-alive\r\nContent-Length: 2\r\n\r\n{}`,
+      "{}",
+      true,
+    ],
+    ["HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "{}", false],
+  ])(
+    "AnswerReader, %s: read whole and byte by byte",
+    (_, text, body, reusable) => {
+      const expected = {
+        answer: { status: 200, text: body },
+        reusable,
+        rest: encode(""),
+      };
+      expect(read(text)).toEqual(expected);
+      expect(read(text, 1)).toEqual(expected);
+      expect(read(text, 7)).toEqual(expected);
+    },
+  );
+
+  test.each([[204], [304]])(
+    "AnswerReader, %p: ends with its head, whatever length it states",
+    (status) => {
+      const text = `HTTP/1.1 ${status} X\r\nContent-Length: 5\r\n\r\nHTTP/`;
+      expect(read(text)).toEqual({
+        answer: { status, text: "" },
+        reusable: true,
+        rest: encode("HTTP/"),
+      });
+    },
+  );
+
+  test("AnswerReader, Retry-After: the first one", () => {
+    const text =
+      "HTTP/1.1 429 Slow down\r\nRetry-After: 3\r\nretry-after: 4\r\nContent-Length: 0\r\n\r\n";
+    expect(read(text)?.answer).toEqual({
+      status: 429,
+      text: "",
+      retryAfter: "3",
+    });
+  });
+
+  test.each([
+    ["a length", `${ok}Content-Length: 2\r\n\r\n{}`],
+    ["chunks", `${ok}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`],
+  ])(
+    "AnswerReader, two answers with %s: what is beyond the first is left",
+    (_, text) => {
+      expect(decode(read(text + text)?.rest ?? encode(""))).toBe(text);
+      expect(decode(read(text + text, 5)?.rest ?? encode(""))).toBe(text);
+    },
+  );
+
+  test.each([
+    ["nothing", ""],
+    ["half a status line", "HTTP/1.1 2"],
+    ["half a head", `${ok}Content-Length: 2\r\n`],
+    ["half a body", `${ok}Content-Length: 2\r\n\r\n{`],
+    ["half a chunk", `${ok}Transfer-Encoding: chunked\r\n\r\n5\r\n{}`],
+    ["no last chunk", `${ok}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n`],
+    [
+      "no end of the trailers",
+      `${ok}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n`,
+    ],
+    ["nothing but an interim answer", "HTTP/1.1 100 Continue\r\n\r\n"],
+  ])("AnswerReader, cut off after %s: no answer", (_, text) => {
+    expect(read(text)).toBeUndefined();
+    expect(read(text, 1)).toBeUndefined();
+  });
+
+  const chunked = `${ok}Transfer-Encoding: chunked\r\n\r\n`;
+
+  test.each([
+    ["another protocol", "SSH-2.0-OpenSSH\r\n\r\n"],
+    ["HTTP/2", "HTTP/2 200\r\n\r\n"],
+    ["HTTP/1.2", "HTTP/1.2 200 OK\r\n\r\n"],
+    ["an empty line first", `\r\n${ok}\r\n`],
+    ["a status of two digits", "HTTP/1.1 20 OK\r\n\r\n"],
+    ["a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n"],
+    ["a status beyond 599", "HTTP/1.1 600 X\r\n\r\n"],
+    ["two blanks", "HTTP/1.1  200 OK\r\n\r\n"],
+    ["a switch of protocols", "HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n"],
+    ["a line that ends with LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}"],
+    ["CR in a header", `${ok}X: a\rContent-Length: 2\r\n\r\n{}`],
+    ["NUL in a header", `${ok}X: a\0\r\n\r\n`],
+    ["a header without colon", `${ok}Content-Length\r\n\r\n`],
+    ["a header without name", `${ok}: 2\r\n\r\n`],
+    ["a blank before the colon", `${ok}Content-Length : 2\r\n\r\n{}`],
+    ["a folded header", `${ok}X: a\r\n b\r\n\r\n`],
+    ["a negative length", `${ok}Content-Length: -1\r\n\r\n`],
+    ["a signed length", `${ok}Content-Length: +2\r\n\r\n{}`],
+    ["a hexadecimal length", `${ok}Content-Length: 0x2\r\n\r\n{}`],
+    ["an empty length", `${ok}Content-Length: \r\n\r\n`],
+    ["a list of lengths", `${ok}Content-Length: 2, 2\r\n\r\n{}`],
+    ["an endless length", `${ok}Content-Length: ${"9".repeat(400)}\r\n\r\n`],
+    ["two lengths", `${ok}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`],
+    [
+      "length and chunks",
+      `${ok}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    [
+      "chunks in HTTP/1.0",
+      "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ["a compressed transfer", `${ok}Transfer-Encoding: gzip, chunked\r\n\r\n`],
+    [
+      "chunked twice",
+      `${ok}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    ],
+    ["a chunk without size", `${chunked}\r\n{}\r\n`],
+    ["a chunk of negative size", `${chunked}-2\r\n{}\r\n`],
+    ["a chunk of an endless size", `${chunked}${"f".repeat(20)}\r\n`],
+    ["a chunk longer than its size", `${chunked}1\r\n{}\r\n0\r\n\r\n`],
+    ["a chunk size that ends with LF", `${chunked}2\n{}\r\n0\r\n\r\n`],
+  ])("AnswerReader, %s: malformed", (_, text) => {
+    expect(() => read(text)).toThrow(MalformedAnswer);
+    expect(() => read(text, 1)).toThrow(MalformedAnswer);
+  });
+
+  test.each([
+    [
+      "one header",
+      (reader: AnswerReader) => reader.push(encode("a".repeat(1000))),
+    ],
+    ["headers", (reader: AnswerReader) => reader.push(encode("X: y\r\n"))],
+    [
+      "interim answers",
+      (reader: AnswerReader) =>
+        reader.push(encode("Y: z\r\n\r\nHTTP/1.1 100 C\r\n")),
+    ],
+  ])("AnswerReader, %s without end: malformed after 64 KiB", (_, more) => {
+    const reader = new AnswerReader();
+    reader.push(encode("HTTP/1.1 100 C\r\nX: "));
+    reader.push(encode("y\r\n"));
+    expect(() => {
+      for (let i = 0; i < 20_000; i++) more(reader);
+    }).toThrow(MalformedAnswer);
+  });
+
+  test("AnswerReader, chunks of one byte without end: malformed, not collected", () => {
+    const reader = new AnswerReader();
+    reader.push(encode(chunked));
+    expect(() => {
+      for (let i = 0; i < 20_000; i++) reader.push(encode("1\r\na\r\n"));
+    }).toThrow(MalformedAnswer);
+  });
+
+  test.each([
+    ["stated", `${ok}Content-Length: ${answerLimit + 1}\r\n\r\n`],
+    ["of a chunk", `${chunked}${(answerLimit + 1).toString(16)}\r\n`],
+    ["of the largest chunk", `${chunked}${"f".repeat(12)}\r\n`],
+  ])(
+    "AnswerReader, size beyond 4 MiB %s: no text, before any of it came",
+    (_, text) => {
+      expect(read(text)).toEqual({
+        answer: { status: 200 },
+        reusable: false,
+        rest: encode(""),
+      });
+    },
+  );
+
+  test.each([
+    ["untold", `${ok}\r\n`, (piece: string) => piece],
+    [
+      "in chunks",
+      chunked,
+      (piece: string) => `${piece.length.toString(16)}\r\n${piece}\r\n`,
+    ],
+  ])("AnswerReader, size beyond 4 MiB %s: stops there", (_, head, wrap) => {
+    const reader = new AnswerReader();
+    reader.push(encode(head));
+    const piece = encode(wrap("a".repeat(1 << 20)));
+    for (let i = 0; i < 4; i++) expect(reader.push(piece)).toBeUndefined();
+    expect(reader.push(piece)).toEqual({
+      answer: { status: 200 },
+      reusable: false,
+      rest: encode(""),
+    });
+  });
+});
