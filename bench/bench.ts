@@ -68,6 +68,8 @@ async function bench(): Promise<void> {
     );
   }
 
+  if (Bun.which("curl") === null)
+    notes.push("no TLS GET: curl is not installed");
   const strace = findStrace();
   if ("missing" in strace) notes.push(`no system calls: ${strace.missing}`);
   const plan = { units, rounds, api, folder };

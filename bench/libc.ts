@@ -15,6 +15,7 @@ export const { symbols } = dlopen(libc, {
   mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" },
   posix_spawn: {
     args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"],
     returns: "i32",
