@@ -16,10 +16,10 @@ const ticks = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000];
 const style = `
 text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: #24292f; }
 .head { font-weight: 600; } .dim { fill: #57606a; } .end { text-anchor: end; } .middle { text-anchor: middle; }
-.grid { stroke: #d0d7de; } .bar { fill: #8c959f; } .genie { fill: #2f81f7; } .peer { fill: #d4772c; }
+.grid { stroke: #d0d7de; } .floor { fill: #8c959f; } .genie { fill: #2f81f7; } .peer { fill: #d4772c; }
 .median { stroke: #24292f; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3; } .dim { fill: #9198a1; } .grid { stroke: #3d444d; } .bar { fill: #656c76; } .median { stroke: #f0f6fc; }
+  text { fill: #e6edf3; } .dim { fill: #9198a1; } .grid { stroke: #3d444d; } .floor { fill: #656c76; } .median { stroke: #f0f6fc; }
 }`;
 
 /** Text that is the same for the same rows. */
