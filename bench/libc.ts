@@ -1,7 +1,7 @@
 /**
  * The C library's functions that the bench needs and Bun does not have: a start
  * of a process that costs the same for every program, and the kernel's own word
- * on what it used. One function for a call; numbers that mean failure throw.
+ * on what it used.
  */
 import { dlopen } from "bun:ffi";
 import { readElfHeader } from "../scripts/elf.ts";

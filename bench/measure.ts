@@ -5,8 +5,8 @@
  */
 import { join } from "node:path";
 import type { Api } from "./api.ts";
-import { evict } from "./page-cache.ts";
 import { type Measured, Rows } from "./measured.ts";
+import { evict } from "./page-cache.ts";
 import { peakRss } from "./rss.ts";
 import { type Step, type Unit, perform } from "./step.ts";
 import { type Calls, parseTrace, traced } from "./strace.ts";
@@ -45,8 +45,7 @@ function measureTime({ units, rounds }: Plan, rows: Rows): void {
     // Ours, and not while somebody is measured.
     Bun.gc(true);
     const due = units.filter(({ every = 1 }) => round % every === 0);
-    for (const step of stepsOf(turned(due, round)))
-      rows.add(step, perform(step));
+    for (const step of stepsOf(shuffled(due))) rows.add(step, perform(step));
   }
 }
 
@@ -79,8 +78,19 @@ async function countCalls(
       traced(strace, command, files[i] ?? ""),
     );
     perform({ ...step, commands });
-    if (row) row.calls = sum(await Promise.all(files.map(callsIn)));
+    const calls = sum(await Promise.all(files.map(callsIn)));
+    verify(step, calls);
+    if (row) row.calls = calls;
   }
+}
+
+/** Throws Error when delegates were left out. */
+function verify({ commands, programs }: Step, calls: Calls): void {
+  if (programs === undefined || calls.programs >= programs) return;
+  const verb = commands[0]?.env["CNI_COMMAND"];
+  throw new Error(
+    `${commands[0]?.argv[0]} ${verb}: expected at least ${programs} programs, got ${calls.programs}`,
+  );
 }
 
 async function callsIn(file: string): Promise<Calls> {
@@ -91,6 +101,7 @@ function sum(counts: readonly Calls[]): Calls {
   return counts.reduce((one, other) => ({
     systemCalls: one.systemCalls + other.systemCalls,
     bytesRead: one.bytesRead + other.bytesRead,
+    programs: one.programs + other.programs,
   }));
 }
 
@@ -107,8 +118,10 @@ function isSerial({ every }: Unit): boolean {
   return every === undefined;
 }
 
-/** Another one first in every round, so that nobody always follows the same one. */
-function turned<T>(list: readonly T[], by: number): T[] {
-  const at = by % list.length;
-  return [...list.slice(at), ...list.slice(0, at)];
+/** So that nobody always follows the same one, which may leave the machine hot or its caches cold. */
+function shuffled<T>(list: readonly T[]): T[] {
+  return list
+    .map((value) => ({ value, at: Math.random() }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ value }) => value);
 }

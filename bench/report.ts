@@ -51,7 +51,10 @@ export function reportOf(measured: readonly Measured[]): ReportRow[] {
       peakRssMiB: rounded(Math.max(...row.rssMiB), 1),
     }),
     ...(row.apiCalls !== undefined && { apiCalls: row.apiCalls }),
-    ...row.calls,
+    ...(row.calls && {
+      systemCalls: row.calls.systemCalls,
+      bytesRead: row.calls.bytesRead,
+    }),
     failed,
   }));
 }

@@ -25,6 +25,8 @@ export interface Step {
   code?: number;
   /** Whether the answer on stdout is the right one. */
   accepts(stdout: string): boolean;
+  /** How many programs are executed at least, itself included. Default: not checked. */
+  programs?: number;
   /** Wrong answers are counted in the row and do not end the bench. */
   mayFail?: true;
 }

@@ -8,6 +8,8 @@ export interface Calls {
   systemCalls: number;
   /** What read and its relatives returned: files, pipes and sockets. Mapped files do not show. */
   bytesRead: number;
+  /** How many were executed, the first included. */
+  programs: number;
 }
 
 /** A call that began: `17 read(3, …) = 12`, or `17 read(3, <unfinished ...>`. */
@@ -30,15 +32,18 @@ const reads: ReadonlySet<string> = new Set([
 export function parseTrace(text: string): Calls {
   let systemCalls = 0;
   let bytesRead = 0;
+  let programs = 0;
   for (const line of text.split("\n")) {
     const start = begun.exec(line);
     if (start) systemCalls++;
     const name = (start ?? resumed.exec(line))?.[1];
     // The result is at the end: the text that was read may contain one, too.
-    if (name !== undefined && reads.has(name))
-      bytesRead += Number(returned.exec(afterLastParenthesis(line))?.[1] ?? 0);
+    const result = returned.exec(afterLastParenthesis(line))?.[1];
+    if (name === undefined || result === undefined) continue;
+    if (reads.has(name)) bytesRead += Number(result);
+    if (name === "execve") programs++;
   }
-  return { systemCalls, bytesRead };
+  return { systemCalls, bytesRead, programs };
 }
 
 function afterLastParenthesis(line: string): string {

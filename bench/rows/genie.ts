@@ -3,7 +3,7 @@
  * and delegates that fail.
  */
 import type { NoopNode } from "../../tests/smoke/noop-node.ts";
-import { wide } from "../cluster.ts";
+import { definitions, wide } from "../cluster.ts";
 import type { Step, Unit } from "../step.ts";
 import { isRefusal, isTimeout } from "./answers.ts";
 import {
@@ -48,23 +48,22 @@ export function genieUnitsOf(
   /** An ADD and its DEL. */
   const attaching = (
     call: string,
-    stdin: string,
-    pod?: Request["pod"],
+    request: Omit<Request, "verb" | "containerId">,
   ): Unit => ({
     steps: () =>
-      pair({ containerId: freshId(), stdin, ...(pod && { pod }) }).map(
-        (request) => step(request, nameOf(request, call)),
+      pair({ containerId: freshId(), ...request }).map((one) =>
+        step(one, nameOf(one, call)),
       ),
   });
   /** An ADD that is rolled back. */
   const refused = (
     call: string,
-    stdin: string,
+    request: Omit<Request, "verb" | "containerId">,
     accepts: Step["accepts"],
   ): Unit => ({
     steps: () => [
       {
-        ...step({ verb: "ADD", containerId: freshId(), stdin }, call),
+        ...step({ verb: "ADD", containerId: freshId(), ...request }, call),
         code: 1,
         accepts,
       },
@@ -77,21 +76,37 @@ export function genieUnitsOf(
     verb: "STATUS",
     containerId: "",
     stdin: annotated(),
+    delegates: 0,
   };
   return [
     { steps: () => [step(status, "STATUS")] },
-    attaching(runtimeAdd, annotated()),
-    attaching("ADD, conflist of 3 plugins", annotated({ cni: "chain" })),
-    attaching(
-      "ADD, default + 3, runtime annotations",
-      annotated(wide.annotations, { kubernetes }),
-      wide.pod,
+    attaching(runtimeAdd, { stdin: annotated(), delegates: 1 }),
+    attaching("ADD, conflist of 3 plugins", {
+      stdin: annotated({ cni: "chain" }),
+      delegates: 3,
+    }),
+    attaching("ADD, default + 3, runtime annotations", {
+      stdin: annotated(wide.annotations, { kubernetes }),
+      pod: wide.pod,
+      delegates: 1 + definitions.length,
+    }),
+    attaching(shellAdd, { stdin: annotated({ cni: "shell" }), delegates: 1 }),
+    // Once more for its DEL.
+    refused(
+      failingAdd,
+      { stdin: annotated({ cni: "failing" }), delegates: 2 },
+      isRefusal,
     ),
-    attaching(shellAdd, annotated({ cni: "shell" })),
-    refused(failingAdd, annotated({ cni: "failing" }), isRefusal),
+    // Its ADD is a shell that becomes another program.
     refused(
       hangingAdd,
-      annotated({ cni: "hanging" }, { delegateTimeout: hangMs / 1000 }),
+      {
+        stdin: annotated(
+          { cni: "hanging" },
+          { delegateTimeout: hangMs / 1000 },
+        ),
+        delegates: 3,
+      },
       isTimeout,
     ),
   ];

@@ -6,7 +6,7 @@
 import type { NoopNode } from "../../tests/smoke/noop-node.ts";
 import { type Api, distances } from "../api.ts";
 import type { Command } from "../child.ts";
-import { wide } from "../cluster.ts";
+import { definitions, wide } from "../cluster.ts";
 import type { Step, Unit } from "../step.ts";
 import { answerOf } from "./answers.ts";
 
@@ -36,6 +36,8 @@ export interface Request {
   containerId: string;
   stdin: string;
   pod?: { namespace: string; name: string; uid: string };
+  /** How many it executes. Default: not checked. */
+  delegates?: number;
 }
 
 /** Verb → row. */
@@ -51,7 +53,9 @@ export function unitsOf(plugin: Plugin, around: Surroundings): Unit[] {
     const containerId = freshId();
     return Object.entries(lifecycle)
       .filter(([verb]) => plugin.lacks?.includes(verb) !== true)
-      .map(([verb, call]) => step({ verb, containerId, stdin: near }, call));
+      .map(([verb, call]) =>
+        step({ verb, containerId, stdin: near, delegates: 1 }, call),
+      );
   };
 
   const units: Unit[] = [
@@ -65,9 +69,13 @@ export function unitsOf(plugin: Plugin, around: Surroundings): Unit[] {
   if (plugin.narrow !== true)
     units.push({
       steps: () =>
-        pair({ containerId: freshId(), stdin: near, pod: wide.pod }).map(
-          (request) =>
-            step(request, nameOf(request, "ADD, default + 3 definitions")),
+        pair({
+          containerId: freshId(),
+          stdin: near,
+          pod: wide.pod,
+          delegates: 1 + definitions.length,
+        }).map((request) =>
+          step(request, nameOf(request, "ADD, default + 3 definitions")),
         ),
     });
   if (plugin.resident !== true)
@@ -108,6 +116,9 @@ export function stepOf(
   return {
     ...(call !== undefined && { row: { program: plugin.program, call } }),
     commands: [commandOf(plugin, node, request)],
+    // The delegates of a shim are its daemon's.
+    ...(request.delegates !== undefined &&
+      plugin.resident !== true && { programs: 1 + request.delegates }),
     accepts: answerOf(request.verb),
   };
 }

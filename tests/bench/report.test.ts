@@ -29,7 +29,7 @@ describe("reportOf", () => {
       cpuMs: [7, 8, 9, 9],
       rssMiB: [33.14, 35.26],
       apiCalls: 1,
-      calls: { systemCalls: 600, bytesRead: 2048 },
+      calls: { systemCalls: 600, bytesRead: 2048, programs: 2 },
       failed: 1,
     });
     expect(reportOf([empty, full])[1]).toEqual({
