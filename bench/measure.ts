@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Api } from "./api.ts";
 import { type Measured, Rows } from "./measured.ts";
 import { evict } from "./page-cache.ts";
+import { runAll } from "./process.ts";
 import { peakRss } from "./rss.ts";
 import { type Step, type Unit, perform } from "./step.ts";
 import { type Calls, parseTrace, traced } from "./strace.ts";
@@ -45,7 +46,10 @@ function measureTime({ units, rounds }: Plan, rows: Rows): void {
     // Ours, and not while somebody is measured.
     Bun.gc(true);
     const due = units.filter(({ every = 1 }) => round % every === 0);
-    for (const step of stepsOf(shuffled(due))) rows.add(step, perform(step));
+    for (const unit of shuffled(due)) {
+      if (unit.warmUp) runAll([unit.warmUp]);
+      for (const step of unit.steps()) rows.add(step, perform(step));
+    }
   }
 }
 

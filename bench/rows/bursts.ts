@@ -12,6 +12,7 @@ import {
   commandOf,
   freshId,
   pair,
+  warmed,
 } from "./plugin.ts";
 
 const atATime = 16;
@@ -57,7 +58,7 @@ export function burstsOf(
         accepts: answerOf("ADD"),
       })),
   };
-  if (!group) return [free];
+  if (!group) return warmed([free], plugin, node);
   const limited: Unit = {
     every,
     steps: () =>
@@ -69,5 +70,5 @@ export function burstsOf(
         mayFail: true,
       })),
   };
-  return [free, limited];
+  return warmed([free, limited], plugin, node);
 }

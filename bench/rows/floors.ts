@@ -31,6 +31,7 @@ export async function floorUnitsOf(
     commands: () => Command[],
     accepts: Step["accepts"],
   ): Unit => ({
+    warmUp: commands()[0],
     steps: () => [{ row: { program, call }, commands: commands(), accepts }],
   });
 

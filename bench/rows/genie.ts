@@ -14,6 +14,7 @@ import {
   nameOf,
   pair,
   stepOf,
+  warmed,
 } from "./plugin.ts";
 
 export const program = "genie";
@@ -78,7 +79,7 @@ export function genieUnitsOf(
     stdin: annotated(),
     delegates: 0,
   };
-  return [
+  const units: Unit[] = [
     { steps: () => [step(status, "STATUS")] },
     attaching(runtimeAdd, { stdin: annotated(), delegates: 1 }),
     attaching("ADD, conflist of 3 plugins", {
@@ -110,6 +111,7 @@ export function genieUnitsOf(
       isTimeout,
     ),
   ];
+  return warmed(units, genie, node);
 }
 
 /** Shells, because the verb decides: what fails or hangs is the ADD, its DEL succeeds. */
