@@ -44,7 +44,7 @@ torture-defect: deps ## show that the torture catches defects put in on purpose
 cluster: build ## run pods in a real cluster of one node: Kubernetes, containerd
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
 
-bench: build ## measure whole processes; writes bench/report.json
+bench: build ## measure whole processes: ROUNDS=… MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
 	@$(BUN) bench/bench.ts
 
 clean: ## remove what was built

@@ -1,43 +1,64 @@
 /**
- * The bench's end of the API server, which is another process: see api-server.ts.
+ * The bench's end of the API server: where it is, also from further away, and
+ * what it has seen. The server and the distances are processes of their own.
  */
 import { join } from "node:path";
+import * as v from "valibot";
+import { startHelper } from "./helper.ts";
 
 export interface Api extends Disposable {
-  kubeconfig: string;
-  /** How many requests it has had until now. */
-  requests(): Promise<number>;
+  url: string;
+  /** A kubeconfig for it from so many milliseconds away, round trip. */
+  kubeconfig(roundTripMs: number): string;
+  seen(): Promise<Seen>;
 }
 
-/** Resolves when it listens. Throws Error when it ends instead. */
-export async function startApi(): Promise<Api> {
-  const inbox: ((message: unknown) => void)[] = [];
-  const child = Bun.spawn(
-    [process.execPath, join(import.meta.dir, "api-server.ts")],
-    {
-      stdio: ["ignore", "inherit", "inherit"],
-      ipc: (message: unknown) => inbox.shift()?.(message),
-    },
+export interface Seen {
+  /** How many until now. */
+  requests: number;
+  /** What was last written into the annotation of the pod with definitions. */
+  networkStatus: string;
+}
+
+/** Round trip times in milliseconds. */
+export const distances = [5, 50] as const;
+
+const readySchema = v.object({
+  url: v.string(),
+  port: v.number(),
+  kubeconfig: v.string(),
+});
+const seenSchema = v.object({
+  requests: v.number(),
+  networkStatus: v.string(),
+});
+
+/** Resolves when all of it listens; `folder` is for the kubeconfigs. */
+export async function startApi(folder: string): Promise<Api> {
+  using stack = new DisposableStack();
+  const server = stack.use(await startHelper("api-server.ts"));
+  const { url, port, kubeconfig } = v.parse(readySchema, server.ready);
+  const away = stack.use(
+    await startHelper("distance.ts", `${port}`, ...distances.map(String)),
   );
-  const ended = child.exited.then((code) => {
-    throw new Error(`the API server ended with code ${code}`);
-  });
-  // Ended by us in the end, when nobody waits any more.
-  ended.catch(() => {});
-
-  const received = () => {
-    const { promise, resolve } = Promise.withResolvers<unknown>();
-    inbox.push(resolve);
-    return Promise.race([promise, ended]);
-  };
-
+  const ports = v.parse(v.array(v.number()), away.ready);
+  const near = await Bun.file(kubeconfig).text();
+  const kubeconfigs = new Map([[0, kubeconfig]]);
+  for (const [i, roundTripMs] of distances.entries()) {
+    const path = join(folder, `kubeconfig-${roundTripMs}`);
+    await Bun.write(path, near.replace(`:${port}`, `:${ports[i]}`));
+    kubeconfigs.set(roundTripMs, path);
+  }
+  const owned = stack.move();
   return {
-    kubeconfig: String(await received()),
-    requests() {
-      const answer = received();
-      child.send("requests");
-      return answer.then(Number);
+    url,
+    kubeconfig(roundTripMs) {
+      const path = kubeconfigs.get(roundTripMs);
+      if (path === undefined)
+        throw new Error(`nothing is ${roundTripMs} ms away`);
+      return path;
     },
-    [Symbol.dispose]: () => child.disconnect(),
+    seen: async () => v.parse(seenSchema, await server.ask()),
+    [Symbol.dispose]: () => owned.dispose(),
   };
 }

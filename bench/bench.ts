@@ -1,126 +1,136 @@
 /**
  * Measures whole processes as a runtime starts them, all rows interleaved in one
  * run, so that whatever slows the machine slows all of them. Prints a table and
- * writes bench/report.json. A missed budget is reported and is no failure; a
- * wrong answer is one. ROUNDS (at least 30, default 40) is how often.
+ * the budgets, writes bench/report.json, and with PLOT=1 docs/performance.svg.
+ * A missed budget is reported and is no failure; a wrong answer is one.
+ * ROUNDS (at least 40, the default) is how often.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import * as v from "valibot";
 import { version } from "../package.json";
-import { compile } from "../scripts/compile.ts";
-import { readElfHeader } from "../scripts/elf.ts";
-import { targetFor } from "../scripts/targets.ts";
 import { NoopNode } from "../tests/smoke/noop-node.ts";
-import { type Api, startApi } from "./api.ts";
+import { Netns } from "../tests/support/netns.ts";
+import { startApi } from "./api.ts";
+import { verdictsOf } from "./budgets.ts";
+import { definitions } from "./cluster.ts";
+import { compileEmpty } from "./empty-program.ts";
+import { measure } from "./measure.ts";
+import type { Measured } from "./measured.ts";
+import { type MemoryGroup, makeMemoryGroup } from "./memory-group.ts";
 import { printing } from "./noop.ts";
-import { type Measured, reportOf, tableOf } from "./report.ts";
-import { type Unit, unitsOf } from "./rows.ts";
-import { peakMemory, timed } from "./run.ts";
+import { hasPeers, startPeers } from "./peers/peers.ts";
+import { plotOf } from "./plot.ts";
+import { reportOf } from "./report.ts";
+import { burstsOf, groupLimitMiB } from "./rows/bursts.ts";
+import { floorUnitsOf } from "./rows/floors.ts";
+import { genieAt, genieUnitsOf } from "./rows/genie.ts";
+import { unitsOf } from "./rows/plugin.ts";
+import { findStrace } from "./strace.ts";
+import { tableOf, verdictTableOf } from "./table.ts";
 
-const minRounds = 30;
-/** Memory does not vary as time does. */
-const memoryRounds = 5;
+const minRounds = 40;
 
 const root = resolve(import.meta.dir, "..");
-const rounds = roundsOf(process.env["ROUNDS"] ?? "40");
-const scratch = mkdtempSync(join(tmpdir(), "genie-bench-"));
+const rounds = roundsOf(process.env["ROUNDS"] || `${minRounds}`);
+const folder = mkdtempSync(join(tmpdir(), "genie-bench-"));
 try {
-  using node = new NoopNode();
-  node.plugin("noop", printing(JSON.stringify(resultOf(node.netns))));
-  using api = await startApi();
-  const programs = {
-    genie: join(root, "dist/genie"),
-    empty: await compileEmpty(),
-  };
-  const measured = await measure(unitsOf(programs, node, api.kubeconfig), api);
-  await report(measured);
+  await bench();
 } finally {
-  rmSync(scratch, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
 }
 
-/** What the delegate answers to every verb; only ADD's caller reads it. */
-function resultOf(sandbox: string) {
-  return {
-    cniVersion: "1.0.0",
-    interfaces: [{ name: "eth0", sandbox }],
-    ips: [{ address: "10.1.2.3/24", interface: 0 }],
-  };
-}
+async function bench(): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const netns = hasPeers(process.env)
+    ? stack.use(await Netns.create()).path
+    : undefined;
+  const node = stack.use(new NoopNode(netns));
+  node.plugin("noop", printing(JSON.stringify(resultIn(node.netns))));
+  const api = stack.use(await startApi(folder));
+  const around = { node, api };
+  const peers = stack.use(await startPeers(process.env, around));
 
-async function measure(units: readonly Unit[], api: Api): Promise<Measured[]> {
-  const rows = new Map<
-    string,
-    { ms: number[]; rssMiB: number[]; apiCalls: number }
-  >();
-  const values = (row: string) =>
-    rows.getOrInsertComputed(row, () => ({ ms: [], rssMiB: [], apiCalls: 0 }));
-
-  // Once for the disk cache; how long that takes does not count.
-  for (const unit of units) unit(freshId()).forEach(timed);
-
-  for (let round = 0; round < rounds; round++) {
-    for (const step of turned(units, round).flatMap((unit) =>
-      unit(freshId()),
-    )) {
-      const ms = timed(step);
-      if (step.row !== undefined) values(step.row).ms.push(ms);
-    }
+  const genie = genieAt(join(root, "dist/genie"), node);
+  const notes: string[] = [];
+  const units = await floorUnitsOf(await compileEmpty(folder), around);
+  const groups: MemoryGroup[] = [];
+  for (const plugin of [genie, ...peers.plugins]) {
+    units.push(...unitsOf(plugin, around));
+    if (plugin === genie) units.push(...genieUnitsOf(genie, around));
+    const group = makeMemoryGroup(groupLimitMiB, plugin.program);
+    if ("missing" in group)
+      notes.push(`no burst in little memory: ${group.missing}`);
+    else groups.push(stack.use(group));
+    units.push(
+      ...burstsOf(plugin, around, "missing" in group ? undefined : group),
+    );
   }
-  for (let round = 0; round < memoryRounds; round++) {
-    for (const step of units.flatMap((unit) => unit(freshId()))) {
-      const before = await api.requests();
-      const rssMiB = await peakMemory(step, scratch);
-      if (step.row === undefined) continue;
-      values(step.row).rssMiB.push(rssMiB);
-      values(step.row).apiCalls = (await api.requests()) - before;
-    }
-  }
-  return [...rows].map(([row, value]) => ({ row, ...value }));
-}
 
-/** Another one first in every round, so that nobody always follows the same one. */
-function turned<T>(list: readonly T[], by: number): T[] {
-  const at = by % list.length;
-  return [...list.slice(at), ...list.slice(0, at)];
-}
-
-/** As containerd makes them: 64 hexadecimal digits. */
-function freshId(): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString(
-    "hex",
+  if (Bun.which("curl") === null)
+    notes.push("no TLS GET: curl is not installed");
+  const strace = findStrace();
+  if ("missing" in strace) notes.push(`no system calls: ${strace.missing}`);
+  const plan = { units, rounds, api, folder };
+  const measured = await measure(
+    "missing" in strace ? plan : { ...plan, strace: strace.path },
   );
+  verifyStatus((await api.seen()).networkStatus);
+  for (const group of groups)
+    notes.push(
+      `${group.name}: ${group.peakMiB().toFixed(0)} of ${groupLimitMiB} MiB at the peak of the bursts in little memory`,
+    );
+  notes.push(...(await peers.notes()));
+  await publish(measured, notes);
 }
 
-/** With the flags of genie, upon the same Bun. */
-async function compileEmpty(): Promise<string> {
-  const outfile = join(scratch, "empty");
-  const target = targetFor(await readElfHeader(process.execPath));
-  await compile({
-    entry: join(import.meta.dir, "empty.ts"),
-    outfile,
-    target: target.bun,
-    runtime: process.execPath,
-    constants: {},
-  });
-  return outfile;
+/** Throws Error unless it tells of the default network and all definitions. */
+function verifyStatus(networkStatus: string): void {
+  const entries = v.parse(v.array(v.unknown()), JSON.parse(networkStatus));
+  if (entries.length !== definitions.length + 1)
+    throw new Error(`wrong network status of a pod: ${networkStatus}`);
 }
 
-async function report(measured: readonly Measured[]): Promise<void> {
+async function publish(
+  measured: readonly Measured[],
+  notes: readonly string[],
+): Promise<void> {
   const rows = reportOf(measured);
+  const budgets = verdictsOf(rows);
   const machine = {
     cpu: cpus()[0]?.model,
     cores: cpus().length,
     kernel: release(),
   };
-  const content = { version, bun: Bun.version, machine, rounds, rows };
+  const bun = Bun.version;
+  const report = { version, bun, machine, rounds, rows, budgets, notes };
   await Bun.write(
     join(import.meta.dir, "report.json"),
-    `${JSON.stringify(content, null, 2)}\n`,
+    `${JSON.stringify(report, null, 2)}\n`,
   );
+  if (process.env["PLOT"])
+    await Bun.write(join(root, "docs/performance.svg"), plotOf(rows));
+  const legend =
+    "times in ms, ratio of medians to the empty program, RSS in MiB, read in KiB";
   console.log(
-    `${tableOf(rows)}\n\n${rounds} rounds; ratio: to the median of the empty program`,
+    [
+      tableOf(rows),
+      `\n${rounds} rounds; ${legend}`,
+      ...notes,
+      "\nbudgets of genie",
+      verdictTableOf(budgets),
+    ].join("\n"),
   );
+}
+
+/** What the delegate answers to every verb; only ADD's caller reads it. */
+function resultIn(sandbox: string) {
+  return {
+    cniVersion: "1.0.0",
+    interfaces: [{ name: "eth0", sandbox }],
+    ips: [{ address: "10.1.2.3/24", interface: 0 }],
+  };
 }
 
 function roundsOf(text: string): number {

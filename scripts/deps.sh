@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs what the other make targets need and this machine lacks: the npm
-# packages of the lock file, and Debian's packages that the tests and the demo
-# execute. Says what it installs; does nothing, silently, when nothing is missing.
+# packages of the lock file, and Debian's packages that the tests, the demo and the
+# bench execute. Says what it installs; does nothing, silently, when nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
 
 # The reference plugins; ip; certificates of the test API server; ping through a
-# delegate's network; what the bridge plugin's masquerade and portmap call.
-debian_packages="containernetworking-plugins iproute2 openssl iputils-ping iptables strace procps"
+# delegate's network; what the bridge plugin's masquerade and portmap call; what
+# the bench counts with and compares with.
+debian_packages="containernetworking-plugins iproute2 openssl iputils-ping iptables procps strace curl"
 
 # The lock file's digest, as of the last complete installation.
 stamp=node_modules/.genie-deps

@@ -36,20 +36,23 @@ export class NoopNode implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "genie-noop-"));
   readonly binDir = join(this.folder, "bin");
   readonly dataDir = join(this.folder, "data");
-  /** No namespace is there, and the delegate does not look for it. */
-  readonly netns = join(this.folder, "netns");
+  readonly netns: string;
   readonly #confDir = join(this.folder, "net.d");
 
-  constructor() {
+  /** The pod's namespace need not be there: the delegate does not look for it. */
+  constructor(netns?: string) {
+    this.netns = netns ?? join(this.folder, "netns");
     for (const folder of [this.binDir, this.#confDir]) mkdirSync(folder);
     this.plugin("noop", noop);
-    const list = {
-      cniVersion: "1.0.0",
-      name: "noop",
-      plugins: [{ type: "noop" }],
-    };
+    this.network("noop", ["noop"], "10");
+  }
+
+  /** Adds a network of plugins; the first in byte order of `prefix` and name is the default. */
+  network(name: string, types: readonly string[], prefix = "20"): void {
+    const plugins = types.map((type) => ({ type }));
+    const list = { cniVersion: "1.0.0", name, plugins };
     writeFileSync(
-      join(this.#confDir, "10-noop.conflist"),
+      join(this.#confDir, `${prefix}-${name}.conflist`),
       JSON.stringify(list),
     );
   }
@@ -63,10 +66,13 @@ export class NoopNode implements Disposable {
   }
 
   /** Genie's configuration as a runtime passes it, with the pod's annotations. */
-  withAnnotations(overrides: Record<string, unknown> = {}): string {
+  withAnnotations(
+    overrides: Record<string, unknown> = {},
+    annotations: Record<string, string> = { cni: "noop" },
+  ): string {
     return this.withoutAnnotations({
       capabilities: { [annotationsKey]: true },
-      runtimeConfig: { [annotationsKey]: { cni: "noop" } },
+      runtimeConfig: { [annotationsKey]: annotations },
       ...overrides,
     });
   }
@@ -84,13 +90,17 @@ export class NoopNode implements Disposable {
   }
 
   /** All that a runtime sets for a call. */
-  env(command: string, containerId: string): Record<string, string> {
+  env(
+    command: string,
+    containerId: string,
+    { namespace, name, uid } = pod,
+  ): Record<string, string> {
     const args = {
       IgnoreUnknown: "1",
-      K8S_POD_NAMESPACE: pod.namespace,
-      K8S_POD_NAME: pod.name,
+      K8S_POD_NAMESPACE: namespace,
+      K8S_POD_NAME: name,
       K8S_POD_INFRA_CONTAINER_ID: containerId,
-      K8S_POD_UID: pod.uid,
+      K8S_POD_UID: uid,
     };
     return {
       CNI_COMMAND: command,

@@ -1,0 +1,89 @@
+/**
+ * What we allow ourselves, and whether we keep to it. Times are ratios of medians
+ * in one run, because milliseconds are another machine's tomorrow.
+ */
+import type { ReportRow } from "./report.ts";
+import { emptyRow, shellRow } from "./rows/floors.ts";
+import {
+  failingAdd,
+  hangMs,
+  hangingAdd,
+  program,
+  runtimeAdd,
+  shellAdd,
+} from "./rows/genie.ts";
+import type { RowName } from "./step.ts";
+
+export interface Verdict {
+  what: string;
+  value: number;
+  allowed: number;
+  unit: "× empty" | "MiB";
+  met: boolean;
+}
+
+/** Medians as multiples of the empty program's. */
+const ratios: Readonly<Record<string, number>> = {
+  VERSION: 1.2,
+  [runtimeAdd]: 1.8,
+  "ADD, one GET": 2.6,
+  DEL: 1.7,
+  "ADD, default + 3 definitions": 3.5,
+};
+
+/** Peak memory of every row of genie. */
+const rssMiB = 36;
+
+/**
+ * A delegate that fails costs itself: the ADD of one that succeeds, its DEL, and
+ * the time that it was given. What is left is ours, and should be nothing; it is
+ * the difference of three measurements, so a little is.
+ */
+const failures = [
+  { call: failingAdd, givenMs: 0 },
+  { call: hangingAdd, givenMs: hangMs },
+];
+const failureRatio = 0.25;
+
+/** Throws Error when a row is missing. */
+export function verdictsOf(rows: readonly ReportRow[]): Verdict[] {
+  const of = (name: RowName) => rowOf(rows, name);
+  const own = (call: string) => of({ program, call });
+  const empty = of(emptyRow).medianMs;
+  const times = Object.entries(ratios).map(([call, allowed]) =>
+    verdict(call, own(call).medianMs / empty, allowed),
+  );
+  const itself = own(shellAdd).medianMs + of(shellRow).medianMs;
+  const beyond = failures.map(({ call, givenMs }) => {
+    const ms = own(call).medianMs - givenMs - itself;
+    return verdict(`${call}: beyond itself`, ms / empty, failureRatio);
+  });
+  const peak = Math.max(
+    ...rows.flatMap((row) =>
+      row.program === program ? (row.peakRssMiB ?? []) : [],
+    ),
+  );
+  return [
+    ...times,
+    ...beyond,
+    verdict("peak RSS of all rows", peak, rssMiB, "MiB"),
+  ];
+}
+
+function verdict(
+  what: string,
+  value: number,
+  allowed: number,
+  unit: Verdict["unit"] = "× empty",
+): Verdict {
+  return { what, value, allowed, unit, met: value <= allowed };
+}
+
+function rowOf(
+  rows: readonly ReportRow[],
+  { program: whose, call }: RowName,
+): ReportRow {
+  const row = rows.find((one) => one.program === whose && one.call === call);
+  if (!row) throw new Error(`no measurement of ${whose}: ${call}`);
+  return row;
+}

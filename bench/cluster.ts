@@ -1,0 +1,18 @@
+/**
+ * The pods and definitions that the API server of the bench knows, and nothing
+ * else: the server and the bench are two processes and must agree.
+ */
+import { pod } from "../tests/smoke/noop-node.ts";
+
+/** Network attachment definitions, each of one delegate. */
+export const definitions = ["one", "two", "three"];
+
+/** A pod of the default network and all definitions. */
+export const wide = {
+  pod: {
+    ...pod,
+    name: "wide",
+    uid: "c0ffee00-0000-4000-8000-000000000002",
+  },
+  annotations: { "k8s.v1.cni.cncf.io/networks": definitions.join(",") },
+};

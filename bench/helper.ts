@@ -1,0 +1,48 @@
+/**
+ * A process of ours that the bench needs beside itself: it answers while the bench
+ * waits for a child. It says one thing when it is ready, and something to every
+ * message.
+ */
+import { join } from "node:path";
+
+export interface Helper extends Disposable {
+  /** What it said when it was ready. */
+  ready: unknown;
+  ask(): Promise<unknown>;
+}
+
+/** Starts a script of this folder. Rejects when it ends instead of answering. */
+export async function startHelper(
+  script: string,
+  ...args: string[]
+): Promise<Helper> {
+  const inbox: ((message: unknown) => void)[] = [];
+  const child = Bun.spawn(
+    [process.execPath, join(import.meta.dir, script), ...args],
+    {
+      stdio: ["ignore", "inherit", "inherit"],
+      ipc: (message: unknown) => inbox.shift()?.(message),
+    },
+  );
+  const ended = child.exited.then((code) => {
+    throw new Error(`${script} ended with code ${code}`);
+  });
+  // Ended by us in the end, when nobody waits any more.
+  ended.catch(() => {});
+
+  const received = () => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    inbox.push(resolve);
+    return Promise.race([promise, ended]);
+  };
+
+  return {
+    ready: await received(),
+    ask() {
+      const answer = received();
+      child.send("?");
+      return answer;
+    },
+    [Symbol.dispose]: () => child.disconnect(),
+  };
+}

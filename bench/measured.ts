@@ -1,0 +1,62 @@
+/**
+ * What was measured, by row.
+ */
+import type { RowName, Step, StepResult } from "./step.ts";
+import type { Calls } from "./strace.ts";
+
+/** Of one row, in the order of the measurements. */
+export interface Measured extends RowName {
+  /** Of the whole step: a burst is one measurement. */
+  ms: number[];
+  cpuMs: number[];
+  rssMiB: number[];
+  /** Requests that the API server saw, for one run. */
+  apiCalls?: number;
+  /** For one run. */
+  calls?: Calls;
+  /** How many processes were measured, and how many of them gave a wrong answer. */
+  processes: number;
+  failed: number;
+}
+
+export class Rows {
+  readonly #rows = new Map<string, Measured>();
+
+  /** Fixes the order. */
+  announce({ row, each }: Step): void {
+    for (const name of [row, each]) if (name) this.#at(name);
+  }
+
+  /** undefined for a step without a row. */
+  of({ row }: Step): Measured | undefined {
+    return row && this.#at(row);
+  }
+
+  add(step: Step, { ms, cpuMs, eachMs, failed }: StepResult): void {
+    const row = this.of(step);
+    row?.ms.push(ms);
+    row?.cpuMs.push(cpuMs);
+    if (row) row.processes += eachMs.length;
+    if (row) row.failed += failed;
+    if (!step.each) return;
+    const each = this.#at(step.each);
+    each.ms.push(...eachMs);
+    each.processes += eachMs.length;
+  }
+
+  all(): Measured[] {
+    return [...this.#rows.values()];
+  }
+
+  #at({ program, call }: RowName): Measured {
+    return this.#rows.getOrInsertComputed(`${program}\t${call}`, () => ({
+      program,
+      call,
+      ms: [],
+      cpuMs: [],
+      rssMiB: [],
+      processes: 0,
+      failed: 0,
+    }));
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * The original CNI-Genie. It knows two fixed folders, networks as `.conf` files
+ * only where it deletes, and results of CNI 0.3.1: so it gets folders of its own
+ * there, with the same network and a delegate that answers the same in the older
+ * form.
+ */
+import { chmodSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { NoopNode } from "../../tests/smoke/noop-node.ts";
+import { printing } from "../noop.ts";
+import type { Plugin } from "../rows/plugin.ts";
+import { cover } from "./mounts.ts";
+
+const cniVersion = "0.3.1";
+
+export async function cniGenieAt(
+  binary: string,
+  node: NoopNode,
+): Promise<{ plugin: Plugin } & Disposable> {
+  const folder = join(node.folder, "cni-genie");
+  const folders = {
+    "/etc/cni/net.d": join(folder, "net.d"),
+    "/opt/cni/bin": join(folder, "bin"),
+  };
+  using stack = new DisposableStack();
+  for (const [place, own] of Object.entries(folders)) {
+    mkdirSync(own, { recursive: true });
+    stack.use(cover(place, own));
+  }
+  const network = { cniVersion, name: "noop", type: "noop" };
+  await Bun.write(
+    join(folders["/etc/cni/net.d"], "10-noop.conf"),
+    JSON.stringify(network),
+  );
+  const result = {
+    cniVersion,
+    interfaces: [{ name: "eth0", sandbox: node.netns }],
+    ips: [{ version: "4", address: "10.1.2.3/24", interface: 0 }],
+  };
+  const delegate = join(folders["/opt/cni/bin"], "noop");
+  await Bun.write(delegate, printing(JSON.stringify(result)));
+  chmodSync(delegate, 0o755);
+  const owned = stack.move();
+  return {
+    plugin: {
+      program: "CNI-Genie",
+      binary,
+      lacks: ["CHECK"],
+      narrow: true,
+      config: (kubeconfig) =>
+        JSON.stringify({
+          cniVersion,
+          name: "genie",
+          type: "genie",
+          log_level: "error",
+          kubernetes: { kubeconfig },
+        }),
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}

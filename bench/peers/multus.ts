@@ -1,0 +1,113 @@
+/**
+ * Multus as one executable ("thin"), and as a shim with its daemon ("thick"). The
+ * default network is given inline: so Multus neither asks the API server for it
+ * nor reads a folder.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { NoopNode } from "../../tests/smoke/noop-node.ts";
+import { readAccess } from "../access.ts";
+import type { Plugin } from "../rows/plugin.ts";
+import { cover } from "./mounts.ts";
+
+/** CHECK is not compared: it depends on a cache of results below /var/lib/cni. */
+const lacks = ["CHECK"];
+
+export function multusAt(binary: string, node: NoopNode): Plugin {
+  return {
+    program: "Multus",
+    binary,
+    lacks,
+    config: (kubeconfig) =>
+      JSON.stringify({ ...multusConfig(node), kubeconfig }),
+  };
+}
+
+function multusConfig(node: NoopNode) {
+  return {
+    cniVersion: "1.0.0",
+    name: "multus",
+    type: "multus",
+    cniDir: join(node.folder, "multus"),
+    binDir: node.binDir,
+    delegates: [
+      { cniVersion: "1.0.0", name: "noop", plugins: [{ type: "noop" }] },
+    ],
+  };
+}
+
+export interface Daemon extends AsyncDisposable {
+  plugin: Plugin;
+  /** What it keeps in memory at this moment. */
+  residentMiB(): Promise<number>;
+}
+
+/** Where a pod's credential is, and the daemon takes its own from there. */
+const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** Starts the daemon. Rejects when its socket does not appear within ten seconds. */
+export async function startMultusDaemon(
+  shim: string,
+  daemon: string,
+  node: NoopNode,
+  kubeconfig: string,
+): Promise<Daemon> {
+  const folder = join(node.folder, "multus-daemon");
+  const socketDir = join(folder, "run");
+  const credential = join(folder, "credential");
+  for (const path of [folder, credential, join(folder, "net.d")])
+    mkdirSync(path, { recursive: true });
+  const { url, token, ca } = await readAccess(kubeconfig);
+  const files = { token, "ca.crt": ca, namespace: "kube-system" };
+  for (const [name, content] of Object.entries(files))
+    await Bun.write(join(credential, name), content);
+  using stack = new DisposableStack();
+  stack.use(cover(serviceAccount, credential));
+
+  const config = { ...multusConfig(node), socketDir };
+  // Copied to a folder of the node by the daemon, for a runtime that we do not have.
+  const multusConfigFile = join(folder, "00-multus.conf");
+  await Bun.write(multusConfigFile, JSON.stringify(config));
+  const file = join(folder, "daemon-config.json");
+  const cniConfigDir = join(folder, "net.d");
+  await Bun.write(
+    file,
+    JSON.stringify({ ...config, multusConfigFile, cniConfigDir }),
+  );
+  const child = Bun.spawn([daemon, "-config", file], {
+    env: {
+      KUBERNETES_SERVICE_HOST: url.hostname,
+      KUBERNETES_SERVICE_PORT: url.port,
+    },
+    stdio: ["ignore", "ignore", Bun.file(join(folder, "log"))],
+  });
+  stack.defer(() => child.kill("SIGKILL"));
+  const deadline = Date.now() + 10_000;
+  while (!existsSync(join(socketDir, "multus.sock"))) {
+    if (child.exitCode !== null || Date.now() > deadline)
+      throw new Error(
+        `the daemon of Multus is not ready: ${await Bun.file(join(folder, "log")).text()}`,
+      );
+    await Bun.sleep(50);
+  }
+  const owned = stack.move();
+  // The key of the shim was renamed between versions.
+  const stdin = JSON.stringify({ ...config, daemonSocketDir: socketDir });
+  return {
+    plugin: {
+      program: "Multus shim",
+      binary: shim,
+      lacks,
+      resident: true,
+      config: () => stdin,
+    },
+    async residentMiB() {
+      const status = await Bun.file(`/proc/${child.pid}/status`).text();
+      return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
+    },
+    async [Symbol.asyncDispose]() {
+      owned.dispose();
+      await child.exited;
+    },
+  };
+}

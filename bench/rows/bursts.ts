@@ -1,0 +1,74 @@
+/**
+ * What a node sees that starts with all its pods: many calls at once, freely and
+ * where memory is short.
+ */
+import type { Command } from "../child.ts";
+import type { MemoryGroup } from "../memory-group.ts";
+import type { Step, Unit } from "../step.ts";
+import { answerOf } from "./answers.ts";
+import {
+  type Plugin,
+  type Surroundings,
+  commandOf,
+  freshId,
+  pair,
+  warmed,
+} from "./plugin.ts";
+
+const atATime = 16;
+const burst = 32;
+/** They take long, and each is many processes. */
+const every = 4;
+
+/** What all that run at once may use: as much for each as its own peak may be. */
+export const groupLimitMiB = atATime * 36;
+
+/** Without a group, where none can be made, only the free one. */
+export function burstsOf(
+  plugin: Plugin,
+  { node, api }: Surroundings,
+  group?: MemoryGroup,
+): Unit[] {
+  const { program } = plugin;
+  const stdin = plugin.config(api.kubeconfig(0));
+  /** So many ADDs, by the step given, and their DELs. */
+  const steps = (count: number, adding: (adds: Command[]) => Step): Step[] => {
+    const requests = Array.from({ length: count }, () =>
+      pair({ containerId: freshId(), stdin }),
+    );
+    const command = (request: (typeof requests)[number][0]) =>
+      commandOf(plugin, node, request);
+    return [
+      adding(requests.map(([add]) => command(add))),
+      {
+        commands: requests.map(([, del]) => command(del)),
+        accepts: answerOf("DEL"),
+      },
+    ];
+  };
+
+  const free: Unit = {
+    every,
+    steps: () =>
+      steps(burst, (commands) => ({
+        row: { program, call: `${burst} ADDs, ${atATime} at a time` },
+        each: { program, call: "each of these" },
+        commands,
+        atATime,
+        accepts: answerOf("ADD"),
+      })),
+  };
+  if (!group) return warmed([free], plugin, node);
+  const limited: Unit = {
+    every,
+    steps: () =>
+      steps(atATime, (commands) => ({
+        row: { program, call: `${atATime} ADDs at once, ${groupLimitMiB} MiB` },
+        commands: commands.map((command) => group.within(command)),
+        atATime,
+        accepts: answerOf("ADD"),
+        mayFail: true,
+      })),
+  };
+  return warmed([free, limited], plugin, node);
+}
