@@ -43,6 +43,7 @@ export function parseJson(text: string): unknown {
     return mayChange.test(text) ? JSON.parse(text, lossless) : JSON.parse(text);
   } catch (cause) {
     // Loaded for a text that is refused; an import() could not be waited for here.
+    // oxlint-disable-next-line no-unsafe-assignment -- a require() has no types, the import above has
     const { explainJson }: typeof jsonError = require("./json-error.ts");
     throw new SyntaxError(explainJson(text), { cause });
   }

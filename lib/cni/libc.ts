@@ -12,6 +12,7 @@ import { bytesOf, textOf } from "./text.ts";
 
 declare module "bun" {
   /** What the module `bun:ffi` is made of. Unlike there, `dlopen` returns an error. */
+  // oxlint-disable-next-line no-unused-vars -- adds to the types of Bun what they lack
   const FFI: Pick<typeof ffi, "dlopen" | "read">;
 }
 

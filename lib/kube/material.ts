@@ -2,7 +2,8 @@
  * Certificates, keys and tokens: text that is in the configuration or in a file
  * it names. It owns reading and checking them; it never puts them in a message.
  */
-import { readFile, textOf } from "../cni/files.ts";
+import { readFile } from "../cni/files.ts";
+import { textOf } from "../cni/text.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
 
 /** Where a certificate or key is. `where` names the configuration key in messages. */

@@ -92,10 +92,11 @@ function faultOf(kind: keyof Kinds, value: unknown): string | undefined {
     case "policy":
       return textsFault(value, policyKeys);
     case "result":
-      return value === "primary" || value === "merged"
-        ? undefined
-        : not('("primary" | "merged")', value);
+      break;
   }
+  return value === "primary" || value === "merged"
+    ? undefined
+    : not('("primary" | "merged")', value);
 }
 
 const kubernetesKeys = ["kubeconfig", "k8s_api_root"];
