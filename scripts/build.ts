@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { version } from "../package.json";
 import { compile } from "./compile.ts";
 import { readElfHeader } from "./elf.ts";
+import { oneChunk } from "./one-chunk.ts";
 import { type Target, targetFor, targets } from "./targets.ts";
 import { verifyAnswer, verifyFile } from "./verify.ts";
 
@@ -21,6 +22,12 @@ const { values: options } = parseArgs({
     dist: { type: "string", default: join(root, "dist") },
   },
 });
+
+/** What every pod executes. */
+const pathOfPods = {
+  module: join(root, "lib/attach/main.ts"),
+  name: "runAsPlugin",
+};
 
 const native = targetFor(await readElfHeader(process.execPath));
 mkdirSync(options.dist, { recursive: true });
@@ -62,6 +69,7 @@ async function make(target: Target, runtime?: string): Promise<string> {
       GENIE_LIBC: target.libc,
       GENIE_COMMIT: commit(),
     },
+    plugins: [oneChunk(root, pathOfPods)],
   });
   await verifyFile(outfile, target.elf);
   const executed = target === native;

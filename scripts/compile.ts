@@ -3,6 +3,7 @@
  * build, for the release and for whatever else is compared with them: every one
  * that keeps a hostile working directory out is here, and only here.
  */
+import type { BunPlugin } from "bun";
 
 export interface CompileOptions {
   entry: string;
@@ -13,11 +14,12 @@ export interface CompileOptions {
   runtime?: string;
   /** Build-time constants of the program. */
   constants: Readonly<Record<string, string>>;
+  plugins?: BunPlugin[];
 }
 
 /** Throws AggregateError with Bun's messages when the program cannot be bundled. */
 export async function compile(options: CompileOptions): Promise<void> {
-  const { entry, outfile, target, runtime, constants } = options;
+  const { entry, outfile, target, runtime, constants, plugins = [] } = options;
   await Bun.build({
     entrypoints: [entry],
     target: "bun",
@@ -42,6 +44,7 @@ export async function compile(options: CompileOptions): Promise<void> {
     bytecode: true,
     format: "esm",
     splitting: true,
+    plugins,
     define: { ...literals(constants), "process.env.NODE_ENV": '"production"' },
   });
 }
