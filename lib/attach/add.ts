@@ -12,6 +12,7 @@ import type { Networks } from "../select/resolve.ts";
 import {
   type Annotations,
   type Attachment,
+  type Selection,
   asksForDefinitions,
   isWrittenBack,
   selectAttachments,
@@ -28,7 +29,7 @@ import {
   runtimeConf,
 } from "./operation.ts";
 import { namespaceId } from "./netns.ts";
-import { readPod } from "./pod.ts";
+import { givenAnnotations, readPod } from "./pod.ts";
 import { type AttachmentRecord, RecordError, formatVersion } from "./record.ts";
 
 export async function add(operation: Operation): Promise<Result> {
@@ -39,20 +40,17 @@ export async function add(operation: Operation): Promise<Result> {
   const rollbackBy = new Deadline(phases.rollback, world.clock);
   // Asked before anything else that can wait.
   const kube = once(() => world.kube(config, forward));
-  const pod = readPod(operation, kube);
-  pod.catch(() => {});
+  const given = givenAnnotations(config);
+  const pod = given ? undefined : readPod(operation, kube);
+  pod?.catch(() => {});
   return whileLocked(operation, request.containerId, forward, async (lock) => {
     // Read while the API server thinks.
     const networks = readNetworks(operation);
-    const known = await pod;
-    const attachments = await choose(
-      operation,
-      known.annotations,
-      kube,
-      forward,
-      networks,
-    );
-    if (records.hasLeftOver(request.containerId, request.ifname)) {
+    const known = pod ? await pod : { annotations: given ?? {} };
+    const attachments = asksForDefinitions(known.annotations)
+      ? await choose(operation, known.annotations, kube, forward, networks)
+      : selected(operation, known.annotations, networks);
+    if (records.has(request.containerId, request.ifname)) {
       await deleteLeftOver(operation, lock, forward);
     }
     const attached = await attach(operation, attachments, lock, {
@@ -94,26 +92,40 @@ export async function choose(
   deadline: Deadline,
   networks: Networks,
 ): Promise<Attachment[]> {
-  const { request, config, world, path, pod } = operation;
-  const { containerId, ifname, args } = request;
-  const defined = asksForDefinitions(annotations)
-    ? await (
-        await import("./definitions.ts")
-      ).definedNetworks(operation, annotations, networks, kube, deadline)
-    : {};
+  if (!asksForDefinitions(annotations))
+    return selected(operation, annotations, networks);
+  const { definedNetworks } = await import("./definitions.ts");
+  const defined = await definedNetworks(
+    operation,
+    annotations,
+    networks,
+    kube,
+    deadline,
+  );
+  const attachments = selected(operation, annotations, networks, defined);
+  const extras = await extrasOf(attachments);
+  const { containerId } = operation.request;
+  return extras?.withDeviceInfoFiles(containerId, attachments) ?? attachments;
+}
+
+function selected(
+  { request, config, world, path, pod }: Operation,
+  annotations: Annotations,
+  networks: Networks,
+  defined?: Pick<Selection, "defaultNetwork" | "added">,
+): Attachment[] {
+  const { ifname, args } = request;
   const selection = { annotations, config, networks, ifname, args, ...defined };
   const self = world.self();
-  const attachments: Attachment[] = [];
-  for (const attachment of selectAttachments(selection)) {
+  const attachments = selectAttachments(selection);
+  for (const { list } of attachments) {
     try {
-      validateNetwork(attachment.list, path, self);
+      validateNetwork(list, path, self);
     } catch (error) {
-      throw ofNetwork(CniError.from(error), pod, attachment.list.name);
+      throw ofNetwork(CniError.from(error), pod, list.name);
     }
-    attachments.push(attachment);
   }
-  const extras = await extrasOf(attachments);
-  return extras?.withDeviceInfoFiles(containerId, attachments) ?? attachments;
+  return attachments;
 }
 
 /** What deals with what a pod asks of a network; undefined for the many pods that ask for nothing. */
@@ -157,7 +169,7 @@ async function attach(
   lock: Lock,
   { forward, rollbackBy }: { forward: Deadline; rollbackBy: Deadline },
 ): Promise<Attached> {
-  const { records, pod, config, world } = operation;
+  const { request, records, pod, config, world } = operation;
   const caller = callerOf(operation, lock);
   const extras = await extrasOf(attachments);
   const record = newRecord(operation, attachments);
@@ -202,8 +214,14 @@ async function attach(
       ? await extras.routed(operation, attachments, inOrder)
       : inOrder;
     records.writeResults(record, final);
+    const primary = primaryOf(attachments, request.ifname);
+    const printed =
+      config.result === "primary"
+        ? final[primary]
+        : (await import("./merge.ts")).mergeResults(final, primary);
+    if (!printed) throw new CniError(Code.internal, "no primary attachment");
     return {
-      printed: await printedResult(operation, attachments, final),
+      printed: convertResult(printed, request.cniVersion),
       results: final,
     };
   } catch (error) {
@@ -240,22 +258,12 @@ function newRecord(
   };
 }
 
-/** The primary's result, or all in one, in the version of the request (selection.md §7). */
-async function printedResult(
-  { request, config }: Operation,
-  attachments: readonly Attachment[],
-  results: readonly Result[],
-): Promise<Result> {
-  for (const [i, { ifname }] of attachments.entries()) {
-    const result = results[i];
-    if (ifname !== request.ifname || !result) continue;
-    if (config.result === "primary")
-      return convertResult(result, request.cniVersion);
-    const { mergeResults } = await import("./merge.ts");
-    return convertResult(
-      mergeResults(results, i) ?? result,
-      request.cniVersion,
-    );
+/** The index of the attachment that has the name of CNI_IFNAME. */
+function primaryOf(attachments: readonly Attachment[], name: string): number {
+  let index = 0;
+  for (const { ifname } of attachments) {
+    if (ifname === name) break;
+    index++;
   }
-  throw new CniError(Code.internal, "no attachment has the name of CNI_IFNAME");
+  return index;
 }

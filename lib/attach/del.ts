@@ -18,7 +18,7 @@ import {
 import { type AttachmentRecord, CorruptRecord, RecordError } from "./record.ts";
 
 export async function del(operation: Operation): Promise<void> {
-  const { request, world, log } = operation;
+  const { request, world } = operation;
   // Its ADD was refused, and the genie that executed us holds the lock.
   if (isNested(operation)) return;
   const deadline = new Deadline(phases.del, world.clock);
@@ -34,7 +34,7 @@ export async function del(operation: Operation): Promise<void> {
       },
     );
   } catch (error) {
-    throw retryable(CniError.from(error), log);
+    throw retryable(CniError.from(error), operation.log);
   }
 }
 
@@ -76,7 +76,7 @@ export async function deleteRecord(
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const { records, path, log } = operation;
+  const { records, path } = operation;
   const outcome = await deleteAttachments(
     record.attachments,
     records.results(record),
@@ -99,7 +99,7 @@ export async function deleteRecord(
   } catch (cause) {
     // The old record stays: what is deleted already will be deleted once more.
     const problem = `failed to update the attachment record: ${messageOf(cause)}`;
-    log.error(problem);
+    operation.log.error(problem);
     errors.push(new CniError(Code.io, problem, { cause }));
   }
   throwJoined(errors);

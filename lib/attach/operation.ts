@@ -39,11 +39,16 @@ export interface Operation {
 /** Throws 7 for an invalid configuration. */
 export function beginOperation(request: Request, world: World): Operation {
   const config = readConfig(request.config);
+  let log: Log | undefined;
   return {
     request,
     config,
     world,
-    log: createLog(config.logLevel, config.logFile, world.stderr, world.now),
+    // Most calls say nothing.
+    get log() {
+      const { logLevel, logFile } = config;
+      return (log ??= createLog(logLevel, logFile, world.stderr, world.now));
+    },
     records: new Records(config.dataDir),
     pod: podReference(request.args),
     path: [...request.path, ...config.binDirs],

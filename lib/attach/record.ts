@@ -105,12 +105,9 @@ export class Records {
     return record;
   }
 
-  /** Whether an earlier ADD of the same container and interface left a record; a result without one goes. */
-  hasLeftOver(containerId: string, ifname: string): boolean {
-    const name = Store.nameOf(containerId, ifname);
-    if (this.#store.has(name, "record")) return true;
-    onDisk("remove", () => this.#store.removePart(name, "result"));
-    return false;
+  /** Whether there is one, readable or not. */
+  has(containerId: string, ifname: string): boolean {
+    return this.#store.has(Store.nameOf(containerId, ifname), "record");
   }
 
   /** Every readable record, and what is wrong with the others. */

@@ -89,8 +89,8 @@ export class Store {
   /** Moves an unreadable record out of the way; what is left of its result is removed. */
   setAside(name: string): void {
     const path = this.#path(name, "record");
-    rename(path, `${path}.corrupt`);
     removeFile(this.#path(name, "result"));
+    rename(path, `${path}.corrupt`);
   }
 
   /** Removes a container's files that never got their names. */

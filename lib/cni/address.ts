@@ -104,9 +104,10 @@ function parseV4(text: string): Uint8Array | undefined {
   if (octets.length !== 4) return undefined;
   const bytes = new Uint8Array(4);
   for (const [i, octet] of octets.entries()) {
-    if (!/^(?:0|[1-9]\d{0,2})$/.test(octet) || Number(octet) > 255)
-      return undefined;
-    bytes[i] = Number(octet);
+    const byte = Number(octet);
+    // No blank, sign, zero in front or other notation becomes itself again.
+    if (!(byte >= 0 && byte <= 255) || String(byte) !== octet) return undefined;
+    bytes[i] = byte;
   }
   return bytes;
 }

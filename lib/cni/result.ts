@@ -105,10 +105,11 @@ function isLegacy(result: Result): result is LegacyResult {
 
 /** An index outside `interfaces` kills containerd (container-runtimes.md §2.9). */
 function checkIndexes({ interfaces = [], ips = [] }: ListResult): void {
-  for (const [i, { interface: index }] of ips.entries()) {
+  for (const ip of ips) {
+    const index = ip.interface;
     if (index === undefined || interfaces[index]) continue;
     fail(
-      `result.ips.${i}.interface`,
+      `result.ips.${ips.indexOf(ip)}.interface`,
       `no interface ${index} among ${interfaces.length}`,
     );
   }

@@ -97,13 +97,18 @@ export function selectAttachments(selection: Selection): Attachment[] {
   if (requests.length + added.length > maxAttachments) {
     throw invalid(`more than ${maxAttachments} networks are requested`);
   }
-  const ifnames = namesOf(requests, added, ifname);
+  // One network is the usual case.
+  const ifnames =
+    requests.length + added.length === 1
+      ? [requests[0]?.ifname ?? ifname]
+      : namesOf(requests, added, ifname);
   if (!ifnames.includes(ifname)) {
     throw invalid(
       `no network is attached as ${ifname} (CNI_IFNAME), where the runtime looks for the pod's address: have ${ifnames.join(", ")}`,
     );
   }
-  requireOneDefaultRoute([...requests, ...added]);
+  if (selection.defaultNetwork || added.length > 0)
+    requireOneDefaultRoute([...requests, ...added]);
   const attachments: Attachment[] = [];
   for (const [i, request] of [...requests, ...added].entries()) {
     attachments.push(attachmentOf(request, ifnames[i] ?? "", selection));
@@ -182,9 +187,6 @@ export function namesOf(
   added: readonly { ifname?: string }[],
   cniIfname: string,
 ): string[] {
-  if (requests.length === 1 && added.length === 0) {
-    return [requests[0]?.ifname ?? cniIfname];
-  }
   const names = new InterfaceNames();
   for (const { ifname } of [...requests, ...added]) {
     if (ifname !== undefined) names.reserve(ifname);
