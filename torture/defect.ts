@@ -28,16 +28,17 @@ const defects: readonly Defect[] = [
     file: "lib/attach/add.ts",
     edits: [
       {
-        before: "const written = await withRecords(",
-        after: "const late = () => withRecords(",
+        before:
+          "const written =\n    whileShared(dataDir, write) ??\n    (await withRecords(",
+        after: "const late = () =>\n    (withRecords(",
       },
       {
-        before: "const durable = written.sync();",
-        after: "let durable = Promise.resolve();",
+        before: "const durable = durability(written);",
+        after: "const durable = () => undefined;",
       },
       {
-        before: "await durable.catch(",
-        after: "durable = (await late()).sync();\n    await durable.catch(",
+        before: "const problem = durable();",
+        after: "const problem = durability(await late())();",
       },
     ],
   },

@@ -31,6 +31,7 @@ import {
 import { namespaceId } from "./netns.ts";
 import { givenAnnotations, readPod } from "./pod.ts";
 import { type AttachmentRecord, RecordError, formatVersion } from "./record.ts";
+import type { Written } from "./store.ts";
 
 export async function add(operation: Operation): Promise<Result> {
   const { request, config, records, world } = operation;
@@ -170,7 +171,6 @@ async function attach(
   { forward, rollbackBy }: { forward: Deadline; rollbackBy: Deadline },
 ): Promise<Attached> {
   const { request, records, pod, config, world } = operation;
-  const caller = callerOf(operation, lock);
   const extras = await extrasOf(attachments);
   const record = newRecord(operation, attachments);
   const { dataDir } = config;
@@ -178,9 +178,9 @@ async function attach(
   const written =
     whileShared(dataDir, write) ??
     (await withRecords("share", dataDir, forward, world.sleep, write));
-  // The disk is waited for while the delegates work.
-  const durable = written.sync();
-  durable.catch(() => {});
+  // The disk is waited for while the first delegate works.
+  const durable = durability(written);
+  const caller = { ...callerOf(operation, lock), started: durable };
   const results = new Map<string, Result>();
   const inOrder: Result[] = [];
   let touched = 0;
@@ -203,13 +203,14 @@ async function attach(
         throw ofNetwork(CniError.from(error), pod, attachment.list.name);
       }
     }
-    await durable.catch((cause: unknown) => {
+    const problem = durable();
+    if (problem !== undefined) {
       throw new CniError(
         Code.io,
-        `failed to write attachment record: ${messageOf(cause)}`,
-        { cause },
+        `failed to write attachment record: ${messageOf(problem)}`,
+        { cause: problem },
       );
-    });
+    }
     const final = extras
       ? await extras.routed(operation, attachments, inOrder)
       : inOrder;
@@ -229,6 +230,21 @@ async function attach(
     await rollBack(operation, record, touched, results, rollbackBy, caller);
     throw error;
   }
+}
+
+/** Makes the record durable when it is first called; what failed then, undefined if nothing. */
+function durability(written: Written): () => unknown {
+  let outcome: { error?: unknown } | undefined;
+  return () => {
+    if (outcome) return outcome.error;
+    outcome = {};
+    try {
+      written.sync();
+    } catch (error) {
+      outcome.error = error;
+    }
+    return outcome.error;
+  };
 }
 
 function newRecord(

@@ -149,12 +149,8 @@ export class Written {
     this.#folder = folder;
   }
 
-  /**
-   * Waits for the disk, but not before what the caller starts in this turn: the
-   * first delegate works meanwhile. Rejects with the errno of the system.
-   */
-  async sync(): Promise<void> {
-    await Bun.sleep(0);
+  /** Waits for the disk. Throws the errno of the system. */
+  sync(): void {
     const folder = open(this.#folder, Open.readOnly);
     try {
       fsync(this.#fd);

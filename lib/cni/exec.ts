@@ -20,6 +20,8 @@ export interface ExecRequest {
   deadline: Deadline;
   /** Descriptors that the delegate inherits as 3, 4, …: the container's lock. */
   inherit: readonly number[];
+  /** Called when the delegate runs, for what can be done meanwhile. Must not throw. */
+  started?: (() => unknown) | undefined;
 }
 
 export interface ExecResult {
@@ -54,6 +56,7 @@ export const execDelegate: Exec = async (request) => {
       stdio: [bytesOf(request.stdin), stdout, stderr, ...request.inherit],
       detached: true,
     });
+    request.started?.();
     const killed = await supervise(child, request.deadline, { stdout, stderr });
     return {
       exitCode: child.exitCode,

@@ -29,6 +29,8 @@ export interface Caller {
   env: Readonly<Record<string, string | undefined>>;
   /** Descriptors that delegates inherit. */
   inherit: readonly number[];
+  /** Called whenever a delegate was started. Must not throw. */
+  started?: () => unknown;
   /** The most that one execution may take, in milliseconds. */
   timeoutMs: number;
   /** Where the delegates' own words go: our stderr. */
@@ -137,6 +139,7 @@ async function execute(
     env: environment(call, caller),
     stdin: call.config,
     inherit: caller.inherit,
+    started: caller.started,
   };
   for (let tries = 1; ; tries++) {
     try {

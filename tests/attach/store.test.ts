@@ -117,12 +117,12 @@ describe("Store", () => {
     ).toThrow(expect.objectContaining({ code: "ENOTDIR" }));
   });
 
-  test("makes a file durable without leaving a descriptor", async () => {
+  test("makes a file durable without leaving a descriptor", () => {
     using folder = temporaryFolder();
     const store = new Store(folder.path);
     const open = () => readdirSync("/proc/self/fd").length;
     const before = open();
-    await store.write(name, "record", "durable").sync();
+    store.write(name, "record", "durable").sync();
     store.write(name, "record", "closed").close();
     expect([open(), store.read(name, "record")]).toEqual([before, "closed"]);
   });
