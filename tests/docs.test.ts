@@ -20,7 +20,12 @@ import { isObject, own, parseJson } from "../lib/cni/json.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/annotation.ts";
-import { readConfig } from "../lib/select/config.ts";
+import {
+  kindOf,
+  kubernetesKeys,
+  policyKeys,
+  readConfig,
+} from "../lib/select/config.ts";
 import { requestedNetwork } from "../lib/select/definition.ts";
 import { parseElements } from "../lib/select/element.ts";
 import { InterfaceNames, nameInterfaces } from "../lib/select/ifname.ts";
@@ -150,25 +155,15 @@ function documentedKeys(): ReadonlySet<string> {
   );
 }
 
-/** By their place in the source: valibot's schema is not exported, and should not be for this. */
 function schemaKeys(): string[] {
-  const source = readFileSync(join(root, "lib/select/config.ts"), "utf8");
-  const [, schema = ""] =
-    /^const schema = v\.looseObject\(\{\n(.*?)^\}\);/ms.exec(source) ?? [];
-  const keys: string[] = [];
-  let parent = "";
-  for (const line of schema.split("\n")) {
-    // The keys of an object are one or two steps further in than it.
-    const [, indent = "", key = ""] = /^( +)(\w+): /.exec(line) ?? [];
-    if (indent.length === 2) keys.push((parent = key));
-    else
-      for (const [, inner = ""] of line.matchAll(/(\w+): optional\(/g))
-        keys.push(`${parent}.${inner}`);
-  }
-  expect(keys).toContain("policy.k8s_api_root");
-  return keys.filter(
-    (key) => !keys.some((other) => other.startsWith(`${key}.`)),
-  );
+  const nested = { kubernetes: kubernetesKeys, policy: policyKeys };
+  const { kubernetes: _k, policy: _p, ...flat } = kindOf;
+  return [
+    ...Object.keys(flat),
+    ...Object.entries(nested).flatMap(([parent, keys]) =>
+      keys.map((key) => `${parent}.${key}`),
+    ),
+  ];
 }
 
 /** Keys of an example that the table does not have. */

@@ -70,11 +70,11 @@ describe("torture", () => {
       const missing = [
         "ADD killed: openat",
         "ADD killed: write",
-        "ADD killed: rename",
+        "ADD killed: renameat",
         "ADD killed: fsync",
         "ADD killed: flock",
         "ADD killed: vfork",
-        "DEL killed: unlink",
+        "DEL killed: unlinkat",
         "DEL killed: flock",
         "DEL killed: vfork",
       ].filter((point) => !crashPoints[point]);

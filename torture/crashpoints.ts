@@ -12,7 +12,7 @@ import { type World, annotationsKey } from "./world.ts";
 
 /** What changes the disk, a process, a lock or what the runtime reads. */
 const changing =
-  "openat,mkdir,write,pwrite64,rename,unlink,ftruncate,flock,clone,clone3,vfork,memfd_create,fsync,kill";
+  "openat,mkdirat,write,renameat,unlinkat,flock,clone,clone3,vfork,memfd_create,fsync,kill";
 
 /** The n-th call of that name by one thread of genie. */
 interface CrashPoint {

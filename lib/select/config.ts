@@ -30,7 +30,8 @@ interface Kinds {
 
 type Texts<K extends string> = { readonly [key in K]?: string | null };
 
-const kindOf = {
+/** Every key of our configuration. */
+export const kindOf = {
   type: "text",
   capabilities: "object",
   runtimeConfig: "object",
@@ -99,8 +100,8 @@ function faultOf(kind: keyof Kinds, value: unknown): string | undefined {
     : not('("primary" | "merged")', value);
 }
 
-const kubernetesKeys = ["kubeconfig", "k8s_api_root"];
-const policyKeys = [
+export const kubernetesKeys = ["kubeconfig", "k8s_api_root"];
+export const policyKeys = [
   "type",
   "k8s_api_root",
   "k8s_auth_token",

@@ -179,7 +179,7 @@ describe.each(["GC", "genie gc"] as const)(
     test("before its record had its name: the temporary file goes", async () => {
       await using node = await startNode();
       const pod = await node.pod();
-      await killedAt("rename", node.request("ADD", pod, { annotations: {} }));
+      await killedAt("renameat", node.request("ADD", pod, { annotations: {} }));
       expect(await node.remains()).toEqual({
         ...nothing,
         records: [`.${pod.containerId}:eth0.json`],
@@ -193,7 +193,7 @@ describe.each(["GC", "genie gc"] as const)(
       await using node = await startNode();
       const pod = await node.pod();
       const options = { annotations: { cni: "canal" } };
-      await killedAt("rename", node.request("ADD", pod, options), 2);
+      await killedAt("renameat", node.request("ADD", pod, options), 2);
       expect((await node.remains()).records).toEqual([
         `.${pod.containerId}:eth0.result.json`,
         `${pod.containerId}:eth0.json`,
