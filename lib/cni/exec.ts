@@ -7,7 +7,7 @@
  * us until it ends (cni-runtime.md F-8, state.md "Processes and locks").
  */
 import type { Deadline } from "./deadline.ts";
-import { anonymousFile, close, readAt, status } from "./libc.ts";
+import { anonymousFile, close, endsWithin, readAt, status } from "./libc.ts";
 import { bytesOf, textOf } from "./text.ts";
 
 export interface ExecRequest {
@@ -73,7 +73,26 @@ export const execDelegate: Exec = async (request) => {
 
 type Output = Record<keyof typeof outputLimits, number>;
 
+/** Waits for the end of the child, or ends it and its group; why, if so. */
 async function supervise(
+  child: Bun.Subprocess,
+  deadline: Deadline,
+  output: Output,
+): Promise<ExecResult["killed"]> {
+  // Most delegates end before a timer would be of use, and timers are dear.
+  const quick = Math.min(measureEveryMs, deadline.remaining);
+  const killed = endsWithin(child.pid, quick)
+    ? await child.exited.then(() => tooLarge(output))
+    : await watched(child, deadline, output);
+  if (killed) {
+    killGroup(child.pid);
+    await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
+  }
+  return killed;
+}
+
+/** Why the child is to be killed; undefined when it ended by itself. */
+async function watched(
   child: Bun.Subprocess,
   deadline: Deadline,
   output: Output,
@@ -86,15 +105,10 @@ async function supervise(
     measureEveryMs,
   );
   try {
-    const killed = await Promise.race([
+    return await Promise.race([
       child.exited.then(() => tooLarge(output)),
       verdict,
     ]);
-    if (killed) {
-      killGroup(child.pid);
-      await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
-    }
-    return killed;
   } finally {
     clearTimeout(timer);
     clearInterval(measure);

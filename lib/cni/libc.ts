@@ -62,6 +62,8 @@ const SYS_renameat = isX64 ? 264 : 38;
 const SYS_faccessat = isX64 ? 269 : 48;
 const SYS_ppoll = isX64 ? 271 : 73;
 const SYS_memfd_create = isX64 ? 319 : 279;
+/** Of Linux 5.3. */
+const SYS_pidfd_open = 434;
 const SYS_statx = isX64 ? 332 : 291;
 
 /** Flags of open(2) on Linux, the same on x86-64 and arm64. */
@@ -339,6 +341,20 @@ export function ready(
     0,
   );
   return call(SYS_ppoll, pollfd, 1, timespec) > 0;
+}
+
+/**
+ * Waits for the end of a child that nobody has waited for yet, at most `ms`
+ * milliseconds. False when the time is over, and where the kernel cannot tell.
+ */
+export function endsWithin(pid: number, ms: number): boolean {
+  const fd = call(SYS_pidfd_open, pid);
+  if (fd < 0) return false;
+  try {
+    return ready(fd, readable, ms);
+  } finally {
+    close(fd);
+  }
 }
 
 /**

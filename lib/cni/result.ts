@@ -71,7 +71,7 @@ export function parseResult(value: unknown, configVersion: CniVersion): Result {
  * 999 where the other version cannot express it.
  */
 export function convertResult(result: Result, version: CniVersion): Result {
-  if (result.cniVersion === version && canonical.has(result)) return result;
+  if (result === canonical && result.cniVersion === version) return result;
   const [from, to] = [families[result.cniVersion], families[version]];
   if (from === to) return read(result, version, "keep");
   const known = readResult(result, result.cniVersion, "drop");
@@ -83,13 +83,12 @@ export function convertResult(result: Result, version: CniVersion): Result {
   return read(to === "legacy" ? toLegacy(list) : list, version, "drop");
 }
 
-/** What was read here already: reading it again would change nothing. */
-const canonical = new WeakSet<Result>();
+/** What was read here last: reading it again would change nothing. */
+let canonical: Result | undefined;
 
 function read(value: unknown, version: CniVersion, unknown: Unknown): Result {
-  const result = readResult(value, version, unknown);
-  canonical.add(result);
-  return result;
+  canonical = readResult(value, version, unknown);
+  return canonical;
 }
 
 /** The 1.1.0 view of a result. */
