@@ -88,9 +88,10 @@ export async function deleteRecord(
     deadline,
     callerOf(operation, lock),
   );
-  const errors = outcome.errors.map(({ attachment, error }) =>
-    ofNetwork(error, record.pod, attachment.list.name),
-  );
+  const errors: CniError[] = [];
+  for (const { attachment, error } of outcome.errors) {
+    errors.push(ofNetwork(error, record.pod, attachment.list.name));
+  }
   try {
     if (outcome.remaining.length === 0) records.remove(record);
     else if (outcome.remaining.length < record.attachments.length) {

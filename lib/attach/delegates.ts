@@ -42,9 +42,8 @@ export async function deleteAttachments(
       errors.push({ attachment, error: CniError.from(error) });
     }
   }
-  const failed = new Set(errors.map(({ attachment }) => attachment));
-  return {
-    remaining: attachments.filter((attachment) => failed.has(attachment)),
-    errors,
-  };
+  // They failed in reverse.
+  const remaining: Attachment[] = [];
+  for (const { attachment } of errors.toReversed()) remaining.push(attachment);
+  return { remaining, errors };
 }

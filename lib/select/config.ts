@@ -206,6 +206,7 @@ export function readConfig(value: unknown): GenieConfig {
 function readKeys(config: unknown): Stated {
   const stated: JsonObject = {};
   const problems: string[] = [];
+  if (!isObject(config)) problems.push(not("Object", config));
   for (const [key, kind] of Object.entries(kindOf)) {
     const given = own(config, key) ?? undefined;
     if (given === undefined) continue;
