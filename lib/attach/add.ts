@@ -44,6 +44,12 @@ export async function add(operation: Operation): Promise<Result> {
   const given = givenAnnotations(config);
   const pod = given ? undefined : readPod(operation, kube);
   pod?.catch(() => {});
+  if (pod) {
+    // Two turns of the event loop: the socket is connected, TLS's first message is
+    // sent. While the server answers it, enough is to do that keeps the loop from turning.
+    await world.sleep(0);
+    await world.sleep(0);
+  }
   return whileLocked(operation, request.containerId, forward, async (lock) => {
     // Read while the API server thinks.
     const networks = readNetworks(operation);
