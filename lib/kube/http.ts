@@ -3,6 +3,7 @@
  * that is kept (RFC 9112). It owns what a request looks like on the wire and
  * which connection it goes over. Proxies are none of its matter: see `proxied`.
  */
+import { bytesOf } from "../cni/text.ts";
 import type { Access } from "./access.ts";
 import { Connection } from "./connection.ts";
 import type { Credential } from "./credential.ts";
@@ -83,8 +84,6 @@ function connect(access: Access, { certificate, key }: Credential): Kept {
   return { connection, access, certificate, host, prefix };
 }
 
-const encoder = new TextEncoder();
-
 /** Path, host and credential have been checked where they come from: none of them holds a line end. */
 function requestBytes(
   { method, path, body }: HttpRequest,
@@ -95,9 +94,9 @@ function requestBytes(
   let head = `${method} ${prefix}${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: genie\r\nAccept: application/json\r\n`;
   if (authorization !== undefined)
     head += `Authorization: ${authorization}\r\n`;
-  if (!body) return encoder.encode(`${head}\r\n`);
-  const length = encoder.encode(body.text).byteLength;
-  return encoder.encode(
+  if (!body) return bytesOf(`${head}\r\n`);
+  const length = bytesOf(body.text).byteLength;
+  return bytesOf(
     `${head}Content-Type: ${body.contentType}\r\nContent-Length: ${length}\r\n\r\n${body.text}`,
   );
 }

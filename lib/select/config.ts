@@ -17,18 +17,14 @@ interface Kinds {
   names: string[];
   textOrNames: string | string[];
   object: Record<string, unknown>;
-  kubernetes: Texts<"kubeconfig" | "k8s_api_root">;
-  policy: Texts<
-    | "k8s_api_root"
-    | "k8s_auth_token"
-    | "k8s_client_certificate"
-    | "k8s_client_key"
-    | "k8s_certificate_authority"
-  >;
+  kubernetes: Texts<typeof kubernetesKeys>;
+  policy: Texts<typeof policyKeys>;
   result: "primary" | "merged";
 }
 
-type Texts<K extends string> = { readonly [key in K]?: string | null };
+type Texts<Keys extends readonly string[]> = {
+  readonly [key in Keys[number]]?: string | null;
+};
 
 /** Every key of our configuration. */
 export const kindOf = {
@@ -100,7 +96,7 @@ function faultOf(kind: keyof Kinds, value: unknown): string | undefined {
     : not('("primary" | "merged")', value);
 }
 
-export const kubernetesKeys = ["kubeconfig", "k8s_api_root"];
+export const kubernetesKeys = ["kubeconfig", "k8s_api_root"] as const;
 export const policyKeys = [
   "type",
   "k8s_api_root",
@@ -108,7 +104,7 @@ export const policyKeys = [
   "k8s_client_certificate",
   "k8s_client_key",
   "k8s_certificate_authority",
-];
+] as const;
 
 function namesFault(value: unknown): string | undefined {
   if (!Array.isArray(value)) return not("Array", value);
