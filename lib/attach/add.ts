@@ -3,7 +3,7 @@
  * delegates in order, the record of what they answered, the answer (state.md
  * "ADD"). Whatever fails after the first delegate was executed is undone.
  */
-import { Deadline } from "../cni/deadline.ts";
+import { Deadline, wholeMs } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import { addNetwork, validateNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
@@ -273,7 +273,7 @@ function newRecord(
     time: world.now().toISOString(),
     bootId: world.bootId(),
     // Whole, and never before the true time: GC asks what was written after it began.
-    uptimeMs: Math.ceil(world.uptimeMs()),
+    uptimeMs: wholeMs(world.uptimeMs()),
     path: [...path],
     // What was asked for has been held against the results by the time that it could matter.
     attachments: recorded,

@@ -92,7 +92,7 @@ export async function lockContainer(
         `container ${containerId} is locked by another operation (process ${holder.pid})`,
       );
     }
-    await sleep(Math.min(pollMs, deadline.remaining));
+    await sleep(deadline.atMost(pollMs).remaining);
   }
 }
 
@@ -127,7 +127,7 @@ export async function withRecords<T>(
           "the attachment records are locked by another operation",
         );
       }
-      await sleep(Math.min(pollMs, deadline.remaining));
+      await sleep(deadline.atMost(pollMs).remaining);
     }
     return await work();
   } finally {

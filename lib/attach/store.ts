@@ -12,7 +12,15 @@ import {
   statusIfAny,
   writeAll,
 } from "../cni/files.ts";
-import { Open, close, fsync, open, openIfAny, rename } from "../cni/libc.ts";
+import {
+  Open,
+  close,
+  fsync,
+  open,
+  openIfAny,
+  rename,
+  startSync,
+} from "../cni/libc.ts";
 import { isLonger } from "../cni/text.ts";
 
 /** The files of one record; "gone" only while its namespace is seen to be gone. */
@@ -63,6 +71,8 @@ export class Store {
     const fd = this.#open(temporary);
     try {
       writeAll(fd, text);
+      // The one part that is waited for: until then there is enough to do.
+      if (part === "record") startSync(fd);
       rename(temporary, this.#path(name, part));
     } catch (error) {
       close(fd);

@@ -35,6 +35,7 @@ export interface World {
 }
 
 export function realWorld(env: World["env"]): World {
+  let self: string | undefined;
   return {
     exec: execDelegate,
     env,
@@ -65,7 +66,7 @@ export function realWorld(env: World["env"]): World {
     bootId: () => readFile("/proc/sys/kernel/random/boot_id").trim(),
     uptimeMs,
     self() {
-      return statusIfAny("/proc/self/exe")?.id;
+      return (self ??= statusIfAny("/proc/self/exe")?.id);
     },
   };
 }

@@ -5,6 +5,8 @@
  * would read those as another address. Pure.
  */
 
+import { wholeNumber } from "./text.ts";
+
 export type Family = "4" | "6";
 
 export interface Ip {
@@ -31,13 +33,13 @@ export function parseCidr(text: string): Cidr | undefined {
   if (slash < 0) return undefined;
   const address = text.slice(0, slash);
   const bytes = address.includes(":") ? parseV6(address) : parseV4(address);
-  const digits = text.slice(slash + 1);
-  if (!bytes || !/^\d+$/.test(digits) || Number(digits) > bytes.length * 8)
+  const length = wholeNumber(text.slice(slash + 1));
+  if (!bytes || length === undefined || length > bytes.length * 8)
     return undefined;
   const ip = ipOf(bytes);
   // Of a v4-mapped address Go keeps the last 32 bits of the mask.
   const hidden = (bytes.length - ip.bytes.length) * 8;
-  return { ip, prefix: Math.max(0, Number(digits) - hidden) };
+  return { ip, prefix: length > hidden ? length - hidden : 0 };
 }
 
 /** The canonical text (RFC 5952 for IPv6). */
@@ -53,7 +55,8 @@ export function formatCidr(cidr: Cidr): string {
 export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   if (cidr.ip.family !== ip.family) return false;
   return cidr.ip.bytes.every((byte, i) => {
-    const bits = Math.min(8, Math.max(0, cidr.prefix - i * 8));
+    const left = cidr.prefix - i * 8;
+    const bits = left > 8 ? 8 : left > 0 ? left : 0;
     const mask = (0xff00 >> bits) & 0xff;
     return (byte & mask) === ((ip.bytes[i] ?? 0) & mask);
   });

@@ -45,7 +45,7 @@ export function readEnvironment(env: Env): Environment {
     ifname: read("CNI_IFNAME"),
     args: env["CNI_ARGS"] ?? "",
     path: folders(read("CNI_PATH")),
-    netnsOverride: /^(?:1|true)$/i.test(env["CNI_NETNS_OVERRIDE"] ?? ""),
+    netnsOverride: isYes(env["CNI_NETNS_OVERRIDE"]),
   };
   if (missing.length > 0) {
     throw new CniError(
@@ -54,6 +54,10 @@ export function readEnvironment(env: Env): Environment {
     );
   }
   return environment;
+}
+
+function isYes(value: string | undefined): boolean {
+  return value === "1" || value?.toLowerCase() === "true";
 }
 
 /** An empty element would mean the working directory. */
@@ -106,7 +110,8 @@ export function ifnameProblem(name: string): Problem | undefined {
   }
   if (name === "." || name === "..")
     return { msg: "interface name is . or .." };
-  if (forbiddenInIfname.test(name)) {
+  // What may name a container has nothing forbidden: the pattern is dear (docs/performance.md).
+  if (!isIdentifier(name) && forbiddenInIfname.test(name)) {
     return { msg: "interface name contains / or : or whitespace characters" };
   }
   return undefined;
@@ -123,14 +128,27 @@ export function validateIfname(name: string): void {
     throw new CniError(Code.invalidEnvironment, problem.msg, problem);
 }
 
-/** Container ids and network names: safe as a file name and on a command line (P-ID, P-NET). */
-const identifier = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+/**
+ * Whether the text can name a container or a network, which is safe as a file name
+ * and on a command line (P-ID, P-NET): `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+ */
+export function isIdentifier(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x61 && code <= 0x7a) continue; // a to z
+    if (code >= 0x30 && code <= 0x39) continue; // 0 to 9
+    if (code >= 0x41 && code <= 0x5a) continue; // A to Z
+    const isMark = code === 0x2d || code === 0x2e || code === 0x5f; // - . _
+    if (!isMark || i === 0) return false;
+  }
+  return text !== "";
+}
 
 /** Throws code 4 for characters that are not allowed, 3 for an empty id, as skel does (P-ID). */
 export function validateContainerId(containerId: string): void {
   if (containerId === "")
     throw new CniError(Code.unknownContainer, "missing containerID");
-  if (identifier.test(containerId)) return;
+  if (isIdentifier(containerId)) return;
   throw new CniError(
     Code.invalidEnvironment,
     "invalid characters in containerID",
@@ -144,7 +162,7 @@ export function validateContainerId(containerId: string): void {
 export function validateNetworkName(name: string): void {
   if (name === "")
     throw new CniError(Code.invalidNetworkConfig, "missing network name");
-  if (identifier.test(name)) return;
+  if (isIdentifier(name)) return;
   throw new CniError(
     Code.invalidNetworkConfig,
     "invalid characters found in network name",

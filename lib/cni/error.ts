@@ -89,7 +89,11 @@ export function errnoOf(thrown: unknown): string | undefined {
  * characters escaped, in double quotes (selection.md §2).
  */
 export function quote(value: string): string {
-  return JSON.stringify(cut(value, 128)).replace(
+  const json = JSON.stringify(cut(value, 128));
+  // Almost always, and the pattern is dear (docs/performance.md).
+  const isAscii = bytesOf(json).length === json.length;
+  if (isAscii && !json.includes("\u007f")) return json;
+  return json.replace(
     /[\u007f-\u009f\u2028\u2029]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

@@ -80,15 +80,23 @@ async function supervise(
   output: Output,
 ): Promise<ExecResult["killed"]> {
   // Most delegates end before a timer would be of use, and timers are dear.
-  const quick = Math.min(measureEveryMs, deadline.remaining);
+  const left = deadline.remaining;
+  const quick = left < measureEveryMs ? left : measureEveryMs;
   const killed = endsWithin(child.pid, quick)
-    ? await child.exited.then(() => tooLarge(output))
+    ? await reaped(child).then(() => tooLarge(output))
     : await watched(child, deadline, output);
   if (killed) {
     killGroup(child.pid);
     await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
   }
   return killed;
+}
+
+/** Waits for Bun to notice the end of a child that has ended. */
+function reaped({ exited }: Bun.Subprocess): Promise<unknown> {
+  // With a timer that is due the event loop only looks; to park it would start a thread.
+  void Bun.sleep(0);
+  return exited;
 }
 
 /** Why the child is to be killed; undefined when it ended by itself. */
@@ -139,7 +147,8 @@ function killGroup(pid: number): void {
 }
 
 function contents(fd: number, limit: number): string {
-  const buffer = new Uint8Array(Math.min(status(fd).size, limit));
+  const { size } = status(fd);
+  const buffer = new Uint8Array(size < limit ? size : limit);
   let length = 0;
   while (length < buffer.length) {
     const count = readAt(fd, buffer.subarray(length), length);

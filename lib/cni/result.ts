@@ -71,8 +71,14 @@ export function parseResult(value: unknown, configVersion: CniVersion): Result {
  * 999 where the other version cannot express it.
  */
 export function convertResult(result: Result, version: CniVersion): Result {
-  if (result === canonical && result.cniVersion === version) return result;
   const [from, to] = [families[result.cniVersion], families[version]];
+  if (from === to && result === canonical) {
+    if (result.cniVersion === version) return result;
+    // Its form is right already.
+    const renamed = { ...result, cniVersion: version };
+    canonical = renamed;
+    return renamed;
+  }
   if (from === to) return read(result, version, "keep");
   const known = readResult(result, result.cniVersion, "drop");
   const list = isLegacy(known)

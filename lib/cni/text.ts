@@ -22,6 +22,17 @@ export function isLonger(text: string, bytes: number): boolean {
   return text.length > bytes || bytesOf(text).length > bytes;
 }
 
+/** The number that is written in decimal digits and nothing else, as far as a double can hold it. */
+export function wholeNumber(digits: string): number | undefined {
+  let number = 0;
+  for (let i = 0; i < digits.length; i++) {
+    const digit = digits.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    number = number * 10 + digit;
+  }
+  return digits === "" ? undefined : number;
+}
+
 /** Below zero, zero or above it, by the bytes: as the names in a folder are sorted by other programs. */
 export function compareBytes(a: string, b: string): number {
   const [left, right] = [bytesOf(a), bytesOf(b)];

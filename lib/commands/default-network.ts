@@ -7,7 +7,7 @@ import { requirePlugin } from "../cni/invoke.ts";
 import { own } from "../cni/json.ts";
 import { validateNetwork } from "../cni/network.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { networkNamePattern } from "../select/annotation.ts";
+import { isIdentifier } from "../cni/args.ts";
 import { readConfig } from "../select/config.ts";
 import {
   type Candidate,
@@ -85,9 +85,7 @@ function nameOf(candidate: Candidate, networks: Networks): string {
   const { file, key, list } = candidate;
   const names = [key, file.replace(/\.[^.]*$/, ""), list.name];
   const name = names.find(
-    (text) =>
-      networkNamePattern.test(text) &&
-      findNetwork(networks, text) === candidate,
+    (text) => isIdentifier(text) && findNetwork(networks, text) === candidate,
   );
   if (name !== undefined) return name;
   throw new CniError(

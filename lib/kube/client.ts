@@ -137,7 +137,7 @@ const defaults: Omit<World, "send"> = {
   apiTimeout: 10_000,
   clock: () => performance.now(),
   sleep: Bun.sleep,
-  random: Math.random,
+  random: () => Math.random(),
   timeout: (ms) => AbortSignal.timeout(ms),
   now: () => new Date(),
   env: Bun.env,

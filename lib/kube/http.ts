@@ -3,6 +3,7 @@
  * that is kept (RFC 9112). It owns what a request looks like on the wire and
  * which connection it goes over. Proxies are none of its matter: see `proxied`.
  */
+import { parseIp } from "../cni/address.ts";
 import { bytesOf } from "../cni/text.ts";
 import type { Access } from "./access.ts";
 import { Connection } from "./connection.ts";
@@ -65,7 +66,7 @@ function fits(
 function connect(access: Access, { certificate, key }: Credential): Kept {
   const { protocol, hostname, port, host, pathname } = new URL(access.server);
   const isV6 = hostname.startsWith("[");
-  const isAddress = isV6 || /^[\d.]+$/.test(hostname);
+  const isAddress = isV6 || parseIp(hostname) !== undefined;
   const connection = new Connection({
     hostname: isV6 ? hostname.slice(1, -1) : hostname,
     port: Number(port || (protocol === "https:" ? 443 : 80)),
@@ -73,7 +74,7 @@ function connect(access: Access, { certificate, key }: Credential): Kept {
       tls: {
         // RFC 6066 §3: no address is sent as a name, and no name with a dot at its
         // end. Bun verifies the address all the same.
-        serverName: isAddress ? "" : hostname.replace(/\.$/, ""),
+        serverName: isAddress ? "" : withoutDot(hostname),
         ...access.tls,
         ...(certificate !== undefined && { cert: certificate }),
         ...(key !== undefined && { key }),
@@ -82,6 +83,10 @@ function connect(access: Access, { certificate, key }: Credential): Kept {
   });
   const prefix = pathname === "/" ? "" : pathname;
   return { connection, access, certificate, host, prefix };
+}
+
+function withoutDot(hostname: string): string {
+  return hostname.endsWith(".") ? hostname.slice(0, -1) : hostname;
 }
 
 /** Path, host and credential have been checked where they come from: none of them holds a line end. */

@@ -2,7 +2,7 @@
  * One call of the API server: tries within a time budget, what is tried again
  * and after which pause (selection.md §1). How one is sent is `http`'s matter.
  */
-import type { Deadline } from "../cni/deadline.ts";
+import { type Deadline, wholeMs } from "../cni/deadline.ts";
 import { errnoOf, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Access } from "./access.ts";
@@ -93,7 +93,7 @@ async function attempt(
 ): Promise<string | Failure> {
   const credential = await access.credential(budget);
   if (budget.expired) return late(access);
-  const signal = wire.timeout(Math.ceil(Math.min(tryLimit, budget.remaining)));
+  const signal = wire.timeout(wholeMs(budget.atMost(tryLimit).remaining));
   try {
     const answer = await wire.send(request, access, credential, signal);
     const { status, text } = answer;

@@ -2,7 +2,7 @@
  * The grammar of the `cni` annotation and of `default_plugin` (selection.md §3).
  * Pure: text in, elements out, or an error 7 that says which element.
  */
-import { ifnameProblem } from "../cni/args.ts";
+import { ifnameProblem, isIdentifier } from "../cni/args.ts";
 import { Code, CniError, quote } from "../cni/error.ts";
 
 /** One requested network, with the interface name if one was asked for. */
@@ -13,9 +13,6 @@ export interface NetworkRequest {
 
 /** At most so many attachments in one pod (selection.md §2). */
 export const maxAttachments = 32;
-
-/** What may name a network (selection.md §4). */
-export const networkNamePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 /** `source` is what messages call the text: `annotation "cni"`. Throws 7. */
 export function parseNetworks(source: string, text: string): NetworkRequest[] {
@@ -39,8 +36,8 @@ export function parseNetworks(source: string, text: string): NetworkRequest[] {
 
 function problemOf(name: string, ifname: string): string | undefined {
   if (name === "") return "empty network name";
-  if (!networkNamePattern.test(name))
-    return `invalid network name ${quote(name)}`;
+  // selection.md §4
+  if (!isIdentifier(name)) return `invalid network name ${quote(name)}`;
   const problem = ifname === "" ? undefined : ifnameProblem(ifname);
   return problem && `invalid interface name ${quote(ifname)}: ${problem.msg}`;
 }

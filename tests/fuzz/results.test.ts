@@ -131,6 +131,33 @@ const printed = fc
   );
 
 describe("convertResult", () => {
+  test("what was read last: as any other copy of it", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(almost(modern), almost(legacy)),
+        version,
+        version,
+        (value, from, to) => {
+          const result = orCniError(
+            () => parseResult(value, from),
+            Code.internal,
+          );
+          if (!result) return;
+          const converted = orCniError(
+            () => convertResult(result, to),
+            Code.internal,
+          );
+          const ofCopy = orCniError(
+            () => convertResult(structuredClone(result), to),
+            Code.internal,
+          );
+          expect(JSON.stringify(converted)).toBe(JSON.stringify(ofCopy));
+        },
+      ),
+      runs,
+    );
+  });
+
   test("to any version: that version, trustworthy, and a second time the same", () => {
     fc.assert(
       fc.property(printed, version, (value, to) => {

@@ -55,6 +55,13 @@ function compiledIn(report: string): string[] {
   return Array.from(lines, ([, name = ""]) => name);
 }
 
+function patternsIn(report: string): string[] {
+  const lines = report.matchAll(/^RegExp pattern for (\/.*)/gm);
+  return Array.from(lines, ([, pattern = ""]) => pattern);
+}
+
+const comment = /\/\/.*|\/\*[^]*?\*\//g;
+
 /** The text of the chunk that has this line, as it is in the executable. */
 function chunkWith(line: string): string {
   const file = readFileSync(genie);
@@ -109,11 +116,34 @@ describe("the executable, what a pod loads", () => {
     },
   );
 
+  test.each(["ADD", "DEL"])(
+    "%s: the engine's regular expressions and Math are not started",
+    (command) => {
+      const id = `started-${command}`;
+      if (command === "DEL") run([genie], "ADD", id);
+      const { stderr, stdout } = run([genie], command, id, {
+        BUN_JSC_dumpCompiledRegExpPatterns: "1",
+      });
+      expect(patternsIn(stdout + stderr)).toEqual([]);
+      const code = chunkWith("// lib/attach/main.ts").replaceAll(comment, "");
+      expect(code.match(/\b(?:Math|Reflect)\.\w+/)?.[0]).toBeUndefined();
+    },
+  );
+
   test("the guard sees what it is to see", () => {
     const commands = chunkWith("// lib/commands/commands.ts");
     const { stderr } = run([genie], "STATUS", "seen", reporting);
     expect(foreign.exec(commands)?.[0]).toStartWith("// lib/commands/");
     expect(chunksIn(stderr).length).toBeGreaterThan(3);
+    const odd = Bun.spawnSync([genie], {
+      env: {
+        ...node.env("ADD", "seen"),
+        CNI_IFNAME: "eth0 ",
+        BUN_JSC_dumpCompiledRegExpPatterns: "1",
+      },
+    });
+    const report = odd.stdout.toString() + odd.stderr.toString();
+    expect(patternsIn(report)).toHaveLength(1);
     expect(importsOf(`import"./a.js";\nvar x = require("node:fs");`)).toEqual([
       "./a.js",
       '"node:fs"',
