@@ -14,6 +14,7 @@ import {
   type Attachment,
   type Selection,
   asksForDefinitions,
+  choosesAny,
   isWrittenBack,
   selectAttachments,
 } from "../select/select.ts";
@@ -51,16 +52,23 @@ export async function add(operation: Operation): Promise<Result> {
     await world.sleep(0);
   }
   return whileLocked(operation, request.containerId, forward, async (lock) => {
-    // Read while the API server thinks.
+    // Read while the API server says who it is; after one more turn the request
+    // is sent, and the next lines are done by the time that it is answered.
     const networks = readNetworks(operation);
+    if (pod) await world.sleep(0);
+    const place = placeOf(operation);
+    const usual = pod && usualChoice(operation, networks);
     const known = pod ? await pod : { annotations: given ?? {} };
-    const attachments = asksForDefinitions(known.annotations)
-      ? await choose(operation, known.annotations, kube, forward, networks)
-      : selected(operation, known.annotations, networks);
+    const attachments =
+      usual && !choosesAny(known.annotations)
+        ? usual
+        : asksForDefinitions(known.annotations)
+          ? await choose(operation, known.annotations, kube, forward, networks)
+          : selected(operation, known.annotations, networks);
     if (records.has(request.containerId, request.ifname)) {
       await deleteLeftOver(operation, lock, forward);
     }
-    const attached = await attach(operation, attachments, lock, {
+    const attached = await attach(operation, attachments, place, lock, {
       forward,
       rollbackBy,
     });
@@ -89,6 +97,18 @@ function refuseChain({ request }: Operation): void {
     Code.invalidNetworkConfig,
     "prevResult is given: genie must be the first plugin of its network",
   );
+}
+
+/** What most pods get, who choose nothing; undefined where that fails, which only they are told. */
+function usualChoice(
+  operation: Operation,
+  networks: Networks,
+): Attachment[] | undefined {
+  try {
+    return selected(operation, {}, networks);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The attachments, each known to be executable before the first of them is executed. */
@@ -173,12 +193,13 @@ interface Attached {
 async function attach(
   operation: Operation,
   attachments: Attachment[],
+  place: Place,
   lock: Lock,
   { forward, rollbackBy }: { forward: Deadline; rollbackBy: Deadline },
 ): Promise<Attached> {
   const { request, records, pod, config, world } = operation;
   const extras = await extrasOf(attachments);
-  const record = newRecord(operation, attachments);
+  const record = newRecord(operation, attachments, place);
   const { dataDir } = config;
   const write = () => records.write(record);
   const written =
@@ -253,11 +274,18 @@ function durability(written: Written): () => unknown {
   };
 }
 
+/** What a record says of the node. */
+type Place = Pick<AttachmentRecord, "netnsId" | "bootId">;
+
+function placeOf({ request, world }: Operation): Place {
+  return { netnsId: namespaceId(request.netns), bootId: world.bootId() };
+}
+
 function newRecord(
-  operation: Operation,
+  { request, world, pod, path }: Operation,
   attachments: Attachment[],
+  { netnsId, bootId }: Place,
 ): AttachmentRecord {
-  const { request, world, pod, path } = operation;
   const recorded: Attachment[] = [];
   for (const { asked: _asked, ...attachment } of attachments) {
     recorded.push(attachment);
@@ -267,11 +295,11 @@ function newRecord(
     containerId: request.containerId,
     ifname: request.ifname,
     netns: request.netns,
-    netnsId: namespaceId(request.netns),
+    netnsId,
     network: request.config.name,
     pod,
     time: world.now().toISOString(),
-    bootId: world.bootId(),
+    bootId,
     // Whole, and never before the true time: GC asks what was written after it began.
     uptimeMs: wholeMs(world.uptimeMs()),
     path: [...path],

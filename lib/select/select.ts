@@ -82,6 +82,13 @@ export function asksForDefinitions(annotations: Annotations): boolean {
   );
 }
 
+/** Whether the pod names networks itself: without it, it gets the default ones whatever else it says. */
+export function choosesAny(annotations: Annotations): boolean {
+  return (
+    Object.hasOwn(annotations, cniAnnotation) || asksForDefinitions(annotations)
+  );
+}
+
 /** Whether the pod is told what it got: of several networks, and who uses the NPWG standard (selection.md §7). */
 export function isWrittenBack(
   attachments: readonly Attachment[],
