@@ -136,7 +136,9 @@ function mayChange(text: string): boolean {
   for (const before of [":", ",", "["]) {
     let at = text.indexOf(before);
     while (at >= 0) {
-      if (changesAt(text, at + 1)) return true;
+      // A time of day, say, in a string: a key ends with a quotation mark.
+      const inText = before === ":" && text.charCodeAt(at - 1) > 0x22;
+      if (!inText && changesAt(text, at + 1)) return true;
       at = text.indexOf(before, at + 1);
     }
   }
