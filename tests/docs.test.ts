@@ -253,7 +253,7 @@ function readDefinition(text: string): void {
     {
       config: readConfig({ type: "genie", strict: true }),
       networks: { confDir: "/etc/cni/net.d", candidates: [], invalid: [] },
-      ownTypes: new Set(["genie"]),
+      ownTypes: ["genie"],
       args: "",
       warn: (message) => expect.unreachable(message),
     },

@@ -83,7 +83,7 @@ export async function deleteRecord(
     {
       containerId: record.containerId,
       netns,
-      path: [...new Set([...path, ...record.path])],
+      path: distinct([...path, ...record.path]),
     },
     deadline,
     callerOf(operation, lock),
@@ -104,6 +104,12 @@ export async function deleteRecord(
     errors.push(new CniError(Code.io, problem, { cause }));
   }
   throwJoined(errors);
+}
+
+function distinct(folders: readonly string[]): string[] {
+  const seen: string[] = [];
+  for (const folder of folders) if (!seen.includes(folder)) seen.push(folder);
+  return seen;
 }
 
 /** Noticed once: the record is moved aside, so the runtime's retry finds none and succeeds. */

@@ -64,8 +64,8 @@ export function podReference(args: string): PodReference | undefined {
 }
 
 /** The plugin types that are ourselves. */
-export function ownTypes(config: GenieConfig): ReadonlySet<string> {
-  return new Set(["genie", config.type]);
+export function ownTypes(config: GenieConfig): readonly string[] {
+  return ["genie", config.type];
 }
 
 /** How this operation's delegates are called; they inherit `lock`. */

@@ -75,10 +75,8 @@ export function parseMac(text: string): Uint8Array | undefined {
   const notation = macNotations.find(({ pattern }) => pattern.test(text));
   if (!notation) return undefined;
   const bytes = Uint8Array.fromHex(text.replaceAll(notation.separator, ""));
-  return macLengths.has(bytes.length) ? bytes : undefined;
+  return [6, 8, 20].includes(bytes.length) ? bytes : undefined;
 }
-
-const macLengths = new Set([6, 8, 20]);
 
 const macNotations = [
   { separator: ":", pattern: /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i },

@@ -198,20 +198,25 @@ const errnoTexts: Record<string, string> = {
   ENOEXEC: "exec format error",
 };
 
-const notExecutable = new Set([
-  "EACCES",
-  "EPERM",
-  "ENOENT",
-  "ENOEXEC",
-  "ENOTDIR",
-  "EISDIR",
-  "ELOOP",
-  "E2BIG",
-]);
+function isNotExecutable(errno: string): boolean {
+  switch (errno) {
+    case "EACCES":
+    case "EPERM":
+    case "ENOENT":
+    case "ENOEXEC":
+    case "ENOTDIR":
+    case "EISDIR":
+    case "ELOOP":
+    case "E2BIG":
+      return true;
+    default:
+      return false;
+  }
+}
 
 function spawnError(type: string, path: string, cause: unknown): CniError {
   const errno = errnoOf(cause);
-  const known = errno !== undefined && notExecutable.has(errno);
+  const known = errno !== undefined && isNotExecutable(errno);
   const text = (errno && errnoTexts[errno]) ?? messageOf(cause);
   return new CniError(
     known ? Code.invalidNetworkConfig : Code.internal,

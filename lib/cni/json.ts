@@ -36,17 +36,19 @@ export interface RawNumber {
  * encoding/json. A number that would be printed differently is a `RawNumber`.
  */
 export function parseJson(text: string): unknown {
-  if (mayBeTooDeep(text) && depthOf(text) > maxDepth) {
-    throw new SyntaxError("exceeded max depth");
-  }
+  if (mayBeTooDeep(text)) requireShallow(text);
   try {
     return mayChange(text) ? JSON.parse(text, lossless) : JSON.parse(text);
   } catch (cause) {
-    // Loaded for a text that is refused; an import() could not be waited for here.
-    // oxlint-disable-next-line no-unsafe-assignment -- a require() has no types, the import above has
-    const { explainJson }: typeof jsonError = require("./json-error.ts");
-    throw new SyntaxError(explainJson(text), { cause });
+    throw refusal(text, cause);
   }
+}
+
+function refusal(text: string, cause: unknown): SyntaxError {
+  // Loaded for a text that is refused; an import() could not be waited for here.
+  // oxlint-disable-next-line no-unsafe-assignment -- a require() has no types, the import above has
+  const { explainJson }: typeof jsonError = require("./json-error.ts");
+  return new SyntaxError(explainJson(text), { cause });
 }
 
 /** Levels of nesting that encoding/json takes; what walks through a value must come back. */
@@ -56,6 +58,10 @@ const maxDepth = 10_000;
 function mayBeTooDeep(text: string): boolean {
   if (text.length <= maxDepth) return false;
   return text.split("[").length + text.split("{").length > maxDepth;
+}
+
+function requireShallow(text: string): void {
+  if (depthOf(text) > maxDepth) throw new SyntaxError("exceeded max depth");
 }
 
 /** How deep the brackets go, those in strings left out. */

@@ -252,13 +252,18 @@ function statusRead(): Status {
   const wholeInode =
     inodeHigh < 2 ** 21
       ? inodeHigh * 2 ** 32 + inode
-      : (BigInt(inodeHigh) << 32n) | BigInt(inode);
+      : wideInode(inodeHigh, inode);
   return {
     kind: format === S_IFREG ? "file" : format === S_IFDIR ? "folder" : "other",
     size: sizeHigh * 2 ** 32 + size,
     id: `${device}:${wholeInode}`,
     device,
   };
+}
+
+/** Apart, because a function that names a global has it made when it is first called. */
+function wideInode(high: number, low: number): bigint {
+  return (BigInt(high) << 32n) | BigInt(low);
 }
 
 /** struct linux_dirent64: u64 inode, i64 offset, u16 length, u8 type, name and NUL */

@@ -121,7 +121,7 @@ export class Installation {
       files.map(({ file }) => file),
       confDir,
     );
-    const networks = networksOf(confDir, files, new Set([ownType]));
+    const networks = networksOf(confDir, files, [ownType]);
     const configured = ownPlugin(existing);
     const before = own(configured, "default_plugin");
     const requested =

@@ -81,7 +81,7 @@ function formerNetwork(
   files: readonly ConfFile[],
 ): Candidate | undefined {
   try {
-    return firstNetwork(networksOf(confDir, files, new Set([ownType])));
+    return firstNetwork(networksOf(confDir, files, [ownType]));
   } catch {
     return undefined;
   }
@@ -92,7 +92,7 @@ function refuseOthers(files: readonly ConfFile[], confDir: string): void {
   const other = files.find(
     ({ file, list }) =>
       file !== ownFile &&
-      list?.plugins.some((plugin) => executes(plugin, new Set([ownType]))),
+      list?.plugins.some((plugin) => executes(plugin, [ownType])),
   );
   if (other === undefined) return;
   throw new Refusal(

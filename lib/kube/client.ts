@@ -102,7 +102,7 @@ export function createKube(
         );
         return "patched";
       } catch (error) {
-        if (error instanceof ApiError && gone.has(error.status)) return "gone";
+        if (error instanceof ApiError && isGone(error.status)) return "gone";
         throw error;
       }
     },
@@ -145,7 +145,9 @@ const defaults: Omit<World, "send"> = {
 };
 
 /** No pod of that name, another of that name, or a uid that may not change (selection.md §7). */
-const gone: ReadonlySet<number | undefined> = new Set([404, 409, 422]);
+function isGone(status: number | undefined): boolean {
+  return status === 404 || status === 409 || status === 422;
+}
 
 function pod(
   namespace: string,

@@ -59,14 +59,16 @@ export async function call(
       session.renew(access);
       continue;
     }
-    const pause = Math.max(
-      outcome.retryAfter ?? 0,
-      backoff(tries, wire.random()),
-    );
+    const pause = pauseOf(outcome, tries, wire.random());
     if (!outcome.transient || pause >= budget.remaining)
       throw failed(request, outcome, tries);
     await wire.sleep(pause);
   }
+}
+
+/** As long as the server says, if that is longer. */
+function pauseOf({ retryAfter = 0 }: Failure, tries: number, random: number) {
+  return Math.max(retryAfter, backoff(tries, random));
 }
 
 /** Exponential, between half and all of it, so that a node's pods do not come back at once. */

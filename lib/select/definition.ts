@@ -34,7 +34,7 @@ export interface Device {
 export interface ElementContext {
   config: GenieConfig;
   networks: Networks;
-  ownTypes: ReadonlySet<string>;
+  ownTypes: readonly string[];
   /** CNI_ARGS of the request. */
   args: string;
   /** For what is asked for but cannot be handed over. */

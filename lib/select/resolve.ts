@@ -27,7 +27,7 @@ export interface Networks {
 export function networksOf(
   confDir: string,
   files: readonly ConfFile[],
-  ownTypes: ReadonlySet<string>,
+  ownTypes: readonly string[],
 ): Networks {
   const candidates: Candidate[] = [];
   const invalid: { file: string; problem: string }[] = [];
@@ -41,10 +41,10 @@ export function networksOf(
 }
 
 /** Whether a plugin, or one that it delegates to by its configuration, is of one of these types. */
-export function executes(plugin: unknown, types: ReadonlySet<string>): boolean {
+export function executes(plugin: unknown, types: readonly string[]): boolean {
   if (!isObject(plugin)) return false;
   const type = own(plugin, "type");
-  if (typeof type === "string" && types.has(type)) return true;
+  if (typeof type === "string" && types.includes(type)) return true;
   for (const key of ["delegates", "delegate", "plugins"]) {
     const nested = own(plugin, key);
     if (executesAny(Array.isArray(nested) ? nested : [nested], types))
@@ -55,7 +55,7 @@ export function executes(plugin: unknown, types: ReadonlySet<string>): boolean {
 
 function executesAny(
   plugins: readonly unknown[],
-  types: ReadonlySet<string>,
+  types: readonly string[],
 ): boolean {
   for (const plugin of plugins) if (executes(plugin, types)) return true;
   return false;

@@ -48,7 +48,7 @@ function requested(given: Case): Outcome {
   const context: ElementContext = {
     config: readConfig({ type: "genie", ...own }),
     networks: node,
-    ownTypes: new Set(["genie", "geni"]),
+    ownTypes: ["genie", "geni"],
     args,
     warn: (message) => void warnings.push(message),
   };
@@ -262,7 +262,7 @@ describe("requestedNetwork, spec.config", () => {
         {
           config: readConfig({ type: "genie" }),
           networks: node,
-          ownTypes: new Set(["genie"]),
+          ownTypes: ["genie"],
           args: "",
           warn: (message) => expect.unreachable(message),
         },

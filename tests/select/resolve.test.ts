@@ -31,11 +31,7 @@ function networks(
 ): Networks {
   using folder = temporaryFolder();
   writeFiles(folder.path, files);
-  return networksOf(
-    "/etc/cni/net.d",
-    readConfDir(folder.path),
-    new Set(ownTypes),
-  );
+  return networksOf("/etc/cni/net.d", readConfDir(folder.path), ownTypes);
 }
 
 const problem = (message: string): unknown =>
@@ -118,7 +114,7 @@ test.each<[boolean, unknown]>([
   [false, "genie"],
   [false, null],
 ])("executes, is %p for %j", (expected, plugin) => {
-  expect(executes(plugin, new Set(["genie"]))).toBe(expected);
+  expect(executes(plugin, ["genie"])).toBe(expected);
 });
 
 describe("findNetwork", () => {

@@ -58,7 +58,7 @@ export function readNode(
     folders,
     terminal,
     files,
-    networks: networksOf(confDir, files, new Set([ownType])),
+    networks: networksOf(confDir, files, [ownType]),
     own,
     config,
     configProblem: problem,
