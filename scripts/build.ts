@@ -7,9 +7,10 @@ import { linkSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../package.json";
-import { compile } from "./compile.ts";
+import { type CompileOptions, compile } from "./compile.ts";
 import { readElfHeader } from "./elf.ts";
 import { oneChunk } from "./one-chunk.ts";
+import { recordProfile } from "./profile.ts";
 import { type Target, targetFor, targets } from "./targets.ts";
 import { verifyAnswer, verifyFile } from "./verify.ts";
 
@@ -41,7 +42,7 @@ try {
 
 async function build(): Promise<void> {
   // Upon the Bun that runs us: it is this machine's, and the lock file vouches for it.
-  const file = await make(native, process.execPath);
+  const file = await make(native, await profiles(), process.execPath);
   const link = join(scratch, "genie");
   linkSync(file, link);
   renameSync(link, join(options.dist, "genie"));
@@ -49,17 +50,50 @@ async function build(): Promise<void> {
 
 async function release(): Promise<void> {
   const sums: string[] = [];
+  const recorded = await profiles();
   for (const target of targets) {
-    const file = await make(target);
+    const file = await make(target, recorded);
     sums.push(`${await sha256(file)}  ${target.name}/genie\n`);
   }
   await Bun.write(join(options.dist, "SHA256SUMS"), sums.join(""));
 }
 
+/** What this machine's executable uses, which is what all of them use. */
+async function profiles(): Promise<string[]> {
+  const genie = join(scratch, "recorded", "genie");
+  await compile(optionsFor(native, genie, process.execPath));
+  const folder = join(scratch, "node");
+  mkdirSync(folder);
+  return recordProfile(genie, folder);
+}
+
 /** Compiles and verifies one target; the path of its executable. */
-async function make(target: Target, runtime?: string): Promise<string> {
+async function make(
+  target: Target,
+  recorded: readonly string[],
+  runtime?: string,
+): Promise<string> {
   const outfile = join(scratch, target.name, "genie");
   await compile({
+    ...optionsFor(target, outfile, runtime),
+    profiles: recorded,
+  });
+  await verifyFile(outfile, target.elf);
+  const executed = target === native;
+  if (executed) verifyAnswer(outfile);
+  report(target, executed);
+  const file = join(options.dist, target.name, "genie");
+  mkdirSync(dirname(file), { recursive: true });
+  renameSync(outfile, file);
+  return file;
+}
+
+function optionsFor(
+  target: Target,
+  outfile: string,
+  runtime: string | undefined,
+): CompileOptions {
+  return {
     entry: options.entry,
     outfile,
     target: target.bun,
@@ -70,15 +104,7 @@ async function make(target: Target, runtime?: string): Promise<string> {
       GENIE_COMMIT: commit(),
     },
     plugins: [oneChunk(root, pathOfPods)],
-  });
-  await verifyFile(outfile, target.elf);
-  const executed = target === native;
-  if (executed) verifyAnswer(outfile);
-  report(target, executed);
-  const file = join(options.dist, target.name, "genie");
-  mkdirSync(dirname(file), { recursive: true });
-  renameSync(outfile, file);
-  return file;
+  };
 }
 
 /** The commit we are built from; "" in a tree that is not under git. */
