@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import type { Api } from "./api.ts";
 import { type Measured, Rows } from "./measured.ts";
-import { evict } from "./page-cache.ts";
+import { Copies, copyCount } from "./copies.ts";
 import { runAll } from "./process.ts";
 import { peakRss } from "./rss.ts";
 import { type Step, type Unit, perform } from "./step.ts";
@@ -27,38 +27,49 @@ export interface Plan {
 /** The rows in the order of the units. Throws Error at the first wrong answer. */
 export async function measure(plan: Plan): Promise<Measured[]> {
   const rows = new Rows();
-  const first = stepsOf(plan.units).toArray();
-  for (const path of new Set(first.flatMap(programsOf))) evict(path);
+  const programs = stepsOf(plan.units).flatMap(programsOf);
+  const copies = new Copies(programs, plan.folder);
   // Once for the disk cache; how long that takes does not count.
-  for (const step of first) {
-    rows.announce(step);
-    perform(step);
-  }
-  measureTime(plan, rows);
+  for (let turn = 0; turn < copyCount; turn++)
+    for (const step of stepsOf(plan.units)) {
+      rows.announce(step);
+      perform(copies.step(step, turn));
+    }
+  measureTime(plan, copies, rows);
   for (let round = 0; round < memoryRounds; round++)
-    await measureMemory(plan, rows);
+    await measureMemory(plan, copies, round, rows);
   await countCalls(plan, rows);
   return rows.all();
 }
 
-function measureTime({ units, rounds }: Plan, rows: Rows): void {
+function measureTime(
+  { units, rounds }: Plan,
+  copies: Copies,
+  rows: Rows,
+): void {
   for (let round = 0; round < rounds; round++) {
     // Ours, and not while somebody is measured.
     Bun.gc(true);
     const due = units.filter(({ every = 1 }) => round % every === 0);
     for (const unit of shuffled(due)) {
-      if (unit.warmUp) runAll([unit.warmUp]);
-      for (const step of unit.steps()) rows.add(step, perform(step));
+      // Bursts run in every fourth round: theirs take turns, too.
+      const turn = round / (unit.every ?? 1);
+      if (unit.warmUp) runAll([copies.command(unit.warmUp, turn)]);
+      for (const step of unit.steps())
+        rows.add(step, perform(copies.step(step, turn)));
     }
   }
 }
 
 async function measureMemory(
   { units, api, folder }: Plan,
+  copies: Copies,
+  turn: number,
   rows: Rows,
 ): Promise<void> {
   const input = join(folder, "stdin");
-  for (const step of stepsOf(units.filter(isSerial))) {
+  for (const one of stepsOf(units.filter(isSerial))) {
+    const step = copies.step(one, turn);
     const row = rows.of(step);
     const [command] = step.commands;
     const before = await api.seen();

@@ -1,0 +1,45 @@
+/**
+ * Each program in several files. Where the pages of a file lie in memory is luck,
+ * and makes the same program several hundredths slower from one copy of its file
+ * than from another: so the copies take turns.
+ */
+import { copyFileSync, mkdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { Command } from "./child.ts";
+import { evict } from "./page-cache.ts";
+import type { Step } from "./step.ts";
+
+export const copyCount = 4;
+
+export class Copies {
+  readonly #copies = new Map<string, string[]>();
+
+  /** Of the programs, absolute paths, below `folder`; none of them in the page cache. */
+  constructor(programs: Iterable<string>, folder: string) {
+    for (const program of new Set(programs)) {
+      const number = this.#copies.size;
+      const copies = Array.from({ length: copyCount }, (_, i) => {
+        const own = join(folder, "copies", `${number}-${i}`);
+        mkdirSync(own, { recursive: true });
+        const copy = join(own, basename(program));
+        copyFileSync(program, copy);
+        evict(copy);
+        return copy;
+      });
+      this.#copies.set(program, copies);
+    }
+  }
+
+  /** The same step, by the copies whose turn it is. */
+  step(step: Step, turn: number): Step {
+    const commands = step.commands.map((one) => this.command(one, turn));
+    return { ...step, commands };
+  }
+
+  command(command: Command, turn: number): Command {
+    const argv = command.argv.map(
+      (argument) => this.#copies.get(argument)?.[turn % copyCount] ?? argument,
+    );
+    return { ...command, argv };
+  }
+}
