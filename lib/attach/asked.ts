@@ -4,6 +4,7 @@
  */
 import { formatIp, parseCidr, parseIp, parseMac } from "../cni/address.ts";
 import {
+  type Interface,
   type ModernResult,
   type Result,
   type Route,
@@ -30,9 +31,17 @@ export function unmet({ asked, ifname }: Attachment, result: Result): string[] {
 }
 
 /** The interface inside of the pod. */
-export function podInterface({ interfaces }: ModernResult, ifname: string) {
-  const named = interfaces.filter(({ name }) => name === ifname);
-  return named.find(({ sandbox }) => sandbox) ?? named[0];
+export function podInterface(
+  { interfaces }: ModernResult,
+  ifname: string,
+): Interface | undefined {
+  let named: Interface | undefined;
+  for (const one of interfaces) {
+    if (one.name !== ifname) continue;
+    if (one.sandbox) return one;
+    named ??= one;
+  }
+  return named;
 }
 
 /** The main table, `RT_TABLE_MAIN` of rtnetlink; `table` absent or 0 means it too. */
@@ -50,9 +59,10 @@ export function gatewayOf(
 ): string | undefined {
   if (gw) return gw;
   const family = parseCidr(dst)?.ip.family;
-  return ips.find(
-    ({ gateway }) => gateway && parseIp(gateway)?.family === family,
-  )?.gateway;
+  for (const { gateway } of ips) {
+    if (gateway && parseIp(gateway)?.family === family) return gateway;
+  }
+  return undefined;
 }
 
 function macOf(result: ModernResult, ifname: string): string | undefined {

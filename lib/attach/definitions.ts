@@ -69,15 +69,13 @@ export async function definedNetworks(
     args: operation.request.args,
     warn: (message) => operation.log.warn(message),
   };
-  const requests = all.map(({ element, namespace, key }, i) => {
+  const requests: RequestedNetwork[] = [];
+  for (const { element, namespace, key } of all) {
     const config = definitions.get(key)?.spec?.config ?? "";
-    return requestedNetwork(
-      element,
-      { namespace, name: element.name, config },
-      devices[i],
-      context,
-    );
-  });
+    const definition = { namespace, name: element.name, config };
+    const device = devices[requests.length];
+    requests.push(requestedNetwork(element, definition, device, context));
+  }
   const [first] = requests;
   return byDefault.length === 1 && first
     ? { defaultNetwork: first, added: requests.slice(1) }
@@ -92,6 +90,8 @@ function rehearse(
   byDefault: Addressed | undefined,
   added: readonly Addressed[],
 ): void {
+  const standIns: RequestedNetwork[] = [];
+  for (const one of added) standIns.push(standIn(one));
   selectAttachments({
     annotations,
     config,
@@ -99,7 +99,7 @@ function rehearse(
     ifname: request.ifname,
     args: request.args,
     defaultNetwork: byDefault && standIn(byDefault),
-    added: added.map(standIn),
+    added: standIns,
   });
 }
 
@@ -133,7 +133,8 @@ function addressed(
   const source = `annotation ${quote(annotation)}`;
   const { elements, warnings } = parseElements(source, text);
   for (const warning of warnings) log.warn(warning);
-  return elements.map((element) => {
+  const found: Addressed[] = [];
+  for (const element of elements) {
     const namespace = element.namespace ?? defaultNamespace;
     if (namespace === undefined) {
       throw invalid(
@@ -149,8 +150,9 @@ function addressed(
         `${source}: network-attachment-definition ${quote(key)} is outside of the pod's namespace: namespaceIsolation allows ${config.globalNamespaces.join(", ") || "no other"}`,
       );
     }
-    return { element, namespace, key };
-  });
+    found.push({ element, namespace, key });
+  }
+  return found;
 }
 
 /** All at once, each one once. */
@@ -158,24 +160,34 @@ async function fetchDefinitions(
   wanted: readonly Addressed[],
   kube: Kube,
 ): Promise<ReadonlyMap<string, NetworkAttachmentDefinition>> {
-  const distinct = new Map(wanted.map((entry) => [entry.key, entry]));
-  const fetched = [...distinct.values()].map(
-    async ({ namespace, element, key }) => {
-      try {
-        return [
-          key,
-          await kube.getDefinition(namespace, element.name),
-        ] as const;
-      } catch (error) {
-        const { ApiError } = await import("../kube/client.ts");
-        if (!(error instanceof ApiError) || error.status !== 404) throw error;
-        throw new CniError(Code.invalidNetworkConfig, error.message, {
-          cause: error,
-        });
-      }
-    },
-  );
-  return new Map(await Promise.all(fetched));
+  const fetched = new Map<string, Promise<NetworkAttachmentDefinition>>();
+  for (const { namespace, element, key } of wanted) {
+    if (fetched.has(key)) continue;
+    const definition = fetchDefinition(kube, namespace, element.name);
+    // The first failure in the order of the elements is told.
+    definition.catch(() => {});
+    fetched.set(key, definition);
+  }
+  const definitions = new Map<string, NetworkAttachmentDefinition>();
+  for (const [key, definition] of fetched)
+    definitions.set(key, await definition);
+  return definitions;
+}
+
+async function fetchDefinition(
+  kube: Kube,
+  namespace: string,
+  name: string,
+): Promise<NetworkAttachmentDefinition> {
+  try {
+    return await kube.getDefinition(namespace, name);
+  } catch (error) {
+    const { ApiError } = await import("../kube/client.ts");
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    throw new CniError(Code.invalidNetworkConfig, error.message, {
+      cause: error,
+    });
+  }
 }
 
 const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
@@ -187,28 +199,24 @@ async function allot(
   definitions: ReadonlyMap<string, NetworkAttachmentDefinition>,
   deadline: Deadline,
 ): Promise<(Device | undefined)[]> {
-  const resources = elements.map(({ key }) =>
-    own(definitions.get(key)?.metadata.annotations, resourceAnnotation),
-  );
-  const named = elements.map(({ element }) => element.deviceId);
-  if (
-    !resources.some(
-      (resource) => typeof resource === "string" && resource !== "",
-    )
-  ) {
-    return named.map((id) => (id === undefined ? undefined : { id }));
+  const devices: (Device | undefined)[] = [];
+  let take: ((resource: string) => string) | undefined;
+  for (const { element, key } of elements) {
+    const annotations = definitions.get(key)?.metadata.annotations;
+    const resource = own(annotations, resourceAnnotation);
+    const id = element.deviceId;
+    if (typeof resource !== "string" || resource === "") {
+      devices.push(id === undefined ? undefined : { id });
+      continue;
+    }
+    if (!pod)
+      throw invalid(
+        `container ${request.containerId} has no pod that devices are allotted to`,
+      );
+    take ??= await world.devices(pod, deadline);
+    devices.push({ id: take(resource), resource });
   }
-  if (!pod)
-    throw invalid(
-      `container ${request.containerId} has no pod that devices are allotted to`,
-    );
-  const take = await world.devices(pod, deadline);
-  return resources.map((resource, i) => {
-    if (typeof resource === "string" && resource !== "")
-      return { id: take(resource), resource };
-    const id = named[i];
-    return id === undefined ? undefined : { id };
-  });
+  return devices;
 }
 
 function invalid(message: string): CniError {

@@ -15,9 +15,10 @@ export function withDeviceInfoFiles(
   containerId: string,
   attachments: readonly Attachment[],
 ): Attachment[] {
-  return attachments.map((attachment) =>
-    withDeviceInfoFile(containerId, attachment),
-  );
+  const all: Attachment[] = [];
+  for (const attachment of attachments)
+    all.push(withDeviceInfoFile(containerId, attachment));
+  return all;
 }
 
 /** A request that was not met is an error where the node is strict, else a warning. */
@@ -42,8 +43,9 @@ export async function routed(
   attachments: readonly Attachment[],
   results: Result[],
 ): Promise<Result[]> {
-  const network = attachments.find(({ asked }) => asked?.defaultRoute)?.list
-    .name;
+  let network: string | undefined;
+  for (const { asked, list } of attachments)
+    if (asked?.defaultRoute) network ??= list.name;
   if (network === undefined) return results;
   try {
     const { requestedDefaultRoute, rerouted } =

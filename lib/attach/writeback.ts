@@ -84,15 +84,17 @@ export function statusAnnotations(
   results: readonly Result[],
   primary: string,
 ): Record<string, string> {
-  const views = attachments.map((attachment, i) =>
-    viewOf(attachment, results[i], primary),
-  );
-  const ips = Object.fromEntries(
-    views.map(({ interface: name, ips: [ip] }, i) => [
-      `ip${i + 1}`,
-      { ...(ip !== undefined && { ip }), interface: name },
-    ]),
-  );
+  const views: NetworkStatus[] = [];
+  const ips: Record<string, object> = {};
+  for (const attachment of attachments) {
+    const view = viewOf(attachment, results[views.length], primary);
+    views.push(view);
+    const [ip] = view.ips;
+    ips[`ip${views.length}`] = {
+      ...(ip !== undefined && { ip }),
+      interface: view.interface,
+    };
+  }
   return {
     ...(views.length > 1 && {
       "multi-ip-preferences": JSON.stringify({
@@ -127,11 +129,13 @@ function viewOf(
   const modern = modernResult(result ?? { cniVersion: latestVersion });
   const { mac, mtu } = podInterface(modern, ifname) ?? {};
   const gateway = defaultGateways(modern);
+  const ips: string[] = [];
+  for (const { address } of modern.ips) ips.push(withoutPrefix(address));
   const deviceInfo = readDeviceInfo(attachment);
   return {
     name: definition ?? list.name,
     interface: ifname,
-    ips: modern.ips.map(({ address }) => withoutPrefix(address)),
+    ips,
     ...(mac && { mac }),
     ...(mtu && { mtu }),
     default: ifname === primary,
@@ -144,9 +148,14 @@ function viewOf(
 
 /** Of each default route. */
 function defaultGateways(result: ModernResult): string[] {
-  return result.routes
-    .filter((route) => isDefaultRoute(route))
-    .flatMap((route) => gatewayOf(route, result) ?? []);
+  const gateways: string[] = [];
+  for (const route of result.routes) {
+    const gateway = isDefaultRoute(route)
+      ? gatewayOf(route, result)
+      : undefined;
+    if (gateway !== undefined) gateways.push(gateway);
+  }
+  return gateways;
 }
 
 function withoutPrefix(address: string): string {

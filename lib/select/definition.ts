@@ -15,7 +15,7 @@ import { declares } from "../cni/network.ts";
 import type { GenieConfig } from "./config.ts";
 import type { NetworkSelectionElement } from "./element.ts";
 import { type Networks, executes } from "./resolve.ts";
-import type { RequestedNetwork } from "./select.ts";
+import type { Asked, RequestedNetwork } from "./select.ts";
 
 /** A NetworkAttachmentDefinition as far as it decides anything. */
 export interface Definition {
@@ -50,27 +50,31 @@ export function requestedNetwork(
 ): RequestedNetwork {
   const label = `${definition.namespace}/${definition.name}`;
   const base = definitionList(definition, context);
-  const list = {
-    ...base,
-    plugins: base.plugins.map((plugin, i) =>
-      withArgs(withDevice(plugin, i, device), element.cniArgs),
-    ),
-  };
+  const plugins: PluginConf[] = [];
+  for (const plugin of base.plugins) {
+    const isFirst = plugins.length === 0;
+    plugins.push(
+      withArgs(isFirst ? withDevice(plugin, device) : plugin, element.cniArgs),
+    );
+  }
+  const list = { ...base, plugins };
   const capabilityArgs = elementArgs(element, device);
   requireCapabilities(label, list, capabilityArgs, context);
   const { ips, mac, defaultRoute, ifname } = element;
+  const asked: Asked = {
+    ...(ips && { ips }),
+    ...(mac && { mac }),
+    ...(defaultRoute && { defaultRoute }),
+    ...(device && { device }),
+  };
   return {
     list,
     definition: label,
     ...(ifname !== undefined && { ifname }),
     capabilityArgs,
     args: attachmentArgs(context.args, element),
-    asked: {
-      ...(ips && { ips }),
-      ...(mac && { mac }),
-      ...(defaultRoute && { defaultRoute }),
-      ...(device && { device }),
-    },
+    // What deals with it is loaded for who asks for something.
+    ...(Object.keys(asked).length > 0 && { asked }),
   };
 }
 
@@ -144,10 +148,9 @@ function refusedType(
 /** Where device plugins' CNI plugins look for their device: the first of a list, as in Multus. */
 function withDevice(
   plugin: PluginConf,
-  i: number,
   device: Device | undefined,
 ): PluginConf {
-  return device?.resource !== undefined && i === 0
+  return device?.resource !== undefined
     ? { ...plugin, deviceID: device.id, pciBusID: device.id }
     : plugin;
 }

@@ -40,7 +40,8 @@ export interface Elements {
 /** `source` is what messages call the text: `annotation "k8s.v1.cni.cncf.io/networks"`. Blank is none. */
 export function parseElements(source: string, text: string): Elements {
   if (text.trim() === "") return { elements: [], warnings: [] };
-  const found = /[[{"]/.test(text)
+  const isJson = text.includes("{") || text.includes("[") || text.includes('"');
+  const found = isJson
     ? jsonElements(source, text)
     : shortElements(source, text);
   if (found.elements.length <= maxAttachments) return found;
@@ -57,46 +58,65 @@ function invalid(source: string, problem: string, cause?: unknown): CniError {
 
 /** `[namespace/]name[@interface]`, comma-separated. */
 function shortElements(source: string, text: string): Elements {
-  const elements = text
-    .split(",")
-    .map((element, i): NetworkSelectionElement => {
-      const fail = (problem: string) =>
-        invalid(
-          source,
-          `element ${i + 1} ${quote(element.trim())}: ${problem}`,
-        );
-      const [path = "", ifname, ...more] = element
-        .split("@")
-        .map((part) => part.trim());
-      if (more.length > 0) throw fail("more than one @");
-      const names = path.split("/").map((part) => part.trim());
-      if (names.length > 2) throw fail("more than one /");
-      const [name = "", namespace] = names.toReversed();
-      if (!isDnsName(name)) throw fail(`invalid name ${quote(name)}`);
-      if (namespace !== undefined && !isDnsName(namespace)) {
-        throw fail(`invalid namespace ${quote(namespace)}`);
-      }
-      const problem = ifname ? ifnameProblem(ifname) : undefined;
-      if (problem)
-        throw fail(
-          `invalid interface name ${quote(ifname ?? "")}: ${problem.msg}`,
-        );
-      return {
-        name,
-        ...(namespace && { namespace }),
-        ...(ifname && { ifname }),
-      };
+  const elements: NetworkSelectionElement[] = [];
+  for (const element of text.split(",")) {
+    const fail = (problem: string) =>
+      invalid(
+        source,
+        `element ${elements.length + 1} ${quote(element.trim())}: ${problem}`,
+      );
+    const [path = "", ifname, ...more] = partsOf(element, "@");
+    if (more.length > 0) throw fail("more than one @");
+    const names = partsOf(path, "/");
+    if (names.length > 2) throw fail("more than one /");
+    const [name = "", namespace] = names.toReversed();
+    if (!isDnsName(name)) throw fail(`invalid name ${quote(name)}`);
+    if (namespace !== undefined && !isDnsName(namespace)) {
+      throw fail(`invalid namespace ${quote(namespace)}`);
+    }
+    const problem = ifname ? ifnameProblem(ifname) : undefined;
+    if (problem)
+      throw fail(
+        `invalid interface name ${quote(ifname ?? "")}: ${problem.msg}`,
+      );
+    elements.push({
+      name,
+      ...(namespace && { namespace }),
+      ...(ifname && { ifname }),
     });
+  }
   return { elements, warnings: [] };
 }
 
-/** A DNS-1123 subdomain, which object names of Kubernetes are. */
-function isDnsName(text: string): boolean {
-  return text.length <= 253 && dnsName.test(text);
+/** Without the blanks around each. */
+function partsOf(text: string, separator: string): string[] {
+  const parts: string[] = [];
+  for (const part of text.split(separator)) parts.push(part.trim());
+  return parts;
 }
 
-const dnsName =
-  /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
+/**
+ * A DNS-1123 subdomain, which object names of Kubernetes are: labels of small
+ * letters, digits and `-`, which is neither the first nor the last of a label.
+ */
+function isDnsName(text: string): boolean {
+  if (text.length > 253) return false;
+  // The character before: at the beginning as after a dot.
+  let before = 0x2e;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const isDash = code === 0x2d;
+    if (isDash || code === 0x2e) {
+      if (before === 0x2e || (before === 0x2d && !isDash)) return false;
+    } else if (!isSmallOrDigit(code)) return false;
+    before = code;
+  }
+  return isSmallOrDigit(before);
+}
+
+function isSmallOrDigit(code: number): boolean {
+  return (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39);
+}
 
 function jsonElements(source: string, text: string): Elements {
   let value: unknown;
@@ -107,8 +127,9 @@ function jsonElements(source: string, text: string): Elements {
   }
   const values: unknown[] = Array.isArray(value) ? value : [value];
   const warnings: string[] = [];
-  const elements = values.map((entry, i) => {
-    const where = `element ${i + 1}`;
+  const elements: NetworkSelectionElement[] = [];
+  for (const entry of values) {
+    const where = `element ${elements.length + 1}`;
     if (!isObject(entry))
       throw invalid(
         source,
@@ -118,7 +139,7 @@ function jsonElements(source: string, text: string): Elements {
     if (!isElement(entry, problems))
       throw invalid(source, `${where}: ${problems.join(", ")}`);
     for (const key of Object.keys(entry)) {
-      if (!Object.hasOwn(checks, key))
+      if (!Object.hasOwn(checks(), key))
         warnings.push(
           `${source}: ${where}: unknown key ${quote(key)} is ignored`,
         );
@@ -127,8 +148,8 @@ function jsonElements(source: string, text: string): Elements {
       warnings.push(
         `${source}: ${where}: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
       );
-    return elementOf(entry);
-  });
+    elements.push(elementOf(entry));
+  }
   return { elements, warnings };
 }
 
@@ -153,7 +174,7 @@ function isElement(
   entry: JsonObject,
   problems: string[],
 ): entry is JsonElement {
-  for (const [key, check] of Object.entries(checks)) {
+  for (const [key, check] of Object.entries(checks())) {
     let value = own(entry, key);
     if (key === "name") value = value === undefined ? "" : value;
     else if (value === undefined || value === null) continue;
@@ -209,25 +230,21 @@ function list(item: Check): Check {
 const maxAddresses = 32;
 
 function addresses(value: unknown): string[] {
-  const problems = everyAddress(value);
+  const everyOne = list(kind("an IP address or CIDR", isAddress));
+  const problems = everyOne(value);
   if (Array.isArray(value) && value.length > maxAddresses)
     problems.push(`: more than ${maxAddresses} addresses`);
   return problems;
 }
 
-const everyAddress = list(
-  kind(
-    "an IP address or CIDR",
-    (value) => (parseIp(value) ?? parseCidr(value)) !== undefined,
-  ),
-);
+function isAddress(value: string): boolean {
+  return (parseIp(value) ?? parseCidr(value)) !== undefined;
+}
 
-const anyText = string(() => undefined);
-
-const interfaceName = string((value) => {
+function interfaceProblem(value: string): string | undefined {
   const problem = value === "" ? undefined : ifnameProblem(value);
   return problem && `invalid interface name ${quote(value)}: ${problem.msg}`;
-});
+}
 
 /** Keys of runtimeConfig are read in any case and forwarded unchanged (K-8). */
 function any(record: JsonObject, key: string): unknown {
@@ -284,15 +301,21 @@ function bandwidthProblem(bandwidth: JsonObject): string | undefined {
   return undefined;
 }
 
-/** By key; whatever is not here has no effect. */
-const checks: Readonly<Record<string, Check>> = {
+let made: Readonly<Record<string, Check>> | undefined;
+
+/** By key; whatever is not here has no effect. Made when JSON is met. */
+function checks(): Readonly<Record<string, Check>> {
+  return (made ??= makeChecks());
+}
+
+const makeChecks = (): Readonly<Record<string, Check>> => ({
   name: kind("a DNS-1123 subdomain", isDnsName),
   namespace: kind(
     "a DNS-1123 subdomain",
     (value) => value === "" || isDnsName(value),
   ),
-  interface: interfaceName,
-  interfaceRequest: interfaceName,
+  interface: string(interfaceProblem),
+  interfaceRequest: string(interfaceProblem),
   ips: addresses,
   mac: kind(
     "a MAC address",
@@ -304,13 +327,13 @@ const checks: Readonly<Record<string, Check>> = {
   ),
   portMappings: list(object(portMappingProblem)),
   bandwidth: object(bandwidthProblem),
-  deviceID: anyText,
+  deviceID: string(() => undefined),
   "cni-args": object(() => undefined),
   "default-route": list(
     kind("an IP address", (value) => parseIp(value) !== undefined),
   ),
-  "ipam-claim-reference": anyText,
-};
+  "ipam-claim-reference": string(() => undefined),
+});
 
 /** Null, the empty text and the empty list are absent. */
 function elementOf(element: JsonElement): NetworkSelectionElement {

@@ -157,7 +157,6 @@ function plain(definition: string, config: object): RequestedNetwork {
     definition,
     capabilityArgs: {},
     args: shop,
-    asked: {},
   };
 }
 

@@ -145,7 +145,6 @@ describe("requestedNetwork, spec.config", () => {
         definition: "shop/storage",
         capabilityArgs: {},
         args: "",
-        asked: {},
       },
       warnings: [],
     });
