@@ -4,7 +4,7 @@
  */
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
-import { type Result, parseResult } from "../cni/result.ts";
+import { type Result, parseResult, resumeResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/select.ts";
 import { faultIn } from "./record-fault.ts";
@@ -62,6 +62,9 @@ export class RecordError extends CniError {
 /** A record that cannot be understood; it is moved aside and never silently dropped. */
 export class CorruptRecord extends Error {}
 
+/** The last key of a file of results, whose value goes to the end of the file; `length` before it counts its UTF-16 units. */
+const resultsKey = '"results":';
+
 /** The records of a node. */
 export class Records {
   readonly #store: Store;
@@ -84,10 +87,11 @@ export class Records {
     for (const [i, { ifname }] of record.attachments.entries()) {
       entries.push({ ifname, result: results[i] ?? null });
     }
+    const text = JSON.stringify(entries);
     this.#write(
       record,
       "result",
-      JSON.stringify({ formatVersion, results: entries }),
+      `{"formatVersion":${formatVersion},"length":${text.length},${resultsKey}${text}}`,
     ).close();
   }
 
@@ -131,12 +135,14 @@ export class Records {
   /** The stored result of each interface; whatever is missing or torn is simply not there. */
   results(record: AttachmentRecord): ReadonlyMap<string, Result> {
     const results = new Map<string, Result>();
-    for (const entry of this.#resultEntries(record)) {
+    const { entries, unchanged } = this.#resultEntries(record);
+    for (const entry of entries) {
       const ifname = own(entry, "ifname");
       const result = own(entry, "result");
       if (typeof ifname !== "string" || !isObject(result)) continue;
       try {
-        results.set(ifname, parseResult(result, latestVersion));
+        const known = unchanged ? resumeResult(result) : undefined;
+        results.set(ifname, known ?? parseResult(result, latestVersion));
       } catch {
         // DEL and CHECK go on without a prevResult.
       }
@@ -178,14 +184,22 @@ export class Records {
     );
   }
 
-  #resultEntries(record: AttachmentRecord): unknown[] {
+  /** `unchanged` when it is as long as {@link writeResults} made it: nobody cuts or edits it and keeps that. */
+  #resultEntries(record: AttachmentRecord): {
+    entries: unknown[];
+    unchanged: boolean;
+  } {
     try {
-      const stored = this.#store.read(nameOf(record), "result");
-      const entries =
-        stored === undefined ? undefined : own(parseJson(stored), "results");
-      return Array.isArray(entries) ? entries : [];
+      const stored = this.#store.read(nameOf(record), "result") ?? "{}";
+      const value = parseJson(stored);
+      const entries = own(value, "results");
+      const from = stored.indexOf(resultsKey) + resultsKey.length;
+      return {
+        entries: Array.isArray(entries) ? entries : [],
+        unchanged: own(value, "length") === stored.length - 1 - from,
+      };
     } catch {
-      return [];
+      return { entries: [], unchanged: false };
     }
   }
 

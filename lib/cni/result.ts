@@ -6,7 +6,7 @@
  */
 import type { Family } from "./address.ts";
 import { Code, CniError, quote } from "./error.ts";
-import { own } from "./json.ts";
+import { type JsonObject, own } from "./json.ts";
 import {
   fail,
   families,
@@ -87,6 +87,18 @@ export function convertResult(result: Result, version: CniVersion): Result {
       ? withVersions(known)
       : known;
   return read(to === "legacy" ? toLegacy(list) : list, version, "drop");
+}
+
+/**
+ * A result that was printed by JSON.stringify and has not been changed since: it is
+ * not read again. undefined for one of a version that is not ours.
+ */
+export function resumeResult(value: JsonObject): Result | undefined {
+  const version = own(value, "cniVersion");
+  if (typeof version !== "string" || !isSupported(version)) return undefined;
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the caller has proof that it was one
+  canonical = value as unknown as Result;
+  return canonical;
 }
 
 /** What was read here last: reading it again would change nothing. */

@@ -234,6 +234,7 @@ describe("Records.results", () => {
     node.records.writeResults(record, results);
     expect(parseJson(readFileSync(resultPath(node.dataDir), "utf8"))).toEqual({
       formatVersion,
+      length: expect.any(Number),
       results: [
         { ifname: "eth0", result: results[0] },
         { ifname: "net1", result: results[1] },
@@ -259,6 +260,22 @@ describe("Records.results", () => {
       writeFiles(node.dataDir, { "attachments/c1:eth0.result.json": content });
     }
     expect(node.records.results(record).size).toBe(0);
+  });
+
+  test("are read with care when somebody changed them", () => {
+    using node = records();
+    node.records.writeResults(record, results);
+    const file = resultPath(node.dataDir);
+    const changed = readFileSync(file, "utf8").replace("10.0.0.2/24", "x");
+    writeFileSync(file, changed);
+    expect([...node.records.results(record).keys()]).toEqual(["net1"]);
+  });
+
+  test("are read with care when a genie of other versions wrote them", () => {
+    using node = records();
+    const coming = { cniVersion: "1.2.0" } as unknown as Result;
+    node.records.writeResults(record, [coming, results[1]]);
+    expect([...node.records.results(record).keys()]).toEqual(["net1"]);
   });
 
   test("are those that are good among others", () => {
