@@ -21,7 +21,7 @@ import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/annotation.ts";
 import {
-  kindOf,
+  keysAndKinds,
   kubernetesKeys,
   policyKeys,
   readConfig,
@@ -157,7 +157,11 @@ function documentedKeys(): ReadonlySet<string> {
 
 function schemaKeys(): string[] {
   const nested = { kubernetes: kubernetesKeys, policy: policyKeys };
-  const { kubernetes: _k, policy: _p, ...flat } = kindOf;
+  const {
+    kubernetes: _k,
+    policy: _p,
+    ...flat
+  } = Object.fromEntries(keysAndKinds);
   return [
     ...Object.keys(flat),
     ...Object.entries(nested).flatMap(([parent, keys]) =>

@@ -8,7 +8,15 @@ import { isObject, own } from "../cni/json.ts";
 /** The dot path of the first fault; undefined for a record. */
 export function faultIn(record: unknown): string | undefined {
   return (
-    wrongKey(record, recordKeys) ??
+    wrongKey(record, "number", ["formatVersion", "uptimeMs"]) ??
+    wrongKey(record, "string", [
+      "containerId",
+      "ifname",
+      "netns",
+      "network",
+      "time",
+      "bootId",
+    ]) ??
     wrongOptional(record, "netnsId", textFault) ??
     wrongOptional(record, "pod", podFault) ??
     wrongElement(record, "path", textFault) ??
@@ -16,36 +24,16 @@ export function faultIn(record: unknown): string | undefined {
   );
 }
 
-const recordKeys = {
-  formatVersion: "number",
-  containerId: "string",
-  ifname: "string",
-  netns: "string",
-  network: "string",
-  time: "string",
-  bootId: "string",
-  uptimeMs: "number",
-};
-
-const podKeys = { namespace: "string", name: "string", uid: "string" };
-
-const attachmentKeys = { ifname: "string", args: "string" };
-
-const listKeys = {
-  name: "string",
-  cniVersion: "string",
-  disableCheck: "boolean",
-  disableGC: "boolean",
-  loadOnlyInlinedPlugins: "boolean",
-};
-
 function attachmentFault(attachment: unknown): string | undefined {
   const list = own(attachment, "list");
+  const flags = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
   const inList =
-    wrongKey(list, listKeys) ?? wrongElement(list, "plugins", pluginFault);
+    wrongKey(list, "string", ["name", "cniVersion"]) ??
+    wrongKey(list, "boolean", flags) ??
+    wrongElement(list, "plugins", pluginFault);
   if (inList !== undefined) return `.list.${inList}`;
   const wrong =
-    wrongKey(attachment, attachmentKeys) ??
+    wrongKey(attachment, "string", ["ifname", "args"]) ??
     wrongOptional(attachment, "definition", textFault);
   if (wrong !== undefined) return `.${wrong}`;
   return isObject(own(attachment, "capabilityArgs"))
@@ -57,12 +45,13 @@ function pluginFault(plugin: unknown): string | undefined {
   return typeof own(plugin, "type") === "string" ? undefined : ".type";
 }
 
-/** The first key whose value is of another type. */
+/** The first of the keys whose value is of another type. */
 function wrongKey(
   object: unknown,
-  keys: Readonly<Record<string, string>>,
+  type: "string" | "number" | "boolean",
+  keys: readonly string[],
 ): string | undefined {
-  for (const [key, type] of Object.entries(keys)) {
+  for (const key of keys) {
     if (typeof own(object, key) !== type) return key;
   }
   return undefined;
@@ -101,6 +90,6 @@ function textFault(value: unknown): string | undefined {
 }
 
 function podFault(pod: unknown): string | undefined {
-  const key = wrongKey(pod, podKeys);
+  const key = wrongKey(pod, "string", ["namespace", "name", "uid"]);
   return key === undefined ? undefined : `.${key}`;
 }

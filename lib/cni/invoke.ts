@@ -191,12 +191,21 @@ function joinedFolders(path: readonly string[]): string {
   return joined;
 }
 
-const errnoTexts: Record<string, string> = {
-  E2BIG: "argument list too long",
-  EACCES: "permission denied",
-  ENOENT: "no such file or interpreter",
-  ENOEXEC: "exec format error",
-};
+/** undefined for what the system says well enough. */
+function errnoText(errno = ""): string | undefined {
+  switch (errno) {
+    case "E2BIG":
+      return "argument list too long";
+    case "EACCES":
+      return "permission denied";
+    case "ENOENT":
+      return "no such file or interpreter";
+    case "ENOEXEC":
+      return "exec format error";
+    default:
+      return undefined;
+  }
+}
 
 function isNotExecutable(errno: string): boolean {
   switch (errno) {
@@ -217,7 +226,7 @@ function isNotExecutable(errno: string): boolean {
 function spawnError(type: string, path: string, cause: unknown): CniError {
   const errno = errnoOf(cause);
   const known = errno !== undefined && isNotExecutable(errno);
-  const text = (errno && errnoTexts[errno]) ?? messageOf(cause);
+  const text = errnoText(errno) ?? messageOf(cause);
   return new CniError(
     known ? Code.invalidNetworkConfig : Code.internal,
     `failed to execute plugin ${quote(type)}: ${path}: ${text}`,
@@ -225,26 +234,17 @@ function spawnError(type: string, path: string, cause: unknown): CniError {
   );
 }
 
-const killReasons = {
-  deadline: [
-    Code.tryAgainLater,
-    "did not end within its time limit and was killed",
-  ],
-  stdout: [
-    Code.internal,
-    `printed more than ${outputLimits.stdout >> 20} MiB and was killed`,
-  ],
-  stderr: [
-    Code.internal,
-    `wrote more than ${outputLimits.stderr >> 20} MiB to stderr and was killed`,
-  ],
-} as const;
-
-function killedError(call: Call, killed: keyof typeof killReasons): CniError {
-  const [code, reason] = killReasons[killed];
+function killedError(
+  call: Call,
+  killed: NonNullable<ExecResult["killed"]>,
+): CniError {
+  const isLate = killed === "deadline";
+  const reason = isLate
+    ? "did not end within its time limit"
+    : `${killed === "stdout" ? "printed" : "wrote"} more than ${outputLimits[killed] >> 20} MiB${killed === "stderr" ? " to stderr" : ""}`;
   return new CniError(
-    code,
-    `plugin ${quote(call.type)} ${reason} (${call.verb})`,
+    isLate ? Code.tryAgainLater : Code.internal,
+    `plugin ${quote(call.type)} ${reason} and was killed (${call.verb})`,
   );
 }
 
@@ -295,15 +295,18 @@ function errorObject(value: unknown, raw: string): CniError | undefined {
   );
 }
 
-const signalNames: Record<string, string> = {
-  SIGKILL: "killed",
-  SIGSEGV: "segmentation fault",
-  SIGTERM: "terminated",
-};
-
 /** Go's words for the common ones, the name for the others. */
 function signalName(signal: string): string {
-  return signalNames[signal] ?? signal;
+  switch (signal) {
+    case "SIGKILL":
+      return "killed";
+    case "SIGSEGV":
+      return "segmentation fault";
+    case "SIGTERM":
+      return "terminated";
+    default:
+      return signal;
+  }
 }
 
 function decode(type: string, stdout: string): unknown {

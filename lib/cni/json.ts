@@ -91,20 +91,11 @@ export function jsonKind(
 /** A decoded value after "expected …, got ": its kind, of a number also the value. */
 export function describeJson(value: unknown): string {
   const kind = jsonKind(value);
-  return kind === "number"
-    ? `the number ${JSON.stringify(value)}`
-    : kindTexts[kind];
+  if (kind === "number") return `the number ${JSON.stringify(value)}`;
+  if (kind === "undefined") return "nothing";
+  if (kind === "null") return kind;
+  return kind === "object" || kind === "array" ? `an ${kind}` : `a ${kind}`;
 }
-
-const kindTexts: Record<ReturnType<typeof jsonKind>, string> = {
-  object: "an object",
-  array: "an array",
-  string: "a string",
-  number: "a number",
-  bool: "a bool",
-  null: "null",
-  undefined: "nothing",
-};
 
 /** Whether a decoded value is an object: not null, not an array, not a `RawNumber`. */
 export function isObject(value: unknown): value is JsonObject {

@@ -82,15 +82,10 @@ export interface ListResult {
 export type Result = LegacyResult | ListResult;
 
 /** Versions whose results have the same form, so that only the version's text changes between them (C-6). */
-export const families = {
-  "0.1.0": "legacy",
-  "0.2.0": "legacy",
-  "0.3.0": "0.3",
-  "0.3.1": "0.3",
-  "0.4.0": "0.3",
-  "1.0.0": "1",
-  "1.1.0": "1",
-} as const satisfies Record<CniVersion, string>;
+export function formOf(version: CniVersion): "legacy" | "0.3" | "1" {
+  if (version === "0.1.0" || version === "0.2.0") return "legacy";
+  return version === "1.0.0" || version === "1.1.0" ? "1" : "0.3";
+}
 
 /** What becomes of fields that the version does not know. */
 export type Unknown = "keep" | "drop";
@@ -106,7 +101,7 @@ export function readResult(
 ): Result {
   const named = isObject(value) ? { ...value, cniVersion: version } : value;
   return (
-    shapeOf(families[version])(named, "result", unknown) ??
+    shapeOf(formOf(version))(named, "result", unknown) ??
     expected("an object", value, "result")
   );
 }

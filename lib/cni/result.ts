@@ -9,7 +9,7 @@ import { Code, CniError, quote } from "./error.ts";
 import { type JsonObject, own } from "./json.ts";
 import {
   fail,
-  families,
+  formOf,
   type Dns,
   type Interface,
   type IpConfig,
@@ -71,7 +71,7 @@ export function parseResult(value: unknown, configVersion: CniVersion): Result {
  * 999 where the other version cannot express it.
  */
 export function convertResult(result: Result, version: CniVersion): Result {
-  const [from, to] = [families[result.cniVersion], families[version]];
+  const [from, to] = [formOf(result.cniVersion), formOf(version)];
   if (from === to && result === canonical) {
     if (result.cniVersion === version) return result;
     // Its form is right already.
@@ -117,7 +117,7 @@ export function modernResult(result: Result): ModernResult {
 }
 
 function isLegacy(result: Result): result is LegacyResult {
-  return families[result.cniVersion] === "legacy";
+  return formOf(result.cniVersion) === "legacy";
 }
 
 /** An index outside `interfaces` kills containerd (container-runtimes.md §2.9). */

@@ -26,21 +26,21 @@ export function isSupported(version: string): version is CniVersion {
   return (supportedVersions as readonly string[]).includes(version);
 }
 
-/** The feature that a version brings; a test `has(version, "check")` reads like the spec's matrix. */
-const since = {
-  prevResult: "0.3.0",
-  check: "0.4.0",
-  prevResultOnDel: "0.4.0",
-  gc: "1.1.0",
-  status: "1.1.0",
-} as const satisfies Record<string, CniVersion>;
+/** What a version brings; a test `has(version, "check")` reads like the spec's matrix. */
+type Feature = "prevResult" | "check" | "prevResultOnDel" | "gc" | "status";
+
+function sinceOf(feature: Feature): CniVersion {
+  if (feature === "prevResult") return "0.3.0";
+  return feature === "gc" || feature === "status" ? "1.1.0" : "0.4.0";
+}
 
 /** Whether a protocol version has a feature (cni-plugin.md §1.3, matrix). Throws code 6 for what is no version. */
-export function has(version: string, feature: keyof typeof since): boolean {
+export function has(version: string, feature: Feature): boolean {
+  const since = sinceOf(feature);
   const at = (supportedVersions as readonly string[]).indexOf(version);
   return at < 0
-    ? compareVersions(version, since[feature]) >= 0
-    : at >= supportedVersions.indexOf(since[feature]);
+    ? compareVersions(version, since) >= 0
+    : at >= supportedVersions.indexOf(since);
 }
 
 /** Negative, zero or positive, by numbers and not by text. Throws code 6 for what is no version. */

@@ -6,8 +6,12 @@
 import { describe, expect, test } from "bun:test";
 import { isObject, own } from "../../lib/cni/json.ts";
 import { convertResult, parseResult } from "../../lib/cni/result.ts";
-import { families } from "../../lib/cni/result-shape.ts";
-import { isSupported, supportedVersions } from "../../lib/cni/version.ts";
+import { formOf } from "../../lib/cni/result-shape.ts";
+import {
+  type CniVersion,
+  isSupported,
+  supportedVersions,
+} from "../../lib/cni/version.ts";
 import cases from "../data/convert-cases.json";
 
 /** By what is wrong in the input: our message. */
@@ -121,13 +125,13 @@ function refusal(input: unknown): string | undefined {
 function withKept(
   upstream: unknown,
   input: unknown,
-  version: keyof typeof families,
+  version: CniVersion,
 ): unknown {
   const from = own(input, "cniVersion") || "0.1.0";
   if (typeof from !== "string" || !isSupported(from) || !isObject(upstream))
     return upstream;
-  const family = families[version];
-  if (families[from] !== family) return upstream;
+  const family = formOf(version);
+  if (formOf(from) !== family) return upstream;
   const lists = Object.entries(kept[family] ?? {}).map(([list, keys]) => [
     list,
     elements(upstream, list)?.map((element, i) => ({
