@@ -59,12 +59,11 @@ export async function add(operation: Operation): Promise<Result> {
     const place = placeOf(operation);
     const usual = pod && usualChoice(operation, networks);
     const known = pod ? await pod : { annotations: given ?? {} };
-    const attachments =
-      usual && !choosesAny(known.annotations)
-        ? usual
-        : asksForDefinitions(known.annotations)
-          ? await choose(operation, known.annotations, kube, forward, networks)
-          : selected(operation, known.annotations, networks);
+    const { annotations } = known;
+    let attachments = choosesAny(annotations) ? undefined : usual;
+    attachments ??= asksForDefinitions(annotations)
+      ? await choose(operation, annotations, kube, forward, networks)
+      : selected(operation, annotations, networks);
     if (records.has(request.containerId, request.ifname)) {
       await deleteLeftOver(operation, lock, forward);
     }
@@ -72,7 +71,7 @@ export async function add(operation: Operation): Promise<Result> {
       forward,
       rollbackBy,
     });
-    if (isWrittenBack(attachments, known.annotations)) {
+    if (isWrittenBack(attachments, annotations)) {
       const { writeBack } = await import("./writeback.ts");
       await writeBack(operation, known, attachments, attached.results, kube);
     }

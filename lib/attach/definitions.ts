@@ -163,11 +163,10 @@ async function fetchDefinitions(
   const fetched = new Map<string, Promise<NetworkAttachmentDefinition>>();
   for (const { namespace, element, key } of wanted) {
     if (fetched.has(key)) continue;
-    const definition = fetchDefinition(kube, namespace, element.name);
-    // The first failure in the order of the elements is told.
-    definition.catch(() => {});
-    fetched.set(key, definition);
+    fetched.set(key, fetchDefinition(kube, namespace, element.name));
   }
+  // The first that fails is told, and nobody is waited for after it.
+  await Promise.all(fetched.values());
   const definitions = new Map<string, NetworkAttachmentDefinition>();
   for (const [key, definition] of fetched)
     definitions.set(key, await definition);

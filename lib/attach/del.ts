@@ -79,7 +79,7 @@ export async function deleteRecord(
   const { records, path } = operation;
   const outcome = await deleteAttachments(
     record.attachments,
-    records.results(record),
+    records.results(record, { asWritten: true }),
     {
       containerId: record.containerId,
       netns,

@@ -132,8 +132,15 @@ export class Records {
     return { records, unreadable };
   }
 
-  /** The stored result of each interface; whatever is missing or torn is simply not there. */
-  results(record: AttachmentRecord): ReadonlyMap<string, Result> {
+  /**
+   * The stored result of each interface; whatever is missing or torn is simply not
+   * there. With `asWritten` those are taken for right whose file is as long as it
+   * was written: for DEL, which is in a hurry and hands them on to who wrote them.
+   */
+  results(
+    record: AttachmentRecord,
+    { asWritten = false } = {},
+  ): ReadonlyMap<string, Result> {
     const results = new Map<string, Result>();
     const { entries, unchanged } = this.#resultEntries(record);
     for (const entry of entries) {
@@ -141,7 +148,7 @@ export class Records {
       const result = own(entry, "result");
       if (typeof ifname !== "string" || !isObject(result)) continue;
       try {
-        const known = unchanged ? resumeResult(result) : undefined;
+        const known = asWritten && unchanged ? resumeResult(result) : undefined;
         results.set(ifname, known ?? parseResult(result, latestVersion));
       } catch {
         // DEL and CHECK go on without a prevResult.
@@ -184,7 +191,7 @@ export class Records {
     );
   }
 
-  /** `unchanged` when it is as long as {@link writeResults} made it: nobody cuts or edits it and keeps that. */
+  /** `unchanged` when the file is of our format and as long as {@link writeResults} made it. */
   #resultEntries(record: AttachmentRecord): {
     entries: unknown[];
     unchanged: boolean;
@@ -194,9 +201,13 @@ export class Records {
       const value = parseJson(stored);
       const entries = own(value, "results");
       const from = stored.indexOf(resultsKey) + resultsKey.length;
+      // Without the brace that closes the file.
+      const length = stored.length - from - 1;
       return {
         entries: Array.isArray(entries) ? entries : [],
-        unchanged: own(value, "length") === stored.length - 1 - from,
+        unchanged:
+          own(value, "length") === length &&
+          own(value, "formatVersion") === formatVersion,
       };
     } catch {
       return { entries: [], unchanged: false };

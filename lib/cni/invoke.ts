@@ -238,14 +238,22 @@ function killedError(
   call: Call,
   killed: NonNullable<ExecResult["killed"]>,
 ): CniError {
-  const isLate = killed === "deadline";
-  const reason = isLate
-    ? "did not end within its time limit"
-    : `${killed === "stdout" ? "printed" : "wrote"} more than ${outputLimits[killed] >> 20} MiB${killed === "stderr" ? " to stderr" : ""}`;
   return new CniError(
-    isLate ? Code.tryAgainLater : Code.internal,
-    `plugin ${quote(call.type)} ${reason} and was killed (${call.verb})`,
+    killed === "deadline" ? Code.tryAgainLater : Code.internal,
+    `plugin ${quote(call.type)} ${killReason(killed)} and was killed (${call.verb})`,
   );
+}
+
+function killReason(killed: NonNullable<ExecResult["killed"]>): string {
+  switch (killed) {
+    case "deadline":
+      return "did not end within its time limit";
+    case "stdout":
+      return `printed more than ${outputLimits.stdout >> 20} MiB`;
+    case "stderr":
+      break;
+  }
+  return `wrote more than ${outputLimits.stderr >> 20} MiB to stderr`;
 }
 
 /** What an unsuccessful plugin meant (F-5). */

@@ -101,7 +101,7 @@ export function resumeResult(value: JsonObject): Result | undefined {
   return canonical;
 }
 
-/** What was read here last: reading it again would change nothing. */
+/** What was read here last: reading it again would change nothing, because nobody changes a `Result`. */
 let canonical: Result | undefined;
 
 function read(value: unknown, version: CniVersion, unknown: Unknown): Result {

@@ -262,6 +262,7 @@ function saysClose(connection: string): boolean {
 
 /** Extensions have no meaning that we know. */
 function chunkSize(line: string): number {
+  // Number() takes nothing after 0x but hexadecimal digits, and blanks, which no identifier has.
   const isPlain = line.length <= 12 && isIdentifier(line);
   const size = isPlain ? Number(`0x${line}`) : Number.NaN;
   if (!Number.isNaN(size)) return size;

@@ -50,11 +50,17 @@ export function readToken(file: string, where: string): string {
 /** The token itself, if it can be a header. Throws 7: Bun's own error would be less clear. */
 export function checkToken(token: string, where: string): string {
   if (token === "") throw invalid(`${where}: the token is empty`);
-  // Of the usual ones nothing is encoded, and the pattern is not needed (docs/performance.md).
-  if (encodeURIComponent(token) !== token && /[^\x21-\x7e]/.test(token)) {
+  if (!isVisible(token)) {
     throw invalid(`${where}: the token has characters that no header may have`);
   }
   return token;
+}
+
+function isVisible(text: string): boolean {
+  // What cannot be encoded is not ASCII either.
+  if (!text.isWellFormed()) return false;
+  // Of the usual tokens nothing is encoded, and the pattern is not needed (docs/performance.md).
+  return encodeURIComponent(text) === text || /^[\x21-\x7e]*$/.test(text);
 }
 
 /** The text of a file. Throws 7 naming the file and the reason. */

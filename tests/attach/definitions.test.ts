@@ -95,6 +95,7 @@ class Scene {
         const answer = this.#given.definitions?.[key];
         if (!answer) throw new ApiError(`failed to get ${key}: not found`, 404);
         if (answer instanceof ApiError) throw answer;
+        if (answer === awaited) return new Promise(() => {});
         const resource = this.#given.resources?.[key];
         return {
           metadata: {
@@ -130,6 +131,9 @@ class Scene {
     };
   }
 }
+
+/** A definition that never comes. */
+const awaited = { type: "awaited" };
 
 function defined(given: Case): Promise<Outcome> {
   return new Scene(given).run();
@@ -365,11 +369,18 @@ describe("definedNetworks, refusals", () => {
     "shop/broken": new ApiError("failed to get it: service unavailable", 503),
     "shop/silent": new ApiError("failed to get it: no answer"),
     "shop/self": { type: "genie" },
+    "shop/waiting": awaited,
   };
   const cases: [string, Annotations, number, string][] = [
     [
       "a missing definition",
       { [networksKey]: "lan,nowhere" },
+      Code.invalidNetworkConfig,
+      "failed to get shop/nowhere: not found",
+    ],
+    [
+      "a missing definition after one that is still awaited",
+      { [networksKey]: "waiting,nowhere" },
       Code.invalidNetworkConfig,
       "failed to get shop/nowhere: not found",
     ],

@@ -266,16 +266,31 @@ describe("Records.results", () => {
     using node = records();
     node.records.writeResults(record, results);
     const file = resultPath(node.dataDir);
-    const changed = readFileSync(file, "utf8").replace("10.0.0.2/24", "x");
-    writeFileSync(file, changed);
-    expect([...node.records.results(record).keys()]).toEqual(["net1"]);
+    const stored = readFileSync(file, "utf8");
+    for (const [address, asWritten] of [
+      ["x", true],
+      ["10.0.0.2/99", false],
+    ] as const) {
+      writeFileSync(file, stored.replace("10.0.0.2/24", address));
+      const read = node.records.results(record, { asWritten });
+      expect([address, ...read.keys()]).toEqual([address, "net1"]);
+    }
+  });
+
+  test("are taken as they were written where that is asked for", () => {
+    using node = records();
+    node.records.writeResults(record, results);
+    expect(node.records.results(record, { asWritten: true })).toEqual(
+      node.records.results(record),
+    );
   });
 
   test("are read with care when a genie of other versions wrote them", () => {
     using node = records();
     const coming = { cniVersion: "1.2.0" } as unknown as Result;
     node.records.writeResults(record, [coming, results[1]]);
-    expect([...node.records.results(record).keys()]).toEqual(["net1"]);
+    const read = node.records.results(record, { asWritten: true });
+    expect([...read.keys()]).toEqual(["net1"]);
   });
 
   test("are those that are good among others", () => {

@@ -202,6 +202,29 @@ describe("credential, of the policy", () => {
     expect(await usersOf({ policy })).toEqual([["second", 200]]);
   });
 
+  test.each(["S3CRET\ud800", "S3CRET é", "S3CRET\u007f", "S3CRET\n"])(
+    "policy, token %j: error 7, not quoted",
+    async (token) => {
+      const policy = { server: server.url, token };
+      const thrown = await thrownBy(kubeOf({ policy }).getPod("shop", "web"));
+      expect(thrown).toEqual({
+        code: 7,
+        msg: "configuration: the token has characters that no header may have",
+      });
+    },
+  );
+
+  test("policy, token with every character that a header may have: taken", async () => {
+    const token = "!\"#$%&'()*+,-./09:;<=>?@AZ[\\]^_`az{|}~";
+    const policy = {
+      server: server.url,
+      token,
+      certificateAuthority: certs.ca.certFile,
+    };
+    const thrown = await thrownBy(kubeOf({ policy }).getPod("shop", "web"));
+    expect([thrown.status, server.requests.length]).toEqual([401, 2]);
+  });
+
   test("policy, client certificate and key: paths", async () => {
     const policy = {
       clientCertificate: node.certFile,
