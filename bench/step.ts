@@ -34,8 +34,6 @@ export interface Step {
 export interface Unit {
   /** The steps, for containers of their own. */
   steps(): Step[];
-  /** Runs first and is not measured: a program that ran a moment ago is faster, and that shall hold for all or for none. */
-  warmUp?: Command | undefined;
   /** Runs in every so many rounds. Default: 1. */
   every?: number;
 }

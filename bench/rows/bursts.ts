@@ -12,7 +12,6 @@ import {
   commandOf,
   freshId,
   pair,
-  warmed,
 } from "./plugin.ts";
 
 const atATime = 16;
@@ -58,7 +57,7 @@ export function burstsOf(
         accepts: answerOf("ADD"),
       })),
   };
-  if (!group) return warmed([free], plugin, node);
+  if (!group) return [free];
   const limited: Unit = {
     every,
     steps: () =>
@@ -70,5 +69,5 @@ export function burstsOf(
         mayFail: true,
       })),
   };
-  return warmed([free, limited], plugin, node);
+  return [free, limited];
 }

@@ -31,7 +31,6 @@ export async function floorUnitsOf(
     commands: () => Command[],
     accepts: Step["accepts"],
   ): Unit => ({
-    warmUp: commands()[0],
     steps: () => [{ row: { program, call }, commands: commands(), accepts }],
   });
 

@@ -14,7 +14,6 @@ import {
   nameOf,
   pair,
   stepOf,
-  warmed,
 } from "./plugin.ts";
 
 export const program = "genie";
@@ -111,7 +110,7 @@ export function genieUnitsOf(
       isTimeout,
     ),
   ];
-  return warmed(units, genie, node);
+  return units;
 }
 
 /** Shells, because the verb decides: what fails or hangs is the ADD, its DEL succeeds. */

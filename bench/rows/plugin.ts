@@ -89,17 +89,7 @@ export function unitsOf(plugin: Plugin, around: Surroundings): Unit[] {
         },
       });
     }
-  return warmed(units, plugin, around.node);
-}
-
-/** The same, each after a call that does next to nothing. */
-export function warmed(units: Unit[], plugin: Plugin, node: NoopNode): Unit[] {
-  const warmUp = commandOf(plugin, node, {
-    verb: "VERSION",
-    containerId: "",
-    stdin: "",
-  });
-  return units.map((unit) => ({ ...unit, warmUp }));
+  return units;
 }
 
 /** ADD and the DEL that cleans up after it. */
