@@ -3,7 +3,7 @@
  * bench waits for a child. Says where its kubeconfig is; then, to every message,
  * what it has seen.
  */
-import { pod } from "../tests/smoke/noop-node.ts";
+import { pod } from "../scripts/noop-node.ts";
 import { startApiServer } from "../tests/support/api-server.ts";
 import { removeCerts } from "../tests/support/certs.ts";
 import { definitions, wide } from "./cluster.ts";

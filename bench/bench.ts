@@ -10,7 +10,7 @@ import { cpus, release, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
 import { version } from "../package.json";
-import { NoopNode } from "../tests/smoke/noop-node.ts";
+import { NoopNode } from "../scripts/noop-node.ts";
 import { Netns } from "../tests/support/netns.ts";
 import { startApi } from "./api.ts";
 import { verdictsOf } from "./budgets.ts";

@@ -2,7 +2,7 @@
  * The pods and definitions that the API server of the bench knows, and nothing
  * else: the server and the bench are two processes and must agree.
  */
-import { pod } from "../tests/smoke/noop-node.ts";
+import { pod } from "../scripts/noop-node.ts";
 
 /** Network attachment definitions, each of one delegate. */
 export const definitions = ["one", "two", "three"];

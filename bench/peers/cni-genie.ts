@@ -6,7 +6,7 @@
  */
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { NoopNode } from "../../tests/smoke/noop-node.ts";
+import type { NoopNode } from "../../scripts/noop-node.ts";
 import { printing } from "../noop.ts";
 import type { Plugin } from "../rows/plugin.ts";
 import { cover } from "./mounts.ts";

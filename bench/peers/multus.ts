@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { NoopNode } from "../../tests/smoke/noop-node.ts";
+import type { NoopNode } from "../../scripts/noop-node.ts";
 import { readAccess } from "../access.ts";
 import type { Plugin } from "../rows/plugin.ts";
 import { cover } from "./mounts.ts";

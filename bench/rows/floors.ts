@@ -5,7 +5,7 @@
 import { distances } from "../api.ts";
 import type { Command } from "../child.ts";
 import type { Step, Unit } from "../step.ts";
-import { pod } from "../../tests/smoke/noop-node.ts";
+import { pod } from "../../scripts/noop-node.ts";
 import { isNothing, isResult } from "./answers.ts";
 import { type Surroundings, freshId } from "./plugin.ts";
 import { curlCommand } from "./curl.ts";

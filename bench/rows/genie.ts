@@ -2,7 +2,7 @@
  * Genie, and the rows that only genie has: annotations that the runtime passes,
  * and delegates that fail.
  */
-import type { NoopNode } from "../../tests/smoke/noop-node.ts";
+import type { NoopNode } from "../../scripts/noop-node.ts";
 import { definitions, wide } from "../cluster.ts";
 import type { Step, Unit } from "../step.ts";
 import { isRefusal, isTimeout } from "./answers.ts";
@@ -78,7 +78,7 @@ export function genieUnitsOf(
     stdin: annotated(),
     delegates: 0,
   };
-  const units: Unit[] = [
+  return [
     { steps: () => [step(status, "STATUS")] },
     attaching(runtimeAdd, { stdin: annotated(), delegates: 1 }),
     attaching("ADD, conflist of 3 plugins", {
@@ -110,7 +110,6 @@ export function genieUnitsOf(
       isTimeout,
     ),
   ];
-  return units;
 }
 
 /** Shells, because the verb decides: what fails or hangs is the ADD, its DEL succeeds. */

@@ -3,7 +3,7 @@
  * compared with it. All are called for the same pods, with the same delegates and
  * the same API server, so their rows are made here, by one rule.
  */
-import type { NoopNode } from "../../tests/smoke/noop-node.ts";
+import type { NoopNode } from "../../scripts/noop-node.ts";
 import { type Api, distances } from "../api.ts";
 import type { Command } from "../child.ts";
 import { definitions, wide } from "../cluster.ts";

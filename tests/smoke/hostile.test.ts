@@ -10,7 +10,7 @@ import { latestVersion, supportedVersions } from "../../lib/cni/version.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { genieBinary } from "../support/build.ts";
 import { onlyValue } from "../support/runtime.ts";
-import { NoopNode, pod } from "./noop-node.ts";
+import { NoopNode, pod } from "../../scripts/noop-node.ts";
 import { Traps } from "./traps.ts";
 
 const buildMs = 60_000;

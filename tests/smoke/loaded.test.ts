@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
-import { NoopNode } from "./noop-node.ts";
+import { NoopNode } from "../../scripts/noop-node.ts";
 
 const buildMs = 60_000;
 let genie: string;

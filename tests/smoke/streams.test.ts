@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { versionAnswer } from "../../lib/cni/version.ts";
 import { genieBinary } from "../support/build.ts";
 import { onlyValue } from "../support/runtime.ts";
-import { NoopNode } from "./noop-node.ts";
+import { NoopNode } from "../../scripts/noop-node.ts";
 
 const buildMs = 60_000;
 let genie: string;

@@ -1,7 +1,7 @@
 /**
  * A node whose only network does nothing but answer: enough for the executable
  * to go through every verb, and neither privilege nor plugins are needed. For
- * the tests of the artifact, and for the bench.
+ * the profile of the build, the tests of the artifact, and the bench.
  */
 import {
   chmodSync,
