@@ -5,7 +5,6 @@
  */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Command } from "./child.ts";
 import { evict } from "./page-cache.ts";
 import type { Step } from "./step.ts";
 
@@ -32,14 +31,13 @@ export class Copies {
 
   /** The same step, by the copies whose turn it is. */
   step(step: Step, turn: number): Step {
-    const commands = step.commands.map((one) => this.command(one, turn));
+    const commands = step.commands.map((command) => ({
+      ...command,
+      argv: command.argv.map(
+        (argument) =>
+          this.#copies.get(argument)?.[turn % copyCount] ?? argument,
+      ),
+    }));
     return { ...step, commands };
-  }
-
-  command(command: Command, turn: number): Command {
-    const argv = command.argv.map(
-      (argument) => this.#copies.get(argument)?.[turn % copyCount] ?? argument,
-    );
-    return { ...command, argv };
   }
 }

@@ -258,8 +258,9 @@ async function attach(
   }
 }
 
-/** Makes the record durable when it is first called; what failed then, undefined if nothing. */
+/** Has the disk begin; makes the record durable when what it returns is first called, which says what failed then. */
 function durability(written: Written): () => unknown {
+  written.startSync();
   let outcome: { error?: unknown } | undefined;
   return () => {
     if (outcome) return outcome.error;

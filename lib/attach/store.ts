@@ -71,8 +71,6 @@ export class Store {
     const fd = this.#open(temporary);
     try {
       writeAll(fd, text);
-      // The one part that is waited for: until then there is enough to do.
-      if (part === "record") startSync(fd);
       rename(temporary, this.#path(name, part));
     } catch (error) {
       close(fd);
@@ -157,6 +155,11 @@ export class Written {
   constructor(fd: number, folder: string) {
     this.#fd = fd;
     this.#folder = folder;
+  }
+
+  /** Has the disk begin, for whoever has something else to do before `sync`. */
+  startSync(): void {
+    startSync(this.#fd);
   }
 
   /** Waits for the disk. Throws the errno of the system. */

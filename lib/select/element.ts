@@ -305,35 +305,33 @@ let made: Readonly<Record<string, Check>> | undefined;
 
 /** By key; whatever is not here has no effect. Made when JSON is met. */
 function checks(): Readonly<Record<string, Check>> {
-  return (made ??= makeChecks());
+  return (made ??= {
+    name: kind("a DNS-1123 subdomain", isDnsName),
+    namespace: kind(
+      "a DNS-1123 subdomain",
+      (value) => value === "" || isDnsName(value),
+    ),
+    interface: string(interfaceProblem),
+    interfaceRequest: string(interfaceProblem),
+    ips: addresses,
+    mac: kind(
+      "a MAC address",
+      (value) => value === "" || parseMac(value)?.length === 6,
+    ),
+    "infiniband-guid": kind(
+      "a GUID of 8 bytes",
+      (value) => value === "" || parseMac(value)?.length === 8,
+    ),
+    portMappings: list(object(portMappingProblem)),
+    bandwidth: object(bandwidthProblem),
+    deviceID: string(() => undefined),
+    "cni-args": object(() => undefined),
+    "default-route": list(
+      kind("an IP address", (value) => parseIp(value) !== undefined),
+    ),
+    "ipam-claim-reference": string(() => undefined),
+  });
 }
-
-const makeChecks = (): Readonly<Record<string, Check>> => ({
-  name: kind("a DNS-1123 subdomain", isDnsName),
-  namespace: kind(
-    "a DNS-1123 subdomain",
-    (value) => value === "" || isDnsName(value),
-  ),
-  interface: string(interfaceProblem),
-  interfaceRequest: string(interfaceProblem),
-  ips: addresses,
-  mac: kind(
-    "a MAC address",
-    (value) => value === "" || parseMac(value)?.length === 6,
-  ),
-  "infiniband-guid": kind(
-    "a GUID of 8 bytes",
-    (value) => value === "" || parseMac(value)?.length === 8,
-  ),
-  portMappings: list(object(portMappingProblem)),
-  bandwidth: object(bandwidthProblem),
-  deviceID: string(() => undefined),
-  "cni-args": object(() => undefined),
-  "default-route": list(
-    kind("an IP address", (value) => parseIp(value) !== undefined),
-  ),
-  "ipam-claim-reference": string(() => undefined),
-});
 
 /** Null, the empty text and the empty list are absent. */
 function elementOf(element: JsonElement): NetworkSelectionElement {
