@@ -3,7 +3,7 @@
  * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
  */
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
+import { isObject, maxDepth, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/select.ts";
@@ -64,6 +64,12 @@ export class CorruptRecord extends Error {}
 
 /** The last key of a file of results, whose value goes to the end of the file; `length` before it counts its UTF-16 units. */
 const resultsKey = '"results":';
+
+/**
+ * What ADD took from outside stands some levels down in a record; and 0.1.0,
+ * whose records must be read, took a hundred times as many levels.
+ */
+const recordDepth = 100 * maxDepth + 100;
 
 /** The records of a node. */
 export class Records {
@@ -198,7 +204,7 @@ export class Records {
   } {
     try {
       const stored = this.#store.read(nameOf(record), "result") ?? "{}";
-      const value = parseJson(stored);
+      const value = parseJson(stored, recordDepth);
       const entries = own(value, "results");
       const from = stored.indexOf(resultsKey) + resultsKey.length;
       // Without the brace that closes the file.
@@ -261,7 +267,7 @@ function nameOf({
 export function parseRecord(json: string): AttachmentRecord {
   let value: unknown;
   try {
-    value = parseJson(json);
+    value = parseJson(json, recordDepth);
   } catch (cause) {
     throw new CorruptRecord(messageOf(cause), { cause });
   }

@@ -1,22 +1,18 @@
 /**
- * Why a text is not JSON, in the words of Go's encoding/json. It runs only
- * after JSON.parse has refused a text; it decodes nothing.
+ * Why a text is not JSON, in the words of Go's encoding/json, or that it is nested
+ * too deep. It runs only after a text was refused; it decodes nothing.
  */
 import { messageOf } from "./error.ts";
 
-/** What Go says about a text that JSON.parse refused. */
-export function explainJson(text: string): string {
+/** What Go says about a text that was refused; `depth` is the limit on its nesting. */
+export function explainJson(text: string, depth: number): string {
   try {
-    new Scanner(text).scan();
-    return tooDeep;
+    new Scanner(text, depth).scan();
+    return "invalid JSON";
   } catch (complaint) {
     return messageOf(complaint);
   }
 }
-
-/** Go's limit on nesting. JavaScript's is its stack: a text that is deep but correct ends there too. */
-const maxDepth = 10_000;
-const tooDeep = "exceeded max depth";
 
 const space = /[ \t\r\n]*/y;
 const digits = /[0-9]+/y;
@@ -27,10 +23,12 @@ const literals: Record<string, string> = { t: "true", f: "false", n: "null" };
 /** The order of checks of Go's scanner; it sees bytes, which is why the text is read as latin1. */
 class Scanner {
   readonly #bytes: string;
+  readonly #maxDepth: number;
   #at = 0;
   #depth = 0;
 
-  constructor(text: string) {
+  constructor(text: string, maxDepth: number) {
+    this.#maxDepth = maxDepth;
     this.#bytes = Buffer.from(text).toString("latin1");
   }
 
@@ -129,7 +127,8 @@ class Scanner {
 
   #enter(): void {
     this.#at++;
-    if (++this.#depth > maxDepth) throw new SyntaxError(tooDeep);
+    if (++this.#depth > this.#maxDepth)
+      throw new SyntaxError(`nested deeper than ${this.#maxDepth} levels`);
   }
 
   #leave(): void {

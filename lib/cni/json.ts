@@ -31,49 +31,62 @@ export interface RawNumber {
   readonly rawJSON: string;
 }
 
+/** Levels of nesting that are taken from outside (state.md "What ADD writes, DEL reads"). */
+export const maxDepth = 100;
+
 /**
- * The value of a JSON text. Throws a SyntaxError with the message of Go's
- * encoding/json. A number that would be printed differently is a `RawNumber`.
+ * The value of a JSON text of at most `depth` levels. Throws a SyntaxError with
+ * the message of Go's encoding/json. A number that would be printed differently
+ * is a `RawNumber`.
  */
-export function parseJson(text: string): unknown {
-  if (mayBeTooDeep(text)) requireShallow(text);
+export function parseJson(text: string, depth = maxDepth): unknown {
+  if (isDeeper(text, depth)) throw refusal(text, depth);
   try {
     return mayChange(text) ? JSON.parse(text, lossless) : JSON.parse(text);
   } catch (cause) {
-    throw refusal(text, cause);
+    throw refusal(text, depth, cause);
   }
 }
 
-function refusal(text: string, cause: unknown): SyntaxError {
+function refusal(text: string, depth: number, cause?: unknown): SyntaxError {
   // Loaded for a text that is refused; an import() could not be waited for here.
   // oxlint-disable-next-line no-unsafe-assignment -- a require() has no types, the import above has
   const { explainJson }: typeof jsonError = require("./json-error.ts");
-  return new SyntaxError(explainJson(text), { cause });
+  return new SyntaxError(explainJson(text, depth), { cause });
 }
 
-/** Levels of nesting that encoding/json takes; what walks through a value must come back. */
-const maxDepth = 10_000;
-
-/** No text is deeper than it has brackets. */
-function mayBeTooDeep(text: string): boolean {
-  if (text.length <= maxDepth) return false;
-  return text.split("[").length + text.split("{").length > maxDepth;
+/** Whether brackets outside of strings go deeper. */
+function isDeeper(text: string, levels: number): boolean {
+  return hasMoreBrackets(text, levels) && nestsDeeper(text, levels);
 }
 
-function requireShallow(text: string): void {
-  if (depthOf(text) > maxDepth) throw new SyntaxError("exceeded max depth");
-}
-
-/** How deep the brackets go, those in strings left out. */
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
-    if (token === "]" || token === "}") depth--;
-    else if ((token === "[" || token === "{") && ++depth > deepest)
-      deepest = depth;
+/** No text is deeper than it has brackets, and few texts have so many. */
+function hasMoreBrackets(text: string, levels: number): boolean {
+  let left = levels;
+  for (const bracket of ["{", "["]) {
+    let at = text.indexOf(bracket);
+    while (at >= 0) {
+      if (--left < 0) return true;
+      at = text.indexOf(bracket, at + 1);
+    }
   }
-  return deepest;
+  return false;
+}
+
+/** Reads each character once: the text may have been made to be slow to read. */
+function nestsDeeper(text: string, levels: number): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) inString = !inString;
+    else if (inString) {
+      if (code === 0x5c) at++; // a backslash and what it escapes
+    } else if (code === 0x5b || code === 0x7b) {
+      if (++depth > levels) return true;
+    } else if (code === 0x5d || code === 0x7d) depth--;
+  }
+  return false;
 }
 
 /** The kind of a decoded value, for messages; "undefined" is a key that is absent. */

@@ -15,6 +15,7 @@ import {
   describeJson,
   isObject,
   type JsonObject,
+  maxDepth,
   own,
   parseJson,
 } from "./json.ts";
@@ -147,7 +148,7 @@ async function answerOf(
 ): Promise<string> {
   const environment = readEnvironment(io.env);
   if (environment.command === "VERSION") return versionAnswer;
-  const decoded = decodeConfig(readStdin(io));
+  const decoded = decodeConfig(readStdin(io), environment.command);
   const declared = own(decoded, "cniVersion") ?? "";
   if (declared === "") inVersion("0.1.0");
   else if (typeof declared === "string" && isSupported(declared))
@@ -189,11 +190,14 @@ function readStdin(io: Io): string {
 }
 
 /** Step 4. */
-function decodeConfig(text: string): JsonObject {
+function decodeConfig(text: string, command: string): JsonObject {
+  // DEL and CHECK bring our own result back, one level down in `prevResult`.
+  const depth =
+    command === "DEL" || command === "CHECK" ? maxDepth + 1 : maxDepth;
   let decoded: unknown;
   try {
     // `null` is an empty configuration for Go.
-    decoded = parseJson(text) ?? {};
+    decoded = parseJson(text, depth) ?? {};
   } catch (cause) {
     throw undecodable(messageOf(cause), cause);
   }

@@ -9,11 +9,72 @@ import {
 } from "../../lib/cni/json.ts";
 
 describe("parseJson", () => {
-  test("takes 10,000 levels as Go does, and no more", () => {
-    const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
-    expect(() => parseJson(nested(10_000))).not.toThrow();
-    expect(() => parseJson(nested(10_001))).toThrow("exceeded max depth");
-    expect(parseJson(JSON.stringify("[".repeat(20_000)))).toHaveLength(20_000);
+  const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+
+  test.each([
+    ["arrays", nested],
+    [
+      "objects",
+      (n: number) => `${'{"a":'.repeat(n - 1)}{}${"}".repeat(n - 1)}`,
+    ],
+    ["numbers to keep", (n: number) => nested(n).replace("[]", "[1.0]")],
+  ])("takes 100 levels of %s and no more", (_, levels) => {
+    expect(JSON.stringify(parseJson(levels(100)))).toBe(levels(100));
+    expect(() => parseJson(levels(101))).toThrow(
+      new SyntaxError("nested deeper than 100 levels"),
+    );
+  });
+
+  test("takes as many levels as it is told to", () => {
+    expect(() => parseJson(nested(101), 101)).not.toThrow();
+    expect(() => parseJson(nested(102), 101)).toThrow(
+      "nested deeper than 101 levels",
+    );
+  });
+
+  test.each([
+    ["in a string", JSON.stringify("[{".repeat(20_000))],
+    ["after escaped quotes", `["${'\\"['.repeat(200)}"]`],
+    ["after an escaped backslash", `["\\\\",${nested(99)}]`],
+    ["side by side", `[${Array.from({ length: 500 }, () => "[{}]").join()}]`],
+  ])("does not count brackets %s", (_, text) => {
+    expect(JSON.stringify(parseJson(text))).toBe(text);
+  });
+
+  test.each([
+    [`["\\\\",${nested(100)}]`, "nested deeper than 100 levels"],
+    [
+      `["${'a\\"'.repeat(200)}${"[".repeat(200)}`,
+      "unexpected end of JSON input",
+    ],
+    [
+      `<html>${"{".repeat(200)}`,
+      "invalid character '<' looking for beginning of value",
+    ],
+  ])("says what is wrong first, case %#", (text, message) => {
+    expect(() => parseJson(text)).toThrow(new SyntaxError(message));
+  });
+
+  test.each([
+    [
+      "quotes that never end",
+      (n: number) => `["${'a\\"'.repeat(n)}${"[".repeat(n)}`,
+    ],
+    ["quotes and brackets", (n: number) => '"["'.repeat(n)],
+    ["backslashes", (n: number) => `["${"\\".repeat(n)}${"[".repeat(n)}`],
+    ["blanks", (n: number) => `[${" ".repeat(n)},${" ".repeat(n)}`],
+    ["digits", (n: number) => `[${"1".repeat(n)},${"[".repeat(n)}`],
+  ])("needs time in proportion to the length of %s", (_, textOf) => {
+    const time = (text: string) => {
+      const start = Bun.nanoseconds();
+      expect(() => parseJson(text)).toThrow(SyntaxError);
+      return Bun.nanoseconds() - start;
+    };
+    const fastest = (text: string) =>
+      Math.min(...Array.from({ length: 5 }, () => time(text)));
+    const [short, long] = [textOf(10_000), textOf(320_000)].map(fastest);
+    // Of a square it would be 1024 times, of a line it is 32 times as long.
+    expect(Number(long) / Number(short)).toBeLessThan(200);
   });
 
   test.each([
@@ -49,7 +110,7 @@ describe("parseJson", () => {
     ["1e+", "invalid character ' ' in exponent of numeric literal"],
     ["nul", "invalid character ' ' in literal null (expecting 'l')"],
     ["trve", "invalid character 'v' in literal true (expecting 'u')"],
-    ["[".repeat(10_001), "exceeded max depth"],
+    ["[".repeat(101), "nested deeper than 100 levels"],
   ])("refuses %j in Go's words", (text, message) => {
     expect(() => parseJson(text)).toThrow(new SyntaxError(message));
   });

@@ -1,0 +1,123 @@
+/**
+ * JSON of as many levels as are taken from outside, and of one more (state.md
+ * "What ADD writes, DEL reads"): what the compiled executable accepts in ADD it
+ * reads again in CHECK and DEL.
+ */
+import { describe, expect, test } from "bun:test";
+import { isObject } from "../../lib/cni/json.ts";
+import { nothing } from "../support/node.ts";
+import { scriptedResult, startScriptedNode, summary } from "./networks.ts";
+import { expectRefusal } from "./refused.ts";
+
+/** A value of so many levels, of arrays and objects. */
+function nested(levels: number): unknown {
+  if (levels === 0) return 1;
+  return levels % 2 ? [nested(levels - 1)] : { a: nested(levels - 1) };
+}
+
+describe("a request", () => {
+  test("of 100 levels is answered", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const options = { annotations: {}, config: { x: nested(99) } };
+    await node.succeed("ADD", pod, options);
+    await node.succeed("DEL", pod, options);
+    expect(delegates.calls().map(summary)).toEqual([
+      "ADD alpha eth0",
+      "DEL alpha eth0",
+    ]);
+  });
+
+  test("of 101 levels is error 6", async () => {
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    const options = { annotations: {}, config: { x: nested(100) } };
+    await expectRefusal(
+      scripted,
+      { pod, options },
+      { code: 6, msg: "nested deeper than 100 levels" },
+    );
+  });
+});
+
+describe("a network of confDir", () => {
+  const alpha = (levels: number) => ({
+    cniVersion: "1.0.0",
+    name: "alpha-net",
+    type: "alpha",
+    x: nested(levels - 1),
+  });
+
+  test("of 100 levels is added, checked and deleted with the same configuration", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    node.network("10-alpha.conf", alpha(100));
+    const pod = await node.pod();
+    const options = { annotations: {} };
+    await node.succeed("ADD", pod, options);
+    await node.succeed("CHECK", pod, options);
+    await node.succeed("DEL", pod, options);
+    const requests = delegates.calls().map((call) => {
+      const { x } = JSON.parse(call.stdin) as { x: unknown };
+      return [summary(call), x];
+    });
+    expect(requests).toEqual(
+      ["ADD", "CHECK", "DEL"].map((verb) => [`${verb} alpha eth0`, nested(99)]),
+    );
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("of 101 levels is error 7", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    node.network("10-alpha.conf", alpha(101));
+    const options = { annotations: { cni: "alpha" } };
+    await expectRefusal(
+      scripted,
+      { pod: await node.pod(), options },
+      { code: 7, msg: "nested deeper than 100 levels" },
+    );
+  });
+});
+
+describe("a delegate's result", () => {
+  test("of 100 levels comes back in CHECK and DEL, one level down in prevResult", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const stdout = { ...scriptedResult(0), x: nested(99) };
+    delegates.behave({ type: "alpha", verb: "ADD" }, { stdout });
+    const pod = await node.pod();
+    const prevResult = await node.succeed("ADD", pod, { annotations: {} });
+    expect(isObject(prevResult) && prevResult["x"]).toEqual(nested(99));
+    const options = { annotations: {}, config: { prevResult } };
+    await node.succeed("CHECK", pod, options);
+    await node.succeed("DEL", pod, options);
+    const given = delegates
+      .calls()
+      .slice(1)
+      .map(({ stdin }) => JSON.parse(stdin) as { prevResult: unknown });
+    expect(given.map((request) => request.prevResult)).toEqual([
+      prevResult,
+      prevResult,
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("of 101 levels is error 999 and undone", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const stdout = { ...scriptedResult(0), x: nested(100) };
+    delegates.behave({ type: "alpha", verb: "ADD" }, { stdout });
+    const pod = await node.pod();
+    expect(await node.fail("ADD", pod, { annotations: {} })).toMatchObject({
+      code: 999,
+      msg: expect.stringContaining("nested deeper than 100 levels"),
+    });
+    expect(delegates.calls().map(summary)).toEqual([
+      "ADD alpha eth0",
+      "DEL alpha eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
