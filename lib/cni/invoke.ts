@@ -3,7 +3,7 @@
  * whatever happened into its decoded output or one `CniError`
  * (cni-runtime.md §2.5). The process itself is `exec`'s matter.
  */
-import type { Deadline } from "./deadline.ts";
+import { type Deadline, monotonicMs } from "./deadline.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "./error.ts";
 import { type Exec, type ExecResult, outputLimits } from "./exec.ts";
 import { statusIfAny } from "./files.ts";
@@ -31,6 +31,8 @@ export interface Caller {
   inherit: readonly number[];
   /** Called whenever a delegate was started. Must not throw. */
   started?: () => unknown;
+  /** Called whenever an execution has ended, for a log. Must not throw. */
+  executed?: ((execution: Execution) => void) | undefined;
   /** The most that one execution may take, in milliseconds. */
   timeoutMs: number;
   /** Where the delegates' own words go: our stderr. */
@@ -43,9 +45,23 @@ export interface Caller {
 export interface Call {
   verb: Verb;
   type: string;
+  /** The name of the network that the plugin is executed for; VERSION has none. */
+  network?: string;
   config: string;
   environment: CallEnvironment;
   deadline: Deadline;
+}
+
+/** One execution, as it ended. */
+export interface Execution {
+  call: Call;
+  ms: number;
+  /** Everything that the plugin wrote there. */
+  stderr: string;
+  /** What `invoke` returned, of an execution that succeeded. */
+  output?: unknown;
+  /** What it threw, of one that failed. */
+  error?: CniError;
 }
 
 /**
@@ -58,8 +74,25 @@ export interface Call {
  */
 export async function invoke(call: Call, caller: Caller): Promise<unknown> {
   const path = findPlugin(call.type, call.environment.path, caller.self);
-  const result = await execute(path, call, caller);
-  if (result.stderr !== "") caller.stderr(result.stderr);
+  const { executed } = caller;
+  const began = executed ? monotonicMs() : 0;
+  let stderr = "";
+  let output: unknown;
+  try {
+    const result = await execute(path, call, caller);
+    ({ stderr } = result);
+    if (stderr !== "") caller.stderr(stderr);
+    output = outputOf(call, result);
+  } catch (cause) {
+    const error = CniError.from(cause);
+    executed?.({ call, ms: monotonicMs() - began, stderr, error });
+    throw error;
+  }
+  executed?.({ call, ms: monotonicMs() - began, stderr, output });
+  return output;
+}
+
+function outputOf(call: Call, result: ExecResult): unknown {
   if (result.killed) throw killedError(call, result.killed);
   if (result.exitCode !== 0) throw failure(call.type, result);
   return call.verb === "ADD" || call.verb === "VERSION"

@@ -62,7 +62,15 @@ export async function addNetwork(
   let result: Result | undefined;
   for (const plugin of list.plugins) {
     const config = request(list, plugin, { runtime, prevResult: result });
-    const output = await call("ADD", plugin, config, runtime, deadline, caller);
+    const output = await call(
+      "ADD",
+      list,
+      plugin,
+      config,
+      runtime,
+      deadline,
+      caller,
+    );
     result = convertResult(parseResult(output, version), version);
   }
   if (!result)
@@ -87,7 +95,7 @@ export async function delNetwork(
     : undefined;
   for (const plugin of list.plugins.toReversed()) {
     const config = request(list, plugin, { runtime, prevResult });
-    await call("DEL", plugin, config, runtime, deadline, caller);
+    await call("DEL", list, plugin, config, runtime, deadline, caller);
   }
 }
 
@@ -104,7 +112,7 @@ export async function checkNetwork(
   const prevResult = result && convertResult(result, version);
   for (const plugin of list.plugins) {
     const config = request(list, plugin, { runtime, prevResult });
-    await call("CHECK", plugin, config, runtime, deadline, caller);
+    await call("CHECK", list, plugin, config, runtime, deadline, caller);
   }
 }
 
@@ -141,6 +149,7 @@ export async function gcNetwork(
     try {
       await call(
         "GC",
+        list,
         plugin,
         request(list, plugin, { extra: keys }),
         runtime,
@@ -166,6 +175,7 @@ export async function statusNetwork(
     const runtime = { ...emptyRuntime, path };
     await call(
       "STATUS",
+      list,
       plugin,
       request(list, plugin, {}),
       runtime,
@@ -273,14 +283,12 @@ function tolerant(
 
 function call(
   verb: Verb,
-  plugin: PluginConf,
+  { name: network }: NetworkConfigList,
+  { type }: PluginConf,
   config: string,
   environment: Omit<RuntimeConf, "capabilityArgs">,
   deadline: Deadline,
   caller: Caller,
 ): Promise<unknown> {
-  return invoke(
-    { verb, type: plugin.type, config, environment, deadline },
-    caller,
-  );
+  return invoke({ verb, type, network, config, environment, deadline }, caller);
 }

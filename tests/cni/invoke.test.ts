@@ -7,6 +7,7 @@ import type { ExecRequest, ExecResult } from "../../lib/cni/exec.ts";
 import {
   type Call,
   type Caller,
+  type Execution,
   findPlugin,
   invoke,
   requirePlugin,
@@ -210,6 +211,55 @@ describe("invoke", () => {
     using double = new DelegateDouble("plugin");
     await invoke(callOf([double.bin]), how);
     expect(words).toEqual([]);
+  });
+
+  test.each<[string, Behaviour, Omit<Execution, "call" | "ms">]>([
+    [
+      "success",
+      { stderr: "a word\n", stdout: { ips: [] } },
+      { stderr: "a word\n", output: { ips: [] } },
+    ],
+    [
+      "an error",
+      { stderr: "a word\n", exit: 1, stdout: { code: 42, msg: "m" } },
+      {
+        stderr: "a word\n",
+        error: expect.objectContaining({ code: 42, message: "m" }),
+      },
+    ],
+    [
+      "garbage",
+      { stdout: "garbage" },
+      { stderr: "", error: expect.objectContaining({ code: 999 }) },
+    ],
+  ])("tells of each execution, %s", async (_, behaviour, expected) => {
+    const told: Execution[] = [];
+    const before = performance.now();
+    await call(
+      behaviour,
+      { network: "net" },
+      { executed: (execution) => void told.push(execution) },
+    );
+    expect(told).toEqual([
+      {
+        call: expect.objectContaining({ type: "plugin", network: "net" }),
+        ms: expect.any(Number),
+        ...expected,
+      },
+    ]);
+    const ms = told[0]?.ms;
+    expect(ms).toBeGreaterThan(0);
+    expect(ms).toBeLessThanOrEqual(performance.now() - before);
+  });
+
+  test("tells of no execution when there is no executable", async () => {
+    const told: Execution[] = [];
+    const { error } = await call(
+      {},
+      { type: "other" },
+      { executed: (execution) => void told.push(execution) },
+    );
+    expect([told, error]).toEqual([[], expect.objectContaining({ code: 7 })]);
   });
 
   test.each(["DEL", "CHECK", "GC", "STATUS"] as const)(
