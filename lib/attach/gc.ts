@@ -38,14 +38,17 @@ export async function gc(operation: Operation): Promise<void> {
   const errors: CniError[] = [];
 
   const isValid = pairs(valid);
-  const stale = records.all().records.filter(
-    (record) =>
-      record.network === request.config.name &&
+  const stale: AttachmentRecord[] = [];
+  for (const { record } of records.all()) {
+    if (
+      record?.network === request.config.name &&
       !isValid.has(pairOf(record)) &&
       !isNewer(record, began) &&
       // An ADD that is under way cannot be in the runtime's list yet.
-      !isWorkedOn(config.dataDir, record.containerId),
-  );
+      !isWorkedOn(config.dataDir, record.containerId)
+    )
+      stale.push(record);
+  }
   // Half of the time is the networks': a stale record that hangs must not cost them theirs.
   const forRecords = deadline.atMost(deadline.remaining / 2);
   for (const [i, record] of stale.entries()) {
@@ -72,7 +75,7 @@ async function deleteUnreadable(
 ): Promise<CniError[]> {
   const { request, records } = operation;
   const errors: CniError[] = [];
-  for (const { name, error } of records.all().unreadable) {
+  for (const { name, error } of records.all()) {
     // A hashed name does not tell whose record it is.
     const [containerId = "", ifname] = name.split(":");
     if (!(error instanceof CorruptRecord) || !ifname || isValid.has(name))
@@ -183,20 +186,22 @@ async function gcNetworks(
   stale: readonly AttachmentRecord[],
   deadline: Deadline,
 ): Promise<CniError[]> {
-  const { records: store, path, config, world } = operation;
-  const { records, unreadable } = store.all();
-  if (unreadable.length > 0) {
-    // Whose interfaces they hold is unknown, so no network can be told what must stay.
-    return unreadable.map(
-      ({ name, error }) =>
+  const { path, config, world } = operation;
+  const errors: CniError[] = [];
+  const records: AttachmentRecord[] = [];
+  for (const { name, record, error } of operation.records.all()) {
+    if (record) records.push(record);
+    else
+      errors.push(
         new CniError(
           Code.io,
           `refusing GC of networks: unreadable attachment record ${quote(name)}: ${messageOf(error)}`,
         ),
-    );
+      );
   }
+  // Whose interfaces they hold is unknown, so no network can be told what must stay.
+  if (errors.length > 0) return errors;
   const networks = networksInUse(operation, [...records, ...stale]);
-  const errors: CniError[] = [];
   for (const [i, { list, path: recordedPath }] of networks.entries()) {
     const searched = [...new Set([...path, ...recordedPath])];
     const share = deadline.share(networks.length - i);
@@ -210,7 +215,7 @@ async function gcNetworks(
         () =>
           gcNetwork(
             list,
-            validFor(list.name, valid, stale, store.all().records),
+            validFor(list.name, valid, stale, readable(operation)),
             searched,
             share,
             callerOf(operation),
@@ -221,6 +226,12 @@ async function gcNetworks(
     }
   }
   return errors;
+}
+
+function readable({ records }: Operation): AttachmentRecord[] {
+  const all: AttachmentRecord[] = [];
+  for (const { record } of records.all()) if (record) all.push(record);
+  return all;
 }
 
 /** What one network must keep: what is recorded, and what the runtime knows of pods that are older than we are. */

@@ -62,6 +62,11 @@ export class RecordError extends CniError {
 /** A record that cannot be understood; it is moved aside and never silently dropped. */
 export class CorruptRecord extends Error {}
 
+/** A record of the folder, or why it cannot be read. */
+export type RecordEntry =
+  | { name: string; record: AttachmentRecord; error?: undefined }
+  | { name: string; record?: undefined; error: unknown };
+
 /** The last key of a file of results, whose value goes to the end of the file; `length` before it counts its UTF-16 units. */
 const resultsKey = '"results":';
 
@@ -103,16 +108,7 @@ export class Records {
 
   /** undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
   read(containerId: string, ifname: string): AttachmentRecord | undefined {
-    const record = this.#read(Store.nameOf(containerId, ifname));
-    if (
-      record &&
-      (record.containerId !== containerId || record.ifname !== ifname)
-    ) {
-      throw new CorruptRecord(
-        `it is the record of ${record.containerId}:${record.ifname}`,
-      );
-    }
-    return record;
+    return this.#read(Store.nameOf(containerId, ifname));
   }
 
   /** Whether there is one, readable or not. */
@@ -120,22 +116,21 @@ export class Records {
     return this.#store.has(Store.nameOf(containerId, ifname), "record");
   }
 
-  /** Every readable record, and what is wrong with the others. */
-  all(): {
-    records: AttachmentRecord[];
-    unreadable: { name: string; error: unknown }[];
-  } {
-    const records: AttachmentRecord[] = [];
-    const unreadable: { name: string; error: unknown }[] = [];
+  /**
+   * Every record, read when it is asked for: a node has thousands, and one alone may
+   * have 4 MiB (state.md "The record"). What disappears meanwhile is left out.
+   */
+  *all(): Generator<RecordEntry, void, undefined> {
     for (const name of this.#store.list()) {
+      let record: AttachmentRecord | undefined;
       try {
-        const record = this.#read(name);
-        if (record) records.push(record);
+        record = this.#read(name);
       } catch (error) {
-        unreadable.push({ name, error });
+        yield { name, error };
+        continue;
       }
+      if (record) yield { name, record };
     }
-    return { records, unreadable };
   }
 
   /**
@@ -241,7 +236,12 @@ export class Records {
         cause,
       );
     }
-    return stored === undefined ? undefined : parseRecord(stored);
+    if (stored === undefined) return undefined;
+    const record = parseRecord(stored);
+    if (nameOf(record) === name) return record;
+    throw new CorruptRecord(
+      `it is the record of ${record.containerId}:${record.ifname}`,
+    );
   }
 }
 

@@ -52,16 +52,12 @@ export async function collect(
   operation: Operation,
   graceMs: number,
 ): Promise<Collected> {
-  const { records, unreadable } = operation.records.all();
-  const collected: Collected = {
-    deleted: [],
-    waiting: [],
-    failed: unreadable.map(({ name, error }) => ({
-      what: name,
-      error: messageOf(error),
-    })),
-  };
-  for (const record of records) {
+  const collected: Collected = { deleted: [], waiting: [], failed: [] };
+  for (const { name, record, error: unreadable } of operation.records.all()) {
+    if (!record) {
+      collected.failed.push({ what: name, error: messageOf(unreadable) });
+      continue;
+    }
     try {
       const verdict = judge(operation, record, graceMs);
       if (verdict === "waiting") collected.waiting.push(record);

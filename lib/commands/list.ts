@@ -69,18 +69,21 @@ export function listAttachments(
   attachments: ListedAttachment[];
   unreadable: string[];
 } {
-  const { records, unreadable } = store.all();
   const bootId = world.bootId();
+  const pods: { key: Buffer; attachments: ListedAttachment[] }[] = [];
+  const unreadable: string[] = [];
+  for (const { name, record, error } of store.all()) {
+    if (record) {
+      const sandbox = sandboxOf(record, bootId, host);
+      const attachments = listed(record, store.results(record), sandbox);
+      pods.push({ key: keyOf(record), attachments });
+    } else
+      unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
+  }
+  pods.sort((a, b) => Buffer.compare(a.key, b.key));
   return {
-    attachments: records
-      .toSorted((a, b) => Buffer.compare(keyOf(a), keyOf(b)))
-      .flatMap((record) =>
-        listed(record, store.results(record), sandboxOf(record, bootId, host)),
-      ),
-    unreadable: unreadable.map(
-      ({ name, error }) =>
-        `record ${JSON.stringify(name)}: ${messageOf(error)}`,
-    ),
+    attachments: pods.flatMap(({ attachments }) => attachments),
+    unreadable,
   };
 }
 

@@ -58,8 +58,8 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   if (force && host.isOurs) done.push(...(await deleteGone(operation)));
   const keeps = keepsRecords(host);
   if (!keeps) done.push(...dropFreed(operation, former));
-  const left = operation.records.all();
-  const count = left.records.length + left.unreadable.length;
+  let count = 0;
+  for (const _ of operation.records.all()) count++;
   if (force || count > 0) {
     done.push(
       `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
@@ -104,15 +104,11 @@ function refuseHeld(
   { records: store }: Operation,
   former: Candidate | undefined,
 ): void {
-  const { records, unreadable } = store.all();
-  const lines = [
-    ...records
-      .filter((record) => !isFreedBy(record, former))
-      .map((record) => heldText(record)),
-    ...unreadable.map(
-      ({ name, error }) => `  record ${quote(name)}: ${messageOf(error)}`,
-    ),
-  ];
+  const lines: string[] = [];
+  for (const { name, record, error } of store.all()) {
+    if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
+    else if (!isFreedBy(record, former)) lines.push(heldText(record));
+  }
   if (lines.length === 0) return;
   const why = former
     ? `network ${quote(former.list.name)} (${former.file}), which the runtime will use then, would not delete all that these pods have`
@@ -200,13 +196,15 @@ function dropFreed(
   { records }: Operation,
   former: Candidate | undefined,
 ): string[] {
-  const freed = records
-    .all()
-    .records.filter((record) => isFreedBy(record, former));
-  for (const record of freed) records.remove(record);
-  if (freed.length === 0) return [];
+  let dropped = 0;
+  for (const { record } of records.all()) {
+    if (!record || !isFreedBy(record, former)) continue;
+    records.remove(record);
+    dropped++;
+  }
+  if (dropped === 0) return [];
   return [
-    `dropped ${freed.length} records of network ${quote(former?.list.name ?? "")}: its own DEL frees them`,
+    `dropped ${dropped} records of network ${quote(former?.list.name ?? "")}: its own DEL frees them`,
   ];
 }
 

@@ -89,9 +89,8 @@ class GcNode implements Disposable {
   }
 
   left(): string[] {
-    return this.records
-      .all()
-      .records.map(({ containerId }) => containerId)
+    return [...this.records.all()]
+      .flatMap((entry) => entry.record?.containerId ?? [])
       .toSorted();
   }
 

@@ -174,20 +174,33 @@ describe("Records", () => {
       "c6:eth0.json.corrupt": "garbage",
       "notes.txt": "x",
     });
-    const { records: found, unreadable } = node.records.all();
-    const sorted = found.toSorted((a, b) =>
-      a.containerId.localeCompare(b.containerId),
-    );
-    expect([
-      sorted,
-      unreadable.toSorted((a, b) => a.name.localeCompare(b.name)),
-    ]).toEqual([
-      [record, ...others],
-      [
-        { name: "c4:eth0", error: expect.any(CorruptRecord) as unknown },
-        { name: "c5:eth0", error: problem(11, expect.any(String)) },
-      ],
+    writeFiles(`${node.dataDir}/attachments`, { "c7:eth0.json": record });
+    const entries = [...node.records.all()];
+    expect(entries.toSorted((a, b) => a.name.localeCompare(b.name))).toEqual([
+      ...[record, ...others].map((each) => ({
+        name: `${each.containerId}:eth0`,
+        record: each,
+      })),
+      { name: "c4:eth0", error: expect.any(CorruptRecord) as unknown },
+      { name: "c5:eth0", error: problem(11, expect.any(String)) },
+      { name: "c7:eth0", error: expect.any(CorruptRecord) as unknown },
     ]);
+  });
+
+  test("all, one is held at a time: what disappears meanwhile is left out", () => {
+    using node = records();
+    const others = ["c2", "c3"].map((containerId) => ({
+      ...record,
+      containerId,
+    }));
+    for (const each of [record, ...others]) node.records.write(each).close();
+    const seen: unknown[] = [];
+    for (const { record: each } of node.records.all()) {
+      seen.push(each?.containerId);
+      for (const other of [record, ...others])
+        if (other.containerId !== each?.containerId) node.records.remove(other);
+    }
+    expect(seen).toHaveLength(1);
   });
 
   test("is removed with its results", () => {

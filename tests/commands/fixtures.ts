@@ -169,9 +169,8 @@ export class NodeFolder implements Disposable {
   }
 
   records(): string[] {
-    return new Records(this.dataDir)
-      .all()
-      .records.map(({ containerId }) => containerId)
+    return [...new Records(this.dataDir).all()]
+      .flatMap((entry) => entry.record?.containerId ?? [])
       .toSorted();
   }
 

@@ -113,9 +113,7 @@ async function permissions(
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const isNode = user?.startsWith("system:node:") ?? false;
-  const pod = operation?.records
-    .all()
-    .records.find((record) => record.pod)?.pod;
+  const pod = operation && recordedPod(operation);
   for (const permission of needed) {
     const { verb, resource, subresource } = permission;
     const what = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
@@ -169,4 +167,12 @@ async function reviewed(
     const found = `cannot be asked: ${apiProblem(error)}; needed for ${need}`;
     return { verdict: "warn", found, advice };
   }
+}
+
+/** Any pod of this node. */
+function recordedPod({
+  records,
+}: NonNullable<Node["operation"]>): PodReference | undefined {
+  for (const { record } of records.all()) if (record?.pod) return record.pod;
+  return undefined;
 }

@@ -31,35 +31,41 @@ export const checkDataDir: Check = ({ operation }) => {
 
 export const checkLeftOver: Check = ({ operation, host }) => {
   if (!operation) return [];
-  const { records, unreadable } = operation.records.all();
   const check = "left-over records";
   const bootId = operation.world.bootId();
-  const stale = records.filter(
-    (record) => sandboxOf(record, bootId, host) !== "live",
-  );
+  const unreadable: string[] = [];
+  let all = 0;
+  let stale = 0;
+  for (const { name, record } of operation.records.all()) {
+    if (!record) unreadable.push(name);
+    else {
+      all++;
+      if (sandboxOf(record, bootId, host) !== "live") stale++;
+    }
+  }
   if (unreadable.length > 0)
     return [
       {
         check,
         verdict: "fail",
-        found: `${unreadable.length} records cannot be read: ${unreadable.map(({ name }) => name).join(", ")}`,
+        found: `${unreadable.length} records cannot be read: ${unreadable.join(", ")}`,
         advice:
           "the next DEL of the pod moves a damaged one aside; one of a newer genie needs that genie",
       },
     ];
-  if (stale.length === 0)
+  if (stale === 0)
     return [
       {
         check,
         verdict: "ok",
-        found: `none among ${records.length} records`,
+        found: `none among ${all} records`,
       },
     ];
   return [
     {
       check,
       verdict: "warn",
-      found: `${stale.length} of ${records.length} records have no sandbox any more`,
+      found: `${stale} of ${all} records have no sandbox any more`,
       advice: "genie gc deletes what they hold",
     },
   ];
