@@ -4,7 +4,7 @@
 BUN := node_modules/.bin/bun
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release check fmt test demo torture torture-defect cluster bench clean
+.PHONY: help deps build release check fmt test demo torture torture-defect mutate cluster bench clean
 # Targets share node_modules and dist, and a bench must be alone on the machine.
 .NOTPARALLEL:
 
@@ -40,6 +40,9 @@ torture: build ## add and delete pods under faults: SEED=… ROUNDS=…
 
 torture-defect: deps ## show that the torture catches defects put in on purpose
 	@$(BUN) torture/defect.ts
+
+mutate: deps ## show which mutants of the sources the tests find: MUTANTS=… SEED=…
+	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)")
 
 cluster: build ## run pods in a real cluster of one node: Kubernetes, containerd
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
