@@ -53,6 +53,7 @@ const table = (): readonly Row[] => [
   [32, "EPIPE", "broken pipe"],
   [34, "ERANGE", "numerical result out of range"],
   [36, "ENAMETOOLONG", "file name too long"],
+  [37, "ENOLCK", "no locks available"],
   [38, "ENOSYS", "function not implemented"],
   [39, "ENOTEMPTY", "directory not empty"],
   [40, "ELOOP", "too many levels of symbolic links"],

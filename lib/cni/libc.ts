@@ -68,7 +68,7 @@ const SYS_memfd_create = isX64 ? 319 : 279;
 const SYS_pidfd_open = 434;
 const SYS_statx = isX64 ? 332 : 291;
 
-/** Flags of open(2) on Linux, the same on x86-64 and arm64. */
+/** Flags of open(2) on Linux. */
 export const Open = {
   readOnly: 0,
   writeOnly: 0o1,
@@ -77,6 +77,8 @@ export const Open = {
   truncate: 0o1000,
   append: 0o2000,
   nonBlocking: 0o4000,
+  /** Fails with ELOOP where the last part of the path is a symbolic link; the one flag that the two number differently. */
+  noFollow: isX64 ? 0o400000 : 0o100000,
 } as const;
 
 const O_CLOEXEC = 0o2000000;
@@ -95,6 +97,7 @@ const X_OK = 1;
 
 const ENOENT = 2;
 const EINTR = 4;
+const EWOULDBLOCK = 11;
 const EEXIST = 17;
 const ENOTDIR = 20;
 
@@ -217,6 +220,8 @@ export interface Status {
   id: string;
   /** `"major:minor"` of the file system. */
   device: string;
+  /** When its content was last written, in milliseconds since 1970. */
+  modifiedMs: number;
 }
 
 const S_IFMT = 0o170000;
@@ -246,6 +251,7 @@ function statusRead(): Status {
   // Words of 32 bits; both architectures are little-endian.
   const { 7: mode = 0, 8: inode = 0, 9: inodeHigh = 0 } = statx;
   const { 10: size = 0, 11: sizeHigh = 0, 34: major, 35: minor } = statx;
+  const { 28: seconds = 0, 29: secondsHigh = 0, 30: nanoseconds = 0 } = statx;
   const format = mode & S_IFMT;
   const device = `${major}:${minor}`;
   // As a number where it is exact.
@@ -258,6 +264,8 @@ function statusRead(): Status {
     size: sizeHigh * 2 ** 32 + size,
     id: `${device}:${wholeInode}`,
     device,
+    modifiedMs:
+      (secondsHigh * 2 ** 32 + seconds) * 1000 + nanoseconds / 1_000_000,
   };
 }
 
@@ -319,14 +327,21 @@ export function uptimeMs(): number {
   return seconds * 1000 + nanoseconds / 1e6;
 }
 
-/** Takes the exclusive lock of an open file if nobody holds it; false when it is held. */
+/** Takes the exclusive lock of an open file; false when somebody holds it. Throws SystemError for every other failure. */
 export function tryLock(fd: number): boolean {
-  return call(SYS_flock, fd, LOCK_EX | LOCK_NB) === 0;
+  return flock(fd, LOCK_EX | LOCK_NB);
 }
 
-/** Takes it together with others who share it; false while somebody has it alone. */
+/** Takes the lock together with others who share it; false while somebody has it alone. Throws as {@link tryLock}. */
 export function tryShare(fd: number): boolean {
-  return call(SYS_flock, fd, LOCK_SH | LOCK_NB) === 0;
+  return flock(fd, LOCK_SH | LOCK_NB);
+}
+
+/** Only EWOULDBLOCK means held: ENOLCK, EIO and the like never pass by themselves. */
+function flock(fd: number, operation: number): boolean {
+  const result = call(SYS_flock, fd, operation);
+  if (result !== -EWOULDBLOCK) checked(result);
+  return result === 0;
 }
 
 /** Gives the lock up for every process that inherited the descriptor. */

@@ -1,18 +1,27 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   openSync,
   readFileSync,
   readSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import {
+  Open,
   anonymousFile,
+  close,
+  open,
   readable,
   ready,
+  statusIfAny,
   tryLock,
+  tryShare,
   unlock,
   uptimeMs,
   writable,
@@ -44,8 +53,16 @@ describe("tryLock", () => {
     closeSync(fd);
   });
 
-  test("is false for what is no descriptor", () => {
-    expect(tryLock(-1)).toBe(false);
+  test("throws for every failure but that somebody holds it", () => {
+    expect(() => tryLock(-1)).toThrow(
+      expect.objectContaining({
+        code: "EBADF",
+        message: "bad file descriptor",
+      }),
+    );
+    expect(() => tryShare(-1)).toThrow(
+      expect.objectContaining({ code: "EBADF" }),
+    );
   });
 
   test("survives in a process that inherited the descriptor, until it ends or somebody unlocks", async () => {
@@ -63,6 +80,40 @@ describe("tryLock", () => {
     expect([whileItRuns, tryLock(others)]).toEqual([false, true]);
     closeSync(others);
   });
+});
+
+describe("open, noFollow", () => {
+  const flags = Open.readWrite | Open.create | Open.noFollow;
+
+  test("refuses a symbolic link, and makes nothing where it leads to", () => {
+    using folder = temporaryFolder();
+    symlinkSync(`${folder.path}/target`, `${folder.path}/link`);
+    expect(() => open(`${folder.path}/link`, flags, 0o600)).toThrow(
+      expect.objectContaining({ code: "ELOOP" }),
+    );
+    expect(existsSync(`${folder.path}/target`)).toBe(false);
+  });
+
+  test("opens a file, and one that is reached through a linked folder", () => {
+    using folder = temporaryFolder();
+    symlinkSync(folder.path, `${folder.path}/folder`);
+    for (const path of ["/file", "/folder/file"])
+      close(open(`${folder.path}${path}`, flags, 0o600));
+    expect(existsSync(`${folder.path}/file`)).toBe(true);
+  });
+});
+
+describe("statusIfAny", () => {
+  test.each([0, 1_700_000_000.25, 5_000_000_000])(
+    "says when a file was written, %d seconds after 1970",
+    (seconds) => {
+      using folder = temporaryFolder();
+      const path = `${folder.path}/file`;
+      writeFileSync(path, "");
+      utimesSync(path, seconds, seconds);
+      expect(statusIfAny(path)?.modifiedMs).toBeCloseTo(seconds * 1000, 1);
+    },
+  );
 });
 
 describe("anonymousFile", () => {
