@@ -4,14 +4,19 @@
  */
 import { messageOf } from "./error.ts";
 
-/** What Go says about a text that was refused; `depth` is the limit on its nesting. */
-export function explainJson(text: string, depth: number): string {
+/** What Go says about a text that was refused, and where; `depth` is the limit on its nesting. */
+export function explainJson(
+  text: string,
+  depth: number,
+): { reason: string; place: string } {
+  const scanner = new Scanner(text, depth);
+  let reason = "invalid JSON";
   try {
-    new Scanner(text, depth).scan();
-    return "invalid JSON";
+    scanner.scan();
   } catch (complaint) {
-    return messageOf(complaint);
+    reason = messageOf(complaint);
   }
+  return { reason, place: scanner.place() };
 }
 
 const space = /[ \t\r\n]*/y;
@@ -36,6 +41,17 @@ class Scanner {
     this.#value(this.#token());
     this.#skip(space);
     if (this.#at < this.#bytes.length) this.#fail("after top-level value");
+  }
+
+  /** Where it stopped, both counted from 1; the column in characters. */
+  place(): string {
+    const before = this.#bytes.slice(0, this.#at);
+    const line = before.split("\n").length;
+    const column = before
+      .slice(before.lastIndexOf("\n") + 1)
+      // Bytes that continue a character of UTF-8.
+      .replaceAll(/[\u0080-\u00bf]/g, "").length;
+    return `line ${line}, column ${column + 1}`;
   }
 
   #value(first: string): void {

@@ -34,10 +34,19 @@ export interface RawNumber {
 /** Levels of nesting that are taken from outside (state.md "What ADD writes, DEL reads"). */
 export const maxDepth = 100;
 
+/** Why a text is refused: `reason` in the words of Go's encoding/json, and the place after it in the message. */
+export class JsonError extends SyntaxError {
+  readonly reason: string;
+
+  constructor(reason: string, place: string, cause: unknown) {
+    super(`${reason} at ${place}`, { cause });
+    this.reason = reason;
+  }
+}
+
 /**
- * The value of a JSON text of at most `depth` levels. Throws a SyntaxError with
- * the message of Go's encoding/json. A number that would be printed differently
- * is a `RawNumber`.
+ * The value of a JSON text of at most `depth` levels. Throws a JsonError. A number
+ * that would be printed differently is a `RawNumber`.
  */
 export function parseJson(text: string, depth = maxDepth): unknown {
   if (isDeeper(text, depth)) throw refusal(text, depth);
@@ -48,11 +57,12 @@ export function parseJson(text: string, depth = maxDepth): unknown {
   }
 }
 
-function refusal(text: string, depth: number, cause?: unknown): SyntaxError {
+function refusal(text: string, depth: number, cause?: unknown): JsonError {
   // Loaded for a text that is refused; an import() could not be waited for here.
   // oxlint-disable-next-line no-unsafe-assignment -- a require() has no types, the import above has
   const { explainJson }: typeof jsonError = require("./json-error.ts");
-  return new SyntaxError(explainJson(text, depth), { cause });
+  const { reason, place } = explainJson(text, depth);
+  return new JsonError(reason, place, cause);
 }
 
 /** Whether brackets outside of strings go deeper. */

@@ -14,6 +14,7 @@ import { textOf } from "./text.ts";
 import {
   describeJson,
   isObject,
+  JsonError,
   type JsonObject,
   maxDepth,
   own,
@@ -199,7 +200,11 @@ function decodeConfig(text: string, command: string): JsonObject {
     // `null` is an empty configuration for Go.
     decoded = parseJson(text, depth) ?? {};
   } catch (cause) {
-    throw undecodable(messageOf(cause), cause);
+    // Nobody wrote this text by hand: upstream's words, without the place.
+    throw undecodable(
+      cause instanceof JsonError ? cause.reason : messageOf(cause),
+      cause,
+    );
   }
   if (isObject(decoded)) return decoded;
   throw undecodable(`expected an object, got ${describeJson(decoded)}`);

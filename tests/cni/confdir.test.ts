@@ -133,31 +133,31 @@ describe("readConfDir", () => {
       "an empty file",
       "a.conf",
       "",
-      "error parsing configuration: unexpected end of JSON input",
+      "error parsing configuration: unexpected end of JSON input at line 1, column 1",
     ],
     [
       "an empty list",
       "a.conflist",
       "",
-      "error parsing configuration list: unexpected end of JSON input",
+      "error parsing configuration list: unexpected end of JSON input at line 1, column 1",
     ],
     [
       "no JSON",
       "a.json",
       "{,}",
-      "error parsing configuration: invalid character ',' looking for beginning of object key string",
+      "error parsing configuration: invalid character ',' looking for beginning of object key string at line 1, column 2",
     ],
     [
       "two values",
       "a.conf",
       "{}{}",
-      "error parsing configuration: invalid character '{' after top-level value",
+      "error parsing configuration: invalid character '{' after top-level value at line 1, column 3",
     ],
     [
       "a byte order mark",
       "a.conf",
       `\ufeff${JSON.stringify(conf)}`,
-      "error parsing configuration: invalid character 'ï' looking for beginning of value",
+      "error parsing configuration: invalid character 'ï' looking for beginning of value at line 1, column 1",
     ],
     [
       "a list in a .conf",
@@ -185,7 +185,10 @@ describe("readConfDir", () => {
   test("goes on after an invalid file", () => {
     const found = read({ "1.conf": "{", "2.conf": conf, "3.conflist": "[]" });
     expect(found.map(({ file, problem }) => [file, problem])).toEqual([
-      ["1.conf", "error parsing configuration: unexpected end of JSON input"],
+      [
+        "1.conf",
+        "error parsing configuration: unexpected end of JSON input at line 1, column 2",
+      ],
       ["2.conf", undefined],
       [
         "3.conflist",

@@ -274,20 +274,25 @@ describe("invoke", () => {
     [
       "garbage",
       "garbage",
-      "invalid character 'g' looking for beginning of value",
+      "invalid character 'g' looking for beginning of value at line 1, column 1",
       '"garbage"',
     ],
-    ["nothing", "", "unexpected end of JSON input", undefined],
+    [
+      "nothing",
+      "",
+      "unexpected end of JSON input at line 1, column 1",
+      undefined,
+    ],
     [
       "two values",
       "{} {}",
-      "invalid character '{' after top-level value",
+      "invalid character '{' after top-level value at line 1, column 4",
       '"{} {}"',
     ],
     [
       "half a value",
       '{"ips":[',
-      "unexpected end of JSON input",
+      "unexpected end of JSON input at line 1, column 9",
       '"{\\"ips\\":["',
     ],
   ])(
@@ -328,7 +333,7 @@ describe("invoke", () => {
       problem(
         999,
         failed(
-          " but error parsing its diagnostic message \"panic!\": invalid character 'p' looking for beginning of value",
+          " but error parsing its diagnostic message \"panic!\": invalid character 'p' looking for beginning of value at line 1, column 1",
         ),
       ),
     ],

@@ -226,7 +226,7 @@ describe("doctor", () => {
       [
         "network 30-broken.conf",
         "fail",
-        "error parsing configuration: unexpected end of JSON input",
+        "error parsing configuration: unexpected end of JSON input at line 1, column 2",
       ],
     ],
     [

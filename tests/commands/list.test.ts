@@ -96,7 +96,8 @@ describe("list", () => {
     expect({ exitCode, lines: stdout.split("\n").length, stderr }).toEqual({
       exitCode: 1,
       lines: 6,
-      stderr: 'genie list: record "c9:eth0": unexpected end of JSON input\n',
+      stderr:
+        'genie list: record "c9:eth0": unexpected end of JSON input at line 1, column 2\n',
     });
   });
 });

@@ -66,7 +66,8 @@ describe("networksOf", () => {
       invalid: [
         {
           file: "20-b.conf",
-          problem: "error parsing configuration: unexpected end of JSON input",
+          problem:
+            "error parsing configuration: unexpected end of JSON input at line 1, column 2",
         },
       ],
     } as unknown as Networks);
@@ -218,7 +219,7 @@ describe("requireNetwork", () => {
     expect(said).toBe(
       'no network "foo" in /etc/cni/net.d: have calico, flannel, weave; invalid: ' +
         "40-foo.conf (error parsing configuration: missing 'type'), " +
-        "50-bar.conflist (error parsing configuration list: unexpected end of JSON input)",
+        "50-bar.conflist (error parsing configuration list: unexpected end of JSON input at line 1, column 2)",
     );
   });
 });
