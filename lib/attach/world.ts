@@ -7,7 +7,7 @@ import { type Exec, execDelegate } from "../cni/exec.ts";
 import { readFile, statusIfAny } from "../cni/files.ts";
 import { uptimeMs } from "../cni/libc.ts";
 import { writeStderr } from "../cni/stdio.ts";
-import type { Kube } from "../kube/client.ts";
+import type { Kube, Try } from "../kube/client.ts";
 import type { GenieConfig } from "../select/config.ts";
 import type { PodReference } from "./record.ts";
 
@@ -18,8 +18,15 @@ export interface World {
   clock: Clock;
   now(): Date;
   sleep(ms: number): Promise<void>;
-  /** The API server; its code is loaded only when it is asked. Throws 7 for an unreadable kubeconfig. */
-  kube(config: GenieConfig, deadline: Deadline): Promise<Kube>;
+  /**
+   * The API server; its code is loaded only when it is asked. Throws 7 for an
+   * unreadable kubeconfig. `tried` is called whenever a request has ended.
+   */
+  kube(
+    config: GenieConfig,
+    deadline: Deadline,
+    tried?: (request: Try) => void,
+  ): Promise<Kube>;
   /** Throws 7 for a kubeconfig that cannot be used; asks nobody. */
   checkKube(config: GenieConfig): Promise<void>;
   /** The pod's devices, from the kubelet: each call takes the next one of a resource. Throws 7 and 11. */
@@ -43,12 +50,13 @@ export function realWorld(env: World["env"]): World {
     clock: monotonicMs,
     now: () => new Date(),
     sleep: Bun.sleep,
-    async kube(config, deadline) {
+    async kube(config, deadline, tried) {
       const { createKube } = await import("../kube/client.ts");
       return createKube(config.kube, {
         deadline,
         apiTimeout: config.apiTimeoutMs,
         env,
+        tried,
       });
     },
     async checkKube(config) {

@@ -23,6 +23,7 @@ export type { KubeObject, NetworkAttachmentDefinition, Pod } from "./answer.ts";
 // imported lazily by itself is one more chunk to load, 0.1 ms.
 export { ApiError } from "./error.ts";
 export { fetchPod, isStaticPod } from "./pod.ts";
+export type { Try } from "./request.ts";
 
 export interface Kube {
   /**

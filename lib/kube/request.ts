@@ -2,7 +2,7 @@
  * One call of the API server: tries within a time budget, what is tried again
  * and after which pause (selection.md §1). How one is sent is `http`'s matter.
  */
-import { type Deadline, wholeMs } from "../cni/deadline.ts";
+import { type Deadline, monotonicMs, wholeMs } from "../cni/deadline.ts";
 import { errnoOf, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Access } from "./access.ts";
@@ -32,6 +32,19 @@ export interface Wire {
   /** A signal that is aborted after so many milliseconds. */
   timeout(ms: number): AbortSignal;
   now(): Date;
+  /** Called whenever a try has ended, for a log. Must not throw. */
+  tried?: ((one: Try) => void) | undefined;
+}
+
+/** One request as it was sent, and how it ended. Holds no secret: the path is of names only. */
+export interface Try {
+  method: string;
+  path: string;
+  /** Undefined when no response could be read. */
+  status?: number;
+  /** Of a try that failed. */
+  problem?: string;
+  ms: number;
 }
 
 /** Milliseconds: of one try, of the first pause and of the longest. */
@@ -87,6 +100,7 @@ function failed(
   return new ApiError(`failed to ${request.action()}: ${what}${count}`, status);
 }
 
+/** The text of a 2xx response, or why there is none. */
 async function attempt(
   request: Call,
   access: Access,
@@ -95,19 +109,42 @@ async function attempt(
 ): Promise<string | Failure> {
   const credential = await access.credential(budget);
   if (budget.expired) return late(access);
+  const { tried } = wire;
+  const { method, path } = request;
+  const began = tried ? monotonicMs() : 0;
+  let status: number | undefined;
+  let outcome: string | Failure;
   const signal = wire.timeout(wholeMs(budget.atMost(tryLimit).remaining));
   try {
     const answer = await wire.send(request, access, credential, signal);
-    const { status, text } = answer;
-    if (status >= 200 && status < 300) return text ?? tooLarge(access);
-    if (status >= 300 && status < 400)
-      return connectionFailure(access.server, "UnexpectedRedirect");
-    return refusal(answer, credential, wire.now());
+    ({ status } = answer);
+    outcome = outcomeOf(answer, access, credential, wire.now());
   } catch (error) {
-    return signal.aborted
+    outcome = signal.aborted
       ? late(access)
       : connectionFailure(access.server, errnoOf(error));
   }
+  tried?.({
+    method,
+    path,
+    ...(status !== undefined && { status }),
+    ...(typeof outcome !== "string" && { problem: outcome.what }),
+    ms: monotonicMs() - began,
+  });
+  return outcome;
+}
+
+function outcomeOf(
+  answer: HttpAnswer,
+  access: Access,
+  credential: Credential,
+  now: Date,
+): string | Failure {
+  const { status, text } = answer;
+  if (status >= 200 && status < 300) return text ?? tooLarge(access);
+  if (status >= 300 && status < 400)
+    return connectionFailure(access.server, "UnexpectedRedirect");
+  return refusal(answer, credential, now);
 }
 
 function late({ server }: Access): Failure {

@@ -184,5 +184,8 @@ test("no secret is said where all goes well", async () => {
     ["PATCH", 200],
   ]);
   expect(node.log()).toContain("wrote the pod's network status");
+  expect(node.log()).toMatch(
+    /asked the API server.*GET.*\/api\/v1\/namespaces\/shop\/pods\/web.*200/,
+  );
   expect(said.join("") + node.log()).not.toContain(secret);
 });

@@ -8,7 +8,7 @@ import {
   test,
 } from "bun:test";
 import { Deadline } from "../../lib/cni/deadline.ts";
-import { checkAccess } from "../../lib/kube/client.ts";
+import { type Try, checkAccess } from "../../lib/kube/client.ts";
 import {
   type ApiServer,
   type Fault,
@@ -284,6 +284,43 @@ describe("retry", () => {
     expect(server.requests.map(({ user, status }) => [user, status])).toEqual([
       [undefined, 401],
       ["genie", 200],
+    ]);
+  });
+});
+
+describe("tried", () => {
+  test("tried, each request: method, path, status, problem, milliseconds", async () => {
+    const { seams } = fakeTime();
+    const tries: Try[] = [];
+    server.inject(statusFault(503));
+    const tried = (one: Try) => void tries.push(one);
+    await kubeOf({ kubeconfig }, { ...seams, tried }).getPod("shop", "web");
+    const ms = expect.any(Number);
+    const method = "GET";
+    expect(tries).toEqual([
+      {
+        method,
+        path,
+        status: 503,
+        problem: 'service unavailable: "fault 503"',
+        ms,
+      },
+      { method, path, status: 200, ms },
+    ]);
+  });
+
+  test("tried, connection closed: no status", async () => {
+    const { seams } = fakeTime();
+    const tries: Try[] = [];
+    await using failing = await startApiServer();
+    failing.pods.put(pod);
+    failing.inject({ kind: "close" });
+    const tried = (one: Try) => void tries.push(one);
+    const options = { kubeconfig: failing.kubeconfig() };
+    await kubeOf(options, { ...seams, tried }).getPod("shop", "web");
+    expect(tries.map(({ status, problem }) => [status, problem])).toEqual([
+      [undefined, `server "${failing.url}": connection closed`],
+      [200, undefined],
     ]);
   });
 });
