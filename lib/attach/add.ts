@@ -15,6 +15,7 @@ import {
   type Selection,
   asksForDefinitions,
   choosesAny,
+  displayName,
   isWrittenBack,
   selectAttachments,
 } from "../select/select.ts";
@@ -148,11 +149,11 @@ function selected(
   const selection = { annotations, config, networks, ifname, args, ...defined };
   const self = world.self();
   const attachments = selectAttachments(selection);
-  for (const { list } of attachments) {
+  for (const attachment of attachments) {
     try {
-      validateNetwork(list, path, self);
+      validateNetwork(attachment.list, path, self);
     } catch (error) {
-      throw ofNetwork(CniError.from(error), pod, list.name);
+      throw ofNetwork(CniError.from(error), pod, displayName(attachment));
     }
   }
   return attachments;
@@ -230,7 +231,7 @@ async function attach(
         inOrder.push(result);
         extras?.requireAsked(operation, attachment, result);
       } catch (error) {
-        throw ofNetwork(CniError.from(error), pod, attachment.list.name);
+        throw ofNetwork(CniError.from(error), pod, displayName(attachment));
       }
     }
     const problem = durable();

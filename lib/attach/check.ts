@@ -4,6 +4,7 @@
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { checkNetwork } from "../cni/network.ts";
+import { displayName } from "../select/select.ts";
 import { whileLocked } from "./lock.ts";
 import {
   type Operation,
@@ -36,7 +37,11 @@ export async function check(operation: Operation): Promise<void> {
       try {
         await checkNetwork(list, runtime, result, deadline, caller);
       } catch (error) {
-        throw ofNetwork(CniError.from(error), record.pod, list.name);
+        throw ofNetwork(
+          CniError.from(error),
+          record.pod,
+          displayName(attachment),
+        );
       }
     }
   });

@@ -5,6 +5,7 @@
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import { throwJoined } from "../cni/network.ts";
+import { displayName } from "../select/select.ts";
 import { deleteAttachments } from "./delegates.ts";
 import { type Lock, whileLocked } from "./lock.ts";
 import type { Log } from "./log.ts";
@@ -90,7 +91,7 @@ export async function deleteRecord(
   );
   const errors: CniError[] = [];
   for (const { attachment, error } of outcome.errors) {
-    errors.push(ofNetwork(error, record.pod, attachment.list.name));
+    errors.push(ofNetwork(error, record.pod, displayName(attachment)));
   }
   try {
     if (outcome.remaining.length === 0) records.remove(record);

@@ -4,7 +4,7 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import type { Attachment } from "../select/select.ts";
+import { type Attachment, displayName } from "../select/select.ts";
 import { unmet } from "./asked.ts";
 import { withDeviceInfoFile } from "./deviceinfo.ts";
 import { type Operation, ofNetwork } from "./operation.ts";
@@ -32,7 +32,7 @@ export function requireAsked(
   const message = problems.join(", ");
   if (config.strict) throw new CniError(Code.invalidNetworkConfig, message);
   log.warn(message, {
-    network: attachment.list.name,
+    network: displayName(attachment),
     ifname: attachment.ifname,
   });
 }
@@ -44,8 +44,8 @@ export async function routed(
   results: Result[],
 ): Promise<Result[]> {
   let network: string | undefined;
-  for (const { asked, list } of attachments)
-    if (asked?.defaultRoute) network ??= list.name;
+  for (const attachment of attachments)
+    if (attachment.asked?.defaultRoute) network ??= displayName(attachment);
   if (network === undefined) return results;
   try {
     const { requestedDefaultRoute, rerouted } =

@@ -8,7 +8,7 @@ import { isObject } from "../cni/json.ts";
 import { throwJoined } from "../cni/network.ts";
 import { type Result, parseResult } from "../cni/result.ts";
 import { formerAttachments } from "../select/former.ts";
-import type { Attachment } from "../select/select.ts";
+import { type Attachment, displayName } from "../select/select.ts";
 import { type Outcome, deleteAttachments } from "./delegates.ts";
 import type { Lock } from "./lock.ts";
 import { multusAttachments, removeMultusFile } from "./multus.ts";
@@ -30,7 +30,7 @@ export async function deleteForeign(
   const outcome = await deleteNow(operation, attachments, lock, deadline);
   throwJoined(
     outcome.errors.map(({ attachment, error }) =>
-      ofNetwork(error, operation.pod, attachment.list.name),
+      ofNetwork(error, operation.pod, displayName(attachment)),
     ),
   );
   removeMultusFile(operation);
@@ -48,7 +48,7 @@ async function deleteUnrecorded(
   for (const { attachment, error } of outcome.errors) {
     log.warn("failed to delete a network of a container without a record", {
       containerId: request.containerId,
-      network: attachment.list.name,
+      network: displayName(attachment),
       ifname: attachment.ifname,
       error: error.message,
     });

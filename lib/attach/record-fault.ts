@@ -34,7 +34,8 @@ function attachmentFault(attachment: unknown): string | undefined {
   if (inList !== undefined) return `.list.${inList}`;
   const wrong =
     wrongKey(attachment, "string", ["ifname", "args"]) ??
-    wrongOptional(attachment, "definition", textFault);
+    wrongOptional(attachment, "definition", textFault) ??
+    wrongOptional(attachment, "requested", textFault);
   if (wrong !== undefined) return `.${wrong}`;
   return isObject(own(attachment, "capabilityArgs"))
     ? undefined

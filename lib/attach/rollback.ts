@@ -6,6 +6,7 @@ import { messageOf } from "../cni/error.ts";
 import type { Deadline } from "../cni/deadline.ts";
 import type { Caller } from "../cni/invoke.ts";
 import type { Result } from "../cni/result.ts";
+import { displayName } from "../select/select.ts";
 import { deleteAttachments } from "./delegates.ts";
 import type { Operation } from "./operation.ts";
 import type { AttachmentRecord } from "./record.ts";
@@ -37,7 +38,7 @@ export async function rollBack(
   );
   for (const { attachment, error } of outcome.errors) {
     log.error("rollback: failed to delete attachment", {
-      network: attachment.list.name,
+      network: displayName(attachment),
       ifname: attachment.ifname,
       error: error.message,
       details: error.details,

@@ -3,11 +3,14 @@
  * containerd asks with every CRI status, so it is quick and never calls the API
  * server.
  */
-import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { statusNetwork, validateNetwork } from "../cni/network.ts";
-import { defaultNetworks } from "../select/select.ts";
+import {
+  type RequestedNetwork,
+  defaultNetworks,
+  displayName,
+} from "../select/select.ts";
 import { readNetworks } from "./networks.ts";
 import {
   type Operation,
@@ -22,29 +25,27 @@ import {
 export async function status(operation: Operation): Promise<void> {
   if (isNested(operation)) throw recursion(operation);
   const { world, path } = operation;
-  const lists = await own(operation);
+  const networks = await own(operation);
   const deadline = new Deadline(phases.status, world.clock);
   const caller = callerOf(operation);
-  for (const list of lists) {
+  for (const network of networks) {
     try {
-      await statusNetwork(list, path, deadline, caller);
+      await statusNetwork(network.list, path, deadline, caller);
     } catch (error) {
-      throw ofNetwork(CniError.from(error), undefined, list.name);
+      throw ofNetwork(CniError.from(error), undefined, displayName(network));
     }
   }
 }
 
 /** Our own part; the default networks. */
-async function own(operation: Operation): Promise<NetworkConfigList[]> {
+async function own(operation: Operation): Promise<RequestedNetwork[]> {
   const { config, world, path } = operation;
   try {
-    const lists = defaultNetworks(config, readNetworks(operation)).map(
-      ({ list }) => list,
-    );
+    const networks = defaultNetworks(config, readNetworks(operation));
     const self = world.self();
-    for (const list of lists) validateNetwork(list, path, self);
+    for (const { list } of networks) validateNetwork(list, path, self);
     if (!config.declaresAnnotations) await world.checkKube(config);
-    return lists;
+    return networks;
   } catch (cause) {
     const error = CniError.from(cause);
     throw new CniError(Code.notAvailable, error.message, {

@@ -145,7 +145,7 @@ function valueOf(
     throw new UsageError(`${rawName} expects a value: ${name}`);
   if (choices && !choices.includes(value))
     throw new UsageError(
-      `${rawName}: expected ${choices.join(" or ")}, got ${quoted(value)}`,
+      `${rawName}: expected ${oneOf(choices)}, got ${quoted(value)}`,
     );
   return value;
 }
@@ -162,15 +162,18 @@ function checkOperands(
   const [given] = operands;
   const { choices } = operand ?? {};
   if (given !== undefined && choices && !choices.includes(given))
-    throw new UsageError(
-      `expected ${choices.join(" or ")}, got ${quoted(given)}`,
-    );
+    throw new UsageError(`expected ${oneOf(choices)}, got ${quoted(given)}`);
 }
 
 function unknownOption(typed: string, names: readonly string[]): UsageError {
   const near = nearest(typed.replace(/^-+/, ""), names);
   const hint = near === undefined ? "" : `; did you mean --${near}?`;
   return new UsageError(`unknown option ${typed}${hint}`);
+}
+
+/** `a, b or c` */
+function oneOf(words: readonly string[]): string {
+  return words.join(", ").replace(/, ([^,]*)$/, " or $1");
 }
 
 function quoted(text: string | undefined): string {

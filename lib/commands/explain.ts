@@ -5,7 +5,11 @@ import { readFileSync } from "node:fs";
 import { readStdin } from "../cni/stdio.ts";
 import { messageOf } from "../cni/error.ts";
 import type { Command, Input } from "./command.ts";
-import { explainPod, type Explanation } from "./explanation.ts";
+import {
+  explainPod,
+  type ExplainedAttachment,
+  type Explanation,
+} from "./explanation.ts";
 import { type Folders, folderOptions, foldersOf } from "./folders.ts";
 import { nodeOperation } from "./node.ts";
 import { type PodView, podOfApi, podOfText } from "./pod-source.ts";
@@ -101,10 +105,10 @@ function textOf({ pod, rules, attachments }: Explanation): string {
   const lines = [`${pod.namespace}/${pod.name} gets ${count} on this node:`];
   lines.push(...rules.map((rule) => `  ${rule}`));
   for (const attachment of attachments) {
-    const { ifname, primary, network, source, args, plugins } = attachment;
+    const { ifname, primary, source, args, plugins } = attachment;
     lines.push(
       "",
-      `${ifname}${primary ? " (primary)" : ""}: ${network}, from ${source}`,
+      `${ifname}${primary ? " (primary)" : ""}: ${namesOf(attachment)}, from ${source}`,
       `  CNI_ARGS ${args}`,
     );
     for (const [i, { type, path, config }] of plugins.entries()) {
@@ -114,6 +118,11 @@ function textOf({ pod, rules, attachments }: Explanation): string {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** The CNI name too, where it is another: configurations and network-status have it. */
+function namesOf({ network, cniName }: ExplainedAttachment): string {
+  return network === cniName ? network : `${network} (CNI name ${cniName})`;
 }
 
 function indented(text: string): string {

@@ -16,6 +16,7 @@ import {
   type Attachment,
   cniAnnotation,
   defaultNetworkAnnotation,
+  displayName,
   networksAnnotation,
 } from "../select/select.ts";
 import type { Folders } from "./folders.ts";
@@ -33,7 +34,10 @@ export interface Explanation {
 export interface ExplainedAttachment {
   ifname: string;
   primary: boolean;
+  /** As it was typed, or the file key. */
   network: string;
+  /** The `name` of its configuration. */
+  cniName: string;
   /** The file or the definition that it comes from. */
   source: string;
   /** CNI_ARGS */
@@ -146,7 +150,8 @@ function explained(
   return {
     ifname: attachment.ifname,
     primary: attachment.ifname === ifname,
-    network: list.name,
+    network: displayName(attachment),
+    cniName: list.name,
     source: definition
       ? `network-attachment-definition ${definition}`
       : fileOf(attachment, networks),

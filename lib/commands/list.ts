@@ -6,6 +6,7 @@ import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { messageOf } from "../cni/error.ts";
 import { type Result, modernResult } from "../cni/result.ts";
+import { displayName } from "../select/select.ts";
 import type { Command } from "./command.ts";
 import { folderOptions, foldersOf, hostOf, rootOption } from "./folders.ts";
 import type { Host } from "./host.ts";
@@ -18,8 +19,8 @@ export const list: Command = {
     output: {
       value: "FORMAT",
       short: "o",
-      choices: ["table", "json"],
-      about: "table or json (table)",
+      choices: ["table", "wide", "json"],
+      about: "table, wide (adds the CNI names) or json (table)",
     },
     ...folderOptions,
     ...rootOption,
@@ -32,10 +33,11 @@ export const list: Command = {
     const rows = attachments.filter(
       ({ pod }) => namespace === undefined || pod?.namespace === namespace,
     );
+    const format = input.text("output");
     await stdout(
-      input.text("output") === "json"
+      format === "json"
         ? `${JSON.stringify(rows, null, 2)}\n`
-        : tableOf(rows, now()),
+        : tableOf(rows, now(), format === "wide"),
     );
     for (const problem of unreadable) stderr(`genie list: ${problem}\n`);
     return unreadable.length === 0 ? 0 : 1;
@@ -49,7 +51,10 @@ export interface ListedAttachment {
   containerId: string;
   pod?: { namespace: string; name: string; uid: string };
   ifname: string;
+  /** As it was typed, or the file key. */
   network: string;
+  /** The `name` of its configuration. */
+  cniName: string;
   /** `<namespace>/<name>` of a definition. */
   definition?: string;
   /** On the interface that the runtime asked for. */
@@ -99,13 +104,15 @@ function listed(
   sandbox: Sandbox,
 ): ListedAttachment[] {
   const { containerId, pod, netns, time } = record;
-  return record.attachments.map(({ ifname, list: network, definition }) => {
+  return record.attachments.map((attachment) => {
+    const { ifname, definition } = attachment;
     const result = results.get(ifname);
     return {
       containerId,
       ...(pod && { pod }),
       ifname,
-      network: network.name,
+      network: displayName(attachment),
+      cniName: attachment.list.name,
       ...(definition !== undefined && { definition }),
       primary: ifname === record.ifname,
       ips: result ? modernResult(result).ips.map(({ address }) => address) : [],
@@ -125,7 +132,11 @@ export function sandboxOf(
   return netns !== "" && isNamespace(host.path(netns)) ? "live" : "gone";
 }
 
-function tableOf(rows: readonly ListedAttachment[], now: Date): string {
+function tableOf(
+  rows: readonly ListedAttachment[],
+  now: Date,
+  wide: boolean,
+): string {
   if (rows.length === 0) return "no attachments\n";
   const head = [
     "NAMESPACE",
@@ -133,6 +144,7 @@ function tableOf(rows: readonly ListedAttachment[], now: Date): string {
     "CONTAINER",
     "INTERFACE",
     "NETWORK",
+    ...(wide ? ["CNI NAME"] : []),
     "ADDRESSES",
     "SANDBOX",
     "AGE",
@@ -146,6 +158,7 @@ function tableOf(rows: readonly ListedAttachment[], now: Date): string {
         containerId.slice(0, 12),
         ifname,
         definition ?? network,
+        ...(wide ? [row.cniName] : []),
         ips.join(",") || "-",
         row.sandbox,
         age(row.time, now),

@@ -22,6 +22,7 @@ import {
   firstNetwork,
   networksOf,
 } from "../select/resolve.ts";
+import { displayName } from "../select/select.ts";
 import { credentialFiles } from "./credential.ts";
 import type { Folders } from "./folders.ts";
 import { collect } from "./gc.ts";
@@ -137,7 +138,7 @@ function heldText(record: AttachmentRecord): string {
   const { pod, containerId, attachments, netns } = record;
   const who = pod ? `${pod.namespace}/${pod.name}` : `container ${containerId}`;
   const networks = attachments.map(
-    ({ ifname, list }) => `${ifname}=${list.name}`,
+    (attachment) => `${attachment.ifname}=${displayName(attachment)}`,
   );
   const gone = isNamespace(netns) ? "" : " (its namespace is gone: `genie gc`)";
   return `  ${who}: ${networks.join(", ")}${gone}`;

@@ -34,6 +34,8 @@ export interface Attachment {
   capabilityArgs: Readonly<Record<string, unknown>>;
   /** `<namespace>/<name>` of the NetworkAttachmentDefinition it comes from. */
   definition?: string;
+  /** The name that was typed, or the file key of the default network; absent where `list.name` is the same. */
+  requested?: string;
   /** What the pod asked for, to be held against the result. */
   asked?: Asked;
 }
@@ -57,7 +59,23 @@ export interface RequestedNetwork {
   /** Its own, beside the runtime's for the primary. */
   capabilityArgs?: Readonly<Record<string, unknown>>;
   definition?: string;
+  /** The name that was typed, or the file key. */
+  requested?: string;
   asked?: Asked;
+}
+
+/**
+ * How people know the network: they type `flannel`, and its `name` may be `cbr0`.
+ * Messages and lists show this one; runtimes and network-status have `list.name`.
+ */
+export function displayName({
+  requested,
+  definition,
+  list,
+}: Pick<Attachment, "requested" | "definition" | "list">): string {
+  if (requested !== undefined) return requested;
+  if (definition === undefined) return list.name;
+  return definition.slice(definition.indexOf("/") + 1);
 }
 
 export interface Selection {
@@ -133,6 +151,7 @@ function attachmentOf(
     args = selection.args,
     capabilityArgs = {},
     definition,
+    requested,
     asked,
   } = request;
   // The runtime's own port mappings and bandwidth are the primary's (NPWG §7.5).
@@ -144,6 +163,7 @@ function attachmentOf(
     args,
     capabilityArgs: { ...runtimes, ...capabilityArgs },
     ...(definition !== undefined && { definition }),
+    ...(requested !== undefined && requested !== list.name && { requested }),
     ...(asked && { asked }),
   };
 }
@@ -178,8 +198,10 @@ export function defaultNetworks(
   config: GenieConfig,
   networks: Networks,
 ): RequestedNetwork[] {
-  if (config.defaultPlugin.trim() === "")
-    return [{ list: firstNetwork(networks).list }];
+  if (config.defaultPlugin.trim() === "") {
+    const { list, key } = firstNetwork(networks);
+    return [{ list, requested: key }];
+  }
   const requests: RequestedNetwork[] = [];
   const source = 'configuration key "default_plugin"';
   for (const element of parseNetworks(source, config.defaultPlugin)) {
@@ -294,7 +316,8 @@ export function defaultsOrNone(
 }
 
 function found(element: NetworkRequest, { list }: Candidate): RequestedNetwork {
-  return element.ifname === undefined
-    ? { list }
-    : { list, ifname: element.ifname };
+  const { name: requested, ifname } = element;
+  return ifname === undefined
+    ? { list, requested }
+    : { list, requested, ifname };
 }

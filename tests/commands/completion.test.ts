@@ -64,7 +64,7 @@ describe("completion zsh", () => {
       named: namesOf(commands),
     });
     expect(stdout).toContain(
-      "'--output[table or json (table)]:FORMAT:(table json)'",
+      "'--output[table, wide (adds the CNI names) or json (table)]:FORMAT:(table wide json)'",
     );
     // Quoting is the same in both shells, so bash can tell when zsh is not there.
     const words = stdout.match(/^ {4}list\) _arguments (.*) ;;$/m)?.[1] ?? "";

@@ -85,7 +85,8 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
         {
           ifname: "eth0",
           primary: true,
-          network: "canal-net",
+          network: "canal",
+          cniName: "canal-net",
           source: "/etc/cni/net.d/10-canal.conflist",
           args: args("shop/web", "u1"),
           plugins: [
@@ -105,7 +106,8 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
         {
           ifname: "net7",
           primary: false,
-          network: "weave-net",
+          network: "weave",
+          cniName: "weave-net",
           source: "/etc/cni/net.d/20-weave.conf",
           args: args("shop/web", "u1"),
           plugins: [ptp],
@@ -171,7 +173,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
       .toBe(`default/web gets 1 network on this node:
   annotation "cni" names them: weave
 
-eth0 (primary): weave-net, from /etc/cni/net.d/20-weave.conf
+eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
   CNI_ARGS ${args("default/web")}
   ptp (/opt/cni/bin/ptp) is given:
     {
@@ -266,7 +268,8 @@ eth0 (primary): weave-net, from /etc/cni/net.d/20-weave.conf
         {
           ifname: "eth0",
           primary: true,
-          network: "canal-net",
+          network: "canal",
+          cniName: "canal-net",
           source: "/etc/cni/net.d/10-canal.conflist",
           args: args("shop/web", "u1"),
           plugins: [bridge, portmap()],
@@ -275,6 +278,7 @@ eth0 (primary): weave-net, from /etc/cni/net.d/20-weave.conf
           ifname: "san0",
           primary: false,
           network: "storage",
+          cniName: "storage",
           source: "network-attachment-definition shop/storage",
           args: args("shop/web", "u1"),
           plugins: [

@@ -54,6 +54,30 @@ describe("list", () => {
     });
   });
 
+  test("a network that was typed by its file key, is shown by it; -o wide has the CNI name beside it", async () => {
+    using made = new NodeFolder();
+    made.record({
+      attachments: [
+        { ...attachment("cbr0", "eth0"), requested: "flannel" },
+        { ...attachment("cbr0", "net1"), definition: "shop/storage" },
+      ],
+    });
+    const listed = async (...words: string[]) =>
+      (await made.type("list", words, { now })).stdout.split("\n");
+    expect(await listed()).toEqual([
+      "NAMESPACE  POD  CONTAINER  INTERFACE  NETWORK       ADDRESSES  SANDBOX  AGE",
+      "shop       web  c1         eth0       flannel       -          live     2h",
+      "shop       web  c1         net1       shop/storage  -          live     2h",
+      "",
+    ]);
+    expect(await listed("-o", "wide")).toEqual([
+      "NAMESPACE  POD  CONTAINER  INTERFACE  NETWORK       CNI NAME  ADDRESSES  SANDBOX  AGE",
+      "shop       web  c1         eth0       flannel       cbr0      -          live     2h",
+      "shop       web  c1         net1       shop/storage  cbr0      -          live     2h",
+      "",
+    ]);
+  });
+
   test("-o json -n, whole attachments of one namespace", async () => {
     using made = node();
     const { exitCode, stdout } = await made.type(
@@ -69,6 +93,7 @@ describe("list", () => {
           pod: { namespace: "default", name: "api", uid: "u2" },
           ifname: "eth0",
           network: "canal-net",
+          cniName: "canal-net",
           primary: true,
           ips: [],
           sandbox: "gone",

@@ -108,7 +108,7 @@ describe("runCommand", () => {
     ],
     [
       ["list", "-o", "yaml"],
-      `genie list: -o: expected table or json, got "yaml"\n${hint("list")}`,
+      `genie list: -o: expected table, wide or json, got "yaml"\n${hint("list")}`,
     ],
     [["explain"], `genie explain: POD is missing\n${hint("explain")}`],
     [

@@ -52,7 +52,7 @@ test("CHECK, a delegate's error is passed on", async () => {
   expect(await node.fail("CHECK", pod, two)).toEqual({
     cniVersion: "1.0.0",
     code: 101,
-    msg: "[shop/web:beta-net] interface is gone",
+    msg: "[shop/web:beta] interface is gone",
     details: "eth1",
   });
   // The record is not CHECK's to change.
@@ -166,7 +166,7 @@ describe("CHECK, real networks", () => {
     await node.succeed("CHECK", pod, options);
     await pod.netns.run("ip", "address", "flush", "dev", "eth1");
     const failure = await node.fail("CHECK", pod, options);
-    expect(failure.msg).toStartWith("[shop/web:weave-net] ");
+    expect(failure.msg).toStartWith("[shop/web:weave] ");
     await node.succeed("DEL", pod, options);
     expect(await node.remains()).toEqual(nothing);
   });

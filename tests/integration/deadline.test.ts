@@ -56,7 +56,7 @@ describe("ADD, a delegate hangs", () => {
     expect(failure).toEqual({
       cniVersion: "1.0.0",
       code: 11,
-      msg: `[shop/web:beta-net] ${late("beta", "ADD")}`,
+      msg: `[shop/web:beta] ${late("beta", "ADD")}`,
     });
     expect(ms).toBeGreaterThanOrEqual(1000);
     expect(ms).toBeLessThan(soonMs);
@@ -120,7 +120,7 @@ describe("ADD, a delegate hangs", () => {
     expect(await node.fail("ADD", pod, limited(three))).toEqual({
       cniVersion: "1.0.0",
       code: 42,
-      msg: "[shop/web:gamma-net] no luck",
+      msg: "[shop/web:gamma] no luck",
     });
     expect(delegates.calls().slice(3).map(summary)).toEqual([
       "DEL gamma eth2",
@@ -181,7 +181,7 @@ describe("DEL, a delegate hangs", () => {
     expect(failure).toEqual({
       cniVersion: "1.0.0",
       code: 11,
-      msg: `[shop/web:beta-net] ${late("beta", "DEL")}`,
+      msg: `[shop/web:beta] ${late("beta", "DEL")}`,
     });
     expect(ms).toBeLessThan(soonMs);
     expect(delegates.calls().map(summary)).toEqual([
@@ -208,9 +208,9 @@ describe("DEL, a delegate hangs", () => {
     expect(await node.fail("DEL", pod, limited())).toEqual({
       cniVersion: "1.0.0",
       code: 11,
-      msg: `[shop/web:gamma-net] ${late("gamma", "DEL")}`,
+      msg: `[shop/web:gamma] ${late("gamma", "DEL")}`,
       details: ["beta", "alpha"]
-        .map((type) => `[shop/web:${type}-net] ${late(type, "DEL")}`)
+        .map((type) => `[shop/web:${type}] ${late(type, "DEL")}`)
         .join("; "),
     });
     expect(delegates.left().map(isRunning)).toEqual([false, false, false]);
@@ -226,7 +226,7 @@ const newest = "1.1.0";
 
 describe("CHECK and GC, a delegate hangs", () => {
   const verbs: [Command, string][] = [
-    ["CHECK", "[shop/web:beta-net]"],
+    ["CHECK", "[shop/web:beta]"],
     ["GC", "[beta-net]"],
   ];
   test.each(verbs)("%s: 11", async (verb, prefix) => {
@@ -284,7 +284,7 @@ describe("CHECK and GC, a delegate hangs", () => {
     expect(await node.fail("GC", undefined, options)).toEqual({
       cniVersion: newest,
       code: 11,
-      msg: `[shop/b:beta-net] ${late("beta", "DEL")}`,
+      msg: `[shop/b:beta] ${late("beta", "DEL")}`,
     });
     expect(delegates.calls().map(summary).toSorted()).toEqual([
       "DEL alpha eth0",

@@ -37,8 +37,8 @@ describe("DEL, a network fails", () => {
     expect(await node.fail("DEL", pod)).toEqual({
       cniVersion: "1.0.0",
       code: 42,
-      msg: "[shop/web:gamma-net] first",
-      details: "in detail; [shop/web:alpha-net] second",
+      msg: "[shop/web:gamma] first",
+      details: "in detail; [shop/web:alpha] second",
     });
     expect(delegates.calls().map(summary)).toEqual([
       "DEL gamma eth2",
@@ -54,7 +54,7 @@ describe("DEL, a network fails", () => {
     delegates.behave({ type: "alpha", verb: "DEL" }, {});
     expect(await node.fail("DEL", pod)).toMatchObject({
       code: 42,
-      msg: "[shop/web:gamma-net] first",
+      msg: "[shop/web:gamma] first",
     });
     expect(delegates.calls().map(summary)).toEqual([
       "DEL gamma eth2",
@@ -97,8 +97,8 @@ describe("DEL, a network fails", () => {
         json: {
           cniVersion: "1.0.0",
           code: 42,
-          msg: `[shop/web:beta-net] ${told}`,
-          details: `${told}; [shop/web:alpha-net] ${told}; ${told}`,
+          msg: `[shop/web:beta] ${told}`,
+          details: `${told}; [shop/web:alpha] ${told}; ${told}`,
         },
       });
       expect(stderr).toContain(original);
@@ -205,7 +205,7 @@ describe("DEL, the disk is full", () => {
     );
     expect(await node.fail("DEL", pod, two)).toMatchObject({
       code: 42,
-      msg: "[shop/web:alpha-net] no",
+      msg: "[shop/web:alpha] no",
     });
     expect(node.record(pod)).toEqual(record);
     delegates.forget();

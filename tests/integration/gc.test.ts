@@ -231,7 +231,7 @@ describe("GC", () => {
     expect(failure).toEqual({
       cniVersion: version,
       code: 42,
-      msg: "[shop/c:beta-net] first",
+      msg: "[shop/c:beta] first",
       details: "[alpha-net] second",
     });
     expect(

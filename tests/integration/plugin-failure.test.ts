@@ -208,7 +208,7 @@ describe("ADD, a delegate fails", () => {
       msg: expect.stringMatching(msg),
       ...details,
     });
-    expect(failure.msg).toStartWith("[shop/web:mixed-net] ");
+    expect(failure.msg).toStartWith("[shop/web:mixed] ");
     expect(
       delegates.calls().map(({ verb, ifname }) => `${verb} ${ifname}`),
     ).toEqual(["ADD eth0", "DEL eth0"]);
@@ -224,7 +224,7 @@ describe("ADD, a delegate fails", () => {
     expect(await node.fail("ADD", pod, options)).toEqual({
       cniVersion: "1.0.0",
       code: 11,
-      msg: expect.stringContaining("[shop/web:mixed-net] "),
+      msg: expect.stringContaining("[shop/web:mixed] "),
     });
     expect(await node.remains()).toEqual(nothing);
   });
@@ -279,7 +279,7 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
     );
     const failure = await node.fail("ADD", await node.pod(), mixed);
     expect(failure.code).toBe(7);
-    expect(failure.msg).toStartWith("[shop/web:mixed-net] ");
+    expect(failure.msg).toStartWith("[shop/web:mixed] ");
     // The plugin that cannot be executed cannot delete either, so the record waits for a DEL that can.
     expect((await node.remains()).locks).toEqual([]);
     rmSync(join(node.dataDir, "attachments"), { recursive: true });

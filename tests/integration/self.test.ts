@@ -37,7 +37,7 @@ describe("ADD, a plugin that is this very file: 7, nothing is executed", () => {
       json: {
         cniVersion: "1.0.0",
         code: 7,
-        msg: `[shop/web:alias-net] refusing to execute plugin "alias": ${node.binDir}/alias is this plugin itself`,
+        msg: `[shop/web:alias] refusing to execute plugin "alias": ${node.binDir}/alias is this plugin itself`,
       },
     });
     expect(delegates.calls()).toEqual([]);
@@ -161,7 +161,7 @@ describe("ADD, GENIE_CONTAINER", () => {
     });
     expect(failure).toMatchObject({
       code: 7,
-      msg: expect.stringContaining("[shop/web:loop-net] "),
+      msg: expect.stringContaining("[shop/web:loop] "),
     });
     expect(
       delegates.calls().map(({ verb, type }) => `${verb} ${type}`),

@@ -51,7 +51,7 @@ describe("STATUS", () => {
     expect(await node.fail("STATUS", undefined, ready)).toEqual({
       cniVersion: version,
       code,
-      msg: "[alpha-net] no daemon",
+      msg: "[alpha] no daemon",
       details: "since noon",
     });
   });

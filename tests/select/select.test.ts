@@ -9,6 +9,7 @@ import {
   type Selection,
   asksForDefinitions,
   defaultNetworks,
+  displayName,
   selectAttachments,
 } from "../../lib/select/select.ts";
 
@@ -80,6 +81,7 @@ describe("selectAttachments", () => {
         ifname: "net1",
         args: "K8S_POD_NAME=p",
         capabilityArgs: {},
+        requested: "weave",
       },
       {
         list: parseConf({
@@ -90,8 +92,28 @@ describe("selectAttachments", () => {
         ifname: "eth0",
         args: "K8S_POD_NAME=p",
         capabilityArgs: runtimeConfig,
+        requested: "flannel",
       },
     ]);
+  });
+
+  test.each<
+    [what: string, cni: string | undefined, config: object, name: string]
+  >([
+    ["the file key that was typed", "weave", {}, "weave"],
+    ["in the case that was typed", "Weave", {}, "Weave"],
+    ["the CNI name that was typed", "weave-net", {}, "weave-net"],
+    ["the first file's key", undefined, {}, "calico"],
+    ["default_plugin", undefined, { default_plugin: "weave" }, "weave"],
+  ])("displayName, %s", (_, cni, config, name) => {
+    const chosen = selection(cni === undefined ? {} : { cni }, config);
+    expect(selectAttachments(chosen).map(displayName)).toEqual([name]);
+  });
+
+  test("displayName, of a definition its own name", () => {
+    const { list } = definition("cbr0");
+    expect(displayName({ list, definition: "shop/storage" })).toBe("storage");
+    expect(displayName({ list })).toBe("cbr0");
   });
 
   test("is the same for the same inputs", () => {
