@@ -20,12 +20,8 @@ import { isObject, own, parseJson } from "../lib/cni/json.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/annotation.ts";
-import {
-  keysAndKinds,
-  kubernetesKeys,
-  policyKeys,
-  readConfig,
-} from "../lib/select/config.ts";
+import { configKeys, nestedKeys } from "../lib/select/config-keys.ts";
+import { readConfig } from "../lib/select/config.ts";
 import { requestedNetwork } from "../lib/select/definition.ts";
 import { parseElements } from "../lib/select/element.ts";
 import { InterfaceNames, nameInterfaces } from "../lib/select/ifname.ts";
@@ -155,15 +151,17 @@ function documentedKeys(): ReadonlySet<string> {
   );
 }
 
+/** Keys that are read for a later version; what they do is not there yet. */
+const undocumentedKeys = new Set(["automatic", "auxiliaryChain"]);
+
 function schemaKeys(): string[] {
-  const nested = { kubernetes: kubernetesKeys, policy: policyKeys };
-  const {
-    kubernetes: _k,
-    policy: _p,
-    ...flat
-  } = Object.fromEntries(keysAndKinds);
+  const { kubernetes, policy } = nestedKeys;
+  const nested = { kubernetes, policy };
+  const flat = Object.keys(configKeys).filter(
+    (key) => !Object.hasOwn(nested, key) && !undocumentedKeys.has(key),
+  );
   return [
-    ...Object.keys(flat),
+    ...flat,
     ...Object.entries(nested).flatMap(([parent, keys]) =>
       keys.map((key) => `${parent}.${key}`),
     ),

@@ -8,7 +8,11 @@ import { Code, CniError, plain } from "../cni/error.ts";
 import { type Caller, noContainer } from "../cni/invoke.ts";
 import type { RuntimeConf } from "../cni/network.ts";
 import type { Request } from "../cni/skel.ts";
-import { type GenieConfig, readConfig } from "../select/config.ts";
+import {
+  type GenieConfig,
+  readConfig,
+  readConfigForCleanup,
+} from "../select/config.ts";
 import type { Attachment } from "../select/select.ts";
 import { type Log, createLog } from "./log.ts";
 import { type PodReference, Records } from "./record.ts";
@@ -36,11 +40,16 @@ export interface Operation {
   path: readonly string[];
 }
 
-/** Throws 7 for an invalid configuration. */
+/** Throws 7 for an invalid configuration of an ADD or a STATUS; it stops no other verb (state.md "DEL"). */
 export function beginOperation(request: Request, world: World): Operation {
-  const config = readConfig(request.config);
+  const { command } = request;
+  const warnings: string[] = [];
+  const config =
+    command === "ADD" || command === "STATUS"
+      ? readConfig(request.config)
+      : readConfigForCleanup(request.config, (text) => warnings.push(text));
   let log: Log | undefined;
-  return {
+  const operation: Operation = {
     request,
     config,
     world,
@@ -53,6 +62,8 @@ export function beginOperation(request: Request, world: World): Operation {
     pod: podReference(request.args),
     path: [...request.path, ...config.binDirs],
   };
+  for (const warning of warnings) operation.log.warn(warning);
+  return operation;
 }
 
 /** A pod has a namespace and a name; podman sends a name alone (selection.md §1). */

@@ -12,7 +12,17 @@ export function geniePlugin(world: World, about: string): Plugin {
   const begin = (request: Request) => beginOperation(request, world);
   return {
     about,
-    add: async (request) => add(begin(request)),
+    async add(request) {
+      const operation = begin(request);
+      const { unknownKeys } = operation.config;
+      if (unknownKeys.length > 0) {
+        const { describeUnknownKeys, nearestConfigKeys } =
+          await import("../select/unknown-keys.ts");
+        const keys = describeUnknownKeys(nearestConfigKeys(unknownKeys));
+        operation.log.warn(`unknown configuration keys are ignored: ${keys}`);
+      }
+      return add(operation);
+    },
     del: async (request) => del(begin(request)),
     // Rare, or in no hurry: not loaded for an ADD or a DEL.
     async check(request) {
@@ -25,7 +35,7 @@ export function geniePlugin(world: World, about: string): Plugin {
     },
     async status(request) {
       const { status } = await import("./status.ts");
-      return status(begin(request));
+      return status(() => begin(request));
     },
   };
 }

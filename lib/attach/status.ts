@@ -21,8 +21,9 @@ import {
   recursion,
 } from "./operation.ts";
 
-/** Throws 50 when we are not ready, or the default network's own error. */
-export async function status(operation: Operation): Promise<void> {
+/** Throws 50 when we are not ready, an invalid configuration included, or the default network's own error. */
+export async function status(begin: () => Operation): Promise<void> {
+  const operation = begun(begin);
   if (isNested(operation)) throw recursion(operation);
   const { world, path } = operation;
   const networks = await own(operation);
@@ -47,10 +48,19 @@ async function own(operation: Operation): Promise<RequestedNetwork[]> {
     if (!config.declaresAnnotations) await world.checkKube(config);
     return networks;
   } catch (cause) {
-    const error = CniError.from(cause);
-    throw new CniError(Code.notAvailable, error.message, {
-      details: error.details,
-      cause,
-    });
+    throw notAvailable(cause);
   }
+}
+
+function begun(begin: () => Operation): Operation {
+  try {
+    return begin();
+  } catch (cause) {
+    throw notAvailable(cause);
+  }
+}
+
+function notAvailable(cause: unknown): CniError {
+  const { message, details } = CniError.from(cause);
+  return new CniError(Code.notAvailable, message, { details, cause });
 }

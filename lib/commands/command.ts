@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../select/nearest.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Option {

@@ -2,7 +2,7 @@
  * `genie help [COMMAND]`.
  */
 import { type Command, UsageError, namesOf } from "./command.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../select/nearest.ts";
 import { commandUsage, usage } from "./usage.ts";
 
 export const help: Command = {

@@ -5,7 +5,7 @@
 import { messageOf } from "../cni/error.ts";
 import { UsageError, namesOf, readInput } from "./command.ts";
 import { commands } from "./commands.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../select/nearest.ts";
 import { type Process, type Terminal, realTerminal } from "./terminal.ts";
 
 const aliases: Readonly<Record<string, string>> = {

@@ -1,138 +1,18 @@
 /**
- * Our own network configuration, validated once (configuration.md). Unknown keys
- * are ignored; keys of CNI-Genie that have no meaning today are accepted.
+ * Our own network configuration, read once for each call (configuration.md).
+ * What is wrong refuses an ADD; for DEL, CHECK and GC it never does (state.md).
  */
 import { Code, CniError } from "../cni/error.ts";
-import { type JsonObject, isObject, own } from "../cni/json.ts";
+import { type JsonObject, isObject } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
-
-/** What a key's value may be. */
-interface Kinds {
-  text: string;
-  /** An absolute one. */
-  path: string;
-  flag: boolean;
-  /** More than none, at most a day. */
-  seconds: number;
-  names: string[];
-  textOrNames: string | string[];
-  object: Record<string, unknown>;
-  kubernetes: Texts<typeof kubernetesKeys>;
-  policy: Texts<typeof policyKeys>;
-  result: "primary" | "merged";
-}
-
-type Texts<Keys extends readonly string[]> = {
-  readonly [key in Keys[number]]?: string | null;
-};
-
-/** Every key of our configuration and what its value is. Arrays, because an object of so many keys costs a pod 0.03 ms. */
-export const keysAndKinds = [
-  ["type", "text"],
-  ["capabilities", "object"],
-  ["runtimeConfig", "object"],
-  ["default_plugin", "text"],
-  ["kubernetes", "kubernetes"],
-  ["policy", "policy"],
-  ["log_level", "text"],
-  ["logFile", "text"],
-  ["confDir", "path"],
-  ["binDir", "textOrNames"],
-  ["dataDir", "path"],
-  ["apiTimeout", "seconds"],
-  ["delegateTimeout", "seconds"],
-  ["result", "result"],
-  ["strict", "flag"],
-  ["namespaceIsolation", "flag"],
-  ["globalNamespaces", "names"],
-  ["systemNamespace", "text"],
-  ["multusDir", "text"],
-  ["allowedNetworks", "names"],
-  ["allowedPlugins", "names"],
-] as const satisfies [key: string, kind: keyof Kinds][];
-
-/** What is stated of them. */
-type Stated = {
-  [E in (typeof keysAndKinds)[number] as E[0]]?: Kinds[E[1]];
-};
-
-/**
- * What is wrong with a value, as it follows the key in a message; undefined if
- * nothing. Plain code and no schema, which would take longer to make than all else
- * that a pod asks of our configuration (docs/performance.md).
- */
-function faultOf(kind: keyof Kinds, value: unknown): string | undefined {
-  switch (kind) {
-    case "text":
-      return typeof value === "string" ? undefined : not("string", value);
-    case "object":
-      return isObject(value) ? undefined : not("Object", value);
-    case "path":
-      return typeof value === "string" && value.startsWith("/")
-        ? undefined
-        : ": expected an absolute path";
-    case "flag":
-      return typeof value === "boolean" ? undefined : not("boolean", value);
-    case "seconds":
-      if (typeof value !== "number") return not("number", value);
-      return value > 0 && value <= 86_400
-        ? undefined
-        : ": expected a number above 0, at most 86400";
-    case "names":
-      return namesFault(value);
-    case "textOrNames":
-      return typeof value === "string" || namesFault(value) === undefined
-        ? undefined
-        : ": expected a string or a list of strings";
-    case "kubernetes":
-      return textsFault(value, kubernetesKeys);
-    case "policy":
-      return textsFault(value, policyKeys);
-    case "result":
-      break;
-  }
-  return value === "primary" || value === "merged"
-    ? undefined
-    : not('("primary" | "merged")', value);
-}
-
-export const kubernetesKeys = ["kubeconfig", "k8s_api_root"] as const;
-export const policyKeys = [
-  "type",
-  "k8s_api_root",
-  "k8s_auth_token",
-  "k8s_client_certificate",
-  "k8s_client_key",
-  "k8s_certificate_authority",
-] as const;
-
-function namesFault(value: unknown): string | undefined {
-  if (!Array.isArray(value)) return not("Array", value);
-  for (const [i, name] of value.entries()) {
-    if (typeof name !== "string") return `.${i}${not("string", name)}`;
-  }
-  return undefined;
-}
-
-function textsFault(
-  value: unknown,
-  keys: readonly string[],
-): string | undefined {
-  if (!isObject(value)) return not("Object", value);
-  for (const key of keys) {
-    const text = own(value, key) ?? undefined;
-    if (text !== undefined && typeof text !== "string")
-      return `.${key}${not("string", text)}`;
-  }
-  return undefined;
-}
-
-/** The type only, never the value: it may be a secret. */
-function not(expected: string, value: unknown): string {
-  const got =
-    value === null ? "null" : Array.isArray(value) ? "list" : typeof value;
-  return `: expected ${expected}, got ${got}`;
-}
+import {
+  type CheckedKeys,
+  type ConfigKey,
+  configProblems,
+  isCniKey,
+  isConfigKey,
+  nestedKeys,
+} from "./config-keys.ts";
 
 /** What the other modules read; every default is filled in. Times are milliseconds. */
 export interface GenieConfig {
@@ -148,8 +28,14 @@ export interface GenieConfig {
   dataDir: string;
   /** Where Multus kept its files, "" to ignore them. */
   multusDir: string;
+  /** Networks for definitions without `spec.config` (selection.md §6), "" for none. */
+  multusConfDir: string;
+  /** Where libcni keeps its cache (state.md "DEL"), "" to ignore it. */
+  runtimeCacheDir: string;
   apiTimeoutMs: number;
   delegateTimeoutMs: number;
+  /** How long a DEL may fail before it is given up (state.md "DEL"); 0: never. */
+  deleteGiveUpMs: number;
   result: "primary" | "merged";
   strict: boolean;
   namespaceIsolation: boolean;
@@ -159,18 +45,74 @@ export interface GenieConfig {
   allowedNetworks: readonly string[] | undefined;
   /** undefined: all */
   allowedPlugins: readonly string[] | undefined;
+  /** Types of `ipam`; undefined: all. */
+  allowedIpams: readonly string[] | undefined;
+  /** Whether the default routes of a pod are moved to their owner (selection.md §8). */
+  defaultRoutes: "owner" | "keep";
+  /** Plugin types that may serve a container more than once all the same (selection.md §8). */
+  allowRepeated: readonly string[];
+  /** This node in the API. */
+  nodeName: string | undefined;
+  podResourcesSocket: string;
   /** Whether the runtime is asked to hand over the pod's annotations. */
   declaresAnnotations: boolean;
   /** The runtime's own capability arguments; they are the primary attachment's (selection.md §6). */
   runtimeConfig: Readonly<Record<string, unknown>>;
+  /** Keys of the configuration that mean nothing, for instance `alowedPlugins`. */
+  unknownKeys: readonly string[];
 }
 
 /** The capability under which runtimes hand over annotations (container-runtimes.md §1). */
 export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
 
-/** Throws 7 naming the key and what was expected, e.g. `invalid configuration: policy.type: expected string, got number`. */
+/** Throws 7 naming every wrong key, e.g. `invalid configuration: strict: expected boolean, got string "yes"`. */
 export function readConfig(value: unknown): GenieConfig {
-  const config = readKeys(value);
+  const { checked, unknown, problems } = readKeys(value);
+  if (problems.length === 0) return withDefaults(checked, unknown);
+  const texts: string[] = [];
+  for (const { text } of problems) texts.push(text);
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `invalid configuration: ${texts.join(", ")}`,
+  );
+}
+
+/** The keys that DEL, CHECK and GC use (state.md "DEL"). */
+const cleanupKeys: readonly string[] = [
+  "dataDir",
+  "multusDir",
+  "runtimeCacheDir",
+  "binDir",
+  "delegateTimeout",
+  "deleteGiveUp",
+  "confDir",
+  "default_plugin",
+  "log_level",
+  "logFile",
+  "type",
+] satisfies ConfigKey[];
+
+/**
+ * As {@link readConfig} for DEL, CHECK and GC, which an operator's mistake must
+ * not stop (state.md "DEL"): a wrong value is as if it were absent, and `warn` is
+ * told of those that these verbs use. Never throws.
+ */
+export function readConfigForCleanup(
+  value: unknown,
+  warn: (problem: string) => void,
+): GenieConfig {
+  const { checked, unknown, problems } = readKeys(value);
+  for (const { key, text } of problems) {
+    if (cleanupKeys.includes(key))
+      warn(`invalid configuration, the default is used: ${text}`);
+  }
+  return withDefaults(checked, unknown);
+}
+
+function withDefaults(
+  config: CheckedKeys,
+  unknownKeys: readonly string[],
+): GenieConfig {
   return {
     type: config.type ?? "genie",
     defaultPlugin: config.default_plugin ?? "",
@@ -181,48 +123,85 @@ export function readConfig(value: unknown): GenieConfig {
     logLevel: config.log_level ?? "warn",
     logFile: config.logFile || undefined,
     confDir: config.confDir ?? "/etc/cni/net.d",
-    binDirs: foldersOf(config.binDir),
+    binDirs: directoriesOf(config.binDir),
     dataDir: config.dataDir ?? "/var/lib/cni/genie",
     multusDir: config.multusDir ?? "/var/lib/cni/multus",
+    multusConfDir: config.multusConfDir ?? "/etc/cni/multus/net.d",
+    runtimeCacheDir: config.runtimeCacheDir ?? "/var/lib/cni/results",
     apiTimeoutMs: (config.apiTimeout ?? 10) * 1000,
     delegateTimeoutMs: (config.delegateTimeout ?? 120) * 1000,
+    deleteGiveUpMs: (config.deleteGiveUp ?? 300) * 1000,
     result: config.result ?? "primary",
     strict: config.strict ?? false,
     namespaceIsolation: config.namespaceIsolation ?? false,
     globalNamespaces: config.globalNamespaces ?? ["default"],
     systemNamespace: config.systemNamespace ?? "kube-system",
-    allowedNetworks: config.allowedNetworks ?? undefined,
-    allowedPlugins: config.allowedPlugins ?? undefined,
+    allowedNetworks: config.allowedNetworks,
+    allowedPlugins: config.allowedPlugins,
+    allowedIpams:
+      config.allowedIpams ??
+      (config.allowedPlugins && [
+        "host-local",
+        "static",
+        "dhcp",
+        "whereabouts",
+      ]),
+    defaultRoutes: config.defaultRoutes ?? "owner",
+    allowRepeated: config.allowRepeated ?? [],
+    nodeName: config.nodeName || undefined,
+    podResourcesSocket:
+      config.podResourcesSocket ??
+      "/var/lib/kubelet/pod-resources/kubelet.sock",
     declaresAnnotations: config.capabilities?.[annotationsCapability] === true,
     runtimeConfig: config.runtimeConfig ?? {},
+    unknownKeys,
   };
 }
 
-/** Go programs read null as absent, and so do we. */
-function readKeys(config: unknown): Stated {
-  const stated: JsonObject = {};
-  const problems: string[] = [];
-  if (!isObject(config)) problems.push(not("Object", config));
-  for (const [key, kind] of keysAndKinds) {
-    const given = own(config, key) ?? undefined;
-    if (given === undefined) continue;
-    // `10.0` in a file is kept with its text, see parseJson.
-    const value = JSON.isRawJSON(given) ? Number(given.rawJSON) : given;
-    const fault = faultOf(kind, value);
-    if (fault === undefined) stated[key] = value;
-    else problems.push(key + fault);
-  }
-  if (problems.length === 0) return stated;
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `invalid configuration: ${problems.join(", ")}`,
-  );
+interface ReadKeys {
+  checked: CheckedKeys;
+  problems: { key: string; text: string }[];
+  /** Keys without a meaning, by their path: `policy.tipe`. */
+  unknown: string[];
 }
 
-function foldersOf(binDir: string | string[] = []): string[] {
-  const folders: string[] = [];
-  for (const folder of typeof binDir === "string" ? [binDir] : binDir) {
-    if (folder !== "") folders.push(folder);
+/** Go programs read null as absent, and so do we. */
+function readKeys(config: unknown): ReadKeys {
+  const checked: JsonObject = {};
+  const problems: ReadKeys["problems"] = [];
+  const unknown: string[] = [];
+  if (!isObject(config)) {
+    const text = "expected an object";
+    return { checked, problems: [{ key: "", text }], unknown };
   }
-  return folders;
+  for (const [key, given] of Object.entries(config)) {
+    if (!isConfigKey(key)) {
+      if (!isCniKey(key)) unknown.push(key);
+      continue;
+    }
+    if (given === null || given === undefined) continue;
+    // `10.0` in a file is kept with its text, see parseJson.
+    const value = JSON.isRawJSON(given) ? Number(given.rawJSON) : given;
+    const found = configProblems(key, value);
+    if (found.length === 0) checked[key] = value;
+    for (const text of found) problems.push({ key, text: key + text });
+    if (Object.hasOwn(nestedKeys, key)) addUnknown(key, value, unknown);
+  }
+  return { checked, problems, unknown };
+}
+
+function addUnknown(parent: string, value: unknown, unknown: string[]): void {
+  if (!isObject(value)) return;
+  const known: Readonly<Record<string, readonly string[]>> = nestedKeys;
+  for (const key of Object.keys(value)) {
+    if (!known[parent]?.includes(key)) unknown.push(`${parent}.${key}`);
+  }
+}
+
+function directoriesOf(binDir: string | string[] = []): string[] {
+  const directories: string[] = [];
+  for (const directory of typeof binDir === "string" ? [binDir] : binDir) {
+    if (directory !== "") directories.push(directory);
+  }
+  return directories;
 }

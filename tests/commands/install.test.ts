@@ -256,7 +256,7 @@ describe("install, refusals", () => {
           plugins: [{ type: "genie", apiTimeout: "soon" }],
         }),
       [],
-      "genie install: invalid configuration: apiTimeout: expected number, got string\n",
+      'genie install: invalid configuration: apiTimeout: expected a number above 0, at most 86400, got string "soon"\n',
     ],
     [
       "a kubeconfig that is not there",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { namesOf, readInput } from "../../lib/commands/command.ts";
 import { commands } from "../../lib/commands/commands.ts";
-import { nearest } from "../../lib/commands/nearest.ts";
+import { nearest } from "../../lib/select/nearest.ts";
 import { type } from "./fixtures.ts";
 
 const hint = (command: string) =>

@@ -9,29 +9,37 @@ import * as v from "valibot";
 import { faultIn } from "../../lib/attach/record-fault.ts";
 import { Code } from "../../lib/cni/error.ts";
 import { isObject, own } from "../../lib/cni/json.ts";
-import { keysAndKinds, readConfig } from "../../lib/select/config.ts";
+import { configKeys } from "../../lib/select/config-keys.ts";
+import { readConfig } from "../../lib/select/config.ts";
 import { almost, anyJson, orCniError, runs } from "./arbitraries.ts";
 
 const optional = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
 const text = v.string();
 const names = v.array(text);
 const path = v.pipe(text, v.startsWith("/"));
-const seconds = v.pipe(
+const name = v.pipe(text, v.minLength(1));
+const pathOrNone = v.union([v.literal(""), path]);
+const number = v.pipe(
   v.unknown(),
   v.transform((value) =>
     JSON.isRawJSON(value) ? Number(value.rawJSON) : value,
   ),
   v.number(),
   v.finite(),
-  v.gtValue(0),
-  v.maxValue(86_400),
+);
+const seconds = v.pipe(number, v.gtValue(0), v.maxValue(86_400));
+const level = v.pipe(text, v.regex(/^(?:$|error|warn|info|debug)/i));
+const directoryName = v.pipe(
+  text,
+  v.excludes("/"),
+  v.check((value) => !["", ".", ".."].includes(value)),
 );
 const anything = v.custom(isObject);
 
 const config = v.pipe(
   v.custom<object>(isObject),
   v.looseObject({
-    type: optional(text),
+    type: optional(name),
     capabilities: optional(anything),
     runtimeConfig: optional(anything),
     default_plugin: optional(text),
@@ -57,8 +65,8 @@ const config = v.pipe(
         }),
       ),
     ),
-    log_level: optional(text),
-    logFile: optional(text),
+    log_level: optional(level),
+    logFile: optional(pathOrNone),
     confDir: optional(path),
     binDir: optional(v.union([text, names])),
     dataDir: optional(path),
@@ -68,10 +76,28 @@ const config = v.pipe(
     strict: optional(v.boolean()),
     namespaceIsolation: optional(v.boolean()),
     globalNamespaces: optional(names),
-    systemNamespace: optional(text),
-    multusDir: optional(text),
+    systemNamespace: optional(name),
     allowedNetworks: optional(names),
     allowedPlugins: optional(names),
+    allowedIpams: optional(names),
+    defaultRoutes: optional(v.picklist(["owner", "keep"])),
+    allowRepeated: optional(names),
+    automatic: optional(
+      v.pipe(
+        v.custom<object>(isObject),
+        v.looseObject({
+          networks: names,
+          by: optional(v.picklist(["attachments", "traffic"])),
+        }),
+      ),
+    ),
+    auxiliaryChain: optional(directoryName),
+    deleteGiveUp: optional(v.pipe(number, v.minValue(0))),
+    runtimeCacheDir: optional(pathOrNone),
+    multusDir: optional(pathOrNone),
+    multusConfDir: optional(pathOrNone),
+    nodeName: optional(text),
+    podResourcesSocket: optional(path),
   }),
 );
 
@@ -124,6 +150,16 @@ const exampleConfig = {
   namespaceIsolation: false,
   globalNamespaces: ["default"],
   allowedNetworks: ["flannel"],
+  allowedIpams: ["static"],
+  log_level: "Warning",
+  logFile: "",
+  defaultRoutes: "keep",
+  allowRepeated: ["calico"],
+  automatic: { networks: ["canal"], by: "traffic" },
+  auxiliaryChain: "vendor",
+  deleteGiveUp: 0,
+  multusConfDir: "/etc/cni/multus/net.d",
+  podResourcesSocket: "/run/kubelet.sock",
 };
 
 const exampleRecord = {
@@ -158,7 +194,7 @@ const exampleRecord = {
 
 describe("schemas", () => {
   test("of our configuration, it accepts what readConfig accepts", () => {
-    const keys = keysAndKinds.map(([key]) => key);
+    const keys = Object.keys(configKeys);
     fc.assert(
       fc.property(
         fc.oneof(anyJson(...keys), almost(exampleConfig)),

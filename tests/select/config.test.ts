@@ -2,7 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { CniError } from "../../lib/cni/error.ts";
 import { parseJson } from "../../lib/cni/json.ts";
-import { type GenieConfig, readConfig } from "../../lib/select/config.ts";
+import {
+  type GenieConfig,
+  readConfig,
+  readConfigForCleanup,
+} from "../../lib/select/config.ts";
+import {
+  describeUnknownKeys,
+  unknownKeys,
+} from "../../lib/select/unknown-keys.ts";
 
 const defaults = readConfig({});
 
@@ -26,8 +34,18 @@ describe("readConfig", () => {
       systemNamespace: "kube-system",
       allowedNetworks: undefined,
       allowedPlugins: undefined,
+      allowedIpams: undefined,
+      defaultRoutes: "owner",
+      allowRepeated: [],
+      deleteGiveUpMs: 300_000,
+      runtimeCacheDir: "/var/lib/cni/results",
+      multusDir: "/var/lib/cni/multus",
+      multusConfDir: "/etc/cni/multus/net.d",
+      nodeName: undefined,
+      podResourcesSocket: "/var/lib/kubelet/pod-resources/kubelet.sock",
       declaresAnnotations: false,
       runtimeConfig: {},
+      unknownKeys: [],
     });
   });
 
@@ -54,6 +72,17 @@ describe("readConfig", () => {
     systemNamespace: "system",
     allowedNetworks: ["weave"],
     allowedPlugins: [],
+    allowedIpams: ["calico-ipam"],
+    defaultRoutes: "keep",
+    allowRepeated: ["calico"],
+    automatic: { networks: ["canal", "weave"], by: "traffic" },
+    auxiliaryChain: "vendor",
+    deleteGiveUp: 0,
+    runtimeCacheDir: "/cache",
+    multusDir: "",
+    multusConfDir: "/multus/net.d",
+    nodeName: "node-1",
+    podResourcesSocket: "/run/kubelet.sock",
   };
 
   test("reads every key", () => {
@@ -75,8 +104,18 @@ describe("readConfig", () => {
       systemNamespace: "system",
       allowedNetworks: ["weave"],
       allowedPlugins: [],
+      allowedIpams: ["calico-ipam"],
+      defaultRoutes: "keep",
+      allowRepeated: ["calico"],
+      deleteGiveUpMs: 0,
+      runtimeCacheDir: "/cache",
+      multusDir: "",
+      multusConfDir: "/multus/net.d",
+      nodeName: "node-1",
+      podResourcesSocket: "/run/kubelet.sock",
       declaresAnnotations: true,
       runtimeConfig: { portMappings: [] },
+      unknownKeys: [],
     });
   });
 
@@ -131,9 +170,33 @@ describe("readConfig", () => {
     ],
     ["no network at all", { allowedNetworks: [] }, { allowedNetworks: [] }],
     [
-      "unknown keys",
-      { constructor: 1, ipam: {}, dns: {}, args: {}, x: null },
+      "IPAM types where only the plugins are restricted",
+      { allowedPlugins: ["ptp"] },
+      {
+        allowedPlugins: ["ptp"],
+        allowedIpams: ["host-local", "static", "dhcp", "whereabouts"],
+      },
+    ],
+    [
+      "keys of CNI",
+      {
+        cniVersion: "1.0.0",
+        cniVersions: [],
+        name: "n",
+        prevResult: {},
+        ipam: {},
+        dns: {},
+        args: {},
+        disableCheck: true,
+        disableGC: true,
+        "cni.dev/valid-attachments": [],
+      },
       {},
+    ],
+    [
+      "unknown keys",
+      { constructor: 1, x: null, policy: { tipe: "k8s" } },
+      { unknownKeys: ["constructor", "x", "policy.tipe"] },
     ],
   ])("understands %s", (_, config, expected) => {
     expect(readConfig(config)).toEqual({ ...defaults, ...expected });
@@ -158,17 +221,43 @@ describe("readConfig", () => {
   };
 
   test.each<[string, unknown]>([
-    ["default_plugin: expected string, got number", { default_plugin: 1 }],
+    ["default_plugin: expected string, got number 1", { default_plugin: 1 }],
     ["policy.type: expected string, got number", { policy: { type: 1 } }],
-    ["strict: expected boolean, got string", { strict: "true" }],
-    ["apiTimeout: expected number, got string", { apiTimeout: "10" }],
     [
-      "allowedNetworks.1: expected string, got number",
-      { allowedNetworks: ["a", 1] },
+      "policy.k8s_api_root: expected string, got list, policy.k8s_client_key: expected string, got object",
+      { policy: { k8s_client_key: {}, k8s_api_root: [] } },
     ],
-    ['result: expected ("primary" | "merged"), got string', { result: "all" }],
+    ['strict: expected boolean, got string "yes"', { strict: "yes" }],
     [
-      'result: expected ("primary" | "merged"), got list, strict: expected boolean, got number',
+      'apiTimeout: expected a number above 0, at most 86400, got string "10"',
+      { apiTimeout: "10" },
+    ],
+    [
+      'allowedNetworks: expected a list of strings, got string "weave"',
+      { allowedNetworks: "weave" },
+    ],
+    [
+      "allowedNetworks.1: expected string, got number 1.50",
+      parseJson('{"allowedNetworks":["a",1.50]}'),
+    ],
+    [
+      'result: expected "primary" or "merged", got string "all"',
+      { result: "all" },
+    ],
+    [
+      'defaultRoutes: expected "owner" or "keep", got list',
+      { defaultRoutes: [null] },
+    ],
+    [
+      'automatic.networks: expected a list of strings, got nothing, automatic.by: expected "attachments" or "traffic", got string "luck"',
+      { automatic: { by: "luck" } },
+    ],
+    [
+      'log_level: expected error, warn, info or debug, got string "loud"',
+      { log_level: "loud" },
+    ],
+    [
+      'strict: expected boolean, got number 1, result: expected "primary" or "merged", got list',
       { strict: 1, result: [] },
     ],
   ])("refuses: %s", (text, config) => {
@@ -181,6 +270,21 @@ describe("readConfig", () => {
     ["confDir", "net.d"],
     ["dataDir", ""],
     ["dataDir", 1],
+    ["type", ""],
+    ["systemNamespace", ""],
+    ["logFile", "genie.log"],
+    ["multusDir", "multus"],
+    ["multusConfDir", 1],
+    ["runtimeCacheDir", "results"],
+    ["podResourcesSocket", ""],
+    ["nodeName", []],
+    ["allowedIpams", false],
+    ["allowRepeated", "calico"],
+    ["automatic", []],
+    ["auxiliaryChain", "../x"],
+    ["auxiliaryChain", ".."],
+    ["deleteGiveUp", -1],
+    ["deleteGiveUp", "never"],
   ])("refuses %s: %j", (key, value) => {
     expect(said({ [key]: value })).toEqual([
       7,
@@ -195,19 +299,117 @@ describe("readConfig", () => {
     ]);
   });
 
-  test("never says a value, which may be a secret", () => {
+  test("never says what may be a secret", () => {
     const secret = "SECRET";
     const configs = [
       { policy: { k8s_auth_token: [secret] } },
+      { policy: [secret] },
       { policy: secret },
       { kubernetes: secret },
-      { result: secret },
-      { confDir: secret },
-      { apiTimeout: secret },
-      { globalNamespaces: secret },
+      { kubernetes: { kubeconfig: { token: secret } } },
     ];
     expect(configs.map((config) => JSON.stringify(said(config)))).toEqual(
       configs.map(() => expect.not.stringContaining(secret) as string),
     );
+  });
+});
+
+describe("readConfigForCleanup", () => {
+  /** What is read, and what was warned of. */
+  const read = (config: unknown) => {
+    const warnings: string[] = [];
+    const warn = (text: string) => void warnings.push(text);
+    return { config: readConfigForCleanup(config, warn), warnings };
+  };
+  const prefix = "invalid configuration, the default is used: ";
+
+  test.each<[key: string, wrong: unknown]>([
+    ["dataDir", "data"],
+    ["multusDir", 1],
+    ["runtimeCacheDir", "results"],
+    ["binDir", [1]],
+    ["delegateTimeout", -1],
+    ["deleteGiveUp", "never"],
+    ["confDir", "net.d"],
+    ["default_plugin", ["weave"]],
+    ["log_level", 5],
+    ["logFile", "genie.log"],
+    ["type", ""],
+  ])("a wrong %s, its default with a warning", (key, wrong) => {
+    expect(read({ [key]: wrong })).toEqual({
+      config: defaults,
+      warnings: [expect.stringContaining(`${prefix}${key}`)],
+    });
+  });
+
+  test.each<[key: string, wrong: unknown]>([
+    ["strict", "yes"],
+    ["allowedNetworks", "weave"],
+    ["allowedPlugins", {}],
+    ["allowedIpams", 1],
+    ["capabilities", []],
+    ["runtimeConfig", "x"],
+    ["kubernetes", "k"],
+    ["policy", { type: 1 }],
+    ["apiTimeout", 0],
+    ["result", "all"],
+    ["namespaceIsolation", "no"],
+    ["globalNamespaces", "default"],
+    ["systemNamespace", 1],
+    ["defaultRoutes", true],
+    ["allowRepeated", "calico"],
+    ["automatic", []],
+    ["auxiliaryChain", 1],
+    ["multusConfDir", 1],
+    ["nodeName", 1],
+    ["podResourcesSocket", 1],
+  ])("a wrong %s, nothing", (key, wrong) => {
+    expect(read({ [key]: wrong })).toEqual({ config: defaults, warnings: [] });
+  });
+
+  test("a wrong value, the right ones beside it hold", () => {
+    const config = { dataDir: 1, confDir: "/conf", deleteGiveUp: 5, strict: 1 };
+    expect(read(config).config).toEqual({
+      ...defaults,
+      confDir: "/conf",
+      deleteGiveUpMs: 5000,
+    });
+  });
+});
+
+describe("unknownKeys", () => {
+  test.each<[config: object, expected: object[]]>([
+    [
+      { alowedPlugins: [] },
+      [{ key: "alowedPlugins", nearest: "allowedPlugins" }],
+    ],
+    [
+      { namespaceIsolaton: true },
+      [{ key: "namespaceIsolaton", nearest: "namespaceIsolation" }],
+    ],
+    [
+      { AllowedPlugins: [] },
+      [{ key: "AllowedPlugins", nearest: "allowedPlugins" }],
+    ],
+    [
+      { kubernetes: { kubeconfg: "/k" } },
+      [{ key: "kubernetes.kubeconfg", nearest: "kubernetes.kubeconfig" }],
+    ],
+    [{ vendorKey: 1 }, [{ key: "vendorKey" }]],
+    [{ ["k".repeat(100)]: 1 }, [{ key: "k".repeat(100) }]],
+    [{ type: "genie", hostname: "n", "cni.dev/attachments": [] }, []],
+  ])("%j", (config, expected) => {
+    expect<object[]>(unknownKeys(config)).toEqual(expected);
+  });
+
+  test("describeUnknownKeys, one line for all, at most 8 KiB", () => {
+    const keys = unknownKeys({ strct: 1, "a\nb": 1 });
+    expect(describeUnknownKeys(keys)).toBe(
+      '"strct" (did you mean "strict"?), "a\\nb"',
+    );
+    const many = Array.from({ length: 5000 }, (_, i) => ({ key: `key${i}` }));
+    const text = describeUnknownKeys(many);
+    expect(text.length).toBeLessThanOrEqual(8300);
+    expect(text).toMatch(/, and \d+ more$/);
   });
 });

@@ -2,16 +2,24 @@
  * The word that was probably meant. Pure.
  */
 
-/** The known word with the fewest changed letters, if those are few enough; a beginning counts as near. */
+/** Longer ones are no misspelt word; the effort grows with the length. */
+const maxLength = 64;
+
+/** The known word with the fewest changed letters in any case, if those are few enough; a beginning counts as near. */
 export function nearest(
-  typed: string,
+  word: string,
   known: readonly string[],
 ): string | undefined {
-  const begun = known.filter((word) => word.startsWith(typed));
+  if (word.length > maxLength) return undefined;
+  const typed = word.toLowerCase();
+  const begun = known.filter((other) => other.toLowerCase().startsWith(typed));
   if (typed !== "" && begun.length === 1) return begun[0];
   const limit = Math.max(1, Math.floor(typed.length / 3));
   const [best] = known
-    .map((word) => ({ word, distance: distance(typed, word) }))
+    .map((other) => ({
+      word: other,
+      distance: distance(typed, other.toLowerCase()),
+    }))
     .toSorted((a, b) => a.distance - b.distance);
   return best && best.distance <= limit ? best.word : undefined;
 }
