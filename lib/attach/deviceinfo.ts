@@ -5,8 +5,7 @@
  */
 import {
   makeFolder,
-  readFile,
-  readFileIfAny,
+  readOwnFileIfAny,
   removeFile,
   writeFile,
 } from "../cni/files.ts";
@@ -39,7 +38,7 @@ export function prepareDeviceInfo(attachment: Attachment): void {
   makeFolder(`${folder}/cni`, 0o755);
   if (device.resource === undefined) return;
   const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
-  const info = readFileIfAny(`${folder}/dp/${source}-device.json`);
+  const info = readOwnFileIfAny(`${folder}/dp/${source}-device.json`);
   if (info !== undefined) writeFile(path, info, 0o644);
 }
 
@@ -50,7 +49,8 @@ export function readDeviceInfo(
   const path = fileOf(attachment);
   if (path === undefined) return undefined;
   try {
-    const info = parseJson(readFile(path));
+    const text = readOwnFileIfAny(path);
+    const info = text === undefined ? undefined : parseJson(text);
     return isObject(info) ? info : undefined;
   } catch {
     return undefined;

@@ -7,6 +7,7 @@
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { requireOwnFolder } from "../cni/files.ts";
 import { isObject, jsonKind, own } from "../cni/json.ts";
 import {
   type ValidAttachment,
@@ -32,6 +33,7 @@ import { type AttachmentRecord, CorruptRecord, isSameAdd } from "./record.ts";
 export async function gc(operation: Operation): Promise<void> {
   const { request, config, world, records } = operation;
   if (isNested(operation)) return;
+  requireOwnFolder(`${config.dataDir}/locks`);
   const valid = validAttachments(request.config);
   const began = { bootId: world.bootId(), uptimeMs: world.uptimeMs() };
   const deadline = new Deadline(phases.gc, world.clock);

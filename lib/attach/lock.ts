@@ -6,7 +6,12 @@
  */
 import type { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import { makeFolder, removeFile, statusIfAny } from "../cni/files.ts";
+import {
+  makeOwnFolder,
+  removeFile,
+  requireOwnFolder,
+  statusIfAny,
+} from "../cni/files.ts";
 import {
   Open,
   close,
@@ -148,10 +153,12 @@ export function whileShared<T>(dataDir: string, work: () => T): T | undefined {
 /** The folder itself is what is locked: there is no file that could be left. */
 function openRecords(dataDir: string): number {
   const folder = `${dataDir}/attachments`;
-  const fd = openIfAny(folder, Open.readOnly);
+  const flags = Open.readOnly | Open.noFollow;
+  requireOwnFolder(folder);
+  const fd = openIfAny(folder, flags);
   if (fd !== undefined) return fd;
-  makeFolder(folder, 0o700);
-  return open(folder, Open.readOnly);
+  makeOwnFolder(folder);
+  return open(folder, flags);
 }
 
 export function lockPath(dataDir: string, containerId: string): string {
@@ -180,11 +187,13 @@ function held(path: string, fd: number): Lock {
 }
 
 function openLock(path: string): number {
-  const flags = Open.readWrite | Open.create;
+  const flags = Open.readWrite | Open.create | Open.noFollow | Open.nonBlocking;
+  const folder = path.slice(0, path.lastIndexOf("/"));
+  requireOwnFolder(folder);
   try {
     const fd = openIfAny(path, flags, 0o600);
     if (fd !== undefined) return fd;
-    makeFolder(path.slice(0, path.lastIndexOf("/")), 0o700);
+    makeOwnFolder(folder);
     return open(path, flags, 0o600);
   } catch (cause) {
     throw new CniError(

@@ -3,6 +3,7 @@
  * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
  */
 import { Code, CniError, messageOf } from "../cni/error.ts";
+import { NotAFile } from "../cni/files.ts";
 import { isObject, maxDepth, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
@@ -113,7 +114,8 @@ export class Records {
 
   /** Whether there is one, readable or not. */
   has(containerId: string, ifname: string): boolean {
-    return this.#store.has(Store.nameOf(containerId, ifname), "record");
+    const name = Store.nameOf(containerId, ifname);
+    return onDisk("find", () => this.#store.has(name, "record"));
   }
 
   /**
@@ -121,7 +123,7 @@ export class Records {
    * have 4 MiB (state.md "The record"). What disappears meanwhile is left out.
    */
   *all(): Generator<RecordEntry, void, undefined> {
-    for (const name of this.#store.list()) {
+    for (const name of onDisk("list", () => this.#store.list())) {
       let record: AttachmentRecord | undefined;
       try {
         record = this.#read(name);
@@ -219,10 +221,7 @@ export class Records {
     try {
       return this.#store.write(nameOf(record), part, json);
     } catch (cause) {
-      throw new RecordError(
-        `failed to write attachment ${part}: ${messageOf(cause)}`,
-        cause,
-      );
+      throw recordError(`failed to write attachment ${part}`, cause);
     }
   }
 
@@ -231,10 +230,9 @@ export class Records {
     try {
       stored = this.#store.read(name, "record");
     } catch (cause) {
-      throw new RecordError(
-        `failed to read attachment record: ${messageOf(cause)}`,
-        cause,
-      );
+      // Somebody put it there, and nobody can read it: moved aside as any other.
+      if (cause instanceof NotAFile) throw new CorruptRecord(cause.message);
+      throw recordError("failed to read attachment record", cause);
     }
     if (stored === undefined) return undefined;
     const record = parseRecord(stored);
@@ -245,15 +243,19 @@ export class Records {
   }
 }
 
-function onDisk(action: string, work: () => void): void {
+function onDisk<T>(action: string, work: () => T): T {
   try {
-    work();
+    return work();
   } catch (cause) {
-    throw new RecordError(
-      `failed to ${action} attachment record: ${messageOf(cause)}`,
-      cause,
-    );
+    throw recordError(`failed to ${action} attachment record`, cause);
   }
+}
+
+/** A directory that is not ours alone is told in its own words, whatever was to be done there. */
+function recordError(problem: string, cause: unknown): CniError {
+  return cause instanceof CniError
+    ? cause
+    : new RecordError(`${problem}: ${messageOf(cause)}`, cause);
 }
 
 function nameOf({

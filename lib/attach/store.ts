@@ -2,25 +2,21 @@
  * The files of attachment records (state.md "The record"): names, atomic
  * replacement, fsync, what is unreadable. It owns `<dataDir>/attachments` and
  * does not know what a record is for. Never /var/lib/cni/results: runtimes
- * treat what is there as theirs (cni-runtime.md R-CACHE-1).
+ * treat what is there as theirs (cni-runtime.md R-CACHE-1). The directory must be
+ * ours alone: each method throws 5 where others may write to it.
  */
+import { errnoOf } from "../cni/error.ts";
 import {
+  createFile,
+  linkStatusIfAny,
   listIfAny,
-  makeFolder,
-  readFileIfAny,
+  makeOwnFolder,
+  readOwnFileIfAny,
   removeFile,
-  statusIfAny,
+  requireOwnFolder,
   writeAll,
 } from "../cni/files.ts";
-import {
-  Open,
-  close,
-  fsync,
-  open,
-  openIfAny,
-  rename,
-  startSync,
-} from "../cni/libc.ts";
+import { Open, close, fsync, open, rename, startSync } from "../cni/libc.ts";
 import { isLonger } from "../cni/text.ts";
 
 /** The files of one record; "gone" only while its namespace is seen to be gone. */
@@ -36,10 +32,17 @@ const suffixes: Record<Part, string> = {
 const longestName = 200;
 
 export class Store {
-  readonly #folder: string;
+  readonly #path: string;
+  #checked = false;
 
   constructor(dataDir: string) {
-    this.#folder = `${dataDir}/attachments`;
+    this.#path = `${dataDir}/attachments`;
+  }
+
+  get #folder(): string {
+    if (!this.#checked) requireOwnFolder(this.#path);
+    this.#checked = true;
+    return this.#path;
   }
 
   /** The base name of a record's files. */
@@ -52,13 +55,13 @@ export class Store {
       : name;
   }
 
-  /** The text of a file, undefined when there is none. Throws the errno of the system. */
+  /** The text of a file, undefined when there is none. Throws the errno of the system, `NotAFile`. */
   read(name: string, part: Part): string | undefined {
-    return readFileIfAny(this.#path(name, part));
+    return readOwnFileIfAny(this.#pathOf(name, part));
   }
 
   has(name: string, part: Part): boolean {
-    return statusIfAny(this.#path(name, part)) !== undefined;
+    return linkStatusIfAny(this.#pathOf(name, part)) !== undefined;
   }
 
   /**
@@ -67,11 +70,11 @@ export class Store {
    * is to be closed otherwise.
    */
   write(name: string, part: Part, text: string): Written {
-    const temporary = this.#path(`.${name}`, part);
-    const fd = this.#open(temporary);
+    const temporary = this.#pathOf(`.${name}`, part);
+    const fd = this.#create(temporary);
     try {
       writeAll(fd, text);
-      rename(temporary, this.#path(name, part));
+      rename(temporary, this.#pathOf(name, part));
     } catch (error) {
       close(fd);
       removeFile(temporary);
@@ -83,21 +86,21 @@ export class Store {
   /** The result goes first: a record without one is whole, a result without a record is litter. */
   remove(name: string): void {
     for (const base of [`.${name}`, name]) {
-      removeFile(this.#path(base, "result"));
-      removeFile(this.#path(base, "gone"));
-      removeFile(this.#path(base, "record"));
+      removeFile(this.#pathOf(base, "result"));
+      removeFile(this.#pathOf(base, "gone"));
+      removeFile(this.#pathOf(base, "record"));
     }
   }
 
   /** One file of a record; nothing when there is none. */
   removePart(name: string, part: Part): void {
-    removeFile(this.#path(name, part));
+    removeFile(this.#pathOf(name, part));
   }
 
   /** Moves an unreadable record out of the way; what is left of its result is removed. */
   setAside(name: string): void {
-    const path = this.#path(name, "record");
-    removeFile(this.#path(name, "result"));
+    const path = this.#pathOf(name, "record");
+    removeFile(this.#pathOf(name, "result"));
     rename(path, `${path}.corrupt`);
   }
 
@@ -132,15 +135,17 @@ export class Store {
       .map((file) => file.slice(0, -suffixes.record.length));
   }
 
-  #open(path: string): number {
-    const flags = Open.writeOnly | Open.create | Open.truncate;
-    const fd = openIfAny(path, flags, 0o600);
-    if (fd !== undefined) return fd;
-    makeFolder(this.#folder, 0o700);
-    return open(path, flags, 0o600);
+  #create(path: string): number {
+    try {
+      return createFile(path, 0o600);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      makeOwnFolder(this.#path);
+      return createFile(path, 0o600);
+    }
   }
 
-  #path(name: string, part: Part): string {
+  #pathOf(name: string, part: Part): string {
     return `${this.#folder}/${name}${suffixes[part]}`;
   }
 }
@@ -164,7 +169,7 @@ export class Written {
 
   /** Waits for the disk. Throws the errno of the system. */
   sync(): void {
-    const folder = open(this.#folder, Open.readOnly);
+    const folder = open(this.#folder, Open.readOnly | Open.noFollow);
     try {
       fsync(this.#fd);
       fsync(folder);

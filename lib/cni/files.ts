@@ -2,11 +2,25 @@
  * Files as genie uses them: whole texts, whole folders, one system call where
  * one is enough. Failures are `SystemError`s with the errno's name in `code`.
  */
-import { errnoOf } from "./error.ts";
-import { Open, close, mkdir, open, openIfAny, read, write } from "./libc.ts";
+import { Code, CniError, errnoOf, quote } from "./error.ts";
+import {
+  Open,
+  close,
+  effectiveUser,
+  linkStatusIfAny,
+  mkdir,
+  open,
+  openIfAny,
+  read,
+  removeFile,
+  status,
+  type Status,
+  statusIfAny,
+  write,
+} from "./libc.ts";
 import { bytesOf, textOf } from "./text.ts";
 
-export { listIfAny, removeFile, statusIfAny } from "./libc.ts";
+export { linkStatusIfAny, listIfAny, removeFile, statusIfAny } from "./libc.ts";
 
 /** One for all: almost every file is smaller, and a fresh one each time would be work for the collector. */
 const scratch = new Uint8Array(64 << 10);
@@ -23,6 +37,32 @@ export function readFile(path: string): string {
 export function readFileIfAny(path: string): string | undefined {
   const fd = openIfAny(path, reading);
   return fd === undefined ? undefined : textOfOpen(fd);
+}
+
+/** A name that leads to no regular file of its own: a symbolic link, a device, a named pipe, a folder. */
+export class NotAFile extends Error {}
+
+/**
+ * As {@link readFileIfAny}, of a folder that is ours alone ({@link requireOwnFolder}):
+ * only a regular file is read, and no symbolic link is followed. Throws `NotAFile`.
+ */
+export function readOwnFileIfAny(path: string): string | undefined {
+  const fd = openOwn(path);
+  return fd === undefined ? undefined : textOfOpen(fd);
+}
+
+function openOwn(path: string): number | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openIfAny(path, reading | Open.noFollow);
+  } catch (cause) {
+    // A symbolic link; a socket.
+    const isOther = ["ELOOP", "ENXIO"].includes(errnoOf(cause) ?? "");
+    throw isOther ? new NotAFile("not a regular file", { cause }) : cause;
+  }
+  if (fd === undefined || status(fd).kind === "file") return fd;
+  close(fd);
+  throw new NotAFile("not a regular file");
 }
 
 function textOfOpen(fd: number): string {
@@ -62,14 +102,62 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** Makes or replaces a file. */
+/** Makes or replaces a file, by {@link createFile}. */
 export function writeFile(path: string, text: string, mode: number): void {
-  const fd = open(path, Open.writeOnly | Open.create | Open.truncate, mode);
+  const fd = createFile(path, mode);
   try {
     writeAll(fd, text);
   } finally {
     close(fd);
   }
+}
+
+/** Opens a new file for writing. Whatever has the name is removed and never written to: it may lead elsewhere. */
+export function createFile(path: string, mode: number): number {
+  const flags = Open.writeOnly | Open.create | Open.exclusive | Open.noFollow;
+  try {
+    return open(path, flags, mode);
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+    removeFile(path);
+    return open(path, flags, mode);
+  }
+}
+
+/**
+ * That nobody else can put anything into a directory of ours, or into the one above
+ * it: a symbolic link there would have us overwrite any file. Nothing when it is
+ * absent. Throws 5 saying what is wrong with which of them.
+ */
+export function requireOwnFolder(path: string): void {
+  const parent = path.slice(0, path.lastIndexOf("/"));
+  // Whoever administers the node may reach that one by a symbolic link.
+  requireOwn(parent, statusIfAny(parent));
+  requireOwn(path, linkStatusIfAny(path));
+}
+
+function requireOwn(path: string, found: Status | undefined): void {
+  const problem = found && ownershipProblem(found);
+  if (problem === undefined) return;
+  throw new CniError(Code.io, `refusing directory ${quote(path)}: ${problem}`);
+}
+
+function ownershipProblem({ kind, owner, mode }: Status): string | undefined {
+  if (kind !== "folder") return "it is not a directory";
+  const user = effectiveUser();
+  if (owner !== user)
+    return `it belongs to user ${owner}, expected user ${user}`;
+  return (mode & 0o022) === 0
+    ? undefined
+    : `group or others may write to it (mode ${mode.toString(8).padStart(4, "0")})`;
+}
+
+/** Makes a directory of ours in another of ours, each for our user alone. Throws as {@link requireOwnFolder}, and SystemError. */
+export function makeOwnFolder(path: string): void {
+  makeFolder(path.slice(0, path.lastIndexOf("/")), 0o700);
+  makeFolder(path, 0o700);
+  // Somebody else may have made them in the meantime.
+  requireOwnFolder(path);
 }
 
 /** Makes a folder and those above it; nothing when it is there. */

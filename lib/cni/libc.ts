@@ -54,6 +54,7 @@ const SYS_close = isX64 ? 3 : 57;
 const SYS_pread64 = isX64 ? 17 : 67;
 const SYS_flock = isX64 ? 73 : 32;
 const SYS_fsync = isX64 ? 74 : 82;
+const SYS_geteuid = isX64 ? 107 : 175;
 const SYS_getdents64 = isX64 ? 217 : 61;
 const SYS_clock_gettime = isX64 ? 228 : 113;
 const SYS_openat = isX64 ? 257 : 56;
@@ -74,7 +75,8 @@ export const Open = {
   writeOnly: 0o1,
   readWrite: 0o2,
   create: 0o100,
-  truncate: 0o1000,
+  /** With `create`: fails with EEXIST where there is anything of that name. */
+  exclusive: 0o200,
   append: 0o2000,
   nonBlocking: 0o4000,
   /** Fails with ELOOP where the last part of the path is a symbolic link; the one flag that the two number differently. */
@@ -90,6 +92,7 @@ const MFD_CLOEXEC = 1;
 const CLOCK_BOOTTIME = 7;
 /** -100 in the 32 bits that the kernel looks at. */
 const AT_FDCWD = 0xffffff9c;
+const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const SYNC_FILE_RANGE_WRITE = 2;
@@ -214,6 +217,10 @@ export function requireExecutable(path: string): void {
 /** What a file is. */
 export interface Status {
   kind: "file" | "folder" | "other";
+  /** The permission bits. */
+  mode: number;
+  /** The number of its owner. */
+  owner: number;
   /** Bytes. */
   size: number;
   /** `"device:inode"`, which tells a file from every other. */
@@ -240,8 +247,17 @@ export function status(fd: number): Status {
 
 /** Of a path, symbolic links followed; undefined when that is nothing. */
 export function statusIfAny(path: string): Status | undefined {
+  return statusAt(path, 0);
+}
+
+/** As {@link statusIfAny}, but of the last part of the path itself where that is a symbolic link. */
+export function linkStatusIfAny(path: string): Status | undefined {
+  return statusAt(path, AT_SYMLINK_NOFOLLOW);
+}
+
+function statusAt(path: string, flags: number): Status | undefined {
   const [name, mask] = [cString(path), STATX_BASIC_STATS];
-  const result = call(SYS_statx, AT_FDCWD, name, 0, mask, statx);
+  const result = call(SYS_statx, AT_FDCWD, name, flags, mask, statx);
   if (isAbsent(result)) return undefined;
   checked(result);
   return statusRead();
@@ -249,7 +265,7 @@ export function statusIfAny(path: string): Status | undefined {
 
 function statusRead(): Status {
   // Words of 32 bits; both architectures are little-endian.
-  const { 7: mode = 0, 8: inode = 0, 9: inodeHigh = 0 } = statx;
+  const { 5: owner = 0, 7: mode = 0, 8: inode = 0, 9: inodeHigh = 0 } = statx;
   const { 10: size = 0, 11: sizeHigh = 0, 34: major, 35: minor } = statx;
   const { 28: seconds = 0, 29: secondsHigh = 0, 30: nanoseconds = 0 } = statx;
   const format = mode & S_IFMT;
@@ -261,6 +277,8 @@ function statusRead(): Status {
       : wideInode(inodeHigh, inode);
   return {
     kind: format === S_IFREG ? "file" : format === S_IFDIR ? "folder" : "other",
+    mode: mode & 0o7777,
+    owner,
     size: sizeHigh * 2 ** 32 + size,
     id: `${device}:${wholeInode}`,
     device,
@@ -272,6 +290,11 @@ function statusRead(): Status {
 /** Apart, because a function that names a global has it made when it is first called. */
 function wideInode(high: number, low: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
+}
+
+/** The user whose rights we have. */
+export function effectiveUser(): number {
+  return call(SYS_geteuid, 0);
 }
 
 /** struct linux_dirent64: u64 inode, i64 offset, u16 length, u8 type, name and NUL */

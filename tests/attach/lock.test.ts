@@ -1,5 +1,6 @@
 /** state.md "Processes and locks": one container's operations never run over each other. */
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fstatSync,
@@ -183,12 +184,25 @@ describe("lockContainer", () => {
     expect(await failure(at.lock(noPause))).toEqual(
       problem(
         5,
-        expect.stringMatching(
-          /^failed to open lock .*\/locks\/c1: not a directory$/,
-        ),
+        `refusing directory "${at.dataDir}/locks": it is not a directory`,
       ),
     );
   });
+});
+
+test.each([
+  ["dataDir", ""],
+  ["its directory of locks", "/locks"],
+])("lockContainer, %s is not ours alone: 5", async (_, below) => {
+  using at = node();
+  (await at.lock(noPause)).release();
+  chmodSync(`${at.dataDir}${below}`, 0o777);
+  expect(await failure(at.lock(noPause))).toEqual(
+    problem(
+      5,
+      `refusing directory "${at.dataDir}${below}": group or others may write to it (mode 0777)`,
+    ),
+  );
 });
 
 describe("lockContainer, while a living genie holds it", () => {

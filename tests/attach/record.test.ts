@@ -1,5 +1,12 @@
 /** state.md "The record": what it says, and what becomes of one that cannot be understood. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { parseJson } from "../../lib/cni/json.ts";
@@ -123,26 +130,56 @@ describe("Records", () => {
     );
   });
 
-  test("fails with 5 when it cannot be written, 5 when it cannot be read", () => {
+  test("fails with 5 when it cannot be written", () => {
     using node = records();
-    writeFileSync(`${node.dataDir}/file`, "");
     mkdirSync(path(node.dataDir), { recursive: true });
-    expect(() => new Records(`${node.dataDir}/file`).write(record)).toThrow(
-      problem(
-        5,
-        expect.stringMatching(
-          /^failed to write attachment record: not a directory$/,
-        ),
-      ),
+    expect(() => node.records.write(record)).toThrow(
+      problem(5, "failed to write attachment record: is a directory"),
     );
+  });
+
+  test.each<[string, (path: string) => void]>([
+    ["a directory", (at) => mkdirSync(at, { recursive: true })],
+    ["a symbolic link", (at) => symlinkSync("/proc/self/status", at)],
+    ["a symbolic link to itself", (at) => symlinkSync(at, at)],
+    ["a named pipe", (at) => void Bun.spawnSync({ cmd: ["mkfifo", at] })],
+    [
+      "a device",
+      (at) => void Bun.spawnSync({ cmd: ["mknod", at, "c", "1", "5"] }),
+    ],
+  ])("is unreadable where it is %s, and is moved aside", (_, make) => {
+    using node = records();
+    node.records.write({ ...record, containerId: "c2" }).close();
+    make(path(node.dataDir));
+    expect(node.records.has("c1", "eth0")).toBe(true);
     expect(() => node.records.read("c1", "eth0")).toThrow(
-      problem(
-        5,
-        expect.stringMatching(
-          /^failed to read attachment record: is a directory$/,
-        ),
-      ),
+      new CorruptRecord("not a regular file"),
     );
+    node.records.setAside("c1", "eth0");
+    expect(node.records.has("c1", "eth0")).toBe(false);
+    expect(lstatSync(`${path(node.dataDir)}.corrupt`)).toBeTruthy();
+  });
+
+  test("fails with 5 in a directory that is not ours alone, whatever is done", () => {
+    using node = records();
+    node.records.write(record).close();
+    chmodSync(`${node.dataDir}/attachments`, 0o770);
+    const unsafe = new Records(node.dataDir);
+    const refusal = problem(
+      5,
+      `refusing directory "${node.dataDir}/attachments": group or others may write to it (mode 0770)`,
+    );
+    for (const work of [
+      () => unsafe.read("c1", "eth0"),
+      () => unsafe.has("c1", "eth0"),
+      () => unsafe.write(record),
+      () => unsafe.writeResults(record, []),
+      () => unsafe.remove(record),
+      () => unsafe.setAside("c1", "eth0"),
+      () => unsafe.noteGone(record, 1),
+      () => [...unsafe.all()],
+    ])
+      expect(work).toThrow(refusal);
   });
 
   test("leaves the record of a newer genie alone: 11", () => {

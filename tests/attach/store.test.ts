@@ -2,14 +2,17 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { Store } from "../../lib/attach/store.ts";
+import { NotAFile } from "../../lib/cni/files.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 
 const name = "c1:eth0";
@@ -43,10 +46,11 @@ describe("Store", () => {
     const store = new Store(dataDir);
     store.write(name, "record", "{}").close();
     store.write(name, "result", "[]").close();
-    expect([files(dataDir), mode(`${dataDir}/attachments`)]).toEqual([
-      ["c1:eth0.json", "c1:eth0.result.json"],
-      "700",
-    ]);
+    expect([
+      files(dataDir),
+      mode(`${dataDir}/attachments`),
+      mode(dataDir),
+    ]).toEqual([["c1:eth0.json", "c1:eth0.result.json"], "700", "700"]);
     expect(
       files(dataDir).map((file) => mode(`${dataDir}/attachments/${file}`)),
     ).toEqual(["600", "600"]);
@@ -109,13 +113,42 @@ describe("Store", () => {
     expect(files(folder.path)).toEqual([`${name}.json`]);
   });
 
-  test("throws what the system says when there can be no folder", () => {
+  test("throws 5 when there can be no folder", () => {
     using folder = temporaryFolder();
     writeFileSync(`${folder.path}/data`, "");
     expect(() =>
       new Store(`${folder.path}/data`).write(name, "record", ""),
-    ).toThrow(expect.objectContaining({ code: "ENOTDIR" }));
+    ).toThrow(
+      expect.objectContaining({
+        code: 5,
+        message: `refusing directory "${folder.path}/data": it is not a directory`,
+      }),
+    );
   });
+
+  test.each<[string, (path: string, victim: string) => void]>([
+    ["a symbolic link", (path, victim) => symlinkSync(victim, path)],
+    ["a hard link", (path, victim) => linkSync(victim, path)],
+    ["a named pipe", (path) => void Bun.spawnSync({ cmd: ["mkfifo", path] })],
+  ])(
+    "writes nothing into what has the temporary file's name: %s",
+    (_, make) => {
+      using folder = temporaryFolder();
+      writeFiles(folder.path, {
+        victim: "untouched",
+        "attachments/other": "",
+      });
+      const victim = `${folder.path}/victim`;
+      make(`${folder.path}/attachments/.${name}.json`, victim);
+      const store = new Store(folder.path);
+      store.write(name, "record", "new").close();
+      expect([
+        store.read(name, "record"),
+        readFileSync(victim, "utf8"),
+        files(folder.path),
+      ]).toEqual(["new", "untouched", [`${name}.json`, "other"]]);
+    },
+  );
 
   test("makes a file durable without leaving a descriptor", () => {
     using folder = temporaryFolder();
@@ -137,11 +170,11 @@ describe("Store", () => {
     ]).toEqual([undefined, undefined, []]);
   });
 
-  test("throws what the system says of a file that cannot be read", () => {
+  test("reads nothing but regular files", () => {
     using folder = temporaryFolder();
     mkdirSync(`${folder.path}/attachments/${name}.json`, { recursive: true });
     expect(() => new Store(folder.path).read(name, "record")).toThrow(
-      expect.objectContaining({ code: "EISDIR" }),
+      new NotAFile("not a regular file"),
     );
   });
 

@@ -257,6 +257,18 @@ describe("doctor", () => {
       ["left-over records", "warn", "2 of 3 records have no sandbox any more"],
     ],
     [
+      "records that others may write",
+      (node) => {
+        node.record();
+        chmodSync(join(node.dataDir, "attachments"), 0o777);
+      },
+      [
+        "records",
+        "fail",
+        expect.stringContaining("group or others may write to it (mode 0777)"),
+      ],
+    ],
+    [
       "an unreadable record",
       (node) => {
         node.record();

@@ -15,7 +15,9 @@ const bytes = 1 << 20;
 /** Mounts one of a mebibyte on `folder`, which is made; what it holds is lost at the end. */
 export async function smallDisk(folder: string): Promise<SmallDisk> {
   mkdirSync(folder, { recursive: true });
-  await run("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", folder);
+  // Without a mode it would be 1777, and genie takes no folder that others may write to.
+  const options = `size=${bytes},mode=0700`;
+  await run("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder);
   return {
     fill() {
       const { bavail, bsize } = statfsSync(folder);

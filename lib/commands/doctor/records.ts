@@ -4,6 +4,7 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf, messageOf } from "../../cni/error.ts";
+import { requireOwnFolder } from "../../cni/files.ts";
 import { sandboxOf } from "../list.ts";
 import type { Check } from "./check.ts";
 
@@ -14,6 +15,17 @@ export const checkDataDir: Check = ({ operation }) => {
   // ADD makes the folder; what counts before that is where it will be.
   let folder = `${dataDir}/attachments`;
   while (!existsSync(folder) && folder !== "/") folder = dirname(folder);
+  const problem = unsafe(dataDir);
+  if (problem !== undefined)
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: problem,
+        advice:
+          "every ADD and DEL fails: look at what is in it, then chown root and chmod go-w it",
+      },
+    ];
   try {
     accessSync(folder, constants.W_OK);
     return [{ check, verdict: "ok", found: `${dataDir} can be written` }];
@@ -29,8 +41,18 @@ export const checkDataDir: Check = ({ operation }) => {
   }
 };
 
+/** Why the records are not to be trusted; undefined where they are. */
+function unsafe(dataDir: string): string | undefined {
+  try {
+    requireOwnFolder(`${dataDir}/attachments`);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 export const checkLeftOver: Check = ({ operation, host }) => {
-  if (!operation) return [];
+  if (!operation || unsafe(operation.config.dataDir) !== undefined) return [];
   const check = "left-over records";
   const bootId = operation.world.bootId();
   const unreadable: string[] = [];

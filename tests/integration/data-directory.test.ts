@@ -1,0 +1,145 @@
+/**
+ * `dataDir` is ours alone (state.md "The record"): the compiled executable uses no
+ * directory that others may write to, and writes nothing through what they put there.
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type Node, nothing } from "../support/node.ts";
+import { startScriptedNode } from "./networks.ts";
+
+const victimText = "somebody else's file";
+
+/** A file that nobody may overwrite. */
+function victim(node: Node): string {
+  const path = join(node.folder, "victim");
+  writeFileSync(path, victimText);
+  return path;
+}
+
+describe("a directory that is not ours alone", () => {
+  const open = (folder: string) => chmodSync(folder, 0o777);
+  const group = (folder: string) => chmodSync(folder, 0o770);
+  const foreign = (folder: string) => chownSync(folder, 1234, 0);
+  const written = "group or others may write to it";
+  const cases: [string, (folder: string) => void, string][] = [
+    ["", open, `${written} (mode 0777)`],
+    ["", group, `${written} (mode 0770)`],
+    ["", foreign, "it belongs to user 1234, expected user 0"],
+    ["/attachments", open, `${written} (mode 0777)`],
+    ["/attachments", foreign, "it belongs to user 1234, expected user 0"],
+    ["/locks", open, `${written} (mode 0777)`],
+  ];
+  test.each(cases)("dataDir%s: 5 for every verb", async (below, spoil, why) => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: null });
+    const folder = `${node.dataDir}${below}`;
+    spoil(folder);
+    delegates.forget();
+    const config = { cniVersion: "1.1.0" };
+    const text = `refusing directory "${folder}": ${why}`;
+    const told = { code: 5, msg: expect.stringContaining(text) };
+    for (const verb of ["ADD", "CHECK", "DEL"] as const)
+      expect(
+        await node.fail(verb, pod, { annotations: null, config }),
+      ).toMatchObject(told);
+    const gc = { ...config, "cni.dev/valid-attachments": [] };
+    expect(await node.fail("GC", undefined, { config: gc })).toMatchObject(
+      told,
+    );
+    expect(delegates.calls()).toEqual([]);
+    chmodSync(folder, 0o700);
+    chownSync(folder, 0, 0);
+    await node.succeed("DEL", pod, { annotations: null });
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("what stands where genie writes", () => {
+  const mkfifo = (path: string) => {
+    Bun.spawnSync({ cmd: ["mkfifo", path] });
+  };
+  const cases: [string, (path: string, victim: string) => void][] = [
+    ["a symbolic link", (path, target) => symlinkSync(target, path)],
+    ["a named pipe", mkfifo],
+  ];
+  test.each(cases)("temporary files, %s: replaced", async (_, make) => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    const folder = join(node.dataDir, "attachments");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const target = victim(node);
+    for (const part of ["json", "result.json"])
+      make(join(folder, `.${pod.containerId}:eth0.${part}`), target);
+    await node.succeed("ADD", pod, { annotations: null });
+    expect(readFileSync(target, "utf8")).toBe(victimText);
+    await node.succeed("DEL", pod, { annotations: null });
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("a lock that is a symbolic link: 5, its target untouched", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const folder = join(node.dataDir, "locks");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const target = victim(node);
+    const lock = join(folder, pod.containerId);
+    symlinkSync(target, lock);
+    expect(await node.fail("ADD", pod, { annotations: null })).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("too many levels of symbolic links"),
+    });
+    expect(readFileSync(target, "utf8")).toBe(victimText);
+    expect(delegates.calls()).toEqual([]);
+    rmSync(lock);
+    await node.succeed("ADD", pod, { annotations: null });
+    await node.succeed("DEL", pod, { annotations: null });
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test.each(cases)("a record that is %s: noticed once", async (_, make) => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: null });
+    const path = node.recordPath(pod);
+    const target = join(node.folder, "moved");
+    renameSync(path, target);
+    make(path, target);
+    expect(await node.fail("DEL", pod, { annotations: null })).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("not a regular file"),
+    });
+    await node.succeed("DEL", pod, { annotations: null });
+    expect((await node.remains()).records).toEqual([
+      `${pod.containerId}:eth0.json.corrupt`,
+    ]);
+  });
+
+  test("a result that is a named pipe: no prevResult, nobody waits", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: null });
+    const path = node.recordPath(pod).replace(/json$/, "result.json");
+    rmSync(path);
+    mkfifo(path);
+    delegates.forget();
+    await node.succeed("DEL", pod, { annotations: null });
+    expect(delegates.calls()).toHaveLength(1);
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
