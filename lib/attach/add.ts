@@ -19,7 +19,7 @@ import {
   isWrittenBack,
   selectAttachments,
 } from "../select/select.ts";
-import { type Lock, whileLocked, whileShared, withRecords } from "./lock.ts";
+import { type Lock, whileLocked } from "./lock.ts";
 import { readNetworks } from "./networks.ts";
 import {
   type Operation,
@@ -33,6 +33,7 @@ import {
 import { namespaceId } from "./netns.ts";
 import { givenAnnotations, readPod } from "./pod.ts";
 import { type AttachmentRecord, RecordError, formatVersion } from "./record.ts";
+import { whileShared, withRecords } from "./records-lock.ts";
 import type { Written } from "./store.ts";
 
 export async function add(operation: Operation): Promise<Result> {

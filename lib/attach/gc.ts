@@ -7,7 +7,7 @@
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import { requireOwnFolder } from "../cni/files.ts";
+import { listIfAny, requireOwnFolder } from "../cni/files.ts";
 import { isObject, jsonKind, own } from "../cni/json.ts";
 import {
   type ValidAttachment,
@@ -16,8 +16,7 @@ import {
 } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
-import { whileLocked, withRecords } from "./lock.ts";
-import { abandonedLocks, isWorkedOn } from "./locks.ts";
+import { isWorkedOn, lockIfLeft, whileLocked } from "./lock.ts";
 import { readNetworks } from "./networks.ts";
 import {
   type Operation,
@@ -28,6 +27,7 @@ import {
 } from "./operation.ts";
 import { recordedNetns } from "./netns.ts";
 import { type AttachmentRecord, CorruptRecord, isSameAdd } from "./record.ts";
+import { withRecords } from "./records-lock.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(operation: Operation): Promise<void> {
@@ -62,7 +62,7 @@ export async function gc(operation: Operation): Promise<void> {
   }
   errors.push(...(await deleteUnreadable(operation, isValid, forRecords)));
   errors.push(...(await gcNetworks(operation, valid, stale, deadline)));
-  errors.push(...removeAbandoned(operation));
+  errors.push(...removeLitter(operation));
   throwJoined(errors);
 }
 
@@ -99,17 +99,25 @@ async function deleteUnreadable(
 }
 
 /** What a genie left that was killed before it had a record: a lock that nobody holds, files without their names. */
-export function removeAbandoned({ config, records }: Operation): CniError[] {
-  try {
-    for (const { containerId, lock } of abandonedLocks(config.dataDir)) {
-      records.removeUnnamed(containerId);
-      lock.release();
+export function removeLitter({ config, records }: Operation): CniError[] {
+  const errors: CniError[] = [];
+  const attempt = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      errors.push(CniError.from(error));
     }
-    records.removeLone();
-    return [];
-  } catch (error) {
-    return [CniError.from(error)];
+  };
+  const folder = `${config.dataDir}/locks`;
+  for (const containerId of listIfAny(folder)) {
+    attempt(() => {
+      const lock = lockIfLeft(`${folder}/${containerId}`);
+      if (lock) records.removeUnnamed(containerId);
+      lock?.release();
+    });
   }
+  attempt(() => records.removeLone());
+  return errors;
 }
 
 /** Throws 7 when the key is absent: `null` is an empty list, absent is nothing that could be meant (P-GC-2). */
@@ -214,13 +222,13 @@ async function gcNetworks(
         share,
         world.sleep,
         // Read again for each network: pods are attached while we work.
-        () =>
+        (lock) =>
           gcNetwork(
             list,
             validFor(list.name, valid, stale, readable(operation)),
             searched,
             share,
-            callerOf(operation),
+            callerOf(operation, lock),
           ),
       );
     } catch (error) {

@@ -1,11 +1,11 @@
 /**
  * One container's operations never run over each other (state.md "Processes and
- * locks"). The lock is a flock on `<dataDir>/locks/<containerID>`; delegates
+ * locks"). The lock is a flock on `<dataDir>/locks/<containerID>`. Delegates
  * inherit its descriptor, so it outlives a genie that was killed for as long as
- * an orphaned delegate of it still runs. Such an orphan is killed here.
+ * an orphaned delegate of it runs; `lock-recovery` ends such orphans.
  */
 import type { Deadline } from "../cni/deadline.ts";
-import { Code, CniError, messageOf } from "../cni/error.ts";
+import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
 import {
   makeOwnFolder,
   removeFile,
@@ -19,19 +19,25 @@ import {
   openIfAny,
   status,
   tryLock,
-  tryShare,
   unlock,
 } from "../cni/libc.ts";
-import { writeHolder } from "./holder.ts";
+import { isAlive, writeOwner, writtenOwner } from "./lock-owner.ts";
+import type { LockRecovery } from "./lock-recovery.ts";
 
 export interface Lock {
   /** What delegates inherit. */
   readonly fd: number;
   /**
-   * Removes the file and gives the lock up for every inheritor: a daemon that a
-   * delegate left behind must not keep it.
+   * Removes the file and gives the lock up for every process that inherited it: a
+   * daemon that a delegate left behind must not keep it.
    */
   release(): void;
+}
+
+/** What of an operation it needs to lock. */
+interface Locking {
+  config: { dataDir: string };
+  world: { sleep(ms: number): Promise<void> };
 }
 
 /** Does `work` while nobody else works on the container. Throws as {@link lockContainer}, and what `work` throws. */
@@ -52,113 +58,119 @@ export async function whileLocked<T>(
   }
 }
 
-/** What of an operation it needs to lock. */
-interface Locking {
-  config: { dataDir: string };
-  world: { sleep(ms: number): Promise<void> };
+/** As {@link whileLocked}; undefined where a living genie works on the container: then nothing was done. */
+export async function whileIdle<T>(
+  { config, world }: Locking,
+  containerId: string,
+  deadline: Deadline,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T | undefined> {
+  const place = { dataDir: config.dataDir, containerId };
+  const lock = await acquire(place, deadline, world.sleep, (owner) =>
+    owner === undefined ? undefined : "owned",
+  );
+  if (lock === "owned") return undefined;
+  try {
+    return await work(lock);
+  } finally {
+    lock.release();
+  }
 }
 
-const pollMs = 10;
-/** How long a dead holder must be seen before its orphans are killed: see {@link lockContainer}. */
-const graceMs = 50;
-
-/** Waits within `deadline` for a living holder. Throws 11 when the time is over, 5 for the disk. */
-export async function lockContainer(
+/** Waits within `deadline` for a living owner. Throws 11 when the time is over, 5 for the disk. */
+export function lockContainer(
   dataDir: string,
   containerId: string,
   deadline: Deadline,
   sleep: (ms: number) => Promise<void> = Bun.sleep,
 ): Promise<Lock> {
+  const place = { dataDir, containerId };
+  return acquire<never>(place, deadline, sleep, () => undefined);
+}
+
+const pollMs = 10;
+
+/** `whenHeld` is told the living owner, if one is known; what it returns ends the waiting. */
+async function acquire<T>(
+  { dataDir, containerId }: { dataDir: string; containerId: string },
+  deadline: Deadline,
+  sleep: (ms: number) => Promise<void>,
+  whenHeld: (owner: number | undefined) => T | undefined,
+): Promise<Lock | T> {
   const path = lockPath(dataDir, containerId);
+  let recovery: LockRecovery | undefined;
   for (;;) {
     const fd = openLock(path);
-    if (tryLock(fd)) {
-      if (isStill(path, fd)) return held(path, fd);
-      // Removed by the holder before us; whoever comes next makes a new file.
-      close(fd);
-      continue;
-    }
-    const { holderOf, isAlive, killInheritors, sameHolder } =
-      await import("./inheritors.ts");
-    const holder = holderOf(path, fd);
-    if (!isAlive(holder)) {
-      // The holder may just have changed: a new one writes itself down right
-      // after it got the lock. What still stands there after a moment is true,
-      // unless the lock was given up: then nobody needs to be killed.
-      await sleep(graceMs);
-      if (!tryLock(fd) && sameHolder(holderOf(path, fd), holder)) {
-        killInheritors(fd);
+    let lock: Lock | undefined;
+    try {
+      if (take(tryLock, fd, path)) {
+        if (isStill(path, fd)) return (lock = owned(path, fd));
+        // Its owner has removed it before us: whoever comes next makes a new file.
+        if (!deadline.expired) continue;
       }
-    }
-    close(fd);
-    if (deadline.expired) {
-      throw new CniError(
-        Code.tryAgainLater,
-        `container ${containerId} is locked by another operation (process ${holder.pid})`,
-      );
+      recovery ??= await recoveryOf(containerId, deadline);
+      const owner = recovery.ownerOf(fd);
+      const outcome = whenHeld(owner);
+      if (outcome !== undefined) return outcome;
+      if (deadline.expired)
+        throw lockedError(`container ${containerId} is`, owner);
+    } finally {
+      if (!lock) close(fd);
     }
     await sleep(deadline.atMost(pollMs).remaining);
   }
 }
 
-/** undefined when somebody has it, or had it just now. */
-export function lockIfFree(path: string): Lock | undefined {
-  const fd = openLock(path);
-  if (tryLock(fd) && isStill(path, fd)) return held(path, fd);
-  close(fd);
-  return undefined;
-}
-
-/**
- * What keeps ADD out while a network's GC has its list (cni-plugin.md P-GC-5):
- * GC is alone with the records from the making of the list to the end of the
- * plugins, ADD shares the lock only while it writes its record. So a record is
- * either in the list, or its delegates run after the plugins are done.
- */
-export async function withRecords<T>(
-  mode: "share" | "alone",
-  dataDir: string,
+/** Loaded when somebody has the lock. */
+export async function recoveryOf(
+  containerId: string,
   deadline: Deadline,
-  sleep: (ms: number) => Promise<void>,
-  work: () => T | Promise<T>,
-): Promise<T> {
-  const fd = openRecords(dataDir);
-  const take = mode === "share" ? tryShare : tryLock;
+): Promise<LockRecovery> {
+  const { LockRecovery } = await import("./lock-recovery.ts");
+  return new LockRecovery(containerId, deadline);
+}
+
+export function lockedError(what: string, owner: number | undefined): CniError {
+  const who = owner === undefined ? "" : ` (process ${owner})`;
+  return new CniError(
+    Code.tryAgainLater,
+    `${what} locked by another operation${who}`,
+  );
+}
+
+/** undefined when somebody has it, or had it just now. Throws 5. */
+export function lockIfFree(path: string): Lock | undefined {
+  return lockOpened(path, openLock(path));
+}
+
+/** As {@link lockIfFree}, but makes no file: undefined where there is none. */
+export function lockIfLeft(path: string): Lock | undefined {
+  const fd = openLeft(path);
+  return fd === undefined ? undefined : lockOpened(path, fd);
+}
+
+/** Whether a living genie works on the container, as it is written down; without one the lock is nobody's or an orphan's. */
+export function isWorkedOn(dataDir: string, containerId: string): boolean {
+  const path = lockPath(dataDir, containerId);
+  const fd = openLeft(path);
+  if (fd === undefined) return false;
   try {
-    while (!take(fd)) {
-      if (deadline.expired) {
-        throw new CniError(
-          Code.tryAgainLater,
-          "the attachment records are locked by another operation",
-        );
-      }
-      await sleep(deadline.atMost(pollMs).remaining);
-    }
-    return await work();
+    if (take(tryLock, fd, path)) return false;
+    const owner = writtenOwner(fd);
+    return owner !== undefined && isAlive(owner);
   } finally {
     close(fd);
   }
 }
 
-/** As {@link withRecords} that shares, where nobody has them alone: undefined then, and nothing was done. */
-export function whileShared<T>(dataDir: string, work: () => T): T | undefined {
-  const fd = openRecords(dataDir);
+function lockOpened(path: string, fd: number): Lock | undefined {
+  let lock: Lock | undefined;
   try {
-    return tryShare(fd) ? work() : undefined;
+    if (take(tryLock, fd, path) && isStill(path, fd)) lock = owned(path, fd);
+    return lock;
   } finally {
-    close(fd);
+    if (!lock) close(fd);
   }
-}
-
-/** The folder itself is what is locked: there is no file that could be left. */
-function openRecords(dataDir: string): number {
-  const folder = `${dataDir}/attachments`;
-  const flags = Open.readOnly | Open.noFollow;
-  requireOwnFolder(folder);
-  const fd = openIfAny(folder, flags);
-  if (fd !== undefined) return fd;
-  makeOwnFolder(folder);
-  return open(folder, flags);
 }
 
 export function lockPath(dataDir: string, containerId: string): string {
@@ -169,42 +181,79 @@ export function lockPath(dataDir: string, containerId: string): string {
   return `${dataDir}/locks/${name}`;
 }
 
-function held(path: string, fd: number): Lock {
-  writeHolder(fd);
+/** No symbolic link is followed and the other end of no named pipe is waited for: neither is a lock of ours. */
+const opening = Open.readWrite | Open.noFollow | Open.nonBlocking;
+
+/** Of a lock that may have been removed in the meantime. */
+function openLeft(path: string): number | undefined {
+  try {
+    return openIfAny(path, opening);
+  } catch (cause) {
+    throw lockError("open lock", path, cause);
+  }
+}
+
+function openLock(path: string): number {
+  const flags = opening | Open.create;
+  const directory = path.slice(0, path.lastIndexOf("/"));
+  requireOwnFolder(directory);
+  try {
+    const fd = openIfAny(path, flags, 0o600);
+    if (fd !== undefined) return fd;
+    makeOwnFolder(directory);
+    return open(path, flags, 0o600);
+  } catch (cause) {
+    throw lockError("open lock", path, cause);
+  }
+}
+
+/** Whether flock took it; false when it is held. Throws 5 for every other failure, which would never pass by itself. */
+export function take(
+  operation: (fd: number) => boolean,
+  fd: number,
+  path: string,
+): boolean {
+  try {
+    return operation(fd);
+  } catch (cause) {
+    throw lockError("take lock", path, cause);
+  }
+}
+
+function lockError(action: string, path: string, cause: unknown): CniError {
+  if (cause instanceof CniError) return cause;
+  const errno = errnoOf(cause);
+  const problem =
+    errno === "ELOOP" ? "it is a symbolic link" : messageOf(cause);
+  const name = errno === undefined ? "" : ` (${errno})`;
+  return new CniError(
+    Code.io,
+    `failed to ${action} ${quote(path)}: ${problem}${name}`,
+    { cause },
+  );
+}
+
+/** Whether the locked file is the one that has the name. Throws 5 for what is no file. */
+function isStill(path: string, fd: number): boolean {
+  const { kind, id } = status(fd);
+  if (kind !== "file")
+    throw lockError("take lock", path, new Error("it is no regular file"));
+  return statusIfAny(path)?.id === id;
+}
+
+function owned(path: string, fd: number): Lock {
+  writeOwner(path, fd);
   return {
     fd,
     release() {
       try {
         removeFile(path);
       } catch {
-        // A disk that became read-only: the file says of a process that ended.
+        // A disk that became read-only: the file names a process that ended.
       } finally {
         unlock(fd);
         close(fd);
       }
     },
   };
-}
-
-function openLock(path: string): number {
-  const flags = Open.readWrite | Open.create | Open.noFollow | Open.nonBlocking;
-  const folder = path.slice(0, path.lastIndexOf("/"));
-  requireOwnFolder(folder);
-  try {
-    const fd = openIfAny(path, flags, 0o600);
-    if (fd !== undefined) return fd;
-    makeOwnFolder(folder);
-    return open(path, flags, 0o600);
-  } catch (cause) {
-    throw new CniError(
-      Code.io,
-      `failed to open lock ${path}: ${messageOf(cause)}`,
-      { cause },
-    );
-  }
-}
-
-/** Whether the locked file is the one that has the name. */
-function isStill(path: string, fd: number): boolean {
-  return statusIfAny(path)?.id === status(fd).id;
 }

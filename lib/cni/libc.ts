@@ -77,6 +77,7 @@ export const Open = {
   create: 0o100,
   /** With `create`: fails with EEXIST where there is anything of that name. */
   exclusive: 0o200,
+  truncate: 0o1000,
   append: 0o2000,
   nonBlocking: 0o4000,
   /** Fails with ELOOP where the last part of the path is a symbolic link; the one flag that the two number differently. */

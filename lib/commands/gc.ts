@@ -3,7 +3,7 @@
  * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
  * namespace has been gone for a while.
  */
-import { deleteStale, removeAbandoned } from "../attach/gc.ts";
+import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { recordedNetns } from "../attach/netns.ts";
 import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
@@ -73,7 +73,7 @@ export async function collect(
       collected.failed.push({ what, error: messageOf(error) });
     }
   }
-  for (const error of removeAbandoned(operation)) {
+  for (const error of removeLitter(operation)) {
     collected.failed.push({ what: "locks", error: error.message });
   }
   return collected;

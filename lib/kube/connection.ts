@@ -1,6 +1,6 @@
 /**
  * One connection to the API server over `Bun.connect`: TLS, requests one after
- * the other, responses in the same order (HTTP/1.1 pipelining, RFC 9112 §9.3.2).
+ * the other, answers in the same order (HTTP/1.1 pipelining, RFC 9112 §9.3.2).
  * It owns the proof of the server's identity: nothing is sent before it is given.
  *
  * Not `fetch`: that starts a thread and costs four times as much as the rest of
@@ -8,11 +8,7 @@
  */
 import { errnoOf } from "../cni/error.ts";
 import type { Tls } from "./access.ts";
-import {
-  ResponseReader,
-  type Complete,
-  type HttpResponse,
-} from "./http-answer.ts";
+import { AnswerReader, type Complete, type HttpAnswer } from "./http-answer.ts";
 
 export interface Address {
   hostname: string;
@@ -21,7 +17,7 @@ export interface Address {
   tls?: Tls & { cert?: string; key?: string };
 }
 
-/** The end of a connection before the response was complete. */
+/** What ended a connection before the answer did. */
 export class WireError extends Error {
   /** Bun's, or one of ours. */
   readonly code: string;
@@ -34,11 +30,11 @@ export class WireError extends Error {
 }
 
 interface Exchange {
-  reader: ResponseReader;
-  /** Whether some of the response has come. */
+  reader: AnswerReader;
+  /** Whether some of the answer has come. */
   begun: boolean;
-  /** Called once, with a response, or with the code of the connection's end. */
-  settle(response: HttpResponse | undefined, code: string): void;
+  /** Called once, with an answer or else what ended the connection. */
+  settle(answer: HttpAnswer | undefined, code: string): void;
 }
 
 export class Connection {
@@ -46,11 +42,11 @@ export class Connection {
   /** The server has shown who it is. */
   #trusted = false;
   #ended = false;
-  /** Whether a response has come over it. */
+  /** Whether an answer has come over it. */
   #used = false;
-  /** In the order of the requests; the next response is the first one's. */
+  /** In the order of the requests; the first one's answer is the next to come. */
   readonly #exchanges: Exchange[] = [];
-  /** Bytes that the socket has not taken yet. */
+  /** What the socket has not taken yet. */
   readonly #unsent: Uint8Array[] = [];
 
   constructor({ hostname, port, tls }: Address) {
@@ -93,31 +89,31 @@ export class Connection {
   }
 
   /**
-   * The response; undefined when the server closed the connection after another
-   * response and before this one, as it may: ask again elsewhere. Throws a `WireError`.
+   * The answer; undefined when the server closed the connection after another
+   * answer and before this one, as it may: ask again elsewhere. Throws a `WireError`.
    */
   ask(
     request: Uint8Array,
     signal: AbortSignal,
-  ): Promise<HttpResponse | undefined> {
+  ): Promise<HttpAnswer | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<
-      HttpResponse | undefined
+      HttpAnswer | undefined
     >();
     const exchange: Exchange = {
-      reader: new ResponseReader(),
+      reader: new AnswerReader(),
       begun: false,
-      settle: (response, code) => {
+      settle: (answer, code) => {
         signal.removeEventListener("abort", abort);
         const unanswered =
           !exchange.begun && this.#used && code === "ECONNRESET";
-        if (response || unanswered) resolve(response);
+        if (answer || unanswered) resolve(answer);
         else reject(new WireError(code));
       },
     };
     const abort = (): void => {
       this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1);
       exchange.settle(undefined, "ABORT_ERR");
-      // Its response may still come, and would be taken for the next one's.
+      // Its answer may still come, and would be taken for the next one's.
       this.#end("ECONNRESET");
     };
     signal.addEventListener("abort", abort);
@@ -147,7 +143,7 @@ export class Connection {
     let rest = bytes;
     while (rest.byteLength > 0 && !this.#ended) {
       const [exchange] = this.#exchanges;
-      // Nothing was asked, or the server has not shown who it is.
+      // Nobody has asked, or whoever answers is not known yet.
       if (!exchange || !this.#trusted) return this.#end("ECONNRESET");
       exchange.begun = true;
       let complete: Complete | undefined;
@@ -162,9 +158,9 @@ export class Connection {
     }
   }
 
-  #answered({ response, reusable }: Complete): void {
+  #answered({ answer, reusable }: Complete): void {
     this.#used = true;
-    this.#exchanges.shift()?.settle(response, "");
+    this.#exchanges.shift()?.settle(answer, "");
     if (!reusable) this.#end("ECONNRESET");
     // An idle connection keeps no program from ending.
     else if (this.#exchanges.length === 0) this.#socket?.unref();
@@ -176,7 +172,7 @@ export class Connection {
     this.#end("ECONNRESET");
   }
 
-  /** Ends the connection and every exchange that has no response yet. */
+  /** Of whatever has no answer yet. */
   #end(code: string): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -4,11 +4,13 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
@@ -16,6 +18,7 @@ import { Deadline } from "../../lib/cni/deadline.ts";
 import { tryLock } from "../../lib/cni/libc.ts";
 import { type Lock, lockContainer } from "../../lib/attach/lock.ts";
 import { isRunning, temporaryFolder, until } from "../support/delegate.ts";
+import { smallDisk } from "../support/disk.ts";
 
 const minute = () => new Deadline(60_000);
 const noPause = () => Promise.reject(new Error("no pause was expected"));
@@ -205,6 +208,41 @@ test.each([
   );
 });
 
+describe("lockContainer, what has the lock's name is no file of ours", () => {
+  test.each<[string, (path: string) => unknown, string]>([
+    [
+      "a symbolic link",
+      (path) => symlinkSync(path.replace(/[^/]+$/, "target"), path),
+      'failed to open lock "PATH": it is a symbolic link (ELOOP)',
+    ],
+    [
+      "a named pipe",
+      (path) => Bun.spawnSync(["mkfifo", path]),
+      'failed to take lock "PATH": it is no regular file',
+    ],
+    [
+      "a directory",
+      (path) => mkdirSync(path),
+      'failed to open lock "PATH": is a directory (EISDIR)',
+    ],
+    [
+      "a device",
+      (path) => Bun.spawnSync(["mknod", path, "c", "1", "3"]),
+      'failed to take lock "PATH": it is no regular file',
+    ],
+  ])("%s: 5, and it stays as it is", async (_, make, message) => {
+    using at = node();
+    mkdirSync(`${at.dataDir}/locks`);
+    make(at.path);
+    const before = lstatSync(at.path);
+    expect(await failure(at.lock(noPause))).toEqual(
+      problem(5, message.replace("PATH", at.path)),
+    );
+    expect(existsSync(`${at.dataDir}/locks/target`)).toBe(false);
+    expect(lstatSync(at.path).ino).toBe(before.ino);
+  });
+});
+
 describe("lockContainer, while a living genie holds it", () => {
   test("waits until it is released", async () => {
     using at = node();
@@ -387,8 +425,8 @@ describe("lockContainer, after its genie was killed", () => {
     expect(ends).toEqual(waiting.map(() => ["through\n", 0]));
   });
 
-  /** A lock file that names a dead process, locked by us and inherited by a delegate. */
-  async function stale(written: string, meanwhile: (path: string) => void) {
+  /** A lock file in which somebody stands, locked by us and inherited by a delegate; the delegate's fate. */
+  async function taken(written: string, ms: number) {
     using at = node();
     mkdirSync(`${at.dataDir}/locks`);
     writeFileSync(at.path, written);
@@ -396,9 +434,7 @@ describe("lockContainer, after its genie was killed", () => {
     expect(tryLock(fd)).toBe(true);
     // In our own process group: only that process may be killed.
     const delegate = heir(fd, {}, false);
-    const { deadline, sleep } = time(60, (count) => {
-      if (count === 1) meanwhile(at.path);
-    });
+    const { deadline, sleep } = time(ms);
     const failed = await failure(at.lock(sleep, deadline));
     const killed =
       delegate.killed ||
@@ -409,33 +445,131 @@ describe("lockContainer, after its genie was killed", () => {
     return { failed, killed };
   }
 
-  const ourselves = () => {
-    const stat = readFileSync("/proc/self/stat", "utf8");
-    return `${process.pid} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+  const startTime = (pid: number) => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
   };
 
-  test.each<[string, string, (path: string) => void, boolean]>([
-    ["a dead process still stands there", "999999999 1", () => {}, true],
+  test.each<[string, string, number, boolean]>([
     [
-      "the number is another process's by now",
+      "a dead process stands there, but who took it may be about to write",
+      "999999999 1",
+      900,
+      false,
+    ],
+    ["a dead process stands there for long", "999999999 1", 2500, true],
+    [
+      "the number there is another process's by now",
       `${process.pid} 1`,
-      () => {},
+      2500,
       true,
     ],
     [
-      "the next holder has just written itself down",
-      "999999999 1",
-      (path) => writeFileSync(path, ourselves()),
+      "who took it stands there under the number of another pid namespace",
+      `7 ${startTime(process.pid)}`,
+      2500,
       false,
     ],
-    ["nobody has written itself down", "", () => {}, false],
-    ["what is written is garbage", "garbage", () => {}, false],
-  ])("when %s, kills holders: %#", async (_, written, meanwhile, expected) => {
-    const { failed, killed } = await stale(written, meanwhile);
+    ["nobody stands there", "", 2500, false],
+    ["garbage stands there", "garbage", 2500, false],
+  ])("when %s: kills holders %#", async (_, written, ms, expected) => {
+    const { failed, killed } = await taken(written, ms);
     expect([failed, killed]).toEqual([
       expect.objectContaining({ code: 11 }),
       expected,
     ]);
+  });
+
+  test("nobody is written down because the disk was full: its orphan is killed all the same", async () => {
+    using at = node();
+    const pid = await orphaned(at.dataDir, ["sleep", "60"]);
+    writeFileSync(at.path, "");
+    const lock = await at.lock();
+    expect(isRunning(pid)).toBe(false);
+    lock.release();
+  });
+
+  test("the lock of another disk, with the same name and inode, is nobody's business", async () => {
+    using disks = temporaryFolder();
+    const [a, b] = [`${disks.path}/a`, `${disks.path}/b`];
+    await using first = await smallDisk(a);
+    await using second = await smallDisk(b);
+    const elsewhere = await orphaned(b, ["sleep", "60"]);
+    const pid = await orphaned(a, ["sleep", "60"]);
+    const inodes = [a, b].map((disk) => statSync(`${disk}/locks/c1`).ino);
+    const lock = await lockContainer(a, "c1", minute());
+    expect([
+      inodes[0] === inodes[1],
+      isRunning(pid),
+      isRunning(elsewhere),
+    ]).toEqual([true, false, true]);
+    lock.release();
+    process.kill(elsewhere, "SIGKILL");
+    await until(() => !isRunning(elsewhere), "its end");
+    void [first, second];
+  });
+
+  test("whoever merely has the file open is left alone", async () => {
+    using at = node();
+    const pid = await orphaned(at.dataDir, ["sleep", "60"]);
+    const readers = ["<", "<>"].map((opened) =>
+      Bun.spawn(["sh", "-c", `exec 9${opened}${at.path}; exec sleep 60`], {
+        env: { PATH: process.env["PATH"], GENIE_CONTAINER: "c1" },
+        detached: true,
+      }),
+    );
+    await until(
+      () => readers.every((reader) => existsSync(`/proc/${reader.pid}/fd/9`)),
+      "the readers",
+    );
+    const lock = await at.lock();
+    expect(
+      [pid, ...readers.map((reader) => reader.pid)].map(isRunning),
+    ).toEqual([false, true, true]);
+    lock.release();
+    for (const reader of readers) reader.kill("SIGKILL");
+  });
+
+  const leaderOnly = (env: string) =>
+    ["env", ...(env === "" ? [] : [env]), "sh", "-c", apart] as const;
+  /** The child alone holds the lock, the leader of its group goes on without it. */
+  const apart = `sleep 60 & exec 3>&-; wait; exec sleep 60`;
+
+  test.each<[string, readonly string[], boolean]>([
+    ["a delegate of this container", leaderOnly("GENIE_CONTAINER=c1"), false],
+    ["a delegate of another one", leaderOnly("GENIE_CONTAINER=c11"), true],
+    ["no delegate", leaderOnly(""), true],
+    [
+      "no leader of a session",
+      [
+        process.execPath,
+        "-e",
+        `const child = Bun.spawn(["perl", "-e", "setpgrp; exec @ARGV", "sh", "-c", ${JSON.stringify(apart)}],
+           { env: {...process.env, GENIE_CONTAINER: "c1"}, stdio: ["ignore", "inherit", "ignore", 3] });
+         await Bun.write(${JSON.stringify("PIDFILE")}, String(child.pid));
+         process.exit(0);`,
+      ],
+      true,
+    ],
+  ])("the leader of a holder's group is %s", async (_, command, survives) => {
+    using at = node();
+    const pidFile = `${at.dataDir}/pid`;
+    const first = await orphaned(
+      at.dataDir,
+      command.map((word) => word.replace("PIDFILE", pidFile)),
+    );
+    const isIndirect = command.some((word) => word.includes("PIDFILE"));
+    if (isIndirect) await until(() => existsSync(pidFile), "the leader");
+    const leader = isIndirect ? Number(readFileSync(pidFile, "utf8")) : first;
+    await until(
+      () => !existsSync(`/proc/${leader}/fd/3`) && isRunning(leader),
+      "the leader without the lock",
+    );
+    const lock = await at.lock();
+    await until(() => isRunning(leader) === survives, "its end or not");
+    expect(isRunning(leader)).toBe(survives);
+    lock.release();
+    if (survives) process.kill(leader, "SIGKILL");
   });
 });
 

@@ -92,8 +92,6 @@ export type Fault = {
   | { kind: "half"; reached?: () => void }
   | { kind: "close" }
   | { kind: "truncate" }
-  /** The object asked for, each so many bytes of it one chunk (RFC 9112 §7.1). */
-  | { kind: "chunks"; bytes: number }
   /** An endless `a`, cut after so many bytes; without a length unless `stated`. */
   | { kind: "huge"; bytes: number; stated?: boolean }
 );
@@ -269,11 +267,7 @@ class Double {
     const fault = this.#fault(logged);
     if (fault && (await misbehave(fault, response, send))) return;
     const answer = this.#perform(request, body, user);
-    const text = JSON.stringify(answer.body);
-    if (fault?.kind !== "chunks") return send(answer.status, text);
-    logged.status = answer.status;
-    response.writeHead(answer.status, { "content-type": "application/json" });
-    await writeChunks(response, Buffer.from(text), fault.bytes);
+    send(answer.status, JSON.stringify(answer.body));
   }
 
   #userOf({ headers, socket }: IncomingMessage): string | undefined {
@@ -423,8 +417,6 @@ async function misbehave(
     case "delay":
       await Bun.sleep(fault.ms);
       return false;
-    case "chunks":
-      return false;
     case "stall":
       fault.reached?.();
       break;
@@ -448,20 +440,6 @@ async function misbehave(
       break;
   }
   return true;
-}
-
-async function writeChunks(
-  response: ServerResponse,
-  body: Uint8Array,
-  size: number,
-): Promise<void> {
-  for (let at = 0; at < body.length; at += size) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    // The next one after this one is out: they must not become one chunk.
-    response.write(body.subarray(at, at + size), () => resolve());
-    await promise;
-  }
-  response.end();
 }
 
 function forbidden({ user, verb, resource, namespace, name }: Attempt): Answer {
