@@ -32,7 +32,12 @@ import {
 } from "./operation.ts";
 import { namespaceId } from "./netns.ts";
 import { givenAnnotations, readPod } from "./pod.ts";
-import { type AttachmentRecord, RecordError, formatVersion } from "./record.ts";
+import {
+  type AttachmentRecord,
+  RecordError,
+  boundedText,
+  formatVersion,
+} from "./record.ts";
 import { whileShared, withRecords } from "./records-lock.ts";
 import type { Written } from "./store.ts";
 
@@ -71,6 +76,8 @@ export async function add(operation: Operation): Promise<Result> {
       ? await choose(operation, annotations, kube, forward, networks)
       : selected(operation, annotations, networks);
     if (records.has(request.containerId, request.ifname)) {
+      // What cannot be recorded is refused before anything is executed.
+      boundedText(newRecord(operation, attachments, place));
       await deleteLeftOver(operation, lock, forward);
     }
     const attached = await attach(operation, attachments, place, lock, {
@@ -206,7 +213,7 @@ async function attach(
   const extras = await extrasOf(attachments);
   const record = newRecord(operation, attachments, place);
   const { dataDir } = config;
-  const write = () => records.write(record);
+  const write = () => records.create(record);
   const written =
     whileShared(dataDir, write) ??
     (await withRecords("share", dataDir, forward, world.sleep, write));

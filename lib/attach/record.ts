@@ -6,12 +6,24 @@ import { Code, CniError, messageOf } from "../cni/error.ts";
 import { NotAFile } from "../cni/files.ts";
 import { isObject, maxDepth, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
+import { bytesOf, isLonger } from "../cni/text.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/select.ts";
 import { faultIn } from "./record-fault.ts";
+import {
+  sharedConfigurations,
+  withConfigurations,
+} from "./shared-configurations.ts";
 import { type Part, Store, type Written } from "./store.ts";
 
+/** What every genie reads; see {@link newestFormat}. */
 export const formatVersion = 1;
+
+/** Only where format 1 cannot say it: the attachments share configurations. 0.1.0 refuses it with 11. */
+export const newestFormat = 2;
+
+/** The most that the record of an ADD may have (state.md "What ADD writes, DEL reads"). */
+const maxRecordBytes = 4 << 20;
 
 /** Whom the attachments belong to, for messages and lists; absent outside of Kubernetes. */
 export interface PodReference {
@@ -85,9 +97,14 @@ export class Records {
     this.#store = new Store(dataDir);
   }
 
-  /** Throws 5 when it cannot be written: then nothing may be executed. */
+  /** Of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
+  create(record: AttachmentRecord): Written {
+    return this.#write(record, "record", boundedText(record));
+  }
+
+  /** As {@link create}, for what is left of one: it is never too large to be kept. */
   write(record: AttachmentRecord): Written {
-    return this.#write(record, "record", JSON.stringify(record));
+    return this.#write(record, "record", textOfRecord(record));
   }
 
   /** In the order of the attachments. Never made durable: torn only means no prevResult. */
@@ -265,6 +282,26 @@ function nameOf({
   return Store.nameOf(containerId, ifname);
 }
 
+/** What {@link parseRecord} reads again, in the oldest format that can say it. */
+export function textOfRecord(record: AttachmentRecord): string {
+  const shared = sharedConfigurations(record.attachments);
+  return JSON.stringify(
+    shared
+      ? { ...record, ...shared, formatVersion: newestFormat }
+      : { ...record, formatVersion },
+  );
+}
+
+/** As {@link textOfRecord}. Throws 7 for a record that is too large to be read by everybody in time. */
+export function boundedText(record: AttachmentRecord): string {
+  const text = textOfRecord(record);
+  if (!isLonger(text, maxRecordBytes)) return text;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `the configurations of ${record.attachments.length} networks are too large to be recorded: ${bytesOf(text).length} bytes, at most ${maxRecordBytes}`,
+  );
+}
+
 /** Throws `CorruptRecord`, or 11 for the record of a newer genie, which is left alone. */
 export function parseRecord(json: string): AttachmentRecord {
   let value: unknown;
@@ -274,12 +311,14 @@ export function parseRecord(json: string): AttachmentRecord {
     throw new CorruptRecord(messageOf(cause), { cause });
   }
   const version = own(value, "formatVersion");
-  if (typeof version === "number" && version > formatVersion) {
+  if (typeof version === "number" && version > newestFormat) {
     throw new CniError(
       Code.tryAgainLater,
-      `attachment record has format ${version}, this genie reads up to ${formatVersion}: install the newer one again`,
+      `attachment record has format ${version}, this genie reads up to ${newestFormat}: install the newer one again`,
     );
   }
+  if (version === newestFormat && isObject(value))
+    value = withConfigurations(value);
   const fault = faultIn(value);
   // The place only: what stands there may be a delegate's secret.
   if (fault !== undefined)

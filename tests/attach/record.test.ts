@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
-import { parseJson } from "../../lib/cni/json.ts";
+import { own, parseJson } from "../../lib/cni/json.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import {
   type AttachmentRecord,
@@ -17,8 +17,11 @@ import {
   Records,
   formatVersion,
   isSameAdd,
+  newestFormat,
   parseRecord,
+  textOfRecord,
 } from "../../lib/attach/record.ts";
+import type { Attachment } from "../../lib/select/select.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 
 const record: AttachmentRecord = {
@@ -185,14 +188,14 @@ describe("Records", () => {
   test("leaves the record of a newer genie alone: 11", () => {
     using node = records();
     const newer = JSON.stringify({
-      formatVersion: formatVersion + 1,
+      formatVersion: newestFormat + 1,
       other: "shape",
     });
     writeFiles(node.dataDir, { "attachments/c1:eth0.json": newer });
     expect(() => node.records.read("c1", "eth0")).toThrow(
       problem(
         11,
-        "attachment record has format 2, this genie reads up to 1: install the newer one again",
+        "attachment record has format 3, this genie reads up to 2: install the newer one again",
       ),
     );
     expect(readFileSync(path(node.dataDir), "utf8")).toBe(newer);
@@ -378,6 +381,119 @@ describe("Records.goneSince", () => {
     node.records.noteGone(record, 1);
     writeFileSync(stored(node.dataDir), "12x");
     expect(node.records.goneSince(record)).toBeUndefined();
+  });
+});
+
+describe("textOfRecord", () => {
+  const [first, second] = record.attachments as [Attachment, Attachment];
+  const copy = (attachment: Attachment, ifname: string): Attachment => ({
+    ...(JSON.parse(JSON.stringify(attachment)) as Attachment),
+    ifname,
+  });
+  const formatOf = (...attachments: Attachment[]) => {
+    const written = { ...record, attachments };
+    const text = textOfRecord(written);
+    const { formatVersion: format, ...read } = parseRecord(text);
+    const { formatVersion: _, ...expected } = written;
+    expect(read).toEqual(expected);
+    expect(own(parseJson(text), "formatVersion")).toBe(format);
+    return format;
+  };
+
+  test.each<[string, number, Attachment[]]>([
+    ["one attachment", 1, [first]],
+    ["two configurations", 1, [first, second]],
+    [
+      "one name for two configurations",
+      1,
+      [
+        first,
+        {
+          ...first,
+          ifname: "net1",
+          list: { ...first.list, disableGC: true },
+        },
+      ],
+    ],
+    ["one configuration twice", 2, [first, { ...first, ifname: "net1" }]],
+    ["equal configurations", 2, [first, copy(first, "net1")]],
+    [
+      "some of them equal",
+      2,
+      [first, second, copy(first, "net2"), copy(second, "net3")],
+    ],
+  ])("%s: format %p, and it is read again", (_, format, attachments) => {
+    expect(formatOf(...attachments)).toBe(format);
+  });
+
+  test("a configuration that several share is stored once", () => {
+    const marker = "only-once";
+    const list = { ...first.list, plugins: [{ type: "bridge", marker }] };
+    const attachments = Array.from({ length: 31 }, (_, i) =>
+      copy({ ...first, list }, `net${i}`),
+    );
+    const text = textOfRecord({ ...record, attachments });
+    expect(text.split(marker)).toHaveLength(2);
+  });
+
+  test("what is left of a shared one is of format 1 again", () => {
+    const shared = { ...record, attachments: [first, copy(first, "net1")] };
+    const read = parseRecord(textOfRecord(shared));
+    const left = { ...read, attachments: read.attachments.slice(1) };
+    expect(own(parseJson(textOfRecord(left)), "formatVersion")).toBe(1);
+  });
+
+  test.each<[string, unknown]>([
+    ["attachments.0.list.name", { configurations: [], index: 0 }],
+    ["attachments.0.list.name", { configurations: [{}], index: 0 }],
+    ["attachments.0.list.name", { configurations: [first.list], index: 1.5 }],
+    ["attachments.0.list.name", { configurations: [first.list], index: -1 }],
+    ["attachments.0.list.name", { configurations: [first.list], index: "0" }],
+    ["attachments.0.list.name", { configurations: {}, index: 0 }],
+    ["attachments.0.list.name", { index: 0 }],
+  ])("a format 2 that is damaged is corrupt: %s of %j", (where, damage) => {
+    const { configurations, index } = damage as Record<string, unknown>;
+    const text = JSON.stringify({
+      ...record,
+      formatVersion: 2,
+      configurations,
+      attachments: [{ ...first, list: index }],
+    });
+    expect(() => parseRecord(text)).toThrow(
+      new CorruptRecord(`not understood: → at ${where}`),
+    );
+  });
+});
+
+describe("Records.create", () => {
+  const sized = (bytes: number): AttachmentRecord => {
+    const filled = (fill: string) => ({ ...record, network: fill });
+    const empty = textOfRecord(filled("")).length;
+    return filled("é".repeat((bytes - empty) / 2));
+  };
+  const odd = textOfRecord({ ...record, network: "" }).length % 2;
+  const limit = (4 << 20) + odd;
+
+  test("refuses a record over 4 MiB: 7, and writes nothing", () => {
+    using node = records();
+    expect(() => node.records.create(sized(limit + 2))).toThrow(
+      problem(
+        7,
+        `the configurations of 2 networks are too large to be recorded: ${limit + 2} bytes, at most 4194304`,
+      ),
+    );
+    expect(node.records.has("c1", "eth0")).toBe(false);
+  });
+
+  test("takes one of 4 MiB; what is left of a larger one is written all the same", () => {
+    using node = records();
+    for (const work of [
+      () => node.records.create(sized(limit - 2 * odd)),
+      () => node.records.write(sized(limit + 1000)),
+    ]) {
+      work().close();
+      expect(node.records.read("c1", "eth0")?.containerId).toBe("c1");
+    }
   });
 });
 
