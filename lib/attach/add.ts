@@ -48,11 +48,7 @@ export async function add(operation: Operation): Promise<Result> {
   const forward = new Deadline(phases.add, world.clock);
   const rollbackBy = new Deadline(phases.rollback, world.clock);
   // Asked before anything else that can wait.
-  const kube = once(() =>
-    world.kube(config, forward, (one) =>
-      operation.log.debug("asked the API server", { ...one }),
-    ),
-  );
+  const kube = once(() => world.kube(config, forward));
   const given = givenAnnotations(config);
   const pod = given ? undefined : readPod(operation, kube);
   pod?.catch(() => {});

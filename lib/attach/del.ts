@@ -8,7 +8,6 @@ import { throwJoined } from "../cni/network.ts";
 import { displayName } from "../select/select.ts";
 import { deleteAttachments } from "./delegates.ts";
 import { type Lock, whileLocked } from "./lock.ts";
-import type { Log } from "./log.ts";
 import {
   type Operation,
   callerOf,
@@ -23,20 +22,11 @@ export async function del(operation: Operation): Promise<void> {
   // Its ADD was refused, and the genie that executed us holds the lock.
   if (isNested(operation)) return;
   const deadline = new Deadline(phases.del, world.clock);
-  try {
-    await whileLocked(
-      operation,
-      request.containerId,
-      deadline,
-      async (lock) => {
-        if (await deleteRecorded(operation, lock, deadline)) return;
-        const { deleteForeign } = await import("./foreign.ts");
-        await deleteForeign(operation, lock, deadline);
-      },
-    );
-  } catch (error) {
-    throw retryable(CniError.from(error), operation.log);
-  }
+  await whileLocked(operation, request.containerId, deadline, async (lock) => {
+    if (await deleteRecorded(operation, lock, deadline)) return;
+    const { deleteForeign } = await import("./foreign.ts");
+    await deleteForeign(operation, lock, deadline);
+  });
 }
 
 /**
@@ -128,27 +118,4 @@ async function deleteUnreadable(
     `unreadable attachment record of container ${request.containerId} was moved aside: ${cause.message}`,
     cause,
   );
-}
-
-/** Texts that containerd takes for success (P-DEL-4), and what they become. */
-const swallowed = [
-  [/not found/gi, "missing"],
-  [/no such file or directory/gi, "ENOENT"],
-] as const;
-
-/** The same error in words that every runtime retries; the original goes to the log. */
-function retryable(error: CniError, log: Log): CniError {
-  const reworded = (text: string) =>
-    swallowed.reduce(
-      (words, [phrase, instead]) => words.replace(phrase, instead),
-      text,
-    );
-  const message = reworded(error.message);
-  const details = error.details && reworded(error.details);
-  if (message === error.message && details === error.details) return error;
-  log.error("failed DEL, in the original words", {
-    msg: error.message,
-    details: error.details,
-  });
-  return new CniError(error.code, message, { details, cause: error });
 }

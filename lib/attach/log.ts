@@ -1,41 +1,42 @@
 /**
- * The log: one line an event, to our stderr or to `logFile`. The only module
- * that writes it. No secret is ever given to it: no token, key, kubeconfig text
- * or whole stdin (configuration.md).
+ * The log: one line for each event, to our stderr or to `logFile`
+ * (configuration.md "log_level"). The only module that writes it. No secret is
+ * ever given to it: no token, key, kubeconfig text or whole stdin.
  */
 import { messageOf } from "../cni/error.ts";
 import { writeAll } from "../cni/files.ts";
+import type { Execution } from "../cni/invoke.ts";
 import { Open, close, open } from "../cni/libc.ts";
+import { escapeControls } from "../cni/text.ts";
 
 const levels = ["error", "warn", "info", "debug"] as const;
 
 export type Level = (typeof levels)[number];
 
-export type Log = Record<
-  Level,
-  (message: string, fields?: Readonly<Record<string, unknown>>) => void
->;
+export type Fields = Readonly<Record<string, unknown>>;
 
-/** Lines of text to `stderr`; with a file, JSON lines appended there instead. */
+export type Log = Record<Level, (message: string, fields?: Fields) => void>;
+
+/**
+ * Lines of text to `stderr`; with a file, JSON lines appended there instead.
+ * `context` is added to each line: what tells its call from others.
+ */
 export function createLog(
   level: string,
   file: string | undefined,
   stderr: (text: string) => void,
   now: () => Date = () => new Date(),
+  context: Fields = {},
 ): Log {
-  const threshold = levels.indexOf(levelOf(level));
-  const write = file === undefined ? stderr : appender(file, stderr);
-  const line = (
-    name: Level,
-    message: string,
-    fields: Readonly<Record<string, unknown>> = {},
-  ) =>
-    file === undefined
-      ? `genie: ${name}: ${message}${suffix(fields)}\n`
-      : `${JSON.stringify({ time: now().toISOString(), level: name, msg: message, ...fields })}\n`;
+  const append = file === undefined ? undefined : appender(file, stderr);
   const at = (name: Level): Log[Level] => {
-    if (levels.indexOf(name) > threshold) return () => {};
-    return (message, fields) => write(line(name, message, fields));
+    if (!logs(level, name)) return () => {};
+    return (message, fields) => {
+      const all = { ...context, ...fields };
+      const text = () => textLine(name, message, all);
+      if (append) append(jsonLine(now(), name, message, all), text);
+      else stderr(text());
+    };
   };
   return {
     error: at("error"),
@@ -45,6 +46,11 @@ export function createLog(
   };
 }
 
+/** Whether `log_level` has the lines of a level. */
+export function logs(logLevel: string, level: Level): boolean {
+  return levels.indexOf(level) <= levels.indexOf(levelOf(logLevel));
+}
+
 /** CNI-Genie's samples spell levels in several ways; an unknown one is the default. */
 function levelOf(text: string): Level {
   const name = text.toLowerCase();
@@ -52,30 +58,94 @@ function levelOf(text: string): Level {
   return "warn";
 }
 
-function suffix(fields: Readonly<Record<string, unknown>>): string {
-  return Object.entries(fields)
-    .map(([key, value]) => ` ${key}=${JSON.stringify(value)}`)
-    .join("");
+/**
+ * What a plugin said on stderr, whole (state.md "Processes and locks"). For a
+ * log in a file only: our stderr has the plugin's own words already.
+ */
+export function logStderr(log: Log, { call, stderr, error }: Execution): void {
+  if (stderr === "") return;
+  const { type, verb, network, environment } = call;
+  log[error ? "warn" : "debug"]("stderr of a plugin", {
+    plugin: type,
+    verb,
+    network,
+    containerId: environment.containerId || undefined,
+    ifname: environment.ifname || undefined,
+    stderr,
+  });
 }
 
-/** Non-blocking: a named pipe without a reader must not hold up a pod. */
+function textLine(level: Level, message: string, fields: Fields): string {
+  let line = `genie: ${level}: ${escapeControls(message)}`;
+  for (const [key, json] of encoded(fields)) line += ` ${key}=${json}`;
+  return `${line}\n`;
+}
+
+/** A field that has one of the log's own names is renamed: `msg` to `fields.msg`. */
+function jsonLine(
+  time: Date,
+  level: Level,
+  message: string,
+  fields: Fields,
+): string {
+  const names = new Set(["time", "level", "msg"]);
+  const own = { time: time.toISOString(), level, msg: message };
+  let line = escapeControls(JSON.stringify(own).slice(0, -1));
+  for (const [key, json] of encoded(fields)) {
+    let name = key;
+    while (names.has(name)) name = `fields.${name}`;
+    names.add(name);
+    line += `,${escapeControls(JSON.stringify(name))}:${json}`;
+  }
+  return `${line}}\n`;
+}
+
+/** Each field that has a value, as JSON that no terminal takes for a command. */
+function encoded(fields: Fields): [key: string, json: string][] {
+  return Object.entries(fields).flatMap(([key, value]) => {
+    const json = jsonOf(value);
+    return json === undefined ? [] : [[key, escapeControls(json)]];
+  });
+}
+
+/** Never throws: what is no JSON is logged as its text. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return JSON.stringify(String(value));
+  }
+}
+
+/**
+ * Non-blocking: a named pipe must not hold up a pod. Symbolic links are
+ * followed: the path is the operator's, and may lead to another disk.
+ */
 const appending = Open.writeOnly | Open.create | Open.append | Open.nonBlocking;
 
-/** Opened for each line: lines are rare, and a rotated file is followed. */
+/**
+ * Opened for each line: lines are rare, and a rotated file is followed. One
+ * write for each line, so that lines of concurrent calls stay whole. A file that
+ * cannot be written never fails a call: the lines go to stderr.
+ */
 function appender(
   file: string,
   stderr: (text: string) => void,
-): (text: string) => void {
-  return (text) => {
+): (line: string, text: () => string) => void {
+  let failed = false;
+  return (line, text) => {
     try {
       const fd = open(file, appending, 0o600);
       try {
-        writeAll(fd, text);
+        writeAll(fd, line);
       } finally {
         close(fd);
       }
     } catch (error) {
-      stderr(`genie: failed to write logFile: ${messageOf(error)}\n${text}`);
+      const path = escapeControls(JSON.stringify(file));
+      const problem = `genie: warn: failed to write logFile ${path}: ${messageOf(error)}\n`;
+      stderr(failed ? text() : problem + text());
+      failed = true;
     }
   };
 }

@@ -5,7 +5,7 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { Code, CniError, plain } from "../cni/error.ts";
-import { type Caller, noContainer } from "../cni/invoke.ts";
+import { type Caller, type Execution, noContainer } from "../cni/invoke.ts";
 import type { RuntimeConf } from "../cni/network.ts";
 import type { Request } from "../cni/skel.ts";
 import {
@@ -14,7 +14,7 @@ import {
   readConfigForCleanup,
 } from "../select/config.ts";
 import type { Attachment } from "../select/select.ts";
-import { type Log, createLog } from "./log.ts";
+import { type Fields, type Log, createLog, logStderr } from "./log.ts";
 import { type PodReference, Records } from "./record.ts";
 import type { World } from "./world.ts";
 
@@ -33,6 +33,8 @@ export interface Operation {
   config: GenieConfig;
   world: World;
   log: Log;
+  /** Told of each execution; absent where `log_level` asks for no more than warnings. */
+  executed?: ((execution: Execution) => void) | undefined;
   records: Records;
   /** Absent outside of Kubernetes. */
   pod: PodReference | undefined;
@@ -55,8 +57,13 @@ export function beginOperation(request: Request, world: World): Operation {
     world,
     // Most calls say nothing.
     get log() {
-      const { logLevel, logFile } = config;
-      return (log ??= createLog(logLevel, logFile, world.stderr, world.now));
+      return (log ??= createLog(
+        config.logLevel,
+        config.logFile,
+        world.stderr,
+        world.now,
+        logContext(request),
+      ));
     },
     records: new Records(config.dataDir),
     pod: podReference(request.args),
@@ -64,6 +71,18 @@ export function beginOperation(request: Request, world: World): Operation {
   };
   for (const warning of warnings) operation.log.warn(warning);
   return operation;
+}
+
+/** What tells the lines of a call from those of others. */
+export function logContext(request: Request): Fields {
+  const { command, containerId, ifname, args } = request;
+  const pod = podReference(args);
+  return {
+    verb: command,
+    pod: pod && `${pod.namespace}/${pod.name}`,
+    containerId: containerId || undefined,
+    ifname: ifname || undefined,
+  };
 }
 
 /** A pod has a namespace and a name; podman sends a name alone (selection.md §1). */
@@ -80,18 +99,25 @@ export function ownTypes(config: GenieConfig): readonly string[] {
 }
 
 /** How this operation's delegates are called; they inherit `lock`. */
-export function callerOf(
-  { config, world }: Operation,
-  lock?: { fd: number },
-): Caller {
+export function callerOf(operation: Operation, lock?: { fd: number }): Caller {
+  const { config, world } = operation;
   return {
     exec: world.exec,
     env: world.env,
     inherit: lock ? [lock.fd] : [],
     timeoutMs: config.delegateTimeoutMs,
     stderr: world.stderr,
+    executed: operation.executed ?? keepingStderr(operation),
     sleep: world.sleep,
     self: world.self(),
+  };
+}
+
+/** Without `logFile` the log is our stderr, which has the plugins' words as they are. */
+function keepingStderr(operation: Operation): Caller["executed"] {
+  if (operation.config.logFile === undefined) return undefined;
+  return (execution) => {
+    if (execution.stderr !== "") logStderr(operation.log, execution);
   };
 }
 

@@ -21,9 +21,8 @@ import {
   recursion,
 } from "./operation.ts";
 
-/** Throws 50 when we are not ready, an invalid configuration included, or the default network's own error. */
-export async function status(begin: () => Operation): Promise<void> {
-  const operation = begun(begin);
+/** Throws 50 when we are not ready, or the default network's own error. */
+export async function status(operation: Operation): Promise<void> {
   if (isNested(operation)) throw recursion(operation);
   const { world, path } = operation;
   const networks = await own(operation);
@@ -52,15 +51,8 @@ async function own(operation: Operation): Promise<RequestedNetwork[]> {
   }
 }
 
-function begun(begin: () => Operation): Operation {
-  try {
-    return begin();
-  } catch (cause) {
-    throw notAvailable(cause);
-  }
-}
-
-function notAvailable(cause: unknown): CniError {
+/** The error of what keeps us from being ready, an invalid configuration included. */
+export function notAvailable(cause: unknown): CniError {
   const { message, details } = CniError.from(cause);
   return new CniError(Code.notAvailable, message, { details, cause });
 }

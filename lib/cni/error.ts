@@ -2,7 +2,7 @@
  * The one error that crosses the CNI boundary. Everything that fails ends as a
  * `CniError`; only `skel` prints it. It owns the spec's codes and nothing else.
  */
-import { bytesOf, isLonger } from "./text.ts";
+import { bytesOf, escapeControls, isLonger } from "./text.ts";
 
 /** Error codes of CNI spec 1.1.0 §"Error"; 8 is libcni's, 100 and above are ours. */
 export const Code = {
@@ -93,10 +93,7 @@ export function quote(value: string): string {
   // Almost always, and the pattern is dear (docs/performance.md).
   const isAscii = bytesOf(json).length === json.length;
   if (isAscii && !json.includes("\u007f")) return json;
-  return json.replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return escapeControls(json);
 }
 
 function cut(value: string, bytes: number): string {

@@ -57,14 +57,22 @@ const stderrMs = 1000;
 /** A pipe that takes anything takes so much at once (PIPE_BUF). */
 const stderrChunk = 4096;
 
-/** As much as stderr takes within a second; never throws. */
+/** How long the next text may wait; not at all once a text has waited in vain. */
+let patienceMs = stderrMs;
+
+/** As much as stderr takes within a second; never throws. A reader that sleeps costs one second, not one for each text. */
 export function writeStderr(text: string): void {
-  const deadline = new Deadline(stderrMs);
+  const deadline = new Deadline(patienceMs);
   let bytes = bytesOf(text);
   try {
-    while (bytes.length > 0 && ready(2, writable, deadline.remaining)) {
+    while (bytes.length > 0) {
+      if (!ready(2, writable, deadline.remaining)) {
+        patienceMs = 0;
+        return;
+      }
       bytes = bytes.subarray(write(2, bytes.subarray(0, stderrChunk)));
     }
+    patienceMs = stderrMs;
   } catch {
     // Nobody reads it: the answer on stdout is what counts.
   }

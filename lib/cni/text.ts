@@ -43,3 +43,16 @@ export function compareBytes(a: string, b: string): number {
   }
   return left.length - right.length;
 }
+
+/**
+ * The text with control characters and line separators as in JSON (`\n`,
+ * `\u001b`): one line, and nothing that a terminal takes for a command.
+ */
+export function escapeControls(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- they are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => {
+    const json = JSON.stringify(c).slice(1, -1);
+    const code = c.charCodeAt(0).toString(16).padStart(4, "0");
+    return json === c ? `\\u${code}` : json;
+  });
+}

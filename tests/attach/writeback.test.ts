@@ -380,7 +380,7 @@ describe("writeBack", () => {
       patch: () => Promise.reject(new Error("no route to host")),
     });
     expect(words).toBe(
-      'genie: warn: failed to write the pod\'s network status pod="ns/p" error="no route to host"\n',
+      'genie: warn: failed to write the pod\'s network status verb="ADD" pod="ns/p" containerId="c1" ifname="eth0" error="no route to host"\n',
     );
   });
 

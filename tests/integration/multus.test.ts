@@ -505,12 +505,12 @@ function hostLocal(node: Node, subnet: string) {
   return { ...node.ipam(subnet), type: "host-local" };
 }
 
-/** Lines of level error in a log of JSON lines, without level and time. */
+/** Lines of level error in a log of JSON lines, without what each line has. */
 function errorsIn(log: string): unknown[] {
   return log
     .split("\n")
     .filter(Boolean)
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter(({ level }) => level === "error")
-    .map(({ level: _level, time: _time, ...rest }) => rest);
+    .map(({ msg, path, error }) => ({ msg, path, error }));
 }

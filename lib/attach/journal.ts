@@ -1,0 +1,186 @@
+/**
+ * What `log_level` info and debug say of a call (configuration.md): one line with
+ * what became of it, and each execution and request on the way. Loaded only
+ * where those levels are asked for.
+ */
+import { CniError } from "../cni/error.ts";
+import type { Execution } from "../cni/invoke.ts";
+import { own, parseJson } from "../cni/json.ts";
+import { modernResult, parseResult } from "../cni/result.ts";
+import { isSupported, latestVersion } from "../cni/version.ts";
+import { logStderr } from "./log.ts";
+import type { Operation } from "./operation.ts";
+
+/** Runs a verb and logs what it did, whether it succeeds or throws. */
+export async function journalled<T>(
+  operation: Operation,
+  verb: (operation: Operation) => Promise<T>,
+): Promise<T> {
+  const journal = new Journal(operation);
+  const { world } = operation;
+  const began = world.clock();
+  const end = (code: number) => journal.ended(code, world.clock() - began);
+  try {
+    const outcome = await verb(journal.observed());
+    end(0);
+    return outcome;
+  } catch (error) {
+    end(CniError.from(error).code);
+    throw error;
+  }
+}
+
+/** Networks in the line of a call: a GC may delete thousands. */
+const mostNetworks = 64;
+
+class Journal {
+  readonly #operation: Operation;
+  /** By container, network and interface, in the order of their first execution. */
+  readonly #networks = new Map<string, NetworkReport>();
+
+  constructor(operation: Operation) {
+    this.#operation = operation;
+  }
+
+  /** The operation, told of here. */
+  observed(): Operation {
+    const { world } = this.#operation;
+    return {
+      ...this.#operation,
+      executed: (execution) => this.#executed(execution),
+      world: {
+        ...world,
+        kube: (config, deadline) =>
+          world.kube(config, deadline, ({ ms, ...one }) =>
+            this.#operation.log.debug("asked the API server", {
+              ...one,
+              ms: rounded(ms),
+            }),
+          ),
+        devices: (pod, deadline) =>
+          this.#timed("asked the kubelet for the pod's devices", () =>
+            world.devices(pod, deadline),
+          ),
+      },
+    };
+  }
+
+  /** The line of the call. */
+  ended(code: number, ms: number): void {
+    const { log, request } = this.#operation;
+    const { command } = request;
+    const all = [...this.#networks.values()];
+    const fields = {
+      networks: all.slice(0, mostNetworks),
+      omitted:
+        all.length > mostNetworks ? all.length - mostNetworks : undefined,
+      ms: rounded(ms),
+      code,
+    };
+    // A runtime calls DEL twice for every pod: the second one finds nothing to do.
+    const idle = command === "DEL" && code === 0 && all.length === 0;
+    log[idle || command === "STATUS" ? "debug" : "info"](command, fields);
+  }
+
+  #executed(execution: Execution): void {
+    const { log, config, request } = this.#operation;
+    const { call, error } = execution;
+    const { verb, type, network, environment } = call;
+    const { ifname } = environment;
+    const containerId = environment.containerId || undefined;
+    const code = error?.code ?? 0;
+    const ms = rounded(execution.ms);
+    log.debug("executed plugin", {
+      plugin: type,
+      verb,
+      network,
+      containerId,
+      ifname: ifname || undefined,
+      ms,
+      code,
+      error: error?.message,
+    });
+    if (config.logFile !== undefined) logStderr(log, execution);
+    const report = this.#report(call);
+    report.plugins.push({
+      plugin: type,
+      ...(verb !== request.command && { verb }),
+      ms,
+      ...(code !== 0 && { code }),
+    });
+    report.ips = addresses(execution) ?? report.ips;
+    // A rollback: the pod has none of them any more.
+    if (request.command === "ADD" && verb === "DEL") report.ips = undefined;
+  }
+
+  #report({ network = "", environment }: Execution["call"]): NetworkReport {
+    const { containerId, ifname } = environment;
+    const key = `${containerId}\0${network}\0${ifname}`;
+    const known = this.#networks.get(key);
+    if (known) return known;
+    const foreign = containerId !== this.#operation.request.containerId;
+    const report: NetworkReport = {
+      network,
+      ...(ifname !== "" && { ifname }),
+      ...(foreign && { containerId }),
+      ips: undefined,
+      plugins: [],
+    };
+    this.#networks.set(key, report);
+    return report;
+  }
+
+  async #timed<T>(message: string, work: () => Promise<T>): Promise<T> {
+    const { log, world } = this.#operation;
+    const began = world.clock();
+    let code = 0;
+    try {
+      return await work();
+    } catch (error) {
+      ({ code } = CniError.from(error));
+      throw error;
+    } finally {
+      log.debug(message, { ms: rounded(world.clock() - began), code });
+    }
+  }
+}
+
+/** One network of one interface, in the line of a call. */
+interface NetworkReport {
+  network: string;
+  /** None for GC and STATUS of a network. */
+  ifname?: string;
+  /** Where the call is not of that container: GC. */
+  containerId?: string;
+  ips: string[] | undefined;
+  plugins: {
+    plugin: string;
+    /** Another one than the call's: the DEL of a rollback. */
+    verb?: string;
+    ms: number;
+    /** Of one that failed. */
+    code?: number;
+  }[];
+}
+
+/** Tenths of a millisecond. */
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
+
+/** The addresses that an execution gave, or that it was told of; undefined when it says nothing of any. */
+function addresses({ call, output, error }: Execution): string[] | undefined {
+  if (call.verb === "ADD" && error) return undefined;
+  try {
+    const config = parseJson(call.config);
+    const result = call.verb === "ADD" ? output : own(config, "prevResult");
+    if (result === undefined) return undefined;
+    const version = own(config, "cniVersion");
+    const known = typeof version === "string" && isSupported(version);
+    const read = parseResult(result, known ? version : latestVersion);
+    return modernResult(read).ips.map(({ address }) => address);
+  } catch {
+    // What cannot be read fails the ADD, with the reason.
+    return undefined;
+  }
+}

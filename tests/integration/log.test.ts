@@ -1,0 +1,433 @@
+/**
+ * What the compiled executable logs of a call at each level (configuration.md
+ * "log_level"), and that a log never fails or delays one.
+ */
+import { describe, expect, test } from "bun:test";
+import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Pod } from "../support/node.ts";
+import {
+  type ScriptedNode,
+  scriptedResult,
+  startScriptedNode,
+} from "./networks.ts";
+
+const annotations = { cni: "alpha,beta" };
+const ms: unknown = expect.any(Number);
+
+interface Line {
+  level: string;
+  msg: string;
+  [field: string]: unknown;
+}
+
+/** The lines of the log, which are removed; each must be one JSON object. */
+function linesOf({ node }: ScriptedNode): Line[] {
+  const lines = node.log().split("\n");
+  expect(lines.pop()).toBe("");
+  rmSync(node.logFile, { force: true });
+  return lines.map((line) => {
+    const value = JSON.parse(line) as Line & { time: string };
+    expect(new Date(value.time).toISOString()).toBe(value.time);
+    return value;
+  });
+}
+
+/** What every line of a call says of it. */
+function contextOf(verb: string, { containerId }: Pod) {
+  const time: unknown = expect.any(String);
+  return { time, verb, pod: "shop/web", containerId, ifname: "eth0" };
+}
+
+const alpha = {
+  network: "alpha-net",
+  ifname: "eth0",
+  ips: ["10.1.0.2/24"],
+  plugins: [{ plugin: "alpha", ms }],
+};
+const beta = {
+  network: "beta-net",
+  ifname: "eth1",
+  ips: ["10.2.0.2/24"],
+  plugins: [{ plugin: "beta", ms }],
+};
+
+describe("log_level info", () => {
+  const config = { log_level: "info", kubernetes: undefined };
+
+  test("ADD, CHECK, DEL and GC, one line each: pod, networks, addresses, milliseconds, code", async () => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations, config });
+    await node.succeed("CHECK", pod, { annotations, config });
+    await node.succeed("DEL", pod, { annotations, config });
+    await node.succeed("GC", undefined, {
+      config: {
+        ...config,
+        cniVersion: "1.1.0",
+        "cni.dev/valid-attachments": [],
+      },
+    });
+    const lines = linesOf(scripted).filter(({ level }) => level === "info");
+    const both = [alpha, beta];
+    expect(lines).toEqual([
+      {
+        ...contextOf("ADD", pod),
+        level: "info",
+        msg: "ADD",
+        networks: both,
+        ms,
+        code: 0,
+      },
+      {
+        ...contextOf("CHECK", pod),
+        level: "info",
+        msg: "CHECK",
+        networks: both,
+        ms,
+        code: 0,
+      },
+      {
+        ...contextOf("DEL", pod),
+        level: "info",
+        msg: "DEL",
+        networks: both.toReversed(),
+        ms,
+        code: 0,
+      },
+      {
+        time: expect.any(String),
+        level: "info",
+        msg: "GC",
+        verb: "GC",
+        networks: [{ network: "alpha-net", plugins: alpha.plugins }],
+        ms,
+        code: 0,
+      },
+    ]);
+  });
+
+  test("ADD that is rolled back: what was executed, its code, and why at error", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const no = { code: 42, msg: "no", details: "at all" };
+    delegates.behave({ type: "beta", verb: "ADD" }, { stdout: no, exit: 1 });
+    await node.fail("ADD", pod, { annotations, config });
+    const undone = (plugin: string) => ({ plugin, verb: "DEL", ms });
+    expect(linesOf(scripted)).toEqual([
+      {
+        ...contextOf("ADD", pod),
+        level: "info",
+        msg: "ADD",
+        networks: [
+          {
+            network: "alpha-net",
+            ifname: "eth0",
+            plugins: [{ plugin: "alpha", ms }, undone("alpha")],
+          },
+          {
+            network: "beta-net",
+            ifname: "eth1",
+            plugins: [{ plugin: "beta", ms, code: 42 }, undone("beta")],
+          },
+        ],
+        ms,
+        code: 42,
+      },
+      {
+        ...contextOf("ADD", pod),
+        level: "error",
+        msg: "ADD failed",
+        code: 42,
+        error: expect.stringContaining("no"),
+        details: "at all",
+      },
+    ]);
+  });
+
+  test("ADD, a chain: the milliseconds of each plugin, the addresses of the last", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    node.network("40-chain.conflist", {
+      cniVersion: "1.0.0",
+      name: "chain-net",
+      plugins: [{ type: "alpha" }, { type: "beta" }],
+    });
+    await node.succeed("ADD", await node.pod(), {
+      annotations: { cni: "chain" },
+      config,
+    });
+    expect(linesOf(scripted)).toMatchObject([
+      {
+        networks: [
+          {
+            network: "chain-net",
+            ips: ["10.2.0.2/24"],
+            plugins: [
+              { plugin: "alpha", ms },
+              { plugin: "beta", ms },
+            ],
+          },
+        ],
+      },
+    ]);
+  });
+
+  test("GC that deletes a container: which one", async () => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { config, annotations: {} });
+    linesOf(scripted);
+    // A record younger than a minute is left alone.
+    const path = node.recordPath(pod);
+    const record = { ...node.record(pod), uptimeMs: 1 };
+    await Bun.write(path, JSON.stringify(record));
+    await node.succeed("GC", undefined, {
+      config: {
+        ...config,
+        cniVersion: "1.1.0",
+        "cni.dev/valid-attachments": [],
+      },
+    });
+    const line = linesOf(scripted).find(({ level }) => level === "info");
+    expect(line).toMatchObject({
+      msg: "GC",
+      networks: [
+        {
+          network: "alpha-net",
+          ifname: "eth0",
+          containerId: pod.containerId,
+          ips: ["10.1.0.2/24"],
+          plugins: [{ plugin: "alpha", verb: "DEL", ms }],
+        },
+        { network: "alpha-net", plugins: [{ plugin: "alpha", ms }] },
+      ],
+    });
+  });
+});
+
+describe("log_level debug", () => {
+  test("ADD, each execution: plugin, verb, milliseconds, code; then the line of the call", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: {} });
+    expect(
+      linesOf(scripted).filter(({ plugin }) => plugin !== undefined),
+    ).toEqual([
+      {
+        ...contextOf("ADD", pod),
+        level: "debug",
+        msg: "executed plugin",
+        plugin: "alpha",
+        network: "alpha-net",
+        ms,
+        code: 0,
+      },
+    ]);
+  });
+
+  test("STATUS, its execution and its line are debug", async () => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const { node } = scripted;
+    await node.succeed("STATUS", undefined, {
+      config: { cniVersion: "1.1.0" },
+    });
+    expect(
+      linesOf(scripted).map(({ level, msg, code }) => [level, msg, code]),
+    ).toEqual([
+      ["debug", "executed plugin", 0],
+      ["debug", "STATUS", 0],
+    ]);
+  });
+
+  test("text on stderr, without logFile: the same lines", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    const { stderr } = await node.call("ADD", pod, {
+      annotations: {},
+      config: { logFile: undefined },
+    });
+    const context = `verb="ADD" pod="shop/web" containerId="${pod.containerId}" ifname="eth0"`;
+    const lines = stderr.replaceAll(/(?<=ms"?[=:])[\d.]+/g, "1").split("\n");
+    expect(lines.slice(-3)).toEqual([
+      `genie: debug: executed plugin ${context} plugin="alpha" network="alpha-net" ms=1 code=0`,
+      `genie: info: ADD ${context} networks=[{"network":"alpha-net","ifname":"eth0",` +
+        `"ips":["10.1.0.2/24"],"plugins":[{"plugin":"alpha","ms":1}]}] ms=1 code=0`,
+      "",
+    ]);
+  });
+});
+
+describe("log_level warn, the default", () => {
+  const config = { log_level: undefined };
+
+  test("ADD and DEL that do as asked: nothing on stderr, no file", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    for (const verb of ["ADD", "DEL", "DEL"] as const) {
+      const answer = await node.call(verb, pod, { annotations: {}, config });
+      expect([answer.exitCode, answer.stderr, node.log()]).toEqual([0, "", ""]);
+    }
+    expect(await Bun.file(node.logFile).exists()).toBe(false);
+  });
+
+  test("DEL that fails: the original words in the log and on stderr, other words to the runtime", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: {}, config });
+    const no = { code: 42, msg: "link not found" };
+    delegates.behave({ type: "alpha", verb: "DEL" }, { stdout: no, exit: 1 });
+    const { stderr, stdout } = await node.call("DEL", pod, { config });
+    expect(stdout).toContain("link missing");
+    expect(stderr).toMatch(/^genie: error: DEL failed .*link not found/m);
+    expect(linesOf(scripted)).toEqual([
+      {
+        ...contextOf("DEL", pod),
+        level: "error",
+        msg: "DEL failed",
+        code: 42,
+        error: expect.stringContaining("link not found"),
+      },
+    ]);
+  });
+
+  test("ADD with a configuration that is invalid: said in the file that it names", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.fail("ADD", pod, { config: { ...config, strict: "yes" } });
+    expect(linesOf(scripted)).toMatchObject([
+      { level: "error", msg: "ADD failed", code: 7 },
+    ]);
+  });
+});
+
+describe("stderr of a plugin", () => {
+  const words = `first\nsecond \u001b[31m${"x".repeat(100_000)}`;
+
+  test.each([
+    ["failed: warn", 1, "warn", undefined],
+    ["failed, log_level error: not in the log", 1, undefined, "error"],
+    ["succeeded: debug", 0, "debug", "debug"],
+    ["succeeded, log_level info: not in the log", 0, undefined, "info"],
+  ])("%s, and on our stderr", async (_, exit, level, log_level) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    delegates.behave(
+      { type: "alpha", verb: "ADD" },
+      {
+        stderr: words,
+        stdout: exit === 0 ? scriptedResult(0) : { code: 42, msg: "no" },
+        exit,
+      },
+    );
+    const { stderr } = await node.call("ADD", pod, {
+      annotations: {},
+      config: { log_level },
+    });
+    expect(stderr).toBe(words);
+    const said = linesOf(scripted).filter((line) => "stderr" in line);
+    expect(said).toEqual(
+      level === undefined
+        ? []
+        : [
+            {
+              ...contextOf("ADD", pod),
+              level,
+              msg: "stderr of a plugin",
+              plugin: "alpha",
+              network: "alpha-net",
+              stderr: words,
+            },
+          ],
+    );
+  });
+});
+
+describe("a log that cannot be written", () => {
+  test.each([
+    ["a named pipe that nobody reads", (path: string) => mkfifo(path)],
+    ["a folder", (path: string) => Bun.spawnSync(["mkdir", path])],
+  ])(
+    "%s: the call succeeds at once, the lines are on stderr",
+    async (_, make) => {
+      await using scripted = await startScriptedNode();
+      const { node } = scripted;
+      make(node.logFile);
+      const pod = await node.pod();
+      const began = performance.now();
+      const { exitCode, stderr } = await node.call("ADD", pod, {
+        annotations: {},
+      });
+      expect(exitCode).toBe(0);
+      expect(performance.now() - began).toBeLessThan(3000);
+      expect(stderr).toContain(`failed to write logFile "${node.logFile}"`);
+      expect(stderr).toMatch(/^genie: info: ADD /m);
+    },
+  );
+});
+
+function mkfifo(path: string): void {
+  expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
+}
+
+describe("secrets", () => {
+  test("debug, ADD with secrets in the whole configuration: none is logged", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const secret = "SECRET-of-the-configuration";
+    const plugin = join(node.folder, "credential");
+    await Bun.write(
+      plugin,
+      `#!/bin/sh\necho ${secret} >&2\necho '{"status":{"token":"${secret}"}}'\n`,
+    );
+    chmodSync(plugin, 0o755);
+    const kubeconfig = join(node.folder, "kubeconfig");
+    const user = {
+      exec: { apiVersion: "client.authentication.k8s.io/v1", command: plugin },
+    };
+    await Bun.write(
+      kubeconfig,
+      JSON.stringify({
+        "current-context": "c",
+        contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+        clusters: [{ name: "c", cluster: { server: "http://127.0.0.1:1" } }],
+        users: [{ name: "u", user }],
+      }),
+    );
+    node.network("10-alpha.conf", {
+      cniVersion: "1.0.0",
+      name: "alpha-net",
+      type: "alpha",
+      password: secret,
+    });
+    delegates.behave(
+      { type: "beta", verb: "ADD" },
+      { stdout: { code: 42, msg: "no" }, exit: 1 },
+    );
+    const pod = await node.pod();
+    const config = {
+      kubernetes: { kubeconfig },
+      policy: { k8s_auth_token: undefined },
+      unknownSecret: secret,
+      apiTimeout: 1,
+    };
+    const runtimeConfig = { dns: { Servers: [secret] } };
+    const options = { annotations, config, runtimeConfig };
+    const answers = [
+      await node.call("ADD", pod, options),
+      await node.call("ADD", pod, { ...options, annotations: undefined }),
+      await node.call("DEL", pod, options),
+    ];
+    const said = answers.map(({ stdout, stderr }) => stdout + stderr).join("");
+    expect(said + readFileSync(node.logFile, "utf8")).not.toContain(secret);
+  });
+});
