@@ -193,7 +193,7 @@ const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
 
 /** A device for each element that has one: the kubelet's for a resource, else the one that is named. */
 async function allot(
-  { pod, request, world }: Operation,
+  { pod, request, config, world }: Operation,
   elements: readonly Addressed[],
   definitions: ReadonlyMap<string, NetworkAttachmentDefinition>,
   deadline: Deadline,
@@ -212,7 +212,7 @@ async function allot(
       throw invalid(
         `container ${request.containerId} has no pod that devices are allotted to`,
       );
-    take ??= await world.devices(pod, deadline);
+    take ??= await world.devices(pod, config, deadline);
     devices.push({ id: take(resource), resource });
   }
   return devices;

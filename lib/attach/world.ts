@@ -32,6 +32,7 @@ export interface World {
   /** The pod's devices, from the kubelet: each call takes the next one of a resource. Throws 7 and 11. */
   devices(
     pod: PodReference,
+    config: GenieConfig,
     deadline: Deadline,
   ): Promise<(resource: string) => string>;
   bootId(): string;
@@ -63,11 +64,15 @@ export function realWorld(env: World["env"]): World {
       const { checkAccess } = await import("../kube/client.ts");
       await checkAccess(config.kube, { env });
     },
-    async devices(pod, deadline) {
+    async devices(pod, config, deadline) {
       const { DeviceAllotment, podDevices } =
         await import("../kubelet/podresources.ts");
       const allotment = new DeviceAllotment(
-        await podDevices(pod, { deadline }),
+        await podDevices(pod, {
+          socket: config.podResourcesSocket,
+          // As much as the API server has (state.md "Time").
+          deadline: deadline.atMost(config.apiTimeoutMs),
+        }),
       );
       return (resource) => allotment.take(resource);
     },

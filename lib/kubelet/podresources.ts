@@ -18,8 +18,8 @@ import type { PodResources } from "./schema.ts";
 export { DeviceAllotment } from "./allotment.ts";
 
 export interface PodDevicesOptions {
-  /** Path of the kubelet's socket. Default: where every kubelet has it. */
-  socket?: string;
+  /** Path of the kubelet's socket. */
+  socket: string;
   /** For all calls together. */
   deadline: Deadline;
   sleep?: (ms: number) => Promise<void>;
@@ -33,10 +33,7 @@ export interface PodDevicesOptions {
  */
 export async function podDevices(
   pod: PodName,
-  {
-    socket = "/var/lib/kubelet/pod-resources/kubelet.sock",
-    ...options
-  }: PodDevicesOptions,
+  { socket, ...options }: PodDevicesOptions,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const { deadline, sleep = Bun.sleep, random = Math.random } = options;
   using kubelet = connectKubelet(socket);

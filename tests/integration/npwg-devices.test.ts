@@ -16,7 +16,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DelegateDouble } from "../support/delegate.ts";
-import { type Kubelet, startKubelet } from "../support/kubelet.ts";
+import {
+  type Kubelet,
+  type KubeletFault,
+  startKubelet,
+  startStranger,
+} from "../support/kubelet.ts";
 import { type Pod, nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
 import { Cluster, networksKey } from "./npwg.ts";
@@ -258,6 +263,33 @@ describe("devices of a resource", () => {
     },
   );
 });
+
+test.each<[string, KubeletFault | undefined]>([
+  ["accepts and says nothing", undefined],
+  ["never answers", { method: "Get", kind: "hang" }],
+])(
+  "a kubelet that %s: apiTimeout, then error 11, nothing executed",
+  async (_, fault) => {
+    await using devices = await Devices.start();
+    await using stranger = startStranger("");
+    const { cluster, kubelet } = devices;
+    if (fault) kubelet.inject(fault);
+    const socket = fault ? kubelet.socket : stranger.socket;
+    const pod = await cluster.pod({ [networksKey]: "vf" });
+    const { config } = cluster.options();
+    const began = performance.now();
+    const failure = await cluster.node.fail("ADD", pod, {
+      config: { ...config, podResourcesSocket: socket, apiTimeout: 1.5 },
+    });
+    expect(failure).toMatchObject({
+      code: 11,
+      msg: `failed to get devices of pod "shop/web" from kubelet at "${socket}": no answer in time`,
+    });
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(devices.delegates.calls()).toEqual([]);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  },
+);
 
 test("a device that is just named: its ID and a file, the kubelet is not asked", async () => {
   await using devices = await Devices.start();

@@ -245,6 +245,8 @@ describe("podDevices, socket", () => {
   test.each<[string, (folder: string) => string, string]>([
     ["missing", (folder) => join(folder, "none.sock"), "no such socket"],
     ["nobody listens", deadSocket, "connection refused"],
+    ["a directory", (folder) => folder, "connection refused"],
+    ["a named pipe", namedPipe, "connection refused"],
   ])("%s", async (_, socketIn, message) => {
     const folder = mkdtempSync(join(tmpdir(), "podresources-"));
     try {
@@ -256,8 +258,28 @@ describe("podDevices, socket", () => {
     }
   });
 
-  test.each<[string, text: string, budget: number, message: RegExp]>([
+  test.each<
+    [string, text: Uint8Array | string, budget: number, message: RegExp]
+  >([
     ["says nothing", "", 250, /^no answer in time$/],
+    [
+      "says hello and nothing more",
+      frame(settings),
+      250,
+      /^no answer in time$/,
+    ],
+    [
+      "begins an answer",
+      Buffer.concat([frame(settings), frame(data, 1, 100).subarray(0, 50)]),
+      250,
+      /^no answer in time$/,
+    ],
+    [
+      "never ends to acknowledge",
+      Buffer.concat([frame(settings), ...Array(5000).fill(frame(ping, 0, 8))]),
+      5000,
+      /^\w+: ".*[Ff]lood/,
+    ],
     [
       "speaks HTTP/1",
       "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
@@ -271,6 +293,23 @@ describe("podDevices, socket", () => {
     expect(await failure(answer, socket)).toMatch(message);
   });
 });
+
+/** HTTP/2, RFC 9113 §6: types of frames. */
+const [data, settings, ping] = [0, 4, 6] as const;
+
+function frame(type: number, stream = 0, length = 0): Buffer {
+  const bytes = Buffer.alloc(9 + length);
+  bytes.writeUIntBE(length, 0, 3);
+  bytes[3] = type;
+  bytes.writeUInt32BE(stream, 5);
+  return bytes;
+}
+
+function namedPipe(folder: string): string {
+  const path = join(folder, "pipe");
+  Bun.spawnSync(["mkfifo", path]);
+  return path;
+}
 
 function deadSocket(folder: string): string {
   const socket = join(folder, "dead.sock");

@@ -153,7 +153,7 @@ export function otherPods(mib: number): KubeletPod[] {
 
 /** Something else on a unix socket: says `text` to whoever connects, and nothing more. */
 export function startStranger(
-  text: string,
+  text: Uint8Array | string,
 ): { socket: string } & AsyncDisposable {
   const folder = mkdtempSync(join(tmpdir(), "stranger-"));
   const socket = join(folder, "kubelet.sock");
