@@ -44,7 +44,7 @@ torture-defect: deps ## show that the torture catches defects put in on purpose
 mutate: deps ## show which mutants of the sources the tests find: MUTANTS=… SEED=…
 	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)")
 
-cluster: build ## run pods in a real cluster of one node: Kubernetes, containerd
+cluster: build ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
 
 bench: build ## measure whole processes: ROUNDS=… MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)

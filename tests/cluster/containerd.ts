@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Daemon } from "./daemon.ts";
 import { type Image, pause, writeImage } from "./image.ts";
-import type { Parts } from "./parts.ts";
+import { type Parts, newerContainerd } from "./parts.ts";
 import { run } from "./run.ts";
 
 export const socket = "/run/containerd/containerd.sock";
@@ -17,15 +17,21 @@ export interface Containerd {
   ctr(...args: string[]): Promise<string>;
 }
 
-/** Debian's, or the newer one that is built for `modules/containerd`. */
-export type Edition = "containerd" | "containerd-2";
+/** Debian's, or the newer one that is built from its module. */
+export type Edition = "debian" | "newer";
+
+const executables: Readonly<Record<Edition, string>> = {
+  debian: "containerd",
+  newer: newerContainerd,
+};
 
 /** Not started yet. One edition goes on with what the other left. */
 export function containerd(
   parts: Parts,
   folder: string,
-  edition: Edition = "containerd",
+  edition: Edition = "debian",
 ): Containerd {
+  const executable = parts(executables[edition]);
   const file = "/etc/containerd/config.toml";
   mkdirSync("/etc/containerd", { recursive: true });
   writeFileSync(file, configuration(parts));
@@ -34,10 +40,10 @@ export function containerd(
   return {
     ctr,
     daemon: new Daemon(folder, {
-      name: edition,
-      cmd: [parts(edition), "--config", file],
+      name: `containerd-${edition}`,
+      cmd: [executable, "--config", file],
       // The shim of the same edition.
-      env: { PATH: `${dirname(parts(edition))}:${process.env["PATH"] ?? ""}` },
+      env: { PATH: `${dirname(executable)}:${process.env["PATH"] ?? ""}` },
       ready: async () => existsSync(socket) && (await ctr("version")) !== "",
       seconds: 30,
     }),

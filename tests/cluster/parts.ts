@@ -12,19 +12,23 @@ import {
 } from "node:fs";
 import { availableParallelism, homedir } from "node:os";
 import { join } from "node:path";
+import { type Versioned, moduleOf, versionOf, versioned } from "./module.ts";
 import { run } from "./run.ts";
 
 /** Paths by the names of the executables. */
 export type Parts = (name: string) => string;
 
-const kubernetes = "1.33.13";
-
-const version = {
-  "k8s.io/component-base/version.gitVersion": `v${kubernetes}`,
-  "k8s.io/component-base/version.gitMajor": "1",
-  "k8s.io/component-base/version.gitMinor": "33",
-  "k8s.io/client-go/pkg/version.gitVersion": `v${kubernetes}`,
-};
+/** What Kubernetes' own build tells its executables about themselves. */
+function kubernetesConstants(): Record<string, string> {
+  const version = versionOf("kubernetes");
+  const [major = "", minor = ""] = version.split(".");
+  return {
+    "k8s.io/component-base/version.gitVersion": `v${version}`,
+    "k8s.io/component-base/version.gitMajor": major,
+    "k8s.io/component-base/version.gitMinor": minor,
+    "k8s.io/client-go/pkg/version.gitVersion": `v${version}`,
+  };
+}
 
 /** Those that are newer than Debian's: they speak CNI 1.1.0. */
 export const referencePlugins = ["host-local", "bridge", "ptp", "portmap"];
@@ -41,20 +45,18 @@ const modules: readonly Module[] = [
       "kubectl",
       "kubelet",
     ],
-    constants: version,
+    constants: kubernetesConstants,
   },
-  { folder: "flannel", packages: ["tool"], makes: ["flannel"], constants: {} },
+  { folder: "flannel", packages: ["tool"], makes: ["flannel"] },
   {
     folder: "cni",
     packages: ["tool", "./crio"],
     makes: ["crio", ...referencePlugins],
-    constants: {},
   },
   {
     folder: "containerd",
     packages: ["tool"],
     makes: ["containerd", "containerd-shim-runc-v2"],
-    constants: {},
   },
 ];
 
@@ -63,11 +65,14 @@ interface Module {
   /** For `go build`: "tool" is what go.mod names. */
   packages: readonly string[];
   makes: readonly string[];
-  constants: Readonly<Record<string, string>>;
+  /** Strings that the linker sets. */
+  constants?: () => Readonly<Record<string, string>>;
 }
 
-/** Debian has one of the same name. */
-const names = new Map([["containerd/containerd", "containerd-2"]]);
+/** The name of the containerd that is built; Debian has one as well. */
+export const newerContainerd = "containerd-newer";
+
+const names = new Map([["containerd/containerd", newerContainerd]]);
 
 /** Debian's, by its packages. */
 const debian: Readonly<Record<string, readonly string[]>> = {
@@ -125,10 +130,14 @@ async function installDebian(say: (text: string) => void): Promise<void> {
 
 /** The folder with its executables. The same sources and compiler are built once. */
 async function build(
-  { folder, packages, makes, constants }: Module,
+  { folder, packages, makes, constants: constantsOf }: Module,
   say: (text: string) => void,
 ): Promise<string> {
-  const source = join(import.meta.dir, "modules", folder);
+  const constants = constantsOf?.() ?? {};
+  const source =
+    folder in versioned
+      ? await moduleOf(folder as Versioned, cache())
+      : join(import.meta.dir, "modules", folder);
   const digest = await digestOf(source, constants);
   const target = join(cache(), `${folder}-${digest}`);
   if (existsSync(target)) return target;

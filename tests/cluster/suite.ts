@@ -5,12 +5,13 @@
 import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
-import { checkContainerd2 } from "./checks/containerd2.ts";
+
 import { checkCredentials } from "./checks/credentials.ts";
 import { checkCrio } from "./checks/crio.ts";
 import { checkDaemonSet } from "./checks/daemonset.ts";
 import { checkInstall } from "./checks/install.ts";
 import { checkLookups } from "./checks/lookups.ts";
+import { checkNewerContainerd } from "./checks/newer-containerd.ts";
 import { checkPods } from "./checks/pods.ts";
 import { checkScale, checkUpgrade } from "./checks/scale.ts";
 import { checkStaticPod } from "./checks/static-pod.ts";
@@ -42,7 +43,7 @@ export async function runSuite(parts: Parts, folder: string): Promise<number> {
     await checkDaemonSet(cluster, report);
     await checkCrio(cluster, report);
     await checkUninstall(cluster, before, report);
-    await checkContainerd2(cluster, report);
+    await checkNewerContainerd(cluster, report);
   }
   keepLogs(folder);
   return report.close() ? 0 : 1;

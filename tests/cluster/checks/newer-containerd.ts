@@ -1,6 +1,7 @@
 /**
- * The same with containerd 2, which goes on where Debian's ended: pods, and what
- * only it does, STATUS. It leaves containerd 2 and genie on the node.
+ * The same with a newer containerd, which takes over the node from Debian's:
+ * pods, and STATUS, which containerd calls since 2.0. It leaves the newer
+ * containerd and genie on the node.
  */
 import { renameSync } from "node:fs";
 import { join } from "node:path";
@@ -9,19 +10,21 @@ import { expectMatch } from "../expect.ts";
 import { install, untilRuntimeReads } from "../genie.ts";
 import type { Kubectl } from "../kubectl.ts";
 import { nodeName } from "../kubelet.ts";
+import { versionOf } from "../module.ts";
 import { confDir } from "../networks.ts";
 import type { Cluster } from "../node.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
 import { checkPods } from "./pods.ts";
 
-export async function checkContainerd2(
+export async function checkNewerContainerd(
   before: Cluster,
   report: Report,
 ): Promise<void> {
   const { kubectl, parts, folder } = before;
-  report.heading("containerd 2");
-  const runtime = containerd(parts, folder, "containerd-2");
+  const version = versionOf("containerd");
+  report.heading(`containerd ${version}`);
+  const runtime = containerd(parts, folder, "newer");
   const cluster = { ...before, runtime };
   const started = await report.check("it takes over the node", async () => {
     await before.kubelet.stop();
@@ -30,7 +33,7 @@ export async function checkContainerd2(
     await cluster.kubelet.start();
     await until("the node to tell of it", 60, async () =>
       (await kubectl.run("get", "nodes", "-o", "wide")).includes(
-        "containerd://2",
+        `containerd://${version}`,
       ),
     );
     await untilRuntimeReads(cluster, async () => {
@@ -42,6 +45,7 @@ export async function checkContainerd2(
   if (!started) return;
   await checkPods(cluster, report);
 
+  if (version.startsWith("1.")) return;
   report.heading("STATUS");
   const file = join(confDir, "10-flannel.conflist");
   const aside = `${file}.aside`;
