@@ -57,9 +57,9 @@ class Journal {
               ms: rounded(ms),
             }),
           ),
-        devices: (pod, deadline) =>
+        devices: (pod, config, deadline) =>
           this.#timed("asked the kubelet for the pod's devices", () =>
-            world.devices(pod, deadline),
+            world.devices(pod, config, deadline),
           ),
       },
     };
