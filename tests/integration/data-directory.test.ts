@@ -100,7 +100,7 @@ describe("what stands where genie writes", () => {
     symlinkSync(target, lock);
     expect(await node.fail("ADD", pod, { annotations: null })).toMatchObject({
       code: 5,
-      msg: expect.stringContaining("too many levels of symbolic links"),
+      msg: expect.stringContaining("it is a symbolic link (ELOOP)"),
     });
     expect(readFileSync(target, "utf8")).toBe(victimText);
     expect(delegates.calls()).toEqual([]);

@@ -339,12 +339,12 @@ esac
       });
       expect(await cluster.refuse(pod, { config: { strict: true } })).toEqual({
         code: 7,
-        msg: `[shop/web:deaf-lan] ${message}`,
+        msg: `[shop/web:lan] ${message}`,
       });
       expect(await cluster.node.remains()).toEqual(nothing);
       await cluster.add(pod);
       expect(cluster.node.log()).toContain(
-        `"level":"warn","msg":${JSON.stringify(message)},"network":"deaf-lan","ifname":"net1"`,
+        `"level":"warn","msg":${JSON.stringify(message)},"network":"lan","ifname":"net1"`,
       );
     },
   );

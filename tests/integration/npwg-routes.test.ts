@@ -191,12 +191,12 @@ describe("default-route, refused with 7", () => {
     [
       "outside of the interface's prefixes",
       [gateway("10.31.0.1")],
-      '[shop/web:static-lan] "default-route" 10.31.0.1 is outside of the prefixes of interface net1',
+      '[shop/web:lan] "default-route" 10.31.0.1 is outside of the prefixes of interface net1',
     ],
     [
       "inside of another interface's prefixes",
       [gateway("10.66.0.1")],
-      '[shop/web:static-lan] "default-route" 10.66.0.1 is outside',
+      '[shop/web:lan] "default-route" 10.66.0.1 is outside',
     ],
     [
       "no address",
