@@ -1,7 +1,7 @@
 /**
  * The body of a fetched answer, up to the limit of every answer.
  */
-import { answerLimit } from "./http-answer.ts";
+import { bodyLimit } from "./http-answer.ts";
 
 export interface Body {
   /** Undefined when it is larger than the limit. */
@@ -11,7 +11,7 @@ export interface Body {
 /** Stops reading at the limit. Throws what the connection throws. */
 export async function readBody(response: Response): Promise<Body> {
   const length = Number(response.headers.get("content-length") ?? Number.NaN);
-  if (length > answerLimit) {
+  if (length > bodyLimit) {
     await response.body?.cancel();
     return {};
   }
@@ -26,7 +26,7 @@ async function readStream(response: Response): Promise<Body> {
   // Leaving the loop cancels the stream, which closes the connection.
   for await (const chunk of body ?? []) {
     size += chunk.byteLength;
-    if (size > answerLimit) return {};
+    if (size > bodyLimit) return {};
     chunks.push(chunk);
   }
   return { text: Buffer.concat(chunks).toString("utf8") };

@@ -1,6 +1,6 @@
 /**
  * One connection to the API server over `Bun.connect`: TLS, requests one after
- * the other, answers in the same order (HTTP/1.1 pipelining, RFC 9112 §9.3.2).
+ * the other, responses in the same order (HTTP/1.1 pipelining, RFC 9112 §9.3.2).
  * It owns the proof of the server's identity: nothing is sent before it is given.
  *
  * Not `fetch`: that starts a thread and costs four times as much as the rest of
@@ -8,7 +8,11 @@
  */
 import { errnoOf } from "../cni/error.ts";
 import type { Tls } from "./access.ts";
-import { AnswerReader, type Complete, type HttpAnswer } from "./http-answer.ts";
+import {
+  ResponseReader,
+  type Complete,
+  type HttpResponse,
+} from "./http-answer.ts";
 
 export interface Address {
   hostname: string;
@@ -17,7 +21,7 @@ export interface Address {
   tls?: Tls & { cert?: string; key?: string };
 }
 
-/** What ended a connection before the answer did. */
+/** The end of a connection before the response was complete. */
 export class WireError extends Error {
   /** Bun's, or one of ours. */
   readonly code: string;
@@ -30,11 +34,11 @@ export class WireError extends Error {
 }
 
 interface Exchange {
-  reader: AnswerReader;
-  /** Whether some of the answer has come. */
+  reader: ResponseReader;
+  /** Whether some of the response has come. */
   begun: boolean;
-  /** Called once, with an answer or else what ended the connection. */
-  settle(answer: HttpAnswer | undefined, code: string): void;
+  /** Called once, with a response, or with the code of the connection's end. */
+  settle(response: HttpResponse | undefined, code: string): void;
 }
 
 export class Connection {
@@ -42,11 +46,11 @@ export class Connection {
   /** The server has shown who it is. */
   #trusted = false;
   #ended = false;
-  /** Whether an answer has come over it. */
+  /** Whether a response has come over it. */
   #used = false;
-  /** In the order of the requests; the first one's answer is the next to come. */
+  /** In the order of the requests; the next response is the first one's. */
   readonly #exchanges: Exchange[] = [];
-  /** What the socket has not taken yet. */
+  /** Bytes that the socket has not taken yet. */
   readonly #unsent: Uint8Array[] = [];
 
   constructor({ hostname, port, tls }: Address) {
@@ -89,31 +93,31 @@ export class Connection {
   }
 
   /**
-   * The answer; undefined when the server closed the connection after another
-   * answer and before this one, as it may: ask again elsewhere. Throws a `WireError`.
+   * The response; undefined when the server closed the connection after another
+   * response and before this one, as it may: ask again elsewhere. Throws a `WireError`.
    */
   ask(
     request: Uint8Array,
     signal: AbortSignal,
-  ): Promise<HttpAnswer | undefined> {
+  ): Promise<HttpResponse | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<
-      HttpAnswer | undefined
+      HttpResponse | undefined
     >();
     const exchange: Exchange = {
-      reader: new AnswerReader(),
+      reader: new ResponseReader(),
       begun: false,
-      settle: (answer, code) => {
+      settle: (response, code) => {
         signal.removeEventListener("abort", abort);
         const unanswered =
           !exchange.begun && this.#used && code === "ECONNRESET";
-        if (answer || unanswered) resolve(answer);
+        if (response || unanswered) resolve(response);
         else reject(new WireError(code));
       },
     };
     const abort = (): void => {
       this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1);
       exchange.settle(undefined, "ABORT_ERR");
-      // Its answer may still come, and would be taken for the next one's.
+      // Its response may still come, and would be taken for the next one's.
       this.#end("ECONNRESET");
     };
     signal.addEventListener("abort", abort);
@@ -143,7 +147,7 @@ export class Connection {
     let rest = bytes;
     while (rest.byteLength > 0 && !this.#ended) {
       const [exchange] = this.#exchanges;
-      // Nobody has asked, or whoever answers is not known yet.
+      // Nothing was asked, or the server has not shown who it is.
       if (!exchange || !this.#trusted) return this.#end("ECONNRESET");
       exchange.begun = true;
       let complete: Complete | undefined;
@@ -158,9 +162,9 @@ export class Connection {
     }
   }
 
-  #answered({ answer, reusable }: Complete): void {
+  #answered({ response, reusable }: Complete): void {
     this.#used = true;
-    this.#exchanges.shift()?.settle(answer, "");
+    this.#exchanges.shift()?.settle(response, "");
     if (!reusable) this.#end("ECONNRESET");
     // An idle connection keeps no program from ending.
     else if (this.#exchanges.length === 0) this.#socket?.unref();
@@ -172,7 +176,7 @@ export class Connection {
     this.#end("ECONNRESET");
   }
 
-  /** Of whatever has no answer yet. */
+  /** Ends the connection and every exchange that has no response yet. */
   #end(code: string): void {
     if (this.#ended) return;
     this.#ended = true;

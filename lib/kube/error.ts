@@ -76,7 +76,7 @@ const lasting: Record<string, string> = {
   EPROTO: "the TLS handshake failed",
   FailedToOpenSocket: unusable,
   ERR_BORINGSSL: unusable,
-  MalformedAnswer: "the answer is no valid HTTP",
+  MalformedResponse: "the answer is no valid HTTP",
   UnexpectedRedirect: "redirected elsewhere",
   ERR_TLS_CERT_ALTNAME_INVALID:
     "certificate not trusted: issued for another name",

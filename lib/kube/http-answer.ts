@@ -1,19 +1,20 @@
 /**
- * One HTTP/1.1 answer out of the bytes of a connection (RFC 9112). It owns the
- * limits of what an answer may cost us: whoever answers in the API server's
- * place cannot fill our memory (selection.md §1). Strict: what two readers could
- * understand differently is refused. Pure.
+ * One HTTP/1.1 response out of the bytes of a connection (RFC 9112). It owns the
+ * limits on what a response may cost: whoever answers in the API server's place
+ * cannot fill our memory (selection.md §1). Strict: a response that two readers
+ * could understand differently is refused. It works on bytes, and a body is
+ * decoded when it is complete: a character may cross two chunks. Pure.
  */
 import { isIdentifier } from "../cni/args.ts";
-import { wholeNumber } from "../cni/text.ts";
+import { textOf, wholeNumber } from "../cni/text.ts";
 
 /** Bytes of a body: 4 MiB. */
-export const answerLimit = 4 << 20;
+export const bodyLimit = 4 << 20;
 
-/** Bytes of all that is not the body: status line, headers, trailers. */
+/** Bytes of everything else: status line, headers, the lines around chunks, trailers. */
 const headLimit = 64 << 10;
 
-export interface HttpAnswer {
+export interface HttpResponse {
   status: number;
   /** Undefined when it is larger than the limit. */
   text?: string;
@@ -21,93 +22,99 @@ export interface HttpAnswer {
   retryAfter?: string;
 }
 
-/** An answer that has been read to its end. */
+/** A response that has been read to its end. */
 export interface Complete {
-  answer: HttpAnswer;
+  response: HttpResponse;
   /** Whether the connection is good for another one. */
   reusable: boolean;
-  /** What came after it. */
+  /** The bytes after it. */
   rest: Uint8Array;
 }
 
 /** Not HTTP, or HTTP that has more than one meaning. Its message quotes nothing. */
-export class MalformedAnswer extends Error {
-  readonly code = "MalformedAnswer";
+export class MalformedResponse extends Error {
+  readonly code = "MalformedResponse";
 }
 
-/** What comes next: beyond the bytes that are awaited, if there are any. */
+/** What comes next, after the bytes of the body that are awaited. */
 type State =
   | "head"
-  /** Nothing after a body of known length. */
+  /** Nothing: the body has its length, or its last chunk. */
   | "end"
-  /** RFC 9112 §7.1: the line with the size of a chunk, what is left of the line after a chunk, trailers. */
-  | "size"
-  | "line end"
+  /** RFC 9112 §7.1: the line with the size of a chunk, the line end after its data, trailers. */
+  | "chunk size"
+  | "chunk end"
   | "trailers"
   /** A body that ends with the connection. */
-  | "close";
+  | "until close";
 
-export class AnswerReader {
+export class ResponseReader {
   #state: State = "head";
   /** The beginning of a head or of a line. */
   #held: Uint8Array = nothing;
-  readonly #decoder = new TextDecoder();
-  readonly #answer: HttpAnswer = { status: 0 };
+  readonly #response: HttpResponse = { status: 0 };
+  readonly #body = new Body();
   #reusable = false;
-  #text = "";
-  /** Bytes of the body so far, of its present part that are to come, and of all that is not the body. */
-  #size = 0;
-  #left = 0;
-  #heads = 0;
+  /** Bytes of the body that are to come before the next line. */
+  #awaited = 0;
+  /** Bytes of all that is not the body. */
+  #headSize = 0;
 
-  /** What came next; the answer once it is complete. Throws `MalformedAnswer`. */
+  /** The next bytes; the response once it is complete. Throws `MalformedResponse`. */
   push(bytes: Uint8Array): Complete | undefined {
     let rest = joined(this.#held, bytes);
     this.#held = nothing;
     for (;;) {
-      if (this.#size + this.#left > answerLimit) return this.#tooLarge();
-      if (this.#left > 0) {
-        const part = rest.subarray(0, this.#left);
+      if (this.#body.size + this.#awaited > bodyLimit) return this.#tooLarge();
+      if (this.#awaited > 0) {
+        const part = rest.subarray(0, this.#awaited);
         rest = rest.subarray(part.byteLength);
-        this.#left -= part.byteLength;
-        this.#add(part);
-        if (this.#left > 0) return undefined;
+        this.#awaited -= part.byteLength;
+        this.#body.add(part);
+        if (this.#awaited > 0) return undefined;
       }
       if (this.#state === "end") return this.#complete(rest);
-      if (this.#state === "close") {
-        this.#add(rest);
-        return this.#size > answerLimit ? this.#tooLarge() : undefined;
+      if (this.#state === "until close") {
+        if (this.#body.size + rest.byteLength > bodyLimit)
+          return this.#tooLarge();
+        this.#body.add(rest);
+        return undefined;
       }
       const end = this.#state === "head" ? headEnd(rest) : lineEnd(rest, 0);
-      if (this.#heads + (end || rest.byteLength) > headLimit)
+      if (this.#headSize + (end || rest.byteLength) > headLimit)
         throw malformed("an endless head");
       if (end === 0) {
         this.#held = rest;
         return undefined;
       }
-      this.#heads += end;
-      const text = this.#decoder.decode(rest.subarray(0, end - 2));
+      this.#headSize += end;
+      const text = textOf(rest.subarray(0, end - 2));
       rest = rest.subarray(end);
       if (this.#state === "head") this.#head(text);
       else this.#line(text);
     }
   }
 
-  /** The connection was closed: the answer, if that is how its end is told. */
+  /** The connection was closed: the response, if that is how its end is told. */
   close(): Complete | undefined {
-    return this.#state === "close" ? this.#complete(nothing) : undefined;
+    return this.#state === "until close" ? this.#complete(nothing) : undefined;
   }
 
-  /** One of those that are about chunks. */
-  #line(text: string): void {
-    if (this.#state === "size") {
-      this.#left = chunkSize(text);
-      this.#state = this.#left > 0 ? "line end" : "trailers";
-    } else if (this.#state === "line end") {
-      if (text !== "") throw malformed("a chunk longer than its size");
-      this.#state = "size";
-    } else if (text === "") {
+  /** A line around chunks, or a trailer. */
+  #line(line: string): void {
+    if (this.#state === "chunk size") {
+      this.#awaited = chunkSize(line);
+      this.#state = this.#awaited > 0 ? "chunk end" : "trailers";
+    } else if (this.#state === "chunk end") {
+      if (line !== "") throw malformed("a chunk longer than its size");
+      this.#state = "chunk size";
+    } else if (line === "") {
       this.#state = "end";
+    } else {
+      // RFC 9110 §6.5.1: no trailer may say where the body ends.
+      const { name } = readField(line);
+      if (name === "content-length" || name === "transfer-encoding")
+        throw malformed("two lengths");
     }
   }
 
@@ -117,36 +124,60 @@ export class AnswerReader {
       statusLine === usual.line ? usual : readStatusLine(statusLine);
     const { length, chunked, closes, retryAfter } = fieldsOf(lines);
     if (status === 101) throw malformed("another protocol");
-    // Interim: the answer proper follows.
-    if (status < 200) return;
-    this.#answer.status = status;
-    if (retryAfter !== undefined) this.#answer.retryAfter = retryAfter;
+    if (status < 200) {
+      // The final response follows; HTTP/1.0 has no interim ones.
+      if (minor === "0") throw malformed("no status line");
+      return;
+    }
+    this.#response.status = status;
+    if (retryAfter !== undefined) this.#response.retryAfter = retryAfter;
     this.#reusable = minor === "1" && !closes;
     if (chunked && (length !== undefined || minor === "0"))
       throw malformed("two lengths");
     const empty = status === 204 || status === 304;
-    this.#left = empty ? 0 : (length ?? 0);
+    this.#awaited = empty ? 0 : (length ?? 0);
     if (empty || length !== undefined) this.#state = "end";
-    else this.#state = chunked ? "size" : "close";
-  }
-
-  #add(part: Uint8Array): void {
-    this.#size += part.byteLength;
-    this.#text += this.#decoder.decode(part, { stream: true });
+    else this.#state = chunked ? "chunk size" : "until close";
   }
 
   #complete(rest: Uint8Array): Complete {
-    this.#answer.text = this.#text + this.#decoder.decode();
-    return { answer: this.#answer, reusable: this.#reusable, rest };
+    this.#response.text = this.#body.text();
+    return { response: this.#response, reusable: this.#reusable, rest };
   }
 
   #tooLarge(): Complete {
-    return { answer: this.#answer, reusable: false, rest: nothing };
+    return { response: this.#response, reusable: false, rest: nothing };
   }
 }
 
-function malformed(what: string): MalformedAnswer {
-  return new MalformedAnswer(what);
+/** The bytes of a body, one after the other. */
+class Body {
+  size = 0;
+  /** Those bytes, and room for more unless it is the first part itself. */
+  #bytes: Uint8Array = nothing;
+
+  add(part: Uint8Array): void {
+    const size = this.size + part.byteLength;
+    // Most bodies come in one part, which need not be copied.
+    if (this.size === 0) this.#bytes = part;
+    else {
+      if (size > this.#bytes.byteLength) {
+        const larger = new Uint8Array(size * 2);
+        larger.set(this.#bytes.subarray(0, this.size));
+        this.#bytes = larger;
+      }
+      this.#bytes.set(part, this.size);
+    }
+    this.size = size;
+  }
+
+  text(): string {
+    return textOf(this.#bytes.subarray(0, this.size));
+  }
+}
+
+function malformed(what: string): MalformedResponse {
+  return new MalformedResponse(what);
 }
 
 const nothing = new Uint8Array();
@@ -159,7 +190,7 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   return both;
 }
 
-/** Where the empty line ends that a head ends with; 0 when it has not come yet. */
+/** The end of the empty line that ends a head; 0 when it has not come yet. */
 function headEnd(bytes: Uint8Array): number {
   for (let line = 0; ;) {
     const end = lineEnd(bytes, line);
@@ -168,7 +199,7 @@ function headEnd(bytes: Uint8Array): number {
   }
 }
 
-/** Where the line ends that begins at `from`; 0 when its end has not come yet. */
+/** The end of the line that begins at `from`; 0 when it has not come yet. */
 function lineEnd(bytes: Uint8Array, from: number): number {
   const lineFeed = bytes.indexOf(0x0a, from);
   if (lineFeed < 0) return 0;
@@ -182,7 +213,7 @@ interface StatusLine {
   status: number;
 }
 
-/** Known without the pattern, as are the headers below: its first use costs a pod 0.1 ms. */
+/** Fast path: no regular expression, whose first use costs 0.1 ms. */
 const usual = { line: "HTTP/1.1 200 OK", minor: "1", status: 200 };
 
 function readStatusLine(line: string): StatusLine {
@@ -202,7 +233,7 @@ function readField(line: string): { name: string; value: string } {
   return { name: name.toLowerCase(), value: value.trim() };
 }
 
-/** RFC 9110 §5.6.2; most names have no more than ours may have. */
+/** RFC 9110 §5.6.2. Fast path: most names are identifiers. */
 function isToken(name: string): boolean {
   return isIdentifier(name) || /^[-!#$%&'*+.^_`|~\dA-Za-z]+$/.test(name);
 }
@@ -223,11 +254,11 @@ interface Fields {
   retryAfter?: string;
 }
 
-/** The headers that decide anything; all others must only be headers. */
+/** The headers that matter here; all others must only be well-formed. */
 function fieldsOf(lines: readonly string[]): Fields {
   const fields: Fields = { chunked: false, closes: false };
   for (const line of lines) {
-    // The last one.
+    // The end of the head.
     if (line === "") continue;
     const { name, value } = readField(line);
     switch (name) {
@@ -260,13 +291,15 @@ function saysClose(connection: string): boolean {
   return /(?:^|[\t ,])close(?:[\t ,]|$)/.test(options);
 }
 
-/** Extensions have no meaning that we know. */
+/** Extensions have no meaning for us. */
 function chunkSize(line: string): number {
-  // Number() takes nothing after 0x but hexadecimal digits, and blanks, which no identifier has.
+  // Fast path: Number() takes nothing after 0x but hexadecimal digits, and blanks, which no identifier has.
   const isPlain = line.length <= 12 && isIdentifier(line);
   const size = isPlain ? Number(`0x${line}`) : Number.NaN;
   if (!Number.isNaN(size)) return size;
-  const [, digits] = /^([\dA-Fa-f]{1,12})[\t ]*(?:;.*)?$/.exec(line) ?? [];
-  if (digits === undefined) throw malformed("no size of a chunk");
+  const [, digits, extension = ""] =
+    /^([\dA-Fa-f]{1,12})[\t ]*(;[^]*)?$/.exec(line) ?? [];
+  if (digits === undefined || !isFieldValue(extension))
+    throw malformed("no size of a chunk");
   return Number.parseInt(digits, 16);
 }

@@ -8,7 +8,7 @@ import { bytesOf } from "../cni/text.ts";
 import type { Access } from "./access.ts";
 import { Connection } from "./connection.ts";
 import type { Credential } from "./credential.ts";
-import type { HttpAnswer } from "./http-answer.ts";
+import type { HttpResponse } from "./http-answer.ts";
 
 export interface HttpRequest {
   method: "GET" | "PATCH";
@@ -23,7 +23,7 @@ export type Send = (
   access: Access,
   credential: Credential,
   signal: AbortSignal,
-) => Promise<HttpAnswer>;
+) => Promise<HttpResponse>;
 
 /** Sends over one connection for as long as it lasts and says who we are: another certificate needs another one. */
 export function createSend(): Send {
@@ -34,9 +34,9 @@ export function createSend(): Send {
         kept = connect(access, credential);
       const { connection, host, prefix } = kept;
       const bytes = requestBytes(request, host, prefix, credential);
-      const answer = await connection.ask(bytes, signal);
-      // Undefined at most as often as somebody else is answered.
-      if (answer) return answer;
+      const response = await connection.ask(bytes, signal);
+      // Undefined at most once for each other response over that connection.
+      if (response) return response;
     }
   };
 }

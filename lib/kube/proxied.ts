@@ -7,7 +7,7 @@ import type { Access } from "./access.ts";
 import { readBody } from "./body.ts";
 import type { Credential } from "./credential.ts";
 import type { HttpRequest } from "./http.ts";
-import type { HttpAnswer } from "./http-answer.ts";
+import type { HttpResponse } from "./http-answer.ts";
 
 /** As `Send` of http.ts. */
 export async function sendByProxy(
@@ -15,7 +15,7 @@ export async function sendByProxy(
   access: Access,
   credential: Credential,
   signal: AbortSignal,
-): Promise<HttpAnswer> {
+): Promise<HttpResponse> {
   const response = await fetch(access.server + path, {
     method,
     headers: {

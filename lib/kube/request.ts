@@ -15,7 +15,7 @@ import {
   statusText,
 } from "./error.ts";
 import type { HttpRequest, Send } from "./http.ts";
-import { type HttpAnswer, answerLimit } from "./http-answer.ts";
+import { type HttpResponse, bodyLimit } from "./http-answer.ts";
 import type { Session } from "./session.ts";
 
 export interface Call extends HttpRequest {
@@ -116,9 +116,9 @@ async function attempt(
   let outcome: string | Failure;
   const signal = wire.timeout(wholeMs(budget.atMost(tryLimit).remaining));
   try {
-    const answer = await wire.send(request, access, credential, signal);
-    ({ status } = answer);
-    outcome = outcomeOf(answer, access, credential, wire.now());
+    const response = await wire.send(request, access, credential, signal);
+    ({ status } = response);
+    outcome = outcomeOf(response, access, credential, wire.now());
   } catch (error) {
     outcome = signal.aborted
       ? late(access)
@@ -135,16 +135,16 @@ async function attempt(
 }
 
 function outcomeOf(
-  answer: HttpAnswer,
+  response: HttpResponse,
   access: Access,
   credential: Credential,
   now: Date,
 ): string | Failure {
-  const { status, text } = answer;
+  const { status, text } = response;
   if (status >= 200 && status < 300) return text ?? tooLarge(access);
   if (status >= 300 && status < 400)
     return connectionFailure(access.server, "UnexpectedRedirect");
-  return refusal(answer, credential, now);
+  return refusal(response, credential, now);
 }
 
 function late({ server }: Access): Failure {
@@ -155,7 +155,7 @@ function late({ server }: Access): Failure {
 }
 
 function tooLarge({ server }: Access): Failure {
-  const size = `${answerLimit >> 20} MiB`;
+  const size = `${bodyLimit >> 20} MiB`;
   return {
     what: `the answer of server ${JSON.stringify(server)} is larger than ${size}`,
     transient: false,
@@ -163,7 +163,7 @@ function tooLarge({ server }: Access): Failure {
 }
 
 function refusal(
-  { status, text, retryAfter: header }: HttpAnswer,
+  { status, text, retryAfter: header }: HttpResponse,
   credential: Credential,
   now: Date,
 ): Failure {

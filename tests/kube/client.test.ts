@@ -77,6 +77,19 @@ describe("getPod", () => {
     },
   );
 
+  test.each([1, 2, 3])(
+    "getPod, response in chunks of %p bytes: letters of two, three and four bytes whole",
+    async (bytes) => {
+      const annotations = { owner: "Grüße, 5 € 😀" };
+      const metadata = { ...pod.metadata, annotations };
+      server.pods.put({ metadata });
+      server.inject({ kind: "chunks", bytes });
+      expect(await kubeOf({ kubeconfig }).getPod("shop", "web")).toStrictEqual({
+        metadata,
+      });
+    },
+  );
+
   test("getPod, name to encode: one segment of the path", async () => {
     await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "a/../b?c#d%"));
     expect(server.requests.map((request) => request.path)).toEqual([

@@ -1,10 +1,10 @@
-/** Answers out of bytes, in whatever pieces they come; what is ambiguous is refused (RFC 9112). */
+/** Responses out of bytes, in whatever pieces they come; what is ambiguous is refused (RFC 9112). */
 import { describe, expect, test } from "bun:test";
 import {
-  AnswerReader,
+  ResponseReader,
   type Complete,
-  MalformedAnswer,
-  answerLimit,
+  MalformedResponse,
+  bodyLimit,
 } from "../../lib/kube/http-answer.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -13,7 +13,7 @@ const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 /** What a reader makes of the text, given at once or in pieces of so many bytes. */
 function read(text: string, size = Infinity): Complete | undefined {
   const bytes = encode(text);
-  const reader = new AnswerReader();
+  const reader = new ResponseReader();
   for (let at = 0; at < bytes.byteLength; at += size) {
     const complete = reader.push(bytes.subarray(at, at + size));
     if (!complete) continue;
@@ -25,7 +25,7 @@ function read(text: string, size = Infinity): Complete | undefined {
 
 const ok = "HTTP/1.1 200 OK\r\n";
 
-describe("AnswerReader", () => {
+describe("ResponseReader", () => {
   test.each<[string, string, string, boolean]>([
     ["a length", `${ok}Content-Length: 2\r\n\r\n{}`, "{}", true],
     [
@@ -43,9 +43,9 @@ describe("AnswerReader", () => {
       true,
     ],
     [
-      "a letter in two chunks",
-      `${ok}Transfer-Encoding: Chunked\r\n\r\n3\r\naä\r\n0\r\n\r\n`,
-      "aä",
+      "chunk extensions",
+      `${ok}Transfer-Encoding: Chunked\r\n\r\n2;a="b;\u2028";c\r\n{}\r\n0 ; d\r\n\r\n`,
+      "{}",
       true,
     ],
     [
@@ -82,10 +82,10 @@ describe("AnswerReader", () => {
     ],
     ["HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "{}", false],
   ])(
-    "AnswerReader, %s: read whole and byte by byte",
+    "ResponseReader, %s: read whole and byte by byte",
     (_, text, body, reusable) => {
       const expected = {
-        answer: { status: 200, text: body },
+        response: { status: 200, text: body },
         reusable,
         rest: encode(""),
       };
@@ -95,22 +95,65 @@ describe("AnswerReader", () => {
     },
   );
 
+  test.each<[string, number[][], string]>([
+    ["two bytes in two chunks", [[0xc3], [0xa4]], "ä"],
+    [
+      "three bytes in three chunks",
+      [[0x61, 0xe2], [0x82], [0xac, 0x62]],
+      "a€b",
+    ],
+    [
+      "four bytes in two chunks",
+      [
+        [0xf0, 0x9f],
+        [0x98, 0x80],
+      ],
+      "😀",
+    ],
+    ["half a character, then another", [[0xc3], [0x61]], "\ufffda"],
+    ["half a character at the end", [[0x61], [0xe2, 0x82]], "a\ufffd"],
+    [
+      "a byte order mark",
+      [
+        [0xef, 0xbb],
+        [0xbf, 0x61],
+      ],
+      "\ufeffa",
+    ],
+  ])("ResponseReader, %s: one character", (_, chunks, body) => {
+    const bytes = chunks.flatMap((data) => [
+      ...encode(`${data.length}\r\n`),
+      ...data,
+      0x0d,
+      0x0a,
+    ]);
+    const head = `${ok}Transfer-Encoding: chunked\r\n\r\n`;
+    const whole = [...encode(head), ...bytes, ...encode("0\r\n\r\n")];
+    for (const size of [1, 3, whole.length]) {
+      const reader = new ResponseReader();
+      let complete: Complete | undefined;
+      for (let at = 0; at < whole.length; at += size)
+        complete = reader.push(Uint8Array.from(whole.slice(at, at + size)));
+      expect(complete?.response).toEqual({ status: 200, text: body });
+    }
+  });
+
   test.each([[204], [304]])(
-    "AnswerReader, %p: ends with its head, whatever length it states",
+    "ResponseReader, %p: ends with its head, whatever length it states",
     (status) => {
       const text = `HTTP/1.1 ${status} X\r\nContent-Length: 5\r\n\r\nHTTP/`;
       expect(read(text)).toEqual({
-        answer: { status, text: "" },
+        response: { status, text: "" },
         reusable: true,
         rest: encode("HTTP/"),
       });
     },
   );
 
-  test("AnswerReader, Retry-After: the first one", () => {
+  test("ResponseReader, Retry-After: the first one", () => {
     const text =
       "HTTP/1.1 429 Slow down\r\nRetry-After: 3\r\nretry-after: 4\r\nContent-Length: 0\r\n\r\n";
-    expect(read(text)?.answer).toEqual({
+    expect(read(text)?.response).toEqual({
       status: 429,
       text: "",
       retryAfter: "3",
@@ -121,7 +164,7 @@ describe("AnswerReader", () => {
     ["a length", `${ok}Content-Length: 2\r\n\r\n{}`],
     ["chunks", `${ok}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`],
   ])(
-    "AnswerReader, two answers with %s: what is beyond the first is left",
+    "ResponseReader, two answers with %s: what is beyond the first is left",
     (_, text) => {
       expect(decode(read(text + text)?.rest ?? encode(""))).toBe(text);
       expect(decode(read(text + text, 5)?.rest ?? encode(""))).toBe(text);
@@ -140,7 +183,7 @@ describe("AnswerReader", () => {
       `${ok}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n`,
     ],
     ["nothing but an interim answer", "HTTP/1.1 100 Continue\r\n\r\n"],
-  ])("AnswerReader, cut off after %s: no answer", (_, text) => {
+  ])("ResponseReader, cut off after %s: no answer", (_, text) => {
     expect(read(text)).toBeUndefined();
     expect(read(text, 1)).toBeUndefined();
   });
@@ -156,6 +199,10 @@ describe("AnswerReader", () => {
     ["a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n"],
     ["a status beyond 599", "HTTP/1.1 600 X\r\n\r\n"],
     ["two blanks", "HTTP/1.1  200 OK\r\n\r\n"],
+    [
+      "an interim response of HTTP/1.0",
+      `HTTP/1.0 100 Continue\r\n\r\n${ok}Content-Length: 2\r\n\r\n{}`,
+    ],
     ["a switch of protocols", "HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n"],
     ["a line that ends with LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}"],
     ["CR in a header", `${ok}X: a\rContent-Length: 2\r\n\r\n{}`],
@@ -188,49 +235,56 @@ describe("AnswerReader", () => {
     ["a chunk of negative size", `${chunked}-2\r\n{}\r\n`],
     ["a chunk of an endless size", `${chunked}${"f".repeat(20)}\r\n`],
     ["a chunk longer than its size", `${chunked}1\r\n{}\r\n0\r\n\r\n`],
+    ["a chunk extension with CR", `${chunked}2;a\rb\r\n{}\r\n0\r\n\r\n`],
+    ["a trailer without colon", `${chunked}2\r\n{}\r\n0\r\nnonsense\r\n\r\n`],
+    [
+      "a length in a trailer",
+      `${chunked}2\r\n{}\r\n0\r\nContent-Length: 2\r\n\r\n`,
+    ],
+    ["a trailer with NUL", `${chunked}2\r\n{}\r\n0\r\nA: \0\r\n\r\n`],
     ["a chunk size that ends with LF", `${chunked}2\n{}\r\n0\r\n\r\n`],
-  ])("AnswerReader, %s: malformed", (_, text) => {
-    expect(() => read(text)).toThrow(MalformedAnswer);
-    expect(() => read(text, 1)).toThrow(MalformedAnswer);
+  ])("ResponseReader, %s: malformed", (_, text) => {
+    expect(() => read(text)).toThrow(MalformedResponse);
+    expect(() => read(text, 1)).toThrow(MalformedResponse);
   });
 
   test.each([
     [
       "one header",
-      (reader: AnswerReader) => reader.push(encode("a".repeat(1000))),
+      (reader: ResponseReader) => reader.push(encode("a".repeat(1000))),
     ],
-    ["headers", (reader: AnswerReader) => reader.push(encode("X: y\r\n"))],
+    ["headers", (reader: ResponseReader) => reader.push(encode("X: y\r\n"))],
     [
       "interim answers",
-      (reader: AnswerReader) =>
+      (reader: ResponseReader) =>
         reader.push(encode("Y: z\r\n\r\nHTTP/1.1 100 C\r\n")),
     ],
-  ])("AnswerReader, %s without end: malformed after 64 KiB", (_, more) => {
-    const reader = new AnswerReader();
+  ])("ResponseReader, %s without end: malformed after 64 KiB", (_, more) => {
+    const reader = new ResponseReader();
     reader.push(encode("HTTP/1.1 100 C\r\nX: "));
     reader.push(encode("y\r\n"));
     expect(() => {
       for (let i = 0; i < 20_000; i++) more(reader);
-    }).toThrow(MalformedAnswer);
+    }).toThrow(MalformedResponse);
   });
 
-  test("AnswerReader, chunks of one byte without end: malformed, not collected", () => {
-    const reader = new AnswerReader();
+  test("ResponseReader, chunks of one byte without end: malformed, not collected", () => {
+    const reader = new ResponseReader();
     reader.push(encode(chunked));
     expect(() => {
       for (let i = 0; i < 20_000; i++) reader.push(encode("1\r\na\r\n"));
-    }).toThrow(MalformedAnswer);
+    }).toThrow(MalformedResponse);
   });
 
   test.each([
-    ["stated", `${ok}Content-Length: ${answerLimit + 1}\r\n\r\n`],
-    ["of a chunk", `${chunked}${(answerLimit + 1).toString(16)}\r\n`],
+    ["stated", `${ok}Content-Length: ${bodyLimit + 1}\r\n\r\n`],
+    ["of a chunk", `${chunked}${(bodyLimit + 1).toString(16)}\r\n`],
     ["of the largest chunk", `${chunked}${"f".repeat(12)}\r\n`],
   ])(
-    "AnswerReader, size beyond 4 MiB %s: no text, before any of it came",
+    "ResponseReader, size beyond 4 MiB %s: no text, before any of it came",
     (_, text) => {
       expect(read(text)).toEqual({
-        answer: { status: 200 },
+        response: { status: 200 },
         reusable: false,
         rest: encode(""),
       });
@@ -244,13 +298,13 @@ describe("AnswerReader", () => {
       chunked,
       (piece: string) => `${piece.length.toString(16)}\r\n${piece}\r\n`,
     ],
-  ])("AnswerReader, size beyond 4 MiB %s: stops there", (_, head, wrap) => {
-    const reader = new AnswerReader();
+  ])("ResponseReader, size beyond 4 MiB %s: stops there", (_, head, wrap) => {
+    const reader = new ResponseReader();
     reader.push(encode(head));
     const piece = encode(wrap("a".repeat(1 << 20)));
     for (let i = 0; i < 4; i++) expect(reader.push(piece)).toBeUndefined();
     expect(reader.push(piece)).toEqual({
-      answer: { status: 200 },
+      response: { status: 200 },
       reusable: false,
       rest: encode(""),
     });

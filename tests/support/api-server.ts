@@ -92,6 +92,8 @@ export type Fault = {
   | { kind: "half"; reached?: () => void }
   | { kind: "close" }
   | { kind: "truncate" }
+  /** The object asked for, each so many bytes of it one chunk (RFC 9112 §7.1). */
+  | { kind: "chunks"; bytes: number }
   /** An endless `a`, cut after so many bytes; without a length unless `stated`. */
   | { kind: "huge"; bytes: number; stated?: boolean }
 );
@@ -267,7 +269,11 @@ class Double {
     const fault = this.#fault(logged);
     if (fault && (await misbehave(fault, response, send))) return;
     const answer = this.#perform(request, body, user);
-    send(answer.status, JSON.stringify(answer.body));
+    const text = JSON.stringify(answer.body);
+    if (fault?.kind !== "chunks") return send(answer.status, text);
+    logged.status = answer.status;
+    response.writeHead(answer.status, { "content-type": "application/json" });
+    await writeChunks(response, Buffer.from(text), fault.bytes);
   }
 
   #userOf({ headers, socket }: IncomingMessage): string | undefined {
@@ -417,6 +423,8 @@ async function misbehave(
     case "delay":
       await Bun.sleep(fault.ms);
       return false;
+    case "chunks":
+      return false;
     case "stall":
       fault.reached?.();
       break;
@@ -440,6 +448,20 @@ async function misbehave(
       break;
   }
   return true;
+}
+
+async function writeChunks(
+  response: ServerResponse,
+  body: Uint8Array,
+  size: number,
+): Promise<void> {
+  for (let at = 0; at < body.length; at += size) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // The next one after this one is out: they must not become one chunk.
+    response.write(body.subarray(at, at + size), () => resolve());
+    await promise;
+  }
+  response.end();
 }
 
 function forbidden({ user, verb, resource, namespace, name }: Attempt): Answer {
