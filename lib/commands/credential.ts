@@ -8,7 +8,12 @@ import { join } from "node:path";
 import { CniError, messageOf, quote } from "../cni/error.ts";
 import { openAccess } from "../kube/access.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
-import { apiRoot, stated } from "../kube/options.ts";
+import { stated } from "../kube/options.ts";
+import {
+  inClusterServer,
+  readServerUrl,
+  withoutSecrets,
+} from "../kube/server-url.ts";
 import type { Input, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
 import type { Host } from "./host.ts";
@@ -91,8 +96,7 @@ export function wishesOf(input: Input): Wishes {
     throw new UsageError("--kubeconfig and --server exclude each other");
   if (server === undefined && parts.some((part) => part !== undefined))
     throw new UsageError("--server is missing");
-  if (server !== undefined && apiRoot(server) === undefined)
-    throw new UsageError("--server: expected an http or https URL");
+  if (server !== undefined) requireUrl(server);
   if ((clientCertificate === undefined) !== (clientKey === undefined))
     throw new UsageError(
       "--client-certificate and --client-key need each other",
@@ -102,6 +106,14 @@ export function wishesOf(input: Input): Wishes {
       "--server: --token-file or --client-certificate is missing",
     );
   return wishes;
+}
+
+function requireUrl(server: string): void {
+  const url = readServerUrl(server, { isRoot: false });
+  if ("problem" in url)
+    throw new UsageError(
+      `--server ${quote(withoutSecrets(server))}: ${url.problem}`,
+    );
 }
 
 /** Kubeconfigs of the node's own kubelet, by distribution. */
@@ -163,16 +175,15 @@ function serviceAccount(
   folder: string,
   env: Env,
 ): Credential | undefined {
-  const host = env["KUBERNETES_SERVICE_HOST"];
-  const port = env["KUBERNETES_SERVICE_PORT"];
+  const server = inClusterServer(env);
   const token = textOf(join(mounted, "token"));
   const authority = textOf(join(mounted, "ca.crt"));
-  if (!host || !port || token === undefined || authority === undefined)
+  if (server === undefined || token === undefined || authority === undefined)
     return undefined;
   return {
     kind: "written",
     cluster: {
-      server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+      server,
       ...(insecure
         ? { "insecure-skip-tls-verify": true }
         : { "certificate-authority": join(folder, "ca.crt") }),

@@ -4,12 +4,19 @@
  * `kubernetes` and `policy`). It decides what wins over what.
  */
 import type { Deadline } from "../cni/deadline.ts";
-import { quote } from "../cni/error.ts";
+import { type CniError, quote } from "../cni/error.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
 import { type Material, invalid, readPem } from "./material.ts";
-import { type KubeOptions, type Policy, apiRoot, stated } from "./options.ts";
+import { type KubeOptions, type Policy, stated } from "./options.ts";
 import type { Env } from "./plugin.ts";
+import {
+  type ServerUrl,
+  inClusterServer,
+  readProxyUrl,
+  readServerUrl,
+  withoutSecrets,
+} from "./server-url.ts";
 import { systemAuthorities } from "./trust.ts";
 
 export interface Access {
@@ -43,10 +50,10 @@ export async function openAccess(
 ): Promise<Access> {
   const found = locate(options, env, serviceAccount);
   const cluster = { ...found.cluster, ...clusterOf(options) };
-  const server = serverOf(cluster, found.where);
+  const { root: server, login } = serverOf(options, cluster, found.where);
   const tls = server.startsWith("https:") ? await tlsOf(cluster) : undefined;
   const identity: Identity = {
-    user: userOf(found.user, options.policy ?? {}),
+    user: userOf(withLogin(found.user, login), options.policy ?? {}),
     where: found.where,
     env,
     cluster: () => describe(server, cluster, tls),
@@ -69,7 +76,7 @@ interface Found {
 function locate(
   { kubeconfig, server, policy }: KubeOptions,
   env: Env,
-  folder: string,
+  directory: string,
 ): Found {
   if (kubeconfig !== undefined) {
     return {
@@ -80,9 +87,8 @@ function locate(
   if ((server ?? policy?.server) !== undefined) {
     return { cluster: { insecure: false }, user: {}, where: "configuration" };
   }
-  const host = env["KUBERNETES_SERVICE_HOST"];
-  const port = env["KUBERNETES_SERVICE_PORT"];
-  if (!host || !port) {
+  const inCluster = inClusterServer(env);
+  if (inCluster === undefined) {
     throw invalid(
       "no API server: neither a kubeconfig nor a server is configured",
     );
@@ -90,11 +96,11 @@ function locate(
   const where = "service account";
   return {
     cluster: {
-      server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
-      certificateAuthority: { where, file: `${folder}/ca.crt` },
+      server: inCluster,
+      certificateAuthority: { where, file: `${directory}/ca.crt` },
       insecure: false,
     },
-    user: { tokenFile: `${folder}/token` },
+    user: { tokenFile: `${directory}/token` },
     where,
   };
 }
@@ -128,18 +134,37 @@ function userOf(
   });
 }
 
+/** As Go's clients do: a login in the URL counts where nothing else makes an Authorization header. */
+function withLogin(user: User, login: ServerUrl["login"]): User {
+  const { token, tokenFile, username, exec, authProvider } = user;
+  const own = token ?? tokenFile ?? username ?? exec ?? authProvider;
+  return own === undefined ? { ...user, ...login } : user;
+}
+
 function fileOf(file: string | undefined, key: string): Material | undefined {
   return file === undefined ? undefined : { where: `policy.${key}`, file };
 }
 
-function serverOf({ server }: Cluster, where: string): string {
+function serverOf(
+  options: KubeOptions,
+  { server }: Cluster,
+  where: string,
+): ServerUrl {
   if (server === undefined)
     throw invalid(`${where}: the cluster has no server`);
-  const root = apiRoot(server);
-  // Not quoted: it may hold a password.
-  if (root === undefined)
-    throw invalid(`${where}: the server is no http or https URL`);
-  return root;
+  const key =
+    options.server !== undefined
+      ? "kubernetes.k8s_api_root"
+      : options.policy?.server !== undefined
+        ? "policy.k8s_api_root"
+        : undefined;
+  const url = readServerUrl(server, { isRoot: key !== undefined });
+  if (!("problem" in url)) return url;
+  throw refusedUrl(key ?? `${where}: server`, server, url.problem);
+}
+
+function refusedUrl(key: string, url: string, problem: string): CniError {
+  return invalid(`${key} ${quote(withoutSecrets(url))}: ${problem}`);
 }
 
 async function tlsOf(cluster: Cluster): Promise<Tls> {
@@ -157,18 +182,15 @@ async function tlsOf(cluster: Cluster): Promise<Tls> {
 
 function proxyOf({ proxyUrl }: Cluster, where: string): string | false {
   if (proxyUrl === undefined) return false;
-  if (!/^https?:$/.test(URL.parse(proxyUrl)?.protocol ?? "")) {
-    throw invalid(
-      `${where}: proxy-url: only http and https proxies are supported`,
-    );
-  }
-  return proxyUrl;
+  const proxy = readProxyUrl(proxyUrl);
+  if ("url" in proxy) return proxy.url;
+  throw refusedUrl(`${where}: proxy-url`, proxyUrl, proxy.problem);
 }
 
 /** The cluster as credential plugins are told it, `client.authentication.k8s.io` Cluster. */
 function describe(
   server: string,
-  { tlsServerName, insecure, proxyUrl }: Cluster,
+  { tlsServerName, insecure, proxyUrl, execConfig }: Cluster,
   tls?: Tls,
 ) {
   const authority =
@@ -179,6 +201,6 @@ function describe(
     "insecure-skip-tls-verify": insecure || undefined,
     "certificate-authority-data": authority?.toString("base64"),
     "proxy-url": proxyUrl,
-    config: null,
+    config: execConfig ?? null,
   });
 }

@@ -4,6 +4,7 @@
  * By a table of our own: valibot's schema would cost every pod 0.4 ms.
  */
 import { own } from "../cni/json.ts";
+import type * as faults from "./kubeconfig-fault.ts";
 import { invalid } from "./material.ts";
 
 type Text = string | null;
@@ -27,6 +28,7 @@ export interface ClusterEntry {
   "insecure-skip-tls-verify"?: boolean | null;
   "tls-server-name"?: Text;
   "proxy-url"?: Text;
+  extensions?: { name: string; extension?: unknown }[] | null;
 }
 
 export interface UserEntry {
@@ -40,6 +42,10 @@ export interface UserEntry {
   "client-key-data"?: Text;
   exec?: ExecEntry | null;
   "auth-provider"?: ProviderEntry | null;
+  as?: Text;
+  "as-uid"?: Text;
+  "as-groups"?: string[] | null;
+  "as-user-extra"?: Record<string, unknown> | null;
 }
 
 interface ExecEntry {
@@ -48,6 +54,8 @@ interface ExecEntry {
   args?: string[] | null;
   env?: { name: string; value: string }[] | null;
   provideClusterInfo?: boolean | null;
+  interactiveMode?: Text;
+  installHint?: Text;
 }
 
 interface ProviderEntry {
@@ -86,6 +94,7 @@ const cluster: Keys = {
     "insecure-skip-tls-verify": "boolean",
     "tls-server-name": "string",
     "proxy-url": "string",
+    extensions: [{ must: { name: "string" }, may: {} }],
   },
 };
 
@@ -106,9 +115,15 @@ const user: Keys = {
         args: ["string"],
         env: [{ must: { name: "string", value: "string" }, may: {} }],
         provideClusterInfo: "boolean",
+        interactiveMode: "string",
+        installHint: "string",
       },
     },
     "auth-provider": { must: { name: "string" }, may: { config: "object" } },
+    as: "string",
+    "as-uid": "string",
+    "as-groups": ["string"],
+    "as-user-extra": "object",
   },
 };
 
@@ -187,22 +202,20 @@ function below(key: string, { path, text }: Mistake): Mistake {
 }
 
 function decode(content: string, where: string): unknown {
-  try {
-    // JSON may be indented by tabs, which YAML forbids.
-    return content.trimStart().startsWith("{")
-      ? decodeJson(content)
-      : Bun.YAML.parse(content);
-  } catch {
-    // The message of the parser may quote the file.
-    throw invalid(`${where}: is neither YAML nor JSON`);
+  // JSON may be indented by tabs, which YAML forbids, and `{a: b}` is YAML only.
+  if (content.trimStart().startsWith("{")) {
+    try {
+      return JSON.parse(content);
+    } catch {
+      // The parser's message may quote the file.
+    }
   }
-}
-
-/** `{a: b}` is YAML and not JSON. */
-function decodeJson(content: string): unknown {
   try {
-    return JSON.parse(content);
-  } catch {
     return Bun.YAML.parse(content);
+  } catch {
+    // Loaded only for a file that is neither.
+    // oxlint-disable-next-line no-unsafe-assignment -- a require() has no types, the import above has
+    const { placeOfFault }: typeof faults = require("./kubeconfig-fault.ts");
+    throw invalid(`${where}: ${placeOfFault(content)}`);
   }
 }

@@ -18,6 +18,8 @@ export interface Cluster {
   insecure: boolean;
   tlsServerName?: string;
   proxyUrl?: string;
+  /** What the cluster has for credential plugins: `spec.cluster.config` of KUBERNETES_EXEC_INFO. */
+  execConfig?: unknown;
 }
 
 export interface User {
@@ -39,6 +41,8 @@ export interface ExecConfig {
   args: readonly string[];
   env: Readonly<Record<string, string>>;
   provideClusterInfo: boolean;
+  /** How to get the command where it is missing. */
+  installHint?: string;
 }
 
 /** A sign-in that @kubernetes/client-node knows: OIDC, Azure, GCP. */
@@ -62,7 +66,7 @@ export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
   );
   const { cluster, user } = entry.context;
   const at = `${where}: ${key}.context`;
-  const folder = path.slice(0, path.lastIndexOf("/"));
+  const directory = directoryOf(path);
   const clusterEntry = find(
     config.clusters,
     cluster,
@@ -74,12 +78,12 @@ export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
   return {
     cluster: clusterOf(clusterEntry.entry.cluster, {
       where: `${where}: ${clusterEntry.key}.cluster`,
-      folder,
+      directory,
     }),
     user: userEntry
       ? userOf(userEntry.entry.user ?? {}, {
           where: `${where}: ${userEntry.key}.user`,
-          folder,
+          directory,
         })
       : {},
   };
@@ -103,8 +107,11 @@ function find<T extends { name: string }>(
 /** Whom to name in messages, and what relative paths are relative to. */
 interface Place {
   where: string;
-  folder: string;
+  directory: string;
 }
+
+/** Where client-go puts what `provideClusterInfo` tells a plugin. */
+const execExtension = "client.authentication.k8s.io/exec";
 
 function clusterOf(cluster: ClusterEntry, place: Place): Cluster {
   return stated<Cluster>({
@@ -113,15 +120,36 @@ function clusterOf(cluster: ClusterEntry, place: Place): Cluster {
     insecure: cluster["insecure-skip-tls-verify"] ?? false,
     tlsServerName: nonBlank(cluster["tls-server-name"]),
     proxyUrl: nonBlank(cluster["proxy-url"]),
+    execConfig: cluster.extensions?.find(({ name }) => name === execExtension)
+      ?.extension,
   });
 }
 
+/** Keys of client-go that would change who we are: refused, never ignored (configuration.md). */
+const impersonation = [
+  "as",
+  "as-uid",
+  "as-groups",
+  "as-user-extra",
+] as const satisfies (keyof UserEntry)[];
+
+function refuseImpersonation(user: UserEntry, where: string): void {
+  for (const key of impersonation) {
+    const value = user[key] ?? "";
+    const isStated =
+      typeof value === "string" ? value !== "" : Object.keys(value).length > 0;
+    if (isStated)
+      throw invalid(`${where}.${key}: impersonation is not supported`);
+  }
+}
+
 function userOf(user: UserEntry, place: Place): User {
+  refuseImpersonation(user, place.where);
   const tokenFile = nonBlank(user.tokenFile);
   const { exec, "auth-provider": provider } = user;
   return stated<User>({
     token: nonBlank(user.token),
-    tokenFile: tokenFile && inFolder(place.folder, tokenFile),
+    tokenFile: tokenFile && resolvePath(place.directory, tokenFile),
     username: nonBlank(user.username),
     password: user.password ?? undefined,
     clientCertificate: materialOf(user, "client-certificate", place),
@@ -135,37 +163,58 @@ function userOf(user: UserEntry, place: Place): User {
 
 function execOf(
   exec: NonNullable<UserEntry["exec"]>,
-  { folder }: Place,
+  { where, directory }: Place,
 ): ExecConfig {
-  const { apiVersion, command } = exec;
-  return {
+  const { apiVersion, command, interactiveMode } = exec;
+  if (interactiveMode === "Always")
+    throw invalid(
+      `${where}.exec.interactiveMode: "Always" is not supported: there is no terminal`,
+    );
+  return stated<ExecConfig>({
     apiVersion,
-    command: command.includes("/") ? inFolder(folder, command) : command,
+    command: command.includes("/") ? resolvePath(directory, command) : command,
     args: exec.args ?? [],
     env: Object.fromEntries(
       exec.env?.map(({ name, value }) => [name, value]) ?? [],
     ),
     provideClusterInfo: exec.provideClusterInfo ?? false,
-  };
+    installHint: nonBlank(exec.installHint),
+  });
 }
 
 /** The data wins over the file, as in client-go. */
 function materialOf<K extends string>(
   entry: { [key in K | `${K}-data`]?: string | null | undefined },
   key: K,
-  { where, folder }: Place,
+  { where, directory }: Place,
 ): Material | undefined {
   const base64 = nonBlank(entry[`${key}-data`]);
   if (base64 !== undefined) return { where: `${where}.${key}-data`, base64 };
   const file = nonBlank(entry[key]);
   return file === undefined
     ? undefined
-    : { where: `${where}.${key}`, file: inFolder(folder, file) };
+    : { where: `${where}.${key}`, file: resolvePath(directory, file) };
 }
 
-/** A relative path is meant from the kubeconfig's folder. */
-function inFolder(folder: string, path: string): string {
-  return path.startsWith("/")
-    ? path
-    : `${folder}/${path.replace(/^(?:\.\/)+/, "")}`;
+/** Of a bare file name it is the working directory. */
+function directoryOf(path: string): string {
+  const slash = path.lastIndexOf("/");
+  return slash < 0 ? "." : path.slice(0, slash);
+}
+
+/**
+ * A relative path is relative to the kubeconfig's directory. Joined as text, as
+ * client-go does: `..` does not follow a symbolic link.
+ */
+function resolvePath(directory: string, path: string): string {
+  if (path.startsWith("/")) return path;
+  const joined = `${directory}/${path}`;
+  const parts: string[] = [];
+  for (const part of joined.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part === ".." && (parts.at(-1) ?? "..") !== "..") parts.pop();
+    // There is nothing above the root.
+    else if (part !== ".." || !joined.startsWith("/")) parts.push(part);
+  }
+  return `${joined.startsWith("/") ? "" : "."}/${parts.join("/")}`;
 }

@@ -71,18 +71,3 @@ export function stated(object: object): object {
   }
   return rest;
 }
-
-/**
- * The URL up to which every request is the same: no slash at its end, a path
- * from `/api/` on cut off (the original's samples have `https://host/api/v1/`),
- * another prefix kept (Rancher's `/k8s/clusters/c-1`). Undefined when it is none.
- */
-export function apiRoot(server: string): string | undefined {
-  const url = URL.parse(server.includes("://") ? server : `https://${server}`);
-  if (!url || url.host === "") return undefined;
-  const { protocol, origin, pathname } = url;
-  if (protocol !== "https:" && protocol !== "http:") return undefined;
-  if (pathname === "/") return origin;
-  const path = `${pathname.replace(/\/+$/, "")}/`;
-  return origin + path.slice(0, path.search(/\/api\/|\/$/));
-}

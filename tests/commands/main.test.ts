@@ -88,7 +88,7 @@ describe("runCommand", () => {
     ],
     [
       ["install", "--server=ftp://a", "--token-file=/t"],
-      `genie install: --server: expected an http or https URL\n${hint("install")}`,
+      `genie install: --server "ftp://a": expected an http or https URL\n${hint("install")}`,
     ],
     [
       ["install", "--server=https://a"],

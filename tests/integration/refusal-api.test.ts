@@ -13,12 +13,22 @@ import {
 import { keptKubeconfig, startScriptedNode } from "./networks.ts";
 import { expectRefusal, secret } from "./refused.ts";
 
+function kubeconfigOf(cluster: object, user: object = {}): string {
+  return JSON.stringify({
+    "current-context": "a",
+    contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
+    clusters: [{ name: "a", cluster }],
+    users: [{ name: "a", user }],
+  });
+}
+
 describe("ADD refuses the kubeconfig", () => {
   const user = { name: "u", user: { token: `${secret}-token` } };
   const cases: [string, string | undefined, string][] = [
     ["missing", undefined, "no such file or directory"],
     ["empty", "", "kubeconfig"],
-    ["not YAML", `token: ${secret}\n\t: [`, "kubeconfig"],
+    ["not YAML", `token: ${secret}\n\t: [`, "is not YAML at line 2"],
+    ["not JSON", `{"token": "${secret}`, "is not JSON at line 1, column 21"],
     ["a text", secret, "kubeconfig"],
     [
       "no current context",
@@ -29,6 +39,24 @@ describe("ADD refuses the kubeconfig", () => {
       "an unknown context",
       JSON.stringify({ "current-context": "c", users: [user] }),
       "context",
+    ],
+    [
+      "a server that is no URL",
+      kubeconfigOf({ server: `https://u:${secret}@fd00::1` }),
+      'server "https://…@fd00::1": an IPv6 address needs brackets',
+    ],
+    [
+      "a SOCKS proxy",
+      kubeconfigOf({
+        server: "https://a",
+        "proxy-url": `socks5://u:${secret}@proxy`,
+      }),
+      'proxy-url "socks5://…@proxy": SOCKS proxies are not supported',
+    ],
+    [
+      "impersonation",
+      kubeconfigOf({ server: "https://a" }, { as: secret }),
+      "users.0.user.as: impersonation is not supported",
     ],
   ];
   test.each(cases)("%s", async (_, text, msg) => {

@@ -80,6 +80,25 @@ describe("credential, of the kubeconfig", () => {
     ]);
   });
 
+  test("credential, user and password in the server's URL: that user", async () => {
+    const url = `https://name:pass%3Aword@127.0.0.1:${server.port}`;
+    const cluster = { server: url };
+    const kubeconfig = server.kubeconfig({ user: {}, cluster });
+    expect(await usersOf({ kubeconfig })).toEqual([["basic", 200]]);
+  });
+
+  test.each([
+    ["a token", { token: "token-1" }, "first"],
+    ["a user", { username: "name", password: "pass:word" }, "basic"],
+  ])(
+    "credential, %s beside a login in the URL: wins",
+    async (_, user, name) => {
+      const cluster = { server: `https://x:S3CRET@127.0.0.1:${server.port}` };
+      const kubeconfig = server.kubeconfig({ user, cluster });
+      expect(await usersOf({ kubeconfig })).toEqual([[name, 200]]);
+    },
+  );
+
   test("credential, tokenFile: wins over token, read at every use", async () => {
     const tokenFile = temporaryFile("token-1\n");
     const kubeconfig = server.kubeconfig({

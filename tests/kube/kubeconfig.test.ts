@@ -1,6 +1,7 @@
 /** Reading a kubeconfig: the current context, and errors that tell the place but no content. */
 import { describe, expect, test } from "bun:test";
-import { dirname } from "node:path";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { temporaryFile, temporaryFolder } from "./fixtures.ts";
@@ -11,6 +12,13 @@ const minimal = {
   clusters: [{ name: "a", cluster: { server: "https://a" } }],
   users: [{ name: "a", user: { token: "S3CRET" } }],
 };
+
+const impersonations = [
+  ["as", "S3CRET"],
+  ["as-uid", "S3CRET"],
+  ["as-groups", ["S3CRET"]],
+  ["as-user-extra", { reason: ["S3CRET"] }],
+] as const;
 
 function read(content: string | object) {
   const text = typeof content === "string" ? content : JSON.stringify(content);
@@ -154,11 +162,136 @@ describe("readKubeconfig", () => {
     });
   });
 
+  test("readKubeconfig, keys of impersonation that say nothing: ignored", () => {
+    const user = {
+      token: "S3CRET",
+      as: "",
+      "as-uid": null,
+      "as-groups": [],
+      "as-user-extra": {},
+    };
+    expect(
+      read({ ...minimal, users: [{ name: "a", user }] }).run(),
+    ).toStrictEqual(expected);
+  });
+
+  test("readKubeconfig, what a cluster has for credential plugins: kept", () => {
+    const extension = { audience: "a" };
+    const cluster = {
+      server: "https://a",
+      extensions: [
+        { name: "other", extension: 1 },
+        { name: "client.authentication.k8s.io/exec", extension },
+      ],
+    };
+    expect(
+      read({ ...minimal, clusters: [{ name: "a", cluster }] }).run().cluster,
+    ).toStrictEqual({ ...expected.cluster, execConfig: extension });
+  });
+
+  test.each([
+    ["ca.crt", "ca.crt"],
+    ["./ca.crt", "ca.crt"],
+    ["pki//ca.crt", "pki/ca.crt"],
+    ["./a/.././b/../ca.crt", "ca.crt"],
+    ["..data/ca.crt", "..data/ca.crt"],
+  ])("readKubeconfig, relative path %s: in its directory", (file, resolved) => {
+    const cluster = { server: "https://a", "certificate-authority": file };
+    const { run, folder } = read({
+      ...minimal,
+      clusters: [{ name: "a", cluster }],
+    });
+    expect(run().cluster.certificateAuthority).toMatchObject({
+      file: `${folder}/${resolved}`,
+    });
+  });
+
+  test("readKubeconfig, `..` in a relative path: the directory above, as text", () => {
+    const target = temporaryFolder();
+    const link = join(temporaryFolder(), "link");
+    symlinkSync(target, link);
+    const cluster = {
+      server: "https://a",
+      "certificate-authority": "../ca.crt",
+    };
+    const kubeconfig = { ...minimal, clusters: [{ name: "a", cluster }] };
+    writeFileSync(join(target, "kubeconfig"), JSON.stringify(kubeconfig));
+    expect(
+      readKubeconfig(join(link, "kubeconfig")).cluster.certificateAuthority,
+    ).toMatchObject({ file: join(dirname(link), "ca.crt") });
+  });
+
+  test.each([
+    ["kubeconfig", "./ca.crt", "./bin/plugin", "./../token"],
+    ["./kubeconfig", "./ca.crt", "./bin/plugin", "./../token"],
+    ["a/kubeconfig", "./a/ca.crt", "./a/bin/plugin", "./token"],
+    ["../kubeconfig", "./../ca.crt", "./../bin/plugin", "./../../token"],
+  ])(
+    "readKubeconfig, kubeconfig %s: relative to the working directory",
+    async (path, file, command, tokenFile) => {
+      const directory = join(temporaryFolder(), "b");
+      mkdirSync(join(directory, "a"), { recursive: true });
+      const content = JSON.stringify({
+        ...minimal,
+        clusters: [
+          { name: "a", cluster: { "certificate-authority": "ca.crt" } },
+        ],
+        users: [
+          {
+            name: "a",
+            user: {
+              tokenFile: "../token",
+              exec: { apiVersion: "v", command: "bin/plugin" },
+            },
+          },
+        ],
+      });
+      writeFileSync(join(directory, path), content);
+      const script = `
+        import { readKubeconfig } from ${JSON.stringify(join(import.meta.dir, "../../lib/kube/kubeconfig.ts"))};
+        const { cluster, user } = readKubeconfig(${JSON.stringify(path)});
+        const { certificateAuthority: { file } } = cluster;
+        await Bun.write(Bun.stdout, JSON.stringify([file, user.exec.command, user.tokenFile]));
+      `;
+      const child = Bun.spawn({
+        cmd: [process.execPath, "-e", script],
+        cwd: directory,
+        stderr: "inherit",
+      });
+      expect(JSON.parse(await child.stdout.text())).toEqual([
+        file,
+        command,
+        tokenFile,
+      ]);
+    },
+  );
+
   test.each([
     ["empty", "", "expected object"],
     ["a text", "S3CRET", "expected object"],
-    ["no YAML", "token: 'S3CRET", "is neither YAML nor JSON"],
-    ["broken JSON", '{"token":"S3CRET', "is neither YAML nor JSON"],
+    ["no YAML", "token: 'S3CRET", "is not YAML at line 1"],
+    [
+      "a tab",
+      "token: S3CRET\nusers:\n\t- name: S3CRET\n",
+      "is not YAML at line 3",
+    ],
+    [
+      "a line without colon",
+      "apiVersion: v1\nS3CRET\nkind: Config\n",
+      "is not YAML at line 2",
+    ],
+    [
+      "an open list",
+      "apiVersion: v1\nusers: [S3CRET\nkind: Config\n",
+      "is not YAML at line 2",
+    ],
+    ["an unknown alias", "a: b\ntoken: *S3CRET\n", "is not YAML at line 2"],
+    ["broken JSON", '{"token":"S3CRET', "is not JSON at line 1, column 17"],
+    [
+      "JSON with a bracket too few",
+      '{\n\t"users": [\n\t\t{"token": "S3CRET"]\n}',
+      "is not JSON at line 3, column 21",
+    ],
     ["no current-context", {}, "current-context: is missing"],
     [
       "blank current-context",
@@ -179,6 +312,38 @@ describe("readKubeconfig", () => {
       "unknown user",
       { ...minimal, users: [] },
       'contexts.0.context.user: no user is named "a"',
+    ],
+    ...impersonations.map(
+      ([key, value]) =>
+        [
+          `impersonation by ${key}`,
+          { ...minimal, users: [{ name: "a", user: { [key]: value } }] },
+          `users.0.user.${key}: impersonation is not supported`,
+        ] as const,
+    ),
+    [
+      "a credential plugin that needs a terminal",
+      {
+        ...minimal,
+        users: [
+          {
+            name: "a",
+            user: {
+              exec: {
+                apiVersion: "v",
+                command: "c",
+                interactiveMode: "Always",
+              },
+            },
+          },
+        ],
+      },
+      'users.0.user.exec.interactiveMode: "Always" is not supported: there is no terminal',
+    ],
+    [
+      "groups that are no list",
+      { ...minimal, users: [{ name: "a", user: { "as-groups": "S3CRET" } }] },
+      "users.0.user.as-groups: expected array",
     ],
     ["wrong kind", { ...minimal, clusters: {} }, "clusters: expected array"],
     [

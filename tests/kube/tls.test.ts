@@ -151,17 +151,62 @@ describe("certificate", () => {
     ).toStrictEqual(podAnswer);
   });
 
+  test("server in brackets that hold an IPv4 address: that address, verified", async () => {
+    const cluster = { server: `https://[127.0.0.1]:${server.port}` };
+    expect(await getPod(cluster)).toStrictEqual(podAnswer);
+    await using foreign = await startApiServer({
+      identity: certs.foreignServer,
+    });
+    const thrown = await thrownBy(
+      getPod({ server: `https://[127.0.0.1]:${foreign.port}` }),
+    );
+    expect(thrown.msg).toContain("certificate not trusted");
+  });
+
+  test.each([
+    [{ server: "https://fd00::1" }, "kubernetes"],
+    [{ policy: { server: "https://fd00::1" } }, "policy"],
+  ])(
+    "server of the configuration %j: error 7 naming %s",
+    async (options, of) => {
+      const kubeconfig = server.kubeconfig();
+      expect(
+        await thrownBy(
+          kubeOf({ kubeconfig, ...options }).getPod("shop", "web"),
+        ),
+      ).toEqual({
+        code: 7,
+        msg: `${of}.k8s_api_root "https://fd00::1": an IPv6 address needs brackets`,
+      });
+    },
+  );
+
   test.each([
     ["no server", { server: undefined }, "the cluster has no server"],
     [
       "no URL",
       { server: "ftp://user:S3CRET@host" },
-      "the server is no http or https URL",
+      'server "ftp://…@host": expected an http or https URL',
+    ],
+    [
+      "an IPv6 address without brackets",
+      { server: "https://fd00::1:6443" },
+      'server "https://fd00::1:6443": an IPv6 address needs brackets',
+    ],
+    [
+      "a control character, a long one",
+      { server: `https://a\n${"b".repeat(200)}` },
+      `server "https://a\\n${"b".repeat(118)}…": it has a blank or a control character`,
     ],
     [
       "SOCKS proxy",
       { "proxy-url": "socks5://user:S3CRET@host" },
-      "proxy-url: only http and https proxies are supported",
+      'proxy-url "socks5://…@host": SOCKS proxies are not supported, only http and https',
+    ],
+    [
+      "proxy without scheme",
+      { "proxy-url": "user:S3CRET@host:3128" },
+      'proxy-url "…@host:3128": expected an http or https URL',
     ],
   ])("cluster, %s: error 7, no content", async (_, cluster, problem) => {
     const kubeconfig = server.kubeconfig({ cluster });

@@ -1,0 +1,212 @@
+/**
+ * URLs of API servers and proxies, read as Go's clients read them
+ * (configuration.md): `https://[10.96.0.1]:443` is that address. What is refused
+ * is told by its problem, which quotes nothing: a URL may hold a password. Pure.
+ */
+import { parseIp } from "../cni/address.ts";
+import { wholeNumber } from "../cni/text.ts";
+
+export interface ServerUrl {
+  /** Origin and path, without a slash at the end: what comes before `/api` and `/apis`. */
+  root: string;
+  /** Of a URL with `user:password@`: Go's clients sign in by it when nothing else is given. */
+  login?: { username: string; password: string };
+}
+
+/** What follows the quoted URL in a message. */
+export interface UrlProblem {
+  problem: string;
+}
+
+const unprintable = "it has a blank or a control character";
+
+/**
+ * `host:port` is https. With `isRoot`, a path is cut off from `/api/` on: the
+ * samples of CNI-Genie have `https://host/api/v1/` as `k8s_api_root`.
+ */
+export function readServerUrl(
+  text: string,
+  { isRoot }: { isRoot: boolean },
+): ServerUrl | UrlProblem {
+  const parts = split(text);
+  if (parts === undefined) return { problem: unprintable };
+  const { scheme, login, host } = parts;
+  const path = isRoot ? withoutApi(parts.path) : parts.path;
+  if (scheme === undefined && path !== "" && path !== "/")
+    return { problem: "expected a URL or host:port" };
+  if (scheme !== "https" && scheme !== "http" && scheme !== undefined)
+    return { problem: "expected an http or https URL" };
+  const authority = readAuthority(host);
+  if (typeof authority !== "string") return authority;
+  const url = URL.parse(`${scheme ?? "https"}://${authority}${path}`);
+  if (!url) return { problem: "expected an http or https URL" };
+  const { origin, pathname } = url;
+  let end = pathname.length;
+  while (pathname[end - 1] === "/") end--;
+  return {
+    root: origin + pathname.slice(0, end),
+    ...(login !== undefined && { login: readLogin(login) }),
+  };
+}
+
+/** The URL of an http or https proxy, as fetch takes it. */
+export function readProxyUrl(text: string): { url: string } | UrlProblem {
+  const parts = split(text);
+  if (parts === undefined) return { problem: unprintable };
+  const { scheme, login, host } = parts;
+  if (scheme?.startsWith("socks"))
+    return { problem: "SOCKS proxies are not supported, only http and https" };
+  if (scheme !== "https" && scheme !== "http")
+    return { problem: "expected an http or https URL" };
+  const authority = readAuthority(host);
+  if (typeof authority !== "string") return authority;
+  const before = login === undefined ? "" : `${login}@`;
+  const url = URL.parse(`${scheme}://${before}${authority}`);
+  return url ? { url: url.href } : { problem: "expected an http or https URL" };
+}
+
+/** The URL for a message: no password, no query. */
+export function withoutSecrets(text: string): string {
+  const start = authorityStart(text);
+  const query = firstOf(text, "?#", start);
+  const shown = query < text.length ? `${text.slice(0, query)}?…` : text;
+  // A password may have a slash, so everything before the last @ may be one.
+  const at = text.lastIndexOf("@");
+  if (at < start) return shown;
+  return `${text.slice(0, start)}…${at < query ? shown.slice(at) : "@…"}`;
+}
+
+/** The server of a pod's environment, undefined outside of a pod. */
+export function inClusterServer(
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const host = env["KUBERNETES_SERVICE_HOST"];
+  const port = env["KUBERNETES_SERVICE_PORT"];
+  if (!host || !port) return undefined;
+  const isBare = host.includes(":") && !host.startsWith("[");
+  return `https://${isBare ? `[${host}]` : host}:${port}`;
+}
+
+interface Parts {
+  /** In small letters. */
+  scheme: string | undefined;
+  /** What stands before the `@`, if there is one. */
+  login?: string;
+  /** With port and brackets. */
+  host: string;
+  path: string;
+}
+
+/** Undefined for a text that no URL is. Query and fragment are dropped, as in client-go. */
+function split(text: string): Parts | undefined {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code <= 0x20 || code === 0x7f) return undefined;
+  }
+  const start = authorityStart(text);
+  const end = firstOf(text, "/?#", start);
+  const authority = text.slice(start, end);
+  const at = authority.lastIndexOf("@");
+  return {
+    scheme: start === 0 ? undefined : text.slice(0, start - 3).toLowerCase(),
+    ...(at >= 0 && { login: authority.slice(0, at) }),
+    host: authority.slice(at + 1),
+    path: text.slice(end, firstOf(text, "?#", end)),
+  };
+}
+
+function authorityStart(text: string): number {
+  const at = text.indexOf("://");
+  return at < 0 ? 0 : at + 3;
+}
+
+/** Where the first of these characters stands, else the end. */
+function firstOf(text: string, characters: string, from: number): number {
+  let at = from;
+  while (at < text.length && !characters.includes(text.charAt(at))) at++;
+  return at;
+}
+
+/** Host and port as every reader understands them. */
+function readAuthority(authority: string): string | UrlProblem {
+  const colon = authority.lastIndexOf(":");
+  const bracket = authority.lastIndexOf("]");
+  const end = colon > bracket ? colon : authority.length;
+  const host = readHost(authority.slice(0, end));
+  if (typeof host !== "string") return host;
+  const port = authority.slice(end + 1);
+  const number = wholeNumber(port) ?? 0;
+  if (port !== "" && (number < 1 || number > 65_535))
+    return { problem: "the port is not a number from 1 to 65535" };
+  return port === "" ? host : `${host}:${number}`;
+}
+
+function readHost(host: string): string | UrlProblem {
+  if (host === "") return { problem: "it has no host" };
+  if (!host.startsWith("[") && !host.endsWith("]")) {
+    if (host.includes(":"))
+      return { problem: "an IPv6 address needs brackets" };
+    return readName(host);
+  }
+  if (!host.startsWith("[") || !host.endsWith("]") || host.length < 3)
+    return { problem: "the brackets hold no IPv6 address" };
+  const inside = host.slice(1, -1);
+  if (inside.includes("%"))
+    return { problem: "an address with a zone is not supported" };
+  // Go's clients take the brackets off whatever they hold.
+  if (!inside.includes(":")) return readName(inside);
+  if (parseIp(inside)) return host;
+  const [address = ""] = inside.split(":");
+  return {
+    problem: parseIp(address)
+      ? "the port belongs behind the brackets"
+      : "the brackets hold no IPv6 address",
+  };
+}
+
+/** A name or an IPv4 address. */
+function readName(name: string): string | UrlProblem {
+  if (parseIp(name)) return name;
+  for (let i = 0; i < name.length; i++) {
+    if (!mayBeInName(name.charCodeAt(i)))
+      return { problem: "the host has a character that no name has" };
+  }
+  // Some readers take 10.1 for 10.0.0.1, and 010.0.0.1 for 8.0.0.1.
+  if (/(?:^|\.)(?:\d+|0x[\da-f]*)\.?$/i.test(name))
+    return { problem: "the host is no IPv4 address" };
+  return name;
+}
+
+/** Letters, digits and `-._~`; what is not ASCII is the resolver's business. */
+function mayBeInName(code: number): boolean {
+  const letter = code | 0x20;
+  return (
+    (letter >= 0x61 && letter <= 0x7a) ||
+    (code >= 0x30 && code <= 0x39) ||
+    code === 0x2d ||
+    code === 0x2e ||
+    code === 0x5f ||
+    code >= 0x7e
+  );
+}
+
+function withoutApi(path: string): string {
+  const at = `${path}/`.indexOf("/api/");
+  return at < 0 ? path : path.slice(0, at);
+}
+
+function readLogin(login: string): { username: string; password: string } {
+  const colon = firstOf(login, ":", 0);
+  return {
+    username: decoded(login.slice(0, colon)),
+    password: decoded(login.slice(colon + 1)),
+  };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
