@@ -71,6 +71,7 @@ export async function add(operation: Operation): Promise<Result> {
     attachments ??= asksForDefinitions(annotations)
       ? await choose(operation, annotations, kube, forward, networks)
       : selected(operation, annotations, networks);
+    operation.chosen?.({ annotations, networks, attachments });
     if (records.has(request.containerId, request.ifname)) {
       // What cannot be recorded is refused before anything is executed.
       boundedText(newRecord(operation, attachments, place));

@@ -8,7 +8,8 @@ import type { Execution } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { modernResult, parseResult } from "../cni/result.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
-import { logStderr } from "./log.ts";
+import { type Chosen, rulesOf } from "../select/rules.ts";
+import { logStderr, logs } from "./log.ts";
 import type { Operation } from "./operation.ts";
 
 /** Runs a verb and logs what it did, whether it succeeds or throws. */
@@ -48,6 +49,7 @@ class Journal {
     return {
       ...this.#operation,
       executed: (execution) => this.#executed(execution),
+      chosen: (choice) => this.#chosen(choice),
       world: {
         ...world,
         kube: (config, deadline) =>
@@ -80,6 +82,22 @@ class Journal {
     // A runtime calls DEL twice for every pod: the second one finds nothing to do.
     const idle = command === "DEL" && code === 0 && all.length === 0;
     log[idle || command === "STATUS" ? "debug" : "info"](command, fields);
+  }
+
+  #chosen(choice: Omit<Chosen, "config">): void {
+    const { config, log } = this.#operation;
+    if (!logs(config.logLevel, "debug")) return;
+    const rules = rulesOf({ ...choice, config });
+    for (const [i, attachment] of choice.attachments.entries()) {
+      const { list, ifname, requested, definition } = attachment;
+      log.debug("chose network", {
+        network: list.name,
+        requested,
+        definition,
+        ifname,
+        rule: rules[i],
+      });
+    }
   }
 
   #executed(execution: Execution): void {

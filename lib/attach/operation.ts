@@ -13,6 +13,7 @@ import {
   readConfig,
   readConfigForCleanup,
 } from "../select/config.ts";
+import type { Chosen } from "../select/rules.ts";
 import type { Attachment } from "../select/select.ts";
 import { type Fields, type Log, createLog, logStderr } from "./log.ts";
 import { type PodReference, Records } from "./record.ts";
@@ -35,6 +36,8 @@ export interface Operation {
   log: Log;
   /** Told of each execution; absent where `log_level` asks for no more than warnings. */
   executed?: ((execution: Execution) => void) | undefined;
+  /** Told of the choice of an ADD; absent as `executed`. */
+  chosen?: ((choice: Omit<Chosen, "config">) => void) | undefined;
   records: Records;
   /** Absent outside of Kubernetes. */
   pod: PodReference | undefined;

@@ -68,7 +68,7 @@ export function fileKey(file: string): string {
   return dash > 0 ? base.slice(dash + 1) : base;
 }
 
-function baseName(file: string): string {
+export function baseName(file: string): string {
   const dot = file.lastIndexOf(".");
   return dot < 0 ? file : file.slice(0, dot);
 }

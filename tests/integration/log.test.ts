@@ -230,6 +230,41 @@ describe("log_level debug", () => {
     ]);
   });
 
+  test("ADD, the rule that chose each network", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations });
+    const lines = linesOf(scripted).filter(({ rule }) => rule !== undefined);
+    expect(lines).toEqual(
+      ["alpha", "beta"].map((name, i) => ({
+        ...contextOf("ADD", pod),
+        level: "debug",
+        msg: "chose network",
+        network: `${name}-net`,
+        requested: name,
+        ifname: `eth${i}`,
+        rule: `annotation "cni" names "${name}": file key of "${i + 1}0-${name}.conf"`,
+      })),
+    );
+  });
+
+  test("DEL that finds nothing, as runtimes call it again: debug", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    for (const [log_level, count] of [
+      ["info", 0],
+      ["debug", 1],
+    ] as const) {
+      const config = { log_level, confDir: join(node.folder, "nothing") };
+      await node.succeed("DEL", await node.pod(), { config });
+      const lines = linesOf(scripted).filter(({ msg }) => msg === "DEL");
+      expect(lines.map(({ level }) => level)).toEqual(
+        Array<string>(count).fill("debug"),
+      );
+    }
+  });
+
   test("STATUS, its execution and its line are debug", async () => {
     await using scripted = await startScriptedNode("1.1.0");
     const { node } = scripted;
