@@ -60,6 +60,7 @@ const readers: Record<string, (text: string) => void> = {
     expect(undocumented(value)).toEqual([]);
   },
   "json record": (text) => void parseRecord(text),
+  "json log": readLog,
   "yaml kubeconfig": readKubeconfigText,
   "yaml rbac": readRole,
   "yaml pod": readPod,
@@ -178,6 +179,19 @@ function undocumented(config: unknown): string[] {
         : [key],
     )
     .filter((key) => !documented.has(key));
+}
+
+/** Lines as `logFile` has them. */
+function readLog(text: string): void {
+  const rows = text.trimEnd().split("\n");
+  for (const row of rows) {
+    const { time, level, msg } = JSON.parse(row) as Record<string, unknown>;
+    expect(new Date(String(time)).toISOString()).toBe(String(time));
+    expect([level, msg]).toEqual([
+      expect.stringMatching(/^(?:error|warn|info|debug)$/),
+      expect.any(String),
+    ]);
+  }
 }
 
 /** A plugin of our own type is our configuration. */

@@ -5,10 +5,12 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { startApiServer } from "../support/api-server.ts";
 import type { Pod } from "../support/node.ts";
 import {
   type ScriptedNode,
   scriptedResult,
+  startNode,
   startScriptedNode,
 } from "./networks.ts";
 
@@ -295,6 +297,48 @@ describe("log_level debug", () => {
         `"ips":["10.1.0.2/24"],"plugins":[{"plugin":"alpha","ms":1}]}] ms=1 code=0`,
       "",
     ]);
+  });
+});
+
+describe("docs/troubleshooting.md", () => {
+  /** The names of all fields, whatever their values are. */
+  const shapeOf = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(shapeOf);
+    if (typeof value !== "object" || value === null) return typeof value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, inner]) => [key, shapeOf(inner)]),
+    );
+  };
+
+  test("its example has the lines that genie logs of such an ADD", async () => {
+    await using api = await startApiServer();
+    await using node = await startNode();
+    const pod = await node.pod();
+    const { uid, name, namespace } = pod;
+    const metadata = {
+      uid,
+      name,
+      namespace,
+      annotations: { cni: "canal,weave" },
+    };
+    api.pods.put({ metadata });
+    await node.succeed("ADD", pod, {
+      config: { kubernetes: { kubeconfig: api.kubeconfig() } },
+    });
+    const page = join(import.meta.dir, "../../docs/troubleshooting.md");
+    const [, example = ""] =
+      /^```json log\n(.*?)^```$/ms.exec(readFileSync(page, "utf8")) ?? [];
+    const read = (text: string): Line[] =>
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Line);
+    const shown = read(example);
+    const logged = read(node.log());
+    expect(shown.map(shapeOf)).toEqual(logged.map(shapeOf));
+    expect(shown.map(({ level, msg, rule }) => [level, msg, rule])).toEqual(
+      logged.map(({ level, msg, rule }) => [level, msg, rule]),
+    );
   });
 });
 
