@@ -5,7 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError, messageOf, quote } from "../cni/error.ts";
 import { openAccess } from "../kube/access.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
 import { stated } from "../kube/options.ts";
@@ -17,7 +17,8 @@ import {
 import type { Input, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
 import type { Host } from "./host.ts";
-import { makeFolder, putText, textOf } from "./put.ts";
+import { kubeconfigText } from "./kubeconfig-text.ts";
+import { keepDamaged, makeFolder, putText, textOf } from "./put.ts";
 import type { Env } from "./terminal.ts";
 
 export type Credential =
@@ -199,54 +200,74 @@ export interface WrittenCredential {
   changed: boolean;
 }
 
-/** Writes what has to be written; the kubeconfig comes after what it names. */
+/**
+ * Writes what has to be written; the kubeconfig comes after what it names. Throws
+ * 7 for one that is there and cannot be read, unless it may be overwritten.
+ */
 export function writeCredential(
   credential: Credential,
   folder: string,
   host: Host,
+  force: boolean,
 ): WrittenCredential {
   if (credential.kind === "none")
     return { kubeconfig: undefined, changed: false };
   if (credential.kind === "given")
     return { kubeconfig: credential.kubeconfig, changed: false };
-  const place = host.path(folder);
-  makeFolder(place, 0o700);
-  const { cluster, user, copies } = credential;
-  const changed = Object.entries(copies).map(([name, text]) =>
-    putText(join(place, name), text, 0o600),
+  makeFolder(host.path(folder), 0o700);
+  const put = (name: string, text: string): boolean => {
+    const place = host.target(join(folder, name));
+    return putText(place, text, { mode: 0o600, secret: true });
+  };
+  const changed = Object.entries(credential.copies).map(([name, text]) =>
+    put(name, text),
   );
-  const text = Bun.YAML.stringify(kubeconfigOf(cluster, user), null, 2);
-  changed.push(putText(join(place, "kubeconfig"), `${text}\n`, 0o600));
+  changed.push(put("kubeconfig", writtenText(credential, folder, host, force)));
   return {
     kubeconfig: join(folder, "kubeconfig"),
     changed: changed.includes(true),
   };
 }
 
+/** The kubeconfig's text; with `force` a damaged one is kept beside it. Throws 7 as {@link writeCredential}. */
+function writtenText(
+  { cluster, user }: Extract<Credential, { kind: "written" }>,
+  folder: string,
+  host: Host,
+  force: boolean,
+): string {
+  const path = join(folder, "kubeconfig");
+  try {
+    return kubeconfigText(textOf(host.target(path)), cluster, user);
+  } catch (cause) {
+    if (force) {
+      keepDamaged(join(host.path(folder), "kubeconfig"));
+      return kubeconfigText(undefined, cluster, user);
+    }
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `${path}: ${messageOf(cause)}: correct it, or use --force, which keeps a copy of it and writes it anew`,
+      { cause },
+    );
+  }
+}
+
 /** The files that {@link writeCredential} may have left in its folder. */
 export const credentialFiles = ["kubeconfig", "token", "ca.crt"];
 
-function kubeconfigOf(cluster: object, user: object): object {
-  const name = "genie";
-  return {
-    apiVersion: "v1",
-    kind: "Config",
-    "current-context": name,
-    contexts: [{ name, context: { cluster: name, user: name } }],
-    clusters: [{ name, cluster }],
-    users: [{ name, user }],
-  };
-}
-
 /**
- * Throws 7 for a kubeconfig that genie could not use on the node. Below another
- * root only the file itself is read: those that it names are the node's.
+ * Throws 7 for a kubeconfig that genie could not use on the node, or that it
+ * could not edit. Below another root only the file itself is read: those that it
+ * names are the node's.
  */
 export async function requireUsable(
   credential: Credential,
+  { folder, force }: { folder: string; force: boolean },
   host: Host,
   env: Env,
 ): Promise<void> {
+  if (credential.kind === "written" && !force)
+    writtenText(credential, folder, host, force);
   if (credential.kind !== "given") return;
   const path = host.path(credential.kubeconfig);
   if (!host.isOurs) {

@@ -26,8 +26,11 @@ export function daemonSet(options: ManifestOptions): object {
   const container = {
     image,
     securityContext: {
-      // VERSION is asked for below the node's root; folders of plugins may belong to another user.
-      capabilities: { drop: ["ALL"], add: ["DAC_OVERRIDE", "SYS_CHROOT"] },
+      // Files of another user are written and stay that user's; VERSION is asked for below the node's root.
+      capabilities: {
+        drop: ["ALL"],
+        add: ["CHOWN", "DAC_OVERRIDE", "SYS_CHROOT"],
+      },
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       runAsUser: 0,
@@ -46,6 +49,8 @@ export function daemonSet(options: ManifestOptions): object {
       },
       { name: "plugins", mountPath: join(root, folders.binDir) },
       { name: "networks", mountPath: join(root, folders.confDir) },
+      // The copy of our last good configuration is there.
+      { name: "records", mountPath: join(root, dataDirOf(folders)) },
     ],
   };
   return {
@@ -86,6 +91,13 @@ export function daemonSet(options: ManifestOptions): object {
               name: "networks",
               hostPath: { path: folders.confDir, type: "DirectoryOrCreate" },
             },
+            {
+              name: "records",
+              hostPath: {
+                path: dataDirOf(folders),
+                type: "DirectoryOrCreate",
+              },
+            },
           ],
         },
       },
@@ -93,18 +105,23 @@ export function daemonSet(options: ManifestOptions): object {
   };
 }
 
+function dataDirOf({ dataDir }: Folders): string {
+  return dataDir ?? defaultFolders.dataDir;
+}
+
 function installArgs({
   kubeconfig,
   defaultNetwork,
   folders,
 }: ManifestOptions): string[] {
-  const { confDir, binDir } = folders;
+  const { confDir, binDir, dataDir } = folders;
   const given: [option: string, value: string | undefined][] = [
     ["root", root],
     ["kubeconfig", kubeconfig],
     ["default", defaultNetwork],
     ["conf-dir", confDir === defaultFolders.confDir ? undefined : confDir],
     ["bin-dir", binDir === defaultFolders.binDir ? undefined : binDir],
+    ["data-dir", dataDir],
   ];
   return [
     "install",

@@ -29,7 +29,15 @@ export class Host {
    * node's root: `/var/run` → `/run` must not lead to the container's `/run`.
    */
   path(absolute: string): string {
-    if (this.isOurs) return absolute;
+    return this.isOurs ? absolute : this.target(absolute);
+  }
+
+  /**
+   * As {@link path}, with the links of our own root followed too: where a file
+   * is to be written, so that a symbolic link to it stays one.
+   */
+  target(absolute: string): string {
+    const root = this.isOurs ? "" : this.root;
     let found = "/";
     let links = 0;
     const pending = absolute.split("/");
@@ -41,7 +49,7 @@ export class Host {
         continue;
       }
       const next = found === "/" ? `/${part}` : `${found}/${part}`;
-      const target = linkTarget(this.root + next);
+      const target = linkTarget(root + next);
       if (target === undefined) {
         found = next;
         continue;
@@ -51,7 +59,7 @@ export class Host {
       if (target.startsWith("/")) found = "/";
       pending.unshift(...target.split("/"));
     }
-    return found === "/" ? this.root : this.root + found;
+    return found === "/" ? this.root : root + found;
   }
 }
 

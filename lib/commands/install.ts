@@ -10,8 +10,9 @@ import type { Terminal } from "./terminal.ts";
 
 export const install: Command = {
   about: `Copies this executable into the plugin folder, writes a kubeconfig where none is given, and
-then the configuration that makes the runtime use it. Everything is checked first; whatever is
-as it should be is not touched. Keys that you add to 00-genie.conflist stay.`,
+then the configuration that makes the runtime use it. Everything is checked first; a file that is
+as it should be is not touched. Keys and plugins that you add to 00-genie.conflist stay: a copy of
+the last good file is kept with the attachment records, and restored when the file is missing.`,
   options: {
     default: {
       value: "NETWORK",
@@ -21,6 +22,9 @@ as it should be is not touched. Keys that you add to 00-genie.conflist stay.`,
     ...credentialOptions,
     ...folderOptions,
     ...rootOption,
+    force: {
+      about: "overwrite files that cannot be read; a copy of each is kept",
+    },
     watch: { about: "go on: keep the token and the configuration fresh" },
     interval: { value: "SECONDS", about: "how often, with --watch (10)" },
   },
@@ -31,10 +35,13 @@ as it should be is not touched. Keys that you add to 00-genie.conflist stay.`,
       host: hostOf(input),
       wishes: wishesOf(input),
       defaultPlugin: input.text("default"),
+      force: input.flag("force"),
     };
     const installation = new Installation(request, terminal);
-    await terminal.stdout(reportOf(await installation.run()));
-    if (input.flag("watch")) await watch(installation, intervalMs, terminal);
+    const steps = await installation.run();
+    await terminal.stdout(reportOf(steps));
+    if (input.flag("watch"))
+      await watch(installation, steps, intervalMs, terminal);
     return 0;
   },
 };
@@ -42,20 +49,26 @@ as it should be is not touched. Keys that you add to 00-genie.conflist stay.`,
 /** Until it is asked to end. An error is told once and tried again: pods go on with what is there. */
 async function watch(
   installation: Installation,
+  begun: readonly Step[],
   intervalMs: number,
   { sleep, stopped, stdout, stderr }: Terminal,
 ): Promise<void> {
   let told = "";
+  let warned = warningsOf(begun);
   for (;;) {
     await sleep(intervalMs);
     if (stopped()) return;
     try {
       if (installation.refreshCredential())
         await stdout("changed   the credential\n");
-      const changed = (await installation.run()).filter(
-        ({ outcome }) => outcome === "changed",
+      const steps = await installation.run();
+      const news = steps.filter(
+        ({ outcome, text }) =>
+          outcome === "changed" ||
+          (outcome === "warning" && !warned.includes(text)),
       );
-      if (changed.length > 0) await stdout(reportOf(changed));
+      if (news.length > 0) await stdout(reportOf(news));
+      warned = warningsOf(steps);
       told = "";
     } catch (error) {
       const text = messageOf(error);
@@ -63,6 +76,12 @@ async function watch(
       told = text;
     }
   }
+}
+
+function warningsOf(steps: readonly Step[]): string[] {
+  return steps.flatMap(({ outcome, text }) =>
+    outcome === "warning" ? [text] : [],
+  );
 }
 
 function reportOf(steps: readonly Step[]): string {

@@ -5,10 +5,9 @@
  */
 import { join } from "node:path";
 import { readConfDir } from "../cni/confdir.ts";
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError, messageOf, quote } from "../cni/error.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { readConfig } from "../select/config.ts";
-import { type Networks, firstNetwork, networksOf } from "../select/resolve.ts";
 import { Binary } from "./binary.ts";
 import {
   type Credential,
@@ -17,7 +16,6 @@ import {
   requireUsable,
   writeCredential,
 } from "./credential.ts";
-import { cachedNetworks, crioHazards, hazardText } from "./crio.ts";
 import {
   type DefaultNetwork,
   chooseDefault,
@@ -26,9 +24,16 @@ import {
 } from "./default-network.ts";
 import { type Folders, defaultFolders } from "./folders.ts";
 import type { Host } from "./host.ts";
-import { ownFile, ownType } from "./node.ts";
+import { whileInstalling } from "./install-lock.ts";
+import {
+  configuredConfDir,
+  networksIn,
+  refuseEarlier,
+  refuseHazards,
+} from "./install-networks.ts";
+import { listWarnings } from "./list-warnings.ts";
+import { type Base, OwnFile } from "./own-file.ts";
 import { ownListText, ownPlugin } from "./own-list.ts";
-import { putText, textOf } from "./put.ts";
 import { runtimesOf } from "./runtime.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -38,6 +43,8 @@ export interface InstallRequest {
   wishes: Wishes;
   /** The default network instead of the one that is configured or first. */
   defaultPlugin: string | undefined;
+  /** Overwrites files that cannot be read; a copy of each is kept. */
+  force: boolean;
 }
 
 export interface Step {
@@ -54,6 +61,7 @@ export class Installation {
   readonly #request: InstallRequest;
   readonly #terminal: Pick<Terminal, "env" | "self" | "version">;
   readonly #binary: Binary;
+  readonly #file: OwnFile;
 
   constructor(
     request: InstallRequest,
@@ -63,57 +71,107 @@ export class Installation {
     this.#request = request;
     this.#terminal = terminal;
     this.#binary = new Binary(folders.binDir, host, terminal);
+    this.#file = new OwnFile(folders, host);
   }
 
-  /** What was done. Throws CniError with nothing changed when a check fails. */
-  async run(): Promise<Step[]> {
+  /**
+   * What was done. Throws CniError with nothing changed when a check fails, and
+   * 11 while another installer is at work for too long.
+   */
+  run(): Promise<Step[]> {
     const { folders, host } = this.#request;
+    return whileInstalling(folders.confDir, host, async () => {
+      for (let i = 0; i < mostAttempts; i++) {
+        const steps = await this.#attempt();
+        if (steps) return steps;
+      }
+      throw new CniError(
+        Code.tryAgainLater,
+        `${this.#file.path}: another program changes it all the time`,
+      );
+    });
+  }
+
+  /** undefined when another program changed our file meanwhile: then its change is to be kept. */
+  async #attempt(): Promise<Step[] | undefined> {
+    const { folders, host, force } = this.#request;
     const { env, version } = this.#terminal;
-    const existing = this.#existing();
-    const chosen = this.#checkNetworks(existing);
-    const credential = this.#credential(existing);
-    await requireUsable(credential, host, env);
-    // Validates what an operator wrote into the file before anything changes.
-    readConfig(ownPlugin(parseJson(this.#listText(existing, chosen, ""))));
-    const copied = await this.#binary.put();
+    const base = this.#file.read(force);
+    const chosen = this.#checkNetworks(base);
+    const credential = this.#credential(base);
     const folder = credentialFolder(folders);
-    const { kubeconfig, changed } = writeCredential(credential, folder, host);
-    const written = putText(
-      host.path(join(folders.confDir, ownFile)),
-      this.#listText(existing, chosen, kubeconfig),
-      0o600,
+    await requireUsable(credential, { folder, force }, host, env);
+    // Validates what an operator wrote into the file before anything changes.
+    const checked = this.#listText(base, chosen, "");
+    readConfig(ownPlugin(parseJson(checked)));
+    const copied = await this.#binary.put();
+    const { kubeconfig, changed } = writeCredential(
+      credential,
+      folder,
+      host,
+      force,
     );
+    if (this.#file.hasChanged(base)) return undefined;
+    const text = this.#listText(base, chosen, kubeconfig);
+    const written = this.#file.write(base, text);
     return [
       step(copied, `${this.#binary.path}: version ${version}`),
       kubeconfig === undefined
         ? { outcome: "warning", text: noCredential }
         : step(changed, credentialText(credential, kubeconfig)),
       step(
-        written,
-        `${join(folders.confDir, ownFile)}: default network ${quote(chosen.plugin)}`,
+        written.changed,
+        `${this.#file.path}: default network ${quote(chosen.plugin)}`,
       ),
+      ...this.#restoredSteps(base, chosen, kubeconfig, text),
+      ...(written.kept === undefined
+        ? []
+        : [step(true, `${written.kept}: the file that could not be read`)]),
+      ...listWarnings(parseJson(text)).map(({ found }): Step => ({
+        outcome: "warning",
+        text: `${this.#file.path}: ${found}`,
+      })),
+      ...this.#keepCopy(text),
     ];
   }
 
   /** Only the credential: it must stay fresh even while something else is wrong. */
   refreshCredential(): boolean {
-    const { folders, host } = this.#request;
-    const credential = this.#credential(this.#existing());
-    return writeCredential(credential, credentialFolder(folders), host).changed;
+    const { folders, host, force } = this.#request;
+    // A damaged file must not keep the token from being renewed.
+    const credential = this.#credential(this.#file.read(true));
+    const folder = credentialFolder(folders);
+    return writeCredential(credential, folder, host, force).changed;
   }
 
-  /** The value in our file; undefined when there is none or it is no JSON: then it is written anew. */
-  #existing(): unknown {
-    const { folders, host } = this.#request;
-    const text = textOf(host.path(join(folders.confDir, ownFile)));
+  /** Said where a restored file has keys that a new one would not have. */
+  #restoredSteps(
+    { restoredFrom }: Base,
+    chosen: DefaultNetwork,
+    kubeconfig: string | undefined,
+    text: string,
+  ): Step[] {
+    if (restoredFrom === undefined) return [];
+    const anew = this.#listText({ list: undefined }, chosen, kubeconfig);
+    if (Bun.deepEquals(parseJson(text), parseJson(anew))) return [];
+    return [
+      step(
+        true,
+        `${this.#file.path}: its keys are restored from ${restoredFrom}`,
+      ),
+    ];
+  }
+
+  #keepCopy(text: string): Step[] {
     try {
-      return text === undefined ? undefined : parseJson(text);
-    } catch {
-      return undefined;
+      this.#file.keepCopy(text);
+      return [];
+    } catch (error) {
+      return [{ outcome: "warning", text: messageOf(error) }];
     }
   }
 
-  #checkNetworks(existing: unknown): DefaultNetwork {
+  #checkNetworks({ list }: Base): DefaultNetwork {
     const { folders, host, defaultPlugin } = this.#request;
     const { confDir, binDir } = folders;
     const files = readConfDir(host.path(confDir));
@@ -121,8 +179,8 @@ export class Installation {
       files.map(({ file }) => file),
       confDir,
     );
-    const networks = networksOf(confDir, files, [ownType]);
-    const configured = ownPlugin(existing);
+    const configured = ownPlugin(list?.value);
+    const networks = networksIn(configured, { confDir, files }, host);
     const before = own(configured, "default_plugin");
     const requested =
       defaultPlugin ?? (typeof before === "string" ? before : "");
@@ -130,17 +188,17 @@ export class Installation {
     const path = [binDir, ...readConfig(configured).binDirs].map((folder) =>
       host.path(folder),
     );
-    for (const { list } of defaultAttachments(chosen.plugin, networks))
-      requirePlugins(list, path);
+    for (const attachment of defaultAttachments(chosen.plugin, networks))
+      requirePlugins(attachment.list, path);
     if (runtimesOf(host).includes("crio"))
-      refuseHazards(networks, chosen, existing !== undefined, host);
+      refuseHazards(networks, chosen, list !== undefined, host);
     return chosen;
   }
 
-  #credential(existing: unknown): Credential {
+  #credential({ list }: Base): Credential {
     const { folders, host, wishes } = this.#request;
     const kubeconfig = own(
-      own(ownPlugin(existing), "kubernetes"),
+      own(ownPlugin(list?.value), "kubernetes"),
       "kubeconfig",
     );
     return chooseCredential(
@@ -155,60 +213,34 @@ export class Installation {
   }
 
   #listText(
-    existing: unknown,
+    { list }: Pick<Base, "list">,
     { name, plugin }: DefaultNetwork,
     kubeconfig: string | undefined,
   ): string {
     const { confDir, dataDir } = this.#request.folders;
-    return ownListText(existing, {
-      name,
-      defaultPlugin: plugin,
-      kubeconfig,
-      confDir: confDir === defaultFolders.confDir ? undefined : confDir,
-      dataDir: dataDir === defaultFolders.dataDir ? undefined : dataDir,
-    });
+    const isKnown =
+      confDir === defaultFolders.confDir ||
+      configuredConfDir(ownPlugin(list?.value)) !== undefined;
+    try {
+      return ownListText(list, {
+        name,
+        defaultPlugin: plugin,
+        kubeconfig,
+        confDir: isKnown ? undefined : confDir,
+        dataDir: dataDir === defaultFolders.dataDir ? undefined : dataDir,
+      });
+    } catch (cause) {
+      throw new CniError(
+        Code.invalidNetworkConfig,
+        `${this.#file.path}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
   }
 }
 
-/** A runtime takes the first file: `00-genie.conf` of CNI-Genie would be it. */
-function refuseEarlier(files: readonly string[], confDir: string): void {
-  const earlier = files.find(
-    (file) => Buffer.compare(Buffer.from(file), Buffer.from(ownFile)) < 0,
-  );
-  if (earlier === undefined) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `${join(confDir, earlier)} comes before ${ownFile}, so the runtime would use it: rename it (a CNI-Genie's keys belong into ${ownFile})`,
-  );
-}
-
-function refuseHazards(
-  networks: Networks,
-  { name }: DefaultNetwork,
-  installed: boolean,
-  host: Host,
-): void {
-  const { candidates } = networks;
-  const hazards = crioHazards({
-    candidates,
-    name,
-    cached: cachedNetworks(host),
-    former: installed ? undefined : firstName(networks),
-  });
-  if (hazards.length === 0) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `running pods would lose their network: ${hazards.map(hazardText).join("; ")}`,
-  );
-}
-
-function firstName(networks: Networks): string | undefined {
-  try {
-    return firstNetwork(networks).list.name;
-  } catch {
-    return undefined;
-  }
-}
+/** More than programs that write the directory at the start of a node. */
+const mostAttempts = 20;
 
 function step(changed: boolean, text: string): Step {
   return { outcome: changed ? "changed" : "unchanged", text };

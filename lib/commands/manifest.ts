@@ -28,8 +28,7 @@ are allowed to get definitions, and nothing else is.`,
         "the kubelet's, with --node-credentials (/etc/kubernetes/kubelet.conf)",
     },
     default: { value: "NETWORK", about: "the default network of every node" },
-    "conf-dir": folderOptions["conf-dir"],
-    "bin-dir": folderOptions["bin-dir"],
+    ...folderOptions,
   },
   async run(input, { stdout, version }) {
     const image = input.text("image") ?? `genie:${version}`;

@@ -1,7 +1,10 @@
 /**
  * Our own configuration list, as container-runtimes.md §1 and K-1 want it. Pure.
- * What an operator added to it stays.
+ * Only our own plugin object and the keys that `install` decides are edited:
+ * other plugins of the list (a mesh's `istio-cni`), other keys and their order
+ * belong to whoever put them there.
  */
+import { parseConfList } from "../cni/conflist.ts";
 import { isObject, own } from "../cni/json.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { ownType } from "./node.ts";
@@ -16,6 +19,12 @@ export interface OwnSettings {
   /** undefined: as by default. */
   confDir: string | undefined;
   dataDir: string | undefined;
+}
+
+/** A list as it is on the disk. */
+export interface ListFile {
+  text: string;
+  value: Record<string, unknown>;
 }
 
 /**
@@ -36,44 +45,73 @@ const capabilities = {
   cgroupPath: true,
 };
 
-/** The text of the file; the same settings upon their own result give the same text. */
-export function ownListText(existing: unknown, settings: OwnSettings): string {
-  const { name, defaultPlugin, kubeconfig, confDir, dataDir } = settings;
-  const top = isObject(existing) ? existing : {};
-  const plugin = ownPlugin(existing);
+/**
+ * The text of the file. One that says the same already is returned as it is,
+ * however it is laid out. Throws Error for a list that no runtime would load.
+ */
+export function ownListText(
+  existing: ListFile | undefined,
+  settings: OwnSettings,
+): string {
+  const value = existing?.value ?? {};
   const list = {
+    ...value,
     ...versions,
-    ...top,
-    ...versions,
-    name,
+    name: settings.name,
     loadOnlyInlinedPlugins: true,
-    plugins: [
-      {
-        ...plugin,
-        type: ownType,
-        capabilities: { ...objectOf(plugin, "capabilities"), ...capabilities },
-        default_plugin: defaultPlugin,
-        ...(kubeconfig !== undefined && {
-          kubernetes: { ...objectOf(plugin, "kubernetes"), kubeconfig },
-        }),
-        ...(confDir !== undefined && { confDir }),
-        ...(dataDir !== undefined && { dataDir }),
-      },
-    ],
+    plugins: pluginsOf(value, settings),
   };
-  return `${JSON.stringify(list, null, 2)}\n`;
+  parseConfList(list);
+  if (existing && Bun.deepEquals(list, existing.value)) return existing.text;
+  return `${JSON.stringify(list, null, indentOf(existing?.text))}\n`;
 }
 
 /** The plugin object of a list of ours; empty when there is none. */
 export function ownPlugin(list: unknown): Record<string, unknown> {
   const plugins = own(list, "plugins");
   const found: unknown = Array.isArray(plugins)
-    ? plugins.find((plugin: unknown) => own(plugin, "type") === ownType)
+    ? plugins.find(isOwn)
     : undefined;
   return isObject(found) ? found : {};
+}
+
+/** Ours at its place, or first where it is missing: behind others it would be given their prevResult. */
+function pluginsOf(list: object, settings: OwnSettings): unknown[] {
+  const given = own(list, "plugins") ?? [];
+  if (!Array.isArray(given)) throw new Error("plugins: expected a list");
+  const plugins: unknown[] = given;
+  const edited = ownObject(ownPlugin(list), settings);
+  const at = plugins.findIndex(isOwn);
+  return at < 0 ? [edited, ...plugins] : plugins.with(at, edited);
+}
+
+function isOwn(plugin: unknown): boolean {
+  return own(plugin, "type") === ownType;
+}
+
+function ownObject(
+  plugin: Record<string, unknown>,
+  { defaultPlugin, kubeconfig, confDir, dataDir }: OwnSettings,
+): Record<string, unknown> {
+  return {
+    ...plugin,
+    type: ownType,
+    capabilities: { ...objectOf(plugin, "capabilities"), ...capabilities },
+    default_plugin: defaultPlugin,
+    ...(kubeconfig !== undefined && {
+      kubernetes: { ...objectOf(plugin, "kubernetes"), kubeconfig },
+    }),
+    ...(confDir !== undefined && { confDir }),
+    ...(dataDir !== undefined && { dataDir }),
+  };
 }
 
 function objectOf(plugin: unknown, key: string): Record<string, unknown> {
   const value = own(plugin, key);
   return isObject(value) ? value : {};
+}
+
+/** The indentation of the first line that has one. */
+function indentOf(text: string | undefined): string {
+  return /^[ \t]+(?=\S)/m.exec(text ?? "")?.[0] ?? "  ";
 }

@@ -29,6 +29,7 @@ import { collect } from "./gc.ts";
 import type { Host } from "./host.ts";
 import { credentialFolder } from "./installation.ts";
 import { nodeOperation, ownFile, ownType } from "./node.ts";
+import { removeCopies } from "./own-file.ts";
 import { runtimesOf } from "./runtime.ts";
 import type { Env } from "./terminal.ts";
 
@@ -54,6 +55,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   // A pod that was attached between the look and the removal.
   if (!force) orPutBack(parked, path, () => refuseHeld(operation, former));
   rmSync(parked, { force: true });
+  removeCopies(folders, host, operation.config.dataDir);
   done.push(`removed ${join(confDir, ownFile)}`);
   done.push(...removeCredential(credentialFolder(folders), host));
   if (force && host.isOurs) done.push(...(await deleteGone(operation)));

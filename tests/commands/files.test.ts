@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import {
+  chmodSync,
+  chownSync,
   mkdirSync,
   readFileSync,
   readdirSync,
@@ -11,7 +13,12 @@ import {
 import { join } from "node:path";
 import { sameContent } from "../../lib/commands/binary.ts";
 import { Host } from "../../lib/commands/host.ts";
-import { putExecutable, putText, textOf } from "../../lib/commands/put.ts";
+import {
+  type FileKind,
+  putExecutable,
+  putText,
+  textOf,
+} from "../../lib/commands/put.ts";
 import { temporaryFolder } from "../support/delegate.ts";
 
 describe("Host", () => {
@@ -49,8 +56,16 @@ describe("Host", () => {
     );
   });
 
-  test("our own root, paths are as they are", () => {
-    expect(new Host().path("/var/run")).toBe("/var/run");
+  test("our own root, paths are as they are, targets follow links", () => {
+    using folder = temporaryFolder();
+    symlinkSync("b", join(folder.path, "a"));
+    expect(new Host().path(join(folder.path, "a"))).toBe(
+      join(folder.path, "a"),
+    );
+    expect(new Host().target(join(folder.path, "a"))).toBe(
+      join(folder.path, "b"),
+    );
+    expect(new Host().target("/")).toBe("/");
     expect(() => new Host("host")).toThrow('root "host" is no absolute path');
   });
 });
@@ -60,9 +75,9 @@ describe("putText", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "00-a.conflist");
     expect([
-      putText(path, "a", 0o600),
-      putText(path, "a", 0o600),
-      putText(path, "b", 0o600),
+      putText(path, "a", { mode: 0o600 }),
+      putText(path, "a", { mode: 0o600 }),
+      putText(path, "b", { mode: 0o600 }),
     ]).toEqual([true, false, true]);
     expect({
       text: textOf(path),
@@ -75,14 +90,87 @@ describe("putText", () => {
     });
   });
 
-  test("another mode, is corrected", () => {
+  test.each<
+    [
+      what: string,
+      kind: FileKind,
+      mode: number,
+      text: string,
+      expected: { written: boolean; mode: number },
+    ]
+  >([
+    [
+      "a changed file, keeps the mode that somebody gave it",
+      { mode: 0o600 },
+      0o640,
+      "b",
+      { written: true, mode: 0o640 },
+    ],
+    [
+      "an unchanged file, keeps it too",
+      { mode: 0o600 },
+      0o644,
+      "a",
+      { written: false, mode: 0o644 },
+    ],
+    [
+      "a secret that others can read, is closed to them",
+      { mode: 0o600, secret: true },
+      0o644,
+      "a",
+      { written: true, mode: 0o640 },
+    ],
+    [
+      "a changed secret, is closed to them too",
+      { mode: 0o600, secret: true },
+      0o646,
+      "b",
+      { written: true, mode: 0o640 },
+    ],
+  ])("%s", (_, kind, mode, text, expected) => {
     using folder = temporaryFolder();
     const path = join(folder.path, "a");
-    writeFileSync(path, "a", { mode: 0o644 });
-    expect([putText(path, "a", 0o600), statSync(path).mode & 0o777]).toEqual([
-      true,
-      0o600,
-    ]);
+    writeFileSync(path, "a");
+    chmodSync(path, mode);
+    chownSync(path, 12, 34);
+    expect({
+      written: putText(path, text, kind),
+      mode: statSync(path).mode & 0o777,
+    }).toEqual(expected);
+    const { uid, gid } = statSync(path);
+    expect([textOf(path), uid, gid]).toEqual([text, 12, 34]);
+  });
+
+  test("what a killed install left, is removed", () => {
+    using folder = temporaryFolder();
+    const left = join(folder.path, ".token.0000000a.tmp");
+    writeFileSync(left, "secret");
+    utimesSync(left, 0, 0);
+    putText(join(folder.path, "token"), "t", { mode: 0o600 });
+    expect(readdirSync(folder.path)).toEqual(["token"]);
+  });
+});
+
+describe("textOf", () => {
+  test.each<[what: string, make: (path: string) => void, error: RegExp]>([
+    ["a FIFO", (path) => Bun.spawnSync(["mkfifo", path]), /not a regular file/],
+    [
+      "a device",
+      (path) => symlinkSync("/dev/zero", path),
+      /not a regular file/,
+    ],
+    ["a directory", (path) => mkdirSync(path), /not a regular file/],
+    ["a link to itself", (path) => symlinkSync(path, path), /ELOOP/],
+  ])("%s, an error at once", (_, make, error) => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "a");
+    make(path);
+    expect(() => textOf(path)).toThrow(error);
+  });
+
+  test("no such file, undefined", () => {
+    expect(textOf("/nowhere/a")).toBeUndefined();
+    expect(textOf("/etc/passwd/a")).toBeUndefined();
   });
 });
 

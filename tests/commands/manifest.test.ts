@@ -167,12 +167,14 @@ describe("manifest", () => {
         },
         { name: "plugins", mountPath: "/host/usr/lib/cni" },
         { name: "networks", mountPath: "/host/etc/cni/net.d" },
+        { name: "records", mountPath: "/host/var/lib/cni/genie" },
       ]);
     }
     expect(volumes.map(({ name, hostPath }) => [name, hostPath.path])).toEqual([
       ["root", "/"],
       ["plugins", "/usr/lib/cni"],
       ["networks", "/etc/cni/net.d"],
+      ["records", "/var/lib/cni/genie"],
     ]);
   });
 

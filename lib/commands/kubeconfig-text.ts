@@ -1,0 +1,87 @@
+/**
+ * The kubeconfig that `install` writes. Pure. In one that is there already only
+ * the entries of genie are edited: `proxy-url`, `tls-server-name` and other
+ * contexts belong to whoever added them.
+ */
+import { messageOf } from "../cni/error.ts";
+import { isObject, own } from "../cni/json.ts";
+
+const name = "genie";
+
+/** The text; that of `existing` where it says the same. Throws Error for one that cannot be read. */
+export function kubeconfigText(
+  existing: string | undefined,
+  cluster: object,
+  user: object,
+): string {
+  const value = existing === undefined ? {} : parsed(existing);
+  const kubeconfig = {
+    ...value,
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": name,
+    contexts: withEntry(value, "contexts", "context", (context) => ({
+      ...context,
+      cluster: name,
+      user: name,
+    })),
+    clusters: withEntry(value, "clusters", "cluster", (before) => ({
+      ...without(before, clusterKeys),
+      ...cluster,
+    })),
+    // A user is a credential and nothing else.
+    users: withEntry(value, "users", "user", () => user),
+  };
+  if (existing !== undefined && Bun.deepEquals(kubeconfig, value))
+    return existing;
+  return `${Bun.YAML.stringify(kubeconfig, null, 2)}\n`;
+}
+
+/** Keys of a cluster that say where the server is and how it is verified: `install` decides them. */
+const clusterKeys = new Set([
+  "server",
+  "certificate-authority",
+  "certificate-authority-data",
+  "insecure-skip-tls-verify",
+]);
+
+function parsed(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = Bun.YAML.parse(text);
+  } catch (cause) {
+    throw new Error(`not YAML: ${messageOf(cause)}`, { cause });
+  }
+  if (value === null || value === undefined) return {};
+  if (!isObject(value)) throw new Error("expected an object");
+  return value;
+}
+
+/** The list `key` with the entry of genie edited at its place, or added. */
+function withEntry(
+  kubeconfig: object,
+  key: string,
+  kind: string,
+  edit: (before: Record<string, unknown>) => object,
+): unknown[] {
+  const given = own(kubeconfig, key) ?? [];
+  if (!Array.isArray(given)) throw new Error(`${key}: expected a list`);
+  const entries: unknown[] = given;
+  const at = entries.findIndex((entry) => own(entry, "name") === name);
+  const before = own(entries[at], kind);
+  const rest = entries[at];
+  const edited = {
+    ...(isObject(rest) ? rest : { name }),
+    [kind]: edit(isObject(before) ? before : {}),
+  };
+  return at < 0 ? [...entries, edited] : entries.with(at, edited);
+}
+
+function without(
+  object: Record<string, unknown>,
+  keys: ReadonlySet<string>,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(object).filter(([key]) => !keys.has(key)),
+  );
+}
