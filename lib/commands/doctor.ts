@@ -23,7 +23,7 @@ import {
   checkRuntimeChoice,
 } from "./doctor/configuration.ts";
 import { checkCredential } from "./doctor/credential.ts";
-import { checkNetworks } from "./doctor/networks.ts";
+import { checkNetworks, checkSameNames } from "./doctor/networks.ts";
 import { checkDataDir, checkLeftOver } from "./doctor/records.ts";
 import { checkCrio, checkRuntime } from "./doctor/runtime.ts";
 import { folderOptions, foldersOf, hostOf, rootOption } from "./folders.ts";
@@ -40,6 +40,7 @@ const checks: readonly Check[] = [
   checkRenamed,
   checkDefaultNetwork,
   checkNetworks,
+  checkSameNames,
   checkCredential,
   checkAccess,
   checkDataDir,

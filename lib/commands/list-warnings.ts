@@ -8,6 +8,8 @@ import { ownType } from "./node.ts";
 import { ownPlugin } from "./own-list.ts";
 
 export interface ListWarning {
+  /** "fail": no pod can be created. */
+  verdict: "warn" | "fail";
   found: string;
   advice: string;
 }
@@ -21,6 +23,7 @@ export function listWarnings(list: unknown): ListWarning[] {
 function warning({ key, nearest }: UnknownKey): ListWarning {
   const name = JSON.stringify(key);
   return {
+    verdict: "warn",
     found: `unknown key ${name} is ignored${nearest === undefined ? "" : `: did you mean ${JSON.stringify(nearest)}?`}`,
     advice:
       nearest === undefined
@@ -29,21 +32,19 @@ function warning({ key, nearest }: UnknownKey): ListWarning {
   };
 }
 
+/** A plugin before ours hands us its prevResult, which is an error of every ADD (configuration.md). */
 function placeWarnings(list: unknown): ListWarning[] {
   const plugins = own(list, "plugins");
-  const types = Array.isArray(plugins)
-    ? plugins.map((plugin: unknown) => own(plugin, "type"))
-    : [];
-  if (
-    types.indexOf(ownType) <= 0 &&
-    types.indexOf(ownType) === types.lastIndexOf(ownType)
-  )
-    return [];
+  const places = (Array.isArray(plugins) ? plugins : []).flatMap(
+    (plugin: unknown, i) => (own(plugin, "type") === ownType ? [i] : []),
+  );
+  if (places.every((place) => place === 0)) return [];
   return [
     {
+      verdict: "fail",
       found:
-        "genie must be the first plugin of its list, and there once: every pod fails",
-      advice: `put the plugin "${ownType}" first in "plugins"`,
+        "genie must be the first plugin of its list, and be in it once: every pod fails",
+      advice: `put the plugin "${ownType}" first in "plugins", and there only`,
     },
   ];
 }

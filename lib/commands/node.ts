@@ -6,6 +6,7 @@ import { beginOperation, type Operation } from "../attach/operation.ts";
 import { type World, realWorld } from "../attach/world.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
+import { Code, CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Request } from "../cni/skel.ts";
 import { latestVersion } from "../cni/version.ts";
@@ -45,14 +46,16 @@ export interface Made {
 
 /**
  * An operation without a container. Without a configuration of ours the defaults
- * hold. Throws 7 for a configuration that is invalid.
+ * hold. Throws 7 for one that cannot be read: the records may be anywhere then.
  */
 export function nodeOperation(
   { confDir, binDir, dataDir }: Folders,
   env: Env,
   { host = new Host(), world = realWorld(env), request, config }: Made = {},
 ): Operation {
-  const found = findOwn(readConfDir(host.path(confDir)));
+  const files = readConfDir(host.path(confDir));
+  const found = findOwn(files);
+  if (!found && dataDir === undefined) requireReadable(files, confDir);
   const text = (key: string): string | undefined => {
     const value = own(found?.plugin, key);
     return typeof value === "string" ? value : undefined;
@@ -77,4 +80,13 @@ export function nodeOperation(
     ...request,
   };
   return beginOperation(made, world);
+}
+
+function requireReadable(files: readonly ConfFile[], confDir: string): void {
+  const problem = files.find(({ file }) => file === ownFile)?.problem;
+  if (problem === undefined) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `${confDir}/${ownFile}: ${problem}: correct it, or say with --data-dir where the records are`,
+  );
 }

@@ -90,6 +90,21 @@ const troubles = (
     )
     .map(({ check, verdict, found }) => [check, verdict, found]);
 
+type Trouble = [
+  what: string,
+  prepare: (node: NodeFolder) => void,
+  trouble: string[],
+];
+
+/** Adds keys to our own plugin object. */
+function withKeys(node: NodeFolder, keys: object): void {
+  const [genie, ...others] = node.config["plugins"] as object[];
+  node.network("00-genie.conflist", {
+    ...node.config,
+    plugins: [{ ...genie, ...keys }, ...others],
+  });
+}
+
 describe("doctor", () => {
   test("a node in order, every check is ok", async () => {
     await using server = await startApiServer();
@@ -144,9 +159,7 @@ describe("doctor", () => {
     ]);
   });
 
-  test.each<
-    [what: string, prepare: (node: NodeFolder) => void, trouble: string[]]
-  >([
+  test.each<Trouble>([
     [
       "no executable",
       (node) => rmSync(join(node.binDir, "genie")),
@@ -209,6 +222,92 @@ describe("doctor", () => {
         "configuration",
         "warn",
         `/etc/cni/net.d/00-genie.conflist: its name is "genie", the default network's is "canal-net": CRI-O would take running pods for another network's`,
+      ],
+    ],
+    [
+      "a damaged file of ours",
+      (node) => node.network("00-genie.conflist", '{"name":'),
+      [
+        "configuration",
+        "fail",
+        "/etc/cni/net.d/00-genie.conflist cannot be read, so no pod can be created: error parsing configuration list: unexpected end of JSON input at line 1, column 9",
+      ],
+    ],
+    ...(
+      [
+        [
+          "a misspelt policy",
+          { alowedPlugins: [] },
+          'unknown key "alowedPlugins" is ignored: did you mean "allowedPlugins"?',
+        ],
+        [
+          "another",
+          { namespaceIsolaton: true },
+          'unknown key "namespaceIsolaton" is ignored: did you mean "namespaceIsolation"?',
+        ],
+        [
+          "a misspelt key of policy",
+          { policy: { k8s_auth_tokn: "t" } },
+          'unknown key "policy.k8s_auth_tokn" is ignored: did you mean "policy.k8s_auth_token"?',
+        ],
+        [
+          "a misspelt key of kubernetes",
+          { kubernetes: { kubeConfig: "/a" } },
+          'unknown key "kubernetes.kubeConfig" is ignored: did you mean "kubernetes.kubeconfig"?',
+        ],
+        ["a key like none", { xyzzy: 1 }, 'unknown key "xyzzy" is ignored'],
+      ] as const
+    ).map(([what, keys, found]): Trouble => [
+      what,
+      (node) => withKeys(node, keys),
+      ["configuration", "warn", `/etc/cni/net.d/00-genie.conflist: ${found}`],
+    ]),
+    [
+      "wrong values, each is named",
+      (node) => withKeys(node, { strict: "yes", allowedNetworks: "weave" }),
+      [
+        "configuration",
+        "fail",
+        'invalid configuration: strict: expected boolean, got string "yes", allowedNetworks: expected a list of strings, got string "weave"',
+      ],
+    ],
+    [
+      "genie behind another plugin",
+      (node) =>
+        node.network("00-genie.conflist", {
+          ...node.config,
+          plugins: [
+            { type: "tuning" },
+            ...(node.config["plugins"] as object[]),
+          ],
+        }),
+      [
+        "configuration",
+        "fail",
+        "/etc/cni/net.d/00-genie.conflist: genie must be the first plugin of its list, and be in it once: every pod fails",
+      ],
+    ],
+    [
+      "two files of one key",
+      (node) =>
+        node.network("20-weave.conflist", {
+          name: "other",
+          cniVersion: "1.0.0",
+          plugins: [{ type: "ptp" }],
+        }),
+      [
+        "network weave",
+        "warn",
+        'pods that choose "weave" get 20-weave.conf: it comes before 20-weave.conflist, whose file key is the same',
+      ],
+    ],
+    [
+      "two networks of one name",
+      (node) => node.network("30-other.conf", { ...ptpConf }),
+      [
+        "network names",
+        "warn",
+        '20-weave.conf and 30-other.conf have the same "name", "weave-net": plugins keep addresses by it, and runtimes know the first one only',
       ],
     ],
     [
@@ -497,7 +596,8 @@ describe("doctor, the runtime", () => {
       ],
     ],
   ])("%s %j, is found", async (file, text, trouble) => {
-    using node = await installed();
+    using node = new NodeFolder();
+    await node.type("install", below(node));
     node.write("etc/crio/crio.conf", "");
     node.write(file, text);
     const { exitCode, findings } = await diagnosed(node, below(node));
@@ -506,7 +606,8 @@ describe("doctor, the runtime", () => {
   });
 
   test("containerd without a loopback plugin, is warned of", async () => {
-    using node = await installed();
+    using node = new NodeFolder();
+    await node.type("install", below(node));
     node.write("run/containerd/containerd.sock", "");
     const loopback = async () => {
       const { findings } = await diagnosed(node, below(node));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NodeFolder, attachment } from "./fixtures.ts";
+import { NodeFolder, attachment, type } from "./fixtures.ts";
 
 const now = () => new Date("2026-01-01T02:30:00Z");
 
@@ -102,6 +102,39 @@ describe("list", () => {
         },
       ],
     });
+  });
+
+  test("a wrong value of our configuration, stops nobody from looking", async () => {
+    using made = node();
+    made.network("00-genie.conflist", {
+      name: "canal-net",
+      plugins: [{ type: "genie", strict: "yes", dataDir: made.dataDir }],
+    });
+    const { exitCode, stdout } = await type(
+      ["list", `--conf-dir=${made.confDir}`, "-o", "json"],
+      { now },
+    );
+    expect([exitCode, (JSON.parse(stdout) as []).length]).toEqual([0, 4]);
+  });
+
+  test("a configuration that cannot be read, is an error: the records may be anywhere", async () => {
+    using made = node();
+    made.network("00-genie.conflist", "{");
+    const { exitCode, stdout, stderr } = await type(
+      ["list", `--conf-dir=${made.confDir}`],
+      { now },
+    );
+    expect({
+      exitCode,
+      stdout,
+      stderr: stderr.replace(made.root, ""),
+    }).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr:
+        "genie list: /etc/cni/net.d/00-genie.conflist: error parsing configuration list: unexpected end of JSON input at line 1, column 2: correct it, or say with --data-dir where the records are\n",
+    });
+    expect((await made.type("list", [], { now })).exitCode).toBe(0);
   });
 
   test("nothing, says so", async () => {

@@ -4,11 +4,16 @@
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { messageOf } from "../../cni/error.ts";
 import type { Operation } from "../../attach/operation.ts";
-import { type GenieConfig, readConfig } from "../../select/config.ts";
-import { type Networks, networksOf } from "../../select/resolve.ts";
+import {
+  type GenieConfig,
+  readConfig,
+  readConfigForCleanup,
+} from "../../select/config.ts";
+import type { Networks } from "../../select/resolve.ts";
 import type { Folders } from "../folders.ts";
 import type { Host } from "../host.ts";
-import { type OwnNetwork, findOwn, nodeOperation, ownType } from "../node.ts";
+import { networksIn } from "../install-networks.ts";
+import { type OwnNetwork, findOwn, nodeOperation } from "../node.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** "skip": it does not apply here, or cannot be known. */
@@ -34,10 +39,10 @@ export interface Node {
   networks: Networks;
   /** The file that executes genie. */
   own: OwnNetwork | undefined;
-  /** Absent when there is none, or it is invalid: then `configProblem` says why. */
+  /** Absent when there is none. Of a wrong value the default is taken; `configProblem` names it. */
   config: GenieConfig | undefined;
   configProblem: string | undefined;
-  /** Absent as `config`. */
+  /** Absent when nothing says where the records are. */
   operation: Operation | undefined;
   /** Where plugins are, paths of the node. */
   path: readonly string[];
@@ -52,33 +57,39 @@ export function readNode(
   const { confDir, binDir } = folders;
   const files = readConfDir(host.path(confDir));
   const own = findOwn(files);
-  const { config, problem } = validated(own);
+  const config = own && readConfigForCleanup(own.plugin, () => {});
   return {
     host,
     folders,
     terminal,
     files,
-    networks: networksOf(confDir, files, [ownType]),
+    networks: networksIn(own?.plugin ?? {}, { confDir, files }, host),
     own,
     config,
-    configProblem: problem,
-    operation: problem
-      ? undefined
-      : nodeOperation(folders, terminal.env, { host }),
+    configProblem: own && problemOf(own),
+    operation: operationOf(folders, host, terminal),
     path: [binDir, ...(config?.binDirs ?? [])],
   };
 }
 
-function validated(own: OwnNetwork | undefined): {
-  config: GenieConfig | undefined;
-  problem: string | undefined;
-} {
+function problemOf({ plugin }: OwnNetwork): string | undefined {
   try {
-    return {
-      config: own && readConfig(own.plugin),
-      problem: undefined,
-    };
+    readConfig(plugin);
+    return undefined;
   } catch (error) {
-    return { config: undefined, problem: messageOf(error) };
+    return messageOf(error);
+  }
+}
+
+function operationOf(
+  folders: Folders,
+  host: Host,
+  { env }: Node["terminal"],
+): Operation | undefined {
+  try {
+    return nodeOperation(folders, env, { host });
+  } catch {
+    // Our file cannot be read, which is a finding of its own.
+    return undefined;
   }
 }

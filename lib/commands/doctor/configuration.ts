@@ -9,6 +9,7 @@ import { own, parseJson } from "../../cni/json.ts";
 import { compareVersions } from "../../cni/version.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../default-network.ts";
+import { listWarnings } from "../list-warnings.ts";
 import { ownFile } from "../node.ts";
 import { textOf } from "../put.ts";
 import type { Check, Finding, Node } from "./check.ts";
@@ -21,30 +22,20 @@ export const checkConfiguration: Check = (node) => {
   const { own: ours, folders, files, configProblem } = node;
   const { confDir } = folders;
   const [first] = files;
-  if (!ours || !first)
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: `no file of ${confDir} executes genie`,
-        advice: "genie install",
-      },
-    ];
-  if (first.file !== ours.file)
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: `the runtime takes ${first.file}, the first of ${confDir}, and not ${ours.file}`,
-        advice: `rename ${join(confDir, first.file)} so that it comes after ${ownFile}`,
-      },
-    ];
+  if (!ours || !first) return [missingFinding(node)];
   const findings: Finding[] = [
-    {
-      check,
-      verdict: "ok",
-      found: `the runtime takes ${ours.file}: it is the first of ${confDir}, and executes genie`,
-    },
+    first.file === ours.file
+      ? {
+          check,
+          verdict: "ok",
+          found: `the runtime takes ${ours.file}: it is the first of ${confDir}, and executes genie`,
+        }
+      : {
+          check,
+          verdict: "fail",
+          found: `the runtime takes ${first.file}, the first of ${confDir}, and not ${ours.file}`,
+          advice: `rename ${join(confDir, first.file)} so that it comes after ${ownFile}`,
+        },
     ...contentFindings(node, join(confDir, ours.file)),
   ];
   if (configProblem !== undefined)
@@ -57,6 +48,25 @@ export const checkConfiguration: Check = (node) => {
   return findings;
 };
 
+function missingFinding({ files, folders }: Node): Finding {
+  const { confDir } = folders;
+  const damaged = files.find(({ file }) => file === ownFile)?.problem;
+  return damaged === undefined
+    ? {
+        check,
+        verdict: "fail",
+        found: `no file of ${confDir} executes genie`,
+        advice: "genie install",
+      }
+    : {
+        check,
+        verdict: "fail",
+        found: `${join(confDir, ownFile)} cannot be read, so no pod can be created: ${damaged}`,
+        advice:
+          "correct it, or genie install --force, which keeps a copy of it and restores the last good one",
+      };
+}
+
 /** container-runtimes.md §1, §2.3 and K-1, one by one. */
 function contentFindings(node: Node, path: string): Finding[] {
   const { own: ours, host, config } = node;
@@ -64,7 +74,8 @@ function contentFindings(node: Node, path: string): Finding[] {
   const findings: Finding[] = [];
   const add = (verdict: Finding["verdict"], found: string, advice = install) =>
     findings.push({ check, verdict, found: `${path}: ${found}`, advice });
-  const stated = own(jsonOf(host.path(path)), "cniVersion");
+  const value = jsonOf(host.path(path));
+  const stated = own(value, "cniVersion");
   if (typeof stated === "string" && isNewer(stated))
     add(
       "fail",
@@ -75,8 +86,8 @@ function contentFindings(node: Node, path: string): Finding[] {
       "warn",
       `the capability ${annotationsCapability} is not declared: every pod costs a call of the API server`,
     );
-  if (ours.plugin !== ours.list.plugins[0])
-    add("fail", "genie must be the first plugin of its list");
+  for (const { verdict, found, advice } of listWarnings(value))
+    add(verdict, found, advice);
   const name = defaultName(node);
   if (name !== undefined && name !== ours.list.name)
     add(

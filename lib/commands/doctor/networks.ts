@@ -3,6 +3,7 @@
  * version.
  */
 import { messageOf, quote } from "../../cni/error.ts";
+import type { Candidate, Networks } from "../../select/resolve.ts";
 import { requirePlugins } from "../default-network.ts";
 import { versionsOf } from "../plugin-versions.ts";
 import type { Check, Finding, Node } from "./check.ts";
@@ -61,4 +62,41 @@ async function problemOf(
   } catch (error) {
     return messageOf(error);
   }
+}
+
+/**
+ * Two files that pods call by one name: the first wins, and the other is what
+ * somebody meant (Cilium leaves `05-cilium.conf` beside `05-cilium.conflist`).
+ */
+export const checkSameNames: Check = ({ networks }) => [
+  ...sharedBy(networks, ({ key }) => key).map(
+    ([key, [first = "", ...others]]): Finding => ({
+      check: `network ${key}`,
+      verdict: "warn",
+      found: `pods that choose ${quote(key)} get ${first}: it comes before ${others.join(", ")}, whose file key is the same`,
+      advice: `remove the file that is left over, or rename ${others.length === 1 ? "one of them" : "all but one"}`,
+    }),
+  ),
+  ...sharedBy(networks, ({ list }) => list.name).map(
+    ([name, files]): Finding => ({
+      check: "network names",
+      verdict: "warn",
+      found: `${files.join(" and ")} have the same "name", ${quote(name)}: plugins keep addresses by it, and runtimes know the first one only`,
+      advice:
+        "remove the file that is left over, or give each network a name of its own",
+    }),
+  ),
+];
+
+/** Texts that several files have, with these files in their order. */
+function sharedBy(
+  { candidates }: Networks,
+  textOf: (candidate: Candidate) => string,
+): [text: string, files: string[]][] {
+  const groups = Map.groupBy(candidates, textOf);
+  return [...groups].flatMap(([text, group]) =>
+    text !== "" && group.length > 1
+      ? [[text, group.map(({ file }) => file)] as [string, string[]]]
+      : [],
+  );
 }
