@@ -55,7 +55,6 @@ interface ExecEntry {
   env?: { name: string; value: string }[] | null;
   provideClusterInfo?: boolean | null;
   interactiveMode?: Text;
-  installHint?: Text;
 }
 
 interface ProviderEntry {
@@ -116,7 +115,6 @@ const user: Keys = {
         env: [{ must: { name: "string", value: "string" }, may: {} }],
         provideClusterInfo: "boolean",
         interactiveMode: "string",
-        installHint: "string",
       },
     },
     "auth-provider": { must: { name: "string" }, may: { config: "object" } },

@@ -41,8 +41,6 @@ export interface ExecConfig {
   args: readonly string[];
   env: Readonly<Record<string, string>>;
   provideClusterInfo: boolean;
-  /** How to get the command where it is missing. */
-  installHint?: string;
 }
 
 /** A sign-in that @kubernetes/client-node knows: OIDC, Azure, GCP. */
@@ -170,7 +168,7 @@ function execOf(
     throw invalid(
       `${where}.exec.interactiveMode: "Always" is not supported: there is no terminal`,
     );
-  return stated<ExecConfig>({
+  return {
     apiVersion,
     command: command.includes("/") ? resolvePath(directory, command) : command,
     args: exec.args ?? [],
@@ -178,8 +176,7 @@ function execOf(
       exec.env?.map(({ name, value }) => [name, value]) ?? [],
     ),
     provideClusterInfo: exec.provideClusterInfo ?? false,
-    installHint: nonBlank(exec.installHint),
-  });
+  };
 }
 
 /** The data wins over the file, as in client-go. */

@@ -69,10 +69,22 @@ export function readText(file: string, where: string): string {
     return readFile(file);
   } catch (error) {
     const [reason = ""] = messageOf(error).split(",");
+    const known = errnoOf(error) ? reason : "failed";
     throw invalid(
-      `${where}: failed to read ${quote(file)}: ${errnoOf(error) ? reason : "failed"}`,
+      looksLikeSecret(file)
+        ? `${where}: failed to read a file: ${known} (its path looks like a secret and is not shown)`
+        : `${where}: failed to read ${quote(file)}: ${known}`,
     );
   }
+}
+
+/** A token, a key or a whole kubeconfig where the path of its file belongs is a common mistake. */
+function looksLikeSecret(path: string): boolean {
+  return (
+    /[\r\n]|-----BEGIN|(?:^|\/)eyJ[\w-]{8}/.test(path) ||
+    // Names of files are shorter, or have a dot.
+    /[\w+=-]{80}|(?:^|\/)[\w+=-]{24,}$/.test(path)
+  );
 }
 
 /** Error 7: what our configuration or the kubeconfig says cannot be used. */

@@ -35,7 +35,9 @@ export async function runPlugin(
   request: PluginRequest,
   exec: Exec = execDelegate,
 ): Promise<Issued> {
-  const plugin = `credential plugin ${quote(request.config.command)}`;
+  // Arguments do not belong there, but may stand there.
+  const [command = ""] = request.config.command.split(" ");
+  const plugin = `credential plugin ${quote(command)}`;
   const result = await execute(plugin, request, exec);
   const failure = failureOf(result);
   if (failure !== undefined)
@@ -75,7 +77,7 @@ async function execute(
   }
 }
 
-/** What stderr says is the plugin's message to the operator, as kubectl shows it; stdout is a secret. */
+/** Neither stdout nor stderr is quoted: plugins print tokens, whole requests and responses there. */
 function failureOf({
   exitCode,
   stderr,
@@ -85,8 +87,9 @@ function failureOf({
   if (killed) return "printed too much";
   if (exitCode === 0) return undefined;
   const end = exitCode === null ? "was killed" : `exited with code ${exitCode}`;
-  const message = stderr.trim();
-  return message === "" ? end : `${end}: ${quote(message)}`;
+  return stderr.trim() === ""
+    ? end
+    : `${end}: its stderr is not shown, it may hold a secret`;
 }
 
 function issued(stdout: string, plugin: string): Issued {

@@ -170,6 +170,24 @@ describe("ADD refuses what the API server says", () => {
     expect(api.requests).toEqual([]);
   });
 
+  test("a credential plugin that prints the token and fails", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const command = join(scripted.node.folder, "credential-plugin");
+    const script = `#!/bin/sh\necho ${secret}; echo "invalid: ${secret}" >&2; exit 3\n`;
+    writeFileSync(command, script, { mode: 0o755 });
+    const user = { exec: { apiVersion: "v1", command, args: [secret] } };
+    const kubernetes = { kubeconfig: api.kubeconfig({ user }) };
+    const request = {
+      pod: await scripted.node.pod(),
+      options: { config: { kubernetes } },
+    };
+    await expectRefusal(scripted, request, {
+      code: 11,
+      msg: `credential plugin "${command}" exited with code 3`,
+    });
+  });
+
   test("a token of policy that nobody knows", async () => {
     await using api = await startApiServer();
     await using scripted = await startScriptedNode();

@@ -196,6 +196,47 @@ describe("credential, of the kubeconfig", () => {
     expect(server.requests).toEqual([]);
   });
 
+  const webToken = `eyJhbGciOiJSUzI1NiJ9.${"S3CRET".repeat(9)}.x`;
+
+  test.each([
+    ["web token", { tokenFile: webToken }],
+    ["absolute web token", { tokenFile: `/${webToken}` }],
+    ["opaque token", { tokenFile: "S3CRETS3CRETS3CRETS3CRET" }],
+    ["long token with slashes", { tokenFile: `${"S3CRET".repeat(15)}/a.b` }],
+    [
+      "key",
+      {
+        "client-certificate": node.certFile,
+        "client-key": `-----BEGIN PRIVATE KEY-----\nS3CRET`,
+      },
+    ],
+  ])(
+    "credential, %s in place of its path: error 7, not quoted",
+    async (_, user) => {
+      const kubeconfig = server.kubeconfig({ user });
+      const thrown = await thrownBy(
+        kubeOf({ kubeconfig }).getPod("shop", "web"),
+      );
+      expect(thrown).toEqual({
+        code: 7,
+        msg: expect.stringMatching(
+          /failed to read a file: (?:no such file or directory|file name too long) \(its path looks like a secret and is not shown\)$/,
+        ),
+      });
+      expect(thrown.msg).not.toContain("S3CRET");
+    },
+  );
+
+  test("kubeconfig, its text in place of its path: error 7, not quoted", async () => {
+    const kubeconfig = "apiVersion: v1\nkind: Config\nusers: S3CRET\n";
+    expect(
+      await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "web")),
+    ).toEqual({
+      code: 7,
+      msg: "kubeconfig: failed to read a file: no such file or directory (its path looks like a secret and is not shown)",
+    });
+  });
+
   test("credential, certificate and key that do not fit: error 11 that says so", async () => {
     const other = certs.client("other");
     const user = {

@@ -139,8 +139,18 @@ describe("exec", () => {
   test.each([
     [
       "code 3 with a message",
-      "echo S3CRET; echo 'no  such role' >&2; exit 3",
-      'exited with code 3: "no  such role"',
+      "echo S3CRET; echo 'token S3CRET is not valid' >&2; exit 3",
+      "exited with code 3: its stderr is not shown, it may hold a secret",
+    ],
+    [
+      "a signal and a message",
+      "echo S3CRET >&2; kill -KILL $$",
+      "was killed: its stderr is not shown, it may hold a secret",
+    ],
+    [
+      "too much",
+      "while echo S3CRETS3CRETS3CRETS3CRETS3CRET; do :; done",
+      "printed too much",
     ],
     ["code 1 without", "exit 1", "exited with code 1"],
     ["a signal", "kill -KILL $$", "was killed"],
@@ -154,7 +164,7 @@ describe("exec", () => {
       "printed no credential",
     ],
   ])(
-    "exec, plugin that ends with %s: error 11, stdout not quoted",
+    "exec, plugin that ends with %s: error 11, no output quoted",
     async (_, script, problem) => {
       const command = program(script);
       const thrown = await thrownBy(
@@ -169,6 +179,16 @@ describe("exec", () => {
     },
   );
 
+  test("exec, plugin that prints a token that no header may have: error 7, not quoted", async () => {
+    const command = printing({ token: "S3CRET\nS3CRET" });
+    expect(await thrownBy(kubeWith({ command }).getPod("shop", "web"))).toEqual(
+      {
+        code: 7,
+        msg: `credential plugin "${command}": the token has characters that no header may have`,
+      },
+    );
+  });
+
   test("exec, no such plugin: error 7", async () => {
     const thrown = await thrownBy(
       kubeWith({ command: "no-such-plugin" }).getPod("shop", "web"),
@@ -177,6 +197,16 @@ describe("exec", () => {
       code: 7,
       msg: 'failed to find credential plugin "no-such-plugin"',
     });
+  });
+
+  test("exec, arguments in the command: not found, not quoted", async () => {
+    const command = "no-such-plugin --token S3CRET";
+    expect(await thrownBy(kubeWith({ command }).getPod("shop", "web"))).toEqual(
+      {
+        code: 7,
+        msg: 'failed to find credential plugin "no-such-plugin"',
+      },
+    );
   });
 
   test("exec, plugin that hangs: killed with its children at the deadline, error 11", async () => {
