@@ -13,9 +13,10 @@ import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import { type Access, openAccess } from "../kube/access.ts";
-import { connectionFailure, statusText } from "../kube/error.ts";
+import { connectionFailure } from "../kube/error.ts";
 import type { KubeOptions } from "../kube/options.ts";
 import { guarded, identifying } from "../kube/proxied.ts";
+import { statusText } from "../kube/refusal.ts";
 import type { Env } from "./terminal.ts";
 
 export interface Api {

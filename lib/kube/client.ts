@@ -38,8 +38,8 @@ export interface Kube {
   ): Promise<NetworkAttachmentDefinition>;
   /**
    * A merge patch of the pod's `status` subresource. "gone": the pod does not
-   * exist any more, or `metadata.uid` of the patch is another's (404, 409, 422).
-   * Throws as `getPod`.
+   * exist any more, or the `metadata.uid` of the patch is not its own (404, 409,
+   * 422 about that field). Throws as `getPod`.
    */
   patchPodStatus(
     namespace: string,
@@ -91,19 +91,19 @@ export function createKube(
       return parseDefinition(answer, request.action);
     },
     async patchPodStatus(namespace, name, patch) {
-      const { action, path } = pod(namespace, name, "patch status of");
+      const { path, ...rest } = pod(namespace, name, "patch status of");
       const body = {
         contentType: "application/merge-patch+json",
         text: JSON.stringify(patch),
       };
       try {
         await perform(
-          { action, method: "PATCH", path: `${path}/status`, body },
+          { ...rest, method: "PATCH", path: `${path}/status`, body },
           patchBudget,
         );
         return "patched";
       } catch (error) {
-        if (error instanceof ApiError && isGone(error.status)) return "gone";
+        if (error instanceof ApiError && isGone(error)) return "gone";
         throw error;
       }
     },
@@ -146,26 +146,30 @@ const defaults: Omit<World, "send"> = {
 };
 
 /** No pod of that name, another of that name, or a uid that may not change (selection.md §7). */
-function isGone(status: number | undefined): boolean {
-  return status === 404 || status === 409 || status === 422;
+function isGone({ status, fields }: ApiError): boolean {
+  if (status === 422) return fields.includes("metadata.uid");
+  return status === 404 || status === 409;
 }
 
 function pod(
   namespace: string,
   name: string,
   verb: string,
-): Pick<Call, "action" | "path"> {
+): Pick<Call, "action" | "path" | "subject"> {
   const action = () => `${verb} pod ${quote(`${namespace}/${name}`)}`;
   const path = `/api/v1/namespaces/${segment(namespace, action)}/pods/${segment(name, action)}`;
-  return { action, path };
+  const unknownKind = "the server knows no pods: is it an API server?";
+  return { action, path, subject: { name, unknownKind } };
 }
 
 function definition(namespace: string, name: string): Call {
   const action = () =>
     `get network attachment definition ${quote(`${namespace}/${name}`)}`;
-  const folder = `/apis/k8s.cni.cncf.io/v1/namespaces/${segment(namespace, action)}`;
-  const path = `${folder}/network-attachment-definitions/${segment(name, action)}`;
-  return { action, method: "GET", path };
+  const resources = `/apis/k8s.cni.cncf.io/v1/namespaces/${segment(namespace, action)}/network-attachment-definitions`;
+  const path = `${resources}/${segment(name, action)}`;
+  const unknownKind =
+    "the kind NetworkAttachmentDefinition is not installed: the cluster has no CustomResourceDefinition network-attachment-definitions.k8s.cni.cncf.io";
+  return { action, method: "GET", path, subject: { name, unknownKind } };
 }
 
 /** One part of a path. Throws 4: no encoding keeps "." and ".." from changing the path, nor "" from ending it. */

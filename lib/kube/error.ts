@@ -1,18 +1,26 @@
 /**
- * What a failed call of the API server throws. It owns the wording of failures
- * of the wire; it never sees a credential.
+ * What a failed call of the API server throws. It owns the wording of failures of
+ * the connection; what a server says against a request is `refusal`. It never
+ * sees a credential.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { Code, CniError, quote } from "../cni/error.ts";
 
 /** Always code 11: kubelet tries the pod again (selection.md §1). */
 export class ApiError extends CniError {
   /** The HTTP status of the last answer; undefined when there was none, or none that could be read. */
   readonly status: number | undefined;
+  /** The fields that a status of 422 is about. */
+  readonly fields: readonly string[];
 
-  constructor(message: string, status?: number, cause?: unknown) {
-    super(Code.tryAgainLater, message, { cause });
+  constructor(
+    message: string,
+    status?: number,
+    fields: readonly string[] = [],
+  ) {
+    super(Code.tryAgainLater, message);
     this.name = "ApiError";
     this.status = status;
+    this.fields = fields;
   }
 }
 
@@ -20,35 +28,11 @@ export class ApiError extends CniError {
 export interface Failure {
   what: string;
   status?: number;
+  fields?: readonly string[];
   /** Whether the same call may succeed in a moment. */
   transient: boolean;
   /** Milliseconds that the server asked us to wait. */
   retryAfter?: number;
-}
-
-/** What the statuses mean that an API server answers with; the others are told as numbers. */
-const statusTexts: Record<number, string> = {
-  400: "bad request",
-  401: "unauthorized",
-  403: "forbidden",
-  404: "not found",
-  409: "conflict",
-  422: "invalid",
-  429: "too many requests",
-  500: "internal server error",
-  502: "bad gateway",
-  503: "service unavailable",
-  504: "gateway timeout",
-};
-
-/** The meaning of an HTTP status, or `status 418`. */
-export function statusText(status: number): string {
-  return statusTexts[status] ?? `status ${status}`;
-}
-
-/** 429 and 5xx pass (selection.md §1); 401 is the caller's matter, since a new credential may help. */
-export function isTransient(status: number): boolean {
-  return status === 429 || status >= 500;
 }
 
 /**
@@ -64,6 +48,8 @@ const passing: Record<string, string> = {
   EHOSTUNREACH: "no route to host",
   ENETUNREACH: "network unreachable",
   ENETDOWN: "network down",
+  EADDRNOTAVAIL: "no free port",
+  ERR_PROXY_TUNNEL: "the proxy refused the connection",
   ENOTFOUND: "no such host",
   EAI_AGAIN: "name resolution failed for now",
 };
@@ -87,7 +73,7 @@ export function connectionFailure(
   server: string,
   code: string | undefined,
 ): Failure {
-  const where = `server ${JSON.stringify(server)}`;
+  const where = `server ${quote(server)}`;
   const transient = passing[code ?? ""];
   if (transient) return { what: `${where}: ${transient}`, transient: true };
   return { what: `${where}: ${lastingText(code)}`, transient: false };

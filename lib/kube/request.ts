@@ -4,23 +4,18 @@
  */
 import { type Deadline, monotonicMs, wholeMs } from "../cni/deadline.ts";
 import { errnoOf, quote } from "../cni/error.ts";
-import { own } from "../cni/json.ts";
 import type { Access } from "./access.ts";
 import type { Credential } from "./credential.ts";
-import {
-  ApiError,
-  type Failure,
-  connectionFailure,
-  isTransient,
-  statusText,
-} from "./error.ts";
+import { ApiError, type Failure, connectionFailure } from "./error.ts";
 import type { HttpRequest, Send } from "./http.ts";
 import { type HttpResponse, bodyLimit } from "./http-answer.ts";
+import type { Subject } from "./refusal.ts";
 import type { Session } from "./session.ts";
 
 export interface Call extends HttpRequest {
   /** For messages: `get pod "ns/name"`. */
   action(): string;
+  subject: Subject;
 }
 
 /** The seams of a call. */
@@ -93,11 +88,12 @@ function backoff(tries: number, random: number): number {
 
 function failed(
   request: Call,
-  { what, status }: Failure,
+  { what, status, fields }: Failure,
   tries: number,
 ): ApiError {
   const count = tries > 1 ? ` (${tries} tries)` : "";
-  return new ApiError(`failed to ${request.action()}: ${what}${count}`, status);
+  const message = `failed to ${request.action()}: ${what}${count}`;
+  return new ApiError(message, status, fields);
 }
 
 /** The text of a 2xx response, or why there is none. */
@@ -118,7 +114,7 @@ async function attempt(
   try {
     const response = await wire.send(request, access, credential, signal);
     ({ status } = response);
-    outcome = outcomeOf(response, access, credential, wire.now());
+    outcome = await outcomeOf(response, request, access, credential, wire);
   } catch (error) {
     outcome = signal.aborted
       ? late(access)
@@ -134,22 +130,24 @@ async function attempt(
   return outcome;
 }
 
-function outcomeOf(
+async function outcomeOf(
   response: HttpResponse,
+  { subject }: Call,
   access: Access,
   credential: Credential,
-  now: Date,
-): string | Failure {
+  { now }: Wire,
+): Promise<string | Failure> {
   const { status, text } = response;
   if (status >= 200 && status < 300) return text ?? tooLarge(access);
   if (status >= 300 && status < 400)
     return connectionFailure(access.server, "UnexpectedRedirect");
-  return refusal(response, credential, now);
+  const { refusal } = await import("./refusal.ts");
+  return refusal(response, subject, credential, now());
 }
 
 function late({ server }: Access): Failure {
   return {
-    what: `server ${JSON.stringify(server)}: no answer in time`,
+    what: `server ${quote(server)}: no answer in time`,
     transient: true,
   };
 }
@@ -157,53 +155,7 @@ function late({ server }: Access): Failure {
 function tooLarge({ server }: Access): Failure {
   const size = `${bodyLimit >> 20} MiB`;
   return {
-    what: `the answer of server ${JSON.stringify(server)} is larger than ${size}`,
+    what: `the answer of server ${quote(server)} is larger than ${size}`,
     transient: false,
   };
-}
-
-function refusal(
-  { status, text, retryAfter: header }: HttpResponse,
-  credential: Credential,
-  now: Date,
-): Failure {
-  const message = statusMessage(text ?? "", credential);
-  const retryAfter = retryAfterOf(header, now);
-  return {
-    what:
-      message === ""
-        ? statusText(status)
-        : `${statusText(status)}: ${quote(message)}`,
-    status,
-    transient: isTransient(status),
-    ...(retryAfter !== undefined && { retryAfter }),
-  };
-}
-
-/** The message of a Status object, without our own token should a proxy echo it. */
-function statusMessage(text: string, { authorization }: Credential): string {
-  const message = own(decode(text), "message");
-  if (typeof message !== "string") return "";
-  const secret = authorization?.split(" ")[1];
-  return secret ? message.replaceAll(secret, "…") : message;
-}
-
-function decode(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Seconds or an HTTP date, in milliseconds from now. */
-function retryAfterOf(
-  header: string | undefined,
-  now: Date,
-): number | undefined {
-  if (header === undefined) return undefined;
-  const ms = /^\d+$/.test(header)
-    ? Number(header) * 1000
-    : Date.parse(header) - now.getTime();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }

@@ -354,6 +354,22 @@ describe("writeBack", () => {
       [["get", "ns", "p"], patchOf("u4")],
     ],
     [
+      "the API server's, for a pod that only calls itself static",
+      { known: { annotations: fromFile }, found: { uid: "u1" } },
+      [["get", "ns", "p"], patchOf("u1")],
+    ],
+    [
+      "the API server's, for a static pod of no known source",
+      {
+        known: { annotations: { "kubernetes.io/config.source": "" } },
+        found: {
+          uid: "u4",
+          annotations: { "kubernetes.io/config.mirror": "u1" },
+        },
+      },
+      [["get", "ns", "p"], patchOf("u4")],
+    ],
+    [
       "K8S_POD_UID, for a pod of the API server",
       { known: { annotations: { "kubernetes.io/config.source": "api" } } },
       [patchOf("u1")],

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { statusFault } from "../support/api-server.ts";
+import { statusFault, unknownKindFault } from "../support/api-server.ts";
 import { genieBinary } from "../support/build.ts";
 import { type CallOptions, nothing } from "../support/node.ts";
 import { Cluster, defaultKey, isDefinition, lan, networksKey } from "./npwg.ts";
@@ -354,6 +354,21 @@ describe("the API server does not give the definition: error 11", () => {
       { code: 11, msg: '"shop/lan"' },
       short,
     );
+  });
+
+  test("the kind is not installed: error 7 that says so, asked once", async () => {
+    await using cluster = await startCluster();
+    cluster.api.inject({ ...unknownKindFault, match: isDefinition });
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "lan" },
+      {
+        code: 7,
+        msg: 'failed to get network attachment definition "shop/lan": not found: the kind NetworkAttachmentDefinition is not installed',
+      },
+      short,
+    );
+    expect(cluster.api.requests.filter(isDefinition)).toHaveLength(1);
   });
 
   test("403 by its rules, naming verb and object", async () => {

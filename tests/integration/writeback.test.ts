@@ -5,6 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   type ApiServer,
+  type Fault,
   startApiServer,
   statusFault,
 } from "../support/api-server.ts";
@@ -340,6 +341,30 @@ describe("write-back, a failure does not fail the pod", () => {
       "start beta ADD eth1",
       "end beta ADD eth1",
     ]);
+  });
+
+  const tooLong = 'Pod "web" is invalid: metadata.annotations: Too long';
+  const mayNotChange = 'Pod "web" is invalid: metadata.uid: Invalid value: "a"';
+  const failed = "failed to write the pod's network status";
+
+  test.each<[string, Fault, boolean]>([
+    ["404", statusFault(404), false],
+    ["409", statusFault(409), false],
+    ["422 about the uid", statusFault(422, { message: mayNotChange }), false],
+    ["422 too long", statusFault(422, { message: tooLong }), true],
+    ["403", statusFault(403), true],
+  ])("%s: is it logged?", async (_, fault, isLogged) => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const pod = await scripted.node.pod();
+    store(api, pod);
+    api.inject(fault);
+    await scripted.node.succeed("ADD", pod, {
+      ...asking(api),
+      annotations: { cni: "alpha,beta" },
+    });
+    expect(api.requests).toHaveLength(1);
+    expect(scripted.node.log().includes(failed)).toBe(isLogged);
   });
 
   test("no kubeconfig", async () => {

@@ -14,6 +14,7 @@ import {
   type Fault,
   startApiServer,
   statusFault,
+  unknownKindFault,
 } from "../support/api-server.ts";
 import {
   fakeTime,
@@ -422,6 +423,59 @@ describe("invalid answer", () => {
     );
   });
 
+  const token = `eyJhbGciOiJSUzI1NiJ9.${"S3CRET".repeat(20)}.${"x9".repeat(40)}`;
+  const basic = Buffer.from("name:pass:word").toString("base64");
+
+  test.each<[string, object, string, string]>([
+    ["the token", { token }, `a ${token}, b`, "a …, b"],
+    ["half of the token", { token }, `a ${token.slice(30, 90)} b`, "a … b"],
+    ["the token twice", { token }, `${token}${token.slice(7)}`, "……"],
+    [
+      "the header",
+      { token },
+      `Authorization: Bearer ${token}`,
+      "Authorization: Bearer …",
+    ],
+    ["a short token", { token: "tok" }, "a tok b", "a … b"],
+    [
+      "a token as in a URL",
+      { token: "a+b/c=d&e" },
+      "x a%2Bb%2Fc%3Dd%26e y",
+      "x … y",
+    ],
+    ["another web token", { token: "tok" }, `a ${token} b`, "a … b"],
+    ["another bearer", { token: "tok" }, "Bearer S3CRET-2, b", "Bearer …, b"],
+    [
+      "no secret",
+      { token: "tok" },
+      "bearer authentication failed",
+      "bearer authentication failed",
+    ],
+    [
+      "a login",
+      { username: "name", password: "pass:word" },
+      `${basic} name:pass:word pass:word name`,
+      "… … … name",
+    ],
+    [
+      "its header",
+      { username: "name", password: "pass:word" },
+      `Basic ${basic}`,
+      "Basic …",
+    ],
+  ])(
+    "message of the server that echoes %s: redacted",
+    async (_, user, message, shown) => {
+      const options = { kubeconfig: server.kubeconfig({ user }) };
+      server.inject(statusFault(403, { message }));
+      expect(
+        await thrownBy(kubeOf(options).getPod("shop", "web")),
+      ).toMatchObject({
+        msg: `${failed}: forbidden: ${JSON.stringify(shown)}`,
+      });
+    },
+  );
+
   test("message of the server: cut, escaped, without our token", async () => {
     const message = `Bearer test-token\u0000${"x".repeat(200)}`;
     server.inject(statusFault(403, { message }));
@@ -468,6 +522,49 @@ describe("getDefinition", () => {
   });
 });
 
+describe("404 of a kind that is not installed", () => {
+  const notInstalled =
+    "the kind NetworkAttachmentDefinition is not installed: the cluster has no CustomResourceDefinition network-attachment-definitions.k8s.cni.cncf.io";
+  const generic = statusFault(404, {
+    message: "the server could not find the requested resource",
+    details: { causes: [{ message: "404 page not found" }] },
+  });
+
+  test.each<[string, Fault]>([
+    ["text", unknownKindFault],
+    ["a Status without a name", generic],
+    ["nothing", { kind: "answer", status: 404 }],
+  ])("getDefinition, %s: says so", async (_, fault) => {
+    server.inject(fault);
+    expect(
+      await thrownBy(kubeOf({ kubeconfig }).getDefinition("shop", "none")),
+    ).toEqual({
+      code: 11,
+      status: 404,
+      msg: `failed to get network attachment definition "shop/none": not found: ${notInstalled}`,
+    });
+  });
+
+  test("getDefinition, a Status that names the object in its message alone: it is missing", async () => {
+    server.inject(statusFault(404, { message: 'no "none" here' }));
+    expect(
+      (await thrownBy(kubeOf({ kubeconfig }).getDefinition("shop", "none")))
+        .msg,
+    ).toEndWith('not found: "no \\"none\\" here"');
+  });
+
+  test("getPod, text: says that this is no API server", async () => {
+    server.inject(unknownKindFault);
+    expect(
+      await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "web")),
+    ).toEqual({
+      code: 11,
+      status: 404,
+      msg: `${failed}: not found: the server knows no pods: is it an API server?`,
+    });
+  });
+});
+
 describe("patchPodStatus", () => {
   const patch = {
     metadata: { uid: "uid-1", annotations: { "network-status": "[]" } },
@@ -496,13 +593,56 @@ describe("patchPodStatus", () => {
     });
   });
 
-  test.each([[404], [409], [422]])(
-    "patchPodStatus, %p: gone",
-    async (status) => {
-      server.inject(statusFault(status));
+  const aboutUid = [{ reason: "FieldValueInvalid", field: "metadata.uid" }];
+  const tooLong = [
+    { reason: "FieldValueTooLong", field: "metadata.annotations" },
+  ];
+
+  test.each<[string, Fault]>([
+    ["404", statusFault(404)],
+    ["404 of a proxy", { kind: "answer", status: 404, body: "<html>" }],
+    ["409", statusFault(409)],
+    ["422 about the uid", statusFault(422, { details: { causes: aboutUid } })],
+    [
+      "422 about the uid and more",
+      statusFault(422, { details: { causes: [...tooLong, ...aboutUid] } }),
+    ],
+    [
+      "422 about the uid, told by its message alone",
+      statusFault(422, {
+        message:
+          'Pod "web" is invalid: metadata.uid: Invalid value: "u": field is immutable',
+      }),
+    ],
+  ])("patchPodStatus, %s: gone", async (_, fault) => {
+    server.inject(fault);
+    expect(
+      await kubeOf({ kubeconfig }).patchPodStatus("shop", "web", patch),
+    ).toBe("gone");
+  });
+
+  test.each<[string, object | undefined, string]>([
+    [
+      "too long",
+      { causes: tooLong },
+      'Pod "web" is invalid: metadata.annotations: Too long: may not be more than 262144 bytes',
+    ],
+    ["something", undefined, "cannot be"],
+    ["nothing that we know", { causes: [{}, null, { field: 5 }] }, "cannot be"],
+    ["no list", { causes: "metadata.uid" }, "cannot be"],
+  ])(
+    "patchPodStatus, 422 because of %s: error 11",
+    async (_, details, message) => {
+      server.inject(statusFault(422, { message, ...(details && { details }) }));
       expect(
-        await kubeOf({ kubeconfig }).patchPodStatus("shop", "web", patch),
-      ).toBe("gone");
+        await thrownBy(
+          kubeOf({ kubeconfig }).patchPodStatus("shop", "web", patch),
+        ),
+      ).toEqual({
+        code: 11,
+        status: 422,
+        msg: `failed to patch status of pod "shop/web": invalid: ${JSON.stringify(message)}`,
+      });
     },
   );
 

@@ -104,11 +104,24 @@ export function statusFault(
   {
     message = `fault ${status}`,
     headers = {},
-  }: { message?: string; headers?: Record<string, string> } = {},
+    details,
+  }: {
+    message?: string;
+    headers?: Record<string, string>;
+    details?: object;
+  } = {},
 ): Fault {
-  const body = JSON.stringify(statusObject(status, message));
+  const body = JSON.stringify(statusObject(status, message, details));
   return { kind: "answer", status, headers, body };
 }
+
+/** As the real server answers for every path of a kind that is not installed. */
+export const unknownKindFault: Fault = {
+  kind: "answer",
+  status: 404,
+  headers: { "content-type": "text/plain; charset=utf-8" },
+  body: "404 page not found\n",
+};
 
 /** Listens on a free port. `await using` stops it. */
 export async function startApiServer(
@@ -321,7 +334,8 @@ class Double {
       : this.definitions;
     const object = store.get(target.namespace, target.name);
     if (!object) {
-      return failure(404, `${target.resource} "${target.name}" not found`);
+      const { resource: kind, name } = target;
+      return failure(404, `${kind} "${name}" not found`, { name, kind });
     }
     if (verb === "get") return { status: 200, body: object };
     return patched(store, object, body, headers["content-type"] ?? "");
@@ -471,12 +485,19 @@ function forbidden({ user, verb, resource, namespace, name }: Attempt): Answer {
   );
 }
 
-function failure(status: number, message: string): Answer {
-  return { status, body: statusObject(status, message) };
+function failure(status: number, message: string, details?: object): Answer {
+  return { status, body: statusObject(status, message, details) };
 }
 
-function statusObject(code: number, message: string): object {
-  return { kind: "Status", apiVersion: "v1", status: "Failure", message, code };
+function statusObject(code: number, message: string, details?: object): object {
+  return {
+    kind: "Status",
+    apiVersion: "v1",
+    status: "Failure",
+    message,
+    details,
+    code,
+  };
 }
 
 function kubeconfigOf(cluster: object, user: object): object {

@@ -1,0 +1,166 @@
+/**
+ * Why the API server refuses a request: the Status object that it sends, in one
+ * line. Whoever answers may echo what was sent, so our credential is taken out
+ * of whatever is quoted. Loaded only for a request that is refused.
+ */
+import { quote } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import type { Credential } from "./credential.ts";
+import type { Failure } from "./error.ts";
+import type { HttpResponse } from "./http-answer.ts";
+
+/** The object that a request is about, for what a 404 means. */
+export interface Subject {
+  name: string;
+  /** What is said when the server does not even know such objects. */
+  unknownKind: string;
+}
+
+/** Of a response that is neither 2xx nor 3xx. */
+export function refusal(
+  { status, text = "", retryAfter: header }: HttpResponse,
+  { name, unknownKind }: Subject,
+  credential: Credential,
+  now: Date,
+): Failure {
+  const body = decode(text);
+  const message = messageOf(body);
+  const retryAfter = retryAfterOf(header, now);
+  const isUnknownKind = status === 404 && !names(body, message, name);
+  const reason = isUnknownKind
+    ? unknownKind
+    : message && quote(redact(message, credential));
+  return {
+    what: statusText(status) + (reason === "" ? "" : `: ${reason}`),
+    status,
+    fields: fieldsOf(body, message),
+    transient: isTransient(status),
+    ...(retryAfter !== undefined && { retryAfter }),
+  };
+}
+
+/** The usual statuses of an API server; others are told as numbers. */
+const statusTexts: Record<number, string> = {
+  400: "bad request",
+  401: "unauthorized",
+  403: "forbidden",
+  404: "not found",
+  409: "conflict",
+  422: "invalid",
+  429: "too many requests",
+  500: "internal server error",
+  502: "bad gateway",
+  503: "service unavailable",
+  504: "gateway timeout",
+};
+
+/** The meaning of an HTTP status, or `status 418`. */
+export function statusText(status: number): string {
+  return statusTexts[status] ?? `status ${status}`;
+}
+
+/** 429 and 5xx pass (selection.md §1); 401 is the caller's, since a new credential may help. */
+function isTransient(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
+/**
+ * Whether a 404 is about the object. A resource that is not installed is answered
+ * by `404 page not found`, or by a Status without `details.name`.
+ */
+function names(body: unknown, message: string, name: string): boolean {
+  return (
+    typeof own(own(body, "details"), "name") === "string" ||
+    message.includes(JSON.stringify(name))
+  );
+}
+
+/** The fields that a 422 is about: `metadata.uid`. */
+function fieldsOf(body: unknown, message: string): string[] {
+  const causes = own(own(body, "details"), "causes");
+  const fields: string[] = [];
+  for (const cause of Array.isArray(causes) ? causes : []) {
+    const field = own(cause, "field");
+    if (typeof field === "string") fields.push(field);
+  }
+  if (fields.length > 0) return fields;
+  return /\bmetadata\.uid\b/.test(message) ? ["metadata.uid"] : [];
+}
+
+/** Of a Status object, "" for any other body: nothing else of it is ever quoted. */
+function messageOf(body: unknown): string {
+  const message = own(body, "message");
+  return typeof message === "string" ? message : "";
+}
+
+function decode(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A part of a secret that is as long as this is redacted wherever it stands. */
+const recognizable = 12;
+
+/** Characters of a message that are looked at; far fewer are shown. */
+const longest = 64 << 10;
+
+/** The text without our credential or a part of it, and without what looks like another one. */
+function redact(text: string, { authorization = "" }: Credential): string {
+  let shown = text.slice(0, longest);
+  for (const secret of secretsOf(authorization))
+    shown = withoutParts(shown, secret);
+  return (
+    shown
+      .replaceAll(
+        /\b([Bb]earer|[Bb]asic)[ :=]+(?=\S*[A-Z\d._-])[\w.~+/=-]+/g,
+        "$1 …",
+      )
+      // A JSON web token begins so.
+      .replaceAll(/\beyJ[\w-]{8,}[\w.-]*/g, "…")
+  );
+}
+
+/** The token; of a user name and password the password, and both as they are sent. */
+function secretsOf(authorization: string): string[] {
+  const [scheme = "", secret = ""] = authorization.split(" ");
+  const secrets = [secret];
+  if (scheme === "Basic") {
+    const login = Buffer.from(secret, "base64").toString("utf8");
+    secrets.push(login, login.slice(login.indexOf(":") + 1));
+  }
+  return secrets.flatMap((text) =>
+    text === "" ? [] : [text, encodeURIComponent(text)],
+  );
+}
+
+function withoutParts(text: string, secret: string): string {
+  if (secret.length <= recognizable) return text.replaceAll(secret, "…");
+  const parts = new Set<string>();
+  for (let at = 0; at + recognizable <= secret.length; at++)
+    parts.add(secret.slice(at, at + recognizable));
+  let shown = "";
+  for (let at = 0; at < text.length;) {
+    let end = at;
+    while (parts.has(text.slice(end, end + recognizable))) end++;
+    if (end > at) {
+      shown += "…";
+      at = end - 1 + recognizable;
+    } else shown += text[at++];
+  }
+  return shown;
+}
+
+/** Seconds or an HTTP date, in milliseconds from now. */
+function retryAfterOf(
+  header: string | undefined,
+  now: Date,
+): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^\d+$/.test(header)
+    ? Number(header) * 1000
+    : Date.parse(header) - now.getTime();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
