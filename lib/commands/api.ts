@@ -68,11 +68,19 @@ export async function openApi(options: KubeOptions, env: Env): Promise<Api> {
 
 /** What failed, in one line; client-node's own message holds the whole answer. */
 export function apiProblem(error: unknown): string {
-  const status = own({ ...Object(error) }, "code");
-  if (typeof status === "number" && !(error instanceof CniError))
-    return statusText(status);
-  return messageOf(error);
+  // The class of the error hides its fields from `own`, which takes plain objects.
+  const fields = Object.fromEntries(Object.entries(error ?? {}));
+  const code = own(fields, "code");
+  const body = own(fields, "body");
+  if (typeof code !== "number" || error instanceof CniError)
+    return messageOf(error);
+  return code === 403 && unrelated.test(JSON.stringify(body ?? ""))
+    ? "not found on this node: the node's credential sees the pods of its own node only"
+    : statusText(code);
 }
+
+/** The node authorizer's words for an object that no pod of the node has, and for one that does not exist. */
+const unrelated = /no (?:relationship|path) found/;
 
 function bodyOf(body: unknown): { body?: string } {
   return typeof body === "string" ? { body } : {};

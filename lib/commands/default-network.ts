@@ -62,21 +62,29 @@ export function defaultAttachments(
   });
 }
 
+/** As {@link requirePlugins}, naming the network. */
+export function requireNetworkPlugins(
+  list: NetworkConfigList,
+  path: readonly string[],
+): void {
+  try {
+    requirePlugins(list, path);
+  } catch (cause) {
+    const { code, details } = CniError.from(cause);
+    const message = `network ${quote(list.name)}: ${messageOf(cause)}`;
+    throw new CniError(code, message, { details, cause });
+  }
+}
+
 /** Versions, names, and every executable of the list with those for addresses. Throws 1 or 7. */
 export function requirePlugins(
   list: NetworkConfigList,
   path: readonly string[],
 ): void {
-  try {
-    validateNetwork(list, path, undefined);
-    for (const plugin of list.plugins) {
-      const ipam = own(own(plugin, "ipam"), "type");
-      if (typeof ipam === "string" && ipam !== "") requirePlugin(ipam, path);
-    }
-  } catch (cause) {
-    const { code, details } = CniError.from(cause);
-    const message = `network ${quote(list.name)}: ${messageOf(cause)}`;
-    throw new CniError(code, message, { details, cause });
+  validateNetwork(list, path, undefined);
+  for (const plugin of list.plugins) {
+    const ipam = own(own(plugin, "ipam"), "type");
+    if (typeof ipam === "string" && ipam !== "") requirePlugin(ipam, path);
   }
 }
 

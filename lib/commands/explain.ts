@@ -1,24 +1,30 @@
 /**
- * `genie explain POD`.
+ * `genie explain [POD]`.
  */
 import { readFileSync } from "node:fs";
+import { errnoOf, messageOf } from "../cni/error.ts";
+import { SystemError } from "../cni/errno.ts";
 import { readStdin } from "../cni/stdio.ts";
-import { messageOf } from "../cni/error.ts";
-import type { Command, Input } from "./command.ts";
+import { type Command, type Input, UsageError } from "./command.ts";
 import {
-  explainPod,
   type ExplainedAttachment,
   type Explanation,
+  explainPod,
 } from "./explanation.ts";
 import { type Folders, folderOptions, foldersOf } from "./folders.ts";
 import { nodeOperation } from "./node.ts";
-import { type PodView, podOfApi, podOfText } from "./pod-source.ts";
+import { type PodOperand, parsePodOperand } from "./pod-operand.ts";
+import { type PodView, podOfApi, podsOfText } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
 
 export const explain: Command = {
-  operand: { name: "POD" },
-  about: `Which networks that pod gets on this node, by which rule, and what each plugin would be
-given. Changes nothing. A pod that would fail fails here with the same words.`,
+  operand: { name: "POD", optional: true },
+  about: `Says which networks a pod gets on this node, by which rule, and what each plugin would be
+given. Changes nothing. A pod that would fail fails here with the same words.
+
+  genie explain web -n shop          a pod of the API server; also shop/web and pod/web
+  genie explain -f deployment.yaml   every pod and workload of a file, - for stdin
+  kubectl get deploy web -o yaml | genie explain -f -`,
   options: {
     namespace: {
       value: "NS",
@@ -30,79 +36,119 @@ given. Changes nothing. A pod that would fail fails here with the same words.`,
       short: "f",
       path: "file",
       about:
-        "the pod, or a workload, as YAML or JSON, - for stdin (else the API server is asked)",
+        "pods and workloads as YAML or JSON, - for stdin (else the API server is asked)",
     },
     output: {
       value: "FORMAT",
       short: "o",
       choices: ["text", "json"],
-      about: "text or json (text)",
+      about: "text or json (text); of several pods json is a list",
     },
     ...folderOptions,
   },
-  async run(input, { env, stdout }) {
+  async run(input, { env, stdout, stderr }) {
     const folders = foldersOf(input);
-    const pod = await podOf(input, folders, env);
-    if (pod.hostNetwork) {
-      await stdout(
-        `${pod.namespace}/${pod.name} uses the node's own network: the runtime calls no CNI plugin for it\n`,
-      );
-      return 0;
+    const pods = await podsOf(input, folders, env);
+    const explanations: Explanation[] = [];
+    let failed = 0;
+    for (const pod of pods) {
+      try {
+        explanations.push(await explainPod(pod, folders, env));
+      } catch (error) {
+        if (pods.length === 1) throw error;
+        failed++;
+        stderr(`genie explain: ${nameOf(pod)}: ${messageOf(error)}\n`);
+      }
     }
-    const explanation = await explainPod(pod, folders, env);
     await stdout(
       input.text("output") === "json"
-        ? `${JSON.stringify(explanation, null, 2)}\n`
-        : textOf(explanation),
+        ? jsonOf(explanations, pods.length)
+        : explanations.map(textOf).join("\n"),
     );
-    return 0;
+    return failed === 0 ? 0 : 1;
   },
 };
 
-async function podOf(
+async function podsOf(
   input: Input,
   folders: Folders,
   env: Env,
-): Promise<PodView> {
-  const name = input.operand ?? "";
-  const namespace = input.text("namespace");
+): Promise<PodView[]> {
   const file = input.text("filename");
-  if (file === undefined) return askedPod(name, namespace, folders, env);
-  const text =
-    file === "-"
-      ? new TextDecoder().decode(readStdin())
-      : readFileSync(file, "utf8");
+  const namespace = input.text("namespace");
+  const { operand } = input;
+  const reference =
+    operand === undefined ? undefined : parsePodOperand(operand, namespace);
+  if (file === undefined) {
+    if (!reference)
+      throw new UsageError("POD is missing: name one, or a file with -f");
+    return [await askedPod(reference, folders, env)];
+  }
+  const shown = file === "-" ? "stdin" : file;
   try {
-    return podOfText(text, name, namespace);
+    return podsOfText(contentOf(file), {
+      ...(namespace !== undefined && { namespace }),
+      ...reference,
+    });
   } catch (cause) {
-    throw new Error(`${file}: ${messageOf(cause)}`, { cause });
+    throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** Also of a pipe, as shells make of `<(…)`. */
+function contentOf(file: string): string {
+  if (file === "-") return new TextDecoder().decode(readStdin());
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    throw errno === undefined ? cause : new SystemError(errno);
   }
 }
 
 async function askedPod(
-  name: string,
-  namespace = "default",
+  { kind = "Pod", namespace = "default", name }: PodOperand,
   folders: Folders,
   env: Env,
 ): Promise<PodView> {
+  const shown = JSON.stringify(`${namespace}/${name}`);
+  if (kind !== "Pod")
+    throw new UsageError(
+      `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
+    );
   const { config } = nodeOperation(folders, env);
   const { apiProblem, openApi } = await import("./api.ts");
   const { core } = await openApi(config.kube, env);
   try {
-    const pod = await core.readNamespacedPod({ namespace, name });
-    return podOfApi(pod, name, namespace);
+    return podOfApi(await core.readNamespacedPod({ namespace, name }));
   } catch (cause) {
-    throw new Error(
-      `failed to get pod ${JSON.stringify(`${namespace}/${name}`)}: ${apiProblem(cause)}`,
-      { cause },
-    );
+    throw new Error(`failed to get pod ${shown}: ${apiProblem(cause)}`, {
+      cause,
+    });
   }
 }
 
-function textOf({ pod, rules, attachments }: Explanation): string {
+function jsonOf(explanations: readonly Explanation[], pods: number): string {
+  const value = pods === 1 ? explanations[0] : explanations;
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** `deployment shop/web`, and a pod without its kind. */
+function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
+  const path = `${namespace}/${name}`;
+  return kind === undefined || kind === "Pod"
+    ? path
+    : `${kind.toLowerCase()} ${path}`;
+}
+
+function textOf(explanation: Explanation): string {
+  const { pod, rules, attachments, hostNetwork } = explanation;
+  const who = `${pod.kind === undefined ? "" : "a pod of "}${nameOf(pod)}`;
+  if (hostNetwork)
+    return `${who} uses the node's own network: the runtime calls no CNI plugin for it\n`;
   const count =
     attachments.length === 1 ? "1 network" : `${attachments.length} networks`;
-  const lines = [`${pod.namespace}/${pod.name} gets ${count} on this node:`];
+  const lines = [`${who} gets ${count} on this node:`];
   lines.push(...rules.map((rule) => `  ${rule}`));
   for (const attachment of attachments) {
     const { ifname, primary, source, args, plugins } = attachment;

@@ -4,9 +4,10 @@
  */
 import { choose } from "../attach/add.ts";
 import { readNetworks } from "../attach/networks.ts";
-import { type Operation, runtimeConf } from "../attach/operation.ts";
+import { type Operation, ofNetwork, runtimeConf } from "../attach/operation.ts";
 import { type World, realWorld } from "../attach/world.ts";
 import { Deadline } from "../cni/deadline.ts";
+import { CniError } from "../cni/error.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { request } from "../cni/network.ts";
@@ -19,13 +20,17 @@ import {
   displayName,
   networksAnnotation,
 } from "../select/select.ts";
+import { requirePlugins } from "./default-network.ts";
 import type { Folders } from "./folders.ts";
 import { nodeOperation } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
 
 export interface Explanation {
-  pod: { namespace: string; name: string };
+  /** `kind` of a workload whose template the pod is made of. */
+  pod: { kind?: string; namespace: string; name: string };
+  /** The pod has the node's network: no plugin is called. */
+  hostNetwork?: true;
   /** Which of the rules of the annotations applies, in words. */
   rules: string[];
   attachments: ExplainedAttachment[];
@@ -56,6 +61,10 @@ export async function explainPod(
   folders: Folders,
   env: Env,
 ): Promise<Explanation> {
+  const { kind, namespace, name } = pod;
+  const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
+  if (pod.hostNetwork)
+    return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
   const operation = operationFor(pod, folders, env);
   const { config, world } = operation;
   const deadline = new Deadline(config.apiTimeoutMs);
@@ -67,13 +76,27 @@ export async function explainPod(
     deadline,
     networks,
   );
+  for (const attachment of attachments) requireIpam(attachment, operation);
   return {
-    pod: { namespace: pod.namespace, name: pod.name },
+    pod: shown,
     rules: rulesOf(pod, operation),
     attachments: attachments.map((attachment) =>
       explained(attachment, operation, networks),
     ),
   };
+}
+
+/** Plugins execute another one for addresses; the pod fails without it. Throws 7. */
+function requireIpam(attachment: Attachment, operation: Operation): void {
+  try {
+    requirePlugins(attachment.list, operation.path);
+  } catch (error) {
+    throw ofNetwork(
+      CniError.from(error),
+      operation.pod,
+      displayName(attachment),
+    );
+  }
 }
 
 function operationFor(pod: PodView, folders: Folders, env: Env): Operation {
@@ -114,7 +137,10 @@ function operationFor(pod: PodView, folders: Folders, env: Env): Operation {
 }
 
 /** selection.md §2, for this pod. */
-function rulesOf({ annotations }: PodView, { config }: Operation): string[] {
+function rulesOf(
+  { annotations, misplaced, kind }: PodView,
+  { config }: Operation,
+): string[] {
   const text = (key: string): string => {
     const value = own(annotations, key);
     return typeof value === "string" ? value.trim() : "";
@@ -137,6 +163,10 @@ function rulesOf({ annotations }: PodView, { config }: Operation): string[] {
   }
   if (text(networksAnnotation) !== "")
     rules.push(`annotation "${networksAnnotation}" adds its networks`);
+  for (const key of misplaced)
+    rules.push(
+      `annotation "${key}" of the ${kind} itself means nothing: pods get the annotations of its template`,
+    );
   return rules;
 }
 

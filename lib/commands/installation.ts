@@ -20,7 +20,7 @@ import {
   type DefaultNetwork,
   chooseDefault,
   defaultAttachments,
-  requirePlugins,
+  requireNetworkPlugins,
 } from "./default-network.ts";
 import { type Folders, defaultFolders } from "./folders.ts";
 import type { Host } from "./host.ts";
@@ -189,7 +189,7 @@ export class Installation {
       host.path(folder),
     );
     for (const attachment of defaultAttachments(chosen.plugin, networks))
-      requirePlugins(attachment.list, path);
+      requireNetworkPlugins(attachment.list, path);
     if (runtimesOf(host).includes("crio"))
       refuseHazards(networks, chosen, list !== undefined, host);
     return chosen;

@@ -1,89 +1,147 @@
 /**
- * The pod that a command is about: from a file as `kubectl apply -f` takes it, or
- * from the API server. What a runtime derives from it is here too.
+ * The pods that a command is about: out of a file as `kubectl apply -f` takes it,
+ * or of the API server's object. Pure.
  */
 import type { V1Pod } from "@kubernetes/client-node";
+import { messageOf } from "../cni/error.ts";
 import { isObject, own } from "../cni/json.ts";
 import type { Annotations } from "../select/select.ts";
+import type { PodOperand } from "./pod-operand.ts";
+import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
 
 /** A pod as far as it decides about networks. */
 export interface PodView {
+  /** `Pod`, or the workload whose template it is of. */
+  kind: string;
   namespace: string;
   name: string;
   uid: string;
   annotations: Annotations;
+  /** Networks' annotations of the workload itself, which no pod gets. */
+  misplaced: readonly string[];
   /** As containerd hands them over (container-runtimes.md §1): Go's names. */
   portMappings: object[];
   bandwidth: object | undefined;
   hostNetwork: boolean;
 }
 
-/** Throws Error when the pod cannot be made out. `text` is YAML or JSON, of one or several objects. */
-export function podOfText(
+/**
+ * Every pod and every workload of a YAML or JSON text of one or several objects,
+ * or those that `wanted` names. Throws Error when there is none.
+ */
+export function podsOfText(
   text: string,
-  name: string,
-  namespace: string | undefined,
-): PodView {
-  const objects = objectsOf(text);
-  const named = objects.filter(
-    (object) => own(own(object, "metadata"), "name") === name,
+  wanted: Partial<PodOperand>,
+): PodView[] {
+  const sources = objectsOf(text).flatMap((object) => sourceOf(object) ?? []);
+  if (sources.length === 0)
+    throw new Error("neither a pod nor a workload is in it");
+  const found = sources.filter(
+    ({ kind, name }) =>
+      (wanted.name === undefined || wanted.name === name) &&
+      (wanted.kind === undefined || wanted.kind === kind),
   );
-  const [found] = named.length > 0 ? named : objects;
-  if (found === undefined || (named.length === 0 && objects.length > 1))
-    throw new Error(`the file has no object named ${JSON.stringify(name)}`);
-  const given = own(own(found, "metadata"), "name");
-  if (given !== undefined && given !== name)
-    throw new Error(
-      `the file's object is named ${JSON.stringify(given)}, not ${JSON.stringify(name)}`,
-    );
-  return viewOf(found, name, namespace);
+  if (found.length === 0) throw new Error(notThere(wanted, sources));
+  return found.map((source) => viewOf(source, wanted.namespace));
 }
 
 /** Of the API server's object. */
-export function podOfApi(pod: V1Pod, name: string, namespace: string): PodView {
-  return viewOf(pod, name, namespace);
+export function podOfApi(pod: V1Pod): PodView {
+  const { namespace, name, uid } = pod.metadata ?? {};
+  return viewOf(
+    {
+      kind: "Pod",
+      object: pod,
+      pod,
+      name: name ?? "",
+      uid: uid ?? "",
+    },
+    namespace,
+  );
 }
 
-function objectsOf(text: string): unknown[] {
+/** What a pod is made of. */
+interface Source {
+  kind: string;
+  object: object;
+  /** The pod itself or the template. */
+  pod: object;
+  name: string;
+  uid: string;
+}
+
+function notThere(
+  { kind, name = "" }: Partial<PodOperand>,
+  sources: readonly Source[],
+): string {
+  const what = [kind?.toLowerCase() ?? "object", JSON.stringify(name)].join(
+    " ",
+  );
+  const there = sources.map(
+    (source) => `${source.kind.toLowerCase()} ${JSON.stringify(source.name)}`,
+  );
+  return `no ${what} is in it: have ${there.join(", ")}`;
+}
+
+function objectsOf(text: string): object[] {
   let value: unknown;
   try {
     value = Bun.YAML.parse(text);
   } catch (cause) {
-    throw new Error("the file is neither YAML nor JSON", { cause });
+    throw new Error(`neither YAML nor JSON: ${messageOf(cause)}`, { cause });
   }
-  const objects = [value].flat().flatMap((object: unknown): unknown[] => {
-    const items = own(object, "items");
-    return items === undefined ? [object] : listOf(items);
+  // Several documents are a list; a List has its objects in `items`.
+  return [value].flat().flatMap((document: unknown): object[] => {
+    const items = own(document, "items");
+    const objects = items === undefined ? [document] : listOf(items);
+    return objects.filter((object) => isObject(object));
   });
-  return objects.filter((object) => isObject(object));
 }
 
-/** A workload's pods are made of its template; a CronJob's one level deeper. */
-function viewOf(
-  object: unknown,
-  name: string,
-  namespace: string | undefined,
-): PodView {
+/** undefined for an object that no pod is made of. */
+function sourceOf(object: object): Source | undefined {
+  const metadata = own(object, "metadata");
+  const kind = textOf(own(object, "kind")) || "Pod";
+  const pod = kind === "Pod" ? object : templateOf(object);
+  if (!isObject(pod)) return undefined;
+  const name =
+    textOf(own(metadata, "name")) || textOf(own(metadata, "generateName"));
+  const uid = kind === "Pod" ? textOf(own(metadata, "uid")) : "";
+  return { kind, object, pod, name, uid };
+}
+
+/** Where workloads keep it: most in `spec`, a CronJob one level deeper, a PodTemplate at its top. */
+function templateOf(object: object): unknown {
   const spec = own(object, "spec");
   const job = own(own(spec, "jobTemplate"), "spec");
-  const pod = own(job, "template") ?? own(spec, "template") ?? object;
-  const metadata = own(object, "metadata");
-  const annotations = stringsOf(own(own(pod, "metadata"), "annotations"));
-  const stated = own(metadata, "namespace");
-  const uid = own(metadata, "uid");
-  const podSpec = own(pod, "spec");
+  const template =
+    own(job, "template") ?? own(spec, "template") ?? own(object, "template");
+  return own(own(template, "spec"), "containers") === undefined &&
+    own(template, "metadata") === undefined
+    ? undefined
+    : template;
+}
+
+function viewOf(source: Source, namespace: string | undefined): PodView {
+  const { kind, object, pod, name, uid } = source;
+  const annotations = annotationsOf(pod);
+  const stated = textOf(own(own(object, "metadata"), "namespace"));
+  const spec = own(pod, "spec");
   return {
-    namespace: namespace ?? (typeof stated === "string" ? stated : "default"),
+    kind,
+    namespace: namespace ?? (stated || "default"),
     name,
-    uid: pod === object && typeof uid === "string" ? uid : "",
+    uid,
     annotations,
-    portMappings: portMappingsOf(podSpec),
+    misplaced: pod === object ? [] : misplacedIn(object, annotations),
+    portMappings: portMappingsOf(spec),
     bandwidth: bandwidthOf(annotations),
-    hostNetwork: own(podSpec, "hostNetwork") === true,
+    hostNetwork: own(spec, "hostNetwork") === true,
   };
 }
 
-function stringsOf(value: unknown): Record<string, string> {
+function annotationsOf(object: object): Record<string, string> {
+  const value = own(own(object, "metadata"), "annotations");
   const entries = Object.entries(isObject(value) ? value : {});
   return Object.fromEntries(
     entries.map(([key, text]) => {
@@ -94,62 +152,25 @@ function stringsOf(value: unknown): Record<string, string> {
   );
 }
 
-/** Of every container with a host port, as the kubelet tells the runtime. */
-function portMappingsOf(spec: unknown): object[] {
-  return listOf(own(spec, "containers"))
-    .flatMap((container) => listOf(own(container, "ports")))
-    .flatMap((port) => {
-      const hostPort = own(port, "hostPort");
-      if (typeof hostPort !== "number" || hostPort <= 0) return [];
-      const protocol = own(port, "protocol");
-      const hostIp = own(port, "hostIP");
-      return {
-        HostPort: hostPort,
-        ContainerPort: own(port, "containerPort"),
-        Protocol: typeof protocol === "string" ? protocol.toLowerCase() : "tcp",
-        HostIP: typeof hostIp === "string" ? hostIp : "",
-      };
-    });
+const networkAnnotations = [
+  "cni",
+  "k8s.v1.cni.cncf.io/networks",
+  "v1.multus-cni.io/default-network",
+];
+
+/** A common mistake: the annotation stands above the template and not in it. */
+function misplacedIn(workload: object, inTemplate: Annotations): string[] {
+  const value = own(own(workload, "metadata"), "annotations");
+  return networkAnnotations.filter(
+    (key) =>
+      own(value, key) !== undefined && own(inTemplate, key) === undefined,
+  );
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function listOf(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
-}
-
-/** containerd's bursts: 2^32 − 1 where a rate is set. */
-function bandwidthOf(annotations: Annotations): object | undefined {
-  const rate = (key: string): number =>
-    quantity(own(annotations, `kubernetes.io/${key}-bandwidth`));
-  const ingress = rate("ingress");
-  const egress = rate("egress");
-  if (ingress === 0 && egress === 0) return undefined;
-  const burst = (of: number) => (of === 0 ? 0 : 2 ** 32 - 1);
-  return {
-    IngressRate: ingress,
-    IngressBurst: burst(ingress),
-    EgressRate: egress,
-    EgressBurst: burst(egress),
-  };
-}
-
-const suffixes: Readonly<Record<string, number>> = {
-  "": 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-};
-
-/** A Kubernetes quantity; 0 for none and for what is no quantity. */
-function quantity(text: unknown): number {
-  if (typeof text !== "string") return 0;
-  const [, digits = "", suffix = ""] =
-    /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(text.trim()) ?? [];
-  return Math.ceil(Number(digits) * (suffixes[suffix] ?? 0));
 }

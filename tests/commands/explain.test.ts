@@ -195,13 +195,13 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
       "another name",
       { metadata: { name: "api" } },
       [],
-      '/pod.json: the file\'s object is named "api", not "web"',
+      '/pod.json: no object "web" is in it: have pod "api"',
     ],
     [
       "several objects, none of that name",
       [{ metadata: { name: "a" } }, { metadata: { name: "b" } }],
       [],
-      '/pod.json: the file has no object named "web"',
+      '/pod.json: no object "web" is in it: have pod "a", pod "b"',
     ],
     [
       "an annotation that is no string",

@@ -110,7 +110,30 @@ describe("runCommand", () => {
       ["list", "-o", "yaml"],
       `genie list: -o: expected table, wide or json, got "yaml"\n${hint("list")}`,
     ],
-    [["explain"], `genie explain: POD is missing\n${hint("explain")}`],
+    [
+      ["explain", "a/b/c"],
+      `genie explain: expected POD, NAMESPACE/POD or pod/POD, got "a/b/c"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "/web"],
+      `genie explain: expected POD, NAMESPACE/POD or pod/POD, got "/web"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "pod/"],
+      `genie explain: expected POD, NAMESPACE/POD or pod/POD, got "pod/"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "shop/web", "-n", "default"],
+      `genie explain: "shop/web" is in namespace "shop", -n says "default"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "deploy/web", "-n", "shop"],
+      `genie explain: genie may read pods only: kubectl get deployment web -n shop -o yaml | genie explain -f -\n${hint("explain")}`,
+    ],
+    [
+      ["explain"],
+      `genie explain: POD is missing: name one, or a file with -f\n${hint("explain")}`,
+    ],
     [
       ["completion", "fish"],
       `genie completion: expected bash or zsh, got "fish"\n${hint("completion")}`,

@@ -1,0 +1,66 @@
+/**
+ * What a runtime derives from a pod and offers to plugins as capability
+ * arguments, in containerd's spelling (container-runtimes.md §1). Pure.
+ */
+import { own } from "../cni/json.ts";
+import type { Annotations } from "../select/select.ts";
+
+/** Of every container with a host port, as the kubelet tells the runtime. */
+export function portMappingsOf(spec: unknown): object[] {
+  return listOf(own(spec, "containers"))
+    .flatMap((container) => listOf(own(container, "ports")))
+    .flatMap((port) => {
+      const hostPort = own(port, "hostPort");
+      if (typeof hostPort !== "number" || hostPort <= 0) return [];
+      const protocol = own(port, "protocol");
+      const hostIp = own(port, "hostIP");
+      return {
+        HostPort: hostPort,
+        ContainerPort: own(port, "containerPort"),
+        Protocol: typeof protocol === "string" ? protocol.toLowerCase() : "tcp",
+        HostIP: typeof hostIp === "string" ? hostIp : "",
+      };
+    });
+}
+
+function listOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Of the annotations; containerd's bursts are 2^32 − 1 where a rate is set. */
+export function bandwidthOf(annotations: Annotations): object | undefined {
+  const rate = (key: string): number =>
+    quantity(own(annotations, `kubernetes.io/${key}-bandwidth`));
+  const ingress = rate("ingress");
+  const egress = rate("egress");
+  if (ingress === 0 && egress === 0) return undefined;
+  const burst = (of: number) => (of === 0 ? 0 : 2 ** 32 - 1);
+  return {
+    IngressRate: ingress,
+    IngressBurst: burst(ingress),
+    EgressRate: egress,
+    EgressBurst: burst(egress),
+  };
+}
+
+const suffixes: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+};
+
+/** A Kubernetes quantity; 0 for none and for what is no quantity. */
+function quantity(text: unknown): number {
+  if (typeof text !== "string") return 0;
+  const [, digits = "", suffix = ""] =
+    /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(text.trim()) ?? [];
+  return Math.ceil(Number(digits) * (suffixes[suffix] ?? 0));
+}
