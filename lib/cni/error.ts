@@ -2,7 +2,7 @@
  * The one error that crosses the CNI boundary. Everything that fails ends as a
  * `CniError`; only `skel` prints it. It owns the spec's codes and nothing else.
  */
-import { bytesOf, escapeControls, isLonger } from "./text.ts";
+import { bytesOf, cut, cutMiddle, escapeControls, isLonger } from "./text.ts";
 
 /** Error codes of CNI spec 1.1.0 §"Error"; 8 is libcni's, 100 and above are ours. */
 export const Code = {
@@ -21,6 +21,11 @@ export const Code = {
   internal: 999,
 } as const;
 
+/** Bytes of what is printed, message and details together (state.md "Processes and locks"): it ends up in a pod's events. */
+const longestText = 8 << 10;
+/** Kept for the details behind a message that is longer than all that. */
+const leastDetails = 1 << 10;
+
 /** What a plugin prints on failure, CNI spec 1.1.0 §"Error". */
 export interface ErrorObject {
   cniVersion: string;
@@ -31,6 +36,7 @@ export interface ErrorObject {
 
 export class CniError extends Error {
   readonly code: number;
+  /** Never empty. */
   readonly details: string | undefined;
 
   constructor(
@@ -41,7 +47,7 @@ export class CniError extends Error {
     super(message, { cause: options.cause });
     this.name = "CniError";
     this.code = code;
-    this.details = options.details;
+    this.details = options.details || undefined;
   }
 
   /** Any thrown value as a `CniError`: itself, or code 999 with the message of the error. */
@@ -58,12 +64,19 @@ export class CniError extends Error {
     });
   }
 
+  /** What is printed: at most {@link longestText}, `…` where it was cut; the cause of an error stands at its end. */
   toObject(cniVersion: string): ErrorObject {
+    const { message, details = "" } = this;
+    const wanted = isLonger(details, leastDetails)
+      ? leastDetails
+      : bytesOf(details).length;
+    const msg = cutMiddle(message, longestText - wanted);
+    const left = longestText - bytesOf(msg).length;
     return {
       cniVersion,
       code: this.code,
-      msg: this.message,
-      ...(this.details ? { details: this.details } : {}),
+      msg,
+      ...(details !== "" && { details: cutMiddle(details, left) }),
     };
   }
 }
@@ -89,16 +102,18 @@ export function errnoOf(thrown: unknown): string | undefined {
  * characters escaped, in double quotes (selection.md §2).
  */
 export function quote(value: string): string {
-  const json = JSON.stringify(cut(value, 128));
+  return quoteWhole(cut(value, 128));
+}
+
+/** What a program printed, as by {@link quote}, but up to 2 KiB of it, beginning and end (state.md "Processes and locks"). */
+export function quoteOutput(text: string): string {
+  return quoteWhole(cutMiddle(text.trim(), 2 << 10));
+}
+
+function quoteWhole(value: string): string {
+  const json = JSON.stringify(value);
   // Almost always, and the pattern is dear (docs/performance.md).
   const isAscii = bytesOf(json).length === json.length;
   if (isAscii && !json.includes("\u007f")) return json;
   return escapeControls(json);
-}
-
-function cut(value: string, bytes: number): string {
-  if (!isLonger(value, bytes)) return value;
-  const head = bytesOf(value).subarray(0, bytes);
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return `${decoder.decode(head, { stream: true })}…`;
 }

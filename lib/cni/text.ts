@@ -22,6 +22,32 @@ export function isLonger(text: string, bytes: number): boolean {
   return text.length > bytes || bytesOf(text).length > bytes;
 }
 
+/** The first so many bytes of a longer text, whole characters only, with `…` for the rest. */
+export function cut(text: string, bytes: number): string {
+  if (!isLonger(text, bytes)) return text;
+  return `${headOf(bytesOf(text), bytes)}…`;
+}
+
+/** Of `…`. */
+const ellipsisBytes = 3;
+
+/** The beginning and the end of a longer text, `…` for what is between, all together so many bytes. */
+export function cutMiddle(text: string, bytes: number): string {
+  if (!isLonger(text, bytes)) return text;
+  const all = bytesOf(text);
+  const half = (bytes - ellipsisBytes) >> 1;
+  let tail = all.length - half;
+  // A byte that continues a character of UTF-8.
+  while (((all[tail] ?? 0) & 0xc0) === 0x80) tail++;
+  return `${headOf(all, half)}…${textOf(all.subarray(tail))}`;
+}
+
+/** Without a character that would be cut in two. */
+function headOf(bytes: Uint8Array, length: number): string {
+  const streaming = new TextDecoder("utf-8", { ignoreBOM: true });
+  return streaming.decode(bytes.subarray(0, length), { stream: true });
+}
+
 /** The number that is written in decimal digits and nothing else, as far as a double can hold it. */
 export function wholeNumber(digits: string): number | undefined {
   let number = 0;

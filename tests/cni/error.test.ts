@@ -5,6 +5,7 @@ import {
   errnoOf,
   messageOf,
   quote,
+  quoteOutput,
 } from "../../lib/cni/error.ts";
 
 describe("CniError", () => {
@@ -15,6 +16,38 @@ describe("CniError", () => {
     expect(JSON.stringify(error.toObject("1.0.0"))).toBe(
       '{"cniVersion":"1.0.0","code":7,"msg":"no delegates"}',
     );
+  });
+
+  const bytes = (text = "") => Buffer.byteLength(text);
+
+  test("toObject ends at 8 KiB, in the middle of what is too long", () => {
+    const long = `first ${"é".repeat(100_000)} last`;
+    const { msg, details } = new CniError(7, long).toObject("1.0.0");
+    expect(msg).toMatch(/^first é+…é+ last$/);
+    expect([bytes(msg) <= 8192, bytes(msg) > 8180, details]).toEqual([
+      true,
+      true,
+      undefined,
+    ]);
+  });
+
+  test.each<[number, number]>([
+    [5, 100_000],
+    [100_000, 5],
+    [100_000, 100_000],
+    [8000, 400],
+    [4096, 4096],
+    [7168, 1024],
+  ])("toObject of %d and %d bytes: together 8 KiB", (message, detail) => {
+    const error = new CniError(7, "m".repeat(message), {
+      details: "d".repeat(detail),
+    });
+    const { msg, details } = error.toObject("1.0.0");
+    const total = bytes(msg) + bytes(details);
+    expect(total).toBeWithin(5, 8193);
+    if (message + detail > 8192) expect(total).toBeGreaterThan(8180);
+    else expect([msg, details]).toEqual([error.message, error.details]);
+    if (detail <= 1024) expect(details).toBe("d".repeat(detail));
   });
 
   test("prefixed keeps code, details and cause (P-ERR-5)", () => {
@@ -65,6 +98,17 @@ describe("errnoOf and messageOf", () => {
     ["null", null, undefined, "null"],
   ])("of %s", (_name, thrown, errno, message) => {
     expect([errnoOf(thrown), messageOf(thrown)]).toEqual([errno, message]);
+  });
+});
+
+describe("quoteOutput", () => {
+  test.each([
+    [" a\n", '"a"'],
+    ["x".repeat(2048), `"${"x".repeat(2048)}"`],
+    [`a${"x".repeat(4000)}z`, `"a${"x".repeat(1021)}…${"x".repeat(1021)}z"`],
+    [`a${"é".repeat(4000)}z`, `"a${"é".repeat(510)}…${"é".repeat(510)}z"`],
+  ])("case %#", (text, quoted) => {
+    expect(quoteOutput(text)).toBe(quoted);
   });
 });
 
