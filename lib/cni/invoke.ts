@@ -5,10 +5,10 @@
  */
 import { type Deadline, monotonicMs } from "./deadline.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "./error.ts";
-import { type Exec, type ExecResult, outputLimits } from "./exec.ts";
+import type { Exec, ExecResult } from "./exec.ts";
 import { statusIfAny } from "./files.ts";
-import { isObject, parseJson, setOwn } from "./json.ts";
-import { requireExecutable } from "./libc.ts";
+import { parseJson, setOwn } from "./json.ts";
+import { type Status, requireExecutable } from "./libc.ts";
 
 /** The verbs that a runtime sends to a delegate. */
 export type Verb = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
@@ -65,39 +65,70 @@ export interface Execution {
 }
 
 /**
- * Executes a plugin and returns what it printed, decoded, when it succeeded;
- * only ADD and VERSION print something that counts (F-6).
+ * Executes a plugin; what `read` makes of the decoded stdout of one that succeeded.
+ * Without it stdout is ignored, as of DEL, CHECK, GC and STATUS (F-6).
  *
  * Throws the plugin's own error with its code; 7 when the executable is missing
- * or cannot be executed; 11 for the time limit and "text file busy"; 999 for
- * everything that is no CNI answer.
+ * or cannot be executed; 11 for the time limit, "text file busy" and a machine
+ * without room for a process; 999 for everything that is no CNI answer, and what
+ * `read` throws. Each says which plugin it was, and what it was to do.
  */
-export async function invoke(call: Call, caller: Caller): Promise<unknown> {
-  const path = findPlugin(call.type, call.environment.path, caller.self);
-  const { executed } = caller;
-  const began = executed ? monotonicMs() : 0;
+export async function invoke<T>(
+  call: Call,
+  caller: Caller,
+  read?: (output: unknown) => T,
+): Promise<T | undefined> {
+  try {
+    const path = findPlugin(call.type, call.environment.path, caller.self);
+    return await executed(path, call, caller, read);
+  } catch (error) {
+    const { ofCall } = await pluginErrors();
+    throw ofCall(call, CniError.from(error));
+  }
+}
+
+async function executed<T>(
+  path: string,
+  call: Call,
+  caller: Caller,
+  read?: (output: unknown) => T,
+): Promise<T | undefined> {
+  const began = caller.executed ? monotonicMs() : 0;
   let stderr = "";
-  let output: unknown;
+  let output: T | undefined;
   try {
     const result = await execute(path, call, caller);
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);
-    output = outputOf(call, result);
+    await requireSuccess(result);
+    output = read?.(await decoded(result));
   } catch (cause) {
     const error = CniError.from(cause);
-    executed?.({ call, ms: monotonicMs() - began, stderr, error });
+    caller.executed?.({ call, ms: monotonicMs() - began, stderr, error });
     throw error;
   }
-  executed?.({ call, ms: monotonicMs() - began, stderr, output });
+  caller.executed?.({ call, ms: monotonicMs() - began, stderr, output });
   return output;
 }
 
-function outputOf(call: Call, result: ExecResult): unknown {
-  if (result.killed) throw killedError(call, result.killed);
-  if (result.exitCode !== 0) throw failure(call.type, result);
-  return call.verb === "ADD" || call.verb === "VERSION"
-    ? decode(call.type, result.stdout)
-    : undefined;
+async function requireSuccess(result: ExecResult): Promise<void> {
+  if (!result.killed && result.exitCode === 0) return;
+  const { failure } = await pluginErrors();
+  throw failure(result);
+}
+
+async function decoded(result: ExecResult): Promise<unknown> {
+  try {
+    return parseJson(result.stdout);
+  } catch (cause) {
+    const { undecodable } = await pluginErrors();
+    throw undecodable(result, cause);
+  }
+}
+
+/** Words for what failed: most pods never need them. */
+function pluginErrors() {
+  return import("./plugin-error.ts");
 }
 
 /**
@@ -118,11 +149,18 @@ export function findPlugin(
     );
   }
   const searched: string[] = [];
+  const problems: string[] = [];
   for (const folder of folders) {
     if (folder === "") continue;
     searched.push(folder);
     const path = `${folder}/${type}`;
-    const file = statusIfAny(path);
+    let file: Status | undefined;
+    try {
+      file = statusIfAny(path);
+    } catch (error) {
+      // One that cannot be looked at hides none of the others.
+      problems.push(`: ${folder}: ${messageOf(error)}`);
+    }
     if (file?.kind !== "file") continue;
     if (file.id === self) {
       throw new CniError(
@@ -136,7 +174,7 @@ export function findPlugin(
     throw new CniError(Code.invalidNetworkConfig, "no paths provided");
   throw new CniError(
     Code.invalidNetworkConfig,
-    `failed to find plugin ${quote(type)} in path [${searched.join(" ")}]`,
+    `failed to find plugin ${quote(type)} in path [${searched.join(" ")}]${problems.join("")}`,
   );
 }
 
@@ -152,7 +190,7 @@ export function requirePlugin(
   } catch (cause) {
     throw new CniError(
       Code.invalidNetworkConfig,
-      `failed to execute plugin ${quote(type)}: ${path}: permission denied`,
+      `failed to execute plugin ${quote(type)}: ${path}: ${messageOf(cause)}`,
       { cause },
     );
   }
@@ -175,22 +213,25 @@ async function execute(
     started: caller.started,
   };
   for (let tries = 1; ; tries++) {
+    requireTime(call.deadline);
     try {
       const deadline = call.deadline.atMost(caller.timeoutMs);
       return await caller.exec({ ...request, deadline });
     } catch (error) {
-      if (errnoOf(error) !== "ETXTBSY")
-        throw spawnError(call.type, path, error);
-      if (tries === busyTries || call.deadline.remaining <= busyPauseMs) {
-        throw new CniError(
-          Code.tryAgainLater,
-          `failed to execute plugin ${quote(call.type)}: ${path}: text file busy`,
-          { cause: error },
-        );
+      const isBusy = errnoOf(error) === "ETXTBSY" && tries < busyTries;
+      if (!isBusy || call.deadline.remaining <= busyPauseMs) {
+        const { notStarted } = await pluginErrors();
+        throw notStarted(path, error);
       }
       await caller.sleep(busyPauseMs);
     }
   }
+}
+
+/** A process that would be killed at once may have begun something by then (state.md "Time"). */
+function requireTime(deadline: Deadline): void {
+  if (deadline.expired)
+    throw new CniError(Code.tryAgainLater, "not started: no time is left");
 }
 
 /** GENIE_CONTAINER of the verbs without a container. */
@@ -222,142 +263,4 @@ function joinedFolders(path: readonly string[]): string {
     if (folder !== "") joined += joined === "" ? folder : `:${folder}`;
   }
   return joined;
-}
-
-/** undefined for what the system says well enough. */
-function errnoText(errno = ""): string | undefined {
-  switch (errno) {
-    case "E2BIG":
-      return "argument list too long";
-    case "EACCES":
-      return "permission denied";
-    case "ENOENT":
-      return "no such file or interpreter";
-    case "ENOEXEC":
-      return "exec format error";
-    default:
-      return undefined;
-  }
-}
-
-function isNotExecutable(errno: string): boolean {
-  switch (errno) {
-    case "EACCES":
-    case "EPERM":
-    case "ENOENT":
-    case "ENOEXEC":
-    case "ENOTDIR":
-    case "EISDIR":
-    case "ELOOP":
-    case "E2BIG":
-      return true;
-    default:
-      return false;
-  }
-}
-
-function spawnError(type: string, path: string, cause: unknown): CniError {
-  const errno = errnoOf(cause);
-  const known = errno !== undefined && isNotExecutable(errno);
-  const text = errnoText(errno) ?? messageOf(cause);
-  return new CniError(
-    known ? Code.invalidNetworkConfig : Code.internal,
-    `failed to execute plugin ${quote(type)}: ${path}: ${text}`,
-    { cause },
-  );
-}
-
-function killedError(
-  call: Call,
-  killed: NonNullable<ExecResult["killed"]>,
-): CniError {
-  return new CniError(
-    killed === "deadline" ? Code.tryAgainLater : Code.internal,
-    `plugin ${quote(call.type)} ${killReason(killed)} and was killed (${call.verb})`,
-  );
-}
-
-function killReason(killed: NonNullable<ExecResult["killed"]>): string {
-  switch (killed) {
-    case "deadline":
-      return "did not end within its time limit";
-    case "stdout":
-      return `printed more than ${outputLimits.stdout >> 20} MiB`;
-    case "stderr":
-      break;
-  }
-  return `wrote more than ${outputLimits.stderr >> 20} MiB to stderr`;
-}
-
-/** What an unsuccessful plugin meant (F-5). */
-function failure(type: string, result: ExecResult): CniError {
-  const status = result.signal
-    ? `signal: ${signalName(result.signal)}`
-    : `exit status ${result.exitCode}`;
-  const stdout = result.stdout.trim();
-  const stderr = result.stderr.trim();
-  const plugin = `plugin ${quote(type)}`;
-  if (stdout === "") {
-    return new CniError(
-      Code.internal,
-      stderr === ""
-        ? `${plugin}: netplugin failed with no error message: ${status}`
-        : `${plugin}: netplugin failed: ${quote(stderr)}: ${status}`,
-    );
-  }
-  let decoded: unknown;
-  try {
-    decoded = parseJson(stdout);
-  } catch (cause) {
-    return new CniError(
-      Code.internal,
-      `${plugin}: netplugin failed but error parsing its diagnostic message ${quote(stdout)}: ${messageOf(cause)}`,
-      { cause },
-    );
-  }
-  const raw = `${plugin}: netplugin failed: ${quote(stdout)}: ${status}`;
-  return errorObject(decoded, raw) ?? new CniError(Code.internal, raw);
-}
-
-/**
- * Upstream turns every JSON object into an error, one without a message into an
- * empty one (F-5): `raw` says more.
- */
-function errorObject(value: unknown, raw: string): CniError | undefined {
-  if (!isObject(value)) return undefined;
-  const { code, msg, details } = value;
-  return new CniError(
-    // An unsigned integer in upstream: anything else makes the whole error unreadable.
-    Number.isSafeInteger(code) && Number(code) > 0
-      ? Number(code)
-      : Code.internal,
-    typeof msg === "string" && msg !== "" ? msg : raw,
-    { details: typeof details === "string" ? details : undefined },
-  );
-}
-
-/** Go's words for the common ones, the name for the others. */
-function signalName(signal: string): string {
-  switch (signal) {
-    case "SIGKILL":
-      return "killed";
-    case "SIGSEGV":
-      return "segmentation fault";
-    case "SIGTERM":
-      return "terminated";
-    default:
-      return signal;
-  }
-}
-
-function decode(type: string, stdout: string): unknown {
-  try {
-    return parseJson(stdout);
-  } catch (cause) {
-    throw new CniError(
-      Code.internal,
-      `plugin ${quote(type)}: failed to unmarshal raw result: ${messageOf(cause)}`,
-      { details: stdout === "" ? undefined : quote(stdout), cause },
-    );
-  }
 }

@@ -7,7 +7,14 @@ import { validateNetworkName } from "./args.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "./deadline.ts";
 import { Code, CniError, quote } from "./error.ts";
-import { type Caller, type Verb, invoke, requirePlugin } from "./invoke.ts";
+import {
+  type Call,
+  type CallEnvironment,
+  type Caller,
+  type Verb,
+  invoke,
+  requirePlugin,
+} from "./invoke.ts";
 import { type JsonObject, own, setOwn } from "./json.ts";
 import { type Result, convertResult, parseResult } from "./result.ts";
 import {
@@ -62,16 +69,11 @@ export async function addNetwork(
   let result: Result | undefined;
   for (const plugin of list.plugins) {
     const config = request(list, plugin, { runtime, prevResult: result });
-    const output = await call(
-      "ADD",
-      list,
-      plugin,
-      config,
-      runtime,
-      deadline,
+    result = await invoke(
+      callOf("ADD", list, plugin, config, runtime, deadline),
       caller,
+      (output) => convertResult(parseResult(output, version), version),
     );
-    result = convertResult(parseResult(output, version), version);
   }
   if (!result)
     throw new CniError(Code.invalidNetworkConfig, "no plugins in list");
@@ -281,14 +283,28 @@ function tolerant(
   }
 }
 
-function call(
+async function call(
+  verb: Verb,
+  list: NetworkConfigList,
+  plugin: PluginConf,
+  config: string,
+  environment: CallEnvironment,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  await invoke(
+    callOf(verb, list, plugin, config, environment, deadline),
+    caller,
+  );
+}
+
+function callOf(
   verb: Verb,
   { name: network }: NetworkConfigList,
   { type }: PluginConf,
   config: string,
-  environment: Omit<RuntimeConf, "capabilityArgs">,
+  environment: CallEnvironment,
   deadline: Deadline,
-  caller: Caller,
-): Promise<unknown> {
-  return invoke({ verb, type, network, config, environment, deadline }, caller);
+): Call {
+  return { verb, type, network, config, environment, deadline };
 }

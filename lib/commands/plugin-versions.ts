@@ -100,7 +100,7 @@ async function ask(
     stderr: () => {},
     sleep: Bun.sleep,
   };
-  const answer = await invoke(
+  const supported = await invoke(
     {
       verb: "VERSION",
       type,
@@ -115,8 +115,9 @@ async function ask(
       deadline: new Deadline(limitMs),
     },
     caller,
+    (answer) => versions(answer, type),
   );
-  return versions(answer, type);
+  return supported ?? [];
 }
 
 /** Before spec 0.2.0 there was no VERSION: such an answer is that of 0.1.0 (CNI spec 1.1.0 §VERSION). */

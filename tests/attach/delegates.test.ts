@@ -138,12 +138,12 @@ describe("deleteAttachments", () => {
         ({ attachment: { ifname }, error }) => [ifname, error] as unknown,
       ),
     ).toEqual([
-      ["net3", problem(42, "stuck")],
+      ["net3", problem(42, 'plugin "bad" failed to delete net3: stuck')],
       [
         "net2",
         problem(7, expect.stringContaining('failed to find plugin "missing"')),
       ],
-      ["eth0", problem(42, "stuck")],
+      ["eth0", problem(42, 'plugin "bad" failed to delete eth0: stuck')],
     ]);
     expect(
       double.events().filter((event) => event.startsWith("start")),

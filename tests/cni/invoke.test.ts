@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, symlinkSync } from "node:fs";
 import { statusIfAny } from "../../lib/cni/libc.ts";
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/cni/deadline.ts";
+import { CniError } from "../../lib/cni/error.ts";
 import type { ExecRequest, ExecResult } from "../../lib/cni/exec.ts";
 import {
   type Call,
@@ -46,6 +47,7 @@ async function call(
   behaviour: Behaviour,
   request: Partial<Call> = {},
   caller: Partial<Caller> = {},
+  read: ((output: unknown) => unknown) | null = (output) => output,
 ) {
   using double = new DelegateDouble("plugin");
   double.behave({ type: "plugin" }, behaviour);
@@ -53,7 +55,11 @@ async function call(
   let answer: unknown;
   let error: unknown;
   try {
-    answer = await invoke(callOf([double.bin], request), how);
+    answer = await invoke(
+      callOf([double.bin], request),
+      how,
+      read ?? undefined,
+    );
   } catch (thrown) {
     error = thrown;
   }
@@ -62,6 +68,12 @@ async function call(
 
 const problem = (code: number, message: unknown, details?: string): unknown =>
   expect.objectContaining({ name: "CniError", code, message, details });
+
+const toAdd = 'plugin "plugin" failed to add eth0: ';
+
+/** Of an ADD: the plugin and the interface before what happened. */
+const failedToAdd = (code: number, text: string, details?: string): unknown =>
+  problem(code, toAdd + text, details);
 
 describe("findPlugin", () => {
   test.each<[string, string[], string]>([
@@ -97,6 +109,55 @@ describe("findPlugin", () => {
       findPlugin("plugin", path),
       findPlugin("plugin", [String(d)]),
     ]).toEqual([`${c}/plugin`, `${d}/plugin`]);
+  });
+
+  test.each<[string, (folder: string) => string, string]>([
+    [
+      "ELOOP",
+      (folder) => {
+        symlinkSync("loop", `${folder}/loop`);
+        return `${folder}/loop`;
+      },
+      "too many levels of symbolic links",
+    ],
+    [
+      "ENAMETOOLONG",
+      (folder) => `${folder}/${"x".repeat(300)}`,
+      "file name too long",
+    ],
+    [
+      "ENOTDIR",
+      (folder) => {
+        writeFiles(folder, { file: "" });
+        return `${folder}/file`;
+      },
+      "",
+    ],
+    ["a NUL byte", (folder) => `${folder}/\0`, "invalid argument"],
+  ])("goes on after a directory with %s", (_, unreadable, problem) => {
+    using double = new DelegateDouble("plugin");
+    using folder = temporaryFolder();
+    const path = unreadable(folder.path);
+    expect(findPlugin("plugin", [path, double.bin])).toBe(
+      `${double.bin}/plugin`,
+    );
+    const why = problem && `: ${path}: ${problem}`;
+    expect(() => findPlugin("missing", [path, double.bin])).toThrow(
+      expect.objectContaining({
+        code: 7,
+        message: `failed to find plugin "missing" in path [${path} ${double.bin}]${why}`,
+      }),
+    );
+  });
+
+  test("takes a name that no file can have for missing", () => {
+    const type = "x".repeat(300);
+    expect(() => findPlugin(type, ["/usr/bin"])).toThrow(
+      problem(
+        7,
+        `failed to find plugin "${"x".repeat(128)}…" in path [/usr/bin]: /usr/bin: file name too long`,
+      ),
+    );
   });
 
   test.each(["genie", "flannel"])(
@@ -262,80 +323,123 @@ describe("invoke", () => {
     expect([told, error]).toEqual([[], expect.objectContaining({ code: 7 })]);
   });
 
-  test.each(["DEL", "CHECK", "GC", "STATUS"] as const)(
-    "does not read stdout after %s succeeded (F-6)",
-    async (verb) => {
-      const { answer, error } = await call({ stdout: "garbage" }, { verb });
-      expect([answer, error]).toEqual([undefined, undefined]);
-    },
-  );
+  test("does not read stdout where nobody asks for it (F-6)", async () => {
+    const { answer, error } = await call(
+      { stdout: "garbage" },
+      { verb: "DEL" },
+      {},
+      null,
+    );
+    expect([answer, error]).toEqual([undefined, undefined]);
+  });
+
+  test("gives what is made of the output, or why it is not to be trusted", async () => {
+    const read = (output: unknown) => ({ read: output });
+    expect((await call({ stdout: [1] }, {}, {}, read)).answer).toEqual({
+      read: [1],
+    });
+    const refuse = () => {
+      throw new CniError(100, "result.ips: wrong");
+    };
+    const executed: unknown[] = [];
+    const { error } = await call(
+      {},
+      {},
+      { executed: (execution) => executed.push(execution.error) },
+      refuse,
+    );
+    expect(error).toEqual(failedToAdd(100, "result.ips: wrong"));
+    expect(executed).toEqual([problem(100, "result.ips: wrong")]);
+  });
 
   test.each<[string, string, string, string | undefined]>([
     [
       "garbage",
       "garbage",
-      "invalid character 'g' looking for beginning of value at line 1, column 1",
+      "failed to unmarshal raw result: invalid character 'g' looking for beginning of value at line 1, column 1",
       '"garbage"',
     ],
     [
       "nothing",
       "",
-      "unexpected end of JSON input at line 1, column 1",
+      "it printed nothing (exit status 0): failed to unmarshal raw result: unexpected end of JSON input",
+      undefined,
+    ],
+    [
+      "blanks",
+      "\n",
+      "it printed nothing (exit status 0): failed to unmarshal raw result: unexpected end of JSON input",
       undefined,
     ],
     [
       "two values",
       "{} {}",
-      "invalid character '{' after top-level value at line 1, column 4",
+      "failed to unmarshal raw result: invalid character '{' after top-level value at line 1, column 4",
       '"{} {}"',
     ],
     [
       "half a value",
       '{"ips":[',
-      "unexpected end of JSON input at line 1, column 9",
+      "failed to unmarshal raw result: unexpected end of JSON input at line 1, column 9",
       '"{\\"ips\\":["',
     ],
   ])(
     "takes %s on stdout for an error although it succeeded (F-6)",
-    async (_, stdout, reason, details) => {
-      const text = `plugin "plugin": failed to unmarshal raw result: ${reason}`;
+    async (_, stdout, text, details) => {
       const { error } = await call({ stdout });
-      expect(error).toEqual(problem(999, text, details));
+      expect(error).toEqual(failedToAdd(999, text, details));
     },
   );
 
-  const failed = (text: string) => `plugin "plugin": netplugin failed${text}`;
+  test("says with what it printed what it wrote to stderr", async () => {
+    const { error } = await call({ stdout: "garbage", stderr: "why\n" });
+    expect(error).toHaveProperty("details", '"garbage"; stderr: "why"');
+    const silent = await call({ stdout: "", stderr: "why\n" });
+    expect(silent.error).toHaveProperty("details", 'stderr: "why"');
+  });
 
   test.each<[string, Behaviour, unknown]>([
     [
       "nothing but the status",
       { exit: 9 },
-      problem(999, failed(" with no error message: exit status 9")),
+      failedToAdd(999, "netplugin failed with no error message: exit status 9"),
     ],
     [
       "nothing but a signal",
       { signal: "KILL" },
-      problem(999, failed(" with no error message: signal: killed")),
+      failedToAdd(
+        999,
+        "netplugin failed with no error message: signal: killed",
+      ),
     ],
     [
       "a less common signal",
       { signal: "USR1" },
-      problem(999, failed(" with no error message: signal: SIGUSR1")),
+      failedToAdd(
+        999,
+        "netplugin failed with no error message: signal: SIGUSR1",
+      ),
     ],
     [
       "words on stderr",
       { stderr: 'a "quoted"\nword\n', exit: 2 },
-      problem(999, failed(': "a \\"quoted\\"\\nword": exit status 2')),
+      failedToAdd(
+        999,
+        'netplugin failed: "a \\"quoted\\"\\nword": exit status 2',
+      ),
     ],
     [
       "garbage on stdout",
       { stdout: "panic!", exit: 1 },
-      problem(
+      failedToAdd(
         999,
-        failed(
-          " but error parsing its diagnostic message \"panic!\": invalid character 'p' looking for beginning of value at line 1, column 1",
-        ),
+        "netplugin failed but error parsing its diagnostic message \"panic!\": invalid character 'p' looking for beginning of value at line 1, column 1: exit status 1",
       ),
+    ],
+    [
+      "garbage on stdout and words on stderr",
+      { stdout: "panic!", stderr: "why", exit: 1 },
+      problem(999, expect.stringContaining('"panic!"'), 'stderr: "why"'),
     ],
     [
       "an error",
@@ -344,55 +448,124 @@ describe("invoke", () => {
         stderr: "noise",
         exit: 1,
       },
-      problem(7, "bad mtu", "d"),
+      failedToAdd(7, "bad mtu", "d"),
     ],
     [
       "an error and a signal",
       { stdout: { code: 100, msg: "m" }, signal: "TERM" },
-      problem(100, "m"),
+      failedToAdd(100, "m"),
     ],
     [
       "an error without a code",
       { stdout: { msg: "m" }, exit: 1 },
-      problem(999, "m"),
+      failedToAdd(999, "m"),
     ],
     [
       "a code that is none",
       { stdout: { code: -3, msg: "m", details: 5 }, exit: 1 },
-      problem(999, "m"),
+      failedToAdd(999, "m"),
     ],
     [
       "a code with a fraction",
       { stdout: { code: 1.5, msg: "m" }, exit: 1 },
-      problem(999, "m"),
+      failedToAdd(999, "m"),
     ],
     [
       "an error without a message: the code stays",
       { stdout: { code: 11, msg: "" }, exit: 1 },
-      problem(
+      failedToAdd(
         11,
-        failed(': "{\\"code\\":11,\\"msg\\":\\"\\"}": exit status 1'),
+        'netplugin failed: "{\\"code\\":11,\\"msg\\":\\"\\"}": exit status 1',
       ),
     ],
     [
       "an unrelated object: its text",
       { stdout: { hello: 1 }, exit: 1 },
-      problem(999, failed(': "{\\"hello\\":1}": exit status 1')),
+      failedToAdd(999, 'netplugin failed: "{\\"hello\\":1}": exit status 1'),
     ],
     [
       "a value that is no object",
       { stdout: "[1]", exit: 3 },
-      problem(999, failed(': "[1]": exit status 3')),
+      failedToAdd(999, 'netplugin failed: "[1]": exit status 3'),
     ],
   ])("understands a failure with %s (F-5)", async (_, behaviour, expected) => {
     const { answer, error } = await call(behaviour);
     expect([answer, error]).toEqual([undefined, expected]);
   });
 
-  test("cuts what it quotes", async () => {
-    const { error } = await call({ stdout: "x".repeat(500), exit: 1 });
-    const cut = `message "${"x".repeat(128)}…": invalid`;
-    expect(error).toHaveProperty("message", expect.stringContaining(cut));
+  const own = '{"code":7,"msg":"no {free} \\"address\\" \\\\","details":"d"}';
+
+  test.each<[string, string]>([
+    ["a result", `{"cniVersion":"1.0.0","ips":[]}\n${own}`],
+    ["a result, without a blank", `{"cniVersion":"1.0.0"}${own}`],
+    ["noise", `DEBUG "half a quote { and } brackets [\n${own}\n`],
+    ["another error", `{"code":3,"msg":"first"} ${own}`],
+    ["an object that is not closed", `{"a": ${own}`],
+  ])("finds the error behind %s, of whatever exit", async (_, stdout) => {
+    const failed = await call({ stdout, exit: 1 });
+    const succeeded = await call({ stdout });
+    const expected = failedToAdd(7, 'no {free} "address" \\', "d");
+    expect([failed.error, succeeded.error]).toEqual([expected, expected]);
+  });
+
+  test.each<[string, string]>([
+    ["an object of another kind", 'x {"code":7}'],
+    ["a code that is no number", 'x {"code":"7","msg":"m"}'],
+    ["no object", 'x {"code":7,"msg":"m"}]'],
+    ["an object without a beginning", '"code":7,"msg":"m"}'],
+    ["a string without a beginning", 'x {"code":7,"msg":m"}'],
+    ["an object in an object", '{"x":{"code":7,"msg":"m"}}'],
+  ])("takes no error of %s at the end", async (_, stdout) => {
+    const { error } = await call({ stdout, exit: 1 });
+    expect(error).toHaveProperty("code", 999);
+  });
+
+  test("a success that looks like an error is one (F-6)", async () => {
+    const stdout = { code: 7, msg: "m" };
+    const { answer, error } = await call({ stdout });
+    expect([answer, error]).toEqual([stdout, undefined]);
+  });
+
+  test.each<[Call["verb"], string]>([
+    ["ADD", "failed to add eth0"],
+    ["DEL", "failed to delete eth0"],
+    ["CHECK", "failed to check eth0"],
+    ["GC", "failed to collect garbage"],
+    ["STATUS", "failed the status check"],
+    ["VERSION", "failed to report its versions"],
+  ])("says that %s failed: %s", async (verb, failed) => {
+    const stdout = { code: 42, msg: "must be called as chained plugin" };
+    const { error } = await call({ stdout, exit: 1 }, { verb });
+    const msg = `plugin "plugin" ${failed}: must be called as chained plugin`;
+    expect(error).toEqual(problem(42, msg));
+  });
+
+  test("says that a plugin is too old for its network", async () => {
+    const stdout = { code: 4, msg: "unknown CNI_COMMAND: STATUS" };
+    const { error } = await call(
+      { stdout, exit: 1 },
+      {
+        verb: "STATUS",
+        network: "n",
+        config: '{"cniVersion":"1.1.0","name":"n","type":"plugin"}',
+      },
+    );
+    expect(error).toEqual(
+      problem(
+        4,
+        'plugin "plugin" failed the status check: unknown CNI_COMMAND: STATUS: network "n" has cniVersion "1.1.0", which the plugin does not support',
+      ),
+    );
+  });
+
+  test.each<[string, (text: string) => Behaviour]>([
+    ["stderr", (stderr) => ({ stderr, exit: 1 })],
+    ["stdout", (stdout) => ({ stdout, exit: 1 })],
+  ])("quotes 2 KiB of a long %s: beginning and end", async (_, behaviour) => {
+    const text = `begin${"x".repeat(10_000)}end`;
+    const { error } = await call(behaviour(text));
+    const [, quoted = ""] = /"(begin.*end)"/.exec(String(error)) ?? [];
+    expect(quoted).toBe(`begin${"x".repeat(1017)}…${"x".repeat(1019)}end`);
   });
 
   test.each<[string, string, number, string]>([
@@ -410,24 +583,37 @@ describe("invoke", () => {
     await Bun.$`chmod ${mode.toString(8)} ${folder.path}/plugin`.quiet();
     const run = invoke(callOf([folder.path]), testCaller());
     expect(await run.catch((error: unknown) => error)).toEqual(
-      problem(
+      failedToAdd(7, `failed to execute ${folder.path}/plugin: ${text}`),
+    );
+  });
+
+  test("says that the arguments are too long", async () => {
+    using double = new DelegateDouble("plugin");
+    const args = `X=${"x".repeat(3 << 20)}`;
+    const tooLong = { ...environment, args, path: [double.bin] };
+    const run = invoke(callOf([], { environment: tooLong }), testCaller());
+    expect(await run.catch((error: unknown) => error)).toEqual(
+      failedToAdd(
         7,
-        `failed to execute plugin "plugin": ${folder.path}/plugin: ${text}`,
+        `failed to execute ${double.bin}/plugin: argument list too long`,
       ),
     );
   });
 
-  test("says what else the system refuses, as an error 999", async () => {
+  test.each([
+    ["ENOMEM", 11, "cannot allocate memory"],
+    ["EAGAIN", 11, "resource temporarily unavailable"],
+    ["EMFILE", 11, "too many open files"],
+    ["ENFILE", 11, "too many open files in system"],
+    ["E2BIG", 7, "argument list too long"],
+    ["EIO", 999, "input/output error"],
+    ["EWHAT", 999, "the system's words"],
+  ])("%s at the start is error %d", async (code, expected, text) => {
     const exec = () =>
-      Promise.reject(Object.assign(new Error("no memory"), { code: "ENOMEM" }));
+      Promise.reject(Object.assign(new Error("the system's words"), { code }));
     const { error } = await call({}, {}, { exec });
     expect(error).toEqual(
-      problem(
-        999,
-        expect.stringMatching(
-          /^failed to execute plugin "plugin": .*: no memory$/,
-        ),
-      ),
+      problem(expected, expect.stringMatching(RegExp(`/plugin: ${text}$`))),
     );
   });
 
@@ -437,13 +623,17 @@ describe("invoke", () => {
     expect(error).toHaveProperty("code", 7);
   });
 
+  test("starts nothing when no time is left: error 11", async () => {
+    const exec = () => Promise.reject(new Error("executed"));
+    const deadline = new Deadline(0);
+    const { error } = await call({}, { deadline }, { exec });
+    expect(error).toEqual(failedToAdd(11, "not started: no time is left"));
+  });
+
   test("kills at the time limit of one execution: error 11", async () => {
     const { error } = await call({ hang: true }, {}, { timeoutMs: 300 });
     expect(error).toEqual(
-      problem(
-        11,
-        'plugin "plugin" did not end within its time limit and was killed (ADD)',
-      ),
+      failedToAdd(11, "it did not end within its time limit and was killed"),
     );
   });
 
@@ -453,19 +643,19 @@ describe("invoke", () => {
     expect(error).toEqual(
       problem(
         11,
-        'plugin "plugin" did not end within its time limit and was killed (DEL)',
+        'plugin "plugin" failed to delete eth0: it did not end within its time limit and was killed',
       ),
     );
   });
 
   test.each<[NonNullable<ExecResult["killed"]>, string]>([
-    ["stdout", "printed more than 4 MiB and was killed (ADD)"],
-    ["stderr", "wrote more than 1 MiB to stderr and was killed (ADD)"],
+    ["stdout", "it printed more than 4 MiB and was killed"],
+    ["stderr", "it wrote more than 1 MiB to stderr and was killed"],
   ])("says that a plugin flooded %s", async (killed, text) => {
     const result = { exitCode: 0, signal: null, stdout: "{}", stderr: "" };
     const exec = () => Promise.resolve({ ...result, killed });
     const { error } = await call({}, {}, { exec });
-    expect(error).toEqual(problem(999, `plugin "plugin" ${text}`));
+    expect(error).toEqual(failedToAdd(999, text));
   });
 
   test("lets an execution take its own limit, the phase's or less", async () => {
@@ -490,7 +680,7 @@ describe("invoke, while the file is open for writing (F-7)", () => {
   const tooLong = problem(
     11,
     expect.stringMatching(
-      /^failed to execute plugin "plugin": .*\/plugin: text file busy$/,
+      /^plugin "plugin" failed to delete eth0: failed to execute .*\/plugin: text file busy$/,
     ),
   );
 

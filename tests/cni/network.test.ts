@@ -295,7 +295,7 @@ describe("addNetwork", () => {
     });
   });
 
-  test("stops at the first error, which is returned as it is", async () => {
+  test("stops at the first error, whose code and details are kept", async () => {
     using double = new DelegateDouble("a", "b", "c");
     const error = { code: 42, msg: "no address", details: "pool is full" };
     double.behave({ type: "b" }, { stdout: error, exit: 1 });
@@ -304,7 +304,10 @@ describe("addNetwork", () => {
     expect([
       await failure(run),
       double.calls().map(({ type }) => type),
-    ]).toEqual([problem(42, "no address", "pool is full"), ["a", "b"]]);
+    ]).toEqual([
+      problem(42, 'plugin "b" failed to add eth0: no address', "pool is full"),
+      ["a", "b"],
+    ]);
   });
 
   test("converts an answer in another version at once (F-10)", async () => {
@@ -402,7 +405,7 @@ describe("addNetwork", () => {
     double.behave({ type: "a" }, { stdout });
     const run = add(listOf("1.0.0", "a", "b"), double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(999, text),
+      problem(999, `plugin "a" failed to add eth0: ${text}`),
       1,
     ]);
   });
@@ -412,7 +415,10 @@ describe("addNetwork", () => {
     double.behave({ type: "a" }, { stdout: { cniVersion: "1.0.0" } });
     const run = add(listOf("0.2.0", "a"), double);
     expect(await failure(run)).toEqual(
-      problem(999, "cannot convert: no valid IP addresses"),
+      problem(
+        999,
+        'plugin "a" failed to add eth0: cannot convert: no valid IP addresses',
+      ),
     );
   });
 
@@ -506,7 +512,10 @@ describe("delNetwork", () => {
     expect([
       await failure(run),
       double.calls().map(({ type }) => type),
-    ]).toEqual([problem(11, "later"), ["c", "b"]]);
+    ]).toEqual([
+      problem(11, 'plugin "b" failed to delete eth0: later'),
+      ["c", "b"],
+    ]);
   });
 
   test("validates neither the name nor the namespace", async () => {
@@ -542,7 +551,7 @@ describe("checkNetwork", () => {
     );
     const run = check(listOf("1.0.0", "a", "b"), undefined, double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(100, "gone"),
+      problem(100, 'plugin "a" failed to check eth0: gone'),
       1,
     ]);
   });
@@ -626,7 +635,11 @@ describe("gcNetwork", () => {
     );
     const run = gc(listOf("1.1.0", "a", "b", "c", "d"), valid, double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(5, "one", "first; two; second; three"),
+      problem(
+        5,
+        'plugin "a" failed to collect garbage: one',
+        'first; plugin "c" failed to collect garbage: two; second; plugin "d" failed to collect garbage: three',
+      ),
       4,
     ]);
   });
@@ -675,7 +688,7 @@ describe("statusNetwork", () => {
     );
     const run = status(listOf("1.1.0", "a", "b"), double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(51, "limited"),
+      problem(51, 'plugin "a" failed the status check: limited'),
       1,
     ]);
   });

@@ -171,7 +171,7 @@ describe("doctor", () => {
       [
         "binary",
         "fail",
-        '/opt/cni/bin/genie cannot be executed: plugin "genie": netplugin failed: "broken": exit status 1',
+        '/opt/cni/bin/genie cannot be executed: plugin "genie" failed to report its versions: netplugin failed: "broken": exit status 1',
       ],
     ],
     [

@@ -272,7 +272,7 @@ describe("install, refusals", () => {
           "#!/bin/sh\necho 'error while loading shared libraries: libstdc++.so.6' >&2\nexit 127\n",
         ),
       [],
-      'genie install: plugin ".genie.tmp": netplugin failed: "error while loading shared libraries: libstdc++.so.6": exit status 127\n',
+      'genie install: plugin ".genie.tmp" failed to report its versions: netplugin failed: "error while loading shared libraries: libstdc++.so.6": exit status 127\n',
     ],
     [
       "an executable that is another program",

@@ -52,7 +52,7 @@ test("CHECK, a delegate's error is passed on", async () => {
   expect(await node.fail("CHECK", pod, two)).toEqual({
     cniVersion: "1.0.0",
     code: 101,
-    msg: "[shop/web:beta] interface is gone",
+    msg: '[shop/web:beta] plugin "beta" failed to check eth1: interface is gone',
     details: "eth1",
   });
   // The record is not CHECK's to change.

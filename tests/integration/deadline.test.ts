@@ -30,8 +30,8 @@ const limited = (options: CallOptions = {}, seconds = 0.3): CallOptions => ({
 const soonMs = 10_000;
 
 /** The limit in a message. */
-const late = (type: string, verb: string) =>
-  `plugin "${type}" did not end within its time limit and was killed (${verb})`;
+const late = (type: string, failed: string) =>
+  `plugin "${type}" ${failed}: it did not end within its time limit and was killed`;
 
 /** How it failed, and how many milliseconds that took. */
 async function timedFailure(
@@ -56,7 +56,7 @@ describe("ADD, a delegate hangs", () => {
     expect(failure).toEqual({
       cniVersion: "1.0.0",
       code: 11,
-      msg: `[shop/web:beta] ${late("beta", "ADD")}`,
+      msg: `[shop/web:beta] ${late("beta", "failed to add eth1")}`,
     });
     expect(ms).toBeGreaterThanOrEqual(1000);
     expect(ms).toBeLessThan(soonMs);
@@ -120,7 +120,7 @@ describe("ADD, a delegate hangs", () => {
     expect(await node.fail("ADD", pod, limited(three))).toEqual({
       cniVersion: "1.0.0",
       code: 42,
-      msg: "[shop/web:gamma] no luck",
+      msg: '[shop/web:gamma] plugin "gamma" failed to add eth2: no luck',
     });
     expect(delegates.calls().slice(3).map(summary)).toEqual([
       "DEL gamma eth2",
@@ -181,7 +181,7 @@ describe("DEL, a delegate hangs", () => {
     expect(failure).toEqual({
       cniVersion: "1.0.0",
       code: 11,
-      msg: `[shop/web:beta] ${late("beta", "DEL")}`,
+      msg: `[shop/web:beta] ${late("beta", "failed to delete eth1")}`,
     });
     expect(ms).toBeLessThan(soonMs);
     expect(delegates.calls().map(summary)).toEqual([
@@ -208,10 +208,11 @@ describe("DEL, a delegate hangs", () => {
     expect(await node.fail("DEL", pod, limited())).toEqual({
       cniVersion: "1.0.0",
       code: 11,
-      msg: `[shop/web:gamma] ${late("gamma", "DEL")}`,
-      details: ["beta", "alpha"]
-        .map((type) => `[shop/web:${type}] ${late(type, "DEL")}`)
-        .join("; "),
+      msg: `[shop/web:gamma] ${late("gamma", "failed to delete eth2")}`,
+      details: [
+        `[shop/web:beta] ${late("beta", "failed to delete eth1")}`,
+        `[shop/web:alpha] ${late("alpha", "failed to delete eth0")}`,
+      ].join("; "),
     });
     expect(delegates.left().map(isRunning)).toEqual([false, false, false]);
     expect(recorded(node, pod)).toEqual([
@@ -226,10 +227,10 @@ const newest = "1.1.0";
 
 describe("CHECK and GC, a delegate hangs", () => {
   const verbs: [Command, string][] = [
-    ["CHECK", "[shop/web:beta]"],
-    ["GC", "[beta-net]"],
+    ["CHECK", `[shop/web:beta] ${late("beta", "failed to check eth1")}`],
+    ["GC", `[beta-net] ${late("beta", "failed to collect garbage")}`],
   ];
-  test.each(verbs)("%s: 11", async (verb, prefix) => {
+  test.each(verbs)("%s: 11", async (verb, msg) => {
     await using scripted = await startScriptedNode(newest);
     const { node, delegates } = scripted;
     const pod = await node.pod();
@@ -249,7 +250,7 @@ describe("CHECK and GC, a delegate hangs", () => {
     ).toEqual({
       cniVersion: newest,
       code: 11,
-      msg: `${prefix} ${late("beta", verb)}`,
+      msg,
     });
     expect(delegates.left().map(isRunning)).toEqual([false]);
     // The networks after it are not forgotten.
@@ -284,7 +285,7 @@ describe("CHECK and GC, a delegate hangs", () => {
     expect(await node.fail("GC", undefined, options)).toEqual({
       cniVersion: newest,
       code: 11,
-      msg: `[shop/b:beta] ${late("beta", "DEL")}`,
+      msg: `[shop/b:beta] ${late("beta", "failed to delete eth0")}`,
     });
     expect(delegates.calls().map(summary).toSorted()).toEqual([
       "DEL alpha eth0",

@@ -37,8 +37,9 @@ describe("DEL, a network fails", () => {
     expect(await node.fail("DEL", pod)).toEqual({
       cniVersion: "1.0.0",
       code: 42,
-      msg: "[shop/web:gamma] first",
-      details: "in detail; [shop/web:alpha] second",
+      msg: '[shop/web:gamma] plugin "gamma" failed to delete eth2: first',
+      details:
+        'in detail; [shop/web:alpha] plugin "alpha" failed to delete eth0: second',
     });
     expect(delegates.calls().map(summary)).toEqual([
       "DEL gamma eth2",
@@ -54,7 +55,7 @@ describe("DEL, a network fails", () => {
     delegates.behave({ type: "alpha", verb: "DEL" }, {});
     expect(await node.fail("DEL", pod)).toMatchObject({
       code: 42,
-      msg: "[shop/web:gamma] first",
+      msg: '[shop/web:gamma] plugin "gamma" failed to delete eth2: first',
     });
     expect(delegates.calls().map(summary)).toEqual([
       "DEL gamma eth2",
@@ -97,8 +98,8 @@ describe("DEL, a network fails", () => {
         json: {
           cniVersion: "1.0.0",
           code: 42,
-          msg: `[shop/web:beta] ${told}`,
-          details: `${told}; [shop/web:alpha] ${told}; ${told}`,
+          msg: `[shop/web:beta] plugin "beta" failed to delete eth1: ${told}`,
+          details: `${told}; [shop/web:alpha] plugin "alpha" failed to delete eth0: ${told}; ${told}`,
         },
       });
       expect(stderr).toContain(original);
@@ -205,7 +206,7 @@ describe("DEL, the disk is full", () => {
     );
     expect(await node.fail("DEL", pod, two)).toMatchObject({
       code: 42,
-      msg: "[shop/web:alpha] no",
+      msg: '[shop/web:alpha] plugin "alpha" failed to delete eth0: no',
     });
     expect(node.record(pod)).toEqual(record);
     delegates.forget();

@@ -216,7 +216,7 @@ describe("genie gc, exit code", () => {
     expect(genieGc(node, "--grace", "0")).toEqual({
       exitCode: 1,
       stdout: `deleted ${good.containerId} eth0
-failed ${bad.containerId}:eth0: [shop/bad:beta] busy
+failed ${bad.containerId}:eth0: [shop/bad:beta] plugin "beta" failed to delete eth1: busy
 1 deleted, 0 waiting, 1 failed
 `,
       stderr: "",

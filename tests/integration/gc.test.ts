@@ -231,8 +231,8 @@ describe("GC", () => {
     expect(failure).toEqual({
       cniVersion: version,
       code: 42,
-      msg: "[shop/c:beta] first",
-      details: "[alpha-net] second",
+      msg: '[shop/c:beta] plugin "beta" failed to delete eth0: first',
+      details: '[alpha-net] plugin "alpha" failed to collect garbage: second',
     });
     expect(
       delegates

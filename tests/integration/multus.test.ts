@@ -371,7 +371,7 @@ describe("DEL, a container of Multus", () => {
     expect(await node.fail("DEL", pod, former.options)).toEqual({
       cniVersion: "1.0.0",
       code: 42,
-      msg: "[shop/web:beta-net] busy",
+      msg: '[shop/web:beta-net] plugin "beta" failed to delete net1: busy',
     });
     expect(delegates.calls().map(summary)).toEqual(reverse);
     expect(readFileSync(former.path(pod), "utf8")).toBe(three);

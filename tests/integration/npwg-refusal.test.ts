@@ -428,7 +428,7 @@ test("the second of two definitions fails: the first and the primary are rolled 
   const pod = await cluster.pod({ [networksKey]: "lan,failing,lan" });
   expect(await cluster.refuse(pod)).toEqual({
     code: 42,
-    msg: "[shop/web:failing] no carrier",
+    msg: '[shop/web:failing] plugin "failing" failed to add net2: no carrier',
     details: "up0",
   });
   expect(await cluster.node.remains()).toEqual(nothing);

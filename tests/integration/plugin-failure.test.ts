@@ -4,7 +4,7 @@
  * nothing of the pod is left, neither interface nor address nor record.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Behaviour, DelegateDouble } from "../support/delegate.ts";
 import { type CallOptions, type Node, nothing } from "../support/node.ts";
@@ -83,7 +83,27 @@ const cases: [string, Behaviour, Expected][] = [
   [
     "exit code 1 and two values",
     { stdout: '{"code":7,"msg":"a"}{"code":7,"msg":"b"}', exit: 1 },
-    { code: 999, msg: "error parsing its diagnostic message" },
+    { code: 7, msg: /: b$/ },
+  ],
+  [
+    "exit code 1, a result and an error of several lines",
+    {
+      stdout: `{"cniVersion":"1.0.0"}\n${JSON.stringify({ code: 8, msg: "own {netns}" }, null, 4)}\n`,
+      exit: 1,
+    },
+    { code: 8, msg: /failed to add eth0: own {netns}$/ },
+  ],
+  [
+    "a message of 3 MB: its beginning and its end",
+    {
+      sh: `printf '{"code":7,"msg":"first '; head -c 3000000 /dev/zero | tr '\\0' x; printf ' last"}'`,
+      stdout: "",
+      exit: 1,
+    },
+    {
+      code: 7,
+      msg: /failed to add eth0: first x{3900,4096}…x{4000,4096} last$/,
+    },
   ],
   [
     "exit code 1 and another object",
@@ -208,7 +228,9 @@ describe("ADD, a delegate fails", () => {
       msg: expect.stringMatching(msg),
       ...details,
     });
-    expect(failure.msg).toStartWith("[shop/web:mixed] ");
+    expect(failure.msg).toStartWith(
+      '[shop/web:mixed] plugin "broken" failed to add eth0: ',
+    );
     expect(
       delegates.calls().map(({ verb, ifname }) => `${verb} ${ifname}`),
     ).toEqual(["ADD eth0", "DEL eth0"]);
@@ -243,11 +265,36 @@ describe("ADD, a delegate fails", () => {
 });
 
 describe("ADD, a delegate cannot be executed: nothing is", () => {
+  test("a directory of CNI_PATH that cannot be looked at hides none after it", async () => {
+    node.network("30-mixed.conflist", network("broken"));
+    delegates.behave({ type: "broken", verb: "ADD" }, { stdout: one });
+    const loop = join(node.folder, "loop");
+    symlinkSync("loop", loop);
+    const pod = await node.pod();
+    const path = [loop, `/${"x".repeat(300)}`, ...node.path].join(":");
+    const options = { ...mixed, env: { CNI_PATH: path } };
+    await node.succeed("ADD", pod, options);
+    await node.succeed("DEL", pod, options);
+    node.network("30-mixed.conflist", network("absent"));
+    expect(await node.fail("ADD", pod, options)).toMatchObject({
+      code: 7,
+      msg: expect.stringContaining(
+        `: ${loop}: too many levels of symbolic links`,
+      ),
+    });
+    rmSync(loop);
+  });
+
   const install: [string, () => string, Expected][] = [
     [
       "missing",
       () => "absent",
       { code: 7, msg: 'failed to find plugin "absent" in path' },
+    ],
+    [
+      "of a name that no file can have",
+      () => "x".repeat(300),
+      { code: 7, msg: 'failed to find plugin "xxx' },
     ],
     [
       "not executable",
@@ -279,7 +326,9 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
     );
     const failure = await node.fail("ADD", await node.pod(), mixed);
     expect(failure.code).toBe(7);
-    expect(failure.msg).toStartWith("[shop/web:mixed] ");
+    expect(failure.msg).toStartWith(
+      '[shop/web:mixed] plugin "garbage" failed to add eth0: ',
+    );
     // The plugin that cannot be executed cannot delete either, so the record waits for a DEL that can.
     expect((await node.remains()).locks).toEqual([]);
     rmSync(join(node.dataDir, "attachments"), { recursive: true });

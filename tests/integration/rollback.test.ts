@@ -38,7 +38,7 @@ describe("ADD, a network fails", () => {
     expect(await node.fail("ADD", pod, three)).toEqual({
       cniVersion: "1.0.0",
       ...boom,
-      msg: "[shop/web:gamma] boom",
+      msg: '[shop/web:gamma] plugin "gamma" failed to add eth2: boom',
     });
     expect(delegates.calls().map(summary)).toEqual(undone);
     expect(await node.remains()).toEqual(nothing);
@@ -114,7 +114,7 @@ describe("ADD, a network fails", () => {
       annotations: { cni: "canal,weave,full" },
     });
     expect(failure.msg).toStartWith(
-      "[shop/second:full] failed to allocate for range 0",
+      '[shop/second:full] plugin "bridge" failed to add eth2: failed to allocate for range 0',
     );
     expect(await node.remains()).toEqual({
       ...nothing,
@@ -146,7 +146,7 @@ describe("ADD, a rollback fails", () => {
     const pod = await node.pod();
     expect(await node.fail("ADD", pod, three)).toMatchObject({
       code: 42,
-      msg: "[shop/web:gamma] boom",
+      msg: '[shop/web:gamma] plugin "gamma" failed to add eth2: boom',
     });
     expect(delegates.calls().map(summary)).toEqual(undone);
     expect(node.record(pod)["attachments"]).toMatchObject([

@@ -51,7 +51,7 @@ describe("STATUS", () => {
     expect(await node.fail("STATUS", undefined, ready)).toEqual({
       cniVersion: version,
       code,
-      msg: "[alpha] no daemon",
+      msg: '[alpha] plugin "alpha" failed the status check: no daemon',
       details: "since noon",
     });
   });

@@ -1,0 +1,234 @@
+/**
+ * What became of a plugin that failed, as one `CniError` (cni-runtime.md §2.5
+ * F-5 to F-7). Loaded when one does. It executes nothing.
+ */
+import {
+  Code,
+  CniError,
+  errnoOf,
+  messageOf,
+  quote,
+  quoteOutput,
+} from "./error.ts";
+import { SystemError } from "./errno.ts";
+import { type ExecResult, outputLimits } from "./exec.ts";
+import type { Call, Verb } from "./invoke.ts";
+import {
+  isObject,
+  JsonError,
+  type JsonObject,
+  own,
+  parseJson,
+} from "./json.ts";
+
+/** The same error, saying of which plugin, and what it was to do (state.md "ADD"). */
+export function ofCall(call: Call, error: CniError): CniError {
+  const { verb, type, environment } = call;
+  const failed = `plugin ${quote(type)} ${failures[verb](environment.ifname)}`;
+  const msg = `${failed}: ${error.message}${versionHint(call, error)}`;
+  return new CniError(error.code, msg, {
+    details: error.details,
+    cause: error.cause,
+  });
+}
+
+const failures: Record<Verb, (ifname: string) => string> = {
+  ADD: (ifname) => `failed to add ${ifname}`,
+  DEL: (ifname) => `failed to delete ${ifname}`,
+  CHECK: (ifname) => `failed to check ${ifname}`,
+  GC: () => "failed to collect garbage",
+  STATUS: () => "failed the status check",
+  VERSION: () => "failed to report its versions",
+};
+
+/** A plugin that is older than the version of its network's file does not know the verbs of that version. */
+function versionHint({ verb, network, config }: Call, error: CniError): string {
+  if (network === undefined || error.message !== `unknown CNI_COMMAND: ${verb}`)
+    return "";
+  const version = own(parseJson(config, Infinity), "cniVersion");
+  return `: network ${quote(network)} has cniVersion ${quote(String(version))}, which the plugin does not support`;
+}
+
+/** A plugin that could not be started; `cause` is what the system said. */
+export function notStarted(path: string, cause: unknown): CniError {
+  const errno = errnoOf(cause);
+  return new CniError(
+    startCodes[errno ?? ""] ?? Code.internal,
+    `failed to execute ${path}: ${startText(errno) ?? messageOf(cause)}`,
+    { cause },
+  );
+}
+
+/** 7: the file cannot be executed, whoever tries; 11: the machine has no room now (state.md "Processes and locks"). */
+const startCodes: Readonly<Record<string, number>> = {
+  E2BIG: Code.invalidNetworkConfig,
+  EACCES: Code.invalidNetworkConfig,
+  EINVAL: Code.invalidNetworkConfig,
+  EISDIR: Code.invalidNetworkConfig,
+  ELOOP: Code.invalidNetworkConfig,
+  ENOENT: Code.invalidNetworkConfig,
+  ENOEXEC: Code.invalidNetworkConfig,
+  ENOTDIR: Code.invalidNetworkConfig,
+  EPERM: Code.invalidNetworkConfig,
+  EAGAIN: Code.tryAgainLater,
+  EMFILE: Code.tryAgainLater,
+  ENFILE: Code.tryAgainLater,
+  ENOMEM: Code.tryAgainLater,
+  ETXTBSY: Code.tryAgainLater,
+};
+
+/** The system's words without those of whoever called it; undefined for an errno that has none here. */
+function startText(errno = ""): string | undefined {
+  // The file is there, it was found.
+  if (errno === "ENOENT") return "no such file or interpreter";
+  const text = new SystemError(errno).message;
+  return text === errno ? undefined : text;
+}
+
+/** A plugin that ended without success (F-5), or that we ended. */
+export function failure({ stdout, stderr, ...end }: ExecResult): CniError {
+  if (end.killed) return killedError(end.killed, stderr);
+  const status = end.signal
+    ? `signal: ${signalName(end.signal)}`
+    : `exit status ${end.exitCode}`;
+  if (stdout.trim() === "") {
+    return new CniError(
+      Code.internal,
+      stderr.trim() === ""
+        ? `netplugin failed with no error message: ${status}`
+        : `netplugin failed: ${quoteOutput(stderr)}: ${status}`,
+    );
+  }
+  let decoded: unknown;
+  try {
+    decoded = parseJson(stdout);
+  } catch (cause) {
+    const problem = `netplugin failed but error parsing its diagnostic message ${quoteOutput(stdout)}: ${messageOf(cause)}: ${status}`;
+    return lastError(stdout) ?? unspoken(problem, [stderrOf(stderr)], cause);
+  }
+  // Upstream makes an error without a message of every object (F-5).
+  const problem = `netplugin failed: ${quoteOutput(stdout)}: ${status}`;
+  const raw = unspoken(problem, [stderrOf(stderr)]);
+  return isObject(decoded) ? spoken(decoded, raw) : raw;
+}
+
+/** A plugin that ended with success and printed something else than one JSON value (F-6). */
+export function undecodable(
+  { stdout, stderr }: ExecResult,
+  cause: unknown,
+): CniError {
+  const isBlank = stdout.trim() === "";
+  const reason = cause instanceof JsonError ? cause.reason : messageOf(cause);
+  const problem = isBlank
+    ? `it printed nothing (exit status 0): failed to unmarshal raw result: ${reason}`
+    : `failed to unmarshal raw result: ${messageOf(cause)}`;
+  const details = [isBlank ? "" : quoteOutput(stdout), stderrOf(stderr)];
+  return lastError(stdout) ?? unspoken(problem, details, cause);
+}
+
+/** An error that is ours, because the plugin has said none. */
+function unspoken(
+  message: string,
+  details: readonly string[],
+  cause?: unknown,
+): CniError {
+  const joined = details.filter((text) => text !== "").join("; ");
+  return new CniError(Code.internal, message, { details: joined, cause });
+}
+
+function stderrOf(stderr: string): string {
+  return stderr.trim() === "" ? "" : `stderr: ${quoteOutput(stderr)}`;
+}
+
+function killedError(
+  killed: NonNullable<ExecResult["killed"]>,
+  stderr: string,
+): CniError {
+  if (killed === "deadline") {
+    return new CniError(
+      Code.tryAgainLater,
+      "it did not end within its time limit and was killed",
+      { details: stderrOf(stderr) },
+    );
+  }
+  const flood = killed === "stdout" ? "printed more than" : "wrote more than";
+  const to = killed === "stdout" ? "" : " to stderr";
+  const limit = `${outputLimits[killed] >> 20} MiB`;
+  return new CniError(
+    Code.internal,
+    `it ${flood} ${limit}${to} and was killed`,
+  );
+}
+
+/** The plugin's own error; what it lacks is taken from `raw`. */
+function spoken({ code, msg, details }: JsonObject, raw: CniError): CniError {
+  const isMute = typeof msg !== "string" || msg === "";
+  return new CniError(
+    // An unsigned integer in upstream: anything else makes the whole error unreadable.
+    Number.isSafeInteger(code) && Number(code) > 0
+      ? Number(code)
+      : Code.internal,
+    isMute ? raw.message : msg,
+    {
+      details:
+        typeof details === "string"
+          ? details
+          : isMute
+            ? raw.details
+            : undefined,
+    },
+  );
+}
+
+/** The error that a text ends with, behind a result or anything else; undefined without one. */
+function lastError(text: string): CniError | undefined {
+  const last = lastObject(text.trimEnd());
+  if (last === undefined) return undefined;
+  try {
+    const value = parseJson(last);
+    const isError =
+      typeof own(value, "code") === "number" &&
+      typeof own(value, "msg") === "string";
+    return isError && isObject(value)
+      ? spoken(value, new CniError(Code.internal, quoteOutput(last)))
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The object at the end of a text. Backwards, a character once: whatever is before it need not be JSON. */
+function lastObject(text: string): string | undefined {
+  if (!text.endsWith("}")) return undefined;
+  let depth = 0;
+  for (let at = text.length - 1; at >= 0; at--) {
+    const char = text[at];
+    if (char === '"') at = startOfString(text, at);
+    else if (char === "}") depth++;
+    else if (char === "{" && --depth === 0) return text.slice(at);
+  }
+  return undefined;
+}
+
+/** The quotation mark that begins a string; -1 for none. */
+function startOfString(text: string, end: number): number {
+  for (let at = end - 1; at >= 0; at--) {
+    if (text[at] !== '"') continue;
+    let first = at;
+    while (text[first - 1] === "\\") first--;
+    // After an odd number of backslashes it is part of the string.
+    if ((at - first) % 2 === 0) return at;
+    at = first;
+  }
+  return -1;
+}
+
+/** Go's words for the common ones, the name for the others. */
+function signalName(signal: string): string {
+  const names: Record<string, string> = {
+    SIGKILL: "killed",
+    SIGSEGV: "segmentation fault",
+    SIGTERM: "terminated",
+  };
+  return names[signal] ?? signal;
+}
