@@ -12,7 +12,6 @@ import {
 } from "./error.ts";
 import { SystemError } from "./errno.ts";
 import { type ExecResult, outputLimits } from "./exec.ts";
-import type { Call, Verb } from "./invoke.ts";
 import {
   isObject,
   JsonError,
@@ -22,7 +21,7 @@ import {
 } from "./json.ts";
 
 /** The same error, saying of which plugin, and what it was to do (state.md "ADD"). */
-export function ofCall(call: Call, error: CniError): CniError {
+export function ofCall(call: FailedCall, error: CniError): CniError {
   const { verb, type, environment } = call;
   const failed = `plugin ${quote(type)} ${failures[verb](environment.ifname)}`;
   const msg = `${failed}: ${error.message}${versionHint(call, error)}`;
@@ -32,17 +31,29 @@ export function ofCall(call: Call, error: CniError): CniError {
   });
 }
 
-const failures: Record<Verb, (ifname: string) => string> = {
-  ADD: (ifname) => `failed to add ${ifname}`,
-  DEL: (ifname) => `failed to delete ${ifname}`,
-  CHECK: (ifname) => `failed to check ${ifname}`,
+/** Of a call, what is said of it. */
+interface FailedCall {
+  verb: keyof typeof failures;
+  type: string;
+  network?: string;
+  config: string;
+  environment: { ifname: string };
+}
+
+const failures = {
+  ADD: (ifname: string) => `failed to add ${ifname}`,
+  DEL: (ifname: string) => `failed to delete ${ifname}`,
+  CHECK: (ifname: string) => `failed to check ${ifname}`,
   GC: () => "failed to collect garbage",
   STATUS: () => "failed the status check",
   VERSION: () => "failed to report its versions",
 };
 
 /** A plugin that is older than the version of its network's file does not know the verbs of that version. */
-function versionHint({ verb, network, config }: Call, error: CniError): string {
+function versionHint(
+  { verb, network, config }: FailedCall,
+  error: CniError,
+): string {
   if (network === undefined || error.message !== `unknown CNI_COMMAND: ${verb}`)
     return "";
   const version = own(parseJson(config, Infinity), "cniVersion");

@@ -134,14 +134,14 @@ describe("findPlugin", () => {
       "",
     ],
     ["a NUL byte", (folder) => `${folder}/\0`, "invalid argument"],
-  ])("goes on after a directory with %s", (_, unreadable, problem) => {
+  ])("goes on after a directory with %s", (_, unreadable, text) => {
     using double = new DelegateDouble("plugin");
     using folder = temporaryFolder();
     const path = unreadable(folder.path);
     expect(findPlugin("plugin", [path, double.bin])).toBe(
       `${double.bin}/plugin`,
     );
-    const why = problem && `: ${path}: ${problem}`;
+    const why = text && `: ${path}: ${text}`;
     expect(() => findPlugin("missing", [path, double.bin])).toThrow(
       expect.objectContaining({
         code: 7,
