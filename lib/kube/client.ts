@@ -180,5 +180,6 @@ function segment(name: string, action: () => string): string {
       `failed to ${action()}: ${quote(name)} is no name`,
     );
   }
-  return encodeURIComponent(name);
+  // Half of a surrogate pair cannot be encoded.
+  return encodeURIComponent(name.toWellFormed());
 }

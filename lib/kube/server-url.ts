@@ -4,7 +4,7 @@
  * is told by its problem, which quotes nothing: a URL may hold a password. Pure.
  */
 import { parseIp } from "../cni/address.ts";
-import { wholeNumber } from "../cni/text.ts";
+import { bytesOf, wholeNumber } from "../cni/text.ts";
 
 export interface ServerUrl {
   /** Origin and path, without a slash at the end: what comes before `/api` and `/apis`. */
@@ -18,7 +18,7 @@ export interface UrlProblem {
   problem: string;
 }
 
-const unprintable = "it has a blank or a control character";
+const unprintable = "it has a blank, a backslash or a control character";
 
 /**
  * `host:port` is https. With `isRoot`, a path is cut off from `/api/` on: the
@@ -97,11 +97,11 @@ interface Parts {
   path: string;
 }
 
-/** Undefined for a text that no URL is. Query and fragment are dropped, as in client-go. */
+/** Undefined where readers would not agree. Query and fragment are dropped, as in client-go. */
 function split(text: string): Parts | undefined {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (code <= 0x20 || code === 0x7f) return undefined;
+    if (code <= 0x20 || code === 0x5c || code === 0x7f) return undefined;
   }
   const start = authorityStart(text);
   const end = firstOf(text, "/?#", start);
@@ -165,29 +165,39 @@ function readHost(host: string): string | UrlProblem {
 }
 
 /** A name or an IPv4 address. */
-function readName(name: string): string | UrlProblem {
-  if (parseIp(name)) return name;
-  for (let i = 0; i < name.length; i++) {
-    if (!mayBeInName(name.charCodeAt(i)))
-      return { problem: "the host has a character that no name has" };
-  }
+function readName(text: string): string | UrlProblem {
+  if (parseIp(text)) return text;
+  const name = isAscii(text) ? text : internationalized(text);
+  if (name === undefined || !isName(name))
+    return { problem: "the host has a character that no name has" };
   // Some readers take 10.1 for 10.0.0.1, and 010.0.0.1 for 8.0.0.1.
   if (/(?:^|\.)(?:\d+|0x[\da-f]*)\.?$/i.test(name))
     return { problem: "the host is no IPv4 address" };
   return name;
 }
 
-/** Letters, digits and `-._~`; what is not ASCII is the resolver's business. */
-function mayBeInName(code: number): boolean {
-  const letter = code | 0x20;
-  return (
-    (letter >= 0x61 && letter <= 0x7a) ||
-    (code >= 0x30 && code <= 0x39) ||
-    code === 0x2d ||
-    code === 0x2e ||
-    code === 0x5f ||
-    code >= 0x7e
-  );
+function isAscii(text: string): boolean {
+  return bytesOf(text).length === text.length;
+}
+
+/** In Punycode, as Go's clients look it up. */
+function internationalized(name: string): string | undefined {
+  return URL.parse(`https://${name}`)?.hostname;
+}
+
+/** Letters, digits and `-._~`. */
+function isName(name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i);
+    const letter = code | 0x20;
+    const is =
+      (letter >= 0x61 && letter <= 0x7a) ||
+      (code >= 0x2d && code <= 0x39 && code !== 0x2f) ||
+      code === 0x5f ||
+      code === 0x7e;
+    if (!is) return false;
+  }
+  return true;
 }
 
 function withoutApi(path: string): string {

@@ -98,6 +98,16 @@ describe("getPod", () => {
     ]);
   });
 
+  test("getPod, name that is no text: what UTF-8 makes of it, not found", async () => {
+    const thrown = await thrownBy(
+      kubeOf({ kubeconfig }).getPod("shop", "a\ud800"),
+    );
+    expect(thrown.status).toBe(404);
+    expect(server.requests.map((request) => request.path)).toEqual([
+      "/api/v1/namespaces/shop/pods/a%EF%BF%BD",
+    ]);
+  });
+
   test.each([["."], [".."], [""]])(
     "getPod, name %p: error 4, no call",
     async (name) => {

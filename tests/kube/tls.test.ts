@@ -196,7 +196,7 @@ describe("certificate", () => {
     [
       "a control character, a long one",
       { server: `https://a\n${"b".repeat(200)}` },
-      `server "https://a\\n${"b".repeat(118)}…": it has a blank or a control character`,
+      `server "https://a\\n${"b".repeat(118)}…": it has a blank, a backslash or a control character`,
     ],
     [
       "SOCKS proxy",
@@ -251,6 +251,60 @@ describe("proxy-url", () => {
     expect(thrown.msg).toContain("certificate not trusted");
     expect(thrown.msg).not.toContain("secret");
     expect(server.requests).toHaveLength(1);
+  });
+});
+
+describe("proxy-url, what comes through it", () => {
+  const through = ({ port }: { port: number }) => ({
+    "proxy-url": `http://127.0.0.1:${port}`,
+  });
+
+  test.each([1, 2, 3])(
+    "proxy-url, response in chunks of %p bytes: letters of several bytes whole",
+    async (bytes) => {
+      using proxy = startProxy();
+      const annotations = { owner: "Grüße, 5 € 😀" };
+      const metadata = { ...pod.metadata, name: "letters", annotations };
+      server.pods.put({ metadata });
+      server.inject({ kind: "chunks", bytes });
+      const kubeconfig = server.kubeconfig({ cluster: through(proxy) });
+      expect(
+        await kubeOf({ kubeconfig }).getPod("shop", "letters"),
+      ).toStrictEqual({ metadata });
+    },
+  );
+
+  test.each([true, false])(
+    "proxy-url, 5 MiB, length stated %p: error 11",
+    async (stated) => {
+      using proxy = startProxy();
+      server.inject({ kind: "huge", bytes: 5 << 20, stated });
+      expect(await thrownBy(getPod(through(proxy)))).toEqual({
+        code: 11,
+        status: undefined,
+        msg: `failed to get pod "shop/web": the answer of server "${server.url}" is larger than 4 MiB`,
+      });
+    },
+  );
+
+  test("proxy-url, proxy that refuses: tried again, then 11 without its password", async () => {
+    using proxy = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data(socket) {
+          socket.end("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+        },
+      },
+    });
+    const url = `http://name:S3CRET@127.0.0.1:${proxy.port}`;
+    const kubeconfig = server.kubeconfig({ cluster: { "proxy-url": url } });
+    const kube = kubeOf({ kubeconfig }, { apiTimeout: 200 });
+    expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
+      code: 11,
+      status: undefined,
+      msg: `failed to get pod "shop/web": server "${server.url}": the proxy refused the connection (2 tries)`,
+    });
   });
 });
 
