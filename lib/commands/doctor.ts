@@ -23,33 +23,43 @@ import {
   checkRuntimeChoice,
 } from "./doctor/configuration.ts";
 import { checkCredential } from "./doctor/credential.ts";
+import { checkAllowedIpams } from "./doctor/ipam.ts";
 import { checkNetworks, checkSameNames } from "./doctor/networks.ts";
 import { checkDataDir, checkLeftOver } from "./doctor/records.ts";
-import { checkCrio, checkRuntime } from "./doctor/runtime.ts";
+import {
+  checkCrio,
+  checkExecutableMemory,
+  checkRuntime,
+} from "./doctor/runtime.ts";
+import { checkTokenPod } from "./doctor/token-pod.ts";
 import { folderOptions, foldersOf, hostOf, rootOption } from "./folders.ts";
 import { columns } from "./table.ts";
 
-/** In the order in which a pod meets them. */
-const checks: readonly Check[] = [
-  checkRuntime,
-  checkRuntimeFolders,
-  checkRuntimeChoice,
-  checkBinary,
-  checkLoopback,
-  checkConfiguration,
-  checkRenamed,
-  checkDefaultNetwork,
-  checkNetworks,
-  checkSameNames,
-  checkCredential,
-  checkAccess,
-  checkDataDir,
-  checkLeftOver,
-  checkCrio,
+/** In the order in which a pod meets them; the name is for one that breaks off. */
+const checks: readonly [name: string, check: Check][] = [
+  ["runtime", checkRuntime],
+  ["runtime folders", checkRuntimeFolders],
+  ["runtime files", checkRuntimeChoice],
+  ["executable memory", checkExecutableMemory],
+  ["binary", checkBinary],
+  ["loopback", checkLoopback],
+  ["configuration", checkConfiguration],
+  ["renamed files", checkRenamed],
+  ["default network", checkDefaultNetwork],
+  ["networks", checkNetworks],
+  ["networks", checkSameNames],
+  ["allowed IPAM", checkAllowedIpams],
+  ["credential", checkCredential],
+  ["token", checkTokenPod],
+  ["API server", checkAccess],
+  ["records", checkDataDir],
+  ["left-over records", checkLeftOver],
+  ["CRI-O's GC", checkCrio],
 ];
 
 export const doctor: Command = {
-  about: `Changes nothing. The exit code is 1 when something is wrong, 0 also with warnings.`,
+  about: `Looks at the container runtime, our files, every network, the credential and the records, and
+says what to do. Changes nothing. The exit code is 1 when something is wrong, 0 also with warnings.`,
   options: {
     output: {
       value: "FORMAT",
@@ -61,8 +71,10 @@ export const doctor: Command = {
     ...rootOption,
   },
   async run(input, terminal) {
-    const node = readNode(foldersOf(input), hostOf(input), terminal);
-    const findings = await diagnose(node);
+    const findings =
+      terminal.uid === 0
+        ? await diagnose(readNode(foldersOf(input), hostOf(input), terminal))
+        : [notRoot(terminal.uid)];
     await terminal.stdout(
       input.text("output") === "json"
         ? `${JSON.stringify(findings, null, 2)}\n`
@@ -75,18 +87,24 @@ export const doctor: Command = {
 /** A check that breaks off is a finding like any other. */
 export async function diagnose(node: Node): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const check of checks) {
+  for (const [name, check] of checks) {
     try {
       findings.push(...(await check(node)));
     } catch (error) {
-      findings.push({
-        check: check.name || "check",
-        verdict: "fail",
-        found: messageOf(error),
-      });
+      findings.push({ check: name, verdict: "fail", found: messageOf(error) });
     }
   }
   return findings;
+}
+
+/** Half of the node cannot be read then, and what cannot be read looks as if it were missing. */
+function notRoot(uid: number): Finding {
+  return {
+    check: "user",
+    verdict: "fail",
+    found: `genie doctor runs as user ${uid}: only root may read our configuration, the credential and the records`,
+    advice: "sudo genie doctor",
+  };
 }
 
 /** ANSI codes of the colours. */

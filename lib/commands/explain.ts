@@ -116,7 +116,9 @@ async function askedPod(
     throw new UsageError(
       `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
     );
-  const { config } = nodeOperation(folders, env);
+  const { config } = nodeOperation(folders, env, {
+    request: { command: "ADD" },
+  });
   const { apiProblem, openApi } = await import("./api.ts");
   const { core } = await openApi(config.kube, env);
   try {

@@ -22,6 +22,7 @@ import {
   defaultAttachments,
   requireNetworkPlugins,
 } from "./default-network.ts";
+import { executableMemoryProblems } from "./executable-memory.ts";
 import { type Folders, defaultFolders } from "./folders.ts";
 import type { Host } from "./host.ts";
 import { whileInstalling } from "./install-lock.ts";
@@ -96,6 +97,7 @@ export class Installation {
   async #attempt(): Promise<Step[] | undefined> {
     const { folders, host, force } = this.#request;
     const { env, version } = this.#terminal;
+    this.#requireMemory();
     const base = this.#file.read(force);
     const chosen = this.#checkNetworks(base);
     const credential = this.#credential(base);
@@ -133,6 +135,16 @@ export class Installation {
       })),
       ...this.#keepCopy(text),
     ];
+  }
+
+  /** The executable is tried by us, and not by the runtime, which may forbid it more. Throws 7. */
+  #requireMemory(): void {
+    const [problem] = executableMemoryProblems(this.#request.host);
+    if (!problem) return;
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `${problem.found}: genie could not run, and every pod would fail: ${problem.advice}`,
+    );
   }
 
   /** Only the credential: it must stay fresh even while something else is wrong. */

@@ -38,10 +38,21 @@ export async function runCommand(
     return 0;
   } catch (error) {
     terminal.stderr(`genie ${name}: ${messageOf(error)}\n`);
+    if (terminal.uid !== 0 && isDenied(error))
+      terminal.stderr(
+        `user ${terminal.uid} may not do that: sudo genie ${name}\n`,
+      );
     if (!(error instanceof UsageError)) return 1;
     terminal.stderr(`\`genie ${name} --help\` lists the options\n`);
     return 2;
   }
+}
+
+/** Whether the system refused, whatever words were put before its own. */
+function isDenied(error: unknown): boolean {
+  return /EACCES|EPERM|permission denied|operation not permitted/i.test(
+    messageOf(error),
+  );
 }
 
 function unknownCommand(word: string): string {

@@ -55,7 +55,9 @@ export function nodeOperation(
 ): Operation {
   const files = readConfDir(host.path(confDir));
   const found = findOwn(files);
-  if (!found && dataDir === undefined) requireReadable(files, confDir);
+  // What only deletes or lists needs no more of it than where the records are.
+  const isNeeded = dataDir === undefined || request?.command === "ADD";
+  if (!found && isNeeded) requireReadable(files, confDir);
   const text = (key: string): string | undefined => {
     const value = own(found?.plugin, key);
     return typeof value === "string" ? value : undefined;
@@ -87,6 +89,6 @@ function requireReadable(files: readonly ConfFile[], confDir: string): void {
   if (problem === undefined) return;
   throw new CniError(
     Code.invalidNetworkConfig,
-    `${confDir}/${ownFile}: ${problem}: correct it, or say with --data-dir where the records are`,
+    `${confDir}/${ownFile}: ${problem}`,
   );
 }

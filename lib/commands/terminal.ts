@@ -20,6 +20,8 @@ export interface Terminal extends Process {
   colour: boolean;
   /** Our own executable, which `install` copies. */
   self: string;
+  /** The effective user; 0 is root. */
+  uid: number;
   /** Resolves early when the process is asked to end: then `stopped` is true. */
   sleep(ms: number): Promise<void>;
   stopped(): boolean;
@@ -35,6 +37,7 @@ export function realTerminal(given: Process): Terminal {
     stderr: writeStderr,
     colour: isatty(1) && !env["NO_COLOR"] && env["TERM"] !== "dumb",
     self: "/proc/self/exe",
+    uid: process.geteuid?.() ?? 0,
     ...stoppable(),
     now: () => new Date(),
   };

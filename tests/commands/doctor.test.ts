@@ -2,7 +2,11 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Finding } from "../../lib/commands/doctor/check.ts";
-import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import {
+  type ApiServer,
+  startApiServer,
+  statusFault,
+} from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
 import { NodeFolder, pluginScript, ptpConf, speaksAll } from "./fixtures.ts";
 
@@ -89,6 +93,10 @@ const troubles = (
       (one) => one.verdict !== "ok" && one.verdict !== "skip" && ours(one),
     )
     .map(({ check, verdict, found }) => [check, verdict, found]);
+
+const daemonPod = (uid: string) => ({
+  metadata: { namespace: "kube-system", name: "genie-x7", uid },
+});
 
 type Trouble = [
   what: string,
@@ -288,6 +296,34 @@ describe("doctor", () => {
       ],
     ],
     [
+      "IPAM that definitions may not use",
+      (node) => {
+        node.plugin("calico-ipam");
+        node.network("30-calico.conf", {
+          name: "calico",
+          cniVersion: "1.0.0",
+          type: "ptp",
+          ipam: { type: "calico-ipam" },
+        });
+        withKeys(node, { allowedPlugins: ["ptp"] });
+      },
+      [
+        "allowed IPAM",
+        "warn",
+        'network 30-calico.conf uses IPAM "calico-ipam", which is outside of allowedIpams (host-local, static, dhcp, whereabouts): definitions with it are refused',
+      ],
+    ],
+    [
+      "IPAM outside of the list that the operator gave",
+      (node) =>
+        withKeys(node, { allowedPlugins: ["ptp"], allowedIpams: ["static"] }),
+      [
+        "allowed IPAM",
+        "warn",
+        'network 10-canal.conflist uses IPAM "host-local", which is outside of allowedIpams (static): definitions with it are refused',
+      ],
+    ],
+    [
       "two files of one key",
       (node) =>
         node.network("20-weave.conflist", {
@@ -395,6 +431,22 @@ describe("doctor", () => {
       ).toBe(true);
     },
   );
+
+  test.each<[what: string, keys: object]>([
+    ["no allowedPlugins", { allowedIpams: ["static"] }],
+    [
+      "in allowedIpams",
+      { allowedPlugins: ["ptp"], allowedIpams: ["host-local"] },
+    ],
+    ["in allowedPlugins", { allowedPlugins: ["host-local"], allowedIpams: [] }],
+  ])("IPAM of the node, %s, nothing is said", async (_, keys) => {
+    using node = await installed();
+    withKeys(node, keys);
+    const { findings } = await diagnosed(node);
+    expect(findings.filter(({ check }) => check === "allowed IPAM")).toEqual(
+      [],
+    );
+  });
 
   test("a node without genie, says what to do", async () => {
     using node = new NodeFolder();
@@ -512,6 +564,77 @@ describe("doctor, the API server", () => {
       found: expect.stringMatching(found),
     });
     expect(JSON.stringify(findings)).not.toContain(claims);
+  });
+
+  test.each<
+    [
+      what: string,
+      prepare: (server: ApiServer) => void,
+      verdict: string,
+      found: string,
+    ]
+  >([
+    [
+      "lives",
+      (server) => server.pods.put(daemonPod("uid-1")),
+      "ok",
+      "is bound to pod kube-system/genie-x7, which is there",
+    ],
+    [
+      "is gone",
+      () => {},
+      "fail",
+      "is bound to pod kube-system/genie-x7, which is gone: the API server refuses it",
+    ],
+    [
+      "is another one of that name",
+      (server) => server.pods.put(daemonPod("uid-2")),
+      "fail",
+      "is bound to pod kube-system/genie-x7, which is gone: the API server refuses it",
+    ],
+    [
+      "is gone, so the token is refused",
+      (server) => server.tokens.clear(),
+      "fail",
+      "is bound to pod kube-system/genie-x7, which is gone: the API server refuses it",
+    ],
+    [
+      "cannot be asked for",
+      (server) => server.inject({ ...statusFault(403), times: 9 }),
+      "skip",
+      "is bound to pod kube-system/genie-x7; whether that is there cannot be seen: forbidden",
+    ],
+  ])("a token whose pod %s", async (_, prepare, verdict, found) => {
+    await using server = await startApiServer();
+    const claims = {
+      exp: Math.floor(Date.now() / 1000) + 3600,
+      "kubernetes.io": {
+        namespace: "kube-system",
+        pod: { name: "genie-x7", uid: "uid-1" },
+        serviceaccount: { name: "genie", uid: "u" },
+      },
+    };
+    const token = `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
+    server.tokens.set(token, "genie");
+    using node = new NodeFolder();
+    const kubeconfig = (await Bun.file(server.kubeconfig()).text()).replace(
+      /("?token"?: ?)"?[^",\n}]+"?/,
+      `$1"${token}"`,
+    );
+    expect(kubeconfig).toContain(token);
+    await node.type("install", [
+      "--kubeconfig",
+      node.write("kubeconfig", kubeconfig, 0o600),
+    ]);
+    prepare(server);
+    const { findings } = await diagnosed(node);
+    expect(
+      findings
+        .filter(({ check }) => check === "token")
+        .map((one) => [one.verdict, one.found])
+        .at(-1),
+    ).toEqual([verdict, found]);
+    expect(JSON.stringify(findings)).not.toContain(token.slice(4, 40));
   });
 
   test("a kubeconfig that others can read and that verifies nothing, is warned of", async () => {

@@ -5,14 +5,14 @@
 import { X509Certificate } from "node:crypto";
 import { statSync } from "node:fs";
 import { messageOf } from "../../cni/error.ts";
-import { own } from "../../cni/json.ts";
 import {
   type Cluster,
   type User,
   readKubeconfig,
 } from "../../kube/kubeconfig.ts";
-import { type Material, readPem, readToken } from "../../kube/material.ts";
+import { type Material, readPem } from "../../kube/material.ts";
 import type { Check, Finding, Node } from "./check.ts";
+import { expiryOf, tokenOf } from "./token.ts";
 
 const check = "kubeconfig";
 
@@ -80,11 +80,8 @@ function clusterFindings({ insecure }: Cluster, shown: string): Finding[] {
 
 function userFindings(user: User, host: Node["host"], now: Date): Finding[] {
   try {
-    const { tokenFile, token, clientCertificate } = user;
-    const text =
-      tokenFile === undefined
-        ? token
-        : readToken(host.path(tokenFile), "token file");
+    const { tokenFile, clientCertificate } = user;
+    const text = tokenOf(user, host);
     if (text !== undefined)
       return [lifetime("token", expiryOf(text), now, tokenFile !== undefined)];
     if (!clientCertificate) return [];
@@ -142,19 +139,4 @@ function lifetime(
     found: `${found}, in less than five minutes`,
     advice: "is whoever renews it (DaemonSet, kubelet) running?",
   };
-}
-
-/** `exp` of a JWT; undefined for a token that is none. Nothing is verified: that is the server's matter. */
-function expiryOf(token: string): Date | undefined {
-  const [, payload] = token.split(".");
-  if (payload === undefined) return undefined;
-  try {
-    const claims: unknown = JSON.parse(
-      Buffer.from(payload, "base64url").toString(),
-    );
-    const exp = own(claims, "exp");
-    return typeof exp === "number" ? new Date(exp * 1000) : undefined;
-  } catch {
-    return undefined;
-  }
 }

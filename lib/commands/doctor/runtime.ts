@@ -5,9 +5,19 @@
 import { existsSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
 import { cachedNetworks, crioHazards, hazardText } from "../crio.ts";
+import { executableMemoryProblems } from "../executable-memory.ts";
 import type { Host } from "../host.ts";
+import {
+  type RuntimeProcess,
+  runtimeProcesses,
+  versionIn,
+  versionOf,
+} from "../runtime-process.ts";
 import { type Runtime, runtimesOf } from "../runtime.ts";
-import type { Check, Finding } from "./check.ts";
+import type { Check, Finding, Node } from "./check.ts";
+import { usesCri } from "./settings.ts";
+
+const check = "runtime";
 
 /** Since when each hands over annotations, and when it asks STATUS. */
 const since: Readonly<
@@ -17,6 +27,64 @@ const since: Readonly<
   crio: { annotations: "1.29.0", status: "1.32.0" },
 };
 
+export const checkRuntime: Check = async ({ host, config }) => {
+  const processes = host.isOurs ? runtimeProcesses() : [];
+  const running = await Promise.all(
+    processes.map((process) => runningFinding(process, host, config)),
+  );
+  const idle = runtimesOf(host)
+    .filter((runtime) => processes.every((one) => one.runtime !== runtime))
+    .map((runtime) => idleFinding(runtime, host));
+  const findings = [...running, ...(await Promise.all(idle))];
+  return findings.length > 0
+    ? findings
+    : [
+        {
+          check,
+          verdict: "skip",
+          found: "neither containerd nor CRI-O was found",
+        },
+      ];
+};
+
+async function runningFinding(
+  process: RuntimeProcess,
+  host: Host,
+  config: Node["config"],
+): Promise<Finding> {
+  const { runtime, pid, program } = process;
+  const where = `${program}, process ${pid}`;
+  if (!usesCri(process, host))
+    return {
+      check,
+      verdict: "skip",
+      found: `${runtime} (${where}) has its CRI plugin disabled: it creates no pods`,
+    };
+  const version = await versionOf(process);
+  if (version === undefined)
+    return {
+      check,
+      verdict: "skip",
+      found: `${runtime} (${where}), version unknown`,
+    };
+  const { annotations, status } = since[runtime];
+  const found = `${runtime} ${version} (${where})`;
+  if (compareVersions(version, annotations) < 0)
+    return {
+      check,
+      verdict: config?.kube.kubeconfig === undefined ? "fail" : "warn",
+      found: `${found} does not hand over annotations: every pod costs a call of the API server`,
+      advice: `use ${runtime} ${annotations} or later`,
+    };
+  const asks = compareVersions(version, status) < 0 ? "does not ask" : "asks";
+  return {
+    check,
+    verdict: "ok",
+    found: `${found} hands over annotations, ${asks} for STATUS`,
+  };
+}
+
+/** Where a runtime's program is, when it does not run. */
 const programs: Readonly<Record<Runtime, readonly string[]>> = {
   containerd: [
     "/usr/bin/containerd",
@@ -27,64 +95,38 @@ const programs: Readonly<Record<Runtime, readonly string[]>> = {
   crio: ["/usr/bin/crio", "/usr/local/bin/crio", "/usr/libexec/crio/crio"],
 };
 
-export const checkRuntime: Check = async ({ host, config }) => {
-  const runtimes = runtimesOf(host);
-  if (runtimes.length === 0)
-    return [
-      {
-        check: "runtime",
-        verdict: "skip",
-        found: "neither containerd nor CRI-O was found",
-      },
-    ];
-  return Promise.all(
-    runtimes.map(async (runtime): Promise<Finding> => {
-      const version = await versionOf(runtime, host);
-      if (version === undefined)
-        return {
-          check: "runtime",
-          verdict: "skip",
-          found: `${runtime}, version unknown`,
-        };
-      const { annotations, status } = since[runtime];
-      const found = `${runtime} ${version}`;
-      if (compareVersions(version, annotations) < 0)
-        return {
-          check: "runtime",
-          verdict: config?.kube.kubeconfig === undefined ? "fail" : "warn",
-          found: `${found} does not hand over annotations: every pod costs a call of the API server`,
-          advice: `use ${runtime} ${annotations} or later`,
-        };
-      const asks =
-        compareVersions(version, status) < 0 ? "does not ask" : "asks";
-      return {
-        check: "runtime",
-        verdict: "ok",
-        found: `${found} hands over annotations, ${asks} for STATUS`,
-      };
-    }),
-  );
-};
+async function idleFinding(runtime: Runtime, host: Host): Promise<Finding> {
+  // Below another root its processes are not seen, nor can its programs be executed.
+  if (!host.isOurs)
+    return { check, verdict: "skip", found: `${runtime}, version unknown` };
+  const program = programs[runtime].find((path) => existsSync(path));
+  const version = program && (await installedVersion(program));
+  return {
+    check,
+    verdict: "warn",
+    found: `${runtime} does not run${program === undefined ? "" : `; installed is ${version ?? "an unknown version"} (${program})`}`,
+    advice: `start ${runtime}, if it is the node's runtime`,
+  };
+}
 
-/** Milliseconds. */
-const limitMs = 5000;
-
-/** undefined when the program is not where it usually is, or belongs to another root. */
-async function versionOf(
-  runtime: Runtime,
-  host: Host,
-): Promise<string | undefined> {
-  const program = programs[runtime].find((path) => existsSync(host.path(path)));
-  if (program === undefined || !host.isOurs) return undefined;
+async function installedVersion(program: string): Promise<string | undefined> {
   const child = Bun.spawn([program, "--version"], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "ignore",
-    timeout: limitMs,
+    timeout: 5000,
     killSignal: "SIGKILL",
   });
-  return /\d+\.\d+\.\d+/.exec(await child.stdout.text())?.[0];
+  return versionIn(await child.stdout.text());
 }
+
+export const checkExecutableMemory: Check = ({ host }) =>
+  executableMemoryProblems(host).map(({ found, advice }) => ({
+    check: "executable memory",
+    verdict: "fail",
+    found: `${found}: genie cannot run, and every pod fails`,
+    advice,
+  }));
 
 export const checkCrio: Check = ({ host, networks, own }) => {
   if (!own || !runtimesOf(host).includes("crio")) return [];
@@ -93,17 +135,17 @@ export const checkCrio: Check = ({ host, networks, own }) => {
     name: own.list.name,
     cached: cachedNetworks(host),
   });
-  const check = "CRI-O's GC";
+  const title = "CRI-O's GC";
   if (hazards.length === 0)
     return [
       {
-        check,
+        check: title,
         verdict: "ok",
         found: "CRI-O's start leaves every pod its network",
       },
     ];
   return hazards.map((hazard) => ({
-    check,
+    check: title,
     verdict: "fail",
     found: `network ${JSON.stringify(hazard.network)} would lose its pods at CRI-O's next start`,
     advice: hazardText(hazard),

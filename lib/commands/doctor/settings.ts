@@ -6,6 +6,11 @@ import { readdirSync } from "node:fs";
 import { own } from "../../cni/json.ts";
 import type { Host } from "../host.ts";
 import { textOf } from "../put.ts";
+import {
+  type RuntimeProcess,
+  optionOf,
+  runtimeProcesses,
+} from "../runtime-process.ts";
 import type { Runtime } from "../runtime.ts";
 
 export interface RuntimeSettings {
@@ -20,11 +25,13 @@ export interface RuntimeSettings {
   defaultNetwork: string | undefined;
 }
 
+const containerdFile = "/etc/containerd/config.toml";
 const containerdFiles = [
-  "/etc/containerd/config.toml",
+  containerdFile,
   "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
   "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
   "/etc/k0s/containerd.toml",
+  "/var/snap/microk8s/current/args/containerd.toml",
 ];
 
 const crioFile = "/etc/crio/crio.conf";
@@ -32,13 +39,36 @@ const crioFolder = "/etc/crio/crio.conf.d";
 
 /** One for each file that says something about CNI; what is no TOML says nothing. */
 export function runtimeSettings(host: Host): RuntimeSettings[] {
-  const containerd = containerdFiles.flatMap((file) =>
+  const running = host.isOurs ? runtimeProcesses() : [];
+  const containerd = filesOf(running, host).flatMap((file) =>
     settingsOf("containerd", file, containerdTable(parsed(host, file))),
   );
   const crio = [crioFile, ...crioDropIns(host)].flatMap((file) =>
     settingsOf("crio", file, own(own(parsed(host, file), "crio"), "network")),
   );
   return [...containerd, ...crio];
+}
+
+/** Those of the containerds that run; else all that there may be. */
+function filesOf(running: readonly RuntimeProcess[], host: Host): string[] {
+  const used = running
+    .filter((process) => process.runtime === "containerd")
+    .filter((process) => usesCri(process, host))
+    .map((process) => configFile(process));
+  return used.length > 0 ? [...new Set(used)] : containerdFiles;
+}
+
+/** Docker's containerd has no CRI plugin: Kubernetes does not use that one. */
+export function usesCri(process: RuntimeProcess, host: Host): boolean {
+  if (process.runtime !== "containerd") return true;
+  const disabled = own(parsed(host, configFile(process)), "disabled_plugins");
+  return ![disabled]
+    .flat()
+    .some((name) => name === "cri" || name === "io.containerd.grpc.v1.cri");
+}
+
+function configFile(process: RuntimeProcess): string {
+  return optionOf(process, /^--?(?:c|config)$/) ?? containerdFile;
 }
 
 /** By its place in versions 1 and 2, and in version 3 of the file. */

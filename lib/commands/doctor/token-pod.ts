@@ -1,0 +1,97 @@
+/**
+ * The pod that a token is bound to. A service account's token is worth nothing
+ * once its pod is deleted, however long it says it is valid: the DaemonSet that
+ * wrote it is gone, or the token was copied from another pod.
+ */
+import { existsSync } from "node:fs";
+import { own } from "../../cni/json.ts";
+import { readKubeconfig } from "../../kube/kubeconfig.ts";
+import { apiProblem, openApi } from "../api.ts";
+import type { Check, Finding, Node } from "./check.ts";
+import { claimsOf, tokenOf } from "./token.ts";
+
+interface BoundPod {
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+export const checkTokenPod: Check = async (node) => {
+  const pod = boundPod(node);
+  if (!pod) return [];
+  const who = `pod ${pod.namespace}/${pod.name}`;
+  const state = await stateOf(pod, node);
+  return [finding(who, state)];
+};
+
+/** "unknown": with the reason. */
+type State = "alive" | "gone" | { unknown: string };
+
+function finding(who: string, state: State): Finding {
+  const check = "token";
+  if (state === "alive")
+    return {
+      check,
+      verdict: "ok",
+      found: `is bound to ${who}, which is there`,
+    };
+  if (state === "gone")
+    return {
+      check,
+      verdict: "fail",
+      found: `is bound to ${who}, which is gone: the API server refuses it`,
+      advice:
+        "is the DaemonSet running? genie install --kubeconfig with the node's own credential needs none",
+    };
+  return {
+    check,
+    verdict: "skip",
+    found: `is bound to ${who}; whether that is there cannot be seen: ${state.unknown}`,
+  };
+}
+
+/** Nothing is verified: that is the server's part. */
+function boundPod({ config, host }: Node): BoundPod | undefined {
+  const kubeconfig = config?.kube.kubeconfig;
+  if (kubeconfig === undefined) return undefined;
+  let claims: unknown;
+  try {
+    const { user } = readKubeconfig(host.path(kubeconfig));
+    claims = claimsOf(tokenOf(user, host));
+  } catch {
+    // Told by the check of the credential.
+    return undefined;
+  }
+  const bound = own(claims, "kubernetes.io");
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  const pod = {
+    namespace: text(own(bound, "namespace")),
+    name: text(own(own(bound, "pod"), "name")),
+    uid: text(own(own(bound, "pod"), "uid")),
+  };
+  return pod.namespace === "" || pod.name === "" ? undefined : pod;
+}
+
+/** The kubelet's directory says it without anybody being asked; else the API server. */
+async function stateOf(pod: BoundPod, node: Node): Promise<State> {
+  const { host, config, terminal } = node;
+  const pods = "/var/lib/kubelet/pods";
+  if (pod.uid !== "" && existsSync(host.path(`${pods}/${pod.uid}`)))
+    return "alive";
+  if (!host.isOurs)
+    return existsSync(host.path(pods))
+      ? "gone"
+      : { unknown: `${pods} is not there` };
+  if (!config) return { unknown: "no configuration" };
+  try {
+    const { core } = await openApi(config.kube, terminal.env);
+    const { metadata } = await core.readNamespacedPod(pod);
+    return pod.uid === "" || metadata?.uid === pod.uid ? "alive" : "gone";
+  } catch (error) {
+    const code = own(Object.fromEntries(Object.entries(error ?? {})), "code");
+    // 401: the server looked for the pod itself.
+    return code === 404 || code === 401
+      ? "gone"
+      : { unknown: apiProblem(error) };
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Whether programs that the container runtime starts can have executable memory:
+ * genie compiles as it runs. It is asked for before an installation, because
+ * every pod would fail after it (state.md "Processes and locks").
+ */
+import { readdirSync } from "node:fs";
+import { basename } from "node:path";
+import type { Host } from "./host.ts";
+import { textOf } from "./put.ts";
+
+export interface MemoryProblem {
+  /** What forbids it. */
+  found: string;
+  advice: string;
+}
+
+/** What forbids it on the node; empty when nothing does that can be seen. */
+export function executableMemoryProblems(host: Host): MemoryProblem[] {
+  return [...selinuxProblems(host), ...unitProblems(host)];
+}
+
+/** The boolean forbids it to every domain that is not exempt. */
+function selinuxProblems(host: Host): MemoryProblem[] {
+  const selinux = "/sys/fs/selinux";
+  const isSet = (file: string) =>
+    textIfAny(host, `${selinux}/${file}`)?.startsWith("1") ?? false;
+  return isSet("enforce") && isSet("booleans/deny_execmem")
+    ? [
+        {
+          found: "SELinux forbids executable memory (deny_execmem)",
+          advice: "setsebool -P deny_execmem off",
+        },
+      ]
+    : [];
+}
+
+/** Of the container runtimes, by distribution. */
+const units = [
+  "containerd",
+  "crio",
+  "k3s",
+  "k3s-agent",
+  "rke2-server",
+  "rke2-agent",
+  "k0scontroller",
+  "k0sworker",
+  "snap.microk8s.daemon-containerd",
+].map((name) => `${name}.service`);
+
+/** From the strongest to the weakest (systemd.unit(5)). */
+const unitDirectories = [
+  "/etc/systemd/system",
+  "/run/systemd/system",
+  "/usr/local/lib/systemd/system",
+  "/usr/lib/systemd/system",
+  "/lib/systemd/system",
+];
+
+function unitProblems(host: Host): MemoryProblem[] {
+  return units.flatMap((unit) => {
+    const file = unitFiles(unit, host).findLast(
+      (path) => settingIn(path, host) !== undefined,
+    );
+    if (file === undefined || settingIn(file, host) !== true) return [];
+    return [
+      {
+        found: `${file} forbids executable memory (MemoryDenyWriteExecute)`,
+        advice: `systemctl edit ${unit}: [Service] MemoryDenyWriteExecute=no, then restart it`,
+      },
+    ];
+  });
+}
+
+/** The strongest file of the unit, then its drop-ins: the last that says something counts. */
+function unitFiles(unit: string, host: Host): string[] {
+  const main = unitDirectories
+    .map((directory) => `${directory}/${unit}`)
+    .find((path) => textIfAny(host, path) !== undefined);
+  const dropIns = new Map<string, string>();
+  for (const directory of unitDirectories.toReversed())
+    for (const file of namesIn(host.path(`${directory}/${unit}.d`)))
+      if (file.endsWith(".conf"))
+        dropIns.set(file, `${directory}/${unit}.d/${file}`);
+  const sorted = [...dropIns.values()].toSorted((a, b) =>
+    Buffer.compare(Buffer.from(basename(a)), Buffer.from(basename(b))),
+  );
+  return main === undefined ? sorted : [main, ...sorted];
+}
+
+/** The last assignment of a file; undefined when there is none. An empty one is the default, "no". */
+function settingIn(path: string, host: Host): boolean | undefined {
+  const lines = [
+    ...(textIfAny(host, path) ?? "").matchAll(
+      /^[ \t]*MemoryDenyWriteExecute[ \t]*=[ \t]*(\S*)/gm,
+    ),
+  ];
+  const value = lines.at(-1)?.[1];
+  return value === undefined
+    ? undefined
+    : /^(?:1|yes|true|on|y|t)$/i.test(value);
+}
+
+function textIfAny(host: Host, path: string): string | undefined {
+  try {
+    return textOf(host.path(path));
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
