@@ -124,6 +124,9 @@ const nodeKubeconfigs = [
   "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
   "/var/lib/k0s/kubelet.conf",
   "/var/snap/microk8s/current/credentials/kubelet.config",
+  // Talos, Bottlerocket; GKE, OpenShift, EKS and AKS.
+  "/etc/kubernetes/kubeconfig-kubelet",
+  "/etc/kubernetes/kubelet/kubeconfig",
   "/var/lib/kubelet/kubeconfig",
 ];
 
