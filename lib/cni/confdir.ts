@@ -1,9 +1,11 @@
 /**
- * Reads the folder of network configurations: which files are candidates, what
+ * Reads directories of network configurations: which files are candidates, what
  * each says, and why an invalid one is (cni-runtime.md §2.1, selection.md §4).
- * The only module that reads that folder; nothing here chooses.
+ * Nothing here chooses. Other programs write there, so nothing but regular files
+ * of a sane size is read.
  */
 import {
+  maxPlugins,
   parseConf,
   parseConfList,
   parsePlugin,
@@ -11,35 +13,54 @@ import {
   type PluginConf,
 } from "./conflist.ts";
 import { Code, CniError, errnoOf, messageOf, plain } from "./error.ts";
-import { listIfAny, readFile } from "./files.ts";
+import { listIfAny, readRegularFile } from "./files.ts";
 import { parseJson } from "./json.ts";
 import { compareBytes } from "./text.ts";
 
-/** A file of the folder: its configuration, or why it has none. */
+/** A file of the directory: its configuration, or why it has none. */
 export type ConfFile =
   | { file: string; list: NetworkConfigList; problem?: undefined }
   | { file: string; list?: undefined; problem: string };
 
-/**
- * All files ending in `.conflist`, `.conf` or `.json`, in byte order of their
- * names; names starting with a dot are no candidates. A missing folder holds
- * nothing; one that cannot be read is an error 5.
- */
-export function readConfDir(folder: string): ConfFile[] {
+/** All files of {@link listConfDir}, read. */
+export function readConfDir(directory: string): ConfFile[] {
   const files: ConfFile[] = [];
-  for (const file of names(folder, [".conflist", ".conf", ".json"])) {
-    try {
-      const text = read(`${folder}/${file}`);
-      if (text === undefined) continue;
-      files.push({ file, list: parse(folder, file, text) });
-    } catch (error) {
-      files.push({ file, problem: messageOf(error) });
-    }
+  for (const file of listConfDir(directory)) {
+    const found = readConfFile(directory, file);
+    if (found) files.push(found);
   }
   return files;
 }
 
-function parse(folder: string, file: string, text: string): NetworkConfigList {
+/**
+ * The names that end in `.conflist`, `.conf` or `.json`, in byte order, none that
+ * begins with a dot. A missing directory has none; one that cannot be read is an
+ * error 5.
+ */
+export function listConfDir(directory: string): string[] {
+  return names(directory, [".conflist", ".conf", ".json"]);
+}
+
+/** One of {@link listConfDir}; undefined for a directory. */
+export function readConfFile(
+  directory: string,
+  file: string,
+): ConfFile | undefined {
+  try {
+    const text = read(`${directory}/${file}`);
+    return text === undefined
+      ? undefined
+      : { file, list: parse(directory, file, text) };
+  } catch (error) {
+    return { file, problem: messageOf(error) };
+  }
+}
+
+function parse(
+  directory: string,
+  file: string,
+  text: string,
+): NetworkConfigList {
   const value = json(
     text,
     file.endsWith(".conflist") ? "configuration list" : "configuration",
@@ -48,18 +69,21 @@ function parse(folder: string, file: string, text: string): NetworkConfigList {
   const list = parseConfList(value);
   const plugins = list.loadOnlyInlinedPlugins
     ? list.plugins
-    : [...list.plugins, ...pluginFolder(folder, list.name)];
+    : [...list.plugins, ...pluginDirectory(directory, list.name)];
   if (plugins.length === 0) throw new Error("no plugin configs found");
+  if (plugins.length > maxPlugins)
+    throw new Error(`more than ${maxPlugins} plugins`);
   return { ...list, plugins };
 }
 
-/** `<folder>/<network name>/*.conf`, one plugin object each, after those of the list (R-LD-5). */
-function pluginFolder(folder: string, network: string): PluginConf[] {
-  // A name that is no plain file name cannot be a folder here; it is refused at ADD.
+/** `<directory>/<network name>/*.conf`, one plugin object each, after those of the list (R-LD-5). */
+function pluginDirectory(directory: string, network: string): PluginConf[] {
+  // A name that is no plain file name cannot be a directory here; it is refused at ADD.
   if (["", ".", ".."].includes(network) || network.includes("/")) return [];
-  const path = `${folder}/${network}`;
+  const path = `${directory}/${network}`;
   const plugins: PluginConf[] = [];
   for (const file of names(path, [".conf"])) {
+    if (plugins.length > maxPlugins) break;
     try {
       const text = read(`${path}/${file}`);
       if (text === undefined) continue;
@@ -76,14 +100,14 @@ function pluginFolder(folder: string, network: string): PluginConf[] {
   return plugins;
 }
 
-function names(folder: string, extensions: readonly string[]): string[] {
+function names(directory: string, extensions: readonly string[]): string[] {
   let entries: string[];
   try {
-    entries = listIfAny(folder);
+    entries = listIfAny(directory);
   } catch (cause) {
     throw new CniError(
       Code.io,
-      `failed to read folder ${folder}: ${messageOf(cause)}`,
+      `failed to read directory ${directory}: ${messageOf(cause)}`,
       { cause },
     );
   }
@@ -96,10 +120,13 @@ function names(folder: string, extensions: readonly string[]): string[] {
   return named.toSorted(compareBytes);
 }
 
-/** The text of a file, undefined for a folder. Throws Error. */
+/** A network configuration is a few kilobytes; nobody writes one by hand that is larger. */
+const maxBytes = 1 << 20;
+
+/** The text of a file, undefined for a directory. Throws Error. */
 function read(path: string): string | undefined {
   try {
-    return readFile(path);
+    return readRegularFile(path, maxBytes);
   } catch (cause) {
     if (errnoOf(cause) === "EISDIR") return undefined;
     throw new Error(`failed to read file: ${messageOf(cause)}`, { cause });

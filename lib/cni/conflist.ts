@@ -3,6 +3,7 @@
  * (cni-runtime.md R-LD-3, R-VS). Pure: files are `confdir`'s matter.
  */
 import { messageOf, plain, quote } from "./error.ts";
+import { executedTypes } from "./executed.ts";
 import { isObject, own } from "./json.ts";
 import { compareVersions, latestVersion } from "./version.ts";
 
@@ -23,6 +24,9 @@ export interface NetworkConfigList {
   loadOnlyInlinedPlugins: boolean;
   plugins: PluginConf[];
 }
+
+/** Plugins of one list: what an ADD can execute, a DEL must have the time for (state.md "What ADD writes, DEL reads"). */
+export const maxPlugins = 32;
 
 /** What a configuration without `cniVersion` is executed as, like CNI-Genie (selection.md §4). */
 export const assumedVersion = "0.3.0";
@@ -82,8 +86,9 @@ export function parsePlugin(value: unknown): PluginConf {
     return fail("missing 'type'");
   if (typeof type !== "string")
     return fail(`invalid type for 'type': ${goType(type)}`);
-  if (type.includes("/") || type === "." || type === "..") {
-    return fail(`invalid 'type' ${quote(type)}`);
+  for (const { type: executed } of executedTypes([value])) {
+    if (executed.includes("/") || executed === "." || executed === "..")
+      return fail(`invalid 'type' ${quote(executed)}`);
   }
   for (const [key, problemOf] of Object.entries(typedKeys)) {
     const given = own(value, key);
@@ -136,6 +141,8 @@ function pluginList(plugins: unknown): PluginConf[] {
   if (!Array.isArray(plugins))
     throw new ListError(`invalid 'plugins' type ${goType(plugins)}`);
   if (plugins.length === 0) throw new ListError("no plugins in list");
+  if (plugins.length > maxPlugins)
+    throw new ListError(`more than ${maxPlugins} plugins`);
   const parsed: PluginConf[] = [];
   for (const [i, plugin] of plugins.entries()) {
     try {

@@ -2,6 +2,7 @@
  * Files as genie uses them: whole texts, whole folders, one system call where
  * one is enough. Failures are `SystemError`s with the errno's name in `code`.
  */
+import { SystemError } from "./errno.ts";
 import { Code, CniError, errnoOf, quote } from "./error.ts";
 import {
   Open,
@@ -68,6 +69,32 @@ function openOwn(path: string): number | undefined {
 function textOfOpen(fd: number): string {
   try {
     return textOf(readToEnd((buffer) => read(fd, buffer)));
+  } finally {
+    close(fd);
+  }
+}
+
+/**
+ * The text of a file in a directory that others write, where a name may lead to
+ * anything: only a regular file is opened (links are followed), because opening
+ * or reading a device may block, never end or start something. Throws for
+ * another kind, and for a file of more than `maxBytes`.
+ */
+export function readRegularFile(path: string, maxBytes: number): string {
+  const found = statusIfAny(path);
+  if (!found) throw new SystemError("ENOENT");
+  if (found.kind === "folder") throw new SystemError("EISDIR");
+  if (found.kind !== "file") throw new NotAFile("not a regular file");
+  const fd = open(path, reading);
+  try {
+    let size = 0;
+    const bytes = readToEnd((buffer) => {
+      const count = read(fd, buffer);
+      size += count;
+      if (size > maxBytes) throw new Error(`larger than ${maxBytes} bytes`);
+      return count;
+    });
+    return textOf(bytes);
   } finally {
     close(fd);
   }

@@ -7,7 +7,12 @@ import {
   symlinkSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
-import { type ConfFile, readConfDir } from "../../lib/cni/confdir.ts";
+import {
+  type ConfFile,
+  listConfDir,
+  readConfDir,
+  readConfFile,
+} from "../../lib/cni/confdir.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 
 const conf = { cniVersion: "1.0.0", name: "n", type: "bridge" };
@@ -123,7 +128,7 @@ describe("readConfDir", () => {
     expect(() => readConfDir(`${folder.path}/loop`)).toThrow(
       expect.objectContaining({
         code: 5,
-        message: `failed to read folder ${folder.path}/loop: too many levels of symbolic links`,
+        message: `failed to read directory ${folder.path}/loop: too many levels of symbolic links`,
       }),
     );
   });
@@ -226,6 +231,66 @@ describe("readConfDir", () => {
     }
   });
 
+  test("reads no device, and says what it is not", () => {
+    using folder = temporaryFolder();
+    writeFiles(folder.path, { "b.conf": conf });
+    symlinkSync("/dev/zero", `${folder.path}/a.conf`);
+    symlinkSync("/dev/full", `${folder.path}/c.conflist`);
+    const notRegular = "failed to read file: not a regular file";
+    expect(
+      readConfDir(folder.path).map(({ file, problem }) => [file, problem]),
+    ).toEqual([
+      ["a.conf", notRegular],
+      ["b.conf", undefined],
+      ["c.conflist", notRegular],
+    ]);
+  });
+
+  test("reads files of at most 1 MiB", () => {
+    const text = JSON.stringify({ ...conf, pad: "" });
+    const padded = (bytes: number) =>
+      text.replace(/"}$/, `${"x".repeat(bytes - text.length)}"}`);
+    const found = read({
+      "a.conf": padded(1 << 20),
+      "b.conf": padded((1 << 20) + 1),
+    });
+    expect(found.map(({ file, problem }) => [file, problem])).toEqual([
+      ["a.conf", undefined],
+      ["b.conf", "failed to read file: larger than 1048576 bytes"],
+    ]);
+  });
+
+  test("is invalid with more than 32 plugins, those of the folder included", () => {
+    const plugins = Array.from({ length: 30 }, () => "tuning");
+    const files = (count: number) =>
+      Object.fromEntries(
+        Array.from({ length: count }, (_, i) => [
+          `net/${100 + i}.conf`,
+          { type: "portmap" },
+        ]),
+      );
+    const list = listOf("net", ...plugins);
+    expect(read({ "a.conflist": list, ...files(2) })[0]?.problem).toBe(
+      undefined,
+    );
+    expect(read({ "a.conflist": list, ...files(3) })[0]?.problem).toBe(
+      "more than 32 plugins",
+    );
+    expect(read({ "a.conflist": list, ...files(50) })[0]?.problem).toBe(
+      "more than 32 plugins",
+    );
+  });
+
+  test("is invalid with JSON nested deeper than 100 levels", () => {
+    const nested = (levels: number) =>
+      `{"name":"n","type":"t","x":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+    const found = read({ "a.conf": nested(99), "b.conf": nested(100) });
+    expect(found.map(({ problem }) => problem)).toEqual([
+      undefined,
+      "error parsing configuration: nested deeper than 100 levels at line 1, column 128",
+    ]);
+  });
+
   test("appends the plugins of the network's folder, sorted", () => {
     const [found] = read({
       "a.conflist": listOf("net", "bridge"),
@@ -291,4 +356,18 @@ describe("readConfDir", () => {
       ]);
     },
   );
+});
+
+describe("listConfDir and readConfFile", () => {
+  test("list names without reading, and read one", () => {
+    using folder = temporaryFolder();
+    writeFiles(folder.path, { "b.conf": conf, "a.conf": "{", "c.txt": "" });
+    mkdirSync(`${folder.path}/d.conf`);
+    expect(listConfDir(folder.path)).toEqual(["a.conf", "b.conf", "d.conf"]);
+    expect(readConfFile(folder.path, "b.conf")?.list?.name).toBe("n");
+    expect(readConfFile(folder.path, "d.conf")).toBeUndefined();
+    expect(readConfFile(folder.path, "gone.conf")?.problem).toBe(
+      "failed to read file: no such file or directory",
+    );
+  });
 });

@@ -109,6 +109,10 @@ describe("parseConfList", () => {
       { name: "n", plugins: {} },
     ],
     ["no plugins in list", { name: "n", plugins: [] }],
+    [
+      "more than 32 plugins",
+      { name: "n", plugins: Array.from({ length: 33 }, () => ({ type: "t" })) },
+    ],
   ])("refuses: %s", (text, value) => {
     expect(() => parseConfList(value)).toThrow(new Error(inList(text)));
   });
@@ -121,6 +125,8 @@ describe("parseConfList", () => {
     ["invalid 'type' \"../bridge\"", { type: "../bridge" }],
     ["invalid 'type' \"..\"", { type: ".." }],
     ["invalid 'type' \".\"", { type: "." }],
+    ["invalid 'type' \"../x\"", { type: "ptp", ipam: { type: "../x" } }],
+    ["invalid 'type' \"a/b\"", { type: "ptp", Delegate: { TYPE: "a/b" } }],
     ["expected an object, got string", "bridge"],
     ["expected an object, got <nil>", null],
     [

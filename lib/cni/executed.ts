@@ -1,0 +1,68 @@
+/**
+ * What a plugin can execute: decided here for every policy (selection.md §6).
+ * Plugins are Go programs, which read the keys of their configuration in any case.
+ */
+import { isObject } from "./json.ts";
+
+/** A plugin type that a configuration names. */
+export interface ExecutedType {
+  type: string;
+  /** Inside of `ipam`: executed for addresses. */
+  isIpam: boolean;
+}
+
+/** Every `type` of the plugins, and of what they name in `ipam`, `delegate`, `delegates` and `plugins`. */
+export function executedTypes(plugins: readonly unknown[]): ExecutedType[] {
+  const types: ExecutedType[] = [];
+  addTypes(plugins, false, types);
+  return types;
+}
+
+/** Whether one of the plugins is, or names, a plugin of one of these types. */
+export function executesAny(
+  plugins: readonly unknown[],
+  types: readonly string[],
+): boolean {
+  for (const { type } of executedTypes(plugins)) {
+    if (types.includes(type)) return true;
+  }
+  return false;
+}
+
+/** Several spellings of one key are all read: which of them a Go program takes depends on their order. */
+function addTypes(
+  value: unknown,
+  isIpam: boolean,
+  types: ExecutedType[],
+): void {
+  if (Array.isArray(value)) {
+    for (const item of value) addTypes(item, isIpam, types);
+    return;
+  }
+  if (!isObject(value)) return;
+  for (const [key, inner] of Object.entries(value)) {
+    switch (foldKey(key)) {
+      case "type":
+        if (typeof inner === "string") types.push({ type: inner, isIpam });
+        break;
+      case "ipam":
+        addTypes(inner, true, types);
+        break;
+      case "delegate":
+      case "delegates":
+      case "plugins":
+        addTypes(inner, isIpam, types);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+/**
+ * A key as Go's encoding/json compares it: letters in lower case. It also takes
+ * U+017F for s and U+212A for k, which JavaScript does for the latter alone.
+ */
+export function foldKey(key: string): string {
+  return key.replaceAll("\u017f", "s").toLowerCase();
+}
