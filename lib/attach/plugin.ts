@@ -37,9 +37,8 @@ export function geniePlugin(world: World, about: string): Plugin {
 async function addPod(operation: Operation): Promise<Result> {
   const { unknownKeys } = operation.config;
   if (unknownKeys.length > 0) {
-    const { describeUnknownKeys, nearestConfigKeys } =
-      await import("../select/unknown-keys.ts");
-    const keys = describeUnknownKeys(nearestConfigKeys(unknownKeys));
+    const { describeUnknownKeys } = await import("../select/unknown-keys.ts");
+    const keys = describeUnknownKeys(unknownKeys);
     operation.log.warn(`unknown configuration keys are ignored: ${keys}`);
   }
   return add(operation);

@@ -1,19 +1,22 @@
 /**
  * Network selection elements: the grammar of `k8s.v1.cni.cncf.io/networks` in
  * both forms (selection.md §6, NPWG v1.3 §4). Pure: text in, validated elements
- * out, or an error 7 that names element and key.
+ * out, or one error 7 that names element and key of every problem.
  */
-import { parseCidr, parseIp, parseMac } from "../cni/address.ts";
 import { ifnameProblem } from "../cni/args.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import {
-  type JsonObject,
-  isObject,
-  jsonKind,
-  own,
-  parseJson,
-} from "../cni/json.ts";
+import { type JsonObject, isObject, jsonKind, parseJson } from "../cni/json.ts";
 import { maxAttachments } from "./annotation.ts";
+import {
+  elementKeys,
+  isDnsName,
+  isElement,
+  readKeys,
+  unsupportedKeys,
+} from "./element-keys.ts";
+import type { JsonElement } from "./element-keys.ts";
+import { Problems, joined } from "./problems.ts";
+import { describeUnknownKeys } from "./unknown-keys.ts";
 
 /** One requested definition and what is asked of its attachment; values as the pod's author wrote them. */
 export interface NetworkSelectionElement {
@@ -26,8 +29,10 @@ export interface NetworkSelectionElement {
   portMappings?: readonly unknown[];
   bandwidth?: JsonObject;
   deviceId?: string;
+  /** The resource whose device the kubelet has allotted to the pod; wins over `deviceId`. */
+  resourceName?: string;
   cniArgs?: JsonObject;
-  /** Gateways; absent when the list is empty. */
+  /** Gateways, at most one of each family; absent when the list is empty. */
   defaultRoute?: readonly string[];
 }
 
@@ -37,15 +42,20 @@ export interface Elements {
   warnings: string[];
 }
 
-/** `source` is what messages call the text: `annotation "k8s.v1.cni.cncf.io/networks"`. Blank is none. */
-export function parseElements(source: string, text: string): Elements {
+/**
+ * `source` is what messages call the text: `annotation "k8s.v1.cni.cncf.io/networks"`.
+ * Blank is none. `strict` refuses keys that have no effect.
+ */
+export function parseElements(
+  source: string,
+  text: string,
+  strict = false,
+): Elements {
   if (text.trim() === "") return { elements: [], warnings: [] };
   const isJson = text.includes("{") || text.includes("[") || text.includes('"');
-  const found = isJson
-    ? jsonElements(source, text)
-    : shortElements(source, text);
-  if (found.elements.length <= maxAttachments) return found;
-  throw invalid(source, `more than ${maxAttachments} networks`);
+  return isJson
+    ? jsonElements(source, text, strict)
+    : { elements: shortElements(source, text), warnings: [] };
 }
 
 function invalid(source: string, problem: string, cause?: unknown): CniError {
@@ -56,36 +66,49 @@ function invalid(source: string, problem: string, cause?: unknown): CniError {
   );
 }
 
+function requireFew(source: string, elements: readonly unknown[]): void {
+  if (elements.length > maxAttachments)
+    throw invalid(source, `more than ${maxAttachments} networks`);
+}
+
 /** `[namespace/]name[@interface]`, comma-separated. */
-function shortElements(source: string, text: string): Elements {
+function shortElements(
+  source: string,
+  text: string,
+): NetworkSelectionElement[] {
+  const texts = partsOf(text, ",");
+  requireFew(source, texts);
+  const problems = new Problems();
   const elements: NetworkSelectionElement[] = [];
-  for (const element of text.split(",")) {
-    const fail = (problem: string) =>
-      invalid(
-        source,
-        `element ${elements.length + 1} ${quote(element.trim())}: ${problem}`,
-      );
-    const [path = "", ifname, ...more] = partsOf(element, "@");
-    if (more.length > 0) throw fail("more than one @");
-    const names = partsOf(path, "/");
-    if (names.length > 2) throw fail("more than one /");
-    const [name = "", namespace] = names.toReversed();
-    if (!isDnsName(name)) throw fail(`invalid name ${quote(name)}`);
-    if (namespace !== undefined && !isDnsName(namespace)) {
-      throw fail(`invalid namespace ${quote(namespace)}`);
-    }
-    const problem = ifname ? ifnameProblem(ifname) : undefined;
-    if (problem)
-      throw fail(
-        `invalid interface name ${quote(ifname ?? "")}: ${problem.msg}`,
-      );
-    elements.push({
-      name,
-      ...(namespace && { namespace }),
-      ...(ifname && { ifname }),
-    });
+  for (const [i, element] of texts.entries()) {
+    const parsed = shortElement(element);
+    if (typeof parsed === "string")
+      problems.add(`element ${i + 1} ${quote(element)}: ${parsed}`);
+    else elements.push(parsed);
   }
-  return { elements, warnings: [] };
+  if (problems.text !== "") throw invalid(source, problems.text);
+  return elements;
+}
+
+/** The element, or what is wrong with it. */
+function shortElement(text: string): NetworkSelectionElement | string {
+  if (text === "") return "empty element, perhaps a comma too many";
+  const [path = "", ifname, ...more] = partsOf(text, "@");
+  if (more.length > 0) return "more than one @";
+  const names = partsOf(path, "/");
+  if (names.length > 2) return "more than one /";
+  const [name = "", namespace] = names.toReversed();
+  if (!isDnsName(name)) return `invalid name ${quote(name)}`;
+  if (namespace !== undefined && !isDnsName(namespace))
+    return `invalid namespace ${quote(namespace)}`;
+  const problem = ifname ? ifnameProblem(ifname) : undefined;
+  if (problem)
+    return `invalid interface name ${quote(ifname ?? "")}: ${problem.msg}`;
+  return {
+    name,
+    ...(namespace && { namespace }),
+    ...(ifname && { ifname }),
+  };
 }
 
 /** Without the blanks around each. */
@@ -95,242 +118,55 @@ function partsOf(text: string, separator: string): string[] {
   return parts;
 }
 
-/**
- * A DNS-1123 subdomain, which object names of Kubernetes are: labels of small
- * letters, digits and `-`, which is neither the first nor the last of a label.
- */
-function isDnsName(text: string): boolean {
-  if (text.length > 253) return false;
-  // The character before: at the beginning as after a dot.
-  let before = 0x2e;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    const isDash = code === 0x2d;
-    if (isDash || code === 0x2e) {
-      if (before === 0x2e || (before === 0x2d && !isDash)) return false;
-    } else if (!isSmallOrDigit(code)) return false;
-    before = code;
+function jsonElements(source: string, text: string, strict: boolean): Elements {
+  const entries = jsonEntries(source, text);
+  requireFew(source, entries);
+  const problems = new Problems();
+  const warnings: string[] = [];
+  const unknown: string[] = [];
+  const elements: NetworkSelectionElement[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const where = `element ${i + 1}`;
+    let place = `${where}: `;
+    const add = (problem: string): boolean => {
+      const isMore = problems.add(place + problem);
+      place = "";
+      return isMore;
+    };
+    if (!isObject(entry)) {
+      add(`expected an object, got ${jsonKind(entry)}`);
+      continue;
+    }
+    const read = readKeys(entry, elementKeys);
+    for (const key of read.repeated) add(key);
+    if (isElement(read.values, add)) elements.push(elementOf(read.values));
+    if (read.unknown.length > 0)
+      unknown.push(
+        `${where}: ${describeUnknownKeys(read.unknown, elementKeys)}`,
+      );
+    for (const ignored of unsupportedKeys(read.values)) {
+      if (strict) add(ignored);
+      else warnings.push(`${source}: ${where}: ${ignored}`);
+    }
   }
-  return isSmallOrDigit(before);
+  if (unknown.length > 0) {
+    const keys = joined(unknown);
+    if (strict) problems.add(`unknown keys: ${keys}`);
+    else warnings.push(`${source}: unknown keys are ignored: ${keys}`);
+  }
+  if (problems.text !== "") throw invalid(source, problems.text);
+  return { elements, warnings };
 }
 
-function isSmallOrDigit(code: number): boolean {
-  return (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39);
-}
-
-function jsonElements(source: string, text: string): Elements {
+/** A list of elements, or a single one. */
+function jsonEntries(source: string, text: string): unknown[] {
   let value: unknown;
   try {
     value = parseJson(text);
   } catch (cause) {
     throw invalid(source, messageOf(cause), cause);
   }
-  const values: unknown[] = Array.isArray(value) ? value : [value];
-  const warnings: string[] = [];
-  const elements: NetworkSelectionElement[] = [];
-  for (const entry of values) {
-    const where = `element ${elements.length + 1}`;
-    if (!isObject(entry))
-      throw invalid(
-        source,
-        `${where}: expected an object, got ${jsonKind(entry)}`,
-      );
-    const problems: string[] = [];
-    if (!isElement(entry, problems))
-      throw invalid(source, `${where}: ${problems.join(", ")}`);
-    for (const key of Object.keys(entry)) {
-      if (!Object.hasOwn(checks(), key))
-        warnings.push(
-          `${source}: ${where}: unknown key ${quote(key)} is ignored`,
-        );
-    }
-    if (own(entry, "ipam-claim-reference"))
-      warnings.push(
-        `${source}: ${where}: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
-      );
-    elements.push(elementOf(entry));
-  }
-  return { elements, warnings };
-}
-
-/** A JSON element whose keys have been checked; null is absent. */
-interface JsonElement extends JsonObject {
-  name?: string;
-  namespace?: string | null;
-  interface?: string | null;
-  interfaceRequest?: string | null;
-  ips?: string[] | null;
-  mac?: string | null;
-  "infiniband-guid"?: string | null;
-  portMappings?: JsonObject[] | null;
-  bandwidth?: JsonObject | null;
-  deviceID?: string | null;
-  "cni-args"?: JsonObject | null;
-  "default-route"?: string[] | null;
-}
-
-/** Adds to `problems` what is wrong, key by key. */
-function isElement(
-  entry: JsonObject,
-  problems: string[],
-): entry is JsonElement {
-  for (const [key, check] of Object.entries(checks())) {
-    let value = own(entry, key);
-    if (key === "name") value = value === undefined ? "" : value;
-    else if (value === undefined || value === null) continue;
-    for (const problem of check(value)) problems.push(key + problem);
-  }
-  return problems.length === 0;
-}
-
-/** What is wrong with a value: `: expected …`, or `.0: expected …` of an item. */
-type Check = (value: unknown) => string[];
-
-/** A string that a function finds nothing wrong with. */
-function string(problemOf: (value: string) => string | undefined): Check {
-  return (value) => {
-    if (typeof value !== "string")
-      return [`: expected a string, got ${jsonKind(value)}`];
-    const problem = problemOf(value);
-    return problem === undefined ? [] : [`: ${problem}`];
-  };
-}
-
-/** A string of a kind; the message quotes what it was. */
-function kind(expected: string, test: (value: string) => boolean): Check {
-  return string((value) =>
-    test(value) ? undefined : `expected ${expected}, got ${quote(value)}`,
-  );
-}
-
-function object(problemOf: (value: JsonObject) => string | undefined): Check {
-  return (value) => {
-    if (!isObject(value))
-      return [`: expected an object, got ${jsonKind(value)}`];
-    const problem = problemOf(value);
-    return problem === undefined ? [] : [`: ${problem}`];
-  };
-}
-
-function list(item: Check): Check {
-  return (value) => {
-    if (!Array.isArray(value))
-      return [`: expected a list, got ${jsonKind(value)}`];
-    const problems: string[] = [];
-    let i = 0;
-    for (const entry of value) {
-      for (const problem of item(entry)) problems.push(`.${i}${problem}`);
-      i++;
-    }
-    return problems;
-  };
-}
-
-/** What reaches CNI_ARGS: a variable of the environment must stay far below the kernel's 128 KiB. */
-const maxAddresses = 32;
-
-function addresses(value: unknown): string[] {
-  const everyOne = list(kind("an IP address or CIDR", isAddress));
-  const problems = everyOne(value);
-  if (Array.isArray(value) && value.length > maxAddresses)
-    problems.push(`: more than ${maxAddresses} addresses`);
-  return problems;
-}
-
-function isAddress(value: string): boolean {
-  return (parseIp(value) ?? parseCidr(value)) !== undefined;
-}
-
-function interfaceProblem(value: string): string | undefined {
-  const problem = value === "" ? undefined : ifnameProblem(value);
-  return problem && `invalid interface name ${quote(value)}: ${problem.msg}`;
-}
-
-/** Keys of runtimeConfig are read in any case and forwarded unchanged (K-8). */
-function any(record: JsonObject, key: string): unknown {
-  const wanted = key.toLowerCase();
-  for (const [name, value] of Object.entries(record)) {
-    if (name.toLowerCase() === wanted) return value;
-  }
-  return undefined;
-}
-
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null || value === "";
-}
-
-function isPort(value: unknown): boolean {
-  return (
-    Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 65_535
-  );
-}
-
-const protocols = new Set(["tcp", "udp", "sctp"]);
-
-function portMappingProblem(mapping: JsonObject): string | undefined {
-  for (const key of ["hostPort", "containerPort"]) {
-    if (!isPort(any(mapping, key)))
-      return `${key}: expected a port from 1 to 65535`;
-  }
-  const protocol = any(mapping, "protocol");
-  if (
-    !isAbsent(protocol) &&
-    !(typeof protocol === "string" && protocols.has(protocol.toLowerCase()))
-  ) {
-    return "protocol: expected tcp, udp or sctp";
-  }
-  const hostIP = any(mapping, "hostIP");
-  if (!isAbsent(hostIP) && !(typeof hostIP === "string" && parseIp(hostIP))) {
-    return "hostIP: expected an IP address";
-  }
-  return undefined;
-}
-
-function bandwidthProblem(bandwidth: JsonObject): string | undefined {
-  for (const key of [
-    "ingressRate",
-    "ingressBurst",
-    "egressRate",
-    "egressBurst",
-  ]) {
-    const value = any(bandwidth, key);
-    if (value === undefined || value === null) continue;
-    if (!Number.isSafeInteger(value) || Number(value) < 0)
-      return `${key}: expected bits, an integer of at least 0`;
-  }
-  return undefined;
-}
-
-let made: Readonly<Record<string, Check>> | undefined;
-
-/** By key; whatever is not here has no effect. Made when JSON is met. */
-function checks(): Readonly<Record<string, Check>> {
-  return (made ??= {
-    name: kind("a DNS-1123 subdomain", isDnsName),
-    namespace: kind(
-      "a DNS-1123 subdomain",
-      (value) => value === "" || isDnsName(value),
-    ),
-    interface: string(interfaceProblem),
-    interfaceRequest: string(interfaceProblem),
-    ips: addresses,
-    mac: kind(
-      "a MAC address",
-      (value) => value === "" || parseMac(value)?.length === 6,
-    ),
-    "infiniband-guid": kind(
-      "a GUID of 8 bytes",
-      (value) => value === "" || parseMac(value)?.length === 8,
-    ),
-    portMappings: list(object(portMappingProblem)),
-    bandwidth: object(bandwidthProblem),
-    deviceID: string(() => undefined),
-    "cni-args": object(() => undefined),
-    "default-route": list(
-      kind("an IP address", (value) => parseIp(value) !== undefined),
-    ),
-    "ipam-claim-reference": string(() => undefined),
-  });
+  return Array.isArray(value) ? value : [value];
 }
 
 /** Null, the empty text and the empty list are absent. */
@@ -344,6 +180,7 @@ function elementOf(element: JsonElement): NetworkSelectionElement {
     portMappings,
     bandwidth,
     deviceID,
+    resourceName,
   } = element;
   const guid = element["infiniband-guid"];
   const cniArgs = element["cni-args"];
@@ -358,6 +195,7 @@ function elementOf(element: JsonElement): NetworkSelectionElement {
     ...(portMappings && portMappings.length > 0 && { portMappings }),
     ...(bandwidth && { bandwidth }),
     ...(deviceID && { deviceId: deviceID }),
+    ...(resourceName && { resourceName }),
     ...(cniArgs && { cniArgs }),
     ...(defaultRoute && defaultRoute.length > 0 && { defaultRoute }),
   };

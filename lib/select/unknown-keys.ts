@@ -6,7 +6,7 @@ import { quote } from "../cni/error.ts";
 import { configKeys, nestedKeys } from "./config-keys.ts";
 import { readConfigForCleanup } from "./config.ts";
 import { nearest } from "./nearest.ts";
-import { joinProblems } from "./problems.ts";
+import { Problems } from "./problems.ts";
 
 export interface UnknownKey {
   /** Its path: `policy.tipe`. */
@@ -17,38 +17,27 @@ export interface UnknownKey {
 
 /** The unknown keys of our network configuration. */
 export function unknownKeys(config: unknown): UnknownKey[] {
-  const { unknownKeys: keys } = readConfigForCleanup(config, () => {});
-  return nearestConfigKeys(keys);
-}
-
-/** For keys that {@link readConfig} found to be unknown. */
-export function nearestConfigKeys(keys: readonly string[]): UnknownKey[] {
-  return withNearest(keys, knownConfigKeys());
-}
-
-/** `"alowedPlugins" (did you mean "allowedPlugins"?), "x"`, at most 8 KiB. */
-export function describeUnknownKeys(keys: readonly UnknownKey[]): string {
-  const texts: string[] = [];
-  for (const { key, nearest: meant } of keys) {
-    texts.push(
-      meant === undefined
-        ? quote(key)
-        : `${quote(key)} (did you mean ${quote(meant)}?)`,
-    );
-  }
-  return joinProblems(texts);
-}
-
-export function withNearest(
-  keys: readonly string[],
-  known: readonly string[],
-): UnknownKey[] {
+  const known = knownConfigKeys();
   const found: UnknownKey[] = [];
-  for (const key of keys) {
+  for (const key of readConfigForCleanup(config, () => {}).unknownKeys) {
     const meant = nearest(key, known);
     found.push(meant === undefined ? { key } : { key, nearest: meant });
   }
   return found;
+}
+
+/** `"alowedPlugins" (did you mean "allowedPlugins"?), "x"`, at most 8 KiB; `known` are by default those of our configuration. */
+export function describeUnknownKeys(
+  keys: readonly string[],
+  known: readonly string[] = knownConfigKeys(),
+): string {
+  const texts = new Problems();
+  for (const key of keys) {
+    const meant = nearest(key, known);
+    const hint = meant === undefined ? "" : ` (did you mean ${quote(meant)}?)`;
+    if (!texts.add(quote(key) + hint)) break;
+  }
+  return texts.text;
 }
 
 function knownConfigKeys(): string[] {

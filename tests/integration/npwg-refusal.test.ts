@@ -148,7 +148,7 @@ describe("annotations that cannot be met", () => {
       { [networksKey]: "lan," },
       {},
       7,
-      'failed to parse annotation "k8s.v1.cni.cncf.io/networks": element 2 "": invalid name ""',
+      'failed to parse annotation "k8s.v1.cni.cncf.io/networks": element 2 "": empty element, perhaps a comma too many',
     ],
     [
       "a JSON error",

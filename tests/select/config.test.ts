@@ -403,13 +403,12 @@ describe("unknownKeys", () => {
   });
 
   test("describeUnknownKeys, one line for all, at most 8 KiB", () => {
-    const keys = unknownKeys({ strct: 1, "a\nb": 1 });
-    expect(describeUnknownKeys(keys)).toBe(
+    expect(describeUnknownKeys(["strct", "a\nb"])).toBe(
       '"strct" (did you mean "strict"?), "a\\nb"',
     );
-    const many = Array.from({ length: 5000 }, (_, i) => ({ key: `key${i}` }));
+    const many = Array.from({ length: 5000 }, (_, i) => `key${i}`);
     const text = describeUnknownKeys(many);
-    expect(text.length).toBeLessThanOrEqual(8300);
-    expect(text).toMatch(/, and \d+ more$/);
+    expect(text.length).toBeLessThanOrEqual(8192);
+    expect(text.endsWith(", and more")).toBe(true);
   });
 });

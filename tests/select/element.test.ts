@@ -16,15 +16,29 @@ function elements(text: string): NetworkSelectionElement[] {
 }
 
 /** Code and message of what is thrown. */
-function refusal(text: string): { code: number; message: string } {
+function refusal(
+  text: string,
+  strict = false,
+): { code: number; message: string } {
   try {
-    parseElements(source, text);
+    parseElements(source, text, strict);
   } catch (error) {
     if (error instanceof CniError)
       return { code: error.code, message: error.message };
     throw error;
   }
   throw new Error(`nothing is wrong with ${text}`);
+}
+
+/** All ways to write a word in small and capital letters. */
+function spellings(word: string): string[] {
+  return word
+    .split("")
+    .reduce(
+      (begun, letter) =>
+        begun.flatMap((text) => [text + letter, text + letter.toUpperCase()]),
+      [""],
+    );
 }
 
 describe("parseElements, the short form", () => {
@@ -54,8 +68,16 @@ describe("parseElements, the short form", () => {
   });
 
   const invalid: [string, string][] = [
-    [",", 'element 1 "": invalid name ""'],
-    ["a,", 'element 2 "": invalid name ""'],
+    [
+      ",",
+      'element 1 "": empty element, perhaps a comma too many, element 2 "": empty element',
+    ],
+    ["a,", ': element 2 "": empty element, perhaps a comma too many'],
+    ["a,,b", ': element 2 "": empty element'],
+    [
+      "A,b@..",
+      ': element 1 "A": invalid name "A", element 2 "b@..": invalid interface name',
+    ],
     ["@eth1", 'element 1 "@eth1": invalid name ""'],
     ["/a@b/c", "element 1"],
     ["/a", 'element 1 "/a": invalid namespace ""'],
@@ -232,10 +254,49 @@ describe("parseElements, JSON", () => {
     expect(parseElements(source, text)).toEqual({
       elements: [{ name: "a" }, { name: "b" }],
       warnings: [
-        `${source}: element 2: unknown key "colour" is ignored`,
-        `${source}: element 2: unknown key "toString" is ignored`,
         `${source}: element 2: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
+        `${source}: unknown keys are ignored: element 2: "colour", "toString"`,
       ],
+    });
+  });
+
+  test("keys in any case, as Go programs read them", () => {
+    const text =
+      '{"NAME":"a","IPs":["10.0.0.1"],"Mac":"02:00:00:00:00:07","interfacerequest":"san0","CNI-Args":{"Keep":1},"bandwidth":{"INGRESSRATE":1},"Default-Route":["10.0.0.1"],"n\u0430me":"b"}';
+    expect(parseElements(source, text)).toEqual({
+      elements: [
+        {
+          name: "a",
+          ips: ["10.0.0.1"],
+          mac: "02:00:00:00:00:07",
+          ifname: "san0",
+          cniArgs: { Keep: 1 },
+          bandwidth: { INGRESSRATE: 1 },
+          defaultRoute: ["10.0.0.1"],
+        },
+      ],
+      // With a Cyrillic letter it is another key.
+      warnings: [
+        `${source}: unknown keys are ignored: element 1: "n\u0430me" (did you mean "name"?)`,
+      ],
+    });
+  });
+
+  test("a resource of the element", () => {
+    expect(elements('{"name":"a","resourceName":"v.com/x"}')).toEqual([
+      { name: "a", resourceName: "v.com/x" },
+    ]);
+  });
+
+  test("keys without effect are refused where the node is strict", () => {
+    const text = JSON.stringify([
+      { name: "a", ipz: 1, colour: 1 },
+      { name: "b", "ipam-claim-reference": "c" },
+      { name: "c", resourceClaim: { claimName: "nic" }, Interfaces: "x" },
+    ]);
+    expect(refusal(text, true)).toEqual({
+      code: 7,
+      message: `failed to parse ${source}: element 2: "ipam-claim-reference" is ignored: genie knows no IPAM claims, element 3: "resourceClaim" is ignored: genie knows no resource claims, unknown keys: element 1: "ipz" (did you mean "ips"?), "colour", element 3: "Interfaces" (did you mean "interface"?)`,
     });
   });
 
@@ -246,6 +307,9 @@ describe("parseElements, JSON", () => {
     expect(refusal('[{"__proto__":{"name":"a"}}]')).toMatchObject({ code: 7 });
   });
 });
+
+/** Lists in lists. */
+const nested = (levels: number) => `${"[".repeat(levels)}${"]".repeat(levels)}`;
 
 describe("parseElements, JSON that is an error 7 naming element and key", () => {
   const of = (extra: object) =>
@@ -261,7 +325,22 @@ describe("parseElements, JSON that is an error 7 naming element and key", () => 
     ['{"name":null}', "element 1: name: expected a string, got null"],
     ['{"name":7}', "element 1: name: expected a string, got number"],
     ['{"name":"../a"}', 'name: expected a DNS-1123 subdomain, got "../a"'],
-    ['{"Name":"a"}', "element 1: name:"],
+    [
+      '{"name":"a","Name":"b"}',
+      'element 1: name: one key in two spellings, "name" and "Name"',
+    ],
+    [
+      of({ ips: ["10.0.0.1"], IPs: null }),
+      'element 2: ips: one key in two spellings, "ips" and "IPs"',
+    ],
+    [
+      of({ portMappings: [{ hostPort: 80, HOSTPORT: 0, containerPort: 80 }] }),
+      'element 2: portMappings.0: hostPort: one key in two spellings, "hostPort" and "HOSTPORT"',
+    ],
+    [
+      of({ bandwidth: { ingressRate: 1, ingreſſRate: 2 } }),
+      'element 2: bandwidth: ingressRate: one key in two spellings, "ingressRate" and "ingreſſRate"',
+    ],
     [
       of({ namespace: "X" }),
       'element 2: namespace: expected a DNS-1123 subdomain, got "X"',
@@ -376,6 +455,31 @@ describe("parseElements, JSON that is an error 7 naming element and key", () => 
       'element 2: default-route.0: expected an IP address, got "10.0.0.1/24"',
     ],
     [
+      of({ "default-route": ["10.0.0.1", "fd00::1", "10.0.0.2"] }),
+      'element 2: default-route: two gateways of one address family, "10.0.0.1" and "10.0.0.2"',
+    ],
+    [of({ resourceName: 1 }), "element 2: resourceName: expected a string"],
+    [
+      of({ resourceClaim: "nic" }),
+      "element 2: resourceClaim: expected an object, got string",
+    ],
+    [
+      of({ resourceClaim: { requestName: 1 } }),
+      "element 2: resourceClaim: claimName: expected the name of a claim of the pod, resourceClaim: requestName: expected a string, got number",
+    ],
+    [
+      of({ resourceName: "v.com/x", resourceClaim: { claimName: "nic" } }),
+      "element 2: resourceClaim: there is a resourceName as well",
+    ],
+    [
+      of({ "cni-args": JSON.parse(nested(97)) as unknown }),
+      "element 2: cni-args: expected an object, got array",
+    ],
+    [
+      of({ "cni-args": { x: JSON.parse(nested(98)) as unknown } }),
+      "nested deeper than 100 levels",
+    ],
+    [
       of({ "ipam-claim-reference": {} }),
       "element 2: ipam-claim-reference: expected a string, got object",
     ],
@@ -393,6 +497,43 @@ describe("parseElements, JSON that is an error 7 naming element and key", () => 
       message: `failed to parse ${source}: element 1: name: expected a DNS-1123 subdomain, got "A", ips.0: expected an IP address or CIDR, got "y", mac: expected a MAC address, got "x"`,
     });
   });
+
+  test("all elements that are wrong, together", () => {
+    const entries = [{ name: "A", mac: "x" }, { name: "a" }, null, { ips: 1 }];
+    expect(refusal(JSON.stringify(entries))).toEqual({
+      code: 7,
+      message: `failed to parse ${source}: element 1: name: expected a DNS-1123 subdomain, got "A", mac: expected a MAC address, got "x", element 3: expected an object, got null, element 4: name: expected a DNS-1123 subdomain, got "", ips: expected a list, got number`,
+    });
+  });
+
+  const many = 60_000;
+  const floods: [string, object][] = [
+    ["ips", { ips: Array.from({ length: many }, (_, i) => `x${i}`) }],
+    ["default-route", { "default-route": Array(many).fill("x") }],
+    ["gateways", { "default-route": Array(many).fill("10.0.0.1") }],
+    [
+      "portMappings",
+      { portMappings: Array.from({ length: many }, () => ({})) },
+    ],
+    [
+      "keys in two spellings",
+      Object.fromEntries(spellings("portmappings").map((key) => [key, []])),
+    ],
+    [
+      "unknown keys",
+      Object.fromEntries(Array.from({ length: many }, (_, i) => [`k${i}`, 1])),
+    ],
+  ];
+  test.each(floods)(
+    "60,000 problems are told in at most 8 KiB, at once: %s",
+    (_, keys) => {
+      const text = JSON.stringify({ name: "a", ...keys });
+      const start = performance.now();
+      const { message } = refusal(text, true);
+      expect(performance.now() - start).toBeLessThan(1000);
+      expect(Buffer.byteLength(message)).toBeLessThanOrEqual(8192);
+    },
+  );
 
   test("a value is cut and its control characters are escaped", () => {
     const { message } = refusal(
