@@ -25,6 +25,7 @@ import { readConfig } from "../lib/select/config.ts";
 import { requestedNetwork } from "../lib/select/definition.ts";
 import { parseElements } from "../lib/select/element.ts";
 import { InterfaceNames, nameInterfaces } from "../lib/select/ifname.ts";
+import { networksOf } from "../lib/select/resolve.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
@@ -268,7 +269,8 @@ function readDefinition(text: string): void {
     undefined,
     {
       config: readConfig({ type: "genie", strict: true }),
-      networks: { confDir: "/etc/cni/net.d", candidates: [], invalid: [] },
+      networks: networksOf("/etc/cni/net.d", [], ["genie"]),
+      multusNetworks: () => undefined,
       ownTypes: ["genie"],
       args: "",
       warn: (message) => expect.unreachable(message),

@@ -25,6 +25,7 @@ import {
   networksAnnotation,
   selectAttachments,
 } from "../select/select.ts";
+import { readNetworks } from "./networks.ts";
 import { type Operation, ownTypes } from "./operation.ts";
 
 export interface DefinedNetworks {
@@ -62,9 +63,15 @@ export async function definedNetworks(
   rehearse(operation, annotations, networks, byDefault[0], added);
   const definitions = await fetchDefinitions(all, await kube());
   const devices = await allot(operation, all, definitions, deadline);
+  const { multusConfDir } = operation.config;
+  let multusNetworks: Networks | undefined;
   const context: ElementContext = {
     config: operation.config,
     networks,
+    multusNetworks() {
+      if (multusConfDir === "") return undefined;
+      return (multusNetworks ??= readNetworks(operation, multusConfDir));
+    },
     ownTypes: ownTypes(operation.config),
     args: operation.request.args,
     warn: (message) => operation.log.warn(message),
@@ -131,7 +138,7 @@ function addressed(
   const text = own(annotations, annotation);
   if (typeof text !== "string") return [];
   const source = `annotation ${quote(annotation)}`;
-  const { elements, warnings } = parseElements(source, text);
+  const { elements, warnings } = parseElements(source, text, config.strict);
   for (const warning of warnings) log.warn(warning);
   const found: Addressed[] = [];
   for (const element of elements) {
@@ -201,10 +208,9 @@ async function allot(
   const devices: (Device | undefined)[] = [];
   let take: ((resource: string) => string) | undefined;
   for (const { element, key } of elements) {
-    const annotations = definitions.get(key)?.metadata.annotations;
-    const resource = own(annotations, resourceAnnotation);
+    const resource = resourceOf(element, key, definitions.get(key));
     const id = element.deviceId;
-    if (typeof resource !== "string" || resource === "") {
+    if (resource === undefined) {
       devices.push(id === undefined ? undefined : { id });
       continue;
     }
@@ -216,6 +222,22 @@ async function allot(
     devices.push({ id: take(resource), resource });
   }
   return devices;
+}
+
+/** The element's resource, else the definition's (devices.md). Throws 7 when they name different ones. */
+function resourceOf(
+  { resourceName }: NetworkSelectionElement,
+  key: string,
+  definition: NetworkAttachmentDefinition | undefined,
+): string | undefined {
+  const annotated = own(definition?.metadata.annotations, resourceAnnotation);
+  const resource = typeof annotated === "string" && annotated;
+  if (resource && resourceName !== undefined && resource !== resourceName) {
+    throw invalid(
+      `network-attachment-definition ${quote(key)} has devices of ${quote(resource)}: the pod asks for ${quote(resourceName)}`,
+    );
+  }
+  return resource || resourceName;
 }
 
 function invalid(message: string): CniError {

@@ -1,16 +1,20 @@
 /**
- * The networks that pods can choose on this node: the folder of configurations,
- * read, without ourselves.
+ * The networks that pods can choose on this node: the names of the files are
+ * listed, and a file is read when it is needed.
  */
-import { readConfDir } from "../cni/confdir.ts";
-import { type Networks, networksOf } from "../select/resolve.ts";
+import { listConfDir, readConfFile } from "../cni/confdir.ts";
+import { type Networks, lazyNetworks } from "../select/resolve.ts";
 import { type Operation, ownTypes } from "./operation.ts";
 
-/** Throws 5 when the folder cannot be read. */
-export function readNetworks({ config }: Operation): Networks {
-  return networksOf(
-    config.confDir,
-    readConfDir(config.confDir),
+/** Of `confDir`, or of another directory. Throws 5 when it cannot be read. */
+export function readNetworks(
+  { config }: Operation,
+  directory = config.confDir,
+): Networks {
+  return lazyNetworks(
+    directory,
+    listConfDir(directory),
+    (file) => readConfFile(directory, file),
     ownTypes(config),
   );
 }

@@ -22,17 +22,17 @@ export const folderOptions = {
   "conf-dir": {
     value: "DIR",
     path: "folder",
-    about: `directory of network configurations (default ${defaultFolders.confDir})`,
+    about: `network configurations (${defaultFolders.confDir})`,
   },
   "bin-dir": {
     value: "DIR",
     path: "folder",
-    about: `directory of CNI plugins (default ${defaultFolders.binDir})`,
+    about: `plugins (${defaultFolders.binDir})`,
   },
   "data-dir": {
     value: "DIR",
     path: "folder",
-    about: `directory of attachment records (default as configured, else ${defaultFolders.dataDir})`,
+    about: `attachment records (as configured, else ${defaultFolders.dataDir})`,
   },
 } as const satisfies Options;
 
@@ -40,7 +40,7 @@ export const rootOption = {
   root: {
     value: "DIR",
     path: "folder",
-    about: "where the node's file system is mounted (default /)",
+    about: "where the node's file system is mounted (/)",
   },
 } as const satisfies Options;
 

@@ -16,12 +16,8 @@ import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import { errnoOf, messageOf, quote } from "../cni/error.ts";
-import {
-  type Candidate,
-  executes,
-  firstNetwork,
-  networksOf,
-} from "../select/resolve.ts";
+import { executesAny } from "../cni/executed.ts";
+import { type Candidate, firstNetwork, networksOf } from "../select/resolve.ts";
 import { displayName } from "../select/select.ts";
 import { credentialFiles } from "./credential.ts";
 import type { Folders } from "./folders.ts";
@@ -94,8 +90,7 @@ function formerNetwork(
 function refuseOthers(files: readonly ConfFile[], confDir: string): void {
   const other = files.find(
     ({ file, list }) =>
-      file !== ownFile &&
-      list?.plugins.some((plugin) => executes(plugin, [ownType])),
+      file !== ownFile && list && executesAny(list.plugins, [ownType]),
   );
   if (other === undefined) return;
   throw new Refusal(

@@ -15,12 +15,11 @@ export function usage(commands: Commands): string {
   );
   return [
     "genie lets every Kubernetes pod choose its network. A container runtime executes it",
-    "as a CNI plugin; these commands are for operators:",
+    "as a CNI plugin; these commands are for people:",
     "",
     ...table(rows),
     "",
-    "`genie <command> --help` has the options of a command.",
-    "Exit codes: 0 done, 1 it failed or something is wrong, 2 the command line is wrong.",
+    "`genie <command> --help` says more.",
     "",
   ].join("\n");
 }

@@ -4,26 +4,17 @@
  * the answer is held against. Pure: the definitions have been fetched.
  */
 import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
-import {
-  type NetworkConfigList,
-  type PluginConf,
-  parseAnyConf,
-} from "../cni/conflist.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
+import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
+import { Code, CniError, quote } from "../cni/error.ts";
+import { isObject, own } from "../cni/json.ts";
 import { declares } from "../cni/network.ts";
-import type { GenieConfig } from "./config.ts";
+import type { Asked, RequestedNetwork } from "./attachment.ts";
+import {
+  type Definition,
+  type NodeContext,
+  definitionList,
+} from "./definition-list.ts";
 import type { NetworkSelectionElement } from "./element.ts";
-import { type Networks, executes } from "./resolve.ts";
-import type { Asked, RequestedNetwork } from "./select.ts";
-
-/** A NetworkAttachmentDefinition as far as it decides anything. */
-export interface Definition {
-  namespace: string;
-  name: string;
-  /** `spec.config`, empty when there is none. */
-  config: string;
-}
 
 /** The device of an element: allotted by the kubelet for a resource, or just named. */
 export interface Device {
@@ -31,10 +22,7 @@ export interface Device {
   resource?: string;
 }
 
-export interface ElementContext {
-  config: GenieConfig;
-  networks: Networks;
-  ownTypes: readonly string[];
+export interface ElementContext extends NodeContext {
   /** CNI_ARGS of the request. */
   args: string;
   /** For what is asked for but cannot be handed over. */
@@ -72,77 +60,10 @@ export function requestedNetwork(
     definition: label,
     ...(ifname !== undefined && { ifname }),
     capabilityArgs,
-    args: attachmentArgs(context.args, element),
+    args: attachmentArgs(context.args, element, list),
     // What deals with it is loaded for who asks for something.
     ...(Object.keys(asked).length > 0 && { asked }),
   };
-}
-
-/** `spec.config`, else the file of the node whose network has the definition's name. */
-function definitionList(
-  definition: Definition,
-  context: ElementContext,
-): NetworkConfigList {
-  const label = `${definition.namespace}/${definition.name}`;
-  const fail = (problem: string, cause?: unknown): never => {
-    throw new CniError(
-      Code.invalidNetworkConfig,
-      `network-attachment-definition ${quote(label)}: ${problem}`,
-      { cause },
-    );
-  };
-  if (definition.config.trim() === "") {
-    const found = context.networks.candidates.find(
-      ({ list }) => list.name === definition.name,
-    );
-    return (
-      found?.list ??
-      fail(
-        `spec.config is empty and no network of ${context.networks.confDir} has its name`,
-      )
-    );
-  }
-  let list: NetworkConfigList;
-  try {
-    list = parseSpecConfig(definition);
-  } catch (cause) {
-    return fail(`spec.config: ${messageOf(cause)}`, cause);
-  }
-  const { allowedPlugins } = context.config;
-  for (const plugin of list.plugins) {
-    if (executes(plugin, context.ownTypes))
-      fail(`plugin ${quote(plugin.type)} would execute genie again`);
-    const refused =
-      allowedPlugins && refusedType(plugin, new Set(allowedPlugins));
-    if (refused !== undefined)
-      fail(
-        `plugin ${quote(refused)} is not allowed on this node: allowedPlugins has ${allowedPlugins?.join(", ") || "none"}`,
-      );
-  }
-  return list;
-}
-
-function parseSpecConfig({ config, name }: Definition): NetworkConfigList {
-  const value = parseJson(config);
-  if (!isObject(value)) throw new Error("expected an object");
-  return parseAnyConf(value, name);
-}
-
-/** The type of a plugin, or of one that it delegates to, outside of the allowed ones. */
-function refusedType(
-  plugin: unknown,
-  allowed: ReadonlySet<string>,
-): string | undefined {
-  if (!isObject(plugin)) return undefined;
-  const type = own(plugin, "type");
-  if (typeof type === "string" && !allowed.has(type)) return type;
-  for (const key of ["delegates", "delegate", "plugins"]) {
-    for (const nested of [own(plugin, key)].flat()) {
-      const refused = refusedType(nested, allowed);
-      if (refused !== undefined) return refused;
-    }
-  }
-  return undefined;
 }
 
 /** Where device plugins' CNI plugins look for their device: the first of a list, as in Multus. */
@@ -217,15 +138,22 @@ function requireCapabilities(
 function attachmentArgs(
   args: string,
   { ips, mac }: NetworkSelectionElement,
+  { plugins }: NetworkConfigList,
 ): string {
   const added: [string, string][] = [];
-  if (ips) added.push(["IP", ips.join(",")]);
-  if (mac) added.push(["MAC", mac]);
-  if (added.length === 0) return args;
-  added.unshift(["IgnoreUnknown", "1"]);
-  const replaced = new Set(added.map(([key]) => key));
-  return formatCniArgs([
-    ...parseCniArgs(args).filter(([key]) => !replaced.has(key)),
-    ...added,
-  ]);
+  const replaced = ["IgnoreUnknown"];
+  if (ips) {
+    replaced.push("IP");
+    // Where `ips` is declared all of them are told there, and host-local would
+    // refuse an `IP` of several.
+    const isTold = plugins.some((plugin) => declares(plugin, "ips"));
+    if (!isTold || ips.length === 1) added.push(["IP", ips.join(",")]);
+  }
+  if (mac) {
+    replaced.push("MAC");
+    added.push(["MAC", mac]);
+  }
+  if (replaced.length === 1) return args;
+  const kept = parseCniArgs(args).filter(([key]) => !replaced.includes(key));
+  return formatCniArgs([...kept, ["IgnoreUnknown", "1"], ...added]);
 }

@@ -4,13 +4,14 @@
  */
 import { own } from "../cni/json.ts";
 import { parseNetworks } from "./annotation.ts";
+import type { Attachment } from "./attachment.ts";
+import { defaultsOrNone } from "./defaults.ts";
 import { findNetwork } from "./resolve.ts";
 import {
-  type Attachment,
   type Selection,
   cniAnnotation,
-  defaultsOrNone,
   isChoice,
+  isDefault,
   namesOf,
 } from "./select.ts";
 
@@ -50,6 +51,7 @@ function formerChoice(cni: string, { networks, ifname }: Selection) {
     const elements = parseNetworks('annotation "cni"', cni);
     const ifnames = namesOf(elements, [], ifname);
     return elements.flatMap((element, i) => {
+      if (isDefault(element, networks)) return [];
       const candidate = findNetwork(networks, element.name);
       const name = ifnames[i];
       return candidate && name ? [{ list: candidate.list, ifname: name }] : [];

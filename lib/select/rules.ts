@@ -13,6 +13,7 @@ import {
   cniAnnotation,
   defaultNetworkAnnotation,
   isChoice,
+  isDefault,
   networksAnnotation,
 } from "./select.ts";
 
@@ -38,14 +39,12 @@ function firstRules(chosen: Chosen): string[] {
   const { annotations, attachments, networks } = chosen;
   const cni = own(annotations, cniAnnotation);
   if (isChoice(cni)) {
-    const names = namesIn(cni);
-    const [name = ""] = names;
-    // The name `default` stands for the default networks where no file has it.
-    const isDefault = names.length === 1 && !findNetwork(networks, name);
-    const source = `annotation "cni" names ${quote(name)}`;
-    return isDefault
-      ? defaultRules(source, chosen)
-      : names.map((one) => nameRule('annotation "cni" names', one, networks));
+    const source = 'annotation "cni" names';
+    return parseNetworks("", cni).flatMap((element) =>
+      isDefault(element, networks)
+        ? defaultRules(`${source} ${quote(element.name)}`, chosen)
+        : [nameRule(source, element.name, networks)],
+    );
   }
   if (isChoice(own(annotations, defaultNetworkAnnotation))) {
     const definition = attachments[0]?.definition ?? "";
@@ -62,7 +61,7 @@ function defaultRules(source: string, { config, networks }: Chosen): string[] {
   const { defaultPlugin } = config;
   if (defaultPlugin.trim() === "")
     return [`${source}: first network in ${networks.confDir}`];
-  return namesIn(defaultPlugin).map((name) =>
+  return parseNetworks("", defaultPlugin).map(({ name }) =>
     nameRule(`${source}: default_plugin names`, name, networks),
   );
 }
@@ -85,8 +84,4 @@ function nameRule(source: string, name: string, networks: Networks): string {
   const [, what] = exact ?? folded ?? ["", "network"];
   const ignoring = exact ? "" : ", ignoring case";
   return `${source} ${quote(name)}: ${what} of ${quote(file)}${ignoring}`;
-}
-
-function namesIn(text: string): string[] {
-  return parseNetworks("", text).map(({ name }) => name);
 }

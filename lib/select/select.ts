@@ -3,80 +3,34 @@
  * of attachments out (selection.md §2–§5). Pure: the same inputs give the same
  * list or the same error, and nothing has been executed by then.
  */
-import { parseIp } from "../cni/address.ts";
-import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Code, CniError, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
+import { requireAllowed } from "./allowed.ts";
 import {
   type NetworkRequest,
   maxAttachments,
   parseNetworks,
 } from "./annotation.ts";
+import type {
+  Annotations,
+  Attachment,
+  RequestedNetwork,
+} from "./attachment.ts";
 import type { GenieConfig } from "./config.ts";
+import { defaultNetworks, nodeNetwork } from "./defaults.ts";
 import { InterfaceNames, nameInterfaces } from "./ifname.ts";
-import {
-  type Candidate,
-  type Networks,
-  findNetwork,
-  firstNetwork,
-  requireNetwork,
-} from "./resolve.ts";
+import { joined } from "./problems.ts";
+import { requireServedOnce } from "./repeated.ts";
+import { type Networks, findByKey, requireNetwork } from "./resolve.ts";
 
-/** A pod's annotations, as the runtime or the API server gave them. */
-export type Annotations = Readonly<Record<string, string>>;
-
-/** One network for one interface of the pod, ready to be executed and to be recorded. */
-export interface Attachment {
-  list: NetworkConfigList;
-  ifname: string;
-  /** CNI_ARGS of this attachment. */
-  args: string;
-  capabilityArgs: Readonly<Record<string, unknown>>;
-  /** `<namespace>/<name>` of the NetworkAttachmentDefinition it comes from. */
-  definition?: string;
-  /** The name that was typed, or the file key of the default network; absent where `list.name` is the same. */
-  requested?: string;
-  /** What the pod asked for, to be held against the result. */
-  asked?: Asked;
-}
-
-/** Requests that a plugin may ignore without saying so (selection.md §6). */
-export interface Asked {
-  ips?: readonly string[];
-  mac?: string;
-  /** Gateways of the pod's default routes over this interface. */
-  defaultRoute?: readonly string[];
-  /** Whose device information goes to the pod's status. */
-  device?: { id: string; resource?: string };
-}
-
-/** A network that was found for a request; its interface may have no name yet. */
-export interface RequestedNetwork {
-  list: NetworkConfigList;
-  ifname?: string;
-  /** CNI_ARGS instead of the request's. */
-  args?: string;
-  /** Its own, beside the runtime's for the primary. */
-  capabilityArgs?: Readonly<Record<string, unknown>>;
-  definition?: string;
-  /** The name that was typed, or the file key. */
-  requested?: string;
-  asked?: Asked;
-}
-
-/**
- * How people know the network: they type `flannel`, and its `name` may be `cbr0`.
- * Messages and lists show this one; runtimes and network-status have `list.name`.
- */
-export function displayName({
-  requested,
-  definition,
-  list,
-}: Pick<Attachment, "requested" | "definition" | "list">): string {
-  if (requested !== undefined) return requested;
-  if (definition === undefined) return list.name;
-  return definition.slice(definition.indexOf("/") + 1);
-}
+export {
+  type Annotations,
+  type Asked,
+  type Attachment,
+  type RequestedNetwork,
+  displayName,
+} from "./attachment.ts";
+export { defaultNetworks } from "./defaults.ts";
 
 export interface Selection {
   annotations: Annotations;
@@ -138,6 +92,8 @@ export function selectAttachments(selection: Selection): Attachment[] {
   for (const [i, request] of [...requests, ...added].entries()) {
     attachments.push(attachmentOf(request, ifnames[i] ?? "", selection));
   }
+  if (attachments.length > 1)
+    requireServedOnce(attachments, selection.config.allowRepeated);
   return attachments;
 }
 
@@ -170,44 +126,19 @@ function attachmentOf(
 
 /** A pod has one default route of a family; NPWG leaves open which of several requests wins. */
 function requireOneDefaultRoute(requests: readonly RequestedNetwork[]): void {
-  const routed: RequestedNetwork[] = [];
-  for (const request of requests) {
-    if (request.asked?.defaultRoute) routed.push(request);
+  const routed: string[] = [];
+  for (const { asked, definition = "" } of requests) {
+    if (asked?.defaultRoute) routed.push(definition);
   }
-  if (routed.length === 0) return;
   if (routed.length > 1) {
     throw invalid(
-      `"default-route" is requested for more than one network: ${routed.map(({ definition }) => definition).join(", ")}`,
-    );
-  }
-  const gateways = routed[0]?.asked?.defaultRoute ?? [];
-  const families = gateways.map((gateway) => parseIp(gateway)?.family);
-  if (new Set(families).size < families.length) {
-    throw invalid(
-      `"default-route" names two gateways of one address family: ${gateways.join(", ")}`,
+      `"default-route" is requested for more than one network: ${joined(routed)}`,
     );
   }
 }
 
 function invalid(message: string): CniError {
   return new CniError(Code.invalidNetworkConfig, message);
-}
-
-/** The default network: `default_plugin`, else the first of the folder. Throws 7. */
-export function defaultNetworks(
-  config: GenieConfig,
-  networks: Networks,
-): RequestedNetwork[] {
-  if (config.defaultPlugin.trim() === "") {
-    const { list, key } = firstNetwork(networks);
-    return [{ list, requested: key }];
-  }
-  const requests: RequestedNetwork[] = [];
-  const source = 'configuration key "default_plugin"';
-  for (const element of parseNetworks(source, config.defaultPlugin)) {
-    requests.push(found(element, requireNetwork(networks, element.name)));
-  }
-  return requests;
 }
 
 /** Explicit names are reserved first, those of `added` included (selection.md §3, §6). Throws 7. */
@@ -222,11 +153,27 @@ export function namesOf(
   }
   const requested: (string | undefined)[] = [];
   for (const { ifname } of requests) requested.push(ifname);
+  refuseSecondPrimary(requested, added, cniIfname);
   const named = nameInterfaces(requested, cniIfname, names);
   for (const [i, { ifname }] of added.entries()) {
     named.push(ifname ?? names.lowest("net", i + 1));
   }
   return named;
+}
+
+/** A definition cannot be had on CNI_IFNAME beside the network that is there anyhow; what was meant has an annotation of its own. */
+function refuseSecondPrimary(
+  requested: readonly (string | undefined)[],
+  added: readonly { ifname?: string }[],
+  cniIfname: string,
+): void {
+  if (requested.includes(cniIfname) || !requested.includes(undefined)) return;
+  for (const { ifname } of added) {
+    if (ifname === cniIfname)
+      throw invalid(
+        `repeated request for interface name ${quote(cniIfname)}, which the pod's primary network has: annotation ${quote(defaultNetworkAnnotation)} replaces that network`,
+      );
+  }
 }
 
 /** The annotations of selection.md §2. */
@@ -272,52 +219,44 @@ function chosenNetworks(
   config: GenieConfig,
   networks: Networks,
 ): RequestedNetwork[] {
-  const allowed =
-    config.allowedNetworks &&
-    allowedNetworks(config, config.allowedNetworks, networks);
+  const elements = parseNetworks('annotation "cni"', text);
   const requests: RequestedNetwork[] = [];
-  for (const element of parseNetworks('annotation "cni"', text)) {
-    const candidate = requireNetwork(networks, element.name);
-    if (allowed && !allowed.has(candidate.list)) {
-      throw invalid(
-        `network ${quote(element.name)} is not allowed on this node: allowedNetworks has ${config.allowedNetworks?.join(", ") || "none"}`,
-      );
+  for (const element of elements) {
+    if (isDefault(element, networks)) {
+      const isAlone = elements.length === 1;
+      requests.push(...chosenDefault(element, isAlone, config, networks));
+      continue;
     }
-    requests.push(found(element, candidate));
+    const candidate = requireNetwork(networks, element.name);
+    const what = `network ${quote(element.name)}`;
+    requireAllowed({ what, candidate, from: networks }, config, networks);
+    requests.push(nodeNetwork(element, candidate, networks));
   }
   return requests;
 }
 
-/** What `cni` may select where not everything is; the default is always allowed (selection.md §5). */
-function allowedNetworks(
-  config: GenieConfig,
-  names: readonly string[],
+/** Whether the element means the default network, by which a pod opts out of what its namespace chose (selection.md §4). */
+export function isDefault(
+  { name }: NetworkRequest,
   networks: Networks,
-): ReadonlySet<NetworkConfigList> {
-  const allowed = new Set<NetworkConfigList>();
-  for (const name of names) {
-    const candidate = findNetwork(networks, name);
-    if (candidate) allowed.add(candidate.list);
-  }
-  for (const { list } of defaultsOrNone(config, networks)) allowed.add(list);
-  return allowed;
+): boolean {
+  return name === "default" && !findByKey(networks, name);
 }
 
-/** A node without a default network can still have allowed ones. */
-export function defaultsOrNone(
+/** Alone it is rule b; among others it can stand for one network only. */
+function chosenDefault(
+  { ifname }: NetworkRequest,
+  isAlone: boolean,
   config: GenieConfig,
   networks: Networks,
 ): RequestedNetwork[] {
-  try {
-    return defaultNetworks(config, networks);
-  } catch {
-    return [];
+  const defaults = defaultNetworks(config, networks);
+  if (isAlone && ifname === undefined) return defaults;
+  const [only, ...others] = defaults;
+  if (!only || others.length > 0) {
+    throw invalid(
+      `annotation "cni": network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
+    );
   }
-}
-
-function found(element: NetworkRequest, { list }: Candidate): RequestedNetwork {
-  const { name: requested, ifname } = element;
-  return ifname === undefined
-    ? { list, requested }
-    : { list, requested, ifname };
+  return [ifname === undefined ? only : { ...only, ifname }];
 }

@@ -12,6 +12,7 @@ import { Code, CniError } from "../../lib/cni/error.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/error.ts";
 import { DeviceAllotment } from "../../lib/kubelet/allotment.ts";
+import { networksOf } from "../../lib/select/resolve.ts";
 import type { Annotations, RequestedNetwork } from "../../lib/select/select.ts";
 
 const networksKey = "k8s.v1.cni.cncf.io/networks";
@@ -69,8 +70,8 @@ class Scene {
       cniVersion: "1.0.0",
     } as const;
     const list = parseConf({ name: "cluster", type: "bridge" });
-    const candidates = [{ file: "10-cluster.conf", key: "cluster", list }];
-    const networks = { confDir: "/etc/cni/net.d", candidates, invalid: [] };
+    const files = [{ file: "10-cluster.conf", list }];
+    const networks = networksOf("/etc/cni/net.d", files, ["genie"]);
     const found = await definedNetworks(
       beginOperation(request, this.#world()),
       annotations,
@@ -276,7 +277,7 @@ describe("definedNetworks, names", () => {
       [networksKey]: '{"name":"lan","colour":"red","ips":["10.0.0.1"]}',
     };
     const { log } = await defined({ annotations, definitions });
-    expect(log).toContain('element 1: unknown key "colour" is ignored');
+    expect(log).toContain('unknown keys are ignored: element 1: "colour"');
     expect(log).toContain(
       '"ips" is requested, but no plugin declares that capability',
     );

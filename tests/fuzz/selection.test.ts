@@ -7,24 +7,23 @@ import * as fc from "fast-check";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { Code } from "../../lib/cni/error.ts";
 import { readConfig } from "../../lib/select/config.ts";
-import type { Networks } from "../../lib/select/resolve.ts";
 import {
   type RequestedNetwork,
   selectAttachments,
 } from "../../lib/select/select.ts";
+import { nodeNetworks } from "../select/networks.ts";
 import { orCniError, runs } from "./arbitraries.ts";
 
 const config = readConfig({});
 const keys = ["alpha", "beta", "gamma"];
-const networks: Networks = {
-  confDir: "/net.d",
-  candidates: keys.map((key) => ({
-    file: `${key}.conf`,
-    key,
-    list: parseConf({ cniVersion: "1.0.0", name: key, type: key }),
-  })),
-  invalid: [],
-};
+const networks = nodeNetworks(
+  Object.fromEntries(
+    keys.map((key) => [
+      `${key}.conf`,
+      { cniVersion: "1.0.0", name: key, type: key },
+    ]),
+  ),
+);
 const defined = parseConf({
   cniVersion: "1.0.0",
   name: "defined",

@@ -12,22 +12,23 @@ import {
 } from "../../lib/select/definition.ts";
 import type { NetworkSelectionElement } from "../../lib/select/element.ts";
 import type { RequestedNetwork } from "../../lib/select/select.ts";
+import { nodeNetworks } from "./networks.ts";
 
-const node = {
-  confDir: "/etc/cni/net.d",
-  candidates: [
-    candidate("10-storage.conf", { name: "other", type: "ptp" }),
-    candidate("20-x.conf", { name: "storage", type: "macvlan", mtu: 9000 }),
-    candidate("30-y.conf", { name: "storage", type: "ipvlan" }),
-  ],
-  invalid: [{ file: "05-torn.conf", problem: "unexpected end of JSON input" }],
-};
+const node = nodeNetworks({
+  "05-torn.conf": "unexpected end of JSON input",
+  "10-storage.conf": { name: "other", type: "ptp" },
+  "20-x.conf": { name: "storage", type: "macvlan", mtu: 9000 },
+  "30-y.conf": { name: "storage", type: "ipvlan" },
+});
 
-function candidate(file: string, conf: object) {
-  return { file, key: file, list: parseConf(conf) };
-}
+const multus = nodeNetworks(
+  { "backup.conf": { name: "backup", type: "bridge" }, "x.conf": "torn" },
+  "/etc/cni/multus/net.d",
+);
 
 interface Case {
+  /** Of the definition. */
+  name?: string;
   element?: Partial<NetworkSelectionElement>;
   /** An object is written as JSON. */
   config?: unknown;
@@ -44,18 +45,20 @@ interface Outcome {
 
 function requested(given: Case): Outcome {
   const { element, config = "", device, own = {}, args = "" } = given;
+  const { name = "storage" } = given;
   const warnings: string[] = [];
   const context: ElementContext = {
     config: readConfig({ type: "genie", ...own }),
     networks: node,
+    multusNetworks: () => multus,
     ownTypes: ["genie", "geni"],
     args,
     warn: (message) => void warnings.push(message),
   };
   const text = typeof config === "string" ? config : JSON.stringify(config);
   const request = requestedNetwork(
-    { name: "storage", ...element },
-    { namespace: "shop", name: "storage", config: text },
+    { name, ...element },
+    { namespace: "shop", name, config: text },
     device,
     context,
   );
@@ -87,6 +90,12 @@ const capable = {
     deviceID: true,
   },
 };
+
+/** The object in JSON, of so many bytes. */
+function padded(bytes: number, object: object): string {
+  const text = JSON.stringify({ ...object, pad: "" });
+  return text.replace(/"}$/, `${"x".repeat(bytes - text.length)}"}`);
+}
 
 describe("requestedNetwork, spec.config", () => {
   const list = {
@@ -239,12 +248,164 @@ describe("requestedNetwork, spec.config", () => {
       },
       'plugin "bridge" is not allowed',
     ],
+    [
+      "a delegate in other case is not allowed",
+      {
+        config: { type: "flannel", DELEGATE: { type: "host-device" } },
+        own: { allowedPlugins: ["flannel"] },
+      },
+      'plugin "host-device" is not allowed',
+    ],
+    [
+      "a second spelling of the type is not allowed",
+      {
+        config: { type: "ptp", TYPE: "host-device" },
+        own: { allowedPlugins: ["ptp"] },
+      },
+      'plugin "host-device" is not allowed',
+    ],
+    [
+      "a plugin as IPAM is not allowed",
+      {
+        config: { type: "ptp", ipam: { type: "host-device" }, device: "eth0" },
+        own: { allowedPlugins: ["ptp"] },
+      },
+      'IPAM plugin "host-device" is not allowed on this node: allowedIpams has host-local, static, dhcp, whereabouts',
+    ],
+    [
+      "an IPAM plugin of a delegate is not allowed",
+      {
+        config: { type: "ptp", delegate: { type: "ptp", IPAM: { Type: "x" } } },
+        own: { allowedPlugins: ["ptp"], allowedIpams: ["static"] },
+      },
+      'IPAM plugin "x" is not allowed on this node: allowedIpams has static',
+    ],
+    [
+      "an IPAM plugin is not allowed where plugins are",
+      {
+        config: { type: "ptp", ipam: { type: "dhcp" } },
+        own: { allowedIpams: [] },
+      },
+      'IPAM plugin "dhcp" is not allowed on this node: allowedIpams has none',
+    ],
+    [
+      "an IPAM plugin as plugin is not allowed",
+      {
+        config: { type: "host-local" },
+        own: { allowedPlugins: ["ptp"], allowedIpams: ["host-local"] },
+      },
+      'plugin "host-local" is not allowed on this node: allowedPlugins has ptp',
+    ],
+    [
+      "ourselves as IPAM",
+      { config: { type: "bridge", ipam: { type: "genie" } } },
+      'plugin "bridge" would execute genie again',
+    ],
+    [
+      "a path as IPAM",
+      { config: { type: "bridge", ipam: { type: "../host-device" } } },
+      "invalid 'type' \"../host-device\"",
+    ],
+    [
+      "JSON that is nested too deep",
+      {
+        config: `{"type":"bridge","x":${"[".repeat(100)}${"]".repeat(100)}}`,
+      },
+      "spec.config: nested deeper than 100 levels",
+    ],
+    [
+      "more than 256 KiB",
+      { config: { type: "bridge", x: "ä".repeat(128 << 10) } },
+      "spec.config: larger than 256 KiB",
+    ],
+    [
+      "more than 32 plugins",
+      {
+        config: {
+          name: "lan",
+          plugins: Array.from({ length: 33 }, () => ({ type: "bridge" })),
+        },
+      },
+      "spec.config: error parsing configuration list: more than 32 plugins",
+    ],
+    [
+      "a network of the node that is not allowed",
+      { own: { allowedNetworks: ["other", "gone"], default_plugin: "other" } },
+      'network-attachment-definition "shop/storage": network "storage" is not allowed on this node: allowedNetworks has other, gone',
+    ],
+    [
+      "a network of Multus that is not allowed",
+      { name: "backup", own: { allowedNetworks: ["storage"] } },
+      'network "backup" is not allowed on this node: allowedNetworks has storage',
+    ],
+    [
+      "no network of the node, nor of Multus",
+      { name: "nothing" },
+      'network-attachment-definition "shop/nothing": spec.config is empty and no network of /etc/cni/net.d or /etc/cni/multus/net.d has its name',
+    ],
   ];
   test.each(invalid)("%s is an error 7", (_, given, message) => {
     expect(refusal(given)).toEqual({
       code: 7,
       message: expect.stringContaining(message),
     });
+  });
+
+  test.each<[string, Case]>([
+    [
+      "IPAM plugins of the default list",
+      {
+        config: { type: "ptp", ipam: { type: "host-local" } },
+        own: { allowedPlugins: ["ptp"] },
+      },
+    ],
+    [
+      "an IPAM plugin that is in allowedIpams",
+      {
+        config: { type: "ptp", ipam: { type: "calico-ipam" } },
+        own: { allowedPlugins: ["ptp"], allowedIpams: ["calico-ipam"] },
+      },
+    ],
+    [
+      "an IPAM plugin that is in allowedPlugins",
+      {
+        config: { type: "ptp", ipam: { type: "calico-ipam" } },
+        own: { allowedPlugins: ["ptp", "calico-ipam"] },
+      },
+    ],
+    [
+      "any IPAM plugin where nothing is restricted",
+      { config: { type: "ptp", ipam: { type: "calico-ipam" } } },
+    ],
+    [
+      "32 plugins and 256 KiB",
+      {
+        config: padded(256 << 10, {
+          name: "lan",
+          plugins: Array.from({ length: 32 }, () => ({ type: "bridge" })),
+        }),
+      },
+    ],
+    [
+      "an allowed network of the node",
+      { own: { allowedNetworks: ["storage", "20-x"] } },
+    ],
+    [
+      "the default network of the node",
+      { own: { allowedNetworks: [], default_plugin: "x" } },
+    ],
+    [
+      "an allowed network of Multus",
+      { name: "backup", own: { allowedNetworks: ["backup"] } },
+    ],
+  ])("allowed: %s", (_, given) => {
+    expect(requested(given).request.list.plugins).not.toEqual([]);
+  });
+
+  test("no spec.config, the network of Multus after those of the node", () => {
+    expect(requested({ name: "backup" }).request.list).toEqual(
+      parseConf({ name: "backup", type: "bridge" }),
+    );
   });
 
   test("allowed plugins, a file of the node is the node's", () => {
@@ -261,6 +422,7 @@ describe("requestedNetwork, spec.config", () => {
         {
           config: readConfig({ type: "genie" }),
           networks: node,
+          multusNetworks: () => undefined,
           ownTypes: ["genie"],
           args: "",
           warn: (message) => expect.unreachable(message),
@@ -275,7 +437,7 @@ describe("requestedNetwork, spec.config", () => {
 test("requestedNetwork, what is asked for by capability, CNI_ARGS and to be held against the result", () => {
   const element = {
     ifname: "san0",
-    ips: ["10.30.0.7/24", "fd00::7"],
+    ips: ["10.30.0.7/24"],
     mac: "02:00:00:00:00:07",
     infinibandGuid: "c2:11:22:33:44:55:66:77",
     portMappings: [{ HostPort: 8080, containerPort: 80 }],
@@ -299,7 +461,7 @@ test("requestedNetwork, what is asked for by capability, CNI_ARGS and to be held
         bandwidth,
         deviceID: device.id,
       },
-      args: "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;IgnoreUnknown=1;IP=10.30.0.7/24,fd00::7;MAC=02:00:00:00:00:07",
+      args: "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;IgnoreUnknown=1;IP=10.30.0.7/24;MAC=02:00:00:00:00:07",
       asked: { ips, mac, defaultRoute, device },
     },
     warnings: [],
@@ -327,6 +489,39 @@ describe("requestedNetwork, CNI_ARGS", () => {
   test.each(cases)("%s", (_, element, args, expected) => {
     const { request } = requested({ element, config: capable, args });
     expect(request.args).toBe(expected);
+  });
+});
+
+describe("requestedNetwork, IP in CNI_ARGS", () => {
+  const one = ["10.0.0.1"];
+  const two = ["10.0.0.1", "fd00::1"];
+  const args = "a=b;IP=192.0.2.1";
+  test.each<[string, object, string[], string]>([
+    ["declared, one", capable, one, "a=b;IgnoreUnknown=1;IP=10.0.0.1"],
+    ["declared, two", capable, two, "a=b;IgnoreUnknown=1"],
+    ["not declared, one", bridge, one, "a=b;IgnoreUnknown=1;IP=10.0.0.1"],
+    [
+      "not declared, two",
+      bridge,
+      two,
+      "a=b;IgnoreUnknown=1;IP=10.0.0.1,fd00::1",
+    ],
+    [
+      "declared as false, two",
+      { ...bridge, capabilities: { ips: false } },
+      two,
+      "a=b;IgnoreUnknown=1;IP=10.0.0.1,fd00::1",
+    ],
+    [
+      "declared by another plugin of the list, two",
+      { name: "lan", plugins: [{ type: "tuning" }, capable] },
+      two,
+      "a=b;IgnoreUnknown=1",
+    ],
+  ])("%s", (_, config, ips, expected) => {
+    const { request } = requested({ element: { ips }, config, args });
+    expect(request.args).toBe(expected);
+    expect(request.capabilityArgs).toEqual({ ips });
   });
 });
 

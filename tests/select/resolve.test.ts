@@ -1,17 +1,18 @@
 /** selection.md §4 and §5: from a name to a file of the node. */
 import { describe, expect, test } from "bun:test";
 import { readConfDir } from "../../lib/cni/confdir.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { CniError, messageOf } from "../../lib/cni/error.ts";
 import {
   type Networks,
-  executes,
   fileKey,
+  findByName,
   findNetwork,
   firstNetwork,
   networksOf,
   requireNetwork,
 } from "../../lib/select/resolve.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { type Files, nodeNetworks } from "./networks.ts";
 
 const conf = (type: string, name = `${type}-name`) => ({
   cniVersion: "1.0.0",
@@ -54,7 +55,8 @@ test.each([
 describe("networksOf", () => {
   test("tells candidates from invalid files", () => {
     const found = networks({ "10-a.conf": conf("a"), "20-b.conf": "{" });
-    expect(found).toEqual({
+    const { confDir, candidates, invalid } = found;
+    expect({ confDir, candidates, invalid }).toEqual({
       confDir: "/etc/cni/net.d",
       candidates: [
         {
@@ -70,7 +72,7 @@ describe("networksOf", () => {
             "error parsing configuration: unexpected end of JSON input at line 1, column 2",
         },
       ],
-    } as unknown as Networks);
+    });
   });
 
   test("leaves out every file that would execute us", () => {
@@ -92,6 +94,8 @@ describe("networksOf", () => {
           { type: "b", delegate: conf("genie") },
         ]),
         "06-lists.conf": delegating("delegates", [list("n", "genie")]),
+        "07-any-case.conf": delegating("Delegate", { TYPE: "genie" }),
+        "08-ipam.conf": delegating("ipam", conf("genie")),
         "10-other.conf": delegating("delegates", [conf("a")]),
         "11-name.conf": conf("bridge", "genie"),
         "12-case.conf": conf("Genie"),
@@ -104,18 +108,6 @@ describe("networksOf", () => {
       "12-case.conf",
     ]);
   });
-});
-
-test.each<[boolean, unknown]>([
-  [true, { type: "genie" }],
-  [true, { type: "a", delegate: { type: "genie" } }],
-  [false, { type: "a", delegate: "genie" }],
-  [false, { type: "a", delegates: null }],
-  [false, { type: ["genie"] }],
-  [false, "genie"],
-  [false, null],
-])("executes, is %p for %j", (expected, plugin) => {
-  expect(executes(plugin, ["genie"])).toBe(expected);
 });
 
 describe("findNetwork", () => {
@@ -221,6 +213,45 @@ describe("requireNetwork", () => {
         "40-foo.conf (error parsing configuration: missing 'type'), " +
         "50-bar.conflist (error parsing configuration list: unexpected end of JSON input at line 1, column 2)",
     );
+  });
+});
+
+describe("requireNetwork, of a large directory", () => {
+  test("a message of at most 8 KiB, with both kinds of files", () => {
+    const files = Array.from({ length: 3000 }, (_, i) => [
+      `${i}-${"k".repeat(150)}\n${i}.conf`,
+      i % 2 === 0 ? { name: "n", type: "t" } : "unexpected end of JSON input",
+    ]);
+    const node = nodeNetworks(Object.fromEntries(files) as object as Files);
+    let message = "";
+    try {
+      requireNetwork(node, "foo");
+    } catch (error) {
+      message = messageOf(error);
+    }
+    expect(message).toMatch(
+      /^no network "foo" in .*, and more; invalid: .*, and more$/,
+    );
+    expect(Buffer.byteLength(message)).toBeLessThanOrEqual(8400);
+  });
+});
+
+describe("findByName", () => {
+  test.each<[string, string | undefined, string[]]>([
+    ["storage", "20-storage.conf", ["20-storage.conf"]],
+    ["x-name", "30-x.conf", ["10-a.conf", "20-storage.conf", "30-x.conf"]],
+    ["a", "40-y.conf", ["10-a.conf", "20-storage.conf", "30-x.conf"]],
+    ["y", undefined, ["40-y.conf", "10-a.conf", "20-storage.conf"]],
+  ])("%s is %s", (name, file, firstReads) => {
+    const node = nodeNetworks({
+      "10-a.conf": { name: "a-name", type: "a" },
+      "20-storage.conf": { name: "storage", type: "bridge" },
+      "30-x.conf": { name: "x-name", type: "ptp" },
+      "40-y.conf": { name: "a", type: "storage" },
+      "50-z.conf": { name: "storage", type: "ptp" },
+    });
+    expect(findByName(node, name)?.file).toBe(file);
+    expect(node.reads.slice(0, firstReads.length)).toEqual(firstReads);
   });
 });
 

@@ -72,6 +72,24 @@ describe("rulesOf", () => {
       ],
     ],
     [
+      "the name default, alone",
+      { cni: "default" },
+      { default_plugin: "my-weave,canal@eth3" },
+      [
+        'annotation "cni" names "default": default_plugin names "my-weave": file key of "20-my-weave.conf"',
+        'annotation "cni" names "default": default_plugin names "canal": file key of "10-canal.conf"',
+      ],
+    ],
+    [
+      "the name default in a list",
+      { cni: "romana,default" },
+      {},
+      [
+        'annotation "cni" names "romana": file key of "30-Romana.conf", ignoring case',
+        'annotation "cni" names "default": first network in /etc/cni/net.d',
+      ],
+    ],
+    [
       "each of the rules of a name",
       { cni: "canal,10-canal,net1,type2,romana,TYPE0" },
       {},

@@ -2,7 +2,6 @@
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { type GenieConfig, readConfig } from "../../lib/select/config.ts";
-import { type Networks, fileKey } from "../../lib/select/resolve.ts";
 import { formerAttachments } from "../../lib/select/former.ts";
 import {
   type RequestedNetwork,
@@ -12,27 +11,17 @@ import {
   displayName,
   selectAttachments,
 } from "../../lib/select/select.ts";
+import { nodeNetworks } from "./networks.ts";
 
-const node: Networks = {
-  confDir: "/etc/cni/net.d",
-  candidates: [
-    "05-lo.conf",
-    "10-calico.conf",
-    "20-flannel.conf",
-    "30-weave.conf",
-  ].map((file) => {
-    const key = fileKey(file);
-    const type = key === "lo" ? "loopback" : key;
-    return {
-      file,
-      key,
-      list: parseConf({ cniVersion: "1.0.0", name: `${key}-net`, type }),
-    };
-  }),
-  invalid: [],
-};
+const cniVersion = "1.0.0";
+const node = nodeNetworks({
+  "05-lo.conf": { cniVersion, name: "lo-net", type: "loopback" },
+  "10-calico.conf": { cniVersion, name: "calico-net", type: "calico" },
+  "20-flannel.conf": { cniVersion, name: "flannel-net", type: "flannel" },
+  "30-weave.conf": { cniVersion, name: "weave-net", type: "weave" },
+});
 
-const empty: Networks = { ...node, candidates: [] };
+const empty = nodeNetworks({});
 
 function selection(
   annotations: Readonly<Record<string, string>>,
@@ -125,8 +114,8 @@ describe("selectAttachments", () => {
     ["a: the list in cni", { cni: "weave" }, ["weave-net@eth0"]],
     [
       "a: in its order, with the original's names",
-      { cni: " flannel , weave, flannel " },
-      ["flannel-net@eth0", "weave-net@eth1", "flannel-net@eth2"],
+      { cni: " weave , flannel, weave " },
+      ["weave-net@eth0", "flannel-net@eth1", "weave-net@eth2"],
     ],
     ["a: by name of the network", { cni: "weave-net" }, ["weave-net@eth0"]],
     [
@@ -358,6 +347,32 @@ describe("selectAttachments, networks of definitions", () => {
     expect(names(selectAttachments(asked))).toEqual(expected);
   });
 
+  test.each<[string, Record<string, string>]>([
+    ["the default network", {}],
+    ["a network of cni", { cni: "weave,flannel@eth1" }],
+  ])(
+    "cannot have CNI_IFNAME beside %s: what replaces it is told",
+    (_, annotations) => {
+      const added = [definition("a", "eth0")];
+      expect(() =>
+        selectAttachments(selection(annotations, {}, { added })),
+      ).toThrow(
+        problem(
+          'repeated request for interface name "eth0", which the pod\'s primary network has: annotation "v1.multus-cni.io/default-network" replaces that network',
+        ),
+      );
+    },
+  );
+
+  test("can be the primary where cni leaves CNI_IFNAME to it", () => {
+    const added = [definition("a", "eth0")];
+    const asked = selection({ cni: "weave@eth1" }, {}, { added });
+    expect(names(selectAttachments(asked))).toEqual([
+      "weave-net@eth1",
+      "a@eth0",
+    ]);
+  });
+
   test("cannot have an interface that another one has", () => {
     const asked = selection(
       { cni: "weave,flannel@net1" },
@@ -367,6 +382,189 @@ describe("selectAttachments, networks of definitions", () => {
     expect(() => selectAttachments(asked)).toThrow(
       problem('repeated request for interface name "net1"'),
     );
+  });
+});
+
+describe("selectAttachments, the name default", () => {
+  const two = { default_plugin: "weave,flannel@eth3" };
+
+  test.each<[string, object, string[]]>([
+    ["default", {}, ["calico-net@eth0"]],
+    ["default@eth0", {}, ["calico-net@eth0"]],
+    ["default", { default_plugin: "weave" }, ["weave-net@eth0"]],
+    ["default", two, ["weave-net@eth0", "flannel-net@eth3"]],
+    ["default", { allowedNetworks: [] }, ["calico-net@eth0"]],
+    ["weave,default", {}, ["weave-net@eth0", "calico-net@eth1"]],
+    ["weave, default @ net7", {}, ["weave-net@eth0", "calico-net@net7"]],
+    [
+      "default,weave",
+      { default_plugin: "flannel@eth0" },
+      ["flannel-net@eth0", "weave-net@eth1"],
+    ],
+  ])("%s with %j: the default network", (cni, config, expected) => {
+    expect(names(selectAttachments(selection({ cni }, config)))).toEqual(
+      expected,
+    );
+  });
+
+  test("is a file's where there is one with that key", () => {
+    const networks = nodeNetworks({
+      "10-calico.conf": { name: "calico-net", type: "calico" },
+      "20-default.conf": { name: "other", type: "ptp" },
+    });
+    const chosen = selection({ cni: "default" }, {}, { networks });
+    expect(names(selectAttachments(chosen))).toEqual(["other@eth0"]);
+  });
+
+  test("is no network's name or type, and in no other case", () => {
+    const networks = nodeNetworks({
+      "10-calico.conf": { name: "calico-net", type: "calico" },
+      "20-x.conf": { name: "default", type: "default" },
+      "30-default.conf": "unexpected end of JSON input",
+    });
+    const chosen = (cni: string) =>
+      names(selectAttachments(selection({ cni }, {}, { networks })));
+    expect(chosen("default")).toEqual(["calico-net@eth0"]);
+    expect(chosen("Default")).toEqual(["default@eth0"]);
+  });
+
+  test.each(["default,calico", "calico,default", "default@eth0"])(
+    "refuses %s where there are several default networks",
+    (cni) => {
+      expect(() => selectAttachments(selection({ cni }, two))).toThrow(
+        problem(
+          'annotation "cni": network "default" stands for 2 networks on this node, which can only be requested alone and without an interface name',
+        ),
+      );
+    },
+  );
+});
+
+describe("selectAttachments, plugins that serve a container once", () => {
+  const networks = nodeNetworks({
+    "10-calico.conf": { name: "calico-net", type: "calico" },
+    "20-canal.conflist": {
+      name: "canal-net",
+      plugins: [{ type: "calico" }, { type: "portmap" }],
+    },
+    "30-flannel.conf": { name: "cbr0", type: "flannel" },
+    "40-wrapped.conf": {
+      name: "wrapped-net",
+      type: "wrapper",
+      DELEGATE: { type: "flannel" },
+    },
+    "50-weave.conf": { name: "weave-net", type: "weave-net" },
+    "60-ipam.conf": {
+      name: "ipam-net",
+      type: "bridge",
+      ipam: { type: "calico" },
+    },
+  });
+  const choose = (cni: string, config: object = {}, more = {}) =>
+    selectAttachments(selection({ cni }, config, { networks, ...more }));
+
+  const calico =
+    "it names the interface of the host after the pod, so its second ADD removes the pod's first interface";
+  const flannel =
+    "it keeps one file per container, so its second DEL finds nothing and an address leaks";
+  test.each([
+    ["flannel,flannel", '"flannel" (eth0) and "flannel" (eth1)', "flannel"],
+    ["calico,weave,canal", '"calico" (eth0) and "canal" (eth2)', "calico"],
+    ["wrapped,cbr0@net1", '"wrapped" (eth0) and "cbr0" (net1)', "flannel"],
+  ])("%s is an error 7 naming both", (cni, both, type) => {
+    const reason = type === "calico" ? calico : flannel;
+    expect(() => choose(cni)).toThrow(
+      problem(
+        `networks ${both} both use plugin "${type}", which serves a container once: ${reason}`,
+      ),
+    );
+  });
+
+  test("counts the networks of definitions", () => {
+    const added = [
+      {
+        list: parseConf({ name: "d", type: "flannel" }),
+        definition: "shop/lan",
+      },
+    ];
+    expect(() => choose("flannel", {}, { added })).toThrow(
+      problem(expect.stringContaining('"flannel" (eth0) and "lan" (net1)')),
+    );
+  });
+
+  test.each<[string, object]>([
+    ["weave,weave", {}],
+    ["calico,flannel", {}],
+    ["calico,ipam", {}],
+    ["calico,canal", { allowRepeated: ["calico"] }],
+    ["flannel,flannel,calico", { allowRepeated: ["flannel"] }],
+  ])("%s is attached with %j", (cni, config) => {
+    expect(choose(cni, config)).toHaveLength(cni.split(",").length);
+  });
+
+  test("a type out of the table, the others stay in it", () => {
+    expect(() =>
+      choose("calico,canal", { allowRepeated: ["flannel"] }),
+    ).toThrow(problem(expect.stringContaining(calico)));
+  });
+});
+
+describe("selectAttachments, the cost of a choice", () => {
+  const node300 = () =>
+    nodeNetworks(
+      Object.fromEntries(
+        Array.from({ length: 300 }, (_, i) => [
+          `${100 + i}-n${i}.conf`,
+          { name: `net${i}`, type: "bridge" },
+        ]),
+      ),
+    );
+
+  test.each<[string, Record<string, string>, object, string[]]>([
+    ["the default network", {}, {}, ["100-n0.conf"]],
+    ["default_plugin", {}, { default_plugin: "n250" }, ["350-n250.conf"]],
+    ["a file key", { cni: "n250" }, {}, ["350-n250.conf"]],
+    ["a base name", { cni: "350-n250" }, {}, ["350-n250.conf"]],
+    [
+      "several file keys",
+      { cni: "n7,n250,n7" },
+      {},
+      ["107-n7.conf", "350-n250.conf"],
+    ],
+    ["the name default", { cni: "default" }, {}, ["100-n0.conf"]],
+    [
+      "an allowed network",
+      { cni: "n250" },
+      { allowedNetworks: ["n9", "n250"] },
+      ["350-n250.conf", "100-n0.conf"],
+    ],
+  ])("%s: only those files are read", (_, annotations, config, reads) => {
+    const networks = node300();
+    selectAttachments(selection(annotations, config, { networks }));
+    expect(networks.reads).toEqual(reads);
+  });
+
+  test.each([
+    ["a network's name", "net250"],
+    ["another case", "N250"],
+  ])("%s: every file is read once", (_, cni) => {
+    const networks = node300();
+    selectAttachments(selection({ cni }, {}, { networks }));
+    expect(networks.reads).toHaveLength(300);
+  });
+});
+
+describe("selectAttachments, names in files", () => {
+  test.each([
+    ["", "missing network name"],
+    ["a b", 'invalid characters found in network name "a b"'],
+  ])("a name %j is an error 7 that names the file", (name, text) => {
+    const networks = nodeNetworks({ "10-x.conf": { name, type: "ptp" } });
+    const message = `network configuration /etc/cni/net.d/10-x.conf: ${text}`;
+    for (const annotations of [{}, { cni: "x" }])
+      expect(() =>
+        selectAttachments(selection(annotations, {}, { networks })),
+      ).toThrow(problem(message));
   });
 });
 
@@ -381,11 +579,6 @@ describe("selectAttachments, default-route", () => {
       "of two networks",
       [routed("a", "10.0.0.1"), routed("b", "fd00::1")],
       '"default-route" is requested for more than one network: ns/a, ns/b',
-    ],
-    [
-      "with two gateways of one family",
-      [routed("a", "10.0.0.1", "fd00::1", "10.0.0.2")],
-      '"default-route" names two gateways of one address family: 10.0.0.1, fd00::1, 10.0.0.2',
     ],
   ])("is refused: %s", (_, added, text) => {
     const asked = selection({}, {}, { added });
@@ -478,6 +671,11 @@ describe("formerAttachments", () => {
       "no more than the default when cni does not resolve",
       selection({ cni: "gone" }),
       ["calico-net@eth0"],
+    ],
+    [
+      "the default network once when cni names it",
+      selection({ cni: "weave,default" }),
+      ["calico-net@eth0", "weave-net@eth0"],
     ],
     [
       "what resolves of cni, under the name that ADD gave it",

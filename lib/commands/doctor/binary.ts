@@ -73,18 +73,14 @@ export const checkRuntimeFolders: Check = ({ host, folders }) =>
   runtimeSettings(host).flatMap(({ runtime, file, binDirs, confDir }) => {
     const check = `${runtime} folders`;
     const findings: Finding[] = [];
-    const isSame = (a: string, b: string) => host.target(a) === host.target(b);
-    if (
-      binDirs.length > 0 &&
-      !binDirs.some((binDir) => isSame(binDir, folders.binDir))
-    )
+    if (binDirs.length > 0 && !binDirs.includes(folders.binDir))
       findings.push({
         check,
         verdict: "fail",
         found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${folders.binDir}`,
         advice: `genie install --bin-dir ${binDirs[0]}`,
       });
-    if (confDir !== undefined && !isSame(confDir, folders.confDir))
+    if (confDir !== undefined && confDir !== folders.confDir)
       findings.push({
         check,
         verdict: "fail",
