@@ -15,7 +15,11 @@ import {
   findNetwork,
   firstNetwork,
 } from "../select/resolve.ts";
-import { type Attachment, selectAttachments } from "../select/select.ts";
+import {
+  type Attachment,
+  displayName,
+  selectAttachments,
+} from "../select/select.ts";
 import { ownType } from "./node.ts";
 
 export interface DefaultNetwork {
@@ -48,7 +52,7 @@ export function chooseDefault(
 }
 
 /** What a pod without annotations gets. Throws 7. */
-export function defaultAttachments(
+function defaultAttachments(
   defaultPlugin: string,
   networks: Networks,
 ): Attachment[] {
@@ -62,17 +66,21 @@ export function defaultAttachments(
   });
 }
 
-/** As {@link requirePlugins}, naming the network. */
-export function requireNetworkPlugins(
-  list: NetworkConfigList,
+/** As {@link requirePlugins} for what a pod without annotations gets, naming the network. */
+export function requireDefaultPlugins(
+  defaultPlugin: string,
+  networks: Networks,
   path: readonly string[],
 ): void {
-  try {
-    requirePlugins(list, path);
-  } catch (cause) {
-    const { code, details } = CniError.from(cause);
-    const message = `network ${quote(list.name)}: ${messageOf(cause)}`;
-    throw new CniError(code, message, { details, cause });
+  for (const attachment of defaultAttachments(defaultPlugin, networks)) {
+    try {
+      requirePlugins(attachment.list, path);
+    } catch (cause) {
+      const { code, details } = CniError.from(cause);
+      const name = quote(displayName(attachment));
+      const message = `network ${name}: ${messageOf(cause)}`;
+      throw new CniError(code, message, { details, cause });
+    }
   }
 }
 

@@ -19,8 +19,7 @@ import {
 import {
   type DefaultNetwork,
   chooseDefault,
-  defaultAttachments,
-  requireNetworkPlugins,
+  requireDefaultPlugins,
 } from "./default-network.ts";
 import { executableMemoryProblems } from "./executable-memory.ts";
 import { type Folders, defaultFolders } from "./folders.ts";
@@ -200,8 +199,7 @@ export class Installation {
     const path = [binDir, ...readConfig(configured).binDirs].map((folder) =>
       host.path(folder),
     );
-    for (const attachment of defaultAttachments(chosen.plugin, networks))
-      requireNetworkPlugins(attachment.list, path);
+    requireDefaultPlugins(chosen.plugin, networks, path);
     if (runtimesOf(host).includes("crio"))
       refuseHazards(networks, chosen, list !== undefined, host);
     return chosen;

@@ -55,9 +55,14 @@ export function nodeOperation(
 ): Operation {
   const files = readConfDir(host.path(confDir));
   const found = findOwn(files);
-  // What only deletes or lists needs no more of it than where the records are.
-  const isNeeded = dataDir === undefined || request?.command === "ADD";
-  if (!found && isNeeded) requireReadable(files, confDir);
+  // A command that deletes or lists needs no more of it than where the records are.
+  if (!found && request?.command === "ADD") requireReadable(files, confDir, "");
+  if (!found && dataDir === undefined)
+    requireReadable(
+      files,
+      confDir,
+      ": correct it, or say with --data-dir where the records are",
+    );
   const text = (key: string): string | undefined => {
     const value = own(found?.plugin, key);
     return typeof value === "string" ? value : undefined;
@@ -84,11 +89,15 @@ export function nodeOperation(
   return beginOperation(made, world);
 }
 
-function requireReadable(files: readonly ConfFile[], confDir: string): void {
+function requireReadable(
+  files: readonly ConfFile[],
+  confDir: string,
+  advice: string,
+): void {
   const problem = files.find(({ file }) => file === ownFile)?.problem;
   if (problem === undefined) return;
   throw new CniError(
     Code.invalidNetworkConfig,
-    `${confDir}/${ownFile}: ${problem}`,
+    `${confDir}/${ownFile}: ${problem}${advice}`,
   );
 }

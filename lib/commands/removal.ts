@@ -52,7 +52,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   if (!force) orPutBack(parked, path, () => refuseHeld(operation, former));
   rmSync(parked, { force: true });
   removeCopies(folders, host, operation.config.dataDir);
-  done.push(`removed ${join(confDir, ownFile)}`);
+  done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
   done.push(...removeCredential(credentialFolder(folders), host));
   if (force && host.isOurs) done.push(...(await deleteGone(operation)));
   const keeps = keepsRecords(host);
@@ -71,6 +71,17 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   return done;
 }
 
+/** Plugins that a mesh, say, added to our list: they go with it, and somebody should know. */
+function othersOf(files: readonly ConfFile[]): string {
+  const list = files.find(({ file }) => file === ownFile)?.list;
+  const types = (list?.plugins ?? [])
+    .map(({ type }) => type)
+    .filter((type) => type !== ownType);
+  return types.length === 0
+    ? ""
+    : `, and with it the plugins of others: ${types.join(", ")}`;
+}
+
 /** Why nothing was done; each line is one thing to look at. */
 export class Refusal extends Error {}
 
@@ -80,7 +91,8 @@ function formerNetwork(
   files: readonly ConfFile[],
 ): Candidate | undefined {
   try {
-    return firstNetwork(networksOf(confDir, files, [ownType]));
+    const others = files.filter(({ file }) => file !== ownFile);
+    return firstNetwork(networksOf(confDir, others, [ownType]));
   } catch {
     return undefined;
   }

@@ -3,6 +3,7 @@
  */
 import type { Command } from "./command.ts";
 import { folderOptions, foldersOf, hostOf, rootOption } from "./folders.ts";
+import { whileInstalling } from "./install-lock.ts";
 
 export const uninstall: Command = {
   about: `Refuses, and says which pods, while one of them has more than the network that the runtime
@@ -15,12 +16,12 @@ for what is left.`,
   },
   async run(input, { env, stdout }) {
     const { removeGenie } = await import("./removal.ts");
-    const done = await removeGenie({
-      folders: foldersOf(input),
-      host: hostOf(input),
-      force: input.flag("force"),
-      env,
-    });
+    const folders = foldersOf(input);
+    const host = hostOf(input);
+    const force = input.flag("force");
+    const done = await whileInstalling(folders.confDir, host, () =>
+      removeGenie({ folders, host, force, env }),
+    );
     await stdout(done.map((line) => `${line}\n`).join(""));
     return 0;
   },

@@ -370,7 +370,7 @@ describe("doctor", () => {
       [
         "network weave",
         "fail",
-        '20-weave.conf: network "weave-net": failed to find plugin "ptp" in path [/opt/cni/bin]',
+        '20-weave.conf: failed to find plugin "ptp" in path [/opt/cni/bin]',
       ],
     ],
     [

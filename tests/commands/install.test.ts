@@ -221,19 +221,19 @@ describe("install, refusals", () => {
       "a missing plugin",
       (node) => rmSync(join(node.binDir, "portmap")),
       [],
-      'genie install: network "canal-net": failed to find plugin "portmap" in path [/opt/cni/bin]\n',
+      'genie install: network "canal": failed to find plugin "portmap" in path [/opt/cni/bin]\n',
     ],
     [
       "a missing plugin for addresses",
       (node) => rmSync(join(node.binDir, "host-local")),
       [],
-      'genie install: network "canal-net": failed to find plugin "host-local" in path [/opt/cni/bin]\n',
+      'genie install: network "canal": failed to find plugin "host-local" in path [/opt/cni/bin]\n',
     ],
     [
       "a plugin that cannot be executed",
       (node) => chmodSync(join(node.binDir, "bridge"), 0o644),
       [],
-      'genie install: network "canal-net": failed to execute plugin "bridge": /opt/cni/bin/bridge: permission denied\n',
+      'genie install: network "canal": failed to execute plugin "bridge": /opt/cni/bin/bridge: permission denied\n',
     ],
     [
       "a file before ours",
@@ -306,7 +306,7 @@ describe("install, refusals", () => {
     ]);
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
-      stderr: `genie install: network "canal-net": failed to find plugin "bridge" in path [${node.root}/no]\n`,
+      stderr: `genie install: network "canal": failed to find plugin "bridge" in path [${node.root}/no]\n`,
     });
   });
 });

@@ -132,7 +132,7 @@ describe("list", () => {
       exitCode: 1,
       stdout: "",
       stderr:
-        "genie list: /etc/cni/net.d/00-genie.conflist: error parsing configuration list: unexpected end of JSON input at line 1, column 2\n",
+        "genie list: /etc/cni/net.d/00-genie.conflist: error parsing configuration list: unexpected end of JSON input at line 1, column 2: correct it, or say with --data-dir where the records are\n",
     });
     expect((await made.type("list", [], { now })).exitCode).toBe(0);
   });

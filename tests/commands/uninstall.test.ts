@@ -159,6 +159,21 @@ describe("uninstall", () => {
     });
   });
 
+  test("plugins that others added to our list, are named", async () => {
+    using node = await installed();
+    const config = node.config;
+    node.network("00-genie.conflist", {
+      ...config,
+      plugins: [...(config["plugins"] as object[]), { type: "istio-cni" }],
+    });
+    const { exitCode, stdout } = await node.type("uninstall");
+    expect({ exitCode, first: text(node, stdout).split("\n")[0] }).toEqual({
+      exitCode: 0,
+      first:
+        "removed /etc/cni/net.d/00-genie.conflist, and with it the plugins of others: istio-cni",
+    });
+  });
+
   test("a node that has no genie, is no error", async () => {
     using node = new NodeFolder();
     expect(await node.type("uninstall")).toMatchObject({

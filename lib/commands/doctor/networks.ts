@@ -4,7 +4,7 @@
  */
 import { messageOf, quote } from "../../cni/error.ts";
 import type { Candidate, Networks } from "../../select/resolve.ts";
-import { requireNetworkPlugins } from "../default-network.ts";
+import { requirePlugins } from "../default-network.ts";
 import { versionsOf } from "../plugin-versions.ts";
 import type { Check, Finding, Node } from "./check.ts";
 
@@ -46,7 +46,7 @@ async function problemOf(
   asked: Map<string, Promise<readonly string[]>>,
 ): Promise<string | undefined> {
   try {
-    requireNetworkPlugins(
+    requirePlugins(
       list,
       path.map((folder) => host.path(folder)),
     );
