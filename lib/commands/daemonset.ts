@@ -25,6 +25,12 @@ export function daemonSet(options: ManifestOptions): object {
   const byAccount = kubeconfig === undefined;
   const container = {
     image,
+    env: [
+      {
+        name: "NODE_NAME",
+        valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } },
+      },
+    ],
     securityContext: {
       // Files of another user are written and stay that user's; VERSION is asked for below the node's root.
       capabilities: {

@@ -34,6 +34,7 @@ import {
 import { listWarnings } from "./list-warnings.ts";
 import { type Base, OwnFile } from "./own-file.ts";
 import { ownListText, ownPlugin } from "./own-list.ts";
+import { nodeNameOf } from "./node-name.ts";
 import { runtimesOf } from "./runtime.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -227,7 +228,8 @@ export class Installation {
     { name, plugin }: DefaultNetwork,
     kubeconfig: string | undefined,
   ): string {
-    const { confDir, dataDir } = this.#request.folders;
+    const { folders, host } = this.#request;
+    const { confDir, dataDir } = folders;
     const isKnown =
       confDir === defaultFolders.confDir ||
       configuredConfDir(ownPlugin(list?.value)) !== undefined;
@@ -236,6 +238,7 @@ export class Installation {
         name,
         defaultPlugin: plugin,
         kubeconfig,
+        nodeName: nodeNameOf(kubeconfig, host, this.#terminal.env),
         confDir: isKnown ? undefined : confDir,
         dataDir: dataDir === defaultFolders.dataDir ? undefined : dataDir,
       });

@@ -16,6 +16,8 @@ export interface OwnSettings {
   defaultPlugin: string;
   /** undefined: no API server. */
   kubeconfig: string | undefined;
+  /** undefined: unknown. One that is configured already stays. */
+  nodeName: string | undefined;
   /** undefined: as by default. */
   confDir: string | undefined;
   dataDir: string | undefined;
@@ -91,9 +93,10 @@ function isOwn(plugin: unknown): boolean {
 
 function ownObject(
   plugin: Record<string, unknown>,
-  { defaultPlugin, kubeconfig, confDir, dataDir }: OwnSettings,
+  { defaultPlugin, kubeconfig, nodeName, confDir, dataDir }: OwnSettings,
 ): Record<string, unknown> {
   return {
+    ...(nodeName !== undefined && { nodeName }),
     ...plugin,
     type: ownType,
     capabilities: { ...objectOf(plugin, "capabilities"), ...capabilities },

@@ -628,6 +628,70 @@ describe("install, how files are kept", () => {
   });
 });
 
+describe("install, the node's name", () => {
+  const nameOf = (node: NodeFolder) => config(node).plugins[0]?.["nodeName"];
+
+  test("of the DaemonSet's environment, is written once and stays", async () => {
+    using node = new NodeFolder();
+    await node.type("install", [], { env: { NODE_NAME: "n1" } });
+    expect(nameOf(node)).toBe("n1");
+    edit(node, (value) =>
+      Object.assign(value.plugins[0] ?? {}, { nodeName: "mine" }),
+    );
+    await node.type("install", [], { env: { NODE_NAME: "n1" } });
+    expect(nameOf(node)).toBe("mine");
+  });
+
+  test("of a kubelet's certificate, below another root too", async () => {
+    using node = new NodeFolder();
+    const pem = node.write("var/lib/kubelet/pki/client.pem", "");
+    const { exitCode: made } = Bun.spawnSync({
+      cmd: [
+        ..."openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(
+          " ",
+        ),
+        "-subj",
+        "/O=system:nodes/CN=system:node:n2",
+        "-keyout",
+        `${pem}.key`,
+        "-out",
+        pem,
+      ],
+      stderr: "ignore",
+    });
+    expect(made).toBe(0);
+    node.write(
+      "etc/kubernetes/kubelet.conf",
+      JSON.stringify({
+        "current-context": "a",
+        contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
+        clusters: [{ name: "a", cluster: { server: "https://127.0.0.1:1" } }],
+        users: [
+          {
+            name: "a",
+            user: {
+              "client-certificate": "/var/lib/kubelet/pki/client.pem",
+              "client-key": "/var/lib/kubelet/pki/client.pem.key",
+            },
+          },
+        ],
+      }),
+    );
+    const { exitCode } = await node.type("install", [
+      `--root=${node.root}`,
+      "--conf-dir=/etc/cni/net.d",
+      "--bin-dir=/opt/cni/bin",
+    ]);
+    expect([exitCode, nameOf(node)]).toEqual([0, "n2"]);
+  });
+
+  test("nobody says it, no key", async () => {
+    using node = new NodeFolder();
+    await node.type("install");
+    expect(config(node).plugins[0]).not.toHaveProperty("nodeName");
+  });
+});
+
 describe("install, two at once", () => {
   test("the executables take turns, and both succeed", async () => {
     using node = await withPolicy();
