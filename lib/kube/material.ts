@@ -82,8 +82,8 @@ export function readText(file: string, where: string): string {
 function looksLikeSecret(path: string): boolean {
   return (
     /[\r\n]|-----BEGIN|(?:^|\/)eyJ[\w-]{8}/.test(path) ||
-    // Names of files are shorter, or have a dot.
-    /[\w+=-]{80}|(?:^|\/)[\w+=-]{24,}$/.test(path)
+    // Names of files are shorter, or have a dot, or no digits and capital letters.
+    /[\w+=-]{80}|(?:^|\/)(?=[^/]*[\dA-Z])[\w+=-]{24,}$/.test(path)
   );
 }
 

@@ -227,6 +227,15 @@ describe("credential, of the kubeconfig", () => {
     },
   );
 
+  test("kubeconfig, long path that is missing: quoted", async () => {
+    const kubeconfig = "/etc/genie-kubeconfig-of-the-second-cluster";
+    expect(
+      (await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "web"))).msg,
+    ).toBe(
+      `kubeconfig: failed to read "${kubeconfig}": no such file or directory`,
+    );
+  });
+
   test("kubeconfig, its text in place of its path: error 7, not quoted", async () => {
     const kubeconfig = "apiVersion: v1\nkind: Config\nusers: S3CRET\n";
     expect(
