@@ -2,9 +2,9 @@
  * Certificates, keys and tokens: text that is in the configuration or in a file
  * it names. It owns reading and checking them; it never puts them in a message.
  */
-import { readFile } from "../cni/files.ts";
+import { readRegularFile } from "../cni/files.ts";
 import { textOf } from "../cni/text.ts";
-import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError, messageOf, quote } from "../cni/error.ts";
 
 /** Where a certificate or key is. `where` names the configuration key in messages. */
 export type Material = { where: string } & (
@@ -63,17 +63,19 @@ function isVisible(text: string): boolean {
   return encodeURIComponent(text) === text || /^[\x21-\x7e]*$/.test(text);
 }
 
+/** Bytes of a file: a bundle of all authorities of a distribution has 0.3 MiB. */
+const fileLimit = 4 << 20;
+
 /** The text of a file. Throws 7 naming the file and the reason. */
 export function readText(file: string, where: string): string {
   try {
-    return readFile(file);
+    return readRegularFile(file, fileLimit);
   } catch (error) {
-    const [reason = ""] = messageOf(error).split(",");
-    const known = errnoOf(error) ? reason : "failed";
+    const reason = messageOf(error);
     throw invalid(
       looksLikeSecret(file)
-        ? `${where}: failed to read a file: ${known} (its path looks like a secret and is not shown)`
-        : `${where}: failed to read ${quote(file)}: ${known}`,
+        ? `${where}: failed to read a file: ${reason} (its path looks like a secret and is not shown)`
+        : `${where}: failed to read ${quote(file)}: ${reason}`,
     );
   }
 }

@@ -26,6 +26,13 @@ function read(content: string | object) {
   return { path, folder: dirname(path), run: () => readKubeconfig(path) };
 }
 
+function namedPipe(): string {
+  const path = join(temporaryFolder(), "pipe");
+  if (Bun.spawnSync(["mkfifo", path]).exitCode !== 0)
+    throw new Error("failed to make a named pipe");
+  return path;
+}
+
 function messageOf(run: () => unknown): { code: number; msg: string } {
   try {
     run();
@@ -380,10 +387,18 @@ describe("readKubeconfig", () => {
   test.each([
     ["missing", "/nonexistent/kubeconfig", "no such file or directory"],
     ["a folder", temporaryFolder(), "is a directory"],
+    ["a device that never ends", "/dev/zero", "not a regular file"],
+    ["a named pipe", namedPipe(), "not a regular file"],
+    [
+      "a file without end",
+      temporaryFile(" ".repeat((4 << 20) + 1)),
+      "larger than 4194304 bytes",
+    ],
+    ["a path with NUL", "/etc/\0", "invalid argument"],
   ])("readKubeconfig, %s: error 7 with path and reason", (_, path, reason) => {
     expect(messageOf(() => readKubeconfig(path))).toEqual({
       code: 7,
-      msg: `kubeconfig: failed to read "${path}": ${reason}`,
+      msg: `kubeconfig: failed to read ${JSON.stringify(path)}: ${reason}`,
     });
   });
 });
