@@ -12,7 +12,7 @@ import { isObject, own, parseJson } from "../cni/json.ts";
 import { type Folders, defaultFolders } from "./folders.ts";
 import type { Host } from "./host.ts";
 import { ownFile } from "./node.ts";
-import { type ListFile, ownPlugin } from "./own-list.ts";
+import { type ListFile, hasOwnPlugin, ownPlugin } from "./own-list.ts";
 import {
   isLink,
   keepDamaged,
@@ -58,9 +58,10 @@ export class OwnFile {
   /** Throws 7 for a file or a copy that cannot be read, unless it may be overwritten (`force`). */
   read(force: boolean): Base {
     let text: string | undefined;
+    let list: ListFile | undefined;
     try {
       text = textOf(this.#target);
-      if (text !== undefined) return { text, list: parseList(text) };
+      list = text === undefined ? undefined : parseList(text);
     } catch (cause) {
       if (!force)
         throw new CniError(
@@ -70,7 +71,11 @@ export class OwnFile {
         );
       return { ...this.#restored(force), text, problem: messageOf(cause) };
     }
-    return { ...this.#restored(force), text };
+    if (list && hasOwnPlugin(list.value)) return { text, list };
+    const restored = this.#restored(force);
+    return list
+      ? { ...restored, text, list: withPluginOf(list, restored.list) }
+      : { ...restored, text };
   }
 
   /** Whether another program changed the file since it was read. */
@@ -198,6 +203,16 @@ function parseList(text: string): ListFile {
 /** `dataDir` belongs to us (state.md "The record"): what others may write there decides nothing. Throws 5. */
 function requireOurs(place: string): void {
   requireOwnFolder(join(place, "attachments"));
+}
+
+/** A list that another program wrote without genie, with our plugin object as it was: its keys are the node's policy. */
+function withPluginOf(list: ListFile, former: ListFile | undefined): ListFile {
+  if (!former || !hasOwnPlugin(former.value)) return list;
+  const given: unknown = own(list.value, "plugins") ?? [];
+  const plugins = [ownPlugin(former.value), given].flat();
+  const value = { ...list.value, plugins };
+  // A text of its own: the file's does not say this.
+  return { text: `${JSON.stringify(value, null, 2)}\n`, value };
 }
 
 function namesIn(directory: string): string[] {

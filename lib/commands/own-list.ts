@@ -68,6 +68,11 @@ export function ownListText(
   return `${JSON.stringify(list, null, indentOf(existing?.text))}\n`;
 }
 
+export function hasOwnPlugin(list: unknown): boolean {
+  const plugins = own(list, "plugins");
+  return Array.isArray(plugins) && plugins.some(isOwn);
+}
+
 /** The plugin object of a list of ours; empty when there is none. */
 export function ownPlugin(list: unknown): Record<string, unknown> {
   const plugins = own(list, "plugins");

@@ -307,6 +307,21 @@ describe("install, a list that is lost", () => {
     expect(config(node).plugins[0]).toMatchObject(policy);
   });
 
+  test("genie was removed from it, our plugin comes back as it was, first", async () => {
+    using node = await withPolicy();
+    edit(node, (value) => {
+      value.plugins = [{ type: "tuning" }, istio];
+    });
+    const { exitCode, stdout } = await node.type("install");
+    expect(exitCode).toBe(0);
+    expect(config(node).plugins).toMatchObject([
+      { type: "genie", ...policy },
+      { type: "tuning" },
+      istio,
+    ]);
+    expect(stdout).toContain("its keys are restored from ");
+  });
+
   test("no copy was kept yet, the youngest renamed file is taken", async () => {
     using node = await withPolicy();
     rmSync(join(node.dataDir, "00-genie.conflist"));
