@@ -3,9 +3,12 @@
  * calls itself `cbr0`. Errors and lists of the compiled executable say what was
  * typed.
  */
-import { describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { genieBinary } from "../support/build.ts";
 import { Node } from "../support/node.ts";
+
+// Longer than a compilation takes.
+beforeAll(() => void genieBinary(), 120_000);
 
 async function startFlannelNode(): Promise<Node> {
   const node = await Node.start();
