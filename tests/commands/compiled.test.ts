@@ -5,10 +5,13 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
@@ -107,6 +110,110 @@ describe("the executable", () => {
       } finally {
         child.kill("SIGKILL");
       }
+    },
+    limitMs,
+  );
+
+  test(
+    "install --watch beside a mesh, a renamed and a damaged file: no key is ever lost",
+    async () => {
+      using node = new NodeFolder();
+      const list = join(node.confDir, "00-genie.conflist");
+      const value = () =>
+        JSON.parse(readFileSync(list, "utf8")) as {
+          plugins: Record<string, unknown>[];
+        };
+      expect(genie(["install", ...node.folders]).exitCode).toBe(0);
+      const child = Bun.spawn({
+        cmd: [
+          genieBinary(),
+          "install",
+          "--watch",
+          "--interval=0.1",
+          ...node.folders,
+        ],
+        env: { PATH: process.env["PATH"] ?? "" },
+        stdout: "ignore",
+        stderr: "pipe",
+      });
+      try {
+        const policy = { allowedPlugins: ["ptp"], namespaceIsolation: true };
+        const edited = value();
+        Object.assign(edited.plugins[0] ?? {}, policy);
+        edited.plugins.push({ type: "istio-cni" });
+        writeFileSync(`${list}.new`, JSON.stringify(edited));
+        renameSync(`${list}.new`, list);
+        const copy = join(node.dataDir, "00-genie.conflist");
+        await until(
+          () => readFileSync(copy, "utf8").includes("istio-cni"),
+          "a round that keeps the copy",
+        );
+        expect(value()).toEqual(edited);
+        renameSync(list, `${list}.cilium_bak`);
+        await until(() => existsSync(list), "the file again");
+        expect(value()).toEqual(edited);
+        writeFileSync(list, "{");
+        const told = await child.stderr.getReader().read();
+        expect(new TextDecoder().decode(told.value)).toStartWith(
+          `genie install: ${list}: unexpected end of JSON input at line 1, column 2: correct it`,
+        );
+        expect(readFileSync(list, "utf8")).toBe("{");
+        child.kill("SIGTERM");
+        await child.exited;
+        expect(genie(["install", "--force", ...node.folders])).toMatchObject({
+          exitCode: 0,
+          stderr: "",
+        });
+        expect(value()).toEqual(edited);
+        expect(readFileSync(`${list}.damaged`, "utf8")).toBe("{");
+      } finally {
+        child.kill("SIGKILL");
+        await child.exited;
+      }
+    },
+    limitMs,
+  );
+
+  test(
+    "doctor, unknown keys and a token whose pod is gone are told",
+    async () => {
+      await using server = await startApiServer();
+      using node = new NodeFolder();
+      const claims = {
+        exp: Math.floor(Date.now() / 1000) + 3600,
+        "kubernetes.io": {
+          namespace: "kube-system",
+          pod: { name: "genie-x7" },
+        },
+      };
+      const payload = Buffer.from(JSON.stringify(claims)).toString("base64url");
+      const token = node.write("token", `e30.${payload}.c2ln`);
+      server.tokens.set(`e30.${payload}.c2ln`, "genie");
+      genie([
+        "install",
+        `--server=${server.url}`,
+        "--insecure-skip-tls-verify",
+        `--token-file=${token}`,
+        ...node.folders,
+      ]);
+      const [plugin] = node.config["plugins"] as object[];
+      node.network("00-genie.conflist", {
+        ...node.config,
+        plugins: [{ ...plugin, alowedPlugins: ["ptp"], policy: { tipe: "" } }],
+      });
+      const child = Bun.spawn({
+        cmd: [genieBinary(), "doctor", ...node.folders],
+        env: { PATH: process.env["PATH"] ?? "" },
+        stdout: "pipe",
+      });
+      const stdout = await child.stdout.text();
+      expect(await child.exited).toBe(1);
+      for (const line of [
+        'unknown key "alowedPlugins" is ignored: did you mean "allowedPlugins"?',
+        'unknown key "policy.tipe" is ignored: did you mean "policy.type"?',
+        "is bound to pod kube-system/genie-x7, which is gone: the API server refuses it",
+      ])
+        expect(stdout).toContain(line);
     },
     limitMs,
   );
