@@ -12,7 +12,7 @@ import { answerToVersion } from "./lib/cni/version-answer.ts" with { type: "macr
 declare const GENIE_VERSION: string | undefined;
 
 const version = typeof GENIE_VERSION === "string" ? GENIE_VERSION : "0.0.0-dev";
-const about = `CNI plugin genie ${version}: every pod chooses its network`;
+const about = `CNI plugin genie ${version}: every pod chooses its network (commands: genie help)`;
 
 process.exit(await main());
 

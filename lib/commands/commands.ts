@@ -7,15 +7,15 @@ import type { Commands, Entry } from "./command.ts";
 export const commands: Commands = new Map(
   Object.entries({
     install: {
-      summary: "put genie onto this node, or bring it up to date",
+      summary: "install genie on this node, or upgrade it",
       load: async () => (await import("./install.ts")).install,
     },
     uninstall: {
-      summary: "give the node back to its former network",
+      summary: "remove genie from this node",
       load: async () => (await import("./uninstall.ts")).uninstall,
     },
     manifest: {
-      summary: "print the Kubernetes objects of genie",
+      summary: "print the Kubernetes objects that install genie on every node",
       load: async () => (await import("./manifest.ts")).manifest,
     },
     doctor: {
@@ -23,11 +23,11 @@ export const commands: Commands = new Map(
       load: async () => (await import("./doctor.ts")).doctor,
     },
     explain: {
-      summary: "say which networks a pod gets on this node, and why",
+      summary: "show which networks a pod gets on this node, and why",
       load: async () => (await import("./explain.ts")).explain,
     },
     list: {
-      summary: "list the attachments of this node",
+      summary: "list the attachments of this node's pods",
       load: async () => (await import("./list.ts")).list,
     },
     gc: {
@@ -35,7 +35,7 @@ export const commands: Commands = new Map(
       load: async () => (await import("./gc.ts")).gc,
     },
     completion: {
-      summary: "print the completion script of a shell",
+      summary: "print a shell's completion script",
       load: async () => (await import("./completion.ts")).completion,
     },
     version: {
@@ -43,7 +43,7 @@ export const commands: Commands = new Map(
       load: async () => (await import("./version.ts")).version,
     },
     help: {
-      summary: "print this text, or a command's",
+      summary: "print this text, or that of a command",
       load: async () => (await import("./help.ts")).help,
     },
     "plugin-versions": {

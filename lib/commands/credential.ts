@@ -47,32 +47,42 @@ export const credentialOptions = {
   kubeconfig: {
     value: "FILE",
     path: "file",
-    about: "used as it is, for instance /etc/kubernetes/kubelet.conf",
+    about:
+      "use this kubeconfig as it is, for instance /etc/kubernetes/kubelet.conf",
   },
   server: {
     value: "URL",
-    about: "the API server, for a kubeconfig to be made",
+    about: "make a kubeconfig for this API server",
   },
   "certificate-authority": {
     value: "FILE",
     path: "file",
-    about: "of that server",
+    about: "CA certificate of --server",
   },
-  "token-file": { value: "FILE", path: "file", about: "read at every use" },
+  "token-file": {
+    value: "FILE",
+    path: "file",
+    about: "bearer token for --server, read at every use",
+  },
   "client-certificate": {
     value: "FILE",
     path: "file",
-    about: "instead of a token",
+    about: "client certificate for --server, in place of a token",
   },
-  "client-key": { value: "FILE", path: "file", about: "of that certificate" },
+  "client-key": {
+    value: "FILE",
+    path: "file",
+    about: "private key of --client-certificate",
+  },
   "insecure-skip-tls-verify": {
-    about: "do not verify that server: anybody can answer in its place",
+    about:
+      "do not verify the certificate of --server: anybody can answer in its place",
   },
   "service-account": {
     value: "DIR",
     path: "folder",
     about:
-      "where a pod has its token (/var/run/secrets/kubernetes.io/serviceaccount)",
+      "service account of the pod that runs install (default /var/run/secrets/kubernetes.io/serviceaccount)",
   },
 } as const satisfies Options;
 
@@ -124,6 +134,9 @@ const nodeKubeconfigs = [
   "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
   "/var/lib/k0s/kubelet.conf",
   "/var/snap/microk8s/current/credentials/kubelet.config",
+  // Talos, Bottlerocket; GKE, OpenShift, EKS and AKS.
+  "/etc/kubernetes/kubeconfig-kubelet",
+  "/etc/kubernetes/kubelet/kubeconfig",
   "/var/lib/kubelet/kubeconfig",
 ];
 

@@ -58,14 +58,14 @@ const checks: readonly [name: string, check: Check][] = [
 ];
 
 export const doctor: Command = {
-  about: `Looks at the container runtime, our files, every network, the credential and the records, and
-says what to do. Changes nothing. The exit code is 1 when something is wrong, 0 also with warnings.`,
+  about: `Looks at the container runtime, genie's files, every network, the credential and the attachment
+records. Changes nothing. The exit code is 1 when something is wrong; with warnings it is 0.`,
   options: {
     output: {
       value: "FORMAT",
       short: "o",
       choices: ["table", "json"],
-      about: "table or json (table)",
+      about: "table or json (default table)",
     },
     ...folderOptions,
     ...rootOption,

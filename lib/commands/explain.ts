@@ -19,8 +19,8 @@ import type { Env } from "./terminal.ts";
 
 export const explain: Command = {
   operand: { name: "POD", optional: true },
-  about: `Says which networks a pod gets on this node, by which rule, and what each plugin would be
-given. Changes nothing. A pod that would fail fails here with the same words.
+  about: `Shows which networks the pod gets, by which rule, and the configuration that each plugin would get.
+Changes nothing. A pod that could not be created fails here with the same words.
 
   genie explain web -n shop          a pod of the API server; also shop/web and pod/web
   genie explain -f deployment.yaml   every pod and workload of a file, - for stdin
@@ -29,20 +29,20 @@ given. Changes nothing. A pod that would fail fails here with the same words.
     namespace: {
       value: "NS",
       short: "n",
-      about: "of the pod (the file's, else default)",
+      about: 'namespace of the pod (default the file\'s, else "default")',
     },
     filename: {
       value: "FILE",
       short: "f",
       path: "file",
       about:
-        "pods and workloads as YAML or JSON, - for stdin (else the API server is asked)",
+        "read pods and workloads from this file, - for stdin; else the API server is asked",
     },
     output: {
       value: "FORMAT",
       short: "o",
       choices: ["text", "json"],
-      about: "text or json (text); of several pods json is a list",
+      about: "text or json (default text); json is a list for several pods",
     },
     ...folderOptions,
   },

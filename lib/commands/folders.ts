@@ -22,17 +22,17 @@ export const folderOptions = {
   "conf-dir": {
     value: "DIR",
     path: "folder",
-    about: `network configurations (${defaultFolders.confDir})`,
+    about: `directory of network configurations (default ${defaultFolders.confDir})`,
   },
   "bin-dir": {
     value: "DIR",
     path: "folder",
-    about: `plugins (${defaultFolders.binDir})`,
+    about: `directory of CNI plugins (default ${defaultFolders.binDir})`,
   },
   "data-dir": {
     value: "DIR",
     path: "folder",
-    about: `attachment records (as configured, else ${defaultFolders.dataDir})`,
+    about: `directory of attachment records (default as configured, else ${defaultFolders.dataDir})`,
   },
 } as const satisfies Options;
 
@@ -40,7 +40,7 @@ export const rootOption = {
   root: {
     value: "DIR",
     path: "folder",
-    about: "where the node's file system is mounted (/)",
+    about: "where the node's file system is mounted (default /)",
   },
 } as const satisfies Options;
 

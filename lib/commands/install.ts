@@ -9,24 +9,33 @@ import { Installation, type Step } from "./installation.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const install: Command = {
-  about: `Copies this executable into the plugin folder, writes a kubeconfig where none is given, and
-then the configuration that makes the runtime use it. Everything is checked first; a file that is
-as it should be is not touched. Keys and plugins that you add to 00-genie.conflist stay: a copy of
-the last good file is kept with the attachment records, and restored when the file is missing.`,
+  about: `Copies this executable into the directory of CNI plugins, makes a kubeconfig unless one is given,
+and writes 00-genie.conflist, which makes the container runtime use genie. Everything is checked
+before anything is changed; run it again to upgrade. Keys and plugins that you add to
+00-genie.conflist are kept, and a copy of the last good file is restored when the file is missing.
+
+  genie install --kubeconfig /etc/kubernetes/kubelet.conf
+  genie install --default canal`,
   options: {
     default: {
       value: "NETWORK",
       about:
-        "the default network (as configured, else the first of the folder)",
+        "network of pods that choose none (default as configured, else the first file)",
     },
     ...credentialOptions,
     ...folderOptions,
     ...rootOption,
     force: {
-      about: "overwrite files that cannot be read; a copy of each is kept",
+      about:
+        "overwrite a configuration or kubeconfig that cannot be parsed; a copy is kept",
     },
-    watch: { about: "go on: keep the token and the configuration fresh" },
-    interval: { value: "SECONDS", about: "how often, with --watch (10)" },
+    watch: {
+      about: "do not end: renew the token and repair the configuration",
+    },
+    interval: {
+      value: "SECONDS",
+      about: "time between two rounds of --watch (default 10)",
+    },
   },
   async run(input, terminal) {
     const intervalMs = input.seconds("interval", 10) * 1000;

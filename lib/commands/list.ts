@@ -15,12 +15,16 @@ import { columns } from "./table.ts";
 
 export const list: Command = {
   options: {
-    namespace: { value: "NS", short: "n", about: "only of this namespace" },
+    namespace: {
+      value: "NS",
+      short: "n",
+      about: "only pods of this namespace",
+    },
     output: {
       value: "FORMAT",
       short: "o",
       choices: ["table", "wide", "json"],
-      about: "table, wide (adds the CNI names) or json (table)",
+      about: "table, wide (adds the CNI names) or json (default table)",
     },
     ...folderOptions,
     ...rootOption,

@@ -56,7 +56,13 @@ function isDenied(error: unknown): boolean {
 }
 
 function unknownCommand(word: string): string {
-  const near = nearest(word, namesOf(commands));
-  const hint = near === undefined ? "" : `; did you mean "${near}"?`;
-  return `genie: unknown command ${JSON.stringify(word)}${hint}\n\`genie help\` lists the commands\n`;
+  const isOption = word.startsWith("-");
+  const known = isOption
+    ? Object.keys(aliases).filter((alias) => alias.startsWith("--"))
+    : namesOf(commands);
+  const near = nearest(word, known);
+  const meant = isOption ? near : JSON.stringify(near);
+  const hint = near === undefined ? "" : `; did you mean ${meant}?`;
+  const what = isOption ? "option" : "command";
+  return `genie: unknown ${what} ${JSON.stringify(word)}${hint}\n\`genie help\` lists the commands\n`;
 }

@@ -10,34 +10,46 @@ const imagePattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/;
 const namespacePattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export const manifest: Command = {
-  about: `For \`kubectl apply -f -\`. With --node-credentials genie asks as the node itself: then the nodes
-are allowed to get definitions, and nothing else is.`,
+  about: `For \`kubectl apply -f -\`. Genie uses a service account of its own. With --node-credentials it uses the
+kubelet's kubeconfig: then there is no account, and nodes get the right to read network attachment
+definitions.`,
   options: {
     image: {
       value: "IMAGE",
-      about: "has this executable as its entry point (genie:<version>)",
+      about:
+        "container image whose entry point is this executable (default genie:<version>)",
     },
-    namespace: { value: "NS", short: "n", about: "of genie (kube-system)" },
+    namespace: {
+      value: "NS",
+      short: "n",
+      about: "namespace of genie's objects (default kube-system)",
+    },
     "node-credentials": {
-      about: "use the kubelet's kubeconfig, no service account",
+      about: "use the kubelet's kubeconfig in place of a service account",
     },
     kubeconfig: {
       value: "FILE",
       path: "file",
       about:
-        "the kubelet's, with --node-credentials (/etc/kubernetes/kubelet.conf)",
+        "kubeconfig of --node-credentials (default /etc/kubernetes/kubelet.conf)",
     },
-    default: { value: "NETWORK", about: "the default network of every node" },
+    default: {
+      value: "NETWORK",
+      about:
+        "network of pods that choose none (default each node's first file)",
+    },
     ...folderOptions,
   },
   async run(input, { stdout, version }) {
     const image = input.text("image") ?? `genie:${version}`;
     const namespace = input.text("namespace") ?? "kube-system";
     if (!imagePattern.test(image))
-      throw new UsageError(`--image: ${JSON.stringify(image)} is no image`);
+      throw new UsageError(
+        `--image: ${JSON.stringify(image)} is not the name of an image`,
+      );
     if (!namespacePattern.test(namespace))
       throw new UsageError(
-        `--namespace: ${JSON.stringify(namespace)} is no namespace`,
+        `--namespace: ${JSON.stringify(namespace)} is not the name of a namespace`,
       );
     const nodeCredentials = input.flag("node-credentials");
     const kubeconfig = input.path("kubeconfig");

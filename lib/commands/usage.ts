@@ -15,11 +15,12 @@ export function usage(commands: Commands): string {
   );
   return [
     "genie lets every Kubernetes pod choose its network. A container runtime executes it",
-    "as a CNI plugin; these commands are for people:",
+    "as a CNI plugin; these commands are for operators:",
     "",
     ...table(rows),
     "",
-    "`genie <command> --help` says more.",
+    "`genie <command> --help` has the options of a command.",
+    "Exit codes: 0 done, 1 it failed or something is wrong, 2 the command line is wrong.",
     "",
   ].join("\n");
 }

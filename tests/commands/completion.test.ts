@@ -64,7 +64,7 @@ describe("completion zsh", () => {
       named: namesOf(commands),
     });
     expect(stdout).toContain(
-      "'--output[table, wide (adds the CNI names) or json (table)]:FORMAT:(table wide json)'",
+      "'--output[table, wide (adds the CNI names) or json (default table)]:FORMAT:(table wide json)'",
     );
     // Quoting is the same in both shells, so bash can tell when zsh is not there.
     const words = stdout.match(/^ {4}list\) _arguments (.*) ;;$/m)?.[1] ?? "";
@@ -74,7 +74,7 @@ describe("completion zsh", () => {
       `printf '%s\\n' ${words}`,
     ]);
     expect(lines.toString().split("\n")).toContain(
-      "--root[where the node's file system is mounted (/)]:DIR:_files -/",
+      "--root[where the node's file system is mounted (default /)]:DIR:_files -/",
     );
   });
 

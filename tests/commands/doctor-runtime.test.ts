@@ -165,6 +165,29 @@ describe("doctor, a runtime that runs", () => {
   });
 });
 
+describe("doctor, directories of the runtime", () => {
+  test("the same by a link, agree", async () => {
+    using node = new NodeFolder();
+    mkdirSync(join(node.root, "var/snap"), { recursive: true });
+    symlinkSync("../../opt/cni", join(node.root, "var/snap/current"));
+    node.write(
+      "etc/containerd/config.toml",
+      'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "/var/snap/current/bin"\nconf_dir = "/etc/cni/net.d/"\n',
+    );
+    expect(
+      (await findings(node, below(node))).filter(
+        ({ check }) => check === "containerd folders",
+      ),
+    ).toEqual([
+      {
+        check: "containerd folders",
+        verdict: "ok",
+        found: "/etc/containerd/config.toml agrees",
+      },
+    ]);
+  });
+});
+
 describe("executable memory", () => {
   const unit = "[Service]\nMemoryDenyWriteExecute=yes\n";
   const cases: [

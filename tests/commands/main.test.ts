@@ -43,6 +43,11 @@ describe("runCommand", () => {
       'genie: unknown command "lsit"; did you mean "list"?\n`genie help` lists the commands\n',
     ],
     [
+      ["--hlep"],
+      'genie: unknown option "--hlep"; did you mean --help?\n`genie help` lists the commands\n',
+    ],
+    [["-x"], 'genie: unknown option "-x"\n`genie help` lists the commands\n'],
+    [
       ["frobnicate"],
       'genie: unknown command "frobnicate"\n`genie help` lists the commands\n',
     ],
@@ -140,11 +145,11 @@ describe("runCommand", () => {
     ],
     [
       ["manifest", "--image=a b"],
-      `genie manifest: --image: "a b" is no image\n${hint("manifest")}`,
+      `genie manifest: --image: "a b" is not the name of an image\n${hint("manifest")}`,
     ],
     [
       ["manifest", "--namespace=A"],
-      `genie manifest: --namespace: "A" is no namespace\n${hint("manifest")}`,
+      `genie manifest: --namespace: "A" is not the name of a namespace\n${hint("manifest")}`,
     ],
     [
       ["manifest", "--kubeconfig=/k"],

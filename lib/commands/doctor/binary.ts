@@ -73,14 +73,18 @@ export const checkRuntimeFolders: Check = ({ host, folders }) =>
   runtimeSettings(host).flatMap(({ runtime, file, binDirs, confDir }) => {
     const check = `${runtime} folders`;
     const findings: Finding[] = [];
-    if (binDirs.length > 0 && !binDirs.includes(folders.binDir))
+    const isSame = (a: string, b: string) => host.target(a) === host.target(b);
+    if (
+      binDirs.length > 0 &&
+      !binDirs.some((binDir) => isSame(binDir, folders.binDir))
+    )
       findings.push({
         check,
         verdict: "fail",
         found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${folders.binDir}`,
         advice: `genie install --bin-dir ${binDirs[0]}`,
       });
-    if (confDir !== undefined && confDir !== folders.confDir)
+    if (confDir !== undefined && !isSame(confDir, folders.confDir))
       findings.push({
         check,
         verdict: "fail",
