@@ -14,6 +14,8 @@ import { nodeOperation } from "./node.ts";
 import { columns } from "./table.ts";
 
 export const list: Command = {
+  about: `Reads the attachment records of this node; neither the API server nor the runtime is asked.
+SANDBOX says whether the network namespace is there: live, gone, or of an earlier boot.`,
   options: {
     namespace: {
       value: "NS",

@@ -324,6 +324,34 @@ describe("doctor", () => {
       ],
     ],
     [
+      "a plugin of a mesh that is missing",
+      (node) =>
+        node.network("00-genie.conflist", {
+          ...node.config,
+          plugins: [
+            ...(node.config["plugins"] as object[]),
+            { type: "istio-cni" },
+          ],
+        }),
+      [
+        "configuration",
+        "fail",
+        '/etc/cni/net.d/00-genie.conflist: failed to find plugin "istio-cni" in path [/opt/cni/bin]',
+      ],
+    ],
+    [
+      "a token in a file that others can read",
+      (node) => {
+        withKeys(node, { policy: { k8s_auth_token: "t" } });
+        chmodSync(join(node.confDir, "00-genie.conflist"), 0o644);
+      },
+      [
+        "configuration",
+        "warn",
+        "/etc/cni/net.d/00-genie.conflist: it holds policy.k8s_auth_token, and others can read it",
+      ],
+    ],
+    [
       "two files of one key",
       (node) =>
         node.network("20-weave.conflist", {

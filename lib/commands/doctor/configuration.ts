@@ -2,15 +2,16 @@
  * Which configuration the runtime will pick, why it is ours, and what else is in
  * the folder that can take its place.
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, quote } from "../../cni/error.ts";
+import { requirePlugin } from "../../cni/invoke.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import { compareVersions } from "../../cni/version.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../default-network.ts";
 import { listWarnings } from "../list-warnings.ts";
-import { ownFile } from "../node.ts";
+import { ownFile, ownType } from "../node.ts";
 import { textOf } from "../put.ts";
 import type { Check, Finding, Node } from "./check.ts";
 import { runtimeSettings } from "./settings.ts";
@@ -88,6 +89,14 @@ function contentFindings(node: Node, path: string): Finding[] {
     );
   for (const { verdict, found, advice } of listWarnings(value))
     add(verdict, found, advice);
+  for (const problem of missingPlugins(node))
+    add("fail", problem, installPlugin);
+  if (isReadableSecret(node, host.path(path)))
+    add(
+      "warn",
+      "it holds policy.k8s_auth_token, and others can read it",
+      `chmod 600 ${path}`,
+    );
   const name = defaultName(node);
   if (name !== undefined && name !== ours.list.name)
     add(
@@ -95,6 +104,36 @@ function contentFindings(node: Node, path: string): Finding[] {
       `its name is ${quote(ours.list.name)}, the default network's is ${quote(name)}: CRI-O would take running pods for another network's`,
     );
   return findings;
+}
+
+const installPlugin =
+  "install the plugin, or remove it from the list: no pod can be created without it";
+
+/** Plugins that others added to our list: the runtime executes them after genie. */
+function missingPlugins({ own: ours, host, path }: Node): string[] {
+  const types = (ours?.list.plugins ?? []).map(({ type }) => type);
+  return types
+    .filter((type) => type !== ownType)
+    .flatMap((type) => {
+      try {
+        requirePlugin(
+          type,
+          path.map((directory) => host.path(directory)),
+        );
+        return [];
+      } catch (error) {
+        return [messageOf(error)];
+      }
+    });
+}
+
+function isReadableSecret({ own: ours }: Node, place: string): boolean {
+  const token = own(own(ours?.plugin, "policy"), "k8s_auth_token");
+  return (
+    typeof token === "string" &&
+    token !== "" &&
+    (statSync(place).mode & 0o044) !== 0
+  );
 }
 
 function isNewer(version: string): boolean {
