@@ -3,8 +3,8 @@
  * by, and that its plugins are there (selection.md §5).
  */
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { executedTypes } from "../cni/executed.ts";
 import { requirePlugin } from "../cni/invoke.ts";
-import { own } from "../cni/json.ts";
 import { validateNetwork } from "../cni/network.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { isIdentifier } from "../cni/args.ts";
@@ -90,10 +90,8 @@ export function requirePlugins(
   path: readonly string[],
 ): void {
   validateNetwork(list, path, undefined);
-  for (const plugin of list.plugins) {
-    const ipam = own(own(plugin, "ipam"), "type");
-    if (typeof ipam === "string" && ipam !== "") requirePlugin(ipam, path);
-  }
+  for (const { type, isIpam } of executedTypes(list.plugins))
+    if (isIpam && type !== "") requirePlugin(type, path);
 }
 
 /** The shortest name by which a pod would find this very file. */

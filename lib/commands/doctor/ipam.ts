@@ -4,7 +4,7 @@
  * refuse the definitions that follow its example (configuration.md).
  */
 import { quote } from "../../cni/error.ts";
-import { own } from "../../cni/json.ts";
+import { executedTypes } from "../../cni/executed.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
 import type { Check, Finding, Node } from "./check.ts";
 
@@ -26,11 +26,9 @@ export const checkAllowedIpams: Check = (node) => {
 function usersOf({ networks, operation }: Node): Map<string, Set<string>> {
   const users = new Map<string, Set<string>>();
   const add = ({ plugins }: NetworkConfigList, user: string) => {
-    for (const plugin of plugins) {
-      const type = own(own(plugin, "ipam"), "type");
-      if (typeof type !== "string" || type === "") continue;
-      users.set(type, (users.get(type) ?? new Set()).add(user));
-    }
+    for (const { type, isIpam } of executedTypes(plugins))
+      if (isIpam && type !== "")
+        users.set(type, (users.get(type) ?? new Set()).add(user));
   };
   for (const { list, file } of networks.candidates)
     add(list, `network ${file}`);
