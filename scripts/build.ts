@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { version } from "../package.json";
 import { type CompileOptions, compile } from "./compile.ts";
 import { readElfHeader } from "./elf.ts";
+import { keepFileLimit } from "./file-limit.ts";
 import { oneChunk } from "./one-chunk.ts";
 import { recordProfile } from "./profile.ts";
 import { type Target, targetFor, targets } from "./targets.ts";
@@ -78,6 +79,7 @@ async function make(
     ...optionsFor(target, outfile, runtime),
     profiles: recorded,
   });
+  keepFileLimit(outfile);
   await verifyFile(outfile, target.elf);
   const executed = target === native;
   if (executed) verifyAnswer(outfile);
