@@ -33,11 +33,28 @@ async function main(): Promise<number> {
     const { runAsPlugin } = await import("./lib/attach/main.ts");
     return await runAsPlugin(process.env, about);
   } catch (error) {
-    // An uncaught error would print the bundled source; nothing comes here but a defect or a closed stdout.
-    await Bun.write(
-      Bun.stderr,
-      `genie: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
-    return 1;
+    // An uncaught error would print the bundled source.
+    return fail(error, command);
+  }
+}
+
+/**
+ * What comes here is a defect, a closed stdout, or a process that may not do what
+ * everything here needs (state.md "Processes and locks": executable memory). A
+ * runtime gets one JSON error all the same (P-ERR-3).
+ */
+async function fail(error: unknown, command: string | undefined) {
+  const message = error instanceof Error ? error.message : String(error);
+  const answer = { cniVersion: "1.1.0", code: 999, msg: `genie: ${message}` };
+  if (command) await write(Bun.stdout, JSON.stringify(answer));
+  await write(Bun.stderr, `genie: ${message}`);
+  return 1;
+}
+
+async function write(stream: Bun.BunFile, line: string): Promise<void> {
+  try {
+    await Bun.write(stream, `${line}\n`);
+  } catch {
+    // Nobody reads it.
   }
 }

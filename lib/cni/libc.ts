@@ -23,21 +23,37 @@ declare module "bun" {
  */
 declare const GENIE_LIBC: string | undefined;
 
+const { symbols } = bind();
+
 // Not the module, which costs a pod 0.4 ms and brings a thread nearer.
-const library = Bun.FFI.dlopen(
-  typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
-  {
-    // The name in glibc and in musl.
-    __errno_location: { args: [], returns: "ptr" },
-    // Sizes and results stay below 2 GiB here, so a long is read as 32 bits; a number is as good an argument as a pointer.
-    syscall: {
-      args: ["i32", "ptr", "ptr", "ptr", "ptr", "ptr"],
-      returns: "i32",
-    },
-  },
-);
-if (library instanceof Error) throw library;
-const { symbols } = library;
+function bind() {
+  try {
+    const library = Bun.FFI.dlopen(
+      typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
+      {
+        // The name in glibc and in musl.
+        __errno_location: { args: [], returns: "ptr" },
+        // Sizes and results stay below 2 GiB here, so a long is read as 32 bits; a number is as good an argument as a pointer.
+        syscall: {
+          args: ["i32", "ptr", "ptr", "ptr", "ptr", "ptr"],
+          returns: "i32",
+        },
+      },
+    );
+    if (library instanceof Error) throw library;
+    return library;
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    // The calls are compiled; without executable memory Bun itself runs on, interpreted.
+    const isDenied = /JIT|executable memory/.test(message);
+    throw new Error(
+      isDenied
+        ? `failed to get executable memory: denied to this process (SELinux deny_execmem, MemoryDenyWriteExecute): ${message}`
+        : `failed to load the C library: ${message}`,
+      { cause },
+    );
+  }
+}
 
 type Argument = number | Uint8Array | Uint32Array;
 // oxlint-disable-next-line no-unsafe-type-assertion -- an argument is a number or a pointer: bun:ffi passes both, its types know the latter
