@@ -108,6 +108,7 @@ export function callerOf(operation: Operation, lock?: { fd: number }): Caller {
     exec: world.exec,
     env: world.env,
     inherit: lock ? [lock.fd] : [],
+    scratch: config.dataDir,
     timeoutMs: config.delegateTimeoutMs,
     stderr: world.stderr,
     executed: operation.executed ?? keepingStderr(operation),

@@ -7,19 +7,23 @@
  * us until it ends (cni-runtime.md F-8, state.md "Processes and locks").
  */
 import type { Deadline } from "./deadline.ts";
-import { anonymousFile, close, endsWithin, readAt, status } from "./libc.ts";
-import { bytesOf, textOf } from "./text.ts";
+import { acceptChildren, close, endsWithin } from "./libc.ts";
+import { openOutput, outputSize, outputText } from "./output-file.ts";
+import { bytesOf } from "./text.ts";
 
 export interface ExecRequest {
   /** Absolute path of the executable. */
   path: string;
   /** CNI plugins have none, credential plugins may. */
   args?: readonly string[];
+  /** What our own environment has in other bytes than UTF-8 is passed on in these; a name that is no text stands with an empty value. */
   env: Record<string, string>;
   stdin: string;
   deadline: Deadline;
   /** Descriptors that the delegate inherits as 3, 4, …: the container's lock. */
   inherit: readonly number[];
+  /** The directory for its output where the kernel gives us no file in memory; default: `/tmp`. */
+  scratch?: string | undefined;
   /** Called when the delegate runs, for what can be done meanwhile. Must not throw. */
   started?: (() => unknown) | undefined;
 }
@@ -47,22 +51,28 @@ const measureEveryMs = 20;
 const reapWithinMs = 2000;
 
 export const execDelegate: Exec = async (request) => {
-  const stdout = anonymousFile("stdout");
-  const stderr = anonymousFile("stderr");
+  const directory = request.scratch ?? "/tmp";
+  const stdout = openOutput(directory);
+  const stderr = openOutput(directory);
+  const output = { stdout, stderr };
   try {
-    const child = Bun.spawn({
-      cmd: [request.path, ...(request.args ?? [])],
-      env: request.env,
-      stdio: [bytesOf(request.stdin), stdout, stderr, ...request.inherit],
-      detached: true,
-    });
+    acceptChildren();
+    const raw = mayBeRaw(request.env) && (await spawnRaw(request, output));
+    const child: Child =
+      raw ||
+      Bun.spawn({
+        cmd: [request.path, ...(request.args ?? [])],
+        env: request.env,
+        stdio: [bytesOf(request.stdin), stdout, stderr, ...request.inherit],
+        detached: true,
+      });
     request.started?.();
-    const killed = await supervise(child, request.deadline, { stdout, stderr });
+    const killed = await supervise(child, request.deadline, output);
     return {
       exitCode: child.exitCode,
       signal: child.signalCode === null ? null : String(child.signalCode),
-      stdout: contents(stdout, outputLimits.stdout),
-      stderr: contents(stderr, outputLimits.stderr),
+      stdout: outputText(stdout, outputLimits.stdout),
+      stderr: outputText(stderr, outputLimits.stderr),
       ...(killed && { killed }),
     };
   } finally {
@@ -71,11 +81,36 @@ export const execDelegate: Exec = async (request) => {
   }
 };
 
+/** A process that was started. */
+interface Child {
+  readonly pid: number;
+  readonly exited: Promise<unknown>;
+  readonly exitCode: number | null;
+  readonly signalCode: string | number | null;
+}
+
+/** As it is in the environment, which `Bun.spawn` cannot do; undefined when it can. */
+async function spawnRaw(
+  request: ExecRequest,
+  { stdout, stderr }: Output,
+): Promise<Child | undefined> {
+  const raw = await import("./raw-spawn.ts");
+  return raw.spawnRaw(request, stdout, stderr);
+}
+
+/** Whether there may be a name or a value that is not UTF-8: what is not, is U+FFFD in a text. */
+function mayBeRaw(env: ExecRequest["env"]): boolean {
+  for (const [name, value] of Object.entries(env)) {
+    if (name.includes("\ufffd") || value.includes("\ufffd")) return true;
+  }
+  return false;
+}
+
 type Output = Record<keyof typeof outputLimits, number>;
 
 /** Waits for the end of the child, or ends it and its group; why, if so. */
 async function supervise(
-  child: Bun.Subprocess,
+  child: Child,
   deadline: Deadline,
   output: Output,
 ): Promise<ExecResult["killed"]> {
@@ -93,7 +128,7 @@ async function supervise(
 }
 
 /** Waits for Bun to notice the end of a child that has ended. */
-function reaped({ exited }: Bun.Subprocess): Promise<unknown> {
+function reaped({ exited }: Child): Promise<unknown> {
   // With a timer that is due the event loop only looks; to park it would start a thread.
   void Bun.sleep(0);
   return exited;
@@ -101,7 +136,7 @@ function reaped({ exited }: Bun.Subprocess): Promise<unknown> {
 
 /** Why the child is to be killed; undefined when it ended by itself. */
 async function watched(
-  child: Bun.Subprocess,
+  child: Child,
   deadline: Deadline,
   output: Output,
 ): Promise<ExecResult["killed"]> {
@@ -132,8 +167,8 @@ function stopWhenTooLarge(
 }
 
 function tooLarge(output: Output): ExecResult["killed"] {
-  if (status(output.stdout).size > outputLimits.stdout) return "stdout";
-  if (status(output.stderr).size > outputLimits.stderr) return "stderr";
+  if (outputSize(output.stdout) > outputLimits.stdout) return "stdout";
+  if (outputSize(output.stderr) > outputLimits.stderr) return "stderr";
   return undefined;
 }
 
@@ -144,16 +179,4 @@ function killGroup(pid: number): void {
   } catch {
     // ESRCH: the group is gone.
   }
-}
-
-function contents(fd: number, limit: number): string {
-  const { size } = status(fd);
-  const buffer = new Uint8Array(size < limit ? size : limit);
-  let length = 0;
-  while (length < buffer.length) {
-    const count = readAt(fd, buffer.subarray(length), length);
-    if (count === 0) break;
-    length += count;
-  }
-  return textOf(buffer.subarray(0, length));
 }

@@ -29,6 +29,8 @@ export interface Caller {
   env: Readonly<Record<string, string | undefined>>;
   /** Descriptors that delegates inherit. */
   inherit: readonly number[];
+  /** Where their output goes that cannot be kept in memory: `dataDir`. */
+  scratch?: string;
   /** Called whenever a delegate was started. Must not throw. */
   started?: () => unknown;
   /** Called whenever an execution has ended, for a log. Must not throw. */
@@ -100,7 +102,10 @@ async function executed<T>(
     const result = await execute(path, call, caller);
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);
-    await requireSuccess(result);
+    if (result.killed || result.exitCode !== 0) {
+      const { failure } = await pluginErrors();
+      throw failure(result);
+    }
     output = read?.(await decoded(result));
   } catch (cause) {
     const error = CniError.from(cause);
@@ -109,12 +114,6 @@ async function executed<T>(
   }
   caller.executed?.({ call, ms: monotonicMs() - began, stderr, output });
   return output;
-}
-
-async function requireSuccess(result: ExecResult): Promise<void> {
-  if (!result.killed && result.exitCode === 0) return;
-  const { failure } = await pluginErrors();
-  throw failure(result);
 }
 
 async function decoded(result: ExecResult): Promise<unknown> {
@@ -210,10 +209,13 @@ async function execute(
     env: environment(call, caller),
     stdin: call.config,
     inherit: caller.inherit,
+    scratch: caller.scratch,
     started: caller.started,
   };
   for (let tries = 1; ; tries++) {
-    requireTime(call.deadline);
+    // A process that would be killed at once may have begun something by then (state.md "Time").
+    if (call.deadline.expired)
+      throw new CniError(Code.tryAgainLater, "not started: no time is left");
     try {
       const deadline = call.deadline.atMost(caller.timeoutMs);
       return await caller.exec({ ...request, deadline });
@@ -228,12 +230,6 @@ async function execute(
   }
 }
 
-/** A process that would be killed at once may have begun something by then (state.md "Time"). */
-function requireTime(deadline: Deadline): void {
-  if (deadline.expired)
-    throw new CniError(Code.tryAgainLater, "not started: no time is left");
-}
-
 /** GENIE_CONTAINER of the verbs without a container. */
 export const noContainer = "-";
 
@@ -243,6 +239,8 @@ function environment(call: Call, caller: Caller): Record<string, string> {
   const inherited: Record<string, string> = {};
   for (const [name, value] of Object.entries(caller.env)) {
     if (value !== undefined) setOwn(inherited, name, value);
+    // Bun has no value for a name that is not UTF-8; `exec` finds it.
+    else if (name.includes("\ufffd")) inherited[name] = "";
   }
   return {
     ...inherited,

@@ -68,6 +68,9 @@ const SYS_read = isX64 ? 0 : 63;
 const SYS_write = isX64 ? 1 : 64;
 const SYS_close = isX64 ? 3 : 57;
 const SYS_pread64 = isX64 ? 17 : 67;
+const SYS_rt_sigaction = isX64 ? 13 : 134;
+const SYS_wait4 = isX64 ? 61 : 260;
+const SYS_fcntl = isX64 ? 72 : 25;
 const SYS_flock = isX64 ? 73 : 32;
 const SYS_fsync = isX64 ? 74 : 82;
 const SYS_geteuid = isX64 ? 107 : 175;
@@ -83,6 +86,7 @@ const SYS_sync_file_range = isX64 ? 277 : 84;
 const SYS_memfd_create = isX64 ? 319 : 279;
 /** Of Linux 5.3. */
 const SYS_pidfd_open = 434;
+const SYS_close_range = 436;
 const SYS_statx = isX64 ? 332 : 291;
 
 /** Flags of open(2) on Linux. */
@@ -106,6 +110,10 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
 const MFD_CLOEXEC = 1;
+const F_SETFL = 4;
+const CLOSE_RANGE_CLOEXEC = 4;
+const WNOHANG = 1;
+const SIGCHLD = 17;
 const CLOCK_BOOTTIME = 7;
 /** -100 in the 32 bits that the kernel looks at. */
 const AT_FDCWD = 0xffffff9c;
@@ -115,11 +123,14 @@ const STATX_BASIC_STATS = 0x7ff;
 const SYNC_FILE_RANGE_WRITE = 2;
 const X_OK = 1;
 
+const EPERM = 1;
 const ENOENT = 2;
 const EINTR = 4;
 const EWOULDBLOCK = 11;
+const EACCES = 13;
 const EEXIST = 17;
 const ENOTDIR = 20;
+const ENOSYS = 38;
 
 /** The result, or minus the errno; repeated while signals interrupt it. */
 function call(
@@ -389,9 +400,37 @@ export function unlock(fd: number): void {
   call(SYS_flock, fd, LOCK_UN);
 }
 
-/** A file without a name; its descriptor, which no executed program inherits. */
-export function anonymousFile(name: string): number {
-  return checked(call(SYS_memfd_create, cString(name), MFD_CLOEXEC));
+/** A file in memory without a name; undefined where the kernel or a policy allows none. */
+export function memoryFile(name: string): number | undefined {
+  const fd = call(SYS_memfd_create, cString(name), MFD_CLOEXEC);
+  const isDenied = fd === -ENOSYS || fd === -EPERM || fd === -EACCES;
+  return isDenied ? undefined : checked(fd);
+}
+
+/** From now on whatever is written through the descriptor, by whoever inherits it, goes to the end of the file. */
+export function appendOnly(fd: number): void {
+  checked(call(SYS_fcntl, fd, F_SETFL, Open.append));
+}
+
+/** Has no executed program inherit the descriptors from `first` on; nothing where the kernel cannot (before Linux 5.11). */
+export function closeOnExec(first: number): void {
+  call(SYS_close_range, first, 0xffffffff, CLOSE_RANGE_CLOEXEC);
+}
+
+/** The wait status of a child that has ended and that nobody else waits for; undefined while it runs. */
+export function reap(pid: number): number | undefined {
+  const pids = call(SYS_wait4, pid, waitStatus, WNOHANG);
+  return checked(pids) === 0 ? undefined : waitStatus[0];
+}
+
+const waitStatus = new Uint32Array(1);
+
+/** struct sigaction of the kernel: SIG_DFL, no flags. */
+const defaultAction = new Uint32Array(8);
+
+/** Where SIGCHLD was ignored when we were started, the kernel would tell nobody how a child ended. */
+export function acceptChildren(): void {
+  checked(call(SYS_rt_sigaction, SIGCHLD, defaultAction, 0, 8));
 }
 
 export const readable = 1;

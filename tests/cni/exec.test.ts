@@ -93,6 +93,23 @@ describe("execDelegate", () => {
     expect(run.result).toEqual({ ...quiet, stdout: "out\n", stderr: "err\n" });
   });
 
+  test.each(["stdout", "stderr"] as const)(
+    "is given whole what comes after a shell's > /dev/%s, without NUL bytes",
+    async (stream) => {
+      const to = stream === "stderr" ? ">&2" : "";
+      const sh = `echo before ${to}; echo emptied >/dev/${stream}; echo after ${to}; printf last ${to}`;
+      using run = await execute({ sh, stdout: "" });
+      expect(run.result[stream]).toBe("emptied\nafter\nlast");
+    },
+  );
+
+  test("appends what several processes write at once", async () => {
+    const sh = "for i in 1 2 3 4; do (yes line$i | head -n 500) & done; wait";
+    using run = await execute({ sh, stdout: "" });
+    const lines = run.result.stdout.trimEnd().split("\n");
+    expect([lines.length, new Set(lines).size]).toEqual([2000, 4]);
+  });
+
   test("makes the process leader of its own session", async () => {
     // Fields 5 and 6 of its stat: process group and session.
     const sh = 'cut -d" " -f1,5,6 "/proc/$$/stat"';

@@ -14,7 +14,8 @@ import {
 import { describe, expect, test } from "bun:test";
 import {
   Open,
-  anonymousFile,
+  appendOnly,
+  memoryFile,
   close,
   open,
   readable,
@@ -116,9 +117,9 @@ describe("statusIfAny", () => {
   );
 });
 
-describe("anonymousFile", () => {
+describe("memoryFile", () => {
   test("is an empty file without a name that can be written and read", () => {
-    const fd = anonymousFile("stdout of a delegate");
+    const fd = memoryFile("stdout of a delegate") ?? -1;
     writeSync(fd, "text");
     const buffer = Buffer.alloc(8);
     const length = readSync(fd, buffer, 0, 8, 0);
@@ -132,7 +133,7 @@ describe("anonymousFile", () => {
   });
 
   test("is not inherited", () => {
-    const fd = anonymousFile("x");
+    const fd = memoryFile("x") ?? -1;
     const flags = readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");
     closeSync(fd);
     const octal = /^flags:\s*(\d+)$/m.exec(flags)?.[1] ?? "";
@@ -141,10 +142,21 @@ describe("anonymousFile", () => {
 
   test("throws when the kernel refuses the name", () => {
     const name = "x".repeat(250);
-    expect(() => anonymousFile(name)).toThrow(
+    expect(() => memoryFile(name)).toThrow(
       expect.objectContaining({ code: "EINVAL" }),
     );
   });
+});
+
+test("appendOnly, writes go to the end, also after the file was emptied by its name", () => {
+  const fd = memoryFile("x") ?? -1;
+  appendOnly(fd);
+  writeSync(fd, "before");
+  writeFileSync(`/proc/self/fd/${fd}`, "emptied,");
+  writeSync(fd, "after");
+  const text = readFileSync(`/proc/self/fd/${fd}`, "utf8");
+  closeSync(fd);
+  expect(text).toBe("emptied,after");
 });
 
 describe("ready", () => {

@@ -1,0 +1,207 @@
+/**
+ * Starts a process whose environment has names or values that are not UTF-8, as
+ * they are (state.md "Processes and locks"): the texts of JavaScript cannot hold
+ * them, so they are read from the kernel and handed to posix_spawn(3). Loaded
+ * only when there are any.
+ */
+import { readFileSync, writeSync } from "node:fs";
+import { constants } from "node:os";
+import { dlopen, ptr } from "bun:ffi";
+import { SystemError } from "./errno.ts";
+import { close, closeOnExec, reap } from "./libc.ts";
+import { openOutput } from "./output-file.ts";
+import { bytesOf, textOf } from "./text.ts";
+
+/**
+ * Set by the build for each target. A name that does not exist would be looked
+ * up in the working directory, so it is never guessed at run time.
+ */
+declare const GENIE_LIBC: string | undefined;
+
+const { symbols } = dlopen(
+  typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
+  {
+    posix_spawn: {
+      args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"],
+      returns: "i32",
+    },
+    posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
+    posix_spawn_file_actions_adddup2: {
+      args: ["ptr", "i32", "i32"],
+      returns: "i32",
+    },
+    posix_spawn_file_actions_addclose: {
+      args: ["ptr", "i32"],
+      returns: "i32",
+    },
+    posix_spawnattr_init: { args: ["ptr"], returns: "i32" },
+    posix_spawnattr_setflags: { args: ["ptr", "i32"], returns: "i32" },
+    posix_spawnattr_setsigdefault: { args: ["ptr", "ptr"], returns: "i32" },
+    posix_spawnattr_setsigmask: { args: ["ptr", "ptr"], returns: "i32" },
+  },
+);
+
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
+
+/** What of an `ExecRequest` is needed here. */
+interface SpawnRequest {
+  path: string;
+  args?: readonly string[];
+  env: Readonly<Record<string, string>>;
+  stdin: string;
+  inherit: readonly number[];
+  scratch?: string | undefined;
+}
+
+/** As `Bun.spawn` would; undefined when everything in the environment is UTF-8 after all. Throws SystemError. */
+export function spawnRaw(
+  { path, args = [], env, stdin, inherit, scratch = "/tmp" }: SpawnRequest,
+  stdout: number,
+  stderr: number,
+): RawChild | undefined {
+  const environment = rawEnvironment(env);
+  if (!environment) return undefined;
+  const input = openOutput(scratch);
+  try {
+    let rest = bytesOf(stdin);
+    // With a position the place where the child begins to read stays the beginning.
+    while (rest.length > 0)
+      rest = rest.subarray(writeSync(input, rest, 0, rest.length, 0));
+    const actions = fileActions([input, stdout, stderr, ...inherit]);
+    return new RawChild(start(path, args, environment, actions));
+  } finally {
+    close(input);
+  }
+}
+
+/** The process ID. */
+function start(
+  path: string,
+  args: readonly string[],
+  environment: readonly Uint8Array[],
+  actions: Uint8Array,
+): number {
+  closeOnExec(3);
+  const pid = new Int32Array(1);
+  const errno = symbols.posix_spawn(
+    pid,
+    cString(bytesOf(path)),
+    actions,
+    attributes(),
+    pointers([path, ...args].map(bytesOf)),
+    pointers(environment),
+  );
+  if (errno !== 0) throw SystemError.fromNumber(errno);
+  return pid[0] ?? 0;
+}
+
+/** A child that Bun does not know. */
+class RawChild {
+  readonly pid: number;
+  readonly exited: Promise<number>;
+  exitCode: number | null = null;
+  signalCode: string | null = null;
+
+  constructor(pid: number) {
+    this.pid = pid;
+    this.exited = this.#end();
+  }
+
+  async #end(): Promise<number> {
+    let status: number | undefined;
+    while ((status = reap(this.pid)) === undefined) await Bun.sleep(pollMs);
+    const signal = status & 0x7f;
+    if (signal === 0) return (this.exitCode = (status >> 8) & 0xff);
+    const names = Object.entries(constants.signals);
+    const name = names.find(([, number]) => number === signal)?.[0];
+    this.signalCode = name ?? `signal ${signal}`;
+    return 128 + signal;
+  }
+}
+
+const pollMs = 2;
+
+/**
+ * `NAME=value` of every variable of `env`, in the bytes that the kernel has of it
+ * where they are the same text; undefined when those of all are UTF-8.
+ */
+function rawEnvironment(env: SpawnRequest["env"]): Uint8Array[] | undefined {
+  const byText = new Map<string, Uint8Array>();
+  const byName = new Map<string, Uint8Array[]>();
+  for (const entry of split(readFileSync("/proc/self/environ"))) {
+    if (isText(entry)) continue;
+    const name = entry.subarray(0, entry.indexOf(0x3d));
+    const key = textOf(name);
+    if (isText(name)) byText.set(textOf(entry), entry);
+    else byName.set(key, [...(byName.get(key) ?? []), entry]);
+  }
+  if (byText.size + byName.size === 0) return undefined;
+  return Object.entries(env).flatMap(([name, value]) => {
+    const text = `${name}=${value}`;
+    return byName.get(name) ?? [byText.get(text) ?? bytesOf(text)];
+  });
+}
+
+function isText(bytes: Uint8Array): boolean {
+  return bytesOf(textOf(bytes)).toHex() === bytes.toHex();
+}
+
+function split(block: Uint8Array): Uint8Array[] {
+  const entries: Uint8Array[] = [];
+  for (let from = 0; from < block.length;) {
+    const end = block.indexOf(0, from);
+    const to = end < 0 ? block.length : end;
+    if (to > from) entries.push(block.slice(from, to));
+    from = to + 1;
+  }
+  return entries;
+}
+
+/** Every descriptor becomes the one of its index. First all go out of the way of each other. */
+function fileActions(descriptors: readonly number[]): Uint8Array {
+  const actions = opaque();
+  symbols.posix_spawn_file_actions_init(actions);
+  const first = Math.max(descriptors.length, ...descriptors) + 1;
+  for (const [i, fd] of descriptors.entries())
+    symbols.posix_spawn_file_actions_adddup2(actions, fd, first + i);
+  for (const i of descriptors.keys()) {
+    symbols.posix_spawn_file_actions_adddup2(actions, first + i, i);
+    symbols.posix_spawn_file_actions_addclose(actions, first + i);
+  }
+  return actions;
+}
+
+/** A session of its own, and no signal ignored or blocked. */
+function attributes(): Uint8Array {
+  const attr = opaque();
+  symbols.posix_spawnattr_init(attr);
+  const flags =
+    POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+  symbols.posix_spawnattr_setflags(attr, flags);
+  symbols.posix_spawnattr_setsigmask(attr, new Uint8Array(128));
+  symbols.posix_spawnattr_setsigdefault(attr, new Uint8Array(128).fill(0xff));
+  return attr;
+}
+
+/** Larger than any of the structs of glibc and musl that only the C library looks into. */
+function opaque(): Uint8Array {
+  return new Uint8Array(1024);
+}
+
+/** `char *const []`, ended by a null pointer. */
+function pointers(strings: readonly Uint8Array[]): BigUint64Array {
+  const texts = strings.map(cString);
+  kept.push(...texts);
+  return BigUint64Array.from([...texts.map((text) => BigInt(ptr(text))), 0n]);
+}
+
+/** What only C points to is not seen by the garbage collector. */
+const kept: Uint8Array[] = [];
+
+function cString(bytes: Uint8Array): Uint8Array {
+  const text = new Uint8Array(bytes.length + 1);
+  text.set(bytes);
+  return text;
+}

@@ -1,0 +1,189 @@
+/**
+ * The executable as odd runtimes and hardened nodes start it (state.md "Processes
+ * and locks"): signals ignored, limits set, system calls refused, an environment
+ * that is not UTF-8.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { genieBinary } from "../support/build.ts";
+import {
+  denying,
+  denyingExecutableMemory,
+  ignoringChildren,
+  withVariables,
+} from "../support/restricted.ts";
+import { onlyValue } from "../support/runtime.ts";
+import { NoopNode } from "../../scripts/noop-node.ts";
+
+const buildMs = 60_000;
+let genie: string;
+beforeAll(() => {
+  genie = genieBinary();
+}, buildMs);
+
+const node = new NoopNode();
+afterAll(() => node[Symbol.dispose]());
+
+/** What the plugin saw of itself. */
+const seen = (file: string) => join(node.folder, file);
+node.plugin(
+  "noop",
+  `#!/bin/sh
+cat /proc/$$/environ >${seen("environ")}
+(ulimit -Sn; ulimit -Hn) >${seen("limits")}
+while read -r line || [ -n "$line" ]; do :; done
+echo "words" >&2
+[ "$CNI_COMMAND" != ADD ] || printf '{"cniVersion":"1.0.0","ips":[{"address":"10.1.2.3/24"}]}'
+`,
+);
+
+const added = { cniVersion: "1.1.0", ips: [{ address: "10.1.2.3/24" }] };
+
+let calls = 0;
+
+/** Calls it, started by that command. */
+async function call(
+  verb: string,
+  cmd: string[],
+  config = node.withAnnotations(),
+) {
+  const env = node.env(verb, `c${calls++}`);
+  const child = Bun.spawn({
+    cmd,
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    cwd: "/",
+    stdin: new Blob([config]),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { exitCode, json: onlyValue(stdout), stderr };
+}
+
+describe("the executable, ADD and DEL succeed", () => {
+  test.each<[string, (cmd: string[]) => string[]]>([
+    ["with SIGCHLD ignored", ignoringChildren],
+    [
+      "without memfd_create (ENOSYS)",
+      (cmd) => denying("memfd_create", "ENOSYS", cmd),
+    ],
+    [
+      "with memfd_create denied (EPERM)",
+      (cmd) => denying("memfd_create", "EPERM", cmd),
+    ],
+    [
+      "with variables that are not UTF-8",
+      (cmd) => withVariables({ A: String.raw`\xff` }, cmd),
+    ],
+  ])("%s", async (_, started) => {
+    rmSync(node.dataDir, { recursive: true, force: true });
+    const cmd = started([genie]);
+    expect(await call("ADD", cmd)).toEqual({
+      exitCode: 0,
+      json: added,
+      stderr: "words\n",
+    });
+    calls--;
+    expect(await call("DEL", cmd)).toEqual({
+      exitCode: 0,
+      json: undefined,
+      stderr: "words\n",
+    });
+    const left = readdirSync(node.dataDir, { recursive: true }).map(String);
+    expect(left.toSorted()).toEqual(["attachments", "locks"]);
+  });
+
+  test("STATUS without memfd_create makes the data directory", async () => {
+    rmSync(node.dataDir, { recursive: true, force: true });
+    const file = join(node.folder, "net.d/05-latest.conf");
+    const latest = { cniVersion: "1.1.0", name: "latest", type: "noop" };
+    writeFileSync(file, JSON.stringify(latest));
+    const cmd = denying("memfd_create", "ENOSYS", [genie]);
+    expect(await call("STATUS", cmd)).toMatchObject({ exitCode: 0 });
+    rmSync(file);
+    expect(readdirSync(node.dataDir)).toEqual([]);
+  });
+});
+
+test("the executable, variables that are not UTF-8 reach the delegate as they are", async () => {
+  const variables = {
+    A: String.raw`x\xffy`,
+    [String.raw`N\xfe`]: "v",
+    U: String.raw`\xc3\xa9`,
+  };
+  await call("ADD", withVariables(variables, [genie]));
+  const environ = readFileSync(seen("environ"), "latin1").split("\0");
+  for (const entry of [
+    "A=x\xffy",
+    "N\xfe=v",
+    "U=\xc3\xa9",
+    "CNI_COMMAND=ADD",
+    `CNI_PATH=${node.binDir}`,
+  ]) {
+    expect(environ).toContain(entry);
+  }
+  const names = environ.map((entry) => entry.split("=")[0]);
+  expect(names).toHaveLength(new Set(names).size);
+});
+
+test("the executable, delegates have the limit on open files that it was started with", async () => {
+  await call("ADD", ["/bin/sh", "-c", 'ulimit -Sn 777; exec "$0"', genie]);
+  const hard = Bun.spawnSync(["/bin/sh", "-c", "ulimit -Hn"]).stdout.toString();
+  expect(readFileSync(seen("limits"), "utf8")).toBe(`777\n${hard}`);
+});
+
+test("the executable, no descriptor left for a delegate: 11", async () => {
+  const codes = new Set<unknown>();
+  for (let limit = 5; limit <= 12; limit++) {
+    const cmd = ["/bin/sh", "-c", `ulimit -n ${limit}; exec "$0"`, genie];
+    const { json } = await call("ADD", cmd);
+    const { code, msg } = json as { code?: number; msg?: string };
+    if (msg?.includes("failed to execute")) codes.add(code);
+  }
+  expect([...codes]).toEqual([11]);
+});
+
+describe("the executable, no executable memory", () => {
+  const cmd = () => denyingExecutableMemory([genie]);
+  // PR_SET_MDWE is of Linux 6.3.
+  const probe = Bun.spawnSync(denyingExecutableMemory(["/bin/true"]));
+
+  test
+    .skipIf(probe.exitCode !== 0)
+    .each(["ADD", "DEL", "CHECK", "GC", "STATUS"])(
+    "%s is one JSON error that says so",
+    async (verb) => {
+      rmSync(seen("environ"), { force: true });
+      const { exitCode, json } = await call(verb, cmd());
+      expect({ exitCode, json }).toEqual({
+        exitCode: 1,
+        json: {
+          cniVersion: "1.1.0",
+          code: 999,
+          msg: expect.stringMatching(
+            /failed to get executable memory: .*SELinux deny_execmem, MemoryDenyWriteExecute/,
+          ),
+        },
+      });
+      expect(existsSync(seen("environ"))).toBe(false);
+    },
+  );
+
+  test.skipIf(probe.exitCode !== 0)("VERSION is answered", async () => {
+    expect(await call("VERSION", cmd())).toMatchObject({
+      exitCode: 0,
+      stderr: "",
+    });
+  });
+});
