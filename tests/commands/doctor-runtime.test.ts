@@ -18,6 +18,7 @@ import {
 } from "../../lib/commands/runtime-process.ts";
 import { genieBinary } from "../support/build.ts";
 import { temporaryFolder, until } from "../support/delegate.ts";
+import { denyingExecutableMemory } from "../support/restricted.ts";
 import { NodeFolder } from "./fixtures.ts";
 
 const below = (node: NodeFolder) => [
@@ -277,6 +278,32 @@ describe("executable memory", () => {
           : [["fail", `${problem}: genie cannot run, and every pod fails`]],
       );
     },
+  );
+});
+
+describe("the executable, executable memory is denied to it", () => {
+  // PR_SET_MDWE is of Linux 6.3.
+  const probe = Bun.spawnSync(denyingExecutableMemory(["/bin/true"]));
+
+  test.skipIf(probe.exitCode !== 0).each(["install", "doctor"])(
+    "%s says so and changes nothing",
+    (command) => {
+      using node = new NodeFolder();
+      const before = node.inodes();
+      const { exitCode, stdout, stderr } = Bun.spawnSync({
+        cmd: denyingExecutableMemory([genieBinary(), command, ...node.folders]),
+        env: { PATH: process.env["PATH"] ?? "" },
+      });
+      expect({ exitCode, stdout: stdout.toString() }).toEqual({
+        exitCode: 1,
+        stdout: "",
+      });
+      expect(stderr.toString()).toStartWith(
+        "genie: failed to get executable memory: denied to this process (SELinux deny_execmem, MemoryDenyWriteExecute)",
+      );
+      expect(node.inodes()).toEqual(before);
+    },
+    120_000,
   );
 });
 
