@@ -49,15 +49,18 @@ const failures = {
   VERSION: () => "failed to report its versions",
 };
 
-/** A plugin that is older than the version of its network's file does not know the verbs of that version. */
-function versionHint(
-  { verb, network, config }: FailedCall,
-  error: CniError,
-): string {
-  if (network === undefined || error.message !== `unknown CNI_COMMAND: ${verb}`)
-    return "";
-  const version = own(parseJson(config, Infinity), "cniVersion");
-  return `: network ${quote(network)} has cniVersion ${quote(String(version))}, which the plugin does not support`;
+/** A plugin that is older than the `cniVersion` of its network's file does not know the verbs of that version. */
+function versionHint(call: FailedCall, error: CniError): string {
+  if (call.network === undefined || !isOlder(call, error)) return "";
+  const version = own(parseJson(call.config, Infinity), "cniVersion");
+  return `: network ${quote(call.network)} has cniVersion ${quote(String(version))}, which the plugin does not support`;
+}
+
+/** By its words: before 1.2 the upstream library asked for a container before it looked at the verb. */
+function isOlder({ verb }: FailedCall, { message }: CniError): boolean {
+  if (message === `unknown CNI_COMMAND: ${verb}`) return true;
+  const hasNoContainer = verb === "GC" || verb === "STATUS";
+  return hasNoContainer && message === "missing containerID";
 }
 
 /** A plugin that could not be started; `cause` is what the system said. */

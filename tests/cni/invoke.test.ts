@@ -540,23 +540,29 @@ describe("invoke", () => {
     expect(error).toEqual(problem(42, msg));
   });
 
-  test("says that a plugin is too old for its network", async () => {
-    const stdout = { code: 4, msg: "unknown CNI_COMMAND: STATUS" };
-    const { error } = await call(
-      { stdout, exit: 1 },
-      {
-        verb: "STATUS",
-        network: "n",
-        config: '{"cniVersion":"1.1.0","name":"n","type":"plugin"}',
-      },
-    );
-    expect(error).toEqual(
-      problem(
-        4,
-        'plugin "plugin" failed the status check: unknown CNI_COMMAND: STATUS: network "n" has cniVersion "1.1.0", which the plugin does not support',
-      ),
-    );
-  });
+  test.each<[Call["verb"], number, string]>([
+    ["STATUS", 4, "unknown CNI_COMMAND: STATUS"],
+    ["STATUS", 3, "missing containerID"],
+  ])(
+    "says of %s that a plugin is too old for its network",
+    async (verb, code, msg) => {
+      const stdout = { code, msg };
+      const { error } = await call(
+        { stdout, exit: 1 },
+        {
+          verb,
+          network: "n",
+          config: '{"cniVersion":"1.1.0","name":"n","type":"plugin"}',
+        },
+      );
+      expect(error).toEqual(
+        problem(
+          code,
+          `plugin "plugin" failed the status check: ${msg}: network "n" has cniVersion "1.1.0", which the plugin does not support`,
+        ),
+      );
+    },
+  );
 
   test.each<[string, (text: string) => Behaviour]>([
     ["stderr", (stderr) => ({ stderr, exit: 1 })],
