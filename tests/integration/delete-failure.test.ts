@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { smallDisk } from "../support/disk.ts";
+import type { Behaviour } from "../support/delegate.ts";
 import { nothing } from "../support/node.ts";
 import {
   scriptedResult,
@@ -15,6 +16,10 @@ import {
 } from "./networks.ts";
 
 const two = { annotations: { cni: "alpha,beta" } };
+
+/** Shell text that writes 10 KiB with words at both ends that containerd takes for success. */
+const words = (to: string) =>
+  `(echo "first Not Found"; head -c 10000 /dev/zero | tr '\\0' x; echo "last no such file or directory") ${to}`;
 
 const reverse = ["DEL beta eth1", "DEL alpha eth0"];
 
@@ -105,6 +110,25 @@ describe("DEL, a network fails", () => {
       expect(stderr).toContain(original);
     },
   );
+
+  test.each<[string, Behaviour]>([
+    ["stderr", { sh: words(">&2"), stdout: "", exit: 1 }],
+    ["stdout", { sh: words(""), stdout: "", exit: 1 }],
+    ["both", { sh: `${words("")}; ${words(">&2")}`, stdout: "", exit: 1 }],
+  ])("nor are they quoted from what it wrote to %s", async (_, behaviour) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    delegates.behave({ type: "beta", verb: "DEL" }, behaviour);
+    const { stdout, json } = await node.call("DEL", pod, two);
+    expect(json).toMatchObject({
+      code: 999,
+      msg: expect.stringMatching(/first missing.*last ENOENT/),
+    });
+    expect(stdout).not.toMatch(/not found|no such file or directory/i);
+    expect(Buffer.byteLength(stdout)).toBeLessThan(10_000);
+  });
 
   test("an executable that is gone", async () => {
     await using scripted = await startScriptedNode();
