@@ -4,7 +4,7 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { messageOf } from "../cni/error.ts";
-import { isObject, own } from "../cni/json.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Annotations } from "../select/select.ts";
 import type { PodOperand } from "./pod-operand.ts";
 import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
@@ -88,7 +88,9 @@ function objectsOf(text: string): object[] {
   try {
     value = Bun.YAML.parse(text);
   } catch (cause) {
-    throw new Error(`neither YAML nor JSON: ${messageOf(cause)}`, { cause });
+    throw new Error(`neither YAML nor JSON: ${faultIn(text, cause)}`, {
+      cause,
+    });
   }
   // Several documents are a list; a List has its objects in `items`.
   return [value].flat().flatMap((document: unknown): object[] => {
@@ -96,6 +98,29 @@ function objectsOf(text: string): object[] {
     const objects = items === undefined ? [document] : listOf(items);
     return objects.filter((object) => isObject(object));
   });
+}
+
+/** Bun's YAML errors have no place: JSON is read once more for it, and of several documents the first wrong one is told. */
+function faultIn(text: string, fault: unknown): string {
+  if (/^\s*[[{]/.test(text)) {
+    try {
+      parseJson(text);
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+  const documents = text.split(/^---/m);
+  const first = documents[0]?.trim() === "" ? 0 : 1;
+  let line = 1;
+  for (const [i, document] of documents.entries()) {
+    try {
+      Bun.YAML.parse(document);
+    } catch (error) {
+      return `document ${i + first}, from line ${line}: ${messageOf(error)}`;
+    }
+    line += document.split("\n").length - 1;
+  }
+  return messageOf(fault);
 }
 
 /** undefined for an object that no pod is made of. */

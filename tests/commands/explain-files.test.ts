@@ -223,7 +223,22 @@ describe("explain -f without POD", () => {
     [
       "a broken file",
       "a: [",
-      /^genie explain: \S+a\.yaml: neither YAML nor JSON: .+\n$/,
+      /^genie explain: \S+a\.yaml: neither YAML nor JSON: document 1, from line 1: .+\n$/,
+    ],
+    [
+      "a broken document",
+      "---\nkind: Pod\n---\nkind: Pod\n--- # third\na: [\n",
+      /neither YAML nor JSON: document 3, from line 5: .+\n$/,
+    ],
+    [
+      "a broken document after one without dashes",
+      "kind: Pod\n---\na: [\n",
+      /neither YAML nor JSON: document 2, from line 2: .+\n$/,
+    ],
+    [
+      "broken JSON",
+      '{\n"kind": "Pod",\n}x',
+      /neither YAML nor JSON: invalid character '}' looking for beginning of object key string at line 3, column 1\n$/,
     ],
   ])("%s, says so", async (_, text, message) => {
     using node = await installed();
