@@ -1,0 +1,52 @@
+/** state.md "ADD", cni-runtime.md F-5: the error at the end of what a plugin printed. */
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { failure } from "../../lib/cni/plugin-error.ts";
+
+const printed = (stdout: string) =>
+  failure({ exitCode: 1, signal: null, stdout, stderr: "" });
+
+describe("failure", () => {
+  test("finds the plugin's error behind anything, whatever is in it", () => {
+    const said = fc.record({
+      code: fc.integer({ min: 1, max: 999 }),
+      msg: fc.string({ minLength: 1, unit: "binary" }),
+      more: fc.jsonValue({ maxDepth: 3 }),
+    });
+    const noise = fc.oneof(
+      fc.string({ unit: fc.constantFrom(...'{}[]\\" ,:x\n'.split("")) }),
+      fc.json(),
+      fc.string(),
+    );
+    const layout = fc.constantFrom(undefined, 2, "\t");
+    fc.assert(
+      fc.property(noise, said, layout, (before, error, indent) => {
+        const text = `x${before}\n${JSON.stringify(error, undefined, indent)}\n`;
+        const { code, message } = printed(text);
+        expect([code, message]).toEqual([
+          error.code,
+          JSON.parse(JSON.stringify(error.msg)) as string,
+        ]);
+      }),
+    );
+  });
+
+  test.each([
+    ["quotes", (n: number) => `${'"'.repeat(n)}}`],
+    ["backslashes", (n: number) => `"${"\\".repeat(n)}"}`],
+    ["escaped quotes", (n: number) => `x "${'\\"'.repeat(n)}"}`],
+    ["closing brackets", (n: number) => "}".repeat(n)],
+    ["objects", (n: number) => "{}".repeat(n)],
+  ])("needs time in proportion to the number of %s", (_, textOf) => {
+    const time = (text: string) => {
+      const start = Bun.nanoseconds();
+      expect(printed(text).code).toBe(999);
+      return Bun.nanoseconds() - start;
+    };
+    const fastest = (text: string) =>
+      Math.min(...Array.from({ length: 5 }, () => time(text)));
+    const [short, long] = [textOf(10_000), textOf(320_000)].map(fastest);
+    // Of a square it would be 1024 times, of a line it is 32 times as long.
+    expect(Number(long) / Number(short)).toBeLessThan(200);
+  });
+});
