@@ -15,7 +15,7 @@ import {
 import { Code, CniError, errnoOf, messageOf, plain } from "./error.ts";
 import { listIfAny, readRegularFile } from "./files.ts";
 import { parseJson } from "./json.ts";
-import { compareBytes } from "./text.ts";
+import { sortedByBytes } from "./text.ts";
 
 /** A file of the directory: its configuration, or why it has none. */
 export type ConfFile =
@@ -117,7 +117,7 @@ function names(directory: string, extensions: readonly string[]): string[] {
     if (entry.startsWith(".") || !extensions.includes(extension)) continue;
     named.push(entry);
   }
-  return named.toSorted(compareBytes);
+  return sortedByBytes(named);
 }
 
 /** A network configuration is a few kilobytes; nobody writes one by hand that is larger. */

@@ -64,5 +64,6 @@ function addTypes(
  * U+017F for s and U+212A for k, which JavaScript does for the latter alone.
  */
 export function foldKey(key: string): string {
-  return key.replaceAll("\u017f", "s").toLowerCase();
+  const lower = key.toLowerCase();
+  return lower.includes("\u017f") ? lower.replaceAll("\u017f", "s") : lower;
 }

@@ -127,6 +127,54 @@ describe("definitions that cannot be used: error 7", () => {
   });
 });
 
+describe("definitions that this node does not allow: error 7", () => {
+  const ptp = { cniVersion: "1.0.0", type: "ptp" };
+  const cases: [string, object | string, object, string][] = [
+    [
+      "a plugin as IPAM",
+      { ...ptp, ipam: { type: "host-device" }, device: "eth0" },
+      { allowedPlugins: ["ptp"] },
+      'IPAM plugin "host-device" is not allowed on this node: allowedIpams has host-local, static, dhcp, whereabouts',
+    ],
+    [
+      "a delegate under a key in other case",
+      { ...ptp, type: "flannel", DELEGATE: { type: "host-device" } },
+      { allowedPlugins: ["flannel"] },
+      'plugin "host-device" is not allowed on this node: allowedPlugins has flannel',
+    ],
+    [
+      "a network of the node that no pod may choose",
+      "",
+      { allowedNetworks: ["canal"] },
+      'network "weave-net" is not allowed on this node: allowedNetworks has canal',
+    ],
+    [
+      "a list of 600 plugins",
+      { cniVersion: "1.0.0", plugins: Array.from({ length: 600 }, () => ptp) },
+      {},
+      "more than 32 plugins",
+    ],
+    [
+      "1 MiB",
+      { ...ptp, x: "x".repeat(1 << 20) },
+      {},
+      "spec.config: larger than 256 KiB",
+    ],
+  ];
+  test.each(cases)("%s", async (_, definition, config, msg) => {
+    await using cluster = await startCluster();
+    cluster.define("weave-net", definition);
+    const started = performance.now();
+    await expectRefusal(
+      cluster,
+      { [networksKey]: "weave-net" },
+      { code: 7, msg },
+      { config: { ...config } },
+    );
+    expect(performance.now() - started).toBeLessThan(3000);
+  });
+});
+
 describe("annotations that cannot be met", () => {
   const cases: [string, Record<string, unknown>, object, number, string][] = [
     [
@@ -163,6 +211,32 @@ describe("annotations that cannot be met", () => {
       {},
       7,
       'element 2: mac: expected a MAC address, got "x"',
+    ],
+    [
+      "a key in two spellings",
+      { [networksKey]: [{ name: "lan", ips: ["10.30.0.7/24"], IPs: [] }] },
+      {},
+      7,
+      'element 1: ips: one key in two spellings, "ips" and "IPs"',
+    ],
+    [
+      "an unknown key where the node is strict",
+      { [networksKey]: [{ name: "lan", ipz: ["10.30.0.7/24"] }] },
+      { strict: true },
+      7,
+      'unknown keys: element 1: "ipz" (did you mean "ips"?)',
+    ],
+    [
+      "60,000 wrong addresses",
+      {
+        [networksKey]: {
+          name: "lan",
+          ips: Array.from({ length: 60_000 }, (_, i) => `x${i}`),
+        },
+      },
+      {},
+      7,
+      "and more",
     ],
     [
       "33 networks",
@@ -204,7 +278,7 @@ describe("annotations that cannot be met", () => {
       { [networksKey]: "lan@eth0" },
       {},
       7,
-      'repeated request for interface name "eth0"',
+      'repeated request for interface name "eth0", which the pod\'s primary network has: annotation "v1.multus-cni.io/default-network" replaces that network',
     ],
     [
       "nothing on CNI_IFNAME",
