@@ -20,7 +20,7 @@ import { isObject, own, parseJson } from "../lib/cni/json.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/annotation.ts";
-import { configKeys, nestedKeys } from "../lib/select/config-keys.ts";
+import { configKeys } from "../lib/select/config-problems.ts";
 import { readConfig } from "../lib/select/config.ts";
 import { requestedNetwork } from "../lib/select/definition.ts";
 import { parseElements } from "../lib/select/element.ts";
@@ -157,17 +157,11 @@ function documentedKeys(): ReadonlySet<string> {
 const undocumentedKeys = new Set(["automatic", "auxiliaryChain"]);
 
 function schemaKeys(): string[] {
-  const { kubernetes, policy } = nestedKeys;
-  const nested = { kubernetes, policy };
-  const flat = Object.keys(configKeys).filter(
-    (key) => !Object.hasOwn(nested, key) && !undocumentedKeys.has(key),
-  );
-  return [
-    ...flat,
-    ...Object.entries(nested).flatMap(([parent, keys]) =>
-      keys.map((key) => `${parent}.${key}`),
-    ),
-  ];
+  const parents = new Set(["kubernetes", "policy"]);
+  return configKeys.filter((key) => {
+    const [first = ""] = key.split(".");
+    return !undocumentedKeys.has(first) && !parents.has(key);
+  });
 }
 
 /** Keys of an example that the table does not have. */

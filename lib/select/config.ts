@@ -1,18 +1,33 @@
 /**
  * Our own network configuration, read once for each call (configuration.md).
  * What is wrong refuses an ADD; for DEL, CHECK and GC it never does (state.md).
+ * Plain typed reads: what words the errors is loaded when there is one.
  */
 import { Code, CniError } from "../cni/error.ts";
-import { type JsonObject, isObject } from "../cni/json.ts";
+import { isObject } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
 import {
-  type CheckedKeys,
-  type ConfigKey,
-  configProblems,
-  isCniKey,
-  isConfigKey,
-  nestedKeys,
+  acceptedKeys,
+  isAutomatic,
+  isDirectoryName,
+  isFlag,
+  isKubernetes,
+  isLevel,
+  isName,
+  isNames,
+  isPath,
+  isPathOrNone,
+  isPaths,
+  isPolicy,
+  isResult,
+  isRouteRule,
+  isSeconds,
+  isSecondsOrNever,
+  isText,
+  kubernetesKeys,
+  policyKeys,
 } from "./config-keys.ts";
+import type * as problems from "./config-problems.ts";
 
 /** What the other modules read; every default is filled in. Times are milliseconds. */
 export interface GenieConfig {
@@ -67,30 +82,15 @@ export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
 
 /** Throws 7 naming every wrong key, e.g. `invalid configuration: strict: expected boolean, got string "yes"`. */
 export function readConfig(value: unknown): GenieConfig {
-  const { checked, unknown, problems } = readKeys(value);
-  if (problems.length === 0) return withDefaults(checked, unknown);
+  const { config, isWrong } = readKeys(value);
+  if (!isWrong) return config;
   const texts: string[] = [];
-  for (const { text } of problems) texts.push(text);
+  for (const { text } of lazily().configProblems(value)) texts.push(text);
   throw new CniError(
     Code.invalidNetworkConfig,
     `invalid configuration: ${texts.join(", ")}`,
   );
 }
-
-/** The keys that DEL, CHECK and GC use (state.md "DEL"). */
-const cleanupKeys: readonly string[] = [
-  "dataDir",
-  "multusDir",
-  "runtimeCacheDir",
-  "binDir",
-  "delegateTimeout",
-  "deleteGiveUp",
-  "confDir",
-  "default_plugin",
-  "log_level",
-  "logFile",
-  "type",
-] satisfies ConfigKey[];
 
 /**
  * As {@link readConfig} for DEL, CHECK and GC, which an operator's mistake must
@@ -101,101 +101,114 @@ export function readConfigForCleanup(
   value: unknown,
   warn: (problem: string) => void,
 ): GenieConfig {
-  const { checked, unknown, problems } = readKeys(value);
-  for (const { key, text } of problems) {
-    if (cleanupKeys.includes(key))
-      warn(`invalid configuration, the default is used: ${text}`);
+  const { config, isWrong } = readKeys(value);
+  if (isWrong) {
+    const { cleanupKeys, configProblems } = lazily();
+    for (const { key, text } of configProblems(value)) {
+      if (cleanupKeys.includes(key))
+        warn(`invalid configuration, the default is used: ${text}`);
+    }
   }
-  return withDefaults(checked, unknown);
+  return config;
 }
 
-function withDefaults(
-  config: CheckedKeys,
-  unknownKeys: readonly string[],
-): GenieConfig {
-  return {
-    type: config.type ?? "genie",
-    defaultPlugin: config.default_plugin ?? "",
-    // Most pods need no API server.
-    get kube() {
-      return kubeOptions(config);
-    },
-    logLevel: config.log_level ?? "warn",
-    logFile: config.logFile || undefined,
-    confDir: config.confDir ?? "/etc/cni/net.d",
-    binDirs: directoriesOf(config.binDir),
-    dataDir: config.dataDir ?? "/var/lib/cni/genie",
-    multusDir: config.multusDir ?? "/var/lib/cni/multus",
-    multusConfDir: config.multusConfDir ?? "/etc/cni/multus/net.d",
-    runtimeCacheDir: config.runtimeCacheDir ?? "/var/lib/cni/results",
-    apiTimeoutMs: (config.apiTimeout ?? 10) * 1000,
-    delegateTimeoutMs: (config.delegateTimeout ?? 120) * 1000,
-    deleteGiveUpMs: (config.deleteGiveUp ?? 300) * 1000,
-    result: config.result ?? "primary",
-    strict: config.strict ?? false,
-    namespaceIsolation: config.namespaceIsolation ?? false,
-    globalNamespaces: config.globalNamespaces ?? ["default"],
-    systemNamespace: config.systemNamespace ?? "kube-system",
-    allowedNetworks: config.allowedNetworks,
-    allowedPlugins: config.allowedPlugins,
-    allowedIpams:
-      config.allowedIpams ??
-      (config.allowedPlugins && [
-        "host-local",
-        "static",
-        "dhcp",
-        "whereabouts",
-      ]),
-    defaultRoutes: config.defaultRoutes ?? "owner",
-    allowRepeated: config.allowRepeated ?? [],
-    nodeName: config.nodeName || undefined,
-    podResourcesSocket:
-      config.podResourcesSocket ??
-      "/var/lib/kubelet/pod-resources/kubelet.sock",
-    declaresAnnotations: config.capabilities?.[annotationsCapability] === true,
-    runtimeConfig: config.runtimeConfig ?? {},
-    unknownKeys,
-  };
+/** An import() could not be waited for here. */
+function lazily(): typeof problems {
+  // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
+  return require("./config-problems.ts");
 }
 
 interface ReadKeys {
-  checked: CheckedKeys;
-  problems: { key: string; text: string }[];
-  /** Keys without a meaning, by their path: `policy.tipe`. */
-  unknown: string[];
+  /** With the defaults of what is absent or wrong. */
+  config: GenieConfig;
+  isWrong: boolean;
 }
 
-/** Go programs read null as absent, and so do we. */
-function readKeys(config: unknown): ReadKeys {
-  const checked: JsonObject = {};
-  const problems: ReadKeys["problems"] = [];
-  const unknown: string[] = [];
-  if (!isObject(config)) {
-    const text = "expected an object";
-    return { checked, problems: [{ key: "", text }], unknown };
-  }
-  for (const [key, given] of Object.entries(config)) {
-    if (!isConfigKey(key)) {
-      if (!isCniKey(key)) unknown.push(key);
-      continue;
-    }
-    if (given === null || given === undefined) continue;
+function readKeys(value: unknown): ReadKeys {
+  const given = isObject(value) ? value : {};
+  let isWrong = given !== value;
+  let known = 0;
+  for (const key of acceptedKeys) if (Object.hasOwn(given, key)) known++;
+
+  /** Go programs read null as absent, and so do we. */
+  function read<T>(
+    key: string,
+    isValid: (candidate: unknown) => candidate is T,
+  ): T | undefined {
+    if (!Object.hasOwn(given, key)) return undefined;
+    known++;
+    let candidate = given[key];
+    if (candidate === null || candidate === undefined) return undefined;
     // `10.0` in a file is kept with its text, see parseJson.
-    const value = JSON.isRawJSON(given) ? Number(given.rawJSON) : given;
-    const found = configProblems(key, value);
-    if (found.length === 0) checked[key] = value;
-    for (const text of found) problems.push({ key, text: key + text });
-    if (Object.hasOwn(nestedKeys, key)) addUnknown(key, value, unknown);
+    if (JSON.isRawJSON(candidate)) candidate = Number(candidate.rawJSON);
+    if (isValid(candidate)) return candidate;
+    isWrong = true;
+    return undefined;
   }
-  return { checked, problems, unknown };
+
+  // Their behaviour comes with a later version (selection.md §10, §11).
+  read("automatic", isAutomatic);
+  read("auxiliaryChain", isDirectoryName);
+  const kubernetes = read("kubernetes", isKubernetes);
+  const policy = read("policy", isPolicy);
+  const allowedPlugins = read("allowedPlugins", isNames);
+  const capabilities = read("capabilities", isObject);
+  const config: GenieConfig = {
+    type: read("type", isName) ?? "genie",
+    defaultPlugin: read("default_plugin", isText) ?? "",
+    // Most pods need no API server.
+    get kube() {
+      return kubeOptions({ kubernetes, policy });
+    },
+    logLevel: read("log_level", isLevel) ?? "warn",
+    logFile: read("logFile", isPathOrNone) || undefined,
+    confDir: read("confDir", isPath) ?? "/etc/cni/net.d",
+    binDirs: directoriesOf(read("binDir", isPaths)),
+    dataDir: read("dataDir", isPath) ?? "/var/lib/cni/genie",
+    multusDir: read("multusDir", isPathOrNone) ?? "/var/lib/cni/multus",
+    multusConfDir:
+      read("multusConfDir", isPathOrNone) ?? "/etc/cni/multus/net.d",
+    runtimeCacheDir:
+      read("runtimeCacheDir", isPathOrNone) ?? "/var/lib/cni/results",
+    apiTimeoutMs: (read("apiTimeout", isSeconds) ?? 10) * 1000,
+    delegateTimeoutMs: (read("delegateTimeout", isSeconds) ?? 120) * 1000,
+    deleteGiveUpMs: (read("deleteGiveUp", isSecondsOrNever) ?? 300) * 1000,
+    result: read("result", isResult) ?? "primary",
+    strict: read("strict", isFlag) ?? false,
+    namespaceIsolation: read("namespaceIsolation", isFlag) ?? false,
+    globalNamespaces: read("globalNamespaces", isNames) ?? ["default"],
+    systemNamespace: read("systemNamespace", isName) ?? "kube-system",
+    allowedNetworks: read("allowedNetworks", isNames),
+    allowedPlugins,
+    allowedIpams:
+      read("allowedIpams", isNames) ??
+      (allowedPlugins && ["host-local", "static", "dhcp", "whereabouts"]),
+    defaultRoutes: read("defaultRoutes", isRouteRule) ?? "owner",
+    allowRepeated: read("allowRepeated", isNames) ?? [],
+    nodeName: read("nodeName", isText) || undefined,
+    podResourcesSocket:
+      read("podResourcesSocket", isPath) ??
+      "/var/lib/kubelet/pod-resources/kubelet.sock",
+    declaresAnnotations: capabilities?.[annotationsCapability] === true,
+    runtimeConfig: read("runtimeConfig", isObject) ?? {},
+    unknownKeys: [],
+  };
+  if (
+    known < Object.keys(given).length ||
+    hasOthers(kubernetes, kubernetesKeys) ||
+    hasOthers(policy, policyKeys)
+  )
+    config.unknownKeys = lazily().unknownKeysOf(given);
+  return { config, isWrong };
 }
 
-function addUnknown(parent: string, value: unknown, unknown: string[]): void {
-  if (!isObject(value)) return;
-  const known: Readonly<Record<string, readonly string[]>> = nestedKeys;
-  for (const key of Object.keys(value)) {
-    if (!known[parent]?.includes(key)) unknown.push(`${parent}.${key}`);
-  }
+function hasOthers(
+  object: object | undefined,
+  known: readonly string[],
+): boolean {
+  if (object === undefined) return false;
+  for (const key of Object.keys(object)) if (!known.includes(key)) return true;
+  return false;
 }
 
 function directoriesOf(binDir: string | string[] = []): string[] {

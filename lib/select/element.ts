@@ -15,7 +15,7 @@ import {
   unsupportedKeys,
 } from "./element-keys.ts";
 import type { JsonElement } from "./element-keys.ts";
-import { Problems, joined } from "./problems.ts";
+import { joined, problemList } from "./problems.ts";
 import { describeUnknownKeys } from "./unknown-keys.ts";
 
 /** One requested definition and what is asked of its attachment; values as the pod's author wrote them. */
@@ -78,7 +78,7 @@ function shortElements(
 ): NetworkSelectionElement[] {
   const texts = partsOf(text, ",");
   requireFew(source, texts);
-  const problems = new Problems();
+  const problems = problemList();
   const elements: NetworkSelectionElement[] = [];
   for (const [i, element] of texts.entries()) {
     const parsed = shortElement(element);
@@ -121,7 +121,7 @@ function partsOf(text: string, separator: string): string[] {
 function jsonElements(source: string, text: string, strict: boolean): Elements {
   const entries = jsonEntries(source, text);
   requireFew(source, entries);
-  const problems = new Problems();
+  const problems = problemList();
   const warnings: string[] = [];
   const unknown: string[] = [];
   const elements: NetworkSelectionElement[] = [];

@@ -7,35 +7,35 @@ import { isLonger } from "../cni/text.ts";
 /** Bytes of all problems together: 8 KiB with the words around them. */
 const messageBytes = 8000;
 
-/** A comma-separated list that ends with "and more" where it would become longer than 8 KiB. */
-export class Problems {
-  readonly #maxBytes: number;
-  #text = "";
-  #isFull = false;
-
-  constructor(maxBytes = messageBytes) {
-    this.#maxBytes = maxBytes;
-  }
-
+/** A comma-separated list that ends with "and more" where it would become longer. */
+export interface ProblemList {
   /** Whether there is room for more: if not, there is no reason to look for them. */
-  add(problem: string): boolean {
-    if (this.#isFull) return false;
-    const longer = this.#text === "" ? problem : `${this.#text}, ${problem}`;
-    this.#isFull = isLonger(longer, this.#maxBytes);
-    if (!this.#isFull) this.#text = longer;
-    else this.#text += this.#text === "" ? "too many problems" : ", and more";
-    return !this.#isFull;
-  }
-
+  add(problem: string): boolean;
   /** "" for no problem. */
-  get text(): string {
-    return this.#text;
-  }
+  readonly text: string;
+}
+
+export function problemList(maxBytes = messageBytes): ProblemList {
+  let text = "";
+  let isFull = false;
+  return {
+    add(problem) {
+      if (isFull) return false;
+      const longer = text === "" ? problem : `${text}, ${problem}`;
+      isFull = isLonger(longer, maxBytes);
+      if (!isFull) text = longer;
+      else text += text === "" ? "too many problems" : ", and more";
+      return !isFull;
+    },
+    get text() {
+      return text;
+    },
+  };
 }
 
 /** The texts as one list of so many bytes. */
 export function joined(texts: Iterable<string>, maxBytes?: number): string {
-  const problems = new Problems(maxBytes);
+  const problems = problemList(maxBytes);
   for (const text of texts) problems.add(text);
   return problems.text;
 }

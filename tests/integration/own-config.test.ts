@@ -1,0 +1,140 @@
+/**
+ * Our own configuration with mistakes in it, by the compiled executable: they
+ * refuse an ADD, and never keep a pod from being deleted (configuration.md,
+ * state.md "DEL").
+ */
+import { describe, expect, test } from "bun:test";
+import { annotationsKey, nothing } from "../support/node.ts";
+import { startScriptedNode, summary } from "./networks.ts";
+
+const wrong = {
+  allowedNetworks: "weave",
+  strict: "yes",
+  deleteGiveUp: "never",
+  delegateTimeout: 0,
+  policy: { k8s_auth_token: ["TOPSECRET"] },
+};
+
+describe("wrong values", () => {
+  test("ADD is one error 7 that names all of them, and no secret", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const options = { annotations: {}, config: wrong };
+    const { code, msg } = await node.fail("ADD", await node.pod(), options);
+    expect(code).toBe(7);
+    expect(msg).toBe(
+      "invalid configuration: " +
+        [
+          'allowedNetworks: expected a list of strings, got string "weave"',
+          'strict: expected boolean, got string "yes"',
+          'deleteGiveUp: expected a number of at least 0, got string "never"',
+          "delegateTimeout: expected a number above 0, at most 86400, got number 0",
+          "policy.k8s_auth_token: expected string, got list",
+        ].join(", "),
+    );
+    expect(delegates.events()).toEqual([]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("STATUS is 50", async () => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const config = { ...wrong, cniVersion: "1.1.0" };
+    expect(
+      await scripted.node.fail("STATUS", undefined, { config }),
+    ).toMatchObject({
+      code: 50,
+      msg: expect.stringContaining("allowedNetworks: expected a list"),
+    });
+  });
+
+  test("DEL, CHECK and GC do their work and warn of what they would use", async () => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const { node, delegates } = scripted;
+    const config = { cniVersion: "1.1.0" };
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: {}, config });
+    const mistaken = { ...config, ...wrong };
+    await node.succeed("CHECK", pod, { config: mistaken });
+    const valid = [{ containerID: pod.containerId, ifname: "eth0" }];
+    await node.succeed("GC", undefined, {
+      config: { ...mistaken, "cni.dev/valid-attachments": valid },
+    });
+    await node.succeed("DEL", pod, { config: mistaken });
+    expect(delegates.calls().map(summary)).toEqual([
+      "ADD alpha eth0",
+      "CHECK alpha eth0",
+      "GC alpha",
+      "DEL alpha eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+    const log = node.log();
+    for (const key of ["delegateTimeout", "deleteGiveUp"])
+      expect(log).toContain(
+        `invalid configuration, the default is used: ${key}: expected`,
+      );
+    for (const key of ["allowedNetworks: ", "strict: ", "policy", "TOPSECRET"])
+      expect(log).not.toContain(`used: ${key}`);
+  });
+
+  test("DEL finds its records where dataDir is wrong: in the default directory, with a warning", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    const config = { dataDir: "data", log_level: ["debug"] };
+    await node.succeed("DEL", pod, { config });
+    expect(node.log()).toContain(
+      'dataDir: expected an absolute path, got string \\"data\\"',
+    );
+    expect(node.log()).toContain(
+      "log_level: expected error, warn, info or debug, got list",
+    );
+  });
+});
+
+describe("unknown keys", () => {
+  test("one warning at ADD with the nearest keys; nothing fails, DEL says nothing", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const config = {
+      alowedPlugins: [],
+      namespaceIsolaton: true,
+      kubernetes: { kubeconfg: "/x" },
+      vendor: 1,
+      log_level: "warn",
+    };
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: {}, config });
+    const lines = node.log().trim().split("\n");
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({
+      level: "warn",
+      msg: 'unknown configuration keys are ignored: "alowedPlugins" (did you mean "allowedPlugins"?), "namespaceIsolaton" (did you mean "namespaceIsolation"?), "kubernetes.kubeconfg" (did you mean "kubernetes.kubeconfig"?), "vendor"',
+    });
+    await node.succeed("DEL", pod, { config });
+    expect(node.log().trim().split("\n")).toEqual(lines);
+  });
+
+  test("the request of a runtime and CNI-Genie's sample have none", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const config = {
+      cniVersions: ["0.4.0", "1.0.0"],
+      ipam: {},
+      dns: {},
+      args: {},
+      disableGC: true,
+      datastore_type: "kubernetes",
+      hostname: "n",
+      etcd_endpoints: "http://127.0.0.1:2379",
+      cAdvisor_address: "http://127.0.0.1:4194",
+      romana_root: "http://127.0.0.1:9600",
+      segment_label_name: "romanaSegment",
+      policy: { type: "k8s", k8s_api_root: "https://127.0.0.1:1" },
+      capabilities: { [annotationsKey]: true },
+      log_level: "warn",
+    };
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: {}, config });
+    expect(node.log()).toBe("");
+  });
+});
