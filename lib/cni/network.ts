@@ -7,6 +7,7 @@ import { validateNetworkName } from "./args.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "./deadline.ts";
 import { Code, CniError, quote } from "./error.ts";
+import { executedTypes } from "./executed.ts";
 import {
   type Call,
   type CallEnvironment,
@@ -46,7 +47,8 @@ export interface ValidAttachment {
 
 /**
  * What libcni validates before an ADD, for the whole list before anything of it
- * is executed: version, every executable, network name. Throws 1 or 7.
+ * is executed: version, every executable, network name. And the executables of
+ * `ipam`, without which plugins fail in DEL as in ADD. Throws 1 or 7.
  */
 export function validateNetwork(
   list: NetworkConfigList,
@@ -55,6 +57,10 @@ export function validateNetwork(
 ): void {
   protocolVersion(list);
   for (const plugin of list.plugins) requirePlugin(plugin.type, path, self);
+  for (const { type, isIpam } of executedTypes(list.plugins)) {
+    // Without a type it is a network without addresses.
+    if (isIpam && type !== "") requirePlugin(type, path, self);
+  }
   validateNetworkName(list.name);
 }
 

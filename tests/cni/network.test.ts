@@ -708,6 +708,22 @@ describe("validateNetwork", () => {
     ).toBeUndefined();
   });
 
+  const ipam = (key: string, value: object): NetworkConfigList => {
+    const list = listOf("1.0.0", "a");
+    return { ...list, plugins: [{ type: "a", [key]: value }] };
+  };
+
+  test.each([
+    ["of a plugin that is there", { type: "b" }],
+    ["without a type", {}],
+    ["without a name of a type", { type: "" }],
+  ])("accepts ipam %s", (_, value) => {
+    using double = new DelegateDouble("a", "b");
+    expect(
+      validateNetwork(ipam("ipam", value), [double.bin], undefined),
+    ).toBeUndefined();
+  });
+
   test.each<[string, NetworkConfigList, unknown]>([
     [
       "a version that nobody knows",
@@ -721,6 +737,19 @@ describe("validateNetwork", () => {
         7,
         expect.stringContaining('failed to find plugin "missing" in path '),
       ),
+    ],
+    ...["ipam", "IPAM"].map((key): [string, NetworkConfigList, unknown] => [
+      `a plugin of ${key} that is missing`,
+      ipam(key, { type: "missing" }),
+      problem(
+        7,
+        expect.stringContaining('failed to find plugin "missing" in path '),
+      ),
+    ]),
+    [
+      "a plugin of ipam that cannot be executed",
+      ipam("ipam", { type: "text" }),
+      problem(7, expect.stringContaining('failed to execute plugin "text"')),
     ],
     [
       "a plugin that cannot be executed",

@@ -319,6 +319,20 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
+  test("missing for the addresses of another: nothing is executed", async () => {
+    const { plugins, ...list } = network("bridge");
+    const last = { type: "bridge", ipam: { type: "absent-ipam" } };
+    const all = { ...list, plugins: [...plugins.slice(0, 1), last] };
+    node.network("30-mixed.conflist", all);
+    const bridges = await node.netns.links();
+    expect(await node.fail("ADD", await node.pod(), mixed)).toMatchObject({
+      code: 7,
+      msg: expect.stringMatching('failed to find plugin "absent-ipam" in path'),
+    });
+    expect(await node.netns.links()).toEqual(bridges);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
   test("no program after all", async () => {
     node.network(
       "30-mixed.conflist",

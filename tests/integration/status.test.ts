@@ -84,6 +84,11 @@ describe("STATUS", () => {
       'failed to find plugin "absent"',
     ],
     [
+      "a missing plugin of its ipam",
+      { default_plugin: "addresses" },
+      'failed to find plugin "absent-ipam"',
+    ],
+    [
       "a missing kubeconfig, which is needed",
       { capabilities: {}, kubernetes: { kubeconfig: "/nowhere/kubeconfig" } },
       "/nowhere/kubeconfig",
@@ -91,6 +96,12 @@ describe("STATUS", () => {
   ];
   test.each(notReady)("50: %s", async (_, config, msg) => {
     await using scripted = await startScriptedNode(version);
+    scripted.node.network("91-addresses.conf", {
+      cniVersion: version,
+      name: "addresses",
+      type: "alpha",
+      ipam: { type: "absent-ipam" },
+    });
     scripted.node.network("90-absent.conf", {
       cniVersion: version,
       name: "absent-net",
