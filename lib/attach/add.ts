@@ -3,7 +3,7 @@
  * delegates in order, the record of what they answered, the answer (state.md
  * "ADD"). Whatever fails after the first delegate was executed is undone.
  */
-import { Deadline, wholeMs } from "../cni/deadline.ts";
+import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import { addNetwork, validateNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
@@ -30,14 +30,9 @@ import {
   recursion,
   runtimeConf,
 } from "./operation.ts";
-import { namespaceId } from "./netns.ts";
+import { type Place, newRecord, placeOf } from "./new-record.ts";
 import { givenAnnotations, readPod } from "./pod.ts";
-import {
-  type AttachmentRecord,
-  RecordError,
-  boundedText,
-  formatVersion,
-} from "./record.ts";
+import { RecordError, boundedText } from "./record.ts";
 import { whileShared, withRecords } from "./records-lock.ts";
 import type { Written } from "./store.ts";
 
@@ -250,21 +245,21 @@ async function attach(
     const final = extras
       ? await extras.routed(operation, attachments, inOrder)
       : inOrder;
-    records.writeResults(record, final);
     const primary = primaryOf(attachments, request.ifname);
-    const printed =
+    const result =
       config.result === "primary"
         ? final[primary]
         : (await import("./merge.ts")).mergeResults(final, primary);
-    if (!printed) throw new CniError(Code.internal, "no primary attachment");
-    return {
-      printed: convertResult(printed, request.cniVersion),
-      results: final,
-    };
-  } catch (error) {
+    if (!result) throw new CniError(Code.internal, "no primary attachment");
+    const printed = convertResult(result, request.cniVersion);
+    // The last step: an attachment with a recorded result is one that ADD completed.
+    records.writeResults(record, final);
+    return { printed, results: final };
+  } catch (cause) {
+    const error = CniError.from(cause);
     const { rollBack } = await import("./rollback.ts");
-    await rollBack(operation, record, touched, results, rollbackBy, caller);
-    throw error;
+    const added = { record, touched, results, error };
+    throw await rollBack(operation, added, rollbackBy, caller);
   }
 }
 
@@ -281,40 +276,6 @@ function durability(written: Written): () => unknown {
       outcome.error = error;
     }
     return outcome.error;
-  };
-}
-
-/** What a record says of the node. */
-type Place = Pick<AttachmentRecord, "netnsId" | "bootId">;
-
-function placeOf({ request, world }: Operation): Place {
-  return { netnsId: namespaceId(request.netns), bootId: world.bootId() };
-}
-
-function newRecord(
-  { request, world, pod, path }: Operation,
-  attachments: Attachment[],
-  { netnsId, bootId }: Place,
-): AttachmentRecord {
-  const recorded: Attachment[] = [];
-  for (const { asked: _asked, ...attachment } of attachments) {
-    recorded.push(attachment);
-  }
-  return {
-    formatVersion,
-    containerId: request.containerId,
-    ifname: request.ifname,
-    netns: request.netns,
-    netnsId,
-    network: request.config.name,
-    pod,
-    time: world.now().toISOString(),
-    bootId,
-    // Whole, and never before the true time: GC asks what was written after it began.
-    uptimeMs: wholeMs(world.uptimeMs()),
-    path: [...path],
-    // What was asked for has been held against the results by the time that it could matter.
-    attachments: recorded,
   };
 }
 

@@ -1,53 +1,88 @@
 /**
- * DEL of a container that we have no record of (state.md "DEL"): a best effort,
- * never with the API server's help. Few are; so DEL loads this when it meets one.
+ * DEL of a container that somebody else recorded before genie was installed
+ * (state.md "DEL"): never with the API server's help. Few are, so DEL loads this
+ * when it meets one.
  */
 import type { Deadline } from "../cni/deadline.ts";
 import { messageOf } from "../cni/error.ts";
 import { isObject } from "../cni/json.ts";
-import { throwJoined } from "../cni/network.ts";
 import { type Result, parseResult } from "../cni/result.ts";
 import { formerAttachments } from "../select/former.ts";
 import { type Attachment, displayName } from "../select/select.ts";
-import { type Outcome, deleteAttachments } from "./delegates.ts";
+import { deleteAttachments } from "./delegates.ts";
+import { deleteRecord } from "./delete-record.ts";
+import type { FormerTraces } from "./former-traces.ts";
 import type { Lock } from "./lock.ts";
-import { multusAttachments, removeMultusFile } from "./multus.ts";
+import { multusAttachments } from "./multus.ts";
 import { readNetworks } from "./networks.ts";
-import { type Operation, callerOf, ofNetwork } from "./operation.ts";
-import { givenAnnotations } from "./pod.ts";
+import { newRecord, placeOf } from "./new-record.ts";
+import { type Operation, callerOf } from "./operation.ts";
+import { requestAnnotations } from "./pod.ts";
+import { type CacheEntry, readCacheEntries } from "./runtime-cache.ts";
 
 /**
- * A container that we have no record of was attached before we were installed,
- * or never. What Multus wrote down is as good as a record; else it is a guess.
+ * What Multus wrote down is as good as a record, and its DEL as strict. What the
+ * runtime's cache says is a best effort: errors are only logged.
  */
-export async function deleteForeign(
+export async function deleteFormer(
   operation: Operation,
+  { multusFile, cacheEntries }: FormerTraces,
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const attachments = multusAttachments(operation);
-  if (!attachments) return deleteUnrecorded(operation, lock, deadline);
-  const outcome = await deleteNow(operation, attachments, lock, deadline);
-  throwJoined(
-    outcome.errors.map(({ attachment, error }) =>
-      ofNetwork(error, operation.pod, displayName(attachment)),
-    ),
-  );
-  removeMultusFile(operation);
+  const adopted =
+    multusFile === undefined
+      ? undefined
+      : multusAttachments(operation, multusFile);
+  if (adopted) return adopt(operation, adopted, lock, deadline);
+  const entries = readCacheEntries(operation, cacheEntries);
+  if (entries.length === 0 && multusFile === undefined) return;
+  await deleteCached(operation, entries, lock, deadline);
 }
 
-/** What the container may have is deleted; nothing here can fail. */
-async function deleteUnrecorded(
+/** By a record made of Multus' file, so that a DEL that fails is counted as any other. */
+async function adopt(
   operation: Operation,
+  attachments: Attachment[],
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, log } = operation;
-  const attachments = formerOf(operation);
-  const outcome = await deleteNow(operation, attachments, lock, deadline);
-  for (const { attachment, error } of outcome.errors) {
+  const record = newRecord(operation, attachments, placeOf(operation));
+  await deleteRecord(
+    operation,
+    { ...record, adopted: true },
+    operation.request.netns,
+    lock,
+    deadline,
+    givenResult(operation),
+  );
+}
+
+/** What an entry says exactly, and nothing else; else what the container may have. */
+async function deleteCached(
+  operation: Operation,
+  entries: readonly CacheEntry[],
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const { request, path, log } = operation;
+  const { containerId, netns, ifname } = request;
+  const exact = entries.find(({ attachment }) => attachment);
+  const attachments = exact?.attachment
+    ? [exact.attachment]
+    : possibleAttachments(operation);
+  const results = exact?.result
+    ? new Map([[ifname, exact.result]])
+    : givenResult(operation);
+  const { failures } = await deleteAttachments(
+    attachments,
+    results,
+    { containerId, netns, path },
+    deadline,
+    callerOf(operation, lock),
+  );
+  for (const { attachment, error } of failures) {
     log.warn("failed to delete a network of a container without a record", {
-      containerId: request.containerId,
       network: displayName(attachment),
       ifname: attachment.ifname,
       error: error.message,
@@ -55,29 +90,19 @@ async function deleteUnrecorded(
   }
 }
 
-/** With what the request says and nothing else, since there is no record. */
-function deleteNow(
-  operation: Operation,
-  attachments: readonly Attachment[],
-  lock: Lock,
-  deadline: Deadline,
-): Promise<Outcome> {
-  const { request, path } = operation;
-  const { containerId, netns } = request;
-  return deleteAttachments(
-    attachments,
-    givenResult(operation),
-    { containerId, netns, path },
-    deadline,
-    callerOf(operation, lock),
-  );
-}
-
-function formerOf(operation: Operation): Attachment[] {
+/** The networks that the request's annotations name, and the default network. */
+function possibleAttachments(operation: Operation): Attachment[] {
   const { request, config, log } = operation;
   const { ifname, args } = request;
+  let annotations = {};
   try {
-    const annotations = givenAnnotations(config) ?? {};
+    annotations = requestAnnotations(operation);
+  } catch (error) {
+    log.debug("no annotations for a container without a record", {
+      error: messageOf(error),
+    });
+  }
+  try {
     const networks = readNetworks(operation);
     return formerAttachments({ annotations, config, networks, ifname, args });
   } catch (error) {

@@ -15,7 +15,9 @@ import {
   throwJoined,
 } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
-import { deleteRecord, deleteRecorded } from "./del.ts";
+import { deleteRecorded } from "./del.ts";
+import { leastShareMs } from "./delegates.ts";
+import { deleteRecord } from "./delete-record.ts";
 import { isWorkedOn, lockIfLeft, whileLocked } from "./lock.ts";
 import { readNetworks } from "./networks.ts";
 import {
@@ -26,8 +28,14 @@ import {
   phases,
 } from "./operation.ts";
 import { recordedNetns } from "./netns.ts";
-import { type AttachmentRecord, CorruptRecord, isSameAdd } from "./record.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  type RecordEntry,
+  isSameAdd,
+} from "./record.ts";
 import { withRecords } from "./records-lock.ts";
+import { abandonedByNow, retryAbandoned } from "./retry-abandoned.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(operation: Operation): Promise<void> {
@@ -38,6 +46,8 @@ export async function gc(operation: Operation): Promise<void> {
   const began = { bootId: world.bootId(), uptimeMs: world.uptimeMs() };
   const deadline = new Deadline(phases.gc, world.clock);
   const errors: CniError[] = [];
+  // Not what this GC itself will abandon.
+  const abandoned = abandonedByNow(operation);
 
   const isValid = pairs(valid);
   const stale: AttachmentRecord[] = [];
@@ -53,9 +63,12 @@ export async function gc(operation: Operation): Promise<void> {
   }
   // Half of the time is the networks': a stale record that hangs must not cost them theirs.
   const forRecords = deadline.atMost(deadline.remaining / 2);
-  for (const [i, record] of stale.entries()) {
+  // Those first of which no DEL has failed yet, so that every GC makes progress.
+  const inOrder = stale.toSorted((a, b) => failedDels(a) - failedDels(b));
+  for (const [i, record] of inOrder.entries()) {
+    const share = forRecords.share(stale.length - i, leastShareMs);
     try {
-      await deleteStale(operation, record, forRecords.share(stale.length - i));
+      await deleteStale(operation, record, share);
     } catch (error) {
       errors.push(CniError.from(error));
     }
@@ -63,7 +76,33 @@ export async function gc(operation: Operation): Promise<void> {
   errors.push(...(await deleteUnreadable(operation, isValid, forRecords)));
   errors.push(...(await gcNetworks(operation, valid, stale, deadline)));
   errors.push(...removeLitter(operation));
+  await retryLast(operation, abandoned, deadline);
   throwJoined(errors);
+}
+
+/** What was abandoned comes last, and fails no GC (state.md "Never stuck, never forgotten"). */
+async function retryLast(
+  operation: Operation,
+  abandoned: Iterable<RecordEntry>,
+  deadline: Deadline,
+): Promise<void> {
+  const { request, log } = operation;
+  try {
+    const { kept } = await retryAbandoned(
+      operation,
+      abandoned,
+      deadline,
+      request.config.name,
+    );
+    for (const { what, why } of kept)
+      log.info("kept an abandoned attachment", { container: what, why });
+  } catch (error) {
+    log.warn("failed to try what was abandoned", { error: messageOf(error) });
+  }
+}
+
+function failedDels({ failures }: AttachmentRecord): number {
+  return failures?.count ?? 0;
 }
 
 /**
@@ -175,18 +214,18 @@ function pairOf({
   return `${containerId}:${ifname}`;
 }
 
-/** Deletes a record as DEL would, unless it has become another one in the meantime. */
-export async function deleteStale(
+/** Deletes a record as DEL would; "gone" where it has become another one in the meantime, or none. */
+export function deleteStale(
   operation: Operation,
   record: AttachmentRecord,
   deadline: Deadline,
-): Promise<void> {
+): Promise<"deleted" | "abandoned" | "gone"> {
   const { world, records } = operation;
-  await whileLocked(operation, record.containerId, deadline, async (lock) => {
+  return whileLocked(operation, record.containerId, deadline, async (lock) => {
     const current = records.read(record.containerId, record.ifname);
-    if (!current || !isSameAdd(current, record)) return;
+    if (!current || !isSameAdd(current, record)) return "gone";
     const netns = recordedNetns(current, world.bootId());
-    await deleteRecord(operation, current, netns, lock, deadline);
+    return deleteRecord(operation, current, netns, lock, deadline);
   });
 }
 

@@ -7,19 +7,19 @@
 import { ifnameProblem } from "../cni/args.ts";
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
 import { messageOf } from "../cni/error.ts";
-import { readFileIfAny, removeFile } from "../cni/files.ts";
+import { readOwnFileIfAny, removeFile } from "../cni/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";
+import { multusPath } from "./former-traces.ts";
 import type { Operation } from "./operation.ts";
 
-/** What Multus attached, in its order; undefined when it left no file that can be understood. */
+/** What Multus attached, in its order; undefined when its file cannot be understood, which is logged. */
 export function multusAttachments(
   operation: Operation,
+  path: string,
 ): Attachment[] | undefined {
-  const path = fileOf(operation);
-  if (path === undefined) return undefined;
   try {
-    const text = readFileIfAny(path);
+    const text = readOwnFileIfAny(path);
     return text === undefined ? undefined : parse(text, operation);
   } catch (error) {
     operation.log.error("failed to read a file of Multus", {
@@ -30,16 +30,21 @@ export function multusAttachments(
   }
 }
 
-/** To be called when everything in it is deleted. */
-export function removeMultusFile(operation: Operation): void {
-  const path = fileOf(operation);
-  if (path !== undefined) removeFile(path);
-}
-
-function fileOf({ config, request }: Operation): string | undefined {
-  return config.multusDir === ""
-    ? undefined
-    : `${config.multusDir}/${request.containerId}`;
+/** When nothing in it is left to be deleted. */
+export function removeMultusFile(
+  operation: Operation,
+  containerId: string,
+): void {
+  const path = multusPath(operation, containerId);
+  try {
+    if (path !== undefined) removeFile(path);
+  } catch (error) {
+    // The next DEL goes through it once more, and finds everything deleted.
+    operation.log.error("failed to remove a file of Multus", {
+      path,
+      error: messageOf(error),
+    });
+  }
 }
 
 function parse(

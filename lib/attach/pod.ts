@@ -41,6 +41,17 @@ export function givenAnnotations({
   return undefined;
 }
 
+/** What the request alone says; nobody is asked. Throws 7 for annotations that are none. */
+export function requestAnnotations({
+  request,
+  config,
+  pod,
+}: Operation): Annotations {
+  return (
+    givenAnnotations(config) ?? (pod ? {} : argumentAnnotations(request.args))
+  );
+}
+
 const givenSource = `runtimeConfig "${annotationsCapability}"`;
 
 /** What CNI-Genie meant for callers without Kubernetes: `K8S_ANNOT=<json object>`. */

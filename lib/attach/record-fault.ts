@@ -19,6 +19,8 @@ export function faultIn(record: unknown): string | undefined {
     ]) ??
     wrongOptional(record, "netnsId", textFault) ??
     wrongOptional(record, "pod", podFault) ??
+    wrongOptional(record, "failures", failuresFault) ??
+    wrongOptional(record, "abandoned", abandonedFault) ??
     wrongElement(record, "path", textFault) ??
     wrongElement(record, "attachments", attachmentFault)
   );
@@ -92,5 +94,21 @@ function textFault(value: unknown): string | undefined {
 
 function podFault(pod: unknown): string | undefined {
   const key = wrongKey(pod, "string", ["namespace", "name", "uid"]);
+  return key === undefined ? undefined : `.${key}`;
+}
+
+function failuresFault(failures: unknown): string | undefined {
+  const key =
+    wrongKey(failures, "number", ["count", "uptimeMs"]) ??
+    wrongKey(failures, "string", ["bootId"]);
+  return key === undefined ? undefined : `.${key}`;
+}
+
+function abandonedFault(abandoned: unknown): string | undefined {
+  const key =
+    wrongKey(abandoned, "string", ["time"]) ??
+    wrongElement(abandoned, "errors", (error) =>
+      wrongKey(error, "string", ["ifname", "network", "error"]),
+    );
   return key === undefined ? undefined : `.${key}`;
 }

@@ -14,7 +14,7 @@ import {
   sharedConfigurations,
   withConfigurations,
 } from "./shared-configurations.ts";
-import { type Part, Store, type Written } from "./store.ts";
+import { type Directory, type Part, Store, type Written } from "./store.ts";
 
 /** What every genie reads; see {@link newestFormat}. */
 export const formatVersion = 1;
@@ -51,8 +51,27 @@ export interface AttachmentRecord {
   uptimeMs: number;
   /** The folders where plugins were found. */
   path: string[];
-  /** In the order of execution. */
+  /** In the order of execution; of what could not be deleted, in the order of `Outcome`. */
   attachments: Attachment[];
+  /** The DELs that failed, of one that ADD completed (state.md "Never stuck, never forgotten"). */
+  failures?: DeleteFailures | undefined;
+  /** Of a container that Multus attached: made of its file, so there are no results. */
+  adopted?: boolean | undefined;
+  /** Only in `<dataDir>/abandoned`: why it is there. */
+  abandoned?: Abandonment | undefined;
+}
+
+export interface DeleteFailures {
+  count: number;
+  /** When the first of them was: milliseconds since a boot. */
+  bootId: string;
+  uptimeMs: number;
+}
+
+/** What could not be deleted, and was not the runtime's matter any more. */
+export interface Abandonment {
+  time: string;
+  errors: { ifname: string; network: string; error: string }[];
 }
 
 /** Whether two records are the same ADD's, whatever is still left in each. */
@@ -89,12 +108,14 @@ const resultsKey = '"results":';
  */
 const recordDepth = 100 * maxDepth + 100;
 
-/** The records of a node. */
+/** The records of a node: those of attachments, or those that were abandoned. */
 export class Records {
   readonly #store: Store;
+  readonly #nameOf: (record: Identity) => string;
 
-  constructor(dataDir: string) {
-    this.#store = new Store(dataDir);
+  constructor(dataDir: string, directory: Directory = "attachments") {
+    this.#store = new Store(dataDir, directory);
+    this.#nameOf = directory === "attachments" ? nameOf : nameOfAdd;
   }
 
   /** Of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
@@ -137,10 +158,28 @@ export class Records {
 
   /**
    * Every record, read when it is asked for: a node has thousands, and one alone may
-   * have 4 MiB (state.md "The record"). What disappears meanwhile is left out.
+   * have 4 MiB (state.md "The record"). What disappears meanwhile is left out, and
+   * so is every name that is not `wanted`.
    */
-  *all(): Generator<RecordEntry, void, undefined> {
-    for (const name of onDisk("list", () => this.#store.list())) {
+  all(
+    wanted: (name: string) => boolean = () => true,
+  ): Generator<RecordEntry, void, undefined> {
+    const names = onDisk("list", () => this.#store.list());
+    return this.#entries(names.filter((name) => wanted(name)));
+  }
+
+  /** As {@link all}; what was written longest ago comes first. */
+  oldestFirst(): Generator<RecordEntry, void, undefined> {
+    return this.#entries(onDisk("list", () => this.#store.listOldestFirst()));
+  }
+
+  /** What is there of the same container, interface and, among abandoned ones, ADD. Throws as {@link read}. */
+  readLike(record: Identity): AttachmentRecord | undefined {
+    return this.#read(this.#nameOf(record));
+  }
+
+  *#entries(names: readonly string[]): Generator<RecordEntry, void, undefined> {
+    for (const name of names) {
       let record: AttachmentRecord | undefined;
       try {
         record = this.#read(name);
@@ -177,9 +216,47 @@ export class Records {
     return results;
   }
 
+  /**
+   * Whether ADD completed an attachment, as far as is known: it has a result. A file
+   * of results that is there and cannot be read counts for all (state.md "DEL").
+   */
+  completion(record: AttachmentRecord): (ifname: string) => boolean {
+    // Multus wrote its file when its ADD had completed.
+    if (record.adopted) return () => true;
+    try {
+      const stored = this.#store.read(this.#nameOf(record), "result");
+      if (stored === undefined) return () => false;
+      const entries = own(parseJson(stored, recordDepth), "results");
+      if (!Array.isArray(entries)) return () => true;
+      const completed = new Set<unknown>();
+      for (const entry of entries)
+        if (own(entry, "result") !== null) completed.add(own(entry, "ifname"));
+      return (ifname) => completed.has(ifname);
+    } catch {
+      return () => true;
+    }
+  }
+
+  /** Without them the ADD counts as one that failed. */
+  removeResults(record: AttachmentRecord): void {
+    this.#store.removePart(this.#nameOf(record), "result");
+  }
+
+  /** Gives the results, and the record itself where `what` says so, to other records; nothing is written anew. */
+  move(
+    record: AttachmentRecord,
+    what: "results" | "everything",
+    to: Records,
+  ): void {
+    const [from, name] = [this.#nameOf(record), to.#nameOf(record)];
+    this.#store.move(from, "result", to.#store, name);
+    if (what === "everything")
+      this.#store.move(from, "record", to.#store, name);
+  }
+
   /** Since when a record's namespace has been seen to be gone: `uptimeMs` of this boot. */
   goneSince(record: AttachmentRecord): number | undefined {
-    const since = this.#store.read(nameOf(record), "gone");
+    const since = this.#store.read(this.#nameOf(record), "gone");
     return since === undefined || !Number.isFinite(Number(since))
       ? undefined
       : Number(since);
@@ -190,11 +267,11 @@ export class Records {
   }
 
   forgetGone(record: AttachmentRecord): void {
-    this.#store.removePart(nameOf(record), "gone");
+    this.#store.removePart(this.#nameOf(record), "gone");
   }
 
-  remove(record: Pick<AttachmentRecord, "containerId" | "ifname">): void {
-    onDisk("remove", () => this.#store.remove(nameOf(record)));
+  remove(record: Identity): void {
+    onDisk("remove", () => this.#store.remove(this.#nameOf(record)));
   }
 
   removeLone(): void {
@@ -217,7 +294,7 @@ export class Records {
     unchanged: boolean;
   } {
     try {
-      const stored = this.#store.read(nameOf(record), "result") ?? "{}";
+      const stored = this.#store.read(this.#nameOf(record), "result") ?? "{}";
       const value = parseJson(stored, recordDepth);
       const entries = own(value, "results");
       const from = stored.indexOf(resultsKey) + resultsKey.length;
@@ -236,7 +313,7 @@ export class Records {
 
   #write(record: AttachmentRecord, part: Part, json: string): Written {
     try {
-      return this.#store.write(nameOf(record), part, json);
+      return this.#store.write(this.#nameOf(record), part, json);
     } catch (cause) {
       throw recordError(`failed to write attachment ${part}`, cause);
     }
@@ -253,7 +330,7 @@ export class Records {
     }
     if (stored === undefined) return undefined;
     const record = parseRecord(stored);
-    if (nameOf(record) === name) return record;
+    if (this.#nameOf(record) === name) return record;
     throw new CorruptRecord(
       `it is the record of ${record.containerId}:${record.ifname}`,
     );
@@ -275,11 +352,18 @@ function recordError(problem: string, cause: unknown): CniError {
     : new RecordError(`${problem}: ${messageOf(cause)}`, cause);
 }
 
-function nameOf({
-  containerId,
-  ifname,
-}: Pick<AttachmentRecord, "containerId" | "ifname">): string {
+/** What tells a record from others. */
+type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
+  Partial<Pick<AttachmentRecord, "bootId" | "uptimeMs">>;
+
+function nameOf({ containerId, ifname }: Identity): string {
   return Store.nameOf(containerId, ifname);
+}
+
+/** With the ADD: of one container and interface several can have been abandoned. */
+function nameOfAdd(record: Identity): string {
+  const { containerId, ifname, bootId = "", uptimeMs } = record;
+  return Store.nameOf(containerId, ifname, `${bootId}-${uptimeMs}`);
 }
 
 /** What {@link parseRecord} reads again, in the oldest format that can say it. */

@@ -2,7 +2,7 @@
  * ADD that failed after a delegate was executed: everything is undone (state.md
  * "ADD"). Loaded when that happens.
  */
-import { messageOf } from "../cni/error.ts";
+import { Code, CniError, messageOf } from "../cni/error.ts";
 import type { Deadline } from "../cni/deadline.ts";
 import type { Caller } from "../cni/invoke.ts";
 import type { Result } from "../cni/result.ts";
@@ -11,46 +11,70 @@ import { deleteAttachments } from "./delegates.ts";
 import type { Operation } from "./operation.ts";
 import type { AttachmentRecord } from "./record.ts";
 
+/** An ADD as far as it got. */
+export interface FailedAdd {
+  record: AttachmentRecord;
+  /** So many of its attachments were executed, the one that failed included. */
+  touched: number;
+  results: ReadonlyMap<string, Result>;
+  error: CniError;
+}
+
 /**
- * DEL of the attachment that failed and of all before it. The record stays with
- * what could not be deleted; the error that is reported is the first one.
+ * DEL of the attachment that failed and of all before it; what the runtime is told.
+ * The record stays with what could not be deleted, whose errors are only logged.
  */
 export async function rollBack(
-  { records, request, log, path }: Operation,
-  record: AttachmentRecord,
-  touched: number,
-  results: ReadonlyMap<string, Result>,
+  operation: Operation,
+  { record, touched, results, error }: FailedAdd,
   deadline: Deadline,
   caller: Caller,
-): Promise<void> {
-  const target = {
-    containerId: request.containerId,
-    netns: request.netns,
-    path,
-  };
-  const attachments = record.attachments.slice(0, touched);
+): Promise<CniError> {
+  const { request, log, path } = operation;
+  const { containerId, netns } = request;
   const outcome = await deleteAttachments(
-    attachments,
+    record.attachments.slice(0, touched),
     results,
-    target,
+    { containerId, netns, path },
     deadline,
     caller,
   );
-  for (const { attachment, error } of outcome.errors) {
+  for (const { attachment, error: failure } of outcome.failures) {
     log.error("rollback: failed to delete attachment", {
       network: displayName(attachment),
       ifname: attachment.ifname,
-      error: error.message,
-      details: error.details,
+      error: failure.message,
+      details: failure.details,
     });
   }
+  const left = { ...record, attachments: outcome.remaining };
+  const isClean = update(operation, left);
+  return isClean ? error : withCleanup(error);
+}
+
+/** Whether nothing is left, not even the record. */
+function update({ records, log }: Operation, left: AttachmentRecord): boolean {
   try {
-    if (outcome.remaining.length === 0) records.remove(record);
-    else records.write({ ...record, attachments: outcome.remaining }).close();
+    if (left.attachments.length === 0) {
+      records.remove(left);
+      return true;
+    }
+    records.write(left).sync();
+    // Its ADD has failed: it is deleted once more, and not for ever.
+    records.removeResults(left);
   } catch (error) {
     // The record as it was names more than is left: a later DEL finds the rest gone.
     log.error("rollback: failed to update the attachment record", {
       error: messageOf(error),
     });
   }
+  return false;
+}
+
+/** Code 3 would tell the runtime that no DEL is needed. */
+function withCleanup(error: CniError): CniError {
+  const { code, message, details } = error;
+  return code === Code.unknownContainer
+    ? new CniError(Code.internal, message, { details, cause: error })
+    : error;
 }

@@ -1,7 +1,7 @@
 /**
  * The files of attachment records (state.md "The record"): names, atomic
  * replacement, fsync, what is unreadable. It owns `<dataDir>/attachments` and
- * does not know what a record is for. Never /var/lib/cni/results: runtimes
+ * `<dataDir>/abandoned`, and does not know what a record is for. Never /var/lib/cni/results: runtimes
  * treat what is there as theirs (cni-runtime.md R-CACHE-1). The directory must be
  * ours alone: each method throws 5 where others may write to it.
  */
@@ -31,12 +31,24 @@ const suffixes: Record<Part, string> = {
 /** Longer names are hashed; a file name has at most 255 bytes. */
 const longestName = 200;
 
+/** The directories of records, with what is a name of one there. */
+const directories = {
+  attachments: /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+|[0-9a-f]{64})\.json$/,
+  /** With the ADD that it is of: a container can have several there. */
+  abandoned:
+    /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+:[^:/]+|[0-9a-f]{64})\.json$/,
+};
+
+export type Directory = keyof typeof directories;
+
 export class Store {
   readonly #path: string;
+  readonly #recordFile: RegExp;
   #checked = false;
 
-  constructor(dataDir: string) {
-    this.#path = `${dataDir}/attachments`;
+  constructor(dataDir: string, directory: Directory = "attachments") {
+    this.#path = `${dataDir}/${directory}`;
+    this.#recordFile = directories[directory];
   }
 
   get #folder(): string {
@@ -45,11 +57,11 @@ export class Store {
     return this.#path;
   }
 
-  /** The base name of a record's files. */
-  static nameOf(containerId: string, ifname: string): string {
-    const name = `${containerId}:${ifname}`;
+  /** The base name of a record's files: of what tells it from the others, joined. */
+  static nameOf(...parts: readonly string[]): string {
+    const name = parts.join(":");
     // An interface called "eth0.result" would take the name of eth0's result file.
-    const ambiguous = ifname.endsWith(".result");
+    const ambiguous = name.endsWith(".result");
     return ambiguous || isLonger(name, longestName)
       ? new Bun.CryptoHasher("sha256").update(name).digest("hex")
       : name;
@@ -97,6 +109,23 @@ export class Store {
     removeFile(this.#pathOf(name, part));
   }
 
+  /** As {@link list}, that was written longest ago first. */
+  listOldestFirst(): string[] {
+    const dated = this.list().map((name) => ({
+      name,
+      ms: linkStatusIfAny(this.#pathOf(name, "record"))?.modifiedMs ?? 0,
+    }));
+    return dated.toSorted((a, b) => a.ms - b.ms).map(({ name }) => name);
+  }
+
+  /** Gives a file to another store, under another name there; nothing when there is none. */
+  move(name: string, part: Part, to: Store, newName: string): void {
+    const path = this.#pathOf(name, part);
+    if (!linkStatusIfAny(path)) return;
+    makeOwnFolder(to.#path);
+    rename(path, to.#pathOf(newName, part));
+  }
+
   /** Moves an unreadable record out of the way; what is left of its result is removed. */
   setAside(name: string): void {
     const path = this.#pathOf(name, "record");
@@ -130,7 +159,8 @@ export class Store {
     const files = listIfAny(this.#folder);
     return files
       .filter(
-        (file) => recordFile.test(file) && !file.endsWith(suffixes.result),
+        (file) =>
+          this.#recordFile.test(file) && !file.endsWith(suffixes.result),
       )
       .map((file) => file.slice(0, -suffixes.record.length));
   }
@@ -149,8 +179,6 @@ export class Store {
     return `${this.#folder}/${name}${suffixes[part]}`;
   }
 }
-
-const recordFile = /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+|[0-9a-f]{64})\.json$/;
 
 /** A file that has its name, but is not yet known to survive a power loss. */
 export class Written {

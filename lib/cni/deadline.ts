@@ -43,8 +43,13 @@ export class Deadline {
     return new Deadline(ms < left ? ms : left, this.#clock);
   }
 
-  /** What remains divided by the steps that are left, so that one that hangs starves no other. */
-  share(steps: number): Deadline {
-    return new Deadline(this.remaining / (steps > 1 ? steps : 1), this.#clock);
+  /**
+   * What remains divided by the steps that are left, so that one that hangs starves
+   * no other; but at least `leastMs` milliseconds while they last, so that many steps
+   * are not all too short.
+   */
+  share(steps: number, leastMs = 0): Deadline {
+    const equal = this.remaining / (steps > 1 ? steps : 1);
+    return this.atMost(equal > leastMs ? equal : leastMs);
   }
 }

@@ -38,6 +38,9 @@ export interface ExecResult {
   killed?: "deadline" | "stdout" | "stderr";
 }
 
+/** The cause of the error of a process that was killed, whatever is put around the error. */
+export class ProcessKilled extends Error {}
+
 /** Throws what the spawn throws, with its errno in `code`: ENOENT, EACCES, ENOEXEC, ETXTBSY… */
 export type Exec = (request: ExecRequest) => Promise<ExecResult>;
 

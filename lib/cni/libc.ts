@@ -329,8 +329,11 @@ export function effectiveUser(): number {
 const direntLength = 16;
 const direntName = 19;
 
-/** The names in a folder, in no order, without `.` and `..`; none when there is no such folder. */
-export function listIfAny(path: string): string[] {
+/**
+ * The names in a folder that end with `suffix`, in no order, without `.` and `..`;
+ * none when there is no such folder.
+ */
+export function listIfAny(path: string, suffix = ""): string[] {
   const names: string[] = [];
   const fd = openat(path, Open.readOnly | Open.nonBlocking, 0);
   if (isAbsent(fd)) return names;
@@ -342,19 +345,23 @@ export function listIfAny(path: string): string[] {
       // What is opened is no folder.
       if (isAbsent(size)) return names;
       if (checked(size) === 0) return names;
-      addNames(buffer.subarray(0, size), names);
+      const entries = buffer.subarray(0, size);
+      // Of thousands of names most have another end, and are not looked at one by one.
+      if (suffix === "" || textOf(entries).includes(`${suffix}\0`))
+        addNames(entries, suffix, names);
     }
   } finally {
     close(fd);
   }
 }
 
-function addNames(entries: Uint8Array, names: string[]): void {
+function addNames(entries: Uint8Array, suffix: string, names: string[]): void {
   let at = 0;
   while (at < entries.length) {
     const end = entries.indexOf(0, at + direntName);
     const name = textOf(entries.subarray(at + direntName, end));
-    if (name !== "." && name !== "..") names.push(name);
+    if (name !== "." && name !== ".." && name.endsWith(suffix))
+      names.push(name);
     const { [at + direntLength]: low = 0, [at + direntLength + 1]: high = 0 } =
       entries;
     at += low | (high << 8);

@@ -11,7 +11,7 @@ import {
   quoteOutput,
 } from "./error.ts";
 import { SystemError } from "./errno.ts";
-import { type ExecResult, outputLimits } from "./exec.ts";
+import { type ExecResult, ProcessKilled, outputLimits } from "./exec.ts";
 import {
   isObject,
   JsonError,
@@ -158,11 +158,12 @@ function killedError(
   killed: NonNullable<ExecResult["killed"]>,
   stderr: string,
 ): CniError {
+  const cause = new ProcessKilled(killed);
   if (killed === "deadline") {
     return new CniError(
       Code.tryAgainLater,
       "it did not end within its time limit and was killed",
-      { details: stderrOf(stderr) },
+      { details: stderrOf(stderr), cause },
     );
   }
   const flood = killed === "stdout" ? "printed more than" : "wrote more than";
@@ -171,6 +172,7 @@ function killedError(
   return new CniError(
     Code.internal,
     `it ${flood} ${limit}${to} and was killed`,
+    { cause },
   );
 }
 

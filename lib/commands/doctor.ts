@@ -3,6 +3,7 @@
  */
 import { messageOf } from "../cni/error.ts";
 import type { Command } from "./command.ts";
+import { checkAbandoned } from "./doctor/abandoned.ts";
 import { checkAccess } from "./doctor/access.ts";
 import {
   checkBinary,
@@ -54,6 +55,7 @@ const checks: readonly [name: string, check: Check][] = [
   ["API server", checkAccess],
   ["records", checkDataDir],
   ["left-over records", checkLeftOver],
+  ["abandoned attachments", checkAbandoned],
   ["CRI-O's GC", checkCrio],
 ];
 

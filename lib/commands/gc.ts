@@ -7,38 +7,100 @@ import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { recordedNetns } from "../attach/netns.ts";
 import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
+import {
+  type RetriedAbandoned,
+  abandonedByNow,
+  retryAbandoned,
+} from "../attach/retry-abandoned.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { messageOf } from "../cni/error.ts";
-import type { Command } from "./command.ts";
+import { drop } from "./abandoned.ts";
+import { type Command, UsageError } from "./command.ts";
 import { folderOptions, foldersOf } from "./folders.ts";
 import { nodeOperation } from "./node.ts";
 
 export const gc: Command = {
+  about: `Also tries again what earlier DELs could not delete (genie list --abandoned); what fails
+once more stays, and is no failure of this command.`,
   options: {
     ...folderOptions,
     grace: {
       value: "SECONDS",
       about: "how long a namespace must have been gone (300)",
     },
+    drop: {
+      value: "CONTAINER",
+      about: "only forget what is abandoned of it; what it reserved stays so",
+    },
+    "drop-all": { about: "only forget everything that is abandoned" },
   },
-  async run(input, { env, stdout }) {
+  async run(input, { env, stdout, stderr }) {
     const grace = input.seconds("grace", 300);
+    const container = input.text("drop");
+    const isAll = input.flag("drop-all");
+    if (container !== undefined && isAll)
+      throw new UsageError("--drop and --drop-all exclude each other");
     const operation = nodeOperation(foldersOf(input), env);
-    const { deleted, waiting, failed } = await collect(operation, grace * 1000);
-    const lines = [
-      ...deleted.map(
-        ({ containerId, ifname }) => `deleted ${containerId} ${ifname}`,
-      ),
-      ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
-      `${deleted.length} deleted, ${waiting.length} waiting, ${failed.length} failed`,
-    ];
-    await stdout(`${lines.join("\n")}\n`);
-    return failed.length === 0 ? 0 : 1;
+    if (container === undefined && !isAll)
+      return printed(await collectAll(operation, grace * 1000), stdout);
+    try {
+      const lines = await drop(operation, container);
+      await stdout(lines.map((line) => `${line}\n`).join(""));
+      return 0;
+    } catch (error) {
+      stderr(`genie gc: ${messageOf(error)}\n`);
+      return 1;
+    }
   },
 };
 
+/** Records first: what an earlier run abandoned comes last, and not what this one does. */
+async function collectAll(
+  operation: Operation,
+  graceMs: number,
+): Promise<Collected & RetriedAbandoned> {
+  const before = abandonedByNow(operation);
+  const { deleted, ...records } = await collect(operation, graceMs);
+  const deadline = new Deadline(retryMs, operation.world.clock);
+  const retried = await retryAbandoned(operation, before, deadline);
+  return {
+    ...records,
+    deleted: [...deleted, ...retried.deleted],
+    kept: retried.kept,
+  };
+}
+
+async function printed(
+  found: Collected & RetriedAbandoned,
+  stdout: (text: string) => Promise<void>,
+): Promise<number> {
+  const { deleted, waiting, abandoned, kept, failed } = found;
+  const named = (word: string, records: readonly AttachmentRecord[]) =>
+    records.map(
+      ({ containerId, ifname }) => `${word} ${containerId} ${ifname}`,
+    );
+  const left = abandoned.length + kept.length;
+  const counts = [
+    `${deleted.length} deleted`,
+    `${waiting.length} waiting`,
+    `${failed.length} failed`,
+    ...(left > 0 ? [`${left} abandoned`] : []),
+  ];
+  const lines = [
+    ...named("deleted", deleted),
+    ...named("abandoned", abandoned),
+    ...kept.map(({ what, why }) => `still abandoned ${what}: ${why}`),
+    ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
+    counts.join(", "),
+  ];
+  await stdout(`${lines.join("\n")}\n`);
+  return failed.length === 0 ? 0 : 1;
+}
+
 export interface Collected {
   deleted: AttachmentRecord[];
+  /** Their DEL has failed for long enough: `genie list --abandoned`. */
+  abandoned: AttachmentRecord[];
   /** Without a namespace, but not for long enough yet. */
   waiting: AttachmentRecord[];
   failed: { what: string; error: string }[];
@@ -47,12 +109,20 @@ export interface Collected {
 /** Milliseconds for one record. */
 const recordMs = 50_000;
 
+/** And for all that was abandoned before: the next run goes on with the others. */
+const retryMs = 600_000;
+
 /** `graceMs`: how long a namespace must have been gone. */
 export async function collect(
   operation: Operation,
   graceMs: number,
 ): Promise<Collected> {
-  const collected: Collected = { deleted: [], waiting: [], failed: [] };
+  const collected: Collected = {
+    deleted: [],
+    abandoned: [],
+    waiting: [],
+    failed: [],
+  };
   for (const { name, record, error: unreadable } of operation.records.all()) {
     if (!record) {
       collected.failed.push({ what: name, error: messageOf(unreadable) });
@@ -62,12 +132,9 @@ export async function collect(
       const verdict = judge(operation, record, graceMs);
       if (verdict === "waiting") collected.waiting.push(record);
       if (verdict !== "stale") continue;
-      await deleteStale(
-        operation,
-        record,
-        new Deadline(recordMs, operation.world.clock),
-      );
-      collected.deleted.push(record);
+      const deadline = new Deadline(recordMs, operation.world.clock);
+      const outcome = await deleteStale(operation, record, deadline);
+      if (outcome !== "gone") collected[outcome].push(record);
     } catch (error) {
       const what = `${record.containerId}:${record.ifname}`;
       collected.failed.push({ what, error: messageOf(error) });

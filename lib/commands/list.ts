@@ -7,6 +7,8 @@ import type { AttachmentRecord } from "../attach/record.ts";
 import { messageOf } from "../cni/error.ts";
 import { type Result, modernResult } from "../cni/result.ts";
 import { displayName } from "../select/select.ts";
+import { abandonedOnNode, abandonedTable } from "./abandoned.ts";
+import { age } from "./age.ts";
 import type { Command } from "./command.ts";
 import { folderOptions, foldersOf, hostOf, rootOption } from "./folders.ts";
 import type { Host } from "./host.ts";
@@ -28,23 +30,40 @@ SANDBOX says whether the network namespace is there: live, gone, or of an earlie
       choices: ["table", "wide", "json"],
       about: "table, wide (adds the CNI names) or json (default table)",
     },
+    abandoned: {
+      about: "what could not be deleted, in place of what is attached",
+    },
     ...folderOptions,
     ...rootOption,
   },
   async run(input, { env, stdout, stderr, now }) {
     const host = hostOf(input);
     const operation = nodeOperation(foldersOf(input), env, { host });
-    const { attachments, unreadable } = listAttachments(operation, host);
-    const namespace = input.text("namespace");
-    const rows = attachments.filter(
-      ({ pod }) => namespace === undefined || pod?.namespace === namespace,
-    );
     const format = input.text("output");
-    await stdout(
-      format === "json"
-        ? `${JSON.stringify(rows, null, 2)}\n`
-        : tableOf(rows, now(), format === "wide"),
-    );
+    const namespace = input.text("namespace");
+    const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>
+      namespace === undefined || pod?.namespace === namespace;
+    const print = <T>(
+      rows: readonly T[],
+      table: (rows: readonly T[]) => string,
+    ) =>
+      stdout(
+        format === "json" ? `${JSON.stringify(rows, null, 2)}\n` : table(rows),
+      );
+    let unreadable: string[];
+    if (input.flag("abandoned")) {
+      const found = abandonedOnNode(operation);
+      ({ unreadable } = found);
+      await print(found.attachments.filter(isWanted), (rows) =>
+        abandonedTable(rows, now()),
+      );
+    } else {
+      const found = listAttachments(operation, host);
+      ({ unreadable } = found);
+      await print(found.attachments.filter(isWanted), (rows) =>
+        tableOf(rows, now(), format === "wide"),
+      );
+    }
     for (const problem of unreadable) stderr(`genie list: ${problem}\n`);
     return unreadable.length === 0 ? 0 : 1;
   },
@@ -171,19 +190,4 @@ function tableOf(
       ],
     ),
   ]);
-}
-
-const units = [
-  ["d", 86_400],
-  ["h", 3600],
-  ["m", 60],
-  ["s", 1],
-] as const;
-
-/** In the largest unit that fits, as kubectl shows it. */
-function age(time: string, now: Date): string {
-  const seconds = Math.max(0, (now.getTime() - Date.parse(time)) / 1000);
-  const [unit, size] =
-    units.find(([, length]) => seconds >= length) ?? units[3];
-  return Number.isNaN(seconds) ? "-" : `${Math.floor(seconds / size)}${unit}`;
 }

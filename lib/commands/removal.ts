@@ -19,6 +19,7 @@ import { errnoOf, messageOf, quote } from "../cni/error.ts";
 import { executesAny } from "../cni/executed.ts";
 import { type Candidate, firstNetwork, networksOf } from "../select/resolve.ts";
 import { displayName } from "../select/select.ts";
+import { abandonedOnNode } from "./abandoned.ts";
 import { credentialFiles } from "./credential.ts";
 import type { Folders } from "./folders.ts";
 import { collect } from "./gc.ts";
@@ -67,8 +68,20 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   }
   rmSync(host.path(join(binDir, ownType)), { force: true });
   done.push(`removed ${join(binDir, ownType)}`);
+  done.push(...keptAbandoned(operation));
   removeEmpty(operation.config.dataDir);
   return done;
+}
+
+/** No reason to stay: a DEL of it has failed for long. But nobody will try it again. */
+function keptAbandoned(operation: Operation): string[] {
+  const { attachments, unreadable } = abandonedOnNode(operation);
+  const count = attachments.length + unreadable.length;
+  if (count === 0) return [];
+  const networks = new Set(attachments.map(({ network }) => network));
+  return [
+    `kept ${operation.config.dataDir}/abandoned: ${count} attachments that could not be deleted; what they have in networks ${[...networks].join(", ")} stays reserved`,
+  ];
 }
 
 /** Plugins that a mesh, say, added to our list: they go with it, and somebody should know. */
@@ -184,10 +197,13 @@ function removeCredential(folder: string, host: Host): string[] {
 
 /** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
 async function deleteGone(operation: Operation): Promise<string[]> {
-  const { deleted, failed } = await collect(operation, 0);
+  const { deleted, abandoned, failed } = await collect(operation, 0);
   return [
     ...deleted.map(
       ({ containerId, ifname }) => `deleted ${containerId} ${ifname}`,
+    ),
+    ...abandoned.map(
+      ({ containerId, ifname }) => `abandoned ${containerId} ${ifname}`,
     ),
     ...failed.map(({ what, error }) => `failed to delete ${what}: ${error}`),
   ];
@@ -219,7 +235,7 @@ function dropFreed(
 }
 
 function removeEmpty(dataDir: string): void {
-  for (const folder of ["attachments", "locks", "."])
+  for (const folder of ["attachments", "abandoned", "locks", "."])
     removeFolder(join(dataDir, folder));
 }
 

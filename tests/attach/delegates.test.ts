@@ -49,7 +49,7 @@ describe("deleteAttachments", () => {
       testCaller(),
     );
     expect([outcome, double.events()]).toEqual([
-      { remaining: [], errors: [] },
+      { remaining: [], failures: [] },
       ["a DEL net2", "c DEL net1", "b DEL eth0", "a DEL eth0"].flatMap(
         (call) => [`start ${call}`, `end ${call}`],
       ),
@@ -121,7 +121,7 @@ describe("deleteAttachments", () => {
       attachment("net2", "missing"),
       attachment("net3", "good", "bad"),
     ];
-    const { remaining, errors } = await deleteAttachments(
+    const { remaining, failures } = await deleteAttachments(
       attachments,
       none,
       target(double),
@@ -134,7 +134,7 @@ describe("deleteAttachments", () => {
       "net3",
     ]);
     expect(
-      errors.map(
+      failures.map(
         ({ attachment: { ifname }, error }) => [ifname, error] as unknown,
       ),
     ).toEqual([
@@ -176,48 +176,114 @@ describe("deleteAttachments", () => {
       attachment("eth0", "good"),
       attachment("net1", "hangs"),
     ];
-    const deadline = new Deadline(2000);
-    const { remaining, errors } = await deleteAttachments(
+    const { remaining, failures } = await deleteAttachments(
       attachments,
       none,
       target(double),
-      deadline,
-      testCaller(),
+      minute(),
+      testCaller({ timeoutMs: 500 }),
     );
     expect([
       remaining.map(({ ifname }) => ifname),
-      errors.map(({ error }) => error.code),
+      failures.map(({ error }) => error.code),
     ]).toEqual([["net1"], [11]]);
     expect(double.events()).toContain("end good DEL eth0");
   });
 
-  test("divides the time that is left by the attachments that are left", async () => {
+  /** Deletes under a clock that each execution moves on by what `spends` says, in order. */
+  async function timed(
+    attachments: Attachment[],
+    ms: number,
+    spends: (i: number) => number,
+  ) {
     using double = new DelegateDouble("a");
     let now = 0;
     const limits: number[] = [];
-    const exec = ({ deadline }: ExecRequest) => {
-      limits.push(deadline.remaining);
-      // The first uses up its time, the others a second each.
-      now += limits.length === 1 ? deadline.remaining : 1000;
-      return Promise.resolve({
-        exitCode: 0,
-        signal: null,
-        stdout: "",
-        stderr: "",
-      });
+    const executed: string[] = [];
+    const exec = async ({ deadline, env }: ExecRequest) => {
+      const { remaining } = deadline;
+      const spent = spends(limits.length);
+      limits.push(remaining);
+      executed.push(env["CNI_IFNAME"] ?? "");
+      now += Math.min(spent, remaining);
+      const killed = spent > remaining ? { killed: "deadline" as const } : {};
+      return { exitCode: 0, signal: null, stdout: "", stderr: "", ...killed };
     };
-    const deadline = new Deadline(9000, () => now);
-    const attachments = ["eth0", "net1", "net2"].map((ifname) =>
-      attachment(ifname, "a"),
-    );
-    await deleteAttachments(
+    const { remaining, failures } = await deleteAttachments(
       attachments,
       none,
       target(double),
-      deadline,
+      new Deadline(ms, () => now),
       testCaller({ exec }),
     );
-    expect(limits).toEqual([3000, 3000, 5000]);
+    const reached = failures.filter((failure) => failure.reached).length;
+    return { limits, executed, remaining, reached };
+  }
+
+  const many = (count: number): Attachment[] =>
+    Array.from({ length: count }, (_, i) => attachment(`net${i}`, "a"));
+
+  test("divides the time that is left by the attachments that are left", async () => {
+    // The first uses up its time, the others a second each.
+    const spends = (i: number) => (i === 0 ? Infinity : 1000);
+    const { limits } = await timed(many(3), 30_000, spends);
+    expect(limits).toEqual([10_000, 10_000, 19_000]);
+  });
+
+  test("gives each 5 s at least while they last; what is not reached is told apart, 11", async () => {
+    const { limits, remaining, reached } = await timed(
+      many(4),
+      12_000,
+      () => Infinity,
+    );
+    expect([limits, reached, remaining.map(({ ifname }) => ifname)]).toEqual([
+      [5000, 5000, 2000],
+      3,
+      // In reverse: what was not reached, then what was killed.
+      ["net1", "net2", "net3", "net0"],
+    ]);
+  });
+
+  test("32 that take 2 s each are deleted within two DELs of 50 s", async () => {
+    const first = await timed(many(32), 50_000, () => 2000);
+    const second = await timed(first.remaining, 50_000, () => 2000);
+    expect([first.executed.length, second.executed.length]).toEqual([25, 7]);
+    expect(second.remaining).toEqual([]);
+  });
+
+  test("makes progress with each retry: 20 that hang, 12 behind them", async () => {
+    let left = many(32);
+    const counts: number[] = [];
+    for (let retry = 0; retry < 3; retry++) {
+      const before: readonly Attachment[] = left;
+      const order = before.toReversed();
+      const hangs = (i: number) =>
+        Number(order[i]?.ifname.slice("net".length)) >= 12;
+      const { remaining } = await timed(left, 50_000, (i) =>
+        hangs(i) ? Infinity : 100,
+      );
+      left = remaining;
+      counts.push(left.length);
+    }
+    expect(counts).toEqual([32, 32, 20]);
+  });
+
+  test("puts what was killed before what failed", async () => {
+    using double = new DelegateDouble("good", "bad", "hangs");
+    double.behave({ type: "bad" }, { exit: 1 });
+    double.behave({ type: "hangs" }, { hang: true });
+    const { remaining } = await deleteAttachments(
+      [
+        attachment("eth0", "hangs"),
+        attachment("net1", "bad"),
+        attachment("net2", "good"),
+      ],
+      none,
+      target(double),
+      minute(),
+      testCaller({ timeoutMs: 300 }),
+    );
+    expect(remaining.map(({ ifname }) => ifname)).toEqual(["net1", "eth0"]);
   });
 
   test("has nothing to do for nothing", async () => {
@@ -226,7 +292,7 @@ describe("deleteAttachments", () => {
       await deleteAttachments([], none, target(double), minute(), testCaller()),
     ).toEqual({
       remaining: [],
-      errors: [],
+      failures: [],
     });
   });
 });

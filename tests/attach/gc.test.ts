@@ -50,32 +50,32 @@ class GcNode implements Disposable {
     type: string,
     overrides: Partial<AttachmentRecord> = {},
   ): void {
-    this.records
-      .write({
-        formatVersion,
-        containerId,
-        ifname: "eth0",
-        netns: "",
-        network: "genie-net",
-        time: "2026-01-01T00:00:00.000Z",
-        bootId: boot,
-        uptimeMs: 1,
-        path: [`${this.#folder.path}/bin`],
-        attachments: [
-          {
-            list: parseConf({
-              cniVersion: "1.1.0",
-              name: `${type}-net`,
-              type,
-            }),
-            ifname: "eth0",
-            args: "",
-            capabilityArgs: {},
-          },
-        ],
-        ...overrides,
-      })
-      .close();
+    const record: AttachmentRecord = {
+      formatVersion,
+      containerId,
+      ifname: "eth0",
+      netns: "",
+      network: "genie-net",
+      time: "2026-01-01T00:00:00.000Z",
+      bootId: boot,
+      uptimeMs: 1,
+      path: [`${this.#folder.path}/bin`],
+      attachments: [
+        {
+          list: parseConf({
+            cniVersion: "1.1.0",
+            name: `${type}-net`,
+            type,
+          }),
+          ifname: "eth0",
+          args: "",
+          capabilityArgs: {},
+        },
+      ],
+      ...overrides,
+    };
+    this.records.write(record).close();
+    this.records.writeResults(record, [{ cniVersion: "1.1.0" }]);
   }
 
   /** Of a runtime to which these are valid. */

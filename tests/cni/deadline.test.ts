@@ -55,6 +55,18 @@ test("Deadline.share, gives each of the steps what is left by then", () => {
   expect(shares).toEqual([30, 30, 50]);
 });
 
+test("Deadline.share, gives at least what is asked for, while it lasts", () => {
+  const { read, pass } = clock();
+  const phase = new Deadline(120, read);
+  const shares = [4, 3, 2, 1].map((steps) => {
+    const { remaining } = phase.share(steps, 50);
+    pass(remaining);
+    return remaining;
+  });
+  expect(shares).toEqual([50, 50, 20, 0]);
+  expect(new Deadline(120, read).share(2, 50).remaining).toBe(60);
+});
+
 test("Deadline.share, of no steps is everything", () => {
   const { read } = clock();
   expect(new Deadline(90, read).share(0).remaining).toBe(90);

@@ -112,6 +112,21 @@ const record = v.looseObject({
   time: text,
   bootId: text,
   uptimeMs: v.number(),
+  failures: v.optional(
+    v.looseObject({
+      count: v.number(),
+      bootId: text,
+      uptimeMs: v.number(),
+    }),
+  ),
+  abandoned: v.optional(
+    v.looseObject({
+      time: text,
+      errors: v.array(
+        v.looseObject({ ifname: text, network: text, error: text }),
+      ),
+    }),
+  ),
   path: names,
   attachments: v.array(
     v.object({
@@ -173,6 +188,11 @@ const exampleRecord = {
   time: "2026-01-01T00:00:00.000Z",
   bootId: "b",
   uptimeMs: 12,
+  failures: { count: 1, bootId: "b", uptimeMs: 13 },
+  abandoned: {
+    time: "2026-01-01T00:00:00.000Z",
+    errors: [{ ifname: "eth0", network: "net", error: "no" }],
+  },
   path: ["/opt/cni/bin"],
   attachments: [
     {

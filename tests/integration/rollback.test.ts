@@ -44,6 +44,34 @@ describe("ADD, a network fails", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
+  const noNeed = { code: 3, msg: "unknown", details: "in detail" };
+
+  test.each([
+    ["nothing is left: no DEL is needed", false, 3],
+    ["something is left: 3 would keep the DEL away", true, 999],
+  ])("code 3, %s", async (_, fails, code) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    delegates.behave(
+      { type: "gamma", verb: "ADD" },
+      { stdout: noNeed, exit: 1 },
+    );
+    if (fails) delegates.behave({ type: "beta", verb: "DEL" }, { exit: 1 });
+    const pod = await node.pod();
+    expect(await node.fail("ADD", pod, three)).toEqual({
+      cniVersion: "1.0.0",
+      code,
+      msg: '[shop/web:gamma] plugin "gamma" failed to add eth2: unknown',
+      details: "in detail",
+    });
+    expect((await node.remains()).records).toEqual(
+      fails ? [`${pod.containerId}:eth0.json`] : [],
+    );
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    await node.succeed("DEL", pod);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
   test("each DEL is given what its ADD was given, and its result", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

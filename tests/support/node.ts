@@ -44,6 +44,8 @@ export interface CallOptions {
 /** What an attachment can leave behind. */
 export interface Remains {
   records: string[];
+  /** What could not be deleted. */
+  abandoned: string[];
   locks: string[];
   /** Reserved by host-local. */
   addresses: string[];
@@ -53,6 +55,7 @@ export interface Remains {
 
 export const nothing: Remains = {
   records: [],
+  abandoned: [],
   locks: [],
   addresses: [],
   interfaces: [],
@@ -70,6 +73,8 @@ export class Node implements AsyncDisposable {
   readonly confDir: string;
   readonly binDir: string;
   readonly dataDir: string;
+  /** Of the runtime, whose `libcni` keeps there what it executed. */
+  readonly cacheDir: string;
   readonly logFile: string;
   /** CNI_PATH of the calls. */
   readonly path: string[];
@@ -81,6 +86,7 @@ export class Node implements AsyncDisposable {
     this.confDir = join(this.folder, "net.d");
     this.binDir = join(this.folder, "bin");
     this.dataDir = join(this.folder, "data");
+    this.cacheDir = join(this.folder, "results");
     this.logFile = join(this.folder, "genie.log");
     this.path = [this.binDir];
     mkdirSync(this.confDir);
@@ -144,10 +150,49 @@ export class Node implements AsyncDisposable {
       capabilities: { [annotationsKey]: true, portMappings: true },
       confDir: this.confDir,
       dataDir: this.dataDir,
+      runtimeCacheDir: this.cacheDir,
       logFile: this.logFile,
       log_level: "debug",
       ...overrides,
     };
+  }
+
+  /**
+   * What the runtime's libcni keeps of a successful ADD (cni-runtime.md §2.4), with
+   * keys replaced; undefined removes. The path.
+   */
+  cache(
+    { containerId, netns }: Pod,
+    config: unknown,
+    more: Record<string, unknown> = {},
+    network = "old-net",
+  ): string {
+    const text = typeof config === "string" ? config : JSON.stringify(config);
+    const entry = {
+      kind: "cniCacheV1",
+      containerId,
+      config: Buffer.from(text).toString("base64"),
+      ifName: "eth0",
+      networkName: network,
+      netns: netns.path,
+      cniArgs: [
+        ["IgnoreUnknown", "1"],
+        ["K8S_POD_NAME", "web"],
+      ],
+      ...more,
+    };
+    return this.cacheText(
+      `${network}-${containerId}-eth0`,
+      JSON.stringify(entry),
+    );
+  }
+
+  /** Any file of the cache; the path. */
+  cacheText(name: string, text: string): string {
+    mkdirSync(this.cacheDir, { recursive: true, mode: 0o700 });
+    const path = join(this.cacheDir, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
   }
 
   /** The call as containerd makes it; for GC and STATUS the pod says nothing. */
@@ -245,6 +290,7 @@ export class Node implements AsyncDisposable {
     }
     return {
       records: entries(join(this.dataDir, "attachments")),
+      abandoned: entries(join(this.dataDir, "abandoned")),
       locks: entries(join(this.dataDir, "locks")),
       addresses: this.addresses(),
       interfaces,

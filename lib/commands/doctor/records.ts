@@ -42,9 +42,10 @@ export const checkDataDir: Check = ({ operation }) => {
 };
 
 /** Why the records are not to be trusted; undefined where they are. */
-function unsafe(dataDir: string): string | undefined {
+export function unsafe(dataDir: string): string | undefined {
   try {
-    requireOwnFolder(`${dataDir}/attachments`);
+    for (const folder of ["attachments", "abandoned", "locks"])
+      requireOwnFolder(`${dataDir}/${folder}`);
     return undefined;
   } catch (error) {
     return messageOf(error);

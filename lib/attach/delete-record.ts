@@ -1,0 +1,65 @@
+/**
+ * Deletes what one record holds: the same for DEL, left-over records, GC and what
+ * Multus attached (state.md "DEL").
+ */
+import type { Deadline } from "../cni/deadline.ts";
+import { deleteAttachments } from "./delegates.ts";
+import type { Lock } from "./lock.ts";
+import { type Operation, callerOf } from "./operation.ts";
+import type { AttachmentRecord } from "./record.ts";
+
+/**
+ * Deletes the attachments of a record and then the record. What could not be
+ * deleted stays in it, so a retry repeats only that, or is abandoned: "deleted" says
+ * that nothing is left. `netns` is empty when the namespace is gone.
+ */
+export async function deleteRecord(
+  operation: Operation,
+  record: AttachmentRecord,
+  netns: string,
+  lock: Lock,
+  deadline: Deadline,
+  results = operation.records.results(record, { asWritten: true }),
+): Promise<"deleted" | "abandoned"> {
+  const { records, path } = operation;
+  const outcome = await deleteAttachments(
+    record.attachments,
+    results,
+    {
+      containerId: record.containerId,
+      netns,
+      path: distinct([...path, ...record.path]),
+    },
+    deadline,
+    callerOf(operation, lock),
+  );
+  if (outcome.remaining.length > 0) {
+    const { settle } = await import("./failed-delete.ts");
+    settle(operation, record, outcome);
+    if (record.adopted) await forgetFormer(operation, record);
+    return "abandoned";
+  }
+  try {
+    records.remove(record);
+  } catch (cause) {
+    const { settleUnremoved } = await import("./failed-delete.ts");
+    settleUnremoved(operation, record, cause);
+  }
+  if (record.adopted) await forgetFormer(operation, record);
+  return "deleted";
+}
+
+/** The file that the record was made of goes when nothing of the record is left to the runtime. */
+async function forgetFormer(
+  operation: Operation,
+  { containerId }: AttachmentRecord,
+): Promise<void> {
+  const { removeMultusFile } = await import("./multus.ts");
+  removeMultusFile(operation, containerId);
+}
+
+function distinct(folders: readonly string[]): string[] {
+  const seen: string[] = [];
+  for (const folder of folders) if (!seen.includes(folder)) seen.push(folder);
+  return seen;
+}

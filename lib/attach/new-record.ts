@@ -1,0 +1,42 @@
+/**
+ * The record of what is about to be executed (state.md "The record").
+ */
+import { wholeMs } from "../cni/deadline.ts";
+import type { Attachment } from "../select/select.ts";
+import { namespaceId } from "./netns.ts";
+import type { Operation } from "./operation.ts";
+import { type AttachmentRecord, formatVersion } from "./record.ts";
+
+/** What a record says of the node. */
+export type Place = Pick<AttachmentRecord, "netnsId" | "bootId">;
+
+export function placeOf({ request, world }: Operation): Place {
+  return { netnsId: namespaceId(request.netns), bootId: world.bootId() };
+}
+
+export function newRecord(
+  { request, world, pod, path }: Operation,
+  attachments: Attachment[],
+  { netnsId, bootId }: Place,
+): AttachmentRecord {
+  const recorded: Attachment[] = [];
+  for (const { asked: _asked, ...attachment } of attachments) {
+    recorded.push(attachment);
+  }
+  return {
+    formatVersion,
+    containerId: request.containerId,
+    ifname: request.ifname,
+    netns: request.netns,
+    netnsId,
+    network: request.config.name,
+    pod,
+    time: world.now().toISOString(),
+    bootId,
+    // Whole, and never before the true time: GC asks what was written after it began.
+    uptimeMs: wholeMs(world.uptimeMs()),
+    path: [...path],
+    // What was asked for has been held against the results by the time that it could matter.
+    attachments: recorded,
+  };
+}

@@ -1,0 +1,18 @@
+/**
+ * How long ago something was, for people. Pure.
+ */
+
+const units = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["m", 60],
+  ["s", 1],
+] as const;
+
+/** In the largest unit that fits, as kubectl shows it. */
+export function age(time: string, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - Date.parse(time)) / 1000);
+  const [unit, size] =
+    units.find(([, length]) => seconds >= length) ?? units[3];
+  return Number.isNaN(seconds) ? "-" : `${Math.floor(seconds / size)}${unit}`;
+}

@@ -1,0 +1,27 @@
+/**
+ * What could not be deleted, and is tried again by `genie gc`.
+ */
+import { abandonedOnNode } from "../abandoned.ts";
+import type { Check } from "./check.ts";
+import { unsafe } from "./records.ts";
+
+export const checkAbandoned: Check = ({ operation }) => {
+  if (!operation || unsafe(operation.config.dataDir) !== undefined) return [];
+  const check = "abandoned attachments";
+  const { attachments, unreadable } = abandonedOnNode(operation);
+  const count = attachments.length + unreadable.length;
+  if (count === 0) return [];
+  const [first] = attachments;
+  const example = first
+    ? `, as ${first.ifname} of ${first.containerId.slice(0, 12)} in network ${first.network}: ${first.error || "no error is known"}`
+    : "";
+  return [
+    {
+      check,
+      verdict: "warn",
+      found: `${count} could not be deleted${example}`,
+      advice:
+        "mend what the error says and run `genie gc`, which tries them again; `genie list --abandoned` shows all, `genie gc --drop CONTAINER` forgets one",
+    },
+  ];
+};

@@ -1,0 +1,653 @@
+/**
+ * Never stuck, never forgotten (state.md "DEL"), by the compiled executable: a
+ * network that cannot be deleted does not keep the pod, and is kept to be tried
+ * again.
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { genieBinary } from "../support/build.ts";
+import { smallDisk } from "../support/disk.ts";
+import { type Node, type Pod, nothing } from "../support/node.ts";
+import {
+  type ScriptedNode,
+  startNode,
+  startScriptedNode,
+  summary,
+} from "./networks.ts";
+
+const no = (msg = "no") => ({ stdout: { code: 42, msg }, exit: 1 });
+const two = { annotations: { cni: "alpha,beta" } };
+
+function genie(node: Node, ...words: string[]) {
+  const { exitCode, stdout, stderr } = Bun.spawnSync({
+    cmd: [
+      genieBinary(),
+      ...words,
+      "--conf-dir",
+      node.confDir,
+      "--bin-dir",
+      node.binDir,
+      "--data-dir",
+      node.dataDir,
+    ],
+    env: { PATH: process.env["PATH"] ?? "" },
+    cwd: "/",
+  });
+  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+/** The files of `abandoned`, decoded. */
+function abandoned({ dataDir }: Node): Record<string, unknown>[] {
+  const folder = join(dataDir, "abandoned");
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => !name.endsWith(".result.json"))
+    .map(
+      (name) =>
+        JSON.parse(readFileSync(join(folder, name), "utf8")) as Record<
+          string,
+          unknown
+        >,
+    );
+}
+
+/** As if the failures of the record had begun so much earlier. */
+function backdate(node: Node, pod: Pod, ms: number): void {
+  const record = node.record(pod);
+  const failures = record["failures"] as { uptimeMs: number };
+  const earlier = { ...failures, uptimeMs: failures.uptimeMs - ms };
+  writeFileSync(
+    node.recordPath(pod),
+    JSON.stringify({ ...record, failures: earlier }),
+  );
+}
+
+/** A pod with alpha and beta whose ADD failed in beta, and of which beta could not be rolled back. */
+async function failedAdd(scripted: ScriptedNode): Promise<Pod> {
+  const { node, delegates } = scripted;
+  const pod = await node.pod();
+  for (const verb of ["ADD", "DEL"])
+    delegates.behave({ type: "beta", verb }, no("no such master"));
+  await node.fail("ADD", pod, two);
+  delegates.forget();
+  return pod;
+}
+
+/** A pod whose beta could not be deleted: its ADD failed, its DEL gave up. */
+async function abandonedPod(scripted: ScriptedNode): Promise<Pod> {
+  const pod = await failedAdd(scripted);
+  await scripted.node.succeed("DEL", pod, two);
+  scripted.delegates.forget();
+  return pod;
+}
+
+describe("an attachment without a recorded result", () => {
+  test("is tried once more; a failure is logged, kept, and no error", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await failedAdd(scripted);
+    expect(node.record(pod)["attachments"]).toMatchObject([{ ifname: "eth1" }]);
+    rmSync(node.logFile);
+    await node.succeed("DEL", pod, {
+      ...two,
+      config: { log_level: "error" },
+    });
+    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(node.log()).toContain("no such master");
+    expect((await node.remains()).records).toEqual([]);
+    expect(abandoned(node)).toMatchObject([
+      {
+        containerId: pod.containerId,
+        attachments: [{ ifname: "eth1" }],
+        abandoned: {
+          time: expect.stringMatching(/^20.*Z$/) as string,
+          errors: [
+            {
+              ifname: "eth1",
+              network: "beta",
+              error: 'plugin "beta" failed to delete eth1: no such master',
+            },
+          ],
+        },
+      },
+    ]);
+    delegates.forget();
+    await node.succeed("DEL", pod, two);
+    expect(delegates.calls()).toEqual([]);
+  });
+
+  test("real: macvlan without its master, ADD fails, no DEL does, nothing else is left", async () => {
+    await using node = await startNode();
+    node.network("30-bad.conf", {
+      cniVersion: "1.0.0",
+      name: "bad",
+      type: "macvlan",
+      master: "nosuch",
+      ipam: node.ipam("10.6.0.0/24"),
+    });
+    for (let sandbox = 0; sandbox < 3; sandbox++) {
+      const pod = await node.pod();
+      await node.fail("ADD", pod, { annotations: { cni: "canal,bad" } });
+      await node.succeed("DEL", pod);
+      await node.succeed("DEL", pod);
+    }
+    expect(await node.remains()).toMatchObject({
+      records: [],
+      addresses: [],
+      interfaces: [],
+    });
+  });
+
+  test("a result that was lost: success, and it is kept", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    rmSync(node.recordPath(pod).replace(/json$/, "result.json"));
+    delegates.behave({ type: "beta", verb: "DEL" }, no());
+    await node.succeed("DEL", pod, two);
+    expect(abandoned(node)).toMatchObject([
+      { attachments: [{ ifname: "eth1" }] },
+    ]);
+  });
+
+  test.each([
+    ["torn", '{"formatVersion":1,"results":[{"ifname":"eth0","res'],
+    ["empty", ""],
+    ["of another shape", "{}"],
+    [
+      "with a result of another shape",
+      '{"results":[{"ifname":"eth1","result":7}]}',
+    ],
+  ])("a file of results that is %s counts as completed", async (_, text) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const path = node.recordPath(pod).replace(/json$/, "result.json");
+    writeFileSync(path, text);
+    delegates.behave({ type: "beta", verb: "DEL" }, no());
+    expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 42 });
+    expect(node.record(pod)).toMatchObject({ failures: { count: 1 } });
+    expect(abandoned(node)).toEqual([]);
+  });
+
+  test("one beside a completed one that fails: kept apart at once", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const path = node.recordPath(pod).replace(/json$/, "result.json");
+    const stored = JSON.parse(readFileSync(path, "utf8")) as {
+      results: unknown[];
+    };
+    writeFileSync(
+      path,
+      JSON.stringify({ results: stored.results.slice(0, 1) }),
+    );
+    for (const type of ["alpha", "beta"])
+      delegates.behave({ type, verb: "DEL" }, no(`no ${type}`));
+    expect(await node.fail("DEL", pod, two)).toEqual({
+      cniVersion: "1.0.0",
+      code: 42,
+      msg: '[shop/web:alpha] plugin "alpha" failed to delete eth0: no alpha',
+    });
+    expect(node.record(pod)["attachments"]).toMatchObject([{ ifname: "eth0" }]);
+    expect(abandoned(node)).toMatchObject([
+      { attachments: [{ ifname: "eth1" }] },
+    ]);
+    // Later given up as well: with the other one in one file.
+    backdate(node, pod, 1_000_000);
+    await node.fail("DEL", pod, two);
+    await node.succeed("DEL", pod, two);
+    expect(abandoned(node)).toMatchObject([
+      {
+        attachments: [{ ifname: "eth1" }, { ifname: "eth0" }],
+        abandoned: {
+          errors: [
+            {
+              ifname: "eth1",
+              error: expect.stringContaining("no beta") as string,
+            },
+            {
+              ifname: "eth0",
+              error: expect.stringContaining("no alpha") as string,
+            },
+          ],
+        },
+      },
+    ]);
+  });
+
+  test("a left-over of this container: ADD goes on", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await failedAdd(scripted);
+    await node.succeed("ADD", pod, { annotations: { cni: "gamma" } });
+    expect(delegates.calls().map(summary)).toEqual([
+      "DEL beta eth1",
+      "ADD gamma eth0",
+    ]);
+    expect(abandoned(node)).toHaveLength(1);
+    // The container lives: its interfaces are another network's now.
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    delegates.forget();
+    expect(genie(node, "gc").stdout).toContain(
+      `still abandoned ${pod.containerId}:eth0: container ${pod.containerId} is attached again`,
+    );
+    expect(delegates.calls()).toEqual([]);
+    await node.succeed("DEL", pod);
+    expect(genie(node, "gc").stdout).toBe(
+      `deleted ${pod.containerId} eth0\n1 deleted, 0 waiting, 0 failed\n`,
+    );
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("an attachment that ADD completed", () => {
+  async function completed(scripted: ScriptedNode): Promise<Pod> {
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    delegates.behave({ type: "beta", verb: "DEL" }, no());
+    delegates.forget();
+    return pod;
+  }
+
+  test("fails until three DELs have, the first of them deleteGiveUp ago", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await completed(scripted);
+    for (const count of [1, 2, 3, 4]) {
+      expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 42 });
+      expect(node.record(pod)).toMatchObject({
+        attachments: [{ ifname: "eth1" }],
+        failures: { count },
+      });
+    }
+    backdate(node, pod, 299_000);
+    await node.fail("DEL", pod, two);
+    backdate(node, pod, 1000);
+    await node.succeed("DEL", pod, two);
+    expect((await node.remains()).records).toEqual([]);
+    expect(abandoned(node)).toMatchObject([
+      { attachments: [{ ifname: "eth1" }] },
+    ]);
+    // With its result, for the plugins' sake.
+    const { abandoned: files } = await node.remains();
+    expect(files).toHaveLength(2);
+  });
+
+  test("two DELs are not enough, however long ago", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await completed(scripted);
+    await node.fail("DEL", pod, two);
+    backdate(node, pod, 1_000_000);
+    await node.fail("DEL", pod, two);
+    await node.succeed("DEL", pod, two);
+  });
+
+  test("deleteGiveUp is configured; 0 is never", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await completed(scripted);
+    const config = (deleteGiveUp: number) => ({
+      ...two,
+      config: { deleteGiveUp },
+    });
+    for (let i = 0; i < 3; i++) {
+      await node.fail("DEL", pod, config(0));
+      backdate(node, pod, 1_000_000);
+    }
+    await node.fail("DEL", pod, config(100_000));
+    await node.succeed("DEL", pod, config(100));
+  });
+
+  test("failures of an earlier boot count, from the start of this one", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await completed(scripted);
+    await node.fail("DEL", pod, two);
+    const failures = { count: 5, bootId: "earlier", uptimeMs: 1e12 };
+    writeFileSync(
+      node.recordPath(pod),
+      JSON.stringify({ ...node.record(pod), failures }),
+    );
+    const upSeconds = Number(
+      readFileSync("/proc/uptime", "utf8").split(" ")[0],
+    );
+    const config = (deleteGiveUp: number) => ({
+      ...two,
+      config: { deleteGiveUp },
+    });
+    await node.fail("DEL", pod, config(Math.ceil(upSeconds) + 1000));
+    expect(node.record(pod)).toMatchObject({ failures: { count: 6 } });
+    await node.succeed("DEL", pod, config(Math.floor(upSeconds / 2)));
+  });
+
+  test("the pod's namespace does not matter: it may still be there", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await completed(scripted);
+    for (let i = 0; i < 2; i++) await node.fail("DEL", pod, two);
+    backdate(node, pod, 300_000);
+    expect(pod.netns.exists()).toBe(true);
+    await node.succeed("DEL", pod, two);
+  });
+
+  test("DELs of a runtime's GC and of `genie gc` count too", async () => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const { node, delegates } = scripted;
+    const config = {
+      cniVersion: "1.1.0",
+      "cni.dev/valid-attachments": [],
+    };
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    delegates.behave({ type: "beta", verb: "DEL" }, no());
+    const aged = { ...node.record(pod), uptimeMs: 1 };
+    writeFileSync(node.recordPath(pod), JSON.stringify(aged));
+    await pod.netns.remove();
+    expect(await node.fail("GC", undefined, { config })).toMatchObject({
+      code: 42,
+    });
+    expect(genie(node, "gc", "--grace", "0")).toMatchObject({ exitCode: 1 });
+    expect(node.record(pod)).toMatchObject({ failures: { count: 2 } });
+    backdate(node, pod, 300_000);
+    expect(genie(node, "gc", "--grace", "0")).toEqual({
+      exitCode: 0,
+      stdout: `abandoned ${pod.containerId} eth0\n0 deleted, 0 waiting, 0 failed, 1 abandoned\n`,
+      stderr: expect.stringContaining("gave up deleting") as string,
+    });
+    expect((await node.remains()).records).toEqual([]);
+  });
+
+  test("the disk is full: the record's age counts", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    const pod = await completed(scripted);
+    mkdirSync(join(node.dataDir, "abandoned"), { mode: 0o700 });
+    disk.fill();
+    await node.fail("DEL", pod, two);
+    await node.fail("DEL", pod, { ...two, config: { deleteGiveUp: 0 } });
+    await Bun.sleep(1000);
+    const config = { deleteGiveUp: 1 };
+    await node.succeed("DEL", pod, { ...two, config });
+    expect((await node.remains()).records).toEqual([]);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    expect(genie(node, "gc").stdout).toContain("1 deleted");
+    expect((await node.remains()).abandoned).toEqual([]);
+  });
+
+  test("of Multus: counted from its first DEL, its file goes with it", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const multusDir = join(node.folder, "multus");
+    mkdirSync(multusDir);
+    const bytes = (value: object) =>
+      Buffer.from(JSON.stringify(value)).toString("base64");
+    const conf = (type: string) => ({ cniVersion: "1.0.0", name: type, type });
+    const file = join(multusDir, pod.containerId);
+    writeFileSync(
+      file,
+      JSON.stringify([
+        { Bytes: bytes(conf("alpha")) },
+        { Bytes: bytes(conf("beta")) },
+      ]),
+    );
+    delegates.behave({ type: "beta", verb: "DEL" }, no());
+    const options = { ...two, config: { multusDir } };
+    for (let i = 0; i < 2; i++) await node.fail("DEL", pod, options);
+    expect(delegates.calls().map(summary)).toEqual([
+      "DEL beta net1",
+      "DEL alpha eth0",
+      "DEL beta net1",
+    ]);
+    backdate(node, pod, 300_000);
+    await node.succeed("DEL", pod, options);
+    expect(existsSync(file)).toBe(false);
+    expect(abandoned(node)).toMatchObject([{ adopted: true }]);
+  });
+});
+
+describe("what was abandoned", () => {
+  test("genie gc deletes it as soon as that works", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await abandonedPod(scripted);
+    expect(genie(node, "gc")).toEqual({
+      exitCode: 0,
+      stdout: `still abandoned ${pod.containerId}:eth0: plugin "beta" failed to delete eth1: no such master
+0 deleted, 0 waiting, 0 failed, 1 abandoned
+`,
+      stderr: "",
+    });
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    delegates.forget();
+    expect(genie(node, "gc").stdout).toBe(
+      `deleted ${pod.containerId} eth0\n1 deleted, 0 waiting, 0 failed\n`,
+    );
+    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("the namespace that it had is used while it lives", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await abandonedPod(scripted);
+    genie(node, "gc");
+    await pod.netns.remove();
+    genie(node, "gc");
+    expect(delegates.calls().map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual([
+      pod.netns.path,
+      "",
+    ]);
+  });
+
+  test("is not tried while a new pod has the same name and network", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await abandonedPod(scripted);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    delegates.behave({ type: "beta", verb: "ADD" }, { stdout: {} });
+    const successor = await node.pod();
+    await node.succeed("ADD", successor, two);
+    delegates.forget();
+    expect(genie(node, "gc")).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining(
+        `still abandoned ${pod.containerId}:eth0: pod shop/web has network beta-net again`,
+      ) as string,
+    });
+    expect(delegates.calls()).toEqual([]);
+    await node.succeed("DEL", successor);
+    expect(genie(node, "gc").stdout).toContain("1 deleted");
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("is not tried while a pod has the same device", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    node.network("20-beta.conf", {
+      cniVersion: "1.0.0",
+      name: "beta-net",
+      type: "beta",
+      device: "ens5",
+    });
+    node.network("50-delta.conf", {
+      cniVersion: "1.0.0",
+      name: "delta-net",
+      type: "gamma",
+      device: "ens5",
+    });
+    const pod = await abandonedPod(scripted);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    const other = await node.pod("other");
+    await node.succeed("ADD", other, { annotations: { cni: "delta" } });
+    delegates.forget();
+    expect(genie(node, "gc").stdout).toContain(
+      `still abandoned ${pod.containerId}:eth0: device ens5 is container ${other.containerId}'s now`,
+    );
+    expect(delegates.calls()).toEqual([]);
+    await node.succeed("DEL", other);
+    expect(genie(node, "gc").stdout).toContain("1 deleted");
+  });
+
+  describe("a runtime's GC", () => {
+    const config = {
+      cniVersion: "1.1.0",
+      "cni.dev/valid-attachments": [],
+    };
+
+    test("tries it last; a failure does not fail the GC", async () => {
+      await using scripted = await startScriptedNode("1.1.0");
+      const { node, delegates } = scripted;
+      await abandonedPod(scripted);
+      await node.succeed("GC", undefined, { config });
+      expect(delegates.calls().map(summary)).toEqual([
+        "GC alpha",
+        "DEL beta eth1",
+      ]);
+      delegates.behave({ type: "beta", verb: "DEL" }, {});
+      await node.succeed("GC", undefined, { config });
+      expect(await node.remains()).toEqual(nothing);
+    });
+
+    test("of another genie list leaves it alone", async () => {
+      await using scripted = await startScriptedNode("1.1.0");
+      const { node, delegates } = scripted;
+      await abandonedPod(scripted);
+      const other = { ...config, name: "other-net" };
+      await node.succeed("GC", undefined, { config: other });
+      expect(delegates.calls().map(summary)).not.toContain("DEL beta eth1");
+      expect(abandoned(node)).toHaveLength(1);
+    });
+  });
+
+  test("one that hangs does not keep the others, run after run", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pods = [await abandonedPod(scripted), await abandonedPod(scripted)];
+    genie(node, "gc");
+    genie(node, "gc");
+    // Each run begins with what was tried longest ago.
+    expect(delegates.calls().map(({ env }) => env["CNI_CONTAINERID"])).toEqual(
+      [...pods, ...pods].map(({ containerId }) => containerId),
+    );
+  });
+
+  test("genie list --abandoned shows it", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    expect(genie(node, "list", "--abandoned").stdout).toBe(
+      "nothing is abandoned\n",
+    );
+    const pod = await abandonedPod(scripted);
+    const { exitCode, stdout } = genie(node, "list", "--abandoned");
+    expect([
+      exitCode,
+      stdout.split("\n").map((row) => row.split(/  +/)),
+    ]).toEqual([
+      0,
+      [
+        [
+          "NAMESPACE",
+          "POD",
+          "CONTAINER",
+          "INTERFACE",
+          "NETWORK",
+          "ADDRESSES",
+          "AGE",
+          "ERROR",
+        ],
+        [
+          "shop",
+          "web",
+          pod.containerId.slice(0, 12),
+          "eth1",
+          "beta",
+          "-",
+          expect.stringMatching(/^\d+s$/) as string,
+          'plugin "beta" failed to delete eth1: no such master',
+        ],
+        [""],
+      ],
+    ]);
+    expect(genie(node, "list", "--abandoned", "-n", "other").stdout).toBe(
+      "nothing is abandoned\n",
+    );
+    const json = genie(node, "list", "--abandoned", "-o", "json").stdout;
+    expect(JSON.parse(json)).toMatchObject([
+      { containerId: pod.containerId, ifname: "eth1", network: "beta" },
+    ]);
+    expect(genie(node, "list").stdout).toBe("no attachments\n");
+  });
+
+  test("genie gc --drop forgets it, and says what stays reserved", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const [one, other] = [
+      await abandonedPod(scripted),
+      await abandonedPod(scripted),
+    ];
+    expect(genie(node, "gc", "--drop", "nobody")).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: "genie gc: nothing is abandoned of container nobody\n",
+    });
+    const short = one.containerId.slice(0, 12);
+    expect(genie(node, "gc", "--drop", short)).toEqual({
+      exitCode: 0,
+      stdout: `dropped ${one.containerId} eth1: network beta may keep what it gave to the container reserved\n`,
+      stderr: "",
+    });
+    expect(abandoned(node)).toMatchObject([{ containerId: other.containerId }]);
+    expect(genie(node, "gc", "--drop", one.containerId).exitCode).toBe(1);
+    expect(genie(node, "gc", "--drop-all")).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining(other.containerId) as string,
+    });
+    expect(delegates.calls()).toEqual([]);
+    expect(await node.remains()).toEqual(nothing);
+    expect(genie(node, "gc", "--drop-all")).toEqual({
+      exitCode: 0,
+      stdout: "",
+      stderr: "",
+    });
+  });
+
+  test("genie gc --drop names the addresses of one that was completed", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    delegates.behave({ type: "beta", verb: "DEL" }, no());
+    const config = { deleteGiveUp: 300 };
+    for (let i = 0; i < 2; i++) await node.fail("DEL", pod, { ...two, config });
+    backdate(node, pod, 300_000);
+    await node.succeed("DEL", pod, { ...two, config });
+    expect(genie(node, "gc", "--drop", pod.containerId).stdout).toBe(
+      `dropped ${pod.containerId} eth1: network beta may keep 10.2.0.2/24 reserved\n`,
+    );
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test.each([
+    ["both", ["--drop", "c1", "--drop-all"]],
+    ["no container", ["--drop"]],
+  ])("genie gc, %s: 2", async (_, words) => {
+    await using scripted = await startScriptedNode();
+    expect(genie(scripted.node, "gc", ...words)).toMatchObject({ exitCode: 2 });
+  });
+});
