@@ -74,8 +74,14 @@ export interface Abandonment {
   errors: { ifname: string; network: string; error: string }[];
 }
 
+/** What tells an ADD from all others. */
+type AddOfRecord = Pick<
+  AttachmentRecord,
+  "containerId" | "ifname" | "bootId" | "uptimeMs"
+>;
+
 /** Whether two records are the same ADD's, whatever is still left in each. */
-export function isSameAdd(a: AttachmentRecord, b: AttachmentRecord): boolean {
+export function isSameAdd(a: AddOfRecord, b: AddOfRecord): boolean {
   return (
     a.containerId === b.containerId &&
     a.ifname === b.ifname &&
@@ -116,6 +122,11 @@ export class Records {
   constructor(dataDir: string, directory: Directory = "attachments") {
     this.#store = new Store(dataDir, directory);
     this.#nameOf = directory === "attachments" ? nameOf : nameOfAdd;
+  }
+
+  /** The base name of a record's files. */
+  static nameOf(containerId: string, ifname: string): string {
+    return Store.nameOf(containerId, ifname);
   }
 
   /** Of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
@@ -283,9 +294,17 @@ export class Records {
   }
 
   setAside(containerId: string, ifname: string): void {
-    onDisk("move aside", () =>
-      this.#store.setAside(Store.nameOf(containerId, ifname)),
-    );
+    this.setAsideNamed(Store.nameOf(containerId, ifname));
+  }
+
+  /** As {@link setAside}, where a hashed name does not tell whose record it is. */
+  setAsideNamed(name: string): void {
+    onDisk("move aside", () => this.#store.setAside(name));
+  }
+
+  /** When a record's file was last written, in milliseconds since 1970; undefined when there is none. */
+  lastWritten(name: string): number | undefined {
+    return onDisk("read", () => this.#store.lastWritten(name, "record"));
   }
 
   /** `unchanged` when the file is of our format and as long as {@link writeResults} made it. */

@@ -126,11 +126,21 @@ export class Store {
     rename(path, to.#pathOf(newName, part));
   }
 
+  /** When a file was last written, in milliseconds since 1970; undefined when there is none. */
+  lastWritten(name: string, part: Part): number | undefined {
+    return linkStatusIfAny(this.#pathOf(name, part))?.modifiedMs;
+  }
+
   /** Moves an unreadable record out of the way; what is left of its result is removed. */
   setAside(name: string): void {
     const path = this.#pathOf(name, "record");
     removeFile(this.#pathOf(name, "result"));
-    rename(path, `${path}.corrupt`);
+    try {
+      rename(path, `${path}.corrupt`);
+    } catch (error) {
+      // Somebody else has moved it in the meantime.
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
   }
 
   /** Removes a container's files that never got their names. */

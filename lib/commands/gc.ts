@@ -3,7 +3,8 @@
  * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
  * namespace has been gone for a while.
  */
-import { deleteStale, removeLitter } from "../attach/gc.ts";
+import { removeLitter } from "../attach/gc.ts";
+import { deleteStale } from "../attach/gc-records.ts";
 import { recordedNetns } from "../attach/netns.ts";
 import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
@@ -101,7 +102,7 @@ export interface Collected {
   deleted: AttachmentRecord[];
   /** Their DEL has failed for long enough: `genie list --abandoned`. */
   abandoned: AttachmentRecord[];
-  /** Without a namespace, but not for long enough yet. */
+  /** Without a namespace, but not for long enough yet; or another genie works on it. */
   waiting: AttachmentRecord[];
   failed: { what: string; error: string }[];
 }
@@ -134,7 +135,8 @@ export async function collect(
       if (verdict !== "stale") continue;
       const deadline = new Deadline(recordMs, operation.world.clock);
       const outcome = await deleteStale(operation, record, deadline);
-      if (outcome !== "gone") collected[outcome].push(record);
+      if (outcome === "busy") collected.waiting.push(record);
+      else if (outcome !== "gone") collected[outcome].push(record);
     } catch (error) {
       const what = `${record.containerId}:${record.ifname}`;
       collected.failed.push({ what, error: messageOf(error) });

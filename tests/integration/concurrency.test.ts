@@ -4,12 +4,16 @@
  * "Processes and locks").
  */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRunning, until } from "../support/delegate.ts";
 import { type Pod, nothing } from "../support/node.ts";
 import { type Answer, callPlugin, startPlugin } from "../support/runtime.ts";
-import { scriptedResult, startNode, startScriptedNode } from "./networks.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+  waits,
+} from "./networks.ts";
 
 const pods = 20;
 
@@ -171,10 +175,3 @@ test("ADD, a runtime that is slow to read gets a whole result", async () => {
   );
   expect(answer.json).toEqual({ ...scriptedResult(0), dns });
 });
-
-/** Whether a process has gone to sleep more often than it does before it waits for a lock. */
-function waits(pid: number): boolean {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const [, count] = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status) ?? [];
-  return Number(count) > 50;
-}

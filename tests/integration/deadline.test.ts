@@ -277,6 +277,7 @@ describe("CHECK and GC, a delegate hangs", () => {
         config,
         annotations: { cni: i === 1 ? "beta" : "alpha" },
       });
+    node.attachedEarlier(...pods);
     delegates.behave({ type: "beta", verb: "DEL" }, { hang: true });
     delegates.forget();
     const options = limited({

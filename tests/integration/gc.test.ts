@@ -3,11 +3,18 @@
  * GC, STATUS").
  */
 import { describe, expect, test } from "bun:test";
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { RecordedCall } from "../support/delegate.ts";
+import { type RecordedCall, isRunning, until } from "../support/delegate.ts";
 import { type CallOptions, type Pod, nothing } from "../support/node.ts";
-import { startNode, startScriptedNode, summary } from "./networks.ts";
+import { startPlugin } from "../support/runtime.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+  summary,
+  waits,
+} from "./networks.ts";
 
 const version = "1.1.0";
 
@@ -78,6 +85,7 @@ async function startThree() {
   await node.succeed("ADD", a, { config, annotations: { cni: "alpha,beta" } });
   await node.succeed("ADD", b, { config, annotations: { cni: "alpha" } });
   await node.succeed("ADD", c, { config, annotations: { cni: "beta" } });
+  node.attachedEarlier(a, b, c);
   delegates.forget();
   return {
     node,
@@ -87,6 +95,13 @@ async function startThree() {
     c,
     [Symbol.asyncDispose]: () => scripted[Symbol.asyncDispose](),
   };
+}
+
+/** As a disk may leave a record, long ago. */
+function tear(path: string): void {
+  writeFileSync(path, "{");
+  const earlier = new Date(Date.now() - 61_000);
+  utimesSync(path, earlier, earlier);
 }
 
 describe("GC", () => {
@@ -171,20 +186,88 @@ describe("GC", () => {
     expect((await node.remains()).records).toHaveLength(6);
   });
 
-  test("pods older than us, and records of another network of ours", async () => {
+  test("pods older than us are kept by every network", async () => {
     await using three = await startThree();
     const { node, delegates, a, b, c } = three;
     const older = { containerID: "older", ifname: "eth0" };
-    const options = valid([older]);
-    await node.succeed("GC", undefined, {
-      config: { ...options.config, name: "another-net" },
-    });
+    await node.succeed(
+      "GC",
+      undefined,
+      valid([older, eth0(a), eth0(b), eth0(c)]),
+    );
     const gc = byType(delegates.calls());
     expect(gc.map(({ verb }) => verb)).toEqual(["GC", "GC"]);
     expect(gc.map(gcRequest)).toEqual([
       gcOf("alpha", [eth0(a), eth0(b), older]),
       gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c), older]),
     ]);
+  });
+
+  test.each([
+    ["null", null],
+    ["pods older than us", [{ containerID: "older", ifname: "eth0" }]],
+  ])(
+    "of another genie network, as CRI-O sends for every list: %s: nothing is touched",
+    async (_, attachments) => {
+      await using three = await startThree();
+      const { node, delegates } = three;
+      for (const name of ["genie-net", "another-net"])
+        node.network(`00-${name}.conf`, node.config({ name }));
+      const before = await node.remains();
+      const { config } = valid(attachments);
+      await node.succeed("GC", undefined, {
+        config: { ...config, name: "another-net" },
+      });
+      expect(delegates.calls()).toEqual([]);
+      expect(await node.remains()).toEqual(before);
+    },
+  );
+
+  test("a pod that was attached a moment ago stays, and its network keeps it", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    const young = await node.pod("young");
+    await node.succeed("ADD", young, { annotations: { cni: "beta" } });
+    delegates.forget();
+    await node.succeed("GC", undefined, valid([eth0(a), eth0(b), eth0(c)]));
+    const gc = byType(delegates.calls());
+    expect(gc.map(gcRequest)).toEqual([
+      gcOf("alpha", [eth0(a), eth0(b)]),
+      gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c), eth0(young)]),
+    ]);
+  });
+
+  test("an ADD that ends while GC works: it stays", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    const slow = await node.pod("slow");
+    const gate = join(node.folder, "gate");
+    const wait = `while [ ! -e '${gate}' ]; do sleep 0.01; done`;
+    delegates.behave(
+      { type: "beta", verb: "ADD" },
+      { sh: wait, stdout: scriptedResult(1) },
+    );
+    const add = startPlugin(
+      node.request("ADD", slow, { annotations: { cni: "beta" } }),
+    );
+    await until(() => delegates.events().length > 0, "the slow network");
+    node.attachedEarlier(slow);
+    // The first record that GC deletes takes until the ADD has ended.
+    delegates.behave(
+      { type: "alpha", verb: "DEL" },
+      { sh: `touch '${gate}'; while kill -0 ${add.pid}; do sleep 0.01; done` },
+    );
+    await node.succeed("GC", undefined, valid([eth0(a), eth0(c)]));
+    expect(await add.exited).toBe(0);
+    const calls = delegates.calls();
+    expect(calls.filter(({ verb }) => verb === "DEL").map(told)).toEqual([
+      `DEL alpha eth0 ${b.containerId}`,
+    ]);
+    const gc = calls.find(({ verb, type }) => verb === "GC" && type === "beta");
+    expect(gc && gcRequest(gc)).toEqual(
+      gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c), eth0(slow)]),
+    );
+    await node.succeed("DEL", slow);
   });
 
   test("a namespace that is gone is empty, networks below 1.1.0 and with disableGC are only deleted", async () => {
@@ -204,6 +287,7 @@ describe("GC", () => {
     });
     const pod = await node.pod();
     await node.succeed("ADD", pod, { annotations: { cni: "alpha,beta" } });
+    node.attachedEarlier(pod);
     await pod.netns.remove();
     delegates.forget();
     await node.succeed("GC", undefined, valid([]));
@@ -255,14 +339,36 @@ describe("GC", () => {
     expect((await node.remains()).records).toHaveLength(4);
   });
 
-  test("an unreadable record: no network is told what must stay", async () => {
+  test("an unreadable record of a pod that is valid: no network is told what must stay", async () => {
     await using three = await startThree();
     const { node, delegates, a, b, c } = three;
-    writeFileSync(node.recordPath(a), "{");
+    tear(node.recordPath(a));
     expect(
       await node.fail("GC", undefined, valid([eth0(a), eth0(b), eth0(c)])),
     ).toMatchObject({ code: 5 });
     expect(delegates.calls()).toEqual([]);
+  });
+
+  test("an unreadable record of a pod that is gone: moved aside and told, then all goes on", async () => {
+    await using three = await startThree();
+    const { node, delegates, a, b, c } = three;
+    const path = node.recordPath(a);
+    tear(path);
+    const gone = valid([eth0(b), eth0(c)]);
+    expect(await node.fail("GC", undefined, gone)).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("was moved aside"),
+    });
+    expect([existsSync(path), existsSync(`${path}.corrupt`)]).toEqual([
+      false,
+      true,
+    ]);
+    const gc = byType(delegates.calls().filter(({ verb }) => verb === "GC"));
+    expect(gc.map(gcRequest)).toEqual([
+      gcOf("alpha", [eth0(b)]),
+      gcOf("beta", [eth0(c)]),
+    ]);
+    await node.succeed("GC", undefined, gone);
   });
 
   test("the request's version has none", async () => {
@@ -280,10 +386,71 @@ describe("GC", () => {
     const [a, b] = [await node.pod("a"), await node.pod("b")];
     await node.succeed("ADD", a, { annotations: { cni: "canal,weave" } });
     await node.succeed("ADD", b, { annotations: { cni: "weave,canal" } });
+    node.attachedEarlier(a, b);
     await node.succeed("GC", undefined, valid([eth0(b)]));
     expect((await node.remains()).interfaces).toEqual(["b:eth0", "b:eth1"]);
     await b.netns.remove();
     await node.succeed("GC", undefined, valid(null));
     expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("GC, what its plugins leave", () => {
+  /** All are valid, so only the plugins' GC is executed. */
+  const nothingGone = ({ a, b, c }: Awaited<ReturnType<typeof startThree>>) =>
+    valid([eth0(a), eth0(b), eth0(c)]);
+
+  test("a plugin of a GC that was killed: the next ADD ends it", async () => {
+    await using three = await startThree();
+    const { node, delegates } = three;
+    delegates.behave({ type: "alpha", verb: "GC" }, { hang: true });
+    const gc = startPlugin(node.request("GC", undefined, nothingGone(three)));
+    await until(() => delegates.left().length > 0, "the plugin");
+    const orphans = [
+      ...delegates.left(),
+      ...delegates
+        .calls()
+        .slice(-1)
+        .map(({ pid }) => pid),
+    ];
+    gc.kill("SIGKILL");
+    await gc.exited;
+    expect(orphans.map(isRunning)).toEqual([true, true]);
+    const pod = await node.pod("late");
+    await node.succeed("ADD", pod, { annotations: { cni: "alpha" } });
+    expect(orphans.map(isRunning)).toEqual([false, false]);
+  });
+
+  test("while one works an ADD waits, and writes no record", async () => {
+    await using three = await startThree();
+    const { node, delegates } = three;
+    const gate = join(node.folder, "gate");
+    delegates.behave(
+      { type: "alpha", verb: "GC" },
+      { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done` },
+    );
+    const gc = startPlugin(node.request("GC", undefined, nothingGone(three)));
+    await until(
+      () => delegates.events().includes("start alpha GC "),
+      "the plugin",
+    );
+    const pod = await node.pod("late");
+    const add = startPlugin(
+      node.request("ADD", pod, { annotations: { cni: "alpha" } }),
+    );
+    await until(() => waits(add.pid), "ADD at the lock");
+    expect(existsSync(node.recordPath(pod))).toBe(false);
+    writeFileSync(gate, "");
+    expect([await gc.exited, await add.exited]).toEqual([0, 0]);
+  });
+
+  test("a daemon keeps no lock", async () => {
+    await using three = await startThree();
+    const { node, delegates } = three;
+    delegates.behave({ type: "alpha", verb: "GC" }, { orphan: true });
+    await node.succeed("GC", undefined, nothingGone(three));
+    const pod = await node.pod("late");
+    await node.succeed("ADD", pod, { annotations: { cni: "alpha" } });
+    expect(delegates.left().map(isRunning)).toEqual([true]);
   });
 });

@@ -18,7 +18,7 @@ import {
   nothing,
 } from "../support/node.ts";
 import { type PluginCall, startPlugin } from "../support/runtime.ts";
-import { keptKubeconfig, startNode, summary } from "./networks.ts";
+import { keptKubeconfig, startNode, summary, waits } from "./networks.ts";
 
 afterAll(removeCerts);
 
@@ -109,6 +109,7 @@ describe.each([
     await using slow = await startSlowNode();
     const { node, delegates, disk, pod } = slow;
     const orphans = await killedIn("ADD", pod, node, delegates);
+    node.attachedEarlier(pod);
     await pod.netns.remove();
     if (isFull) disk.fill();
     await clean.GC(node);
@@ -198,6 +199,7 @@ describe.each(["GC", "genie gc"] as const)(
         `.${pod.containerId}:eth0.result.json`,
         `${pod.containerId}:eth0.json`,
       ]);
+      node.attachedEarlier(pod);
       await pod.netns.remove();
       if (by === "GC") await clean.GC(node);
       else expect(genieGc(node, "--grace", "0").exitCode).toBe(0);
@@ -276,11 +278,4 @@ function lockOf({ containerId }: Pod, { dataDir }: Node): string {
   } catch {
     return "";
   }
-}
-
-/** Whether a process has gone to sleep more often than it does before it waits for a lock. */
-function waits(pid: number): boolean {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const [, count] = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status) ?? [];
-  return Number(count) > 50;
 }

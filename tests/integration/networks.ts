@@ -2,7 +2,7 @@
  * The networks of these tests: a bridge called canal, which is the default of
  * the node, and a point-to-point network called weave; or scripted ones.
  */
-import { copyFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ApiServer } from "../support/api-server.ts";
 import { DelegateDouble, type RecordedCall } from "../support/delegate.ts";
@@ -125,4 +125,11 @@ export function summary({ verb, type, ifname }: RecordedCall): string {
 /** The request that a delegate was given. */
 export function stdinOf(call: RecordedCall | undefined): unknown {
   return JSON.parse(call?.stdin ?? "");
+}
+
+/** Whether a process has gone to sleep more often than it does before it waits for a lock. */
+export function waits(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, count] = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status) ?? [];
+  return Number(count) > 50;
 }

@@ -1,0 +1,181 @@
+/**
+ * The records that a GC deletes: those that the runtime no longer knows, as DEL
+ * would, and those that cannot be read (state.md "CHECK, GC, STATUS").
+ */
+import type { Deadline } from "../cni/deadline.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { deleteRecorded } from "./del.ts";
+import { leastShareMs } from "./delegates.ts";
+import { deleteRecord } from "./delete-record.ts";
+import { isWorkedOn, whileIdle } from "./lock.ts";
+import { recordedNetns } from "./netns.ts";
+import type { Operation } from "./operation.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  RecordError,
+  isSameAdd,
+} from "./record.ts";
+import type { RecordSummary, RecordSurvey } from "./record-survey.ts";
+import type { ValidAttachments } from "./valid-attachments.ts";
+
+/** What is younger may be of an ADD that the runtime's list does not know of yet. */
+const settledMs = 60_000;
+
+/** Of this network, unknown to the runtime, settled, and with nobody at work on them; those first of which fewer DELs have failed, so that every GC makes progress. */
+export function staleRecords(
+  { request, config, world }: Operation,
+  { records }: RecordSurvey,
+  valid: ValidAttachments,
+): RecordSummary[] {
+  const bootId = world.bootId();
+  const settledBy = world.uptimeMs() - settledMs;
+  const stale = records.filter(
+    (record) =>
+      record.network === request.config.name &&
+      !valid.has(record) &&
+      (record.bootId !== bootId || record.uptimeMs < settledBy) &&
+      // Now, and once more at its turn: its ADD may end in between.
+      !isBusy(config.dataDir, record),
+  );
+  return stale.toSorted((a, b) => a.failedDels - b.failedDels);
+}
+
+/** A lock that cannot be looked at is told of at the record's turn. */
+function isBusy(dataDir: string, { containerId }: RecordSummary): boolean {
+  try {
+    return isWorkedOn(dataDir, containerId);
+  } catch {
+    return false;
+  }
+}
+
+/** `tried` are those of which nothing is valid any more, deleted or not. */
+export async function deleteStaleRecords(
+  operation: Operation,
+  stale: readonly RecordSummary[],
+  deadline: Deadline,
+): Promise<{ tried: RecordSummary[]; errors: CniError[] }> {
+  const tried: RecordSummary[] = [];
+  const errors: CniError[] = [];
+  for (const [i, record] of stale.entries()) {
+    const left = stale.length - i;
+    if (deadline.expired) {
+      tried.push(...stale.slice(i));
+      errors.push(noTime(`${left} stale records`));
+      break;
+    }
+    try {
+      const share = deadline.share(left, leastShareMs);
+      if ((await deleteStale(operation, record, share)) === "busy") continue;
+    } catch (error) {
+      errors.push(CniError.from(error));
+    }
+    tried.push(record);
+  }
+  return { tried, errors };
+}
+
+function noTime(what: string): CniError {
+  return new CniError(Code.tryAgainLater, `no time left for ${what}`);
+}
+
+/** "gone": it has become another one in the meantime, or none; "busy": a living genie works on the container. */
+export type StaleOutcome = "deleted" | "abandoned" | "gone" | "busy";
+
+/** Deletes a record as DEL would. */
+export async function deleteStale(
+  operation: Operation,
+  record: Pick<
+    AttachmentRecord,
+    "containerId" | "ifname" | "bootId" | "uptimeMs"
+  >,
+  deadline: Deadline,
+): Promise<StaleOutcome> {
+  const { world, records } = operation;
+  const { containerId, ifname } = record;
+  const outcome = await whileIdle(
+    operation,
+    containerId,
+    deadline,
+    async (lock): Promise<StaleOutcome> => {
+      const current = records.read(containerId, ifname);
+      if (!current || !isSameAdd(current, record)) return "gone";
+      const netns = recordedNetns(current, world.bootId());
+      return deleteRecord(operation, current, netns, lock, deadline);
+    },
+  );
+  return outcome ?? "busy";
+}
+
+/**
+ * Unreadable records of containers that the runtime does not know: no DEL will
+ * ever come that moves them aside. Each is an error once, as at DEL.
+ */
+export async function deleteUnreadableRecords(
+  operation: Operation,
+  { records, unreadable }: RecordSurvey,
+  valid: ValidAttachments,
+  deadline: Deadline,
+): Promise<CniError[]> {
+  const { request } = operation;
+  // A record of another genie network: `confDir` is not all that the node has.
+  if (records.some(({ network }) => network !== request.config.name)) return [];
+  const now = operation.world.now().getTime();
+  const errors: CniError[] = [];
+  for (const { name, error } of unreadable) {
+    if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;
+    const writtenMs = operation.records.lastWritten(name);
+    // Its own clock may have been set since.
+    if (writtenMs === undefined || Math.abs(now - writtenMs) < settledMs)
+      continue;
+    try {
+      await deleteUnreadable(operation, name, deadline);
+    } catch (cause) {
+      errors.push(CniError.from(cause));
+    }
+  }
+  return errors;
+}
+
+/** Moves a record aside that cannot be read, and deletes what can be known of it, as DEL would. Throws the error 5 that tells of it. */
+export async function deleteUnreadable(
+  operation: Operation,
+  name: string,
+  deadline: Deadline,
+): Promise<void> {
+  const { request, records } = operation;
+  const [containerId = "", ifname] = name.split(":");
+  if (ifname === undefined) {
+    // Hashed: nobody can tell whose it is, nor lock the container.
+    records.setAsideNamed(name);
+    throw new RecordError(
+      `unreadable attachment record ${name} was moved aside`,
+      undefined,
+    );
+  }
+  const pair = { containerId, ifname, netns: "", args: "" };
+  await whileIdle(operation, containerId, deadline, async (lock) => {
+    if (isReadable(operation, containerId, ifname)) return;
+    await deleteRecorded(
+      { ...operation, request: { ...request, ...pair } },
+      lock,
+      deadline,
+    );
+  });
+}
+
+/** An ADD or a DEL may have replaced it in the meantime. */
+function isReadable(
+  { records }: Operation,
+  containerId: string,
+  ifname: string,
+): boolean {
+  try {
+    records.read(containerId, ifname);
+    return true;
+  } catch (error) {
+    if (error instanceof CorruptRecord) return false;
+    throw error;
+  }
+}
