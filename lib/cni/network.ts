@@ -7,7 +7,7 @@ import { validateNetworkName } from "./args.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "./deadline.ts";
 import { Code, CniError, quote } from "./error.ts";
-import { executedTypes } from "./executed.ts";
+import { executedTypes, foldKey } from "./executed.ts";
 import {
   type Call,
   type CallEnvironment,
@@ -252,11 +252,18 @@ export function request(
   });
 }
 
+/**
+ * What must not come from a file, and second spellings of what is set here: Go
+ * programs read keys in any case and take the last, so `NAME` would win over `name`.
+ */
 function isStale(key: string): boolean {
+  const folded = foldKey(key);
+  if (folded === "name" || folded === "cniversion")
+    return key !== "name" && key !== "cniVersion";
   return (
-    key === "prevResult" ||
-    key === "runtimeConfig" ||
-    key.startsWith("cni.dev/")
+    folded === "prevresult" ||
+    folded === "runtimeconfig" ||
+    folded.startsWith("cni.dev/")
   );
 }
 
