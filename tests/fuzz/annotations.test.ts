@@ -5,13 +5,14 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { parseCidr, parseIp, parseMac } from "../../lib/cni/address.ts";
-import { Code } from "../../lib/cni/error.ts";
+import { Code, CniError } from "../../lib/cni/error.ts";
 import { parseNetworks } from "../../lib/select/annotation.ts";
 import { parseElements } from "../../lib/select/element.ts";
 import {
   almost,
   anyJson,
   anyText,
+  fewRuns,
   mutated,
   orCniError,
   runs,
@@ -92,6 +93,77 @@ describe("parseNetworks", () => {
         expect(parseNetworks(source, text)).toEqual(networks);
       }),
       runs,
+    );
+  });
+});
+
+/** The letters in the case that the bits say. */
+function inCase(key: string, bits: number): string {
+  return Array.from(key, (letter, i) =>
+    (bits >> i) & 1 ? letter.toUpperCase() : letter,
+  ).join("");
+}
+
+describe("parseElements, keys in any case", () => {
+  const element: Record<string, unknown> = {
+    name: "a",
+    namespace: "b",
+    interface: "net1",
+    ips: ["10.0.0.2/24"],
+    mac: "02:00:00:00:00:01",
+    "infiniband-guid": "c2:11:22:33:44:55:66:77",
+    deviceID: "d",
+    "cni-args": { Keep: 1 },
+    "default-route": ["10.0.0.1"],
+  };
+  const keys = Object.keys(element);
+  const expected = parseElements(source, JSON.stringify(element));
+  const bits = fc.array(fc.nat(0xffff), {
+    minLength: keys.length,
+    maxLength: keys.length,
+  });
+
+  test("every spelling is the same element, two spellings are an error 7", () => {
+    fc.assert(
+      fc.property(bits, fc.constantFrom(...keys), (cases, twice) => {
+        const spelt = Object.fromEntries(
+          keys.map((key, i) => [inCase(key, cases[i] ?? 0), element[key]]),
+        );
+        expect(parseElements(source, JSON.stringify(spelt))).toEqual(expected);
+        const other = twice.toUpperCase();
+        if (Object.hasOwn(spelt, other)) return;
+        const both = JSON.stringify({ ...spelt, [other]: element[twice] });
+        expect(
+          orCniError(() => parseElements(source, both), invalid),
+        ).toBeUndefined();
+      }),
+      runs,
+    );
+  });
+});
+
+describe("parseElements, of a text as long as annotations may be", () => {
+  const piece = fc.oneof(
+    anyText,
+    mutated("a,", '{"name":"a"}', '"ips":["x"],', "[[", "@/,", '"\\u0000"'),
+  );
+
+  test("an answer at once, a message of at most 8 KiB", () => {
+    fc.assert(
+      fc.property(piece, fc.boolean(), (text, strict) => {
+        const long = text.repeat(Math.ceil((256 << 10) / (text.length || 1)));
+        const started = performance.now();
+        for (const given of [long, `[${long}]`, `{"name":"a","ips":[${long}]}`])
+          try {
+            parseElements(source, given, strict);
+          } catch (error) {
+            const { code, message } = CniError.from(error);
+            expect(code).toBe(invalid);
+            expect(Buffer.byteLength(message)).toBeLessThanOrEqual(8192);
+          }
+        expect(performance.now() - started).toBeLessThan(2000);
+      }),
+      fewRuns,
     );
   });
 });

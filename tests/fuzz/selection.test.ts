@@ -11,8 +11,9 @@ import {
   type RequestedNetwork,
   selectAttachments,
 } from "../../lib/select/select.ts";
+import { definitionList } from "../../lib/select/definition-list.ts";
 import { nodeNetworks } from "../select/networks.ts";
-import { orCniError, runs } from "./arbitraries.ts";
+import { objectOf, orCniError, runs } from "./arbitraries.ts";
 
 const config = readConfig({});
 const keys = ["alpha", "beta", "gamma"];
@@ -73,6 +74,88 @@ function expectedNames(
     ? [...names, ...others]
     : undefined;
 }
+
+describe("definitionList", () => {
+  const key = fc
+    .constantFrom("type", "ipam", "delegate", "delegates", "plugins", "x")
+    .chain((name) =>
+      fc
+        .array(fc.boolean(), { minLength: name.length, maxLength: name.length })
+        .map((upper) =>
+          Array.from(name, (letter, i) =>
+            upper[i]
+              ? letter === "s"
+                ? "\u017f"
+                : letter.toUpperCase()
+              : letter,
+          ).join(""),
+        ),
+    );
+  const type = fc.constantFrom("ok", "evil", "host-local");
+  const { plugin } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: "medium" },
+      type,
+      tie("plugin"),
+      fc.array(tie("value"), { maxLength: 2 }),
+    ),
+    plugin: fc
+      .array(fc.tuple(key, tie("value")), { maxLength: 4 })
+      .map(objectOf),
+  }));
+
+  /** Go's reading of a key, of a text that has no other characters than these. */
+  const folded = (name: string) => name.toLowerCase().replaceAll("ſ", "s");
+
+  /** Whether a type that is not allowed stands where a plugin would execute it. */
+  function executesEvil(value: unknown, allowed: readonly string[]): boolean {
+    if (Array.isArray(value))
+      return value.some((item) => executesEvil(item, allowed));
+    if (typeof value !== "object" || value === null) return false;
+    return Object.entries(value).some(([name, inner]) => {
+      const found: unknown = inner;
+      if (folded(name) === "type")
+        return typeof found === "string" && !allowed.includes(found);
+      if (folded(name) === "ipam")
+        return executesEvil(found, [...allowed, "host-local"]);
+      return (
+        ["delegate", "delegates", "plugins"].includes(folded(name)) &&
+        executesEvil(found, allowed)
+      );
+    });
+  }
+
+  test("what is accepted executes nothing that is not allowed", () => {
+    const context = {
+      config: readConfig({
+        allowedPlugins: ["ok"],
+        allowedIpams: ["host-local"],
+      }),
+      networks,
+      multusNetworks: () => undefined,
+      ownTypes: ["genie"],
+    };
+    let accepted = 0;
+    fc.assert(
+      fc.property(plugin, (object) => {
+        const text = JSON.stringify({ type: "ok", ...object });
+        const definition = { namespace: "a", name: "b", config: text };
+        const list = orCniError(
+          () => definitionList(definition, context),
+          Code.invalidNetworkConfig,
+        );
+        if (!list) return;
+        accepted++;
+        expect([text, executesEvil(JSON.parse(text), ["ok"])]).toEqual([
+          text,
+          false,
+        ]);
+      }),
+      runs,
+    );
+    expect(accepted).toBeGreaterThan(50);
+  });
+});
 
 describe("selectAttachments", () => {
   test("interface names, as the page says or error 7", () => {
