@@ -3,6 +3,7 @@
  * v1.1): the device plugin writes one, the CNI plugin may write another, the
  * pod's status carries what the latter says in the end.
  */
+import { Code, CniError, messageOf } from "../cni/error.ts";
 import {
   makeFolder,
   readOwnFileIfAny,
@@ -13,6 +14,9 @@ import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";
 
 const folder = "/var/run/k8s.cni.cncf.io/devinfo";
+
+/** Of a file, which describes one device. */
+const maxBytes = 1 << 20;
 
 /** The capability by which a CNI plugin asks for the path. */
 const capability = "CNIDeviceInfoFile";
@@ -38,8 +42,21 @@ export function prepareDeviceInfo(attachment: Attachment): void {
   makeFolder(`${folder}/cni`, 0o755);
   if (device.resource === undefined) return;
   const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
-  const info = readOwnFileIfAny(`${folder}/dp/${source}-device.json`);
+  const info = read(`${folder}/dp/${source}-device.json`);
   if (info !== undefined) writeFile(path, info, 0o644);
+}
+
+/** undefined where a device plugin writes none. Throws 5. */
+function read(path: string): string | undefined {
+  try {
+    return readOwnFileIfAny(path, maxBytes);
+  } catch (cause) {
+    throw new CniError(
+      Code.io,
+      `failed to read device information ${path}: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
 }
 
 /** What the file says now; undefined when there is none or it is not an object. */
@@ -49,7 +66,7 @@ export function readDeviceInfo(
   const path = fileOf(attachment);
   if (path === undefined) return undefined;
   try {
-    const text = readOwnFileIfAny(path);
+    const text = read(path);
     const info = text === undefined ? undefined : parseJson(text);
     return isObject(info) ? info : undefined;
   } catch {

@@ -13,13 +13,16 @@ import type { Attachment } from "../select/select.ts";
 import { multusPath } from "./former-traces.ts";
 import type { Operation } from "./operation.ts";
 
+/** Delegates of one pod: Multus writes no more than definitions and files hold. */
+const maxBytes = 16 << 20;
+
 /** What Multus attached, in its order; undefined when its file cannot be understood, which is logged. */
 export function multusAttachments(
   operation: Operation,
   path: string,
 ): Attachment[] | undefined {
   try {
-    const text = readOwnFileIfAny(path);
+    const text = readOwnFileIfAny(path, maxBytes);
     return text === undefined ? undefined : parse(text, operation);
   } catch (error) {
     operation.log.error("failed to read a file of Multus", {

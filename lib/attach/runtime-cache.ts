@@ -46,10 +46,13 @@ export function readCacheEntries(
   });
 }
 
+/** A configuration, its arguments and its result. */
+const maxBytes = 16 << 20;
+
 /** undefined for another container's, or where there is none any more. Throws Error. */
 function entryOf(path: string, operation: Operation): CacheEntry | undefined {
   const { request, config } = operation;
-  const text = readOwnFileIfAny(path);
+  const text = readOwnFileIfAny(path, maxBytes);
   if (text === undefined) return undefined;
   const entry = parseJson(text, cacheDepth);
   const named = (key: string, expected: string): boolean => {

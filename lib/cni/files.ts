@@ -47,9 +47,12 @@ export class NotAFile extends Error {}
  * As {@link readFileIfAny}, of a folder that is ours alone ({@link requireOwnFolder}):
  * only a regular file is read, and no symbolic link is followed. Throws `NotAFile`.
  */
-export function readOwnFileIfAny(path: string): string | undefined {
+export function readOwnFileIfAny(
+  path: string,
+  maxBytes?: number,
+): string | undefined {
   const fd = openOwn(path);
-  return fd === undefined ? undefined : textOfOpen(fd);
+  return fd === undefined ? undefined : textOfOpen(fd, maxBytes);
 }
 
 function openOwn(path: string): number | undefined {
@@ -66,9 +69,17 @@ function openOwn(path: string): number | undefined {
   throw new NotAFile("not a regular file");
 }
 
-function textOfOpen(fd: number): string {
+/** Closes the file. Throws Error for one of more than `maxBytes`. */
+function textOfOpen(fd: number, maxBytes = Infinity): string {
+  let size = 0;
   try {
-    return textOf(readToEnd((buffer) => read(fd, buffer)));
+    const bytes = readToEnd((buffer) => {
+      const count = read(fd, buffer);
+      size += count;
+      if (size > maxBytes) throw new Error(`larger than ${maxBytes} bytes`);
+      return count;
+    });
+    return textOf(bytes);
   } finally {
     close(fd);
   }
@@ -85,19 +96,7 @@ export function readRegularFile(path: string, maxBytes: number): string {
   if (!found) throw new SystemError("ENOENT");
   if (found.kind === "folder") throw new SystemError("EISDIR");
   if (found.kind !== "file") throw new NotAFile("not a regular file");
-  const fd = open(path, reading);
-  try {
-    let size = 0;
-    const bytes = readToEnd((buffer) => {
-      const count = read(fd, buffer);
-      size += count;
-      if (size > maxBytes) throw new Error(`larger than ${maxBytes} bytes`);
-      return count;
-    });
-    return textOf(bytes);
-  } finally {
-    close(fd);
-  }
+  return textOfOpen(open(path, reading), maxBytes);
 }
 
 /** Everything that `next` reads until it reads nothing; valid until the next call. */

@@ -141,7 +141,7 @@ function attachmentArgs(
   { plugins }: NetworkConfigList,
 ): string {
   const added: [string, string][] = [];
-  const replaced = ["IgnoreUnknown"];
+  const replaced: string[] = [];
   if (ips) {
     replaced.push("IP");
     // Where `ips` is declared all of them are told there, and host-local would
@@ -153,7 +153,11 @@ function attachmentArgs(
     replaced.push("MAC");
     added.push(["MAC", mac]);
   }
-  if (replaced.length === 1) return args;
+  if (added.length > 0) {
+    replaced.push("IgnoreUnknown");
+    added.unshift(["IgnoreUnknown", "1"]);
+  }
+  if (replaced.length === 0) return args;
   const kept = parseCniArgs(args).filter(([key]) => !replaced.includes(key));
-  return formatCniArgs([...kept, ["IgnoreUnknown", "1"], ...added]);
+  return formatCniArgs([...kept, ...added]);
 }

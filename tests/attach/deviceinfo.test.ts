@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   rmdirSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -94,6 +95,31 @@ describe.skipIf(!superuser)(
       expect(readFileSync(path, "utf8")).toBe(JSON.stringify(info));
       expect(readDeviceInfo(attached)).toEqual(info);
     });
+
+    test.each<[string, () => void, string]>([
+      [
+        "more than 1 MiB",
+        () => writeFileSync(devicePlugins, "x".repeat((1 << 20) + 1)),
+        "larger than 1048576 bytes",
+      ],
+      [
+        "a link to a device",
+        () => symlinkSync("/dev/zero", devicePlugins),
+        "not a regular file",
+      ],
+    ])(
+      "%s from a device plugin is an error 5 that names it",
+      (_, make, why) => {
+        mkdirSync(`${folder}/dp`, { recursive: true });
+        make();
+        expect(() => prepared({ id, resource })).toThrow(
+          expect.objectContaining({
+            code: 5,
+            message: `failed to read device information ${devicePlugins}: ${why}`,
+          }),
+        );
+      },
+    );
 
     test.each([[{ id }], [{ id, resource }]])(
       "%j, the device plugin says nothing: the folder for a file of the CNI plugin",

@@ -125,6 +125,16 @@ describe("readOwnFileIfAny", () => {
     ]).toEqual(["text", undefined]);
   });
 
+  test("reads as many bytes as are allowed, and no more", () => {
+    using folder = temporaryFolder();
+    writeFiles(folder.path, { file: "x".repeat(70_000) });
+    const path = `${folder.path}/file`;
+    expect(readOwnFileIfAny(path, 70_000)).toHaveLength(70_000);
+    expect(() => readOwnFileIfAny(path, 69_999)).toThrow(
+      "larger than 69999 bytes",
+    );
+  });
+
   test.each<[string, (path: string) => void]>([
     ["a directory", (path) => mkdirSync(path)],
     ["a symbolic link", (path) => symlinkSync("/etc/hostname", path)],

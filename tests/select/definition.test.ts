@@ -498,7 +498,7 @@ describe("requestedNetwork, IP in CNI_ARGS", () => {
   const args = "a=b;IP=192.0.2.1";
   test.each<[string, object, string[], string]>([
     ["declared, one", capable, one, "a=b;IgnoreUnknown=1;IP=10.0.0.1"],
-    ["declared, two", capable, two, "a=b;IgnoreUnknown=1"],
+    ["declared, two", capable, two, "a=b"],
     ["not declared, one", bridge, one, "a=b;IgnoreUnknown=1;IP=10.0.0.1"],
     [
       "not declared, two",
@@ -516,7 +516,7 @@ describe("requestedNetwork, IP in CNI_ARGS", () => {
       "declared by another plugin of the list, two",
       { name: "lan", plugins: [{ type: "tuning" }, capable] },
       two,
-      "a=b;IgnoreUnknown=1",
+      "a=b",
     ],
   ])("%s", (_, config, ips, expected) => {
     const { request } = requested({ element: { ips }, config, args });
