@@ -80,48 +80,36 @@ export async function invoke<T>(
   caller: Caller,
   read?: (output: unknown) => T,
 ): Promise<T | undefined> {
-  try {
-    const path = findPlugin(call.type, call.environment.path, caller.self);
-    return await executed(path, call, caller, read);
-  } catch (error) {
-    const { ofCall } = await pluginErrors();
-    throw ofCall(call, CniError.from(error));
-  }
-}
-
-async function executed<T>(
-  path: string,
-  call: Call,
-  caller: Caller,
-  read?: (output: unknown) => T,
-): Promise<T | undefined> {
   const began = caller.executed ? monotonicMs() : 0;
+  let path: string | undefined;
   let stderr = "";
   let output: T | undefined;
   try {
+    path = findPlugin(call.type, call.environment.path, caller.self);
     const result = await execute(path, call, caller);
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);
-    if (result.killed || result.exitCode !== 0) {
-      const { failure } = await pluginErrors();
-      throw failure(result);
-    }
-    output = read?.(await decoded(result));
+    if (result.killed || result.exitCode !== 0)
+      throw (await pluginErrors()).failure(result);
+    if (read) output = read(await decoded(result));
   } catch (cause) {
     const error = CniError.from(cause);
-    caller.executed?.({ call, ms: monotonicMs() - began, stderr, error });
-    throw error;
+    if (path !== undefined)
+      caller.executed?.({ call, ms: monotonicMs() - began, stderr, error });
+    throw (await pluginErrors()).ofCall(call, error);
   }
   caller.executed?.({ call, ms: monotonicMs() - began, stderr, output });
   return output;
 }
 
-async function decoded(result: ExecResult): Promise<unknown> {
+/** Not async: a promise only where it is no JSON. */
+function decoded(result: ExecResult): unknown {
   try {
     return parseJson(result.stdout);
   } catch (cause) {
-    const { undecodable } = await pluginErrors();
-    throw undecodable(result, cause);
+    return pluginErrors().then(({ undecodable }) => {
+      throw undecodable(result, cause);
+    });
   }
 }
 
