@@ -1,5 +1,6 @@
 /**
- * Network namespaces by path: whether a path is one still.
+ * Network namespaces by path: whether a path is one still, and in which mount
+ * namespace paths are told.
  */
 import { statusIfAny } from "../cni/files.ts";
 import type { Status } from "../cni/libc.ts";
@@ -11,6 +12,17 @@ export function namespaceId(path: string): string | undefined {
   const file = statusOf(path);
   // Namespaces are files of a file system of their own.
   return file?.device === statusOf(ownNetns)?.device ? file?.id : undefined;
+}
+
+/**
+ * The inode of a process's mount namespace; undefined where it cannot be read. A
+ * network namespace is mounted at its path in that of the runtime, perhaps nowhere else.
+ */
+export function mountNamespace(
+  process: "self" | "1" = "self",
+): string | undefined {
+  const id = statusOf(`/proc/${process}/ns/mnt`)?.id;
+  return id?.slice(id.lastIndexOf(":") + 1);
 }
 
 /** False also for the plain file that outlives its namespace, on which nothing is mounted any more. */

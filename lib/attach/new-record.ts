@@ -3,21 +3,28 @@
  */
 import { wholeMs } from "../cni/deadline.ts";
 import type { Attachment } from "../select/select.ts";
-import { namespaceId } from "./netns.ts";
+import { mountNamespace, namespaceId } from "./netns.ts";
 import type { Operation } from "./operation.ts";
 import { type AttachmentRecord, formatVersion } from "./record.ts";
 
 /** What a record says of the node. */
-export type Place = Pick<AttachmentRecord, "netnsId" | "bootId">;
+export type Place = Pick<
+  AttachmentRecord,
+  "netnsId" | "mountNamespace" | "bootId"
+>;
 
 export function placeOf({ request, world }: Operation): Place {
-  return { netnsId: namespaceId(request.netns), bootId: world.bootId() };
+  return {
+    netnsId: namespaceId(request.netns),
+    mountNamespace: mountNamespace(),
+    bootId: world.bootId(),
+  };
 }
 
 export function newRecord(
   { request, world, pod, path }: Operation,
   attachments: Attachment[],
-  { netnsId, bootId }: Place,
+  place: Place,
 ): AttachmentRecord {
   const recorded: Attachment[] = [];
   for (const { asked: _asked, ...attachment } of attachments) {
@@ -28,11 +35,12 @@ export function newRecord(
     containerId: request.containerId,
     ifname: request.ifname,
     netns: request.netns,
-    netnsId,
+    netnsId: place.netnsId,
+    mountNamespace: place.mountNamespace,
     network: request.config.name,
     pod,
     time: world.now().toISOString(),
-    bootId,
+    bootId: place.bootId,
     // Whole, and never before the true time: GC asks what was written after it began.
     uptimeMs: wholeMs(world.uptimeMs()),
     path: [...path],

@@ -18,6 +18,7 @@ export function faultIn(record: unknown): string | undefined {
       "bootId",
     ]) ??
     wrongOptional(record, "netnsId", textFault) ??
+    wrongOptional(record, "mountNamespace", textFault) ??
     wrongOptional(record, "pod", podFault) ??
     wrongOptional(record, "failures", failuresFault) ??
     wrongOptional(record, "abandoned", abandonedFault) ??

@@ -41,6 +41,8 @@ export interface AttachmentRecord {
   netns: string;
   /** `"device:inode"` of that namespace: a path of a process leads to another one when its number is used again. */
   netnsId?: string | undefined;
+  /** The inode of the mount namespace in which that path was told; 0.1.0 wrote none. */
+  mountNamespace?: string | undefined;
   /** The name of our own network configuration, by which the runtime asks for GC. */
   network: string;
   pod?: PodReference | undefined;

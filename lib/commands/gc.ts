@@ -1,7 +1,7 @@
 /**
  * `genie gc`: for runtimes that never call GC, as containerd (state.md "CHECK,
  * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
- * namespace has been gone for a while.
+ * namespace has been gone for a while; refuses where that cannot be seen.
  */
 import { removeLitter } from "../attach/gc.ts";
 import { deleteStale } from "../attach/gc-records.ts";
@@ -18,7 +18,8 @@ import { messageOf } from "../cni/error.ts";
 import { drop } from "./abandoned.ts";
 import { type Command, UsageError } from "./command.ts";
 import { folderOptions, foldersOf } from "./folders.ts";
-import { nodeOperation } from "./node.ts";
+import { whyUnseen } from "./mount-namespace.ts";
+import { nodeOperation, ownType } from "./node.ts";
 
 export const gc: Command = {
   about: `Also tries again what earlier DELs could not delete (genie list --abandoned); what fails
@@ -41,9 +42,13 @@ once more stays, and is no failure of this command.`,
     const isAll = input.flag("drop-all");
     if (container !== undefined && isAll)
       throw new UsageError("--drop and --drop-all exclude each other");
-    const operation = nodeOperation(foldersOf(input), env);
-    if (container === undefined && !isAll)
+    const folders = foldersOf(input);
+    const operation = nodeOperation(folders, env);
+    if (container === undefined && !isAll) {
+      const why = whyUnseen(operation, `${folders.binDir}/${ownType} gc`);
+      if (why !== undefined) throw new Error(why);
       return printed(await collectAll(operation, grace * 1000), stdout);
+    }
     try {
       const lines = await drop(operation, container);
       await stdout(lines.map((line) => `${line}\n`).join(""));

@@ -12,12 +12,14 @@ import { age } from "./age.ts";
 import type { Command } from "./command.ts";
 import { folderOptions, foldersOf, hostOf, rootOption } from "./folders.ts";
 import type { Host } from "./host.ts";
+import { isSeen } from "./mount-namespace.ts";
 import { nodeOperation } from "./node.ts";
 import { columns } from "./table.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node; neither the API server nor the runtime is asked.
-SANDBOX says whether the network namespace is there: live, gone, or of an earlier boot.`,
+SANDBOX says whether the network namespace is there: live, gone, of an earlier boot,
+or unknown where this is not the mount namespace of the container runtime.`,
   options: {
     namespace: {
       value: "NS",
@@ -69,8 +71,11 @@ SANDBOX says whether the network namespace is there: live, gone, or of an earlie
   },
 };
 
-/** "gone": there is no such namespace any more; "earlier boot": nor could there be. */
-export type Sandbox = "live" | "gone" | "earlier boot";
+/**
+ * "gone": there is no such namespace any more; "earlier boot": nor could there be;
+ * "unknown": it cannot be seen from here.
+ */
+export type Sandbox = "live" | "gone" | "earlier boot" | "unknown";
 
 export interface ListedAttachment {
   containerId: string;
@@ -149,12 +154,14 @@ function listed(
 }
 
 export function sandboxOf(
-  { bootId, netns }: Pick<AttachmentRecord, "bootId" | "netns">,
+  record: Pick<AttachmentRecord, "bootId" | "netns" | "mountNamespace">,
   currentBoot: string,
   host: Host,
 ): Sandbox {
+  const { bootId, netns } = record;
   if (bootId !== currentBoot) return "earlier boot";
-  return netns !== "" && isNamespace(host.path(netns)) ? "live" : "gone";
+  if (netns !== "" && isNamespace(host.path(netns))) return "live";
+  return isSeen(record, host) ? "gone" : "unknown";
 }
 
 function tableOf(

@@ -11,7 +11,6 @@ import {
   rmdirSync,
 } from "node:fs";
 import { join } from "node:path";
-import { isNamespace } from "../attach/netns.ts";
 import type { Operation } from "../attach/operation.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
@@ -25,6 +24,8 @@ import type { Folders } from "./folders.ts";
 import { collect } from "./gc.ts";
 import type { Host } from "./host.ts";
 import { credentialFolder } from "./installation.ts";
+import { type Sandbox, sandboxOf } from "./list.ts";
+import { whyUnseen } from "./mount-namespace.ts";
 import { nodeOperation, ownFile, ownType } from "./node.ts";
 import { removeCopies } from "./own-file.ts";
 import { runtimesOf } from "./runtime.ts";
@@ -45,17 +46,18 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);
   refuseOthers(files, confDir);
-  if (!force) refuseHeld(operation, former);
+  if (!force) refuseHeld(operation, former, host);
   const done: string[] = [];
   const path = host.path(join(confDir, ownFile));
   const parked = park(path);
   // A pod that was attached between the look and the removal.
-  if (!force) orPutBack(parked, path, () => refuseHeld(operation, former));
+  if (!force)
+    orPutBack(parked, path, () => refuseHeld(operation, former, host));
   rmSync(parked, { force: true });
   removeCopies(folders, host, operation.config.dataDir);
   done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
   done.push(...removeCredential(credentialFolder(folders), host));
-  if (force && host.isOurs) done.push(...(await deleteGone(operation)));
+  if (force && host.isOurs) done.push(...(await deleteGone(operation, binDir)));
   const keeps = keepsRecords(host);
   if (!keeps) done.push(...dropFreed(operation, former));
   let count = 0;
@@ -124,13 +126,16 @@ function refuseOthers(files: readonly ConfFile[], confDir: string): void {
 }
 
 function refuseHeld(
-  { records: store }: Operation,
+  { records: store, world }: Operation,
   former: Candidate | undefined,
+  host: Host,
 ): void {
+  const bootId = world.bootId();
   const lines: string[] = [];
   for (const { name, record, error } of store.all()) {
     if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
-    else if (!isFreedBy(record, former)) lines.push(heldText(record));
+    else if (!isFreedBy(record, former))
+      lines.push(heldText(record, sandboxOf(record, bootId, host)));
   }
   if (lines.length === 0) return;
   const why = former
@@ -156,15 +161,22 @@ function isFreedBy(
   );
 }
 
-function heldText(record: AttachmentRecord): string {
-  const { pod, containerId, attachments, netns } = record;
+function heldText(record: AttachmentRecord, sandbox: Sandbox): string {
+  const { pod, containerId, attachments } = record;
   const who = pod ? `${pod.namespace}/${pod.name}` : `container ${containerId}`;
   const networks = attachments.map(
     (attachment) => `${attachment.ifname}=${displayName(attachment)}`,
   );
-  const gone = isNamespace(netns) ? "" : " (its namespace is gone: `genie gc`)";
-  return `  ${who}: ${networks.join(", ")}${gone}`;
+  return `  ${who}: ${networks.join(", ")}${hints[sandbox]}`;
 }
+
+/** "unknown": seen from a container, the node's live pods have no namespace either. */
+const hints: Record<Sandbox, string> = {
+  live: "",
+  unknown: "",
+  gone: " (its namespace is gone: `genie gc`)",
+  "earlier boot": " (of an earlier boot: `genie gc`)",
+};
 
 /** Out of the runtime's sight, still in its folder. */
 function park(path: string): string {
@@ -196,7 +208,12 @@ function removeCredential(folder: string, host: Host): string[] {
 }
 
 /** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
-async function deleteGone(operation: Operation): Promise<string[]> {
+async function deleteGone(
+  operation: Operation,
+  binDir: string,
+): Promise<string[]> {
+  const why = whyUnseen(operation, `${binDir}/${ownType} gc`);
+  if (why !== undefined) return [`deleted no attachment: ${why}`];
   const { deleted, abandoned, failed } = await collect(operation, 0);
   return [
     ...deleted.map(

@@ -1,7 +1,11 @@
 /** What a network namespace is, and what a delegate's DEL is told of it (cni-plugin.md P-DEL-1). */
 import { describe, expect, test } from "bun:test";
-import { symlinkSync, writeFileSync } from "node:fs";
-import { deletableNetns, isNamespace } from "../../lib/attach/netns.ts";
+import { readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  deletableNetns,
+  isNamespace,
+  mountNamespace,
+} from "../../lib/attach/netns.ts";
 import { temporaryFolder } from "../support/delegate.ts";
 import { Netns } from "../support/netns.ts";
 
@@ -73,4 +77,8 @@ describe("isNamespace, deletableNetns", () => {
       await Bun.file(path).delete();
     }
   });
+});
+
+test("mountNamespace, the inode that the kernel names", () => {
+  expect(`mnt:[${mountNamespace()}]`).toBe(readlinkSync("/proc/self/ns/mnt"));
 });

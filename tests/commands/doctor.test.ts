@@ -460,6 +460,20 @@ describe("doctor", () => {
     },
   );
 
+  test("records of namespaces that are not seen here, are not called left over", async () => {
+    using node = await installed();
+    node.record({ containerId: "c1", netns: "/a", mountNamespace: "1" });
+    node.record({ containerId: "c2" });
+    const { findings } = await diagnosed(node);
+    expect(
+      findings.find(({ check }) => check === "left-over records"),
+    ).toMatchObject({
+      verdict: "ok",
+      found:
+        "none among 2 records; of 1 it cannot be seen from this mount namespace",
+    });
+  });
+
   test.each<[what: string, keys: object]>([
     ["no allowedPlugins", { allowedIpams: ["static"] }],
     [

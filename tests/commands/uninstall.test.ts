@@ -125,6 +125,27 @@ describe("uninstall", () => {
     });
   });
 
+  test("seen from a container, live pods are not called gone", async () => {
+    using node = await installed();
+    // The node's namespace is not mounted in the container, or anywhere below --root.
+    node.record({ ...two, netns: "/var/run/netns/cni-1" });
+    const elsewhere = { ...two, netns: "/nowhere", mountNamespace: "1" };
+    node.record({ ...elsewhere, containerId: "c2" });
+    node.record({ ...two, containerId: "c3", bootId: "earlier" });
+    const folders = [
+      `--root=${node.root}`,
+      "--conf-dir=/etc/cni/net.d",
+      "--bin-dir=/opt/cni/bin",
+      "--data-dir=/var/lib/genie",
+    ];
+    const { exitCode, stderr } = await node.type("uninstall", folders);
+    const line = "  shop/web: eth0=canal-net, net1=weave-net";
+    expect([exitCode, stderr.split("\n").slice(1).toSorted()]).toEqual([
+      1,
+      ["", line, line, `${line} (of an earlier boot: \`genie gc\`)`],
+    ]);
+  });
+
   test("no other network is left, pods are named", async () => {
     using node = await installed();
     node.record();
@@ -234,5 +255,26 @@ describe("uninstall --force", () => {
       existsSync(join(node.binDir, "genie")),
       existsSync(join(node.confDir, "00-genie.conflist")),
     ]).toEqual([true, false]);
+  });
+
+  test("the pods are another mount namespace's: none is deleted, and it says why", async () => {
+    using node = await installed();
+    const log = join(node.root, "log");
+    node.plugin("ptp", `#!/bin/sh\necho "$CNI_COMMAND" >>${log}\n`);
+    node.record({ ...two, netns: "/nowhere", mountNamespace: "1" });
+    const { exitCode, stdout } = await node.type("uninstall", ["--force"]);
+    const said = text(node, stdout).split("\n");
+    expect([exitCode, said]).toEqual([
+      0,
+      [
+        "removed /etc/cni/net.d/00-genie.conflist",
+        expect.stringMatching(
+          /^deleted no attachment: cannot tell which network namespaces are gone: .* that of the newest attachment 1.*: run it as `nsenter -t 1 -m -- \/opt\/cni\/bin\/genie gc`$/,
+        ),
+        expect.stringContaining("kept /opt/cni/bin/genie: 1 attachments"),
+        "",
+      ],
+    ]);
+    expect([node.records(), existsSync(log)]).toEqual([["c1"], false]);
   });
 });

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { mountNamespace } from "../../lib/attach/netns.ts";
 import { genieBinary } from "../support/build.ts";
 import { type Node, type Pod, nothing } from "../support/node.ts";
 import { startNode, startScriptedNode, stdinOf, summary } from "./networks.ts";
@@ -21,13 +22,24 @@ const graceMs = 300_000;
 const two = { annotations: { cni: "alpha,beta" } };
 
 function genieGc(node: Node, ...words: string[]) {
+  return genieGcBy([], node, ...words);
+}
+
+/** By another program, which executes it. */
+function genieGcBy(by: readonly string[], node: Node, ...words: string[]) {
   const folders = {
     "--conf-dir": node.confDir,
     "--bin-dir": node.binDir,
     "--data-dir": node.dataDir,
   };
   const { exitCode, stdout, stderr } = Bun.spawnSync({
-    cmd: [genieBinary(), "gc", ...Object.entries(folders).flat(), ...words],
+    cmd: [
+      ...by,
+      genieBinary(),
+      "gc",
+      ...Object.entries(folders).flat(),
+      ...words,
+    ],
     env: { PATH: process.env["PATH"] ?? "" },
     cwd: "/",
   });
@@ -198,6 +210,63 @@ describe("genie gc, a namespace that is gone", () => {
     expect(genieGc(node)).toEqual(deleted([], 1));
     await node.succeed("DEL", pod, two);
     expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("genie gc, in another mount namespace", () => {
+  /** Of its own mounts; with `--pid` also of its own process 1, which has them too. */
+  const unshare = ["unshare", "--mount", "--propagation=private"];
+  const asFirst = [...unshare, "--pid", "--fork", "--mount-proc"];
+
+  test("than the ADD's: exit 1 and how to run it, nothing is executed or noted", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const [live, gone] = [await node.pod("live"), await node.pod("gone")];
+    for (const pod of [live, gone]) await node.succeed("ADD", pod, two);
+    await gone.netns.remove();
+    delegates.forget();
+    const before = await node.remains();
+    expect(genieGcBy(unshare, node, "--grace", "0")).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: expect.stringMatching(
+        new RegExp(
+          `^genie gc: cannot tell which network namespaces are gone: this mount namespace is \\d+, that of the newest attachment ${mountNamespace()}.*: run it as \`nsenter -t 1 -m -- ${node.binDir}/genie gc\`\\n$`,
+        ),
+      ),
+    });
+    expect(delegates.calls()).toEqual([]);
+    expect(await node.remains()).toEqual(before);
+    expect(genieGc(node, "--grace", "0")).toEqual(deleted([gone]));
+    await node.succeed("DEL", live);
+  });
+
+  test("than process 1's, no attachment tells one: exit 1", async () => {
+    await using scripted = await startScriptedNode();
+    const inside = ["sh", "-c", `${unshare.join(" ")} "$@"`, "sh"];
+    expect(genieGcBy([...asFirst, ...inside], scripted.node)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(
+        /this mount namespace is (\d+), that of process 1 (?!\1)\d+: run it as `nsenter/,
+      ),
+    });
+  });
+
+  test("which is process 1's: it works there", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const inside = genieGcBy([...asFirst], node);
+    expect(inside).toEqual(deleted([]));
+  });
+
+  test("--drop needs to see none", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    expect(genieGcBy(unshare, node, "--drop-all")).toMatchObject({
+      exitCode: 0,
+    });
   });
 });
 

@@ -59,11 +59,14 @@ export const checkLeftOver: Check = ({ operation, host }) => {
   const unreadable: string[] = [];
   let all = 0;
   let stale = 0;
+  let unseen = 0;
   for (const { name, record } of operation.records.all()) {
     if (!record) unreadable.push(name);
     else {
       all++;
-      if (sandboxOf(record, bootId, host) !== "live") stale++;
+      const sandbox = sandboxOf(record, bootId, host);
+      if (sandbox === "unknown") unseen++;
+      else if (sandbox !== "live") stale++;
     }
   }
   if (unreadable.length > 0)
@@ -81,15 +84,22 @@ export const checkLeftOver: Check = ({ operation, host }) => {
       {
         check,
         verdict: "ok",
-        found: `none among ${all} records`,
+        found: `none among ${all} records${unseenText(unseen)}`,
       },
     ];
   return [
     {
       check,
       verdict: "warn",
-      found: `${stale} of ${all} records have no sandbox any more`,
+      found: `${stale} of ${all} records have no sandbox any more${unseenText(unseen)}`,
       advice: "genie gc deletes what they hold",
     },
   ];
 };
+
+/** A container sees few of the node's namespaces. */
+function unseenText(count: number): string {
+  return count === 0
+    ? ""
+    : `; of ${count} it cannot be seen from this mount namespace`;
+}
