@@ -46,6 +46,7 @@ const nothing = {
   interfaces: 0,
   namespaces: 0,
   records: 0,
+  abandoned: 0,
   locks: 0,
   processes: 0,
 };

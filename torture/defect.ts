@@ -54,11 +54,11 @@ const defects: readonly Defect[] = [
   },
   {
     what: "DEL forgets what it could not delete",
-    file: "lib/attach/del.ts",
+    file: "lib/attach/delete-record.ts",
     edits: [
       {
-        before: "if (outcome.remaining.length === 0) ",
-        after: "if (outcome.remaining.length >= 0) ",
+        before: "if (outcome.remaining.length > 0) {",
+        after: "if (outcome.remaining.length < 0) {",
       },
     ],
   },

@@ -211,6 +211,7 @@ async function remains(world: World): Promise<Record<string, number>> {
       .split("\n")
       .filter(Boolean).length,
     records: records.filter((name) => !name.endsWith(".corrupt")).length,
+    abandoned: world.abandoned().length,
     locks: world.locks().length,
     processes: (await strangers()).length,
   };

@@ -150,10 +150,19 @@ function makePod(random: Random, name: string): PodPlan {
     check: random.chance(0.2),
     startMs: random.int(0, 300),
   };
-  // Without its record a pod is found again by its `cni` annotation only: errors are
-  // then swallowed and definitions skipped (state.md "DEL"). Such a loss comes alone.
+  // Without its record a pod is found again by the runtime's cache, which knows only of
+  // an ADD that succeeded, and by its `cni` annotation: errors are then swallowed and
+  // definitions skipped (state.md "DEL"). Such a loss comes alone.
   if (random.chance(0.08) && defined.length === 0) {
-    const add = { ...base.add, delegates: [], again: false };
+    const {
+      killMs: _killMs,
+      raceMs: _raceMs,
+      ...add
+    } = {
+      ...base.add,
+      delegates: [],
+      again: false,
+    };
     return {
       ...base,
       add,

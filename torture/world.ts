@@ -35,6 +35,8 @@ export class World implements AsyncDisposable {
   /** A folder without any configuration: all files were removed. */
   readonly emptyDir: string;
   readonly logFile: string;
+  /** Of the runtime's libcni. */
+  readonly #cacheDir: string;
   readonly #folder: string;
   /**
    * `dataDir` once more, read-only, to be put over it: it cannot be made read-only
@@ -52,12 +54,14 @@ export class World implements AsyncDisposable {
     this.confDir = join(folder, "net.d");
     this.emptyDir = join(folder, "empty");
     this.logFile = join(folder, "genie.log");
+    this.#cacheDir = join(folder, "results");
     this.#readOnly = join(folder, "data-read-only");
     for (const path of [
       this.dataDir,
       this.#readOnly,
       this.confDir,
       this.emptyDir,
+      this.#cacheDir,
     ])
       mkdirSync(path);
     this.#kubeconfigs = {
@@ -111,6 +115,7 @@ export class World implements AsyncDisposable {
       confDir: this.confDir,
       dataDir: this.dataDir,
       multusDir: "",
+      runtimeCacheDir: this.#cacheDir,
       logFile: this.logFile,
       log_level: "debug",
       delegateTimeout: 1.5,
@@ -142,6 +147,28 @@ export class World implements AsyncDisposable {
 
   records(): string[] {
     return entries(join(this.dataDir, "attachments"));
+  }
+
+  /** What could not be deleted, and is tried again by GC. */
+  abandoned(): string[] {
+    return entries(join(this.dataDir, "abandoned"));
+  }
+
+  /** As libcni after an ADD that succeeded: by it a container is known whose record is lost. */
+  remember(containerId: string): void {
+    const list = { name: "torture-net", plugins: [{ type: "genie" }] };
+    const config = Buffer.from(JSON.stringify(list)).toString("base64");
+    const entry = { kind: "cniCacheV1", containerId, config, ifName: "eth0" };
+    writeFileSync(this.#cachePath(containerId), JSON.stringify(entry));
+  }
+
+  /** As libcni after a DEL that succeeded. */
+  forget(containerId: string): void {
+    rmSync(this.#cachePath(containerId), { force: true });
+  }
+
+  #cachePath(containerId: string): string {
+    return join(this.#cacheDir, `torture-net-${containerId}-eth0`);
   }
 
   locks(): string[] {

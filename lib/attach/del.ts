@@ -56,9 +56,18 @@ export async function deleteRecorded(
     await deleteRecord(operation, record, request.netns, lock, deadline);
     return true;
   }
-  // A result without a record is what a crash between two removals leaves.
-  records.remove(request);
+  removeLitter(operation);
   return false;
+}
+
+/** A result without a record, as a crash between two removals leaves it: no reason to fail. */
+function removeLitter({ records, request, log }: Operation): void {
+  try {
+    records.remove(request);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    log.debug(error.message);
+  }
 }
 
 /** Noticed once: the record is moved aside, so the runtime's retry finds none and succeeds. */

@@ -21,7 +21,15 @@ export function writeOwner(path: string, fd: number): void {
     write(fd, bytesOf(`${process.pid} ${startTime}`.padEnd(ownerLength)));
   } catch {
     // A full disk must not stop a DEL. Of an empty file the kernel is asked who took it.
+    empty(path);
+  }
+}
+
+function empty(path: string): void {
+  try {
     close(open(path, Open.writeOnly | Open.truncate));
+  } catch {
+    // Nor must one that is read-only: there nothing was written before us.
   }
 }
 

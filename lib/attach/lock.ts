@@ -203,8 +203,16 @@ function openLock(path: string): number {
     makeOwnFolder(directory);
     return open(path, flags, 0o600);
   } catch (cause) {
-    throw lockError("open lock", path, cause);
+    const instead =
+      errnoOf(cause) === "EROFS" ? openReadOnly(directory) : undefined;
+    if (instead === undefined) throw lockError("open lock", path, cause);
+    return instead;
   }
+}
+
+/** On a disk that became read-only, where pods must be deleted all the same: the directory, one lock for all containers. */
+function openReadOnly(directory: string): number | undefined {
+  return openIfAny(directory, Open.readOnly | Open.noFollow);
 }
 
 /** Whether flock took it; false when it is held. Throws 5 for every other failure, which would never pass by itself. */
@@ -233,9 +241,10 @@ function lockError(action: string, path: string, cause: unknown): CniError {
   );
 }
 
-/** Whether the locked file is the one that has the name. Throws 5 for what is no file. */
+/** Whether the locked file is the one that has the name; the directory of {@link openReadOnly} is. Throws 5 for anything else. */
 function isStill(path: string, fd: number): boolean {
   const { kind, id } = status(fd);
+  if (kind === "folder") return true;
   if (kind !== "file")
     throw lockError("take lock", path, new Error("it is no regular file"));
   return statusIfAny(path)?.id === id;

@@ -338,7 +338,7 @@ export function listIfAny(path: string, suffix = ""): string[] {
   const fd = openat(path, Open.readOnly | Open.nonBlocking, 0);
   if (isAbsent(fd)) return names;
   checked(fd);
-  const buffer = new Uint8Array(16 << 10);
+  const buffer = new Uint8Array(suffix === "" ? 16 << 10 : 64 << 10);
   try {
     for (;;) {
       const size = call(SYS_getdents64, fd, buffer, buffer.byteLength);

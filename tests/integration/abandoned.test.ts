@@ -389,6 +389,35 @@ describe("an attachment that ADD completed", () => {
     expect((await node.remains()).abandoned).toEqual([]);
   });
 
+  test("the disk is read-only: the record's age counts, here too", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    const pod = await completed(scripted);
+    const record = node.record(pod);
+    await disk.makeReadOnly();
+    expect(await node.fail("DEL", pod, two)).toMatchObject({
+      code: 42,
+      details: expect.stringContaining("read-only file system"),
+    });
+    await Bun.sleep(1000);
+    const config = { deleteGiveUp: 1 };
+    await node.succeed("DEL", pod, { ...two, config });
+    // It stays where it is, and GC meets it when the container is gone.
+    expect(node.record(pod)).toEqual(record);
+    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    expect(await node.fail("DEL", pod, two)).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("read-only file system"),
+    });
+    await node.succeed("DEL", pod, { ...two, config });
+    delegates.forget();
+    const other = await node.pod("other");
+    await node.succeed("DEL", other, two);
+    expect(await node.fail("ADD", other, two)).toMatchObject({ code: 5 });
+    expect(delegates.calls()).toEqual([]);
+  });
+
   test("of Multus: counted from its first DEL, its file goes with it", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

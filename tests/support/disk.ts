@@ -8,6 +8,8 @@ import { join } from "node:path";
 export interface SmallDisk extends AsyncDisposable {
   /** Takes all the space that is left. */
   fill(): void;
+  /** Nothing can be written, made or removed any more. */
+  makeReadOnly(): Promise<void>;
 }
 
 const bytes = 1 << 20;
@@ -23,6 +25,7 @@ export async function smallDisk(folder: string): Promise<SmallDisk> {
       const { bavail, bsize } = statfsSync(folder);
       writeFileSync(join(folder, "full"), Buffer.alloc(bavail * bsize));
     },
+    makeReadOnly: () => run("mount", "-o", "remount,ro", folder),
     [Symbol.asyncDispose]: () => run("umount", folder),
   };
 }
