@@ -1,0 +1,242 @@
+/**
+ * The locks of the compiled executable: what holds one, what merely looks as if,
+ * and a kernel that cannot lock (state.md "Processes and locks").
+ */
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { genieBinary } from "../support/build.ts";
+import { type DelegateDouble, isRunning, until } from "../support/delegate.ts";
+import { type Command, type Node, type Pod, nothing } from "../support/node.ts";
+import {
+  type PluginCall,
+  callPlugin,
+  startPlugin,
+} from "../support/runtime.ts";
+import {
+  scriptedResult,
+  startScriptedNode,
+  summary,
+  waits,
+} from "./networks.ts";
+
+const alpha = { annotations: { cni: "alpha" } };
+
+/** Executed by other programs. */
+function by(
+  node: Node,
+  words: readonly string[],
+  call: PluginCall,
+): PluginCall {
+  const script = `#!/bin/sh\nexec ${words.join(" ")} ${call.binary}\n`;
+  return { ...call, binary: node.plugin("by-another", script) };
+}
+
+/** A plugin that goes on although its genie was killed; all its processes. */
+async function orphaned(
+  node: Node,
+  delegates: DelegateDouble,
+  pod: Pod,
+  command: Command = "ADD",
+): Promise<number[]> {
+  delegates.behave({ type: "alpha", verb: command }, { hang: true });
+  const genie = startPlugin(node.request(command, pod, alpha));
+  await until(() => delegates.left().length > 0, "the plugin");
+  genie.kill("SIGKILL");
+  await genie.exited;
+  delegates.behave({ type: "alpha", verb: command }, {});
+  const [plugin] = delegates.calls().slice(-1);
+  return [plugin?.pid ?? 0, ...delegates.left()];
+}
+
+describe("a flock that fails, but not because somebody holds it", () => {
+  const faults = ["ENOLCK", "EINVAL", "EIO", "ENOSYS"];
+  /** What is locked first and second in an ADD, and first in the others. */
+  const places: [Command, number, string][] = [
+    ["ADD", 1, "/locks/"],
+    ["ADD", 2, "/attachments"],
+    ["DEL", 1, "/locks/"],
+    ["CHECK", 1, "/locks/"],
+  ];
+  test.each(
+    faults.flatMap((errno) =>
+      places.map((place) => [errno, ...place] as const),
+    ),
+  )(
+    "%s, %s, lock %d: 5 at once, nothing is executed",
+    async (errno, command, n, path) => {
+      await using scripted = await startScriptedNode();
+      const { node, delegates } = scripted;
+      const pod = await node.pod();
+      if (command !== "ADD") await node.succeed("ADD", pod, alpha);
+      delegates.forget();
+      const before = await node.remains();
+      const inject = `inject=flock:error=${errno}:when=${n}`;
+      const strace = ["strace", "-qq", "-o", "/dev/null", "-e", inject];
+      const { exitCode, json } = await callPlugin(
+        by(node, strace, node.request(command, pod, alpha)),
+      );
+      expect({ exitCode, json }).toMatchObject({
+        exitCode: 1,
+        json: { code: 5 },
+      });
+      const { msg } = json as { msg: string };
+      expect(msg).toStartWith(`failed to take lock "${node.dataDir}${path}`);
+      expect(msg).toEndWith(`(${errno})`);
+      expect(delegates.calls()).toEqual([]);
+      // The file of the lock may stay: who has not locked it cannot remove it.
+      const { locks } = await node.remains();
+      expect(await node.remains()).toEqual({ ...before, locks });
+      await node.succeed("DEL", pod, alpha);
+      expect(await node.remains()).toEqual(nothing);
+    },
+  );
+});
+
+test.each<[string, (path: string) => unknown]>([
+  ["a symbolic link", (path) => symlinkSync(`${path}.target`, path)],
+  ["a named pipe", (path) => Bun.spawnSync(["mkfifo", path])],
+])(
+  "%s at the name of a lock: 5 for every verb, nothing is executed",
+  async (_, make) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    mkdirSync(join(node.dataDir, "locks"), { recursive: true, mode: 0o700 });
+    const path = join(node.dataDir, "locks", pod.containerId);
+    make(path);
+    for (const command of ["ADD", "CHECK", "DEL"] as const) {
+      expect(await node.fail(command, pod, alpha)).toMatchObject({
+        code: 5,
+        msg: expect.stringContaining(`lock "${path}": it is `),
+      });
+    }
+    expect(delegates.calls()).toEqual([]);
+    expect((await node.remains()).locks).toEqual([pod.containerId]);
+  },
+);
+
+describe("an orphan holds the lock", () => {
+  test("whoever merely has the file open is left alone, with its process group", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const orphans = await orphaned(node, delegates, pod);
+    const path = join(node.dataDir, "locks", pod.containerId);
+    // As a backup reads it, started by somebody who must survive as well.
+    const backup = Bun.spawn(
+      [
+        "sh",
+        "-c",
+        `sh -c 'exec 9<${path}; echo; exec sleep 60' & wait; exit 3`,
+      ],
+      { stdout: "pipe", detached: true },
+    );
+    await backup.stdout.getReader().read();
+    await node.succeed("DEL", pod, alpha);
+    expect([...orphans, backup.pid].map(isRunning)).toEqual([
+      ...orphans.map(() => false),
+      true,
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+    process.kill(-backup.pid, "SIGKILL");
+  });
+
+  test("nobody else's descriptors are followed: a file of a network that is down would hang us", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const orphans = await orphaned(node, delegates, pod);
+    const trace = join(node.folder, "trace");
+    const strace = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=%file"];
+    const { exitCode } = await callPlugin(
+      by(node, strace, node.request("DEL", pod, alpha)),
+    );
+    expect([exitCode, orphans.map(isRunning)]).toEqual([
+      0,
+      orphans.map(() => false),
+    ]);
+    const calls = readFileSync(trace, "utf8")
+      .split("\n")
+      .filter((line) => /"\/proc\/\d+\/fd\/\d+"/.test(line));
+    expect(calls.length).toBeGreaterThan(0);
+    expect(calls.filter((line) => !/^\d+ +readlink/.test(line))).toEqual([]);
+  });
+
+  test("it ignores signals and has daemonised children: all are ended", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    delegates.behave(
+      { type: "alpha", verb: "ADD" },
+      {
+        sh: `trap '' TERM INT HUP
+setsid sleep 60 & echo $! >>"$log/left"`,
+        hang: true,
+      },
+    );
+    const genie = startPlugin(node.request("ADD", pod, alpha));
+    await until(() => delegates.left().length > 1, "the plugin");
+    genie.kill("SIGKILL");
+    await genie.exited;
+    const [plugin] = delegates.calls().slice(-1);
+    const orphans = [plugin?.pid ?? 0, ...delegates.left()];
+    expect(orphans.map(isRunning)).toEqual(orphans.map(() => true));
+    delegates.behave({ type: "alpha", verb: "ADD" }, {});
+    await node.succeed("DEL", pod, alpha);
+    expect(orphans.map(isRunning)).toEqual(orphans.map(() => false));
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
+
+describe("a living genie under another file name", () => {
+  function copy(node: Node): string {
+    const path = join(node.folder, "cni-meta-plugin-2");
+    copyFileSync(genieBinary(), path);
+    return path;
+  }
+
+  test("holds the lock: it is waited for, and killed by nobody", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const gate = join(node.folder, "gate");
+    delegates.behave(
+      { type: "alpha", verb: "ADD" },
+      {
+        sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
+        stdout: scriptedResult(0),
+      },
+    );
+    const add = startPlugin({
+      ...node.request("ADD", pod, alpha),
+      binary: copy(node),
+    });
+    await until(() => delegates.events().length > 0, "the plugin");
+    const del = startPlugin(node.request("DEL", pod, alpha));
+    await until(() => waits(del.pid), "DEL at the lock");
+    await Bun.write(gate, "");
+    expect([await add.exited, await del.exited]).toEqual([0, 0]);
+    expect(delegates.calls().map(summary)).toEqual([
+      "ADD alpha eth0",
+      "DEL alpha eth0",
+    ]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("waits for an orphan's lock beside others: each gets through", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const orphans = await orphaned(node, delegates, pod);
+    const binary = copy(node);
+    const request = node.request("DEL", pod, alpha);
+    const dels = Array.from({ length: 8 }, (_, i) =>
+      startPlugin(i % 2 === 0 ? request : { ...request, binary }),
+    );
+    const codes = await Promise.all(dels.map(({ exited }) => exited));
+    expect(codes).toEqual(dels.map(() => 0));
+    expect(orphans.map(isRunning)).toEqual(orphans.map(() => false));
+    expect(await node.remains()).toEqual(nothing);
+  });
+});
