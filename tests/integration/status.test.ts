@@ -3,6 +3,8 @@
  * "CHECK, GC, STATUS").
  */
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
 import { type CallOptions, annotationsKey, nothing } from "../support/node.ts";
 import { startScriptedNode, stdinOf, summary } from "./networks.ts";
@@ -125,6 +127,36 @@ describe("STATUS", () => {
       await scripted.node.succeed("STATUS", undefined, { config });
     }
     expect(api.requests).toEqual([]);
+  });
+
+  test("a credential plugin is not executed", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode(version);
+    const { node } = scripted;
+    const executed = join(node.folder, "executed");
+    const command = node.plugin("login", `#!/bin/sh\ntouch ${executed}\n`);
+    const exec = {
+      apiVersion: "client.authentication.k8s.io/v1",
+      interactiveMode: "Never",
+      command,
+    };
+    const kubernetes = { kubeconfig: api.kubeconfig({ user: { exec } }) };
+    const config = { cniVersion: version, capabilities: {}, kubernetes };
+    await node.succeed("STATUS", undefined, { config });
+    expect([existsSync(executed), api.requests]).toEqual([false, []]);
+  });
+
+  test("50: a kubeconfig that is a named pipe, which nobody waits for", async () => {
+    await using scripted = await startScriptedNode(version);
+    const { node } = scripted;
+    const kubeconfig = join(node.folder, "kubeconfig");
+    Bun.spawnSync(["mkfifo", kubeconfig]);
+    const kubernetes = { kubeconfig };
+    const config = { cniVersion: version, capabilities: {}, kubernetes };
+    expect(await node.fail("STATUS", undefined, { config })).toMatchObject({
+      code: 50,
+      msg: expect.stringContaining("not a regular file"),
+    });
   });
 
   test("a kubeconfig that is not needed is not read", async () => {
