@@ -5,7 +5,7 @@
  */
 import { Deadline } from "../cni/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import { addNetwork, validateNetwork } from "../cni/network.ts";
+import { addNetwork, delNetwork, validateNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Networks } from "../select/resolve.ts";
@@ -34,6 +34,7 @@ import { type Place, newRecord, placeOf } from "./new-record.ts";
 import { givenAnnotations, readPod } from "./pod.ts";
 import { RecordError, boundedText } from "./record.ts";
 import { whileShared, withRecords } from "./records-lock.ts";
+import type { PodRouting } from "./routing.ts";
 import type { Written } from "./store.ts";
 
 export async function add(operation: Operation): Promise<Result> {
@@ -188,6 +189,17 @@ async function deleteLeftOver(
   }
 }
 
+/** What deals with several networks in one pod; undefined for a pod with one, which has its default route as its plugins made it. */
+async function routingOf(
+  operation: Operation,
+  attachments: readonly Attachment[],
+) {
+  const [first] = attachments;
+  if (attachments.length === 1 && !first?.asked?.defaultRoute) return undefined;
+  const { openRouting } = await import("./routing.ts");
+  return openRouting(operation, attachments);
+}
+
 interface Attached {
   printed: Result;
   /** In the order of the attachments. */
@@ -211,24 +223,32 @@ async function attach(
     (await withRecords("share", dataDir, forward, world.sleep, write));
   // The disk is waited for while the first delegate works.
   const durable = durability(written);
-  const caller = { ...callerOf(operation, lock), started: durable };
+  let routing: PodRouting | undefined;
+  const started = () => {
+    durable();
+    routing?.prepare();
+  };
+  const caller = { ...callerOf(operation, lock), started };
   const results = new Map<string, Result>();
   const inOrder: Result[] = [];
   let touched = 0;
   try {
+    routing = await routingOf(operation, attachments);
     for (const attachment of attachments) {
       touched++;
       try {
         const runtime = runtimeConf(operation, attachment);
         extras?.prepareDeviceInfo(attachment);
-        const result = await addNetwork(
-          attachment.list,
-          runtime,
-          forward,
-          caller,
-        );
+        const { list } = attachment;
+        const execute = () => addNetwork(list, runtime, forward, caller);
+        const undo = () =>
+          delNetwork(list, runtime, undefined, forward, caller);
+        const result = routing
+          ? await routing.execute(execute, undo)
+          : await execute();
         results.set(attachment.ifname, result);
         inOrder.push(result);
+        routing?.added(attachment, result);
         extras?.requireAsked(operation, attachment, result);
       } catch (error) {
         throw ofNetwork(CniError.from(error), pod, displayName(attachment));
@@ -242,21 +262,24 @@ async function attach(
         { cause: problem },
       );
     }
-    const final = extras
-      ? await extras.routed(operation, attachments, inOrder)
-      : inOrder;
+    const settled = routing?.plan(inOrder);
+    const final = settled?.stored ?? inOrder;
+    const printable = settled?.printable ?? inOrder;
     const primary = primaryOf(attachments, request.ifname);
-    const result =
+    const chosen =
       config.result === "primary"
-        ? final[primary]
-        : (await import("./merge.ts")).mergeResults(final, primary);
-    if (!result) throw new CniError(Code.internal, "no primary attachment");
-    const printed = convertResult(result, request.cniVersion);
-    // The last step: an attachment with a recorded result is one that ADD completed.
-    records.writeResults(record, final);
+        ? printable[primary]
+        : (await import("./merge.ts")).mergeResults(printable, primary);
+    if (!chosen) throw new CniError(Code.internal, "no primary attachment");
+    const printed = convertResult(chosen, request.cniVersion);
+    // An attachment with a recorded result is one that ADD completed; what is made
+    // now is in the file already, for whoever deletes it.
+    records.writeResults(record, final, settled?.tables);
+    routing?.apply();
     return { printed, results: final };
   } catch (cause) {
     const error = CniError.from(cause);
+    routing?.undo();
     const { rollBack } = await import("./rollback.ts");
     const added = { record, touched, results, error };
     throw await rollBack(operation, added, rollbackBy, caller);

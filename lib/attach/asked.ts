@@ -44,6 +44,12 @@ export function podInterface(
   return named;
 }
 
+/** The names of the interfaces that an attachment has in the pod, as far as the result tells. */
+export function podInterfaces(result: ModernResult, ifname: string): string[] {
+  const inPod = result.interfaces.filter(({ sandbox }) => sandbox);
+  return [...new Set([ifname, ...inPod.map(({ name }) => name)])];
+}
+
 /** The main table, `RT_TABLE_MAIN` of rtnetlink; `table` absent or 0 means it too. */
 const mainTable = 254;
 

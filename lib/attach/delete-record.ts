@@ -22,6 +22,12 @@ export async function deleteRecord(
   results = operation.records.results(record, { asWritten: true }),
 ): Promise<"deleted" | "abandoned"> {
   const { records, path } = operation;
+  // Only several networks of one pod have rules (selection.md §8).
+  const routing = record.attachments.length > 1 && records.routing(record);
+  if (routing && routing.size > 0) {
+    const { removeRouting } = await import("./remove-routing.ts");
+    await removeRouting(operation, record, netns, routing);
+  }
   const outcome = await deleteAttachments(
     record.attachments,
     results,

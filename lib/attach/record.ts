@@ -116,6 +116,16 @@ const resultsKey = '"results":';
  */
 const recordDepth = 100 * maxDepth + 100;
 
+/**
+ * What ADD made in the pod so that an attachment that does not own the default route
+ * answers by its own interface (selection.md §8): a table, and the sources of the rules
+ * that look there. A key `routing` beside the attachment's result.
+ */
+export interface AttachmentRouting {
+  table: number;
+  addresses: readonly string[];
+}
+
 /** The records of a node: those of attachments, or those that were abandoned. */
 export class Records {
   readonly #store: Store;
@@ -145,10 +155,13 @@ export class Records {
   writeResults(
     record: AttachmentRecord,
     results: readonly (Result | undefined)[],
+    routing?: ReadonlyMap<string, AttachmentRouting>,
   ): void {
     const entries: object[] = [];
     for (const [i, { ifname }] of record.attachments.entries()) {
-      entries.push({ ifname, result: results[i] ?? null });
+      const made = routing?.get(ifname);
+      const result = results[i] ?? null;
+      entries.push({ ifname, result, ...(made && { routing: made }) });
     }
     const text = JSON.stringify(entries);
     this.#write(
@@ -227,6 +240,23 @@ export class Records {
       }
     }
     return results;
+  }
+
+  /** What ADD made for each interface; nothing where the file is missing or torn. */
+  routing(record: AttachmentRecord): ReadonlyMap<string, AttachmentRouting> {
+    const routing = new Map<string, AttachmentRouting>();
+    for (const entry of this.#resultEntries(record).entries) {
+      const ifname = own(entry, "ifname");
+      const made = own(entry, "routing");
+      const [table, addresses] = [own(made, "table"), own(made, "addresses")];
+      if (
+        typeof ifname === "string" &&
+        typeof table === "number" &&
+        Array.isArray(addresses)
+      )
+        routing.set(ifname, { table, addresses: addresses.map(String) });
+    }
+    return routing;
   }
 
   /**

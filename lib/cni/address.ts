@@ -62,6 +62,14 @@ export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   });
 }
 
+/** fe80::/10 and 169.254.0.0/16: good on one link only. */
+export function isLinkLocal(ip: Ip): boolean {
+  const { 0: first = 0, 1: second = 0 } = ip.bytes;
+  return ip.family === "4"
+    ? first === 169 && second === 254
+    : first === 0xfe && (second & 0xc0) === 0x80;
+}
+
 /** `4` or `6`, as the `version` of a 0.3 and 0.4 result wants it (C-5). */
 export function family(address: Ip | Cidr): Family {
   return "ip" in address ? address.ip.family : address.family;

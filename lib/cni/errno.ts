@@ -69,6 +69,7 @@ const table = (): readonly Row[] => [
   [101, "ENETUNREACH", "network is unreachable"],
   [105, "ENOBUFS", "no buffer space available"],
   [110, "ETIMEDOUT", "connection timed out"],
+  [111, "ECONNREFUSED", "connection refused"],
   [113, "EHOSTUNREACH", "no route to host"],
   [116, "ESTALE", "stale file handle"],
   [122, "EDQUOT", "disk quota exceeded"],

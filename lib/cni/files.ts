@@ -116,7 +116,7 @@ export function readToEnd(next: (buffer: Uint8Array) => number): Uint8Array {
   return earlier.length === 0 ? last : concat([...earlier, last]);
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
   const whole = new Uint8Array(length);

@@ -133,7 +133,7 @@ const ENOTDIR = 20;
 const ENOSYS = 38;
 
 /** The result, or minus the errno; repeated while signals interrupt it. */
-function call(
+export function call(
   number: number,
   a: Argument,
   b: Argument = 0,
@@ -155,8 +155,8 @@ function errno(): number {
   return location === null ? 0 : Bun.FFI.read.i32(location, 0);
 }
 
-/** Throws SystemError for a failure. */
-function checked(result: number): number {
+/** The same result. Throws SystemError for a failure. */
+export function checked(result: number): number {
   if (result < 0) throw SystemError.fromNumber(-result);
   return result;
 }
@@ -475,14 +475,4 @@ export function endsWithin(pid: number, ms: number): boolean {
   } finally {
     close(fd);
   }
-}
-
-/**
- * After another binding's call that said -1: whether a signal interrupted it, so
- * that it is to be repeated. Throws SystemError for every other failure.
- */
-export function requireInterrupted(): true {
-  const error = errno();
-  if (error === EINTR) return true;
-  throw SystemError.fromNumber(error);
 }

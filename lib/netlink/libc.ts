@@ -1,31 +1,15 @@
 /**
- * The system calls around a netlink socket that Bun does not offer, through
- * `bun:ffi`. It owns their constants and turns a failure into a SystemError; it
- * knows nothing of messages. Loaded only when a pod asks for a default route.
+ * The system calls around a netlink socket: entering a network namespace, and the
+ * socket itself. It owns their constants; it knows nothing of messages.
  */
-import { dlopen } from "bun:ffi";
-import { SystemError } from "../cni/errno.ts";
-import { requireInterrupted } from "../cni/libc.ts";
+import { call, checked, close, read, write } from "../cni/libc.ts";
 
-/**
- * Set by the build for each target. A name that does not exist would be looked
- * up in the working directory, so it is never guessed at run time.
- */
-declare const GENIE_LIBC: string | undefined;
-
-const { symbols } = dlopen(
-  typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
-  {
-    setns: { args: ["i32", "i32"], returns: "i32" },
-    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-    setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
-    send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
-    recvfrom: {
-      args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"],
-      returns: "i64",
-    },
-  },
-);
+/** Numbers of system calls on x86-64, and in the table that Linux has had for new architectures since arm64. */
+const isX64 = process.arch === "x64";
+const SYS_socket = isX64 ? 41 : 198;
+const SYS_connect = isX64 ? 42 : 203;
+const SYS_setsockopt = isX64 ? 54 : 208;
+const SYS_setns = isX64 ? 308 : 268;
 
 const CLONE_NEWNET = 0x40000000;
 const AF_NETLINK = 16;
@@ -37,11 +21,10 @@ const SO_RCVTIMEO = 20;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
-const MSG_TRUNC = 0x20;
 
 /** Moves the calling thread, and no other, into a network namespace. Throws SystemError. */
 export function setns(fd: number): void {
-  checked(() => symbols.setns(fd, CLONE_NEWNET));
+  checked(call(SYS_setns, fd, CLONE_NEWNET));
 }
 
 /**
@@ -49,65 +32,39 @@ export function setns(fd: number): void {
  * keeps that namespace. A read waits `ms` milliseconds at most. Throws SystemError.
  */
 export function routeSocket(ms: number): number {
-  const fd = checked(() =>
-    symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE),
-  );
-  // struct timeval: long seconds, long microseconds
-  const timeval = BigInt64Array.of(
-    BigInt(Math.floor(ms / 1000)),
-    BigInt((ms % 1000) * 1000),
-  );
-  checked(() =>
-    symbols.setsockopt(
-      fd,
-      SOL_SOCKET,
-      SO_RCVTIMEO,
-      timeval,
-      timeval.byteLength,
-    ),
-  );
-  // Kernels before 4.12 know neither; their answers then have no text.
-  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
-    symbols.setsockopt(fd, SOL_NETLINK, option, Int32Array.of(1), 4);
+  const type = SOCK_RAW | SOCK_CLOEXEC;
+  const fd = checked(call(SYS_socket, AF_NETLINK, type, NETLINK_ROUTE));
+  try {
+    // Connected to port 0, the kernel: no process of the namespace can send to it.
+    // struct sockaddr_nl: u16 family, u16 padding, u32 port, u32 groups
+    const kernel = new Uint32Array([AF_NETLINK, 0, 0]);
+    checked(call(SYS_connect, fd, kernel, kernel.byteLength));
+    // struct timeval: long seconds, long microseconds
+    const seconds = (ms / 1000) | 0;
+    const timeval = new Uint32Array([seconds, 0, (ms % 1000) * 1000, 0]);
+    const size = timeval.byteLength;
+    checked(call(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, timeval, size));
+    // Kernels before 4.12 know neither; their answers then have no text.
+    const on = new Uint32Array([1]);
+    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
+      call(SYS_setsockopt, fd, SOL_NETLINK, option, on, 4);
+    }
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
   }
-  return fd;
 }
 
 /** Sends one datagram to the kernel. Throws SystemError. */
 export function send(fd: number, datagram: Uint8Array): void {
-  checked(() => symbols.send(fd, datagram, datagram.byteLength, 0));
+  write(fd, datagram);
 }
 
 /**
- * The next datagram that the kernel itself sent, a view of `buffer`. Throws
- * SystemError: EAGAIN when the time is over, EMSGSIZE when it does not fit.
+ * The next datagram of the kernel, a view of `buffer`; what does not fit is cut
+ * off. Throws SystemError: EAGAIN when the time is over.
  */
 export function receive(fd: number, buffer: Uint8Array): Uint8Array {
-  for (;;) {
-    // struct sockaddr_nl: u16 family, u16 padding, u32 port, u32 groups
-    const sender = new Uint32Array(3);
-    const size = checked(() =>
-      symbols.recvfrom(
-        fd,
-        buffer,
-        buffer.byteLength,
-        MSG_TRUNC,
-        sender,
-        Uint32Array.of(sender.byteLength),
-      ),
-    );
-    // Port 0 is the kernel; any process of the namespace may have another.
-    if (sender[1] !== 0) continue;
-    if (size > buffer.byteLength) throw new SystemError("EMSGSIZE");
-    return buffer.subarray(0, size);
-  }
-}
-
-/** The result of a call that says -1 for failure, repeated while signals interrupt it. Throws SystemError. */
-function checked(call: () => number | bigint): number {
-  for (;;) {
-    const result = Number(call());
-    if (result >= 0) return result;
-    requireInterrupted();
-  }
+  return buffer.subarray(0, read(fd, buffer));
 }

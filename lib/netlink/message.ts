@@ -4,6 +4,10 @@
  * machine we are built for. Pure.
  */
 import { SystemError } from "../cni/errno.ts";
+import { concat } from "../cni/files.ts";
+import { textOf as decode } from "../cni/text.ts";
+
+export { concat };
 
 export interface Message {
   readonly type: number;
@@ -44,39 +48,64 @@ export function encodeMessage(message: Message): Uint8Array {
 
 /** The messages of one datagram. Throws SystemError EIO when it is malformed. */
 export function decodeMessages(datagram: Uint8Array): Message[] {
-  return pieces(datagram, headerLength, (view) => view.getUint32(0, true)).map(
-    (bytes) => {
-      const view = viewOf(bytes);
-      return {
-        type: view.getUint16(4, true),
-        flags: view.getUint16(6, true),
-        sequence: view.getUint32(8, true),
-        payload: bytes.subarray(headerLength),
-      };
-    },
-  );
+  const messages: Message[] = [];
+  const view = viewOf(datagram);
+  for (let at = 0; at + headerLength <= datagram.byteLength;) {
+    const length = view.getUint32(at, true);
+    const end = endOf(datagram, at, length, headerLength);
+    messages.push({
+      type: view.getUint16(at + 4, true),
+      flags: view.getUint16(at + 6, true),
+      sequence: view.getUint32(at + 8, true),
+      payload: datagram.subarray(at + headerLength, end),
+    });
+    at += aligned(length);
+  }
+  return messages;
 }
 
 /** The attributes one behind the other, each filled up to four bytes. */
 export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
-  return concat(
-    attributes.map(({ type, data }) => {
-      const bytes = new Uint8Array(aligned(4 + data.byteLength));
-      const view = viewOf(bytes);
-      view.setUint16(0, 4 + data.byteLength, true);
-      view.setUint16(2, type, true);
-      bytes.set(data, 4);
-      return bytes;
-    }),
-  );
+  const parts: Uint8Array[] = [];
+  for (const { type, data } of attributes) {
+    const bytes = new Uint8Array(aligned(4 + data.byteLength));
+    const view = viewOf(bytes);
+    view.setUint16(0, 4 + data.byteLength, true);
+    view.setUint16(2, type, true);
+    bytes.set(data, 4);
+    parts.push(bytes);
+  }
+  return concat(parts);
 }
 
 /** Throws SystemError EIO when they are malformed. */
 export function decodeAttributes(bytes: Uint8Array): Attribute[] {
-  return pieces(bytes, 4, (view) => view.getUint16(0, true)).map((piece) => ({
-    type: viewOf(piece).getUint16(2, true) & NLA_TYPE_MASK,
-    data: piece.subarray(4),
-  }));
+  const attributes: Attribute[] = [];
+  const view = viewOf(bytes);
+  for (let at = 0; at + 4 <= bytes.byteLength;) {
+    const length = view.getUint16(at, true);
+    const end = endOf(bytes, at, length, 4);
+    const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
+    attributes.push({ type, data: bytes.subarray(at + 4, end) });
+    at += aligned(length);
+  }
+  return attributes;
+}
+
+/** The value of the first attribute of a type, without decoding the others. Throws SystemError EIO when they are malformed. */
+export function findAttribute(
+  bytes: Uint8Array,
+  type: number,
+): Uint8Array | undefined {
+  const view = viewOf(bytes);
+  for (let at = 0; at + 4 <= bytes.byteLength;) {
+    const length = view.getUint16(at, true);
+    const end = endOf(bytes, at, length, 4);
+    if ((view.getUint16(at + 2, true) & NLA_TYPE_MASK) === type)
+      return bytes.subarray(at + 4, end);
+    at += aligned(length);
+  }
+  return undefined;
 }
 
 /** The kernel's verdict in an NLMSG_ERROR or at the end of a listing: undefined is success. */
@@ -99,19 +128,14 @@ function echoed(payload: Uint8Array, flags: number): number {
 }
 
 function textIn(bytes: Uint8Array): string {
-  const text = decodeAttributes(bytes).find(
-    ({ type }) => type === NLMSGERR_ATTR_MSG,
-  );
-  return text ? textOf(text.data) : "";
+  const text = findAttribute(bytes, NLMSGERR_ATTR_MSG);
+  return text ? textOf(text) : "";
 }
 
 /** A string of the kernel, without the NUL that ends it. */
 export function textOf(data: Uint8Array): string {
-  return new TextDecoder().decode(data).replace(/\0.*$/s, "");
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
+  const end = data.indexOf(0);
+  return decode(end < 0 ? data : data.subarray(0, end));
 }
 
 export function viewOf(bytes: Uint8Array): DataView {
@@ -119,7 +143,7 @@ export function viewOf(bytes: Uint8Array): DataView {
 }
 
 export function u32(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer);
+  return new Uint8Array(new Uint32Array([value]).buffer);
 }
 
 /** 0 when it is too short to be one. */
@@ -127,28 +151,20 @@ export function numberIn(data: Uint8Array | undefined): number {
   return data && data.byteLength >= 4 ? viewOf(data).getUint32(0, true) : 0;
 }
 
-/**
- * Cuts `bytes` where each piece's own length says, the next one beginning at a
- * multiple of four. Throws SystemError EIO when a length cannot be true.
- */
-export function pieces(
+/** Where a piece ends that begins at `at` and says its own length. Throws SystemError EIO when that cannot be true. */
+export function endOf(
   bytes: Uint8Array,
+  at: number,
+  length: number,
   shortest: number,
-  lengthIn: (view: DataView) => number,
-): Uint8Array[] {
-  const found: Uint8Array[] = [];
-  for (let at = 0; at + shortest <= bytes.byteLength;) {
-    const rest = bytes.subarray(at);
-    const length = lengthIn(viewOf(rest));
-    if (length < shortest || length > rest.byteLength) {
-      throw new SystemError("EIO", "malformed netlink message");
-    }
-    found.push(rest.subarray(0, length));
-    at += aligned(length);
-  }
-  return found;
+): number {
+  const end = at + length;
+  if (length < shortest || end > bytes.byteLength)
+    throw new SystemError("EIO", "malformed netlink message");
+  return end;
 }
 
-function aligned(length: number): number {
-  return Math.ceil(length / 4) * 4;
+/** Each piece begins at a multiple of four. */
+export function aligned(length: number): number {
+  return (length + 3) & ~3;
 }

@@ -5,11 +5,12 @@
  */
 import {
   type Attribute,
+  aligned,
   concat,
   decodeAttributes,
   encodeAttributes,
+  endOf,
   numberIn,
-  pieces,
   u32,
   viewOf,
 } from "./message.ts";
@@ -31,10 +32,14 @@ export function decodeNexthops(
   attributes: readonly Attribute[],
   flags: number,
 ): Nexthop[] {
-  const list = attributes.find(({ type }) => type === RTA_MULTIPATH);
-  if (list) return pieces(list.data, headerLength, lengthIn).map(decodeListed);
-  const one = attributes.filter(({ type }) => nexthopTypes.has(type));
-  const ifindex = numberIn(one.find(({ type }) => type === RTA_OIF)?.data);
+  const one: Attribute[] = [];
+  let ifindex = 0;
+  for (const attribute of attributes) {
+    const { type, data } = attribute;
+    if (type === RTA_MULTIPATH) return decodeList(data);
+    if (type === RTA_OIF) ifindex = numberIn(data);
+    if (nexthopTypes.has(type)) one.push(attribute);
+  }
   return one.length === 0 ? [] : [nexthop(ifindex, flags, 0, one)];
 }
 
@@ -80,18 +85,19 @@ export const nexthopTypes: ReadonlySet<number> = new Set([
   ...opaqueTypes,
 ]);
 
-function lengthIn(view: DataView): number {
-  return view.getUint16(0, true);
-}
-
-function decodeListed(bytes: Uint8Array): Nexthop {
+function decodeList(bytes: Uint8Array): Nexthop[] {
+  const nexthops: Nexthop[] = [];
   const view = viewOf(bytes);
-  return nexthop(
-    view.getInt32(4, true),
-    view.getUint8(2),
-    view.getUint8(3),
-    decodeAttributes(bytes.subarray(headerLength)),
-  );
+  for (let at = 0; at + headerLength <= bytes.byteLength;) {
+    const length = view.getUint16(at, true);
+    const end = endOf(bytes, at, length, headerLength);
+    const attributes = decodeAttributes(bytes.subarray(at + headerLength, end));
+    const [flags, weight] = [view.getUint8(at + 2), view.getUint8(at + 3)];
+    const ifindex = view.getInt32(at + 4, true);
+    nexthops.push(nexthop(ifindex, flags, weight, attributes));
+    at += aligned(length);
+  }
+  return nexthops;
 }
 
 function encodeListed(hop: Nexthop): Uint8Array {
@@ -111,13 +117,14 @@ function nexthop(
   weight: number,
   attributes: readonly Attribute[],
 ): Nexthop {
-  return {
-    ifindex,
-    gateway: attributes.find(({ type }) => type === RTA_GATEWAY)?.data,
-    weight,
-    onlink: (flags & RTNH_F_ONLINK) !== 0,
-    attributes: attributes.filter(({ type }) => opaqueTypes.has(type)),
-  };
+  let gateway: Uint8Array | undefined;
+  const kept: Attribute[] = [];
+  for (const attribute of attributes) {
+    if (attribute.type === RTA_GATEWAY) gateway = attribute.data;
+    if (opaqueTypes.has(attribute.type)) kept.push(attribute);
+  }
+  const onlink = (flags & RTNH_F_ONLINK) !== 0;
+  return { ifindex, gateway, weight, onlink, attributes: kept };
 }
 
 /** The other flags are the kernel's own: it refuses the word that a link is down. */

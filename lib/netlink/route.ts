@@ -1,9 +1,15 @@
 /**
  * A route as the kernel lists it and as it is told to it (linux/rtnetlink.h).
- * What we do not understand is carried along as it came, so that a route that
- * was removed can be put back as it was. Pure.
+ * Attributes that are not understood are carried along as they came, so that a
+ * copy of a route does what the route did. Pure.
  */
-import { type Family, formatIp } from "../cni/address.ts";
+import {
+  type Cidr,
+  type Family,
+  type Ip,
+  formatCidr,
+  formatIp,
+} from "../cni/address.ts";
 import {
   type Attribute,
   concat,
@@ -22,8 +28,8 @@ import {
 
 export interface Route {
   readonly family: Family;
-  /** Length of the prefix; 0 is a default route. */
-  readonly destination: number;
+  /** Prefix 0 is a default route. */
+  readonly destination: Cidr;
   /** Length of the source prefix, IPv6 only. */
   readonly source: number;
   readonly tos: number;
@@ -37,75 +43,99 @@ export interface Route {
   readonly metric: number;
   /** None for a route that leads nowhere (blackhole); more than one is multipath. */
   readonly nexthops: readonly Nexthop[];
-  /** Seconds that an IPv6 route has left, when it was made to expire. */
-  readonly expires?: number;
   readonly attributes: readonly Attribute[];
 }
 
 export const addressFamily: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 
 export const RT_TABLE_MAIN = 254;
-export const RTN_UNICAST = 1;
+const RTN_UNICAST = 1;
 /** What every CNI plugin's routes carry, and those of `ip route add`. */
 export const RTPROT_BOOT = 3;
+/** Learned from a router advertisement. */
+export const RTPROT_RA = 9;
+
+/** undefined for a family that is neither IPv4 nor IPv6. */
+export function familyOf(addressFamilyNumber: number): Family | undefined {
+  if (addressFamilyNumber === addressFamily[4]) return "4";
+  return addressFamilyNumber === addressFamily[6] ? "6" : undefined;
+}
 
 /**
- * The routes of one RTM_NEWROUTE: none for a cached one, and of an IPv6
- * multipath route each nexthop, because for the kernel those are routes of their
- * own. Throws SystemError EIO when it is malformed.
+ * The routes of one RTM_NEWROUTE: none for a cached one, for one of the table `local`
+ * and for one of another family; of an IPv6 multipath route each nexthop, because for the kernel those
+ * are routes of their own. Throws SystemError EIO when it is malformed.
  */
 export function decodeRoutes(payload: Uint8Array): Route[] {
-  if (payload.byteLength < headerLength) return [];
+  const { 0: number = 0, 1: prefix = 0, 4: shortTable = 0 } = payload;
+  const family = familyOf(number);
+  if (payload.byteLength < headerLength || !family) return [];
   const flags = viewOf(payload).getUint32(8, true);
-  if (flags & RTM_F_CLONED) return [];
-  const attributes = decodeAttributes(payload.subarray(headerLength));
-  const valueOf = (wanted: number) =>
-    attributes.find(({ type }) => type === wanted)?.data;
-  const byte = (at: number) => payload[at] ?? 0;
-  const expires = expiry(valueOf(RTA_CACHEINFO));
+  if (shortTable === RT_TABLE_LOCAL || flags & RTM_F_CLONED) return [];
+  const all = decodeAttributes(payload.subarray(headerLength));
+  let bytes: Uint8Array = new Uint8Array(family === "4" ? 4 : 16);
+  let table = shortTable;
+  let metric = 0;
+  const attributes: Attribute[] = [];
+  for (const attribute of all) {
+    const { type, data } = attribute;
+    if (type === RTA_DST) bytes = data;
+    else if (type === RTA_TABLE) table = numberIn(data);
+    else if (type === RTA_PRIORITY) metric = numberIn(data);
+    // The lifetime is only told: what is told back is RTA_EXPIRES.
+    else if (type !== RTA_CACHEINFO && !nexthopTypes.has(type))
+      attributes.push(attribute);
+  }
+  const { 2: source = 0, 3: tos = 0, 5: protocol = 0 } = payload;
+  const { 6: scope = 0, 7: type = 0 } = payload;
   const route: Route = {
-    family: byte(0) === addressFamily[6] ? "6" : "4",
-    destination: byte(1),
-    source: byte(2),
-    tos: byte(3),
-    table: numberIn(valueOf(RTA_TABLE)) || byte(4),
-    protocol: byte(5),
-    scope: byte(6),
-    type: byte(7),
-    metric: numberIn(valueOf(RTA_PRIORITY)),
-    nexthops: decodeNexthops(attributes, flags),
-    ...(expires !== undefined && { expires }),
-    attributes: attributes.filter(
-      ({ type }) => !fieldTypes.has(type) && !nexthopTypes.has(type),
-    ),
+    family,
+    destination: { ip: { family, bytes }, prefix },
+    source,
+    tos,
+    table,
+    protocol,
+    scope,
+    type,
+    metric,
+    nexthops: decodeNexthops(all, flags),
+    attributes,
   };
-  const separable =
-    route.family === "6" && route.nexthops.length > 1 && !isObject(route);
-  return separable
-    ? route.nexthops.map((nexthop) => ({ ...route, nexthops: [nexthop] }))
-    : [route];
+  const isGroup =
+    family === "6" && route.nexthops.length > 1 && !isObject(route);
+  return isGroup ? apart(route) : [route];
+}
+
+/** What the kernel tells of a group is the first route's; of the others it tells the nexthops. */
+function apart(route: Route): Route[] {
+  return route.nexthops.map((nexthop, i) => ({
+    ...route,
+    ...(i > 0 && { protocol: RTPROT_BOOT, attributes: [] }),
+    nexthops: [nexthop],
+  }));
 }
 
 /** What RTM_NEWROUTE and RTM_DELROUTE say to make exactly this route, or to remove it. */
 export function encodeRoute(route: Route): Uint8Array {
-  const { metric, expires, table } = route;
-  const header = Uint8Array.of(
+  const { destination, metric, table } = route;
+  const header = new Uint8Array([
     addressFamily[route.family],
-    route.destination,
+    destination.prefix,
     route.source,
     route.tos,
     table < 256 ? table : RT_TABLE_COMPAT,
     route.protocol,
     route.scope,
     route.type,
-  );
+  ]);
   // The kernel refuses both: the object, and what is in it.
   const { flags, attributes } = encodeNexthops(
     isObject(route) ? [] : route.nexthops,
   );
   const fields: Attribute[] = [{ type: RTA_TABLE, data: u32(table) }];
+  if (destination.prefix > 0)
+    fields.push({ type: RTA_DST, data: destination.ip.bytes });
   if (metric) fields.push({ type: RTA_PRIORITY, data: u32(metric) });
-  if (expires) fields.push({ type: RTA_EXPIRES, data: u32(expires) });
   return concat([
     header,
     u32(flags),
@@ -113,67 +143,108 @@ export function encodeRoute(route: Route): Uint8Array {
   ]);
 }
 
-/**
- * Equal for two routes that the kernel cannot hold side by side. For IPv6 that is
- * little, and of routes in a group the kernel shows only the first one's origin.
- */
-export function identityOf(route: Route): string {
-  const { expires: _, ...lasting } = route;
-  if (route.family === "4") return encodeRoute(lasting).toHex();
-  return encodeRoute({
-    ...lasting,
-    protocol: 0,
-    nexthops: route.nexthops.map((nexthop) => ({ ...nexthop, weight: 0 })),
-    attributes: route.attributes.filter(
-      ({ type }) => type === RTA_SRC || type === RTA_NH_ID,
-    ),
-  }).toHex();
+/** The same route with other nexthops, in itself and not in an object that other routes share. */
+export function withNexthops(
+  route: Route,
+  nexthops: readonly Nexthop[],
+): Route {
+  const attributes: Attribute[] = [];
+  for (const attribute of route.attributes)
+    if (attribute.type !== RTA_NH_ID) attributes.push(attribute);
+  return { ...route, nexthops, attributes };
 }
 
-/** The nexthops in the words of `ip route`: `via 10.1.1.1 dev net1`. */
+/** A default route of the main table as a plugin would make it. */
+export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
+  const { family, bytes } = gateway;
+  const none = new Uint8Array(bytes.byteLength);
+  return {
+    family,
+    destination: { ip: { family, bytes: none }, prefix: 0 },
+    source: 0,
+    tos: 0,
+    table: RT_TABLE_MAIN,
+    protocol: RTPROT_BOOT,
+    scope: 0,
+    type: RTN_UNICAST,
+    metric,
+    nexthops: [
+      { ifindex, gateway: bytes, weight: 0, onlink: false, attributes: [] },
+    ],
+    attributes: [],
+  };
+}
+
+/** Of the main table. A route from a source prefix is for that source only, and no default route. */
+export function isDefault(route: Route): boolean {
+  return (
+    route.table === RT_TABLE_MAIN &&
+    route.destination.prefix === 0 &&
+    route.source === 0
+  );
+}
+
+/** Whether it leads to a network of the link, without a gateway. */
+export function isLinkScope({ nexthops }: Route): boolean {
+  for (const { gateway } of nexthops) if (gateway) return false;
+  return nexthops.length > 0;
+}
+
+/** Whether any of its nexthops is over one of the interfaces. */
+export function isOver(
+  { nexthops }: Route,
+  ifindexes: ReadonlySet<number>,
+): boolean {
+  for (const { ifindex } of nexthops) if (ifindexes.has(ifindex)) return true;
+  return false;
+}
+
+/** That part of a route. */
+export function onlyOver(route: Route, ifindexes: ReadonlySet<number>): Route {
+  const over: Nexthop[] = [];
+  for (const hop of route.nexthops)
+    if (ifindexes.has(hop.ifindex)) over.push(hop);
+  return withNexthops(route, over);
+}
+
+/** In the words of `ip route`: `default via 10.1.1.1 dev net1 table 1000`. */
 export function describeRoute(
-  route: Route,
-  links: ReadonlyMap<number, string>,
+  { destination, nexthops, table, type }: Route,
+  names: ReadonlyMap<number, string>,
 ): string {
-  if (route.nexthops.length === 0) return `of type ${route.type}`;
-  return route.nexthops
-    .map(({ gateway, ifindex }) => {
-      const via = gateway ? `via ${addressText(gateway)} ` : "";
-      return `${via}dev ${links.get(ifindex) ?? `#${ifindex}`}`;
-    })
-    .join(" and ");
+  const hops = nexthops.map(({ gateway, ifindex }) => {
+    const via = gateway ? `via ${addressText(gateway)} ` : "";
+    return `${via}dev ${names.get(ifindex) ?? `#${ifindex}`}`;
+  });
+  return [
+    destination.prefix === 0 ? "default" : formatCidr(destination),
+    hops.length === 0 ? `of type ${type}` : hops.join(" and "),
+    table === RT_TABLE_MAIN ? "" : `table ${table}`,
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+/** The text of an address of 4 or 16 bytes. */
+export function addressText(bytes: Uint8Array): string {
+  return formatIp({ family: bytes.byteLength === 4 ? "4" : "6", bytes });
 }
 
 const RT_TABLE_COMPAT = 252;
+const RT_TABLE_LOCAL = 255;
 const RTM_F_CLONED = 0x200;
-/** Ticks in a second, of the clock that the kernel shows to programs. */
-const USER_HZ = 100;
 
-const RTA_SRC = 2;
+const RTA_DST = 1;
 const RTA_PRIORITY = 6;
 const RTA_CACHEINFO = 12;
 const RTA_TABLE = 15;
-const RTA_EXPIRES = 23;
 const RTA_NH_ID = 30;
-
-/** Have a field of their own in a Route, or are statistics. */
-const fieldTypes = new Set([RTA_PRIORITY, RTA_CACHEINFO, RTA_TABLE]);
 
 /** struct rtmsg: eight bytes and the flags. */
 const headerLength = 12;
 
 /** Led by a nexthop object, which has its interface and gateway in itself. */
 function isObject(route: Route): boolean {
-  return route.attributes.some(({ type }) => type === RTA_NH_ID);
-}
-
-/** Seconds left in a struct rta_cacheinfo; nothing when the route stays. */
-function expiry(cacheinfo: Uint8Array | undefined): number | undefined {
-  if (!cacheinfo || cacheinfo.byteLength < 12) return undefined;
-  const ticks = viewOf(cacheinfo).getInt32(8, true);
-  return ticks > 0 ? Math.ceil(ticks / USER_HZ) : undefined;
-}
-
-function addressText(bytes: Uint8Array): string {
-  return formatIp({ family: bytes.byteLength === 4 ? "4" : "6", bytes });
+  for (const { type } of route.attributes) if (type === RTA_NH_ID) return true;
+  return false;
 }

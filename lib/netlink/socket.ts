@@ -67,12 +67,8 @@ export class NetlinkSocket implements Disposable {
    */
   list(type: number, payload: Uint8Array): Uint8Array[] {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
-      const messages = this.#listing(this.#send(type, NLM_F_DUMP, payload));
-      if (!messages.some(({ flags }) => flags & NLM_F_DUMP_INTR)) {
-        return messages
-          .filter((message) => message.type !== NLMSG_DONE)
-          .map((message) => message.payload);
-      }
+      const payloads = this.#listing(this.#send(type, NLM_F_DUMP, payload));
+      if (payloads) return payloads;
     }
     throw new SystemError("EAGAIN", "every listing was overtaken by a change");
   }
@@ -94,31 +90,35 @@ export class NetlinkSocket implements Disposable {
     return this.#sequence;
   }
 
-  /** All messages up to and with the one that ends the listing. */
-  #listing(sequence: number): Message[] {
-    const messages: Message[] = [];
+  /** undefined when a change overtook the listing. */
+  #listing(sequence: number): Uint8Array[] | undefined {
+    const payloads: Uint8Array[] = [];
+    let isOvertaken = false;
     for (;;) {
       for (const message of this.#receive(sequence)) {
-        messages.push(message);
-        if (message.type !== NLMSG_DONE && message.type !== NLMSG_ERROR)
+        if (message.flags & NLM_F_DUMP_INTR) isOvertaken = true;
+        if (message.type !== NLMSG_DONE && message.type !== NLMSG_ERROR) {
+          payloads.push(message.payload);
           continue;
+        }
         const failure = failureOf(message);
         if (failure) throw failure;
-        return messages;
+        return isOvertaken ? undefined : payloads;
       }
     }
   }
 
   /** The next answers; those to a request that was given up are passed over. */
   #receive(sequence: number): Message[] {
+    const answers: Message[] = [];
     try {
-      return decodeMessages(this.#channel.receive()).filter(
-        (message) => message.sequence === sequence,
-      );
+      for (const message of decodeMessages(this.#channel.receive()))
+        if (message.sequence === sequence) answers.push(message);
     } catch (error) {
       if (errnoOf(error) !== "EAGAIN") throw error;
       throw new SystemError("ETIMEDOUT", `no answer within ${answerMs} ms`);
     }
+    return answers;
   }
 }
 

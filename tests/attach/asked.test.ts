@@ -2,7 +2,12 @@
  * What was asked for, held against the result (selection.md §6).
  */
 import { describe, expect, test } from "bun:test";
-import { isDefaultRoute, podInterface, unmet } from "../../lib/attach/asked.ts";
+import {
+  isDefaultRoute,
+  podInterface,
+  podInterfaces,
+  unmet,
+} from "../../lib/attach/asked.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { modernResult, parseResult } from "../../lib/cni/result.ts";
 import type { Asked } from "../../lib/select/select.ts";
@@ -122,6 +127,14 @@ test("podInterface, the one with a sandbox, else the first of that name", () => 
     mac: "02:00:00:00:00:01",
   });
   expect(podInterface(modern, "net2")).toBeUndefined();
+});
+
+test.each([
+  [["net1", "other"], result],
+  [["net1"], { ips: [{ address: "10.30.0.7/24" }] }],
+])("podInterfaces, its own and those with a sandbox: %j", (expected, given) => {
+  const modern = modernResult(parseResult(given, "1.0.0"));
+  expect(podInterfaces(modern, "net1")).toEqual(expected);
 });
 
 test.each([

@@ -265,6 +265,38 @@ describe("Records", () => {
   });
 });
 
+describe("Records.routing", () => {
+  const made = { table: 1000, addresses: ["10.1.0.2", "fd01::2"] };
+
+  test("is what was written, beside the results", () => {
+    using node = records();
+    const results: Result[] = [
+      { cniVersion: "1.0.0" },
+      { cniVersion: "1.0.0" },
+    ];
+    node.records.writeResults(record, results, new Map([["net1", made]]));
+    expect([
+      node.records.routing(record),
+      node.records.results(record).size,
+    ]).toEqual([new Map([["net1", made]]), 2]);
+  });
+
+  test.each([
+    ["there is no file", undefined],
+    ["it is torn", '{"results":[{"ifname":"net1","routing":{"table":1000'],
+    ["it is of before", '{"results":[{"ifname":"net1","result":{}}]}'],
+    [
+      "it is odd",
+      '{"results":[{"ifname":"net1","routing":{"table":"1000","addresses":[]}},{"ifname":"net1","routing":{"table":1000}},7]}',
+    ],
+  ])("is nothing where %s", (_, text) => {
+    using node = records();
+    node.records.writeResults(record, []);
+    if (text !== undefined) writeFileSync(resultPath(node.dataDir), text);
+    expect(node.records.routing(record)).toEqual(new Map());
+  });
+});
+
 describe("Records.results", () => {
   const results: Result[] = [
     { cniVersion: "1.0.0", ips: [{ address: "10.0.0.2/24" }] },

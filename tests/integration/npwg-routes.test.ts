@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import { type Pod, nothing } from "../support/node.ts";
-import { Cluster, networksKey, staticLan } from "./npwg.ts";
+import { Cluster, defaultKey, networksKey, staticLan } from "./npwg.ts";
+import { noDuplicateAddressDetection, shown } from "./routed.ts";
 
 /** A primary network with default routes of both families. */
 async function startCluster(): Promise<Cluster> {
@@ -20,7 +21,18 @@ async function startCluster(): Promise<Cluster> {
     },
   });
   cluster.define("lan", staticLan());
+  await noDuplicateAddressDetection(cluster.node.netns);
   return cluster;
+}
+
+/** A pod that the API server knows, whose IPv6 addresses nobody waits for. */
+async function startPod(
+  cluster: Cluster,
+  annotations: Record<string, unknown>,
+): Promise<Pod> {
+  const pod = await cluster.pod(annotations);
+  await noDuplicateAddressDetection(pod.netns);
+  return pod;
 }
 
 const ips = ["10.30.0.7/24", "fd30::7/64"];
@@ -31,11 +43,11 @@ function asking(...gateways: string[]) {
 
 /** `via … dev …` of each default route. */
 async function defaultRoutes({ netns }: Pod): Promise<string[]> {
-  const shown = await Promise.all([
+  const printed = await Promise.all([
     netns.run("ip", "-4", "route", "show", "default"),
     netns.run("ip", "-6", "route", "show", "default"),
   ]);
-  return [...shown.join("\n").matchAll(/^default (via \S+ dev \S+)/gm)].map(
+  return [...printed.join("\n").matchAll(/^default (via \S+ dev \S+)/gm)].map(
     ([, route = ""]) => route,
   );
 }
@@ -85,9 +97,14 @@ describe("default-route", () => {
     ];
   test.each(cases)("%s", async (_, gateways, routes, status) => {
     await using cluster = await startCluster();
-    const pod = await cluster.pod(asking(...gateways));
+    const pod = await startPod(cluster, asking(...gateways));
     const result = await cluster.add(pod);
     expect(await defaultRoutes(pod)).toEqual(routes);
+    // The primary's go to a table of their own (selection.md §8).
+    const gone = [primary4, primary6].filter((one) => !routes.includes(one));
+    const { tables, rules } = await shown(pod);
+    expect(tables).toEqual(gone.map((one) => `1000 default ${one}`));
+    expect(rules).toHaveLength(gone.length);
     const [eth0, net1] = await pod.netns.links();
     const entry = { default: false, dns: {} };
     expect(cluster.written().status).toEqual([
@@ -122,12 +139,50 @@ describe("default-route", () => {
     // The plugins hold the routes of the pod against the recorded results.
     await cluster.check(pod);
     await cluster.del(pod);
+    expect((await shown(pod)).rules).toEqual([]);
     expect(await cluster.node.remains()).toEqual(nothing);
+  });
+
+  test('"defaultRoutes": "keep": the others are removed', async () => {
+    await using cluster = await startCluster();
+    const pod = await startPod(cluster, asking("10.30.0.1", "fd30::1"));
+    const config = { defaultRoutes: "keep" };
+    const result = await cluster.add(pod, { config });
+    expect(await shown(pod)).toEqual({
+      main: ["via 10.30.0.1 dev net1", "via fd30::1 dev net1"],
+      rules: [],
+      tables: [],
+    });
+    expect(result).not.toHaveProperty("routes");
+    await cluster.check(pod, { config });
+  });
+
+  test("of a pod's only network: the gateway takes the place of its own", async () => {
+    await using cluster = await startCluster();
+    cluster.define("kube-system/uplink", {
+      cniVersion: "1.0.0",
+      type: "bridge",
+      bridge: "lan0",
+      ipam: cluster.node.ipam("10.31.0.0/24", {
+        routes: [{ dst: "0.0.0.0/0" }],
+      }),
+    });
+    const pod = await cluster.pod({
+      [defaultKey]: { name: "uplink", "default-route": ["10.31.0.77"] },
+    });
+    expect(await cluster.add(pod)).toMatchObject({
+      routes: [{ dst: "0.0.0.0/0", gw: "10.31.0.77" }],
+    });
+    expect(await shown(pod)).toEqual({
+      main: ["via 10.31.0.77 dev eth0"],
+      rules: [],
+      tables: [],
+    });
   });
 
   test("merged result", async () => {
     await using cluster = await startCluster();
-    const pod = await cluster.pod(asking("10.30.0.1"));
+    const pod = await startPod(cluster, asking("10.30.0.1"));
     expect(
       await cluster.add(pod, { config: { result: "merged" } }),
     ).toMatchObject({
@@ -153,7 +208,7 @@ describe("default-route", () => {
       "dev",
       "lan0",
     );
-    const pod = await cluster.pod(asking("10.30.0.1"));
+    const pod = await startPod(cluster, asking("10.30.0.1"));
     await cluster.add(pod);
     expect(await pod.netns.run("ip", "route", "get", "192.0.2.1")).toContain(
       "via 10.30.0.1 dev net1 src 10.30.0.7",
@@ -234,5 +289,18 @@ case $CNI_COMMAND in ADD) echo '{"cniVersion":"1.0.0","ips":[{"address":"10.30.0
       '[shop/web:lan] failed to move the default route: no interface "net1"',
     ),
   });
+  expect(await cluster.node.remains()).toEqual(nothing);
+});
+
+test("default-route, the kernel refuses it after others have moved: no rule stays", async () => {
+  await using cluster = await startCluster();
+  const networks = asking("10.30.0.1", "fd30::7");
+  const pod = await startPod(cluster, networks);
+  // The pod's own address is in its prefix, and no gateway.
+  expect(await cluster.refuse(pod)).toMatchObject({
+    code: 999,
+    msg: '[shop/web:lan] failed to add route "default via fd30::7 dev net1": invalid argument',
+  });
+  expect(await shown(pod)).toEqual({ main: [], rules: [], tables: [] });
   expect(await cluster.node.remains()).toEqual(nothing);
 });

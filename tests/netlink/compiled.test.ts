@@ -11,22 +11,32 @@ import { join, resolve } from "node:path";
 import { compile } from "../../scripts/compile.ts";
 import { readElfHeader } from "../../scripts/elf.ts";
 import { targetFor } from "../../scripts/targets.ts";
-import { type DefaultRoutes, defaultRoutes, startPod, table } from "./pod.ts";
+import { type Routing, routingOf, startPod, table } from "./pod.ts";
 
 const lib = resolve(import.meta.dir, "../../lib");
 
-/** Moves the routes and tells whether the thread is where it was; what failed is its last word. */
+/** Moves the routes of eth0 to net1 and tells whether the thread is where it was; what failed is its last word. */
 const entry = `
 import { readlinkSync, writeSync } from "node:fs";
 import { parseIp } from ${JSON.stringify(join(lib, "cni/address.ts"))};
 import { CniError } from ${JSON.stringify(join(lib, "cni/error.ts"))};
 const own = readlinkSync("/proc/thread-self/ns/net");
-const [netns, ifname, ...gateways] = process.argv.slice(2);
-const { moveDefaultRoutes } = await import(${JSON.stringify(join(lib, "netlink/defaultroute.ts"))});
-const error = await moveDefaultRoutes(netns, ifname, gateways.map(parseIp)).then(
-  () => null,
-  (thrown) => CniError.from(thrown).toObject("1.1.0"),
-);
+const [netns, ...gateways] = process.argv.slice(2);
+const { Rtnetlink, applyPlan, planDefaultRoutes, snapshotOf } = await import(${JSON.stringify(join(lib, "netlink/pod.ts"))});
+let error = null;
+try {
+  using routing = new Rtnetlink(netns);
+  const links = routing.links();
+  const [eth0, net1] = [links.get("eth0"), links.get("net1")];
+  applyPlan(routing, planDefaultRoutes(snapshotOf(routing), {
+    attachments: [new Set([eth0]), new Set([net1])],
+    primary: 0,
+    request: { attachment: 1, ifindex: net1, gateways: gateways.map(parseIp) },
+    move: true,
+  }));
+} catch (thrown) {
+  error = CniError.from(thrown).toObject("1.1.0");
+}
 const children = Bun.spawnSync(["/bin/readlink", "/proc/self/ns/net"]).stdout.toString().trim();
 const back = [readlinkSync("/proc/thread-self/ns/net"), children].every((now) => now === own);
 writeSync(1, JSON.stringify({ error, back }));
@@ -59,27 +69,46 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const refused = {
   cniVersion: "1.1.0",
   code: 999,
-  msg: "failed to add default route via 10.9.0.1 dev net1: network is unreachable",
+  msg: 'failed to add route "default via 10.9.0.1 dev net1": network is unreachable',
   details: "ENETUNREACH: Nexthop has invalid gateway",
 };
 
-test.each<[string, string[], object | null, DefaultRoutes]>([
+test.each<[string, string[], object | null, Routing]>([
   [
     "both families",
     ["10.1.0.1", "fd01::1"],
     null,
     {
-      v4: ["default via 10.1.0.1 dev net1"],
-      v6: ["default via fd01::1 dev net1 metric 512 pref medium"],
+      main: [
+        "default via 10.1.0.1 dev net1",
+        "default via fd01::1 dev net1 metric 512 pref medium",
+      ],
+      tables: {
+        1000: [
+          "default via 10.0.0.1 dev eth0",
+          "10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.2",
+          "fd00::/64 dev eth0 proto kernel metric 256 pref medium",
+          "fe80::/64 dev eth0 proto kernel metric 256 pref medium",
+          "default via fd00::1 dev eth0 metric 1024 pref medium",
+        ],
+      },
+      rules: [
+        "1000: from 10.0.0.2 lookup 1000",
+        "1000: from fd00::2 lookup 1000",
+      ],
     },
   ],
   [
     "a wrong gateway",
-    ["fd01::1", "10.9.0.1"],
+    ["10.9.0.1", "fd01::1"],
     refused,
     {
-      v4: ["default via 10.0.0.1 dev eth0"],
-      v6: ["default via fd00::1 dev eth0 metric 1024 pref medium"],
+      main: [
+        "default via 10.0.0.1 dev eth0",
+        "default via fd00::1 dev eth0 metric 1024 pref medium",
+      ],
+      tables: {},
+      rules: [],
     },
   ],
 ])(
@@ -96,11 +125,10 @@ test.each<[string, string[], object | null, DefaultRoutes]>([
       "PATH=",
       binary,
       pod.path,
-      "net1",
       ...gateways,
     );
     expect(JSON.parse(answer)).toEqual({ error, back: true });
     expect(await table(home)).toBe(before);
-    expect(await defaultRoutes(pod)).toEqual(expected);
+    expect(await routingOf(pod)).toEqual(expected);
   },
 );

@@ -11,6 +11,7 @@ import {
   encodeAttributes,
   encodeMessage,
   failureOf,
+  findAttribute,
   type Message,
   NLMSG_DONE,
   NLMSG_ERROR,
@@ -86,6 +87,27 @@ describe("attributes", () => {
       new SystemError("EIO", "malformed netlink message"),
     );
   });
+
+  test.each([
+    ["the first", 3, "6100"],
+    ["behind a padded one", 6, "00020000"],
+    ["with flags in its type", 8, "ff"],
+    ["there is none", 9, undefined],
+  ])("findAttribute, %s", (_, type, expected) => {
+    const bytes = hex(
+      "0600 0300 6100 0000 0800 0600 00020000 0500 0880 ff000000",
+    );
+    expect(findAttribute(bytes, type)?.toHex()).toBe(expected);
+  });
+
+  test.each(["0900 0300 61626300", "0300 0300", "0000 0000"])(
+    "findAttribute, a wrong length is refused: %s",
+    (bytes) => {
+      expect(() => findAttribute(hex(bytes), 99)).toThrow(
+        new SystemError("EIO", "malformed netlink message"),
+      );
+    },
+  );
 
   test.each([
     ["6c6f00", "lo"],

@@ -14,7 +14,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError, Code } from "../../lib/cni/error.ts";
 import { SystemError } from "../../lib/cni/errno.ts";
+import { call, checked } from "../../lib/cni/libc.ts";
 import { receive, routeSocket, send, setns } from "../../lib/netlink/libc.ts";
+import { decodeMessages } from "../../lib/netlink/message.ts";
 import { inNetns } from "../../lib/netlink/namespace.ts";
 import { Netns } from "../support/netns.ts";
 
@@ -112,18 +114,41 @@ describe("libc", () => {
     }
   });
 
-  test("receive, what does not fit is an error and not a part", () => {
+  test("receive, what does not fit is malformed and not taken for whole", () => {
     const fd = routeSocket(2000);
     try {
       // RTM_GETLINK as a listing: the loopback alone needs far more.
       const request = new Uint8Array(32);
       request.set([32, 0, 0, 0, 18, 0, 1, 3]);
       send(fd, request);
-      expect(() => receive(fd, new Uint8Array(16))).toThrow(
-        new SystemError("EMSGSIZE"),
+      const cut = receive(fd, new Uint8Array(32));
+      expect(() => decodeMessages(cut)).toThrow(
+        new SystemError("EIO", "malformed netlink message"),
       );
     } finally {
       closeSync(fd);
+    }
+  });
+
+  test("routeSocket, another process cannot send to it", () => {
+    const isX64 = process.arch === "x64";
+    const [socket, connect, getsockname] = isX64
+      ? [41, 42, 51]
+      : [198, 203, 204];
+    const fd = routeSocket(20);
+    const other = checked(call(socket, 16, 3, 0));
+    try {
+      // struct sockaddr_nl: family, port, groups
+      const address = new Uint32Array(3);
+      checked(call(getsockname, fd, address, Uint32Array.of(12)));
+      expect(address[1]).toBeGreaterThan(0);
+      checked(call(connect, other, address, 12));
+      expect(() => send(other, new Uint8Array(16))).toThrow(
+        new SystemError("ECONNREFUSED"),
+      );
+    } finally {
+      closeSync(fd);
+      closeSync(other);
     }
   });
 });

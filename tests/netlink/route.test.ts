@@ -3,6 +3,7 @@
  * told back makes the same route.
  */
 import { describe, expect, test } from "bun:test";
+import type { Ip } from "../../lib/cni/address.ts";
 import {
   type Attribute,
   concat,
@@ -13,8 +14,12 @@ import {
   decodeRoutes,
   describeRoute,
   encodeRoute,
-  identityOf,
+  isDefault,
+  isLinkScope,
+  isOver,
   type Route,
+  routeVia,
+  withNexthops,
 } from "../../lib/netlink/route.ts";
 
 const gateway4 = Uint8Array.of(10, 1, 0, 1);
@@ -39,7 +44,7 @@ const v6 = [10, 0, 0, 0, 254, 9, 0, 1];
 
 const route4: Route = {
   family: "4",
-  destination: 0,
+  destination: { ip: { family: "4", bytes: new Uint8Array(4) }, prefix: 0 },
   source: 0,
   tos: 0,
   table: 254,
@@ -58,6 +63,16 @@ const route4: Route = {
   ],
   attributes: [],
 };
+
+const default6 = {
+  ip: { family: "6", bytes: new Uint8Array(16) },
+  prefix: 0,
+} as const;
+
+const network4 = {
+  ip: { family: "4", bytes: Uint8Array.of(10, 8, 0, 0) },
+  prefix: 16,
+} as const;
 
 const via4: Attribute[] = [
   { type: 5, data: gateway4 },
@@ -114,6 +129,19 @@ describe("decodeRoutes", () => {
       listed([2, 0, 0, 0, 254, 3, 0, 6], 0, []),
       [{ ...route4, type: 6, nexthops: [] }],
     ],
+    [
+      "to a network",
+      listed([2, 16, 0, 0, 254, 3, 253, 1], 0, [
+        { type: 1, data: network4.ip.bytes },
+        ...via4,
+      ]),
+      [{ ...route4, destination: network4, scope: 253 }],
+    ],
+    [
+      "of another family, as MPLS",
+      listed([28, 20, 0, 0, 254, 3, 0, 1], 0, []),
+      [],
+    ],
     ["a cached one is none", listed(v4, 0x200, via4), []],
     ["too short to be one", Uint8Array.of(2, 0, 0), []],
     [
@@ -152,7 +180,7 @@ describe("decodeRoutes", () => {
       ],
     ],
     [
-      "IPv6, the time that is left",
+      "IPv6, without the time that is left",
       listed(v6, 0, [
         { type: 4, data: u32(3) },
         { type: 5, data: gateway6 },
@@ -164,9 +192,9 @@ describe("decodeRoutes", () => {
         {
           ...route4,
           family: "6",
+          destination: default6,
           protocol: 9,
           metric: 1024,
-          expires: 1800,
           nexthops: [
             {
               ifindex: 3,
@@ -183,25 +211,28 @@ describe("decodeRoutes", () => {
     expect(decodeRoutes(payload)).toEqual(expected);
   });
 
-  test("IPv6 multipath, a route for each nexthop", () => {
+  test("IPv6 multipath, a route for each nexthop; the rest is the first one's", () => {
     const hop = `1c000001 03000000 14000500 ${gateway6.toHex()}`.replaceAll(
       " ",
       "",
     );
+    const metrics = { type: 8, data: u32(1) };
     const payload = listed(v6, 0, [
+      metrics,
       { type: 9, data: Uint8Array.fromHex(hop + hop.replace("03", "04")) },
     ]);
-    expect(decodeRoutes(payload).map(({ nexthops }) => nexthops)).toEqual(
-      [3, 4].map((ifindex) => [
-        {
-          ifindex,
-          gateway: gateway6,
-          weight: 1,
-          onlink: false,
-          attributes: [],
-        },
-      ]),
-    );
+    const nexthop = (ifindex: number) => ({
+      ifindex,
+      gateway: gateway6,
+      weight: 1,
+      onlink: false,
+      attributes: [],
+    });
+    const route: Route = { ...route4, family: "6", destination: default6 };
+    expect(decodeRoutes(payload)).toEqual([
+      { ...route, protocol: 9, nexthops: [nexthop(3)], attributes: [metrics] },
+      { ...route, protocol: 3, nexthops: [nexthop(4)], attributes: [] },
+    ]);
   });
 });
 
@@ -222,6 +253,7 @@ describe("encodeRoute", () => {
       { ...route4, nexthops: [{ ...hop, gateway: undefined }] },
     ],
     ["a table beyond a byte", { ...route4, table: 1000, metric: 7, tos: 16 }],
+    ["to a network", { ...route4, destination: network4, scope: 253 }],
     ["blackhole", { ...route4, type: 6, nexthops: [] }],
     [
       "multipath",
@@ -242,6 +274,7 @@ describe("encodeRoute", () => {
       {
         ...route4,
         family: "6",
+        destination: default6,
         source: 64,
         nexthops: [{ ...hop, gateway: gateway6 }],
         attributes: [{ type: 2, data: gateway6 }],
@@ -257,69 +290,82 @@ describe("encodeRoute", () => {
       listed(v4, 0, [{ type: 15, data: u32(254) }, object]),
     );
   });
+});
 
-  test("a route that expires, in seconds", () => {
-    const route: Route = {
+describe("withNexthops", () => {
+  test("in the route itself, not in an object that others share", () => {
+    const source = { type: 7, data: other4 };
+    const route = {
       ...route4,
-      family: "6",
-      nexthops: [],
-      expires: 1800,
+      attributes: [source, { type: 30, data: u32(5) }],
     };
-    expect(encodeRoute(route)).toEqual(
-      listed([10, 0, 0, 0, 254, 3, 0, 1], 0, [
-        { type: 15, data: u32(254) },
-        { type: 23, data: u32(1800) },
-      ]),
-    );
+    expect(withNexthops(route, [])).toEqual({
+      ...route4,
+      nexthops: [],
+      attributes: [source],
+    });
   });
 });
 
-describe("identityOf", () => {
-  const [hop] = route4.nexthops;
-  const six: Route = { ...route4, family: "6", metric: 1024 };
-
-  test.each<[string, Route, Route, boolean]>([
-    ["IPv4, another origin", route4, { ...route4, protocol: 4 }, false],
-    ["IPv4, another metric", route4, { ...route4, metric: 1 }, false],
-    ["IPv6, another origin", six, { ...six, protocol: 9 }, true],
-    ["IPv6, another lifetime", six, { ...six, expires: 5 }, true],
-    ["IPv6, another metric", six, { ...six, metric: 1 }, false],
-    [
-      "IPv6, another weight",
-      six,
-      { ...six, nexthops: hop ? [{ ...hop, weight: 3 }] : [] },
-      true,
-    ],
-    [
-      "IPv6, another interface",
-      six,
-      { ...six, nexthops: hop ? [{ ...hop, ifindex: 9 }] : [] },
-      false,
-    ],
-  ])("%s", (_, one, other, same) => {
-    expect(identityOf(one) === identityOf(other)).toBe(same);
-  });
-});
+const [hop] = route4.nexthops;
+const direct = {
+  ifindex: 9,
+  gateway: undefined,
+  weight: 0,
+  onlink: false,
+  attributes: [],
+};
 
 test.each<[Route, string]>([
-  [route4, "via 10.1.0.1 dev net1"],
+  [route4, "default via 10.1.0.1 dev net1"],
   [
-    {
-      ...route4,
-      nexthops: [
-        ...route4.nexthops,
-        {
-          ifindex: 9,
-          gateway: undefined,
-          weight: 0,
-          onlink: false,
-          attributes: [],
-        },
-      ],
-    },
-    "via 10.1.0.1 dev net1 and dev #9",
+    { ...route4, nexthops: [...route4.nexthops, direct] },
+    "default via 10.1.0.1 dev net1 and dev #9",
   ],
-  [{ ...route4, type: 6, nexthops: [] }, "of type 6"],
+  [
+    { ...route4, destination: network4, table: 1000, nexthops: [direct] },
+    "10.8.0.0/16 dev #9 table 1000",
+  ],
+  [{ ...route4, type: 6, nexthops: [] }, "default of type 6"],
 ])("describeRoute, %#", (route, expected) => {
   expect(describeRoute(route, new Map([[3, "net1"]]))).toBe(expected);
+});
+
+test("routeVia, as `ip route add default via` makes it", () => {
+  const gateway: Ip = { family: "4", bytes: gateway4 };
+  expect(routeVia(gateway, 3, 0)).toEqual(route4);
+  expect(routeVia({ family: "6", bytes: gateway6 }, 3, 512)).toEqual({
+    ...route4,
+    family: "6",
+    destination: default6,
+    metric: 512,
+    nexthops: hop ? [{ ...hop, gateway: gateway6 }] : [],
+  });
+});
+
+test.each<[boolean, Partial<Route>]>([
+  [true, {}],
+  [false, { table: 1000 }],
+  [false, { destination: network4 }],
+  [false, { source: 64 }],
+])("isDefault, %p for %j", (expected, fields) => {
+  expect(isDefault({ ...route4, ...fields })).toBe(expected);
+});
+
+test.each<[boolean, Partial<Route>]>([
+  [false, {}],
+  [true, { nexthops: [direct] }],
+  [false, { nexthops: [direct, ...route4.nexthops] }],
+  [false, { nexthops: [] }],
+])("isLinkScope, %p for %#", (expected, fields) => {
+  expect(isLinkScope({ ...route4, ...fields })).toBe(expected);
+});
+
+test.each([
+  [true, [3]],
+  [true, [9, 3]],
+  [false, [9]],
+  [false, []],
+])("isOver, %p for %j", (expected, ifindexes) => {
+  expect(isOver(route4, new Set(ifindexes))).toBe(expected);
 });

@@ -1,0 +1,253 @@
+/**
+ * What the networks of one pod do to each other (selection.md §8): the default route
+ * has one owner, a plugin that insists on a default route of its own is tried again,
+ * every interface is still there. Loaded for a pod with several attachments, and for
+ * one that asks for `default-route`.
+ */
+import { formatIp } from "../cni/address.ts";
+import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { type Result, modernResult } from "../cni/result.ts";
+import type {
+  DefaultRouteRequest,
+  Plan,
+  Rtnetlink,
+  Snapshot,
+} from "../netlink/pod.ts";
+import type * as netlinkRoom from "../netlink/pod.ts";
+import { type Attachment, displayName } from "../select/select.ts";
+import { podInterfaces } from "./asked.ts";
+import {
+  type RequestedDefaultRoute,
+  describeRerouting,
+  printable,
+  requestedDefaultRoute,
+  rerouted,
+  tablesOf,
+} from "./defaultroute.ts";
+import { logs } from "./log.ts";
+import { namespaceId } from "./netns.ts";
+import { type Operation, ofNetwork } from "./operation.ts";
+import type { AttachmentRouting } from "./record.ts";
+
+type Netlink = typeof netlinkRoom;
+
+/** An attachment that has been added, and the interfaces of it that were in the pod then: name → index. */
+interface Added {
+  attachment: Attachment;
+  interfaces: ReadonlyMap<string, number>;
+}
+
+/** The results when everything has been done, and what DEL has to know. */
+export interface Settled {
+  /** As they are recorded, and as the pod's status tells them. */
+  stored: Result[];
+  /** The same for the runtime, in whose version a route may be told or not. */
+  printable: Result[];
+  tables: ReadonlyMap<string, AttachmentRouting>;
+}
+
+/** undefined where the pod's namespace is none, so that there is nothing to look at. Throws CniError 999. */
+export async function openRouting(
+  operation: Operation,
+  attachments: readonly Attachment[],
+): Promise<PodRouting | undefined> {
+  const { netns } = operation.request;
+  const isAsked = attachments.some(({ asked }) => asked?.defaultRoute);
+  if (namespaceId(netns) === undefined && !isAsked) return undefined;
+  const netlink = await import("../netlink/pod.ts");
+  return new PodRouting(operation, attachments, netlink);
+}
+
+/** It is over with {@link apply} or {@link undo}. */
+export class PodRouting {
+  readonly #operation: Operation;
+  readonly #attachments: readonly Attachment[];
+  readonly #netlink: Netlink;
+  #opened: Rtnetlink | undefined;
+  readonly #added: Added[] = [];
+  #plan: Plan | undefined;
+
+  constructor(
+    operation: Operation,
+    attachments: readonly Attachment[],
+    netlink: Netlink,
+  ) {
+    this.#operation = operation;
+    this.#attachments = attachments;
+    this.#netlink = netlink;
+  }
+
+  /** For the time that a delegate runs: what is used first costs most. Never throws. */
+  prepare(): void {
+    if (this.#opened) return;
+    try {
+      this.#routing.links();
+    } catch {
+      // Said where it is needed.
+    }
+  }
+
+  /** The result of `add`. Where it fails because "file exists", it is undone by `del` and may be tried once more. */
+  async execute(
+    add: () => Promise<Result>,
+    del: () => Promise<void>,
+  ): Promise<Result> {
+    try {
+      return await add();
+    } catch (thrown) {
+      const failure = CniError.from(thrown);
+      if (this.#operation.config.defaultRoutes === "keep") throw failure;
+      const { saysFileExists, tryAgain } = await import("./second-try.ts");
+      if (!saysFileExists(failure)) throw failure;
+      const interfaces = this.#added.flatMap((one) => [
+        ...one.interfaces.values(),
+      ]);
+      const earlier = new Set(interfaces);
+      return tryAgain(failure, { routing: this.#routing, earlier, add, del });
+    }
+  }
+
+  /** Remembers the interfaces of an attachment. Throws 999 when one of an earlier attachment is gone. */
+  added(attachment: Attachment, result: Result): void {
+    const links = this.#routing.links();
+    for (const earlier of this.#added) {
+      for (const [name, ifindex] of earlier.interfaces) {
+        if (links.get(name) === ifindex) continue;
+        throw new CniError(
+          Code.internal,
+          `interface ${quote(name)} of network ${quote(displayName(earlier.attachment))} is missing after network ${quote(displayName(attachment))} was attached`,
+        );
+      }
+    }
+    const interfaces = new Map<string, number>();
+    for (const name of podInterfaces(modernResult(result), attachment.ifname)) {
+      const ifindex = links.get(name);
+      // What is no network device, as of DPDK, is not looked for.
+      if (ifindex !== undefined) interfaces.set(name, ifindex);
+    }
+    this.#added.push({ attachment, interfaces });
+  }
+
+  /**
+   * What is to be done with the default routes, which {@link apply} does; the results are
+   * as if it had been done already. Throws 7 for a gateway that cannot be reached, 999.
+   */
+  plan(results: Result[]): Settled {
+    const {
+      config,
+      request: { ifname, cniVersion },
+    } = this.#operation;
+    const request = requestedDefaultRoute(this.#attachments);
+    const move = config.defaultRoutes === "owner";
+    const unchanged: Settled = {
+      stored: results,
+      printable: results,
+      tables: new Map(),
+    };
+    if (!move && !request) return unchanged;
+    const snapshot = this.#netlink.snapshotOf(this.#routing);
+    const plan = this.#netlink.planDefaultRoutes(snapshot, {
+      attachments: this.#added.map(
+        ({ interfaces }) => new Set(interfaces.values()),
+      ),
+      primary: this.#attachments.findIndex((one) => one.ifname === ifname),
+      request: request && this.#checked(request, snapshot),
+      move,
+    });
+    this.#plan = plan;
+    if (plan.departures.length === 0 && !request) return unchanged;
+    const rerouting = { departures: plan.departures, request };
+    return {
+      stored: rerouted(results, rerouting),
+      printable: printable(results, rerouting, cniVersion),
+      tables: tablesOf(this.#attachments, plan.departures),
+    };
+  }
+
+  /** Throws CniError 999; what was made is then left to {@link undo}. */
+  apply(): void {
+    try {
+      if (this.#plan) this.#netlink.applyPlan(this.#routing, this.#plan);
+    } catch (error) {
+      const { pod, request } = this.#operation;
+      const asking = this.#attachments.find(({ asked }) => asked?.defaultRoute);
+      const primary = this.#attachments.find(
+        ({ ifname }) => ifname === request.ifname,
+      );
+      const owner = asking ?? primary;
+      throw ofNetwork(
+        CniError.from(error),
+        pod,
+        owner ? displayName(owner) : request.config.name,
+      );
+    }
+    this.#close();
+    if (this.#plan) this.#tell(this.#plan);
+  }
+
+  /** Of an ADD that fails after all: nothing that was made in the pod stays. */
+  undo(): void {
+    const departures = this.#plan?.departures ?? [];
+    const tables = departures.flatMap(({ table, addresses }) =>
+      table === undefined ? [] : { table, addresses },
+    );
+    try {
+      if (tables.length > 0) this.#netlink.removeTables(this.#routing, tables);
+    } catch (error) {
+      this.#operation.log.error("rollback: failed to delete rules", {
+        error: messageOf(error),
+      });
+    }
+    this.#close();
+  }
+
+  /** Throws CniError 999. */
+  get #routing(): Rtnetlink {
+    const { netns } = this.#operation.request;
+    return (this.#opened ??= new this.#netlink.Rtnetlink(netns));
+  }
+
+  #close(): void {
+    this.#opened?.[Symbol.dispose]();
+  }
+
+  #checked(
+    { attachment, ifname, gateways }: RequestedDefaultRoute,
+    snapshot: Snapshot,
+  ): DefaultRouteRequest {
+    const { pod } = this.#operation;
+    const asking = this.#attachments[attachment];
+    const network = asking ? displayName(asking) : "";
+    const ifindex = this.#added[attachment]?.interfaces.get(ifname);
+    if (ifindex === undefined) {
+      const problem = `failed to move the default route: no interface ${quote(ifname)} in the network namespace`;
+      throw ofNetwork(new CniError(Code.internal, problem), pod, network);
+    }
+    const wrong = gateways.find(
+      (gateway) => !this.#netlink.isReachable(snapshot, ifindex, gateway),
+    );
+    if (!wrong) return { attachment, ifindex, gateways };
+    const problem = `"default-route" ${formatIp(wrong)} is outside of the prefixes of interface ${ifname}`;
+    throw ofNetwork(
+      new CniError(Code.invalidNetworkConfig, problem),
+      pod,
+      network,
+    );
+  }
+
+  #tell({ departures }: Plan): void {
+    const { log, config } = this.#operation;
+    const request = requestedDefaultRoute(this.#attachments);
+    if (departures.length === 0 && !request) return;
+    const isRemoved = departures.some(({ table }) => table === undefined);
+    const isWorth = isRemoved || logs(config.logLevel, "info");
+    if (!isWorth) return;
+    const rerouting = { departures, request };
+    const told = describeRerouting(this.#attachments, rerouting);
+    log.info("moved default routes", told);
+    if (isRemoved && config.defaultRoutes === "owner") {
+      const why = "the kernel has no policy routing";
+      log.warn(`removed default routes in place of moving them: ${why}`, told);
+    }
+  }
+}
