@@ -6,6 +6,7 @@ import { Deadline } from "../cni/deadline.ts";
 import { CniError, messageOf } from "../cni/error.ts";
 import { listIfAny, requireOwnFolder } from "../cni/files.ts";
 import { throwJoined } from "../cni/network.ts";
+import { abandonedRecords } from "./abandoned.ts";
 import { gcNetworks, isOnlyGenieNetwork } from "./gc-networks.ts";
 import {
   deleteStaleRecords,
@@ -85,7 +86,9 @@ export function removeLitter({ config, records }: Operation): CniError[] {
   for (const containerId of listIfAny(folder)) {
     attempt(() => {
       const lock = lockIfLeft(`${folder}/${containerId}`);
-      if (lock) records.removeUnnamed(containerId);
+      if (lock)
+        for (const all of [records, abandonedRecords(config)])
+          all.removeUnnamed(containerId);
       lock?.release();
     });
   }

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { Operation } from "../attach/operation.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
+import { type AttachmentRecord, formatVersion } from "../attach/record.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import { errnoOf, messageOf, quote } from "../cni/error.ts";
 import { executesAny } from "../cni/executed.ts";
@@ -60,6 +60,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   if (force && host.isOurs) done.push(...(await deleteGone(operation, binDir)));
   const keeps = keepsRecords(host);
   if (!keeps) done.push(...dropFreed(operation, former));
+  done.push(...keptAbandoned(operation));
   let count = 0;
   for (const _ of operation.records.all()) count++;
   if (force || count > 0) {
@@ -70,7 +71,6 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   }
   rmSync(host.path(join(binDir, ownType)), { force: true });
   done.push(`removed ${join(binDir, ownType)}`);
-  done.push(...keptAbandoned(operation));
   removeEmpty(operation.config.dataDir);
   return done;
 }
@@ -78,11 +78,16 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
 /** No reason to stay: a DEL of it has failed for long. But nobody will try it again. */
 function keptAbandoned(operation: Operation): string[] {
   const { attachments, unreadable } = abandonedOnNode(operation);
-  const count = attachments.length + unreadable.length;
-  if (count === 0) return [];
-  const networks = new Set(attachments.map(({ network }) => network));
+  const what = [
+    ...attachments.map(
+      ({ containerId, ifname, network }) =>
+        `${ifname} of ${containerId} in network ${network}`,
+    ),
+    ...unreadable,
+  ];
+  if (what.length === 0) return [];
   return [
-    `kept ${operation.config.dataDir}/abandoned: ${count} attachments that could not be deleted; what they have in networks ${[...networks].join(", ")} stays reserved`,
+    `kept ${operation.config.dataDir}/abandoned, which could not be deleted and stays reserved: ${what.join("; ")}`,
   ];
 }
 
@@ -167,7 +172,12 @@ function heldText(record: AttachmentRecord, sandbox: Sandbox): string {
   const networks = attachments.map(
     (attachment) => `${attachment.ifname}=${displayName(attachment)}`,
   );
-  return `  ${who}: ${networks.join(", ")}${hints[sandbox]}`;
+  // Who rolls back to 0.1.0 cannot delete it.
+  const format =
+    record.formatVersion > formatVersion
+      ? ` (record of format ${record.formatVersion}, which genie 0.1.0 does not read)`
+      : "";
+  return `  ${who}: ${networks.join(", ")}${hints[sandbox]}${format}`;
 }
 
 /** "unknown": seen from a container, the node's live pods have no namespace either. */

@@ -420,6 +420,20 @@ describe("doctor", () => {
       ["left-over records", "warn", "2 of 3 records have no sandbox any more"],
     ],
     [
+      "what was abandoned",
+      (node) => {
+        node.abandoned({ containerId: "c1" });
+        node.abandoned({ containerId: "c2" });
+      },
+      [
+        "abandoned attachments",
+        "warn",
+        expect.stringMatching(
+          /^2 could not be deleted, as eth0 of c[12] in network canal-net: no$/,
+        ),
+      ],
+    ],
+    [
       "records that others may write",
       (node) => {
         node.record();

@@ -168,6 +168,20 @@ export class NodeFolder implements Disposable {
     return written;
   }
 
+  /** Writes what could not be deleted of a container. */
+  abandoned(overrides: Partial<AttachmentRecord> = {}): AttachmentRecord {
+    const written = {
+      ...record(),
+      ...overrides,
+      abandoned: {
+        time: "2026-01-01T00:00:00.000Z",
+        errors: [{ ifname: "eth0", network: "canal-net", error: "no" }],
+      },
+    };
+    new Records(this.dataDir, "abandoned").write(written).close();
+    return written;
+  }
+
   records(): string[] {
     return [...new Records(this.dataDir).all()]
       .flatMap((entry) => entry.record?.containerId ?? [])

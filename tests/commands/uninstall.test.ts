@@ -74,9 +74,32 @@ describe("uninstall", () => {
     expect(existsSync(node.dataDir)).toBe(false);
   });
 
+  test("what was abandoned is no reason to refuse; it is kept and named", async () => {
+    using node = await installed();
+    node.abandoned({ containerId: "c1" });
+    const { exitCode, stdout } = await node.type("uninstall");
+    expect(exitCode).toBe(0);
+    expect(text(node, stdout)).toContain(
+      "kept /var/lib/genie/abandoned, which could not be deleted and stays reserved: eth0 of c1 in network canal-net\n",
+    );
+    expect(text(node, stdout)).toContain("removed /opt/cni/bin/genie");
+    expect(existsSync(join(node.dataDir, "abandoned"))).toBe(true);
+    expect(existsSync(join(node.dataDir, "attachments"))).toBe(false);
+  });
+
   test.each<
     [what: string, record: Parameters<NodeFolder["record"]>[0], said: string]
   >([
+    [
+      "one network twice",
+      {
+        attachments: [
+          attachment("canal-net", "eth0"),
+          attachment("canal-net", "eth1"),
+        ],
+      },
+      "  shop/web: eth0=canal-net, eth1=canal-net (record of format 2, which genie 0.1.0 does not read)\n",
+    ],
     ["two networks", two, "  shop/web: eth0=canal-net, net1=weave-net\n"],
     [
       "another network",
