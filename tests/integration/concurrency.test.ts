@@ -15,7 +15,7 @@ import {
   waits,
 } from "./networks.ts";
 
-const pods = 20;
+const pods = 50;
 
 test(`ADD, ${pods} pods at once: distinct addresses, then nothing`, async () => {
   await using node = await startNode();
