@@ -15,8 +15,10 @@ import {
 import { gc } from "../../lib/attach/gc.ts";
 import {
   type Lock,
+  isWorkedOn,
   lockContainer,
   lockIfFree,
+  lockIfLeft,
   lockPath,
 } from "../../lib/attach/lock.ts";
 import { type Operation, beginOperation } from "../../lib/attach/operation.ts";
@@ -258,6 +260,34 @@ describe("gc, records that the runtime's list does not name", () => {
     expect(node.left()).toHaveLength(1);
     expect(node.gcs()[0]?.keep).toEqual([`${node.left()[0]}:eth0`]);
     for (const lock of locks) lock?.release();
+  });
+
+  test("one disappears meanwhile: no error, and the network is told of the others", async () => {
+    using node = new GcNode((what) => {
+      const other = what === "DEL alpha c1" ? "c2" : "c1";
+      if (what.startsWith("DEL"))
+        node.records.remove({ containerId: other, ifname: "eth0" });
+      return 0;
+    });
+    node.record("c1", "alpha");
+    node.record("c2", "alpha");
+    node.record("c3", "alpha");
+    expect(await node.gc("c3")).toBeUndefined();
+    expect(node.whats()).toHaveLength(2);
+    expect([node.left(), node.gcs()]).toEqual([
+      ["c3"],
+      [{ what: "GC alpha", keep: ["c3:eth0"] }],
+    ]);
+  });
+
+  test("its lock disappears between the list of locks and the look at it: no error", () => {
+    using node = new GcNode();
+    const path = lockPath(node.dataDir, "c1");
+    expect([lockIfLeft(path), isWorkedOn(node.dataDir, "c1")]).toEqual([
+      undefined,
+      false,
+    ]);
+    expect(existsSync(path)).toBe(false);
   });
 
   test("the lock of one is no file: told, the others go on", async () => {
