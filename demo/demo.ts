@@ -12,6 +12,7 @@ import { createNode } from "./node.ts";
 import { enterPrivateNode, isPrivate, preparePrivateNode } from "./private.ts";
 import { reachPods, reachPort } from "./reach.ts";
 import { Report, StepFailed } from "./report.ts";
+import { reachFromOutside } from "./outside.ts";
 import { readWriteBack } from "./status.ts";
 
 /** A step that hangs must not hang who waits for us. */
@@ -78,6 +79,9 @@ async function tell(report: Report): Promise<void> {
   report.heading("Reach");
   await reachPods(attached, report);
   await reachPort(node, attached, report);
+
+  report.heading("Two default routes");
+  await reachFromOutside(attached, report);
 
   report.heading("What the pod is told");
   await readWriteBack(node, attached, report);

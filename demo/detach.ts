@@ -30,6 +30,8 @@ export async function detachPods(
         requireSuccess(await node.call("DEL", sandbox));
         const ms = performance.now() - began;
         expectEqual(await sandbox.netns.links(), []);
+        const rules = await sandbox.netns.run("ip", "rule");
+        expectEqual(rules.includes("lookup 1000"), false);
         return ms;
       },
       (ms) => `${ms.toFixed(0)} ms`,

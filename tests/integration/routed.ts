@@ -4,6 +4,7 @@
  */
 import { Netns } from "../support/netns.ts";
 import type { Node, Pod } from "../support/node.ts";
+import { pingedBy } from "../support/traffic.ts";
 import { Cluster } from "./npwg.ts";
 
 /** Addresses of the host outside. */
@@ -37,7 +38,7 @@ export class RoutedCluster implements AsyncDisposable {
     await node.netns.run(
       "sh",
       "-ec",
-      `sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+      `echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
        ip link add out0 type veth peer name out1
        ip link set out1 netns ${outside.name}
        ip addr add 192.0.2.1/24 dev out0; ip addr add fd99::1/64 dev out0 nodad; ip link set out0 up
@@ -80,31 +81,15 @@ export class RoutedCluster implements AsyncDisposable {
     for (const { addresses } of await pod.netns.links()) {
       for (const cidr of addresses) {
         const [address = ""] = cidr.split("/");
-        found[address] = await this.#busiest(pod, () =>
-          ping(this.#outside, address),
-        );
+        found[address] = await pingedBy(pod.netns, this.#outside, address);
       }
     }
     return found;
   }
 
-  /** The interface by which the pod's own packets leave for the host outside. */
-  async leaves(pod: Pod, address: string): Promise<string | undefined> {
-    return this.#busiest(pod, () => ping(pod.netns, address));
-  }
-
-  /** The interface that sends the pings of `work`. */
-  async #busiest(
-    pod: Pod,
-    work: () => Promise<void>,
-  ): Promise<string | undefined> {
-    const before = await sent(pod.netns);
-    await work();
-    const after = await sent(pod.netns);
-    // Neighbours are looked for as well, but not so often.
-    return Object.keys(after).find(
-      (name) => (after[name] ?? 0) - (before[name] ?? 0) >= pings,
-    );
+  /** The interface by which the pod's own packets leave for an address outside. */
+  async leaves({ netns }: Pod, address: string): Promise<string | undefined> {
+    return pingedBy(netns, netns, address);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,40 +108,13 @@ function ipam(node: Node, n: number, families: Families): object {
   });
 }
 
-const pings = 3;
-
-async function ping(from: Netns, address: string): Promise<void> {
-  await from.run(
-    "ping",
-    "-q",
-    "-n",
-    "-i",
-    "0.05",
-    "-W",
-    "5",
-    "-c",
-    String(pings),
-    address,
-  );
-}
-
-/** Packets that each interface has sent. */
-async function sent(netns: Netns): Promise<Record<string, number>> {
-  const links = JSON.parse(
-    await netns.run("ip", "-json", "-statistics", "link"),
-  ) as { ifname: string; stats64: { tx: { packets: number } } }[];
-  return Object.fromEntries(
-    links.map(({ ifname, stats64 }) => [ifname, stats64.tx.packets]),
-  );
-}
-
 /** Plugins wait until an address has passed it, for a second and more. */
 export async function noDuplicateAddressDetection(netns: Netns): Promise<void> {
+  const folder = "/proc/sys/net/ipv6/conf";
   await netns.run(
-    "sysctl",
-    "-qw",
-    "net.ipv6.conf.all.accept_dad=0",
-    "net.ipv6.conf.default.accept_dad=0",
+    "sh",
+    "-ec",
+    `echo 0 >${folder}/all/accept_dad; echo 0 >${folder}/default/accept_dad`,
   );
 }
 
