@@ -559,8 +559,10 @@ describe("lockContainer, after its genie was killed", () => {
       command.map((word) => word.replace("PIDFILE", pidFile)),
     );
     const isIndirect = command.some((word) => word.includes("PIDFILE"));
-    if (isIndirect) await until(() => existsSync(pidFile), "the leader");
-    const leader = isIndirect ? Number(readFileSync(pidFile, "utf8")) : first;
+    const written = () =>
+      existsSync(pidFile) ? Number(readFileSync(pidFile, "utf8")) : 0;
+    if (isIndirect) await until(() => written() > 0, "the leader");
+    const leader = isIndirect ? written() : first;
     await until(
       () => !existsSync(`/proc/${leader}/fd/3`) && isRunning(leader),
       "the leader without the lock",
