@@ -76,7 +76,7 @@ export const checkLeftOver: Check = ({ operation, host }) => {
         verdict: "fail",
         found: `${unreadable.length} records cannot be read: ${unreadable.join(", ")}`,
         advice:
-          "the next DEL of the pod moves a damaged one aside; one of a newer genie needs that genie",
+          "the next DEL of the pod moves a damaged one aside (where the pod is gone, move the file away); one of a newer genie needs that genie",
       },
     ];
   if (stale === 0)
