@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Figures } from "../torture/report.ts";
+import { scenarios } from "../torture/scenarios/scenarios.ts";
 import { makeSchedule } from "../torture/schedule.ts";
 import { genieBinary } from "./support/build.ts";
 
@@ -53,20 +54,18 @@ const nothing = {
 
 describe("torture", () => {
   test(
-    "every crash point of ADD and DEL, and a fixed seed",
+    "every crash point of ADD and DEL, every scenario, and a fixed seed",
     () => {
-      const { findings, leaks, pods, totalFaults, crashPoints } = torture(
-        "--seed",
-        "20",
-        "--rounds",
-        "14",
-      );
+      const figures = torture("--seed", "20", "--rounds", "14");
+      const { findings, leaks, pods, totalFaults, crashPoints, rules } =
+        figures;
       expect({ findings, leaks, pods }).toEqual({
         findings: [],
         leaks: nothing,
         pods: 112,
       });
       expect(totalFaults).toBeGreaterThan(300);
+      expect(Object.keys(rules)).toEqual(Object.keys(scenarios).toSorted());
       // Of each verb: before, between and after the record, the delegates and the lock.
       const missing = [
         "ADD killed: openat",

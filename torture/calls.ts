@@ -4,6 +4,7 @@
  */
 import { genieBinary } from "../tests/support/build.ts";
 import { onlyValue, startPlugin } from "../tests/support/runtime.ts";
+import { remember } from "./cache.ts";
 import { type World, secretPrefix } from "./world.ts";
 
 export interface GenieCall {
@@ -14,6 +15,8 @@ export interface GenieCall {
   config: Record<string, unknown>;
   /** SIGKILL after so many milliseconds. */
   killMs?: number | undefined;
+  /** By which the executions of this call are found. */
+  mark?: string | undefined;
 }
 
 export interface Outcome {
@@ -31,7 +34,7 @@ export async function callGenie(
   world: World,
   call: GenieCall,
 ): Promise<Outcome> {
-  const { verb, containerId, netns, args, config, killMs } = call;
+  const { verb, containerId, netns, args, config, killMs, mark } = call;
   const began = performance.now();
   const child = startPlugin({
     binary: genieBinary(),
@@ -44,6 +47,7 @@ export async function callGenie(
       }),
       ...(netns !== undefined && { CNI_NETNS: netns }),
       ...(args !== undefined && { CNI_ARGS: args }),
+      ...(mark !== undefined && { TORTURE_MARK: mark }),
     },
     config,
   });
@@ -82,7 +86,9 @@ export async function callGenie(
       `${verb} of ${containerId?.slice(0, 8) ?? "the network"}: ${problem}`,
     );
   }
-  return { ...outcome, json: decoded(stdout) };
+  const answered = { ...outcome, json: decoded(stdout) };
+  remember(world, call, answered);
+  return answered;
 }
 
 function problems(

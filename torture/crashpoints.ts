@@ -5,10 +5,9 @@
  */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { genieBinary } from "../tests/support/build.ts";
-import { Netns } from "../tests/support/netns.ts";
 import { callGenie } from "./calls.ts";
-import { type World, annotationsKey } from "./world.ts";
+import { Victim } from "./victim.ts";
+import type { World } from "./world.ts";
 
 /** What changes the disk, a process, a lock or what the runtime reads. */
 const changing =
@@ -38,80 +37,13 @@ export async function crashPoints(
   }
 }
 
-class Victim {
-  readonly containerId = crypto.randomUUID().replaceAll("-", "").repeat(2);
-  readonly netns: Netns;
-  readonly #world: World;
-
-  constructor(netns: Netns, world: World) {
-    this.netns = netns;
-    this.#world = world;
-  }
-
-  call(verb: "ADD" | "DEL") {
-    const { containerId, netns } = this;
-    return callGenie(this.#world, {
-      verb,
-      containerId,
-      netns: netns.path,
-      config: this.config(),
-    });
-  }
-
-  config(): Record<string, unknown> {
-    return this.#world.config({
-      runtimeConfig: { [annotationsKey]: { cni: "canal,weave,ledger" } },
-    });
-  }
-
-  /** Under strace, which ends as genie does. */
-  async traced(verb: string, options: readonly string[]): Promise<string> {
-    const child = Bun.spawn({
-      cmd: ["strace", "-qq", ...options, genieBinary()],
-      env: {
-        PATH: process.env["PATH"] ?? "",
-        CNI_COMMAND: verb,
-        CNI_CONTAINERID: this.containerId,
-        CNI_NETNS: this.netns.path,
-        CNI_IFNAME: "eth0",
-        CNI_PATH: this.#world.plugins.binDir,
-      },
-      stdin: new Blob([JSON.stringify(this.config())]),
-      stdout: "pipe",
-      stderr: "ignore",
-      timeout: 20_000,
-      killSignal: "SIGKILL",
-    });
-    const stdout = await child.stdout.text();
-    await child.exited;
-    return stdout;
-  }
-
-  remains(): string[] {
-    // A temporary file of the record begins with a dot.
-    const own = (text: string) =>
-      text.replace(/^\./, "").startsWith(this.containerId);
-    return [
-      ...this.#world
-        .addresses()
-        .flatMap(({ file, owner }) => (own(owner) ? [file] : [])),
-      ...[
-        ...this.#world.plugins.ledger(),
-        ...this.#world.records(),
-        ...this.#world.locks(),
-      ].filter(own),
-    ];
-  }
-}
-
 /** The calls of genie's own threads in an undisturbed run. */
 async function pointsOf(
   verb: "ADD" | "DEL",
   world: World,
   folder: string,
 ): Promise<CrashPoint[]> {
-  await using netns = await Netns.create();
-  const victim = new Victim(netns, world);
+  await using victim = await Victim.create(world);
   const output = join(folder, "strace");
   if (verb === "DEL") await victim.call("ADD");
   await victim.traced(verb, ["-o", output, "-e", `trace=${changing}`]);
@@ -141,8 +73,7 @@ async function crash(
   folder: string,
 ): Promise<void> {
   const { report } = world;
-  await using netns = await Netns.create();
-  const victim = new Victim(netns, world);
+  await using victim = await Victim.create(world);
   if (verb === "DEL") await victim.call("ADD");
   const output = join(folder, "strace");
   const threads = point.call === "fsync" ? ["-f"] : [];
@@ -162,6 +93,7 @@ async function crash(
   );
   if (killed) report.count("faults", `SIGKILL at a system call of ${verb}`);
   rmSync(output, { force: true });
+  if (by === "GC") victim.age();
   const answer =
     by === "DEL"
       ? await victim.call("DEL")

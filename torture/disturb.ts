@@ -2,8 +2,6 @@
  * What happens to a pod between its ADD and its DEL, as a table. Records are
  * edited as files: genie must cope with what it finds.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Disturbance } from "./faults.ts";
 import type { World } from "./world.ts";
 
@@ -73,30 +71,12 @@ const happenings: Record<
   },
 };
 
-/** Replaced whole: a disk that is full must not make another fault of it. */
 function edit(
   { world, containerId }: Disturbed,
   part: "json" | "result.json",
   change: (text: string) => string,
 ): boolean {
-  const path = world.recordPath(containerId, part);
-  const temporary = join(world.dataDir, `edited-${containerId}`);
-  try {
-    writeFileSync(temporary, change(readFileSync(path, "utf8")));
-    renameSync(temporary, path);
-    return true;
-  } catch {
-    remove(temporary);
-    return false;
-  }
-}
-
-function remove(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // The disk has become read-only in between; it is no file of genie's.
-  }
+  return world.editRecord(containerId, part, change);
 }
 
 const half = (text: string) => text.slice(0, text.length / 2);

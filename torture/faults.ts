@@ -14,6 +14,9 @@ export const delegateFaults = {
   // containerd takes such words for a success (state.md "DEL").
   'delegate fails with "not found"':
     "failed 'link not found: no such file or directory'",
+  // Passed on, it would tell the runtime that nothing is left to delete.
+  "delegate fails with code 3": "failed 'unknown container' 3",
+  "delegate is slow": `sleep 2; exec "$real"`,
   "delegate dies without a word": `"$real" >/dev/null; exit 3`,
   "delegate prints garbage": `"$real" >/dev/null; echo '<html>{}'`,
   "delegate prints an untrusted result": `"$real" >/dev/null; printf '{"ips":[{"address":"10.0.0.1/24","interface":7}]}'`,
@@ -26,6 +29,14 @@ export const delegateFaults = {
 } as const;
 
 export type DelegateFault = keyof typeof delegateFaults;
+
+/** For a certain rule only: a random schedule has no use for it. */
+const special: ReadonlySet<DelegateFault> = new Set(["delegate is slow"]);
+
+/** Of the random schedule. */
+export const addFaults = (
+  Object.keys(delegateFaults) as DelegateFault[]
+).filter((fault) => !special.has(fault));
 
 /** After these the plugin may have been ended in the middle of its work. */
 export const killing: ReadonlySet<string> = new Set<DelegateFault>([

@@ -2,6 +2,8 @@
  * The life of one pod: ADD, what happens to it, DEL until success as a runtime
  * repeats it, and what must be gone then.
  */
+import { existsSync, readFileSync } from "node:fs";
+import { own } from "../lib/cni/json.ts";
 import { Netns } from "../tests/support/netns.ts";
 import { type GenieCall, type Outcome, callGenie } from "./calls.ts";
 import { disturb } from "./disturb.ts";
@@ -53,42 +55,81 @@ export class Pod {
       await this.#disturb(disturbance);
     for (const del of plan.dels) await this.#disturbedDel(del);
     this.#world.plugins.forget(this.containerId);
+    if (plan.stubborn !== undefined) this.#refuseDel(plan.stubborn);
     if (plan.end === "DEL") await this.#deleteUntilSuccess();
     else await this.#removeNetns();
     this.state = "gone";
     if (plan.end === "DEL") {
       await this.#requireNothing("DEL");
+      if (!this.#hasRecord()) await this.#deleteAgain();
       await this.#removeNetns();
     }
+  }
+
+  /** Of this type, until the end of the round. */
+  #refuseDel(type: string): void {
+    const fault = "delegate fails at once";
+    const plan = { type, verb: "DEL", fault, ms: 0 } as const;
+    this.#world.plugins.orderAlways(this.containerId, plan);
+  }
+
+  /** As runtimes do when they remove what they have stopped: nothing is executed, nothing logged. */
+  async #deleteAgain(): Promise<void> {
+    const { report, plugins } = this.#world;
+    report.count("calls", "second DEL");
+    const mark = crypto.randomUUID();
+    const logFile = this.#world.silentLog(this.containerId);
+    const { exitCode } = await this.#call("DEL", {
+      netns: "",
+      config: { logFile, log_level: "info" },
+      mark,
+    });
+    const executed = plugins.executionsOf(mark);
+    if (executed.length > 0)
+      report.find(
+        `${this.label}: a second DEL executes ${executed.join(", ")}`,
+      );
+    // The disk may fail just then.
+    if (exitCode === 0 && existsSync(logFile))
+      report.find(
+        `${this.label}: a second DEL logs ${readFileSync(logFile, "utf8")}`,
+      );
   }
 
   /** Throws nothing: what is left is a finding. */
   async #requireNothing(after: string): Promise<void> {
     const { report } = this.#world;
     this.step = "looking for what is left";
-    // Nobody waits for it any more; the GC at the end of the round tries it again.
-    if (this.#world.abandoned().some((name) => name.includes(this.containerId)))
-      return report.count("faults", "given up and left to GC");
+    if (this.#isLeftToGc()) return report.count("faults", "DEL gave up");
     for (const remains of await this.#remains())
       report.find(`${this.label}: left after ${after}: ${remains}`);
   }
 
+  /** What is abandoned; and a record where the disk let nobody remove it in time. */
+  #isLeftToGc(): boolean {
+    const isOwn = (name: string) => name.startsWith(this.containerId);
+    return (
+      this.#world.abandoned().some(isOwn) ||
+      (this.#world.diskFailed && this.#world.records().some(isOwn))
+    );
+  }
+
   async #remains(): Promise<string[]> {
     // A temporary file of the record begins with a dot.
-    const own = (entry: string) =>
+    const isOwn = (entry: string) =>
       entry.replace(/^\./, "").startsWith(this.containerId);
     return [
       ...this.#world
         .addresses()
-        .filter(({ owner }) => own(owner))
+        .filter(({ owner }) => isOwn(owner))
         .map(({ file, owner }) => `address ${file} (${owner})`),
       ...this.#world.plugins
         .ledger()
-        .filter(own)
+        .filter(isOwn)
         .map((entry) => `ledger ${entry}`),
       ...this.#world
         .records()
-        .filter((entry) => own(entry) && !entry.endsWith(".corrupt")),
+        .filter((entry) => isOwn(entry) && !entry.endsWith(".corrupt")),
       ...(await this.#interfaces()),
     ];
   }
@@ -125,9 +166,19 @@ export class Pod {
       this.#world.report.count("faults", "ADD repeated without DEL");
       outcome = await this.#call("ADD", { config });
     }
-    if (outcome.exitCode === 0) this.#world.remember(this.containerId);
+    this.#requireCodeOf(outcome);
     if (outcome.exitCode === 0 && (plan.raceMs === undefined || plan.again))
       this.state = "attached";
+  }
+
+  /** Code 3 tells a runtime that no DEL is needed (state.md "ADD"). */
+  #requireCodeOf({ json }: Outcome): void {
+    if (own(json, "code") === 3 && this.#hasRecord())
+      this.#world.report.find(`${this.label}: code 3, and a record is left`);
+  }
+
+  #hasRecord(): boolean {
+    return this.#world.records().includes(`${this.containerId}:eth0.json`);
   }
 
   #order(delegates: readonly DelegatePlan[]): void {
@@ -210,7 +261,7 @@ export class Pod {
     let last: Outcome | undefined;
     for (let tries = 0; tries < 12; tries++) {
       last = await this.#call("DEL");
-      if (succeeded(last)) return this.#world.forget(this.containerId);
+      if (succeeded(last)) return;
       await Bun.sleep(100 + 50 * tries);
     }
     this.#world.report.find(`${this.label}: DEL never succeeds: ${last?.text}`);
@@ -221,6 +272,8 @@ export class Pod {
     more: {
       config?: Record<string, unknown>;
       killMs?: number | undefined;
+      netns?: string;
+      mark?: string;
     } = {},
   ) {
     const { source, name } = this.plan;
@@ -235,11 +288,12 @@ export class Pod {
     return callGenie(this.#world, {
       verb,
       containerId: this.containerId,
-      netns: this.#netnsPath,
+      netns: more.netns ?? this.#netnsPath,
       args: Object.entries(args)
         .map((pair) => pair.join("="))
         .join(";"),
       killMs: more.killMs,
+      mark: more.mark,
       config: this.#world.config({
         confDir: this.#confDir,
         ...(source === "runtime" && {

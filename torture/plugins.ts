@@ -25,16 +25,19 @@ export class Plugins {
   readonly binDir: string;
   readonly #orders: string;
   readonly #executed: string;
+  readonly #executions: string;
   readonly #ledger: string;
 
   constructor(folder: string) {
     this.binDir = join(folder, "bin");
     this.#orders = join(folder, "orders");
     this.#executed = join(folder, "executed");
+    this.#executions = join(folder, "executions");
     this.#ledger = join(folder, "ledger");
     for (const path of [this.binDir, this.#orders, this.#ledger])
       mkdirSync(path);
-    writeFileSync(this.#executed, "");
+    for (const path of [this.#executed, this.#executions])
+      writeFileSync(path, "");
     symlinkSync(
       join(referenceFolder, "host-local"),
       join(this.binDir, "host-local"),
@@ -46,9 +49,14 @@ export class Plugins {
   }
 
   /** The delegate's next call of this container does something else than its work. */
-  order(containerId: string, { type, verb, fault, ms }: DelegatePlan): void {
-    const text = `ms=${(ms / 1000).toFixed(3)}\necho '${fault}' >>'${this.#executed}'\n${delegateFaults[fault]}\n`;
-    writeFileSync(join(this.#orders, `${containerId}.${verb}.${type}`), text);
+  order(containerId: string, plan: DelegatePlan): void {
+    writeFileSync(this.#orderPath(containerId, plan), this.#orderText(plan));
+  }
+
+  /** The same for every call, until it is forgotten. */
+  orderAlways(containerId: string, plan: DelegatePlan): void {
+    const path = `${this.#orderPath(containerId, plan)}.always`;
+    writeFileSync(path, this.#orderText(plan));
   }
 
   /** Forgets what was not executed. */
@@ -64,9 +72,26 @@ export class Plugins {
     return readFileSync(this.#executed, "utf8").split("\n").filter(Boolean);
   }
 
+  /** `<verb> <type>` of each call of a plugin for a container, or by a marked call of genie. */
+  executionsOf(containerOrMark: string): string[] {
+    const lines = readFileSync(this.#executions, "utf8").split("\n");
+    return lines.flatMap((line) => {
+      const [verb = "", type = "", ...of] = line.split(" ");
+      return of.includes(containerOrMark) ? [`${verb} ${type}`] : [];
+    });
+  }
+
   /** `<container ID>:<interface>` of each attachment in the ledger. */
   ledger(): string[] {
     return readdirSync(this.#ledger);
+  }
+
+  #orderPath(containerId: string, { verb, type }: DelegatePlan): string {
+    return join(this.#orders, `${containerId}.${verb}.${type}`);
+  }
+
+  #orderText({ fault, ms }: DelegatePlan): string {
+    return `ms=${(ms / 1000).toFixed(3)}\necho '${fault}' >>'${this.#executed}'\n${delegateFaults[fault]}\n`;
   }
 
   #install(type: string, text: string): void {
@@ -78,9 +103,12 @@ export class Plugins {
   #script(real: string): string {
     return `#!/bin/sh
 real='${real}'
+echo "$CNI_COMMAND \${0##*/} $CNI_CONTAINERID $TORTURE_MARK" >>'${this.#executions}'
+failed() { printf '{"cniVersion":"1.0.0","code":%s,"msg":"ordered: %s"}' "\${2:-120}" "$1"; exit 1; }
 order='${this.#orders}'/$CNI_CONTAINERID.$CNI_COMMAND.\${0##*/}
-[ -n "$CNI_CONTAINERID" ] && [ -e "$order" ] && mv "$order" "$order.$$" 2>/dev/null || exec "$real"
-failed() { printf '{"cniVersion":"1.0.0","code":120,"msg":"ordered: %s"}' "$1"; exit 1; }
+[ -n "$CNI_CONTAINERID" ] || exec "$real"
+if [ -e "$order.always" ]; then . "$order.always"; exit; fi
+[ -e "$order" ] && mv "$order" "$order.$$" 2>/dev/null || exec "$real"
 . "$order.$$"
 `;
   }

@@ -50,6 +50,8 @@ export interface Figures {
   totalFaults: number;
   /** By verb and system call. */
   crashPoints: Record<string, number>;
+  /** What the scenarios looked for, by scenario. */
+  rules: Record<string, number>;
   /** Not ours: see docs/reliability.md. */
   upstream: Record<string, number>;
   leaks: Record<string, number>;
@@ -67,6 +69,7 @@ export function figuresOf(
     faults: report.group("faults"),
     totalFaults: report.total("faults"),
     crashPoints: report.group("crash points"),
+    rules: report.group("rules"),
     upstream: report.group("upstream"),
     findings: report.findings,
   };
@@ -85,6 +88,7 @@ export function textOf(figures: Figures): string {
     ...table("calls", figures.calls),
     ...table("faults", figures.faults),
     ...table("crash points", figures.crashPoints),
+    ...table("rules", figures.rules),
     ...table("not ours", figures.upstream),
     ...table("left in the end", figures.leaks),
     ...findings.slice(0, 40).map((finding) => `FOUND: ${finding}`),

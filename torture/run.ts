@@ -3,25 +3,34 @@
  * same time, with a disk that fails and GC in between, then a last GC, after
  * which nothing may be left.
  */
-import { genieBinary } from "../tests/support/build.ts";
-import { callGenie } from "./calls.ts";
+import { besidePods, gc, gcOfOtherList, genieGc, heldBy } from "./collect.ts";
 import { crashPoints } from "./crashpoints.ts";
 import { strangers } from "./isolation.ts";
 import { Pod } from "./life.ts";
 import { type Figures, Report, figuresOf } from "./report.ts";
 import { type Round, type Schedule, podsPerRound } from "./schedule.ts";
-import { World, run } from "./world.ts";
+import { type ScenarioName, playScenarios } from "./scenarios/scenarios.ts";
+import { World } from "./world.ts";
 
-/** Begins no other round when `seconds` are over; the crash points come first, if they are asked for. */
+export interface Extent {
+  /** No other round begins after them. */
+  seconds: number;
+  /** Whether the crash points come first. */
+  points: boolean;
+  /** What comes before the rounds. */
+  scenarios: readonly ScenarioName[];
+}
+
 export async function torture(
   schedule: Schedule,
   folder: string,
-  { seconds, points }: { seconds: number; points: boolean },
+  { seconds, points, scenarios }: Extent,
 ): Promise<Figures> {
   const began = performance.now();
   const report = new Report();
   await using world = await World.start(folder, report);
   if (points) await crashPoints(world, folder, seconds / 2);
+  await playScenarios(scenarios, world, folder);
   let rounds = 0;
   for (const round of schedule.rounds) {
     if (performance.now() - began > seconds * 1000) break;
@@ -72,12 +81,38 @@ async function playRound(
   pods: readonly Pod[],
   world: World,
 ): Promise<void> {
+  world.diskFailed = false;
   await Promise.all([
     ...pods.map((pod) => live(pod, world)),
     ...(round.disk ? [failDisk(round.disk, world)] : []),
-    ...(round.gc ? [collect(round.gc, pods, world)] : []),
+    ...besides(round, pods, world),
   ]);
   await sweep(pods, world);
+}
+
+/** Whatever collects garbage while these pods live. */
+function besides(
+  { gc: own, otherGc, genieGc: command }: Round,
+  pods: readonly Pod[],
+  world: World,
+): Promise<void>[] {
+  const beside = (what: string, ms: number, work: () => Promise<unknown>) =>
+    after(ms, () => besidePods(what, pods, world, work));
+  return [
+    ...(own
+      ? [after(own.afterMs, () => runtimeGc(pods, world, own.killMs))]
+      : []),
+    ...(otherGc
+      ? [
+          beside("GC of another list", otherGc.afterMs, () =>
+            gcOfOtherList(world),
+          ),
+        ]
+      : []),
+    ...(command
+      ? [beside("genie gc", command.afterMs, () => genieGc(world))]
+      : []),
+  ];
 }
 
 async function live(pod: Pod, world: World): Promise<void> {
@@ -101,80 +136,43 @@ async function failDisk(
   await repair();
 }
 
-/** The runtime's GC while pods come and go: what stands before and after must stand in between. */
-async function collect(
-  { afterMs, killMs }: NonNullable<Round["gc"]>,
+async function after(ms: number, work: () => Promise<unknown>): Promise<void> {
+  await Bun.sleep(ms);
+  await work();
+}
+
+/** The runtime's GC: whoever is not gone is in its list. */
+async function runtimeGc(
   pods: readonly Pod[],
   world: World,
+  killMs?: number,
 ): Promise<void> {
-  await Bun.sleep(afterMs);
-  const attached = new Map(
-    pods
-      .filter(({ state }) => state === "attached")
-      .map((pod) => [pod, held(pod, world)]),
-  );
-  await gc(
-    pods.filter(({ state }) => state !== "gone"),
-    world,
-    killMs,
-  );
-  for (const [pod, before] of attached) {
-    const lost = before.filter((entry) => !held(pod, world).includes(entry));
-    if (pod.state === "attached" && lost.length > 0)
-      world.report.find(`${pod.label}: GC took ${lost.join(", ")}`);
-  }
+  const living = pods.filter(({ state }) => state !== "gone");
+  await besidePods("GC", pods, world, () => gc(living, world, killMs));
 }
 
-function held({ containerId }: Pod, world: World): string[] {
-  const own = (text: string) => text.startsWith(containerId);
-  return [
-    ...world.plugins.ledger().filter(own),
-    ...world
-      .addresses()
-      .flatMap(({ file, owner }) => (own(owner) ? [file] : [])),
-  ];
-}
-
-async function gc(valid: readonly Pod[], world: World, killMs?: number) {
-  const list = valid.map(({ containerId }) => ({
-    containerID: containerId,
-    ifname: "eth0",
-  }));
-  return callGenie(world, {
-    verb: "GC",
-    config: world.config({ "cni.dev/valid-attachments": list }),
-    killMs,
-  });
-}
-
-/** The end of a round: `genie gc` for some pods, GC for the others. */
+/** The end of a round: every plugin works again, then `genie gc` for some pods, GC for the others. */
 async function sweep(pods: readonly Pod[], world: World): Promise<void> {
-  if (pods.some(({ plan }) => plan.end === "genie gc")) await genieGc(world);
+  for (const { containerId } of pods) world.plugins.forget(containerId);
+  if (pods.some(({ plan }) => plan.end === "genie gc")) {
+    const { exitCode, text } = await genieGc(world);
+    if (exitCode !== 0) world.report.find(`genie gc fails: ${text}`);
+  }
+  for (const { containerId } of pods) world.age(containerId);
   const last = await gc([], world);
   if (last.exitCode !== 0)
     world.report.find(`GC of nothing valid fails: ${last.text}`);
   for (const pod of pods) {
-    for (const entry of held(pod, world))
+    const left = [
+      ...heldBy(pod, world),
+      ...[...world.locks(), ...world.abandoned(), ...world.records()].filter(
+        (name) =>
+          name.startsWith(pod.containerId) && !name.endsWith(".corrupt"),
+      ),
+    ];
+    for (const entry of left)
       world.report.find(`${pod.label}: left after GC: ${entry}`);
-    if (world.locks().includes(pod.containerId))
-      world.report.find(`${pod.label}: left after GC: its lock`);
   }
-}
-
-async function genieGc(world: World): Promise<void> {
-  world.report.count("calls", "genie gc");
-  await run(
-    genieBinary(),
-    "gc",
-    "--grace",
-    "0",
-    "--data-dir",
-    world.dataDir,
-    "--conf-dir",
-    world.confDir,
-    "--bin-dir",
-    world.plugins.binDir,
-  ).catch((error: unknown) => world.report.find(String(error)));
 }
 
 /** The processes that some delegates leave behind live for a second. */

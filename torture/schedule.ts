@@ -7,8 +7,8 @@ import {
   type DelegateFault,
   type DiskFault,
   type Disturbance,
+  addFaults,
   apiFaults,
-  delegateFaults,
   deleteFaults,
   diskFaults,
   disturbances,
@@ -59,6 +59,8 @@ export interface PodPlan {
   check: boolean;
   disturbances: Disturbance[];
   dels: DelPlan[];
+  /** The type of a plugin whose DEL fails, from the runtime's last DELs on until the end of the round. */
+  stubborn?: string;
   end: End;
   /** Milliseconds into the round. */
   startMs: number;
@@ -67,8 +69,10 @@ export interface PodPlan {
 export interface Round {
   pods: PodPlan[];
   disk?: { fault: DiskFault; afterMs: number; forMs: number };
-  /** GC while pods come and go. */
+  /** While pods come and go: the runtime's GC, that of another genie list, `genie gc`. */
   gc?: { afterMs: number; killMs?: number };
+  otherGc?: { afterMs: number };
+  genieGc?: { afterMs: number };
 }
 
 export interface Schedule {
@@ -107,6 +111,8 @@ function makeRound(random: Random, round: number): Round {
         ...(random.chance(0.3) && { killMs: random.int(5, 60) }),
       },
     }),
+    ...(random.chance(0.4) && { otherGc: { afterMs: random.int(0, 600) } }),
+    ...(random.chance(0.5) && { genieGc: { afterMs: random.int(0, 600) } }),
   };
 }
 
@@ -150,19 +156,12 @@ function makePod(random: Random, name: string): PodPlan {
     check: random.chance(0.2),
     startMs: random.int(0, 300),
   };
-  // Without its record a pod is found again by the runtime's cache, which knows only of
-  // an ADD that succeeded, and by its `cni` annotation: errors are then swallowed and
-  // definitions skipped (state.md "DEL"). Such a loss comes alone.
+  // Without its record a pod is found again by the runtime's cache and its `cni`
+  // annotation: errors are then swallowed and definitions skipped, and an ADD that
+  // never ended has no entry there (state.md "DEL"). Such a loss comes alone.
   if (random.chance(0.08) && defined.length === 0) {
-    const {
-      killMs: _killMs,
-      raceMs: _raceMs,
-      ...add
-    } = {
-      ...base.add,
-      delegates: [],
-      again: false,
-    };
+    const { killMs: _kill, raceMs: _race, ...others } = base.add;
+    const add = { ...others, delegates: [], again: false };
     return {
       ...base,
       add,
@@ -172,10 +171,11 @@ function makePod(random: Random, name: string): PodPlan {
       end: "DEL",
     };
   }
-  const others = disturbances.filter(
-    (disturbance) => disturbance !== "record truncated",
+  const alone: Disturbance = "record truncated";
+  const happening = random.some(
+    disturbances.filter((disturbance) => disturbance !== alone),
+    random.pick([0, 1, 1, 2, 3]),
   );
-  const happening = random.some(others, random.pick([0, 1, 1, 2, 3]));
   const end = random.pick<End>([
     "DEL",
     "DEL",
@@ -195,12 +195,13 @@ function makePod(random: Random, name: string): PodPlan {
       end === "DEL"
         ? Array.from({ length: random.int(0, 3) }, () => makeDel(random, types))
         : [],
+    ...(end === "DEL" &&
+      random.chance(0.15) && { stubborn: random.pick(types) }),
     end,
   };
 }
 
 function makeAdd(random: Random, types: readonly string[]): AddPlan {
-  const addFaults = Object.keys(delegateFaults) as DelegateFault[];
   const delegates: DelegatePlan[] = [];
   if (random.chance(0.5))
     delegates.push(delegate(random, types, "ADD", addFaults));

@@ -1,5 +1,5 @@
 /**
- * `torture.ts [--seed N] [--rounds N] [--seconds N] [--json FILE] [--no-points]`:
+ * `torture.ts [--seed N] [--rounds N] [--seconds N] [--json FILE] [--no-points] [--scenario NAME]`:
  * tortures the executable on a node of its own and fails when anything is left, or was said
  * that no runtime should hear. The same seed repeats the same schedule.
  */
@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { isolated, isolatedFolder } from "./isolation.ts";
 import { textOf } from "./report.ts";
 import { torture } from "./run.ts";
+import { isScenario, scenarios } from "./scenarios/scenarios.ts";
 import { makeSchedule } from "./schedule.ts";
 
 const { values } = parseArgs({
@@ -16,6 +17,8 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "" },
     json: { type: "string" },
     "no-points": { type: "boolean", default: false },
+    /** Only this one, of all. */
+    scenario: { type: "string" },
   },
 });
 // Empty is absent: make passes SEED and ROUNDS on as they are.
@@ -30,6 +33,13 @@ if (
   )
 ) {
   console.error("torture: --seed, --rounds and --seconds are whole numbers");
+  process.exit(2);
+}
+
+const names = Object.keys(scenarios).filter(isScenario);
+const chosen = names.filter((name) => name === (values.scenario ?? name));
+if (chosen.length === 0) {
+  console.error(`torture: --scenario is one of: ${names.join(", ")}`);
   process.exit(2);
 }
 
@@ -48,6 +58,7 @@ async function outside(): Promise<number> {
   ];
   if (values.json !== undefined) args.push("--json", values.json);
   if (values["no-points"]) args.push("--no-points");
+  if (values.scenario !== undefined) args.push("--scenario", values.scenario);
   return isolated(import.meta.path, args, seconds + 120);
 }
 
@@ -55,6 +66,7 @@ async function inside(path: string): Promise<number> {
   const figures = await torture(makeSchedule(seed, rounds), path, {
     seconds,
     points: !values["no-points"],
+    scenarios: chosen,
   });
   if (values.json !== undefined)
     await Bun.write(values.json, JSON.stringify(figures));

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -17,6 +18,10 @@ import { Plugins } from "./plugins.ts";
 import type { Report } from "./report.ts";
 
 export const annotationsKey = "io.kubernetes.cri.pod-annotations";
+
+/** The names of the node's two lists of genie. */
+const ownNetwork = "torture-net";
+export const otherNetwork = "other-net";
 
 /** Nothing of these may ever be printed or logged. */
 const secrets = {
@@ -32,11 +37,13 @@ export class World implements AsyncDisposable {
   readonly api: ApiServer;
   readonly dataDir: string;
   readonly confDir: string;
+  /** The runtime's own: libcni's cache. */
+  readonly cacheDir: string;
   /** A folder without any configuration: all files were removed. */
   readonly emptyDir: string;
   readonly logFile: string;
-  /** Of the runtime's libcni. */
-  readonly #cacheDir: string;
+  /** In this round. */
+  diskFailed = false;
   readonly #folder: string;
   /**
    * `dataDir` once more, read-only, to be put over it: it cannot be made read-only
@@ -52,16 +59,16 @@ export class World implements AsyncDisposable {
     this.plugins = new Plugins(folder);
     this.dataDir = join(folder, "data");
     this.confDir = join(folder, "net.d");
+    this.cacheDir = join(folder, "results");
     this.emptyDir = join(folder, "empty");
     this.logFile = join(folder, "genie.log");
-    this.#cacheDir = join(folder, "results");
     this.#readOnly = join(folder, "data-read-only");
     for (const path of [
       this.dataDir,
       this.#readOnly,
       this.confDir,
+      this.cacheDir,
       this.emptyDir,
-      this.#cacheDir,
     ])
       mkdirSync(path);
     this.#kubeconfigs = {
@@ -108,14 +115,15 @@ export class World implements AsyncDisposable {
   config(overrides: Record<string, unknown> = {}): Record<string, unknown> {
     return {
       cniVersion: "1.1.0",
-      name: "torture-net",
+      name: ownNetwork,
       type: "genie",
       capabilities: { [annotationsKey]: true },
       kubernetes: { kubeconfig: this.kubeconfig("right") },
       confDir: this.confDir,
       dataDir: this.dataDir,
       multusDir: "",
-      runtimeCacheDir: this.#cacheDir,
+      runtimeCacheDir: this.cacheDir,
+      deleteGiveUp: 1,
       logFile: this.logFile,
       log_level: "debug",
       delegateTimeout: 1.5,
@@ -149,26 +157,8 @@ export class World implements AsyncDisposable {
     return entries(join(this.dataDir, "attachments"));
   }
 
-  /** What could not be deleted, and is tried again by GC. */
   abandoned(): string[] {
     return entries(join(this.dataDir, "abandoned"));
-  }
-
-  /** As libcni after an ADD that succeeded: by it a container is known whose record is lost. */
-  remember(containerId: string): void {
-    const list = { name: "torture-net", plugins: [{ type: "genie" }] };
-    const config = Buffer.from(JSON.stringify(list)).toString("base64");
-    const entry = { kind: "cniCacheV1", containerId, config, ifName: "eth0" };
-    writeFileSync(this.#cachePath(containerId), JSON.stringify(entry));
-  }
-
-  /** As libcni after a DEL that succeeded. */
-  forget(containerId: string): void {
-    rmSync(this.#cachePath(containerId), { force: true });
-  }
-
-  #cachePath(containerId: string): string {
-    return join(this.#cacheDir, `torture-net-${containerId}-eth0`);
   }
 
   locks(): string[] {
@@ -179,12 +169,43 @@ export class World implements AsyncDisposable {
     return join(this.dataDir, "attachments", `${containerId}:eth0.${part}`);
   }
 
+  /** A log of its own, for a call that is not to log anything. */
+  silentLog(containerId: string): string {
+    return join(this.#folder, `silent-${containerId}.log`);
+  }
+
+  /** As if the record's ADD were long ago: GC leaves alone what is younger than a minute. */
+  age(containerId: string): void {
+    this.editRecord(containerId, "json", (text) =>
+      JSON.stringify({ ...(JSON.parse(text) as object), uptimeMs: 1 }),
+    );
+  }
+
+  /** Replaced whole: a disk that is full must not make another fault of it. Whether there was one. */
+  editRecord(
+    containerId: string,
+    part: "json" | "result.json",
+    change: (text: string) => string,
+  ): boolean {
+    const path = this.recordPath(containerId, part);
+    const temporary = join(this.dataDir, `edited-${containerId}`);
+    try {
+      writeFileSync(temporary, change(readFileSync(path, "utf8")));
+      renameSync(temporary, path);
+      return true;
+    } catch {
+      removeIfPossible(temporary);
+      return false;
+    }
+  }
+
   log(): string {
     return readOrEmpty(this.logFile);
   }
 
   /** The disk fails until the promise of the returned function resolves. */
   async breakDisk(fault: DiskFault): Promise<() => Promise<void>> {
+    this.diskFailed = true;
     if (fault === "disk full") {
       const ballast = join(this.dataDir, "ballast");
       fill(ballast);
@@ -210,7 +231,16 @@ export class World implements AsyncDisposable {
       isGateway: true,
       ipam: ipam(subnet),
     });
+    // Both are genie's: what GC may delete for which of them is told by their names.
+    const own = { ...this.config(), confDir: undefined, dataDir: undefined };
+    const list = (name: string) => ({
+      cniVersion: "1.1.0",
+      name,
+      plugins: [{ ...own, cniVersion: undefined, name: undefined }],
+    });
     const files = {
+      "00-genie.conflist": list(ownNetwork),
+      "90-other.conflist": list(otherNetwork),
       "10-canal.conflist": {
         cniVersion: "1.0.0",
         name: "canal-net",
@@ -279,6 +309,14 @@ function fill(path: string): void {
     } catch {
       // ENOSPC: try a smaller piece.
     }
+  }
+}
+
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The disk has become read-only in between; it is no file of genie's.
   }
 }
 

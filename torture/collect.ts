@@ -1,0 +1,117 @@
+/**
+ * Everything that collects garbage: the runtime's GC, that of another list of
+ * genie, and `genie gc`. None of them may take what a living pod has.
+ */
+import { genieBinary } from "../tests/support/build.ts";
+import { type Outcome, callGenie } from "./calls.ts";
+import type { Pod } from "./life.ts";
+import { type World, otherNetwork } from "./world.ts";
+
+/** Does this beside the pods: what they have before and after it they have in between. */
+export async function besidePods(
+  what: string,
+  pods: readonly Pod[],
+  world: World,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  const attached = new Map(
+    pods
+      .filter(({ state }) => state === "attached")
+      .map((pod) => [pod, heldBy(pod, world)]),
+  );
+  await work();
+  for (const [pod, before] of attached) {
+    const lost = before.filter((entry) => !heldBy(pod, world).includes(entry));
+    if (pod.state === "attached" && lost.length > 0)
+      world.report.find(`${pod.label}: ${what} took ${lost.join(", ")}`);
+  }
+}
+
+/** Addresses, and entries in the ledger. */
+export function heldBy(
+  { containerId }: { containerId: string },
+  world: World,
+): string[] {
+  const own = (text: string) => text.startsWith(containerId);
+  return [
+    ...world.plugins.ledger().filter(own),
+    ...world
+      .addresses()
+      .flatMap(({ file, owner }) => (own(owner) ? [file] : [])),
+  ];
+}
+
+/** GC as a runtime calls it, with these containers still valid. */
+export function gc(
+  valid: readonly { containerId: string }[],
+  world: World,
+  killMs?: number,
+): Promise<Outcome> {
+  const list = valid.map(({ containerId }) => ({
+    containerID: containerId,
+    ifname: "eth0",
+  }));
+  return callGenie(world, {
+    verb: "GC",
+    config: world.config({ "cni.dev/valid-attachments": list }),
+    killMs,
+  });
+}
+
+/** As CRI-O calls it for each list that is not its default: nothing is valid. */
+export async function gcOfOtherList(world: World): Promise<void> {
+  world.report.count("calls", "GC of another list");
+  await callGenie(world, {
+    verb: "GC",
+    config: world.config({
+      name: otherNetwork,
+      "cni.dev/valid-attachments": null,
+    }),
+  });
+}
+
+export interface GenieGc {
+  exitCode: number;
+  text: string;
+}
+
+/** `genie gc`, for namespaces that are gone at this moment; by another command, if there is one. */
+export async function genieGc(
+  world: World,
+  wrapper: readonly string[] = [],
+): Promise<GenieGc> {
+  world.report.count("calls", "genie gc");
+  const child = Bun.spawn({
+    cmd: [
+      ...wrapper,
+      genieBinary(),
+      "gc",
+      "--grace=0",
+      `--data-dir=${world.dataDir}`,
+      `--conf-dir=${world.confDir}`,
+      `--bin-dir=${world.plugins.binDir}`,
+    ],
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  for (const containerId of deletedIn(stdout)) {
+    if (world.records().includes(`${containerId}:eth0.json`))
+      world.report.find(
+        `genie gc says "deleted" of ${containerId}, whose record is there`,
+      );
+  }
+  return { exitCode, text: stdout + stderr };
+}
+
+function deletedIn(stdout: string): string[] {
+  return Array.from(
+    stdout.matchAll(/^deleted ([0-9a-f]{64}) eth0$/gm),
+    ([, containerId = ""]) => containerId,
+  );
+}

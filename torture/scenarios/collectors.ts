@@ -1,0 +1,66 @@
+/**
+ * GC where it may not delete: of another list of genie, and where the namespaces
+ * of pods cannot be seen (state.md "CHECK, GC, STATUS").
+ */
+import { gc, gcOfOtherList, genieGc } from "../collect.ts";
+import type { Victim } from "../victim.ts";
+import type { Scene } from "./scene.ts";
+
+/** Nothing of another list is deleted, whatever is valid for this one. */
+export async function otherList(scene: Scene): Promise<void> {
+  await using victim = await scene.victim();
+  scene.requireSuccess(await victim.call("ADD"));
+  const before = victim.held();
+  scene.require(before.length === 3, `ADD holds ${before.join(", ")}`);
+  victim.age();
+  await gcOfOtherList(scene.world);
+  requireUntouched(scene, victim, before, "GC of another list");
+  scene.requireSuccess(await victim.call("DEL"));
+  scene.requireNothingLeft(victim);
+}
+
+/** A record of the last minute may be of a pod that the runtime's list does not have yet. */
+export async function youngRecord(scene: Scene): Promise<void> {
+  await using victim = await scene.victim();
+  scene.requireSuccess(await victim.call("ADD"));
+  const before = victim.held();
+  scene.requireSuccess(await gc([], scene.world));
+  requireUntouched(scene, victim, before, "GC of a young record");
+  victim.age();
+  scene.requireSuccess(await gc([], scene.world));
+  scene.requireNothingLeft(victim);
+}
+
+/** In another mount namespace every pod's network namespace looks gone. */
+export async function mountNamespace(scene: Scene): Promise<void> {
+  await using victim = await scene.victim();
+  scene.requireSuccess(await victim.call("ADD"));
+  const before = victim.held();
+  const { exitCode, text } = await genieGc(scene.world, [
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    'umount -l /run/netns && exec "$@"',
+    "sh",
+  ]);
+  scene.require(
+    exitCode === 1 && text.includes("mount namespace"),
+    `genie gc in another mount namespace ends with ${exitCode}: ${text}`,
+  );
+  requireUntouched(scene, victim, before, "genie gc");
+  scene.requireSuccess(await victim.call("DEL"));
+  scene.requireNothingLeft(victim);
+}
+
+function requireUntouched(
+  scene: Scene,
+  victim: Victim,
+  before: readonly string[],
+  who: string,
+): void {
+  const held = victim.held();
+  const lost = before.filter((entry) => !held.includes(entry));
+  scene.require(lost.length === 0, `${who} took ${lost.join(", ")}`);
+  scene.require(victim.hasRecord(), `${who} deleted a record`);
+}

@@ -1,0 +1,86 @@
+/**
+ * Plugins whose DEL never succeeds: no pod is stuck for them, and nothing that
+ * they did is forgotten (state.md "Never stuck, never forgotten").
+ */
+import { gc, genieGc } from "../collect.ts";
+import type { Victim } from "../victim.ts";
+import { type Scene, codeOf } from "./scene.ts";
+
+/** ADD completed: an error at least three times and for `deleteGiveUp`, then success; it is kept, and deleted when the plugin is repaired. */
+export async function completedAdd(scene: Scene): Promise<void> {
+  await using victim = await scene.victim();
+  scene.requireSuccess(await victim.call("ADD"));
+  scene.break(victim, "ledger", "DEL");
+  const began = performance.now();
+  let tries = 0;
+  for (; tries < 20; tries++) {
+    if ((await victim.call("DEL")).exitCode === 0) break;
+    await Bun.sleep(150);
+  }
+  const ms = performance.now() - began;
+  scene.require(tries < 20, "DEL never gives up");
+  scene.require(
+    tries >= 2 && ms >= 900,
+    `DEL gives up after ${tries + 1} tries and ${Math.round(ms)} ms`,
+  );
+  scene.require(!victim.hasRecord(), "a record is left");
+  requireAbandoned(scene, victim);
+  scene.requireSuccess(await victim.call("DEL"));
+  await requireKeptUntilRepaired(scene, victim, () => genieGc(scene.world));
+}
+
+/** ADD never completed: one DEL more, whose failure does not count. */
+export async function failedAdd(scene: Scene): Promise<void> {
+  await using victim = await scene.victim();
+  scene.break(victim, "ledger", "ADD", "delegate fails late");
+  scene.break(victim, "ledger", "DEL");
+  const { exitCode } = await victim.call("ADD");
+  scene.require(exitCode !== 0, "ADD succeeds");
+  scene.require(victim.hasRecord(), "what the rollback left has no record");
+  scene.requireSuccess(await victim.call("DEL"));
+  requireAbandoned(scene, victim);
+  await requireKeptUntilRepaired(scene, victim, () => gc([], scene.world));
+}
+
+/** Code 3 says that nothing is left to delete: only where that is true. */
+export async function code3(scene: Scene): Promise<void> {
+  for (const isLeft of [true, false]) {
+    await using victim = await scene.victim();
+    scene.break(victim, "ledger", "ADD", "delegate fails with code 3");
+    if (isLeft) scene.break(victim, "ledger", "DEL");
+    const code = codeOf(await victim.call("ADD"));
+    const expected = isLeft ? 999 : 3;
+    scene.require(code === expected, `code ${String(code)}, not ${expected}`);
+    scene.repair(victim);
+    scene.requireSuccess(await victim.call("DEL"));
+    scene.requireNothingLeft(victim);
+  }
+}
+
+/** Only what could not be deleted. */
+function requireAbandoned(scene: Scene, victim: Victim): void {
+  scene.require(
+    victim.abandoned().length > 0,
+    "what could not be deleted is forgotten",
+  );
+  const [held, ...more] = victim.held();
+  scene.require(
+    held === `${victim.containerId}:eth2` && more.length === 0,
+    `held, beside what could not be deleted: ${[held, ...more].join(", ")}`,
+  );
+}
+
+async function requireKeptUntilRepaired(
+  scene: Scene,
+  victim: Victim,
+  collect: () => Promise<{ exitCode: number | null; text: string }>,
+): Promise<void> {
+  await victim.removeNetns();
+  // Its failure fails no GC of the runtime.
+  scene.requireSuccess(await gc([], scene.world));
+  requireAbandoned(scene, victim);
+  scene.repair(victim);
+  const { exitCode, text } = await collect();
+  scene.require(exitCode === 0, `GC fails: ${text}`);
+  scene.requireNothingLeft(victim);
+}

@@ -1,0 +1,64 @@
+/**
+ * Locks that fail, and who is ended for one that an orphan holds (state.md
+ * "Processes and locks").
+ */
+import { join } from "node:path";
+import { isRunning } from "../../tests/support/delegate.ts";
+import type { Scene } from "./scene.ts";
+
+/** A file system without locks is an error that names its errno, at once, and nothing is executed. */
+export async function failingLock(scene: Scene): Promise<void> {
+  for (const verb of ["ADD", "DEL"] as const) {
+    await using victim = await scene.victim({ cni: "ledger" });
+    if (verb === "DEL") scene.requireSuccess(await victim.call("ADD"));
+    const { plugins } = scene.world;
+    const before = plugins.executionsOf(victim.containerId).length;
+    const began = performance.now();
+    const { text } = await victim.traced(verb, [
+      "-o",
+      "/dev/null",
+      "-e",
+      "inject=flock:error=ENOLCK",
+    ]);
+    const ms = Math.round(performance.now() - began);
+    scene.require(
+      text.includes("ENOLCK") && text.includes('"code":5'),
+      `${verb} without locks says ${text || "nothing"}`,
+    );
+    scene.require(ms < 5000, `${verb} without locks takes ${ms} ms`);
+    scene.require(
+      plugins.executionsOf(victim.containerId).length === before,
+      `${verb} without locks executes a plugin`,
+    );
+    scene.requireSuccess(await victim.call("DEL"));
+    scene.requireNothingLeft(victim);
+  }
+}
+
+/** The orphan that holds the lock is ended; who merely reads its file lives on. */
+export async function lockReader(scene: Scene): Promise<void> {
+  const { world } = scene;
+  await using victim = await scene.victim({ cni: "ledger" });
+  scene.break(victim, "ledger", "ADD", "delegate hangs before its work");
+  // Killed while its plugin hangs: the plugin has the lock now.
+  await victim.killed("ADD", () =>
+    world.plugins.executionsOf(victim.containerId).includes("ADD ledger"),
+  );
+  const lock = join(world.dataDir, "locks", victim.containerId);
+  const reader = Bun.spawn({
+    cmd: ["setsid", "sleep", "60"],
+    stdio: ["ignore", "ignore", "ignore", Bun.file(lock)],
+  });
+  try {
+    scene.repair(victim);
+    scene.requireSuccess(await victim.call("DEL"));
+    scene.require(
+      isRunning(reader.pid),
+      "a reader of the lock's file is killed",
+    );
+  } finally {
+    reader.kill("SIGKILL");
+    await reader.exited;
+  }
+  scene.requireNothingLeft(victim);
+}

@@ -1,0 +1,47 @@
+/**
+ * One scenario for each rule that a random schedule meets too rarely, or cannot
+ * tell whether it was kept. A new rule of state.md is a new row.
+ */
+import type { World } from "../world.ts";
+import { mountNamespace, otherList, youngRecord } from "./collectors.ts";
+import { code3, completedAdd, failedAdd } from "./give-up.ts";
+import { failingLock, lockReader } from "./locks.ts";
+import { bounds, sharedConfiguration, syncedRewrite } from "./records.ts";
+import { type Scenario, Scene } from "./scene.ts";
+import { shares } from "./time.ts";
+
+export const scenarios = {
+  "a DEL that never succeeds": completedAdd,
+  "a failed ADD that cannot be deleted": failedAdd,
+  "code 3": code3,
+  "a flock that fails": failingLock,
+  "a reader of a lock's file": lockReader,
+  "GC of another list": otherList,
+  "a young record": youngRecord,
+  "another mount namespace": mountNamespace,
+  "a shared configuration": sharedConfiguration,
+  "a request out of bounds": bounds,
+  "a rewritten record": syncedRewrite,
+  "shares of the time": shares,
+} as const satisfies Record<string, Scenario>;
+
+export type ScenarioName = keyof typeof scenarios;
+
+export function isScenario(name: string): name is ScenarioName {
+  return Object.hasOwn(scenarios, name);
+}
+
+/** One after the other; what is found goes to the report. */
+export async function playScenarios(
+  names: readonly ScenarioName[],
+  world: World,
+  folder: string,
+): Promise<void> {
+  for (const name of names) {
+    try {
+      await scenarios[name](new Scene(name, world, folder));
+    } catch (error) {
+      world.report.find(`${name}: the torture itself failed: ${String(error)}`);
+    }
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * What each scenario is given: one rule of state.md, shown with a pod of its own.
+ */
+import type { DelegateFault } from "../faults.ts";
+import type { Outcome } from "../calls.ts";
+import type { DelegatePlan } from "../schedule.ts";
+import { Victim, type VictimOptions } from "../victim.ts";
+import type { World } from "../world.ts";
+
+export type Scenario = (scene: Scene) => Promise<void>;
+
+export class Scene {
+  readonly world: World;
+  /** For files of its own. */
+  readonly folder: string;
+  readonly #name: string;
+
+  constructor(name: string, world: World, folder: string) {
+    this.#name = name;
+    this.world = world;
+    this.folder = folder;
+  }
+
+  victim(options?: VictimOptions): Promise<Victim> {
+    return Victim.create(this.world, options);
+  }
+
+  /** Counts what is looked for; a finding where it does not hold. */
+  require(holds: boolean, what: string): void {
+    this.world.report.count("rules", this.#name);
+    if (!holds) this.world.report.find(`${this.#name}: ${what}`);
+  }
+
+  requireSuccess({ verb, exitCode, text }: Outcome): void {
+    this.require(exitCode === 0, `${verb} fails: ${text}`);
+  }
+
+  requireNothingLeft(victim: Victim): void {
+    const left = victim.remains();
+    this.require(left.length === 0, `left: ${left.join(", ")}`);
+  }
+
+  /** A plugin of the victim's does this at every call, until it is repaired. */
+  break(
+    victim: Victim,
+    type: string,
+    verb: DelegatePlan["verb"],
+    fault: DelegateFault = "delegate fails at once",
+  ): void {
+    const plan = { type, verb, fault, ms: 0 };
+    this.world.plugins.orderAlways(victim.containerId, plan);
+  }
+
+  repair({ containerId }: Victim): void {
+    this.world.plugins.forget(containerId);
+  }
+}
+
+/** The code of an error, undefined for a success. */
+export function codeOf({ json }: Outcome): unknown {
+  return typeof json === "object" && json !== null && "code" in json
+    ? json.code
+    : undefined;
+}

@@ -1,0 +1,148 @@
+/**
+ * One pod that a test of a single rule is made with: its calls, traced if asked
+ * for, and what is left of it.
+ */
+import { genieBinary } from "../tests/support/build.ts";
+import { Netns } from "../tests/support/netns.ts";
+import { startPlugin } from "../tests/support/runtime.ts";
+import { type Outcome, callGenie } from "./calls.ts";
+import { type World, annotationsKey } from "./world.ts";
+
+export interface VictimOptions {
+  /** The networks of its annotation `cni`. */
+  cni?: string;
+  /** More annotations. */
+  annotations?: Readonly<Record<string, string>>;
+  /** Keys of our configuration. */
+  config?: Readonly<Record<string, unknown>>;
+}
+
+export class Victim implements AsyncDisposable {
+  readonly containerId = crypto.randomUUID().replaceAll("-", "").repeat(2);
+  readonly #netns: Netns;
+  readonly #world: World;
+  readonly #options: VictimOptions;
+
+  private constructor(netns: Netns, world: World, options: VictimOptions) {
+    this.#netns = netns;
+    this.#world = world;
+    this.#options = options;
+  }
+
+  static async create(
+    world: World,
+    options: VictimOptions = {},
+  ): Promise<Victim> {
+    return new Victim(await Netns.create(), world, options);
+  }
+
+  call(verb: "ADD" | "DEL"): Promise<Outcome> {
+    return callGenie(this.#world, {
+      verb,
+      containerId: this.containerId,
+      netns: this.#netns.exists() ? this.#netns.path : "",
+      args: this.#args(),
+      config: this.#config(),
+    });
+  }
+
+  /** Ended by SIGKILL as soon as this holds. */
+  async killed(verb: "ADD" | "DEL", when: () => boolean): Promise<void> {
+    const child = startPlugin({
+      binary: genieBinary(),
+      env: this.#env(verb),
+      config: this.#config(),
+    });
+    const end = performance.now() + 10_000;
+    while (!when() && performance.now() < end) await Bun.sleep(5);
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+
+  /** As if its ADD were long ago. */
+  age(): void {
+    this.#world.age(this.containerId);
+  }
+
+  /** Under strace, which ends as genie does. */
+  async traced(verb: "ADD" | "DEL", options: readonly string[]) {
+    const child = Bun.spawn({
+      cmd: ["strace", "-qq", ...options, genieBinary()],
+      env: { PATH: process.env["PATH"] ?? "", ...this.#env(verb) },
+      stdin: new Blob([JSON.stringify(this.#config())]),
+      stdout: "pipe",
+      stderr: "ignore",
+      timeout: 20_000,
+      killSignal: "SIGKILL",
+    });
+    const text = await child.stdout.text();
+    return { text, exitCode: await child.exited };
+  }
+
+  removeNetns(): Promise<void> {
+    return this.#netns.remove();
+  }
+
+  /** What of it is left on the node, what is abandoned included. */
+  remains(): string[] {
+    return [
+      ...this.held(),
+      ...[...this.#world.records(), ...this.#world.locks()].filter((name) =>
+        this.#owns(name),
+      ),
+      ...this.abandoned().map((name) => `abandoned ${name}`),
+    ];
+  }
+
+  /** Its addresses, and its entries in the ledger. */
+  held(): string[] {
+    const { plugins } = this.#world;
+    return [
+      ...this.#world
+        .addresses()
+        .flatMap(({ file, owner }) => (this.#owns(owner) ? [file] : [])),
+      ...plugins.ledger().filter((name) => this.#owns(name)),
+    ];
+  }
+
+  abandoned(): string[] {
+    return this.#world.abandoned().filter((name) => this.#owns(name));
+  }
+
+  hasRecord(): boolean {
+    return this.#world.records().includes(`${this.containerId}:eth0.json`);
+  }
+
+  /** A temporary file of a record begins with a dot. */
+  #owns(text: string): boolean {
+    return text.replace(/^\./, "").startsWith(this.containerId);
+  }
+
+  #env(verb: string): Record<string, string> {
+    return {
+      CNI_COMMAND: verb,
+      CNI_CONTAINERID: this.containerId,
+      CNI_NETNS: this.#netns.path,
+      CNI_IFNAME: "eth0",
+      CNI_ARGS: this.#args(),
+      CNI_PATH: this.#world.plugins.binDir,
+    };
+  }
+
+  #args(): string {
+    return `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=victim-${this.containerId.slice(0, 8)}`;
+  }
+
+  #config(): Record<string, unknown> {
+    const { cni = "canal,weave,ledger", annotations, config } = this.#options;
+    return this.#world.config({
+      runtimeConfig: { [annotationsKey]: { cni, ...annotations } },
+      ...config,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#world.plugins.forget(this.containerId);
+    await this.#netns.remove();
+  }
+}
