@@ -123,9 +123,19 @@ export class PodRouting {
     for (const name of podInterfaces(modernResult(result), attachment.ifname)) {
       const ifindex = links.get(name);
       // What is no network device, as of DPDK, is not looked for.
-      if (ifindex !== undefined) interfaces.set(name, ifindex);
+      if (ifindex !== undefined && !this.#isOfAnother(name, attachment))
+        interfaces.set(name, ifindex);
     }
     this.#added.push({ attachment, interfaces });
+  }
+
+  /** A result may name interfaces that it only found in the pod. */
+  #isOfAnother(name: string, { ifname }: Attachment): boolean {
+    return (
+      name !== ifname &&
+      (this.#attachments.some((other) => other.ifname === name) ||
+        this.#added.some(({ interfaces }) => interfaces.has(name)))
+    );
   }
 
   /**

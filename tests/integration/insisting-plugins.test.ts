@@ -97,6 +97,36 @@ describe('"file exists"', () => {
     30_000,
   );
 
+  test("a result of 1.1.0 is recorded with the table, and not printed so in an older version", async () => {
+    await using started = await start({ ...calico, tellsRoute: true });
+    const { routed } = started;
+    const { cluster, node } = routed;
+    const pod = await routed.pod("alpha,calico");
+    const path = node.recordPath(pod).replace(/json$/, "result.json");
+    const toGateway = { dst: "169.254.1.1/32", scope: 253 };
+    const moved = { dst: "0.0.0.0/0", gw: "169.254.1.1", table: 1000 };
+    const merged = { config: { result: "merged" } };
+    const first = { dst: "0.0.0.0/0", gw: "10.71.0.1" };
+    expect(await cluster.add(pod, merged)).toHaveProperty("routes", [
+      first,
+      toGateway,
+    ]);
+    const { results } = JSON.parse(await Bun.file(path).text()) as {
+      results: object[];
+    };
+    expect(results[1]).toMatchObject({
+      result: { cniVersion: "1.1.0", routes: [moved, toGateway] },
+      routing: { table: 1000, addresses: ["10.44.0.7"] },
+    });
+    await cluster.check(pod);
+    const newer = { config: { result: "merged", cniVersion: "1.1.0" } };
+    expect(await cluster.add(pod, newer)).toHaveProperty("routes", [
+      first,
+      moved,
+      toGateway,
+    ]);
+  });
+
   test.each<[string, object]>([
     ["in msg, in capitals", { code: 7, msg: "RTNETLINK answers: FILE EXISTS" }],
     ["in details", { code: 100, msg: "no", details: "route: File exists" }],
@@ -277,6 +307,20 @@ esac
       msg: expect.stringContaining(
         'interface "eth0" of network "two" is missing',
       ),
+    });
+  });
+
+  test("an interface that a result names is its network's, unless it is another one's", async () => {
+    await using started = await start({
+      ...calico,
+      alsoNames: "eth0",
+    });
+    const { routed } = started;
+    const pod = await routed.pod("calico@net1,alpha@eth0");
+    await routed.cluster.add(pod);
+    expect(await shown(pod)).toMatchObject({
+      main: ["via 10.71.0.1 dev eth0"],
+      tables: ["1000 default via 169.254.1.1 dev net1"],
     });
   });
 

@@ -13,6 +13,10 @@ export interface Insisting {
   address: string;
   /** As Calico, which names the host's end after the pod: a second ADD removes the first one's interface. */
   namedAfterPod?: boolean;
+  /** Says in its result, of 1.1.0, what its default route is. */
+  tellsRoute?: boolean;
+  /** One more interface that its result has in the pod. */
+  alsoNames?: string;
   /** Only the link-scope route is made, and nothing is insisted on. */
   withoutDefault?: boolean;
   /** Says "file exists" in other words. */
@@ -31,6 +35,8 @@ export function insist(
     address,
     namedAfterPod,
     withoutDefault,
+    alsoNames,
+    tellsRoute,
     failure = {
       code: 999,
       msg: "failed to add IPv4 route for 0.0.0.0/0 via 169.254.1.1: file exists",
@@ -44,6 +50,13 @@ export function insist(
   const addDefault = withoutDefault
     ? ":"
     : 'ip -n "$pod" route add default via 169.254.1.1 dev "$CNI_IFNAME"';
+  const cniVersion = tellsRoute ? "1.1.0" : "1.0.0";
+  const route = tellsRoute
+    ? ',"routes":[{"dst":"0.0.0.0/0","gw":"169.254.1.1"},{"dst":"169.254.1.1/32","scope":253}]'
+    : "";
+  const also = alsoNames
+    ? `,{"name":"${alsoNames}","sandbox":"'$CNI_NETNS'"}`
+    : "";
   const seed = namedAfterPod ? "" : "$CNI_IFNAME";
   node.plugin(
     type,
@@ -66,7 +79,7 @@ ADD)
   if ip -n "$pod" route add 169.254.1.1 dev "$CNI_IFNAME" scope link &&
     ${addDefault}; then
     ${add || ":"}
-    echo '{"cniVersion":"1.0.0","interfaces":[{"name":"'$host'"},{"name":"'$CNI_IFNAME'","sandbox":"'$CNI_NETNS'"}],"ips":[{"address":"${address}/32","interface":1}]}'
+    echo '{"cniVersion":"${cniVersion}","interfaces":[{"name":"'$host'"},{"name":"'$CNI_IFNAME'","sandbox":"'$CNI_NETNS'"}${also}],"ips":[{"address":"${address}/32","interface":1}]${route}}'
   else
     echo '${JSON.stringify({ cniVersion: "1.0.0", ...failure })}'
     exit 1
@@ -79,7 +92,7 @@ esac
 `,
   );
   node.network(`${type}.conf`, {
-    cniVersion: "1.0.0",
+    cniVersion,
     name: `${type}-net`,
     type,
   });
