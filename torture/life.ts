@@ -131,7 +131,21 @@ export class Pod {
         .records()
         .filter((entry) => isOwn(entry) && !entry.endsWith(".corrupt")),
       ...(await this.#interfaces()),
+      ...(await this.#rules()),
     ];
+  }
+
+  /** Of ours, for the addresses of several networks: only the result file knows them, else they end with the namespace. */
+  async #rules(): Promise<string[]> {
+    const isTorn = this.plan.disturbances.some((one) =>
+      one.endsWith("truncated"),
+    );
+    if (isTorn || !this.#netns?.exists()) return [];
+    const rules = await this.#netns.run("ip", "rule");
+    return rules
+      .split("\n")
+      .filter((rule) => / lookup 1\d{3}/.test(rule))
+      .map((rule) => `rule ${rule.replaceAll("\t", " ").trim()}`);
   }
 
   /** Of a killed plugin only those with a name that was asked for: it renames them last. */

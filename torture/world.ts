@@ -224,6 +224,8 @@ export class World implements AsyncDisposable {
       type: "host-local",
       dataDir: join(this.#folder, "ipam"),
       ranges: [[{ subnet }]],
+      // Each of them: a pod in several networks has rules, which must go as well.
+      routes: [{ dst: "0.0.0.0/0" }],
     });
     const bridge = (name: string, subnet: string) => ({
       type: "bridge",
