@@ -38,8 +38,8 @@ demo: build ## attach pods to real networks, step by step
 torture: build ## add and delete pods under faults: SEED=… ROUNDS=…
 	@$(BUN) torture/torture.ts --seed "$(SEED)" --rounds "$(ROUNDS)"
 
-torture-defect: deps ## show that the torture catches defects put in on purpose
-	@$(BUN) torture/defect.ts
+torture-defect: deps ## show that the torture catches defects put in on purpose: DEFECT=…
+	@$(BUN) torture/defect.ts "$(DEFECT)"
 
 mutate: deps ## show which mutants of the sources the tests find: MUTANTS=… SEED=…
 	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)")

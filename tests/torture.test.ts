@@ -8,7 +8,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Figures } from "../torture/report.ts";
-import { scenarios } from "../torture/scenarios/scenarios.ts";
+import { defects } from "../torture/defects.ts";
+import { isScenario, scenarios } from "../torture/scenarios/scenarios.ts";
 import { makeSchedule } from "../torture/schedule.ts";
 import { genieBinary } from "./support/build.ts";
 
@@ -95,6 +96,25 @@ describe("torture", () => {
     },
     limitMs,
   );
+});
+
+describe("defects", () => {
+  test.each([...defects])(
+    "$what: its edits fit the sources",
+    ({ file, edits }) => {
+      const text = readFileSync(join(import.meta.dir, "..", file), "utf8");
+      const found = edits.map(({ before }) => text.split(before).length - 1);
+      expect(found).toEqual(edits.map(() => 1));
+    },
+  );
+
+  test("there is one for each scenario", () => {
+    const found = new Set(defects.map(({ scenario }) => scenario));
+    const missed = Object.keys(scenarios).filter(
+      (name) => isScenario(name) && !found.has(name),
+    );
+    expect(missed).toEqual([]);
+  });
 });
 
 describe("makeSchedule", () => {

@@ -1,6 +1,7 @@
 /**
- * Does the torture find what it is for? Each defect is put into a copy of the
- * sources, compiled and tortured: it must be found, and nothing without one.
+ * `defect.ts [TEXT]`: does the torture find what it is for? Each defect, or those
+ * with this text in their description, is put into a copy of the sources, compiled
+ * and tortured: it must be found, and nothing without one.
  */
 import {
   cpSync,
@@ -12,57 +13,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-
-interface Defect {
-  what: string;
-  file: string;
-  /** Each text is once in the file; otherwise the sources have moved on and this row must follow. */
-  edits: readonly { before: string; after: string }[];
-}
-
-const defects: readonly Defect[] = [
-  // The control: these sources as they are must not be blamed.
-  { what: "no defect", file: "lib/attach/add.ts", edits: [] },
-  {
-    what: "the record is written after the delegates",
-    file: "lib/attach/add.ts",
-    edits: [
-      {
-        before:
-          "const written =\n    whileShared(dataDir, write) ??\n    (await withRecords(",
-        after: "const late = () =>\n    (withRecords(",
-      },
-      {
-        before: "const durable = durability(written);",
-        after: "const durable = () => undefined;",
-      },
-      {
-        before: "const problem = durable();",
-        after: "const problem = durability(await late())();",
-      },
-    ],
-  },
-  {
-    what: "an orphaned delegate does not keep the lock",
-    file: "lib/attach/operation.ts",
-    edits: [
-      {
-        before: "inherit: lock ? [lock.fd] : [],",
-        after: "inherit: lock ? [] : [],",
-      },
-    ],
-  },
-  {
-    what: "DEL forgets what it could not delete",
-    file: "lib/attach/delete-record.ts",
-    edits: [
-      {
-        before: "if (outcome.remaining.length > 0) {",
-        after: "if (outcome.remaining.length < 0) {",
-      },
-    ],
-  },
-];
+import { type Defect, type Edit, defects } from "./defects.ts";
+import type { ScenarioName } from "./scenarios/scenarios.ts";
 
 const root = resolve(import.meta.dir, "..");
 const copied = [
@@ -78,7 +30,8 @@ const copied = [
 ];
 
 let wrong = 0;
-for (const defect of defects) {
+const wanted = process.argv[2] ?? "";
+for (const defect of defects.filter(({ what }) => what.includes(wanted))) {
   const findings = tortured(defect);
   const right = findings.length > 0 === defect.edits.length > 0;
   const verdict =
@@ -93,8 +46,8 @@ for (const defect of defects) {
 }
 process.exit(wrong === 0 ? 0 : 1);
 
-/** What the torture found. Throws Error when there was none. */
-function tortured({ file, edits }: Defect): string[] {
+/** What the torture found. Throws Error when it failed itself. */
+function tortured({ file, edits, scenario }: Defect): string[] {
   const copy = mkdtempSync(join(tmpdir(), "genie-defect-"));
   try {
     for (const path of copied)
@@ -109,10 +62,7 @@ function tortured({ file, edits }: Defect): string[] {
         join(copy, "torture/torture.ts"),
         "--seed",
         "1",
-        "--rounds",
-        "12",
-        "--seconds",
-        "60",
+        ...extentOf(scenario),
       ],
       env: { ...process.env, GENIE_BINARY: "" },
       stderr: "inherit",
@@ -126,10 +76,14 @@ function tortured({ file, edits }: Defect): string[] {
   }
 }
 
-function edited(
-  text: string,
-  { before, after }: Defect["edits"][number],
-): string {
+/** Everything where no scenario is made for the defect. */
+function extentOf(scenario: ScenarioName | undefined): string[] {
+  return scenario === undefined
+    ? ["--rounds", "12", "--seconds", "60"]
+    : ["--rounds", "0", "--no-points", "--scenario", scenario];
+}
+
+function edited(text: string, { before, after }: Edit): string {
   const [start, end, ...more] = text.split(before);
   if (end === undefined || more.length > 0)
     throw new Error(`not once in the sources: ${before}`);

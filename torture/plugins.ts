@@ -86,6 +86,18 @@ export class Plugins {
     return readdirSync(this.#ledger);
   }
 
+  /** As an attachment of which genie knows nothing. */
+  enterLedger(entry: string): void {
+    writeFileSync(join(this.#ledger, entry), "");
+  }
+
+  /** Whether it was still there. */
+  leaveLedger(entry: string): boolean {
+    const had = this.ledger().includes(entry);
+    rmSync(join(this.#ledger, entry), { force: true });
+    return had;
+  }
+
   #orderPath(containerId: string, { verb, type }: DelegatePlan): string {
     return join(this.#orders, `${containerId}.${verb}.${type}`);
   }

@@ -6,6 +6,9 @@ import { gc, gcOfOtherList, genieGc } from "../collect.ts";
 import type { Victim } from "../victim.ts";
 import type { Scene } from "./scene.ts";
 
+/** It was attached by another runtime's list, before genie came: only that list knows it. */
+const olderPod = `${"0".repeat(64)}:eth0`;
+
 /** Nothing of another list is deleted, whatever is valid for this one. */
 export async function otherList(scene: Scene): Promise<void> {
   await using victim = await scene.victim();
@@ -13,7 +16,13 @@ export async function otherList(scene: Scene): Promise<void> {
   const before = victim.held();
   scene.require(before.length === 3, `ADD holds ${before.join(", ")}`);
   victim.age();
+  const { plugins } = scene.world;
+  plugins.enterLedger(olderPod);
   await gcOfOtherList(scene.world);
+  scene.require(
+    plugins.leaveLedger(olderPod),
+    "GC of another list took what is older than genie",
+  );
   requireUntouched(scene, victim, before, "GC of another list");
   scene.requireSuccess(await victim.call("DEL"));
   scene.requireNothingLeft(victim);

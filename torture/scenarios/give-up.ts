@@ -2,6 +2,8 @@
  * Plugins whose DEL never succeeds: no pod is stuck for them, and nothing that
  * they did is forgotten (state.md "Never stuck, never forgotten").
  */
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { gc, genieGc } from "../collect.ts";
 import type { Victim } from "../victim.ts";
 import { type Scene, codeOf } from "./scene.ts";
@@ -40,6 +42,23 @@ export async function failedAdd(scene: Scene): Promise<void> {
   scene.requireSuccess(await victim.call("DEL"));
   requireAbandoned(scene, victim);
   await requireKeptUntilRepaired(scene, victim, () => gc([], scene.world));
+}
+
+/** Runtimes call DEL again when they remove what they have stopped: no plugin is executed and nothing logged. */
+export async function secondDel(scene: Scene): Promise<void> {
+  const logFile = join(scene.folder, "second.log");
+  const config = { logFile, log_level: "info" };
+  await using victim = await scene.victim({ config });
+  scene.requireSuccess(await victim.call("ADD"));
+  scene.requireSuccess(await victim.call("DEL"));
+  await victim.removeNetns();
+  rmSync(logFile);
+  const { plugins } = scene.world;
+  const before = plugins.executionsOf(victim.containerId).length;
+  scene.requireSuccess(await victim.call("DEL"));
+  const executed = plugins.executionsOf(victim.containerId).slice(before);
+  scene.require(executed.length === 0, `it executes ${executed.join(", ")}`);
+  scene.require(!existsSync(logFile), "it logs something");
 }
 
 /** Code 3 says that nothing is left to delete: only where that is true. */

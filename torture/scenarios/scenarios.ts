@@ -4,7 +4,7 @@
  */
 import type { World } from "../world.ts";
 import { mountNamespace, otherList, youngRecord } from "./collectors.ts";
-import { code3, completedAdd, failedAdd } from "./give-up.ts";
+import { code3, completedAdd, failedAdd, secondDel } from "./give-up.ts";
 import { failingLock, lockReader } from "./locks.ts";
 import { bounds, sharedConfiguration, syncedRewrite } from "./records.ts";
 import { type Scenario, Scene } from "./scene.ts";
@@ -13,6 +13,7 @@ import { shares } from "./time.ts";
 export const scenarios = {
   "a DEL that never succeeds": completedAdd,
   "a failed ADD that cannot be deleted": failedAdd,
+  "a second DEL": secondDel,
   "code 3": code3,
   "a flock that fails": failingLock,
   "a reader of a lock's file": lockReader,

@@ -1,0 +1,233 @@
+/**
+ * The defects that the torture must find: one for each rule that keeps pods from
+ * leaking, from being stuck, or from being deleted while they live. Edits of the
+ * sources, as a table.
+ */
+import type { ScenarioName } from "./scenarios/scenarios.ts";
+
+export interface Edit {
+  /** Once in the file; otherwise the sources have moved on and this row must follow. */
+  before: string;
+  after: string;
+}
+
+export interface Defect {
+  what: string;
+  file: string;
+  edits: readonly Edit[];
+  /** The one that must find it; absent: crash points, scenarios and rounds together. */
+  scenario?: ScenarioName;
+}
+
+export const defects: readonly Defect[] = [
+  // The control: these sources as they are must not be blamed.
+  { what: "no defect", file: "lib/attach/add.ts", edits: [] },
+  {
+    what: "the record is written after the delegates",
+    file: "lib/attach/add.ts",
+    edits: [
+      {
+        before:
+          "const written =\n    whileShared(dataDir, write) ??\n    (await withRecords(",
+        after: "const late = () =>\n    (withRecords(",
+      },
+      {
+        before: "const durable = durability(written);",
+        after: "const durable = () => undefined;",
+      },
+      {
+        before: "const problem = durable();",
+        after: "const problem = durability(await late())();",
+      },
+    ],
+  },
+  {
+    what: "an orphaned delegate does not keep the lock",
+    file: "lib/attach/operation.ts",
+    edits: [
+      {
+        before: "inherit: lock ? [lock.fd] : [],",
+        after: "inherit: lock ? [] : [],",
+      },
+    ],
+  },
+  {
+    what: "DEL forgets what it could not delete",
+    file: "lib/attach/delete-record.ts",
+    edits: [
+      {
+        before: "if (outcome.remaining.length > 0) {",
+        after: "if (outcome.remaining.length < 0) {",
+      },
+    ],
+  },
+  {
+    what: "a DEL that never succeeds is never given up",
+    file: "lib/attach/failed-delete.ts",
+    scenario: "a DEL that never succeeds",
+    edits: [
+      { before: "count >= enoughFailures &&", after: "count >= 1000 &&" },
+    ],
+  },
+  {
+    what: "DEL gives up after its first failure",
+    file: "lib/attach/failed-delete.ts",
+    scenario: "a DEL that never succeeds",
+    edits: [
+      {
+        before: "if (known && isEnough(operation, known))",
+        after: "if (known)",
+      },
+    ],
+  },
+  {
+    what: "what is given up is forgotten",
+    file: "lib/attach/failed-delete.ts",
+    scenario: "a DEL that never succeeds",
+    edits: [
+      {
+        before: 'abandon(operation, record, failures, "nothing");',
+        after: "",
+      },
+    ],
+  },
+  {
+    what: "what is abandoned is never tried again",
+    file: "lib/attach/retry-abandoned.ts",
+    scenario: "a DEL that never succeeds",
+    edits: [
+      {
+        before:
+          "if (record && network !== undefined && record.network !== network) continue;",
+        after: "if (record) continue;",
+      },
+    ],
+  },
+  {
+    what: "the DEL of a failed ADD counts like any other",
+    file: "lib/attach/failed-delete.ts",
+    scenario: "a failed ADD that cannot be deleted",
+    edits: [
+      {
+        before: "reached && !hasCompleted(attachment.ifname);",
+        after: "false;",
+      },
+    ],
+  },
+  {
+    what: "a second DEL executes the default network",
+    file: "lib/attach/del.ts",
+    scenario: "a second DEL",
+    edits: [
+      {
+        before: "const traces = formerTraces(operation);",
+        after:
+          "const traces = formerTraces(operation) ?? { multusFile: '/nowhere', cacheEntries: [] };",
+      },
+    ],
+  },
+  {
+    what: "code 3 although something is left",
+    file: "lib/attach/rollback.ts",
+    scenario: "code 3",
+    edits: [
+      {
+        before: "code === Code.unknownContainer",
+        after: "code === Code.noRecord",
+      },
+    ],
+  },
+  {
+    what: "a flock that fails counts as held",
+    file: "lib/cni/libc.ts",
+    scenario: "a flock that fails",
+    edits: [
+      { before: "if (result !== -EWOULDBLOCK) checked(result);", after: "" },
+    ],
+  },
+  {
+    what: "who merely reads a lock's file is ended",
+    file: "lib/attach/lock-recovery.ts",
+    scenario: "a reader of a lock's file",
+    edits: [
+      {
+        before: "const taker = flockIn(info, inode);",
+        after: "const taker = flockIn(info, inode) ?? 0;",
+      },
+    ],
+  },
+  {
+    what: "GC deletes the records of another list",
+    file: "lib/attach/gc-records.ts",
+    scenario: "GC of another list",
+    edits: [{ before: "record.network === request.config.name &&", after: "" }],
+  },
+  {
+    what: "GC tells the networks of another list what is valid",
+    file: "lib/attach/gc-networks.ts",
+    scenario: "GC of another list",
+    edits: [
+      {
+        before:
+          "return !network || [...network.owners].every((owner) => owner === name);",
+        after: "return name !== network;",
+      },
+    ],
+  },
+  {
+    what: "GC deletes a record that its runtime cannot know of yet",
+    file: "lib/attach/gc-records.ts",
+    scenario: "a young record",
+    edits: [{ before: "settledMs = 60_000", after: "settledMs = 0" }],
+  },
+  {
+    what: "genie gc deletes what it cannot see",
+    file: "lib/commands/gc.ts",
+    scenario: "another mount namespace",
+    edits: [
+      {
+        before: "if (why !== undefined) throw",
+        after: 'if (why === "") throw',
+      },
+    ],
+  },
+  {
+    what: "a configuration that attachments share is stored for each",
+    file: "lib/attach/shared-configurations.ts",
+    scenario: "a shared configuration",
+    edits: [
+      {
+        before: "return configurations.length < attachments.length",
+        after: "return configurations.length < 0",
+      },
+    ],
+  },
+  {
+    what: "a request may be nested as deep as Go takes it",
+    file: "lib/cni/json.ts",
+    scenario: "a request out of bounds",
+    edits: [
+      {
+        before: "export const maxDepth = 100;",
+        after: "export const maxDepth = 10_000;",
+      },
+    ],
+  },
+  {
+    what: "a record that is written again is not synced",
+    file: "lib/attach/failed-delete.ts",
+    scenario: "a rewritten record",
+    edits: [
+      {
+        before: "operation.records.write({ ...record, attachments }).sync();",
+        after: "operation.records.write({ ...record, attachments }).close();",
+      },
+    ],
+  },
+  {
+    what: "each attachment gets an equal share of the time, however small",
+    file: "lib/attach/delegates.ts",
+    scenario: "shares of the time",
+    edits: [{ before: "leastShareMs = 5000", after: "leastShareMs = 0" }],
+  },
+];
