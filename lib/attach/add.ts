@@ -189,7 +189,7 @@ async function deleteLeftOver(
   }
 }
 
-/** What deals with several networks in one pod; undefined for a pod with one, which has its default route as its plugins made it. */
+/** Loaded for several networks in one pod (selection.md §8); a pod with one keeps what its plugins made. */
 async function routingOf(
   operation: Operation,
   attachments: readonly Attachment[],

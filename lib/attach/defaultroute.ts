@@ -11,7 +11,7 @@ import {
   modernResult,
 } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
-import type { Departure } from "../netlink/pod.ts";
+import type { Departure } from "../netlink/netlink.ts";
 import type { Attachment } from "../select/select.ts";
 import { isDefaultRoute } from "./asked.ts";
 import type { AttachmentRouting } from "./record.ts";

@@ -1,6 +1,6 @@
 /**
- * DEL, what ADD made in a pod for several networks (selection.md §8): rules, and the
- * tables that they look up. Loaded for a pod that has any.
+ * Removes the rules and tables that ADD made in a pod with several networks
+ * (selection.md §8). DEL loads it for a pod that has any.
  */
 import { parseIp } from "../cni/address.ts";
 import { messageOf } from "../cni/error.ts";
@@ -9,8 +9,8 @@ import type { Operation } from "./operation.ts";
 import type { AttachmentRecord, AttachmentRouting } from "./record.ts";
 
 /**
- * Removes it while the namespace is still the one of that ADD. A failure is logged and
- * fails nothing: the rules end with the namespace.
+ * Only while the namespace is the one of that ADD. A failure is logged and does not fail
+ * the DEL: rules end with the namespace.
  */
 export async function removeRouting(
   { log }: Pick<Operation, "log">,
@@ -18,14 +18,14 @@ export async function removeRouting(
   netns: string,
   routing: ReadonlyMap<string, AttachmentRouting>,
 ): Promise<void> {
-  // In another namespace of that path the table is somebody else's.
+  // Another namespace at that path: its tables are not ours.
   if (netnsId === undefined || namespaceId(netns) !== netnsId) return;
   const tables = [...routing.values()].map(({ table, addresses }) => ({
     table,
     addresses: addresses.flatMap((text) => parseIp(text) ?? []),
   }));
   try {
-    const { Rtnetlink, removeTables } = await import("../netlink/pod.ts");
+    const { Rtnetlink, removeTables } = await import("../netlink/netlink.ts");
     using rtnetlink = new Rtnetlink(netns);
     removeTables(rtnetlink, tables);
   } catch (error) {

@@ -12,8 +12,8 @@ import type {
   Plan,
   Rtnetlink,
   Snapshot,
-} from "../netlink/pod.ts";
-import type * as netlinkRoom from "../netlink/pod.ts";
+} from "../netlink/netlink.ts";
+import type * as netlinkRoom from "../netlink/netlink.ts";
 import { type Attachment, displayName } from "../select/select.ts";
 import { podInterfaces } from "./asked.ts";
 import {
@@ -37,16 +37,16 @@ interface Added {
   interfaces: ReadonlyMap<string, number>;
 }
 
-/** The results when everything has been done, and what DEL has to know. */
+/** The results after the default routes have moved, and what DEL has to remove. */
 export interface Settled {
   /** As they are recorded, and as the pod's status tells them. */
   stored: Result[];
-  /** The same for the runtime, in whose version a route may be told or not. */
+  /** The same in what the runtime's version can say. */
   printable: Result[];
   tables: ReadonlyMap<string, AttachmentRouting>;
 }
 
-/** undefined where the pod's namespace is none, so that there is nothing to look at. Throws CniError 999. */
+/** undefined where CNI_NETNS is no network namespace: there is nothing to read. */
 export async function openRouting(
   operation: Operation,
   attachments: readonly Attachment[],
@@ -54,11 +54,11 @@ export async function openRouting(
   const { netns } = operation.request;
   const isAsked = attachments.some(({ asked }) => asked?.defaultRoute);
   if (namespaceId(netns) === undefined && !isAsked) return undefined;
-  const netlink = await import("../netlink/pod.ts");
+  const netlink = await import("../netlink/netlink.ts");
   return new PodRouting(operation, attachments, netlink);
 }
 
-/** It is over with {@link apply} or {@link undo}. */
+/** {@link apply} or {@link undo} ends it and closes its socket. */
 export class PodRouting {
   readonly #operation: Operation;
   readonly #attachments: readonly Attachment[];
@@ -77,17 +77,17 @@ export class PodRouting {
     this.#netlink = netlink;
   }
 
-  /** For the time that a delegate runs: what is used first costs most. Never throws. */
+  /** Called while a delegate runs: code costs most when it first runs. Never throws. */
   prepare(): void {
     if (this.#opened) return;
     try {
       this.#routing.links();
     } catch {
-      // Said where it is needed.
+      // Reported by the call that needs the list.
     }
   }
 
-  /** The result of `add`. Where it fails because "file exists", it is undone by `del` and may be tried once more. */
+  /** The result of `add`; after "file exists" `del` undoes it, and it may be tried once more. */
   async execute(
     add: () => Promise<Result>,
     del: () => Promise<void>,
@@ -129,7 +129,7 @@ export class PodRouting {
     this.#added.push({ attachment, interfaces });
   }
 
-  /** A result may name interfaces that it only found in the pod. */
+  /** A result may name interfaces that the plugin only found in the pod. */
   #isOfAnother(name: string, { ifname }: Attachment): boolean {
     return (
       name !== ifname &&
@@ -139,8 +139,8 @@ export class PodRouting {
   }
 
   /**
-   * What is to be done with the default routes, which {@link apply} does; the results are
-   * as if it had been done already. Throws 7 for a gateway that cannot be reached, 999.
+   * Plans what {@link apply} does with the default routes; the results are those after it.
+   * Throws 7 for a requested gateway that the interface cannot reach, 999.
    */
   plan(results: Result[]): Settled {
     const {
@@ -195,7 +195,7 @@ export class PodRouting {
     if (this.#plan) this.#tell(this.#plan);
   }
 
-  /** Of an ADD that fails after all: nothing that was made in the pod stays. */
+  /** Removes the rules and tables of an ADD that fails after all. Never throws. */
   undo(): void {
     const departures = this.#plan?.departures ?? [];
     const tables = departures.flatMap(({ table, addresses }) =>

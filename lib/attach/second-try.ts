@@ -1,11 +1,11 @@
 /**
- * A plugin that insists on a default route of its own fails with "file exists" where an
- * earlier network has one (selection.md §8): it is tried again without that route in its
- * way. Loaded when an ADD of several networks fails so.
+ * The second try of a plugin that failed with "file exists" because an earlier network
+ * of the pod has a default route (selection.md §8). Loaded when an ADD of several
+ * networks fails with these words.
  */
 import { CniError, messageOf } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import type { Rtnetlink } from "../netlink/pod.ts";
+import type { Rtnetlink } from "../netlink/netlink.ts";
 
 export interface SecondTry {
   routing: Rtnetlink;
@@ -30,7 +30,7 @@ export async function tryAgain(
   { routing, earlier, add, del }: SecondTry,
 ): Promise<Result> {
   const { hasDefaultRoute, putBack, takeOut } =
-    await import("../netlink/pod.ts");
+    await import("../netlink/netlink.ts");
   if (!hasDefaultRoute(routing, earlier)) throw failure;
   try {
     await del();

@@ -1,6 +1,6 @@
 /**
- * Changes the routing of a pod: what was planned, its undoing, and the default
- * routes that are in the way of a plugin for a while. Nothing is decided here.
+ * Changes the routing of a pod: applies a plan, removes the tables of one, takes default
+ * routes out of a plugin's way and puts them back. It decides nothing.
  */
 import { type Ip, formatIp } from "../cni/address.ts";
 import type { Plan } from "./plan.ts";

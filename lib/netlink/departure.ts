@@ -22,7 +22,7 @@ export interface Departure {
   readonly attachment: number;
   readonly family: Family;
   readonly gateways: readonly string[];
-  /** Where they are then; undefined: nowhere, because the kernel has no policy routing or nobody wanted it. */
+  /** Their table; undefined: removed (no policy routing, or `"defaultRoutes": "keep"`). */
   readonly table: number | undefined;
   /** The sources of the rules that look there. */
   readonly addresses: readonly Ip[];
@@ -92,7 +92,7 @@ function linkScopeFirst(routes: readonly Route[]): Route[] {
   return [...direct, ...indirect];
 }
 
-/** The main table's routes over interfaces, without the default routes and what routers say again. */
+/** The main table's routes over interfaces, without default routes and routes of router advertisements. */
 function otherRoutes(
   { routes }: Snapshot,
   family: Family,
@@ -111,7 +111,7 @@ function otherRoutes(
   return others;
 }
 
-/** Scopes from the link's on (`RT_SCOPE_LINK`) reach no host elsewhere. */
+/** `RT_SCOPE_LINK`: addresses of this scope and narrower ones are not global. */
 const linkScope = 253;
 
 /** The global addresses of interfaces, but for those that the owner has as well. */

@@ -5,7 +5,7 @@
  */
 import { quote } from "../cni/error.ts";
 import { Open, close, open } from "../cni/libc.ts";
-import { setns } from "./libc.ts";
+import { setns } from "./system-calls.ts";
 import { step } from "./step.ts";
 
 /**

@@ -63,7 +63,7 @@ export function planDefaultRoutes(snapshot: Snapshot, intent: Intent): Plan {
 /** What the kernel gives a route of which no metric is said. */
 const usualMetric: Readonly<Record<Family, number>> = { 4: 0, 6: 1024 };
 
-/** Better than the 1024 of a router advertisement, whose routes come back when they are removed. */
+/** Better than the 1024 of a router advertisement, which adds its route again when that is removed. */
 const safeMetric = 512;
 
 interface Draft {
@@ -85,7 +85,7 @@ interface Owner {
   readonly isRequested: boolean;
   /** The route that does already what was requested. */
   readonly serving?: Route | undefined;
-  /** Whether another attachment has default routes that come back when they are removed. */
+  /** Whether another attachment has default routes of router advertisements. */
   readonly isContested: boolean;
 }
 
@@ -235,7 +235,7 @@ function settle(
   if (parts.length === 0 && intent.move) return;
   for (const { route: part, fate } of parts)
     if (fate === "lower") addRoutes.push(lowered(part));
-  // A route of an advertisement comes back when it is removed.
+  // The next advertisement would add the route again.
   const staying = parts.filter(
     ({ fate }) => fate === "stay" || (fate === "lower" && isAdvertised(route)),
   );
@@ -270,7 +270,7 @@ function serves(route: Route, ifindex: number, gateway: Ip): boolean {
   );
 }
 
-/** Learned from a router, which says it again. */
+/** Learned from a router advertisement: the next one adds it again. */
 function isAdvertised({ protocol }: Route): boolean {
   return protocol === RTPROT_RA;
 }

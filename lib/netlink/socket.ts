@@ -6,7 +6,7 @@
 import { errnoOf } from "../cni/error.ts";
 import { SystemError } from "../cni/errno.ts";
 import { close } from "../cni/libc.ts";
-import { receive, routeSocket, send } from "./libc.ts";
+import { receive, routeSocket, send } from "./system-calls.ts";
 import {
   decodeMessages,
   encodeMessage,

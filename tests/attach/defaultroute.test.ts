@@ -14,7 +14,7 @@ import {
 import { type Family, formatIp, parseIp } from "../../lib/cni/address.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { type Result, parseResult } from "../../lib/cni/result.ts";
-import type { Departure } from "../../lib/netlink/pod.ts";
+import type { Departure } from "../../lib/netlink/netlink.ts";
 import type { Attachment } from "../../lib/select/select.ts";
 
 function attachment(ifname: string, defaultRoute?: string[]): Attachment {

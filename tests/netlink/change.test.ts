@@ -18,7 +18,7 @@ import {
   removeTables,
   snapshotOf,
   takeOut,
-} from "../../lib/netlink/pod.ts";
+} from "../../lib/netlink/netlink.ts";
 import type { Routing } from "../../lib/netlink/rtnetlink.ts";
 import { ip, planFor, routingOf, settle, startPod, table } from "./pod.ts";
 

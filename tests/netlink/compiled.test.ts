@@ -22,7 +22,7 @@ import { parseIp } from ${JSON.stringify(join(lib, "cni/address.ts"))};
 import { CniError } from ${JSON.stringify(join(lib, "cni/error.ts"))};
 const own = readlinkSync("/proc/thread-self/ns/net");
 const [netns, ...gateways] = process.argv.slice(2);
-const { Rtnetlink, applyPlan, planDefaultRoutes, snapshotOf } = await import(${JSON.stringify(join(lib, "netlink/pod.ts"))});
+const { Rtnetlink, applyPlan, planDefaultRoutes, snapshotOf } = await import(${JSON.stringify(join(lib, "netlink/netlink.ts"))});
 let error = null;
 try {
   using routing = new Rtnetlink(netns);

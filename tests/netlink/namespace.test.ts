@@ -15,7 +15,12 @@ import { join } from "node:path";
 import { CniError, Code } from "../../lib/cni/error.ts";
 import { SystemError } from "../../lib/cni/errno.ts";
 import { call, checked } from "../../lib/cni/libc.ts";
-import { receive, routeSocket, send, setns } from "../../lib/netlink/libc.ts";
+import {
+  receive,
+  routeSocket,
+  send,
+  setns,
+} from "../../lib/netlink/system-calls.ts";
 import { decodeMessages } from "../../lib/netlink/message.ts";
 import { inNetns } from "../../lib/netlink/namespace.ts";
 import { Netns } from "../support/netns.ts";

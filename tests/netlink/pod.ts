@@ -10,7 +10,7 @@ import {
   applyPlan,
   planDefaultRoutes,
   snapshotOf,
-} from "../../lib/netlink/pod.ts";
+} from "../../lib/netlink/netlink.ts";
 import { Netns } from "../support/netns.ts";
 
 const interfaces = ["eth0", "net1", "net2"];

@@ -1,6 +1,5 @@
 /**
- * The door of this room: what `attach` needs for a pod with several networks, behind
- * one import().
+ * What `attach` uses of this room, so that one import() loads it.
  */
 export {
   type PolicyTable,
