@@ -10,6 +10,7 @@ import { type Result, modernResult } from "../cni/result.ts";
 import type {
   DefaultRouteRequest,
   Plan,
+  Route,
   Rtnetlink,
   Snapshot,
 } from "../netlink/netlink.ts";
@@ -35,6 +36,8 @@ type Netlink = typeof netlinkRoom;
 interface Added {
   attachment: Attachment;
   interfaces: ReadonlyMap<string, number>;
+  /** Its default routes, and what leads to their gateways. */
+  waysOut: readonly Route[];
 }
 
 /** The results after the default routes have moved, and what DEL has to remove. */
@@ -126,7 +129,27 @@ export class PodRouting {
       if (ifindex !== undefined && !this.#isOfAnother(name, attachment))
         interfaces.set(name, ifindex);
     }
-    this.#added.push({ attachment, interfaces });
+    this.#restoreWaysOut(attachment);
+    const waysOut = this.#waysOut(new Set(interfaces.values()));
+    this.#added.push({ attachment, interfaces, waysOut });
+  }
+
+  /** What a later plugin may replace; of the last one nobody does. */
+  #waysOut(interfaces: ReadonlySet<number>): Route[] {
+    const isLast = this.#added.length + 1 === this.#attachments.length;
+    if (isLast || this.#operation.config.defaultRoutes === "keep") return [];
+    return this.#netlink.waysOut(this.#routing, interfaces);
+  }
+
+  /** Some plugins replace the default route that they find (`ip route replace`), which then is not theirs to move. */
+  #restoreWaysOut(attachment: Attachment): void {
+    const earlier = this.#added.flatMap(({ waysOut }) => waysOut);
+    if (earlier.length === 0) return;
+    const restored = this.#netlink.restore(this.#routing, earlier);
+    if (restored.length > 0)
+      this.#operation.log.info("put replaced default routes back", {
+        replacedBy: displayName(attachment),
+      });
   }
 
   /** A result may name interfaces that the plugin only found in the pod. */

@@ -2,10 +2,11 @@
  * Changes the routing of a pod: applies a plan, removes the tables of one, takes default
  * routes out of a plugin's way and puts them back. It decides nothing.
  */
-import { type Ip, formatIp } from "../cni/address.ts";
+import { type Ip, formatCidr, formatIp } from "../cni/address.ts";
 import type { Plan } from "./plan.ts";
 import {
   RT_TABLE_MAIN,
+  RTPROT_RA,
   type Route,
   addressText,
   describeRoute,
@@ -70,10 +71,10 @@ export function hasDefaultRoute(
 }
 
 /**
- * Takes the default routes over these interfaces out, and the link-scope routes to
- * their gateways; what {@link putBack} needs. Throws CniError 999.
+ * The default routes over these interfaces, behind the link-scope routes to their
+ * gateways: the kernel looks a gateway up when its route is added. Throws CniError 999.
  */
-export function takeOut(
+export function waysOut(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
 ): Route[] {
@@ -94,9 +95,54 @@ export function takeOut(
       isHost(route) &&
       gateways.has(formatIp(route.destination.ip)),
   );
-  for (const route of [...defaults, ...toGateways]) removeRoute(routing, route);
-  // Those to the gateways first: the kernel looks the gateways up.
   return [...toGateways, ...defaults];
+}
+
+/** Takes the {@link waysOut} over these interfaces out; what {@link putBack} needs. Throws CniError 999. */
+export function takeOut(
+  routing: Routing,
+  ifindexes: ReadonlySet<number>,
+): Route[] {
+  const routes = waysOut(routing, ifindexes);
+  for (const route of routes.toReversed()) removeRoute(routing, route);
+  return routes;
+}
+
+/**
+ * Puts those routes back that are gone since, because another plugin replaced them; which
+ * they were. One with another metric, or as a part of a multipath route, is there still;
+ * what a router advertised comes back by itself. Throws CniError 999.
+ */
+export function restore(routing: Routing, routes: readonly Route[]): Route[] {
+  const present = routing.routes();
+  const gone = routes.filter(
+    (route) =>
+      route.protocol !== RTPROT_RA &&
+      !present.some((other) => leadsAsWell(other, route)),
+  );
+  putBack(routing, gone);
+  return gone;
+}
+
+/** Whether `other` has all ways of `route` to the same destination. */
+function leadsAsWell(other: Route, route: Route): boolean {
+  return (
+    other.table === route.table &&
+    other.tos === route.tos &&
+    other.source === route.source &&
+    formatCidr(other.destination) === formatCidr(route.destination) &&
+    route.nexthops.every((hop) =>
+      other.nexthops.some(
+        ({ ifindex, gateway }) =>
+          ifindex === hop.ifindex &&
+          textOfGateway(gateway) === textOfGateway(hop.gateway),
+      ),
+    )
+  );
+}
+
+function textOfGateway(gateway: Uint8Array | undefined): string {
+  return gateway ? addressText(gateway) : "";
 }
 
 /** Without those of interfaces that are gone. Throws CniError 999. */

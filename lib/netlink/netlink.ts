@@ -7,7 +7,9 @@ export {
   hasDefaultRoute,
   putBack,
   removeTables,
+  restore,
   takeOut,
+  waysOut,
 } from "./change.ts";
 export type { Departure } from "./departure.ts";
 export {
@@ -17,4 +19,5 @@ export {
 } from "./plan.ts";
 export { isReachable } from "./reachable.ts";
 export { Rtnetlink } from "./rtnetlink.ts";
+export type { Route } from "./route.ts";
 export { type Snapshot, snapshotOf } from "./snapshot.ts";

@@ -5,6 +5,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { nothing } from "../support/node.ts";
+import { insist } from "./insisting.ts";
 import {
   RoutedCluster,
   type Shown,
@@ -271,6 +272,59 @@ describe("two and three networks with default routes", () => {
     expect((await shown(other)).rules).toEqual([
       "1000 from 10.72.0.2 lookup 1000",
     ]);
+  });
+});
+
+describe("a plugin that replaces the default route that it finds", () => {
+  const replacing = {
+    type: "taker",
+    address: "10.99.0.5",
+    withoutDefault: true,
+    add: `ip -n "$pod" route replace default via 169.254.1.1 dev "$CNI_IFNAME"
+      ip -n "$pod" -6 route del default
+      ip -n "$pod" -6 route add default dev "$CNI_IFNAME"`,
+  };
+
+  test.each(["alpha,taker", "alpha,beta,taker", "beta@net1,alpha,taker@net2"])(
+    "%s: the primary has it, each address answers",
+    async (cni) => {
+      await using routed = await RoutedCluster.start();
+      insist(routed.node, replacing);
+      const pod = await routed.pod(cni);
+      await routed.cluster.add(pod);
+      expect((await shown(pod)).main).toEqual(main(1, "eth0"));
+      const answers = Object.entries(await routed.answers(pod));
+      const last = cni.endsWith("net2")
+        ? "net2"
+        : cni.includes("beta")
+          ? "eth2"
+          : "eth1";
+      const second = cni.startsWith("beta") ? "net1" : "eth1";
+      for (const [address, ifname] of answers) {
+        const expected = address.includes("71")
+          ? "eth0"
+          : address.includes("72")
+            ? second
+            : last;
+        expect([address, ifname]).toEqual([address, expected]);
+      }
+      expect(routed.node.log()).toContain(
+        '"msg":"put replaced default routes back"',
+      );
+      await routed.cluster.check(pod);
+      await routed.cluster.del(pod);
+      expect(await routed.node.remains()).toEqual(nothing);
+      expect(await shown(pod)).toEqual({ main: [], ...untouched });
+    },
+  );
+
+  test('with "defaultRoutes": "keep" it has what it wants', async () => {
+    await using routed = await RoutedCluster.start({ alpha: "4" });
+    insist(routed.node, replacing);
+    const pod = await routed.pod("alpha,taker");
+    await routed.cluster.add(pod, { config: { defaultRoutes: "keep" } });
+    expect((await shown(pod)).main).toContain("via 169.254.1.1 dev eth1");
+    expect((await shown(pod)).main).not.toContain("via 10.71.0.1 dev eth0");
   });
 });
 

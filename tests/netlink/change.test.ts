@@ -16,8 +16,10 @@ import {
   planDefaultRoutes,
   putBack,
   removeTables,
+  restore,
   snapshotOf,
   takeOut,
+  waysOut,
 } from "../../lib/netlink/netlink.ts";
 import type { Routing } from "../../lib/netlink/rtnetlink.ts";
 import { ip, planFor, routingOf, settle, startPod, table } from "./pod.ts";
@@ -223,6 +225,58 @@ describe("takeOut and putBack", () => {
       [],
     ]);
     expect(await table(pod)).toBe(before);
+  });
+});
+
+describe("restore", () => {
+  const eth0 = `ip -4 addr flush dev eth0; ip addr add 10.0.0.2/32 dev eth0
+    ip route add 169.254.1.1 dev eth0 scope link
+    ip route add default via 169.254.1.1 dev eth0
+    ip -6 route add default via fd00::1 dev eth0`;
+
+  /** How many were put back, and the default routes then. */
+  async function restored(change: string): Promise<string[]> {
+    await using pod = await startPod(eth0);
+    using routing = new Rtnetlink(pod.path);
+    const index = routing.links().get("eth0") ?? 0;
+    const ways = waysOut(routing, new Set([index]));
+    await pod.run("sh", "-ec", change);
+    const count = restore(routing, ways).length;
+    expect(restore(routing, ways)).toEqual([]);
+    const { main } = await routingOf(pod);
+    return [`${count}`, ...main];
+  }
+
+  test.each<[string, string, string[]]>([
+    [
+      "what was replaced, the way to its gateway first",
+      `ip route replace 169.254.1.1 dev net1 scope link
+       ip route replace default via 169.254.1.1 dev net1
+       ip -6 route del default; ip -6 route add default via fd01::1 dev net1 metric 9`,
+      [
+        "3",
+        "default via 169.254.1.1 dev eth0",
+        "default via fd00::1 dev eth0 metric 1024 pref medium",
+      ],
+    ],
+    [
+      "not what is there with another metric",
+      `ip route del default; ip route add default via 169.254.1.1 dev eth0 metric 7
+       ip -6 route del default; ip -6 route add default via fd00::1 dev eth0 metric 7`,
+      [
+        "0",
+        "default via 169.254.1.1 dev eth0 metric 7",
+        "default via fd00::1 dev eth0 metric 7 pref medium",
+      ],
+    ],
+    [
+      "not what is a part of a multipath route",
+      `ip route replace default nexthop via 169.254.1.1 dev eth0 nexthop via 10.1.0.1 dev net1`,
+      ["0", "default via fd00::1 dev eth0 metric 1024 pref medium"],
+    ],
+  ])("%s", async (_, change, expected) => {
+    const lines = await restored(change);
+    expect(lines.filter((line) => expected.includes(line))).toEqual(expected);
   });
 });
 
