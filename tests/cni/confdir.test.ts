@@ -279,6 +279,13 @@ describe("readConfDir", () => {
     expect(read({ "a.conflist": list, ...files(50) })[0]?.problem).toBe(
       "more than 32 plugins",
     );
+    const alone = { name: "net" };
+    expect(types(read({ "a.conflist": alone, ...files(32) })[0])).toHaveLength(
+      32,
+    );
+    expect(read({ "a.conflist": alone, ...files(33) })[0]?.problem).toBe(
+      "more than 32 plugins",
+    );
   });
 
   test("is invalid with JSON nested deeper than 100 levels", () => {

@@ -193,6 +193,17 @@ describe("readConfig", () => {
       },
       {},
     ],
+    ["one unknown key", { x: 1 }, { unknownKeys: ["x"] }],
+    [
+      "an unknown key of kubernetes",
+      { kubernetes: { kubeconfg: "/k" } },
+      { unknownKeys: ["kubernetes.kubeconfg"] },
+    ],
+    [
+      "each way of an automatic choice",
+      { automatic: { networks: [], by: "attachments" } },
+      {},
+    ],
     [
       "unknown keys",
       { constructor: 1, x: null, policy: { tipe: "k8s" } },
@@ -281,6 +292,8 @@ describe("readConfig", () => {
     ["allowedIpams", false],
     ["allowRepeated", "calico"],
     ["automatic", []],
+    ["kubernetes", "/etc/kubeconfig"],
+    ["policy", []],
     ["auxiliaryChain", "../x"],
     ["auxiliaryChain", ".."],
     ["deleteGiveUp", -1],

@@ -208,6 +208,26 @@ describe("parseElements, JSON", () => {
       { name: "a", mac: "02-00-00-00-00-0A" },
     ],
     [
+      "a port mapping with empty values",
+      {
+        name: "a",
+        portMappings: [
+          { hostPort: 1, containerPort: 2, protocol: "", hostIP: null },
+        ],
+      },
+      {
+        name: "a",
+        portMappings: [
+          { hostPort: 1, containerPort: 2, protocol: "", hostIP: null },
+        ],
+      },
+    ],
+    [
+      "as many addresses as CNI_ARGS can carry",
+      { name: "a", ips: Array.from({ length: 32 }, (_, i) => `10.0.0.${i}`) },
+      { name: "a", ips: Array.from({ length: 32 }, (_, i) => `10.0.0.${i}`) },
+    ],
+    [
       "a port mapping without protocol",
       { name: "a", portMappings: [{ hostPort: 8080, containerPort: 80 }] },
       { name: "a", portMappings: [{ hostPort: 8080, containerPort: 80 }] },

@@ -41,6 +41,7 @@ const problem = (message: string): unknown =>
 test.each([
   ["10-weave.conf", "weave"],
   ["10-a-b.conflist", "a-b"],
+  ["a-b.conf", "b"],
   ["solo.conf", "solo"],
   ["-dash.conf", "-dash"],
   ["--x.conf", "--x"],

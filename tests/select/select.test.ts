@@ -9,6 +9,7 @@ import {
   asksForDefinitions,
   defaultNetworks,
   displayName,
+  isWrittenBack,
   selectAttachments,
 } from "../../lib/select/select.ts";
 import { nodeNetworks } from "./networks.ts";
@@ -694,6 +695,37 @@ describe("formerAttachments", () => {
   ])("are %s", (_, former, expected) => {
     expect(names(formerAttachments(former))).toEqual(expected);
   });
+
+  test("have the request's CNI_ARGS, and the runtime's arguments on CNI_IFNAME", () => {
+    const runtimeConfig = { portMappings: [{ hostPort: 80 }] };
+    const former = selection({ cni: "weave@eth3" }, { runtimeConfig });
+    expect(
+      formerAttachments(former).map(({ ifname, args, capabilityArgs }) => ({
+        ifname,
+        args,
+        capabilityArgs,
+      })),
+    ).toEqual([
+      {
+        ifname: "eth0",
+        args: "K8S_POD_NAME=p",
+        capabilityArgs: runtimeConfig,
+      },
+      { ifname: "eth3", args: "K8S_POD_NAME=p", capabilityArgs: {} },
+    ]);
+  });
+});
+
+test.each<[boolean, number, Readonly<Record<string, string>>]>([
+  [false, 1, { cni: "weave" }],
+  [true, 1, { "k8s.v1.cni.cncf.io/networks": "" }],
+  [true, 2, { cni: "weave,weave" }],
+])("isWrittenBack, is %p for %d attachments of %j", (expected, count, said) => {
+  const [one] = selectAttachments(selection({ cni: "weave" }));
+  const attachments = Array.from({ length: count }, () => one).filter(
+    (attachment) => attachment !== undefined,
+  );
+  expect(isWrittenBack(attachments, said)).toBe(expected);
 });
 
 test.each<[boolean, Readonly<Record<string, string>>]>([
