@@ -384,6 +384,15 @@ describe("doctor", () => {
       ],
     ],
     [
+      "our own file, renamed and restored",
+      (node) => node.network("00-genie.conflist.cilium_bak", "{}"),
+      [
+        "renamed files",
+        "warn",
+        "another CNI renamed 00-genie.conflist.cilium_bak; 00-genie.conflist is there again",
+      ],
+    ],
+    [
       "an invalid network",
       (node) => node.network("30-broken.conf", "{"),
       [

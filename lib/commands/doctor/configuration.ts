@@ -197,22 +197,48 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
 const renamed = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
 export const checkRenamed: Check = ({ host, folders }) => {
-  const files = namesOf(host.path(folders.confDir)).filter((file) =>
-    renamed.test(file),
-  );
-  if (files.length === 0) return [];
-  const ours = files.some((file) => file.startsWith(ownFile));
-  return [
-    {
+  const names = namesOf(host.path(folders.confDir));
+  const files = names.filter((file) => renamed.test(file));
+  // `install` restores ours: the renamed one would replace what is there now.
+  const [restored, others] = names.includes(ownFile)
+    ? parted(files, (file) => file.startsWith(ownFile))
+    : [[], files];
+  const findings: Finding[] = [];
+  if (restored.length > 0)
+    findings.push({
       check: "renamed files",
-      verdict: ours ? "fail" : "warn",
-      found: `another CNI renamed ${files.join(", ")}`,
-      advice: files.some((file) => file.endsWith(".cilium_bak"))
-        ? "set Cilium's Helm value cni.exclusive to false, then rename them back"
-        : "rename back those that pods shall be able to choose",
-    },
-  ];
+      verdict: "warn",
+      found: `another CNI renamed ${restored.join(", ")}; ${ownFile} is there again`,
+      advice: advised(restored, `remove ${restored.join(", ")}`),
+    });
+  if (others.length > 0)
+    findings.push({
+      check: "renamed files",
+      verdict: others.some((file) => file.startsWith(ownFile))
+        ? "fail"
+        : "warn",
+      found: `another CNI renamed ${others.join(", ")}`,
+      advice: advised(
+        others,
+        "rename back those that pods shall be able to choose",
+      ),
+    });
+  return findings;
 };
+
+function advised(files: readonly string[], then: string): string {
+  return files.some((file) => file.endsWith(".cilium_bak"))
+    ? `set Cilium's Helm value cni.exclusive to false, then ${then}`
+    : then;
+}
+
+/** Those that pass, and the others. */
+function parted(
+  files: readonly string[],
+  passes: (file: string) => boolean,
+): [string[], string[]] {
+  return [files.filter(passes), files.filter((file) => !passes(file))];
+}
 
 function namesOf(folder: string): string[] {
   try {
