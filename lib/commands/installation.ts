@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { readConfDir } from "../cni/confdir.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
 import { own, parseJson } from "../cni/json.ts";
-import { readConfig } from "../select/config.ts";
+import { type GenieConfig, readConfig } from "../select/config.ts";
 import { Binary } from "./binary.ts";
 import {
   type Credential,
@@ -105,7 +105,7 @@ export class Installation {
     await requireUsable(credential, { folder, force }, host, env);
     // Validates what an operator wrote into the file before anything changes.
     const checked = this.#listText(base, chosen, "");
-    readConfig(ownPlugin(parseJson(checked)));
+    this.#config(ownPlugin(parseJson(checked)), base);
     const copied = await this.#binary.put();
     const { kubeconfig, changed } = writeCredential(
       credential,
@@ -183,7 +183,21 @@ export class Installation {
     }
   }
 
-  #checkNetworks({ list }: Base): DefaultNetwork {
+  /** Throws 7 naming the file that the keys are in. */
+  #config(plugin: object, { restoredFrom }: Base): GenieConfig {
+    try {
+      return readConfig(plugin);
+    } catch (cause) {
+      throw new CniError(
+        Code.invalidNetworkConfig,
+        `${restoredFrom ?? this.#file.path}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  #checkNetworks(base: Base): DefaultNetwork {
+    const { list } = base;
     const { folders, host, defaultPlugin } = this.#request;
     const { confDir, binDir } = folders;
     const files = readConfDir(host.path(confDir));
@@ -197,8 +211,8 @@ export class Installation {
     const requested =
       defaultPlugin ?? (typeof before === "string" ? before : "");
     const chosen = chooseDefault(requested, networks);
-    const path = [binDir, ...readConfig(configured).binDirs].map((folder) =>
-      host.path(folder),
+    const path = [binDir, ...this.#config(configured, base).binDirs].map(
+      (folder) => host.path(folder),
     );
     requireDefaultPlugins(chosen.plugin, networks, path);
     if (runtimesOf(host).includes("crio"))
