@@ -77,10 +77,12 @@ function notThere(
   const what = [kind?.toLowerCase() ?? "object", JSON.stringify(name)].join(
     " ",
   );
-  const there = sources.map(
-    (source) => `${source.kind.toLowerCase()} ${JSON.stringify(source.name)}`,
-  );
-  return `no ${what} is in it: have ${there.join(", ")}`;
+  return `no ${what} is in it: have ${sources.map(nameOf).join(", ")}`;
+}
+
+/** `pod "web"`. */
+function nameOf({ kind, name }: Source): string {
+  return `${kind.toLowerCase()} ${JSON.stringify(name)}`;
 }
 
 function objectsOf(text: string): object[] {
@@ -149,7 +151,7 @@ function templateOf(object: object): unknown {
 
 function viewOf(source: Source, namespace: string | undefined): PodView {
   const { kind, object, pod, name, uid } = source;
-  const annotations = annotationsOf(pod);
+  const annotations = annotationsOf(source);
   const stated = textOf(own(own(object, "metadata"), "namespace"));
   const spec = own(pod, "spec");
   return {
@@ -165,13 +167,15 @@ function viewOf(source: Source, namespace: string | undefined): PodView {
   };
 }
 
-function annotationsOf(object: object): Record<string, string> {
-  const value = own(own(object, "metadata"), "annotations");
+function annotationsOf(source: Source): Record<string, string> {
+  const value = own(own(source.pod, "metadata"), "annotations");
   const entries = Object.entries(isObject(value) ? value : {});
   return Object.fromEntries(
     entries.map(([key, text]) => {
       if (typeof text !== "string")
-        throw new Error(`annotation ${JSON.stringify(key)} is no string`);
+        throw new Error(
+          `${nameOf(source)}: annotation ${JSON.stringify(key)} is no string`,
+        );
       return [key, text] as const;
     }),
   );
