@@ -6,7 +6,11 @@
 import { abandonedRecords } from "../attach/abandoned.ts";
 import { whileLocked } from "../attach/lock.ts";
 import type { Operation } from "../attach/operation.ts";
-import type { AttachmentRecord, PodReference } from "../attach/record.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  type PodReference,
+} from "../attach/record.ts";
 import { Deadline } from "../cni/deadline.ts";
 import { messageOf } from "../cni/error.ts";
 import { modernResult } from "../cni/result.ts";
@@ -99,26 +103,44 @@ export function abandonedTable(
 
 /**
  * Forgets what was abandoned of a container, by its ID or the beginning of it that
- * no other has, or of all; what was forgotten, in words. Throws Error for a
- * container of which nothing is abandoned.
+ * no other has, or of all; what was forgotten, in words. Records that are damaged are
+ * moved aside. Throws Error for a container of which nothing is abandoned.
  */
 export async function drop(
   operation: Operation,
   container: string | undefined,
 ): Promise<string[]> {
   const records = abandonedRecords(operation.config);
-  const wanted: AttachmentRecord[] = [];
-  for (const { record } of records.all())
-    if (record && isOf(record, container)) wanted.push(record);
-  if (container !== undefined) requireOne(container, wanted);
+  const readable: AttachmentRecord[] = [];
+  const damaged: string[] = [];
+  for (const { name, record, error } of records.all()) {
+    if (record) readable.push(record);
+    else if (error instanceof CorruptRecord) damaged.push(name);
+  }
+  const isWanted =
+    container === undefined
+      ? () => true
+      : chooser(container, [
+          ...readable.map(({ containerId }) => containerId),
+          ...damaged.map(containerOf),
+        ]);
   const lines: string[] = [];
   const { clock } = operation.world;
-  for (const record of wanted) {
+  for (const record of readable) {
+    const { containerId } = record;
+    if (!isWanted(containerId)) continue;
     const deadline = new Deadline(lockMs, clock);
-    await whileLocked(operation, record.containerId, deadline, async () => {
+    await whileLocked(operation, containerId, deadline, async () => {
       lines.push(...reserved(records, record));
       records.remove(record);
     });
+  }
+  for (const name of damaged) {
+    if (!isWanted(containerOf(name))) continue;
+    records.setAsideNamed(name);
+    lines.push(
+      `dropped ${name}: it cannot be read, and is kept as ${name}.json.corrupt; what it reserved stays so`,
+    );
   }
   return lines;
 }
@@ -126,24 +148,27 @@ export async function drop(
 /** For a retry that is under way. */
 const lockMs = 20_000;
 
-function isOf(
-  { containerId }: AttachmentRecord,
-  container: string | undefined,
-): boolean {
-  return container === undefined || containerId.startsWith(container);
+/** Of a record's name; a hashed one is itself. */
+function containerOf(name: string): string {
+  const [containerId = name] = name.split(":");
+  return containerId;
 }
 
-function requireOne(
+/** Who is meant by an ID or the beginning of one. Throws Error for none and for several. */
+function chooser(
   container: string,
-  found: readonly AttachmentRecord[],
-): void {
-  const ids = new Set(found.map(({ containerId }) => containerId));
-  if (ids.size === 0)
+  containerIds: readonly string[],
+): (containerId: string) => boolean {
+  const found = new Set(containerIds.filter((id) => id.startsWith(container)));
+  if (found.size === 0)
     throw new Error(`nothing is abandoned of container ${container}`);
-  if (ids.size > 1 && !ids.has(container))
+  // One ID can be the beginning of another.
+  if (found.has(container)) return (id) => id === container;
+  if (found.size > 1)
     throw new Error(
-      `${container} is the beginning of several containers: ${[...ids].join(", ")}`,
+      `${container} is the beginning of several containers: ${[...found].join(", ")}`,
     );
+  return (id) => found.has(id);
 }
 
 /** What nobody will free any more. */

@@ -656,6 +656,53 @@ describe("what was abandoned", () => {
     });
   });
 
+  test("genie gc --drop, an ID that another one begins with: only that container", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    for (const verb of ["ADD", "DEL"])
+      delegates.behave({ type: "beta", verb }, no());
+    const ids = ["c1", "c10", "c11"];
+    for (const containerId of ids) {
+      const pod = { ...(await node.pod()), containerId };
+      await node.fail("ADD", pod, two);
+      await node.succeed("DEL", pod);
+    }
+    expect(genie(node, "gc", "--drop", "c")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(
+        "c is the beginning of several",
+      ) as string,
+    });
+    expect(genie(node, "gc", "--drop", "c1").stdout).toStartWith("dropped c1 ");
+    const left = abandoned(node).map((record) => String(record["containerId"]));
+    expect(left.toSorted()).toEqual(["c10", "c11"]);
+  });
+
+  test.each(["--drop", "--drop-all"])(
+    "genie gc %s forgets a damaged record, and keeps its file aside",
+    async (word) => {
+      await using scripted = await startScriptedNode();
+      const { node } = scripted;
+      const pod = await abandonedPod(scripted);
+      const folder = join(node.dataDir, "abandoned");
+      const [file = ""] = readdirSync(folder);
+      writeFileSync(join(folder, file), "{");
+      expect(genie(node, "list", "--abandoned").exitCode).toBe(1);
+      const words = word === "--drop" ? [word, pod.containerId] : [word];
+      expect(genie(node, "gc", ...words)).toEqual({
+        exitCode: 0,
+        stdout: `dropped ${file.replace(/\.json$/, "")}: it cannot be read, and is kept as ${file}.corrupt; what it reserved stays so\n`,
+        stderr: "",
+      });
+      expect(readdirSync(folder)).toEqual([`${file}.corrupt`]);
+      expect(genie(node, "list", "--abandoned")).toEqual({
+        exitCode: 0,
+        stdout: "nothing is abandoned\n",
+        stderr: "",
+      });
+    },
+  );
+
   test("genie gc --drop names the addresses of one that was completed", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
