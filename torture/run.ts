@@ -50,6 +50,8 @@ export async function torture(
   await untilGone();
   for (const fault of world.plugins.executed()) report.count("faults", fault);
   const leaks = await remains(world);
+  for (const process of await strangers())
+    report.find(`left in the end: process ${process}`);
   for (const [what, count] of Object.entries(leaks)) {
     if (count > 0) report.find(`${count} ${what} left in the end`);
   }
