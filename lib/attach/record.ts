@@ -3,7 +3,7 @@
  * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
  */
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import { NotAFile } from "../cni/files.ts";
+import { NotAFile, TooLarge } from "../cni/files.ts";
 import { isObject, maxDepth, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
 import { bytesOf, isLonger } from "../cni/text.ts";
@@ -375,8 +375,9 @@ export class Records {
     try {
       stored = this.#store.read(name, "record");
     } catch (cause) {
-      // Somebody put it there, and nobody can read it: moved aside as any other.
-      if (cause instanceof NotAFile) throw new CorruptRecord(cause.message);
+      // Nobody can read it: moved aside as any other.
+      if (cause instanceof NotAFile || cause instanceof TooLarge)
+        throw new CorruptRecord(cause.message);
       throw recordError("failed to read attachment record", cause);
     }
     if (stored === undefined) return undefined;

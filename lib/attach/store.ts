@@ -28,6 +28,17 @@ const suffixes: Record<Part, string> = {
   gone: ".gone",
 };
 
+/**
+ * Bytes that are read of a file: a damaged disk can show one of any size. Above
+ * what any genie wrote: 0.1.0 had no bound for a record and wrote 31 definitions
+ * of 1 MiB, and each of 32 delegates can print 4 MiB.
+ */
+const maxBytes: Record<Part, number> = {
+  record: 64 << 20,
+  result: 256 << 20,
+  gone: 4096,
+};
+
 /** Longer names are hashed; a file name has at most 255 bytes. */
 const longestName = 200;
 
@@ -67,9 +78,9 @@ export class Store {
       : name;
   }
 
-  /** The text of a file, undefined when there is none. Throws the errno of the system, `NotAFile`. */
+  /** The text of a file, undefined when there is none. Throws the errno of the system, `NotAFile`, `TooLarge`. */
   read(name: string, part: Part): string | undefined {
-    return readOwnFileIfAny(this.#pathOf(name, part));
+    return readOwnFileIfAny(this.#pathOf(name, part), maxBytes[part]);
   }
 
   has(name: string, part: Part): boolean {

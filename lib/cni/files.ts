@@ -43,9 +43,13 @@ export function readFileIfAny(path: string): string | undefined {
 /** A name that leads to no regular file of its own: a symbolic link, a device, a named pipe, a folder. */
 export class NotAFile extends Error {}
 
+/** A file of more bytes than anybody has written there. */
+export class TooLarge extends Error {}
+
 /**
  * As {@link readFileIfAny}, of a folder that is ours alone ({@link requireOwnFolder}):
- * only a regular file is read, and no symbolic link is followed. Throws `NotAFile`.
+ * only a regular file is read, and no symbolic link is followed. Throws `NotAFile`,
+ * `TooLarge`.
  */
 export function readOwnFileIfAny(
   path: string,
@@ -69,14 +73,14 @@ function openOwn(path: string): number | undefined {
   throw new NotAFile("not a regular file");
 }
 
-/** Closes the file. Throws Error for one of more than `maxBytes`. */
+/** Closes the file. Throws `TooLarge` for one of more than `maxBytes`. */
 function textOfOpen(fd: number, maxBytes = Infinity): string {
   let size = 0;
   try {
     const bytes = readToEnd((buffer) => {
       const count = read(fd, buffer);
       size += count;
-      if (size > maxBytes) throw new Error(`larger than ${maxBytes} bytes`);
+      if (size > maxBytes) throw new TooLarge(`larger than ${maxBytes} bytes`);
       return count;
     });
     return textOf(bytes);

@@ -8,11 +8,12 @@ import {
   readdirSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { Store } from "../../lib/attach/store.ts";
-import { NotAFile } from "../../lib/cni/files.ts";
+import { NotAFile, TooLarge } from "../../lib/cni/files.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 
 const name = "c1:eth0";
@@ -175,6 +176,20 @@ describe("Store", () => {
     mkdirSync(`${folder.path}/attachments/${name}.json`, { recursive: true });
     expect(() => new Store(folder.path).read(name, "record")).toThrow(
       new NotAFile("not a regular file"),
+    );
+  });
+
+  test.each<["record" | "result", string, number]>([
+    ["record", ".json", 64 << 20],
+    ["result", ".result.json", 256 << 20],
+  ])("reads no %s that is larger than any", (part, suffix, bytes) => {
+    using folder = temporaryFolder();
+    const path = `${folder.path}/attachments/${name}${suffix}`;
+    writeFiles(`${folder.path}/attachments`, { [`${name}${suffix}`]: "" });
+    chmodSync(`${folder.path}/attachments`, 0o700);
+    truncateSync(path, bytes + 1);
+    expect(() => new Store(folder.path).read(name, part)).toThrow(
+      new TooLarge(`larger than ${bytes} bytes`),
     );
   });
 

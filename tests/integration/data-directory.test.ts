@@ -11,6 +11,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -127,6 +128,43 @@ describe("what stands where genie writes", () => {
     expect((await node.remains()).records).toEqual([
       `${pod.containerId}:eth0.json.corrupt`,
     ]);
+  });
+
+  test("a record of 8 GiB, as a damaged disk shows it: noticed once, by DEL and by GC", async () => {
+    await using scripted = await startScriptedNode("1.1.0");
+    const { node } = scripted;
+    const [first, second] = [await node.pod(), await node.pod("other")];
+    for (const pod of [first, second]) {
+      await node.succeed("ADD", pod, { annotations: null });
+      truncateSync(node.recordPath(pod), 8 * 2 ** 30);
+    }
+    expect(await node.fail("DEL", first, { annotations: null })).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("larger than 67108864 bytes"),
+    });
+    await node.succeed("DEL", first, { annotations: null });
+    // It may be of an ADD that is about to end: GC leaves it, and comes to an end.
+    const config = { "cni.dev/valid-attachments": [], cniVersion: "1.1.0" };
+    await node.call("GC", undefined, { config });
+    await node.fail("DEL", second, { annotations: null });
+    await node.succeed("DEL", second, { annotations: null });
+    expect((await node.remains()).records).toEqual(
+      [first, second]
+        .map(({ containerId }) => `${containerId}:eth0.json.corrupt`)
+        .toSorted(),
+    );
+  });
+
+  test("a result of 8 GiB: no prevResult, nobody waits", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: null });
+    truncateSync(node.recordPath(pod).replace(/json$/, "result.json"), 2 ** 33);
+    delegates.forget();
+    await node.succeed("DEL", pod, { annotations: null });
+    expect(delegates.calls()).toHaveLength(1);
+    expect(await node.remains()).toEqual(nothing);
   });
 
   test("a result that is a named pipe: no prevResult, nobody waits", async () => {
