@@ -2,7 +2,7 @@
  * Many problems in one message. Nothing that a pod's author writes may make a
  * message longer than what runtimes and the kubelet log (selection.md §6).
  */
-import { isLonger } from "../cni/text.ts";
+import { cut, isLonger } from "../cni/text.ts";
 
 /** Bytes of all problems together: 8 KiB with the words around them. */
 const messageBytes = 8000;
@@ -24,7 +24,8 @@ export function problemList(maxBytes = messageBytes): ProblemList {
       const longer = text === "" ? problem : `${text}, ${problem}`;
       isFull = isLonger(longer, maxBytes);
       if (!isFull) text = longer;
-      else text += text === "" ? "too many problems" : ", and more";
+      // One alone may be a list that is as long; its beginning is what can be mended first.
+      else text = text === "" ? cut(problem, maxBytes) : `${text}, and more`;
       return !isFull;
     },
     get text() {

@@ -227,6 +227,18 @@ describe("annotations that cannot be met", () => {
       'unknown keys: element 1: "ipz" (did you mean "ips"?)',
     ],
     [
+      "60,000 unknown keys where the node is strict",
+      {
+        [networksKey]: Object.fromEntries([
+          ["name", "lan"],
+          ...Array.from({ length: 60_000 }, (_, i) => [`ipz${i}`, 1]),
+        ]),
+      },
+      { strict: true },
+      7,
+      'unknown keys: element 1: "ipz0"',
+    ],
+    [
       "60,000 wrong addresses",
       {
         [networksKey]: {

@@ -14,9 +14,10 @@ test("problemList, takes problems while there is room for them", () => {
   expect([list.add(""), list.text]).toEqual([false, "1234, 5678, and more"]);
 });
 
-test("problemList, one that is too long has other words", () => {
+test("problemList, of one that is too long its beginning", () => {
   const list = problemList(10);
-  expect([list.add("äääääö"), list.text]).toEqual([false, "too many problems"]);
+  expect([list.add("äääääö"), list.text]).toEqual([false, "äääää…"]);
+  expect([list.add(""), list.text]).toEqual([false, "äääää…"]);
 });
 
 test("joined, 8 KiB of texts", () => {
