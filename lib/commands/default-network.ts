@@ -3,10 +3,7 @@
  * by, and that its plugins are there (selection.md §5).
  */
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import { executedTypes } from "../cni/executed.ts";
-import { requirePlugin } from "../cni/invoke.ts";
 import { validateNetwork } from "../cni/network.ts";
-import type { NetworkConfigList } from "../cni/conflist.ts";
 import { isIdentifier } from "../cni/args.ts";
 import { readConfig } from "../select/config.ts";
 import {
@@ -66,7 +63,7 @@ function defaultAttachments(
   });
 }
 
-/** As {@link requirePlugins} for what a pod without annotations gets, naming the network. */
+/** As {@link validateNetwork} for what a pod without annotations gets, naming the network. */
 export function requireDefaultPlugins(
   defaultPlugin: string,
   networks: Networks,
@@ -74,7 +71,7 @@ export function requireDefaultPlugins(
 ): void {
   for (const attachment of defaultAttachments(defaultPlugin, networks)) {
     try {
-      requirePlugins(attachment.list, path);
+      validateNetwork(attachment.list, path, undefined);
     } catch (cause) {
       const { code, details } = CniError.from(cause);
       const name = quote(displayName(attachment));
@@ -82,16 +79,6 @@ export function requireDefaultPlugins(
       throw new CniError(code, message, { details, cause });
     }
   }
-}
-
-/** Versions, names, and every executable of the list with those for addresses. Throws 1 or 7. */
-export function requirePlugins(
-  list: NetworkConfigList,
-  path: readonly string[],
-): void {
-  validateNetwork(list, path, undefined);
-  for (const { type, isIpam } of executedTypes(list.plugins))
-    if (isIpam && type !== "") requirePlugin(type, path);
 }
 
 /** The shortest name by which a pod would find this very file. */

@@ -4,10 +4,9 @@
  */
 import { choose } from "../attach/add.ts";
 import { readNetworks } from "../attach/networks.ts";
-import { type Operation, ofNetwork, runtimeConf } from "../attach/operation.ts";
+import { type Operation, runtimeConf } from "../attach/operation.ts";
 import { type World, realWorld } from "../attach/world.ts";
 import { Deadline } from "../cni/deadline.ts";
-import { CniError } from "../cni/error.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { request } from "../cni/network.ts";
@@ -20,7 +19,6 @@ import {
   displayName,
   networksAnnotation,
 } from "../select/select.ts";
-import { requirePlugins } from "./default-network.ts";
 import type { Folders } from "./folders.ts";
 import { nodeOperation } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
@@ -76,7 +74,6 @@ export async function explainPod(
     deadline,
     networks,
   );
-  for (const attachment of attachments) requireIpam(attachment, operation);
   return {
     pod: shown,
     rules: rulesOf(pod, operation),
@@ -84,19 +81,6 @@ export async function explainPod(
       explained(attachment, operation, networks),
     ),
   };
-}
-
-/** Plugins execute another one for addresses; the pod fails without it. Throws 7. */
-function requireIpam(attachment: Attachment, operation: Operation): void {
-  try {
-    requirePlugins(attachment.list, operation.path);
-  } catch (error) {
-    throw ofNetwork(
-      CniError.from(error),
-      operation.pod,
-      displayName(attachment),
-    );
-  }
 }
 
 function operationFor(pod: PodView, folders: Folders, env: Env): Operation {

@@ -3,8 +3,8 @@
  * version.
  */
 import { messageOf, quote } from "../../cni/error.ts";
+import { validateNetwork } from "../../cni/network.ts";
 import type { Candidate, Networks } from "../../select/resolve.ts";
-import { requirePlugins } from "../default-network.ts";
 import { versionsOf } from "../plugin-versions.ts";
 import type { Check, Finding, Node } from "./check.ts";
 
@@ -46,9 +46,10 @@ async function problemOf(
   asked: Map<string, Promise<readonly string[]>>,
 ): Promise<string | undefined> {
   try {
-    requirePlugins(
+    validateNetwork(
       list,
       path.map((folder) => host.path(folder)),
+      undefined,
     );
     for (const { type } of list.plugins) {
       const answer =
