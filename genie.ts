@@ -7,7 +7,7 @@
  * This is the only file that touches the process: its environment, its standard
  * streams, its exit code. What is imported here is paid by every pod.
  */
-import { answerToVersion } from "./lib/cni/version-answer.ts" with { type: "macro" };
+import { answerToVersion } from "./lib/cni/version-response.ts" with { type: "macro" };
 
 declare const GENIE_VERSION: string | undefined;
 
@@ -24,7 +24,7 @@ async function main(): Promise<number> {
       return 0;
     }
     if (!command && process.argv.length > 2) {
-      const { runCommand } = await import("./lib/commands/main.ts");
+      const { runCommand } = await import("./lib/cli/main.ts");
       return await runCommand(process.argv.slice(2), {
         version,
         env: process.env,

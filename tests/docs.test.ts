@@ -14,17 +14,20 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseRecord } from "../lib/attach/record.ts";
-import { statusAnnotations } from "../lib/attach/writeback.ts";
+import { statusAnnotations } from "../lib/attach/write-back.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
 import { isObject, own, parseJson } from "../lib/cni/json.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
-import { parseNetworks } from "../lib/select/annotation.ts";
+import { parseNetworks } from "../lib/select/cni-annotation.ts";
 import { configKeys } from "../lib/select/config-problems.ts";
 import { readConfig } from "../lib/select/config.ts";
 import { requestedNetwork } from "../lib/select/definition.ts";
-import { parseElements } from "../lib/select/element.ts";
-import { InterfaceNames, nameInterfaces } from "../lib/select/ifname.ts";
+import { parseElements } from "../lib/select/npwg-annotation.ts";
+import {
+  InterfaceNames,
+  nameInterfaces,
+} from "../lib/select/interface-names.ts";
 import { networksOf } from "../lib/select/resolve.ts";
 import {
   cniAnnotation,

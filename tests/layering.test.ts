@@ -1,5 +1,5 @@
 /**
- * The direction of imports: genie → commands → attach → select → kube → cni,
+ * The direction of imports: genie → cli → attach → select → kube → cni → linux,
  * never back, never across, never in a circle. What is forbidden to the path of a pod is
  * forbidden because loading it costs milliseconds (and lib/cni shall stay a
  * library that knows nothing of us).
@@ -16,15 +16,16 @@ const root = resolve(import.meta.dir, "..");
  */
 const layers = [
   ["genie.ts"],
-  ["lib/commands"],
+  ["lib/cli"],
   ["lib/attach"],
   ["lib/select"],
-  ["lib/kube", "lib/kubelet", "lib/netlink"],
+  ["lib/kube", "lib/kubelet"],
   ["lib/cni"],
+  ["lib/linux"],
 ];
 
 /** Rooms that a pod rarely needs: loaded behind an import() by whoever is outside. */
-const lazyRooms = new Set(["lib/kubelet", "lib/netlink"]);
+const lazyRooms = new Set(["lib/kubelet"]);
 
 interface PackageRule {
   rooms: readonly string[];
@@ -37,7 +38,7 @@ const packages: Readonly<Record<string, PackageRule>> = {
   bun: { rooms: layers.flat() },
   valibot: { rooms: layers.flat() },
   "@kubernetes": {
-    rooms: ["lib/commands", "lib/attach", "lib/kube"],
+    rooms: ["lib/cli", "lib/attach", "lib/kube"],
     lazy: true,
   },
   // The kubelet speaks gRPC; the room is loaded as a whole.
@@ -134,10 +135,10 @@ describe("layering, the test itself", () => {
   });
 
   test.each<[path: string, kind: Kind, from: string, allowed: boolean]>([
-    ["genie.ts", "dynamic", "lib/commands/main.ts", true],
-    ["lib/commands/a.ts", "static", "lib/attach/b.ts", true],
+    ["genie.ts", "dynamic", "lib/cli/main.ts", true],
+    ["lib/cli/a.ts", "static", "lib/attach/b.ts", true],
     ["lib/attach/a.ts", "static", "lib/cni/b.ts", true],
-    ["lib/attach/a.ts", "static", "lib/commands/b.ts", false],
+    ["lib/attach/a.ts", "static", "lib/cli/b.ts", false],
     ["lib/select/a.ts", "type", "lib/attach/b.ts", false],
     ["lib/kube/a.ts", "static", "lib/select/b.ts", false],
     ["lib/kubelet/a.ts", "static", "lib/kube/b.ts", false],
@@ -160,7 +161,7 @@ describe("layering, the test itself", () => {
     ["lib/attach/a.ts", "static", "node:child_process", false],
     ["lib/attach/a.ts", "dynamic", "node:stream/promises", false],
     ["lib/attach/a.ts", "type", "node:http", true],
-    ["lib/commands/a.ts", "static", "node:https", true],
+    ["lib/cli/a.ts", "static", "node:https", true],
   ])(
     "violations, %s by %s import of %s: allowed %p",
     (path, kind, from, allowed) => {
@@ -235,7 +236,7 @@ function problemOf(room: string, one: Import): string | undefined {
     return problemOfRoom(room, one);
   }
   if (slow.test(from)) {
-    const allowed = kind === "type" || room === "lib/commands";
+    const allowed = kind === "type" || room === "lib/cli";
     return allowed ? undefined : "too slow for a pod's start";
   }
   if (/^(?:node|bun):/.test(from)) return undefined;

@@ -43,7 +43,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "an orphaned delegate does not keep the lock",
-    file: "lib/attach/operation.ts",
+    file: "lib/attach/context.ts",
     edits: [
       {
         before: "inherit: lock ? [lock.fd] : [],",
@@ -139,7 +139,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a flock that fails counts as held",
-    file: "lib/cni/libc.ts",
+    file: "lib/linux/libc.ts",
     scenario: "a flock that fails",
     edits: [
       { before: "if (result !== -EWOULDBLOCK) checked(result);", after: "" },
@@ -182,7 +182,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "genie gc deletes what it cannot see",
-    file: "lib/commands/gc.ts",
+    file: "lib/cli/gc.ts",
     scenario: "another mount namespace",
     edits: [
       {
@@ -226,7 +226,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "each attachment gets an equal share of the time, however small",
-    file: "lib/attach/delegates.ts",
+    file: "lib/attach/delete-attachments.ts",
     scenario: "shares of the time",
     edits: [{ before: "leastShareMs = 5000", after: "leastShareMs = 0" }],
   },

@@ -6,8 +6,8 @@
 import { messageOf } from "../cni/error.ts";
 import type { GenieConfig } from "../select/config.ts";
 import { displayName } from "../select/select.ts";
-import type { Failure } from "./delegates.ts";
-import type { Operation } from "./operation.ts";
+import type { Failure } from "./delete-attachments.ts";
+import type { Operation } from "./context.ts";
 import { type Abandonment, type AttachmentRecord, Records } from "./record.ts";
 
 export function abandonedRecords({

@@ -3,7 +3,7 @@
  * delegates in order, the record of what they answered, the answer (state.md
  * "ADD"). Whatever fails after the first delegate was executed is undone.
  */
-import { Deadline } from "../cni/deadline.ts";
+import { Deadline } from "../linux/deadline.ts";
 import { Code, CniError, messageOf } from "../cni/error.ts";
 import { addNetwork, delNetwork, validateNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
@@ -29,9 +29,9 @@ import {
   phases,
   recursion,
   runtimeConf,
-} from "./operation.ts";
+} from "./context.ts";
 import { type Place, newRecord, placeOf } from "./new-record.ts";
-import { givenAnnotations, readPod } from "./pod.ts";
+import { givenAnnotations, readPod } from "./annotations.ts";
 import { RecordError, boundedText } from "./record.ts";
 import { whileShared, withRecords } from "./records-lock.ts";
 import type { PodRouting } from "./routing.ts";
@@ -78,7 +78,7 @@ export async function add(operation: Operation): Promise<Result> {
       rollbackBy,
     });
     if (isWrittenBack(attachments, annotations)) {
-      const { writeBack } = await import("./writeback.ts");
+      const { writeBack } = await import("./write-back.ts");
       await writeBack(operation, known, attachments, attached.results, kube);
     }
     return attached.printed;
@@ -126,7 +126,7 @@ export async function choose(
 ): Promise<Attachment[]> {
   if (!asksForDefinitions(annotations))
     return selected(operation, annotations, networks);
-  const { definedNetworks } = await import("./definitions.ts");
+  const { definedNetworks } = await import("./fetch-definitions.ts");
   const defined = await definedNetworks(
     operation,
     annotations,
@@ -163,7 +163,7 @@ function selected(
 /** What deals with what a pod asks of a network; undefined for the many pods that ask for nothing. */
 function extrasOf(attachments: readonly Attachment[]) {
   for (const { asked } of attachments) {
-    if (asked) return import("./extras.ts");
+    if (asked) return import("./requests.ts");
   }
   return undefined;
 }
@@ -269,7 +269,7 @@ async function attach(
     const chosen =
       config.result === "primary"
         ? printable[primary]
-        : (await import("./merge.ts")).mergeResults(printable, primary);
+        : (await import("./merge-results.ts")).mergeResults(printable, primary);
     if (!chosen) throw new CniError(Code.internal, "no primary attachment");
     const printed = convertResult(chosen, request.cniVersion);
     // An attachment with a recorded result is one that ADD completed; what is made

@@ -1,7 +1,7 @@
 /**
  * CHECK: every attachment of the record, with its own result (state.md "CHECK").
  */
-import { Deadline } from "../cni/deadline.ts";
+import { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { checkNetwork } from "../cni/network.ts";
 import { displayName } from "../select/select.ts";
@@ -14,7 +14,7 @@ import {
   phases,
   recursion,
   runtimeConf,
-} from "./operation.ts";
+} from "./context.ts";
 import { type AttachmentRecord, CorruptRecord } from "./record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */

@@ -2,11 +2,11 @@
  * DEL: what the record says, in reverse; without a record a best effort for pods
  * that were attached before us (state.md "DEL"). Never asks the API server.
  */
-import { Deadline } from "../cni/deadline.ts";
+import { Deadline } from "../linux/deadline.ts";
 import { deleteRecord } from "./delete-record.ts";
 import { formerTraces } from "./former-traces.ts";
 import { type Lock, whileLocked } from "./lock.ts";
-import { type Operation, isNested, phases } from "./operation.ts";
+import { type Operation, isNested, phases } from "./context.ts";
 import { type AttachmentRecord, CorruptRecord, RecordError } from "./record.ts";
 
 export async function del(operation: Operation): Promise<void> {
@@ -31,7 +31,7 @@ async function deleteUnrecorded(
 ): Promise<void> {
   const traces = formerTraces(operation);
   if (!traces) return;
-  const { deleteFormer } = await import("./foreign.ts");
+  const { deleteFormer } = await import("./unrecorded.ts");
   await deleteFormer(operation, traces, lock, deadline);
 }
 

@@ -2,10 +2,10 @@
  * Deletes what one record holds: the same for DEL, left-over records, GC and what
  * Multus attached (state.md "DEL").
  */
-import type { Deadline } from "../cni/deadline.ts";
-import { deleteAttachments } from "./delegates.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
 import type { Lock } from "./lock.ts";
-import { type Operation, callerOf } from "./operation.ts";
+import { type Operation, callerOf } from "./context.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 /**

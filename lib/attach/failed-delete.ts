@@ -8,8 +8,8 @@ import { Code, CniError, messageOf } from "../cni/error.ts";
 import { throwJoined } from "../cni/network.ts";
 import { displayName } from "../select/select.ts";
 import { abandon, abandonUnwritten } from "./abandoned.ts";
-import type { Failure, Outcome } from "./delegates.ts";
-import { type Operation, ofNetwork } from "./operation.ts";
+import type { Failure, Outcome } from "./delete-attachments.ts";
+import { type Operation, ofNetwork } from "./context.ts";
 import type { AttachmentRecord, DeleteFailures } from "./record.ts";
 
 /** The DELs after which one may be the last. */

@@ -3,8 +3,8 @@
  * was attached before genie was installed (state.md "DEL"). Every second DEL asks;
  * nothing is read here.
  */
-import { linkStatusIfAny, listIfAny } from "../cni/files.ts";
-import type { Operation } from "./operation.ts";
+import { linkStatusIfAny, listIfAny } from "../linux/files.ts";
+import type { Operation } from "./context.ts";
 
 export interface FormerTraces {
   /** The file of Multus, if it is there. */

@@ -6,14 +6,14 @@
  */
 import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import { executesAny } from "../cni/executed.ts";
+import { executesAny } from "../cni/executable-types.ts";
 import { type ValidAttachment, gcNetwork } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
 import type { Lock } from "./lock.ts";
 import { readNetworks } from "./networks.ts";
-import { type Operation, callerOf, ofNetwork, ownTypes } from "./operation.ts";
+import { type Operation, callerOf, ofNetwork, ownTypes } from "./context.ts";
 import {
   type NetworkInUse,
   type RecordSummary,

@@ -2,14 +2,14 @@
  * The records that a GC deletes: those that the runtime no longer knows, as DEL
  * would, and those that cannot be read (state.md "CHECK, GC, STATUS").
  */
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { deleteRecorded } from "./del.ts";
-import { leastShareMs } from "./delegates.ts";
+import { leastShareMs } from "./delete-attachments.ts";
 import { deleteRecord } from "./delete-record.ts";
 import { isWorkedOn, whileIdle } from "./lock.ts";
-import { recordedNetns } from "./netns.ts";
-import type { Operation } from "./operation.ts";
+import { recordedNetns } from "../linux/netns.ts";
+import type { Operation } from "./context.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,

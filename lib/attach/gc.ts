@@ -2,9 +2,9 @@
  * GC: records that the runtime no longer knows are deleted, then every network
  * in use is told what must stay (state.md "CHECK, GC, STATUS").
  */
-import { Deadline } from "../cni/deadline.ts";
+import { Deadline } from "../linux/deadline.ts";
 import { CniError, messageOf } from "../cni/error.ts";
-import { listIfAny, requireOwnFolder } from "../cni/files.ts";
+import { listIfAny, requireOwnFolder } from "../linux/files.ts";
 import { throwJoined } from "../cni/network.ts";
 import { abandonedRecords } from "./abandoned.ts";
 import { gcNetworks, isOnlyGenieNetwork } from "./gc-networks.ts";
@@ -14,7 +14,7 @@ import {
   staleRecords,
 } from "./gc-records.ts";
 import { lockIfLeft } from "./lock.ts";
-import { type Operation, isNested, phases } from "./operation.ts";
+import { type Operation, isNested, phases } from "./context.ts";
 import type { RecordEntry } from "./record.ts";
 import { RecordSurveyor } from "./record-survey.ts";
 import { abandonedByNow, retryAbandoned } from "./retry-abandoned.ts";

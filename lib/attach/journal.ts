@@ -10,7 +10,7 @@ import { modernResult, parseResult } from "../cni/result.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import { type Chosen, rulesOf } from "../select/rules.ts";
 import { logStderr, logs } from "./log.ts";
-import type { Operation } from "./operation.ts";
+import type { Operation } from "./context.ts";
 
 /** Runs a verb and logs what it did, whether it succeeds or throws. */
 export async function journalled<T>(

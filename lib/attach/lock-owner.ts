@@ -2,9 +2,9 @@
  * Who took a container's lock, as it is written down in it: a process by its
  * number and start time, because numbers are used again.
  */
-import { readFile } from "../cni/files.ts";
-import { Open, close, open, readAt, write } from "../cni/libc.ts";
-import { bytesOf, textOf } from "../cni/text.ts";
+import { readFile } from "../linux/files.ts";
+import { Open, close, open, readAt, write } from "../linux/libc.ts";
+import { bytesOf, textOf } from "../linux/text.ts";
 
 export interface LockOwner {
   pid: number;

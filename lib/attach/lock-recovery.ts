@@ -9,9 +9,9 @@
  * all that is asked.
  */
 import { readlinkSync } from "node:fs";
-import type { Deadline } from "../cni/deadline.ts";
-import { listIfAny, readFile } from "../cni/files.ts";
-import { status } from "../cni/libc.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { listIfAny, readFile } from "../linux/files.ts";
+import { status } from "../linux/libc.ts";
 import { isAlive, processState, writtenOwner } from "./lock-owner.ts";
 
 /** Milliseconds between two looks at all processes: the first, doubled each time, and the longest. */

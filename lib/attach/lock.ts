@@ -4,14 +4,14 @@
  * inherit its descriptor, so it outlives a genie that was killed for as long as
  * an orphaned delegate of it runs; `lock-recovery` ends such orphans.
  */
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
 import {
   makeOwnFolder,
   removeFile,
   requireOwnFolder,
   statusIfAny,
-} from "../cni/files.ts";
+} from "../linux/files.ts";
 import {
   Open,
   close,
@@ -20,7 +20,7 @@ import {
   status,
   tryLock,
   unlock,
-} from "../cni/libc.ts";
+} from "../linux/libc.ts";
 import { isAlive, writeOwner, writtenOwner } from "./lock-owner.ts";
 import type { LockRecovery } from "./lock-recovery.ts";
 

@@ -4,10 +4,10 @@
  * ever given to it: no token, key, kubeconfig text or whole stdin.
  */
 import { messageOf } from "../cni/error.ts";
-import { writeAll } from "../cni/files.ts";
+import { writeAll } from "../linux/files.ts";
 import type { Execution } from "../cni/invoke.ts";
-import { Open, close, open } from "../cni/libc.ts";
-import { escapeControls } from "../cni/text.ts";
+import { Open, close, open } from "../linux/libc.ts";
+import { escapeControls } from "../linux/text.ts";
 
 const levels = ["error", "warn", "info", "debug"] as const;
 

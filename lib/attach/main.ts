@@ -1,11 +1,11 @@
 /**
  * Genie as the plugin that a runtime executes, in the real world.
  */
-import { statusIfAny } from "../cni/files.ts";
+import { statusIfAny } from "../linux/files.ts";
 import { type Io, runPlugin } from "../cni/skel.ts";
-import { readStdin, writeStderr, writeStdout } from "../cni/stdio.ts";
+import { readStdin, writeStderr, writeStdout } from "../linux/stdio.ts";
 import { geniePlugin } from "./plugin.ts";
-import { realWorld } from "./world.ts";
+import { realWorld } from "./dependencies.ts";
 
 /** Answers one call; the exit code. */
 export function runAsPlugin(

@@ -7,11 +7,11 @@
 import { ifnameProblem } from "../cni/args.ts";
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
 import { messageOf } from "../cni/error.ts";
-import { readOwnFileIfAny, removeFile } from "../cni/files.ts";
+import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";
 import { multusPath } from "./former-traces.ts";
-import type { Operation } from "./operation.ts";
+import type { Operation } from "./context.ts";
 
 /** Delegates of one pod: Multus writes no more than definitions and files hold. */
 const maxBytes = 16 << 20;

@@ -4,7 +4,7 @@
  */
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { type Networks, lazyNetworks } from "../select/resolve.ts";
-import { type Operation, ownTypes } from "./operation.ts";
+import { type Operation, ownTypes } from "./context.ts";
 
 /** Of `confDir`, or of another directory. Throws 5 when it cannot be read. */
 export function readNetworks(

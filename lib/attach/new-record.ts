@@ -1,10 +1,10 @@
 /**
  * The record of what is about to be executed (state.md "The record").
  */
-import { wholeMs } from "../cni/deadline.ts";
+import { wholeMs } from "../linux/deadline.ts";
 import type { Attachment } from "../select/select.ts";
-import { mountNamespace, namespaceId } from "./netns.ts";
-import type { Operation } from "./operation.ts";
+import { mountNamespace, namespaceId } from "../linux/netns.ts";
+import type { Operation } from "./context.ts";
 import { type AttachmentRecord, formatVersion } from "./record.ts";
 
 /** What a record says of the node. */

@@ -7,8 +7,8 @@ import type { Plugin, Request } from "../cni/skel.ts";
 import { add } from "./add.ts";
 import { del } from "./del.ts";
 import { logs } from "./log.ts";
-import { type Operation, beginOperation } from "./operation.ts";
-import type { World } from "./world.ts";
+import { type Operation, beginOperation } from "./context.ts";
+import type { World } from "./dependencies.ts";
 
 type Verb<T> = (operation: Operation) => Promise<T>;
 
@@ -60,7 +60,7 @@ async function call<T>(
     const { journalled } = await import("./journal.ts");
     return await journalled(operation, verb);
   } catch (error) {
-    const { failed } = await import("./failure.ts");
+    const { failed } = await import("./unforeseen-failure.ts");
     throw failed(request, world, CniError.from(error));
   }
 }

@@ -3,8 +3,8 @@
  * and keeps a few words of each; of each network the newest configuration.
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { statusIfAny } from "../cni/files.ts";
-import type { Operation } from "./operation.ts";
+import { statusIfAny } from "../linux/files.ts";
+import type { Operation } from "./context.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 export interface RecordSummary extends Pick<

@@ -3,10 +3,10 @@
  * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
  */
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import { NotAFile, TooLarge } from "../cni/files.ts";
+import { NotAFile, TooLarge } from "../linux/files.ts";
 import { isObject, maxDepth, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
-import { bytesOf, isLonger } from "../cni/text.ts";
+import { bytesOf, isLonger } from "../linux/text.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/select.ts";
 import { faultIn } from "./record-fault.ts";

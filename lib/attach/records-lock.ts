@@ -4,8 +4,8 @@
  * the list to the end of the plugins, ADD shares the lock only while it writes its
  * record. So a record is either in the list, or its delegates run after GC's plugins.
  */
-import type { Deadline } from "../cni/deadline.ts";
-import { makeOwnFolder, requireOwnFolder } from "../cni/files.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { makeOwnFolder, requireOwnFolder } from "../linux/files.ts";
 import { noContainer } from "../cni/invoke.ts";
 import {
   Open,
@@ -15,7 +15,7 @@ import {
   tryLock,
   tryShare,
   unlock,
-} from "../cni/libc.ts";
+} from "../linux/libc.ts";
 import { type Lock, lockedError, recoveryOf, take } from "./lock.ts";
 import type { LockRecovery } from "./lock-recovery.ts";
 

@@ -2,10 +2,10 @@
  * Removes the rules and tables that ADD made in a pod with several networks
  * (selection.md §8). DEL loads it for a pod that has any.
  */
-import { parseIp } from "../cni/address.ts";
+import { parseIp } from "../linux/address.ts";
 import { messageOf } from "../cni/error.ts";
-import { namespaceId } from "./netns.ts";
-import type { Operation } from "./operation.ts";
+import { namespaceId } from "../linux/netns.ts";
+import type { Operation } from "./context.ts";
 import type { AttachmentRecord, AttachmentRouting } from "./record.ts";
 
 /**
@@ -25,7 +25,7 @@ export async function removeRouting(
     addresses: addresses.flatMap((text) => parseIp(text) ?? []),
   }));
   try {
-    const { Rtnetlink, removeTables } = await import("../netlink/netlink.ts");
+    const { Rtnetlink, removeTables } = await import("../linux/routes.ts");
     using rtnetlink = new Rtnetlink(netns);
     removeTables(rtnetlink, tables);
   } catch (error) {

@@ -3,14 +3,14 @@
  * the agent (state.md "Never stuck, never forgotten"). Nobody waits for it, so it
  * fails nothing.
  */
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../cni/error.ts";
 import { abandonedRecords, abandonment } from "./abandoned.ts";
-import { type Failure, deleteAttachments } from "./delegates.ts";
-import { LivingRecords } from "./living.ts";
+import { type Failure, deleteAttachments } from "./delete-attachments.ts";
+import { LivingRecords } from "./liveness.ts";
 import { whileIdle } from "./lock.ts";
-import { recordedNetns } from "./netns.ts";
-import { type Operation, callerOf } from "./operation.ts";
+import { recordedNetns } from "../linux/netns.ts";
+import { type Operation, callerOf } from "./context.ts";
 import type { AttachmentRecord, RecordEntry, Records } from "./record.ts";
 import { withRecords } from "./records-lock.ts";
 

@@ -3,12 +3,12 @@
  * "ADD"). Loaded when that happens.
  */
 import { Code, CniError, messageOf } from "../cni/error.ts";
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import type { Caller } from "../cni/invoke.ts";
 import type { Result } from "../cni/result.ts";
 import { displayName } from "../select/select.ts";
-import { deleteAttachments } from "./delegates.ts";
-import type { Operation } from "./operation.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
+import type { Operation } from "./context.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 /** An ADD as far as it got. */

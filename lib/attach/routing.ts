@@ -4,7 +4,7 @@
  * every interface is still there. Loaded for a pod with several attachments, and for
  * one that asks for `default-route`.
  */
-import { formatIp } from "../cni/address.ts";
+import { formatIp } from "../linux/address.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
 import { type Result, modernResult } from "../cni/result.ts";
 import type {
@@ -13,10 +13,10 @@ import type {
   Route,
   Rtnetlink,
   Snapshot,
-} from "../netlink/netlink.ts";
-import type * as netlinkRoom from "../netlink/netlink.ts";
+} from "../linux/routes.ts";
+import type * as netlinkRoom from "../linux/routes.ts";
 import { type Attachment, displayName } from "../select/select.ts";
-import { podInterfaces } from "./asked.ts";
+import { podInterfaces } from "./result-query.ts";
 import {
   type RequestedDefaultRoute,
   describeRerouting,
@@ -24,10 +24,10 @@ import {
   requestedDefaultRoute,
   rerouted,
   tablesOf,
-} from "./defaultroute.ts";
+} from "./default-route.ts";
 import { logs } from "./log.ts";
-import { namespaceId } from "./netns.ts";
-import { type Operation, ofNetwork } from "./operation.ts";
+import { namespaceId } from "../linux/netns.ts";
+import { type Operation, ofNetwork } from "./context.ts";
 import type { AttachmentRouting } from "./record.ts";
 
 type Netlink = typeof netlinkRoom;
@@ -57,7 +57,7 @@ export async function openRouting(
   const { netns } = operation.request;
   const isAsked = attachments.some(({ asked }) => asked?.defaultRoute);
   if (namespaceId(netns) === undefined && !isAsked) return undefined;
-  const netlink = await import("../netlink/netlink.ts");
+  const netlink = await import("../linux/routes.ts");
   return new PodRouting(operation, attachments, netlink);
 }
 

@@ -6,14 +6,14 @@
 import { formatCniArgs } from "../cni/args.ts";
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
 import { messageOf } from "../cni/error.ts";
-import { executesAny } from "../cni/executed.ts";
-import { readOwnFileIfAny } from "../cni/files.ts";
+import { executesAny } from "../cni/executable-types.ts";
+import { readOwnFileIfAny } from "../linux/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 
 import type { Attachment } from "../select/select.ts";
-import { type Operation, ownTypes } from "./operation.ts";
+import { type Operation, ownTypes } from "./context.ts";
 
 /** An entry of the container. */
 export interface CacheEntry {

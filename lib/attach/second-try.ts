@@ -5,7 +5,7 @@
  */
 import { CniError, messageOf } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import type { Rtnetlink } from "../netlink/netlink.ts";
+import type { Rtnetlink } from "../linux/routes.ts";
 
 export interface SecondTry {
   routing: Rtnetlink;
@@ -30,7 +30,7 @@ export async function tryAgain(
   { routing, earlier, add, del }: SecondTry,
 ): Promise<Result> {
   const { hasDefaultRoute, putBack, takeOut } =
-    await import("../netlink/netlink.ts");
+    await import("../linux/routes.ts");
   if (!hasDefaultRoute(routing, earlier)) throw failure;
   try {
     await del();

@@ -3,7 +3,7 @@
  * containerd asks with every CRI status, so it is quick and never calls the API
  * server.
  */
-import { Deadline } from "../cni/deadline.ts";
+import { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { statusNetwork, validateNetwork } from "../cni/network.ts";
 import {
@@ -19,7 +19,7 @@ import {
   ofNetwork,
   phases,
   recursion,
-} from "./operation.ts";
+} from "./context.ts";
 
 /** Throws 50 when we are not ready, or the default network's own error. */
 export async function status(operation: Operation): Promise<void> {

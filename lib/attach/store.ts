@@ -15,9 +15,9 @@ import {
   removeFile,
   requireOwnFolder,
   writeAll,
-} from "../cni/files.ts";
-import { Open, close, fsync, open, rename, startSync } from "../cni/libc.ts";
-import { isLonger } from "../cni/text.ts";
+} from "../linux/files.ts";
+import { Open, close, fsync, open, rename, startSync } from "../linux/libc.ts";
+import { isLonger } from "../linux/text.ts";
 
 /** The files of one record; "gone" only while its namespace is seen to be gone. */
 export type Part = "record" | "result" | "gone";

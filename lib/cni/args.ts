@@ -4,7 +4,7 @@
  * (cni-plugin.md §1.10). Pure: the environment is a parameter.
  */
 import { Code, CniError } from "./error.ts";
-import { isLonger } from "./text.ts";
+import { isLonger } from "../linux/text.ts";
 
 export interface Environment {
   /** Any text: whether there is such a verb is asked only after stdin was read (P-ENV-6). */

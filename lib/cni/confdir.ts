@@ -13,9 +13,9 @@ import {
   type PluginConf,
 } from "./conflist.ts";
 import { Code, CniError, errnoOf, messageOf, plain } from "./error.ts";
-import { listIfAny, readRegularFile } from "./files.ts";
+import { listIfAny, readRegularFile } from "../linux/files.ts";
 import { parseJson } from "./json.ts";
-import { sortedByBytes } from "./text.ts";
+import { sortedByBytes } from "../linux/text.ts";
 
 /** A file of the directory: its configuration, or why it has none. */
 export type ConfFile =

@@ -3,7 +3,7 @@
  * (cni-runtime.md R-LD-3, R-VS). Pure: files are `confdir`'s matter.
  */
 import { messageOf, plain, quote } from "./error.ts";
-import { executedTypes } from "./executed.ts";
+import { executedTypes } from "./executable-types.ts";
 import { isObject, own } from "./json.ts";
 import { compareVersions, latestVersion } from "./version.ts";
 

@@ -2,7 +2,13 @@
  * The one error that crosses the CNI boundary. Everything that fails ends as a
  * `CniError`; only `skel` prints it. It owns the spec's codes and nothing else.
  */
-import { bytesOf, cut, cutMiddle, escapeControls, isLonger } from "./text.ts";
+import {
+  bytesOf,
+  cut,
+  cutMiddle,
+  escapeControls,
+  isLonger,
+} from "../linux/text.ts";
 
 /** Error codes of CNI spec 1.1.0 §"Error"; 8 is libcni's, 100 and above are ours. */
 export const Code = {

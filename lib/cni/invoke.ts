@@ -3,12 +3,12 @@
  * whatever happened into its decoded output or one `CniError`
  * (cni-runtime.md §2.5). The process itself is `exec`'s matter.
  */
-import { type Deadline, monotonicMs } from "./deadline.ts";
+import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { Code, CniError, errnoOf, messageOf, quote } from "./error.ts";
-import type { Exec, ExecResult } from "./exec.ts";
-import { statusIfAny } from "./files.ts";
+import type { Exec, ExecResult } from "../linux/exec.ts";
+import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
-import { type Status, requireExecutable } from "./libc.ts";
+import { type Status, requireExecutable } from "../linux/libc.ts";
 
 /** The verbs that a runtime sends to a delegate. */
 export type Verb = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";

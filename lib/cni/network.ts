@@ -5,9 +5,9 @@
  */
 import { validateNetworkName } from "./args.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
-import type { Deadline } from "./deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError, quote } from "./error.ts";
-import { executedTypes, foldKey } from "./executed.ts";
+import { executedTypes, foldKey } from "./executable-types.ts";
 import {
   type Call,
   type CallEnvironment,

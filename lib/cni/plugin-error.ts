@@ -10,8 +10,8 @@ import {
   quote,
   quoteOutput,
 } from "./error.ts";
-import { SystemError } from "./errno.ts";
-import { type ExecResult, ProcessKilled, outputLimits } from "./exec.ts";
+import { SystemError } from "../linux/errno.ts";
+import { type ExecResult, ProcessKilled, outputLimits } from "../linux/exec.ts";
 import {
   isObject,
   JsonError,

@@ -3,7 +3,7 @@
  * table per family, how untrusted JSON becomes them (cni-plugin.md §1.9, C-7
  * to C-10). It converts nothing; that is `result`'s matter.
  */
-import { formatCidr, formatIp, parseCidr, parseIp } from "./address.ts";
+import { formatCidr, formatIp, parseCidr, parseIp } from "../linux/address.ts";
 import { Code, CniError, quote } from "./error.ts";
 import {
   type JsonObject,

@@ -4,7 +4,7 @@
  * is read is checked so that no runtime fails on it when we print it (C-10).
  * Pure; it knows nothing of who wants a result.
  */
-import type { Family } from "./address.ts";
+import type { Family } from "../linux/address.ts";
 import { Code, CniError, quote } from "./error.ts";
 import { type JsonObject, own } from "./json.ts";
 import {

@@ -10,7 +10,7 @@ import {
   validateNetworkName,
 } from "./args.ts";
 import { Code, CniError, messageOf, quote } from "./error.ts";
-import { textOf } from "./text.ts";
+import { textOf } from "../linux/text.ts";
 import {
   describeJson,
   isObject,

@@ -3,13 +3,13 @@
  * network configuration, the kubeconfig or the pod we run in (configuration.md,
  * `kubernetes` and `policy`). It decides what wins over what.
  */
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { type CniError, quote } from "../cni/error.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
-import { type Material, invalid, readPem } from "./material.ts";
+import { type Material, invalid, readPem } from "./pem.ts";
 import { type KubeOptions, type Policy, stated } from "./options.ts";
-import type { Env } from "./plugin.ts";
+import type { Env } from "./exec-credential.ts";
 import {
   type ServerUrl,
   inClusterServer,
@@ -17,7 +17,7 @@ import {
   readServerUrl,
   withoutSecrets,
 } from "./server-url.ts";
-import { systemAuthorities } from "./trust.ts";
+import { systemAuthorities } from "./system-ca.ts";
 
 export interface Access {
   /** The URL before `/api` and `/apis`. */

@@ -1,7 +1,7 @@
 /**
  * The body of a fetched answer, up to the limit of every answer.
  */
-import { bodyLimit } from "./http-answer.ts";
+import { bodyLimit } from "./http-response.ts";
 
 export interface Body {
   /** Undefined when it is larger than the limit. */

@@ -3,7 +3,7 @@
  * pod's status. It owns the paths and the time budgets; how a call is tried and tried
  * again is `request`'s matter, what an answer must look like `answer`'s.
  */
-import { type Clock, Deadline } from "../cni/deadline.ts";
+import { type Clock, Deadline } from "../linux/deadline.ts";
 import { Code, CniError, quote } from "../cni/error.ts";
 import { type Surroundings, openAccess } from "./access.ts";
 import {
@@ -11,17 +11,21 @@ import {
   type Pod,
   parseDefinition,
   parsePod,
-} from "./answer.ts";
-import { ApiError } from "./error.ts";
+} from "./objects.ts";
+import { ApiError } from "./api-error.ts";
 import { type Send, createSend } from "./http.ts";
 import type { KubeOptions } from "./options.ts";
 import { type Call, type Wire, call } from "./request.ts";
 import { createSession } from "./session.ts";
 
-export type { KubeObject, NetworkAttachmentDefinition, Pod } from "./answer.ts";
+export type {
+  KubeObject,
+  NetworkAttachmentDefinition,
+  Pod,
+} from "./objects.ts";
 // Whoever imports this module lazily needs these as well: every module that is
 // imported lazily by itself is one more chunk to load, 0.1 ms.
-export { ApiError } from "./error.ts";
+export { ApiError } from "./api-error.ts";
 export { fetchPod, isStaticPod } from "./pod.ts";
 export type { Try } from "./request.ts";
 
@@ -116,7 +120,7 @@ function sender(): Send {
   return async (request, access, credential, signal) => {
     if (access.proxy === false)
       return direct(request, access, credential, signal);
-    const { sendByProxy } = await import("./proxied.ts");
+    const { sendByProxy } = await import("./http-proxy.ts");
     return sendByProxy(request, access, credential, signal);
   };
 }

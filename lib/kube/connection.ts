@@ -12,7 +12,7 @@ import {
   ResponseReader,
   type Complete,
   type HttpResponse,
-} from "./http-answer.ts";
+} from "./http-response.ts";
 
 export interface Address {
   hostname: string;

@@ -3,11 +3,11 @@
  * token, user name and password (as in client-go, where the file is the fresher
  * one), then the credential plugin or the provider; a client certificate besides.
  */
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import type { User } from "./kubeconfig.ts";
-import { checkToken, invalid, readPem, readToken } from "./material.ts";
+import { checkToken, invalid, readPem, readToken } from "./pem.ts";
 import { stated } from "./options.ts";
-import type { Env, Issued } from "./plugin.ts";
+import type { Env, Issued } from "./exec-credential.ts";
 
 /** What a request carries. */
 export interface Credential {
@@ -76,10 +76,10 @@ async function issue(
   deadline: Deadline,
 ): Promise<Issued> {
   if (user.exec) {
-    const { runPlugin } = await import("./plugin.ts");
+    const { runPlugin } = await import("./exec-credential.ts");
     return runPlugin({ config: user.exec, env, cluster: cluster(), deadline });
   }
   if (!user.authProvider) return {};
-  const { signIn } = await import("./provider.ts");
+  const { signIn } = await import("./auth-provider.ts");
   return signIn(user.authProvider, deadline);
 }

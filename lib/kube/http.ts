@@ -3,12 +3,12 @@
  * that is kept (RFC 9112). It owns what a request looks like on the wire and
  * which connection it goes over. Proxies are none of its matter: see `proxied`.
  */
-import { parseIp } from "../cni/address.ts";
-import { bytesOf } from "../cni/text.ts";
+import { parseIp } from "../linux/address.ts";
+import { bytesOf } from "../linux/text.ts";
 import type { Access } from "./access.ts";
 import { Connection } from "./connection.ts";
 import type { Credential } from "./credential.ts";
-import type { HttpResponse } from "./http-answer.ts";
+import type { HttpResponse } from "./http-response.ts";
 
 export interface HttpRequest {
   method: "GET" | "PATCH";

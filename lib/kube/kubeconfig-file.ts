@@ -5,7 +5,7 @@
  */
 import { own } from "../cni/json.ts";
 import type * as faults from "./kubeconfig-fault.ts";
-import { invalid } from "./material.ts";
+import { invalid } from "./pem.ts";
 
 type Text = string | null;
 

@@ -9,7 +9,7 @@ import {
   type UserEntry,
   parseKubeconfig,
 } from "./kubeconfig-file.ts";
-import { type Material, invalid, readText } from "./material.ts";
+import { type Material, invalid, readText } from "./pem.ts";
 import { nonBlank, stated } from "./options.ts";
 
 export interface Cluster {

@@ -4,8 +4,8 @@
  */
 import { quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
-import type { Pod } from "./answer.ts";
-import { ApiError } from "./error.ts";
+import type { Pod } from "./objects.ts";
+import { ApiError } from "./api-error.ts";
 
 /** Of CNI_ARGS. */
 export interface PodIdentity {

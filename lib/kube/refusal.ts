@@ -6,8 +6,8 @@
 import { quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Credential } from "./credential.ts";
-import type { Failure } from "./error.ts";
-import type { HttpResponse } from "./http-answer.ts";
+import type { Failure } from "./api-error.ts";
+import type { HttpResponse } from "./http-response.ts";
 
 /** The object that a request is about, for what a 404 means. */
 export interface Subject {

@@ -2,13 +2,13 @@
  * One call of the API server: tries within a time budget, what is tried again
  * and after which pause (selection.md §1). How one is sent is `http`'s matter.
  */
-import { type Deadline, monotonicMs, wholeMs } from "../cni/deadline.ts";
+import { type Deadline, monotonicMs, wholeMs } from "../linux/deadline.ts";
 import { errnoOf, quote } from "../cni/error.ts";
 import type { Access } from "./access.ts";
 import type { Credential } from "./credential.ts";
-import { ApiError, type Failure, connectionFailure } from "./error.ts";
+import { ApiError, type Failure, connectionFailure } from "./api-error.ts";
 import type { HttpRequest, Send } from "./http.ts";
-import { type HttpResponse, bodyLimit } from "./http-answer.ts";
+import { type HttpResponse, bodyLimit } from "./http-response.ts";
 import type { Subject } from "./refusal.ts";
 import type { Session } from "./session.ts";
 

@@ -3,8 +3,8 @@
  * (configuration.md): `https://[10.96.0.1]:443` is that address. What is refused
  * is told by its problem, which quotes nothing: a URL may hold a password. Pure.
  */
-import { parseIp } from "../cni/address.ts";
-import { bytesOf, wholeNumber } from "../cni/text.ts";
+import { parseIp } from "../linux/address.ts";
+import { bytesOf, wholeNumber } from "../linux/text.ts";
 
 export interface ServerUrl {
   /** Origin and path, without a slash at the end: what comes before `/api` and `/apis`. */

@@ -4,7 +4,7 @@
  * kubelet tries the pod again and may then know more (selection.md §6).
  */
 import { Code as Status, ConnectError } from "@connectrpc/connect";
-import type { Deadline } from "../cni/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { CniError, Code, errnoOf, messageOf, quote } from "../cni/error.ts";
 import {
   answerLimit,
@@ -12,7 +12,7 @@ import {
   isTooLarge,
   type KubeletConnection,
   type PodName,
-} from "./connection.ts";
+} from "./grpc-connection.ts";
 import type { PodResources } from "./schema.ts";
 
 export { DeviceAllotment } from "./allotment.ts";

@@ -5,10 +5,10 @@
  */
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
 import { Code, CniError, messageOf, quote } from "../cni/error.ts";
-import { executedTypes } from "../cni/executed.ts";
+import { executedTypes } from "../cni/executable-types.ts";
 import { isObject, parseJson } from "../cni/json.ts";
-import { isLonger } from "../cni/text.ts";
-import { requireAllowed } from "./allowed.ts";
+import { isLonger } from "../linux/text.ts";
+import { requireAllowed } from "./allowed-networks.ts";
 import type { GenieConfig } from "./config.ts";
 import { joined } from "./problems.ts";
 import { type Networks, findByName } from "./resolve.ts";

@@ -14,7 +14,7 @@ import {
   type NodeContext,
   definitionList,
 } from "./definition-list.ts";
-import type { NetworkSelectionElement } from "./element.ts";
+import type { NetworkSelectionElement } from "./npwg-annotation.ts";
 
 /** The device of an element: allotted by the kubelet for a resource, or just named. */
 export interface Device {

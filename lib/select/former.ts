@@ -3,9 +3,9 @@
  * were attached before us (state.md "DEL"). Pure.
  */
 import { own } from "../cni/json.ts";
-import { parseNetworks } from "./annotation.ts";
+import { parseNetworks } from "./cni-annotation.ts";
 import type { Attachment } from "./attachment.ts";
-import { defaultsOrNone } from "./defaults.ts";
+import { defaultsOrNone } from "./default-networks.ts";
 import { findNetwork } from "./resolve.ts";
 import {
   type Selection,

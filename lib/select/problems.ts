@@ -2,7 +2,7 @@
  * Many problems in one message. Nothing that a pod's author writes may make a
  * message longer than what runtimes and the kubelet log (selection.md §6).
  */
-import { cut, isLonger } from "../cni/text.ts";
+import { cut, isLonger } from "../linux/text.ts";
 
 /** Bytes of all problems together: 8 KiB with the words around them. */
 const messageBytes = 8000;

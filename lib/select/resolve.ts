@@ -6,7 +6,7 @@
 import type { ConfFile } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Code, CniError, plain, quote } from "../cni/error.ts";
-import { executesAny } from "../cni/executed.ts";
+import { executesAny } from "../cni/executable-types.ts";
 import { joined } from "./problems.ts";
 
 /** A file that a pod can choose. */

@@ -4,7 +4,7 @@
  */
 import { quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
-import { parseNetworks } from "./annotation.ts";
+import { parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import { type Networks, baseName, findNetwork } from "./resolve.ts";
 import {

@@ -5,22 +5,22 @@
  */
 import { Code, CniError, quote } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
-import { requireAllowed } from "./allowed.ts";
+import { requireAllowed } from "./allowed-networks.ts";
 import {
   type NetworkRequest,
   maxAttachments,
   parseNetworks,
-} from "./annotation.ts";
+} from "./cni-annotation.ts";
 import type {
   Annotations,
   Attachment,
   RequestedNetwork,
 } from "./attachment.ts";
 import type { GenieConfig } from "./config.ts";
-import { defaultNetworks, nodeNetwork } from "./defaults.ts";
-import { InterfaceNames, nameInterfaces } from "./ifname.ts";
+import { defaultNetworks, nodeNetwork } from "./default-networks.ts";
+import { InterfaceNames, nameInterfaces } from "./interface-names.ts";
 import { joined } from "./problems.ts";
-import { requireServedOnce } from "./repeated.ts";
+import { requireServedOnce } from "./single-use-plugins.ts";
 import { type Networks, findByKey, requireNetwork } from "./resolve.ts";
 
 export {
@@ -30,7 +30,7 @@ export {
   type RequestedNetwork,
   displayName,
 } from "./attachment.ts";
-export { defaultNetworks } from "./defaults.ts";
+export { defaultNetworks } from "./default-networks.ts";
 
 export interface Selection {
   annotations: Annotations;

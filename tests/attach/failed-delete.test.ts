@@ -1,15 +1,15 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one. */
 import { describe, expect, test } from "bun:test";
 import { abandonedRecords } from "../../lib/attach/abandoned.ts";
-import type { Outcome } from "../../lib/attach/delegates.ts";
+import type { Outcome } from "../../lib/attach/delete-attachments.ts";
 import { settle } from "../../lib/attach/failed-delete.ts";
-import { type Operation, beginOperation } from "../../lib/attach/operation.ts";
+import { type Operation, beginOperation } from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,
   type DeleteFailures,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { realWorld } from "../../lib/attach/world.ts";
+import { realWorld } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";

@@ -21,16 +21,16 @@ import {
   lockIfLeft,
   lockPath,
 } from "../../lib/attach/lock.ts";
-import { type Operation, beginOperation } from "../../lib/attach/operation.ts";
+import { type Operation, beginOperation } from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,
   Records,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { realWorld } from "../../lib/attach/world.ts";
+import { realWorld } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
-import { Deadline } from "../../lib/cni/deadline.ts";
-import type { ExecRequest, ExecResult } from "../../lib/cni/exec.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
+import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 

@@ -14,8 +14,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
-import { Deadline } from "../../lib/cni/deadline.ts";
-import { tryLock } from "../../lib/cni/libc.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
+import { tryLock } from "../../lib/linux/libc.ts";
 import { type Lock, lockContainer } from "../../lib/attach/lock.ts";
 import { isRunning, temporaryFolder, until } from "../support/delegate.ts";
 import { smallDisk } from "../support/disk.ts";
@@ -49,7 +49,7 @@ function time(ms: number, during: (pauses: number) => void = () => {}) {
 
 const modules = {
   lock: JSON.stringify(import.meta.resolve("../../lib/attach/lock.ts")),
-  deadline: JSON.stringify(import.meta.resolve("../../lib/cni/deadline.ts")),
+  deadline: JSON.stringify(import.meta.resolve("../../lib/linux/deadline.ts")),
 };
 
 /** Another process that runs this text with `lock()`, which locks c1. */

@@ -3,10 +3,10 @@
  * STATUS"). What is answered to a runtime is in tests/integration.
  */
 import { expect, test } from "bun:test";
-import { beginOperation } from "../../lib/attach/operation.ts";
+import { beginOperation } from "../../lib/attach/context.ts";
 import { status } from "../../lib/attach/status.ts";
-import { realWorld } from "../../lib/attach/world.ts";
-import type { ExecRequest, ExecResult } from "../../lib/cni/exec.ts";
+import { realWorld } from "../../lib/attach/dependencies.ts";
+import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 
 /** Of the default networks `alpha` and `beta`, whose plugins take so many milliseconds. */

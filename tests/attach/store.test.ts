@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { Store } from "../../lib/attach/store.ts";
-import { NotAFile, TooLarge } from "../../lib/cni/files.ts";
+import { NotAFile, TooLarge } from "../../lib/linux/files.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 
 const name = "c1:eth0";

@@ -1,10 +1,10 @@
 /** F-1 to F-9 of cni-runtime.md: finding a plugin, calling it, what its end means. */
 import { closeSync, mkdirSync, openSync, symlinkSync } from "node:fs";
-import { statusIfAny } from "../../lib/cni/libc.ts";
+import { statusIfAny } from "../../lib/linux/libc.ts";
 import { describe, expect, test } from "bun:test";
-import { Deadline } from "../../lib/cni/deadline.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
 import { CniError } from "../../lib/cni/error.ts";
-import type { ExecRequest, ExecResult } from "../../lib/cni/exec.ts";
+import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import {
   type Call,
   type Caller,

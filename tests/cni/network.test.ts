@@ -1,11 +1,11 @@
 /** R-CF, §2.3 and F-10 of cni-runtime.md: one network, its plugins really executed. */
-import { statusIfAny as statusOf } from "../../lib/cni/libc.ts";
+import { statusIfAny as statusOf } from "../../lib/linux/libc.ts";
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import type { NetworkConfigList } from "../../lib/cni/conflist.ts";
-import { Deadline } from "../../lib/cni/deadline.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
 import { CniError } from "../../lib/cni/error.ts";
-import type { ExecRequest } from "../../lib/cni/exec.ts";
+import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { parseJson } from "../../lib/cni/json.ts";
 import {
   type RuntimeConf,

@@ -4,10 +4,10 @@
  */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { parseCidr, parseIp, parseMac } from "../../lib/cni/address.ts";
+import { parseCidr, parseIp, parseMac } from "../../lib/linux/address.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
-import { parseNetworks } from "../../lib/select/annotation.ts";
-import { parseElements } from "../../lib/select/element.ts";
+import { parseNetworks } from "../../lib/select/cni-annotation.ts";
+import { parseElements } from "../../lib/select/npwg-annotation.ts";
 import {
   almost,
   anyJson,

@@ -11,7 +11,7 @@ import {
   MalformedResponse,
   ResponseReader,
   bodyLimit,
-} from "../../lib/kube/http-answer.ts";
+} from "../../lib/kube/http-response.ts";
 import { fewRuns, runs } from "./arbitraries.ts";
 
 const server = serve();

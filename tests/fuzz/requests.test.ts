@@ -7,14 +7,14 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import * as fc from "fast-check";
 import { geniePlugin } from "../../lib/attach/plugin.ts";
-import { type World, realWorld } from "../../lib/attach/world.ts";
+import { type World, realWorld } from "../../lib/attach/dependencies.ts";
 import {
   formatCniArgs,
   parseCniArgs,
   readEnvironment,
 } from "../../lib/cni/args.ts";
 import { Code } from "../../lib/cni/error.ts";
-import type { ExecRequest } from "../../lib/cni/exec.ts";
+import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { type Io, type Plugin, runPlugin } from "../../lib/cni/skel.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 import {

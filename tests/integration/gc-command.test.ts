@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { mountNamespace } from "../../lib/attach/netns.ts";
+import { mountNamespace } from "../../lib/linux/netns.ts";
 import { genieBinary } from "../support/build.ts";
 import { type Node, type Pod, nothing } from "../support/node.ts";
 import { startNode, startScriptedNode, stdinOf, summary } from "./networks.ts";

@@ -7,7 +7,7 @@ import {
   expect,
   test,
 } from "bun:test";
-import { Deadline } from "../../lib/cni/deadline.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
 import { type Try, checkAccess } from "../../lib/kube/client.ts";
 import {
   type ApiServer,

@@ -12,7 +12,7 @@ import {
   type KubeDependencies,
   createKube,
 } from "../../lib/kube/client.ts";
-import { ApiError } from "../../lib/kube/error.ts";
+import { ApiError } from "../../lib/kube/api-error.ts";
 import type { KubeOptions } from "../../lib/kube/options.ts";
 import { removeCerts } from "../support/certs.ts";
 

@@ -12,7 +12,7 @@ const root = resolve(import.meta.dir, "../..");
 
 /** No process.exit(): it ends only when the client leaves nothing open. */
 const program = `
-import { Deadline } from "${root}/lib/cni/deadline.ts";
+import { Deadline } from "${root}/lib/linux/deadline.ts";
 const [socket, budget = 5000] = process.argv.slice(2);
 if (socket) {
   const { podDevices } = await import("${root}/lib/kubelet/podresources.ts");

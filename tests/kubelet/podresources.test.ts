@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
-import { Deadline } from "../../lib/cni/deadline.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { podDevices } from "../../lib/kubelet/podresources.ts";
 import {

@@ -10,7 +10,7 @@ import {
   type ElementContext,
   requestedNetwork,
 } from "../../lib/select/definition.ts";
-import type { NetworkSelectionElement } from "../../lib/select/element.ts";
+import type { NetworkSelectionElement } from "../../lib/select/npwg-annotation.ts";
 import type { RequestedNetwork } from "../../lib/select/select.ts";
 import { nodeNetworks } from "./networks.ts";
 

@@ -131,9 +131,9 @@ describe("the executable, what a pod loads", () => {
   );
 
   test("the guard sees what it is to see", () => {
-    const commands = chunkWith("// lib/commands/commands.ts");
+    const commands = chunkWith("// lib/cli/commands.ts");
     const { stderr } = run([genie], "STATUS", "seen", reporting);
-    expect(foreign.exec(commands)?.[0]).toStartWith("// lib/commands/");
+    expect(foreign.exec(commands)?.[0]).toStartWith("// lib/cli/");
     expect(chunksIn(stderr).length).toBeGreaterThan(3);
     const odd = Bun.spawnSync([genie], {
       env: {

@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { execDelegate } from "../../lib/cni/exec.ts";
+import { execDelegate } from "../../lib/linux/exec.ts";
 import type { Caller } from "../../lib/cni/invoke.ts";
 
 /** What a call does, in this order; without anything it prints `{}` and succeeds. */

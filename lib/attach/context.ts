@@ -1,0 +1,166 @@
+/**
+ * What every operation needs: the request, our configuration, the node's
+ * networks, records and log, and the outside world as parameters. It owns the
+ * phases' time limits (state.md "Time").
+ */
+import { cniArg } from "../cni/args.ts";
+import { Code, CniError, plain } from "../cni/error.ts";
+import { type Caller, type Execution, noContainer } from "../cni/invoke.ts";
+import type { RuntimeConf } from "../cni/network.ts";
+import type { Request } from "../cni/skel.ts";
+import {
+  type GenieConfig,
+  readConfig,
+  readConfigForCleanup,
+} from "../select/config.ts";
+import type { Chosen } from "../select/rules.ts";
+import type { Attachment } from "../select/select.ts";
+import { type Fields, type Log, createLog, logStderr } from "./log.ts";
+import { type PodReference, Records } from "./record.ts";
+import type { World } from "./dependencies.ts";
+
+/** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
+export const phases = {
+  add: 150_000,
+  rollback: 210_000,
+  del: 50_000,
+  gc: 25_000,
+  check: 60_000,
+  status: 5_000,
+} as const;
+
+export interface Operation {
+  request: Request;
+  config: GenieConfig;
+  world: World;
+  log: Log;
+  /** Told of each execution; absent where `log_level` asks for no more than warnings. */
+  executed?: ((execution: Execution) => void) | undefined;
+  /** Told of the choice of an ADD; absent as `executed`. */
+  chosen?: ((choice: Omit<Chosen, "config">) => void) | undefined;
+  records: Records;
+  /** Absent outside of Kubernetes. */
+  pod: PodReference | undefined;
+  /** Where plugins are looked for: CNI_PATH, then `binDir`. */
+  path: readonly string[];
+}
+
+/** Throws 7 for an invalid configuration of an ADD or a STATUS; it stops no other verb (state.md "DEL"). */
+export function beginOperation(request: Request, world: World): Operation {
+  const { command } = request;
+  const warnings: string[] = [];
+  const config =
+    command === "ADD" || command === "STATUS"
+      ? readConfig(request.config)
+      : readConfigForCleanup(request.config, (text) => warnings.push(text));
+  let log: Log | undefined;
+  const operation: Operation = {
+    request,
+    config,
+    world,
+    // Most calls say nothing.
+    get log() {
+      return (log ??= createLog(
+        config.logLevel,
+        config.logFile,
+        world.stderr,
+        world.now,
+        logContext(request),
+      ));
+    },
+    records: new Records(config.dataDir),
+    pod: podReference(request.args),
+    path: [...request.path, ...config.binDirs],
+  };
+  for (const warning of warnings) operation.log.warn(warning);
+  return operation;
+}
+
+/** What tells the lines of a call from those of others. */
+export function logContext(request: Request): Fields {
+  const { command, containerId, ifname, args } = request;
+  const pod = podReference(args);
+  return {
+    verb: command,
+    pod: pod && `${pod.namespace}/${pod.name}`,
+    containerId: containerId || undefined,
+    ifname: ifname || undefined,
+  };
+}
+
+/** A pod has a namespace and a name; podman sends a name alone (selection.md §1). */
+export function podReference(args: string): PodReference | undefined {
+  const namespace = cniArg(args, "K8S_POD_NAMESPACE");
+  const name = cniArg(args, "K8S_POD_NAME");
+  if (!namespace || !name) return undefined;
+  return { namespace, name, uid: cniArg(args, "K8S_POD_UID") ?? "" };
+}
+
+/** The plugin types that are ourselves. */
+export function ownTypes(config: GenieConfig): readonly string[] {
+  return ["genie", config.type];
+}
+
+/** How this operation's delegates are called; they inherit `lock`. */
+export function callerOf(operation: Operation, lock?: { fd: number }): Caller {
+  const { config, world } = operation;
+  return {
+    exec: world.exec,
+    env: world.env,
+    inherit: lock ? [lock.fd] : [],
+    scratch: config.dataDir,
+    timeoutMs: config.delegateTimeoutMs,
+    stderr: world.stderr,
+    executed: operation.executed ?? keepingStderr(operation),
+    sleep: world.sleep,
+    self: world.self(),
+  };
+}
+
+/** Without `logFile` the log is our stderr, which has the plugins' words as they are. */
+function keepingStderr(operation: Operation): Caller["executed"] {
+  if (operation.config.logFile === undefined) return undefined;
+  return (execution) => {
+    if (execution.stderr !== "") logStderr(operation.log, execution);
+  };
+}
+
+/** The arguments of one attachment of this request's container. */
+export function runtimeConf(
+  { request, path }: Operation,
+  attachment: Attachment,
+): RuntimeConf {
+  const { ifname, args, capabilityArgs } = attachment;
+  return {
+    containerId: request.containerId,
+    netns: request.netns,
+    ifname,
+    args,
+    capabilityArgs,
+    path,
+  };
+}
+
+/** The same error, telling the pod, if known, and the network (style.md 8). */
+export function ofNetwork(
+  error: CniError,
+  pod: PodReference | undefined,
+  network: string,
+): CniError {
+  const name = plain(network);
+  return error.prefixed(
+    pod ? `[${pod.namespace}/${pod.name}:${name}]` : `[${name}]`,
+  );
+}
+
+/** Whether a delegate calls us for the container that it is called for: it must not go round (selection.md §4). */
+export function isNested({ request, world }: Operation): boolean {
+  return world.env["GENIE_CONTAINER"] === (request.containerId || noContainer);
+}
+
+export function recursion({ request }: Operation): CniError {
+  return new CniError(
+    Code.invalidNetworkConfig,
+    `refusing to execute genie as a delegate of genie for container ${request.containerId}`,
+  );
+}

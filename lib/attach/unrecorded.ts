@@ -1,0 +1,128 @@
+/**
+ * DEL of a container that somebody else recorded before genie was installed
+ * (state.md "DEL"): never with the API server's help. Few are, so DEL loads this
+ * when it meets one.
+ */
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../cni/error.ts";
+import { isObject } from "../cni/json.ts";
+import { type Result, parseResult } from "../cni/result.ts";
+import { formerAttachments } from "../select/former.ts";
+import { type Attachment, displayName } from "../select/select.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
+import { deleteRecord } from "./delete-record.ts";
+import type { FormerTraces } from "./former-traces.ts";
+import type { Lock } from "./lock.ts";
+import { multusAttachments } from "./multus.ts";
+import { readNetworks } from "./networks.ts";
+import { newRecord, placeOf } from "./new-record.ts";
+import { type Operation, callerOf } from "./context.ts";
+import { requestAnnotations } from "./annotations.ts";
+import { type CacheEntry, readCacheEntries } from "./runtime-cache.ts";
+
+/**
+ * What Multus wrote down is as good as a record, and its DEL as strict. What the
+ * runtime's cache says is a best effort: errors are only logged.
+ */
+export async function deleteFormer(
+  operation: Operation,
+  { multusFile, cacheEntries }: FormerTraces,
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const adopted =
+    multusFile === undefined
+      ? undefined
+      : multusAttachments(operation, multusFile);
+  if (adopted) return adopt(operation, adopted, lock, deadline);
+  const entries = readCacheEntries(operation, cacheEntries);
+  if (entries.length === 0 && multusFile === undefined) return;
+  await deleteCached(operation, entries, lock, deadline);
+}
+
+/** By a record made of Multus' file, so that a DEL that fails is counted as any other. */
+async function adopt(
+  operation: Operation,
+  attachments: Attachment[],
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const record = newRecord(operation, attachments, placeOf(operation));
+  await deleteRecord(
+    operation,
+    { ...record, adopted: true },
+    operation.request.netns,
+    lock,
+    deadline,
+    givenResult(operation),
+  );
+}
+
+/** What an entry says exactly, and nothing else; else what the container may have. */
+async function deleteCached(
+  operation: Operation,
+  entries: readonly CacheEntry[],
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const { request, path, log } = operation;
+  const { containerId, netns, ifname } = request;
+  const exact = entries.find(({ attachment }) => attachment);
+  const attachments = exact?.attachment
+    ? [exact.attachment]
+    : possibleAttachments(operation);
+  const results = exact?.result
+    ? new Map([[ifname, exact.result]])
+    : givenResult(operation);
+  const { failures } = await deleteAttachments(
+    attachments,
+    results,
+    { containerId, netns, path },
+    deadline,
+    callerOf(operation, lock),
+  );
+  for (const { attachment, error } of failures) {
+    log.warn("failed to delete a network of a container without a record", {
+      network: displayName(attachment),
+      ifname: attachment.ifname,
+      error: error.message,
+    });
+  }
+}
+
+/** The networks that the request's annotations name, and the default network. */
+function possibleAttachments(operation: Operation): Attachment[] {
+  const { request, config, log } = operation;
+  const { ifname, args } = request;
+  let annotations = {};
+  try {
+    annotations = requestAnnotations(operation);
+  } catch (error) {
+    log.debug("no annotations for a container without a record", {
+      error: messageOf(error),
+    });
+  }
+  try {
+    const networks = readNetworks(operation);
+    return formerAttachments({ annotations, config, networks, ifname, args });
+  } catch (error) {
+    log.debug("no network for a container without a record", {
+      error: messageOf(error),
+    });
+    return [];
+  }
+}
+
+/** The runtime's own memory of what it got for CNI_IFNAME. */
+function givenResult({ request }: Operation): ReadonlyMap<string, Result> {
+  const prevResult = request.config["prevResult"];
+  if (!isObject(prevResult)) return new Map();
+  try {
+    return new Map([
+      [request.ifname, parseResult(prevResult, request.cniVersion)],
+    ]);
+  } catch {
+    // DEL must work with an odd prevResult (P-DEL-1).
+    return new Map();
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * What could not be deleted, for people: shown by `genie list --abandoned` and
+ * `genie doctor`, forgotten by `genie gc --drop` (state.md "Never stuck, never
+ * forgotten").
+ */
+import { abandonedRecords } from "../attach/abandoned.ts";
+import { whileLocked } from "../attach/lock.ts";
+import type { Operation } from "../attach/context.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  type PodReference,
+} from "../attach/record.ts";
+import { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../cni/error.ts";
+import { modernResult } from "../cni/result.ts";
+import { displayName } from "../select/select.ts";
+import { age } from "./age.ts";
+import { columns } from "./table.ts";
+
+export interface AbandonedAttachment {
+  containerId: string;
+  pod?: PodReference;
+  ifname: string;
+  /** As it was typed, or the file key. */
+  network: string;
+  /** What its ADD was given, with their prefixes. */
+  ips: string[];
+  /** When it was abandoned; of the ADD, where nobody could write that down. */
+  time: string;
+  /** Of the last DEL, as far as it is known. */
+  error: string;
+}
+
+export interface AbandonedOnNode {
+  attachments: AbandonedAttachment[];
+  /** Records that cannot be read, in words. */
+  unreadable: string[];
+}
+
+/** All of this node, those that were tried longest ago first. */
+export function abandonedOnNode({ config }: Operation): AbandonedOnNode {
+  const records = abandonedRecords(config);
+  const found: AbandonedOnNode = { attachments: [], unreadable: [] };
+  for (const { name, record, error } of records.oldestFirst()) {
+    if (!record) {
+      found.unreadable.push(
+        `abandoned record ${JSON.stringify(name)}: ${messageOf(error)}`,
+      );
+      continue;
+    }
+    const results = records.results(record);
+    const { containerId, pod, abandoned, time } = record;
+    for (const attachment of record.attachments) {
+      const { ifname } = attachment;
+      const result = results.get(ifname);
+      const failure = abandoned?.errors.find((one) => one.ifname === ifname);
+      found.attachments.push({
+        containerId,
+        ...(pod && { pod }),
+        ifname,
+        network: displayName(attachment),
+        ips: result
+          ? modernResult(result).ips.map(({ address }) => address)
+          : [],
+        time: abandoned?.time ?? time,
+        error: failure?.error ?? "",
+      });
+    }
+  }
+  return found;
+}
+
+export function abandonedTable(
+  rows: readonly AbandonedAttachment[],
+  now: Date,
+): string {
+  if (rows.length === 0) return "nothing is abandoned\n";
+  const head = [
+    "NAMESPACE",
+    "POD",
+    "CONTAINER",
+    "INTERFACE",
+    "NETWORK",
+    "ADDRESSES",
+    "AGE",
+    "ERROR",
+  ];
+  return columns([
+    head,
+    ...rows.map(({ pod, containerId, ifname, network, ips, time, error }) => [
+      pod?.namespace ?? "-",
+      pod?.name ?? "-",
+      containerId.slice(0, 12),
+      ifname,
+      network,
+      ips.join(",") || "-",
+      age(time, now),
+      error || "-",
+    ]),
+  ]);
+}
+
+/**
+ * Forgets what was abandoned of a container, by its ID or the beginning of it that
+ * no other has, or of all; what was forgotten, in words. Records that are damaged are
+ * moved aside. Throws Error for a container of which nothing is abandoned.
+ */
+export async function drop(
+  operation: Operation,
+  container: string | undefined,
+): Promise<string[]> {
+  const records = abandonedRecords(operation.config);
+  const readable: AttachmentRecord[] = [];
+  const damaged: string[] = [];
+  for (const { name, record, error } of records.all()) {
+    if (record) readable.push(record);
+    else if (error instanceof CorruptRecord) damaged.push(name);
+  }
+  const isWanted =
+    container === undefined
+      ? () => true
+      : chooser(container, [
+          ...readable.map(({ containerId }) => containerId),
+          ...damaged.map(containerOf),
+        ]);
+  const lines: string[] = [];
+  const { clock } = operation.world;
+  for (const record of readable) {
+    const { containerId } = record;
+    if (!isWanted(containerId)) continue;
+    const deadline = new Deadline(lockMs, clock);
+    await whileLocked(operation, containerId, deadline, async () => {
+      lines.push(...reserved(records, record));
+      records.remove(record);
+    });
+  }
+  for (const name of damaged) {
+    if (!isWanted(containerOf(name))) continue;
+    records.setAsideNamed(name);
+    lines.push(
+      `dropped ${name}: it cannot be read, and is kept as ${name}.json.corrupt; what it reserved stays so`,
+    );
+  }
+  return lines;
+}
+
+/** For a retry that is under way. */
+const lockMs = 20_000;
+
+/** Of a record's name; a hashed one is itself. */
+function containerOf(name: string): string {
+  const [containerId = name] = name.split(":");
+  return containerId;
+}
+
+/** Who is meant by an ID or the beginning of one. Throws Error for none and for several. */
+function chooser(
+  container: string,
+  containerIds: readonly string[],
+): (containerId: string) => boolean {
+  const found = new Set(containerIds.filter((id) => id.startsWith(container)));
+  if (found.size === 0)
+    throw new Error(`nothing is abandoned of container ${container}`);
+  // One ID can be the beginning of another.
+  if (found.has(container)) return (id) => id === container;
+  if (found.size > 1)
+    throw new Error(
+      `${container} is the beginning of several containers: ${[...found].join(", ")}`,
+    );
+  return (id) => found.has(id);
+}
+
+/** What nobody will free any more. */
+function reserved(
+  records: ReturnType<typeof abandonedRecords>,
+  record: AttachmentRecord,
+): string[] {
+  const results = records.results(record);
+  return record.attachments.map((attachment) => {
+    const { ifname } = attachment;
+    const result = results.get(ifname);
+    const ips = result
+      ? modernResult(result).ips.map(({ address }) => address)
+      : [];
+    const what =
+      ips.length > 0 ? ips.join(", ") : "what it gave to the container";
+    return `dropped ${record.containerId} ${ifname}: network ${displayName(attachment)} may keep ${what} reserved`;
+  });
+}

@@ -1,0 +1,20 @@
+/**
+ * chroot(2), which Bun does not offer. It owns the choice of the C library, as
+ * `lib/linux/libc.ts` does for what a pod needs.
+ */
+import { dlopen } from "bun:ffi";
+
+declare const GENIE_LIBC: string | undefined;
+
+/** This process sees nothing else from now on. Throws Error without the right to. */
+export function changeRoot(folder: string): void {
+  const { symbols } = dlopen(
+    typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
+    { chroot: { args: ["ptr"], returns: "i32" } },
+  );
+  if (symbols.chroot(Buffer.from(`${folder}\0`)) !== 0)
+    throw new Error(
+      `failed to change the root to ${folder}: the capability SYS_CHROOT is needed`,
+    );
+  process.chdir("/");
+}

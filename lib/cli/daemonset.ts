@@ -1,0 +1,138 @@
+/**
+ * The DaemonSet that puts genie onto every node and keeps its token fresh. It is
+ * not needed for a pod to get its network: that is the executable's matter. Pure.
+ */
+import { join } from "node:path";
+import { type Folders, defaultFolders } from "./directories.ts";
+
+export interface ManifestOptions {
+  image: string;
+  namespace: string;
+  /** The node's own credential; undefined: a service account. */
+  kubeconfig: string | undefined;
+  defaultNetwork: string | undefined;
+  folders: Folders;
+}
+
+const name = "genie";
+const labels = { "app.kubernetes.io/name": name };
+
+/** Where the node's file system is in the container. */
+const root = "/host";
+
+export function daemonSet(options: ManifestOptions): object {
+  const { image, namespace, kubeconfig, folders } = options;
+  const byAccount = kubeconfig === undefined;
+  const container = {
+    image,
+    env: [
+      {
+        name: "NODE_NAME",
+        valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } },
+      },
+    ],
+    securityContext: {
+      // Files of another user are written and stay that user's; VERSION is asked for below the node's root.
+      capabilities: {
+        drop: ["ALL"],
+        add: ["CHOWN", "DAC_OVERRIDE", "SYS_CHROOT"],
+      },
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      runAsUser: 0,
+      seLinuxOptions: { type: "spc_t" },
+    },
+    resources: {
+      requests: { cpu: "10m", memory: "64Mi" },
+    },
+    volumeMounts: [
+      {
+        name: "root",
+        mountPath: root,
+        readOnly: true,
+        // The pods' namespaces are mounts that come and go.
+        mountPropagation: "HostToContainer",
+      },
+      { name: "plugins", mountPath: join(root, folders.binDir) },
+      { name: "networks", mountPath: join(root, folders.confDir) },
+      // The copy of our last good configuration is there.
+      { name: "records", mountPath: join(root, dataDirOf(folders)) },
+    ],
+  };
+  return {
+    apiVersion: "apps/v1",
+    kind: "DaemonSet",
+    metadata: { name, namespace, labels },
+    spec: {
+      selector: { matchLabels: labels },
+      updateStrategy: { type: "RollingUpdate" },
+      template: {
+        metadata: { labels },
+        spec: {
+          ...(byAccount && { serviceAccountName: name }),
+          automountServiceAccountToken: byAccount,
+          // It comes before the network that it waits for.
+          hostNetwork: true,
+          priorityClassName: "system-node-critical",
+          nodeSelector: { "kubernetes.io/os": "linux" },
+          tolerations: [{ operator: "Exists" }],
+          terminationGracePeriodSeconds: 5,
+          initContainers: [
+            { name: "install", ...container, args: installArgs(options) },
+          ],
+          containers: [
+            {
+              name: "watch",
+              ...container,
+              args: [...installArgs(options), "--watch"],
+            },
+          ],
+          volumes: [
+            { name: "root", hostPath: { path: "/", type: "Directory" } },
+            {
+              name: "plugins",
+              hostPath: { path: folders.binDir, type: "DirectoryOrCreate" },
+            },
+            {
+              name: "networks",
+              hostPath: { path: folders.confDir, type: "DirectoryOrCreate" },
+            },
+            {
+              name: "records",
+              hostPath: {
+                path: dataDirOf(folders),
+                type: "DirectoryOrCreate",
+              },
+            },
+          ],
+        },
+      },
+    },
+  };
+}
+
+function dataDirOf({ dataDir }: Folders): string {
+  return dataDir ?? defaultFolders.dataDir;
+}
+
+function installArgs({
+  kubeconfig,
+  defaultNetwork,
+  folders,
+}: ManifestOptions): string[] {
+  const { confDir, binDir, dataDir } = folders;
+  const given: [option: string, value: string | undefined][] = [
+    ["root", root],
+    ["kubeconfig", kubeconfig],
+    ["default", defaultNetwork],
+    ["conf-dir", confDir === defaultFolders.confDir ? undefined : confDir],
+    ["bin-dir", binDir === defaultFolders.binDir ? undefined : binDir],
+    ["data-dir", dataDir],
+  ];
+  return [
+    "install",
+    ...given.flatMap(([option, value]) =>
+      value === undefined ? [] : [`--${option}=${value}`],
+    ),
+  ];
+}

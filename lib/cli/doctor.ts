@@ -1,0 +1,132 @@
+/**
+ * `genie doctor`: checks the node and says what to do.
+ */
+import { messageOf } from "../cni/error.ts";
+import type { Command } from "./command.ts";
+import { checkAbandoned } from "./doctor/abandoned.ts";
+import { checkAccess } from "./doctor/access.ts";
+import {
+  checkBinary,
+  checkLoopback,
+  checkRuntimeFolders,
+} from "./doctor/binary.ts";
+import {
+  type Check,
+  type Finding,
+  type Node,
+  type Verdict,
+  readNode,
+} from "./doctor/check.ts";
+import {
+  checkConfiguration,
+  checkDefaultNetwork,
+  checkRenamed,
+  checkRuntimeChoice,
+} from "./doctor/configuration.ts";
+import { checkCredential } from "./doctor/credential.ts";
+import { checkAllowedIpams } from "./doctor/ipam.ts";
+import { checkNetworks, checkSameNames } from "./doctor/networks.ts";
+import { checkDataDir, checkLeftOver } from "./doctor/records.ts";
+import {
+  checkCrio,
+  checkExecutableMemory,
+  checkRuntime,
+} from "./doctor/runtime.ts";
+import { checkTokenPod } from "./doctor/token-pod.ts";
+import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";
+import { columns } from "./table.ts";
+
+/** In the order in which a pod meets them; the name is for one that breaks off. */
+const checks: readonly [name: string, check: Check][] = [
+  ["runtime", checkRuntime],
+  ["runtime folders", checkRuntimeFolders],
+  ["runtime files", checkRuntimeChoice],
+  ["executable memory", checkExecutableMemory],
+  ["binary", checkBinary],
+  ["loopback", checkLoopback],
+  ["configuration", checkConfiguration],
+  ["renamed files", checkRenamed],
+  ["default network", checkDefaultNetwork],
+  ["networks", checkNetworks],
+  ["networks", checkSameNames],
+  ["allowed IPAM", checkAllowedIpams],
+  ["credential", checkCredential],
+  ["token", checkTokenPod],
+  ["API server", checkAccess],
+  ["records", checkDataDir],
+  ["left-over records", checkLeftOver],
+  ["abandoned attachments", checkAbandoned],
+  ["CRI-O's GC", checkCrio],
+];
+
+export const doctor: Command = {
+  about: `Looks at the container runtime, genie's files, every network, the credential and the attachment
+records. Changes nothing. The exit code is 1 when something is wrong; with warnings it is 0.`,
+  options: {
+    output: {
+      value: "FORMAT",
+      short: "o",
+      choices: ["table", "json"],
+      about: "table or json (default table)",
+    },
+    ...folderOptions,
+    ...rootOption,
+  },
+  async run(input, terminal) {
+    const findings =
+      terminal.uid === 0
+        ? await diagnose(readNode(foldersOf(input), hostOf(input), terminal))
+        : [notRoot(terminal.uid)];
+    await terminal.stdout(
+      input.text("output") === "json"
+        ? `${JSON.stringify(findings, null, 2)}\n`
+        : tableOf(findings, terminal.colour),
+    );
+    return findings.some(({ verdict }) => verdict === "fail") ? 1 : 0;
+  },
+};
+
+/** A check that breaks off is a finding like any other. */
+export async function diagnose(node: Node): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [name, check] of checks) {
+    try {
+      findings.push(...(await check(node)));
+    } catch (error) {
+      findings.push({ check: name, verdict: "fail", found: messageOf(error) });
+    }
+  }
+  return findings;
+}
+
+/** Half of the node cannot be read then, and what cannot be read looks as if it were missing. */
+function notRoot(uid: number): Finding {
+  return {
+    check: "user",
+    verdict: "fail",
+    found: `genie doctor runs as user ${uid}: only root may read our configuration, the credential and the records`,
+    advice: "sudo genie doctor",
+  };
+}
+
+/** ANSI codes of the colours. */
+const colours: Readonly<Record<Verdict, number>> = {
+  ok: 32,
+  warn: 33,
+  fail: 31,
+  skip: 90,
+};
+
+function tableOf(findings: readonly Finding[], colour: boolean): string {
+  const paint = (verdict: Verdict): string =>
+    colour ? `\u001b[${colours[verdict]}m${verdict}\u001b[0m` : verdict;
+  const rows = findings.flatMap(({ check, verdict, found, advice }) => [
+    [paint(verdict), check, found],
+    ...(advice !== undefined && (verdict === "warn" || verdict === "fail")
+      ? [["", "", `→ ${advice}`]]
+      : []),
+  ]);
+  const count = (verdict: Verdict): number =>
+    findings.filter((finding) => finding.verdict === verdict).length;
+  return `${columns(rows)}\n${count("ok")} ok, ${count("warn")} warnings, ${count("fail")} failures\n`;
+}

@@ -1,0 +1,95 @@
+/**
+ * What a check of `genie doctor` is given and what it says.
+ */
+import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
+import { messageOf } from "../../cni/error.ts";
+import type { Operation } from "../../attach/context.ts";
+import {
+  type GenieConfig,
+  readConfig,
+  readConfigForCleanup,
+} from "../../select/config.ts";
+import type { Networks } from "../../select/resolve.ts";
+import type { Folders } from "../directories.ts";
+import type { Host } from "../host.ts";
+import { networksIn } from "../install-networks.ts";
+import { type OwnNetwork, findOwn, nodeOperation } from "../node.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** "skip": it does not apply here, or cannot be known. */
+export type Verdict = "ok" | "warn" | "fail" | "skip";
+
+export interface Finding {
+  check: string;
+  verdict: Verdict;
+  /** What was found. */
+  found: string;
+  /** What to do, where something is to be done. */
+  advice?: string;
+}
+
+export type Check = (node: Node) => Finding[] | Promise<Finding[]>;
+
+/** The node as all checks see it, read once. */
+export interface Node {
+  host: Host;
+  folders: Folders;
+  terminal: Pick<Terminal, "env" | "self" | "now">;
+  files: readonly ConfFile[];
+  networks: Networks;
+  /** The file that executes genie. */
+  own: OwnNetwork | undefined;
+  /** Absent when there is none. Of a wrong value the default is taken; `configProblem` names it. */
+  config: GenieConfig | undefined;
+  configProblem: string | undefined;
+  /** Absent when nothing says where the records are. */
+  operation: Operation | undefined;
+  /** Where plugins are, paths of the node. */
+  path: readonly string[];
+}
+
+/** Throws 5 when the folder of networks cannot be read. */
+export function readNode(
+  folders: Folders,
+  host: Host,
+  terminal: Node["terminal"],
+): Node {
+  const { confDir, binDir } = folders;
+  const files = readConfDir(host.path(confDir));
+  const own = findOwn(files);
+  const config = own && readConfigForCleanup(own.plugin, () => {});
+  return {
+    host,
+    folders,
+    terminal,
+    files,
+    networks: networksIn(own?.plugin ?? {}, { confDir, files }, host),
+    own,
+    config,
+    configProblem: own && problemOf(own),
+    operation: operationOf(folders, host, terminal),
+    path: [binDir, ...(config?.binDirs ?? [])],
+  };
+}
+
+function problemOf({ plugin }: OwnNetwork): string | undefined {
+  try {
+    readConfig(plugin);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function operationOf(
+  folders: Folders,
+  host: Host,
+  { env }: Node["terminal"],
+): Operation | undefined {
+  try {
+    return nodeOperation(folders, env, { host });
+  } catch {
+    // Our file cannot be read, which is a finding of its own.
+    return undefined;
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The folder of records: that it can be written, and what is left in it.
+ */
+import { accessSync, constants, existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { errnoOf, messageOf } from "../../cni/error.ts";
+import { requireOwnFolder } from "../../linux/files.ts";
+import { sandboxOf } from "../list.ts";
+import type { Check } from "./check.ts";
+
+export const checkDataDir: Check = ({ operation }) => {
+  if (!operation) return [];
+  const { dataDir } = operation.config;
+  const check = "records";
+  // ADD makes the folder; what counts before that is where it will be.
+  let folder = `${dataDir}/attachments`;
+  while (!existsSync(folder) && folder !== "/") folder = dirname(folder);
+  const problem = unsafe(dataDir);
+  if (problem !== undefined)
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: problem,
+        advice:
+          "every ADD and DEL fails: look at what is in it, then chown root and chmod go-w it",
+      },
+    ];
+  try {
+    accessSync(folder, constants.W_OK);
+    return [{ check, verdict: "ok", found: `${dataDir} can be written` }];
+  } catch (error) {
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${dataDir} cannot be written: ${errnoOf(error) ?? messageOf(error)}`,
+        advice: "every ADD fails until it can, or dataDir is another",
+      },
+    ];
+  }
+};
+
+/** Why the records are not to be trusted; undefined where they are. */
+export function unsafe(dataDir: string): string | undefined {
+  try {
+    for (const folder of ["attachments", "abandoned", "locks"])
+      requireOwnFolder(`${dataDir}/${folder}`);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+export const checkLeftOver: Check = ({ operation, host }) => {
+  if (!operation || unsafe(operation.config.dataDir) !== undefined) return [];
+  const check = "left-over records";
+  const bootId = operation.world.bootId();
+  const unreadable: string[] = [];
+  let all = 0;
+  let stale = 0;
+  let unseen = 0;
+  for (const { name, record } of operation.records.all()) {
+    if (!record) unreadable.push(name);
+    else {
+      all++;
+      const sandbox = sandboxOf(record, bootId, host);
+      if (sandbox === "unknown") unseen++;
+      else if (sandbox !== "live") stale++;
+    }
+  }
+  if (unreadable.length > 0)
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${unreadable.length} records cannot be read: ${unreadable.join(", ")}`,
+        advice:
+          "the next DEL of the pod moves a damaged one aside (where the pod is gone, move the file away); one of a newer genie needs that genie",
+      },
+    ];
+  if (stale === 0)
+    return [
+      {
+        check,
+        verdict: "ok",
+        found: `none among ${all} records${unseenText(unseen)}`,
+      },
+    ];
+  return [
+    {
+      check,
+      verdict: "warn",
+      found: `${stale} of ${all} records have no sandbox any more${unseenText(unseen)}`,
+      advice: "genie gc deletes what they hold",
+    },
+  ];
+};
+
+/** A container sees few of the node's namespaces. */
+function unseenText(count: number): string {
+  return count === 0
+    ? ""
+    : `; of ${count} it cannot be seen from this mount namespace`;
+}

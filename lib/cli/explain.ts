@@ -1,0 +1,178 @@
+/**
+ * `genie explain [POD]`.
+ */
+import { readFileSync } from "node:fs";
+import { errnoOf, messageOf } from "../cni/error.ts";
+import { SystemError } from "../linux/errno.ts";
+import { readStdin } from "../linux/stdio.ts";
+import { type Command, type Input, UsageError } from "./command.ts";
+import {
+  type ExplainedAttachment,
+  type Explanation,
+  explainPod,
+} from "./explanation.ts";
+import { type Folders, folderOptions, foldersOf } from "./directories.ts";
+import { nodeOperation } from "./node.ts";
+import { type PodOperand, parsePodOperand } from "./pod-operand.ts";
+import { type PodView, podOfApi, podsOfText } from "./pod-source.ts";
+import type { Env } from "./terminal.ts";
+
+export const explain: Command = {
+  operand: { name: "POD", optional: true },
+  about: `Shows which networks the pod gets, by which rule, and the configuration that each plugin would get.
+Changes nothing. A pod that could not be created fails here with the same words.
+
+  genie explain web -n shop          a pod of the API server; also shop/web and pod/web
+  genie explain -f deployment.yaml   every pod and workload of a file, - for stdin
+  kubectl get deploy web -o yaml | genie explain -f -`,
+  options: {
+    namespace: {
+      value: "NS",
+      short: "n",
+      about: 'namespace of the pod (default the file\'s, else "default")',
+    },
+    filename: {
+      value: "FILE",
+      short: "f",
+      path: "file",
+      about:
+        "read pods and workloads from this file, - for stdin; else the API server is asked",
+    },
+    output: {
+      value: "FORMAT",
+      short: "o",
+      choices: ["text", "json"],
+      about: "text or json (default text); json is a list for several pods",
+    },
+    ...folderOptions,
+  },
+  async run(input, { env, stdout, stderr }) {
+    const folders = foldersOf(input);
+    const pods = await podsOf(input, folders, env);
+    const explanations: Explanation[] = [];
+    let failed = 0;
+    for (const pod of pods) {
+      try {
+        explanations.push(await explainPod(pod, folders, env));
+      } catch (error) {
+        if (pods.length === 1) throw error;
+        failed++;
+        stderr(`genie explain: ${nameOf(pod)}: ${messageOf(error)}\n`);
+      }
+    }
+    await stdout(
+      input.text("output") === "json"
+        ? jsonOf(explanations, pods.length)
+        : explanations.map(textOf).join("\n"),
+    );
+    return failed === 0 ? 0 : 1;
+  },
+};
+
+async function podsOf(
+  input: Input,
+  folders: Folders,
+  env: Env,
+): Promise<PodView[]> {
+  const file = input.text("filename");
+  const namespace = input.text("namespace");
+  const { operand } = input;
+  const reference =
+    operand === undefined ? undefined : parsePodOperand(operand, namespace);
+  if (file === undefined) {
+    if (!reference)
+      throw new UsageError("POD is missing: name one, or a file with -f");
+    return [await askedPod(reference, folders, env)];
+  }
+  const shown = file === "-" ? "stdin" : file;
+  try {
+    return podsOfText(contentOf(file), {
+      ...(namespace !== undefined && { namespace }),
+      ...reference,
+    });
+  } catch (cause) {
+    throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** Also of a pipe, as shells make of `<(…)`. */
+function contentOf(file: string): string {
+  if (file === "-") return new TextDecoder().decode(readStdin());
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    throw errno === undefined ? cause : new SystemError(errno);
+  }
+}
+
+async function askedPod(
+  { kind = "Pod", namespace = "default", name }: PodOperand,
+  folders: Folders,
+  env: Env,
+): Promise<PodView> {
+  const shown = JSON.stringify(`${namespace}/${name}`);
+  if (kind !== "Pod")
+    throw new UsageError(
+      `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
+    );
+  const { config } = nodeOperation(folders, env, {
+    request: { command: "ADD" },
+  });
+  const { apiProblem, openApi } = await import("./api.ts");
+  const { core } = await openApi(config.kube, env);
+  try {
+    return podOfApi(await core.readNamespacedPod({ namespace, name }));
+  } catch (cause) {
+    throw new Error(`failed to get pod ${shown}: ${apiProblem(cause)}`, {
+      cause,
+    });
+  }
+}
+
+function jsonOf(explanations: readonly Explanation[], pods: number): string {
+  const value = pods === 1 ? explanations[0] : explanations;
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** `deployment shop/web`, and a pod without its kind. */
+function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
+  const path = `${namespace}/${name}`;
+  return kind === undefined || kind === "Pod"
+    ? path
+    : `${kind.toLowerCase()} ${path}`;
+}
+
+function textOf(explanation: Explanation): string {
+  const { pod, rules, attachments, hostNetwork } = explanation;
+  const who = `${pod.kind === undefined ? "" : "a pod of "}${nameOf(pod)}`;
+  if (hostNetwork)
+    return `${who} uses the node's own network: the runtime calls no CNI plugin for it\n`;
+  const count =
+    attachments.length === 1 ? "1 network" : `${attachments.length} networks`;
+  const lines = [`${who} gets ${count} on this node:`];
+  lines.push(...rules.map((rule) => `  ${rule}`));
+  for (const attachment of attachments) {
+    const { ifname, primary, source, args, plugins } = attachment;
+    lines.push(
+      "",
+      `${ifname}${primary ? " (primary)" : ""}: ${namesOf(attachment)}, from ${source}`,
+      `  CNI_ARGS ${args}`,
+    );
+    for (const [i, { type, path, config }] of plugins.entries()) {
+      const after = i === 0 ? "" : ", with the result before it as prevResult";
+      lines.push(`  ${type} (${path}) is given${after}:`);
+      lines.push(indented(JSON.stringify(config, null, 2)));
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** The CNI name too, where it is another: configurations and network-status have it. */
+function namesOf({ network, cniName }: ExplainedAttachment): string {
+  return network === cniName ? network : `${network} (CNI name ${cniName})`;
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, "    ");
+}

@@ -1,0 +1,173 @@
+/**
+ * `genie gc`: for runtimes that never call GC, as containerd (state.md "CHECK,
+ * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
+ * namespace has been gone for a while; refuses where that cannot be seen.
+ */
+import { removeLitter } from "../attach/gc.ts";
+import { deleteStale } from "../attach/gc-records.ts";
+import { recordedNetns } from "../linux/netns.ts";
+import type { Operation } from "../attach/context.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import {
+  type RetriedAbandoned,
+  abandonedByNow,
+  retryAbandoned,
+} from "../attach/retry-abandoned.ts";
+import { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../cni/error.ts";
+import { drop } from "./abandoned.ts";
+import { type Command, UsageError } from "./command.ts";
+import { folderOptions, foldersOf } from "./directories.ts";
+import { whyUnseen } from "./mount-namespace.ts";
+import { nodeOperation, ownType } from "./node.ts";
+
+export const gc: Command = {
+  about: `Also tries again what earlier DELs could not delete (genie list --abandoned); what fails
+once more stays, and is no failure of this command.`,
+  options: {
+    ...folderOptions,
+    grace: {
+      value: "SECONDS",
+      about: "how long a namespace must have been gone (300)",
+    },
+    drop: {
+      value: "CONTAINER",
+      about: "only forget what is abandoned of it; what it reserved stays so",
+    },
+    "drop-all": { about: "only forget everything that is abandoned" },
+  },
+  async run(input, { env, stdout, stderr }) {
+    const grace = input.seconds("grace", 300);
+    const container = input.text("drop");
+    const isAll = input.flag("drop-all");
+    if (container !== undefined && isAll)
+      throw new UsageError("--drop and --drop-all exclude each other");
+    const folders = foldersOf(input);
+    const operation = nodeOperation(folders, env);
+    if (container === undefined && !isAll) {
+      const why = whyUnseen(operation, `${folders.binDir}/${ownType} gc`);
+      if (why !== undefined) throw new Error(why);
+      return printed(await collectAll(operation, grace * 1000), stdout);
+    }
+    try {
+      const lines = await drop(operation, container);
+      await stdout(lines.map((line) => `${line}\n`).join(""));
+      return 0;
+    } catch (error) {
+      stderr(`genie gc: ${messageOf(error)}\n`);
+      return 1;
+    }
+  },
+};
+
+/** Records first: what an earlier run abandoned comes last, and not what this one does. */
+async function collectAll(
+  operation: Operation,
+  graceMs: number,
+): Promise<Collected & RetriedAbandoned> {
+  const before = abandonedByNow(operation);
+  const { deleted, ...records } = await collect(operation, graceMs);
+  const deadline = new Deadline(retryMs, operation.world.clock);
+  const retried = await retryAbandoned(operation, before, deadline);
+  return {
+    ...records,
+    deleted: [...deleted, ...retried.deleted],
+    kept: retried.kept,
+  };
+}
+
+async function printed(
+  found: Collected & RetriedAbandoned,
+  stdout: (text: string) => Promise<void>,
+): Promise<number> {
+  const { deleted, waiting, abandoned, kept, failed } = found;
+  const named = (word: string, records: readonly AttachmentRecord[]) =>
+    records.map(
+      ({ containerId, ifname }) => `${word} ${containerId} ${ifname}`,
+    );
+  const left = abandoned.length + kept.length;
+  const counts = [
+    `${deleted.length} deleted`,
+    `${waiting.length} waiting`,
+    `${failed.length} failed`,
+    ...(left > 0 ? [`${left} abandoned`] : []),
+  ];
+  const lines = [
+    ...named("deleted", deleted),
+    ...named("abandoned", abandoned),
+    ...kept.map(({ what, why }) => `still abandoned ${what}: ${why}`),
+    ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
+    counts.join(", "),
+  ];
+  await stdout(`${lines.join("\n")}\n`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+export interface Collected {
+  deleted: AttachmentRecord[];
+  /** Their DEL has failed for long enough: `genie list --abandoned`. */
+  abandoned: AttachmentRecord[];
+  /** Without a namespace, but not for long enough yet; or another genie works on it. */
+  waiting: AttachmentRecord[];
+  failed: { what: string; error: string }[];
+}
+
+/** Milliseconds for one record. */
+const recordMs = 50_000;
+
+/** And for all that was abandoned before: the next run goes on with the others. */
+const retryMs = 600_000;
+
+/** `graceMs`: how long a namespace must have been gone. */
+export async function collect(
+  operation: Operation,
+  graceMs: number,
+): Promise<Collected> {
+  const collected: Collected = {
+    deleted: [],
+    abandoned: [],
+    waiting: [],
+    failed: [],
+  };
+  for (const { name, record, error: unreadable } of operation.records.all()) {
+    if (!record) {
+      collected.failed.push({ what: name, error: messageOf(unreadable) });
+      continue;
+    }
+    try {
+      const verdict = judge(operation, record, graceMs);
+      if (verdict === "waiting") collected.waiting.push(record);
+      if (verdict !== "stale") continue;
+      const deadline = new Deadline(recordMs, operation.world.clock);
+      const outcome = await deleteStale(operation, record, deadline);
+      if (outcome === "busy") collected.waiting.push(record);
+      else if (outcome !== "gone") collected[outcome].push(record);
+    } catch (error) {
+      const what = `${record.containerId}:${record.ifname}`;
+      collected.failed.push({ what, error: messageOf(error) });
+    }
+  }
+  for (const error of removeLitter(operation)) {
+    collected.failed.push({ what: "locks", error: error.message });
+  }
+  return collected;
+}
+
+/** A namespace that is seen to be gone is written down, so that the next run knows for how long. */
+function judge(
+  { world, records }: Operation,
+  record: AttachmentRecord,
+  graceMs: number,
+): "live" | "waiting" | "stale" {
+  const bootId = world.bootId();
+  if (record.bootId !== bootId) return "stale";
+  if (recordedNetns(record, bootId) !== "") {
+    records.forgetGone(record);
+    return "live";
+  }
+  const now = world.uptimeMs();
+  const since = records.goneSince(record) ?? now;
+  if (now - since >= graceMs) return "stale";
+  records.noteGone(record, since);
+  return "waiting";
+}

@@ -1,0 +1,102 @@
+/**
+ * `genie install`: once, or with `--watch` for as long as the process lives.
+ */
+import { messageOf } from "../cni/error.ts";
+import type { Command } from "./command.ts";
+import { credentialOptions, wishesOf } from "./credential.ts";
+import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";
+import { Installation, type Step } from "./installation.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const install: Command = {
+  about: `Copies this executable into the directory of CNI plugins, makes a kubeconfig unless one is given,
+and writes 00-genie.conflist, which makes the container runtime use genie. Everything is checked
+before anything is changed; run it again to upgrade. Keys and plugins that you add to
+00-genie.conflist are kept, and a copy of the last good file is restored when the file is missing.
+
+  genie install --kubeconfig /etc/kubernetes/kubelet.conf
+  genie install --default canal`,
+  options: {
+    default: {
+      value: "NETWORK",
+      about:
+        "network of pods that choose none (default as configured, else the first file)",
+    },
+    ...credentialOptions,
+    ...folderOptions,
+    ...rootOption,
+    force: {
+      about:
+        "overwrite a configuration or kubeconfig that cannot be parsed; a copy is kept",
+    },
+    watch: {
+      about: "do not end: renew the token and repair the configuration",
+    },
+    interval: {
+      value: "SECONDS",
+      about: "time between two rounds of --watch (default 10)",
+    },
+  },
+  async run(input, terminal) {
+    const intervalMs = input.seconds("interval", 10) * 1000;
+    const request = {
+      folders: foldersOf(input),
+      host: hostOf(input),
+      wishes: wishesOf(input),
+      defaultPlugin: input.text("default"),
+      force: input.flag("force"),
+    };
+    const installation = new Installation(request, terminal);
+    const steps = await installation.run();
+    await terminal.stdout(reportOf(steps));
+    if (input.flag("watch"))
+      await watch(installation, steps, intervalMs, terminal);
+    return 0;
+  },
+};
+
+/** Until it is asked to end. An error is told once and tried again: pods go on with what is there. */
+async function watch(
+  installation: Installation,
+  begun: readonly Step[],
+  intervalMs: number,
+  { sleep, stopped, stdout, stderr }: Terminal,
+): Promise<void> {
+  let told = "";
+  let warned = warningsOf(begun);
+  for (;;) {
+    await sleep(intervalMs);
+    if (stopped()) return;
+    try {
+      if (installation.refreshCredential())
+        await stdout("changed   the credential\n");
+      const steps = await installation.run();
+      const news = steps.filter(
+        ({ outcome, text }) =>
+          outcome === "changed" ||
+          (outcome === "warning" && !warned.includes(text)),
+      );
+      if (news.length > 0) await stdout(reportOf(news));
+      warned = warningsOf(steps);
+      told = "";
+    } catch (error) {
+      const text = messageOf(error);
+      if (text !== told) stderr(`genie install: ${text}\n`);
+      told = text;
+    }
+  }
+}
+
+function warningsOf(steps: readonly Step[]): string[] {
+  return steps.flatMap(({ outcome, text }) =>
+    outcome === "warning" ? [text] : [],
+  );
+}
+
+function reportOf(steps: readonly Step[]): string {
+  return steps
+    .map(
+      ({ outcome, text }) => `${outcome.padEnd("unchanged".length)} ${text}\n`,
+    )
+    .join("");
+}

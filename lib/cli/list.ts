@@ -1,0 +1,200 @@
+/**
+ * `genie list`: the attachments of this node, from the records.
+ */
+import { isNamespace } from "../linux/netns.ts";
+import type { Operation } from "../attach/context.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import { messageOf } from "../cni/error.ts";
+import { type Result, modernResult } from "../cni/result.ts";
+import { displayName } from "../select/select.ts";
+import { abandonedOnNode, abandonedTable } from "./abandoned.ts";
+import { age } from "./age.ts";
+import type { Command } from "./command.ts";
+import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";
+import type { Host } from "./host.ts";
+import { isSeen } from "./mount-namespace.ts";
+import { nodeOperation } from "./node.ts";
+import { columns } from "./table.ts";
+
+export const list: Command = {
+  about: `Reads the attachment records of this node; neither the API server nor the runtime is asked.
+SANDBOX says whether the network namespace is there: live, gone, of an earlier boot,
+or unknown where this is not the mount namespace of the container runtime.`,
+  options: {
+    namespace: {
+      value: "NS",
+      short: "n",
+      about: "only pods of this namespace",
+    },
+    output: {
+      value: "FORMAT",
+      short: "o",
+      choices: ["table", "wide", "json"],
+      about: "table, wide (adds the CNI names) or json (default table)",
+    },
+    abandoned: {
+      about: "what could not be deleted, in place of what is attached",
+    },
+    ...folderOptions,
+    ...rootOption,
+  },
+  async run(input, { env, stdout, stderr, now }) {
+    const host = hostOf(input);
+    const operation = nodeOperation(foldersOf(input), env, { host });
+    const format = input.text("output");
+    const namespace = input.text("namespace");
+    const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>
+      namespace === undefined || pod?.namespace === namespace;
+    const print = <T>(
+      rows: readonly T[],
+      table: (rows: readonly T[]) => string,
+    ) =>
+      stdout(
+        format === "json" ? `${JSON.stringify(rows, null, 2)}\n` : table(rows),
+      );
+    let unreadable: string[];
+    if (input.flag("abandoned")) {
+      const found = abandonedOnNode(operation);
+      ({ unreadable } = found);
+      await print(found.attachments.filter(isWanted), (rows) =>
+        abandonedTable(rows, now()),
+      );
+    } else {
+      const found = listAttachments(operation, host);
+      ({ unreadable } = found);
+      await print(found.attachments.filter(isWanted), (rows) =>
+        tableOf(rows, now(), format === "wide"),
+      );
+    }
+    for (const problem of unreadable) stderr(`genie list: ${problem}\n`);
+    return unreadable.length === 0 ? 0 : 1;
+  },
+};
+
+/**
+ * "gone": there is no such namespace any more; "earlier boot": nor could there be;
+ * "unknown": it cannot be seen from here.
+ */
+export type Sandbox = "live" | "gone" | "earlier boot" | "unknown";
+
+export interface ListedAttachment {
+  containerId: string;
+  pod?: { namespace: string; name: string; uid: string };
+  ifname: string;
+  /** As it was typed, or the file key. */
+  network: string;
+  /** The `name` of its configuration. */
+  cniName: string;
+  /** `<namespace>/<name>` of a definition. */
+  definition?: string;
+  /** On the interface that the runtime asked for. */
+  primary: boolean;
+  /** With their prefixes. */
+  ips: string[];
+  sandbox: Sandbox;
+  netns: string;
+  time: string;
+}
+
+/** In the order of the pods' names; what is unreadable is told in words. */
+export function listAttachments(
+  { records: store, world }: Operation,
+  host: Host,
+): {
+  attachments: ListedAttachment[];
+  unreadable: string[];
+} {
+  const bootId = world.bootId();
+  const pods: { key: Buffer; attachments: ListedAttachment[] }[] = [];
+  const unreadable: string[] = [];
+  for (const { name, record, error } of store.all()) {
+    if (record) {
+      const sandbox = sandboxOf(record, bootId, host);
+      const attachments = listed(record, store.results(record), sandbox);
+      pods.push({ key: keyOf(record), attachments });
+    } else
+      unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
+  }
+  pods.sort((a, b) => Buffer.compare(a.key, b.key));
+  return {
+    attachments: pods.flatMap(({ attachments }) => attachments),
+    unreadable,
+  };
+}
+
+function keyOf({ pod, containerId, ifname }: AttachmentRecord): Buffer {
+  return Buffer.from(
+    [pod?.namespace ?? "", pod?.name ?? "", containerId, ifname].join("\0"),
+  );
+}
+
+function listed(
+  record: AttachmentRecord,
+  results: ReadonlyMap<string, Result>,
+  sandbox: Sandbox,
+): ListedAttachment[] {
+  const { containerId, pod, netns, time } = record;
+  return record.attachments.map((attachment) => {
+    const { ifname, definition } = attachment;
+    const result = results.get(ifname);
+    return {
+      containerId,
+      ...(pod && { pod }),
+      ifname,
+      network: displayName(attachment),
+      cniName: attachment.list.name,
+      ...(definition !== undefined && { definition }),
+      primary: ifname === record.ifname,
+      ips: result ? modernResult(result).ips.map(({ address }) => address) : [],
+      sandbox,
+      netns,
+      time,
+    };
+  });
+}
+
+export function sandboxOf(
+  record: Pick<AttachmentRecord, "bootId" | "netns" | "mountNamespace">,
+  currentBoot: string,
+  host: Host,
+): Sandbox {
+  const { bootId, netns } = record;
+  if (bootId !== currentBoot) return "earlier boot";
+  if (netns !== "" && isNamespace(host.path(netns))) return "live";
+  return isSeen(record, host) ? "gone" : "unknown";
+}
+
+function tableOf(
+  rows: readonly ListedAttachment[],
+  now: Date,
+  wide: boolean,
+): string {
+  if (rows.length === 0) return "no attachments\n";
+  const head = [
+    "NAMESPACE",
+    "POD",
+    "CONTAINER",
+    "INTERFACE",
+    "NETWORK",
+    ...(wide ? ["CNI NAME"] : []),
+    "ADDRESSES",
+    "SANDBOX",
+    "AGE",
+  ];
+  return columns([
+    head,
+    ...rows.map(
+      ({ pod, containerId, ifname, network, definition, ips, ...row }) => [
+        pod?.namespace ?? "-",
+        pod?.name ?? "-",
+        containerId.slice(0, 12),
+        ifname,
+        definition ?? network,
+        ...(wide ? [row.cniName] : []),
+        ips.join(",") || "-",
+        row.sandbox,
+        age(row.time, now),
+      ],
+    ),
+  ]);
+}

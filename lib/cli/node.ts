@@ -1,0 +1,103 @@
+/**
+ * This node's genie as an operator's command sees it: the configuration that
+ * the runtime would pass to us, found among the files of the folder.
+ */
+import { beginOperation, type Operation } from "../attach/context.ts";
+import { type World, realWorld } from "../attach/dependencies.ts";
+import { type ConfFile, readConfDir } from "../cni/confdir.ts";
+import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import type { Request } from "../cni/skel.ts";
+import { latestVersion } from "../cni/version.ts";
+import { defaultFolders, type Folders } from "./directories.ts";
+import { Host } from "./host.ts";
+import type { Env } from "./terminal.ts";
+
+/** Our plugin type, and so the name of our executable. */
+export const ownType = "genie";
+
+/** Our configuration: sorts first, because a runtime takes the first file (container-runtimes.md K-1). */
+export const ownFile = "00-genie.conflist";
+
+export interface OwnNetwork {
+  file: string;
+  list: NetworkConfigList;
+  plugin: PluginConf;
+}
+
+/** The first file that executes genie. */
+export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
+  for (const { file, list } of files) {
+    const plugin = list?.plugins.find(({ type }) => type === ownType);
+    if (list && plugin) return { file, list, plugin };
+  }
+  return undefined;
+}
+
+/** What a command may say of the request that it makes up. */
+export interface Made {
+  host?: Host;
+  world?: World;
+  request?: Partial<Request>;
+  /** More keys of the configuration. */
+  config?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * An operation without a container. Without a configuration of ours the defaults
+ * hold. Throws 7 for one that cannot be read: the records may be anywhere then.
+ */
+export function nodeOperation(
+  { confDir, binDir, dataDir }: Folders,
+  env: Env,
+  { host = new Host(), world = realWorld(env), request, config }: Made = {},
+): Operation {
+  const files = readConfDir(host.path(confDir));
+  const found = findOwn(files);
+  // A command that deletes or lists needs no more of it than where the records are.
+  if (!found && request?.command === "ADD") requireReadable(files, confDir, "");
+  if (!found && dataDir === undefined)
+    requireReadable(
+      files,
+      confDir,
+      ": correct it, or say with --data-dir where the records are",
+    );
+  const text = (key: string): string | undefined => {
+    const value = own(found?.plugin, key);
+    return typeof value === "string" ? value : undefined;
+  };
+  const made: Request = {
+    command: "GC",
+    containerId: "",
+    netns: "",
+    ifname: "",
+    args: "",
+    path: [host.path(binDir)],
+    config: {
+      ...found?.plugin,
+      ...config,
+      name: found?.list.name ?? ownType,
+      confDir: host.path(text("confDir") ?? confDir),
+      dataDir: host.path(dataDir ?? text("dataDir") ?? defaultFolders.dataDir),
+      // Of the node; what a command has to say is said to whoever typed it.
+      ...(!host.isOurs && { logFile: "" }),
+    },
+    cniVersion: latestVersion,
+    ...request,
+  };
+  return beginOperation(made, world);
+}
+
+function requireReadable(
+  files: readonly ConfFile[],
+  confDir: string,
+  advice: string,
+): void {
+  const problem = files.find(({ file }) => file === ownFile)?.problem;
+  if (problem === undefined) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `${confDir}/${ownFile}: ${problem}${advice}`,
+  );
+}

@@ -1,0 +1,276 @@
+/**
+ * Removes genie from a node, the story. A runtime deletes pods through the
+ * configuration that is on disk then: whoever has more than the network that
+ * comes after us would keep the rest for ever. Configuration first, binary last.
+ */
+import {
+  existsSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+} from "node:fs";
+import { join } from "node:path";
+import type { Operation } from "../attach/context.ts";
+import { type AttachmentRecord, formatVersion } from "../attach/record.ts";
+import { type ConfFile, readConfDir } from "../cni/confdir.ts";
+import { errnoOf, messageOf, quote } from "../cni/error.ts";
+import { executesAny } from "../cni/executable-types.ts";
+import { type Candidate, firstNetwork, networksOf } from "../select/resolve.ts";
+import { displayName } from "../select/select.ts";
+import { abandonedOnNode } from "./abandoned.ts";
+import { credentialFiles } from "./credential.ts";
+import type { Folders } from "./directories.ts";
+import { collect } from "./gc.ts";
+import type { Host } from "./host.ts";
+import { credentialFolder } from "./installation.ts";
+import { type Sandbox, sandboxOf } from "./list.ts";
+import { whyUnseen } from "./mount-namespace.ts";
+import { nodeOperation, ownFile, ownType } from "./node.ts";
+import { removeCopies } from "./own-file.ts";
+import { runtimesOf } from "./runtime.ts";
+import type { Env } from "./terminal.ts";
+
+export interface RemovalRequest {
+  folders: Folders;
+  host: Host;
+  force: boolean;
+  env: Env;
+}
+
+/** What was done. Throws `Refusal` with nothing changed. */
+export async function removeGenie(request: RemovalRequest): Promise<string[]> {
+  const { folders, host, force, env } = request;
+  const operation = nodeOperation(folders, env, { host });
+  const { confDir, binDir } = folders;
+  const files = readConfDir(host.path(confDir));
+  const former = formerNetwork(confDir, files);
+  refuseOthers(files, confDir);
+  if (!force) refuseHeld(operation, former, host);
+  const done: string[] = [];
+  const path = host.path(join(confDir, ownFile));
+  const parked = park(path);
+  // A pod that was attached between the look and the removal.
+  if (!force)
+    orPutBack(parked, path, () => refuseHeld(operation, former, host));
+  rmSync(parked, { force: true });
+  removeCopies(folders, host, operation.config.dataDir);
+  done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
+  done.push(...removeCredential(credentialFolder(folders), host));
+  if (force && host.isOurs) done.push(...(await deleteGone(operation, binDir)));
+  const keeps = keepsRecords(host);
+  if (!keeps) done.push(...dropFreed(operation, former));
+  done.push(...keptAbandoned(operation));
+  let count = 0;
+  for (const _ of operation.records.all()) count++;
+  if (force || count > 0) {
+    done.push(
+      `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
+    );
+    return done;
+  }
+  rmSync(host.path(join(binDir, ownType)), { force: true });
+  done.push(`removed ${join(binDir, ownType)}`);
+  removeEmpty(operation.config.dataDir);
+  return done;
+}
+
+/** No reason to stay: a DEL of it has failed for long. But nobody will try it again. */
+function keptAbandoned(operation: Operation): string[] {
+  const { attachments, unreadable } = abandonedOnNode(operation);
+  const what = [
+    ...attachments.map(
+      ({ containerId, ifname, network }) =>
+        `${ifname} of ${containerId} in network ${network}`,
+    ),
+    ...unreadable,
+  ];
+  if (what.length === 0) return [];
+  return [
+    `kept ${operation.config.dataDir}/abandoned, which could not be deleted and stays reserved: ${what.join("; ")}`,
+  ];
+}
+
+/** Plugins that a mesh, say, added to our list: they go with it, and somebody should know. */
+function othersOf(files: readonly ConfFile[]): string {
+  const list = files.find(({ file }) => file === ownFile)?.list;
+  const types = (list?.plugins ?? [])
+    .map(({ type }) => type)
+    .filter((type) => type !== ownType);
+  return types.length === 0
+    ? ""
+    : `, and with it the plugins of others: ${types.join(", ")}`;
+}
+
+/** Why nothing was done; each line is one thing to look at. */
+export class Refusal extends Error {}
+
+/** The network that the runtime uses when we are gone. */
+function formerNetwork(
+  confDir: string,
+  files: readonly ConfFile[],
+): Candidate | undefined {
+  try {
+    const others = files.filter(({ file }) => file !== ownFile);
+    return firstNetwork(networksOf(confDir, others, [ownType]));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A file that `install` did not write, but that needs our executable. */
+function refuseOthers(files: readonly ConfFile[], confDir: string): void {
+  const other = files.find(
+    ({ file, list }) =>
+      file !== ownFile && list && executesAny(list.plugins, [ownType]),
+  );
+  if (other === undefined) return;
+  throw new Refusal(
+    `${join(confDir, other.file)} executes genie as well: remove it first`,
+  );
+}
+
+function refuseHeld(
+  { records: store, world }: Operation,
+  former: Candidate | undefined,
+  host: Host,
+): void {
+  const bootId = world.bootId();
+  const lines: string[] = [];
+  for (const { name, record, error } of store.all()) {
+    if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
+    else if (!isFreedBy(record, former))
+      lines.push(heldText(record, sandboxOf(record, bootId, host)));
+  }
+  if (lines.length === 0) return;
+  const why = former
+    ? `network ${quote(former.list.name)} (${former.file}), which the runtime will use then, would not delete all that these pods have`
+    : "no other network is there to delete what these pods have";
+  throw new Refusal(
+    [`${why}: delete the pods first, or use --force`, ...lines].join("\n"),
+  );
+}
+
+/** Whether that network's own DEL frees everything that the record holds. */
+function isFreedBy(
+  { attachments, ifname }: AttachmentRecord,
+  former: Candidate | undefined,
+): boolean {
+  const [only, ...more] = attachments;
+  return (
+    only !== undefined &&
+    more.length === 0 &&
+    only.ifname === ifname &&
+    only.definition === undefined &&
+    only.list.name === former?.list.name
+  );
+}
+
+function heldText(record: AttachmentRecord, sandbox: Sandbox): string {
+  const { pod, containerId, attachments } = record;
+  const who = pod ? `${pod.namespace}/${pod.name}` : `container ${containerId}`;
+  const networks = attachments.map(
+    (attachment) => `${attachment.ifname}=${displayName(attachment)}`,
+  );
+  // Who rolls back to 0.1.0 cannot delete it.
+  const format =
+    record.formatVersion > formatVersion
+      ? ` (record of format ${record.formatVersion}, which genie 0.1.0 does not read)`
+      : "";
+  return `  ${who}: ${networks.join(", ")}${hints[sandbox]}${format}`;
+}
+
+/** "unknown": seen from a container, the node's live pods have no namespace either. */
+const hints: Record<Sandbox, string> = {
+  live: "",
+  unknown: "",
+  gone: " (its namespace is gone: `genie gc`)",
+  "earlier boot": " (of an earlier boot: `genie gc`)",
+};
+
+/** Out of the runtime's sight, still in its folder. */
+function park(path: string): string {
+  const parked = path.replace(/[^/]+$/, (name) => `.${name}.removed`);
+  try {
+    renameSync(path, parked);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+  return parked;
+}
+
+function orPutBack(parked: string, path: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (existsSync(parked)) renameSync(parked, path);
+    throw error;
+  }
+}
+
+function removeCredential(folder: string, host: Host): string[] {
+  const place = host.path(folder);
+  if (!existsSync(place)) return [];
+  for (const file of credentialFiles)
+    rmSync(join(place, file), { force: true });
+  removeFolder(place);
+  return [`removed the credential in ${folder}`];
+}
+
+/** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
+async function deleteGone(
+  operation: Operation,
+  binDir: string,
+): Promise<string[]> {
+  const why = whyUnseen(operation, `${binDir}/${ownType} gc`);
+  if (why !== undefined) return [`deleted no attachment: ${why}`];
+  const { deleted, abandoned, failed } = await collect(operation, 0);
+  return [
+    ...deleted.map(
+      ({ containerId, ifname }) => `deleted ${containerId} ${ifname}`,
+    ),
+    ...abandoned.map(
+      ({ containerId, ifname }) => `abandoned ${containerId} ${ifname}`,
+    ),
+    ...failed.map(({ what, error }) => `failed to delete ${what}: ${error}`),
+  ];
+}
+
+/**
+ * CRI-O deletes a pod by what it cached at ADD (container-runtimes.md §3.6):
+ * that is us, so the records and the executable must outlive the pods.
+ */
+function keepsRecords(host: Host): boolean {
+  return runtimesOf(host).includes("crio");
+}
+
+/** Records of the former network alone: its own DEL frees what they hold. */
+function dropFreed(
+  { records }: Operation,
+  former: Candidate | undefined,
+): string[] {
+  let dropped = 0;
+  for (const { record } of records.all()) {
+    if (!record || !isFreedBy(record, former)) continue;
+    records.remove(record);
+    dropped++;
+  }
+  if (dropped === 0) return [];
+  return [
+    `dropped ${dropped} records of network ${quote(former?.list.name ?? "")}: its own DEL frees them`,
+  ];
+}
+
+function removeEmpty(dataDir: string): void {
+  for (const folder of ["attachments", "abandoned", "locks", "."])
+    removeFolder(join(dataDir, folder));
+}
+
+function removeFolder(path: string): void {
+  try {
+    if (readdirSync(path).length === 0) rmdirSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ENOTEMPTY")
+      throw error;
+  }
+}

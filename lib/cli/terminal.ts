@@ -1,0 +1,70 @@
+/**
+ * The process as a command sees it: who starts it, where its words go. The real
+ * one is {@link realTerminal}; tests put their own in its place.
+ */
+import { isatty } from "node:tty";
+import { writeStderr, writeStdout } from "../linux/stdio.ts";
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** What only the entry knows. */
+export interface Process {
+  version: string;
+  env: Env;
+}
+
+export interface Terminal extends Process {
+  stdout(text: string): Promise<void>;
+  stderr(text: string): void;
+  /** Whether a person reads stdout: then colours help. */
+  colour: boolean;
+  /** Our own executable, which `install` copies. */
+  self: string;
+  /** The effective user; 0 is root. */
+  uid: number;
+  /** Resolves early when the process is asked to end: then `stopped` is true. */
+  sleep(ms: number): Promise<void>;
+  stopped(): boolean;
+  now(): Date;
+}
+
+/** The real streams; NO_COLOR is the convention of no-color.org. */
+export function realTerminal(given: Process): Terminal {
+  const { env } = given;
+  return {
+    ...given,
+    stdout: writeStdout,
+    stderr: writeStderr,
+    colour: isatty(1) && !env["NO_COLOR"] && env["TERM"] !== "dumb",
+    self: "/proc/self/exe",
+    uid: process.geteuid?.() ?? 0,
+    ...stoppable(),
+    now: () => new Date(),
+  };
+}
+
+/**
+ * SIGTERM must be asked for: the first process of a container gets no signal
+ * that it does not handle, and the kubelet would wait for its whole grace period.
+ */
+function stoppable(): Pick<Terminal, "sleep" | "stopped"> {
+  let ending: Promise<void> | undefined;
+  let stopped = false;
+  const listen = (): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.once(signal, () => {
+        stopped = true;
+        resolve();
+      });
+    }
+    return promise;
+  };
+  return {
+    sleep: async (ms) => {
+      ending ??= listen();
+      await Promise.race([Bun.sleep(ms), ending]);
+    },
+    stopped: () => stopped,
+  };
+}

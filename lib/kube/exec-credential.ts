@@ -1,0 +1,119 @@
+/**
+ * Credential plugins, client-go's `exec`: a program that prints an
+ * ExecCredential. Ours and not that of @kubernetes/client-node, which knows no
+ * deadline, leaves the plugin's stdin open, says nothing in
+ * KUBERNETES_EXEC_INFO, and puts output (the token) into its error messages.
+ */
+import type { Deadline } from "../linux/deadline.ts";
+import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import { type Exec, type ExecResult, execDelegate } from "../linux/exec.ts";
+import { own } from "../cni/json.ts";
+import type { ExecConfig } from "./kubeconfig.ts";
+import { checkToken } from "./pem.ts";
+import { nonBlank, stated } from "./options.ts";
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** What a plugin or a provider says we are. */
+export interface Issued {
+  token?: string;
+  /** PEM, with `key`. */
+  certificate?: string;
+  key?: string;
+}
+
+export interface PluginRequest {
+  config: ExecConfig;
+  env: Env;
+  /** `spec.cluster` of KUBERNETES_EXEC_INFO, for plugins that ask for it. */
+  cluster: Readonly<Record<string, unknown>>;
+  deadline: Deadline;
+}
+
+/** Throws 7 when the plugin cannot be run, 11 when it gives no credential in time. */
+export async function runPlugin(
+  request: PluginRequest,
+  exec: Exec = execDelegate,
+): Promise<Issued> {
+  // Arguments do not belong there, but may stand there.
+  const [command = ""] = request.config.command.split(" ");
+  const plugin = `credential plugin ${quote(command)}`;
+  const result = await execute(plugin, request, exec);
+  const failure = failureOf(result);
+  if (failure !== undefined)
+    throw new CniError(Code.tryAgainLater, `${plugin} ${failure}`);
+  return issued(result.stdout, plugin);
+}
+
+async function execute(
+  plugin: string,
+  { config, env, cluster, deadline }: PluginRequest,
+  exec: Exec,
+): Promise<ExecResult> {
+  const environment = { ...stated<Record<string, string>>(env), ...config.env };
+  const path = Bun.which(config.command, { PATH: environment["PATH"] ?? "" });
+  if (path === null)
+    throw new CniError(Code.invalidNetworkConfig, `failed to find ${plugin}`);
+  const info = {
+    apiVersion: config.apiVersion,
+    kind: "ExecCredential",
+    spec: { interactive: false, ...(config.provideClusterInfo && { cluster }) },
+  };
+  try {
+    return await exec({
+      path,
+      args: config.args,
+      env: { ...environment, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
+      stdin: "",
+      deadline,
+      inherit: [],
+    });
+  } catch (error) {
+    const reason = errnoOf(error) ?? "failed";
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `failed to run ${plugin}: ${reason}`,
+    );
+  }
+}
+
+/** Neither stdout nor stderr is quoted: plugins print tokens, whole requests and responses there. */
+function failureOf({
+  exitCode,
+  stderr,
+  killed,
+}: ExecResult): string | undefined {
+  if (killed === "deadline") return "gave no credential in time";
+  if (killed) return "printed too much";
+  if (exitCode === 0) return undefined;
+  const end = exitCode === null ? "was killed" : `exited with code ${exitCode}`;
+  return stderr.trim() === ""
+    ? end
+    : `${end}: its stderr is not shown, it may hold a secret`;
+}
+
+function issued(stdout: string, plugin: string): Issued {
+  const status = own(decode(stdout), "status");
+  const text = (key: string): string | undefined => {
+    const value = own(status, key);
+    return typeof value === "string" ? nonBlank(value) : undefined;
+  };
+  const token = text("token");
+  const certificate = text("clientCertificateData");
+  const key = text("clientKeyData");
+  const complete = (certificate === undefined) === (key === undefined);
+  if (!complete || (token === undefined && certificate === undefined)) {
+    throw new CniError(Code.tryAgainLater, `${plugin} printed no credential`);
+  }
+  if (token !== undefined) checkToken(token, plugin);
+  return stated<Issued>({ token, certificate, key });
+}
+
+/** Undefined for what is no JSON: the parser's message would quote the credential. */
+function decode(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What the API server must answer, validated at this edge: of each object the
+ * few keys that genie reads, annotations always an object of strings.
+ */
+import type { V1ObjectMeta } from "@kubernetes/client-node";
+import { type JsonObject, isObject, own } from "../cni/json.ts";
+import { ApiError } from "./api-error.ts";
+
+export type Pod = KubeObject;
+
+/** NPWG v1.3 §3: the configuration is text in `spec.config`, or a file of the node. */
+export interface NetworkAttachmentDefinition extends KubeObject {
+  spec: { config?: string };
+}
+
+export interface KubeObject {
+  metadata: Metadata;
+}
+
+/** Always there, empty where the object has none. */
+export type Metadata = Pick<V1ObjectMeta, "name" | "namespace" | "uid"> & {
+  annotations: Record<string, string>;
+};
+
+/** Throws an `ApiError` naming the key that is wrong; no value is quoted. */
+export function parsePod(answer: string, action: () => string): Pod {
+  return { metadata: metadataOf(decode(answer, action), action) };
+}
+
+/** Throws as `parsePod`. A definition without spec names a file of the node. */
+export function parseDefinition(
+  answer: string,
+  action: () => string,
+): NetworkAttachmentDefinition {
+  const object = decode(answer, action);
+  const metadata = metadataOf(object, action);
+  const spec = own(object, "spec") ?? {};
+  if (!isObject(spec)) throw invalid(action, "spec", spec, "object");
+  const config = textOf(spec, "config", "spec", action);
+  return { metadata, spec: config === undefined ? {} : { config } };
+}
+
+function metadataOf(object: JsonObject, action: () => string): Metadata {
+  const found = own(object, "metadata");
+  if (!isObject(found)) throw invalid(action, "metadata", found, "object");
+  const read = (key: string): string | undefined =>
+    textOf(found, key, "metadata", action);
+  const name = read("name");
+  const namespace = read("namespace");
+  const uid = read("uid");
+  return {
+    ...(name !== undefined && { name }),
+    ...(namespace !== undefined && { namespace }),
+    ...(uid !== undefined && { uid }),
+    annotations: annotationsOf(found, action),
+  };
+}
+
+/** By own property: `constructor` is an annotation like any other. */
+function annotationsOf(
+  metadata: JsonObject,
+  action: () => string,
+): Record<string, string> {
+  const map = own(metadata, "annotations") ?? {};
+  if (isTextMap(map)) return map;
+  throw invalid(action, "metadata.annotations", map, "an object of strings");
+}
+
+function isTextMap(map: unknown): map is Record<string, string> {
+  if (!isObject(map)) return false;
+  for (const value of Object.values(map)) {
+    if (typeof value !== "string") return false;
+  }
+  return true;
+}
+
+/** Null is absent. */
+function textOf(
+  object: JsonObject,
+  key: string,
+  path: string,
+  action: () => string,
+): string | undefined {
+  const value = own(object, key) ?? undefined;
+  if (value === undefined || typeof value === "string") return value;
+  throw invalid(action, `${path}.${key}`, value, "string");
+}
+
+function invalid(
+  action: () => string,
+  key: string,
+  value: unknown,
+  expected: string,
+): ApiError {
+  const problem = value === undefined ? "is missing" : `expected ${expected}`;
+  return new ApiError(
+    `failed to ${action()}: invalid answer: ${key}: ${problem}`,
+  );
+}
+
+function decode(answer: string, action: () => string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(answer);
+    if (isObject(value)) return value;
+  } catch {
+    // Not JSON; the message of the parser would quote the answer.
+  }
+  throw new ApiError(`failed to ${action()}: the answer is no JSON object`);
+}

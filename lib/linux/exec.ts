@@ -1,0 +1,185 @@
+/**
+ * Runs one delegate process, or a credential plugin: in its own session, its
+ * output on anonymous files, with a time limit after which its whole process
+ * group is killed. It knows nothing of CNI; what the output means is `invoke`'s matter.
+ *
+ * Files and not pipes, because a grandchild that keeps a pipe open would delay
+ * us until it ends (cni-runtime.md F-8, state.md "Processes and locks").
+ */
+import type { Deadline } from "./deadline.ts";
+import { acceptChildren, close, endsWithin } from "./libc.ts";
+import { openOutput, outputSize, outputText } from "./output-file.ts";
+import { bytesOf } from "./text.ts";
+
+export interface ExecRequest {
+  /** Absolute path of the executable. */
+  path: string;
+  /** CNI plugins have none, credential plugins may. */
+  args?: readonly string[];
+  /** What our own environment has in other bytes than UTF-8 is passed on in these; a name that is no text stands with an empty value. */
+  env: Record<string, string>;
+  stdin: string;
+  deadline: Deadline;
+  /** Descriptors that the delegate inherits as 3, 4, …: the container's lock. */
+  inherit: readonly number[];
+  /** The directory for its output where the kernel gives us no file in memory; default: `/tmp`. */
+  scratch?: string | undefined;
+  /** Called when the delegate runs, for what can be done meanwhile. Must not throw. */
+  started?: (() => unknown) | undefined;
+}
+
+export interface ExecResult {
+  /** null when a signal ended it. */
+  exitCode: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+  /** Why we killed it, if we did. */
+  killed?: "deadline" | "stdout" | "stderr";
+}
+
+/** The cause of the error of a process that was killed, whatever is put around the error. */
+export class ProcessKilled extends Error {}
+
+/** Throws what the spawn throws, with its errno in `code`: ENOENT, EACCES, ENOEXEC, ETXTBSY… */
+export type Exec = (request: ExecRequest) => Promise<ExecResult>;
+
+/** Bytes of output after which a delegate is killed (state.md "Time"). */
+export const outputLimits = { stdout: 4 << 20, stderr: 1 << 20 } as const;
+
+/** How often a running delegate's output is measured; a quick delegate never pays for it. */
+const measureEveryMs = 20;
+
+/** A killed process that is stuck in the kernel is not waited for longer than this. */
+const reapWithinMs = 2000;
+
+export const execDelegate: Exec = async (request) => {
+  const directory = request.scratch ?? "/tmp";
+  const stdout = openOutput(directory);
+  const stderr = openOutput(directory);
+  const output = { stdout, stderr };
+  try {
+    acceptChildren();
+    const raw = mayBeRaw(request.env) && (await spawnRaw(request, output));
+    const child: Child =
+      raw ||
+      Bun.spawn({
+        cmd: [request.path, ...(request.args ?? [])],
+        env: request.env,
+        stdio: [bytesOf(request.stdin), stdout, stderr, ...request.inherit],
+        detached: true,
+      });
+    request.started?.();
+    const killed = await supervise(child, request.deadline, output);
+    return {
+      exitCode: child.exitCode,
+      signal: child.signalCode === null ? null : String(child.signalCode),
+      stdout: outputText(stdout, outputLimits.stdout),
+      stderr: outputText(stderr, outputLimits.stderr),
+      ...(killed && { killed }),
+    };
+  } finally {
+    close(stdout);
+    close(stderr);
+  }
+};
+
+/** A process that was started. */
+interface Child {
+  readonly pid: number;
+  readonly exited: Promise<unknown>;
+  readonly exitCode: number | null;
+  readonly signalCode: string | number | null;
+}
+
+/** As it is in the environment, which `Bun.spawn` cannot do; undefined when it can. */
+async function spawnRaw(
+  request: ExecRequest,
+  { stdout, stderr }: Output,
+): Promise<Child | undefined> {
+  const raw = await import("./spawn.ts");
+  return raw.spawnRaw(request, stdout, stderr);
+}
+
+/** Whether there may be a name or a value that is not UTF-8: what is not, is U+FFFD in a text. */
+function mayBeRaw(env: ExecRequest["env"]): boolean {
+  for (const [name, value] of Object.entries(env)) {
+    if (name.includes("\ufffd") || value.includes("\ufffd")) return true;
+  }
+  return false;
+}
+
+type Output = Record<keyof typeof outputLimits, number>;
+
+/** Waits for the end of the child, or ends it and its group; why, if so. */
+async function supervise(
+  child: Child,
+  deadline: Deadline,
+  output: Output,
+): Promise<ExecResult["killed"]> {
+  // Most delegates end before a timer would be of use, and timers are dear.
+  const left = deadline.remaining;
+  const quick = left < measureEveryMs ? left : measureEveryMs;
+  const killed = endsWithin(child.pid, quick)
+    ? await reaped(child).then(() => tooLarge(output))
+    : await watched(child, deadline, output);
+  if (killed) {
+    killGroup(child.pid);
+    await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
+  }
+  return killed;
+}
+
+/** Waits for Bun to notice the end of a child that has ended. */
+function reaped({ exited }: Child): Promise<unknown> {
+  // With a timer that is due the event loop only looks; to park it would start a thread.
+  void Bun.sleep(0);
+  return exited;
+}
+
+/** Why the child is to be killed; undefined when it ended by itself. */
+async function watched(
+  child: Child,
+  deadline: Deadline,
+  output: Output,
+): Promise<ExecResult["killed"]> {
+  const { promise: verdict, resolve } =
+    Promise.withResolvers<ExecResult["killed"]>();
+  const timer = setTimeout(() => resolve("deadline"), deadline.remaining);
+  const measure = setInterval(
+    () => stopWhenTooLarge(output, resolve),
+    measureEveryMs,
+  );
+  try {
+    return await Promise.race([
+      child.exited.then(() => tooLarge(output)),
+      verdict,
+    ]);
+  } finally {
+    clearTimeout(timer);
+    clearInterval(measure);
+  }
+}
+
+function stopWhenTooLarge(
+  output: Output,
+  resolve: (killed: ExecResult["killed"]) => void,
+) {
+  const killed = tooLarge(output);
+  if (killed) resolve(killed);
+}
+
+function tooLarge(output: Output): ExecResult["killed"] {
+  if (outputSize(output.stdout) > outputLimits.stdout) return "stdout";
+  if (outputSize(output.stderr) > outputLimits.stderr) return "stderr";
+  return undefined;
+}
+
+/** The process may have ended by itself in the meantime: then there is nobody to kill. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // ESRCH: the group is gone.
+  }
+}

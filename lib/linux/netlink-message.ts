@@ -1,0 +1,170 @@
+/**
+ * The framing of netlink: messages in a datagram, attributes in a message
+ * (linux/netlink.h). Numbers are in host order, which is little-endian on every
+ * machine we are built for. Pure.
+ */
+import { SystemError } from "./errno.ts";
+import { concat } from "./files.ts";
+import { textOf as decode } from "./text.ts";
+
+export { concat };
+
+export interface Message {
+  readonly type: number;
+  readonly flags: number;
+  readonly sequence: number;
+  /** What follows the header; a view of the datagram. */
+  readonly payload: Uint8Array;
+}
+
+/** A typed value behind a message's fixed part. */
+export interface Attribute {
+  readonly type: number;
+  readonly data: Uint8Array;
+}
+
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+
+const NLM_F_CAPPED = 0x100;
+const NLM_F_ACK_TLVS = 0x200;
+const NLMSGERR_ATTR_MSG = 1;
+/** Without the flags "nested" and "network byte order". */
+const NLA_TYPE_MASK = 0x3fff;
+
+const headerLength = 16;
+
+/** A message with its header: length, type, flags, sequence number, our port (0: any). */
+export function encodeMessage(message: Message): Uint8Array {
+  const bytes = new Uint8Array(headerLength + message.payload.byteLength);
+  const view = viewOf(bytes);
+  view.setUint32(0, bytes.byteLength, true);
+  view.setUint16(4, message.type, true);
+  view.setUint16(6, message.flags, true);
+  view.setUint32(8, message.sequence, true);
+  bytes.set(message.payload, headerLength);
+  return bytes;
+}
+
+/** The messages of one datagram. Throws SystemError EIO when it is malformed. */
+export function decodeMessages(datagram: Uint8Array): Message[] {
+  const messages: Message[] = [];
+  const view = viewOf(datagram);
+  for (let at = 0; at + headerLength <= datagram.byteLength;) {
+    const length = view.getUint32(at, true);
+    const end = endOf(datagram, at, length, headerLength);
+    messages.push({
+      type: view.getUint16(at + 4, true),
+      flags: view.getUint16(at + 6, true),
+      sequence: view.getUint32(at + 8, true),
+      payload: datagram.subarray(at + headerLength, end),
+    });
+    at += aligned(length);
+  }
+  return messages;
+}
+
+/** The attributes one behind the other, each filled up to four bytes. */
+export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (const { type, data } of attributes) {
+    const bytes = new Uint8Array(aligned(4 + data.byteLength));
+    const view = viewOf(bytes);
+    view.setUint16(0, 4 + data.byteLength, true);
+    view.setUint16(2, type, true);
+    bytes.set(data, 4);
+    parts.push(bytes);
+  }
+  return concat(parts);
+}
+
+/** Throws SystemError EIO when they are malformed. */
+export function decodeAttributes(bytes: Uint8Array): Attribute[] {
+  const attributes: Attribute[] = [];
+  const view = viewOf(bytes);
+  for (let at = 0; at + 4 <= bytes.byteLength;) {
+    const length = view.getUint16(at, true);
+    const end = endOf(bytes, at, length, 4);
+    const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
+    attributes.push({ type, data: bytes.subarray(at + 4, end) });
+    at += aligned(length);
+  }
+  return attributes;
+}
+
+/** The value of the first attribute of a type, without decoding the others. Throws SystemError EIO when they are malformed. */
+export function findAttribute(
+  bytes: Uint8Array,
+  type: number,
+): Uint8Array | undefined {
+  const view = viewOf(bytes);
+  for (let at = 0; at + 4 <= bytes.byteLength;) {
+    const length = view.getUint16(at, true);
+    const end = endOf(bytes, at, length, 4);
+    if ((view.getUint16(at + 2, true) & NLA_TYPE_MASK) === type)
+      return bytes.subarray(at + 4, end);
+    at += aligned(length);
+  }
+  return undefined;
+}
+
+/** The kernel's verdict in an NLMSG_ERROR or at the end of a listing: undefined is success. */
+export function failureOf(message: Message): SystemError | undefined {
+  const { payload, flags, type } = message;
+  // An NLMSG_DONE of old kernels may be empty.
+  const errno = payload.byteLength < 4 ? 0 : -viewOf(payload).getInt32(0, true);
+  if (errno === 0) return undefined;
+  const start = type === NLMSG_DONE ? 4 : 4 + echoed(payload, flags);
+  return SystemError.fromNumber(
+    errno,
+    flags & NLM_F_ACK_TLVS ? textIn(payload.subarray(start)) : "",
+  );
+}
+
+/** Length of the request in the answer: its header only when the socket asked for that. */
+function echoed(payload: Uint8Array, flags: number): number {
+  if (flags & NLM_F_CAPPED || payload.byteLength < 8) return headerLength;
+  return aligned(viewOf(payload).getUint32(4, true));
+}
+
+function textIn(bytes: Uint8Array): string {
+  const text = findAttribute(bytes, NLMSGERR_ATTR_MSG);
+  return text ? textOf(text) : "";
+}
+
+/** A string of the kernel, without the NUL that ends it. */
+export function textOf(data: Uint8Array): string {
+  const end = data.indexOf(0);
+  return decode(end < 0 ? data : data.subarray(0, end));
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function u32(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}
+
+/** 0 when it is too short to be one. */
+export function numberIn(data: Uint8Array | undefined): number {
+  return data && data.byteLength >= 4 ? viewOf(data).getUint32(0, true) : 0;
+}
+
+/** Where a piece ends that begins at `at` and says its own length. Throws SystemError EIO when that cannot be true. */
+export function endOf(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  shortest: number,
+): number {
+  const end = at + length;
+  if (length < shortest || end > bytes.byteLength)
+    throw new SystemError("EIO", "malformed netlink message");
+  return end;
+}
+
+/** Each piece begins at a multiple of four. */
+export function aligned(length: number): number {
+  return (length + 3) & ~3;
+}

@@ -1,0 +1,65 @@
+/**
+ * Network namespaces by path: whether a path is one still, and in which mount
+ * namespace paths are told.
+ */
+import { statusIfAny } from "./files.ts";
+import type { Status } from "./libc.ts";
+
+const ownNetns = "/proc/self/ns/net";
+
+/** `"device:inode"` of the namespace at a path; undefined when it is none. */
+export function namespaceId(path: string): string | undefined {
+  const file = statusOf(path);
+  // Namespaces are files of a file system of their own.
+  return file?.device === statusOf(ownNetns)?.device ? file?.id : undefined;
+}
+
+/**
+ * The inode of a process's mount namespace; undefined where it cannot be read. A
+ * network namespace is mounted at its path in that of the runtime, perhaps nowhere else.
+ */
+export function mountNamespace(
+  process: "self" | "1" = "self",
+): string | undefined {
+  const id = statusOf(`/proc/${process}/ns/mnt`)?.id;
+  return id?.slice(id.lastIndexOf(":") + 1);
+}
+
+/** False also for the plain file that outlives its namespace, on which nothing is mounted any more. */
+export function isNamespace(path: string): boolean {
+  return namespaceId(path) !== undefined;
+}
+
+/**
+ * The recorded namespace if it is there still, else "". No namespace outlives a
+ * boot, and `/proc/<pid>/ns/net` leads to another one, perhaps the node's own,
+ * when the number is used again: nothing may be deleted there.
+ */
+export function recordedNetns(
+  record: { netns: string; netnsId?: string | undefined; bootId: string },
+  bootId: string,
+): string {
+  const id = namespaceId(record.netns);
+  const isOurs = id === namespaceId(ownNetns);
+  const isAnother = record.netnsId !== undefined && record.netnsId !== id;
+  return record.bootId !== bootId || id === undefined || isOurs || isAnother
+    ? ""
+    : record.netns;
+}
+
+/**
+ * What a delegate's DEL is given: plugins take no namespace for success and a
+ * missing path too, but fail on a file that is none (P-DEL-1).
+ */
+export function deletableNetns(path: string): string {
+  return statusOf(path) === undefined || isNamespace(path) ? path : "";
+}
+
+/** undefined also for what we may not look at. */
+function statusOf(path: string): Status | undefined {
+  try {
+    return path === "" ? undefined : statusIfAny(path);
+  } catch {
+    return undefined;
+  }
+}

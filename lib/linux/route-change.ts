@@ -1,0 +1,181 @@
+/**
+ * Changes the routing of a pod: applies a plan, removes the tables of one, takes default
+ * routes out of a plugin's way and puts them back. It decides nothing.
+ */
+import { type Ip, formatCidr, formatIp } from "./address.ts";
+import type { Plan } from "./route-plan.ts";
+import {
+  RT_TABLE_MAIN,
+  RTPROT_RA,
+  type Route,
+  addressText,
+  describeRoute,
+  isDefault,
+  isLinkScope,
+  isOver,
+} from "./route.ts";
+import type { Routing } from "./rtnetlink.ts";
+import type { Rule } from "./route-rule.ts";
+import { step } from "./netlink-step.ts";
+
+/** A table that was made for one attachment, and the sources of the rules that look there. */
+export interface PolicyTable {
+  readonly table: number;
+  readonly addresses: readonly Ip[];
+}
+
+/**
+ * Everything is added before anything is removed: a gateway that cannot be reached
+ * fails first, and the pod is at no time without a default route. Throws CniError 999
+ * that names the step.
+ */
+export function applyPlan(routing: Routing, plan: Plan): void {
+  for (const route of plan.addRoutes) addRoute(routing, route);
+  for (const rule of plan.addRules) {
+    step(
+      () => `failed to add rule ${describeRule(rule)}`,
+      () => routing.addRule(rule),
+    );
+  }
+  for (const route of plan.removeRoutes) removeRoute(routing, route);
+}
+
+/** Removes tables with their rules; what is gone already is no error. Throws CniError 999. */
+export function removeTables(
+  routing: Routing,
+  tables: readonly PolicyTable[],
+): void {
+  for (const { table, addresses } of tables) {
+    for (const source of addresses) {
+      const rule = { source, table, priority: table };
+      step(
+        () => `failed to delete rule ${describeRule(rule)}`,
+        () => routing.removeRule(rule),
+      );
+    }
+  }
+  const numbers = new Set(tables.map(({ table }) => table));
+  for (const route of routing.routes()) {
+    if (numbers.has(route.table)) removeRoute(routing, route);
+  }
+}
+
+/** Whether a default route of the main table is over one of the interfaces. Throws CniError 999. */
+export function hasDefaultRoute(
+  routing: Routing,
+  ifindexes: ReadonlySet<number>,
+): boolean {
+  return routing
+    .routes()
+    .some((route) => isDefault(route) && isOver(route, ifindexes));
+}
+
+/**
+ * The default routes over these interfaces, behind the link-scope routes to their
+ * gateways: the kernel looks a gateway up when its route is added. Throws CniError 999.
+ */
+export function waysOut(
+  routing: Routing,
+  ifindexes: ReadonlySet<number>,
+): Route[] {
+  const main = routing
+    .routes()
+    .filter(
+      (route) => route.table === RT_TABLE_MAIN && isOver(route, ifindexes),
+    );
+  const defaults = main.filter(isDefault);
+  const gateways = new Set(
+    defaults.flatMap(({ nexthops }) =>
+      nexthops.flatMap(({ gateway }) => (gateway ? addressText(gateway) : [])),
+    ),
+  );
+  const toGateways = main.filter(
+    (route) =>
+      isLinkScope(route) &&
+      isHost(route) &&
+      gateways.has(formatIp(route.destination.ip)),
+  );
+  return [...toGateways, ...defaults];
+}
+
+/** Takes the {@link waysOut} over these interfaces out; what {@link putBack} needs. Throws CniError 999. */
+export function takeOut(
+  routing: Routing,
+  ifindexes: ReadonlySet<number>,
+): Route[] {
+  const routes = waysOut(routing, ifindexes);
+  for (const route of routes.toReversed()) removeRoute(routing, route);
+  return routes;
+}
+
+/**
+ * Puts those routes back that are gone since, because another plugin replaced them; which
+ * they were. One with another metric, or as a part of a multipath route, is there still;
+ * what a router advertised comes back by itself. Throws CniError 999.
+ */
+export function restore(routing: Routing, routes: readonly Route[]): Route[] {
+  const present = routing.routes();
+  const gone = routes.filter(
+    (route) =>
+      route.protocol !== RTPROT_RA &&
+      !present.some((other) => leadsAsWell(other, route)),
+  );
+  putBack(routing, gone);
+  return gone;
+}
+
+/** Whether `other` has all ways of `route` to the same destination. */
+function leadsAsWell(other: Route, route: Route): boolean {
+  return (
+    other.table === route.table &&
+    other.tos === route.tos &&
+    other.source === route.source &&
+    formatCidr(other.destination) === formatCidr(route.destination) &&
+    route.nexthops.every((hop) =>
+      other.nexthops.some(
+        ({ ifindex, gateway }) =>
+          ifindex === hop.ifindex &&
+          textOfGateway(gateway) === textOfGateway(hop.gateway),
+      ),
+    )
+  );
+}
+
+function textOfGateway(gateway: Uint8Array | undefined): string {
+  return gateway ? addressText(gateway) : "";
+}
+
+/** Without those of interfaces that are gone. Throws CniError 999. */
+export function putBack(routing: Routing, routes: readonly Route[]): void {
+  const present = new Set(routing.links().values());
+  for (const route of routes)
+    if (isOver(route, present)) addRoute(routing, route);
+}
+
+function isHost({ destination: { ip, prefix } }: Route): boolean {
+  return prefix === ip.bytes.byteLength * 8;
+}
+
+function addRoute(routing: Routing, route: Route): void {
+  step(
+    () => `failed to add route ${textOf(routing, route)}`,
+    () => routing.addRoute(route),
+  );
+}
+
+function removeRoute(routing: Routing, route: Route): void {
+  step(
+    () => `failed to delete route ${textOf(routing, route)}`,
+    () => routing.removeRoute(route),
+  );
+}
+
+function textOf(routing: Routing, route: Route): string {
+  const links = routing.links();
+  const names = new Map([...links].map(([name, ifindex]) => [ifindex, name]));
+  return `"${describeRoute(route, names)}"`;
+}
+
+function describeRule({ source, table }: Rule): string {
+  return `"from ${formatIp(source)} lookup ${table}"`;
+}

@@ -1,0 +1,134 @@
+/**
+ * Default routes that leave the main table: where they go, and how packets from their
+ * interfaces' addresses find them there (selection.md §8). What the plugin `sbr` does
+ * for one network. Pure.
+ */
+import { type Family, type Ip, formatIp, isLinkLocal } from "./address.ts";
+import {
+  RT_TABLE_MAIN,
+  RTPROT_RA,
+  type Route,
+  addressText,
+  isDefault,
+  isLinkScope,
+  isOver,
+  onlyOver,
+} from "./route.ts";
+import type { Rule } from "./route-rule.ts";
+import type { Snapshot } from "./route-snapshot.ts";
+
+/** The default routes of one attachment and family that leave. */
+export interface Departure {
+  readonly attachment: number;
+  readonly family: Family;
+  readonly gateways: readonly string[];
+  /** Their table; undefined: removed (no policy routing, or `"defaultRoutes": "keep"`). */
+  readonly table: number | undefined;
+  /** The sources of the rules that look there. */
+  readonly addresses: readonly Ip[];
+  /** The metrics of the attachment's default routes that stay in the main table. */
+  readonly staying: readonly number[];
+}
+
+export interface Leaving extends Pick<
+  Departure,
+  "attachment" | "table" | "staying"
+> {
+  /** At least one, all of one family. */
+  readonly routes: readonly Route[];
+  /** The interfaces of the default route's owner. */
+  readonly owned: ReadonlySet<number>;
+}
+
+/** The departure, and what is to be made for it. */
+export function departureOf(
+  snapshot: Snapshot,
+  { attachment, routes, staying, table, owned }: Leaving,
+): { departure: Departure; routes: Route[]; rules: Rule[] } {
+  const family = routes[0]?.family ?? "4";
+  const ifindexes = new Set<number>();
+  const gateways: string[] = [];
+  for (const { nexthops } of routes) {
+    for (const { ifindex, gateway } of nexthops) {
+      ifindexes.add(ifindex);
+      if (gateway) gateways.push(addressText(gateway));
+    }
+  }
+  const made = { routes: [] as Route[], rules: [] as Rule[] };
+  const addresses: Ip[] = [];
+  if (table !== undefined) {
+    const moved = [...otherRoutes(snapshot, family, ifindexes), ...routes];
+    for (const route of linkScopeFirst(moved))
+      made.routes.push({ ...route, table });
+    addresses.push(...sourcesOf(snapshot, family, ifindexes, owned));
+    for (const source of addresses)
+      made.rules.push({ source, table, priority: table });
+  }
+  const departure = { attachment, family, gateways, table, addresses, staying };
+  return { departure, ...made };
+}
+
+/** The first number from 1000 on that no route, no rule and none of `others` has. Rules have it for a priority, too. */
+export function freeTable(
+  { routes, rules }: Snapshot,
+  others: Iterable<number>,
+): number {
+  const taken = new Set(others);
+  for (const { table } of [...routes, ...rules]) taken.add(table);
+  let number = 1000;
+  while (taken.has(number)) number++;
+  return number;
+}
+
+/**
+ * The kernel looks a gateway up when its route is added: one that is a route's
+ * destination, as Calico's 169.254.1.1, would be found over another interface.
+ */
+function linkScopeFirst(routes: readonly Route[]): Route[] {
+  const direct: Route[] = [];
+  const indirect: Route[] = [];
+  for (const route of routes)
+    (isLinkScope(route) ? direct : indirect).push(route);
+  return [...direct, ...indirect];
+}
+
+/** The main table's routes over interfaces, without default routes and routes of router advertisements. */
+function otherRoutes(
+  { routes }: Snapshot,
+  family: Family,
+  ifindexes: ReadonlySet<number>,
+): Route[] {
+  const others: Route[] = [];
+  for (const route of routes) {
+    const isOther =
+      route.family === family &&
+      route.table === RT_TABLE_MAIN &&
+      route.protocol !== RTPROT_RA &&
+      !isDefault(route) &&
+      isOver(route, ifindexes);
+    if (isOther) others.push(onlyOver(route, ifindexes));
+  }
+  return others;
+}
+
+/** `RT_SCOPE_LINK`: addresses of this scope and narrower ones are not global. */
+const linkScope = 253;
+
+/** The global addresses of interfaces, but for those that the owner has as well. */
+function sourcesOf(
+  { addresses }: Snapshot,
+  family: Family,
+  ifindexes: ReadonlySet<number>,
+  owned: ReadonlySet<number>,
+): Ip[] {
+  const own = new Set<string>();
+  const sources: Ip[] = [];
+  for (const { ifindex, ip, scope } of addresses) {
+    if (ip.family !== family || scope >= linkScope || isLinkLocal(ip)) continue;
+    if (owned.has(ifindex)) own.add(formatIp(ip));
+    if (ifindexes.has(ifindex)) sources.push(ip);
+  }
+  return own.size === 0
+    ? sources
+    : sources.filter((ip) => !own.has(formatIp(ip)));
+}

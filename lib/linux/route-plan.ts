@@ -1,0 +1,282 @@
+/**
+ * The pod's default route (selection.md §8): from what the kernel has, which routes
+ * and rules are to be made and removed so that the pod's own connections leave by the
+ * owner of the default route, and each other interface answers by itself. Pure.
+ */
+import { type Family, type Ip, formatIp } from "./address.ts";
+import type { Nexthop } from "./nexthop.ts";
+import { type Departure, departureOf, freeTable } from "./route-departure.ts";
+import {
+  RTPROT_BOOT,
+  RTPROT_RA,
+  type Route,
+  addressText,
+  isDefault,
+  isOver,
+  routeVia,
+  withNexthops,
+} from "./route.ts";
+import type { Rule } from "./route-rule.ts";
+import type { Snapshot } from "./route-snapshot.ts";
+
+/** What is wanted; attachments are named by their place in the list. */
+export interface Intent {
+  /** The indexes of the interfaces that each attachment has in the pod. */
+  readonly attachments: readonly ReadonlySet<number>[];
+  /** Owns the default route of each family that is not requested. */
+  readonly primary: number;
+  readonly request?: DefaultRouteRequest | undefined;
+  /** False for `"defaultRoutes": "keep"`: only what is requested, and the others are removed. */
+  readonly move: boolean;
+}
+
+/** NPWG `default-route`: at most one gateway of each family, over one interface. */
+export interface DefaultRouteRequest {
+  readonly attachment: number;
+  readonly ifindex: number;
+  readonly gateways: readonly Ip[];
+}
+
+/** What is to be done, in this order, and what is true then. */
+export interface Plan {
+  readonly addRoutes: readonly Route[];
+  readonly addRules: readonly Rule[];
+  readonly removeRoutes: readonly Route[];
+  readonly departures: readonly Departure[];
+}
+
+export function planDefaultRoutes(snapshot: Snapshot, intent: Intent): Plan {
+  const draft: Draft = {
+    snapshot,
+    intent,
+    tables: new Map(),
+    addRoutes: [],
+    addRules: [],
+    removeRoutes: [],
+    departures: [],
+  };
+  for (const family of ["4", "6"] as const) planFamily(draft, family);
+  const { addRoutes, addRules, removeRoutes, departures } = draft;
+  return { addRoutes, addRules, removeRoutes, departures };
+}
+
+/** What the kernel gives a route of which no metric is said. */
+const usualMetric: Readonly<Record<Family, number>> = { 4: 0, 6: 1024 };
+
+/** Better than the 1024 of a router advertisement, which adds its route again when that is removed. */
+const safeMetric = 512;
+
+interface Draft {
+  readonly snapshot: Snapshot;
+  readonly intent: Intent;
+  /** The number of each attachment's table, the same for both families. */
+  readonly tables: Map<number, number>;
+  readonly addRoutes: Route[];
+  readonly addRules: Rule[];
+  readonly removeRoutes: Route[];
+  readonly departures: Departure[];
+}
+
+interface Owner {
+  readonly attachment: number;
+  /** Of its best default route: others lose with this metric or a lower one. */
+  readonly metric: number;
+  /** Whether it is by a gateway that was requested; then the owner's other default routes go. */
+  readonly isRequested: boolean;
+  /** The route that does already what was requested. */
+  readonly serving?: Route | undefined;
+  /** Whether another attachment has default routes of router advertisements. */
+  readonly isContested: boolean;
+}
+
+/** That part of a default route which is over one attachment's interfaces. */
+interface Part {
+  readonly route: Route;
+  /** undefined: over interfaces of none. */
+  readonly attachment: number | undefined;
+  readonly fate: Fate;
+}
+
+type Fate = "stay" | "leave" | "drop" | "lower";
+
+function planFamily(draft: Draft, family: Family): void {
+  const { intent, snapshot } = draft;
+  const defaults: Route[] = [];
+  for (const route of snapshot.routes)
+    if (route.family === family && isDefault(route)) defaults.push(route);
+  // Most pods have one, over one interface: nobody else can lose it.
+  let ways = 0;
+  for (const { nexthops } of defaults) ways += nexthops.length;
+  if (ways < 2 && !intent.request) return;
+  const owner = ownerOf(draft, family, defaults);
+  if (!owner) return;
+  const parts: Part[] = [];
+  for (const route of defaults) {
+    const own = partsOf(intent, owner, route);
+    parts.push(...own);
+    settle(draft, route, own);
+  }
+  for (const attachment of intent.attachments.keys()) {
+    const own = parts.filter((part) => part.attachment === attachment);
+    const leaving = own.filter(({ fate }) => fate === "leave");
+    if (leaving.length === 0) continue;
+    const { departure, routes, rules } = departureOf(snapshot, {
+      attachment,
+      routes: leaving.map(({ route }) => route),
+      staying: own
+        .filter(({ fate }) => fate === "stay")
+        .map(({ route }) => route.metric),
+      table: tableFor(draft, family, attachment),
+      owned: intent.attachments[owner.attachment] ?? new Set(),
+    });
+    draft.departures.push(departure);
+    draft.addRoutes.push(...routes);
+    draft.addRules.push(...rules);
+  }
+}
+
+/** undefined where there is nothing to do. A requested route that is missing is planned here. */
+function ownerOf(
+  { intent, addRoutes }: Draft,
+  family: Family,
+  defaults: readonly Route[],
+): Owner | undefined {
+  const { attachments, primary, request, move } = intent;
+  const isContested = (owner: number) =>
+    defaults.some(
+      (route) =>
+        isAdvertised(route) &&
+        attachments.some((own, i) => i !== owner && isOver(route, own)),
+    );
+  const gateway = request?.gateways.find((one) => one.family === family);
+  if (request && gateway) {
+    const { attachment, ifindex } = request;
+    const serving = defaults.find((route) => serves(route, ifindex, gateway));
+    if (!serving) {
+      const metric = family === "6" ? safeMetric : usualMetric[family];
+      addRoutes.push(routeVia(gateway, ifindex, metric));
+    }
+    return {
+      attachment,
+      metric: serving?.metric ?? usualMetric[family],
+      isRequested: true,
+      serving,
+      isContested: isContested(attachment),
+    };
+  }
+  const ownBy = (attachment: number) => {
+    const own = attachments[attachment];
+    return own ? defaults.filter((route) => isOver(route, own)) : [];
+  };
+  const attachment = [primary, ...attachments.keys()].find(
+    (one) => ownBy(one).length > 0,
+  );
+  if (!move || attachment === undefined) return undefined;
+  return {
+    attachment,
+    metric: Math.min(...ownBy(attachment).map(({ metric }) => metric)),
+    isRequested: false,
+    isContested: isContested(attachment),
+  };
+}
+
+function partsOf(intent: Intent, owner: Owner, route: Route): Part[] {
+  const groups = new Map<number | undefined, Nexthop[]>();
+  for (const hop of route.nexthops) {
+    const attachment = attachmentOf(intent, hop.ifindex);
+    const group = groups.get(attachment);
+    if (group) group.push(hop);
+    else groups.set(attachment, [hop]);
+  }
+  const parts: Part[] = [];
+  for (const [attachment, nexthops] of groups) {
+    const fate = fateOf(intent, owner, route, attachment);
+    const part = groups.size === 1 ? route : withNexthops(route, nexthops);
+    parts.push({ attachment, fate, route: part });
+  }
+  return parts;
+}
+
+/** undefined for an interface of none. */
+function attachmentOf(
+  { attachments }: Intent,
+  ifindex: number,
+): number | undefined {
+  for (const [attachment, own] of attachments.entries())
+    if (own.has(ifindex)) return attachment;
+  return undefined;
+}
+
+function fateOf(
+  { move }: Intent,
+  owner: Owner,
+  route: Route,
+  attachment: number | undefined,
+): Fate {
+  const isOwner = attachment === owner.attachment;
+  const isBest = owner.isRequested
+    ? route === owner.serving
+    : isOwner && route.metric === owner.metric;
+  if (isBest)
+    return owner.isContested && route.metric > safeMetric ? "lower" : "stay";
+  if (!move) return attachment === undefined || isOwner ? "drop" : "leave";
+  if (attachment === undefined || isAdvertised(route)) return "stay";
+  if (isOwner) return owner.isRequested ? "drop" : "stay";
+  return route.metric > owner.metric ? "stay" : "leave";
+}
+
+/** What the main table has in place of a default route. */
+function settle(
+  { intent, addRoutes, removeRoutes }: Draft,
+  route: Route,
+  parts: readonly Part[],
+): void {
+  // One that leads nowhere has no parts.
+  if (parts.length === 0 && intent.move) return;
+  for (const { route: part, fate } of parts)
+    if (fate === "lower") addRoutes.push(lowered(part));
+  // The next advertisement would add the route again.
+  const staying = parts.filter(
+    ({ fate }) => fate === "stay" || (fate === "lower" && isAdvertised(route)),
+  );
+  if (parts.length > 0 && staying.length === parts.length) return;
+  addRoutes.push(...staying.map(({ route: part }) => part));
+  removeRoutes.push(route);
+}
+
+/** undefined where routes are not moved but removed. */
+function tableFor(
+  { tables, snapshot, intent }: Draft,
+  family: Family,
+  attachment: number,
+): number | undefined {
+  const hasRules = snapshot.rules.some((rule) => rule.family === family);
+  if (!intent.move || !hasRules) return undefined;
+  const table = tables.get(attachment) ?? freeTable(snapshot, tables.values());
+  tables.set(attachment, table);
+  return table;
+}
+
+/** Whether it does what the route would do that {@link routeVia} makes. */
+function serves(route: Route, ifindex: number, gateway: Ip): boolean {
+  const [hop, ...others] = route.nexthops;
+  return (
+    others.length === 0 &&
+    !isAdvertised(route) &&
+    route.tos === 0 &&
+    hop?.ifindex === ifindex &&
+    hop.gateway !== undefined &&
+    addressText(hop.gateway) === formatIp(gateway)
+  );
+}
+
+/** Learned from a router advertisement: the next one adds it again. */
+function isAdvertised({ protocol }: Route): boolean {
+  return protocol === RTPROT_RA;
+}
+
+/** The same, preferred to what routers advertise, and lasting. */
+function lowered(route: Route): Route {
+  const protocol = isAdvertised(route) ? RTPROT_BOOT : route.protocol;
+  return { ...route, protocol, metric: safeMetric };
+}

@@ -1,0 +1,250 @@
+/**
+ * A route as the kernel lists it and as it is told to it (linux/rtnetlink.h).
+ * Attributes that are not understood are carried along as they came, so that a
+ * copy of a route does what the route did. Pure.
+ */
+import {
+  type Cidr,
+  type Family,
+  type Ip,
+  formatCidr,
+  formatIp,
+} from "./address.ts";
+import {
+  type Attribute,
+  concat,
+  decodeAttributes,
+  encodeAttributes,
+  numberIn,
+  u32,
+  viewOf,
+} from "./netlink-message.ts";
+import {
+  decodeNexthops,
+  encodeNexthops,
+  type Nexthop,
+  nexthopTypes,
+} from "./nexthop.ts";
+
+export interface Route {
+  readonly family: Family;
+  /** Prefix 0 is a default route. */
+  readonly destination: Cidr;
+  /** Length of the source prefix, IPv6 only. */
+  readonly source: number;
+  readonly tos: number;
+  readonly table: number;
+  /** Who made it: `RTPROT_*`. */
+  readonly protocol: number;
+  readonly scope: number;
+  /** `RTN_*`. */
+  readonly type: number;
+  /** 0 where the kernel shows none. */
+  readonly metric: number;
+  /** None for a route that leads nowhere (blackhole); more than one is multipath. */
+  readonly nexthops: readonly Nexthop[];
+  readonly attributes: readonly Attribute[];
+}
+
+export const addressFamily: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+
+export const RT_TABLE_MAIN = 254;
+const RTN_UNICAST = 1;
+/** What every CNI plugin's routes carry, and those of `ip route add`. */
+export const RTPROT_BOOT = 3;
+/** Learned from a router advertisement. */
+export const RTPROT_RA = 9;
+
+/** undefined for a family that is neither IPv4 nor IPv6. */
+export function familyOf(addressFamilyNumber: number): Family | undefined {
+  if (addressFamilyNumber === addressFamily[4]) return "4";
+  return addressFamilyNumber === addressFamily[6] ? "6" : undefined;
+}
+
+/**
+ * The routes of one RTM_NEWROUTE: none for a cached one, for one of the table `local`
+ * and for one of another family; of an IPv6 multipath route each nexthop, because for the kernel those
+ * are routes of their own. Throws SystemError EIO when it is malformed.
+ */
+export function decodeRoutes(payload: Uint8Array): Route[] {
+  const { 0: number = 0, 1: prefix = 0, 4: shortTable = 0 } = payload;
+  const family = familyOf(number);
+  if (payload.byteLength < headerLength || !family) return [];
+  const flags = viewOf(payload).getUint32(8, true);
+  if (shortTable === RT_TABLE_LOCAL || flags & RTM_F_CLONED) return [];
+  const all = decodeAttributes(payload.subarray(headerLength));
+  let bytes: Uint8Array = new Uint8Array(family === "4" ? 4 : 16);
+  let table = shortTable;
+  let metric = 0;
+  const attributes: Attribute[] = [];
+  for (const attribute of all) {
+    const { type, data } = attribute;
+    if (type === RTA_DST) bytes = data;
+    else if (type === RTA_TABLE) table = numberIn(data);
+    else if (type === RTA_PRIORITY) metric = numberIn(data);
+    // The lifetime is only told: what is told back is RTA_EXPIRES.
+    else if (type !== RTA_CACHEINFO && !nexthopTypes.has(type))
+      attributes.push(attribute);
+  }
+  const { 2: source = 0, 3: tos = 0, 5: protocol = 0 } = payload;
+  const { 6: scope = 0, 7: type = 0 } = payload;
+  const route: Route = {
+    family,
+    destination: { ip: { family, bytes }, prefix },
+    source,
+    tos,
+    table,
+    protocol,
+    scope,
+    type,
+    metric,
+    nexthops: decodeNexthops(all, flags),
+    attributes,
+  };
+  const isGroup =
+    family === "6" && route.nexthops.length > 1 && !isObject(route);
+  return isGroup ? apart(route) : [route];
+}
+
+/** What the kernel tells of a group is the first route's; of the others it tells the nexthops. */
+function apart(route: Route): Route[] {
+  return route.nexthops.map((nexthop, i) => ({
+    ...route,
+    ...(i > 0 && { protocol: RTPROT_BOOT, attributes: [] }),
+    nexthops: [nexthop],
+  }));
+}
+
+/** What RTM_NEWROUTE and RTM_DELROUTE say to make exactly this route, or to remove it. */
+export function encodeRoute(route: Route): Uint8Array {
+  const { destination, metric, table } = route;
+  const header = new Uint8Array([
+    addressFamily[route.family],
+    destination.prefix,
+    route.source,
+    route.tos,
+    table < 256 ? table : RT_TABLE_COMPAT,
+    route.protocol,
+    route.scope,
+    route.type,
+  ]);
+  // The kernel refuses both: the object, and what is in it.
+  const { flags, attributes } = encodeNexthops(
+    isObject(route) ? [] : route.nexthops,
+  );
+  const fields: Attribute[] = [{ type: RTA_TABLE, data: u32(table) }];
+  if (destination.prefix > 0)
+    fields.push({ type: RTA_DST, data: destination.ip.bytes });
+  if (metric) fields.push({ type: RTA_PRIORITY, data: u32(metric) });
+  return concat([
+    header,
+    u32(flags),
+    encodeAttributes([...fields, ...attributes, ...route.attributes]),
+  ]);
+}
+
+/** The same route with other nexthops, in itself and not in an object that other routes share. */
+export function withNexthops(
+  route: Route,
+  nexthops: readonly Nexthop[],
+): Route {
+  const attributes: Attribute[] = [];
+  for (const attribute of route.attributes)
+    if (attribute.type !== RTA_NH_ID) attributes.push(attribute);
+  return { ...route, nexthops, attributes };
+}
+
+/** A default route of the main table as a plugin would make it. */
+export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
+  const { family, bytes } = gateway;
+  const none = new Uint8Array(bytes.byteLength);
+  return {
+    family,
+    destination: { ip: { family, bytes: none }, prefix: 0 },
+    source: 0,
+    tos: 0,
+    table: RT_TABLE_MAIN,
+    protocol: RTPROT_BOOT,
+    scope: 0,
+    type: RTN_UNICAST,
+    metric,
+    nexthops: [
+      { ifindex, gateway: bytes, weight: 0, onlink: false, attributes: [] },
+    ],
+    attributes: [],
+  };
+}
+
+/** Of the main table. A route from a source prefix is for that source only, and no default route. */
+export function isDefault(route: Route): boolean {
+  return (
+    route.table === RT_TABLE_MAIN &&
+    route.destination.prefix === 0 &&
+    route.source === 0
+  );
+}
+
+/** Whether it leads to a network of the link, without a gateway. */
+export function isLinkScope({ nexthops }: Route): boolean {
+  for (const { gateway } of nexthops) if (gateway) return false;
+  return nexthops.length > 0;
+}
+
+/** Whether any of its nexthops is over one of the interfaces. */
+export function isOver(
+  { nexthops }: Route,
+  ifindexes: ReadonlySet<number>,
+): boolean {
+  for (const { ifindex } of nexthops) if (ifindexes.has(ifindex)) return true;
+  return false;
+}
+
+/** That part of a route. */
+export function onlyOver(route: Route, ifindexes: ReadonlySet<number>): Route {
+  const over: Nexthop[] = [];
+  for (const hop of route.nexthops)
+    if (ifindexes.has(hop.ifindex)) over.push(hop);
+  return withNexthops(route, over);
+}
+
+/** In the words of `ip route`: `default via 10.1.1.1 dev net1 table 1000`. */
+export function describeRoute(
+  { destination, nexthops, table, type }: Route,
+  names: ReadonlyMap<number, string>,
+): string {
+  const hops = nexthops.map(({ gateway, ifindex }) => {
+    const via = gateway ? `via ${addressText(gateway)} ` : "";
+    return `${via}dev ${names.get(ifindex) ?? `#${ifindex}`}`;
+  });
+  return [
+    destination.prefix === 0 ? "default" : formatCidr(destination),
+    hops.length === 0 ? `of type ${type}` : hops.join(" and "),
+    table === RT_TABLE_MAIN ? "" : `table ${table}`,
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+/** The text of an address of 4 or 16 bytes. */
+export function addressText(bytes: Uint8Array): string {
+  return formatIp({ family: bytes.byteLength === 4 ? "4" : "6", bytes });
+}
+
+const RT_TABLE_COMPAT = 252;
+const RT_TABLE_LOCAL = 255;
+const RTM_F_CLONED = 0x200;
+
+const RTA_DST = 1;
+const RTA_PRIORITY = 6;
+const RTA_CACHEINFO = 12;
+const RTA_TABLE = 15;
+const RTA_NH_ID = 30;
+
+/** struct rtmsg: eight bytes and the flags. */
+const headerLength = 12;
+
+/** Led by a nexthop object, which has its interface and gateway in itself. */
+function isObject(route: Route): boolean {
+  for (const { type } of route.attributes) if (type === RTA_NH_ID) return true;
+  return false;
+}

@@ -1,0 +1,187 @@
+/**
+ * Interfaces, addresses, routes and rules of one network namespace, by rtnetlink:
+ * no program of the node is needed. It lists, adds and removes; what becomes of
+ * the pod is decided elsewhere.
+ */
+import type { Ip } from "./address.ts";
+import { errnoOf } from "../cni/error.ts";
+import { findAttribute, textOf, viewOf } from "./netlink-message.ts";
+import { decodeRoutes, encodeRoute, familyOf, type Route } from "./route.ts";
+import {
+  decodeRule,
+  encodeRule,
+  type ListedRule,
+  type Rule,
+} from "./route-rule.ts";
+import { NetlinkSocket, openChannel } from "./netlink-socket.ts";
+import { step } from "./netlink-step.ts";
+
+/** An address of an interface. */
+export interface Address {
+  readonly ifindex: number;
+  readonly ip: Ip;
+  readonly prefix: number;
+  /** `RT_SCOPE_*`: 0 is global, 253 the link. */
+  readonly scope: number;
+}
+
+/**
+ * The routing of a network namespace, both address families at once. What lists
+ * throws CniError 999, what changes SystemError. That something is there already, or gone
+ * already, is no error.
+ */
+export interface Routing {
+  /** The index of each interface by its name. */
+  links(): ReadonlyMap<string, number>;
+  addresses(): Address[];
+  /** Of all tables but `local`, each in the kernel's order. */
+  routes(): Route[];
+  /** None of a family for which the kernel has no policy routing. */
+  rules(): ListedRule[];
+  /** Behind the routes of the same destination and metric. */
+  addRoute(route: Route): void;
+  removeRoute(route: Route): void;
+  addRule(rule: Rule): void;
+  removeRule(rule: Rule): void;
+}
+
+export class Rtnetlink implements Routing, Disposable {
+  readonly #socket: NetlinkSocket;
+
+  /** Throws CniError when the network namespace cannot be entered. */
+  constructor(netns: string) {
+    this.#socket = new NetlinkSocket(openChannel(netns));
+  }
+
+  links(): ReadonlyMap<string, number> {
+    const links = new Map<string, number>();
+    for (const payload of this.#list(
+      "interfaces",
+      RTM_GETLINK,
+      ifinfomsgLength,
+    )) {
+      const name = findAttribute(
+        payload.subarray(ifinfomsgLength),
+        IFLA_IFNAME,
+      );
+      // struct ifinfomsg: u8 family, u8 padding, u16 type, i32 index, …
+      if (name) links.set(textOf(name), viewOf(payload).getInt32(4, true));
+    }
+    return links;
+  }
+
+  addresses(): Address[] {
+    const addresses: Address[] = [];
+    for (const payload of this.#list(
+      "addresses",
+      RTM_GETADDR,
+      ifaddrmsgLength,
+    )) {
+      // struct ifaddrmsg: u8 family, u8 prefix, u8 flags, u8 scope, u32 index
+      const { 0: number = 0, 1: prefix = 0, 3: scope = 0 } = payload;
+      const family = familyOf(number);
+      const rest = payload.subarray(ifaddrmsgLength);
+      // On a point-to-point link IFA_ADDRESS is the other end.
+      const bytes =
+        findAttribute(rest, IFA_LOCAL) ?? findAttribute(rest, IFA_ADDRESS);
+      if (!family || !bytes) continue;
+      const ifindex = viewOf(payload).getUint32(4, true);
+      addresses.push({ ifindex, ip: { family, bytes }, prefix, scope });
+    }
+    return addresses;
+  }
+
+  routes(): Route[] {
+    const routes: Route[] = [];
+    for (const payload of this.#list("routes", RTM_GETROUTE, rtmsgLength))
+      routes.push(...decodeRoutes(payload));
+    return routes;
+  }
+
+  rules(): ListedRule[] {
+    const rules: ListedRule[] = [];
+    for (const payload of this.#list("rules", RTM_GETRULE, ruleHeaderLength)) {
+      const rule = decodeRule(payload);
+      if (rule) rules.push(rule);
+    }
+    return rules;
+  }
+
+  addRoute(route: Route): void {
+    // Never NLM_F_REPLACE: it removes a route that nobody asked to be removed.
+    const flags = NLM_F_CREATE | NLM_F_APPEND;
+    this.#order(RTM_NEWROUTE, flags, encodeRoute(route), "EEXIST");
+  }
+
+  removeRoute(route: Route): void {
+    // Whose an IPv6 route is cannot be known of one in a group, see decodeRoutes.
+    const protocol = route.family === "6" ? RTPROT_UNSPEC : route.protocol;
+    const payload = encodeRoute({ ...route, protocol });
+    this.#order(RTM_DELROUTE, 0, payload, "ESRCH");
+  }
+
+  addRule(rule: Rule): void {
+    const flags = NLM_F_CREATE | NLM_F_EXCL;
+    this.#order(RTM_NEWRULE, flags, encodeRule(rule), "EEXIST");
+  }
+
+  removeRule(rule: Rule): void {
+    this.#order(RTM_DELRULE, 0, encodeRule(rule), "ENOENT");
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+
+  /** A header of zeros asks for everything, of every address family. */
+  #list(what: string, type: number, headerLength: number): Uint8Array[] {
+    return step(`failed to list ${what}`, () => {
+      try {
+        return this.#socket.list(type, new Uint8Array(headerLength));
+      } catch (error) {
+        if (unsupported.has(errnoOf(error) ?? "")) return [];
+        throw error;
+      }
+    });
+  }
+
+  /** A refusal that means "it is so already" is none. */
+  #order(
+    type: number,
+    flags: number,
+    payload: Uint8Array,
+    already: string,
+  ): void {
+    try {
+      this.#socket.order(type, flags, payload);
+    } catch (error) {
+      if (errnoOf(error) !== already) throw error;
+    }
+  }
+}
+
+/** What a kernel answers that was built without what is listed: policy routing, or a whole address family. */
+const unsupported: ReadonlySet<string> = new Set([
+  "EOPNOTSUPP",
+  "EAFNOSUPPORT",
+]);
+
+const RTM_GETLINK = 18;
+const RTM_GETADDR = 22;
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
+const RTM_GETROUTE = 26;
+const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
+const RTM_GETRULE = 34;
+const NLM_F_EXCL = 0x200;
+const NLM_F_CREATE = 0x400;
+const NLM_F_APPEND = 0x800;
+const IFLA_IFNAME = 3;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const RTPROT_UNSPEC = 0;
+const ifinfomsgLength = 16;
+const ifaddrmsgLength = 8;
+const rtmsgLength = 12;
+const ruleHeaderLength = 12;

@@ -1,0 +1,79 @@
+/**
+ * The process's standard streams as a plugin uses them. Reading ends at a limit
+ * of time and size, writing to stderr never waits for long: a runtime that
+ * neither closes nor reads its end must not keep us (state.md "Time").
+ */
+import { Deadline, monotonicMs } from "./deadline.ts";
+import { errnoOf } from "../cni/error.ts";
+import { readToEnd } from "./files.ts";
+import { bytesOf } from "./text.ts";
+import { read, readable, ready, writable, write } from "./libc.ts";
+
+/** Limits of the request: milliseconds, bytes. */
+export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;
+
+/** Everything up to the end of stdin, valid until a file is read. Throws Error at a limit, and what the system throws. */
+export function readStdin(
+  limits: { ms: number; bytes: number } = stdinLimits,
+): Uint8Array {
+  const end = monotonicMs() + limits.ms;
+  let size = 0;
+  return readToEnd((buffer) => {
+    while (ready(0, readable, end - monotonicMs())) {
+      try {
+        const count = read(0, buffer);
+        size += count;
+        if (size <= limits.bytes) return count;
+      } catch (error) {
+        // There is nothing to read after all.
+        if (errnoOf(error) === "EAGAIN") continue;
+        throw error;
+      }
+      throw new Error(`more than ${limits.bytes >> 20} MiB`);
+    }
+    throw new Error(`no end of input within ${limits.ms / 1000} s`);
+  });
+}
+
+/**
+ * The whole text, also by a slow pipe: it is waited for as long as somebody may
+ * read it. Rejects with SystemError when nobody does any more. Not by `Bun.write`,
+ * which starts two threads for it.
+ */
+export async function writeStdout(text: string): Promise<void> {
+  let bytes = bytesOf(text);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(write(1, bytes));
+    } catch (error) {
+      // A pipe that somebody made non-blocking is full.
+      if (errnoOf(error) !== "EAGAIN") throw error;
+      ready(1, writable, Infinity);
+    }
+  }
+}
+
+const stderrMs = 1000;
+/** A pipe that takes anything takes so much at once (PIPE_BUF). */
+const stderrChunk = 4096;
+
+/** How long the next text may wait; not at all once a text has waited in vain. */
+let patienceMs = stderrMs;
+
+/** As much as stderr takes within a second; never throws. A reader that sleeps costs one second, not one for each text. */
+export function writeStderr(text: string): void {
+  const deadline = new Deadline(patienceMs);
+  let bytes = bytesOf(text);
+  try {
+    while (bytes.length > 0) {
+      if (!ready(2, writable, deadline.remaining)) {
+        patienceMs = 0;
+        return;
+      }
+      bytes = bytes.subarray(write(2, bytes.subarray(0, stderrChunk)));
+    }
+    patienceMs = stderrMs;
+  } catch {
+    // Nobody reads it: the answer on stdout is what counts.
+  }
+}

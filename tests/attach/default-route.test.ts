@@ -1,0 +1,258 @@
+/**
+ * Which results change when the pod's default routes go elsewhere (selection.md §6
+ * "default-route", §8).
+ */
+import { describe, expect, test } from "bun:test";
+import {
+  type Rerouting,
+  describeRerouting,
+  printable,
+  requestedDefaultRoute,
+  rerouted,
+  tablesOf,
+} from "../../lib/attach/default-route.ts";
+import { type Family, formatIp, parseIp } from "../../lib/linux/address.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import { type Result, parseResult } from "../../lib/cni/result.ts";
+import type { Departure } from "../../lib/linux/routes.ts";
+import type { Attachment } from "../../lib/select/select.ts";
+
+function attachment(ifname: string, defaultRoute?: string[]): Attachment {
+  return {
+    list: parseConf({ name: "lan", type: "bridge" }),
+    ifname,
+    args: "",
+    capabilityArgs: {},
+    ...(defaultRoute && { asked: { defaultRoute } }),
+  };
+}
+
+const attachments = ["eth0", "net1", "net2"].map((name) => attachment(name));
+
+function result(given: object): Result {
+  return parseResult({ cniVersion: "1.0.0", ...given }, "1.0.0");
+}
+
+const gateways = (...texts: string[]) =>
+  texts.flatMap((text) => parseIp(text) ?? []);
+
+function departure(
+  place: number,
+  family: Family,
+  fields: Partial<Departure> = {},
+): Departure {
+  return {
+    attachment: place,
+    family,
+    gateways: [],
+    table: 1000,
+    addresses: [],
+    staying: [],
+    ...fields,
+  };
+}
+
+describe("requestedDefaultRoute", () => {
+  test("nobody asks", () => {
+    expect(requestedDefaultRoute(attachments)).toBeUndefined();
+  });
+
+  test("one asks", () => {
+    const asking = attachment("net1", ["10.30.0.1", "fd30::1"]);
+    const found = requestedDefaultRoute([attachment("eth0"), asking]);
+    expect(
+      found && { ...found, gateways: found.gateways.map(formatIp) },
+    ).toEqual({
+      attachment: 1,
+      ifname: "net1",
+      gateways: ["10.30.0.1", "fd30::1"],
+    });
+  });
+});
+
+const dual = {
+  ips: [{ address: "10.30.0.7/24", gateway: "10.30.0.1" }],
+  routes: [
+    { dst: "0.0.0.0/0" },
+    { dst: "10.0.0.0/8" },
+    { dst: "::/0", gw: "fd30::1" },
+    { dst: "0.0.0.0/0", table: 100 },
+  ],
+};
+const eth0 = result({ ips: [{ address: "10.66.0.2/24" }] });
+
+describe("rerouted, routes that leave", () => {
+  test.each<[string, string, Departure[], object[]]>([
+    [
+      "1.1.0: in their table",
+      "1.1.0",
+      [departure(1, "4"), departure(1, "6")],
+      [
+        { dst: "0.0.0.0/0", table: 1000 },
+        { dst: "10.0.0.0/8" },
+        { dst: "::/0", gw: "fd30::1", table: 1000 },
+        { dst: "0.0.0.0/0", table: 100 },
+      ],
+    ],
+    [
+      "1.0.0: left out",
+      "1.0.0",
+      [departure(1, "4"), departure(1, "6")],
+      [{ dst: "10.0.0.0/8" }, { dst: "0.0.0.0/0", table: 100 }],
+    ],
+    [
+      "of one family",
+      "1.1.0",
+      [departure(1, "6")],
+      [
+        { dst: "0.0.0.0/0" },
+        { dst: "10.0.0.0/8" },
+        { dst: "::/0", gw: "fd30::1", table: 1000 },
+        { dst: "0.0.0.0/0", table: 100 },
+      ],
+    ],
+    [
+      "removed: left out in every version",
+      "1.1.0",
+      [departure(1, "4", { table: undefined })],
+      [
+        { dst: "10.0.0.0/8" },
+        { dst: "::/0", gw: "fd30::1" },
+        { dst: "0.0.0.0/0", table: 100 },
+      ],
+    ],
+  ])("%s", (_, cniVersion, departures, routes) => {
+    const before = [eth0, result({ ...dual, cniVersion })];
+    const after = rerouted(before, { departures });
+    expect(after).toEqual([eth0, result({ ...dual, cniVersion, routes })]);
+    expect(after[0]).toBe(eth0);
+  });
+
+  test("of several metrics, those that stay stay", () => {
+    const cniVersion = "1.1.0";
+    const routes = [
+      { dst: "0.0.0.0/0" },
+      { dst: "0.0.0.0/0", gw: "10.30.0.2", priority: 50 },
+      { dst: "0.0.0.0/0", gw: "10.30.0.3", priority: 300 },
+    ];
+    const departures = [departure(0, "4", { staying: [300] })];
+    expect(rerouted([result({ cniVersion, routes })], { departures })).toEqual([
+      result({
+        cniVersion,
+        routes: [
+          { dst: "0.0.0.0/0", table: 1000 },
+          { dst: "0.0.0.0/0", gw: "10.30.0.2", priority: 50, table: 1000 },
+          { dst: "0.0.0.0/0", gw: "10.30.0.3", priority: 300 },
+        ],
+      }),
+    ]);
+  });
+
+  test.each([
+    [
+      "0.2.0",
+      { ip4: { ip: "10.67.0.2/24", routes: [{ dst: "0.0.0.0/0" }] } },
+      { ip4: { ip: "10.67.0.2/24" } },
+    ],
+    [
+      "0.4.0",
+      dual,
+      {
+        ips: [{ version: "4", address: "10.30.0.7/24", gateway: "10.30.0.1" }],
+        routes: [{ dst: "10.0.0.0/8" }, ...dual.routes.slice(2)],
+      },
+    ],
+  ])("each keeps its version: %s", (cniVersion, before, after) => {
+    expect(
+      rerouted([result({ cniVersion, ...before })], {
+        departures: [departure(0, "4")],
+      }),
+    ).toEqual([result({ cniVersion, ...after })]);
+  });
+});
+
+describe("rerouted, a route that is requested", () => {
+  const request = { attachment: 1, ifname: "net1" };
+
+  test.each<[string[], object[]]>([
+    [
+      ["10.30.0.9"],
+      [...dual.routes.slice(1), { dst: "0.0.0.0/0", gw: "10.30.0.9" }],
+    ],
+    [
+      ["fd30::9", "10.30.0.9"],
+      [
+        { dst: "10.0.0.0/8" },
+        { dst: "0.0.0.0/0", table: 100 },
+        { dst: "::/0", gw: "fd30::9" },
+        { dst: "0.0.0.0/0", gw: "10.30.0.9" },
+      ],
+    ],
+  ])("via %j, in the place of the interface's own", (texts, routes) => {
+    const rerouting: Rerouting = {
+      departures: [],
+      request: { ...request, gateways: gateways(...texts) },
+    };
+    expect(rerouted([eth0, result(dual)], rerouting)).toEqual([
+      eth0,
+      result({ ...dual, routes }),
+    ]);
+  });
+});
+
+describe("printable", () => {
+  const departures = [departure(0, "4")];
+  const routes = [{ dst: "0.0.0.0/0" }];
+
+  test.each([
+    ["1.1.0", "1.1.0", [{ dst: "0.0.0.0/0", table: 1000 }]],
+    ["1.0.0", "1.1.0", [{ dst: "0.0.0.0/0", table: 1000 }]],
+    ["1.1.0", "1.0.0", undefined],
+    ["1.0.0", "0.4.0", undefined],
+  ])("a result of %s for a runtime of %s", (cniVersion, version, expected) => {
+    const before = [result({ cniVersion, routes })];
+    const [printed] = printable(before, { departures }, version);
+    const told = printed && "routes" in printed ? printed.routes : undefined;
+    expect(told).toEqual(expected);
+  });
+});
+
+const settled: Rerouting = {
+  departures: [
+    departure(1, "4", {
+      gateways: ["10.30.0.1"],
+      addresses: gateways("10.30.0.7"),
+    }),
+    departure(1, "6", {
+      gateways: ["fd30::1"],
+      addresses: gateways("fd30::7", "fd30::8"),
+    }),
+    departure(2, "4", { table: undefined }),
+  ],
+};
+
+test("tablesOf, both families of an interface together", () => {
+  expect(tablesOf(attachments, settled.departures)).toEqual(
+    new Map([
+      ["net1", { table: 1000, addresses: ["10.30.0.7", "fd30::7", "fd30::8"] }],
+    ]),
+  );
+});
+
+test("describeRerouting, as `ip route` would print it", () => {
+  expect(describeRerouting(attachments, settled)).toEqual({
+    moved: [
+      "default via 10.30.0.1 dev net1 table 1000",
+      "default via fd30::1 dev net1 table 1000",
+    ],
+    removed: ["default dev net2"],
+  });
+  const request = {
+    attachment: 1,
+    ifname: "net1",
+    gateways: gateways("10.30.0.9"),
+  };
+  expect(describeRerouting(attachments, { departures: [], request })).toEqual({
+    requested: ["default via 10.30.0.9 dev net1"],
+  });
+});

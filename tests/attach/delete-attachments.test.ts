@@ -1,0 +1,298 @@
+/** state.md "DEL": all attachments in reverse, whatever fails; the delegates are really executed. */
+import { describe, expect, test } from "bun:test";
+import { parseConfList } from "../../lib/cni/conflist.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
+import type { ExecRequest } from "../../lib/linux/exec.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import { deleteAttachments } from "../../lib/attach/delete-attachments.ts";
+import type { Attachment } from "../../lib/select/select.ts";
+import { DelegateDouble, testCaller } from "../support/delegate.ts";
+
+function attachment(ifname: string, ...types: string[]): Attachment {
+  return {
+    list: parseConfList({
+      cniVersion: "1.0.0",
+      name: `net-${ifname}`,
+      plugins: types.map((type) => ({ type, capabilities: { mac: true } })),
+    }),
+    ifname,
+    args: `FOR=${ifname}`,
+    capabilityArgs: { mac: `mac of ${ifname}` },
+  };
+}
+
+const target = (double: DelegateDouble) => ({
+  containerId: "c1",
+  netns: "/run/netns/a",
+  path: [double.bin],
+});
+
+const none: ReadonlyMap<string, Result> = new Map();
+const minute = () => new Deadline(60_000);
+
+const problem = (code: number, message: unknown): unknown =>
+  expect.objectContaining({ name: "CniError", code, message });
+
+describe("deleteAttachments", () => {
+  test("deletes attachments and their plugins in reverse, never two at once", async () => {
+    using double = new DelegateDouble("a", "b", "c");
+    const attachments = [
+      attachment("eth0", "a", "b"),
+      attachment("net1", "c"),
+      attachment("net2", "a"),
+    ];
+    const outcome = await deleteAttachments(
+      attachments,
+      none,
+      target(double),
+      minute(),
+      testCaller(),
+    );
+    expect([outcome, double.events()]).toEqual([
+      { remaining: [], failures: [] },
+      ["a DEL net2", "c DEL net1", "b DEL eth0", "a DEL eth0"].flatMap(
+        (call) => [`start ${call}`, `end ${call}`],
+      ),
+    ]);
+  });
+
+  test("gives each its own name, arguments and result", async () => {
+    using double = new DelegateDouble("a", "b");
+    const result: Result = {
+      cniVersion: "1.0.0",
+      ips: [{ address: "10.0.0.2/24" }],
+    };
+    const attachments = [attachment("eth0", "a"), attachment("net1", "b")];
+    await deleteAttachments(
+      attachments,
+      new Map([["net1", result]]),
+      target(double),
+      minute(),
+      testCaller(),
+    );
+    const seen = double
+      .calls()
+      .map(({ env, stdin }) => [
+        env["CNI_CONTAINERID"],
+        env["CNI_NETNS"],
+        env["CNI_IFNAME"],
+        env["CNI_ARGS"],
+        JSON.parse(stdin) as unknown,
+      ]);
+    const conf = { cniVersion: "1.0.0", capabilities: { mac: true } };
+    expect(seen).toEqual([
+      [
+        "c1",
+        "/run/netns/a",
+        "net1",
+        "FOR=net1",
+        {
+          ...conf,
+          name: "net-net1",
+          type: "b",
+          runtimeConfig: { mac: "mac of net1" },
+          prevResult: result,
+        },
+      ],
+      [
+        "c1",
+        "/run/netns/a",
+        "eth0",
+        "FOR=eth0",
+        {
+          ...conf,
+          name: "net-eth0",
+          type: "a",
+          runtimeConfig: { mac: "mac of eth0" },
+        },
+      ],
+    ]);
+  });
+
+  test("tries all, and says what is left in its former order, the errors as they happened", async () => {
+    using double = new DelegateDouble("good", "bad");
+    double.behave(
+      { type: "bad" },
+      { stdout: { code: 42, msg: "stuck", details: "d" }, exit: 1 },
+    );
+    const attachments = [
+      attachment("eth0", "bad"),
+      attachment("net1", "good"),
+      attachment("net2", "missing"),
+      attachment("net3", "good", "bad"),
+    ];
+    const { remaining, failures } = await deleteAttachments(
+      attachments,
+      none,
+      target(double),
+      minute(),
+      testCaller(),
+    );
+    expect(remaining.map(({ ifname }) => ifname)).toEqual([
+      "eth0",
+      "net2",
+      "net3",
+    ]);
+    expect(
+      failures.map(
+        ({ attachment: { ifname }, error }) => [ifname, error] as unknown,
+      ),
+    ).toEqual([
+      ["net3", problem(42, 'plugin "bad" failed to delete net3: stuck')],
+      [
+        "net2",
+        problem(7, expect.stringContaining('failed to find plugin "missing"')),
+      ],
+      ["eth0", problem(42, 'plugin "bad" failed to delete eth0: stuck')],
+    ]);
+    expect(
+      double.events().filter((event) => event.startsWith("start")),
+    ).toEqual([
+      "start bad DEL net3",
+      "start good DEL net1",
+      "start bad DEL eth0",
+    ]);
+  });
+
+  test("tells apart two attachments of one network", async () => {
+    using double = new DelegateDouble("a");
+    double.behave({ type: "a", verb: "DEL", ifname: "net1" }, { exit: 1 });
+    const twin = attachment("eth0", "a");
+    const attachments = [twin, { ...twin, ifname: "net1" }];
+    const { remaining } = await deleteAttachments(
+      attachments,
+      none,
+      target(double),
+      minute(),
+      testCaller(),
+    );
+    expect(remaining).toEqual([{ ...twin, ifname: "net1" }]);
+  });
+
+  test("kills one that hangs and goes on: 11", async () => {
+    using double = new DelegateDouble("good", "hangs");
+    double.behave({ type: "hangs" }, { hang: true });
+    const attachments = [
+      attachment("eth0", "good"),
+      attachment("net1", "hangs"),
+    ];
+    const { remaining, failures } = await deleteAttachments(
+      attachments,
+      none,
+      target(double),
+      minute(),
+      testCaller({ timeoutMs: 500 }),
+    );
+    expect([
+      remaining.map(({ ifname }) => ifname),
+      failures.map(({ error }) => error.code),
+    ]).toEqual([["net1"], [11]]);
+    expect(double.events()).toContain("end good DEL eth0");
+  });
+
+  /** Deletes under a clock that each execution moves on by what `spends` says, in order. */
+  async function timed(
+    attachments: Attachment[],
+    ms: number,
+    spends: (i: number) => number,
+  ) {
+    using double = new DelegateDouble("a");
+    let now = 0;
+    const limits: number[] = [];
+    const executed: string[] = [];
+    const exec = async ({ deadline, env }: ExecRequest) => {
+      const { remaining } = deadline;
+      const spent = spends(limits.length);
+      limits.push(remaining);
+      executed.push(env["CNI_IFNAME"] ?? "");
+      now += Math.min(spent, remaining);
+      const killed = spent > remaining ? { killed: "deadline" as const } : {};
+      return { exitCode: 0, signal: null, stdout: "", stderr: "", ...killed };
+    };
+    const { remaining, failures } = await deleteAttachments(
+      attachments,
+      none,
+      target(double),
+      new Deadline(ms, () => now),
+      testCaller({ exec }),
+    );
+    const reached = failures.filter((failure) => failure.reached).length;
+    return { limits, executed, remaining, reached };
+  }
+
+  const many = (count: number): Attachment[] =>
+    Array.from({ length: count }, (_, i) => attachment(`net${i}`, "a"));
+
+  test("divides the time that is left by the attachments that are left", async () => {
+    // The first uses up its time, the others a second each.
+    const spends = (i: number) => (i === 0 ? Infinity : 1000);
+    const { limits } = await timed(many(3), 30_000, spends);
+    expect(limits).toEqual([10_000, 10_000, 19_000]);
+  });
+
+  test("gives each 5 s at least while they last; what is not reached is told apart, 11", async () => {
+    const { limits, remaining, reached } = await timed(
+      many(4),
+      12_000,
+      () => Infinity,
+    );
+    expect([limits, reached, remaining.map(({ ifname }) => ifname)]).toEqual([
+      [5000, 5000, 2000],
+      3,
+      // In reverse: what was not reached, then what was killed.
+      ["net1", "net2", "net3", "net0"],
+    ]);
+  });
+
+  test("32 that take 2 s each are deleted within two DELs of 50 s", async () => {
+    const first = await timed(many(32), 50_000, () => 2000);
+    const second = await timed(first.remaining, 50_000, () => 2000);
+    expect([first.executed.length, second.executed.length]).toEqual([25, 7]);
+    expect(second.remaining).toEqual([]);
+  });
+
+  test("makes progress with each retry: 20 that hang, 12 behind them", async () => {
+    let left = many(32);
+    const counts: number[] = [];
+    for (let retry = 0; retry < 3; retry++) {
+      const before: readonly Attachment[] = left;
+      const order = before.toReversed();
+      const hangs = (i: number) =>
+        Number(order[i]?.ifname.slice("net".length)) >= 12;
+      const { remaining } = await timed(left, 50_000, (i) =>
+        hangs(i) ? Infinity : 100,
+      );
+      left = remaining;
+      counts.push(left.length);
+    }
+    expect(counts).toEqual([32, 32, 20]);
+  });
+
+  test("puts what was killed before what failed", async () => {
+    using double = new DelegateDouble("good", "bad", "hangs");
+    double.behave({ type: "bad" }, { exit: 1 });
+    double.behave({ type: "hangs" }, { hang: true });
+    const { remaining } = await deleteAttachments(
+      [
+        attachment("eth0", "hangs"),
+        attachment("net1", "bad"),
+        attachment("net2", "good"),
+      ],
+      none,
+      target(double),
+      minute(),
+      testCaller({ timeoutMs: 300 }),
+    );
+    expect(remaining.map(({ ifname }) => ifname)).toEqual(["net1", "eth0"]);
+  });
+
+  test("has nothing to do for nothing", async () => {
+    using double = new DelegateDouble();
+    expect(
+      await deleteAttachments([], none, target(double), minute(), testCaller()),
+    ).toEqual({
+      remaining: [],
+      failures: [],
+    });
+  });
+});

@@ -1,0 +1,178 @@
+/**
+ * Device information files (selection.md §6, NPWG device-info specification
+ * v1.1). Their folder is fixed by that specification, so these tests write
+ * below the real one, under names of their own.
+ */
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import {
+  prepareDeviceInfo,
+  readDeviceInfo,
+  removeDeviceInfo,
+  withDeviceInfoFile,
+} from "../../lib/attach/device-info.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import type { Attachment } from "../../lib/select/select.ts";
+
+const folder = "/var/run/k8s.cni.cncf.io/devinfo";
+const containerId = `test-${crypto.randomUUID()}`;
+const id = "0000:03:02.0";
+const vendor = `${containerId}.example`;
+const resource = `${vendor}/sriov/a`;
+const path = `${folder}/cni/${containerId}-net1-device.json`;
+const devicePlugins = `${folder}/dp/${vendor}-sriov-a-${id}-device.json`;
+const info = { type: "pci", version: "1.1.0", pci: { "pci-address": id } };
+
+function attachment(device?: { id: string; resource?: string }): Attachment {
+  return {
+    list: parseConf({ name: "vf", type: "sriov" }),
+    ifname: "net1",
+    args: "",
+    capabilityArgs: { deviceID: id },
+    ...(device && { asked: { device } }),
+  };
+}
+
+/** Only the superuser may write there. */
+const superuser = process.getuid?.() === 0;
+
+afterAll(() => {
+  for (const made of ["dp", "cni", "", ".."]) removeIfEmpty(join(folder, made));
+});
+
+function removeIfEmpty(made: string): void {
+  try {
+    rmdirSync(made);
+  } catch {
+    // Not there, or somebody else's files are in it.
+  }
+}
+
+afterEach(() => {
+  rmSync(path, { force: true });
+  rmSync(devicePlugins, { force: true });
+});
+
+describe("withDeviceInfoFile", () => {
+  test("no device: the same object", () => {
+    const plain = attachment();
+    expect(withDeviceInfoFile(containerId, plain)).toBe(plain);
+  });
+
+  test.each([[{ id }], [{ id, resource }]])(
+    "%j: a path by container and interface, as a capability",
+    (device) => {
+      expect(withDeviceInfoFile(containerId, attachment(device))).toEqual({
+        ...attachment(device),
+        capabilityArgs: { deviceID: id, CNIDeviceInfoFile: path },
+      });
+    },
+  );
+});
+
+describe.skipIf(!superuser)(
+  "prepareDeviceInfo, readDeviceInfo, removeDeviceInfo",
+  () => {
+    const prepared = (device: { id: string; resource?: string }) => {
+      const attached = withDeviceInfoFile(containerId, attachment(device));
+      prepareDeviceInfo(attached);
+      return attached;
+    };
+
+    test("begins with what the device plugin says", () => {
+      mkdirSync(`${folder}/dp`, { recursive: true });
+      writeFileSync(devicePlugins, JSON.stringify(info));
+      const attached = prepared({ id, resource });
+      expect(readFileSync(path, "utf8")).toBe(JSON.stringify(info));
+      expect(readDeviceInfo(attached)).toEqual(info);
+    });
+
+    test.each<[string, () => void, string]>([
+      [
+        "more than 1 MiB",
+        () => writeFileSync(devicePlugins, "x".repeat((1 << 20) + 1)),
+        "larger than 1048576 bytes",
+      ],
+      [
+        "a link to a device",
+        () => symlinkSync("/dev/zero", devicePlugins),
+        "not a regular file",
+      ],
+    ])(
+      "%s from a device plugin is an error 5 that names it",
+      (_, make, why) => {
+        mkdirSync(`${folder}/dp`, { recursive: true });
+        make();
+        expect(() => prepared({ id, resource })).toThrow(
+          expect.objectContaining({
+            code: 5,
+            message: `failed to read device information ${devicePlugins}: ${why}`,
+          }),
+        );
+      },
+    );
+
+    test.each([[{ id }], [{ id, resource }]])(
+      "%j, the device plugin says nothing: the folder for a file of the CNI plugin",
+      (device) => {
+        const attached = prepared(device);
+        expect(existsSync(`${folder}/cni`)).toBe(true);
+        expect(existsSync(path)).toBe(false);
+        expect(readDeviceInfo(attached)).toBeUndefined();
+        writeFileSync(path, JSON.stringify(info));
+        expect(readDeviceInfo(attached)).toEqual(info);
+      },
+    );
+
+    test("no device: nothing to do", () => {
+      prepareDeviceInfo(attachment());
+      expect(readDeviceInfo(attachment())).toBeUndefined();
+      removeDeviceInfo(attachment());
+      expect(existsSync(path)).toBe(false);
+    });
+
+    test.each(["", "{", "[]", "null", '"pci"'])(
+      "a file with %j tells nothing",
+      (text) => {
+        const attached = prepared({ id });
+        writeFileSync(path, text);
+        expect(readDeviceInfo(attached)).toBeUndefined();
+      },
+    );
+
+    test("is removed, also twice", () => {
+      const attached = prepared({ id });
+      writeFileSync(path, "{}");
+      removeDeviceInfo(attached);
+      expect(existsSync(path)).toBe(false);
+      removeDeviceInfo(attached);
+    });
+
+    test.each([
+      `${folder}/cni/../dp/${containerId}.json`,
+      `${folder}/dp/${containerId}.json`,
+      `/tmp/${containerId}.json`,
+    ])("%s, of a record that somebody changed, is left alone", (other) => {
+      prepared({ id });
+      mkdirSync(`${folder}/dp`, { recursive: true });
+      writeFileSync(other, "{}");
+      const changed = {
+        ...attachment({ id }),
+        capabilityArgs: { CNIDeviceInfoFile: other },
+      };
+      expect(readDeviceInfo(changed)).toBeUndefined();
+      removeDeviceInfo(changed);
+      expect(existsSync(other)).toBe(true);
+      rmSync(other);
+    });
+  },
+);

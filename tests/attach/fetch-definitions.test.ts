@@ -1,0 +1,524 @@
+/**
+ * Which definitions a pod's NPWG annotations name, how often they are asked for,
+ * and what becomes of an answer (selection.md §6).
+ */
+import { describe, expect, test } from "bun:test";
+import { definedNetworks } from "../../lib/attach/fetch-definitions.ts";
+import { beginOperation } from "../../lib/attach/context.ts";
+import type { World } from "../../lib/attach/dependencies.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
+import { Code, CniError } from "../../lib/cni/error.ts";
+import type { Kube } from "../../lib/kube/client.ts";
+import { ApiError } from "../../lib/kube/api-error.ts";
+import { DeviceAllotment } from "../../lib/kubelet/allotment.ts";
+import { networksOf } from "../../lib/select/resolve.ts";
+import type { Annotations, RequestedNetwork } from "../../lib/select/select.ts";
+
+const networksKey = "k8s.v1.cni.cncf.io/networks";
+const defaultKey = "v1.multus-cni.io/default-network";
+const resourceKey = "k8s.v1.cni.cncf.io/resourceName";
+
+const shop = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_UID=1";
+
+interface Case {
+  annotations: Annotations;
+  /** `<namespace>/<name>` → `spec.config`, or what the API server says instead. */
+  definitions?: Record<string, object | ApiError>;
+  resources?: Record<string, string>;
+  /** Resource → devices of the pod. */
+  devices?: Record<string, string[]>;
+  config?: object;
+  args?: string;
+}
+
+interface Outcome {
+  defaultNetwork?: RequestedNetwork | undefined;
+  added: RequestedNetwork[];
+  /** Of the API server, in the order in which they came. */
+  gets: string[];
+  /** How many of them were under way at once. */
+  concurrent: number;
+  /** How often the kubelet was asked. */
+  kubelet: number;
+  log: string;
+}
+
+/** A call of definedNetworks with everything around it in memory. */
+class Scene {
+  readonly gets: string[] = [];
+  concurrent = 0;
+  kubelet = 0;
+  log = "";
+  readonly #given: Case;
+  #pending = 0;
+
+  constructor(given: Case) {
+    this.#given = given;
+  }
+
+  async run(): Promise<Outcome> {
+    const { annotations, config = {}, args = shop } = this.#given;
+    const request = {
+      command: "ADD",
+      containerId: "c1",
+      netns: "/run/netns/a",
+      ifname: "eth0",
+      args,
+      path: ["/opt/cni/bin"],
+      config: { name: "genie-net", type: "genie", ...config },
+      cniVersion: "1.0.0",
+    } as const;
+    const list = parseConf({ name: "cluster", type: "bridge" });
+    const files = [{ file: "10-cluster.conf", list }];
+    const networks = networksOf("/etc/cni/net.d", files, ["genie"]);
+    const found = await definedNetworks(
+      beginOperation(request, this.#world()),
+      annotations,
+      networks,
+      () => Promise.resolve(this.#kube()),
+      new Deadline(1000, () => 0),
+    );
+    const { gets, concurrent, kubelet, log } = this;
+    return { ...found, gets, concurrent, kubelet, log };
+  }
+
+  #kube(): Kube {
+    return {
+      getPod: () => expect.unreachable("the pod is known"),
+      patchPodStatus: () => expect.unreachable("nothing is written"),
+      getDefinition: async (namespace, name) => {
+        const key = `${namespace}/${name}`;
+        this.gets.push(key);
+        this.concurrent = Math.max(this.concurrent, ++this.#pending);
+        await Promise.resolve();
+        this.#pending--;
+        const answer = this.#given.definitions?.[key];
+        if (!answer) throw new ApiError(`failed to get ${key}: not found`, 404);
+        if (answer instanceof ApiError) throw answer;
+        if (answer === awaited) return new Promise(() => {});
+        const resource = this.#given.resources?.[key];
+        return {
+          metadata: {
+            annotations:
+              resource === undefined ? {} : { [resourceKey]: resource },
+          },
+          spec: { config: JSON.stringify(answer) },
+        };
+      },
+    };
+  }
+
+  #world(): World {
+    const never = () => expect.unreachable("not needed here");
+    return {
+      exec: never,
+      env: {},
+      stderr: (text) => void (this.log += text),
+      clock: () => 0,
+      now: () => new Date(0),
+      sleep: never,
+      kube: never,
+      checkKube: never,
+      devices: async () => {
+        this.kubelet++;
+        const devices = new Map(Object.entries(this.#given.devices ?? {}));
+        const allotment = new DeviceAllotment(devices);
+        return (resource) => allotment.take(resource);
+      },
+      bootId: never,
+      uptimeMs: never,
+      self: () => undefined,
+    };
+  }
+}
+
+/** A definition that never comes. */
+const awaited = { type: "awaited" };
+
+function defined(given: Case): Promise<Outcome> {
+  return new Scene(given).run();
+}
+
+async function refusal(given: Case) {
+  const scene = new Scene(given);
+  try {
+    await scene.run();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    const { gets } = scene;
+    return { code: error.code, message: error.message, gets };
+  }
+  throw new Error("nothing is wrong with it");
+}
+
+const lan = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
+const wan = { cniVersion: "1.0.0", name: "wan", type: "macvlan" };
+
+/** What a bare element becomes. */
+function plain(definition: string, config: object): RequestedNetwork {
+  return {
+    list: parseConf(config),
+    definition,
+    capabilityArgs: {},
+    args: shop,
+  };
+}
+
+type Expected = Pick<Outcome, "added" | "gets"> & Partial<Outcome>;
+
+const silent = { concurrent: 1, kubelet: 0, log: "" };
+
+describe("definedNetworks, names", () => {
+  const definitions = {
+    "shop/lan": lan,
+    "shared/lan": wan,
+    "kube-system/lan": wan,
+    "infra/lan": wan,
+  };
+  const cases: [string, Case, Expected][] = [
+    [
+      "blank: the API server is not asked",
+      { annotations: { [networksKey]: " ", [defaultKey]: "" } },
+      { added: [], gets: [], concurrent: 0 },
+    ],
+    [
+      "an empty list: the API server is not asked",
+      { annotations: { [networksKey]: "[]" } },
+      { added: [], gets: [], concurrent: 0 },
+    ],
+    [
+      "the pod's namespace",
+      { annotations: { [networksKey]: "lan" } },
+      { added: [plain("shop/lan", lan)], gets: ["shop/lan"] },
+    ],
+    [
+      "another namespace",
+      { annotations: { [networksKey]: '{"name":"lan","namespace":"shared"}' } },
+      { added: [plain("shared/lan", wan)], gets: ["shared/lan"] },
+    ],
+    [
+      "several: at once, each once, in order",
+      { annotations: { [networksKey]: "lan,shared/lan,shop/lan,lan" } },
+      {
+        added: [
+          plain("shop/lan", lan),
+          plain("shared/lan", wan),
+          plain("shop/lan", lan),
+          plain("shop/lan", lan),
+        ],
+        gets: ["shop/lan", "shared/lan"],
+        concurrent: 2,
+      },
+    ],
+    [
+      "the default network, bare: of kube-system",
+      { annotations: { [defaultKey]: "lan" } },
+      {
+        defaultNetwork: plain("kube-system/lan", wan),
+        added: [],
+        gets: ["kube-system/lan"],
+      },
+    ],
+    [
+      "the default network, JSON with an interface",
+      { annotations: { [defaultKey]: '[{"name":"lan","interface":"eth0"}]' } },
+      {
+        defaultNetwork: { ...plain("kube-system/lan", wan), ifname: "eth0" },
+        added: [],
+        gets: ["kube-system/lan"],
+      },
+    ],
+    [
+      "systemNamespace",
+      {
+        annotations: { [defaultKey]: "lan" },
+        config: { systemNamespace: "infra" },
+      },
+      {
+        defaultNetwork: plain("infra/lan", wan),
+        added: [],
+        gets: ["infra/lan"],
+      },
+    ],
+    [
+      "both annotations",
+      {
+        annotations: {
+          [networksKey]: "lan,kube-system/lan",
+          [defaultKey]: "lan",
+        },
+      },
+      {
+        defaultNetwork: plain("kube-system/lan", wan),
+        added: [plain("shop/lan", lan), plain("kube-system/lan", wan)],
+        gets: ["kube-system/lan", "shop/lan"],
+        concurrent: 2,
+      },
+    ],
+    [
+      "no pod, a namespace is given",
+      { annotations: { [networksKey]: "shop/lan" }, args: "" },
+      {
+        added: [{ ...plain("shop/lan", lan), args: "" }],
+        gets: ["shop/lan"],
+      },
+    ],
+  ];
+  test.each(cases)("%s", async (_, given, expected) => {
+    expect(await defined({ definitions, ...given })).toEqual({
+      ...silent,
+      ...expected,
+    });
+  });
+
+  test("warnings go to the log", async () => {
+    const annotations = {
+      [networksKey]: '{"name":"lan","colour":"red","ips":["10.0.0.1"]}',
+    };
+    const { log } = await defined({ annotations, definitions });
+    expect(log).toContain('unknown keys are ignored: element 1: "colour"');
+    expect(log).toContain(
+      '"ips" is requested, but no plugin declares that capability',
+    );
+  });
+});
+
+describe("definedNetworks, namespaceIsolation", () => {
+  const definitions = {
+    "shop/lan": lan,
+    "default/lan": lan,
+    "shared/lan": lan,
+    "kube-system/lan": lan,
+  };
+  const isolated = { namespaceIsolation: true };
+  const allowed: [string, Annotations, object][] = [
+    ["the pod's own", { [networksKey]: "lan" }, isolated],
+    ["default", { [networksKey]: "default/lan" }, isolated],
+    [
+      "one of globalNamespaces",
+      { [networksKey]: "shared/lan" },
+      { ...isolated, globalNamespaces: ["shared"] },
+    ],
+    [
+      "the pod's own, no global ones",
+      { [networksKey]: "shop/lan" },
+      { ...isolated, globalNamespaces: [] },
+    ],
+    [
+      "the default network of a global one",
+      { [defaultKey]: "lan" },
+      { ...isolated, globalNamespaces: ["kube-system"] },
+    ],
+    ["off: any", { [networksKey]: "shared/lan" }, { globalNamespaces: [] }],
+  ];
+  test.each(allowed)("%s is allowed", async (_, annotations, config) => {
+    expect(await defined({ annotations, config, definitions })).toMatchObject({
+      gets: [expect.any(String)],
+    });
+  });
+
+  const refused: [string, Annotations, object, string][] = [
+    [
+      "another",
+      { [networksKey]: "lan,shared/lan" },
+      isolated,
+      'network-attachment-definition "shared/lan" is outside of the pod\'s namespace: namespaceIsolation allows default',
+    ],
+    [
+      "default, which is none of globalNamespaces",
+      { [networksKey]: "default/lan" },
+      { ...isolated, globalNamespaces: ["shared", "infra"] },
+      "namespaceIsolation allows shared, infra",
+    ],
+    [
+      "any other",
+      { [networksKey]: "default/lan" },
+      { ...isolated, globalNamespaces: [] },
+      "namespaceIsolation allows no other",
+    ],
+    [
+      "the default network",
+      { [defaultKey]: "lan" },
+      isolated,
+      'network-attachment-definition "kube-system/lan" is outside',
+    ],
+  ];
+  test.each(refused)(
+    "%s is an error 7, the API server is not asked",
+    async (_, annotations, config, message) => {
+      expect(await refusal({ annotations, config, definitions })).toEqual({
+        code: 7,
+        message: expect.stringContaining(message),
+        gets: [],
+      });
+    },
+  );
+
+  test("outside of Kubernetes nothing is the pod's own", async () => {
+    const annotations = { [networksKey]: "shop/lan" };
+    expect(
+      await refusal({ annotations, config: isolated, definitions, args: "" }),
+    ).toMatchObject({ code: 7, gets: [] });
+  });
+});
+
+describe("definedNetworks, refusals", () => {
+  const definitions = {
+    "shop/lan": lan,
+    "shop/forbidden": new ApiError("failed to get it: forbidden", 403),
+    "shop/broken": new ApiError("failed to get it: service unavailable", 503),
+    "shop/silent": new ApiError("failed to get it: no answer"),
+    "shop/self": { type: "genie" },
+    "shop/waiting": awaited,
+  };
+  const cases: [string, Annotations, number, string][] = [
+    [
+      "a missing definition",
+      { [networksKey]: "lan,nowhere" },
+      Code.invalidNetworkConfig,
+      "failed to get shop/nowhere: not found",
+    ],
+    [
+      "a missing definition after one that is still awaited",
+      { [networksKey]: "waiting,nowhere" },
+      Code.invalidNetworkConfig,
+      "failed to get shop/nowhere: not found",
+    ],
+    ["403", { [networksKey]: "forbidden" }, Code.tryAgainLater, "forbidden"],
+    [
+      "503",
+      { [networksKey]: "broken" },
+      Code.tryAgainLater,
+      "service unavailable",
+    ],
+    ["no answer", { [networksKey]: "silent" }, Code.tryAgainLater, "no answer"],
+    [
+      "ourselves",
+      { [networksKey]: "self" },
+      Code.invalidNetworkConfig,
+      'plugin "genie" would execute genie again',
+    ],
+    [
+      "two default networks",
+      { [defaultKey]: "lan,lan" },
+      Code.invalidNetworkConfig,
+      'annotation "v1.multus-cni.io/default-network" names more than one network',
+    ],
+    [
+      "a typing error, naming the annotation",
+      { [defaultKey]: "Lan" },
+      Code.invalidNetworkConfig,
+      'failed to parse annotation "v1.multus-cni.io/default-network"',
+    ],
+  ];
+  test.each(cases)("%s", async (_, annotations, code, message) => {
+    expect(await refusal({ annotations, definitions })).toMatchObject({
+      code,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["cni and default-network", { cni: "cluster", [defaultKey]: "lan" }],
+    ["another interface of the default network", { [defaultKey]: "lan@net1" }],
+    ["an unknown network in cni", { cni: "gone", [networksKey]: "lan" }],
+    ["one name twice", { cni: "cluster@net1", [networksKey]: "lan@net1" }],
+    [
+      "33 networks",
+      { cni: Array(31).fill("cluster").join(","), [networksKey]: "lan,lan" },
+    ],
+    [
+      "two default routes",
+      {
+        [networksKey]: JSON.stringify(
+          ["10.0.0.1", "10.1.0.1"].map((gateway) => ({
+            name: "lan",
+            "default-route": [gateway],
+          })),
+        ),
+      },
+    ],
+  ])("%s, before anybody is asked", async (_, annotations) => {
+    expect(await refusal({ annotations, definitions })).toMatchObject({
+      code: 7,
+      gets: [],
+    });
+  });
+
+  test("a bare name without a pod", async () => {
+    const annotations = { [networksKey]: "lan" };
+    expect(await refusal({ annotations, definitions, args: "" })).toEqual({
+      code: 7,
+      message:
+        'annotation "k8s.v1.cni.cncf.io/networks": network "lan" has no namespace, and no pod is known',
+      gets: [],
+    });
+  });
+});
+
+describe("definedNetworks, devices", () => {
+  const vf = { cniVersion: "1.0.0", name: "vf", type: "sriov" };
+  const definitions = {
+    "shop/vf": vf,
+    "shop/lan": { ...lan, capabilities: { deviceID: true } },
+  };
+  const resources = { "shop/vf": "intel.com/sriov" };
+  const devices = { "intel.com/sriov": ["0000:03:02.0", "0000:03:02.1"] };
+
+  const deviceOf = ({ asked }: RequestedNetwork) => asked?.device;
+
+  test("of a resource: the kubelet is asked once, in order, none twice", async () => {
+    const annotations = { [networksKey]: "vf,lan,vf" };
+    const { added, kubelet } = await defined({
+      annotations,
+      definitions,
+      resources,
+      devices,
+    });
+    expect({ devices: added.map(deviceOf), kubelet }).toEqual({
+      devices: [
+        { id: "0000:03:02.0", resource: "intel.com/sriov" },
+        undefined,
+        { id: "0000:03:02.1", resource: "intel.com/sriov" },
+      ],
+      kubelet: 1,
+    });
+  });
+
+  test("just named: the kubelet is not asked", async () => {
+    const annotations = {
+      [networksKey]: '{"name":"lan","deviceID":"0000:05:00.0"}',
+    };
+    const { added, kubelet } = await defined({
+      annotations,
+      definitions,
+      resources,
+      devices,
+    });
+    expect({ devices: added.map(deviceOf), kubelet }).toEqual({
+      devices: [{ id: "0000:05:00.0" }],
+      kubelet: 0,
+    });
+  });
+
+  test("more than the pod has: error 7", async () => {
+    const annotations = { [networksKey]: "vf,vf,vf" };
+    expect(
+      await refusal({ annotations, definitions, resources, devices }),
+    ).toMatchObject({
+      code: 7,
+      message: expect.stringContaining("intel.com/sriov"),
+    });
+  });
+
+  test("no pod: error 7", async () => {
+    const annotations = { [networksKey]: "shop/vf" };
+    expect(
+      await refusal({ annotations, definitions, resources, devices, args: "" }),
+    ).toMatchObject({
+      code: 7,
+      message: "container c1 has no pod that devices are allotted to",
+    });
+  });
+});

@@ -1,0 +1,421 @@
+/** selection.md §7: what the pod is told about its networks, and when. */
+import { describe, expect, test } from "bun:test";
+import { parseConfList } from "../../lib/cni/conflist.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import { beginOperation } from "../../lib/attach/context.ts";
+import type { KnownPod } from "../../lib/attach/annotations.ts";
+import type { World } from "../../lib/attach/dependencies.ts";
+import { statusAnnotations, writeBack } from "../../lib/attach/write-back.ts";
+import type { Kube } from "../../lib/kube/client.ts";
+import type { Attachment } from "../../lib/select/select.ts";
+
+function attachment(
+  ifname: string,
+  name: string,
+  more: Partial<Attachment> = {},
+): Attachment {
+  return {
+    list: parseConfList({
+      cniVersion: "1.0.0",
+      name,
+      plugins: [{ type: "bridge" }],
+    }),
+    ifname,
+    args: "",
+    capabilityArgs: {},
+    ...more,
+  };
+}
+
+const two = [attachment("eth0", "weave"), attachment("eth1", "flannel")];
+
+const results: Result[] = [
+  {
+    cniVersion: "1.0.0",
+    interfaces: [
+      { name: "veth12", mac: "02:00:00:00:00:0a" },
+      { name: "eth0", mac: "02:00:00:00:00:01", sandbox: "/ns" },
+    ],
+    ips: [
+      { interface: 1, address: "10.66.0.105/16", gateway: "10.66.0.1" },
+      { interface: 1, address: "fd00::69/64" },
+    ],
+    routes: [{ dst: "0.0.0.0/0" }],
+    dns: { nameservers: ["10.66.0.10"] },
+  },
+  { cniVersion: "0.2.0", ip4: { ip: "10.244.0.7/24" }, dns: {} },
+];
+
+const multiIp = "multi-ip-preferences";
+const networkStatus = "k8s.v1.cni.cncf.io/network-status";
+
+describe("statusAnnotations", () => {
+  test("are the original's preferences and NPWG's status, compact, in order", () => {
+    expect(statusAnnotations(two, results, "eth0")).toEqual({
+      [multiIp]:
+        '{"multi_entry":2,"ips":{"ip1":{"ip":"10.66.0.105","interface":"eth0"},"ip2":{"ip":"10.244.0.7","interface":"eth1"}}}',
+      [networkStatus]: JSON.stringify([
+        {
+          name: "weave",
+          interface: "eth0",
+          ips: ["10.66.0.105", "fd00::69"],
+          mac: "02:00:00:00:00:01",
+          default: true,
+          dns: { nameservers: ["10.66.0.10"] },
+          gateway: ["10.66.0.1"],
+        },
+        {
+          name: "flannel",
+          interface: "eth1",
+          ips: ["10.244.0.7"],
+          default: false,
+          dns: {},
+        },
+      ]),
+    });
+  });
+
+  /** The status of one attachment with this result, beside another. */
+  function status(result: Result, more: Partial<Attachment> = {}): unknown {
+    const attachments = [
+      attachment("eth0", "first"),
+      attachment("net1", "net", more),
+    ];
+    const written = statusAnnotations(
+      attachments,
+      [{ cniVersion: "1.0.0" }, result],
+      "eth0",
+    );
+    const [, entry] = JSON.parse(written[networkStatus] ?? "") as unknown[];
+    return entry;
+  }
+
+  const bare = {
+    name: "net",
+    interface: "net1",
+    ips: [],
+    default: false,
+    dns: {},
+  };
+
+  test.each<[string, Result, object]>([
+    ["nothing", { cniVersion: "1.0.0" }, {}],
+    [
+      "an address without an interface",
+      {
+        cniVersion: "1.0.0",
+        ips: [{ address: "10.0.0.2/24", gateway: "10.0.0.1" }],
+      },
+      { ips: ["10.0.0.2"] },
+    ],
+    [
+      "an mtu",
+      {
+        cniVersion: "1.1.0",
+        interfaces: [{ name: "net1", mtu: 9000, sandbox: "/ns" }],
+      },
+      { mtu: 9000 },
+    ],
+    [
+      "interfaces of the host only",
+      {
+        cniVersion: "1.0.0",
+        interfaces: [{ name: "br0", mac: "02:00:00:00:00:01" }],
+      },
+      {},
+    ],
+    [
+      "an interface of the same name on the host",
+      {
+        cniVersion: "1.0.0",
+        interfaces: [
+          { name: "net1", mac: "02:00:00:00:00:01" },
+          { name: "net1", mac: "02:00:00:00:00:02", sandbox: "/ns" },
+        ],
+      },
+      { mac: "02:00:00:00:00:02" },
+    ],
+    [
+      "default routes of both families",
+      {
+        cniVersion: "1.0.0",
+        ips: [
+          { address: "10.0.0.2/24", gateway: "10.0.0.1" },
+          { address: "fd00::2/64", gateway: "fd00::1" },
+        ],
+        routes: [
+          { dst: "10.9.0.0/16", gw: "10.0.0.9" },
+          { dst: "0.0.0.0/0", gw: "10.0.0.254" },
+          { dst: "::/0" },
+        ],
+      },
+      { ips: ["10.0.0.2", "fd00::2"], gateway: ["10.0.0.254", "fd00::1"] },
+    ],
+    [
+      "a default route over a device",
+      {
+        cniVersion: "1.0.0",
+        ips: [{ address: "10.0.0.2/24" }],
+        routes: [{ dst: "0.0.0.0/0" }],
+      },
+      { ips: ["10.0.0.2"] },
+    ],
+  ])("of a result with %s", (_, result, expected) => {
+    expect(status(result)).toEqual({ ...bare, ...expected });
+  });
+
+  test("of a definition has its namespace and name, and the default route that was asked for", () => {
+    const more = {
+      definition: "ns/def",
+      asked: { defaultRoute: ["10.0.0.1"] },
+    };
+    expect(status({ cniVersion: "1.0.0" }, more)).toEqual({
+      ...bare,
+      name: "ns/def",
+      "default-route": ["10.0.0.1"],
+    });
+  });
+
+  test("without an address has only the interface", () => {
+    const written = statusAnnotations(
+      two,
+      [{ cniVersion: "1.0.0" }, { cniVersion: "1.0.0" }],
+      "eth0",
+    );
+    expect(written[multiIp]).toBe(
+      '{"multi_entry":2,"ips":{"ip1":{"interface":"eth0"},"ip2":{"interface":"eth1"}}}',
+    );
+  });
+
+  test("of one attachment are the status alone", () => {
+    expect(
+      Object.keys(statusAnnotations(two.slice(0, 1), results, "eth0")),
+    ).toEqual([networkStatus]);
+  });
+
+  test("know the primary by its name, not by its place", () => {
+    const written = statusAnnotations(two, results, "eth1");
+    const entries = JSON.parse(written[networkStatus] ?? "") as {
+      default: boolean;
+    }[];
+    expect(entries.map((entry) => entry.default)).toEqual([false, true]);
+  });
+});
+
+interface Situation {
+  args?: string;
+  known?: KnownPod;
+  attachments?: Attachment[];
+  /** The API server's answer to the patch. */
+  patch?: () => Promise<"patched" | "gone">;
+  /** The three seconds are over at once. */
+  isLate?: boolean;
+  /** The API server's pod. */
+  found?: { uid?: string; annotations?: Record<string, string> };
+}
+
+const args = "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_UID=u1";
+
+/** Writes back in a world that records what the API server and the log were told. */
+async function wroteBack({
+  attachments = two,
+  known = { annotations: {} },
+  ...situation
+}: Situation) {
+  const calls: unknown[] = [];
+  const words: string[] = [];
+  const limits: number[] = [];
+  const kube: Kube = {
+    async getPod(namespace, name) {
+      calls.push(["get", namespace, name]);
+      const { uid, annotations = {} } = situation.found ?? {};
+      return {
+        metadata: {
+          namespace,
+          name,
+          annotations,
+          ...(uid !== undefined && { uid }),
+        },
+      };
+    },
+    getDefinition: () => Promise.reject(new Error("not asked for")),
+    patchPodStatus(namespace, name, patch) {
+      calls.push(["patch", namespace, name, patch]);
+      return situation.patch?.() ?? Promise.resolve("patched");
+    },
+  };
+  const unexpected = () => {
+    throw new Error("not expected");
+  };
+  const world: World = {
+    exec: unexpected,
+    env: {},
+    stderr: (text) => void words.push(text),
+    clock: () => 0,
+    now: () => new Date(0),
+    sleep: (ms) => {
+      limits.push(ms);
+      return situation.isLate ? Promise.resolve() : new Promise(() => {});
+    },
+    kube: unexpected,
+    checkKube: unexpected,
+    devices: unexpected,
+    bootId: unexpected,
+    uptimeMs: unexpected,
+    self: unexpected,
+  };
+  const operation = beginOperation(
+    {
+      command: "ADD",
+      containerId: "c1",
+      netns: "/ns",
+      ifname: "eth0",
+      args: situation.args ?? args,
+      path: [],
+      config: { name: "n", type: "genie" },
+      cniVersion: "1.0.0",
+    },
+    world,
+  );
+  await writeBack(operation, known, attachments, results, async () => kube);
+  return { calls, words: words.join(""), limits };
+}
+
+const patchOf = (uid: string, attachments = two) => [
+  "patch",
+  "ns",
+  "p",
+  {
+    metadata: {
+      uid,
+      annotations: statusAnnotations(attachments, results, "eth0"),
+    },
+  },
+];
+
+describe("writeBack", () => {
+  test("patches the pod's status once, with its uid and three seconds", async () => {
+    expect(await wroteBack({})).toEqual({
+      calls: [patchOf("u1")],
+      words: "",
+      limits: [3000],
+    });
+  });
+
+  const npwg = { annotations: { "k8s.v1.cni.cncf.io/networks": "a" } };
+
+  test.each<[string, Situation]>([
+    ["one attachment", { attachments: two.slice(0, 1) }],
+    ["no pod", { args: "" }],
+    ["no namespace (podman)", { args: "K8S_POD_NAME=p" }],
+    ["no pod, with the NPWG annotation", { args: "", known: npwg }],
+  ])("writes nothing for %s", async (_, situation) => {
+    expect(await wroteBack(situation)).toEqual({
+      calls: [],
+      words: "",
+      limits: [],
+    });
+  });
+
+  test("writes the status of one attachment to who knows NPWG", async () => {
+    const attachments = two.slice(0, 1);
+    const { calls } = await wroteBack({ attachments, known: npwg });
+    expect(calls).toEqual([patchOf("u1", attachments)]);
+  });
+
+  const info = { namespace: "ns", name: "p", annotations: {} };
+  const fromFile = { "kubernetes.io/config.source": "file" };
+
+  test.each<[string, Situation, unknown[]]>([
+    [
+      "the one that was fetched before",
+      {
+        known: {
+          annotations: {},
+          fetched: { ...info, uid: "u2", isStatic: false },
+        },
+      },
+      [patchOf("u2")],
+    ],
+    [
+      "the API server's, without K8S_POD_UID",
+      { args: "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p", found: { uid: "u3" } },
+      [["get", "ns", "p"], patchOf("u3")],
+    ],
+    [
+      "the API server's, for a static pod",
+      {
+        known: { annotations: fromFile },
+        found: {
+          uid: "u4",
+          annotations: { "kubernetes.io/config.hash": "u1" },
+        },
+      },
+      [["get", "ns", "p"], patchOf("u4")],
+    ],
+    [
+      "the API server's, for a pod that only calls itself static",
+      { known: { annotations: fromFile }, found: { uid: "u1" } },
+      [["get", "ns", "p"], patchOf("u1")],
+    ],
+    [
+      "the API server's, for a static pod of no known source",
+      {
+        known: { annotations: { "kubernetes.io/config.source": "" } },
+        found: {
+          uid: "u4",
+          annotations: { "kubernetes.io/config.mirror": "u1" },
+        },
+      },
+      [["get", "ns", "p"], patchOf("u4")],
+    ],
+    [
+      "K8S_POD_UID, for a pod of the API server",
+      { known: { annotations: { "kubernetes.io/config.source": "api" } } },
+      [patchOf("u1")],
+    ],
+  ])("takes for the uid %s", async (_, situation, expected) => {
+    expect((await wroteBack(situation)).calls).toEqual(expected);
+  });
+
+  test("writes nothing when there is no uid", async () => {
+    const situation = { args: "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p" };
+    expect(await wroteBack(situation)).toMatchObject({
+      calls: [["get", "ns", "p"]],
+      words: "",
+    });
+  });
+
+  test("does not mind that the pod is gone", async () => {
+    const { words } = await wroteBack({ patch: () => Promise.resolve("gone") });
+    expect(words).toBe("");
+  });
+
+  test("logs a failure and goes on", async () => {
+    const { words } = await wroteBack({
+      patch: () => Promise.reject(new Error("no route to host")),
+    });
+    expect(words).toBe(
+      'genie: warn: failed to write the pod\'s network status verb="ADD" pod="ns/p" containerId="c1" ifname="eth0" error="no route to host"\n',
+    );
+  });
+
+  test("gives up after three seconds", async () => {
+    const { words } = await wroteBack({
+      patch: () => new Promise(() => {}),
+      isLate: true,
+    });
+    expect(words).toContain('error="no answer within 3 s"');
+  });
+
+  test("writes nothing to another pod of the name", async () => {
+    const { calls, words } = await wroteBack({
+      known: { annotations: fromFile },
+      found: { uid: "u9" },
+    });
+    expect(calls).toEqual([["get", "ns", "p"]]);
+    expect(words).toContain(
+      'the pod of that name has uid \\"u9\\", not \\"u1\\"',
+    );
+  });
+});

@@ -1,0 +1,241 @@
+import { describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { sameContent } from "../../lib/cli/binary.ts";
+import { Host } from "../../lib/cli/host.ts";
+import {
+  type FileKind,
+  putExecutable,
+  putText,
+  textOf,
+} from "../../lib/cli/put.ts";
+import { temporaryFolder } from "../support/delegate.ts";
+
+describe("Host", () => {
+  test.each<[path: string, expected: string]>([
+    ["/etc/cni/net.d", "/etc/cni/net.d"],
+    ["/", ""],
+    ["/var/run/crio/crio.sock", "/run/crio/crio.sock"],
+    ["/opt/cni/bin", "/usr/lib/cni"],
+    ["/out", "/etc"],
+    ["/etc/../../etc", "/etc"],
+    ["/not/there", "/not/there"],
+  ])("%s, is %s below the root", (path, expected) => {
+    using folder = temporaryFolder();
+    const root = folder.path;
+    for (const made of [
+      "etc/cni/net.d",
+      "run/crio",
+      "var",
+      "opt/cni",
+      "usr/lib/cni",
+    ])
+      mkdirSync(join(root, made), { recursive: true });
+    symlinkSync("/run", join(root, "var/run"));
+    symlinkSync("../../usr/lib/cni", join(root, "opt/cni/bin"));
+    symlinkSync("../../../../etc", join(root, "out"));
+    expect(new Host(root).path(path)).toBe(root + expected);
+  });
+
+  test("links in a circle, an error", () => {
+    using folder = temporaryFolder();
+    symlinkSync("/b", join(folder.path, "a"));
+    symlinkSync("/a", join(folder.path, "b"));
+    expect(() => new Host(folder.path).path("/a/x")).toThrow(
+      "too many symbolic links in /a/x",
+    );
+  });
+
+  test("our own root, paths are as they are, targets follow links", () => {
+    using folder = temporaryFolder();
+    symlinkSync("b", join(folder.path, "a"));
+    expect(new Host().path(join(folder.path, "a"))).toBe(
+      join(folder.path, "a"),
+    );
+    expect(new Host().target(join(folder.path, "a"))).toBe(
+      join(folder.path, "b"),
+    );
+    expect(new Host().target("/")).toBe("/");
+    expect(() => new Host("host")).toThrow('root "host" is no absolute path');
+  });
+});
+
+describe("putText", () => {
+  test("a file, is written once, with its mode, and nothing else is left", () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "00-a.conflist");
+    expect([
+      putText(path, "a", { mode: 0o600 }),
+      putText(path, "a", { mode: 0o600 }),
+      putText(path, "b", { mode: 0o600 }),
+    ]).toEqual([true, false, true]);
+    expect({
+      text: textOf(path),
+      mode: statSync(path).mode & 0o777,
+      files: readdirSync(folder.path),
+    }).toEqual({
+      text: "b",
+      mode: 0o600,
+      files: ["00-a.conflist"],
+    });
+  });
+
+  test.each<
+    [
+      what: string,
+      kind: FileKind,
+      mode: number,
+      text: string,
+      expected: { written: boolean; mode: number },
+    ]
+  >([
+    [
+      "a changed file, keeps the mode that somebody gave it",
+      { mode: 0o600 },
+      0o640,
+      "b",
+      { written: true, mode: 0o640 },
+    ],
+    [
+      "an unchanged file, keeps it too",
+      { mode: 0o600 },
+      0o644,
+      "a",
+      { written: false, mode: 0o644 },
+    ],
+    [
+      "a secret that others can read, is closed to them",
+      { mode: 0o600, secret: true },
+      0o644,
+      "a",
+      { written: true, mode: 0o640 },
+    ],
+    [
+      "a changed secret, is closed to them too",
+      { mode: 0o600, secret: true },
+      0o646,
+      "b",
+      { written: true, mode: 0o640 },
+    ],
+  ])("%s", (_, kind, mode, text, expected) => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "a");
+    writeFileSync(path, "a");
+    chmodSync(path, mode);
+    chownSync(path, 12, 34);
+    expect({
+      written: putText(path, text, kind),
+      mode: statSync(path).mode & 0o777,
+    }).toEqual(expected);
+    const { uid, gid } = statSync(path);
+    expect([textOf(path), uid, gid]).toEqual([text, 12, 34]);
+  });
+
+  test("what a killed install left, is removed", () => {
+    using folder = temporaryFolder();
+    const left = join(folder.path, ".token.0000000a.tmp");
+    writeFileSync(left, "secret");
+    utimesSync(left, 0, 0);
+    putText(join(folder.path, "token"), "t", { mode: 0o600 });
+    expect(readdirSync(folder.path)).toEqual(["token"]);
+  });
+});
+
+describe("textOf", () => {
+  test.each<[what: string, make: (path: string) => void, error: RegExp]>([
+    ["a FIFO", (path) => Bun.spawnSync(["mkfifo", path]), /not a regular file/],
+    [
+      "a device",
+      (path) => symlinkSync("/dev/zero", path),
+      /not a regular file/,
+    ],
+    ["a directory", (path) => mkdirSync(path), /not a regular file/],
+    ["a link to itself", (path) => symlinkSync(path, path), /ELOOP/],
+  ])("%s, an error at once", (_, make, error) => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "a");
+    make(path);
+    expect(() => textOf(path)).toThrow(error);
+  });
+
+  test("no such file, undefined", () => {
+    expect(textOf("/nowhere/a")).toBeUndefined();
+    expect(textOf("/etc/passwd/a")).toBeUndefined();
+  });
+});
+
+describe("putExecutable", () => {
+  test("a check that fails, the former file stays and the copy is removed", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "genie");
+    writeFileSync(path, "former");
+    writeFileSync(join(folder.path, "source"), "new");
+    const put = putExecutable(
+      path,
+      join(folder.path, "source"),
+      async (copy) => {
+        expect({
+          text: readFileSync(copy, "utf8"),
+          mode: statSync(copy).mode & 0o777,
+        }).toEqual({ text: "new", mode: 0o755 });
+        await Promise.reject(new Error("broken"));
+      },
+    );
+    expect(await put.catch((error: unknown) => error)).toEqual(
+      new Error("broken"),
+    );
+    expect([
+      readFileSync(path, "utf8"),
+      readdirSync(folder.path).toSorted(),
+    ]).toEqual(["former", ["genie", "source"]]);
+  });
+
+  test("copies of an install that was killed, are removed; those of one that runs are not", async () => {
+    using folder = temporaryFolder();
+    const file = (name: string) => join(folder.path, name);
+    for (const name of [
+      ".genie.0000000a.tmp",
+      ".genie.0000000b.tmp",
+      ".genie.keep",
+      "source",
+    ])
+      writeFileSync(file(name), "");
+    utimesSync(file(".genie.0000000a.tmp"), 0, 0);
+    utimesSync(file(".genie.keep"), 0, 0);
+    await putExecutable(file("genie"), file("source"), () => Promise.resolve());
+    expect(readdirSync(folder.path).toSorted()).toEqual([
+      ".genie.0000000b.tmp",
+      ".genie.keep",
+      "genie",
+      "source",
+    ]);
+  });
+});
+
+describe("sameContent", () => {
+  test.each<[a: string, b: string | undefined, expected: boolean]>([
+    ["abc", "abc", true],
+    ["abc", "abd", false],
+    ["abc", "abcd", false],
+    ["", "", true],
+    [`${"x".repeat(3 << 20)}a`, `${"x".repeat(3 << 20)}b`, false],
+    ["abc", undefined, false],
+  ])("files, case %#", (a, b, expected) => {
+    using folder = temporaryFolder();
+    writeFileSync(join(folder.path, "a"), a);
+    if (b !== undefined) writeFileSync(join(folder.path, "b"), b);
+    expect(sameContent(join(folder.path, "a"), join(folder.path, "b"))).toBe(
+      expected,
+    );
+  });
+});

@@ -1,0 +1,91 @@
+/** `genie gc`: it says "deleted" only of what it deleted (state.md "CHECK, GC, STATUS"). */
+import { expect, spyOn, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { lockIfFree, lockPath } from "../../lib/attach/lock.ts";
+import { collect } from "../../lib/cli/gc.ts";
+import { nodeOperation } from "../../lib/cli/node.ts";
+import { NodeFolder } from "./fixtures.ts";
+
+/** A node with a record of an earlier boot, whose plugin writes down that it was executed. */
+function nodeWithOld() {
+  const node = new NodeFolder();
+  const executed = join(node.root, "executed");
+  node.plugin("ptp", `#!/bin/sh\ncat >/dev/null\ntouch ${executed}\n`);
+  const old = node.record({ bootId: "earlier" });
+  const { confDir, binDir, dataDir } = node;
+  const operation = nodeOperation({ confDir, binDir, dataDir }, {});
+  const outcome = async () => {
+    const { deleted, abandoned, waiting, failed } = await collect(operation, 0);
+    return {
+      deleted: deleted.length,
+      abandoned: abandoned.length,
+      waiting: waiting.length,
+      failed,
+      executed: existsSync(executed),
+      left: node.records(),
+    };
+  };
+  return {
+    node,
+    old,
+    operation,
+    outcome,
+    [Symbol.dispose]: () => node[Symbol.dispose](),
+  };
+}
+
+const none = { deleted: 0, abandoned: 0, waiting: 0, failed: [] };
+
+test("collect, a record of an earlier boot is deleted", async () => {
+  using prepared = nodeWithOld();
+  expect(await prepared.outcome()).toEqual({
+    ...none,
+    deleted: 1,
+    executed: true,
+    left: [],
+  });
+});
+
+test("collect, the container was attached anew since its record was read: it stays", async () => {
+  using prepared = nodeWithOld();
+  const { node, old, operation } = prepared;
+  using all = spyOn(operation.records, "all");
+  all.mockImplementation(function* () {
+    yield { name: "c1:eth0", record: old };
+  });
+  node.record({ uptimeMs: old.uptimeMs + 1 });
+  expect(await prepared.outcome()).toEqual({
+    ...none,
+    executed: false,
+    left: ["c1"],
+  });
+});
+
+test("collect, somebody else deleted it since it was read: not said to be deleted", async () => {
+  using prepared = nodeWithOld();
+  const { old, operation } = prepared;
+  using all = spyOn(operation.records, "all");
+  all.mockImplementation(function* () {
+    operation.records.remove(old);
+    yield { name: "c1:eth0", record: old };
+  });
+  expect(await prepared.outcome()).toEqual({
+    ...none,
+    executed: false,
+    left: [],
+  });
+});
+
+test("collect, a living genie works on the container: it waits for the next run", async () => {
+  using prepared = nodeWithOld();
+  const lock = lockIfFree(lockPath(prepared.node.dataDir, "c1"));
+  expect(await prepared.outcome()).toEqual({
+    ...none,
+    waiting: 1,
+    executed: false,
+    left: ["c1"],
+  });
+  lock?.release();
+  expect(await prepared.outcome()).toMatchObject({ deleted: 1, waiting: 0 });
+});

@@ -1,0 +1,246 @@
+import { describe, expect, test } from "bun:test";
+import { namesOf, readInput } from "../../lib/cli/command.ts";
+import { commands } from "../../lib/cli/commands.ts";
+import { nearest } from "../../lib/select/nearest.ts";
+import { type } from "./fixtures.ts";
+
+const hint = (command: string) =>
+  `\`genie ${command} --help\` lists the options\n`;
+
+describe("runCommand", () => {
+  test.each([["version"], ["--version"], ["-v"]])(
+    "%s, the version",
+    async (word) => {
+      expect(await type([word])).toEqual({
+        exitCode: 0,
+        stdout: "genie 1.2.3\n",
+        stderr: "",
+      });
+    },
+  );
+
+  test.each([["help"], ["--help"], ["-h"]])(
+    "%s, every command that is for people",
+    async (word) => {
+      const { exitCode, stdout } = await type([word]);
+      const listed = [...stdout.matchAll(/^ {2}(\S+) /gm)].map(
+        ([, name]) => name,
+      );
+      expect({ exitCode, listed }).toEqual({
+        exitCode: 0,
+        listed: namesOf(commands),
+      });
+    },
+  );
+
+  test.each<[words: string[], stderr: string]>([
+    [
+      ["instal"],
+      'genie: unknown command "instal"; did you mean "install"?\n`genie help` lists the commands\n',
+    ],
+    [
+      ["lsit"],
+      'genie: unknown command "lsit"; did you mean "list"?\n`genie help` lists the commands\n',
+    ],
+    [
+      ["--hlep"],
+      'genie: unknown option "--hlep"; did you mean --help?\n`genie help` lists the commands\n',
+    ],
+    [["-x"], 'genie: unknown option "-x"\n`genie help` lists the commands\n'],
+    [
+      ["frobnicate"],
+      'genie: unknown command "frobnicate"\n`genie help` lists the commands\n',
+    ],
+    [
+      ["constructor"],
+      'genie: unknown command "constructor"\n`genie help` lists the commands\n',
+    ],
+    [
+      ["install", "--kubconfig", "x"],
+      `genie install: unknown option --kubconfig; did you mean --kubeconfig?\n${hint("install")}`,
+    ],
+    [
+      ["install", "--xyzzy"],
+      `genie install: unknown option --xyzzy\n${hint("install")}`,
+    ],
+    [
+      ["install", "--kubeconfig"],
+      `genie install: --kubeconfig expects a value: FILE\n${hint("install")}`,
+    ],
+    [
+      ["install", "--kubeconfig", "--watch"],
+      `genie install: --kubeconfig expects a value: FILE\n${hint("install")}`,
+    ],
+    [
+      ["install", "--default="],
+      `genie install: --default expects a value: NETWORK\n${hint("install")}`,
+    ],
+    [
+      ["install", "--watch=yes"],
+      `genie install: --watch takes no value\n${hint("install")}`,
+    ],
+    [
+      ["install", "now"],
+      `genie install: unexpected argument "now"\n${hint("install")}`,
+    ],
+    [
+      ["install", "--kubeconfig=/k", "--server=https://a"],
+      `genie install: --kubeconfig and --server exclude each other\n${hint("install")}`,
+    ],
+    [
+      ["install", "--token-file=/t"],
+      `genie install: --server is missing\n${hint("install")}`,
+    ],
+    [
+      ["install", "--server=ftp://a", "--token-file=/t"],
+      `genie install: --server "ftp://a": expected an http or https URL\n${hint("install")}`,
+    ],
+    [
+      ["install", "--server=https://a"],
+      `genie install: --server: --token-file or --client-certificate is missing\n${hint("install")}`,
+    ],
+    [
+      ["install", "--server=https://a", "--client-key=/k"],
+      `genie install: --client-certificate and --client-key need each other\n${hint("install")}`,
+    ],
+    [
+      ["install", "--interval=soon"],
+      `genie install: --interval: expected seconds, got "soon"\n${hint("install")}`,
+    ],
+    [
+      ["gc", "--grace=-1"],
+      `genie gc: --grace: expected seconds, got "-1"\n${hint("gc")}`,
+    ],
+    [
+      ["list", "-o", "yaml"],
+      `genie list: -o: expected table, wide or json, got "yaml"\n${hint("list")}`,
+    ],
+    [
+      ["explain", "a/b/c"],
+      `genie explain: expected POD, NAMESPACE/POD or pod/POD, got "a/b/c"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "/web"],
+      `genie explain: expected POD, NAMESPACE/POD or pod/POD, got "/web"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "pod/"],
+      `genie explain: expected POD, NAMESPACE/POD or pod/POD, got "pod/"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "shop/web", "-n", "default"],
+      `genie explain: "shop/web" is in namespace "shop", -n says "default"\n${hint("explain")}`,
+    ],
+    [
+      ["explain", "deploy/web", "-n", "shop"],
+      `genie explain: genie may read pods only: kubectl get deployment web -n shop -o yaml | genie explain -f -\n${hint("explain")}`,
+    ],
+    [
+      ["explain"],
+      `genie explain: POD is missing: name one, or a file with -f\n${hint("explain")}`,
+    ],
+    [
+      ["completion", "fish"],
+      `genie completion: expected bash or zsh, got "fish"\n${hint("completion")}`,
+    ],
+    [
+      ["manifest", "--image=a b"],
+      `genie manifest: --image: "a b" is not the name of an image\n${hint("manifest")}`,
+    ],
+    [
+      ["manifest", "--namespace=A"],
+      `genie manifest: --namespace: "A" is not the name of a namespace\n${hint("manifest")}`,
+    ],
+    [
+      ["manifest", "--kubeconfig=/k"],
+      `genie manifest: --kubeconfig needs --node-credentials\n${hint("manifest")}`,
+    ],
+    [
+      ["help", "lst"],
+      `genie help: unknown command "lst"; did you mean "list"?\n${hint("help")}`,
+    ],
+  ])("%j, exit code 2 and what was meant", async (words, stderr) => {
+    expect(await type(words)).toEqual({ exitCode: 2, stdout: "", stderr });
+  });
+
+  test.each(namesOf(commands))(
+    "%s --help, names every option of it",
+    async (name) => {
+      const { exitCode, stdout, stderr } = await type([name, "--help"]);
+      const command = await commands.get(name)?.load();
+      const listed = [
+        ...stdout.matchAll(/^ {2}(?:-\w, | {4})--([\w-]+)/gm),
+      ].map(([, option]) => option);
+      expect({ exitCode, stderr, listed }).toEqual({
+        exitCode: 0,
+        stderr: "",
+        listed: [...Object.keys(command?.options ?? {}), "help"],
+      });
+      expect(await type(["help", name])).toEqual({
+        exitCode: 0,
+        stdout,
+        stderr: "",
+      });
+    },
+  );
+
+  test("without words, the help", async () => {
+    expect(await type([])).toEqual(await type(["help"]));
+  });
+});
+
+describe("readInput", () => {
+  const command = {
+    operand: { name: "POD" },
+    options: {
+      namespace: { value: "NS", short: "n", about: "" },
+      "conf-dir": { value: "DIR", about: "" },
+      force: { about: "" },
+    },
+    run: () => Promise.resolve(0),
+  };
+
+  test("words, in any order and spelling", () => {
+    const input = readInput(command, [
+      "-n",
+      "shop",
+      "web",
+      "--conf-dir=net.d",
+      "--force",
+    ]);
+    expect({
+      operand: input.operand,
+      namespace: input.text("namespace"),
+      confDir: input.path("conf-dir"),
+      force: input.flag("force"),
+      seconds: input.seconds("grace", 7),
+    }).toEqual({
+      operand: "web",
+      namespace: "shop",
+      confDir: `${process.cwd()}/net.d`,
+      force: true,
+      seconds: 7,
+    });
+  });
+
+  test("--, ends the options", () => {
+    expect(readInput(command, ["--", "--force"]).operand).toBe("--force");
+  });
+});
+
+describe("nearest", () => {
+  test.each<[typed: string, expected: string | undefined]>([
+    ["install", "install"],
+    ["uninstal", "uninstall"],
+    ["docotr", "doctor"],
+    ["expl", "explain"],
+    ["li", "list"],
+    ["", undefined],
+    ["x", undefined],
+    ["kubectl", undefined],
+  ])("%p, %p", (typed, expected) => {
+    expect(
+      nearest(typed, ["install", "uninstall", "doctor", "explain", "list"]),
+    ).toBe(expected);
+  });
+});

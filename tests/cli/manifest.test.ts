@@ -1,0 +1,255 @@
+import { describe, expect, test } from "bun:test";
+import { isObject, own } from "../../lib/cni/json.ts";
+import { type } from "./fixtures.ts";
+
+async function documents(...words: string[]): Promise<unknown[]> {
+  const { exitCode, stdout, stderr } = await type(["manifest", ...words]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  // Anchors and aliases are YAML, but nothing that people want to read.
+  expect(stdout).not.toMatch(/^\s*[&*]\w+$/m);
+  return [Bun.YAML.parse(stdout)].flat();
+}
+
+const kinds = (objects: unknown[]) =>
+  objects.map((object) => own(object, "kind"));
+
+function theOnly(objects: unknown[], kind: string): Record<string, unknown> {
+  const found = objects.find((one) => own(one, "kind") === kind);
+  if (!isObject(found)) throw new Error(`no ${kind}`);
+  return found;
+}
+
+const podSpec = (objects: unknown[]) =>
+  own(own(own(theOnly(objects, "DaemonSet"), "spec"), "template"), "spec") as {
+    serviceAccountName?: string;
+    automountServiceAccountToken: boolean;
+    hostNetwork: boolean;
+    initContainers: Container[];
+    containers: Container[];
+    volumes: { name: string; hostPath: { path: string } }[];
+  };
+
+interface Container {
+  name: string;
+  image: string;
+  args: string[];
+  securityContext: Record<string, unknown>;
+  volumeMounts: {
+    name: string;
+    mountPath: string;
+    readOnly?: boolean;
+    mountPropagation?: string;
+  }[];
+}
+
+describe("manifest", () => {
+  test("objects, in the order in which they can be applied", async () => {
+    expect(kinds(await documents())).toEqual([
+      "CustomResourceDefinition",
+      "ServiceAccount",
+      "ClusterRole",
+      "ClusterRoleBinding",
+      "ValidatingAdmissionPolicy",
+      "ValidatingAdmissionPolicyBinding",
+      "DaemonSet",
+    ]);
+  });
+
+  test("the account, may do what genie does and nothing else", async () => {
+    const objects = await documents("-n", "net");
+    expect(own(theOnly(objects, "ClusterRole"), "rules")).toEqual([
+      { apiGroups: [""], resources: ["pods"], verbs: ["get"] },
+      { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
+      {
+        apiGroups: ["k8s.cni.cncf.io"],
+        resources: ["network-attachment-definitions"],
+        verbs: ["get"],
+      },
+    ]);
+    const { roleRef, subjects } = theOnly(objects, "ClusterRoleBinding");
+    expect({
+      roleRef,
+      subjects,
+      account: own(theOnly(objects, "ServiceAccount"), "metadata"),
+    }).toEqual({
+      roleRef: {
+        apiGroup: "rbac.authorization.k8s.io",
+        kind: "ClusterRole",
+        name: "genie",
+      },
+      subjects: [{ kind: "ServiceAccount", name: "genie", namespace: "net" }],
+      account: { name: "genie", namespace: "net" },
+    });
+  });
+
+  test("the policy, holds that account to our annotations", async () => {
+    const objects = await documents("-n", "net");
+    const spec = theOnly(objects, "ValidatingAdmissionPolicy")["spec"];
+    expect(spec).toMatchObject({
+      failurePolicy: "Fail",
+      matchConstraints: {
+        resourceRules: [
+          {
+            apiGroups: [""],
+            apiVersions: ["v1"],
+            operations: ["UPDATE"],
+            resources: ["pods", "pods/*"],
+          },
+        ],
+      },
+      matchConditions: [
+        {
+          name: "is-genie",
+          expression:
+            'request.userInfo.username == "system:serviceaccount:net:genie"',
+        },
+      ],
+      variables: [
+        {
+          name: "keys",
+          expression:
+            '["multi-ip-preferences","k8s.v1.cni.cncf.io/network-status"]',
+        },
+        { name: "before" },
+        { name: "after" },
+      ],
+    });
+    expect(
+      theOnly(objects, "ValidatingAdmissionPolicyBinding")["spec"],
+    ).toEqual({ policyName: "genie", validationActions: ["Deny"] });
+  });
+
+  test("the DaemonSet, installs and then watches below the node's root", async () => {
+    const objects = await documents(
+      "--image=registry.test:5000/genie:1@sha256:00",
+      "--default=canal",
+      "--bin-dir=/usr/lib/cni",
+    );
+    const { initContainers, containers, volumes, ...spec } = podSpec(objects);
+    const args = [
+      "install",
+      "--root=/host",
+      "--default=canal",
+      "--bin-dir=/usr/lib/cni",
+    ];
+    expect(
+      [...initContainers, ...containers].map(
+        ({ name, image, args: given }) => ({ name, image, given }),
+      ),
+    ).toEqual([
+      {
+        name: "install",
+        image: "registry.test:5000/genie:1@sha256:00",
+        given: args,
+      },
+      {
+        name: "watch",
+        image: "registry.test:5000/genie:1@sha256:00",
+        given: [...args, "--watch"],
+      },
+    ]);
+    expect(spec).toMatchObject({
+      serviceAccountName: "genie",
+      automountServiceAccountToken: true,
+      hostNetwork: true,
+    });
+    for (const { securityContext, volumeMounts } of [
+      ...initContainers,
+      ...containers,
+    ]) {
+      expect(securityContext["privileged"]).toBeUndefined();
+      expect(volumeMounts).toEqual([
+        {
+          name: "root",
+          mountPath: "/host",
+          readOnly: true,
+          mountPropagation: "HostToContainer",
+        },
+        { name: "plugins", mountPath: "/host/usr/lib/cni" },
+        { name: "networks", mountPath: "/host/etc/cni/net.d" },
+        { name: "records", mountPath: "/host/var/lib/cni/genie" },
+      ]);
+    }
+    expect(volumes.map(({ name, hostPath }) => [name, hostPath.path])).toEqual([
+      ["root", "/"],
+      ["plugins", "/usr/lib/cni"],
+      ["networks", "/etc/cni/net.d"],
+      ["records", "/var/lib/cni/genie"],
+    ]);
+  });
+
+  test("the arguments of its containers, are those of install", async () => {
+    const { containers } = podSpec(
+      await documents("--node-credentials", "--default=a"),
+    );
+    const { install } = await import("../../lib/cli/install.ts");
+    const { readInput } = await import("../../lib/cli/command.ts");
+    const input = readInput(install, containers[0]?.args.slice(1) ?? []);
+    expect([
+      input.text("root"),
+      input.text("kubeconfig"),
+      input.text("default"),
+      input.flag("watch"),
+    ]).toEqual(["/host", "/etc/kubernetes/kubelet.conf", "a", true]);
+  });
+
+  test("--node-credentials, the nodes may get definitions, no account", async () => {
+    const objects = await documents("--node-credentials");
+    expect(kinds(objects)).toEqual([
+      "CustomResourceDefinition",
+      "ClusterRole",
+      "ClusterRoleBinding",
+      "DaemonSet",
+    ]);
+    expect(own(theOnly(objects, "ClusterRole"), "rules")).toEqual([
+      {
+        apiGroups: ["k8s.cni.cncf.io"],
+        resources: ["network-attachment-definitions"],
+        verbs: ["get"],
+      },
+    ]);
+    expect(theOnly(objects, "ClusterRoleBinding")["subjects"]).toEqual([
+      {
+        kind: "Group",
+        name: "system:nodes",
+        apiGroup: "rbac.authorization.k8s.io",
+      },
+    ]);
+    expect(podSpec(objects)).toMatchObject({
+      automountServiceAccountToken: false,
+    });
+    expect(podSpec(objects)).not.toHaveProperty("serviceAccountName");
+  });
+
+  test("the definition of definitions, is NPWG's", async () => {
+    const crd = theOnly(await documents(), "CustomResourceDefinition");
+    expect(crd).toMatchObject({
+      apiVersion: "apiextensions.k8s.io/v1",
+      metadata: { name: "network-attachment-definitions.k8s.cni.cncf.io" },
+      spec: {
+        group: "k8s.cni.cncf.io",
+        scope: "Namespaced",
+        names: {
+          plural: "network-attachment-definitions",
+          singular: "network-attachment-definition",
+          kind: "NetworkAttachmentDefinition",
+          shortNames: ["net-attach-def"],
+        },
+        versions: [
+          {
+            name: "v1",
+            served: true,
+            storage: true,
+            schema: {
+              openAPIV3Schema: {
+                properties: {
+                  spec: { properties: { config: { type: "string" } } },
+                },
+              },
+            },
+          },
+        ],
+      },
+    });
+  });
+});

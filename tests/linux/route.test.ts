@@ -1,0 +1,371 @@
+/**
+ * Routes as the kernel lists them: what of them is understood, and that what is
+ * told back makes the same route.
+ */
+import { describe, expect, test } from "bun:test";
+import type { Ip } from "../../lib/linux/address.ts";
+import {
+  type Attribute,
+  concat,
+  encodeAttributes,
+  u32,
+} from "../../lib/linux/netlink-message.ts";
+import {
+  decodeRoutes,
+  describeRoute,
+  encodeRoute,
+  isDefault,
+  isLinkScope,
+  isOver,
+  type Route,
+  routeVia,
+  withNexthops,
+} from "../../lib/linux/route.ts";
+
+const gateway4 = Uint8Array.of(10, 1, 0, 1);
+const other4 = Uint8Array.of(10, 1, 0, 2);
+const gateway6 = Uint8Array.fromHex("fd000000000000000000000000000001");
+
+/** struct rtmsg and attributes. */
+function listed(
+  header: readonly number[],
+  flags: number,
+  attributes: readonly Attribute[],
+): Uint8Array {
+  return concat([
+    Uint8Array.from(header),
+    u32(flags),
+    encodeAttributes(attributes),
+  ]);
+}
+
+const v4 = [2, 0, 0, 0, 254, 3, 0, 1];
+const v6 = [10, 0, 0, 0, 254, 9, 0, 1];
+
+const route4: Route = {
+  family: "4",
+  destination: { ip: { family: "4", bytes: new Uint8Array(4) }, prefix: 0 },
+  source: 0,
+  tos: 0,
+  table: 254,
+  protocol: 3,
+  scope: 0,
+  type: 1,
+  metric: 0,
+  nexthops: [
+    {
+      ifindex: 3,
+      gateway: gateway4,
+      weight: 0,
+      onlink: false,
+      attributes: [],
+    },
+  ],
+  attributes: [],
+};
+
+const default6 = {
+  ip: { family: "6", bytes: new Uint8Array(16) },
+  prefix: 0,
+} as const;
+
+const network4 = {
+  ip: { family: "4", bytes: Uint8Array.of(10, 8, 0, 0) },
+  prefix: 16,
+} as const;
+
+const via4: Attribute[] = [
+  { type: 5, data: gateway4 },
+  { type: 4, data: u32(3) },
+];
+
+describe("decodeRoutes", () => {
+  test.each<[string, Uint8Array, Route[]]>([
+    ["via a gateway", listed(v4, 0, via4), [route4]],
+    [
+      "that its link is down is not the route's",
+      listed(v4, 0x11, via4),
+      [route4],
+    ],
+    [
+      "onlink",
+      listed(v4, 4, via4),
+      [
+        {
+          ...route4,
+          nexthops: route4.nexthops.map((hop) => ({ ...hop, onlink: true })),
+        },
+      ],
+    ],
+    [
+      "a table beyond a byte",
+      listed([2, 0, 0, 0, 252, 3, 0, 1], 0, [
+        { type: 15, data: u32(1000) },
+        ...via4,
+      ]),
+      [{ ...route4, table: 1000 }],
+    ],
+    [
+      "metric, preferred source and metrics",
+      listed(v4, 0, [
+        ...via4,
+        { type: 6, data: u32(50) },
+        { type: 7, data: other4 },
+        { type: 8, data: u32(1) },
+      ]),
+      [
+        {
+          ...route4,
+          metric: 50,
+          attributes: [
+            { type: 7, data: other4 },
+            { type: 8, data: u32(1) },
+          ],
+        },
+      ],
+    ],
+    [
+      "blackhole",
+      listed([2, 0, 0, 0, 254, 3, 0, 6], 0, []),
+      [{ ...route4, type: 6, nexthops: [] }],
+    ],
+    [
+      "to a network",
+      listed([2, 16, 0, 0, 254, 3, 253, 1], 0, [
+        { type: 1, data: network4.ip.bytes },
+        ...via4,
+      ]),
+      [{ ...route4, destination: network4, scope: 253 }],
+    ],
+    [
+      "of another family, as MPLS",
+      listed([28, 20, 0, 0, 254, 3, 0, 1], 0, []),
+      [],
+    ],
+    ["a cached one is none", listed(v4, 0x200, via4), []],
+    ["too short to be one", Uint8Array.of(2, 0, 0), []],
+    [
+      "multipath, one route",
+      listed(v4, 0, [
+        {
+          type: 9,
+          data: Uint8Array.fromHex(
+            "100000020300000008000500" +
+              "0a010001" +
+              "1000110004000000" +
+              "080005000a010002",
+          ),
+        },
+      ]),
+      [
+        {
+          ...route4,
+          nexthops: [
+            {
+              ifindex: 3,
+              gateway: gateway4,
+              weight: 2,
+              onlink: false,
+              attributes: [],
+            },
+            {
+              ifindex: 4,
+              gateway: other4,
+              weight: 0,
+              onlink: false,
+              attributes: [],
+            },
+          ],
+        },
+      ],
+    ],
+    [
+      "IPv6, without the time that is left",
+      listed(v6, 0, [
+        { type: 4, data: u32(3) },
+        { type: 5, data: gateway6 },
+        { type: 6, data: u32(1024) },
+        // struct rta_cacheinfo: users, last use, ticks that are left, …
+        { type: 12, data: concat([u32(0), u32(0), u32(179_901), u32(0)]) },
+      ]),
+      [
+        {
+          ...route4,
+          family: "6",
+          destination: default6,
+          protocol: 9,
+          metric: 1024,
+          nexthops: [
+            {
+              ifindex: 3,
+              gateway: gateway6,
+              weight: 0,
+              onlink: false,
+              attributes: [],
+            },
+          ],
+        },
+      ],
+    ],
+  ])("%s", (_, payload, expected) => {
+    expect(decodeRoutes(payload)).toEqual(expected);
+  });
+
+  test("IPv6 multipath, a route for each nexthop; the rest is the first one's", () => {
+    const hop = `1c000001 03000000 14000500 ${gateway6.toHex()}`.replaceAll(
+      " ",
+      "",
+    );
+    const metrics = { type: 8, data: u32(1) };
+    const payload = listed(v6, 0, [
+      metrics,
+      { type: 9, data: Uint8Array.fromHex(hop + hop.replace("03", "04")) },
+    ]);
+    const nexthop = (ifindex: number) => ({
+      ifindex,
+      gateway: gateway6,
+      weight: 1,
+      onlink: false,
+      attributes: [],
+    });
+    const route: Route = { ...route4, family: "6", destination: default6 };
+    expect(decodeRoutes(payload)).toEqual([
+      { ...route, protocol: 9, nexthops: [nexthop(3)], attributes: [metrics] },
+      { ...route, protocol: 3, nexthops: [nexthop(4)], attributes: [] },
+    ]);
+  });
+});
+
+describe("encodeRoute", () => {
+  const hop = {
+    ifindex: 3,
+    gateway: gateway4,
+    weight: 0,
+    onlink: false,
+    attributes: [],
+  };
+
+  test.each<[string, Route]>([
+    ["via a gateway", route4],
+    ["onlink", { ...route4, nexthops: [{ ...hop, onlink: true }] }],
+    [
+      "over an interface",
+      { ...route4, nexthops: [{ ...hop, gateway: undefined }] },
+    ],
+    ["a table beyond a byte", { ...route4, table: 1000, metric: 7, tos: 16 }],
+    ["to a network", { ...route4, destination: network4, scope: 253 }],
+    ["blackhole", { ...route4, type: 6, nexthops: [] }],
+    [
+      "multipath",
+      {
+        ...route4,
+        nexthops: [
+          { ...hop, weight: 4, onlink: true },
+          { ...hop, ifindex: 5, attributes: [{ type: 11, data: u32(9) }] },
+        ],
+      },
+    ],
+    [
+      "a single one with a weight",
+      { ...route4, nexthops: [{ ...hop, weight: 4 }] },
+    ],
+    [
+      "IPv6 from a source",
+      {
+        ...route4,
+        family: "6",
+        destination: default6,
+        source: 64,
+        nexthops: [{ ...hop, gateway: gateway6 }],
+        attributes: [{ type: 2, data: gateway6 }],
+      },
+    ],
+  ])("%s, reads back as the same", (_, route) => {
+    expect(decodeRoutes(encodeRoute(route))).toEqual([route]);
+  });
+
+  test("a nexthop object, without what is in it", () => {
+    const object = { type: 30, data: u32(5) };
+    expect(encodeRoute({ ...route4, attributes: [object] })).toEqual(
+      listed(v4, 0, [{ type: 15, data: u32(254) }, object]),
+    );
+  });
+});
+
+describe("withNexthops", () => {
+  test("in the route itself, not in an object that others share", () => {
+    const source = { type: 7, data: other4 };
+    const route = {
+      ...route4,
+      attributes: [source, { type: 30, data: u32(5) }],
+    };
+    expect(withNexthops(route, [])).toEqual({
+      ...route4,
+      nexthops: [],
+      attributes: [source],
+    });
+  });
+});
+
+const [hop] = route4.nexthops;
+const direct = {
+  ifindex: 9,
+  gateway: undefined,
+  weight: 0,
+  onlink: false,
+  attributes: [],
+};
+
+test.each<[Route, string]>([
+  [route4, "default via 10.1.0.1 dev net1"],
+  [
+    { ...route4, nexthops: [...route4.nexthops, direct] },
+    "default via 10.1.0.1 dev net1 and dev #9",
+  ],
+  [
+    { ...route4, destination: network4, table: 1000, nexthops: [direct] },
+    "10.8.0.0/16 dev #9 table 1000",
+  ],
+  [{ ...route4, type: 6, nexthops: [] }, "default of type 6"],
+])("describeRoute, %#", (route, expected) => {
+  expect(describeRoute(route, new Map([[3, "net1"]]))).toBe(expected);
+});
+
+test("routeVia, as `ip route add default via` makes it", () => {
+  const gateway: Ip = { family: "4", bytes: gateway4 };
+  expect(routeVia(gateway, 3, 0)).toEqual(route4);
+  expect(routeVia({ family: "6", bytes: gateway6 }, 3, 512)).toEqual({
+    ...route4,
+    family: "6",
+    destination: default6,
+    metric: 512,
+    nexthops: hop ? [{ ...hop, gateway: gateway6 }] : [],
+  });
+});
+
+test.each<[boolean, Partial<Route>]>([
+  [true, {}],
+  [false, { table: 1000 }],
+  [false, { destination: network4 }],
+  [false, { source: 64 }],
+])("isDefault, %p for %j", (expected, fields) => {
+  expect(isDefault({ ...route4, ...fields })).toBe(expected);
+});
+
+test.each<[boolean, Partial<Route>]>([
+  [false, {}],
+  [true, { nexthops: [direct] }],
+  [false, { nexthops: [direct, ...route4.nexthops] }],
+  [false, { nexthops: [] }],
+])("isLinkScope, %p for %#", (expected, fields) => {
+  expect(isLinkScope({ ...route4, ...fields })).toBe(expected);
+});
+
+test.each([
+  [true, [3]],
+  [true, [9, 3]],
+  [false, [9]],
+  [false, []],
+])("isOver, %p for %j", (expected, ifindexes) => {
+  expect(isOver(route4, new Set(ifindexes))).toBe(expected);
+});

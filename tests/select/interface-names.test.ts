@@ -1,0 +1,68 @@
+/** selection.md §3 "Interface names", and the `net<M>` of §6. */
+import { describe, expect, test } from "bun:test";
+import { parseNetworks } from "../../lib/select/cni-annotation.ts";
+import {
+  InterfaceNames,
+  nameInterfaces,
+} from "../../lib/select/interface-names.ts";
+
+/** The interface names of a `cni` annotation. */
+function named(annotation: string, cniIfname = "eth0"): string[] {
+  const names = new InterfaceNames();
+  const requested = parseNetworks("x", annotation).map(({ ifname }) => ifname);
+  for (const ifname of requested) {
+    if (ifname !== undefined) names.reserve(ifname);
+  }
+  return nameInterfaces(requested, cniIfname, names);
+}
+
+describe("nameInterfaces", () => {
+  test.each<[string, string[]]>([
+    ["a", ["eth0"]],
+    ["a,b,c", ["eth0", "eth1", "eth2"]],
+    ["a,b,c@eth1", ["eth0", "eth2", "eth1"]],
+    ["a@net1,b", ["net1", "eth0"]],
+    ["a,b@eth4,a@eth3", ["eth0", "eth4", "eth3"]],
+    ["a,b@eth0", ["eth1", "eth0"]],
+    ["a@eth0,b", ["eth0", "eth1"]],
+    ["a@eth4", ["eth4"]],
+    ["a@eth1,b@eth2,c,d", ["eth1", "eth2", "eth0", "eth3"]],
+    ["a,b,c@eth2,d@eth1,e", ["eth0", "eth3", "eth2", "eth1", "eth4"]],
+    ["a,b@eth01", ["eth0", "eth01"]],
+  ])("names %s %p", (annotation, expected) => {
+    expect(named(annotation)).toEqual(expected);
+  });
+
+  test.each<[string, string, string[]]>([
+    ["a,b", "eth1", ["eth1", "eth0"]],
+    ["a,b,c", "eth1", ["eth1", "eth0", "eth2"]],
+    ["a,b", "net0", ["net0", "eth0"]],
+    ["a@eth0,b,c", "eth1", ["eth0", "eth1", "eth2"]],
+    ["a,b@eth1", "eth1", ["eth0", "eth1"]],
+  ])("names %s with CNI_IFNAME=%s %p", (annotation, cniIfname, expected) => {
+    expect(named(annotation, cniIfname)).toEqual(expected);
+  });
+
+  test.each(["a@eth1,b@eth1", "a@eth0,b,c@eth0"])(
+    "refuses %s",
+    (annotation) => {
+      const ifname = annotation.slice(-4);
+      expect(() => named(annotation)).toThrow(
+        expect.objectContaining({
+          code: 7,
+          message: `repeated request for interface name "${ifname}"`,
+        }),
+      );
+    },
+  );
+});
+
+describe("InterfaceNames", () => {
+  test("gives the lowest free name from a position on", () => {
+    const names = new InterfaceNames();
+    names.reserve("net2");
+    names.reserve("net5");
+    const given = [1, 2, 3, 3, 1].map((from) => names.lowest("net", from));
+    expect(given).toEqual(["net1", "net3", "net4", "net6", "net7"]);
+  });
+});
