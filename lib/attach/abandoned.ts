@@ -3,7 +3,7 @@
  * `<dataDir>/abandoned` with the error's words, until a later DEL of it succeeds or
  * an operator drops it (state.md "Never stuck, never forgotten").
  */
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import type { GenieConfig } from "../select/config.ts";
 import { displayName } from "../select/select.ts";
 import type { Failure } from "./delete-attachments.ts";

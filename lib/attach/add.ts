@@ -4,7 +4,8 @@
  * "ADD"). Whatever fails after the first delegate was executed is undone.
  */
 import { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, messageOf } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { addNetwork, delNetwork, validateNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
 import type { Kube } from "../kube/client.ts";

@@ -3,7 +3,9 @@
  * them, else the API server, else CNI_ARGS (selection.md §1).
  */
 import { cniArg } from "../cni/args.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { isObject, jsonKind, parseJson } from "../cni/json.ts";
 import type { Kube } from "../kube/client.ts";
 import type { PodInfo } from "../kube/pod.ts";

@@ -4,7 +4,8 @@
  * phases' time limits (state.md "Time").
  */
 import { cniArg } from "../cni/args.ts";
-import { Code, CniError, plain } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { plain } from "../linux/text.ts";
 import { type Caller, type Execution, noContainer } from "../cni/invoke.ts";
 import type { RuntimeConf } from "../cni/network.ts";
 import type { Request } from "../cni/skel.ts";

@@ -3,7 +3,8 @@
  * v1.1): the device plugin writes one, the CNI plugin may write another, the
  * pod's status carries what the latter says in the end.
  */
-import { Code, CniError, messageOf } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import {
   makeFolder,
   readOwnFileIfAny,

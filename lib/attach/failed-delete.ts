@@ -4,7 +4,8 @@
  * Terminating for ever (state.md "Never stuck, never forgotten"). Loaded when a DEL
  * fails.
  */
-import { Code, CniError, messageOf } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { throwJoined } from "../cni/network.ts";
 import { displayName } from "../select/select.ts";
 import { abandon, abandonUnwritten } from "./abandoned.ts";

@@ -5,7 +5,8 @@
  */
 import { parseConf } from "../cni/conflist.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import type { Kube, NetworkAttachmentDefinition } from "../kube/client.ts";
 import {

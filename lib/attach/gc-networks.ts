@@ -7,7 +7,9 @@
 import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { type ValidAttachment, gcNetwork } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";

@@ -3,7 +3,8 @@
  * in use is told what must stay (state.md "CHECK, GC, STATUS").
  */
 import { Deadline } from "../linux/deadline.ts";
-import { CniError, messageOf } from "../cni/error.ts";
+import { CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { listIfAny, requireOwnFolder } from "../linux/files.ts";
 import { throwJoined } from "../cni/network.ts";
 import { abandonedRecords } from "./abandoned.ts";

@@ -5,7 +5,9 @@
  * an orphaned delegate of it runs; `lock-recovery` ends such orphans.
  */
 import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import {
   makeOwnFolder,
   removeFile,
@@ -229,7 +231,7 @@ export function take(
 }
 
 function lockError(action: string, path: string, cause: unknown): CniError {
-  if (cause instanceof CniError) return cause;
+  if (cause instanceof UnsafeDirectory) return CniError.from(cause);
   const errno = errnoOf(cause);
   const problem =
     errno === "ELOOP" ? "it is a symbolic link" : messageOf(cause);

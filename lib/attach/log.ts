@@ -3,7 +3,7 @@
  * (configuration.md "log_level"). The only module that writes it. No secret is
  * ever given to it: no token, key, kubeconfig text or whole stdin.
  */
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { writeAll } from "../linux/files.ts";
 import type { Execution } from "../cni/invoke.ts";
 import { Open, close, open } from "../linux/libc.ts";

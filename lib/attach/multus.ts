@@ -6,7 +6,7 @@
  */
 import { ifnameProblem } from "../cni/args.ts";
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";

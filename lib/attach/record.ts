@@ -2,7 +2,8 @@
  * What an attachment record says and how it is read again (state.md "The
  * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
  */
-import { Code, CniError, messageOf } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { UnsafeDirectory, messageOf } from "../linux/errno.ts";
 import { NotAFile, TooLarge } from "../linux/files.ts";
 import { isObject, maxDepth, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
@@ -399,8 +400,8 @@ function onDisk<T>(action: string, work: () => T): T {
 
 /** A directory that is not ours alone is told in its own words, whatever was to be done there. */
 function recordError(problem: string, cause: unknown): CniError {
-  return cause instanceof CniError
-    ? cause
+  return cause instanceof UnsafeDirectory
+    ? CniError.from(cause)
     : new RecordError(`${problem}: ${messageOf(cause)}`, cause);
 }
 

@@ -3,7 +3,7 @@
  * (selection.md §8). DEL loads it for a pod that has any.
  */
 import { parseIp } from "../linux/address.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { namespaceId } from "../linux/netns.ts";
 import type { Operation } from "./context.ts";
 import type { AttachmentRecord, AttachmentRouting } from "./record.ts";

@@ -4,7 +4,7 @@
  * fails nothing.
  */
 import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { abandonedRecords, abandonment } from "./abandoned.ts";
 import { type Failure, deleteAttachments } from "./delete-attachments.ts";
 import { LivingRecords } from "./liveness.ts";

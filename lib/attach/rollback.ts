@@ -2,7 +2,8 @@
  * ADD that failed after a delegate was executed: everything is undone (state.md
  * "ADD"). Loaded when that happens.
  */
-import { Code, CniError, messageOf } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import type { Caller } from "../cni/invoke.ts";
 import type { Result } from "../cni/result.ts";

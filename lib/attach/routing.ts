@@ -5,7 +5,9 @@
  * one that asks for `default-route`.
  */
 import { formatIp } from "../linux/address.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { type Result, modernResult } from "../cni/result.ts";
 import type {
   DefaultRouteRequest,

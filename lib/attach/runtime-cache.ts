@@ -5,7 +5,7 @@
  */
 import { formatCniArgs } from "../cni/args.ts";
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { readOwnFileIfAny } from "../linux/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";

@@ -3,7 +3,8 @@
  * of the pod has a default route (selection.md §8). Loaded when an ADD of several
  * networks fails with these words.
  */
-import { CniError, messageOf } from "../cni/error.ts";
+import { CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import type { Result } from "../cni/result.ts";
 import type { Rtnetlink } from "../linux/routes.ts";
 

@@ -5,7 +5,7 @@
  * treat what is there as theirs (cni-runtime.md R-CACHE-1). The directory must be
  * ours alone: each method throws 5 where others may write to it.
  */
-import { errnoOf } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
 import {
   createFile,
   linkStatusIfAny,

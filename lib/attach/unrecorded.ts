@@ -4,7 +4,7 @@
  * when it meets one.
  */
 import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { isObject } from "../cni/json.ts";
 import { type Result, parseResult } from "../cni/result.ts";
 import { formerAttachments } from "../select/former.ts";

@@ -4,7 +4,7 @@
  * never fails the pod.
  */
 import { formatIp, parseCidr } from "../linux/address.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Kube } from "../kube/client.ts";

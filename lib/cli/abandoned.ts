@@ -12,7 +12,7 @@ import {
   type PodReference,
 } from "../attach/record.ts";
 import { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { modernResult } from "../cni/result.ts";
 import { displayName } from "../select/select.ts";
 import { age } from "./age.ts";

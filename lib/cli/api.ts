@@ -10,7 +10,9 @@ import type {
   VersionApi,
 } from "@kubernetes/client-node";
 import { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import { type Access, openAccess } from "../kube/access.ts";
 import { connectionFailure } from "../kube/api-error.ts";

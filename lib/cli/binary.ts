@@ -11,7 +11,9 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import type { Host } from "./host.ts";
 import { ownType } from "./node.ts";
 import { versionsOf } from "./plugin-versions.ts";

@@ -5,7 +5,9 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { openAccess } from "../kube/access.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
 import { stated } from "../kube/options.ts";

@@ -2,7 +2,9 @@
  * The default network that `install` writes down: which it is, what it is called
  * by, and that its plugins are there (selection.md §5).
  */
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { validateNetwork } from "../cni/network.ts";
 import { isIdentifier } from "../cni/args.ts";
 import { readConfig } from "../select/config.ts";

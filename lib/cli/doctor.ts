@@ -1,7 +1,7 @@
 /**
  * `genie doctor`: checks the node and says what to do.
  */
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
 import { checkAbandoned } from "./doctor/abandoned.ts";
 import { checkAccess } from "./doctor/access.ts";

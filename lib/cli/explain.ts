@@ -2,8 +2,7 @@
  * `genie explain [POD]`.
  */
 import { readFileSync } from "node:fs";
-import { errnoOf, messageOf } from "../cni/error.ts";
-import { SystemError } from "../linux/errno.ts";
+import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
 import { readStdin } from "../linux/stdio.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
 import {

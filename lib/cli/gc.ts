@@ -14,7 +14,7 @@ import {
   retryAbandoned,
 } from "../attach/retry-abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { drop } from "./abandoned.ts";
 import { type Command, UsageError } from "./command.ts";
 import { folderOptions, foldersOf } from "./directories.ts";

@@ -4,7 +4,8 @@
  * The lock is a flock on the directory of configurations itself, so it leaves no
  * file there, and works where a container has mounted that directory.
  */
-import { Code, CniError, messageOf } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { Open, close, openIfAny, tryLock } from "../linux/libc.ts";
 import type { Host } from "./host.ts";
 

@@ -1,7 +1,7 @@
 /**
  * `genie install`: once, or with `--watch` for as long as the process lives.
  */
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
 import { credentialOptions, wishesOf } from "./credential.ts";
 import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";

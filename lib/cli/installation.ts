@@ -5,7 +5,9 @@
  */
 import { join } from "node:path";
 import { readConfDir } from "../cni/confdir.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { type GenieConfig, readConfig } from "../select/config.ts";
 import { Binary } from "./binary.ts";

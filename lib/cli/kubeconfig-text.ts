@@ -3,7 +3,7 @@
  * the entries of genie are edited: `proxy-url`, `tls-server-name` and other
  * contexts belong to whoever added them.
  */
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { isObject, own } from "../cni/json.ts";
 
 const name = "genie";

@@ -4,7 +4,7 @@
 import { isNamespace } from "../linux/netns.ts";
 import type { Operation } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { type Result, modernResult } from "../cni/result.ts";
 import { displayName } from "../select/select.ts";
 import { abandonedOnNode, abandonedTable } from "./abandoned.ts";

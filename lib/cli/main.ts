@@ -2,7 +2,7 @@
  * What an operator types: `genie <command>`. Never loaded for a pod. Each
  * command returns its exit code; 2 is for what cannot be understood.
  */
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { UsageError, namesOf, readInput } from "./command.ts";
 import { commands } from "./commands.ts";
 import { nearest } from "../select/nearest.ts";

@@ -6,7 +6,9 @@
  */
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Code, CniError, errnoOf, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { readOwnFileIfAny, requireOwnFolder } from "../linux/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import { type Folders, defaultFolders } from "./directories.ts";

@@ -6,7 +6,9 @@
 import { openSync, readSync, closeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Deadline } from "../linux/deadline.ts";
-import { CniError, Code, messageOf, quote } from "../cni/error.ts";
+import { CniError, Code } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { execDelegate } from "../linux/exec.ts";
 import { type Caller, findPlugin, invoke } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";

@@ -3,7 +3,7 @@
  * or of the API server's object. Pure.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { messageOf } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Annotations } from "../select/select.ts";
 import type { PodOperand } from "./pod-operand.ts";

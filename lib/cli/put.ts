@@ -26,7 +26,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { errnoOf } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
 
 export interface FileKind {
   /** Of a new file; one that is there keeps its mode and owner. */

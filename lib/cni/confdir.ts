@@ -12,10 +12,11 @@ import {
   type NetworkConfigList,
   type PluginConf,
 } from "./conflist.ts";
-import { Code, CniError, errnoOf, messageOf, plain } from "./error.ts";
+import { Code, CniError } from "./error.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
+import { plain, sortedByBytes } from "../linux/text.ts";
 import { listIfAny, readRegularFile } from "../linux/files.ts";
 import { parseJson } from "./json.ts";
-import { sortedByBytes } from "../linux/text.ts";
 
 /** A file of the directory: its configuration, or why it has none. */
 export type ConfFile =

@@ -2,7 +2,8 @@
  * Parses a network configuration (list), as libcni does and with its texts
  * (cni-runtime.md R-LD-3, R-VS). Pure: files are `confdir`'s matter.
  */
-import { messageOf, plain, quote } from "./error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { plain, quote } from "../linux/text.ts";
 import { executedTypes } from "./executable-types.ts";
 import { isObject, own } from "./json.ts";
 import { compareVersions, latestVersion } from "./version.ts";

@@ -2,13 +2,8 @@
  * The one error that crosses the CNI boundary. Everything that fails ends as a
  * `CniError`; only `skel` prints it. It owns the spec's codes and nothing else.
  */
-import {
-  bytesOf,
-  cut,
-  cutMiddle,
-  escapeControls,
-  isLonger,
-} from "../linux/text.ts";
+import { StepError, UnsafeDirectory, messageOf } from "../linux/errno.ts";
+import { bytesOf, cutMiddle, isLonger } from "../linux/text.ts";
 
 /** Error codes of CNI spec 1.1.0 §"Error"; 8 is libcni's, 100 and above are ours. */
 export const Code = {
@@ -56,10 +51,14 @@ export class CniError extends Error {
     this.details = options.details || undefined;
   }
 
-  /** Any thrown value as a `CniError`: itself, or code 999 with the message of the error. */
+  /** Any thrown value as a `CniError`: itself, 5 for an unsafe directory, else 999 with the message of the error. */
   static from(thrown: unknown): CniError {
     if (thrown instanceof CniError) return thrown;
-    return new CniError(Code.internal, messageOf(thrown), { cause: thrown });
+    const code = thrown instanceof UnsafeDirectory ? Code.io : Code.internal;
+    return new CniError(code, messageOf(thrown), {
+      details: thrown instanceof StepError ? thrown.details : undefined,
+      cause: thrown,
+    });
   }
 
   /** The same error, its message preceded by `prefix` and a blank. */
@@ -85,41 +84,4 @@ export class CniError extends Error {
       ...(details !== "" && { details: cutMiddle(details, left) }),
     };
   }
-}
-
-/** A value from outside as it is if it is short and printable, else as by {@link quote}. */
-export function plain(value: string): string {
-  return /^[\x20-\x7e]{1,128}$/.test(value) ? value : quote(value);
-}
-
-/** The text of any thrown value. */
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-/** The errno name (`"ENOENT"`) of a failed system call, if it is one. */
-export function errnoOf(thrown: unknown): string | undefined {
-  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
-  return typeof thrown.code === "string" ? thrown.code : undefined;
-}
-
-/**
- * A value from outside, safe inside a message: cut at 128 bytes, control
- * characters escaped, in double quotes (selection.md §2).
- */
-export function quote(value: string): string {
-  return quoteWhole(cut(value, 128));
-}
-
-/** What a program printed, as by {@link quote}, but up to 2 KiB of it, beginning and end (state.md "Processes and locks"). */
-export function quoteOutput(text: string): string {
-  return quoteWhole(cutMiddle(text.trim(), 2 << 10));
-}
-
-function quoteWhole(value: string): string {
-  const json = JSON.stringify(value);
-  // Almost always, and the pattern is dear (docs/performance.md).
-  const isAscii = bytesOf(json).length === json.length;
-  if (isAscii && !json.includes("\u007f")) return json;
-  return escapeControls(json);
 }

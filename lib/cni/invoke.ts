@@ -4,7 +4,9 @@
  * (cni-runtime.md §2.5). The process itself is `exec`'s matter.
  */
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
-import { Code, CniError, errnoOf, messageOf, quote } from "./error.ts";
+import { Code, CniError } from "./error.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import type { Exec, ExecResult } from "../linux/exec.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";

@@ -2,7 +2,7 @@
  * Why a text is not JSON, in the words of Go's encoding/json, or that it is nested
  * too deep. It runs only after a text was refused; it decodes nothing.
  */
-import { messageOf } from "./error.ts";
+import { messageOf } from "../linux/errno.ts";
 
 /** What Go says about a text that was refused, and where; `depth` is the limit on its nesting. */
 export function explainJson(

@@ -6,7 +6,8 @@
 import { validateNetworkName } from "./args.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, quote } from "./error.ts";
+import { Code, CniError } from "./error.ts";
+import { quote } from "../linux/text.ts";
 import { executedTypes, foldKey } from "./executable-types.ts";
 import {
   type Call,

@@ -2,15 +2,9 @@
  * What became of a plugin that failed, as one `CniError` (cni-runtime.md §2.5
  * F-5 to F-7). Loaded when one does. It executes nothing.
  */
-import {
-  Code,
-  CniError,
-  errnoOf,
-  messageOf,
-  quote,
-  quoteOutput,
-} from "./error.ts";
-import { SystemError } from "../linux/errno.ts";
+import { Code, CniError } from "./error.ts";
+import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
+import { quote, quoteOutput } from "../linux/text.ts";
 import { type ExecResult, ProcessKilled, outputLimits } from "../linux/exec.ts";
 import {
   isObject,

@@ -4,7 +4,8 @@
  * to C-10). It converts nothing; that is `result`'s matter.
  */
 import { formatCidr, formatIp, parseCidr, parseIp } from "../linux/address.ts";
-import { Code, CniError, quote } from "./error.ts";
+import { Code, CniError } from "./error.ts";
+import { quote } from "../linux/text.ts";
 import {
   type JsonObject,
   describeJson,

@@ -5,7 +5,8 @@
  * Pure; it knows nothing of who wants a result.
  */
 import type { Family } from "../linux/address.ts";
-import { Code, CniError, quote } from "./error.ts";
+import { Code, CniError } from "./error.ts";
+import { quote } from "../linux/text.ts";
 import { type JsonObject, own } from "./json.ts";
 import {
   fail,

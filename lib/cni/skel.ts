@@ -9,8 +9,9 @@ import {
   readEnvironment,
   validateNetworkName,
 } from "./args.ts";
-import { Code, CniError, messageOf, quote } from "./error.ts";
-import { textOf } from "../linux/text.ts";
+import { Code, CniError } from "./error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote, textOf } from "../linux/text.ts";
 import {
   describeJson,
   isObject,

@@ -2,7 +2,8 @@
  * CNI protocol versions: which exist, how they compare, which verb each has.
  * Numeric comparison, exact-string acceptance (cni-plugin.md §1.3).
  */
-import { Code, CniError, quote } from "./error.ts";
+import { Code, CniError } from "./error.ts";
+import { quote } from "../linux/text.ts";
 
 export const supportedVersions = [
   "0.1.0",

@@ -4,7 +4,8 @@
  * `kubernetes` and `policy`). It decides what wins over what.
  */
 import type { Deadline } from "../linux/deadline.ts";
-import { type CniError, quote } from "../cni/error.ts";
+import type { CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
 import { type Material, invalid, readPem } from "./pem.ts";

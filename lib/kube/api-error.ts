@@ -3,7 +3,8 @@
  * the connection; what a server says against a request is `refusal`. It never
  * sees a credential.
  */
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 
 /** Always code 11: kubelet tries the pod again (selection.md §1). */
 export class ApiError extends CniError {

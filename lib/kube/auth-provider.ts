@@ -5,7 +5,9 @@
  */
 import type { RequestOptions } from "node:https";
 import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import type { AuthProvider } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";

@@ -4,7 +4,8 @@
  * again is `request`'s matter, what an answer must look like `answer`'s.
  */
 import { type Clock, Deadline } from "../linux/deadline.ts";
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { type Surroundings, openAccess } from "./access.ts";
 import {
   type NetworkAttachmentDefinition,

@@ -6,7 +6,7 @@
  * Not `fetch`: that starts a thread and costs four times as much as the rest of
  * the call (docs/performance.md).
  */
-import { errnoOf } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
 import type { Tls } from "./access.ts";
 import {
   ResponseReader,

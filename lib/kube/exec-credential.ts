@@ -5,7 +5,9 @@
  * KUBERNETES_EXEC_INFO, and puts output (the token) into its error messages.
  */
 import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { type Exec, type ExecResult, execDelegate } from "../linux/exec.ts";
 import { own } from "../cni/json.ts";
 import type { ExecConfig } from "./kubeconfig.ts";

@@ -3,7 +3,7 @@
  * words (configuration.md, `kubernetes.kubeconfig`). It reads this one file, not
  * those that it names; no message quotes anything of its content but names.
  */
-import { quote } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import {
   type ClusterEntry,
   type UserEntry,

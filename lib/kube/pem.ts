@@ -3,8 +3,9 @@
  * it names. It owns reading and checking them; it never puts them in a message.
  */
 import { readRegularFile } from "../linux/files.ts";
-import { textOf } from "../linux/text.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { textOf, quote } from "../linux/text.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 
 /** Where a certificate or key is. `where` names the configuration key in messages. */
 export type Material = { where: string } & (

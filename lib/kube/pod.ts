@@ -2,7 +2,7 @@
  * The pod that a request is about, as the API server knows it (selection.md §1).
  * It decides whether the object found is the pod meant.
  */
-import { quote } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import type { Pod } from "./objects.ts";
 import { ApiError } from "./api-error.ts";

@@ -3,7 +3,7 @@
  * line. Whoever answers may echo what was sent, so our credential is taken out
  * of whatever is quoted. Loaded only for a request that is refused.
  */
-import { quote } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import type { Credential } from "./credential.ts";
 import type { Failure } from "./api-error.ts";

@@ -3,7 +3,8 @@
  * and after which pause (selection.md §1). How one is sent is `http`'s matter.
  */
 import { type Deadline, monotonicMs, wholeMs } from "../linux/deadline.ts";
-import { errnoOf, quote } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import type { Access } from "./access.ts";
 import type { Credential } from "./credential.ts";
 import { ApiError, type Failure, connectionFailure } from "./api-error.ts";

@@ -2,7 +2,8 @@
  * Hands out a pod's devices: each request for a resource gets the next one
  * (selection.md §6). It knows nothing of where they come from.
  */
-import { CniError, Code, quote } from "../cni/error.ts";
+import { CniError, Code } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 
 /** The devices of one pod, during one ADD. */
 export class DeviceAllotment {

@@ -5,7 +5,9 @@
  */
 import { Code as Status, ConnectError } from "@connectrpc/connect";
 import type { Deadline } from "../linux/deadline.ts";
-import { CniError, Code, errnoOf, messageOf, quote } from "../cni/error.ts";
+import { CniError, Code } from "../cni/error.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import {
   answerLimit,
   connectKubelet,

@@ -22,6 +22,21 @@ export class SystemError extends Error {
   }
 }
 
+/** One step of a longer operation that failed: `<what failed>: <the kernel's reason>`. */
+export class StepError extends Error {
+  /** The errno's name, with what the kernel said beyond it. */
+  readonly details: string;
+
+  constructor(failure: string, cause: SystemError) {
+    super(`${failure}: ${cause.message}`, { cause });
+    this.name = "StepError";
+    this.details = cause.note ? `${cause.code}: ${cause.note}` : cause.code;
+  }
+}
+
+/** Another user could put files into a directory of ours. */
+export class UnsafeDirectory extends Error {}
+
 type Row = readonly [errno: number, name: string, text: string];
 
 /** Made when a call has failed, which most pods never see. */
@@ -81,4 +96,15 @@ function nameOf(errno: number): string {
 
 function textOf(code: string): string {
   return table().find(([, name]) => name === code)?.[2] ?? code;
+}
+
+/** The text of any thrown value. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** The errno name (`"ENOENT"`) of a failed system call, if it is one. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? thrown.code : undefined;
 }

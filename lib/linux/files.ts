@@ -2,8 +2,8 @@
  * Files as genie uses them: whole texts, whole folders, one system call where
  * one is enough. Failures are `SystemError`s with the errno's name in `code`.
  */
-import { SystemError } from "./errno.ts";
-import { Code, CniError, errnoOf, quote } from "../cni/error.ts";
+import { SystemError, UnsafeDirectory, errnoOf } from "./errno.ts";
+import { quote, bytesOf, textOf } from "./text.ts";
 import {
   Open,
   close,
@@ -19,7 +19,6 @@ import {
   statusIfAny,
   write,
 } from "./libc.ts";
-import { bytesOf, textOf } from "./text.ts";
 
 export { linkStatusIfAny, listIfAny, removeFile, statusIfAny } from "./libc.ts";
 
@@ -157,7 +156,7 @@ export function createFile(path: string, mode: number): number {
 /**
  * That nobody else can put anything into a directory of ours, or into the one above
  * it: a symbolic link there would have us overwrite any file. Nothing when it is
- * absent. Throws 5 saying what is wrong with which of them.
+ * absent. Throws UnsafeDirectory saying what is wrong with which of them.
  */
 export function requireOwnFolder(path: string): void {
   const parent = path.slice(0, path.lastIndexOf("/"));
@@ -169,7 +168,7 @@ export function requireOwnFolder(path: string): void {
 function requireOwn(path: string, found: Status | undefined): void {
   const problem = found && ownershipProblem(found);
   if (problem === undefined) return;
-  throw new CniError(Code.io, `refusing directory ${quote(path)}: ${problem}`);
+  throw new UnsafeDirectory(`refusing directory ${quote(path)}: ${problem}`);
 }
 
 function ownershipProblem({ kind, owner, mode }: Status): string | undefined {

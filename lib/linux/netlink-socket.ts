@@ -3,8 +3,7 @@
  * a listing in many parts. It owns the sequence numbers and how long an answer
  * may take; it knows nothing of routes.
  */
-import { errnoOf } from "../cni/error.ts";
-import { SystemError } from "./errno.ts";
+import { errnoOf, SystemError } from "./errno.ts";
 import { close } from "./libc.ts";
 import { receive, routeSocket, send } from "./netlink-calls.ts";
 import {
@@ -26,7 +25,7 @@ export interface Channel {
   close(): void;
 }
 
-/** A channel into the network namespace at `path`; the thread stays in its own. Throws CniError. */
+/** A channel into the network namespace at `path`; the thread stays in its own. Throws StepError. */
 export function openChannel(path: string): Channel {
   const fd = inNetns(path, () =>
     step("failed to open a netlink socket", () => routeSocket(answerMs)),

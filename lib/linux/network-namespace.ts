@@ -3,14 +3,14 @@
  * keeps the namespace per thread, so the function must be synchronous: a promise
  * would let other work of this thread run in the pod's network.
  */
-import { quote } from "../cni/error.ts";
+import { quote } from "./text.ts";
 import { Open, close, open } from "./libc.ts";
 import { setns } from "./netlink-calls.ts";
 import { step } from "./netlink-step.ts";
 
 /**
  * What `action` returns inside the network namespace at `path`; the thread is
- * back in its own afterwards, whatever happens. Throws CniError.
+ * back in its own afterwards, whatever happens. Throws StepError.
  */
 export function inNetns<T>(path: string, action: () => T): T {
   const target = step(`failed to open network namespace ${quote(path)}`, () =>

@@ -5,7 +5,7 @@
  * `> /dev/stderr` empties it, and what it writes afterwards must not begin behind
  * a gap of NUL bytes.
  */
-import { errnoOf } from "../cni/error.ts";
+import { errnoOf } from "./errno.ts";
 import { makeFolder } from "./files.ts";
 import {
   Open,

@@ -26,7 +26,7 @@ export interface PolicyTable {
 
 /**
  * Everything is added before anything is removed: a gateway that cannot be reached
- * fails first, and the pod is at no time without a default route. Throws CniError 999
+ * fails first, and the pod is at no time without a default route. Throws StepError
  * that names the step.
  */
 export function applyPlan(routing: Routing, plan: Plan): void {
@@ -40,7 +40,7 @@ export function applyPlan(routing: Routing, plan: Plan): void {
   for (const route of plan.removeRoutes) removeRoute(routing, route);
 }
 
-/** Removes tables with their rules; what is gone already is no error. Throws CniError 999. */
+/** Removes tables with their rules; what is gone already is no error. Throws StepError. */
 export function removeTables(
   routing: Routing,
   tables: readonly PolicyTable[],
@@ -60,7 +60,7 @@ export function removeTables(
   }
 }
 
-/** Whether a default route of the main table is over one of the interfaces. Throws CniError 999. */
+/** Whether a default route of the main table is over one of the interfaces. Throws StepError. */
 export function hasDefaultRoute(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
@@ -72,7 +72,7 @@ export function hasDefaultRoute(
 
 /**
  * The default routes over these interfaces, behind the link-scope routes to their
- * gateways: the kernel looks a gateway up when its route is added. Throws CniError 999.
+ * gateways: the kernel looks a gateway up when its route is added. Throws StepError.
  */
 export function waysOut(
   routing: Routing,
@@ -98,7 +98,7 @@ export function waysOut(
   return [...toGateways, ...defaults];
 }
 
-/** Takes the {@link waysOut} over these interfaces out; what {@link putBack} needs. Throws CniError 999. */
+/** Takes the {@link waysOut} over these interfaces out; what {@link putBack} needs. Throws StepError. */
 export function takeOut(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
@@ -111,7 +111,7 @@ export function takeOut(
 /**
  * Puts those routes back that are gone since, because another plugin replaced them; which
  * they were. One with another metric, or as a part of a multipath route, is there still;
- * what a router advertised comes back by itself. Throws CniError 999.
+ * what a router advertised comes back by itself. Throws StepError.
  */
 export function restore(routing: Routing, routes: readonly Route[]): Route[] {
   const present = routing.routes();
@@ -145,7 +145,7 @@ function textOfGateway(gateway: Uint8Array | undefined): string {
   return gateway ? addressText(gateway) : "";
 }
 
-/** Without those of interfaces that are gone. Throws CniError 999. */
+/** Without those of interfaces that are gone. Throws StepError. */
 export function putBack(routing: Routing, routes: readonly Route[]): void {
   const present = new Set(routing.links().values());
   for (const route of routes)

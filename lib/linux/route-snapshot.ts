@@ -12,7 +12,7 @@ export interface Snapshot {
   readonly rules: readonly ListedRule[];
 }
 
-/** Every list throws CniError 999. */
+/** Every list throws StepError. */
 export function snapshotOf(routing: Routing): Snapshot {
   let addresses: Address[] | undefined;
   let rules: ListedRule[] | undefined;

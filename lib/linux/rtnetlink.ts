@@ -4,7 +4,7 @@
  * the pod is decided elsewhere.
  */
 import type { Ip } from "./address.ts";
-import { errnoOf } from "../cni/error.ts";
+import { errnoOf } from "./errno.ts";
 import { findAttribute, textOf, viewOf } from "./netlink-message.ts";
 import { decodeRoutes, encodeRoute, familyOf, type Route } from "./route.ts";
 import {
@@ -27,7 +27,7 @@ export interface Address {
 
 /**
  * The routing of a network namespace, both address families at once. What lists
- * throws CniError 999, what changes SystemError. That something is there already, or gone
+ * throws StepError, what changes SystemError. That something is there already, or gone
  * already, is no error.
  */
 export interface Routing {
@@ -48,7 +48,7 @@ export interface Routing {
 export class Rtnetlink implements Routing, Disposable {
   readonly #socket: NetlinkSocket;
 
-  /** Throws CniError when the network namespace cannot be entered. */
+  /** Throws StepError when the network namespace cannot be entered. */
   constructor(netns: string) {
     this.#socket = new NetlinkSocket(openChannel(netns));
   }

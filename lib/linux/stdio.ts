@@ -4,7 +4,7 @@
  * neither closes nor reads its end must not keep us (state.md "Time").
  */
 import { Deadline, monotonicMs } from "./deadline.ts";
-import { errnoOf } from "../cni/error.ts";
+import { errnoOf } from "./errno.ts";
 import { readToEnd } from "./files.ts";
 import { bytesOf } from "./text.ts";
 import { read, readable, ready, writable, write } from "./libc.ts";

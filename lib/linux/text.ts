@@ -93,3 +93,29 @@ export function escapeControls(text: string): string {
     return json === c ? `\\u${code}` : json;
   });
 }
+
+/** A value from outside as it is if it is short and printable, else as by {@link quote}. */
+export function plain(value: string): string {
+  return /^[\x20-\x7e]{1,128}$/.test(value) ? value : quote(value);
+}
+
+/**
+ * A value from outside, safe inside a message: cut at 128 bytes, control
+ * characters escaped, in double quotes (selection.md §2).
+ */
+export function quote(value: string): string {
+  return quoteWhole(cut(value, 128));
+}
+
+/** What a program printed, as by {@link quote}, but up to 2 KiB of it, beginning and end (state.md "Processes and locks"). */
+export function quoteOutput(text: string): string {
+  return quoteWhole(cutMiddle(text.trim(), 2 << 10));
+}
+
+function quoteWhole(value: string): string {
+  const json = JSON.stringify(value);
+  // Almost always, and the pattern is dear (docs/performance.md).
+  const isAscii = bytesOf(json).length === json.length;
+  if (isAscii && !json.includes("\u007f")) return json;
+  return escapeControls(json);
+}

@@ -3,7 +3,8 @@
  * Pure: text in, elements out, or an error 7 that says which element.
  */
 import { ifnameProblem, isIdentifier } from "../cni/args.ts";
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 
 /** One requested network, with the interface name if one was asked for. */
 export interface NetworkRequest {

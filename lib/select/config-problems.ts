@@ -2,7 +2,7 @@
  * What is wrong with our network configuration, in words (configuration.md).
  * Loaded for a configuration with a wrong value or an unknown key.
  */
-import { quote } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { isObject, own } from "../cni/json.ts";
 import {
   acceptedKeys,

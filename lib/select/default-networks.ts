@@ -2,7 +2,8 @@
  * The default network of the node (selection.md §5). Pure.
  */
 import { isIdentifier } from "../cni/args.ts";
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { type NetworkRequest, parseNetworks } from "./cni-annotation.ts";
 import type { RequestedNetwork } from "./attachment.ts";
 import type { GenieConfig } from "./config.ts";

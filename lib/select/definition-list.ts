@@ -4,10 +4,11 @@
  * files of the node's networks.
  */
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote, isLonger } from "../linux/text.ts";
 import { executedTypes } from "../cni/executable-types.ts";
 import { isObject, parseJson } from "../cni/json.ts";
-import { isLonger } from "../linux/text.ts";
 import { requireAllowed } from "./allowed-networks.ts";
 import type { GenieConfig } from "./config.ts";
 import { joined } from "./problems.ts";

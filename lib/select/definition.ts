@@ -5,7 +5,8 @@
  */
 import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
 import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { isObject, own } from "../cni/json.ts";
 import { declares } from "../cni/network.ts";
 import type { Asked, RequestedNetwork } from "./attachment.ts";

@@ -2,7 +2,8 @@
  * Interface names for a pod's attachments (selection.md §3 "Interface names",
  * §6 "Interface"). Pure. Explicit names are reserved before any is chosen.
  */
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 
 /** Names already asked for in either annotation; a second request for one is an error 7. */
 export class InterfaceNames {

@@ -4,7 +4,9 @@
  * out, or one error 7 that names element and key of every problem.
  */
 import { ifnameProblem } from "../cni/args.ts";
-import { Code, CniError, messageOf, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { type JsonObject, isObject, jsonKind, parseJson } from "../cni/json.ts";
 import { maxAttachments } from "./cni-annotation.ts";
 import {

@@ -5,7 +5,7 @@
  */
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import { ifnameProblem } from "../cni/args.ts";
-import { quote } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { foldKey } from "../cni/executable-types.ts";
 import {
   type JsonObject,

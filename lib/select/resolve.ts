@@ -5,7 +5,8 @@
  */
 import type { ConfFile } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { Code, CniError, plain, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { plain, quote } from "../linux/text.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { joined } from "./problems.ts";
 

@@ -2,7 +2,7 @@
  * By which rule each network of a pod was chosen, in words (selection.md §2,
  * §4–§6). Pure: it repeats no choice, it says why one was made.
  */
-import { quote } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import { parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";

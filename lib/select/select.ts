@@ -3,7 +3,8 @@
  * of attachments out (selection.md §2–§5). Pure: the same inputs give the same
  * list or the same error, and nothing has been executed by then.
  */
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import { requireAllowed } from "./allowed-networks.ts";
 import {

@@ -4,7 +4,8 @@
  * the first one (selection.md §8). Pure.
  */
 import { executedTypes } from "../cni/executable-types.ts";
-import { Code, CniError, quote } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "./attachment.ts";
 
 /** Plugin type → why a container can have it only once. */

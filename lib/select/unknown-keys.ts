@@ -2,7 +2,7 @@
  * Keys that mean nothing, with the key that was probably meant: a misspelt
  * policy is no policy. Loaded only where there is such a key.
  */
-import { quote } from "../cni/error.ts";
+import { quote } from "../linux/text.ts";
 import { isObject } from "../cni/json.ts";
 import { configKeys, unknownKeysOf } from "./config-problems.ts";
 import { nearest } from "./nearest.ts";

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { errnoOf } from "../../lib/cni/error.ts";
+import { errnoOf } from "../../lib/linux/errno.ts";
 
 const root = "/sys/fs/cgroup";
 

@@ -4,7 +4,7 @@
  */
 import { openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../../lib/cni/error.ts";
+import { messageOf } from "../../lib/linux/errno.ts";
 import { until } from "./until.ts";
 
 export interface DaemonOptions {

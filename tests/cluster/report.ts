@@ -3,7 +3,7 @@
  * where asked, in a file. A check that fails does not stop the others.
  */
 import { appendFileSync, writeFileSync } from "node:fs";
-import { messageOf } from "../../lib/cni/error.ts";
+import { messageOf } from "../../lib/linux/errno.ts";
 
 /** What a check saw: shown below it. */
 export type Seen = string | undefined | void;

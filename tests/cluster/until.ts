@@ -1,7 +1,7 @@
 /**
  * Waiting for what others do: asked again and again, within a limit.
  */
-import { messageOf } from "../../lib/cni/error.ts";
+import { messageOf } from "../../lib/linux/errno.ts";
 
 const pauseMs = 100;
 

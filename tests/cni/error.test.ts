@@ -1,12 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import {
-  CniError,
-  Code,
-  errnoOf,
-  messageOf,
-  quote,
-  quoteOutput,
-} from "../../lib/cni/error.ts";
+import { CniError, Code } from "../../lib/cni/error.ts";
+import { errnoOf, messageOf } from "../../lib/linux/errno.ts";
+import { quote, quoteOutput } from "../../lib/linux/text.ts";
 
 describe("CniError", () => {
   test("toObject is the spec's, with the version, without empty details", () => {

@@ -4,7 +4,8 @@
  */
 import { expect } from "bun:test";
 import * as fc from "fast-check";
-import { CniError, messageOf } from "../../lib/cni/error.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import { messageOf } from "../../lib/linux/errno.ts";
 
 /** How many inputs a property sees: enough for a bug a year, quick enough for every run. */
 export const runs = { numRuns: 1000 } as const;

@@ -6,7 +6,8 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { readConfDir } from "../../lib/cni/confdir.ts";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
-import { Code, CniError, messageOf } from "../../lib/cni/error.ts";
+import { Code, CniError } from "../../lib/cni/error.ts";
+import { messageOf } from "../../lib/linux/errno.ts";
 import {
   CorruptRecord,
   formatVersion,

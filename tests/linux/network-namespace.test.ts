@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError, Code } from "../../lib/cni/error.ts";
-import { SystemError } from "../../lib/linux/errno.ts";
+import { StepError, SystemError } from "../../lib/linux/errno.ts";
 import { call, checked } from "../../lib/linux/libc.ts";
 import {
   receive,
@@ -162,7 +162,7 @@ function caught(action: () => unknown): CniError {
   try {
     action();
   } catch (error) {
-    if (error instanceof CniError) return error;
+    if (error instanceof StepError) return CniError.from(error);
     throw error;
   }
   throw new Error("nothing was thrown");

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { readlinkSync } from "node:fs";
 import { CniError } from "../../lib/cni/error.ts";
-import { SystemError } from "../../lib/linux/errno.ts";
+import { StepError, SystemError } from "../../lib/linux/errno.ts";
 import {
   type Plan,
   type PolicyTable,
@@ -335,7 +335,8 @@ function refusal(work: () => unknown) {
   try {
     work();
   } catch (error) {
-    if (error instanceof CniError) return error.toObject("1.1.0");
+    if (error instanceof StepError)
+      return CniError.from(error).toObject("1.1.0");
     throw error;
   }
   throw new Error("nothing was thrown");

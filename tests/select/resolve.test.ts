@@ -1,7 +1,8 @@
 /** selection.md §4 and §5: from a name to a file of the node. */
 import { describe, expect, test } from "bun:test";
 import { readConfDir } from "../../lib/cni/confdir.ts";
-import { CniError, messageOf } from "../../lib/cni/error.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import { messageOf } from "../../lib/linux/errno.ts";
 import {
   type Networks,
   fileKey,

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { errnoOf } from "../../lib/cni/error.ts";
+import { errnoOf } from "../../lib/linux/errno.ts";
 
 const root = resolve(import.meta.dir, "../..");
 

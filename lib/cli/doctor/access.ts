@@ -3,7 +3,7 @@
  * genie does (a SelfSubjectAccessReview for each verb).
  */
 import type { PodReference } from "../../attach/record.ts";
-import { messageOf } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
 import { type Api, apiProblem, openApi } from "../api.ts";
 import type { Check, Finding, Node } from "./check.ts";
 

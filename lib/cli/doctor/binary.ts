@@ -3,7 +3,7 @@
  */
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
 import { sameContent } from "../binary.ts";
 import { ownType } from "../node.ts";
 import { versionsOf } from "../plugin-versions.ts";

@@ -2,7 +2,7 @@
  * What a check of `genie doctor` is given and what it says.
  */
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
-import { messageOf } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
 import type { Operation } from "../../attach/context.ts";
 import {
   type GenieConfig,

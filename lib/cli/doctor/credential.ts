@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from "node:crypto";
 import { statSync } from "node:fs";
-import { messageOf } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
 import {
   type Cluster,
   type User,

@@ -3,7 +3,7 @@
  * definition may use only a few of them, and a node that uses another one will
  * refuse the definitions that follow its example (configuration.md).
  */
-import { quote } from "../../cni/error.ts";
+import { quote } from "../../linux/text.ts";
 import { executedTypes } from "../../cni/executable-types.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
 import type { Check, Finding, Node } from "./check.ts";

@@ -2,7 +2,8 @@
  * Each network of the folder: its file, its plugins, and whether they speak its
  * version.
  */
-import { messageOf, quote } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import type { Candidate, Networks } from "../../select/resolve.ts";
 import { versionsOf } from "../plugin-versions.ts";

@@ -3,7 +3,7 @@
  */
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { errnoOf, messageOf } from "../../cni/error.ts";
+import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { requireOwnFolder } from "../../linux/files.ts";
 import { sandboxOf } from "../list.ts";
 import type { Check } from "./check.ts";
