@@ -28,7 +28,7 @@ export const defects: readonly Defect[] = [
     edits: [
       {
         before:
-          "const written =\n    whileShared(dataDir, write) ??\n    (await withRecords(",
+          "const written =\n    tryWithSharedRecords(dataDir, write) ??\n    (await withRecords(",
         after: "const late = () =>\n    (withRecords(",
       },
       {
@@ -75,7 +75,7 @@ export const defects: readonly Defect[] = [
     scenario: "a DEL that never succeeds",
     edits: [
       {
-        before: "if (known && isEnough(operation, known))",
+        before: "if (known && isEnough(context, known))",
         after: "if (known)",
       },
     ],
@@ -86,7 +86,7 @@ export const defects: readonly Defect[] = [
     scenario: "a DEL that never succeeds",
     edits: [
       {
-        before: 'abandon(operation, record, failures, "nothing");',
+        before: 'abandon(context, record, failures, "nothing");',
         after: "",
       },
     ],
@@ -120,9 +120,9 @@ export const defects: readonly Defect[] = [
     scenario: "a second DEL",
     edits: [
       {
-        before: "const traces = formerTraces(operation);",
+        before: "const traces = formerTraces(context);",
         after:
-          "const traces = formerTraces(operation) ?? { multusFile: '/nowhere', cacheEntries: [] };",
+          "const traces = formerTraces(context) ?? { multusFile: '/nowhere', cacheEntries: [] };",
       },
     ],
   },
@@ -219,8 +219,8 @@ export const defects: readonly Defect[] = [
     scenario: "a rewritten record",
     edits: [
       {
-        before: "operation.records.write({ ...record, attachments }).sync();",
-        after: "operation.records.write({ ...record, attachments }).close();",
+        before: "context.records.write({ ...record, attachments }).sync();",
+        after: "context.records.write({ ...record, attachments }).close();",
       },
     ],
   },

@@ -7,7 +7,7 @@ import { messageOf } from "../linux/errno.ts";
 import type { GenieConfig } from "../select/config.ts";
 import { displayName } from "../select/select.ts";
 import type { Failure } from "./delete-attachments.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 import { type Abandonment, type AttachmentRecord, Records } from "./record.ts";
 
 export function abandonedRecords({
@@ -21,7 +21,7 @@ export function abandonedRecords({
  * record is left. Durable when it returns. Throws 5 for the disk.
  */
 export function abandon(
-  { records, config, world }: Operation,
+  { records, config, dependencies }: Context,
   record: AttachmentRecord,
   failures: readonly Failure[],
   left: "others" | "nothing",
@@ -34,7 +34,7 @@ export function abandon(
     ...record,
     attachments,
     failures: undefined,
-    abandoned: abandonment(failures, world.now()),
+    abandoned: abandonment(failures, dependencies.now()),
   };
   abandoned.write(merged(abandoned, kept)).sync();
   if (left === "nothing") records.move(record, "results", abandoned);
@@ -96,7 +96,7 @@ function earlier(
  * stays, and GC meets it when the container is gone.
  */
 export function abandonUnwritten(
-  { records, config, log }: Operation,
+  { records, config, log }: Context,
   record: AttachmentRecord,
 ): void {
   try {

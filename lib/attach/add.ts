@@ -23,10 +23,10 @@ import {
 import { type Lock, whileLocked } from "./lock.ts";
 import { readNetworks } from "./networks.ts";
 import {
-  type Operation,
-  callerOf,
+  type Context,
+  delegateCaller,
   isNested,
-  ofNetwork,
+  prefixNetwork,
   phases,
   recursion,
   runtimeConf,
@@ -34,53 +34,53 @@ import {
 import { type Place, newRecord, placeOf } from "./new-record.ts";
 import { givenAnnotations, readPod } from "./annotations.ts";
 import { RecordError, boundedText } from "./record.ts";
-import { whileShared, withRecords } from "./records-lock.ts";
+import { tryWithSharedRecords, withRecords } from "./records-lock.ts";
 import type { PodRouting } from "./routing.ts";
 import type { Written } from "./store.ts";
 
-export async function add(operation: Operation): Promise<Result> {
-  const { request, config, records, world } = operation;
-  refuseChain(operation);
-  if (isNested(operation)) throw recursion(operation);
-  const forward = new Deadline(phases.add, world.clock);
-  const rollbackBy = new Deadline(phases.rollback, world.clock);
+export async function add(context: Context): Promise<Result> {
+  const { request, config, records, dependencies } = context;
+  refuseChain(context);
+  if (isNested(context)) throw recursion(context);
+  const forward = new Deadline(phases.add, dependencies.clock);
+  const rollbackBy = new Deadline(phases.rollback, dependencies.clock);
   // Asked before anything else that can wait.
-  const kube = once(() => world.kube(config, forward));
+  const kube = once(() => dependencies.kube(config, forward));
   const given = givenAnnotations(config);
-  const pod = given ? undefined : readPod(operation, kube);
+  const pod = given ? undefined : readPod(context, kube);
   pod?.catch(() => {});
   if (pod) {
     // Two turns of the event loop: the socket is connected, TLS's first message is
     // sent. While the server answers it, enough is to do that keeps the loop from turning.
-    await world.sleep(0);
-    await world.sleep(0);
+    await dependencies.sleep(0);
+    await dependencies.sleep(0);
   }
-  return whileLocked(operation, request.containerId, forward, async (lock) => {
+  return whileLocked(context, request.containerId, forward, async (lock) => {
     // Read while the API server says who it is; after one more turn the request
     // is sent, and the next lines are done by the time that it is answered.
-    const networks = readNetworks(operation);
-    if (pod) await world.sleep(0);
-    const place = placeOf(operation);
-    const usual = pod && usualChoice(operation, networks);
+    const networks = readNetworks(context);
+    if (pod) await dependencies.sleep(0);
+    const place = placeOf(context);
+    const usual = pod && usualChoice(context, networks);
     const known = pod ? await pod : { annotations: given ?? {} };
     const { annotations } = known;
     let attachments = choosesAny(annotations) ? undefined : usual;
     attachments ??= asksForDefinitions(annotations)
-      ? await choose(operation, annotations, kube, forward, networks)
-      : selected(operation, annotations, networks);
-    operation.chosen?.({ annotations, networks, attachments });
+      ? await choose(context, annotations, kube, forward, networks)
+      : selected(context, annotations, networks);
+    context.chosen?.({ annotations, networks, attachments });
     if (records.has(request.containerId, request.ifname)) {
       // What cannot be recorded is refused before anything is executed.
-      boundedText(newRecord(operation, attachments, place));
-      await deleteLeftOver(operation, lock, forward);
+      boundedText(newRecord(context, attachments, place));
+      await deleteLeftOver(context, lock, forward);
     }
-    const attached = await attach(operation, attachments, place, lock, {
+    const attached = await attach(context, attachments, place, lock, {
       forward,
       rollbackBy,
     });
     if (isWrittenBack(attachments, annotations)) {
       const { writeBack } = await import("./write-back.ts");
-      await writeBack(operation, known, attachments, attached.results, kube);
+      await writeBack(context, known, attachments, attached.results, kube);
     }
     return attached.printed;
   });
@@ -93,7 +93,7 @@ function once<T>(open: () => Promise<T>): () => Promise<T> {
 }
 
 /** prevResult must be printed by a plugin that is given one; we could only drop it (P-ADD-3). */
-function refuseChain({ request }: Operation): void {
+function refuseChain({ request }: Context): void {
   if (
     request.config["prevResult"] === undefined ||
     request.config["prevResult"] === null
@@ -107,11 +107,11 @@ function refuseChain({ request }: Operation): void {
 
 /** What most pods get, who choose nothing; undefined where that fails, which only they are told. */
 function usualChoice(
-  operation: Operation,
+  context: Context,
   networks: Networks,
 ): Attachment[] | undefined {
   try {
-    return selected(operation, {}, networks);
+    return selected(context, {}, networks);
   } catch {
     return undefined;
   }
@@ -119,43 +119,43 @@ function usualChoice(
 
 /** The attachments, each known to be executable before the first of them is executed. */
 export async function choose(
-  operation: Operation,
+  context: Context,
   annotations: Annotations,
   kube: () => Promise<Kube>,
   deadline: Deadline,
   networks: Networks,
 ): Promise<Attachment[]> {
   if (!asksForDefinitions(annotations))
-    return selected(operation, annotations, networks);
+    return selected(context, annotations, networks);
   const { definedNetworks } = await import("./fetch-definitions.ts");
   const defined = await definedNetworks(
-    operation,
+    context,
     annotations,
     networks,
     kube,
     deadline,
   );
-  const attachments = selected(operation, annotations, networks, defined);
+  const attachments = selected(context, annotations, networks, defined);
   const extras = await extrasOf(attachments);
-  const { containerId } = operation.request;
+  const { containerId } = context.request;
   return extras?.withDeviceInfoFiles(containerId, attachments) ?? attachments;
 }
 
 function selected(
-  { request, config, world, path, pod }: Operation,
+  { request, config, dependencies, path, pod }: Context,
   annotations: Annotations,
   networks: Networks,
   defined?: Pick<Selection, "defaultNetwork" | "added">,
 ): Attachment[] {
   const { ifname, args } = request;
   const selection = { annotations, config, networks, ifname, args, ...defined };
-  const self = world.self();
+  const self = dependencies.self();
   const attachments = selectAttachments(selection);
   for (const attachment of attachments) {
     try {
       validateNetwork(attachment.list, path, self);
     } catch (error) {
-      throw ofNetwork(CniError.from(error), pod, displayName(attachment));
+      throw prefixNetwork(CniError.from(error), pod, displayName(attachment));
     }
   }
   return attachments;
@@ -171,13 +171,13 @@ function extrasOf(attachments: readonly Attachment[]) {
 
 /** An earlier ADD of this container and interface that was never deleted. */
 async function deleteLeftOver(
-  operation: Operation,
+  context: Context,
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
   const { deleteRecorded } = await import("./del.ts");
   try {
-    await deleteRecorded(operation, lock, deadline);
+    await deleteRecorded(context, lock, deadline);
   } catch (cause) {
     // Our own disk or an unreadable record: told as it is, and nothing was executed.
     if (cause instanceof RecordError) throw cause;
@@ -191,14 +191,11 @@ async function deleteLeftOver(
 }
 
 /** Loaded for several networks in one pod (selection.md §8); a pod with one keeps what its plugins made. */
-async function routingOf(
-  operation: Operation,
-  attachments: readonly Attachment[],
-) {
+async function routingOf(context: Context, attachments: readonly Attachment[]) {
   const [first] = attachments;
   if (attachments.length === 1 && !first?.asked?.defaultRoute) return undefined;
   const { openRouting } = await import("./routing.ts");
-  return openRouting(operation, attachments);
+  return openRouting(context, attachments);
 }
 
 interface Attached {
@@ -208,20 +205,20 @@ interface Attached {
 }
 
 async function attach(
-  operation: Operation,
+  context: Context,
   attachments: Attachment[],
   place: Place,
   lock: Lock,
   { forward, rollbackBy }: { forward: Deadline; rollbackBy: Deadline },
 ): Promise<Attached> {
-  const { request, records, pod, config, world } = operation;
+  const { request, records, pod, config, dependencies } = context;
   const extras = await extrasOf(attachments);
-  const record = newRecord(operation, attachments, place);
+  const record = newRecord(context, attachments, place);
   const { dataDir } = config;
   const write = () => records.create(record);
   const written =
-    whileShared(dataDir, write) ??
-    (await withRecords("share", dataDir, forward, world.sleep, write));
+    tryWithSharedRecords(dataDir, write) ??
+    (await withRecords("share", dataDir, forward, dependencies.sleep, write));
   // The disk is waited for while the first delegate works.
   const durable = durability(written);
   let routing: PodRouting | undefined;
@@ -229,16 +226,16 @@ async function attach(
     durable();
     routing?.prepare();
   };
-  const caller = { ...callerOf(operation, lock), started };
+  const caller = { ...delegateCaller(context, lock), started };
   const results = new Map<string, Result>();
   const inOrder: Result[] = [];
   let touched = 0;
   try {
-    routing = await routingOf(operation, attachments);
+    routing = await routingOf(context, attachments);
     for (const attachment of attachments) {
       touched++;
       try {
-        const runtime = runtimeConf(operation, attachment);
+        const runtime = runtimeConf(context, attachment);
         extras?.prepareDeviceInfo(attachment);
         const { list } = attachment;
         const execute = () => addNetwork(list, runtime, forward, caller);
@@ -250,9 +247,9 @@ async function attach(
         results.set(attachment.ifname, result);
         inOrder.push(result);
         routing?.added(attachment, result);
-        extras?.requireAsked(operation, attachment, result);
+        extras?.requireAsked(context, attachment, result);
       } catch (error) {
-        throw ofNetwork(CniError.from(error), pod, displayName(attachment));
+        throw prefixNetwork(CniError.from(error), pod, displayName(attachment));
       }
     }
     const problem = durable();
@@ -283,7 +280,7 @@ async function attach(
     routing?.undo();
     const { rollBack } = await import("./rollback.ts");
     const added = { record, touched, results, error };
-    throw await rollBack(operation, added, rollbackBy, caller);
+    throw await rollBack(context, added, rollbackBy, caller);
   }
 }
 

@@ -11,7 +11,7 @@ import type { Kube } from "../kube/client.ts";
 import type { PodInfo } from "../kube/pod.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Annotations } from "../select/select.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 
 export interface KnownPod {
   annotations: Annotations;
@@ -21,7 +21,7 @@ export interface KnownPod {
 
 /** Throws 7 for annotations that are none, 11 when the API server must be asked and cannot be. */
 export async function readPod(
-  { request, config, pod }: Operation,
+  { request, config, pod }: Context,
   kube: () => Promise<Kube>,
 ): Promise<KnownPod> {
   const given = givenAnnotations(config);
@@ -48,7 +48,7 @@ export function requestAnnotations({
   request,
   config,
   pod,
-}: Operation): Annotations {
+}: Context): Annotations {
   return (
     givenAnnotations(config) ?? (pod ? {} : argumentAnnotations(request.args))
   );

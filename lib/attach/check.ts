@@ -7,10 +7,10 @@ import { checkNetwork } from "../cni/network.ts";
 import { displayName } from "../select/select.ts";
 import { whileLocked } from "./lock.ts";
 import {
-  type Operation,
-  callerOf,
+  type Context,
+  delegateCaller,
   isNested,
-  ofNetwork,
+  prefixNetwork,
   phases,
   recursion,
   runtimeConf,
@@ -18,16 +18,16 @@ import {
 import { type AttachmentRecord, CorruptRecord } from "./record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
-export async function check(operation: Operation): Promise<void> {
-  const { request, world, records, path } = operation;
-  if (isNested(operation)) throw recursion(operation);
-  const deadline = new Deadline(phases.check, world.clock);
-  await whileLocked(operation, request.containerId, deadline, async (lock) => {
-    const record = readRecord(operation);
+export async function check(context: Context): Promise<void> {
+  const { request, dependencies, records, path } = context;
+  if (isNested(context)) throw recursion(context);
+  const deadline = new Deadline(phases.check, dependencies.clock);
+  await whileLocked(context, request.containerId, deadline, async (lock) => {
+    const record = readRecord(context);
     const results = records.results(record);
-    const caller = callerOf(operation, lock);
+    const caller = delegateCaller(context, lock);
     const searched = {
-      ...operation,
+      ...context,
       path: [...new Set([...path, ...record.path])],
     };
     for (const attachment of record.attachments) {
@@ -37,7 +37,7 @@ export async function check(operation: Operation): Promise<void> {
       try {
         await checkNetwork(list, runtime, result, deadline, caller);
       } catch (error) {
-        throw ofNetwork(
+        throw prefixNetwork(
           CniError.from(error),
           record.pod,
           displayName(attachment),
@@ -47,7 +47,7 @@ export async function check(operation: Operation): Promise<void> {
   });
 }
 
-function readRecord({ request, records }: Operation): AttachmentRecord {
+function readRecord({ request, records }: Context): AttachmentRecord {
   let record: AttachmentRecord | undefined;
   try {
     record = records.read(request.containerId, request.ifname);

@@ -18,7 +18,7 @@ import type { Chosen } from "../select/rules.ts";
 import type { Attachment } from "../select/select.ts";
 import { type Fields, type Log, createLog, logStderr } from "./log.ts";
 import { type PodReference, Records } from "./record.ts";
-import type { World } from "./dependencies.ts";
+import type { Dependencies } from "./dependencies.ts";
 
 /** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
 export const phases = {
@@ -30,10 +30,10 @@ export const phases = {
   status: 5_000,
 } as const;
 
-export interface Operation {
+export interface Context {
   request: Request;
   config: GenieConfig;
-  world: World;
+  dependencies: Dependencies;
   log: Log;
   /** Told of each execution; absent where `log_level` asks for no more than warnings. */
   executed?: ((execution: Execution) => void) | undefined;
@@ -47,7 +47,10 @@ export interface Operation {
 }
 
 /** Throws 7 for an invalid configuration of an ADD or a STATUS; it stops no other verb (state.md "DEL"). */
-export function beginOperation(request: Request, world: World): Operation {
+export function createContext(
+  request: Request,
+  dependencies: Dependencies,
+): Context {
   const { command } = request;
   const warnings: string[] = [];
   const config =
@@ -55,17 +58,17 @@ export function beginOperation(request: Request, world: World): Operation {
       ? readConfig(request.config)
       : readConfigForCleanup(request.config, (text) => warnings.push(text));
   let log: Log | undefined;
-  const operation: Operation = {
+  const context: Context = {
     request,
     config,
-    world,
+    dependencies,
     // Most calls say nothing.
     get log() {
       return (log ??= createLog(
         config.logLevel,
         config.logFile,
-        world.stderr,
-        world.now,
+        dependencies.stderr,
+        dependencies.now,
         logContext(request),
       ));
     },
@@ -73,8 +76,8 @@ export function beginOperation(request: Request, world: World): Operation {
     pod: podReference(request.args),
     path: [...request.path, ...config.binDirs],
   };
-  for (const warning of warnings) operation.log.warn(warning);
-  return operation;
+  for (const warning of warnings) context.log.warn(warning);
+  return context;
 }
 
 /** What tells the lines of a call from those of others. */
@@ -103,32 +106,35 @@ export function ownTypes(config: GenieConfig): readonly string[] {
 }
 
 /** How this operation's delegates are called; they inherit `lock`. */
-export function callerOf(operation: Operation, lock?: { fd: number }): Caller {
-  const { config, world } = operation;
+export function delegateCaller(
+  context: Context,
+  lock?: { fd: number },
+): Caller {
+  const { config, dependencies } = context;
   return {
-    exec: world.exec,
-    env: world.env,
+    exec: dependencies.exec,
+    env: dependencies.env,
     inherit: lock ? [lock.fd] : [],
     scratch: config.dataDir,
     timeoutMs: config.delegateTimeoutMs,
-    stderr: world.stderr,
-    executed: operation.executed ?? keepingStderr(operation),
-    sleep: world.sleep,
-    self: world.self(),
+    stderr: dependencies.stderr,
+    executed: context.executed ?? keepingStderr(context),
+    sleep: dependencies.sleep,
+    self: dependencies.self(),
   };
 }
 
 /** Without `logFile` the log is our stderr, which has the plugins' words as they are. */
-function keepingStderr(operation: Operation): Caller["executed"] {
-  if (operation.config.logFile === undefined) return undefined;
+function keepingStderr(context: Context): Caller["executed"] {
+  if (context.config.logFile === undefined) return undefined;
   return (execution) => {
-    if (execution.stderr !== "") logStderr(operation.log, execution);
+    if (execution.stderr !== "") logStderr(context.log, execution);
   };
 }
 
 /** The arguments of one attachment of this request's container. */
 export function runtimeConf(
-  { request, path }: Operation,
+  { request, path }: Context,
   attachment: Attachment,
 ): RuntimeConf {
   const { ifname, args, capabilityArgs } = attachment;
@@ -143,7 +149,7 @@ export function runtimeConf(
 }
 
 /** The same error, telling the pod, if known, and the network (style.md 8). */
-export function ofNetwork(
+export function prefixNetwork(
   error: CniError,
   pod: PodReference | undefined,
   network: string,
@@ -155,11 +161,13 @@ export function ofNetwork(
 }
 
 /** Whether a delegate calls us for the container that it is called for: it must not go round (selection.md §4). */
-export function isNested({ request, world }: Operation): boolean {
-  return world.env["GENIE_CONTAINER"] === (request.containerId || noContainer);
+export function isNested({ request, dependencies }: Context): boolean {
+  return (
+    dependencies.env["GENIE_CONTAINER"] === (request.containerId || noContainer)
+  );
 }
 
-export function recursion({ request }: Operation): CniError {
+export function recursion({ request }: Context): CniError {
   return new CniError(
     Code.invalidNetworkConfig,
     `refusing to execute genie as a delegate of genie for container ${request.containerId}`,

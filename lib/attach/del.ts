@@ -6,17 +6,17 @@ import { Deadline } from "../linux/deadline.ts";
 import { deleteRecord } from "./delete-record.ts";
 import { formerTraces } from "./former-traces.ts";
 import { type Lock, whileLocked } from "./lock.ts";
-import { type Operation, isNested, phases } from "./context.ts";
+import { type Context, isNested, phases } from "./context.ts";
 import { type AttachmentRecord, CorruptRecord, RecordError } from "./record.ts";
 
-export async function del(operation: Operation): Promise<void> {
-  const { request, world } = operation;
+export async function del(context: Context): Promise<void> {
+  const { request, dependencies } = context;
   // Its ADD was refused, and the genie that executed us holds the lock.
-  if (isNested(operation)) return;
-  const deadline = new Deadline(phases.del, world.clock);
-  await whileLocked(operation, request.containerId, deadline, async (lock) => {
-    if (await deleteRecorded(operation, lock, deadline)) return;
-    await deleteUnrecorded(operation, lock, deadline);
+  if (isNested(context)) return;
+  const deadline = new Deadline(phases.del, dependencies.clock);
+  await whileLocked(context, request.containerId, deadline, async (lock) => {
+    if (await deleteRecorded(context, lock, deadline)) return;
+    await deleteUnrecorded(context, lock, deadline);
   });
 }
 
@@ -25,14 +25,14 @@ export async function del(operation: Operation): Promise<void> {
  * call DEL twice for every pod, and once more after a failed ADD.
  */
 async function deleteUnrecorded(
-  operation: Operation,
+  context: Context,
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const traces = formerTraces(operation);
+  const traces = formerTraces(context);
   if (!traces) return;
   const { deleteFormer } = await import("./unrecorded.ts");
-  await deleteFormer(operation, traces, lock, deadline);
+  await deleteFormer(context, traces, lock, deadline);
 }
 
 /**
@@ -40,28 +40,28 @@ async function deleteUnrecorded(
  * there is none. Throws the first error with the others in its details.
  */
 export async function deleteRecorded(
-  operation: Operation,
+  context: Context,
   lock: Lock,
   deadline: Deadline,
 ): Promise<boolean> {
-  const { request, records } = operation;
+  const { request, records } = context;
   let record: AttachmentRecord | undefined;
   try {
     record = records.read(request.containerId, request.ifname);
   } catch (error) {
     if (!(error instanceof CorruptRecord)) throw error;
-    await deleteUnreadable(operation, error, lock, deadline);
+    await deleteUnreadable(context, error, lock, deadline);
   }
   if (record) {
-    await deleteRecord(operation, record, request.netns, lock, deadline);
+    await deleteRecord(context, record, request.netns, lock, deadline);
     return true;
   }
-  removeLitter(operation);
+  removeLitter(context);
   return false;
 }
 
 /** A result without a record, as a crash between two removals leaves it: no reason to fail. */
-function removeLitter({ records, request, log }: Operation): void {
+function removeLitter({ records, request, log }: Context): void {
   try {
     records.remove(request);
   } catch (error) {
@@ -72,14 +72,14 @@ function removeLitter({ records, request, log }: Operation): void {
 
 /** Noticed once: the record is moved aside, so the runtime's retry finds none and succeeds. */
 async function deleteUnreadable(
-  operation: Operation,
+  context: Context,
   cause: CorruptRecord,
   lock: Lock,
   deadline: Deadline,
 ): Promise<never> {
-  const { request, records } = operation;
+  const { request, records } = context;
   records.setAside(request.containerId, request.ifname);
-  await deleteUnrecorded(operation, lock, deadline);
+  await deleteUnrecorded(context, lock, deadline);
   throw new RecordError(
     `unreadable attachment record of container ${request.containerId} was moved aside: ${cause.message}`,
     cause,

@@ -5,7 +5,7 @@
 import type { Deadline } from "../linux/deadline.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 import type { Lock } from "./lock.ts";
-import { type Operation, callerOf } from "./context.ts";
+import { type Context, delegateCaller } from "./context.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 /**
@@ -14,19 +14,19 @@ import type { AttachmentRecord } from "./record.ts";
  * that nothing is left. `netns` is empty when the namespace is gone.
  */
 export async function deleteRecord(
-  operation: Operation,
+  context: Context,
   record: AttachmentRecord,
   netns: string,
   lock: Lock,
   deadline: Deadline,
-  results = operation.records.results(record, { asWritten: true }),
+  results = context.records.results(record, { asWritten: true }),
 ): Promise<"deleted" | "abandoned"> {
-  const { records, path } = operation;
+  const { records, path } = context;
   // Only several networks of one pod have rules (selection.md §8).
   const routing = record.attachments.length > 1 && records.routing(record);
   if (routing && routing.size > 0) {
     const { removeRouting } = await import("./remove-routing.ts");
-    await removeRouting(operation, record, netns, routing);
+    await removeRouting(context, record, netns, routing);
   }
   const outcome = await deleteAttachments(
     record.attachments,
@@ -37,31 +37,31 @@ export async function deleteRecord(
       path: distinct([...path, ...record.path]),
     },
     deadline,
-    callerOf(operation, lock),
+    delegateCaller(context, lock),
   );
   if (outcome.remaining.length > 0) {
     const { settle } = await import("./failed-delete.ts");
-    settle(operation, record, outcome);
-    if (record.adopted) await forgetFormer(operation, record);
+    settle(context, record, outcome);
+    if (record.adopted) await forgetFormer(context, record);
     return "abandoned";
   }
   try {
     records.remove(record);
   } catch (cause) {
     const { settleUnremoved } = await import("./failed-delete.ts");
-    settleUnremoved(operation, record, cause);
+    settleUnremoved(context, record, cause);
   }
-  if (record.adopted) await forgetFormer(operation, record);
+  if (record.adopted) await forgetFormer(context, record);
   return "deleted";
 }
 
 /** The file that the record was made of goes when nothing of the record is left to the runtime. */
 async function forgetFormer(
-  operation: Operation,
+  context: Context,
   { containerId }: AttachmentRecord,
 ): Promise<void> {
   const { removeMultusFile } = await import("./multus.ts");
-  removeMultusFile(operation, containerId);
+  removeMultusFile(context, containerId);
 }
 
 function distinct(folders: readonly string[]): string[] {

@@ -1,5 +1,5 @@
 /**
- * The outside world of an operation, as parameters; {@link realWorld} is the
+ * The outside world of an operation, as parameters; {@link systemDependencies} is the
  * real one.
  */
 import { type Clock, type Deadline, monotonicMs } from "../linux/deadline.ts";
@@ -11,7 +11,7 @@ import type { Kube, Try } from "../kube/client.ts";
 import type { GenieConfig } from "../select/config.ts";
 import type { PodReference } from "./record.ts";
 
-export interface World {
+export interface Dependencies {
   exec: Exec;
   env: Readonly<Record<string, string | undefined>>;
   stderr(text: string): void;
@@ -42,7 +42,7 @@ export interface World {
   self(): string | undefined;
 }
 
-export function realWorld(env: World["env"]): World {
+export function systemDependencies(env: Dependencies["env"]): Dependencies {
   let self: string | undefined;
   return {
     exec: execDelegate,

@@ -6,11 +6,11 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
-import { throwJoined } from "../cni/network.ts";
+import { throwFirst } from "../cni/network.ts";
 import { displayName } from "../select/select.ts";
 import { abandon, abandonUnwritten } from "./abandoned.ts";
 import type { Failure, Outcome } from "./delete-attachments.ts";
-import { type Operation, ofNetwork } from "./context.ts";
+import { type Context, prefixNetwork } from "./context.ts";
 import type { AttachmentRecord, DeleteFailures } from "./record.ts";
 
 /** The DELs after which one may be the last. */
@@ -18,30 +18,28 @@ const enoughFailures = 3;
 
 /** Returns when everything that is left was abandoned. Throws what the runtime is told, else. */
 export function settle(
-  operation: Operation,
+  context: Context,
   record: AttachmentRecord,
   { remaining, failures }: Outcome,
 ): void {
-  const hasCompleted = operation.records.completion(record);
+  const hasCompleted = context.records.completion(record);
   // An attachment whose ADD never completed is tried once more, and that was it.
   const isOver = ({ attachment, reached }: Failure): boolean =>
     reached && !hasCompleted(attachment.ifname);
   const over = failures.filter(isOver);
   const counted = failures.filter((failure) => !isOver(failure));
   const left = { ...record, attachments: remaining };
-  if (counted.length === 0) return giveUp(operation, left, over);
+  if (counted.length === 0) return giveUp(context, left, over);
   // Of what was not reached nothing has failed yet.
   const known = counted.some(({ reached }) => reached)
-    ? counting(operation, record)
+    ? counting(context, record)
     : record.failures;
-  if (known && isEnough(operation, known))
-    return giveUp(operation, left, failures);
-  const problem = keep(operation, { ...left, failures: known }, over);
-  if (problem && isOld(operation, record))
-    return giveUp(operation, left, failures);
-  throwJoined([
+  if (known && isEnough(context, known)) return giveUp(context, left, failures);
+  const problem = keep(context, { ...left, failures: known }, over);
+  if (problem && isOld(context, record)) return giveUp(context, left, failures);
+  throwFirst([
     ...counted.map(({ attachment, error }) =>
-      ofNetwork(error, record.pod, displayName(attachment)),
+      prefixNetwork(error, record.pod, displayName(attachment)),
     ),
     ...(problem ? [problem] : []),
   ]);
@@ -52,22 +50,22 @@ export function settle(
  * old for the runtime to try again for that alone; throws 5, else.
  */
 export function settleUnremoved(
-  operation: Operation,
+  context: Context,
   record: AttachmentRecord,
   cause: unknown,
 ): void {
-  const problem = notUpdated(operation, cause);
-  if (!isOld(operation, record)) throw problem;
+  const problem = notUpdated(context, cause);
+  if (!isOld(context, record)) throw problem;
 }
 
 /** This DEL with those before it. */
 function counting(
-  { world }: Operation,
+  { dependencies }: Context,
   { failures }: AttachmentRecord,
 ): DeleteFailures {
-  const bootId = world.bootId();
+  const bootId = dependencies.bootId();
   const count = (failures?.count ?? 0) + 1;
-  if (!failures) return { count, bootId, uptimeMs: world.uptimeMs() };
+  if (!failures) return { count, bootId, uptimeMs: dependencies.uptimeMs() };
   // The first one was before this boot: as long ago, at least, as this boot.
   return failures.bootId === bootId
     ? { ...failures, count }
@@ -75,30 +73,32 @@ function counting(
 }
 
 function isEnough(
-  { config, world }: Operation,
+  { config, dependencies }: Context,
   { count, uptimeMs }: DeleteFailures,
 ): boolean {
   const { deleteGiveUpMs } = config;
   return (
     deleteGiveUpMs > 0 &&
     count >= enoughFailures &&
-    world.uptimeMs() - uptimeMs >= deleteGiveUpMs
+    dependencies.uptimeMs() - uptimeMs >= deleteGiveUpMs
   );
 }
 
 /** What counts where failures cannot be counted: the record's age in this boot. */
 function isOld(
-  { config, world }: Operation,
+  { config, dependencies }: Context,
   { bootId, uptimeMs }: AttachmentRecord,
 ): boolean {
   const { deleteGiveUpMs } = config;
-  const since = bootId === world.bootId() ? uptimeMs : 0;
-  return deleteGiveUpMs > 0 && world.uptimeMs() - since >= deleteGiveUpMs;
+  const since = bootId === dependencies.bootId() ? uptimeMs : 0;
+  return (
+    deleteGiveUpMs > 0 && dependencies.uptimeMs() - since >= deleteGiveUpMs
+  );
 }
 
 /** Rewrites the record with what the next DEL has to do; why that failed. */
 function keep(
-  operation: Operation,
+  context: Context,
   record: AttachmentRecord,
   over: readonly Failure[],
 ): CniError | undefined {
@@ -106,33 +106,33 @@ function keep(
   const attachments = record.attachments.filter((one) => !gone.has(one));
   try {
     if (over.length > 0) {
-      tell(operation, over);
-      abandon(operation, record, over, "others");
+      tell(context, over);
+      abandon(context, record, over, "others");
     }
-    operation.records.write({ ...record, attachments }).sync();
+    context.records.write({ ...record, attachments }).sync();
     return undefined;
   } catch (cause) {
     // The old record stays: what is deleted already will be deleted once more.
-    return notUpdated(operation, cause);
+    return notUpdated(context, cause);
   }
 }
 
 function giveUp(
-  operation: Operation,
+  context: Context,
   record: AttachmentRecord,
   failures: readonly Failure[],
 ): void {
-  tell(operation, failures);
+  tell(context, failures);
   try {
-    abandon(operation, record, failures, "nothing");
-    operation.records.remove(record);
+    abandon(context, record, failures, "nothing");
+    context.records.remove(record);
   } catch (cause) {
-    notUpdated(operation, cause);
-    abandonUnwritten(operation, record);
+    notUpdated(context, cause);
+    abandonUnwritten(context, record);
   }
 }
 
-function tell({ log, config }: Operation, failures: readonly Failure[]): void {
+function tell({ log, config }: Context, failures: readonly Failure[]): void {
   for (const { attachment, error } of failures)
     log.error(
       `gave up deleting an attachment: kept in ${config.dataDir}/abandoned, \`genie gc\` tries it again`,
@@ -145,7 +145,7 @@ function tell({ log, config }: Operation, failures: readonly Failure[]): void {
     );
 }
 
-function notUpdated({ log }: Operation, cause: unknown): CniError {
+function notUpdated({ log }: Context, cause: unknown): CniError {
   const problem = `failed to update the attachment record: ${messageOf(cause)}`;
   log.error(problem);
   return new CniError(Code.io, problem, { cause });

@@ -27,7 +27,7 @@ import {
   selectAttachments,
 } from "../select/select.ts";
 import { readNetworks } from "./networks.ts";
-import { type Operation, ownTypes } from "./context.ts";
+import { type Context, ownTypes } from "./context.ts";
 
 export interface DefinedNetworks {
   defaultNetwork?: RequestedNetwork;
@@ -36,23 +36,23 @@ export interface DefinedNetworks {
 
 /** Throws 7 for what cannot be or may not be, 11 when the API server or the kubelet does not answer. */
 export async function definedNetworks(
-  operation: Operation,
+  context: Context,
   annotations: Annotations,
   networks: Networks,
   kube: () => Promise<Kube>,
   deadline: Deadline,
 ): Promise<DefinedNetworks> {
   const byDefault = addressed(
-    operation,
+    context,
     annotations,
     defaultNetworkAnnotation,
-    operation.config.systemNamespace,
+    context.config.systemNamespace,
   );
   const added = addressed(
-    operation,
+    context,
     annotations,
     networksAnnotation,
-    operation.pod?.namespace,
+    context.pod?.namespace,
   );
   if (byDefault.length > 1) {
     throw invalid(
@@ -61,28 +61,28 @@ export async function definedNetworks(
   }
   const all = [...byDefault, ...added];
   if (all.length === 0) return { added: [] };
-  rehearse(operation, annotations, networks, byDefault[0], added);
+  validateBeforeFetch(context, annotations, networks, byDefault[0], added);
   const definitions = await fetchDefinitions(all, await kube());
-  const devices = await allot(operation, all, definitions, deadline);
-  const { multusConfDir } = operation.config;
+  const devices = await allot(context, all, definitions, deadline);
+  const { multusConfDir } = context.config;
   let multusNetworks: Networks | undefined;
-  const context: ElementContext = {
-    config: operation.config,
+  const elements: ElementContext = {
+    config: context.config,
     networks,
     multusNetworks() {
       if (multusConfDir === "") return undefined;
-      return (multusNetworks ??= readNetworks(operation, multusConfDir));
+      return (multusNetworks ??= readNetworks(context, multusConfDir));
     },
-    ownTypes: ownTypes(operation.config),
-    args: operation.request.args,
-    warn: (message) => operation.log.warn(message),
+    ownTypes: ownTypes(context.config),
+    args: context.request.args,
+    warn: (message) => context.log.warn(message),
   };
   const requests: RequestedNetwork[] = [];
   for (const { element, namespace, key } of all) {
     const config = definitions.get(key)?.spec?.config ?? "";
     const definition = { namespace, name: element.name, config };
     const device = devices[requests.length];
-    requests.push(requestedNetwork(element, definition, device, context));
+    requests.push(requestedNetwork(element, definition, device, elements));
   }
   const [first] = requests;
   return byDefault.length === 1 && first
@@ -91,27 +91,27 @@ export async function definedNetworks(
 }
 
 /** The selection without the definitions: what is wrong anyhow is refused before anybody is asked. */
-function rehearse(
-  { request, config }: Operation,
+function validateBeforeFetch(
+  { request, config }: Context,
   annotations: Annotations,
   networks: Networks,
   byDefault: Addressed | undefined,
   added: readonly Addressed[],
 ): void {
   const standIns: RequestedNetwork[] = [];
-  for (const one of added) standIns.push(standIn(one));
+  for (const one of added) standIns.push(placeholder(one));
   selectAttachments({
     annotations,
     config,
     networks,
     ifname: request.ifname,
     args: request.args,
-    defaultNetwork: byDefault && standIn(byDefault),
+    defaultNetwork: byDefault && placeholder(byDefault),
     added: standIns,
   });
 }
 
-function standIn({ element, key }: Addressed): RequestedNetwork {
+function placeholder({ element, key }: Addressed): RequestedNetwork {
   const { ifname, defaultRoute } = element;
   const list = { ...parseConf({ type: "none" }), name: element.name };
   return {
@@ -131,7 +131,7 @@ interface Addressed {
 }
 
 function addressed(
-  { config, pod, log }: Operation,
+  { config, pod, log }: Context,
   annotations: Annotations,
   annotation: string,
   defaultNamespace: string | undefined,
@@ -201,7 +201,7 @@ const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
 
 /** A device for each element that has one: the kubelet's for a resource, else the one that is named. */
 async function allot(
-  { pod, request, config, world }: Operation,
+  { pod, request, config, dependencies }: Context,
   elements: readonly Addressed[],
   definitions: ReadonlyMap<string, NetworkAttachmentDefinition>,
   deadline: Deadline,
@@ -219,7 +219,7 @@ async function allot(
       throw invalid(
         `container ${request.containerId} has no pod that devices are allotted to`,
       );
-    take ??= await world.devices(pod, config, deadline);
+    take ??= await dependencies.devices(pod, config, deadline);
     devices.push({ id: take(resource), resource });
   }
   return devices;

@@ -4,7 +4,7 @@
  * nothing is read here.
  */
 import { linkStatusIfAny, listIfAny } from "../linux/files.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 
 export interface FormerTraces {
   /** The file of Multus, if it is there. */
@@ -14,10 +14,10 @@ export interface FormerTraces {
 }
 
 /** undefined where there is nothing, which costs a few system calls. */
-export function formerTraces(operation: Operation): FormerTraces | undefined {
-  const path = multusPath(operation, operation.request.containerId);
+export function formerTraces(context: Context): FormerTraces | undefined {
+  const path = multusPath(context, context.request.containerId);
   const multusFile = path && isThere(path) ? path : undefined;
-  const entries = cacheEntries(operation);
+  const entries = cacheEntries(context);
   return multusFile !== undefined || entries.length > 0
     ? { multusFile, cacheEntries: entries }
     : undefined;
@@ -25,14 +25,14 @@ export function formerTraces(operation: Operation): FormerTraces | undefined {
 
 /** `<multusDir>/<containerID>`; undefined where they are not to be looked for. */
 export function multusPath(
-  { config: { multusDir } }: Operation,
+  { config: { multusDir } }: Context,
   containerId: string,
 ): string | undefined {
   return multusDir === "" ? undefined : `${multusDir}/${containerId}`;
 }
 
 /** `<runtimeCacheDir>/<network>-<containerID>-<interface>`. */
-function cacheEntries({ request, config }: Operation): string[] {
+function cacheEntries({ request, config }: Context): string[] {
   const { runtimeCacheDir: directory } = config;
   if (directory === "") return [];
   const end = `-${request.containerId}-${request.ifname}`;

@@ -15,7 +15,12 @@ import { type ValidAttachment, gcNetwork } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
 import type { Lock } from "./lock.ts";
 import { readNetworks } from "./networks.ts";
-import { type Operation, callerOf, ofNetwork, ownTypes } from "./context.ts";
+import {
+  type Context,
+  delegateCaller,
+  prefixNetwork,
+  ownTypes,
+} from "./context.ts";
 import {
   type NetworkInUse,
   type RecordSummary,
@@ -30,8 +35,8 @@ import type { ValidAttachments } from "./valid-attachments.ts";
  * Whether `confDir` has no other genie network than the one that is asked. Of
  * another one the runtime tells us nothing, so what may be of it is left alone.
  */
-export function isOnlyGenieNetwork(operation: Operation): boolean {
-  const { config, request } = operation;
+export function isOnlyGenieNetwork(context: Context): boolean {
+  const { config, request } = context;
   const types = ownTypes(config);
   try {
     return readConfDir(config.confDir).every(
@@ -46,7 +51,7 @@ export function isOnlyGenieNetwork(operation: Operation): boolean {
 }
 
 export interface NetworksGc {
-  operation: Operation;
+  context: Context;
   valid: ValidAttachments;
   surveyor: RecordSurveyor;
   /** What was recorded when this GC began. */
@@ -58,12 +63,12 @@ export interface NetworksGc {
 
 /** Tries all networks; what failed. */
 export async function gcNetworks(
-  context: NetworksGc,
+  gc: NetworksGc,
   deadline: Deadline,
 ): Promise<CniError[]> {
-  const refused = refusals(context.surveyor.read());
+  const refused = refusals(gc.surveyor.read());
   if (refused.length > 0) return refused;
-  const networks = networksToCollect(context);
+  const networks = networksToCollect(gc);
   const errors: CniError[] = [];
   for (const [i, network] of networks.entries()) {
     if (deadline.expired) {
@@ -71,10 +76,10 @@ export async function gcNetworks(
       break;
     }
     try {
-      await collect(context, network, deadline.share(networks.length - i));
+      await collect(gc, network, deadline.share(networks.length - i));
     } catch (error) {
       errors.push(
-        ofNetwork(CniError.from(error), undefined, network.list.name),
+        prefixNetwork(CniError.from(error), undefined, network.list.name),
       );
     }
   }
@@ -85,23 +90,35 @@ type NetworkToCollect = Pick<NetworkInUse, "list" | "path">;
 
 /** While GC is alone with the records: see {@link withRecords}. */
 async function collect(
-  context: NetworksGc,
+  gc: NetworksGc,
   { list, path }: NetworkToCollect,
   deadline: Deadline,
 ): Promise<void> {
-  const { operation, surveyor } = context;
-  const { config, world } = operation;
-  const searched = [...new Set([...operation.path, ...path])];
+  const { context, surveyor } = gc;
+  const { config, dependencies } = context;
+  const searched = [...new Set([...context.path, ...path])];
   const work = async (lock: Pick<Lock, "fd">) => {
     // Read again for each network: pods are attached while we work.
     const now = surveyor.read();
     const [refused] = refusals(now);
     if (refused) throw refused;
-    if (!isOurs(context, now.networks.get(list.name))) return;
-    const valid = validFor(list.name, context, now.records);
-    await gcNetwork(list, valid, searched, deadline, callerOf(operation, lock));
+    if (!isOurs(gc, now.networks.get(list.name))) return;
+    const valid = validFor(list.name, gc, now.records);
+    await gcNetwork(
+      list,
+      valid,
+      searched,
+      deadline,
+      delegateCaller(context, lock),
+    );
   };
-  await withRecords("alone", config.dataDir, deadline, world.sleep, work);
+  await withRecords(
+    "alone",
+    config.dataDir,
+    deadline,
+    dependencies.sleep,
+    work,
+  );
 }
 
 /** Whose interfaces an unreadable record holds is unknown, so no network can be told what must stay. */
@@ -144,13 +161,13 @@ function validFor(
 }
 
 /** One for each network name: today's default networks, else the newest record's configuration. */
-function networksToCollect(context: NetworksGc): NetworkToCollect[] {
-  const { operation, before, isOnly } = context;
+function networksToCollect(gc: NetworksGc): NetworkToCollect[] {
+  const { context, before, isOnly } = gc;
   const chosen = new Map<string, NetworkToCollect>();
   for (const [name, network] of before.networks) {
-    if (isOurs(context, network)) chosen.set(name, network);
+    if (isOurs(gc, network)) chosen.set(name, network);
   }
-  for (const list of currentDefaults(operation)) {
+  for (const list of currentDefaults(context)) {
     const isRecorded = before.networks.has(list.name);
     // Without a record nobody knows which of several genie networks it is of.
     if (isRecorded ? chosen.has(list.name) : isOnly)
@@ -161,16 +178,16 @@ function networksToCollect(context: NetworksGc): NetworkToCollect[] {
 
 /** Whether all its records name the genie network that is asked; another one has interfaces that the runtime does not tell us of. */
 function isOurs(
-  { operation }: NetworksGc,
+  { context }: NetworksGc,
   network: NetworkInUse | undefined,
 ): boolean {
-  const { name } = operation.request.config;
+  const { name } = context.request.config;
   return !network || [...network.owners].every((owner) => owner === name);
 }
 
-function currentDefaults(operation: Operation): NetworkConfigList[] {
+function currentDefaults(context: Context): NetworkConfigList[] {
   try {
-    return defaultNetworks(operation.config, readNetworks(operation)).map(
+    return defaultNetworks(context.config, readNetworks(context)).map(
       ({ list }) => list,
     );
   } catch {

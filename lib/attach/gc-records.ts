@@ -9,7 +9,7 @@ import { leastShareMs } from "./delete-attachments.ts";
 import { deleteRecord } from "./delete-record.ts";
 import { isWorkedOn, whileIdle } from "./lock.ts";
 import { recordedNetns } from "../linux/netns.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
@@ -24,12 +24,12 @@ const settledMs = 60_000;
 
 /** Of this network, unknown to the runtime, settled, and with nobody at work on them; those first of which fewer DELs have failed, so that every GC makes progress. */
 export function staleRecords(
-  { request, config, world }: Operation,
+  { request, config, dependencies }: Context,
   { records }: RecordSurvey,
   valid: ValidAttachments,
 ): RecordSummary[] {
-  const bootId = world.bootId();
-  const settledBy = world.uptimeMs() - settledMs;
+  const bootId = dependencies.bootId();
+  const settledBy = dependencies.uptimeMs() - settledMs;
   const stale = records.filter(
     (record) =>
       record.network === request.config.name &&
@@ -52,7 +52,7 @@ function isBusy(dataDir: string, { containerId }: RecordSummary): boolean {
 
 /** `tried` are those of which nothing is valid any more, deleted or not. */
 export async function deleteStaleRecords(
-  operation: Operation,
+  context: Context,
   stale: readonly RecordSummary[],
   deadline: Deadline,
 ): Promise<{ tried: RecordSummary[]; errors: CniError[] }> {
@@ -67,7 +67,7 @@ export async function deleteStaleRecords(
     }
     try {
       const share = deadline.share(left, leastShareMs);
-      if ((await deleteStale(operation, record, share)) === "busy") continue;
+      if ((await deleteStale(context, record, share)) === "busy") continue;
     } catch (error) {
       errors.push(CniError.from(error));
     }
@@ -85,24 +85,24 @@ export type StaleOutcome = "deleted" | "abandoned" | "gone" | "busy";
 
 /** Deletes a record as DEL would. */
 export async function deleteStale(
-  operation: Operation,
+  context: Context,
   record: Pick<
     AttachmentRecord,
     "containerId" | "ifname" | "bootId" | "uptimeMs"
   >,
   deadline: Deadline,
 ): Promise<StaleOutcome> {
-  const { world, records } = operation;
+  const { dependencies, records } = context;
   const { containerId, ifname } = record;
   const outcome = await whileIdle(
-    operation,
+    context,
     containerId,
     deadline,
     async (lock): Promise<StaleOutcome> => {
       const current = records.read(containerId, ifname);
       if (!current || !isSameAdd(current, record)) return "gone";
-      const netns = recordedNetns(current, world.bootId());
-      return deleteRecord(operation, current, netns, lock, deadline);
+      const netns = recordedNetns(current, dependencies.bootId());
+      return deleteRecord(context, current, netns, lock, deadline);
     },
   );
   return outcome ?? "busy";
@@ -113,24 +113,24 @@ export async function deleteStale(
  * ever come that moves them aside. Each is an error once, as at DEL.
  */
 export async function deleteUnreadableRecords(
-  operation: Operation,
+  context: Context,
   { records, unreadable }: RecordSurvey,
   valid: ValidAttachments,
   deadline: Deadline,
 ): Promise<CniError[]> {
-  const { request } = operation;
+  const { request } = context;
   // A record of another genie network: `confDir` is not all that the node has.
   if (records.some(({ network }) => network !== request.config.name)) return [];
-  const now = operation.world.now().getTime();
+  const now = context.dependencies.now().getTime();
   const errors: CniError[] = [];
   for (const { name, error } of unreadable) {
     if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;
-    const writtenMs = operation.records.lastWritten(name);
+    const writtenMs = context.records.lastWritten(name);
     // Its own clock may have been set since.
     if (writtenMs === undefined || Math.abs(now - writtenMs) < settledMs)
       continue;
     try {
-      await deleteUnreadable(operation, name, deadline);
+      await deleteUnreadable(context, name, deadline);
     } catch (cause) {
       errors.push(CniError.from(cause));
     }
@@ -140,11 +140,11 @@ export async function deleteUnreadableRecords(
 
 /** Moves a record aside that cannot be read, and deletes what can be known of it, as DEL would. Throws the error 5 that tells of it. */
 export async function deleteUnreadable(
-  operation: Operation,
+  context: Context,
   name: string,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, records } = operation;
+  const { request, records } = context;
   const [containerId = "", ifname] = name.split(":");
   if (ifname === undefined) {
     // Hashed: nobody can tell whose it is, nor lock the container.
@@ -155,10 +155,10 @@ export async function deleteUnreadable(
     );
   }
   const pair = { containerId, ifname, netns: "", args: "" };
-  await whileIdle(operation, containerId, deadline, async (lock) => {
-    if (isReadable(operation, containerId, ifname)) return;
+  await whileIdle(context, containerId, deadline, async (lock) => {
+    if (isReadable(context, containerId, ifname)) return;
     await deleteRecorded(
-      { ...operation, request: { ...request, ...pair } },
+      { ...context, request: { ...request, ...pair } },
       lock,
       deadline,
     );
@@ -167,7 +167,7 @@ export async function deleteUnreadable(
 
 /** An ADD or a DEL may have replaced it in the meantime. */
 function isReadable(
-  { records }: Operation,
+  { records }: Context,
   containerId: string,
   ifname: string,
 ): boolean {

@@ -6,7 +6,7 @@ import { Deadline } from "../linux/deadline.ts";
 import { CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { listIfAny, requireOwnFolder } from "../linux/files.ts";
-import { throwJoined } from "../cni/network.ts";
+import { throwFirst } from "../cni/network.ts";
 import { abandonedRecords } from "./abandoned.ts";
 import { gcNetworks, isOnlyGenieNetwork } from "./gc-networks.ts";
 import {
@@ -15,53 +15,53 @@ import {
   staleRecords,
 } from "./gc-records.ts";
 import { lockIfLeft } from "./lock.ts";
-import { type Operation, isNested, phases } from "./context.ts";
+import { type Context, isNested, phases } from "./context.ts";
 import type { RecordEntry } from "./record.ts";
 import { RecordSurveyor } from "./record-survey.ts";
 import { abandonedByNow, retryAbandoned } from "./retry-abandoned.ts";
 import { ValidAttachments } from "./valid-attachments.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
-export async function gc(operation: Operation): Promise<void> {
-  const { request, config, world } = operation;
-  if (isNested(operation)) return;
+export async function gc(context: Context): Promise<void> {
+  const { request, config, dependencies } = context;
+  if (isNested(context)) return;
   requireOwnFolder(`${config.dataDir}/locks`);
   const valid = new ValidAttachments(request.config);
-  const deadline = new Deadline(phases.gc, world.clock);
+  const deadline = new Deadline(phases.gc, dependencies.clock);
   // Not what this GC itself will abandon.
-  const abandoned = abandonedByNow(operation);
-  const surveyor = new RecordSurveyor(operation);
+  const abandoned = abandonedByNow(context);
+  const surveyor = new RecordSurveyor(context);
   const before = surveyor.read();
-  const isOnly = isOnlyGenieNetwork(operation);
+  const isOnly = isOnlyGenieNetwork(context);
   // Half of the time is the networks': a stale record that hangs must not cost them theirs.
   const forRecords = deadline.atMost(deadline.remaining / 2);
   const records = await deleteStaleRecords(
-    operation,
-    staleRecords(operation, before, valid),
+    context,
+    staleRecords(context, before, valid),
     forRecords,
   );
   const unreadable = isOnly
-    ? await deleteUnreadableRecords(operation, before, valid, forRecords)
+    ? await deleteUnreadableRecords(context, before, valid, forRecords)
     : [];
   const networks = await gcNetworks(
-    { operation, valid, surveyor, before, stale: records.tried, isOnly },
+    { context, valid, surveyor, before, stale: records.tried, isOnly },
     deadline,
   );
-  const litter = removeLitter(operation);
-  await retryLast(operation, abandoned, deadline);
-  throwJoined([...records.errors, ...unreadable, ...networks, ...litter]);
+  const litter = removeLitter(context);
+  await retryLast(context, abandoned, deadline);
+  throwFirst([...records.errors, ...unreadable, ...networks, ...litter]);
 }
 
 /** What was abandoned comes last, and fails no GC (state.md "Never stuck, never forgotten"). */
 async function retryLast(
-  operation: Operation,
+  context: Context,
   abandoned: Iterable<RecordEntry>,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, log } = operation;
+  const { request, log } = context;
   try {
     const { kept } = await retryAbandoned(
-      operation,
+      context,
       abandoned,
       deadline,
       request.config.name,
@@ -74,7 +74,7 @@ async function retryLast(
 }
 
 /** What a genie left that was killed before it had a record: a lock that nobody holds, files without their names. */
-export function removeLitter({ config, records }: Operation): CniError[] {
+export function removeLitter({ config, records }: Context): CniError[] {
   const errors: CniError[] = [];
   const attempt = (work: () => void) => {
     try {

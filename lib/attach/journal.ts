@@ -10,17 +10,18 @@ import { modernResult, parseResult } from "../cni/result.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import { type Chosen, rulesOf } from "../select/rules.ts";
 import { logStderr, logs } from "./log.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 
 /** Runs a verb and logs what it did, whether it succeeds or throws. */
 export async function journalled<T>(
-  operation: Operation,
-  verb: (operation: Operation) => Promise<T>,
+  context: Context,
+  verb: (context: Context) => Promise<T>,
 ): Promise<T> {
-  const journal = new Journal(operation);
-  const { world } = operation;
-  const began = world.clock();
-  const end = (code: number) => journal.ended(code, world.clock() - began);
+  const journal = new Journal(context);
+  const { dependencies } = context;
+  const began = dependencies.clock();
+  const end = (code: number) =>
+    journal.ended(code, dependencies.clock() - began);
   try {
     const outcome = await verb(journal.observed());
     end(0);
@@ -35,33 +36,33 @@ export async function journalled<T>(
 const mostNetworks = 64;
 
 class Journal {
-  readonly #operation: Operation;
+  readonly #context: Context;
   /** By container, network and interface, in the order of their first execution. */
   readonly #networks = new Map<string, NetworkReport>();
 
-  constructor(operation: Operation) {
-    this.#operation = operation;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
   /** The operation, told of here. */
-  observed(): Operation {
-    const { world } = this.#operation;
+  observed(): Context {
+    const { dependencies } = this.#context;
     return {
-      ...this.#operation,
+      ...this.#context,
       executed: (execution) => this.#executed(execution),
       chosen: (choice) => this.#chosen(choice),
-      world: {
-        ...world,
+      dependencies: {
+        ...dependencies,
         kube: (config, deadline) =>
-          world.kube(config, deadline, ({ ms, ...one }) =>
-            this.#operation.log.debug("asked the API server", {
+          dependencies.kube(config, deadline, ({ ms, ...one }) =>
+            this.#context.log.debug("asked the API server", {
               ...one,
               ms: rounded(ms),
             }),
           ),
         devices: (pod, config, deadline) =>
           this.#timed("asked the kubelet for the pod's devices", () =>
-            world.devices(pod, config, deadline),
+            dependencies.devices(pod, config, deadline),
           ),
       },
     };
@@ -69,7 +70,7 @@ class Journal {
 
   /** The line of the call. */
   ended(code: number, ms: number): void {
-    const { log, request } = this.#operation;
+    const { log, request } = this.#context;
     const { command } = request;
     const all = [...this.#networks.values()];
     const fields = {
@@ -85,7 +86,7 @@ class Journal {
   }
 
   #chosen(choice: Omit<Chosen, "config">): void {
-    const { config, log } = this.#operation;
+    const { config, log } = this.#context;
     if (!logs(config.logLevel, "debug")) return;
     const rules = rulesOf({ ...choice, config });
     for (const [i, attachment] of choice.attachments.entries()) {
@@ -101,7 +102,7 @@ class Journal {
   }
 
   #executed(execution: Execution): void {
-    const { log, config, request } = this.#operation;
+    const { log, config, request } = this.#context;
     const { call, error } = execution;
     const { verb, type, network, environment } = call;
     const { ifname } = environment;
@@ -136,7 +137,7 @@ class Journal {
     const key = `${containerId}\0${network}\0${ifname}`;
     const known = this.#networks.get(key);
     if (known) return known;
-    const foreign = containerId !== this.#operation.request.containerId;
+    const foreign = containerId !== this.#context.request.containerId;
     const report: NetworkReport = {
       network,
       ...(ifname !== "" && { ifname }),
@@ -149,8 +150,8 @@ class Journal {
   }
 
   async #timed<T>(message: string, work: () => Promise<T>): Promise<T> {
-    const { log, world } = this.#operation;
-    const began = world.clock();
+    const { log, dependencies } = this.#context;
+    const began = dependencies.clock();
     let code = 0;
     try {
       return await work();
@@ -158,7 +159,7 @@ class Journal {
       ({ code } = CniError.from(error));
       throw error;
     } finally {
-      log.debug(message, { ms: rounded(world.clock() - began), code });
+      log.debug(message, { ms: rounded(dependencies.clock() - began), code });
     }
   }
 }

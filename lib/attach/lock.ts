@@ -39,12 +39,12 @@ export interface Lock {
 /** What of an operation it needs to lock. */
 interface Locking {
   config: { dataDir: string };
-  world: { sleep(ms: number): Promise<void> };
+  dependencies: { sleep(ms: number): Promise<void> };
 }
 
 /** Does `work` while nobody else works on the container. Throws as {@link lockContainer}, and what `work` throws. */
 export async function whileLocked<T>(
-  { config, world }: Locking,
+  { config, dependencies }: Locking,
   containerId: string,
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
@@ -52,7 +52,7 @@ export async function whileLocked<T>(
   const { dataDir } = config;
   const lock =
     lockIfFree(lockPath(dataDir, containerId)) ??
-    (await lockContainer(dataDir, containerId, deadline, world.sleep));
+    (await lockContainer(dataDir, containerId, deadline, dependencies.sleep));
   try {
     return await work(lock);
   } finally {
@@ -62,13 +62,13 @@ export async function whileLocked<T>(
 
 /** As {@link whileLocked}; undefined where a living genie works on the container: then nothing was done. */
 export async function whileIdle<T>(
-  { config, world }: Locking,
+  { config, dependencies }: Locking,
   containerId: string,
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
 ): Promise<T | undefined> {
   const place = { dataDir: config.dataDir, containerId };
-  const lock = await acquire(place, deadline, world.sleep, (owner) =>
+  const lock = await acquire(place, deadline, dependencies.sleep, (owner) =>
     owner === undefined ? undefined : "owned",
   );
   if (lock === "owned") return undefined;

@@ -5,7 +5,7 @@ import { statusIfAny } from "../linux/files.ts";
 import { type Io, runPlugin } from "../cni/skel.ts";
 import { readStdin, writeStderr, writeStdout } from "../linux/stdio.ts";
 import { geniePlugin } from "./plugin.ts";
-import { realWorld } from "./dependencies.ts";
+import { systemDependencies } from "./dependencies.ts";
 
 /** Answers one call; the exit code. */
 export function runAsPlugin(
@@ -19,7 +19,7 @@ export function runAsPlugin(
     stderr: writeStderr,
     netnsId: fileId,
   };
-  return runPlugin(geniePlugin(realWorld(env), about), io);
+  return runPlugin(geniePlugin(systemDependencies(env), about), io);
 }
 
 function fileId(path: string): string | undefined {

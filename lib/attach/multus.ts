@@ -11,21 +11,21 @@ import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";
 import { multusPath } from "./former-traces.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 
 /** Delegates of one pod: Multus writes no more than definitions and files hold. */
 const maxBytes = 16 << 20;
 
 /** What Multus attached, in its order; undefined when its file cannot be understood, which is logged. */
 export function multusAttachments(
-  operation: Operation,
+  context: Context,
   path: string,
 ): Attachment[] | undefined {
   try {
     const text = readOwnFileIfAny(path, maxBytes);
-    return text === undefined ? undefined : parse(text, operation);
+    return text === undefined ? undefined : parse(text, context);
   } catch (error) {
-    operation.log.error("failed to read a file of Multus", {
+    context.log.error("failed to read a file of Multus", {
       path,
       error: messageOf(error),
     });
@@ -34,26 +34,20 @@ export function multusAttachments(
 }
 
 /** When nothing in it is left to be deleted. */
-export function removeMultusFile(
-  operation: Operation,
-  containerId: string,
-): void {
-  const path = multusPath(operation, containerId);
+export function removeMultusFile(context: Context, containerId: string): void {
+  const path = multusPath(context, containerId);
   try {
     if (path !== undefined) removeFile(path);
   } catch (error) {
     // The next DEL goes through it once more, and finds everything deleted.
-    operation.log.error("failed to remove a file of Multus", {
+    context.log.error("failed to remove a file of Multus", {
       path,
       error: messageOf(error),
     });
   }
 }
 
-function parse(
-  text: string,
-  { request, config, log }: Operation,
-): Attachment[] {
+function parse(text: string, { request, config, log }: Context): Attachment[] {
   const delegates = parseJson(text);
   if (!Array.isArray(delegates))
     throw new Error("expected a list of delegates");

@@ -4,11 +4,11 @@
  */
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { type Networks, lazyNetworks } from "../select/resolve.ts";
-import { type Operation, ownTypes } from "./context.ts";
+import { type Context, ownTypes } from "./context.ts";
 
 /** Of `confDir`, or of another directory. Throws 5 when it cannot be read. */
 export function readNetworks(
-  { config }: Operation,
+  { config }: Context,
   directory = config.confDir,
 ): Networks {
   return lazyNetworks(

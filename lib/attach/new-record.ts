@@ -1,10 +1,10 @@
 /**
  * The record of what is about to be executed (state.md "The record").
  */
-import { wholeMs } from "../linux/deadline.ts";
+import { ceilMs } from "../linux/deadline.ts";
 import type { Attachment } from "../select/select.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 import { type AttachmentRecord, formatVersion } from "./record.ts";
 
 /** What a record says of the node. */
@@ -13,16 +13,16 @@ export type Place = Pick<
   "netnsId" | "mountNamespace" | "bootId"
 >;
 
-export function placeOf({ request, world }: Operation): Place {
+export function placeOf({ request, dependencies }: Context): Place {
   return {
     netnsId: namespaceId(request.netns),
     mountNamespace: mountNamespace(),
-    bootId: world.bootId(),
+    bootId: dependencies.bootId(),
   };
 }
 
 export function newRecord(
-  { request, world, pod, path }: Operation,
+  { request, dependencies, pod, path }: Context,
   attachments: Attachment[],
   place: Place,
 ): AttachmentRecord {
@@ -39,10 +39,10 @@ export function newRecord(
     mountNamespace: place.mountNamespace,
     network: request.config.name,
     pod,
-    time: world.now().toISOString(),
+    time: dependencies.now().toISOString(),
     bootId: place.bootId,
     // Whole, and never before the true time: GC asks what was written after it began.
-    uptimeMs: wholeMs(world.uptimeMs()),
+    uptimeMs: ceilMs(dependencies.uptimeMs()),
     path: [...path],
     // What was asked for has been held against the results by the time that it could matter.
     attachments: recorded,

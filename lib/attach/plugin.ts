@@ -7,41 +7,41 @@ import type { Plugin, Request } from "../cni/skel.ts";
 import { add } from "./add.ts";
 import { del } from "./del.ts";
 import { logs } from "./log.ts";
-import { type Operation, beginOperation } from "./context.ts";
-import type { World } from "./dependencies.ts";
+import { type Context, createContext } from "./context.ts";
+import type { Dependencies } from "./dependencies.ts";
 
-type Verb<T> = (operation: Operation) => Promise<T>;
+type Verb<T> = (context: Context) => Promise<T>;
 
 /** What `skel` calls; the world is a parameter for tests. */
-export function geniePlugin(world: World, about: string): Plugin {
+export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
   return {
     about,
-    add: (request) => call(request, world, addPod),
-    del: (request) => call(request, world, del),
+    add: (request) => call(request, dependencies, addPod),
+    del: (request) => call(request, dependencies, del),
     // Rare, or in no hurry: not loaded for an ADD or a DEL.
     async check(request) {
       const { check } = await import("./check.ts");
-      return call(request, world, check);
+      return call(request, dependencies, check);
     },
     async gc(request) {
       const { gc } = await import("./gc.ts");
-      return call(request, world, gc);
+      return call(request, dependencies, gc);
     },
     async status(request) {
       const { notAvailable, status } = await import("./status.ts");
-      return call(request, world, status, notAvailable);
+      return call(request, dependencies, status, notAvailable);
     },
   };
 }
 
-async function addPod(operation: Operation): Promise<Result> {
-  const { unknownKeys } = operation.config;
+async function addPod(context: Context): Promise<Result> {
+  const { unknownKeys } = context.config;
   if (unknownKeys.length > 0) {
     const { describeUnknownKeys } = await import("../select/unknown-keys.ts");
     const keys = describeUnknownKeys(unknownKeys);
-    operation.log.warn(`unknown configuration keys are ignored: ${keys}`);
+    context.log.warn(`unknown configuration keys are ignored: ${keys}`);
   }
-  return add(operation);
+  return add(context);
 }
 
 /**
@@ -50,28 +50,28 @@ async function addPod(operation: Operation): Promise<Result> {
  */
 async function call<T>(
   request: Request,
-  world: World,
+  dependencies: Dependencies,
   verb: Verb<T>,
   invalid?: (cause: unknown) => CniError,
 ): Promise<T> {
   try {
-    const operation = begin(request, world, invalid);
-    if (!logs(operation.config.logLevel, "info")) return await verb(operation);
+    const context = begin(request, dependencies, invalid);
+    if (!logs(context.config.logLevel, "info")) return await verb(context);
     const { journalled } = await import("./journal.ts");
-    return await journalled(operation, verb);
+    return await journalled(context, verb);
   } catch (error) {
     const { failed } = await import("./unforeseen-failure.ts");
-    throw failed(request, world, CniError.from(error));
+    throw failed(request, dependencies, CniError.from(error));
   }
 }
 
 function begin(
   request: Request,
-  world: World,
+  dependencies: Dependencies,
   invalid?: (cause: unknown) => CniError,
-): Operation {
+): Context {
   try {
-    return beginOperation(request, world);
+    return createContext(request, dependencies);
   } catch (cause) {
     throw invalid?.(cause) ?? cause;
   }

@@ -4,7 +4,7 @@
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { statusIfAny } from "../linux/files.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 export interface RecordSummary extends Pick<
@@ -45,24 +45,24 @@ const settledMs = 1000;
 
 /** Reads the records, and again only where one has come, gone or been replaced since. */
 export class RecordSurveyor {
-  readonly #operation: Operation;
+  readonly #context: Context;
   #last:
     { survey: RecordSurvey; changedMs: number; readMs: number } | undefined;
 
-  constructor(operation: Operation) {
-    this.#operation = operation;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
   read(): RecordSurvey {
-    const { config, world } = this.#operation;
-    const readMs = world.now().getTime();
+    const { config, dependencies } = this.#context;
+    const readMs = dependencies.now().getTime();
     const directory = statusIfAny(`${config.dataDir}/attachments`);
     const changedMs = directory?.modifiedMs ?? readMs;
     const last = this.#last;
     if (last?.changedMs === changedMs && last.readMs - changedMs > settledMs) {
       return last.survey;
     }
-    const survey = surveyOf(this.#operation);
+    const survey = surveyOf(this.#context);
     this.#last = { survey, changedMs, readMs };
     return survey;
   }
@@ -76,8 +76,8 @@ interface Dated extends NetworkInUse {
 /** On the clock that never runs backwards; what is of another boot is older, and has only the time of day. */
 type Age = readonly [uptimeMs: number, time: string];
 
-function surveyOf({ records: store, world }: Operation): RecordSurvey {
-  const bootId = world.bootId();
+function surveyOf({ records: store, dependencies }: Context): RecordSurvey {
+  const bootId = dependencies.bootId();
   const records: RecordSummary[] = [];
   const unreadable: RecordSurvey["unreadable"][number][] = [];
   const networks = new Map<string, Dated>();

@@ -33,10 +33,10 @@ export async function withRecords<T>(
 ): Promise<T> {
   const directory = recordsDirectory(dataDir);
   const fd = openDirectory(directory);
-  const operation = mode === "share" ? tryShare : tryLock;
+  const context = mode === "share" ? tryShare : tryLock;
   let recovery: LockRecovery | undefined;
   try {
-    while (!take(operation, fd, directory)) {
+    while (!take(context, fd, directory)) {
       recovery ??= await recoveryOf(noContainer, deadline);
       const owner = recovery.ownerOf(fd);
       if (deadline.expired)
@@ -54,7 +54,10 @@ export async function withRecords<T>(
 const pollMs = 10;
 
 /** As {@link withRecords} that shares, where nobody has them alone: undefined then, and nothing was done. */
-export function whileShared<T>(dataDir: string, work: () => T): T | undefined {
+export function tryWithSharedRecords<T>(
+  dataDir: string,
+  work: () => T,
+): T | undefined {
   const directory = recordsDirectory(dataDir);
   const fd = openDirectory(directory);
   try {

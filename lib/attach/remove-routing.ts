@@ -5,7 +5,7 @@
 import { parseIp } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
 import { namespaceId } from "../linux/netns.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { AttachmentRecord, AttachmentRouting } from "./record.ts";
 
 /**
@@ -13,7 +13,7 @@ import type { AttachmentRecord, AttachmentRouting } from "./record.ts";
  * the DEL: rules end with the namespace.
  */
 export async function removeRouting(
-  { log }: Pick<Operation, "log">,
+  { log }: Pick<Context, "log">,
   { netnsId }: Pick<AttachmentRecord, "netnsId">,
   netns: string,
   routing: ReadonlyMap<string, AttachmentRouting>,

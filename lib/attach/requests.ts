@@ -5,9 +5,9 @@
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { type Attachment, displayName } from "../select/select.ts";
-import { unmet } from "./result-query.ts";
+import { unmetRequests } from "./result-query.ts";
 import { withDeviceInfoFile } from "./device-info.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 
 export { prepareDeviceInfo } from "./device-info.ts";
 
@@ -23,11 +23,11 @@ export function withDeviceInfoFiles(
 
 /** A request that was not met is an error where the node is strict, else a warning. */
 export function requireAsked(
-  { config, log }: Operation,
+  { config, log }: Context,
   attachment: Attachment,
   result: Result,
 ): void {
-  const problems = unmet(attachment, result);
+  const problems = unmetRequests(attachment, result);
   if (problems.length === 0) return;
   const message = problems.join(", ");
   if (config.strict) throw new CniError(Code.invalidNetworkConfig, message);

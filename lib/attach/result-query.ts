@@ -13,7 +13,10 @@ import {
 import type { Attachment } from "../select/select.ts";
 
 /** What was asked for and not given, in words; empty when all was. */
-export function unmet({ asked, ifname }: Attachment, result: Result): string[] {
+export function unmetRequests(
+  { asked, ifname }: Attachment,
+  result: Result,
+): string[] {
   if (!asked?.ips && !asked?.mac) return [];
   const modern = modernResult(result);
   const given = new Set(modern.ips.map(({ address }) => addressOf(address)));

@@ -10,7 +10,7 @@ import { type Failure, deleteAttachments } from "./delete-attachments.ts";
 import { LivingRecords } from "./liveness.ts";
 import { whileIdle } from "./lock.ts";
 import { recordedNetns } from "../linux/netns.ts";
-import { type Operation, callerOf } from "./context.ts";
+import { type Context, delegateCaller } from "./context.ts";
 import type { AttachmentRecord, RecordEntry, Records } from "./record.ts";
 import { withRecords } from "./records-lock.ts";
 
@@ -24,26 +24,26 @@ export interface RetriedAbandoned {
 const recordMs = 10_000;
 
 /** What was abandoned by now; what was tried longest ago comes first. */
-export function abandonedByNow({ config }: Operation): Iterable<RecordEntry> {
+export function abandonedByNow({ config }: Context): Iterable<RecordEntry> {
   return abandonedRecords(config).oldestFirst();
 }
 
 /** Of `entries` those of our network configuration `network`, or all. */
 export async function retryAbandoned(
-  operation: Operation,
+  context: Context,
   entries: Iterable<RecordEntry>,
   deadline: Deadline,
   network?: string,
 ): Promise<RetriedAbandoned> {
-  const abandoned = abandonedRecords(operation.config);
-  const living = new LivingRecords(operation.records);
+  const abandoned = abandonedRecords(context.config);
+  const living = new LivingRecords(context.records);
   const retried: RetriedAbandoned = { deleted: [], kept: [] };
   for (const { name, record, error } of entries) {
     if (record && network !== undefined && record.network !== network) continue;
     const what = record ? `${record.containerId}:${record.ifname}` : name;
     try {
       const why = record
-        ? await retry({ operation, abandoned, living }, record, deadline)
+        ? await retryRecord({ context, abandoned, living }, record, deadline)
         : messageOf(error);
       if (why !== undefined) retried.kept.push({ what, why });
       else if (record) retried.deleted.push(record);
@@ -54,24 +54,24 @@ export async function retryAbandoned(
   return retried;
 }
 
-interface Context {
-  operation: Operation;
+interface Retry {
+  context: Context;
   abandoned: Records;
   living: LivingRecords;
 }
 
 /** Why it is still there; undefined when it is deleted. */
-async function retry(
-  context: Context,
+async function retryRecord(
+  retry: Retry,
   record: AttachmentRecord,
   deadline: Deadline,
 ): Promise<string | undefined> {
   if (deadline.expired) return "no time left";
-  const { operation } = context;
-  const { config, world } = operation;
+  const { context } = retry;
+  const { config, dependencies } = context;
   const share = deadline.atMost(recordMs);
   const tried = await whileIdle(
-    operation,
+    context,
     record.containerId,
     share,
     async ({ fd }) => ({
@@ -80,21 +80,21 @@ async function retry(
         "alone",
         config.dataDir,
         share,
-        world.sleep,
-        (all) => deleteAbandoned(context, record, share, [fd, all.fd]),
+        dependencies.sleep,
+        (all) => deleteAbandoned(retry, record, share, [fd, all.fd]),
       ),
     }),
   );
-  return tried ? tried.why : "another operation works on the container";
+  return tried ? tried.why : "another context works on the container";
 }
 
 async function deleteAbandoned(
-  { operation, abandoned, living }: Context,
+  { context, abandoned, living }: Retry,
   record: AttachmentRecord,
   deadline: Deadline,
   inherit: number[],
 ): Promise<string | undefined> {
-  const { world, path } = operation;
+  const { dependencies, path } = context;
   const current = abandoned.readLike(record);
   if (!current) return undefined;
   living.refresh();
@@ -110,29 +110,29 @@ async function deleteAbandoned(
     abandoned.results(current),
     {
       containerId: current.containerId,
-      netns: recordedNetns(current, world.bootId()),
+      netns: recordedNetns(current, dependencies.bootId()),
       path: [...new Set([...path, ...current.path])],
     },
     deadline,
-    { ...callerOf(operation), inherit },
+    { ...delegateCaller(context), inherit },
   );
   if (held.length + remaining.length === 0) {
     abandoned.remove(current);
     return undefined;
   }
   const attachments = [...held, ...remaining];
-  keep(operation, abandoned, { ...current, attachments }, failures);
+  keep(context, abandoned, { ...current, attachments }, failures);
   return failures[0]?.error.message ?? owner;
 }
 
 /** Written in any case: its file is then the newest, and others come first. */
 function keep(
-  { world, log }: Operation,
+  { dependencies, log }: Context,
   abandoned: Records,
   record: AttachmentRecord,
   failures: readonly Failure[],
 ): void {
-  const { errors, time } = abandonment(failures, world.now());
+  const { errors, time } = abandonment(failures, dependencies.now());
   const failed = new Set(errors.map(({ ifname }) => ifname));
   const isLeft = ({ ifname }: { ifname: string }): boolean =>
     !failed.has(ifname) &&

@@ -9,7 +9,7 @@ import type { Caller } from "../cni/invoke.ts";
 import type { Result } from "../cni/result.ts";
 import { displayName } from "../select/select.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 /** An ADD as far as it got. */
@@ -26,12 +26,12 @@ export interface FailedAdd {
  * The record stays with what could not be deleted, whose errors are only logged.
  */
 export async function rollBack(
-  operation: Operation,
+  context: Context,
   { record, touched, results, error }: FailedAdd,
   deadline: Deadline,
   caller: Caller,
 ): Promise<CniError> {
-  const { request, log, path } = operation;
+  const { request, log, path } = context;
   const { containerId, netns } = request;
   const outcome = await deleteAttachments(
     record.attachments.slice(0, touched),
@@ -49,12 +49,12 @@ export async function rollBack(
     });
   }
   const left = { ...record, attachments: outcome.remaining };
-  const isClean = update(operation, left);
+  const isClean = update(context, left);
   return isClean ? error : withCleanup(error);
 }
 
 /** Whether nothing is left, not even the record. */
-function update({ records, log }: Operation, left: AttachmentRecord): boolean {
+function update({ records, log }: Context, left: AttachmentRecord): boolean {
   try {
     if (left.attachments.length === 0) {
       records.remove(left);

@@ -29,7 +29,7 @@ import {
 } from "./default-route.ts";
 import { logs } from "./log.ts";
 import { namespaceId } from "../linux/netns.ts";
-import { type Operation, ofNetwork } from "./context.ts";
+import { type Context, prefixNetwork } from "./context.ts";
 import type { AttachmentRouting } from "./record.ts";
 
 type Netlink = typeof netlinkRoom;
@@ -53,19 +53,19 @@ export interface Settled {
 
 /** undefined where CNI_NETNS is no network namespace: there is nothing to read. */
 export async function openRouting(
-  operation: Operation,
+  context: Context,
   attachments: readonly Attachment[],
 ): Promise<PodRouting | undefined> {
-  const { netns } = operation.request;
+  const { netns } = context.request;
   const isAsked = attachments.some(({ asked }) => asked?.defaultRoute);
   if (namespaceId(netns) === undefined && !isAsked) return undefined;
   const netlink = await import("../linux/routes.ts");
-  return new PodRouting(operation, attachments, netlink);
+  return new PodRouting(context, attachments, netlink);
 }
 
 /** {@link apply} or {@link undo} ends it and closes its socket. */
 export class PodRouting {
-  readonly #operation: Operation;
+  readonly #context: Context;
   readonly #attachments: readonly Attachment[];
   readonly #netlink: Netlink;
   #opened: Rtnetlink | undefined;
@@ -73,11 +73,11 @@ export class PodRouting {
   #plan: Plan | undefined;
 
   constructor(
-    operation: Operation,
+    context: Context,
     attachments: readonly Attachment[],
     netlink: Netlink,
   ) {
-    this.#operation = operation;
+    this.#context = context;
     this.#attachments = attachments;
     this.#netlink = netlink;
   }
@@ -101,7 +101,7 @@ export class PodRouting {
       return await add();
     } catch (thrown) {
       const failure = CniError.from(thrown);
-      if (this.#operation.config.defaultRoutes === "keep") throw failure;
+      if (this.#context.config.defaultRoutes === "keep") throw failure;
       const { saysFileExists, tryAgain } = await import("./second-try.ts");
       if (!saysFileExists(failure)) throw failure;
       const interfaces = this.#added.flatMap((one) => [
@@ -139,7 +139,7 @@ export class PodRouting {
   /** What a later plugin may replace; of the last one nobody does. */
   #waysOut(interfaces: ReadonlySet<number>): Route[] {
     const isLast = this.#added.length + 1 === this.#attachments.length;
-    if (isLast || this.#operation.config.defaultRoutes === "keep") return [];
+    if (isLast || this.#context.config.defaultRoutes === "keep") return [];
     return this.#netlink.waysOut(this.#routing, interfaces);
   }
 
@@ -149,7 +149,7 @@ export class PodRouting {
     if (earlier.length === 0) return;
     const restored = this.#netlink.restore(this.#routing, earlier);
     if (restored.length > 0)
-      this.#operation.log.info("put replaced default routes back", {
+      this.#context.log.info("put replaced default routes back", {
         replacedBy: displayName(attachment),
       });
   }
@@ -171,7 +171,7 @@ export class PodRouting {
     const {
       config,
       request: { ifname, cniVersion },
-    } = this.#operation;
+    } = this.#context;
     const request = requestedDefaultRoute(this.#attachments);
     const move = config.defaultRoutes === "owner";
     const unchanged: Settled = {
@@ -204,13 +204,13 @@ export class PodRouting {
     try {
       if (this.#plan) this.#netlink.applyPlan(this.#routing, this.#plan);
     } catch (error) {
-      const { pod, request } = this.#operation;
+      const { pod, request } = this.#context;
       const asking = this.#attachments.find(({ asked }) => asked?.defaultRoute);
       const primary = this.#attachments.find(
         ({ ifname }) => ifname === request.ifname,
       );
       const owner = asking ?? primary;
-      throw ofNetwork(
+      throw prefixNetwork(
         CniError.from(error),
         pod,
         owner ? displayName(owner) : request.config.name,
@@ -229,7 +229,7 @@ export class PodRouting {
     try {
       if (tables.length > 0) this.#netlink.removeTables(this.#routing, tables);
     } catch (error) {
-      this.#operation.log.error("rollback: failed to delete rules", {
+      this.#context.log.error("rollback: failed to delete rules", {
         error: messageOf(error),
       });
     }
@@ -238,7 +238,7 @@ export class PodRouting {
 
   /** Throws CniError 999. */
   get #routing(): Rtnetlink {
-    const { netns } = this.#operation.request;
+    const { netns } = this.#context.request;
     return (this.#opened ??= new this.#netlink.Rtnetlink(netns));
   }
 
@@ -250,20 +250,20 @@ export class PodRouting {
     { attachment, ifname, gateways }: RequestedDefaultRoute,
     snapshot: Snapshot,
   ): DefaultRouteRequest {
-    const { pod } = this.#operation;
+    const { pod } = this.#context;
     const asking = this.#attachments[attachment];
     const network = asking ? displayName(asking) : "";
     const ifindex = this.#added[attachment]?.interfaces.get(ifname);
     if (ifindex === undefined) {
       const problem = `failed to move the default route: no interface ${quote(ifname)} in the network namespace`;
-      throw ofNetwork(new CniError(Code.internal, problem), pod, network);
+      throw prefixNetwork(new CniError(Code.internal, problem), pod, network);
     }
     const wrong = gateways.find(
       (gateway) => !this.#netlink.isReachable(snapshot, ifindex, gateway),
     );
     if (!wrong) return { attachment, ifindex, gateways };
     const problem = `"default-route" ${formatIp(wrong)} is outside of the prefixes of interface ${ifname}`;
-    throw ofNetwork(
+    throw prefixNetwork(
       new CniError(Code.invalidNetworkConfig, problem),
       pod,
       network,
@@ -271,7 +271,7 @@ export class PodRouting {
   }
 
   #tell({ departures }: Plan): void {
-    const { log, config } = this.#operation;
+    const { log, config } = this.#context;
     const request = requestedDefaultRoute(this.#attachments);
     if (departures.length === 0 && !request) return;
     const isRemoved = departures.some(({ table }) => table === undefined);

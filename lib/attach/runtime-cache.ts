@@ -13,7 +13,7 @@ import { type Result, parseResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 
 import type { Attachment } from "../select/select.ts";
-import { type Operation, ownTypes } from "./context.ts";
+import { type Context, ownTypes } from "./context.ts";
 
 /** An entry of the container. */
 export interface CacheEntry {
@@ -30,14 +30,14 @@ const cacheDepth = 10_000;
 
 /** Without those that are of another container: names are only joined by dashes. */
 export function readCacheEntries(
-  operation: Operation,
+  context: Context,
   paths: readonly string[],
 ): CacheEntry[] {
   return paths.flatMap((path) => {
     try {
-      return entryOf(path, operation) ?? [];
+      return entryOf(path, context) ?? [];
     } catch (error) {
-      operation.log.debug("failed to read an entry of the runtime's cache", {
+      context.log.debug("failed to read an entry of the runtime's cache", {
         path,
         error: messageOf(error),
       });
@@ -50,8 +50,8 @@ export function readCacheEntries(
 const maxBytes = 16 << 20;
 
 /** undefined for another container's, or where there is none any more. Throws Error. */
-function entryOf(path: string, operation: Operation): CacheEntry | undefined {
-  const { request, config } = operation;
+function entryOf(path: string, context: Context): CacheEntry | undefined {
+  const { request, config } = context;
   const text = readOwnFileIfAny(path, maxBytes);
   if (text === undefined) return undefined;
   const entry = parseJson(text, cacheDepth);

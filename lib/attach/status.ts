@@ -13,38 +13,42 @@ import {
 } from "../select/select.ts";
 import { readNetworks } from "./networks.ts";
 import {
-  type Operation,
-  callerOf,
+  type Context,
+  delegateCaller,
   isNested,
-  ofNetwork,
+  prefixNetwork,
   phases,
   recursion,
 } from "./context.ts";
 
 /** Throws 50 when we are not ready, or the default network's own error. */
-export async function status(operation: Operation): Promise<void> {
-  if (isNested(operation)) throw recursion(operation);
-  const { world, path } = operation;
-  const networks = await own(operation);
-  const deadline = new Deadline(phases.status, world.clock);
-  const caller = callerOf(operation);
+export async function status(context: Context): Promise<void> {
+  if (isNested(context)) throw recursion(context);
+  const { dependencies, path } = context;
+  const networks = await own(context);
+  const deadline = new Deadline(phases.status, dependencies.clock);
+  const caller = delegateCaller(context);
   for (const network of networks) {
     try {
       await statusNetwork(network.list, path, deadline, caller);
     } catch (error) {
-      throw ofNetwork(CniError.from(error), undefined, displayName(network));
+      throw prefixNetwork(
+        CniError.from(error),
+        undefined,
+        displayName(network),
+      );
     }
   }
 }
 
 /** Our own part; the default networks. */
-async function own(operation: Operation): Promise<RequestedNetwork[]> {
-  const { config, world, path } = operation;
+async function own(context: Context): Promise<RequestedNetwork[]> {
+  const { config, dependencies, path } = context;
   try {
-    const networks = defaultNetworks(config, readNetworks(operation));
-    const self = world.self();
+    const networks = defaultNetworks(config, readNetworks(context));
+    const self = dependencies.self();
     for (const { list } of networks) validateNetwork(list, path, self);
-    if (!config.declaresAnnotations) await world.checkKube(config);
+    if (!config.declaresAnnotations) await dependencies.checkKube(config);
     return networks;
   } catch (cause) {
     throw notAvailable(cause);

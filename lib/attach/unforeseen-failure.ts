@@ -7,20 +7,20 @@ import { own } from "../cni/json.ts";
 import type { Request } from "../cni/skel.ts";
 import { createLog } from "./log.ts";
 import { logContext } from "./context.ts";
-import type { World } from "./dependencies.ts";
+import type { Dependencies } from "./dependencies.ts";
 
 /** Logs the error as it is; returns what the runtime is told. */
 export function failed(
   request: Request,
-  world: World,
+  dependencies: Dependencies,
   error: CniError,
 ): CniError {
   // Runtimes ask for the STATUS every few seconds and show the answer themselves.
   if (request.command === "STATUS") return error;
-  const { stderr, now } = world;
+  const { stderr, now } = dependencies;
   // The configuration may be what is wrong.
-  const level = stated(request, "log_level") ?? "warn";
-  const file = stated(request, "logFile");
+  const level = omitUndefined(request, "log_level") ?? "warn";
+  const file = omitUndefined(request, "logFile");
   const { code, message, details } = error;
   const log = (path: string | undefined) =>
     createLog(level, path, stderr, now, logContext(request)).error(
@@ -35,7 +35,7 @@ export function failed(
   return told;
 }
 
-function stated({ config }: Request, key: string): string | undefined {
+function omitUndefined({ config }: Request, key: string): string | undefined {
   const value = own(config, key);
   return typeof value === "string" && value !== "" ? value : undefined;
 }

@@ -16,7 +16,7 @@ import type { Lock } from "./lock.ts";
 import { multusAttachments } from "./multus.ts";
 import { readNetworks } from "./networks.ts";
 import { newRecord, placeOf } from "./new-record.ts";
-import { type Operation, callerOf } from "./context.ts";
+import { type Context, delegateCaller } from "./context.ts";
 import { requestAnnotations } from "./annotations.ts";
 import { type CacheEntry, readCacheEntries } from "./runtime-cache.ts";
 
@@ -25,7 +25,7 @@ import { type CacheEntry, readCacheEntries } from "./runtime-cache.ts";
  * runtime's cache says is a best effort: errors are only logged.
  */
 export async function deleteFormer(
-  operation: Operation,
+  context: Context,
   { multusFile, cacheEntries }: FormerTraces,
   lock: Lock,
   deadline: Deadline,
@@ -33,53 +33,53 @@ export async function deleteFormer(
   const adopted =
     multusFile === undefined
       ? undefined
-      : multusAttachments(operation, multusFile);
-  if (adopted) return adopt(operation, adopted, lock, deadline);
-  const entries = readCacheEntries(operation, cacheEntries);
+      : multusAttachments(context, multusFile);
+  if (adopted) return adopt(context, adopted, lock, deadline);
+  const entries = readCacheEntries(context, cacheEntries);
   if (entries.length === 0 && multusFile === undefined) return;
-  await deleteCached(operation, entries, lock, deadline);
+  await deleteCached(context, entries, lock, deadline);
 }
 
 /** By a record made of Multus' file, so that a DEL that fails is counted as any other. */
 async function adopt(
-  operation: Operation,
+  context: Context,
   attachments: Attachment[],
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const record = newRecord(operation, attachments, placeOf(operation));
+  const record = newRecord(context, attachments, placeOf(context));
   await deleteRecord(
-    operation,
+    context,
     { ...record, adopted: true },
-    operation.request.netns,
+    context.request.netns,
     lock,
     deadline,
-    givenResult(operation),
+    givenResult(context),
   );
 }
 
 /** What an entry says exactly, and nothing else; else what the container may have. */
 async function deleteCached(
-  operation: Operation,
+  context: Context,
   entries: readonly CacheEntry[],
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, path, log } = operation;
+  const { request, path, log } = context;
   const { containerId, netns, ifname } = request;
   const exact = entries.find(({ attachment }) => attachment);
   const attachments = exact?.attachment
     ? [exact.attachment]
-    : possibleAttachments(operation);
+    : possibleAttachments(context);
   const results = exact?.result
     ? new Map([[ifname, exact.result]])
-    : givenResult(operation);
+    : givenResult(context);
   const { failures } = await deleteAttachments(
     attachments,
     results,
     { containerId, netns, path },
     deadline,
-    callerOf(operation, lock),
+    delegateCaller(context, lock),
   );
   for (const { attachment, error } of failures) {
     log.warn("failed to delete a network of a container without a record", {
@@ -91,19 +91,19 @@ async function deleteCached(
 }
 
 /** The networks that the request's annotations name, and the default network. */
-function possibleAttachments(operation: Operation): Attachment[] {
-  const { request, config, log } = operation;
+function possibleAttachments(context: Context): Attachment[] {
+  const { request, config, log } = context;
   const { ifname, args } = request;
   let annotations = {};
   try {
-    annotations = requestAnnotations(operation);
+    annotations = requestAnnotations(context);
   } catch (error) {
     log.debug("no annotations for a container without a record", {
       error: messageOf(error),
     });
   }
   try {
-    const networks = readNetworks(operation);
+    const networks = readNetworks(context);
     return formerAttachments({ annotations, config, networks, ifname, args });
   } catch (error) {
     log.debug("no network for a container without a record", {
@@ -114,7 +114,7 @@ function possibleAttachments(operation: Operation): Attachment[] {
 }
 
 /** The runtime's own memory of what it got for CNI_IFNAME. */
-function givenResult({ request }: Operation): ReadonlyMap<string, Result> {
+function givenResult({ request }: Context): ReadonlyMap<string, Result> {
   const prevResult = request.config["prevResult"];
   if (!isObject(prevResult)) return new Map();
   try {

@@ -11,7 +11,7 @@ import type { Kube } from "../kube/client.ts";
 import { type Attachment, isWrittenBack } from "../select/select.ts";
 import { gatewayOf, isDefaultRoute, podInterface } from "./result-query.ts";
 import { readDeviceInfo } from "./device-info.ts";
-import type { Operation } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { KnownPod } from "./annotations.ts";
 import type { PodReference } from "./record.ts";
 
@@ -20,18 +20,18 @@ const budgetMs = 3000;
 
 /** One PATCH; nothing outside of Kubernetes. Never throws. */
 export async function writeBack(
-  operation: Operation,
+  context: Context,
   known: KnownPod,
   attachments: readonly Attachment[],
   results: readonly Result[],
   kube: () => Promise<Kube>,
 ): Promise<void> {
-  const { pod, request, log, world } = operation;
+  const { pod, request, log, dependencies } = context;
   if (!pod || !isWrittenBack(attachments, known.annotations)) return;
   const subject = { pod: `${pod.namespace}/${pod.name}` };
   try {
     const annotations = statusAnnotations(attachments, results, request.ifname);
-    const late = world.sleep(budgetMs).then(() => {
+    const late = dependencies.sleep(budgetMs).then(() => {
       throw new Error(`no answer within ${budgetMs / 1000} s`);
     });
     const done = await Promise.race([

@@ -5,7 +5,7 @@
  */
 import { abandonedRecords } from "../attach/abandoned.ts";
 import { whileLocked } from "../attach/lock.ts";
-import type { Operation } from "../attach/context.ts";
+import type { Context } from "../attach/context.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
@@ -39,7 +39,7 @@ export interface AbandonedOnNode {
 }
 
 /** All of this node, those that were tried longest ago first. */
-export function abandonedOnNode({ config }: Operation): AbandonedOnNode {
+export function abandonedOnNode({ config }: Context): AbandonedOnNode {
   const records = abandonedRecords(config);
   const found: AbandonedOnNode = { attachments: [], unreadable: [] };
   for (const { name, record, error } of records.oldestFirst()) {
@@ -107,10 +107,10 @@ export function abandonedTable(
  * moved aside. Throws Error for a container of which nothing is abandoned.
  */
 export async function drop(
-  operation: Operation,
+  context: Context,
   container: string | undefined,
 ): Promise<string[]> {
-  const records = abandonedRecords(operation.config);
+  const records = abandonedRecords(context.config);
   const readable: AttachmentRecord[] = [];
   const damaged: string[] = [];
   for (const { name, record, error } of records.all()) {
@@ -125,12 +125,12 @@ export async function drop(
           ...damaged.map(containerOf),
         ]);
   const lines: string[] = [];
-  const { clock } = operation.world;
+  const { clock } = context.dependencies;
   for (const record of readable) {
     const { containerId } = record;
     if (!isWanted(containerId)) continue;
     const deadline = new Deadline(lockMs, clock);
-    await whileLocked(operation, containerId, deadline, async () => {
+    await whileLocked(context, containerId, deadline, async () => {
       lines.push(...reserved(records, record));
       records.remove(record);
     });

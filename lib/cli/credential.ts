@@ -10,7 +10,7 @@ import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { openAccess } from "../kube/access.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
-import { stated } from "../kube/options.ts";
+import { omitUndefined } from "../kube/options.ts";
 import {
   inClusterServer,
   readServerUrl,
@@ -90,7 +90,7 @@ export const credentialOptions = {
 
 /** Throws UsageError for options that do not fit together. */
 export function wishesOf(input: Input): Wishes {
-  const wishes = stated<Wishes>({
+  const wishes = omitUndefined<Wishes>({
     kubeconfig: input.path("kubeconfig"),
     server: input.text("server"),
     certificateAuthority: input.path("certificate-authority"),
@@ -171,12 +171,12 @@ export function chooseCredential(
 function ofOptions(server: string, wishes: Wishes): Credential {
   return {
     kind: "written",
-    cluster: stated<object>({
+    cluster: omitUndefined<object>({
       server,
       "certificate-authority": wishes.certificateAuthority,
       ...(wishes.insecure && { "insecure-skip-tls-verify": true }),
     }),
-    user: stated<object>({
+    user: omitUndefined<object>({
       tokenFile: wishes.tokenFile,
       "client-certificate": wishes.clientCertificate,
       "client-key": wishes.clientKey,

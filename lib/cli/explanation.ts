@@ -4,8 +4,11 @@
  */
 import { choose } from "../attach/add.ts";
 import { readNetworks } from "../attach/networks.ts";
-import { type Operation, runtimeConf } from "../attach/context.ts";
-import { type World, realWorld } from "../attach/dependencies.ts";
+import { type Context, runtimeConf } from "../attach/context.ts";
+import {
+  type Dependencies,
+  systemDependencies,
+} from "../attach/dependencies.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
@@ -63,27 +66,27 @@ export async function explainPod(
   const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
   if (pod.hostNetwork)
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
-  const operation = operationFor(pod, folders, env);
-  const { config, world } = operation;
+  const context = operationFor(pod, folders, env);
+  const { config, dependencies } = context;
   const deadline = new Deadline(config.apiTimeoutMs);
-  const networks = readNetworks(operation);
+  const networks = readNetworks(context);
   const attachments = await choose(
-    operation,
+    context,
     pod.annotations,
-    () => world.kube(config, deadline),
+    () => dependencies.kube(config, deadline),
     deadline,
     networks,
   );
   return {
     pod: shown,
-    rules: rulesOf(pod, operation),
+    rules: rulesOf(pod, context),
     attachments: attachments.map((attachment) =>
-      explained(attachment, operation, networks),
+      explained(attachment, context, networks),
     ),
   };
 }
 
-function operationFor(pod: PodView, folders: Folders, env: Env): Operation {
+function operationFor(pod: PodView, folders: Folders, env: Env): Context {
   const args = [
     "IgnoreUnknown=1",
     `K8S_POD_NAMESPACE=${pod.namespace}`,
@@ -91,8 +94,8 @@ function operationFor(pod: PodView, folders: Folders, env: Env): Operation {
     `K8S_POD_INFRA_CONTAINER_ID=${containerId}`,
     `K8S_POD_UID=${pod.uid || "<pod UID>"}`,
   ].join(";");
-  const real = realWorld(env);
-  const world: World = {
+  const real = systemDependencies(env);
+  const dependencies: Dependencies = {
     ...real,
     // The kubelet allots a device to a pod that runs; this one may not.
     devices: () => Promise.resolve((resource) => `<device of ${resource}>`),
@@ -100,7 +103,7 @@ function operationFor(pod: PodView, folders: Folders, env: Env): Operation {
   const made = { command: "ADD", containerId, netns, ifname, args } as const;
   const begin = (runtimeConfig: Record<string, unknown>) =>
     nodeOperation(folders, env, {
-      world,
+      dependencies,
       request: { ...made },
       config: { runtimeConfig },
     });
@@ -123,7 +126,7 @@ function operationFor(pod: PodView, folders: Folders, env: Env): Operation {
 /** selection.md §2, for this pod. */
 function rulesOf(
   { annotations, misplaced, kind }: PodView,
-  { config }: Operation,
+  { config }: Context,
 ): string[] {
   const text = (key: string): string => {
     const value = own(annotations, key);
@@ -156,11 +159,11 @@ function rulesOf(
 
 function explained(
   attachment: Attachment,
-  operation: Operation,
+  context: Context,
   networks: Networks,
 ): ExplainedAttachment {
   const { list, definition, args } = attachment;
-  const runtime = runtimeConf(operation, attachment);
+  const runtime = runtimeConf(context, attachment);
   return {
     ifname: attachment.ifname,
     primary: attachment.ifname === ifname,
@@ -172,7 +175,7 @@ function explained(
     args,
     plugins: list.plugins.map((plugin) => ({
       type: plugin.type,
-      path: findPlugin(plugin.type, operation.path),
+      path: findPlugin(plugin.type, context.path),
       config: parseJson(request(list, plugin, { runtime })),
     })),
   };

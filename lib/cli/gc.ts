@@ -6,7 +6,7 @@
 import { removeLitter } from "../attach/gc.ts";
 import { deleteStale } from "../attach/gc-records.ts";
 import { recordedNetns } from "../linux/netns.ts";
-import type { Operation } from "../attach/context.ts";
+import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import {
   type RetriedAbandoned,
@@ -43,14 +43,14 @@ once more stays, and is no failure of this command.`,
     if (container !== undefined && isAll)
       throw new UsageError("--drop and --drop-all exclude each other");
     const folders = foldersOf(input);
-    const operation = nodeOperation(folders, env);
+    const context = nodeOperation(folders, env);
     if (container === undefined && !isAll) {
-      const why = whyUnseen(operation, `${folders.binDir}/${ownType} gc`);
+      const why = whyUnseen(context, `${folders.binDir}/${ownType} gc`);
       if (why !== undefined) throw new Error(why);
-      return printed(await collectAll(operation, grace * 1000), stdout);
+      return printed(await collectAll(context, grace * 1000), stdout);
     }
     try {
-      const lines = await drop(operation, container);
+      const lines = await drop(context, container);
       await stdout(lines.map((line) => `${line}\n`).join(""));
       return 0;
     } catch (error) {
@@ -62,13 +62,13 @@ once more stays, and is no failure of this command.`,
 
 /** Records first: what an earlier run abandoned comes last, and not what this one does. */
 async function collectAll(
-  operation: Operation,
+  context: Context,
   graceMs: number,
 ): Promise<Collected & RetriedAbandoned> {
-  const before = abandonedByNow(operation);
-  const { deleted, ...records } = await collect(operation, graceMs);
-  const deadline = new Deadline(retryMs, operation.world.clock);
-  const retried = await retryAbandoned(operation, before, deadline);
+  const before = abandonedByNow(context);
+  const { deleted, ...records } = await collect(context, graceMs);
+  const deadline = new Deadline(retryMs, context.dependencies.clock);
+  const retried = await retryAbandoned(context, before, deadline);
   return {
     ...records,
     deleted: [...deleted, ...retried.deleted],
@@ -120,7 +120,7 @@ const retryMs = 600_000;
 
 /** `graceMs`: how long a namespace must have been gone. */
 export async function collect(
-  operation: Operation,
+  context: Context,
   graceMs: number,
 ): Promise<Collected> {
   const collected: Collected = {
@@ -129,17 +129,17 @@ export async function collect(
     waiting: [],
     failed: [],
   };
-  for (const { name, record, error: unreadable } of operation.records.all()) {
+  for (const { name, record, error: unreadable } of context.records.all()) {
     if (!record) {
       collected.failed.push({ what: name, error: messageOf(unreadable) });
       continue;
     }
     try {
-      const verdict = judge(operation, record, graceMs);
+      const verdict = judge(context, record, graceMs);
       if (verdict === "waiting") collected.waiting.push(record);
       if (verdict !== "stale") continue;
-      const deadline = new Deadline(recordMs, operation.world.clock);
-      const outcome = await deleteStale(operation, record, deadline);
+      const deadline = new Deadline(recordMs, context.dependencies.clock);
+      const outcome = await deleteStale(context, record, deadline);
       if (outcome === "busy") collected.waiting.push(record);
       else if (outcome !== "gone") collected[outcome].push(record);
     } catch (error) {
@@ -147,7 +147,7 @@ export async function collect(
       collected.failed.push({ what, error: messageOf(error) });
     }
   }
-  for (const error of removeLitter(operation)) {
+  for (const error of removeLitter(context)) {
     collected.failed.push({ what: "locks", error: error.message });
   }
   return collected;
@@ -155,17 +155,17 @@ export async function collect(
 
 /** A namespace that is seen to be gone is written down, so that the next run knows for how long. */
 function judge(
-  { world, records }: Operation,
+  { dependencies, records }: Context,
   record: AttachmentRecord,
   graceMs: number,
 ): "live" | "waiting" | "stale" {
-  const bootId = world.bootId();
+  const bootId = dependencies.bootId();
   if (record.bootId !== bootId) return "stale";
   if (recordedNetns(record, bootId) !== "") {
     records.forgetGone(record);
     return "live";
   }
-  const now = world.uptimeMs();
+  const now = dependencies.uptimeMs();
   const since = records.goneSince(record) ?? now;
   if (now - since >= graceMs) return "stale";
   records.noteGone(record, since);

@@ -2,7 +2,7 @@
  * `genie list`: the attachments of this node, from the records.
  */
 import { isNamespace } from "../linux/netns.ts";
-import type { Operation } from "../attach/context.ts";
+import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { messageOf } from "../linux/errno.ts";
 import { type Result, modernResult } from "../cni/result.ts";
@@ -40,7 +40,7 @@ or unknown where this is not the mount namespace of the container runtime.`,
   },
   async run(input, { env, stdout, stderr, now }) {
     const host = hostOf(input);
-    const operation = nodeOperation(foldersOf(input), env, { host });
+    const context = nodeOperation(foldersOf(input), env, { host });
     const format = input.text("output");
     const namespace = input.text("namespace");
     const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>
@@ -54,13 +54,13 @@ or unknown where this is not the mount namespace of the container runtime.`,
       );
     let unreadable: string[];
     if (input.flag("abandoned")) {
-      const found = abandonedOnNode(operation);
+      const found = abandonedOnNode(context);
       ({ unreadable } = found);
       await print(found.attachments.filter(isWanted), (rows) =>
         abandonedTable(rows, now()),
       );
     } else {
-      const found = listAttachments(operation, host);
+      const found = listAttachments(context, host);
       ({ unreadable } = found);
       await print(found.attachments.filter(isWanted), (rows) =>
         tableOf(rows, now(), format === "wide"),
@@ -98,13 +98,13 @@ export interface ListedAttachment {
 
 /** In the order of the pods' names; what is unreadable is told in words. */
 export function listAttachments(
-  { records: store, world }: Operation,
+  { records: store, dependencies }: Context,
   host: Host,
 ): {
   attachments: ListedAttachment[];
   unreadable: string[];
 } {
-  const bootId = world.bootId();
+  const bootId = dependencies.bootId();
   const pods: { key: Buffer; attachments: ListedAttachment[] }[] = [];
   const unreadable: string[] = [];
   for (const { name, record, error } of store.all()) {

@@ -50,7 +50,7 @@ export async function runCommand(
 
 /** Whether the system refused, whatever words were put before its own. */
 function isDenied(error: unknown): boolean {
-  return /EACCES|EPERM|permission denied|operation not permitted/i.test(
+  return /EACCES|EPERM|permission denied|context not permitted/i.test(
     messageOf(error),
   );
 }

@@ -5,7 +5,7 @@
  * STATUS").
  */
 import { mountNamespace } from "../linux/netns.ts";
-import type { Operation } from "../attach/context.ts";
+import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import type { Host } from "./host.ts";
 
@@ -25,11 +25,11 @@ export function mountNamespaces(): MountNamespaces {
  * told; undefined where we see what the runtime sees.
  */
 export function whyUnseen(
-  operation: Operation,
+  context: Context,
   command: string,
   { own, first } = mountNamespaces(),
 ): string | undefined {
-  const recorded = newestRecorded(operation);
+  const recorded = newestRecorded(context);
   const known = [recorded, first].filter((inode) => inode !== undefined);
   if (known.every((inode) => inode === own)) return undefined;
   const names = [
@@ -45,8 +45,11 @@ export function whyUnseen(
 }
 
 /** Of the newest record of this boot that tells it. */
-function newestRecorded({ records, world }: Operation): string | undefined {
-  const bootId = world.bootId();
+function newestRecorded({
+  records,
+  dependencies,
+}: Context): string | undefined {
+  const bootId = dependencies.bootId();
   let newest: Pick<AttachmentRecord, "uptimeMs" | "mountNamespace"> | undefined;
   for (const { record } of records.all()) {
     if (record?.mountNamespace === undefined || record.bootId !== bootId)

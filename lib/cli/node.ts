@@ -2,8 +2,11 @@
  * This node's genie as an operator's command sees it: the configuration that
  * the runtime would pass to us, found among the files of the folder.
  */
-import { beginOperation, type Operation } from "../attach/context.ts";
-import { type World, realWorld } from "../attach/dependencies.ts";
+import { createContext, type Context } from "../attach/context.ts";
+import {
+  type Dependencies,
+  systemDependencies,
+} from "../attach/dependencies.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
 import { Code, CniError } from "../cni/error.ts";
@@ -38,7 +41,7 @@ export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
 /** What a command may say of the request that it makes up. */
 export interface Made {
   host?: Host;
-  world?: World;
+  dependencies?: Dependencies;
   request?: Partial<Request>;
   /** More keys of the configuration. */
   config?: Readonly<Record<string, unknown>>;
@@ -51,8 +54,13 @@ export interface Made {
 export function nodeOperation(
   { confDir, binDir, dataDir }: Folders,
   env: Env,
-  { host = new Host(), world = realWorld(env), request, config }: Made = {},
-): Operation {
+  {
+    host = new Host(),
+    dependencies = systemDependencies(env),
+    request,
+    config,
+  }: Made = {},
+): Context {
   const files = readConfDir(host.path(confDir));
   const found = findOwn(files);
   // A command that deletes or lists needs no more of it than where the records are.
@@ -86,7 +94,7 @@ export function nodeOperation(
     cniVersion: latestVersion,
     ...request,
   };
-  return beginOperation(made, world);
+  return createContext(made, dependencies);
 }
 
 function requireReadable(

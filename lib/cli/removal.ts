@@ -11,7 +11,7 @@ import {
   rmdirSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { Operation } from "../attach/context.ts";
+import type { Context } from "../attach/context.ts";
 import { type AttachmentRecord, formatVersion } from "../attach/record.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
@@ -42,28 +42,27 @@ export interface RemovalRequest {
 /** What was done. Throws `Refusal` with nothing changed. */
 export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const { folders, host, force, env } = request;
-  const operation = nodeOperation(folders, env, { host });
+  const context = nodeOperation(folders, env, { host });
   const { confDir, binDir } = folders;
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);
   refuseOthers(files, confDir);
-  if (!force) refuseHeld(operation, former, host);
+  if (!force) refuseHeld(context, former, host);
   const done: string[] = [];
   const path = host.path(join(confDir, ownFile));
   const parked = park(path);
   // A pod that was attached between the look and the removal.
-  if (!force)
-    orPutBack(parked, path, () => refuseHeld(operation, former, host));
+  if (!force) orPutBack(parked, path, () => refuseHeld(context, former, host));
   rmSync(parked, { force: true });
-  removeCopies(folders, host, operation.config.dataDir);
+  removeCopies(folders, host, context.config.dataDir);
   done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
   done.push(...removeCredential(credentialFolder(folders), host));
-  if (force && host.isOurs) done.push(...(await deleteGone(operation, binDir)));
+  if (force && host.isOurs) done.push(...(await deleteGone(context, binDir)));
   const keeps = keepsRecords(host);
-  if (!keeps) done.push(...dropFreed(operation, former));
-  done.push(...keptAbandoned(operation));
+  if (!keeps) done.push(...dropFreed(context, former));
+  done.push(...keptAbandoned(context));
   let count = 0;
-  for (const _ of operation.records.all()) count++;
+  for (const _ of context.records.all()) count++;
   if (force || count > 0) {
     done.push(
       `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
@@ -72,13 +71,13 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   }
   rmSync(host.path(join(binDir, ownType)), { force: true });
   done.push(`removed ${join(binDir, ownType)}`);
-  removeEmpty(operation.config.dataDir);
+  removeEmpty(context.config.dataDir);
   return done;
 }
 
 /** No reason to stay: a DEL of it has failed for long. But nobody will try it again. */
-function keptAbandoned(operation: Operation): string[] {
-  const { attachments, unreadable } = abandonedOnNode(operation);
+function keptAbandoned(context: Context): string[] {
+  const { attachments, unreadable } = abandonedOnNode(context);
   const what = [
     ...attachments.map(
       ({ containerId, ifname, network }) =>
@@ -88,7 +87,7 @@ function keptAbandoned(operation: Operation): string[] {
   ];
   if (what.length === 0) return [];
   return [
-    `kept ${operation.config.dataDir}/abandoned, which could not be deleted and stays reserved: ${what.join("; ")}`,
+    `kept ${context.config.dataDir}/abandoned, which could not be deleted and stays reserved: ${what.join("; ")}`,
   ];
 }
 
@@ -132,11 +131,11 @@ function refuseOthers(files: readonly ConfFile[], confDir: string): void {
 }
 
 function refuseHeld(
-  { records: store, world }: Operation,
+  { records: store, dependencies }: Context,
   former: Candidate | undefined,
   host: Host,
 ): void {
-  const bootId = world.bootId();
+  const bootId = dependencies.bootId();
   const lines: string[] = [];
   for (const { name, record, error } of store.all()) {
     if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
@@ -219,13 +218,10 @@ function removeCredential(folder: string, host: Host): string[] {
 }
 
 /** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
-async function deleteGone(
-  operation: Operation,
-  binDir: string,
-): Promise<string[]> {
-  const why = whyUnseen(operation, `${binDir}/${ownType} gc`);
+async function deleteGone(context: Context, binDir: string): Promise<string[]> {
+  const why = whyUnseen(context, `${binDir}/${ownType} gc`);
   if (why !== undefined) return [`deleted no attachment: ${why}`];
-  const { deleted, abandoned, failed } = await collect(operation, 0);
+  const { deleted, abandoned, failed } = await collect(context, 0);
   return [
     ...deleted.map(
       ({ containerId, ifname }) => `deleted ${containerId} ${ifname}`,
@@ -247,7 +243,7 @@ function keepsRecords(host: Host): boolean {
 
 /** Records of the former network alone: its own DEL frees what they hold. */
 function dropFreed(
-  { records }: Operation,
+  { records }: Context,
   former: Candidate | undefined,
 ): string[] {
   let dropped = 0;

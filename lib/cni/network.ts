@@ -169,7 +169,7 @@ export async function gcNetwork(
       errors.push(CniError.from(error));
     }
   }
-  throwJoined(errors);
+  throwFirst(errors);
 }
 
 /** STATUS of every plugin in order; nothing below 1.1.0. Stops at the first error. */
@@ -195,7 +195,7 @@ export async function statusNetwork(
 }
 
 /** Throws the first of several errors, the texts of the others in its details; nothing when there is none. */
-export function throwJoined(errors: readonly CniError[]): void {
+export function throwFirst(errors: readonly CniError[]): void {
   const [first, ...others] = errors;
   if (!first) return;
   if (others.length === 0) throw first;

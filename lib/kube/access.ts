@@ -9,7 +9,7 @@ import { quote } from "../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
 import { type Material, invalid, readPem } from "./pem.ts";
-import { type KubeOptions, type Policy, stated } from "./options.ts";
+import { type KubeOptions, type Policy, omitUndefined } from "./options.ts";
 import type { Env } from "./exec-credential.ts";
 import {
   type ServerUrl,
@@ -113,7 +113,7 @@ function clusterOf({ server, policy }: KubeOptions): Partial<Cluster> {
     "k8s_certificate_authority",
   );
   return {
-    ...stated<Partial<Cluster>>({
+    ...omitUndefined<Partial<Cluster>>({
       server: server ?? policy?.server,
       certificateAuthority,
     }),
@@ -128,7 +128,7 @@ function userOf(
 ): User {
   const certificate = fileOf(clientCertificate, "k8s_client_certificate");
   const key = fileOf(clientKey, "k8s_client_key");
-  return stated<User>({
+  return omitUndefined<User>({
     ...(token === undefined ? user : { token }),
     clientCertificate: certificate ?? user.clientCertificate,
     clientKey: key ?? user.clientKey,
@@ -170,7 +170,7 @@ function refusedUrl(key: string, url: string, problem: string): CniError {
 
 async function tlsOf(cluster: Cluster): Promise<Tls> {
   const { certificateAuthority, insecure, tlsServerName } = cluster;
-  return stated<Tls>({
+  return omitUndefined<Tls>({
     ca: insecure
       ? undefined
       : certificateAuthority
@@ -196,7 +196,7 @@ function describe(
 ) {
   const authority =
     typeof tls?.ca === "string" ? Buffer.from(tls.ca) : undefined;
-  return stated<Record<string, unknown>>({
+  return omitUndefined<Record<string, unknown>>({
     server,
     "tls-server-name": tlsServerName,
     "insecure-skip-tls-verify": insecure || undefined,

@@ -6,7 +6,7 @@
 import type { Deadline } from "../linux/deadline.ts";
 import type { User } from "./kubeconfig.ts";
 import { checkToken, invalid, readPem, readToken } from "./pem.ts";
-import { stated } from "./options.ts";
+import { omitUndefined } from "./options.ts";
 import type { Env, Issued } from "./exec-credential.ts";
 
 /** What a request carries. */
@@ -65,7 +65,7 @@ function certificateOf(user: User, where: string): Credential {
     const missing = clientKey === undefined ? "key" : "certificate";
     throw invalid(`${where}: the client ${missing} is missing`);
   }
-  return stated<Credential>({
+  return omitUndefined<Credential>({
     certificate: clientCertificate && readPem(clientCertificate, "CERTIFICATE"),
     key: clientKey && readPem(clientKey, "PRIVATE KEY"),
   });

@@ -12,7 +12,7 @@ import { type Exec, type ExecResult, execDelegate } from "../linux/exec.ts";
 import { own } from "../cni/json.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";
-import { nonBlank, stated } from "./options.ts";
+import { nonBlank, omitUndefined } from "./options.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -52,7 +52,10 @@ async function execute(
   { config, env, cluster, deadline }: PluginRequest,
   exec: Exec,
 ): Promise<ExecResult> {
-  const environment = { ...stated<Record<string, string>>(env), ...config.env };
+  const environment = {
+    ...omitUndefined<Record<string, string>>(env),
+    ...config.env,
+  };
   const path = Bun.which(config.command, { PATH: environment["PATH"] ?? "" });
   if (path === null)
     throw new CniError(Code.invalidNetworkConfig, `failed to find ${plugin}`);
@@ -108,7 +111,7 @@ function issued(stdout: string, plugin: string): Issued {
     throw new CniError(Code.tryAgainLater, `${plugin} printed no credential`);
   }
   if (token !== undefined) checkToken(token, plugin);
-  return stated<Issued>({ token, certificate, key });
+  return omitUndefined<Issued>({ token, certificate, key });
 }
 
 /** Undefined for what is no JSON: the parser's message would quote the credential. */

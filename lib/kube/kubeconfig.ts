@@ -10,7 +10,7 @@ import {
   parseKubeconfig,
 } from "./kubeconfig-file.ts";
 import { type Material, invalid, readText } from "./pem.ts";
-import { nonBlank, stated } from "./options.ts";
+import { nonBlank, omitUndefined } from "./options.ts";
 
 export interface Cluster {
   server?: string;
@@ -112,7 +112,7 @@ interface Place {
 const execExtension = "client.authentication.k8s.io/exec";
 
 function clusterOf(cluster: ClusterEntry, place: Place): Cluster {
-  return stated<Cluster>({
+  return omitUndefined<Cluster>({
     server: nonBlank(cluster.server),
     certificateAuthority: materialOf(cluster, "certificate-authority", place),
     insecure: cluster["insecure-skip-tls-verify"] ?? false,
@@ -145,7 +145,7 @@ function userOf(user: UserEntry, place: Place): User {
   refuseImpersonation(user, place.where);
   const tokenFile = nonBlank(user.tokenFile);
   const { exec, "auth-provider": provider } = user;
-  return stated<User>({
+  return omitUndefined<User>({
     token: nonBlank(user.token),
     tokenFile: tokenFile && resolvePath(place.directory, tokenFile),
     username: nonBlank(user.username),

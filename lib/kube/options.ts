@@ -42,10 +42,10 @@ export function kubeOptions({
   kubernetes,
   policy,
 }: KubernetesKeys): KubeOptions {
-  return stated<KubeOptions>({
+  return omitUndefined<KubeOptions>({
     kubeconfig: nonBlank(kubernetes?.kubeconfig),
     server: nonBlank(kubernetes?.k8s_api_root),
-    policy: stated<Policy>({
+    policy: omitUndefined<Policy>({
       server: nonBlank(policy?.k8s_api_root),
       token: nonBlank(policy?.k8s_auth_token),
       clientCertificate: nonBlank(policy?.k8s_client_certificate),
@@ -61,10 +61,10 @@ export function nonBlank(text: string | null | undefined): string | undefined {
 }
 
 /** Undefined values left out: `exactOptionalPropertyTypes` tells absent from undefined. */
-export function stated<T extends object>(object: {
+export function omitUndefined<T extends object>(object: {
   [K in keyof T]: T[K] | undefined;
 }): T;
-export function stated(object: object): object {
+export function omitUndefined(object: object): object {
   const rest: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(object)) {
     if (value !== undefined) rest[key] = value;

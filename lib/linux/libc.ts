@@ -7,7 +7,7 @@
  * decided here; `files` is what others use.
  */
 import type * as ffi from "bun:ffi";
-import { wholeMs } from "./deadline.ts";
+import { ceilMs } from "./deadline.ts";
 import { SystemError } from "./errno.ts";
 import { bytesOf, textOf } from "./text.ts";
 
@@ -456,7 +456,7 @@ export function ready(
   pollfd[0] = fd;
   pollfd[1] = events;
   if (ms === Infinity) return call(SYS_ppoll, pollfd, 1) > 0;
-  const whole = ms > 0 ? wholeMs(ms) : 0;
+  const whole = ms > 0 ? ceilMs(ms) : 0;
   // What is left of it is written back, so a signal costs no time.
   timespec[0] = (whole / 1000) | 0;
   timespec[2] = (whole % 1000) * 1_000_000;

@@ -3,13 +3,13 @@ import { describe, expect, test } from "bun:test";
 import { abandonedRecords } from "../../lib/attach/abandoned.ts";
 import type { Outcome } from "../../lib/attach/delete-attachments.ts";
 import { settle } from "../../lib/attach/failed-delete.ts";
-import { type Operation, beginOperation } from "../../lib/attach/context.ts";
+import { type Context, createContext } from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,
   type DeleteFailures,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { realWorld } from "../../lib/attach/dependencies.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
@@ -25,7 +25,7 @@ function attachment(ifname: string): Attachment {
 
 class Deleting implements Disposable {
   readonly #folder = temporaryFolder();
-  readonly operation: Operation;
+  readonly context: Context;
   readonly record: AttachmentRecord;
 
   constructor({
@@ -39,7 +39,7 @@ class Deleting implements Disposable {
     deleteGiveUp?: number;
     uptimeMs?: number;
   }) {
-    this.operation = beginOperation(
+    this.context = createContext(
       {
         command: "DEL",
         containerId: "c1",
@@ -51,7 +51,7 @@ class Deleting implements Disposable {
         config: { name: "g", dataDir: this.#folder.path, deleteGiveUp },
       },
       {
-        ...realWorld({}),
+        ...systemDependencies({}),
         stderr: () => {},
         bootId: () => boot,
         uptimeMs: () => now,
@@ -70,7 +70,7 @@ class Deleting implements Disposable {
       attachments: [attachment("eth0"), attachment("net1")],
       failures,
     };
-    const { records } = this.operation;
+    const { records } = this.context;
     records.write(this.record).close();
     const isCompleted = ({ ifname }: Attachment) => completed.includes(ifname);
     records.writeResults(
@@ -83,7 +83,7 @@ class Deleting implements Disposable {
 
   /** After a DEL in which these failed; `!` before a name: it was not reached. */
   settle(...ifnames: string[]) {
-    const { operation, record } = this;
+    const { context, record } = this;
     const failures = ifnames.map((name) => ({
       ifname: name.replace("!", ""),
       reached: !name.startsWith("!"),
@@ -103,14 +103,14 @@ class Deleting implements Disposable {
     };
     let error: unknown;
     try {
-      settle(operation, record, outcome);
+      settle(context, record, outcome);
     } catch (thrown) {
       error = CniError.from(thrown).message;
     }
     const names = (found: AttachmentRecord | undefined) =>
       found?.attachments.map(({ ifname }) => ifname) ?? [];
-    const left = operation.records.read("c1", "eth0");
-    const kept = [...abandonedRecords(operation.config).all()];
+    const left = context.records.read("c1", "eth0");
+    const kept = [...abandonedRecords(context.config).all()];
     return {
       error,
       left: names(left),

@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import { definedNetworks } from "../../lib/attach/fetch-definitions.ts";
-import { beginOperation } from "../../lib/attach/context.ts";
-import type { World } from "../../lib/attach/dependencies.ts";
+import { createContext } from "../../lib/attach/context.ts";
+import type { Dependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
@@ -73,7 +73,7 @@ class Scene {
     const files = [{ file: "10-cluster.conf", list }];
     const networks = networksOf("/etc/cni/net.d", files, ["genie"]);
     const found = await definedNetworks(
-      beginOperation(request, this.#world()),
+      createContext(request, this.#dependencies()),
       annotations,
       networks,
       () => Promise.resolve(this.#kube()),
@@ -109,7 +109,7 @@ class Scene {
     };
   }
 
-  #world(): World {
+  #dependencies(): Dependencies {
     const never = () => expect.unreachable("not needed here");
     return {
       exec: never,

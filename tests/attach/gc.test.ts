@@ -21,13 +21,13 @@ import {
   lockIfLeft,
   lockPath,
 } from "../../lib/attach/lock.ts";
-import { type Operation, beginOperation } from "../../lib/attach/context.ts";
+import { type Context, createContext } from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,
   Records,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { realWorld } from "../../lib/attach/dependencies.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
@@ -116,7 +116,7 @@ class GcNode implements Disposable {
   /** Of a runtime to which these are valid. */
   async gc(...valid: string[]): Promise<unknown> {
     try {
-      await gc(this.#operation(valid));
+      await gc(this.#context(valid));
       return undefined;
     } catch (error) {
       return error;
@@ -144,9 +144,9 @@ class GcNode implements Disposable {
     this.#folder[Symbol.dispose]();
   }
 
-  #operation(valid: readonly string[]): Operation {
+  #context(valid: readonly string[]): Context {
     const { path } = this.#folder;
-    return beginOperation(
+    return createContext(
       {
         command: "GC",
         containerId: "",
@@ -167,7 +167,7 @@ class GcNode implements Disposable {
         },
       },
       {
-        ...realWorld({}),
+        ...systemDependencies({}),
         exec: async (request) => Promise.resolve(this.#exec(request)),
         clock: () => this.#now,
         sleep: () => Promise.reject(new Error("no pause was expected")),

@@ -263,7 +263,7 @@ describe("lockContainer, while a living genie holds it", () => {
     expect(await failure(at.lock(sleep, deadline))).toEqual(
       problem(
         11,
-        `container c1 is locked by another operation (process ${process.pid})`,
+        `container c1 is locked by another context (process ${process.pid})`,
       ),
     );
     expect([pauses, existsSync(at.path)]).toEqual([[10, 10, 5], true]);

@@ -6,7 +6,7 @@ import {
   isDefaultRoute,
   podInterface,
   podInterfaces,
-  unmet,
+  unmetRequests,
 } from "../../lib/attach/result-query.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { modernResult, parseResult } from "../../lib/cni/result.ts";
@@ -20,7 +20,7 @@ function problems(asked: Asked | undefined, result: object): string[] {
     capabilityArgs: {},
     ...(asked && { asked }),
   };
-  return unmet(attachment, parseResult(result, "1.0.0"));
+  return unmetRequests(attachment, parseResult(result, "1.0.0"));
 }
 
 const mac = "02:00:00:00:00:07";
@@ -34,7 +34,7 @@ const result = {
   ips: [{ address: "10.30.0.7/24", interface: 1 }, { address: "fd00::7/64" }],
 };
 
-describe("unmet", () => {
+describe("unmetRequests", () => {
   const cases: [string, Asked | undefined, object, string[]][] = [
     ["nothing was asked for", undefined, {}, []],
     ["only a route was", { defaultRoute: ["10.30.0.1"] }, {}, []],

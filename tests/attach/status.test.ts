@@ -3,9 +3,9 @@
  * STATUS"). What is answered to a runtime is in tests/integration.
  */
 import { expect, test } from "bun:test";
-import { beginOperation } from "../../lib/attach/context.ts";
+import { createContext } from "../../lib/attach/context.ts";
 import { status } from "../../lib/attach/status.ts";
-import { realWorld } from "../../lib/attach/dependencies.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryFolder, writeFiles } from "../support/delegate.ts";
 
@@ -31,7 +31,7 @@ async function statusOf(takes: Record<string, number>) {
     const ended = { exitCode: 0, signal: null, stdout: "", stderr: "" };
     return took > ms ? { ...ended, exitCode: null, killed: "deadline" } : ended;
   };
-  const operation = beginOperation(
+  const context = createContext(
     {
       command: "STATUS",
       containerId: "",
@@ -50,14 +50,14 @@ async function statusOf(takes: Record<string, number>) {
       },
     },
     {
-      ...realWorld({}),
+      ...systemDependencies({}),
       exec: async (request) => Promise.resolve(exec(request)),
       clock: () => now,
     },
   );
   let code = 0;
   try {
-    await status(operation);
+    await status(context);
   } catch (error) {
     ({ code } = error as { code: number });
   }

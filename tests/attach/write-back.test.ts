@@ -2,9 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { parseConfList } from "../../lib/cni/conflist.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { beginOperation } from "../../lib/attach/context.ts";
+import { createContext } from "../../lib/attach/context.ts";
 import type { KnownPod } from "../../lib/attach/annotations.ts";
-import type { World } from "../../lib/attach/dependencies.ts";
+import type { Dependencies } from "../../lib/attach/dependencies.ts";
 import { statusAnnotations, writeBack } from "../../lib/attach/write-back.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/select.ts";
@@ -247,7 +247,7 @@ async function wroteBack({
   const unexpected = () => {
     throw new Error("not expected");
   };
-  const world: World = {
+  const dependencies: Dependencies = {
     exec: unexpected,
     env: {},
     stderr: (text) => void words.push(text),
@@ -264,7 +264,7 @@ async function wroteBack({
     uptimeMs: unexpected,
     self: unexpected,
   };
-  const operation = beginOperation(
+  const context = createContext(
     {
       command: "ADD",
       containerId: "c1",
@@ -275,9 +275,9 @@ async function wroteBack({
       config: { name: "n", type: "genie" },
       cniVersion: "1.0.0",
     },
-    world,
+    dependencies,
   );
-  await writeBack(operation, known, attachments, results, async () => kube);
+  await writeBack(context, known, attachments, results, async () => kube);
   return { calls, words: words.join(""), limits };
 }
 

@@ -14,9 +14,9 @@ function nodeWithOld() {
   node.plugin("ptp", `#!/bin/sh\ncat >/dev/null\ntouch ${executed}\n`);
   const old = node.record({ bootId: "earlier" });
   const { confDir, binDir, dataDir } = node;
-  const operation = nodeOperation({ confDir, binDir, dataDir }, {});
+  const context = nodeOperation({ confDir, binDir, dataDir }, {});
   const outcome = async () => {
-    const { deleted, abandoned, waiting, failed } = await collect(operation, 0);
+    const { deleted, abandoned, waiting, failed } = await collect(context, 0);
     return {
       deleted: deleted.length,
       abandoned: abandoned.length,
@@ -29,7 +29,7 @@ function nodeWithOld() {
   return {
     node,
     old,
-    operation,
+    context,
     outcome,
     [Symbol.dispose]: () => node[Symbol.dispose](),
   };
@@ -49,8 +49,8 @@ test("collect, a record of an earlier boot is deleted", async () => {
 
 test("collect, the container was attached anew since its record was read: it stays", async () => {
   using prepared = nodeWithOld();
-  const { node, old, operation } = prepared;
-  using all = spyOn(operation.records, "all");
+  const { node, old, context } = prepared;
+  using all = spyOn(context.records, "all");
   all.mockImplementation(function* () {
     yield { name: "c1:eth0", record: old };
   });
@@ -64,10 +64,10 @@ test("collect, the container was attached anew since its record was read: it sta
 
 test("collect, somebody else deleted it since it was read: not said to be deleted", async () => {
   using prepared = nodeWithOld();
-  const { old, operation } = prepared;
-  using all = spyOn(operation.records, "all");
+  const { old, context } = prepared;
+  using all = spyOn(context.records, "all");
   all.mockImplementation(function* () {
-    operation.records.remove(old);
+    context.records.remove(old);
     yield { name: "c1:eth0", record: old };
   });
   expect(await prepared.outcome()).toEqual({

@@ -23,8 +23,8 @@ function whyUnseenBy(
   for (const [i, record] of records.entries())
     node.record({ containerId: `c${i}`, ...record });
   const { confDir, binDir, dataDir } = node;
-  const operation = nodeOperation({ confDir, binDir, dataDir }, {});
-  return whyUnseen(operation, command, namespaces);
+  const context = nodeOperation({ confDir, binDir, dataDir }, {});
+  return whyUnseen(context, command, namespaces);
 }
 
 describe("whyUnseen", () => {

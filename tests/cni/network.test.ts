@@ -17,7 +17,7 @@ import {
   gcNetwork,
   request,
   statusNetwork,
-  throwJoined,
+  throwFirst,
   validateNetwork,
 } from "../../lib/cni/network.ts";
 import type { Result } from "../../lib/cni/result.ts";
@@ -802,14 +802,14 @@ describe("validateNetwork", () => {
   });
 });
 
-describe("throwJoined", () => {
+describe("throwFirst", () => {
   test("throws nothing for nothing", () => {
-    expect(throwJoined([])).toBeUndefined();
+    expect(throwFirst([])).toBeUndefined();
   });
 
   test("throws a single error as it is", () => {
     const error = new CniError(7, "m", { details: "d" });
-    expect(() => throwJoined([error])).toThrow(error);
+    expect(() => throwFirst([error])).toThrow(error);
   });
 
   test("throws the first with the others in its details", () => {
@@ -818,6 +818,6 @@ describe("throwJoined", () => {
       new CniError(5, "b", { details: "c" }),
       new CniError(6, "d"),
     ];
-    expect(() => throwJoined(errors)).toThrow(problem(7, "a", "b; c; d"));
+    expect(() => throwFirst(errors)).toThrow(problem(7, "a", "b; c; d"));
   });
 });

@@ -42,7 +42,7 @@ describe("runPlugin, as upstream's skel", () => {
   });
 
   test("every deviation is met by a case", () => {
-    const unmet = {
+    const unmetRequests = {
       ourMessage: [...ourMessage.keys()].filter(
         (stdin) => !cases.some((c) => c.stdin === stdin),
       ),
@@ -50,7 +50,7 @@ describe("runPlugin, as upstream's skel", () => {
         (name) => !cases.some((c) => c.name === name),
       ),
     };
-    expect(unmet).toEqual({ ourMessage: [], notCalled: [] });
+    expect(unmetRequests).toEqual({ ourMessage: [], notCalled: [] });
   });
 });
 

@@ -20,26 +20,29 @@ const env = {
 
 const config = { cniVersion: "1.1.0", name: "n", type: "genie" };
 
-interface World extends Partial<Io> {
+interface Dependencies extends Partial<Io> {
   command?: string;
   stdin?: unknown;
 }
 
 /** Runs a plugin that records its requests and answers with one address. */
-async function run(world: World = {}, plugin: Partial<Plugin> = {}) {
+async function run(
+  dependencies: Dependencies = {},
+  plugin: Partial<Plugin> = {},
+) {
   const called: Request[] = [];
   const written = { stdout: [] as string[], stderr: "" };
   const record = async (request: Request) => void called.push(request);
   const io: Io = {
     env:
-      world.command === undefined
+      dependencies.command === undefined
         ? env
-        : { ...env, CNI_COMMAND: world.command },
-    readStdin: () => Buffer.from(JSON.stringify(world.stdin ?? config)),
+        : { ...env, CNI_COMMAND: dependencies.command },
+    readStdin: () => Buffer.from(JSON.stringify(dependencies.stdin ?? config)),
     stdout: async (text) => void written.stdout.push(text),
     stderr: (text) => void (written.stderr += text),
     netnsId: () => undefined,
-    ...world,
+    ...dependencies,
   };
   const recorder: Plugin = {
     about: "about",
@@ -256,11 +259,11 @@ describe("runPlugin, failure", () => {
     ["an error", { stdin: {} }, 1],
   ])(
     "%s that cannot be written ends in exit code 1",
-    async (_name, world, exitCode) => {
+    async (_name, dependencies, exitCode) => {
       const stdout = async () => {
         throw new Error("EPIPE: broken pipe, write");
       };
-      const outcome = await run({ ...world, stdout });
+      const outcome = await run({ ...dependencies, stdout });
       expect([outcome.exitCode, outcome.stderr]).toEqual([
         exitCode,
         "failed to write to stdout: EPIPE: broken pipe, write\n",
@@ -270,66 +273,70 @@ describe("runPlugin, failure", () => {
 });
 
 describe("runPlugin, order of checks (§1.2)", () => {
-  const cases: [criterion: string, world: World, code: number, msg: string][] =
+  const cases: [
+    criterion: string,
+    dependencies: Dependencies,
+    code: number,
+    msg: string,
+  ][] = [
     [
-      [
-        "environment before stdin",
-        { env: { CNI_COMMAND: "ADD" }, stdin: [] },
-        4,
-        "required env variables [CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME,CNI_PATH] missing",
-      ],
-      [
-        "stdin before an unknown verb",
-        { command: "NOPE", stdin: [] },
-        6,
-        "error unmarshall network config: expected an object, got an array",
-      ],
-      [
-        "name before an unknown verb",
-        { command: "NOPE", stdin: {} },
-        7,
-        "missing network name",
-      ],
-      [
-        "unknown verb before the version",
-        { command: "NOPE", stdin: { name: "n", cniVersion: 1 } },
-        4,
-        "unknown CNI_COMMAND: NOPE",
-      ],
-      [
-        "an inherited key is no verb",
-        { command: "toString" },
-        4,
-        "unknown CNI_COMMAND: toString",
-      ],
-      [
-        "name before the version",
-        { stdin: { name: "/", cniVersion: "9" } },
-        7,
-        "invalid characters found in network name",
-      ],
-      [
-        "the verb's version before the supported ones",
-        { command: "GC", stdin: { name: "n", cniVersion: "0.5.0" } },
-        1,
-        "config version does not allow GC",
-      ],
-      [
-        "a newer version on a newer verb",
-        { command: "STATUS", stdin: { name: "n", cniVersion: "2.0.0" } },
-        1,
-        "plugin version does not allow STATUS",
-      ],
-      [
-        "the version before the namespace",
-        { stdin: { name: "n", cniVersion: "9.9.9" }, netnsId: () => "4:1" },
-        1,
-        "incompatible CNI versions",
-      ],
-    ];
+      "environment before stdin",
+      { env: { CNI_COMMAND: "ADD" }, stdin: [] },
+      4,
+      "required env variables [CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME,CNI_PATH] missing",
+    ],
+    [
+      "stdin before an unknown verb",
+      { command: "NOPE", stdin: [] },
+      6,
+      "error unmarshall network config: expected an object, got an array",
+    ],
+    [
+      "name before an unknown verb",
+      { command: "NOPE", stdin: {} },
+      7,
+      "missing network name",
+    ],
+    [
+      "unknown verb before the version",
+      { command: "NOPE", stdin: { name: "n", cniVersion: 1 } },
+      4,
+      "unknown CNI_COMMAND: NOPE",
+    ],
+    [
+      "an inherited key is no verb",
+      { command: "toString" },
+      4,
+      "unknown CNI_COMMAND: toString",
+    ],
+    [
+      "name before the version",
+      { stdin: { name: "/", cniVersion: "9" } },
+      7,
+      "invalid characters found in network name",
+    ],
+    [
+      "the verb's version before the supported ones",
+      { command: "GC", stdin: { name: "n", cniVersion: "0.5.0" } },
+      1,
+      "config version does not allow GC",
+    ],
+    [
+      "a newer version on a newer verb",
+      { command: "STATUS", stdin: { name: "n", cniVersion: "2.0.0" } },
+      1,
+      "plugin version does not allow STATUS",
+    ],
+    [
+      "the version before the namespace",
+      { stdin: { name: "n", cniVersion: "9.9.9" }, netnsId: () => "4:1" },
+      1,
+      "incompatible CNI versions",
+    ],
+  ];
 
-  test.each(cases)("%s", async (_criterion, world, code, msg) => {
-    const { stdout, called } = await run(world);
+  test.each(cases)("%s", async (_criterion, dependencies, code, msg) => {
+    const { stdout, called } = await run(dependencies);
     expect([decoded(stdout), called]).toEqual([
       [expect.objectContaining({ code, msg })],
       [],
@@ -356,7 +363,7 @@ describe("runPlugin, network namespace (code 8)", () => {
     },
   );
 
-  const cases: [criterion: string, world: World][] = [
+  const cases: [criterion: string, dependencies: Dependencies][] = [
     ["CHECK does not ask", { command: "CHECK", netnsId: same }],
     ["another one", { netnsId: (path) => path }],
     [
@@ -380,8 +387,8 @@ describe("runPlugin, network namespace (code 8)", () => {
     ],
   ];
 
-  test.each(cases)("is fine: %s", async (_criterion, world) => {
-    const { exitCode, called } = await run(world);
+  test.each(cases)("is fine: %s", async (_criterion, dependencies) => {
+    const { exitCode, called } = await run(dependencies);
     expect([exitCode, called.length]).toEqual([0, 1]);
   });
 });

@@ -8,7 +8,10 @@ import { chmodSync, readdirSync } from "node:fs";
 import * as fc from "fast-check";
 import { geniePlugin } from "../../lib/attach/plugin.ts";
 import { parseRecord, textOfRecord } from "../../lib/attach/record.ts";
-import { type World, realWorld } from "../../lib/attach/dependencies.ts";
+import {
+  type Dependencies,
+  systemDependencies,
+} from "../../lib/attach/dependencies.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { isObject, maxDepth, parseJson } from "../../lib/cni/json.ts";
 import { runPlugin } from "../../lib/cni/skel.ts";
@@ -126,8 +129,8 @@ test("any input that ADD accepts is executed again by DEL", async () => {
         }),
         patchPodStatus: async () => "patched",
       };
-      const world: World = {
-        ...realWorld({}),
+      const dependencies: Dependencies = {
+        ...systemDependencies({}),
         stderr: () => {},
         kube: async () => kube,
         exec: async (request) => {
@@ -139,7 +142,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
       };
       const call = async (command: string, more: object) => {
         const printed: string[] = [];
-        const exitCode = await runPlugin(geniePlugin(world, ""), {
+        const exitCode = await runPlugin(geniePlugin(dependencies, ""), {
           env: {
             CNI_COMMAND: command,
             CNI_CONTAINERID: "c1",

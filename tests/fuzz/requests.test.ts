@@ -7,7 +7,10 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import * as fc from "fast-check";
 import { geniePlugin } from "../../lib/attach/plugin.ts";
-import { type World, realWorld } from "../../lib/attach/dependencies.ts";
+import {
+  type Dependencies,
+  systemDependencies,
+} from "../../lib/attach/dependencies.ts";
 import {
   formatCniArgs,
   parseCniArgs,
@@ -239,8 +242,8 @@ describe("geniePlugin", () => {
         async (given, keys, answers) => {
           const queue = [...answers];
           const executed = new Set<string>();
-          const world: World = {
-            ...realWorld({}),
+          const dependencies: Dependencies = {
+            ...systemDependencies({}),
             stderr: () => {},
             kube: () => Promise.reject(new Error("no API server here")),
             exec: async ({ path, env }: ExecRequest) => {
@@ -264,7 +267,7 @@ describe("geniePlugin", () => {
             ...keys,
             runtimeConfig: { [annotationsKey]: given },
           });
-          const plugin = geniePlugin(world, "");
+          const plugin = geniePlugin(dependencies, "");
           const added = await call(plugin, request("ADD"), config);
           expectAnswer(added);
           if (added.exitCode !== 0)

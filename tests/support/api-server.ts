@@ -396,7 +396,7 @@ function patched(
   ) {
     return failure(
       409,
-      `Operation cannot be fulfilled on pods "${name}": Precondition failed: UID in precondition: ${JSON.stringify(metadata["uid"])}, UID in object meta: ${uid}`,
+      `Context cannot be fulfilled on pods "${name}": Precondition failed: UID in precondition: ${JSON.stringify(metadata["uid"])}, UID in object meta: ${uid}`,
     );
   }
   const merged = mergePatch(object, { metadata, status }) as StoredObject;

@@ -5,10 +5,10 @@ import { abandonedOnNode } from "../abandoned.ts";
 import type { Check } from "./check.ts";
 import { unsafe } from "./records.ts";
 
-export const checkAbandoned: Check = ({ operation }) => {
-  if (!operation || unsafe(operation.config.dataDir) !== undefined) return [];
+export const checkAbandoned: Check = ({ context }) => {
+  if (!context || unsafe(context.config.dataDir) !== undefined) return [];
   const check = "abandoned attachments";
-  const { attachments, unreadable } = abandonedOnNode(operation);
+  const { attachments, unreadable } = abandonedOnNode(context);
   const count = attachments.length + unreadable.length;
   if (count === 0) return [];
   const [first] = attachments;

@@ -11,7 +11,7 @@ export const checkAccess: Check = async ({
   config,
   host,
   terminal,
-  operation,
+  context,
 }) => {
   const check = "API server";
   if (!config) return [];
@@ -49,7 +49,7 @@ export const checkAccess: Check = async ({
         verdict: "ok",
         found: `${api.server} answers: ${gitVersion}${user === undefined ? "" : `, we are ${user}`}`,
       },
-      ...(await permissions(api, user, operation)),
+      ...(await permissions(api, user, context)),
     ];
   } catch (error) {
     return [
@@ -109,11 +109,11 @@ const needed: readonly Permission[] = [
 async function permissions(
   api: Api,
   user: string | undefined,
-  operation: Node["operation"],
+  context: Node["context"],
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const isNode = user?.startsWith("system:node:") ?? false;
-  const pod = operation && recordedPod(operation);
+  const pod = context && recordedPod(context);
   for (const permission of needed) {
     const { verb, resource, subresource } = permission;
     const what = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
@@ -172,7 +172,7 @@ async function reviewed(
 /** Any pod of this node. */
 function recordedPod({
   records,
-}: NonNullable<Node["operation"]>): PodReference | undefined {
+}: NonNullable<Node["context"]>): PodReference | undefined {
   for (const { record } of records.all()) if (record?.pod) return record.pod;
   return undefined;
 }

@@ -3,7 +3,7 @@
  */
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { messageOf } from "../../linux/errno.ts";
-import type { Operation } from "../../attach/context.ts";
+import type { Context } from "../../attach/context.ts";
 import {
   type GenieConfig,
   readConfig,
@@ -43,7 +43,7 @@ export interface Node {
   config: GenieConfig | undefined;
   configProblem: string | undefined;
   /** Absent when nothing says where the records are. */
-  operation: Operation | undefined;
+  context: Context | undefined;
   /** Where plugins are, paths of the node. */
   path: readonly string[];
 }
@@ -67,7 +67,7 @@ export function readNode(
     own,
     config,
     configProblem: own && problemOf(own),
-    operation: operationOf(folders, host, terminal),
+    context: operationOf(folders, host, terminal),
     path: [binDir, ...(config?.binDirs ?? [])],
   };
 }
@@ -85,7 +85,7 @@ function operationOf(
   folders: Folders,
   host: Host,
   { env }: Node["terminal"],
-): Operation | undefined {
+): Context | undefined {
   try {
     return nodeOperation(folders, env, { host });
   } catch {

@@ -23,7 +23,7 @@ export const checkAllowedIpams: Check = (node) => {
 };
 
 /** Type → the networks of the node and the recorded definitions that use it. */
-function usersOf({ networks, operation }: Node): Map<string, Set<string>> {
+function usersOf({ networks, context }: Node): Map<string, Set<string>> {
   const users = new Map<string, Set<string>>();
   const add = ({ plugins }: NetworkConfigList, user: string) => {
     for (const { type, isIpam } of executedTypes(plugins))
@@ -32,7 +32,7 @@ function usersOf({ networks, operation }: Node): Map<string, Set<string>> {
   };
   for (const { list, file } of networks.candidates)
     add(list, `network ${file}`);
-  for (const { record } of operation?.records.all() ?? [])
+  for (const { record } of context?.records.all() ?? [])
     for (const { list, definition } of record?.attachments ?? [])
       if (definition !== undefined) add(list, `definition ${definition}`);
   return users;

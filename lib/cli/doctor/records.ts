@@ -8,9 +8,9 @@ import { requireOwnFolder } from "../../linux/files.ts";
 import { sandboxOf } from "../list.ts";
 import type { Check } from "./check.ts";
 
-export const checkDataDir: Check = ({ operation }) => {
-  if (!operation) return [];
-  const { dataDir } = operation.config;
+export const checkDataDir: Check = ({ context }) => {
+  if (!context) return [];
+  const { dataDir } = context.config;
   const check = "records";
   // ADD makes the folder; what counts before that is where it will be.
   let folder = `${dataDir}/attachments`;
@@ -52,15 +52,15 @@ export function unsafe(dataDir: string): string | undefined {
   }
 }
 
-export const checkLeftOver: Check = ({ operation, host }) => {
-  if (!operation || unsafe(operation.config.dataDir) !== undefined) return [];
+export const checkLeftOver: Check = ({ context, host }) => {
+  if (!context || unsafe(context.config.dataDir) !== undefined) return [];
   const check = "left-over records";
-  const bootId = operation.world.bootId();
+  const bootId = context.dependencies.bootId();
   const unreadable: string[] = [];
   let all = 0;
   let stale = 0;
   let unseen = 0;
-  for (const { name, record } of operation.records.all()) {
+  for (const { name, record } of context.records.all()) {
     if (!record) unreadable.push(name);
     else {
       all++;
