@@ -33,8 +33,8 @@ const seenSchema = v.object({
   networkStatus: v.string(),
 });
 
-/** Resolves when all of it listens; `folder` is for the kubeconfigs. */
-export async function startApi(folder: string): Promise<Api> {
+/** Resolves when all of it listens; `directory` is for the kubeconfigs. */
+export async function startApi(directory: string): Promise<Api> {
   using stack = new DisposableStack();
   const server = stack.use(await startHelper("api-server.ts"));
   const { url, port, kubeconfig } = v.parse(readySchema, server.ready);
@@ -45,7 +45,7 @@ export async function startApi(folder: string): Promise<Api> {
   const near = await Bun.file(kubeconfig).text();
   const kubeconfigs = new Map([[0, kubeconfig]]);
   for (const [i, roundTripMs] of distances.entries()) {
-    const path = join(folder, `kubeconfig-${roundTripMs}`);
+    const path = join(directory, `kubeconfig-${roundTripMs}`);
     await Bun.write(path, near.replace(`:${port}`, `:${ports[i]}`));
     kubeconfigs.set(roundTripMs, path);
   }

@@ -34,11 +34,11 @@ const minRounds = 40;
 
 const root = resolve(import.meta.dir, "..");
 const rounds = roundsOf(process.env["ROUNDS"] || `${minRounds}`);
-const folder = mkdtempSync(join(tmpdir(), "genie-bench-"));
+const directory = mkdtempSync(join(tmpdir(), "genie-bench-"));
 try {
   await bench();
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 }
 
 async function bench(): Promise<void> {
@@ -48,13 +48,13 @@ async function bench(): Promise<void> {
     : undefined;
   const node = stack.use(new NoopNode(netns));
   node.plugin("noop", printing(JSON.stringify(resultIn(node.netns))));
-  const api = stack.use(await startApi(folder));
+  const api = stack.use(await startApi(directory));
   const around = { node, api };
   const peers = stack.use(await startPeers(process.env, around));
 
   const genie = genieAt(join(root, "dist/genie"), node);
   const notes: string[] = [];
-  const units = await floorUnitsOf(await compileEmpty(folder), around);
+  const units = await floorUnitsOf(await compileEmpty(directory), around);
   const groups: MemoryGroup[] = [];
   for (const plugin of [genie, ...peers.plugins]) {
     units.push(...unitsOf(plugin, around));
@@ -72,7 +72,7 @@ async function bench(): Promise<void> {
     notes.push("no TLS GET: curl is not installed");
   const strace = findStrace();
   if ("missing" in strace) notes.push(`no system calls: ${strace.missing}`);
-  const plan = { units, rounds, api, folder };
+  const plan = { units, rounds, api, directory };
   const measured = await measure(
     "missing" in strace ? plan : { ...plan, strace: strace.path },
   );

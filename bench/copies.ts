@@ -13,12 +13,12 @@ export const copyCount = 4;
 export class Copies {
   readonly #copies = new Map<string, string[]>();
 
-  /** Of the programs, absolute paths, below `folder`; none of them in the page cache. */
-  constructor(programs: Iterable<string>, folder: string) {
+  /** Of the programs, absolute paths, below `directory`; none of them in the page cache. */
+  constructor(programs: Iterable<string>, directory: string) {
     for (const program of new Set(programs)) {
       const number = this.#copies.size;
       const copies = Array.from({ length: copyCount }, (_, i) => {
-        const own = join(folder, "copies", `${number}-${i}`);
+        const own = join(directory, "copies", `${number}-${i}`);
         mkdirSync(own, { recursive: true });
         const copy = join(own, basename(program));
         copyFileSync(program, copy);

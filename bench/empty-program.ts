@@ -7,9 +7,9 @@ import { compile } from "../scripts/compile.ts";
 import { readElfHeader } from "../scripts/elf.ts";
 import { targetFor } from "../scripts/targets.ts";
 
-/** Its path, in `folder`. */
-export async function compileEmpty(folder: string): Promise<string> {
-  const outfile = join(folder, "empty");
+/** Its path, in `directory`. */
+export async function compileEmpty(directory: string): Promise<string> {
+  const outfile = join(directory, "empty");
   const target = targetFor(await readElfHeader(process.execPath));
   await compile({
     entry: join(import.meta.dir, "empty.ts"),

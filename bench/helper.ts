@@ -11,7 +11,7 @@ export interface Helper extends Disposable {
   ask(): Promise<unknown>;
 }
 
-/** Starts a script of this folder. Rejects when it ends instead of answering. */
+/** Starts a script of this directory. Rejects when it ends instead of answering. */
 export async function startHelper(
   script: string,
   ...args: string[]

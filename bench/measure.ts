@@ -18,7 +18,7 @@ export interface Plan {
   rounds: number;
   api: Api;
   /** For what is passed in files. */
-  folder: string;
+  directory: string;
   /** Absent where it cannot run. */
   strace?: string;
 }
@@ -27,7 +27,7 @@ export interface Plan {
 export async function measure(plan: Plan): Promise<Measured[]> {
   const rows = new Rows();
   const programs = stepsOf(plan.units).flatMap(programsOf);
-  const copies = new Copies(programs, plan.folder);
+  const copies = new Copies(programs, plan.directory);
   // Once for the disk cache; how long that takes does not count.
   for (let turn = 0; turn < copyCount; turn++)
     for (const step of stepsOf(plan.units)) {
@@ -62,12 +62,12 @@ function measureTime(
 }
 
 async function measureMemory(
-  { units, api, folder }: Plan,
+  { units, api, directory }: Plan,
   copies: Copies,
   turn: number,
   rows: Rows,
 ): Promise<void> {
-  const input = join(folder, "stdin");
+  const input = join(directory, "stdin");
   for (const one of stepsOf(units.filter(isSerial))) {
     const step = copies.step(one, turn);
     const row = rows.of(step);
@@ -82,13 +82,13 @@ async function measureMemory(
 }
 
 async function countCalls(
-  { units, strace, folder }: Plan,
+  { units, strace, directory }: Plan,
   rows: Rows,
 ): Promise<void> {
   if (strace === undefined) return;
   for (const step of stepsOf(units.filter(isSerial))) {
     const row = rows.of(step);
-    const files = step.commands.map((_, i) => join(folder, `trace-${i}`));
+    const files = step.commands.map((_, i) => join(directory, `trace-${i}`));
     const commands = step.commands.map((command, i) =>
       traced(strace, command, files[i] ?? ""),
     );

@@ -1,5 +1,5 @@
 /**
- * The demo's networks: what lies in the folder of network configurations, and
+ * The demo's networks: what lies in the directory of network configurations, and
  * what the runtime has been told about genie. Subnets can be any: see `private`.
  */
 
@@ -17,7 +17,7 @@ export const mapping = {
   protocol: "tcp",
 } as const;
 
-/** Folders and files that the configurations name. */
+/** Directories and files that the configurations name. */
 export interface Places {
   confDir: string;
   /** Of genie's records. */
@@ -66,7 +66,7 @@ export function networkFiles({
   ];
 }
 
-/** The first file of the folder, by which a runtime comes to genie; its name is the default network's. */
+/** The first file of the directory, by which a runtime comes to genie; its name is the default network's. */
 export function genieFile({ confDir, dataDir, kubeconfig }: Places) {
   return {
     file: "00-genie.conflist",

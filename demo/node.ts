@@ -1,5 +1,5 @@
 /**
- * The demo's node as a container runtime sees it: a folder of configurations,
+ * The demo's node as a container runtime sees it: a directory of configurations,
  * the reference plugins, and calls of genie with the environment and the
  * request that containerd would make. It owns the files and the pods' network
  * namespaces.
@@ -12,7 +12,7 @@ import { Netns } from "../tests/support/netns.ts";
 import { type Answer, callPlugin } from "../tests/support/runtime.ts";
 import { type Places, genieFile, mapping, networkFiles } from "./networks.ts";
 import { type DemoPod, lost, namespace, pods } from "./pods.ts";
-import { workFolder } from "./private.ts";
+import { workDirectory } from "./private.ts";
 
 /** A pod's sandbox: its container ID and its network namespace. */
 export interface Sandbox {
@@ -25,7 +25,7 @@ export interface Sandbox {
 export interface Node extends AsyncDisposable {
   api: ApiServer;
   networks: { file: string }[];
-  /** The folder of the reference plugins. */
+  /** The directory of the reference plugins. */
   plugins: string;
   /** Whether the packet filter can forward a port; else why not. */
   forwarding: { possible: boolean; why: string };
@@ -51,12 +51,12 @@ export async function createNode(
     throw new Error(`${binary} is missing: run make build`);
   }
   const places: Places = {
-    confDir: workFolder("net.d"),
-    dataDir: workFolder("genie"),
-    leases: workFolder("leases"),
+    confDir: workDirectory("net.d"),
+    dataDir: workDirectory("genie"),
+    leases: workDirectory("leases"),
     kubeconfig: api.kubeconfig(),
   };
-  const plugins = pluginFolder();
+  const plugins = pluginDirectory();
   const networks = networkFiles(places);
   const genie = genieFile(places);
   for (const { file, content } of [genie, ...networks]) {
@@ -124,17 +124,17 @@ function podObject({ name, cni }: DemoPod): StoredObject {
 }
 
 /** Debian's, or where Kubernetes has them. */
-function pluginFolder(): string {
+function pluginDirectory(): string {
   const needed = ["bridge", "ptp", "host-local", "portmap"];
-  const folders = ["/usr/lib/cni", "/opt/cni/bin"];
-  const found = folders.find((folder) =>
+  const directories = ["/usr/lib/cni", "/opt/cni/bin"];
+  const found = directories.find((directory) =>
     needed.every((type) =>
-      statSync(join(folder, type), { throwIfNoEntry: false })?.isFile(),
+      statSync(join(directory, type), { throwIfNoEntry: false })?.isFile(),
     ),
   );
   if (found) return found;
   throw new Error(
-    `no folder of ${folders.join(", ")} holds the plugins ${needed.join(", ")}`,
+    `no directory of ${directories.join(", ")} holds the plugins ${needed.join(", ")}`,
   );
 }
 
@@ -150,8 +150,8 @@ async function forwardingOf(plugins: string): Promise<Node["forwarding"]> {
   };
 }
 
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
+function filesBelow(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name));
 }

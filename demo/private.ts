@@ -50,14 +50,14 @@ export async function preparePrivateNode(): Promise<void> {
   await $`mount -t tmpfs -o mode=0755 genie-demo /run`.quiet();
   await $`ip link set lo up`.quiet();
   // For everything that makes a temporary file: certificates, kubeconfig.
-  process.env["TMPDIR"] = workFolder("tmp");
+  process.env["TMPDIR"] = workDirectory("tmp");
 }
 
-/** A folder for the demo's files, made if it is missing; gone with the demo. */
-export function workFolder(name: string): string {
-  const folder = join("/run/genie-demo", name);
-  mkdirSync(folder, { recursive: true });
-  return folder;
+/** A directory for the demo's files, made if it is missing; gone with the demo. */
+export function workDirectory(name: string): string {
+  const directory = join("/run/genie-demo", name);
+  mkdirSync(directory, { recursive: true });
+  return directory;
 }
 
 function namespace(): string {

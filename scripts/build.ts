@@ -63,9 +63,9 @@ async function release(): Promise<void> {
 async function profiles(): Promise<string[]> {
   const genie = join(scratch, "recorded", "genie");
   await compile(optionsFor(native, genie, process.execPath));
-  const folder = join(scratch, "node");
-  mkdirSync(folder);
-  return recordProfile(genie, folder);
+  const directory = join(scratch, "node");
+  mkdirSync(directory);
+  return recordProfile(genie, directory);
 }
 
 /** Compiles and verifies one target; the path of its executable. */

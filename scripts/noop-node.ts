@@ -33,16 +33,16 @@ export const pod = {
 };
 
 export class NoopNode implements Disposable {
-  readonly folder = mkdtempSync(join(tmpdir(), "genie-noop-"));
-  readonly binDir = join(this.folder, "bin");
-  readonly dataDir = join(this.folder, "data");
+  readonly directory = mkdtempSync(join(tmpdir(), "genie-noop-"));
+  readonly binDir = join(this.directory, "bin");
+  readonly dataDir = join(this.directory, "data");
   readonly netns: string;
-  readonly #confDir = join(this.folder, "net.d");
+  readonly #confDir = join(this.directory, "net.d");
 
   /** The pod's namespace need not be there: the delegate does not look for it. */
   constructor(netns?: string) {
-    this.netns = netns ?? join(this.folder, "netns");
-    for (const folder of [this.binDir, this.#confDir]) mkdirSync(folder);
+    this.netns = netns ?? join(this.directory, "netns");
+    for (const directory of [this.binDir, this.#confDir]) mkdirSync(directory);
     this.plugin("noop", noop);
     this.network("noop", ["noop"], "10");
   }
@@ -115,6 +115,6 @@ export class NoopNode implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -11,16 +11,16 @@ import { NoopNode, pod } from "./noop-node.ts";
 const tries = 10;
 
 /**
- * Makes the calls with `genie` in `folder`, which is empty, until they are the same
+ * Makes the calls with `genie` in `directory`, which is empty, until they are the same
  * twice; the files for `bytecodeOrder`. Throws Error when a call fails.
  */
 export async function recordProfile(
   genie: string,
-  folder: string,
+  directory: string,
 ): Promise<string[]> {
   let earlier: string[] = [];
   for (let i = 0; i < tries; i++) {
-    const own = join(folder, `${i}`);
+    const own = join(directory, `${i}`);
     mkdirSync(own);
     const files = await record(genie, own);
     const texts = files.map((file) => readFileSync(file, "utf8"));
@@ -30,15 +30,15 @@ export async function recordProfile(
   throw new Error(`failed to record ${genie}: no two profiles are the same`);
 }
 
-async function record(genie: string, folder: string): Promise<string[]> {
+async function record(genie: string, directory: string): Promise<string[]> {
   using server = apiServer();
   using node = new NoopNode();
-  const kubeconfig = join(folder, "kubeconfig");
+  const kubeconfig = join(directory, "kubeconfig");
   writeFileSync(kubeconfig, kubeconfigOf(server.url.origin));
   const containerId = "0123456789abcdef".repeat(4);
   const files: string[] = [];
   const call = async (name: string, command: string, config: string) => {
-    const file = join(folder, `${name}.profile`);
+    const file = join(directory, `${name}.profile`);
     const child = Bun.spawn([genie], {
       cwd: "/",
       env: { ...node.env(command, containerId), BUN_BYTECODE_ORDER_OUT: file },

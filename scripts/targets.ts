@@ -6,7 +6,7 @@
 import type { ElfHeader } from "./elf.ts";
 
 export interface Target {
-  /** Its folder below dist. */
+  /** Its directory below dist. */
   name: string;
   bun: Bun.Build.CompileTarget;
   /**

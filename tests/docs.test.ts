@@ -198,15 +198,15 @@ function readList(plugins: readonly { type: string }[]): void {
 }
 
 function readKubeconfigText(text: string): void {
-  const folder = mkdtempSync(join(tmpdir(), "genie-docs-"));
+  const directory = mkdtempSync(join(tmpdir(), "genie-docs-"));
   try {
-    const path = join(folder, "kubeconfig");
+    const path = join(directory, "kubeconfig");
     writeFileSync(path, text);
     const { cluster, user } = readKubeconfig(path);
     expect(cluster.server).toStartWith("https://");
     expect(Object.keys(user)).not.toEqual([]);
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   }
 }
 

@@ -18,9 +18,9 @@ const limitMs = 240_000;
 
 /** Throws Error when there are no figures: then the torture itself failed. */
 function torture(...options: string[]): Figures {
-  const folder = mkdtempSync(join(tmpdir(), "genie-figures-"));
+  const directory = mkdtempSync(join(tmpdir(), "genie-figures-"));
   try {
-    const json = join(folder, "figures.json");
+    const json = join(directory, "figures.json");
     const { stdout, stderr } = Bun.spawnSync({
       cmd: [process.execPath, script, "--json", json, ...options],
       env: { ...process.env, GENIE_BINARY: genieBinary() },
@@ -38,7 +38,7 @@ function torture(...options: string[]): Figures {
       });
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -24,15 +24,17 @@ interface CrashPoint {
 /** Tortures both verbs; what is found goes to the report. Stops when `seconds` are over. */
 export async function crashPoints(
   world: World,
-  folder: string,
+  directory: string,
   seconds: number,
 ): Promise<void> {
   const end = performance.now() + seconds * 1000;
   for (const verb of ["ADD", "DEL"] as const) {
-    for (const [i, point] of (await pointsOf(verb, world, folder)).entries()) {
+    for (const [i, point] of (
+      await pointsOf(verb, world, directory)
+    ).entries()) {
       if (performance.now() > end)
         return world.report.find("not every crash point in time");
-      await crash(verb, point, i % 2 === 0 ? "DEL" : "GC", world, folder);
+      await crash(verb, point, i % 2 === 0 ? "DEL" : "GC", world, directory);
     }
   }
 }
@@ -41,10 +43,10 @@ export async function crashPoints(
 async function pointsOf(
   verb: "ADD" | "DEL",
   world: World,
-  folder: string,
+  directory: string,
 ): Promise<CrashPoint[]> {
   await using victim = await Victim.create(world);
-  const output = join(folder, "strace");
+  const output = join(directory, "strace");
   if (verb === "DEL") await victim.call("ADD");
   await victim.traced(verb, ["-o", output, "-e", `trace=${changing}`]);
   if (verb === "ADD") await victim.call("DEL");
@@ -70,12 +72,12 @@ async function crash(
   point: CrashPoint,
   by: "DEL" | "GC",
   world: World,
-  folder: string,
+  directory: string,
 ): Promise<void> {
   const { report } = world;
   await using victim = await Victim.create(world);
   if (verb === "DEL") await victim.call("ADD");
-  const output = join(folder, "strace");
+  const output = join(directory, "strace");
   const threads = point.call === "fsync" ? ["-f"] : [];
   await victim.traced(verb, [
     ...threads,

@@ -10,8 +10,8 @@ import { genieBinary } from "../tests/support/build.ts";
 
 const marker = "TORTURE_FOLDER";
 
-/** The folder of the isolated process, undefined outside. */
-export function isolatedFolder(): string | undefined {
+/** The directory of the isolated process, undefined outside. */
+export function isolatedDirectory(): string | undefined {
   return process.env[marker];
 }
 
@@ -29,7 +29,7 @@ export async function isolated(
   args: readonly string[],
   seconds: number,
 ): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), "genie-torture-"));
+  const directory = mkdtempSync(join(tmpdir(), "genie-torture-"));
   try {
     const child = Bun.spawn({
       cmd: [
@@ -54,8 +54,8 @@ export async function isolated(
       // The executable is compiled out here, where its cache is.
       env: {
         ...process.env,
-        [marker]: folder,
-        TMPDIR: folder,
+        [marker]: directory,
+        TMPDIR: directory,
         GENIE_BINARY: genieBinary(),
       },
       stdio: ["ignore", "inherit", "inherit"],
@@ -65,7 +65,7 @@ export async function isolated(
     const exitCode = await child.exited;
     return child.signalCode === null ? exitCode : 3;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -17,7 +17,7 @@ import { delegateFaults } from "./faults.ts";
 import type { DelegatePlan } from "./schedule.ts";
 
 /** Where Debian has the reference plugins; CNI_PLUGINS for another place. */
-const referenceFolder = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
+const referenceDirectory = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
 
 const tortured = ["bridge", "ptp", "macvlan"];
 
@@ -28,22 +28,22 @@ export class Plugins {
   readonly #executions: string;
   readonly #ledger: string;
 
-  constructor(folder: string) {
-    this.binDir = join(folder, "bin");
-    this.#orders = join(folder, "orders");
-    this.#executed = join(folder, "executed");
-    this.#executions = join(folder, "executions");
-    this.#ledger = join(folder, "ledger");
+  constructor(directory: string) {
+    this.binDir = join(directory, "bin");
+    this.#orders = join(directory, "orders");
+    this.#executed = join(directory, "executed");
+    this.#executions = join(directory, "executions");
+    this.#ledger = join(directory, "ledger");
     for (const path of [this.binDir, this.#orders, this.#ledger])
       mkdirSync(path);
     for (const path of [this.#executed, this.#executions])
       writeFileSync(path, "");
     symlinkSync(
-      join(referenceFolder, "host-local"),
+      join(referenceDirectory, "host-local"),
       join(this.binDir, "host-local"),
     );
     for (const type of tortured)
-      this.#install(type, this.#script(join(referenceFolder, type)));
+      this.#install(type, this.#script(join(referenceDirectory, type)));
     this.#install("ledger.real", ledger(this.#ledger));
     this.#install("ledger", this.#script(join(this.binDir, "ledger.real")));
   }
@@ -127,15 +127,15 @@ if [ -e "$order.always" ]; then . "$order.always"; exit; fi
 }
 
 /** Compact JSON in this order is what genie writes; another spelling would show as a lost attachment. */
-const ledger = (folder: string) => `#!/bin/sh
+const ledger = (directory: string) => `#!/bin/sh
 config=$(cat)
-key="${folder}/$CNI_CONTAINERID:$CNI_IFNAME"
+key="${directory}/$CNI_CONTAINERID:$CNI_IFNAME"
 case $CNI_COMMAND in
 ADD) : >"$key" && printf '{"cniVersion":"1.1.0","ips":[{"address":"10.99.0.2/24"}]}' ;;
 DEL) rm -f "$key" ;;
 CHECK) [ -e "$key" ] || { printf '{"cniVersion":"1.1.0","code":121,"msg":"not in the ledger"}'; exit 1; } ;;
 GC)
-  for entry in "${folder}"/*:*; do
+  for entry in "${directory}"/*:*; do
     name=\${entry##*/}
     case $config in
     *"{\\"containerID\\":\\"\${name%%:*}\\",\\"ifname\\":\\"\${name#*:}\\"}"*) ;;

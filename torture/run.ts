@@ -23,14 +23,14 @@ export interface Extent {
 
 export async function torture(
   schedule: Schedule,
-  folder: string,
+  directory: string,
   { seconds, points, scenarios }: Extent,
 ): Promise<Figures> {
   const began = performance.now();
   const report = new Report();
-  await using world = await World.start(folder, report);
-  if (points) await crashPoints(world, folder, seconds / 2);
-  await playScenarios(scenarios, world, folder);
+  await using world = await World.start(directory, report);
+  if (points) await crashPoints(world, directory, seconds / 2);
+  await playScenarios(scenarios, world, directory);
   let rounds = 0;
   for (const round of schedule.rounds) {
     if (performance.now() - began > seconds * 1000) break;

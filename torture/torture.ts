@@ -4,7 +4,7 @@
  * that no runtime should hear. The same seed repeats the same schedule.
  */
 import { parseArgs } from "node:util";
-import { isolated, isolatedFolder } from "./isolation.ts";
+import { isolated, isolatedDirectory } from "./isolation.ts";
 import { textOf } from "./report.ts";
 import { torture } from "./run.ts";
 import { isScenario, scenarios } from "./scenarios/scenarios.ts";
@@ -43,8 +43,10 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 
-const folder = isolatedFolder();
-process.exit(folder === undefined ? await outside() : await inside(folder));
+const directory = isolatedDirectory();
+process.exit(
+  directory === undefined ? await outside() : await inside(directory),
+);
 
 async function outside(): Promise<number> {
   console.log(`torture: seed ${seed}, ${rounds} rounds`);

@@ -1,5 +1,5 @@
 /**
- * The node that is tortured: folders, networks, plugins, an API server, the
+ * The node that is tortured: directories, networks, plugins, an API server, the
  * disk. It expects namespaces of its own (see `isolation`): it mounts and makes
  * interfaces as it likes.
  */
@@ -39,12 +39,12 @@ export class World implements AsyncDisposable {
   readonly confDir: string;
   /** The runtime's own: libcni's cache. */
   readonly cacheDir: string;
-  /** A folder without any configuration: all files were removed. */
+  /** A directory without any configuration: all files were removed. */
   readonly emptyDir: string;
   readonly logFile: string;
   /** In this round. */
   diskFailed = false;
-  readonly #folder: string;
+  readonly #directory: string;
   /**
    * `dataDir` once more, read-only, to be put over it: it cannot be made read-only
    * itself while somebody has a lock open there.
@@ -52,17 +52,17 @@ export class World implements AsyncDisposable {
   readonly #readOnly: string;
   readonly #kubeconfigs: Record<"right" | "wrong" | "down", string>;
 
-  private constructor(folder: string, api: ApiServer, report: Report) {
+  private constructor(directory: string, api: ApiServer, report: Report) {
     this.report = report;
-    this.#folder = folder;
+    this.#directory = directory;
     this.api = api;
-    this.plugins = new Plugins(folder);
-    this.dataDir = join(folder, "data");
-    this.confDir = join(folder, "net.d");
-    this.cacheDir = join(folder, "results");
-    this.emptyDir = join(folder, "empty");
-    this.logFile = join(folder, "genie.log");
-    this.#readOnly = join(folder, "data-read-only");
+    this.plugins = new Plugins(directory);
+    this.dataDir = join(directory, "data");
+    this.confDir = join(directory, "net.d");
+    this.cacheDir = join(directory, "results");
+    this.emptyDir = join(directory, "empty");
+    this.logFile = join(directory, "genie.log");
+    this.#readOnly = join(directory, "data-read-only");
     for (const path of [
       this.dataDir,
       this.#readOnly,
@@ -79,10 +79,10 @@ export class World implements AsyncDisposable {
     };
   }
 
-  /** `folder` must be empty and on a file system of its own. */
-  static async start(folder: string, report: Report): Promise<World> {
+  /** `directory` must be empty and on a file system of its own. */
+  static async start(directory: string, report: Report): Promise<World> {
     const api = await startApiServer({ tokens: { [secrets.token]: "genie" } });
-    const world = new World(folder, api, report);
+    const world = new World(directory, api, report);
     await run(
       "mount",
       "-t",
@@ -139,13 +139,13 @@ export class World implements AsyncDisposable {
 
   /** Host-local's reservations: `<container ID> <interface>`, by file. */
   addresses(): { file: string; owner: string }[] {
-    const folder = join(this.#folder, "ipam");
-    return entries(folder).flatMap((network) =>
-      entries(join(folder, network))
+    const directory = join(this.#directory, "ipam");
+    return entries(directory).flatMap((network) =>
+      entries(join(directory, network))
         .filter((file) => /^[0-9a-f:.]+$/.test(file))
         .map((file) => ({
           file: `${network}/${file}`,
-          owner: readOrEmpty(join(folder, network, file))
+          owner: readOrEmpty(join(directory, network, file))
             .split(/\s+/)
             .join(" ")
             .trim(),
@@ -171,7 +171,7 @@ export class World implements AsyncDisposable {
 
   /** A log of its own, for a call that is not to log anything. */
   silentLog(containerId: string): string {
-    return join(this.#folder, `silent-${containerId}.log`);
+    return join(this.#directory, `silent-${containerId}.log`);
   }
 
   /** As if the record's ADD were long ago: GC leaves alone what is younger than a minute. */
@@ -222,7 +222,7 @@ export class World implements AsyncDisposable {
   #writeNetworks(): void {
     const ipam = (subnet: string) => ({
       type: "host-local",
-      dataDir: join(this.#folder, "ipam"),
+      dataDir: join(this.#directory, "ipam"),
       ranges: [[{ subnet }]],
       // Each of them: a pod in several networks has rules, which must go as well.
       routes: [{ dst: "0.0.0.0/0" }],
@@ -322,9 +322,9 @@ function removeIfPossible(path: string): void {
   }
 }
 
-export function entries(folder: string): string[] {
+export function entries(directory: string): string[] {
   try {
-    return readdirSync(folder).toSorted();
+    return readdirSync(directory).toSorted();
   } catch {
     return [];
   }

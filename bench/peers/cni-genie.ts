@@ -1,6 +1,6 @@
 /**
- * The original CNI-Genie. It knows two fixed folders, networks as `.conf` files
- * only where it deletes, and results of CNI 0.3.1: so it gets folders of its own
+ * The original CNI-Genie. It knows two fixed directories, networks as `.conf` files
+ * only where it deletes, and results of CNI 0.3.1: so it gets directories of its own
  * there, with the same network and a delegate that answers the same in the older
  * form.
  */
@@ -17,19 +17,19 @@ export async function cniGenieAt(
   binary: string,
   node: NoopNode,
 ): Promise<{ plugin: Plugin } & Disposable> {
-  const folder = join(node.folder, "cni-genie");
-  const folders = {
-    "/etc/cni/net.d": join(folder, "net.d"),
-    "/opt/cni/bin": join(folder, "bin"),
+  const directory = join(node.directory, "cni-genie");
+  const directories = {
+    "/etc/cni/net.d": join(directory, "net.d"),
+    "/opt/cni/bin": join(directory, "bin"),
   };
   using stack = new DisposableStack();
-  for (const [place, own] of Object.entries(folders)) {
+  for (const [place, own] of Object.entries(directories)) {
     mkdirSync(own, { recursive: true });
     stack.use(cover(place, own));
   }
   const network = { cniVersion, name: "noop", type: "noop" };
   await Bun.write(
-    join(folders["/etc/cni/net.d"], "10-noop.conf"),
+    join(directories["/etc/cni/net.d"], "10-noop.conf"),
     JSON.stringify(network),
   );
   const result = {
@@ -37,7 +37,7 @@ export async function cniGenieAt(
     interfaces: [{ name: "eth0", sandbox: node.netns }],
     ips: [{ version: "4", address: "10.1.2.3/24", interface: 0 }],
   };
-  const delegate = join(folders["/opt/cni/bin"], "noop");
+  const delegate = join(directories["/opt/cni/bin"], "noop");
   await Bun.write(delegate, printing(JSON.stringify(result)));
   chmodSync(delegate, 0o755);
   const owned = stack.move();

@@ -1,5 +1,5 @@
 /**
- * Folders over folders, seen by the bench and what it starts only: some programs
+ * Directories over directories, seen by the bench and what it starts only: some programs
  * know where they live and cannot be told otherwise.
  */
 import { mkdirSync, rmSync } from "node:fs";
@@ -12,15 +12,15 @@ const MS_PRIVATE = 1n << 18n;
 
 let isPrivate = false;
 
-/** Shows `folder` at `place`. What has to be made for it is removed when it is disposed of. Throws Error for one without the privilege. */
-export function cover(place: string, folder: string): Disposable {
+/** Shows `directory` at `place`. What has to be made for it is removed when it is disposed of. Throws Error for one without the privilege. */
+export function cover(place: string, directory: string): Disposable {
   if (!isPrivate) {
     done(symbols.unshare(CLONE_NEWNS), "leave the mounts of the machine");
     mount("none", "/", MS_REC | MS_PRIVATE);
     isPrivate = true;
   }
   const made = mkdirSync(place, { recursive: true });
-  mount(folder, place, MS_BIND);
+  mount(directory, place, MS_BIND);
   return {
     [Symbol.dispose]() {
       done(symbols.umount2(text(place), 0), `uncover ${place}`);

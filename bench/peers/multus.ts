@@ -1,7 +1,7 @@
 /**
  * Multus as one executable ("thin"), and as a shim with its daemon ("thick"). The
  * default network is given inline: so Multus neither asks the API server for it
- * nor reads a folder.
+ * nor reads a directory.
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ function multusConfig(node: NoopNode) {
     cniVersion: "1.0.0",
     name: "multus",
     type: "multus",
-    cniDir: join(node.folder, "multus"),
+    cniDir: join(node.directory, "multus"),
     binDir: node.binDir,
     delegates: [
       { cniVersion: "1.0.0", name: "noop", plugins: [{ type: "noop" }] },
@@ -52,10 +52,10 @@ export async function startMultusDaemon(
   node: NoopNode,
   kubeconfig: string,
 ): Promise<Daemon> {
-  const folder = join(node.folder, "multus-daemon");
-  const socketDir = join(folder, "run");
-  const credential = join(folder, "credential");
-  for (const path of [folder, credential, join(folder, "net.d")])
+  const directory = join(node.directory, "multus-daemon");
+  const socketDir = join(directory, "run");
+  const credential = join(directory, "credential");
+  for (const path of [directory, credential, join(directory, "net.d")])
     mkdirSync(path, { recursive: true });
   const { url, token, ca } = await readAccess(kubeconfig);
   const files = { token, "ca.crt": ca, namespace: "kube-system" };
@@ -65,11 +65,11 @@ export async function startMultusDaemon(
   stack.use(cover(serviceAccount, credential));
 
   const config = { ...multusConfig(node), socketDir };
-  // Copied to a folder of the node by the daemon, for a runtime that we do not have.
-  const multusConfigFile = join(folder, "00-multus.conf");
+  // Copied to a directory of the node by the daemon, for a runtime that we do not have.
+  const multusConfigFile = join(directory, "00-multus.conf");
   await Bun.write(multusConfigFile, JSON.stringify(config));
-  const file = join(folder, "daemon-config.json");
-  const cniConfigDir = join(folder, "net.d");
+  const file = join(directory, "daemon-config.json");
+  const cniConfigDir = join(directory, "net.d");
   await Bun.write(
     file,
     JSON.stringify({ ...config, multusConfigFile, cniConfigDir }),
@@ -79,14 +79,14 @@ export async function startMultusDaemon(
       KUBERNETES_SERVICE_HOST: url.hostname,
       KUBERNETES_SERVICE_PORT: url.port,
     },
-    stdio: ["ignore", "ignore", Bun.file(join(folder, "log"))],
+    stdio: ["ignore", "ignore", Bun.file(join(directory, "log"))],
   });
   stack.defer(() => child.kill("SIGKILL"));
   const deadline = Date.now() + 10_000;
   while (!existsSync(join(socketDir, "multus.sock"))) {
     if (child.exitCode !== null || Date.now() > deadline)
       throw new Error(
-        `the daemon of Multus is not ready: ${await Bun.file(join(folder, "log")).text()}`,
+        `the daemon of Multus is not ready: ${await Bun.file(join(directory, "log")).text()}`,
       );
     await Bun.sleep(50);
   }

@@ -64,8 +64,9 @@ async function forgetFormer(
   removeMultusFile(context, containerId);
 }
 
-function distinct(folders: readonly string[]): string[] {
+function distinct(directories: readonly string[]): string[] {
   const seen: string[] = [];
-  for (const folder of folders) if (!seen.includes(folder)) seen.push(folder);
+  for (const directory of directories)
+    if (!seen.includes(directory)) seen.push(directory);
   return seen;
 }

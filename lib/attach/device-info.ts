@@ -6,7 +6,7 @@
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import {
-  makeFolder,
+  makeDirectory,
   readOwnFileIfAny,
   removeFile,
   writeFile,
@@ -14,7 +14,7 @@ import {
 import { isObject, own, parseJson } from "../cni/json.ts";
 import type { Attachment } from "../select/select.ts";
 
-const folder = "/var/run/k8s.cni.cncf.io/devinfo";
+const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 
 /** Of a file, which describes one device. */
 const maxBytes = 1 << 20;
@@ -28,7 +28,7 @@ export function withDeviceInfoFile(
   attachment: Attachment,
 ): Attachment {
   if (!attachment.asked?.device) return attachment;
-  const path = `${folder}/cni/${containerId}-${attachment.ifname}-device.json`;
+  const path = `${directory}/cni/${containerId}-${attachment.ifname}-device.json`;
   return {
     ...attachment,
     capabilityArgs: { ...attachment.capabilityArgs, [capability]: path },
@@ -40,10 +40,10 @@ export function prepareDeviceInfo(attachment: Attachment): void {
   const path = fileOf(attachment);
   const device = attachment.asked?.device;
   if (path === undefined || !device) return;
-  makeFolder(`${folder}/cni`, 0o755);
+  makeDirectory(`${directory}/cni`, 0o755);
   if (device.resource === undefined) return;
   const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
-  const info = read(`${folder}/dp/${source}-device.json`);
+  const info = read(`${directory}/dp/${source}-device.json`);
   if (info !== undefined) writeFile(path, info, 0o644);
 }
 
@@ -75,7 +75,7 @@ export function readDeviceInfo(
   }
 }
 
-/** Removes the file of a deleted attachment; nothing outside of its folder is touched. */
+/** Removes the file of a deleted attachment; nothing outside of its directory is touched. */
 export function removeDeviceInfo(attachment: Attachment): void {
   const path = fileOf(attachment);
   if (path !== undefined) removeFile(path);
@@ -83,7 +83,7 @@ export function removeDeviceInfo(attachment: Attachment): void {
 
 function fileOf({ capabilityArgs }: Attachment): string | undefined {
   const path = own(capabilityArgs, capability);
-  const ours = `${folder}/cni/`;
+  const ours = `${directory}/cni/`;
   if (typeof path !== "string" || !path.startsWith(ours)) return undefined;
   return path.slice(ours.length).includes("/") ? undefined : path;
 }

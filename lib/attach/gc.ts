@@ -5,7 +5,7 @@
 import { Deadline } from "../linux/deadline.ts";
 import { CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
-import { listIfAny, requireOwnFolder } from "../linux/files.ts";
+import { listIfAny, requireOwnDirectory } from "../linux/files.ts";
 import { throwFirst } from "../cni/network.ts";
 import { abandonedRecords } from "./abandoned.ts";
 import { gcNetworks, isOnlyGenieNetwork } from "./gc-networks.ts";
@@ -25,7 +25,7 @@ import { ValidAttachments } from "./valid-attachments.ts";
 export async function gc(context: Context): Promise<void> {
   const { request, config, dependencies } = context;
   if (isNested(context)) return;
-  requireOwnFolder(`${config.dataDir}/locks`);
+  requireOwnDirectory(`${config.dataDir}/locks`);
   const valid = new ValidAttachments(request.config);
   const deadline = new Deadline(phases.gc, dependencies.clock);
   // Not what this GC itself will abandon.
@@ -83,10 +83,10 @@ export function removeLitter({ config, records }: Context): CniError[] {
       errors.push(CniError.from(error));
     }
   };
-  const folder = `${config.dataDir}/locks`;
-  for (const containerId of listIfAny(folder)) {
+  const directory = `${config.dataDir}/locks`;
+  for (const containerId of listIfAny(directory)) {
     attempt(() => {
-      const lock = lockIfLeft(`${folder}/${containerId}`);
+      const lock = lockIfLeft(`${directory}/${containerId}`);
       if (lock)
         for (const all of [records, abandonedRecords(config)])
           all.removeUnnamed(containerId);

@@ -33,7 +33,7 @@ function empty(path: string): void {
   }
 }
 
-/** undefined where nobody is written down, also of a folder. */
+/** undefined where nobody is written down, also of a directory. */
 export function writtenOwner(fd: number): LockOwner | undefined {
   const buffer = new Uint8Array(ownerLength);
   try {

@@ -9,9 +9,9 @@ import { Code, CniError } from "../cni/error.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import {
-  makeOwnFolder,
+  makeOwnDirectory,
   removeFile,
-  requireOwnFolder,
+  requireOwnDirectory,
   statusIfAny,
 } from "../linux/files.ts";
 import {
@@ -198,11 +198,11 @@ function openLeft(path: string): number | undefined {
 function openLock(path: string): number {
   const flags = opening | Open.create;
   const directory = path.slice(0, path.lastIndexOf("/"));
-  requireOwnFolder(directory);
+  requireOwnDirectory(directory);
   try {
     const fd = openIfAny(path, flags, 0o600);
     if (fd !== undefined) return fd;
-    makeOwnFolder(directory);
+    makeOwnDirectory(directory);
     return open(path, flags, 0o600);
   } catch (cause) {
     const instead =
@@ -246,7 +246,7 @@ function lockError(action: string, path: string, cause: unknown): CniError {
 /** Whether the locked file is the one that has the name; the directory of {@link openReadOnly} is. Throws 5 for anything else. */
 function isStill(path: string, fd: number): boolean {
   const { kind, id } = status(fd);
-  if (kind === "folder") return true;
+  if (kind === "directory") return true;
   if (kind !== "file")
     throw lockError("take lock", path, new Error("it is no regular file"));
   return statusIfAny(path)?.id === id;

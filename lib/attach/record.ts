@@ -52,7 +52,7 @@ export interface AttachmentRecord {
   bootId: string;
   /** Milliseconds since that boot. */
   uptimeMs: number;
-  /** The folders where plugins were found. */
+  /** The directories where plugins were found. */
   path: string[];
   /** In the order of execution; of what could not be deleted, in the order of `Outcome`. */
   attachments: Attachment[];
@@ -103,7 +103,7 @@ export class RecordError extends CniError {
 /** A record that cannot be understood; it is moved aside and never silently dropped. */
 export class CorruptRecord extends Error {}
 
-/** A record of the folder, or why it cannot be read. */
+/** A record of the directory, or why it cannot be read. */
 export type RecordEntry =
   | { name: string; record: AttachmentRecord; error?: undefined }
   | { name: string; record?: undefined; error: unknown };

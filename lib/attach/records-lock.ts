@@ -5,7 +5,7 @@
  * record. So a record is either in the list, or its delegates run after GC's plugins.
  */
 import type { Deadline } from "../linux/deadline.ts";
-import { makeOwnFolder, requireOwnFolder } from "../linux/files.ts";
+import { makeOwnDirectory, requireOwnDirectory } from "../linux/files.ts";
 import { noContainer } from "../cni/invoke.ts";
 import {
   Open,
@@ -74,9 +74,9 @@ function recordsDirectory(dataDir: string): string {
 /** The directory itself is locked: there is no file that could be left. */
 function openDirectory(path: string): number {
   const flags = Open.readOnly | Open.noFollow;
-  requireOwnFolder(path);
+  requireOwnDirectory(path);
   const fd = openIfAny(path, flags);
   if (fd !== undefined) return fd;
-  makeOwnFolder(path);
+  makeOwnDirectory(path);
   return open(path, flags);
 }

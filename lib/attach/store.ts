@@ -10,10 +10,10 @@ import {
   createFile,
   linkStatusIfAny,
   listIfAny,
-  makeOwnFolder,
+  makeOwnDirectory,
   readOwnFileIfAny,
   removeFile,
-  requireOwnFolder,
+  requireOwnDirectory,
   writeAll,
 } from "../linux/files.ts";
 import { Open, close, fsync, open, rename, startSync } from "../linux/libc.ts";
@@ -62,8 +62,8 @@ export class Store {
     this.#recordFile = directories[directory];
   }
 
-  get #folder(): string {
-    if (!this.#checked) requireOwnFolder(this.#path);
+  get #directory(): string {
+    if (!this.#checked) requireOwnDirectory(this.#path);
     this.#checked = true;
     return this.#path;
   }
@@ -89,7 +89,7 @@ export class Store {
 
   /**
    * Puts a file in place at once or not at all; 0600, made under another name
-   * in the same folder. It is durable after `sync` of what is returned, which
+   * in the same directory. It is durable after `sync` of what is returned, which
    * is to be closed otherwise.
    */
   write(name: string, part: Part, text: string): Written {
@@ -103,7 +103,7 @@ export class Store {
       removeFile(temporary);
       throw error;
     }
-    return new Written(fd, this.#folder);
+    return new Written(fd, this.#directory);
   }
 
   /** The result goes first: a record without one is whole, a result without a record is litter. */
@@ -133,7 +133,7 @@ export class Store {
   move(name: string, part: Part, to: Store, newName: string): void {
     const path = this.#pathOf(name, part);
     if (!linkStatusIfAny(path)) return;
-    makeOwnFolder(to.#path);
+    makeOwnDirectory(to.#path);
     rename(path, to.#pathOf(newName, part));
   }
 
@@ -156,16 +156,16 @@ export class Store {
 
   /** Removes a container's files that never got their names. */
   removeUnnamed(containerId: string): void {
-    for (const file of listIfAny(this.#folder)) {
+    for (const file of listIfAny(this.#directory)) {
       if (file.startsWith(`.${containerId}:`)) {
-        removeFile(`${this.#folder}/${file}`);
+        removeFile(`${this.#directory}/${file}`);
       }
     }
   }
 
   /** Removes the notes on namespaces whose record is gone. */
   removeLone(): void {
-    const files = new Set(listIfAny(this.#folder));
+    const files = new Set(listIfAny(this.#directory));
     for (const file of files) {
       const name = file.slice(0, -suffixes.gone.length);
       if (!file.endsWith(suffixes.gone) || files.has(name + suffixes.record)) {
@@ -177,7 +177,7 @@ export class Store {
 
   /** The base names of all records; foreign names and temporary files are ignored. */
   list(): string[] {
-    const files = listIfAny(this.#folder);
+    const files = listIfAny(this.#directory);
     return files
       .filter(
         (file) =>
@@ -191,24 +191,24 @@ export class Store {
       return createFile(path, 0o600);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
-      makeOwnFolder(this.#path);
+      makeOwnDirectory(this.#path);
       return createFile(path, 0o600);
     }
   }
 
   #pathOf(name: string, part: Part): string {
-    return `${this.#folder}/${name}${suffixes[part]}`;
+    return `${this.#directory}/${name}${suffixes[part]}`;
   }
 }
 
 /** A file that has its name, but is not yet known to survive a power loss. */
 export class Written {
   readonly #fd: number;
-  readonly #folder: string;
+  readonly #directory: string;
 
-  constructor(fd: number, folder: string) {
+  constructor(fd: number, directory: string) {
     this.#fd = fd;
-    this.#folder = folder;
+    this.#directory = directory;
   }
 
   /** Has the disk begin, for whoever has something else to do before `sync`. */
@@ -218,12 +218,12 @@ export class Written {
 
   /** Waits for the disk. Throws the errno of the system. */
   sync(): void {
-    const folder = open(this.#folder, Open.readOnly | Open.noFollow);
+    const directory = open(this.#directory, Open.readOnly | Open.noFollow);
     try {
       fsync(this.#fd);
-      fsync(folder);
+      fsync(directory);
     } finally {
-      close(folder);
+      close(directory);
       close(this.#fd);
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Our executable in the node's plugin folder: whether it is this one, and how it
+ * Our executable in the node's plugin directory: whether it is this one, and how it
  * becomes this one.
  */
 import {
@@ -53,7 +53,7 @@ export class Binary {
     if (this.#isKnown(target)) return false;
     const same = isExecutable(target) && sameContent(self, target);
     if (!same) {
-      requireFolder(dirname(target), this.#binDir);
+      requireDirectory(dirname(target), this.#binDir);
       await putExecutable(target, self, async (copy) => {
         await this.#ask(basename(copy));
       });
@@ -63,7 +63,7 @@ export class Binary {
   }
 
   async #ask(type: string): Promise<void> {
-    const asked = { type, folders: [this.#binDir] };
+    const asked = { type, directories: [this.#binDir] };
     const versions = await versionsOf(asked, this.#host, this.#terminal);
     if (versions.includes("1.0.0")) return;
     throw new CniError(
@@ -77,11 +77,11 @@ export class Binary {
   }
 }
 
-function requireFolder(path: string, binDir: string): void {
+function requireDirectory(path: string, binDir: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   throw new CniError(
     Code.invalidNetworkConfig,
-    `no plugin folder ${quote(binDir)}: name the runtime's with --bin-dir`,
+    `no plugin directory ${quote(binDir)}: name the runtime's with --bin-dir`,
   );
 }
 

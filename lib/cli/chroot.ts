@@ -7,14 +7,14 @@ import { dlopen } from "bun:ffi";
 declare const GENIE_LIBC: string | undefined;
 
 /** This process sees nothing else from now on. Throws Error without the right to. */
-export function changeRoot(folder: string): void {
+export function changeRoot(directory: string): void {
   const { symbols } = dlopen(
     typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
     { chroot: { args: ["ptr"], returns: "i32" } },
   );
-  if (symbols.chroot(Buffer.from(`${folder}\0`)) !== 0)
+  if (symbols.chroot(Buffer.from(`${directory}\0`)) !== 0)
     throw new Error(
-      `failed to change the root to ${folder}: the capability SYS_CHROOT is needed`,
+      `failed to change the root to ${directory}: the capability SYS_CHROOT is needed`,
     );
   process.chdir("/");
 }

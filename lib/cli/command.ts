@@ -15,7 +15,7 @@ export interface Option {
   /** The only values there are, for the shell's completion too. */
   choices?: readonly string[];
   /** The value is a path. */
-  path?: "file" | "folder";
+  path?: "file" | "directory";
 }
 
 export type Options = Readonly<Record<string, Option>>;

@@ -47,7 +47,7 @@ export const commands: Commands = new Map(
       load: async () => (await import("./help.ts")).help,
     },
     "plugin-versions": {
-      summary: "ask a plugin for its versions below another root folder",
+      summary: "ask a plugin for its versions below another root directory",
       hidden: true,
       load: async () => (await import("./plugin-versions.ts")).pluginVersions,
     },

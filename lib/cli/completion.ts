@@ -65,7 +65,7 @@ complete -F _genie genie
 `;
 }
 
-/** What an option's value may be: files, folders, a few words, or nothing that we know. */
+/** What an option's value may be: files, directories, a few words, or nothing that we know. */
 function valueCases(known: readonly Known[]): string[] {
   return known.flatMap(({ name, options }) =>
     options.flatMap(([option, spec]) => {
@@ -82,7 +82,7 @@ function valueCases(known: readonly Known[]): string[] {
 function bashValue({ path, choices }: Option): string {
   const how = choices
     ? `-W '${choices.join(" ")}'`
-    : { file: "-f", folder: "-d", none: "" }[path ?? "none"];
+    : { file: "-f", directory: "-d", none: "" }[path ?? "none"];
   return how === ""
     ? "COMPREPLY=()"
     : `COMPREPLY=($(compgen ${how} -- "$current"))`;
@@ -123,7 +123,7 @@ function zshOption(name: string, { value, short, about, ...rest }: Option) {
   const { path, choices } = rest;
   const action = choices
     ? `(${choices.join(" ")})`
-    : { file: "_files", folder: "_files -/", none: "" }[path ?? "none"];
+    : { file: "_files", directory: "_files -/", none: "" }[path ?? "none"];
   const text = about.replace(/[[\]:]/g, " ");
   const tail = value === undefined ? "" : `:${value}:${action}`;
   const names =

@@ -20,7 +20,7 @@ import type { Input, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
 import type { Host } from "./host.ts";
 import { kubeconfigText } from "./kubeconfig-text.ts";
-import { keepDamaged, makeFolder, putText, textOf } from "./put.ts";
+import { keepDamaged, makeDirectory, putText, textOf } from "./put.ts";
 import type { Env } from "./terminal.ts";
 
 export type Credential =
@@ -82,7 +82,7 @@ export const credentialOptions = {
   },
   "service-account": {
     value: "DIR",
-    path: "folder",
+    path: "directory",
     about:
       "service account of the pod that runs install (default /var/run/secrets/kubernetes.io/serviceaccount)",
   },
@@ -143,21 +143,21 @@ const nodeKubeconfigs = [
 ];
 
 /**
- * `folder` is where we write, `existing` the kubeconfig of the configuration
+ * `directory` is where we write, `existing` the kubeconfig of the configuration
  * that is there, both paths of the node.
  */
 export function chooseCredential(
   wishes: Wishes,
-  { folder, existing }: { folder: string; existing: string | undefined },
+  { directory, existing }: { directory: string; existing: string | undefined },
   host: Host,
   env: Env,
 ): Credential {
   const { kubeconfig, server } = wishes;
   if (kubeconfig !== undefined) return { kind: "given", kubeconfig, why: "" };
   if (server !== undefined) return ofOptions(server, wishes);
-  const account = serviceAccount(wishes, folder, env);
+  const account = serviceAccount(wishes, directory, env);
   if (account) return account;
-  const there = [existing, join(folder, "kubeconfig")].find(
+  const there = [existing, join(directory, "kubeconfig")].find(
     (path) => path !== undefined && existsSync(host.path(path)),
   );
   if (there !== undefined)
@@ -188,7 +188,7 @@ function ofOptions(server: string, wishes: Wishes): Credential {
 /** Of the pod that we run in. The kubelet renews the token there, so it is copied again and again (`--watch`). */
 function serviceAccount(
   { serviceAccount: mounted, insecure }: Wishes,
-  folder: string,
+  directory: string,
   env: Env,
 ): Credential | undefined {
   const server = inClusterServer(env);
@@ -202,9 +202,9 @@ function serviceAccount(
       server,
       ...(insecure
         ? { "insecure-skip-tls-verify": true }
-        : { "certificate-authority": join(folder, "ca.crt") }),
+        : { "certificate-authority": join(directory, "ca.crt") }),
     },
-    user: { tokenFile: join(folder, "token") },
+    user: { tokenFile: join(directory, "token") },
     copies: { "ca.crt": authority, token },
   };
 }
@@ -221,7 +221,7 @@ export interface WrittenCredential {
  */
 export function writeCredential(
   credential: Credential,
-  folder: string,
+  directory: string,
   host: Host,
   force: boolean,
 ): WrittenCredential {
@@ -229,17 +229,19 @@ export function writeCredential(
     return { kubeconfig: undefined, changed: false };
   if (credential.kind === "given")
     return { kubeconfig: credential.kubeconfig, changed: false };
-  makeFolder(host.path(folder), 0o700);
+  makeDirectory(host.path(directory), 0o700);
   const put = (name: string, text: string): boolean => {
-    const place = host.target(join(folder, name));
+    const place = host.target(join(directory, name));
     return putText(place, text, { mode: 0o600, secret: true });
   };
   const changed = Object.entries(credential.copies).map(([name, text]) =>
     put(name, text),
   );
-  changed.push(put("kubeconfig", writtenText(credential, folder, host, force)));
+  changed.push(
+    put("kubeconfig", writtenText(credential, directory, host, force)),
+  );
   return {
-    kubeconfig: join(folder, "kubeconfig"),
+    kubeconfig: join(directory, "kubeconfig"),
     changed: changed.includes(true),
   };
 }
@@ -247,16 +249,16 @@ export function writeCredential(
 /** The kubeconfig's text; with `force` a damaged one is kept beside it. Throws 7 as {@link writeCredential}. */
 function writtenText(
   { cluster, user }: Extract<Credential, { kind: "written" }>,
-  folder: string,
+  directory: string,
   host: Host,
   force: boolean,
 ): string {
-  const path = join(folder, "kubeconfig");
+  const path = join(directory, "kubeconfig");
   try {
     return kubeconfigText(textOf(host.target(path)), cluster, user);
   } catch (cause) {
     if (force) {
-      keepDamaged(join(host.path(folder), "kubeconfig"));
+      keepDamaged(join(host.path(directory), "kubeconfig"));
       return kubeconfigText(undefined, cluster, user);
     }
     throw new CniError(
@@ -267,7 +269,7 @@ function writtenText(
   }
 }
 
-/** The files that {@link writeCredential} may have left in its folder. */
+/** The files that {@link writeCredential} may have left in its directory. */
 export const credentialFiles = ["kubeconfig", "token", "ca.crt"];
 
 /**
@@ -277,12 +279,12 @@ export const credentialFiles = ["kubeconfig", "token", "ca.crt"];
  */
 export async function requireUsable(
   credential: Credential,
-  { folder, force }: { folder: string; force: boolean },
+  { directory, force }: { directory: string; force: boolean },
   host: Host,
   env: Env,
 ): Promise<void> {
   if (credential.kind === "written" && !force)
-    writtenText(credential, folder, host, force);
+    writtenText(credential, directory, host, force);
   if (credential.kind !== "given") return;
   const path = host.path(credential.kubeconfig);
   if (!host.isOurs) {

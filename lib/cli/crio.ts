@@ -1,6 +1,6 @@
 /**
  * What CRI-O's GC at its start would do to pods (container-runtimes.md §3.7):
- * every network of the folder but its default one is told that nothing is valid,
+ * every network of the directory but its default one is told that nothing is valid,
  * and what libcni remembers of it is deleted. K-1 says what keeps pods safe.
  */
 import { readdirSync } from "node:fs";
@@ -17,7 +17,7 @@ export interface Hazard {
 }
 
 export interface Situation {
-  /** Networks of the folder, ours left out. */
+  /** Networks of the directory, ours left out. */
   candidates: readonly Candidate[];
   /** The name that our configuration has or will have. */
   name: string;
@@ -54,15 +54,15 @@ export function hazardText({ file, network, why }: Hazard): string {
   return `CRI-O deletes at its start what is attached to network ${JSON.stringify(network)} (${file}: ${why}): put "disableGC": true into that file, or move it to a confDir of its own`;
 }
 
-const cacheFolder = "/var/lib/cni/results";
+const cacheDirectory = "/var/lib/cni/results";
 
 /** The networks of which libcni remembers attachments. */
 export function cachedNetworks(host: Host): ReadonlySet<string> {
-  const folder = host.path(cacheFolder);
+  const directory = host.path(cacheDirectory);
   return new Set(
-    entries(folder).flatMap((entry) => {
+    entries(directory).flatMap((entry) => {
       try {
-        const value = parseJson(textOf(`${folder}/${entry}`) ?? "");
+        const value = parseJson(textOf(`${directory}/${entry}`) ?? "");
         const network = own(value, "networkName");
         return typeof network === "string" ? network : [];
       } catch {
@@ -73,9 +73,9 @@ export function cachedNetworks(host: Host): ReadonlySet<string> {
   );
 }
 
-function entries(folder: string): string[] {
+function entries(directory: string): string[] {
   try {
-    return readdirSync(folder);
+    return readdirSync(directory);
   } catch {
     return [];
   }

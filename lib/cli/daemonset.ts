@@ -3,7 +3,7 @@
  * not needed for a pod to get its network: that is the executable's matter. Pure.
  */
 import { join } from "node:path";
-import { type Folders, defaultFolders } from "./directories.ts";
+import { type Directories, defaultDirectories } from "./directories.ts";
 
 export interface ManifestOptions {
   image: string;
@@ -11,7 +11,7 @@ export interface ManifestOptions {
   /** The node's own credential; undefined: a service account. */
   kubeconfig: string | undefined;
   defaultNetwork: string | undefined;
-  folders: Folders;
+  directories: Directories;
 }
 
 const name = "genie";
@@ -21,7 +21,7 @@ const labels = { "app.kubernetes.io/name": name };
 const root = "/host";
 
 export function daemonSet(options: ManifestOptions): object {
-  const { image, namespace, kubeconfig, folders } = options;
+  const { image, namespace, kubeconfig, directories } = options;
   const byAccount = kubeconfig === undefined;
   const container = {
     image,
@@ -53,10 +53,10 @@ export function daemonSet(options: ManifestOptions): object {
         // The pods' namespaces are mounts that come and go.
         mountPropagation: "HostToContainer",
       },
-      { name: "plugins", mountPath: join(root, folders.binDir) },
-      { name: "networks", mountPath: join(root, folders.confDir) },
+      { name: "plugins", mountPath: join(root, directories.binDir) },
+      { name: "networks", mountPath: join(root, directories.confDir) },
       // The copy of our last good configuration is there.
-      { name: "records", mountPath: join(root, dataDirOf(folders)) },
+      { name: "records", mountPath: join(root, dataDirOf(directories)) },
     ],
   };
   return {
@@ -91,16 +91,19 @@ export function daemonSet(options: ManifestOptions): object {
             { name: "root", hostPath: { path: "/", type: "Directory" } },
             {
               name: "plugins",
-              hostPath: { path: folders.binDir, type: "DirectoryOrCreate" },
+              hostPath: { path: directories.binDir, type: "DirectoryOrCreate" },
             },
             {
               name: "networks",
-              hostPath: { path: folders.confDir, type: "DirectoryOrCreate" },
+              hostPath: {
+                path: directories.confDir,
+                type: "DirectoryOrCreate",
+              },
             },
             {
               name: "records",
               hostPath: {
-                path: dataDirOf(folders),
+                path: dataDirOf(directories),
                 type: "DirectoryOrCreate",
               },
             },
@@ -111,22 +114,22 @@ export function daemonSet(options: ManifestOptions): object {
   };
 }
 
-function dataDirOf({ dataDir }: Folders): string {
-  return dataDir ?? defaultFolders.dataDir;
+function dataDirOf({ dataDir }: Directories): string {
+  return dataDir ?? defaultDirectories.dataDir;
 }
 
 function installArgs({
   kubeconfig,
   defaultNetwork,
-  folders,
+  directories,
 }: ManifestOptions): string[] {
-  const { confDir, binDir, dataDir } = folders;
+  const { confDir, binDir, dataDir } = directories;
   const given: [option: string, value: string | undefined][] = [
     ["root", root],
     ["kubeconfig", kubeconfig],
     ["default", defaultNetwork],
-    ["conf-dir", confDir === defaultFolders.confDir ? undefined : confDir],
-    ["bin-dir", binDir === defaultFolders.binDir ? undefined : binDir],
+    ["conf-dir", confDir === defaultDirectories.confDir ? undefined : confDir],
+    ["bin-dir", binDir === defaultDirectories.binDir ? undefined : binDir],
     ["data-dir", dataDir],
   ];
   return [

@@ -22,7 +22,7 @@ import {
 import { ownType } from "./node.ts";
 
 export interface DefaultNetwork {
-  /** For `default_plugin`: found again whatever else the folder gets. */
+  /** For `default_plugin`: found again whatever else the directory gets. */
   plugin: string;
   /** The `name` of the network on the runtime's interface. */
   name: string;
@@ -31,7 +31,7 @@ export interface DefaultNetwork {
 /** What every runtime calls the pod's first interface. */
 const runtimeIfname = "eth0";
 
-/** `requested`: in the grammar of `default_plugin`, "" for the first of the folder. Throws 7. */
+/** `requested`: in the grammar of `default_plugin`, "" for the first of the directory. Throws 7. */
 export function chooseDefault(
   requested: string,
   networks: Networks,
@@ -99,7 +99,7 @@ function nameOf(candidate: Candidate, networks: Networks): string {
 
 const multusTypes = new Set(["multus", "multus-shim"]);
 
-/** Multus executes what is first in the folder: that would be us. */
+/** Multus executes what is first in the directory: that would be us. */
 function refuseMultus({ file, list }: Candidate): void {
   if (!list.plugins.some(({ type }) => multusTypes.has(type))) return;
   throw new CniError(

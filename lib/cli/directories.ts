@@ -1,53 +1,53 @@
 /**
- * The folders of a node, as options of commands and with their defaults.
+ * The directories of a node, as options of commands and with their defaults.
  */
 import type { Input, Options } from "./command.ts";
 import { Host } from "./host.ts";
 
 /** Paths of the node. */
-export interface Folders {
+export interface Directories {
   confDir: string;
   binDir: string;
   /** Instead of the configuration's. */
   dataDir: string | undefined;
 }
 
-export const defaultFolders = {
+export const defaultDirectories = {
   confDir: "/etc/cni/net.d",
   binDir: "/opt/cni/bin",
   dataDir: "/var/lib/cni/genie",
 } as const;
 
-export const folderOptions = {
+export const directoryOptions = {
   "conf-dir": {
     value: "DIR",
-    path: "folder",
-    about: `directory of network configurations (default ${defaultFolders.confDir})`,
+    path: "directory",
+    about: `directory of network configurations (default ${defaultDirectories.confDir})`,
   },
   "bin-dir": {
     value: "DIR",
-    path: "folder",
-    about: `directory of CNI plugins (default ${defaultFolders.binDir})`,
+    path: "directory",
+    about: `directory of CNI plugins (default ${defaultDirectories.binDir})`,
   },
   "data-dir": {
     value: "DIR",
-    path: "folder",
-    about: `directory of attachment records (default as configured, else ${defaultFolders.dataDir})`,
+    path: "directory",
+    about: `directory of attachment records (default as configured, else ${defaultDirectories.dataDir})`,
   },
 } as const satisfies Options;
 
 export const rootOption = {
   root: {
     value: "DIR",
-    path: "folder",
+    path: "directory",
     about: "where the node's file system is mounted (default /)",
   },
 } as const satisfies Options;
 
-export function foldersOf(input: Input): Folders {
+export function directoriesOf(input: Input): Directories {
   return {
-    confDir: input.path("conf-dir") ?? defaultFolders.confDir,
-    binDir: input.path("bin-dir") ?? defaultFolders.binDir,
+    confDir: input.path("conf-dir") ?? defaultDirectories.confDir,
+    binDir: input.path("bin-dir") ?? defaultDirectories.binDir,
     dataDir: input.path("data-dir"),
   };
 }

@@ -8,7 +8,7 @@ import { checkAccess } from "./doctor/access.ts";
 import {
   checkBinary,
   checkLoopback,
-  checkRuntimeFolders,
+  checkRuntimeDirectories,
 } from "./doctor/binary.ts";
 import {
   type Check,
@@ -33,13 +33,18 @@ import {
   checkRuntime,
 } from "./doctor/runtime.ts";
 import { checkTokenPod } from "./doctor/token-pod.ts";
-import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";
+import {
+  directoryOptions,
+  directoriesOf,
+  hostOf,
+  rootOption,
+} from "./directories.ts";
 import { columns } from "./table.ts";
 
 /** In the order in which a pod meets them; the name is for one that breaks off. */
 const checks: readonly [name: string, check: Check][] = [
   ["runtime", checkRuntime],
-  ["runtime folders", checkRuntimeFolders],
+  ["runtime directories", checkRuntimeDirectories],
   ["runtime files", checkRuntimeChoice],
   ["executable memory", checkExecutableMemory],
   ["binary", checkBinary],
@@ -69,13 +74,15 @@ records. Changes nothing. The exit code is 1 when something is wrong; with warni
       choices: ["table", "json"],
       about: "table or json (default table)",
     },
-    ...folderOptions,
+    ...directoryOptions,
     ...rootOption,
   },
   async run(input, terminal) {
     const findings =
       terminal.uid === 0
-        ? await diagnose(readNode(foldersOf(input), hostOf(input), terminal))
+        ? await diagnose(
+            readNode(directoriesOf(input), hostOf(input), terminal),
+          )
         : [notRoot(terminal.uid)];
     await terminal.stdout(
       input.text("output") === "json"

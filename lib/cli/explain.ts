@@ -10,7 +10,11 @@ import {
   type Explanation,
   explainPod,
 } from "./explanation.ts";
-import { type Folders, folderOptions, foldersOf } from "./directories.ts";
+import {
+  type Directories,
+  directoryOptions,
+  directoriesOf,
+} from "./directories.ts";
 import { nodeOperation } from "./node.ts";
 import { type PodOperand, parsePodOperand } from "./pod-operand.ts";
 import { type PodView, podOfApi, podsOfText } from "./pod-source.ts";
@@ -43,16 +47,16 @@ Changes nothing. A pod that could not be created fails here with the same words.
       choices: ["text", "json"],
       about: "text or json (default text); json is a list for several pods",
     },
-    ...folderOptions,
+    ...directoryOptions,
   },
   async run(input, { env, stdout, stderr }) {
-    const folders = foldersOf(input);
-    const pods = await podsOf(input, folders, env);
+    const directories = directoriesOf(input);
+    const pods = await podsOf(input, directories, env);
     const explanations: Explanation[] = [];
     let failed = 0;
     for (const pod of pods) {
       try {
-        explanations.push(await explainPod(pod, folders, env));
+        explanations.push(await explainPod(pod, directories, env));
       } catch (error) {
         if (pods.length === 1) throw error;
         failed++;
@@ -70,7 +74,7 @@ Changes nothing. A pod that could not be created fails here with the same words.
 
 async function podsOf(
   input: Input,
-  folders: Folders,
+  directories: Directories,
   env: Env,
 ): Promise<PodView[]> {
   const file = input.text("filename");
@@ -81,7 +85,7 @@ async function podsOf(
   if (file === undefined) {
     if (!reference)
       throw new UsageError("POD is missing: name one, or a file with -f");
-    return [await askedPod(reference, folders, env)];
+    return [await askedPod(reference, directories, env)];
   }
   const shown = file === "-" ? "stdin" : file;
   try {
@@ -107,7 +111,7 @@ function contentOf(file: string): string {
 
 async function askedPod(
   { kind = "Pod", namespace = "default", name }: PodOperand,
-  folders: Folders,
+  directories: Directories,
   env: Env,
 ): Promise<PodView> {
   const shown = JSON.stringify(`${namespace}/${name}`);
@@ -115,7 +119,7 @@ async function askedPod(
     throw new UsageError(
       `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
     );
-  const { config } = nodeOperation(folders, env, {
+  const { config } = nodeOperation(directories, env, {
     request: { command: "ADD" },
   });
   const { apiProblem, openApi } = await import("./api.ts");

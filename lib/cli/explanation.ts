@@ -22,7 +22,7 @@ import {
   displayName,
   networksAnnotation,
 } from "../select/select.ts";
-import type { Folders } from "./directories.ts";
+import type { Directories } from "./directories.ts";
 import { nodeOperation } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
@@ -59,14 +59,14 @@ const ifname = "eth0";
 /** Throws what the pod's ADD would fail with. */
 export async function explainPod(
   pod: PodView,
-  folders: Folders,
+  directories: Directories,
   env: Env,
 ): Promise<Explanation> {
   const { kind, namespace, name } = pod;
   const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
   if (pod.hostNetwork)
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
-  const context = operationFor(pod, folders, env);
+  const context = operationFor(pod, directories, env);
   const { config, dependencies } = context;
   const deadline = new Deadline(config.apiTimeoutMs);
   const networks = readNetworks(context);
@@ -86,7 +86,11 @@ export async function explainPod(
   };
 }
 
-function operationFor(pod: PodView, folders: Folders, env: Env): Context {
+function operationFor(
+  pod: PodView,
+  directories: Directories,
+  env: Env,
+): Context {
   const args = [
     "IgnoreUnknown=1",
     `K8S_POD_NAMESPACE=${pod.namespace}`,
@@ -102,7 +106,7 @@ function operationFor(pod: PodView, folders: Folders, env: Env): Context {
   };
   const made = { command: "ADD", containerId, netns, ifname, args } as const;
   const begin = (runtimeConfig: Record<string, unknown>) =>
-    nodeOperation(folders, env, {
+    nodeOperation(directories, env, {
       dependencies,
       request: { ...made },
       config: { runtimeConfig },
@@ -181,7 +185,7 @@ function explained(
   };
 }
 
-/** The folder was read twice: the same file gives an equal list. */
+/** The directory was read twice: the same file gives an equal list. */
 function fileOf({ list }: Attachment, networks: Networks): string {
   const found = networks.candidates.find((candidate) =>
     Bun.deepEquals(candidate.list, list),

@@ -17,7 +17,7 @@ import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { drop } from "./abandoned.ts";
 import { type Command, UsageError } from "./command.ts";
-import { folderOptions, foldersOf } from "./directories.ts";
+import { directoryOptions, directoriesOf } from "./directories.ts";
 import { whyUnseen } from "./mount-namespace.ts";
 import { nodeOperation, ownType } from "./node.ts";
 
@@ -25,7 +25,7 @@ export const gc: Command = {
   about: `Also tries again what earlier DELs could not delete (genie list --abandoned); what fails
 once more stays, and is no failure of this command.`,
   options: {
-    ...folderOptions,
+    ...directoryOptions,
     grace: {
       value: "SECONDS",
       about: "how long a namespace must have been gone (300)",
@@ -42,10 +42,10 @@ once more stays, and is no failure of this command.`,
     const isAll = input.flag("drop-all");
     if (container !== undefined && isAll)
       throw new UsageError("--drop and --drop-all exclude each other");
-    const folders = foldersOf(input);
-    const context = nodeOperation(folders, env);
+    const directories = directoriesOf(input);
+    const context = nodeOperation(directories, env);
     if (container === undefined && !isAll) {
-      const why = whyUnseen(context, `${folders.binDir}/${ownType} gc`);
+      const why = whyUnseen(context, `${directories.binDir}/${ownType} gc`);
       if (why !== undefined) throw new Error(why);
       return printed(await collectAll(context, grace * 1000), stdout);
     }

@@ -1,5 +1,5 @@
 /**
- * The node's file system as a command reaches it: directly, or below a folder
+ * The node's file system as a command reaches it: directly, or below a directory
  * where a container has it mounted (`--root /host`). What is written into files
  * is always the node's own path.
  */
@@ -12,7 +12,7 @@ const mostLinks = 40;
 export class Host {
   readonly root: string;
 
-  /** Throws Error unless the folder is an absolute path. */
+  /** Throws Error unless the directory is an absolute path. */
   constructor(root = "/") {
     if (!root.startsWith("/"))
       throw new Error(`root ${JSON.stringify(root)} is no absolute path`);

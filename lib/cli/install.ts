@@ -4,7 +4,12 @@
 import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
 import { credentialOptions, wishesOf } from "./credential.ts";
-import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";
+import {
+  directoryOptions,
+  directoriesOf,
+  hostOf,
+  rootOption,
+} from "./directories.ts";
 import { Installation, type Step } from "./installation.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -23,7 +28,7 @@ before anything is changed; run it again to upgrade. Keys and plugins that you a
         "network of pods that choose none (default as configured, else the first file)",
     },
     ...credentialOptions,
-    ...folderOptions,
+    ...directoryOptions,
     ...rootOption,
     force: {
       about:
@@ -40,7 +45,7 @@ before anything is changed; run it again to upgrade. Keys and plugins that you a
   async run(input, terminal) {
     const intervalMs = input.seconds("interval", 10) * 1000;
     const request = {
-      folders: foldersOf(input),
+      directories: directoriesOf(input),
       host: hostOf(input),
       wishes: wishesOf(input),
       defaultPlugin: input.text("default"),

@@ -24,7 +24,7 @@ import {
   requireDefaultPlugins,
 } from "./default-network.ts";
 import { executableMemoryProblems } from "./executable-memory.ts";
-import { type Folders, defaultFolders } from "./directories.ts";
+import { type Directories, defaultDirectories } from "./directories.ts";
 import type { Host } from "./host.ts";
 import { whileInstalling } from "./install-lock.ts";
 import {
@@ -41,7 +41,7 @@ import { runtimesOf } from "./runtime.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface InstallRequest {
-  folders: Folders;
+  directories: Directories;
   host: Host;
   wishes: Wishes;
   /** The default network instead of the one that is configured or first. */
@@ -55,8 +55,8 @@ export interface Step {
   text: string;
 }
 
-/** Where the credential is, beside the networks: runtimes do not read folders. */
-export function credentialFolder({ confDir }: Folders): string {
+/** Where the credential is, beside the networks: runtimes do not read directories. */
+export function credentialDirectory({ confDir }: Directories): string {
   return join(confDir, "genie.d");
 }
 
@@ -70,11 +70,11 @@ export class Installation {
     request: InstallRequest,
     terminal: Pick<Terminal, "env" | "self" | "version">,
   ) {
-    const { folders, host } = request;
+    const { directories, host } = request;
     this.#request = request;
     this.#terminal = terminal;
-    this.#binary = new Binary(folders.binDir, host, terminal);
-    this.#file = new OwnFile(folders, host);
+    this.#binary = new Binary(directories.binDir, host, terminal);
+    this.#file = new OwnFile(directories, host);
   }
 
   /**
@@ -82,8 +82,8 @@ export class Installation {
    * 11 while another installer is at work for too long.
    */
   run(): Promise<Step[]> {
-    const { folders, host } = this.#request;
-    return whileInstalling(folders.confDir, host, async () => {
+    const { directories, host } = this.#request;
+    return whileInstalling(directories.confDir, host, async () => {
       for (let i = 0; i < mostAttempts; i++) {
         const steps = await this.#attempt();
         if (steps) return steps;
@@ -97,21 +97,21 @@ export class Installation {
 
   /** undefined when another program changed our file meanwhile: then its change is to be kept. */
   async #attempt(): Promise<Step[] | undefined> {
-    const { folders, host, force } = this.#request;
+    const { directories, host, force } = this.#request;
     const { env, version } = this.#terminal;
     this.#requireMemory();
     const base = this.#file.read(force);
     const chosen = this.#checkNetworks(base);
     const credential = this.#credential(base);
-    const folder = credentialFolder(folders);
-    await requireUsable(credential, { folder, force }, host, env);
+    const directory = credentialDirectory(directories);
+    await requireUsable(credential, { directory, force }, host, env);
     // Validates what an operator wrote into the file before anything changes.
     const checked = this.#listText(base, chosen, "");
     this.#config(ownPlugin(parseJson(checked)), base);
     const copied = await this.#binary.put();
     const { kubeconfig, changed } = writeCredential(
       credential,
-      folder,
+      directory,
       host,
       force,
     );
@@ -151,11 +151,11 @@ export class Installation {
 
   /** Only the credential: it must stay fresh even while something else is wrong. */
   refreshCredential(): boolean {
-    const { folders, host, force } = this.#request;
+    const { directories, host, force } = this.#request;
     // A damaged file must not keep the token from being renewed.
     const credential = this.#credential(this.#file.read(true));
-    const folder = credentialFolder(folders);
-    return writeCredential(credential, folder, host, force).changed;
+    const directory = credentialDirectory(directories);
+    return writeCredential(credential, directory, host, force).changed;
   }
 
   /** Said where a restored file has keys that a new one would not have. */
@@ -200,8 +200,8 @@ export class Installation {
 
   #checkNetworks(base: Base): DefaultNetwork {
     const { list } = base;
-    const { folders, host, defaultPlugin } = this.#request;
-    const { confDir, binDir } = folders;
+    const { directories, host, defaultPlugin } = this.#request;
+    const { confDir, binDir } = directories;
     const files = readConfDir(host.path(confDir));
     refuseEarlier(
       files.map(({ file }) => file),
@@ -214,7 +214,7 @@ export class Installation {
       defaultPlugin ?? (typeof before === "string" ? before : "");
     const chosen = chooseDefault(requested, networks);
     const path = [binDir, ...this.#config(configured, base).binDirs].map(
-      (folder) => host.path(folder),
+      (directory) => host.path(directory),
     );
     requireDefaultPlugins(chosen.plugin, networks, path);
     if (runtimesOf(host).includes("crio"))
@@ -223,7 +223,7 @@ export class Installation {
   }
 
   #credential({ list }: Base): Credential {
-    const { folders, host, wishes } = this.#request;
+    const { directories, host, wishes } = this.#request;
     const kubeconfig = own(
       own(ownPlugin(list?.value), "kubernetes"),
       "kubeconfig",
@@ -231,7 +231,7 @@ export class Installation {
     return chooseCredential(
       wishes,
       {
-        folder: credentialFolder(folders),
+        directory: credentialDirectory(directories),
         existing: typeof kubeconfig === "string" ? kubeconfig : undefined,
       },
       host,
@@ -244,10 +244,10 @@ export class Installation {
     { name, plugin }: DefaultNetwork,
     kubeconfig: string | undefined,
   ): string {
-    const { folders, host } = this.#request;
-    const { confDir, dataDir } = folders;
+    const { directories, host } = this.#request;
+    const { confDir, dataDir } = directories;
     const isKnown =
-      confDir === defaultFolders.confDir ||
+      confDir === defaultDirectories.confDir ||
       configuredConfDir(ownPlugin(list?.value)) !== undefined;
     try {
       return ownListText(list, {
@@ -256,7 +256,7 @@ export class Installation {
         kubeconfig,
         nodeName: nodeNameOf(kubeconfig, host, this.#terminal.env),
         confDir: isKnown ? undefined : confDir,
-        dataDir: dataDir === defaultFolders.dataDir ? undefined : dataDir,
+        dataDir: dataDir === defaultDirectories.dataDir ? undefined : dataDir,
       });
     } catch (cause) {
       throw new CniError(

@@ -10,7 +10,12 @@ import { displayName } from "../select/select.ts";
 import { abandonedOnNode, abandonedTable } from "./abandoned.ts";
 import { age } from "./age.ts";
 import type { Command } from "./command.ts";
-import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";
+import {
+  directoryOptions,
+  directoriesOf,
+  hostOf,
+  rootOption,
+} from "./directories.ts";
 import type { Host } from "./host.ts";
 import { isSeen } from "./mount-namespace.ts";
 import { nodeOperation } from "./node.ts";
@@ -35,12 +40,12 @@ or unknown where this is not the mount namespace of the container runtime.`,
     abandoned: {
       about: "what could not be deleted, in place of what is attached",
     },
-    ...folderOptions,
+    ...directoryOptions,
     ...rootOption,
   },
   async run(input, { env, stdout, stderr, now }) {
     const host = hostOf(input);
-    const context = nodeOperation(foldersOf(input), env, { host });
+    const context = nodeOperation(directoriesOf(input), env, { host });
     const format = input.text("output");
     const namespace = input.text("namespace");
     const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>

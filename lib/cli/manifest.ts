@@ -2,7 +2,7 @@
  * `genie manifest`: the Kubernetes objects, as YAML on stdout.
  */
 import { type Command, UsageError } from "./command.ts";
-import { folderOptions, foldersOf } from "./directories.ts";
+import { directoryOptions, directoriesOf } from "./directories.ts";
 import { objects } from "./objects.ts";
 
 /** A registry's name with a tag or a digest, as containerd takes it. */
@@ -38,7 +38,7 @@ definitions.`,
       about:
         "network of pods that choose none (default each node's first file)",
     },
-    ...folderOptions,
+    ...directoryOptions,
   },
   async run(input, { stdout, version }) {
     const image = input.text("image") ?? `genie:${version}`;
@@ -62,7 +62,7 @@ definitions.`,
         ? (kubeconfig ?? "/etc/kubernetes/kubelet.conf")
         : undefined,
       defaultNetwork: input.text("default"),
-      folders: foldersOf(input),
+      directories: directoriesOf(input),
     }).map((object) => `${yaml(object)}\n`);
     await stdout(documents.join("---\n"));
     return 0;

@@ -1,6 +1,6 @@
 /**
  * This node's genie as an operator's command sees it: the configuration that
- * the runtime would pass to us, found among the files of the folder.
+ * the runtime would pass to us, found among the files of the directory.
  */
 import { createContext, type Context } from "../attach/context.ts";
 import {
@@ -13,7 +13,7 @@ import { Code, CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Request } from "../cni/skel.ts";
 import { latestVersion } from "../cni/version.ts";
-import { defaultFolders, type Folders } from "./directories.ts";
+import { defaultDirectories, type Directories } from "./directories.ts";
 import { Host } from "./host.ts";
 import type { Env } from "./terminal.ts";
 
@@ -52,7 +52,7 @@ export interface Made {
  * hold. Throws 7 for one that cannot be read: the records may be anywhere then.
  */
 export function nodeOperation(
-  { confDir, binDir, dataDir }: Folders,
+  { confDir, binDir, dataDir }: Directories,
   env: Env,
   {
     host = new Host(),
@@ -87,7 +87,9 @@ export function nodeOperation(
       ...config,
       name: found?.list.name ?? ownType,
       confDir: host.path(text("confDir") ?? confDir),
-      dataDir: host.path(dataDir ?? text("dataDir") ?? defaultFolders.dataDir),
+      dataDir: host.path(
+        dataDir ?? text("dataDir") ?? defaultDirectories.dataDir,
+      ),
       // Of the node; what a command has to say is said to whoever typed it.
       ...(!host.isOurs && { logFile: "" }),
     },

@@ -9,16 +9,16 @@ import { join } from "node:path";
 import { Code, CniError } from "../cni/error.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import { readOwnFileIfAny, requireOwnFolder } from "../linux/files.ts";
+import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
-import { type Folders, defaultFolders } from "./directories.ts";
+import { type Directories, defaultDirectories } from "./directories.ts";
 import type { Host } from "./host.ts";
 import { ownFile } from "./node.ts";
 import { type ListFile, hasOwnPlugin, ownPlugin } from "./own-list.ts";
 import {
   isLink,
   keepDamaged,
-  makeFolder,
+  makeDirectory,
   putText,
   renewLink,
   textOf,
@@ -41,20 +41,20 @@ export const renamedPattern =
   /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
 export class OwnFile {
-  readonly #folders: Folders;
+  readonly #directories: Directories;
   readonly #host: Host;
   /** In the directory that runtimes watch; it may be a symbolic link. */
   readonly #link: string;
 
-  constructor(folders: Folders, host: Host) {
-    this.#folders = folders;
+  constructor(directories: Directories, host: Host) {
+    this.#directories = directories;
     this.#host = host;
-    this.#link = join(host.path(folders.confDir), ownFile);
+    this.#link = join(host.path(directories.confDir), ownFile);
   }
 
   /** The node's path. */
   get path(): string {
-    return join(this.#folders.confDir, ownFile);
+    return join(this.#directories.confDir, ownFile);
   }
 
   /** Throws 7 for a file or a copy that cannot be read, unless it may be overwritten (`force`). */
@@ -101,7 +101,7 @@ export class OwnFile {
   keepCopy(text: string): void {
     for (const directory of this.#copyDirectories(text)) {
       try {
-        makeFolder(this.#host.path(directory), 0o700);
+        makeDirectory(this.#host.path(directory), 0o700);
         requireOurs(this.#host.path(directory));
         putText(this.#copy(directory), text, { mode: 0o600, secret: true });
       } catch (cause) {
@@ -144,7 +144,7 @@ export class OwnFile {
   }
 
   #renamed(): Omit<Base, "text"> | undefined {
-    const { confDir } = this.#folders;
+    const { confDir } = this.#directories;
     const directory = this.#host.path(confDir);
     const found = namesIn(directory)
       .filter(
@@ -166,7 +166,7 @@ export class OwnFile {
 
   /** Where the copy is looked for when there is no file to say so. */
   get #firstCopyDirectory(): string {
-    return this.#folders.dataDir ?? defaultFolders.dataDir;
+    return this.#directories.dataDir ?? defaultDirectories.dataDir;
   }
 
   #copyDirectories(text: string): Set<string> {
@@ -183,11 +183,11 @@ export class OwnFile {
 
 /** Removes the copies: an operator who uninstalls wants no key back. `configured` is where we reach the `dataDir` of our configuration. */
 export function removeCopies(
-  { dataDir }: Folders,
+  { dataDir }: Directories,
   host: Host,
   configured: string,
 ): void {
-  const first = host.path(dataDir ?? defaultFolders.dataDir);
+  const first = host.path(dataDir ?? defaultDirectories.dataDir);
   for (const directory of [first, configured])
     rmSync(join(directory, ownFile), { force: true });
 }
@@ -204,7 +204,7 @@ function parseList(text: string): ListFile {
 
 /** `dataDir` belongs to us (state.md "The record"): what others may write there decides nothing. Throws 5. */
 function requireOurs(place: string): void {
-  requireOwnFolder(join(place, "attachments"));
+  requireOwnDirectory(join(place, "attachments"));
 }
 
 /** A list that another program wrote without genie, with our plugin object as it was: its keys are the node's policy. */

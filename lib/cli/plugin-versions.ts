@@ -21,10 +21,10 @@ import type { Terminal } from "./terminal.ts";
 /** Milliseconds. A cold disk takes a second for a large executable. */
 const limitMs = 20_000;
 
-/** What is executed: of the node, the first folder that has it. */
+/** What is executed: of the node, the first directory that has it. */
 export interface Asked {
   type: string;
-  folders: readonly string[];
+  directories: readonly string[];
 }
 
 /** Throws CniError naming the loader or the library that the node lacks. */
@@ -33,19 +33,22 @@ export async function versionsOf(
   host: Host,
   { env, self }: Pick<Terminal, "env" | "self">,
 ): Promise<readonly string[]> {
-  const folders = asked.folders.map((folder) => host.path(folder));
-  const path = findPlugin(asked.type, folders);
+  const directories = asked.directories.map((directory) =>
+    host.path(directory),
+  );
+  const path = findPlugin(asked.type, directories);
   requireLoader(path, host);
   if (host.isOurs) return ask(asked, env);
-  const folder = asked.folders[folders.indexOf(dirname(path))] ?? "/";
+  const directory =
+    asked.directories[directories.indexOf(dirname(path))] ?? "/";
   const child = Bun.spawn({
     cmd: [
       self,
       "plugin-versions",
       "--root",
       host.root,
-      "--folder",
-      folder,
+      "--directory",
+      directory,
       asked.type,
     ],
     env: { ...env },
@@ -73,24 +76,28 @@ export const pluginVersions: Command = {
   operand: { name: "TYPE" },
   options: {
     ...rootOption,
-    folder: { value: "DIR", path: "folder", about: "where the plugin is" },
+    directory: {
+      value: "DIR",
+      path: "directory",
+      about: "where the plugin is",
+    },
   },
   async run(input, { env, stdout }) {
     const type = input.operand ?? "";
-    const folders = [input.path("folder") ?? "/"];
+    const directories = [input.path("directory") ?? "/"];
     const root = input.path("root");
     if (root !== undefined) {
       const { changeRoot } = await import("./chroot.ts");
       changeRoot(root);
     }
-    const supportedVersions = await ask({ type, folders }, env);
+    const supportedVersions = await ask({ type, directories }, env);
     await stdout(`${JSON.stringify({ supportedVersions })}\n`);
     return 0;
   },
 };
 
 async function ask(
-  { type, folders }: Asked,
+  { type, directories }: Asked,
   env: Terminal["env"],
 ): Promise<readonly string[]> {
   const caller: Caller = {
@@ -112,7 +119,7 @@ async function ask(
         netns: "",
         ifname: "",
         args: "",
-        path: folders,
+        path: directories,
       },
       deadline: new Deadline(limitMs),
     },

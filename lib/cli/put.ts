@@ -121,7 +121,7 @@ export function isLink(path: string): boolean {
 }
 
 /** A new directory has `mode`; one that is there stays as it is. */
-export function makeFolder(path: string, mode = 0o755): void {
+export function makeDirectory(path: string, mode = 0o755): void {
   if (!existsSync(path)) mkdirSync(path, { recursive: true, mode });
 }
 

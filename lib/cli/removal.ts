@@ -21,10 +21,10 @@ import { type Candidate, firstNetwork, networksOf } from "../select/resolve.ts";
 import { displayName } from "../select/select.ts";
 import { abandonedOnNode } from "./abandoned.ts";
 import { credentialFiles } from "./credential.ts";
-import type { Folders } from "./directories.ts";
+import type { Directories } from "./directories.ts";
 import { collect } from "./gc.ts";
 import type { Host } from "./host.ts";
-import { credentialFolder } from "./installation.ts";
+import { credentialDirectory } from "./installation.ts";
 import { type Sandbox, sandboxOf } from "./list.ts";
 import { whyUnseen } from "./mount-namespace.ts";
 import { nodeOperation, ownFile, ownType } from "./node.ts";
@@ -33,7 +33,7 @@ import { runtimesOf } from "./runtime.ts";
 import type { Env } from "./terminal.ts";
 
 export interface RemovalRequest {
-  folders: Folders;
+  directories: Directories;
   host: Host;
   force: boolean;
   env: Env;
@@ -41,9 +41,9 @@ export interface RemovalRequest {
 
 /** What was done. Throws `Refusal` with nothing changed. */
 export async function removeGenie(request: RemovalRequest): Promise<string[]> {
-  const { folders, host, force, env } = request;
-  const context = nodeOperation(folders, env, { host });
-  const { confDir, binDir } = folders;
+  const { directories, host, force, env } = request;
+  const context = nodeOperation(directories, env, { host });
+  const { confDir, binDir } = directories;
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);
   refuseOthers(files, confDir);
@@ -54,9 +54,9 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   // A pod that was attached between the look and the removal.
   if (!force) orPutBack(parked, path, () => refuseHeld(context, former, host));
   rmSync(parked, { force: true });
-  removeCopies(folders, host, context.config.dataDir);
+  removeCopies(directories, host, context.config.dataDir);
   done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
-  done.push(...removeCredential(credentialFolder(folders), host));
+  done.push(...removeCredential(credentialDirectory(directories), host));
   if (force && host.isOurs) done.push(...(await deleteGone(context, binDir)));
   const keeps = keepsRecords(host);
   if (!keeps) done.push(...dropFreed(context, former));
@@ -188,7 +188,7 @@ const hints: Record<Sandbox, string> = {
   "earlier boot": " (of an earlier boot: `genie gc`)",
 };
 
-/** Out of the runtime's sight, still in its folder. */
+/** Out of the runtime's sight, still in its directory. */
 function park(path: string): string {
   const parked = path.replace(/[^/]+$/, (name) => `.${name}.removed`);
   try {
@@ -208,13 +208,13 @@ function orPutBack(parked: string, path: string, check: () => void): void {
   }
 }
 
-function removeCredential(folder: string, host: Host): string[] {
-  const place = host.path(folder);
+function removeCredential(directory: string, host: Host): string[] {
+  const place = host.path(directory);
   if (!existsSync(place)) return [];
   for (const file of credentialFiles)
     rmSync(join(place, file), { force: true });
-  removeFolder(place);
-  return [`removed the credential in ${folder}`];
+  removeDirectory(place);
+  return [`removed the credential in ${directory}`];
 }
 
 /** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
@@ -259,11 +259,11 @@ function dropFreed(
 }
 
 function removeEmpty(dataDir: string): void {
-  for (const folder of ["attachments", "abandoned", "locks", "."])
-    removeFolder(join(dataDir, folder));
+  for (const directory of ["attachments", "abandoned", "locks", "."])
+    removeDirectory(join(dataDir, directory));
 }
 
-function removeFolder(path: string): void {
+function removeDirectory(path: string): void {
   try {
     if (readdirSync(path).length === 0) rmdirSync(path);
   } catch (error) {

@@ -2,7 +2,12 @@
  * `genie uninstall`.
  */
 import type { Command } from "./command.ts";
-import { folderOptions, foldersOf, hostOf, rootOption } from "./directories.ts";
+import {
+  directoryOptions,
+  directoriesOf,
+  hostOf,
+  rootOption,
+} from "./directories.ts";
 import { whileInstalling } from "./install-lock.ts";
 
 export const uninstall: Command = {
@@ -11,16 +16,16 @@ will use afterwards. With --force the configuration goes all the same, and the e
 for what is left.`,
   options: {
     force: { about: "also while pods hold other networks" },
-    ...folderOptions,
+    ...directoryOptions,
     ...rootOption,
   },
   async run(input, { env, stdout }) {
     const { removeGenie } = await import("./removal.ts");
-    const folders = foldersOf(input);
+    const directories = directoriesOf(input);
     const host = hostOf(input);
     const force = input.flag("force");
-    const done = await whileInstalling(folders.confDir, host, () =>
-      removeGenie({ folders, host, force, env }),
+    const done = await whileInstalling(directories.confDir, host, () =>
+      removeGenie({ directories, host, force, env }),
     );
     await stdout(done.map((line) => `${line}\n`).join(""));
     return 0;

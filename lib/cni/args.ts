@@ -44,7 +44,7 @@ export function readEnvironment(env: Env): Environment {
     netns: read("CNI_NETNS"),
     ifname: read("CNI_IFNAME"),
     args: env["CNI_ARGS"] ?? "",
-    path: folders(read("CNI_PATH")),
+    path: directories(read("CNI_PATH")),
     netnsOverride: isYes(env["CNI_NETNS_OVERRIDE"]),
   };
   if (missing.length > 0) {
@@ -61,9 +61,10 @@ function isYes(value: string | undefined): boolean {
 }
 
 /** An empty element would mean the working directory. */
-function folders(path: string): string[] {
+function directories(path: string): string[] {
   const named: string[] = [];
-  for (const folder of path.split(":")) if (folder !== "") named.push(folder);
+  for (const directory of path.split(":"))
+    if (directory !== "") named.push(directory);
   return named;
 }
 

@@ -32,7 +32,7 @@ export const maxPlugins = 32;
 /** What a configuration without `cniVersion` is executed as, like CNI-Genie (selection.md §4). */
 export const assumedVersion = "0.3.0";
 
-/** A `.conflist`. The plugins may be absent: they can come from a folder (R-LD-5). Throws Error. */
+/** A `.conflist`. The plugins may be absent: they can come from a directory (R-LD-5). Throws Error. */
 export function parseConfList(value: unknown): NetworkConfigList {
   try {
     return list(value);

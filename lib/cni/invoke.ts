@@ -121,12 +121,12 @@ function pluginErrors() {
 }
 
 /**
- * The first regular file of that name in the folders; symbolic links are
+ * The first regular file of that name in the directories; symbolic links are
  * followed (F-1). Throws 7, also when the file is this very program.
  */
 export function findPlugin(
   type: string,
-  folders: readonly string[],
+  directories: readonly string[],
   self?: string,
 ): string {
   if (type === "")
@@ -139,16 +139,16 @@ export function findPlugin(
   }
   const searched: string[] = [];
   const problems: string[] = [];
-  for (const folder of folders) {
-    if (folder === "") continue;
-    searched.push(folder);
-    const path = `${folder}/${type}`;
+  for (const directory of directories) {
+    if (directory === "") continue;
+    searched.push(directory);
+    const path = `${directory}/${type}`;
     let file: Status | undefined;
     try {
       file = statusIfAny(path);
     } catch (error) {
       // One that cannot be looked at hides none of the others.
-      problems.push(`: ${folder}: ${messageOf(error)}`);
+      problems.push(`: ${directory}: ${messageOf(error)}`);
     }
     if (file?.kind !== "file") continue;
     if (file.id === self) {
@@ -170,10 +170,10 @@ export function findPlugin(
 /** The executable as by {@link findPlugin}, and that it may be executed. Throws 7. */
 export function requirePlugin(
   type: string,
-  folders: readonly string[],
+  directories: readonly string[],
   self?: string,
 ): void {
-  const path = findPlugin(type, folders, self);
+  const path = findPlugin(type, directories, self);
   try {
     requireExecutable(path);
   } catch (cause) {
@@ -239,16 +239,16 @@ function environment(call: Call, caller: Caller): Record<string, string> {
     CNI_NETNS: netns,
     CNI_IFNAME: ifname,
     CNI_ARGS: args,
-    CNI_PATH: joinedFolders(path),
+    CNI_PATH: joinedDirectories(path),
     // A meta-plugin that would call us again is told by it (selection.md §4).
     GENIE_CONTAINER: containerId || noContainer,
   };
 }
 
-function joinedFolders(path: readonly string[]): string {
+function joinedDirectories(path: readonly string[]): string {
   let joined = "";
-  for (const folder of path) {
-    if (folder !== "") joined += joined === "" ? folder : `:${folder}`;
+  for (const directory of path) {
+    if (directory !== "") joined += joined === "" ? directory : `:${directory}`;
   }
   return joined;
 }

@@ -36,7 +36,7 @@ export interface RuntimeConf {
   args: string;
   /** What becomes `runtimeConfig` of the plugins that declare the capability. */
   capabilityArgs: Readonly<Record<string, unknown>>;
-  /** The folders of CNI_PATH. */
+  /** The directories of CNI_PATH. */
   path: readonly string[];
 }
 

@@ -60,7 +60,7 @@ export interface Request {
   ifname: string;
   /** CNI_ARGS, untouched. */
   args: string;
-  /** The folders of CNI_PATH, no empty one among them. */
+  /** The directories of CNI_PATH, no empty one among them. */
   path: readonly string[];
   config: NetConf;
   /** The configuration's; 0.1.0 when it names none. */

@@ -1,5 +1,5 @@
 /**
- * Files as genie uses them: whole texts, whole folders, one system call where
+ * Files as genie uses them: whole texts, whole directories, one system call where
  * one is enough. Failures are `SystemError`s with the errno's name in `code`.
  */
 import { SystemError, UnsafeDirectory, errnoOf } from "./errno.ts";
@@ -39,14 +39,14 @@ export function readFileIfAny(path: string): string | undefined {
   return fd === undefined ? undefined : textOfOpen(fd);
 }
 
-/** A name that leads to no regular file of its own: a symbolic link, a device, a named pipe, a folder. */
+/** A name that leads to no regular file of its own: a symbolic link, a device, a named pipe, a directory. */
 export class NotAFile extends Error {}
 
 /** A file of more bytes than anybody has written there. */
 export class TooLarge extends Error {}
 
 /**
- * As {@link readFileIfAny}, of a folder that is ours alone ({@link requireOwnFolder}):
+ * As {@link readFileIfAny}, of a directory that is ours alone ({@link requireOwnDirectory}):
  * only a regular file is read, and no symbolic link is followed. Throws `NotAFile`,
  * `TooLarge`.
  */
@@ -97,7 +97,7 @@ function textOfOpen(fd: number, maxBytes = Infinity): string {
 export function readRegularFile(path: string, maxBytes: number): string {
   const found = statusIfAny(path);
   if (!found) throw new SystemError("ENOENT");
-  if (found.kind === "folder") throw new SystemError("EISDIR");
+  if (found.kind === "directory") throw new SystemError("EISDIR");
   if (found.kind !== "file") throw new NotAFile("not a regular file");
   return textOfOpen(open(path, reading), maxBytes);
 }
@@ -158,7 +158,7 @@ export function createFile(path: string, mode: number): number {
  * it: a symbolic link there would have us overwrite any file. Nothing when it is
  * absent. Throws UnsafeDirectory saying what is wrong with which of them.
  */
-export function requireOwnFolder(path: string): void {
+export function requireOwnDirectory(path: string): void {
   const parent = path.slice(0, path.lastIndexOf("/"));
   // Whoever administers the node may reach that one by a symbolic link.
   requireOwn(parent, statusIfAny(parent));
@@ -172,7 +172,7 @@ function requireOwn(path: string, found: Status | undefined): void {
 }
 
 function ownershipProblem({ kind, owner, mode }: Status): string | undefined {
-  if (kind !== "folder") return "it is not a directory";
+  if (kind !== "directory") return "it is not a directory";
   const user = effectiveUser();
   if (owner !== user)
     return `it belongs to user ${owner}, expected user ${user}`;
@@ -181,25 +181,25 @@ function ownershipProblem({ kind, owner, mode }: Status): string | undefined {
     : `group or others may write to it (mode ${mode.toString(8).padStart(4, "0")})`;
 }
 
-/** Makes a directory of ours in another of ours, each for our user alone. Throws as {@link requireOwnFolder}, and SystemError. */
-export function makeOwnFolder(path: string): void {
-  makeFolder(path.slice(0, path.lastIndexOf("/")), 0o700);
-  makeFolder(path, 0o700);
+/** Makes a directory of ours in another of ours, each for our user alone. Throws as {@link requireOwnDirectory}, and SystemError. */
+export function makeOwnDirectory(path: string): void {
+  makeDirectory(path.slice(0, path.lastIndexOf("/")), 0o700);
+  makeDirectory(path, 0o700);
   // Somebody else may have made them in the meantime.
-  requireOwnFolder(path);
+  requireOwnDirectory(path);
 }
 
-/** Makes a folder and those above it; nothing when it is there. */
-export function makeFolder(path: string, mode: number): void {
+/** Makes a directory and those above it; nothing when it is there. */
+export function makeDirectory(path: string, mode: number): void {
   try {
     mkdir(path, mode);
   } catch (error) {
     const parent = path.slice(0, path.lastIndexOf("/"));
     if (errnoOf(error) !== "ENOENT" || parent === "") throw error;
-    // Those above are the system's folders, not ours.
-    makeFolder(parent, 0o755);
+    // Those above are the system's directories, not ours.
+    makeDirectory(parent, 0o755);
     // Another genie may make the same ones at the same time.
-    makeFolder(path, mode);
+    makeDirectory(path, mode);
   }
 }
 

@@ -161,7 +161,7 @@ export function checked(result: number): number {
   return result;
 }
 
-/** Whether there is no file of that name, or no folder on the way to it. */
+/** Whether there is no file of that name, or no directory on the way to it. */
 function isAbsent(result: number): boolean {
   return result === -ENOENT || result === -ENOTDIR;
 }
@@ -182,7 +182,7 @@ export function open(path: string, flags: number, mode = 0): number {
   return checked(openat(path, flags, mode));
 }
 
-/** As {@link open}; undefined when there is no such file in its folder. */
+/** As {@link open}; undefined when there is no such file in its directory. */
 export function openIfAny(
   path: string,
   flags: number,
@@ -244,7 +244,7 @@ export function requireExecutable(path: string): void {
 
 /** What a file is. */
 export interface Status {
-  kind: "file" | "folder" | "other";
+  kind: "file" | "directory" | "other";
   /** The permission bits. */
   mode: number;
   /** The number of its owner. */
@@ -304,7 +304,8 @@ function statusRead(): Status {
       ? inodeHigh * 2 ** 32 + inode
       : wideInode(inodeHigh, inode);
   return {
-    kind: format === S_IFREG ? "file" : format === S_IFDIR ? "folder" : "other",
+    kind:
+      format === S_IFREG ? "file" : format === S_IFDIR ? "directory" : "other",
     mode: mode & 0o7777,
     owner,
     size: sizeHigh * 2 ** 32 + size,
@@ -330,8 +331,8 @@ const direntLength = 16;
 const direntName = 19;
 
 /**
- * The names in a folder that end with `suffix`, in no order, without `.` and `..`;
- * none when there is no such folder.
+ * The names in a directory that end with `suffix`, in no order, without `.` and `..`;
+ * none when there is no such directory.
  */
 export function listIfAny(path: string, suffix = ""): string[] {
   const names: string[] = [];
@@ -342,7 +343,7 @@ export function listIfAny(path: string, suffix = ""): string[] {
   try {
     for (;;) {
       const size = call(SYS_getdents64, fd, buffer, buffer.byteLength);
-      // What is opened is no folder.
+      // What is opened is no directory.
       if (isAbsent(size)) return names;
       if (checked(size) === 0) return names;
       const entries = buffer.subarray(0, size);

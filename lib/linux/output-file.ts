@@ -6,7 +6,7 @@
  * a gap of NUL bytes.
  */
 import { errnoOf } from "./errno.ts";
-import { makeFolder } from "./files.ts";
+import { makeDirectory } from "./files.ts";
 import {
   Open,
   appendOnly,
@@ -54,7 +54,7 @@ function unnamedFile(directory: string): number {
     fd = open(path, flags, 0o600);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-    makeFolder(directory, 0o700);
+    makeDirectory(directory, 0o700);
     fd = open(path, flags, 0o600);
   }
   removeFile(path);

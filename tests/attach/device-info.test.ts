@@ -1,6 +1,6 @@
 /**
  * Device information files (selection.md §6, NPWG device-info specification
- * v1.1). Their folder is fixed by that specification, so these tests write
+ * v1.1). Their directory is fixed by that specification, so these tests write
  * below the real one, under names of their own.
  */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
@@ -23,13 +23,13 @@ import {
 import { parseConf } from "../../lib/cni/conflist.ts";
 import type { Attachment } from "../../lib/select/select.ts";
 
-const folder = "/var/run/k8s.cni.cncf.io/devinfo";
+const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 const containerId = `test-${crypto.randomUUID()}`;
 const id = "0000:03:02.0";
 const vendor = `${containerId}.example`;
 const resource = `${vendor}/sriov/a`;
-const path = `${folder}/cni/${containerId}-net1-device.json`;
-const devicePlugins = `${folder}/dp/${vendor}-sriov-a-${id}-device.json`;
+const path = `${directory}/cni/${containerId}-net1-device.json`;
+const devicePlugins = `${directory}/dp/${vendor}-sriov-a-${id}-device.json`;
 const info = { type: "pci", version: "1.1.0", pci: { "pci-address": id } };
 
 function attachment(device?: { id: string; resource?: string }): Attachment {
@@ -46,7 +46,8 @@ function attachment(device?: { id: string; resource?: string }): Attachment {
 const superuser = process.getuid?.() === 0;
 
 afterAll(() => {
-  for (const made of ["dp", "cni", "", ".."]) removeIfEmpty(join(folder, made));
+  for (const made of ["dp", "cni", "", ".."])
+    removeIfEmpty(join(directory, made));
 });
 
 function removeIfEmpty(made: string): void {
@@ -89,7 +90,7 @@ describe.skipIf(!superuser)(
     };
 
     test("begins with what the device plugin says", () => {
-      mkdirSync(`${folder}/dp`, { recursive: true });
+      mkdirSync(`${directory}/dp`, { recursive: true });
       writeFileSync(devicePlugins, JSON.stringify(info));
       const attached = prepared({ id, resource });
       expect(readFileSync(path, "utf8")).toBe(JSON.stringify(info));
@@ -110,7 +111,7 @@ describe.skipIf(!superuser)(
     ])(
       "%s from a device plugin is an error 5 that names it",
       (_, make, why) => {
-        mkdirSync(`${folder}/dp`, { recursive: true });
+        mkdirSync(`${directory}/dp`, { recursive: true });
         make();
         expect(() => prepared({ id, resource })).toThrow(
           expect.objectContaining({
@@ -122,10 +123,10 @@ describe.skipIf(!superuser)(
     );
 
     test.each([[{ id }], [{ id, resource }]])(
-      "%j, the device plugin says nothing: the folder for a file of the CNI plugin",
+      "%j, the device plugin says nothing: the directory for a file of the CNI plugin",
       (device) => {
         const attached = prepared(device);
-        expect(existsSync(`${folder}/cni`)).toBe(true);
+        expect(existsSync(`${directory}/cni`)).toBe(true);
         expect(existsSync(path)).toBe(false);
         expect(readDeviceInfo(attached)).toBeUndefined();
         writeFileSync(path, JSON.stringify(info));
@@ -158,12 +159,12 @@ describe.skipIf(!superuser)(
     });
 
     test.each([
-      `${folder}/cni/../dp/${containerId}.json`,
-      `${folder}/dp/${containerId}.json`,
+      `${directory}/cni/../dp/${containerId}.json`,
+      `${directory}/dp/${containerId}.json`,
       `/tmp/${containerId}.json`,
     ])("%s, of a record that somebody changed, is left alone", (other) => {
       prepared({ id });
-      mkdirSync(`${folder}/dp`, { recursive: true });
+      mkdirSync(`${directory}/dp`, { recursive: true });
       writeFileSync(other, "{}");
       const changed = {
         ...attachment({ id }),

@@ -13,7 +13,7 @@ import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 
 const boot = "this-boot";
 const now = 10_000_000;
@@ -24,7 +24,7 @@ function attachment(ifname: string): Attachment {
 }
 
 class Deleting implements Disposable {
-  readonly #folder = temporaryFolder();
+  readonly #directory = temporaryDirectory();
   readonly context: Context;
   readonly record: AttachmentRecord;
 
@@ -48,7 +48,7 @@ class Deleting implements Disposable {
         args: "",
         path: [],
         cniVersion: "1.1.0",
-        config: { name: "g", dataDir: this.#folder.path, deleteGiveUp },
+        config: { name: "g", dataDir: this.#directory.path, deleteGiveUp },
       },
       {
         ...systemDependencies({}),
@@ -120,7 +120,7 @@ class Deleting implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#folder[Symbol.dispose]();
+    this.#directory[Symbol.dispose]();
   }
 }
 

@@ -32,7 +32,7 @@ import { parseConf } from "../../lib/cni/conflist.ts";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const boot = "this boot";
 /** When the GC of these tests begins, in milliseconds since the boot. */
@@ -53,8 +53,8 @@ interface Call {
 
 /** A node whose delegates take as many milliseconds as `takes` says, for ever by default. */
 class GcNode implements Disposable {
-  readonly #folder = temporaryFolder();
-  readonly dataDir = `${this.#folder.path}/data`;
+  readonly #directory = temporaryDirectory();
+  readonly dataDir = `${this.#directory.path}/data`;
   readonly records = new Records(this.dataDir);
   readonly calls: Call[] = [];
   #now = 0;
@@ -63,13 +63,13 @@ class GcNode implements Disposable {
   constructor(takes: (what: string) => number = () => 0) {
     this.#takes = takes;
     for (const type of ["alpha", "beta", "gamma"])
-      writeFiles(this.#folder.path, { [`bin/${type}`]: "" });
+      writeFiles(this.#directory.path, { [`bin/${type}`]: "" });
   }
 
   /** A network of delegates, or one of ours, in `confDir`. */
   network(name: string, type: string, more: object = {}): void {
     const conf = { cniVersion: "1.1.0", name, type, ...more };
-    writeFiles(this.#folder.path, { [`net.d/${name}.conf`]: conf });
+    writeFiles(this.#directory.path, { [`net.d/${name}.conf`]: conf });
   }
 
   record(
@@ -88,7 +88,7 @@ class GcNode implements Disposable {
       time: "2026-01-01T00:00:00.000Z",
       bootId: boot,
       uptimeMs: 1,
-      path: [`${this.#folder.path}/bin`],
+      path: [`${this.#directory.path}/bin`],
       attachments: [
         {
           list: { ...parseConf(list), disableGC: conf["disableGC"] === true },
@@ -141,11 +141,11 @@ class GcNode implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#folder[Symbol.dispose]();
+    this.#directory[Symbol.dispose]();
   }
 
   #context(valid: readonly string[]): Context {
-    const { path } = this.#folder;
+    const { path } = this.#directory;
     return createContext(
       {
         command: "GC",

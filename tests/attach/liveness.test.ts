@@ -7,7 +7,7 @@ import {
   formatVersion,
 } from "../../lib/attach/record.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 
 function record(
   containerId: string,
@@ -88,8 +88,8 @@ test.each<[string | undefined, string, AttachmentRecord]>([
     record("old", "other", { name: "x" }),
   ],
 ])("LivingRecords.ownerOf, is %p for %s", (owner, _, living) => {
-  using folder = temporaryFolder();
-  const records = new Records(folder.path);
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
   records.write(living).close();
   const all = new LivingRecords(records);
   all.refresh();
@@ -98,8 +98,8 @@ test.each<[string | undefined, string, AttachmentRecord]>([
 });
 
 test("LivingRecords.refresh, sees what comes and what goes", () => {
-  using folder = temporaryFolder();
-  const records = new Records(folder.path);
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
   const all = new LivingRecords(records);
   const [attachment] = abandoned.attachments;
   const owner = () => {

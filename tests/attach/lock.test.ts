@@ -17,19 +17,19 @@ import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { tryLock } from "../../lib/linux/libc.ts";
 import { type Lock, lockContainer } from "../../lib/attach/lock.ts";
-import { isRunning, temporaryFolder, until } from "../support/delegate.ts";
+import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
 import { smallDisk } from "../support/disk.ts";
 
 const minute = () => new Deadline(60_000);
 const noPause = () => Promise.reject(new Error("no pause was expected"));
 
-/** A folder with a function that locks container c1 in it. */
+/** A directory with a function that locks container c1 in it. */
 function node() {
-  const folder = temporaryFolder();
-  const path = `${folder.path}/locks/c1`;
+  const directory = temporaryDirectory();
+  const path = `${directory.path}/locks/c1`;
   const lock = (sleep?: (ms: number) => Promise<void>, deadline = minute()) =>
-    lockContainer(folder.path, "c1", deadline, sleep);
-  return { ...folder, dataDir: folder.path, path, lock };
+    lockContainer(directory.path, "c1", deadline, sleep);
+  return { ...directory, dataDir: directory.path, path, lock };
 }
 
 /** Time that only pauses move; `during` happens in each. */
@@ -490,7 +490,7 @@ describe("lockContainer, after its genie was killed", () => {
   });
 
   test("the lock of another disk, with the same name and inode, is nobody's business", async () => {
-    using disks = temporaryFolder();
+    using disks = temporaryDirectory();
     const [a, b] = [`${disks.path}/a`, `${disks.path}/b`];
     await using first = await smallDisk(a);
     await using second = await smallDisk(b);

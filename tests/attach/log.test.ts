@@ -19,7 +19,7 @@ import {
   createLog,
   logs,
 } from "../../lib/attach/log.ts";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 
 const now = () => new Date("2026-01-02T03:04:05.678Z");
 
@@ -42,8 +42,8 @@ const base = { time: "2026-01-02T03:04:05.678Z", level: "warn" };
 
 /** What goes to a file, where nothing may go to stderr. */
 function fileText(write: (log: Log) => void, context?: Fields): string {
-  using folder = temporaryFolder();
-  const file = `${folder.path}/genie.log`;
+  using directory = temporaryDirectory();
+  const file = `${directory.path}/genie.log`;
   write(createLog("warn", file, unexpected, now, context));
   return readFileSync(file, "utf8");
 }
@@ -103,8 +103,8 @@ describe("createLog", () => {
   });
 
   test("JSON, control characters of messages, keys and values are escaped and read back as they were", () => {
-    using folder = temporaryFolder();
-    const file = `${folder.path}/genie.log`;
+    using directory = temporaryDirectory();
+    const file = `${directory.path}/genie.log`;
     createLog("warn", file, unexpected, now).warn(odd, {
       [odd]: { [odd]: odd },
     });
@@ -165,8 +165,8 @@ describe("createLog", () => {
   });
 
   test("appends JSON lines to a file, which only root may read, and nothing to stderr", () => {
-    using folder = temporaryFolder();
-    const file = `${folder.path}/genie.log`;
+    using directory = temporaryDirectory();
+    const file = `${directory.path}/genie.log`;
     const texts: string[] = [];
     const log = createLog("warn", file, (text) => void texts.push(text), now);
     everyLevel(log);
@@ -183,8 +183,8 @@ describe("createLog", () => {
   });
 
   test("follows a file that is rotated", () => {
-    using folder = temporaryFolder();
-    const file = `${folder.path}/genie.log`;
+    using directory = temporaryDirectory();
+    const file = `${directory.path}/genie.log`;
     const log = createLog("warn", file, () => {}, now);
     log.warn("one");
     renameSync(file, `${file}.1`);
@@ -200,31 +200,34 @@ describe("createLog", () => {
   });
 
   test("follows a symbolic link, which is the operator's", () => {
-    using folder = temporaryFolder();
-    const [file, link] = [`${folder.path}/genie.log`, `${folder.path}/link`];
+    using directory = temporaryDirectory();
+    const [file, link] = [
+      `${directory.path}/genie.log`,
+      `${directory.path}/link`,
+    ];
     symlinkSync(file, link);
     createLog("warn", link, unexpected, now).warn("w");
     expect(readFileSync(file, "utf8")).toContain('"msg":"w"');
   });
 
   test("falls back to stderr, as text, when the file cannot be written; says so once", () => {
-    using folder = temporaryFolder();
-    const file = `${folder.path}/folder\n`;
+    using directory = temporaryDirectory();
+    const file = `${directory.path}/directory\n`;
     mkdirSync(file);
     const texts: string[] = [];
     const log = createLog("warn", file, (text) => void texts.push(text), now);
     log.error("e", { code: 7 });
     log.warn("w");
     expect(texts.join("")).toBe(
-      `genie: warn: failed to write logFile "${folder.path}/folder\\n": is a directory\n` +
+      `genie: warn: failed to write logFile "${directory.path}/directory\\n": is a directory\n` +
         "genie: error: e code=7\ngenie: warn: w\n",
     );
   });
 
   test.each([
-    ["no folder", "/nowhere/at/all/genie.log"],
+    ["no directory", "/nowhere/at/all/genie.log"],
     ["a full disk", "/dev/full"],
-    ["not a folder", "/dev/null/genie.log"],
+    ["not a directory", "/dev/null/genie.log"],
   ])("falls back to stderr, %s", (_, file) => {
     const texts: string[] = [];
     createLog("warn", file, (text) => void texts.push(text), now).warn("w");
@@ -234,8 +237,8 @@ describe("createLog", () => {
   });
 
   test("named pipe, without a reader and with one that does not read: does not wait", () => {
-    using folder = temporaryFolder();
-    const file = `${folder.path}/fifo`;
+    using directory = temporaryDirectory();
+    const file = `${directory.path}/fifo`;
     expect(Bun.spawnSync(["mkfifo", file]).exitCode).toBe(0);
     const texts: string[] = [];
     const log = createLog("warn", file, (text) => void texts.push(text), now);
@@ -255,8 +258,8 @@ describe("createLog", () => {
   });
 
   test("concurrent writers, every line is whole", async () => {
-    using folder = temporaryFolder();
-    const file = `${folder.path}/genie.log`;
+    using directory = temporaryDirectory();
+    const file = `${directory.path}/genie.log`;
     const script = (name: string) => `
       import { createLog } from ${JSON.stringify(join(import.meta.dir, "../../lib/attach/log.ts"))};
       const log = createLog("warn", ${JSON.stringify(file)}, () => process.exit(1));

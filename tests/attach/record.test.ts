@@ -22,7 +22,7 @@ import {
   textOfRecord,
 } from "../../lib/attach/record.ts";
 import type { Attachment } from "../../lib/select/select.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const record: AttachmentRecord = {
   formatVersion,
@@ -67,10 +67,14 @@ const resultPath = (dataDir: string) =>
 const problem = (code: number, message: unknown): unknown =>
   expect.objectContaining({ name: "CniError", code, message });
 
-/** Records in a folder that goes away. */
+/** Records in a directory that goes away. */
 function records() {
-  const folder = temporaryFolder();
-  return { ...folder, dataDir: folder.path, records: new Records(folder.path) };
+  const directory = temporaryDirectory();
+  return {
+    ...directory,
+    dataDir: directory.path,
+    records: new Records(directory.path),
+  };
 }
 
 describe("Records", () => {

@@ -7,12 +7,12 @@ import { createContext } from "../../lib/attach/context.ts";
 import { status } from "../../lib/attach/status.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 /** Of the default networks `alpha` and `beta`, whose plugins take so many milliseconds. */
 async function statusOf(takes: Record<string, number>) {
-  using folder = temporaryFolder();
-  const { path } = folder;
+  using directory = temporaryDirectory();
+  const { path } = directory;
   for (const type of ["alpha", "beta"]) {
     writeFiles(path, {
       [`bin/${type}`]: "",

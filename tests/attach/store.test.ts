@@ -14,7 +14,7 @@ import {
 import { describe, expect, test } from "bun:test";
 import { Store } from "../../lib/attach/store.ts";
 import { NotAFile, TooLarge } from "../../lib/linux/files.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const name = "c1:eth0";
 const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
@@ -41,9 +41,9 @@ test.each<[string, string, string]>([
 });
 
 describe("Store", () => {
-  test("makes its folder for root alone, and the files too", () => {
-    using folder = temporaryFolder();
-    const dataDir = `${folder.path}/deep/data`;
+  test("makes its directory for root alone, and the files too", () => {
+    using directory = temporaryDirectory();
+    const dataDir = `${directory.path}/deep/data`;
     const store = new Store(dataDir);
     store.write(name, "record", "{}").close();
     store.write(name, "result", "[]").close();
@@ -58,8 +58,8 @@ describe("Store", () => {
   });
 
   test("gives back what was written, byte by byte", () => {
-    using folder = temporaryFolder();
-    const store = new Store(folder.path);
+    using directory = temporaryDirectory();
+    const store = new Store(directory.path);
     const text = `{"é":"${"x".repeat(300_000)}"}`;
     store.write(name, "record", text).close();
     store.write(name, "result", "r").close();
@@ -70,9 +70,9 @@ describe("Store", () => {
   });
 
   test("replaces a file at once: what has it open still reads the old one", () => {
-    using folder = temporaryFolder();
-    const store = new Store(folder.path);
-    const path = `${folder.path}/attachments/${name}.json`;
+    using directory = temporaryDirectory();
+    const store = new Store(directory.path);
+    const path = `${directory.path}/attachments/${name}.json`;
     store.write(name, "record", "old and long").close();
     const before = statSync(path).ino;
     store.write(name, "record", "new").close();
@@ -82,9 +82,9 @@ describe("Store", () => {
   });
 
   test("replaces a file of another mode", () => {
-    using folder = temporaryFolder();
-    const store = new Store(folder.path);
-    const path = `${folder.path}/attachments/${name}.json`;
+    using directory = temporaryDirectory();
+    const store = new Store(directory.path);
+    const path = `${directory.path}/attachments/${name}.json`;
     store.write(name, "record", "old").close();
     chmodSync(path, 0o666);
     store.write(name, "record", "new").close();
@@ -92,37 +92,39 @@ describe("Store", () => {
   });
 
   test("overwrites what a crash left of an earlier try", () => {
-    using folder = temporaryFolder();
-    writeFiles(folder.path, {
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, {
       [`attachments/.${name}.json`]: "torn and longer than the new one",
     });
-    const store = new Store(folder.path);
+    const store = new Store(directory.path);
     store.write(name, "record", "new").close();
-    expect([store.read(name, "record"), files(folder.path)]).toEqual([
+    expect([store.read(name, "record"), files(directory.path)]).toEqual([
       "new",
       [`${name}.json`],
     ]);
   });
 
   test("leaves the old file and nothing else when it cannot be replaced", () => {
-    using folder = temporaryFolder();
-    mkdirSync(`${folder.path}/attachments/${name}.json`, { recursive: true });
-    const store = new Store(folder.path);
+    using directory = temporaryDirectory();
+    mkdirSync(`${directory.path}/attachments/${name}.json`, {
+      recursive: true,
+    });
+    const store = new Store(directory.path);
     expect(() => store.write(name, "record", "new")).toThrow(
       expect.objectContaining({ code: "EISDIR" }),
     );
-    expect(files(folder.path)).toEqual([`${name}.json`]);
+    expect(files(directory.path)).toEqual([`${name}.json`]);
   });
 
-  test("throws 5 when there can be no folder", () => {
-    using folder = temporaryFolder();
-    writeFileSync(`${folder.path}/data`, "");
+  test("throws 5 when there can be no directory", () => {
+    using directory = temporaryDirectory();
+    writeFileSync(`${directory.path}/data`, "");
     expect(() =>
-      new Store(`${folder.path}/data`).write(name, "record", ""),
+      new Store(`${directory.path}/data`).write(name, "record", ""),
     ).toThrow(
       expect.objectContaining({
         code: 5,
-        message: `refusing directory "${folder.path}/data": it is not a directory`,
+        message: `refusing directory "${directory.path}/data": it is not a directory`,
       }),
     );
   });
@@ -134,26 +136,26 @@ describe("Store", () => {
   ])(
     "writes nothing into what has the temporary file's name: %s",
     (_, make) => {
-      using folder = temporaryFolder();
-      writeFiles(folder.path, {
+      using directory = temporaryDirectory();
+      writeFiles(directory.path, {
         victim: "untouched",
         "attachments/other": "",
       });
-      const victim = `${folder.path}/victim`;
-      make(`${folder.path}/attachments/.${name}.json`, victim);
-      const store = new Store(folder.path);
+      const victim = `${directory.path}/victim`;
+      make(`${directory.path}/attachments/.${name}.json`, victim);
+      const store = new Store(directory.path);
       store.write(name, "record", "new").close();
       expect([
         store.read(name, "record"),
         readFileSync(victim, "utf8"),
-        files(folder.path),
+        files(directory.path),
       ]).toEqual(["new", "untouched", [`${name}.json`, "other"]]);
     },
   );
 
   test("makes a file durable without leaving a descriptor", () => {
-    using folder = temporaryFolder();
-    const store = new Store(folder.path);
+    using directory = temporaryDirectory();
+    const store = new Store(directory.path);
     const open = () => readdirSync("/proc/self/fd").length;
     const before = open();
     store.write(name, "record", "durable").sync();
@@ -162,8 +164,8 @@ describe("Store", () => {
   });
 
   test("reads nothing where there is nothing", () => {
-    using folder = temporaryFolder();
-    const store = new Store(`${folder.path}/missing`);
+    using directory = temporaryDirectory();
+    const store = new Store(`${directory.path}/missing`);
     expect([
       store.read(name, "record"),
       store.read(name, "result"),
@@ -172,9 +174,11 @@ describe("Store", () => {
   });
 
   test("reads nothing but regular files", () => {
-    using folder = temporaryFolder();
-    mkdirSync(`${folder.path}/attachments/${name}.json`, { recursive: true });
-    expect(() => new Store(folder.path).read(name, "record")).toThrow(
+    using directory = temporaryDirectory();
+    mkdirSync(`${directory.path}/attachments/${name}.json`, {
+      recursive: true,
+    });
+    expect(() => new Store(directory.path).read(name, "record")).toThrow(
       new NotAFile("not a regular file"),
     );
   });
@@ -183,20 +187,20 @@ describe("Store", () => {
     ["record", ".json", 64 << 20],
     ["result", ".result.json", 256 << 20],
   ])("reads no %s that is larger than any", (part, suffix, bytes) => {
-    using folder = temporaryFolder();
-    const path = `${folder.path}/attachments/${name}${suffix}`;
-    writeFiles(`${folder.path}/attachments`, { [`${name}${suffix}`]: "" });
-    chmodSync(`${folder.path}/attachments`, 0o700);
+    using directory = temporaryDirectory();
+    const path = `${directory.path}/attachments/${name}${suffix}`;
+    writeFiles(`${directory.path}/attachments`, { [`${name}${suffix}`]: "" });
+    chmodSync(`${directory.path}/attachments`, 0o700);
     truncateSync(path, bytes + 1);
-    expect(() => new Store(folder.path).read(name, part)).toThrow(
+    expect(() => new Store(directory.path).read(name, part)).toThrow(
       new TooLarge(`larger than ${bytes} bytes`),
     );
   });
 
   test("removes everything of a record, also what crashes left, and nothing of others", () => {
-    using folder = temporaryFolder();
-    const store = new Store(folder.path);
-    writeFiles(`${folder.path}/attachments`, {
+    using directory = temporaryDirectory();
+    const store = new Store(directory.path);
+    writeFiles(`${directory.path}/attachments`, {
       [`${name}.json`]: "",
       [`${name}.result.json`]: "",
       [`.${name}.json`]: "",
@@ -207,38 +211,41 @@ describe("Store", () => {
     });
     store.remove(name);
     store.remove(name);
-    expect(files(folder.path)).toEqual([
+    expect(files(directory.path)).toEqual([
       "c1:eth.json",
       `${name}.json.corrupt`,
       "c1:eth01.json",
     ]);
   });
 
-  test("removes nothing where there is no folder", () => {
-    using folder = temporaryFolder();
-    new Store(`${folder.path}/missing`).remove(name);
-    expect(existsSync(`${folder.path}/missing`)).toBe(false);
+  test("removes nothing where there is no directory", () => {
+    using directory = temporaryDirectory();
+    new Store(`${directory.path}/missing`).remove(name);
+    expect(existsSync(`${directory.path}/missing`)).toBe(false);
   });
 
   test("moves an unreadable record aside, its result away", () => {
-    using folder = temporaryFolder();
-    const store = new Store(folder.path);
-    writeFiles(`${folder.path}/attachments`, {
+    using directory = temporaryDirectory();
+    const store = new Store(directory.path);
+    writeFiles(`${directory.path}/attachments`, {
       [`${name}.json`]: "garbage",
       [`${name}.result.json`]: "{}",
     });
     store.setAside(name);
     expect([
-      files(folder.path),
-      readFileSync(`${folder.path}/attachments/${name}.json.corrupt`, "utf8"),
+      files(directory.path),
+      readFileSync(
+        `${directory.path}/attachments/${name}.json.corrupt`,
+        "utf8",
+      ),
       store.list(),
     ]).toEqual([[`${name}.json.corrupt`], "garbage", []]);
   });
 
   test("lists records, whatever else is there", () => {
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const hash = digest("long");
-    writeFiles(`${folder.path}/attachments`, {
+    writeFiles(`${directory.path}/attachments`, {
       "c1:eth0.json": "",
       "c1:eth0.result.json": "",
       "c1:é.json": "",
@@ -256,7 +263,7 @@ describe("Store", () => {
       README: "",
       "abc.json": "",
     });
-    expect(new Store(folder.path).list().toSorted()).toEqual(
+    expect(new Store(directory.path).list().toSorted()).toEqual(
       ["a.b_c-d:net1", "c1:eth0", "c1:é", hash].toSorted(),
     );
   });

@@ -2,7 +2,7 @@
  * The bench's own way to run processes: what it tells of them must be true.
  */
 import { describe, expect, test } from "bun:test";
-import { isRunning, temporaryFolder } from "../support/delegate.ts";
+import { isRunning, temporaryDirectory } from "../support/delegate.ts";
 import { runAll } from "../../bench/process.ts";
 
 const shell = (script: string, stdin = "", env = {}) => ({
@@ -45,9 +45,9 @@ describe("runAll", () => {
       shell(
         `: >"$DIR/${own}"; while [ ! -e "$DIR/${other}" ]; do sleep 0.01; done; echo ${own}`,
         "",
-        { DIR: folder.path, PATH: "/usr/bin:/bin" },
+        { DIR: directory.path, PATH: "/usr/bin:/bin" },
       );
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const { outcomes } = runAll([meet("a", "b"), meet("b", "a")], 2);
     expect(outcomes.map(({ stdout }) => stdout)).toEqual(["a\n", "b\n"]);
   });

@@ -18,7 +18,7 @@ import { startApiServer } from "../support/api-server.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
 import { until } from "../support/delegate.ts";
-import { NodeFolder } from "./fixtures.ts";
+import { NodeDirectory } from "./fixtures.ts";
 
 afterAll(removeCerts);
 
@@ -41,31 +41,31 @@ function handlesTerm(pid: number): boolean {
   return ((BigInt(`0x${caught}`) >> 14n) & 1n) === 1n;
 }
 
-const hidden = (folder: string) =>
-  readdirSync(folder).filter((file) => file.startsWith("."));
+const hidden = (directory: string) =>
+  readdirSync(directory).filter((file) => file.startsWith("."));
 
 describe("the executable", () => {
   test(
     "install, list, doctor, uninstall: a node and back",
     () => {
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       const before = node.inodes();
-      const { exitCode, stderr } = genie(["install", ...node.folders]);
+      const { exitCode, stderr } = genie(["install", ...node.directories]);
       expect({ exitCode, stderr, hidden: hidden(node.binDir) }).toEqual({
         exitCode: 0,
         stderr: "",
         hidden: [],
       });
-      expect(genie(["list", ...node.folders])).toEqual({
+      expect(genie(["list", ...node.directories])).toEqual({
         exitCode: 0,
         stdout: "no attachments\n",
         stderr: "",
       });
-      const doctor = genie(["doctor", ...node.folders]);
+      const doctor = genie(["doctor", ...node.directories]);
       expect(doctor.stdout).toContain("ok    binary ");
       // Nobody looks: no colours.
       expect(doctor.stdout).not.toContain("\u001b");
-      expect(genie(["uninstall", ...node.folders])).toMatchObject({
+      expect(genie(["uninstall", ...node.directories])).toMatchObject({
         exitCode: 0,
         stderr: "",
       });
@@ -92,9 +92,9 @@ describe("the executable", () => {
   test(
     "install --watch, ends at once when it is asked to",
     async () => {
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       const child = Bun.spawn({
-        cmd: [genieBinary(), "install", "--watch", ...node.folders],
+        cmd: [genieBinary(), "install", "--watch", ...node.directories],
         env: { PATH: process.env["PATH"] ?? "" },
         stdout: "pipe",
       });
@@ -117,20 +117,20 @@ describe("the executable", () => {
   test(
     "install --watch beside a mesh, a renamed and a damaged file: no key is ever lost",
     async () => {
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       const list = join(node.confDir, "00-genie.conflist");
       const value = () =>
         JSON.parse(readFileSync(list, "utf8")) as {
           plugins: Record<string, unknown>[];
         };
-      expect(genie(["install", ...node.folders]).exitCode).toBe(0);
+      expect(genie(["install", ...node.directories]).exitCode).toBe(0);
       const child = Bun.spawn({
         cmd: [
           genieBinary(),
           "install",
           "--watch",
           "--interval=0.1",
-          ...node.folders,
+          ...node.directories,
         ],
         env: { PATH: process.env["PATH"] ?? "" },
         stdout: "ignore",
@@ -160,7 +160,9 @@ describe("the executable", () => {
         expect(readFileSync(list, "utf8")).toBe("{");
         child.kill("SIGTERM");
         await child.exited;
-        expect(genie(["install", "--force", ...node.folders])).toMatchObject({
+        expect(
+          genie(["install", "--force", ...node.directories]),
+        ).toMatchObject({
           exitCode: 0,
           stderr: "",
         });
@@ -178,7 +180,7 @@ describe("the executable", () => {
     "doctor, unknown keys and a token whose pod is gone are told",
     async () => {
       await using server = await startApiServer();
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       const claims = {
         exp: Math.floor(Date.now() / 1000) + 3600,
         "kubernetes.io": {
@@ -194,7 +196,7 @@ describe("the executable", () => {
         `--server=${server.url}`,
         "--insecure-skip-tls-verify",
         `--token-file=${token}`,
-        ...node.folders,
+        ...node.directories,
       ]);
       const [plugin] = node.config["plugins"] as object[];
       node.network("00-genie.conflist", {
@@ -202,7 +204,7 @@ describe("the executable", () => {
         plugins: [{ ...plugin, alowedPlugins: ["ptp"], policy: { tipe: "" } }],
       });
       const child = Bun.spawn({
-        cmd: [genieBinary(), "doctor", ...node.folders],
+        cmd: [genieBinary(), "doctor", ...node.directories],
         env: { PATH: process.env["PATH"] ?? "" },
         stdout: "pipe",
       });
@@ -249,15 +251,15 @@ describe("the executable and the API server", () => {
         kind: "answer",
         body: '{"major":"1","minor":"33","gitVersion":"v1.33.1"}',
       });
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       genie([
         "install",
-        ...node.folders,
+        ...node.directories,
         `--kubeconfig=${server.kubeconfig()}`,
       ]);
       const answered = async (...words: string[]) => {
         const child = Bun.spawn({
-          cmd: [genieBinary(), ...words, ...node.folders],
+          cmd: [genieBinary(), ...words, ...node.directories],
           // Whatever these say, only the kubeconfig counts.
           env: {
             HTTPS_PROXY: "http://127.0.0.1:1",
@@ -284,7 +286,7 @@ describe("the executable and the API server", () => {
 });
 
 describe("the executable below another root", () => {
-  const below = (node: NodeFolder) => [
+  const below = (node: NodeDirectory) => [
     `--root=${node.root}`,
     "--conf-dir=/etc/cni/net.d",
     "--bin-dir=/opt/cni/bin",
@@ -298,7 +300,7 @@ describe("the executable below another root", () => {
     );
   }
 
-  function install(node: NodeFolder) {
+  function install(node: NodeDirectory) {
     mkdirSync(join(node.root, "proc"), { recursive: true });
     // As in a container, whose mount of the node's root has the node's /proc.
     const script = 'mount --rbind /proc "$0/proc" && exec "$@"';
@@ -311,7 +313,7 @@ describe("the executable below another root", () => {
   test(
     "install, executes the copy with the node's own libraries; what lacks is named and nothing is changed",
     () => {
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       const before = node.inodes();
       const loader = libraries().find((path) => path.includes("/ld-")) ?? "";
       const others = libraries().filter((path) => path !== loader);

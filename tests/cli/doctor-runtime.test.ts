@@ -14,11 +14,11 @@ import { join } from "node:path";
 import type { Finding } from "../../lib/cli/doctor/check.ts";
 import { optionOf, runtimeProcesses } from "../../lib/cli/runtime-process.ts";
 import { genieBinary } from "../support/build.ts";
-import { temporaryFolder, until } from "../support/delegate.ts";
+import { temporaryDirectory, until } from "../support/delegate.ts";
 import { denyingExecutableMemory } from "../support/restricted.ts";
-import { NodeFolder } from "./fixtures.ts";
+import { NodeDirectory } from "./fixtures.ts";
 
-const below = (node: NodeFolder) => [
+const below = (node: NodeDirectory) => [
   `--root=${node.root}`,
   "--conf-dir=/etc/cni/net.d",
   "--bin-dir=/opt/cni/bin",
@@ -26,7 +26,7 @@ const below = (node: NodeFolder) => [
 ];
 
 async function findings(
-  node: NodeFolder,
+  node: NodeDirectory,
   words: string[] = [],
 ): Promise<Finding[]> {
   const { stdout } = await node.type("doctor", ["-o", "json", ...words]);
@@ -35,14 +35,14 @@ async function findings(
 
 describe("runtimeProcesses", () => {
   test("by the kernel's name, with program and arguments; shims and others are none", () => {
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const make = (pid: string, comm: string, exe: string, argv: string[]) => {
-      const directory = join(folder.path, pid);
-      mkdirSync(directory);
-      writeFileSync(join(directory, "comm"), `${comm}\n`);
-      symlinkSync(exe, join(directory, "exe"));
+      const own = join(directory.path, pid);
+      mkdirSync(own);
+      writeFileSync(join(own, "comm"), `${comm}\n`);
+      symlinkSync(exe, join(own, "exe"));
       writeFileSync(
-        join(directory, "cmdline"),
+        join(own, "cmdline"),
         argv.map((word) => `${word}\0`).join(""),
       );
     };
@@ -54,9 +54,9 @@ describe("runtimeProcesses", () => {
     ]);
     make("813", "containerd-shim", "/usr/bin/containerd-shim", []);
     make("814", "constructor", "/bin/sh", []);
-    mkdirSync(join(folder.path, "self"));
-    mkdirSync(join(folder.path, "7"));
-    expect(runtimeProcesses(folder.path)).toEqual([
+    mkdirSync(join(directory.path, "self"));
+    mkdirSync(join(directory.path, "7"));
+    expect(runtimeProcesses(directory.path)).toEqual([
       {
         runtime: "containerd",
         pid: 812,
@@ -87,7 +87,7 @@ describe("runtimeProcesses", () => {
 
 describe("doctor, a runtime that runs", () => {
   /** A process whose name is containerd and whose --version is Bun's. */
-  async function running(node: NodeFolder, ...words: string[]) {
+  async function running(node: NodeDirectory, ...words: string[]) {
     const program = join(node.root, "containerd");
     symlinkSync(process.execPath, program);
     const child = Bun.spawn(
@@ -108,7 +108,7 @@ describe("doctor, a runtime that runs", () => {
   }
 
   test("is the one that is told, with its version, whatever PATH has", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await using containerd = await running(node);
     const { stdout } = await node.type("doctor", ["-o", "json"], {
       env: { PATH: node.binDir },
@@ -128,7 +128,7 @@ describe("doctor, a runtime that runs", () => {
   });
 
   test("its own configuration file is read, and not another's", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const config = node.write(
       "config.toml",
       'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "/usr/lib/elsewhere"\n',
@@ -139,7 +139,7 @@ describe("doctor, a runtime that runs", () => {
       (await findings(node)).filter(({ found }) => found.startsWith(config)),
     ).toMatchObject([
       {
-        check: "containerd folders",
+        check: "containerd directories",
         verdict: "fail",
         found: `${config}: plugins are looked for in /usr/lib/elsewhere, not in ${node.binDir}`,
       },
@@ -147,7 +147,7 @@ describe("doctor, a runtime that runs", () => {
   });
 
   test("one without its CRI plugin, creates no pods", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const config = node.write("config.toml", 'disabled_plugins = ["cri"]\n');
     await using containerd = await running(node, "-c", config);
     const mine = (await findings(node)).filter(({ found }) =>
@@ -165,7 +165,7 @@ describe("doctor, a runtime that runs", () => {
 
 describe("doctor, directories of the runtime", () => {
   test("the same by a link, agree", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     mkdirSync(join(node.root, "var/snap"), { recursive: true });
     symlinkSync("../../opt/cni", join(node.root, "var/snap/current"));
     node.write(
@@ -174,11 +174,11 @@ describe("doctor, directories of the runtime", () => {
     );
     expect(
       (await findings(node, below(node))).filter(
-        ({ check }) => check === "containerd folders",
+        ({ check }) => check === "containerd directories",
       ),
     ).toEqual([
       {
-        check: "containerd folders",
+        check: "containerd directories",
         verdict: "ok",
         found: "/etc/containerd/config.toml agrees",
       },
@@ -252,7 +252,7 @@ describe("executable memory", () => {
   test.each(cases)(
     "%s, install refuses and doctor fails",
     async (_, files, problem) => {
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       for (const [path, text] of Object.entries(files)) node.write(path, text);
       const before = node.inodes();
       const { exitCode, stderr } = await node.type("install", below(node));
@@ -285,10 +285,14 @@ describe("the executable, executable memory is denied to it", () => {
   test.skipIf(probe.exitCode !== 0).each(["install", "doctor"])(
     "%s says so and changes nothing",
     (command) => {
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       const before = node.inodes();
       const { exitCode, stdout, stderr } = Bun.spawnSync({
-        cmd: denyingExecutableMemory([genieBinary(), command, ...node.folders]),
+        cmd: denyingExecutableMemory([
+          genieBinary(),
+          command,
+          ...node.directories,
+        ]),
         env: { PATH: process.env["PATH"] ?? "" },
       });
       expect({ exitCode, stdout: stdout.toString() }).toEqual({
@@ -306,7 +310,7 @@ describe("the executable, executable memory is denied to it", () => {
 
 describe("a user that is not root", () => {
   test("doctor, says that root is needed and nothing else", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const { exitCode, stdout } = await node.type("doctor", ["-o", "json"], {
       uid: 1000,
     });
@@ -325,7 +329,7 @@ describe("a user that is not root", () => {
   });
 
   test("the executable as nobody, every command says so in its own words", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install");
     node.record();
     chmodSync(node.root, 0o755);
@@ -341,7 +345,7 @@ describe("a user that is not root", () => {
           "--clear-groups",
           binary,
           ...words,
-          ...node.folders,
+          ...node.directories,
         ],
         env: { PATH: process.env["PATH"] ?? "" },
         cwd: "/",

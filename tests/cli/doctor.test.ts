@@ -8,7 +8,7 @@ import {
   statusFault,
 } from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
-import { NodeFolder, pluginScript, ptpConf, speaksAll } from "./fixtures.ts";
+import { NodeDirectory, pluginScript, ptpConf, speaksAll } from "./fixtures.ts";
 
 afterAll(removeCerts);
 
@@ -48,8 +48,8 @@ function cluster(
   }
 }
 
-async function installed(kubeconfig?: string): Promise<NodeFolder> {
-  const node = new NodeFolder();
+async function installed(kubeconfig?: string): Promise<NodeDirectory> {
+  const node = new NodeDirectory();
   await node.type(
     "install",
     kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
@@ -57,7 +57,7 @@ async function installed(kubeconfig?: string): Promise<NodeFolder> {
   return node;
 }
 
-async function diagnosed(node: NodeFolder, words: string[] = []) {
+async function diagnosed(node: NodeDirectory, words: string[] = []) {
   const { exitCode, stdout, stderr } = await node.type("doctor", [
     "-o",
     "json",
@@ -100,12 +100,12 @@ const daemonPod = (uid: string) => ({
 
 type Trouble = [
   what: string,
-  prepare: (node: NodeFolder) => void,
+  prepare: (node: NodeDirectory) => void,
   trouble: string[],
 ];
 
 /** Adds keys to our own plugin object. */
-function withKeys(node: NodeFolder, keys: object): void {
+function withKeys(node: NodeDirectory, keys: object): void {
   const [genie, ...others] = node.config["plugins"] as object[];
   node.network("00-genie.conflist", {
     ...node.config,
@@ -514,7 +514,7 @@ describe("doctor", () => {
   });
 
   test("a node without genie, says what to do", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const { exitCode, findings } = await diagnosed(node);
     expect({ exitCode, troubles: troubles(findings) }).toEqual({
       exitCode: 1,
@@ -592,7 +592,7 @@ describe("doctor, the API server", () => {
     await using server = await startApiServer();
     const kubeconfig = server.kubeconfig();
     const text = await Bun.file(kubeconfig).text();
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const own = node.write("kubeconfig", text, 0o600);
     await node.type("install", ["--kubeconfig", own]);
     await break_(server);
@@ -614,7 +614,7 @@ describe("doctor, the API server", () => {
     [60, "warn", /in less than five minutes$/],
     [3600, "ok", /^valid until /],
   ])("a token file with %p s left, %s", async (left, verdict, found) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const claims = Buffer.from(
       JSON.stringify({ exp: Math.floor(Date.now() / 1000) + left }),
     ).toString("base64url");
@@ -681,7 +681,7 @@ describe("doctor, the API server", () => {
     };
     const token = `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
     server.tokens.set(token, "genie");
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const kubeconfig = (await Bun.file(server.kubeconfig()).text()).replace(
       /("?token"?: ?)"?[^",\n}]+"?/,
       `$1"${token}"`,
@@ -703,7 +703,7 @@ describe("doctor, the API server", () => {
   });
 
   test("a kubeconfig that others can read and that verifies nothing, is warned of", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const token = node.write("token", "t");
     await node.type("install", [
       "--server=http://127.0.0.1:1",
@@ -730,7 +730,7 @@ describe("doctor, the API server", () => {
 });
 
 describe("doctor, the runtime", () => {
-  const below = (node: NodeFolder) => [
+  const below = (node: NodeDirectory) => [
     `--root=${node.root}`,
     "--conf-dir=/etc/cni/net.d",
     "--bin-dir=/opt/cni/bin",
@@ -742,7 +742,7 @@ describe("doctor, the runtime", () => {
       "etc/containerd/config.toml",
       'version = 2\n[plugins."io.containerd.grpc.v1.cri".cni]\nbin_dir = "/usr/lib/cni"\nconf_dir = "/etc/cni/net.d"\n',
       [
-        "containerd folders",
+        "containerd directories",
         "fail",
         "/etc/containerd/config.toml: plugins are looked for in /usr/lib/cni, not in /opt/cni/bin",
       ],
@@ -751,7 +751,7 @@ describe("doctor, the runtime", () => {
       "etc/containerd/config.toml",
       "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.cni]\nbin_dirs = ['/opt/cni/bin']\nconf_dir = '/etc/other'\n",
       [
-        "containerd folders",
+        "containerd directories",
         "fail",
         "/etc/containerd/config.toml: networks are read from /etc/other, not from /etc/cni/net.d",
       ],
@@ -784,7 +784,7 @@ describe("doctor, the runtime", () => {
       ],
     ],
   ])("%s %j, is found", async (file, text, trouble) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install", below(node));
     node.write("etc/crio/crio.conf", "");
     node.write(file, text);
@@ -794,7 +794,7 @@ describe("doctor, the runtime", () => {
   });
 
   test("containerd without a loopback plugin, is warned of", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install", below(node));
     node.write("run/containerd/containerd.sock", "");
     const loopback = async () => {

@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { startApiServer, statusFault } from "../support/api-server.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
-import { NodeFolder } from "./fixtures.ts";
+import { NodeDirectory } from "./fixtures.ts";
 
 afterAll(removeCerts);
 
-async function installed(kubeconfig?: string): Promise<NodeFolder> {
-  const node = new NodeFolder();
+async function installed(kubeconfig?: string): Promise<NodeDirectory> {
+  const node = new NodeDirectory();
   const { exitCode } = await node.type(
     "install",
     kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
@@ -329,7 +329,7 @@ describe("explain at the executable", () => {
           script,
           binary,
           node.write("a.yaml", several),
-          ...node.folders,
+          ...node.directories,
         ],
         env: { PATH: process.env["PATH"] ?? "" },
       });

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { startApiServer, statusFault } from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
-import { NodeFolder } from "./fixtures.ts";
+import { NodeDirectory } from "./fixtures.ts";
 
 afterAll(removeCerts);
 
@@ -11,8 +11,8 @@ const args = (pod: string, uid = "<pod UID>") => {
 };
 
 /** A node with genie; the kubeconfig is the server's, if there is one. */
-async function installed(kubeconfig?: string): Promise<NodeFolder> {
-  const node = new NodeFolder();
+async function installed(kubeconfig?: string): Promise<NodeDirectory> {
+  const node = new NodeDirectory();
   const { exitCode, stderr } = await node.type(
     "install",
     kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
@@ -21,7 +21,10 @@ async function installed(kubeconfig?: string): Promise<NodeFolder> {
   return node;
 }
 
-async function explained(node: NodeFolder, words: string[]): Promise<unknown> {
+async function explained(
+  node: NodeDirectory,
+  words: string[],
+): Promise<unknown> {
   const before = node.inodes();
   const { exitCode, stdout, stderr } = await node.type("explain", [
     "-o",

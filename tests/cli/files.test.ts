@@ -19,7 +19,7 @@ import {
   putText,
   textOf,
 } from "../../lib/cli/put.ts";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 
 describe("Host", () => {
   test.each<[path: string, expected: string]>([
@@ -31,8 +31,8 @@ describe("Host", () => {
     ["/etc/../../etc", "/etc"],
     ["/not/there", "/not/there"],
   ])("%s, is %s below the root", (path, expected) => {
-    using folder = temporaryFolder();
-    const root = folder.path;
+    using directory = temporaryDirectory();
+    const root = directory.path;
     for (const made of [
       "etc/cni/net.d",
       "run/crio",
@@ -48,22 +48,22 @@ describe("Host", () => {
   });
 
   test("links in a circle, an error", () => {
-    using folder = temporaryFolder();
-    symlinkSync("/b", join(folder.path, "a"));
-    symlinkSync("/a", join(folder.path, "b"));
-    expect(() => new Host(folder.path).path("/a/x")).toThrow(
+    using directory = temporaryDirectory();
+    symlinkSync("/b", join(directory.path, "a"));
+    symlinkSync("/a", join(directory.path, "b"));
+    expect(() => new Host(directory.path).path("/a/x")).toThrow(
       "too many symbolic links in /a/x",
     );
   });
 
   test("our own root, paths are as they are, targets follow links", () => {
-    using folder = temporaryFolder();
-    symlinkSync("b", join(folder.path, "a"));
-    expect(new Host().path(join(folder.path, "a"))).toBe(
-      join(folder.path, "a"),
+    using directory = temporaryDirectory();
+    symlinkSync("b", join(directory.path, "a"));
+    expect(new Host().path(join(directory.path, "a"))).toBe(
+      join(directory.path, "a"),
     );
-    expect(new Host().target(join(folder.path, "a"))).toBe(
-      join(folder.path, "b"),
+    expect(new Host().target(join(directory.path, "a"))).toBe(
+      join(directory.path, "b"),
     );
     expect(new Host().target("/")).toBe("/");
     expect(() => new Host("host")).toThrow('root "host" is no absolute path');
@@ -72,8 +72,8 @@ describe("Host", () => {
 
 describe("putText", () => {
   test("a file, is written once, with its mode, and nothing else is left", () => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, "00-a.conflist");
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "00-a.conflist");
     expect([
       putText(path, "a", { mode: 0o600 }),
       putText(path, "a", { mode: 0o600 }),
@@ -82,7 +82,7 @@ describe("putText", () => {
     expect({
       text: textOf(path),
       mode: statSync(path).mode & 0o777,
-      files: readdirSync(folder.path),
+      files: readdirSync(directory.path),
     }).toEqual({
       text: "b",
       mode: 0o600,
@@ -128,8 +128,8 @@ describe("putText", () => {
       { written: true, mode: 0o640 },
     ],
   ])("%s", (_, kind, mode, text, expected) => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, "a");
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "a");
     writeFileSync(path, "a");
     chmodSync(path, mode);
     chownSync(path, 12, 34);
@@ -142,12 +142,12 @@ describe("putText", () => {
   });
 
   test("what a killed install left, is removed", () => {
-    using folder = temporaryFolder();
-    const left = join(folder.path, ".token.0000000a.tmp");
+    using directory = temporaryDirectory();
+    const left = join(directory.path, ".token.0000000a.tmp");
     writeFileSync(left, "secret");
     utimesSync(left, 0, 0);
-    putText(join(folder.path, "token"), "t", { mode: 0o600 });
-    expect(readdirSync(folder.path)).toEqual(["token"]);
+    putText(join(directory.path, "token"), "t", { mode: 0o600 });
+    expect(readdirSync(directory.path)).toEqual(["token"]);
   });
 });
 
@@ -162,8 +162,8 @@ describe("textOf", () => {
     ["a directory", (path) => mkdirSync(path), /not a regular file/],
     ["a link to itself", (path) => symlinkSync(path, path), /ELOOP/],
   ])("%s, an error at once", (_, make, error) => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, "a");
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "a");
     make(path);
     expect(() => textOf(path)).toThrow(error);
   });
@@ -176,13 +176,13 @@ describe("textOf", () => {
 
 describe("putExecutable", () => {
   test("a check that fails, the former file stays and the copy is removed", async () => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, "genie");
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "genie");
     writeFileSync(path, "former");
-    writeFileSync(join(folder.path, "source"), "new");
+    writeFileSync(join(directory.path, "source"), "new");
     const put = putExecutable(
       path,
-      join(folder.path, "source"),
+      join(directory.path, "source"),
       async (copy) => {
         expect({
           text: readFileSync(copy, "utf8"),
@@ -196,13 +196,13 @@ describe("putExecutable", () => {
     );
     expect([
       readFileSync(path, "utf8"),
-      readdirSync(folder.path).toSorted(),
+      readdirSync(directory.path).toSorted(),
     ]).toEqual(["former", ["genie", "source"]]);
   });
 
   test("copies of an install that was killed, are removed; those of one that runs are not", async () => {
-    using folder = temporaryFolder();
-    const file = (name: string) => join(folder.path, name);
+    using directory = temporaryDirectory();
+    const file = (name: string) => join(directory.path, name);
     for (const name of [
       ".genie.0000000a.tmp",
       ".genie.0000000b.tmp",
@@ -213,7 +213,7 @@ describe("putExecutable", () => {
     utimesSync(file(".genie.0000000a.tmp"), 0, 0);
     utimesSync(file(".genie.keep"), 0, 0);
     await putExecutable(file("genie"), file("source"), () => Promise.resolve());
-    expect(readdirSync(folder.path).toSorted()).toEqual([
+    expect(readdirSync(directory.path).toSorted()).toEqual([
       ".genie.0000000b.tmp",
       ".genie.keep",
       "genie",
@@ -231,11 +231,11 @@ describe("sameContent", () => {
     [`${"x".repeat(3 << 20)}a`, `${"x".repeat(3 << 20)}b`, false],
     ["abc", undefined, false],
   ])("files, case %#", (a, b, expected) => {
-    using folder = temporaryFolder();
-    writeFileSync(join(folder.path, "a"), a);
-    if (b !== undefined) writeFileSync(join(folder.path, "b"), b);
-    expect(sameContent(join(folder.path, "a"), join(folder.path, "b"))).toBe(
-      expected,
-    );
+    using directory = temporaryDirectory();
+    writeFileSync(join(directory.path, "a"), a);
+    if (b !== undefined) writeFileSync(join(directory.path, "b"), b);
+    expect(
+      sameContent(join(directory.path, "a"), join(directory.path, "b")),
+    ).toBe(expected);
   });
 });

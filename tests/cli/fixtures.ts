@@ -1,5 +1,5 @@
 /**
- * What the tests of this room share: a node's folders, a terminal that keeps what
+ * What the tests of this room share: a node's directories, a terminal that keeps what
  * is written to it, records.
  */
 import {
@@ -69,8 +69,8 @@ export const bridgeList = {
 
 export const ptpConf = { cniVersion: "0.4.0", name: "weave-net", type: "ptp" };
 
-/** A node in a temporary folder. `using` leaves nothing of it. */
-export class NodeFolder implements Disposable {
+/** A node in a temporary directory. `using` leaves nothing of it. */
+export class NodeDirectory implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "genie-commands-"));
   readonly confDir = join(this.root, "etc/cni/net.d");
   readonly binDir = join(this.root, "opt/cni/bin");
@@ -114,9 +114,9 @@ export class NodeFolder implements Disposable {
     return statSync(join(this.root, path)).mode & 0o777;
   }
 
-  /** Every file below a folder with its inode: what was written anew shows. */
-  inodes(folder = "."): Record<string, bigint> {
-    const place = join(this.root, folder);
+  /** Every file below a directory with its inode: what was written anew shows. */
+  inodes(directory = "."): Record<string, bigint> {
+    const place = join(this.root, directory);
     return Object.fromEntries(
       readdirSync(place, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
@@ -129,7 +129,7 @@ export class NodeFolder implements Disposable {
   }
 
   /** The options that say where the node is. */
-  get folders(): string[] {
+  get directories(): string[] {
     const { confDir, binDir, dataDir } = this;
     return [
       `--conf-dir=${confDir}`,
@@ -143,7 +143,7 @@ export class NodeFolder implements Disposable {
     words: readonly string[] = [],
     overrides: Partial<Terminal> = {},
   ): Promise<Ended> {
-    return type([command, ...this.folders, ...words], {
+    return type([command, ...this.directories, ...words], {
       self: this.self,
       ...overrides,
     });

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { lockIfFree, lockPath } from "../../lib/attach/lock.ts";
 import { collect } from "../../lib/cli/gc.ts";
 import { nodeOperation } from "../../lib/cli/node.ts";
-import { NodeFolder } from "./fixtures.ts";
+import { NodeDirectory } from "./fixtures.ts";
 
 /** A node with a record of an earlier boot, whose plugin writes down that it was executed. */
 function nodeWithOld() {
-  const node = new NodeFolder();
+  const node = new NodeDirectory();
   const executed = join(node.root, "executed");
   node.plugin("ptp", `#!/bin/sh\ncat >/dev/null\ntouch ${executed}\n`);
   const old = node.record({ bootId: "earlier" });

@@ -21,7 +21,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
-import { NodeFolder, ptpConf, speaksAll } from "./fixtures.ts";
+import { NodeDirectory, ptpConf, speaksAll } from "./fixtures.ts";
 
 const list = "etc/cni/net.d/00-genie.conflist";
 const istio = { type: "istio-cni", kubernetes: { excludeNamespaces: ["a"] } };
@@ -30,10 +30,10 @@ type Value = Record<string, unknown> & {
   plugins: Record<string, unknown>[];
 };
 
-const config = (node: NodeFolder) => node.config as Value;
+const config = (node: NodeDirectory) => node.config as Value;
 
 /** The whole file as an operator would edit it. */
-function edit(node: NodeFolder, change: (value: Value) => void): string {
+function edit(node: NodeDirectory, change: (value: Value) => void): string {
   const value = config(node);
   change(value);
   return node.network(
@@ -43,8 +43,8 @@ function edit(node: NodeFolder, change: (value: Value) => void): string {
 }
 
 /** With the policies of an operator. */
-async function withPolicy(): Promise<NodeFolder> {
-  const node = new NodeFolder();
+async function withPolicy(): Promise<NodeDirectory> {
+  const node = new NodeDirectory();
   await node.type("install");
   edit(node, (value) => {
     Object.assign(value.plugins[0] ?? {}, policy);
@@ -62,12 +62,12 @@ const policy = { allowedPlugins: ["ptp"], namespaceIsolation: true };
 
 const outcomes = (stdout: string) => [...(stdout.match(/^\w+/gm) ?? [])];
 
-const short = (node: NodeFolder, text: string) =>
+const short = (node: NodeDirectory, text: string) =>
   text.replaceAll(node.root, "");
 
 /** Runs `install --watch`: a round for each action, then it is asked to end. */
 async function watch(
-  node: NodeFolder,
+  node: NodeDirectory,
   rounds: (() => void)[],
   words: string[] = [],
 ) {
@@ -110,7 +110,7 @@ describe("install, a list that others edit too", () => {
     ["none of ours, ours comes first", [istio], ["genie", "istio-cni"]],
     ["none at all", [], ["genie"]],
   ])("%s, stays", async (_, plugins, types) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     node.network("00-genie.conflist", {
       "x-team": { note: "ours" },
       plugins,
@@ -141,7 +141,7 @@ describe("install, a list that others edit too", () => {
   ])(
     "a file %s that says what it should, is not written",
     async (_, indent) => {
-      using node = new NodeFolder();
+      using node = new NodeDirectory();
       await node.type("install");
       const text = JSON.stringify(node.config, null, indent);
       node.network("00-genie.conflist", text);
@@ -156,7 +156,7 @@ describe("install, a list that others edit too", () => {
   );
 
   test("a change, keeps the indentation", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install");
     edit(node, (value) => {
       value["name"] = "other";
@@ -169,7 +169,7 @@ describe("install, a list that others edit too", () => {
   });
 
   test("--watch, a mesh that adds its plugin is left alone", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     let inode = 0n;
     const same = () =>
       expect(statSync(join(node.root, list), { bigint: true }).ino).toBe(inode);
@@ -189,7 +189,7 @@ describe("install, a list that others edit too", () => {
   });
 
   test("a change between the reading and the writing, is kept", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install");
     edit(node, (value) => {
       value["name"] = "to be corrected";
@@ -236,7 +236,7 @@ describe("install, a list that others edit too", () => {
       /unknown key "kubernetes.kubeconfg" is ignored: did you mean "kubernetes.kubeconfig"\?$/m,
     ],
   ])("%s, is warned of", async (_, plugins, words) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     node.network("00-genie.conflist", { name: "a", plugins });
     const { exitCode, stdout } = await node.type("install");
     expect({ exitCode, warned: words.test(stdout) }).toEqual({
@@ -246,7 +246,7 @@ describe("install, a list that others edit too", () => {
   });
 
   test("networks in a directory of their own, are found there and the key stays", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     node.write(
       "etc/genie/10-solo.conf",
       JSON.stringify({ ...ptpConf, name: "solo" }),
@@ -289,7 +289,7 @@ describe("install, a list that is lost", () => {
   });
 
   test("--watch, it comes back with what was added while it watched", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     let text = "";
     const { stderr } = await watch(node, [
       () =>
@@ -472,7 +472,7 @@ describe("install, a list that cannot be read", () => {
   );
 
   test("--force without a last good one, begins anew", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     node.network("00-genie.conflist", "{");
     expect((await node.type("install", ["--force"])).exitCode).toBe(0);
     expect(config(node).plugins).toHaveLength(1);
@@ -531,7 +531,7 @@ describe("install, a list that cannot be read", () => {
   });
 
   test("a plugin without a type, is refused: no runtime would load the file", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     node.network("00-genie.conflist", {
       name: "a",
       plugins: [{ type: "genie" }, { mtu: 9 }],
@@ -586,7 +586,7 @@ describe("install, how files are kept", () => {
   });
 
   test("a kubeconfig that was edited, keeps what install does not decide", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const words = ["--server=https://api:6443", "--token-file=/run/token"];
     await node.type("install", words);
     const path = "etc/cni/net.d/genie.d/kubeconfig";
@@ -621,7 +621,7 @@ describe("install, how files are kept", () => {
   });
 
   test("a kubeconfig that cannot be read, is refused; --force keeps it", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const words = ["--server=https://api:6443", "--token-file=/run/token"];
     await node.type("install", words);
     const path = "etc/cni/net.d/genie.d/kubeconfig";
@@ -644,10 +644,10 @@ describe("install, how files are kept", () => {
 });
 
 describe("install, the node's name", () => {
-  const nameOf = (node: NodeFolder) => config(node).plugins[0]?.["nodeName"];
+  const nameOf = (node: NodeDirectory) => config(node).plugins[0]?.["nodeName"];
 
   test("of the DaemonSet's environment, is written once and stays", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install", [], { env: { NODE_NAME: "n1" } });
     expect(nameOf(node)).toBe("n1");
     edit(node, (value) =>
@@ -658,7 +658,7 @@ describe("install, the node's name", () => {
   });
 
   test("of a kubelet's certificate, below another root too", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const pem = node.write("var/lib/kubelet/pki/client.pem", "");
     const { exitCode: made } = Bun.spawnSync({
       cmd: [
@@ -701,7 +701,7 @@ describe("install, the node's name", () => {
   });
 
   test("nobody says it, no key", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install");
     expect(config(node).plugins[0]).not.toHaveProperty("nodeName");
   });
@@ -717,7 +717,7 @@ describe("install, two at once", () => {
     const ended = await Promise.all(
       Array.from({ length: 4 }, async () => {
         const child = Bun.spawn({
-          cmd: [genieBinary(), "install", ...node.folders],
+          cmd: [genieBinary(), "install", ...node.directories],
           env: { PATH: process.env["PATH"] ?? "" },
           stdout: "pipe",
           stderr: "pipe",

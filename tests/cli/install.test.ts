@@ -11,7 +11,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
-import { NodeFolder, bridgeList, pluginScript, ptpConf } from "./fixtures.ts";
+import {
+  NodeDirectory,
+  bridgeList,
+  pluginScript,
+  ptpConf,
+} from "./fixtures.ts";
 
 const capabilities = {
   "io.kubernetes.cri.pod-annotations": true,
@@ -27,7 +32,7 @@ const inCluster = {
   PATH: process.env["PATH"],
 };
 
-function account(node: NodeFolder, token = "token-1"): string {
+function account(node: NodeDirectory, token = "token-1"): string {
   node.write("account/token", token);
   return node
     .write("account/ca.crt", "the authority")
@@ -36,7 +41,7 @@ function account(node: NodeFolder, token = "token-1"): string {
 
 describe("install", () => {
   test("a node with networks, executable and configuration as K-1 says", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const { exitCode, stdout, stderr } = await node.type("install");
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toContain(`changed   ${node.binDir}/genie: version 1.2.3\n`);
@@ -77,7 +82,7 @@ describe("install", () => {
   });
 
   test("again, not a file is touched", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const words = ["--service-account", account(node)];
     await node.type("install", words, { env: inCluster });
     const before = node.inodes();
@@ -92,7 +97,7 @@ describe("install", () => {
   });
 
   test("another version, takes the name while the former is being executed", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     // A real program: only of those is the text busy.
     const busy = join(node.binDir, "genie");
     writeFileSync(busy, readFileSync("/bin/sleep"));
@@ -115,7 +120,7 @@ describe("install", () => {
   });
 
   test("keys that an operator added, stay; what we decide, is restored", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     node.network("00-genie.conflist", {
       name: "old",
       cniVersion: "1.1.0",
@@ -158,7 +163,7 @@ describe("install", () => {
     [["--default=weave,canal"], "weave,canal", "weave-net"],
     [["--default=weave@net1,canal"], "weave@net1,canal", "canal-net"],
   ])("%j, default_plugin %s and the name %s", async (words, plugin, name) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install", words);
     const { name: given, plugins } = node.config as {
       name: string;
@@ -168,7 +173,7 @@ describe("install", () => {
   });
 
   test("a file key that leads elsewhere, the longer name is written down", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     node.network("05-weave.conf", { name: "lo", type: "loopback" });
     node.network("07-weave.conf", ptpConf);
     await node.type("install");
@@ -180,9 +185,9 @@ describe("install", () => {
 });
 
 describe("install, refusals", () => {
-  /** Nothing but the folders and what the case put there. */
+  /** Nothing but the directories and what the case put there. */
   async function refused(
-    node: NodeFolder,
+    node: NodeDirectory,
     words: string[] = [],
   ): Promise<string> {
     const before = node.inodes();
@@ -197,7 +202,7 @@ describe("install, refusals", () => {
   test.each<
     [
       what: string,
-      prepare: (node: NodeFolder) => void,
+      prepare: (node: NodeDirectory) => void,
       words: string[],
       stderr: string,
     ]
@@ -281,13 +286,13 @@ describe("install, refusals", () => {
       "genie install: /genie-1.2.3 is no genie: it supports 0.2.0\n",
     ],
   ])("%s, nothing is changed", async (_, prepare, words, stderr) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     prepare(node);
     expect(await refused(node, words)).toBe(stderr);
   });
 
   test("an executable for another C library, the loader is named", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const elf = readFileSync("/bin/sleep");
     const at = elf.indexOf("/lib64/ld-linux");
     expect(at).toBeGreaterThan(0);
@@ -298,8 +303,8 @@ describe("install, refusals", () => {
     );
   });
 
-  test("no plugin folder, it is named", async () => {
-    using node = new NodeFolder();
+  test("no plugin directory, it is named", async () => {
+    using node = new NodeDirectory();
     const { exitCode, stderr } = await node.type("install", [
       "--bin-dir",
       join(node.root, "no"),
@@ -312,8 +317,8 @@ describe("install, refusals", () => {
 });
 
 describe("install, CRI-O", () => {
-  const crio = (node: NodeFolder) => node.write("etc/crio/crio.conf", "");
-  const install = (node: NodeFolder, words: string[]) =>
+  const crio = (node: NodeDirectory) => node.write("etc/crio/crio.conf", "");
+  const install = (node: NodeDirectory, words: string[]) =>
     node.type("install", [
       `--root=${node.root}`,
       "--conf-dir=/etc/cni/net.d",
@@ -327,7 +332,7 @@ describe("install, CRI-O", () => {
   test.each<
     [
       what: string,
-      prepare: (node: NodeFolder) => void,
+      prepare: (node: NodeDirectory) => void,
       words: string[],
       why: string,
     ]
@@ -356,7 +361,7 @@ describe("install, CRI-O", () => {
       `network "weave-net" (20-weave.conf: pods are attached to it): ${advice}`,
     ],
   ])("%s, is refused", async (_, prepare, words, why) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     crio(node);
     prepare(node);
     const { exitCode, stderr } = await install(node, words);
@@ -368,12 +373,12 @@ describe("install, CRI-O", () => {
   });
 
   test("the same on containerd, is not", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     expect((await node.type("install", ["--default=weave"])).exitCode).toBe(0);
   });
 
   test("disableGC, is enough", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     crio(node);
     node.network("20-weave.conflist", {
       name: "w",
@@ -389,20 +394,20 @@ describe("install, CRI-O", () => {
 
 describe("install, credentials", () => {
   test("a service account, token and authority are copied, nobody else can read them", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     await node.type("install", ["--service-account", account(node)], {
       env: inCluster,
     });
-    const folder = join(node.confDir, "genie.d");
-    expect(readKubeconfig(join(folder, "kubeconfig"))).toEqual({
+    const directory = join(node.confDir, "genie.d");
+    expect(readKubeconfig(join(directory, "kubeconfig"))).toEqual({
       cluster: {
         server: "https://10.96.0.1:443",
         certificateAuthority: expect.objectContaining({
-          file: join(folder, "ca.crt"),
+          file: join(directory, "ca.crt"),
         }),
         insecure: false,
       },
-      user: { tokenFile: join(folder, "token") },
+      user: { tokenFile: join(directory, "token") },
     });
     expect(
       ["", "/kubeconfig", "/token", "/ca.crt"].map((file) =>
@@ -415,13 +420,13 @@ describe("install, credentials", () => {
     );
     expect(node.config["plugins"]).toEqual([
       expect.objectContaining({
-        kubernetes: { kubeconfig: join(folder, "kubeconfig") },
+        kubernetes: { kubeconfig: join(directory, "kubeconfig") },
       }),
     ]);
   });
 
   test("a kubeconfig, is used where it is", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const path = node.write(
       "kubelet.conf",
       JSON.stringify({
@@ -463,7 +468,7 @@ describe("install, credentials", () => {
       { tokenFile: "/run/token" },
     ],
   ])("%j, a kubeconfig that names them", async (words, cluster, user) => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const { exitCode } = await node.type("install", [
       "--server=https://api:6443",
       ...words,
@@ -487,7 +492,7 @@ describe("install, credentials", () => {
 describe("install --watch", () => {
   /** Runs a round for each action, then is asked to end. */
   async function watch(
-    node: NodeFolder,
+    node: NodeDirectory,
     words: string[],
     rounds: (() => void)[],
   ) {
@@ -508,7 +513,7 @@ describe("install --watch", () => {
   }
 
   test("a rotated token, a file that another renamed, nothing: only what changed is written", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const words = ["--service-account", account(node), "--interval=3"];
     const config = join(node.confDir, "00-genie.conflist");
     let inode = 0n;
@@ -537,7 +542,7 @@ describe("install --watch", () => {
   });
 
   test("a default network that vanishes, is told once, the token goes on, the configuration stays", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const words = ["--service-account", account(node)];
     const canal = join(node.confDir, "10-canal.conflist");
     const { exitCode, stderr } = await watch(node, words, [

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NodeFolder, attachment, type } from "./fixtures.ts";
+import { NodeDirectory, attachment, type } from "./fixtures.ts";
 
 const now = () => new Date("2026-01-01T02:30:00Z");
 
-function node(): NodeFolder {
-  const made = new NodeFolder();
+function node(): NodeDirectory {
+  const made = new NodeDirectory();
   made.record(
     {
       containerId: "b".repeat(64),
@@ -55,7 +55,7 @@ describe("list", () => {
   });
 
   test("a network that was typed by its file key, is shown by it; -o wide has the CNI name beside it", async () => {
-    using made = new NodeFolder();
+    using made = new NodeDirectory();
     made.record({
       attachments: [
         { ...attachment("cbr0", "eth0"), requested: "flannel" },
@@ -138,7 +138,7 @@ describe("list", () => {
   });
 
   test("nothing, says so", async () => {
-    using made = new NodeFolder();
+    using made = new NodeDirectory();
     expect(await made.type("list")).toEqual({
       exitCode: 0,
       stdout: "no attachments\n",

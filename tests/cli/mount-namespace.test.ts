@@ -9,7 +9,7 @@ import {
   whyUnseen,
 } from "../../lib/cli/mount-namespace.ts";
 import { nodeOperation } from "../../lib/cli/node.ts";
-import { NodeFolder, bootId } from "./fixtures.ts";
+import { NodeDirectory, bootId } from "./fixtures.ts";
 
 const command = "/opt/cni/bin/genie gc";
 const advice = `run it as \`nsenter -t 1 -m -- ${command}\``;
@@ -19,7 +19,7 @@ function whyUnseenBy(
   records: Partial<AttachmentRecord>[],
   namespaces: MountNamespaces,
 ): string | undefined {
-  using node = new NodeFolder();
+  using node = new NodeDirectory();
   for (const [i, record] of records.entries())
     node.record({ containerId: `c${i}`, ...record });
   const { confDir, binDir, dataDir } = node;

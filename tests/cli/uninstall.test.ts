@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Netns } from "../support/netns.ts";
-import { NodeFolder, attachment, speaksAll } from "./fixtures.ts";
+import { NodeDirectory, attachment, speaksAll } from "./fixtures.ts";
 
 /** Only what the node had before. */
 const former = [
@@ -22,17 +22,18 @@ const two = {
   ],
 };
 
-async function installed(words: string[] = []): Promise<NodeFolder> {
-  const node = new NodeFolder();
+async function installed(words: string[] = []): Promise<NodeDirectory> {
+  const node = new NodeDirectory();
   await node.type("install", words);
   return node;
 }
 
-const text = (node: NodeFolder, said: string) => said.replaceAll(node.root, "");
+const text = (node: NodeDirectory, said: string) =>
+  said.replaceAll(node.root, "");
 
 describe("uninstall", () => {
   test("without pods, leaves the node as it was", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     const before = node.inodes();
     const account = node.write("account/token", "t").replace(/\/token$/, "");
     node.write("account/ca.crt", "c");
@@ -88,7 +89,7 @@ describe("uninstall", () => {
   });
 
   test.each<
-    [what: string, record: Parameters<NodeFolder["record"]>[0], said: string]
+    [what: string, record: Parameters<NodeDirectory["record"]>[0], said: string]
   >([
     [
       "one network twice",
@@ -155,13 +156,13 @@ describe("uninstall", () => {
     const elsewhere = { ...two, netns: "/nowhere", mountNamespace: "1" };
     node.record({ ...elsewhere, containerId: "c2" });
     node.record({ ...two, containerId: "c3", bootId: "earlier" });
-    const folders = [
+    const directories = [
       `--root=${node.root}`,
       "--conf-dir=/etc/cni/net.d",
       "--bin-dir=/opt/cni/bin",
       "--data-dir=/var/lib/genie",
     ];
-    const { exitCode, stderr } = await node.type("uninstall", folders);
+    const { exitCode, stderr } = await node.type("uninstall", directories);
     const line = "  shop/web: eth0=canal-net, net1=weave-net";
     expect([exitCode, stderr.split("\n").slice(1).toSorted()]).toEqual([
       1,
@@ -219,7 +220,7 @@ describe("uninstall", () => {
   });
 
   test("a node that has no genie, is no error", async () => {
-    using node = new NodeFolder();
+    using node = new NodeDirectory();
     expect(await node.type("uninstall")).toMatchObject({
       exitCode: 0,
       stderr: "",

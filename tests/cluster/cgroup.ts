@@ -23,11 +23,11 @@ const daemons = "daemons";
 export function createGroups(name: string): void {
   for (const hierarchy of hierarchies()) {
     const group = join(hierarchy, name);
-    for (const folder of [group, join(group, daemons)]) {
-      mkdirSync(folder);
+    for (const directory of [group, join(group, daemons)]) {
+      mkdirSync(directory);
       // A new group of this controller has neither and takes no process.
       for (const file of ["cpuset.cpus", "cpuset.mems"])
-        inherit(join(folder, file), join(folder, "..", file));
+        inherit(join(directory, file), join(directory, "..", file));
     }
   }
 }
@@ -67,15 +67,15 @@ function inherit(file: string, from: string): void {
 }
 
 /** Whether it is gone. */
-function removeTree(folder: string): boolean {
-  for (const child of below(folder).toReversed())
+function removeTree(directory: string): boolean {
+  for (const child of below(directory).toReversed())
     if (!removed(child)) return false;
-  return removed(folder);
+  return removed(directory);
 }
 
-function removed(folder: string): boolean {
+function removed(directory: string): boolean {
   try {
-    rmdirSync(folder);
+    rmdirSync(directory);
   } catch (error) {
     return errnoOf(error) === "ENOENT";
   }
@@ -83,10 +83,10 @@ function removed(folder: string): boolean {
 }
 
 /** Parents first. */
-function below(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true })
+function below(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
-    .map(({ name }) => join(folder, name))
+    .map(({ name }) => join(directory, name))
     .flatMap((path) => [path, ...below(path)]);
 }

@@ -8,7 +8,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { genieBinary } from "../support/build.ts";
 import { findParts } from "./parts.ts";
-import { insideFolder, runInside } from "./private.ts";
+import { insideDirectory, runInside } from "./private.ts";
 import { runSuite } from "./suite.ts";
 
 /** CI allows the whole of it 25 minutes, which includes the build. */
@@ -18,11 +18,11 @@ const { values: options } = parseArgs({
   options: { report: { type: "string" }, logs: { type: "string" } },
 });
 
-const folder = insideFolder();
+const directory = insideDirectory();
 process.exit(
-  folder === undefined
+  directory === undefined
     ? await outside()
-    : await runSuite(await findParts(say), folder),
+    : await runSuite(await findParts(say), directory),
 );
 
 /** Installs and compiles where the caches are. */

@@ -28,7 +28,7 @@ const executables: Readonly<Record<Edition, string>> = {
 /** Not started yet. One edition goes on with what the other left. */
 export function containerd(
   parts: Parts,
-  folder: string,
+  directory: string,
   edition: Edition = "debian",
 ): Containerd {
   const executable = parts(executables[edition]);
@@ -39,7 +39,7 @@ export function containerd(
     run([parts("ctr"), "--address", socket, "--namespace", "k8s.io", ...args]);
   return {
     ctr,
-    daemon: new Daemon(folder, {
+    daemon: new Daemon(directory, {
       name: `containerd-${edition}`,
       cmd: [executable, "--config", file],
       // The shim of the same edition.
@@ -48,7 +48,7 @@ export function containerd(
       seconds: 30,
     }),
     async load(image) {
-      const tar = await writeImage(image, join(folder, "images"));
+      const tar = await writeImage(image, join(directory, "images"));
       await ctr("images", "import", tar);
     },
   };

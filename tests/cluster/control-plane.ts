@@ -31,15 +31,15 @@ export interface ControlPlane {
 /** Starts all of it. */
 export async function startControlPlane(
   parts: Parts,
-  folder: string,
+  directory: string,
 ): Promise<ControlPlane> {
   await run(["ip", "address", "add", `${serviceAddress}/32`, "dev", "lo"]);
-  const pki = await createPki(join(folder, "pki"));
+  const pki = await createPki(join(directory, "pki"));
   const kubeconfig = (path: string, pair: KeyPair): string =>
     writeKubeconfig(path, pki, pair);
   const client = async (user: string, groups: readonly string[] = []) =>
     kubeconfig(
-      join(folder, `${user.replaceAll(":", "-")}.conf`),
+      join(directory, `${user.replaceAll(":", "-")}.conf`),
       await pki.client(user, groups),
     );
 
@@ -47,11 +47,11 @@ export async function startControlPlane(
     parts("kubectl"),
     await client("admin", ["system:masters"]),
   );
-  await new Daemon(folder, etcd(parts)).start();
-  const auditLog = join(folder, "audit.log");
-  const api = new Daemon(folder, {
+  await new Daemon(directory, etcd(parts)).start();
+  const auditLog = join(directory, "audit.log");
+  const api = new Daemon(directory, {
     name: "kube-apiserver",
-    cmd: await apiServer(parts, pki, folder, auditLog),
+    cmd: await apiServer(parts, pki, directory, auditLog),
     ready: async () => (await kubectl.run("get", "--raw", "/readyz")) === "ok",
     seconds: 90,
   });
@@ -63,7 +63,7 @@ export async function startControlPlane(
       10257,
       [
         `--root-ca-file=${pki.ca.cert}`,
-        `--service-account-private-key-file=${join(folder, "pki/signing.key")}`,
+        `--service-account-private-key-file=${join(directory, "pki/signing.key")}`,
         "--allocate-node-cidrs=false",
         // Its own certificate may do little; each controller has an account.
         "--use-service-account-credentials=true",
@@ -72,7 +72,7 @@ export async function startControlPlane(
     ["kube-scheduler", "system:kube-scheduler", 10259, []],
   ] as const) {
     const conf = await client(user);
-    await new Daemon(folder, {
+    await new Daemon(directory, {
       name,
       cmd: [
         parts(name),
@@ -116,7 +116,7 @@ function etcd(parts: Parts) {
 async function apiServer(
   parts: Parts,
   pki: Pki,
-  folder: string,
+  directory: string,
   auditLog: string,
 ): Promise<string[]> {
   const serving = await pki.server([
@@ -130,7 +130,7 @@ async function apiServer(
   const kubelet = await pki.client("kube-apiserver-kubelet-client", [
     "system:masters",
   ]);
-  const policy = join(folder, "audit-policy.json");
+  const policy = join(directory, "audit-policy.json");
   writeFileSync(
     policy,
     JSON.stringify({

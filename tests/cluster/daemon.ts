@@ -21,10 +21,10 @@ export class Daemon {
   readonly #log: string;
   #child: Bun.Subprocess | undefined;
 
-  /** `folder` gets its log. */
-  constructor(folder: string, options: DaemonOptions) {
+  /** `directory` gets its log. */
+  constructor(directory: string, options: DaemonOptions) {
     this.#options = options;
-    this.#log = join(folder, `${options.name}.log`);
+    this.#log = join(directory, `${options.name}.log`);
   }
 
   /** Also after `stop`. Throws Error with the end of its log. */

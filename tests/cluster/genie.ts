@@ -75,9 +75,9 @@ export function installed(...args: string[]): Promise<string> {
   return run(["/opt/cni/bin/genie", ...args]);
 }
 
-/** A copy that runs while the one in the plugin folder is replaced. */
-export function copyOf({ genie, folder }: Cluster, name: string): string {
-  const path = join(folder, name);
+/** A copy that runs while the one in the plugin directory is replaced. */
+export function copyOf({ genie, directory }: Cluster, name: string): string {
+  const path = join(directory, name);
   copyFileSync(genie, path);
   return path;
 }
@@ -90,7 +90,7 @@ export async function untilRuntimeReads(
   const before = reloads(runtime.daemon.log());
   await change();
   await until(
-    "containerd to read its CNI folder",
+    "containerd to read its CNI directory",
     10,
     () => reloads(runtime.daemon.log()) > before,
   );

@@ -73,9 +73,9 @@ export async function withLibraries(
 /** Writes the image; the tar's path. */
 export async function writeImage(
   { name, files, links = {}, entrypoint }: Image,
-  folder: string,
+  directory: string,
 ): Promise<string> {
-  const base = join(folder, name.replaceAll(/[/:]/g, "-"));
+  const base = join(directory, name.replaceAll(/[/:]/g, "-"));
   const root = join(base, "root");
   for (const [path, from] of Object.entries(files)) {
     mkdirSync(join(root, dirname(path)), { recursive: true });

@@ -18,7 +18,7 @@ export const staticPods = "/etc/kubernetes/manifests";
 /** Not started yet. */
 export async function kubelet(
   parts: Parts,
-  folder: string,
+  directory: string,
   group: string,
   { pki, kubeconfig, kubectl }: ControlPlane,
 ): Promise<Daemon> {
@@ -27,7 +27,7 @@ export async function kubelet(
   kubeconfig(kubeletConf, pair);
   const file = "/var/lib/kubelet/config.yaml";
   writeFileSync(file, JSON.stringify(configuration(group, pki.ca.cert)));
-  return new Daemon(folder, {
+  return new Daemon(directory, {
     name: "kubelet",
     cmd: [
       parts("kubelet"),

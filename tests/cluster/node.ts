@@ -20,7 +20,7 @@ import { run } from "./run.ts";
 
 export interface Cluster extends ControlPlane {
   parts: Parts;
-  folder: string;
+  directory: string;
   runtime: Containerd;
   kubelet: Daemon;
   /** The executable under test, as built. */
@@ -30,18 +30,18 @@ export interface Cluster extends ControlPlane {
 /** Everything runs; the node is ready with flannel as its only network. */
 export async function startCluster(
   parts: Parts,
-  folder: string,
+  directory: string,
   genie: string,
 ): Promise<Cluster> {
-  joinGroups(groupName(folder));
+  joinGroups(groupName(directory));
   await prepareNetwork();
   installNetworks(parts);
-  const runtime = containerd(parts, folder);
+  const runtime = containerd(parts, directory);
   await runtime.daemon.start();
   await runtime.load(pause);
   await runtime.load(await busybox());
-  const plane = await startControlPlane(parts, folder);
-  const node = await kubelet(parts, folder, groupName(folder), plane);
+  const plane = await startControlPlane(parts, directory);
+  const node = await kubelet(parts, directory, groupName(directory), plane);
   await node.start();
   await plane.kubectl.run(
     "wait",
@@ -49,7 +49,7 @@ export async function startCluster(
     `node/${nodeName}`,
     "--timeout=60s",
   );
-  return { ...plane, parts, folder, runtime, kubelet: node, genie };
+  return { ...plane, parts, directory, runtime, kubelet: node, genie };
 }
 
 /** An address of the node that is not loopback: kubelet and API server insist on one. */
@@ -71,7 +71,7 @@ export interface Leftovers {
 }
 
 /** What pods leave on a node when something forgets them; empty lists when nothing is left. */
-export async function leftovers(folder: string): Promise<Leftovers> {
+export async function leftovers(directory: string): Promise<Leftovers> {
   const links = JSON.parse(await run(["ip", "-json", "link"])) as {
     ifname: string;
   }[];
@@ -87,7 +87,7 @@ export async function leftovers(folder: string): Promise<Leftovers> {
       ),
     ),
     flannel: names("/var/lib/cni/flannel"),
-    groups: podGroups(groupName(folder)),
+    groups: podGroups(groupName(directory)),
   };
 }
 
@@ -145,9 +145,9 @@ interface AuditEvent {
   responseStatus: { code: number };
 }
 
-function names(folder: string): string[] {
+function names(directory: string): string[] {
   try {
-    return readdirSync(folder);
+    return readdirSync(directory);
   } catch {
     return [];
   }

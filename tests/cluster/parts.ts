@@ -1,7 +1,7 @@
 /**
  * The executables of the cluster: Debian's where Debian has them, the others
  * built from Go modules (`modules/`) into a cache outside the tree. With
- * KUBEBUILDER_ASSETS set, what that folder has is taken instead.
+ * KUBEBUILDER_ASSETS set, what that directory has is taken instead.
  */
 import {
   existsSync,
@@ -33,10 +33,10 @@ function kubernetesConstants(): Record<string, string> {
 /** Those that are newer than Debian's: they speak CNI 1.1.0. */
 export const referencePlugins = ["host-local", "bridge", "ptp", "portmap"];
 
-/** Folders of `modules/`, and what each makes. */
+/** Directories of `modules/`, and what each makes. */
 const modules: readonly Module[] = [
   {
-    folder: "kubernetes",
+    directory: "kubernetes",
     packages: ["tool"],
     makes: [
       "kube-apiserver",
@@ -47,21 +47,21 @@ const modules: readonly Module[] = [
     ],
     constants: kubernetesConstants,
   },
-  { folder: "flannel", packages: ["tool"], makes: ["flannel"] },
+  { directory: "flannel", packages: ["tool"], makes: ["flannel"] },
   {
-    folder: "cni",
+    directory: "cni",
     packages: ["tool", "./crio"],
     makes: ["crio", ...referencePlugins],
   },
   {
-    folder: "containerd",
+    directory: "containerd",
     packages: ["tool"],
     makes: ["containerd", "containerd-shim-runc-v2"],
   },
 ];
 
 interface Module {
-  folder: string;
+  directory: string;
   /** For `go build`: "tool" is what go.mod names. */
   packages: readonly string[];
   makes: readonly string[];
@@ -97,10 +97,10 @@ export async function findParts(say: (text: string) => void): Promise<Parts> {
   const found = new Map<string, string>();
   for (const module of modules) {
     if (module.makes.every(given)) continue;
-    const folder = await build(module, say);
+    const directory = await build(module, say);
     for (const name of module.makes) {
-      const known = names.get(`${module.folder}/${name}`) ?? name;
-      found.set(known, join(folder, name));
+      const known = names.get(`${module.directory}/${name}`) ?? name;
+      found.set(known, join(directory, name));
     }
   }
   return (name) => {
@@ -128,18 +128,18 @@ async function installDebian(say: (text: string) => void): Promise<void> {
   );
 }
 
-/** The folder with its executables. The same sources and compiler are built once. */
+/** The directory with its executables. The same sources and compiler are built once. */
 async function build(
-  { folder, packages, makes, constants: constantsOf }: Module,
+  { directory, packages, makes, constants: constantsOf }: Module,
   say: (text: string) => void,
 ): Promise<string> {
   const constants = constantsOf?.() ?? {};
   const source =
-    folder in versioned
-      ? await moduleOf(folder as Versioned, cache())
-      : join(import.meta.dir, "modules", folder);
+    directory in versioned
+      ? await moduleOf(directory as Versioned, cache())
+      : join(import.meta.dir, "modules", directory);
   const digest = await digestOf(source, constants);
-  const target = join(cache(), `${folder}-${digest}`);
+  const target = join(cache(), `${directory}-${digest}`);
   if (existsSync(target)) return target;
   say(`building ${makes.join(", ")}`);
   const scratch = `${target}.${process.pid}`;

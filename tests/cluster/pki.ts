@@ -24,11 +24,11 @@ export interface Pki {
 
 const newKey = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(" ");
 
-export async function createPki(folder: string): Promise<Pki> {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+export async function createPki(directory: string): Promise<Pki> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const pair = (name: string): KeyPair => ({
-    cert: join(folder, `${name}.crt`),
-    key: join(folder, `${name}.key`),
+    cert: join(directory, `${name}.crt`),
+    key: join(directory, `${name}.key`),
   });
   const ca = pair("ca");
   await run([
@@ -52,8 +52,8 @@ export async function createPki(folder: string): Promise<Pki> {
     extension: string,
   ): Promise<KeyPair> => {
     const made = pair(name);
-    const request = join(folder, `${name}.csr`);
-    const extensions = join(folder, `${name}.ext`);
+    const request = join(directory, `${name}.csr`);
+    const extensions = join(directory, `${name}.ext`);
     writeFileSync(extensions, `${extension}\n`);
     await run([
       "openssl",

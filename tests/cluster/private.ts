@@ -2,7 +2,7 @@
  * The cluster's machine inside the machine: namespaces of our own for mounts,
  * processes, networks, IPC and the host name, with layers of our own over /etc,
  * /opt and /var, so that a real node can live in its usual places. The kernel
- * ends all of it with the first process; only control groups and one folder
+ * ends all of it with the first process; only control groups and one directory
  * outlive it, and `runInside` removes both.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,18 +12,18 @@ import { createGroups, removeGroups } from "./cgroup.ts";
 
 const marker = "GENIE_CLUSTER_FOLDER";
 
-/** The folder of all files of this run; undefined outside. */
-export function insideFolder(): string | undefined {
+/** The directory of all files of this run; undefined outside. */
+export function insideDirectory(): string | undefined {
   return process.env[marker];
 }
 
 /** The control group below which everything runs. */
-export function groupName(folder: string): string {
-  return basename(folder);
+export function groupName(directory: string): string {
+  return basename(directory);
 }
 
 // containerd mounts overlays and the kubelet is asked for mounts that propagate,
-// so these folders are real ones and the tree is shared, within this namespace.
+// so these directories are real ones and the tree is shared, within this namespace.
 const prelude = `
 set -e
 mount -t tmpfs -o mode=0755 tmpfs /run
@@ -49,8 +49,8 @@ export async function runInside(
   env: Readonly<Record<string, string>>,
   seconds: number,
 ): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), "genie-cluster-"));
-  createGroups(groupName(folder));
+  const directory = mkdtempSync(join(tmpdir(), "genie-cluster-"));
+  createGroups(groupName(directory));
   const child = Bun.spawn({
     cmd: [
       // Who kills us kills it: each of the two ends with its parent.
@@ -77,8 +77,8 @@ export async function runInside(
       ...process.env,
       ...env,
       PATH: `${process.env["PATH"] ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`,
-      [marker]: folder,
-      TMPDIR: folder,
+      [marker]: directory,
+      TMPDIR: directory,
       // None of what runs in there may be sent elsewhere.
       HTTP_PROXY: "",
       HTTPS_PROXY: "",
@@ -95,7 +95,7 @@ export async function runInside(
     const exitCode = await child.exited;
     return child.signalCode === null ? exitCode : 3;
   } finally {
-    await removeGroups(groupName(folder));
-    rmSync(folder, { recursive: true, force: true });
+    await removeGroups(groupName(directory));
+    rmSync(directory, { recursive: true, force: true });
   }
 }

@@ -21,14 +21,17 @@ import type { Parts } from "./parts.ts";
 import { Report } from "./report.ts";
 
 /** The exit code. */
-export async function runSuite(parts: Parts, folder: string): Promise<number> {
+export async function runSuite(
+  parts: Parts,
+  directory: string,
+): Promise<number> {
   const report = new Report(process.env["GENIE_CLUSTER_REPORT"]);
   let cluster: Cluster | undefined;
   report.heading("The node");
   await report.check(
     "etcd, API server, containerd, kubelet: the node is Ready",
     async () => {
-      cluster = await startCluster(parts, folder, genieBinary());
+      cluster = await startCluster(parts, directory, genieBinary());
       return cluster.kubectl.run("get", "nodes", "-o", "wide");
     },
   );
@@ -45,17 +48,17 @@ export async function runSuite(parts: Parts, folder: string): Promise<number> {
     await checkUninstall(cluster, before, report);
     await checkNewerContainerd(cluster, report);
   }
-  keepLogs(folder);
+  keepLogs(directory);
   return report.close() ? 0 : 1;
 }
 
-/** Of the daemons, where asked: the folder ends with us. */
-function keepLogs(folder: string): void {
+/** Of the daemons, where asked: the directory ends with us. */
+function keepLogs(directory: string): void {
   const target = process.env["GENIE_CLUSTER_LOGS"];
   if (target === undefined) return;
   mkdirSync(target, { recursive: true });
-  for (const name of readdirSync(folder).filter((file) =>
+  for (const name of readdirSync(directory).filter((file) =>
     file.endsWith(".log"),
   ))
-    copyFileSync(join(folder, name), join(target, name));
+    copyFileSync(join(directory, name), join(target, name));
 }

@@ -108,7 +108,7 @@ describe("readEnvironment", () => {
     expect(readEnvironment(env).netnsOverride).toBe(override);
   });
 
-  test("leaves empty folders out of the path", () => {
+  test("leaves empty directories out of the path", () => {
     expect(readEnvironment({ ...complete, CNI_PATH: ":/a::/b:" }).path).toEqual(
       ["/a", "/b"],
     );

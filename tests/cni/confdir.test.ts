@@ -13,7 +13,7 @@ import {
   readConfDir,
   readConfFile,
 } from "../../lib/cni/confdir.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const conf = { cniVersion: "1.0.0", name: "n", type: "bridge" };
 const listOf = (name: string, ...types: string[]) => ({
@@ -22,15 +22,15 @@ const listOf = (name: string, ...types: string[]) => ({
   plugins: types.map((type) => ({ type })),
 });
 
-/** What a folder with these files holds. */
+/** What a directory with these files holds. */
 function read(
   files: Readonly<Record<string, unknown>>,
-  prepare: (folder: string) => void = () => {},
+  prepare: (directory: string) => void = () => {},
 ): ConfFile[] {
-  using folder = temporaryFolder();
-  writeFiles(folder.path, files);
-  prepare(folder.path);
-  return readConfDir(folder.path);
+  using directory = temporaryDirectory();
+  writeFiles(directory.path, files);
+  prepare(directory.path);
+  return readConfDir(directory.path);
 }
 
 const names = (files: ConfFile[]) => files.map(({ file }) => file);
@@ -98,37 +98,37 @@ describe("readConfDir", () => {
     expect(names(read(files))).toEqual(sorted);
   });
 
-  test("does not take a folder for a file", () => {
+  test("does not take a directory for a file", () => {
     expect(
-      read({}, (folder) => {
-        mkdirSync(`${folder}/10-a.conf`);
-        mkdirSync(`${folder}/target`);
-        symlinkSync(`${folder}/target`, `${folder}/20-b.conflist`);
+      read({}, (directory) => {
+        mkdirSync(`${directory}/10-a.conf`);
+        mkdirSync(`${directory}/target`);
+        symlinkSync(`${directory}/target`, `${directory}/20-b.conflist`);
       }),
     ).toEqual([]);
   });
 
   test("follows a symbolic link to a file", () => {
-    const found = read({ "real.txt": conf }, (folder) =>
-      symlinkSync("real.txt", `${folder}/10-a.conf`),
+    const found = read({ "real.txt": conf }, (directory) =>
+      symlinkSync("real.txt", `${directory}/10-a.conf`),
     );
     expect(found.map((file) => [file.file, types(file)])).toEqual([
       ["10-a.conf", ["bridge"]],
     ]);
   });
 
-  test("finds nothing in a folder that is missing", () => {
+  test("finds nothing in a directory that is missing", () => {
     expect(readConfDir("/nonexistent/net.d")).toEqual([]);
     expect(readConfDir("/dev/null/net.d")).toEqual([]);
   });
 
-  test("fails on a folder that cannot be read", () => {
-    using folder = temporaryFolder();
-    symlinkSync("loop", `${folder.path}/loop`);
-    expect(() => readConfDir(`${folder.path}/loop`)).toThrow(
+  test("fails on a directory that cannot be read", () => {
+    using directory = temporaryDirectory();
+    symlinkSync("loop", `${directory.path}/loop`);
+    expect(() => readConfDir(`${directory.path}/loop`)).toThrow(
       expect.objectContaining({
         code: 5,
-        message: `failed to read directory ${folder.path}/loop: too many levels of symbolic links`,
+        message: `failed to read directory ${directory.path}/loop: too many levels of symbolic links`,
       }),
     );
   });
@@ -204,7 +204,7 @@ describe("readConfDir", () => {
 
   test("says why a dangling link is invalid", () => {
     expect(
-      read({}, (folder) => symlinkSync("missing", `${folder}/a.conf`)),
+      read({}, (directory) => symlinkSync("missing", `${directory}/a.conf`)),
     ).toEqual([
       {
         file: "a.conf",
@@ -214,14 +214,14 @@ describe("readConfDir", () => {
   });
 
   test("does not wait for a FIFO, whether somebody writes to it or not", () => {
-    using folder = temporaryFolder();
-    writeFiles(folder.path, { "b.conf": conf });
-    const fifo = `${folder.path}/a.conf`;
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, { "b.conf": conf });
+    const fifo = `${directory.path}/a.conf`;
     expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
-    const idle = readConfDir(folder.path);
+    const idle = readConfDir(directory.path);
     const writer = openSync(fifo, constants.O_RDWR);
     try {
-      const open = readConfDir(folder.path);
+      const open = readConfDir(directory.path);
       expect([idle, open].map((files) => files.map(types))).toEqual([
         [undefined, ["bridge"]],
         [undefined, ["bridge"]],
@@ -232,13 +232,13 @@ describe("readConfDir", () => {
   });
 
   test("reads no device, and says what it is not", () => {
-    using folder = temporaryFolder();
-    writeFiles(folder.path, { "b.conf": conf });
-    symlinkSync("/dev/zero", `${folder.path}/a.conf`);
-    symlinkSync("/dev/full", `${folder.path}/c.conflist`);
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, { "b.conf": conf });
+    symlinkSync("/dev/zero", `${directory.path}/a.conf`);
+    symlinkSync("/dev/full", `${directory.path}/c.conflist`);
     const notRegular = "failed to read file: not a regular file";
     expect(
-      readConfDir(folder.path).map(({ file, problem }) => [file, problem]),
+      readConfDir(directory.path).map(({ file, problem }) => [file, problem]),
     ).toEqual([
       ["a.conf", notRegular],
       ["b.conf", undefined],
@@ -260,7 +260,7 @@ describe("readConfDir", () => {
     ]);
   });
 
-  test("is invalid with more than 32 plugins, those of the folder included", () => {
+  test("is invalid with more than 32 plugins, those of the directory included", () => {
     const plugins = Array.from({ length: 30 }, () => "tuning");
     const files = (count: number) =>
       Object.fromEntries(
@@ -298,7 +298,7 @@ describe("readConfDir", () => {
     ]);
   });
 
-  test("appends the plugins of the network's folder, sorted", () => {
+  test("appends the plugins of the network's directory, sorted", () => {
     const [found] = read({
       "a.conflist": listOf("net", "bridge"),
       "net/20-b.conf": { type: "tuning", sysctl: { a: "1" } },
@@ -315,7 +315,7 @@ describe("readConfDir", () => {
     ]);
   });
 
-  test("takes a network from its folder alone", () => {
+  test("takes a network from its directory alone", () => {
     const [found] = read({
       "a.conflist": { name: "net" },
       "net/a.conf": { type: "bridge" },
@@ -323,7 +323,7 @@ describe("readConfDir", () => {
     expect(types(found)).toEqual(["bridge"]);
   });
 
-  test("does not look into the folder when only inlined plugins count", () => {
+  test("does not look into the directory when only inlined plugins count", () => {
     const [found] = read({
       "a.conflist": {
         ...listOf("net", "bridge"),
@@ -334,7 +334,7 @@ describe("readConfDir", () => {
     expect(types(found)).toEqual(["bridge"]);
   });
 
-  test("is invalid with an invalid plugin in its folder", () => {
+  test("is invalid with an invalid plugin in its directory", () => {
     const files = { "a.conflist": listOf("net", "bridge"), "net/a.conf": "{}" };
     expect(read(files)).toEqual([
       {
@@ -346,17 +346,17 @@ describe("readConfDir", () => {
   });
 
   test.each(["", ".", "..", "../sub", "sub/x", "a.conf"])(
-    "does not leave the folder for a network called %p",
+    "does not leave the directory for a network called %p",
     (name) => {
-      using folder = temporaryFolder();
-      writeFiles(folder.path, {
+      using directory = temporaryDirectory();
+      writeFiles(directory.path, {
         "b.conf": { type: "evil" },
         "sub/x/b.conf": { type: "evil" },
         "net.d/a.conflist": listOf(name, "bridge"),
         "net.d/a.conf": { type: "beside" },
         "net.d/sub/x/b.conf": { type: "evil" },
       });
-      const found = readConfDir(`${folder.path}/net.d`);
+      const found = readConfDir(`${directory.path}/net.d`);
       expect(found.map((file) => [file.file, types(file)])).toEqual([
         ["a.conf", ["beside"]],
         ["a.conflist", ["bridge"]],
@@ -367,13 +367,13 @@ describe("readConfDir", () => {
 
 describe("listConfDir and readConfFile", () => {
   test("list names without reading, and read one", () => {
-    using folder = temporaryFolder();
-    writeFiles(folder.path, { "b.conf": conf, "a.conf": "{", "c.txt": "" });
-    mkdirSync(`${folder.path}/d.conf`);
-    expect(listConfDir(folder.path)).toEqual(["a.conf", "b.conf", "d.conf"]);
-    expect(readConfFile(folder.path, "b.conf")?.list?.name).toBe("n");
-    expect(readConfFile(folder.path, "d.conf")).toBeUndefined();
-    expect(readConfFile(folder.path, "gone.conf")?.problem).toBe(
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, { "b.conf": conf, "a.conf": "{", "c.txt": "" });
+    mkdirSync(`${directory.path}/d.conf`);
+    expect(listConfDir(directory.path)).toEqual(["a.conf", "b.conf", "d.conf"]);
+    expect(readConfFile(directory.path, "b.conf")?.list?.name).toBe("n");
+    expect(readConfFile(directory.path, "d.conf")).toBeUndefined();
+    expect(readConfFile(directory.path, "gone.conf")?.problem).toBe(
       "failed to read file: no such file or directory",
     );
   });

@@ -43,7 +43,7 @@ describe("parseConfList", () => {
     });
   });
 
-  test("leaves a list without plugins to the folder", () => {
+  test("leaves a list without plugins to the directory", () => {
     expect(parseConfList({ name: "n" })).toEqual({
       name: "n",
       cniVersion: assumedVersion,

@@ -16,7 +16,7 @@ import {
 import {
   type Behaviour,
   DelegateDouble,
-  temporaryFolder,
+  temporaryDirectory,
   testCaller,
   writeFiles,
 } from "../support/delegate.ts";
@@ -95,10 +95,10 @@ describe("findPlugin", () => {
   });
 
   test("gives the first regular file, links followed, executable or not", () => {
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => {
-      mkdirSync(`${folder.path}/${name}`);
-      return `${folder.path}/${name}`;
+      mkdirSync(`${directory.path}/${name}`);
+      return `${directory.path}/${name}`;
     });
     mkdirSync(`${a}/plugin`);
     symlinkSync("missing", `${b}/plugin`);
@@ -111,33 +111,33 @@ describe("findPlugin", () => {
     ]).toEqual([`${c}/plugin`, `${d}/plugin`]);
   });
 
-  test.each<[string, (folder: string) => string, string]>([
+  test.each<[string, (directory: string) => string, string]>([
     [
       "ELOOP",
-      (folder) => {
-        symlinkSync("loop", `${folder}/loop`);
-        return `${folder}/loop`;
+      (directory) => {
+        symlinkSync("loop", `${directory}/loop`);
+        return `${directory}/loop`;
       },
       "too many levels of symbolic links",
     ],
     [
       "ENAMETOOLONG",
-      (folder) => `${folder}/${"x".repeat(300)}`,
+      (directory) => `${directory}/${"x".repeat(300)}`,
       "file name too long",
     ],
     [
       "ENOTDIR",
-      (folder) => {
-        writeFiles(folder, { file: "" });
-        return `${folder}/file`;
+      (directory) => {
+        writeFiles(directory, { file: "" });
+        return `${directory}/file`;
       },
       "",
     ],
-    ["a NUL byte", (folder) => `${folder}/\0`, "invalid argument"],
+    ["a NUL byte", (directory) => `${directory}/\0`, "invalid argument"],
   ])("goes on after a directory with %s", (_, unreadable, text) => {
     using double = new DelegateDouble("plugin");
-    using folder = temporaryFolder();
-    const path = unreadable(folder.path);
+    using directory = temporaryDirectory();
+    const path = unreadable(directory.path);
     expect(findPlugin("plugin", [path, double.bin])).toBe(
       `${double.bin}/plugin`,
     );
@@ -185,12 +185,12 @@ describe("requirePlugin", () => {
     expect(requirePlugin("plugin", [double.bin])).toBeUndefined();
   });
 
-  test("refuses a file without an exec bit, also where a later folder has a better one", () => {
+  test("refuses a file without an exec bit, also where a later directory has a better one", () => {
     using double = new DelegateDouble("plugin");
-    using folder = temporaryFolder();
-    writeFiles(folder.path, { plugin: "#!/bin/sh\n" });
-    expect(() => requirePlugin("plugin", [folder.path, double.bin])).toThrow(
-      `failed to execute plugin "plugin": ${folder.path}/plugin: permission denied`,
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, { plugin: "#!/bin/sh\n" });
+    expect(() => requirePlugin("plugin", [directory.path, double.bin])).toThrow(
+      `failed to execute plugin "plugin": ${directory.path}/plugin: permission denied`,
     );
   });
 });
@@ -584,12 +584,12 @@ describe("invoke", () => {
       "no such file or interpreter",
     ],
   ])("says that a plugin %s", async (_, content, mode, text) => {
-    using folder = temporaryFolder();
-    writeFiles(folder.path, { plugin: content });
-    await Bun.$`chmod ${mode.toString(8)} ${folder.path}/plugin`.quiet();
-    const run = invoke(callOf([folder.path]), testCaller());
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, { plugin: content });
+    await Bun.$`chmod ${mode.toString(8)} ${directory.path}/plugin`.quiet();
+    const run = invoke(callOf([directory.path]), testCaller());
     expect(await run.catch((error: unknown) => error)).toEqual(
-      failedToAdd(7, `failed to execute ${folder.path}/plugin: ${text}`),
+      failedToAdd(7, `failed to execute ${directory.path}/plugin: ${text}`),
     );
   });
 

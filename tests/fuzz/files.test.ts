@@ -16,7 +16,7 @@ import {
 } from "../../lib/attach/record.ts";
 import { parseKubeconfig } from "../../lib/kube/kubeconfig-file.ts";
 import { readConfig } from "../../lib/select/config.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import {
   almost,
   anyJson,
@@ -107,9 +107,13 @@ describe("readConfDir", () => {
     );
     fc.assert(
       fc.property(fc.tuple(content, content, content), ([a, b, c]) => {
-        using folder = temporaryFolder();
-        writeFiles(folder.path, { "a.conflist": a, "b.conf": b, "c.json": c });
-        const files = readConfDir(folder.path);
+        using directory = temporaryDirectory();
+        writeFiles(directory.path, {
+          "a.conflist": a,
+          "b.conf": b,
+          "c.json": c,
+        });
+        const files = readConfDir(directory.path);
         expect(files.map(({ file }) => file)).toEqual([
           "a.conflist",
           "b.conf",

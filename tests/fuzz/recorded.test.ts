@@ -16,7 +16,7 @@ import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { isObject, maxDepth, parseJson } from "../../lib/cni/json.ts";
 import { runPlugin } from "../../lib/cni/skel.ts";
 import type { Kube } from "../../lib/kube/client.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { anyJson } from "./arbitraries.ts";
 
 const networksKey = "k8s.v1.cni.cncf.io/networks";
@@ -104,8 +104,8 @@ function executedWith({ env, stdin }: ExecRequest): unknown {
 }
 
 test("any input that ADD accepts is executed again by DEL", async () => {
-  using folder = temporaryFolder();
-  writeFiles(folder.path, {
+  using directory = temporaryDirectory();
+  writeFiles(directory.path, {
     "net.d/1-default.conf": {
       cniVersion: "1.0.0",
       name: "default-net",
@@ -114,8 +114,8 @@ test("any input that ADD accepts is executed again by DEL", async () => {
     },
     "bin/alpha": "",
   });
-  chmodSync(`${folder.path}/bin/alpha`, 0o755);
-  const records = `${folder.path}/data/attachments`;
+  chmodSync(`${directory.path}/bin/alpha`, 0o755);
+  const records = `${directory.path}/data/attachments`;
   const accepted = { added: 0, refused: 0 };
   await fc.assert(
     fc.asyncProperty(inputs, async (input) => {
@@ -148,7 +148,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
             CNI_CONTAINERID: "c1",
             CNI_NETNS: "/run/netns/a",
             CNI_IFNAME: "eth0",
-            CNI_PATH: `${folder.path}/bin`,
+            CNI_PATH: `${directory.path}/bin`,
             CNI_ARGS: `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_UID=u;${cniArgs}`,
           },
           readStdin: () => {
@@ -156,8 +156,8 @@ test("any input that ADD accepts is executed again by DEL", async () => {
               cniVersion: "1.0.0",
               name: "genie-net",
               type: "genie",
-              confDir: `${folder.path}/net.d`,
-              dataDir: `${folder.path}/data`,
+              confDir: `${directory.path}/net.d`,
+              dataDir: `${directory.path}/data`,
               multusDir: "",
               runtimeCacheDir: "",
               ...more,
@@ -193,9 +193,9 @@ test("any input that ADD accepts is executed again by DEL", async () => {
   expect(accepted.added).toBeGreaterThan(accepted.refused / 4);
 }, 60_000);
 
-function recordFiles(folder: string): string[] {
+function recordFiles(directory: string): string[] {
   try {
-    return readdirSync(folder).filter((name) => name.endsWith("eth0.json"));
+    return readdirSync(directory).filter((name) => name.endsWith("eth0.json"));
   } catch {
     return [];
   }

@@ -19,7 +19,7 @@ import {
 import { Code } from "../../lib/cni/error.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { type Io, type Plugin, runPlugin } from "../../lib/cni/skel.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import {
   anyJson,
   anyText,
@@ -190,7 +190,7 @@ describe("geniePlugin", () => {
     fc.record({ exitCode: fc.constantFrom(0, 0, 0, 1, 2), stdout: output }),
     { minLength: 1, maxLength: 3 },
   );
-  // Folders are not fuzzed: genie would write into them.
+  // Directories are not fuzzed: genie would write into them.
   const more = fc.dictionary(
     fc.constantFrom(
       "default_plugin",
@@ -206,23 +206,23 @@ describe("geniePlugin", () => {
   );
 
   test("any annotations, any configuration, any output of a delegate: one answer, and a failed ADD leaves nothing", async () => {
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const own = (type: string) =>
       JSON.stringify({ cniVersion: "1.0.0", name: `${type}-net`, type });
-    writeFiles(folder.path, {
+    writeFiles(directory.path, {
       "net.d/1-alpha.conf": own("alpha"),
       "net.d/2-beta.conf": own("beta"),
     });
-    writeFiles(folder.path, { "bin/alpha": "", "bin/beta": "" });
+    writeFiles(directory.path, { "bin/alpha": "", "bin/beta": "" });
     Bun.spawnSync([
       "chmod",
       "+x",
-      `${folder.path}/bin/alpha`,
-      `${folder.path}/bin/beta`,
+      `${directory.path}/bin/alpha`,
+      `${directory.path}/bin/beta`,
     ]);
     const attached = () =>
-      readdirSync(folder.path).includes("data")
-        ? readdirSync(`${folder.path}/data`, { recursive: true }).filter(
+      readdirSync(directory.path).includes("data")
+        ? readdirSync(`${directory.path}/data`, { recursive: true }).filter(
             (name) => String(name).endsWith(".json"),
           )
         : [];
@@ -231,7 +231,7 @@ describe("geniePlugin", () => {
       CNI_CONTAINERID: "c1",
       CNI_NETNS: "/run/netns/a",
       CNI_IFNAME: "eth0",
-      CNI_PATH: `${folder.path}/bin`,
+      CNI_PATH: `${directory.path}/bin`,
     });
 
     await fc.assert(
@@ -261,8 +261,8 @@ describe("geniePlugin", () => {
             cniVersion: "1.1.0",
             name: "genie-net",
             type: "genie",
-            confDir: `${folder.path}/net.d`,
-            dataDir: `${folder.path}/data`,
+            confDir: `${directory.path}/net.d`,
+            dataDir: `${directory.path}/data`,
             multusDir: "",
             ...keys,
             runtimeConfig: { [annotationsKey]: given },

@@ -46,13 +46,13 @@ function genie(node: Node, ...words: string[]) {
 
 /** The files of `abandoned`, decoded. */
 function abandoned({ dataDir }: Node): Record<string, unknown>[] {
-  const folder = join(dataDir, "abandoned");
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
+  const directory = join(dataDir, "abandoned");
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
     .filter((name) => !name.endsWith(".result.json"))
     .map(
       (name) =>
-        JSON.parse(readFileSync(join(folder, name), "utf8")) as Record<
+        JSON.parse(readFileSync(join(directory, name), "utf8")) as Record<
           string,
           unknown
         >,
@@ -422,7 +422,7 @@ describe("an attachment that ADD completed", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
-    const multusDir = join(node.folder, "multus");
+    const multusDir = join(node.directory, "multus");
     mkdirSync(multusDir);
     const bytes = (value: object) =>
       Buffer.from(JSON.stringify(value)).toString("base64");
@@ -684,9 +684,9 @@ describe("what was abandoned", () => {
       await using scripted = await startScriptedNode();
       const { node } = scripted;
       const pod = await abandonedPod(scripted);
-      const folder = join(node.dataDir, "abandoned");
-      const [file = ""] = readdirSync(folder);
-      writeFileSync(join(folder, file), "{");
+      const directory = join(node.dataDir, "abandoned");
+      const [file = ""] = readdirSync(directory);
+      writeFileSync(join(directory, file), "{");
       expect(genie(node, "list", "--abandoned").exitCode).toBe(1);
       const words = word === "--drop" ? [word, pod.containerId] : [word];
       expect(genie(node, "gc", ...words)).toEqual({
@@ -694,7 +694,7 @@ describe("what was abandoned", () => {
         stdout: `dropped ${file.replace(/\.json$/, "")}: it cannot be read, and is kept as ${file}.corrupt; what it reserved stays so\n`,
         stderr: "",
       });
-      expect(readdirSync(folder)).toEqual([`${file}.corrupt`]);
+      expect(readdirSync(directory)).toEqual([`${file}.corrupt`]);
       expect(genie(node, "list", "--abandoned")).toEqual({
         exitCode: 0,
         stdout: "nothing is abandoned\n",

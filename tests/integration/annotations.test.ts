@@ -108,12 +108,12 @@ describe("annotations of the API server, one GET", () => {
         "certificate-authority": "../ca/ca.crt",
       },
     });
-    const directory = join(node.folder, "kube");
-    mkdirSync(join(node.folder, "ca"), { recursive: true });
+    const directory = join(node.directory, "kube");
+    mkdirSync(join(node.directory, "ca"), { recursive: true });
     mkdirSync(directory);
     copyFileSync(kubeconfig, join(directory, "kubeconfig"));
     writeFileSync(join(directory, "token"), "test-token");
-    writeFileSync(join(node.folder, "ca", "ca.crt"), api.certs.ca.cert);
+    writeFileSync(join(node.directory, "ca", "ca.crt"), api.certs.ca.cert);
     const kubernetes = { kubeconfig: join(directory, "kubeconfig") };
     await node.succeed("ADD", pod, { config: { kubernetes } });
     expect(await attached(pod)).toEqual({ eth0: "weave" });
@@ -317,7 +317,7 @@ describe("the original's 00-genie.conf", () => {
   });
 });
 
-/** The executable in a mount namespace where the node's folders have the default paths. */
+/** The executable in a mount namespace where the node's directories have the default paths. */
 function atDefaultPaths(
   node: Node,
   binary: string,
@@ -327,7 +327,7 @@ function atDefaultPaths(
     "at-default-paths",
     `#!/bin/sh
 exec unshare --mount sh -ec '
-  cd ${node.folder}
+  cd ${node.directory}
   mkdir -p ${node.dataDir} etc/upper/cni/net.d etc/work lib/upper/cni/genie lib/work
   mount -t overlay -o lowerdir=/etc,upperdir=etc/upper,workdir=etc/work overlay /etc
   mount -t overlay -o lowerdir=/var/lib,upperdir=lib/upper,workdir=lib/work overlay /var/lib
@@ -339,6 +339,6 @@ exec unshare --mount sh -ec '
   );
   return {
     binary: script,
-    env: { ...env, CNI_PATH: join(node.folder, "bin") },
+    env: { ...env, CNI_PATH: join(node.directory, "bin") },
   };
 }

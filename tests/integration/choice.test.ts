@@ -71,7 +71,7 @@ describe("a directory of 100 networks", () => {
     const { binary, env, config } = node.request("ADD", await node.pod(), {
       annotations,
     });
-    const trace = join(node.folder, "trace");
+    const trace = join(node.directory, "trace");
     const { exitCode } = Bun.spawnSync(
       ["strace", "-f", "-qq", "-e", "trace=openat", "-o", trace, binary],
       { env, stdin: Buffer.from(JSON.stringify(config)) },

@@ -67,7 +67,7 @@ describe("one container", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
-    const gate = join(node.folder, "gate");
+    const gate = join(node.directory, "gate");
     delegates.behave(
       { type: "beta", verb: "ADD" },
       {

@@ -22,17 +22,17 @@ const victimText = "somebody else's file";
 
 /** A file that nobody may overwrite. */
 function victim(node: Node): string {
-  const path = join(node.folder, "victim");
+  const path = join(node.directory, "victim");
   writeFileSync(path, victimText);
   return path;
 }
 
 describe("a directory that is not ours alone", () => {
-  const open = (folder: string) => chmodSync(folder, 0o777);
-  const group = (folder: string) => chmodSync(folder, 0o770);
-  const foreign = (folder: string) => chownSync(folder, 1234, 0);
+  const open = (directory: string) => chmodSync(directory, 0o777);
+  const group = (directory: string) => chmodSync(directory, 0o770);
+  const foreign = (directory: string) => chownSync(directory, 1234, 0);
   const written = "group or others may write to it";
-  const cases: [string, (folder: string) => void, string][] = [
+  const cases: [string, (directory: string) => void, string][] = [
     ["", open, `${written} (mode 0777)`],
     ["", group, `${written} (mode 0770)`],
     ["", foreign, "it belongs to user 1234, expected user 0"],
@@ -45,11 +45,11 @@ describe("a directory that is not ours alone", () => {
     const { node, delegates } = scripted;
     const pod = await node.pod();
     await node.succeed("ADD", pod, { annotations: null });
-    const folder = `${node.dataDir}${below}`;
-    spoil(folder);
+    const directory = `${node.dataDir}${below}`;
+    spoil(directory);
     delegates.forget();
     const config = { cniVersion: "1.1.0" };
-    const text = `refusing directory "${folder}": ${why}`;
+    const text = `refusing directory "${directory}": ${why}`;
     const told = { code: 5, msg: expect.stringContaining(text) };
     for (const verb of ["ADD", "CHECK", "DEL"] as const)
       expect(
@@ -60,8 +60,8 @@ describe("a directory that is not ours alone", () => {
       told,
     );
     expect(delegates.calls()).toEqual([]);
-    chmodSync(folder, 0o700);
-    chownSync(folder, 0, 0);
+    chmodSync(directory, 0o700);
+    chownSync(directory, 0, 0);
     await node.succeed("DEL", pod, { annotations: null });
     expect(await node.remains()).toEqual(nothing);
   });
@@ -79,11 +79,11 @@ describe("what stands where genie writes", () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;
     const pod = await node.pod();
-    const folder = join(node.dataDir, "attachments");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const directory = join(node.dataDir, "attachments");
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     const target = victim(node);
     for (const part of ["json", "result.json"])
-      make(join(folder, `.${pod.containerId}:eth0.${part}`), target);
+      make(join(directory, `.${pod.containerId}:eth0.${part}`), target);
     await node.succeed("ADD", pod, { annotations: null });
     expect(readFileSync(target, "utf8")).toBe(victimText);
     await node.succeed("DEL", pod, { annotations: null });
@@ -94,10 +94,10 @@ describe("what stands where genie writes", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
-    const folder = join(node.dataDir, "locks");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const directory = join(node.dataDir, "locks");
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     const target = victim(node);
-    const lock = join(folder, pod.containerId);
+    const lock = join(directory, pod.containerId);
     symlinkSync(target, lock);
     expect(await node.fail("ADD", pod, { annotations: null })).toMatchObject({
       code: 5,
@@ -117,7 +117,7 @@ describe("what stands where genie writes", () => {
     const pod = await node.pod();
     await node.succeed("ADD", pod, { annotations: null });
     const path = node.recordPath(pod);
-    const target = join(node.folder, "moved");
+    const target = join(node.directory, "moved");
     renameSync(path, target);
     make(path, target);
     expect(await node.fail("DEL", pod, { annotations: null })).toMatchObject({

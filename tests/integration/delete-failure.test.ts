@@ -209,7 +209,7 @@ test("DEL, a rewritten record is synced like a new one: file and directory", asy
   const { node, delegates } = scripted;
   const synced = async (verb: "ADD" | "DEL"): Promise<string[]> => {
     const { binary, env, config } = node.request(verb, pod, two);
-    const trace = join(node.folder, "trace");
+    const trace = join(node.directory, "trace");
     const flags = ["-f", "-y", "-e", "trace=fsync", "-o", trace];
     const child = Bun.spawn({
       cmd: ["strace", ...flags, binary],

@@ -160,7 +160,7 @@ describe("DEL, the record decides", () => {
     const pod = await node.pod();
     await node.succeed("ADD", pod, two);
     delegates.forget();
-    const elsewhere = join(node.folder, "elsewhere");
+    const elsewhere = join(node.directory, "elsewhere");
     mkdirSync(elsewhere);
     renameSync(join(delegates.bin, "beta"), join(elsewhere, "beta"));
     await node.succeed("DEL", pod, { ...two, env: { CNI_PATH: elsewhere } });

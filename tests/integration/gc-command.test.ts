@@ -27,7 +27,7 @@ function genieGc(node: Node, ...words: string[]) {
 
 /** By another program, which executes it. */
 function genieGcBy(by: readonly string[], node: Node, ...words: string[]) {
-  const folders = {
+  const directories = {
     "--conf-dir": node.confDir,
     "--bin-dir": node.binDir,
     "--data-dir": node.dataDir,
@@ -37,7 +37,7 @@ function genieGcBy(by: readonly string[], node: Node, ...words: string[]) {
       ...by,
       genieBinary(),
       "gc",
-      ...Object.entries(folders).flat(),
+      ...Object.entries(directories).flat(),
       ...words,
     ],
     env: { PATH: process.env["PATH"] ?? "" },
@@ -138,7 +138,7 @@ describe("genie gc, a namespace that is gone", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
-    const path = join(node.folder, "netns");
+    const path = join(node.directory, "netns");
     await node.succeed("ADD", pod, two);
     writeFileSync(path, "");
     const record = { ...node.record(pod), netns: path };
@@ -353,7 +353,7 @@ failed ${bad.containerId}:eth0: [shop/bad:beta] plugin "beta" failed to delete e
   });
 });
 
-test("genie gc, the folders are those of genie's own configuration", async () => {
+test("genie gc, the directories are those of genie's own configuration", async () => {
   await using scripted = await startScriptedNode();
   const { node } = scripted;
   const pod = await node.pod();

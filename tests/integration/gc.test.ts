@@ -241,7 +241,7 @@ describe("GC", () => {
     await using three = await startThree();
     const { node, delegates, a, b, c } = three;
     const slow = await node.pod("slow");
-    const gate = join(node.folder, "gate");
+    const gate = join(node.directory, "gate");
     const wait = `while [ ! -e '${gate}' ]; do sleep 0.01; done`;
     delegates.behave(
       { type: "beta", verb: "ADD" },
@@ -424,7 +424,7 @@ describe("GC, what its plugins leave", () => {
   test("while one works an ADD waits, and writes no record", async () => {
     await using three = await startThree();
     const { node, delegates } = three;
-    const gate = join(node.folder, "gate");
+    const gate = join(node.directory, "gate");
     delegates.behave(
       { type: "alpha", verb: "GC" },
       { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done` },

@@ -45,7 +45,7 @@ export function insist(
     add = "",
   }: Insisting,
 ): () => string[] {
-  const log = join(node.folder, `${type}.calls`);
+  const log = join(node.directory, `${type}.calls`);
   writeFileSync(log, "");
   const addDefault = withoutDefault
     ? ":"

@@ -122,7 +122,7 @@ describe.each([
     const { node, delegates, disk, pod } = slow;
     await node.succeed("ADD", pod, mixed);
     if (isFull) disk.fill();
-    const gate = join(node.folder, "gate");
+    const gate = join(node.directory, "gate");
     delegates.behave(
       { type: "slow", verb: "DEL" },
       { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done` },
@@ -211,7 +211,7 @@ describe.each(["GC", "genie gc"] as const)(
 test("genie gc, an ADD that works keeps its lock and its record", async () => {
   await using slow = await startSlowNode();
   const { node, delegates, pod } = slow;
-  const gate = join(node.folder, "gate");
+  const gate = join(node.directory, "gate");
   delegates.behave(
     { type: "slow", verb: "ADD" },
     { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`, stdout: prevResult },
@@ -238,13 +238,13 @@ const prevResult = {
 
 /** The command, by the same executable. */
 function genieGc(node: Node, ...words: string[]) {
-  const folders = {
+  const directories = {
     "--conf-dir": node.confDir,
     "--bin-dir": node.binDir,
     "--data-dir": node.dataDir,
   };
   const { exitCode, stdout, stderr } = Bun.spawnSync({
-    cmd: [genieBinary(), "gc", ...Object.entries(folders).flat(), ...words],
+    cmd: [genieBinary(), "gc", ...Object.entries(directories).flat(), ...words],
     env: { PATH: process.env["PATH"] ?? "" },
     cwd: "/",
   });

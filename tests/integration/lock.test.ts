@@ -147,7 +147,7 @@ describe("an orphan holds the lock", () => {
     const { node, delegates } = scripted;
     const pod = await node.pod();
     const orphans = await orphaned(node, delegates, pod);
-    const trace = join(node.folder, "trace");
+    const trace = join(node.directory, "trace");
     const strace = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=%file"];
     const { exitCode } = await callPlugin(
       by(node, strace, node.request("DEL", pod, alpha)),
@@ -191,7 +191,7 @@ setsid sleep 60 & echo $! >>"$log/left"`,
 
 describe("a living genie under another file name", () => {
   function copy(node: Node): string {
-    const path = join(node.folder, "cni-meta-plugin-2");
+    const path = join(node.directory, "cni-meta-plugin-2");
     copyFileSync(genieBinary(), path);
     return path;
   }
@@ -200,7 +200,7 @@ describe("a living genie under another file name", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
-    const gate = join(node.folder, "gate");
+    const gate = join(node.directory, "gate");
     delegates.behave(
       { type: "alpha", verb: "ADD" },
       {

@@ -258,7 +258,7 @@ describe("log_level debug", () => {
       ["info", 0],
       ["debug", 1],
     ] as const) {
-      const config = { log_level, confDir: join(node.folder, "nothing") };
+      const config = { log_level, confDir: join(node.directory, "nothing") };
       await node.succeed("DEL", await node.pod(), { config });
       const lines = linesOf(scripted).filter(({ msg }) => msg === "DEL");
       expect(lines.map(({ level }) => level)).toEqual(
@@ -434,7 +434,7 @@ describe("stderr of a plugin", () => {
 describe("a log that cannot be written", () => {
   test.each([
     ["a named pipe that nobody reads", (path: string) => mkfifo(path)],
-    ["a folder", (path: string) => Bun.spawnSync(["mkdir", path])],
+    ["a directory", (path: string) => Bun.spawnSync(["mkdir", path])],
   ])(
     "%s: the call succeeds at once, the lines are on stderr",
     async (_, make) => {
@@ -463,13 +463,13 @@ describe("secrets", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const secret = "SECRET-of-the-configuration";
-    const plugin = join(node.folder, "credential");
+    const plugin = join(node.directory, "credential");
     await Bun.write(
       plugin,
       `#!/bin/sh\necho ${secret} >&2\necho '{"status":{"token":"${secret}"}}'\n`,
     );
     chmodSync(plugin, 0o755);
-    const kubeconfig = join(node.folder, "kubeconfig");
+    const kubeconfig = join(node.directory, "kubeconfig");
     const user = {
       exec: { apiVersion: "client.authentication.k8s.io/v1", command: plugin },
     };

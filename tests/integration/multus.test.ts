@@ -201,11 +201,11 @@ test("saveDelegates of these tests, byte for byte as Multus'", () => {
 
 /** What a node that had Multus keeps. */
 function multus(node: Node) {
-  const folder = join(node.folder, "multus");
-  mkdirSync(folder);
-  const path = ({ containerId }: Pod) => join(folder, containerId);
+  const directory = join(node.directory, "multus");
+  mkdirSync(directory);
+  const path = ({ containerId }: Pod) => join(directory, containerId);
   return {
-    options: { config: { multusDir: folder } } satisfies CallOptions,
+    options: { config: { multusDir: directory } } satisfies CallOptions,
     path,
     write: (pod: Pod, text: string) =>
       writeFileSync(path(pod), text, { mode: 0o600 }),

@@ -112,7 +112,7 @@ export function scriptedResult(i: number, cniVersion = "1.0.0") {
 
 /** A kubeconfig for the server that outlives it. */
 export function keptKubeconfig(node: Node, api: ApiServer): string {
-  const path = join(node.folder, "kubeconfig");
+  const path = join(node.directory, "kubeconfig");
   copyFileSync(api.kubeconfig(), path);
   return path;
 }

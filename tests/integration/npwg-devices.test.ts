@@ -1,7 +1,7 @@
 /**
  * Devices of a pod: allotted by the kubelet or named, in the plugin's
  * configuration, and their information files from the device plugin to the
- * pod's status (selection.md §6). The folder of those files is fixed by the
+ * pod's status (selection.md §6). The directory of those files is fixed by the
  * NPWG, so what is written there has names of its own and is removed.
  */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
@@ -26,7 +26,7 @@ import { type Pod, nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
 import { Cluster, networksKey } from "./npwg.ts";
 
-const folder = "/var/run/k8s.cni.cncf.io/devinfo";
+const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 const vendor = `genie-test-${crypto.randomUUID().slice(0, 8)}.example`;
 const resource = `${vendor}/vf`;
 const ids = ["0000:03:02.0", "0000:03:02.1"] as const;
@@ -37,28 +37,29 @@ function infoOf(id: string): object {
 
 /** As a device plugin does. */
 function writeInfo(id: string): void {
-  mkdirSync(`${folder}/dp`, { recursive: true });
+  mkdirSync(`${directory}/dp`, { recursive: true });
   writeFileSync(
-    `${folder}/dp/${vendor}-vf-${id}-device.json`,
+    `${directory}/dp/${vendor}-vf-${id}-device.json`,
     JSON.stringify(infoOf(id)),
   );
 }
 
 /** The files that genie made for a pod. */
 function filesOf({ containerId }: Pod): string[] {
-  if (!existsSync(`${folder}/cni`)) return [];
-  return readdirSync(`${folder}/cni`).filter((file) =>
+  if (!existsSync(`${directory}/cni`)) return [];
+  return readdirSync(`${directory}/cni`).filter((file) =>
     file.startsWith(containerId),
   );
 }
 
 afterEach(() => {
   for (const id of ids)
-    rmSync(`${folder}/dp/${vendor}-vf-${id}-device.json`, { force: true });
+    rmSync(`${directory}/dp/${vendor}-vf-${id}-device.json`, { force: true });
 });
 
 afterAll(() => {
-  for (const made of ["dp", "cni", "", ".."]) removeIfEmpty(join(folder, made));
+  for (const made of ["dp", "cni", "", ".."])
+    removeIfEmpty(join(directory, made));
 });
 
 function removeIfEmpty(made: string): void {
@@ -139,7 +140,7 @@ exec unshare --mount sh -ec '
 }
 
 function path(pod: Pod, ifname: string): string {
-  return `${folder}/cni/${pod.containerId}-${ifname}-device.json`;
+  return `${directory}/cni/${pod.containerId}-${ifname}-device.json`;
 }
 
 const success = { exitCode: 0, stderr: "" };
@@ -226,7 +227,10 @@ describe("devices of a resource", () => {
     });
     expect(filesOf(pod)).toEqual([]);
     expect(
-      readFileSync(`${folder}/dp/${vendor}-vf-${ids[0]}-device.json`, "utf8"),
+      readFileSync(
+        `${directory}/dp/${vendor}-vf-${ids[0]}-device.json`,
+        "utf8",
+      ),
     ).toBe(JSON.stringify(infoOf(ids[0])));
     expect(await cluster.node.remains()).toEqual(nothing);
   });

@@ -268,7 +268,7 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
   test("a directory of CNI_PATH that cannot be looked at hides none after it", async () => {
     node.network("30-mixed.conflist", network("broken"));
     delegates.behave({ type: "broken", verb: "ADD" }, { stdout: one });
-    const loop = join(node.folder, "loop");
+    const loop = join(node.directory, "loop");
     symlinkSync("loop", loop);
     const pod = await node.pod();
     const path = [loop, `/${"x".repeat(300)}`, ...node.path].join(":");
@@ -302,9 +302,9 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
       { code: 7, msg: "permission denied" },
     ],
     [
-      "a folder",
-      () => folder("folder"),
-      { code: 7, msg: 'failed to find plugin "folder"' },
+      "a directory",
+      () => directory("directory"),
+      { code: 7, msg: 'failed to find plugin "directory"' },
     ],
   ];
   test.each(install)("%s", async (_, type, { code, msg }) => {
@@ -353,7 +353,7 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
     return type;
   }
 
-  function folder(type: string): string {
+  function directory(type: string): string {
     mkdirSync(join(node.binDir, type));
     return type;
   }

@@ -61,7 +61,7 @@ describe("ADD refuses the kubeconfig", () => {
   ];
   test.each(cases)("%s", async (_, text, msg) => {
     await using scripted = await startScriptedNode();
-    const kubeconfig = join(scripted.node.folder, "kubeconfig");
+    const kubeconfig = join(scripted.node.directory, "kubeconfig");
     if (text !== undefined) writeFileSync(kubeconfig, text);
     const pod = await scripted.node.pod();
     const options = { config: { kubernetes: { kubeconfig } } };
@@ -173,7 +173,7 @@ describe("ADD refuses what the API server says", () => {
   test("a credential plugin that prints the token and fails", async () => {
     await using api = await startApiServer();
     await using scripted = await startScriptedNode();
-    const command = join(scripted.node.folder, "credential-plugin");
+    const command = join(scripted.node.directory, "credential-plugin");
     const script = `#!/bin/sh\necho ${secret}; echo "invalid: ${secret}" >&2; exit 3\n`;
     writeFileSync(command, script, { mode: 0o755 });
     const user = { exec: { apiVersion: "v1", command, args: [secret] } };

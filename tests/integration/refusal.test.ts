@@ -70,9 +70,9 @@ describe("ADD refuses the environment", () => {
       { CNI_NETNS: "/proc/self/ns/net" },
       { code: 8, msg: "netns" },
     ],
-    ["no plugin folder", { CNI_PATH: "" }, { code: 4, msg: "CNI_PATH" }],
+    ["no plugin directory", { CNI_PATH: "" }, { code: 4, msg: "CNI_PATH" }],
     [
-      "an empty plugin folder",
+      "an empty plugin directory",
       { CNI_PATH: "/var/empty" },
       { code: 7, msg: 'failed to find plugin "alpha"' },
     ],
@@ -147,7 +147,7 @@ describe("ADD refuses the configuration", () => {
     ],
     ["a bad default", { default_plugin: "alpha,," }, "default_plugin"],
     [
-      "a folder without networks",
+      "a directory without networks",
       { confDir: "/var/empty" },
       "no default network: /var/empty holds no other CNI configuration",
     ],
@@ -158,7 +158,7 @@ describe("ADD refuses the configuration", () => {
     ],
     ["a wrong choice", { result: "all" }, "result"],
     ["no time", { delegateTimeout: 0 }, "delegateTimeout"],
-    ["a relative folder", { dataDir: "data" }, "dataDir"],
+    ["a relative directory", { dataDir: "data" }, "dataDir"],
   ];
   test.each(cases)("%s", async (_, config, msg) => {
     await using scripted = await startScriptedNode();

@@ -236,7 +236,7 @@ describe("ADD, the record cannot be written: nothing is executed", () => {
     expect(delegates.calls()).toEqual([]);
   });
 
-  test("its folder is a file", async () => {
+  test("its directory is a file", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     mkdirSync(node.dataDir);

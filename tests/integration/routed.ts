@@ -110,11 +110,11 @@ function ipam(node: Node, n: number, families: Families): object {
 
 /** Plugins wait until an address has passed it, for a second and more. */
 export async function noDuplicateAddressDetection(netns: Netns): Promise<void> {
-  const folder = "/proc/sys/net/ipv6/conf";
+  const directory = "/proc/sys/net/ipv6/conf";
   await netns.run(
     "sh",
     "-ec",
-    `echo 0 >${folder}/all/accept_dad; echo 0 >${folder}/default/accept_dad`,
+    `echo 0 >${directory}/all/accept_dad; echo 0 >${directory}/default/accept_dad`,
   );
 }
 

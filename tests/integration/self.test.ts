@@ -23,7 +23,7 @@ describe("ADD, a plugin that is this very file: 7, nothing is executed", () => {
   test.each(cases)("%s", async (_, link, network) => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
-    const binary = join(node.folder, "genie");
+    const binary = join(node.directory, "genie");
     copyFileSync(genieBinary(), binary);
     link(binary, join(node.binDir, "alias"));
     const file = "plugins" in network ? "30-alias.conflist" : "30-alias.conf";

@@ -133,7 +133,7 @@ describe("STATUS", () => {
     await using api = await startApiServer();
     await using scripted = await startScriptedNode(version);
     const { node } = scripted;
-    const executed = join(node.folder, "executed");
+    const executed = join(node.directory, "executed");
     const command = node.plugin("login", `#!/bin/sh\ntouch ${executed}\n`);
     const exec = {
       apiVersion: "client.authentication.k8s.io/v1",
@@ -149,7 +149,7 @@ describe("STATUS", () => {
   test("50: a kubeconfig that is a named pipe, which nobody waits for", async () => {
     await using scripted = await startScriptedNode(version);
     const { node } = scripted;
-    const kubeconfig = join(node.folder, "kubeconfig");
+    const kubeconfig = join(node.directory, "kubeconfig");
     Bun.spawnSync(["mkfifo", kubeconfig]);
     const kubernetes = { kubeconfig };
     const config = { cniVersion: version, capabilities: {}, kubernetes };

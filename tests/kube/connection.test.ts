@@ -11,7 +11,7 @@ import {
   pod,
   podAnswer,
   temporaryFile,
-  temporaryFolder,
+  temporaryDirectory,
   thrownBy,
 } from "./fixtures.ts";
 
@@ -382,16 +382,16 @@ function get(server: ApiServer) {
 
 /** A certificate for 127.0.0.1 of our authority; `openssl ca` because `req` makes none for the past. */
 function issued(dates: readonly string[]): KeyPair {
-  const folder = temporaryFolder();
-  const file = (name: string): string => join(folder, name);
+  const directory = temporaryDirectory();
+  const file = (name: string): string => join(directory, name);
   writeFileSync(file("index"), "");
   writeFileSync(file("serial"), "01\n");
   const policy =
     "[ca]\ndefault_ca=d\n[d]\npolicy=p\ndefault_md=sha256\n[p]\ncommonName=supplied\n";
-  const folders = `[d]\ndatabase=${file("index")}\nserial=${file("serial")}\nnew_certs_dir=${folder}\n`;
+  const directories = `[d]\ndatabase=${file("index")}\nserial=${file("serial")}\nnew_certs_dir=${directory}\n`;
   writeFileSync(
     file("config"),
-    `${policy}${folders}[x]\nsubjectAltName=IP:127.0.0.1\n`,
+    `${policy}${directories}[x]\nsubjectAltName=IP:127.0.0.1\n`,
   );
   const [keyFile, certFile, request] = [file("key"), file("crt"), file("csr")];
   const key = [

@@ -17,7 +17,7 @@ import {
   pod,
   podAnswer,
   temporaryFile,
-  temporaryFolder,
+  temporaryDirectory,
   thrownBy,
 } from "./fixtures.ts";
 
@@ -114,7 +114,7 @@ describe("credential, of the kubeconfig", () => {
     ]);
   });
 
-  test("credential, relative paths: of the kubeconfig's folder", async () => {
+  test("credential, relative paths: of the kubeconfig's directory", async () => {
     const kubeconfig = server.kubeconfig({
       user: { tokenFile: "token" },
       cluster: {
@@ -408,11 +408,11 @@ describe("credential, in a pod", () => {
   );
 });
 
-/** The folder of a service account. */
+/** The directory of a service account. */
 function mounted(): string {
-  const folder = join(temporaryFolder(), "serviceaccount");
-  mkdirSync(folder);
-  writeFileSync(join(folder, "token"), "token-1");
-  writeFileSync(join(folder, "ca.crt"), certs.ca.cert);
-  return folder;
+  const directory = join(temporaryDirectory(), "serviceaccount");
+  mkdirSync(directory);
+  writeFileSync(join(directory, "token"), "token-1");
+  writeFileSync(join(directory, "ca.crt"), certs.ca.cert);
+  return directory;
 }

@@ -76,8 +76,8 @@ afterAll(() => {
   removeCerts();
 });
 
-/** A folder of its own for each call, until the process ends. */
-export function temporaryFolder(): string {
+/** A directory of its own for each call, until the process ends. */
+export function temporaryDirectory(): string {
   return mkdtempSync(join(root, "case-"));
 }
 
@@ -86,7 +86,7 @@ export function temporaryFile(
   content: string,
   { name = "file", mode = 0o600 } = {},
 ): string {
-  const path = join(temporaryFolder(), name);
+  const path = join(temporaryDirectory(), name);
   writeFileSync(path, content, { mode });
   return path;
 }

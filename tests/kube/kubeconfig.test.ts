@@ -4,7 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
 import { CniError } from "../../lib/cni/error.ts";
-import { temporaryFile, temporaryFolder } from "./fixtures.ts";
+import { temporaryFile, temporaryDirectory } from "./fixtures.ts";
 
 const minimal = {
   "current-context": "a",
@@ -23,11 +23,11 @@ const impersonations = [
 function read(content: string | object) {
   const text = typeof content === "string" ? content : JSON.stringify(content);
   const path = temporaryFile(text);
-  return { path, folder: dirname(path), run: () => readKubeconfig(path) };
+  return { path, directory: dirname(path), run: () => readKubeconfig(path) };
 }
 
 function namedPipe(): string {
-  const path = join(temporaryFolder(), "pipe");
+  const path = join(temporaryDirectory(), "pipe");
   if (Bun.spawnSync(["mkfifo", path]).exitCode !== 0)
     throw new Error("failed to make a named pipe");
   return path;
@@ -81,8 +81,8 @@ describe("readKubeconfig", () => {
     });
   });
 
-  test("readKubeconfig, every key: relative paths are the folder's, data wins over files", () => {
-    const { run, path, folder } = read({
+  test("readKubeconfig, every key: relative paths are the directory's, data wins over files", () => {
+    const { run, path, directory } = read({
       ...minimal,
       clusters: [
         {
@@ -124,14 +124,14 @@ describe("readKubeconfig", () => {
         server: "https://a",
         certificateAuthority: {
           where: `${where}: clusters.0.cluster.certificate-authority`,
-          file: `${folder}/ca.crt`,
+          file: `${directory}/ca.crt`,
         },
         insecure: true,
         tlsServerName: "name",
         proxyUrl: "http://proxy",
       },
       user: {
-        tokenFile: `${folder}/token`,
+        tokenFile: `${directory}/token`,
         username: "u",
         password: "p",
         clientCertificate: {
@@ -144,7 +144,7 @@ describe("readKubeconfig", () => {
         },
         exec: {
           apiVersion: "client.authentication.k8s.io/v1",
-          command: `${folder}/bin/plugin`,
+          command: `${directory}/bin/plugin`,
           args: ["x"],
           env: { A: "b" },
           provideClusterInfo: false,
@@ -204,18 +204,18 @@ describe("readKubeconfig", () => {
     ["..data/ca.crt", "..data/ca.crt"],
   ])("readKubeconfig, relative path %s: in its directory", (file, resolved) => {
     const cluster = { server: "https://a", "certificate-authority": file };
-    const { run, folder } = read({
+    const { run, directory } = read({
       ...minimal,
       clusters: [{ name: "a", cluster }],
     });
     expect(run().cluster.certificateAuthority).toMatchObject({
-      file: `${folder}/${resolved}`,
+      file: `${directory}/${resolved}`,
     });
   });
 
   test("readKubeconfig, `..` in a relative path: the directory above, as text", () => {
-    const target = temporaryFolder();
-    const link = join(temporaryFolder(), "link");
+    const target = temporaryDirectory();
+    const link = join(temporaryDirectory(), "link");
     symlinkSync(target, link);
     const cluster = {
       server: "https://a",
@@ -236,7 +236,7 @@ describe("readKubeconfig", () => {
   ])(
     "readKubeconfig, kubeconfig %s: relative to the working directory",
     async (path, file, command, tokenFile) => {
-      const directory = join(temporaryFolder(), "b");
+      const directory = join(temporaryDirectory(), "b");
       mkdirSync(join(directory, "a"), { recursive: true });
       const content = JSON.stringify({
         ...minimal,
@@ -386,7 +386,7 @@ describe("readKubeconfig", () => {
 
   test.each([
     ["missing", "/nonexistent/kubeconfig", "no such file or directory"],
-    ["a folder", temporaryFolder(), "is a directory"],
+    ["a directory", temporaryDirectory(), "is a directory"],
     ["a device that never ends", "/dev/zero", "not a regular file"],
     ["a named pipe", namedPipe(), "not a regular file"],
     [

@@ -24,11 +24,11 @@ if (socket) {
 }
 `;
 
-const folder = mkdtempSync(join(tmpdir(), "compiled-"));
-const binary = join(folder, "program");
+const directory = mkdtempSync(join(tmpdir(), "compiled-"));
+const binary = join(directory, "program");
 
 beforeAll(async () => {
-  const entry = join(folder, "program.ts");
+  const entry = join(directory, "program.ts");
   await Bun.write(entry, program);
   await compile({
     entry,
@@ -39,11 +39,11 @@ beforeAll(async () => {
   });
 });
 
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => rmSync(directory, { recursive: true }));
 
 async function run(...args: string[]) {
   const child = Bun.spawn([binary, ...args], {
-    cwd: folder,
+    cwd: directory,
     env: {},
     stdout: "pipe",
     stderr: "pipe",
@@ -88,7 +88,7 @@ describe("podDevices, compiled", () => {
   });
 
   test("no socket, error 11", async () => {
-    const socket = join(folder, "none.sock");
+    const socket = join(directory, "none.sock");
     expect(await run(socket)).toEqual({
       stdout: JSON.stringify({
         code: 11,

@@ -242,19 +242,19 @@ describe("podDevices, error 11", () => {
 });
 
 describe("podDevices, socket", () => {
-  test.each<[string, (folder: string) => string, string]>([
-    ["missing", (folder) => join(folder, "none.sock"), "no such socket"],
+  test.each<[string, (directory: string) => string, string]>([
+    ["missing", (directory) => join(directory, "none.sock"), "no such socket"],
     ["nobody listens", deadSocket, "connection refused"],
-    ["a directory", (folder) => folder, "connection refused"],
+    ["a directory", (directory) => directory, "connection refused"],
     ["a named pipe", namedPipe, "connection refused"],
   ])("%s", async (_, socketIn, message) => {
-    const folder = mkdtempSync(join(tmpdir(), "podresources-"));
+    const directory = mkdtempSync(join(tmpdir(), "podresources-"));
     try {
-      const socket = socketIn(folder);
+      const socket = socketIn(directory);
       const answer = podDevices(pod, { socket, deadline: new Deadline(5000) });
       expect(await failure(answer, socket)).toBe(message);
     } finally {
-      rmSync(folder, { recursive: true });
+      rmSync(directory, { recursive: true });
     }
   });
 
@@ -305,14 +305,14 @@ function frame(type: number, stream = 0, length = 0): Buffer {
   return bytes;
 }
 
-function namedPipe(folder: string): string {
-  const path = join(folder, "pipe");
+function namedPipe(directory: string): string {
+  const path = join(directory, "pipe");
   Bun.spawnSync(["mkfifo", path]);
   return path;
 }
 
-function deadSocket(folder: string): string {
-  const socket = join(folder, "dead.sock");
+function deadSocket(directory: string): string {
+  const socket = join(directory, "dead.sock");
   writeFileSync(socket, "");
   return socket;
 }

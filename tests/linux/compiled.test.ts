@@ -45,18 +45,18 @@ writeSync(1, JSON.stringify({ error, back }));
 const routes = `ip route add default via 10.0.0.1 dev eth0
   ip -6 route add default via fd00::1 dev eth0`;
 
-let folder: string;
+let directory: string;
 let binary: string;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "genie-netlink-"));
-  binary = join(folder, "build", "genie");
-  mkdirSync(join(folder, "cwd"));
+  directory = mkdtempSync(join(tmpdir(), "genie-netlink-"));
+  binary = join(directory, "build", "genie");
+  mkdirSync(join(directory, "cwd"));
   const target = targetFor(await readElfHeader(process.execPath));
-  writeFileSync(join(folder, "cwd", target.libc), "not a library");
-  writeFileSync(join(folder, "entry.ts"), entry);
+  writeFileSync(join(directory, "cwd", target.libc), "not a library");
+  writeFileSync(join(directory, "entry.ts"), entry);
   await compile({
-    entry: join(folder, "entry.ts"),
+    entry: join(directory, "entry.ts"),
     outfile: binary,
     target: target.bun,
     runtime: process.execPath,
@@ -64,7 +64,7 @@ beforeAll(async () => {
   });
 }, 60_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const refused = {
   cniVersion: "1.1.0",
@@ -121,7 +121,7 @@ test.each<[string, string[], object | null, Routing]>([
       "/usr/bin/env",
       "-i",
       "-C",
-      join(folder, "cwd"),
+      join(directory, "cwd"),
       "PATH=",
       binary,
       pod.path,

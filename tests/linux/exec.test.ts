@@ -12,7 +12,7 @@ import {
   type Behaviour,
   DelegateDouble,
   isRunning,
-  temporaryFolder,
+  temporaryDirectory,
   until,
 } from "../support/delegate.ts";
 
@@ -119,8 +119,8 @@ describe("execDelegate", () => {
   });
 
   test("hands over the inherited descriptors from 3 on, and no other", async () => {
-    using folder = temporaryFolder();
-    const files = ["a", "b"].map((name) => `${folder.path}/${name}`);
+    using directory = temporaryDirectory();
+    const files = ["a", "b"].map((name) => `${directory.path}/${name}`);
     const inherit = files.map((file) => openSync(file, "w"));
     // The shell has its script open as 10.
     const sh = "readlink /proc/$$/fd/3 /proc/$$/fd/4; ls /proc/$$/fd";
@@ -231,8 +231,8 @@ describe("execDelegate", () => {
     ["is no program", "ENOEXEC", "\0garbage", 0o755],
     ["has no interpreter", "ENOENT", "#!/nonexistent/sh\n", 0o755],
   ])("throws when the file %s: %s", async (_, code, content, mode) => {
-    using folder = temporaryFolder();
-    const path = `${folder.path}/plugin`;
+    using directory = temporaryDirectory();
+    const path = `${directory.path}/plugin`;
     if (content !== undefined) {
       writeFileSync(path, content);
       chmodSync(path, mode);

@@ -13,35 +13,35 @@ import { describe, expect, test } from "bun:test";
 import {
   NotAFile,
   createFile,
-  makeOwnFolder,
+  makeOwnDirectory,
   readOwnFileIfAny,
-  requireOwnFolder,
+  requireOwnDirectory,
 } from "../../lib/linux/files.ts";
 import { close, write } from "../../lib/linux/libc.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 /** A directory of ours in another. */
-function ownFolder() {
-  const folder = temporaryFolder();
-  const data = `${folder.path}/data`;
+function ownDirectory() {
+  const directory = temporaryDirectory();
+  const data = `${directory.path}/data`;
   const sub = `${data}/sub`;
   mkdirSync(data, { mode: 0o755 });
   mkdirSync(sub, { mode: 0o700 });
-  return { data, sub, [Symbol.dispose]: () => folder[Symbol.dispose]() };
+  return { data, sub, [Symbol.dispose]: () => directory[Symbol.dispose]() };
 }
 
-describe("requireOwnFolder", () => {
+describe("requireOwnDirectory", () => {
   test("takes directories that only we may write to, and absent ones", () => {
-    using at = ownFolder();
-    requireOwnFolder(at.sub);
-    requireOwnFolder(`${at.data}/absent`);
-    requireOwnFolder(`${at.data}/absent/sub`);
+    using at = ownDirectory();
+    requireOwnDirectory(at.sub);
+    requireOwnDirectory(`${at.data}/absent`);
+    requireOwnDirectory(`${at.data}/absent/sub`);
   });
 
   test("takes a link of the administrator to the upper one", () => {
-    using at = ownFolder();
+    using at = ownDirectory();
     symlinkSync(at.data, `${at.data}-link`);
-    requireOwnFolder(`${at.data}-link/sub`);
+    requireOwnDirectory(`${at.data}-link/sub`);
   });
 
   test.each<["data" | "sub", string, (path: string) => void]>(
@@ -68,9 +68,9 @@ describe("requireOwnFolder", () => {
       ],
     ]),
   )("refuses %s: %s", (which, problem, change) => {
-    using at = ownFolder();
+    using at = ownDirectory();
     change(at[which]);
-    expect(() => requireOwnFolder(at.sub)).toThrow(
+    expect(() => requireOwnDirectory(at.sub)).toThrow(
       expect.objectContaining({
         name: "CniError",
         code: 5,
@@ -80,55 +80,55 @@ describe("requireOwnFolder", () => {
   });
 
   test("refuses a file, and a link to the lower one", () => {
-    using at = ownFolder();
+    using at = ownDirectory();
     writeFileSync(`${at.data}/file`, "");
     symlinkSync(at.sub, `${at.data}/link`);
     for (const name of ["file", "link"])
-      expect(() => requireOwnFolder(`${at.data}/${name}`)).toThrow(
+      expect(() => requireOwnDirectory(`${at.data}/${name}`)).toThrow(
         `refusing directory "${at.data}/${name}": it is not a directory`,
       );
   });
 });
 
-test("makeOwnFolder, makes both for us alone", () => {
-  using folder = temporaryFolder();
-  makeOwnFolder(`${folder.path}/deep/data/sub`);
+test("makeOwnDirectory, makes both for us alone", () => {
+  using directory = temporaryDirectory();
+  makeOwnDirectory(`${directory.path}/deep/data/sub`);
   const mode = (path: string) =>
-    statSync(`${folder.path}/${path}`).mode & 0o777;
+    statSync(`${directory.path}/${path}`).mode & 0o777;
   expect([mode("deep/data/sub"), mode("deep/data"), mode("deep")]).toEqual([
     0o700, 0o700, 0o755,
   ]);
 });
 
 test("createFile, replaces a link and leaves its target alone", () => {
-  using folder = temporaryFolder();
-  writeFiles(folder.path, { victim: "untouched" });
-  const path = `${folder.path}/new`;
-  symlinkSync(`${folder.path}/victim`, path);
+  using directory = temporaryDirectory();
+  writeFiles(directory.path, { victim: "untouched" });
+  const path = `${directory.path}/new`;
+  symlinkSync(`${directory.path}/victim`, path);
   const fd = createFile(path, 0o600);
   write(fd, new TextEncoder().encode("text"));
   close(fd);
   expect([
     readFileSync(path, "utf8"),
-    readFileSync(`${folder.path}/victim`, "utf8"),
+    readFileSync(`${directory.path}/victim`, "utf8"),
     statSync(path).mode & 0o777,
   ]).toEqual(["text", "untouched", 0o600]);
 });
 
 describe("readOwnFileIfAny", () => {
   test("reads a regular file, and nothing where there is none", () => {
-    using folder = temporaryFolder();
-    writeFiles(folder.path, { file: "text" });
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, { file: "text" });
     expect([
-      readOwnFileIfAny(`${folder.path}/file`),
-      readOwnFileIfAny(`${folder.path}/absent`),
+      readOwnFileIfAny(`${directory.path}/file`),
+      readOwnFileIfAny(`${directory.path}/absent`),
     ]).toEqual(["text", undefined]);
   });
 
   test("reads as many bytes as are allowed, and no more", () => {
-    using folder = temporaryFolder();
-    writeFiles(folder.path, { file: "x".repeat(70_000) });
-    const path = `${folder.path}/file`;
+    using directory = temporaryDirectory();
+    writeFiles(directory.path, { file: "x".repeat(70_000) });
+    const path = `${directory.path}/file`;
     expect(readOwnFileIfAny(path, 70_000)).toHaveLength(70_000);
     expect(() => readOwnFileIfAny(path, 69_999)).toThrow(
       "larger than 69999 bytes",
@@ -145,8 +145,8 @@ describe("readOwnFileIfAny", () => {
       (path) => void Bun.spawnSync({ cmd: ["mknod", path, "c", "1", "5"] }),
     ],
   ])("reads no %s, and keeps no descriptor", (_, make) => {
-    using folder = temporaryFolder();
-    const path = `${folder.path}/x`;
+    using directory = temporaryDirectory();
+    const path = `${directory.path}/x`;
     make(path);
     const open = () => readdirSync("/proc/self/fd").length;
     const before = open();

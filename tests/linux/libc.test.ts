@@ -27,12 +27,12 @@ import {
   uptimeMs,
   writable,
 } from "../../lib/linux/libc.ts";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 
 describe("tryLock", () => {
   test("is exclusive between two openings of one file, until it is given up", () => {
-    using folder = temporaryFolder();
-    const [a, b] = [0, 1].map(() => openSync(`${folder.path}/lock`, "a"));
+    using directory = temporaryDirectory();
+    const [a, b] = [0, 1].map(() => openSync(`${directory.path}/lock`, "a"));
     if (a === undefined || b === undefined) throw new Error("not opened");
     const held = [tryLock(a), tryLock(b)];
     unlock(a);
@@ -48,8 +48,8 @@ describe("tryLock", () => {
   });
 
   test("may be asked again by its holder", () => {
-    using folder = temporaryFolder();
-    const fd = openSync(`${folder.path}/lock`, "a");
+    using directory = temporaryDirectory();
+    const fd = openSync(`${directory.path}/lock`, "a");
     expect([tryLock(fd), tryLock(fd)]).toEqual([true, true]);
     closeSync(fd);
   });
@@ -67,8 +67,8 @@ describe("tryLock", () => {
   });
 
   test("survives in a process that inherited the descriptor, until it ends or somebody unlocks", async () => {
-    using folder = temporaryFolder();
-    const path = `${folder.path}/lock`;
+    using directory = temporaryDirectory();
+    const path = `${directory.path}/lock`;
     const [ours, others] = [openSync(path, "a"), openSync(path, "a")];
     expect(tryLock(ours)).toBe(true);
     const heir = Bun.spawn(["cat"], {
@@ -87,20 +87,20 @@ describe("open, noFollow", () => {
   const flags = Open.readWrite | Open.create | Open.noFollow;
 
   test("refuses a symbolic link, and makes nothing where it leads to", () => {
-    using folder = temporaryFolder();
-    symlinkSync(`${folder.path}/target`, `${folder.path}/link`);
-    expect(() => open(`${folder.path}/link`, flags, 0o600)).toThrow(
+    using directory = temporaryDirectory();
+    symlinkSync(`${directory.path}/target`, `${directory.path}/link`);
+    expect(() => open(`${directory.path}/link`, flags, 0o600)).toThrow(
       expect.objectContaining({ code: "ELOOP" }),
     );
-    expect(existsSync(`${folder.path}/target`)).toBe(false);
+    expect(existsSync(`${directory.path}/target`)).toBe(false);
   });
 
-  test("opens a file, and one that is reached through a linked folder", () => {
-    using folder = temporaryFolder();
-    symlinkSync(folder.path, `${folder.path}/folder`);
-    for (const path of ["/file", "/folder/file"])
-      close(open(`${folder.path}${path}`, flags, 0o600));
-    expect(existsSync(`${folder.path}/file`)).toBe(true);
+  test("opens a file, and one that is reached through a linked directory", () => {
+    using directory = temporaryDirectory();
+    symlinkSync(directory.path, `${directory.path}/directory`);
+    for (const path of ["/file", "/directory/file"])
+      close(open(`${directory.path}${path}`, flags, 0o600));
+    expect(existsSync(`${directory.path}/file`)).toBe(true);
   });
 });
 
@@ -108,8 +108,8 @@ describe("statusIfAny", () => {
   test.each([0, 1_700_000_000.25, 5_000_000_000])(
     "says when a file was written, %d seconds after 1970",
     (seconds) => {
-      using folder = temporaryFolder();
-      const path = `${folder.path}/file`;
+      using directory = temporaryDirectory();
+      const path = `${directory.path}/file`;
       writeFileSync(path, "");
       utimesSync(path, seconds, seconds);
       expect(statusIfAny(path)?.modifiedMs).toBeCloseTo(seconds * 1000, 1);
@@ -161,8 +161,8 @@ test("appendOnly, writes go to the end, also after the file was emptied by its n
 
 describe("ready", () => {
   test("tells whether there is something to read", () => {
-    using folder = temporaryFolder();
-    const fd = fifo(folder.path);
+    using directory = temporaryDirectory();
+    const fd = fifo(directory.path);
     const empty = ready(fd, readable, 0);
     writeSync(fd, "x");
     expect([empty, ready(fd, readable, 0)]).toEqual([false, true]);
@@ -170,8 +170,8 @@ describe("ready", () => {
   });
 
   test("tells whether there is room to write", () => {
-    using folder = temporaryFolder();
-    const fd = fifo(folder.path);
+    using directory = temporaryDirectory();
+    const fd = fifo(directory.path);
     const room = ready(fd, writable, 0);
     let written = 0;
     while (ready(fd, writable, 0)) written += writeSync(fd, Buffer.alloc(4096));
@@ -184,8 +184,8 @@ describe("ready", () => {
   });
 
   test("waits as long as it is told", () => {
-    using folder = temporaryFolder();
-    const fd = fifo(folder.path);
+    using directory = temporaryDirectory();
+    const fd = fifo(directory.path);
     const start = performance.now();
     expect(ready(fd, readable, 20)).toBe(false);
     expect(performance.now() - start).toBeGreaterThanOrEqual(19.5);
@@ -216,7 +216,7 @@ test("uptimeMs, is the machine's and moves on", () => {
 });
 
 /** A pipe of which we have both ends, by a FIFO. */
-function fifo(folder: string): number {
-  expect(Bun.spawnSync(["mkfifo", `${folder}/fifo`]).exitCode).toBe(0);
-  return openSync(`${folder}/fifo`, constants.O_RDWR | constants.O_NONBLOCK);
+function fifo(directory: string): number {
+  expect(Bun.spawnSync(["mkfifo", `${directory}/fifo`]).exitCode).toBe(0);
+  return openSync(`${directory}/fifo`, constants.O_RDWR | constants.O_NONBLOCK);
 }

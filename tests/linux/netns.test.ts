@@ -6,7 +6,7 @@ import {
   isNamespace,
   mountNamespace,
 } from "../../lib/linux/netns.ts";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 import { Netns } from "../support/netns.ts";
 
 interface Case {
@@ -51,8 +51,8 @@ describe("isNamespace, deletableNetns", () => {
   ])("$path", expectCase);
 
   test("a file is none, a link to a namespace is one, a link to nothing is missing", () => {
-    using folder = temporaryFolder();
-    const path = (name: string) => `${folder.path}/${name}`;
+    using directory = temporaryDirectory();
+    const path = (name: string) => `${directory.path}/${name}`;
     writeFileSync(path("file"), "");
     symlinkSync(ours, path("link"));
     symlinkSync(path("nowhere"), path("broken"));

@@ -49,22 +49,22 @@ describe("inNetns", () => {
     expect(current()).toBe(own);
   });
 
-  test.each<[string, (folder: string) => string, string, string]>([
+  test.each<[string, (directory: string) => string, string, string]>([
     [
       "a missing one",
-      (folder) => join(folder, "missing"),
+      (directory) => join(directory, "missing"),
       "failed to open network namespace",
       "ENOENT: no such file or directory",
     ],
     [
       "below a file",
-      (folder) => join(folder, "file", "below"),
+      (directory) => join(directory, "file", "below"),
       "failed to open network namespace",
       "ENOTDIR: not a directory",
     ],
     [
       "a plain file",
-      (folder) => join(folder, "file"),
+      (directory) => join(directory, "file"),
       "failed to enter network namespace",
       "EINVAL: invalid argument",
     ],
@@ -75,11 +75,11 @@ describe("inNetns", () => {
       "EINVAL: invalid argument",
     ],
   ])("%s, an error and nothing entered", (_, pathIn, step, reason) => {
-    const folder = mkdtempSync(join(tmpdir(), "genie-netlink-"));
+    const directory = mkdtempSync(join(tmpdir(), "genie-netlink-"));
     const [code = "", text = ""] = reason.split(": ");
     try {
-      writeFileSync(join(folder, "file"), "");
-      const path = pathIn(folder);
+      writeFileSync(join(directory, "file"), "");
+      const path = pathIn(directory);
       const own = current();
       const thrown = caught(() => inNetns(path, () => "entered"));
       expect(thrown.toObject("1.1.0")).toEqual({
@@ -90,7 +90,7 @@ describe("inNetns", () => {
       });
       expect(current()).toBe(own);
     } finally {
-      rmSync(folder, { recursive: true });
+      rmSync(directory, { recursive: true });
     }
   });
 });

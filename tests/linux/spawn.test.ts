@@ -6,7 +6,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "bun:test";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 import { withVariables } from "../support/restricted.ts";
 
 const exec = resolve(import.meta.dir, "../../lib/linux/exec.ts");
@@ -20,11 +20,11 @@ const variables = {
 
 /** What execDelegate gives for a shell script, executed where the environment is not UTF-8. */
 async function execute(
-  folder: string,
+  directory: string,
   script: string,
   request: Record<string, unknown> = {},
 ) {
-  const path = join(folder, "plugin");
+  const path = join(directory, "plugin");
   writeFileSync(path, script);
   chmodSync(path, 0o755);
   const code = `
@@ -42,12 +42,12 @@ async function execute(
     } catch ({ code, message }) {
       console.log(JSON.stringify({ code, message }));
     }`;
-  const main = join(folder, "main.ts");
+  const main = join(directory, "main.ts");
   writeFileSync(main, code);
   const child = Bun.spawn({
     cmd: withVariables(variables, [process.execPath, main]),
     env: { PATH: process.env["PATH"] ?? "" },
-    cwd: folder,
+    cwd: directory,
     stdout: "pipe",
     stderr: "inherit",
   });
@@ -57,8 +57,8 @@ async function execute(
 /** The environment of the plugin, as bytes read as latin1. */
 const environ = 'cat "/proc/$$/environ" >environ\n';
 
-function environment(folder: string): string[] {
-  const text = readFileSync(join(folder, "environ"), "latin1");
+function environment(directory: string): string[] {
+  const text = readFileSync(join(directory, "environ"), "latin1");
   return text
     .split("\0")
     .filter((entry) => entry !== "" && !entry.startsWith("PATH="));
@@ -66,31 +66,31 @@ function environment(folder: string): string[] {
 
 describe("execDelegate, an environment that is not UTF-8", () => {
   test("is passed on as it is, with what was added and replaced", async () => {
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const env = { U: "new", ADDED: "ä" };
-    await execute(folder.path, `#!/bin/sh\n${environ}`, { env });
+    await execute(directory.path, `#!/bin/sh\n${environ}`, { env });
     const expected = ["A=x\xffy", "N\xfe=v", "U=new", "ADDED=Ã¤"];
-    expect(environment(folder.path).toSorted()).toEqual(expected.toSorted());
+    expect(environment(directory.path).toSorted()).toEqual(expected.toSorted());
   });
 
   test("a variable that was replaced is not passed on", async () => {
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const env = { A: "replaced" };
-    await execute(folder.path, `#!/bin/sh\n${environ}`, { env });
-    expect(environment(folder.path)).toContain("A=replaced");
-    expect(environment(folder.path)).not.toContain("A=x\xffy");
+    await execute(directory.path, `#!/bin/sh\n${environ}`, { env });
+    expect(environment(directory.path)).toContain("A=replaced");
+    expect(environment(directory.path)).not.toContain("A=x\xffy");
   });
 
   test("stdin, arguments, output, exit code and descriptors are as ever", async () => {
-    using folder = temporaryFolder();
-    const files = ["a", "b"].map((name) => join(folder.path, name));
+    using directory = temporaryDirectory();
+    const files = ["a", "b"].map((name) => join(directory.path, name));
     const script = `#!/bin/sh
       cat; ls /proc/$$/fd; echo "$0 $#:$1" >&2; readlink /proc/$$/fd/3 /proc/$$/fd/4 >&2
       cut -d" " -f5,6 "/proc/$$/stat" | tr " " "\n" | sort -u | wc -l >&2
       grep -E "SigIgn|SigBlk" /proc/self/status >&2
       exit 3`;
     const stdin = "request".repeat(100_000);
-    const result = await execute(folder.path, script, {
+    const result = await execute(directory.path, script, {
       stdin,
       args: ["one argument"],
       inherit: files,
@@ -100,7 +100,7 @@ describe("execDelegate, an environment that is not UTF-8", () => {
       signal: null,
       stdout: `${stdin}${"0 1 10 2 3 4".replaceAll(" ", "\n")}\n`,
       stderr: [
-        `${folder.path}/plugin 1:one argument`,
+        `${directory.path}/plugin 1:one argument`,
         ...files,
         "1",
         "SigBlk:\t0000000000000000",
@@ -111,15 +111,15 @@ describe("execDelegate, an environment that is not UTF-8", () => {
   });
 
   test("a signal that ends it has its name", async () => {
-    using folder = temporaryFolder();
-    const result = await execute(folder.path, "#!/bin/sh\nkill -SEGV $$\n");
+    using directory = temporaryDirectory();
+    const result = await execute(directory.path, "#!/bin/sh\nkill -SEGV $$\n");
     expect(result).toMatchObject({ exitCode: null, signal: "SIGSEGV" });
   });
 
   test("is killed with its group at the time limit", async () => {
-    using folder = temporaryFolder();
+    using directory = temporaryDirectory();
     const script = "#!/bin/sh\necho begun; sleep 60 & wait\n";
-    expect(await execute(folder.path, script, { ms: 300 })).toMatchObject({
+    expect(await execute(directory.path, script, { ms: 300 })).toMatchObject({
       signal: "SIGKILL",
       stdout: "begun\n",
       killed: "deadline",
@@ -127,11 +127,11 @@ describe("execDelegate, an environment that is not UTF-8", () => {
   });
 
   test("what cannot be executed throws as ever", async () => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, "folder");
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "directory");
     mkdirSync(path);
-    const missing = await execute(folder.path, "", { path: "/nonexistent" });
-    const denied = await execute(folder.path, "", { path });
+    const missing = await execute(directory.path, "", { path: "/nonexistent" });
+    const denied = await execute(directory.path, "", { path });
     expect([missing["code"], denied["code"]]).toEqual(["ENOENT", "EACCES"]);
   });
 });

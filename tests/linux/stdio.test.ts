@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { stdinLimits } from "../../lib/linux/stdio.ts";
-import { temporaryFolder } from "../support/delegate.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 
 const module = JSON.stringify(import.meta.resolve("../../lib/linux/stdio.ts"));
 
@@ -33,9 +33,9 @@ const readAll = (limits: string) => `
 
 const summary = (bytes: Uint8Array) => `${bytes.length} ${Bun.hash(bytes)}`;
 
-/** A FIFO in a folder, and its writing end. */
-function fifo(folder: string): { path: string; writer: number } {
-  const path = `${folder}/fifo`;
+/** A FIFO in a directory, and its writing end. */
+function fifo(directory: string): { path: string; writer: number } {
+  const path = `${directory}/fifo`;
   expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
   return { path, writer: openSync(path, constants.O_RDWR) };
 }
@@ -58,8 +58,8 @@ describe("readStdin", () => {
   });
 
   test("reads a pipe that is non-blocking", async () => {
-    using folder = temporaryFolder();
-    const { path, writer } = fifo(folder.path);
+    using directory = temporaryDirectory();
+    const { path, writer } = fifo(directory.path);
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const child = start(readAll(""), [reader, "pipe", "inherit"]);
     await Bun.write(Bun.file(writer), "text");
@@ -69,8 +69,8 @@ describe("readStdin", () => {
   });
 
   test("reads a file", async () => {
-    using folder = temporaryFolder();
-    const path = `${folder.path}/request`;
+    using directory = temporaryDirectory();
+    const path = `${directory.path}/request`;
     await Bun.write(path, "x".repeat(200_000));
     const child = start(readAll(""), [Bun.file(path), "pipe", "inherit"]);
     const expected = summary(Buffer.from("x".repeat(200_000)));
@@ -78,8 +78,8 @@ describe("readStdin", () => {
   });
 
   test("gives up on an input that does not end", async () => {
-    using folder = temporaryFolder();
-    const { path, writer } = fifo(folder.path);
+    using directory = temporaryDirectory();
+    const { path, writer } = fifo(directory.path);
     const reader = openSync(path, constants.O_RDONLY);
     const limits = "{ ms: 50, bytes: 1 << 20 }";
     const child = start(readAll(limits), [reader, "pipe", "inherit"]);
@@ -120,8 +120,8 @@ describe("writeStderr", () => {
   });
 
   test("does not wait for long for who does not, nor again for each text", async () => {
-    using folder = temporaryFolder();
-    const { writer } = fifo(folder.path);
+    using directory = temporaryDirectory();
+    const { writer } = fifo(directory.path);
     const text = `
       const start = performance.now();
       for (let i = 0; i < 10; i++) writeStderr("x".repeat(1 << 20));

@@ -157,11 +157,11 @@ describe("readConfig", () => {
 
   test.each<[string, object, Partial<GenieConfig>]>([
     [
-      "a list of folders",
+      "a list of directories",
       { binDir: ["/a", "", "/b"] },
       { binDirs: ["/a", "/b"] },
     ],
-    ["an empty folder", { binDir: "" }, { binDirs: [] }],
+    ["an empty directory", { binDir: "" }, { binDirs: [] }],
     ["an empty logFile", { logFile: "" }, { logFile: undefined }],
     [
       "an annotations capability that is false",

@@ -12,7 +12,7 @@ import {
   networksOf,
   requireNetwork,
 } from "../../lib/select/resolve.ts";
-import { temporaryFolder, writeFiles } from "../support/delegate.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { type Files, nodeNetworks } from "./networks.ts";
 
 const conf = (type: string, name = `${type}-name`) => ({
@@ -26,14 +26,14 @@ const list = (name: string, ...types: string[]) => ({
   plugins: types.map((type) => ({ type })),
 });
 
-/** The networks of a folder with these files, as `/etc/cni/net.d`. */
+/** The networks of a directory with these files, as `/etc/cni/net.d`. */
 function networks(
   files: Readonly<Record<string, unknown>>,
   ownTypes: readonly string[] = ["genie"],
 ): Networks {
-  using folder = temporaryFolder();
-  writeFiles(folder.path, files);
-  return networksOf("/etc/cni/net.d", readConfDir(folder.path), ownTypes);
+  using directory = temporaryDirectory();
+  writeFiles(directory.path, files);
+  return networksOf("/etc/cni/net.d", readConfDir(directory.path), ownTypes);
 }
 
 const problem = (message: string): unknown =>
@@ -289,7 +289,7 @@ describe("firstNetwork", () => {
   });
 
   test.each<[string, Readonly<Record<string, unknown>>, string]>([
-    ["an empty folder", {}, ""],
+    ["an empty directory", {}, ""],
     [
       "ourselves and a loopback",
       { "00-genie.conf": conf("genie"), "99-lo.conf": conf("loopback") },

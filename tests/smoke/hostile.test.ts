@@ -49,7 +49,7 @@ async function run(call: Place & { stdin?: string; args?: string[] }) {
 }
 
 const quiet: Place = { cwd: "/", env: {} };
-const hostile: Place = { cwd: traps.folder, env: traps.env() };
+const hostile: Place = { cwd: traps.directory, env: traps.env() };
 
 /** In the order of a container's life: each call needs what the one before it left. */
 const life = ["STATUS", "ADD", "CHECK", "DEL", "DEL"];
@@ -98,11 +98,11 @@ describe("the executable, in a hostile place", () => {
     });
   });
 
-  test("executed from the hostile folder itself, VERSION", async () => {
-    const { folder } = traps;
-    copyFileSync(genie, join(folder, "genie"));
+  test("executed from the hostile directory itself, VERSION", async () => {
+    const { directory } = traps;
+    copyFileSync(genie, join(directory, "genie"));
     const child = Bun.spawn(["./genie"], {
-      cwd: folder,
+      cwd: directory,
       env: { CNI_COMMAND: "VERSION" },
     });
     expect({

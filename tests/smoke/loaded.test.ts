@@ -160,7 +160,7 @@ const margin = 1.1;
 
 describe("the executable, system calls for a pod", () => {
   const callsOf = (command: string, id: string): number => {
-    const file = join(node.folder, `${command}.trace`);
+    const file = join(node.directory, `${command}.trace`);
     run(["strace", "-qq", "-o", file, genie], command, id);
     return (readFileSync(file, "utf8").match(/^\w+\(/gm) ?? []).length;
   };

@@ -32,7 +32,7 @@ const node = new NoopNode();
 afterAll(() => node[Symbol.dispose]());
 
 /** What the plugin saw of itself. */
-const seen = (file: string) => join(node.folder, file);
+const seen = (file: string) => join(node.directory, file);
 node.plugin(
   "noop",
   `#!/bin/sh
@@ -106,7 +106,7 @@ describe("the executable, ADD and DEL succeed", () => {
 
   test("STATUS without memfd_create makes the data directory", async () => {
     rmSync(node.dataDir, { recursive: true, force: true });
-    const file = join(node.folder, "net.d/05-latest.conf");
+    const file = join(node.directory, "net.d/05-latest.conf");
     const latest = { cniVersion: "1.1.0", name: "latest", type: "noop" };
     writeFileSync(file, JSON.stringify(latest));
     const cmd = denying("memfd_create", "ENOSYS", [genie]);

@@ -123,7 +123,7 @@ describe("the executable, an answer that no pipe takes at once", () => {
 
   const verbose = new NoopNode();
   afterAll(() => verbose[Symbol.dispose]());
-  const file = join(verbose.folder, "result.json");
+  const file = join(verbose.directory, "result.json");
   writeFileSync(file, JSON.stringify(large));
   verbose.plugin("noop", `#!/bin/sh\nexec /bin/cat ${file}\n`);
 

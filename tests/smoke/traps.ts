@@ -1,5 +1,5 @@
 /**
- * A folder in which everything that a program compiled by Bun might read from
+ * A directory in which everything that a program compiled by Bun might read from
  * its working directory is a trap: it leaves a mark, or it says something else.
  */
 import {
@@ -13,12 +13,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 export class Traps implements Disposable {
-  readonly folder = mkdtempSync(join(tmpdir(), "genie-traps-"));
+  readonly directory = mkdtempSync(join(tmpdir(), "genie-traps-"));
   readonly #marks = mkdtempSync(join(tmpdir(), "genie-marks-"));
 
   constructor() {
     for (const [path, text] of Object.entries(this.#files())) {
-      const file = join(this.folder, path);
+      const file = join(this.directory, path);
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);
     }
@@ -29,9 +29,9 @@ export class Traps implements Disposable {
     return readdirSync(this.#marks).toSorted();
   }
 
-  /** What is in the folder; it must stay as it was. */
+  /** What is in the directory; it must stay as it was. */
   listing(): string[] {
-    return readdirSync(this.folder, {
+    return readdirSync(this.directory, {
       recursive: true,
       encoding: "utf8",
     }).toSorted();
@@ -41,23 +41,23 @@ export class Traps implements Disposable {
   env(): Record<string, string> {
     return {
       NODE_ENV: "development",
-      NODE_OPTIONS: `--require ${join(this.folder, "trap.cjs")}`,
-      NODE_PATH: join(this.folder, "node_modules"),
+      NODE_OPTIONS: `--require ${join(this.directory, "trap.cjs")}`,
+      NODE_PATH: join(this.directory, "node_modules"),
       NODE_DEBUG: "*",
       DEBUG: "*",
       NODE_TLS_REJECT_UNAUTHORIZED: "0",
-      NODE_EXTRA_CA_CERTS: join(this.folder, "trap.pem"),
-      SSL_CERT_FILE: join(this.folder, "trap.pem"),
+      NODE_EXTRA_CA_CERTS: join(this.directory, "trap.pem"),
+      SSL_CERT_FILE: join(this.directory, "trap.pem"),
       HTTP_PROXY: "http://127.0.0.1:9",
       HTTPS_PROXY: "http://127.0.0.1:9",
       ALL_PROXY: "http://127.0.0.1:9",
       https_proxy: "http://127.0.0.1:9",
       BUN_CONFIG_VERBOSE_FETCH: "curl",
-      BUN_INSPECT_PRELOAD: join(this.folder, "preload.ts"),
-      BUN_RUNTIME_TRANSPILER_CACHE_PATH: join(this.folder, "cache"),
+      BUN_INSPECT_PRELOAD: join(this.directory, "preload.ts"),
+      BUN_RUNTIME_TRANSPILER_CACHE_PATH: join(this.directory, "cache"),
       FORCE_COLOR: "3",
-      TMPDIR: join(this.folder, "missing"),
-      XDG_CONFIG_HOME: this.folder,
+      TMPDIR: join(this.directory, "missing"),
+      XDG_CONFIG_HOME: this.directory,
     };
   }
 
@@ -104,7 +104,7 @@ export class Traps implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true });
     rmSync(this.#marks, { recursive: true, force: true });
   }
 }

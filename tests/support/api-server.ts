@@ -152,11 +152,11 @@ export async function startApiServer(
   );
   const port = await listen(server, host);
   const url = `https://${host.includes(":") ? `[${host}]` : host}:${port}${options.prefix ?? ""}`;
-  const folder = mkdtempSync(join(tmpdir(), "genie-api-server-"));
+  const directory = mkdtempSync(join(tmpdir(), "genie-api-server-"));
   let kubeconfigs = 0;
 
   const stop = async (): Promise<void> => {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
     const { promise, resolve } = Promise.withResolvers<void>();
     server.close(() => resolve());
     for (const socket of sockets) socket.destroy();
@@ -174,7 +174,7 @@ export async function startApiServer(
     inject: (fault) => void double.faults.push({ ...fault }),
     kubeconfig({ user, cluster } = {}) {
       const [token] = double.tokens.keys();
-      const path = join(folder, `kubeconfig-${++kubeconfigs}`);
+      const path = join(directory, `kubeconfig-${++kubeconfigs}`);
       const content = kubeconfigOf(
         {
           server: url,

@@ -41,15 +41,15 @@ function find(): string {
   const given = process.env["GENIE_BINARY"];
   if (given) return resolve(root, given);
   const cache = join(tmpdir(), "genie-test-builds");
-  const folder = join(cache, digest());
-  const binary = join(folder, "genie");
+  const directory = join(cache, digest());
+  const binary = join(directory, "genie");
   if (statSync(binary, { throwIfNoEntry: false })) return binary;
   mkdirSync(cache, { recursive: true });
   removeOld(cache);
   const scratch = mkdtempSync(join(cache, ".build-"));
   try {
     compile(scratch);
-    rename(scratch, folder);
+    rename(scratch, directory);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -1,6 +1,6 @@
 /**
  * Certificates for tests: an authority with server and client certificates, and
- * a foreign one that nobody should trust. Made by `openssl`, once for a folder.
+ * a foreign one that nobody should trust. Made by `openssl`, once for a directory.
  */
 import {
   mkdirSync,
@@ -35,36 +35,36 @@ export interface Certs {
   foreignClient(user: string): KeyPair;
 }
 
-/** The certificates of a folder; made at the first call of the process. Default: a temporary folder, see `removeCerts`. */
-export function makeCerts(folder = temporaryFolder()): Certs {
-  const known = made.get(folder);
+/** The certificates of a directory; made at the first call of the process. Default: a temporary directory, see `removeCerts`. */
+export function makeCerts(directory = temporaryDirectory()): Certs {
+  const known = made.get(directory);
   if (known) return known;
-  mkdirSync(folder, { recursive: true });
-  const ca = authority(folder, "ca");
-  const foreignCa = authority(folder, "foreign-ca");
+  mkdirSync(directory, { recursive: true });
+  const ca = authority(directory, "ca");
+  const foreignCa = authority(directory, "foreign-ca");
   const addresses = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost";
   const client = "extendedKeyUsage=clientAuth";
   const certs: Certs = {
     ca,
     foreignCa,
-    server: issue(folder, ca, "/CN=server", addresses),
+    server: issue(directory, ca, "/CN=server", addresses),
     namedServer: issue(
-      folder,
+      directory,
       ca,
       "/CN=named",
       "subjectAltName=DNS:kubernetes.test",
     ),
-    foreignServer: issue(folder, foreignCa, "/CN=foreign", addresses),
+    foreignServer: issue(directory, foreignCa, "/CN=foreign", addresses),
     client: (user, groups = []) =>
       issue(
-        folder,
+        directory,
         ca,
         `${groups.map((g) => `/O=${g}`).join("")}/CN=${user}`,
         client,
       ),
-    foreignClient: (user) => issue(folder, foreignCa, `/CN=${user}`, client),
+    foreignClient: (user) => issue(directory, foreignCa, `/CN=${user}`, client),
   };
-  made.set(folder, certs);
+  made.set(directory, certs);
   return certs;
 }
 
@@ -72,11 +72,11 @@ const made = new Map<string, Certs>();
 
 let common: string | undefined;
 
-function temporaryFolder(): string {
+function temporaryDirectory(): string {
   return (common ??= mkdtempSync(join(tmpdir(), "genie-certs-")));
 }
 
-/** Removes the temporary folder, if there is one; a suite's last act. */
+/** Removes the temporary directory, if there is one; a suite's last act. */
 export function removeCerts(): void {
   if (common === undefined) return;
   rmSync(common, { recursive: true, force: true });
@@ -86,8 +86,8 @@ export function removeCerts(): void {
 
 const newKey = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes".split(" ");
 
-function authority(folder: string, name: string): KeyPair {
-  const { certFile, keyFile } = files(folder, name);
+function authority(directory: string, name: string): KeyPair {
+  const { certFile, keyFile } = files(directory, name);
   openssl(
     ["req", "-x509", ...newKey, "-subj", `/CN=${name}`, "-days", "3650"],
     {
@@ -101,15 +101,15 @@ function authority(folder: string, name: string): KeyPair {
 let issuedCount = 0;
 
 function issue(
-  folder: string,
+  directory: string,
   issuer: KeyPair,
   subject: string,
   extension: string,
 ): KeyPair {
   const name = `issued-${++issuedCount}`;
-  const { certFile, keyFile } = files(folder, name);
-  const request = join(folder, `${name}.csr`);
-  const extensions = join(folder, `${name}.ext`);
+  const { certFile, keyFile } = files(directory, name);
+  const request = join(directory, `${name}.csr`);
+  const extensions = join(directory, `${name}.ext`);
   writeFileSync(extensions, `${extension}\n`);
   openssl(["req", ...newKey, "-subj", subject], {
     "-keyout": keyFile,
@@ -126,10 +126,10 @@ function issue(
   return load(certFile, keyFile);
 }
 
-function files(folder: string, name: string) {
+function files(directory: string, name: string) {
   return {
-    certFile: join(folder, `${name}.crt`),
-    keyFile: join(folder, `${name}.key`),
+    certFile: join(directory, `${name}.crt`),
+    keyFile: join(directory, `${name}.key`),
   };
 }
 

@@ -22,7 +22,7 @@ import type { Caller } from "../../lib/cni/invoke.ts";
 export interface Behaviour {
   /** Does not read its stdin. */
   deaf?: true;
-  /** Shell text, for what the others do not say. `$log` is the folder of the records. */
+  /** Shell text, for what the others do not say. `$log` is the directory of the records. */
   sh?: string;
   /** Leaves a process behind that keeps stdout, stderr and everything inherited open. */
   orphan?: true;
@@ -66,8 +66,8 @@ export class DelegateDouble implements Disposable {
 
   /** Installs plugins of these types, each a regular file of its own. */
   constructor(...types: string[]) {
-    for (const folder of [this.bin, this.#behaviour, this.#log]) {
-      mkdirSync(folder);
+    for (const directory of [this.bin, this.#behaviour, this.#log]) {
+      mkdirSync(directory);
     }
     for (const type of types) this.install(type);
   }
@@ -186,8 +186,8 @@ export async function until(
   }
 }
 
-/** A new temporary folder, removed when it goes out of scope. */
-export function temporaryFolder(): { path: string } & Disposable {
+/** A new temporary directory, removed when it goes out of scope. */
+export function temporaryDirectory(): { path: string } & Disposable {
   const path = mkdtempSync(`${tmpdir()}/genie-test-`);
   return {
     path,
@@ -195,15 +195,17 @@ export function temporaryFolder(): { path: string } & Disposable {
   };
 }
 
-/** Puts files into a folder, by name; an object is written as JSON. */
+/** Puts files into a directory, by name; an object is written as JSON. */
 export function writeFiles(
-  folder: string,
+  directory: string,
   files: Readonly<Record<string, unknown>>,
 ): void {
   for (const [name, content] of Object.entries(files)) {
-    mkdirSync(`${folder}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    mkdirSync(`${directory}/${name}`.replace(/\/[^/]*$/, ""), {
+      recursive: true,
+    });
     appendFileSync(
-      `${folder}/${name}`,
+      `${directory}/${name}`,
       typeof content === "string" ? content : JSON.stringify(content),
     );
   }

@@ -1,5 +1,5 @@
 /**
- * A disk that can be full, mounted on a folder. When it is, names can still be
+ * A disk that can be full, mounted on a directory. When it is, names can still be
  * made on it and removed, contents cannot be written.
  */
 import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
@@ -14,19 +14,19 @@ export interface SmallDisk extends AsyncDisposable {
 
 const bytes = 1 << 20;
 
-/** Mounts one of a mebibyte on `folder`, which is made; what it holds is lost at the end. */
-export async function smallDisk(folder: string): Promise<SmallDisk> {
-  mkdirSync(folder, { recursive: true });
-  // Without a mode it would be 1777, and genie takes no folder that others may write to.
+/** Mounts one of a mebibyte on `directory`, which is made; what it holds is lost at the end. */
+export async function smallDisk(directory: string): Promise<SmallDisk> {
+  mkdirSync(directory, { recursive: true });
+  // Without a mode it would be 1777, and genie takes no directory that others may write to.
   const options = `size=${bytes},mode=0700`;
-  await run("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder);
+  await run("mount", "-t", "tmpfs", "-o", options, "tmpfs", directory);
   return {
     fill() {
-      const { bavail, bsize } = statfsSync(folder);
-      writeFileSync(join(folder, "full"), Buffer.alloc(bavail * bsize));
+      const { bavail, bsize } = statfsSync(directory);
+      writeFileSync(join(directory, "full"), Buffer.alloc(bavail * bsize));
     },
-    makeReadOnly: () => run("mount", "-o", "remount,ro", folder),
-    [Symbol.asyncDispose]: () => run("umount", folder),
+    makeReadOnly: () => run("mount", "-o", "remount,ro", directory),
+    [Symbol.asyncDispose]: () => run("umount", directory),
   };
 }
 

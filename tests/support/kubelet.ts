@@ -50,8 +50,8 @@ export type KubeletFault = {
 
 /** Starts a kubelet that knows `pods`. */
 export async function startKubelet(pods: KubeletPod[] = []): Promise<Kubelet> {
-  const folder = mkdtempSync(join(tmpdir(), "kubelet-"));
-  const socket = join(folder, "kubelet.sock");
+  const directory = mkdtempSync(join(tmpdir(), "kubelet-"));
+  const socket = join(directory, "kubelet.sock");
   const calls: string[] = [];
   const faults: { fault: KubeletFault; left: number }[] = [];
   const sessions = new Set<ServerHttp2Session>();
@@ -122,7 +122,7 @@ export async function startKubelet(pods: KubeletPod[] = []): Promise<Kubelet> {
   async function stop(): Promise<void> {
     for (const session of sessions) session.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
@@ -155,8 +155,8 @@ export function otherPods(mib: number): KubeletPod[] {
 export function startStranger(
   text: Uint8Array | string,
 ): { socket: string } & AsyncDisposable {
-  const folder = mkdtempSync(join(tmpdir(), "stranger-"));
-  const socket = join(folder, "kubelet.sock");
+  const directory = mkdtempSync(join(tmpdir(), "stranger-"));
+  const socket = join(directory, "kubelet.sock");
   const listener = Bun.listen({
     unix: socket,
     socket: {
@@ -168,7 +168,7 @@ export function startStranger(
     socket,
     async [Symbol.asyncDispose]() {
       listener.stop(true);
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }

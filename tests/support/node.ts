@@ -1,5 +1,5 @@
 /**
- * A Kubernetes node for tests: the folders that genie reads and writes, a
+ * A Kubernetes node for tests: the directories that genie reads and writes, a
  * network namespace in which the plugins work instead of the machine's, pods,
  * and the calls that a container runtime makes for them. `await using` leaves
  * nothing of it.
@@ -64,10 +64,10 @@ export const nothing: Remains = {
 export const annotationsKey = "io.kubernetes.cri.pod-annotations";
 
 /** Where Debian has the reference plugins; CNI_PLUGINS for another place. */
-const pluginFolder = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
+const pluginDirectory = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
 
 export class Node implements AsyncDisposable {
-  readonly folder: string;
+  readonly directory: string;
   /** Of bridges, host ends and firewall rules. */
   readonly netns: Netns;
   readonly confDir: string;
@@ -82,16 +82,17 @@ export class Node implements AsyncDisposable {
 
   private constructor(netns: Netns) {
     this.netns = netns;
-    this.folder = mkdtempSync(join(tmpdir(), "genie-node-"));
-    this.confDir = join(this.folder, "net.d");
-    this.binDir = join(this.folder, "bin");
-    this.dataDir = join(this.folder, "data");
-    this.cacheDir = join(this.folder, "results");
-    this.logFile = join(this.folder, "genie.log");
+    this.directory = mkdtempSync(join(tmpdir(), "genie-node-"));
+    this.confDir = join(this.directory, "net.d");
+    this.binDir = join(this.directory, "bin");
+    this.dataDir = join(this.directory, "data");
+    this.cacheDir = join(this.directory, "results");
+    this.logFile = join(this.directory, "genie.log");
     this.path = [this.binDir];
     mkdirSync(this.confDir);
     mkdirSync(this.binDir);
-    for (const type of readdirSync(pluginFolder)) this.#installReference(type);
+    for (const type of readdirSync(pluginDirectory))
+      this.#installReference(type);
   }
 
   static async start(): Promise<Node> {
@@ -116,11 +117,11 @@ export class Node implements AsyncDisposable {
     return path;
   }
 
-  /** `ipam` of a network: host-local, which keeps its addresses in our folder. */
+  /** `ipam` of a network: host-local, which keeps its addresses in our directory. */
   ipam(subnet: string, extra: object = {}): object {
     return {
       type: "host-local",
-      dataDir: join(this.folder, "ipam"),
+      dataDir: join(this.directory, "ipam"),
       ranges: [[{ subnet }]],
       ...extra,
     };
@@ -311,9 +312,9 @@ export class Node implements AsyncDisposable {
 
   /** What host-local has reserved, of all its networks. */
   addresses(): string[] {
-    const folder = join(this.folder, "ipam");
-    return entries(folder)
-      .flatMap((network) => entries(join(folder, network)))
+    const directory = join(this.directory, "ipam");
+    return entries(directory)
+      .flatMap((network) => entries(join(directory, network)))
       .filter((file) => /^[0-9a-f:.]+$/.test(file))
       .toSorted();
   }
@@ -321,14 +322,14 @@ export class Node implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { netns } of this.#pods) await netns.remove();
     await this.netns.remove();
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** Executed in the node's namespace, whoever starts it: genie itself stays where the API server is. */
   #installReference(type: string): void {
     this.plugin(
       type,
-      `#!/bin/sh\nexec nsenter --net=${this.netns.path} ${join(pluginFolder, type)}\n`,
+      `#!/bin/sh\nexec nsenter --net=${this.netns.path} ${join(pluginDirectory, type)}\n`,
     );
   }
 }
@@ -365,9 +366,9 @@ function podVariables({
   };
 }
 
-function entries(folder: string): string[] {
+function entries(directory: string): string[] {
   try {
-    return readdirSync(folder).toSorted();
+    return readdirSync(directory).toSorted();
   } catch {
     return [];
   }

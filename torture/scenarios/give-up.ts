@@ -46,7 +46,7 @@ export async function failedAdd(scene: Scene): Promise<void> {
 
 /** Runtimes call DEL again when they remove what they have stopped: no plugin is executed and nothing logged. */
 export async function secondDel(scene: Scene): Promise<void> {
-  const logFile = join(scene.folder, "second.log");
+  const logFile = join(scene.directory, "second.log");
   const config = { logFile, log_level: "info" };
   await using victim = await scene.victim({ config });
   scene.requireSuccess(await victim.call("ADD"));

@@ -58,7 +58,7 @@ export async function syncedRewrite(scene: Scene): Promise<void> {
   await using victim = await scene.victim();
   scene.requireSuccess(await victim.call("ADD"));
   scene.break(victim, "ledger", "DEL");
-  const output = join(scene.folder, "rewrite");
+  const output = join(scene.directory, "rewrite");
   const trace = "trace=renameat,fsync";
   await victim.traced("DEL", ["-f", "-o", output, "-e", trace]);
   const lines = readFileSync(output, "utf8").split("\n");

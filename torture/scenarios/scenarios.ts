@@ -36,11 +36,11 @@ export function isScenario(name: string): name is ScenarioName {
 export async function playScenarios(
   names: readonly ScenarioName[],
   world: World,
-  folder: string,
+  directory: string,
 ): Promise<void> {
   for (const name of names) {
     try {
-      await scenarios[name](new Scene(name, world, folder));
+      await scenarios[name](new Scene(name, world, directory));
     } catch (error) {
       world.report.find(`${name}: the torture itself failed: ${String(error)}`);
     }

@@ -12,13 +12,13 @@ export type Scenario = (scene: Scene) => Promise<void>;
 export class Scene {
   readonly world: World;
   /** For files of its own. */
-  readonly folder: string;
+  readonly directory: string;
   readonly #name: string;
 
-  constructor(name: string, world: World, folder: string) {
+  constructor(name: string, world: World, directory: string) {
     this.#name = name;
     this.world = world;
-    this.folder = folder;
+    this.directory = directory;
   }
 
   victim(options?: VictimOptions): Promise<Victim> {

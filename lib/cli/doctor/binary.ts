@@ -11,8 +11,8 @@ import { runtimesOf } from "../runtime.ts";
 import type { Check, Finding } from "./check.ts";
 import { runtimeSettings } from "./settings.ts";
 
-export const checkBinary: Check = async ({ host, folders, terminal }) => {
-  const path = join(folders.binDir, ownType);
+export const checkBinary: Check = async ({ host, directories, terminal }) => {
+  const path = join(directories.binDir, ownType);
   const place = host.path(path);
   const check = "binary";
   if (!statSync(place, { throwIfNoEntry: false })?.isFile())
@@ -26,7 +26,7 @@ export const checkBinary: Check = async ({ host, folders, terminal }) => {
     ];
   try {
     accessSync(place, constants.X_OK);
-    const asked = { type: ownType, folders: [folders.binDir] };
+    const asked = { type: ownType, directories: [directories.binDir] };
     const versions = await versionsOf(asked, host, terminal);
     const found = `${path} speaks CNI ${versions.join(", ")}`;
     if (sameContent(terminal.self, place))
@@ -55,7 +55,7 @@ export const checkBinary: Check = async ({ host, folders, terminal }) => {
 export const checkLoopback: Check = ({ host, path }) => {
   const type = "loopback";
   if (!runtimesOf(host).includes("containerd")) return [];
-  if (path.some((folder) => existsSync(host.path(join(folder, type)))))
+  if (path.some((directory) => existsSync(host.path(join(directory, type)))))
     return [];
   return [
     {
@@ -68,27 +68,27 @@ export const checkLoopback: Check = ({ host, path }) => {
   ];
 };
 
-/** Folders of the runtime's own configuration against ours. */
-export const checkRuntimeFolders: Check = ({ host, folders }) =>
+/** Directories of the runtime's own configuration against ours. */
+export const checkRuntimeDirectories: Check = ({ host, directories }) =>
   runtimeSettings(host).flatMap(({ runtime, file, binDirs, confDir }) => {
-    const check = `${runtime} folders`;
+    const check = `${runtime} directories`;
     const findings: Finding[] = [];
     const isSame = (a: string, b: string) => host.target(a) === host.target(b);
     if (
       binDirs.length > 0 &&
-      !binDirs.some((binDir) => isSame(binDir, folders.binDir))
+      !binDirs.some((binDir) => isSame(binDir, directories.binDir))
     )
       findings.push({
         check,
         verdict: "fail",
-        found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${folders.binDir}`,
+        found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${directories.binDir}`,
         advice: `genie install --bin-dir ${binDirs[0]}`,
       });
-    if (confDir !== undefined && !isSame(confDir, folders.confDir))
+    if (confDir !== undefined && !isSame(confDir, directories.confDir))
       findings.push({
         check,
         verdict: "fail",
-        found: `${file}: networks are read from ${confDir}, not from ${folders.confDir}`,
+        found: `${file}: networks are read from ${confDir}, not from ${directories.confDir}`,
         advice: `genie install --conf-dir ${confDir}`,
       });
     return findings.length > 0

@@ -10,7 +10,7 @@ import {
   readConfigForCleanup,
 } from "../../select/config.ts";
 import type { Networks } from "../../select/resolve.ts";
-import type { Folders } from "../directories.ts";
+import type { Directories } from "../directories.ts";
 import type { Host } from "../host.ts";
 import { networksIn } from "../install-networks.ts";
 import { type OwnNetwork, findOwn, nodeOperation } from "../node.ts";
@@ -33,7 +33,7 @@ export type Check = (node: Node) => Finding[] | Promise<Finding[]>;
 /** The node as all checks see it, read once. */
 export interface Node {
   host: Host;
-  folders: Folders;
+  directories: Directories;
   terminal: Pick<Terminal, "env" | "self" | "now">;
   files: readonly ConfFile[];
   networks: Networks;
@@ -48,26 +48,26 @@ export interface Node {
   path: readonly string[];
 }
 
-/** Throws 5 when the folder of networks cannot be read. */
+/** Throws 5 when the directory of networks cannot be read. */
 export function readNode(
-  folders: Folders,
+  directories: Directories,
   host: Host,
   terminal: Node["terminal"],
 ): Node {
-  const { confDir, binDir } = folders;
+  const { confDir, binDir } = directories;
   const files = readConfDir(host.path(confDir));
   const own = findOwn(files);
   const config = own && readConfigForCleanup(own.plugin, () => {});
   return {
     host,
-    folders,
+    directories,
     terminal,
     files,
     networks: networksIn(own?.plugin ?? {}, { confDir, files }, host),
     own,
     config,
     configProblem: own && problemOf(own),
-    context: operationOf(folders, host, terminal),
+    context: operationOf(directories, host, terminal),
     path: [binDir, ...(config?.binDirs ?? [])],
   };
 }
@@ -82,12 +82,12 @@ function problemOf({ plugin }: OwnNetwork): string | undefined {
 }
 
 function operationOf(
-  folders: Folders,
+  directories: Directories,
   host: Host,
   { env }: Node["terminal"],
 ): Context | undefined {
   try {
-    return nodeOperation(folders, env, { host });
+    return nodeOperation(directories, env, { host });
   } catch {
     // Our file cannot be read, which is a finding of its own.
     return undefined;

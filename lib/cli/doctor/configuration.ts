@@ -1,6 +1,6 @@
 /**
  * Which configuration the runtime will pick, why it is ours, and what else is in
- * the folder that can take its place.
+ * the directory that can take its place.
  */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -21,8 +21,8 @@ const check = "configuration";
 const install = "genie install writes it anew";
 
 export const checkConfiguration: Check = (node) => {
-  const { own: ours, folders, files, configProblem } = node;
-  const { confDir } = folders;
+  const { own: ours, directories, files, configProblem } = node;
+  const { confDir } = directories;
   const [first] = files;
   if (!ours || !first) return [missingFinding(node)];
   const findings: Finding[] = [
@@ -50,8 +50,8 @@ export const checkConfiguration: Check = (node) => {
   return findings;
 };
 
-function missingFinding({ files, folders }: Node): Finding {
-  const { confDir } = folders;
+function missingFinding({ files, directories }: Node): Finding {
+  const { confDir } = directories;
   const damaged = files.find(({ file }) => file === ownFile)?.problem;
   return damaged === undefined
     ? {
@@ -197,8 +197,8 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
 /** As Cilium and others do with files that are not theirs. */
 const renamed = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
-export const checkRenamed: Check = ({ host, folders }) => {
-  const names = namesOf(host.path(folders.confDir));
+export const checkRenamed: Check = ({ host, directories }) => {
+  const names = namesOf(host.path(directories.confDir));
   const files = names.filter((file) => renamed.test(file));
   // `install` restores ours: the renamed one would replace what is there now.
   const [restored, others] = names.includes(ownFile)
@@ -241,9 +241,9 @@ function parted(
   return [files.filter(passes), files.filter((file) => !passes(file))];
 }
 
-function namesOf(folder: string): string[] {
+function namesOf(directory: string): string[] {
   try {
-    return readdirSync(folder).toSorted();
+    return readdirSync(directory).toSorted();
   } catch {
     return [];
   }

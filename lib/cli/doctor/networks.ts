@@ -1,5 +1,5 @@
 /**
- * Each network of the folder: its file, its plugins, and whether they speak its
+ * Each network of the directory: its file, its plugins, and whether they speak its
  * version.
  */
 import { messageOf } from "../../linux/errno.ts";
@@ -49,12 +49,13 @@ async function problemOf(
   try {
     validateNetwork(
       list,
-      path.map((folder) => host.path(folder)),
+      path.map((directory) => host.path(directory)),
       undefined,
     );
     for (const { type } of list.plugins) {
       const answer =
-        asked.get(type) ?? versionsOf({ type, folders: path }, host, terminal);
+        asked.get(type) ??
+        versionsOf({ type, directories: path }, host, terminal);
       asked.set(type, answer);
       const versions = await answer;
       if (!versions.includes(list.cniVersion))

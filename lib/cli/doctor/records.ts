@@ -1,10 +1,10 @@
 /**
- * The folder of records: that it can be written, and what is left in it.
+ * The directory of records: that it can be written, and what is left in it.
  */
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
-import { requireOwnFolder } from "../../linux/files.ts";
+import { requireOwnDirectory } from "../../linux/files.ts";
 import { sandboxOf } from "../list.ts";
 import type { Check } from "./check.ts";
 
@@ -12,9 +12,10 @@ export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];
   const { dataDir } = context.config;
   const check = "records";
-  // ADD makes the folder; what counts before that is where it will be.
-  let folder = `${dataDir}/attachments`;
-  while (!existsSync(folder) && folder !== "/") folder = dirname(folder);
+  // ADD makes the directory; what counts before that is where it will be.
+  let directory = `${dataDir}/attachments`;
+  while (!existsSync(directory) && directory !== "/")
+    directory = dirname(directory);
   const problem = unsafe(dataDir);
   if (problem !== undefined)
     return [
@@ -27,7 +28,7 @@ export const checkDataDir: Check = ({ context }) => {
       },
     ];
   try {
-    accessSync(folder, constants.W_OK);
+    accessSync(directory, constants.W_OK);
     return [{ check, verdict: "ok", found: `${dataDir} can be written` }];
   } catch (error) {
     return [
@@ -44,8 +45,8 @@ export const checkDataDir: Check = ({ context }) => {
 /** Why the records are not to be trusted; undefined where they are. */
 export function unsafe(dataDir: string): string | undefined {
   try {
-    for (const folder of ["attachments", "abandoned", "locks"])
-      requireOwnFolder(`${dataDir}/${folder}`);
+    for (const directory of ["attachments", "abandoned", "locks"])
+      requireOwnDirectory(`${dataDir}/${directory}`);
     return undefined;
   } catch (error) {
     return messageOf(error);

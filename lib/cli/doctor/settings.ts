@@ -19,7 +19,7 @@ export interface RuntimeSettings {
   /** Empty: not said. */
   binDirs: string[];
   confDir: string | undefined;
-  /** containerd: how many files of the folder are networks of every pod. */
+  /** containerd: how many files of the directory are networks of every pod. */
   maxConfNum: number | undefined;
   /** CRI-O: the name of the network to use, whatever the order of the files. */
   defaultNetwork: string | undefined;
@@ -35,7 +35,7 @@ const containerdFiles = [
 ];
 
 const crioFile = "/etc/crio/crio.conf";
-const crioFolder = "/etc/crio/crio.conf.d";
+const crioDirectory = "/etc/crio/crio.conf.d";
 
 /** One for each file that says something about CNI; what is no TOML says nothing. */
 export function runtimeSettings(host: Host): RuntimeSettings[] {
@@ -94,7 +94,7 @@ function settingsOf(
     const value = own(table, key);
     return typeof value === "string" && value !== "" ? value : undefined;
   };
-  const folders = ["bin_dirs", "bin_dir", "plugin_dirs"].flatMap((key) =>
+  const directories = ["bin_dirs", "bin_dir", "plugin_dirs"].flatMap((key) =>
     [own(table, key)].flat(),
   );
   const count = own(table, "max_conf_num");
@@ -102,10 +102,12 @@ function settingsOf(
     {
       runtime,
       file,
-      binDirs: folders
-        .filter((folder): folder is string => typeof folder === "string")
-        .filter((folder) => folder !== "")
-        .map((folder) => folder.replace(/(?<=.)\/+$/, "")),
+      binDirs: directories
+        .filter(
+          (directory): directory is string => typeof directory === "string",
+        )
+        .filter((directory) => directory !== "")
+        .map((directory) => directory.replace(/(?<=.)\/+$/, "")),
       confDir: (text("conf_dir") ?? text("network_dir"))?.replace(
         /(?<=.)\/+$/,
         "",
@@ -118,10 +120,10 @@ function settingsOf(
 
 function crioDropIns(host: Host): string[] {
   try {
-    return readdirSync(host.path(crioFolder))
+    return readdirSync(host.path(crioDirectory))
       .filter((file) => !file.startsWith("."))
       .toSorted()
-      .map((file) => `${crioFolder}/${file}`);
+      .map((file) => `${crioDirectory}/${file}`);
   } catch {
     return [];
   }

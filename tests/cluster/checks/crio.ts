@@ -15,7 +15,7 @@ const annotations = {
 };
 
 export async function checkCrio(
-  { parts, folder }: Cluster,
+  { parts, directory }: Cluster,
   report: Report,
 ): Promise<void> {
   report.heading("CRI-O's order, by libcni");
@@ -86,7 +86,7 @@ export async function checkCrio(
       await run(["ip", "netns", "delete", "one"]);
       const valid = [{ containerID: "two".repeat(8), ifname: "eth0" }];
       await call("gc", "two", { valid });
-      const { records, leases } = await leftovers(folder);
+      const { records, leases } = await leftovers(directory);
       expectEqual(
         "containers",
         records.map((name) => name.split(":")[0]),
@@ -105,6 +105,6 @@ export async function checkCrio(
       false,
     );
     await run(["ip", "netns", "delete", "two"]);
-    await expectNothing(folder);
+    await expectNothing(directory);
   });
 }

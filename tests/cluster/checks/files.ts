@@ -12,8 +12,8 @@ export function nodeFiles(): Files {
   return Object.fromEntries([confDir, binDir].flatMap(entries));
 }
 
-function entries(folder: string): [string, string][] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
+function entries(directory: string): [string, string][] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .toSorted()

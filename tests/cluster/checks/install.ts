@@ -19,7 +19,7 @@ export async function checkInstall(
   cluster: Cluster,
   report: Report,
 ): Promise<Files> {
-  const { kubectl, folder } = cluster;
+  const { kubectl, directory } = cluster;
   report.heading("Install");
   const before = nodeFiles();
   await report.check(
@@ -53,7 +53,7 @@ export async function checkInstall(
     "a pod from before genie is deleted completely",
     async () => {
       await deletePods(kubectl, "before");
-      await expectNothing(folder);
+      await expectNothing(directory);
     },
   );
   return before;

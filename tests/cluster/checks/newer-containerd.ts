@@ -21,10 +21,10 @@ export async function checkNewerContainerd(
   before: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, parts, folder } = before;
+  const { kubectl, parts, directory } = before;
   const version = versionOf("containerd");
   report.heading(`containerd ${version}`);
-  const runtime = containerd(parts, folder, "newer");
+  const runtime = containerd(parts, directory, "newer");
   const cluster = { ...before, runtime };
   const started = await report.check("it takes over the node", async () => {
     await before.kubelet.stop();

@@ -69,7 +69,7 @@ export async function checkPods(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, auditLog, folder } = cluster;
+  const { kubectl, auditLog, directory } = cluster;
   const since = new Date();
   report.heading("Pods and their networks");
   await report.check(
@@ -162,14 +162,14 @@ export async function checkPods(
 
   await report.check("deleted pods leave nothing on the node", async () => {
     await deletePods(kubectl, ...cases.map(({ name }) => name));
-    await expectNothing(folder);
+    await expectNothing(directory);
   });
 }
 
 /** Waits for it, because the kubelet removes a pod's groups and namespaces in its own time. */
-export async function expectNothing(folder: string): Promise<void> {
+export async function expectNothing(directory: string): Promise<void> {
   await until("nothing to be left", 30, async () => {
-    expectEqual("left", await leftovers(folder), nothing);
+    expectEqual("left", await leftovers(directory), nothing);
     return true;
   });
 }

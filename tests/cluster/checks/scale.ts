@@ -22,12 +22,12 @@ export async function checkScale(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, api, folder } = cluster;
+  const { kubectl, api, directory } = cluster;
   report.heading(`A Deployment of ${replicas}`);
   await report.check(`0 to ${replicas}, each with two networks`, async () => {
     await kubectl.apply([deployment("many")]);
     await scale(cluster, "many", replicas);
-    const { records } = await leftovers(folder);
+    const { records } = await leftovers(directory);
     // A record and its results for each.
     expectEqual("records", records.length, 2 * replicas);
     return `${await kubectl.run("get", "deployment", "many")}${await installed("list")}`;
@@ -40,15 +40,15 @@ export async function checkScale(
       await until(
         "the first to be gone",
         60,
-        async () => (await leftovers(folder)).records.length < 2 * replicas,
+        async () => (await leftovers(directory)).records.length < 2 * replicas,
       );
       await api.stop("SIGKILL");
-      const before = (await leftovers(folder)).records.length / 2;
+      const before = (await leftovers(directory)).records.length / 2;
       // Those whose deletion the kubelet knows of go on without the API server.
       await until(
         "the rest to be gone",
         90,
-        async () => (await leftovers(folder)).records.length === 0,
+        async () => (await leftovers(directory)).records.length === 0,
       );
       await api.start();
       await until(
@@ -56,7 +56,7 @@ export async function checkScale(
         90,
         async () => (await podsOf(kubectl, "many")).length === 0,
       );
-      await expectNothing(folder);
+      await expectNothing(directory);
       return `${Math.ceil(before)} attached when it stopped, none when it came back`;
     },
   );
@@ -66,9 +66,9 @@ export async function checkUpgrade(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, folder } = cluster;
+  const { kubectl, directory } = cluster;
   report.heading("Upgrade under load");
-  const next = await newerGenie(folder);
+  const next = await newerGenie(directory);
   await report.check(
     `genie is replaced again and again while ${replicas} pods are made and deleted`,
     async () => {
@@ -90,7 +90,7 @@ export async function checkUpgrade(
         .filter((line) => line.startsWith("upgraded-"));
       expectEqual("failed pods", ours, []);
       await kubectl.run("delete", "deployment", "upgraded");
-      await expectNothing(folder);
+      await expectNothing(directory);
       return `${upgrades} upgrades, no pod failed`;
     },
   );
@@ -171,9 +171,9 @@ async function upgradeDuring(
 }
 
 /** The same program as another file: its version differs. */
-async function newerGenie(folder: string): Promise<string> {
+async function newerGenie(directory: string): Promise<string> {
   const root = resolve(import.meta.dir, "../../..");
-  const scratch = join(folder, "newer");
+  const scratch = join(directory, "newer");
   mkdirSync(scratch, { recursive: true });
   const compiled = join(scratch, "genie");
   const target = targetFor(await readElfHeader(process.execPath));
@@ -188,7 +188,7 @@ async function newerGenie(folder: string): Promise<string> {
       GENIE_COMMIT: "",
     },
   });
-  const path = join(folder, "genie-newer");
+  const path = join(directory, "genie-newer");
   renameSync(compiled, path);
   return path;
 }

@@ -14,7 +14,7 @@ import { until } from "../until.ts";
 import { expectNothing } from "./pods.ts";
 
 export async function checkStaticPod(
-  { kubectl, auditLog, folder }: Cluster,
+  { kubectl, auditLog, directory }: Cluster,
   report: Report,
 ): Promise<void> {
   report.heading("A static pod");
@@ -55,7 +55,7 @@ export async function checkStaticPod(
         const { exitCode } = await kubectl.attempt("get", "pod", name);
         return exitCode !== 0;
       });
-      await expectNothing(folder);
+      await expectNothing(directory);
     },
   );
 }

@@ -17,7 +17,7 @@ export async function checkUninstall(
   before: Files,
   report: Report,
 ): Promise<void> {
-  const { kubectl, genie, folder } = cluster;
+  const { kubectl, genie, directory } = cluster;
   report.heading("Uninstall");
   await report.check(
     "`genie uninstall` refuses while a pod has more than its default network",
@@ -55,7 +55,7 @@ export async function checkUninstall(
       const plain = await addresses(kubectl, "plain");
       const said = await ping(kubectl, "after", plain["eth0"] ?? "");
       await deletePods(kubectl, "after", "plain");
-      await expectNothing(folder);
+      await expectNothing(directory);
       return said;
     },
   );
