@@ -85,7 +85,7 @@ async function retryRecord(
       ),
     }),
   );
-  return tried ? tried.why : "another context works on the container";
+  return tried ? tried.why : "another operation works on the container";
 }
 
 async function deleteAbandoned(

@@ -35,7 +35,9 @@ export class StepError extends Error {
 }
 
 /** Another user could put files into a directory of ours. */
-export class UnsafeDirectory extends Error {}
+export class UnsafeDirectory extends Error {
+  override readonly name = "UnsafeDirectory";
+}
 
 type Row = readonly [errno: number, name: string, text: string];
 

@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
+import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/libc.ts";
 import { type Lock, lockContainer } from "../../lib/attach/lock.ts";
 import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
@@ -185,8 +186,7 @@ describe("lockContainer", () => {
     using at = node();
     writeFileSync(`${at.dataDir}/locks`, "");
     expect(await failure(at.lock(noPause))).toEqual(
-      problem(
-        5,
+      new UnsafeDirectory(
         `refusing directory "${at.dataDir}/locks": it is not a directory`,
       ),
     );
@@ -201,8 +201,7 @@ test.each([
   (await at.lock(noPause)).release();
   chmodSync(`${at.dataDir}${below}`, 0o777);
   expect(await failure(at.lock(noPause))).toEqual(
-    problem(
-      5,
+    new UnsafeDirectory(
       `refusing directory "${at.dataDir}${below}": group or others may write to it (mode 0777)`,
     ),
   );
@@ -263,7 +262,7 @@ describe("lockContainer, while a living genie holds it", () => {
     expect(await failure(at.lock(sleep, deadline))).toEqual(
       problem(
         11,
-        `container c1 is locked by another context (process ${process.pid})`,
+        `container c1 is locked by another operation (process ${process.pid})`,
       ),
     );
     expect([pauses, existsSync(at.path)]).toEqual([[10, 10, 5], true]);

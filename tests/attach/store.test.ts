@@ -123,7 +123,7 @@ describe("Store", () => {
       new Store(`${directory.path}/data`).write(name, "record", ""),
     ).toThrow(
       expect.objectContaining({
-        code: 5,
+        name: "UnsafeDirectory",
         message: `refusing directory "${directory.path}/data": it is not a directory`,
       }),
     );

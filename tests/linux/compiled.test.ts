@@ -18,11 +18,11 @@ const lib = resolve(import.meta.dir, "../../lib");
 /** Moves the routes of eth0 to net1 and tells whether the thread is where it was; what failed is its last word. */
 const entry = `
 import { readlinkSync, writeSync } from "node:fs";
-import { parseIp } from ${JSON.stringify(join(lib, "cni/address.ts"))};
+import { parseIp } from ${JSON.stringify(join(lib, "linux/address.ts"))};
 import { CniError } from ${JSON.stringify(join(lib, "cni/error.ts"))};
 const own = readlinkSync("/proc/thread-self/ns/net");
 const [netns, ...gateways] = process.argv.slice(2);
-const { Rtnetlink, applyPlan, planDefaultRoutes, snapshotOf } = await import(${JSON.stringify(join(lib, "netlink/netlink.ts"))});
+const { Rtnetlink, applyPlan, planDefaultRoutes, snapshotOf } = await import(${JSON.stringify(join(lib, "linux/routes.ts"))});
 let error = null;
 try {
   using routing = new Rtnetlink(netns);

@@ -72,8 +72,7 @@ describe("requireOwnDirectory", () => {
     change(at[which]);
     expect(() => requireOwnDirectory(at.sub)).toThrow(
       expect.objectContaining({
-        name: "CniError",
-        code: 5,
+        name: "UnsafeDirectory",
         message: `refusing directory "${at[which]}": ${problem}`,
       }),
     );

@@ -81,7 +81,7 @@ function importsOf(chunk: string): string[] {
 
 /** Rooms and packages that no pod needs: commands, the API server's code, gRPC, netlink, schemas. */
 const foreign =
-  /^\/\/ (?:\S*node_modules\/|lib\/(?:commands|kubelet|netlink)\/|lib\/kube\/(?!options\.ts))/m;
+  /^\/\/ (?:\S*node_modules\/|lib\/(?:cli|kubelet)\/|lib\/linux\/(?:net(?!ns\.)|r(?:each|oute|tnet)|nexthop)|lib\/kube\/(?!options\.ts))/m;
 
 describe("the executable, what a pod loads", () => {
   test.each(["ADD", "DEL"])(
