@@ -1,6 +1,6 @@
 /**
  * Mutation testing of `lib/select` and `lib/attach`: does a test fail when one
- * operator or constant is wrong? `mutate.ts [--mutants N] [--seed S] [--room DIR]…`
+ * operator or constant is wrong? `mutate.ts [--mutants N] [--seed S] [--room DIR]… [--unit]`
  * draws N mutants from each room and runs, for each, first the test files whose
  * imports reach it, then the suites of the whole program (`tests/integration`),
  * with genie run from its sources. The table counts what died and where; the
@@ -27,6 +27,7 @@ const { values: options } = parseArgs({
   options: {
     mutants: { type: "string", default: "60" },
     seed: { type: "string", default: "1" },
+    unit: { type: "boolean", default: false },
     room: {
       type: "string",
       multiple: true,
@@ -36,7 +37,7 @@ const { values: options } = parseArgs({
 });
 
 /** Seconds of one run of tests: a mutant that never ends is dead as well. */
-const limit = { unit: 60, whole: 240 };
+const limit = { unit: 180, whole: 900 };
 
 type Verdict = "unit" | "whole" | "survived";
 
@@ -48,6 +49,7 @@ const reaching = testsByModule();
 const jobs = options.room.flatMap(drawn);
 const total = jobs.length;
 const verdicts: { job: Job; verdict: Verdict }[] = [];
+const usable = await passingTests();
 await Promise.all(
   Array.from({ length: availableParallelism() }, async () => {
     const tree = copyOfTree();
@@ -90,10 +92,16 @@ async function judge(tree: string, job: Job): Promise<Verdict> {
   const original = readFileSync(path);
   writeFileSync(path, job.source);
   try {
-    const unit = reaching.get(job.file) ?? [];
+    const isUsable = (file: string) => usable.has(file);
+    const unit = (reaching.get(job.file) ?? []).filter(isUsable);
     if (unit.length > 0 && !(await passes(tree, unit, limit.unit)))
       return "unit";
-    const whole = await passes(tree, wholeSuites(), limit.whole);
+    if (options.unit) return "survived";
+    const whole = await passes(
+      tree,
+      wholeSuites().filter(isUsable),
+      limit.whole,
+    );
     return whole ? "survived" : "whole";
   } finally {
     writeFileSync(path, original);
@@ -123,24 +131,40 @@ async function passes(
   return (await child.exited) === 0;
 }
 
-/** Where a worker changes files; genie is run from them. */
+/** The tracked files as they are, where a worker changes them; genie is run from them. */
 function copyOfTree(): string {
   const tree = mkdtempSync(join(tmpdir(), "genie-mutate-"));
-  for (const name of [
-    "genie.ts",
-    "package.json",
-    "tsconfig.json",
-    "bunfig.toml",
-  ])
-    cpSync(join(root, name), join(tree, name));
-  for (const name of ["lib", "scripts", "tests", "docs", "README.md"])
-    cpSync(join(root, name), join(tree, name), { recursive: true });
+  // Some tests run genie as another user.
+  chmodSync(tree, 0o755);
+  const { stdout } = Bun.spawnSync(["git", "ls-files", "-z"], { cwd: root });
+  for (const path of stdout.toString().split("\0").filter(Boolean))
+    cpSync(join(root, path), join(tree, path));
   symlinkSync(join(root, "node_modules"), join(tree, "node_modules"));
   const script = `#!/bin/sh\nexec ${process.execPath} ${join(tree, "genie.ts")} "$@"\n`;
   writeFileSync(join(tree, "genie"), script);
   chmodSync(join(tree, "genie"), 0o755);
   mkdirSync(join(tree, "dist"), { recursive: true });
   return tree;
+}
+
+/**
+ * The test files that pass without a mutant; the others, which would show every
+ * mutant as dead, are named and left out.
+ */
+async function passingTests(): Promise<ReadonlySet<string>> {
+  const unit = [...reaching.values()].flat();
+  const files = new Set([...unit, ...(options.unit ? [] : wholeSuites())]);
+  const passing = new Set<string>();
+  const tree = copyOfTree();
+  try {
+    for (const file of files) {
+      if (await passes(tree, [file], limit.whole)) passing.add(file);
+      else console.error(`left out, fails without a mutant: ${file}`);
+    }
+  } finally {
+    rmSync(tree, { recursive: true, force: true });
+  }
+  return passing;
 }
 
 /** For each module of ours, the test files outside of `tests/integration` that load it. */
