@@ -4,6 +4,7 @@
  * It owns no schema; who reads a value by key uses `own`, so that a key such as
  * `constructor` or `__proto__` is data like any other.
  */
+import { cut } from "../linux/text.ts";
 import type * as jsonError from "./json-error.ts";
 
 /** A decoded JSON object. */
@@ -114,7 +115,7 @@ export function jsonKind(
 /** A decoded value after "expected …, got ": its kind, of a number also the value. */
 export function describeJson(value: unknown): string {
   const kind = jsonKind(value);
-  if (kind === "number") return `the number ${JSON.stringify(value)}`;
+  if (kind === "number") return `the number ${cut(JSON.stringify(value), 128)}`;
   if (kind === "undefined") return "nothing";
   if (kind === "null") return kind;
   return kind === "object" || kind === "array" ? `an ${kind}` : `a ${kind}`;

@@ -1,80 +1,133 @@
 /**
  * One wording for values from outside that are not what they must be:
  * `<path>: expected <what>, got <what>`. valibot validates; this module words
- * its issues. The message of a schema or of an action is what is expected:
- * `v.check(isMac, "a MAC address")`. On the hot path it is imported only to word
- * an error (docs/architecture.md).
+ * its issues. It changes nothing: a valid value is returned as it is, with the keys
+ * that the schema does not know. On the hot path it is imported only to word an
+ * error (docs/architecture.md).
+ *
+ * Go programs read null as absent: a key that may be absent is `v.nullish(…)`.
  */
 import * as v from "valibot";
-import { quote } from "../linux/text.ts";
-import { describeJson, isObject } from "./json.ts";
+import { plain, quote } from "../linux/text.ts";
+import {
+  type JsonObject,
+  type RawNumber,
+  describeJson,
+  isObject,
+} from "./json.ts";
 
 export interface Wording {
-  /** The value may be a secret: only its kind is shown. */
-  secret?: boolean;
+  /** The values that may be secrets, of which only the kind is shown: all, or those below these keys of the value. */
+  secret?: boolean | readonly string[];
 }
 
 type Schema = v.GenericSchema;
 type Issue = v.BaseIssue<unknown>;
 
-const isDecodedObject = v.custom<object>(isObject, "an object");
+/** Any object; valibot's own accept an array too, and drop a key such as `constructor`. */
+export const jsonObject = v.custom<JsonObject>(isObject, "an object");
 
-/** An object with these keys and any others; valibot's own accepts an array too. */
+/** An object with these keys and any others. */
 export function object<const Entries extends v.ObjectEntries>(
   entries: Entries,
 ) {
-  return v.pipe(isDecodedObject, v.looseObject(entries));
+  const schema = v.looseObject(entries, (issue) =>
+    expectedOfKey(entries, issue),
+  );
+  return v.pipe(
+    v.custom<v.InferInput<typeof schema>>(isObject, "an object"),
+    schema,
+  );
 }
 
 /** An object whose values are all of one kind. */
 export function map<const Value extends Schema>(value: Value) {
-  return v.pipe(isDecodedObject, v.record(v.string(), value));
+  return v.pipe(
+    v.custom<Record<string, v.InferInput<Value>>>(isObject, "an object"),
+    v.lazy((input) => {
+      const keys = isObject(input) ? Object.keys(input) : [];
+      return v.looseObject(Object.fromEntries(keys.map((key) => [key, value])));
+    }),
+  );
 }
 
-/** The validated value. Throws what `fail` makes of the first problem. */
+/** A string that `isValid` accepts; `expected` says which: `an absolute path`. */
+export function text(isValid: (value: string) => boolean, expected: string) {
+  return v.custom<string>(
+    (value) => typeof value === "string" && isValid(value),
+    expected,
+  );
+}
+
+/** A number, as parseJson returns it; `isValid` is asked for its value. */
+export function number(
+  isValid: (value: number) => boolean = () => true,
+  expected = "a number",
+) {
+  return v.custom<number | RawNumber>((value) => {
+    if (JSON.isRawJSON(value)) return isValid(Number(value.rawJSON));
+    return typeof value === "number" && isValid(value);
+  }, expected);
+}
+
+/** The value itself. Throws what `fail` makes of the first problem. */
 export function parse<S extends Schema>(
   schema: S,
   value: unknown,
   fail: (problem: string) => Error,
   wording?: Wording,
-): v.InferOutput<S> {
-  const { success, output, issues } = v.safeParse(schema, value, {
-    abortEarly: true,
-  });
-  if (success) return output;
-  throw fail(problemOf(issues[0], wording));
+): v.InferInput<S> {
+  if (v.is(schema, value)) return value;
+  const [problem = "invalid"] = problemsIn(schema, value, wording);
+  throw fail(problem);
 }
 
-/** Every problem in a value, in the order of the schema; empty for a valid one. */
+/** More would not fit into a message of 8 KiB. */
+const maxProblems = 500;
+
+/** The problems in a value, in the order of the schema; empty for a valid one. */
 export function problemsIn(
   schema: Schema,
   value: unknown,
-  wording?: Wording,
+  wording: Wording = {},
 ): string[] {
-  const { issues } = v.safeParse(schema, value);
-  return (issues ?? []).map((issue) => problemOf(issue, wording));
+  const { issues = [] } = v.safeParse(schema, value);
+  return issues.slice(0, maxProblems).map((issue) => problemOf(issue, wording));
 }
 
 /** `plugins.0.type: expected a string, got the number 5`. */
-function problemOf(issue: Issue, wording: Wording = {}): string {
-  const path = v.getDotPath(issue);
-  const at = path === null ? "" : `${path}: `;
-  if (isMissing(issue)) return `${at}is missing`;
-  return `${at}expected ${expectedOf(issue)}, got ${gotOf(issue.input, wording)}`;
+function problemOf(issue: Issue, wording: Wording, above = ""): string {
+  const path = [
+    above,
+    ...(issue.path ?? []).map(({ key }) => plain(String(key))),
+  ]
+    .filter((key) => key !== "")
+    .join(".");
+  // Of alternatives, the one whose kind was right: `binDir.0: expected a string`.
+  const inner = issue.issues?.find((alternative) => alternative.path);
+  if (inner) return problemOf(inner, wording, path);
+  const problem = `expected ${expectedOf(issue)}, got ${gotOf(issue.input, isSecret(path, wording))}`;
+  return path === "" ? problem : `${path}: ${problem}`;
 }
 
-/** A key that the object must have; whatever valibot expected of its value is not in the issue. */
-function isMissing({ kind, type, input }: Issue): boolean {
-  return kind === "schema" && type.endsWith("object") && input === undefined;
+function isSecret(path: string, { secret = false }: Wording): boolean {
+  if (typeof secret === "boolean") return secret;
+  return secret.some((key) => path === key || path.startsWith(`${key}.`));
+}
+
+/** An absent key: what its own schema expects. */
+function expectedOfKey(entries: v.ObjectEntries, { path }: Issue): string {
+  const key = path?.at(-1)?.key;
+  const schema = typeof key === "string" ? entries[key] : undefined;
+  const [issue] = (schema && v.safeParse(schema, undefined).issues) ?? [];
+  return issue ? expectedOf(issue) : "a value";
 }
 
 const words: Readonly<Record<string, string>> = {
   string: "a string",
-  number: "a number",
-  boolean: "a boolean",
+  boolean: "a bool",
   Object: "an object",
-  Array: "a list",
-  null: "null",
+  Array: "an array",
 };
 
 /** valibot's own messages begin so; any other message says what is expected. */
@@ -86,11 +139,14 @@ function expectedOf({ message, expected }: Issue): string {
     .replace(/^\((.*)\)$/, "$1")
     .split(" | ")
     .map((word) => words[word] ?? word);
-  return alternatives.join(" or ");
+  const last = alternatives.pop() ?? "";
+  return alternatives.length === 0
+    ? last
+    : `${alternatives.join(", ")} or ${last}`;
 }
 
-function gotOf(input: unknown, { secret = false }: Wording): string {
-  if (typeof input === "string" && !secret) return quote(input);
-  if (typeof input === "number" && secret) return "a number";
-  return describeJson(input);
+function gotOf(input: unknown, secret: boolean): string {
+  if (secret && describeJson(input).startsWith("the number")) return "a number";
+  if (secret || typeof input !== "string") return describeJson(input);
+  return quote(input);
 }
