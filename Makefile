@@ -47,7 +47,8 @@ mutate: deps ## show which mutants of the sources the tests find: MUTANTS=… SE
 cluster: build ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
 
-bench: build ## measure whole processes: ROUNDS=… MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
+bench: deps ## measure the release build of this machine: ROUNDS=… MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
+	@$(BUN) scripts/build.ts --profile --dist dist/bench
 	@$(BUN) bench/bench.ts
 
 clean: ## remove what was built

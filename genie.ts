@@ -7,7 +7,6 @@
  * This is the only file that touches the process: its environment, its standard
  * streams, its exit code. What is imported here is paid by every pod.
  */
-import { answerToVersion } from "./lib/cni/version-response.ts" with { type: "macro" };
 
 declare const GENIE_VERSION: string | undefined;
 
@@ -19,10 +18,6 @@ process.exit(await main());
 async function main(): Promise<number> {
   const command = process.env["CNI_COMMAND"];
   try {
-    if (command === "VERSION") {
-      await Bun.write(Bun.stdout, answerToVersion());
-      return 0;
-    }
     if (!command && process.argv.length > 2) {
       const { runCommand } = await import("./lib/cli/main.ts");
       return await runCommand(process.argv.slice(2), {

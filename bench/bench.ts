@@ -1,9 +1,9 @@
 /**
- * Measures whole processes as a runtime starts them, all rows interleaved in one
- * run, so that whatever slows the machine slows all of them. Prints a table and
- * the budgets, writes bench/report.json, and with PLOT=1 docs/performance.svg.
- * A missed budget is reported and is no failure; a wrong answer is one.
- * ROUNDS (at least 40, the default) is how often.
+ * Measures whole processes as a runtime starts them, with genie compiled as in a
+ * release. All rows are interleaved in one run, so that a busy machine slows all of
+ * them alike. Prints a table and the budgets, writes bench/report.json, and with
+ * PLOT=1 docs/performance.svg. A missed budget is reported and is no failure; a wrong
+ * response is one. ROUNDS (default and minimum 40): how often each row is run.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
@@ -52,7 +52,7 @@ async function bench(): Promise<void> {
   const around = { node, api };
   const peers = stack.use(await startPeers(process.env, around));
 
-  const genie = genieAt(join(root, "dist/genie"), node);
+  const genie = genieAt(join(root, "dist/bench/genie"), node);
   const notes: string[] = [];
   const units = await floorUnitsOf(await compileEmpty(directory), around);
   const groups: MemoryGroup[] = [];
@@ -116,7 +116,7 @@ async function publish(
   console.log(
     [
       tableOf(rows),
-      `\n${rounds} rounds; ${legend}`,
+      `\n${rounds} rounds of the release build; ${legend}`,
       ...notes,
       "\nbudgets of genie",
       verdictTableOf(budgets),

@@ -1,10 +1,11 @@
 /**
  * `build.ts` compiles dist/genie for this machine; `build.ts --release` compiles
- * every target and writes dist/SHA256SUMS. An executable gets its final name only
- * after it was verified, so what is in dist works.
+ * every target and writes dist/SHA256SUMS. A release is laid out by recorded calls
+ * (profile.ts), and so is dist/genie with `--profile`, for the bench. An executable
+ * gets its final name only after it was verified.
  */
-import { linkSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../package.json";
 import { type CompileOptions, compile } from "./compile.ts";
@@ -20,20 +21,22 @@ const root = resolve(import.meta.dir, "..");
 const { values: options } = parseArgs({
   options: {
     release: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
     entry: { type: "string", default: join(root, "genie.ts") },
     dist: { type: "string", default: join(root, "dist") },
   },
 });
 
-/** What every pod executes. */
-const pathOfPods = {
+/** The module that a call for a pod loads. */
+const hotPath = {
   module: join(root, "lib/attach/main.ts"),
   name: "runAsPlugin",
 };
 
 const native = targetFor(await readElfHeader(process.execPath));
-mkdirSync(options.dist, { recursive: true });
-const scratch = mkdtempSync(join(options.dist, ".build-"));
+const dist = resolve(options.dist);
+mkdirSync(dist, { recursive: true });
+const scratch = mkdtempSync(join(dist, ".build-"));
 try {
   if (options.release) await release();
   else await build();
@@ -41,26 +44,27 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
+/** Upon the Bun that runs us: it is this machine's, and the lock file vouches for it. */
 async function build(): Promise<void> {
-  // Upon the Bun that runs us: it is this machine's, and the lock file vouches for it.
-  const file = await make(native, await profiles(), process.execPath);
-  const link = join(scratch, "genie");
-  linkSync(file, link);
-  renameSync(link, join(options.dist, "genie"));
+  const profiles = options.profile ? await record() : [];
+  const file = await make(native, profiles, process.execPath);
+  renameSync(file, join(dist, "genie"));
 }
 
 async function release(): Promise<void> {
   const sums: string[] = [];
-  const recorded = await profiles();
+  const profiles = await record();
   for (const target of targets) {
-    const file = await make(target, recorded);
+    const file = await make(target, profiles);
     sums.push(`${await sha256(file)}  ${target.name}/genie\n`);
+    mkdirSync(join(dist, target.name), { recursive: true });
+    renameSync(file, join(dist, target.name, "genie"));
   }
-  await Bun.write(join(options.dist, "SHA256SUMS"), sums.join(""));
+  await Bun.write(join(dist, "SHA256SUMS"), sums.join(""));
 }
 
-/** What this machine's executable uses, which is what all of them use. */
-async function profiles(): Promise<string[]> {
+/** The functions that this machine's executable uses: the same on every target. */
+async function record(): Promise<string[]> {
   const genie = join(scratch, "recorded", "genie");
   await compile(optionsFor(native, genie, process.execPath));
   const directory = join(scratch, "node");
@@ -71,23 +75,17 @@ async function profiles(): Promise<string[]> {
 /** Compiles and verifies one target; the path of its executable. */
 async function make(
   target: Target,
-  recorded: readonly string[],
+  profiles: readonly string[],
   runtime?: string,
 ): Promise<string> {
   const outfile = join(scratch, target.name, "genie");
-  await compile({
-    ...optionsFor(target, outfile, runtime),
-    profiles: recorded,
-  });
+  await compile({ ...optionsFor(target, outfile, runtime), profiles });
   keepFileLimit(outfile);
   await verifyFile(outfile, target.elf);
   const executed = target === native;
   if (executed) verifyAnswer(outfile);
   report(target, executed);
-  const file = join(options.dist, target.name, "genie");
-  mkdirSync(dirname(file), { recursive: true });
-  renameSync(outfile, file);
-  return file;
+  return outfile;
 }
 
 function optionsFor(
@@ -105,7 +103,7 @@ function optionsFor(
       GENIE_LIBC: target.libc,
       GENIE_COMMIT: commit(),
     },
-    plugins: [oneChunk(root, pathOfPods)],
+    plugins: [oneChunk(root, hotPath)],
   };
 }
 

@@ -1,7 +1,7 @@
 /**
- * Compiles one TypeScript entry into one executable. It owns the flags, for the
- * build, for the release and for whatever else is compared with them: every one
- * that keeps a hostile working directory out is here, and only here.
+ * Compiles one TypeScript entry into one executable. Every flag is here, and only
+ * here, above all those that keep a hostile working directory out: genie and the
+ * empty program that the bench compares it with are built alike.
  */
 import type { BunPlugin } from "bun";
 
@@ -15,7 +15,7 @@ export interface CompileOptions {
   /** Build-time constants of the program. */
   constants: Readonly<Record<string, string>>;
   plugins?: BunPlugin[];
-  /** Files that say which functions are used, the most common calls first. */
+  /** Files of recordProfile (profile.ts), the most frequent calls first. */
   profiles?: readonly string[];
 }
 

@@ -1,18 +1,19 @@
 /**
- * Which functions the calls for a pod use, recorded by making them: the compiler
- * then puts the bytecode of these together, and a pod reads less of the executable
- * (docs/performance.md). The same sources give the same profile, on every machine.
+ * Records which functions the calls for a pod use, by making these calls. The
+ * compiler of a release then puts their bytecode together, and a call reads less of
+ * the executable (docs/performance.md). The same sources give the same profile on
+ * every machine.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NoopNode, pod } from "./noop-node.ts";
 
-/** A delegate that had to be waited for, on a busy machine, makes another profile. */
+/** On a busy machine a delegate is late, and the profile another one. */
 const tries = 10;
 
 /**
- * Makes the calls with `genie` in `directory`, which is empty, until they are the same
- * twice; the files for `bytecodeOrder`. Throws Error when a call fails.
+ * Makes the calls with `genie` in the empty `directory` until two profiles in a row
+ * are equal; returns the files for `bytecodeOrder`. Throws Error when a call fails.
  */
 export async function recordProfile(
   genie: string,
@@ -45,16 +46,16 @@ async function record(genie: string, directory: string): Promise<string[]> {
       stdin: Buffer.from(config),
       stderr: "pipe",
     });
-    const [exitCode, answer] = [await child.exited, await child.stdout.text()];
+    const [exitCode, stdout] = [await child.exited, await child.stdout.text()];
     if (exitCode !== 0) {
       throw new Error(
-        `failed to record ${name}: exit ${exitCode}: ${answer}${await child.stderr.text()}`,
+        `failed to record ${name}: exit ${exitCode}: ${stdout}${await child.stderr.text()}`,
       );
     }
     files.push(file);
   };
-  // What is most common first. In which order things happen while a pod is asked
-  // for differs between two runs, so the API server is asked for definitions only.
+  // The most frequent calls first. No GET of a pod: it runs beside other work, in
+  // an order that differs between two runs.
   await call("ADD", "ADD", node.withAnnotations());
   await call("DEL", "DEL", node.withoutAnnotations());
   const defined = { "k8s.v1.cni.cncf.io/networks": "one,two,three" };
@@ -78,7 +79,7 @@ function kubeconfigOf(server: string): string {
   return Bun.YAML.stringify(access, null, 2);
 }
 
-/** Answers for the pod and its definitions. */
+/** Serves the pod and its definitions. */
 function apiServer() {
   return Bun.serve({
     hostname: "127.0.0.1",

@@ -161,7 +161,7 @@ describe("the executable, no executable memory", () => {
 
   test
     .skipIf(probe.exitCode !== 0)
-    .each(["ADD", "DEL", "CHECK", "GC", "STATUS"])(
+    .each(["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"])(
     "%s is one JSON error that says so",
     async (verb) => {
       rmSync(seen("environ"), { force: true });
@@ -179,11 +179,4 @@ describe("the executable, no executable memory", () => {
       expect(existsSync(seen("environ"))).toBe(false);
     },
   );
-
-  test.skipIf(probe.exitCode !== 0)("VERSION is answered", async () => {
-    expect(await call("VERSION", cmd())).toMatchObject({
-      exitCode: 0,
-      stderr: "",
-    });
-  });
 });
