@@ -25,7 +25,7 @@ async function main(): Promise<number> {
         env: process.env,
       });
     }
-    const { runAsPlugin } = await import("./lib/attach/main.ts");
+    const { runAsPlugin } = await import("./lib/attach/plugin.ts");
     return await runAsPlugin(process.env, about);
   } catch (error) {
     // An uncaught error would print the bundled source.

@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
 
 /** The module that a call for a pod loads. */
 const hotPath = {
-  module: join(root, "lib/attach/main.ts"),
+  module: join(root, "lib/attach/plugin.ts"),
   name: "runAsPlugin",
 };
 

@@ -102,7 +102,7 @@ export function abandonUnwritten(
   try {
     records.move(record, "everything", abandonedRecords(config));
   } catch (error) {
-    log.error("failed to move what could not be deleted to abandoned", {
+    log().error("failed to move what could not be deleted to abandoned", {
       error: messageOf(error),
     });
   }

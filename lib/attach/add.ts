@@ -21,7 +21,6 @@ import {
   selectAttachments,
 } from "../select/select.ts";
 import { type Lock, whileLocked } from "./lock.ts";
-import { readNetworks } from "./networks.ts";
 import {
   type Context,
   delegateCaller,
@@ -30,6 +29,7 @@ import {
   phases,
   recursion,
   runtimeConf,
+  readNetworks,
 } from "./context.ts";
 import { type Place, newRecord, placeOf } from "./new-record.ts";
 import { givenAnnotations, readPod } from "./annotations.ts";
@@ -267,7 +267,10 @@ async function attach(
     const chosen =
       config.result === "primary"
         ? printable[primary]
-        : (await import("./merge-results.ts")).mergeResults(printable, primary);
+        : (await import("../cni/merge-results.ts")).mergeResults(
+            printable,
+            primary,
+          );
     if (!chosen) throw new CniError(Code.internal, "no primary attachment");
     const printed = convertResult(chosen, request.cniVersion);
     // An attachment with a recorded result is one that ADD completed; what is made

@@ -1,9 +1,10 @@
 /**
- * What every operation needs: the request, our configuration, the node's
- * networks, records and log, and the outside world as parameters. It owns the
- * phases' time limits (state.md "Time").
+ * The context of a call: the request, our configuration, the node's networks,
+ * records and log, and the dependencies. It owns the time limits of the phases
+ * (state.md "Time").
  */
 import { cniArg } from "../cni/args.ts";
+import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { plain } from "../linux/text.ts";
 import { type Caller, type Execution, noContainer } from "../cni/invoke.ts";
@@ -14,6 +15,7 @@ import {
   readConfig,
   readConfigForCleanup,
 } from "../select/config.ts";
+import { type Networks, lazyNetworks } from "../select/resolve.ts";
 import type { Chosen } from "../select/rules.ts";
 import type { Attachment } from "../select/select.ts";
 import { type Fields, type Log, createLog, logStderr } from "./log.ts";
@@ -34,7 +36,8 @@ export interface Context {
   request: Request;
   config: GenieConfig;
   dependencies: Dependencies;
-  log: Log;
+  /** Created with the first line: most calls log nothing. */
+  log(): Log;
   /** Told of each execution; absent where `log_level` asks for no more than warnings. */
   executed?: ((execution: Execution) => void) | undefined;
   /** Told of the choice of an ADD; absent as `executed`. */
@@ -62,21 +65,19 @@ export function createContext(
     request,
     config,
     dependencies,
-    // Most calls say nothing.
-    get log() {
-      return (log ??= createLog(
+    log: () =>
+      (log ??= createLog(
         config.logLevel,
         config.logFile,
         dependencies.stderr,
         dependencies.now,
         logContext(request),
-      ));
-    },
+      )),
     records: new Records(config.dataDir),
     pod: podReference(request.args),
     path: [...request.path, ...config.binDirs],
   };
-  for (const warning of warnings) context.log.warn(warning);
+  for (const warning of warnings) context.log().warn(warning);
   return context;
 }
 
@@ -105,7 +106,20 @@ export function ownTypes(config: GenieConfig): readonly string[] {
   return ["genie", config.type];
 }
 
-/** How this operation's delegates are called; they inherit `lock`. */
+/** The networks that pods can choose on this node, of `confDir` or another directory. Throws 5. */
+export function readNetworks(
+  { config }: Context,
+  directory = config.confDir,
+): Networks {
+  return lazyNetworks(
+    directory,
+    listConfDir(directory),
+    (file) => readConfFile(directory, file),
+    ownTypes(config),
+  );
+}
+
+/** How the delegates of this call are executed; they inherit `lock`. */
 export function delegateCaller(
   context: Context,
   lock?: { fd: number },
@@ -128,7 +142,7 @@ export function delegateCaller(
 function keepingStderr(context: Context): Caller["executed"] {
   if (context.config.logFile === undefined) return undefined;
   return (execution) => {
-    if (execution.stderr !== "") logStderr(context.log, execution);
+    if (execution.stderr !== "") logStderr(context.log(), execution);
   };
 }
 

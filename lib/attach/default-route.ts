@@ -13,7 +13,7 @@ import {
 import { latestVersion } from "../cni/version.ts";
 import type { Departure } from "../linux/routes.ts";
 import type { Attachment } from "../select/select.ts";
-import { isDefaultRoute } from "./result-query.ts";
+import { isDefaultRoute } from "../cni/result-query.ts";
 import type { AttachmentRouting } from "./record.ts";
 
 export interface RequestedDefaultRoute {

@@ -66,7 +66,7 @@ function removeLitter({ records, request, log }: Context): void {
     records.remove(request);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
-    log.debug(error.message);
+    log().debug(error.message);
   }
 }
 

@@ -134,7 +134,7 @@ function giveUp(
 
 function tell({ log, config }: Context, failures: readonly Failure[]): void {
   for (const { attachment, error } of failures)
-    log.error(
+    log().error(
       `gave up deleting an attachment: kept in ${config.dataDir}/abandoned, \`genie gc\` tries it again`,
       {
         network: displayName(attachment),
@@ -147,6 +147,6 @@ function tell({ log, config }: Context, failures: readonly Failure[]): void {
 
 function notUpdated({ log }: Context, cause: unknown): CniError {
   const problem = `failed to update the attachment record: ${messageOf(cause)}`;
-  log.error(problem);
+  log().error(problem);
   return new CniError(Code.io, problem, { cause });
 }

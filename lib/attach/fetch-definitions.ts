@@ -26,8 +26,7 @@ import {
   networksAnnotation,
   selectAttachments,
 } from "../select/select.ts";
-import { readNetworks } from "./networks.ts";
-import { type Context, ownTypes } from "./context.ts";
+import { type Context, ownTypes, readNetworks } from "./context.ts";
 
 export interface DefinedNetworks {
   defaultNetwork?: RequestedNetwork;
@@ -75,7 +74,7 @@ export async function definedNetworks(
     },
     ownTypes: ownTypes(context.config),
     args: context.request.args,
-    warn: (message) => context.log.warn(message),
+    warn: (message) => context.log().warn(message),
   };
   const requests: RequestedNetwork[] = [];
   for (const { element, namespace, key } of all) {
@@ -140,7 +139,7 @@ function addressed(
   if (typeof text !== "string") return [];
   const source = `annotation ${quote(annotation)}`;
   const { elements, warnings } = parseElements(source, text, config.strict);
-  for (const warning of warnings) log.warn(warning);
+  for (const warning of warnings) log().warn(warning);
   const found: Addressed[] = [];
   for (const element of elements) {
     const namespace = element.namespace ?? defaultNamespace;

@@ -14,12 +14,12 @@ import { executesAny } from "../cni/executable-types.ts";
 import { type ValidAttachment, gcNetwork } from "../cni/network.ts";
 import { defaultNetworks } from "../select/select.ts";
 import type { Lock } from "./lock.ts";
-import { readNetworks } from "./networks.ts";
 import {
   type Context,
   delegateCaller,
   prefixNetwork,
   ownTypes,
+  readNetworks,
 } from "./context.ts";
 import {
   type NetworkInUse,

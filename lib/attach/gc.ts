@@ -67,9 +67,9 @@ async function retryLast(
       request.config.name,
     );
     for (const { what, why } of kept)
-      log.info("kept an abandoned attachment", { container: what, why });
+      log().info("kept an abandoned attachment", { container: what, why });
   } catch (error) {
-    log.warn("failed to try what was abandoned", { error: messageOf(error) });
+    log().warn("failed to try what was abandoned", { error: messageOf(error) });
   }
 }
 

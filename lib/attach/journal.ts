@@ -1,18 +1,20 @@
 /**
- * What `log_level` info and debug say of a call (configuration.md): one line with
- * what became of it, and each execution and request on the way. Loaded only
- * where those levels are asked for.
+ * The log of a call: at `info` one line with its outcome, at `debug` each execution
+ * and request (configuration.md "log_level"), and the error of a call that failed.
+ * Loaded only for these.
  */
 import { CniError } from "../cni/error.ts";
 import type { Execution } from "../cni/invoke.ts";
+import type { Request } from "../cni/skel.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { modernResult, parseResult } from "../cni/result.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import { type Chosen, rulesOf } from "../select/rules.ts";
-import { logStderr, logs } from "./log.ts";
-import type { Context } from "./context.ts";
+import { createLog, logStderr, logs } from "./log.ts";
+import { type Context, logContext } from "./context.ts";
+import type { Dependencies } from "./dependencies.ts";
 
-/** Runs a verb and logs what it did, whether it succeeds or throws. */
+/** Runs a verb and logs its outcome. */
 export async function journalled<T>(
   context: Context,
   verb: (context: Context) => Promise<T>,
@@ -30,6 +32,56 @@ export async function journalled<T>(
     end(CniError.from(error).code);
     throw error;
   }
+}
+
+/** Logs the error of a failed call; returns the error for the runtime. */
+export function failed(
+  request: Request,
+  dependencies: Dependencies,
+  error: CniError,
+): CniError {
+  // Runtimes ask for STATUS every few seconds and show its errors themselves.
+  if (request.command === "STATUS") return error;
+  const { stderr, now } = dependencies;
+  // Read without validation: the configuration may be the fault.
+  const level = textOf(request, "log_level") ?? "warn";
+  const file = textOf(request, "logFile");
+  const { code, message, details } = error;
+  const log = (path: string | undefined) =>
+    createLog(level, path, stderr, now, logContext(request)).error(
+      `${request.command} failed`,
+      { code, error: message, details },
+    );
+  log(file);
+  if (request.command !== "DEL") return error;
+  const reworded = retryable(error);
+  // The original words go to stderr as well (state.md "DEL").
+  if (reworded !== error && file !== undefined) log(undefined);
+  return reworded;
+}
+
+function textOf({ config }: Request, key: string): string | undefined {
+  const value = own(config, key);
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Texts that containerd takes for success (P-DEL-4), and their replacements. */
+const successWords = [
+  [/not found/gi, "missing"],
+  [/no such file or directory/gi, "ENOENT"],
+] as const;
+
+/** The error of a DEL in words that make every runtime retry; the same object if nothing is replaced. */
+export function retryable(error: CniError): CniError {
+  const replace = (words: string) =>
+    successWords.reduce(
+      (text, [phrase, instead]) => text.replace(phrase, instead),
+      words,
+    );
+  const message = replace(error.message);
+  const details = error.details && replace(error.details);
+  if (message === error.message && details === error.details) return error;
+  return new CniError(error.code, message, { details, cause: error });
 }
 
 /** Networks in the line of a call: a GC may delete thousands. */
@@ -55,7 +107,7 @@ class Journal {
         ...dependencies,
         kube: (config, deadline) =>
           dependencies.kube(config, deadline, ({ ms, ...one }) =>
-            this.#context.log.debug("asked the API server", {
+            this.#context.log().debug("asked the API server", {
               ...one,
               ms: rounded(ms),
             }),
@@ -82,7 +134,7 @@ class Journal {
     };
     // A runtime calls DEL twice for every pod: the second one finds nothing to do.
     const idle = command === "DEL" && code === 0 && all.length === 0;
-    log[idle || command === "STATUS" ? "debug" : "info"](command, fields);
+    log()[idle || command === "STATUS" ? "debug" : "info"](command, fields);
   }
 
   #chosen(choice: Omit<Chosen, "config">): void {
@@ -91,7 +143,7 @@ class Journal {
     const rules = rulesOf({ ...choice, config });
     for (const [i, attachment] of choice.attachments.entries()) {
       const { list, ifname, requested, definition } = attachment;
-      log.debug("chose network", {
+      log().debug("chose network", {
         network: list.name,
         requested,
         definition,
@@ -109,7 +161,7 @@ class Journal {
     const containerId = environment.containerId || undefined;
     const code = error?.code ?? 0;
     const ms = rounded(execution.ms);
-    log.debug("executed plugin", {
+    log().debug("executed plugin", {
       plugin: type,
       verb,
       network,
@@ -119,7 +171,7 @@ class Journal {
       code,
       error: error?.message,
     });
-    if (config.logFile !== undefined) logStderr(log, execution);
+    if (config.logFile !== undefined) logStderr(log(), execution);
     const report = this.#report(call);
     report.plugins.push({
       plugin: type,
@@ -159,7 +211,7 @@ class Journal {
       ({ code } = CniError.from(error));
       throw error;
     } finally {
-      log.debug(message, { ms: rounded(dependencies.clock() - began), code });
+      log().debug(message, { ms: rounded(dependencies.clock() - began), code });
     }
   }
 }

@@ -25,7 +25,7 @@ export function multusAttachments(
     const text = readOwnFileIfAny(path, maxBytes);
     return text === undefined ? undefined : parse(text, context);
   } catch (error) {
-    context.log.error("failed to read a file of Multus", {
+    context.log().error("failed to read a file of Multus", {
       path,
       error: messageOf(error),
     });
@@ -40,7 +40,7 @@ export function removeMultusFile(context: Context, containerId: string): void {
     if (path !== undefined) removeFile(path);
   } catch (error) {
     // The next DEL goes through it once more, and finds everything deleted.
-    context.log.error("failed to remove a file of Multus", {
+    context.log().error("failed to remove a file of Multus", {
       path,
       error: messageOf(error),
     });
@@ -66,7 +66,8 @@ function parse(text: string, { request, config, log }: Context): Attachment[] {
   const error = problems.join(", ");
   if (attachments.length === 0 && error !== "") throw new Error(error);
   // The others can be deleted all the same.
-  if (error !== "") log.error("failed to read delegates of Multus", { error });
+  if (error !== "")
+    log().error("failed to read delegates of Multus", { error });
   return attachments;
 }
 

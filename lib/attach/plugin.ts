@@ -1,18 +1,41 @@
 /**
- * Genie as a CNI plugin: each verb's story, begun with the real world.
+ * Genie as the CNI plugin that a runtime executes: the verbs and their context.
  */
 import { CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import type { Plugin, Request } from "../cni/skel.ts";
+import { type Plugin, type Request, runPlugin } from "../cni/skel.ts";
+import { statusIfAny } from "../linux/files.ts";
+import { readStdin, writeStderr, writeStdout } from "../linux/stdio.ts";
 import { add } from "./add.ts";
 import { del } from "./del.ts";
 import { logs } from "./log.ts";
 import { type Context, createContext } from "./context.ts";
-import type { Dependencies } from "./dependencies.ts";
+import { type Dependencies, systemDependencies } from "./dependencies.ts";
 
-type Verb<T> = (context: Context) => Promise<T>;
+/** Runs the call that the environment and stdin describe; returns the exit code. */
+export function runAsPlugin(
+  env: Readonly<Record<string, string | undefined>>,
+  about: string,
+): Promise<number> {
+  return runPlugin(geniePlugin(systemDependencies(env), about), {
+    env,
+    readStdin,
+    stdout: writeStdout,
+    stderr: writeStderr,
+    netnsId: fileId,
+  });
+}
 
-/** What `skel` calls; the world is a parameter for tests. */
+function fileId(path: string): string | undefined {
+  try {
+    return statusIfAny(path)?.id;
+  } catch {
+    // A path that we may not look at is not our own namespace.
+    return undefined;
+  }
+}
+
+/** The verbs, as `skel` calls them. */
 export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
   return {
     about,
@@ -39,7 +62,7 @@ async function addPod(context: Context): Promise<Result> {
   if (unknownKeys.length > 0) {
     const { describeUnknownKeys } = await import("../select/unknown-keys.ts");
     const keys = describeUnknownKeys(unknownKeys);
-    context.log.warn(`unknown configuration keys are ignored: ${keys}`);
+    context.log().warn(`unknown configuration keys are ignored: ${keys}`);
   }
   return add(context);
 }
@@ -51,7 +74,7 @@ async function addPod(context: Context): Promise<Result> {
 async function call<T>(
   request: Request,
   dependencies: Dependencies,
-  verb: Verb<T>,
+  verb: (context: Context) => Promise<T>,
   invalid?: (cause: unknown) => CniError,
 ): Promise<T> {
   try {
@@ -60,7 +83,7 @@ async function call<T>(
     const { journalled } = await import("./journal.ts");
     return await journalled(context, verb);
   } catch (error) {
-    const { failed } = await import("./unforeseen-failure.ts");
+    const { failed } = await import("./journal.ts");
     throw failed(request, dependencies, CniError.from(error));
   }
 }

@@ -29,7 +29,7 @@ export async function removeRouting(
     using rtnetlink = new Rtnetlink(netns);
     removeTables(rtnetlink, tables);
   } catch (error) {
-    log.warn("failed to delete rules", {
+    log().warn("failed to delete rules", {
       netns,
       error: messageOf(error),
     });

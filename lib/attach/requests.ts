@@ -5,7 +5,7 @@
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { type Attachment, displayName } from "../select/select.ts";
-import { unmetRequests } from "./result-query.ts";
+import { unmetRequests } from "../cni/result-query.ts";
 import { withDeviceInfoFile } from "./device-info.ts";
 import type { Context } from "./context.ts";
 
@@ -27,12 +27,14 @@ export function requireAsked(
   attachment: Attachment,
   result: Result,
 ): void {
-  const problems = unmetRequests(attachment, result);
+  const { asked, ifname } = attachment;
+  if (!asked?.ips && !asked?.mac) return;
+  const problems = unmetRequests(asked, ifname, result);
   if (problems.length === 0) return;
   const message = problems.join(", ");
   if (config.strict) throw new CniError(Code.invalidNetworkConfig, message);
-  log.warn(message, {
+  log().warn(message, {
     network: displayName(attachment),
-    ifname: attachment.ifname,
+    ifname,
   });
 }

@@ -149,7 +149,7 @@ function keep(
       })
       .sync();
   } catch (error) {
-    log.warn("failed to update an abandoned record", {
+    log().warn("failed to update an abandoned record", {
       error: messageOf(error),
     });
   }

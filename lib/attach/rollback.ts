@@ -41,7 +41,7 @@ export async function rollBack(
     caller,
   );
   for (const { attachment, error: failure } of outcome.failures) {
-    log.error("rollback: failed to delete attachment", {
+    log().error("rollback: failed to delete attachment", {
       network: displayName(attachment),
       ifname: attachment.ifname,
       error: failure.message,
@@ -65,7 +65,7 @@ function update({ records, log }: Context, left: AttachmentRecord): boolean {
     records.removeResults(left);
   } catch (error) {
     // The record as it was names more than is left: a later DEL finds the rest gone.
-    log.error("rollback: failed to update the attachment record", {
+    log().error("rollback: failed to update the attachment record", {
       error: messageOf(error),
     });
   }

@@ -18,7 +18,7 @@ import type {
 } from "../linux/routes.ts";
 import type * as netlinkRoom from "../linux/routes.ts";
 import { type Attachment, displayName } from "../select/select.ts";
-import { podInterfaces } from "./result-query.ts";
+import { podInterfaces } from "../cni/result-query.ts";
 import {
   type RequestedDefaultRoute,
   describeRerouting,
@@ -149,7 +149,7 @@ export class PodRouting {
     if (earlier.length === 0) return;
     const restored = this.#netlink.restore(this.#routing, earlier);
     if (restored.length > 0)
-      this.#context.log.info("put replaced default routes back", {
+      this.#context.log().info("put replaced default routes back", {
         replacedBy: displayName(attachment),
       });
   }
@@ -229,7 +229,7 @@ export class PodRouting {
     try {
       if (tables.length > 0) this.#netlink.removeTables(this.#routing, tables);
     } catch (error) {
-      this.#context.log.error("rollback: failed to delete rules", {
+      this.#context.log().error("rollback: failed to delete rules", {
         error: messageOf(error),
       });
     }
@@ -279,10 +279,13 @@ export class PodRouting {
     if (!isWorth) return;
     const rerouting = { departures, request };
     const told = describeRerouting(this.#attachments, rerouting);
-    log.info("moved default routes", told);
+    log().info("moved default routes", told);
     if (isRemoved && config.defaultRoutes === "owner") {
       const why = "the kernel has no policy routing";
-      log.warn(`removed default routes in place of moving them: ${why}`, told);
+      log().warn(
+        `removed default routes in place of moving them: ${why}`,
+        told,
+      );
     }
   }
 }

@@ -37,7 +37,7 @@ export function readCacheEntries(
     try {
       return entryOf(path, context) ?? [];
     } catch (error) {
-      context.log.debug("failed to read an entry of the runtime's cache", {
+      context.log().debug("failed to read an entry of the runtime's cache", {
         path,
         error: messageOf(error),
       });

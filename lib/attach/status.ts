@@ -11,7 +11,6 @@ import {
   defaultNetworks,
   displayName,
 } from "../select/select.ts";
-import { readNetworks } from "./networks.ts";
 import {
   type Context,
   delegateCaller,
@@ -19,6 +18,7 @@ import {
   prefixNetwork,
   phases,
   recursion,
+  readNetworks,
 } from "./context.ts";
 
 /** Throws 50 when we are not ready, or the default network's own error. */

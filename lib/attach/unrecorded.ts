@@ -14,9 +14,8 @@ import { deleteRecord } from "./delete-record.ts";
 import type { FormerTraces } from "./former-traces.ts";
 import type { Lock } from "./lock.ts";
 import { multusAttachments } from "./multus.ts";
-import { readNetworks } from "./networks.ts";
 import { newRecord, placeOf } from "./new-record.ts";
-import { type Context, delegateCaller } from "./context.ts";
+import { type Context, delegateCaller, readNetworks } from "./context.ts";
 import { requestAnnotations } from "./annotations.ts";
 import { type CacheEntry, readCacheEntries } from "./runtime-cache.ts";
 
@@ -82,7 +81,7 @@ async function deleteCached(
     delegateCaller(context, lock),
   );
   for (const { attachment, error } of failures) {
-    log.warn("failed to delete a network of a container without a record", {
+    log().warn("failed to delete a network of a container without a record", {
       network: displayName(attachment),
       ifname: attachment.ifname,
       error: error.message,
@@ -98,7 +97,7 @@ function possibleAttachments(context: Context): Attachment[] {
   try {
     annotations = requestAnnotations(context);
   } catch (error) {
-    log.debug("no annotations for a container without a record", {
+    log().debug("no annotations for a container without a record", {
       error: messageOf(error),
     });
   }
@@ -106,7 +105,7 @@ function possibleAttachments(context: Context): Attachment[] {
     const networks = readNetworks(context);
     return formerAttachments({ annotations, config, networks, ifname, args });
   } catch (error) {
-    log.debug("no network for a container without a record", {
+    log().debug("no network for a container without a record", {
       error: messageOf(error),
     });
     return [];

@@ -9,7 +9,11 @@ import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Kube } from "../kube/client.ts";
 import { type Attachment, isWrittenBack } from "../select/select.ts";
-import { gatewayOf, isDefaultRoute, podInterface } from "./result-query.ts";
+import {
+  gatewayOf,
+  isDefaultRoute,
+  podInterface,
+} from "../cni/result-query.ts";
 import { readDeviceInfo } from "./device-info.ts";
 import type { Context } from "./context.ts";
 import type { KnownPod } from "./annotations.ts";
@@ -38,10 +42,10 @@ export async function writeBack(
       patch(pod, known, annotations, kube),
       late,
     ]);
-    log.debug("wrote the pod's network status", { ...subject, done });
+    log().debug("wrote the pod's network status", { ...subject, done });
   } catch (error) {
     const problem = { ...subject, error: messageOf(error) };
-    log.warn("failed to write the pod's network status", problem);
+    log().warn("failed to write the pod's network status", problem);
   }
 }
 

@@ -3,8 +3,7 @@
  * would be given: the very decision of ADD, made for nobody. It changes nothing.
  */
 import { choose } from "../attach/add.ts";
-import { readNetworks } from "../attach/networks.ts";
-import { type Context, runtimeConf } from "../attach/context.ts";
+import { type Context, readNetworks, runtimeConf } from "../attach/context.ts";
 import {
   type Dependencies,
   systemDependencies,

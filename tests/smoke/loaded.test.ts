@@ -83,7 +83,7 @@ describe("the executable, modules loaded", () => {
       const id = `loaded-${command}`;
       if (command === "DEL") run([genie], "ADD", id);
       const { stderr } = run([genie], command, id, reporting);
-      const path = chunkWith("// lib/attach/main.ts");
+      const path = chunkWith("// lib/attach/plugin.ts");
       const entry = chunkWith("// genie.ts");
       // That chunk, and the entry's import() of it.
       const loaded = chunksIn(stderr).filter((name) => name !== "genie");

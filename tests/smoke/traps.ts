@@ -94,7 +94,7 @@ export class Traps implements Disposable {
         JSON.stringify(manifest),
       "node_modules/@kubernetes/client-node/index.js": code("client-node"),
       "genie.ts": code("genie.ts"),
-      "lib/attach/main.ts": code("main.ts"),
+      "lib/attach/plugin.ts": code("plugin.ts"),
       // No library: loading it fails, also where the real one would have been found later.
       "libc.so.6": "not a library\n",
       "libc.musl-x86_64.so.1": "not a library\n",

@@ -1,6 +1,6 @@
 /**
- * What a result says of the pod, and how that compares with what the pod asked
- * for (selection.md §6). Pure. A plugin that ignores a request says nothing of it.
+ * Reads results: addresses, interfaces, routes, and whether a result gives the
+ * addresses that were requested. Pure.
  */
 import { formatIp, parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import {
@@ -9,31 +9,31 @@ import {
   type Result,
   type Route,
   modernResult,
-} from "../cni/result.ts";
-import type { Attachment } from "../select/select.ts";
+} from "./result.ts";
 
-/** What was asked for and not given, in words; empty when all was. */
+/**
+ * The requested addresses and MAC that a result does not give, in words (selection.md
+ * §6): a plugin that ignores a request does not fail.
+ */
 export function unmetRequests(
-  { asked, ifname }: Attachment,
+  { ips = [], mac }: { ips?: readonly string[]; mac?: string },
+  ifname: string,
   result: Result,
 ): string[] {
-  if (!asked?.ips && !asked?.mac) return [];
   const modern = modernResult(result);
   const given = new Set(modern.ips.map(({ address }) => addressOf(address)));
-  const addresses = (asked.ips ?? [])
+  const problems = ips
     .filter((ip) => !given.has(addressOf(ip)))
     .map((ip) => `address ${ip} was requested, but not given`);
-  const mac = macOf(modern, ifname);
-  const wrongMac =
-    asked.mac !== undefined && !sameMac(asked.mac, mac)
-      ? [
-          `MAC address ${asked.mac} was requested, but ${mac ?? "none"} was given`,
-        ]
-      : [];
-  return [...addresses, ...wrongMac];
+  const givenMac = podInterface(modern, ifname)?.mac;
+  if (mac !== undefined && !sameMac(mac, givenMac))
+    problems.push(
+      `MAC address ${mac} was requested, but ${givenMac ?? "none"} was given`,
+    );
+  return problems;
 }
 
-/** The interface inside of the pod. */
+/** The interface of that name, preferably the one in the sandbox. */
 export function podInterface(
   { interfaces }: ModernResult,
   ifname: string,
@@ -47,16 +47,16 @@ export function podInterface(
   return named;
 }
 
-/** The names of the interfaces that an attachment has in the pod, as far as the result tells. */
+/** The names of the interfaces that a result has in the pod. */
 export function podInterfaces(result: ModernResult, ifname: string): string[] {
   const inPod = result.interfaces.filter(({ sandbox }) => sandbox);
   return [...new Set([ifname, ...inPod.map(({ name }) => name)])];
 }
 
-/** The main table, `RT_TABLE_MAIN` of rtnetlink; `table` absent or 0 means it too. */
+/** `RT_TABLE_MAIN` of rtnetlink; an absent or zero `table` means it too. */
 const mainTable = 254;
 
-/** Whether it is one of the pod's default routes; those of other tables are for policy routing. */
+/** Whether it is a default route of the main table; others are for policy routing. */
 export function isDefaultRoute({ dst, table }: Route): boolean {
   return parseCidr(dst)?.prefix === 0 && (table || mainTable) === mainTable;
 }
@@ -74,20 +74,9 @@ export function gatewayOf(
   return undefined;
 }
 
-function macOf(result: ModernResult, ifname: string): string | undefined {
-  return podInterface(result, ifname)?.mac;
-}
-
-function sameMac(a: string, b: string | undefined): boolean {
-  const [left, right] = [
-    parseMac(a),
-    b === undefined ? undefined : parseMac(b),
-  ];
-  return (
-    left !== undefined &&
-    right !== undefined &&
-    Buffer.compare(left, right) === 0
-  );
+function sameMac(a: string, b = ""): boolean {
+  const [left, right] = [parseMac(a), parseMac(b)];
+  return left && right ? Buffer.compare(left, right) === 0 : false;
 }
 
 /** Canonical, without a prefix. */

@@ -7,20 +7,16 @@ import {
   podInterface,
   podInterfaces,
   unmetRequests,
-} from "../../lib/attach/result-query.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
+} from "../../lib/cni/result-query.ts";
 import { modernResult, parseResult } from "../../lib/cni/result.ts";
-import type { Asked } from "../../lib/select/select.ts";
 
-function problems(asked: Asked | undefined, result: object): string[] {
-  const attachment = {
-    list: parseConf({ name: "lan", type: "bridge" }),
-    ifname: "net1",
-    args: "",
-    capabilityArgs: {},
-    ...(asked && { asked }),
-  };
-  return unmetRequests(attachment, parseResult(result, "1.0.0"));
+interface Requests {
+  ips?: string[];
+  mac?: string;
+}
+
+function problems(requests: Requests, result: object): string[] {
+  return unmetRequests(requests, "net1", parseResult(result, "1.0.0"));
 }
 
 const mac = "02:00:00:00:00:07";
@@ -35,9 +31,8 @@ const result = {
 };
 
 describe("unmetRequests", () => {
-  const cases: [string, Asked | undefined, object, string[]][] = [
-    ["nothing was asked for", undefined, {}, []],
-    ["only a route was", { defaultRoute: ["10.30.0.1"] }, {}, []],
+  const cases: [string, Requests, object, string[]][] = [
+    ["nothing was asked for", {}, {}, []],
     [
       "addresses and MAC were given",
       { ips: ["10.30.0.7", "fd00::7"], mac },

@@ -7,7 +7,7 @@ import {
   type ModernResult,
   type Result,
   modernResult,
-} from "../cni/result.ts";
+} from "./result.ts";
 import { gatewayOf } from "./result-query.ts";
 
 /** The primary first, then the others in order. */

@@ -1,7 +1,7 @@
 /** selection.md §7, `"result": "merged"`. */
 import { describe, expect, test } from "bun:test";
 import type { Result } from "../../lib/cni/result.ts";
-import { mergeResults } from "../../lib/attach/merge-results.ts";
+import { mergeResults } from "../../lib/cni/merge-results.ts";
 
 const first = {
   cniVersion: "1.0.0",
