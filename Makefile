@@ -4,7 +4,7 @@
 BUN := node_modules/.bin/bun
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release check fmt test demo torture torture-defect mutate cluster bench clean
+.PHONY: help deps build release image platforms check fmt test demo torture torture-defect mutate cluster bench clean
 # Targets share node_modules and dist, and a bench must be alone on the machine.
 .NOTPARALLEL:
 
@@ -19,6 +19,13 @@ build: deps ## compile dist/genie for this machine
 
 release: deps ## compile every target below dist, with SHA256SUMS
 	@$(BUN) scripts/build.ts --release
+
+image: release ## write dist/genie-image.tar, an OCI archive for amd64 and arm64: IMAGE=name:tag
+	@$(BUN) scripts/image.ts $(if $(IMAGE),--name "$(IMAGE)")
+
+platforms: release ## run whole pods with the executables for arm64 (qemu) and for musl
+	@scripts/deps.sh qemu-user-static libc6-arm64-cross python3-pip
+	@$(BUN) tests/platforms/platforms.ts
 
 check: deps ## format, lint, types, layering; changes nothing
 	$(BUN) fmt --check

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the other make targets need and this machine lacks: the npm
 # packages of the lock file, and Debian's packages that the tests, the demo and the
-# bench execute. Says what it installs; does nothing, silently, when nothing is missing.
+# bench execute. More Debian packages may be given as arguments. Says what it installs;
+# does nothing, silently, when nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,6 +10,8 @@ cd "$(dirname "$0")/.."
 # delegate's network; what the bridge plugin's masquerade and portmap call; what
 # the bench counts with and compares with.
 debian_packages="containernetworking-plugins iproute2 openssl iputils-ping iptables procps strace curl"
+command -v npm >/dev/null || debian_packages="npm ca-certificates $debian_packages"
+debian_packages="$debian_packages $*"
 
 # The lock file's digest, as of the last complete installation.
 stamp=node_modules/.genie-deps
@@ -17,7 +20,7 @@ npm_packages() {
   # Read from standard input, so that the file's own name does not matter.
   digest=$(sha256sum <package-lock.json)
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ]; then return; fi
-  command -v npm >/dev/null || fail "npm is missing: apt-get install npm"
+  command -v npm >/dev/null || fail "npm is missing: see https://docs.npmjs.com"
   echo "deps: installing the npm packages of package-lock.json"
   rm -f "$stamp"
   # npm 11 refuses a lock file without the optional packages of foreign platforms,
@@ -66,5 +69,5 @@ fail() {
   exit 1
 }
 
-npm_packages
 debian
+npm_packages

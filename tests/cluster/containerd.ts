@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { Daemon } from "./daemon.ts";
 import { type Image, pause, writeImage } from "./image.ts";
 import { type Parts, newerContainerd } from "./parts.ts";
-import { run } from "./run.ts";
+import { run } from "../../scripts/run.ts";
 
 export const socket = "/run/containerd/containerd.sock";
 

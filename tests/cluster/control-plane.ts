@@ -8,7 +8,7 @@ import { Daemon } from "./daemon.ts";
 import { Kubectl } from "./kubectl.ts";
 import type { Parts } from "./parts.ts";
 import { type KeyPair, type Pki, createPki } from "./pki.ts";
-import { run } from "./run.ts";
+import { run } from "../../scripts/run.ts";
 
 /** The node's own address; the control plane is on it as well. */
 export const nodeAddress = "192.168.77.10";

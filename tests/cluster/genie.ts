@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { server } from "./control-plane.ts";
 import { extra } from "./networks.ts";
 import type { Cluster } from "./node.ts";
-import { run } from "./run.ts";
+import { run } from "../../scripts/run.ts";
 import { until } from "./until.ts";
 
 /** Where an operator would renew the token. */

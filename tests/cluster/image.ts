@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { run } from "./run.ts";
+import { run } from "../../scripts/run.ts";
 
 export interface Image {
   /** As a pod names it. */

@@ -1,7 +1,7 @@
 /**
  * kubectl as a person uses it, with the administrator's credential.
  */
-import { type Ended, attempt, run } from "./run.ts";
+import { type Ended, attempt, run } from "../../scripts/run.ts";
 
 export class Kubectl {
   readonly #command: readonly string[];

@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "./run.ts";
+import { run } from "../../scripts/run.ts";
 
 /** What another version can be chosen for, by the variable of the environment that chooses it. */
 export const versioned = {

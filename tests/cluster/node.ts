@@ -16,7 +16,7 @@ import { kubelet, nodeName } from "./kubelet.ts";
 import { installNetworks } from "./networks.ts";
 import type { Parts } from "./parts.ts";
 import { groupName } from "./private.ts";
-import { run } from "./run.ts";
+import { run } from "../../scripts/run.ts";
 
 export interface Cluster extends ControlPlane {
   parts: Parts;

@@ -13,7 +13,7 @@ import {
 import { availableParallelism, homedir } from "node:os";
 import { join } from "node:path";
 import { type Versioned, moduleOf, versionOf, versioned } from "./module.ts";
-import { run } from "./run.ts";
+import { run } from "../../scripts/run.ts";
 
 /** Paths by the names of the executables. */
 export type Parts = (name: string) => string;

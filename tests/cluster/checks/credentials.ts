@@ -27,7 +27,7 @@ import {
   waitReady,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
-import { run } from "../run.ts";
+import { run } from "../../../scripts/run.ts";
 import { until } from "../until.ts";
 
 const definitions = "network-attachment-definitions.k8s.cni.cncf.io";

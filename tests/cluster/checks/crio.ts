@@ -7,7 +7,7 @@ import { expectEqual, expectMatch } from "../expect.ts";
 import { binDir, confDir, prefixes } from "../networks.ts";
 import { type Cluster, leftovers } from "../node.ts";
 import type { Report } from "../report.ts";
-import { run } from "../run.ts";
+import { run } from "../../../scripts/run.ts";
 import { expectNothing } from "./pods.ts";
 
 const annotations = {

@@ -7,7 +7,7 @@ import { prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
 import { addresses, createPods, deletePods, ping } from "../pod.ts";
 import type { Report } from "../report.ts";
-import { attempt, run } from "../run.ts";
+import { attempt, run } from "../../../scripts/run.ts";
 import { type Files, nodeFiles } from "./files.ts";
 import { expectNothing } from "./pods.ts";
 
