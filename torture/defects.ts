@@ -27,9 +27,8 @@ export const defects: readonly Defect[] = [
     file: "lib/attach/add.ts",
     edits: [
       {
-        before:
-          "const written =\n    tryWithSharedRecords(dataDir, write) ??\n    (await withRecords(",
-        after: "const late = () =>\n    (withRecords(",
+        before: "const written = await withSharedRecords(",
+        after: "const late = () => withSharedRecords(",
       },
       {
         before: "const durable = durability(written);",
@@ -53,7 +52,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "DEL forgets what it could not delete",
-    file: "lib/attach/delete-record.ts",
+    file: "lib/attach/del.ts",
     edits: [
       {
         before: "if (outcome.remaining.length > 0) {",
@@ -63,7 +62,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a DEL that never succeeds is never given up",
-    file: "lib/attach/failed-delete.ts",
+    file: "lib/attach/abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       { before: "count >= enoughFailures &&", after: "count >= 1000 &&" },
@@ -71,7 +70,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "DEL gives up after its first failure",
-    file: "lib/attach/failed-delete.ts",
+    file: "lib/attach/abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
@@ -82,18 +81,18 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "what is given up is forgotten",
-    file: "lib/attach/failed-delete.ts",
+    file: "lib/attach/abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
-        before: 'abandon(context, record, failures, "nothing");',
+        before: "abandon(context, record, failures);",
         after: "",
       },
     ],
   },
   {
     what: "what is abandoned is never tried again",
-    file: "lib/attach/retry-abandoned.ts",
+    file: "lib/attach/abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
@@ -105,7 +104,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "the DEL of a failed ADD counts like any other",
-    file: "lib/attach/failed-delete.ts",
+    file: "lib/attach/abandoned.ts",
     scenario: "a failed ADD that cannot be deleted",
     edits: [
       {
@@ -128,12 +127,12 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "code 3 although something is left",
-    file: "lib/attach/rollback.ts",
+    file: "lib/attach/delete-attachments.ts",
     scenario: "code 3",
     edits: [
       {
-        before: "code === Code.unknownContainer",
-        after: "code === Code.noRecord",
+        before: "error.code !== Code.unknownContainer",
+        after: "error.code !== Code.noRecord",
       },
     ],
   },
@@ -158,7 +157,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "GC deletes the records of another list",
-    file: "lib/attach/gc-records.ts",
+    file: "lib/attach/gc.ts",
     scenario: "GC of another list",
     edits: [{ before: "record.network === request.config.name &&", after: "" }],
   },
@@ -176,7 +175,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "GC deletes a record that its runtime cannot know of yet",
-    file: "lib/attach/gc-records.ts",
+    file: "lib/attach/gc.ts",
     scenario: "a young record",
     edits: [{ before: "settledMs = 60_000", after: "settledMs = 0" }],
   },
@@ -193,7 +192,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a configuration that attachments share is stored for each",
-    file: "lib/attach/shared-configurations.ts",
+    file: "lib/attach/record.ts",
     scenario: "a shared configuration",
     edits: [
       {
@@ -215,7 +214,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a record that is written again is not synced",
-    file: "lib/attach/failed-delete.ts",
+    file: "lib/attach/abandoned.ts",
     scenario: "a rewritten record",
     edits: [
       {

@@ -1,81 +1,217 @@
 /**
- * What could not be deleted and is not the runtime's matter any more: kept in
- * `<dataDir>/abandoned` with the error's words, until a later DEL of it succeeds or
- * an operator drops it (state.md "Never stuck, never forgotten").
+ * Never stuck, never forgotten (state.md "DEL"): what becomes of a record whose DEL
+ * failed. The runtime is told and tries again, or what is left is abandoned and the
+ * DEL succeeds, so that no pod stays in Terminating for ever. What is abandoned is
+ * kept in `<dataDir>/abandoned` with the errors, until a later DEL of it succeeds or
+ * an operator drops it. Loaded when a DEL fails, and by GC.
  */
+import { Code, CniError } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import { throwFirst } from "../cni/network.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import type { GenieConfig } from "../select/config.ts";
-import { displayName } from "../select/select.ts";
-import type { Failure } from "./delete-attachments.ts";
-import type { Context } from "./context.ts";
-import { type Abandonment, type AttachmentRecord, Records } from "./record.ts";
+import { recordedNetns } from "../linux/netns.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import { type Context, delegateCaller, prefixNetwork } from "./context.ts";
+import {
+  type Failure,
+  type Outcome,
+  deleteAttachments,
+} from "./delete-attachments.ts";
+import { tryWithContainerLock, withRecordsAlone } from "./lock.ts";
+import type {
+  Abandonment,
+  AttachmentRecord,
+  DeleteFailures,
+  RecordEntry,
+} from "./record.ts";
+import { Records } from "./records.ts";
 
-export function abandonedRecords({
-  dataDir,
-}: Pick<GenieConfig, "dataDir">): Records {
+export function abandonedRecords({ dataDir }: { dataDir: string }): Records {
   return new Records(dataDir, "abandoned");
 }
 
+/** The DELs after which one may be the last. */
+const enoughFailures = 3;
+
+/** Returns when everything that is left was abandoned. Throws the error for the runtime, else. */
+export function settle(
+  context: Context,
+  record: AttachmentRecord,
+  { remaining, failures }: Outcome,
+): void {
+  const hasCompleted = context.records.completion(record);
+  // An attachment whose ADD never completed is tried once more, and no more.
+  const isOver = ({ attachment, reached }: Failure): boolean =>
+    reached && !hasCompleted(attachment.ifname);
+  const over = failures.filter(isOver);
+  const counted = failures.filter((failure) => !isOver(failure));
+  const left = { ...record, attachments: remaining };
+  if (counted.length === 0) return giveUp(context, left, over);
+  // An attachment that was not reached has not failed yet.
+  const known = counted.some(({ reached }) => reached)
+    ? countFailure(context, record)
+    : record.failures;
+  if (known && isEnough(context, known)) return giveUp(context, left, failures);
+  const problem = keepCounted(context, { ...left, failures: known }, over);
+  if (problem && isOld(context, record)) return giveUp(context, left, failures);
+  throwFirst([
+    ...counted.map(({ attachment, error }) =>
+      prefixNetwork(error, record.pod, displayName(attachment)),
+    ),
+    ...(problem ? [problem] : []),
+  ]);
+}
+
 /**
- * Keeps what failed of a record; its results go with it where nothing else of the
- * record is left. Durable when it returns. Throws 5 for the disk.
+ * Everything is deleted, but its record cannot be removed. Returns when it is too
+ * old for the runtime to try again for that alone; throws 5, else.
  */
-export function abandon(
-  { records, config, dependencies }: Context,
+export function settleUnremoved(
+  context: Context,
+  record: AttachmentRecord,
+  cause: unknown,
+): void {
+  const problem = notUpdated(context, cause);
+  if (!isOld(context, record)) throw problem;
+}
+
+/** This DEL with those before it. */
+function countFailure(
+  { dependencies }: Context,
+  { failures }: AttachmentRecord,
+): DeleteFailures {
+  const bootId = dependencies.bootId();
+  const count = (failures?.count ?? 0) + 1;
+  if (!failures) return { count, bootId, uptimeMs: dependencies.uptimeMs() };
+  // The first one was before this boot: as long ago, at least, as this boot.
+  return failures.bootId === bootId
+    ? { ...failures, count }
+    : { count, bootId, uptimeMs: 0 };
+}
+
+function isEnough(
+  context: Context,
+  { count, uptimeMs }: DeleteFailures,
+): boolean {
+  return count >= enoughFailures && isPast(context, uptimeMs);
+}
+
+/** Where failures cannot be counted: by the record's age in this boot. */
+function isOld(
+  context: Context,
+  { bootId, uptimeMs }: AttachmentRecord,
+): boolean {
+  const isOfThisBoot = bootId === context.dependencies.bootId();
+  return isPast(context, isOfThisBoot ? uptimeMs : 0);
+}
+
+/** Whether that was `deleteGiveUp` ago, in milliseconds since the boot. */
+function isPast({ config, dependencies }: Context, sinceMs: number): boolean {
+  const { deleteGiveUpMs } = config;
+  return (
+    deleteGiveUpMs > 0 && dependencies.uptimeMs() - sinceMs >= deleteGiveUpMs
+  );
+}
+
+/** Rewrites the record for the next DEL, without the attachments that are given up; the error where that fails. */
+function keepCounted(
+  context: Context,
+  record: AttachmentRecord,
+  over: readonly Failure[],
+): CniError | undefined {
+  const gone = new Set(over.map(({ attachment }) => attachment));
+  const attachments = record.attachments.filter((one) => !gone.has(one));
+  try {
+    if (over.length > 0) {
+      logGivenUp(context, over);
+      abandon(context, record, over);
+    }
+    context.records.write({ ...record, attachments }).sync();
+    return undefined;
+  } catch (cause) {
+    // The old record stays: what is deleted already will be deleted once more.
+    return notUpdated(context, cause);
+  }
+}
+
+/** Abandons everything that is left of a record. */
+function giveUp(
+  context: Context,
   record: AttachmentRecord,
   failures: readonly Failure[],
-  left: "others" | "nothing",
+): void {
+  const { records, config, log } = context;
+  const abandoned = abandonedRecords(config);
+  logGivenUp(context, failures);
+  try {
+    abandon(context, record, failures);
+    records.move(record, "results", abandoned);
+    records.remove(record);
+  } catch (cause) {
+    notUpdated(context, cause);
+    try {
+      // Nothing can be written: the files move, without the errors.
+      records.move(record, "everything", abandoned);
+    } catch (error) {
+      // The record stays, and GC meets it when the container is gone.
+      log().error("failed to move what could not be deleted to abandoned", {
+        error: messageOf(error),
+      });
+    }
+  }
+}
+
+function logGivenUp(
+  { log, config }: Context,
+  failures: readonly Failure[],
+): void {
+  for (const { attachment, error } of failures)
+    log().error(
+      `gave up deleting an attachment: kept in ${config.dataDir}/abandoned, \`genie gc\` tries it again`,
+      {
+        network: displayName(attachment),
+        ifname: attachment.ifname,
+        error: error.message,
+        details: error.details,
+      },
+    );
+}
+
+function notUpdated({ log }: Context, cause: unknown): CniError {
+  const problem = `failed to update the attachment record: ${messageOf(cause)}`;
+  log().error(problem);
+  return new CniError(Code.io, problem, { cause });
+}
+
+/** Writes the attachments that failed to `abandoned`, with what was abandoned of the same ADD before. Durable when it returns. Throws 5 for the disk. */
+function abandon(
+  { config, dependencies }: Context,
+  record: AttachmentRecord,
+  failures: readonly Failure[],
 ): void {
   const abandoned = abandonedRecords(config);
   const failed = new Set(failures.map(({ attachment }) => attachment));
-  // In the order of the record, as DEL takes them in reverse.
-  const attachments = record.attachments.filter((one) => failed.has(one));
-  const kept: AttachmentRecord = {
-    ...record,
-    attachments,
-    failures: undefined,
-    abandoned: abandonment(failures, dependencies.now()),
-  };
-  abandoned.write(merged(abandoned, kept)).sync();
-  if (left === "nothing") records.move(record, "results", abandoned);
-}
-
-export function abandonment(
-  failures: readonly Failure[],
-  now: Date,
-): Abandonment {
-  return {
-    time: now.toISOString(),
-    errors: failures.map(({ attachment, error }) => ({
-      ifname: attachment.ifname,
-      network: displayName(attachment),
-      error: error.message,
-    })),
-  };
-}
-
-/** With what was abandoned of the same ADD before. */
-function merged(
-  abandoned: Records,
-  record: AttachmentRecord,
-): AttachmentRecord {
   const before = earlier(abandoned, record);
-  if (!before) return record;
-  const ifnames = new Set(record.attachments.map(({ ifname }) => ifname));
-  const isOther = ({ ifname }: { ifname: string }) => !ifnames.has(ifname);
-  return {
-    ...record,
-    attachments: [...before.attachments.filter(isOther), ...record.attachments],
-    ...(record.abandoned && {
-      abandoned: {
-        ...record.abandoned,
-        errors: [
-          ...(before.abandoned?.errors ?? []).filter(isOther),
-          ...record.abandoned.errors,
-        ],
-      },
-    }),
-  };
+  const attachments = [
+    ...(before?.attachments ?? []).filter(
+      ({ ifname }) => !failures.some((one) => one.attachment.ifname === ifname),
+    ),
+    // In the order of the record, as DEL takes them in reverse.
+    ...record.attachments.filter((one) => failed.has(one)),
+  ];
+  const left = { ...record, attachments, failures: undefined };
+  abandoned
+    .write({
+      ...left,
+      abandoned: abandonment(
+        attachments,
+        before?.abandoned,
+        failures,
+        dependencies.now(),
+      ),
+    })
+    .sync();
 }
 
 function earlier(
@@ -85,25 +221,240 @@ function earlier(
   try {
     return abandoned.readLike(record);
   } catch {
-    // Nobody can read it: what is known now takes its place.
+    // Unreadable: what is known now takes its place.
     return undefined;
   }
 }
 
+/** Why these attachments are abandoned: the latest error of each, and the time of the first. */
+function abandonment(
+  attachments: readonly Attachment[],
+  before: Abandonment | undefined,
+  failures: readonly Failure[],
+  now: Date,
+): Abandonment {
+  const errors = failures.map(({ attachment, error }) => ({
+    ifname: attachment.ifname,
+    network: displayName(attachment),
+    error: error.message,
+  }));
+  const isKept = ({ ifname }: { ifname: string }): boolean =>
+    attachments.some((attachment) => attachment.ifname === ifname) &&
+    !errors.some((error) => error.ifname === ifname);
+  return {
+    time: before?.time ?? now.toISOString(),
+    errors: [...(before?.errors ?? []).filter(isKept), ...errors],
+  };
+}
+
+export interface RetriedAbandoned {
+  deleted: AttachmentRecord[];
+  /** The records that are still there, with the reasons. */
+  kept: { what: string; why: string }[];
+}
+
+/** The most that one record may take, in milliseconds: no pod is added meanwhile. */
+const recordMs = 10_000;
+
+/** The records that are abandoned by now; the one whose last try is longest ago comes first. */
+export function abandonedByNow({ config }: Context): Iterable<RecordEntry> {
+  return abandonedRecords(config).oldestFirst();
+}
+
 /**
- * As {@link abandon}, where nothing can be written: the files are given another
- * place, without the errors' words. Where not even that can be done, the record
- * stays, and GC meets it when the container is gone.
+ * Tries records of `entries` again, those of our network configuration `network` or
+ * all. For `genie gc`, a runtime's GC and the agent; nobody waits for it, so it fails
+ * nothing.
  */
-export function abandonUnwritten(
-  { records, config, log }: Context,
+export async function retryAbandoned(
+  context: Context,
+  entries: Iterable<RecordEntry>,
+  deadline: Deadline,
+  network?: string,
+): Promise<RetriedAbandoned> {
+  const living = new LivingRecords(context.records);
+  const retried: RetriedAbandoned = { deleted: [], kept: [] };
+  for (const { name, record, error } of entries) {
+    if (record && network !== undefined && record.network !== network) continue;
+    const what = record ? `${record.containerId}:${record.ifname}` : name;
+    try {
+      const why = record
+        ? await retryRecord(context, living, record, deadline)
+        : messageOf(error);
+      if (why !== undefined) retried.kept.push({ what, why });
+      else if (record) retried.deleted.push(record);
+    } catch (cause) {
+      retried.kept.push({ what, why: messageOf(cause) });
+    }
+  }
+  return retried;
+}
+
+/** The reason why it is still there; undefined when it is deleted. */
+async function retryRecord(
+  context: Context,
+  living: LivingRecords,
   record: AttachmentRecord,
+  deadline: Deadline,
+): Promise<string | undefined> {
+  if (deadline.expired) return "no time left";
+  const share = deadline.atMost(recordMs);
+  const { containerId } = record;
+  const tried = await tryWithContainerLock(
+    context,
+    containerId,
+    share,
+    async ({ fd }) => ({
+      // While no other pod can get what the late DEL may take.
+      why: await withRecordsAlone(context, share, (all) =>
+        deleteAbandoned(context, living, record, share, [fd, all.fd]),
+      ),
+    }),
+  );
+  return tried ? tried.why : "another operation works on the container";
+}
+
+async function deleteAbandoned(
+  context: Context,
+  living: LivingRecords,
+  record: AttachmentRecord,
+  deadline: Deadline,
+  inherit: number[],
+): Promise<string | undefined> {
+  const { config, dependencies, path } = context;
+  const abandoned = abandonedRecords(config);
+  const current = abandoned.readLike(record);
+  if (!current) return undefined;
+  living.refresh();
+  const held: Attachment[] = [];
+  const free: Attachment[] = [];
+  let owner: string | undefined;
+  for (const attachment of current.attachments) {
+    const why = living.ownerOf(current, attachment);
+    (why === undefined ? free : held).push(attachment);
+    owner ??= why;
+  }
+  if (free.length === 0) return owner;
+  const { remaining, failures } = await deleteAttachments(
+    free,
+    abandoned.results(current),
+    {
+      containerId: current.containerId,
+      netns: recordedNetns(current, dependencies.bootId()),
+      path: [...new Set([...path, ...current.path])],
+    },
+    deadline,
+    { ...delegateCaller(context), inherit },
+  );
+  const attachments = [...held, ...remaining];
+  if (attachments.length === 0) {
+    abandoned.remove(current);
+    return undefined;
+  }
+  rewrite(context, abandoned, { ...current, attachments }, failures);
+  return failures[0]?.error.message ?? owner;
+}
+
+/** Written in any case: its file is then the newest, and others come first. */
+function rewrite(
+  { dependencies, log }: Context,
+  abandoned: Records,
+  record: AttachmentRecord,
+  failures: readonly Failure[],
 ): void {
+  const why = abandonment(
+    record.attachments,
+    record.abandoned,
+    failures,
+    dependencies.now(),
+  );
   try {
-    records.move(record, "everything", abandonedRecords(config));
+    abandoned.write({ ...record, abandoned: why }).sync();
   } catch (error) {
-    log().error("failed to move what could not be deleted to abandoned", {
+    log().warn("failed to update an abandoned record", {
       error: messageOf(error),
     });
   }
+}
+
+/** A recorded container, without the record itself: a node has thousands. */
+interface LivingContainer {
+  containerId: string;
+  pod: string | undefined;
+  networks: ReadonlySet<string>;
+  devices: ReadonlySet<string>;
+}
+
+/** The recorded containers of a node: a late DEL must not take from a new pod what an old one had. */
+export class LivingRecords {
+  readonly #records: Records;
+  readonly #containers = new Map<string, LivingContainer>();
+
+  constructor(records: Records) {
+    this.#records = records;
+  }
+
+  /** Reads what has come since the last time; a record only becomes less. */
+  refresh(): void {
+    const gone = new Set(this.#containers.keys());
+    const isNew = (name: string) => !gone.delete(name);
+    for (const { name, record } of this.#records.all(isNew))
+      if (record) this.#containers.set(name, livingContainer(record));
+    for (const name of gone) this.#containers.delete(name);
+  }
+
+  /** The reason why an attachment of an abandoned record is not to be deleted now, if there is one. */
+  ownerOf(
+    record: AttachmentRecord,
+    attachment: Attachment,
+  ): string | undefined {
+    const pod = podOf(record);
+    const devices = devicesOf(attachment);
+    for (const living of this.#containers.values()) {
+      // In its namespace the same interface may be another network's.
+      if (living.containerId === record.containerId)
+        return `container ${record.containerId} is attached again`;
+      for (const device of devices)
+        if (living.devices.has(device))
+          return `device ${device} is container ${living.containerId}'s now`;
+      const hasNetwork = living.networks.has(attachment.list.name);
+      if (pod !== undefined && living.pod === pod && hasNetwork)
+        return `pod ${pod} has network ${attachment.list.name} again`;
+    }
+    return undefined;
+  }
+}
+
+function livingContainer(record: AttachmentRecord): LivingContainer {
+  const { containerId, attachments } = record;
+  return {
+    containerId,
+    pod: podOf(record),
+    networks: new Set(attachments.map(({ list }) => list.name)),
+    devices: new Set(attachments.flatMap(devicesOf)),
+  };
+}
+
+/** By its name: plugins keep by that what they keep by the pod. */
+function podOf({ pod }: AttachmentRecord): string | undefined {
+  return pod && `${pod.namespace}/${pod.name}`;
+}
+
+/** Keys of a device of the node that is moved into the pod: of `host-device`, `sriov` and their like. */
+const deviceKeys = [
+  "deviceID",
+  "pciBusID",
+  "device",
+  "hwaddr",
+  "kernelpath",
+  "auxDevice",
+];
+
+function devicesOf({ list, capabilityArgs }: Attachment): string[] {
+  return [capabilityArgs, ...list.plugins].flatMap((conf) =>
+    deviceKeys.flatMap((key) => {
+      const value = own(conf, key);
+      return typeof value === "string" && value !== "" ? [value] : [];
+    }),
+  );
 }

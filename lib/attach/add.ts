@@ -20,7 +20,8 @@ import {
   isWrittenBack,
   selectAttachments,
 } from "../select/select.ts";
-import { type Lock, whileLocked } from "./lock.ts";
+import { rollBack } from "./delete-attachments.ts";
+import { type Lock, withContainerLock, withSharedRecords } from "./lock.ts";
 import {
   type Context,
   delegateCaller,
@@ -34,9 +35,8 @@ import {
 import { type Place, newRecord, placeOf } from "./new-record.ts";
 import { givenAnnotations, readPod } from "./annotations.ts";
 import { RecordError, boundedText } from "./record.ts";
-import { tryWithSharedRecords, withRecords } from "./records-lock.ts";
 import type { PodRouting } from "./routing.ts";
-import type { Written } from "./store.ts";
+import type { WrittenFile } from "./records.ts";
 
 export async function add(context: Context): Promise<Result> {
   const { request, config, records, dependencies } = context;
@@ -55,7 +55,7 @@ export async function add(context: Context): Promise<Result> {
     await dependencies.sleep(0);
     await dependencies.sleep(0);
   }
-  return whileLocked(context, request.containerId, forward, async (lock) => {
+  return withContainerLock(context, forward, async (lock) => {
     // Read while the API server says who it is; after one more turn the request
     // is sent, and the next lines are done by the time that it is answered.
     const networks = readNetworks(context);
@@ -211,14 +211,12 @@ async function attach(
   lock: Lock,
   { forward, rollbackBy }: { forward: Deadline; rollbackBy: Deadline },
 ): Promise<Attached> {
-  const { request, records, pod, config, dependencies } = context;
+  const { request, records, pod, config } = context;
   const extras = await extrasOf(attachments);
   const record = newRecord(context, attachments, place);
-  const { dataDir } = config;
-  const write = () => records.create(record);
-  const written =
-    tryWithSharedRecords(dataDir, write) ??
-    (await withRecords("share", dataDir, forward, dependencies.sleep, write));
+  const written = await withSharedRecords(context, forward, () =>
+    records.create(record),
+  );
   // The disk is waited for while the first delegate works.
   const durable = durability(written);
   let routing: PodRouting | undefined;
@@ -281,14 +279,13 @@ async function attach(
   } catch (cause) {
     const error = CniError.from(cause);
     routing?.undo();
-    const { rollBack } = await import("./rollback.ts");
     const added = { record, touched, results, error };
     throw await rollBack(context, added, rollbackBy, caller);
   }
 }
 
 /** Has the disk begin; makes the record durable when what it returns is first called, which says what failed then. */
-function durability(written: Written): () => unknown {
+function durability(written: WrittenFile): () => unknown {
   written.startSync();
   let outcome: { error?: unknown } | undefined;
   return () => {

@@ -5,7 +5,7 @@ import { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { checkNetwork } from "../cni/network.ts";
 import { displayName } from "../select/select.ts";
-import { whileLocked } from "./lock.ts";
+import { withContainerLock } from "./lock.ts";
 import {
   type Context,
   delegateCaller,
@@ -19,10 +19,10 @@ import { type AttachmentRecord, CorruptRecord } from "./record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {
-  const { request, dependencies, records, path } = context;
+  const { dependencies, records, path } = context;
   if (isNested(context)) throw recursion(context);
   const deadline = new Deadline(phases.check, dependencies.clock);
-  await whileLocked(context, request.containerId, deadline, async (lock) => {
+  await withContainerLock(context, deadline, async (lock) => {
     const record = readRecord(context);
     const results = records.results(record);
     const caller = delegateCaller(context, lock);

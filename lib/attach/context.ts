@@ -19,7 +19,8 @@ import { type Networks, lazyNetworks } from "../select/resolve.ts";
 import type { Chosen } from "../select/rules.ts";
 import type { Attachment } from "../select/select.ts";
 import { type Fields, type Log, createLog, logStderr } from "./log.ts";
-import { type PodReference, Records } from "./record.ts";
+import type { PodReference } from "./record.ts";
+import { Records } from "./records.ts";
 import type { Dependencies } from "./dependencies.ts";
 
 /** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */

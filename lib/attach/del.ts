@@ -2,37 +2,30 @@
  * DEL: what the record says, in reverse; without a record a best effort for pods
  * that were attached before us (state.md "DEL"). Never asks the API server.
  */
+import { parseIp } from "../linux/address.ts";
 import { Deadline } from "../linux/deadline.ts";
-import { deleteRecord } from "./delete-record.ts";
-import { formerTraces } from "./former-traces.ts";
-import { type Lock, whileLocked } from "./lock.ts";
-import { type Context, isNested, phases } from "./context.ts";
-import { type AttachmentRecord, CorruptRecord, RecordError } from "./record.ts";
+import { messageOf } from "../linux/errno.ts";
+import { linkStatusIfAny, listIfAny } from "../linux/files.ts";
+import { namespaceId } from "../linux/netns.ts";
+import { type Context, delegateCaller, isNested, phases } from "./context.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
+import { type Lock, withContainerLock } from "./lock.ts";
+import {
+  type AttachmentRecord,
+  type AttachmentRouting,
+  CorruptRecord,
+  RecordError,
+} from "./record.ts";
+import type { FormerTraces } from "./unrecorded.ts";
 
 export async function del(context: Context): Promise<void> {
-  const { request, dependencies } = context;
-  // Its ADD was refused, and the genie that executed us holds the lock.
+  // Its ADD was refused, and the genie that executed us has the lock.
   if (isNested(context)) return;
-  const deadline = new Deadline(phases.del, dependencies.clock);
-  await whileLocked(context, request.containerId, deadline, async (lock) => {
+  const deadline = new Deadline(phases.del, context.dependencies.clock);
+  await withContainerLock(context, deadline, async (lock) => {
     if (await deleteRecorded(context, lock, deadline)) return;
     await deleteUnrecorded(context, lock, deadline);
   });
-}
-
-/**
- * Without a record there is nothing to do, unless somebody else has one: runtimes
- * call DEL twice for every pod, and once more after a failed ADD.
- */
-async function deleteUnrecorded(
-  context: Context,
-  lock: Lock,
-  deadline: Deadline,
-): Promise<void> {
-  const traces = formerTraces(context);
-  if (!traces) return;
-  const { deleteFormer } = await import("./unrecorded.ts");
-  await deleteFormer(context, traces, lock, deadline);
 }
 
 /**
@@ -70,7 +63,7 @@ function removeLitter({ records, request, log }: Context): void {
   }
 }
 
-/** Noticed once: the record is moved aside, so the runtime's retry finds none and succeeds. */
+/** Error 5 once: the record is moved aside, so the runtime's retry finds none and succeeds. */
 async function deleteUnreadable(
   context: Context,
   cause: CorruptRecord,
@@ -84,4 +77,152 @@ async function deleteUnreadable(
     `unreadable attachment record of container ${request.containerId} was moved aside: ${cause.message}`,
     cause,
   );
+}
+
+/**
+ * Deletes the attachments of a record and then the record. What could not be
+ * deleted stays in it, so a retry repeats only that, or is abandoned: "deleted" says
+ * that nothing is left. `netns` is empty when the namespace is gone.
+ */
+export async function deleteRecord(
+  context: Context,
+  record: AttachmentRecord,
+  netns: string,
+  lock: Lock,
+  deadline: Deadline,
+  results = context.records.results(record, { asWritten: true }),
+): Promise<"deleted" | "abandoned"> {
+  const { records, path } = context;
+  // Only several networks of one pod have rules (selection.md §8).
+  const routing = record.attachments.length > 1 && records.routing(record);
+  if (routing && routing.size > 0)
+    await removeRouting(context, record, netns, routing);
+  const outcome = await deleteAttachments(
+    record.attachments,
+    results,
+    {
+      containerId: record.containerId,
+      netns,
+      path: distinct([...path, ...record.path]),
+    },
+    deadline,
+    delegateCaller(context, lock),
+  );
+  if (outcome.remaining.length > 0) {
+    const { settle } = await import("./abandoned.ts");
+    settle(context, record, outcome);
+    if (record.adopted) await removeMultusFile(context, record);
+    return "abandoned";
+  }
+  try {
+    records.remove(record);
+  } catch (cause) {
+    const { settleUnremoved } = await import("./abandoned.ts");
+    settleUnremoved(context, record, cause);
+  }
+  if (record.adopted) await removeMultusFile(context, record);
+  return "deleted";
+}
+
+function distinct(directories: readonly string[]): string[] {
+  const seen: string[] = [];
+  for (const directory of directories)
+    if (!seen.includes(directory)) seen.push(directory);
+  return seen;
+}
+
+/**
+ * Removes the rules and tables that ADD made in a pod with several networks
+ * (selection.md §8), only while the namespace is the one of that ADD. A failure is
+ * logged and does not fail the DEL: rules end with the namespace.
+ */
+async function removeRouting(
+  { log }: Context,
+  { netnsId }: AttachmentRecord,
+  netns: string,
+  routing: ReadonlyMap<string, AttachmentRouting>,
+): Promise<void> {
+  // Another namespace at that path: its tables are not ours.
+  if (netnsId === undefined || namespaceId(netns) !== netnsId) return;
+  const tables = [...routing.values()].map(({ table, addresses }) => ({
+    table,
+    addresses: addresses.flatMap((text) => parseIp(text) ?? []),
+  }));
+  try {
+    const { Rtnetlink, removeTables } = await import("../linux/routes.ts");
+    using rtnetlink = new Rtnetlink(netns);
+    removeTables(rtnetlink, tables);
+  } catch (error) {
+    log().warn("failed to delete rules", { netns, error: messageOf(error) });
+  }
+}
+
+/**
+ * Without a record there is nothing to do, unless another program recorded the
+ * container before genie was installed: runtimes call DEL twice for every pod, and
+ * once more after a failed ADD.
+ */
+async function deleteUnrecorded(
+  context: Context,
+  lock: Lock,
+  deadline: Deadline,
+): Promise<void> {
+  const traces = formerTraces(context);
+  if (!traces) return;
+  const { deleteCached, multusRecord } = await import("./unrecorded.ts");
+  const adopted = multusRecord(context, traces);
+  if (!adopted) return deleteCached(context, traces, lock, deadline);
+  const { record, results } = adopted;
+  const { netns } = context.request;
+  await deleteRecord(context, record, netns, lock, deadline, results);
+}
+
+/** undefined where there is nothing, which costs a few system calls. */
+function formerTraces(context: Context): FormerTraces | undefined {
+  const path = multusPath(context, context.request);
+  const multusFile = path !== undefined && exists(path) ? path : undefined;
+  const entries = cacheEntries(context);
+  return multusFile !== undefined || entries.length > 0
+    ? { multusFile, cacheEntries: entries }
+    : undefined;
+}
+
+/** `<multusDir>/<containerID>`; undefined where files of Multus are not to be looked for. */
+function multusPath(
+  { config: { multusDir } }: Context,
+  { containerId }: { containerId: string },
+): string | undefined {
+  return multusDir === "" ? undefined : `${multusDir}/${containerId}`;
+}
+
+/** `<runtimeCacheDir>/<network>-<containerID>-<interface>`: libcni makes them after a successful ADD, and removes them after a successful DEL. */
+function cacheEntries({ request, config }: Context): string[] {
+  const { runtimeCacheDir: directory } = config;
+  if (directory === "") return [];
+  const end = `-${request.containerId}-${request.ifname}`;
+  try {
+    return listIfAny(directory, end).map((name) => `${directory}/${name}`);
+  } catch {
+    // A directory that we may not read is none of ours.
+    return [];
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return linkStatusIfAny(path) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** The file that the record was made of goes when nothing of the record is left to the runtime. */
+async function removeMultusFile(
+  context: Context,
+  record: AttachmentRecord,
+): Promise<void> {
+  const path = multusPath(context, record);
+  if (path === undefined) return;
+  const { removeMultusFile: remove } = await import("./unrecorded.ts");
+  remove(context, path);
 }

@@ -1,18 +1,21 @@
 /**
- * Deletes attachments: in reverse, all of them, whatever fails (state.md "DEL").
- * DEL, rollback, left-over records and GC all come here.
+ * Deletes attachments: in reverse, all of them, whatever fails (state.md "DEL"). For
+ * DEL, left-over records, GC, and the rollback of an ADD that failed.
  */
-import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
-import { ProcessKilled } from "../linux/exec.ts";
 import type { Caller } from "../cni/invoke.ts";
 import { type RuntimeConf, delNetwork } from "../cni/network.ts";
 import type { Result } from "../cni/result.ts";
-import type { Attachment } from "../select/select.ts";
-import { removeDeviceInfo } from "./device-info.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { ProcessKilled } from "../linux/exec.ts";
 import { deletableNetns } from "../linux/netns.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import type { Context } from "./context.ts";
+import { removeDeviceInfo } from "./device-info.ts";
+import type { AttachmentRecord } from "./record.ts";
 
-/** What is the same for all attachments of a container. */
+/** The arguments that all attachments of a container share. */
 export type Target = Pick<RuntimeConf, "containerId" | "netns" | "path">;
 
 /** One attachment that could not be deleted. */
@@ -25,19 +28,20 @@ export interface Failure {
 
 export interface Outcome {
   /**
-   * What could not be deleted, as a record is to have it. A retry goes through it in
-   * reverse, so what was not reached comes last, what was killed before it (state.md
-   * "Time": every retry makes progress); among themselves they keep their order.
+   * The attachments that could not be deleted, in the order of their next record. A
+   * retry goes through it in reverse, so those that were not reached come last, those
+   * that were killed before them (state.md "Time": every retry makes progress); within
+   * each group they keep their order.
    */
   remaining: Attachment[];
   /** One for each of `remaining`, in the order in which they happened. */
   failures: Failure[];
 }
 
-/** Each attachment gets so much at least, in milliseconds, while the phase lasts. */
+/** Each attachment gets so many milliseconds at least, while the phase lasts. */
 export const leastShareMs = 5000;
 
-/** Each attachment gets what remains divided by the attachments left, so that one that hangs starves no other. */
+/** Each attachment gets the remaining time divided by the attachments left, so that one that hangs starves no other. */
 export async function deleteAttachments(
   attachments: readonly Attachment[],
   results: ReadonlyMap<string, Result>,
@@ -78,4 +82,70 @@ function noTime({ ifname }: Attachment): CniError {
     Code.tryAgainLater,
     `failed to delete ${ifname}: no time left`,
   );
+}
+
+/** An ADD as far as it got. */
+export interface FailedAdd {
+  record: AttachmentRecord;
+  /** How many of its attachments were executed, the one that failed included. */
+  touched: number;
+  results: ReadonlyMap<string, Result>;
+  error: CniError;
+}
+
+/**
+ * Deletes the attachment of an ADD that failed and all before it (state.md "ADD");
+ * the error for the runtime. The record stays with the attachments that could not be
+ * deleted, whose errors are only logged.
+ */
+export async function rollBack(
+  context: Context,
+  { record, touched, results, error }: FailedAdd,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<CniError> {
+  const { request, log, path } = context;
+  const { containerId, netns } = request;
+  const { remaining, failures } = await deleteAttachments(
+    record.attachments.slice(0, touched),
+    results,
+    { containerId, netns, path },
+    deadline,
+    caller,
+  );
+  for (const { attachment, error: failure } of failures) {
+    log().error("rollback: failed to delete attachment", {
+      network: displayName(attachment),
+      ifname: attachment.ifname,
+      error: failure.message,
+      details: failure.details,
+    });
+  }
+  const isClean = keepRemaining(context, { ...record, attachments: remaining });
+  if (isClean || error.code !== Code.unknownContainer) return error;
+  // Code 3 would tell the runtime that no DEL is needed.
+  const { message, details } = error;
+  return new CniError(Code.internal, message, { details, cause: error });
+}
+
+/** Whether nothing is left, not even the record. */
+function keepRemaining(
+  { records, log }: Context,
+  left: AttachmentRecord,
+): boolean {
+  try {
+    if (left.attachments.length === 0) {
+      records.remove(left);
+      return true;
+    }
+    records.write(left).sync();
+    // Its ADD has failed: one more DEL is tried, not DELs for ever.
+    records.removeResults(left);
+  } catch (error) {
+    // The record as it was names more than is left: a later DEL finds the rest gone.
+    log().error("rollback: failed to update the attachment record", {
+      error: messageOf(error),
+    });
+  }
+  return false;
 }

@@ -6,30 +6,25 @@
  */
 import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
+import { isObject, jsonKind, own } from "../cni/json.ts";
+import { CniError, Code } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { type ValidAttachment, gcNetwork } from "../cni/network.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { statusIfAny } from "../linux/files.ts";
+import { quote } from "../linux/text.ts";
 import { defaultNetworks } from "../select/select.ts";
-import type { Lock } from "./lock.ts";
 import {
   type Context,
   delegateCaller,
-  prefixNetwork,
   ownTypes,
+  prefixNetwork,
   readNetworks,
 } from "./context.ts";
-import {
-  type NetworkInUse,
-  type RecordSummary,
-  type RecordSurvey,
-  type RecordSurveyor,
-  keyOfAdd,
-} from "./record-survey.ts";
-import { withRecords } from "./records-lock.ts";
-import type { ValidAttachments } from "./valid-attachments.ts";
+import { type Lock, withRecordsAlone } from "./lock.ts";
+import type { AttachmentRecord } from "./record.ts";
+import { Records } from "./records.ts";
 
 /**
  * Whether `confDir` has no other genie network than the one that is asked. Of
@@ -88,14 +83,13 @@ export async function gcNetworks(
 
 type NetworkToCollect = Pick<NetworkInUse, "list" | "path">;
 
-/** While GC is alone with the records: see {@link withRecords}. */
+/** While GC is alone with the records: see `withRecordsAlone`. */
 async function collect(
   gc: NetworksGc,
   { list, path }: NetworkToCollect,
   deadline: Deadline,
 ): Promise<void> {
   const { context, surveyor } = gc;
-  const { config, dependencies } = context;
   const searched = [...new Set([...context.path, ...path])];
   const work = async (lock: Pick<Lock, "fd">) => {
     // Read again for each network: pods are attached while we work.
@@ -112,13 +106,7 @@ async function collect(
       delegateCaller(context, lock),
     );
   };
-  await withRecords(
-    "alone",
-    config.dataDir,
-    deadline,
-    dependencies.sleep,
-    work,
-  );
+  await withRecordsAlone(context, deadline, work);
 }
 
 /** Whose interfaces an unreadable record holds is unknown, so no network can be told what must stay. */
@@ -194,4 +182,211 @@ function currentDefaults(context: Context): NetworkConfigList[] {
     // No default network today: STATUS says so, GC does what it can.
     return [];
   }
+}
+
+export interface RecordSummary extends Pick<
+  AttachmentRecord,
+  "containerId" | "ifname" | "network" | "bootId" | "uptimeMs"
+> {
+  attachments: { network: string; ifname: string }[];
+  /** How many DELs of it have failed. */
+  failedDels: number;
+}
+
+/** The same for all that is recorded of one ADD, at any time; see `isSameAdd`. */
+export function keyOfAdd(
+  record: Pick<RecordSummary, "containerId" | "ifname" | "bootId" | "uptimeMs">,
+): string {
+  const { containerId, ifname, bootId, uptimeMs } = record;
+  return [containerId, ifname, bootId, uptimeMs].join(":");
+}
+
+/** A network of delegates that is recorded. */
+export interface NetworkInUse {
+  /** Of the newest record. */
+  list: NetworkConfigList;
+  path: readonly string[];
+  /** The genie networks whose records name it. */
+  owners: Set<string>;
+}
+
+export interface RecordSurvey {
+  records: readonly RecordSummary[];
+  unreadable: readonly { name: string; error: unknown }[];
+  /** By the network's name; that of the oldest record comes first. */
+  networks: ReadonlyMap<string, NetworkInUse>;
+}
+
+/** A directory that was changed so shortly before it was read may have changed in the same moment again. */
+const settledMs = 1000;
+
+/** Reads the records, and again only where one has come, gone or been replaced since. */
+export class RecordSurveyor {
+  readonly #context: Context;
+  #last:
+    { survey: RecordSurvey; changedMs: number; readMs: number } | undefined;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  read(): RecordSurvey {
+    const { config, dependencies } = this.#context;
+    const readMs = dependencies.now().getTime();
+    const directory = statusIfAny(`${config.dataDir}/attachments`);
+    const changedMs = directory?.modifiedMs ?? readMs;
+    const last = this.#last;
+    if (last?.changedMs === changedMs && last.readMs - changedMs > settledMs) {
+      return last.survey;
+    }
+    const survey = surveyOf(this.#context);
+    this.#last = { survey, changedMs, readMs };
+    return survey;
+  }
+}
+
+interface Dated extends NetworkInUse {
+  newest: Age;
+  oldest: Age;
+}
+
+/** On the clock that never runs backwards; what is of another boot is older, and has only the time of day. */
+type Age = readonly [uptimeMs: number, time: string];
+
+function surveyOf({ records: store, dependencies }: Context): RecordSurvey {
+  const bootId = dependencies.bootId();
+  const records: RecordSummary[] = [];
+  const unreadable: RecordSurvey["unreadable"][number][] = [];
+  const networks = new Map<string, Dated>();
+  for (const { name, record, error } of store.all()) {
+    if (!record) {
+      unreadable.push({ name, error });
+      continue;
+    }
+    records.push(summaryOf(record));
+    const age = [
+      record.bootId === bootId ? record.uptimeMs : -1,
+      record.time,
+    ] as const;
+    for (const { list } of record.attachments)
+      addUse(networks, list, record, age);
+  }
+  const inOrder = [...networks].toSorted(([, a], [, b]) =>
+    compareAges(a.oldest, b.oldest),
+  );
+  return { records, unreadable, networks: new Map(inOrder) };
+}
+
+function summaryOf(record: AttachmentRecord): RecordSummary {
+  const { containerId, ifname, network, bootId, uptimeMs } = record;
+  const attachments = record.attachments.map((attachment) => ({
+    network: attachment.list.name,
+    ifname: attachment.ifname,
+  }));
+  const failedDels = record.failures?.count ?? 0;
+  return {
+    containerId,
+    ifname,
+    network,
+    bootId,
+    uptimeMs,
+    attachments,
+    failedDels,
+  };
+}
+
+function addUse(
+  networks: Map<string, Dated>,
+  list: NetworkConfigList,
+  { network, path }: AttachmentRecord,
+  age: Age,
+): void {
+  const known = networks.get(list.name);
+  const owners = known?.owners ?? new Set();
+  owners.add(network);
+  if (!known) {
+    networks.set(list.name, { list, path, owners, newest: age, oldest: age });
+    return;
+  }
+  if (compareAges(age, known.oldest) < 0) known.oldest = age;
+  if (compareAges(age, known.newest) < 0) return;
+  known.newest = age;
+  known.list = list;
+  known.path = path;
+}
+
+function compareAges([a, aTime]: Age, [b, bTime]: Age): number {
+  return a - b || (aTime < bTime ? -1 : Number(aTime > bTime));
+}
+
+type Attached = Pick<AttachmentRecord, "containerId" | "ifname">;
+
+export class ValidAttachments {
+  readonly pairs: readonly ValidAttachment[];
+  /** Of their records' files; one may be hashed, and then does not tell the pair. */
+  readonly #names: ReadonlySet<string>;
+
+  /** Throws 7 when the key is absent: `null` is an empty list, absent is nothing that could be meant (P-GC-2). */
+  constructor(config: object) {
+    this.pairs = pairsOf(config);
+    this.#names = new Set(
+      this.pairs.map(({ containerID, ifname }) =>
+        Records.nameOf(containerID, ifname),
+      ),
+    );
+  }
+
+  has({ containerId, ifname }: Attached): boolean {
+    return this.hasName(Records.nameOf(containerId, ifname));
+  }
+
+  hasName(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  /** Those of which nothing is recorded: pods that are older than we are. */
+  without(recorded: Iterable<Attached>): ValidAttachment[] {
+    const names = new Set<string>();
+    for (const { containerId, ifname } of recorded)
+      names.add(Records.nameOf(containerId, ifname));
+    return this.pairs.filter(
+      ({ containerID, ifname }) =>
+        !names.has(Records.nameOf(containerID, ifname)),
+    );
+  }
+}
+
+const keys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
+
+function pairsOf(config: object): ValidAttachment[] {
+  const key = keys.find((name) => own(config, name) !== undefined);
+  if (key === undefined) {
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `refusing GC without a list of valid attachments: "${keys[0]}" is missing`,
+    );
+  }
+  const value = own(config, key);
+  if (value === null) return [];
+  if (!Array.isArray(value))
+    throw invalid(`${key}: expected a list, got ${jsonKind(value)}`);
+  return value.map((entry: unknown, i) => {
+    const containerID = own(entry, "containerID");
+    const ifname = own(entry, "ifname");
+    if (
+      !isObject(entry) ||
+      typeof containerID !== "string" ||
+      typeof ifname !== "string"
+    ) {
+      throw invalid(`${key}.${i}: expected "containerID" and "ifname"`);
+    }
+    return { containerID, ifname };
+  });
+}
+
+function invalid(problem: string): CniError {
+  return new CniError(
+    Code.invalidNetworkConfig,
+    `invalid configuration: ${problem}`,
+  );
 }

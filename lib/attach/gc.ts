@@ -2,24 +2,36 @@
  * GC: records that the runtime no longer knows are deleted, then every network
  * in use is told what must stay (state.md "CHECK, GC, STATUS").
  */
+import { CniError, Code } from "../cni/error.ts";
+import { throwFirst } from "../cni/network.ts";
 import { Deadline } from "../linux/deadline.ts";
-import { CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { listIfAny, requireOwnDirectory } from "../linux/files.ts";
-import { throwFirst } from "../cni/network.ts";
-import { abandonedRecords } from "./abandoned.ts";
-import { gcNetworks, isOnlyGenieNetwork } from "./gc-networks.ts";
-import {
-  deleteStaleRecords,
-  deleteUnreadableRecords,
-  staleRecords,
-} from "./gc-records.ts";
-import { lockIfLeft } from "./lock.ts";
+import { recordedNetns } from "../linux/netns.ts";
 import { type Context, isNested, phases } from "./context.ts";
-import type { RecordEntry } from "./record.ts";
-import { RecordSurveyor } from "./record-survey.ts";
-import { abandonedByNow, retryAbandoned } from "./retry-abandoned.ts";
-import { ValidAttachments } from "./valid-attachments.ts";
+import { deleteRecord, deleteRecorded } from "./del.ts";
+import { leastShareMs } from "./delete-attachments.ts";
+import { isWorkedOn, lockIfLeft, tryWithContainerLock } from "./lock.ts";
+import {
+  type RecordSummary,
+  type RecordSurvey,
+  RecordSurveyor,
+  ValidAttachments,
+  gcNetworks,
+  isOnlyGenieNetwork,
+} from "./gc-networks.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  type RecordEntry,
+  RecordError,
+  isSameAdd,
+} from "./record.ts";
+import {
+  abandonedByNow,
+  abandonedRecords,
+  retryAbandoned,
+} from "./abandoned.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {
@@ -37,7 +49,7 @@ export async function gc(context: Context): Promise<void> {
   const forRecords = deadline.atMost(deadline.remaining / 2);
   const records = await deleteStaleRecords(
     context,
-    staleRecords(context, before, valid),
+    await staleRecords(context, before, valid),
     forRecords,
   );
   const unreadable = isOnly
@@ -95,4 +107,170 @@ export function removeLitter({ config, records }: Context): CniError[] {
   }
   attempt(() => records.removeLone());
   return errors;
+}
+
+/** What is younger may be of an ADD that the runtime's list does not know of yet. */
+const settledMs = 60_000;
+
+/** Of this network, unknown to the runtime, settled, and with nobody at work on them; those first of which fewer DELs have failed, so that every GC makes progress. */
+export async function staleRecords(
+  { request, config, dependencies }: Context,
+  { records }: RecordSurvey,
+  valid: ValidAttachments,
+): Promise<RecordSummary[]> {
+  const bootId = dependencies.bootId();
+  const settledBy = dependencies.uptimeMs() - settledMs;
+  const stale: RecordSummary[] = [];
+  for (const record of records) {
+    const isStale =
+      record.network === request.config.name &&
+      !valid.has(record) &&
+      (record.bootId !== bootId || record.uptimeMs < settledBy) &&
+      // Now, and once more at its turn: its ADD may end in between.
+      !(await isBusy(config.dataDir, record));
+    if (isStale) stale.push(record);
+  }
+  return stale.toSorted((a, b) => a.failedDels - b.failedDels);
+}
+
+/** A lock that cannot be looked at is told of at the record's turn. */
+async function isBusy(
+  dataDir: string,
+  { containerId }: RecordSummary,
+): Promise<boolean> {
+  try {
+    return await isWorkedOn(dataDir, containerId);
+  } catch {
+    return false;
+  }
+}
+
+/** `tried` are those of which nothing is valid any more, deleted or not. */
+export async function deleteStaleRecords(
+  context: Context,
+  stale: readonly RecordSummary[],
+  deadline: Deadline,
+): Promise<{ tried: RecordSummary[]; errors: CniError[] }> {
+  const tried: RecordSummary[] = [];
+  const errors: CniError[] = [];
+  for (const [i, record] of stale.entries()) {
+    const left = stale.length - i;
+    if (deadline.expired) {
+      tried.push(...stale.slice(i));
+      errors.push(noTime(`${left} stale records`));
+      break;
+    }
+    try {
+      const share = deadline.share(left, leastShareMs);
+      if ((await deleteStale(context, record, share)) === "busy") continue;
+    } catch (error) {
+      errors.push(CniError.from(error));
+    }
+    tried.push(record);
+  }
+  return { tried, errors };
+}
+
+function noTime(what: string): CniError {
+  return new CniError(Code.tryAgainLater, `no time left for ${what}`);
+}
+
+/** "gone": it has become another one in the meantime, or none; "busy": a living genie works on the container. */
+export type StaleOutcome = "deleted" | "abandoned" | "gone" | "busy";
+
+/** Deletes a record as DEL would. */
+export async function deleteStale(
+  context: Context,
+  record: Pick<
+    AttachmentRecord,
+    "containerId" | "ifname" | "bootId" | "uptimeMs"
+  >,
+  deadline: Deadline,
+): Promise<StaleOutcome> {
+  const { dependencies, records } = context;
+  const { containerId, ifname } = record;
+  const outcome = await tryWithContainerLock(
+    context,
+    containerId,
+    deadline,
+    async (lock): Promise<StaleOutcome> => {
+      const current = records.read(containerId, ifname);
+      if (!current || !isSameAdd(current, record)) return "gone";
+      const netns = recordedNetns(current, dependencies.bootId());
+      return deleteRecord(context, current, netns, lock, deadline);
+    },
+  );
+  return outcome ?? "busy";
+}
+
+/**
+ * Unreadable records of containers that the runtime does not know: no DEL will
+ * ever come that moves them aside. Each is an error once, as at DEL.
+ */
+export async function deleteUnreadableRecords(
+  context: Context,
+  { records, unreadable }: RecordSurvey,
+  valid: ValidAttachments,
+  deadline: Deadline,
+): Promise<CniError[]> {
+  const { request } = context;
+  // A record of another genie network: `confDir` is not all that the node has.
+  if (records.some(({ network }) => network !== request.config.name)) return [];
+  const now = context.dependencies.now().getTime();
+  const errors: CniError[] = [];
+  for (const { name, error } of unreadable) {
+    if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;
+    const writtenMs = context.records.lastWritten(name);
+    // Its own clock may have been set since.
+    if (writtenMs === undefined || Math.abs(now - writtenMs) < settledMs)
+      continue;
+    try {
+      await deleteUnreadable(context, name, deadline);
+    } catch (cause) {
+      errors.push(CniError.from(cause));
+    }
+  }
+  return errors;
+}
+
+/** Moves a record aside that cannot be read, and deletes what can be known of it, as DEL would. Throws the error 5 that tells of it. */
+export async function deleteUnreadable(
+  context: Context,
+  name: string,
+  deadline: Deadline,
+): Promise<void> {
+  const { request, records } = context;
+  const [containerId = "", ifname] = name.split(":");
+  if (ifname === undefined) {
+    // Hashed: nobody can tell whose it is, nor lock the container.
+    records.setAsideNamed(name);
+    throw new RecordError(
+      `unreadable attachment record ${name} was moved aside`,
+      undefined,
+    );
+  }
+  const pair = { containerId, ifname, netns: "", args: "" };
+  await tryWithContainerLock(context, containerId, deadline, async (lock) => {
+    if (isReadable(context, containerId, ifname)) return;
+    await deleteRecorded(
+      { ...context, request: { ...request, ...pair } },
+      lock,
+      deadline,
+    );
+  });
+}
+
+/** An ADD or a DEL may have replaced it in the meantime. */
+function isReadable(
+  { records }: Context,
+  containerId: string,
+  ifname: string,
+): boolean {
+  try {
+    records.read(containerId, ifname);
+    return true;
+  } catch (error) {
+    if (error instanceof CorruptRecord) return false;
+    throw error;
+  }
 }

@@ -1,32 +1,55 @@
 /**
- * A lock that is held: by a living genie, which is waited for, or by what a
- * killed one left behind, which is ended (state.md "Processes and locks"). The
- * only module that looks at other processes and kills them; loaded when a lock
- * is held.
+ * The owner of a lock that is taken (state.md "Processes and locks"): a living genie,
+ * which is waited for, or an orphan, left behind by a killed one, which is ended. The
+ * only module that looks at other processes and kills them. Loaded when a lock is
+ * taken.
  *
- * Nobody's descriptors are followed: a file of a network that is down would hang
- * us. A symbolic link's text and the kernel's list of a descriptor's locks say
- * all that is asked.
+ * Other processes' descriptors are never followed: a file on a network mount that is
+ * down would hang us. The text of a symbolic link and the kernel's list of a
+ * descriptor's locks are enough.
  */
 import { readlinkSync } from "node:fs";
 import type { Deadline } from "../linux/deadline.ts";
 import { listIfAny, readFile } from "../linux/files.ts";
-import { status } from "../linux/libc.ts";
-import { isAlive, processState, writtenOwner } from "./lock-owner.ts";
+import { readAt, status } from "../linux/libc.ts";
+import { processState } from "../linux/process-state.ts";
+import { textOf } from "../linux/text.ts";
+
+export interface LockOwner {
+  pid: number;
+  startTime: string;
+  isAlive: boolean;
+}
+
+/** The owner that a lock names; undefined where none is written, also for a directory. */
+export function writtenOwner(fd: number): LockOwner | undefined {
+  const buffer = new Uint8Array(64);
+  try {
+    const text = textOf(buffer.subarray(0, readAt(fd, buffer, 0)));
+    const [, pid, startTime] = /^(\d+) (\d+) *$/.exec(text) ?? [];
+    if (!pid || !startTime) return undefined;
+    const now = processState(Number(pid));
+    const isAlive = now?.startTime === startTime && !/[ZX]/.test(now.state);
+    return { pid: Number(pid), startTime, isAlive };
+  } catch {
+    return undefined;
+  }
+}
 
 /** Milliseconds between two looks at all processes: the first, doubled each time, and the longest. */
 const firstPause = 50;
 const longestPause = 1000;
 /**
- * How long somebody else must be written down in a lock before the process that
- * took it counts for a stranger: a genie writes itself down right after it took it.
+ * How long another owner must be written in a lock before the process that took it
+ * counts as no genie: a genie writes itself down right after it took the lock.
  */
 const strangerMs = 1000;
 
+/** Finds the owner of one taken lock, again and again while it is waited for; ends orphans. */
 export class LockRecovery {
   readonly #containerId: string;
   readonly #deadline: Deadline;
-  /** Of the deadline's milliseconds, how many are left when the processes are looked at again. */
+  /** The processes are looked at again when so many milliseconds of the deadline are left. */
   #nextLook = Number.POSITIVE_INFINITY;
   #pause = firstPause;
   #seen: number | undefined;
@@ -38,13 +61,10 @@ export class LockRecovery {
     this.#deadline = deadline;
   }
 
-  /**
-   * The living process that owns the lock. undefined when none is known: then what
-   * held it was killed, or it is out of our sight, and whoever waits tries again.
-   */
+  /** The living process that owns the lock. undefined when none is known: an orphan was ended, or it is out of our sight. */
   ownerOf(fd: number): number | undefined {
     const written = writtenOwner(fd);
-    if (written && isAlive(written)) return written.pid;
+    if (written?.isAlive) return written.pid;
     const { remaining } = this.#deadline;
     if (remaining > this.#nextLook) return this.#seen;
     this.#nextLook = remaining - this.#pause;
@@ -66,8 +86,8 @@ export class LockRecovery {
       if (isGenie || !this.#isStranger(taker)) return taker;
     }
     for (const { pid } of holders) {
-      // Asked again: with the taker's orderly end all others lose the lock.
-      if (isHolder(pid, lock)) killHolder(pid, this.#containerId);
+      // Looked at again: with the taker's orderly end all others lose the lock.
+      if (isHolder(pid, lock)) killOrphan(pid, this.#containerId);
     }
     return undefined;
   }
@@ -81,11 +101,12 @@ export class LockRecovery {
 
 /** A file that is locked, as the kernel names it. */
 interface LockedFile {
-  /** What the links in /proc/<pid>/fd say. */
+  /** The text of the links in /proc/<pid>/fd. */
   path: string;
   inode: string;
 }
 
+/** A process that has the lock by a descriptor of its own or an inherited one. */
 interface LockHolder {
   pid: number;
   /** The process that called flock; 0 when it is gone, or not of our pid namespace. */
@@ -95,19 +116,19 @@ interface LockHolder {
 /** undefined where there is no /proc of ours. */
 function lockedFile(fd: number): LockedFile | undefined {
   try {
+    const info = readFile(`/proc/self/fdinfo/${fd}`);
     return {
       path: readlinkSync(`/proc/self/fd/${fd}`),
-      // Of Linux 5.14. What stat says is another number on overlayfs.
+      // Of Linux 5.14. stat gives another number on overlayfs.
       inode:
-        /^ino:\s*(\d+)$/m.exec(readFile(`/proc/self/fdinfo/${fd}`))?.[1] ??
-        status(fd).id.replace(/.*:/, ""),
+        /^ino:\s*(\d+)$/m.exec(info)?.[1] ?? status(fd).id.replace(/.*:/, ""),
     };
   } catch {
     return undefined;
   }
 }
 
-/** All processes but ourselves that hold the lock: who merely reads the file does not. */
+/** All processes but ourselves that have the lock; a mere reader of the file does not. */
 function holdersOf(lock: LockedFile): LockHolder[] {
   return listIfAny("/proc").flatMap((entry) => {
     const pid = Number(entry);
@@ -121,7 +142,7 @@ function isHolder(pid: number, lock: LockedFile): boolean {
   return pid > 0 && takerBy(pid, lock) !== undefined;
 }
 
-/** Who took the lock that a process holds; undefined when it holds none. */
+/** The taker of the lock that a process has; undefined when it has none. */
 function takerBy(pid: number, { path, inode }: LockedFile): number | undefined {
   try {
     for (const fd of listIfAny(`/proc/${pid}/fd`)) {
@@ -146,7 +167,7 @@ function linkText(path: string): string | undefined {
 }
 
 /**
- * The process that called flock, of a line `lock: 1: FLOCK ADVISORY WRITE 4711 fe:00:1234 0 EOF`.
+ * The process that called flock, from a line `lock: 1: FLOCK ADVISORY WRITE 4711 fe:00:1234 0 EOF`.
  * The device in it is not compared: btrfs and overlayfs report another one elsewhere.
  */
 function flockIn(info: string, inode: string): number | undefined {
@@ -161,9 +182,9 @@ function flockIn(info: string, inode: string): number | undefined {
 
 /**
  * A delegate leads a session of its own and has our GENIE_CONTAINER: it is killed
- * with its process group. Whoever else holds the lock is killed alone.
+ * with its process group. Any other process is killed alone.
  */
-function killHolder(pid: number, containerId: string): void {
+function killOrphan(pid: number, containerId: string): void {
   const leader = processState(pid)?.group ?? 0;
   const isDelegates =
     leader > 1 &&

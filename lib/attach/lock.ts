@@ -1,13 +1,14 @@
 /**
- * One container's operations never run over each other (state.md "Processes and
- * locks"). The lock is a flock on `<dataDir>/locks/<containerID>`. Delegates
- * inherit its descriptor, so it outlives a genie that was killed for as long as
- * an orphaned delegate of it runs; `lock-recovery` ends such orphans.
+ * One container's operations never run over each other, and no ADD writes a record
+ * while a GC tells networks what is valid (state.md "Processes and locks",
+ * cni-plugin.md P-GC-5). Both are flocks whose descriptor the delegates inherit, so
+ * that a lock outlives a killed genie for as long as an orphaned delegate runs;
+ * `lock-recovery`, loaded when a lock is taken already, ends such orphans.
  */
-import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
+import { noContainer } from "../cni/invoke.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
 import {
   makeOwnDirectory,
   removeFile,
@@ -21,13 +22,16 @@ import {
   openIfAny,
   status,
   tryLock,
+  tryShare,
   unlock,
+  write,
 } from "../linux/libc.ts";
-import { isAlive, writeOwner, writtenOwner } from "./lock-owner.ts";
+import { processState } from "../linux/process-state.ts";
+import { bytesOf, quote } from "../linux/text.ts";
 import type { LockRecovery } from "./lock-recovery.ts";
 
 export interface Lock {
-  /** What delegates inherit. */
+  /** The descriptor that delegates inherit. */
   readonly fd: number;
   /**
    * Removes the file and gives the lock up for every process that inherited it: a
@@ -36,23 +40,32 @@ export interface Lock {
   release(): void;
 }
 
-/** What of an operation it needs to lock. */
-interface Locking {
+/** The part of a context that locking needs. */
+export interface Locking {
   config: { dataDir: string };
   dependencies: { sleep(ms: number): Promise<void> };
 }
 
-/** Does `work` while nobody else works on the container. Throws as {@link lockContainer}, and what `work` throws. */
-export async function whileLocked<T>(
-  { config, dependencies }: Locking,
-  containerId: string,
+/**
+ * Runs `work` while no other operation works on the container, by default the
+ * request's; waits within `deadline` for a living owner. Throws 11 when the time is
+ * over, 5 for the disk, and the errors of `work`.
+ */
+export async function withContainerLock<T>(
+  context: Locking & { request: { containerId: string } },
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
+  { containerId } = context.request,
 ): Promise<T> {
-  const { dataDir } = config;
+  const { config, dependencies } = context;
   const lock =
-    lockIfFree(lockPath(dataDir, containerId)) ??
-    (await lockContainer(dataDir, containerId, deadline, dependencies.sleep));
+    lockIfFree(lockPath(config.dataDir, containerId)) ??
+    (await lockContainer(
+      config.dataDir,
+      containerId,
+      deadline,
+      dependencies.sleep,
+    ));
   try {
     return await work(lock);
   } finally {
@@ -60,18 +73,18 @@ export async function whileLocked<T>(
   }
 }
 
-/** As {@link whileLocked}; undefined where a living genie works on the container: then nothing was done. */
-export async function whileIdle<T>(
+/** As {@link withContainerLock}; undefined, and nothing was done, where a living genie works on the container. */
+export async function tryWithContainerLock<T>(
   { config, dependencies }: Locking,
   containerId: string,
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
 ): Promise<T | undefined> {
-  const place = { dataDir: config.dataDir, containerId };
-  const lock = await acquire(place, deadline, dependencies.sleep, (owner) =>
-    owner === undefined ? undefined : "owned",
+  const target = { dataDir: config.dataDir, containerId };
+  const lock = await acquire(target, deadline, dependencies.sleep, (owner) =>
+    owner === undefined ? undefined : "busy",
   );
-  if (lock === "owned") return undefined;
+  if (lock === "busy") return undefined;
   try {
     return await work(lock);
   } finally {
@@ -86,18 +99,19 @@ export function lockContainer(
   deadline: Deadline,
   sleep: (ms: number) => Promise<void> = Bun.sleep,
 ): Promise<Lock> {
-  const place = { dataDir, containerId };
-  return acquire<never>(place, deadline, sleep, () => undefined);
+  const target = { dataDir, containerId };
+  return acquire<never>(target, deadline, sleep, () => undefined);
 }
 
+/** Milliseconds between two tries. */
 const pollMs = 10;
 
-/** `whenHeld` is told the living owner, if one is known; what it returns ends the waiting. */
+/** `whenTaken` gets the living owner, if one is known; any result but undefined ends the waiting. */
 async function acquire<T>(
   { dataDir, containerId }: { dataDir: string; containerId: string },
   deadline: Deadline,
   sleep: (ms: number) => Promise<void>,
-  whenHeld: (owner: number | undefined) => T | undefined,
+  whenTaken: (owner: number | undefined) => T | undefined,
 ): Promise<Lock | T> {
   const path = lockPath(dataDir, containerId);
   let recovery: LockRecovery | undefined;
@@ -107,12 +121,12 @@ async function acquire<T>(
     try {
       if (take(tryLock, fd, path)) {
         if (isStill(path, fd)) return (lock = owned(path, fd));
-        // Its owner has removed it before us: whoever comes next makes a new file.
+        // Its owner has removed the file before us: the next one makes a new file.
         if (!deadline.expired) continue;
       }
       recovery ??= await recoveryOf(containerId, deadline);
       const owner = recovery.ownerOf(fd);
-      const outcome = whenHeld(owner);
+      const outcome = whenTaken(owner);
       if (outcome !== undefined) return outcome;
       if (deadline.expired)
         throw lockedError(`container ${containerId} is`, owner);
@@ -123,8 +137,8 @@ async function acquire<T>(
   }
 }
 
-/** Loaded when somebody has the lock. */
-export async function recoveryOf(
+/** Loaded when a lock is taken. */
+async function recoveryOf(
   containerId: string,
   deadline: Deadline,
 ): Promise<LockRecovery> {
@@ -132,34 +146,103 @@ export async function recoveryOf(
   return new LockRecovery(containerId, deadline);
 }
 
-export function lockedError(what: string, owner: number | undefined): CniError {
-  const who = owner === undefined ? "" : ` (process ${owner})`;
+function lockedError(subject: string, owner: number | undefined): CniError {
+  const by = owner === undefined ? "" : ` (process ${owner})`;
   return new CniError(
     Code.tryAgainLater,
-    `${what} locked by another operation${who}`,
+    `${subject} locked by another operation${by}`,
   );
 }
 
-/** undefined when somebody has it, or had it just now. Throws 5. */
+/**
+ * Runs `work`, which writes a record, while no GC is alone with the records: a record
+ * is either in the list of a GC, or its delegates run after the plugins of that GC.
+ * Throws as {@link withContainerLock}.
+ */
+export function withSharedRecords<T>(
+  locking: Locking,
+  deadline: Deadline,
+  work: () => T,
+): Promise<T> {
+  return withRecords(tryShare, locking, deadline, work);
+}
+
+/**
+ * Runs `work` while no ADD writes a record and no other GC is at work. `work` gets the
+ * descriptor for its delegates, so that an orphan of a killed GC keeps ADD out too,
+ * until it is ended. Throws as {@link withContainerLock}.
+ */
+export function withRecordsAlone<T>(
+  locking: Locking,
+  deadline: Deadline,
+  work: (lock: Pick<Lock, "fd">) => Promise<T>,
+): Promise<T> {
+  return withRecords(tryLock, locking, deadline, async (lock) => {
+    try {
+      return await work(lock);
+    } finally {
+      // For every process that inherited it.
+      unlock(lock.fd);
+    }
+  });
+}
+
+async function withRecords<T>(
+  flock: (fd: number) => boolean,
+  { config, dependencies }: Locking,
+  deadline: Deadline,
+  work: (lock: Pick<Lock, "fd">) => T | Promise<T>,
+): Promise<T> {
+  const directory = `${config.dataDir}/attachments`;
+  const fd = openRecords(directory);
+  let recovery: LockRecovery | undefined;
+  try {
+    while (!take(flock, fd, directory)) {
+      recovery ??= await recoveryOf(noContainer, deadline);
+      const owner = recovery.ownerOf(fd);
+      if (deadline.expired)
+        throw lockedError("the attachment records are", owner);
+      await dependencies.sleep(deadline.atMost(pollMs).remaining);
+    }
+    return await work({ fd });
+  } finally {
+    close(fd);
+  }
+}
+
+/** The directory itself is locked: no file can be left behind. */
+function openRecords(path: string): number {
+  const flags = Open.readOnly | Open.noFollow;
+  requireOwnDirectory(path);
+  const fd = openIfAny(path, flags);
+  if (fd !== undefined) return fd;
+  makeOwnDirectory(path);
+  return open(path, flags);
+}
+
+/** undefined when the lock is taken, or was until now. Throws 5. */
 export function lockIfFree(path: string): Lock | undefined {
   return lockOpened(path, openLock(path));
 }
 
 /** As {@link lockIfFree}, but makes no file: undefined where there is none. */
 export function lockIfLeft(path: string): Lock | undefined {
-  const fd = openLeft(path);
+  const fd = openIfLeft(path);
   return fd === undefined ? undefined : lockOpened(path, fd);
 }
 
-/** Whether a living genie works on the container, as it is written down; without one the lock is nobody's or an orphan's. */
-export function isWorkedOn(dataDir: string, containerId: string): boolean {
+/** Whether a living genie works on the container; without one the lock is nobody's or an orphan's. */
+export async function isWorkedOn(
+  dataDir: string,
+  containerId: string,
+): Promise<boolean> {
   const path = lockPath(dataDir, containerId);
-  const fd = openLeft(path);
+  const fd = openIfLeft(path);
   if (fd === undefined) return false;
   try {
     if (take(tryLock, fd, path)) return false;
-    const owner = writtenOwner(fd);
-    return owner !== undefined && isAlive(owner);
+    const { writtenOwner } = await import("./lock-recovery.ts");
+    return writtenOwner(fd)?.isAlive ?? false;
   } finally {
     close(fd);
   }
@@ -183,11 +266,10 @@ export function lockPath(dataDir: string, containerId: string): string {
   return `${dataDir}/locks/${name}`;
 }
 
-/** No symbolic link is followed and the other end of no named pipe is waited for: neither is a lock of ours. */
+/** O_NOFOLLOW: a symbolic link is no lock of ours. O_NONBLOCK: opening a FIFO must not block. */
 const opening = Open.readWrite | Open.noFollow | Open.nonBlocking;
 
-/** Of a lock that may have been removed in the meantime. */
-function openLeft(path: string): number | undefined {
+function openIfLeft(path: string): number | undefined {
   try {
     return openIfAny(path, opening);
   } catch (cause) {
@@ -217,14 +299,14 @@ function openReadOnly(directory: string): number | undefined {
   return openIfAny(directory, Open.readOnly | Open.noFollow);
 }
 
-/** Whether flock took it; false when it is held. Throws 5 for every other failure, which would never pass by itself. */
-export function take(
-  operation: (fd: number) => boolean,
+/** Whether flock took it; false when somebody else has it. Throws 5 for every other failure, which would never pass by itself. */
+function take(
+  flock: (fd: number) => boolean,
   fd: number,
   path: string,
 ): boolean {
   try {
-    return operation(fd);
+    return flock(fd);
   } catch (cause) {
     throw lockError("take lock", path, cause);
   }
@@ -243,7 +325,7 @@ function lockError(action: string, path: string, cause: unknown): CniError {
   );
 }
 
-/** Whether the locked file is the one that has the name; the directory of {@link openReadOnly} is. Throws 5 for anything else. */
+/** Whether the locked file still has the name; the directory of {@link openReadOnly} does. Throws 5 for any other kind of file. */
 function isStill(path: string, fd: number): boolean {
   const { kind, id } = status(fd);
   if (kind === "directory") return true;
@@ -267,4 +349,25 @@ function owned(path: string, fd: number): Lock {
       }
     },
   };
+}
+
+/** Writes our process number and start time into a lock that we have just taken. */
+function writeOwner(path: string, fd: number): void {
+  const { startTime = "" } = processState(process.pid) ?? {};
+  // Always as long, so that nothing of a former owner is left behind a new one.
+  const line = `${process.pid} ${startTime}`.padEnd(40);
+  try {
+    write(fd, bytesOf(line));
+  } catch {
+    // A full disk must not stop a DEL. For an empty file the kernel tells who took the lock.
+    empty(path);
+  }
+}
+
+function empty(path: string): void {
+  try {
+    close(open(path, Open.writeOnly | Open.truncate));
+  } catch {
+    // Nor must a read-only disk.
+  }
 }

@@ -2,20 +2,19 @@
  * What an attachment record says and how it is read again (state.md "The
  * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
  */
-import { Code, CniError } from "../cni/error.ts";
-import { UnsafeDirectory, messageOf } from "../linux/errno.ts";
-import { NotAFile, TooLarge } from "../linux/files.ts";
-import { isObject, maxDepth, own, parseJson } from "../cni/json.ts";
-import { type Result, parseResult, resumeResult } from "../cni/result.ts";
+import type { NetworkConfigList } from "../cni/conflist.ts";
+import { CniError, Code } from "../cni/error.ts";
+import {
+  type JsonObject,
+  isObject,
+  maxDepth,
+  own,
+  parseJson,
+} from "../cni/json.ts";
+import { messageOf } from "../linux/errno.ts";
 import { bytesOf, isLonger } from "../linux/text.ts";
-import { latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/select.ts";
 import { faultIn } from "./record-fault.ts";
-import {
-  sharedConfigurations,
-  withConfigurations,
-} from "./shared-configurations.ts";
-import { type Directory, type Part, Store, type Written } from "./store.ts";
 
 /** What every genie reads; see {@link newestFormat}. */
 export const formatVersion = 1;
@@ -108,14 +107,11 @@ export type RecordEntry =
   | { name: string; record: AttachmentRecord; error?: undefined }
   | { name: string; record?: undefined; error: unknown };
 
-/** The last key of a file of results, whose value goes to the end of the file; `length` before it counts its UTF-16 units. */
-const resultsKey = '"results":';
-
 /**
  * What ADD took from outside stands some levels down in a record; and 0.1.0,
  * whose records must be read, took a hundred times as many levels.
  */
-const recordDepth = 100 * maxDepth + 100;
+export const recordDepth = 100 * maxDepth + 100;
 
 /**
  * What ADD made in the pod so that an attachment that does not own the default route
@@ -125,298 +121,6 @@ const recordDepth = 100 * maxDepth + 100;
 export interface AttachmentRouting {
   table: number;
   addresses: readonly string[];
-}
-
-/** The records of a node: those of attachments, or those that were abandoned. */
-export class Records {
-  readonly #store: Store;
-  readonly #nameOf: (record: Identity) => string;
-
-  constructor(dataDir: string, directory: Directory = "attachments") {
-    this.#store = new Store(dataDir, directory);
-    this.#nameOf = directory === "attachments" ? nameOf : nameOfAdd;
-  }
-
-  /** The base name of a record's files. */
-  static nameOf(containerId: string, ifname: string): string {
-    return Store.nameOf(containerId, ifname);
-  }
-
-  /** Of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
-  create(record: AttachmentRecord): Written {
-    return this.#write(record, "record", boundedText(record));
-  }
-
-  /** As {@link create}, for what is left of one: it is never too large to be kept. */
-  write(record: AttachmentRecord): Written {
-    return this.#write(record, "record", textOfRecord(record));
-  }
-
-  /** In the order of the attachments. Never made durable: torn only means no prevResult. */
-  writeResults(
-    record: AttachmentRecord,
-    results: readonly (Result | undefined)[],
-    routing?: ReadonlyMap<string, AttachmentRouting>,
-  ): void {
-    const entries: object[] = [];
-    for (const [i, { ifname }] of record.attachments.entries()) {
-      const made = routing?.get(ifname);
-      const result = results[i] ?? null;
-      entries.push({ ifname, result, ...(made && { routing: made }) });
-    }
-    const text = JSON.stringify(entries);
-    this.#write(
-      record,
-      "result",
-      `{"formatVersion":${formatVersion},"length":${text.length},${resultsKey}${text}}`,
-    ).close();
-  }
-
-  /** undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
-  read(containerId: string, ifname: string): AttachmentRecord | undefined {
-    return this.#read(Store.nameOf(containerId, ifname));
-  }
-
-  /** Whether there is one, readable or not. */
-  has(containerId: string, ifname: string): boolean {
-    const name = Store.nameOf(containerId, ifname);
-    return onDisk("find", () => this.#store.has(name, "record"));
-  }
-
-  /**
-   * Every record, read when it is asked for: a node has thousands, and one alone may
-   * have 4 MiB (state.md "The record"). What disappears meanwhile is left out, and
-   * so is every name that is not `wanted`.
-   */
-  all(
-    wanted: (name: string) => boolean = () => true,
-  ): Generator<RecordEntry, void, undefined> {
-    const names = onDisk("list", () => this.#store.list());
-    return this.#entries(names.filter((name) => wanted(name)));
-  }
-
-  /** As {@link all}; what was written longest ago comes first. */
-  oldestFirst(): Generator<RecordEntry, void, undefined> {
-    return this.#entries(onDisk("list", () => this.#store.listOldestFirst()));
-  }
-
-  /** What is there of the same container, interface and, among abandoned ones, ADD. Throws as {@link read}. */
-  readLike(record: Identity): AttachmentRecord | undefined {
-    return this.#read(this.#nameOf(record));
-  }
-
-  *#entries(names: readonly string[]): Generator<RecordEntry, void, undefined> {
-    for (const name of names) {
-      let record: AttachmentRecord | undefined;
-      try {
-        record = this.#read(name);
-      } catch (error) {
-        yield { name, error };
-        continue;
-      }
-      if (record) yield { name, record };
-    }
-  }
-
-  /**
-   * The stored result of each interface; whatever is missing or torn is simply not
-   * there. With `asWritten` those are taken for right whose file is as long as it
-   * was written: for DEL, which is in a hurry and hands them on to who wrote them.
-   */
-  results(
-    record: AttachmentRecord,
-    { asWritten = false } = {},
-  ): ReadonlyMap<string, Result> {
-    const results = new Map<string, Result>();
-    const { entries, unchanged } = this.#resultEntries(record);
-    for (const entry of entries) {
-      const ifname = own(entry, "ifname");
-      const result = own(entry, "result");
-      if (typeof ifname !== "string" || !isObject(result)) continue;
-      try {
-        const known = asWritten && unchanged ? resumeResult(result) : undefined;
-        results.set(ifname, known ?? parseResult(result, latestVersion));
-      } catch {
-        // DEL and CHECK go on without a prevResult.
-      }
-    }
-    return results;
-  }
-
-  /** What ADD made for each interface; nothing where the file is missing or torn. */
-  routing(record: AttachmentRecord): ReadonlyMap<string, AttachmentRouting> {
-    const routing = new Map<string, AttachmentRouting>();
-    for (const entry of this.#resultEntries(record).entries) {
-      const ifname = own(entry, "ifname");
-      const made = own(entry, "routing");
-      const [table, addresses] = [own(made, "table"), own(made, "addresses")];
-      if (
-        typeof ifname === "string" &&
-        typeof table === "number" &&
-        Array.isArray(addresses)
-      )
-        routing.set(ifname, { table, addresses: addresses.map(String) });
-    }
-    return routing;
-  }
-
-  /**
-   * Whether ADD completed an attachment, as far as is known: it has a result. A file
-   * of results that is there and cannot be read counts for all (state.md "DEL").
-   */
-  completion(record: AttachmentRecord): (ifname: string) => boolean {
-    // Multus wrote its file when its ADD had completed.
-    if (record.adopted) return () => true;
-    try {
-      const stored = this.#store.read(this.#nameOf(record), "result");
-      if (stored === undefined) return () => false;
-      const entries = own(parseJson(stored, recordDepth), "results");
-      if (!Array.isArray(entries)) return () => true;
-      const completed = new Set<unknown>();
-      for (const entry of entries)
-        if (own(entry, "result") !== null) completed.add(own(entry, "ifname"));
-      return (ifname) => completed.has(ifname);
-    } catch {
-      return () => true;
-    }
-  }
-
-  /** Without them the ADD counts as one that failed. */
-  removeResults(record: AttachmentRecord): void {
-    this.#store.removePart(this.#nameOf(record), "result");
-  }
-
-  /** Gives the results, and the record itself where `what` says so, to other records; nothing is written anew. */
-  move(
-    record: AttachmentRecord,
-    what: "results" | "everything",
-    to: Records,
-  ): void {
-    const [from, name] = [this.#nameOf(record), to.#nameOf(record)];
-    this.#store.move(from, "result", to.#store, name);
-    if (what === "everything")
-      this.#store.move(from, "record", to.#store, name);
-  }
-
-  /** Since when a record's namespace has been seen to be gone: `uptimeMs` of this boot. */
-  goneSince(record: AttachmentRecord): number | undefined {
-    const since = this.#store.read(this.#nameOf(record), "gone");
-    return since === undefined || !Number.isFinite(Number(since))
-      ? undefined
-      : Number(since);
-  }
-
-  noteGone(record: AttachmentRecord, uptimeMs: number): void {
-    this.#write(record, "gone", String(uptimeMs)).close();
-  }
-
-  forgetGone(record: AttachmentRecord): void {
-    this.#store.removePart(this.#nameOf(record), "gone");
-  }
-
-  remove(record: Identity): void {
-    onDisk("remove", () => this.#store.remove(this.#nameOf(record)));
-  }
-
-  removeLone(): void {
-    this.#store.removeLone();
-  }
-
-  removeUnnamed(containerId: string): void {
-    this.#store.removeUnnamed(containerId);
-  }
-
-  setAside(containerId: string, ifname: string): void {
-    this.setAsideNamed(Store.nameOf(containerId, ifname));
-  }
-
-  /** As {@link setAside}, where a hashed name does not tell whose record it is. */
-  setAsideNamed(name: string): void {
-    onDisk("move aside", () => this.#store.setAside(name));
-  }
-
-  /** When a record's file was last written, in milliseconds since 1970; undefined when there is none. */
-  lastWritten(name: string): number | undefined {
-    return onDisk("read", () => this.#store.lastWritten(name, "record"));
-  }
-
-  /** `unchanged` when the file is of our format and as long as {@link writeResults} made it. */
-  #resultEntries(record: AttachmentRecord): {
-    entries: unknown[];
-    unchanged: boolean;
-  } {
-    try {
-      const stored = this.#store.read(this.#nameOf(record), "result") ?? "{}";
-      const value = parseJson(stored, recordDepth);
-      const entries = own(value, "results");
-      const from = stored.indexOf(resultsKey) + resultsKey.length;
-      // Without the brace that closes the file.
-      const length = stored.length - from - 1;
-      return {
-        entries: Array.isArray(entries) ? entries : [],
-        unchanged:
-          own(value, "length") === length &&
-          own(value, "formatVersion") === formatVersion,
-      };
-    } catch {
-      return { entries: [], unchanged: false };
-    }
-  }
-
-  #write(record: AttachmentRecord, part: Part, json: string): Written {
-    try {
-      return this.#store.write(this.#nameOf(record), part, json);
-    } catch (cause) {
-      throw recordError(`failed to write attachment ${part}`, cause);
-    }
-  }
-
-  #read(name: string): AttachmentRecord | undefined {
-    let stored: string | undefined;
-    try {
-      stored = this.#store.read(name, "record");
-    } catch (cause) {
-      // Nobody can read it: moved aside as any other.
-      if (cause instanceof NotAFile || cause instanceof TooLarge)
-        throw new CorruptRecord(cause.message);
-      throw recordError("failed to read attachment record", cause);
-    }
-    if (stored === undefined) return undefined;
-    const record = parseRecord(stored);
-    if (this.#nameOf(record) === name) return record;
-    throw new CorruptRecord(
-      `it is the record of ${record.containerId}:${record.ifname}`,
-    );
-  }
-}
-
-function onDisk<T>(action: string, work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    throw recordError(`failed to ${action} attachment record`, cause);
-  }
-}
-
-/** A directory that is not ours alone is told in its own words, whatever was to be done there. */
-function recordError(problem: string, cause: unknown): CniError {
-  return cause instanceof UnsafeDirectory
-    ? CniError.from(cause)
-    : new RecordError(`${problem}: ${messageOf(cause)}`, cause);
-}
-
-/** What tells a record from others. */
-type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
-  Partial<Pick<AttachmentRecord, "bootId" | "uptimeMs">>;
-
-function nameOf({ containerId, ifname }: Identity): string {
-  return Store.nameOf(containerId, ifname);
-}
-
-/** With the ADD: of one container and interface several can have been abandoned. */
-function nameOfAdd(record: Identity): string {
-  const { containerId, ifname, bootId = "", uptimeMs } = record;
-  return Store.nameOf(containerId, ifname, `${bootId}-${uptimeMs}`);
 }
 
 /** What {@link parseRecord} reads again, in the oldest format that can say it. */
@@ -462,4 +166,63 @@ export function parseRecord(json: string): AttachmentRecord {
     throw new CorruptRecord(`not understood: → at ${fault}`);
   // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: faultIn found none
   return value as AttachmentRecord;
+}
+
+/** The keys of a record of format 2 that differ from format 1. */
+interface Shared {
+  /** Each configuration once. */
+  configurations: NetworkConfigList[];
+  /** `list` is an index of `configurations`. */
+  attachments: (Omit<Attachment, "list"> & { list: number })[];
+}
+
+/** undefined where no two attachments have the same configuration: format 1 can say that. */
+export function sharedConfigurations(
+  attachments: readonly Attachment[],
+): Shared | undefined {
+  if (attachments.length < 2) return undefined;
+  const configurations: NetworkConfigList[] = [];
+  const indexed: Shared["attachments"] = [];
+  const same = sameness();
+  for (const { list, ...rest } of attachments) {
+    const known = configurations.findIndex((other) => same(list, other));
+    indexed.push({
+      ...rest,
+      list: known < 0 ? configurations.push(list) - 1 : known,
+    });
+  }
+  return configurations.length < attachments.length
+    ? { configurations, attachments: indexed }
+    : undefined;
+}
+
+/** Whether two lists say the same; each is printed once at most, and only where the names are equal. */
+function sameness() {
+  const texts = new Map<NetworkConfigList, string>();
+  const textOf = (list: NetworkConfigList): string => {
+    const known = texts.get(list) ?? JSON.stringify(list);
+    texts.set(list, known);
+    return known;
+  };
+  return (a: NetworkConfigList, b: NetworkConfigList): boolean =>
+    a === b || (a.name === b.name && textOf(a) === textOf(b));
+}
+
+/**
+ * A decoded record with the configurations put back into its attachments, where it
+ * is of format 2. Nothing is checked: an index that leads nowhere leaves no list.
+ */
+export function withConfigurations(record: JsonObject): JsonObject {
+  const { configurations, attachments, ...rest } = record;
+  if (!Array.isArray(configurations) || !Array.isArray(attachments))
+    return record;
+  const lists: readonly unknown[] = configurations;
+  const whole = attachments.map((attachment: unknown) => {
+    if (!isObject(attachment)) return attachment;
+    const { list: index, ...others } = attachment;
+    return typeof index === "number"
+      ? { list: lists[index], ...others }
+      : attachment;
+  });
+  return { ...rest, attachments: whole };
 }

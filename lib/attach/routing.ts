@@ -4,11 +4,11 @@
  * every interface is still there. Loaded for a pod with several attachments, and for
  * one that asks for `default-route`.
  */
-import { formatIp } from "../linux/address.ts";
-import { Code, CniError } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
+import { CniError, Code } from "../cni/error.ts";
 import { type Result, modernResult } from "../cni/result.ts";
+import { formatIp } from "../linux/address.ts";
+import { messageOf } from "../linux/errno.ts";
+import { namespaceId } from "../linux/netns.ts";
 import type {
   DefaultRouteRequest,
   Plan,
@@ -16,9 +16,9 @@ import type {
   Rtnetlink,
   Snapshot,
 } from "../linux/routes.ts";
-import type * as netlinkRoom from "../linux/routes.ts";
+import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/select.ts";
-import { podInterfaces } from "../cni/result-query.ts";
+import { type Context, prefixNetwork } from "./context.ts";
 import {
   type RequestedDefaultRoute,
   describeRerouting,
@@ -28,9 +28,9 @@ import {
   tablesOf,
 } from "./default-route.ts";
 import { logs } from "./log.ts";
-import { namespaceId } from "../linux/netns.ts";
-import { type Context, prefixNetwork } from "./context.ts";
 import type { AttachmentRouting } from "./record.ts";
+import { podInterfaces } from "../cni/result-query.ts";
+import type * as netlinkRoom from "../linux/routes.ts";
 
 type Netlink = typeof netlinkRoom;
 
@@ -102,7 +102,6 @@ export class PodRouting {
     } catch (thrown) {
       const failure = CniError.from(thrown);
       if (this.#context.config.defaultRoutes === "keep") throw failure;
-      const { saysFileExists, tryAgain } = await import("./second-try.ts");
       if (!saysFileExists(failure)) throw failure;
       const interfaces = this.#added.flatMap((one) => [
         ...one.interfaces.values(),
@@ -287,5 +286,58 @@ export class PodRouting {
         told,
       );
     }
+  }
+}
+
+export interface SecondTry {
+  routing: Rtnetlink;
+  /** The indexes of the interfaces of all earlier attachments. */
+  earlier: ReadonlySet<number>;
+  add(): Promise<Result>;
+  /** What the first try left. */
+  del(): Promise<void>;
+}
+
+/** Whether the words of a plugin say that something is there already. */
+export function saysFileExists({ message, details = "" }: CniError): boolean {
+  return /file exists/i.test(`${message}\n${details}`);
+}
+
+/**
+ * The result of the second try; throws its error, or `failure` where there is none: no
+ * earlier default route, or a DEL that fails. The routes are then as before.
+ */
+export async function tryAgain(
+  failure: CniError,
+  { routing, earlier, add, del }: SecondTry,
+): Promise<Result> {
+  const { hasDefaultRoute, putBack, takeOut } =
+    await import("../linux/routes.ts");
+  if (!hasDefaultRoute(routing, earlier)) throw failure;
+  try {
+    await del();
+  } catch (cause) {
+    const reason = `failed to delete it before a second try: ${messageOf(cause)}`;
+    throw new CniError(failure.code, failure.message, {
+      details: [failure.details, reason].filter(Boolean).join("; "),
+      cause,
+    });
+  }
+  const taken = takeOut(routing, earlier);
+  let result: Result;
+  try {
+    result = await add();
+  } catch (error) {
+    restore();
+    throw error;
+  }
+  putBack(routing, taken);
+  return result;
+
+  /** All networks are deleted now: what cannot be put back would have gone with them. */
+  function restore(): void {
+    try {
+      putBack(routing, taken);
+    } catch {}
   }
 }

@@ -1,81 +1,182 @@
 /**
- * DEL of a container that somebody else recorded before genie was installed
- * (state.md "DEL"): never with the API server's help. Few are, so DEL loads this
+ * DEL of a container that another program recorded before genie was installed
+ * (state.md "DEL"), without the API server: Multus by a file of its own, or the
+ * runtime by an entry in the cache of libcni. Few containers are, so DEL loads this
  * when it meets one.
  */
+import * as v from "valibot";
+import { formatCniArgs, ifnameProblem } from "../cni/args.ts";
+import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
+import { executesAny } from "../cni/executable-types.ts";
+import { type JsonObject, isObject, own, parseJson } from "../cni/json.ts";
+import { type Result, parseResult } from "../cni/result.ts";
+import { object, parse } from "../cni/schema.ts";
+import { type CniVersion, latestVersion } from "../cni/version.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { isObject } from "../cni/json.ts";
-import { type Result, parseResult } from "../cni/result.ts";
-import { formerAttachments } from "../select/former.ts";
-import { type Attachment, displayName } from "../select/select.ts";
-import { deleteAttachments } from "./delete-attachments.ts";
-import { deleteRecord } from "./delete-record.ts";
-import type { FormerTraces } from "./former-traces.ts";
-import type { Lock } from "./lock.ts";
-import { multusAttachments } from "./multus.ts";
-import { newRecord, placeOf } from "./new-record.ts";
-import { type Context, delegateCaller, readNetworks } from "./context.ts";
+import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
+import { parseNetworks } from "../select/cni-annotation.ts";
+import { defaultsOrNone } from "../select/default-networks.ts";
+import { findNetwork } from "../select/resolve.ts";
+import {
+  type Attachment,
+  type Selection,
+  cniAnnotation,
+  displayName,
+  isChoice,
+  isDefault,
+  namesOf,
+} from "../select/select.ts";
 import { requestAnnotations } from "./annotations.ts";
-import { type CacheEntry, readCacheEntries } from "./runtime-cache.ts";
+import {
+  type Context,
+  delegateCaller,
+  ownTypes,
+  readNetworks,
+} from "./context.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
+import type { Lock } from "./lock.ts";
+import { newRecord, placeOf } from "./new-record.ts";
+import type { AttachmentRecord } from "./record.ts";
+
+/** The files of other programs about a container; DEL only lists them. */
+export interface FormerTraces {
+  /** The file of Multus, if it is there. */
+  multusFile: string | undefined;
+  /** The entries of the runtime's cache. */
+  cacheEntries: readonly string[];
+}
+
+/** Bytes of a file of Multus, or of an entry of the cache: no more was written there. */
+const maxBytes = 16 << 20;
 
 /**
- * What Multus wrote down is as good as a record, and its DEL as strict. What the
- * runtime's cache says is a best effort: errors are only logged.
+ * A record made of the file of Multus, whose DEL is as strict as that of our own, so
+ * that a failure is counted as any other; with the runtime's own result. undefined when
+ * there is no file, or it cannot be understood, which is logged.
  */
-export async function deleteFormer(
+export function multusRecord(
+  context: Context,
+  { multusFile: path }: FormerTraces,
+):
+  | { record: AttachmentRecord; results: ReadonlyMap<string, Result> }
+  | undefined {
+  if (path === undefined) return undefined;
+  try {
+    const text = readOwnFileIfAny(path, maxBytes);
+    if (text === undefined) return undefined;
+    const attachments = multusAttachments(text, context);
+    const record = newRecord(context, attachments, placeOf(context));
+    const results = givenResult(context);
+    return { record: { ...record, adopted: true }, results };
+  } catch (error) {
+    context.log().error("failed to read a file of Multus", {
+      path,
+      error: messageOf(error),
+    });
+    return undefined;
+  }
+}
+
+/** Removes the file of Multus when nothing of its record is left to be deleted. */
+export function removeMultusFile({ log }: Context, path: string): void {
+  try {
+    removeFile(path);
+  } catch (error) {
+    // The next DEL goes through it once more, and finds everything deleted.
+    log().error("failed to remove a file of Multus", {
+      path,
+      error: messageOf(error),
+    });
+  }
+}
+
+/**
+ * The attachments in Multus' order. The format is that of its `saveDelegates`:
+ * `<cniDir>/<containerID>`, a JSON array of delegates, the first being the default
+ * network. Throws Error when none is understood; the others can be deleted all the same.
+ */
+function multusAttachments(
+  text: string,
+  { request, config, log }: Context,
+): Attachment[] {
+  const delegates = parse(v.array(v.unknown()), parseJson(text), Error);
+  const problems: string[] = [];
+  const attachments = delegates.flatMap((delegate, i) => {
+    try {
+      const list = parseAnyConf(delegateConf(delegate), own(delegate, "Name"));
+      const ifname = delegateIfname(delegate, i, request.ifname);
+      const capabilityArgs = i === 0 ? config.runtimeConfig : {};
+      return [{ list, ifname, args: request.args, capabilityArgs }];
+    } catch (error) {
+      problems.push(`delegate ${i}: ${messageOf(error)}`);
+      return [];
+    }
+  });
+  const error = problems.join(", ");
+  if (attachments.length === 0 && error !== "") throw new Error(error);
+  if (error !== "")
+    log().error("failed to read delegates of Multus", { error });
+  return attachments;
+}
+
+const encoded = object({ Bytes: v.string() });
+
+/** A list that Multus read by its path. */
+const encodedList = object({
+  CNINetworkConfigList: object({
+    Bytes: v.string(),
+    Plugins: v.pipe(v.array(encoded), v.nonEmpty()),
+  }),
+});
+
+/** In a delegate's own `Bytes` a list read by its path has only the keys that Go knows: no subnet, no bridge. */
+function delegateConf(delegate: unknown): JsonObject {
+  const { success, output } = v.safeParse(encodedList, delegate);
+  if (!success) return decoded(parse(encoded, delegate, Error).Bytes);
+  const { Bytes, Plugins } = output.CNINetworkConfigList;
+  const plugins = Plugins.map((plugin) => decoded(plugin.Bytes));
+  return { ...decoded(Bytes), plugins };
+}
+
+/** The default network has the runtime's name, the others the requested one or their place. */
+function delegateIfname(
+  delegate: unknown,
+  i: number,
+  cniIfname: string,
+): string {
+  const requested = own(delegate, "ifnameRequest");
+  if (typeof requested === "string" && !ifnameProblem(requested))
+    return requested;
+  return i === 0 ? cniIfname : `net${i}`;
+}
+
+/** A configuration: a JSON object in base64. Throws Error. */
+function decoded(base64: string, depth?: number): JsonObject {
+  const text = Buffer.from(base64, "base64").toString();
+  const value = parseJson(text, depth);
+  if (!isObject(value)) throw new Error("expected a configuration in base64");
+  return value;
+}
+
+/**
+ * A best effort, whose errors are only logged: exactly the list that an entry of the
+ * cache names; else the networks that the container may have.
+ */
+export async function deleteCached(
   context: Context,
   { multusFile, cacheEntries }: FormerTraces,
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const adopted =
-    multusFile === undefined
-      ? undefined
-      : multusAttachments(context, multusFile);
-  if (adopted) return adopt(context, adopted, lock, deadline);
-  const entries = readCacheEntries(context, cacheEntries);
-  if (entries.length === 0 && multusFile === undefined) return;
-  await deleteCached(context, entries, lock, deadline);
-}
-
-/** By a record made of Multus' file, so that a DEL that fails is counted as any other. */
-async function adopt(
-  context: Context,
-  attachments: Attachment[],
-  lock: Lock,
-  deadline: Deadline,
-): Promise<void> {
-  const record = newRecord(context, attachments, placeOf(context));
-  await deleteRecord(
-    context,
-    { ...record, adopted: true },
-    context.request.netns,
-    lock,
-    deadline,
-    givenResult(context),
-  );
-}
-
-/** What an entry says exactly, and nothing else; else what the container may have. */
-async function deleteCached(
-  context: Context,
-  entries: readonly CacheEntry[],
-  lock: Lock,
-  deadline: Deadline,
-): Promise<void> {
   const { request, path, log } = context;
   const { containerId, netns, ifname } = request;
+  const entries = readCacheEntries(context, cacheEntries);
+  if (entries.length === 0 && multusFile === undefined) return;
   const exact = entries.find(({ attachment }) => attachment);
-  const attachments = exact?.attachment
-    ? [exact.attachment]
-    : possibleAttachments(context);
-  const results = exact?.result
-    ? new Map([[ifname, exact.result]])
-    : givenResult(context);
   const { failures } = await deleteAttachments(
-    attachments,
-    results,
+    exact?.attachment ? [exact.attachment] : possibleAttachments(context),
+    exact?.result ? new Map([[ifname, exact.result]]) : givenResult(context),
     { containerId, netns, path },
     deadline,
     delegateCaller(context, lock),
@@ -89,39 +190,169 @@ async function deleteCached(
   }
 }
 
+/** An entry of libcni's cache for the container (cni-runtime.md §2.4). */
+interface CacheEntry {
+  /** Absent where it cannot be read, or was genie or Multus. */
+  attachment?: Attachment;
+  result?: Result | undefined;
+}
+
+/** Executed by the runtime in the time of Multus, whose own delegates are not known from here. */
+const metaPlugins = ["multus", "multus-shim"];
+
+/** Levels that libcni wrote: as many as encoding/json takes. */
+const cacheDepth = 10_000;
+
+/** Names are only joined by dashes: the entry names its container. */
+const cacheOwner = object({
+  containerId: v.fallback(v.optional(v.string()), undefined),
+  ifName: v.fallback(v.optional(v.string()), undefined),
+});
+
+const cacheContent = object({
+  kind: v.literal("cniCacheV1"),
+  config: v.string(),
+  cniArgs: v.fallback(
+    v.optional(v.array(v.tuple([v.string(), v.string()]))),
+    undefined,
+  ),
+});
+
+function readCacheEntries(
+  context: Context,
+  paths: readonly string[],
+): CacheEntry[] {
+  return paths.flatMap((path) => {
+    try {
+      return readCacheEntry(path, context) ?? [];
+    } catch (error) {
+      context.log().debug("failed to read an entry of the runtime's cache", {
+        path,
+        error: messageOf(error),
+      });
+      return {};
+    }
+  });
+}
+
+/** undefined for another container's, or where there is none any more. Throws Error. */
+function readCacheEntry(
+  path: string,
+  { request, config }: Context,
+): CacheEntry | undefined {
+  const { containerId, ifname } = request;
+  const text = readOwnFileIfAny(path, maxBytes);
+  if (text === undefined) return undefined;
+  const entry = parseJson(text, cacheDepth);
+  const owner = parse(cacheOwner, entry, Error);
+  if ((owner.containerId ?? containerId) !== containerId) return undefined;
+  if ((owner.ifName ?? ifname) !== ifname) return undefined;
+  const { config: base64, cniArgs } = parse(cacheContent, entry, Error);
+  const list = cachedList(base64, own(entry, "networkName"));
+  if (executesAny(list.plugins, [...ownTypes(config), ...metaPlugins]))
+    return {};
+  const capabilityArgs = own(entry, "capabilityArgs");
+  return {
+    attachment: {
+      list,
+      ifname,
+      args: cniArgs ? formatCniArgs(cniArgs) : request.args,
+      capabilityArgs: isObject(capabilityArgs) ? capabilityArgs : {},
+    },
+    result: resultIfAny(own(entry, "result"), latestVersion),
+  };
+}
+
+function cachedList(base64: string, name: unknown): NetworkConfigList {
+  const list = parseAnyConf(decoded(base64, cacheDepth), name);
+  if (list.plugins.length === 0) throw new Error("config: no plugins in list");
+  return list;
+}
+
+/** The result that the runtime keeps for CNI_IFNAME. */
+function givenResult({ request }: Context): ReadonlyMap<string, Result> {
+  const { config, cniVersion, ifname } = request;
+  const result = resultIfAny(config["prevResult"], cniVersion);
+  return new Map(result && [[ifname, result]]);
+}
+
+/** DEL works without a result, and with an odd one (P-DEL-1). */
+function resultIfAny(value: unknown, version: CniVersion): Result | undefined {
+  try {
+    return isObject(value) ? parseResult(value, version) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The networks that the request's annotations name, and the default network. */
 function possibleAttachments(context: Context): Attachment[] {
-  const { request, config, log } = context;
+  const { request, config } = context;
   const { ifname, args } = request;
-  let annotations = {};
-  try {
-    annotations = requestAnnotations(context);
-  } catch (error) {
-    log().debug("no annotations for a container without a record", {
-      error: messageOf(error),
-    });
-  }
-  try {
+  const attempt = <T>(what: string, work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      context.log().debug(`no ${what} for a container without a record`, {
+        error: messageOf(error),
+      });
+      return undefined;
+    }
+  };
+  const annotations =
+    attempt("annotations", () => requestAnnotations(context)) ?? {};
+  const former = attempt("network", () => {
     const networks = readNetworks(context);
     return formerAttachments({ annotations, config, networks, ifname, args });
-  } catch (error) {
-    log().debug("no network for a container without a record", {
-      error: messageOf(error),
-    });
+  });
+  return former ?? [];
+}
+
+/**
+ * A guess: the default network on CNI_IFNAME, and the networks of the `cni` annotation
+ * that exist. Whatever does not resolve is left out.
+ */
+export function formerAttachments(selection: Selection): Attachment[] {
+  const { config, ifname, args } = selection;
+  const former = [...formerDefault(selection), ...formerChoice(selection)];
+  return former.map((network) => ({
+    ...network,
+    args,
+    capabilityArgs: network.ifname === ifname ? config.runtimeConfig : {},
+  }));
+}
+
+type FormerNetwork = Pick<Attachment, "list" | "ifname">;
+
+/** Of several default networks the one that ADD puts on CNI_IFNAME. */
+function formerDefault(selection: Selection): FormerNetwork[] {
+  const { config, networks, ifname } = selection;
+  const defaults = defaultsOrNone(config, networks);
+  try {
+    const ifnames = namesOf(defaults, [], ifname);
+    return defaults.flatMap(({ list }, i) =>
+      ifnames[i] === ifname ? [{ list, ifname }] : [],
+    );
+  } catch {
     return [];
   }
 }
 
-/** The runtime's own memory of what it got for CNI_IFNAME. */
-function givenResult({ request }: Context): ReadonlyMap<string, Result> {
-  const prevResult = request.config["prevResult"];
-  if (!isObject(prevResult)) return new Map();
+/** Under the interface names that ADD would give. */
+function formerChoice(selection: Selection): FormerNetwork[] {
+  const { annotations, networks, ifname: cniIfname } = selection;
+  const cni = own(annotations, cniAnnotation);
+  if (!isChoice(cni)) return [];
   try {
-    return new Map([
-      [request.ifname, parseResult(prevResult, request.cniVersion)],
-    ]);
+    const elements = parseNetworks('annotation "cni"', cni);
+    const ifnames = namesOf(elements, [], cniIfname);
+    return elements.flatMap((element, i) => {
+      if (isDefault(element, networks)) return [];
+      const list = findNetwork(networks, element.name)?.list;
+      const ifname = ifnames[i];
+      return list && ifname ? [{ list, ifname }] : [];
+    });
   } catch {
-    // DEL must work with an odd prevResult (P-DEL-1).
-    return new Map();
+    return [];
   }
 }

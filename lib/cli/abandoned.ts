@@ -4,7 +4,7 @@
  * forgotten").
  */
 import { abandonedRecords } from "../attach/abandoned.ts";
-import { whileLocked } from "../attach/lock.ts";
+import { withContainerLock } from "../attach/lock.ts";
 import type { Context } from "../attach/context.ts";
 import {
   type AttachmentRecord,
@@ -130,10 +130,11 @@ export async function drop(
     const { containerId } = record;
     if (!isWanted(containerId)) continue;
     const deadline = new Deadline(lockMs, clock);
-    await whileLocked(context, containerId, deadline, async () => {
+    const forget = async () => {
       lines.push(...reserved(records, record));
       records.remove(record);
-    });
+    };
+    await withContainerLock(context, deadline, forget, record);
   }
   for (const name of damaged) {
     if (!isWanted(containerOf(name))) continue;

@@ -3,8 +3,7 @@
  * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
  * namespace has been gone for a while; refuses where that cannot be seen.
  */
-import { removeLitter } from "../attach/gc.ts";
-import { deleteStale } from "../attach/gc-records.ts";
+import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
@@ -12,7 +11,7 @@ import {
   type RetriedAbandoned,
   abandonedByNow,
   retryAbandoned,
-} from "../attach/retry-abandoned.ts";
+} from "../attach/abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { drop } from "./abandoned.ts";

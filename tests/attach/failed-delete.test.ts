@@ -1,8 +1,7 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one. */
 import { describe, expect, test } from "bun:test";
-import { abandonedRecords } from "../../lib/attach/abandoned.ts";
+import { abandonedRecords, settle } from "../../lib/attach/abandoned.ts";
 import type { Outcome } from "../../lib/attach/delete-attachments.ts";
-import { settle } from "../../lib/attach/failed-delete.ts";
 import { type Context, createContext } from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,

@@ -24,9 +24,9 @@ import {
 import { type Context, createContext } from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,
-  Records,
   formatVersion,
 } from "../../lib/attach/record.ts";
+import { Records } from "../../lib/attach/records.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { Deadline } from "../../lib/linux/deadline.ts";
@@ -280,10 +280,10 @@ describe("gc, records that the runtime's list does not name", () => {
     ]);
   });
 
-  test("its lock disappears between the list of locks and the look at it: no error", () => {
+  test("its lock disappears between the list of locks and the look at it: no error", async () => {
     using node = new GcNode();
     const path = lockPath(node.dataDir, "c1");
-    expect([lockIfLeft(path), isWorkedOn(node.dataDir, "c1")]).toEqual([
+    expect([lockIfLeft(path), await isWorkedOn(node.dataDir, "c1")]).toEqual([
       undefined,
       false,
     ]);

@@ -1,11 +1,11 @@
 /** state.md "Never stuck, never forgotten": a late DEL takes nothing from a new pod. */
 import { expect, test } from "bun:test";
-import { LivingRecords } from "../../lib/attach/liveness.ts";
+import { LivingRecords } from "../../lib/attach/abandoned.ts";
 import {
   type AttachmentRecord,
-  Records,
   formatVersion,
 } from "../../lib/attach/record.ts";
+import { Records } from "../../lib/attach/records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 

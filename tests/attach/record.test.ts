@@ -14,13 +14,13 @@ import type { Result } from "../../lib/cni/result.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
-  Records,
   formatVersion,
   isSameAdd,
   newestFormat,
   parseRecord,
   textOfRecord,
 } from "../../lib/attach/record.ts";
+import { Records } from "../../lib/attach/records.ts";
 import type { Attachment } from "../../lib/select/select.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 

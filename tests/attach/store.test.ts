@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
-import { Store } from "../../lib/attach/store.ts";
+import { Store } from "../../lib/attach/records.ts";
 import { NotAFile, TooLarge } from "../../lib/linux/files.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 

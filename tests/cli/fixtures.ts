@@ -15,9 +15,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
   type AttachmentRecord,
-  Records,
   formatVersion,
 } from "../../lib/attach/record.ts";
+import { Records } from "../../lib/attach/records.ts";
 import { runCommand } from "../../lib/cli/main.ts";
 import type { Terminal } from "../../lib/cli/terminal.ts";
 import type { Result } from "../../lib/cni/result.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { type GenieConfig, readConfig } from "../../lib/select/config.ts";
-import { formerAttachments } from "../../lib/select/former.ts";
+import { formerAttachments } from "../../lib/attach/unrecorded.ts";
 import {
   type RequestedNetwork,
   type Selection,
