@@ -20,7 +20,7 @@ import { isObject, own, parseJson } from "../lib/cni/json.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/cni-annotation.ts";
-import { configKeys } from "../lib/select/config-problems.ts";
+import { configKeys } from "../lib/select/config-schema.ts";
 import { readConfig } from "../lib/select/config.ts";
 import { requestedNetwork } from "../lib/select/definition.ts";
 import { parseElements } from "../lib/select/npwg-annotation.ts";

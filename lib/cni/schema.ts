@@ -106,7 +106,8 @@ function problemOf(issue: Issue, wording: Wording, above = ""): string {
   // Of alternatives, the one whose kind was right: `binDir.0: expected a string`.
   const inner = issue.issues?.find((alternative) => alternative.path);
   if (inner) return problemOf(inner, wording, path);
-  const problem = `expected ${expectedOf(issue)}, got ${gotOf(issue.input, isSecret(path, wording))}`;
+  const got = gotOf(issue, isSecret(path, wording));
+  const problem = `expected ${expectedOf(issue)}, got ${got}`;
   return path === "" ? problem : `${path}: ${problem}`;
 }
 
@@ -145,8 +146,10 @@ function expectedOf({ message, expected }: Issue): string {
     : `${alternatives.join(", ")} or ${last}`;
 }
 
-function gotOf(input: unknown, secret: boolean): string {
-  if (secret && describeJson(input).startsWith("the number")) return "a number";
-  if (secret || typeof input !== "string") return describeJson(input);
-  return quote(input);
+function gotOf({ received, input }: Issue, secret: boolean): string {
+  // Of a wrong length valibot says how long it is.
+  if (Array.isArray(input) && received !== "Array") return received;
+  if (typeof input === "string" && !secret) return quote(input);
+  const got = describeJson(input);
+  return secret && got.startsWith("the number") ? "a number" : got;
 }

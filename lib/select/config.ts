@@ -1,35 +1,15 @@
 /**
  * Our own network configuration, read once for each call (configuration.md).
- * What is wrong refuses an ADD; for DEL, CHECK and GC it never does (state.md).
- * Plain typed reads: what words the errors is loaded when there is one.
+ * A wrong value refuses an ADD and never a DEL, CHECK or GC (state.md). The values
+ * of nearly every node are recognised by plain checks; any others are left to the
+ * schema, which is loaded then.
  */
-import { Code, CniError } from "../cni/error.ts";
-import { isObject } from "../cni/json.ts";
+import { type RawNumber, isObject } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
-import {
-  acceptedKeys,
-  isAutomatic,
-  isDirectoryName,
-  isFlag,
-  isKubernetes,
-  isLevel,
-  isName,
-  isNames,
-  isPath,
-  isPathOrNone,
-  isPaths,
-  isPolicy,
-  isResult,
-  isRouteRule,
-  isSeconds,
-  isSecondsOrNever,
-  isText,
-  kubernetesKeys,
-  policyKeys,
-} from "./config-keys.ts";
-import type * as problems from "./config-problems.ts";
+import type * as configSchema from "./config-schema.ts";
+import type { ConfigKey, ConfigKeys } from "./config-schema.ts";
 
-/** What the other modules read; every default is filled in. Times are milliseconds. */
+/** With every default filled in. Times are milliseconds. */
 export interface GenieConfig {
   /** Our own plugin type: files that name it are no candidates (selection.md §4). */
   type: string;
@@ -80,16 +60,12 @@ export interface GenieConfig {
 /** The capability under which runtimes hand over annotations (container-runtimes.md §1). */
 export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
 
-/** Throws 7 naming every wrong key, e.g. `invalid configuration: strict: expected boolean, got string "yes"`. */
+/** Throws 7 naming every wrong key, e.g. `invalid configuration: strict: expected a bool, got "yes"`. */
 export function readConfig(value: unknown): GenieConfig {
-  const { config, isWrong } = readKeys(value);
-  if (!isWrong) return config;
-  const texts: string[] = [];
-  for (const { text } of lazily().configProblems(value)) texts.push(text);
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `invalid configuration: ${texts.join(", ")}`,
-  );
+  if (isOrdinary(value)) return configOf(value);
+  const { requireConfig, unknownConfigKeys } = loadSchema();
+  const keys = requireConfig(value);
+  return configOf(keys, unknownConfigKeys(keys));
 }
 
 /**
@@ -101,120 +77,179 @@ export function readConfigForCleanup(
   value: unknown,
   warn: (problem: string) => void,
 ): GenieConfig {
-  const { config, isWrong } = readKeys(value);
-  if (isWrong) {
-    const { cleanupKeys, configProblems } = lazily();
-    for (const { key, text } of configProblems(value)) {
-      if (cleanupKeys.includes(key))
-        warn(`invalid configuration, the default is used: ${text}`);
-    }
-  }
-  return config;
+  if (isOrdinary(value)) return configOf(value);
+  const { usableConfig, unknownConfigKeys } = loadSchema();
+  const keys = usableConfig(value, warn);
+  return configOf(keys, unknownConfigKeys(keys));
 }
 
 /** An import() could not be waited for here. */
-function lazily(): typeof problems {
+function loadSchema(): typeof configSchema {
   // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
-  return require("./config-problems.ts");
+  return require("./config-schema.ts");
 }
 
-interface ReadKeys {
-  /** With the defaults of what is absent or wrong. */
-  config: GenieConfig;
-  isWrong: boolean;
+/** Whether the plain checks are enough. False proves nothing. */
+function isOrdinary(value: unknown): value is ConfigKeys {
+  return hasForm(value, ordinary);
 }
 
-function readKeys(value: unknown): ReadKeys {
-  const given = isObject(value) ? value : {};
-  let isWrong = given !== value;
-  let known = 0;
-  for (const key of acceptedKeys) if (Object.hasOwn(given, key)) known++;
+/** The usual kind of a value, one of a few texts, or an object of no other keys. */
+type Form =
+  | "anything"
+  | "object"
+  | "text"
+  | "texts"
+  | "path"
+  | "flag"
+  | "seconds"
+  | readonly string[]
+  | Forms;
 
-  /** Go programs read null as absent, and so do we. */
-  function read<T>(
-    key: string,
-    isValid: (candidate: unknown) => candidate is T,
-  ): T | undefined {
-    if (!Object.hasOwn(given, key)) return undefined;
-    known++;
-    let candidate = given[key];
-    if (candidate === null || candidate === undefined) return undefined;
-    // `10.0` in a file is kept with its text, see parseJson.
-    if (JSON.isRawJSON(candidate)) candidate = Number(candidate.rawJSON);
-    if (isValid(candidate)) return candidate;
-    isWrong = true;
-    return undefined;
+interface Forms {
+  readonly [key: string]: Form;
+}
+
+function hasForm(value: unknown, form: Form): boolean {
+  switch (form) {
+    case "anything":
+      return true;
+    case "object":
+      return isObject(value);
+    case "text":
+      return typeof value === "string" && value !== "";
+    case "texts":
+      return isTexts(value);
+    case "path":
+      return typeof value === "string" && value.startsWith("/");
+    case "flag":
+      return typeof value === "boolean";
+    case "seconds":
+      return typeof value === "number" && value > 0 && value <= 86_400;
   }
+  if (isWords(form)) return typeof value === "string" && form.includes(value);
+  if (!isObject(value)) return false;
+  for (const key of Object.keys(value)) {
+    const inner = Object.hasOwn(form, key) ? form[key] : undefined;
+    if (inner === undefined || !hasForm(value[key], inner)) return false;
+  }
+  return true;
+}
 
-  // Their behaviour comes with a later version (selection.md §10, §11).
-  read("automatic", isAutomatic);
-  read("auxiliaryChain", isDirectoryName);
-  const kubernetes = read("kubernetes", isKubernetes);
-  const policy = read("policy", isPolicy);
-  const allowedPlugins = read("allowedPlugins", isNames);
-  const capabilities = read("capabilities", isObject);
-  const config: GenieConfig = {
-    type: read("type", isName) ?? "genie",
-    defaultPlugin: read("default_plugin", isText) ?? "",
+function isWords(form: readonly string[] | Forms): form is readonly string[] {
+  return Array.isArray(form);
+}
+
+function isTexts(value: unknown): boolean {
+  if (!Array.isArray(value)) return false;
+  for (const item of value) if (typeof item !== "string") return false;
+  return true;
+}
+
+/** A key that is not here is left to the schema. */
+const ordinary: { readonly [key in ConfigKey]?: Form } = {
+  cniVersion: "anything",
+  cniVersions: "anything",
+  name: "anything",
+  prevResult: "anything",
+  ipam: "anything",
+  dns: "anything",
+  args: "anything",
+  disableCheck: "anything",
+  disableGC: "anything",
+  etcd_endpoints: "anything",
+  hostname: "anything",
+  datastore_type: "anything",
+  romana_root: "anything",
+  segment_label_name: "anything",
+  cAdvisor_address: "anything",
+  type: "text",
+  capabilities: "object",
+  runtimeConfig: "object",
+  default_plugin: "text",
+  kubernetes: { kubeconfig: "text", k8s_api_root: "text" },
+  policy: {
+    type: "text",
+    k8s_api_root: "text",
+    k8s_auth_token: "text",
+    k8s_client_certificate: "text",
+    k8s_client_key: "text",
+    k8s_certificate_authority: "text",
+  },
+  log_level: ["error", "warn", "info", "debug"],
+  logFile: "path",
+  confDir: "path",
+  binDir: "text",
+  dataDir: "path",
+  apiTimeout: "seconds",
+  delegateTimeout: "seconds",
+  deleteGiveUp: "seconds",
+  result: ["primary", "merged"],
+  strict: "flag",
+  namespaceIsolation: "flag",
+  globalNamespaces: "texts",
+  systemNamespace: "text",
+  allowedNetworks: "texts",
+  allowedPlugins: "texts",
+  allowedIpams: "texts",
+  defaultRoutes: ["owner", "keep"],
+  allowRepeated: "texts",
+  runtimeCacheDir: "path",
+  multusDir: "path",
+  multusConfDir: "path",
+  nodeName: "text",
+  podResourcesSocket: "path",
+};
+
+/** Null is absent, as for Go programs. */
+function configOf(
+  keys: ConfigKeys,
+  unknownKeys: readonly string[] = [],
+): GenieConfig {
+  const { kubernetes, policy, allowedPlugins } = keys;
+  return {
+    type: keys.type ?? "genie",
+    defaultPlugin: keys.default_plugin ?? "",
     // Most pods need no API server.
     get kube() {
       return kubeOptions({ kubernetes, policy });
     },
-    logLevel: read("log_level", isLevel) ?? "warn",
-    logFile: read("logFile", isPathOrNone) || undefined,
-    confDir: read("confDir", isPath) ?? "/etc/cni/net.d",
-    binDirs: directoriesOf(read("binDir", isPaths)),
-    dataDir: read("dataDir", isPath) ?? "/var/lib/cni/genie",
-    multusDir: read("multusDir", isPathOrNone) ?? "/var/lib/cni/multus",
-    multusConfDir:
-      read("multusConfDir", isPathOrNone) ?? "/etc/cni/multus/net.d",
-    runtimeCacheDir:
-      read("runtimeCacheDir", isPathOrNone) ?? "/var/lib/cni/results",
-    apiTimeoutMs: (read("apiTimeout", isSeconds) ?? 10) * 1000,
-    delegateTimeoutMs: (read("delegateTimeout", isSeconds) ?? 120) * 1000,
-    deleteGiveUpMs: (read("deleteGiveUp", isSecondsOrNever) ?? 300) * 1000,
-    result: read("result", isResult) ?? "primary",
-    strict: read("strict", isFlag) ?? false,
-    namespaceIsolation: read("namespaceIsolation", isFlag) ?? false,
-    globalNamespaces: read("globalNamespaces", isNames) ?? ["default"],
-    systemNamespace: read("systemNamespace", isName) ?? "kube-system",
-    allowedNetworks: read("allowedNetworks", isNames),
-    allowedPlugins,
+    logLevel: keys.log_level ?? "warn",
+    logFile: keys.logFile || undefined,
+    confDir: keys.confDir ?? "/etc/cni/net.d",
+    binDirs: [keys.binDir ?? []].flat().filter((path) => path !== ""),
+    dataDir: keys.dataDir ?? "/var/lib/cni/genie",
+    multusDir: keys.multusDir ?? "/var/lib/cni/multus",
+    multusConfDir: keys.multusConfDir ?? "/etc/cni/multus/net.d",
+    runtimeCacheDir: keys.runtimeCacheDir ?? "/var/lib/cni/results",
+    apiTimeoutMs: milliseconds(keys.apiTimeout ?? 10),
+    delegateTimeoutMs: milliseconds(keys.delegateTimeout ?? 120),
+    deleteGiveUpMs: milliseconds(keys.deleteGiveUp ?? 300),
+    result: keys.result ?? "primary",
+    strict: keys.strict ?? false,
+    namespaceIsolation: keys.namespaceIsolation ?? false,
+    globalNamespaces: keys.globalNamespaces ?? ["default"],
+    systemNamespace: keys.systemNamespace ?? "kube-system",
+    allowedNetworks: keys.allowedNetworks ?? undefined,
+    allowedPlugins: allowedPlugins ?? undefined,
     allowedIpams:
-      read("allowedIpams", isNames) ??
-      (allowedPlugins && ["host-local", "static", "dhcp", "whereabouts"]),
-    defaultRoutes: read("defaultRoutes", isRouteRule) ?? "owner",
-    allowRepeated: read("allowRepeated", isNames) ?? [],
-    nodeName: read("nodeName", isText) || undefined,
+      keys.allowedIpams ??
+      (allowedPlugins
+        ? ["host-local", "static", "dhcp", "whereabouts"]
+        : undefined),
+    defaultRoutes: keys.defaultRoutes ?? "owner",
+    allowRepeated: keys.allowRepeated ?? [],
+    nodeName: keys.nodeName || undefined,
     podResourcesSocket:
-      read("podResourcesSocket", isPath) ??
-      "/var/lib/kubelet/pod-resources/kubelet.sock",
-    declaresAnnotations: capabilities?.[annotationsCapability] === true,
-    runtimeConfig: read("runtimeConfig", isObject) ?? {},
-    unknownKeys: [],
+      keys.podResourcesSocket ?? "/var/lib/kubelet/pod-resources/kubelet.sock",
+    declaresAnnotations: keys.capabilities?.[annotationsCapability] === true,
+    runtimeConfig: keys.runtimeConfig ?? {},
+    unknownKeys,
   };
-  if (
-    known < Object.keys(given).length ||
-    hasOthers(kubernetes, kubernetesKeys) ||
-    hasOthers(policy, policyKeys)
-  )
-    config.unknownKeys = lazily().unknownKeysOf(given);
-  return { config, isWrong };
 }
 
-function hasOthers(
-  object: object | undefined,
-  known: readonly string[],
-): boolean {
-  if (object === undefined) return false;
-  for (const key of Object.keys(object)) if (!known.includes(key)) return true;
-  return false;
-}
-
-function directoriesOf(binDir: string | string[] = []): string[] {
-  const directories: string[] = [];
-  for (const directory of typeof binDir === "string" ? [binDir] : binDir) {
-    if (directory !== "") directories.push(directory);
-  }
-  return directories;
+/** `10.0` is kept with its text, see parseJson. */
+function milliseconds(seconds: number | RawNumber): number {
+  const value = typeof seconds === "number" ? seconds : Number(seconds.rawJSON);
+  return value * 1000;
 }

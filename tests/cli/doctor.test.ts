@@ -276,7 +276,7 @@ describe("doctor", () => {
       [
         "configuration",
         "fail",
-        'invalid configuration: strict: expected boolean, got string "yes", allowedNetworks: expected a list of strings, got string "weave"',
+        'invalid configuration: strict: expected a bool, got "yes", allowedNetworks: expected an array of strings, got "weave"',
       ],
     ],
     [

@@ -261,7 +261,7 @@ describe("install, refusals", () => {
           plugins: [{ type: "genie", apiTimeout: "soon" }],
         }),
       [],
-      'genie install: /etc/cni/net.d/00-genie.conflist: invalid configuration: apiTimeout: expected a number above 0, at most 86400, got string "soon"\n',
+      'genie install: /etc/cni/net.d/00-genie.conflist: invalid configuration: apiTimeout: expected a number above 0, at most 86400, got "soon"\n',
     ],
     [
       "a kubeconfig that is not there",

@@ -15,7 +15,7 @@ import {
 const schema = object({
   name: v.string(),
   mac: v.nullish(text((value) => value === "m", "a MAC address")),
-  ips: v.nullish(v.array(v.string())),
+  ips: v.nullish(v.pipe(v.array(v.string()), v.maxLength(3, "at most 3 IPs"))),
   level: v.nullish(v.picklist(["error", "warn", "info"])),
   size: v.nullish(v.union([v.string(), v.array(v.string())])),
   rate: v.nullish(number((value) => value > 0, "a number above 0")),
@@ -64,6 +64,10 @@ describe("problemsIn", () => {
     [
       '{"name":"a","ips":["b",{}]}',
       ["ips.1: expected a string, got an object"],
+    ],
+    [
+      '{"name":"a","ips":["b","c","d","e"]}',
+      ["ips: expected at most 3 IPs, got 4"],
     ],
     ['{"name":"a","ips":"b"}', ['ips: expected an array, got "b"']],
     [

@@ -15,6 +15,11 @@ import {
   parseRecord,
 } from "../../lib/attach/record.ts";
 import { parseKubeconfig } from "../../lib/kube/kubeconfig-file.ts";
+import {
+  configKeys,
+  requireConfig,
+  unknownConfigKeys,
+} from "../../lib/select/config-schema.ts";
 import { readConfig } from "../../lib/select/config.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import {
@@ -128,53 +133,54 @@ describe("readConfDir", () => {
 });
 
 describe("readConfig", () => {
-  const keys = [
-    "confDir",
-    "dataDir",
-    "binDir",
-    "kubernetes",
-    "policy",
-    "kubeconfig",
-    "apiTimeout",
-    "delegateTimeout",
-    "result",
-    "strict",
-    "default_plugin",
-    "allowedNetworks",
-    "runtimeConfig",
-    "capabilities",
-  ];
-
   const example = {
+    type: "genie",
+    capabilities: { "io.kubernetes.cri.pod-annotations": true },
+    runtimeConfig: { portMappings: [] },
     default_plugin: "flannel",
-    kubernetes: {
-      kubeconfig: "/etc/kubeconfig",
-      k8s_api_root: "https://10.0.0.1",
-    },
+    kubernetes: { kubeconfig: "/etc/kubeconfig", k8s_api_root: null },
     policy: { type: "k8s", k8s_auth_token: "t" },
     confDir: "/etc/cni/net.d",
     binDir: ["/opt/cni/bin"],
     dataDir: "/var/lib/genie",
     apiTimeout: 2.5,
-    delegateTimeout: 3,
+    delegateTimeout: 86_400,
+    deleteGiveUp: 0,
     result: "merged",
     strict: true,
     allowedNetworks: ["flannel"],
+    log_level: "Warning",
+    logFile: "",
+    defaultRoutes: "keep",
+    automatic: { networks: ["canal"], by: "traffic" },
+    auxiliaryChain: "vendor",
   };
 
-  test("any JSON: a configuration with sane times and absolute paths, or error 7", () => {
+  test("any JSON: a configuration or error 7, as the schema says", () => {
     fc.assert(
-      fc.property(fc.oneof(anyJson(...keys), almost(example)), (value) => {
-        const config = orCniError(
-          () => readConfig(value),
-          Code.invalidNetworkConfig,
-        );
-        if (!config) return;
-        const { confDir, dataDir, apiTimeoutMs, delegateTimeoutMs } = config;
-        expect([confDir[0], dataDir[0]]).toEqual(["/", "/"]);
-        for (const ms of [apiTimeoutMs, delegateTimeoutMs])
-          expect(ms > 0 && ms <= 86_400_000).toBe(true);
-      }),
+      fc.property(
+        fc.oneof(anyJson(...configKeys), almost(example)),
+        (value) => {
+          const config = orCniError(
+            () => readConfig(value),
+            Code.invalidNetworkConfig,
+          );
+          const keys = orCniError(
+            () => requireConfig(value),
+            Code.invalidNetworkConfig,
+          );
+          expect([value, config === undefined]).toEqual([
+            value,
+            keys === undefined,
+          ]);
+          if (!config || !keys) return;
+          expect(config.unknownKeys).toEqual(unknownConfigKeys(keys));
+          const { confDir, dataDir, apiTimeoutMs, delegateTimeoutMs } = config;
+          expect([confDir[0], dataDir[0]]).toEqual(["/", "/"]);
+          for (const ms of [apiTimeoutMs, delegateTimeoutMs])
+            expect(ms > 0 && ms <= 86_400_000).toBe(true);
+        },
+      ),
       runs,
     );
   });

@@ -1,105 +1,18 @@
 /**
- * valibot's schemas as a second opinion: what our plain checks accept of a
- * configuration and of a record is what a schema of it accepts. Plain checks, because a
+ * valibot's schema as a second opinion: what our plain checks accept of a record
+ * is what a schema of it accepts. Plain checks, because a
  * pod would pay for the making of the schemas (docs/performance.md).
  */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import { faultIn } from "../../lib/attach/record-fault.ts";
-import { Code } from "../../lib/cni/error.ts";
 import { isObject, own } from "../../lib/cni/json.ts";
-import { configKeys } from "../../lib/select/config-problems.ts";
-import { readConfig } from "../../lib/select/config.ts";
-import { almost, anyJson, orCniError, runs } from "./arbitraries.ts";
+import { almost, anyJson, runs } from "./arbitraries.ts";
 
-const optional = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
 const text = v.string();
 const names = v.array(text);
-const path = v.pipe(text, v.startsWith("/"));
-const name = v.pipe(text, v.minLength(1));
-const pathOrNone = v.union([v.literal(""), path]);
-const number = v.pipe(
-  v.unknown(),
-  v.transform((value) =>
-    JSON.isRawJSON(value) ? Number(value.rawJSON) : value,
-  ),
-  v.number(),
-  v.finite(),
-);
-const seconds = v.pipe(number, v.gtValue(0), v.maxValue(86_400));
-const level = v.pipe(text, v.regex(/^(?:$|error|warn|info|debug)/i));
-const directoryName = v.pipe(
-  text,
-  v.excludes("/"),
-  v.check((value) => !["", ".", ".."].includes(value)),
-);
 const anything = v.custom(isObject);
-
-const config = v.pipe(
-  v.custom<object>(isObject),
-  v.looseObject({
-    type: optional(name),
-    capabilities: optional(anything),
-    runtimeConfig: optional(anything),
-    default_plugin: optional(text),
-    kubernetes: optional(
-      v.pipe(
-        v.custom<object>(isObject),
-        v.looseObject({
-          kubeconfig: optional(text),
-          k8s_api_root: optional(text),
-        }),
-      ),
-    ),
-    policy: optional(
-      v.pipe(
-        v.custom<object>(isObject),
-        v.looseObject({
-          type: optional(text),
-          k8s_api_root: optional(text),
-          k8s_auth_token: optional(text),
-          k8s_client_certificate: optional(text),
-          k8s_client_key: optional(text),
-          k8s_certificate_authority: optional(text),
-        }),
-      ),
-    ),
-    log_level: optional(level),
-    logFile: optional(pathOrNone),
-    confDir: optional(path),
-    binDir: optional(v.union([text, names])),
-    dataDir: optional(path),
-    apiTimeout: optional(seconds),
-    delegateTimeout: optional(seconds),
-    result: optional(v.picklist(["primary", "merged"])),
-    strict: optional(v.boolean()),
-    namespaceIsolation: optional(v.boolean()),
-    globalNamespaces: optional(names),
-    systemNamespace: optional(name),
-    allowedNetworks: optional(names),
-    allowedPlugins: optional(names),
-    allowedIpams: optional(names),
-    defaultRoutes: optional(v.picklist(["owner", "keep"])),
-    allowRepeated: optional(names),
-    automatic: optional(
-      v.pipe(
-        v.custom<object>(isObject),
-        v.looseObject({
-          networks: names,
-          by: optional(v.picklist(["attachments", "traffic"])),
-        }),
-      ),
-    ),
-    auxiliaryChain: optional(directoryName),
-    deleteGiveUp: optional(v.pipe(number, v.minValue(0))),
-    runtimeCacheDir: optional(pathOrNone),
-    multusDir: optional(pathOrNone),
-    multusConfDir: optional(pathOrNone),
-    nodeName: optional(text),
-    podResourcesSocket: optional(path),
-  }),
-);
 
 const record = v.looseObject({
   formatVersion: v.number(),
@@ -149,35 +62,6 @@ const record = v.looseObject({
   ),
 });
 
-const exampleConfig = {
-  type: "genie",
-  capabilities: { "io.kubernetes.cri.pod-annotations": true },
-  runtimeConfig: { portMappings: [] },
-  default_plugin: "flannel",
-  kubernetes: { kubeconfig: "/etc/kubeconfig", k8s_api_root: null },
-  policy: { type: "k8s", k8s_auth_token: "t" },
-  confDir: "/etc/cni/net.d",
-  binDir: ["/opt/cni/bin"],
-  dataDir: "/var/lib/genie",
-  apiTimeout: 2.5,
-  delegateTimeout: 86_400,
-  result: "merged",
-  strict: true,
-  namespaceIsolation: false,
-  globalNamespaces: ["default"],
-  allowedNetworks: ["flannel"],
-  allowedIpams: ["static"],
-  log_level: "Warning",
-  logFile: "",
-  defaultRoutes: "keep",
-  allowRepeated: ["calico"],
-  automatic: { networks: ["canal"], by: "traffic" },
-  auxiliaryChain: "vendor",
-  deleteGiveUp: 0,
-  multusConfDir: "/etc/cni/multus/net.d",
-  podResourcesSocket: "/run/kubelet.sock",
-};
-
 const exampleRecord = {
   formatVersion: 1,
   containerId: "c1",
@@ -215,21 +99,6 @@ const exampleRecord = {
 };
 
 describe("schemas", () => {
-  test("of our configuration, it accepts what readConfig accepts", () => {
-    fc.assert(
-      fc.property(
-        fc.oneof(anyJson(...configKeys), almost(exampleConfig)),
-        (value) => {
-          const accepted =
-            orCniError(() => readConfig(value), Code.invalidNetworkConfig) !==
-            undefined;
-          expect([value, accepted]).toEqual([value, v.is(config, value)]);
-        },
-      ),
-      runs,
-    );
-  });
-
   test("of an attachment record, it accepts where faultIn finds no fault", () => {
     const keys = Object.keys(exampleRecord);
     fc.assert(
@@ -244,11 +113,10 @@ describe("schemas", () => {
     );
   });
 
-  test("of both, it accepts the examples", () => {
-    expect([
-      v.is(config, exampleConfig),
-      v.is(record, exampleRecord),
-      faultIn(exampleRecord),
-    ]).toEqual([true, true, undefined]);
+  test("of an attachment record, it accepts the example", () => {
+    expect([v.is(record, exampleRecord), faultIn(exampleRecord)]).toEqual([
+      true,
+      undefined,
+    ]);
   });
 });

@@ -25,11 +25,11 @@ describe("wrong values", () => {
     expect(msg).toBe(
       "invalid configuration: " +
         [
-          'allowedNetworks: expected a list of strings, got string "weave"',
-          'strict: expected boolean, got string "yes"',
-          'deleteGiveUp: expected a number of at least 0, got string "never"',
-          "delegateTimeout: expected a number above 0, at most 86400, got number 0",
-          "policy.k8s_auth_token: expected string, got list",
+          "delegateTimeout: expected a number above 0, at most 86400, got the number 0",
+          'deleteGiveUp: expected a number of at least 0, got "never"',
+          "policy.k8s_auth_token: expected a string, got an array",
+          'strict: expected a bool, got "yes"',
+          'allowedNetworks: expected an array of strings, got "weave"',
         ].join(", "),
     );
     expect(delegates.events()).toEqual([]);
@@ -43,7 +43,9 @@ describe("wrong values", () => {
       await scripted.node.fail("STATUS", undefined, { config }),
     ).toMatchObject({
       code: 50,
-      msg: expect.stringContaining("allowedNetworks: expected a list"),
+      msg: expect.stringContaining(
+        "allowedNetworks: expected an array of strings",
+      ),
     });
   });
 
@@ -83,10 +85,10 @@ describe("wrong values", () => {
     const config = { dataDir: "data", log_level: ["debug"] };
     await node.succeed("DEL", pod, { config });
     expect(node.log()).toContain(
-      'dataDir: expected an absolute path, got string \\"data\\"',
+      'dataDir: expected an absolute path, got \\"data\\"',
     );
     expect(node.log()).toContain(
-      "log_level: expected error, warn, info or debug, got list",
+      'log_level: expected \\"error\\", \\"warn\\", \\"info\\" or \\"debug\\", got an array',
     );
   });
 });

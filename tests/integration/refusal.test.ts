@@ -154,7 +154,7 @@ describe("ADD refuses the configuration", () => {
     [
       "a wrong kind",
       { policy: { k8s_auth_token: [secret] } },
-      /policy\.k8s_auth_token: expected string/,
+      /policy\.k8s_auth_token: expected a string/,
     ],
     ["a wrong choice", { result: "all" }, "result"],
     ["no time", { delegateTimeout: 0 }, "delegateTimeout"],
