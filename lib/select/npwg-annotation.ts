@@ -3,21 +3,21 @@
  * both forms (selection.md §6, NPWG v1.3 §4). Pure: text in, validated elements
  * out, or one error 7 that names element and key of every problem.
  */
-import { ifnameProblem } from "../cni/args.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import { type JsonObject, isObject, jsonKind, parseJson } from "../cni/json.ts";
+import { type JsonObject, parseJson } from "../cni/json.ts";
+import { problemsIn } from "../cni/schema.ts";
+import { omitUndefined } from "../kube/options.ts";
 import { maxAttachments } from "./cni-annotation.ts";
 import {
+  type JsonElement,
   elementKeys,
-  isDnsName,
-  isElement,
-  readKeys,
-  unsupportedKeys,
-} from "./npwg-element.ts";
-import type { JsonElement } from "./npwg-element.ts";
-import { joined, problemList } from "./problems.ts";
+  ignoredKeys,
+  readElement,
+  shortElementSchema,
+} from "./npwg-schema.ts";
+import { joined } from "./problems.ts";
 import { describeUnknownKeys } from "./unknown-keys.ts";
 
 /** One requested definition and what is asked of its attachment; values as the pod's author wrote them. */
@@ -73,91 +73,76 @@ function requireFew(source: string, elements: readonly unknown[]): void {
     throw invalid(source, `more than ${maxAttachments} networks`);
 }
 
+const shortForm =
+  /^(?:(?<namespace>[^/@]*)\/)?(?<name>[^/@]*)(?:@(?<ifname>[^@]*))?$/;
+
 /** `[namespace/]name[@interface]`, comma-separated. */
 function shortElements(
   source: string,
   text: string,
 ): NetworkSelectionElement[] {
-  const texts = partsOf(text, ",");
+  const texts = text.split(",");
   requireFew(source, texts);
-  const problems = problemList();
+  const problems: string[] = [];
   const elements: NetworkSelectionElement[] = [];
   for (const [i, element] of texts.entries()) {
-    const parsed = shortElement(element);
-    if (typeof parsed === "string")
-      problems.add(`element ${i + 1} ${quote(element)}: ${parsed}`);
-    else elements.push(parsed);
+    const read = shortElement(element.trim());
+    if (Array.isArray(read)) problems.push(...at(i, read));
+    else elements.push(read);
   }
-  if (problems.text !== "") throw invalid(source, problems.text);
+  if (problems.length > 0) throw invalid(source, joined(problems));
   return elements;
 }
 
 /** The element, or what is wrong with it. */
-function shortElement(text: string): NetworkSelectionElement | string {
-  if (text === "") return "empty element, perhaps a comma too many";
-  const [path = "", ifname, ...more] = partsOf(text, "@");
-  if (more.length > 0) return "more than one @";
-  const names = partsOf(path, "/");
-  if (names.length > 2) return "more than one /";
-  const [name = "", namespace] = names.toReversed();
-  if (!isDnsName(name)) return `invalid name ${quote(name)}`;
-  if (namespace !== undefined && !isDnsName(namespace))
-    return `invalid namespace ${quote(namespace)}`;
-  const problem = ifname ? ifnameProblem(ifname) : undefined;
-  if (problem)
-    return `invalid interface name ${quote(ifname ?? "")}: ${problem.msg}`;
-  return {
-    name,
-    ...(namespace && { namespace }),
-    ...(ifname && { ifname }),
+function shortElement(text: string): NetworkSelectionElement | string[] {
+  if (text === "") return ["empty element, perhaps a comma too many"];
+  const parts = shortForm.exec(text)?.groups;
+  if (!parts)
+    return [`expected [namespace/]name[@interface], got ${quote(text)}`];
+  const element = {
+    name: parts["name"]?.trim() ?? "",
+    namespace: parts["namespace"]?.trim(),
+    interface: parts["ifname"]?.trim(),
   };
-}
-
-/** Without the blanks around each. */
-function partsOf(text: string, separator: string): string[] {
-  const parts: string[] = [];
-  for (const part of text.split(separator)) parts.push(part.trim());
-  return parts;
+  const problems = problemsIn(shortElementSchema, element);
+  return problems.length === 0 ? elementOf(element) : problems;
 }
 
 function jsonElements(source: string, text: string, strict: boolean): Elements {
   const entries = jsonEntries(source, text);
   requireFew(source, entries);
-  const problems = problemList();
+  const problems: string[] = [];
   const warnings: string[] = [];
   const unknown: string[] = [];
   const elements: NetworkSelectionElement[] = [];
   for (const [i, entry] of entries.entries()) {
-    const where = `element ${i + 1}`;
-    let place = `${where}: `;
-    const add = (problem: string): boolean => {
-      const isMore = problems.add(place + problem);
-      place = "";
-      return isMore;
-    };
-    if (!isObject(entry)) {
-      add(`expected an object, got ${jsonKind(entry)}`);
-      continue;
+    const read = readElement(entry);
+    problems.push(...at(i, read.problems));
+    if (read.element) {
+      elements.push(elementOf(read.element));
+      const ignored = ignoredKeys(read.element);
+      if (strict) problems.push(...at(i, ignored));
+      else warnings.push(...ignored.flatMap((key) => at(i, [key])));
     }
-    const read = readKeys(entry, elementKeys);
-    for (const key of read.repeated) add(key);
-    if (isElement(read.values, add)) elements.push(elementOf(read.values));
     if (read.unknown.length > 0)
-      unknown.push(
-        `${where}: ${describeUnknownKeys(read.unknown, elementKeys)}`,
-      );
-    for (const ignored of unsupportedKeys(read.values)) {
-      if (strict) add(ignored);
-      else warnings.push(`${source}: ${where}: ${ignored}`);
-    }
+      unknown.push(...at(i, [describeUnknownKeys(read.unknown, elementKeys)]));
   }
   if (unknown.length > 0) {
     const keys = joined(unknown);
-    if (strict) problems.add(`unknown keys: ${keys}`);
-    else warnings.push(`${source}: unknown keys are ignored: ${keys}`);
+    if (strict) problems.push(`unknown keys: ${keys}`);
+    else warnings.push(`unknown keys are ignored: ${keys}`);
   }
-  if (problems.text !== "") throw invalid(source, problems.text);
-  return { elements, warnings };
+  if (problems.length > 0) throw invalid(source, joined(problems));
+  return {
+    elements,
+    warnings: warnings.map((warning) => `${source}: ${warning}`),
+  };
+}
+
+/** The problems of one element, which the first of them names. */
+function at(i: number, [first, ...others]: readonly string[]): string[] {
+  return first === undefined ? [] : [`element ${i + 1}: ${first}`, ...others];
 }
 
 /** A list of elements, or a single one. */
@@ -171,34 +156,24 @@ function jsonEntries(source: string, text: string): unknown[] {
   return Array.isArray(value) ? value : [value];
 }
 
-/** Null, the empty text and the empty list are absent. */
+/** Null, the empty string and the empty list are absent. */
 function elementOf(element: JsonElement): NetworkSelectionElement {
-  const ifname = element.interface || element.interfaceRequest;
-  const {
-    name = "",
-    namespace,
-    ips,
-    mac,
-    portMappings,
-    bandwidth,
-    deviceID,
-    resourceName,
-  } = element;
-  const guid = element["infiniband-guid"];
-  const cniArgs = element["cni-args"];
-  const defaultRoute = element["default-route"];
-  return {
-    name,
-    ...(namespace && { namespace }),
-    ...(ifname && { ifname }),
-    ...(ips && ips.length > 0 && { ips }),
-    ...(mac && { mac }),
-    ...(guid && { infinibandGuid: guid }),
-    ...(portMappings && portMappings.length > 0 && { portMappings }),
-    ...(bandwidth && { bandwidth }),
-    ...(deviceID && { deviceId: deviceID }),
-    ...(resourceName && { resourceName }),
-    ...(cniArgs && { cniArgs }),
-    ...(defaultRoute && defaultRoute.length > 0 && { defaultRoute }),
-  };
+  return omitUndefined<NetworkSelectionElement>({
+    name: element.name,
+    namespace: element.namespace || undefined,
+    ifname: element.interface || element.interfaceRequest || undefined,
+    ips: element.ips?.length ? element.ips : undefined,
+    mac: element.mac || undefined,
+    infinibandGuid: element["infiniband-guid"] || undefined,
+    portMappings: element.portMappings?.length
+      ? element.portMappings
+      : undefined,
+    bandwidth: element.bandwidth ?? undefined,
+    deviceId: element.deviceID || undefined,
+    resourceName: element.resourceName || undefined,
+    cniArgs: element["cni-args"] ?? undefined,
+    defaultRoute: element["default-route"]?.length
+      ? element["default-route"]
+      : undefined,
+  });
 }

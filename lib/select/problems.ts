@@ -4,39 +4,21 @@
  */
 import { cut, isLonger } from "../linux/text.ts";
 
-/** Bytes of all problems together: 8 KiB with the words around them. */
+/** 8 KiB with the words around them. */
 const messageBytes = 8000;
 
-/** A comma-separated list that ends with "and more" where it would become longer. */
-export interface ProblemList {
-  /** Whether there is room for more: if not, there is no reason to look for them. */
-  add(problem: string): boolean;
-  /** "" for no problem. */
-  readonly text: string;
-}
-
-export function problemList(maxBytes = messageBytes): ProblemList {
-  let text = "";
-  let isFull = false;
-  return {
-    add(problem) {
-      if (isFull) return false;
-      const longer = text === "" ? problem : `${text}, ${problem}`;
-      isFull = isLonger(longer, maxBytes);
-      if (!isFull) text = longer;
+/** The texts separated by commas; ends with "and more" where that would become longer, and asks for no further texts. */
+export function joined(
+  texts: Iterable<string>,
+  maxBytes = messageBytes,
+): string {
+  let list = "";
+  for (const text of texts) {
+    const longer = list === "" ? text : `${list}, ${text}`;
+    if (isLonger(longer, maxBytes))
       // One alone may be a list that is as long; its beginning is what can be mended first.
-      else text = text === "" ? cut(problem, maxBytes) : `${text}, and more`;
-      return !isFull;
-    },
-    get text() {
-      return text;
-    },
-  };
-}
-
-/** The texts as one list of so many bytes. */
-export function joined(texts: Iterable<string>, maxBytes?: number): string {
-  const problems = problemList(maxBytes);
-  for (const text of texts) problems.add(text);
-  return problems.text;
+      return list === "" ? cut(text, maxBytes) : `${list}, and more`;
+    list = longer;
+  }
+  return list;
 }

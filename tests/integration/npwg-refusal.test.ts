@@ -192,11 +192,11 @@ describe("annotations that cannot be met", () => {
       '"shared/nowhere"',
     ],
     [
-      "a typing error",
+      "a comma too many",
       { [networksKey]: "lan," },
       {},
       7,
-      'failed to parse annotation "k8s.v1.cni.cncf.io/networks": element 2 "": empty element, perhaps a comma too many',
+      'failed to parse annotation "k8s.v1.cni.cncf.io/networks": element 2: empty element, perhaps a comma too many',
     ],
     [
       "a JSON error",
@@ -217,7 +217,18 @@ describe("annotations that cannot be met", () => {
       { [networksKey]: [{ name: "lan", ips: ["10.30.0.7/24"], IPs: [] }] },
       {},
       7,
-      'element 1: ips: one key in two spellings, "ips" and "IPs"',
+      'element 1: IPs: expected no second spelling of "ips", got an array',
+    ],
+    [
+      "two keys for one thing",
+      {
+        [networksKey]: [
+          { name: "lan", interface: "net1", interfaceRequest: "net2" },
+        ],
+      },
+      {},
+      7,
+      'element 1: interfaceRequest: expected "net1" as in "interface", got "net2"',
     ],
     [
       "an unknown key where the node is strict",

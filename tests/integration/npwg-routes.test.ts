@@ -241,7 +241,7 @@ describe("default-route, refused with 7", () => {
     [
       "two gateways of one family",
       [gateway("10.30.0.1", "fd30::1", "10.30.0.2")],
-      'element 1: default-route: two gateways of one address family, "10.30.0.1" and "10.30.0.2"',
+      'element 1: default-route.2: expected one gateway of each address family, got "10.30.0.2"',
     ],
     [
       "outside of the interface's prefixes",

@@ -1,0 +1,262 @@
+/**
+ * The schemas of a network selection element, one for each form of the annotation
+ * (selection.md §6). Keys are read in any case, as Go programs do.
+ */
+import * as v from "valibot";
+import { ifnameProblem } from "../cni/args.ts";
+import { foldKey } from "../cni/executable-types.ts";
+import { type JsonObject, isObject, setOwn } from "../cni/json.ts";
+import { jsonObject, object, problemsIn, text } from "../cni/schema.ts";
+import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
+import { quote } from "../linux/text.ts";
+
+/** What reaches CNI_ARGS: a variable of the environment must stay far below the kernel's 128 KiB. */
+const maxAddresses = 32;
+
+const dnsName = text(isDnsName, "a DNS-1123 subdomain");
+const interfaceName =
+  "an interface name (1 to 15 bytes, not . or .., without /, : and white space)";
+
+/** Of the parts of `[namespace/]name[@interface]`. */
+export const shortElementSchema = object({
+  name: dnsName,
+  namespace: v.optional(dnsName),
+  interface: optional(isIfname, interfaceName),
+});
+
+/** Null and the empty string are absent. */
+function optional(isValid: (value: string) => boolean, expected: string) {
+  return v.nullish(text((value) => value === "" || isValid(value), expected));
+}
+
+const optionalText = v.nullish(v.string());
+const optionalIfname = optional(isIfname, interfaceName);
+
+/** A plain number: `80.0` would be refused by the plugins that it is forwarded to. */
+function integer(min: number, max: number, expected: string) {
+  return v.custom<number>(
+    (value) =>
+      typeof value === "number" &&
+      Number.isInteger(value) &&
+      value >= min &&
+      value <= max,
+    expected,
+  );
+}
+
+const port = integer(1, 65_535, "a port from 1 to 65535");
+const rate = v.nullish(
+  integer(0, Number.MAX_SAFE_INTEGER, "bits, an integer of at least 0"),
+);
+
+const elementEntries = {
+  name: dnsName,
+  namespace: optional(isDnsName, "a DNS-1123 subdomain"),
+  interface: optionalIfname,
+  interfaceRequest: optionalIfname,
+  ips: v.nullish(
+    v.pipe(
+      v.array(text(isAddress, "an IP address or CIDR")),
+      v.maxLength(maxAddresses, `at most ${maxAddresses} addresses`),
+    ),
+  ),
+  mac: optional((value) => parseMac(value)?.length === 6, "a MAC address"),
+  "infiniband-guid": optional(
+    (value) => parseMac(value)?.length === 8,
+    "a GUID of 8 bytes",
+  ),
+  portMappings: v.nullish(
+    v.array(
+      anyCase({
+        hostPort: port,
+        containerPort: port,
+        protocol: optional(
+          (value) => /^(?:tcp|udp|sctp)$/i.test(value),
+          "tcp, udp or sctp",
+        ),
+        hostIP: optional(isIp, "an IP address"),
+      }),
+    ),
+  ),
+  bandwidth: v.nullish(
+    anyCase({
+      ingressRate: rate,
+      ingressBurst: rate,
+      egressRate: rate,
+      egressBurst: rate,
+    }),
+  ),
+  deviceID: optionalText,
+  resourceName: optionalText,
+  resourceClaim: v.nullish(
+    anyCase({
+      claimName: text(
+        (value) => value !== "",
+        "the name of a claim of the pod",
+      ),
+      requestName: optionalText,
+    }),
+  ),
+  "cni-args": v.nullish(jsonObject),
+  "default-route": v.nullish(
+    v.pipe(
+      v.array(text(isIp, "an IP address")),
+      // NPWG allows several of a family; a pod can use one.
+      v.rawCheck(({ dataset, addIssue }) => {
+        if (!dataset.typed) return;
+        const input = dataset.value;
+        const families = input.map((gateway) => parseIp(gateway)?.family);
+        const key = families.findIndex(
+          (family, i) => families.indexOf(family) < i,
+        );
+        const value = input[key];
+        if (value !== undefined)
+          addIssue({
+            message: "one gateway of each address family",
+            input: value,
+            path: [{ type: "array", origin: "value", input, key, value }],
+          });
+      }),
+    ),
+  ),
+  "ipam-claim-reference": optionalText,
+};
+
+/** Of keys that are spelt as here. */
+const jsonElement = object(elementEntries);
+const jsonElementInAnyCase = anyCase(elementEntries);
+
+export type JsonElement = v.InferInput<typeof jsonElement>;
+
+export const elementKeys: readonly string[] = Object.keys(elementEntries);
+
+export interface ReadElement {
+  /** Absent where there are problems. */
+  element?: JsonElement;
+  problems: string[];
+  /** Keys that mean nothing. */
+  unknown: string[];
+}
+
+export function readElement(entry: unknown): ReadElement {
+  const problems = problemsIn(jsonElementInAnyCase, entry);
+  if (!isObject(entry)) return { problems, unknown: [] };
+  const { values, unknown } = foldKeys(entry, elementKeys);
+  if (!v.is(jsonElement, values)) return { problems, unknown };
+  problems.push(...conflicts(values));
+  return {
+    problems,
+    unknown,
+    ...(problems.length === 0 && { element: values }),
+  };
+}
+
+/** Requests that are understood but have no effect. */
+export function ignoredKeys(element: JsonElement): string[] {
+  const ignored: string[] = [];
+  if (element["ipam-claim-reference"])
+    ignored.push(
+      '"ipam-claim-reference" is ignored: genie knows no IPAM claims',
+    );
+  if (element.resourceClaim)
+    ignored.push('"resourceClaim" is ignored: genie knows no resource claims');
+  if (element.deviceID && element.resourceName)
+    ignored.push('"deviceID" is ignored: "resourceName" decides the device');
+  return ignored;
+}
+
+/** Two keys for one thing. */
+function conflicts(element: JsonElement): string[] {
+  const { interface: ifname, interfaceRequest, resourceName } = element;
+  const problems: string[] = [];
+  if (ifname && interfaceRequest && ifname !== interfaceRequest)
+    problems.push(
+      `interfaceRequest: expected ${quote(ifname)} as in "interface", got ${quote(interfaceRequest)}`,
+    );
+  if (resourceName && element.resourceClaim)
+    problems.push(
+      `resourceClaim: expected nothing beside resourceName ${quote(resourceName)}, got an object`,
+    );
+  return problems;
+}
+
+/** An object whose keys are read in any case; it stays as it is. */
+function anyCase(entries: v.ObjectEntries) {
+  const schema = object(entries);
+  const known = Object.keys(entries);
+  return v.pipe(
+    jsonObject,
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return;
+      const { values, repeated } = foldKeys(dataset.value, known);
+      for (const { key, first } of repeated)
+        addIssue({
+          message: `no second spelling of ${quote(first)}`,
+          input: dataset.value[key],
+          path: [
+            {
+              type: "object",
+              origin: "key",
+              input: dataset.value,
+              key,
+              value: dataset.value[key],
+            },
+          ],
+        });
+      for (const issue of v.safeParse(schema, values).issues ?? [])
+        addIssue({ ...issue, expected: issue.expected ?? "" });
+    }),
+  );
+}
+
+interface FoldedKeys {
+  /** By the key as it is spelt in the schema. */
+  values: JsonObject;
+  unknown: string[];
+  /** Keys that are there in another spelling already: programs differ in which one they take. */
+  repeated: { key: string; first: string }[];
+}
+
+/** The keys of an object in any case, as Go programs read them. */
+function foldKeys(entry: JsonObject, known: readonly string[]): FoldedKeys {
+  const byFold = new Map(known.map((key) => [foldKey(key), key]));
+  const spellings = new Map<string, string>();
+  const folded: FoldedKeys = { values: {}, unknown: [], repeated: [] };
+  for (const [spelling, value] of Object.entries(entry)) {
+    const key = byFold.get(foldKey(spelling));
+    if (key === undefined) {
+      folded.unknown.push(spelling);
+      continue;
+    }
+    const first = spellings.get(key);
+    if (first === undefined) spellings.set(key, spelling);
+    else folded.repeated.push({ key: spelling, first });
+    setOwn(folded.values, key, value);
+  }
+  return folded;
+}
+
+/**
+ * A DNS-1123 subdomain, which object names of Kubernetes are: labels of small
+ * letters, digits and `-`, which is neither the first nor the last of a label.
+ */
+function isDnsName(value: string): boolean {
+  return (
+    value.length <= 253 &&
+    /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/.test(
+      value,
+    )
+  );
+}
+
+function isIfname(value: string): boolean {
+  return ifnameProblem(value) === undefined;
+}
+
+function isIp(value: string): boolean {
+  return parseIp(value) !== undefined;
+}
+
+function isAddress(value: string): boolean {
+  return isIp(value) || parseCidr(value) !== undefined;
+}
