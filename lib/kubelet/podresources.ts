@@ -1,27 +1,38 @@
 /**
- * Which devices the kubelet allotted to a pod: asks its PodResources API, and
- * says in our words what went wrong. Every failure is an error 11, since the
- * kubelet tries the pod again and may then know more (selection.md §6).
+ * The devices that the kubelet allotted to a pod, asked of its PodResources API:
+ * gRPC over a unix socket. Loading it costs about 20 ms, which only a pod with a
+ * device pays. Each failure is an error 11: the kubelet tries the pod again and may
+ * then know more (selection.md §6).
  */
-import { Code as Status, ConnectError } from "@connectrpc/connect";
-import type { Deadline } from "../linux/deadline.ts";
+import { connect } from "node:net";
+import {
+  type Client,
+  Code as Status,
+  ConnectError,
+  createClient,
+} from "@connectrpc/connect";
+import {
+  createGrpcTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
 import { CniError, Code } from "../cni/error.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import {
-  answerLimit,
-  connectKubelet,
-  isTooLarge,
-  type KubeletConnection,
-  type PodName,
-} from "./grpc-connection.ts";
-import type { PodResources } from "./schema.ts";
+  type PodResources,
+  PodResourcesLister,
+} from "./podresources-schema.ts";
 
-export { DeviceAllotment } from "./allotment.ts";
+interface PodName {
+  namespace: string;
+  name: string;
+}
 
-export interface PodDevicesOptions {
-  /** Path of the kubelet's socket. */
-  socket: string;
+/** Resource name → device IDs. */
+type Devices = ReadonlyMap<string, readonly string[]>;
+
+interface Patience {
   /** For all calls together. */
   deadline: Deadline;
   sleep?: (ms: number) => Promise<void>;
@@ -29,59 +40,86 @@ export interface PodDevicesOptions {
   random?: () => number;
 }
 
-/**
- * Resource name → the pod's devices of it, in the kubelet's order over all its
- * containers, none twice. Throws CniError 11.
- */
+/** Of a response: the limit that Kubernetes' own clients set. */
+const maxBytes = 16 << 20;
+
+/** The pod's devices in the kubelet's order over all its containers, none twice. Throws CniError 11. */
 export async function podDevices(
   pod: PodName,
-  { socket, ...options }: PodDevicesOptions,
-): Promise<ReadonlyMap<string, readonly string[]>> {
-  const { deadline, sleep = Bun.sleep, random = Math.random } = options;
-  using kubelet = connectKubelet(socket);
+  { socket, ...patience }: Patience & { socket: string },
+): Promise<Devices> {
+  // Only the path names the server; the authority is the one that Go's gRPC sends for a unix socket.
+  const baseUrl = "http://localhost";
+  const sessionManager = new Http2SessionManager(baseUrl, undefined, {
+    createConnection: () => connect(socket),
+  });
+  const kubelet = createClient(
+    PodResourcesLister,
+    createGrpcTransport({
+      baseUrl,
+      sessionManager,
+      readMaxBytes: maxBytes,
+      // The kubelet compresses nothing; a compressed response could outgrow its limit.
+      acceptCompression: [],
+      binaryOptions: { readUnknownFields: false },
+    }),
+  );
   try {
-    return devicesOf(await ask(kubelet, pod, { deadline, sleep, random }));
+    return devicesOf(await find(kubelet, pod, patience));
   } catch (error) {
-    const who = quote(`${pod.namespace}/${pod.name}`);
+    const name = quote(`${pod.namespace}/${pod.name}`);
     throw new CniError(
       Code.tryAgainLater,
-      `failed to get devices of pod ${who} from kubelet at ${quote(socket)}: ${reasonOf(error)}`,
+      `failed to get devices of pod ${name} from kubelet at ${quote(socket)}: ${reasonOf(error)}`,
       { cause: error },
     );
+  } finally {
+    sessionManager.abort();
   }
 }
-
-type Patience = Required<Omit<PodDevicesOptions, "socket">>;
 
 /**
  * Before Kubernetes 1.34 `Get` is disabled by default, which is an Unknown, as is
- * its answer for a pod that it does not know; before 1.27 it does not exist.
+ * its response for a pod that it does not know; before 1.27 it does not exist.
  */
-async function ask(
-  kubelet: KubeletConnection,
-  pod: PodName,
+async function find(
+  kubelet: Client<typeof PodResourcesLister>,
+  { namespace, name }: PodName,
   patience: Patience,
 ): Promise<PodResources> {
   const { deadline } = patience;
+  let found: PodResources | undefined;
   try {
-    return existing(
-      await patiently(() => kubelet.get(pod, deadline), patience),
+    const request = { podNamespace: namespace, podName: name };
+    found = await patiently(
+      async () => (await kubelet.get(request, within(deadline))).podResources,
+      patience,
     );
   } catch (error) {
     if (!hasStatus(error, Status.Unimplemented, Status.Unknown)) throw error;
+    const { podResources } = await patiently(
+      () => kubelet.list({}, within(deadline)),
+      patience,
+    );
+    const pods = podResources.filter(
+      (pod) => pod.namespace === namespace && pod.name === name,
+    );
+    // One that is being removed and its successor: which devices are whose is unknown.
+    if (pods.length > 1)
+      throw new Error("it still has another pod of this name", {
+        cause: error,
+      });
+    [found] = pods;
   }
-  const all = await patiently(() => kubelet.list(deadline), patience);
-  const [found, another] = all.filter(
-    ({ namespace, name }) => namespace === pod.namespace && name === pod.name,
-  );
-  // One being removed and its successor: whose devices are whose is not said.
-  if (another) throw new Error("it still has another pod of this name");
-  return existing(found);
-}
-
-function existing(found: PodResources | undefined): PodResources {
   if (!found) throw new Error("it does not know the pod");
   return found;
+}
+
+/** The library takes 0 for "no limit", and sends whole milliseconds. */
+function within(deadline: Deadline): { timeoutMs: number } {
+  if (deadline.expired)
+    throw new ConnectError("no time is left", Status.DeadlineExceeded);
+  return { timeoutMs: Math.ceil(deadline.remaining) };
 }
 
 /** Milliseconds: the first pause, doubled with each try, and the longest. */
@@ -94,25 +132,20 @@ const longestPause = 500;
  */
 async function patiently<T>(
   call: () => Promise<T>,
-  { deadline, sleep, random }: Patience,
+  { deadline, sleep = Bun.sleep, random = Math.random }: Patience,
+  longest = firstPause,
 ): Promise<T> {
-  for (
-    let longest = firstPause;
-    ;
-    longest = Math.min(longestPause, longest * 2)
-  ) {
-    try {
-      return await call();
-    } catch (error) {
-      const pause = longest * (0.5 + random() / 2);
-      if (!isRateLimit(error) || pause >= deadline.remaining) throw error;
-      await sleep(pause);
-    }
+  try {
+    return await call();
+  } catch (error) {
+    const pause = longest * (0.5 + random() / 2);
+    const isRateLimit =
+      hasStatus(error, Status.ResourceExhausted) && !isTooLarge(error);
+    if (!isRateLimit || pause >= deadline.remaining) throw error;
+    await sleep(pause);
   }
-}
-
-function isRateLimit(error: unknown): boolean {
-  return hasStatus(error, Status.ResourceExhausted) && !isTooLarge(error);
+  const next = Math.min(longestPause, longest * 2);
+  return patiently(call, { deadline, sleep, random }, next);
 }
 
 function hasStatus(
@@ -122,20 +155,23 @@ function hasStatus(
   return error instanceof ConnectError && statuses.includes(error.code);
 }
 
-function devicesOf({
-  containers,
-}: PodResources): ReadonlyMap<string, readonly string[]> {
-  const devices = new Map<string, Set<string>>();
-  for (const { resourceName, deviceIds } of containers.flatMap(
-    (one) => one.devices,
-  )) {
-    const ids = devices.get(resourceName) ?? [];
-    devices.set(resourceName, new Set([...ids, ...deviceIds]));
-  }
-  return new Map([...devices].map(([resource, ids]) => [resource, [...ids]]));
+/** Whether the failure is our own `maxBytes`, which has the status of the kubelet's limit on calls. */
+function isTooLarge({ rawMessage }: ConnectError): boolean {
+  return rawMessage.includes("readMaxBytes");
 }
 
-/** What the errors of the socket mean; the others are told as the library words them. */
+function devicesOf({ containers }: PodResources): Devices {
+  const all = containers.flatMap(({ devices }) => devices);
+  const byResource = Map.groupBy(all, ({ resourceName }) => resourceName);
+  return new Map(
+    [...byResource].map(([resource, devices]) => [
+      resource,
+      [...new Set(devices.flatMap(({ deviceIds }) => deviceIds))],
+    ]),
+  );
+}
+
+/** The meaning of the socket's errors; the others keep the library's words. */
 const errnoTexts: Readonly<Record<string, string>> = {
   ENOENT: "no such socket",
   ECONNREFUSED: "connection refused",
@@ -147,7 +183,31 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof ConnectError)) return messageOf(error);
   if (error.code === Status.DeadlineExceeded) return "no answer in time";
   if (isTooLarge(error))
-    return `the answer is larger than ${answerLimit >> 20} MiB`;
+    return `the answer is larger than ${maxBytes >> 20} MiB`;
   const known = errnoTexts[errnoOf(error.cause) ?? ""];
   return known ?? `${Status[error.code]}: ${quote(error.rawMessage)}`;
+}
+
+/** The devices of one pod during one ADD: each request for a resource takes the next one. */
+export class DeviceAllotment {
+  readonly #devices: Devices;
+  readonly #taken = new Map<string, number>();
+
+  constructor(devices: Devices) {
+    this.#devices = devices;
+  }
+
+  /** The resource's first device that is not taken. Throws CniError 7 when there is none. */
+  take(resource: string): string {
+    const devices = this.#devices.get(resource) ?? [];
+    const taken = this.#taken.get(resource) ?? 0;
+    const device = devices[taken];
+    if (device === undefined)
+      throw new CniError(
+        Code.invalidNetworkConfig,
+        `no device of resource ${quote(resource)} is left for this network: the kubelet allotted ${devices.length} to the pod`,
+      );
+    this.#taken.set(resource, taken + 1);
+    return device;
+  }
 }

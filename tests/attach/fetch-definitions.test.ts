@@ -11,7 +11,7 @@ import { Deadline } from "../../lib/linux/deadline.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
-import { DeviceAllotment } from "../../lib/kubelet/allotment.ts";
+import { DeviceAllotment } from "../../lib/kubelet/podresources.ts";
 import { networksOf } from "../../lib/select/resolve.ts";
 import type { Annotations, RequestedNetwork } from "../../lib/select/select.ts";
 

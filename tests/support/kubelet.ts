@@ -1,7 +1,7 @@
 /**
  * A kubelet's PodResources API for tests: a real gRPC server on a unix socket of
  * its own, pods in memory, faults on demand. It knows nothing of genie but the
- * messages' schema, which tests/kubelet/schema.test.ts holds against Kubernetes'.
+ * messages' schema, which tests/kubelet/podresources-schema.test.ts holds against Kubernetes'.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import {
@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { PodResourcesLister } from "../../lib/kubelet/schema.ts";
+import { PodResourcesLister } from "../../lib/kubelet/podresources-schema.ts";
 
 export interface Kubelet extends AsyncDisposable {
   /** Path of the socket. */

@@ -1,12 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import {
-  GetRequestSchema,
-  GetResponseSchema,
-  ListRequestSchema,
-  ListResponseSchema,
-  PodResourcesLister,
-} from "../../lib/kubelet/schema.ts";
+import { PodResourcesLister } from "../../lib/kubelet/podresources-schema.ts";
+
+const { get, list } = PodResourcesLister.method;
 
 // Encoded by Go, k8s.io/kubelet v0.34.0, with every field of every message set.
 const getRequest = "0a03776562120473686f70";
@@ -39,23 +35,23 @@ const decode = { readUnknownFields: false };
 
 describe("PodResources schema", () => {
   test("GetRequest, encoded as by Kubernetes", () => {
-    const message = create(GetRequestSchema, {
+    const message = create(get.input, {
       podNamespace: "shop",
       podName: "web",
     });
-    expect(
-      Buffer.from(toBinary(GetRequestSchema, message)).toString("hex"),
-    ).toBe(getRequest);
+    expect(Buffer.from(toBinary(get.input, message)).toString("hex")).toBe(
+      getRequest,
+    );
   });
 
   test("ListRequest, encoded as by Kubernetes: empty", () => {
-    const message = create(ListRequestSchema);
-    expect(toBinary(ListRequestSchema, message)).toEqual(new Uint8Array());
+    const message = create(list.input);
+    expect(toBinary(list.input, message)).toEqual(new Uint8Array());
   });
 
   test("GetResponse, decoded from Kubernetes' bytes", () => {
     const bytes = Buffer.from(response, "hex");
-    const message: object = fromBinary(GetResponseSchema, bytes, decode);
+    const message: object = fromBinary(get.output, bytes, decode);
     expect(message).toEqual({
       $typeName: "v1.GetPodResourcesResponse",
       podResources: pod,
@@ -64,7 +60,7 @@ describe("PodResources schema", () => {
 
   test("ListResponse, decoded from Kubernetes' bytes", () => {
     const bytes = Buffer.from(response + response, "hex");
-    const message: object = fromBinary(ListResponseSchema, bytes, decode);
+    const message: object = fromBinary(list.output, bytes, decode);
     expect(message).toEqual({
       $typeName: "v1.ListPodResourcesResponse",
       podResources: [pod, pod],

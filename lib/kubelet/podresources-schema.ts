@@ -1,0 +1,113 @@
+/**
+ * The part of the kubelet's PodResources API, package `v1`, that is used here: two
+ * calls, and of their messages the fields that lead to a device; all others are
+ * skipped while decoding. Field numbers are those of Kubernetes'
+ * k8s.io/kubelet/pkg/apis/podresources/v1/api.proto.
+ */
+import { create, createFileRegistry, type Message } from "@bufbuild/protobuf";
+import { type GenMessage, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import {
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+  FileDescriptorProtoSchema,
+} from "@bufbuild/protobuf/wkt";
+
+type Typed<Name extends string, Fields> = Message<`v1.${Name}`> & Fields;
+
+export type PodResources = Typed<
+  "PodResources",
+  { name: string; namespace: string; containers: ContainerResources[] }
+>;
+
+type ContainerResources = Typed<
+  "ContainerResources",
+  { devices: ContainerDevices[] }
+>;
+
+/** One resource may have several of these: the kubelet makes one per device and NUMA node. */
+type ContainerDevices = Typed<
+  "ContainerDevices",
+  { resourceName: string; deviceIds: string[] }
+>;
+
+type GetRequest = Typed<
+  "GetPodResourcesRequest",
+  { podName: string; podNamespace: string }
+>;
+type GetResponse = Typed<
+  "GetPodResourcesResponse",
+  { podResources?: PodResources }
+>;
+type ListRequest = Typed<"ListPodResourcesRequest", unknown>;
+type ListResponse = Typed<
+  "ListPodResourcesResponse",
+  { podResources: PodResources[] }
+>;
+
+const messages = {
+  GetPodResourcesRequest: [text("pod_name", 1), text("pod_namespace", 2)],
+  GetPodResourcesResponse: [message("pod_resources", 1, "PodResources")],
+  ListPodResourcesRequest: [],
+  ListPodResourcesResponse: [
+    repeated(message("pod_resources", 1, "PodResources")),
+  ],
+  PodResources: [
+    text("name", 1),
+    text("namespace", 2),
+    repeated(message("containers", 3, "ContainerResources")),
+  ],
+  ContainerResources: [repeated(message("devices", 2, "ContainerDevices"))],
+  ContainerDevices: [text("resource_name", 1), repeated(text("device_ids", 2))],
+};
+
+/** The kubelet serves it without authentication: root alone reaches its socket. */
+export const PodResourcesLister = serviceDesc<{
+  get: {
+    methodKind: "unary";
+    input: GenMessage<GetRequest>;
+    output: GenMessage<GetResponse>;
+  };
+  list: {
+    methodKind: "unary";
+    input: GenMessage<ListRequest>;
+    output: GenMessage<ListResponse>;
+  };
+}>(fileOf("podresources/v1/api.proto"), 0);
+
+function text(name: string, number: number) {
+  return { name, number, label: Label.OPTIONAL, type: Type.STRING };
+}
+
+function message(name: string, number: number, type: string) {
+  const typeName = `.v1.${type}`;
+  return { name, number, label: Label.OPTIONAL, type: Type.MESSAGE, typeName };
+}
+
+function repeated<Field>(field: Field) {
+  return { ...field, label: Label.REPEATED };
+}
+
+function fileOf(name: string) {
+  const descriptor = create(FileDescriptorProtoSchema, {
+    name,
+    package: "v1",
+    syntax: "proto3",
+    messageType: Object.entries(messages).map(([type, field]) => ({
+      name: type,
+      field,
+    })),
+    service: [
+      {
+        name: "PodResourcesLister",
+        method: ["Get", "List"].map((method) => ({
+          name: method,
+          inputType: `.v1.${method}PodResourcesRequest`,
+          outputType: `.v1.${method}PodResourcesResponse`,
+        })),
+      },
+    ],
+  });
+  const file = createFileRegistry(descriptor, () => undefined).getFile(name);
+  if (!file) throw new Error(`failed to describe ${name}`);
+  return file;
+}
