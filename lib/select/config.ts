@@ -10,52 +10,7 @@ import type * as configSchema from "./config-schema.ts";
 import type { ConfigKey, ConfigKeys } from "./config-schema.ts";
 
 /** With every default filled in. Times are milliseconds. */
-export interface GenieConfig {
-  /** Our own plugin type: files that name it are no candidates (selection.md §4). */
-  type: string;
-  defaultPlugin: string;
-  /** Where the API server is and who we are. */
-  kube: KubeOptions;
-  logLevel: string;
-  logFile: string | undefined;
-  confDir: string;
-  binDirs: readonly string[];
-  dataDir: string;
-  /** Where Multus kept its files, "" to ignore them. */
-  multusDir: string;
-  /** Networks for definitions without `spec.config` (selection.md §6), "" for none. */
-  multusConfDir: string;
-  /** Where libcni keeps its cache (state.md "DEL"), "" to ignore it. */
-  runtimeCacheDir: string;
-  apiTimeoutMs: number;
-  delegateTimeoutMs: number;
-  /** How long a DEL may fail before it is given up (state.md "DEL"); 0: never. */
-  deleteGiveUpMs: number;
-  result: "primary" | "merged";
-  strict: boolean;
-  namespaceIsolation: boolean;
-  globalNamespaces: readonly string[];
-  systemNamespace: string;
-  /** undefined: all */
-  allowedNetworks: readonly string[] | undefined;
-  /** undefined: all */
-  allowedPlugins: readonly string[] | undefined;
-  /** Types of `ipam`; undefined: all. */
-  allowedIpams: readonly string[] | undefined;
-  /** Whether the default routes of a pod are moved to their owner (selection.md §8). */
-  defaultRoutes: "owner" | "keep";
-  /** Plugin types that may serve a container more than once all the same (selection.md §8). */
-  allowRepeated: readonly string[];
-  /** This node in the API. */
-  nodeName: string | undefined;
-  podResourcesSocket: string;
-  /** Whether the runtime is asked to hand over the pod's annotations. */
-  declaresAnnotations: boolean;
-  /** The runtime's own capability arguments; they are the primary attachment's (selection.md §6). */
-  runtimeConfig: Readonly<Record<string, unknown>>;
-  /** Keys of the configuration that mean nothing, for instance `alowedPlugins`. */
-  unknownKeys: readonly string[];
-}
+export type GenieConfig = Readonly<ReturnType<typeof configOf>>;
 
 /** The capability under which runtimes hand over annotations (container-runtimes.md §1). */
 export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
@@ -89,26 +44,26 @@ function loadSchema(): typeof configSchema {
   return require("./config-schema.ts");
 }
 
-/** Whether the plain checks are enough. False proves nothing. */
+/** False proves nothing: the schema decides then. */
 function isOrdinary(value: unknown): value is ConfigKeys {
   return hasForm(value, ordinary);
 }
 
-/** The usual kind of a value, one of a few texts, or an object of no other keys. */
+/** A kind of value, a few texts, or an object of these keys and no others. */
 type Form =
   | "anything"
   | "object"
-  | "text"
-  | "texts"
-  | "path"
   | "flag"
+  | "text"
+  | "name"
+  | "texts"
+  | "text or texts"
+  | "path"
+  | "path or none"
   | "seconds"
-  | readonly string[]
-  | Forms;
-
-interface Forms {
-  readonly [key: string]: Form;
-}
+  | "seconds or 0"
+  | Set<unknown>
+  | { readonly [key: string]: Form };
 
 function hasForm(value: unknown, form: Form): boolean {
   switch (form) {
@@ -116,18 +71,26 @@ function hasForm(value: unknown, form: Form): boolean {
       return true;
     case "object":
       return isObject(value);
+    case "flag":
+      return typeof value === "boolean";
     case "text":
+      return typeof value === "string";
+    case "name":
       return typeof value === "string" && value !== "";
     case "texts":
       return isTexts(value);
+    case "text or texts":
+      return typeof value === "string" || isTexts(value);
     case "path":
       return typeof value === "string" && value.startsWith("/");
-    case "flag":
-      return typeof value === "boolean";
+    case "path or none":
+      return value === "" || hasForm(value, "path");
     case "seconds":
       return typeof value === "number" && value > 0 && value <= 86_400;
+    case "seconds or 0":
+      return value === 0 || hasForm(value, "seconds");
   }
-  if (isWords(form)) return typeof value === "string" && form.includes(value);
+  if (form instanceof Set) return form.has(value);
   if (!isObject(value)) return false;
   for (const key of Object.keys(value)) {
     const inner = Object.hasOwn(form, key) ? form[key] : undefined;
@@ -136,14 +99,10 @@ function hasForm(value: unknown, form: Form): boolean {
   return true;
 }
 
-function isWords(form: readonly string[] | Forms): form is readonly string[] {
-  return Array.isArray(form);
-}
-
 function isTexts(value: unknown): boolean {
-  if (!Array.isArray(value)) return false;
-  for (const item of value) if (typeof item !== "string") return false;
-  return true;
+  return (
+    Array.isArray(value) && value.every((item) => typeof item === "string")
+  );
 }
 
 /** A key that is not here is left to the schema. */
@@ -163,7 +122,7 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   romana_root: "anything",
   segment_label_name: "anything",
   cAdvisor_address: "anything",
-  type: "text",
+  type: "name",
   capabilities: "object",
   runtimeConfig: "object",
   default_plugin: "text",
@@ -176,42 +135,40 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
     k8s_client_key: "text",
     k8s_certificate_authority: "text",
   },
-  log_level: ["error", "warn", "info", "debug"],
-  logFile: "path",
+  log_level: new Set(["error", "warn", "info", "debug"]),
+  logFile: "path or none",
   confDir: "path",
-  binDir: "text",
+  binDir: "text or texts",
   dataDir: "path",
   apiTimeout: "seconds",
   delegateTimeout: "seconds",
-  deleteGiveUp: "seconds",
-  result: ["primary", "merged"],
+  deleteGiveUp: "seconds or 0",
+  result: new Set(["primary", "merged"]),
   strict: "flag",
   namespaceIsolation: "flag",
   globalNamespaces: "texts",
-  systemNamespace: "text",
+  systemNamespace: "name",
   allowedNetworks: "texts",
   allowedPlugins: "texts",
   allowedIpams: "texts",
-  defaultRoutes: ["owner", "keep"],
+  defaultRoutes: new Set(["owner", "keep"]),
   allowRepeated: "texts",
-  runtimeCacheDir: "path",
-  multusDir: "path",
-  multusConfDir: "path",
+  runtimeCacheDir: "path or none",
+  multusDir: "path or none",
+  multusConfDir: "path or none",
   nodeName: "text",
   podResourcesSocket: "path",
 };
 
 /** Null is absent, as for Go programs. */
-function configOf(
-  keys: ConfigKeys,
-  unknownKeys: readonly string[] = [],
-): GenieConfig {
+function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
   const { kubernetes, policy, allowedPlugins } = keys;
   return {
+    /** Our own plugin type: files that name it are no candidates (selection.md §4). */
     type: keys.type ?? "genie",
     defaultPlugin: keys.default_plugin ?? "",
-    // Most pods need no API server.
-    get kube() {
+    /** Where the API server is and who we are; most pods do not need it. */
+    get kube(): KubeOptions {
       return kubeOptions({ kubernetes, policy });
     },
     logLevel: keys.log_level ?? "warn",
@@ -219,37 +176,49 @@ function configOf(
     confDir: keys.confDir ?? "/etc/cni/net.d",
     binDirs: [keys.binDir ?? []].flat().filter((path) => path !== ""),
     dataDir: keys.dataDir ?? "/var/lib/cni/genie",
+    /** Where Multus kept its files, "" to ignore them. */
     multusDir: keys.multusDir ?? "/var/lib/cni/multus",
+    /** Networks for definitions without `spec.config` (selection.md §6), "" for none. */
     multusConfDir: keys.multusConfDir ?? "/etc/cni/multus/net.d",
+    /** Where libcni keeps its cache (state.md "DEL"), "" to ignore it. */
     runtimeCacheDir: keys.runtimeCacheDir ?? "/var/lib/cni/results",
     apiTimeoutMs: milliseconds(keys.apiTimeout ?? 10),
     delegateTimeoutMs: milliseconds(keys.delegateTimeout ?? 120),
+    /** How long a DEL may fail before it is given up (state.md "DEL"); 0: never. */
     deleteGiveUpMs: milliseconds(keys.deleteGiveUp ?? 300),
     result: keys.result ?? "primary",
     strict: keys.strict ?? false,
     namespaceIsolation: keys.namespaceIsolation ?? false,
     globalNamespaces: keys.globalNamespaces ?? ["default"],
     systemNamespace: keys.systemNamespace ?? "kube-system",
+    /** undefined: all */
     allowedNetworks: keys.allowedNetworks ?? undefined,
+    /** undefined: all */
     allowedPlugins: allowedPlugins ?? undefined,
+    /** Types of `ipam`; undefined: all. */
     allowedIpams:
       keys.allowedIpams ??
       (allowedPlugins
         ? ["host-local", "static", "dhcp", "whereabouts"]
         : undefined),
+    /** Whether the default routes of a pod are moved to their owner (selection.md §8). */
     defaultRoutes: keys.defaultRoutes ?? "owner",
+    /** Plugin types that may serve a container more than once all the same (selection.md §8). */
     allowRepeated: keys.allowRepeated ?? [],
+    /** This node in the API. */
     nodeName: keys.nodeName || undefined,
     podResourcesSocket:
       keys.podResourcesSocket ?? "/var/lib/kubelet/pod-resources/kubelet.sock",
+    /** Whether the runtime is asked to hand over the pod's annotations. */
     declaresAnnotations: keys.capabilities?.[annotationsCapability] === true,
+    /** The runtime's own capability arguments; they are the primary attachment's (selection.md §6). */
     runtimeConfig: keys.runtimeConfig ?? {},
+    /** Keys of the configuration that mean nothing, for instance `alowedPlugins`. */
     unknownKeys,
   };
 }
 
 /** `10.0` is kept with its text, see parseJson. */
 function milliseconds(seconds: number | RawNumber): number {
-  const value = typeof seconds === "number" ? seconds : Number(seconds.rawJSON);
-  return value * 1000;
+  return Number(typeof seconds === "number" ? seconds : seconds.rawJSON) * 1000;
 }

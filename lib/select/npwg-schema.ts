@@ -102,21 +102,11 @@ const elementEntries = {
     v.pipe(
       v.array(text(isIp, "an IP address")),
       // NPWG allows several of a family; a pod can use one.
-      v.rawCheck(({ dataset, addIssue }) => {
-        if (!dataset.typed) return;
-        const input = dataset.value;
-        const families = input.map((gateway) => parseIp(gateway)?.family);
-        const key = families.findIndex(
-          (family, i) => families.indexOf(family) < i,
-        );
-        const value = input[key];
-        if (value !== undefined)
-          addIssue({
-            message: "one gateway of each address family",
-            input: value,
-            path: [{ type: "array", origin: "value", input, key, value }],
-          });
-      }),
+      v.checkItems(
+        (gateway, i, gateways) =>
+          gateways.findIndex((other) => isSameFamily(other, gateway)) === i,
+        "one gateway of each address family",
+      ),
     ),
   ),
   "ipam-claim-reference": optionalText,
@@ -255,6 +245,10 @@ function isIfname(value: string): boolean {
 
 function isIp(value: string): boolean {
   return parseIp(value) !== undefined;
+}
+
+function isSameFamily(a: string, b: string): boolean {
+  return parseIp(a)?.family === parseIp(b)?.family;
 }
 
 function isAddress(value: string): boolean {
