@@ -55,7 +55,7 @@ interface Block {
 }
 
 /** What is done with a marked block: throws, or fails an expectation, for a wrong example. */
-const readers: Record<string, (text: string) => void> = {
+const readers: Record<string, (text: string) => void | Promise<unknown>> = {
   "json conflist": (text) => readList(parseConfList(parseJson(text)).plugins),
   "json conf": (text) => readList(parseConf(parseJson(text)).plugins),
   "json genie-config": (text) => {
@@ -63,7 +63,7 @@ const readers: Record<string, (text: string) => void> = {
     expect(readConfig(value).type).toBe("genie");
     expect(undocumented(value)).toEqual([]);
   },
-  "json record": (text) => void parseRecord(text),
+  "json record": parseRecord,
   "json log": readLog,
   "yaml kubeconfig": readKubeconfigText,
   "yaml rbac": readRole,
@@ -92,11 +92,11 @@ describe("documentation", () => {
 
   test.each(checkedBlocks())(
     "example, $where is a valid $language $mark",
-    (block) => {
+    async (block) => {
       const read = readers[`${block.language} ${block.mark}`];
       if (!read)
         throw new Error(`no reader for "${block.language} ${block.mark}"`);
-      read(block.text);
+      await read(block.text);
     },
   );
 

@@ -23,9 +23,8 @@ import type {
   Abandonment,
   AttachmentRecord,
   DeleteFailures,
-  RecordEntry,
 } from "./record.ts";
-import { Records } from "./records.ts";
+import { type RecordEntry, Records } from "./records.ts";
 
 export function abandonedRecords({ dataDir }: { dataDir: string }): Records {
   return new Records(dataDir, "abandoned");
@@ -35,12 +34,12 @@ export function abandonedRecords({ dataDir }: { dataDir: string }): Records {
 const enoughFailures = 3;
 
 /** Returns when everything that is left was abandoned. Throws the error for the runtime, else. */
-export function settle(
+export async function settle(
   context: Context,
   record: AttachmentRecord,
   { remaining, failures }: Outcome,
-): void {
-  const hasCompleted = context.records.completion(record);
+  hasCompleted: (ifname: string) => boolean,
+): Promise<void> {
   // An attachment whose ADD never completed is tried once more, and no more.
   const isOver = ({ attachment, reached }: Failure): boolean =>
     reached && !hasCompleted(attachment.ifname);
@@ -53,7 +52,11 @@ export function settle(
     ? countFailure(context, record)
     : record.failures;
   if (known && isEnough(context, known)) return giveUp(context, left, failures);
-  const problem = keepCounted(context, { ...left, failures: known }, over);
+  const problem = await keepCounted(
+    context,
+    { ...left, failures: known },
+    over,
+  );
   if (problem && isOld(context, record)) return giveUp(context, left, failures);
   throwFirst([
     ...counted.map(({ attachment, error }) =>
@@ -115,17 +118,17 @@ function isPast({ config, dependencies }: Context, sinceMs: number): boolean {
 }
 
 /** Rewrites the record for the next DEL, without the attachments that are given up; the error where that fails. */
-function keepCounted(
+async function keepCounted(
   context: Context,
   record: AttachmentRecord,
   over: readonly Failure[],
-): CniError | undefined {
+): Promise<CniError | undefined> {
   const gone = new Set(over.map(({ attachment }) => attachment));
   const attachments = record.attachments.filter((one) => !gone.has(one));
   try {
     if (over.length > 0) {
       logGivenUp(context, over);
-      abandon(context, record, over);
+      await abandon(context, record, over);
     }
     context.records.write({ ...record, attachments }).sync();
     return undefined;
@@ -136,16 +139,16 @@ function keepCounted(
 }
 
 /** Abandons everything that is left of a record. */
-function giveUp(
+async function giveUp(
   context: Context,
   record: AttachmentRecord,
   failures: readonly Failure[],
-): void {
+): Promise<void> {
   const { records, config, log } = context;
   const abandoned = abandonedRecords(config);
   logGivenUp(context, failures);
   try {
-    abandon(context, record, failures);
+    await abandon(context, record, failures);
     records.move(record, "results", abandoned);
     records.remove(record);
   } catch (cause) {
@@ -185,14 +188,14 @@ function notUpdated({ log }: Context, cause: unknown): CniError {
 }
 
 /** Writes the attachments that failed to `abandoned`, with what was abandoned of the same ADD before. Durable when it returns. Throws 5 for the disk. */
-function abandon(
+async function abandon(
   { config, dependencies }: Context,
   record: AttachmentRecord,
   failures: readonly Failure[],
-): void {
+): Promise<void> {
   const abandoned = abandonedRecords(config);
   const failed = new Set(failures.map(({ attachment }) => attachment));
-  const before = earlier(abandoned, record);
+  const before = await earlier(abandoned, record);
   const attachments = [
     ...(before?.attachments ?? []).filter(
       ({ ifname }) => !failures.some((one) => one.attachment.ifname === ifname),
@@ -214,12 +217,12 @@ function abandon(
     .sync();
 }
 
-function earlier(
+async function earlier(
   abandoned: Records,
   record: AttachmentRecord,
-): AttachmentRecord | undefined {
+): Promise<AttachmentRecord | undefined> {
   try {
-    return abandoned.readLike(record);
+    return await abandoned.readLike(record);
   } catch {
     // Unreadable: what is known now takes its place.
     return undefined;
@@ -257,7 +260,9 @@ export interface RetriedAbandoned {
 const recordMs = 10_000;
 
 /** The records that are abandoned by now; the one whose last try is longest ago comes first. */
-export function abandonedByNow({ config }: Context): Iterable<RecordEntry> {
+export function abandonedByNow({
+  config,
+}: Context): AsyncIterable<RecordEntry> {
   return abandonedRecords(config).oldestFirst();
 }
 
@@ -268,13 +273,13 @@ export function abandonedByNow({ config }: Context): Iterable<RecordEntry> {
  */
 export async function retryAbandoned(
   context: Context,
-  entries: Iterable<RecordEntry>,
+  entries: AsyncIterable<RecordEntry>,
   deadline: Deadline,
   network?: string,
 ): Promise<RetriedAbandoned> {
   const living = new LivingRecords(context.records);
   const retried: RetriedAbandoned = { deleted: [], kept: [] };
-  for (const { name, record, error } of entries) {
+  for await (const { name, record, error } of entries) {
     if (record && network !== undefined && record.network !== network) continue;
     const what = record ? `${record.containerId}:${record.ifname}` : name;
     try {
@@ -323,9 +328,9 @@ async function deleteAbandoned(
 ): Promise<string | undefined> {
   const { config, dependencies, path } = context;
   const abandoned = abandonedRecords(config);
-  const current = abandoned.readLike(record);
+  const current = await abandoned.readLike(record);
   if (!current) return undefined;
-  living.refresh();
+  await living.refresh();
   const held: Attachment[] = [];
   const free: Attachment[] = [];
   let owner: string | undefined;
@@ -337,7 +342,7 @@ async function deleteAbandoned(
   if (free.length === 0) return owner;
   const { remaining, failures } = await deleteAttachments(
     free,
-    abandoned.results(current),
+    (await abandoned.readResults(current)).results,
     {
       containerId: current.containerId,
       netns: recordedNetns(current, dependencies.bootId()),
@@ -395,10 +400,10 @@ export class LivingRecords {
   }
 
   /** Reads what has come since the last time; a record only becomes less. */
-  refresh(): void {
+  async refresh(): Promise<void> {
     const gone = new Set(this.#containers.keys());
     const isNew = (name: string) => !gone.delete(name);
-    for (const { name, record } of this.#records.all(isNew))
+    for await (const { name, record } of this.#records.all(isNew))
       if (record) this.#containers.set(name, livingContainer(record));
     for (const name of gone) this.#containers.delete(name);
   }

@@ -284,9 +284,8 @@ async function attach(
   }
 }
 
-/** Has the disk begin; makes the record durable when what it returns is first called, which says what failed then. */
+/** Makes the record durable when the returned function is first called; the function returns the failure. */
 function durability(written: WrittenFile): () => unknown {
-  written.startSync();
   let outcome: { error?: unknown } | undefined;
   return () => {
     if (outcome) return outcome.error;

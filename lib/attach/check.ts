@@ -23,8 +23,8 @@ export async function check(context: Context): Promise<void> {
   if (isNested(context)) throw recursion(context);
   const deadline = new Deadline(phases.check, dependencies.clock);
   await withContainerLock(context, deadline, async (lock) => {
-    const record = readRecord(context);
-    const results = records.results(record);
+    const record = await readRecord(context);
+    const { results } = await records.readResults(record);
     const caller = delegateCaller(context, lock);
     const searched = {
       ...context,
@@ -47,10 +47,13 @@ export async function check(context: Context): Promise<void> {
   });
 }
 
-function readRecord({ request, records }: Context): AttachmentRecord {
+async function readRecord({
+  request,
+  records,
+}: Context): Promise<AttachmentRecord> {
   let record: AttachmentRecord | undefined;
   try {
-    record = records.read(request.containerId, request.ifname);
+    record = await records.read(request.containerId, request.ifname);
   } catch (cause) {
     if (!(cause instanceof CorruptRecord)) throw cause;
     throw new CniError(

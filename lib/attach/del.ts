@@ -2,6 +2,7 @@
  * DEL: what the record says, in reverse; without a record a best effort for pods
  * that were attached before us (state.md "DEL"). Never asks the API server.
  */
+import type { Result } from "../cni/result.ts";
 import { parseIp } from "../linux/address.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -16,6 +17,7 @@ import {
   CorruptRecord,
   RecordError,
 } from "./record.ts";
+import { Records } from "./records.ts";
 import type { FormerTraces } from "./unrecorded.ts";
 
 export async function del(context: Context): Promise<void> {
@@ -40,7 +42,7 @@ export async function deleteRecorded(
   const { request, records } = context;
   let record: AttachmentRecord | undefined;
   try {
-    record = records.read(request.containerId, request.ifname);
+    record = await records.read(request.containerId, request.ifname);
   } catch (error) {
     if (!(error instanceof CorruptRecord)) throw error;
     await deleteUnreadable(context, error, lock, deadline);
@@ -71,7 +73,7 @@ async function deleteUnreadable(
   deadline: Deadline,
 ): Promise<never> {
   const { request, records } = context;
-  records.setAside(request.containerId, request.ifname);
+  records.setAside(Records.nameOf(request.containerId, request.ifname));
   await deleteUnrecorded(context, lock, deadline);
   throw new RecordError(
     `unreadable attachment record of container ${request.containerId} was moved aside: ${cause.message}`,
@@ -82,7 +84,8 @@ async function deleteUnreadable(
 /**
  * Deletes the attachments of a record and then the record. What could not be
  * deleted stays in it, so a retry repeats only that, or is abandoned: "deleted" says
- * that nothing is left. `netns` is empty when the namespace is gone.
+ * that nothing is left. `netns` is empty when the namespace is gone; `given` takes the
+ * place of stored results.
  */
 export async function deleteRecord(
   context: Context,
@@ -90,16 +93,15 @@ export async function deleteRecord(
   netns: string,
   lock: Lock,
   deadline: Deadline,
-  results = context.records.results(record, { asWritten: true }),
+  given?: ReadonlyMap<string, Result>,
 ): Promise<"deleted" | "abandoned"> {
   const { records, path } = context;
-  // Only several networks of one pod have rules (selection.md §8).
-  const routing = record.attachments.length > 1 && records.routing(record);
-  if (routing && routing.size > 0)
-    await removeRouting(context, record, netns, routing);
+  const stored = await records.readResults(record);
+  if (stored.routing.size > 0)
+    await removeRouting(context, record, netns, stored.routing);
   const outcome = await deleteAttachments(
     record.attachments,
-    results,
+    given ?? stored.results,
     {
       containerId: record.containerId,
       netns,
@@ -110,7 +112,7 @@ export async function deleteRecord(
   );
   if (outcome.remaining.length > 0) {
     const { settle } = await import("./abandoned.ts");
-    settle(context, record, outcome);
+    await settle(context, record, outcome, stored.hasCompleted);
     if (record.adopted) await removeMultusFile(context, record);
     return "abandoned";
   }

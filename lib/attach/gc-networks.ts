@@ -61,7 +61,7 @@ export async function gcNetworks(
   gc: NetworksGc,
   deadline: Deadline,
 ): Promise<CniError[]> {
-  const refused = refusals(gc.surveyor.read());
+  const refused = refusals(await gc.surveyor.read());
   if (refused.length > 0) return refused;
   const networks = networksToCollect(gc);
   const errors: CniError[] = [];
@@ -93,7 +93,7 @@ async function collect(
   const searched = [...new Set([...context.path, ...path])];
   const work = async (lock: Pick<Lock, "fd">) => {
     // Read again for each network: pods are attached while we work.
-    const now = surveyor.read();
+    const now = await surveyor.read();
     const [refused] = refusals(now);
     if (refused) throw refused;
     if (!isOurs(gc, now.networks.get(list.name))) return;
@@ -230,7 +230,7 @@ export class RecordSurveyor {
     this.#context = context;
   }
 
-  read(): RecordSurvey {
+  async read(): Promise<RecordSurvey> {
     const { config, dependencies } = this.#context;
     const readMs = dependencies.now().getTime();
     const directory = statusIfAny(`${config.dataDir}/attachments`);
@@ -239,7 +239,7 @@ export class RecordSurveyor {
     if (last?.changedMs === changedMs && last.readMs - changedMs > settledMs) {
       return last.survey;
     }
-    const survey = surveyOf(this.#context);
+    const survey = await surveyOf(this.#context);
     this.#last = { survey, changedMs, readMs };
     return survey;
   }
@@ -253,12 +253,15 @@ interface Dated extends NetworkInUse {
 /** On the clock that never runs backwards; what is of another boot is older, and has only the time of day. */
 type Age = readonly [uptimeMs: number, time: string];
 
-function surveyOf({ records: store, dependencies }: Context): RecordSurvey {
+async function surveyOf({
+  records: store,
+  dependencies,
+}: Context): Promise<RecordSurvey> {
   const bootId = dependencies.bootId();
   const records: RecordSummary[] = [];
   const unreadable: RecordSurvey["unreadable"][number][] = [];
   const networks = new Map<string, Dated>();
-  for (const { name, record, error } of store.all()) {
+  for await (const { name, record, error } of store.all()) {
     if (!record) {
       unreadable.push({ name, error });
       continue;

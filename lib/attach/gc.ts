@@ -20,10 +20,10 @@ import {
   gcNetworks,
   isOnlyGenieNetwork,
 } from "./gc-networks.ts";
+import type { RecordEntry } from "./records.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
-  type RecordEntry,
   RecordError,
   isSameAdd,
 } from "./record.ts";
@@ -43,7 +43,7 @@ export async function gc(context: Context): Promise<void> {
   // Not what this GC itself will abandon.
   const abandoned = abandonedByNow(context);
   const surveyor = new RecordSurveyor(context);
-  const before = surveyor.read();
+  const before = await surveyor.read();
   const isOnly = isOnlyGenieNetwork(context);
   // Half of the time is the networks': a stale record that hangs must not cost them theirs.
   const forRecords = deadline.atMost(deadline.remaining / 2);
@@ -67,7 +67,7 @@ export async function gc(context: Context): Promise<void> {
 /** What was abandoned comes last, and fails no GC (state.md "Never stuck, never forgotten"). */
 async function retryLast(
   context: Context,
-  abandoned: Iterable<RecordEntry>,
+  abandoned: AsyncIterable<RecordEntry>,
   deadline: Deadline,
 ): Promise<void> {
   const { request, log } = context;
@@ -194,7 +194,7 @@ export async function deleteStale(
     containerId,
     deadline,
     async (lock): Promise<StaleOutcome> => {
-      const current = records.read(containerId, ifname);
+      const current = await records.read(containerId, ifname);
       if (!current || !isSameAdd(current, record)) return "gone";
       const netns = recordedNetns(current, dependencies.bootId());
       return deleteRecord(context, current, netns, lock, deadline);
@@ -243,7 +243,7 @@ export async function deleteUnreadable(
   const [containerId = "", ifname] = name.split(":");
   if (ifname === undefined) {
     // Hashed: nobody can tell whose it is, nor lock the container.
-    records.setAsideNamed(name);
+    records.setAside(name);
     throw new RecordError(
       `unreadable attachment record ${name} was moved aside`,
       undefined,
@@ -251,7 +251,7 @@ export async function deleteUnreadable(
   }
   const pair = { containerId, ifname, netns: "", args: "" };
   await tryWithContainerLock(context, containerId, deadline, async (lock) => {
-    if (isReadable(context, containerId, ifname)) return;
+    if (await isReadable(context, containerId, ifname)) return;
     await deleteRecorded(
       { ...context, request: { ...request, ...pair } },
       lock,
@@ -261,13 +261,13 @@ export async function deleteUnreadable(
 }
 
 /** An ADD or a DEL may have replaced it in the meantime. */
-function isReadable(
+async function isReadable(
   { records }: Context,
   containerId: string,
   ifname: string,
-): boolean {
+): Promise<boolean> {
   try {
-    records.read(containerId, ifname);
+    await records.read(containerId, ifname);
     return true;
   } catch (error) {
     if (error instanceof CorruptRecord) return false;

@@ -77,12 +77,13 @@ export class LockRecovery {
     const lock = lockedFile(fd);
     if (!lock) return undefined;
     const holders = holdersOf(lock);
+    // On a read-only disk no genie can write itself down.
+    const known = lock.isReadOnly ? undefined : writtenStart;
     for (const { taker } of holders) {
       // Taken after we had passed it: its delegates are no orphans.
       if (!isHolder(taker, lock)) continue;
       const isGenie =
-        writtenStart === undefined ||
-        processState(taker)?.startTime === writtenStart;
+        known === undefined || processState(taker)?.startTime === known;
       if (isGenie || !this.#isStranger(taker)) return taker;
     }
     for (const { pid } of holders) {
@@ -104,6 +105,8 @@ interface LockedFile {
   /** The text of the links in /proc/<pid>/fd. */
   path: string;
   inode: string;
+  /** Opened for reading only. */
+  isReadOnly: boolean;
 }
 
 /** A process that has the lock by a descriptor of its own or an inherited one. */
@@ -122,6 +125,8 @@ function lockedFile(fd: number): LockedFile | undefined {
       // Of Linux 5.14. stat gives another number on overlayfs.
       inode:
         /^ino:\s*(\d+)$/m.exec(info)?.[1] ?? status(fd).id.replace(/.*:/, ""),
+      // In octal; the last two bits are O_ACCMODE.
+      isReadOnly: /^flags:\s*\d*[04]$/m.test(info),
     };
   } catch {
     return undefined;

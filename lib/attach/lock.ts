@@ -20,6 +20,7 @@ import {
   close,
   open,
   openIfAny,
+  rename,
   status,
   tryLock,
   tryShare,
@@ -269,10 +270,12 @@ export function lockPath(dataDir: string, containerId: string): string {
 /** O_NOFOLLOW: a symbolic link is no lock of ours. O_NONBLOCK: opening a FIFO must not block. */
 const opening = Open.readWrite | Open.noFollow | Open.nonBlocking;
 
+/** undefined also for a directory, which is no lock. */
 function openIfLeft(path: string): number | undefined {
   try {
     return openIfAny(path, opening);
   } catch (cause) {
+    if (errnoOf(cause) === "EISDIR") return undefined;
     throw lockError("open lock", path, cause);
   }
 }
@@ -287,16 +290,30 @@ function openLock(path: string): number {
     makeOwnDirectory(directory);
     return open(path, flags, 0o600);
   } catch (cause) {
-    const instead =
-      errnoOf(cause) === "EROFS" ? openReadOnly(directory) : undefined;
+    const instead = openInstead(path, directory, errnoOf(cause));
     if (instead === undefined) throw lockError("open lock", path, cause);
     return instead;
   }
 }
 
-/** On a disk that became read-only, where pods must be deleted all the same: the directory, one lock for all containers. */
-function openReadOnly(directory: string): number | undefined {
-  return openIfAny(directory, Open.readOnly | Open.noFollow);
+/** Where no file can be opened for writing, and pods must be deleted all the same. */
+function openInstead(
+  path: string,
+  directory: string,
+  errno: string | undefined,
+): number | undefined {
+  if (errno === "EISDIR") {
+    // Nobody has a directory open for writing: it is no lock of any genie.
+    rename(path, `${path}.corrupt`);
+    return open(path, opening | Open.create, 0o600);
+  }
+  if (errno !== "EROFS") return undefined;
+  // On a disk that became read-only: the file if there is one, whose lock an orphan
+  // may have; else the directory, which is then one lock for all containers.
+  const flags = Open.readOnly | Open.noFollow;
+  return (
+    openIfAny(path, flags | Open.nonBlocking) ?? openIfAny(directory, flags)
+  );
 }
 
 /** Whether flock took it; false when somebody else has it. Throws 5 for every other failure, which would never pass by itself. */
@@ -325,7 +342,7 @@ function lockError(action: string, path: string, cause: unknown): CniError {
   );
 }
 
-/** Whether the locked file still has the name; the directory of {@link openReadOnly} does. Throws 5 for any other kind of file. */
+/** Whether the locked file still has the name; the directory of {@link openInstead} does. Throws 5 for any other kind of file. */
 function isStill(path: string, fd: number): boolean {
   const { kind, id } = status(fd);
   if (kind === "directory") return true;

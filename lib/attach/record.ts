@@ -1,9 +1,9 @@
 /**
- * What an attachment record says and how it is read again (state.md "The
- * record"). DEL, CHECK and GC use nothing else; the files are `store`'s matter.
+ * What an attachment record says, as text (state.md "The record"). DEL, CHECK and GC
+ * use nothing else; `records` has the files.
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { CniError, Code } from "../cni/error.ts";
+import { Code, CniError } from "../cni/error.ts";
 import {
   type JsonObject,
   isObject,
@@ -13,77 +13,40 @@ import {
 } from "../cni/json.ts";
 import { messageOf } from "../linux/errno.ts";
 import { bytesOf, isLonger } from "../linux/text.ts";
-import type { Attachment } from "../select/select.ts";
-import { faultIn } from "./record-fault.ts";
+import type { Attachment } from "../select/attachment.ts";
+import type { AttachmentRecord } from "./record-schema.ts";
 
-/** What every genie reads; see {@link newestFormat}. */
+export type {
+  Abandonment,
+  AttachmentRecord,
+  AttachmentRouting,
+  DeleteFailures,
+  PodReference,
+} from "./record-schema.ts";
+
+/** The format that every genie reads; see {@link newestFormat}. */
 export const formatVersion = 1;
 
 /** Only where format 1 cannot say it: the attachments share configurations. 0.1.0 refuses it with 11. */
 export const newestFormat = 2;
 
-/** The most that the record of an ADD may have (state.md "What ADD writes, DEL reads"). */
+/** The most bytes of an ADD's record (state.md "What ADD writes, DEL reads"). */
 const maxRecordBytes = 4 << 20;
 
-/** Whom the attachments belong to, for messages and lists; absent outside of Kubernetes. */
-export interface PodReference {
-  namespace: string;
-  name: string;
-  uid: string;
-}
+/**
+ * Requests of an ADD stand some levels down in its record; and 0.1.0, whose records
+ * must be read, took a hundred times as many levels.
+ */
+export const recordDepth = 100 * maxDepth + 100;
 
-/** Everything that DEL, CHECK and GC need, written before the first delegate is executed. */
-export interface AttachmentRecord {
-  formatVersion: number;
-  containerId: string;
-  /** CNI_IFNAME of the request. */
-  ifname: string;
-  netns: string;
-  /** `"device:inode"` of that namespace: a path of a process leads to another one when its number is used again. */
-  netnsId?: string | undefined;
-  /** The inode of the mount namespace in which that path was told; 0.1.0 wrote none. */
-  mountNamespace?: string | undefined;
-  /** The name of our own network configuration, by which the runtime asks for GC. */
-  network: string;
-  pod?: PodReference | undefined;
-  /** When it was written: for people, and on the clock that never runs backwards. */
-  time: string;
-  bootId: string;
-  /** Milliseconds since that boot. */
-  uptimeMs: number;
-  /** The directories where plugins were found. */
-  path: string[];
-  /** In the order of execution; of what could not be deleted, in the order of `Outcome`. */
-  attachments: Attachment[];
-  /** The DELs that failed, of one that ADD completed (state.md "Never stuck, never forgotten"). */
-  failures?: DeleteFailures | undefined;
-  /** Of a container that Multus attached: made of its file, so there are no results. */
-  adopted?: boolean | undefined;
-  /** Only in `<dataDir>/abandoned`: why it is there. */
-  abandoned?: Abandonment | undefined;
-}
-
-export interface DeleteFailures {
-  count: number;
-  /** When the first of them was: milliseconds since a boot. */
-  bootId: string;
-  uptimeMs: number;
-}
-
-/** What could not be deleted, and was not the runtime's matter any more. */
-export interface Abandonment {
-  time: string;
-  errors: { ifname: string; network: string; error: string }[];
-}
-
-/** What tells an ADD from all others. */
-type AddOfRecord = Pick<
+/** The keys that tell an ADD from all others. */
+type AddIdentity = Pick<
   AttachmentRecord,
   "containerId" | "ifname" | "bootId" | "uptimeMs"
 >;
 
 /** Whether two records are the same ADD's, whatever is still left in each. */
-export function isSameAdd(a: AddOfRecord, b: AddOfRecord): boolean {
+export function isSameAdd(a: AddIdentity, b: AddIdentity): boolean {
   return (
     a.containerId === b.containerId &&
     a.ifname === b.ifname &&
@@ -92,7 +55,7 @@ export function isSameAdd(a: AddOfRecord, b: AddOfRecord): boolean {
   );
 }
 
-/** Our own disk failed, or what is on it is unreadable: always code 5, and never a delegate's error. */
+/** Our own disk failed, or a file on it is unreadable: always code 5, and never a delegate's error. */
 export class RecordError extends CniError {
   constructor(message: string, cause: unknown) {
     super(Code.io, message, { cause });
@@ -102,38 +65,19 @@ export class RecordError extends CniError {
 /** A record that cannot be understood; it is moved aside and never silently dropped. */
 export class CorruptRecord extends Error {}
 
-/** A record of the directory, or why it cannot be read. */
-export type RecordEntry =
-  | { name: string; record: AttachmentRecord; error?: undefined }
-  | { name: string; record?: undefined; error: unknown };
-
-/**
- * What ADD took from outside stands some levels down in a record; and 0.1.0,
- * whose records must be read, took a hundred times as many levels.
- */
-export const recordDepth = 100 * maxDepth + 100;
-
-/**
- * What ADD made in the pod so that an attachment that does not own the default route
- * answers by its own interface (selection.md §8): a table, and the sources of the rules
- * that look there. A key `routing` beside the attachment's result.
- */
-export interface AttachmentRouting {
-  table: number;
-  addresses: readonly string[];
-}
-
-/** What {@link parseRecord} reads again, in the oldest format that can say it. */
+/** The text of a record for {@link parseRecord}, in the oldest format that can say it. */
 export function textOfRecord(record: AttachmentRecord): string {
   const shared = sharedConfigurations(record.attachments);
-  return JSON.stringify(
-    shared
-      ? { ...record, ...shared, formatVersion: newestFormat }
-      : { ...record, formatVersion },
+  return withLength(
+    JSON.stringify(
+      shared
+        ? { ...record, ...shared, formatVersion: newestFormat }
+        : { ...record, formatVersion },
+    ),
   );
 }
 
-/** As {@link textOfRecord}. Throws 7 for a record that is too large to be read by everybody in time. */
+/** As {@link textOfRecord}. Throws 7 for a record that is too large for all its readers to read it in time. */
 export function boundedText(record: AttachmentRecord): string {
   const text = textOfRecord(record);
   if (!isLonger(text, maxRecordBytes)) return text;
@@ -143,11 +87,33 @@ export function boundedText(record: AttachmentRecord): string {
   );
 }
 
-/** Throws `CorruptRecord`, or 11 for the record of a newer genie, which is left alone. */
-export function parseRecord(json: string): AttachmentRecord {
+const lengthKey = '{"length":';
+
+/** The text of an object, which states first how many UTF-16 units follow. */
+export function withLength(json: string): string {
+  return `${lengthKey}${json.length - 1},${json.slice(1)}`;
+}
+
+/** The text that {@link withLength} was given; undefined for a text that is not as long as it states, or states nothing. */
+export function withoutLength(text: string): string | undefined {
+  if (!text.startsWith(lengthKey)) return undefined;
+  const comma = text.indexOf(",");
+  const stated = text.slice(lengthKey.length, comma);
+  return stated === String(text.length - comma - 1)
+    ? `{${text.slice(comma + 1)}`
+    : undefined;
+}
+
+/**
+ * A record as it was written is taken for one; any other, of an earlier genie or
+ * damaged, is validated by the schema. Throws `CorruptRecord`, or 11 for the record of a
+ * newer genie, which is left alone.
+ */
+export async function parseRecord(text: string): Promise<AttachmentRecord> {
+  const written = withoutLength(text);
   let value: unknown;
   try {
-    value = parseJson(json, recordDepth);
+    value = parseJson(written ?? text, recordDepth);
   } catch (cause) {
     throw new CorruptRecord(messageOf(cause), { cause });
   }
@@ -160,32 +126,49 @@ export function parseRecord(json: string): AttachmentRecord {
   }
   if (version === newestFormat && isObject(value))
     value = withConfigurations(value);
-  const fault = faultIn(value);
-  // The place only: what stands there may be a delegate's secret.
-  if (fault !== undefined)
-    throw new CorruptRecord(`not understood: → at ${fault}`);
-  // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: faultIn found none
-  return value as AttachmentRecord;
+  if (written !== undefined && isRecord(value)) return value;
+  const { validateRecord } = await import("./record-schema.ts");
+  return validateRecord(value, (problem) => new CorruptRecord(problem));
+}
+
+/** Whether the parts are there that DEL goes through: a byte can change and leave the length. */
+function isRecord(value: unknown): value is AttachmentRecord {
+  const attachments = own(value, "attachments");
+  if (!Array.isArray(attachments) || !Array.isArray(own(value, "path")))
+    return false;
+  for (const attachment of attachments)
+    if (!Array.isArray(own(own(attachment, "list"), "plugins"))) return false;
+  return true;
 }
 
 /** The keys of a record of format 2 that differ from format 1. */
-interface Shared {
-  /** Each configuration once. */
+interface SharedConfigurations {
+  /** Each configuration once: a definition that a pod names 31 times would otherwise be 31 times in its record. */
   configurations: NetworkConfigList[];
   /** `list` is an index of `configurations`. */
   attachments: (Omit<Attachment, "list"> & { list: number })[];
 }
 
 /** undefined where no two attachments have the same configuration: format 1 can say that. */
-export function sharedConfigurations(
+function sharedConfigurations(
   attachments: readonly Attachment[],
-): Shared | undefined {
+): SharedConfigurations | undefined {
   if (attachments.length < 2) return undefined;
   const configurations: NetworkConfigList[] = [];
-  const indexed: Shared["attachments"] = [];
-  const same = sameness();
+  const indexed: SharedConfigurations["attachments"] = [];
+  // Each list is printed once at most, and only where names are equal.
+  const texts = new Map<NetworkConfigList, string>();
+  const textOf = (list: NetworkConfigList): string => {
+    const known = texts.get(list) ?? JSON.stringify(list);
+    texts.set(list, known);
+    return known;
+  };
   for (const { list, ...rest } of attachments) {
-    const known = configurations.findIndex((other) => same(list, other));
+    const known = configurations.findIndex(
+      (other) =>
+        other === list ||
+        (other.name === list.name && textOf(other) === textOf(list)),
+    );
     indexed.push({
       ...rest,
       list: known < 0 ? configurations.push(list) - 1 : known,
@@ -196,23 +179,11 @@ export function sharedConfigurations(
     : undefined;
 }
 
-/** Whether two lists say the same; each is printed once at most, and only where the names are equal. */
-function sameness() {
-  const texts = new Map<NetworkConfigList, string>();
-  const textOf = (list: NetworkConfigList): string => {
-    const known = texts.get(list) ?? JSON.stringify(list);
-    texts.set(list, known);
-    return known;
-  };
-  return (a: NetworkConfigList, b: NetworkConfigList): boolean =>
-    a === b || (a.name === b.name && textOf(a) === textOf(b));
-}
-
 /**
- * A decoded record with the configurations put back into its attachments, where it
- * is of format 2. Nothing is checked: an index that leads nowhere leaves no list.
+ * A decoded record of format 2 with the configurations put back into its attachments.
+ * Nothing is checked: an index that leads nowhere leaves no list.
  */
-export function withConfigurations(record: JsonObject): JsonObject {
+function withConfigurations(record: JsonObject): JsonObject {
   const { configurations, attachments, ...rest } = record;
   if (!Array.isArray(configurations) || !Array.isArray(attachments))
     return record;

@@ -1,27 +1,15 @@
 /**
- * The files of attachment records (state.md "The record"): names, atomic
- * replacement, fsync, what is unreadable. It owns `<dataDir>/attachments` and
- * `<dataDir>/abandoned`, and does not know what a record is for. Never /var/lib/cni/results: runtimes
- * treat what is there as theirs (cni-runtime.md R-CACHE-1). The directory must be
- * ours alone: each method throws 5 where others may write to it.
+ * The directory of attachment records (state.md "The record"): `<dataDir>/attachments`,
+ * and `<dataDir>/abandoned` for those that could not be deleted. Names, atomic
+ * replacement, fsync, what is unreadable. Never /var/lib/cni/results: runtimes treat
+ * the files there as theirs (cni-runtime.md R-CACHE-1). The directory must be ours
+ * alone: each method throws 5 where others may write to it.
  */
 import { CniError } from "../cni/error.ts";
-import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
+import { own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
-import {
-  type AttachmentRecord,
-  type AttachmentRouting,
-  CorruptRecord,
-  type RecordEntry,
-  RecordError,
-  boundedText,
-  formatVersion,
-  parseRecord,
-  recordDepth,
-  textOfRecord,
-} from "./record.ts";
+import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
 import {
   NotAFile,
   TooLarge,
@@ -34,11 +22,25 @@ import {
   requireOwnDirectory,
   writeAll,
 } from "../linux/files.ts";
-import { Open, close, fsync, open, rename, startSync } from "../linux/libc.ts";
+import { Open, close, fsync, open, rename } from "../linux/libc.ts";
 import { isLonger } from "../linux/text.ts";
+import {
+  type AttachmentRecord,
+  type AttachmentRouting,
+  CorruptRecord,
+  RecordError,
+  boundedText,
+  formatVersion,
+  parseRecord,
+  recordDepth,
+  textOfRecord,
+  withLength,
+  withoutLength,
+} from "./record.ts";
+import type { ResultEntry } from "./record-schema.ts";
 
 /** The files of one record; "gone" only while its namespace is seen to be gone. */
-export type Part = "record" | "result" | "gone";
+type Part = "record" | "result" | "gone";
 
 const suffixes: Record<Part, string> = {
   record: ".json",
@@ -46,10 +48,13 @@ const suffixes: Record<Part, string> = {
   gone: ".gone",
 };
 
+/** Of a file that is moved aside. */
+const corrupt = ".corrupt";
+
 /**
- * Bytes that are read of a file: a damaged disk can show one of any size. Above
- * what any genie wrote: 0.1.0 had no bound for a record and wrote 31 definitions
- * of 1 MiB, and each of 32 delegates can print 4 MiB.
+ * The most bytes that are read: a damaged disk can show a file of any size. Above
+ * everything that a genie wrote: 0.1.0 had no bound for a record and wrote 31
+ * definitions of 1 MiB, and each of 32 delegates can print 4 MiB.
  */
 const maxBytes: Record<Part, number> = {
   record: 64 << 20,
@@ -60,125 +65,206 @@ const maxBytes: Record<Part, number> = {
 /** Longer names are hashed; a file name has at most 255 bytes. */
 const longestName = 200;
 
-/** The directories of records, with what is a name of one there. */
+/** The directories, with the pattern of a record's file name there. */
 const directories = {
   attachments: /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+|[0-9a-f]{64})\.json$/,
-  /** With the ADD that it is of: a container can have several there. */
+  /** With the ADD: of one container and interface several can have been abandoned. */
   abandoned:
     /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+:[^:/]+|[0-9a-f]{64})\.json$/,
 };
 
-export type Directory = keyof typeof directories;
+/** The keys of a record that are in its file name. */
+type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
+  Partial<Pick<AttachmentRecord, "bootId" | "uptimeMs">>;
 
-export class Store {
+/** A record of the directory, or the reason why it cannot be read. */
+export type RecordEntry =
+  | { name: string; record: AttachmentRecord; error?: undefined }
+  | { name: string; record?: undefined; error: unknown };
+
+/** The file of results of a record. */
+export interface StoredResults {
+  /** By interface; without those that are missing, torn or not trusted. */
+  results: ReadonlyMap<string, Result>;
+  /** By interface, of several networks. */
+  routing: ReadonlyMap<string, AttachmentRouting>;
+  /**
+   * Whether ADD completed the attachment of an interface, as far as is known: it has a
+   * result. A file that is there but cannot be read counts for all (state.md "DEL").
+   */
+  hasCompleted(ifname: string): boolean;
+}
+
+export class Records {
   readonly #path: string;
-  readonly #recordFile: RegExp;
-  #checked = false;
+  readonly #kind: keyof typeof directories;
+  #isChecked = false;
 
-  constructor(dataDir: string, directory: Directory = "attachments") {
+  constructor(
+    dataDir: string,
+    directory: keyof typeof directories = "attachments",
+  ) {
     this.#path = `${dataDir}/${directory}`;
-    this.#recordFile = directories[directory];
+    this.#kind = directory;
   }
 
-  get #directory(): string {
-    if (!this.#checked) requireOwnDirectory(this.#path);
-    this.#checked = true;
-    return this.#path;
-  }
-
-  /** The base name of a record's files: of what tells it from the others, joined. */
-  static nameOf(...parts: readonly string[]): string {
-    const name = parts.join(":");
+  /** The base name of a record's files: the words that tell it from the others, joined. */
+  static nameOf(...words: readonly string[]): string {
+    const name = words.join(":");
     // An interface called "eth0.result" would take the name of eth0's result file.
-    const ambiguous = name.endsWith(".result");
-    return ambiguous || isLonger(name, longestName)
+    const isAmbiguous = name.endsWith(".result");
+    return isAmbiguous || isLonger(name, longestName)
       ? new Bun.CryptoHasher("sha256").update(name).digest("hex")
       : name;
   }
 
-  /** The text of a file, undefined when there is none. Throws the errno of the system, `NotAFile`, `TooLarge`. */
-  read(name: string, part: Part): string | undefined {
-    return readOwnFileIfAny(this.#pathOf(name, part), maxBytes[part]);
+  /** Writes the record of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
+  create(record: AttachmentRecord): WrittenFile {
+    return this.#write(record, "record", boundedText(record));
   }
 
-  has(name: string, part: Part): boolean {
-    return linkStatusIfAny(this.#pathOf(name, part)) !== undefined;
+  /** As {@link create}, for the rest of a record: it is never too large to be kept. */
+  write(record: AttachmentRecord): WrittenFile {
+    return this.#write(record, "record", textOfRecord(record));
+  }
+
+  /** Results in the order of the attachments. Never made durable: torn only means no prevResult. */
+  writeResults(
+    record: AttachmentRecord,
+    results: readonly (Result | undefined)[],
+    routing?: ReadonlyMap<string, AttachmentRouting>,
+  ): void {
+    const entries: object[] = [];
+    for (const [i, { ifname }] of record.attachments.entries()) {
+      const made = routing?.get(ifname);
+      const result = results[i] ?? null;
+      entries.push({ ifname, result, ...(made && { routing: made }) });
+    }
+    const json = JSON.stringify({ formatVersion, results: entries });
+    this.#write(record, "result", withLength(json)).close();
+  }
+
+  /** undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
+  read(
+    containerId: string,
+    ifname: string,
+  ): Promise<AttachmentRecord | undefined> {
+    return this.#read(Records.nameOf(containerId, ifname));
+  }
+
+  /** The record of the same container, interface and, among abandoned ones, ADD. Throws as {@link read}. */
+  readLike(record: Identity): Promise<AttachmentRecord | undefined> {
+    return this.#read(this.#nameOf(record));
+  }
+
+  /** Whether there is one, readable or not. */
+  has(containerId: string, ifname: string): boolean {
+    const name = Records.nameOf(containerId, ifname);
+    return onDisk("find", () => this.#status(name) !== undefined);
   }
 
   /**
-   * Puts a file in place at once or not at all; 0600, made under another name
-   * in the same directory. It is durable after `sync` of what is returned, which
-   * is to be closed otherwise.
+   * Every record whose name is wanted. Each is read when it is asked for: a node has
+   * thousands, and one alone may have 4 MiB (state.md "The record"). A record that
+   * disappears meanwhile is left out.
    */
-  write(name: string, part: Part, text: string): WrittenFile {
-    const temporary = this.#pathOf(`.${name}`, part);
-    const fd = this.#create(temporary);
+  all(
+    isWanted: (name: string) => boolean = () => true,
+  ): AsyncGenerator<RecordEntry, void, undefined> {
+    const names = onDisk("list", () => this.#names());
+    return this.#entries(names.filter((name) => isWanted(name)));
+  }
+
+  /** As {@link all}; the one that was written longest ago comes first. */
+  oldestFirst(): AsyncGenerator<RecordEntry, void, undefined> {
+    const dated = onDisk("list", () =>
+      this.#names().map((name) => ({
+        name,
+        ms: this.#status(name)?.modifiedMs ?? 0,
+      })),
+    );
+    dated.sort((a, b) => a.ms - b.ms);
+    return this.#entries(dated.map(({ name }) => name));
+  }
+
+  /** A file as it was written is taken for right; of any other, each entry that the schema accepts. Never throws: DEL and CHECK go on without a prevResult. */
+  async readResults(record: AttachmentRecord): Promise<StoredResults> {
+    const results = new Map<string, Result>();
+    const routing = new Map<string, AttachmentRouting>();
+    const file = await this.#resultFile(record);
+    for (const { ifname, result, routing: made } of file?.entries ?? []) {
+      if (made) routing.set(ifname, made);
+      if (!result) continue;
+      try {
+        const known = file?.isAsWritten ? resumeResult(result) : undefined;
+        results.set(ifname, known ?? parseResult(result, latestVersion));
+      } catch {
+        // A result that is not trusted.
+      }
+    }
+    // Multus wrote its file when its ADD had completed.
+    const isUnknown = record.adopted === true || !file;
+    const hasCompleted = (ifname: string): boolean =>
+      isUnknown ||
+      file.stored.some(
+        (entry) =>
+          own(entry, "ifname") === ifname && own(entry, "result") !== null,
+      );
+    return { results, routing, hasCompleted };
+  }
+
+  /** Without results the ADD counts as one that failed. */
+  removeResults(record: AttachmentRecord): void {
+    remove(this.#pathOf(this.#nameOf(record), "result"));
+  }
+
+  /** Moves the results, or all files, to other records; nothing is written anew. */
+  move(
+    record: AttachmentRecord,
+    what: "results" | "everything",
+    to: Records,
+  ): void {
+    const parts: Part[] =
+      what === "results" ? ["result"] : ["result", "record"];
+    for (const part of parts) {
+      const path = this.#pathOf(this.#nameOf(record), part);
+      if (!linkStatusIfAny(path)) continue;
+      makeOwnDirectory(to.#path);
+      replace(path, to.#pathOf(to.#nameOf(record), part));
+    }
+  }
+
+  /** Since when a record's namespace has been seen to be gone: `uptimeMs` of this boot. */
+  goneSince(record: AttachmentRecord): number | undefined {
     try {
-      writeAll(fd, text);
-      rename(temporary, this.#pathOf(name, part));
+      const text = this.#readFile(this.#nameOf(record), "gone");
+      return text !== undefined && Number.isFinite(Number(text))
+        ? Number(text)
+        : undefined;
     } catch (error) {
-      close(fd);
-      removeFile(temporary);
+      if (error instanceof NotAFile) return undefined;
       throw error;
     }
-    return new WrittenFile(fd, this.#directory);
+  }
+
+  noteGone(record: AttachmentRecord, uptimeMs: number): void {
+    this.#write(record, "gone", String(uptimeMs)).close();
+  }
+
+  forgetGone(record: AttachmentRecord): void {
+    remove(this.#pathOf(this.#nameOf(record), "gone"));
   }
 
   /** The result goes first: a record without one is whole, a result without a record is litter. */
-  remove(name: string): void {
-    for (const base of [`.${name}`, name]) {
-      removeFile(this.#pathOf(base, "result"));
-      removeFile(this.#pathOf(base, "gone"));
-      removeFile(this.#pathOf(base, "record"));
-    }
-  }
-
-  /** One file of a record; nothing when there is none. */
-  removePart(name: string, part: Part): void {
-    removeFile(this.#pathOf(name, part));
-  }
-
-  /** As {@link list}, that was written longest ago first. */
-  listOldestFirst(): string[] {
-    const dated = this.list().map((name) => ({
-      name,
-      ms: linkStatusIfAny(this.#pathOf(name, "record"))?.modifiedMs ?? 0,
-    }));
-    return dated.toSorted((a, b) => a.ms - b.ms).map(({ name }) => name);
-  }
-
-  /** Gives a file to another store, under another name there; nothing when there is none. */
-  move(name: string, part: Part, to: Store, newName: string): void {
-    const path = this.#pathOf(name, part);
-    if (!linkStatusIfAny(path)) return;
-    makeOwnDirectory(to.#path);
-    rename(path, to.#pathOf(newName, part));
-  }
-
-  /** When a file was last written, in milliseconds since 1970; undefined when there is none. */
-  lastWritten(name: string, part: Part): number | undefined {
-    return linkStatusIfAny(this.#pathOf(name, part))?.modifiedMs;
-  }
-
-  /** Moves an unreadable record out of the way; what is left of its result is removed. */
-  setAside(name: string): void {
-    const path = this.#pathOf(name, "record");
-    removeFile(this.#pathOf(name, "result"));
-    try {
-      rename(path, `${path}.corrupt`);
-    } catch (error) {
-      // Somebody else has moved it in the meantime.
-      if (errnoOf(error) !== "ENOENT") throw error;
-    }
-  }
-
-  /** Removes a container's files that never got their names. */
-  removeUnnamed(containerId: string): void {
-    for (const file of listIfAny(this.#directory)) {
-      if (file.startsWith(`.${containerId}:`)) {
-        removeFile(`${this.#directory}/${file}`);
+  remove(record: Identity): void {
+    const name = this.#nameOf(record);
+    onDisk("remove", () => {
+      for (const base of [`.${name}`, name]) {
+        remove(this.#pathOf(base, "result"));
+        remove(this.#pathOf(base, "gone"));
+        remove(this.#pathOf(base, "record"));
       }
-    }
+    });
   }
 
   /** Removes the notes on namespaces whose record is gone. */
@@ -186,37 +272,166 @@ export class Store {
     const files = new Set(listIfAny(this.#directory));
     for (const file of files) {
       const name = file.slice(0, -suffixes.gone.length);
-      if (!file.endsWith(suffixes.gone) || files.has(name + suffixes.record)) {
-        continue;
-      }
-      this.removePart(name, "gone");
+      if (file.endsWith(suffixes.gone) && !files.has(name + suffixes.record))
+        remove(this.#pathOf(name, "gone"));
     }
   }
 
-  /** The base names of all records; foreign names and temporary files are ignored. */
-  list(): string[] {
-    const files = listIfAny(this.#directory);
-    return files
-      .filter(
-        (file) =>
-          this.#recordFile.test(file) && !file.endsWith(suffixes.result),
-      )
+  /** Removes a container's files that never got their names. */
+  removeUnnamed(containerId: string): void {
+    for (const file of listIfAny(this.#directory))
+      if (file.startsWith(`.${containerId}:`) && !file.endsWith(corrupt))
+        remove(`${this.#directory}/${file}`);
+  }
+
+  /** Moves the unreadable record of a name out of the way; its result is removed. */
+  setAside(name: string): void {
+    onDisk("move aside", () => {
+      remove(this.#pathOf(name, "result"));
+      setAside(this.#pathOf(name, "record"));
+    });
+  }
+
+  /** When the record of a name was last written, in milliseconds since 1970; undefined when there is none. */
+  lastWritten(name: string): number | undefined {
+    return onDisk("read", () => this.#status(name)?.modifiedMs);
+  }
+
+  get #directory(): string {
+    if (!this.#isChecked) requireOwnDirectory(this.#path);
+    this.#isChecked = true;
+    return this.#path;
+  }
+
+  #pathOf(name: string, part: Part): string {
+    return `${this.#directory}/${name}${suffixes[part]}`;
+  }
+
+  #nameOf({ containerId, ifname, bootId = "", uptimeMs }: Identity): string {
+    return this.#kind === "attachments"
+      ? Records.nameOf(containerId, ifname)
+      : Records.nameOf(containerId, ifname, `${bootId}-${uptimeMs}`);
+  }
+
+  #status(name: string) {
+    return linkStatusIfAny(this.#pathOf(name, "record"));
+  }
+
+  /** Foreign names and temporary files are ignored. */
+  #names(): string[] {
+    const pattern = directories[this.#kind];
+    return listIfAny(this.#directory)
+      .filter((file) => pattern.test(file) && !file.endsWith(suffixes.result))
       .map((file) => file.slice(0, -suffixes.record.length));
+  }
+
+  async *#entries(
+    names: readonly string[],
+  ): AsyncGenerator<RecordEntry, void, undefined> {
+    for (const name of names) {
+      let record: AttachmentRecord | undefined;
+      try {
+        record = await this.#read(name);
+      } catch (error) {
+        yield { name, error };
+        continue;
+      }
+      if (record) yield { name, record };
+    }
+  }
+
+  #readFile(name: string, part: Part): string | undefined {
+    return readOwnFileIfAny(this.#pathOf(name, part), maxBytes[part]);
+  }
+
+  async #read(name: string): Promise<AttachmentRecord | undefined> {
+    let text: string | undefined;
+    try {
+      text = this.#readFile(name, "record");
+    } catch (cause) {
+      // Nobody can read it: moved aside as any other.
+      if (cause instanceof NotAFile || cause instanceof TooLarge)
+        throw new CorruptRecord(cause.message);
+      throw recordError("failed to read attachment record", cause);
+    }
+    if (text === undefined) return undefined;
+    const record = await parseRecord(text);
+    if (this.#nameOf(record) === name) return record;
+    throw new CorruptRecord(
+      `it is the record of ${record.containerId}:${record.ifname}`,
+    );
+  }
+
+  /** undefined for a file that cannot be read; no entries where there is none. */
+  async #resultFile(record: AttachmentRecord): Promise<ResultFile | undefined> {
+    try {
+      const text = this.#readFile(this.#nameOf(record), "result");
+      if (text === undefined)
+        return { stored: [], entries: [], isAsWritten: false };
+      const written = withoutLength(text);
+      const value = parseJson(written ?? text, recordDepth);
+      const stored: unknown = own(value, "results");
+      if (!Array.isArray(stored)) return undefined;
+      if (written !== undefined && areEntries(stored))
+        return { stored, entries: stored, isAsWritten: true };
+      const { validEntries } = await import("./record-schema.ts");
+      return { stored, entries: validEntries(stored), isAsWritten: false };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Puts a file in place at once or not at all; 0600, made under another name in the
+   * same directory. It is durable after `sync` of the returned file.
+   */
+  #write(record: AttachmentRecord, part: Part, text: string): WrittenFile {
+    const name = this.#nameOf(record);
+    try {
+      const temporary = this.#pathOf(`.${name}`, part);
+      const fd = this.#create(temporary);
+      try {
+        writeAll(fd, text);
+        const path = this.#pathOf(name, part);
+        // Results that cannot be put in place fail an ADD, which is then undone.
+        if (part === "result") rename(temporary, path);
+        else replace(temporary, path);
+      } catch (error) {
+        close(fd);
+        removeFile(temporary);
+        throw error;
+      }
+      return new WrittenFile(fd, this.#directory);
+    } catch (cause) {
+      throw recordError(`failed to write attachment ${part}`, cause);
+    }
   }
 
   #create(path: string): number {
     try {
       return createFile(path, 0o600);
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      makeOwnDirectory(this.#path);
+      const errno = errnoOf(error);
+      if (errno === "ENOENT") makeOwnDirectory(this.#path);
+      else if (errno === "EISDIR") setAside(path);
+      else throw error;
       return createFile(path, 0o600);
     }
   }
+}
 
-  #pathOf(name: string, part: Part): string {
-    return `${this.#directory}/${name}${suffixes[part]}`;
-  }
+/** The entries of a file of results, as they are in it and as they are understood. */
+interface ResultFile {
+  stored: readonly unknown[];
+  entries: readonly ResultEntry[];
+  isAsWritten: boolean;
+}
+
+/** In a file as it was written the values are those that `writeResults` was given. */
+function areEntries(stored: readonly unknown[]): stored is ResultEntry[] {
+  for (const entry of stored)
+    if (typeof own(entry, "ifname") !== "string") return false;
+  return true;
 }
 
 /** A file that has its name, but is not yet known to survive a power loss. */
@@ -227,11 +442,6 @@ export class WrittenFile {
   constructor(fd: number, directory: string) {
     this.#fd = fd;
     this.#directory = directory;
-  }
-
-  /** Has the disk begin, for whoever has something else to do before `sync`. */
-  startSync(): void {
-    startSync(this.#fd);
   }
 
   /** Waits for the disk. Throws the errno of the system. */
@@ -251,269 +461,33 @@ export class WrittenFile {
   }
 }
 
-/** The last key of a file of results, whose value goes to the end of the file; `length` before it counts its UTF-16 units. */
-const resultsKey = '"results":';
-
-/** The records of a node: those of attachments, or those that were abandoned. */
-export class Records {
-  readonly #store: Store;
-  readonly #nameOf: (record: Identity) => string;
-
-  constructor(dataDir: string, directory: Directory = "attachments") {
-    this.#store = new Store(dataDir, directory);
-    this.#nameOf = directory === "attachments" ? nameOf : nameOfAdd;
+/** Removes a file; a directory of that name is moved aside: it would fail every DEL. */
+function remove(path: string): void {
+  try {
+    removeFile(path);
+  } catch (error) {
+    if (errnoOf(error) !== "EISDIR") throw error;
+    setAside(path);
   }
+}
 
-  /** The base name of a record's files. */
-  static nameOf(containerId: string, ifname: string): string {
-    return Store.nameOf(containerId, ifname);
+/** Renames a file; a directory that has the new name is moved aside. */
+function replace(path: string, newPath: string): void {
+  try {
+    rename(path, newPath);
+  } catch (error) {
+    if (errnoOf(error) !== "EISDIR") throw error;
+    setAside(newPath);
+    rename(path, newPath);
   }
+}
 
-  /** Of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
-  create(record: AttachmentRecord): WrittenFile {
-    return this.#write(record, "record", boundedText(record));
-  }
-
-  /** As {@link create}, for what is left of one: it is never too large to be kept. */
-  write(record: AttachmentRecord): WrittenFile {
-    return this.#write(record, "record", textOfRecord(record));
-  }
-
-  /** In the order of the attachments. Never made durable: torn only means no prevResult. */
-  writeResults(
-    record: AttachmentRecord,
-    results: readonly (Result | undefined)[],
-    routing?: ReadonlyMap<string, AttachmentRouting>,
-  ): void {
-    const entries: object[] = [];
-    for (const [i, { ifname }] of record.attachments.entries()) {
-      const made = routing?.get(ifname);
-      const result = results[i] ?? null;
-      entries.push({ ifname, result, ...(made && { routing: made }) });
-    }
-    const text = JSON.stringify(entries);
-    this.#write(
-      record,
-      "result",
-      `{"formatVersion":${formatVersion},"length":${text.length},${resultsKey}${text}}`,
-    ).close();
-  }
-
-  /** undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
-  read(containerId: string, ifname: string): AttachmentRecord | undefined {
-    return this.#read(Store.nameOf(containerId, ifname));
-  }
-
-  /** Whether there is one, readable or not. */
-  has(containerId: string, ifname: string): boolean {
-    const name = Store.nameOf(containerId, ifname);
-    return onDisk("find", () => this.#store.has(name, "record"));
-  }
-
-  /**
-   * Every record, read when it is asked for: a node has thousands, and one alone may
-   * have 4 MiB (state.md "The record"). What disappears meanwhile is left out, and
-   * so is every name that is not `wanted`.
-   */
-  all(
-    wanted: (name: string) => boolean = () => true,
-  ): Generator<RecordEntry, void, undefined> {
-    const names = onDisk("list", () => this.#store.list());
-    return this.#entries(names.filter((name) => wanted(name)));
-  }
-
-  /** As {@link all}; what was written longest ago comes first. */
-  oldestFirst(): Generator<RecordEntry, void, undefined> {
-    return this.#entries(onDisk("list", () => this.#store.listOldestFirst()));
-  }
-
-  /** What is there of the same container, interface and, among abandoned ones, ADD. Throws as {@link read}. */
-  readLike(record: Identity): AttachmentRecord | undefined {
-    return this.#read(this.#nameOf(record));
-  }
-
-  *#entries(names: readonly string[]): Generator<RecordEntry, void, undefined> {
-    for (const name of names) {
-      let record: AttachmentRecord | undefined;
-      try {
-        record = this.#read(name);
-      } catch (error) {
-        yield { name, error };
-        continue;
-      }
-      if (record) yield { name, record };
-    }
-  }
-
-  /**
-   * The stored result of each interface; whatever is missing or torn is simply not
-   * there. With `asWritten` those are taken for right whose file is as long as it
-   * was written: for DEL, which is in a hurry and hands them on to who wrote them.
-   */
-  results(
-    record: AttachmentRecord,
-    { asWritten = false } = {},
-  ): ReadonlyMap<string, Result> {
-    const results = new Map<string, Result>();
-    const { entries, unchanged } = this.#resultEntries(record);
-    for (const entry of entries) {
-      const ifname = own(entry, "ifname");
-      const result = own(entry, "result");
-      if (typeof ifname !== "string" || !isObject(result)) continue;
-      try {
-        const known = asWritten && unchanged ? resumeResult(result) : undefined;
-        results.set(ifname, known ?? parseResult(result, latestVersion));
-      } catch {
-        // DEL and CHECK go on without a prevResult.
-      }
-    }
-    return results;
-  }
-
-  /** What ADD made for each interface; nothing where the file is missing or torn. */
-  routing(record: AttachmentRecord): ReadonlyMap<string, AttachmentRouting> {
-    const routing = new Map<string, AttachmentRouting>();
-    for (const entry of this.#resultEntries(record).entries) {
-      const ifname = own(entry, "ifname");
-      const made = own(entry, "routing");
-      const [table, addresses] = [own(made, "table"), own(made, "addresses")];
-      if (
-        typeof ifname === "string" &&
-        typeof table === "number" &&
-        Array.isArray(addresses)
-      )
-        routing.set(ifname, { table, addresses: addresses.map(String) });
-    }
-    return routing;
-  }
-
-  /**
-   * Whether ADD completed an attachment, as far as is known: it has a result. A file
-   * of results that is there and cannot be read counts for all (state.md "DEL").
-   */
-  completion(record: AttachmentRecord): (ifname: string) => boolean {
-    // Multus wrote its file when its ADD had completed.
-    if (record.adopted) return () => true;
-    try {
-      const stored = this.#store.read(this.#nameOf(record), "result");
-      if (stored === undefined) return () => false;
-      const entries = own(parseJson(stored, recordDepth), "results");
-      if (!Array.isArray(entries)) return () => true;
-      const completed = new Set<unknown>();
-      for (const entry of entries)
-        if (own(entry, "result") !== null) completed.add(own(entry, "ifname"));
-      return (ifname) => completed.has(ifname);
-    } catch {
-      return () => true;
-    }
-  }
-
-  /** Without them the ADD counts as one that failed. */
-  removeResults(record: AttachmentRecord): void {
-    this.#store.removePart(this.#nameOf(record), "result");
-  }
-
-  /** Gives the results, and the record itself where `what` says so, to other records; nothing is written anew. */
-  move(
-    record: AttachmentRecord,
-    what: "results" | "everything",
-    to: Records,
-  ): void {
-    const [from, name] = [this.#nameOf(record), to.#nameOf(record)];
-    this.#store.move(from, "result", to.#store, name);
-    if (what === "everything")
-      this.#store.move(from, "record", to.#store, name);
-  }
-
-  /** Since when a record's namespace has been seen to be gone: `uptimeMs` of this boot. */
-  goneSince(record: AttachmentRecord): number | undefined {
-    const since = this.#store.read(this.#nameOf(record), "gone");
-    return since === undefined || !Number.isFinite(Number(since))
-      ? undefined
-      : Number(since);
-  }
-
-  noteGone(record: AttachmentRecord, uptimeMs: number): void {
-    this.#write(record, "gone", String(uptimeMs)).close();
-  }
-
-  forgetGone(record: AttachmentRecord): void {
-    this.#store.removePart(this.#nameOf(record), "gone");
-  }
-
-  remove(record: Identity): void {
-    onDisk("remove", () => this.#store.remove(this.#nameOf(record)));
-  }
-
-  removeLone(): void {
-    this.#store.removeLone();
-  }
-
-  removeUnnamed(containerId: string): void {
-    this.#store.removeUnnamed(containerId);
-  }
-
-  setAside(containerId: string, ifname: string): void {
-    this.setAsideNamed(Store.nameOf(containerId, ifname));
-  }
-
-  /** As {@link setAside}, where a hashed name does not tell whose record it is. */
-  setAsideNamed(name: string): void {
-    onDisk("move aside", () => this.#store.setAside(name));
-  }
-
-  /** When a record's file was last written, in milliseconds since 1970; undefined when there is none. */
-  lastWritten(name: string): number | undefined {
-    return onDisk("read", () => this.#store.lastWritten(name, "record"));
-  }
-
-  /** `unchanged` when the file is of our format and as long as {@link writeResults} made it. */
-  #resultEntries(record: AttachmentRecord): {
-    entries: unknown[];
-    unchanged: boolean;
-  } {
-    try {
-      const stored = this.#store.read(this.#nameOf(record), "result") ?? "{}";
-      const value = parseJson(stored, recordDepth);
-      const entries = own(value, "results");
-      const from = stored.indexOf(resultsKey) + resultsKey.length;
-      // Without the brace that closes the file.
-      const length = stored.length - from - 1;
-      return {
-        entries: Array.isArray(entries) ? entries : [],
-        unchanged:
-          own(value, "length") === length &&
-          own(value, "formatVersion") === formatVersion,
-      };
-    } catch {
-      return { entries: [], unchanged: false };
-    }
-  }
-
-  #write(record: AttachmentRecord, part: Part, json: string): WrittenFile {
-    try {
-      return this.#store.write(this.#nameOf(record), part, json);
-    } catch (cause) {
-      throw recordError(`failed to write attachment ${part}`, cause);
-    }
-  }
-
-  #read(name: string): AttachmentRecord | undefined {
-    let stored: string | undefined;
-    try {
-      stored = this.#store.read(name, "record");
-    } catch (cause) {
-      // Nobody can read it: moved aside as any other.
-      if (cause instanceof NotAFile || cause instanceof TooLarge)
-        throw new CorruptRecord(cause.message);
-      throw recordError("failed to read attachment record", cause);
-    }
-    if (stored === undefined) return undefined;
-    const record = parseRecord(stored);
-    if (this.#nameOf(record) === name) return record;
-    throw new CorruptRecord(
-      `it is the record of ${record.containerId}:${record.ifname}`,
-    );
+function setAside(path: string): void {
+  try {
+    rename(path, path + corrupt);
+  } catch (error) {
+    // Another genie has moved it in the meantime.
+    if (errnoOf(error) !== "ENOENT") throw error;
   }
 }
 
@@ -530,18 +504,4 @@ function recordError(problem: string, cause: unknown): CniError {
   return cause instanceof UnsafeDirectory
     ? CniError.from(cause)
     : new RecordError(`${problem}: ${messageOf(cause)}`, cause);
-}
-
-/** What tells a record from others. */
-type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
-  Partial<Pick<AttachmentRecord, "bootId" | "uptimeMs">>;
-
-function nameOf({ containerId, ifname }: Identity): string {
-  return Store.nameOf(containerId, ifname);
-}
-
-/** With the ADD: of one container and interface several can have been abandoned. */
-function nameOfAdd(record: Identity): string {
-  const { containerId, ifname, bootId = "", uptimeMs } = record;
-  return Store.nameOf(containerId, ifname, `${bootId}-${uptimeMs}`);
 }

@@ -203,20 +203,12 @@ const metaPlugins = ["multus", "multus-shim"];
 /** Levels that libcni wrote: as many as encoding/json takes. */
 const cacheDepth = 10_000;
 
-/** Names are only joined by dashes: the entry names its container. */
-const cacheOwner = object({
-  containerId: v.fallback(v.optional(v.string()), undefined),
-  ifName: v.fallback(v.optional(v.string()), undefined),
-});
-
-const cacheContent = object({
+const cachedCall = object({
   kind: v.literal("cniCacheV1"),
   config: v.string(),
-  cniArgs: v.fallback(
-    v.optional(v.array(v.tuple([v.string(), v.string()]))),
-    undefined,
-  ),
 });
+
+const cachedArgs = v.array(v.tuple([v.string(), v.string()]));
 
 function readCacheEntries(
   context: Context,
@@ -244,23 +236,30 @@ function readCacheEntry(
   const text = readOwnFileIfAny(path, maxBytes);
   if (text === undefined) return undefined;
   const entry = parseJson(text, cacheDepth);
-  const owner = parse(cacheOwner, entry, Error);
-  if ((owner.containerId ?? containerId) !== containerId) return undefined;
-  if ((owner.ifName ?? ifname) !== ifname) return undefined;
-  const { config: base64, cniArgs } = parse(cacheContent, entry, Error);
-  const list = cachedList(base64, own(entry, "networkName"));
+  // The words of a file's name are only joined by dashes.
+  if (namesAnother(entry, "containerId", containerId)) return undefined;
+  if (namesAnother(entry, "ifName", ifname)) return undefined;
+  const call = parse(cachedCall, entry, Error);
+  const list = cachedList(call.config, own(entry, "networkName"));
   if (executesAny(list.plugins, [...ownTypes(config), ...metaPlugins]))
     return {};
   const capabilityArgs = own(entry, "capabilityArgs");
+  const cniArgs = own(entry, "cniArgs");
   return {
     attachment: {
       list,
       ifname,
-      args: cniArgs ? formatCniArgs(cniArgs) : request.args,
+      args: v.is(cachedArgs, cniArgs) ? formatCniArgs(cniArgs) : request.args,
       capabilityArgs: isObject(capabilityArgs) ? capabilityArgs : {},
     },
     result: resultIfAny(own(entry, "result"), latestVersion),
   };
+}
+
+/** Whether an entry names another one than `expected`. */
+function namesAnother(entry: unknown, key: string, expected: string): boolean {
+  const value = own(entry, key);
+  return typeof value === "string" && value !== expected;
 }
 
 function cachedList(base64: string, name: unknown): NetworkConfigList {

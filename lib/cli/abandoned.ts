@@ -39,17 +39,19 @@ export interface AbandonedOnNode {
 }
 
 /** All of this node, those that were tried longest ago first. */
-export function abandonedOnNode({ config }: Context): AbandonedOnNode {
+export async function abandonedOnNode({
+  config,
+}: Context): Promise<AbandonedOnNode> {
   const records = abandonedRecords(config);
   const found: AbandonedOnNode = { attachments: [], unreadable: [] };
-  for (const { name, record, error } of records.oldestFirst()) {
+  for await (const { name, record, error } of records.oldestFirst()) {
     if (!record) {
       found.unreadable.push(
         `abandoned record ${JSON.stringify(name)}: ${messageOf(error)}`,
       );
       continue;
     }
-    const results = records.results(record);
+    const { results } = await records.readResults(record);
     const { containerId, pod, abandoned, time } = record;
     for (const attachment of record.attachments) {
       const { ifname } = attachment;
@@ -113,7 +115,7 @@ export async function drop(
   const records = abandonedRecords(context.config);
   const readable: AttachmentRecord[] = [];
   const damaged: string[] = [];
-  for (const { name, record, error } of records.all()) {
+  for await (const { name, record, error } of records.all()) {
     if (record) readable.push(record);
     else if (error instanceof CorruptRecord) damaged.push(name);
   }
@@ -131,14 +133,14 @@ export async function drop(
     if (!isWanted(containerId)) continue;
     const deadline = new Deadline(lockMs, clock);
     const forget = async () => {
-      lines.push(...reserved(records, record));
+      lines.push(...(await reserved(records, record)));
       records.remove(record);
     };
     await withContainerLock(context, deadline, forget, record);
   }
   for (const name of damaged) {
     if (!isWanted(containerOf(name))) continue;
-    records.setAsideNamed(name);
+    records.setAside(name);
     lines.push(
       `dropped ${name}: it cannot be read, and is kept as ${name}.json.corrupt; what it reserved stays so`,
     );
@@ -173,11 +175,11 @@ function chooser(
 }
 
 /** What nobody will free any more. */
-function reserved(
+async function reserved(
   records: ReturnType<typeof abandonedRecords>,
   record: AttachmentRecord,
-): string[] {
-  const results = records.results(record);
+): Promise<string[]> {
+  const { results } = await records.readResults(record);
   return record.attachments.map((attachment) => {
     const { ifname } = attachment;
     const result = results.get(ifname);

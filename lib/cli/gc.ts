@@ -44,7 +44,10 @@ once more stays, and is no failure of this command.`,
     const directories = directoriesOf(input);
     const context = nodeOperation(directories, env);
     if (container === undefined && !isAll) {
-      const why = whyUnseen(context, `${directories.binDir}/${ownType} gc`);
+      const why = await whyUnseen(
+        context,
+        `${directories.binDir}/${ownType} gc`,
+      );
       if (why !== undefined) throw new Error(why);
       return printed(await collectAll(context, grace * 1000), stdout);
     }
@@ -128,7 +131,11 @@ export async function collect(
     waiting: [],
     failed: [],
   };
-  for (const { name, record, error: unreadable } of context.records.all()) {
+  for await (const {
+    name,
+    record,
+    error: unreadable,
+  } of context.records.all()) {
     if (!record) {
       collected.failed.push({ what: name, error: messageOf(unreadable) });
       continue;

@@ -59,13 +59,13 @@ or unknown where this is not the mount namespace of the container runtime.`,
       );
     let unreadable: string[];
     if (input.flag("abandoned")) {
-      const found = abandonedOnNode(context);
+      const found = await abandonedOnNode(context);
       ({ unreadable } = found);
       await print(found.attachments.filter(isWanted), (rows) =>
         abandonedTable(rows, now()),
       );
     } else {
-      const found = listAttachments(context, host);
+      const found = await listAttachments(context, host);
       ({ unreadable } = found);
       await print(found.attachments.filter(isWanted), (rows) =>
         tableOf(rows, now(), format === "wide"),
@@ -102,20 +102,21 @@ export interface ListedAttachment {
 }
 
 /** In the order of the pods' names; what is unreadable is told in words. */
-export function listAttachments(
+export async function listAttachments(
   { records: store, dependencies }: Context,
   host: Host,
-): {
+): Promise<{
   attachments: ListedAttachment[];
   unreadable: string[];
-} {
+}> {
   const bootId = dependencies.bootId();
   const pods: { key: Buffer; attachments: ListedAttachment[] }[] = [];
   const unreadable: string[] = [];
-  for (const { name, record, error } of store.all()) {
+  for await (const { name, record, error } of store.all()) {
     if (record) {
       const sandbox = sandboxOf(record, bootId, host);
-      const attachments = listed(record, store.results(record), sandbox);
+      const { results } = await store.readResults(record);
+      const attachments = listed(record, results, sandbox);
       pods.push({ key: keyOf(record), attachments });
     } else
       unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);

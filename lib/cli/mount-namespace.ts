@@ -24,12 +24,12 @@ export function mountNamespaces(): MountNamespaces {
  * Why nobody can tell here what is gone, and how to run `command` where that can be
  * told; undefined where we see what the runtime sees.
  */
-export function whyUnseen(
+export async function whyUnseen(
   context: Context,
   command: string,
   { own, first } = mountNamespaces(),
-): string | undefined {
-  const recorded = newestRecorded(context);
+): Promise<string | undefined> {
+  const recorded = await newestRecorded(context);
   const known = [recorded, first].filter((inode) => inode !== undefined);
   if (known.every((inode) => inode === own)) return undefined;
   const names = [
@@ -45,13 +45,13 @@ export function whyUnseen(
 }
 
 /** Of the newest record of this boot that tells it. */
-function newestRecorded({
+async function newestRecorded({
   records,
   dependencies,
-}: Context): string | undefined {
+}: Context): Promise<string | undefined> {
   const bootId = dependencies.bootId();
   let newest: Pick<AttachmentRecord, "uptimeMs" | "mountNamespace"> | undefined;
-  for (const { record } of records.all()) {
+  for await (const { record } of records.all()) {
     if (record?.mountNamespace === undefined || record.bootId !== bootId)
       continue;
     const { uptimeMs, mountNamespace: inode } = record;

@@ -47,22 +47,23 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);
   refuseOthers(files, confDir);
-  if (!force) refuseHeld(context, former, host);
+  if (!force) await refuseHeld(context, former, host);
   const done: string[] = [];
   const path = host.path(join(confDir, ownFile));
   const parked = park(path);
   // A pod that was attached between the look and the removal.
-  if (!force) orPutBack(parked, path, () => refuseHeld(context, former, host));
+  if (!force)
+    await orPutBack(parked, path, () => refuseHeld(context, former, host));
   rmSync(parked, { force: true });
   removeCopies(directories, host, context.config.dataDir);
   done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
   done.push(...removeCredential(credentialDirectory(directories), host));
   if (force && host.isOurs) done.push(...(await deleteGone(context, binDir)));
   const keeps = keepsRecords(host);
-  if (!keeps) done.push(...dropFreed(context, former));
-  done.push(...keptAbandoned(context));
+  if (!keeps) done.push(...(await dropFreed(context, former)));
+  done.push(...(await keptAbandoned(context)));
   let count = 0;
-  for (const _ of context.records.all()) count++;
+  for await (const _ of context.records.all()) count++;
   if (force || count > 0) {
     done.push(
       `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
@@ -76,8 +77,8 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
 }
 
 /** No reason to stay: a DEL of it has failed for long. But nobody will try it again. */
-function keptAbandoned(context: Context): string[] {
-  const { attachments, unreadable } = abandonedOnNode(context);
+async function keptAbandoned(context: Context): Promise<string[]> {
+  const { attachments, unreadable } = await abandonedOnNode(context);
   const what = [
     ...attachments.map(
       ({ containerId, ifname, network }) =>
@@ -130,14 +131,14 @@ function refuseOthers(files: readonly ConfFile[], confDir: string): void {
   );
 }
 
-function refuseHeld(
+async function refuseHeld(
   { records: store, dependencies }: Context,
   former: Candidate | undefined,
   host: Host,
-): void {
+): Promise<void> {
   const bootId = dependencies.bootId();
   const lines: string[] = [];
-  for (const { name, record, error } of store.all()) {
+  for await (const { name, record, error } of store.all()) {
     if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
     else if (!isFreedBy(record, former))
       lines.push(heldText(record, sandboxOf(record, bootId, host)));
@@ -199,9 +200,13 @@ function park(path: string): string {
   return parked;
 }
 
-function orPutBack(parked: string, path: string, check: () => void): void {
+async function orPutBack(
+  parked: string,
+  path: string,
+  check: () => Promise<void>,
+): Promise<void> {
   try {
-    check();
+    await check();
   } catch (error) {
     if (existsSync(parked)) renameSync(parked, path);
     throw error;
@@ -219,7 +224,7 @@ function removeCredential(directory: string, host: Host): string[] {
 
 /** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
 async function deleteGone(context: Context, binDir: string): Promise<string[]> {
-  const why = whyUnseen(context, `${binDir}/${ownType} gc`);
+  const why = await whyUnseen(context, `${binDir}/${ownType} gc`);
   if (why !== undefined) return [`deleted no attachment: ${why}`];
   const { deleted, abandoned, failed } = await collect(context, 0);
   return [
@@ -242,12 +247,12 @@ function keepsRecords(host: Host): boolean {
 }
 
 /** Records of the former network alone: its own DEL frees what they hold. */
-function dropFreed(
+async function dropFreed(
   { records }: Context,
   former: Candidate | undefined,
-): string[] {
+): Promise<string[]> {
   let dropped = 0;
-  for (const { record } of records.all()) {
+  for await (const { record } of records.all()) {
     if (!record || !isFreedBy(record, former)) continue;
     records.remove(record);
     dropped++;

@@ -35,7 +35,10 @@ export function object<const Entries extends v.ObjectEntries>(
     expectedOfKey(entries, issue),
   );
   return v.pipe(
-    v.custom<v.InferInput<typeof schema>>(isObject, "an object"),
+    v.custom<v.InferInput<v.ObjectSchema<Entries, undefined>>>(
+      isObject,
+      "an object",
+    ),
     schema,
   );
 }

@@ -82,7 +82,6 @@ const SYS_unlinkat = isX64 ? 263 : 35;
 const SYS_renameat = isX64 ? 264 : 38;
 const SYS_faccessat = isX64 ? 269 : 48;
 const SYS_ppoll = isX64 ? 271 : 73;
-const SYS_sync_file_range = isX64 ? 277 : 84;
 const SYS_memfd_create = isX64 ? 319 : 279;
 /** Of Linux 5.3. */
 const SYS_pidfd_open = 434;
@@ -120,7 +119,6 @@ const AT_FDCWD = 0xffffff9c;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
-const SYNC_FILE_RANGE_WRITE = 2;
 const X_OK = 1;
 
 const EPERM = 1;
@@ -209,11 +207,6 @@ export function readAt(fd: number, buffer: Uint8Array, offset: number): number {
 /** Bytes taken, perhaps not all. */
 export function write(fd: number, bytes: Uint8Array): number {
   return checked(call(SYS_write, fd, bytes, bytes.byteLength));
-}
-
-/** Has the disk begin to write the file, so that `fsync` has less to wait for. A hint: who cannot take it does nothing. */
-export function startSync(fd: number): void {
-  call(SYS_sync_file_range, fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 export function fsync(fd: number): void {

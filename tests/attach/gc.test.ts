@@ -123,8 +123,8 @@ class GcNode implements Disposable {
     }
   }
 
-  left(): string[] {
-    return [...this.records.all()]
+  async left(): Promise<string[]> {
+    return (await Array.fromAsync(this.records.all()))
       .flatMap(({ record }) => record?.containerId ?? [])
       .toSorted();
   }
@@ -220,7 +220,7 @@ describe("gc, records that the runtime's list does not name", () => {
     using node = new GcNode();
     node.record("c1", "alpha", overrides);
     expect(await node.gc()).toBeUndefined();
-    expect(node.left()).toEqual(stays);
+    expect(await node.left()).toEqual(stays);
     // The network is told to keep what stays.
     expect(node.gcs()).toEqual([
       { what: "GC alpha", keep: stays.map((id) => `${id}:eth0`) },
@@ -231,7 +231,7 @@ describe("gc, records that the runtime's list does not name", () => {
     using node = new GcNode();
     node.record("c1", "alpha", { network: "other-net" });
     expect(await node.gc()).toBeUndefined();
-    expect([node.left(), node.whats()]).toEqual([["c1"], []]);
+    expect([await node.left(), node.whats()]).toEqual([["c1"], []]);
   });
 
   test("a living genie works on one when GC begins: it stays, also when that ends meanwhile", async () => {
@@ -243,7 +243,7 @@ describe("gc, records that the runtime's list does not name", () => {
     node.record("c2", "alpha");
     const lock = await lockContainer(node.dataDir, "c2", new Deadline(1000));
     expect(await node.gc()).toBeUndefined();
-    expect(node.left()).toEqual(["c2"]);
+    expect(await node.left()).toEqual(["c2"]);
     expect(node.gcs()).toEqual([{ what: "GC alpha", keep: ["c2:eth0"] }]);
   });
 
@@ -257,8 +257,8 @@ describe("gc, records that the runtime's list does not name", () => {
     node.record("c1", "alpha");
     node.record("c2", "alpha");
     expect(await node.gc()).toBeUndefined();
-    expect(node.left()).toHaveLength(1);
-    expect(node.gcs()[0]?.keep).toEqual([`${node.left()[0]}:eth0`]);
+    expect(await node.left()).toHaveLength(1);
+    expect(node.gcs()[0]?.keep).toEqual([`${(await node.left())[0]}:eth0`]);
     for (const lock of locks) lock?.release();
   });
 
@@ -274,7 +274,7 @@ describe("gc, records that the runtime's list does not name", () => {
     node.record("c3", "alpha");
     expect(await node.gc("c3")).toBeUndefined();
     expect(node.whats()).toHaveLength(2);
-    expect([node.left(), node.gcs()]).toEqual([
+    expect([await node.left(), node.gcs()]).toEqual([
       ["c3"],
       [{ what: "GC alpha", keep: ["c3:eth0"] }],
     ]);
@@ -298,7 +298,7 @@ describe("gc, records that the runtime's list does not name", () => {
     symlinkSync("/nowhere", `${node.dataDir}/locks/c1`);
     const message = `failed to open lock "${node.dataDir}/locks/c1": it is a symbolic link (ELOOP)`;
     expect(await node.gc()).toMatchObject({ code: 5, message });
-    expect([node.left(), node.whats()]).toEqual([
+    expect([await node.left(), node.whats()]).toEqual([
       ["c1"],
       ["DEL alpha c2", "GC alpha"],
     ]);
@@ -506,7 +506,7 @@ describe("gc, networks", () => {
     expect(await node.gc()).toBeUndefined();
     expect(node.whats()).toEqual(["DEL alpha c1", "GC alpha"]);
     expect(node.gcs()).toEqual([{ what: "GC alpha", keep: ["c2:eth0"] }]);
-    expect(node.left()).toEqual(["c2"]);
+    expect(await node.left()).toEqual(["c2"]);
   });
 
   test("written while GC tells the first network: the second keeps it", async () => {
@@ -562,7 +562,7 @@ describe("gc, its 25 seconds", () => {
     const [first, second, network] = node.calls.map(({ ms }) => Math.round(ms));
     expect([first, second]).toEqual([6250, 6250]);
     expect(network).toBe(12_500);
-    expect(node.left()).toEqual(["c1", "c2"]);
+    expect(await node.left()).toEqual(["c1", "c2"]);
   });
 
   test("many records that hang: five seconds each while they last, the others are not begun", async () => {
@@ -616,6 +616,6 @@ describe("gc, its 25 seconds", () => {
       "GC alpha 12500",
       "GC beta 12500",
     ]);
-    expect(node.left()).toEqual(["c1", "c2"]);
+    expect(await node.left()).toEqual(["c1", "c2"]);
   });
 });

@@ -220,11 +220,6 @@ describe("lockContainer, what has the lock's name is no file of ours", () => {
       'failed to take lock "PATH": it is no regular file',
     ],
     [
-      "a directory",
-      (path) => mkdirSync(path),
-      'failed to open lock "PATH": is a directory (EISDIR)',
-    ],
-    [
       "a device",
       (path) => Bun.spawnSync(["mknod", path, "c", "1", "3"]),
       'failed to take lock "PATH": it is no regular file',
@@ -240,6 +235,17 @@ describe("lockContainer, what has the lock's name is no file of ours", () => {
     expect(existsSync(`${at.dataDir}/locks/target`)).toBe(false);
     expect(lstatSync(at.path).ino).toBe(before.ino);
   });
+});
+
+test("lockContainer, a directory has the lock's name: it is moved aside", async () => {
+  using at = node();
+  mkdirSync(`${at.path}/within`, { recursive: true });
+  chmodSync(`${at.dataDir}/locks`, 0o700);
+  (await at.lock(noPause)).release();
+  expect([
+    existsSync(at.path),
+    existsSync(`${at.path}.corrupt/within`),
+  ]).toEqual([false, true]);
 });
 
 describe("lockContainer, while a living genie holds it", () => {
@@ -486,6 +492,46 @@ describe("lockContainer, after its genie was killed", () => {
     const lock = await at.lock();
     expect(isRunning(pid)).toBe(false);
     lock.release();
+  });
+
+  /** As a disk that became read-only because of an error: files stay open for writing. */
+  function makeReadOnly(dataDir: string): Disposable {
+    const mount = (...args: string[]) =>
+      expect(Bun.spawnSync(["mount", ...args]).exitCode).toBe(0);
+    mount("--bind", dataDir, dataDir);
+    mount("-o", "remount,bind,ro", dataDir);
+    return {
+      [Symbol.dispose]: () => void Bun.spawnSync(["umount", dataDir]),
+    };
+  }
+
+  test("the disk became read-only since: its orphan is killed all the same", async () => {
+    using at = node();
+    const pid = await orphaned(at.dataDir, ["sleep", "60"]);
+    using _ = makeReadOnly(at.dataDir);
+    const lock = await at.lock();
+    await until(() => !isRunning(pid), "the end of the orphan");
+    lock.release();
+    expect(existsSync(at.path)).toBe(true);
+  });
+
+  test("the disk became read-only since: a genie that waits kills no other, which cannot write itself down", async () => {
+    using at = node();
+    const pid = await orphaned(at.dataDir, ["true"]);
+    await until(() => !isRunning(pid), "the end of the delegate");
+    using _ = makeReadOnly(at.dataDir);
+    const living = other(
+      at.dataDir,
+      `await lock(); console.log("locked"); await Bun.stdin.text();`,
+    );
+    expect(await line(living)).toBe("locked");
+    const { deadline, sleep } = time(2500);
+    expect(await failure(at.lock(sleep, deadline))).toEqual(
+      problem(11, expect.stringContaining(`(process ${living.pid})`)),
+    );
+    expect(isRunning(living.pid)).toBe(true);
+    living.kill("SIGKILL");
+    await living.exited;
   });
 
   test("the lock of another disk, with the same name and inode, is nobody's business", async () => {

@@ -182,8 +182,8 @@ export class NodeDirectory implements Disposable {
     return written;
   }
 
-  records(): string[] {
-    return [...new Records(this.dataDir).all()]
+  async records(): Promise<string[]> {
+    return (await Array.fromAsync(new Records(this.dataDir).all()))
       .flatMap((entry) => entry.record?.containerId ?? [])
       .toSorted();
   }

@@ -23,7 +23,7 @@ function nodeWithOld() {
       waiting: waiting.length,
       failed,
       executed: existsSync(executed),
-      left: node.records(),
+      left: await node.records(),
     };
   };
   return {
@@ -51,7 +51,7 @@ test("collect, the container was attached anew since its record was read: it sta
   using prepared = nodeWithOld();
   const { node, old, context } = prepared;
   using all = spyOn(context.records, "all");
-  all.mockImplementation(function* () {
+  all.mockImplementation(async function* () {
     yield { name: "c1:eth0", record: old };
   });
   node.record({ uptimeMs: old.uptimeMs + 1 });
@@ -66,7 +66,7 @@ test("collect, somebody else deleted it since it was read: not said to be delete
   using prepared = nodeWithOld();
   const { old, context } = prepared;
   using all = spyOn(context.records, "all");
-  all.mockImplementation(function* () {
+  all.mockImplementation(async function* () {
     context.records.remove(old);
     yield { name: "c1:eth0", record: old };
   });

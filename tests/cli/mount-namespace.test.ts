@@ -15,16 +15,16 @@ const command = "/opt/cni/bin/genie gc";
 const advice = `run it as \`nsenter -t 1 -m -- ${command}\``;
 const unseen = "cannot tell which network namespaces are gone: ";
 
-function whyUnseenBy(
+async function whyUnseenBy(
   records: Partial<AttachmentRecord>[],
   namespaces: MountNamespaces,
-): string | undefined {
+): Promise<string | undefined> {
   using node = new NodeDirectory();
   for (const [i, record] of records.entries())
     node.record({ containerId: `c${i}`, ...record });
   const { confDir, binDir, dataDir } = node;
   const context = nodeOperation({ confDir, binDir, dataDir }, {});
-  return whyUnseen(context, command, namespaces);
+  return await whyUnseen(context, command, namespaces);
 }
 
 describe("whyUnseen", () => {
@@ -52,8 +52,8 @@ describe("whyUnseen", () => {
       [{ mountNamespace: "2", bootId: "earlier", uptimeMs: 9 }],
       { own: "1", first: "1" },
     ],
-  ])("%s: undefined", (_, records, namespaces) => {
-    expect(whyUnseenBy(records, namespaces)).toBeUndefined();
+  ])("%s: undefined", async (_, records, namespaces) => {
+    expect(await whyUnseenBy(records, namespaces)).toBeUndefined();
   });
 
   test.each<[string, Partial<AttachmentRecord>[], MountNamespaces, string]>([
@@ -97,8 +97,8 @@ describe("whyUnseen", () => {
       { own: undefined, first: undefined },
       `this mount namespace is unknown, that of the newest attachment 2: ${advice}`,
     ],
-  ])("%s: says so, and how to run it", (_, records, namespaces, why) => {
-    expect(whyUnseenBy(records, namespaces)).toBe(unseen + why);
+  ])("%s: says so, and how to run it", async (_, records, namespaces, why) => {
+    expect(await whyUnseenBy(records, namespaces)).toBe(unseen + why);
   });
 });
 

@@ -64,7 +64,7 @@ describe("uninstall", () => {
     node.record({ containerId: "c1" });
     node.record({ containerId: "c2" }, [{ cniVersion: "1.0.0" }]);
     const { exitCode, stdout } = await node.type("uninstall");
-    expect({ exitCode, records: node.records() }).toEqual({
+    expect({ exitCode, records: await node.records() }).toEqual({
       exitCode: 0,
       records: [],
     });
@@ -238,7 +238,7 @@ describe("uninstall", () => {
       "--bin-dir=/opt/cni/bin",
       "--data-dir=/var/lib/genie",
     ]);
-    expect({ exitCode, records: node.records(), stdout }).toEqual({
+    expect({ exitCode, records: await node.records(), stdout }).toEqual({
       exitCode: 0,
       records: ["c1"],
       stdout:
@@ -263,7 +263,7 @@ describe("uninstall --force", () => {
     expect({
       exitCode,
       stdout: text(node, stdout),
-      records: node.records(),
+      records: await node.records(),
     }).toEqual({
       exitCode: 0,
       stdout: [
@@ -299,6 +299,6 @@ describe("uninstall --force", () => {
         "",
       ],
     ]);
-    expect([node.records(), existsSync(log)]).toEqual([["c1"], false]);
+    expect([await node.records(), existsSync(log)]).toEqual([["c1"], false]);
   });
 });

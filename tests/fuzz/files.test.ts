@@ -13,6 +13,7 @@ import {
   formatVersion,
   newestFormat,
   parseRecord,
+  textOfRecord,
 } from "../../lib/attach/record.ts";
 import { parseKubeconfig } from "../../lib/kube/kubeconfig-file.ts";
 import {
@@ -213,12 +214,14 @@ const record = {
     },
   ],
 };
-const recordText = JSON.stringify(record);
+const recordText = textOfRecord(record);
+/** Of 0.1.0, which stated no length. */
+const olderText = JSON.stringify(record);
 
 describe("parseRecord", () => {
-  const refused = (text: string) => {
+  const refused = async (text: string) => {
     try {
-      return parseRecord(text);
+      return await parseRecord(text);
     } catch (error) {
       const known =
         error instanceof CorruptRecord ||
@@ -228,23 +231,24 @@ describe("parseRecord", () => {
     }
   };
 
-  test("cut anywhere: corrupt; whole: itself", () => {
-    const cut = Array.from(recordText, (_, i) => recordText.slice(0, i)).filter(
-      (text) => refused(text) !== undefined,
-    );
-    expect(cut).toEqual([]);
-    expect(JSON.stringify(parseRecord(recordText))).toBe(recordText);
-  });
+  test.each([recordText, olderText])(
+    "cut anywhere: corrupt; whole: itself, %#",
+    async (whole) => {
+      for (let i = 0; i < whole.length; i++)
+        expect(await refused(whole.slice(0, i))).toBeUndefined();
+      expect(textOfRecord(await parseRecord(whole))).toBe(recordText);
+    },
+  );
 
-  test("any text: corrupt, of a newer genie, or a record with everything that DEL needs", () => {
+  test("any text: corrupt, of a newer genie, or a record with everything that DEL needs", async () => {
     const texts = fc.oneof(
       anyText,
-      mutated(recordText),
+      mutated(olderText),
       almost(record).map((value) => JSON.stringify(value)),
     );
-    fc.assert(
-      fc.property(texts, (text) => {
-        const read = refused(text);
+    await fc.assert(
+      fc.asyncProperty(texts, async (text) => {
+        const read = await refused(text);
         if (!read) return;
         expect(read.formatVersion).toBeLessThanOrEqual(newestFormat);
         for (const { list, ifname, args } of read.attachments) {
@@ -262,7 +266,7 @@ describe("parseRecord", () => {
   });
 
   test("zeroes, as a file system may leave them: corrupt", () => {
-    expect(() => parseRecord("\u0000".repeat(4096))).toThrow(CorruptRecord);
+    expect(parseRecord("\u0000".repeat(4096))).rejects.toThrow(CorruptRecord);
   });
 });
 

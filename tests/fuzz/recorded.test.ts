@@ -180,7 +180,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
       else accepted.refused++;
       for (const file of recordFiles(records)) {
         const text = await Bun.file(`${records}/${file}`).text();
-        expect(textOfRecord(parseRecord(text))).toBe(text);
+        expect(textOfRecord(await parseRecord(text))).toBe(text);
       }
       expect(await call("DEL", {})).toEqual({ exitCode: 0, stdout: "" });
       // Of an ADD that was refused nothing was executed.

@@ -227,6 +227,22 @@ describe("an attachment without a recorded result", () => {
     ]);
   });
 
+  test("a directory has the name in `abandoned`: it is moved aside, nothing is forgotten", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await failedAdd(scripted);
+    const { bootId, uptimeMs } = node.record(pod);
+    const name = `${pod.containerId}:eth0:${String(bootId)}-${String(uptimeMs)}`;
+    const path = join(node.dataDir, "abandoned", `${name}.json`);
+    mkdirSync(join(node.dataDir, "abandoned"), { mode: 0o700 });
+    mkdirSync(join(path, "within"), { recursive: true });
+    await node.succeed("DEL", pod, two);
+    expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({
+      abandoned: { errors: [{ network: "beta" }] },
+    });
+    expect(existsSync(node.recordPath(pod))).toBe(false);
+  });
+
   test("a left-over of this container: ADD goes on", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

@@ -3,7 +3,13 @@
  * use (state.md "DEL").
  */
 import { describe, expect, test } from "bun:test";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { nothing } from "../support/node.ts";
 import { startScriptedNode, stdinOf, summary } from "./networks.ts";
 
@@ -89,4 +95,33 @@ describe("DEL, a record that cannot be used", () => {
     ]);
     expect(await node.remains()).toEqual(nothing);
   });
+
+  test.each<[string, number, (record: string, lock: string) => string]>([
+    ["record", 5, (record) => record],
+    ["file of results", 0, (record) => record.replace(/json$/, "result.json")],
+    ["lock", 0, (_, lock) => lock],
+  ])(
+    "its %s is a directory: moved aside, no DEL fails for ever",
+    async (_, code, pathOf) => {
+      await using scripted = await startScriptedNode();
+      const { node, delegates } = scripted;
+      const pod = await node.pod();
+      await node.succeed("ADD", pod, two);
+      const lock = `${node.dataDir}/locks/${pod.containerId}`;
+      const path = pathOf(node.recordPath(pod), lock);
+      rmSync(path, { force: true });
+      mkdirSync(`${path}/within`, { recursive: true });
+      delegates.forget();
+      if (code === 0) {
+        await node.succeed("DEL", pod, two);
+        expect(delegates.calls().map(summary)).toEqual([
+          "DEL beta eth1",
+          "DEL alpha eth0",
+        ]);
+      } else expect(await node.fail("DEL", pod, two)).toMatchObject({ code });
+      await node.succeed("DEL", pod, two);
+      expect(existsSync(path)).toBe(false);
+      expect(existsSync(`${path}.corrupt/within`)).toBe(true);
+    },
+  );
 });

@@ -5,10 +5,10 @@ import { abandonedOnNode } from "../abandoned.ts";
 import type { Check } from "./check.ts";
 import { unsafe } from "./records.ts";
 
-export const checkAbandoned: Check = ({ context }) => {
+export const checkAbandoned: Check = async ({ context }) => {
   if (!context || unsafe(context.config.dataDir) !== undefined) return [];
   const check = "abandoned attachments";
-  const { attachments, unreadable } = abandonedOnNode(context);
+  const { attachments, unreadable } = await abandonedOnNode(context);
   const count = attachments.length + unreadable.length;
   if (count === 0) return [];
   const [first] = attachments;

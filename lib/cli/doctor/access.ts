@@ -113,7 +113,7 @@ async function permissions(
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const isNode = user?.startsWith("system:node:") ?? false;
-  const pod = context && recordedPod(context);
+  const pod = context && (await recordedPod(context));
   for (const permission of needed) {
     const { verb, resource, subresource } = permission;
     const what = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
@@ -170,9 +170,10 @@ async function reviewed(
 }
 
 /** Any pod of this node. */
-function recordedPod({
+async function recordedPod({
   records,
-}: NonNullable<Node["context"]>): PodReference | undefined {
-  for (const { record } of records.all()) if (record?.pod) return record.pod;
+}: NonNullable<Node["context"]>): Promise<PodReference | undefined> {
+  for await (const { record } of records.all())
+    if (record?.pod) return record.pod;
   return undefined;
 }

@@ -8,11 +8,11 @@ import { executedTypes } from "../../cni/executable-types.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
 import type { Check, Finding, Node } from "./check.ts";
 
-export const checkAllowedIpams: Check = (node) => {
+export const checkAllowedIpams: Check = async (node) => {
   const { allowedPlugins, allowedIpams } = node.config ?? {};
   if (!allowedPlugins || !allowedIpams) return [];
   const allowed = new Set([...allowedIpams, ...allowedPlugins]);
-  return [...usersOf(node)]
+  return [...(await usersOf(node))]
     .filter(([type]) => !allowed.has(type))
     .map(([type, users]): Finding => ({
       check: "allowed IPAM",
@@ -23,7 +23,10 @@ export const checkAllowedIpams: Check = (node) => {
 };
 
 /** Type → the networks of the node and the recorded definitions that use it. */
-function usersOf({ networks, context }: Node): Map<string, Set<string>> {
+async function usersOf({
+  networks,
+  context,
+}: Node): Promise<Map<string, Set<string>>> {
   const users = new Map<string, Set<string>>();
   const add = ({ plugins }: NetworkConfigList, user: string) => {
     for (const { type, isIpam } of executedTypes(plugins))
@@ -32,7 +35,7 @@ function usersOf({ networks, context }: Node): Map<string, Set<string>> {
   };
   for (const { list, file } of networks.candidates)
     add(list, `network ${file}`);
-  for (const { record } of context?.records.all() ?? [])
+  for await (const { record } of context?.records.all() ?? [])
     for (const { list, definition } of record?.attachments ?? [])
       if (definition !== undefined) add(list, `definition ${definition}`);
   return users;

@@ -53,7 +53,7 @@ export function unsafe(dataDir: string): string | undefined {
   }
 }
 
-export const checkLeftOver: Check = ({ context, host }) => {
+export const checkLeftOver: Check = async ({ context, host }) => {
   if (!context || unsafe(context.config.dataDir) !== undefined) return [];
   const check = "left-over records";
   const bootId = context.dependencies.bootId();
@@ -61,7 +61,7 @@ export const checkLeftOver: Check = ({ context, host }) => {
   let all = 0;
   let stale = 0;
   let unseen = 0;
-  for (const { name, record } of context.records.all()) {
+  for await (const { name, record } of context.records.all()) {
     if (!record) unreadable.push(name);
     else {
       all++;

@@ -1,6 +1,10 @@
-/** state.md "Never stuck, never forgotten": when a DEL that fails is the last one. */
+/** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
 import { describe, expect, test } from "bun:test";
-import { abandonedRecords, settle } from "../../lib/attach/abandoned.ts";
+import {
+  LivingRecords,
+  abandonedRecords,
+  settle,
+} from "../../lib/attach/abandoned.ts";
 import type { Outcome } from "../../lib/attach/delete-attachments.ts";
 import { type Context, createContext } from "../../lib/attach/context.ts";
 import {
@@ -9,6 +13,7 @@ import {
   formatVersion,
 } from "../../lib/attach/record.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
+import { Records } from "../../lib/attach/records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
@@ -81,7 +86,7 @@ class Deleting implements Disposable {
   }
 
   /** After a DEL in which these failed; `!` before a name: it was not reached. */
-  settle(...ifnames: string[]) {
+  async settle(...ifnames: string[]) {
     const { context, record } = this;
     const failures = ifnames.map((name) => ({
       ifname: name.replace("!", ""),
@@ -102,14 +107,15 @@ class Deleting implements Disposable {
     };
     let error: unknown;
     try {
-      settle(context, record, outcome);
+      const { hasCompleted } = await context.records.readResults(record);
+      await settle(context, record, outcome, hasCompleted);
     } catch (thrown) {
       error = CniError.from(thrown).message;
     }
     const names = (found: AttachmentRecord | undefined) =>
       found?.attachments.map(({ ifname }) => ifname) ?? [];
-    const left = context.records.read("c1", "eth0");
-    const kept = [...abandonedRecords(context.config).all()];
+    const left = await context.records.read("c1", "eth0");
+    const kept = await Array.fromAsync(abandonedRecords(context.config).all());
     return {
       error,
       left: names(left),
@@ -144,12 +150,12 @@ describe("settle, ADD completed", () => {
       true,
     ],
     ["the third, this boot is not that old", since(0, 2, "x"), 10_001, false],
-  ])("%s", (_, failures, deleteGiveUp, gaveUp) => {
+  ])("%s", async (_, failures, deleteGiveUp, gaveUp) => {
     using deleting = new Deleting({
       deleteGiveUp,
       ...(failures && { failures }),
     });
-    expect(deleting.settle("net1")).toEqual(
+    expect(await deleting.settle("net1")).toEqual(
       gaveUp
         ? { error: undefined, left: [], count: undefined, abandoned: ["net1"] }
         : {
@@ -161,9 +167,9 @@ describe("settle, ADD completed", () => {
     );
   });
 
-  test("what no time was left for has not failed", () => {
+  test("what no time was left for has not failed", async () => {
     using deleting = new Deleting({});
-    expect(deleting.settle("!net1")).toEqual({
+    expect(await deleting.settle("!net1")).toEqual({
       error: "[net-net1] no net1",
       left: ["net1"],
       count: undefined,
@@ -173,9 +179,9 @@ describe("settle, ADD completed", () => {
 });
 
 describe("settle, ADD did not complete", () => {
-  test("one failure is enough, whatever deleteGiveUp is", () => {
+  test("one failure is enough, whatever deleteGiveUp is", async () => {
     using deleting = new Deleting({ completed: [], deleteGiveUp: 0 });
-    expect(deleting.settle("eth0", "net1")).toEqual({
+    expect(await deleting.settle("eth0", "net1")).toEqual({
       error: undefined,
       left: [],
       count: undefined,
@@ -183,9 +189,9 @@ describe("settle, ADD did not complete", () => {
     });
   });
 
-  test("what no time was left for is tried by the next DEL, and alone", () => {
+  test("what no time was left for is tried by the next DEL, and alone", async () => {
     using deleting = new Deleting({ completed: [] });
-    expect(deleting.settle("!eth0", "net1")).toEqual({
+    expect(await deleting.settle("!eth0", "net1")).toEqual({
       error: "[net-eth0] no eth0",
       left: ["eth0"],
       count: undefined,
@@ -193,13 +199,123 @@ describe("settle, ADD did not complete", () => {
     });
   });
 
-  test("beside a completed one that fails", () => {
+  test("beside a completed one that fails", async () => {
     using deleting = new Deleting({ completed: ["eth0"] });
-    expect(deleting.settle("eth0", "net1")).toEqual({
+    expect(await deleting.settle("eth0", "net1")).toEqual({
       error: "[net-eth0] no eth0",
       left: ["eth0"],
       count: 1,
       abandoned: ["net1"],
     });
   });
+});
+
+function recordOf(
+  containerId: string,
+  pod: string | undefined,
+  conf: Record<string, unknown>,
+  capabilityArgs: Record<string, unknown> = {},
+): AttachmentRecord {
+  return {
+    formatVersion,
+    containerId,
+    ifname: "eth0",
+    netns: "",
+    network: "genie-net",
+    pod:
+      pod === undefined
+        ? undefined
+        : { namespace: "shop", name: pod, uid: containerId },
+    time: "2026-01-01T00:00:00.000Z",
+    bootId: "b",
+    uptimeMs: 1,
+    path: [],
+    attachments: [
+      {
+        list: parseConf({ name: "net", type: "a", ...conf }),
+        ifname: "net1",
+        args: "",
+        capabilityArgs,
+      },
+    ],
+  };
+}
+
+const abandoned = recordOf(
+  "old",
+  "web",
+  { name: "net", device: "ens5" },
+  {
+    deviceID: "0000:03:02.1",
+  },
+);
+
+test.each<[string | undefined, string, AttachmentRecord]>([
+  [
+    "pod shop/web has network net again",
+    "the same pod and network",
+    recordOf("new", "web", {}),
+  ],
+  [
+    undefined,
+    "the same pod on another network",
+    recordOf("new", "web", { name: "x" }),
+  ],
+  [undefined, "another pod on the same network", recordOf("new", "other", {})],
+  [undefined, "no pod", recordOf("new", undefined, {})],
+  [
+    "device ens5 is container new's now",
+    "the same device in the configuration",
+    recordOf("new", "other", { name: "x", device: "ens5" }),
+  ],
+  [
+    "device 0000:03:02.1 is container new's now",
+    "the same device as an argument",
+    recordOf("new", "other", { name: "x" }, { deviceID: "0000:03:02.1" }),
+  ],
+  [
+    "device 0000:03:02.1 is container new's now",
+    "the same device by another key",
+    recordOf("new", "other", { name: "x", pciBusID: "0000:03:02.1" }),
+  ],
+  [
+    undefined,
+    "another device",
+    recordOf("new", "other", { name: "x", device: "ens6" }),
+  ],
+  [
+    "container old is attached again",
+    "the same container",
+    recordOf("old", "other", { name: "x" }),
+  ],
+])("LivingRecords.ownerOf, is %p for %s", async (owner, _, living) => {
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
+  records.write(living).close();
+  const all = new LivingRecords(records);
+  await all.refresh();
+  const [late] = abandoned.attachments;
+  expect(late && all.ownerOf(abandoned, late)).toBe(owner);
+});
+
+test("LivingRecords.refresh, sees what comes and what goes", async () => {
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
+  const all = new LivingRecords(records);
+  const [late] = abandoned.attachments;
+  const owner = async () => {
+    await all.refresh();
+    return late && all.ownerOf(abandoned, late);
+  };
+  const living = recordOf("new", "web", {});
+  const seen = [await owner()];
+  records.write(living).close();
+  seen.push(await owner());
+  records.remove(living);
+  seen.push(await owner());
+  expect(seen).toEqual([
+    undefined,
+    "pod shop/web has network net again",
+    undefined,
+  ]);
 });

@@ -1,0 +1,113 @@
+/**
+ * The schema of an attachment record (state.md "The record"), which gives its types and
+ * validates a file that is not as it was written: of an earlier genie, damaged, or
+ * edited. Loaded for such a file; the types cost nothing.
+ */
+import * as v from "valibot";
+import { jsonObject, object, parse } from "../cni/schema.ts";
+import type { Attachment } from "../select/attachment.ts";
+
+const string = v.string();
+const number = v.number("a number");
+const boolean = v.boolean();
+
+const pod = object({ namespace: string, name: string, uid: string });
+
+const failures = object({
+  count: number,
+  /** When the first of them was: milliseconds since a boot. */
+  bootId: string,
+  uptimeMs: number,
+});
+
+const abandonment = object({
+  time: string,
+  errors: v.array(object({ ifname: string, network: string, error: string })),
+});
+
+const attachment: v.GenericSchema<Attachment> = object({
+  list: object({
+    name: string,
+    cniVersion: string,
+    disableCheck: boolean,
+    disableGC: boolean,
+    loadOnlyInlinedPlugins: boolean,
+    plugins: v.array(object({ type: string })),
+  }),
+  ifname: string,
+  args: string,
+  capabilityArgs: jsonObject,
+  definition: v.exactOptional(string),
+  requested: v.exactOptional(string),
+});
+
+const record = object({
+  formatVersion: number,
+  containerId: string,
+  /** CNI_IFNAME of the request. */
+  ifname: string,
+  netns: string,
+  /** `"device:inode"` of that namespace: a path of a process leads to another one when its number is used again. */
+  netnsId: v.optional(string),
+  /** The inode of the mount namespace in which that path was told; 0.1.0 wrote none. */
+  mountNamespace: v.optional(string),
+  /** The name of our own network configuration, by which the runtime asks for GC. */
+  network: string,
+  /** For messages and lists; absent outside of Kubernetes. */
+  pod: v.optional(pod),
+  /** When it was written: for people, and on the clock that never runs backwards. */
+  time: string,
+  bootId: string,
+  /** Milliseconds since that boot. */
+  uptimeMs: number,
+  /** The directories where plugins were found. */
+  path: v.array(string),
+  /** In the order of execution; those that could not be deleted, in the order of `Outcome`. */
+  attachments: v.array(attachment),
+  /** The DELs that failed, of an ADD that completed (state.md "Never stuck, never forgotten"). */
+  failures: v.optional(failures),
+  /** Of a container that Multus attached: made of its file, so there are no results. */
+  adopted: v.optional(boolean),
+  /** Only in `<dataDir>/abandoned`: why it is there. */
+  abandoned: v.optional(abandonment),
+});
+
+/** Everything that DEL, CHECK and GC need, written before the first delegate is executed. */
+export type AttachmentRecord = v.InferInput<typeof record>;
+export type PodReference = v.InferInput<typeof pod>;
+export type DeleteFailures = v.InferInput<typeof failures>;
+export type Abandonment = v.InferInput<typeof abandonment>;
+
+/** The record itself. Throws what `fail` makes of the first problem, without a value: it may be a delegate's secret. */
+export function validateRecord(
+  value: unknown,
+  fail: (problem: string) => Error,
+): AttachmentRecord {
+  return parse(record, value, fail, { secret: true });
+}
+
+const routing = object({ table: number, addresses: v.array(string) });
+
+/**
+ * A table that ADD made in the pod so that an attachment that does not own the default
+ * route answers by its own interface (selection.md §8), and the sources of the rules
+ * that look there.
+ */
+export type AttachmentRouting = v.InferInput<typeof routing>;
+
+const resultEntry = object({
+  ifname: string,
+  result: v.nullish(jsonObject),
+  routing: v.fallback(v.optional(routing), undefined),
+});
+
+/** One attachment in the file of results. */
+export type ResultEntry = v.InferInput<typeof resultEntry>;
+
+/** The entries that can be read, in a file of results that is not as it was written. */
+export function validEntries(entries: readonly unknown[]): ResultEntry[] {
+  return entries.flatMap((entry) => {
+    const { success, output } = v.safeParse(resultEntry, entry);
+    return success ? [output] : [];
+  });
+}

@@ -1,0 +1,42 @@
+/** A record with two attachments, for the tests of records. */
+import {
+  type AttachmentRecord,
+  formatVersion,
+} from "../../lib/attach/record.ts";
+import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
+
+export const exampleRecord: AttachmentRecord = {
+  formatVersion,
+  containerId: "c1",
+  ifname: "eth0",
+  netns: "/run/netns/a",
+  network: "genie-net",
+  pod: { namespace: "ns", name: "p", uid: "u" },
+  time: "2026-01-02T03:04:05.678Z",
+  bootId: "3ffa8f4c-0000-4000-8000-000000000000",
+  uptimeMs: 12_345_678.901_234,
+  path: ["/opt/cni/bin", "/extra"],
+  attachments: [
+    {
+      list: parseConfList({
+        cniVersion: "1.0.0",
+        name: "net",
+        disableCheck: true,
+        plugins: [
+          { type: "bridge", ipam: { type: "host-local" } },
+          { type: "tuning" },
+        ],
+      }),
+      ifname: "eth0",
+      args: "K8S_POD_NAME=p",
+      capabilityArgs: { portMappings: [{ hostPort: 80 }] },
+    },
+    {
+      list: parseConf({ name: "def", type: "macvlan" }),
+      ifname: "net1",
+      args: "IgnoreUnknown=1;IP=10.0.0.9",
+      capabilityArgs: {},
+      definition: "ns/def",
+    },
+  ],
+};
