@@ -1,11 +1,12 @@
-/**
- * The word that was probably meant. Pure.
- */
+/** The word that was probably meant. Pure. */
 
-/** Longer ones are no misspelt word; the effort grows with the length. */
+/** A longer word is not a misspelt one; the effort grows with the length. */
 const maxLength = 64;
 
-/** The known word with the fewest changed letters in any case, if those are few enough; a beginning counts as near. */
+/**
+ * The only known word that begins so, else the one with the fewest changed letters
+ * if these are few; in any case of the letters.
+ */
 export function nearest(
   word: string,
   known: readonly string[],
@@ -14,38 +15,33 @@ export function nearest(
   const typed = word.toLowerCase();
   const begun = known.filter((other) => other.toLowerCase().startsWith(typed));
   if (typed !== "" && begun.length === 1) return begun[0];
-  const limit = Math.max(1, Math.floor(typed.length / 3));
   const [best] = known
-    .map((other) => ({
-      word: other,
-      distance: distance(typed, other.toLowerCase()),
-    }))
-    .toSorted((a, b) => a.distance - b.distance);
-  return best && best.distance <= limit ? best.word : undefined;
+    .map((other) => ({ other, changes: distance(typed, other.toLowerCase()) }))
+    .toSorted((a, b) => a.changes - b.changes);
+  const limit = Math.max(1, Math.floor(typed.length / 3));
+  return best && best.changes <= limit ? best.other : undefined;
 }
 
 /** Letters inserted, removed, replaced, or two neighbours exchanged. */
 function distance(a: string, b: string): number {
-  let before: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      const exchanged = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      row[j] = Math.min(
-        at(last, j) + 1,
-        at(row, j - 1) + 1,
-        at(last, j - 1) + (same ? 0 : 1),
-        exchanged ? at(before, j - 2) + 1 : Infinity,
-      );
+  const rows: number[][] = [];
+  const at = (i: number, j: number) => rows[i]?.[j] ?? Infinity;
+  for (let i = 0; i <= a.length; i++) {
+    const row: number[] = [];
+    rows.push(row);
+    for (let j = 0; j <= b.length; j++) {
+      const replaced = a[i - 1] === b[j - 1] ? 0 : 1;
+      const isExchanged = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row[j] =
+        i === 0 || j === 0
+          ? i + j
+          : Math.min(
+              at(i - 1, j) + 1,
+              at(i, j - 1) + 1,
+              at(i - 1, j - 1) + replaced,
+              isExchanged ? at(i - 2, j - 2) + 1 : Infinity,
+            );
     }
-    before = last;
-    last = row;
   }
-  return at(last, b.length);
-}
-
-function at(row: readonly number[], j: number): number {
-  return row[j] ?? Infinity;
+  return at(a.length, b.length);
 }
