@@ -119,6 +119,7 @@ const jsonElementInAnyCase = anyCase(elementEntries);
 export type JsonElement = v.InferInput<typeof jsonElement>;
 
 export const elementKeys: readonly string[] = Object.keys(elementEntries);
+const foldedElementKeys = foldedKeys(elementEntries);
 
 export interface ReadElement {
   /** Absent where there are problems. */
@@ -131,7 +132,7 @@ export interface ReadElement {
 export function readElement(entry: unknown): ReadElement {
   const problems = problemsIn(jsonElementInAnyCase, entry);
   if (!isObject(entry)) return { problems, unknown: [] };
-  const { values, unknown } = foldKeys(entry, elementKeys);
+  const { values, unknown } = foldKeys(entry, foldedElementKeys);
   if (!v.is(jsonElement, values)) return { problems, unknown };
   problems.push(...conflicts(values));
   return {
@@ -173,12 +174,12 @@ function conflicts(element: JsonElement): string[] {
 /** An object whose keys are read in any case; it stays as it is. */
 function anyCase(entries: v.ObjectEntries) {
   const schema = object(entries);
-  const known = Object.keys(entries);
+  const keys = foldedKeys(entries);
   return v.pipe(
     jsonObject,
     v.rawCheck(({ dataset, addIssue }) => {
       if (!dataset.typed) return;
-      const { values, repeated } = foldKeys(dataset.value, known);
+      const { values, repeated } = foldKeys(dataset.value, keys);
       for (const { key, first } of repeated)
         addIssue({
           message: `no second spelling of ${quote(first)}`,
@@ -207,13 +208,19 @@ interface FoldedKeys {
   repeated: { key: string; first: string }[];
 }
 
+/** A key in any case → the key. */
+type KeysByFold = ReadonlyMap<string, string>;
+
+function foldedKeys(entries: v.ObjectEntries): KeysByFold {
+  return new Map(Object.keys(entries).map((key) => [foldKey(key), key]));
+}
+
 /** The keys of an object in any case, as Go programs read them. */
-function foldKeys(entry: JsonObject, known: readonly string[]): FoldedKeys {
-  const byFold = new Map(known.map((key) => [foldKey(key), key]));
+function foldKeys(entry: JsonObject, known: KeysByFold): FoldedKeys {
   const spellings = new Map<string, string>();
   const folded: FoldedKeys = { values: {}, unknown: [], repeated: [] };
   for (const [spelling, value] of Object.entries(entry)) {
-    const key = byFold.get(foldKey(spelling));
+    const key = known.get(foldKey(spelling));
     if (key === undefined) {
       folded.unknown.push(spelling);
       continue;

