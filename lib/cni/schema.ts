@@ -129,6 +129,7 @@ function expectedOfKey(entries: v.ObjectEntries, { path }: Issue): string {
 
 const words: Readonly<Record<string, string>> = {
   string: "a string",
+  number: "a number",
   boolean: "a bool",
   Object: "an object",
   Array: "an array",

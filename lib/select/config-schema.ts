@@ -14,6 +14,7 @@ import {
   problemsIn,
   text,
 } from "../cni/schema.ts";
+import { joined } from "./problems.ts";
 
 /** CNI's own keys, and those of CNI-Genie that have no meaning today. */
 const anything = v.optional(v.unknown());
@@ -144,7 +145,7 @@ const wording = { secret: ["kubernetes", "policy"] };
 /** Throws 7 naming every wrong key. */
 export function requireConfig(config: unknown): ConfigKeys {
   return parse(schema, config, () => {
-    const problems = problemsIn(schema, config, wording).join(", ");
+    const problems = joined(problemsIn(schema, config, wording));
     return new CniError(
       Code.invalidNetworkConfig,
       `invalid configuration: ${problems}`,

@@ -18,6 +18,7 @@ const schema = object({
   ips: v.nullish(v.pipe(v.array(v.string()), v.maxLength(3, "at most 3 IPs"))),
   level: v.nullish(v.picklist(["error", "warn", "info"])),
   size: v.nullish(v.union([v.string(), v.array(v.string())])),
+  count: v.nullish(v.number()),
   rate: v.nullish(number((value) => value > 0, "a number above 0")),
   args: v.nullish(map(v.string())),
   plugin: v.nullish(object({ type: v.string(), ipam: v.nullish(jsonObject) })),
@@ -35,6 +36,7 @@ describe("problemsIn", () => {
     ["{}", ["name: expected a string, got nothing"]],
     ["[]", ["expected an object, got an array"]],
     ["null", ["expected an object, got null"]],
+    ['{"name":"a","count":"5"}', ['count: expected a number, got "5"']],
     ['{"name":5}', ["name: expected a string, got the number 5"]],
     ['{"name":null}', ["name: expected a string, got null"]],
     [

@@ -269,6 +269,14 @@ describe("readConfig", () => {
     expect(said(config)).toEqual([7, `invalid configuration: ${text}`]);
   });
 
+  test("many wrong values, at most 8 KiB of them", () => {
+    const message = JSON.stringify(
+      said({ allowedNetworks: Array(9999).fill(1) }),
+    );
+    expect(message.length).toBeLessThan(8192);
+    expect(message).toEndWith(', and more"]');
+  });
+
   test("never says what may be a secret", () => {
     const secret = "SECRET";
     const configs = [
