@@ -60,8 +60,9 @@ export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
 async function addPod(context: Context): Promise<Result> {
   const { unknownKeys } = context.config;
   if (unknownKeys.length > 0) {
-    const { describeUnknownKeys } = await import("../select/unknown-keys.ts");
-    const keys = describeUnknownKeys(unknownKeys);
+    const { describeUnknownKeys } = await import("../select/nearest.ts");
+    const { configKeys } = await import("../select/config-schema.ts");
+    const keys = describeUnknownKeys(unknownKeys, configKeys);
     context.log().warn(`unknown configuration keys are ignored: ${keys}`);
   }
   return add(context);

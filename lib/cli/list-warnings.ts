@@ -3,7 +3,8 @@
  * keys that mean nothing, a place in the list that fails every pod. Pure.
  */
 import { own } from "../cni/json.ts";
-import { type UnknownKey, unknownKeys } from "../select/unknown-keys.ts";
+import { configKeys, unknownConfigKeys } from "../select/config-schema.ts";
+import { nearest } from "../select/nearest.ts";
 import { ownType } from "./node.ts";
 import { ownPlugin } from "./own-list.ts";
 
@@ -16,19 +17,21 @@ export interface ListWarning {
 
 /** Of the decoded file. */
 export function listWarnings(list: unknown): ListWarning[] {
-  return [...placeWarnings(list), ...unknownKeys(ownPlugin(list)).map(warning)];
+  const unknown = unknownConfigKeys(ownPlugin(list));
+  return [...placeWarnings(list), ...unknown.map(unknownKeyWarning)];
 }
 
-/** A typing error in the name of a policy is no policy (configuration.md). */
-function warning({ key, nearest }: UnknownKey): ListWarning {
+/** A misspelt policy is no policy (configuration.md). */
+function unknownKeyWarning(key: string): ListWarning {
   const name = JSON.stringify(key);
+  const meant = nearest(key, configKeys);
   return {
     verdict: "warn",
-    found: `unknown key ${name} is ignored${nearest === undefined ? "" : `: did you mean ${JSON.stringify(nearest)}?`}`,
+    found: `unknown key ${name} is ignored${meant === undefined ? "" : `: did you mean ${JSON.stringify(meant)}?`}`,
     advice:
-      nearest === undefined
+      meant === undefined
         ? `remove ${name}, or correct its name`
-        : `rename ${name} to ${JSON.stringify(nearest)}`,
+        : `rename ${name} to ${JSON.stringify(meant)}`,
   };
 }
 

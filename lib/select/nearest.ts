@@ -1,4 +1,6 @@
-/** The word that was probably meant. Pure. */
+/** The word that was probably meant, of a command or of a key. Pure. */
+import { quote } from "../linux/text.ts";
+import { joined } from "./problems.ts";
 
 /** A longer word is not a misspelt one; the effort grows with the length. */
 const maxLength = 64;
@@ -20,6 +22,21 @@ export function nearest(
     .toSorted((a, b) => a.changes - b.changes);
   const limit = Math.max(1, Math.floor(typed.length / 3));
   return best && best.changes <= limit ? best.other : undefined;
+}
+
+/** `"alowedPlugins" (did you mean "allowedPlugins"?), "x"`, at most 8 KiB. */
+export function describeUnknownKeys(
+  keys: readonly string[],
+  known: readonly string[],
+): string {
+  return joined(
+    keys.values().map((key) => {
+      const meant = nearest(key, known);
+      const hint =
+        meant === undefined ? "" : ` (did you mean ${quote(meant)}?)`;
+      return quote(key) + hint;
+    }),
+  );
 }
 
 /** Letters inserted, removed, replaced, or two neighbours exchanged. */

@@ -10,6 +10,7 @@ import { type JsonObject, parseJson } from "../cni/json.ts";
 import { problemsIn } from "../cni/schema.ts";
 import { omitUndefined } from "../kube/options.ts";
 import { maxAttachments } from "./cni-annotation.ts";
+import { describeUnknownKeys } from "./nearest.ts";
 import {
   type JsonElement,
   elementKeys,
@@ -18,7 +19,6 @@ import {
   shortElementSchema,
 } from "./npwg-schema.ts";
 import { joined } from "./problems.ts";
-import { describeUnknownKeys } from "./unknown-keys.ts";
 
 /** One requested definition and what is asked of its attachment; values as the pod's author wrote them. */
 export interface NetworkSelectionElement {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { namesOf, readInput } from "../../lib/cli/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
-import { nearest } from "../../lib/select/nearest.ts";
 import { type } from "./fixtures.ts";
 
 const hint = (command: string) =>
@@ -225,22 +224,5 @@ describe("readInput", () => {
 
   test("--, ends the options", () => {
     expect(readInput(command, ["--", "--force"]).operand).toBe("--force");
-  });
-});
-
-describe("nearest", () => {
-  test.each<[typed: string, expected: string | undefined]>([
-    ["install", "install"],
-    ["uninstal", "uninstall"],
-    ["docotr", "doctor"],
-    ["expl", "explain"],
-    ["li", "list"],
-    ["", undefined],
-    ["x", undefined],
-    ["kubectl", undefined],
-  ])("%p, %p", (typed, expected) => {
-    expect(
-      nearest(typed, ["install", "uninstall", "doctor", "explain", "list"]),
-    ).toBe(expected);
   });
 });

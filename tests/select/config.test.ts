@@ -7,10 +7,6 @@ import {
   readConfig,
   readConfigForCleanup,
 } from "../../lib/select/config.ts";
-import {
-  describeUnknownKeys,
-  unknownKeys,
-} from "../../lib/select/unknown-keys.ts";
 
 const defaults = readConfig({});
 
@@ -364,41 +360,5 @@ describe("readConfig", () => {
       deleteGiveUpMs: 5000,
     });
     expect(forCleanup([]).config).toEqual(defaults);
-  });
-});
-
-describe("unknownKeys", () => {
-  test.each<[config: object, expected: object[]]>([
-    [
-      { alowedPlugins: [] },
-      [{ key: "alowedPlugins", nearest: "allowedPlugins" }],
-    ],
-    [
-      { namespaceIsolaton: true },
-      [{ key: "namespaceIsolaton", nearest: "namespaceIsolation" }],
-    ],
-    [
-      { AllowedPlugins: [] },
-      [{ key: "AllowedPlugins", nearest: "allowedPlugins" }],
-    ],
-    [
-      { kubernetes: { kubeconfg: "/k" } },
-      [{ key: "kubernetes.kubeconfg", nearest: "kubernetes.kubeconfig" }],
-    ],
-    [{ vendorKey: 1 }, [{ key: "vendorKey", nearest: undefined }]],
-    [{ ["k".repeat(100)]: 1 }, [{ key: "k".repeat(100), nearest: undefined }]],
-    [{ type: "genie", hostname: "n", "cni.dev/attachments": [] }, []],
-  ])("%j", (config, expected) => {
-    expect<object[]>(unknownKeys(config)).toEqual(expected);
-  });
-
-  test("describeUnknownKeys, one line for all, at most 8 KiB", () => {
-    expect(describeUnknownKeys(["strct", "a\nb"])).toBe(
-      '"strct" (did you mean "strict"?), "a\\nb"',
-    );
-    const many = Array.from({ length: 5000 }, (_, i) => `key${i}`);
-    const text = describeUnknownKeys(many);
-    expect(text.length).toBeLessThanOrEqual(8192);
-    expect(text.endsWith(", and more")).toBe(true);
   });
 });

@@ -1,0 +1,42 @@
+/** configuration.md, selection.md §6: an unknown key is told with the nearest known one. */
+import { describe, expect, test } from "bun:test";
+import { configKeys } from "../../lib/select/config-schema.ts";
+import { describeUnknownKeys, nearest } from "../../lib/select/nearest.ts";
+
+describe("nearest", () => {
+  test.each<[typed: string, expected: string | undefined]>([
+    ["install", "install"],
+    ["uninstal", "uninstall"],
+    ["docotr", "doctor"],
+    ["expl", "explain"],
+    ["li", "list"],
+    ["", undefined],
+    ["x", undefined],
+    ["kubectl", undefined],
+  ])("of commands, %p, %p", (typed, expected) => {
+    expect(
+      nearest(typed, ["install", "uninstall", "doctor", "explain", "list"]),
+    ).toBe(expected);
+  });
+
+  test.each<[typed: string, expected: string | undefined]>([
+    ["alowedPlugins", "allowedPlugins"],
+    ["namespaceIsolaton", "namespaceIsolation"],
+    ["AllowedPlugins", "allowedPlugins"],
+    ["kubernetes.kubeconfg", "kubernetes.kubeconfig"],
+    ["vendorKey", undefined],
+    ["k".repeat(100), undefined],
+  ])("of configuration keys, %p, %p", (typed, expected) => {
+    expect(nearest(typed, configKeys)).toBe(expected);
+  });
+});
+
+test("describeUnknownKeys, one line for all, at most 8 KiB", () => {
+  expect(describeUnknownKeys(["strct", "a\nb"], configKeys)).toBe(
+    '"strct" (did you mean "strict"?), "a\\nb"',
+  );
+  const many = Array.from({ length: 5000 }, (_, i) => `key${i}`);
+  const text = describeUnknownKeys(many, configKeys);
+  expect(text.length).toBeLessThanOrEqual(8192);
+  expect(text.endsWith(", and more")).toBe(true);
+});
