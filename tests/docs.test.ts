@@ -22,18 +22,15 @@ import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/cni-annotation.ts";
 import { configKeys } from "../lib/select/config-schema.ts";
 import { readConfig } from "../lib/select/config.ts";
-import { requestedNetwork } from "../lib/select/definition.ts";
+import { definitionNetwork } from "../lib/select/definition.ts";
 import { parseElements } from "../lib/select/npwg-annotation.ts";
-import {
-  InterfaceNames,
-  nameInterfaces,
-} from "../lib/select/interface-names.ts";
-import { networksOf } from "../lib/select/resolve.ts";
+import { nameInterfaces } from "../lib/select/interface-names.ts";
+import { networksOf } from "../lib/select/node-networks.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
-} from "../lib/select/select.ts";
+} from "../lib/select/attachment.ts";
 
 const root = resolve(import.meta.dir, "..");
 const pages = [
@@ -260,15 +257,14 @@ function readDefinition(text: string): void {
   const namespace = String(own(metadata, "namespace"));
   const config = own(own(definition, "spec"), "config");
   if (typeof config !== "string") throw new Error("spec.config is no string");
-  const { list } = requestedNetwork(
-    { name, ips: ["10.30.0.7/24"] },
-    { namespace, name, config },
-    undefined,
+  const element = { name, ips: ["10.30.0.7/24"] };
+  const { list } = definitionNetwork(
+    { namespace, key: `${namespace}/${name}`, element, origin: "" },
+    { config },
     {
       config: readConfig({ type: "genie", strict: true }),
       networks: networksOf("/etc/cni/net.d", [], ["genie"]),
-      multusNetworks: () => undefined,
-      ownTypes: ["genie"],
+      ifname: "eth0",
       args: "",
       warn: (message) => expect.unreachable(message),
     },
@@ -335,12 +331,9 @@ function readInterfaceNames(text: string): void {
     const requested = parseNetworks("the example", annotation).map(
       ({ ifname }) => ifname,
     );
-    const names = new InterfaceNames();
-    for (const ifname of requested)
-      if (ifname !== undefined) names.reserve(ifname);
     expect([
       annotation,
-      nameInterfaces(requested, "eth0", names).join(", "),
+      nameInterfaces(requested, [], "eth0").join(", "),
     ]).toEqual([annotation, interfaces]);
   }
 }

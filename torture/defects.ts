@@ -24,19 +24,24 @@ export const defects: readonly Defect[] = [
   { what: "no defect", file: "lib/attach/add.ts", edits: [] },
   {
     what: "the record is written after the delegates",
-    file: "lib/attach/add.ts",
+    file: "lib/attach/add-attachments.ts",
     edits: [
       {
-        before: "const written = await withSharedRecords(",
+        before: "const file = await withSharedRecords(",
         after: "const late = () => withSharedRecords(",
       },
       {
-        before: "const durable = durability(written);",
-        after: "const durable = () => undefined;",
+        before: "const sync = syncOnce(file);",
+        after:
+          "const sync = () => undefined; writeLate = async () => syncOnce(await late())();",
       },
       {
-        before: "const problem = durable();",
-        after: "const problem = durability(await late())();",
+        before: "const problem = run.sync();",
+        after: "const problem = await writeLate();",
+      },
+      {
+        before: "interface Addition {",
+        after: "let writeLate: () => Promise<unknown>;\n\ninterface Addition {",
       },
     ],
   },

@@ -1,16 +1,24 @@
 /**
- * CHECK: every attachment of the record, with its own result (state.md "CHECK").
+ * CHECK: every attachment of the record, with its own result. STATUS: whether an ADD
+ * could succeed now; containerd asks with every CRI status, so it is quick and never
+ * calls the API server (state.md "CHECK, GC, STATUS").
  */
 import { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
-import { checkNetwork } from "../cni/network.ts";
-import { displayName } from "../select/select.ts";
+import {
+  checkNetwork,
+  statusNetwork,
+  validateNetwork,
+} from "../cni/network.ts";
+import { displayName } from "../select/attachment.ts";
+import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";
 import { withContainerLock } from "./lock.ts";
 import {
   type Context,
   delegateCaller,
   isNested,
   prefixNetwork,
+  readNetworks,
   phases,
   recursion,
   runtimeConf,
@@ -69,4 +77,41 @@ async function readRecord({
     Code.noRecord,
     `no attachment record of container ${request.containerId} and interface ${request.ifname}`,
   );
+}
+
+/** Throws 50 when genie is not ready, or the error of the default network. */
+export async function status(context: Context): Promise<void> {
+  if (isNested(context)) throw recursion(context);
+  const { dependencies, path } = context;
+  const networks = await readyNetworks(context);
+  const deadline = new Deadline(phases.status, dependencies.clock);
+  const caller = delegateCaller(context);
+  for (const { candidate, name = candidate.key } of networks) {
+    try {
+      await statusNetwork(candidate.list, path, deadline, caller);
+    } catch (error) {
+      throw prefixNetwork(CniError.from(error), undefined, name);
+    }
+  }
+}
+
+/** The default networks, if genie could execute them. Throws 50. */
+async function readyNetworks(context: Context): Promise<NodeNetwork[]> {
+  const { config, dependencies, path } = context;
+  try {
+    const networks = defaultNetworks(config, readNetworks(context));
+    const self = dependencies.self();
+    for (const { candidate } of networks)
+      validateNetwork(candidate.list, path, self);
+    if (!config.declaresAnnotations) await dependencies.checkKube(config);
+    return networks;
+  } catch (cause) {
+    throw notAvailable(cause);
+  }
+}
+
+/** The error as 50; also for an invalid configuration. */
+export function notAvailable(cause: unknown): CniError {
+  const { message, details } = CniError.from(cause);
+  return new CniError(Code.notAvailable, message, { details, cause });
 }

@@ -6,6 +6,9 @@
 import { cniArg } from "../cni/args.ts";
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { Code, CniError } from "../cni/error.ts";
+import type { Kube } from "../kube/client.ts";
+import { type Deadline, ceilMs } from "../linux/deadline.ts";
+import { mountNamespace, namespaceId } from "../linux/netns.ts";
 import { plain } from "../linux/text.ts";
 import { type Caller, type Execution, noContainer } from "../cni/invoke.ts";
 import type { RuntimeConf } from "../cni/network.ts";
@@ -15,11 +18,19 @@ import {
   readConfig,
   readConfigForCleanup,
 } from "../select/config.ts";
-import { type Networks, lazyNetworks } from "../select/resolve.ts";
-import type { Chosen } from "../select/rules.ts";
-import type { Attachment } from "../select/select.ts";
+import {
+  type Networks,
+  lazyNetworks,
+  ownTypes,
+} from "../select/node-networks.ts";
+import type { Attachment } from "../select/attachment.ts";
+import type { Choice } from "../select/choice.ts";
 import { type Fields, type Log, createLog, logStderr } from "./log.ts";
-import type { PodReference } from "./record.ts";
+import {
+  type AttachmentRecord,
+  type PodReference,
+  formatVersion,
+} from "./record.ts";
 import { Records } from "./records.ts";
 import type { Dependencies } from "./dependencies.ts";
 
@@ -39,10 +50,10 @@ export interface Context {
   dependencies: Dependencies;
   /** Created with the first line: most calls log nothing. */
   log(): Log;
-  /** Told of each execution; absent where `log_level` asks for no more than warnings. */
+  /** Called after each execution; absent below `log_level` info. */
   executed?: ((execution: Execution) => void) | undefined;
-  /** Told of the choice of an ADD; absent as `executed`. */
-  chosen?: ((choice: Omit<Chosen, "config">) => void) | undefined;
+  /** Called with the choice of an ADD and its attachments; absent as `executed`. */
+  chosen?: (choice: Choice, attachments: readonly Attachment[]) => void;
   records: Records;
   /** Absent outside of Kubernetes. */
   pod: PodReference | undefined;
@@ -102,9 +113,15 @@ export function podReference(args: string): PodReference | undefined {
   return { namespace, name, uid: cniArg(args, "K8S_POD_UID") ?? "" };
 }
 
-/** The plugin types that are ourselves. */
-export function ownTypes(config: GenieConfig): readonly string[] {
-  return ["genie", config.type];
+/** The API server, opened with the first call: one connection, one run of a credential plugin. */
+export type Api = () => Promise<Kube>;
+
+export function openOnce(
+  { dependencies, config }: Context,
+  deadline: Deadline,
+): Api {
+  let kube: Promise<Kube> | undefined;
+  return () => (kube ??= dependencies.kube(config, deadline));
 }
 
 /** The networks that pods can choose on this node, of `confDir` or another directory. Throws 5. */
@@ -160,6 +177,33 @@ export function runtimeConf(
     args,
     capabilityArgs,
     path,
+  };
+}
+
+/** The record of attachments that are about to be executed (state.md "The record"). */
+export function newRecord(
+  { request, dependencies, pod, path }: Context,
+  attachments: readonly Attachment[],
+): AttachmentRecord {
+  const { containerId, ifname, netns, config } = request;
+  const recorded: Attachment[] = [];
+  for (const { extras: _extras, ...attachment } of attachments)
+    recorded.push(attachment);
+  return {
+    formatVersion,
+    containerId,
+    ifname,
+    netns,
+    netnsId: namespaceId(netns),
+    mountNamespace: mountNamespace(),
+    network: config.name,
+    pod,
+    time: dependencies.now().toISOString(),
+    bootId: dependencies.bootId(),
+    // Rounded up: GC must not take the record for older than it is.
+    uptimeMs: ceilMs(dependencies.uptimeMs()),
+    path: [...path],
+    attachments: recorded,
   };
 }
 

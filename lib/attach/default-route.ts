@@ -12,7 +12,7 @@ import {
 } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Departure } from "../linux/routes.ts";
-import type { Attachment } from "../select/select.ts";
+import type { Attachment } from "../select/attachment.ts";
 import { isDefaultRoute } from "../cni/result-query.ts";
 import type { AttachmentRouting } from "./record.ts";
 
@@ -27,9 +27,9 @@ export interface RequestedDefaultRoute {
 export function requestedDefaultRoute(
   attachments: readonly Attachment[],
 ): RequestedDefaultRoute | undefined {
-  for (const [attachment, { asked, ifname }] of attachments.entries()) {
-    if (!asked?.defaultRoute) continue;
-    const gateways = asked.defaultRoute.flatMap((text) => parseIp(text) ?? []);
+  for (const [attachment, { extras, ifname }] of attachments.entries()) {
+    if (!extras?.defaultRoute) continue;
+    const gateways = extras.defaultRoute.flatMap((text) => parseIp(text) ?? []);
     return { attachment, ifname, gateways };
   }
   return undefined;

@@ -12,7 +12,6 @@ import { ProcessKilled } from "../linux/exec.ts";
 import { deletableNetns } from "../linux/netns.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import type { Context } from "./context.ts";
-import { removeDeviceInfo } from "./device-info.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 /** The arguments that all attachments of a container share. */
@@ -66,7 +65,10 @@ export async function deleteAttachments(
     const share = deadline.share(attachments.length - i, leastShareMs);
     try {
       await delNetwork(list, runtime, results.get(ifname), share, caller);
-      removeDeviceInfo(attachment);
+      if (Object.hasOwn(capabilityArgs, "CNIDeviceInfoFile")) {
+        const { removeDeviceInfo } = await import("../kubelet/device-info.ts");
+        removeDeviceInfo(capabilityArgs);
+      }
     } catch (cause) {
       const error = CniError.from(cause);
       const wasKilled = error.cause instanceof ProcessKilled;

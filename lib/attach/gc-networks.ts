@@ -14,11 +14,10 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { quote } from "../linux/text.ts";
-import { defaultNetworks } from "../select/select.ts";
+import { defaultNetworks, ownTypes } from "../select/node-networks.ts";
 import {
   type Context,
   delegateCaller,
-  ownTypes,
   prefixNetwork,
   readNetworks,
 } from "./context.ts";
@@ -176,7 +175,7 @@ function isOurs(
 function currentDefaults(context: Context): NetworkConfigList[] {
   try {
     return defaultNetworks(context.config, readNetworks(context)).map(
-      ({ list }) => list,
+      ({ candidate }) => candidate.list,
     );
   } catch {
     // No default network today: STATUS says so, GC does what it can.

@@ -9,7 +9,8 @@ import type { Request } from "../cni/skel.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { modernResult, parseResult } from "../cni/result.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
-import { type Chosen, rulesOf } from "../select/rules.ts";
+import type { Attachment } from "../select/attachment.ts";
+import { type Choice, ruleOf } from "../select/choice.ts";
 import { createLog, logStderr, logs } from "./log.ts";
 import { type Context, logContext } from "./context.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -102,7 +103,7 @@ class Journal {
     return {
       ...this.#context,
       executed: (execution) => this.#executed(execution),
-      chosen: (choice) => this.#chosen(choice),
+      chosen: (choice, attachments) => this.#chosen(choice, attachments),
       dependencies: {
         ...dependencies,
         kube: (config, deadline) =>
@@ -137,20 +138,17 @@ class Journal {
     log()[idle || command === "STATUS" ? "debug" : "info"](command, fields);
   }
 
-  #chosen(choice: Omit<Chosen, "config">): void {
+  #chosen({ elements }: Choice, attachments: readonly Attachment[]): void {
     const { config, log } = this.#context;
     if (!logs(config.logLevel, "debug")) return;
-    const rules = rulesOf({ ...choice, config });
-    for (const [i, attachment] of choice.attachments.entries()) {
-      const { list, ifname, requested, definition } = attachment;
+    for (const [i, element] of elements.entries())
       log().debug("chose network", {
-        network: list.name,
-        requested,
-        definition,
-        ifname,
-        rule: rules[i],
+        network: attachments[i]?.list.name,
+        requested: attachments[i]?.requested,
+        definition: attachments[i]?.definition,
+        ifname: element.ifname,
+        rule: ruleOf(element),
       });
-    }
   }
 
   #executed(execution: Execution): void {

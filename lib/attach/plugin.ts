@@ -51,7 +51,7 @@ export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
       return call(request, dependencies, gc);
     },
     async status(request) {
-      const { notAvailable, status } = await import("./status.ts");
+      const { notAvailable, status } = await import("./check.ts");
       return call(request, dependencies, status, notAvailable);
     },
   };

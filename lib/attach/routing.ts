@@ -17,7 +17,7 @@ import type {
   Snapshot,
 } from "../linux/routes.ts";
 import { quote } from "../linux/text.ts";
-import { type Attachment, displayName } from "../select/select.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 import {
   type RequestedDefaultRoute,
@@ -57,7 +57,7 @@ export async function openRouting(
   attachments: readonly Attachment[],
 ): Promise<PodRouting | undefined> {
   const { netns } = context.request;
-  const isAsked = attachments.some(({ asked }) => asked?.defaultRoute);
+  const isAsked = attachments.some(({ extras }) => extras?.defaultRoute);
   if (namespaceId(netns) === undefined && !isAsked) return undefined;
   const netlink = await import("../linux/routes.ts");
   return new PodRouting(context, attachments, netlink);
@@ -204,7 +204,9 @@ export class PodRouting {
       if (this.#plan) this.#netlink.applyPlan(this.#routing, this.#plan);
     } catch (error) {
       const { pod, request } = this.#context;
-      const asking = this.#attachments.find(({ asked }) => asked?.defaultRoute);
+      const asking = this.#attachments.find(
+        ({ extras }) => extras?.defaultRoute,
+      );
       const primary = this.#attachments.find(
         ({ ifname }) => ifname === request.ifname,
       );

@@ -16,27 +16,32 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
 import { parseNetworks } from "../select/cni-annotation.ts";
-import { defaultsOrNone } from "../select/default-networks.ts";
-import { findNetwork } from "../select/resolve.ts";
 import {
+  type Annotations,
   type Attachment,
-  type Selection,
   cniAnnotation,
   displayName,
+} from "../select/attachment.ts";
+import {
+  type SelectionContext,
   isChoice,
   isDefault,
-  namesOf,
-} from "../select/select.ts";
-import { requestAnnotations } from "./annotations.ts";
+} from "../select/choice.ts";
+import { nameInterfaces } from "../select/interface-names.ts";
+import {
+  defaultsOrNone,
+  findNetwork,
+  ownTypes,
+} from "../select/node-networks.ts";
+import { requestAnnotations } from "./choose.ts";
 import {
   type Context,
   delegateCaller,
-  ownTypes,
+  newRecord,
   readNetworks,
 } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 import type { Lock } from "./lock.ts";
-import { newRecord, placeOf } from "./new-record.ts";
 import type { AttachmentRecord } from "./record.ts";
 
 /** The files of other programs about a container; DEL only lists them. */
@@ -66,7 +71,7 @@ export function multusRecord(
     const text = readOwnFileIfAny(path, maxBytes);
     if (text === undefined) return undefined;
     const attachments = multusAttachments(text, context);
-    const record = newRecord(context, attachments, placeOf(context));
+    const record = newRecord(context, attachments);
     const results = givenResult(context);
     return { record: { ...record, adopted: true }, results };
   } catch (error) {
@@ -307,11 +312,13 @@ function possibleAttachments(context: Context): Attachment[] {
   return former ?? [];
 }
 
+type FormerSelection = SelectionContext & { annotations: Annotations };
+
 /**
  * A guess: the default network on CNI_IFNAME, and the networks of the `cni` annotation
  * that exist. Whatever does not resolve is left out.
  */
-export function formerAttachments(selection: Selection): Attachment[] {
+export function formerAttachments(selection: FormerSelection): Attachment[] {
   const { config, ifname, args } = selection;
   const former = [...formerDefault(selection), ...formerChoice(selection)];
   return former.map((network) => ({
@@ -324,12 +331,13 @@ export function formerAttachments(selection: Selection): Attachment[] {
 type FormerNetwork = Pick<Attachment, "list" | "ifname">;
 
 /** Of several default networks the one that ADD puts on CNI_IFNAME. */
-function formerDefault(selection: Selection): FormerNetwork[] {
+function formerDefault(selection: FormerSelection): FormerNetwork[] {
   const { config, networks, ifname } = selection;
   const defaults = defaultsOrNone(config, networks);
   try {
-    const ifnames = namesOf(defaults, [], ifname);
-    return defaults.flatMap(({ list }, i) =>
+    const requested = defaults.map((network) => network.ifname);
+    const ifnames = nameInterfaces(requested, [], ifname);
+    return defaults.flatMap(({ candidate: { list } }, i) =>
       ifnames[i] === ifname ? [{ list, ifname }] : [],
     );
   } catch {
@@ -338,13 +346,14 @@ function formerDefault(selection: Selection): FormerNetwork[] {
 }
 
 /** Under the interface names that ADD would give. */
-function formerChoice(selection: Selection): FormerNetwork[] {
+function formerChoice(selection: FormerSelection): FormerNetwork[] {
   const { annotations, networks, ifname: cniIfname } = selection;
   const cni = own(annotations, cniAnnotation);
   if (!isChoice(cni)) return [];
   try {
     const elements = parseNetworks('annotation "cni"', cni);
-    const ifnames = namesOf(elements, [], cniIfname);
+    const requested = elements.map((element) => element.ifname);
+    const ifnames = nameInterfaces(requested, [], cniIfname);
     return elements.flatMap((element, i) => {
       if (isDefault(element, networks)) return [];
       const list = findNetwork(networks, element.name)?.list;

@@ -8,78 +8,98 @@ import { messageOf } from "../linux/errno.ts";
 import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Kube } from "../kube/client.ts";
-import { type Attachment, isWrittenBack } from "../select/select.ts";
+import type { Attachment } from "../select/attachment.ts";
 import {
   gatewayOf,
   isDefaultRoute,
   podInterface,
 } from "../cni/result-query.ts";
-import { readDeviceInfo } from "./device-info.ts";
-import type { Context } from "./context.ts";
-import type { KnownPod } from "./annotations.ts";
+import type { Api, Context } from "./context.ts";
+import type { Pod } from "./choose.ts";
 import type { PodReference } from "./record.ts";
 
 /** Milliseconds for everything here. */
 const budgetMs = 3000;
 
-/** One PATCH; nothing outside of Kubernetes. Never throws. */
+/** One PATCH; none outside of Kubernetes. Never throws. */
 export async function writeBack(
   context: Context,
-  known: KnownPod,
+  pod: Pod,
   attachments: readonly Attachment[],
   results: readonly Result[],
-  kube: () => Promise<Kube>,
+  api: Api,
 ): Promise<void> {
-  const { pod, request, log, dependencies } = context;
-  if (!pod || !isWrittenBack(attachments, known.annotations)) return;
-  const subject = { pod: `${pod.namespace}/${pod.name}` };
+  const { pod: reference, request, dependencies } = context;
+  if (!reference) return;
+  const subject = { pod: `${reference.namespace}/${reference.name}` };
   try {
-    const annotations = statusAnnotations(attachments, results, request.ifname);
-    const late = dependencies.sleep(budgetMs).then(() => {
-      throw new Error(`no answer within ${budgetMs / 1000} s`);
+    const devices = await deviceInfos(attachments);
+    const annotations = statusAnnotations(
+      attachments,
+      results,
+      request.ifname,
+      devices,
+    );
+    const timeout = dependencies.sleep(budgetMs).then(() => {
+      throw new Error(`no response within ${budgetMs / 1000} s`);
     });
-    const done = await Promise.race([
-      patch(pod, known, annotations, kube),
-      late,
+    const outcome = await Promise.race([
+      patch(reference, pod, annotations, api),
+      timeout,
     ]);
-    log().debug("wrote the pod's network status", { ...subject, done });
+    const fields = { ...subject, done: outcome };
+    context.log().debug("wrote the pod's network status", fields);
   } catch (error) {
     const problem = { ...subject, error: messageOf(error) };
-    log().warn("failed to write the pod's network status", problem);
+    context.log().warn("failed to write the pod's network status", problem);
   }
 }
 
 async function patch(
-  pod: PodReference,
-  known: KnownPod,
+  reference: PodReference,
+  pod: Pod,
   annotations: Readonly<Record<string, string>>,
-  kube: () => Promise<Kube>,
+  api: Api,
 ): Promise<"patched" | "gone"> {
-  const client = await kube();
-  const uid = await uidOf(pod, known, client);
+  const kube = await api();
+  const uid = await uidOf(reference, pod, kube);
   if (!uid) return "gone";
-  return client.patchPodStatus(pod.namespace, pod.name, {
+  return kube.patchPodStatus(reference.namespace, reference.name, {
     metadata: { uid, annotations },
   });
 }
 
-/** So that a pod of the same name that came later is never touched; undefined when there is none. */
+/** In the patch, so that a later pod of the same name is never changed; undefined when the pod is gone. */
 async function uidOf(
-  pod: PodReference,
-  known: KnownPod,
+  reference: PodReference,
+  { info, annotations }: Pod,
   kube: Kube,
 ): Promise<string | undefined> {
-  if (known.fetched) return known.fetched.uid;
+  if (info) return info.uid;
   const { ApiError, fetchPod, isStaticPod } = await import("../kube/client.ts");
-  // The kubelet calls a static pod by the hash of its file.
-  if (pod.uid !== "" && !isStaticPod(known.annotations)) return pod.uid;
+  // For a static pod the kubelet passes the hash of its file as UID.
+  if (reference.uid !== "" && !isStaticPod(annotations)) return reference.uid;
   try {
-    return (await fetchPod(kube, pod)).uid;
+    return (await fetchPod(kube, reference)).uid;
   } catch (error) {
-    // The kubelet makes the mirror of a static pod when it can: there is none yet.
+    // The mirror of a static pod does not exist yet.
     if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;
   }
+}
+
+/** By interface; of the attachments with a device. */
+async function deviceInfos(
+  attachments: readonly Attachment[],
+): Promise<ReadonlyMap<string, object>> {
+  const infos = new Map<string, object>();
+  for (const { extras, ifname, capabilityArgs } of attachments) {
+    if (!extras?.device) continue;
+    const { readDeviceInfo } = await import("../kubelet/device-info.ts");
+    const info = readDeviceInfo(capabilityArgs);
+    if (info) infos.set(ifname, info);
+  }
+  return infos;
 }
 
 /** Both annotations of selection.md §7, in the order of the attachments. */
@@ -87,11 +107,12 @@ export function statusAnnotations(
   attachments: readonly Attachment[],
   results: readonly Result[],
   primary: string,
+  devices: ReadonlyMap<string, object> = new Map(),
 ): Record<string, string> {
   const views: NetworkStatus[] = [];
   const ips: Record<string, object> = {};
   for (const attachment of attachments) {
-    const view = viewOf(attachment, results[views.length], primary);
+    const view = viewOf(attachment, results[views.length], primary, devices);
     views.push(view);
     const [ip] = view.ips;
     ips[`ip${views.length}`] = {
@@ -128,14 +149,15 @@ function viewOf(
   attachment: Attachment,
   result: Result | undefined,
   primary: string,
+  devices: ReadonlyMap<string, object>,
 ): NetworkStatus {
-  const { list, ifname, definition, asked } = attachment;
+  const { list, ifname, definition, extras } = attachment;
   const modern = modernResult(result ?? { cniVersion: latestVersion });
   const { mac, mtu } = podInterface(modern, ifname) ?? {};
   const gateway = defaultGateways(modern);
   const ips: string[] = [];
   for (const { address } of modern.ips) ips.push(withoutPrefix(address));
-  const deviceInfo = readDeviceInfo(attachment);
+  const deviceInfo = devices.get(ifname);
   return {
     name: definition ?? list.name,
     interface: ifname,
@@ -146,7 +168,7 @@ function viewOf(
     dns: modern.dns,
     ...(deviceInfo && { "device-info": deviceInfo }),
     ...(gateway.length > 0 && { gateway }),
-    ...(asked?.defaultRoute && { "default-route": asked.defaultRoute }),
+    ...(extras?.defaultRoute && { "default-route": extras.defaultRoute }),
   };
 }
 

@@ -14,7 +14,7 @@ import {
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { modernResult } from "../cni/result.ts";
-import { displayName } from "../select/select.ts";
+import { displayName } from "../select/attachment.ts";
 import { age } from "./age.ts";
 import { columns } from "./table.ts";
 

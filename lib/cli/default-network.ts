@@ -13,12 +13,10 @@ import {
   type Networks,
   findNetwork,
   firstNetwork,
-} from "../select/resolve.ts";
-import {
-  type Attachment,
-  displayName,
-  selectAttachments,
-} from "../select/select.ts";
+} from "../select/node-networks.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import { parseChoice } from "../select/choice.ts";
+import { resolve } from "../select/resolve.ts";
 import { ownType } from "./node.ts";
 
 export interface DefaultNetwork {
@@ -56,13 +54,8 @@ function defaultAttachments(
   networks: Networks,
 ): Attachment[] {
   const config = readConfig({ type: ownType, default_plugin: defaultPlugin });
-  return selectAttachments({
-    annotations: {},
-    config,
-    networks,
-    ifname: runtimeIfname,
-    args: "",
-  });
+  const context = { config, networks, ifname: runtimeIfname, args: "" };
+  return resolve(parseChoice({}, context), context);
 }
 
 /** As {@link validateNetwork} for what a pod without annotations gets, naming the network. */

@@ -1,9 +1,14 @@
 /**
- * Which networks a pod gets on this node, by which rule, and what each plugin
- * would be given: the very decision of ADD, made for nobody. It changes nothing.
+ * The networks of a pod on this node, the rules that chose them, and the configuration
+ * of each plugin: the choice of ADD without its execution. It changes nothing.
  */
-import { choose } from "../attach/add.ts";
-import { type Context, readNetworks, runtimeConf } from "../attach/context.ts";
+import { choose } from "../attach/choose.ts";
+import {
+  type Context,
+  openOnce,
+  readNetworks,
+  runtimeConf,
+} from "../attach/context.ts";
 import {
   type Dependencies,
   systemDependencies,
@@ -13,14 +18,8 @@ import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { request } from "../cni/network.ts";
 import { annotationsCapability } from "../select/config.ts";
-import type { Networks } from "../select/resolve.ts";
-import {
-  type Attachment,
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  displayName,
-  networksAnnotation,
-} from "../select/select.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import { type ChoiceElement, ruleOf } from "../select/choice.ts";
 import type { Directories } from "./directories.ts";
 import { nodeOperation } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
@@ -31,7 +30,7 @@ export interface Explanation {
   pod: { kind?: string; namespace: string; name: string };
   /** The pod has the node's network: no plugin is called. */
   hostNetwork?: true;
-  /** Which of the rules of the annotations applies, in words. */
+  /** The rule that chose each network, in words; then what is wrong with annotations. */
   rules: string[];
   attachments: ExplainedAttachment[];
 }
@@ -66,21 +65,19 @@ export async function explainPod(
   if (pod.hostNetwork)
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
   const context = operationFor(pod, directories, env);
-  const { config, dependencies } = context;
-  const deadline = new Deadline(config.apiTimeoutMs);
-  const networks = readNetworks(context);
-  const attachments = await choose(
+  const deadline = new Deadline(context.config.apiTimeoutMs);
+  const { choice, attachments } = await choose(
     context,
     pod.annotations,
-    () => dependencies.kube(config, deadline),
+    readNetworks(context),
+    openOnce(context, deadline),
     deadline,
-    networks,
   );
   return {
     pod: shown,
-    rules: rulesOf(pod, context),
-    attachments: attachments.map((attachment) =>
-      explained(attachment, context, networks),
+    rules: [...choice.elements.map(ruleOf), ...misplacedAnnotations(pod)],
+    attachments: attachments.map((attachment, i) =>
+      explained(attachment, sourceOf(choice.elements[i], context), context),
     ),
   };
 }
@@ -126,55 +123,26 @@ function operationFor(
   );
 }
 
-/** selection.md §2, for this pod. */
-function rulesOf(
-  { annotations, misplaced, kind }: PodView,
-  { config }: Context,
-): string[] {
-  const text = (key: string): string => {
-    const value = own(annotations, key);
-    return typeof value === "string" ? value.trim() : "";
-  };
-  const rules: string[] = [];
-  const present = Object.hasOwn(annotations, cniAnnotation);
-  if (text(cniAnnotation) !== "")
-    rules.push(`annotation "cni" names them: ${text(cniAnnotation)}`);
-  else if (text(defaultNetworkAnnotation) !== "")
-    rules.push(
-      `annotation "${defaultNetworkAnnotation}" takes the place of the default network: ${text(defaultNetworkAnnotation)}`,
-    );
-  else {
-    const why = present ? `annotation "cni" is blank` : `no annotation "cni"`;
-    const which =
-      config.defaultPlugin.trim() === ""
-        ? `the first file of ${config.confDir}`
-        : `default_plugin is ${config.defaultPlugin}`;
-    rules.push(`${why}, so the default network: ${which}`);
-  }
-  if (text(networksAnnotation) !== "")
-    rules.push(`annotation "${networksAnnotation}" adds its networks`);
-  for (const key of misplaced)
-    rules.push(
+function misplacedAnnotations({ misplaced, kind }: PodView): string[] {
+  return misplaced.map(
+    (key) =>
       `annotation "${key}" of the ${kind} itself means nothing: pods get the annotations of its template`,
-    );
-  return rules;
+  );
 }
 
 function explained(
   attachment: Attachment,
+  source: string,
   context: Context,
-  networks: Networks,
 ): ExplainedAttachment {
-  const { list, definition, args } = attachment;
+  const { list, args } = attachment;
   const runtime = runtimeConf(context, attachment);
   return {
     ifname: attachment.ifname,
     primary: attachment.ifname === ifname,
     network: displayName(attachment),
     cniName: list.name,
-    source: definition
-      ? `network-attachment-definition ${definition}`
-      : fileOf(attachment, networks),
+    source,
     args,
     plugins: list.plugins.map((plugin) => ({
       type: plugin.type,
@@ -184,10 +152,11 @@ function explained(
   };
 }
 
-/** The directory was read twice: the same file gives an equal list. */
-function fileOf({ list }: Attachment, networks: Networks): string {
-  const found = networks.candidates.find((candidate) =>
-    Bun.deepEquals(candidate.list, list),
-  );
-  return found ? `${networks.confDir}/${found.file}` : networks.confDir;
+function sourceOf(
+  element: ChoiceElement | undefined,
+  { config }: Context,
+): string {
+  return element?.definition
+    ? `network-attachment-definition ${element.definition.key}`
+    : `${config.confDir}/${element?.node.candidate.file}`;
 }

@@ -6,7 +6,11 @@ import { join } from "node:path";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
-import { type Networks, firstNetwork, networksOf } from "../select/resolve.ts";
+import {
+  type Networks,
+  firstNetwork,
+  networksOf,
+} from "../select/node-networks.ts";
 import { cachedNetworks, crioHazards, hazardText } from "./crio.ts";
 import type { DefaultNetwork } from "./default-network.ts";
 import type { Host } from "./host.ts";

@@ -6,7 +6,7 @@ import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { messageOf } from "../linux/errno.ts";
 import { type Result, modernResult } from "../cni/result.ts";
-import { displayName } from "../select/select.ts";
+import { displayName } from "../select/attachment.ts";
 import { abandonedOnNode, abandonedTable } from "./abandoned.ts";
 import { age } from "./age.ts";
 import type { Command } from "./command.ts";

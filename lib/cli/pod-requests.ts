@@ -3,7 +3,7 @@
  * arguments, in containerd's spelling (container-runtimes.md §1). Pure.
  */
 import { own } from "../cni/json.ts";
-import type { Annotations } from "../select/select.ts";
+import type { Annotations } from "../select/attachment.ts";
 
 /** Of every container with a host port, as the kubelet tells the runtime. */
 export function portMappingsOf(spec: unknown): object[] {

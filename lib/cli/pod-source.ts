@@ -5,7 +5,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { messageOf } from "../linux/errno.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
-import type { Annotations } from "../select/select.ts";
+import type { Annotations } from "../select/attachment.ts";
 import type { PodOperand } from "./pod-operand.ts";
 import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
 

@@ -17,8 +17,12 @@ import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { executesAny } from "../cni/executable-types.ts";
-import { type Candidate, firstNetwork, networksOf } from "../select/resolve.ts";
-import { displayName } from "../select/select.ts";
+import {
+  type Candidate,
+  firstNetwork,
+  networksOf,
+} from "../select/node-networks.ts";
+import { displayName } from "../select/attachment.ts";
 import { abandonedOnNode } from "./abandoned.ts";
 import { credentialFiles } from "./credential.ts";
 import type { Directories } from "./directories.ts";

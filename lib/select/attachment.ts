@@ -1,54 +1,50 @@
 /**
- * What a selection is made of: the pod's annotations go in, attachments come out
- * (selection.md).
+ * Types of a selection: annotations go in, attachments come out (selection.md).
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
 
-/** A pod's annotations, as the runtime or the API server gave them. */
+/** A pod's annotations, from the runtime or the API server. */
 export type Annotations = Readonly<Record<string, string>>;
 
-/** One network for one interface of the pod, ready to be executed and to be recorded. */
+/** The annotations of selection.md §2. */
+export const cniAnnotation = "cni";
+export const networksAnnotation = "k8s.v1.cni.cncf.io/networks";
+export const defaultNetworkAnnotation = "v1.multus-cni.io/default-network";
+
+/** One network on one interface of the pod, ready to be executed and recorded. */
 export interface Attachment {
   list: NetworkConfigList;
   ifname: string;
   /** CNI_ARGS of this attachment. */
   args: string;
   capabilityArgs: Readonly<Record<string, unknown>>;
-  /** `<namespace>/<name>` of the NetworkAttachmentDefinition it comes from. */
+  /** `<namespace>/<name>` of its NetworkAttachmentDefinition. */
   definition?: string;
-  /** The name that was typed, or the file key of the default network; absent where `list.name` is the same. */
+  /** The name in the annotation, or the file key of the default network; absent where `list.name` is the same. */
   requested?: string;
-  /** What the pod asked for, to be held against the result. */
-  asked?: Asked;
+  /** Not recorded: compared with the result, and written to the pod's status. */
+  extras?: Extras;
 }
 
-/** Requests that a plugin may ignore without saying so (selection.md §6). */
-export interface Asked {
+/** Requests that a plugin can ignore without an error (selection.md §6). */
+export interface Extras {
   ips?: readonly string[];
   mac?: string;
   /** Gateways of the pod's default routes over this interface. */
   defaultRoute?: readonly string[];
-  /** Whose device information goes to the pod's status. */
-  device?: { id: string; resource?: string };
+  /** Its device information goes to the pod's status. */
+  device?: Device;
 }
 
-/** A network that was found for a request; its interface may have no name yet. */
-export interface RequestedNetwork {
-  list: NetworkConfigList;
-  ifname?: string;
-  /** CNI_ARGS instead of the request's. */
-  args?: string;
-  /** Its own, beside the runtime's for the primary. */
-  capabilityArgs?: Readonly<Record<string, unknown>>;
-  definition?: string;
-  /** The name that was typed, or the file key. */
-  requested?: string;
-  asked?: Asked;
+/** Allotted by the kubelet for a resource, or just named. */
+export interface Device {
+  id: string;
+  resource?: string;
 }
 
 /**
- * How people know the network: they type `flannel`, and its `name` may be `cbr0`.
- * Messages and lists show this one; runtimes and network-status have `list.name`.
+ * The name that people know: they type `flannel`, and the network's `name` may be
+ * `cbr0`. Messages and lists show this one; runtimes and network-status have `list.name`.
  */
 export function displayName({
   requested,

@@ -1,56 +1,48 @@
 /**
- * From a network selection element and its definition to what is executed
- * (selection.md §6): the configuration list, the attachment's own arguments, what
- * the answer is held against. Pure: the definitions have been fetched.
+ * From a NetworkAttachmentDefinition and the requests for its attachment to the
+ * configuration list and arguments that are executed (selection.md §6). Pure, but for
+ * the files of the node's networks. Loaded only for pods that name a definition.
  */
 import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
-import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
-import { quote } from "../linux/text.ts";
-import { isObject, own } from "../cni/json.ts";
-import { declares } from "../cni/network.ts";
-import type { Asked, RequestedNetwork } from "./attachment.ts";
 import {
-  type Definition,
-  type NodeContext,
-  definitionList,
-} from "./definition-list.ts";
+  type NetworkConfigList,
+  type PluginConf,
+  parseAnyConf,
+} from "../cni/conflist.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
+import { declares } from "../cni/network.ts";
+import { messageOf } from "../linux/errno.ts";
+import { isLonger, quote } from "../linux/text.ts";
+import type { Attachment, Device, Extras } from "./attachment.ts";
+import type { DefinitionReference, SelectionContext } from "./choice.ts";
+import { type Networks, findByName } from "./node-networks.ts";
 import type { NetworkSelectionElement } from "./npwg-annotation.ts";
+import { requireAllowed, requireExecutable } from "./policy.ts";
 
-/** The device of an element: allotted by the kubelet for a resource, or just named. */
-export interface Device {
-  id: string;
-  resource?: string;
+/** A definition, and the device for the attachment that names it. */
+export interface Definition {
+  /** `spec.config`, empty when there is none. */
+  config: string;
+  device?: Device | undefined;
 }
 
-export interface ElementContext extends NodeContext {
-  /** CNI_ARGS of the request. */
-  args: string;
-  /** For what is asked for but cannot be handed over. */
-  warn(message: string): void;
-}
-
-/** Throws 7 for a definition that cannot be executed or may not be. */
-export function requestedNetwork(
-  element: NetworkSelectionElement,
-  definition: Definition,
-  device: Device | undefined,
-  context: ElementContext,
-): RequestedNetwork {
-  const label = `${definition.namespace}/${definition.name}`;
-  const base = definitionList(definition, context);
-  const plugins: PluginConf[] = [];
-  for (const plugin of base.plugins) {
-    const isFirst = plugins.length === 0;
-    plugins.push(
-      withArgs(isFirst ? withDevice(plugin, device) : plugin, element.cniArgs),
-    );
-  }
+/** Throws 7 for a definition that cannot be executed or may not be, 5 when a directory of networks cannot be read. */
+export function definitionNetwork(
+  { key, element }: DefinitionReference,
+  { config, device }: Definition,
+  context: SelectionContext,
+): Omit<Attachment, "ifname"> {
+  const label = `network-attachment-definition ${quote(key)}`;
+  const base = definitionList(label, element.name, config, context);
+  const plugins = base.plugins.map((plugin, i) =>
+    withArgs(i === 0 ? withDevice(plugin, device) : plugin, element.cniArgs),
+  );
   const list = { ...base, plugins };
   const capabilityArgs = elementArgs(element, device);
   requireCapabilities(label, list, capabilityArgs, context);
-  const { ips, mac, defaultRoute, ifname } = element;
-  const asked: Asked = {
+  const { ips, mac, defaultRoute } = element;
+  const extras: Extras = {
     ...(ips && { ips }),
     ...(mac && { mac }),
     ...(defaultRoute && { defaultRoute }),
@@ -58,16 +50,73 @@ export function requestedNetwork(
   };
   return {
     list,
-    definition: label,
-    ...(ifname !== undefined && { ifname }),
+    definition: key,
     capabilityArgs,
     args: attachmentArgs(context.args, element, list),
-    // What deals with it is loaded for who asks for something.
-    ...(Object.keys(asked).length > 0 && { asked }),
+    ...(Object.keys(extras).length > 0 && { extras }),
   };
 }
 
-/** Where device plugins' CNI plugins look for their device: the first of a list, as in Multus. */
+function definitionList(
+  label: string,
+  name: string,
+  config: string,
+  context: SelectionContext,
+): NetworkConfigList {
+  try {
+    if (config.trim() === "") return nodeList(name, context);
+    const list = parseConfig(config, name);
+    requireExecutable(list, context.config);
+    return list;
+  } catch (cause) {
+    const code =
+      cause instanceof CniError ? cause.code : Code.invalidNetworkConfig;
+    throw new CniError(code, `${label}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The network of the node that has the definition's name; those of Multus come second. */
+function nodeList(name: string, context: SelectionContext): NetworkConfigList {
+  const { config, networks } = context;
+  const directories: string[] = [];
+  for (const from of directoriesOf(context)) {
+    directories.push(from.confDir);
+    const candidate = findByName(from, name);
+    if (!candidate) continue;
+    requireAllowed(`network ${quote(name)}`, candidate, from, config, networks);
+    return candidate.list;
+  }
+  throw new Error(
+    `spec.config is empty and no network of ${directories.join(" or ")} has its name`,
+  );
+}
+
+/** The second directory is not read if the first has the network. */
+function* directoriesOf({
+  networks,
+  multusNetworks,
+}: SelectionContext): Generator<Networks> {
+  yield networks;
+  const second = multusNetworks?.();
+  if (second) yield second;
+}
+
+/** A record must be able to hold it (state.md "What ADD writes, DEL reads"). */
+const maxBytes = 256 << 10;
+
+function parseConfig(config: string, name: string): NetworkConfigList {
+  try {
+    if (isLonger(config, maxBytes))
+      throw new Error(`larger than ${maxBytes >> 10} KiB`);
+    const value = parseJson(config);
+    if (!isObject(value)) throw new Error("expected an object");
+    return parseAnyConf(value, name);
+  } catch (cause) {
+    throw new Error(`spec.config: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The keys where CNI plugins of device plugins look for the device: only in the first plugin, as in Multus. */
 function withDevice(
   plugin: PluginConf,
   device: Device | undefined,
@@ -94,7 +143,7 @@ function withArgs(
   };
 }
 
-/** What becomes runtimeConfig, by the name of its capability. */
+/** The element's part of `runtimeConfig`, by capability. */
 function elementArgs(
   {
     ips,
@@ -115,40 +164,36 @@ function elementArgs(
   };
 }
 
-/** A device of the kubelet is in the configuration as well, so no plugin has to declare it. */
+/** An allotted device is in the configuration as well, so no plugin has to declare `deviceID`. */
 function requireCapabilities(
   label: string,
-  list: NetworkConfigList,
+  { plugins }: NetworkConfigList,
   capabilityArgs: Readonly<Record<string, unknown>>,
-  { config, warn }: ElementContext,
+  { config, warn }: SelectionContext,
 ): void {
+  const isConfigured = own(plugins[0], "deviceID") !== undefined;
   for (const capability of Object.keys(capabilityArgs)) {
-    if (list.plugins.some((plugin) => declares(plugin, capability))) continue;
-    if (
-      capability === "deviceID" &&
-      own(list.plugins[0], "deviceID") !== undefined
-    )
-      continue;
-    const problem = `network-attachment-definition ${quote(label)}: ${quote(capability)} is requested, but no plugin declares that capability`;
+    if (plugins.some((plugin) => declares(plugin, capability))) continue;
+    if (capability === "deviceID" && isConfigured) continue;
+    const problem = `${label}: ${quote(capability)} is requested, but no plugin declares that capability`;
     if (config.strict) throw new CniError(Code.invalidNetworkConfig, problem);
-    warn(problem);
+    warn?.(problem);
   }
 }
 
-/** CNI_ARGS with what older plugins read there; those that do not know it must not fail. */
+/** CNI_ARGS with the keys that older plugins read; `IgnoreUnknown` keeps the others from failing. */
 function attachmentArgs(
   args: string,
   { ips, mac }: NetworkSelectionElement,
   { plugins }: NetworkConfigList,
 ): string {
-  const added: [string, string][] = [];
+  const added: [key: string, value: string][] = [];
   const replaced: string[] = [];
   if (ips) {
     replaced.push("IP");
-    // Where `ips` is declared all of them are told there, and host-local would
-    // refuse an `IP` of several.
-    const isTold = plugins.some((plugin) => declares(plugin, "ips"));
-    if (!isTold || ips.length === 1) added.push(["IP", ips.join(",")]);
+    // A plugin that declares `ips` gets all of them there; host-local refuses an `IP` of several.
+    const isDeclared = plugins.some((plugin) => declares(plugin, "ips"));
+    if (!isDeclared || ips.length === 1) added.push(["IP", ips.join(",")]);
   }
   if (mac) {
     replaced.push("MAC");

@@ -1,21 +1,60 @@
 /**
- * Interface names for a pod's attachments (selection.md §3 "Interface names",
- * §6 "Interface"). Pure. Explicit names are reserved before any is chosen.
+ * Names of the interfaces of a pod's attachments (selection.md §3 "Interface names",
+ * §6 "Interface"). Pure. Explicit names are reserved before any is assigned.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
+import { defaultNetworkAnnotation } from "./attachment.ts";
 
-/** Names already asked for in either annotation; a second request for one is an error 7. */
-export class InterfaceNames {
+type RequestedName = string | undefined;
+
+/**
+ * The names for the networks of `cni` or the default network, then those for the
+ * networks that the NPWG annotation adds. Of the former the first without a name takes
+ * CNI_IFNAME unless it is requested, the others the lowest free `eth<N>`; the added
+ * ones take the lowest free `net<N>`, N not below the position. Throws 7 for a repeated name.
+ */
+export function nameInterfaces(
+  first: readonly RequestedName[],
+  added: readonly RequestedName[],
+  cniIfname: string,
+): string[] {
+  const names = new InterfaceNames();
+  for (const ifname of first) names.reserve(ifname);
+  for (const ifname of added) names.reserve(ifname);
+  let isPrimaryFree = !first.includes(cniIfname);
+  if (isPrimaryFree && first.includes(undefined) && added.includes(cniIfname))
+    throw secondPrimary(cniIfname);
+  const assigned: string[] = [];
+  for (const ifname of first) {
+    if (ifname !== undefined) assigned.push(ifname);
+    else if (!isPrimaryFree) assigned.push(names.lowest("eth", 0));
+    else {
+      isPrimaryFree = false;
+      names.reserve(cniIfname);
+      assigned.push(cniIfname);
+    }
+  }
+  for (const [i, ifname] of added.entries())
+    assigned.push(ifname ?? names.lowest("net", i + 1));
+  return assigned;
+}
+
+/** A definition cannot have CNI_IFNAME beside the primary network; another annotation replaces that network. */
+function secondPrimary(cniIfname: string): CniError {
+  return repeated(
+    cniIfname,
+    `, which the pod's primary network has: annotation ${quote(defaultNetworkAnnotation)} replaces that network`,
+  );
+}
+
+class InterfaceNames {
   readonly #taken = new Set<string>();
 
-  reserve(ifname: string): void {
-    if (this.#taken.has(ifname)) {
-      throw new CniError(
-        Code.invalidNetworkConfig,
-        `repeated request for interface name ${quote(ifname)}`,
-      );
-    }
+  /** A second request for one name is an error 7. */
+  reserve(ifname: RequestedName): void {
+    if (ifname === undefined) return;
+    if (this.#taken.has(ifname)) throw repeated(ifname);
     this.#taken.add(ifname);
   }
 
@@ -29,26 +68,9 @@ export class InterfaceNames {
   }
 }
 
-/**
- * The names of the elements of one `cni` list, in order. `names` holds every
- * explicit name already. The first unnamed element takes CNI_IFNAME unless an
- * element has it; the others take the lowest free `eth<N>`.
- */
-export function nameInterfaces(
-  requested: readonly (string | undefined)[],
-  cniIfname: string,
-  names: InterfaceNames,
-): string[] {
-  let primaryIsFree = !requested.includes(cniIfname);
-  const named: string[] = [];
-  for (const ifname of requested) {
-    if (ifname !== undefined) named.push(ifname);
-    else if (!primaryIsFree) named.push(names.lowest("eth", 0));
-    else {
-      primaryIsFree = false;
-      names.reserve(cniIfname);
-      named.push(cniIfname);
-    }
-  }
-  return named;
+function repeated(ifname: string, reason = ""): CniError {
+  return new CniError(
+    Code.invalidNetworkConfig,
+    `repeated request for interface name ${quote(ifname)}${reason}`,
+  );
 }

@@ -15,7 +15,7 @@ import { type Family, formatIp, parseIp } from "../../lib/linux/address.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { type Result, parseResult } from "../../lib/cni/result.ts";
 import type { Departure } from "../../lib/linux/routes.ts";
-import type { Attachment } from "../../lib/select/select.ts";
+import type { Attachment } from "../../lib/select/attachment.ts";
 
 function attachment(ifname: string, defaultRoute?: string[]): Attachment {
   return {
@@ -23,7 +23,7 @@ function attachment(ifname: string, defaultRoute?: string[]): Attachment {
     ifname,
     args: "",
     capabilityArgs: {},
-    ...(defaultRoute && { asked: { defaultRoute } }),
+    ...(defaultRoute && { extras: { defaultRoute } }),
   };
 }
 

@@ -5,7 +5,7 @@ import { Deadline } from "../../lib/linux/deadline.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { deleteAttachments } from "../../lib/attach/delete-attachments.ts";
-import type { Attachment } from "../../lib/select/select.ts";
+import type { Attachment } from "../../lib/select/attachment.ts";
 import { DelegateDouble, testCaller } from "../support/delegate.ts";
 
 function attachment(ifname: string, ...types: string[]): Attachment {

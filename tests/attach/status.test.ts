@@ -4,7 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { createContext } from "../../lib/attach/context.ts";
-import { status } from "../../lib/attach/status.ts";
+import { status } from "../../lib/attach/check.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";

@@ -3,11 +3,11 @@ import { describe, expect, test } from "bun:test";
 import { parseConfList } from "../../lib/cni/conflist.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { createContext } from "../../lib/attach/context.ts";
-import type { KnownPod } from "../../lib/attach/annotations.ts";
+import type { Pod } from "../../lib/attach/choose.ts";
 import type { Dependencies } from "../../lib/attach/dependencies.ts";
 import { statusAnnotations, writeBack } from "../../lib/attach/write-back.ts";
 import type { Kube } from "../../lib/kube/client.ts";
-import type { Attachment } from "../../lib/select/select.ts";
+import type { Attachment } from "../../lib/select/attachment.ts";
 
 function attachment(
   ifname: string,
@@ -167,7 +167,7 @@ describe("statusAnnotations", () => {
   test("of a definition has its namespace and name, and the default route that was asked for", () => {
     const more = {
       definition: "ns/def",
-      asked: { defaultRoute: ["10.0.0.1"] },
+      extras: { defaultRoute: ["10.0.0.1"] },
     };
     expect(status({ cniVersion: "1.0.0" }, more)).toEqual({
       ...bare,
@@ -204,7 +204,7 @@ describe("statusAnnotations", () => {
 
 interface Situation {
   args?: string;
-  known?: KnownPod;
+  pod?: Pod;
   attachments?: Attachment[];
   /** The API server's answer to the patch. */
   patch?: () => Promise<"patched" | "gone">;
@@ -219,7 +219,7 @@ const args = "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_UID=u1";
 /** Writes back in a world that records what the API server and the log were told. */
 async function wroteBack({
   attachments = two,
-  known = { annotations: {} },
+  pod = { annotations: {} },
   ...situation
 }: Situation) {
   const calls: unknown[] = [];
@@ -277,7 +277,7 @@ async function wroteBack({
     },
     dependencies,
   );
-  await writeBack(context, known, attachments, results, async () => kube);
+  await writeBack(context, pod, attachments, results, async () => kube);
   return { calls, words: words.join(""), limits };
 }
 
@@ -305,10 +305,9 @@ describe("writeBack", () => {
   const npwg = { annotations: { "k8s.v1.cni.cncf.io/networks": "a" } };
 
   test.each<[string, Situation]>([
-    ["one attachment", { attachments: two.slice(0, 1) }],
     ["no pod", { args: "" }],
     ["no namespace (podman)", { args: "K8S_POD_NAME=p" }],
-    ["no pod, with the NPWG annotation", { args: "", known: npwg }],
+    ["no pod, with the NPWG annotation", { args: "", pod: npwg }],
   ])("writes nothing for %s", async (_, situation) => {
     expect(await wroteBack(situation)).toEqual({
       calls: [],
@@ -317,9 +316,9 @@ describe("writeBack", () => {
     });
   });
 
-  test("writes the status of one attachment to who knows NPWG", async () => {
+  test("writes the status of a single attachment", async () => {
     const attachments = two.slice(0, 1);
-    const { calls } = await wroteBack({ attachments, known: npwg });
+    const { calls } = await wroteBack({ attachments, pod: npwg });
     expect(calls).toEqual([patchOf("u1", attachments)]);
   });
 
@@ -330,9 +329,9 @@ describe("writeBack", () => {
     [
       "the one that was fetched before",
       {
-        known: {
+        pod: {
           annotations: {},
-          fetched: { ...info, uid: "u2", isStatic: false },
+          info: { ...info, uid: "u2", isStatic: false },
         },
       },
       [patchOf("u2")],
@@ -345,7 +344,7 @@ describe("writeBack", () => {
     [
       "the API server's, for a static pod",
       {
-        known: { annotations: fromFile },
+        pod: { annotations: fromFile },
         found: {
           uid: "u4",
           annotations: { "kubernetes.io/config.hash": "u1" },
@@ -355,13 +354,13 @@ describe("writeBack", () => {
     ],
     [
       "the API server's, for a pod that only calls itself static",
-      { known: { annotations: fromFile }, found: { uid: "u1" } },
+      { pod: { annotations: fromFile }, found: { uid: "u1" } },
       [["get", "ns", "p"], patchOf("u1")],
     ],
     [
       "the API server's, for a static pod of no known source",
       {
-        known: { annotations: { "kubernetes.io/config.source": "" } },
+        pod: { annotations: { "kubernetes.io/config.source": "" } },
         found: {
           uid: "u4",
           annotations: { "kubernetes.io/config.mirror": "u1" },
@@ -371,7 +370,7 @@ describe("writeBack", () => {
     ],
     [
       "K8S_POD_UID, for a pod of the API server",
-      { known: { annotations: { "kubernetes.io/config.source": "api" } } },
+      { pod: { annotations: { "kubernetes.io/config.source": "api" } } },
       [patchOf("u1")],
     ],
   ])("takes for the uid %s", async (_, situation, expected) => {
@@ -405,12 +404,12 @@ describe("writeBack", () => {
       patch: () => new Promise(() => {}),
       isLate: true,
     });
-    expect(words).toContain('error="no answer within 3 s"');
+    expect(words).toContain('error="no response within 3 s"');
   });
 
   test("writes nothing to another pod of the name", async () => {
     const { calls, words } = await wroteBack({
-      known: { annotations: fromFile },
+      pod: { annotations: fromFile },
       found: { uid: "u9" },
     });
     expect(calls).toEqual([["get", "ns", "p"]]);

@@ -83,7 +83,10 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     );
     expect(await explained(node, ["web", "-f", pod])).toEqual({
       pod: { namespace: "shop", name: "web" },
-      rules: ['annotation "cni" names them: canal, weave@net7'],
+      rules: [
+        'annotation "cni" names "canal": file key of "10-canal.conflist"',
+        'annotation "cni" names "weave": file key of "20-weave.conf"',
+      ],
       attachments: [
         {
           ifname: "eth0",
@@ -122,11 +125,11 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
   test.each<[object: object, rule: string]>([
     [
       { metadata: { name: "web" } },
-      'no annotation "cni", so the default network: default_plugin is canal',
+      'no annotation "cni": default_plugin names "canal": file key of "10-canal.conflist"',
     ],
     [
       { metadata: { name: "web", annotations: { cni: " " } } },
-      'annotation "cni" is blank, so the default network: default_plugin is canal',
+      'annotation "cni" is blank: default_plugin names "canal": file key of "10-canal.conflist"',
     ],
     [
       {
@@ -134,7 +137,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
         metadata: { name: "web" },
         spec: { template: { metadata: { annotations: { cni: "weave" } } } },
       },
-      'annotation "cni" names them: weave',
+      'annotation "cni" names "weave": file key of "20-weave.conf"',
     ],
     [
       {
@@ -146,14 +149,14 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
           },
         },
       },
-      'annotation "cni" names them: weave',
+      'annotation "cni" names "weave": file key of "20-weave.conf"',
     ],
     [
       {
         kind: "List",
         items: [{ metadata: { name: "web", annotations: { cni: "weave" } } }],
       },
-      'annotation "cni" names them: weave',
+      'annotation "cni" names "weave": file key of "20-weave.conf"',
     ],
   ])("-f %j, its rule", async (object, rule) => {
     using node = await installed();
@@ -174,7 +177,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     const { stdout } = await node.type("explain", ["web", "-f", pod]);
     expect(stdout.replaceAll(node.root, ""))
       .toBe(`default/web gets 1 network on this node:
-  annotation "cni" names them: weave
+  annotation "cni" names "weave": file key of "20-weave.conf"
 
 eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
   CNI_ARGS ${args("default/web")}
@@ -264,8 +267,8 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
     expect(await explained(node, ["web", "-n", "shop"])).toEqual({
       pod: { namespace: "shop", name: "web" },
       rules: [
-        'no annotation "cni", so the default network: default_plugin is canal',
-        'annotation "k8s.v1.cni.cncf.io/networks" adds its networks',
+        'no annotation "cni": default_plugin names "canal": file key of "10-canal.conflist"',
+        'annotation "k8s.v1.cni.cncf.io/networks" adds definition "shop/storage"',
       ],
       attachments: [
         {

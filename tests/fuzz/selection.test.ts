@@ -4,14 +4,12 @@
  */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { parseConf } from "../../lib/cni/conflist.ts";
 import { Code } from "../../lib/cni/error.ts";
 import { readConfig } from "../../lib/select/config.ts";
-import {
-  type RequestedNetwork,
-  selectAttachments,
-} from "../../lib/select/select.ts";
-import { definitionList } from "../../lib/select/definition-list.ts";
+import { parseChoice } from "../../lib/select/choice.ts";
+import { definitionNetwork } from "../../lib/select/definition.ts";
+import { resolve } from "../../lib/select/resolve.ts";
+import { networksAnnotation } from "../../lib/select/attachment.ts";
 import { nodeNetworks } from "../select/networks.ts";
 import { objectOf, orCniError, runs } from "./arbitraries.ts";
 
@@ -25,11 +23,13 @@ const networks = nodeNetworks(
     ]),
   ),
 );
-const defined = parseConf({
-  cniVersion: "1.0.0",
-  name: "defined",
-  type: "macvlan",
-});
+const defined = {
+  config: JSON.stringify({
+    cniVersion: "1.0.0",
+    name: "defined",
+    type: "macvlan",
+  }),
+};
 
 /** Few names, so that they meet. */
 const ifname = fc.constantFrom("eth0", "eth1", "eth2", "net1", "net2", "tun0");
@@ -75,7 +75,7 @@ function expectedNames(
     : undefined;
 }
 
-describe("definitionList", () => {
+describe("definitionNetwork", () => {
   const key = fc
     .constantFrom("type", "ipam", "delegate", "delegates", "plugins", "x")
     .chain((name) =>
@@ -132,16 +132,21 @@ describe("definitionList", () => {
         allowedIpams: ["host-local"],
       }),
       networks,
-      multusNetworks: () => undefined,
-      ownTypes: ["genie"],
+      ifname: "eth0",
+      args: "",
+    };
+    const reference = {
+      namespace: "a",
+      key: "a/b",
+      element: { name: "b" },
+      origin: "",
     };
     let accepted = 0;
     fc.assert(
       fc.property(plugin, (object) => {
         const text = JSON.stringify({ type: "ok", ...object });
-        const definition = { namespace: "a", name: "b", config: text };
         const list = orCniError(
-          () => definitionList(definition, context),
+          () => definitionNetwork(reference, { config: text }, context),
           Code.invalidNetworkConfig,
         );
         if (!list) return;
@@ -157,7 +162,7 @@ describe("definitionList", () => {
   });
 });
 
-describe("selectAttachments", () => {
+describe("parseChoice and resolve", () => {
   test("interface names, as the page says or error 7", () => {
     fc.assert(
       fc.property(
@@ -170,18 +175,24 @@ describe("selectAttachments", () => {
               [entry.name, entry.ifname].filter(Boolean).join("@"),
             )
             .join(",");
-          const select = () =>
-            selectAttachments({
-              annotations: { cni },
-              config,
-              networks,
-              ifname: primary,
-              args: "",
-              added: more.map((entry): RequestedNetwork => ({
-                list: defined,
-                ...entry,
-              })),
-            });
+          const text = more
+            .map((entry) => ["lan", entry.ifname].filter(Boolean).join("@"))
+            .join(",");
+          const context = {
+            config,
+            networks,
+            ifname: primary,
+            args: "",
+            namespace: "ns",
+          };
+          const select = () => {
+            const annotations = { cni, [networksAnnotation]: text };
+            const choice = parseChoice(annotations, context);
+            const definitions = new Map(
+              choice.definitions.map((reference) => [reference, defined]),
+            );
+            return resolve(choice, context, definitions);
+          };
           const attachments = orCniError(select, Code.invalidNetworkConfig);
           const expected = expectedNames(
             requested.map((entry) => entry.ifname),

@@ -5,13 +5,10 @@ import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { readConfig } from "../../lib/select/config.ts";
-import {
-  type Device,
-  type ElementContext,
-  requestedNetwork,
-} from "../../lib/select/definition.ts";
+import type { Attachment, Device } from "../../lib/select/attachment.ts";
+import type { SelectionContext } from "../../lib/select/choice.ts";
+import { definitionNetwork } from "../../lib/select/definition.ts";
 import type { NetworkSelectionElement } from "../../lib/select/npwg-annotation.ts";
-import type { RequestedNetwork } from "../../lib/select/select.ts";
 import { nodeNetworks } from "./networks.ts";
 
 const node = nodeNetworks({
@@ -39,7 +36,7 @@ interface Case {
 }
 
 interface Outcome {
-  request: RequestedNetwork;
+  request: Omit<Attachment, "ifname">;
   warnings: string[];
 }
 
@@ -47,22 +44,29 @@ function requested(given: Case): Outcome {
   const { element, config = "", device, own = {}, args = "" } = given;
   const { name = "storage" } = given;
   const warnings: string[] = [];
-  const context: ElementContext = {
-    config: readConfig({ type: "genie", ...own }),
+  const context: SelectionContext = {
+    config: readConfig({ type: "geni", ...own }),
     networks: node,
     multusNetworks: () => multus,
-    ownTypes: ["genie", "geni"],
+    ifname: "eth0",
     args,
     warn: (message) => void warnings.push(message),
   };
   const text = typeof config === "string" ? config : JSON.stringify(config);
-  const request = requestedNetwork(
-    { name, ...element },
-    { namespace: "shop", name, config: text },
-    device,
+  const request = definitionNetwork(
+    reference(name, element),
+    { config: text, device },
     context,
   );
   return { request, warnings };
+}
+
+function reference(
+  name: string,
+  element: Partial<NetworkSelectionElement> = {},
+) {
+  const key = `shop/${name}`;
+  return { namespace: "shop", key, element: { name, ...element }, origin: "" };
 }
 
 function refusal(given: Case): { code: number; message: string } {
@@ -97,14 +101,14 @@ function padded(bytes: number, object: object): string {
   return text.replace(/"}$/, `${"x".repeat(bytes - text.length)}"}`);
 }
 
-describe("requestedNetwork, spec.config", () => {
+describe("definitionNetwork, spec.config", () => {
   const list = {
     cniVersion: "0.4.0",
     name: "lan",
     disableCheck: true,
     plugins: [{ type: "bridge" }, { type: "tuning", mtu: 1400 }],
   };
-  const cases: [string, unknown, RequestedNetwork["list"]][] = [
+  const cases: [string, unknown, Attachment["list"]][] = [
     ["one plugin", bridge, parseConf(bridge)],
     ["a list", list, parseConfList(list)],
     [
@@ -415,17 +419,14 @@ describe("requestedNetwork, spec.config", () => {
 
   test("no spec.config and no such network", () => {
     const missing = () =>
-      requestedNetwork(
-        { name: "backup" },
-        { namespace: "shop", name: "backup", config: "" },
-        undefined,
+      definitionNetwork(
+        reference("backup"),
+        { config: "" },
         {
           config: readConfig({ type: "genie" }),
           networks: node,
-          multusNetworks: () => undefined,
-          ownTypes: ["genie"],
+          ifname: "eth0",
           args: "",
-          warn: (message) => expect.unreachable(message),
         },
       );
     expect(missing).toThrow(
@@ -434,7 +435,7 @@ describe("requestedNetwork, spec.config", () => {
   });
 });
 
-test("requestedNetwork, what is asked for by capability, CNI_ARGS and to be held against the result", () => {
+test("definitionNetwork, requests as capabilities, CNI_ARGS and extras", () => {
   const element = {
     ifname: "san0",
     ips: ["10.30.0.7/24"],
@@ -452,7 +453,6 @@ test("requestedNetwork, what is asked for by capability, CNI_ARGS and to be held
     request: {
       list: parseConf(capable),
       definition: "shop/storage",
-      ifname: "san0",
       capabilityArgs: {
         ips,
         mac,
@@ -462,13 +462,13 @@ test("requestedNetwork, what is asked for by capability, CNI_ARGS and to be held
         deviceID: device.id,
       },
       args: "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;IgnoreUnknown=1;IP=10.30.0.7/24;MAC=02:00:00:00:00:07",
-      asked: { ips, mac, defaultRoute, device },
+      extras: { ips, mac, defaultRoute, device },
     },
     warnings: [],
   });
 });
 
-describe("requestedNetwork, CNI_ARGS", () => {
+describe("definitionNetwork, CNI_ARGS", () => {
   const cases: [string, Partial<NetworkSelectionElement>, string, string][] = [
     ["nothing is added: as they came", {}, "a=b;;x", "a=b;;x"],
     ["ips", { ips: ["10.0.0.1"] }, "", "IgnoreUnknown=1;IP=10.0.0.1"],
@@ -492,7 +492,7 @@ describe("requestedNetwork, CNI_ARGS", () => {
   });
 });
 
-describe("requestedNetwork, IP in CNI_ARGS", () => {
+describe("definitionNetwork, IP in CNI_ARGS", () => {
   const one = ["10.0.0.1"];
   const two = ["10.0.0.1", "fd00::1"];
   const args = "a=b;IP=192.0.2.1";
@@ -525,7 +525,7 @@ describe("requestedNetwork, IP in CNI_ARGS", () => {
   });
 });
 
-describe("requestedNetwork, cni-args", () => {
+describe("definitionNetwork, cni-args", () => {
   const cniArgs = { ips: ["10.0.0.1/24"], mode: "fast" };
   const cases: [string, object, object][] = [
     ["no args", {}, { cni: cniArgs }],
@@ -559,7 +559,7 @@ describe("requestedNetwork, cni-args", () => {
   });
 });
 
-describe("requestedNetwork, devices", () => {
+describe("definitionNetwork, devices", () => {
   const config = {
     name: "lan",
     plugins: [{ type: "sriov" }, { type: "tuning" }],
@@ -584,7 +584,7 @@ describe("requestedNetwork, devices", () => {
       definition: "shop/storage",
       capabilityArgs: { deviceID: id },
       args: "",
-      asked: { device },
+      extras: { device },
       warnings: [],
     });
   });
@@ -599,7 +599,7 @@ describe("requestedNetwork, devices", () => {
   });
 });
 
-describe("requestedNetwork, a request that no plugin declares", () => {
+describe("definitionNetwork, a request that no plugin declares", () => {
   const cases: [string, Partial<NetworkSelectionElement>][] = [
     ["ips", { ips: ["10.0.0.1"] }],
     ["mac", { mac: "02:00:00:00:00:07" }],

@@ -1,19 +1,12 @@
 /** selection.md §3 "Interface names", and the `net<M>` of §6. */
 import { describe, expect, test } from "bun:test";
 import { parseNetworks } from "../../lib/select/cni-annotation.ts";
-import {
-  InterfaceNames,
-  nameInterfaces,
-} from "../../lib/select/interface-names.ts";
+import { nameInterfaces } from "../../lib/select/interface-names.ts";
 
 /** The interface names of a `cni` annotation. */
 function named(annotation: string, cniIfname = "eth0"): string[] {
-  const names = new InterfaceNames();
   const requested = parseNetworks("x", annotation).map(({ ifname }) => ifname);
-  for (const ifname of requested) {
-    if (ifname !== undefined) names.reserve(ifname);
-  }
-  return nameInterfaces(requested, cniIfname, names);
+  return nameInterfaces(requested, [], cniIfname);
 }
 
 describe("nameInterfaces", () => {
@@ -57,12 +50,15 @@ describe("nameInterfaces", () => {
   );
 });
 
-describe("InterfaceNames", () => {
-  test("gives the lowest free name from a position on", () => {
-    const names = new InterfaceNames();
-    names.reserve("net2");
-    names.reserve("net5");
-    const given = [1, 2, 3, 3, 1].map((from) => names.lowest("net", from));
-    expect(given).toEqual(["net1", "net3", "net4", "net6", "net7"]);
-  });
+test("nameInterfaces, of added networks the lowest free name from the position on", () => {
+  const added = [undefined, undefined, "net2", undefined, "net5", undefined];
+  expect(nameInterfaces(["eth0"], added, "eth0")).toEqual([
+    "eth0",
+    "net1",
+    "net3",
+    "net2",
+    "net4",
+    "net5",
+    "net6",
+  ]);
 });

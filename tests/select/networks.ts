@@ -1,6 +1,6 @@
 /** Networks of a node for tests, without files. */
 import { parseAnyConf } from "../../lib/cni/conflist.ts";
-import { type Networks, lazyNetworks } from "../../lib/select/resolve.ts";
+import { type Networks, lazyNetworks } from "../../lib/select/node-networks.ts";
 
 /** File → its configuration, or why it has none. */
 export type Files = Readonly<Record<string, object | string>>;

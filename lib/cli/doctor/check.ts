@@ -9,7 +9,7 @@ import {
   readConfig,
   readConfigForCleanup,
 } from "../../select/config.ts";
-import type { Networks } from "../../select/resolve.ts";
+import type { Networks } from "../../select/node-networks.ts";
 import type { Directories } from "../directories.ts";
 import type { Host } from "../host.ts";
 import { networksIn } from "../install-networks.ts";

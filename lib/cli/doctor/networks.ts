@@ -5,7 +5,7 @@
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { validateNetwork } from "../../cni/network.ts";
-import type { Candidate, Networks } from "../../select/resolve.ts";
+import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { versionsOf } from "../plugin-versions.ts";
 import type { Check, Finding, Node } from "./check.ts";
 

@@ -15,13 +15,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import {
+  deviceInfoArgs,
   prepareDeviceInfo,
   readDeviceInfo,
   removeDeviceInfo,
-  withDeviceInfoFile,
-} from "../../lib/attach/device-info.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
-import type { Attachment } from "../../lib/select/select.ts";
+} from "../../lib/kubelet/device-info.ts";
 
 const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 const containerId = `test-${crypto.randomUUID()}`;
@@ -31,16 +29,6 @@ const resource = `${vendor}/sriov/a`;
 const path = `${directory}/cni/${containerId}-net1-device.json`;
 const devicePlugins = `${directory}/dp/${vendor}-sriov-a-${id}-device.json`;
 const info = { type: "pci", version: "1.1.0", pci: { "pci-address": id } };
-
-function attachment(device?: { id: string; resource?: string }): Attachment {
-  return {
-    list: parseConf({ name: "vf", type: "sriov" }),
-    ifname: "net1",
-    args: "",
-    capabilityArgs: { deviceID: id },
-    ...(device && { asked: { device } }),
-  };
-}
 
 /** Only the superuser may write there. */
 const superuser = process.getuid?.() === 0;
@@ -63,38 +51,27 @@ afterEach(() => {
   rmSync(devicePlugins, { force: true });
 });
 
-describe("withDeviceInfoFile", () => {
-  test("no device: the same object", () => {
-    const plain = attachment();
-    expect(withDeviceInfoFile(containerId, plain)).toBe(plain);
+test("deviceInfoArgs, a path by container and interface, as a capability", () => {
+  expect(deviceInfoArgs(containerId, "net1")).toEqual({
+    CNIDeviceInfoFile: path,
   });
-
-  test.each([[{ id }], [{ id, resource }]])(
-    "%j: a path by container and interface, as a capability",
-    (device) => {
-      expect(withDeviceInfoFile(containerId, attachment(device))).toEqual({
-        ...attachment(device),
-        capabilityArgs: { deviceID: id, CNIDeviceInfoFile: path },
-      });
-    },
-  );
 });
 
 describe.skipIf(!superuser)(
   "prepareDeviceInfo, readDeviceInfo, removeDeviceInfo",
   () => {
     const prepared = (device: { id: string; resource?: string }) => {
-      const attached = withDeviceInfoFile(containerId, attachment(device));
-      prepareDeviceInfo(attached);
-      return attached;
+      const args = deviceInfoArgs(containerId, "net1");
+      prepareDeviceInfo(args, device);
+      return args;
     };
 
     test("begins with what the device plugin says", () => {
       mkdirSync(`${directory}/dp`, { recursive: true });
       writeFileSync(devicePlugins, JSON.stringify(info));
-      const attached = prepared({ id, resource });
+      const args = prepared({ id, resource });
       expect(readFileSync(path, "utf8")).toBe(JSON.stringify(info));
-      expect(readDeviceInfo(attached)).toEqual(info);
+      expect(readDeviceInfo(args)).toEqual(info);
     });
 
     test.each<[string, () => void, string]>([
@@ -125,37 +102,38 @@ describe.skipIf(!superuser)(
     test.each([[{ id }], [{ id, resource }]])(
       "%j, the device plugin says nothing: the directory for a file of the CNI plugin",
       (device) => {
-        const attached = prepared(device);
+        const args = prepared(device);
         expect(existsSync(`${directory}/cni`)).toBe(true);
         expect(existsSync(path)).toBe(false);
-        expect(readDeviceInfo(attached)).toBeUndefined();
+        expect(readDeviceInfo(args)).toBeUndefined();
         writeFileSync(path, JSON.stringify(info));
-        expect(readDeviceInfo(attached)).toEqual(info);
+        expect(readDeviceInfo(args)).toEqual(info);
       },
     );
 
-    test("no device: nothing to do", () => {
-      prepareDeviceInfo(attachment());
-      expect(readDeviceInfo(attachment())).toBeUndefined();
-      removeDeviceInfo(attachment());
+    test("no path: nothing to do", () => {
+      const args = { deviceID: id };
+      prepareDeviceInfo(args, { id });
+      expect(readDeviceInfo(args)).toBeUndefined();
+      removeDeviceInfo(args);
       expect(existsSync(path)).toBe(false);
     });
 
     test.each(["", "{", "[]", "null", '"pci"'])(
       "a file with %j tells nothing",
       (text) => {
-        const attached = prepared({ id });
+        const args = prepared({ id });
         writeFileSync(path, text);
-        expect(readDeviceInfo(attached)).toBeUndefined();
+        expect(readDeviceInfo(args)).toBeUndefined();
       },
     );
 
     test("is removed, also twice", () => {
-      const attached = prepared({ id });
+      const args = prepared({ id });
       writeFileSync(path, "{}");
-      removeDeviceInfo(attached);
+      removeDeviceInfo(args);
       expect(existsSync(path)).toBe(false);
-      removeDeviceInfo(attached);
+      removeDeviceInfo(args);
     });
 
     test.each([
@@ -166,10 +144,7 @@ describe.skipIf(!superuser)(
       prepared({ id });
       mkdirSync(`${directory}/dp`, { recursive: true });
       writeFileSync(other, "{}");
-      const changed = {
-        ...attachment({ id }),
-        capabilityArgs: { CNIDeviceInfoFile: other },
-      };
+      const changed = { CNIDeviceInfoFile: other };
       expect(readDeviceInfo(changed)).toBeUndefined();
       removeDeviceInfo(changed);
       expect(existsSync(other)).toBe(true);

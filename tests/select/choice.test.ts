@@ -1,17 +1,22 @@
-/** selection.md §2, §3, §5: annotations and configuration in, attachments out. */
+/** selection.md §2 to §6: annotations and configuration in, choice and attachments out. */
 import { describe, expect, test } from "bun:test";
-import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
-import { type GenieConfig, readConfig } from "../../lib/select/config.ts";
-import { formerAttachments } from "../../lib/attach/unrecorded.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
 import {
-  type RequestedNetwork,
-  type Selection,
-  asksForDefinitions,
-  defaultNetworks,
+  type Annotations,
+  type Attachment,
+  defaultNetworkAnnotation as byDefault,
   displayName,
-  isWrittenBack,
-  selectAttachments,
-} from "../../lib/select/select.ts";
+  networksAnnotation as added,
+} from "../../lib/select/attachment.ts";
+import {
+  type SelectionContext,
+  parseChoice,
+  ruleOf,
+} from "../../lib/select/choice.ts";
+import { readConfig } from "../../lib/select/config.ts";
+import { formerAttachments } from "../../lib/attach/unrecorded.ts";
+import { defaultNetworks } from "../../lib/select/node-networks.ts";
+import { resolve } from "../../lib/select/resolve.ts";
 import { nodeNetworks } from "./networks.ts";
 
 const cniVersion = "1.0.0";
@@ -24,44 +29,56 @@ const node = nodeNetworks({
 
 const empty = nodeNetworks({});
 
-function selection(
-  annotations: Readonly<Record<string, string>>,
+function contextOf(
   config: object = {},
-  more: Partial<Selection> = {},
-): Selection {
+  more: Partial<SelectionContext> = {},
+): SelectionContext {
   return {
-    annotations,
     config: readConfig(config),
     networks: node,
     ifname: "eth0",
     args: "K8S_POD_NAME=p",
+    namespace: "ns",
     ...more,
   };
 }
 
+/** The attachments; each definition has a plugin of the type `type`. */
+function select(
+  annotations: Annotations,
+  config: object = {},
+  more: Partial<SelectionContext> = {},
+  type = "macvlan",
+): Attachment[] {
+  const context = contextOf(config, more);
+  const choice = parseChoice(annotations, context);
+  const definitions = new Map(
+    choice.definitions.map((reference) => {
+      const { name } = reference.element;
+      return [
+        reference,
+        { config: JSON.stringify({ cniVersion, name, type }) },
+      ];
+    }),
+  );
+  return resolve(
+    choice,
+    context,
+    definitions.size > 0 ? definitions : undefined,
+  );
+}
+
 /** `calico-net@eth0` of each attachment, in order. */
-const names = (attachments: ReturnType<typeof selectAttachments>) =>
+const names = (attachments: Pick<Attachment, "list" | "ifname">[]) =>
   attachments.map(({ list, ifname }) => `${list.name}@${ifname}`);
 
 const problem = (message: unknown): unknown =>
   expect.objectContaining({ name: "CniError", code: 7, message });
 
-/** A network of a NetworkAttachmentDefinition. */
-const definition = (name: string, ifname?: string): RequestedNetwork => ({
-  list: parseConfList({
-    name,
-    cniVersion: "1.0.0",
-    plugins: [{ type: "macvlan" }],
-  }),
-  definition: `ns/${name}`,
-  ...(ifname !== undefined && { ifname }),
-});
-
-describe("selectAttachments", () => {
+describe("resolve", () => {
   test("gives network, interface, CNI_ARGS and the runtime's arguments, these to the primary", () => {
     const runtimeConfig = { portMappings: [{ hostPort: 80 }], mac: null };
-    const chosen = selection({ cni: "weave@net1,flannel" }, { runtimeConfig });
-    expect(selectAttachments(chosen)).toEqual([
+    expect(select({ cni: "weave@net1,flannel" }, { runtimeConfig })).toEqual([
       {
         list: parseConf({
           cniVersion: "1.0.0",
@@ -96,19 +113,21 @@ describe("selectAttachments", () => {
     ["the first file's key", undefined, {}, "calico"],
     ["default_plugin", undefined, { default_plugin: "weave" }, "weave"],
   ])("displayName, %s", (_, cni, config, name) => {
-    const chosen = selection(cni === undefined ? {} : { cni }, config);
-    expect(selectAttachments(chosen).map(displayName)).toEqual([name]);
+    expect(
+      select(cni === undefined ? {} : { cni }, config).map(displayName),
+    ).toEqual([name]);
   });
 
   test("displayName, of a definition its own name", () => {
-    const { list } = definition("cbr0");
+    const list = parseConf({ name: "cbr0", type: "macvlan" });
     expect(displayName({ list, definition: "shop/storage" })).toBe("storage");
     expect(displayName({ list })).toBe("cbr0");
   });
 
   test("is the same for the same inputs", () => {
-    const chosen = selection({ cni: "weave,flannel,calico@eth1" });
-    expect(selectAttachments(chosen)).toEqual(selectAttachments(chosen));
+    expect(select({ cni: "weave,flannel,calico@eth1" })).toEqual(
+      select({ cni: "weave,flannel,calico@eth1" }),
+    );
   });
 
   test.each<[string, Readonly<Record<string, string>>, string[]]>([
@@ -139,12 +158,11 @@ describe("selectAttachments", () => {
     ],
     ["keys in other case do not count", { CNI: "weave" }, ["calico-net@eth0"]],
   ])("rule %s", (_, annotations, expected) => {
-    expect(names(selectAttachments(selection(annotations)))).toEqual(expected);
+    expect(names(select(annotations))).toEqual(expected);
   });
 
   test("rule c: logical networks are refused, naming the annotation", () => {
-    const asked = selection({ cni: " ", networks: "blue" });
-    expect(() => selectAttachments(asked)).toThrow(
+    expect(() => select({ cni: " ", networks: "blue" })).toThrow(
       problem(
         'annotation "networks" with an empty annotation "cni" asks for logical networks, which are not supported: "blue"',
       ),
@@ -155,16 +173,14 @@ describe("selectAttachments", () => {
     const inherited: Readonly<Record<string, string>> = Object.create({
       cni: "weave",
     }) as Record<string, string>;
-    expect(names(selectAttachments(selection(inherited)))).toEqual([
-      "calico-net@eth0",
-    ]);
+    expect(names(select(inherited))).toEqual(["calico-net@eth0"]);
   });
 
   test.each<[string, string]>([
     ["weave@eth4", "eth4"],
     ["weave@eth4,flannel@net1", "eth4, net1"],
   ])("refuses %s, which leaves out CNI_IFNAME", (cni, have) => {
-    expect(() => selectAttachments(selection({ cni }))).toThrow(
+    expect(() => select({ cni })).toThrow(
       problem(
         `no network is attached as eth0 (CNI_IFNAME), where the runtime looks for the pod's address: have ${have}`,
       ),
@@ -172,8 +188,7 @@ describe("selectAttachments", () => {
   });
 
   test("refuses an interface that is asked for twice", () => {
-    const asked = selection({ cni: "weave@eth1,flannel@eth1,calico" });
-    expect(() => selectAttachments(asked)).toThrow(
+    expect(() => select({ cni: "weave@eth1,flannel@eth1,calico" })).toThrow(
       problem('repeated request for interface name "eth1"'),
     );
   });
@@ -192,24 +207,20 @@ describe("selectAttachments", () => {
       'failed to parse annotation "cni" "weave,": element 2: empty network name',
     ],
   ])("refuses %s", (cni, text) => {
-    expect(() => selectAttachments(selection({ cni }))).toThrow(problem(text));
+    expect(() => select({ cni })).toThrow(problem(text));
   });
 
   test("takes 32 networks and no more, both annotations together", () => {
     const cni = Array(31).fill("weave").join(",");
-    const added = [definition("a"), definition("b")];
-    const select = (count: number) =>
-      selectAttachments(
-        selection({ cni }, {}, { added: added.slice(0, count) }),
-      );
-    expect(select(1)).toHaveLength(32);
-    expect(() => select(2)).toThrow(
+    const take = (definitions: string) => select({ cni, [added]: definitions });
+    expect(take("a")).toHaveLength(32);
+    expect(() => take("a,b")).toThrow(
       problem("more than 32 networks are requested"),
     );
   });
 });
 
-describe("selectAttachments, the default network", () => {
+describe("parseChoice, the default network", () => {
   test.each<[string, object, string[]]>([
     ["the first that is not a loopback", {}, ["calico-net@eth0"]],
     [
@@ -229,12 +240,11 @@ describe("selectAttachments, the default network", () => {
       ["weave-net@eth0"],
     ],
   ])("is %s", (_, config, expected) => {
-    expect(names(selectAttachments(selection({}, config)))).toEqual(expected);
+    expect(names(select({}, config))).toEqual(expected);
   });
 
   test("is an error when there is none", () => {
-    const none = selection({}, {}, { networks: empty });
-    expect(() => selectAttachments(none)).toThrow(
+    expect(() => select({}, {}, { networks: empty })).toThrow(
       problem(
         "no default network: /etc/cni/net.d holds no other CNI configuration",
       ),
@@ -255,28 +265,23 @@ describe("selectAttachments, the default network", () => {
       "no network is attached as eth0 (CNI_IFNAME), where the runtime looks for the pod's address: have net7",
     ],
   ])("is an error when default_plugin is %s", (default_plugin, text) => {
-    const asked = selection({}, { default_plugin });
-    expect(() => selectAttachments(asked)).toThrow(problem(text));
+    expect(() => select({}, { default_plugin })).toThrow(problem(text));
   });
 
   test("does not matter to a pod that chooses", () => {
-    const asked = selection({ cni: "weave" }, { default_plugin: "gone" });
-    expect(names(selectAttachments(asked))).toEqual(["weave-net@eth0"]);
+    expect(names(select({ cni: "weave" }, { default_plugin: "gone" }))).toEqual(
+      ["weave-net@eth0"],
+    );
   });
 
   test("is what a definition says instead", () => {
-    const defaultNetwork = definition("blue");
-    const asked = selection({}, { default_plugin: "gone" }, { defaultNetwork });
-    expect(names(selectAttachments(asked))).toEqual(["blue@eth0"]);
+    expect(
+      names(select({ [byDefault]: "blue" }, { default_plugin: "gone" })),
+    ).toEqual(["blue@eth0"]);
   });
 
   test("cannot be said by a definition and chosen by cni", () => {
-    const asked = selection(
-      { cni: "weave" },
-      {},
-      { defaultNetwork: definition("blue") },
-    );
-    expect(() => selectAttachments(asked)).toThrow(
+    expect(() => select({ cni: "weave", [byDefault]: "blue" })).toThrow(
       problem(
         'annotations "cni" and "v1.multus-cni.io/default-network" exclude each other',
       ),
@@ -284,12 +289,9 @@ describe("selectAttachments, the default network", () => {
   });
 
   test("has no interface but CNI_IFNAME", () => {
-    const select = (ifname: string) =>
-      selectAttachments(
-        selection({}, {}, { defaultNetwork: definition("blue", ifname) }),
-      );
-    expect(names(select("eth0"))).toEqual(["blue@eth0"]);
-    expect(() => select("net1")).toThrow(
+    const blue = (ifname: string) => select({ [byDefault]: `blue@${ifname}` });
+    expect(names(blue("eth0"))).toEqual(["blue@eth0"]);
+    expect(() => blue("net1")).toThrow(
       problem(
         'annotation "v1.multus-cni.io/default-network" asks for interface "net1": the default network is attached as eth0 (CNI_IFNAME)',
       ),
@@ -297,37 +299,31 @@ describe("selectAttachments, the default network", () => {
   });
 });
 
-describe("selectAttachments, networks of definitions", () => {
-  test.each<
-    [string, Readonly<Record<string, string>>, RequestedNetwork[], string[]]
-  >([
+describe("parseChoice, networks of definitions", () => {
+  test.each<[string, Annotations, string[]]>([
     [
       "come after the default",
-      {},
-      [definition("a"), definition("b")],
+      { [added]: "a,b" },
       ["calico-net@eth0", "a@net1", "b@net2"],
     ],
     [
       "come after those of cni",
-      { cni: "weave,flannel" },
-      [definition("a")],
+      { cni: "weave,flannel", [added]: "a" },
       ["weave-net@eth0", "flannel-net@eth1", "a@net1"],
     ],
     [
+      "come after the definition of the default network",
+      { [byDefault]: "d", [added]: "a@x,b" },
+      ["d@eth0", "a@x", "b@net2"],
+    ],
+    [
       "are named by their position among themselves",
-      {},
-      [definition("a", "x"), definition("b"), definition("c")],
+      { [added]: "a@x,b,c" },
       ["calico-net@eth0", "a@x", "b@net2", "c@net3"],
     ],
     [
-      "step aside for names that are asked for, of both annotations",
-      { cni: "weave,flannel@net1" },
-      [
-        definition("a"),
-        definition("b", "net3"),
-        definition("c"),
-        definition("d"),
-      ],
+      "do not take a name that either annotation requests",
+      { cni: "weave,flannel@net1", [added]: "a,b@net3,c,d" },
       [
         "weave-net@eth0",
         "flannel-net@net1",
@@ -338,26 +334,26 @@ describe("selectAttachments, networks of definitions", () => {
       ],
     ],
     [
-      "make unnamed ones of cni step aside",
-      { cni: "weave,flannel" },
-      [definition("a", "eth1")],
+      "keep a name that they request from the unnamed ones of cni",
+      { cni: "weave,flannel", [added]: "a@eth1" },
       ["weave-net@eth0", "flannel-net@eth2", "a@eth1"],
     ],
-  ])("%s", (_, annotations, added, expected) => {
-    const asked = selection(annotations, {}, { added });
-    expect(names(selectAttachments(asked))).toEqual(expected);
+    [
+      "can have CNI_IFNAME where cni leaves it to them",
+      { cni: "weave@eth1", [added]: "a@eth0" },
+      ["weave-net@eth1", "a@eth0"],
+    ],
+  ])("%s", (_, annotations, expected) => {
+    expect(names(select(annotations))).toEqual(expected);
   });
 
-  test.each<[string, Record<string, string>]>([
+  test.each<[string, Annotations]>([
     ["the default network", {}],
     ["a network of cni", { cni: "weave,flannel@eth1" }],
   ])(
-    "cannot have CNI_IFNAME beside %s: what replaces it is told",
+    "cannot have CNI_IFNAME beside %s: the error names the other annotation",
     (_, annotations) => {
-      const added = [definition("a", "eth0")];
-      expect(() =>
-        selectAttachments(selection(annotations, {}, { added })),
-      ).toThrow(
+      expect(() => select({ ...annotations, [added]: "a@eth0" })).toThrow(
         problem(
           'repeated request for interface name "eth0", which the pod\'s primary network has: annotation "v1.multus-cni.io/default-network" replaces that network',
         ),
@@ -365,28 +361,19 @@ describe("selectAttachments, networks of definitions", () => {
     },
   );
 
-  test("can be the primary where cni leaves CNI_IFNAME to it", () => {
-    const added = [definition("a", "eth0")];
-    const asked = selection({ cni: "weave@eth1" }, {}, { added });
-    expect(names(selectAttachments(asked))).toEqual([
-      "weave-net@eth1",
-      "a@eth0",
-    ]);
+  test("cannot have an interface that another one has", () => {
+    expect(() =>
+      select({ cni: "weave,flannel@net1", [added]: "a@net1" }),
+    ).toThrow(problem('repeated request for interface name "net1"'));
   });
 
-  test("cannot have an interface that another one has", () => {
-    const asked = selection(
-      { cni: "weave,flannel@net1" },
-      {},
-      { added: [definition("a", "net1")] },
-    );
-    expect(() => selectAttachments(asked)).toThrow(
-      problem('repeated request for interface name "net1"'),
-    );
+  test("primary, the index of CNI_IFNAME", () => {
+    const annotations = { cni: "weave@eth1", [added]: "a,b@eth0" };
+    expect(parseChoice(annotations, contextOf()).primary).toBe(2);
   });
 });
 
-describe("selectAttachments, the name default", () => {
+describe("parseChoice, the name default", () => {
   const two = { default_plugin: "weave,flannel@eth3" };
 
   test.each<[string, object, string[]]>([
@@ -403,9 +390,7 @@ describe("selectAttachments, the name default", () => {
       ["flannel-net@eth0", "weave-net@eth1"],
     ],
   ])("%s with %j: the default network", (cni, config, expected) => {
-    expect(names(selectAttachments(selection({ cni }, config)))).toEqual(
-      expected,
-    );
+    expect(names(select({ cni }, config))).toEqual(expected);
   });
 
   test("is a file's where there is one with that key", () => {
@@ -413,8 +398,9 @@ describe("selectAttachments, the name default", () => {
       "10-calico.conf": { name: "calico-net", type: "calico" },
       "20-default.conf": { name: "other", type: "ptp" },
     });
-    const chosen = selection({ cni: "default" }, {}, { networks });
-    expect(names(selectAttachments(chosen))).toEqual(["other@eth0"]);
+    expect(names(select({ cni: "default" }, {}, { networks }))).toEqual([
+      "other@eth0",
+    ]);
   });
 
   test("is no network's name or type, and in no other case", () => {
@@ -423,8 +409,7 @@ describe("selectAttachments, the name default", () => {
       "20-x.conf": { name: "default", type: "default" },
       "30-default.conf": "unexpected end of JSON input",
     });
-    const chosen = (cni: string) =>
-      names(selectAttachments(selection({ cni }, {}, { networks })));
+    const chosen = (cni: string) => names(select({ cni }, {}, { networks }));
     expect(chosen("default")).toEqual(["calico-net@eth0"]);
     expect(chosen("Default")).toEqual(["default@eth0"]);
   });
@@ -432,7 +417,7 @@ describe("selectAttachments, the name default", () => {
   test.each(["default,calico", "calico,default", "default@eth0"])(
     "refuses %s where there are several default networks",
     (cni) => {
-      expect(() => selectAttachments(selection({ cni }, two))).toThrow(
+      expect(() => select({ cni }, two)).toThrow(
         problem(
           'annotation "cni": network "default" stands for 2 networks on this node, which can only be requested alone and without an interface name',
         ),
@@ -441,7 +426,7 @@ describe("selectAttachments, the name default", () => {
   );
 });
 
-describe("selectAttachments, plugins that serve a container once", () => {
+describe("parseChoice, plugins that serve a container once", () => {
   const networks = nodeNetworks({
     "10-calico.conf": { name: "calico-net", type: "calico" },
     "20-canal.conflist": {
@@ -461,8 +446,8 @@ describe("selectAttachments, plugins that serve a container once", () => {
       ipam: { type: "calico" },
     },
   });
-  const choose = (cni: string, config: object = {}, more = {}) =>
-    selectAttachments(selection({ cni }, config, { networks, ...more }));
+  const choose = (cni: string, config: object = {}) =>
+    select({ cni }, config, { networks });
 
   const calico =
     "it names the interface of the host after the pod, so its second ADD removes the pod's first interface";
@@ -482,13 +467,8 @@ describe("selectAttachments, plugins that serve a container once", () => {
   });
 
   test("counts the networks of definitions", () => {
-    const added = [
-      {
-        list: parseConf({ name: "d", type: "flannel" }),
-        definition: "shop/lan",
-      },
-    ];
-    expect(() => choose("flannel", {}, { added })).toThrow(
+    const annotations = { cni: "flannel", [added]: "lan" };
+    expect(() => select(annotations, {}, { networks }, "flannel")).toThrow(
       problem(expect.stringContaining('"flannel" (eth0) and "lan" (net1)')),
     );
   });
@@ -510,7 +490,7 @@ describe("selectAttachments, plugins that serve a container once", () => {
   });
 });
 
-describe("selectAttachments, the cost of a choice", () => {
+describe("parseChoice, the cost of a choice", () => {
   const node300 = () =>
     nodeNetworks(
       Object.fromEntries(
@@ -541,7 +521,7 @@ describe("selectAttachments, the cost of a choice", () => {
     ],
   ])("%s: only those files are read", (_, annotations, config, reads) => {
     const networks = node300();
-    selectAttachments(selection(annotations, config, { networks }));
+    select(annotations, config, { networks });
     expect(networks.reads).toEqual(reads);
   });
 
@@ -550,12 +530,12 @@ describe("selectAttachments, the cost of a choice", () => {
     ["another case", "N250"],
   ])("%s: every file is read once", (_, cni) => {
     const networks = node300();
-    selectAttachments(selection({ cni }, {}, { networks }));
+    select({ cni }, {}, { networks });
     expect(networks.reads).toHaveLength(300);
   });
 });
 
-describe("selectAttachments, names in files", () => {
+describe("parseChoice, names in files", () => {
   test.each([
     ["", "missing network name"],
     ["a b", 'invalid characters found in network name "a b"'],
@@ -563,33 +543,33 @@ describe("selectAttachments, names in files", () => {
     const networks = nodeNetworks({ "10-x.conf": { name, type: "ptp" } });
     const message = `network configuration /etc/cni/net.d/10-x.conf: ${text}`;
     for (const annotations of [{}, { cni: "x" }])
-      expect(() =>
-        selectAttachments(selection(annotations, {}, { networks })),
-      ).toThrow(problem(message));
+      expect(() => select(annotations, {}, { networks })).toThrow(
+        problem(message),
+      );
   });
 });
 
-describe("selectAttachments, default-route", () => {
-  const routed = (name: string, ...defaultRoute: string[]) => ({
-    ...definition(name),
-    asked: { defaultRoute },
-  });
+describe("parseChoice, default-route", () => {
+  const routed = (...gateways: string[][]) =>
+    JSON.stringify(
+      gateways.map((gateway, i) => ({
+        name: `n${i}`,
+        "default-route": gateway,
+      })),
+    );
 
-  test.each<[string, RequestedNetwork[], string]>([
-    [
-      "of two networks",
-      [routed("a", "10.0.0.1"), routed("b", "fd00::1")],
-      '"default-route" is requested for more than one network: ns/a, ns/b',
-    ],
-  ])("is refused: %s", (_, added, text) => {
-    const asked = selection({}, {}, { added });
-    expect(() => selectAttachments(asked)).toThrow(problem(text));
+  test("of two networks: refused", () => {
+    const annotations = { [added]: routed(["10.0.0.1"], ["fd00::1"]) };
+    expect(() => select(annotations)).toThrow(
+      problem(
+        '"default-route" is requested for more than one network: ns/n0, ns/n1',
+      ),
+    );
   });
 
   test("comes with its attachment, one gateway of each family", () => {
-    const added = [definition("a"), routed("b", "10.0.0.1", "fd00::1")];
-    const attachments = selectAttachments(selection({}, {}, { added }));
-    expect(attachments.map(({ asked }) => asked)).toEqual([
+    const annotations = { [added]: routed([], ["10.0.0.1", "fd00::1"]) };
+    expect(select(annotations).map(({ extras }) => extras)).toEqual([
       undefined,
       undefined,
       { defaultRoute: ["10.0.0.1", "fd00::1"] },
@@ -597,7 +577,7 @@ describe("selectAttachments, default-route", () => {
   });
 });
 
-describe("selectAttachments, allowedNetworks", () => {
+describe("parseChoice, allowedNetworks", () => {
   const denied = (name: string, have: string) =>
     problem(
       `network "${name}" is not allowed on this node: allowedNetworks has ${have}`,
@@ -611,8 +591,7 @@ describe("selectAttachments, allowedNetworks", () => {
     ["the default network, with nothing allowed", [], "calico"],
     ["one besides an entry that is no network", ["gone", "weave"], "weave"],
   ])("lets cni select %s", (_, allowedNetworks, cni) => {
-    const asked = selection({ cni }, { allowedNetworks });
-    expect(selectAttachments(asked)).toHaveLength(1);
+    expect(select({ cni }, { allowedNetworks })).toHaveLength(1);
   });
 
   test.each<[string, string[], string]>([
@@ -621,86 +600,90 @@ describe("selectAttachments, allowedNetworks", () => {
     ["flannel", [], "none"],
     ["Flannel", ["weave"], "weave"],
   ])("does not let cni select %s: %j", (cni, allowedNetworks, have) => {
-    const asked = selection({ cni: `calico,${cni}` }, { allowedNetworks });
-    expect(() => selectAttachments(asked)).toThrow(denied(cni, have));
+    expect(() => select({ cni: `calico,${cni}` }, { allowedNetworks })).toThrow(
+      denied(cni, have),
+    );
   });
 
   test("allows every network of default_plugin", () => {
     const config = { default_plugin: "weave,flannel", allowedNetworks: [] };
-    expect(
-      selectAttachments(selection({ cni: "flannel,weave" }, config)),
-    ).toHaveLength(2);
-    expect(() =>
-      selectAttachments(selection({ cni: "calico" }, config)),
-    ).toThrow(denied("calico", "none"));
+    expect(select({ cni: "flannel,weave" }, config)).toHaveLength(2);
+    expect(() => select({ cni: "calico" }, config)).toThrow(
+      denied("calico", "none"),
+    );
   });
 
   test("holds on a node without a default network", () => {
     const config = { default_plugin: "gone", allowedNetworks: ["weave"] };
-    expect(
-      names(selectAttachments(selection({ cni: "weave" }, config))),
-    ).toEqual(["weave-net@eth0"]);
-    expect(() =>
-      selectAttachments(selection({ cni: "flannel" }, config)),
-    ).toThrow(denied("flannel", "weave"));
+    expect(names(select({ cni: "weave" }, config))).toEqual(["weave-net@eth0"]);
+    expect(() => select({ cni: "flannel" }, config)).toThrow(
+      denied("flannel", "weave"),
+    );
   });
 });
 
-test.each<[string, GenieConfig, string[]]>([
-  ["the first network", readConfig({}), ["calico-net"]],
+test.each<[string, object, string[]]>([
+  ["the first network", {}, ["calico-net"]],
   [
     "those of default_plugin",
-    readConfig({ default_plugin: "weave,flannel" }),
+    { default_plugin: "weave,flannel" },
     ["weave-net", "flannel-net"],
   ],
 ])("defaultNetworks, are %s", (_, config, expected) => {
-  expect(defaultNetworks(config, node).map(({ list }) => list.name)).toEqual(
+  const defaults = defaultNetworks(readConfig(config), node);
+  expect(defaults.map(({ candidate }) => candidate.list.name)).toEqual(
     expected,
   );
 });
 
 describe("formerAttachments", () => {
-  test.each<[string, Selection, string[]]>([
-    ["the default network", selection({}), ["calico-net@eth0"]],
-    ["nothing without one", selection({}, {}, { networks: empty }), []],
+  const former = (
+    annotations: Annotations,
+    config: object = {},
+    more: Partial<SelectionContext> = {},
+  ) => ({ ...contextOf(config, more), annotations });
+
+  test.each<[string, Parameters<typeof formerAttachments>[0], string[]]>([
+    ["the default network", former({}), ["calico-net@eth0"]],
+    ["nothing without one", former({}, {}, { networks: empty }), []],
     [
       "of several default networks the one on CNI_IFNAME",
-      selection({}, { default_plugin: "weave@net1,flannel" }),
+      former({}, { default_plugin: "weave@net1,flannel" }),
       ["flannel-net@eth0"],
     ],
     [
       "no more than the default when cni does not resolve",
-      selection({ cni: "gone" }),
+      former({ cni: "gone" }),
       ["calico-net@eth0"],
     ],
     [
       "the default network once when cni names it",
-      selection({ cni: "weave,default" }),
+      former({ cni: "weave,default" }),
       ["calico-net@eth0", "weave-net@eth0"],
     ],
     [
       "what resolves of cni, under the name that ADD gave it",
-      selection({ cni: "weave,gone,flannel" }),
+      former({ cni: "weave,gone,flannel" }),
       ["calico-net@eth0", "weave-net@eth0", "flannel-net@eth2"],
     ],
     [
       "what cni names, whatever is allowed today",
-      selection({ cni: "weave,flannel@net1" }, { allowedNetworks: [] }),
+      former({ cni: "weave,flannel@net1" }, { allowedNetworks: [] }),
       expect.arrayContaining([
         "calico-net@eth0",
         "weave-net@eth0",
         "flannel-net@net1",
       ]),
     ],
-  ])("are %s", (_, former, expected) => {
-    expect(names(formerAttachments(former))).toEqual(expected);
+  ])("are %s", (_, selection, expected) => {
+    expect(names(formerAttachments(selection))).toEqual(expected);
   });
 
   test("have the request's CNI_ARGS, and the runtime's arguments on CNI_IFNAME", () => {
     const runtimeConfig = { portMappings: [{ hostPort: 80 }] };
-    const former = selection({ cni: "weave@eth3" }, { runtimeConfig });
+    const selection = former({ cni: "weave@eth3" }, { runtimeConfig });
     expect(
-      formerAttachments(former).map(({ ifname, args, capabilityArgs }) => ({
+      formerAttachments(selection).map(({ ifname, args, capabilityArgs }) => ({
         ifname,
         args,
         capabilityArgs,
@@ -716,23 +699,94 @@ describe("formerAttachments", () => {
   });
 });
 
-test.each<[boolean, number, Readonly<Record<string, string>>]>([
-  [false, 1, { cni: "weave" }],
-  [true, 1, { "k8s.v1.cni.cncf.io/networks": "" }],
-  [true, 2, { cni: "weave,weave" }],
-])("isWrittenBack, is %p for %d attachments of %j", (expected, count, said) => {
-  const [one] = selectAttachments(selection({ cni: "weave" }));
-  const attachments = Array.from({ length: count }, () => one).filter(
-    (attachment) => attachment !== undefined,
-  );
-  expect(isWrittenBack(attachments, said)).toBe(expected);
-});
-
-test.each<[boolean, Readonly<Record<string, string>>]>([
-  [true, { "k8s.v1.cni.cncf.io/networks": "" }],
-  [true, { "v1.multus-cni.io/default-network": "x" }],
+test.each<[boolean, Annotations]>([
+  [true, { [added]: "" }],
+  [true, { [byDefault]: "x" }],
   [false, { cni: "weave", networks: "x" }],
   [false, {}],
-])("asksForDefinitions, is %p for %j", (expected, annotations) => {
-  expect(asksForDefinitions(annotations)).toBe(expected);
+])("isNpwg, is %p for %j", (expected, annotations) => {
+  expect(parseChoice(annotations, contextOf()).isNpwg).toBe(expected);
+});
+
+describe("ruleOf", () => {
+  const networks = nodeNetworks({
+    "10-canal.conf": { name: "net0", type: "type0" },
+    "20-my-weave.conf": { name: "net1", type: "type1" },
+    "30-Romana.conf": { name: "net2", type: "type2" },
+  });
+  test.each<[string, Annotations, object, string[]]>([
+    [
+      "no annotation",
+      {},
+      {},
+      ['no annotation "cni": first network in /etc/cni/net.d'],
+    ],
+    [
+      "a blank one",
+      { cni: " " },
+      {},
+      ['annotation "cni" is blank: first network in /etc/cni/net.d'],
+    ],
+    [
+      "default_plugin, two",
+      {},
+      { default_plugin: "my-weave,canal@eth3" },
+      [
+        'no annotation "cni": default_plugin names "my-weave": file key of "20-my-weave.conf"',
+        'no annotation "cni": default_plugin names "canal": file key of "10-canal.conf"',
+      ],
+    ],
+    [
+      "the name default, alone",
+      { cni: "default" },
+      { default_plugin: "my-weave,canal@eth3" },
+      [
+        'annotation "cni" names "default": default_plugin names "my-weave": file key of "20-my-weave.conf"',
+        'annotation "cni" names "default": default_plugin names "canal": file key of "10-canal.conf"',
+      ],
+    ],
+    [
+      "the name default in a list",
+      { cni: "romana,default" },
+      {},
+      [
+        'annotation "cni" names "romana": file key of "30-Romana.conf", ignoring case',
+        'annotation "cni" names "default": first network in /etc/cni/net.d',
+      ],
+    ],
+    [
+      "each of the rules of a name",
+      { cni: "canal,10-canal,net1,type2,romana,TYPE0" },
+      {},
+      [
+        'annotation "cni" names "canal": file key of "10-canal.conf"',
+        'annotation "cni" names "10-canal": file name of "10-canal.conf"',
+        'annotation "cni" names "net1": network name of "20-my-weave.conf"',
+        `annotation "cni" names "type2": first plugin's type of "30-Romana.conf"`,
+        'annotation "cni" names "romana": file key of "30-Romana.conf", ignoring case',
+        `annotation "cni" names "TYPE0": first plugin's type of "10-canal.conf", ignoring case`,
+      ],
+    ],
+    [
+      "definitions, after the networks of the node",
+      { cni: "canal", [added]: "side,infra/trunk" },
+      {},
+      [
+        'annotation "cni" names "canal": file key of "10-canal.conf"',
+        'annotation "k8s.v1.cni.cncf.io/networks" adds definition "ns/side"',
+        'annotation "k8s.v1.cni.cncf.io/networks" adds definition "infra/trunk"',
+      ],
+    ],
+    [
+      "a definition in place of the default network",
+      { [byDefault]: "side" },
+      {},
+      [
+        'annotation "v1.multus-cni.io/default-network" names definition "kube-system/side"',
+      ],
+    ],
+  ])("%s", (_, annotations, config, expected) => {
+    const choice = parseChoice(annotations, contextOf(config, { networks }));
+    expect(choice.elements.map(ruleOf)).toEqual(expected);
+  });
 });

@@ -1,9 +1,11 @@
 /**
- * Which definitions a pod's NPWG annotations name, how often they are asked for,
- * and what becomes of an answer (selection.md §6).
+ * From annotations to attachments: the definitions that are fetched, their devices,
+ * the refusals before and after (selection.md §6).
  */
-import { describe, expect, test } from "bun:test";
-import { definedNetworks } from "../../lib/attach/fetch-definitions.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { choose } from "../../lib/attach/choose.ts";
 import { createContext } from "../../lib/attach/context.ts";
 import type { Dependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
@@ -12,8 +14,9 @@ import { Code, CniError } from "../../lib/cni/error.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
 import { DeviceAllotment } from "../../lib/kubelet/podresources.ts";
-import { networksOf } from "../../lib/select/resolve.ts";
-import type { Annotations, RequestedNetwork } from "../../lib/select/select.ts";
+import { networksOf } from "../../lib/select/node-networks.ts";
+import type { Annotations, Attachment } from "../../lib/select/attachment.ts";
+import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const networksKey = "k8s.v1.cni.cncf.io/networks";
 const defaultKey = "v1.multus-cni.io/default-network";
@@ -32,9 +35,13 @@ interface Case {
   args?: string;
 }
 
+/** Without its interface name, which depends on the choice alone. */
+type Network = Omit<Attachment, "ifname">;
+
 interface Outcome {
-  defaultNetwork?: RequestedNetwork | undefined;
-  added: RequestedNetwork[];
+  /** Those of definitions. */
+  networks: Network[];
+  isReported?: boolean;
   /** Of the API server, in the order in which they came. */
   gets: string[];
   /** How many of them were under way at once. */
@@ -44,7 +51,13 @@ interface Outcome {
   log: string;
 }
 
-/** A call of definedNetworks with everything around it in memory. */
+/** A call of choose with everything but the plugins in memory. */
+const plugins = temporaryDirectory();
+afterAll(() => plugins[Symbol.dispose]());
+writeFiles(plugins.path, { bridge: "", macvlan: "", sriov: "" });
+for (const type of ["bridge", "macvlan", "sriov"])
+  chmodSync(join(plugins.path, type), 0o755);
+
 class Scene {
   readonly gets: string[] = [];
   concurrent = 0;
@@ -65,22 +78,33 @@ class Scene {
       netns: "/run/netns/a",
       ifname: "eth0",
       args,
-      path: ["/opt/cni/bin"],
+      path: [plugins.path],
       config: { name: "genie-net", type: "genie", ...config },
       cniVersion: "1.0.0",
     } as const;
     const list = parseConf({ name: "cluster", type: "bridge" });
     const files = [{ file: "10-cluster.conf", list }];
-    const networks = networksOf("/etc/cni/net.d", files, ["genie"]);
-    const found = await definedNetworks(
+    const ofNode = networksOf("/etc/cni/net.d", files, ["genie"]);
+    const { attachments, isReported } = await choose(
       createContext(request, this.#dependencies()),
       annotations,
-      networks,
+      ofNode,
       () => Promise.resolve(this.#kube()),
       new Deadline(1000, () => 0),
     );
     const { gets, concurrent, kubelet, log } = this;
-    return { ...found, gets, concurrent, kubelet, log };
+    const chosen = attachments.map(
+      ({ ifname: _ifname, ...network }) => network,
+    );
+    const ofDefinitions = chosen.filter(({ definition }) => definition);
+    return {
+      networks: ofDefinitions,
+      isReported,
+      gets,
+      concurrent,
+      kubelet,
+      log,
+    };
   }
 
   #kube(): Kube {
@@ -156,7 +180,7 @@ const lan = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
 const wan = { cniVersion: "1.0.0", name: "wan", type: "macvlan" };
 
 /** What a bare element becomes. */
-function plain(definition: string, config: object): RequestedNetwork {
+function plain(definition: string, config: object): Network {
   return {
     list: parseConf(config),
     definition,
@@ -165,11 +189,11 @@ function plain(definition: string, config: object): RequestedNetwork {
   };
 }
 
-type Expected = Pick<Outcome, "added" | "gets"> & Partial<Outcome>;
+type Expected = Pick<Outcome, "networks" | "gets"> & Partial<Outcome>;
 
-const silent = { concurrent: 1, kubelet: 0, log: "" };
+const silent = { isReported: true, concurrent: 1, kubelet: 0, log: "" };
 
-describe("definedNetworks, names", () => {
+describe("choose, names", () => {
   const definitions = {
     "shop/lan": lan,
     "shared/lan": wan,
@@ -180,28 +204,28 @@ describe("definedNetworks, names", () => {
     [
       "blank: the API server is not asked",
       { annotations: { [networksKey]: " ", [defaultKey]: "" } },
-      { added: [], gets: [], concurrent: 0 },
+      { networks: [], gets: [], concurrent: 0 },
     ],
     [
       "an empty list: the API server is not asked",
       { annotations: { [networksKey]: "[]" } },
-      { added: [], gets: [], concurrent: 0 },
+      { networks: [], gets: [], concurrent: 0 },
     ],
     [
       "the pod's namespace",
       { annotations: { [networksKey]: "lan" } },
-      { added: [plain("shop/lan", lan)], gets: ["shop/lan"] },
+      { networks: [plain("shop/lan", lan)], gets: ["shop/lan"] },
     ],
     [
       "another namespace",
       { annotations: { [networksKey]: '{"name":"lan","namespace":"shared"}' } },
-      { added: [plain("shared/lan", wan)], gets: ["shared/lan"] },
+      { networks: [plain("shared/lan", wan)], gets: ["shared/lan"] },
     ],
     [
       "several: at once, each once, in order",
       { annotations: { [networksKey]: "lan,shared/lan,shop/lan,lan" } },
       {
-        added: [
+        networks: [
           plain("shop/lan", lan),
           plain("shared/lan", wan),
           plain("shop/lan", lan),
@@ -215,8 +239,7 @@ describe("definedNetworks, names", () => {
       "the default network, bare: of kube-system",
       { annotations: { [defaultKey]: "lan" } },
       {
-        defaultNetwork: plain("kube-system/lan", wan),
-        added: [],
+        networks: [plain("kube-system/lan", wan)],
         gets: ["kube-system/lan"],
       },
     ],
@@ -224,8 +247,7 @@ describe("definedNetworks, names", () => {
       "the default network, JSON with an interface",
       { annotations: { [defaultKey]: '[{"name":"lan","interface":"eth0"}]' } },
       {
-        defaultNetwork: { ...plain("kube-system/lan", wan), ifname: "eth0" },
-        added: [],
+        networks: [plain("kube-system/lan", wan)],
         gets: ["kube-system/lan"],
       },
     ],
@@ -236,8 +258,7 @@ describe("definedNetworks, names", () => {
         config: { systemNamespace: "infra" },
       },
       {
-        defaultNetwork: plain("infra/lan", wan),
-        added: [],
+        networks: [plain("infra/lan", wan)],
         gets: ["infra/lan"],
       },
     ],
@@ -250,8 +271,11 @@ describe("definedNetworks, names", () => {
         },
       },
       {
-        defaultNetwork: plain("kube-system/lan", wan),
-        added: [plain("shop/lan", lan), plain("kube-system/lan", wan)],
+        networks: [
+          plain("kube-system/lan", wan),
+          plain("shop/lan", lan),
+          plain("kube-system/lan", wan),
+        ],
         gets: ["kube-system/lan", "shop/lan"],
         concurrent: 2,
       },
@@ -260,7 +284,7 @@ describe("definedNetworks, names", () => {
       "no pod, a namespace is given",
       { annotations: { [networksKey]: "shop/lan" }, args: "" },
       {
-        added: [{ ...plain("shop/lan", lan), args: "" }],
+        networks: [{ ...plain("shop/lan", lan), args: "" }],
         gets: ["shop/lan"],
       },
     ],
@@ -284,7 +308,7 @@ describe("definedNetworks, names", () => {
   });
 });
 
-describe("definedNetworks, namespaceIsolation", () => {
+describe("choose, namespaceIsolation", () => {
   const definitions = {
     "shop/lan": lan,
     "default/lan": lan,
@@ -363,7 +387,7 @@ describe("definedNetworks, namespaceIsolation", () => {
   });
 });
 
-describe("definedNetworks, refusals", () => {
+describe("choose, refusals", () => {
   const definitions = {
     "shop/lan": lan,
     "shop/forbidden": new ApiError("failed to get it: forbidden", 403),
@@ -457,7 +481,17 @@ describe("definedNetworks, refusals", () => {
   });
 });
 
-describe("definedNetworks, devices", () => {
+describe("choose, isReported", () => {
+  test.each<[boolean, string, Annotations]>([
+    [false, "one network", { cni: "cluster" }],
+    [true, "several networks", { cni: "cluster,cluster" }],
+    [true, "one network and the NPWG annotation", { [networksKey]: "" }],
+  ])("is %p for %s", async (expected, _, annotations) => {
+    expect((await defined({ annotations })).isReported).toBe(expected);
+  });
+});
+
+describe("choose, devices", () => {
   const vf = { cniVersion: "1.0.0", name: "vf", type: "sriov" };
   const definitions = {
     "shop/vf": vf,
@@ -466,17 +500,17 @@ describe("definedNetworks, devices", () => {
   const resources = { "shop/vf": "intel.com/sriov" };
   const devices = { "intel.com/sriov": ["0000:03:02.0", "0000:03:02.1"] };
 
-  const deviceOf = ({ asked }: RequestedNetwork) => asked?.device;
+  const deviceOf = ({ extras }: Network) => extras?.device;
 
   test("of a resource: the kubelet is asked once, in order, none twice", async () => {
     const annotations = { [networksKey]: "vf,lan,vf" };
-    const { added, kubelet } = await defined({
+    const { networks, kubelet } = await defined({
       annotations,
       definitions,
       resources,
       devices,
     });
-    expect({ devices: added.map(deviceOf), kubelet }).toEqual({
+    expect({ devices: networks.map(deviceOf), kubelet }).toEqual({
       devices: [
         { id: "0000:03:02.0", resource: "intel.com/sriov" },
         undefined,
@@ -490,13 +524,13 @@ describe("definedNetworks, devices", () => {
     const annotations = {
       [networksKey]: '{"name":"lan","deviceID":"0000:05:00.0"}',
     };
-    const { added, kubelet } = await defined({
+    const { networks, kubelet } = await defined({
       annotations,
       definitions,
       resources,
       devices,
     });
-    expect({ devices: added.map(deviceOf), kubelet }).toEqual({
+    expect({ devices: networks.map(deviceOf), kubelet }).toEqual({
       devices: [{ id: "0000:05:00.0" }],
       kubelet: 0,
     });

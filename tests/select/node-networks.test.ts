@@ -11,7 +11,7 @@ import {
   firstNetwork,
   networksOf,
   requireNetwork,
-} from "../../lib/select/resolve.ts";
+} from "../../lib/select/node-networks.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { type Files, nodeNetworks } from "./networks.ts";
 

@@ -1,0 +1,212 @@
+/**
+ * The attachments of an ADD: the record of what will be executed, the delegates in
+ * order, their results (state.md "ADD", "The record").
+ */
+import { Code, CniError } from "../cni/error.ts";
+import type { Caller } from "../cni/invoke.ts";
+import { addNetwork, delNetwork } from "../cni/network.ts";
+import { type Result, convertResult } from "../cni/result.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import {
+  type Attachment,
+  type Extras,
+  displayName,
+} from "../select/attachment.ts";
+import type { PodNetworks } from "./choose.ts";
+import { rollBack } from "./delete-attachments.ts";
+import {
+  type Context,
+  delegateCaller,
+  newRecord,
+  prefixNetwork,
+  runtimeConf,
+} from "./context.ts";
+import { type Lock, withSharedRecords } from "./lock.ts";
+import type { AttachmentRecord } from "./record.ts";
+import type { PodRouting } from "./routing.ts";
+import type { WrittenFile } from "./records.ts";
+
+/** The state of an ADD from the record on. */
+interface Run extends PodNetworks {
+  record: AttachmentRecord;
+  /** So many attachments were executed, a failed one included. */
+  touched: number;
+  /** In the order of the attachments, as far as they were added. */
+  results: Result[];
+  /** For several networks in one pod (selection.md §8). */
+  routing?: PodRouting | undefined;
+  /** Makes the record durable with its first call; returns the error. */
+  sync(): unknown;
+}
+
+interface Addition {
+  /** For the runtime. */
+  printed: Result;
+  /** In the order of the attachments. */
+  results: readonly Result[];
+}
+
+/** Any failure after the first execution rolls back. Throws the first error (state.md "ADD"). */
+export async function attach(
+  context: Context,
+  networks: PodNetworks,
+  lock: Lock,
+  { forward, rollback }: { forward: Deadline; rollback: Deadline },
+): Promise<Addition> {
+  const run = await writeRecord(context, networks, forward);
+  // While the first delegate runs, genie waits for the disk.
+  const started = () => {
+    run.sync();
+    run.routing?.prepare();
+  };
+  const caller = { ...delegateCaller(context, lock), started };
+  try {
+    await runDelegates(context, run, forward, caller);
+    return await finish(context, run);
+  } catch (cause) {
+    const error = CniError.from(cause);
+    run.routing?.undo();
+    const failed = { ...run, results: resultsByInterface(run), error };
+    throw await rollBack(context, failed, rollback, caller);
+  }
+}
+
+/** Throws 7 for a record that is too large, 5 for the disk: then nothing is executed. */
+async function writeRecord(
+  context: Context,
+  networks: PodNetworks,
+  deadline: Deadline,
+): Promise<Run> {
+  const record = newRecord(context, networks.attachments);
+  const file = await withSharedRecords(context, deadline, () =>
+    context.records.create(record),
+  );
+  const sync = syncOnce(file);
+  return { ...networks, record, touched: 0, results: [], sync };
+}
+
+function syncOnce(file: WrittenFile): () => unknown {
+  let outcome: { error?: unknown } | undefined;
+  return () => {
+    if (outcome) return outcome.error;
+    outcome = {};
+    try {
+      file.sync();
+    } catch (error) {
+      outcome.error = error;
+    }
+    return outcome.error;
+  };
+}
+
+async function runDelegates(
+  context: Context,
+  run: Run,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  run.routing = await openRouting(context, run.attachments);
+  for (const attachment of run.attachments) {
+    run.touched++;
+    try {
+      await addAttachment(context, run, attachment, deadline, caller);
+    } catch (error) {
+      const network = displayName(attachment);
+      throw prefixNetwork(CniError.from(error), context.pod, network);
+    }
+  }
+}
+
+/** A pod with one network keeps the routes that its plugins made. */
+async function openRouting(
+  context: Context,
+  attachments: readonly Attachment[],
+): Promise<PodRouting | undefined> {
+  const [first] = attachments;
+  if (attachments.length === 1 && !first?.extras?.defaultRoute)
+    return undefined;
+  const routing = await import("./routing.ts");
+  return routing.openRouting(context, attachments);
+}
+
+async function addAttachment(
+  context: Context,
+  { results, routing }: Run,
+  attachment: Attachment,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  const { list, extras } = attachment;
+  const runtime = runtimeConf(context, attachment);
+  if (extras?.device) {
+    const { prepareDeviceInfo } = await import("../kubelet/device-info.ts");
+    prepareDeviceInfo(attachment.capabilityArgs, extras.device);
+  }
+  const result = routing
+    ? await routing.execute(
+        () => addNetwork(list, runtime, deadline, caller),
+        () => delNetwork(list, runtime, undefined, deadline, caller),
+      )
+    : await addNetwork(list, runtime, deadline, caller);
+  results.push(result);
+  routing?.added(attachment, result);
+  if (extras?.ips || extras?.mac)
+    await requireGiven(context, attachment, extras, result);
+}
+
+/** An address that was requested and not given is an error on a strict node, else a warning (selection.md §6). */
+async function requireGiven(
+  { config, log }: Context,
+  attachment: Attachment,
+  extras: Extras,
+  result: Result,
+): Promise<void> {
+  const { unmetRequests } = await import("../cni/result-query.ts");
+  const problem = unmetRequests(extras, attachment.ifname, result).join(", ");
+  if (problem === "") return;
+  if (config.strict) throw new CniError(Code.invalidNetworkConfig, problem);
+  const network = displayName(attachment);
+  log().warn(problem, { network, ifname: attachment.ifname });
+}
+
+async function finish(context: Context, run: Run): Promise<Addition> {
+  const { request, config, records } = context;
+  const { record, routing } = run;
+  const problem = run.sync();
+  if (problem !== undefined)
+    throw new CniError(
+      Code.io,
+      `failed to write attachment record: ${messageOf(problem)}`,
+      { cause: problem },
+    );
+  const settled = routing?.plan(run.results);
+  const printable = settled?.printable ?? run.results;
+  const results = settled?.stored ?? run.results;
+  const { primary } = run.choice;
+  const result =
+    config.result === "primary"
+      ? printable[primary]
+      : (await import("../cni/merge-results.ts")).mergeResults(
+          printable,
+          primary,
+        );
+  if (!result) throw new CniError(Code.internal, "no primary attachment");
+  const printed = convertResult(result, request.cniVersion);
+  // A recorded result means that ADD completed. Written before the routes change, so that DEL can undo them.
+  records.writeResults(record, results, settled?.tables);
+  routing?.apply();
+  return { printed, results };
+}
+
+function resultsByInterface({
+  attachments,
+  results,
+}: Run): ReadonlyMap<string, Result> {
+  const byInterface = new Map<string, Result>();
+  for (const [i, { ifname }] of attachments.entries()) {
+    const result = results[i];
+    if (result) byInterface.set(ifname, result);
+  }
+  return byInterface;
+}

@@ -1,0 +1,195 @@
+/**
+ * From a pod to its attachments: the annotations are read, the choice is parsed, the
+ * definitions that it names are fetched, the networks are resolved (selection.md). ADD
+ * and `genie explain` use these steps.
+ */
+import { cniArg } from "../cni/args.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { isObject, jsonKind, parseJson } from "../cni/json.ts";
+import { validateNetwork } from "../cni/network.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
+import type { PodInfo } from "../kube/pod.ts";
+import {
+  type Annotations,
+  type Attachment,
+  displayName,
+} from "../select/attachment.ts";
+import { type Choice, parseChoice } from "../select/choice.ts";
+import { type GenieConfig, annotationsCapability } from "../select/config.ts";
+import type { Networks } from "../select/node-networks.ts";
+import { resolve } from "../select/resolve.ts";
+import {
+  type Api,
+  type Context,
+  prefixNetwork,
+  readNetworks,
+} from "./context.ts";
+
+export interface Pod {
+  annotations: Annotations;
+  /** Absent where the API server was not asked. */
+  info?: PodInfo;
+}
+
+/** From the API server (selection.md §1). Throws 7 and 11; 7 without a pod. */
+export async function readPod({ pod }: Context, api: Api): Promise<Pod> {
+  if (!pod) throw invalidAnnotations("no pod is known");
+  const { fetchPod } = await import("../kube/client.ts");
+  const info = await fetchPod(await api(), pod);
+  return { annotations: info.annotations, info };
+}
+
+/**
+ * The annotations in the request: the runtime's, else those of CNI_ARGS outside of
+ * Kubernetes. undefined: only the API server has them. Throws 7.
+ */
+export function requestAnnotations({
+  request,
+  config,
+  pod,
+}: Context): Annotations | undefined {
+  const given = runtimeAnnotations(config);
+  return given || pod ? given : argumentAnnotations(request.args);
+}
+
+/** An object or null are the annotations; an absent key means that the runtime passes none. */
+function runtimeAnnotations({
+  runtimeConfig,
+}: GenieConfig): Annotations | undefined {
+  for (const [name, value] of Object.entries(runtimeConfig)) {
+    if (name.toLowerCase() !== annotationsCapability) continue;
+    return value === null
+      ? {}
+      : stringMap(value, `runtimeConfig "${annotationsCapability}"`);
+  }
+  return undefined;
+}
+
+/** For callers without Kubernetes, as CNI-Genie intended: `K8S_ANNOT=<json object>`. */
+function argumentAnnotations(args: string): Annotations {
+  const text = cniArg(args, "K8S_ANNOT");
+  if (!text) return {};
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (cause) {
+    throw invalidAnnotations(
+      `K8S_ANNOT of CNI_ARGS: ${messageOf(cause)}`,
+      cause,
+    );
+  }
+  return stringMap(value, "K8S_ANNOT of CNI_ARGS");
+}
+
+function stringMap(value: unknown, source: string): Annotations {
+  requireStrings(value, source);
+  return value;
+}
+
+function requireStrings(
+  value: unknown,
+  source: string,
+): asserts value is Record<string, string> {
+  if (!isObject(value))
+    throw invalidAnnotations(
+      `${source}: expected an object, got ${jsonKind(value)}`,
+    );
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text === "string") continue;
+    throw invalidAnnotations(
+      `${source}: annotation ${quote(key)}: expected a string, got ${jsonKind(text)}`,
+    );
+  }
+}
+
+function invalidAnnotations(problem: string, cause?: unknown): CniError {
+  return new CniError(
+    Code.invalidNetworkConfig,
+    `invalid annotations: ${problem}`,
+    { cause },
+  );
+}
+
+/** A choice and its attachments, in the same order. */
+export interface PodNetworks {
+  choice: Choice;
+  attachments: Attachment[];
+  /** Whether the pod's status reports them: several networks, or the NPWG standard (selection.md §7). */
+  isReported: boolean;
+}
+
+/** Throws 7 and 11. Nothing was executed, and all attachments can be. */
+export async function choose(
+  context: Context,
+  annotations: Annotations,
+  networks: Networks,
+  api: Api,
+  deadline: Deadline,
+): Promise<PodNetworks> {
+  const { request, config, pod } = context;
+  const selection = {
+    config,
+    networks,
+    ifname: request.ifname,
+    args: request.args,
+    namespace: pod?.namespace,
+    multusNetworks: () =>
+      config.multusConfDir === ""
+        ? undefined
+        : readNetworks(context, config.multusConfDir),
+    warn: (message: string) => context.log().warn(message),
+  };
+  const choice = parseChoice(annotations, selection);
+  const definitions =
+    choice.definitions.length > 0
+      ? await fetched(context, choice, api, deadline)
+      : undefined;
+  const attachments = resolve(choice, selection, definitions);
+  if (definitions) await addDeviceInfo(request.containerId, attachments);
+  requireExecutables(context, attachments);
+  context.chosen?.(choice, attachments);
+  const isReported = choice.isNpwg || attachments.length > 1;
+  return { choice, attachments, isReported };
+}
+
+async function fetched(
+  context: Context,
+  choice: Choice,
+  api: Api,
+  deadline: Deadline,
+) {
+  const { fetchDefinitions } = await import("./fetch-definitions.ts");
+  return fetchDefinitions(context, choice, api, deadline);
+}
+
+/** The path of the device information file of each device (selection.md §6). */
+async function addDeviceInfo(
+  containerId: string,
+  attachments: readonly Attachment[],
+): Promise<void> {
+  const { deviceInfoArgs } = await import("../kubelet/device-info.ts");
+  for (const attachment of attachments) {
+    if (!attachment.extras?.device) continue;
+    attachment.capabilityArgs = {
+      ...attachment.capabilityArgs,
+      ...deviceInfoArgs(containerId, attachment.ifname),
+    };
+  }
+}
+
+/** Throws 1 or 7 before any plugin is executed. */
+function requireExecutables(
+  { dependencies, path, pod }: Context,
+  attachments: readonly Attachment[],
+): void {
+  const self = dependencies.self();
+  for (const attachment of attachments) {
+    try {
+      validateNetwork(attachment.list, path, self);
+    } catch (error) {
+      throw prefixNetwork(CniError.from(error), pod, displayName(attachment));
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Device information files (selection.md §6, NPWG device-info specification v1.1): the
+ * device plugin writes one, the CNI plugin may change a copy, and that copy goes to the
+ * pod's status.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import {
+  makeDirectory,
+  readOwnFileIfAny,
+  removeFile,
+  writeFile,
+} from "../linux/files.ts";
+import { type JsonObject, isObject, own, parseJson } from "../cni/json.ts";
+
+/** Capability arguments of an attachment. */
+type CapabilityArgs = Readonly<Record<string, unknown>>;
+
+const directory = "/var/run/k8s.cni.cncf.io/devinfo";
+
+/** The size limit of a file. */
+const maxBytes = 1 << 20;
+
+/** The capability by which a CNI plugin asks for the path. */
+const capability = "CNIDeviceInfoFile";
+
+/** The capability argument that is the path of the attachment's own file. */
+export function deviceInfoArgs(
+  containerId: string,
+  ifname: string,
+): CapabilityArgs {
+  return {
+    [capability]: `${directory}/cni/${containerId}-${ifname}-device.json`,
+  };
+}
+
+/** Starts the file with a copy of the device plugin's; without one, the CNI plugin makes it. Throws 5. */
+export function prepareDeviceInfo(
+  args: CapabilityArgs,
+  device: { id: string; resource?: string },
+): void {
+  const path = fileOf(args);
+  if (path === undefined) return;
+  makeDirectory(`${directory}/cni`, 0o755);
+  if (device.resource === undefined) return;
+  const source = `${device.resource}-${device.id}`.replaceAll("/", "-");
+  const info = read(`${directory}/dp/${source}-device.json`);
+  if (info !== undefined) writeFile(path, info, 0o644);
+}
+
+/** undefined where a device plugin writes none. Throws 5. */
+function read(path: string): string | undefined {
+  try {
+    return readOwnFileIfAny(path, maxBytes);
+  } catch (cause) {
+    throw new CniError(
+      Code.io,
+      `failed to read device information ${path}: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+}
+
+/** The object in the file; undefined when there is none. */
+export function readDeviceInfo(args: CapabilityArgs): JsonObject | undefined {
+  const path = fileOf(args);
+  if (path === undefined) return undefined;
+  try {
+    const text = read(path);
+    const info = text === undefined ? undefined : parseJson(text);
+    return isObject(info) ? info : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes the file of a deleted attachment; never a file outside of its directory. */
+export function removeDeviceInfo(args: CapabilityArgs): void {
+  const path = fileOf(args);
+  if (path !== undefined) removeFile(path);
+}
+
+function fileOf(args: CapabilityArgs): string | undefined {
+  const path = own(args, capability);
+  const ours = `${directory}/cni/`;
+  if (typeof path !== "string" || !path.startsWith(ours)) return undefined;
+  return path.slice(ours.length).includes("/") ? undefined : path;
+}

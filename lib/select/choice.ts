@@ -1,0 +1,315 @@
+/**
+ * The choice of a pod: the networks that its annotations and the node's
+ * configuration name, in order, each with its interface (selection.md §2, §3, §6).
+ * Pure, but for the files of the networks it names. Everything that needs no
+ * definition is refused here, before the API server is asked for one.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import { quote } from "../linux/text.ts";
+import {
+  type Annotations,
+  cniAnnotation,
+  defaultNetworkAnnotation,
+  networksAnnotation,
+} from "./attachment.ts";
+import {
+  type NetworkRequest,
+  maxAttachments,
+  parseNetworks,
+} from "./cni-annotation.ts";
+import type { GenieConfig } from "./config.ts";
+import { nameInterfaces } from "./interface-names.ts";
+import {
+  type Networks,
+  type NodeNetwork,
+  defaultNetworks,
+  describeMatch,
+  findByKey,
+  nodeNetwork,
+  requireNetwork,
+} from "./node-networks.ts";
+import type * as npwgAnnotation from "./npwg-annotation.ts";
+import type { NetworkSelectionElement } from "./npwg-annotation.ts";
+import {
+  type NamedNetwork,
+  requireAllowed,
+  requireServedOnce,
+} from "./policy.ts";
+import { joined } from "./problems.ts";
+
+/** The inputs of a selection besides the annotations. */
+export interface SelectionContext {
+  config: GenieConfig;
+  networks: Networks;
+  /** CNI_IFNAME: the attachment of that name is the primary. */
+  ifname: string;
+  /** CNI_ARGS of the request. */
+  args: string;
+  /** The pod's namespace; undefined outside of Kubernetes. */
+  namespace?: string | undefined;
+  /** Of `multusConfDir`, read when a definition needs them; undefined where there are none. */
+  multusNetworks?: () => Networks | undefined;
+  /** Reports requests that have no effect. */
+  warn?: (message: string) => void;
+}
+
+export interface Choice {
+  /** In the order of execution. */
+  elements: readonly ChoiceElement[];
+  /** The index of the element that has CNI_IFNAME. */
+  primary: number;
+  /** Those of the elements. */
+  definitions: readonly DefinitionReference[];
+  /** Whether the pod uses the NPWG standard, which reports the status of a single network too (selection.md §7). */
+  isNpwg: boolean;
+}
+
+/** One network, of the node or of a definition, and its interface. */
+export type ChoiceElement =
+  | { ifname: string; node: NodeNetwork; definition?: undefined }
+  | { ifname: string; definition: DefinitionReference; node?: undefined };
+
+/** A NetworkAttachmentDefinition, and the requests for its attachment. */
+export interface DefinitionReference {
+  namespace: string;
+  /** `<namespace>/<name>` */
+  key: string;
+  element: NetworkSelectionElement;
+  /** For people: `annotation "k8s.v1.cni.cncf.io/networks" adds`. */
+  origin: string;
+}
+
+/** Throws 7 for a choice that cannot be met. */
+export function parseChoice(
+  annotations: Annotations,
+  context: SelectionContext,
+): Choice {
+  const isNpwg =
+    Object.hasOwn(annotations, networksAnnotation) ||
+    Object.hasOwn(annotations, defaultNetworkAnnotation);
+  // The default network first: its problems are reported first.
+  const [replacement, ...others] = isNpwg
+    ? references(annotations, defaultNetworkAnnotation, "names", context)
+    : [];
+  const added = isNpwg
+    ? references(annotations, networksAnnotation, "adds", context)
+    : [];
+  if (others.length > 0)
+    throw invalid(
+      `annotation ${quote(defaultNetworkAnnotation)} names more than one network`,
+    );
+  const networks = nodeNetworks(annotations, replacement, context);
+  const { elements, primary } = withInterfaces(
+    networks,
+    replacement,
+    added,
+    context.ifname,
+  );
+  const definitions = replacement ? [replacement, ...added] : added;
+  requireOneDefaultRoute(definitions);
+  if (networks.length > 1)
+    requireServedOnce(namedNetworks(elements), context.config);
+  return { elements, primary, definitions, isNpwg };
+}
+
+/** The rule by which a network was chosen, in words (selection.md §2, §4 to §6). */
+export function ruleOf({ node, definition }: ChoiceElement): string {
+  if (definition)
+    return `${definition.origin} definition ${quote(definition.key)}`;
+  const { origin, name, candidate } = node;
+  if (name === undefined) return origin;
+  return `${origin} ${quote(name)}: ${describeMatch(candidate, name)}`;
+}
+
+/** The definitions that an NPWG annotation names. The grammar is loaded only for pods that use it. */
+function references(
+  annotations: Annotations,
+  annotation: string,
+  verb: string,
+  { config, namespace: podNamespace, warn }: SelectionContext,
+): DefinitionReference[] {
+  const text = own(annotations, annotation);
+  if (typeof text !== "string") return [];
+  const source = `annotation ${quote(annotation)}`;
+  const { elements, warnings } = npwgGrammar().parseElements(
+    source,
+    text,
+    config.strict,
+  );
+  for (const warning of warnings) warn?.(warning);
+  const byDefault =
+    annotation === defaultNetworkAnnotation
+      ? config.systemNamespace
+      : podNamespace;
+  return elements.map((element) => {
+    const namespace = element.namespace ?? byDefault;
+    if (namespace === undefined)
+      throw invalid(
+        `${source}: network ${quote(element.name)} has no namespace, and no pod is known`,
+      );
+    const key = `${namespace}/${element.name}`;
+    requireReachable(source, namespace, key, podNamespace, config);
+    return { namespace, key, element, origin: `${source} ${verb}` };
+  });
+}
+
+function npwgGrammar(): typeof npwgAnnotation {
+  // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
+  return require("./npwg-annotation.ts");
+}
+
+/** `namespaceIsolation` (selection.md §6). */
+function requireReachable(
+  source: string,
+  namespace: string,
+  key: string,
+  podNamespace: string | undefined,
+  { namespaceIsolation, globalNamespaces }: GenieConfig,
+): void {
+  if (!namespaceIsolation || namespace === podNamespace) return;
+  if (globalNamespaces.includes(namespace)) return;
+  throw invalid(
+    `${source}: network-attachment-definition ${quote(key)} is outside of the pod's namespace: namespaceIsolation allows ${globalNamespaces.join(", ") || "no other"}`,
+  );
+}
+
+/** The networks of the node by the rules of selection.md §2, in the order of its table; none where a definition replaces them. */
+function nodeNetworks(
+  annotations: Annotations,
+  replacement: DefinitionReference | undefined,
+  { config, networks, ifname }: SelectionContext,
+): NodeNetwork[] {
+  const cni = own(annotations, cniAnnotation);
+  if (isChoice(cni)) {
+    if (replacement)
+      throw invalid(
+        `annotations "cni" and ${quote(defaultNetworkAnnotation)} exclude each other`,
+      );
+    return cniNetworks(cni, config, networks);
+  }
+  const logical = own(annotations, "networks");
+  if (cni !== undefined && isChoice(logical))
+    throw invalid(
+      `annotation "networks" with an empty annotation "cni" asks for logical networks, which are not supported: ${quote(logical)}`,
+    );
+  if (!replacement) {
+    const reason =
+      cni === undefined ? 'no annotation "cni"' : 'annotation "cni" is blank';
+    return defaultNetworks(config, networks, reason);
+  }
+  const requested = replacement.element.ifname ?? ifname;
+  if (requested !== ifname)
+    throw invalid(
+      `annotation ${quote(defaultNetworkAnnotation)} asks for interface ${quote(requested)}: the default network is attached as ${ifname} (CNI_IFNAME)`,
+    );
+  return [];
+}
+
+/** Present and not blank. */
+export function isChoice(value: unknown): value is string {
+  return typeof value === "string" && value.trim() !== "";
+}
+
+function cniNetworks(
+  text: string,
+  config: GenieConfig,
+  networks: Networks,
+): NodeNetwork[] {
+  const requests = parseNetworks('annotation "cni"', text);
+  const found: NodeNetwork[] = [];
+  for (const request of requests) {
+    if (isDefault(request, networks)) {
+      const isAlone = requests.length === 1;
+      found.push(...namedDefault(request, isAlone, config, networks));
+      continue;
+    }
+    const candidate = requireNetwork(networks, request.name);
+    const what = `network ${quote(request.name)}`;
+    requireAllowed(what, candidate, networks, config, networks);
+    const origin = 'annotation "cni" names';
+    found.push(nodeNetwork(candidate, networks, origin, request));
+  }
+  return found;
+}
+
+/** Whether the name means the default network, by which a pod opts out of its namespace's choice (selection.md §4). */
+export function isDefault(
+  { name }: NetworkRequest,
+  networks: Networks,
+): boolean {
+  return name === "default" && !findByKey(networks, name);
+}
+
+/** Alone it is rule b; in a list it stands for a single network. */
+function namedDefault(
+  { ifname }: NetworkRequest,
+  isAlone: boolean,
+  config: GenieConfig,
+  networks: Networks,
+): NodeNetwork[] {
+  const defaults = defaultNetworks(
+    config,
+    networks,
+    'annotation "cni" names "default"',
+  );
+  if (isAlone && ifname === undefined) return defaults;
+  const [only, ...others] = defaults;
+  if (!only || others.length > 0)
+    throw invalid(
+      `annotation "cni": network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
+    );
+  return [{ ...only, ifname: ifname ?? only.ifname }];
+}
+
+/** Throws 7 for too many networks, a repeated name, and a list that leaves out CNI_IFNAME. */
+function withInterfaces(
+  networks: readonly NodeNetwork[],
+  replacement: DefinitionReference | undefined,
+  added: readonly DefinitionReference[],
+  cniIfname: string,
+): Pick<Choice, "elements" | "primary"> {
+  const first: (string | undefined)[] = replacement ? [cniIfname] : [];
+  for (const { ifname } of networks) first.push(ifname);
+  const others: (string | undefined)[] = [];
+  for (const { element } of added) others.push(element.ifname);
+  if (first.length + others.length > maxAttachments)
+    throw invalid(`more than ${maxAttachments} networks are requested`);
+  const ifnames = nameInterfaces(first, others, cniIfname);
+  const primary = ifnames.indexOf(cniIfname);
+  if (primary < 0)
+    throw invalid(
+      `no network is attached as ${cniIfname} (CNI_IFNAME), where the runtime looks for the pod's address: have ${ifnames.join(", ")}`,
+    );
+  const elements: ChoiceElement[] = [];
+  const next = () => ifnames[elements.length] ?? "";
+  for (const node of networks) elements.push({ ifname: next(), node });
+  if (replacement) elements.push({ ifname: next(), definition: replacement });
+  for (const definition of added) elements.push({ ifname: next(), definition });
+  return { elements, primary };
+}
+
+/** A pod has one default route of a family; NPWG does not say which of several requests wins. */
+function requireOneDefaultRoute(
+  definitions: readonly DefinitionReference[],
+): void {
+  const keys: string[] = [];
+  for (const { key, element } of definitions)
+    if (element.defaultRoute) keys.push(key);
+  if (keys.length > 1)
+    throw invalid(
+      `"default-route" is requested for more than one network: ${joined(keys)}`,
+    );
+}
+
+function namedNetworks(elements: readonly ChoiceElement[]): NamedNetwork[] {
+  return elements.flatMap(({ ifname, node }) => {
+    if (!node) return [];
+    const { list, key } = node.candidate;
+    return { list, ifname, name: node.name ?? key };
+  });
+}
+
+function invalid(message: string): CniError {
+  return new CniError(Code.invalidNetworkConfig, message);
+}

@@ -1,0 +1,309 @@
+/**
+ * The networks of the node, and how a name leads to one (selection.md §4, §5). Pure,
+ * but for files that are read when first needed: a pod whose network is found by its
+ * file name reads no other file.
+ */
+import { isIdentifier } from "../cni/args.ts";
+import type { ConfFile } from "../cni/confdir.ts";
+import type { NetworkConfigList } from "../cni/conflist.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { executesAny } from "../cni/executable-types.ts";
+import { plain, quote } from "../linux/text.ts";
+import { type NetworkRequest, parseNetworks } from "./cni-annotation.ts";
+import type { GenieConfig } from "./config.ts";
+import { joined } from "./problems.ts";
+
+/** A file that a pod can choose. */
+export interface Candidate {
+  file: string;
+  /** `10-weave.conf` is `weave`. */
+  key: string;
+  list: NetworkConfigList;
+}
+
+export interface InvalidFile {
+  file: string;
+  problem: string;
+}
+
+/** The networks of a directory. */
+export interface Networks {
+  readonly confDir: string;
+  /** The names of files that may hold a network, in byte order. */
+  readonly files: readonly string[];
+  /** The network of a file; undefined if it holds none. */
+  candidate(file: string): Candidate | undefined;
+  /** Every network: reads every file. */
+  readonly candidates: readonly Candidate[];
+  /** Files that are no configuration, with the reason: reads every file. */
+  readonly invalid: readonly InvalidFile[];
+}
+
+/** The plugin types that are genie itself. */
+export function ownTypes(config: Pick<GenieConfig, "type">): readonly string[] {
+  return ["genie", config.type];
+}
+
+/** Calls `read` at most once for each file. A network that executes one of `types`, genie's own, is no candidate. */
+export function lazyNetworks(
+  confDir: string,
+  files: readonly string[],
+  read: (file: string) => ConfFile | undefined,
+  types: readonly string[],
+): Networks {
+  const known = new Map<string, Candidate | InvalidFile | undefined>();
+  const look = (file: string): Candidate | InvalidFile | undefined => {
+    if (known.has(file)) return known.get(file);
+    const found = candidateOf(read(file), types);
+    known.set(file, found);
+    return found;
+  };
+  const candidate = (file: string): Candidate | undefined => {
+    const found = look(file);
+    return found && "list" in found ? found : undefined;
+  };
+  return {
+    confDir,
+    files,
+    candidate,
+    get candidates() {
+      return files.flatMap((file) => candidate(file) ?? []);
+    },
+    get invalid() {
+      return files.flatMap((file) => {
+        const found = look(file);
+        return found && "problem" in found ? found : [];
+      });
+    },
+  };
+}
+
+/** Of files that have been read. */
+export function networksOf(
+  confDir: string,
+  files: readonly ConfFile[],
+  types: readonly string[],
+): Networks {
+  const byName = new Map<string, ConfFile>();
+  for (const file of files) byName.set(file.file, file);
+  return lazyNetworks(
+    confDir,
+    [...byName.keys()],
+    (name) => byName.get(name),
+    types,
+  );
+}
+
+function candidateOf(
+  read: ConfFile | undefined,
+  types: readonly string[],
+): Candidate | InvalidFile | undefined {
+  if (!read) return undefined;
+  const { file, list, problem } = read;
+  if (list === undefined) return { file, problem };
+  if (executesAny(list.plugins, types)) return undefined;
+  return { file, key: fileKey(file), list };
+}
+
+/** Base name without extension, minus everything up to the first `-` that is not its first character. */
+export function fileKey(file: string): string {
+  const base = baseName(file);
+  const dash = base.indexOf("-");
+  return dash > 0 ? base.slice(dash + 1) : base;
+}
+
+export function baseName(file: string): string {
+  const dot = file.lastIndexOf(".");
+  return dot < 0 ? file : file.slice(0, dot);
+}
+
+/** Rules 1 and 2, in the order of precedence: they read no file. */
+const fileRules = [
+  { name: "file key", of: fileKey },
+  { name: "file name", of: baseName },
+] as const;
+
+/** Rules 3 and 4. */
+const contentRules = [
+  { name: "network name", of: ({ name }: NetworkConfigList) => name },
+  {
+    name: "first plugin's type",
+    of: ({ plugins }: NetworkConfigList) => plugins[0]?.type ?? "",
+  },
+] as const;
+
+/** Within a rule the first file wins; rule 5 repeats the others, ignoring case. undefined: none. */
+export function findNetwork(
+  networks: Networks,
+  name: string,
+): Candidate | undefined {
+  const folded = name.toLowerCase();
+  return (
+    firstMatch(networks, (text) => text === name) ??
+    firstMatch(networks, (text) => text.toLowerCase() === folded)
+  );
+}
+
+function firstMatch(
+  networks: Networks,
+  matches: (text: string) => boolean,
+): Candidate | undefined {
+  for (const rule of fileRules) {
+    for (const file of networks.files) {
+      const found = matches(rule.of(file))
+        ? networks.candidate(file)
+        : undefined;
+      if (found) return found;
+    }
+  }
+  for (const rule of contentRules) {
+    for (const candidate of networks.candidates) {
+      if (matches(rule.of(candidate.list))) return candidate;
+    }
+  }
+  return undefined;
+}
+
+/** The rule by which a name leads to the candidate: `file key of "10-weave.conf"`. */
+export function describeMatch({ file, list }: Candidate, name: string): string {
+  const texts = [
+    ...fileRules.map((rule) => [rule.name, rule.of(file)] as const),
+    ...contentRules.map((rule) => [rule.name, rule.of(list)] as const),
+  ];
+  const folded = name.toLowerCase();
+  const exact = texts.find(([, text]) => text === name);
+  const match =
+    exact ?? texts.find(([, text]) => text.toLowerCase() === folded);
+  return `${match?.[0] ?? "network"} of ${quote(file)}${exact ? "" : ", ignoring case"}`;
+}
+
+/** By the file key alone (rule 1). */
+export function findByKey(
+  networks: Networks,
+  key: string,
+): Candidate | undefined {
+  return firstOf(networks, (file) => fileKey(file) === key);
+}
+
+/**
+ * By the network's `name` alone, as definitions mean it (selection.md §6). A file
+ * that is called like its network is read first, and then no other.
+ */
+export function findByName(
+  networks: Networks,
+  name: string,
+): Candidate | undefined {
+  const byKey = findByKey(networks, name);
+  if (byKey?.list.name === name) return byKey;
+  return firstOf(
+    networks,
+    () => true,
+    ({ list }) => list.name === name,
+  );
+}
+
+function firstOf(
+  networks: Networks,
+  isRead: (file: string) => boolean,
+  matches: (candidate: Candidate) => boolean = () => true,
+): Candidate | undefined {
+  for (const file of networks.files) {
+    const found = isRead(file) ? networks.candidate(file) : undefined;
+    if (found && matches(found)) return found;
+  }
+  return undefined;
+}
+
+/** As {@link findNetwork}. Throws 7 saying what there is instead. */
+export function requireNetwork(networks: Networks, name: string): Candidate {
+  const found = findNetwork(networks, name);
+  if (found) return found;
+  const keys: string[] = [];
+  for (const { key } of networks.candidates) keys.push(plain(key));
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `no network ${quote(name)} in ${networks.confDir}: have ${joined(keys, 4000) || "none"}${invalidFiles(networks)}`,
+  );
+}
+
+/** The first candidate that is more than a loopback. Throws 7. */
+export function firstNetwork(networks: Networks): Candidate {
+  const found = firstOf(networks, () => true, isMoreThanLoopback);
+  if (found) return found;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `no default network: ${networks.confDir} holds no other CNI configuration${invalidFiles(networks)}`,
+  );
+}
+
+function isMoreThanLoopback({ list }: Candidate): boolean {
+  for (const { type } of list.plugins) if (type !== "loopback") return true;
+  return false;
+}
+
+function invalidFiles({ invalid }: Networks): string {
+  const texts: string[] = [];
+  for (const { file, problem } of invalid)
+    texts.push(`${plain(file)} (${problem})`);
+  return texts.length === 0 ? "" : `; invalid: ${joined(texts, 4000)}`;
+}
+
+/** A network of the node that was chosen. */
+export interface NodeNetwork {
+  candidate: Candidate;
+  /** Absent for the first network of the directory. */
+  name?: string | undefined;
+  ifname?: string | undefined;
+  /** For people: `annotation "cni" names`. */
+  origin: string;
+}
+
+/** `default_plugin`, else the first network of the directory; `reason` is for people. Throws 7. */
+export function defaultNetworks(
+  config: Pick<GenieConfig, "defaultPlugin">,
+  networks: Networks,
+  reason = "",
+): NodeNetwork[] {
+  const { defaultPlugin } = config;
+  if (defaultPlugin.trim() === "") {
+    const origin = `${reason}: first network in ${networks.confDir}`;
+    return [nodeNetwork(firstNetwork(networks), networks, origin)];
+  }
+  const origin = `${reason}: default_plugin names`;
+  const source = 'configuration key "default_plugin"';
+  return parseNetworks(source, defaultPlugin).map((request) => {
+    const candidate = requireNetwork(networks, request.name);
+    return nodeNetwork(candidate, networks, origin, request);
+  });
+}
+
+/** A node without a default network can still have others. */
+export function defaultsOrNone(
+  config: Pick<GenieConfig, "defaultPlugin">,
+  networks: Networks,
+): NodeNetwork[] {
+  try {
+    return defaultNetworks(config, networks);
+  } catch {
+    return [];
+  }
+}
+
+/** Throws 7 for a network whose file gives it no name that CNI allows. */
+export function nodeNetwork(
+  candidate: Candidate,
+  { confDir }: Networks,
+  origin: string,
+  request?: NetworkRequest,
+): NodeNetwork {
+  const { file, list } = candidate;
+  if (isIdentifier(list.name)) return { candidate, origin, ...request };
+  const problem =
+    list.name === ""
+      ? "missing network name"
+      : `invalid characters found in network name ${quote(list.name)}`;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `network configuration ${confDir}/${file}: ${problem}`,
+  );
+}

@@ -1,0 +1,129 @@
+/**
+ * Restrictions of the node: the networks that a pod's or a definition's author may
+ * select, the plugins that a definition may execute, and the plugins that serve a
+ * container only once (selection.md §5, §6, §8). Pure.
+ */
+import type { NetworkConfigList } from "../cni/conflist.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { executedTypes } from "../cni/executable-types.ts";
+import { quote } from "../linux/text.ts";
+import type { GenieConfig } from "./config.ts";
+import {
+  type Candidate,
+  type Networks,
+  defaultsOrNone,
+  findNetwork,
+  ownTypes,
+} from "./node-networks.ts";
+import { joined } from "./problems.ts";
+
+/**
+ * `allowedNetworks`: throws 7 unless it has the candidate of `from`, named `what` in
+ * messages; the default network, of `networks`, is always allowed.
+ */
+export function requireAllowed(
+  what: string,
+  candidate: Candidate,
+  from: Networks,
+  config: GenieConfig,
+  networks: Networks,
+): void {
+  const names = config.allowedNetworks;
+  if (!names) return;
+  for (const node of defaultsOrNone(config, networks))
+    if (node.candidate.list === candidate.list) return;
+  // The file key first: other names may require more files to be read.
+  if (names.includes(candidate.key) && isNamed(candidate.key)) return;
+  for (const name of names) if (isNamed(name)) return;
+  throw notAllowed(what, "allowedNetworks", names);
+
+  function isNamed(name: string): boolean {
+    return findNetwork(from, name)?.list === candidate.list;
+  }
+}
+
+/** `allowedPlugins` and `allowedIpams`, for everything that a definition's plugins can execute. Throws 7. */
+export function requireExecutable(
+  { plugins }: NetworkConfigList,
+  config: GenieConfig,
+): void {
+  const { allowedPlugins, allowedIpams } = config;
+  const own = ownTypes(config);
+  for (const plugin of plugins) {
+    for (const { type, isIpam } of executedTypes([plugin])) {
+      if (own.includes(type))
+        throw invalid(`plugin ${quote(plugin.type)} would execute genie again`);
+      if (!isIpam) {
+        if (allowedPlugins && !allowedPlugins.includes(type))
+          throw notAllowed(
+            `plugin ${quote(type)}`,
+            "allowedPlugins",
+            allowedPlugins,
+          );
+      } else if (
+        allowedIpams &&
+        !allowedIpams.includes(type) &&
+        !allowedPlugins?.includes(type)
+      )
+        throw notAllowed(
+          `IPAM plugin ${quote(type)}`,
+          "allowedIpams",
+          allowedIpams,
+        );
+    }
+  }
+}
+
+/** Plugin type → the reason why a container can have it only once. */
+const servesOnce: Readonly<Record<string, string>> = {
+  calico:
+    "it names the interface of the host after the pod, so its second ADD removes the pod's first interface",
+  flannel:
+    "it keeps one file per container, so its second DEL finds nothing and an address leaks",
+};
+
+/** A network on an interface, and its name in messages. */
+export interface NamedNetwork {
+  list: NetworkConfigList;
+  ifname: string;
+  name: string;
+}
+
+/** Throws 7 naming both networks and the reason; types of `allowRepeated` may come twice. */
+export function requireServedOnce(
+  networks: readonly NamedNetwork[],
+  { allowRepeated }: GenieConfig,
+): void {
+  const users = new Map<string, NamedNetwork>();
+  for (const network of networks) {
+    // A network may name a type twice; IPAM plugins do not attach.
+    const types = executedTypes(network.list.plugins);
+    for (const { type, isIpam } of types) {
+      const reason = Object.hasOwn(servesOnce, type) && servesOnce[type];
+      if (isIpam || !reason || allowRepeated.includes(type)) continue;
+      const other = users.get(type) ?? network;
+      users.set(type, other);
+      if (other === network) continue;
+      const both = [other, network].map(
+        ({ name, ifname }) => `${quote(name)} (${ifname})`,
+      );
+      throw invalid(
+        `networks ${both.join(" and ")} both use plugin ${quote(type)}, which serves a container once: ${reason}`,
+      );
+    }
+  }
+}
+
+function notAllowed(
+  what: string,
+  key: string,
+  allowed: readonly string[],
+): CniError {
+  return invalid(
+    `${what} is not allowed on this node: ${key} has ${joined(allowed, 4000) || "none"}`,
+  );
+}
+
+function invalid(message: string): CniError {
+  return new CniError(Code.invalidNetworkConfig, message);
+}
