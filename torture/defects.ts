@@ -151,7 +151,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "who merely reads a lock's file is ended",
-    file: "lib/attach/lock-recovery.ts",
+    file: "lib/linux/lock-recovery.ts",
     scenario: "a reader of a lock's file",
     edits: [
       {

@@ -24,7 +24,7 @@ import {
 } from "./context.ts";
 import { type Lock, withSharedRecords } from "./lock.ts";
 import type { AttachmentRecord } from "./record.ts";
-import type { PodRouting } from "./routing.ts";
+import type { PodRouting } from "./default-route.ts";
 import type { WrittenFile } from "./records.ts";
 
 /** The state of an ADD from the record on. */
@@ -126,7 +126,7 @@ async function openRouting(
   const [first] = attachments;
   if (attachments.length === 1 && !first?.extras?.defaultRoute)
     return undefined;
-  const routing = await import("./routing.ts");
+  const routing = await import("./default-route.ts");
   return routing.openRouting(context, attachments);
 }
 

@@ -1,26 +1,336 @@
 /**
- * The pod's default route over another interface than the plugins chose (selection.md
- * §6, §8): what was requested, and how results change so that they tell the truth.
- * Pure; the routes themselves are `netlink`'s matter.
+ * What the networks of one pod do to each other (selection.md §8): the default route
+ * has one owner, a plugin that insists on a default route of its own is tried again,
+ * every interface is still there. Loaded for a pod with several attachments, and for
+ * one that asks for `default-route`.
  */
-import { type Ip, formatIp, parseCidr, parseIp } from "../linux/address.ts";
+import { Code, CniError } from "../cni/error.ts";
 import {
-  type Result,
-  type Route,
-  convertResult,
-  modernResult,
-} from "../cni/result.ts";
-import { latestVersion } from "../cni/version.ts";
-import type { Departure } from "../linux/routes.ts";
-import type { Attachment } from "../select/attachment.ts";
-import { isDefaultRoute } from "../cni/result-query.ts";
+  type RequestedDefaultRoute,
+  type Rerouting,
+  reroutedResults,
+} from "../cni/rerouted-result.ts";
+import { podInterfaces } from "../cni/result-query.ts";
+import { type Result, modernResult } from "../cni/result.ts";
+import { formatIp, parseIp } from "../linux/address.ts";
+import { messageOf } from "../linux/errno.ts";
+import { namespaceId } from "../linux/netns.ts";
+import type {
+  DefaultRouteRequest,
+  Departure,
+  Plan,
+  Route,
+  Rtnetlink,
+  Snapshot,
+} from "../linux/routes.ts";
+import type * as linuxRoutes from "../linux/routes.ts";
+import { quote } from "../linux/text.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import { type Context, prefixNetwork } from "./context.ts";
+import { logs } from "./log.ts";
 import type { AttachmentRouting } from "./record.ts";
 
-export interface RequestedDefaultRoute {
-  /** The place of the attachment that asks. */
-  attachment: number;
-  ifname: string;
-  gateways: readonly Ip[];
+type Routes = typeof linuxRoutes;
+
+/** An attachment that has been added. */
+interface AddedAttachment {
+  attachment: Attachment;
+  /** Its interfaces in the pod: name → index. */
+  interfaces: ReadonlyMap<string, number>;
+  /** Its default routes, and the routes to their gateways. */
+  waysOut: readonly Route[];
+}
+
+/** The results after the default routes have moved, and what DEL has to remove. */
+export interface RoutedResults {
+  /** As they are recorded, and as the pod's status tells them. */
+  stored: Result[];
+  /** The same in what the runtime's version can say. */
+  printable: Result[];
+  tables: ReadonlyMap<string, AttachmentRouting>;
+}
+
+/** undefined where CNI_NETNS is no network namespace: there is nothing to read. */
+export async function openRouting(
+  context: Context,
+  attachments: readonly Attachment[],
+): Promise<PodRouting | undefined> {
+  const { netns } = context.request;
+  const isAsked = attachments.some(({ extras }) => extras?.defaultRoute);
+  if (namespaceId(netns) === undefined && !isAsked) return undefined;
+  const routes = await import("../linux/routes.ts");
+  return new PodRouting(context, attachments, routes);
+}
+
+/** {@link apply} or {@link undo} ends it and closes its socket. */
+export class PodRouting {
+  readonly #context: Context;
+  readonly #attachments: readonly Attachment[];
+  readonly #routes: Routes;
+  #opened: Rtnetlink | undefined;
+  readonly #added: AddedAttachment[] = [];
+  #plan: Plan | undefined;
+
+  constructor(
+    context: Context,
+    attachments: readonly Attachment[],
+    routes: Routes,
+  ) {
+    this.#context = context;
+    this.#attachments = attachments;
+    this.#routes = routes;
+  }
+
+  /** Called while a delegate runs: code costs most when it first runs. Never throws. */
+  prepare(): void {
+    if (this.#opened) return;
+    try {
+      this.#rtnetlink.links();
+    } catch {
+      // Reported by the call that needs the list.
+    }
+  }
+
+  /**
+   * The result of `add`. A plugin that fails with "file exists" because an earlier
+   * network has a default route is deleted by `del`, and tried once more without that
+   * route. Throws the error of the second try; of the first where there is none: no
+   * earlier default route, or a `del` that fails. The routes are then as before.
+   */
+  async execute(
+    add: () => Promise<Result>,
+    del: () => Promise<void>,
+  ): Promise<Result> {
+    try {
+      return await add();
+    } catch (thrown) {
+      const failure = CniError.from(thrown);
+      if (this.#context.config.defaultRoutes === "keep") throw failure;
+      if (!saysFileExists(failure)) throw failure;
+      const earlier = new Set(
+        this.#added.flatMap(({ interfaces }) => [...interfaces.values()]),
+      );
+      if (!this.#routes.hasDefaultRoute(this.#rtnetlink, earlier))
+        throw failure;
+      await deleteFirstTry(failure, del);
+      return this.#withoutDefaultRoutes(earlier, add);
+    }
+  }
+
+  async #withoutDefaultRoutes(
+    interfaces: ReadonlySet<number>,
+    add: () => Promise<Result>,
+  ): Promise<Result> {
+    const { putBack, takeOut } = this.#routes;
+    const taken = takeOut(this.#rtnetlink, interfaces);
+    let result: Result;
+    try {
+      result = await add();
+    } catch (error) {
+      try {
+        putBack(this.#rtnetlink, taken);
+      } catch {
+        // All networks are deleted now, and their routes go with them.
+      }
+      throw error;
+    }
+    putBack(this.#rtnetlink, taken);
+    return result;
+  }
+
+  /** Remembers the interfaces of an attachment. Throws 999 when one of an earlier attachment is gone. */
+  added(attachment: Attachment, result: Result): void {
+    const links = this.#rtnetlink.links();
+    for (const earlier of this.#added) {
+      for (const [name, ifindex] of earlier.interfaces) {
+        if (links.get(name) === ifindex) continue;
+        throw new CniError(
+          Code.internal,
+          `interface ${quote(name)} of network ${quote(displayName(earlier.attachment))} is missing after network ${quote(displayName(attachment))} was attached`,
+        );
+      }
+    }
+    const interfaces = new Map<string, number>();
+    for (const name of podInterfaces(modernResult(result), attachment.ifname)) {
+      const ifindex = links.get(name);
+      // A DPDK device, which is no network device, is not looked for.
+      if (ifindex !== undefined && !this.#isOfAnother(name, attachment))
+        interfaces.set(name, ifindex);
+    }
+    this.#restoreWaysOut(attachment);
+    const waysOut = this.#waysOut(new Set(interfaces.values()));
+    this.#added.push({ attachment, interfaces, waysOut });
+  }
+
+  /** The routes that a later plugin may replace; of the last attachment nobody does. */
+  #waysOut(interfaces: ReadonlySet<number>): Route[] {
+    const isLast = this.#added.length + 1 === this.#attachments.length;
+    if (isLast || this.#context.config.defaultRoutes === "keep") return [];
+    return this.#routes.waysOut(this.#rtnetlink, interfaces);
+  }
+
+  /** Some plugins replace the default route that they find (`ip route replace`), which then is not theirs to move. */
+  #restoreWaysOut(attachment: Attachment): void {
+    const earlier = this.#added.flatMap(({ waysOut }) => waysOut);
+    if (earlier.length === 0) return;
+    const restored = this.#routes.restore(this.#rtnetlink, earlier);
+    if (restored.length > 0)
+      this.#context.log().info("put replaced default routes back", {
+        replacedBy: displayName(attachment),
+      });
+  }
+
+  /** A result may name interfaces that the plugin only found in the pod. */
+  #isOfAnother(name: string, { ifname }: Attachment): boolean {
+    return (
+      name !== ifname &&
+      (this.#attachments.some((other) => other.ifname === name) ||
+        this.#added.some(({ interfaces }) => interfaces.has(name)))
+    );
+  }
+
+  /**
+   * Plans what {@link apply} does with the default routes; the results are those after it.
+   * Throws 7 for a requested gateway that the interface cannot reach, 999.
+   */
+  plan(results: Result[]): RoutedResults {
+    const { config, request } = this.#context;
+    const requested = requestedDefaultRoute(this.#attachments);
+    const move = config.defaultRoutes === "owner";
+    const unchanged: RoutedResults = {
+      stored: results,
+      printable: results,
+      tables: new Map(),
+    };
+    if (!move && !requested) return unchanged;
+    const snapshot = this.#routes.snapshotOf(this.#rtnetlink);
+    this.#plan = this.#routes.planDefaultRoutes(snapshot, {
+      attachments: this.#added.map(
+        ({ interfaces }) => new Set(interfaces.values()),
+      ),
+      primary: this.#attachments.findIndex(
+        ({ ifname }) => ifname === request.ifname,
+      ),
+      request: requested && this.#checked(requested, snapshot),
+      move,
+    });
+    const { departures } = this.#plan;
+    if (departures.length === 0 && !requested) return unchanged;
+    const rerouting = { departures, request: requested };
+    return {
+      stored: reroutedResults(results, rerouting),
+      printable: reroutedResults(results, rerouting, request.cniVersion),
+      tables: tablesOf(this.#attachments, departures),
+    };
+  }
+
+  /** The request for `linux/routes`. Throws 7 for a gateway that the interface cannot reach, 999. */
+  #checked(
+    { attachment, ifname, gateways }: RequestedDefaultRoute,
+    snapshot: Snapshot,
+  ): DefaultRouteRequest {
+    const ifindex = this.#added[attachment]?.interfaces.get(ifname);
+    if (ifindex === undefined)
+      throw this.#prefixed(
+        attachment,
+        Code.internal,
+        `failed to move the default route: no interface ${quote(ifname)} in the network namespace`,
+      );
+    const wrong = gateways.find(
+      (gateway) => !this.#routes.isReachable(snapshot, ifindex, gateway),
+    );
+    if (!wrong) return { attachment, ifindex, gateways };
+    throw this.#prefixed(
+      attachment,
+      Code.invalidNetworkConfig,
+      `"default-route" ${formatIp(wrong)} is outside of the prefixes of interface ${ifname}`,
+    );
+  }
+
+  #prefixed(place: number, code: number, problem: string): CniError {
+    const attachment = this.#attachments[place];
+    const network = attachment ? displayName(attachment) : "";
+    const error = new CniError(code, problem);
+    return prefixNetwork(error, this.#context.pod, network);
+  }
+
+  /** Throws CniError 999; {@link undo} then removes what was made. */
+  apply(): void {
+    try {
+      if (this.#plan) this.#routes.applyPlan(this.#rtnetlink, this.#plan);
+    } catch (error) {
+      const { pod, request } = this.#context;
+      const owner =
+        this.#attachments.find(({ extras }) => extras?.defaultRoute) ??
+        this.#attachments.find(({ ifname }) => ifname === request.ifname);
+      const network = owner ? displayName(owner) : request.config.name;
+      throw prefixNetwork(CniError.from(error), pod, network);
+    }
+    this.#close();
+    if (this.#plan) this.#logMoves(this.#plan);
+  }
+
+  /** Removes the rules and tables of an ADD that fails after all. Never throws. */
+  undo(): void {
+    const departures = this.#plan?.departures ?? [];
+    const tables = departures.flatMap(({ table, addresses }) =>
+      table === undefined ? [] : { table, addresses },
+    );
+    try {
+      if (tables.length > 0) this.#routes.removeTables(this.#rtnetlink, tables);
+    } catch (error) {
+      this.#context.log().error("rollback: failed to delete rules", {
+        error: messageOf(error),
+      });
+    }
+    this.#close();
+  }
+
+  /** Throws CniError 999. */
+  get #rtnetlink(): Rtnetlink {
+    const { netns } = this.#context.request;
+    return (this.#opened ??= new this.#routes.Rtnetlink(netns));
+  }
+
+  #close(): void {
+    this.#opened?.[Symbol.dispose]();
+  }
+
+  #logMoves({ departures }: Plan): void {
+    const { log, config } = this.#context;
+    const request = requestedDefaultRoute(this.#attachments);
+    if (departures.length === 0 && !request) return;
+    const isRemoved = departures.some(({ table }) => table === undefined);
+    if (!isRemoved && !logs(config.logLevel, "info")) return;
+    const told = describeRerouting(this.#attachments, { departures, request });
+    log().info("moved default routes", told);
+    if (isRemoved && config.defaultRoutes === "owner")
+      log().warn(
+        "removed default routes in place of moving them: the kernel has no policy routing",
+        told,
+      );
+  }
+}
+
+/** Whether the words of a plugin say that something is there already. */
+function saysFileExists({ message, details = "" }: CniError): boolean {
+  return /file exists/i.test(`${message}\n${details}`);
+}
+
+/** Throws `failure` with the reason when that fails. */
+async function deleteFirstTry(
+  failure: CniError,
+  del: () => Promise<void>,
+): Promise<void> {
+  try {
+    await del();
+  } catch (cause) {
+    const reason = `failed to delete it before a second try: ${messageOf(cause)}`;
+    throw new CniError(failure.code, failure.message, {
+      details: [failure.details, reason].filter(Boolean).join("; "),
+      cause,
+    });
+  }
 }
 
 /** The request among the attachments: at most one has it. */
@@ -35,71 +345,7 @@ export function requestedDefaultRoute(
   return undefined;
 }
 
-/** What has become of the default routes of all attachments. */
-export interface Rerouting {
-  departures: readonly Departure[];
-  request?: RequestedDefaultRoute | undefined;
-}
-
-/**
- * The results after that, each in its own version still. A route in a table of its
- * own is told where the version has a word for it (CNI 1.1.0), else it is left out.
- */
-export function rerouted(
-  results: readonly Result[],
-  rerouting: Rerouting,
-): Result[] {
-  const after: Result[] = [];
-  for (const [place, result] of results.entries())
-    after.push(afterwards(result, place, rerouting, isLatest(result)));
-  return after;
-}
-
-/**
- * What is printed of these results in the version of a request, which may know
- * tables where a delegate's does not, and the other way round.
- */
-export function printable(
-  results: readonly Result[],
-  rerouting: Rerouting,
-  version: string,
-): Result[] {
-  const tellsTables = version === latestVersion;
-  const after: Result[] = [];
-  for (const [place, result] of results.entries()) {
-    const given = tellsTables ? modernResult(result) : result;
-    after.push(afterwards(given, place, rerouting, tellsTables));
-  }
-  return after;
-}
-
-/** Whether the version of a result has a word for a route's table. */
-function isLatest({ cniVersion }: Result): boolean {
-  return cniVersion === latestVersion;
-}
-
-function afterwards(
-  result: Result,
-  place: number,
-  { departures, request }: Rerouting,
-  tellsTables: boolean,
-): Result {
-  const left: Departure[] = [];
-  for (const one of departures) if (one.attachment === place) left.push(one);
-  const asked = request?.attachment === place ? request : undefined;
-  if (left.length === 0 && !asked) return result;
-  const modern = modernResult(result);
-  const routes: Route[] = [];
-  for (const route of modern.routes) {
-    const changed = routeAfter(route, left, asked, tellsTables);
-    if (changed) routes.push(changed);
-  }
-  for (const gateway of asked?.gateways ?? [])
-    routes.push(defaultRouteVia(gateway));
-  return convertResult({ ...modern, routes }, result.cniVersion);
-}
-
-/** What was made, by interface name, for the result file. */
+/** The tables that were made, by interface name, for the file of results. */
 export function tablesOf(
   attachments: readonly Attachment[],
   departures: readonly Departure[],
@@ -120,9 +366,9 @@ export function describeRerouting(
   attachments: readonly Attachment[],
   { departures, request }: Rerouting,
 ): Readonly<Record<string, string[]>> {
-  const lines = (wanted: boolean) =>
+  const lines = (isMoved: boolean) =>
     departures
-      .filter(({ table }) => (table !== undefined) === wanted)
+      .filter(({ table }) => (table !== undefined) === isMoved)
       .map(({ attachment, gateways, table }) => {
         const via = gateways.map((gateway) => `via ${gateway} `).join("");
         const place = table === undefined ? "" : ` table ${table}`;
@@ -137,31 +383,4 @@ export function describeRerouting(
     ...(moved.length > 0 && { moved }),
     ...(removed.length > 0 && { removed }),
   };
-}
-
-/** The route as it is now: itself, in another table, or none. */
-function routeAfter(
-  route: Route,
-  departures: readonly Departure[],
-  request: RequestedDefaultRoute | undefined,
-  tellsTables: boolean,
-): Route | undefined {
-  const family = parseCidr(route.dst)?.ip.family;
-  if (!family || !isDefaultRoute(route)) return route;
-  // The requested one is told instead.
-  for (const gateway of request?.gateways ?? [])
-    if (gateway.family === family) return undefined;
-  for (const { family: departed, staying, table } of departures) {
-    if (departed !== family) continue;
-    // The usual metric, of which results say nothing, is the first to lose.
-    if (route.priority !== undefined && staying.includes(route.priority))
-      return route;
-    return table !== undefined && tellsTables ? { ...route, table } : undefined;
-  }
-  return route;
-}
-
-function defaultRouteVia(gateway: Ip): Route {
-  const dst = gateway.family === "4" ? "0.0.0.0/0" : "::/0";
-  return { dst, gw: formatIp(gateway) };
 }

@@ -27,9 +27,9 @@ import {
   unlock,
   write,
 } from "../linux/libc.ts";
+import type { LockRecovery } from "../linux/lock-recovery.ts";
 import { processState } from "../linux/process-state.ts";
 import { bytesOf, quote } from "../linux/text.ts";
-import type { LockRecovery } from "./lock-recovery.ts";
 
 export interface Lock {
   /** The descriptor that delegates inherit. */
@@ -58,15 +58,7 @@ export async function withContainerLock<T>(
   work: (lock: Lock) => Promise<T>,
   { containerId } = context.request,
 ): Promise<T> {
-  const { config, dependencies } = context;
-  const lock =
-    lockIfFree(lockPath(config.dataDir, containerId)) ??
-    (await lockContainer(
-      config.dataDir,
-      containerId,
-      deadline,
-      dependencies.sleep,
-    ));
+  const lock = await lockContainer(context, containerId, deadline);
   try {
     return await work(lock);
   } finally {
@@ -76,13 +68,12 @@ export async function withContainerLock<T>(
 
 /** As {@link withContainerLock}; undefined, and nothing was done, where a living genie works on the container. */
 export async function tryWithContainerLock<T>(
-  { config, dependencies }: Locking,
+  context: Locking,
   containerId: string,
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
 ): Promise<T | undefined> {
-  const target = { dataDir: config.dataDir, containerId };
-  const lock = await acquire(target, deadline, dependencies.sleep, (owner) =>
+  const lock = await acquire(context, containerId, deadline, (owner) =>
     owner === undefined ? undefined : "busy",
   );
   if (lock === "busy") return undefined;
@@ -95,13 +86,11 @@ export async function tryWithContainerLock<T>(
 
 /** Waits within `deadline` for a living owner. Throws 11 when the time is over, 5 for the disk. */
 export function lockContainer(
-  dataDir: string,
+  context: Locking,
   containerId: string,
   deadline: Deadline,
-  sleep: (ms: number) => Promise<void> = Bun.sleep,
 ): Promise<Lock> {
-  const target = { dataDir, containerId };
-  return acquire<never>(target, deadline, sleep, () => undefined);
+  return acquire<never>(context, containerId, deadline, () => undefined);
 }
 
 /** Milliseconds between two tries. */
@@ -109,12 +98,12 @@ const pollMs = 10;
 
 /** `whenTaken` gets the living owner, if one is known; any result but undefined ends the waiting. */
 async function acquire<T>(
-  { dataDir, containerId }: { dataDir: string; containerId: string },
+  { config, dependencies }: Locking,
+  containerId: string,
   deadline: Deadline,
-  sleep: (ms: number) => Promise<void>,
   whenTaken: (owner: number | undefined) => T | undefined,
 ): Promise<Lock | T> {
-  const path = lockPath(dataDir, containerId);
+  const path = lockPath(config.dataDir, containerId);
   let recovery: LockRecovery | undefined;
   for (;;) {
     const fd = openLock(path);
@@ -134,7 +123,7 @@ async function acquire<T>(
     } finally {
       if (!lock) close(fd);
     }
-    await sleep(deadline.atMost(pollMs).remaining);
+    await dependencies.sleep(deadline.atMost(pollMs).remaining);
   }
 }
 
@@ -143,7 +132,7 @@ async function recoveryOf(
   containerId: string,
   deadline: Deadline,
 ): Promise<LockRecovery> {
-  const { LockRecovery } = await import("./lock-recovery.ts");
+  const { LockRecovery } = await import("../linux/lock-recovery.ts");
   return new LockRecovery(containerId, deadline);
 }
 
@@ -221,15 +210,17 @@ function openRecords(path: string): number {
   return open(path, flags);
 }
 
-/** undefined when the lock is taken, or was until now. Throws 5. */
-export function lockIfFree(path: string): Lock | undefined {
-  return lockOpened(path, openLock(path));
-}
-
-/** As {@link lockIfFree}, but makes no file: undefined where there is none. */
+/** Takes a lock that was left behind; makes no file. undefined where there is none, or it is taken. Throws 5. */
 export function lockIfLeft(path: string): Lock | undefined {
   const fd = openIfLeft(path);
-  return fd === undefined ? undefined : lockOpened(path, fd);
+  if (fd === undefined) return undefined;
+  let lock: Lock | undefined;
+  try {
+    if (take(tryLock, fd, path) && isStill(path, fd)) lock = owned(path, fd);
+    return lock;
+  } finally {
+    if (!lock) close(fd);
+  }
 }
 
 /** Whether a living genie works on the container; without one the lock is nobody's or an orphan's. */
@@ -242,20 +233,10 @@ export async function isWorkedOn(
   if (fd === undefined) return false;
   try {
     if (take(tryLock, fd, path)) return false;
-    const { writtenOwner } = await import("./lock-recovery.ts");
+    const { writtenOwner } = await import("../linux/lock-recovery.ts");
     return writtenOwner(fd)?.isAlive ?? false;
   } finally {
     close(fd);
-  }
-}
-
-function lockOpened(path: string, fd: number): Lock | undefined {
-  let lock: Lock | undefined;
-  try {
-    if (take(tryLock, fd, path) && isStill(path, fd)) lock = owned(path, fd);
-    return lock;
-  } finally {
-    if (!lock) close(fd);
   }
 }
 
@@ -270,7 +251,7 @@ export function lockPath(dataDir: string, containerId: string): string {
 /** O_NOFOLLOW: a symbolic link is no lock of ours. O_NONBLOCK: opening a FIFO must not block. */
 const opening = Open.readWrite | Open.noFollow | Open.nonBlocking;
 
-/** undefined also for a directory, which is no lock. */
+/** undefined also for a directory, which is no lock of any genie. */
 function openIfLeft(path: string): number | undefined {
   try {
     return openIfAny(path, opening);
@@ -303,7 +284,7 @@ function openInstead(
   errno: string | undefined,
 ): number | undefined {
   if (errno === "EISDIR") {
-    // Nobody has a directory open for writing: it is no lock of any genie.
+    // No genie has a directory open for writing.
     rename(path, `${path}.corrupt`);
     return open(path, opening | Open.create, 0o600);
   }

@@ -4,13 +4,14 @@
  */
 import { describe, expect, test } from "bun:test";
 import {
-  type Rerouting,
   describeRerouting,
-  printable,
   requestedDefaultRoute,
-  rerouted,
   tablesOf,
 } from "../../lib/attach/default-route.ts";
+import {
+  type Rerouting,
+  reroutedResults,
+} from "../../lib/cni/rerouted-result.ts";
 import { type Family, formatIp, parseIp } from "../../lib/linux/address.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { type Result, parseResult } from "../../lib/cni/result.ts";
@@ -81,7 +82,7 @@ const dual = {
 };
 const eth0 = result({ ips: [{ address: "10.66.0.2/24" }] });
 
-describe("rerouted, routes that leave", () => {
+describe("reroutedResults, routes that leave", () => {
   test.each<[string, string, Departure[], object[]]>([
     [
       "1.1.0: in their table",
@@ -123,7 +124,7 @@ describe("rerouted, routes that leave", () => {
     ],
   ])("%s", (_, cniVersion, departures, routes) => {
     const before = [eth0, result({ ...dual, cniVersion })];
-    const after = rerouted(before, { departures });
+    const after = reroutedResults(before, { departures });
     expect(after).toEqual([eth0, result({ ...dual, cniVersion, routes })]);
     expect(after[0]).toBe(eth0);
   });
@@ -136,7 +137,9 @@ describe("rerouted, routes that leave", () => {
       { dst: "0.0.0.0/0", gw: "10.30.0.3", priority: 300 },
     ];
     const departures = [departure(0, "4", { staying: [300] })];
-    expect(rerouted([result({ cniVersion, routes })], { departures })).toEqual([
+    expect(
+      reroutedResults([result({ cniVersion, routes })], { departures }),
+    ).toEqual([
       result({
         cniVersion,
         routes: [
@@ -164,14 +167,14 @@ describe("rerouted, routes that leave", () => {
     ],
   ])("each keeps its version: %s", (cniVersion, before, after) => {
     expect(
-      rerouted([result({ cniVersion, ...before })], {
+      reroutedResults([result({ cniVersion, ...before })], {
         departures: [departure(0, "4")],
       }),
     ).toEqual([result({ cniVersion, ...after })]);
   });
 });
 
-describe("rerouted, a route that is requested", () => {
+describe("reroutedResults, a route that is requested", () => {
   const request = { attachment: 1, ifname: "net1" };
 
   test.each<[string[], object[]]>([
@@ -193,14 +196,14 @@ describe("rerouted, a route that is requested", () => {
       departures: [],
       request: { ...request, gateways: gateways(...texts) },
     };
-    expect(rerouted([eth0, result(dual)], rerouting)).toEqual([
+    expect(reroutedResults([eth0, result(dual)], rerouting)).toEqual([
       eth0,
       result({ ...dual, routes }),
     ]);
   });
 });
 
-describe("printable", () => {
+describe("reroutedResults", () => {
   const departures = [departure(0, "4")];
   const routes = [{ dst: "0.0.0.0/0" }];
 
@@ -211,7 +214,7 @@ describe("printable", () => {
     ["1.0.0", "0.4.0", undefined],
   ])("a result of %s for a runtime of %s", (cniVersion, version, expected) => {
     const before = [result({ cniVersion, routes })];
-    const [printed] = printable(before, { departures }, version);
+    const [printed] = reroutedResults(before, { departures }, version);
     const told = printed && "routes" in printed ? printed.routes : undefined;
     expect(told).toEqual(expected);
   });

@@ -16,8 +16,6 @@ import { gc } from "../../lib/attach/gc.ts";
 import {
   type Lock,
   isWorkedOn,
-  lockContainer,
-  lockIfFree,
   lockIfLeft,
   lockPath,
 } from "../../lib/attach/lock.ts";
@@ -29,9 +27,9 @@ import {
 import { Records } from "../../lib/attach/records.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
-import { Deadline } from "../../lib/linux/deadline.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
+import { lockNow } from "../support/lock.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const boot = "this boot";
@@ -236,12 +234,12 @@ describe("gc, records that the runtime's list does not name", () => {
 
   test("a living genie works on one when GC begins: it stays, also when that ends meanwhile", async () => {
     using node = new GcNode((what) => {
-      if (what === "DEL alpha c1") lock.release();
+      if (what === "DEL alpha c1") lock?.release();
       return 0;
     });
     node.record("c1", "alpha");
     node.record("c2", "alpha");
-    const lock = await lockContainer(node.dataDir, "c2", new Deadline(1000));
+    const lock = lockNow(node.dataDir, "c2");
     expect(await node.gc()).toBeUndefined();
     expect(await node.left()).toEqual(["c2"]);
     expect(node.gcs()).toEqual([{ what: "GC alpha", keep: ["c2:eth0"] }]);
@@ -250,7 +248,7 @@ describe("gc, records that the runtime's list does not name", () => {
   test("a living genie begins to work on one meanwhile: it stays", async () => {
     using node = new GcNode((what) => {
       const other = what === "DEL alpha c1" ? "c2" : "c1";
-      locks.push(lockIfFree(lockPath(node.dataDir, other)));
+      locks.push(lockNow(node.dataDir, other));
       return 0;
     });
     const locks: (Lock | undefined)[] = [];
@@ -371,7 +369,7 @@ describe("gc, records that cannot be read", () => {
       "of a container that is worked on",
       "c1:eth0",
       61_000,
-      (node) => lockIfFree(lockPath(node.dataDir, "c1")),
+      (node) => lockNow(node.dataDir, "c1"),
       [],
     ],
   ])(

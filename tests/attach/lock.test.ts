@@ -24,12 +24,22 @@ import { smallDisk } from "../support/disk.ts";
 const minute = () => new Deadline(60_000);
 const noPause = () => Promise.reject(new Error("no pause was expected"));
 
+function locking(
+  dataDir: string,
+  sleep: (ms: number) => Promise<void> = Bun.sleep,
+) {
+  return { config: { dataDir }, dependencies: { sleep } };
+}
+
 /** A directory with a function that locks container c1 in it. */
 function node() {
   const directory = temporaryDirectory();
   const path = `${directory.path}/locks/c1`;
-  const lock = (sleep?: (ms: number) => Promise<void>, deadline = minute()) =>
-    lockContainer(directory.path, "c1", deadline, sleep);
+  const lock = (
+    sleep?: (ms: number) => Promise<void>,
+    deadline = minute(),
+    containerId = "c1",
+  ) => lockContainer(locking(directory.path, sleep), containerId, deadline);
   return { ...directory, dataDir: directory.path, path, lock };
 }
 
@@ -58,7 +68,8 @@ function other(dataDir: string, text: string) {
   const program = `
     import { lockContainer } from ${modules.lock};
     import { Deadline } from ${modules.deadline};
-    const lock = () => lockContainer(${JSON.stringify(dataDir)}, "c1", new Deadline(60000));
+    const context = { config: { dataDir: ${JSON.stringify(dataDir)} }, dependencies: { sleep: Bun.sleep } };
+    const lock = () => lockContainer(context, "c1", new Deadline(60000));
     ${text}`;
   return Bun.spawn({
     cmd: [process.execPath, "-e", program],
@@ -155,9 +166,7 @@ describe("lockContainer", () => {
   test("locks different containers at the same time", async () => {
     using at = node();
     const locks = await Promise.all(
-      ["a", "b", "A".repeat(64)].map((id) =>
-        lockContainer(at.dataDir, id, minute(), noPause),
-      ),
+      ["a", "b", "A".repeat(64)].map((id) => at.lock(noPause, minute(), id)),
     );
     expect(new Set(locks.map(({ fd }) => fstatSync(fd).ino)).size).toBe(3);
     for (const lock of locks) lock.release();
@@ -167,17 +176,10 @@ describe("lockContainer", () => {
     using at = node();
     const [a, b] = ["a", "b"].map((end) => "x".repeat(300) + end);
     const locks = await Promise.all(
-      [a, b].map((id) =>
-        lockContainer(at.dataDir, String(id), minute(), noPause),
-      ),
+      [a, b].map((id) => at.lock(noPause, minute(), id)),
     );
     const again = time(0);
-    const third = lockContainer(
-      at.dataDir,
-      String(a),
-      again.deadline,
-      again.sleep,
-    );
+    const third = at.lock(again.sleep, again.deadline, a);
     expect(await failure(third)).toHaveProperty("code", 11);
     for (const lock of locks) lock.release();
   });
@@ -542,7 +544,7 @@ describe("lockContainer, after its genie was killed", () => {
     const elsewhere = await orphaned(b, ["sleep", "60"]);
     const pid = await orphaned(a, ["sleep", "60"]);
     const inodes = [a, b].map((disk) => statSync(`${disk}/locks/c1`).ino);
-    const lock = await lockContainer(a, "c1", minute());
+    const lock = await lockContainer(locking(a), "c1", minute());
     expect([
       inodes[0] === inodes[1],
       isRunning(pid),

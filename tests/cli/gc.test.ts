@@ -2,9 +2,9 @@
 import { expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { lockIfFree, lockPath } from "../../lib/attach/lock.ts";
 import { collect } from "../../lib/cli/gc.ts";
 import { nodeOperation } from "../../lib/cli/node.ts";
+import { lockNow } from "../support/lock.ts";
 import { NodeDirectory } from "./fixtures.ts";
 
 /** A node with a record of an earlier boot, whose plugin writes down that it was executed. */
@@ -79,7 +79,7 @@ test("collect, somebody else deleted it since it was read: not said to be delete
 
 test("collect, a living genie works on the container: it waits for the next run", async () => {
   using prepared = nodeWithOld();
-  const lock = lockIfFree(lockPath(prepared.node.dataDir, "c1"));
+  const lock = lockNow(prepared.node.dataDir, "c1");
   expect(await prepared.outcome()).toEqual({
     ...none,
     waiting: 1,

@@ -9,11 +9,11 @@
  * descriptor's locks are enough.
  */
 import { readlinkSync } from "node:fs";
-import type { Deadline } from "../linux/deadline.ts";
-import { listIfAny, readFile } from "../linux/files.ts";
-import { readAt, status } from "../linux/libc.ts";
-import { processState } from "../linux/process-state.ts";
-import { textOf } from "../linux/text.ts";
+import type { Deadline } from "./deadline.ts";
+import { listIfAny, readFile } from "./files.ts";
+import { readAt, status } from "./libc.ts";
+import { processState } from "./process-state.ts";
+import { textOf } from "./text.ts";
 
 export interface LockOwner {
   pid: number;

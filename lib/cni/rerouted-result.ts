@@ -1,0 +1,91 @@
+/**
+ * The results of a pod's networks after its default routes moved (selection.md §6,
+ * §8): they must tell the truth. Pure; `linux/routes` moves the routes.
+ */
+import { type Ip, formatIp, parseCidr } from "../linux/address.ts";
+import type { Departure } from "../linux/routes.ts";
+import { isDefaultRoute } from "./result-query.ts";
+import {
+  type Result,
+  type Route,
+  convertResult,
+  modernResult,
+} from "./result.ts";
+import { latestVersion } from "./version.ts";
+
+/** A request for the pod's default route. */
+export interface RequestedDefaultRoute {
+  /** The place of the attachment that asks. */
+  attachment: number;
+  ifname: string;
+  gateways: readonly Ip[];
+}
+
+/** The changes of all default routes of a pod. */
+export interface Rerouting {
+  departures: readonly Departure[];
+  request?: RequestedDefaultRoute | undefined;
+}
+
+/**
+ * The results after that, for recording each in its own version, or for printing in
+ * the `version` of a request. A route in a table of its own is told where that version
+ * has a word for it (CNI 1.1.0), else it is left out.
+ */
+export function reroutedResults(
+  results: readonly Result[],
+  rerouting: Rerouting,
+  version?: string,
+): Result[] {
+  return results.map((result, place) => {
+    // A request may know tables where a delegate's version does not.
+    const given = version === latestVersion ? modernResult(result) : result;
+    const tellsTables = (version ?? result.cniVersion) === latestVersion;
+    return reroutedResult(given, place, rerouting, tellsTables);
+  });
+}
+
+function reroutedResult(
+  result: Result,
+  place: number,
+  { departures, request }: Rerouting,
+  tellsTables: boolean,
+): Result {
+  const left = departures.filter(({ attachment }) => attachment === place);
+  const gateways = request?.attachment === place ? request.gateways : undefined;
+  if (left.length === 0 && !gateways) return result;
+  const modern = modernResult(result);
+  const routes = [
+    ...modern.routes.flatMap(
+      (route) => routeAfter(route, left, gateways, tellsTables) ?? [],
+    ),
+    ...(gateways ?? []).map(defaultRouteVia),
+  ];
+  return convertResult({ ...modern, routes }, result.cniVersion);
+}
+
+/** The route as it is now: itself, in another table, or none. */
+function routeAfter(
+  route: Route,
+  departures: readonly Departure[],
+  gateways: readonly Ip[] = [],
+  tellsTables: boolean,
+): Route | undefined {
+  const family = parseCidr(route.dst)?.ip.family;
+  if (!family || !isDefaultRoute(route)) return route;
+  // The requested one is told instead.
+  if (gateways.some((gateway) => gateway.family === family)) return undefined;
+  for (const { family: departed, staying, table } of departures) {
+    if (departed !== family) continue;
+    // The usual metric, of which results say nothing, is the first to lose.
+    if (route.priority !== undefined && staying.includes(route.priority))
+      return route;
+    return table !== undefined && tellsTables ? { ...route, table } : undefined;
+  }
+  return route;
+}
+
+function defaultRouteVia(gateway: Ip): Route {
+  const dst = gateway.family === "4" ? "0.0.0.0/0" : "::/0";
+  return { dst, gw: formatIp(gateway) };
+}

@@ -1,0 +1,14 @@
+/** Another operation that works on a container. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { type Lock, lockIfLeft, lockPath } from "../../lib/attach/lock.ts";
+
+/** Takes the container's lock at once; undefined when it is taken. */
+export function lockNow(
+  dataDir: string,
+  containerId: string,
+): Lock | undefined {
+  const path = lockPath(dataDir, containerId);
+  mkdirSync(`${dataDir}/locks`, { recursive: true, mode: 0o700 });
+  writeFileSync(path, "", { flag: "a", mode: 0o600 });
+  return lockIfLeft(path);
+}
