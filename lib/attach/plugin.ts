@@ -5,7 +5,12 @@ import { CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { type Plugin, type Request, runPlugin } from "../cni/skel.ts";
 import { statusIfAny } from "../linux/files.ts";
-import { readStdin, writeStderr, writeStdout } from "../linux/stdio.ts";
+import {
+  isStdoutClosed,
+  readStdin,
+  writeStderr,
+  writeStdout,
+} from "../linux/stdio.ts";
 import { add } from "./add.ts";
 import { del } from "./del.ts";
 import { logs } from "./log.ts";
@@ -20,6 +25,7 @@ export function runAsPlugin(
   return runPlugin(geniePlugin(systemDependencies(env), about), {
     env,
     readStdin,
+    isStdoutClosed,
     stdout: writeStdout,
     stderr: writeStderr,
     netnsId: fileId,

@@ -36,6 +36,8 @@ import {
 export interface Io {
   env: Env;
   readStdin(): Uint8Array;
+  /** A result could not be printed. */
+  isStdoutClosed(): boolean;
   /** Resolves when the whole text was taken, also by a slow pipe (P-ERR-3). */
   stdout(text: string): Promise<void>;
   /** Never throws: what it cannot write is lost. */
@@ -101,7 +103,9 @@ export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
     if (answer !== "") await io.stdout(answer);
     return exitCode;
   } catch (cause) {
-    io.stderr(`failed to write to stdout: ${messageOf(cause)}\n`);
+    // An error is short; a result is of no use on stderr.
+    const unprinted = exitCode === 0 ? "" : answer;
+    io.stderr(`failed to write to stdout: ${messageOf(cause)}\n${unprinted}`);
     return 1;
   }
 }
@@ -162,6 +166,9 @@ async function answerOf(
   const cniVersion = requireVersion(command, declared);
   const rule: VerbRule = verbs[command];
   if (rule.entersNetns) requireForeignNetns(environment, io);
+  // Before anything is executed: an ADD without its result would have to be undone.
+  if (command === "ADD" && io.isStdoutClosed())
+    throw new CniError(Code.io, "failed to write to stdout: it is closed");
 
   const { containerId, netns, ifname, args, path } = environment;
   const request = {

@@ -109,7 +109,9 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
 const MFD_CLOEXEC = 1;
+const F_GETFD = 1;
 const F_SETFL = 4;
+const FD_CLOEXEC = 1;
 const CLOSE_RANGE_CLOEXEC = 4;
 const WNOHANG = 1;
 const SIGCHLD = 17;
@@ -411,6 +413,11 @@ export function memoryFile(name: string): number | undefined {
 /** From now on whatever is written through the descriptor, by whoever inherits it, goes to the end of the file. */
 export function appendOnly(fd: number): void {
   checked(call(SYS_fcntl, fd, F_SETFL, Open.append));
+}
+
+/** Whether an executed program does not inherit the descriptor. */
+export function isCloseOnExec(fd: number): boolean {
+  return (call(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC) !== 0;
 }
 
 /** Has no executed program inherit the descriptors from `first` on; nothing where the kernel cannot (before Linux 5.11). */

@@ -7,7 +7,14 @@ import { Deadline, monotonicMs } from "./deadline.ts";
 import { errnoOf } from "./errno.ts";
 import { readToEnd } from "./files.ts";
 import { bytesOf } from "./text.ts";
-import { read, readable, ready, writable, write } from "./libc.ts";
+import {
+  isCloseOnExec,
+  read,
+  readable,
+  ready,
+  writable,
+  write,
+} from "./libc.ts";
 
 /** Limits of the request: milliseconds, bytes. */
 export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;
@@ -36,11 +43,20 @@ export function readStdin(
 }
 
 /**
- * The whole text, also by a slow pipe: it is waited for as long as somebody may
- * read it. Rejects with SystemError when nobody does any more. Not by `Bun.write`,
- * which starts two threads for it.
+ * Whether stdout was closed when the process started. Bun opens /dev/null in its place,
+ * close-on-exec, which an inherited descriptor never is.
+ */
+export function isStdoutClosed(): boolean {
+  return isCloseOnExec(1);
+}
+
+/**
+ * Writes the whole text, also to a slow pipe: waits as long as there may be a reader.
+ * Rejects with Error where stdout is closed, with SystemError where its reader is gone.
+ * Not with `Bun.write`, which starts two threads.
  */
 export async function writeStdout(text: string): Promise<void> {
+  if (text !== "" && isStdoutClosed()) throw new Error("it is closed");
   let bytes = bytesOf(text);
   while (bytes.length > 0) {
     try {

@@ -84,6 +84,7 @@ async function run({ env, stdin }: Recorded): Promise<Outcome> {
     readStdin: () => Buffer.from(stdin),
     stdout: async (text) => void (stdout += text),
     stderr: (text) => void (stderr += text),
+    isStdoutClosed: () => false,
     netnsId: (path) => (path === "/proc/self/ns/net" ? "4:1" : undefined),
   };
   const exitCode = await runPlugin(plugin, io);

@@ -42,6 +42,7 @@ async function run(
     stdout: async (text) => void written.stdout.push(text),
     stderr: (text) => void (written.stderr += text),
     netnsId: () => undefined,
+    isStdoutClosed: () => false,
     ...dependencies,
   };
   const recorder: Plugin = {
@@ -254,22 +255,39 @@ describe("runPlugin, failure", () => {
     },
   );
 
-  test.each([
-    ["a result", {}, 1],
-    ["an error", { stdin: {} }, 1],
-  ])(
-    "%s that cannot be written ends in exit code 1",
-    async (_name, dependencies, exitCode) => {
-      const stdout = async () => {
-        throw new Error("EPIPE: broken pipe, write");
-      };
-      const outcome = await run({ ...dependencies, stdout });
-      expect([outcome.exitCode, outcome.stderr]).toEqual([
-        exitCode,
-        "failed to write to stdout: EPIPE: broken pipe, write\n",
-      ]);
-    },
-  );
+  const unwritable = async () => {
+    throw new Error("EPIPE: broken pipe, write");
+  };
+  const problem = "failed to write to stdout: EPIPE: broken pipe, write\n";
+
+  test("a result that cannot be written: exit code 1, the reason on stderr", async () => {
+    const { exitCode, stderr } = await run({ stdout: unwritable });
+    expect([exitCode, stderr]).toEqual([1, problem]);
+  });
+
+  test("an error that cannot be written: exit code 1, reason and error on stderr", async () => {
+    const { exitCode, stderr } = await run({ stdin: {}, stdout: unwritable });
+    const error = { cniVersion: "0.1.0", code: 7, msg: "missing network name" };
+    expect([exitCode, stderr]).toEqual([
+      1,
+      `${problem}${JSON.stringify(error)}\n`,
+    ]);
+  });
+
+  test("ADD, closed stdout: error 5, the plugin is not called", async () => {
+    const { called, ...outcome } = await run({ isStdoutClosed: () => true });
+    const msg = "failed to write to stdout: it is closed";
+    expect(called).toEqual([]);
+    expect(outcome).toMatchObject(
+      failure({ cniVersion: "1.1.0", code: 5, msg }),
+    );
+  });
+
+  test("DEL, closed stdout: the plugin is called", async () => {
+    const isStdoutClosed = () => true;
+    const { called, exitCode } = await run({ command: "DEL", isStdoutClosed });
+    expect([called.length, exitCode]).toEqual([1, 0]);
+  });
 });
 
 describe("runPlugin, order of checks (§1.2)", () => {

@@ -167,6 +167,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
           stdout: async (text) => void printed.push(text),
           stderr: () => {},
           netnsId: () => undefined,
+          isStdoutClosed: () => false,
         });
         return { exitCode, stdout: printed.join("") };
       };

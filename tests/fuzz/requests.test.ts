@@ -76,6 +76,7 @@ async function call(
     stdout: async (text) => void printed.push(text),
     stderr: () => {},
     netnsId: () => undefined,
+    isStdoutClosed: () => false,
   });
   return { exitCode, stdout: printed.join("") };
 }

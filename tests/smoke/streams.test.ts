@@ -4,7 +4,7 @@
  * value or nothing (cni-plugin.md P-ERR-3, container-runtimes.md K-9).
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { versionAnswer } from "../../lib/cni/version.ts";
 import { genieBinary } from "../support/build.ts";
@@ -82,7 +82,7 @@ describe("the executable, standard streams", () => {
     ["closed stdin", "<&-", 1, emptyInput],
     ["empty stdin", "</dev/null", 1, emptyInput],
     ["closed stdin and stderr", "<&- 2>&-", 1, emptyInput],
-    ["closed stdout", ">&-", 0, undefined],
+    ["closed stdout", ">&-", 1, undefined],
     ["full stdout", ">/dev/full", 1, undefined],
     ["everything closed", "<&- >&- 2>&-", 1, undefined],
   ])("ADD, %s", async (name, redirection, exitCode, json) => {
@@ -98,14 +98,31 @@ describe("the executable, standard streams", () => {
     }).toEqual({ exitCode, json });
   });
 
-  test("ADD, stdout closed: the record does not take its place", async () => {
+  test("ADD, closed stdout: error 5 on stderr, nothing is executed or recorded", async () => {
     const env = node.env("ADD", "no-stdout");
-    await shell('exec "$0" <&- >&- 2>&-', env, node.withAnnotations());
-    await shell('exec "$0" >&-', env, node.withAnnotations());
-    const record = Bun.file(
-      join(node.dataDir, "attachments", "no-stdout:eth0.json"),
+    const answer = await shell('exec "$0" >&-', env, node.withAnnotations());
+    const msg = "failed to write to stdout: it is closed";
+    const error = JSON.stringify({ cniVersion: "1.1.0", code: 5, msg });
+    expect(answer).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `${msg}\n${error}\n`,
+    });
+    const record = join(node.dataDir, "attachments", "no-stdout:eth0.json");
+    expect(existsSync(record)).toBe(false);
+  });
+
+  test("DEL, closed stdout: deletes, as it prints nothing", async () => {
+    const env = node.env("ADD", "del-no-stdout");
+    await shell('exec "$0"', env, node.withAnnotations());
+    const record = join(node.dataDir, "attachments", "del-no-stdout:eth0.json");
+    expect(existsSync(record)).toBe(true);
+    const { exitCode } = await shell(
+      'exec "$0" >&-',
+      { ...env, CNI_COMMAND: "DEL" },
+      node.withAnnotations(),
     );
-    expect(await record.json()).toMatchObject({ formatVersion: 1 });
+    expect([exitCode, existsSync(record)]).toEqual([0, false]);
   });
 
   test("about text, stderr closed: exit 0, nothing on stdout", async () => {
