@@ -160,6 +160,14 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   podResourcesSocket: "path",
 };
 
+/** Without `filter`: built-in functions in JavaScript are compiled by each call (docs/performance.md). */
+function directoriesOf(binDir: string | readonly string[]): string[] {
+  const directories: string[] = [];
+  for (const path of typeof binDir === "string" ? [binDir] : binDir)
+    if (path !== "") directories.push(path);
+  return directories;
+}
+
 /** Null is absent, as for Go programs. */
 function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
   const { kubernetes, policy, allowedPlugins } = keys;
@@ -174,7 +182,7 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     logLevel: keys.log_level ?? "warn",
     logFile: keys.logFile || undefined,
     confDir: keys.confDir ?? "/etc/cni/net.d",
-    binDirs: [keys.binDir ?? []].flat().filter((path) => path !== ""),
+    binDirs: directoriesOf(keys.binDir ?? []),
     dataDir: keys.dataDir ?? "/var/lib/cni/genie",
     /** Where Multus kept its files, "" to ignore them. */
     multusDir: keys.multusDir ?? "/var/lib/cni/multus",
