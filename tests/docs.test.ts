@@ -1,7 +1,7 @@
 /**
- * What README.md and docs/ show is what genie accepts: every example is read by
- * the parser that would read it on a node, every file they name is there, and
- * the table of configuration keys has all of them.
+ * The documentation is true: the parser that reads an example on a node reads it
+ * here, every file that a page names exists, and the references in README.md have
+ * every configuration key with its default, every element key and every command.
  */
 import { describe, expect, test } from "bun:test";
 import {
@@ -15,15 +15,18 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseRecord } from "../lib/attach/record.ts";
 import { statusAnnotations } from "../lib/attach/write-back.ts";
+import { commands } from "../lib/cli/commands.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
-import { isObject, own, parseJson } from "../lib/cni/json.ts";
+import { type JsonObject, isObject, own, parseJson } from "../lib/cni/json.ts";
+import { protocolVersion, request } from "../lib/cni/network.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/cni-annotation.ts";
 import { configKeys } from "../lib/select/config-schema.ts";
-import { readConfig } from "../lib/select/config.ts";
+import { type GenieConfig, readConfig } from "../lib/select/config.ts";
 import { definitionNetwork } from "../lib/select/definition.ts";
 import { parseElements } from "../lib/select/npwg-annotation.ts";
+import { elementKeys } from "../lib/select/npwg-schema.ts";
 import { nameInterfaces } from "../lib/select/interface-names.ts";
 import { networksOf } from "../lib/select/node-networks.ts";
 import {
@@ -34,9 +37,12 @@ import {
 
 const root = resolve(import.meta.dir, "..");
 const pages = [
-  "README.md",
-  ...[...new Bun.Glob("docs/**/*.md").scanSync(root)].toSorted(),
-];
+  ...new Bun.Glob("*.md").scanSync(root),
+  ...new Bun.Glob("docs/**/*.md").scanSync(root),
+].toSorted();
+
+/** What a terminal shows of a row without tearing it apart. */
+const maxTableRow = 160;
 
 /** Also within a list of the page, and with whatever comes after the language. */
 const fence =
@@ -60,6 +66,7 @@ const readers: Record<string, (text: string) => void | Promise<unknown>> = {
     expect(readConfig(value).type).toBe("genie");
     expect(undocumented(value)).toEqual([]);
   },
+  "json request": readRequest,
   "json record": parseRecord,
   "json log": readLog,
   "yaml kubeconfig": readKubeconfigText,
@@ -69,6 +76,49 @@ const readers: Record<string, (text: string) => void | Promise<unknown>> = {
   "yaml write-back": readWriteBack,
   "text cni": readInterfaceNames,
 };
+
+/** The configuration keys that have a default, as README.md says it and as it is read. */
+const documentedDefaults: [string, string, Partial<GenieConfig>][] = [
+  ["default_plugin", "the first network", { defaultPlugin: "" }],
+  ["confDir", "`/etc/cni/net.d`", { confDir: "/etc/cni/net.d" }],
+  ["binDir", "none", { binDirs: [] }],
+  ["result", "primary", { result: "primary" }],
+  ["defaultRoutes", "owner", { defaultRoutes: "owner" }],
+  [
+    "multusConfDir",
+    "`/etc/cni/multus/net.d`",
+    { multusConfDir: "/etc/cni/multus/net.d" },
+  ],
+  ["allowedNetworks", "all", { allowedNetworks: undefined }],
+  [
+    "allowedPlugins",
+    "all",
+    { allowedPlugins: undefined, allowedIpams: undefined },
+  ],
+  ["allowRepeated", "none", { allowRepeated: [] }],
+  ["namespaceIsolation", "false", { namespaceIsolation: false }],
+  ["globalNamespaces", '`["default"]`', { globalNamespaces: ["default"] }],
+  ["systemNamespace", "`kube-system`", { systemNamespace: "kube-system" }],
+  ["strict", "false", { strict: false }],
+  ["nodeName", "none", { nodeName: undefined }],
+  [
+    "podResourcesSocket",
+    "`/var/lib/kubelet/pod-resources/kubelet.sock`",
+    { podResourcesSocket: "/var/lib/kubelet/pod-resources/kubelet.sock" },
+  ],
+  ["dataDir", "`/var/lib/cni/genie`", { dataDir: "/var/lib/cni/genie" }],
+  [
+    "runtimeCacheDir",
+    "`/var/lib/cni/results`",
+    { runtimeCacheDir: "/var/lib/cni/results" },
+  ],
+  ["multusDir", "`/var/lib/cni/multus`", { multusDir: "/var/lib/cni/multus" }],
+  ["apiTimeout", "10", { apiTimeoutMs: 10_000 }],
+  ["delegateTimeout", "120", { delegateTimeoutMs: 120_000 }],
+  ["deleteGiveUp", "300", { deleteGiveUpMs: 300_000 }],
+  ["log_level", "warn", { logLevel: "warn" }],
+  ["logFile", "none", { logFile: undefined }],
+];
 
 /** Languages in which an example without a mark is a mistake. */
 const mustBeMarked = new Set(["json", "jsonc", "yaml", "yml"]);
@@ -83,6 +133,9 @@ describe("documentation", () => {
       "json genie-config",
       "yaml pod",
       "yaml definition",
+      "json request",
+      "json log",
+      "json record",
     ];
     expect(expected.filter((kind) => !marks.has(kind))).toEqual([]);
   });
@@ -104,10 +157,69 @@ describe("documentation", () => {
     ).toEqual([]);
   });
 
-  test("README.md, its table has every configuration key that the schema has", () => {
-    const documented = documentedKeys();
+  test.each(pages)(
+    `tables of %s, no row over ${maxTableRow} characters`,
+    (page) => {
+      const rows = readFileSync(join(root, page), "utf8")
+        .split("\n")
+        .filter((line) => line.startsWith("|"));
+      expect(rows.filter((row) => row.length > maxTableRow)).toEqual([]);
+    },
+  );
+
+  test("README.md, its reference has every configuration key", () => {
+    const documented = spansOf("Configuration");
     expect(schemaKeys().filter((key) => !documented.has(key))).toEqual([]);
   });
+
+  test.each(documentedDefaults)(
+    "README.md, default of %s is %j",
+    (key, text, value) => {
+      expect(documentedDefault(key)).toBe(text);
+      expect(readConfig({ type: "genie" })).toMatchObject(value);
+    },
+  );
+
+  test("README.md, its reference has every key of an element", () => {
+    const documented = spansOf("Annotations");
+    const ignored = new Set([
+      "interfaceRequest",
+      "ipam-claim-reference",
+      "resourceClaim",
+    ]);
+    expect(
+      elementKeys.filter((key) => !documented.has(key) && !ignored.has(key)),
+    ).toEqual([]);
+  });
+
+  test("docs/troubleshooting.md, its findings are those of genie doctor", () => {
+    const text = readFileSync(join(root, "docs/troubleshooting.md"), "utf8");
+    const [, list = ""] = /^## Findings.*?\n(.*?)^## /ms.exec(text) ?? [];
+    const entries = [...list.matchAll(/^- (.*?):(?: |$)/gms)];
+    const findings = entries.flatMap(([, names = ""]) =>
+      [...names.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name),
+    );
+    expect(findings.length).toBeGreaterThan(20);
+    const sources = [...new Bun.Glob("lib/**/*.ts").scanSync(root)]
+      .map((path) => readFileSync(join(root, path), "utf8"))
+      .join("\n");
+    expect(findings.filter((finding) => !sources.includes(finding))).toEqual(
+      [],
+    );
+  });
+
+  test.each(["README.md", "docs/architecture.md"])(
+    "%s, it has every command",
+    (page) => {
+      const text = readFileSync(join(root, page), "utf8");
+      const visible = [...commands].filter(([, { hidden }]) => !hidden);
+      expect(
+        visible
+          .map(([name]) => name)
+          .filter((name) => !new RegExp(`\\b${name}\\b`).test(text)),
+      ).toEqual([]);
+    },
+  );
 });
 
 function checkedBlocks(): Block[] {
@@ -140,17 +252,29 @@ function filesNamedIn(text: string, page: string): string[] {
   return [...links, ...spans];
 }
 
-/** The words in the first column of the table that begins with "key". */
-function documentedKeys(): ReadonlySet<string> {
+/** The text of a section of README.md, up to the next of its level. */
+function sectionOf(heading: string): string {
   const text = readFileSync(join(root, "README.md"), "utf8");
-  const [, table = ""] =
-    /^\| key +\|[^\n]*\n((?:\|[^\n]*\n)+)/m.exec(text) ?? [];
-  const cells = table.split("\n").map((row) => row.split("|")[1] ?? "");
-  return new Set(
-    cells.flatMap((cell) =>
-      [...cell.matchAll(/`([^`]+)`/g)].map(([, key = ""]) => key),
-    ),
-  );
+  const [, section = ""] =
+    new RegExp(`^## ${heading}\\n(.*?)^## `, "ms").exec(text) ?? [];
+  return section;
+}
+
+/** The code spans of a section of README.md. */
+function spansOf(heading: string): ReadonlySet<string> {
+  const spans = sectionOf(heading)
+    .replaceAll(fence, "")
+    .matchAll(/`([^`]+)`/g);
+  return new Set([...spans].map(([, span = ""]) => span));
+}
+
+/** The last part of `key` (type, default). */
+function documentedDefault(key: string): string | undefined {
+  const [, described] =
+    new RegExp(`\`${RegExp.escape(key)}\`\\s\\(([^)]+)\\)`).exec(
+      sectionOf("Configuration"),
+    ) ?? [];
+  return described?.replaceAll(/\s+/g, " ").split(/[,;] /).at(-1);
 }
 
 /** Keys that are read for a later version; what they do is not there yet. */
@@ -164,9 +288,9 @@ function schemaKeys(): string[] {
   });
 }
 
-/** Keys of an example that the table does not have. */
+/** Keys of an example that the reference does not have. */
 function undocumented(config: unknown): string[] {
-  const documented = documentedKeys();
+  const documented = spansOf("Configuration");
   return Object.entries(isObject(config) ? config : {})
     .flatMap(([key, value]) =>
       isObject(value)
@@ -174,6 +298,38 @@ function undocumented(config: unknown): string[] {
         : [key],
     )
     .filter((key) => !documented.has(key));
+}
+
+/** The request is what genie makes of the network of that name on the same page. */
+function readRequest(text: string): void {
+  const shown = parseJson(text);
+  if (!isObject(shown)) throw new Error("the request is no object");
+  const list = networks().find(({ name }) => name === shown["name"]);
+  const plugin = list?.plugins.find(({ type }) => type === shown["type"]);
+  if (!list || !plugin) throw new Error("no example of the network");
+  const { runtimeConfig = {}, prevResult } = shown;
+  if (!isObject(runtimeConfig)) throw new Error("runtimeConfig is no object");
+  const runtime = {
+    containerId: "a",
+    netns: "/run/netns/a",
+    ifname: "eth0",
+    args: "",
+    path: [],
+    capabilityArgs: { ...runtimeConfig, cgroupPath: "/a" },
+  };
+  const made = request(list, plugin, {
+    runtime,
+    prevResult: parseResult(prevResult, protocolVersion(list)),
+  });
+  expect(shown).toEqual(parseJson(made) as JsonObject);
+}
+
+function networks() {
+  return blocks().flatMap(({ language, mark, text }) => {
+    if (language !== "json") return [];
+    if (mark === "conf") return [parseConf(parseJson(text))];
+    return mark === "conflist" ? [parseConfList(parseJson(text))] : [];
+  });
 }
 
 /** Lines as `logFile` has them. */
