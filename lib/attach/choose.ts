@@ -5,7 +5,7 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { Code, CniError } from "../cni/error.ts";
-import { isObject, jsonKind, parseJson } from "../cni/json.ts";
+import { isObject, mismatch, parseJson } from "../cni/json.ts";
 import { validateNetwork } from "../cni/network.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -93,13 +93,11 @@ function requireStrings(
   source: string,
 ): asserts value is Record<string, string> {
   if (!isObject(value))
-    throw invalidAnnotations(
-      `${source}: expected an object, got ${jsonKind(value)}`,
-    );
+    throw invalidAnnotations(`${source}: ${mismatch("an object", value)}`);
   for (const [key, text] of Object.entries(value)) {
     if (typeof text === "string") continue;
     throw invalidAnnotations(
-      `${source}: annotation ${quote(key)}: expected a string, got ${jsonKind(text)}`,
+      `${source}: annotation ${quote(key)}: ${mismatch("a string", text)}`,
     );
   }
 }

@@ -6,7 +6,7 @@
  */
 import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { isObject, jsonKind, own } from "../cni/json.ts";
+import { isObject, mismatch, own } from "../cni/json.ts";
 import { CniError, Code } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { type ValidAttachment, gcNetwork } from "../cni/network.ts";
@@ -371,18 +371,16 @@ function pairsOf(config: object): ValidAttachment[] {
   const value = own(config, key);
   if (value === null) return [];
   if (!Array.isArray(value))
-    throw invalid(`${key}: expected a list, got ${jsonKind(value)}`);
+    throw invalid(`${key}: ${mismatch("an array", value)}`);
   return value.map((entry: unknown, i) => {
-    const containerID = own(entry, "containerID");
-    const ifname = own(entry, "ifname");
-    if (
-      !isObject(entry) ||
-      typeof containerID !== "string" ||
-      typeof ifname !== "string"
-    ) {
-      throw invalid(`${key}.${i}: expected "containerID" and "ifname"`);
-    }
-    return { containerID, ifname };
+    if (!isObject(entry))
+      throw invalid(`${key}.${i}: ${mismatch("an object", entry)}`);
+    const text = (name: string): string => {
+      const given = own(entry, name);
+      if (typeof given === "string") return given;
+      throw invalid(`${key}.${i}.${name}: ${mismatch("a string", given)}`);
+    };
+    return { containerID: text("containerID"), ifname: text("ifname") };
   });
 }
 

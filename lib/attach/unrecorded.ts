@@ -8,7 +8,13 @@ import * as v from "valibot";
 import { formatCniArgs, ifnameProblem } from "../cni/args.ts";
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
 import { executesAny } from "../cni/executable-types.ts";
-import { type JsonObject, isObject, own, parseJson } from "../cni/json.ts";
+import {
+  type JsonObject,
+  isObject,
+  mismatch,
+  own,
+  parseJson,
+} from "../cni/json.ts";
 import { type Result, parseResult } from "../cni/result.ts";
 import { object, parse } from "../cni/schema.ts";
 import { type CniVersion, latestVersion } from "../cni/version.ts";
@@ -160,7 +166,7 @@ function delegateIfname(
 function decoded(base64: string, depth?: number): JsonObject {
   const text = Buffer.from(base64, "base64").toString();
   const value = parseJson(text, depth);
-  if (!isObject(value)) throw new Error("expected a configuration in base64");
+  if (!isObject(value)) throw new Error(mismatch("an object", value));
   return value;
 }
 

@@ -4,7 +4,7 @@
  * contexts belong to whoever added them.
  */
 import { messageOf } from "../linux/errno.ts";
-import { isObject, own } from "../cni/json.ts";
+import { isObject, mismatch, own } from "../cni/json.ts";
 
 const name = "genie";
 
@@ -53,7 +53,7 @@ function parsed(text: string): Record<string, unknown> {
     throw new Error(`not YAML: ${messageOf(cause)}`, { cause });
   }
   if (value === null || value === undefined) return {};
-  if (!isObject(value)) throw new Error("expected an object");
+  if (!isObject(value)) throw new Error(mismatch("an object", value, true));
   return value;
 }
 
@@ -65,7 +65,8 @@ function withEntry(
   edit: (before: Record<string, unknown>) => object,
 ): unknown[] {
   const given = own(kubeconfig, key) ?? [];
-  if (!Array.isArray(given)) throw new Error(`${key}: expected a list`);
+  if (!Array.isArray(given))
+    throw new Error(`${key}: ${mismatch("an array", given, true)}`);
   const entries: unknown[] = given;
   const at = entries.findIndex((entry) => own(entry, "name") === name);
   const before = own(entries[at], kind);

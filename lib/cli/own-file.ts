@@ -10,7 +10,7 @@ import { Code, CniError } from "../cni/error.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
+import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
 import { type Directories, defaultDirectories } from "./directories.ts";
 import type { Host } from "./host.ts";
 import { ownFile } from "./node.ts";
@@ -195,10 +195,10 @@ export function removeCopies(
 /** Throws Error for what is no configuration list. */
 function parseList(text: string): ListFile {
   const value = parseJson(text);
-  if (!isObject(value)) throw new Error("expected an object");
+  if (!isObject(value)) throw new Error(mismatch("an object", value));
   const plugins = own(value, "plugins");
   if (plugins !== undefined && !Array.isArray(plugins))
-    throw new Error("plugins: expected a list");
+    throw new Error(`plugins: ${mismatch("an array", plugins)}`);
   return { text, value };
 }
 

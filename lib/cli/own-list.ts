@@ -5,7 +5,7 @@
  * belong to whoever put them there.
  */
 import { parseConfList } from "../cni/conflist.ts";
-import { isObject, own } from "../cni/json.ts";
+import { isObject, mismatch, own } from "../cni/json.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { ownType } from "./node.ts";
 
@@ -85,7 +85,8 @@ export function ownPlugin(list: unknown): Record<string, unknown> {
 /** Ours at its place, or first where it is missing: behind others it would be given their prevResult. */
 function pluginsOf(list: object, settings: OwnSettings): unknown[] {
   const given = own(list, "plugins") ?? [];
-  if (!Array.isArray(given)) throw new Error("plugins: expected a list");
+  if (!Array.isArray(given))
+    throw new Error(`plugins: ${mismatch("an array", given)}`);
   const plugins: unknown[] = given;
   const edited = ownObject(ownPlugin(list), settings);
   const at = plugins.findIndex(isOwn);

@@ -4,7 +4,8 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { messageOf } from "../linux/errno.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
+import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
+import { plain } from "../linux/text.ts";
 import type { Annotations } from "../select/attachment.ts";
 import type { PodOperand } from "./pod-operand.ts";
 import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
@@ -174,7 +175,7 @@ function annotationsOf(source: Source): Record<string, string> {
     entries.map(([key, text]) => {
       if (typeof text !== "string")
         throw new Error(
-          `${nameOf(source)}: annotation ${JSON.stringify(key)} is no string`,
+          `${nameOf(source)}: metadata.annotations.${plain(key)}: ${mismatch("a string", text)}`,
         );
       return [key, text] as const;
     }),

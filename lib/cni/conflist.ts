@@ -5,7 +5,7 @@
 import { messageOf } from "../linux/errno.ts";
 import { plain, quote } from "../linux/text.ts";
 import { executedTypes } from "./executable-types.ts";
-import { isObject, own } from "./json.ts";
+import { isObject, mismatch, own } from "./json.ts";
 import { compareVersions, latestVersion } from "./version.ts";
 
 /** One plugin of a list: everything that the file says, unknown keys included. */
@@ -81,7 +81,7 @@ export function parsePlugin(value: unknown): PluginConf {
   const fail = (message: string): never => {
     throw new Error(`error parsing configuration: ${message}`);
   };
-  if (!isObject(value)) return fail(`expected an object, got ${goType(value)}`);
+  if (!isObject(value)) return fail(mismatch("an object", value));
   const type = own(value, "type");
   if (type === undefined || type === null || type === "")
     return fail("missing 'type'");
@@ -110,8 +110,7 @@ const typedKeys: Record<string, (value: unknown) => string | undefined> = {
 class ListError extends Error {}
 
 function list(value: unknown): NetworkConfigList {
-  if (!isObject(value))
-    throw new ListError(`expected an object, got ${goType(value)}`);
+  if (!isObject(value)) throw new ListError(mismatch("an object", value));
   const name = own(value, "name");
   if (name === undefined) throw new ListError("no name");
   if (typeof name !== "string")
@@ -218,38 +217,37 @@ function flag(config: object, key: string): boolean {
 
 function capabilitiesProblem(capabilities: unknown): string | undefined {
   if (!isObject(capabilities))
-    return `invalid 'capabilities' type ${goType(capabilities)}`;
+    return `capabilities: ${mismatch("an object", capabilities)}`;
   for (const [key, value] of Object.entries(capabilities)) {
     if (typeof value !== "boolean") {
-      return `invalid 'capabilities' entry ${quote(key)}: expected bool, got ${goType(value)}`;
+      return `capabilities.${plain(key)}: ${mismatch("a bool", value)}`;
     }
   }
   return undefined;
 }
 
 function ipamProblem(ipam: unknown): string | undefined {
-  if (!isObject(ipam)) return `invalid 'ipam' type ${goType(ipam)}`;
+  if (!isObject(ipam)) return `ipam: ${mismatch("an object", ipam)}`;
   const type = own(ipam, "type");
   if (type === undefined || type === null || typeof type === "string")
     return undefined;
-  return `invalid 'ipam.type' type ${goType(type)}`;
+  return `ipam.type: ${mismatch("a string", type)}`;
 }
 
 function dnsProblem(dns: unknown): string | undefined {
-  if (!isObject(dns)) return `invalid 'dns' type ${goType(dns)}`;
+  if (!isObject(dns)) return `dns: ${mismatch("an object", dns)}`;
   const domain = own(dns, "domain");
   if (domain !== undefined && domain !== null && typeof domain !== "string") {
-    return `invalid 'dns.domain' type ${goType(domain)}`;
+    return `dns.domain: ${mismatch("a string", domain)}`;
   }
   for (const key of ["nameservers", "search", "options"]) {
     const value = own(dns, key);
     if (value === undefined || value === null) continue;
-    if (
-      !Array.isArray(value) ||
-      value.some((entry) => typeof entry !== "string")
-    ) {
-      return `invalid 'dns.${key}': expected a list of strings`;
-    }
+    if (!Array.isArray(value))
+      return `dns.${key}: ${mismatch("an array of strings", value)}`;
+    for (const [i, entry] of value.entries())
+      if (typeof entry !== "string")
+        return `dns.${key}.${i}: ${mismatch("a string", entry)}`;
   }
   return undefined;
 }

@@ -112,10 +112,20 @@ export function jsonKind(
   return isObject(value) ? "object" : "number";
 }
 
-/** A decoded value after "expected …, got ": its kind, of a number also the value. */
-export function describeJson(value: unknown): string {
+/** `expected a string, got the number 5`: the wording of every value that is not what it must be. */
+export function mismatch(
+  expected: string,
+  value: unknown,
+  isSecret = false,
+): string {
+  return `expected ${expected}, got ${describeJson(value, isSecret)}`;
+}
+
+/** The kind of a decoded value; of a number that is not secret also the value. */
+export function describeJson(value: unknown, isSecret = false): string {
   const kind = jsonKind(value);
-  if (kind === "number") return `the number ${cut(JSON.stringify(value), 128)}`;
+  if (kind === "number" && !isSecret)
+    return `the number ${cut(JSON.stringify(value), 128)}`;
   if (kind === "undefined") return "nothing";
   if (kind === "null") return kind;
   return kind === "object" || kind === "array" ? `an ${kind}` : `a ${kind}`;

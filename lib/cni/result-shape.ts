@@ -6,13 +6,7 @@
 import { formatCidr, formatIp, parseCidr, parseIp } from "../linux/address.ts";
 import { Code, CniError } from "./error.ts";
 import { quote } from "../linux/text.ts";
-import {
-  type JsonObject,
-  describeJson,
-  isObject,
-  own,
-  setOwn,
-} from "./json.ts";
+import { type JsonObject, mismatch, isObject, own, setOwn } from "./json.ts";
 import type { CniVersion } from "./version.ts";
 
 export interface Interface {
@@ -128,7 +122,7 @@ type Reader<T> = (
 ) => T | undefined;
 
 function expected(what: string, value: unknown, path: string): never {
-  return fail(path, `expected ${what}, got ${describeJson(value)}`);
+  return fail(path, mismatch(what, value));
 }
 
 /** Printed even when empty. */

@@ -154,6 +154,5 @@ function gotOf({ received, input }: Issue, secret: boolean): string {
   // Of a wrong length valibot says how long it is.
   if (Array.isArray(input) && received !== "Array") return received;
   if (typeof input === "string" && !secret) return quote(input);
-  const got = describeJson(input);
-  return secret && got.startsWith("the number") ? "a number" : got;
+  return describeJson(input, secret);
 }

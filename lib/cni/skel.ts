@@ -13,7 +13,7 @@ import { Code, CniError } from "./error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote, textOf } from "../linux/text.ts";
 import {
-  describeJson,
+  mismatch,
   isObject,
   JsonError,
   type JsonObject,
@@ -215,13 +215,13 @@ function decodeConfig(text: string, command: string): JsonObject {
     );
   }
   if (isObject(decoded)) return decoded;
-  throw undecodable(`expected an object, got ${describeJson(decoded)}`);
+  throw undecodable(mismatch("an object", decoded));
 }
 
 function nameOf(config: JsonObject): string {
   const name = own(config, "name") ?? "";
   if (typeof name === "string") return name;
-  throw undecodable(`name: expected a string, got ${describeJson(name)}`);
+  throw undecodable(`name: ${mismatch("a string", name)}`);
 }
 
 function undecodable(problem: string, cause?: unknown): CniError {
@@ -249,7 +249,7 @@ function requireVersion(command: Verb, declared: unknown): CniVersion {
   if (typeof declared !== "string") {
     throw new CniError(
       Code.decoding,
-      `decoding version from network config: cniVersion: expected a string, got ${describeJson(declared)}`,
+      `decoding version from network config: cniVersion: ${mismatch("a string", declared)}`,
     );
   }
   const version = declared || "0.1.0";

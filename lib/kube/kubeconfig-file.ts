@@ -3,7 +3,7 @@
  * that a mistake is told by its place. No message quotes anything of the content.
  * By a table of our own: valibot's schema would cost every pod 0.4 ms.
  */
-import { own } from "../cni/json.ts";
+import { mismatch, own } from "../cni/json.ts";
 import type * as faults from "./kubeconfig-fault.ts";
 import { invalid } from "./pem.ts";
 
@@ -140,7 +140,7 @@ const file: Keys = {
 
 interface Mistake {
   path: string[];
-  /** The kind that was expected and never what was there: it may be a secret. */
+  /** Without a value: it may be a secret. */
   text: string;
 }
 
@@ -157,10 +157,12 @@ function isKubeconfig(
 
 /** The first one. Paths are made on the way back, because there is almost never one. */
 function mistakeIn(value: unknown, shape: Shape): Mistake | undefined {
-  if (shape === "string" || shape === "boolean")
-    return typeof value === shape ? undefined : mistake(value, shape);
+  if (shape === "string")
+    return typeof value === shape ? undefined : mistake(value, "a string");
+  if (shape === "boolean")
+    return typeof value === shape ? undefined : mistake(value, "a bool");
   if (isList(shape)) {
-    if (!Array.isArray(value)) return mistake(value, "array");
+    if (!Array.isArray(value)) return mistake(value, "an array");
     const items: unknown[] = value;
     let i = 0;
     for (const item of items) {
@@ -171,7 +173,7 @@ function mistakeIn(value: unknown, shape: Shape): Mistake | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null)
-    return mistake(value, "object");
+    return mistake(value, "an object");
   if (shape === "object") return undefined;
   for (const [key, inner] of Object.entries(shape.must)) {
     const found = mistakeIn(own(value, key), inner);
@@ -191,8 +193,7 @@ function isList(shape: Shape): shape is readonly [Shape] {
 }
 
 function mistake(value: unknown, expected: string): Mistake {
-  const text = value === undefined ? "is missing" : `expected ${expected}`;
-  return { path: [], text };
+  return { path: [], text: mismatch(expected, value, true) };
 }
 
 function below(key: string, { path, text }: Mistake): Mistake {

@@ -55,7 +55,9 @@ export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
   const config = parseKubeconfig(readText(path, "kubeconfig"), where);
   const contextName = nonBlank(config["current-context"]);
   if (contextName === undefined)
-    throw invalid(`${where}: current-context: is missing`);
+    throw invalid(
+      `${where}: current-context: expected the name of a context, got nothing`,
+    );
   const { entry, key } = find(
     config.contexts,
     contextName,

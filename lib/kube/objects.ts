@@ -3,7 +3,8 @@
  * few keys that genie reads, annotations always an object of strings.
  */
 import type { V1ObjectMeta } from "@kubernetes/client-node";
-import { type JsonObject, isObject, own } from "../cni/json.ts";
+import { type JsonObject, isObject, mismatch, own } from "../cni/json.ts";
+import { plain } from "../linux/text.ts";
 import { ApiError } from "./api-error.ts";
 
 export type Pod = KubeObject;
@@ -35,14 +36,14 @@ export function parseDefinition(
   const object = decode(answer, action);
   const metadata = metadataOf(object, action);
   const spec = own(object, "spec") ?? {};
-  if (!isObject(spec)) throw invalid(action, "spec", spec, "object");
+  if (!isObject(spec)) throw invalid(action, "spec", spec, "an object");
   const config = textOf(spec, "config", "spec", action);
   return { metadata, spec: config === undefined ? {} : { config } };
 }
 
 function metadataOf(object: JsonObject, action: () => string): Metadata {
   const found = own(object, "metadata");
-  if (!isObject(found)) throw invalid(action, "metadata", found, "object");
+  if (!isObject(found)) throw invalid(action, "metadata", found, "an object");
   const read = (key: string): string | undefined =>
     textOf(found, key, "metadata", action);
   const name = read("name");
@@ -63,7 +64,11 @@ function annotationsOf(
 ): Record<string, string> {
   const map = own(metadata, "annotations") ?? {};
   if (isTextMap(map)) return map;
-  throw invalid(action, "metadata.annotations", map, "an object of strings");
+  const at = "metadata.annotations";
+  if (!isObject(map)) throw invalid(action, at, map, "an object");
+  const [key = "", value] =
+    Object.entries(map).find(([, text]) => typeof text !== "string") ?? [];
+  throw invalid(action, `${at}.${plain(key)}`, value, "a string");
 }
 
 function isTextMap(map: unknown): map is Record<string, string> {
@@ -83,7 +88,7 @@ function textOf(
 ): string | undefined {
   const value = own(object, key) ?? undefined;
   if (value === undefined || typeof value === "string") return value;
-  throw invalid(action, `${path}.${key}`, value, "string");
+  throw invalid(action, `${path}.${key}`, value, "a string");
 }
 
 function invalid(
@@ -92,7 +97,7 @@ function invalid(
   value: unknown,
   expected: string,
 ): ApiError {
-  const problem = value === undefined ? "is missing" : `expected ${expected}`;
+  const problem = mismatch(expected, value, true);
   return new ApiError(
     `failed to ${action()}: invalid answer: ${key}: ${problem}`,
   );

@@ -10,7 +10,7 @@ import {
   parseAnyConf,
 } from "../cni/conflist.ts";
 import { Code, CniError } from "../cni/error.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
+import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
 import { declares } from "../cni/network.ts";
 import { messageOf } from "../linux/errno.ts";
 import { isLonger, quote } from "../linux/text.ts";
@@ -109,7 +109,7 @@ function parseConfig(config: string, name: string): NetworkConfigList {
     if (isLonger(config, maxBytes))
       throw new Error(`larger than ${maxBytes >> 10} KiB`);
     const value = parseJson(config);
-    if (!isObject(value)) throw new Error("expected an object");
+    if (!isObject(value)) throw new Error(mismatch("an object", value));
     return parseAnyConf(value, name);
   } catch (cause) {
     throw new Error(`spec.config: ${messageOf(cause)}`, { cause });

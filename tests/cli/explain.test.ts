@@ -213,7 +213,7 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
       "an annotation that is no string",
       { metadata: { name: "web", annotations: { cni: 1 } } },
       [],
-      '/pod.json: pod "web": annotation "cni" is no string',
+      '/pod.json: pod "web": metadata.annotations.cni: expected a string, got the number 1',
     ],
   ])(
     "%s, fails with the words that the pod would get",

@@ -428,12 +428,12 @@ describe("install, a list that cannot be read", () => {
       "invalid character '}' looking for beginning of object key string at line 3, column 1",
     ],
     ["empty", "", "unexpected end of JSON input at line 1, column 1"],
-    ["a list", "[]", "expected an object"],
-    ["null", "null", "expected an object"],
+    ["an array", "[]", "expected an object, got an array"],
+    ["null", "null", "expected an object, got null"],
     [
       "plugins that are no list",
       '{"plugins":{"type":"genie"}}',
-      "plugins: expected a list",
+      "plugins: expected an array, got an object",
     ],
   ];
 

@@ -197,7 +197,7 @@ describe("readConfDir", () => {
       ["2.conf", undefined],
       [
         "3.conflist",
-        "error parsing configuration list: expected an object, got []interface {}",
+        "error parsing configuration list: expected an object, got an array",
       ],
     ]);
   });

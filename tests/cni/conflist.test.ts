@@ -55,9 +55,9 @@ describe("parseConfList", () => {
   });
 
   test.each<[string, unknown]>([
-    ["expected an object, got []interface {}", []],
-    ["expected an object, got <nil>", null],
-    ["expected an object, got string", "x"],
+    ["expected an object, got an array", []],
+    ["expected an object, got null", null],
+    ["expected an object, got a string", "x"],
     ["no name", { plugins }],
     ["no name", { NAME: "n", plugins }],
     ["invalid name type <nil>", { name: null, plugins }],
@@ -127,22 +127,32 @@ describe("parseConfList", () => {
     ["invalid 'type' \".\"", { type: "." }],
     ["invalid 'type' \"../x\"", { type: "ptp", ipam: { type: "../x" } }],
     ["invalid 'type' \"a/b\"", { type: "ptp", Delegate: { TYPE: "a/b" } }],
-    ["expected an object, got string", "bridge"],
-    ["expected an object, got <nil>", null],
+    ["expected an object, got a string", "bridge"],
+    ["expected an object, got null", null],
     [
-      "invalid 'capabilities' type []interface {}",
+      "capabilities: expected an object, got an array",
       { type: "b", capabilities: [] },
     ],
     [
-      "invalid 'capabilities' entry \"ips\": expected bool, got string",
+      "capabilities.ips: expected a bool, got a string",
       { type: "b", capabilities: { ips: "true" } },
     ],
-    ["invalid 'ipam' type string", { type: "b", ipam: "dhcp" }],
-    ["invalid 'ipam.type' type float64", { type: "b", ipam: { type: 1 } }],
-    ["invalid 'dns' type []interface {}", { type: "b", dns: [] }],
-    ["invalid 'dns.domain' type float64", { type: "b", dns: { domain: 1 } }],
+    ["ipam: expected an object, got a string", { type: "b", ipam: "dhcp" }],
     [
-      "invalid 'dns.search': expected a list of strings",
+      "ipam.type: expected a string, got the number 1",
+      { type: "b", ipam: { type: 1 } },
+    ],
+    ["dns: expected an object, got an array", { type: "b", dns: [] }],
+    [
+      "dns.domain: expected a string, got the number 1",
+      { type: "b", dns: { domain: 1 } },
+    ],
+    [
+      "dns.search: expected an array of strings, got a string",
+      { type: "b", dns: { search: "a" } },
+    ],
+    [
+      "dns.search.1: expected a string, got the number 1",
       { type: "b", dns: { search: ["a", 1] } },
     ],
   ])("refuses a plugin: %s", (text, plugin) => {
@@ -271,7 +281,7 @@ describe("parseConf", () => {
     ["missing 'type'", { name: "n", plugins }],
     ["invalid name type float64", { type: "b", name: 1 }],
     ["invalid cniVersion type bool", { type: "b", cniVersion: true }],
-    ["expected an object, got []interface {}", []],
+    ["expected an object, got an array", []],
   ])("refuses: %s", (text, value) => {
     expect(() => parseConf(value)).toThrow(
       new Error(`error parsing configuration: ${text}`),

@@ -372,18 +372,18 @@ describe("invalid answer", () => {
     [
       "no metadata",
       { kind: "answer", body: "{}" },
-      () => "invalid answer: metadata: is missing",
+      () => "invalid answer: metadata: expected an object, got nothing",
     ],
     [
       "a uid that is a number",
       { kind: "answer", body: '{"metadata":{"uid":5}}' },
-      () => "invalid answer: metadata.uid: expected string",
+      () => "invalid answer: metadata.uid: expected a string, got a number",
     ],
     [
       "an annotation that is no string",
       { kind: "answer", body: '{"metadata":{"annotations":{"cni":["a"]}}}' },
       () =>
-        "invalid answer: metadata.annotations: expected an object of strings",
+        "invalid answer: metadata.annotations.cni: expected a string, got an array",
     ],
     [
       "a redirect",

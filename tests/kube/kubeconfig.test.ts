@@ -274,8 +274,8 @@ describe("readKubeconfig", () => {
   );
 
   test.each([
-    ["empty", "", "expected object"],
-    ["a text", "S3CRET", "expected object"],
+    ["empty", "", "expected an object, got null"],
+    ["a text", "S3CRET", "expected an object, got a string"],
     ["no YAML", "token: 'S3CRET", "is not YAML at line 1"],
     [
       "a tab",
@@ -299,11 +299,15 @@ describe("readKubeconfig", () => {
       '{\n\t"users": [\n\t\t{"token": "S3CRET"]\n}',
       "is not JSON at line 3, column 21",
     ],
-    ["no current-context", {}, "current-context: is missing"],
+    [
+      "no current-context",
+      {},
+      "current-context: expected the name of a context, got nothing",
+    ],
     [
       "blank current-context",
       { ...minimal, "current-context": " " },
-      "current-context: is missing",
+      "current-context: expected the name of a context, got nothing",
     ],
     [
       "unknown context",
@@ -350,18 +354,22 @@ describe("readKubeconfig", () => {
     [
       "groups that are no list",
       { ...minimal, users: [{ name: "a", user: { "as-groups": "S3CRET" } }] },
-      "users.0.user.as-groups: expected array",
+      "users.0.user.as-groups: expected an array, got a string",
     ],
-    ["wrong kind", { ...minimal, clusters: {} }, "clusters: expected array"],
+    [
+      "wrong kind",
+      { ...minimal, clusters: {} },
+      "clusters: expected an array, got an object",
+    ],
     [
       "a token that is a number",
       { ...minimal, users: [{ name: "a", user: { token: 5313537 } }] },
-      "users.0.user.token: expected string",
+      "users.0.user.token: expected a string, got a number",
     ],
     [
       "no name",
       { ...minimal, users: [{ user: { token: "S3CRET" } }] },
-      "users.0.name: is missing",
+      "users.0.name: expected a string, got nothing",
     ],
     [
       "an exec without command",
@@ -369,7 +377,7 @@ describe("readKubeconfig", () => {
         ...minimal,
         users: [{ name: "a", user: { exec: { apiVersion: "v" } } }],
       },
-      "users.0.user.exec.command: is missing",
+      "users.0.user.exec.command: expected a string, got nothing",
     ],
   ])(
     "readKubeconfig, %s: error 7 with path and place, no content",
