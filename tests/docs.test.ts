@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseRecord } from "../lib/attach/record.ts";
 import { statusAnnotations } from "../lib/attach/write-back.ts";
+import { phases } from "../lib/attach/context.ts";
 import { commands } from "../lib/cli/commands.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
 import { type JsonObject, isObject, own, parseJson } from "../lib/cni/json.ts";
@@ -206,6 +207,19 @@ describe("documentation", () => {
     expect(findings.filter((finding) => !sources.includes(finding))).toEqual(
       [],
     );
+  });
+
+  test("docs/architecture.md, its time limits are those of the phases", () => {
+    const text = readFileSync(join(root, "docs/architecture.md"), "utf8");
+    const seconds = Object.fromEntries(
+      [
+        ...text.matchAll(/\b(ADD|rollback|DEL|GC|CHECK|STATUS):? (\d+) s\b/g),
+      ].map(([, phase = "", limit]) => [
+        phase.toLowerCase(),
+        Number(limit) * 1000,
+      ]),
+    );
+    expect(seconds).toEqual({ ...phases });
   });
 
   test.each(["README.md", "docs/architecture.md"])(
