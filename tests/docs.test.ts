@@ -158,6 +158,17 @@ describe("documentation", () => {
     ).toEqual([]);
   });
 
+  test.each(pages)("make targets in %s, all are in the Makefile", (page) => {
+    const text = readFileSync(join(root, page), "utf8");
+    const makefile = readFileSync(join(root, "Makefile"), "utf8");
+    const named = [...text.matchAll(/(?:^|`)make ([a-z-]+)/gm)].map(
+      ([, target = ""]) => target,
+    );
+    expect(
+      named.filter((target) => !makefile.includes(`\n${target}:`)),
+    ).toEqual([]);
+  });
+
   test.each(pages)(
     `tables of %s, no row over ${maxTableRow} characters`,
     (page) => {
