@@ -1,9 +1,9 @@
 /**
- * Never stuck, never forgotten (state.md "DEL"): what becomes of a record whose DEL
- * failed. The runtime is told and tries again, or what is left is abandoned and the
- * DEL succeeds, so that no pod stays in Terminating for ever. What is abandoned is
- * kept in `<dataDir>/abandoned` with the errors, until a later DEL of it succeeds or
- * an operator drops it. Loaded when a DEL fails, and by GC.
+ * Records whose DEL failed (state.md "Never stuck, never forgotten"). The runtime gets
+ * an error and tries again, or the rest of the record is abandoned and the DEL
+ * succeeds, so that no pod stays in Terminating for ever. Abandoned records are kept in
+ * `<dataDir>/abandoned` with the errors, until a later DEL succeeds or an operator
+ * drops them. Loaded when a DEL fails, and by GC.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
@@ -133,7 +133,7 @@ async function keepCounted(
     context.records.write({ ...record, attachments }).sync();
     return undefined;
   } catch (cause) {
-    // The old record stays: what is deleted already will be deleted once more.
+    // The old record stays: some attachments will be deleted a second time.
     return notUpdated(context, cause);
   }
 }
@@ -158,9 +158,12 @@ async function giveUp(
       records.move(record, "everything", abandoned);
     } catch (error) {
       // The record stays, and GC meets it when the container is gone.
-      log().error("failed to move what could not be deleted to abandoned", {
-        error: messageOf(error),
-      });
+      log().error(
+        "failed to move a record that could not be deleted to abandoned",
+        {
+          error: messageOf(error),
+        },
+      );
     }
   }
 }
@@ -187,7 +190,7 @@ function notUpdated({ log }: Context, cause: unknown): CniError {
   return new CniError(Code.io, problem, { cause });
 }
 
-/** Writes the attachments that failed to `abandoned`, with what was abandoned of the same ADD before. Durable when it returns. Throws 5 for the disk. */
+/** Writes the attachments that failed to `abandoned`, beside those of the same ADD that are there. Durable when it returns. Throws 5 for the disk. */
 async function abandon(
   { config, dependencies }: Context,
   record: AttachmentRecord,
@@ -222,9 +225,9 @@ async function earlier(
   record: AttachmentRecord,
 ): Promise<AttachmentRecord | undefined> {
   try {
-    return await abandoned.readLike(record);
+    return await abandoned.read(record);
   } catch {
-    // Unreadable: what is known now takes its place.
+    // Unreadable: it is replaced.
     return undefined;
   }
 }
@@ -253,7 +256,7 @@ function abandonment(
 export interface RetriedAbandoned {
   deleted: AttachmentRecord[];
   /** The records that are still there, with the reasons. */
-  kept: { what: string; why: string }[];
+  kept: { name: string; reason: string }[];
 }
 
 /** The most that one record may take, in milliseconds: no pod is added meanwhile. */
@@ -281,15 +284,15 @@ export async function retryAbandoned(
   const retried: RetriedAbandoned = { deleted: [], kept: [] };
   for await (const { name, record, error } of entries) {
     if (record && network !== undefined && record.network !== network) continue;
-    const what = record ? `${record.containerId}:${record.ifname}` : name;
+    const shown = record ? `${record.containerId}:${record.ifname}` : name;
     try {
-      const why = record
+      const reason = record
         ? await retryRecord(context, living, record, deadline)
         : messageOf(error);
-      if (why !== undefined) retried.kept.push({ what, why });
+      if (reason !== undefined) retried.kept.push({ name: shown, reason });
       else if (record) retried.deleted.push(record);
     } catch (cause) {
-      retried.kept.push({ what, why: messageOf(cause) });
+      retried.kept.push({ name: shown, reason: messageOf(cause) });
     }
   }
   return retried;
@@ -310,13 +313,13 @@ async function retryRecord(
     containerId,
     share,
     async ({ fd }) => ({
-      // While no other pod can get what the late DEL may take.
-      why: await withRecordsAlone(context, share, (all) =>
+      // No other pod can get the resources meanwhile that the late DEL may free.
+      reason: await withRecordsAlone(context, share, (all) =>
         deleteAbandoned(context, living, record, share, [fd, all.fd]),
       ),
     }),
   );
-  return tried ? tried.why : "another operation works on the container";
+  return tried ? tried.reason : "another operation works on the container";
 }
 
 async function deleteAbandoned(
@@ -328,18 +331,18 @@ async function deleteAbandoned(
 ): Promise<string | undefined> {
   const { config, dependencies, path } = context;
   const abandoned = abandonedRecords(config);
-  const current = await abandoned.readLike(record);
+  const current = await abandoned.read(record);
   if (!current) return undefined;
   await living.refresh();
-  const held: Attachment[] = [];
+  const claimed: Attachment[] = [];
   const free: Attachment[] = [];
-  let owner: string | undefined;
+  let reason: string | undefined;
   for (const attachment of current.attachments) {
-    const why = living.ownerOf(current, attachment);
-    (why === undefined ? free : held).push(attachment);
-    owner ??= why;
+    const claim = living.claimOf(current, attachment);
+    (claim === undefined ? free : claimed).push(attachment);
+    reason ??= claim;
   }
-  if (free.length === 0) return owner;
+  if (free.length === 0) return reason;
   const { remaining, failures } = await deleteAttachments(
     free,
     (await abandoned.readResults(current)).results,
@@ -351,13 +354,13 @@ async function deleteAbandoned(
     deadline,
     { ...delegateCaller(context), inherit },
   );
-  const attachments = [...held, ...remaining];
+  const attachments = [...claimed, ...remaining];
   if (attachments.length === 0) {
     abandoned.remove(current);
     return undefined;
   }
   rewrite(context, abandoned, { ...current, attachments }, failures);
-  return failures[0]?.error.message ?? owner;
+  return failures[0]?.error.message ?? reason;
 }
 
 /** Written in any case: its file is then the newest, and others come first. */
@@ -390,7 +393,7 @@ interface LivingContainer {
   devices: ReadonlySet<string>;
 }
 
-/** The recorded containers of a node: a late DEL must not take from a new pod what an old one had. */
+/** The recorded containers of a node: a late DEL must not free the resources of a new pod. */
 export class LivingRecords {
   readonly #records: Records;
   readonly #containers = new Map<string, LivingContainer>();
@@ -399,7 +402,7 @@ export class LivingRecords {
     this.#records = records;
   }
 
-  /** Reads what has come since the last time; a record only becomes less. */
+  /** Reads the records that are new; a record only becomes less. */
   async refresh(): Promise<void> {
     const gone = new Set(this.#containers.keys());
     const isNew = (name: string) => !gone.delete(name);
@@ -409,7 +412,7 @@ export class LivingRecords {
   }
 
   /** The reason why an attachment of an abandoned record is not to be deleted now, if there is one. */
-  ownerOf(
+  claimOf(
     record: AttachmentRecord,
     attachment: Attachment,
   ): string | undefined {
@@ -440,7 +443,7 @@ function livingContainer(record: AttachmentRecord): LivingContainer {
   };
 }
 
-/** By its name: plugins keep by that what they keep by the pod. */
+/** By its name: plugins that keep state by pod know nothing else. */
 function podOf({ pod }: AttachmentRecord): string | undefined {
   return pod && `${pod.namespace}/${pod.name}`;
 }

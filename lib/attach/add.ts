@@ -86,7 +86,7 @@ async function deleteLeftOver(
   deadline: Deadline,
 ): Promise<void> {
   const { request, records } = context;
-  if (!records.has(request.containerId, request.ifname)) return;
+  if (!records.has(request)) return;
   // Throws for a choice that cannot be recorded: then nothing is executed.
   boundedText(newRecord(context, attachments));
   const { deleteRecorded } = await import("./del.ts");

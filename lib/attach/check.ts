@@ -61,7 +61,7 @@ async function readRecord({
 }: Context): Promise<AttachmentRecord> {
   let record: AttachmentRecord | undefined;
   try {
-    record = await records.read(request.containerId, request.ifname);
+    record = await records.read(request);
   } catch (cause) {
     if (!(cause instanceof CorruptRecord)) throw cause;
     throw new CniError(

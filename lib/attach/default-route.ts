@@ -1,7 +1,7 @@
 /**
- * What the networks of one pod do to each other (selection.md §8): the default route
- * has one owner, a plugin that insists on a default route of its own is tried again,
- * every interface is still there. Loaded for a pod with several attachments, and for
+ * The default route of a pod with several networks (selection.md §8): it has one
+ * owner, a plugin that insists on a default route of its own is tried again, and every
+ * interface is still there afterwards. Loaded for a pod with several attachments, and for
  * one that asks for `default-route`.
  */
 import { Code, CniError } from "../cni/error.ts";
@@ -41,11 +41,11 @@ interface AddedAttachment {
   waysOut: readonly Route[];
 }
 
-/** The results after the default routes have moved, and what DEL has to remove. */
+/** The results after the default routes have moved, and the tables for DEL to remove. */
 export interface RoutedResults {
   /** As they are recorded, and as the pod's status tells them. */
   stored: Result[];
-  /** The same in what the runtime's version can say. */
+  /** In the version of the runtime. */
   printable: Result[];
   tables: ReadonlyMap<string, AttachmentRouting>;
 }
@@ -190,7 +190,7 @@ export class PodRouting {
   }
 
   /**
-   * Plans what {@link apply} does with the default routes; the results are those after it.
+   * Plans the moves that {@link apply} makes; the results are those after it.
    * Throws 7 for a requested gateway that the interface cannot reach, 999.
    */
   plan(results: Result[]): RoutedResults {
@@ -254,7 +254,7 @@ export class PodRouting {
     return prefixNetwork(error, this.#context.pod, network);
   }
 
-  /** Throws CniError 999; {@link undo} then removes what was made. */
+  /** Throws CniError 999; {@link undo} then removes the rules that were made. */
   apply(): void {
     try {
       if (this.#plan) this.#routes.applyPlan(this.#rtnetlink, this.#plan);

@@ -1,6 +1,6 @@
 /**
- * DEL: what the record says, in reverse; without a record a best effort for pods
- * that were attached before us (state.md "DEL"). Never asks the API server.
+ * DEL: the attachments of the record, in reverse; without a record a best effort for
+ * pods that were attached before us (state.md "DEL"). Never asks the API server.
  */
 import type { Result } from "../cni/result.ts";
 import { parseIp } from "../linux/address.ts";
@@ -31,7 +31,7 @@ export async function del(context: Context): Promise<void> {
 }
 
 /**
- * Deletes what the record of this container and interface holds; false when
+ * Deletes the attachments in the record of this container and interface; false when
  * there is none. Throws the first error with the others in its details.
  */
 export async function deleteRecorded(
@@ -42,7 +42,7 @@ export async function deleteRecorded(
   const { request, records } = context;
   let record: AttachmentRecord | undefined;
   try {
-    record = await records.read(request.containerId, request.ifname);
+    record = await records.read(request);
   } catch (error) {
     if (!(error instanceof CorruptRecord)) throw error;
     await deleteUnreadable(context, error, lock, deadline);
@@ -82,9 +82,9 @@ async function deleteUnreadable(
 }
 
 /**
- * Deletes the attachments of a record and then the record. What could not be
- * deleted stays in it, so a retry repeats only that, or is abandoned: "deleted" says
- * that nothing is left. `netns` is empty when the namespace is gone; `given` takes the
+ * Deletes the attachments of a record and then the record. Those that could not be
+ * deleted stay in it, so that a retry repeats only them, or are abandoned: "deleted"
+ * says that nothing is left. `netns` is empty when the namespace is gone; `given` takes the
  * place of stored results.
  */
 export async function deleteRecord(

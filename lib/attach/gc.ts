@@ -11,7 +11,12 @@ import { recordedNetns } from "../linux/netns.ts";
 import { type Context, isNested, phases } from "./context.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
 import { leastShareMs } from "./delete-attachments.ts";
-import { isWorkedOn, lockIfLeft, tryWithContainerLock } from "./lock.ts";
+import {
+  type Lock,
+  isWorkedOn,
+  lockIfLeft,
+  tryWithContainerLock,
+} from "./lock.ts";
 import {
   type RecordSummary,
   type RecordSurvey,
@@ -21,12 +26,7 @@ import {
   isOnlyGenieNetwork,
 } from "./gc-networks.ts";
 import type { RecordEntry } from "./records.ts";
-import {
-  type AttachmentRecord,
-  CorruptRecord,
-  RecordError,
-  isSameAdd,
-} from "./record.ts";
+import { CorruptRecord, RecordError, isSameAdd } from "./record.ts";
 import {
   abandonedByNow,
   abandonedRecords,
@@ -40,7 +40,7 @@ export async function gc(context: Context): Promise<void> {
   requireOwnDirectory(`${config.dataDir}/locks`);
   const valid = new ValidAttachments(request.config);
   const deadline = new Deadline(phases.gc, dependencies.clock);
-  // Not what this GC itself will abandon.
+  // Listed now: without the records that this GC will abandon.
   const abandoned = abandonedByNow(context);
   const surveyor = new RecordSurveyor(context);
   const before = await surveyor.read();
@@ -64,7 +64,7 @@ export async function gc(context: Context): Promise<void> {
   throwFirst([...records.errors, ...unreadable, ...networks, ...litter]);
 }
 
-/** What was abandoned comes last, and fails no GC (state.md "Never stuck, never forgotten"). */
+/** Abandoned records come last, and fail no GC (state.md "Never stuck, never forgotten"). */
 async function retryLast(
   context: Context,
   abandoned: AsyncIterable<RecordEntry>,
@@ -78,14 +78,19 @@ async function retryLast(
       deadline,
       request.config.name,
     );
-    for (const { what, why } of kept)
-      log().info("kept an abandoned attachment", { container: what, why });
+    for (const { name, reason } of kept)
+      log().info("kept an abandoned attachment", {
+        container: name,
+        why: reason,
+      });
   } catch (error) {
-    log().warn("failed to try what was abandoned", { error: messageOf(error) });
+    log().warn("failed to try abandoned records again", {
+      error: messageOf(error),
+    });
   }
 }
 
-/** What a genie left that was killed before it had a record: a lock that nobody holds, files without their names. */
+/** Removes the litter of a genie that was killed before it had a record: free locks, and files without their names. */
 export function removeLitter({ config, records }: Context): CniError[] {
   const errors: CniError[] = [];
   const attempt = (work: () => void) => {
@@ -109,11 +114,11 @@ export function removeLitter({ config, records }: Context): CniError[] {
   return errors;
 }
 
-/** What is younger may be of an ADD that the runtime's list does not know of yet. */
+/** A younger record may be of an ADD that the runtime's list does not know of yet. */
 const settledMs = 60_000;
 
-/** Of this network, unknown to the runtime, settled, and with nobody at work on them; those first of which fewer DELs have failed, so that every GC makes progress. */
-export async function staleRecords(
+/** Records of this network that are unknown to the runtime, settled, and not worked on; those come first of which fewer DELs have failed, so that every GC makes progress. */
+async function staleRecords(
   { request, config, dependencies }: Context,
   { records }: RecordSurvey,
   valid: ValidAttachments,
@@ -133,7 +138,7 @@ export async function staleRecords(
   return stale.toSorted((a, b) => a.failedDels - b.failedDels);
 }
 
-/** A lock that cannot be looked at is told of at the record's turn. */
+/** A lock that cannot be looked at is an error at the record's turn. */
 async function isBusy(
   dataDir: string,
   { containerId }: RecordSummary,
@@ -145,8 +150,8 @@ async function isBusy(
   }
 }
 
-/** `tried` are those of which nothing is valid any more, deleted or not. */
-export async function deleteStaleRecords(
+/** `tried`: those of which nothing is valid any more, deleted or not. */
+async function deleteStaleRecords(
   context: Context,
   stale: readonly RecordSummary[],
   deadline: Deadline,
@@ -156,8 +161,9 @@ export async function deleteStaleRecords(
   for (const [i, record] of stale.entries()) {
     const left = stale.length - i;
     if (deadline.expired) {
+      const problem = `no time left for ${left} stale records`;
+      errors.push(new CniError(Code.tryAgainLater, problem));
       tried.push(...stale.slice(i));
-      errors.push(noTime(`${left} stale records`));
       break;
     }
     try {
@@ -171,43 +177,37 @@ export async function deleteStaleRecords(
   return { tried, errors };
 }
 
-function noTime(what: string): CniError {
-  return new CniError(Code.tryAgainLater, `no time left for ${what}`);
-}
-
 /** "gone": it has become another one in the meantime, or none; "busy": a living genie works on the container. */
 export type StaleOutcome = "deleted" | "abandoned" | "gone" | "busy";
 
 /** Deletes a record as DEL would. */
 export async function deleteStale(
   context: Context,
-  record: Pick<
-    AttachmentRecord,
-    "containerId" | "ifname" | "bootId" | "uptimeMs"
-  >,
+  record: Parameters<typeof isSameAdd>[0],
   deadline: Deadline,
 ): Promise<StaleOutcome> {
   const { dependencies, records } = context;
-  const { containerId, ifname } = record;
-  const outcome = await tryWithContainerLock(
-    context,
-    containerId,
-    deadline,
-    async (lock): Promise<StaleOutcome> => {
-      const current = await records.read(containerId, ifname);
-      if (!current || !isSameAdd(current, record)) return "gone";
-      const netns = recordedNetns(current, dependencies.bootId());
-      return deleteRecord(context, current, netns, lock, deadline);
-    },
+  const remove = async (lock: Lock): Promise<StaleOutcome> => {
+    const current = await records.read(record);
+    if (!current || !isSameAdd(current, record)) return "gone";
+    const netns = recordedNetns(current, dependencies.bootId());
+    return deleteRecord(context, current, netns, lock, deadline);
+  };
+  return (
+    (await tryWithContainerLock(
+      context,
+      record.containerId,
+      deadline,
+      remove,
+    )) ?? "busy"
   );
-  return outcome ?? "busy";
 }
 
 /**
- * Unreadable records of containers that the runtime does not know: no DEL will
+ * Deletes unreadable records of containers that the runtime does not know: no DEL will
  * ever come that moves them aside. Each is an error once, as at DEL.
  */
-export async function deleteUnreadableRecords(
+async function deleteUnreadableRecords(
   context: Context,
   { records, unreadable }: RecordSurvey,
   valid: ValidAttachments,
@@ -221,7 +221,7 @@ export async function deleteUnreadableRecords(
   for (const { name, error } of unreadable) {
     if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;
     const writtenMs = context.records.lastWritten(name);
-    // Its own clock may have been set since.
+    // The clock may have been set since.
     if (writtenMs === undefined || Math.abs(now - writtenMs) < settledMs)
       continue;
     try {
@@ -233,16 +233,16 @@ export async function deleteUnreadableRecords(
   return errors;
 }
 
-/** Moves a record aside that cannot be read, and deletes what can be known of it, as DEL would. Throws the error 5 that tells of it. */
-export async function deleteUnreadable(
+/** Moves an unreadable record aside, and deletes its attachments as far as they are known, as DEL would. Throws the error 5 that says so. */
+async function deleteUnreadable(
   context: Context,
   name: string,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, records } = context;
+  const { records } = context;
   const [containerId = "", ifname] = name.split(":");
   if (ifname === undefined) {
-    // Hashed: nobody can tell whose it is, nor lock the container.
+    // A hashed name: the container is unknown, and cannot be locked.
     records.setAside(name);
     throw new RecordError(
       `unreadable attachment record ${name} was moved aside`,
@@ -250,24 +250,21 @@ export async function deleteUnreadable(
     );
   }
   const pair = { containerId, ifname, netns: "", args: "" };
+  const request = { ...context.request, ...pair };
   await tryWithContainerLock(context, containerId, deadline, async (lock) => {
+    // An ADD or a DEL may have replaced it in the meantime.
     if (await isReadable(context, containerId, ifname)) return;
-    await deleteRecorded(
-      { ...context, request: { ...request, ...pair } },
-      lock,
-      deadline,
-    );
+    await deleteRecorded({ ...context, request }, lock, deadline);
   });
 }
 
-/** An ADD or a DEL may have replaced it in the meantime. */
 async function isReadable(
   { records }: Context,
   containerId: string,
   ifname: string,
 ): Promise<boolean> {
   try {
-    await records.read(containerId, ifname);
+    await records.read({ containerId, ifname });
     return true;
   } catch (error) {
     if (error instanceof CorruptRecord) return false;

@@ -49,7 +49,7 @@ const record = object({
   netns: string,
   /** `"device:inode"` of that namespace: a path of a process leads to another one when its number is used again. */
   netnsId: v.optional(string),
-  /** The inode of the mount namespace in which that path was told; 0.1.0 wrote none. */
+  /** The inode of the mount namespace in which that path was valid; 0.1.0 wrote none. */
   mountNamespace: v.optional(string),
   /** The name of our own network configuration, by which the runtime asks for GC. */
   network: string,

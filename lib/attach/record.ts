@@ -1,5 +1,5 @@
 /**
- * What an attachment record says, as text (state.md "The record"). DEL, CHECK and GC
+ * The text of an attachment record (state.md "The record"). DEL, CHECK and GC
  * use nothing else; `records` has the files.
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";

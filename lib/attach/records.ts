@@ -1,7 +1,7 @@
 /**
  * The directory of attachment records (state.md "The record"): `<dataDir>/attachments`,
  * and `<dataDir>/abandoned` for those that could not be deleted. Names, atomic
- * replacement, fsync, what is unreadable. Never /var/lib/cni/results: runtimes treat
+ * replacement, fsync, unreadable files. Never /var/lib/cni/results: runtimes treat
  * the files there as theirs (cni-runtime.md R-CACHE-1). The directory must be ours
  * alone: each method throws 5 where others may write to it.
  */
@@ -144,22 +144,14 @@ export class Records {
     this.#write(record, "result", withLength(json)).close();
   }
 
-  /** undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
-  read(
-    containerId: string,
-    ifname: string,
-  ): Promise<AttachmentRecord | undefined> {
-    return this.#read(Records.nameOf(containerId, ifname));
-  }
-
-  /** The record of the same container, interface and, among abandoned ones, ADD. Throws as {@link read}. */
-  readLike(record: Identity): Promise<AttachmentRecord | undefined> {
-    return this.#read(this.#nameOf(record));
+  /** The record of this container, interface and, among abandoned ones, ADD; undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
+  read(identity: Identity): Promise<AttachmentRecord | undefined> {
+    return this.#read(this.#nameOf(identity));
   }
 
   /** Whether there is one, readable or not. */
-  has(containerId: string, ifname: string): boolean {
-    const name = Records.nameOf(containerId, ifname);
+  has(identity: Identity): boolean {
+    const name = this.#nameOf(identity);
     return onDisk("find", () => this.#status(name) !== undefined);
   }
 
@@ -221,11 +213,11 @@ export class Records {
   /** Moves the results, or all files, to other records; nothing is written anew. */
   move(
     record: AttachmentRecord,
-    what: "results" | "everything",
+    files: "results" | "everything",
     to: Records,
   ): void {
     const parts: Part[] =
-      what === "results" ? ["result"] : ["result", "record"];
+      files === "results" ? ["result"] : ["result", "record"];
     for (const part of parts) {
       const path = this.#pathOf(this.#nameOf(record), part);
       if (!linkStatusIfAny(path)) continue;
@@ -499,7 +491,7 @@ function onDisk<T>(action: string, work: () => T): T {
   }
 }
 
-/** A directory that is not ours alone is told in its own words, whatever was to be done there. */
+/** A directory that is not ours alone has an error of its own, whatever the action. */
 function recordError(problem: string, cause: unknown): CniError {
   return cause instanceof UnsafeDirectory
     ? CniError.from(cause)

@@ -208,7 +208,7 @@ interface CacheEntry {
   result?: Result | undefined;
 }
 
-/** Executed by the runtime in the time of Multus, whose own delegates are not known from here. */
+/** Their entries do not name their delegates. */
 const metaPlugins = ["multus", "multus-shim"];
 
 /** Levels that libcni wrote: as many as encoding/json takes. */

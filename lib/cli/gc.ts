@@ -97,7 +97,7 @@ async function printed(
   const lines = [
     ...named("deleted", deleted),
     ...named("abandoned", abandoned),
-    ...kept.map(({ what, why }) => `still abandoned ${what}: ${why}`),
+    ...kept.map(({ name, reason }) => `still abandoned ${name}: ${reason}`),
     ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
     counts.join(", "),
   ];

@@ -114,7 +114,7 @@ class Deleting implements Disposable {
     }
     const names = (found: AttachmentRecord | undefined) =>
       found?.attachments.map(({ ifname }) => ifname) ?? [];
-    const left = await context.records.read("c1", "eth0");
+    const left = await context.records.read(record);
     const kept = await Array.fromAsync(abandonedRecords(context.config).all());
     return {
       error,
@@ -288,14 +288,14 @@ test.each<[string | undefined, string, AttachmentRecord]>([
     "the same container",
     recordOf("old", "other", { name: "x" }),
   ],
-])("LivingRecords.ownerOf, is %p for %s", async (owner, _, living) => {
+])("LivingRecords.claimOf, is %p for %s", async (owner, _, living) => {
   using directory = temporaryDirectory();
   const records = new Records(directory.path);
   records.write(living).close();
   const all = new LivingRecords(records);
   await all.refresh();
   const [late] = abandoned.attachments;
-  expect(late && all.ownerOf(abandoned, late)).toBe(owner);
+  expect(late && all.claimOf(abandoned, late)).toBe(owner);
 });
 
 test("LivingRecords.refresh, sees what comes and what goes", async () => {
@@ -305,7 +305,7 @@ test("LivingRecords.refresh, sees what comes and what goes", async () => {
   const [late] = abandoned.attachments;
   const owner = async () => {
     await all.refresh();
-    return late && all.ownerOf(abandoned, late);
+    return late && all.claimOf(abandoned, late);
   };
   const living = recordOf("new", "web", {});
   const seen = [await owner()];

@@ -51,7 +51,7 @@ function node() {
   };
 }
 
-const read = (records: Records) => records.read("c1", "eth0");
+const read = (records: Records) => records.read(record);
 
 function directoryAt(path: string): void {
   mkdirSync(`${path}/within`, { recursive: true, mode: 0o700 });
@@ -238,8 +238,8 @@ describe("Records.read", () => {
     using at = node();
     at.records.write(record).close();
     expect([
-      await at.records.read("c1", "eth1"),
-      await at.records.read("c2", "eth0"),
+      await at.records.read({ ...record, ifname: "eth1" }),
+      await at.records.read({ ...record, containerId: "c2" }),
     ]).toEqual([undefined, undefined]);
   });
 
@@ -271,12 +271,12 @@ describe("Records.read", () => {
       at.records.write({ ...record, containerId: "c2" }).close();
       make(at.file(".json"));
       directoryAt(at.file(".result.json"));
-      expect(at.records.has("c1", "eth0")).toBe(true);
+      expect(at.records.has(record)).toBe(true);
       expect(await failure(read(at.records))).toEqual(
         new CorruptRecord("not a regular file"),
       );
       at.records.setAside(name);
-      expect(at.records.has("c1", "eth0")).toBe(false);
+      expect(at.records.has(record)).toBe(false);
       expect(lstatSync(at.file(".json.corrupt"))).toBeTruthy();
       expect(existsSync(at.file(".result.json"))).toBe(false);
       expect(await read(at.records)).toBeUndefined();
@@ -317,7 +317,7 @@ test("Records, in a directory that is not ours alone: 5, whatever is done", asyn
   );
   expect(await failure(read(unsafe))).toEqual(refusal);
   for (const work of [
-    () => unsafe.has("c1", "eth0"),
+    () => unsafe.has(record),
     () => unsafe.write(record),
     () => unsafe.writeResults(record, []),
     () => unsafe.remove(record),
@@ -361,7 +361,7 @@ test("Records.move, onto directories: they are moved aside", async () => {
   chmodSync(`${at.dataDir}/abandoned`, 0o700);
   at.records.move(record, "everything", abandoned);
   const { results } = await abandoned.readResults(record);
-  expect([await abandoned.readLike(record), results.size, at.files()]).toEqual([
+  expect([await abandoned.read(record), results.size, at.files()]).toEqual([
     record,
     1,
     [],
@@ -601,7 +601,7 @@ describe("Records.create", () => {
         `the configurations of 2 networks are too large to be recorded: ${limit + 1} bytes, at most 4194304`,
       ),
     );
-    expect(at.records.has("c1", "eth0")).toBe(false);
+    expect(at.records.has(record)).toBe(false);
   });
 
   test("takes one of 4 MiB; what is left of a larger one is written all the same", async () => {
