@@ -152,15 +152,15 @@ describe("documentation", () => {
   );
 
   test.each(pages)("links and paths of %s, all are there", (page) => {
-    const text = readFileSync(join(root, page), "utf8");
+    const text = textOf(page);
     expect(
       filesNamedIn(text, page).filter((path) => !existsSync(join(root, path))),
     ).toEqual([]);
   });
 
   test.each(pages)("make targets in %s, all are in the Makefile", (page) => {
-    const text = readFileSync(join(root, page), "utf8");
-    const makefile = readFileSync(join(root, "Makefile"), "utf8");
+    const text = textOf(page);
+    const makefile = textOf("Makefile");
     const named = [...text.matchAll(/(?:^|`)make ([a-z-]+)/gm)].map(
       ([, target = ""]) => target,
     );
@@ -172,7 +172,7 @@ describe("documentation", () => {
   test.each(pages)(
     `tables of %s, no row over ${maxTableRow} characters`,
     (page) => {
-      const rows = readFileSync(join(root, page), "utf8")
+      const rows = textOf(page)
         .split("\n")
         .filter((line) => line.startsWith("|"));
       expect(rows.filter((row) => row.length > maxTableRow)).toEqual([]);
@@ -205,23 +205,53 @@ describe("documentation", () => {
   });
 
   test("docs/troubleshooting.md, its findings are those of genie doctor", () => {
-    const text = readFileSync(join(root, "docs/troubleshooting.md"), "utf8");
-    const [, list = ""] = /^## Findings.*?\n(.*?)^## /ms.exec(text) ?? [];
+    const [, list = ""] =
+      /^## Findings.*?\n(.*?)^## /ms.exec(textOf("docs/troubleshooting.md")) ??
+      [];
     const entries = [...list.matchAll(/^- (.*?):(?: |$)/gms)];
-    const findings = entries.flatMap(([, names = ""]) =>
-      [...names.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name),
-    );
+    const findings = entries.flatMap(([, names = ""]) => codeSpans(names));
     expect(findings.length).toBeGreaterThan(20);
-    const sources = [...new Bun.Glob("lib/**/*.ts").scanSync(root)]
-      .map((path) => readFileSync(join(root, path), "utf8"))
-      .join("\n");
+    const sources = sourcesOfLib();
     expect(findings.filter((finding) => !sources.includes(finding))).toEqual(
       [],
     );
   });
 
+  test("docs/troubleshooting.md, its messages are those of the sources", () => {
+    const bold = textOf("docs/troubleshooting.md").matchAll(
+      /^- \*\*(.*?)\*\*/gms,
+    );
+    const messages = [...bold].flatMap(([, names = ""]) => codeSpans(names));
+    // Without what a message quotes.
+    const parts = messages.flatMap((message) =>
+      message
+        .split(/"[^"]*"|…|^failed to |net1|code 1|\[|\/etc\/cni\/net\.d/)
+        .map((part) => part.trim()),
+    );
+    const words = parts.filter((part) => part.length > 3);
+    expect(words.length).toBeGreaterThan(10);
+    const sources = sourcesOfLib();
+    expect(words.filter((part) => !sources.includes(part))).toEqual([]);
+  });
+
+  test.each(typedCommands())(
+    "$where: $line, it can be typed",
+    async ({ name, options }) => {
+      const entry = commands.get(name);
+      if (!entry) throw new Error(`no command "${name}"`);
+      const command = await entry.load();
+      const known = Object.entries(command.options).flatMap(
+        ([option, { short }]) => [
+          `--${option}`,
+          ...(short ? [`-${short}`] : []),
+        ],
+      );
+      expect(options.filter((option) => !known.includes(option))).toEqual([]);
+    },
+  );
+
   test("docs/architecture.md, its time limits are those of the phases", () => {
-    const text = readFileSync(join(root, "docs/architecture.md"), "utf8");
+    const text = textOf("docs/architecture.md");
     const seconds = Object.fromEntries(
       [
         ...text.matchAll(/\b(ADD|rollback|DEL|GC|CHECK|STATUS):? (\d+) s\b/g),
@@ -236,7 +266,7 @@ describe("documentation", () => {
   test.each(["README.md", "docs/architecture.md"])(
     "%s, it has every command",
     (page) => {
-      const text = readFileSync(join(root, page), "utf8");
+      const text = textOf(page);
       const visible = [...commands].filter(([, { hidden }]) => !hidden);
       expect(
         visible
@@ -247,6 +277,62 @@ describe("documentation", () => {
   );
 });
 
+function textOf(page: string): string {
+  return readFileSync(join(root, page), "utf8");
+}
+
+function sourcesOfLib(): string {
+  const paths = [...new Bun.Glob("lib/**/*.ts").scanSync(root)];
+  return paths.map(textOf).join("\n");
+}
+
+function codeSpans(text: string): string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map(([, span = ""]) =>
+    span.replaceAll(/\s+/g, " "),
+  );
+}
+
+interface TypedCommand {
+  where: string;
+  line: string;
+  name: string;
+  options: string[];
+}
+
+/** The commands of genie in blocks of shell and in code spans, up to a pipe or a comment. */
+function typedCommands(): TypedCommand[] {
+  const shell = blocks()
+    .filter(({ language }) => language === "sh")
+    .flatMap(({ where, text }) =>
+      text
+        .replaceAll("\\\n", " ")
+        .split("\n")
+        .map((line) => ({ where, line })),
+    );
+  const spans = pages.flatMap((page) =>
+    codeSpans(textOf(page).replaceAll(fence, "")).map((line) => ({
+      where: page,
+      line,
+    })),
+  );
+  const typed = [...shell, ...spans].flatMap(({ where, line }) => {
+    const [, words] =
+      /(?:^|sudo |[\w/]\/|-- \S*\/)genie ([a-z-]+(?!\S)(?: [^|#<>]*)?)/.exec(
+        line,
+      ) ?? [];
+    if (words === undefined) return [];
+    const [name = "", ...rest] = words.trim().split(/\s+/);
+    const options = rest
+      .filter((word) => word.startsWith("-") && word.length > 1)
+      .map((word) => word.replace(/=.*/, ""));
+    return [
+      { where, line: line.replaceAll(/\s+/g, " ").trim(), name, options },
+    ];
+  });
+  // Each line once.
+  return [...new Map(typed.map((one) => [one.line, one])).values()];
+}
+
 function checkedBlocks(): Block[] {
   return blocks().filter(
     ({ language, mark }) => mark !== "" || mustBeMarked.has(language),
@@ -255,7 +341,7 @@ function checkedBlocks(): Block[] {
 
 function blocks(): Block[] {
   return pages.flatMap((page) => {
-    const text = readFileSync(join(root, page), "utf8");
+    const text = textOf(page);
     return [...text.matchAll(fence)].map((match) => {
       const [, language = "", mark = "", content = ""] = match;
       const line = text.slice(0, match.index).split("\n").length;
@@ -279,7 +365,7 @@ function filesNamedIn(text: string, page: string): string[] {
 
 /** The text of a section of README.md, up to the next of its level. */
 function sectionOf(heading: string): string {
-  const text = readFileSync(join(root, "README.md"), "utf8");
+  const text = textOf("README.md");
   const [, section = ""] =
     new RegExp(`^## ${heading}\\n(.*?)^## `, "ms").exec(text) ?? [];
   return section;
