@@ -48,8 +48,8 @@ torture: build ## add and delete pods under faults: SEED=… ROUNDS=…
 torture-defect: deps ## show that the torture catches defects put in on purpose: DEFECT=…
 	@$(BUN) torture/defect.ts "$(DEFECT)"
 
-mutate: deps ## show which mutants of the sources the tests find: MUTANTS=… SEED=…
-	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)")
+mutate: deps ## show which mutants of the sources the tests find: MUTANTS=… SEED=… UNIT=1
+	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit)
 
 cluster: build ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs

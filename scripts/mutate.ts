@@ -1,27 +1,17 @@
 /**
  * Mutation testing of `lib/select` and `lib/attach`: does a test fail when one
- * operator or constant is wrong? `mutate.ts [--mutants N] [--seed S] [--room DIR]… [--unit]`
- * draws N mutants from each room and runs, for each, first the test files whose
- * imports reach it, then the suites of the whole program (`tests/integration`),
- * with genie run from its sources. The table counts what died and where; the
- * survivors are listed. Nothing is changed in the tree: each worker has a copy.
+ * operator or constant is wrong? `mutate.ts [--mutants N] [--seed S] [--room DIR]…
+ * [--unit]` draws N mutants from each room. For each it runs the test files whose
+ * imports reach the file, then `tests/integration` with genie run from its sources;
+ * with `--unit` only the former. It prints the counts and the survivors. Each worker
+ * changes a copy of the tree of its own, and all of them run under `nice`.
  */
-import {
-  chmodSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { dirname, join, normalize, resolve } from "node:path";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, constants, setPriority } from "node:os";
+import { dirname, join, normalize } from "node:path";
 import { parseArgs } from "node:util";
 import { type Mutant, mutantsOf } from "./mutants.ts";
-
-const root = resolve(import.meta.dir, "..");
+import { copyTree, root } from "./tree-copy.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -36,7 +26,10 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Seconds of one run of tests: a mutant that never ends is dead as well. */
+// The tests inherit it.
+setPriority(constants.priority.PRIORITY_LOW);
+
+/** Seconds for one run of tests: a mutant that exceeds them is dead as well. */
 const limit = { unit: 180, whole: 900 };
 
 type Verdict = "unit" | "whole" | "survived";
@@ -52,15 +45,11 @@ const verdicts: { job: Job; verdict: Verdict }[] = [];
 const usable = await passingTests();
 await Promise.all(
   Array.from({ length: availableParallelism() }, async () => {
-    const tree = copyOfTree();
-    try {
-      for (let job = jobs.shift(); job; job = jobs.shift()) {
-        verdicts.push({ job, verdict: await judge(tree, job) });
-        if (process.stderr.isTTY)
-          await Bun.write(Bun.stderr, `\r${verdicts.length} of ${total} `);
-      }
-    } finally {
-      rmSync(tree, { recursive: true, force: true });
+    using tree = executableTree();
+    for (let job = jobs.shift(); job; job = jobs.shift()) {
+      verdicts.push({ job, verdict: await judge(tree.path, job) });
+      if (process.stderr.isTTY)
+        await Bun.write(Bun.stderr, `\r${verdicts.length} of ${total} `);
     }
   }),
 );
@@ -108,7 +97,7 @@ async function judge(tree: string, job: Job): Promise<Verdict> {
   }
 }
 
-/** Of the executable; without the suite that needs genie to be a file of its own. */
+/** Suites of the executable, without the one that needs genie to be a binary. */
 function wholeSuites(): string[] {
   return [...new Bun.Glob("tests/integration/*.test.ts").scanSync(root)]
     .filter((file) => !file.endsWith("/self.test.ts"))
@@ -131,43 +120,33 @@ async function passes(
   return (await child.exited) === 0;
 }
 
-/** The tracked files as they are, where a worker changes them; genie is run from them. */
-function copyOfTree(): string {
-  const tree = mkdtempSync(join(tmpdir(), "genie-mutate-"));
-  // Some tests run genie as another user.
-  chmodSync(tree, 0o755);
-  const { stdout } = Bun.spawnSync(["git", "ls-files", "-z"], { cwd: root });
-  for (const path of stdout.toString().split("\0").filter(Boolean))
-    cpSync(join(root, path), join(tree, path));
-  symlinkSync(join(root, "node_modules"), join(tree, "node_modules"));
-  const script = `#!/bin/sh\nexec ${process.execPath} ${join(tree, "genie.ts")} "$@"\n`;
-  writeFileSync(join(tree, "genie"), script);
-  chmodSync(join(tree, "genie"), 0o755);
-  mkdirSync(join(tree, "dist"), { recursive: true });
+/** A copy with a file `genie` that runs its sources. */
+function executableTree(): { path: string } & Disposable {
+  const tree = copyTree();
+  const script = `#!/bin/sh\nexec ${process.execPath} ${join(tree.path, "genie.ts")} "$@"\n`;
+  writeFileSync(join(tree.path, "genie"), script);
+  chmodSync(join(tree.path, "genie"), 0o755);
+  mkdirSync(join(tree.path, "dist"), { recursive: true });
   return tree;
 }
 
 /**
- * The test files that pass without a mutant; the others, which would show every
- * mutant as dead, are named and left out.
+ * The test files that pass without a mutant. The others would report every mutant as
+ * dead; they are named on stderr and left out.
  */
 async function passingTests(): Promise<ReadonlySet<string>> {
   const unit = [...reaching.values()].flat();
   const files = new Set([...unit, ...(options.unit ? [] : wholeSuites())]);
   const passing = new Set<string>();
-  const tree = copyOfTree();
-  try {
-    for (const file of files) {
-      if (await passes(tree, [file], limit.whole)) passing.add(file);
-      else console.error(`left out, fails without a mutant: ${file}`);
-    }
-  } finally {
-    rmSync(tree, { recursive: true, force: true });
+  using tree = executableTree();
+  for (const file of files) {
+    if (await passes(tree.path, [file], limit.whole)) passing.add(file);
+    else console.error(`left out, fails without a mutant: ${file}`);
   }
   return passing;
 }
 
-/** For each module of ours, the test files outside of `tests/integration` that load it. */
+/** For each module of the tree, the test files outside of `tests/integration` that load it. */
 function testsByModule(): Map<string, string[]> {
   const tests = new Map<string, string[]>();
   for (const test of new Bun.Glob("tests/**/*.test.ts").scanSync(root)) {

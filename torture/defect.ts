@@ -1,33 +1,13 @@
 /**
- * `defect.ts [TEXT]`: does the torture find what it is for? Each defect, or those
- * with this text in their description, is put into a copy of the sources, compiled
- * and tortured: it must be found, and nothing without one.
+ * `defect.ts [TEXT]` tests the torture. It puts each defect, or those whose description
+ * contains TEXT, into a copy of the sources, compiles it and runs the torture, which
+ * must find the defect. In unchanged sources it must find nothing.
  */
-import {
-  cpSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { copyTree } from "../scripts/tree-copy.ts";
 import { type Defect, type Edit, defects } from "./defects.ts";
 import type { ScenarioName } from "./scenarios/scenarios.ts";
-
-const root = resolve(import.meta.dir, "..");
-const copied = [
-  "genie.ts",
-  "lib",
-  "scripts",
-  "torture",
-  "tests/support",
-  "package.json",
-  "package-lock.json",
-  "tsconfig.json",
-  "bunfig.toml",
-];
 
 let wrong = 0;
 const wanted = process.argv[2] ?? "";
@@ -46,37 +26,30 @@ for (const defect of defects.filter(({ what }) => what.includes(wanted))) {
 }
 process.exit(wrong === 0 ? 0 : 1);
 
-/** What the torture found. Throws Error when it failed itself. */
+/** The findings of the torture. Throws Error when the torture itself fails. */
 function tortured({ file, edits, scenario }: Defect): string[] {
-  const copy = mkdtempSync(join(tmpdir(), "genie-defect-"));
-  try {
-    for (const path of copied)
-      cpSync(join(root, path), join(copy, path), { recursive: true });
-    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
-    const path = join(copy, file);
-    writeFileSync(path, edits.reduce(edited, readFileSync(path, "utf8")));
-    // Its own executable, whatever is given to us.
-    const { exitCode, stdout } = Bun.spawnSync({
-      cmd: [
-        process.execPath,
-        join(copy, "torture/torture.ts"),
-        "--seed",
-        "1",
-        ...extentOf(scenario),
-      ],
-      env: { ...process.env, GENIE_BINARY: "" },
-      stderr: "inherit",
-    });
-    const findings = stdout.toString().match(/^FOUND: .*/gm) ?? [];
-    if (exitCode !== 0 && findings.length === 0)
-      throw new Error(`the torture itself failed: ${stdout.toString()}`);
-    return findings;
-  } finally {
-    rmSync(copy, { recursive: true, force: true });
-  }
+  using copy = copyTree();
+  const path = join(copy.path, file);
+  writeFileSync(path, edits.reduce(edited, readFileSync(path, "utf8")));
+  const { exitCode, stdout } = Bun.spawnSync({
+    cmd: [
+      process.execPath,
+      join(copy.path, "torture/torture.ts"),
+      "--seed",
+      "1",
+      ...extentOf(scenario),
+    ],
+    // The executable of the copy, whatever the caller's variable names.
+    env: { ...process.env, GENIE_BINARY: "" },
+    stderr: "inherit",
+  });
+  const findings = stdout.toString().match(/^FOUND: .*/gm) ?? [];
+  if (exitCode !== 0 && findings.length === 0)
+    throw new Error(`the torture itself failed: ${stdout.toString()}`);
+  return findings;
 }
 
-/** Everything where no scenario is made for the defect. */
+/** Options of the torture: one scenario, or crash points, scenarios and rounds. */
 function extentOf(scenario: ScenarioName | undefined): string[] {
   return scenario === undefined
     ? ["--rounds", "12", "--seconds", "60"]
