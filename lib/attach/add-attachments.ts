@@ -106,8 +106,13 @@ async function runDelegates(
   deadline: Deadline,
   caller: Caller,
 ): Promise<void> {
-  run.routing = await openRouting(context, run.attachments);
-  for (const attachment of run.attachments) {
+  const { attachments } = run;
+  // A pod with one network keeps the routes that its plugins made.
+  if (attachments.length > 1 || attachments[0]?.extras?.defaultRoute) {
+    const { openRouting } = await import("./default-route.ts");
+    run.routing = await openRouting(context, attachments);
+  }
+  for (const attachment of attachments) {
     run.touched++;
     try {
       await addAttachment(context, run, attachment, deadline, caller);
@@ -116,18 +121,6 @@ async function runDelegates(
       throw prefixNetwork(CniError.from(error), context.pod, network);
     }
   }
-}
-
-/** A pod with one network keeps the routes that its plugins made. */
-async function openRouting(
-  context: Context,
-  attachments: readonly Attachment[],
-): Promise<PodRouting | undefined> {
-  const [first] = attachments;
-  if (attachments.length === 1 && !first?.extras?.defaultRoute)
-    return undefined;
-  const routing = await import("./default-route.ts");
-  return routing.openRouting(context, attachments);
 }
 
 async function addAttachment(

@@ -60,9 +60,9 @@ function runtimeAnnotations({
 }: GenieConfig): Annotations | undefined {
   for (const [name, value] of Object.entries(runtimeConfig)) {
     if (name.toLowerCase() !== annotationsCapability) continue;
-    return value === null
-      ? {}
-      : stringMap(value, `runtimeConfig "${annotationsCapability}"`);
+    if (value === null) return {};
+    requireStrings(value, `runtimeConfig "${annotationsCapability}"`);
+    return value;
   }
   return undefined;
 }
@@ -80,11 +80,7 @@ function argumentAnnotations(args: string): Annotations {
       cause,
     );
   }
-  return stringMap(value, "K8S_ANNOT of CNI_ARGS");
-}
-
-function stringMap(value: unknown, source: string): Annotations {
-  requireStrings(value, source);
+  requireStrings(value, "K8S_ANNOT of CNI_ARGS");
   return value;
 }
 

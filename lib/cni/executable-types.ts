@@ -11,10 +11,24 @@ export interface ExecutedType {
   isIpam: boolean;
 }
 
-/** Every `type` of the plugins, and of what they name in `ipam`, `delegate`, `delegates` and `plugins`. */
+/** By plugin: several policies ask for the types of one configuration. */
+const known = new WeakMap<object, readonly ExecutedType[]>();
+
+/** Every `type` of the plugins, also in their `ipam`, `delegate`, `delegates` and `plugins`. */
 export function executedTypes(plugins: readonly unknown[]): ExecutedType[] {
+  const all: ExecutedType[] = [];
+  for (const plugin of plugins) {
+    if (!isObject(plugin)) continue;
+    let types = known.get(plugin);
+    if (!types) known.set(plugin, (types = typesIn(plugin)));
+    all.push(...types);
+  }
+  return all;
+}
+
+function typesIn(plugin: unknown): ExecutedType[] {
   const types: ExecutedType[] = [];
-  addTypes(plugins, false, types);
+  addTypes(plugin, false, types);
   return types;
 }
 

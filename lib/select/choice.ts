@@ -107,7 +107,7 @@ export function parseChoice(
     context.ifname,
   );
   const definitions = replacement ? [replacement, ...added] : added;
-  requireOneDefaultRoute(definitions);
+  if (isNpwg) requireOneDefaultRoute(definitions);
   if (networks.length > 1)
     requireServedOnce(namedNetworks(elements), context.config);
   return { elements, primary, definitions, isNpwg };
@@ -225,8 +225,7 @@ function cniNetworks(
       continue;
     }
     const candidate = requireNetwork(networks, request.name);
-    const what = `network ${quote(request.name)}`;
-    requireAllowed(what, candidate, networks, config, networks);
+    requireAllowed(request.name, candidate, networks, config, networks);
     const origin = 'annotation "cni" names';
     found.push(nodeNetwork(candidate, networks, origin, request));
   }

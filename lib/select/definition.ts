@@ -83,7 +83,7 @@ function nodeList(name: string, context: SelectionContext): NetworkConfigList {
     directories.push(from.confDir);
     const candidate = findByName(from, name);
     if (!candidate) continue;
-    requireAllowed(`network ${quote(name)}`, candidate, from, config, networks);
+    requireAllowed(name, candidate, from, config, networks);
     return candidate.list;
   }
   throw new Error(

@@ -18,11 +18,11 @@ import {
 import { joined } from "./problems.ts";
 
 /**
- * `allowedNetworks`: throws 7 unless it has the candidate of `from`, named `what` in
- * messages; the default network, of `networks`, is always allowed.
+ * `allowedNetworks`: throws 7 unless it has the candidate of `from`; `requested` is its
+ * name in the message. The default network, of `networks`, is always allowed.
  */
 export function requireAllowed(
-  what: string,
+  requested: string,
   candidate: Candidate,
   from: Networks,
   config: GenieConfig,
@@ -35,7 +35,7 @@ export function requireAllowed(
   // The file key first: other names may require more files to be read.
   if (names.includes(candidate.key) && isNamed(candidate.key)) return;
   for (const name of names) if (isNamed(name)) return;
-  throw notAllowed(what, "allowedNetworks", names);
+  throw notAllowed(`network ${quote(requested)}`, "allowedNetworks", names);
 
   function isNamed(name: string): boolean {
     return findNetwork(from, name)?.list === candidate.list;
