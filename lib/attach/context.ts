@@ -10,8 +10,12 @@ import type { Kube } from "../kube/client.ts";
 import { type Deadline, ceilMs } from "../linux/deadline.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
 import { plain } from "../linux/text.ts";
-import { type Caller, type Execution, noContainer } from "../cni/invoke.ts";
-import type { RuntimeConf } from "../cni/network.ts";
+import {
+  type Caller,
+  type Execution,
+  type RuntimeConf,
+  noContainer,
+} from "../cni/invoke.ts";
 import type { Request } from "../cni/skel.ts";
 import {
   type GenieConfig,

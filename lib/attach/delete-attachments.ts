@@ -3,8 +3,8 @@
  * DEL, left-over records, GC, and the rollback of an ADD that failed.
  */
 import { Code, CniError } from "../cni/error.ts";
-import type { Caller } from "../cni/invoke.ts";
-import { type RuntimeConf, delNetwork } from "../cni/network.ts";
+import type { Caller, RuntimeConf } from "../cni/invoke.ts";
+import { delNetwork } from "../cni/network.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -13,9 +13,6 @@ import { deletableNetns } from "../linux/netns.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import type { Context } from "./context.ts";
 import type { AttachmentRecord } from "./record.ts";
-
-/** The arguments that all attachments of a container share. */
-export type Target = Pick<RuntimeConf, "containerId" | "netns" | "path">;
 
 /** One attachment that could not be deleted. */
 export interface Failure {
@@ -44,7 +41,7 @@ export const leastShareMs = 5000;
 export async function deleteAttachments(
   attachments: readonly Attachment[],
   results: ReadonlyMap<string, Result>,
-  target: Target,
+  target: Pick<RuntimeConf, "containerId" | "netns" | "path">,
   deadline: Deadline,
   caller: Caller,
 ): Promise<Outcome> {

@@ -154,9 +154,9 @@ class Journal {
   #executed(execution: Execution): void {
     const { log, config, request } = this.#context;
     const { call, error } = execution;
-    const { verb, type, network, environment } = call;
-    const { ifname } = environment;
-    const containerId = environment.containerId || undefined;
+    const { verb, type, network, runtime } = call;
+    const { ifname } = runtime;
+    const containerId = runtime.containerId || undefined;
     const code = error?.code ?? 0;
     const ms = rounded(execution.ms);
     log().debug("executed plugin", {
@@ -182,8 +182,8 @@ class Journal {
     if (request.command === "ADD" && verb === "DEL") report.ips = undefined;
   }
 
-  #report({ network = "", environment }: Execution["call"]): NetworkReport {
-    const { containerId, ifname } = environment;
+  #report({ network = "", runtime }: Execution["call"]): NetworkReport {
+    const { containerId, ifname } = runtime;
     const key = `${containerId}\0${network}\0${ifname}`;
     const known = this.#networks.get(key);
     if (known) return known;

@@ -64,13 +64,13 @@ function levelOf(text: string): Level {
  */
 export function logStderr(log: Log, { call, stderr, error }: Execution): void {
   if (stderr === "") return;
-  const { type, verb, network, environment } = call;
+  const { type, verb, network, runtime } = call;
   log[error ? "warn" : "debug"]("stderr of a plugin", {
     plugin: type,
     verb,
     network,
-    containerId: environment.containerId || undefined,
-    ifname: environment.ifname || undefined,
+    containerId: runtime.containerId || undefined,
+    ifname: runtime.ifname || undefined,
     stderr,
   });
 }

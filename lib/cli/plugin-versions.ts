@@ -10,7 +10,12 @@ import { CniError, Code } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { execDelegate } from "../linux/exec.ts";
-import { type Caller, findPlugin, invoke } from "../cni/invoke.ts";
+import {
+  type Caller,
+  findPlugin,
+  invoke,
+  withoutContainer,
+} from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Command } from "./command.ts";
@@ -114,13 +119,7 @@ async function ask(
       verb: "VERSION",
       type,
       config: JSON.stringify({ cniVersion: latestVersion }),
-      environment: {
-        containerId: "",
-        netns: "",
-        ifname: "",
-        args: "",
-        path: directories,
-      },
+      runtime: withoutContainer(directories),
       deadline: new Deadline(limitMs),
     },
     caller,

@@ -15,16 +15,27 @@ import { type Status, requireExecutable } from "../linux/libc.ts";
 /** The verbs that a runtime sends to a delegate. */
 export type Verb = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
 
-/** The CNI_* variables of one call; empty is unset (P-ENV-1). */
-export interface CallEnvironment {
+/** One attachment of a container to a network, as in libcni; "" where a verb has no container (P-ENV-1). */
+export interface RuntimeConf {
   containerId: string;
+  /** Empty also when the namespace is gone. */
   netns: string;
   ifname: string;
+  /** CNI_ARGS, unchanged. */
   args: string;
+  /** Becomes `runtimeConfig` of the plugins that declare the capability. */
+  capabilityArgs: Readonly<Record<string, unknown>>;
+  /** The directories of CNI_PATH. */
   path: readonly string[];
 }
 
-/** How every call of one operation is made. */
+/** For GC, STATUS and VERSION. */
+export function withoutContainer(path: readonly string[]): RuntimeConf {
+  const empty = { containerId: "", netns: "", ifname: "", args: "" };
+  return { ...empty, capabilityArgs: {}, path };
+}
+
+/** How plugins are executed for one call of ours. */
 export interface Caller {
   exec: Exec;
   /** Ours, to which CNI_* are added. */
@@ -52,7 +63,7 @@ export interface Call {
   /** The name of the network that the plugin is executed for; VERSION has none. */
   network?: string;
   config: string;
-  environment: CallEnvironment;
+  runtime: RuntimeConf;
   deadline: Deadline;
 }
 
@@ -87,7 +98,7 @@ export async function invoke<T>(
   let stderr = "";
   let output: T | undefined;
   try {
-    path = findPlugin(call.type, call.environment.path, caller.self);
+    path = findPlugin(call.type, call.runtime.path, caller.self);
     const result = await execute(path, call, caller);
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);
@@ -225,7 +236,7 @@ export const noContainer = "-";
 
 /** Our environment with CNI_* replaced, nothing twice; everything else passes through (F-2). */
 function environment(call: Call, caller: Caller): Record<string, string> {
-  const { containerId, netns, ifname, args, path } = call.environment;
+  const { containerId, netns, ifname, args, path } = call.runtime;
   const inherited: Record<string, string> = {};
   for (const [name, value] of Object.entries(caller.env)) {
     if (value !== undefined) setOwn(inherited, name, value);

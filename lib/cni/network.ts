@@ -10,12 +10,12 @@ import { Code, CniError } from "./error.ts";
 import { quote } from "../linux/text.ts";
 import { executedTypes, foldKey } from "./executable-types.ts";
 import {
-  type Call,
-  type CallEnvironment,
   type Caller,
+  type RuntimeConf,
   type Verb,
   invoke,
   requirePlugin,
+  withoutContainer,
 } from "./invoke.ts";
 import { type JsonObject, own, setOwn } from "./json.ts";
 import { type Result, convertResult, parseResult } from "./result.ts";
@@ -25,20 +25,6 @@ import {
   isSupported,
   supportedVersions,
 } from "./version.ts";
-
-/** One attachment of a container to a network: libcni's RuntimeConf. */
-export interface RuntimeConf {
-  containerId: string;
-  /** Empty when the namespace is gone. */
-  netns: string;
-  ifname: string;
-  /** CNI_ARGS, handed on as it is. */
-  args: string;
-  /** What becomes `runtimeConfig` of the plugins that declare the capability. */
-  capabilityArgs: Readonly<Record<string, unknown>>;
-  /** The directories of CNI_PATH. */
-  path: readonly string[];
-}
 
 /** A pair that GC must keep, CNI spec 1.1.0 §"GC". */
 export interface ValidAttachment {
@@ -73,14 +59,12 @@ export async function addNetwork(
   caller: Caller,
 ): Promise<Result> {
   const version = protocolVersion(list);
+  const read = (output: unknown) =>
+    convertResult(parseResult(output, version), version);
   let result: Result | undefined;
   for (const plugin of list.plugins) {
-    const config = request(list, plugin, { runtime, prevResult: result });
-    result = await invoke(
-      callOf("ADD", list, plugin, config, runtime, deadline),
-      caller,
-      (output) => convertResult(parseResult(output, version), version),
-    );
+    const parts = { runtime, prevResult: result };
+    result = await call("ADD", list, plugin, parts, deadline, caller, read);
   }
   if (!result)
     throw new CniError(Code.invalidNetworkConfig, "no plugins in list");
@@ -103,8 +87,8 @@ export async function delNetwork(
     ? tolerant(result, version)
     : undefined;
   for (const plugin of list.plugins.toReversed()) {
-    const config = request(list, plugin, { runtime, prevResult });
-    await call("DEL", list, plugin, config, runtime, deadline, caller);
+    const parts = { runtime, prevResult };
+    await call("DEL", list, plugin, parts, deadline, caller);
   }
 }
 
@@ -120,19 +104,10 @@ export async function checkNetwork(
   if (list.disableCheck || !has(version, "check")) return;
   const prevResult = result && convertResult(result, version);
   for (const plugin of list.plugins) {
-    const config = request(list, plugin, { runtime, prevResult });
-    await call("CHECK", list, plugin, config, runtime, deadline, caller);
+    const parts = { runtime, prevResult };
+    await call("CHECK", list, plugin, parts, deadline, caller);
   }
 }
-
-/** The variables that are empty for the verbs without a container (P-ENV-1). */
-const emptyRuntime = {
-  containerId: "",
-  netns: "",
-  ifname: "",
-  args: "",
-  capabilityArgs: {},
-};
 
 /**
  * GC of every plugin, `valid` being what must stay; nothing for `disableGC` and
@@ -147,24 +122,16 @@ export async function gcNetwork(
 ): Promise<void> {
   if (list.disableGC || !has(protocolVersion(list), "gc")) return;
   // Both spellings: the key was renamed after the tag of spec 1.1.0 (P-GC-1).
-  const keys = {
+  const extra = {
     "cni.dev/valid-attachments": valid,
     "cni.dev/attachments": valid,
   };
+  const parts = { runtime: withoutContainer(path), extra };
   const errors: CniError[] = [];
   for (const [i, plugin] of list.plugins.entries()) {
-    const runtime = { ...emptyRuntime, path };
     const share = deadline.share(list.plugins.length - i);
     try {
-      await call(
-        "GC",
-        list,
-        plugin,
-        request(list, plugin, { extra: keys }),
-        runtime,
-        share,
-        caller,
-      );
+      await call("GC", list, plugin, parts, share, caller);
     } catch (error) {
       errors.push(CniError.from(error));
     }
@@ -180,18 +147,9 @@ export async function statusNetwork(
   caller: Caller,
 ): Promise<void> {
   if (!has(protocolVersion(list), "status")) return;
-  for (const plugin of list.plugins) {
-    const runtime = { ...emptyRuntime, path };
-    await call(
-      "STATUS",
-      list,
-      plugin,
-      request(list, plugin, {}),
-      runtime,
-      deadline,
-      caller,
-    );
-  }
+  const parts = { runtime: withoutContainer(path) };
+  for (const plugin of list.plugins)
+    await call("STATUS", list, plugin, parts, deadline, caller);
 }
 
 /** Throws the first of several errors, the texts of the others in its details; nothing when there is none. */
@@ -219,7 +177,7 @@ export function protocolVersion(list: NetworkConfigList): CniVersion {
 }
 
 interface RequestParts {
-  runtime?: RuntimeConf;
+  runtime: RuntimeConf;
   prevResult?: Result | undefined;
   extra?: Readonly<Record<string, unknown>>;
 }
@@ -238,8 +196,7 @@ export function request(
   for (const [key, value] of Object.entries(plugin)) {
     if (!isStale(key)) setOwn(kept, key, value);
   }
-  const runtimeConfig =
-    parts.runtime && capabilityArgs(plugin, parts.runtime.capabilityArgs);
+  const runtimeConfig = capabilityArgs(plugin, parts.runtime.capabilityArgs);
   return JSON.stringify({
     ...kept,
     name: list.name,
@@ -297,28 +254,22 @@ function tolerant(
   }
 }
 
-async function call(
+function call<T>(
   verb: Verb,
   list: NetworkConfigList,
   plugin: PluginConf,
-  config: string,
-  environment: CallEnvironment,
+  parts: RequestParts,
   deadline: Deadline,
   caller: Caller,
-): Promise<void> {
-  await invoke(
-    callOf(verb, list, plugin, config, environment, deadline),
+  read?: (output: unknown) => T,
+): Promise<T | undefined> {
+  const config = request(list, plugin, parts);
+  const { type } = plugin;
+  const network = list.name;
+  const { runtime } = parts;
+  return invoke(
+    { verb, type, network, config, runtime, deadline },
     caller,
+    read,
   );
-}
-
-function callOf(
-  verb: Verb,
-  { name: network }: NetworkConfigList,
-  { type }: PluginConf,
-  config: string,
-  environment: CallEnvironment,
-  deadline: Deadline,
-): Call {
-  return { verb, type, network, config, environment, deadline };
 }

@@ -16,8 +16,8 @@ import {
 
 /** The same error, saying of which plugin, and what it was to do (state.md "ADD"). */
 export function ofCall(call: FailedCall, error: CniError): CniError {
-  const { verb, type, environment } = call;
-  const failed = `plugin ${quote(type)} ${failures[verb](environment.ifname)}`;
+  const { verb, type, runtime } = call;
+  const failed = `plugin ${quote(type)} ${failures[verb](runtime.ifname)}`;
   const msg = `${failed}: ${error.message}${versionHint(call, error)}`;
   return new CniError(error.code, msg, {
     details: error.details,
@@ -31,7 +31,7 @@ interface FailedCall {
   type: string;
   network?: string;
   config: string;
-  environment: { ifname: string };
+  runtime: { ifname: string };
 }
 
 const failures = {

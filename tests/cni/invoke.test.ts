@@ -11,6 +11,7 @@ import {
   type Execution,
   findPlugin,
   invoke,
+  withoutContainer,
   requirePlugin,
 } from "../../lib/cni/invoke.ts";
 import {
@@ -21,11 +22,12 @@ import {
   writeFiles,
 } from "../support/delegate.ts";
 
-const environment = {
+const runtime = {
   containerId: "c1",
   netns: "/run/netns/a",
   ifname: "eth0",
   args: "K8S_POD_NAME=p;IgnoreUnknown=1",
+  capabilityArgs: {},
   path: [] as string[],
 };
 
@@ -36,7 +38,7 @@ function callOf(path: string[], overrides: Partial<Call> = {}): Call {
     verb: "ADD",
     type: "plugin",
     config,
-    environment: { ...environment, path },
+    runtime: { ...runtime, path },
     deadline: new Deadline(60_000),
     ...overrides,
   };
@@ -238,10 +240,9 @@ describe("invoke", () => {
   test("sets the variables of a verb without a container, empty (P-ENV-1)", async () => {
     using double = new DelegateDouble("plugin");
     const env = { GENIE_CONTAINER: "outer", CNI_IFNAME: "eth0" };
-    const empty = { containerId: "", netns: "", ifname: "", args: "" };
     const request = callOf([double.bin], {
       verb: "STATUS",
-      environment: { ...empty, path: [double.bin] },
+      runtime: withoutContainer([double.bin]),
     });
     await invoke(request, testCaller({ env }));
     expect(double.calls()[0]?.env).toEqual({
@@ -596,8 +597,8 @@ describe("invoke", () => {
   test("says that the arguments are too long", async () => {
     using double = new DelegateDouble("plugin");
     const args = `X=${"x".repeat(3 << 20)}`;
-    const tooLong = { ...environment, args, path: [double.bin] };
-    const run = invoke(callOf([], { environment: tooLong }), testCaller());
+    const tooLong = { ...runtime, args, path: [double.bin] };
+    const run = invoke(callOf([], { runtime: tooLong }), testCaller());
     expect(await run.catch((error: unknown) => error)).toEqual(
       failedToAdd(
         7,

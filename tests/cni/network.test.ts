@@ -1,4 +1,5 @@
 /** R-CF, §2.3 and F-10 of cni-runtime.md: one network, its plugins really executed. */
+import type { RuntimeConf } from "../../lib/cni/invoke.ts";
 import { statusIfAny as statusOf } from "../../lib/linux/libc.ts";
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
@@ -8,7 +9,6 @@ import { CniError } from "../../lib/cni/error.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { parseJson } from "../../lib/cni/json.ts";
 import {
-  type RuntimeConf,
   type ValidAttachment,
   addNetwork,
   checkNetwork,
@@ -111,7 +111,9 @@ describe("request", () => {
       ],
     });
     expect(
-      list.plugins.map((plugin) => parseJson(request(list, plugin, {}))),
+      list.plugins.map((plugin) =>
+        parseJson(request(list, plugin, { runtime: runtimeOf([]) })),
+      ),
     ).toEqual([
       {
         type: "bridge",
@@ -128,9 +130,11 @@ describe("request", () => {
 
   test("states the version that a configuration without one is run as", () => {
     const list = parseConf({ name: "n", type: "flannel" });
-    expect(list.plugins.map((plugin) => request(list, plugin, {}))).toEqual([
-      '{"name":"n","type":"flannel","cniVersion":"0.3.0"}',
-    ]);
+    expect(
+      list.plugins.map((plugin) =>
+        request(list, plugin, { runtime: runtimeOf([]) }),
+      ),
+    ).toEqual(['{"name":"n","type":"flannel","cniVersion":"0.3.0"}']);
   });
 
   test("leaves out what is stale, and only that (R-CF-2)", () => {
