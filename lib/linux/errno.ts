@@ -34,6 +34,19 @@ export class StepError extends Error {
   }
 }
 
+/** What `work` returns. Throws StepError `<failure>: <the kernel's reason>` for a SystemError. */
+export function step<T>(failure: string | (() => string), work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new StepError(
+      typeof failure === "string" ? failure : failure(),
+      error,
+    );
+  }
+}
+
 /** Another user could put files into a directory of ours. */
 export class UnsafeDirectory extends Error {
   override readonly name = "UnsafeDirectory";

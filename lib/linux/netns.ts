@@ -1,9 +1,12 @@
 /**
- * Network namespaces by path: whether a path is one still, and in which mount
- * namespace paths are told.
+ * Network namespaces by path: whether a path is one still, in which mount namespace
+ * paths are told, and being in one for the time of one function. The kernel keeps the
+ * namespace per thread, so that function must be synchronous: a promise would let
+ * other work of this thread run in the pod's network.
  */
-import { statusIfAny } from "./files.ts";
-import type { Status } from "./libc.ts";
+import { step } from "./errno.ts";
+import { Open, type Status, close, open, setns, statusIfAny } from "./libc.ts";
+import { quote } from "./text.ts";
 
 const ownNetns = "/proc/self/ns/net";
 
@@ -62,4 +65,40 @@ function statusOf(path: string): Status | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * What `action` returns inside the network namespace at `path`; the thread is
+ * back in its own afterwards, whatever happens. Throws StepError.
+ */
+export function inNetns<T>(path: string, action: () => T): T {
+  const target = step(`failed to open network namespace ${quote(path)}`, () =>
+    openNow(path),
+  );
+  try {
+    const home = step("failed to open the own network namespace", () =>
+      openNow("/proc/thread-self/ns/net"),
+    );
+    try {
+      step(`failed to enter network namespace ${quote(path)}`, () =>
+        setns(target),
+      );
+      try {
+        return action();
+      } finally {
+        step("failed to return to the own network namespace", () =>
+          setns(home),
+        );
+      }
+    } finally {
+      close(home);
+    }
+  } finally {
+    close(target);
+  }
+}
+
+/** O_NONBLOCK: opening a FIFO must not block. Throws SystemError. */
+function openNow(path: string): number {
+  return open(path, Open.readOnly | Open.nonBlocking);
 }

@@ -3,11 +3,13 @@
  * routes out of a plugin's way and puts them back. It decides nothing.
  */
 import { type Ip, formatCidr, formatIp } from "./address.ts";
+import { step } from "./errno.ts";
 import type { Plan } from "./route-plan.ts";
 import {
   RT_TABLE_MAIN,
   RTPROT_RA,
   type Route,
+  type Rule,
   addressText,
   describeRoute,
   isDefault,
@@ -15,8 +17,6 @@ import {
   isOver,
 } from "./route.ts";
 import type { Routing } from "./rtnetlink.ts";
-import type { Rule } from "./route-rule.ts";
-import { step } from "./netlink-step.ts";
 
 /** A table that was made for one attachment, and the sources of the rules that look there. */
 export interface PolicyTable {

@@ -3,21 +3,29 @@
  * and rules are to be made and removed so that the pod's own connections leave by the
  * owner of the default route, and each other interface answers by itself. Pure.
  */
-import { type Family, type Ip, formatIp } from "./address.ts";
-import type { Nexthop } from "./nexthop.ts";
-import { type Departure, departureOf, freeTable } from "./route-departure.ts";
 import {
+  type Family,
+  type Ip,
+  cidrContains,
+  formatIp,
+  isLinkLocal,
+} from "./address.ts";
+import {
+  type Nexthop,
+  RT_TABLE_MAIN,
   RTPROT_BOOT,
   RTPROT_RA,
   type Route,
+  type Rule,
   addressText,
   isDefault,
+  isLinkScope,
   isOver,
+  onlyOver,
   routeVia,
   withNexthops,
 } from "./route.ts";
-import type { Rule } from "./route-rule.ts";
-import type { Snapshot } from "./route-snapshot.ts";
+import type { Snapshot } from "./rtnetlink.ts";
 
 /** What is wanted; attachments are named by their place in the list. */
 export interface Intent {
@@ -43,6 +51,19 @@ export interface Plan {
   readonly addRules: readonly Rule[];
   readonly removeRoutes: readonly Route[];
   readonly departures: readonly Departure[];
+}
+
+/** The default routes of one attachment and family that leave. */
+export interface Departure {
+  readonly attachment: number;
+  readonly family: Family;
+  readonly gateways: readonly string[];
+  /** Their table; undefined: removed (no policy routing, or `"defaultRoutes": "keep"`). */
+  readonly table: number | undefined;
+  /** The sources of the rules that look there. */
+  readonly addresses: readonly Ip[];
+  /** The metrics of the attachment's default routes that stay in the main table. */
+  readonly staying: readonly number[];
 }
 
 export function planDefaultRoutes(snapshot: Snapshot, intent: Intent): Plan {
@@ -279,4 +300,131 @@ function isAdvertised({ protocol }: Route): boolean {
 function lowered(route: Route): Route {
   const protocol = isAdvertised(route) ? RTPROT_BOOT : route.protocol;
   return { ...route, protocol, metric: safeMetric };
+}
+
+interface Leaving extends Pick<Departure, "attachment" | "table" | "staying"> {
+  /** At least one, all of one family. */
+  readonly routes: readonly Route[];
+  /** The interfaces of the default route's owner. */
+  readonly owned: ReadonlySet<number>;
+}
+
+/** The departure, and what is to be made for it. */
+function departureOf(
+  snapshot: Snapshot,
+  { attachment, routes, staying, table, owned }: Leaving,
+): { departure: Departure; routes: Route[]; rules: Rule[] } {
+  const family = routes[0]?.family ?? "4";
+  const ifindexes = new Set<number>();
+  const gateways: string[] = [];
+  for (const { nexthops } of routes) {
+    for (const { ifindex, gateway } of nexthops) {
+      ifindexes.add(ifindex);
+      if (gateway) gateways.push(addressText(gateway));
+    }
+  }
+  const made = { routes: [] as Route[], rules: [] as Rule[] };
+  const addresses: Ip[] = [];
+  if (table !== undefined) {
+    const moved = [...otherRoutes(snapshot, family, ifindexes), ...routes];
+    for (const route of linkScopeFirst(moved))
+      made.routes.push({ ...route, table });
+    addresses.push(...sourcesOf(snapshot, family, ifindexes, owned));
+    for (const source of addresses)
+      made.rules.push({ source, table, priority: table });
+  }
+  const departure = { attachment, family, gateways, table, addresses, staying };
+  return { departure, ...made };
+}
+
+/** The first number from 1000 on that no route, no rule and none of `others` has. Rules have it for a priority, too. */
+function freeTable(
+  { routes, rules }: Snapshot,
+  others: Iterable<number>,
+): number {
+  const taken = new Set(others);
+  for (const { table } of [...routes, ...rules]) taken.add(table);
+  let number = 1000;
+  while (taken.has(number)) number++;
+  return number;
+}
+
+/**
+ * The kernel looks a gateway up when its route is added: one that is a route's
+ * destination, as Calico's 169.254.1.1, would be found over another interface.
+ */
+function linkScopeFirst(routes: readonly Route[]): Route[] {
+  const direct: Route[] = [];
+  const indirect: Route[] = [];
+  for (const route of routes)
+    (isLinkScope(route) ? direct : indirect).push(route);
+  return [...direct, ...indirect];
+}
+
+/** The main table's routes over interfaces, without default routes and routes of router advertisements. */
+function otherRoutes(
+  { routes }: Snapshot,
+  family: Family,
+  ifindexes: ReadonlySet<number>,
+): Route[] {
+  const others: Route[] = [];
+  for (const route of routes) {
+    const isOther =
+      route.family === family &&
+      route.table === RT_TABLE_MAIN &&
+      route.protocol !== RTPROT_RA &&
+      !isDefault(route) &&
+      isOver(route, ifindexes);
+    if (isOther) others.push(onlyOver(route, ifindexes));
+  }
+  return others;
+}
+
+/** `RT_SCOPE_LINK`: addresses of this scope and narrower ones are not global. */
+const linkScope = 253;
+
+/** The global addresses of interfaces, but for those that the owner has as well. */
+function sourcesOf(
+  { addresses }: Snapshot,
+  family: Family,
+  ifindexes: ReadonlySet<number>,
+  owned: ReadonlySet<number>,
+): Ip[] {
+  const own = new Set<string>();
+  const sources: Ip[] = [];
+  for (const { ifindex, ip, scope } of addresses) {
+    if (ip.family !== family || scope >= linkScope || isLinkLocal(ip)) continue;
+    if (owned.has(ifindex)) own.add(formatIp(ip));
+    if (ifindexes.has(ifindex)) sources.push(ip);
+  }
+  return own.size === 0
+    ? sources
+    : sources.filter((ip) => !own.has(formatIp(ip)));
+}
+
+/**
+ * In a prefix of the interface, or with a link-scope route over it, as Calico's
+ * 169.254.1.1; every IPv6 interface reaches link-local addresses.
+ */
+export function isReachable(
+  { addresses, routes }: Snapshot,
+  ifindex: number,
+  gateway: Ip,
+): boolean {
+  if (gateway.family === "6" && isLinkLocal(gateway)) return true;
+  const interfaces = new Set([ifindex]);
+  return (
+    addresses.some(
+      (address) =>
+        address.ifindex === ifindex && cidrContains(address, gateway),
+    ) ||
+    routes.some(
+      (route) =>
+        route.table === RT_TABLE_MAIN &&
+        route.destination.prefix > 0 &&
+        isLinkScope(route) &&
+        isOver(route, interfaces) &&
+        cidrContains(route.destination, gateway),
+    )
+  );
 }

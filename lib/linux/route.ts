@@ -1,7 +1,8 @@
 /**
- * A route as the kernel lists it and as it is told to it (linux/rtnetlink.h).
- * Attributes that are not understood are carried along as they came, so that a
- * copy of a route does what the route did. Pure.
+ * Routes, and the rules of policy routing, as the kernel lists and takes them
+ * (linux/rtnetlink.h, linux/fib_rules.h). Attributes of a route that are not
+ * understood are kept as they came, so that a copy does what the route did. Of the
+ * rules of others only the table is read; ours say `from <address>`. Pure.
  */
 import {
   type Cidr,
@@ -12,19 +13,16 @@ import {
 } from "./address.ts";
 import {
   type Attribute,
+  aligned,
   concat,
   decodeAttributes,
   encodeAttributes,
+  endOf,
+  findAttribute,
   numberIn,
   u32,
   viewOf,
-} from "./netlink-message.ts";
-import {
-  decodeNexthops,
-  encodeNexthops,
-  type Nexthop,
-  nexthopTypes,
-} from "./nexthop.ts";
+} from "./netlink.ts";
 
 export interface Route {
   readonly family: Family;
@@ -44,6 +42,29 @@ export interface Route {
   /** None for a route that leads nowhere (blackhole); more than one is multipath. */
   readonly nexthops: readonly Nexthop[];
   readonly attributes: readonly Attribute[];
+}
+
+export interface Nexthop {
+  /** 0 where it has no interface. */
+  readonly ifindex: number;
+  /** Undefined for a network that is directly on the link. */
+  readonly gateway: Uint8Array | undefined;
+  /** The gateway need not be in a network of the interface. */
+  readonly onlink: boolean;
+  readonly attributes: readonly Attribute[];
+}
+
+/** `from <source> lookup <table>`, for one address. */
+export interface Rule {
+  readonly source: Ip;
+  readonly table: number;
+  readonly priority: number;
+}
+
+/** What is read of an existing rule. */
+export interface ListedRule {
+  readonly family: Family;
+  readonly table: number;
 }
 
 export const addressFamily: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
@@ -69,10 +90,10 @@ export function familyOf(addressFamilyNumber: number): Family | undefined {
 export function decodeRoutes(payload: Uint8Array): Route[] {
   const { 0: number = 0, 1: prefix = 0, 4: shortTable = 0 } = payload;
   const family = familyOf(number);
-  if (payload.byteLength < headerLength || !family) return [];
+  if (payload.byteLength < routeLength || !family) return [];
   const flags = viewOf(payload).getUint32(8, true);
   if (shortTable === RT_TABLE_LOCAL || flags & RTM_F_CLONED) return [];
-  const all = decodeAttributes(payload.subarray(headerLength));
+  const all = decodeAttributes(payload.subarray(routeLength));
   let bytes: Uint8Array = new Uint8Array(family === "4" ? 4 : 16);
   let table = shortTable;
   let metric = 0;
@@ -108,10 +129,10 @@ export function decodeRoutes(payload: Uint8Array): Route[] {
 
 /** What the kernel tells of a group is the first route's; of the others it tells the nexthops. */
 function apart(route: Route): Route[] {
-  return route.nexthops.map((nexthop, i) => ({
+  return route.nexthops.map((hop, i) => ({
     ...route,
     ...(i > 0 && { protocol: RTPROT_BOOT, attributes: [] }),
-    nexthops: [nexthop],
+    nexthops: [hop],
   }));
 }
 
@@ -168,9 +189,7 @@ export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
     scope: 0,
     type: RTN_UNICAST,
     metric,
-    nexthops: [
-      { ifindex, gateway: bytes, weight: 0, onlink: false, attributes: [] },
-    ],
+    nexthops: [{ ifindex, gateway: bytes, onlink: false, attributes: [] }],
     attributes: [],
   };
 }
@@ -241,10 +260,153 @@ const RTA_TABLE = 15;
 const RTA_NH_ID = 30;
 
 /** struct rtmsg: eight bytes and the flags. */
-const headerLength = 12;
+const routeLength = 12;
 
 /** Led by a nexthop object, which has its interface and gateway in itself. */
 function isObject(route: Route): boolean {
   for (const { type } of route.attributes) if (type === RTA_NH_ID) return true;
   return false;
 }
+
+/** The nexthops in a route's attributes; `flags` are the route's. */
+function decodeNexthops(
+  attributes: readonly Attribute[],
+  flags: number,
+): Nexthop[] {
+  const one: Attribute[] = [];
+  let ifindex = 0;
+  for (const attribute of attributes) {
+    const { type, data } = attribute;
+    if (type === RTA_MULTIPATH) return decodeList(data);
+    if (type === RTA_OIF) ifindex = numberIn(data);
+    if (nexthopTypes.has(type)) one.push(attribute);
+  }
+  return one.length === 0 ? [] : [nexthopOf(ifindex, flags, one)];
+}
+
+/** The flags and attributes that give a route these nexthops. */
+function encodeNexthops(nexthops: readonly Nexthop[]): {
+  flags: number;
+  attributes: Attribute[];
+} {
+  const [first, ...others] = nexthops;
+  if (!first) return { flags: 0, attributes: [] };
+  if (others.length > 0) {
+    const data = concat(nexthops.map(encodeListed));
+    return { flags: 0, attributes: [{ type: RTA_MULTIPATH, data }] };
+  }
+  const device = { type: RTA_OIF, data: u32(first.ifindex) };
+  return {
+    flags: flagsOf(first),
+    attributes: [...(first.ifindex ? [device] : []), ...ownAttributes(first)],
+  };
+}
+
+const RTNH_F_ONLINK = 4;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_MULTIPATH = 9;
+const RTA_FLOW = 11;
+const RTA_VIA = 18;
+const RTA_ENCAP_TYPE = 21;
+const RTA_ENCAP = 22;
+
+/** struct rtnexthop: u16 length, u8 flags, u8 weight, i32 interface. */
+const listedLength = 8;
+
+/** Kept as they came. */
+const opaqueTypes = new Set([RTA_FLOW, RTA_VIA, RTA_ENCAP_TYPE, RTA_ENCAP]);
+
+/** What of a route's attributes belongs to its nexthops. */
+const nexthopTypes: ReadonlySet<number> = new Set([
+  RTA_OIF,
+  RTA_GATEWAY,
+  RTA_MULTIPATH,
+  ...opaqueTypes,
+]);
+
+function decodeList(bytes: Uint8Array): Nexthop[] {
+  const nexthops: Nexthop[] = [];
+  const view = viewOf(bytes);
+  for (let at = 0; at + listedLength <= bytes.byteLength;) {
+    const length = view.getUint16(at, true);
+    const end = endOf(bytes, at, length, listedLength);
+    const attributes = decodeAttributes(bytes.subarray(at + listedLength, end));
+    const flags = view.getUint8(at + 2);
+    const ifindex = view.getInt32(at + 4, true);
+    nexthops.push(nexthopOf(ifindex, flags, attributes));
+    at += aligned(length);
+  }
+  return nexthops;
+}
+
+function encodeListed(hop: Nexthop): Uint8Array {
+  const attributes = encodeAttributes(ownAttributes(hop));
+  const header = new Uint8Array(listedLength);
+  const view = viewOf(header);
+  view.setUint16(0, listedLength + attributes.byteLength, true);
+  view.setUint8(2, flagsOf(hop));
+  view.setInt32(4, hop.ifindex, true);
+  return concat([header, attributes]);
+}
+
+function nexthopOf(
+  ifindex: number,
+  flags: number,
+  attributes: readonly Attribute[],
+): Nexthop {
+  let gateway: Uint8Array | undefined;
+  const kept: Attribute[] = [];
+  for (const attribute of attributes) {
+    if (attribute.type === RTA_GATEWAY) gateway = attribute.data;
+    if (opaqueTypes.has(attribute.type)) kept.push(attribute);
+  }
+  const onlink = (flags & RTNH_F_ONLINK) !== 0;
+  return { ifindex, gateway, onlink, attributes: kept };
+}
+
+/** The other flags are the kernel's own: it refuses the word that a link is down. */
+function flagsOf({ onlink }: Nexthop): number {
+  return onlink ? RTNH_F_ONLINK : 0;
+}
+
+function ownAttributes({ gateway, attributes }: Nexthop): Attribute[] {
+  return [
+    ...(gateway ? [{ type: RTA_GATEWAY, data: gateway }] : []),
+    ...attributes,
+  ];
+}
+
+/** undefined for a rule of another family. */
+export function decodeRule(payload: Uint8Array): ListedRule | undefined {
+  const { 0: number = 0, 4: shortTable = 0 } = payload;
+  const family = familyOf(number);
+  if (!family) return undefined;
+  const table = findAttribute(payload.subarray(ruleLength), FRA_TABLE);
+  return { family, table: numberIn(table) || shortTable };
+}
+
+/** What RTM_NEWRULE and RTM_DELRULE say to make exactly this rule, or to remove it. */
+export function encodeRule({ source, table, priority }: Rule): Uint8Array {
+  const { family, bytes } = source;
+  // struct fib_rule_hdr: family, length of destination and source, tos, table,
+  // two reserved, action, u32 flags
+  const header = new Uint8Array(ruleLength);
+  header[0] = addressFamily[family];
+  header[2] = bytes.byteLength * 8;
+  header[4] = table < 256 ? table : RT_TABLE_UNSPEC;
+  header[7] = FR_ACT_TO_TBL;
+  const attributes = encodeAttributes([
+    { type: FRA_SRC, data: bytes },
+    { type: FRA_PRIORITY, data: u32(priority) },
+    { type: FRA_TABLE, data: u32(table) },
+  ]);
+  return concat([header, attributes]);
+}
+
+const ruleLength = 12;
+const RT_TABLE_UNSPEC = 0;
+const FR_ACT_TO_TBL = 1;
+const FRA_SRC = 2;
+const FRA_PRIORITY = 6;
+const FRA_TABLE = 15;

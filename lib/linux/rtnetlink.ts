@@ -4,17 +4,24 @@
  * the pod is decided elsewhere.
  */
 import type { Ip } from "./address.ts";
-import { errnoOf } from "./errno.ts";
-import { findAttribute, textOf, viewOf } from "./netlink-message.ts";
-import { decodeRoutes, encodeRoute, familyOf, type Route } from "./route.ts";
+import { errnoOf, step } from "./errno.ts";
 import {
-  decodeRule,
-  encodeRule,
+  NetlinkSocket,
+  findAttribute,
+  openChannel,
+  textOf,
+  viewOf,
+} from "./netlink.ts";
+import {
   type ListedRule,
+  type Route,
   type Rule,
-} from "./route-rule.ts";
-import { NetlinkSocket, openChannel } from "./netlink-socket.ts";
-import { step } from "./netlink-step.ts";
+  decodeRoutes,
+  decodeRule,
+  encodeRoute,
+  encodeRule,
+  familyOf,
+} from "./route.ts";
 
 /** An address of an interface. */
 export interface Address {
@@ -43,6 +50,31 @@ export interface Routing {
   removeRoute(route: Route): void;
   addRule(rule: Rule): void;
   removeRule(rule: Rule): void;
+}
+
+/**
+ * What the kernel has in a network namespace, listed once. Addresses and rules are
+ * listed when they are first read: most pods have no default route to move.
+ */
+export interface Snapshot {
+  readonly addresses: readonly Address[];
+  readonly routes: readonly Route[];
+  readonly rules: readonly ListedRule[];
+}
+
+/** Every list throws StepError. */
+export function snapshotOf(routing: Routing): Snapshot {
+  let addresses: Address[] | undefined;
+  let rules: ListedRule[] | undefined;
+  return {
+    routes: routing.routes(),
+    get addresses() {
+      return (addresses ??= routing.addresses());
+    },
+    get rules() {
+      return (rules ??= routing.rules());
+    },
+  };
 }
 
 export class Rtnetlink implements Routing, Disposable {

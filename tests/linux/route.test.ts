@@ -1,6 +1,6 @@
 /**
- * Routes as the kernel lists them: what of them is understood, and that what is
- * told back makes the same route.
+ * Routes as the kernel lists them, and that the same is encoded again; rules of policy
+ * routing against bytes as linux/fib_rules.h has them.
  */
 import { describe, expect, test } from "bun:test";
 import type { Ip } from "../../lib/linux/address.ts";
@@ -9,11 +9,13 @@ import {
   concat,
   encodeAttributes,
   u32,
-} from "../../lib/linux/netlink-message.ts";
+} from "../../lib/linux/netlink.ts";
 import {
   decodeRoutes,
+  decodeRule,
   describeRoute,
   encodeRoute,
+  encodeRule,
   isDefault,
   isLinkScope,
   isOver,
@@ -56,7 +58,6 @@ const route4: Route = {
     {
       ifindex: 3,
       gateway: gateway4,
-      weight: 0,
       onlink: false,
       attributes: [],
     },
@@ -164,14 +165,12 @@ describe("decodeRoutes", () => {
             {
               ifindex: 3,
               gateway: gateway4,
-              weight: 2,
               onlink: false,
               attributes: [],
             },
             {
               ifindex: 4,
               gateway: other4,
-              weight: 0,
               onlink: false,
               attributes: [],
             },
@@ -199,7 +198,6 @@ describe("decodeRoutes", () => {
             {
               ifindex: 3,
               gateway: gateway6,
-              weight: 0,
               onlink: false,
               attributes: [],
             },
@@ -224,7 +222,6 @@ describe("decodeRoutes", () => {
     const nexthop = (ifindex: number) => ({
       ifindex,
       gateway: gateway6,
-      weight: 1,
       onlink: false,
       attributes: [],
     });
@@ -240,7 +237,6 @@ describe("encodeRoute", () => {
   const hop = {
     ifindex: 3,
     gateway: gateway4,
-    weight: 0,
     onlink: false,
     attributes: [],
   };
@@ -260,14 +256,10 @@ describe("encodeRoute", () => {
       {
         ...route4,
         nexthops: [
-          { ...hop, weight: 4, onlink: true },
+          { ...hop, onlink: true },
           { ...hop, ifindex: 5, attributes: [{ type: 11, data: u32(9) }] },
         ],
       },
-    ],
-    [
-      "a single one with a weight",
-      { ...route4, nexthops: [{ ...hop, weight: 4 }] },
     ],
     [
       "IPv6 from a source",
@@ -311,7 +303,6 @@ const [hop] = route4.nexthops;
 const direct = {
   ifindex: 9,
   gateway: undefined,
-  weight: 0,
   onlink: false,
   attributes: [],
 };
@@ -368,4 +359,47 @@ test.each([
   [false, []],
 ])("isOver, %p for %j", (expected, ifindexes) => {
   expect(isOver(route4, new Set(ifindexes))).toBe(expected);
+});
+
+test.each([
+  [
+    "IPv4",
+    { family: "4", bytes: Uint8Array.of(10, 1, 0, 2) } as const,
+    1000,
+    "02 00 20 00 00 00 00 01 00000000 0800 0200 0a010002 0800 0600 e8030000 0800 0f00 e8030000",
+  ],
+  [
+    "IPv6, a table of one byte",
+    {
+      family: "6",
+      bytes: Uint8Array.fromHex("fd000000000000000000000000000002"),
+    } as const,
+    200,
+    "0a 00 80 00 c8 00 00 01 00000000 1400 0200 fd000000000000000000000000000002 0800 0600 c8000000 0800 0f00 c8000000",
+  ],
+])("encodeRule, from an address: %s", (_, source, table, bytes) => {
+  const rule = { source, table, priority: table };
+  expect(encodeRule(rule).toHex()).toBe(bytes.replaceAll(" ", ""));
+  expect(decodeRule(encodeRule(rule))).toEqual({
+    family: source.family,
+    table,
+  });
+});
+
+test.each([
+  [
+    "the number of a table in the header only",
+    "02 00 00 00 fe 00 00 01 00000000",
+    { family: "4", table: 254 },
+  ],
+  ["of another family", "80 00 00 00 fe 00 00 01 00000000", undefined],
+  [
+    "without a table, as goto",
+    "0a 00 00 00 00 00 00 02 00000000",
+    { family: "6", table: 0 },
+  ],
+])("decodeRule, %s", (_, bytes, expected) => {
+  expect(decodeRule(Uint8Array.fromHex(bytes.replaceAll(" ", "")))).toEqual(
+    expected as never,
+  );
 });
