@@ -15,7 +15,9 @@ export class Host {
   /** Throws Error unless the directory is an absolute path. */
   constructor(root = "/") {
     if (!root.startsWith("/"))
-      throw new Error(`root ${JSON.stringify(root)} is no absolute path`);
+      throw new Error(
+        `root: expected an absolute path, got ${JSON.stringify(root)}`,
+      );
     this.root = resolve(root);
   }
 

@@ -182,7 +182,7 @@ function segment(name: string, action: () => string): string {
   if (name === "" || name === "." || name === "..") {
     throw new CniError(
       Code.invalidEnvironment,
-      `failed to ${action()}: ${quote(name)} is no name`,
+      `failed to ${action()}: expected a name, got ${quote(name)}`,
     );
   }
   // Half of a surrogate pair cannot be encoded.

@@ -66,7 +66,9 @@ describe("Host", () => {
       join(directory.path, "b"),
     );
     expect(new Host().target("/")).toBe("/");
-    expect(() => new Host("host")).toThrow('root "host" is no absolute path');
+    expect(() => new Host("host")).toThrow(
+      'root: expected an absolute path, got "host"',
+    );
   });
 });
 

@@ -115,7 +115,7 @@ describe("getPod", () => {
         await thrownBy(kubeOf({ kubeconfig }).getPod("shop", name)),
       ).toEqual({
         code: 4,
-        msg: `failed to get pod "shop/${name}": "${name}" is no name`,
+        msg: `failed to get pod "shop/${name}": expected a name, got "${name}"`,
       });
       expect(server.requests).toEqual([]);
     },
