@@ -50,8 +50,8 @@ function distance(a: string, b: string): number {
       const replaced = a[i - 1] === b[j - 1] ? 0 : 1;
       const isExchanged = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
       row[j] =
-        i === 0 || j === 0
-          ? i + j
+        i === 0 && j === 0
+          ? 0
           : Math.min(
               at(i - 1, j) + 1,
               at(i, j - 1) + 1,

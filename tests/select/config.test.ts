@@ -1,5 +1,6 @@
 /** configuration.md: the keys of our network configuration, their defaults, their errors. */
 import { describe, expect, test } from "bun:test";
+import { resolve } from "node:path";
 import { CniError } from "../../lib/cni/error.ts";
 import { parseJson } from "../../lib/cni/json.ts";
 import {
@@ -45,7 +46,7 @@ describe("readConfig", () => {
     });
   });
 
-  const keys = {
+  const ordinary = {
     type: "cni-genie",
     capabilities: { "io.kubernetes.cri.pod-annotations": true },
     runtimeConfig: { portMappings: [] },
@@ -59,8 +60,8 @@ describe("readConfig", () => {
     confDir: "/conf",
     binDir: "/bin1",
     dataDir: "/data",
-    apiTimeout: 2.5,
-    delegateTimeout: 30,
+    apiTimeout: 0.5,
+    delegateTimeout: 86_400,
     result: "merged",
     strict: true,
     namespaceIsolation: true,
@@ -71,14 +72,17 @@ describe("readConfig", () => {
     allowedIpams: ["calico-ipam"],
     defaultRoutes: "keep",
     allowRepeated: ["calico"],
-    automatic: { networks: ["canal", "weave"], by: "traffic" },
-    auxiliaryChain: "vendor",
     deleteGiveUp: 0,
     runtimeCacheDir: "/cache",
     multusDir: "",
     multusConfDir: "/multus/net.d",
     nodeName: "node-1",
     podResourcesSocket: "/run/kubelet.sock",
+  };
+  const keys = {
+    ...ordinary,
+    automatic: { networks: ["canal", "weave"], by: "traffic" },
+    auxiliaryChain: "vendor",
   };
 
   test("reads every key", () => {
@@ -91,8 +95,8 @@ describe("readConfig", () => {
       confDir: "/conf",
       binDirs: ["/bin1"],
       dataDir: "/data",
-      apiTimeoutMs: 2500,
-      delegateTimeoutMs: 30_000,
+      apiTimeoutMs: 500,
+      delegateTimeoutMs: 86_400_000,
       result: "merged",
       strict: true,
       namespaceIsolation: true,
@@ -113,6 +117,26 @@ describe("readConfig", () => {
       runtimeConfig: { portMappings: [] },
       unknownKeys: [],
     });
+  });
+
+  test("of documented values, loads no schema", () => {
+    const configs = [
+      ordinary,
+      { name: "n", default_plugin: "", binDir: ["/a"], logFile: "" },
+      { deleteGiveUp: 1, delegateTimeout: 86_400, runtimeCacheDir: "" },
+      { policy: { k8s_auth_token: "" }, multusConfDir: "", nodeName: "" },
+    ];
+    const script = `
+      import { readConfig } from "./lib/select/config.ts";
+      for (const config of ${JSON.stringify(configs)}) readConfig(config);
+      const loaded = Object.keys(require.cache);
+      console.log(loaded.filter((path) => path.includes("valibot")).length);`;
+    const cwd = resolve(import.meta.dir, "../..");
+    const child = Bun.spawnSync([process.execPath, "-e", script], { cwd });
+    expect([child.stdout.toString(), child.stderr.toString()]).toEqual([
+      "0\n",
+      "",
+    ]);
   });
 
   test.each(Object.keys(keys))("takes a null %s for an absent one", (key) => {
@@ -306,9 +330,10 @@ describe("readConfig", () => {
     ["logFile", "genie.log", true],
     ["delegateTimeout", 0, true],
     ["delegateTimeout", -1, true],
-    ["delegateTimeout", 1e9, true],
+    ["delegateTimeout", 86_401, true],
     ["deleteGiveUp", -1, true],
     ["deleteGiveUp", "never", true],
+    ["deleteGiveUp", JSON.rawJSON("1e999"), true],
     ["runtimeCacheDir", "results", true],
     ["multusDir", 1, true],
     ["multusDir", "multus", true],
@@ -318,6 +343,7 @@ describe("readConfig", () => {
     ["policy", [], false],
     ["policy", { type: 1 }, false],
     ["apiTimeout", 0, false],
+    ["apiTimeout", JSON.rawJSON("86400.1"), false],
     ["result", "all", false],
     ["strict", "yes", false],
     ["namespaceIsolation", "no", false],

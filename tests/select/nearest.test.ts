@@ -10,6 +10,20 @@ describe("nearest", () => {
     ["docotr", "doctor"],
     ["expl", "explain"],
     ["li", "list"],
+    // At most one change in a word of up to five letters.
+    ["lsit", "list"],
+    ["ilst", "list"],
+    ["lits", "list"],
+    ["lst", "list"],
+    ["list1", "list"],
+    ["1list", "list"],
+    ["l1st", "list"],
+    ["sil", undefined],
+    ["11st", undefined],
+    ["l1s1t", undefined],
+    // Two of six.
+    ["do1t0r", "doctor"],
+    ["d01t0r", undefined],
     ["", undefined],
     ["x", undefined],
     ["kubectl", undefined],
@@ -25,9 +39,10 @@ describe("nearest", () => {
     ["AllowedPlugins", "allowedPlugins"],
     ["kubernetes.kubeconfg", "kubernetes.kubeconfig"],
     ["vendorKey", undefined],
-    ["k".repeat(100), undefined],
+    [`${"k".repeat(60)}able`, "k".repeat(64)],
+    ["k".repeat(65), undefined],
   ])("of configuration keys, %p, %p", (typed, expected) => {
-    expect(nearest(typed, configKeys)).toBe(expected);
+    expect(nearest(typed, [...configKeys, "k".repeat(64)])).toBe(expected);
   });
 });
 
