@@ -1,7 +1,7 @@
 /**
- * What could not be deleted, for people: shown by `genie list --abandoned` and
- * `genie doctor`, forgotten by `genie gc --drop` (state.md "Never stuck, never
- * forgotten").
+ * Attachments that could not be deleted, as commands show them: `genie list
+ * --abandoned` and `genie doctor` list them, `genie gc --drop` forgets them
+ * (state.md "Never stuck, never forgotten").
  */
 import { abandonedRecords } from "../attach/abandoned.ts";
 import { withContainerLock } from "../attach/lock.ts";
@@ -22,23 +22,23 @@ export interface AbandonedAttachment {
   containerId: string;
   pod?: PodReference;
   ifname: string;
-  /** As it was typed, or the file key. */
+  /** The name in the pod's annotation, or the file key. */
   network: string;
-  /** What its ADD was given, with their prefixes. */
+  /** The addresses that ADD assigned, with prefix. */
   ips: string[];
-  /** When it was abandoned; of the ADD, where nobody could write that down. */
+  /** The time when it was abandoned; the time of its ADD if the former is unknown. */
   time: string;
-  /** Of the last DEL, as far as it is known. */
+  /** The errors of the last DEL, if known. */
   error: string;
 }
 
 export interface AbandonedOnNode {
   attachments: AbandonedAttachment[];
-  /** Records that cannot be read, in words. */
+  /** Messages about unreadable records. */
   unreadable: string[];
 }
 
-/** All of this node, those that were tried longest ago first. */
+/** All abandoned attachments of this node, the longest untried first. */
 export async function abandonedOnNode({
   config,
 }: Context): Promise<AbandonedOnNode> {
@@ -104,9 +104,9 @@ export function abandonedTable(
 }
 
 /**
- * Forgets what was abandoned of a container, by its ID or the beginning of it that
- * no other has, or of all; what was forgotten, in words. Records that are damaged are
- * moved aside. Throws Error for a container of which nothing is abandoned.
+ * Forgets the abandoned attachments of a container, or of all. `container` is an ID
+ * or its unambiguous beginning. Returns a description of each; damaged records are
+ * renamed. Throws Error if the container has none.
  */
 export async function drop(
   context: Context,
@@ -148,16 +148,16 @@ export async function drop(
   return lines;
 }
 
-/** For a retry that is under way. */
+/** Milliseconds to wait for a retry that runs now. */
 const lockMs = 20_000;
 
-/** Of a record's name; a hashed one is itself. */
+/** The container ID in a record's name; a hashed name stays as it is. */
 function containerOf(name: string): string {
   const [containerId = name] = name.split(":");
   return containerId;
 }
 
-/** Who is meant by an ID or the beginning of one. Throws Error for none and for several. */
+/** The container with this ID or this beginning of an ID. Throws Error for none and for several. */
 function chooser(
   container: string,
   containerIds: readonly string[],
@@ -174,7 +174,7 @@ function chooser(
   return (id) => found.has(id);
 }
 
-/** What nobody will free any more. */
+/** The addresses and devices that stay reserved. */
 async function reserved(
   records: ReturnType<typeof abandonedRecords>,
   record: AttachmentRecord,

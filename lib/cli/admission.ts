@@ -1,15 +1,15 @@
 /**
- * RBAC can only give genie the whole of a pod's status. This policy takes back
- * everything but the annotations that genie writes (selection.md §7), so that a
- * stolen token cannot mark pods as ready or change what others read. Pure.
+ * RBAC can only allow the whole status of a pod. This policy allows genie's account
+ * the annotations that genie writes, and nothing else (selection.md §7): a stolen
+ * token cannot mark pods as ready or change annotations of others. Pure.
  */
 
 const name = "genie";
 
-/** What genie writes. */
+/** The annotations that genie writes. */
 const keys = ["multi-ip-preferences", "k8s.v1.cni.cncf.io/network-status"];
 
-/** CEL: a map or a list of the metadata, empty where there is none. */
+/** CEL: a map or list of the metadata, empty if absent. */
 const metadataOf = (object: string, key: string, empty: string): string =>
   `has(${object}.metadata.${key}) ? ${object}.metadata.${key} : ${empty}`;
 

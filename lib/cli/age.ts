@@ -1,5 +1,5 @@
 /**
- * How long ago something was, for people. Pure.
+ * Time since an event, in words. Pure.
  */
 
 const units = [
@@ -9,7 +9,7 @@ const units = [
   ["s", 1],
 ] as const;
 
-/** In the largest unit that fits, as kubectl shows it. */
+/** The age in the largest unit that fits, as kubectl shows it. */
 export function age(time: string, now: Date): string {
   const seconds = Math.max(0, (now.getTime() - Date.parse(time)) / 1000);
   const [unit, size] =

@@ -1,7 +1,7 @@
 /**
- * The API server by the typed API of @kubernetes/client-node, for commands: its
- * own HTTP ignores authorities and client certificates under Bun, so ours takes
- * its place. Loading it costs some 20 ms, which no pod pays.
+ * The API server by the typed API of @kubernetes/client-node, for commands. Under
+ * Bun its own HTTP ignores authorities and client certificates, so genie's HTTP
+ * takes its place. Loading it costs about 20 ms; a pod never does.
  */
 import type {
   AuthenticationV1Api,
@@ -32,7 +32,7 @@ export interface Api {
 /** Milliseconds of one call. */
 const limitMs = 5000;
 
-/** Throws 7 for a configuration that leads to no server; nobody is asked yet. */
+/** Throws 7 for a configuration without a usable server. Sends no request. */
 export async function openApi(options: KubeOptions, env: Env): Promise<Api> {
   const access = await openAccess(options, {
     env,
@@ -68,7 +68,7 @@ export async function openApi(options: KubeOptions, env: Env): Promise<Api> {
   };
 }
 
-/** What failed, in one line; client-node's own message holds the whole answer. */
+/** The failure in one line; client-node's own message contains the whole response. */
 export function apiProblem(error: unknown): string {
   // The class of the error hides its fields from `own`, which takes plain objects.
   const fields = Object.fromEntries(Object.entries(error ?? {}));
@@ -81,7 +81,10 @@ export function apiProblem(error: unknown): string {
     : statusText(code);
 }
 
-/** The node authorizer's words for an object that no pod of the node has, and for one that does not exist. */
+/**
+ * The node authorizer's message for an object that no pod of the node has, and for
+ * one that does not exist.
+ */
 const unrelated = /no (?:relationship|path) found/;
 
 function bodyOf(body: unknown): { body?: string } {

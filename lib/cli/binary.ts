@@ -1,6 +1,6 @@
 /**
- * Our executable in the node's plugin directory: whether it is this one, and how it
- * becomes this one.
+ * Genie's executable in the node's plugin directory: compares it with the running
+ * one, and replaces it.
  */
 import {
   closeSync,
@@ -24,7 +24,7 @@ export class Binary {
   readonly #binDir: string;
   readonly #host: Host;
   readonly #terminal: Pick<Terminal, "env" | "self">;
-  /** The file that was found to be our copy, so that it is not read every few seconds. */
+  /** The file that is already known as a copy, so that it is not read every few seconds. */
   #known: string | undefined;
 
   constructor(
@@ -37,15 +37,15 @@ export class Binary {
     this.#terminal = terminal;
   }
 
-  /** The node's path. */
+  /** The path on the node. */
   get path(): string {
     return join(this.#binDir, ownType);
   }
 
   /**
-   * Puts this executable in place and asks it for its versions before it gets
-   * its name; false when it was there. Throws naming what the node lacks:
-   * nothing has changed then.
+   * Copies this executable, executes the copy with VERSION, and renames it to its
+   * final name; false if it was there already. Throws an error that names a missing
+   * library of the node; nothing has changed then.
    */
   async put(): Promise<boolean> {
     const target = this.#host.path(this.path);
@@ -103,7 +103,7 @@ function isExecutable(path: string): boolean {
 
 const chunkBytes = 1 << 20;
 
-/** Whether two files have the same bytes; false when one cannot be read. */
+/** Whether two files have the same bytes; false if one cannot be read. */
 export function sameContent(a: string, b: string): boolean {
   const files: number[] = [];
   try {

@@ -1,12 +1,12 @@
 /**
- * chroot(2), which Bun does not offer. It owns the choice of the C library, as
- * `lib/linux/libc.ts` does for what a pod needs.
+ * chroot(2), which Bun does not have. It selects the C library, as
+ * `lib/linux/libc.ts` does.
  */
 import { dlopen } from "bun:ffi";
 
 declare const GENIE_LIBC: string | undefined;
 
-/** This process sees nothing else from now on. Throws Error without the right to. */
+/** Changes the root of this process, for good. Throws Error without the capability. */
 export function changeRoot(directory: string): void {
   const { symbols } = dlopen(
     typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",

@@ -1,6 +1,6 @@
 /**
- * What a command is, and how its words are read. It owns the errors of what was
- * typed (exit code 2) and the suggestions.
+ * The type of a command, and the parser of its arguments: usage errors (exit code
+ * 2) and suggestions.
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,11 +8,11 @@ import { nearest } from "../select/nearest.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Option {
-  /** What the value is called in the help; absent for a flag. */
+  /** Name of the value in the help text; absent for a flag. */
   value?: string;
   short?: string;
   about: string;
-  /** The only values there are, for the shell's completion too. */
+  /** The only valid values; shell completion offers them. */
   choices?: readonly string[];
   /** The value is a path. */
   path?: "file" | "directory";
@@ -24,31 +24,31 @@ export interface Command {
   /** One operand, required or in brackets: `POD`. */
   operand?: { name: string; optional?: true; choices?: readonly string[] };
   options: Options;
-  /** More than the summary, for `--help`. */
+  /** Text of `--help` beyond the summary. */
   about?: string;
-  /** The exit code. `commands` is the table, for those that tell of others. */
+  /** Returns the exit code. `commands` is the table, for commands that describe others. */
   run(input: Input, terminal: Terminal, commands: Commands): Promise<number>;
 }
 
-/** A row of the table of commands; the command is loaded when it is typed. */
+/** A row of the table of commands; a command is loaded when it is called. */
 export interface Entry {
   summary: string;
-  /** Not for people. */
+  /** Not listed: genie calls it itself. */
   hidden?: true;
   load(): Promise<Command>;
 }
 
 export type Commands = ReadonlyMap<string, Entry>;
 
-/** The names that people type. */
+/** The names of listed commands. */
 export function namesOf(commands: Commands): string[] {
   return [...commands].flatMap(([name, { hidden }]) => (hidden ? [] : [name]));
 }
 
-/** What was typed cannot be understood. */
+/** The arguments are invalid: exit code 2. */
 export class UsageError extends Error {}
 
-/** The words after the command, read by its options. */
+/** The arguments after the command's name, parsed by its options. */
 export class Input {
   readonly #texts: ReadonlyMap<string, string>;
   readonly #flags: ReadonlySet<string>;
@@ -64,7 +64,7 @@ export class Input {
     this.operand = operand;
   }
 
-  /** The value of an option, undefined when it was not given. */
+  /** The value of an option; undefined if it is absent. */
   text(name: string): string | undefined {
     return this.#texts.get(name);
   }
@@ -82,17 +82,17 @@ export class Input {
     throw new UsageError(`--${name}: expected seconds, got ${quoted(text)}`);
   }
 
-  /** An absolute path: what is written into a configuration is read elsewhere. */
+  /** An absolute path: other processes read it from the configuration. */
   path(name: string): string | undefined {
     const text = this.text(name);
     return text === undefined ? undefined : resolve(text);
   }
 }
 
-/** Every command has it. */
+/** Every command has this option. */
 export const helpOption: Option = { short: "h", about: "print this text" };
 
-/** Throws UsageError naming the word and, if one is near, what was meant. */
+/** Throws UsageError that names the argument and the nearest valid one. */
 export function readInput(command: Command, words: readonly string[]): Input {
   const options = new Map(
     Object.entries({ ...command.options, help: helpOption }),
@@ -139,7 +139,7 @@ function valueOf(
   { value: name, choices }: Option,
 ): string {
   const { rawName, value, inlineValue } = token;
-  // `--kubeconfig --force`: the value was forgotten.
+  // `--kubeconfig --force`: the value is missing.
   const forgotten = !inlineValue && value?.startsWith("-") && value !== "-";
   if (value === undefined || value === "" || forgotten)
     throw new UsageError(`${rawName} expects a value: ${name}`);

@@ -1,6 +1,6 @@
 /**
- * The table of commands: what `genie help` lists. Each is loaded only when it
- * is typed.
+ * The table of commands, as `genie help` lists it. A command is loaded when it is
+ * called.
  */
 import type { Commands, Entry } from "./command.ts";
 

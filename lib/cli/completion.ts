@@ -1,6 +1,5 @@
 /**
- * `genie completion bash|zsh`: made of the table of commands, so it cannot be
- * out of date.
+ * `genie completion bash|zsh`: generated from the table of commands.
  */
 import { type Command, type Option, namesOf } from "./command.ts";
 
@@ -65,7 +64,7 @@ complete -F _genie genie
 `;
 }
 
-/** What an option's value may be: files, directories, a few words, or nothing that we know. */
+/** The values that completion offers for an option: files, directories, choices, or none. */
 function valueCases(known: readonly Known[]): string[] {
   return known.flatMap(({ name, options }) =>
     options.flatMap(([option, spec]) => {

@@ -1,7 +1,7 @@
 /**
- * With which credential genie asks the API server: what the operator names, the
- * service account of the pod that installs, what is there already, the node's
- * own. It decides; {@link writeCredential} writes what must be written.
+ * The credential with which genie calls the API server. The first that exists: the
+ * operator's options, the service account of the pod that installs, the credential
+ * of an earlier run, the node's own. {@link writeCredential} writes it.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -24,15 +24,15 @@ import { keepDamaged, makeDirectory, putText, textOf } from "./put.ts";
 import type { Env } from "./terminal.ts";
 
 export type Credential =
-  /** Used as it is. */
+  /** An existing kubeconfig, used as it is. */
   | { kind: "given"; kubeconfig: string; why: string }
   | { kind: "written"; cluster: object; user: object; copies: Copies }
   | { kind: "none" };
 
-/** Texts that live in the pod and must be on the node, by their base names. */
+/** Content of files to copy from the pod to the node, by base name. */
 type Copies = Readonly<Record<string, string>>;
 
-/** What an operator can say of it. */
+/** The operator's options. */
 export interface Wishes {
   kubeconfig?: string;
   server?: string;
@@ -41,7 +41,7 @@ export interface Wishes {
   clientCertificate?: string;
   clientKey?: string;
   insecure: boolean;
-  /** Where the pod's service account is mounted. */
+  /** Mount path of the pod's service account. */
   serviceAccount: string;
 }
 
@@ -88,7 +88,7 @@ export const credentialOptions = {
   },
 } as const satisfies Options;
 
-/** Throws UsageError for options that do not fit together. */
+/** Throws UsageError for contradicting options. */
 export function wishesOf(input: Input): Wishes {
   const wishes = omitUndefined<Wishes>({
     kubeconfig: input.path("kubeconfig"),
@@ -143,8 +143,8 @@ const nodeKubeconfigs = [
 ];
 
 /**
- * `directory` is where we write, `existing` the kubeconfig of the configuration
- * that is there, both paths of the node.
+ * `directory` is where genie writes, `existing` the kubeconfig of the present
+ * configuration; both are paths of the node.
  */
 export function chooseCredential(
   wishes: Wishes,
@@ -185,7 +185,10 @@ function ofOptions(server: string, wishes: Wishes): Credential {
   };
 }
 
-/** Of the pod that we run in. The kubelet renews the token there, so it is copied again and again (`--watch`). */
+/**
+ * The service account of this pod. The kubelet renews its token, so `--watch`
+ * copies it repeatedly.
+ */
 function serviceAccount(
   { serviceAccount: mounted, insecure }: Wishes,
   directory: string,
@@ -210,14 +213,14 @@ function serviceAccount(
 }
 
 export interface WrittenCredential {
-  /** undefined: none. */
+  /** undefined: no credential. */
   kubeconfig: string | undefined;
   changed: boolean;
 }
 
 /**
- * Writes what has to be written; the kubeconfig comes after what it names. Throws
- * 7 for one that is there and cannot be read, unless it may be overwritten.
+ * Writes the files of a credential, the kubeconfig last. Throws 7 for an unreadable
+ * kubeconfig, unless `force` is set.
  */
 export function writeCredential(
   credential: Credential,
@@ -246,7 +249,10 @@ export function writeCredential(
   };
 }
 
-/** The kubeconfig's text; with `force` a damaged one is kept beside it. Throws 7 as {@link writeCredential}. */
+/**
+ * The text of the kubeconfig; `force` renames an unreadable one. Throws 7 as {@link
+ * writeCredential}.
+ */
 function writtenText(
   { cluster, user }: Extract<Credential, { kind: "written" }>,
   directory: string,
@@ -269,13 +275,12 @@ function writtenText(
   }
 }
 
-/** The files that {@link writeCredential} may have left in its directory. */
+/** The files that {@link writeCredential} writes. */
 export const credentialFiles = ["kubeconfig", "token", "ca.crt"];
 
 /**
- * Throws 7 for a kubeconfig that genie could not use on the node, or that it
- * could not edit. Below another root only the file itself is read: those that it
- * names are the node's.
+ * Throws 7 for a kubeconfig that genie cannot use or cannot edit. Below another
+ * root it reads the kubeconfig only: the files that it names are paths of the node.
  */
 export async function requireUsable(
   credential: Credential,

@@ -1,7 +1,7 @@
 /**
- * What CRI-O's GC at its start would do to pods (container-runtimes.md §3.7):
- * every network of the directory but its default one is told that nothing is valid,
- * and what libcni remembers of it is deleted. K-1 says what keeps pods safe.
+ * The effect of CRI-O's GC at its start (container-runtimes.md §3.7): it deletes
+ * what libcni has cached for every network of the directory but the default one.
+ * K-1 says how pods are protected.
  */
 import { readdirSync } from "node:fs";
 import { has } from "../cni/version.ts";
@@ -17,21 +17,21 @@ export interface Hazard {
 }
 
 export interface Situation {
-  /** Networks of the directory, ours left out. */
+  /** Networks of the directory, without genie's own. */
   candidates: readonly Candidate[];
-  /** The name that our configuration has or will have. */
+  /** The present or future name of genie's network. */
   name: string;
-  /** Names under which libcni remembers attachments. */
+  /** Names of networks with entries in libcni's cache. */
   cached: ReadonlySet<string>;
-  /** The network that was the default before us, where we are not installed yet. */
+  /** The default network before genie, if genie is not installed yet. */
   former?: string | undefined;
 }
 
-/** One for each network that would lose its pods; empty when none would. */
+/** One entry for each network that would lose its pods. */
 export function crioHazards(situation: Situation): Hazard[] {
   const { candidates, name } = situation;
   return candidates.flatMap(({ file, list }) => {
-    // Of several with one name the first counts, and that is ours.
+    // Of several networks with one name CRI-O uses the first, which is genie's.
     if (list.name === name || list.disableGC) return [];
     const why = reason(list.name, list.cniVersion, situation);
     return why === undefined ? [] : [{ file, network: list.name, why }];
@@ -49,14 +49,14 @@ function reason(
   return undefined;
 }
 
-/** What the operator is told. */
+/** The message for the operator. */
 export function hazardText({ file, network, why }: Hazard): string {
   return `CRI-O deletes at its start what is attached to network ${JSON.stringify(network)} (${file}: ${why}): put "disableGC": true into that file, or move it to a confDir of its own`;
 }
 
 const cacheDirectory = "/var/lib/cni/results";
 
-/** The networks of which libcni remembers attachments. */
+/** The networks with entries in libcni's cache. */
 export function cachedNetworks(host: Host): ReadonlySet<string> {
   const directory = host.path(cacheDirectory);
   return new Set(
@@ -66,7 +66,7 @@ export function cachedNetworks(host: Host): ReadonlySet<string> {
         const network = own(value, "networkName");
         return typeof network === "string" ? network : [];
       } catch {
-        // Not the runtime's, or just being written.
+        // Not an entry of the runtime, or incomplete.
         return [];
       }
     }),

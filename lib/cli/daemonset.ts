@@ -1,6 +1,6 @@
 /**
- * The DaemonSet that puts genie onto every node and keeps its token fresh. It is
- * not needed for a pod to get its network: that is the executable's matter. Pure.
+ * The DaemonSet that installs genie on every node and renews its token. Pods do not
+ * need it. Pure.
  */
 import { join } from "node:path";
 import { type Directories, defaultDirectories } from "./directories.ts";
@@ -8,7 +8,7 @@ import { type Directories, defaultDirectories } from "./directories.ts";
 export interface ManifestOptions {
   image: string;
   namespace: string;
-  /** The node's own credential; undefined: a service account. */
+  /** The node's own credential; undefined: the service account. */
   kubeconfig: string | undefined;
   defaultNetwork: string | undefined;
   directories: Directories;
@@ -17,7 +17,7 @@ export interface ManifestOptions {
 const name = "genie";
 const labels = { "app.kubernetes.io/name": name };
 
-/** Where the node's file system is in the container. */
+/** Mount path of the node's file system in the container. */
 const root = "/host";
 
 export function daemonSet(options: ManifestOptions): object {
@@ -32,7 +32,8 @@ export function daemonSet(options: ManifestOptions): object {
       },
     ],
     securityContext: {
-      // Files of another user are written and stay that user's; VERSION is asked for below the node's root.
+      // CHOWN: files keep their owner. SYS_CHROOT: the copy is executed below
+      // the node's root.
       capabilities: {
         drop: ["ALL"],
         add: ["CHOWN", "DAC_OVERRIDE", "SYS_CHROOT"],
@@ -50,12 +51,12 @@ export function daemonSet(options: ManifestOptions): object {
         name: "root",
         mountPath: root,
         readOnly: true,
-        // The pods' namespaces are mounts that come and go.
+        // Network namespaces of pods are mounts that appear and disappear.
         mountPropagation: "HostToContainer",
       },
       { name: "plugins", mountPath: join(root, directories.binDir) },
       { name: "networks", mountPath: join(root, directories.confDir) },
-      // The copy of our last good configuration is there.
+      // Has the copy of the last valid configuration.
       { name: "records", mountPath: join(root, dataDirOf(directories)) },
     ],
   };
@@ -71,7 +72,7 @@ export function daemonSet(options: ManifestOptions): object {
         spec: {
           ...(byAccount && { serviceAccountName: name }),
           automountServiceAccountToken: byAccount,
-          // It comes before the network that it waits for.
+          // It must run before the pod network exists.
           hostNetwork: true,
           priorityClassName: "system-node-critical",
           nodeSelector: { "kubernetes.io/os": "linux" },

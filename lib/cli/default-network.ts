@@ -1,6 +1,6 @@
 /**
- * The default network that `install` writes down: which it is, what it is called
- * by, and that its plugins are there (selection.md §5).
+ * The default network that `install` writes: it is found, named and its plugins are
+ * checked (selection.md §5).
  */
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -20,16 +20,19 @@ import { resolve } from "../select/resolve.ts";
 import { ownType } from "./node.ts";
 
 export interface DefaultNetwork {
-  /** For `default_plugin`: found again whatever else the directory gets. */
+  /** The value of `default_plugin`, unambiguous even if files are added. */
   plugin: string;
   /** The `name` of the network on the runtime's interface. */
   name: string;
 }
 
-/** What every runtime calls the pod's first interface. */
+/** The runtimes' name for the first interface of a pod. */
 const runtimeIfname = "eth0";
 
-/** `requested`: in the grammar of `default_plugin`, "" for the first of the directory. Throws 7. */
+/**
+ * `requested` has the form of `default_plugin`; "" is the first network of the
+ * directory. Throws 7.
+ */
 export function chooseDefault(
   requested: string,
   networks: Networks,
@@ -48,7 +51,7 @@ export function chooseDefault(
   return { plugin: requested, name: primary?.list.name ?? "" };
 }
 
-/** What a pod without annotations gets. Throws 7. */
+/** The networks of a pod without annotations. Throws 7. */
 function defaultAttachments(
   defaultPlugin: string,
   networks: Networks,
@@ -58,7 +61,10 @@ function defaultAttachments(
   return resolve(parseChoice({}, context), context);
 }
 
-/** As {@link validateNetwork} for what a pod without annotations gets, naming the network. */
+/**
+ * {@link validateNetwork} for the networks of a pod without annotations; the error
+ * names the network.
+ */
 export function requireDefaultPlugins(
   defaultPlugin: string,
   networks: Networks,
@@ -76,7 +82,7 @@ export function requireDefaultPlugins(
   }
 }
 
-/** The shortest name by which a pod would find this very file. */
+/** The shortest name that selects this file. */
 function nameOf(candidate: Candidate, networks: Networks): string {
   const { file, key, list } = candidate;
   const names = [key, file.replace(/\.[^.]*$/, ""), list.name];
@@ -92,7 +98,7 @@ function nameOf(candidate: Candidate, networks: Networks): string {
 
 const multusTypes = new Set(["multus", "multus-shim"]);
 
-/** Multus executes what is first in the directory: that would be us. */
+/** Multus executes the first file of the directory, which would be genie's. */
 function refuseMultus({ file, list }: Candidate): void {
   if (!list.plugins.some(({ type }) => multusTypes.has(type))) return;
   throw new CniError(

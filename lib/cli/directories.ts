@@ -1,5 +1,5 @@
 /**
- * The directories of a node, as options of commands and with their defaults.
+ * The directories of a node as options of commands, with their defaults.
  */
 import type { Input, Options } from "./command.ts";
 import { Host } from "./host.ts";
@@ -8,7 +8,7 @@ import { Host } from "./host.ts";
 export interface Directories {
   confDir: string;
   binDir: string;
-  /** Instead of the configuration's. */
+  /** Overrides the configuration. */
   dataDir: string | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * `genie doctor`: checks the node and says what to do.
+ * `genie doctor`: checks the node and gives advice.
  */
 import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
@@ -41,7 +41,7 @@ import {
 } from "./directories.ts";
 import { columns } from "./table.ts";
 
-/** In the order in which a pod meets them; the name is for one that breaks off. */
+/** In the order in which a pod depends on them. The name is for a check that fails unexpectedly. */
 const checks: readonly [name: string, check: Check][] = [
   ["runtime", checkRuntime],
   ["runtime directories", checkRuntimeDirectories],
@@ -93,7 +93,7 @@ records. Changes nothing. The exit code is 1 when something is wrong; with warni
   },
 };
 
-/** A check that breaks off is a finding like any other. */
+/** An exception of a check becomes a finding. */
 export async function diagnose(node: Node): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [name, check] of checks) {
@@ -106,7 +106,7 @@ export async function diagnose(node: Node): Promise<Finding[]> {
   return findings;
 }
 
-/** Half of the node cannot be read then, and what cannot be read looks as if it were missing. */
+/** Without root half of the node cannot be read, and unreadable files look like missing ones. */
 function notRoot(uid: number): Finding {
   return {
     check: "user",

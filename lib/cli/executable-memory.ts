@@ -1,7 +1,7 @@
 /**
- * Whether programs that the container runtime starts can have executable memory:
- * genie compiles as it runs. It is asked for before an installation, because
- * every pod would fail after it (state.md "Processes and locks").
+ * Whether the node forbids executable memory to programs of the container runtime.
+ * Genie compiles code as it runs, so every pod would fail (state.md "Processes and
+ * locks"). `install` checks it first.
  */
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
@@ -9,17 +9,17 @@ import type { Host } from "./host.ts";
 import { textOf } from "./put.ts";
 
 export interface MemoryProblem {
-  /** What forbids it. */
+  /** The setting that forbids it. */
   found: string;
   advice: string;
 }
 
-/** What forbids it on the node; empty when nothing does that can be seen. */
+/** The settings of the node that forbid it, as far as they are visible. */
 export function executableMemoryProblems(host: Host): MemoryProblem[] {
   return [...selinuxProblems(host), ...unitProblems(host)];
 }
 
-/** The boolean forbids it to every domain that is not exempt. */
+/** The boolean applies to every domain without an exemption. */
 function selinuxProblems(host: Host): MemoryProblem[] {
   const selinux = "/sys/fs/selinux";
   const isSet = (file: string) =>
@@ -34,7 +34,7 @@ function selinuxProblems(host: Host): MemoryProblem[] {
     : [];
 }
 
-/** Of the container runtimes, by distribution. */
+/** Units of container runtimes, by distribution. */
 const units = [
   "containerd",
   "crio",
@@ -47,7 +47,7 @@ const units = [
   "snap.microk8s.daemon-containerd",
 ].map((name) => `${name}.service`);
 
-/** From the strongest to the weakest (systemd.unit(5)). */
+/** Highest precedence first (systemd.unit(5)). */
 const unitDirectories = [
   "/etc/systemd/system",
   "/run/systemd/system",
@@ -71,7 +71,7 @@ function unitProblems(host: Host): MemoryProblem[] {
   });
 }
 
-/** The strongest file of the unit, then its drop-ins: the last that says something counts. */
+/** The unit's file of highest precedence, then its drop-ins; the last assignment wins. */
 function unitFiles(unit: string, host: Host): string[] {
   const main = unitDirectories
     .map((directory) => `${directory}/${unit}`)
@@ -87,7 +87,10 @@ function unitFiles(unit: string, host: Host): string[] {
   return main === undefined ? sorted : [main, ...sorted];
 }
 
-/** The last assignment of a file; undefined when there is none. An empty one is the default, "no". */
+/**
+ * The last assignment of a file; undefined if there is none. An empty value is the
+ * default, "no".
+ */
 function settingIn(path: string, host: Host): boolean | undefined {
   const lines = [
     ...(textIfAny(host, path) ?? "").matchAll(

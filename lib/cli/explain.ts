@@ -98,7 +98,7 @@ async function podsOf(
   }
 }
 
-/** Also of a pipe, as shells make of `<(…)`. */
+/** Also reads a pipe, such as `<(…)` of a shell. */
 function contentOf(file: string): string {
   if (file === "-") return new TextDecoder().decode(readStdin());
   try {
@@ -138,7 +138,7 @@ function jsonOf(explanations: readonly Explanation[], pods: number): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** `deployment shop/web`, and a pod without its kind. */
+/** `deployment shop/web`; a pod without its kind. */
 function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
   const path = `${namespace}/${name}`;
   return kind === undefined || kind === "Pod"
@@ -171,7 +171,7 @@ function textOf(explanation: Explanation): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The CNI name too, where it is another: configurations and network-status have it. */
+/** With the CNI name if it differs: configurations and network-status have that one. */
 function namesOf({ network, cniName }: ExplainedAttachment): string {
   return network === cniName ? network : `${network} (CNI name ${cniName})`;
 }

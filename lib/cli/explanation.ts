@@ -1,6 +1,7 @@
 /**
- * The networks of a pod on this node, the rules that chose them, and the configuration
- * of each plugin: the choice of ADD without its execution. It changes nothing.
+ * The networks of a pod on this node, the rule that selects each, and the
+ * configuration of each plugin: ADD's choice without its execution. Changes
+ * nothing.
  */
 import { choose } from "../attach/choose.ts";
 import {
@@ -26,11 +27,11 @@ import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
 
 export interface Explanation {
-  /** `kind` of a workload whose template the pod is made of. */
+  /** `kind` of the workload that has the pod's template. */
   pod: { kind?: string; namespace: string; name: string };
-  /** The pod has the node's network: no plugin is called. */
+  /** The pod uses the node's network: no plugin is called. */
   hostNetwork?: true;
-  /** The rule that chose each network, in words; then what is wrong with annotations. */
+  /** The rule of each network, then the faults of annotations. */
   rules: string[];
   attachments: ExplainedAttachment[];
 }
@@ -38,23 +39,23 @@ export interface Explanation {
 export interface ExplainedAttachment {
   ifname: string;
   primary: boolean;
-  /** As it was typed, or the file key. */
+  /** The name in the annotation, or the file key. */
   network: string;
   /** The `name` of its configuration. */
   cniName: string;
-  /** The file or the definition that it comes from. */
+  /** Its file or definition. */
   source: string;
   /** CNI_ARGS */
   args: string;
   plugins: { type: string; path: string; config: unknown }[];
 }
 
-/** What only the runtime knows. */
+/** Values that only the runtime knows. */
 const containerId = "<container ID>";
 const netns = "<network namespace>";
 const ifname = "eth0";
 
-/** Throws what the pod's ADD would fail with. */
+/** Throws the error with which the pod's ADD would fail. */
 export async function explainPod(
   pod: PodView,
   directories: Directories,
@@ -97,7 +98,7 @@ function operationFor(
   const real = systemDependencies(env);
   const dependencies: Dependencies = {
     ...real,
-    // The kubelet allots a device to a pod that runs; this one may not.
+    // The kubelet allots devices to running pods only; this one may not run.
     devices: () => Promise.resolve((resource) => `<device of ${resource}>`),
   };
   const made = { command: "ADD", containerId, netns, ifname, args } as const;
@@ -113,7 +114,7 @@ function operationFor(
     ...(pod.portMappings.length > 0 && { portMappings: pod.portMappings }),
     ...(pod.bandwidth && { bandwidth: pod.bandwidth }),
   };
-  // A runtime hands over what our own configuration declares.
+  // A runtime sends what our own configuration declares.
   return begin(
     Object.fromEntries(
       Object.entries(offered).filter(

@@ -1,7 +1,7 @@
 /**
- * `genie gc`: for runtimes that never call GC, as containerd (state.md "CHECK,
- * GC, STATUS"). Deletes every record of an earlier boot, and every one whose
- * namespace has been gone for a while; refuses where that cannot be seen.
+ * `genie gc`, for runtimes that never call GC, such as containerd (state.md "CHECK,
+ * GC, STATUS"). Deletes records of an earlier boot and records whose namespace has
+ * been gone for a while. Refuses if it cannot see namespaces.
  */
 import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { recordedNetns } from "../linux/netns.ts";
@@ -62,7 +62,7 @@ once more stays, and is no failure of this command.`,
   },
 };
 
-/** Records first: what an earlier run abandoned comes last, and not what this one does. */
+/** Records first, then earlier abandoned attachments, without those that this run abandoned. */
 async function collectAll(
   context: Context,
   graceMs: number,
@@ -107,9 +107,9 @@ async function printed(
 
 export interface Collected {
   deleted: AttachmentRecord[];
-  /** Their DEL has failed for long enough: `genie list --abandoned`. */
+  /** Abandoned by this run: `genie list --abandoned`. */
   abandoned: AttachmentRecord[];
-  /** Without a namespace, but not for long enough yet; or another genie works on it. */
+  /** Without a namespace, but not long enough; or another genie works on it. */
   waiting: AttachmentRecord[];
   failed: { what: string; error: string }[];
 }
@@ -117,7 +117,7 @@ export interface Collected {
 /** Milliseconds for one record. */
 const recordMs = 50_000;
 
-/** And for all that was abandoned before: the next run goes on with the others. */
+/** Milliseconds for all earlier abandoned attachments; the next run continues. */
 const retryMs = 600_000;
 
 /** `graceMs`: how long a namespace must have been gone. */
@@ -159,7 +159,7 @@ export async function collect(
   return collected;
 }
 
-/** A namespace that is seen to be gone is written down, so that the next run knows for how long. */
+/** Writes down when a namespace was first seen gone, for the next run. */
 function judge(
   { dependencies, records }: Context,
   record: AttachmentRecord,

@@ -1,12 +1,11 @@
 /**
- * The node's file system as a command reaches it: directly, or below a directory
- * where a container has it mounted (`--root /host`). What is written into files
- * is always the node's own path.
+ * The node's file system: directly, or below the directory where a container has
+ * mounted it (`--root /host`). Paths written into files are always the node's own.
  */
 import { readlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
-/** As many as Linux follows. */
+/** Linux' limit. */
 const mostLinks = 40;
 
 export class Host {
@@ -21,13 +20,13 @@ export class Host {
     this.root = resolve(root);
   }
 
-  /** Whether the node's root is our own. */
+  /** Whether the node's root is this process's root. */
   get isOurs(): boolean {
     return this.root === "/";
   }
 
   /**
-   * Where a path of the node is for us. Symbolic links are followed within the
+   * The path of a node's file for this process. Resolves symbolic links within the
    * node's root: `/var/run` → `/run` must not lead to the container's `/run`.
    */
   path(absolute: string): string {
@@ -35,8 +34,8 @@ export class Host {
   }
 
   /**
-   * As {@link path}, with the links of our own root followed too: where a file
-   * is to be written, so that a symbolic link to it stays one.
+   * As {@link path}, but also resolves links of this process's root: the place to
+   * write to, so that a symbolic link stays a link.
    */
   target(absolute: string): string {
     const root = this.isOurs ? "" : this.root;
@@ -69,7 +68,7 @@ function linkTarget(path: string): string | undefined {
   try {
     return readlinkSync(path);
   } catch {
-    // EINVAL: no link. ENOENT: nothing there, to be told by whoever opens it.
+    // EINVAL: not a link. ENOENT: the caller that opens it reports it.
     return undefined;
   }
 }

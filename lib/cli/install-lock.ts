@@ -1,8 +1,8 @@
 /**
- * Installers of one node take turns: a DaemonSet's `install --watch` and a
- * person's `install` or `uninstall` would each write back what it read before the other wrote.
- * The lock is a flock on the directory of configurations itself, so it leaves no
- * file there, and works where a container has mounted that directory.
+ * One installer at a time on a node: a DaemonSet's `install --watch`, an operator's
+ * `install` or `uninstall` would overwrite each other's changes. The lock is a
+ * flock on the directory of configurations, so it needs no file there and works
+ * through a mount.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -10,12 +10,12 @@ import { Open, close, openIfAny, tryLock } from "../linux/libc.ts";
 import type { Host } from "./host.ts";
 
 const pollMs = 50;
-/** More than an installer takes that copies and tries an executable. */
+/** Longer than an installation takes. */
 const limitMs = 60_000;
 
 /**
- * Does `work` while no other installer works on `confDir`, a path of the node; a
- * directory that is not there is nobody's. Throws 11 when the time is over.
+ * Runs `work` under the installers' lock of `confDir` (a path of the node), without
+ * a lock if the directory is missing. Throws 11 after the time limit.
  */
 export async function whileInstalling<T>(
   confDir: string,

@@ -1,5 +1,5 @@
 /**
- * What `install` demands of the node's networks before it changes anything
+ * Requirements of `install` for the node's networks, checked before any change
  * (container-runtimes.md K-1).
  */
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import type { DefaultNetwork } from "./default-network.ts";
 import type { Host } from "./host.ts";
 import { ownFile, ownType } from "./node.ts";
 
-/** An operator may keep the networks in a directory of their own (the key `confDir`). */
+/** An operator may keep the networks in another directory (`confDir`). */
 export function networksIn(
   configured: object,
   { confDir, files }: { confDir: string; files: readonly ConfFile[] },
@@ -38,7 +38,7 @@ export function configuredConfDir(configured: object): string | undefined {
   return typeof confDir === "string" ? confDir : undefined;
 }
 
-/** A runtime takes the first file: `00-genie.conf` of CNI-Genie would be it. */
+/** A runtime uses the first file, which could be CNI-Genie's `00-genie.conf`. */
 export function refuseEarlier(files: readonly string[], confDir: string): void {
   const earlier = files.find(
     (file) => Buffer.compare(Buffer.from(file), Buffer.from(ownFile)) < 0,

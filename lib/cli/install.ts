@@ -1,5 +1,5 @@
 /**
- * `genie install`: once, or with `--watch` for as long as the process lives.
+ * `genie install`: once, or with `--watch` until the process is stopped.
  */
 import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
@@ -60,7 +60,10 @@ before anything is changed; run it again to upgrade. Keys and plugins that you a
   },
 };
 
-/** Until it is asked to end. An error is told once and tried again: pods go on with what is there. */
+/**
+ * Until SIGTERM. An error is printed once and the round is repeated; pods use the
+ * present files.
+ */
 async function watch(
   installation: Installation,
   begun: readonly Step[],

@@ -1,7 +1,7 @@
 /**
- * Installs genie on a node, the story: everything is checked, then the
- * executable, the credential, and last the configuration that makes the runtime
- * use it (container-runtimes.md K-1). Run again, it changes what has changed.
+ * Installs genie on a node: checks everything, then writes the executable, the
+ * credential, and last the configuration that makes the runtime use genie
+ * (container-runtimes.md K-1). A second run writes only changes.
  */
 import { join } from "node:path";
 import { readConfDir } from "../cni/confdir.ts";
@@ -44,9 +44,9 @@ export interface InstallRequest {
   directories: Directories;
   host: Host;
   wishes: Wishes;
-  /** The default network instead of the one that is configured or first. */
+  /** The default network, in place of the configured or first one. */
   defaultPlugin: string | undefined;
-  /** Overwrites files that cannot be read; a copy of each is kept. */
+  /** Overwrites unreadable files and keeps a copy of each. */
   force: boolean;
 }
 
@@ -55,7 +55,7 @@ export interface Step {
   text: string;
 }
 
-/** Where the credential is, beside the networks: runtimes do not read directories. */
+/** The credential's directory, beside the networks: runtimes ignore subdirectories. */
 export function credentialDirectory({ confDir }: Directories): string {
   return join(confDir, "genie.d");
 }
@@ -78,8 +78,8 @@ export class Installation {
   }
 
   /**
-   * What was done. Throws CniError with nothing changed when a check fails, and
-   * 11 while another installer is at work for too long.
+   * Returns the changes. Throws CniError if a check fails (nothing has changed),
+   * and 11 if another installer runs for too long.
    */
   run(): Promise<Step[]> {
     const { directories, host } = this.#request;
@@ -95,7 +95,7 @@ export class Installation {
     });
   }
 
-  /** undefined when another program changed our file meanwhile: then its change is to be kept. */
+  /** undefined if another program changed our file meanwhile: that change stays. */
   async #attempt(): Promise<Step[] | undefined> {
     const { directories, host, force } = this.#request;
     const { env, version } = this.#terminal;
@@ -105,7 +105,7 @@ export class Installation {
     const credential = this.#credential(base);
     const directory = credentialDirectory(directories);
     await requireUsable(credential, { directory, force }, host, env);
-    // Validates what an operator wrote into the file before anything changes.
+    // Validates the operator's keys before anything changes.
     const checked = this.#listText(base, chosen, "");
     this.#config(ownPlugin(parseJson(checked)), base);
     const copied = await this.#binary.put();
@@ -139,7 +139,7 @@ export class Installation {
     ];
   }
 
-  /** The executable is tried by us, and not by the runtime, which may forbid it more. Throws 7. */
+  /** Executes the copy here: the runtime's unit may forbid more. Throws 7. */
   #requireMemory(): void {
     const [problem] = executableMemoryProblems(this.#request.host);
     if (!problem) return;
@@ -149,16 +149,16 @@ export class Installation {
     );
   }
 
-  /** Only the credential: it must stay fresh even while something else is wrong. */
+  /** Only the credential, so that it stays valid even if another step fails. */
   refreshCredential(): boolean {
     const { directories, host, force } = this.#request;
-    // A damaged file must not keep the token from being renewed.
+    // A damaged file must not stop the renewal of the token.
     const credential = this.#credential(this.#file.read(true));
     const directory = credentialDirectory(directories);
     return writeCredential(credential, directory, host, force).changed;
   }
 
-  /** Said where a restored file has keys that a new one would not have. */
+  /** Reported if a restored file has keys that a new one would not have. */
   #restoredSteps(
     { restoredFrom }: Base,
     chosen: DefaultNetwork,
@@ -185,7 +185,7 @@ export class Installation {
     }
   }
 
-  /** Throws 7 naming the file that the keys are in. */
+  /** Throws 7 that names the file of the keys. */
   #config(plugin: object, { restoredFrom }: Base): GenieConfig {
     try {
       return readConfig(plugin);
@@ -268,7 +268,7 @@ export class Installation {
   }
 }
 
-/** More than programs that write the directory at the start of a node. */
+/** More attempts than programs that change the directory at the start of a node. */
 const mostAttempts = 20;
 
 function step(changed: boolean, text: string): Step {

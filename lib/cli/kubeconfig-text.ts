@@ -1,14 +1,13 @@
 /**
- * The kubeconfig that `install` writes. Pure. In one that is there already only
- * the entries of genie are edited: `proxy-url`, `tls-server-name` and other
- * contexts belong to whoever added them.
+ * The kubeconfig that `install` writes. Pure. In an existing one, only genie's
+ * entries change: `proxy-url`, `tls-server-name` and other contexts stay.
  */
 import { messageOf } from "../linux/errno.ts";
 import { isObject, mismatch, own } from "../cni/json.ts";
 
 const name = "genie";
 
-/** The text; that of `existing` where it says the same. Throws Error for one that cannot be read. */
+/** The text; `existing` unchanged if it is equivalent. Throws Error for an invalid one. */
 export function kubeconfigText(
   existing: string | undefined,
   cluster: object,
@@ -29,7 +28,7 @@ export function kubeconfigText(
       ...without(before, clusterKeys),
       ...cluster,
     })),
-    // A user is a credential and nothing else.
+    // A user is replaced as a whole: it is one credential.
     users: withEntry(value, "users", "user", () => user),
   };
   if (existing !== undefined && Bun.deepEquals(kubeconfig, value))
@@ -37,7 +36,7 @@ export function kubeconfigText(
   return `${Bun.YAML.stringify(kubeconfig, null, 2)}\n`;
 }
 
-/** Keys of a cluster that say where the server is and how it is verified: `install` decides them. */
+/** The keys of a cluster that `install` sets: the server and its verification. */
 const clusterKeys = new Set([
   "server",
   "certificate-authority",
@@ -57,7 +56,7 @@ function parsed(text: string): Record<string, unknown> {
   return value;
 }
 
-/** The list `key` with the entry of genie edited at its place, or added. */
+/** The list `key` with genie's entry replaced at its position, or appended. */
 function withEntry(
   kubeconfig: object,
   key: string,

@@ -1,6 +1,6 @@
 /**
- * What is odd about our own configuration list although it can be installed:
- * keys that mean nothing, a place in the list that fails every pod. Pure.
+ * Faults of a valid configuration list of ours: unknown keys, a position that fails
+ * every pod. Pure.
  */
 import { own } from "../cni/json.ts";
 import { configKeys, unknownConfigKeys } from "../select/config-schema.ts";
@@ -15,7 +15,7 @@ export interface ListWarning {
   advice: string;
 }
 
-/** Of the decoded file. */
+/** Warnings about the decoded file. */
 export function listWarnings(list: unknown): ListWarning[] {
   const unknown = unknownConfigKeys(ownPlugin(list));
   return [...placeWarnings(list), ...unknown.map(unknownKeyWarning)];
@@ -35,7 +35,10 @@ function unknownKeyWarning(key: string): ListWarning {
   };
 }
 
-/** A plugin before ours hands us its prevResult, which is an error of every ADD (configuration.md). */
+/**
+ * A plugin before genie makes the runtime pass prevResult, which fails every ADD
+ * (configuration.md).
+ */
 function placeWarnings(list: unknown): ListWarning[] {
   const plugins = own(list, "plugins");
   const places = (Array.isArray(plugins) ? plugins : []).flatMap(

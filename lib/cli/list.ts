@@ -77,8 +77,8 @@ or unknown where this is not the mount namespace of the container runtime.`,
 };
 
 /**
- * "gone": there is no such namespace any more; "earlier boot": nor could there be;
- * "unknown": it cannot be seen from here.
+ * "gone": the namespace does not exist; "earlier boot": it cannot exist any more;
+ * "unknown": not visible from here.
  */
 export type Sandbox = "live" | "gone" | "earlier boot" | "unknown";
 
@@ -86,22 +86,22 @@ export interface ListedAttachment {
   containerId: string;
   pod?: { namespace: string; name: string; uid: string };
   ifname: string;
-  /** As it was typed, or the file key. */
+  /** The name in the annotation, or the file key. */
   network: string;
   /** The `name` of its configuration. */
   cniName: string;
   /** `<namespace>/<name>` of a definition. */
   definition?: string;
-  /** On the interface that the runtime asked for. */
+  /** On the runtime's interface. */
   primary: boolean;
-  /** With their prefixes. */
+  /** With prefix. */
   ips: string[];
   sandbox: Sandbox;
   netns: string;
   time: string;
 }
 
-/** In the order of the pods' names; what is unreadable is told in words. */
+/** Sorted by pod; unreadable records become messages. */
 export async function listAttachments(
   { records: store, dependencies }: Context,
   host: Host,

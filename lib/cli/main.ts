@@ -1,6 +1,6 @@
 /**
- * What an operator types: `genie <command>`. Never loaded for a pod. Each
- * command returns its exit code; 2 is for what cannot be understood.
+ * `genie <command>`: the entry of an operator's commands, never loaded for a pod. A
+ * command returns its exit code; 2 is a usage error.
  */
 import { messageOf } from "../linux/errno.ts";
 import { UsageError, namesOf, readInput } from "./command.ts";
@@ -15,7 +15,7 @@ const aliases: Readonly<Record<string, string>> = {
   "-h": "help",
 };
 
-/** Runs what the words ask for; the exit code. */
+/** Runs the command of these arguments; returns the exit code. */
 export async function runCommand(
   words: readonly string[],
   process: Process & Partial<Terminal>,
@@ -48,7 +48,7 @@ export async function runCommand(
   }
 }
 
-/** Whether the system refused, whatever words were put before its own. */
+/** Whether the error is the system's refusal, whatever text precedes it. */
 function isDenied(error: unknown): boolean {
   return /EACCES|EPERM|permission denied|context not permitted/i.test(
     messageOf(error),

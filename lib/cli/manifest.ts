@@ -5,7 +5,7 @@ import { type Command, UsageError } from "./command.ts";
 import { directoryOptions, directoriesOf } from "./directories.ts";
 import { objects } from "./objects.ts";
 
-/** A registry's name with a tag or a digest, as containerd takes it. */
+/** An image reference with tag or digest, as containerd accepts it. */
 const imagePattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/;
 const namespacePattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -69,7 +69,7 @@ definitions.`,
   },
 };
 
-/** What two objects share is written out twice: anchors are legal, but no joy to read. */
+/** Without YAML anchors: objects that share a part repeat it, for the reader. */
 function yaml(object: object): string {
   return Bun.YAML.stringify(JSON.parse(JSON.stringify(object)), null, 2);
 }

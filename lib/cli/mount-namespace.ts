@@ -1,15 +1,14 @@
 /**
- * Which network namespaces are gone can be seen only from the mount namespace of
- * the container runtime: elsewhere every live pod looks as if it were gone, as in
- * a debugging container that changed its root to the node's (state.md "CHECK, GC,
- * STATUS").
+ * Only the container runtime's mount namespace shows which network namespaces
+ * exist. Elsewhere, such as in a debugging container with the node's root, every
+ * living pod seems to be gone (state.md "CHECK, GC, STATUS").
  */
 import { mountNamespace } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import type { Host } from "./host.ts";
 
-/** Inodes of mount namespaces; undefined where one cannot be read. */
+/** Inodes of mount namespaces; undefined if unreadable. */
 export interface MountNamespaces {
   own: string | undefined;
   /** Of process 1. */
@@ -21,8 +20,8 @@ export function mountNamespaces(): MountNamespaces {
 }
 
 /**
- * Why nobody can tell here what is gone, and how to run `command` where that can be
- * told; undefined where we see what the runtime sees.
+ * The reason why namespaces are not visible here, and how to run `command`
+ * elsewhere; undefined if they are visible.
  */
 export async function whyUnseen(
   context: Context,
@@ -44,7 +43,7 @@ export async function whyUnseen(
   return `cannot tell which network namespaces are gone: ${names.join(", ")}: ${advice}`;
 }
 
-/** Of the newest record of this boot that tells it. */
+/** The mount namespace of the newest record of this boot that has one. */
 async function newestRecorded({
   records,
   dependencies,
@@ -61,7 +60,7 @@ async function newestRecorded({
   return newest?.mountNamespace;
 }
 
-/** Whether a record's path leads here to what it leads the runtime to. */
+/** Whether a recorded path means the same file here and for the runtime. */
 export function isSeen(
   record: Pick<AttachmentRecord, "mountNamespace">,
   host: Host,

@@ -1,6 +1,6 @@
 /**
- * The name of this node in the API, as far as the node says it: devices and the
- * agent need it (configuration.md, `nodeName`).
+ * The name of this node in the API, if the node has it: devices and the agent need
+ * it (configuration.md, `nodeName`).
  */
 import { X509Certificate } from "node:crypto";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
@@ -8,7 +8,10 @@ import { readPem } from "../kube/pem.ts";
 import type { Host } from "./host.ts";
 import type { Env } from "./terminal.ts";
 
-/** From the environment of our DaemonSet, else from a kubelet's certificate; undefined when neither knows. */
+/**
+ * From the DaemonSet's environment, else from a kubelet's certificate; undefined if
+ * neither has it.
+ */
 export function nodeNameOf(
   kubeconfig: string | undefined,
   host: Host,
@@ -17,7 +20,7 @@ export function nodeNameOf(
   return env["NODE_NAME"] || certifiedName(kubeconfig, host);
 }
 
-/** A kubelet signs in as `system:node:<name>` of the group `system:nodes`. */
+/** The subject of a kubelet is `system:node:<name>` of the group `system:nodes`. */
 function certifiedName(
   kubeconfig: string | undefined,
   host: Host,
@@ -34,7 +37,7 @@ function certifiedName(
     const { subject } = new X509Certificate(readPem(onNode, "CERTIFICATE"));
     return /^CN=system:node:(\S+)$/m.exec(subject)?.[1];
   } catch {
-    // The credential itself is checked elsewhere; without the name nothing is worse than before.
+    // Another check validates the credential; the node's name is optional.
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * This node's genie as an operator's command sees it: the configuration that
- * the runtime would pass to us, found among the files of the directory.
+ * This node's genie for a command: the configuration that the runtime would pass,
+ * found in the directory.
  */
 import { createContext, type Context } from "../attach/context.ts";
 import {
@@ -17,10 +17,13 @@ import { defaultDirectories, type Directories } from "./directories.ts";
 import { Host } from "./host.ts";
 import type { Env } from "./terminal.ts";
 
-/** Our plugin type, and so the name of our executable. */
+/** Genie's plugin type and executable name. */
 export const ownType = "genie";
 
-/** Our configuration: sorts first, because a runtime takes the first file (container-runtimes.md K-1). */
+/**
+ * Genie's configuration. It sorts first, because a runtime uses the first file
+ * (container-runtimes.md K-1).
+ */
 export const ownFile = "00-genie.conflist";
 
 export interface OwnNetwork {
@@ -38,18 +41,18 @@ export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
   return undefined;
 }
 
-/** What a command may say of the request that it makes up. */
+/** Parts of the request that a command may set. */
 export interface Made {
   host?: Host;
   dependencies?: Dependencies;
   request?: Partial<Request>;
-  /** More keys of the configuration. */
+  /** Additional keys of the configuration. */
   config?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * An operation without a container. Without a configuration of ours the defaults
- * hold. Throws 7 for one that cannot be read: the records may be anywhere then.
+ * A context without a container. Uses the defaults if there is no configuration.
+ * Throws 7 for an unreadable one: the records could be anywhere.
  */
 export function nodeOperation(
   { confDir, binDir, dataDir }: Directories,
@@ -63,7 +66,7 @@ export function nodeOperation(
 ): Context {
   const files = readConfDir(host.path(confDir));
   const found = findOwn(files);
-  // A command that deletes or lists needs no more of it than where the records are.
+  // A command that lists or deletes needs the directory of records only.
   if (!found && request?.command === "ADD") requireReadable(files, confDir, "");
   if (!found && dataDir === undefined)
     requireReadable(
@@ -90,7 +93,7 @@ export function nodeOperation(
       dataDir: host.path(
         dataDir ?? text("dataDir") ?? defaultDirectories.dataDir,
       ),
-      // Of the node; what a command has to say is said to whoever typed it.
+      // The path is the node's: the operator gets the messages instead.
       ...(!host.isOurs && { logFile: "" }),
     },
     cniVersion: latestVersion,

@@ -1,7 +1,7 @@
 /**
- * The Kubernetes objects that genie needs: an account with the three verbs that
- * it uses, a policy that holds it to our annotations, the DaemonSet that installs
- * it, and the definition of definitions. Pure.
+ * The Kubernetes objects that genie needs: an account, its role with three rights,
+ * the policy for its annotations, the DaemonSet, and the definition of
+ * NetworkAttachmentDefinitions. Pure.
  */
 import { admissionPolicy } from "./admission.ts";
 import { type ManifestOptions, daemonSet } from "./daemonset.ts";
@@ -22,7 +22,7 @@ export function objects(options: ManifestOptions): object[] {
   ];
 }
 
-/** Exactly what `lib/kube/client.ts` asks for. */
+/** Exactly the requests of `lib/kube/client.ts`. */
 function accountObjects(namespace: string): object[] {
   return [
     {
@@ -40,7 +40,7 @@ function accountObjects(namespace: string): object[] {
   ];
 }
 
-/** The node authorizer allows the rest, for the node's own pods. */
+/** The node authorizer allows the other rights for the node's own pods. */
 const nodeObjects: object[] = [
   role([{ apiGroups: [group], resources: [definitions], verbs: ["get"] }]),
   binding({
@@ -73,7 +73,7 @@ function binding(subject: object): object {
   };
 }
 
-/** NPWG v1.3 §3.1; the same as that of other implementations, so that either may be applied first. */
+/** NPWG v1.3 §3.1; equal to that of other implementations, so either may be applied first. */
 const definitionOfDefinitions = {
   apiVersion: "apiextensions.k8s.io/v1",
   kind: "CustomResourceDefinition",

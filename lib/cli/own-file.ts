@@ -1,8 +1,8 @@
 /**
- * Our configuration file on the disk, and the copy of the last good one in
- * `dataDir`. Without the copy a file that another program renamed away or
- * damaged would come back without the operator's keys, and with them the
- * node's policies (`allowedPlugins`, `namespaceIsolation`) would be gone.
+ * Genie's configuration file, and the copy of its last valid content in `dataDir`.
+ * Without the copy, a file that another program renamed or damaged would come back
+ * without the operator's keys, and the node's policies (`allowedPlugins`,
+ * `namespaceIsolation`) would be gone.
  */
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -24,26 +24,26 @@ import {
   textOf,
 } from "./put.ts";
 
-/** What the next configuration is made of. */
+/** The source of the next configuration. */
 export interface Base {
-  /** undefined: there was none, so it begins anew. */
+  /** undefined: none, so a new one is made. */
   list: ListFile | undefined;
-  /** The file's own text; undefined when there is no file. */
+  /** The file's own text; undefined if there is no file. */
   text: string | undefined;
-  /** Where the list comes from when it is not the file itself. */
+  /** The source of the list if it is not the file itself. */
   restoredFrom?: string;
-  /** Why the file could not be read; then it is to be overwritten (`--force`). */
+  /** Why the file is invalid; it is then overwritten (`--force`). */
   problem?: string;
 }
 
-/** A suffix that other CNIs and people give to a file that is to be ignored. */
+/** Suffixes that other CNIs and operators give to a disabled file. */
 export const renamedPattern =
   /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
 export class OwnFile {
   readonly #directories: Directories;
   readonly #host: Host;
-  /** In the directory that runtimes watch; it may be a symbolic link. */
+  /** In the runtime's directory; may be a symbolic link. */
   readonly #link: string;
 
   constructor(directories: Directories, host: Host) {
@@ -52,12 +52,12 @@ export class OwnFile {
     this.#link = join(host.path(directories.confDir), ownFile);
   }
 
-  /** The node's path. */
+  /** The path on the node. */
   get path(): string {
     return join(this.#directories.confDir, ownFile);
   }
 
-  /** Throws 7 for a file or a copy that cannot be read, unless it may be overwritten (`force`). */
+  /** Throws 7 for an invalid file or copy, unless `force` is set. */
   read(force: boolean): Base {
     let text: string | undefined;
     let list: ListFile | undefined;
@@ -85,7 +85,7 @@ export class OwnFile {
     return problem === undefined && textOf(this.#target) !== text;
   }
 
-  /** Whether the file had to be written. A damaged one is kept under another name, whose path is returned. */
+  /** Whether the file was written. A damaged file is renamed first; its new path is returned. */
   write(base: Base, text: string): { changed: boolean; kept?: string } {
     const kept =
       base.problem === undefined ? undefined : keepDamaged(this.#link);
@@ -97,7 +97,7 @@ export class OwnFile {
     };
   }
 
-  /** Copies the file's text into `dataDir`. Throws 5 where that cannot be done. */
+  /** Copies the file's text into `dataDir`. Throws 5 if that fails. */
   keepCopy(text: string): void {
     for (const directory of this.#copyDirectories(text)) {
       try {
@@ -118,7 +118,10 @@ export class OwnFile {
     return this.#host.target(this.path);
   }
 
-  /** The last good list; else the youngest file that was renamed, for an installation that kept no copy yet. */
+  /**
+   * The copy of the last valid list; else the newest renamed file, for an
+   * installation without a copy.
+   */
   #restored(force: boolean): Omit<Base, "text"> {
     return this.#lastGood(force) ?? this.#renamed() ?? { list: undefined };
   }
@@ -158,13 +161,13 @@ export class OwnFile {
         if (text !== undefined)
           return { list: parseList(text), restoredFrom: join(confDir, file) };
       } catch {
-        // The next one may be better.
+        // Invalid: try the next one.
       }
     }
     return undefined;
   }
 
-  /** Where the copy is looked for when there is no file to say so. */
+  /** The directory of the copy if no file names `dataDir`. */
   get #firstCopyDirectory(): string {
     return this.#directories.dataDir ?? defaultDirectories.dataDir;
   }
@@ -181,7 +184,7 @@ export class OwnFile {
   }
 }
 
-/** Removes the copies: an operator who uninstalls wants no key back. `configured` is where we reach the `dataDir` of our configuration. */
+/** Removes the copies after `uninstall`. `configured` is our path of the configured `dataDir`. */
 export function removeCopies(
   { dataDir }: Directories,
   host: Host,
@@ -192,7 +195,7 @@ export function removeCopies(
     rmSync(join(directory, ownFile), { force: true });
 }
 
-/** Throws Error for what is no configuration list. */
+/** Throws Error for an invalid configuration list. */
 function parseList(text: string): ListFile {
   const value = parseJson(text);
   if (!isObject(value)) throw new Error(mismatch("an object", value));
@@ -202,18 +205,24 @@ function parseList(text: string): ListFile {
   return { text, value };
 }
 
-/** `dataDir` belongs to us (state.md "The record"): what others may write there decides nothing. Throws 5. */
+/**
+ * Throws 5 unless `dataDir` belongs to us: content that others can write is not
+ * trusted (state.md "The record").
+ */
 function requireOurs(place: string): void {
   requireOwnDirectory(join(place, "attachments"));
 }
 
-/** A list that another program wrote without genie, with our plugin object as it was: its keys are the node's policy. */
+/**
+ * A list that another program wrote without genie, with our former plugin object:
+ * its keys are the node's policy.
+ */
 function withPluginOf(list: ListFile, former: ListFile | undefined): ListFile {
   if (!former || !hasOwnPlugin(former.value)) return list;
   const given: unknown = own(list.value, "plugins") ?? [];
   const plugins = [ownPlugin(former.value), given].flat();
   const value = { ...list.value, plugins };
-  // A text of its own: the file's does not say this.
+  // The text is new: the file does not contain it.
   return { text: `${JSON.stringify(value, null, 2)}\n`, value };
 }
 

@@ -1,37 +1,36 @@
 /**
- * Our own configuration list, as container-runtimes.md §1 and K-1 want it. Pure.
- * Only our own plugin object and the keys that `install` decides are edited:
- * other plugins of the list (a mesh's `istio-cni`), other keys and their order
- * belong to whoever put them there.
+ * Genie's configuration list (container-runtimes.md §1, K-1). Pure. It changes
+ * genie's plugin object and the keys that `install` sets; other plugins of the list
+ * (a mesh's `istio-cni`), other keys and their order stay.
  */
 import { parseConfList } from "../cni/conflist.ts";
 import { isObject, mismatch, own } from "../cni/json.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { ownType } from "./node.ts";
 
-/** What `install` decides; the rest is the operator's. */
+/** The values that `install` sets; the operator owns the rest. */
 export interface OwnSettings {
-  /** Of the default network: CRI-O takes pods that are there already for its own (K-1). */
+  /** The default network's name: CRI-O then keeps pods that run already (K-1). */
   name: string;
   defaultPlugin: string;
   /** undefined: no API server. */
   kubeconfig: string | undefined;
-  /** undefined: unknown. One that is configured already stays. */
+  /** undefined: unknown; a configured name stays. */
   nodeName: string | undefined;
-  /** undefined: as by default. */
+  /** undefined: the default. */
   confDir: string | undefined;
   dataDir: string | undefined;
 }
 
-/** A list as it is on the disk. */
+/** A list as the file has it. */
 export interface ListFile {
   text: string;
   value: Record<string, unknown>;
 }
 
 /**
- * libcni below 1.2 ignores `cniVersions` and takes 1.0.0, the newest it can do;
- * newer ones take 1.1.0 (container-runtimes.md §2.3).
+ * libcni below 1.2 ignores `cniVersions` and uses 1.0.0, the newest that it
+ * supports; later versions use 1.1.0 (container-runtimes.md §2.3).
  */
 const versions = {
   cniVersion: "1.0.0",
@@ -48,8 +47,8 @@ const capabilities = {
 };
 
 /**
- * The text of the file. One that says the same already is returned as it is,
- * however it is laid out. Throws Error for a list that no runtime would load.
+ * The text of the file; an equivalent `existing` text is returned unchanged. Throws
+ * Error for a list that no runtime would load.
  */
 export function ownListText(
   existing: ListFile | undefined,
@@ -73,7 +72,7 @@ export function hasOwnPlugin(list: unknown): boolean {
   return Array.isArray(plugins) && plugins.some(isOwn);
 }
 
-/** The plugin object of a list of ours; empty when there is none. */
+/** Our plugin object of a list; empty if there is none. */
 export function ownPlugin(list: unknown): Record<string, unknown> {
   const plugins = own(list, "plugins");
   const found: unknown = Array.isArray(plugins)
@@ -82,7 +81,10 @@ export function ownPlugin(list: unknown): Record<string, unknown> {
   return isObject(found) ? found : {};
 }
 
-/** Ours at its place, or first where it is missing: behind others it would be given their prevResult. */
+/**
+ * Our plugin object at its position, or first if it is missing: after other plugins
+ * it would get a prevResult.
+ */
 function pluginsOf(list: object, settings: OwnSettings): unknown[] {
   const given = own(list, "plugins") ?? [];
   if (!Array.isArray(given))

@@ -1,7 +1,7 @@
 /**
- * Asks a plugin which versions it speaks, as the node itself would execute it.
- * Below another root that takes a process of its own: it changes its root, and
- * then the loader and the libraries are the node's.
+ * Asks a plugin for its versions, as the node would execute it. Below another root
+ * this takes a process that changes its root, so loader and libraries are the
+ * node's.
  */
 import { openSync, readSync, closeSync } from "node:fs";
 import { dirname } from "node:path";
@@ -26,7 +26,7 @@ import type { Terminal } from "./terminal.ts";
 /** Milliseconds. A cold disk takes a second for a large executable. */
 const limitMs = 20_000;
 
-/** What is executed: of the node, the first directory that has it. */
+/** The executable: the node's, of the first directory that has it. */
 export interface Asked {
   type: string;
   directories: readonly string[];
@@ -57,7 +57,7 @@ export async function versionsOf(
       asked.type,
     ],
     env: { ...env },
-    // No /dev/null is needed: below the other root there may be none.
+    // Needs no /dev/null: the other root may not have one.
     stdin: new Blob([]),
     stdout: "pipe",
     stderr: "pipe",
@@ -110,7 +110,7 @@ async function ask(
     env,
     inherit: [],
     timeoutMs: limitMs,
-    // What a plugin says beside its answer is nobody's question here.
+    // The plugin's stderr is not relevant here.
     stderr: () => {},
     sleep: Bun.sleep,
   };
@@ -128,7 +128,7 @@ async function ask(
   return supported ?? [];
 }
 
-/** Before spec 0.2.0 there was no VERSION: such an answer is that of 0.1.0 (CNI spec 1.1.0 §VERSION). */
+/** VERSION exists since spec 0.2.0: an error response means 0.1.0 (CNI spec 1.1.0 §VERSION). */
 function versions(answer: unknown, type: string): readonly string[] {
   const supported = own(answer, "supportedVersions");
   if (
@@ -142,7 +142,7 @@ function versions(answer: unknown, type: string): readonly string[] {
   );
 }
 
-/** "no such file" of a program that is there means its loader: say which. */
+/** "no such file" for an existing program means its loader: the error names it. */
 function requireLoader(path: string, host: Host): void {
   const loader = loaderOf(path);
   if (loader === undefined) return;
@@ -157,11 +157,14 @@ function requireLoader(path: string, host: Host): void {
   }
 }
 
-/** Bytes of the file in which headers and loader stand. */
+/** Bytes at the beginning that contain headers and loader. */
 const headBytes = 64 << 10;
 const PT_INTERP = 3;
 
-/** The program interpreter of a 64-bit little-endian ELF file; undefined for a static one, and for what is none. */
+/**
+ * The program interpreter of a 64-bit little-endian ELF file; undefined for a
+ * static or another file.
+ */
 function loaderOf(path: string): string | undefined {
   const head = Buffer.alloc(headBytes);
   const fd = openSync(path, "r");

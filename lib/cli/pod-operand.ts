@@ -1,17 +1,17 @@
 /**
- * How people name a pod at the command line: `p1`, `default/p1`, and as kubectl
- * takes it `pod/p1`, with `-n`. Pure.
+ * The notations of a pod at the command line: `p1`, `default/p1`, `pod/p1` with
+ * `-n`, as in kubectl. Pure.
  */
 import { UsageError } from "./command.ts";
 
 export interface PodOperand {
-  /** As objects have it: `Deployment`. Absent: any. */
+  /** As in objects: `Deployment`. Absent: any. */
   kind?: string;
   namespace?: string;
   name: string;
 }
 
-/** Singular, plural and short names, as kubectl knows them. */
+/** Singular, plural and short names, as in kubectl. */
 const kinds: Readonly<Record<string, readonly string[]>> = {
   Pod: ["pod", "pods", "po"],
   Deployment: ["deployment", "deployments", "deploy"],
@@ -28,7 +28,7 @@ const kinds: Readonly<Record<string, readonly string[]>> = {
   PodTemplate: ["podtemplate", "podtemplates"],
 };
 
-/** Throws UsageError for a text that names no pod. `namespace` is that of `-n`. */
+/** Throws UsageError for a text that is not a pod. `namespace` is the value of `-n`. */
 export function parsePodOperand(
   text: string,
   namespace: string | undefined,
@@ -52,7 +52,7 @@ export function parsePodOperand(
 }
 
 function kindOf(word: string): string | undefined {
-  // kubectl takes `deployments.apps` too.
+  // kubectl accepts `deployments.apps` too.
   const [resource = ""] = word.toLowerCase().split(".");
   return Object.keys(kinds).find((kind) => kinds[kind]?.includes(resource));
 }

@@ -1,11 +1,11 @@
 /**
- * What a runtime derives from a pod and offers to plugins as capability
- * arguments, in containerd's spelling (container-runtimes.md §1). Pure.
+ * The capability arguments that a runtime derives from a pod, in containerd's
+ * spelling (container-runtimes.md §1). Pure.
  */
 import { own } from "../cni/json.ts";
 import type { Annotations } from "../select/attachment.ts";
 
-/** Of every container with a host port, as the kubelet tells the runtime. */
+/** The host ports of every container, as the kubelet passes them to the runtime. */
 export function portMappingsOf(spec: unknown): object[] {
   return listOf(own(spec, "containers"))
     .flatMap((container) => listOf(own(container, "ports")))
@@ -27,7 +27,7 @@ function listOf(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Of the annotations; containerd's bursts are 2^32 − 1 where a rate is set. */
+/** From the annotations; containerd's burst is 2^32 − 1 if a rate is set. */
 export function bandwidthOf(annotations: Annotations): object | undefined {
   const rate = (key: string): number =>
     quantity(own(annotations, `kubernetes.io/${key}-bandwidth`));
@@ -57,7 +57,7 @@ const suffixes: Readonly<Record<string, number>> = {
   Pi: 2 ** 50,
 };
 
-/** A Kubernetes quantity; 0 for none and for what is no quantity. */
+/** A Kubernetes quantity; 0 for none and for an invalid one. */
 function quantity(text: unknown): number {
   if (typeof text !== "string") return 0;
   const [, digits = "", suffix = ""] =

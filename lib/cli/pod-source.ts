@@ -1,6 +1,6 @@
 /**
- * The pods that a command is about: out of a file as `kubectl apply -f` takes it,
- * or of the API server's object. Pure.
+ * The pods of a command: from a file as for `kubectl apply -f`, or from an object
+ * of the API server. Pure.
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { messageOf } from "../linux/errno.ts";
@@ -10,25 +10,25 @@ import type { Annotations } from "../select/attachment.ts";
 import type { PodOperand } from "./pod-operand.ts";
 import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
 
-/** A pod as far as it decides about networks. */
+/** The parts of a pod that decide its networks. */
 export interface PodView {
-  /** `Pod`, or the workload whose template it is of. */
+  /** `Pod`, or the kind of the workload that has the template. */
   kind: string;
   namespace: string;
   name: string;
   uid: string;
   annotations: Annotations;
-  /** Networks' annotations of the workload itself, which no pod gets. */
+  /** Network annotations of the workload itself, which no pod gets. */
   misplaced: readonly string[];
-  /** As containerd hands them over (container-runtimes.md §1): Go's names. */
+  /** As containerd sends them (container-runtimes.md §1): Go's names. */
   portMappings: object[];
   bandwidth: object | undefined;
   hostNetwork: boolean;
 }
 
 /**
- * Every pod and every workload of a YAML or JSON text of one or several objects,
- * or those that `wanted` names. Throws Error when there is none.
+ * Every pod and workload of a YAML or JSON text with one or several objects; only
+ * those that match `wanted`. Throws Error if there is none.
  */
 export function podsOfText(
   text: string,
@@ -46,7 +46,7 @@ export function podsOfText(
   return found.map((source) => viewOf(source, wanted.namespace));
 }
 
-/** Of the API server's object. */
+/** The pod of an object of the API server. */
 export function podOfApi(pod: V1Pod): PodView {
   const { namespace, name, uid } = pod.metadata ?? {};
   return viewOf(
@@ -61,7 +61,7 @@ export function podOfApi(pod: V1Pod): PodView {
   );
 }
 
-/** What a pod is made of. */
+/** The parts of an object that make a pod. */
 interface Source {
   kind: string;
   object: object;
@@ -103,7 +103,10 @@ function objectsOf(text: string): object[] {
   });
 }
 
-/** Bun's YAML errors have no place: JSON is read once more for it, and of several documents the first wrong one is told. */
+/**
+ * Bun's YAML errors have no position: JSON is parsed again for it; of several
+ * documents the first invalid one is named.
+ */
 function faultIn(text: string, fault: unknown): string {
   if (/^\s*[[{]/.test(text)) {
     try {
@@ -126,7 +129,7 @@ function faultIn(text: string, fault: unknown): string {
   return messageOf(fault);
 }
 
-/** undefined for an object that no pod is made of. */
+/** undefined for an object without pods. */
 function sourceOf(object: object): Source | undefined {
   const metadata = own(object, "metadata");
   const kind = textOf(own(object, "kind")) || "Pod";
@@ -138,7 +141,10 @@ function sourceOf(object: object): Source | undefined {
   return { kind, object, pod, name, uid };
 }
 
-/** Where workloads keep it: most in `spec`, a CronJob one level deeper, a PodTemplate at its top. */
+/**
+ * The position of the template: in `spec`, of a CronJob one level deeper, of a
+ * PodTemplate at the top.
+ */
 function templateOf(object: object): unknown {
   const spec = own(object, "spec");
   const job = own(own(spec, "jobTemplate"), "spec");
@@ -188,7 +194,7 @@ const networkAnnotations = [
   "v1.multus-cni.io/default-network",
 ];
 
-/** A common mistake: the annotation stands above the template and not in it. */
+/** A common mistake: the annotation is on the workload and not in its template. */
 function misplacedIn(workload: object, inTemplate: Annotations): string[] {
   const value = own(own(workload, "metadata"), "annotations");
   return networkAnnotations.filter(

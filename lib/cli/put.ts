@@ -1,8 +1,8 @@
 /**
- * Writes files at once or not at all: under a hidden name in the same directory,
- * made durable, renamed. A runtime never sees half of a file, and a rename within
- * the directory is what containerd notices (container-runtimes.md §2.2). A file
- * that is already as it should be is not touched.
+ * Writes a file completely or not at all: under a hidden name in the same
+ * directory, synced, renamed. A runtime never sees an incomplete file, and
+ * containerd notices a rename within the directory (container-runtimes.md §2.2). An
+ * unchanged file is not written.
  */
 import {
   chmodSync,
@@ -29,13 +29,13 @@ import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../linux/errno.ts";
 
 export interface FileKind {
-  /** Of a new file; one that is there keeps its mode and owner. */
+  /** Mode of a new file; an existing one keeps mode and owner. */
   mode: number;
-  /** Other users never have rights on it, whatever somebody changed. */
+  /** Removes all rights of other users, also from an existing file. */
   secret?: true;
 }
 
-/** Whether the file had to be written. Throws the errno of the system. */
+/** Whether the file was written. Throws the system's errno. */
 export function putText(path: string, text: string, kind: FileKind): boolean {
   const former = statSync(path, { throwIfNoEntry: false });
   const mode = (former?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
@@ -46,7 +46,7 @@ export function putText(path: string, text: string, kind: FileKind): boolean {
   try {
     writeFileSync(temporary, text, { mode: mode & 0o600, flag: "wx" });
     chmodSync(temporary, mode);
-    // Last: another user's file is no longer ours to change.
+    // Last: afterwards the file may belong to another user.
     if (former) keepOwner(temporary, former);
     rename(temporary, path);
   } finally {
@@ -56,10 +56,9 @@ export function putText(path: string, text: string, kind: FileKind): boolean {
 }
 
 /**
- * A copy of an executable; `check` is given the copy before it takes the name.
- * A process that executes the former file goes on: its inode is not written to,
- * so no "text file busy". A symbolic link is replaced: it may lead to a file of
- * another version, which is not ours to overwrite.
+ * Copies an executable; `check` gets the copy before it is renamed. A process that
+ * executes the former file continues: its inode does not change, so there is no
+ * "text file busy". A symbolic link is replaced: its target may be another version.
  */
 export async function putExecutable(
   path: string,
@@ -78,7 +77,7 @@ export async function putExecutable(
   }
 }
 
-/** Makes the link itself anew: runtimes watch its directory, not where it leads. */
+/** Recreates the link itself: runtimes watch its directory, not its target. */
 export function renewLink(link: string): void {
   const temporary = temporaryName(link);
   try {
@@ -90,8 +89,8 @@ export function renewLink(link: string): void {
 }
 
 /**
- * Keeps a file that is to be overwritten although nobody could read it; the
- * suffix of the copy's name, which has no extension that a runtime would read.
+ * Renames an unreadable file before it is overwritten; returns the suffix of its
+ * new name, which is no extension that a runtime reads.
  */
 export function keepDamaged(path: string): string {
   for (let i = 1; ; i++) {
@@ -102,7 +101,8 @@ export function keepDamaged(path: string): string {
       copyFileSync(path, place);
       chmodSync(place, 0o600);
     }
-    // A directory, a device or a link to one is moved: a rename would replace it.
+    // A directory or device, or a link to one, is renamed: a rename over it would
+    // replace it.
     else renameSync(path, place);
     return suffix;
   }
@@ -120,18 +120,17 @@ export function isLink(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
-/** A new directory has `mode`; one that is there stays as it is. */
+/** A new directory gets `mode`; an existing one does not change. */
 export function makeDirectory(path: string, mode = 0o755): void {
   if (!existsSync(path)) mkdirSync(path, { recursive: true, mode });
 }
 
-/** More than any file that a command reads. */
+/** Larger than any file that a command reads. */
 const maxBytes = 16 << 20;
 
 /**
- * The text of a file, undefined when there is none. Throws the errno of the
- * system, and Error for what is not a regular file: a FIFO or a device would
- * block or never end.
+ * The text of a file; undefined if it is missing. Throws the system's errno, and
+ * Error for anything but a regular file: a FIFO or device could block.
  */
 export function textOf(path: string): string | undefined {
   let fd: number;
@@ -177,12 +176,13 @@ function keepOwner(
   try {
     chownSync(path, uid, gid);
   } catch (error) {
-    // A container without CAP_CHOWN: the file is more important than its owner.
+    // A container without CAP_CHOWN: writing the file matters more than its
+    // owner.
     if (errnoOf(error) !== "EPERM") throw error;
   }
 }
 
-/** Hidden, so that no runtime takes it for a configuration or a plugin. */
+/** Hidden, so that no runtime reads it as a configuration or plugin. */
 function temporaryName(path: string): string {
   const random = crypto.randomUUID().slice(0, 8);
   return join(dirname(path), `.${basename(path)}.${random}.tmp`);
@@ -191,7 +191,7 @@ function temporaryName(path: string): string {
 /** Longer than any copy takes. */
 const abandonedMs = 10 * 60_000;
 
-/** Files that a killed install left: an executable is 100 MB, a token is a secret. */
+/** Files of a killed install: an executable has 100 MB, a token is a secret. */
 function removeLeftOver(path: string): void {
   const directory = dirname(path);
   const name = basename(path);

@@ -1,7 +1,7 @@
 /**
- * Removes genie from a node, the story. A runtime deletes pods through the
- * configuration that is on disk then: whoever has more than the network that
- * comes after us would keep the rest for ever. Configuration first, binary last.
+ * Removes genie from a node. A runtime deletes a pod with the configuration that is
+ * on disk then, so a pod with other networks than the next one would keep them for
+ * ever. Configuration first, executable last.
  */
 import {
   existsSync,
@@ -43,7 +43,7 @@ export interface RemovalRequest {
   env: Env;
 }
 
-/** What was done. Throws `Refusal` with nothing changed. */
+/** Returns the changes. Throws `Refusal` if nothing has changed. */
 export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const { directories, host, force, env } = request;
   const context = nodeOperation(directories, env, { host });
@@ -55,7 +55,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const done: string[] = [];
   const path = host.path(join(confDir, ownFile));
   const parked = park(path);
-  // A pod that was attached between the look and the removal.
+  // Pods that were attached between the check and the removal.
   if (!force)
     await orPutBack(parked, path, () => refuseHeld(context, former, host));
   rmSync(parked, { force: true });
@@ -80,7 +80,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   return done;
 }
 
-/** No reason to stay: a DEL of it has failed for long. But nobody will try it again. */
+/** No reason to refuse: its DEL has failed for long. The report says that nobody will try again. */
 async function keptAbandoned(context: Context): Promise<string[]> {
   const { attachments, unreadable } = await abandonedOnNode(context);
   const what = [
@@ -96,7 +96,7 @@ async function keptAbandoned(context: Context): Promise<string[]> {
   ];
 }
 
-/** Plugins that a mesh, say, added to our list: they go with it, and somebody should know. */
+/** Other plugins in our list (a mesh's, for instance) go with it; the report names them. */
 function othersOf(files: readonly ConfFile[]): string {
   const list = files.find(({ file }) => file === ownFile)?.list;
   const types = (list?.plugins ?? [])
@@ -107,10 +107,10 @@ function othersOf(files: readonly ConfFile[]): string {
     : `, and with it the plugins of others: ${types.join(", ")}`;
 }
 
-/** Why nothing was done; each line is one thing to look at. */
+/** The reasons of a refusal, one per line. */
 export class Refusal extends Error {}
 
-/** The network that the runtime uses when we are gone. */
+/** The network that the runtime uses after the removal. */
 function formerNetwork(
   confDir: string,
   files: readonly ConfFile[],
@@ -123,7 +123,7 @@ function formerNetwork(
   }
 }
 
-/** A file that `install` did not write, but that needs our executable. */
+/** A file of another origin that needs our executable. */
 function refuseOthers(files: readonly ConfFile[], confDir: string): void {
   const other = files.find(
     ({ file, list }) =>
@@ -156,7 +156,7 @@ async function refuseHeld(
   );
 }
 
-/** Whether that network's own DEL frees everything that the record holds. */
+/** Whether that network's own DEL frees everything in the record. */
 function isFreedBy(
   { attachments, ifname }: AttachmentRecord,
   former: Candidate | undefined,
@@ -177,7 +177,7 @@ function heldText(record: AttachmentRecord, sandbox: Sandbox): string {
   const networks = attachments.map(
     (attachment) => `${attachment.ifname}=${displayName(attachment)}`,
   );
-  // Who rolls back to 0.1.0 cannot delete it.
+  // Genie 0.1.0 cannot delete it after a roll back.
   const format =
     record.formatVersion > formatVersion
       ? ` (record of format ${record.formatVersion}, which genie 0.1.0 does not read)`
@@ -185,7 +185,7 @@ function heldText(record: AttachmentRecord, sandbox: Sandbox): string {
   return `  ${who}: ${networks.join(", ")}${hints[sandbox]}${format}`;
 }
 
-/** "unknown": seen from a container, the node's live pods have no namespace either. */
+/** "unknown": in a container, living pods have no visible namespace either. */
 const hints: Record<Sandbox, string> = {
   live: "",
   unknown: "",
@@ -193,7 +193,7 @@ const hints: Record<Sandbox, string> = {
   "earlier boot": " (of an earlier boot: `genie gc`)",
 };
 
-/** Out of the runtime's sight, still in its directory. */
+/** Invisible to the runtime, still in its directory. */
 function park(path: string): string {
   const parked = path.replace(/[^/]+$/, (name) => `.${name}.removed`);
   try {
@@ -226,7 +226,7 @@ function removeCredential(directory: string, host: Host): string[] {
   return [`removed the credential in ${directory}`];
 }
 
-/** Records whose namespace is gone, by their own DEL, as `genie gc` does. */
+/** Deletes records whose namespace is gone, as `genie gc` does. */
 async function deleteGone(context: Context, binDir: string): Promise<string[]> {
   const why = await whyUnseen(context, `${binDir}/${ownType} gc`);
   if (why !== undefined) return [`deleted no attachment: ${why}`];
@@ -243,14 +243,15 @@ async function deleteGone(context: Context, binDir: string): Promise<string[]> {
 }
 
 /**
- * CRI-O deletes a pod by what it cached at ADD (container-runtimes.md §3.6):
- * that is us, so the records and the executable must outlive the pods.
+ * CRI-O deletes a pod with the configuration that it cached at ADD
+ * (container-runtimes.md §3.6), which is ours: records and executable must outlive
+ * the pods.
  */
 function keepsRecords(host: Host): boolean {
   return runtimesOf(host).includes("crio");
 }
 
-/** Records of the former network alone: its own DEL frees what they hold. */
+/** Drops records of the former network alone: its own DEL frees what they hold. */
 async function dropFreed(
   { records }: Context,
   former: Candidate | undefined,

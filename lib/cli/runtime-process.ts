@@ -1,7 +1,6 @@
 /**
- * The container runtimes that run on this machine, from /proc: the first program
- * of PATH and the files in /etc may belong to another one than the one that
- * creates pods.
+ * The container runtimes that run on this machine, from /proc: programs of PATH and
+ * files in /etc may belong to another runtime.
  */
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import type { Runtime } from "./runtime.ts";
@@ -9,18 +8,18 @@ import type { Runtime } from "./runtime.ts";
 export interface RuntimeProcess {
   runtime: Runtime;
   pid: number;
-  /** The program that it executes, also where the file has been replaced since. */
+  /** Its executable, even if the file was replaced. */
   program: string;
   argv: readonly string[];
 }
 
-/** By the name that the kernel has of each; `containerd-shim` is another one. */
+/** By kernel name; `containerd-shim` is another program. */
 const names: Readonly<Record<string, Runtime>> = {
   containerd: "containerd",
   crio: "crio",
 };
 
-/** In the order of their pids. `proc` is a parameter for tests. */
+/** Sorted by pid. `proc` is a parameter for tests. */
 export function runtimeProcesses(proc = "/proc"): RuntimeProcess[] {
   return readdirSync(proc)
     .filter((entry) => /^\d+$/.test(entry))
@@ -41,12 +40,12 @@ function processOf(directory: string, pid: number): RuntimeProcess | undefined {
     const argv = readFileSync(`${directory}/cmdline`, "utf8").split("\0");
     return { runtime, pid, program, argv: argv.slice(0, -1) };
   } catch {
-    // It ended, or is a thread of the kernel.
+    // It ended, or is a kernel thread.
     return undefined;
   }
 }
 
-/** The value of an option, as Go programs take it: `-c x`, `--config x`, `--config=x`. */
+/** The value of an option in Go's notations: `-c x`, `--config x`, `--config=x`. */
 export function optionOf(
   { argv }: RuntimeProcess,
   option: RegExp,
@@ -62,13 +61,13 @@ export function optionOf(
 /** Milliseconds. */
 const limitMs = 5000;
 
-/** Of the program that runs, by executing it once more; undefined when that says nothing. */
+/** The version of a running program, from a second execution; undefined if it prints none. */
 export async function versionOf({
   pid,
   argv: [name = ""],
 }: RuntimeProcess): Promise<string | undefined> {
   try {
-    // Not by its path: the file may be another version by now. One program may have several names (k3s).
+    // Not by its path: the file may be another version. k3s has several names.
     const child = Bun.spawn([`/proc/${pid}/exe`, "--version"], {
       argv0: name,
       stdin: "ignore",
@@ -83,7 +82,7 @@ export async function versionOf({
   }
 }
 
-/** The first version of a text such as `containerd github.com/… v2.1.4 75cb…`. */
+/** The first version in a text such as `containerd github.com/… v2.1.4 75cb…`. */
 export function versionIn(text: string): string | undefined {
   return /\d+\.\d+\.\d+/.exec(text)?.[0];
 }

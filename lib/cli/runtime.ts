@@ -1,5 +1,5 @@
 /**
- * Which container runtimes a node has, by the files that they leave.
+ * The container runtimes of a node, found by their files.
  */
 import { existsSync } from "node:fs";
 import type { Host } from "./host.ts";
@@ -22,7 +22,7 @@ const traces: Readonly<Record<Runtime, readonly string[]>> = {
   ],
 };
 
-/** Those that are installed, in this order; none on a node that nobody has started yet. */
+/** The installed runtimes, in this order. */
 export function runtimesOf(host: Host): Runtime[] {
   return (["containerd", "crio"] as const).filter((runtime) =>
     traces[runtime].some((path) => existsSync(host.path(path))),

@@ -1,8 +1,8 @@
 /**
- * Text in columns, for people. Pure.
+ * Text in columns. Pure.
  */
 
-/** Lines of equal columns, two blanks between them, none at the end. */
+/** Lines of aligned columns with two blanks between them and none at the end. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {

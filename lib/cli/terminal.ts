@@ -1,13 +1,13 @@
 /**
- * The process as a command sees it: who starts it, where its words go. The real
- * one is {@link realTerminal}; tests put their own in its place.
+ * The process as a command sees it: environment and output. {@link realTerminal} is
+ * the real one; tests have their own.
  */
 import { isatty } from "node:tty";
 import { writeStderr, writeStdout } from "../linux/stdio.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** What only the entry knows. */
+/** Values that only the entry knows. */
 export interface Process {
   version: string;
   env: Env;
@@ -16,13 +16,13 @@ export interface Process {
 export interface Terminal extends Process {
   stdout(text: string): Promise<void>;
   stderr(text: string): void;
-  /** Whether a person reads stdout: then colours help. */
+  /** Whether stdout is a terminal, for colours. */
   colour: boolean;
-  /** Our own executable, which `install` copies. */
+  /** This executable, which `install` copies. */
   self: string;
   /** The effective user; 0 is root. */
   uid: number;
-  /** Resolves early when the process is asked to end: then `stopped` is true. */
+  /** Resolves early when the process must end; `stopped` is then true. */
   sleep(ms: number): Promise<void>;
   stopped(): boolean;
   now(): Date;
@@ -44,8 +44,8 @@ export function realTerminal(given: Process): Terminal {
 }
 
 /**
- * SIGTERM must be asked for: the first process of a container gets no signal
- * that it does not handle, and the kubelet would wait for its whole grace period.
+ * SIGTERM needs a handler: the first process of a container gets no unhandled
+ * signal, and the kubelet would wait for its whole grace period.
  */
 function stoppable(): Pick<Terminal, "sleep" | "stopped"> {
   let ending: Promise<void> | undefined;

@@ -1,5 +1,5 @@
 /**
- * The help texts, made of the table of commands and of each command's options.
+ * The help texts, generated from the table of commands and their options.
  */
 import {
   type Command,
@@ -8,7 +8,7 @@ import {
   helpOption,
 } from "./command.ts";
 
-/** Of genie. */
+/** The help of genie. */
 export function usage(commands: Commands): string {
   const rows = [...commands].flatMap(([name, { summary, hidden }]) =>
     hidden ? [] : [[name, summary] as const],
@@ -25,7 +25,7 @@ export function usage(commands: Commands): string {
   ].join("\n");
 }
 
-/** Of one command. */
+/** The help of one command. */
 export function commandUsage(
   name: string,
   summary: string,

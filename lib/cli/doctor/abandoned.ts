@@ -1,5 +1,5 @@
 /**
- * What could not be deleted, and is tried again by `genie gc`.
+ * Attachments that could not be deleted; `genie gc` tries them again.
  */
 import { abandonedOnNode } from "../abandoned.ts";
 import type { Check } from "./check.ts";

@@ -1,6 +1,6 @@
 /**
- * The API server: that it answers, who we are for it, and that we may do what
- * genie does (a SelfSubjectAccessReview for each verb).
+ * The API server: its response, our user, and each right that genie needs
+ * (SelfSubjectAccessReview).
  */
 import type { PodReference } from "../../attach/record.ts";
 import { messageOf } from "../../linux/errno.ts";
@@ -64,7 +64,7 @@ export const checkAccess: Check = async ({
   }
 };
 
-/** undefined before Kubernetes 1.28, which cannot tell. */
+/** undefined before Kubernetes 1.28, which does not tell. */
 async function userOf({ authentication }: Api): Promise<string | undefined> {
   try {
     const review = await authentication.createSelfSubjectReview({ body: {} });
@@ -79,11 +79,11 @@ interface Permission {
   group: string;
   resource: string;
   subresource?: string;
-  /** What is missing without it. */
+  /** The consequence if it is denied. */
   need: string;
 }
 
-/** All that genie asks for (`genie manifest`). */
+/** All rights that genie needs (`genie manifest`). */
 const needed: readonly Permission[] = [
   {
     verb: "get",
@@ -118,7 +118,7 @@ async function permissions(
     const { verb, resource, subresource } = permission;
     const what = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
     const check = `may ${what}`;
-    // A node may touch its own pods only, so it must be asked for one of them.
+    // A node may access its own pods only, so the review names one of them.
     const named = isNode && resource === "pods";
     if (named && !pod) {
       findings.push({
@@ -137,7 +137,7 @@ async function permissions(
   return findings;
 }
 
-/** The API server's own word; of one pod, where one is given. */
+/** The API server's decision, for one pod if given. */
 async function reviewed(
   { authorization }: Api,
   { verb, group, resource, subresource, need }: Permission,

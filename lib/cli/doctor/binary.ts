@@ -1,5 +1,5 @@
 /**
- * Our executable, and whether the runtime looks for plugins where it is.
+ * Genie's executable, and whether the runtime looks for plugins in its directory.
  */
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -51,7 +51,7 @@ export const checkBinary: Check = async ({ host, directories, terminal }) => {
   }
 };
 
-/** containerd brings up `lo` with a plugin; CRI-O does so itself (container-runtimes.md §2.4, §3.2). */
+/** containerd needs the plugin `loopback`; CRI-O does not (container-runtimes.md §2.4, §3.2). */
 export const checkLoopback: Check = ({ host, path }) => {
   const type = "loopback";
   if (!runtimesOf(host).includes("containerd")) return [];
@@ -68,7 +68,7 @@ export const checkLoopback: Check = ({ host, path }) => {
   ];
 };
 
-/** Directories of the runtime's own configuration against ours. */
+/** Compares the runtime's configured directories with genie's. */
 export const checkRuntimeDirectories: Check = ({ host, directories }) =>
   runtimeSettings(host).flatMap(({ runtime, file, binDirs, confDir }) => {
     const check = `${runtime} directories`;

@@ -1,5 +1,5 @@
 /**
- * What a check of `genie doctor` is given and what it says.
+ * The input and output of a check of `genie doctor`.
  */
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { messageOf } from "../../linux/errno.ts";
@@ -22,15 +22,15 @@ export type Verdict = "ok" | "warn" | "fail" | "skip";
 export interface Finding {
   check: string;
   verdict: Verdict;
-  /** What was found. */
+  /** The finding. */
   found: string;
-  /** What to do, where something is to be done. */
+  /** The advice, if something has to be done. */
   advice?: string;
 }
 
 export type Check = (node: Node) => Finding[] | Promise<Finding[]>;
 
-/** The node as all checks see it, read once. */
+/** The node, read once for all checks. */
 export interface Node {
   host: Host;
   directories: Directories;
@@ -39,12 +39,15 @@ export interface Node {
   networks: Networks;
   /** The file that executes genie. */
   own: OwnNetwork | undefined;
-  /** Absent when there is none. Of a wrong value the default is taken; `configProblem` names it. */
+  /**
+   * Absent if there is none. A wrong value is replaced by its default;
+   * `configProblem` names it.
+   */
   config: GenieConfig | undefined;
   configProblem: string | undefined;
-  /** Absent when nothing says where the records are. */
+  /** Absent if the directory of records is unknown. */
   context: Context | undefined;
-  /** Where plugins are, paths of the node. */
+  /** Directories of plugins, paths of the node. */
   path: readonly string[];
 }
 
@@ -89,7 +92,7 @@ function operationOf(
   try {
     return nodeOperation(directories, env, { host });
   } catch {
-    // Our file cannot be read, which is a finding of its own.
+    // An unreadable file of ours is a finding of another check.
     return undefined;
   }
 }

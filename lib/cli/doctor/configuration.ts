@@ -1,6 +1,6 @@
 /**
- * Which configuration the runtime will pick, why it is ours, and what else is in
- * the directory that can take its place.
+ * The configuration that the runtime uses, whether it is genie's, and other files
+ * that could replace it.
  */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -69,7 +69,7 @@ function missingFinding({ files, directories }: Node): Finding {
       };
 }
 
-/** container-runtimes.md §1, §2.3 and K-1, one by one. */
+/** The rules of container-runtimes.md §1, §2.3 and K-1. */
 function contentFindings(node: Node, path: string): Finding[] {
   const { own: ours, host, config } = node;
   if (!ours) return [];
@@ -110,7 +110,7 @@ function contentFindings(node: Node, path: string): Finding[] {
 const installPlugin =
   "install the plugin, or remove it from the list: no pod can be created without it";
 
-/** Plugins that others added to our list: the runtime executes them after genie. */
+/** Other plugins in our list, which the runtime executes after genie. */
 function missingPlugins({ own: ours, host, path }: Node): string[] {
   const types = (ours?.list.plugins ?? []).map(({ type }) => type);
   return types
@@ -194,13 +194,13 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
   }
 };
 
-/** As Cilium and others do with files that are not theirs. */
+/** The suffixes of Cilium and others for files of other CNIs. */
 const renamed = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
 export const checkRenamed: Check = ({ host, directories }) => {
   const names = namesOf(host.path(directories.confDir));
   const files = names.filter((file) => renamed.test(file));
-  // `install` restores ours: the renamed one would replace what is there now.
+  // `install` has restored our file: renaming the other one back would replace it.
   const [restored, others] = names.includes(ownFile)
     ? parted(files, (file) => file.startsWith(ownFile))
     : [[], files];
@@ -233,7 +233,7 @@ function advised(files: readonly string[], then: string): string {
     : then;
 }
 
-/** Those that pass, and the others. */
+/** The items that pass, and the others. */
 function parted(
   files: readonly string[],
   passes: (file: string) => boolean,
@@ -249,7 +249,7 @@ function namesOf(directory: string): string[] {
   }
 }
 
-/** Settings of the runtime that defeat the order of the files. */
+/** Settings of the runtime that override the order of the files. */
 export const checkRuntimeChoice: Check = ({ host, own: ours }) =>
   runtimeSettings(host).flatMap(({ file, maxConfNum, defaultNetwork }) => {
     const findings: Finding[] = [];

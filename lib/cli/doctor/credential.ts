@@ -1,6 +1,6 @@
 /**
- * The credential for the API server on disk: kubeconfig, verification, how long
- * token and certificate last. Nothing of a secret is ever shown.
+ * The credential for the API server on disk: kubeconfig, verification, expiry of
+ * token and certificate. It never prints a secret.
  */
 import { X509Certificate } from "node:crypto";
 import { statSync } from "node:fs";
@@ -106,7 +106,7 @@ function onHost(material: Material, host: Node["host"]): Material {
     : material;
 }
 
-/** Kubelets renew a token when a fifth of its hour is left: what is shorter was forgotten. */
+/** A kubelet renews a token when a fifth of its hour is left: less means that nobody renews it. */
 const soonMs = 5 * 60_000;
 
 function lifetime(

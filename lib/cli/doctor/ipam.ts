@@ -1,7 +1,7 @@
 /**
- * Plugins for addresses against `allowedIpams`: where `allowedPlugins` is set, a
- * definition may use only a few of them, and a node that uses another one will
- * refuse the definitions that follow its example (configuration.md).
+ * IPAM plugins in use that `allowedIpams` does not have: with `allowedPlugins`,
+ * definitions may use only a few, and a definition like the node's own networks
+ * would be refused (configuration.md).
  */
 import { quote } from "../../linux/text.ts";
 import { executedTypes } from "../../cni/executable-types.ts";

@@ -1,6 +1,6 @@
 /**
- * Each network of the directory: its file, its plugins, and whether they speak its
- * version.
+ * Each network of the directory: its file, its plugins, and whether they support
+ * its version.
  */
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
@@ -40,7 +40,7 @@ export const checkNetworks: Check = async (node) => {
   return findings;
 };
 
-/** VERSION of each plugin, once for each type. */
+/** VERSION of each plugin type, called once. */
 async function problemOf(
   list: Node["networks"]["candidates"][number]["list"],
   { host, path, terminal }: Node,
@@ -68,8 +68,8 @@ async function problemOf(
 }
 
 /**
- * Two files that pods call by one name: the first wins, and the other is what
- * somebody meant (Cilium leaves `05-cilium.conf` beside `05-cilium.conflist`).
+ * Two files with one file key: the first wins, but the other may be the intended
+ * one (Cilium leaves `05-cilium.conf` beside `05-cilium.conflist`).
  */
 export const checkSameNames: Check = ({ networks }) => [
   ...sharedBy(networks, ({ key }) => key).map(
@@ -91,7 +91,7 @@ export const checkSameNames: Check = ({ networks }) => [
   ),
 ];
 
-/** Texts that several files have, with these files in their order. */
+/** Texts that several files share, with their files in order. */
 function sharedBy(
   { candidates }: Networks,
   textOf: (candidate: Candidate) => string,

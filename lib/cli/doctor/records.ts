@@ -1,5 +1,5 @@
 /**
- * The directory of records: that it can be written, and what is left in it.
+ * The directory of records: whether it can be written, and stale records in it.
  */
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
@@ -12,7 +12,7 @@ export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];
   const { dataDir } = context.config;
   const check = "records";
-  // ADD makes the directory; what counts before that is where it will be.
+  // ADD makes the directory; before that its parent counts.
   let directory = `${dataDir}/attachments`;
   while (!existsSync(directory) && directory !== "/")
     directory = dirname(directory);
@@ -42,7 +42,7 @@ export const checkDataDir: Check = ({ context }) => {
   }
 };
 
-/** Why the records are not to be trusted; undefined where they are. */
+/** Why records are not trusted; undefined if they are. */
 export function unsafe(dataDir: string): string | undefined {
   try {
     for (const directory of ["attachments", "abandoned", "locks"])

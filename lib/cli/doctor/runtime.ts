@@ -1,6 +1,6 @@
 /**
- * The container runtime: which, which version, and what follows from it for how
- * genie is called (container-runtimes.md §1–§3).
+ * The container runtime, its version, and the consequences for genie
+ * (container-runtimes.md §1–§3).
  */
 import { existsSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
@@ -19,7 +19,7 @@ import { usesCri } from "./settings.ts";
 
 const check = "runtime";
 
-/** Since when each hands over annotations, and when it asks STATUS. */
+/** The versions since which each sends annotations and calls STATUS. */
 const since: Readonly<
   Record<Runtime, { annotations: string; status: string }>
 > = {
@@ -84,7 +84,7 @@ async function runningFinding(
   };
 }
 
-/** Where a runtime's program is, when it does not run. */
+/** The program of a runtime that does not run. */
 const programs: Readonly<Record<Runtime, readonly string[]>> = {
   containerd: [
     "/usr/bin/containerd",
@@ -96,7 +96,7 @@ const programs: Readonly<Record<Runtime, readonly string[]>> = {
 };
 
 async function idleFinding(runtime: Runtime, host: Host): Promise<Finding> {
-  // Below another root its processes are not seen, nor can its programs be executed.
+  // Below another root, processes are invisible and programs cannot be executed.
   if (!host.isOurs)
     return { check, verdict: "skip", found: `${runtime}, version unknown` };
   const program = programs[runtime].find((path) => existsSync(path));

@@ -1,6 +1,6 @@
 /**
- * What the configuration files of containerd and CRI-O say about CNI. Only what
- * they say: a runtime's own defaults are /opt/cni/bin and /etc/cni/net.d too.
+ * CNI settings in the files of containerd and CRI-O. Only explicit ones: the
+ * defaults are /opt/cni/bin and /etc/cni/net.d too.
  */
 import { readdirSync } from "node:fs";
 import { own } from "../../cni/json.ts";
@@ -16,12 +16,12 @@ import type { Runtime } from "../runtime.ts";
 export interface RuntimeSettings {
   runtime: Runtime;
   file: string;
-  /** Empty: not said. */
+  /** Empty: not set. */
   binDirs: string[];
   confDir: string | undefined;
-  /** containerd: how many files of the directory are networks of every pod. */
+  /** containerd: the number of files that are networks of every pod. */
   maxConfNum: number | undefined;
-  /** CRI-O: the name of the network to use, whatever the order of the files. */
+  /** CRI-O: the name of the network, regardless of the order of files. */
   defaultNetwork: string | undefined;
 }
 
@@ -37,7 +37,7 @@ const containerdFiles = [
 const crioFile = "/etc/crio/crio.conf";
 const crioDirectory = "/etc/crio/crio.conf.d";
 
-/** One for each file that says something about CNI; what is no TOML says nothing. */
+/** One entry for each file with a CNI setting; invalid TOML has none. */
 export function runtimeSettings(host: Host): RuntimeSettings[] {
   const running = host.isOurs ? runtimeProcesses() : [];
   const containerd = filesOf(running, host).flatMap((file) =>
@@ -49,7 +49,7 @@ export function runtimeSettings(host: Host): RuntimeSettings[] {
   return [...containerd, ...crio];
 }
 
-/** Those of the containerds that run; else all that there may be. */
+/** The files of running containerds; else all known files. */
 function filesOf(running: readonly RuntimeProcess[], host: Host): string[] {
   const used = running
     .filter((process) => process.runtime === "containerd")
@@ -58,7 +58,7 @@ function filesOf(running: readonly RuntimeProcess[], host: Host): string[] {
   return used.length > 0 ? [...new Set(used)] : containerdFiles;
 }
 
-/** Docker's containerd has no CRI plugin: Kubernetes does not use that one. */
+/** Docker's containerd has no CRI plugin, so Kubernetes does not use it. */
 export function usesCri(process: RuntimeProcess, host: Host): boolean {
   if (process.runtime !== "containerd") return true;
   const disabled = own(parsed(host, configFile(process)), "disabled_plugins");
@@ -71,7 +71,7 @@ function configFile(process: RuntimeProcess): string {
   return optionOf(process, /^--?(?:c|config)$/) ?? containerdFile;
 }
 
-/** By its place in versions 1 and 2, and in version 3 of the file. */
+/** Its position in versions 1 and 2, and in version 3 of the file. */
 function containerdTable(config: unknown): unknown {
   const plugins = own(config, "plugins");
   const names = [

@@ -1,7 +1,7 @@
 /**
- * The pod that a token is bound to. A service account's token is worth nothing
- * once its pod is deleted, however long it says it is valid: the DaemonSet that
- * wrote it is gone, or the token was copied from another pod.
+ * The pod of a bound token. A service account's token is invalid once its pod is
+ * deleted, whatever its expiry: the DaemonSet that wrote it is gone, or the token
+ * was copied from another pod.
  */
 import { existsSync } from "node:fs";
 import { own } from "../../cni/json.ts";
@@ -50,7 +50,7 @@ function finding(who: string, state: State): Finding {
   };
 }
 
-/** Nothing is verified: that is the server's part. */
+/** Reads the claims without verifying them: the server verifies. */
 function boundPod({ config, host }: Node): BoundPod | undefined {
   const kubeconfig = config?.kube.kubeconfig;
   if (kubeconfig === undefined) return undefined;
@@ -59,7 +59,7 @@ function boundPod({ config, host }: Node): BoundPod | undefined {
     const { user } = readKubeconfig(host.path(kubeconfig));
     claims = claimsOf(tokenOf(user, host));
   } catch {
-    // Told by the check of the credential.
+    // The check of the credential reports it.
     return undefined;
   }
   const bound = own(claims, "kubernetes.io");
@@ -72,7 +72,7 @@ function boundPod({ config, host }: Node): BoundPod | undefined {
   return pod.namespace === "" || pod.name === "" ? undefined : pod;
 }
 
-/** The kubelet's directory says it without anybody being asked; else the API server. */
+/** The kubelet's directory tells without a request; else the API server. */
 async function stateOf(pod: BoundPod, node: Node): Promise<State> {
   const { host, config, terminal } = node;
   const pods = "/var/lib/kubelet/pods";
@@ -89,7 +89,7 @@ async function stateOf(pod: BoundPod, node: Node): Promise<State> {
     return pod.uid === "" || metadata?.uid === pod.uid ? "alive" : "gone";
   } catch (error) {
     const code = own(Object.fromEntries(Object.entries(error ?? {})), "code");
-    // 401: the server looked for the pod itself.
+    // 401: the server checked the pod itself.
     return code === 404 || code === 401
       ? "gone"
       : { unknown: apiProblem(error) };

@@ -1,13 +1,13 @@
 /**
- * The token of a kubeconfig's user and what it says of itself. Nothing is
- * verified, and nothing of it is ever shown.
+ * The token of a kubeconfig's user and its claims. Nothing is verified, and nothing
+ * is printed.
  */
 import { own } from "../../cni/json.ts";
 import type { User } from "../../kube/kubeconfig.ts";
 import { readToken } from "../../kube/pem.ts";
 import type { Host } from "../host.ts";
 
-/** undefined: the user has none. Throws when its file cannot be read. */
+/** undefined: the user has none. Throws if its file cannot be read. */
 export function tokenOf(
   { tokenFile, token }: User,
   host: Host,
@@ -17,7 +17,7 @@ export function tokenOf(
     : readToken(host.path(tokenFile), "token file");
 }
 
-/** The claims of a JWT; undefined for a token that is none. */
+/** The claims of a JWT; undefined for another token. */
 export function claimsOf(token: string | undefined): unknown {
   const [, payload] = token?.split(".") ?? [];
   if (payload === undefined) return undefined;
@@ -28,7 +28,7 @@ export function claimsOf(token: string | undefined): unknown {
   }
 }
 
-/** `exp`; undefined for a token that does not say so. */
+/** `exp`; undefined if absent. */
 export function expiryOf(token: string): Date | undefined {
   const exp = own(claimsOf(token), "exp");
   return typeof exp === "number" ? new Date(exp * 1000) : undefined;
