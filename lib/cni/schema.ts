@@ -1,5 +1,5 @@
 /**
- * One wording for values from outside that are not what they must be:
+ * One wording for wrong values from outside:
  * `<path>: expected <what>, got <what>`. valibot validates; this module words
  * its issues. It changes nothing: a valid value is returned as it is, with the keys
  * that the schema does not know. On the hot path it is imported only to word an
@@ -119,7 +119,7 @@ function isSecret(path: string, { secret = false }: Wording): boolean {
   return secret.some((key) => path === key || path.startsWith(`${key}.`));
 }
 
-/** An absent key: what its own schema expects. */
+/** For an absent key: the expectation of its own schema. */
 function expectedOfKey(entries: v.ObjectEntries, { path }: Issue): string {
   const key = path?.at(-1)?.key;
   const schema = typeof key === "string" ? entries[key] : undefined;
@@ -135,7 +135,7 @@ const words: Readonly<Record<string, string>> = {
   Array: "an array",
 };
 
-/** valibot's own messages begin so; any other message says what is expected. */
+/** valibot's own messages begin so; any other message is an expectation of ours. */
 const defaultMessage = /^Invalid /;
 
 function expectedOf({ message, expected }: Issue): string {

@@ -127,8 +127,8 @@ const firstPause = 20;
 const longestPause = 500;
 
 /**
- * Calls again while the kubelet's limit (100 calls a second, ten at once, from
- * everybody on the node) rejects us; at random times, since a node's pods come at once.
+ * Calls again while the kubelet's limit (100 calls a second, ten at once, for all
+ * clients of the node) rejects us; with jitter, since a node's pods come at once.
  */
 async function patiently<T>(
   call: () => Promise<T>,

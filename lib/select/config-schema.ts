@@ -1,7 +1,7 @@
 /**
  * The schema of our network configuration (configuration.md): its keys, its type,
- * the wording of its errors. Executed only for a configuration that is out of the
- * ordinary, see config.ts.
+ * the wording of its errors. Loaded for a configuration that the plain checks of
+ * config.ts do not recognise.
  */
 import * as v from "valibot";
 import { Code, CniError } from "../cni/error.ts";
@@ -153,7 +153,7 @@ export function requireConfig(config: unknown): ConfigKeys {
   });
 }
 
-/** Without the keys that are wrong; `warn` is told of those that DEL, CHECK and GC use. */
+/** Without the wrong keys; `warn` gets the problem of each one that DEL, CHECK and GC use. */
 export function usableConfig(
   config: unknown,
   warn: (problem: string) => void,

@@ -1,8 +1,8 @@
 /**
  * Our own network configuration, read once for each call (configuration.md).
- * A wrong value refuses an ADD and never a DEL, CHECK or GC (state.md). The values
- * of nearly every node are recognised by plain checks; any others are left to the
- * schema, which is loaded then.
+ * A wrong value refuses an ADD, never a DEL, CHECK or GC (state.md). Plain checks
+ * recognise the documented values; any other value is left to the schema, which is
+ * loaded for it.
  */
 import { type RawNumber, isObject } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
@@ -25,8 +25,8 @@ export function readConfig(value: unknown): GenieConfig {
 
 /**
  * As {@link readConfig} for DEL, CHECK and GC, which an operator's mistake must
- * not stop (state.md "DEL"): a wrong value is as if it were absent, and `warn` is
- * told of those that these verbs use. Never throws.
+ * not stop (state.md "DEL"): a wrong value is as if it were absent, and `warn` gets
+ * the problem of each one that these verbs use. Never throws.
  */
 export function readConfigForCleanup(
   value: unknown,
@@ -38,13 +38,13 @@ export function readConfigForCleanup(
   return configOf(keys, unknownConfigKeys(keys));
 }
 
-/** An import() could not be waited for here. */
+/** By require(): the callers are not asynchronous. */
 function loadSchema(): typeof configSchema {
   // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
   return require("./config-schema.ts");
 }
 
-/** False proves nothing: the schema decides then. */
+/** False does not mean wrong: the schema decides. */
 function isOrdinary(value: unknown): value is ConfigKeys {
   return hasForm(value, ordinary);
 }
@@ -175,7 +175,7 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     /** Our own plugin type: files that name it are no candidates (selection.md §4). */
     type: keys.type ?? "genie",
     defaultPlugin: keys.default_plugin ?? "",
-    /** Where the API server is and who we are; most pods do not need it. */
+    /** The API server and our credential; most pods do not need it. */
     get kube(): KubeOptions {
       return kubeOptions({ kubernetes, policy });
     },

@@ -20,7 +20,7 @@ import {
 } from "./npwg-schema.ts";
 import { joined } from "./problems.ts";
 
-/** One requested definition and what is asked of its attachment; values as the pod's author wrote them. */
+/** One requested definition and the requests for its attachment; values as the pod's author wrote them. */
 export interface NetworkSelectionElement {
   name: string;
   namespace?: string;
@@ -45,7 +45,7 @@ export interface Elements {
 }
 
 /**
- * `source` is what messages call the text: `annotation "k8s.v1.cni.cncf.io/networks"`.
+ * `source` names the text in messages: `annotation "k8s.v1.cni.cncf.io/networks"`.
  * Blank is none. `strict` refuses keys that have no effect.
  */
 export function parseElements(
@@ -94,7 +94,7 @@ function shortElements(
   return elements;
 }
 
-/** The element, or what is wrong with it. */
+/** The element, or its problems. */
 function shortElement(text: string): NetworkSelectionElement | string[] {
   if (text === "") return ["empty element, perhaps a comma too many"];
   const parts = shortForm.exec(text)?.groups;

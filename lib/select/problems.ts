@@ -1,6 +1,6 @@
 /**
- * Many problems in one message. Nothing that a pod's author writes may make a
- * message longer than what runtimes and the kubelet log (selection.md §6).
+ * Many problems in one message. No pod's author may make a message longer than
+ * runtimes and the kubelet log (selection.md §6).
  */
 import { cut, isLonger } from "../linux/text.ts";
 
@@ -16,7 +16,7 @@ export function joined(
   for (const text of texts) {
     const longer = list === "" ? text : `${list}, ${text}`;
     if (isLonger(longer, maxBytes))
-      // One alone may be a list that is as long; its beginning is what can be mended first.
+      // One text may be as long by itself: its beginning can be corrected first.
       return list === "" ? cut(text, maxBytes) : `${list}, and more`;
     list = longer;
   }

@@ -58,7 +58,7 @@ function devices(options: { budget?: number; random?: number } = {}) {
   const { budget = 5000, random = 0 } = options;
   let now = 0;
   const pauses: number[] = [];
-  const answer = podDevices(pod, {
+  const response = podDevices(pod, {
     socket: kubelet.socket,
     deadline: new Deadline(budget, () => now),
     random: () => random,
@@ -67,15 +67,15 @@ function devices(options: { budget?: number; random?: number } = {}) {
       now += ms;
     },
   });
-  return { answer, pauses };
+  return { response, pauses };
 }
 
 /** The message of an error 11 about the pod, without the words that all have in common. */
 async function failure(
-  answer: Promise<unknown>,
+  response: Promise<unknown>,
   socket = kubelet.socket,
 ): Promise<string> {
-  const error = await answer.then(
+  const error = await response.then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
@@ -88,13 +88,13 @@ async function failure(
 
 describe("podDevices", () => {
   test("Get, the devices of all containers by resource, in order, none twice", async () => {
-    expect(await devices().answer).toEqual(webDevices);
+    expect(await devices().response).toEqual(webDevices);
     expect(kubelet.calls).toEqual(["Get shop/web"]);
   });
 
   test("a pod without devices, an empty map", async () => {
     kubelet.pods.splice(0, Infinity, { ...pod, containers: [[], []] });
-    expect(await devices().answer).toEqual(new Map());
+    expect(await devices().response).toEqual(new Map());
   });
 
   test.each<[string, Code]>([
@@ -102,21 +102,21 @@ describe("podDevices", () => {
     ["Unimplemented", Code.Unimplemented],
   ])("Get answers %s, only the pod's own devices of List", async (_, code) => {
     kubelet.inject({ ...getDisabled, kind: "status", code, message: "no" });
-    expect(await devices().answer).toEqual(webDevices);
+    expect(await devices().response).toEqual(webDevices);
     expect(kubelet.calls).toEqual(["Get shop/web", "List"]);
   });
 
   test("List of 10 MiB, read", async () => {
     kubelet.pods.splice(1, 0, ...otherPods(10));
     kubelet.inject(getDisabled);
-    expect(await devices().answer).toEqual(webDevices);
+    expect(await devices().response).toEqual(webDevices);
   });
 
   test("List of more than 16 MiB, error 11 and not asked again", async () => {
     kubelet.pods.splice(1, 0, ...otherPods(17));
     kubelet.inject(getDisabled);
-    const { answer, pauses } = devices();
-    expect(await failure(answer)).toBe("the answer is larger than 16 MiB");
+    const { response, pauses } = devices();
+    expect(await failure(response)).toBe("the answer is larger than 16 MiB");
     expect({ pauses, calls: kubelet.calls }).toEqual({
       pauses: [],
       calls: ["Get shop/web", "List"],
@@ -132,8 +132,8 @@ describe("podDevices, limit on calls", () => {
     "Get, asked again after growing pauses, random %p",
     async (random, expected) => {
       kubelet.inject({ ...rateLimit, method: "Get", times: expected.length });
-      const { answer, pauses } = devices({ random });
-      expect(await answer).toEqual(webDevices);
+      const { response, pauses } = devices({ random });
+      expect(await response).toEqual(webDevices);
       expect(pauses).toEqual(expected);
       expect(kubelet.calls).toEqual(
         Array<string>(expected.length + 1).fill("Get shop/web"),
@@ -144,8 +144,8 @@ describe("podDevices, limit on calls", () => {
   test("List, asked again without asking Get again", async () => {
     kubelet.inject(getDisabled);
     kubelet.inject({ ...rateLimit, method: "List", times: 2 });
-    const { answer, pauses } = devices();
-    expect(await answer).toEqual(webDevices);
+    const { response, pauses } = devices();
+    expect(await response).toEqual(webDevices);
     expect({ pauses, calls: kubelet.calls }).toEqual({
       pauses: [10, 20],
       calls: ["Get shop/web", "List", "List", "List"],
@@ -154,8 +154,8 @@ describe("podDevices, limit on calls", () => {
 
   test("until the time is up, error 11 with the kubelet's words", async () => {
     kubelet.inject({ ...rateLimit, method: "Get", times: Infinity });
-    const { answer, pauses } = devices({ budget: 100 });
-    expect(await failure(answer)).toBe(
+    const { response, pauses } = devices({ budget: 100 });
+    expect(await failure(response)).toBe(
       'ResourceExhausted: "rejected by rate limit"',
     );
     expect(pauses).toEqual([10, 20, 40]);
@@ -191,20 +191,20 @@ describe("podDevices, error 11", () => {
     ],
   ])("%s", async (_, fault, message) => {
     kubelet.inject(fault);
-    expect(await failure(devices().answer)).toMatch(message);
+    expect(await failure(devices().response)).toMatch(message);
     expect(kubelet.calls).toHaveLength(1);
   });
 
   test("a pod that neither Get nor List knows", async () => {
     kubelet.pods.splice(0, Infinity, ...strangers);
-    expect(await failure(devices().answer)).toBe("it does not know the pod");
+    expect(await failure(devices().response)).toBe("it does not know the pod");
     expect(kubelet.calls).toEqual(["Get shop/web", "List"]);
   });
 
   test("List has two pods of the name", async () => {
     kubelet.pods.push({ ...web });
     kubelet.inject(getDisabled);
-    expect(await failure(devices().answer)).toBe(
+    expect(await failure(devices().response)).toBe(
       "it still has another pod of this name",
     );
   });
@@ -217,7 +217,7 @@ describe("podDevices, error 11", () => {
       code: Code.Unimplemented,
       message: "unknown service v1.PodResourcesLister",
     });
-    expect(await failure(devices().answer)).toBe(
+    expect(await failure(devices().response)).toBe(
       'Unimplemented: "unknown service v1.PodResourcesLister"',
     );
   });
@@ -228,13 +228,13 @@ describe("podDevices, error 11", () => {
       if (method === "List") kubelet.inject(getDisabled);
       kubelet.inject({ method, kind: "hang" });
       const deadline = new Deadline(250);
-      const answer = podDevices(pod, { socket: kubelet.socket, deadline });
-      expect(await failure(answer)).toBe("no answer in time");
+      const response = podDevices(pod, { socket: kubelet.socket, deadline });
+      expect(await failure(response)).toBe("no answer in time");
     },
   );
 
-  test("no time is left, nobody is asked", async () => {
-    expect(await failure(devices({ budget: 0 }).answer)).toBe(
+  test("no time is left, no call is made", async () => {
+    expect(await failure(devices({ budget: 0 }).response)).toBe(
       "no answer in time",
     );
     expect(kubelet.calls).toEqual([]);
@@ -251,8 +251,11 @@ describe("podDevices, socket", () => {
     const directory = mkdtempSync(join(tmpdir(), "podresources-"));
     try {
       const socket = socketIn(directory);
-      const answer = podDevices(pod, { socket, deadline: new Deadline(5000) });
-      expect(await failure(answer, socket)).toBe(message);
+      const response = podDevices(pod, {
+        socket,
+        deadline: new Deadline(5000),
+      });
+      expect(await failure(response, socket)).toBe(message);
     } finally {
       rmSync(directory, { recursive: true });
     }
@@ -286,11 +289,14 @@ describe("podDevices, socket", () => {
       5000,
       /^\w+: ".*rotocol/,
     ],
-  ])("somebody else, who %s", async (_, text, budget, message) => {
+  ])("another server, %s", async (_, text, budget, message) => {
     await using stranger = startStranger(text);
     const { socket } = stranger;
-    const answer = podDevices(pod, { socket, deadline: new Deadline(budget) });
-    expect(await failure(answer, socket)).toMatch(message);
+    const response = podDevices(pod, {
+      socket,
+      deadline: new Deadline(budget),
+    });
+    expect(await failure(response, socket)).toMatch(message);
   });
 });
 
@@ -331,7 +337,7 @@ describe("DeviceAllotment", () => {
     const allotment = new DeviceAllotment(allotted);
     for (let count = 0; count < taken; count++) allotment.take(resource);
     expect(() => allotment.take(resource)).toThrow(new CniError(7, message));
-    // Still the same for whoever asks next.
+    // Still the same for the next one.
     expect(() => allotment.take(resource)).toThrow(
       expect.objectContaining({ code: 7, message }),
     );

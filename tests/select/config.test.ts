@@ -297,7 +297,7 @@ describe("readConfig", () => {
     expect(message).toEndWith(', and more"]');
   });
 
-  test("never says what may be a secret", () => {
+  test("never quotes a possible secret", () => {
     const secret = "SECRET";
     const configs = [
       { policy: { k8s_auth_token: [secret] } },
@@ -311,7 +311,7 @@ describe("readConfig", () => {
     );
   });
 
-  /** What DEL, CHECK and GC read, and what was warned of. */
+  /** The configuration of DEL, CHECK and GC, and their warnings. */
   const forCleanup = (config: unknown) => {
     const warnings: string[] = [];
     const warn = (text: string) => void warnings.push(text);

@@ -15,7 +15,7 @@ function elements(text: string): NetworkSelectionElement[] {
   return parseElements(source, text).elements;
 }
 
-/** Code and message of what is thrown. */
+/** Code and message of the error. */
 function refusal(
   text: string,
   strict = false,
