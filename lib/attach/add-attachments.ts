@@ -6,8 +6,9 @@ import { Code, CniError } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
 import { addNetwork, delNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
-import type { Deadline } from "../linux/deadline.ts";
+import { type Deadline, ceilMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
+import { mountNamespace, namespaceId } from "../linux/netns.ts";
 import {
   type Attachment,
   type Extras,
@@ -18,12 +19,11 @@ import { rollBack } from "./delete-attachments.ts";
 import {
   type Context,
   delegateCaller,
-  newRecord,
   prefixNetwork,
   runtimeConf,
 } from "./context.ts";
 import { type Lock, withSharedRecords } from "./lock.ts";
-import type { AttachmentRecord } from "./record.ts";
+import { type AttachmentRecord, formatVersion } from "./record.ts";
 import type { PodRouting } from "./default-route.ts";
 import type { WrittenFile } from "./records.ts";
 
@@ -84,6 +84,33 @@ async function writeRecord(
   );
   const sync = syncOnce(file);
   return { ...networks, record, touched: 0, results: [], sync };
+}
+
+/** The record of what is about to be executed (state.md "The record"). */
+export function newRecord(
+  { request, dependencies, pod, path }: Context,
+  attachments: readonly Attachment[],
+): AttachmentRecord {
+  const { containerId, ifname, netns, config } = request;
+  const recorded: Attachment[] = [];
+  for (const { extras: _extras, ...attachment } of attachments)
+    recorded.push(attachment);
+  return {
+    formatVersion,
+    containerId,
+    ifname,
+    netns,
+    netnsId: namespaceId(netns),
+    mountNamespace: mountNamespace(),
+    network: config.name,
+    pod,
+    time: dependencies.now().toISOString(),
+    bootId: dependencies.bootId(),
+    // Rounded up: GC must not take the record for older than it is.
+    uptimeMs: ceilMs(dependencies.uptimeMs()),
+    path: [...path],
+    attachments: recorded,
+  };
 }
 
 function syncOnce(file: WrittenFile): () => unknown {

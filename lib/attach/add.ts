@@ -6,13 +6,12 @@ import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { Deadline } from "../linux/deadline.ts";
 import type { Attachment } from "../select/attachment.ts";
-import { attach } from "./add-attachments.ts";
+import { attach, newRecord } from "./add-attachments.ts";
 import { type Pod, choose, readPod, requestAnnotations } from "./choose.ts";
 import {
   type Api,
   type Context,
   isNested,
-  newRecord,
   openOnce,
   phases,
   readNetworks,

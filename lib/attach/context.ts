@@ -6,9 +6,12 @@
 import { cniArg } from "../cni/args.ts";
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { Code, CniError } from "../cni/error.ts";
-import type { Kube } from "../kube/client.ts";
-import { type Deadline, ceilMs } from "../linux/deadline.ts";
-import { mountNamespace, namespaceId } from "../linux/netns.ts";
+import type { Kube, Try } from "../kube/client.ts";
+import { type Clock, type Deadline, monotonicMs } from "../linux/deadline.ts";
+import { type Exec, execDelegate } from "../linux/exec.ts";
+import { readFile, statusIfAny } from "../linux/files.ts";
+import { uptimeMs } from "../linux/libc.ts";
+import { writeStderr } from "../linux/stdio.ts";
 import { plain } from "../linux/text.ts";
 import {
   type Caller,
@@ -30,13 +33,8 @@ import {
 import type { Attachment } from "../select/attachment.ts";
 import type { Choice } from "../select/choice.ts";
 import { type Fields, type Log, createLog, logStderr } from "./log.ts";
-import {
-  type AttachmentRecord,
-  type PodReference,
-  formatVersion,
-} from "./record.ts";
+import type { PodReference } from "./record.ts";
 import { Records } from "./records.ts";
-import type { Dependencies } from "./dependencies.ts";
 
 /** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
 export const phases = {
@@ -184,33 +182,6 @@ export function runtimeConf(
   };
 }
 
-/** The record of attachments that are about to be executed (state.md "The record"). */
-export function newRecord(
-  { request, dependencies, pod, path }: Context,
-  attachments: readonly Attachment[],
-): AttachmentRecord {
-  const { containerId, ifname, netns, config } = request;
-  const recorded: Attachment[] = [];
-  for (const { extras: _extras, ...attachment } of attachments)
-    recorded.push(attachment);
-  return {
-    formatVersion,
-    containerId,
-    ifname,
-    netns,
-    netnsId: namespaceId(netns),
-    mountNamespace: mountNamespace(),
-    network: config.name,
-    pod,
-    time: dependencies.now().toISOString(),
-    bootId: dependencies.bootId(),
-    // Rounded up: GC must not take the record for older than it is.
-    uptimeMs: ceilMs(dependencies.uptimeMs()),
-    path: [...path],
-    attachments: recorded,
-  };
-}
-
 /** The same error, telling the pod, if known, and the network (style.md 8). */
 export function prefixNetwork(
   error: CniError,
@@ -235,4 +206,78 @@ export function recursion({ request }: Context): CniError {
     Code.invalidNetworkConfig,
     `refusing to execute genie as a delegate of genie for container ${request.containerId}`,
   );
+}
+
+/** The outside world, as parameters; {@link systemDependencies} is the real one. */
+export interface Dependencies {
+  exec: Exec;
+  env: Readonly<Record<string, string | undefined>>;
+  stderr(text: string): void;
+  clock: Clock;
+  now(): Date;
+  sleep(ms: number): Promise<void>;
+  /**
+   * The API server; its code is loaded only when it is asked. Throws 7 for an
+   * unreadable kubeconfig. `tried` is called whenever a request has ended.
+   */
+  kube(
+    config: GenieConfig,
+    deadline: Deadline,
+    tried?: (request: Try) => void,
+  ): Promise<Kube>;
+  /** Throws 7 for a kubeconfig that cannot be used; asks nobody. */
+  checkKube(config: GenieConfig): Promise<void>;
+  /** The pod's devices, from the kubelet: each call takes the next one of a resource. Throws 7 and 11. */
+  devices(
+    pod: PodReference,
+    config: GenieConfig,
+    deadline: Deadline,
+  ): Promise<(resource: string) => string>;
+  bootId(): string;
+  /** Milliseconds since that boot. */
+  uptimeMs(): number;
+  /** `"device:inode"` of our executable. */
+  self(): string | undefined;
+}
+
+export function systemDependencies(env: Dependencies["env"]): Dependencies {
+  let self: string | undefined;
+  return {
+    exec: execDelegate,
+    env,
+    stderr: writeStderr,
+    clock: monotonicMs,
+    now: () => new Date(),
+    sleep: Bun.sleep,
+    async kube(config, deadline, tried) {
+      const { createKube } = await import("../kube/client.ts");
+      return createKube(config.kube, {
+        deadline,
+        apiTimeout: config.apiTimeoutMs,
+        env,
+        tried,
+      });
+    },
+    async checkKube(config) {
+      const { checkAccess } = await import("../kube/client.ts");
+      await checkAccess(config.kube, { env });
+    },
+    async devices(pod, config, deadline) {
+      const { DeviceAllotment, podDevices } =
+        await import("../kubelet/podresources.ts");
+      const allotment = new DeviceAllotment(
+        await podDevices(pod, {
+          socket: config.podResourcesSocket,
+          // As much as the API server has (state.md "Time").
+          deadline: deadline.atMost(config.apiTimeoutMs),
+        }),
+      );
+      return (resource) => allotment.take(resource);
+    },
+    bootId: () => readFile("/proc/sys/kernel/random/boot_id").trim(),
+    uptimeMs,
+    self() {
+      return (self ??= statusIfAny("/proc/self/exe")?.id);
+    },
+  };
 }

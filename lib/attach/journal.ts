@@ -12,8 +12,7 @@ import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
 import { createLog, logStderr, logs } from "./log.ts";
-import { type Context, logContext } from "./context.ts";
-import type { Dependencies } from "./dependencies.ts";
+import { type Context, logContext, type Dependencies } from "./context.ts";
 
 /** Runs a verb and logs its outcome. */
 export async function journalled<T>(

@@ -14,8 +14,12 @@ import {
 import { add } from "./add.ts";
 import { del } from "./del.ts";
 import { logs } from "./log.ts";
-import { type Context, createContext } from "./context.ts";
-import { type Dependencies, systemDependencies } from "./dependencies.ts";
+import {
+  type Context,
+  createContext,
+  type Dependencies,
+  systemDependencies,
+} from "./context.ts";
 
 /** Runs the call that the environment and stdin describe; returns the exit code. */
 export function runAsPlugin(

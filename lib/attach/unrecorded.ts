@@ -39,13 +39,9 @@ import {
   findNetwork,
   ownTypes,
 } from "../select/node-networks.ts";
+import { newRecord } from "./add-attachments.ts";
 import { requestAnnotations } from "./choose.ts";
-import {
-  type Context,
-  delegateCaller,
-  newRecord,
-  readNetworks,
-} from "./context.ts";
+import { type Context, delegateCaller, readNetworks } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 import type { Lock } from "./lock.ts";
 import type { AttachmentRecord } from "./record.ts";

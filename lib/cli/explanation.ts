@@ -9,11 +9,9 @@ import {
   openOnce,
   readNetworks,
   runtimeConf,
-} from "../attach/context.ts";
-import {
   type Dependencies,
   systemDependencies,
-} from "../attach/dependencies.ts";
+} from "../attach/context.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";

@@ -2,11 +2,12 @@
  * This node's genie for a command: the configuration that the runtime would pass,
  * found in the directory.
  */
-import { createContext, type Context } from "../attach/context.ts";
 import {
+  createContext,
+  type Context,
   type Dependencies,
   systemDependencies,
-} from "../attach/dependencies.ts";
+} from "../attach/context.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
 import { Code, CniError } from "../cni/error.ts";

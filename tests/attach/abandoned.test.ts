@@ -6,13 +6,16 @@ import {
   settle,
 } from "../../lib/attach/abandoned.ts";
 import type { Outcome } from "../../lib/attach/delete-attachments.ts";
-import { type Context, createContext } from "../../lib/attach/context.ts";
+import {
+  type Context,
+  createContext,
+  systemDependencies,
+} from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,
   type DeleteFailures,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { Records } from "../../lib/attach/records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";

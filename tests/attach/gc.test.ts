@@ -19,13 +19,16 @@ import {
   lockIfLeft,
   lockPath,
 } from "../../lib/attach/lock.ts";
-import { type Context, createContext } from "../../lib/attach/context.ts";
+import {
+  type Context,
+  createContext,
+  systemDependencies,
+} from "../../lib/attach/context.ts";
 import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/attach/record.ts";
 import { Records } from "../../lib/attach/records.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";

@@ -3,9 +3,8 @@
  * STATUS"). What is answered to a runtime is in tests/integration.
  */
 import { expect, test } from "bun:test";
-import { createContext } from "../../lib/attach/context.ts";
+import { createContext, systemDependencies } from "../../lib/attach/context.ts";
 import { status } from "../../lib/attach/check.ts";
-import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 

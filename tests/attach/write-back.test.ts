@@ -2,9 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { parseConfList } from "../../lib/cni/conflist.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { createContext } from "../../lib/attach/context.ts";
+import { createContext, type Dependencies } from "../../lib/attach/context.ts";
 import type { Pod } from "../../lib/attach/choose.ts";
-import type { Dependencies } from "../../lib/attach/dependencies.ts";
 import { statusAnnotations, writeBack } from "../../lib/attach/write-back.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";

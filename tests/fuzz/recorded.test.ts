@@ -11,7 +11,7 @@ import { parseRecord, textOfRecord } from "../../lib/attach/record.ts";
 import {
   type Dependencies,
   systemDependencies,
-} from "../../lib/attach/dependencies.ts";
+} from "../../lib/attach/context.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { isObject, maxDepth, parseJson } from "../../lib/cni/json.ts";
 import { runPlugin } from "../../lib/cni/skel.ts";

@@ -10,7 +10,7 @@ import { geniePlugin } from "../../lib/attach/plugin.ts";
 import {
   type Dependencies,
   systemDependencies,
-} from "../../lib/attach/dependencies.ts";
+} from "../../lib/attach/context.ts";
 import {
   formatCniArgs,
   parseCniArgs,
