@@ -19,7 +19,7 @@ import { phases } from "../lib/attach/context.ts";
 import { commands } from "../lib/cli/commands.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
 import { type JsonObject, isObject, own, parseJson } from "../lib/cni/json.ts";
-import { protocolVersion, request } from "../lib/cni/network.ts";
+import { protocolVersion, pluginConfig } from "../lib/cni/network.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/cni-annotation.ts";
@@ -428,7 +428,7 @@ function readRequest(text: string): void {
     path: [],
     capabilityArgs: { ...runtimeConfig, cgroupPath: "/a" },
   };
-  const made = request(list, plugin, {
+  const made = pluginConfig(list, plugin, {
     runtime,
     prevResult: parseResult(prevResult, protocolVersion(list)),
   });

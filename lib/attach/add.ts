@@ -4,46 +4,38 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import { Deadline } from "../linux/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { attach, newRecord } from "./add-attachments.ts";
 import { type Pod, choose, readPod, requestAnnotations } from "./choose.ts";
 import {
   type Api,
   type Context,
-  isNested,
+  deadlineOf,
   openOnce,
-  phases,
   readNetworks,
-  recursion,
+  refuseNested,
 } from "./context.ts";
 import { type Lock, withContainerLock } from "./lock.ts";
 import { RecordError, boundedText } from "./record.ts";
 
 export async function add(context: Context): Promise<Result> {
   refuseChain(context);
-  if (isNested(context)) throw recursion(context);
-  const { dependencies } = context;
-  const forward = new Deadline(phases.add, dependencies.clock);
-  const rollback = new Deadline(phases.rollback, dependencies.clock);
+  refuseNested(context);
+  const forward = deadlineOf(context, "add");
+  const deadlines = { forward, rollback: deadlineOf(context, "rollback") };
   const api = openOnce(context, forward);
   const reading = await startReadingPod(context, api);
   return withContainerLock(context, forward, async (lock) => {
     const networks = readNetworks(context);
     const pod = await reading.pod;
-    const chosen = await choose(
-      context,
-      pod.annotations,
-      networks,
-      api,
-      forward,
-    );
-    await deleteLeftOver(context, chosen.attachments, lock, forward);
-    const deadlines = { forward, rollback };
+    const chosen = await choose(context, pod, networks, api, forward);
+    const { attachments, isReported } = chosen;
+    await deleteLeftOver(context, attachments, lock, forward);
     const { printed, results } = await attach(context, chosen, lock, deadlines);
-    if (chosen.isReported) {
+    if (isReported) {
       const { writeBack } = await import("./write-back.ts");
-      await writeBack(context, pod, chosen.attachments, results, api);
+      await writeBack(context, pod, attachments, results, api);
     }
     return printed;
   });

@@ -3,7 +3,6 @@
  * could succeed now; containerd asks with every CRI status, so it is quick and never
  * calls the API server (state.md "CHECK, GC, STATUS").
  */
-import { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import {
   checkNetwork,
@@ -16,20 +15,19 @@ import { withContainerLock } from "./lock.ts";
 import {
   type Context,
   delegateCaller,
-  isNested,
+  deadlineOf,
   prefixNetwork,
   readNetworks,
-  phases,
-  recursion,
+  refuseNested,
   runtimeConf,
 } from "./context.ts";
 import { type AttachmentRecord, CorruptRecord } from "./record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {
-  const { dependencies, records, path } = context;
-  if (isNested(context)) throw recursion(context);
-  const deadline = new Deadline(phases.check, dependencies.clock);
+  const { records, path } = context;
+  refuseNested(context);
+  const deadline = deadlineOf(context, "check");
   await withContainerLock(context, deadline, async (lock) => {
     const record = await readRecord(context);
     const { results } = await records.readResults(record);
@@ -81,10 +79,10 @@ async function readRecord({
 
 /** Throws 50 when genie is not ready, or the error of the default network. */
 export async function status(context: Context): Promise<void> {
-  if (isNested(context)) throw recursion(context);
-  const { dependencies, path } = context;
+  refuseNested(context);
+  const { path } = context;
   const networks = await readyNetworks(context);
-  const deadline = new Deadline(phases.status, dependencies.clock);
+  const deadline = deadlineOf(context, "status");
   const caller = delegateCaller(context);
   for (const { candidate, name = candidate.key } of networks) {
     try {

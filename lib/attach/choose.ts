@@ -19,7 +19,7 @@ import {
 import { type Choice, parseChoice } from "../select/choice.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Networks } from "../select/node-networks.ts";
-import { resolve } from "../select/resolve.ts";
+import { type Definitions, resolve } from "../select/resolve.ts";
 import {
   type Api,
   type Context,
@@ -117,18 +117,18 @@ export interface PodNetworks {
 /** Throws 7 and 11. Nothing was executed, and all attachments can be. */
 export async function choose(
   context: Context,
-  annotations: Annotations,
+  { annotations }: Pod,
   networks: Networks,
   api: Api,
   deadline: Deadline,
 ): Promise<PodNetworks> {
-  const { request, config, pod } = context;
+  const { request, config } = context;
   const selection = {
     config,
     networks,
     ifname: request.ifname,
     args: request.args,
-    namespace: pod?.namespace,
+    namespace: context.pod?.namespace,
     multusNetworks: () =>
       config.multusConfDir === ""
         ? undefined
@@ -136,26 +136,17 @@ export async function choose(
     warn: (message: string) => context.log().warn(message),
   };
   const choice = parseChoice(annotations, selection);
-  const definitions =
-    choice.definitions.length > 0
-      ? await fetched(context, choice, api, deadline)
-      : undefined;
+  let definitions: Definitions | undefined;
+  if (choice.definitions.length > 0) {
+    const { fetchDefinitions } = await import("./fetch-definitions.ts");
+    definitions = await fetchDefinitions(context, choice, api, deadline);
+  }
   const attachments = resolve(choice, selection, definitions);
   if (definitions) await addDeviceInfo(request.containerId, attachments);
   requireExecutables(context, attachments);
   context.chosen?.(choice, attachments);
   const isReported = choice.isNpwg || attachments.length > 1;
   return { choice, attachments, isReported };
-}
-
-async function fetched(
-  context: Context,
-  choice: Choice,
-  api: Api,
-  deadline: Deadline,
-) {
-  const { fetchDefinitions } = await import("./fetch-definitions.ts");
-  return fetchDefinitions(context, choice, api, deadline);
 }
 
 /** The path of the device information file of each device (selection.md §6). */

@@ -7,7 +7,7 @@ import { cniArg } from "../cni/args.ts";
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { Code, CniError } from "../cni/error.ts";
 import type { Kube, Try } from "../kube/client.ts";
-import { type Clock, type Deadline, monotonicMs } from "../linux/deadline.ts";
+import { type Clock, Deadline, monotonicMs } from "../linux/deadline.ts";
 import { type Exec, execDelegate } from "../linux/exec.ts";
 import { readFile, statusIfAny } from "../linux/files.ts";
 import { uptimeMs } from "../linux/libc.ts";
@@ -46,6 +46,14 @@ export const phases = {
   status: 5_000,
 } as const;
 
+/** The end of a phase that begins now. */
+export function deadlineOf(
+  { dependencies }: Context,
+  phase: keyof typeof phases,
+): Deadline {
+  return new Deadline(phases[phase], dependencies.clock);
+}
+
 export interface Context {
   request: Request;
   config: GenieConfig;
@@ -59,7 +67,7 @@ export interface Context {
   records: Records;
   /** Absent outside of Kubernetes. */
   pod: PodReference | undefined;
-  /** Where plugins are looked for: CNI_PATH, then `binDir`. */
+  /** The directories of plugins: CNI_PATH, then `binDir`. */
   path: readonly string[];
 }
 
@@ -95,7 +103,7 @@ export function createContext(
   return context;
 }
 
-/** What tells the lines of a call from those of others. */
+/** The fields of each line of a call. */
 export function logContext(request: Request): Fields {
   const { command, containerId, ifname, args } = request;
   const pod = podReference(args);
@@ -158,7 +166,7 @@ export function delegateCaller(
   };
 }
 
-/** Without `logFile` the log is our stderr, which has the plugins' words as they are. */
+/** Without `logFile` the log is our stderr, where the plugins' own stderr goes anyway. */
 function keepingStderr(context: Context): Caller["executed"] {
   if (context.config.logFile === undefined) return undefined;
   return (execution) => {
@@ -166,7 +174,7 @@ function keepingStderr(context: Context): Caller["executed"] {
   };
 }
 
-/** The arguments of one attachment of this request's container. */
+/** The arguments of an attachment of the request's container. */
 export function runtimeConf(
   { request, path }: Context,
   attachment: Attachment,
@@ -182,7 +190,7 @@ export function runtimeConf(
   };
 }
 
-/** The same error, telling the pod, if known, and the network (style.md 8). */
+/** The same error with the pod, if known, and the network in front (style.md 8). */
 export function prefixNetwork(
   error: CniError,
   pod: PodReference | undefined,
@@ -194,17 +202,19 @@ export function prefixNetwork(
   );
 }
 
-/** Whether a delegate calls us for the container that it is called for: it must not go round (selection.md §4). */
+/** Whether a delegate of this container calls genie for it: a circle (selection.md §4). */
 export function isNested({ request, dependencies }: Context): boolean {
   return (
     dependencies.env["GENIE_CONTAINER"] === (request.containerId || noContainer)
   );
 }
 
-export function recursion({ request }: Context): CniError {
-  return new CniError(
+/** Throws 7. */
+export function refuseNested(context: Context): void {
+  if (!isNested(context)) return;
+  throw new CniError(
     Code.invalidNetworkConfig,
-    `refusing to execute genie as a delegate of genie for container ${request.containerId}`,
+    `refusing to execute genie as a delegate of genie for container ${context.request.containerId}`,
   );
 }
 
@@ -217,15 +227,15 @@ export interface Dependencies {
   now(): Date;
   sleep(ms: number): Promise<void>;
   /**
-   * The API server; its code is loaded only when it is asked. Throws 7 for an
-   * unreadable kubeconfig. `tried` is called whenever a request has ended.
+   * The API server. Throws 7 for an unreadable kubeconfig. `tried` is called after
+   * each request.
    */
   kube(
     config: GenieConfig,
     deadline: Deadline,
     tried?: (request: Try) => void,
   ): Promise<Kube>;
-  /** Throws 7 for a kubeconfig that cannot be used; asks nobody. */
+  /** Throws 7 for a kubeconfig that cannot be used; sends no request. */
   checkKube(config: GenieConfig): Promise<void>;
   /** The pod's devices, from the kubelet: each call takes the next one of a resource. Throws 7 and 11. */
   devices(

@@ -4,11 +4,16 @@
  */
 import type { Result } from "../cni/result.ts";
 import { parseIp } from "../linux/address.ts";
-import { Deadline } from "../linux/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { linkStatusIfAny, listIfAny } from "../linux/files.ts";
 import { namespaceId } from "../linux/netns.ts";
-import { type Context, delegateCaller, isNested, phases } from "./context.ts";
+import {
+  type Context,
+  delegateCaller,
+  deadlineOf,
+  isNested,
+} from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 import { type Lock, withContainerLock } from "./lock.ts";
 import {
@@ -23,7 +28,7 @@ import type { FormerTraces } from "./unrecorded.ts";
 export async function del(context: Context): Promise<void> {
   // Its ADD was refused, and the genie that executed us has the lock.
   if (isNested(context)) return;
-  const deadline = new Deadline(phases.del, context.dependencies.clock);
+  const deadline = deadlineOf(context, "del");
   await withContainerLock(context, deadline, async (lock) => {
     if (await deleteRecorded(context, lock, deadline)) return;
     await deleteUnrecorded(context, lock, deadline);

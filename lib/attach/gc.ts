@@ -4,11 +4,11 @@
  */
 import { CniError, Code } from "../cni/error.ts";
 import { throwFirst } from "../cni/network.ts";
-import { Deadline } from "../linux/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { listIfAny, requireOwnDirectory } from "../linux/files.ts";
 import { recordedNetns } from "../linux/netns.ts";
-import { type Context, isNested, phases } from "./context.ts";
+import { type Context, deadlineOf, isNested } from "./context.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
 import { leastShareMs } from "./delete-attachments.ts";
 import {
@@ -35,11 +35,11 @@ import {
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {
-  const { request, config, dependencies } = context;
+  const { request, config } = context;
   if (isNested(context)) return;
   requireOwnDirectory(`${config.dataDir}/locks`);
   const valid = new ValidAttachments(request.config);
-  const deadline = new Deadline(phases.gc, dependencies.clock);
+  const deadline = deadlineOf(context, "gc");
   // Listed now: without the records that this GC will abandon.
   const abandoned = abandonedByNow(context);
   const surveyor = new RecordSurveyor(context);

@@ -12,7 +12,7 @@ import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
 import { createLog, logStderr, logs } from "./log.ts";
-import { type Context, logContext, type Dependencies } from "./context.ts";
+import { type Context, type Dependencies, logContext } from "./context.ts";
 
 /** Runs a verb and logs its outcome. */
 export async function journalled<T>(
@@ -35,7 +35,7 @@ export async function journalled<T>(
 }
 
 /** Logs the error of a failed call; returns the error for the runtime. */
-export function failed(
+export function reportFailure(
   request: Request,
   dependencies: Dependencies,
   error: CniError,
@@ -96,7 +96,7 @@ class Journal {
     this.#context = context;
   }
 
-  /** The operation, told of here. */
+  /** The context with an observer of executions, choice and requests. */
   observed(): Context {
     const { dependencies } = this.#context;
     return {

@@ -1,7 +1,6 @@
 /**
- * The log: one line for each event, to our stderr or to `logFile`
- * (configuration.md "log_level"). The only module that writes it. No secret is
- * ever given to it: no token, key, kubeconfig text or whole stdin.
+ * The log: one line for each event, on our stderr or in `logFile` (configuration.md
+ * "log_level"). Callers pass no secret: no token, key, kubeconfig text or whole stdin.
  */
 import { messageOf } from "../linux/errno.ts";
 import { writeAll } from "../linux/files.ts";
@@ -17,10 +16,7 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 export type Log = Record<Level, (message: string, fields?: Fields) => void>;
 
-/**
- * Lines of text to `stderr`; with a file, JSON lines appended there instead.
- * `context` is added to each line: what tells its call from others.
- */
+/** Writes lines of text to `stderr`, or JSON lines to a file. `context` is in each line. */
 export function createLog(
   level: string,
   file: string | undefined,
@@ -58,10 +54,7 @@ function levelOf(text: string): Level {
   return "warn";
 }
 
-/**
- * What a plugin said on stderr, whole (state.md "Processes and locks"). For a
- * log in a file only: our stderr has the plugin's own words already.
- */
+/** The whole stderr of a plugin (state.md "Processes and locks"), for a log in a file: our stderr has it already. */
 export function logStderr(log: Log, { call, stderr, error }: Execution): void {
   if (stderr === "") return;
   const { type, verb, network, runtime } = call;
@@ -81,7 +74,7 @@ function textLine(level: Level, message: string, fields: Fields): string {
   return `${line}\n`;
 }
 
-/** A field that has one of the log's own names is renamed: `msg` to `fields.msg`. */
+/** A field with a name of the log itself is renamed: `msg` to `fields.msg`. */
 function jsonLine(
   time: Date,
   level: Level,
@@ -89,8 +82,8 @@ function jsonLine(
   fields: Fields,
 ): string {
   const names = new Set(["time", "level", "msg"]);
-  const own = { time: time.toISOString(), level, msg: message };
-  let line = escapeControls(JSON.stringify(own).slice(0, -1));
+  const head = { time: time.toISOString(), level, msg: message };
+  let line = escapeControls(JSON.stringify(head).slice(0, -1));
   for (const [key, json] of encoded(fields)) {
     let name = key;
     while (names.has(name)) name = `fields.${name}`;
@@ -100,7 +93,7 @@ function jsonLine(
   return `${line}}\n`;
 }
 
-/** Each field that has a value, as JSON that no terminal takes for a command. */
+/** The fields that have a value, as JSON without control characters. */
 function encoded(fields: Fields): [key: string, json: string][] {
   return Object.entries(fields).flatMap(([key, value]) => {
     const json = jsonOf(value);
@@ -108,7 +101,7 @@ function encoded(fields: Fields): [key: string, json: string][] {
   });
 }
 
-/** Never throws: what is no JSON is logged as its text. */
+/** Never throws: a value without JSON is logged as text. */
 function jsonOf(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);
@@ -117,16 +110,12 @@ function jsonOf(value: unknown): string | undefined {
   }
 }
 
-/**
- * Non-blocking: a named pipe must not hold up a pod. Symbolic links are
- * followed: the path is the operator's, and may lead to another disk.
- */
+/** Non-blocking: opening a FIFO must not block. Symbolic links are followed: the operator chose the path. */
 const appending = Open.writeOnly | Open.create | Open.append | Open.nonBlocking;
 
 /**
- * Opened for each line: lines are rare, and a rotated file is followed. One
- * write for each line, so that lines of concurrent calls stay whole. A file that
- * cannot be written never fails a call: the lines go to stderr.
+ * Opens the file for each line, because it may have been rotated, and writes a line at
+ * once, because other calls write too. Lines that cannot be written go to stderr.
  */
 function appender(
   file: string,

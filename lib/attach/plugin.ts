@@ -94,8 +94,8 @@ async function call<T>(
     const { journalled } = await import("./journal.ts");
     return await journalled(context, verb);
   } catch (error) {
-    const { failed } = await import("./journal.ts");
-    throw failed(request, dependencies, CniError.from(error));
+    const { reportFailure } = await import("./journal.ts");
+    throw reportFailure(request, dependencies, CniError.from(error));
   }
 }
 

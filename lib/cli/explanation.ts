@@ -15,7 +15,7 @@ import {
 import { Deadline } from "../linux/deadline.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
-import { request } from "../cni/network.ts";
+import { pluginConfig } from "../cni/network.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
@@ -67,7 +67,7 @@ export async function explainPod(
   const deadline = new Deadline(context.config.apiTimeoutMs);
   const { choice, attachments } = await choose(
     context,
-    pod.annotations,
+    pod,
     readNetworks(context),
     openOnce(context, deadline),
     deadline,
@@ -146,7 +146,7 @@ function explained(
     plugins: list.plugins.map((plugin) => ({
       type: plugin.type,
       path: findPlugin(plugin.type, context.path),
-      config: parseJson(request(list, plugin, { runtime })),
+      config: parseJson(pluginConfig(list, plugin, { runtime })),
     })),
   };
 }

@@ -10,10 +10,8 @@ import { quote } from "../linux/text.ts";
 import type { Exec, ExecResult } from "../linux/exec.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
+import type { Verb } from "./skel.ts";
 import { type Status, requireExecutable } from "../linux/libc.ts";
-
-/** The verbs that a runtime sends to a delegate. */
-export type Verb = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
 
 /** One attachment of a container to a network, as in libcni; "" where a verb has no container (P-ENV-1). */
 export interface RuntimeConf {
@@ -58,7 +56,7 @@ export interface Caller {
 }
 
 export interface Call {
-  verb: Verb;
+  verb: Verb | "VERSION";
   type: string;
   /** The name of the network that the plugin is executed for; VERSION has none. */
   network?: string;

@@ -12,13 +12,13 @@ import { executedTypes, foldKey } from "./executable-types.ts";
 import {
   type Caller,
   type RuntimeConf,
-  type Verb,
   invoke,
   requirePlugin,
   withoutContainer,
 } from "./invoke.ts";
 import { type JsonObject, own, setOwn } from "./json.ts";
 import { type Result, convertResult, parseResult } from "./result.ts";
+import type { Verb } from "./skel.ts";
 import {
   type CniVersion,
   has,
@@ -176,7 +176,7 @@ export function protocolVersion(list: NetworkConfigList): CniVersion {
   });
 }
 
-interface RequestParts {
+interface ConfigParts {
   runtime: RuntimeConf;
   prevResult?: Result | undefined;
   extra?: Readonly<Record<string, unknown>>;
@@ -187,10 +187,10 @@ interface RequestParts {
  * the list's name and version; what a file says of `prevResult`, `runtimeConfig`
  * and `cni.dev/*` is stale. `capabilities` stay: nested meta-plugins read them.
  */
-export function request(
+export function pluginConfig(
   list: NetworkConfigList,
   plugin: PluginConf,
-  parts: RequestParts,
+  parts: ConfigParts,
 ): string {
   const kept: JsonObject = {};
   for (const [key, value] of Object.entries(plugin)) {
@@ -258,12 +258,12 @@ function call<T>(
   verb: Verb,
   list: NetworkConfigList,
   plugin: PluginConf,
-  parts: RequestParts,
+  parts: ConfigParts,
   deadline: Deadline,
   caller: Caller,
   read?: (output: unknown) => T,
 ): Promise<T | undefined> {
-  const config = request(list, plugin, parts);
+  const config = pluginConfig(list, plugin, parts);
   const { type } = plugin;
   const network = list.name;
   const { runtime } = parts;

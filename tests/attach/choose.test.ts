@@ -86,7 +86,7 @@ class Scene {
     const ofNode = networksOf("/etc/cni/net.d", files, ["genie"]);
     const { attachments, isReported } = await choose(
       createContext(request, this.#dependencies()),
-      annotations,
+      { annotations },
       ofNode,
       () => Promise.resolve(this.#kube()),
       new Deadline(1000, () => 0),

@@ -15,7 +15,7 @@ import {
   declares,
   delNetwork,
   gcNetwork,
-  request,
+  pluginConfig,
   statusNetwork,
   throwFirst,
   validateNetwork,
@@ -112,7 +112,7 @@ describe("request", () => {
     });
     expect(
       list.plugins.map((plugin) =>
-        parseJson(request(list, plugin, { runtime: runtimeOf([]) })),
+        parseJson(pluginConfig(list, plugin, { runtime: runtimeOf([]) })),
       ),
     ).toEqual([
       {
@@ -132,7 +132,7 @@ describe("request", () => {
     const list = parseConf({ name: "n", type: "flannel" });
     expect(
       list.plugins.map((plugin) =>
-        request(list, plugin, { runtime: runtimeOf([]) }),
+        pluginConfig(list, plugin, { runtime: runtimeOf([]) }),
       ),
     ).toEqual(['{"name":"n","type":"flannel","cniVersion":"0.3.0"}']);
   });
@@ -161,7 +161,7 @@ describe("request", () => {
     });
     expect(
       list.plugins.map((plugin) =>
-        parseJson(request(list, plugin, { runtime })),
+        parseJson(pluginConfig(list, plugin, { runtime })),
       ),
     ).toEqual([
       {
@@ -203,7 +203,7 @@ describe("request", () => {
       ],
     });
     const given = list.plugins.map((plugin) => {
-      const text = request(list, plugin, {
+      const text = pluginConfig(list, plugin, {
         runtime: { ...runtime, capabilityArgs },
       });
       const { runtimeConfig } = JSON.parse(text) as { runtimeConfig?: unknown };
@@ -227,7 +227,7 @@ describe("request", () => {
     >;
     expect(
       list.plugins.map((plugin) =>
-        request(list, plugin, {
+        pluginConfig(list, plugin, {
           runtime: { ...runtime, capabilityArgs: args },
         }),
       ),
