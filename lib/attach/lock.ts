@@ -150,11 +150,11 @@ function lockedError(subject: string, owner: number | undefined): CniError {
  * Throws as {@link withContainerLock}.
  */
 export function withSharedRecords<T>(
-  locking: Locking,
+  context: Locking,
   deadline: Deadline,
   work: () => T,
 ): Promise<T> {
-  return withRecords(tryShare, locking, deadline, work);
+  return withRecords(tryShare, context, deadline, work);
 }
 
 /**
@@ -163,11 +163,11 @@ export function withSharedRecords<T>(
  * until it is ended. Throws as {@link withContainerLock}.
  */
 export function withRecordsAlone<T>(
-  locking: Locking,
+  context: Locking,
   deadline: Deadline,
   work: (lock: Pick<Lock, "fd">) => Promise<T>,
 ): Promise<T> {
-  return withRecords(tryLock, locking, deadline, async (lock) => {
+  return withRecords(tryLock, context, deadline, async (lock) => {
     try {
       return await work(lock);
     } finally {

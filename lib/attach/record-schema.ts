@@ -97,7 +97,8 @@ export type AttachmentRouting = v.InferInput<typeof routing>;
 
 const resultEntry = object({
   ifname: string,
-  result: v.nullish(jsonObject),
+  /** null of an attachment that ADD did not complete; trusted after `parseResult`. */
+  result: v.unknown(),
   routing: v.fallback(v.optional(routing), undefined),
 });
 

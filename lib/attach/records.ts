@@ -6,7 +6,7 @@
  * alone: each method throws 5 where others may write to it.
  */
 import { CniError } from "../cni/error.ts";
-import { own, parseJson } from "../cni/json.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
@@ -184,9 +184,10 @@ export class Records {
     const results = new Map<string, Result>();
     const routing = new Map<string, AttachmentRouting>();
     const file = await this.#resultFile(record);
-    for (const { ifname, result, routing: made } of file?.entries ?? []) {
+    for (const entry of file?.entries ?? []) {
+      const { ifname, result, routing: made } = entry;
       if (made) routing.set(ifname, made);
-      if (!result) continue;
+      if (!isObject(result)) continue;
       try {
         const known = file?.isAsWritten ? resumeResult(result) : undefined;
         results.set(ifname, known ?? parseResult(result, latestVersion));
@@ -196,12 +197,9 @@ export class Records {
     }
     // Multus wrote its file when its ADD had completed.
     const isUnknown = record.adopted === true || !file;
-    const hasCompleted = (ifname: string): boolean =>
+    const hasCompleted = (name: string): boolean =>
       isUnknown ||
-      file.stored.some(
-        (entry) =>
-          own(entry, "ifname") === ifname && own(entry, "result") !== null,
-      );
+      file.entries.some((one) => one.ifname === name && one.result !== null);
     return { results, routing, hasCompleted };
   }
 
@@ -358,16 +356,15 @@ export class Records {
   async #resultFile(record: AttachmentRecord): Promise<ResultFile | undefined> {
     try {
       const text = this.#readFile(this.#nameOf(record), "result");
-      if (text === undefined)
-        return { stored: [], entries: [], isAsWritten: false };
+      if (text === undefined) return { entries: [], isAsWritten: false };
       const written = withoutLength(text);
       const value = parseJson(written ?? text, recordDepth);
-      const stored: unknown = own(value, "results");
-      if (!Array.isArray(stored)) return undefined;
-      if (written !== undefined && areEntries(stored))
-        return { stored, entries: stored, isAsWritten: true };
+      const entries = own(value, "results");
+      if (!Array.isArray(entries)) return undefined;
+      if (written !== undefined && areEntries(entries))
+        return { entries, isAsWritten: true };
       const { validEntries } = await import("./record-schema.ts");
-      return { stored, entries: validEntries(stored), isAsWritten: false };
+      return { entries: validEntries(entries), isAsWritten: false };
     } catch {
       return undefined;
     }
@@ -412,17 +409,14 @@ export class Records {
   }
 }
 
-/** The entries of a file of results, as they are in it and as they are understood. */
 interface ResultFile {
-  stored: readonly unknown[];
   entries: readonly ResultEntry[];
   isAsWritten: boolean;
 }
 
-/** In a file as it was written the values are those that `writeResults` was given. */
-function areEntries(stored: readonly unknown[]): stored is ResultEntry[] {
-  for (const entry of stored)
-    if (typeof own(entry, "ifname") !== "string") return false;
+function areEntries(values: readonly unknown[]): values is ResultEntry[] {
+  for (const value of values)
+    if (typeof own(value, "ifname") !== "string") return false;
   return true;
 }
 
