@@ -110,7 +110,7 @@ export async function deleteRecord(
     {
       containerId: record.containerId,
       netns,
-      path: distinct([...path, ...record.path]),
+      path: [...new Set([...path, ...record.path])],
     },
     deadline,
     delegateCaller(context, lock),
@@ -129,13 +129,6 @@ export async function deleteRecord(
   }
   if (record.adopted) await removeMultusFile(context, record);
   return "deleted";
-}
-
-function distinct(directories: readonly string[]): string[] {
-  const seen: string[] = [];
-  for (const directory of directories)
-    if (!seen.includes(directory)) seen.push(directory);
-  return seen;
 }
 
 /**

@@ -128,20 +128,15 @@ function multusAttachments(
 }
 
 const encoded = object({ Bytes: v.string() });
+const encodedList = object({ Bytes: v.string(), Plugins: v.array(encoded) });
 
-/** A list that Multus read by its path. */
-const encodedList = object({
-  CNINetworkConfigList: object({
-    Bytes: v.string(),
-    Plugins: v.pipe(v.array(encoded), v.nonEmpty()),
-  }),
-});
-
-/** In a delegate's own `Bytes` a list read by its path has only the keys that Go knows: no subnet, no bridge. */
+/** In a delegate's own `Bytes` a list that Multus read by its path has only the keys that Go knows: no subnet, no bridge. */
 function delegateConf(delegate: unknown): JsonObject {
-  const { success, output } = v.safeParse(encodedList, delegate);
-  if (!success) return decoded(parse(encoded, delegate, Error).Bytes);
-  const { Bytes, Plugins } = output.CNINetworkConfigList;
+  const list = own(delegate, "CNINetworkConfigList");
+  const given = own(list, "Plugins");
+  if (!Array.isArray(given) || given.length === 0)
+    return decoded(parse(encoded, delegate, Error).Bytes);
+  const { Bytes, Plugins } = parse(encodedList, list, Error);
   const plugins = Plugins.map((plugin) => decoded(plugin.Bytes));
   return { ...decoded(Bytes), plugins };
 }
