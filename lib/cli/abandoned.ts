@@ -142,7 +142,7 @@ export async function drop(
     if (!isWanted(containerOf(name))) continue;
     records.setAside(name);
     lines.push(
-      `dropped ${name}: it cannot be read, and is kept as ${name}.json.corrupt; what it reserved stays so`,
+      `dropped ${name}: unreadable, kept as ${name}.json.corrupt; its addresses stay reserved`,
     );
   }
   return lines;
@@ -187,7 +187,7 @@ async function reserved(
       ? modernResult(result).ips.map(({ address }) => address)
       : [];
     const what =
-      ips.length > 0 ? ips.join(", ") : "what it gave to the container";
+      ips.length > 0 ? ips.join(", ") : "the addresses of the container";
     return `dropped ${record.containerId} ${ifname}: network ${displayName(attachment)} may keep ${what} reserved`;
   });
 }

@@ -19,7 +19,7 @@ export const commands: Commands = new Map(
       load: async () => (await import("./manifest.ts")).manifest,
     },
     doctor: {
-      summary: "check this node and say what to do",
+      summary: "check this node and give advice",
       load: async () => (await import("./doctor.ts")).doctor,
     },
     explain: {
@@ -31,7 +31,7 @@ export const commands: Commands = new Map(
       load: async () => (await import("./list.ts")).list,
     },
     gc: {
-      summary: "delete what is left of containers that are gone",
+      summary: "delete attachments of containers that are gone",
       load: async () => (await import("./gc.ts")).gc,
     },
     completion: {
@@ -43,7 +43,7 @@ export const commands: Commands = new Map(
       load: async () => (await import("./version.ts")).version,
     },
     help: {
-      summary: "print this text, or that of a command",
+      summary: "print the commands, or the options of one",
       load: async () => (await import("./help.ts")).help,
     },
     "plugin-versions": {

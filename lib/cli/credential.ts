@@ -78,7 +78,7 @@ export const credentialOptions = {
   },
   "insecure-skip-tls-verify": {
     about:
-      "do not verify the certificate of --server: anybody can answer in its place",
+      "do not verify the certificate of --server: another server can impersonate it",
   },
   "service-account": {
     value: "DIR",

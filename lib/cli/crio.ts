@@ -51,7 +51,7 @@ function reason(
 
 /** The message for the operator. */
 export function hazardText({ file, network, why }: Hazard): string {
-  return `CRI-O deletes at its start what is attached to network ${JSON.stringify(network)} (${file}: ${why}): put "disableGC": true into that file, or move it to a confDir of its own`;
+  return `CRI-O deletes all attachments of network ${JSON.stringify(network)} at its start (${file}: ${why}): add "disableGC": true to that file, or move it to another confDir`;
 }
 
 const cacheDirectory = "/var/lib/cni/results";

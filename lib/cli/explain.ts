@@ -39,7 +39,7 @@ Changes nothing. A pod that could not be created fails here with the same words.
       short: "f",
       path: "file",
       about:
-        "read pods and workloads from this file, - for stdin; else the API server is asked",
+        "read pods and workloads from this file, - for stdin (default: the API server)",
     },
     output: {
       value: "FORMAT",

@@ -21,8 +21,8 @@ import { whyUnseen } from "./mount-namespace.ts";
 import { nodeOperation, ownType } from "./node.ts";
 
 export const gc: Command = {
-  about: `Also tries again what earlier DELs could not delete (genie list --abandoned); what fails
-once more stays, and is no failure of this command.`,
+  about: `Also retries attachments that could not be deleted (genie list --abandoned). If one fails again,
+it is kept, and the command succeeds.`,
   options: {
     ...directoryOptions,
     grace: {
@@ -31,9 +31,10 @@ once more stays, and is no failure of this command.`,
     },
     drop: {
       value: "CONTAINER",
-      about: "only forget what is abandoned of it; what it reserved stays so",
+      about:
+        "only forget its abandoned attachments; their addresses stay reserved",
     },
-    "drop-all": { about: "only forget everything that is abandoned" },
+    "drop-all": { about: "only forget all abandoned attachments" },
   },
   async run(input, { env, stdout, stderr }) {
     const grace = input.seconds("grace", 300);

@@ -276,7 +276,7 @@ function step(changed: boolean, text: string): Step {
 }
 
 const noCredential =
-  "no credential for the API server (--kubeconfig): definitions cannot be used, pods are not told their addresses, and a runtime that does not hand over annotations cannot be served";
+  "no credential for the API server (--kubeconfig): definitions and network status are unavailable, and the runtime must send annotations";
 
 function credentialText(credential: Credential, kubeconfig: string): string {
   const why =

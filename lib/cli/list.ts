@@ -38,7 +38,7 @@ or unknown where this is not the mount namespace of the container runtime.`,
       about: "table, wide (adds the CNI names) or json (default table)",
     },
     abandoned: {
-      about: "what could not be deleted, in place of what is attached",
+      about: "list attachments that could not be deleted instead",
     },
     ...directoryOptions,
     ...rootOption,

@@ -38,7 +38,7 @@ export async function whyUnseen(
   ];
   const isApart = recorded && first && recorded !== first;
   const advice = isApart
-    ? "only the container runtime's own GC can tell while it does not share that of process 1"
+    ? "only the container runtime's GC can tell: the runtime has another mount namespace than process 1"
     : `run it as \`nsenter -t 1 -m -- ${command}\``;
   return `cannot tell which network namespaces are gone: ${names.join(", ")}: ${advice}`;
 }

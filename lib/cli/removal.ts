@@ -149,8 +149,8 @@ async function refuseHeld(
   }
   if (lines.length === 0) return;
   const why = former
-    ? `network ${quote(former.list.name)} (${former.file}), which the runtime will use then, would not delete all that these pods have`
-    : "no other network is there to delete what these pods have";
+    ? `network ${quote(former.list.name)} (${former.file}), which the runtime will use next, cannot delete all attachments of these pods`
+    : "no other network can delete the attachments of these pods";
   throw new Refusal(
     [`${why}: delete the pods first, or use --force`, ...lines].join("\n"),
   );

@@ -11,11 +11,10 @@ import {
 import { whileInstalling } from "./install-lock.ts";
 
 export const uninstall: Command = {
-  about: `Refuses, and says which pods, while one of them has more than the network that the runtime
-will use afterwards. With --force the configuration goes all the same, and the executable stays
-for what is left.`,
+  about: `Refuses, and lists the pods, while a pod has more than the network that the runtime will use
+next. --force removes the configuration even then, and keeps the executable for genie gc.`,
   options: {
-    force: { about: "also while pods hold other networks" },
+    force: { about: "even if pods have other networks" },
     ...directoryOptions,
     ...rootOption,
   },

@@ -279,7 +279,7 @@ describe("the executable and the API server", () => {
       expect(exitCode).toBe(0);
       expect(explained).toStartWith("shop/web gets 1 network on this node:\n");
       const [diagnosed] = await answered("doctor");
-      expect(diagnosed).toContain(`${server.url} answers: v1.33.1`);
+      expect(diagnosed).toContain(`${server.url} responds: v1.33.1`);
     },
     limitMs,
   );

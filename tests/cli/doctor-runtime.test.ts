@@ -121,7 +121,7 @@ describe("doctor, a runtime that runs", () => {
       {
         check: "runtime",
         verdict: "fail",
-        found: `containerd ${Bun.version} (${process.execPath}, process ${containerd.pid}) does not hand over annotations: every pod costs a call of the API server`,
+        found: `containerd ${Bun.version} (${process.execPath}, process ${containerd.pid}) does not send annotations: every pod costs an API request`,
         advice: "use containerd 1.5.0 or later",
       },
     ]);

@@ -143,11 +143,8 @@ describe("doctor", () => {
       ],
       ["network weave", "20-weave.conf: version 0.4.0, plugins ptp"],
       ["kubeconfig", `${kubeconfig} can be read`],
-      [
-        "token",
-        "is written into the kubeconfig and does not say until when it is valid",
-      ],
-      ["API server", `${server.url} answers: v1.33.1, we are genie`],
+      ["token", "is in the kubeconfig and has no expiry"],
+      ["API server", `${server.url} responds: v1.33.1, as genie`],
       ["may get pods", "allowed"],
       ["may patch pods/status", "allowed"],
       ["may get network-attachment-definitions", "allowed"],
@@ -348,7 +345,7 @@ describe("doctor", () => {
       [
         "configuration",
         "warn",
-        "/etc/cni/net.d/00-genie.conflist: it holds policy.k8s_auth_token, and others can read it",
+        "/etc/cni/net.d/00-genie.conflist: it contains policy.k8s_auth_token, and other users can read it",
       ],
     ],
     [
@@ -531,7 +528,7 @@ describe("doctor", () => {
     const plain = await node.type("doctor");
     expect(plain.exitCode).toBe(1);
     expect(plain.stdout).toMatch(
-      /\nfail  network weave +20-weave\.conf: .*\n {20,}→ install what is missing into /,
+      /\nfail  network weave +20-weave\.conf: .*\n {20,}→ install the missing plugins into /,
     );
     // The machine's own runtime may add to them.
     expect(plain.stdout).toMatch(/ok, 1 warnings, [1-9] failures\n$/);
@@ -557,7 +554,7 @@ describe("doctor, the API server", () => {
       finding: {
         check: "may patch pods/status",
         verdict: "fail",
-        found: "denied; needed for telling pods their addresses",
+        found: "denied; needed for the network status of pods",
         advice: "genie manifest | kubectl apply -f -",
       },
     });
@@ -723,7 +720,7 @@ describe("doctor, the API server", () => {
       ],
       [
         "warn",
-        "/etc/cni/net.d/genie.d/kubeconfig does not verify the API server: anybody can answer in its place",
+        "/etc/cni/net.d/genie.d/kubeconfig does not verify the API server: another server can impersonate it",
       ],
     ]);
   });

@@ -327,7 +327,7 @@ describe("install, CRI-O", () => {
     ]);
 
   const advice =
-    'put "disableGC": true into that file, or move it to a confDir of its own\n';
+    'add "disableGC": true to that file, or move it to another confDir\n';
 
   test.each<
     [
@@ -341,14 +341,14 @@ describe("install, CRI-O", () => {
       "another default than before",
       () => {},
       ["--default=weave"],
-      `network "canal-net" (10-canal.conflist: it was the default network): ${advice}`,
+      `network "canal-net" at its start (10-canal.conflist: it was the default network): ${advice}`,
     ],
     [
       "another network with GC",
       (node) =>
         node.network("20-weave.conf", { ...ptpConf, cniVersion: "1.1.0" }),
       [],
-      `network "weave-net" (20-weave.conf: its version has GC): ${advice}`,
+      `network "weave-net" at its start (20-weave.conf: its version has GC): ${advice}`,
     ],
     [
       "another network with pods",
@@ -358,7 +358,7 @@ describe("install, CRI-O", () => {
           JSON.stringify({ networkName: "weave-net" }),
         ),
       [],
-      `network "weave-net" (20-weave.conf: pods are attached to it): ${advice}`,
+      `network "weave-net" at its start (20-weave.conf: pods are attached to it): ${advice}`,
     ],
   ])("%s, is refused", async (_, prepare, words, why) => {
     using node = new NodeDirectory();
@@ -367,7 +367,7 @@ describe("install, CRI-O", () => {
     const { exitCode, stderr } = await install(node, words);
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
-      stderr: `genie install: running pods would lose their network: CRI-O deletes at its start what is attached to ${why}`,
+      stderr: `genie install: running pods would lose their network: CRI-O deletes all attachments of ${why}`,
     });
     expect(existsSync(join(node.confDir, "00-genie.conflist"))).toBe(false);
   });

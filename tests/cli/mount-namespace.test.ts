@@ -89,7 +89,7 @@ describe("whyUnseen", () => {
       "the runtime does not share that of process 1",
       [{ mountNamespace: "1" }],
       { own: "1", first: "2" },
-      "this mount namespace is 1, that of the newest attachment 1, that of process 1 2: only the container runtime's own GC can tell while it does not share that of process 1",
+      "this mount namespace is 1, that of the newest attachment 1, that of process 1 2: only the container runtime's GC can tell: the runtime has another mount namespace than process 1",
     ],
     [
       "our own cannot be read",

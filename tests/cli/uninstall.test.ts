@@ -135,7 +135,7 @@ describe("uninstall", () => {
     expect({ exitCode, stdout, stderr }).toEqual({
       exitCode: 1,
       stdout: "",
-      stderr: `genie uninstall: network "canal-net" (10-canal.conflist), which the runtime will use then, would not delete all that these pods have: delete the pods first, or use --force\n${said}`,
+      stderr: `genie uninstall: network "canal-net" (10-canal.conflist), which the runtime will use next, cannot delete all attachments of these pods: delete the pods first, or use --force\n${said}`,
     });
     expect(node.inodes()).toEqual(before);
   });
@@ -178,7 +178,7 @@ describe("uninstall", () => {
     expect(await node.type("uninstall")).toMatchObject({
       exitCode: 1,
       stderr: expect.stringContaining(
-        "no other network is there to delete what these pods have: delete the pods first",
+        "no other network can delete the attachments of these pods: delete the pods first",
       ),
     });
   });

@@ -654,7 +654,7 @@ describe("what was abandoned", () => {
     const short = one.containerId.slice(0, 12);
     expect(genie(node, "gc", "--drop", short)).toEqual({
       exitCode: 0,
-      stdout: `dropped ${one.containerId} eth1: network beta may keep what it gave to the container reserved\n`,
+      stdout: `dropped ${one.containerId} eth1: network beta may keep the addresses of the container reserved\n`,
       stderr: "",
     });
     expect(abandoned(node)).toMatchObject([{ containerId: other.containerId }]);
@@ -707,7 +707,7 @@ describe("what was abandoned", () => {
       const words = word === "--drop" ? [word, pod.containerId] : [word];
       expect(genie(node, "gc", ...words)).toEqual({
         exitCode: 0,
-        stdout: `dropped ${file.replace(/\.json$/, "")}: it cannot be read, and is kept as ${file}.corrupt; what it reserved stays so\n`,
+        stdout: `dropped ${file.replace(/\.json$/, "")}: unreadable, kept as ${file}.corrupt; its addresses stay reserved\n`,
         stderr: "",
       });
       expect(readdirSync(directory)).toEqual([`${file}.corrupt`]);

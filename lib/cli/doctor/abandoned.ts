@@ -21,7 +21,7 @@ export const checkAbandoned: Check = async ({ context }) => {
       verdict: "warn",
       found: `${count} could not be deleted${example}`,
       advice:
-        "mend what the error says and run `genie gc`, which tries them again; `genie list --abandoned` shows all, `genie gc --drop CONTAINER` forgets one",
+        "correct the cause and run `genie gc`, which tries again; `genie list --abandoned` lists all, `genie gc --drop CONTAINER` forgets one",
     },
   ];
 };

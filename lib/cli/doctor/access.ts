@@ -47,7 +47,7 @@ export const checkAccess: Check = async ({
       {
         check,
         verdict: "ok",
-        found: `${api.server} answers: ${gitVersion}${user === undefined ? "" : `, we are ${user}`}`,
+        found: `${api.server} responds: ${gitVersion}${user === undefined ? "" : `, as ${user}`}`,
       },
       ...(await permissions(api, user, context)),
     ];
@@ -89,14 +89,14 @@ const needed: readonly Permission[] = [
     verb: "get",
     group: "",
     resource: "pods",
-    need: "a runtime that does not hand over annotations, static pods",
+    need: "a runtime that does not send annotations, static pods",
   },
   {
     verb: "patch",
     group: "",
     resource: "pods",
     subresource: "status",
-    need: "telling pods their addresses",
+    need: "the network status of pods",
   },
   {
     verb: "get",

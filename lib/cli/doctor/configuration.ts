@@ -95,7 +95,7 @@ function contentFindings(node: Node, path: string): Finding[] {
   if (isReadableSecret(node, host.path(path)))
     add(
       "warn",
-      "it holds policy.k8s_auth_token, and others can read it",
+      "it contains policy.k8s_auth_token, and other users can read it",
       `chmod 600 ${path}`,
     );
   const name = defaultName(node);

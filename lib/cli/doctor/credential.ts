@@ -72,7 +72,7 @@ function clusterFindings({ insecure }: Cluster, shown: string): Finding[] {
     {
       check,
       verdict: "warn",
-      found: `${shown} does not verify the API server: anybody can answer in its place`,
+      found: `${shown} does not verify the API server: another server can impersonate it`,
       advice: "name the certificate-authority instead",
     },
   ];
@@ -94,7 +94,7 @@ function userFindings(user: User, host: Node["host"], now: Date): Finding[] {
         check: "credential",
         verdict: "fail",
         found: messageOf(error),
-        advice: "is whoever renews it (DaemonSet, kubelet) running?",
+        advice: "check that the DaemonSet or kubelet that renews it is running",
       },
     ];
   }
@@ -120,8 +120,8 @@ function lifetime(
       check: what,
       verdict: "ok",
       found: renewed
-        ? "does not say until when it is valid"
-        : "is written into the kubeconfig and does not say until when it is valid",
+        ? "has no expiry"
+        : "is in the kubeconfig and has no expiry",
     };
   const left = until.getTime() - now.getTime();
   if (left <= 0)
@@ -129,7 +129,7 @@ function lifetime(
       check: what,
       verdict: "fail",
       found: `expired at ${until.toISOString()}`,
-      advice: "is whoever renews it (DaemonSet, kubelet) running?",
+      advice: "check that the DaemonSet or kubelet that renews it is running",
     };
   const found = `valid until ${until.toISOString()}`;
   if (left > soonMs) return { check: what, verdict: "ok", found };
@@ -137,6 +137,6 @@ function lifetime(
     check: what,
     verdict: "warn",
     found: `${found}, in less than five minutes`,
-    advice: "is whoever renews it (DaemonSet, kubelet) running?",
+    advice: "check that the DaemonSet or kubelet that renews it is running",
   };
 }

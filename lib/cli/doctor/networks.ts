@@ -33,7 +33,7 @@ export const checkNetworks: Check = async (node) => {
             check,
             verdict: "fail",
             found: `${file}: ${problem}`,
-            advice: `install what is missing into ${node.path.join(" or ")}, or correct ${file}`,
+            advice: `install the missing plugins into ${node.path.join(" or ")}, or correct ${file}`,
           },
     );
   }

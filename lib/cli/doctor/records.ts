@@ -24,7 +24,7 @@ export const checkDataDir: Check = ({ context }) => {
         verdict: "fail",
         found: problem,
         advice:
-          "every ADD and DEL fails: look at what is in it, then chown root and chmod go-w it",
+          "every ADD and DEL fails: inspect its content, then chown root and chmod go-w it",
       },
     ];
   try {
@@ -93,7 +93,7 @@ export const checkLeftOver: Check = async ({ context, host }) => {
       check,
       verdict: "warn",
       found: `${stale} of ${all} records have no sandbox any more${unseenText(unseen)}`,
-      advice: "genie gc deletes what they hold",
+      advice: "genie gc deletes their attachments",
     },
   ];
 };

@@ -73,14 +73,14 @@ async function runningFinding(
     return {
       check,
       verdict: config?.kube.kubeconfig === undefined ? "fail" : "warn",
-      found: `${found} does not hand over annotations: every pod costs a call of the API server`,
+      found: `${found} does not send annotations: every pod costs an API request`,
       advice: `use ${runtime} ${annotations} or later`,
     };
-  const asks = compareVersions(version, status) < 0 ? "does not ask" : "asks";
+  const asks = compareVersions(version, status) < 0 ? "does not call" : "calls";
   return {
     check,
     verdict: "ok",
-    found: `${found} hands over annotations, ${asks} for STATUS`,
+    found: `${found} sends annotations, ${asks} STATUS`,
   };
 }
 
