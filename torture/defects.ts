@@ -143,7 +143,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a flock that fails counts as held",
-    file: "lib/linux/libc.ts",
+    file: "lib/linux/file-lock.ts",
     scenario: "a flock that fails",
     edits: [
       { before: "if (result !== -EWOULDBLOCK) checked(result);", after: "" },

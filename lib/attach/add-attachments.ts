@@ -6,7 +6,7 @@ import { Code, CniError } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
 import { addNetwork, delNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
-import { type Deadline, ceilMs } from "../linux/deadline.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
 import {
@@ -107,7 +107,7 @@ export function newRecord(
     time: dependencies.now().toISOString(),
     bootId: dependencies.bootId(),
     // Rounded up: GC must not take the record for older than it is.
-    uptimeMs: ceilMs(dependencies.uptimeMs()),
+    uptimeMs: Math.ceil(dependencies.uptimeMs()),
     path: [...path],
     attachments: recorded,
   };

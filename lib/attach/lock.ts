@@ -22,11 +22,9 @@ import {
   openIfAny,
   rename,
   status,
-  tryLock,
-  tryShare,
-  unlock,
   write,
-} from "../linux/libc.ts";
+} from "../linux/file-calls.ts";
+import { tryLock, tryShare, unlock } from "../linux/file-lock.ts";
 import type { LockRecovery } from "../linux/lock-recovery.ts";
 import { processState } from "../linux/process-state.ts";
 import { bytesOf, quote } from "../linux/text.ts";

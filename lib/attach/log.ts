@@ -5,7 +5,7 @@
 import { messageOf } from "../linux/errno.ts";
 import { writeAll } from "../linux/files.ts";
 import type { Execution } from "../cni/invoke.ts";
-import { Open, close, open } from "../linux/libc.ts";
+import { Open, close, open } from "../linux/file-calls.ts";
 import { escapeControls } from "../linux/text.ts";
 
 const levels = ["error", "warn", "info", "debug"] as const;

@@ -22,7 +22,7 @@ import {
   requireOwnDirectory,
   writeAll,
 } from "../linux/files.ts";
-import { Open, close, fsync, open, rename } from "../linux/libc.ts";
+import { Open, close, fsync, open, rename } from "../linux/file-calls.ts";
 import { isLonger } from "../linux/text.ts";
 import {
   type AttachmentRecord,

@@ -6,7 +6,8 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
-import { Open, close, openIfAny, tryLock } from "../linux/libc.ts";
+import { Open, close, openIfAny } from "../linux/file-calls.ts";
+import { tryLock } from "../linux/file-lock.ts";
 import type { Host } from "./host.ts";
 
 const pollMs = 50;

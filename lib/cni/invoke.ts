@@ -11,7 +11,7 @@ import type { Exec, ExecResult } from "../linux/exec.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
 import type { Verb } from "./skel.ts";
-import { type Status, requireExecutable } from "../linux/libc.ts";
+import { type Status, requireExecutable } from "../linux/file-calls.ts";
 
 /** One attachment of a container to a network, as in libcni; "" where a verb has no container (P-ENV-1). */
 export interface RuntimeConf {

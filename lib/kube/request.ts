@@ -2,7 +2,7 @@
  * One call of the API server: tries within a time budget, what is tried again
  * and after which pause (selection.md §1). How one is sent is `http`'s matter.
  */
-import { type Deadline, monotonicMs, ceilMs } from "../linux/deadline.ts";
+import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { errnoOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Access } from "./access.ts";
@@ -111,7 +111,7 @@ async function attempt(
   const began = tried ? monotonicMs() : 0;
   let status: number | undefined;
   let outcome: string | Failure;
-  const signal = wire.timeout(ceilMs(budget.atMost(tryLimit).remaining));
+  const signal = wire.timeout(Math.ceil(budget.atMost(tryLimit).remaining));
   try {
     const response = await wire.send(request, access, credential, signal);
     ({ status } = response);

@@ -7,9 +7,11 @@
  * us until it ends (cni-runtime.md F-8, state.md "Processes and locks").
  */
 import type { Deadline } from "./deadline.ts";
-import { acceptChildren, close, endsWithin } from "./libc.ts";
-import { openOutput, outputSize, outputText } from "./output-file.ts";
-import { bytesOf } from "./text.ts";
+import { errnoOf } from "./errno.ts";
+import { Open, close, open, readAt, removeFile, status } from "./file-calls.ts";
+import { makeDirectory } from "./files.ts";
+import { SYS, cString, call, checked, readable, ready } from "./libc.ts";
+import { bytesOf, textOf } from "./text.ts";
 
 export interface ExecRequest {
   /** Absolute path of the executable. */
@@ -92,13 +94,21 @@ interface Child {
   readonly signalCode: string | number | null;
 }
 
-/** As it is in the environment, which `Bun.spawn` cannot do; undefined when it can. */
+/** With the bytes of the environment, which `Bun.spawn` cannot do; undefined when all are UTF-8. */
 async function spawnRaw(
   request: ExecRequest,
   { stdout, stderr }: Output,
 ): Promise<Child | undefined> {
   const raw = await import("./spawn.ts");
-  return raw.spawnRaw(request, stdout, stderr);
+  const environment = raw.rawEnvironment(request.env);
+  if (!environment) return undefined;
+  const stdin = openOutput(request.scratch ?? "/tmp");
+  try {
+    const descriptors = [stdin, stdout, stderr, ...request.inherit] as const;
+    return raw.spawnRaw(request, environment, descriptors);
+  } finally {
+    close(stdin);
+  }
 }
 
 /** Whether there may be a name or a value that is not UTF-8: what is not, is U+FFFD in a text. */
@@ -118,8 +128,7 @@ async function supervise(
   output: Output,
 ): Promise<ExecResult["killed"]> {
   // Most delegates end before a timer would be of use, and timers are dear.
-  const left = deadline.remaining;
-  const quick = left < measureEveryMs ? left : measureEveryMs;
+  const quick = Math.min(deadline.remaining, measureEveryMs);
   const killed = endsWithin(child.pid, quick)
     ? await reaped(child).then(() => tooLarge(output))
     : await watched(child, deadline, output);
@@ -181,5 +190,94 @@ function killGroup(pid: number): void {
     process.kill(-pid, "SIGKILL");
   } catch {
     // ESRCH: the group is gone.
+  }
+}
+
+/**
+ * The descriptor of an anonymous file that takes what a process writes to stdout or
+ * stderr: in memory, or on the disk below `directory` where the kernel or a policy
+ * allows no such file. Append-only: a shell plugin's `> /dev/stderr` empties it, and what
+ * it writes afterwards must not begin behind a gap of NUL bytes. Throws SystemError.
+ */
+export function openOutput(directory: string): number {
+  const fd = memoryFile("output");
+  if (fd === undefined) return unnamedFile(directory);
+  appendOnly(fd);
+  return fd;
+}
+
+/** Bytes. */
+function outputSize(fd: number): number {
+  return status(fd).size;
+}
+
+/** The first `limit` bytes; what is not UTF-8 becomes U+FFFD. */
+function outputText(fd: number, limit: number): string {
+  const buffer = new Uint8Array(Math.min(outputSize(fd), limit));
+  let length = 0;
+  while (length < buffer.length) {
+    const count = readAt(fd, buffer.subarray(length), length);
+    if (count === 0) break;
+    length += count;
+  }
+  return textOf(buffer.subarray(0, length));
+}
+
+/** A name that nobody knows, and that is gone when this returns. */
+function unnamedFile(directory: string): number {
+  const path = `${directory}/.output-${crypto.randomUUID()}`;
+  const flags =
+    Open.readWrite | Open.append | Open.create | Open.exclusive | Open.noFollow;
+  let fd: number;
+  try {
+    fd = open(path, flags, 0o600);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    makeDirectory(directory, 0o700);
+    fd = open(path, flags, 0o600);
+  }
+  removeFile(path);
+  return fd;
+}
+
+const MFD_CLOEXEC = 1;
+const F_SETFL = 4;
+const SIGCHLD = 17;
+
+const EPERM = 1;
+const EACCES = 13;
+const ENOSYS = 38;
+
+/** A file in memory without a name; undefined where the kernel or a policy allows none. */
+function memoryFile(name: string): number | undefined {
+  const fd = call(SYS.memfd_create, cString(name), MFD_CLOEXEC);
+  const isDenied = fd === -ENOSYS || fd === -EPERM || fd === -EACCES;
+  return isDenied ? undefined : checked(fd);
+}
+
+/** From now on whatever is written through the descriptor, by whoever inherits it, goes to the end of the file. */
+function appendOnly(fd: number): void {
+  checked(call(SYS.fcntl, fd, F_SETFL, Open.append));
+}
+
+/** struct sigaction of the kernel: SIG_DFL, no flags. */
+const defaultAction = new Uint32Array(8);
+
+/** Where SIGCHLD was ignored when we were started, the kernel would tell nobody how a child ended. */
+function acceptChildren(): void {
+  checked(call(SYS.rt_sigaction, SIGCHLD, defaultAction, 0, 8));
+}
+
+/**
+ * Waits for the end of a child that nobody has waited for yet, at most `ms`
+ * milliseconds. False when the time is over, and where the kernel cannot tell.
+ */
+function endsWithin(pid: number, ms: number): boolean {
+  const fd = call(SYS.pidfd_open, pid);
+  if (fd < 0) return false;
+  try {
+    return ready(fd, readable, ms);
+  } finally {
+    close(fd);
   }
 }

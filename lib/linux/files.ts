@@ -18,9 +18,14 @@ import {
   type Status,
   statusIfAny,
   write,
-} from "./libc.ts";
+} from "./file-calls.ts";
 
-export { linkStatusIfAny, listIfAny, removeFile, statusIfAny } from "./libc.ts";
+export {
+  linkStatusIfAny,
+  listIfAny,
+  removeFile,
+  statusIfAny,
+} from "./file-calls.ts";
 
 /** One for all: almost every file is smaller, and a fresh one each time would be work for the collector. */
 const scratch = new Uint8Array(64 << 10);

@@ -11,7 +11,7 @@
 import { readlinkSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
 import { listIfAny, readFile } from "./files.ts";
-import { readAt, status } from "./libc.ts";
+import { readAt, status } from "./file-calls.ts";
 import { processState } from "./process-state.ts";
 import { textOf } from "./text.ts";
 

@@ -7,7 +7,8 @@
  */
 import { SystemError, errnoOf, step } from "./errno.ts";
 import { concat } from "./files.ts";
-import { close, read, routeSocket, write } from "./libc.ts";
+import { close, read, write } from "./file-calls.ts";
+import { SYS, call, checked } from "./libc.ts";
 import { inNetns } from "./netns.ts";
 import { textOf as decode } from "./text.ts";
 
@@ -33,6 +34,45 @@ export function openChannel(path: string): Channel {
     receive: () => buffer.slice(0, read(fd, buffer)),
     close: () => close(fd),
   };
+}
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const NETLINK_ROUTE = 0;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+
+/**
+ * An rtnetlink socket of the network namespace that the thread is in now; it
+ * keeps that namespace. A read waits `ms` milliseconds at most. Throws SystemError.
+ */
+export function routeSocket(ms: number): number {
+  const type = SOCK_RAW | SOCK_CLOEXEC;
+  const fd = checked(call(SYS.socket, AF_NETLINK, type, NETLINK_ROUTE));
+  try {
+    // Connected to port 0, the kernel: no process of the namespace can send to it.
+    // struct sockaddr_nl: u16 family, u16 padding, u32 port, u32 groups
+    const kernel = new Uint32Array([AF_NETLINK, 0, 0]);
+    checked(call(SYS.connect, fd, kernel, kernel.byteLength));
+    // struct timeval: long seconds, long microseconds
+    const seconds = Math.floor(ms / 1000);
+    const timeval = new Uint32Array([seconds, 0, (ms % 1000) * 1000, 0]);
+    const size = timeval.byteLength;
+    checked(call(SYS.setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, timeval, size));
+    // Kernels before 4.12 know neither; their answers then have no text.
+    const on = new Uint32Array([1]);
+    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
+      call(SYS.setsockopt, fd, SOL_NETLINK, option, on, 4);
+    }
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
 }
 
 export class NetlinkSocket implements Disposable {

@@ -5,7 +5,8 @@
  * other work of this thread run in the pod's network.
  */
 import { step } from "./errno.ts";
-import { Open, type Status, close, open, setns, statusIfAny } from "./libc.ts";
+import { Open, type Status, close, open, statusIfAny } from "./file-calls.ts";
+import { SYS, call, checked } from "./libc.ts";
 import { quote } from "./text.ts";
 
 const ownNetns = "/proc/self/ns/net";
@@ -101,4 +102,11 @@ export function inNetns<T>(path: string, action: () => T): T {
 /** O_NONBLOCK: opening a FIFO must not block. Throws SystemError. */
 function openNow(path: string): number {
   return open(path, Open.readOnly | Open.nonBlocking);
+}
+
+const CLONE_NEWNET = 0x40000000;
+
+/** Moves the calling thread, and no other, into a network namespace. Throws SystemError. */
+export function setns(fd: number): void {
+  checked(call(SYS.setns, fd, CLONE_NEWNET));
 }

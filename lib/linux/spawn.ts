@@ -6,74 +6,40 @@
  */
 import { readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
-import { dlopen, ptr } from "bun:ffi";
 import { SystemError } from "./errno.ts";
-import { close, closeOnExec, reap } from "./libc.ts";
-import { openOutput } from "./output-file.ts";
+import { SYS, addressOf, bindSpawn, call, checked } from "./libc.ts";
 import { bytesOf, textOf } from "./text.ts";
 
-/**
- * Set by the build for each target. A name that does not exist would be looked
- * up in the working directory, so it is never guessed at run time.
- */
-declare const GENIE_LIBC: string | undefined;
+const symbols = bindSpawn();
 
-const { symbols } = dlopen(
-  typeof GENIE_LIBC === "string" ? GENIE_LIBC : "libc.so.6",
-  {
-    posix_spawn: {
-      args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"],
-      returns: "i32",
-    },
-    posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
-    posix_spawn_file_actions_adddup2: {
-      args: ["ptr", "i32", "i32"],
-      returns: "i32",
-    },
-    posix_spawn_file_actions_addclose: {
-      args: ["ptr", "i32"],
-      returns: "i32",
-    },
-    posix_spawnattr_init: { args: ["ptr"], returns: "i32" },
-    posix_spawnattr_setflags: { args: ["ptr", "i32"], returns: "i32" },
-    posix_spawnattr_setsigdefault: { args: ["ptr", "ptr"], returns: "i32" },
-    posix_spawnattr_setsigmask: { args: ["ptr", "ptr"], returns: "i32" },
-  },
-);
-
+const CLOSE_RANGE_CLOEXEC = 4;
+const WNOHANG = 1;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 
-/** What of an `ExecRequest` is needed here. */
+/** What is executed, with the text of its stdin. */
 interface SpawnRequest {
   path: string;
   args?: readonly string[];
-  env: Readonly<Record<string, string>>;
   stdin: string;
-  inherit: readonly number[];
-  scratch?: string | undefined;
 }
 
-/** As `Bun.spawn` would; undefined when everything in the environment is UTF-8 after all. Throws SystemError. */
+/**
+ * As `Bun.spawn` would, with an environment as by {@link rawEnvironment}. The descriptors
+ * become 0, 1, 2, …; the first is an empty file for stdin. Throws SystemError.
+ */
 export function spawnRaw(
-  { path, args = [], env, stdin, inherit, scratch = "/tmp" }: SpawnRequest,
-  stdout: number,
-  stderr: number,
-): RawChild | undefined {
-  const environment = rawEnvironment(env);
-  if (!environment) return undefined;
-  const input = openOutput(scratch);
-  try {
-    let rest = bytesOf(stdin);
-    // With a position the place where the child begins to read stays the beginning.
-    while (rest.length > 0)
-      rest = rest.subarray(writeSync(input, rest, 0, rest.length, 0));
-    const actions = fileActions([input, stdout, stderr, ...inherit]);
-    return new RawChild(start(path, args, environment, actions));
-  } finally {
-    close(input);
-  }
+  { path, args = [], stdin }: SpawnRequest,
+  environment: readonly Uint8Array[],
+  descriptors: readonly [input: number, ...others: number[]],
+): RawChild {
+  const [input] = descriptors;
+  let rest = bytesOf(stdin);
+  // With a position the child's offset stays at the beginning.
+  while (rest.length > 0)
+    rest = rest.subarray(writeSync(input, rest, 0, rest.length, 0));
+  return new RawChild(start(path, args, environment, fileActions(descriptors)));
 }
 
 /** The process ID. */
@@ -127,7 +93,9 @@ const pollMs = 2;
  * `NAME=value` of every variable of `env`, in the bytes that the kernel has of it
  * where they are the same text; undefined when those of all are UTF-8.
  */
-function rawEnvironment(env: SpawnRequest["env"]): Uint8Array[] | undefined {
+export function rawEnvironment(
+  env: Readonly<Record<string, string>>,
+): Uint8Array[] | undefined {
   const byText = new Map<string, Uint8Array>();
   const byName = new Map<string, Uint8Array[]>();
   for (const entry of split(readFileSync("/proc/self/environ"))) {
@@ -194,7 +162,7 @@ function opaque(): Uint8Array {
 function pointers(strings: readonly Uint8Array[]): BigUint64Array {
   const texts = strings.map(cString);
   kept.push(...texts);
-  return BigUint64Array.from([...texts.map((text) => BigInt(ptr(text))), 0n]);
+  return BigUint64Array.from([...texts.map((text) => addressOf(text)), 0n]);
 }
 
 /** What only C points to is not seen by the garbage collector. */
@@ -205,3 +173,16 @@ function cString(bytes: Uint8Array): Uint8Array {
   text.set(bytes);
   return text;
 }
+
+/** Has no executed program inherit the descriptors from `first` on; nothing where the kernel cannot (before Linux 5.11). */
+function closeOnExec(first: number): void {
+  call(SYS.close_range, first, 0xffffffff, CLOSE_RANGE_CLOEXEC);
+}
+
+/** The wait status of a child that has ended and that nobody else waits for; undefined while it runs. */
+function reap(pid: number): number | undefined {
+  const pids = call(SYS.wait4, pid, waitStatus, WNOHANG);
+  return checked(pids) === 0 ? undefined : waitStatus[0];
+}
+
+const waitStatus = new Uint32Array(1);

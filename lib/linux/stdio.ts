@@ -7,14 +7,8 @@ import { Deadline, monotonicMs } from "./deadline.ts";
 import { errnoOf } from "./errno.ts";
 import { readToEnd } from "./files.ts";
 import { bytesOf } from "./text.ts";
-import {
-  isCloseOnExec,
-  read,
-  readable,
-  ready,
-  writable,
-  write,
-} from "./libc.ts";
+import { isCloseOnExec, read, write } from "./file-calls.ts";
+import { readable, ready, writable } from "./libc.ts";
 
 /** Limits of the request: milliseconds, bytes. */
 export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;

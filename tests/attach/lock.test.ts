@@ -16,7 +16,7 @@ import {
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
-import { tryLock } from "../../lib/linux/libc.ts";
+import { tryLock } from "../../lib/linux/file-lock.ts";
 import { type Lock, lockContainer } from "../../lib/attach/lock.ts";
 import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
 import { smallDisk } from "../support/disk.ts";

@@ -1,6 +1,6 @@
 /** F-1 to F-9 of cni-runtime.md: finding a plugin, calling it, what its end means. */
 import { closeSync, mkdirSync, openSync, symlinkSync } from "node:fs";
-import { statusIfAny } from "../../lib/linux/libc.ts";
+import { statusIfAny } from "../../lib/linux/file-calls.ts";
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { CniError } from "../../lib/cni/error.ts";

@@ -1,6 +1,6 @@
 /** R-CF, §2.3 and F-10 of cni-runtime.md: one network, its plugins really executed. */
 import type { RuntimeConf } from "../../lib/cni/invoke.ts";
-import { statusIfAny as statusOf } from "../../lib/linux/libc.ts";
+import { statusIfAny as statusOf } from "../../lib/linux/file-calls.ts";
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import type { NetworkConfigList } from "../../lib/cni/conflist.ts";

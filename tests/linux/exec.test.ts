@@ -1,11 +1,20 @@
 /** state.md "Processes and locks", "Time": one delegate process, really executed. */
-import { chmodSync, closeSync, openSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import {
   type ExecRequest,
   type ExecResult,
   execDelegate,
+  openOutput,
   outputLimits,
 } from "../../lib/linux/exec.ts";
 import {
@@ -265,5 +274,27 @@ describe("execDelegate", () => {
       expect.objectContaining({ code: "ETXTBSY" }),
       { ...quiet, stdout: "{}" },
     ]);
+  });
+});
+
+describe("openOutput", () => {
+  test("no executed program inherits it, and the file has no name", () => {
+    const fd = openOutput("/nonexistent");
+    const [info, link] = [`/proc/self/fdinfo/${fd}`, `/proc/self/fd/${fd}`];
+    const flags = /^flags:\s*(\d+)$/m.exec(readFileSync(info, "utf8"))?.[1];
+    const target = readlinkSync(link);
+    closeSync(fd);
+    expect(Number.parseInt(flags ?? "", 8) & 0o2000000).toBe(0o2000000);
+    expect(target).toEndWith(" (deleted)");
+  });
+
+  test("writes go to the end, also after the file was emptied by its name", () => {
+    const fd = openOutput("/nonexistent");
+    writeSync(fd, "before");
+    writeFileSync(`/proc/self/fd/${fd}`, "emptied,");
+    writeSync(fd, "after");
+    const text = readFileSync(`/proc/self/fd/${fd}`, "utf8");
+    closeSync(fd);
+    expect(text).toBe("emptied,after");
   });
 });

@@ -1,12 +1,14 @@
-/** state.md "The record": a directory and files that are ours alone. */
+/** Files and their status; a directory and files that are ours alone (state.md "The record"). */
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
@@ -17,7 +19,13 @@ import {
   readOwnFileIfAny,
   requireOwnDirectory,
 } from "../../lib/linux/files.ts";
-import { close, write } from "../../lib/linux/libc.ts";
+import {
+  Open,
+  close,
+  open,
+  statusIfAny,
+  write,
+} from "../../lib/linux/file-calls.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 /** A directory of ours in another. */
@@ -147,11 +155,45 @@ describe("readOwnFileIfAny", () => {
     using directory = temporaryDirectory();
     const path = `${directory.path}/x`;
     make(path);
-    const open = () => readdirSync("/proc/self/fd").length;
-    const before = open();
+    const openFiles = () => readdirSync("/proc/self/fd").length;
+    const before = openFiles();
     expect(() => readOwnFileIfAny(path)).toThrow(
       new NotAFile("not a regular file"),
     );
-    expect(open()).toBe(before);
+    expect(openFiles()).toBe(before);
   });
+});
+
+describe("open, noFollow", () => {
+  const flags = Open.readWrite | Open.create | Open.noFollow;
+
+  test("refuses a symbolic link, and makes nothing where it leads to", () => {
+    using directory = temporaryDirectory();
+    symlinkSync(`${directory.path}/target`, `${directory.path}/link`);
+    expect(() => open(`${directory.path}/link`, flags, 0o600)).toThrow(
+      expect.objectContaining({ code: "ELOOP" }),
+    );
+    expect(existsSync(`${directory.path}/target`)).toBe(false);
+  });
+
+  test("opens a file, and one that is reached through a linked directory", () => {
+    using directory = temporaryDirectory();
+    symlinkSync(directory.path, `${directory.path}/directory`);
+    for (const path of ["/file", "/directory/file"])
+      close(open(`${directory.path}${path}`, flags, 0o600));
+    expect(existsSync(`${directory.path}/file`)).toBe(true);
+  });
+});
+
+describe("statusIfAny", () => {
+  test.each([0, 1_700_000_000.25, 5_000_000_000])(
+    "says when a file was written, %d seconds after 1970",
+    (seconds) => {
+      using directory = temporaryDirectory();
+      const path = `${directory.path}/file`;
+      writeFileSync(path, "");
+      utimesSync(path, seconds, seconds);
+      expect(statusIfAny(path)?.modifiedMs).toBeCloseTo(seconds * 1000, 1);
+    },
+  );
 });

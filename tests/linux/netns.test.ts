@@ -7,20 +7,15 @@ import { describe, expect, test } from "bun:test";
 import { closeSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { CniError, Code } from "../../lib/cni/error.ts";
 import { StepError, SystemError } from "../../lib/linux/errno.ts";
-import {
-  call,
-  checked,
-  read,
-  routeSocket,
-  setns,
-  write,
-} from "../../lib/linux/libc.ts";
-import { decodeMessages } from "../../lib/linux/netlink.ts";
+import { read, write } from "../../lib/linux/file-calls.ts";
+import { SYS, call, checked } from "../../lib/linux/libc.ts";
+import { decodeMessages, routeSocket } from "../../lib/linux/netlink.ts";
 import {
   deletableNetns,
   inNetns,
   isNamespace,
   mountNamespace,
+  setns,
 } from "../../lib/linux/netns.ts";
 import { join } from "node:path";
 import { temporaryDirectory } from "../support/delegate.ts";
@@ -202,18 +197,15 @@ describe("routeSocket, setns", () => {
   });
 
   test("routeSocket, another process cannot send to it", () => {
-    const isX64 = process.arch === "x64";
-    const [socket, connect, getsockname] = isX64
-      ? [41, 42, 51]
-      : [198, 203, 204];
+    const getsockname = process.arch === "x64" ? 51 : 204;
     const fd = routeSocket(20);
-    const other = checked(call(socket, 16, 3, 0));
+    const other = checked(call(SYS.socket, 16, 3, 0));
     try {
       // struct sockaddr_nl: family, port, groups
       const address = new Uint32Array(3);
       checked(call(getsockname, fd, address, Uint32Array.of(12)));
       expect(address[1]).toBeGreaterThan(0);
-      checked(call(connect, other, address, 12));
+      checked(call(SYS.connect, other, address, 12));
       expect(() => write(other, new Uint8Array(16))).toThrow(
         new SystemError("ECONNREFUSED"),
       );

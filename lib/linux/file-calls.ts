@@ -1,0 +1,239 @@
+/**
+ * System calls on files, because loading `node:fs` alone costs a pod more than a
+ * millisecond (docs/performance.md). One function for a call; `files` has whole texts
+ * and directories.
+ */
+import { SYS, call, cString, checked, isX64 } from "./libc.ts";
+import { textOf } from "./text.ts";
+
+/** Flags of open(2) on Linux. */
+export const Open = {
+  readOnly: 0,
+  writeOnly: 0o1,
+  readWrite: 0o2,
+  create: 0o100,
+  /** With `create`: fails with EEXIST where there is anything of that name. */
+  exclusive: 0o200,
+  truncate: 0o1000,
+  append: 0o2000,
+  nonBlocking: 0o4000,
+  /** Fails with ELOOP where the last part of the path is a symbolic link; the one flag that the two number differently. */
+  noFollow: isX64 ? 0o400000 : 0o100000,
+} as const;
+
+/** No executed program inherits the descriptor. */
+const O_CLOEXEC = 0o2000000;
+/** -100 in the 32 bits that the kernel looks at. */
+const AT_FDCWD = 0xffffff9c;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+const X_OK = 1;
+const F_GETFD = 1;
+const FD_CLOEXEC = 1;
+
+const ENOENT = 2;
+const EEXIST = 17;
+const ENOTDIR = 20;
+
+/** Whether there is no file of that name, or no directory on the way to it. */
+function isAbsent(result: number): boolean {
+  return result === -ENOENT || result === -ENOTDIR;
+}
+
+function openat(path: string, flags: number, mode: number): number {
+  const name = cString(path);
+  return call(SYS.openat, AT_FDCWD, name, flags | O_CLOEXEC, mode);
+}
+
+/** A descriptor that no executed program inherits. Throws SystemError, as all below. */
+export function open(path: string, flags: number, mode = 0): number {
+  return checked(openat(path, flags, mode));
+}
+
+/** As {@link open}; undefined when there is no such file in its directory. */
+export function openIfAny(
+  path: string,
+  flags: number,
+  mode = 0,
+): number | undefined {
+  const fd = openat(path, flags, mode);
+  return fd === -ENOENT ? undefined : checked(fd);
+}
+
+export function close(fd: number): void {
+  call(SYS.close, fd);
+}
+
+/** Bytes read into `buffer`, 0 at the end. */
+export function read(fd: number, buffer: Uint8Array): number {
+  return checked(call(SYS.read, fd, buffer, buffer.byteLength));
+}
+
+export function readAt(fd: number, buffer: Uint8Array, offset: number): number {
+  const size = buffer.byteLength;
+  return checked(call(SYS.pread64, fd, buffer, size, offset));
+}
+
+/** Bytes taken, perhaps not all. */
+export function write(fd: number, bytes: Uint8Array): number {
+  return checked(call(SYS.write, fd, bytes, bytes.byteLength));
+}
+
+/** Whether an executed program does not inherit the descriptor. */
+export function isCloseOnExec(fd: number): boolean {
+  return (call(SYS.fcntl, fd, F_GETFD) & FD_CLOEXEC) !== 0;
+}
+
+export function fsync(fd: number): void {
+  checked(call(SYS.fsync, fd));
+}
+
+export function rename(from: string, to: string): void {
+  const [source, target] = [cString(from), cString(to)];
+  checked(call(SYS.renameat, AT_FDCWD, source, AT_FDCWD, target));
+}
+
+/** Afterwards there is no such file. */
+export function removeFile(path: string): void {
+  const result = call(SYS.unlinkat, AT_FDCWD, cString(path));
+  if (!isAbsent(result)) checked(result);
+}
+
+/** Nothing when there is something of that name. */
+export function mkdir(path: string, mode: number): void {
+  const result = call(SYS.mkdirat, AT_FDCWD, cString(path), mode);
+  if (result !== -EEXIST) checked(result);
+}
+
+/** Throws unless we may execute the file. */
+export function requireExecutable(path: string): void {
+  checked(call(SYS.faccessat, AT_FDCWD, cString(path), X_OK));
+}
+
+/** What a file is. */
+export interface Status {
+  kind: "file" | "directory" | "other";
+  /** The permission bits. */
+  mode: number;
+  /** The number of its owner. */
+  owner: number;
+  /** Bytes. */
+  size: number;
+  /** `"device:inode"`, which tells a file from every other. */
+  id: string;
+  /** `"major:minor"` of the file system. */
+  device: string;
+  /** When its content was last written, in milliseconds since 1970. */
+  modifiedMs: number;
+}
+
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
+
+/** struct statx, the same on every architecture; one for all, because what it says is copied out at once. */
+const statx = new Uint32Array(64);
+
+/** Of an open file. */
+export function status(fd: number): Status {
+  const [name, flags] = [cString(""), AT_EMPTY_PATH];
+  checked(call(SYS.statx, fd, name, flags, STATX_BASIC_STATS, statx));
+  return statusRead();
+}
+
+/** Of a path, symbolic links followed; undefined when that is nothing. */
+export function statusIfAny(path: string): Status | undefined {
+  return statusAt(path, 0);
+}
+
+/** As {@link statusIfAny}, but of the last part of the path itself where that is a symbolic link. */
+export function linkStatusIfAny(path: string): Status | undefined {
+  return statusAt(path, AT_SYMLINK_NOFOLLOW);
+}
+
+function statusAt(path: string, flags: number): Status | undefined {
+  const [name, mask] = [cString(path), STATX_BASIC_STATS];
+  const result = call(SYS.statx, AT_FDCWD, name, flags, mask, statx);
+  if (isAbsent(result)) return undefined;
+  checked(result);
+  return statusRead();
+}
+
+function statusRead(): Status {
+  // Words of 32 bits; both architectures are little-endian.
+  const { 5: owner = 0, 7: mode = 0, 8: inode = 0, 9: inodeHigh = 0 } = statx;
+  const { 10: size = 0, 11: sizeHigh = 0, 34: major, 35: minor } = statx;
+  const { 28: seconds = 0, 29: secondsHigh = 0, 30: nanoseconds = 0 } = statx;
+  const format = mode & S_IFMT;
+  const device = `${major}:${minor}`;
+  // As a number where it is exact.
+  const wholeInode =
+    inodeHigh < 2 ** 21
+      ? inodeHigh * 2 ** 32 + inode
+      : wideInode(inodeHigh, inode);
+  return {
+    kind:
+      format === S_IFREG ? "file" : format === S_IFDIR ? "directory" : "other",
+    mode: mode & 0o7777,
+    owner,
+    size: sizeHigh * 2 ** 32 + size,
+    id: `${device}:${wholeInode}`,
+    device,
+    modifiedMs:
+      (secondsHigh * 2 ** 32 + seconds) * 1000 + nanoseconds / 1_000_000,
+  };
+}
+
+/** Apart, because a function that names a global has it made when it is first called. */
+function wideInode(high: number, low: number): bigint {
+  return (BigInt(high) << 32n) | BigInt(low);
+}
+
+/** The user whose rights we have. */
+export function effectiveUser(): number {
+  return call(SYS.geteuid, 0);
+}
+
+/** struct linux_dirent64: u64 inode, i64 offset, u16 length, u8 type, name and NUL */
+const direntLength = 16;
+const direntName = 19;
+
+/**
+ * The names in a directory that end with `suffix`, in no order, without `.` and `..`;
+ * none when there is no such directory.
+ */
+export function listIfAny(path: string, suffix = ""): string[] {
+  const names: string[] = [];
+  const fd = openat(path, Open.readOnly | Open.nonBlocking, 0);
+  if (isAbsent(fd)) return names;
+  checked(fd);
+  const buffer = new Uint8Array(suffix === "" ? 16 << 10 : 64 << 10);
+  try {
+    for (;;) {
+      const size = call(SYS.getdents64, fd, buffer, buffer.byteLength);
+      // What is opened is no directory.
+      if (isAbsent(size)) return names;
+      if (checked(size) === 0) return names;
+      const entries = buffer.subarray(0, size);
+      // Of thousands of names most have another end, and are not looked at one by one.
+      if (suffix === "" || textOf(entries).includes(`${suffix}\0`))
+        addNames(entries, suffix, names);
+    }
+  } finally {
+    close(fd);
+  }
+}
+
+function addNames(entries: Uint8Array, suffix: string, names: string[]): void {
+  let at = 0;
+  while (at < entries.length) {
+    const end = entries.indexOf(0, at + direntName);
+    const name = textOf(entries.subarray(at + direntName, end));
+    if (name !== "." && name !== ".." && name.endsWith(suffix))
+      names.push(name);
+    const { [at + direntLength]: low = 0, [at + direntLength + 1]: high = 0 } =
+      entries;
+    at += low | (high << 8);
+  }
+}
