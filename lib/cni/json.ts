@@ -100,18 +100,6 @@ function nestsDeeper(text: string, levels: number): boolean {
   return false;
 }
 
-/** The kind of a decoded value, for messages; "undefined" is a key that is absent. */
-export function jsonKind(
-  value: unknown,
-): "object" | "array" | "string" | "number" | "bool" | "null" | "undefined" {
-  if (value === undefined) return "undefined";
-  if (value === null) return "null";
-  if (typeof value === "string") return "string";
-  if (typeof value === "boolean") return "bool";
-  if (Array.isArray(value)) return "array";
-  return isObject(value) ? "object" : "number";
-}
-
 /** `expected a string, got the number 5`: the wording of every value that is not what it must be. */
 export function mismatch(
   expected: string,
@@ -123,12 +111,15 @@ export function mismatch(
 
 /** The kind of a decoded value; of a number that is not secret also the value. */
 export function describeJson(value: unknown, isSecret = false): string {
-  const kind = jsonKind(value);
-  if (kind === "number" && !isSecret)
-    return `the number ${cut(JSON.stringify(value), 128)}`;
-  if (kind === "undefined") return "nothing";
-  if (kind === "null") return kind;
-  return kind === "object" || kind === "array" ? `an ${kind}` : `a ${kind}`;
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  if (typeof value === "string") return "a string";
+  if (typeof value === "boolean") return "a bool";
+  if (Array.isArray(value)) return "an array";
+  if (isObject(value)) return "an object";
+  return isSecret
+    ? "a number"
+    : `the number ${cut(JSON.stringify(value), 128)}`;
 }
 
 /** Whether a decoded value is an object: not null, not an array, not a `RawNumber`. */

@@ -4,7 +4,7 @@ import {
   describeJson,
   isObject,
   JsonError,
-  jsonKind,
+  mismatch,
   own,
   parseJson,
 } from "../../lib/cni/json.ts";
@@ -193,31 +193,28 @@ describe("parseJson", () => {
   });
 });
 
-describe("jsonKind, isObject and describeJson", () => {
-  test.each([
-    ["{}", "object", true, "an object"],
-    ["[]", "array", false, "an array"],
-    ['"a"', "string", false, "a string"],
-    ["1", "number", false, "the number 1"],
-    ["1.0", "number", false, "the number 1.0"],
-    ["true", "bool", false, "a bool"],
-    ["null", "null", false, "null"],
-  ])("of %s", (text, kind, object, description) => {
-    const value = parseJson(text);
-    expect<unknown[]>([
-      jsonKind(value),
-      isObject(value),
-      describeJson(value),
-    ]).toEqual([kind, object, description]);
-  });
+test.each<[text: string, isObject: boolean, kind: string, secret: string]>([
+  ["{}", true, "an object", "an object"],
+  ["[]", false, "an array", "an array"],
+  ['"a"', false, "a string", "a string"],
+  ["1", false, "the number 1", "a number"],
+  ["1.0", false, "the number 1.0", "a number"],
+  ["true", false, "a bool", "a bool"],
+  ["null", false, "null", "null"],
+])("isObject and describeJson, of %s", (text, ...expected) => {
+  const value = parseJson(text);
+  expect<unknown[]>([
+    isObject(value),
+    describeJson(value),
+    describeJson(value, true),
+  ]).toEqual(expected);
+});
 
-  test("of an absent key", () => {
-    expect<unknown[]>([
-      jsonKind(undefined),
-      isObject(undefined),
-      describeJson(undefined),
-    ]).toEqual(["undefined", false, "nothing"]);
-  });
+test("mismatch, of an absent key", () => {
+  expect([isObject(undefined), mismatch("a string", undefined)]).toEqual([
+    false,
+    "expected a string, got nothing",
+  ]);
 });
 
 describe("own", () => {
