@@ -302,32 +302,6 @@ describe("an attachment that ADD completed", () => {
     expect(files).toHaveLength(2);
   });
 
-  test("two DELs are not enough, however long ago", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await completed(scripted);
-    await node.fail("DEL", pod, two);
-    backdate(node, pod, 1_000_000);
-    await node.fail("DEL", pod, two);
-    await node.succeed("DEL", pod, two);
-  });
-
-  test("deleteGiveUp is configured; 0 is never", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await completed(scripted);
-    const config = (deleteGiveUp: number) => ({
-      ...two,
-      config: { deleteGiveUp },
-    });
-    for (let i = 0; i < 3; i++) {
-      await node.fail("DEL", pod, config(0));
-      backdate(node, pod, 1_000_000);
-    }
-    await node.fail("DEL", pod, config(100_000));
-    await node.succeed("DEL", pod, config(100));
-  });
-
   test("failures of an earlier boot count, from the start of this one", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;

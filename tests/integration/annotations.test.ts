@@ -79,7 +79,6 @@ describe("annotations of the runtime, no API call", () => {
 describe("annotations of the API server, one GET", () => {
   const cases: [string, Record<string, string> | undefined, Attached][] = [
     ["a choice", { cni: "weave" }, { eth0: "weave" }],
-    ["no choice", { other: "weave" }, { eth0: "canal" }],
     ["no annotations", undefined, { eth0: "canal" }],
   ];
   test.each(cases)("%s", async (_, annotations, expected) => {

@@ -4,16 +4,10 @@
  * "Processes and locks").
  */
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
-import { isRunning, until } from "../support/delegate.ts";
+import { isRunning } from "../support/delegate.ts";
 import { type Pod, nothing } from "../support/node.ts";
-import { type Answer, callPlugin, startPlugin } from "../support/runtime.ts";
-import {
-  scriptedResult,
-  startNode,
-  startScriptedNode,
-  waits,
-} from "./networks.ts";
+import { type Answer, callPlugin } from "../support/runtime.ts";
+import { scriptedResult, startNode, startScriptedNode } from "./networks.ts";
 
 const pods = 50;
 
@@ -63,68 +57,6 @@ describe("one container", () => {
     }
   });
 
-  test("DEL waits for the ADD that works", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    const gate = join(node.directory, "gate");
-    delegates.behave(
-      { type: "beta", verb: "ADD" },
-      {
-        sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
-        stdout: scriptedResult(1),
-      },
-    );
-    const add = node.call("ADD", pod, { annotations: { cni: "alpha,beta" } });
-    await until(
-      () => delegates.events().includes("start beta ADD eth1"),
-      "the second network",
-    );
-    const del = startPlugin(node.request("DEL", pod));
-    // A genie that waits for the lock looks at it again and again.
-    await until(() => waits(del.pid), "DEL at the lock");
-    await Bun.write(gate, "");
-    expect([(await add).exitCode, await del.exited]).toEqual([0, 0]);
-    expect(delegates.events()).toEqual([
-      "start alpha ADD eth0",
-      "end alpha ADD eth0",
-      "start beta ADD eth1",
-      "end beta ADD eth1",
-      "start beta DEL eth1",
-      "end beta DEL eth1",
-      "start alpha DEL eth0",
-      "end alpha DEL eth0",
-    ]);
-    expect(await node.remains()).toEqual(nothing);
-  });
-
-  test("genie was killed in the middle: DEL ends its orphan and deletes all", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
-    const add = startPlugin(
-      node.request("ADD", pod, { annotations: { cni: "alpha,beta" } }),
-    );
-    await until(() => delegates.left().length > 0, "the orphan");
-    const orphans = [
-      ...delegates.left(),
-      ...delegates
-        .calls()
-        .slice(-1)
-        .map(({ pid }) => pid),
-    ];
-    add.kill("SIGKILL");
-    await add.exited;
-    expect(orphans.map(isRunning)).toEqual([true, true]);
-    await node.succeed("DEL", pod);
-    expect(orphans.map(isRunning)).toEqual([false, false]);
-    expect(
-      delegates.calls().map(({ verb, type }) => `${verb} ${type}`),
-    ).toEqual(["ADD alpha", "ADD beta", "DEL beta", "DEL alpha"]);
-    expect(await node.remains()).toEqual(nothing);
-  });
-
   test("a daemon that a delegate leaves behind keeps no lock", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -137,23 +69,6 @@ describe("one container", () => {
     await node.succeed("CHECK", pod);
     await node.succeed("DEL", pod);
     expect(delegates.left().map(isRunning)).toEqual([true]);
-    expect(await node.remains()).toEqual(nothing);
-  });
-
-  test("another container does not wait", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const [slow, quick] = [await node.pod("slow"), await node.pod("quick")];
-    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
-    const add = startPlugin(
-      node.request("ADD", slow, { annotations: { cni: "beta" } }),
-    );
-    await until(() => delegates.left().length > 0, "the slow network");
-    await node.succeed("ADD", quick, { annotations: { cni: "alpha" } });
-    await node.succeed("DEL", quick);
-    add.kill("SIGKILL");
-    await add.exited;
-    await node.succeed("DEL", slow);
     expect(await node.remains()).toEqual(nothing);
   });
 });

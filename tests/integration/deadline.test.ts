@@ -90,24 +90,6 @@ describe("ADD, a delegate hangs", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("real networks: interface and address are gone", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    node.network("40-mixed.conflist", {
-      cniVersion: "1.0.0",
-      name: "mixed-net",
-      plugins: [
-        { type: "bridge", bridge: "br0", ipam: node.ipam("10.66.0.0/24") },
-        { type: "beta" },
-      ],
-    });
-    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
-    const pod = await node.pod();
-    const options = limited({ annotations: { cni: "mixed" } });
-    expect(await node.fail("ADD", pod, options)).toMatchObject({ code: 11 });
-    expect(await node.remains()).toEqual(nothing);
-  });
-
   test("and in rollback too: the first error, the record keeps what is left", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -197,30 +179,6 @@ describe("DEL, a delegate hangs", () => {
     expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
     expect(await node.remains()).toEqual(nothing);
   });
-
-  test("all of them: each has its time, the first error with the others", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, three);
-    for (const type of ["alpha", "beta", "gamma"])
-      delegates.behave({ type, verb: "DEL" }, { hang: true });
-    expect(await node.fail("DEL", pod, limited())).toEqual({
-      cniVersion: "1.0.0",
-      code: 11,
-      msg: `[shop/web:gamma] ${late("gamma", "failed to delete eth2")}`,
-      details: [
-        `[shop/web:beta] ${late("beta", "failed to delete eth1")}`,
-        `[shop/web:alpha] ${late("alpha", "failed to delete eth0")}`,
-      ].join("; "),
-    });
-    expect(delegates.left().map(isRunning)).toEqual([false, false, false]);
-    expect(recorded(node, pod)).toEqual([
-      "alpha-net eth0",
-      "beta-net eth1",
-      "gamma-net eth2",
-    ]);
-  });
 });
 
 const newest = "1.1.0";
@@ -261,41 +219,6 @@ describe("CHECK and GC, a delegate hangs", () => {
         "GC gamma",
       ]);
     expect((await node.remains()).locks).toEqual([]);
-  });
-
-  test("GC, a stale record that hangs: the others go, the networks are told", async () => {
-    await using scripted = await startScriptedNode(newest);
-    const { node, delegates } = scripted;
-    const config = { cniVersion: newest };
-    const pods = [
-      await node.pod("a"),
-      await node.pod("b"),
-      await node.pod("c"),
-    ];
-    for (const [i, pod] of pods.entries())
-      await node.succeed("ADD", pod, {
-        config,
-        annotations: { cni: i === 1 ? "beta" : "alpha" },
-      });
-    node.attachedEarlier(...pods);
-    delegates.behave({ type: "beta", verb: "DEL" }, { hang: true });
-    delegates.forget();
-    const options = limited({
-      config: { ...config, "cni.dev/valid-attachments": [] },
-    });
-    expect(await node.fail("GC", undefined, options)).toEqual({
-      cniVersion: newest,
-      code: 11,
-      msg: `[shop/b:beta] ${late("beta", "failed to delete eth0")}`,
-    });
-    expect(delegates.calls().map(summary).toSorted()).toEqual([
-      "DEL alpha eth0",
-      "DEL alpha eth0",
-      "DEL beta eth0",
-      "GC alpha",
-      "GC beta",
-    ]);
-    expect((await node.remains()).records).toHaveLength(2);
   });
 });
 

@@ -8,13 +8,7 @@ import { join } from "node:path";
 import { type RecordedCall, isRunning, until } from "../support/delegate.ts";
 import { type CallOptions, type Pod, nothing } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
-import {
-  scriptedResult,
-  startNode,
-  startScriptedNode,
-  summary,
-  waits,
-} from "./networks.ts";
+import { startNode, startScriptedNode, summary, waits } from "./networks.ts";
 
 const version = "1.1.0";
 
@@ -223,53 +217,6 @@ describe("GC", () => {
     },
   );
 
-  test("a pod that was attached a moment ago stays, and its network keeps it", async () => {
-    await using three = await startThree();
-    const { node, delegates, a, b, c } = three;
-    const young = await node.pod("young");
-    await node.succeed("ADD", young, { annotations: { cni: "beta" } });
-    delegates.forget();
-    await node.succeed("GC", undefined, valid([eth0(a), eth0(b), eth0(c)]));
-    const gc = byType(delegates.calls());
-    expect(gc.map(gcRequest)).toEqual([
-      gcOf("alpha", [eth0(a), eth0(b)]),
-      gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c), eth0(young)]),
-    ]);
-  });
-
-  test("an ADD that ends while GC works: it stays", async () => {
-    await using three = await startThree();
-    const { node, delegates, a, b, c } = three;
-    const slow = await node.pod("slow");
-    const gate = join(node.directory, "gate");
-    const wait = `while [ ! -e '${gate}' ]; do sleep 0.01; done`;
-    delegates.behave(
-      { type: "beta", verb: "ADD" },
-      { sh: wait, stdout: scriptedResult(1) },
-    );
-    const add = startPlugin(
-      node.request("ADD", slow, { annotations: { cni: "beta" } }),
-    );
-    await until(() => delegates.events().length > 0, "the slow network");
-    node.attachedEarlier(slow);
-    // The first record that GC deletes takes until the ADD has ended.
-    delegates.behave(
-      { type: "alpha", verb: "DEL" },
-      { sh: `touch '${gate}'; while kill -0 ${add.pid}; do sleep 0.01; done` },
-    );
-    await node.succeed("GC", undefined, valid([eth0(a), eth0(c)]));
-    expect(await add.exited).toBe(0);
-    const calls = delegates.calls();
-    expect(calls.filter(({ verb }) => verb === "DEL").map(told)).toEqual([
-      `DEL alpha eth0 ${b.containerId}`,
-    ]);
-    const gc = calls.find(({ verb, type }) => verb === "GC" && type === "beta");
-    expect(gc && gcRequest(gc)).toEqual(
-      gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c), eth0(slow)]),
-    );
-    await node.succeed("DEL", slow);
-  });
-
   test("a namespace that is gone is empty, networks below 1.1.0 and with disableGC are only deleted", async () => {
     await using scripted = await startScriptedNode(version);
     const { node, delegates } = scripted;
@@ -337,16 +284,6 @@ describe("GC", () => {
       ),
     ).toEqual([]);
     expect((await node.remains()).records).toHaveLength(4);
-  });
-
-  test("an unreadable record of a pod that is valid: no network is told what must stay", async () => {
-    await using three = await startThree();
-    const { node, delegates, a, b, c } = three;
-    tear(node.recordPath(a));
-    expect(
-      await node.fail("GC", undefined, valid([eth0(a), eth0(b), eth0(c)])),
-    ).toMatchObject({ code: 5 });
-    expect(delegates.calls()).toEqual([]);
   });
 
   test("an unreadable record of a pod that is gone: moved aside and told, then all goes on", async () => {

@@ -17,7 +17,7 @@ import {
   type Pod,
   nothing,
 } from "../support/node.ts";
-import { type PluginCall, startPlugin } from "../support/runtime.ts";
+import { startPlugin } from "../support/runtime.ts";
 import { keptKubeconfig, startNode, summary, waits } from "./networks.ts";
 
 afterAll(removeCerts);
@@ -143,7 +143,7 @@ describe.each([
   });
 });
 
-/** Whoever removes what nobody else does. */
+/** The two ways in which an interrupted call is cleaned up without DEL. */
 const clean = {
   GC: (node: Node) =>
     node.succeed("GC", undefined, {
@@ -174,35 +174,6 @@ describe.each(["GC", "genie gc"] as const)(
         locks: [pod.containerId],
       });
       await clean[by](node);
-      expect(await node.remains()).toEqual(nothing);
-    });
-
-    test("before its record had its name: the temporary file goes", async () => {
-      await using node = await startNode();
-      const pod = await node.pod();
-      await killedAt("renameat", node.request("ADD", pod, { annotations: {} }));
-      expect(await node.remains()).toEqual({
-        ...nothing,
-        records: [`.${pod.containerId}:eth0.json`],
-        locks: [pod.containerId],
-      });
-      await clean[by](node);
-      expect(await node.remains()).toEqual(nothing);
-    });
-
-    test("before its result file had its name: all of it goes", async () => {
-      await using node = await startNode();
-      const pod = await node.pod();
-      const options = { annotations: { cni: "canal" } };
-      await killedAt("renameat", node.request("ADD", pod, options), 2);
-      expect((await node.remains()).records).toEqual([
-        `.${pod.containerId}:eth0.result.json`,
-        `${pod.containerId}:eth0.json`,
-      ]);
-      node.attachedEarlier(pod);
-      await pod.netns.remove();
-      if (by === "GC") await clean.GC(node);
-      else expect(genieGc(node, "--grace", "0").exitCode).toBe(0);
       expect(await node.remains()).toEqual(nothing);
     });
   },
@@ -251,27 +222,7 @@ function genieGc(node: Node, ...words: string[]) {
   return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
-/** SIGKILL at the entry of its n-th system call of that name. */
-async function killedAt(
-  call: string,
-  { binary, env, config }: PluginCall,
-  n = 1,
-): Promise<void> {
-  const inject = `inject=${call}:signal=KILL:when=${n}`;
-  const child = Bun.spawn({
-    cmd: ["strace", "-qq", "-o", "/dev/null", "-e", inject, binary],
-    env: { PATH: process.env["PATH"] ?? "", ...env },
-    cwd: "/",
-    stdin: new Blob([JSON.stringify(config)]),
-    stdout: "ignore",
-    stderr: "ignore",
-  });
-  await child.exited;
-  // strace ends as what it traced.
-  expect(child.signalCode).toBe("SIGKILL");
-}
-
-/** Who holds the lock of a pod, "" for nobody. */
+/** The content of a pod's lock file, "" for none. */
 function lockOf({ containerId }: Pod, { dataDir }: Node): string {
   try {
     return readFileSync(join(dataDir, "locks", containerId), "utf8");

@@ -17,48 +17,20 @@ const choices: [string, CallOptions, Attached][] = [
     { eth0: "canal", eth1: "weave" },
   ],
   [
-    "two networks, the other way",
-    { annotations: { cni: "weave , canal" } },
-    { eth0: "weave", eth1: "canal" },
-  ],
-  [
     "an interface name",
     { annotations: { cni: "canal,weave@net7" } },
     { eth0: "canal", net7: "weave" },
-  ],
-  [
-    "the second is the primary",
-    { annotations: { cni: "canal@net7,weave" } },
-    { eth0: "weave", net7: "canal" },
   ],
   [
     "the same network twice",
     { annotations: { cni: "canal,canal" } },
     { eth0: "canal", eth1: "canal" },
   ],
-  ["whole file name", { annotations: { cni: "20-weave" } }, { eth0: "weave" }],
-  ["network name", { annotations: { cni: "weave-net" } }, { eth0: "weave" }],
-  [
-    "plugin type, another case",
-    { annotations: { cni: "PTP" } },
-    { eth0: "weave" },
-  ],
   ["no annotation", { annotations: {} }, { eth0: "canal" }],
-  ["blank annotation", { annotations: { cni: " " } }, { eth0: "canal" }],
   [
     "default_plugin",
     { annotations: {}, config: { default_plugin: "weave" } },
     { eth0: "weave" },
-  ],
-  [
-    "two in default_plugin",
-    { annotations: {}, config: { default_plugin: "weave,canal@net1" } },
-    { eth0: "weave", net1: "canal" },
-  ],
-  [
-    "default_plugin is not asked",
-    { annotations: { cni: "canal" }, config: { default_plugin: "nowhere" } },
-    { eth0: "canal" },
   ],
 ];
 

@@ -117,31 +117,6 @@ test.each<[string, (path: string) => unknown]>([
 );
 
 describe("an orphan holds the lock", () => {
-  test("whoever merely has the file open is left alone, with its process group", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    const orphans = await orphaned(node, delegates, pod);
-    const path = join(node.dataDir, "locks", pod.containerId);
-    // As a backup reads it, started by somebody who must survive as well.
-    const backup = Bun.spawn(
-      [
-        "sh",
-        "-c",
-        `sh -c 'exec 9<${path}; echo; exec sleep 60' & wait; exit 3`,
-      ],
-      { stdout: "pipe", detached: true },
-    );
-    await backup.stdout.getReader().read();
-    await node.succeed("DEL", pod, alpha);
-    expect([...orphans, backup.pid].map(isRunning)).toEqual([
-      ...orphans.map(() => false),
-      true,
-    ]);
-    expect(await node.remains()).toEqual(nothing);
-    process.kill(-backup.pid, "SIGKILL");
-  });
-
   test("nobody else's descriptors are followed: a file of a network that is down would hang us", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -221,22 +196,6 @@ describe("a living genie under another file name", () => {
       "ADD alpha eth0",
       "DEL alpha eth0",
     ]);
-    expect(await node.remains()).toEqual(nothing);
-  });
-
-  test("waits for an orphan's lock beside others: each gets through", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    const orphans = await orphaned(node, delegates, pod);
-    const binary = copy(node);
-    const request = node.request("DEL", pod, alpha);
-    const dels = Array.from({ length: 8 }, (_, i) =>
-      startPlugin(i % 2 === 0 ? request : { ...request, binary }),
-    );
-    const codes = await Promise.all(dels.map(({ exited }) => exited));
-    expect(codes).toEqual(dels.map(() => 0));
-    expect(orphans.map(isRunning)).toEqual(orphans.map(() => false));
     expect(await node.remains()).toEqual(nothing);
   });
 });

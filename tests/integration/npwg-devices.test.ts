@@ -242,12 +242,6 @@ describe("devices of a resource", () => {
     object,
   ][] = [
     [
-      "more than the pod has: error 7",
-      () => {},
-      "vf,vf,vf",
-      { code: 7, msg: expect.stringContaining(resource) },
-    ],
-    [
       "no kubelet: error 11",
       ({ kubelet }) => kubelet.stop(),
       "vf",

@@ -72,26 +72,6 @@ describe("ADD, CHECK, DEL", () => {
   const canal = { eth0: "canal" };
   const cases: [string, Record<string, unknown>, Record<string, string>][] = [
     [
-      "a name",
-      { [networksKey]: "storage" },
-      { ...canal, net1: "shop/storage" },
-    ],
-    [
-      "names",
-      { [networksKey]: "storage, backup" },
-      { ...canal, net1: "shop/storage", net2: "backup" },
-    ],
-    [
-      "another namespace",
-      { [networksKey]: "shared/storage" },
-      { ...canal, net1: "shared/storage" },
-    ],
-    [
-      "an interface",
-      { [networksKey]: "storage@san0" },
-      { ...canal, san0: "shop/storage" },
-    ],
-    [
       "JSON, a list",
       {
         [networksKey]: [
@@ -100,11 +80,6 @@ describe("ADD, CHECK, DEL", () => {
         ],
       },
       { ...canal, net1: "backup", san0: "shared/storage" },
-    ],
-    [
-      "JSON, one object",
-      { [networksKey]: { name: "storage" } },
-      { ...canal, net1: "shop/storage" },
     ],
     [
       "the same definition twice",
@@ -121,13 +96,7 @@ describe("ADD, CHECK, DEL", () => {
       { [networksKey]: "weave-net" },
       { ...canal, net1: "weave" },
     ],
-    ["blank", { [networksKey]: " " }, canal],
     ["an empty list", { [networksKey]: "[]" }, canal],
-    [
-      "with cni",
-      { cni: "weave", [networksKey]: "storage" },
-      { eth0: "weave", net1: "shop/storage" },
-    ],
     [
       "with a list in cni",
       { cni: "weave,canal", [networksKey]: "storage,backup" },
@@ -150,17 +119,6 @@ describe("ADD, CHECK, DEL", () => {
       },
     ],
     [
-      "a position is the least number",
-      { [networksKey]: "storage@net1,backup,storage@net3,storage" },
-      {
-        ...canal,
-        net1: "shop/storage",
-        net2: "backup",
-        net3: "shop/storage",
-        net4: "shop/storage",
-      },
-    ],
-    [
       "CNI_IFNAME in the networks",
       { cni: "weave@net1", [networksKey]: "storage@eth0" },
       { eth0: "shop/storage", net1: "weave" },
@@ -179,12 +137,6 @@ describe("ADD, CHECK, DEL", () => {
       "default network with networks",
       { [defaultKey]: "shop/tuned", [networksKey]: "storage" },
       { eth0: "tuned", net1: "shop/storage" },
-    ],
-    ["default network, blank", { [defaultKey]: " " }, canal],
-    [
-      "default network, blank, with cni",
-      { [defaultKey]: "", cni: "weave" },
-      { eth0: "weave" },
     ],
     [
       "default network with a blank cni",
@@ -221,13 +173,6 @@ describe("ADD, CHECK, DEL", () => {
     });
   });
 
-  test("systemNamespace", async () => {
-    await using cluster = await startCluster();
-    const pod = await cluster.pod({ [defaultKey]: "storage" });
-    await cluster.add(pod, { config: { systemNamespace: "shared" } });
-    expect(await networksOf(pod)).toEqual({ eth0: "shared/storage" });
-  });
-
   test("spec.config without a name has the definition's", async () => {
     await using cluster = await startCluster();
     const pod = await cluster.attach("backup");
@@ -237,13 +182,6 @@ describe("ADD, CHECK, DEL", () => {
         { list: { name: "backup" }, definition: "shop/backup" },
       ],
     });
-  });
-
-  test("another file of the node that is no configuration does not matter", async () => {
-    await using cluster = await startCluster();
-    cluster.node.network("00-torn.conflist", "{");
-    const pod = await cluster.attach("weave-net");
-    expect(await networksOf(pod)).toEqual({ eth0: "canal", net1: "weave" });
   });
 });
 

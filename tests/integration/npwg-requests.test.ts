@@ -11,8 +11,6 @@ const mac = "02:00:00:00:00:07";
 
 describe("ips", () => {
   const cases: [string, (cluster: Cluster) => object, string[], string[]][] = [
-    ["static, IPv4", () => staticLan(), ["10.30.0.7/24"], ["10.30.0.7/24"]],
-    ["static, IPv6", () => staticLan(), ["fd30::7/64"], ["fd30::7/64"]],
     [
       "static, both and several",
       () => staticLan(),
@@ -32,12 +30,6 @@ describe("ips", () => {
       ["10.30.0.77/24"],
     ],
     [
-      "host-local, a CIDR",
-      ({ node }) => lan(node, { capabilities: { ips: true } }),
-      ["10.30.0.77/24"],
-      ["10.30.0.77/24"],
-    ],
-    [
       "host-local, IPv6",
       ({ node }) =>
         lan(node, {
@@ -46,12 +38,6 @@ describe("ips", () => {
         }),
       ["fd30::77"],
       ["fd30::77/64"],
-    ],
-    [
-      "host-local without the capability, by IP= of CNI_ARGS",
-      ({ node }) => lan(node),
-      ["10.30.0.77"],
-      ["10.30.0.77/24"],
     ],
   ];
   test.each(cases)("%s", async (_, network, ips, expected) => {
@@ -114,17 +100,6 @@ describe("mac", () => {
     [
       "bridge without the capability, by MAC= of CNI_ARGS",
       ({ node }) => lan(node),
-    ],
-    [
-      "macvlan",
-      ({ node }) => ({
-        cniVersion: "1.0.0",
-        name: "mv",
-        type: "macvlan",
-        master: "up0",
-        capabilities,
-        ipam: node.ipam("10.33.0.0/24"),
-      }),
     ],
     [
       "tuning behind ptp",
@@ -281,11 +256,6 @@ describe("a request that no plugin declares a capability for", () => {
   const cases: [string, object][] = [
     ["ips", { ips: ["10.30.0.77"] }],
     ["mac", { mac }],
-    ["portMappings", { portMappings: [{ hostPort: 8080, containerPort: 80 }] }],
-    [
-      "bandwidth",
-      { bandwidth: { ingressRate: 8_000_000, ingressBurst: 800_000 } },
-    ],
   ];
   test.each(cases)(
     "%s: a warning, strict: an error 7, nothing executed",

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { Pod } from "../support/node.ts";
-import { Cluster, lan, networksKey, staticLan } from "./npwg.ts";
+import { Cluster, networksKey, staticLan } from "./npwg.ts";
 
 const other = "11111111-2222-3333-4444-555555555555";
 
@@ -132,47 +132,10 @@ describe("write-back, one attachment", () => {
     await cluster.add(await cluster.pod(annotations));
     expect(cluster.written()).toEqual(expected);
   });
-
-  test("a definition as the default network", async () => {
-    await using cluster = await startCluster();
-    cluster.define("kube-system/pods", lan(cluster.node));
-    const pod = await cluster.pod({
-      "v1.multus-cni.io/default-network": "pods",
-    });
-    await cluster.add(pod);
-    const [eth0] = await pod.netns.links();
-    expect(cluster.written()).toEqual({
-      status: [
-        {
-          name: "kube-system/pods",
-          interface: "eth0",
-          ips: eth0?.addresses.map((address) => address.split("/")[0]),
-          mac: eth0?.mac,
-          default: true,
-          dns: {},
-        },
-      ],
-    });
-  });
 });
 
 describe("write-back, whose uid", () => {
   const annotations = { [networksKey]: JSON.stringify([networks[0]]) };
-
-  test("a pod that was created again is not touched, the pod is attached", async () => {
-    await using cluster = await startCluster();
-    const pod = await cluster.pod(annotations, { uid: other });
-    await cluster.add(pod, { annotations });
-    expect(cluster.written()).toEqual({});
-    expect(cluster.api.requests.at(-1)).toMatchObject({
-      method: "PATCH",
-      status: 409,
-    });
-    expect((await pod.netns.links()).map(({ name }) => name)).toEqual([
-      "eth0",
-      "san0",
-    ]);
-  });
 
   /** The kubelet calls a static pod by the hash of its file, the API server by its mirror's uid. */
   async function mirrored({ node, api }: Cluster): Promise<Pod> {
@@ -192,22 +155,6 @@ describe("write-back, whose uid", () => {
     });
     return pod;
   }
-
-  test("a static pod, annotations of the runtime: the uid of its mirror", async () => {
-    await using cluster = await startCluster();
-    const pod = await mirrored(cluster);
-    await cluster.add(pod, {
-      annotations: { ...annotations, "kubernetes.io/config.source": "file" },
-    });
-    expect(cluster.written()).toMatchObject({
-      status: [{ interface: "eth0" }, { name: "shop/lan", interface: "san0" }],
-    });
-    expect(cluster.requests()).toEqual([
-      "GET shop/network-attachment-definitions/lan",
-      "GET shop/pods/web",
-      "PATCH shop/pods/web/status",
-    ]);
-  });
 
   test("a static pod, annotations of the API server: no second GET", async () => {
     await using cluster = await startCluster();

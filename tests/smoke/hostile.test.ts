@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { latestVersion, supportedVersions } from "../../lib/cni/version.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { genieBinary } from "../support/build.ts";
-import { onlyValue } from "../support/runtime.ts";
+import { onlyValue, run as runCommand } from "../support/runtime.ts";
 import { NoopNode, pod } from "../../scripts/noop-node.ts";
 import { Traps } from "./traps.ts";
 
@@ -31,21 +31,11 @@ interface Place {
   env: Record<string, string>;
 }
 
-async function run(call: Place & { stdin?: string; args?: string[] }) {
-  const { cwd, env, stdin = "", args = [] } = call;
-  const child = Bun.spawn([genie, ...args], {
-    cwd,
-    env,
-    stdin: new Blob([stdin]),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
-  return { exitCode, stdout, stderr };
+function run({
+  args = [],
+  ...options
+}: Place & { stdin?: string; args?: string[] }) {
+  return runCommand([genie, ...args], options);
 }
 
 const quiet: Place = { cwd: "/", env: {} };

@@ -19,7 +19,7 @@ import {
   ignoringChildren,
   withVariables,
 } from "../support/restricted.ts";
-import { onlyValue } from "../support/runtime.ts";
+import { onlyValue, run } from "../support/runtime.ts";
 import { NoopNode } from "../../scripts/noop-node.ts";
 
 const buildMs = 60_000;
@@ -49,25 +49,12 @@ const added = { cniVersion: "1.1.0", ips: [{ address: "10.1.2.3/24" }] };
 let calls = 0;
 
 /** Calls it, started by that command. */
-async function call(
-  verb: string,
-  cmd: string[],
-  config = node.withAnnotations(),
-) {
+async function call(verb: string, cmd: string[]) {
   const env = node.env(verb, `c${calls++}`);
-  const child = Bun.spawn({
-    cmd,
+  const { exitCode, stdout, stderr } = await run(cmd, {
     env: { PATH: process.env["PATH"] ?? "", ...env },
-    cwd: "/",
-    stdin: new Blob([config]),
-    stdout: "pipe",
-    stderr: "pipe",
+    stdin: node.withAnnotations(),
   });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
   return { exitCode, json: onlyValue(stdout), stderr };
 }
 

@@ -8,7 +8,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { versionAnswer } from "../../lib/cni/version.ts";
 import { genieBinary } from "../support/build.ts";
-import { onlyValue } from "../support/runtime.ts";
+import { onlyValue, run } from "../support/runtime.ts";
 import { NoopNode } from "../../scripts/noop-node.ts";
 
 const buildMs = 60_000;
@@ -24,20 +24,8 @@ afterAll(() => node[Symbol.dispose]());
  * Runs `sh -c script`, in which "$0" is the executable, `env` its whole
  * environment: no HOME, no PATH, as little as a runtime under systemd has.
  */
-async function shell(script: string, env: Record<string, string>, stdin = "") {
-  const child = Bun.spawn(["/bin/sh", "-c", script, genie], {
-    cwd: "/",
-    env,
-    stdin: new Blob([stdin]),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
-  return { exitCode, stdout, stderr };
+function shell(script: string, env: Record<string, string>, stdin = "") {
+  return run(["/bin/sh", "-c", script, genie], { env, stdin });
 }
 
 const result = {

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { run as runCommand } from "./runtime.ts";
 
 export interface SmallDisk extends AsyncDisposable {
   /** Takes all the space that is left. */
@@ -31,11 +32,8 @@ export async function smallDisk(directory: string): Promise<SmallDisk> {
 }
 
 async function run(...cmd: string[]): Promise<void> {
-  const child = Bun.spawn({ cmd, stdout: "ignore", stderr: "pipe" });
-  const [stderr, exitCode] = await Promise.all([
-    child.stderr.text(),
-    child.exited,
-  ]);
+  const env = { PATH: process.env["PATH"] ?? "" };
+  const { exitCode, stderr } = await runCommand(cmd, { env });
   if (exitCode !== 0)
     throw new Error(`failed to run ${cmd.join(" ")}: ${stderr.trim()}`);
 }

@@ -3,6 +3,7 @@
  * removed by `await using`. It knows nothing of CNI.
  */
 import { existsSync } from "node:fs";
+import { run as runCommand } from "./runtime.ts";
 
 /** An interface as `ip -json address` tells it, what tests look at. */
 export interface Link {
@@ -84,21 +85,10 @@ function unique(): string {
 }
 
 async function run(cmd: string[]): Promise<string> {
-  const child = Bun.spawn({
-    cmd,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
-  if (exitCode !== 0) {
-    throw new Error(
-      `failed to run ${cmd.join(" ")}: exit code ${exitCode}: ${stderr.trim()}`,
-    );
-  }
-  return stdout;
+  const env = { PATH: process.env["PATH"] ?? "" };
+  const { exitCode, stdout, stderr } = await runCommand(cmd, { env });
+  if (exitCode === 0) return stdout;
+  throw new Error(
+    `failed to run ${cmd.join(" ")}: exit code ${exitCode}: ${stderr.trim()}`,
+  );
 }

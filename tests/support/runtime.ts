@@ -1,12 +1,12 @@
 /**
  * Calls a CNI plugin as a container runtime does: the request in the environment
- * and on stdin, the answer on stdout. It holds every answer to what a runtime
- * can stand: one JSON value or nothing (cni-plugin.md P-ERR-3).
+ * and on stdin, the response on stdout, which must be one JSON value or nothing
+ * (cni-plugin.md P-ERR-3).
  */
 
 export interface PluginCall {
   binary: string;
-  /** CNI_* and whatever else the runtime has; nothing of our own environment is added but PATH. */
+  /** CNI_* and other variables of the runtime; only PATH is added. */
   env: Readonly<Record<string, string>>;
   /** The network configuration; a text is passed as it is. */
   config: unknown;
@@ -14,39 +14,61 @@ export interface PluginCall {
   cwd?: string;
 }
 
-export interface Answer {
-  exitCode: number;
+export interface Answer extends Output {
   /** The decoded stdout; undefined when it was empty. */
   json: unknown;
-  stdout: string;
-  stderr: string;
 }
 
-/** Longer than anything that genie may take here, shorter than for ever. */
+/** Longer than any call of a test. */
 const limitMs = 60_000;
 
 /** Throws Error for a stdout that is no single JSON value, and for a plugin that does not end. */
 export async function callPlugin(call: PluginCall): Promise<Answer> {
-  const child = startPlugin(call);
-  const [stdout, stderr, exitCode] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
-  const signal = child.signalCode;
-  if (signal !== null)
-    throw new Error(`${call.binary} was ended by ${signal}: ${stderr}`);
-  return { exitCode, json: onlyValue(stdout), stdout, stderr };
+  const ended = await outputOf(startPlugin(call));
+  return { ...ended, json: onlyValue(ended.stdout) };
 }
 
-/** The same, not waited for. */
-export function startPlugin({ binary, env, config, cwd = "/" }: PluginCall) {
-  const text = typeof config === "string" ? config : JSON.stringify(config);
-  return Bun.spawn({
-    cmd: [binary],
+/** Starts the call and does not wait for its end. */
+export function startPlugin({ binary, env, config, cwd }: PluginCall) {
+  const stdin = typeof config === "string" ? config : JSON.stringify(config);
+  return start([binary], {
     env: { PATH: process.env["PATH"] ?? "", ...env },
+    stdin,
+    ...(cwd !== undefined && { cwd }),
+  });
+}
+
+export interface RunOptions {
+  /** The whole environment; default: empty. */
+  env?: Readonly<Record<string, string>>;
+  /** Default: `/`, as under systemd. */
+  cwd?: string;
+  stdin?: string;
+}
+
+/** Runs a command to its end. Throws Error when a signal ends it. */
+export function run(
+  cmd: readonly string[],
+  options?: RunOptions,
+): Promise<Output> {
+  return outputOf(start(cmd, options));
+}
+
+export interface Output {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+}
+
+function start(
+  cmd: readonly string[],
+  { env = {}, cwd = "/", stdin = "" }: RunOptions = {},
+) {
+  return Bun.spawn({
+    cmd: [...cmd],
+    env,
     cwd,
-    stdin: new Blob([text]),
+    stdin: new Blob([stdin]),
     stdout: "pipe",
     stderr: "pipe",
     timeout: limitMs,
@@ -54,7 +76,18 @@ export function startPlugin({ binary, env, config, cwd = "/" }: PluginCall) {
   });
 }
 
-/** Decodes an answer. Throws Error for two values, for a rest of garbage. */
+async function outputOf(child: ReturnType<typeof start>): Promise<Output> {
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  if (child.signalCode !== null)
+    throw new Error(`a program was ended by ${child.signalCode}: ${stderr}`);
+  return { exitCode, stdout, stderr };
+}
+
+/** Decodes a response. Throws Error for anything but one JSON value. */
 export function onlyValue(stdout: string): unknown {
   if (stdout === "") return undefined;
   try {
