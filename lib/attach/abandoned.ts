@@ -253,7 +253,7 @@ function abandonment(
   };
 }
 
-export interface RetriedAbandoned {
+export interface RetryOutcome {
   deleted: AttachmentRecord[];
   /** The records that are still there, with the reasons. */
   kept: { name: string; reason: string }[];
@@ -262,15 +262,8 @@ export interface RetriedAbandoned {
 /** The most that one record may take, in milliseconds: no pod is added meanwhile. */
 const recordMs = 10_000;
 
-/** The records that are abandoned by now; the one whose last try is longest ago comes first. */
-export function abandonedByNow({
-  config,
-}: Context): AsyncIterable<RecordEntry> {
-  return abandonedRecords(config).oldestFirst();
-}
-
 /**
- * Tries records of `entries` again, those of our network configuration `network` or
+ * Tries abandoned records again, those of our network configuration `network` or
  * all. For `genie gc`, a runtime's GC and the agent; nobody waits for it, so it fails
  * nothing.
  */
@@ -279,9 +272,9 @@ export async function retryAbandoned(
   entries: AsyncIterable<RecordEntry>,
   deadline: Deadline,
   network?: string,
-): Promise<RetriedAbandoned> {
+): Promise<RetryOutcome> {
   const living = new LivingRecords(context.records);
-  const retried: RetriedAbandoned = { deleted: [], kept: [] };
+  const retried: RetryOutcome = { deleted: [], kept: [] };
   for await (const { name, record, error } of entries) {
     if (record && network !== undefined && record.network !== network) continue;
     const shown = record ? `${record.containerId}:${record.ifname}` : name;

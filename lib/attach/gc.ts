@@ -27,11 +27,7 @@ import {
 } from "./gc-networks.ts";
 import type { RecordEntry } from "./records.ts";
 import { CorruptRecord, RecordError, isSameAdd } from "./record.ts";
-import {
-  abandonedByNow,
-  abandonedRecords,
-  retryAbandoned,
-} from "./abandoned.ts";
+import { abandonedRecords, retryAbandoned } from "./abandoned.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {
@@ -41,7 +37,7 @@ export async function gc(context: Context): Promise<void> {
   const valid = new ValidAttachments(request.config);
   const deadline = deadlineOf(context, "gc");
   // Listed now: without the records that this GC will abandon.
-  const abandoned = abandonedByNow(context);
+  const abandoned = abandonedRecords(config).oldestFirst();
   const surveyor = new RecordSurveyor(context);
   const before = await surveyor.read();
   const isOnly = isOnlyGenieNetwork(context);

@@ -40,7 +40,7 @@ export interface Lock {
 }
 
 /** The part of a context that locking needs. */
-export interface Locking {
+export interface LockContext {
   config: { dataDir: string };
   dependencies: { sleep(ms: number): Promise<void> };
 }
@@ -51,7 +51,7 @@ export interface Locking {
  * over, 5 for the disk, and the errors of `work`.
  */
 export async function withContainerLock<T>(
-  context: Locking & { request: { containerId: string } },
+  context: LockContext & { request: { containerId: string } },
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
   { containerId } = context.request,
@@ -66,7 +66,7 @@ export async function withContainerLock<T>(
 
 /** As {@link withContainerLock}; undefined, and nothing was done, where a living genie works on the container. */
 export async function tryWithContainerLock<T>(
-  context: Locking,
+  context: LockContext,
   containerId: string,
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
@@ -84,7 +84,7 @@ export async function tryWithContainerLock<T>(
 
 /** Waits within `deadline` for a living owner. Throws 11 when the time is over, 5 for the disk. */
 export function lockContainer(
-  context: Locking,
+  context: LockContext,
   containerId: string,
   deadline: Deadline,
 ): Promise<Lock> {
@@ -96,7 +96,7 @@ const pollMs = 10;
 
 /** `whenTaken` gets the living owner, if one is known; any result but undefined ends the waiting. */
 async function acquire<T>(
-  { config, dependencies }: Locking,
+  { config, dependencies }: LockContext,
   containerId: string,
   deadline: Deadline,
   whenTaken: (owner: number | undefined) => T | undefined,
@@ -148,7 +148,7 @@ function lockedError(subject: string, owner: number | undefined): CniError {
  * Throws as {@link withContainerLock}.
  */
 export function withSharedRecords<T>(
-  context: Locking,
+  context: LockContext,
   deadline: Deadline,
   work: () => T,
 ): Promise<T> {
@@ -161,7 +161,7 @@ export function withSharedRecords<T>(
  * until it is ended. Throws as {@link withContainerLock}.
  */
 export function withRecordsAlone<T>(
-  context: Locking,
+  context: LockContext,
   deadline: Deadline,
   work: (lock: Pick<Lock, "fd">) => Promise<T>,
 ): Promise<T> {
@@ -177,7 +177,7 @@ export function withRecordsAlone<T>(
 
 async function withRecords<T>(
   flock: (fd: number) => boolean,
-  { config, dependencies }: Locking,
+  { config, dependencies }: LockContext,
   deadline: Deadline,
   work: (lock: Pick<Lock, "fd">) => T | Promise<T>,
 ): Promise<T> {

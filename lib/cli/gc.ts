@@ -8,8 +8,8 @@ import { recordedNetns } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import {
-  type RetriedAbandoned,
-  abandonedByNow,
+  type RetryOutcome,
+  abandonedRecords,
   retryAbandoned,
 } from "../attach/abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
@@ -67,8 +67,8 @@ it is kept, and the command succeeds.`,
 async function collectAll(
   context: Context,
   graceMs: number,
-): Promise<Collected & RetriedAbandoned> {
-  const before = abandonedByNow(context);
+): Promise<Collected & RetryOutcome> {
+  const before = abandonedRecords(context.config).oldestFirst();
   const { deleted, ...records } = await collect(context, graceMs);
   const deadline = new Deadline(retryMs, context.dependencies.clock);
   const retried = await retryAbandoned(context, before, deadline);
@@ -80,7 +80,7 @@ async function collectAll(
 }
 
 async function printed(
-  found: Collected & RetriedAbandoned,
+  found: Collected & RetryOutcome,
   stdout: (text: string) => Promise<void>,
 ): Promise<number> {
   const { deleted, waiting, abandoned, kept, failed } = found;

@@ -16,42 +16,59 @@ import { startScriptedNode, stdinOf, summary } from "./networks.ts";
 const two = { annotations: { cni: "alpha,beta" } };
 
 describe("DEL, a record that cannot be used", () => {
-  const unreadable: [string, string][] = [
-    ["empty", ""],
-    ["torn", '{"formatVersion":1,"containerId":"'],
-    ["not an object", "[]"],
-    ["incomplete", '{"formatVersion":1}'],
+  const unreadable: [string, string, string][] = [
+    ["empty", "", "unexpected end of JSON input"],
+    [
+      "torn",
+      '{"formatVersion":1,"containerId":"',
+      "unexpected end of JSON input",
+    ],
+    ["not an object", "[]", "expected an object, got an array"],
+    [
+      "incomplete",
+      '{"formatVersion":1}',
+      "containerId: expected a string, got nothing",
+    ],
   ];
-  test.each(unreadable)("%s: moved aside, noticed once", async (_, text) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    writeFileSync(node.recordPath(pod), text);
-    // As the runtime has it: it executed genie.
-    node.cache(pod, { name: "genie-net", plugins: [{ type: "genie" }] });
-    delegates.forget();
-    const failure = await node.fail("DEL", pod, {
-      annotations: { cni: "beta" },
-    });
-    expect(failure).toMatchObject({
-      code: 5,
-      msg: expect.stringContaining(pod.containerId),
-    });
-    expect(delegates.calls().map(summary)).toEqual([
-      "DEL beta eth0",
-      "DEL alpha eth0",
-    ]);
-    rmSync(node.cacheDir, { recursive: true });
-    expect((await node.remains()).records).toEqual([
-      `${pod.containerId}:eth0.json.corrupt`,
-    ]);
-    expect(readFileSync(`${node.recordPath(pod)}.corrupt`, "utf8")).toBe(text);
-    expect(await node.succeed("DEL", pod, { annotations: {} })).toBeUndefined();
-    expect((await node.remains()).records).toEqual([
-      `${pod.containerId}:eth0.json.corrupt`,
-    ]);
-  });
+  test.each(unreadable)(
+    "%s: moved aside, noticed once",
+    async (_, text, why) => {
+      await using scripted = await startScriptedNode();
+      const { node, delegates } = scripted;
+      const pod = await node.pod();
+      await node.succeed("ADD", pod, two);
+      writeFileSync(node.recordPath(pod), text);
+      // As the runtime has it: it executed genie.
+      node.cache(pod, { name: "genie-net", plugins: [{ type: "genie" }] });
+      delegates.forget();
+      const failure = await node.fail("DEL", pod, {
+        annotations: { cni: "beta" },
+      });
+      expect(failure).toMatchObject({
+        code: 5,
+        msg: expect.stringMatching(
+          new RegExp(`${pod.containerId} was moved aside: ${why}`),
+        ),
+      });
+      expect(delegates.calls().map(summary)).toEqual([
+        "DEL beta eth0",
+        "DEL alpha eth0",
+      ]);
+      rmSync(node.cacheDir, { recursive: true });
+      expect((await node.remains()).records).toEqual([
+        `${pod.containerId}:eth0.json.corrupt`,
+      ]);
+      expect(readFileSync(`${node.recordPath(pod)}.corrupt`, "utf8")).toBe(
+        text,
+      );
+      expect(
+        await node.succeed("DEL", pod, { annotations: {} }),
+      ).toBeUndefined();
+      expect((await node.remains()).records).toEqual([
+        `${pod.containerId}:eth0.json.corrupt`,
+      ]);
+    },
+  );
 
   test("of a newer genie: left alone", async () => {
     await using scripted = await startScriptedNode();
