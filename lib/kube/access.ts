@@ -1,7 +1,7 @@
 /**
- * How to reach the API server: the server, whom to trust, who we are, from the
- * network configuration, the kubeconfig or the pod we run in (configuration.md,
- * `kubernetes` and `policy`). It decides what wins over what.
+ * The access to the API server: server, authority and credential, from the network
+ * configuration, the kubeconfig or the environment of our pod (configuration.md,
+ * `kubernetes` and `policy`). It decides their precedence.
  */
 import type { Deadline } from "../linux/deadline.ts";
 import type { CniError } from "../cni/error.ts";
@@ -23,11 +23,11 @@ import { systemAuthorities } from "./system-ca.ts";
 export interface Access {
   /** The URL before `/api` and `/apis`. */
   server: string;
-  /** A proxy's URL, or none whatever the environment says. */
+  /** A proxy's URL; never from the environment. */
   proxy: string | false;
   /** Undefined for plain HTTP. */
   tls: Tls | undefined;
-  /** Who we are, now. Throws 7 and 11. */
+  /** The current credential. Throws 7 and 11. */
   credential(deadline: Deadline): Promise<Credential>;
 }
 
@@ -37,14 +37,14 @@ export interface Tls {
   rejectUnauthorized: boolean;
 }
 
-/** The seams. */
+/** The dependencies. */
 export interface Surroundings {
   env: Env;
-  /** Where the pod's service account is mounted. */
+  /** Mount path of the pod's service account. */
   serviceAccount: string;
 }
 
-/** Throws 7 naming what is missing or wrong. */
+/** Throws 7 naming the missing or wrong key. */
 export async function openAccess(
   options: KubeOptions,
   { env, serviceAccount }: Surroundings,
@@ -106,7 +106,7 @@ function locate(
   };
 }
 
-/** An authority that is named here is there to be asked: it ends insecure-skip-tls-verify, as in client-go. */
+/** A named authority overrides insecure-skip-tls-verify, as in client-go. */
 function clusterOf({ server, policy }: KubeOptions): Partial<Cluster> {
   const certificateAuthority = fileOf(
     policy?.certificateAuthority,
@@ -121,7 +121,7 @@ function clusterOf({ server, policy }: KubeOptions): Partial<Cluster> {
   };
 }
 
-/** A token that is stated here ends every other way of signing in but certificates. */
+/** A configured token overrides every other credential but client certificates. */
 function userOf(
   user: User,
   { token, clientCertificate, clientKey }: Policy,
@@ -135,7 +135,10 @@ function userOf(
   });
 }
 
-/** As Go's clients do: a login in the URL counts where nothing else makes an Authorization header. */
+/**
+ * As in Go's clients: user and password of the URL count if nothing else makes an
+ * Authorization header.
+ */
 function withLogin(user: User, login: ServerUrl["login"]): User {
   const { token, tokenFile, username, exec, authProvider } = user;
   const own = token ?? tokenFile ?? username ?? exec ?? authProvider;
@@ -188,7 +191,7 @@ function proxyOf({ proxyUrl }: Cluster, where: string): string | false {
   throw refusedUrl(`${where}: proxy-url`, proxyUrl, proxy.problem);
 }
 
-/** The cluster as credential plugins are told it, `client.authentication.k8s.io` Cluster. */
+/** The cluster as credential plugins get it, `client.authentication.k8s.io` Cluster. */
 function describe(
   server: string,
   { tlsServerName, insecure, proxyUrl, execConfig }: Cluster,

@@ -1,16 +1,15 @@
 /**
- * What a failed call of the API server throws. It owns the wording of failures of
- * the connection; what a server says against a request is `refusal`. It never
- * sees a credential.
+ * The error of a failed API request, and the wording of connection failures;
+ * `refusal` words what a server responds. It never contains a credential.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 
 /** Always code 11: kubelet tries the pod again (selection.md §1). */
 export class ApiError extends CniError {
-  /** The HTTP status of the last answer; undefined when there was none, or none that could be read. */
+  /** The HTTP status of the last response; undefined without a readable response. */
   readonly status: number | undefined;
-  /** The fields that a status of 422 is about. */
+  /** The fields that a 422 rejects. */
   readonly fields: readonly string[];
 
   constructor(
@@ -30,15 +29,15 @@ export interface Failure {
   what: string;
   status?: number;
   fields?: readonly string[];
-  /** Whether the same call may succeed in a moment. */
+  /** Whether a retry may succeed. */
   transient: boolean;
-  /** Milliseconds that the server asked us to wait. */
+  /** The server's Retry-After in milliseconds. */
   retryAfter?: number;
 }
 
 /**
- * The failures of a connection that pass, by Bun's code. What is not listed is
- * not tried again: certificates above all, which no retry makes valid.
+ * Temporary connection failures, by Bun's code. Others are not retried, above all
+ * invalid certificates.
  */
 const passing: Record<string, string> = {
   ECONNREFUSED: "connection refused",
@@ -58,7 +57,7 @@ const passing: Record<string, string> = {
 const unusable =
   "no connection could be made: do certificate, key and certificate authority fit together?";
 
-/** The failures that stay, where the code alone says too little. */
+/** Permanent failures whose code needs an explanation. */
 const lasting: Record<string, string> = {
   EPROTO: "the TLS handshake failed",
   FailedToOpenSocket: unusable,
@@ -69,7 +68,10 @@ const lasting: Record<string, string> = {
     "certificate not trusted: issued for another name",
 };
 
-/** What a code of Bun says of a request to `server`. The messages of Bun are not used: they quote URLs and headers. */
+/**
+ * The meaning of Bun's code for a request to `server`. Bun's messages are not used:
+ * they quote URLs and headers.
+ */
 export function connectionFailure(
   server: string,
   code: string | undefined,
@@ -83,7 +85,7 @@ export function connectionFailure(
 function lastingText(code = "request failed"): string {
   const text = lasting[code];
   if (text) return text;
-  // What OpenSSL has against a key or a certificate, before anything is sent.
+  // OpenSSL rejects a key or a certificate before anything is sent.
   if (code.startsWith("ERR_OSSL_")) return unusable;
   return verification.test(code) ? `certificate not trusted: ${code}` : code;
 }

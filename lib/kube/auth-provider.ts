@@ -1,7 +1,7 @@
 /**
- * Sign-ins of a kubeconfig's `auth-provider` (OIDC, Azure, GCP), done by
- * @kubernetes/client-node. Loading it costs some 20 ms, so it is imported only
- * by who has such a kubeconfig.
+ * Credentials of a kubeconfig's `auth-provider` (OIDC, Azure, GCP), by
+ * @kubernetes/client-node. Loading it costs about 20 ms, so only such a kubeconfig
+ * imports it.
  */
 import type { RequestOptions } from "node:https";
 import type { Deadline } from "../linux/deadline.ts";
@@ -13,7 +13,7 @@ import type { AuthProvider } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";
 import type { Issued } from "./exec-credential.ts";
 
-/** Throws 11 when the provider gives no token in time. */
+/** Throws 11 if the provider returns no token in time. */
 export async function signIn(
   provider: AuthProvider,
   deadline: Deadline,
@@ -32,7 +32,7 @@ export async function signIn(
     return { token: checkToken(token, name) };
   } catch (error) {
     if (error instanceof CniError) throw error;
-    // Its messages quote the configuration and what was printed or answered.
+    // Its messages quote the configuration and responses.
     throw failed(
       `failed: ${errnoOf(error) ?? (error instanceof Error ? error.name : "error")}`,
     );
@@ -41,7 +41,7 @@ export async function signIn(
   }
 }
 
-/** Only the user is handed over: client-node would build an agent for a real cluster. */
+/** The user only: with a cluster, client-node would make an agent for it. */
 async function tokenOf(
   authProvider: AuthProvider,
 ): Promise<string | undefined> {

@@ -1,21 +1,21 @@
 /**
- * The body of a fetched answer, up to the limit of every answer.
+ * The body of a fetched response, up to the limit of every response.
  */
 import { bodyLimit } from "./http-response.ts";
 
 export interface Body {
-  /** Undefined when it is larger than the limit. */
+  /** Undefined if it exceeds the limit. */
   text?: string;
 }
 
-/** Stops reading at the limit. Throws what the connection throws. */
+/** Stops reading at the limit. Throws the connection's error. */
 export async function readBody(response: Response): Promise<Body> {
   const length = Number(response.headers.get("content-length") ?? Number.NaN);
   if (length > bodyLimit) {
     await response.body?.cancel();
     return {};
   }
-  // The usual answer states its length: read at once it costs less than by pieces.
+  // A response usually states its length: one read costs less than many.
   return length >= 0 ? { text: await response.text() } : readStream(response);
 }
 

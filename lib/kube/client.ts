@@ -1,7 +1,6 @@
 /**
- * The API server as genie uses it: a pod, a network attachment definition, a
- * pod's status. It owns the paths and the time budgets; how a call is tried and tried
- * again is `request`'s matter, what an answer must look like `answer`'s.
+ * The API requests of genie: a pod, a NetworkAttachmentDefinition, a pod's status.
+ * It owns paths and time budgets; `request` retries, `objects` validates responses.
  */
 import { type Clock, Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
@@ -24,16 +23,16 @@ export type {
   NetworkAttachmentDefinition,
   Pod,
 } from "./objects.ts";
-// Whoever imports this module lazily needs these as well: every module that is
-// imported lazily by itself is one more chunk to load, 0.1 ms.
+// Modules that import this one lazily need these too; each separate lazy module is
+// one more chunk to load, 0.1 ms.
 export { ApiError } from "./api-error.ts";
 export { fetchPod, isStaticPod } from "./pod.ts";
 export type { Try } from "./request.ts";
 
 export interface Kube {
   /**
-   * Throws 7 for a configuration that leads to no server, else an `ApiError`
-   * (11) naming verb and object; its `status` tells 404 from the rest.
+   * Throws 7 for a configuration without a usable server, else an `ApiError` (11)
+   * naming verb and object; `status` is 404 for a missing object.
    */
   getPod(namespace: string, name: string): Promise<Pod>;
   /** Throws as `getPod`. */
@@ -43,8 +42,8 @@ export interface Kube {
   ): Promise<NetworkAttachmentDefinition>;
   /**
    * A merge patch of the pod's `status` subresource. "gone": the pod does not
-   * exist any more, or the `metadata.uid` of the patch is not its own (404, 409,
-   * 422 about that field). Throws as `getPod`.
+   * exist, or the `metadata.uid` of the patch is of another pod (404, 409, 422
+   * about that field). Throws as `getPod`.
    */
   patchPodStatus(
     namespace: string,
@@ -53,19 +52,19 @@ export interface Kube {
   ): Promise<"patched" | "gone">;
 }
 
-/** The seams, and what limits the calls in time; every one has a default. */
+/** The dependencies and time limits; every one has a default. */
 export interface KubeDependencies extends Wire, Surroundings {
-  /** Milliseconds for one GET with all its tries (`apiTimeout`). */
+  /** Milliseconds for one GET with retries (`apiTimeout`). */
   apiTimeout: number;
-  /** The end of the phase that we are in. */
+  /** The end of the present phase. */
   deadline: Deadline;
   clock: Clock;
 }
 
-/** Milliseconds for the patch with all its tries (selection.md §7). */
+/** Milliseconds for the patch with retries (selection.md §7). */
 const patchBudget = 3000;
 
-/** Nothing is read or connected before the first call. */
+/** Reads and connects at the first request. */
 export function createKube(
   options: KubeOptions,
   dependencies: Partial<KubeDependencies> = {},
@@ -115,7 +114,7 @@ export function createKube(
   };
 }
 
-/** Through the proxy of a kubeconfig that has one, else over a connection of our own. */
+/** Through the kubeconfig's proxy, else over our own connection. */
 function sender(): Send {
   const direct = createSend();
   return async (request, access, credential, signal) => {
@@ -127,8 +126,8 @@ function sender(): Send {
 }
 
 /**
- * Throws 7 for a configuration or a kubeconfig that leads to no server. The
- * API server is not asked, nor a credential plugin (STATUS).
+ * Throws 7 for a configuration or kubeconfig without a usable server. Sends no
+ * request and executes no credential plugin (STATUS).
  */
 export async function checkAccess(
   options: KubeOptions,
@@ -150,7 +149,7 @@ const defaults: Omit<World, "send"> = {
   serviceAccount: "/var/run/secrets/kubernetes.io/serviceaccount",
 };
 
-/** No pod of that name, another of that name, or a uid that may not change (selection.md §7). */
+/** No pod of that name, another pod of that name, or an immutable uid (selection.md §7). */
 function isGone({ status, fields }: ApiError): boolean {
   if (status === 422) return fields.includes("metadata.uid");
   return status === 404 || status === 409;
@@ -177,7 +176,7 @@ function definition(namespace: string, name: string): Call {
   return { action, method: "GET", path, subject: { name, unknownKind } };
 }
 
-/** One part of a path. Throws 4: no encoding keeps "." and ".." from changing the path, nor "" from ending it. */
+/** One segment of a path. Throws 4 for ".", ".." and "", which no encoding makes safe. */
 function segment(name: string, action: () => string): string {
   if (name === "" || name === "." || name === "..") {
     throw new CniError(
@@ -185,6 +184,6 @@ function segment(name: string, action: () => string): string {
       `failed to ${action()}: expected a name, got ${quote(name)}`,
     );
   }
-  // Half of a surrogate pair cannot be encoded.
+  // A lone surrogate cannot be encoded.
   return encodeURIComponent(name.toWellFormed());
 }

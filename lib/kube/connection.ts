@@ -1,7 +1,7 @@
 /**
- * One connection to the API server over `Bun.connect`: TLS, requests one after
- * the other, responses in the same order (HTTP/1.1 pipelining, RFC 9112 §9.3.2).
- * It owns the proof of the server's identity: nothing is sent before it is given.
+ * One connection to the API server over `Bun.connect`: TLS, then requests one after
+ * the other, responses in the same order (HTTP/1.1 pipelining, RFC 9112 §9.3.2). It
+ * verifies the server's identity before it sends anything.
  *
  * Not `fetch`: that starts a thread and costs four times as much as the rest of
  * the call (docs/performance.md).
@@ -35,22 +35,22 @@ export class WireError extends Error {
 
 interface Exchange {
   reader: ResponseReader;
-  /** Whether some of the response has come. */
+  /** Whether a part of the response has arrived. */
   begun: boolean;
-  /** Called once, with a response, or with the code of the connection's end. */
+  /** Called once, with a response or with the code of the connection's end. */
   settle(response: HttpResponse | undefined, code: string): void;
 }
 
 export class Connection {
   #socket: Bun.Socket | undefined;
-  /** The server has shown who it is. */
+  /** The server's identity is verified. */
   #trusted = false;
   #ended = false;
-  /** Whether a response has come over it. */
+  /** Whether a response has arrived. */
   #used = false;
-  /** In the order of the requests; the next response is the first one's. */
+  /** In the order of the requests; the next response is for the first. */
   readonly #exchanges: Exchange[] = [];
-  /** Bytes that the socket has not taken yet. */
+  /** Bytes that the socket has not accepted yet. */
   readonly #unsent: Uint8Array[] = [];
 
   constructor({ hostname, port, tls }: Address) {
@@ -71,7 +71,8 @@ export class Connection {
           if (this.#ended) socket.terminate();
           else if (!tls) trust(socket);
         },
-        // Bun has verified chain and name by now; that it says no ends nothing by itself.
+        // Bun has verified chain and name, but it does not close the
+        // connection if they are invalid.
         handshake: (socket, trusted, problem) => {
           const accepted =
             problem === null || tls?.rejectUnauthorized === false;
@@ -82,7 +83,7 @@ export class Connection {
         drain: () => this.#flush(),
         error: (_, error) => this.#end(errnoOf(error) ?? "ECONNRESET"),
         close: () => this.#closed(),
-        // Named, so that the promise need not be looked at.
+        // A named callback: nothing has to await the promise.
         connectError: (_, error) => this.#end(errnoOf(error) ?? "ECONNREFUSED"),
       },
     }).catch((error: unknown) => this.#end(errnoOf(error) ?? "ECONNREFUSED"));
@@ -93,8 +94,9 @@ export class Connection {
   }
 
   /**
-   * The response; undefined when the server closed the connection after another
-   * response and before this one, as it may: ask again elsewhere. Throws a `WireError`.
+   * The response; undefined if the server closed the connection between two
+   * responses, as it may: send the request over another connection. Throws a
+   * `WireError`.
    */
   ask(
     request: Uint8Array,
@@ -117,7 +119,7 @@ export class Connection {
     const abort = (): void => {
       this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1);
       exchange.settle(undefined, "ABORT_ERR");
-      // Its response may still come, and would be taken for the next one's.
+      // Its response may still arrive and would be taken for the next one.
       this.#end("ECONNRESET");
     };
     signal.addEventListener("abort", abort);
@@ -135,7 +137,8 @@ export class Connection {
       if (!bytes || !this.#trusted) return;
       const sent = this.#socket?.write(bytes) ?? 0;
       if (sent < bytes.byteLength) {
-        // The rest when the socket takes more; a closed one says so itself.
+        // The rest follows when the socket accepts more; a closed socket
+        // reports itself.
         if (sent > 0) this.#unsent[0] = bytes.subarray(sent);
         return;
       }
@@ -147,7 +150,7 @@ export class Connection {
     let rest = bytes;
     while (rest.byteLength > 0 && !this.#ended) {
       const [exchange] = this.#exchanges;
-      // Nothing was asked, or the server has not shown who it is.
+      // No request yet, or the server is not verified.
       if (!exchange || !this.#trusted) return this.#end("ECONNRESET");
       exchange.begun = true;
       let complete: Complete | undefined;
@@ -166,7 +169,7 @@ export class Connection {
     this.#used = true;
     this.#exchanges.shift()?.settle(response, "");
     if (!reusable) this.#end("ECONNRESET");
-    // An idle connection keeps no program from ending.
+    // An idle connection does not keep the process alive.
     else if (this.#exchanges.length === 0) this.#socket?.unref();
   }
 
@@ -176,7 +179,7 @@ export class Connection {
     this.#end("ECONNRESET");
   }
 
-  /** Ends the connection and every exchange that has no response yet. */
+  /** Closes the connection and fails every pending exchange. */
   #end(code: string): void {
     if (this.#ended) return;
     this.#ended = true;

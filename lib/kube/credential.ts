@@ -1,7 +1,7 @@
 /**
- * Who we are for the API server, at the moment of a call. Order: token file,
- * token, user name and password (as in client-go, where the file is the fresher
- * one), then the credential plugin or the provider; a client certificate besides.
+ * The credential at the moment of a request. Order: token file, token, user name
+ * and password (as in client-go, where the file is newer), then the credential
+ * plugin or provider; additionally a client certificate.
  */
 import type { Deadline } from "../linux/deadline.ts";
 import type { User } from "./kubeconfig.ts";
@@ -9,9 +9,9 @@ import { checkToken, invalid, readPem, readToken } from "./pem.ts";
 import { omitUndefined } from "./options.ts";
 import type { Env, Issued } from "./exec-credential.ts";
 
-/** What a request carries. */
+/** The credential's part of a request. */
 export interface Credential {
-  /** The value of the header of that name. */
+  /** The value of the Authorization header. */
   authorization?: string;
   /** PEM; both or none. */
   certificate?: string;
@@ -23,14 +23,14 @@ export interface Identity {
   /** For messages. */
   where: string;
   env: Env;
-  /** What a credential plugin may ask to be told of the cluster. */
+  /** The cluster for a credential plugin that asks for it. */
   cluster(): Readonly<Record<string, unknown>>;
 }
 
 /**
- * The credential at each call: a token file is read every time, a plugin or a
- * provider is asked once. Throws 7 for what cannot be read, 11 for a plugin or
- * provider that gives none.
+ * The credential of each request: a token file is read every time, a plugin or
+ * provider runs once. Throws 7 for an unreadable file, 11 for a plugin or provider
+ * without a credential.
  */
 export function credentialOf(
   identity: Identity,

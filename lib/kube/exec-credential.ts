@@ -1,8 +1,8 @@
 /**
- * Credential plugins, client-go's `exec`: a program that prints an
- * ExecCredential. Ours and not that of @kubernetes/client-node, which knows no
- * deadline, leaves the plugin's stdin open, says nothing in
- * KUBERNETES_EXEC_INFO, and puts output (the token) into its error messages.
+ * Credential plugins, client-go's `exec`: a program that prints an ExecCredential.
+ * Our own code, because that of @kubernetes/client-node has no deadline, leaves the
+ * plugin's stdin open, does not set KUBERNETES_EXEC_INFO, and quotes output (the
+ * token) in its errors.
  */
 import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
@@ -16,7 +16,7 @@ import { nonBlank, omitUndefined } from "./options.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** What a plugin or a provider says we are. */
+/** The credential of a plugin or provider. */
 export interface Issued {
   token?: string;
   /** PEM, with `key`. */
@@ -32,12 +32,12 @@ export interface PluginRequest {
   deadline: Deadline;
 }
 
-/** Throws 7 when the plugin cannot be run, 11 when it gives no credential in time. */
+/** Throws 7 if the plugin cannot be executed, 11 if it returns no credential in time. */
 export async function runPlugin(
   request: PluginRequest,
   exec: Exec = execDelegate,
 ): Promise<Issued> {
-  // Arguments do not belong there, but may stand there.
+  // Only the program is named: users write arguments into `command`.
   const [command = ""] = request.config.command.split(" ");
   const plugin = `credential plugin ${quote(command)}`;
   const result = await execute(plugin, request, exec);
@@ -82,7 +82,7 @@ async function execute(
   }
 }
 
-/** Neither stdout nor stderr is quoted: plugins print tokens, whole requests and responses there. */
+/** Quotes neither stdout nor stderr: plugins print tokens, requests and responses there. */
 function failureOf({
   exitCode,
   stderr,
@@ -114,7 +114,7 @@ function issued(stdout: string, plugin: string): Issued {
   return omitUndefined<Issued>({ token, certificate, key });
 }
 
-/** Undefined for what is no JSON: the parser's message would quote the credential. */
+/** Undefined for invalid JSON: the parser's message would quote the credential. */
 function decode(text: string): unknown {
   try {
     return JSON.parse(text);

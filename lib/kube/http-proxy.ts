@@ -1,7 +1,7 @@
 /**
- * Requests by `fetch`: through the proxy of a kubeconfig's `proxy-url`, and for
- * the commands. It owns the options that keep the environment out of it. Loaded
- * only by who needs it, because `fetch` costs what a whole call costs otherwise.
+ * Requests by `fetch`: through the `proxy-url` of a kubeconfig, and for commands.
+ * Its options exclude the environment. Loaded only if needed: `fetch` costs as much
+ * as a whole call.
  */
 import type { Access } from "./access.ts";
 import { readBody } from "./body.ts";
@@ -20,7 +20,7 @@ export async function sendByProxy(
     method,
     headers: {
       accept: "application/json",
-      // A compressed answer could be larger than its limit before we see it.
+      // A compressed response could exceed its limit before it is visible.
       "accept-encoding": "identity",
       ...identifying(credential),
       ...(body && { "content-type": body.contentType }),
@@ -39,7 +39,7 @@ export async function sendByProxy(
   };
 }
 
-/** The headers that say who we are. */
+/** The headers with the credential. */
 export function identifying({
   authorization,
 }: Credential): Record<string, string> {
@@ -49,13 +49,13 @@ export function identifying({
   };
 }
 
-/** Every option is stated: each of these defaults is the environment's to change. */
+/** Sets every option: the environment can change each default. */
 export function guarded(
   { proxy, tls }: Access,
   { certificate, key }: Credential,
 ): BunFetchRequestInit {
   return {
-    // NO_PROXY is the environment's as well.
+    // NO_PROXY comes from the environment too.
     proxy: proxy && { url: proxy, respectNoProxy: false },
     verbose: false,
     redirect: "error",

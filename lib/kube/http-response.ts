@@ -1,9 +1,8 @@
 /**
- * One HTTP/1.1 response out of the bytes of a connection (RFC 9112). It owns the
- * limits on what a response may cost: whoever answers in the API server's place
- * cannot fill our memory (selection.md §1). Strict: a response that two readers
- * could understand differently is refused. It works on bytes, and a body is
- * decoded when it is complete: a character may cross two chunks. Pure.
+ * One HTTP/1.1 response from the bytes of a connection (RFC 9112), with limits: an
+ * impostor must not fill our memory (selection.md §1). Strict: a response that two
+ * readers could understand differently is refused. It works on bytes; a body is
+ * decoded when it is complete, because a character may cross two chunks. Pure.
  */
 import { isIdentifier } from "../cni/args.ts";
 import { textOf, wholeNumber } from "../linux/text.ts";
@@ -11,35 +10,35 @@ import { textOf, wholeNumber } from "../linux/text.ts";
 /** Bytes of a body: 4 MiB. */
 export const bodyLimit = 4 << 20;
 
-/** Bytes of everything else: status line, headers, the lines around chunks, trailers. */
+/** Bytes of everything but the body: status line, headers, chunk lines, trailers. */
 const headLimit = 64 << 10;
 
 export interface HttpResponse {
   status: number;
-  /** Undefined when it is larger than the limit. */
+  /** Undefined if it exceeds the limit. */
   text?: string;
-  /** The header of that name. */
+  /** The value of the header Retry-After. */
   retryAfter?: string;
 }
 
-/** A response that has been read to its end. */
+/** A complete response. */
 export interface Complete {
   response: HttpResponse;
-  /** Whether the connection is good for another one. */
+  /** Whether the connection can be used again. */
   reusable: boolean;
-  /** The bytes after it. */
+  /** Bytes after the response. */
   rest: Uint8Array;
 }
 
-/** Not HTTP, or HTTP that has more than one meaning. Its message quotes nothing. */
+/** Not HTTP, or HTTP with more than one meaning. The message quotes nothing. */
 export class MalformedResponse extends Error {
   readonly code = "MalformedResponse";
 }
 
-/** What comes next, after the bytes of the body that are awaited. */
+/** The state of the parser: what follows the awaited bytes of the body. */
 type State =
   | "head"
-  /** Nothing: the body has its length, or its last chunk. */
+  /** The end: the body has its length, or its last chunk arrived. */
   | "end"
   /** RFC 9112 §7.1: the line with the size of a chunk, the line end after its data, trailers. */
   | "chunk size"
@@ -55,12 +54,12 @@ export class ResponseReader {
   readonly #response: HttpResponse = { status: 0 };
   readonly #body = new Body();
   #reusable = false;
-  /** Bytes of the body that are to come before the next line. */
+  /** Bytes of the body before the next line. */
   #awaited = 0;
-  /** Bytes of all that is not the body. */
+  /** Bytes received outside of the body. */
   #headSize = 0;
 
-  /** The next bytes; the response once it is complete. Throws `MalformedResponse`. */
+  /** Takes the next bytes; returns the response once it is complete. Throws `MalformedResponse`. */
   push(bytes: Uint8Array): Complete | undefined {
     let rest = joined(this.#held, bytes);
     this.#held = nothing;
@@ -95,7 +94,7 @@ export class ResponseReader {
     }
   }
 
-  /** The connection was closed: the response, if that is how its end is told. */
+  /** The connection was closed: returns the response if the close ends it. */
   close(): Complete | undefined {
     return this.#state === "until close" ? this.#complete(nothing) : undefined;
   }
@@ -111,7 +110,7 @@ export class ResponseReader {
     } else if (line === "") {
       this.#state = "end";
     } else {
-      // RFC 9110 §6.5.1: no trailer may say where the body ends.
+      // RFC 9110 §6.5.1: a trailer must not describe the length of the body.
       const { name } = readField(line);
       if (name === "content-length" || name === "transfer-encoding")
         throw malformed("two lengths");
@@ -125,7 +124,7 @@ export class ResponseReader {
     const { length, chunked, closes, retryAfter } = fieldsOf(lines);
     if (status === 101) throw malformed("another protocol");
     if (status < 200) {
-      // The final response follows; HTTP/1.0 has no interim ones.
+      // Skip interim responses; HTTP/1.0 has none.
       if (minor === "0") throw malformed("no status line");
       return;
     }
@@ -150,15 +149,15 @@ export class ResponseReader {
   }
 }
 
-/** The bytes of a body, one after the other. */
+/** The bytes of a body, in order. */
 class Body {
   size = 0;
-  /** Those bytes, and room for more unless it is the first part itself. */
+  /** The buffer, with spare room unless it is the first part itself. */
   #bytes: Uint8Array = nothing;
 
   add(part: Uint8Array): void {
     const size = this.size + part.byteLength;
-    // Most bodies come in one part, which need not be copied.
+    // Most bodies have one part, which is not copied.
     if (this.size === 0) this.#bytes = part;
     else {
       if (size > this.#bytes.byteLength) {
@@ -190,7 +189,7 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   return both;
 }
 
-/** The end of the empty line that ends a head; 0 when it has not come yet. */
+/** The end of the empty line after the head; 0 if it has not arrived. */
 function headEnd(bytes: Uint8Array): number {
   for (let line = 0; ;) {
     const end = lineEnd(bytes, line);
@@ -199,7 +198,7 @@ function headEnd(bytes: Uint8Array): number {
   }
 }
 
-/** The end of the line that begins at `from`; 0 when it has not come yet. */
+/** The end of the line that begins at `from`; 0 if it has not arrived. */
 function lineEnd(bytes: Uint8Array, from: number): number {
   const lineFeed = bytes.indexOf(0x0a, from);
   if (lineFeed < 0) return 0;
@@ -223,7 +222,7 @@ function readStatusLine(line: string): StatusLine {
   return { minor, status: Number(digits) };
 }
 
-/** Name in small letters and value of a header. */
+/** Lower-case name and value of a header. */
 function readField(line: string): { name: string; value: string } {
   const colon = line.indexOf(":");
   const name = line.slice(0, colon < 0 ? 0 : colon);
@@ -254,7 +253,7 @@ interface Fields {
   retryAfter?: string;
 }
 
-/** The headers that matter here; all others must only be well-formed. */
+/** The relevant headers; all others must only be well-formed. */
 function fieldsOf(lines: readonly string[]): Fields {
   const fields: Fields = { chunked: false, closes: false };
   for (const line of lines) {
@@ -291,9 +290,9 @@ function saysClose(connection: string): boolean {
   return /(?:^|[\t ,])close(?:[\t ,]|$)/.test(options);
 }
 
-/** Extensions have no meaning for us. */
+/** Chunk extensions are ignored. */
 function chunkSize(line: string): number {
-  // Fast path: Number() takes nothing after 0x but hexadecimal digits, and blanks, which no identifier has.
+  // Fast path: in an identifier, Number() accepts only hexadecimal digits after 0x.
   const isPlain = line.length <= 12 && isIdentifier(line);
   const size = isPlain ? Number(`0x${line}`) : Number.NaN;
   if (!Number.isNaN(size)) return size;

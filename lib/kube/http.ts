@@ -1,7 +1,7 @@
 /**
- * Requests to the API server, written as HTTP/1.1 and sent over one connection
- * that is kept (RFC 9112). It owns what a request looks like on the wire and
- * which connection it goes over. Proxies are none of its matter: see `proxied`.
+ * Requests to the API server as HTTP/1.1 over one persistent connection (RFC 9112).
+ * It owns the format of a request and the choice of the connection; `http-proxy`
+ * has proxies.
  */
 import { parseIp } from "../linux/address.ts";
 import { bytesOf } from "../linux/text.ts";
@@ -12,12 +12,12 @@ import type { HttpResponse } from "./http-response.ts";
 
 export interface HttpRequest {
   method: "GET" | "PATCH";
-  /** With its leading slash, encoded. */
+  /** Encoded, with leading slash. */
   path: string;
   body?: { contentType: string; text: string };
 }
 
-/** Throws with Bun's code of what went wrong on the way. */
+/** Throws an error with Bun's code. */
 export type Send = (
   request: HttpRequest,
   access: Access,
@@ -25,7 +25,7 @@ export type Send = (
   signal: AbortSignal,
 ) => Promise<HttpResponse>;
 
-/** Sends over one connection for as long as it lasts and says who we are: another certificate needs another one. */
+/** Uses one connection while it lasts; another client certificate needs another connection. */
 export function createSend(): Send {
   let kept: Kept | undefined;
   return async (request, access, credential, signal) => {
@@ -35,7 +35,7 @@ export function createSend(): Send {
       const { connection, host, prefix } = kept;
       const bytes = requestBytes(request, host, prefix, credential);
       const response = await connection.ask(bytes, signal);
-      // Undefined at most once for each other response over that connection.
+      // Undefined at most once after a response of that connection.
       if (response) return response;
     }
   };
@@ -72,8 +72,8 @@ function connect(access: Access, { certificate, key }: Credential): Kept {
     port: Number(port || (protocol === "https:" ? 443 : 80)),
     ...(access.tls && {
       tls: {
-        // RFC 6066 §3: no address is sent as a name, and no name with a dot at its
-        // end. Bun verifies the address all the same.
+        // RFC 6066 §3: the server name is no address and has no final dot.
+        // Bun verifies the address all the same.
         serverName: isAddress ? "" : withoutDot(hostname),
         ...access.tls,
         ...(certificate !== undefined && { cert: certificate }),
@@ -89,7 +89,7 @@ function withoutDot(hostname: string): string {
   return hostname.endsWith(".") ? hostname.slice(0, -1) : hostname;
 }
 
-/** Path, host and credential have been checked where they come from: none of them holds a line end. */
+/** Path, host and credential were validated before: none contains a line end. */
 function requestBytes(
   { method, path, body }: HttpRequest,
   host: string,

@@ -1,13 +1,13 @@
 /**
- * Where a kubeconfig is neither JSON nor YAML. Nothing of the file is told, not
- * even the character at that place: it is full of secrets. Pure.
+ * The position of a syntax error in a kubeconfig. Quotes nothing, not even a
+ * character: the file is full of secrets. Pure.
  */
 import { explainJson } from "../cni/json-error.ts";
 
-/** Levels of nesting that are looked into. */
+/** Levels of nesting that are parsed. */
 const depth = 1000;
 
-/** Lines of YAML that are looked at: each is parsed with all lines before it. */
+/** Lines of YAML that are tried: each is parsed with all lines before it. */
 const maxLines = 2000;
 
 /** `is not JSON at line 2, column 5`, `is not YAML at line 3`. */
@@ -18,7 +18,10 @@ export function placeOfFault(content: string): string {
   return line === undefined ? "is not YAML" : `is not YAML at line ${line}`;
 }
 
-/** The first line that no longer is YAML together with those before it; Bun's parser does not tell. */
+/**
+ * The first line that is invalid YAML together with the lines before it; Bun's
+ * parser does not tell.
+ */
 function lineOfFault(lines: readonly string[]): number | undefined {
   if (lines.length > maxLines) return undefined;
   for (let count = lines.length - 1; count > 0; count--) {

@@ -1,7 +1,7 @@
 /**
- * A kubeconfig file: the cluster and the user of its current context, in our own
- * words (configuration.md, `kubernetes.kubeconfig`). It reads this one file, not
- * those that it names; no message quotes anything of its content but names.
+ * A kubeconfig: the cluster and the user of its current context (configuration.md,
+ * `kubernetes.kubeconfig`). It does not read the files that the kubeconfig names.
+ * Messages quote nothing but names.
  */
 import { quote } from "../linux/text.ts";
 import {
@@ -18,7 +18,7 @@ export interface Cluster {
   insecure: boolean;
   tlsServerName?: string;
   proxyUrl?: string;
-  /** What the cluster has for credential plugins: `spec.cluster.config` of KUBERNETES_EXEC_INFO. */
+  /** The cluster's data for credential plugins: `spec.cluster.config` of KUBERNETES_EXEC_INFO. */
   execConfig?: unknown;
 }
 
@@ -43,13 +43,13 @@ export interface ExecConfig {
   provideClusterInfo: boolean;
 }
 
-/** A sign-in that @kubernetes/client-node knows: OIDC, Azure, GCP. */
+/** An auth provider of @kubernetes/client-node: OIDC, Azure, GCP. */
 export interface AuthProvider {
   name: string;
   config: Record<string, unknown>;
 }
 
-/** Throws 7 naming the path and, by dot path, what is wrong in it. */
+/** Throws 7 naming the path and the dot path of the fault. */
 export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
   const where = `kubeconfig ${quote(path)}`;
   const config = parseKubeconfig(readText(path, "kubeconfig"), where);
@@ -89,7 +89,7 @@ export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
   };
 }
 
-/** The first entry of that name, as client-go takes it, and its place in the file. */
+/** The first entry of that name, as in client-go, and its key in the file. */
 function find<T extends { name: string }>(
   entries: readonly T[] | null | undefined,
   name: string | null | undefined,
@@ -104,13 +104,13 @@ function find<T extends { name: string }>(
   throw invalid(`${where}: no ${kind} is named ${quote(name ?? "")}`);
 }
 
-/** Whom to name in messages, and what relative paths are relative to. */
+/** Name for messages, and base directory of relative paths. */
 interface Place {
   where: string;
   directory: string;
 }
 
-/** Where client-go puts what `provideClusterInfo` tells a plugin. */
+/** client-go's place for the data of `provideClusterInfo`. */
 const execExtension = "client.authentication.k8s.io/exec";
 
 function clusterOf(cluster: ClusterEntry, place: Place): Cluster {
@@ -125,7 +125,7 @@ function clusterOf(cluster: ClusterEntry, place: Place): Cluster {
   });
 }
 
-/** Keys of client-go that would change who we are: refused, never ignored (configuration.md). */
+/** Keys of client-go for impersonation: refused, never ignored (configuration.md). */
 const impersonation = [
   "as",
   "as-uid",
@@ -181,7 +181,7 @@ function execOf(
   };
 }
 
-/** The data wins over the file, as in client-go. */
+/** `-data` has precedence over the file, as in client-go. */
 function materialOf<K extends string>(
   entry: { [key in K | `${K}-data`]?: string | null | undefined },
   key: K,
@@ -195,15 +195,15 @@ function materialOf<K extends string>(
     : { where: `${where}.${key}`, file: resolvePath(directory, file) };
 }
 
-/** Of a bare file name it is the working directory. */
+/** The working directory for a bare file name. */
 function directoryOf(path: string): string {
   const slash = path.lastIndexOf("/");
   return slash < 0 ? "." : path.slice(0, slash);
 }
 
 /**
- * A relative path is relative to the kubeconfig's directory. Joined as text, as
- * client-go does: `..` does not follow a symbolic link.
+ * Relative to the kubeconfig's directory. Joined as text, as in client-go: `..`
+ * does not follow a symbolic link.
  */
 function resolvePath(directory: string, path: string): string {
   if (path.startsWith("/")) return path;
@@ -212,7 +212,7 @@ function resolvePath(directory: string, path: string): string {
   for (const part of joined.split("/")) {
     if (part === "" || part === ".") continue;
     if (part === ".." && (parts.at(-1) ?? "..") !== "..") parts.pop();
-    // There is nothing above the root.
+    // The root has no parent.
     else if (part !== ".." || !joined.startsWith("/")) parts.push(part);
   }
   return `${joined.startsWith("/") ? "" : "."}/${parts.join("/")}`;

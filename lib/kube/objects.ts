@@ -1,6 +1,6 @@
 /**
- * What the API server must answer, validated at this edge: of each object the
- * few keys that genie reads, annotations always an object of strings.
+ * Validates the responses of the API server: the few keys that genie reads;
+ * annotations become an object of strings.
  */
 import type { V1ObjectMeta } from "@kubernetes/client-node";
 import { type JsonObject, isObject, mismatch, own } from "../cni/json.ts";
@@ -18,17 +18,17 @@ export interface KubeObject {
   metadata: Metadata;
 }
 
-/** Always there, empty where the object has none. */
+/** Always present, empty if the object has none. */
 export type Metadata = Pick<V1ObjectMeta, "name" | "namespace" | "uid"> & {
   annotations: Record<string, string>;
 };
 
-/** Throws an `ApiError` naming the key that is wrong; no value is quoted. */
+/** Throws an `ApiError` naming the wrong key; quotes no value. */
 export function parsePod(answer: string, action: () => string): Pod {
   return { metadata: metadataOf(decode(answer, action), action) };
 }
 
-/** Throws as `parsePod`. A definition without spec names a file of the node. */
+/** Throws as `parsePod`. A definition without spec selects a file of the node. */
 export function parseDefinition(
   answer: string,
   action: () => string,
@@ -57,7 +57,7 @@ function metadataOf(object: JsonObject, action: () => string): Metadata {
   };
 }
 
-/** By own property: `constructor` is an annotation like any other. */
+/** Own properties only: `constructor` is an ordinary annotation. */
 function annotationsOf(
   metadata: JsonObject,
   action: () => string,
@@ -79,7 +79,7 @@ function isTextMap(map: unknown): map is Record<string, string> {
   return true;
 }
 
-/** Null is absent. */
+/** Null is treated as absent. */
 function textOf(
   object: JsonObject,
   key: string,
@@ -108,7 +108,7 @@ function decode(answer: string, action: () => string): JsonObject {
     const value: unknown = JSON.parse(answer);
     if (isObject(value)) return value;
   } catch {
-    // Not JSON; the message of the parser would quote the answer.
+    // Not JSON; the parser's message would quote the response.
   }
   throw new ApiError(`failed to ${action()}: the answer is no JSON object`);
 }

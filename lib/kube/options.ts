@@ -1,9 +1,9 @@
 /**
- * What our network configuration says about the API server (configuration.md,
- * `kubernetes` and `policy`), in our own words. Pure.
+ * The part of our network configuration about the API server (configuration.md,
+ * `kubernetes` and `policy`). Pure.
  */
 
-/** The keys of the network configuration that concern the API server. */
+/** The keys `kubernetes` and `policy`. */
 export interface KubernetesKeys {
   kubernetes?: Keys<"kubeconfig" | "k8s_api_root">;
   policy?: Keys<
@@ -18,17 +18,17 @@ export interface KubernetesKeys {
 type Keys<K extends string> =
   { readonly [key in K]?: string | null | undefined } | null | undefined;
 
-/** Where the API server is and who we are; what is absent is left to the kubeconfig. */
+/** The API server and the credential; an absent key is left to the kubeconfig. */
 export interface KubeOptions {
   /** Path. */
   kubeconfig?: string;
-  /** URL; wins over `policy.server`, and both over the kubeconfig's. */
+  /** URL; has precedence over `policy.server` and the kubeconfig's. */
   server?: string;
-  /** Wins over what the kubeconfig says, key by key. */
+  /** Each key has precedence over the kubeconfig's. */
   policy?: Policy;
 }
 
-/** The token is the token itself, the others are paths, as in the original. */
+/** `token` is the token itself, the other keys are paths, as in CNI-Genie. */
 export interface Policy {
   server?: string;
   token?: string;
@@ -37,7 +37,7 @@ export interface Policy {
   certificateAuthority?: string;
 }
 
-/** A blank value is an absent one. */
+/** A blank value is treated as absent. */
 export function kubeOptions({
   kubernetes,
   policy,
@@ -55,12 +55,12 @@ export function kubeOptions({
   });
 }
 
-/** The text without the blanks around it; undefined when nothing is left. */
+/** The trimmed text; undefined if it is empty. */
 export function nonBlank(text: string | null | undefined): string | undefined {
   return text?.trim() || undefined;
 }
 
-/** Undefined values left out: `exactOptionalPropertyTypes` tells absent from undefined. */
+/** Omits undefined values: `exactOptionalPropertyTypes` distinguishes them from absent ones. */
 export function omitUndefined<T extends object>(object: {
   [K in keyof T]: T[K] | undefined;
 }): T;

@@ -1,18 +1,18 @@
 /**
- * Certificates, keys and tokens: text that is in the configuration or in a file
- * it names. It owns reading and checking them; it never puts them in a message.
+ * Certificates, keys and tokens, from the configuration or from a file. It reads
+ * and validates them, and never puts them into a message.
  */
 import { readRegularFile } from "../linux/files.ts";
 import { textOf, quote } from "../linux/text.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 
-/** Where a certificate or key is. `where` names the configuration key in messages. */
+/** The source of a certificate or key. `where` names the configuration key in messages. */
 export type Material = { where: string } & (
   { file: string } | { base64: string }
 );
 
-/** The PEM text. Throws 7 when it cannot be read or holds no block of that kind. */
+/** The PEM text. Throws 7 if it is unreadable or has no block of that kind. */
 export function readPem(
   material: Material,
   kind: "CERTIFICATE" | "PRIVATE KEY",
@@ -21,7 +21,7 @@ export function readPem(
     "file" in material
       ? readText(material.file, material.where)
       : decodeBase64(material.base64);
-  // Bun reports such a text as a socket that failed to open, which misleads.
+  // Bun reports an invalid text as a socket that failed to open, which misleads.
   if (
     !text.includes(`-----BEGIN ${kind}-----`) &&
     !new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text)
@@ -38,7 +38,7 @@ function decodeBase64(base64: string): string {
   try {
     return textOf(Uint8Array.fromBase64(base64));
   } catch {
-    // Takes whatever can be taken, but costs 0.4 ms at its first use.
+    // Buffer accepts every base64 text, but costs 0.4 ms at its first use.
     return Buffer.from(base64, "base64").toString("utf8");
   }
 }
@@ -48,7 +48,7 @@ export function readToken(file: string, where: string): string {
   return checkToken(readText(file, where).trim(), `${where}: ${quote(file)}`);
 }
 
-/** The token itself, if it can be a header. Throws 7: Bun's own error would be less clear. */
+/** The token, if it is valid in a header. Throws 7: Bun's own error would be less clear. */
 export function checkToken(token: string, where: string): string {
   if (token === "") throw invalid(`${where}: the token is empty`);
   if (!isVisible(token)) {
@@ -58,13 +58,13 @@ export function checkToken(token: string, where: string): string {
 }
 
 function isVisible(text: string): boolean {
-  // What cannot be encoded is not ASCII either.
+  // A text that cannot be encoded is not ASCII either.
   if (!text.isWellFormed()) return false;
-  // Of the usual tokens nothing is encoded, and the pattern is not needed (docs/performance.md).
+  // Fast path: an ordinary token needs no encoding.
   return encodeURIComponent(text) === text || /^[\x21-\x7e]*$/.test(text);
 }
 
-/** Bytes of a file: a bundle of all authorities of a distribution has 0.3 MiB. */
+/** Limit in bytes: a bundle of all authorities of a distribution has 0.3 MiB. */
 const fileLimit = 4 << 20;
 
 /** The text of a file. Throws 7 naming the file and the reason. */
@@ -81,16 +81,16 @@ export function readText(file: string, where: string): string {
   }
 }
 
-/** A token, a key or a whole kubeconfig where the path of its file belongs is a common mistake. */
+/** Whether a path looks like a token, a key or a whole kubeconfig: a common mistake. */
 function looksLikeSecret(path: string): boolean {
   return (
     /[\r\n]|-----BEGIN|(?:^|\/)eyJ[\w-]{8}/.test(path) ||
-    // Names of files are shorter, or have a dot, or no digits and capital letters.
+    // File names are shorter, or have a dot, or lack digits and capital letters.
     /[\w+=-]{80}|(?:^|\/)(?=[^/]*[\dA-Z])[\w+=-]{24,}$/.test(path)
   );
 }
 
-/** Error 7: what our configuration or the kubeconfig says cannot be used. */
+/** Error 7: the configuration or the kubeconfig has an unusable value. */
 export function invalid(message: string): CniError {
   return new CniError(Code.invalidNetworkConfig, message);
 }

@@ -1,36 +1,39 @@
 /**
- * The pod that a request is about, as the API server knows it (selection.md §1).
- * It decides whether the object found is the pod meant.
+ * The pod of a request, from the API server (selection.md §1). It decides whether
+ * the object is that pod.
  */
 import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import type { Pod } from "./objects.ts";
 import { ApiError } from "./api-error.ts";
 
-/** Of CNI_ARGS. */
+/** From CNI_ARGS. */
 export interface PodIdentity {
   namespace: string;
   name: string;
-  /** K8S_POD_UID; absent or "" when the runtime does not tell. */
+  /** K8S_POD_UID; absent or "" if the runtime does not send it. */
   uid?: string | undefined;
 }
 
 export interface PodInfo {
   namespace: string;
   name: string;
-  /** The API server's, which is not the runtime's for a static pod; "" if it has none. */
+  /**
+   * The uid at the API server, which differs from the runtime's for a static pod;
+   * "" if there is none.
+   */
   uid: string;
   annotations: Readonly<Record<string, string>>;
-  /** The mirror of a pod that the kubelet took from a file or a URL. */
+  /** The mirror of a static pod: the kubelet took it from a file or a URL. */
   isStatic: boolean;
 }
 
-/** Whoever knows pods: `Kube`. */
+/** The source of pods: `Kube`. */
 interface Pods {
   getPod(namespace: string, name: string): Promise<Pod>;
 }
 
-/** Throws as `Kube.getPod`, and 11 when the pod of that name is another than the one meant. */
+/** Throws as `Kube.getPod`, and 11 if the pod of that name has another uid. */
 export async function fetchPod(
   kube: Pods,
   identity: PodIdentity,
@@ -54,7 +57,7 @@ export async function fetchPod(
   };
 }
 
-/** Whether the kubelet took the pod from elsewhere than the API server (selection.md §7). */
+/** Whether the kubelet has the pod from a file or a URL (selection.md §7). */
 export function isStaticPod(
   annotations: Readonly<Record<string, string>>,
 ): boolean {
@@ -62,7 +65,10 @@ export function isStaticPod(
   return source !== undefined && source !== "api";
 }
 
-/** The runtime's uid of a static pod is the hash of its configuration; its mirror has another. */
+/**
+ * The runtime's uid of a static pod is the hash of its configuration; its mirror
+ * has another uid.
+ */
 function mirrors(
   annotations: Readonly<Record<string, string>>,
   hash: string,

@@ -1,7 +1,7 @@
 /**
- * Why the API server refuses a request: the Status object that it sends, in one
- * line. Whoever answers may echo what was sent, so our credential is taken out
- * of whatever is quoted. Loaded only for a request that is refused.
+ * The reason of a refused API request, in one line, from the Status object of the
+ * response. A response may echo the request, so our credential is removed from
+ * every quotation. Loaded only for a refused request.
  */
 import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
@@ -9,14 +9,14 @@ import type { Credential } from "./credential.ts";
 import type { Failure } from "./api-error.ts";
 import type { HttpResponse } from "./http-response.ts";
 
-/** The object that a request is about, for what a 404 means. */
+/** The requested object, for the meaning of a 404. */
 export interface Subject {
   name: string;
-  /** What is said when the server does not even know such objects. */
+  /** The message if the server does not know the kind. */
   unknownKind: string;
 }
 
-/** Of a response that is neither 2xx nor 3xx. */
+/** The refusal of a response that is neither 2xx nor 3xx. */
 export function refusal(
   { status, text = "", retryAfter: header }: HttpResponse,
   { name, unknownKind }: Subject,
@@ -39,7 +39,7 @@ export function refusal(
   };
 }
 
-/** The usual statuses of an API server; others are told as numbers. */
+/** The usual statuses of an API server; messages show others as numbers. */
 const statusTexts: Record<number, string> = {
   400: "bad request",
   401: "unauthorized",
@@ -59,14 +59,14 @@ export function statusText(status: number): string {
   return statusTexts[status] ?? `status ${status}`;
 }
 
-/** 429 and 5xx pass (selection.md §1); 401 is the caller's, since a new credential may help. */
+/** 429 and 5xx are temporary (selection.md §1). 401 is the caller's: a new credential may help. */
 function isTransient(status: number): boolean {
   return status === 429 || status >= 500;
 }
 
 /**
- * Whether a 404 is about the object. A resource that is not installed is answered
- * by `404 page not found`, or by a Status without `details.name`.
+ * Whether a 404 is about the object. A resource that is not installed gets `404
+ * page not found`, or a Status without `details.name`.
  */
 function names(body: unknown, message: string, name: string): boolean {
   return (
@@ -75,7 +75,7 @@ function names(body: unknown, message: string, name: string): boolean {
   );
 }
 
-/** The fields that a 422 is about: `metadata.uid`. */
+/** The fields that a 422 rejects: `metadata.uid`. */
 function fieldsOf(body: unknown, message: string): string[] {
   const causes = own(own(body, "details"), "causes");
   const fields: string[] = [];
@@ -87,7 +87,7 @@ function fieldsOf(body: unknown, message: string): string[] {
   return /\bmetadata\.uid\b/.test(message) ? ["metadata.uid"] : [];
 }
 
-/** Of a Status object, "" for any other body: nothing else of it is ever quoted. */
+/** The message of a Status object, "" for any other body: nothing else is quoted. */
 function messageOf(body: unknown): string {
   const message = own(body, "message");
   return typeof message === "string" ? message : "";
@@ -101,13 +101,13 @@ function decode(text: string): unknown {
   }
 }
 
-/** A part of a secret that is as long as this is redacted wherever it stands. */
+/** Parts of a secret from this length on are redacted. */
 const recognizable = 12;
 
-/** Characters of a message that are looked at; far fewer are shown. */
+/** Characters of a message that are searched; far fewer are shown. */
 const longest = 64 << 10;
 
-/** The text without our credential or a part of it, and without what looks like another one. */
+/** The text without our credential, its parts, and anything that looks like a credential. */
 function redact(text: string, { authorization = "" }: Credential): string {
   let shown = text.slice(0, longest);
   for (const secret of secretsOf(authorization))
@@ -118,12 +118,12 @@ function redact(text: string, { authorization = "" }: Credential): string {
         /\b([Bb]earer|[Bb]asic)[ :=]+(?=\S*[A-Z\d._-])[\w.~+/=-]+/g,
         "$1 …",
       )
-      // A JSON web token begins so.
+      // The beginning of a JSON web token.
       .replaceAll(/\beyJ[\w-]{8,}[\w.-]*/g, "…")
   );
 }
 
-/** The token; of a user name and password the password, and both as they are sent. */
+/** The secrets of a credential: the token; or the password, alone and as sent. */
 function secretsOf(authorization: string): string[] {
   const [scheme = "", secret = ""] = authorization.split(" ");
   const secrets = [secret];

@@ -1,6 +1,6 @@
 /**
- * One call of the API server: tries within a time budget, what is tried again
- * and after which pause (selection.md §1). How one is sent is `http`'s matter.
+ * One API request: retries within a time budget, and the pauses between them
+ * (selection.md §1). `http` sends it.
  */
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { errnoOf } from "../linux/errno.ts";
@@ -19,38 +19,38 @@ export interface Call extends HttpRequest {
   subject: Subject;
 }
 
-/** The seams of a call. */
+/** The dependencies of a request. */
 export interface Wire {
   send: Send;
   sleep(ms: number): Promise<void>;
   /** 0 ≤ x < 1 */
   random(): number;
-  /** A signal that is aborted after so many milliseconds. */
+  /** A signal that aborts after this many milliseconds. */
   timeout(ms: number): AbortSignal;
   now(): Date;
-  /** Called whenever a try has ended, for a log. Must not throw. */
+  /** Called after each try, for a log. Must not throw. */
   tried?: ((one: Try) => void) | undefined;
 }
 
-/** One request as it was sent, and how it ended. Holds no secret: the path is of names only. */
+/** One try and its outcome. Contains no secret: the path has names only. */
 export interface Try {
   method: string;
   path: string;
-  /** Undefined when no response could be read. */
+  /** Undefined without a readable response. */
   status?: number;
   /** Of a try that failed. */
   problem?: string;
   ms: number;
 }
 
-/** Milliseconds: of one try, of the first pause and of the longest. */
+/** Milliseconds: of one try, of the first pause, of the longest pause. */
 const tryLimit = 3000;
 const firstPause = 100;
 const longestPause = 2000;
 
 /**
- * The text of a 2xx answer. Throws an `ApiError` when the budget is used up or
- * another try is of no use, and what the credential throws (7, 11).
+ * The text of a 2xx response. Throws an `ApiError` if the budget is used up or a
+ * retry is of no use, and the credential's error (7, 11).
  */
 export async function call(
   request: Call,
@@ -75,12 +75,12 @@ export async function call(
   }
 }
 
-/** As long as the server says, if that is longer. */
+/** The server's pause, if it is longer. */
 function pauseOf({ retryAfter = 0 }: Failure, tries: number, random: number) {
   return Math.max(retryAfter, backoff(tries, random));
 }
 
-/** Exponential, between half and all of it, so that a node's pods do not come back at once. */
+/** Exponential with jitter (half to all of it), so that the pods of a node do not retry at once. */
 function backoff(tries: number, random: number): number {
   return (
     Math.min(longestPause, firstPause * 2 ** (tries - 1)) * (0.5 + random / 2)
@@ -97,7 +97,7 @@ function failed(
   return new ApiError(message, status, fields);
 }
 
-/** The text of a 2xx response, or why there is none. */
+/** The text of a 2xx response, or the reason why there is none. */
 async function attempt(
   request: Call,
   access: Access,

@@ -1,19 +1,19 @@
 /**
- * URLs of API servers and proxies, read as Go's clients read them
- * (configuration.md): `https://[10.96.0.1]:443` is that address. What is refused
- * is told by its problem, which quotes nothing: a URL may hold a password. Pure.
+ * URLs of API servers and proxies, as Go's clients read them (configuration.md):
+ * `https://[10.96.0.1]:443` is that address. The problem of a refused URL quotes
+ * nothing: a URL may contain a password. Pure.
  */
 import { parseIp } from "../linux/address.ts";
 import { bytesOf, wholeNumber } from "../linux/text.ts";
 
 export interface ServerUrl {
-  /** Origin and path, without a slash at the end: what comes before `/api` and `/apis`. */
+  /** Origin and path without final slash, the prefix of `/api` and `/apis`. */
   root: string;
-  /** Of a URL with `user:password@`: Go's clients sign in by it when nothing else is given. */
+  /** From `user:password@`: Go's clients use it if there is no other credential. */
   login?: { username: string; password: string };
 }
 
-/** What follows the quoted URL in a message. */
+/** The text after the quoted URL in a message. */
 export interface UrlProblem {
   problem: string;
 }
@@ -21,8 +21,8 @@ export interface UrlProblem {
 const unprintable = "it has a blank, a backslash or a control character";
 
 /**
- * `host:port` is https. With `isRoot`, a path is cut off from `/api/` on: the
- * samples of CNI-Genie have `https://host/api/v1/` as `k8s_api_root`.
+ * `host:port` is https. With `isRoot`, a path from `/api/` on is ignored:
+ * CNI-Genie's samples have `https://host/api/v1/` as `k8s_api_root`.
  */
 export function readServerUrl(
   text: string,
@@ -49,7 +49,7 @@ export function readServerUrl(
   };
 }
 
-/** The URL of an http or https proxy, as fetch takes it. */
+/** The URL of an http or https proxy, for fetch. */
 export function readProxyUrl(text: string): { url: string } | UrlProblem {
   const parts = split(text);
   if (parts === undefined) return { problem: unprintable };
@@ -65,18 +65,18 @@ export function readProxyUrl(text: string): { url: string } | UrlProblem {
   return url ? { url: url.href } : { problem: "expected an http or https URL" };
 }
 
-/** The URL for a message: no password, no query. */
+/** The URL for a message, without password and query. */
 export function withoutSecrets(text: string): string {
   const start = authorityStart(text);
   const query = firstOf(text, "?#", start);
   const shown = query < text.length ? `${text.slice(0, query)}?…` : text;
-  // A password may have a slash, so everything before the last @ may be one.
+  // A password may contain a slash: everything before the last @ may be one.
   const at = text.lastIndexOf("@");
   if (at < start) return shown;
   return `${text.slice(0, start)}…${at < query ? shown.slice(at) : "@…"}`;
 }
 
-/** The server of a pod's environment, undefined outside of a pod. */
+/** The server in a pod's environment; undefined outside of a pod. */
 export function inClusterServer(
   env: Readonly<Record<string, string | undefined>>,
 ): string | undefined {
@@ -88,16 +88,16 @@ export function inClusterServer(
 }
 
 interface Parts {
-  /** In small letters. */
+  /** In lower case. */
   scheme: string | undefined;
-  /** What stands before the `@`, if there is one. */
+  /** The part before `@`, if any. */
   login?: string;
   /** With port and brackets. */
   host: string;
   path: string;
 }
 
-/** Undefined where readers would not agree. Query and fragment are dropped, as in client-go. */
+/** Undefined if readers disagree about the URL. Drops query and fragment, as client-go does. */
 function split(text: string): Parts | undefined {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
@@ -120,14 +120,14 @@ function authorityStart(text: string): number {
   return at < 0 ? 0 : at + 3;
 }
 
-/** Where the first of these characters stands, else the end. */
+/** The position of the first of these characters, else the end. */
 function firstOf(text: string, characters: string, from: number): number {
   let at = from;
   while (at < text.length && !characters.includes(text.charAt(at))) at++;
   return at;
 }
 
-/** Host and port as every reader understands them. */
+/** Host and port, if all readers agree on them. */
 function readAuthority(authority: string): string | UrlProblem {
   const colon = authority.lastIndexOf(":");
   const bracket = authority.lastIndexOf("]");
@@ -153,7 +153,7 @@ function readHost(host: string): string | UrlProblem {
   const inside = host.slice(1, -1);
   if (inside.includes("%"))
     return { problem: "an address with a zone is not supported" };
-  // Go's clients take the brackets off whatever they hold.
+  // Go's clients remove the brackets, whatever is in them.
   if (!inside.includes(":")) return readName(inside);
   if (parseIp(inside)) return host;
   const [address = ""] = inside.split(":");
@@ -170,7 +170,7 @@ function readName(text: string): string | UrlProblem {
   const name = isAscii(text) ? text : internationalized(text);
   if (name === undefined || !isName(name))
     return { problem: "the host has a character that no name has" };
-  // Some readers take 10.1 for 10.0.0.1, and 010.0.0.1 for 8.0.0.1.
+  // Some readers read 10.1 as 10.0.0.1, and 010.0.0.1 as 8.0.0.1.
   if (/(?:^|\.)(?:\d+|0x[\da-f]*)\.?$/i.test(name))
     return { problem: "the host is no IPv4 address" };
   return name;
@@ -180,7 +180,7 @@ function isAscii(text: string): boolean {
   return bytesOf(text).length === text.length;
 }
 
-/** In Punycode, as Go's clients look it up. */
+/** In Punycode, as Go's clients resolve it. */
 function internationalized(name: string): string | undefined {
   return URL.parse(`https://${name}`)?.hostname;
 }

@@ -1,12 +1,12 @@
 /**
- * The access that the calls of this process share: opened at the first call,
- * because most pods need none, and opened anew once it was refused.
+ * The API access that the requests of this process share: opened at the first
+ * request, because most pods send none, and reopened after a 401.
  */
 import type { Access } from "./access.ts";
 
 export interface Session {
   access(): Promise<Access>;
-  /** The next call reads kubeconfig and credentials again, unless another call has asked for it already. */
+  /** The next request reads kubeconfig and credential again, unless another request has done so. */
   renew(refused: Access): void;
 }
 

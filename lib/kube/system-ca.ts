@@ -1,14 +1,14 @@
 /**
- * Which authorities to trust when nobody names one: the node's, as kubectl and
- * every Go client do, else those built into Bun.
+ * The default authorities: the node's, as for kubectl and every Go client, else
+ * Bun's built-in ones.
  *
- * The list is always handed over explicitly. Left to its default, Bun adds
- * what NODE_EXTRA_CA_CERTS and SSL_CERT_FILE name, and the environment of a
- * runtime is not ours to trust. Reading the file costs 0.2 ms, `node:tls` 9 ms.
+ * The list is always passed explicitly. By default Bun adds the files of
+ * NODE_EXTRA_CA_CERTS and SSL_CERT_FILE, and the runtime's environment is not to be
+ * trusted. Reading the file costs 0.2 ms, `node:tls` 9 ms.
  */
 import { readFile } from "../linux/files.ts";
 
-/** Where the distributions keep their bundle: the list of Go's crypto/x509. */
+/** The distributions' bundles: the list of Go's crypto/x509. */
 const bundles = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
@@ -18,7 +18,7 @@ const bundles = [
   "/etc/ssl/cert.pem",
 ];
 
-/** PEM texts; never empty, because an empty list means Bun's default again. */
+/** PEM texts; never empty, because an empty list means Bun's default. */
 export async function systemAuthorities(
   files: readonly string[] = bundles,
 ): Promise<string[]> {
