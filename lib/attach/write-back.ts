@@ -1,7 +1,7 @@
 /**
- * Tells the pod which addresses it has, in the annotations of CNI-Genie and of
- * the Network Plumbing Working Group (selection.md §7). A failure is logged and
- * never fails the pod.
+ * Writes the pod's addresses to its status, in the annotations of CNI-Genie and of the
+ * Network Plumbing Working Group (selection.md §7). A failure is logged and never fails
+ * the pod.
  */
 import { formatIp, parseCidr } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -18,7 +18,7 @@ import type { Api, Context } from "./context.ts";
 import type { Pod } from "./choose.ts";
 import type { PodReference } from "./record.ts";
 
-/** Milliseconds for everything here. */
+/** Milliseconds for all requests. */
 const budgetMs = 3000;
 
 /** One PATCH; none outside of Kubernetes. Never throws. */
@@ -109,26 +109,27 @@ export function statusAnnotations(
   primary: string,
   devices: ReadonlyMap<string, object> = new Map(),
 ): Record<string, string> {
-  const views: NetworkStatus[] = [];
-  const ips: Record<string, object> = {};
-  for (const attachment of attachments) {
-    const view = viewOf(attachment, results[views.length], primary, devices);
-    views.push(view);
-    const [ip] = view.ips;
-    ips[`ip${views.length}`] = {
-      ...(ip !== undefined && { ip }),
-      interface: view.interface,
-    };
-  }
+  const statuses = attachments.map((attachment, i) =>
+    networkStatus(attachment, results[i], primary, devices),
+  );
   return {
-    ...(views.length > 1 && {
-      "multi-ip-preferences": JSON.stringify({
-        multi_entry: views.length,
-        ips,
-      }),
+    ...(statuses.length > 1 && {
+      "multi-ip-preferences": multiIpPreferences(statuses),
     }),
-    "k8s.v1.cni.cncf.io/network-status": JSON.stringify(views),
+    "k8s.v1.cni.cncf.io/network-status": JSON.stringify(statuses),
   };
+}
+
+/** The annotation of CNI-Genie: the first address of each interface. */
+function multiIpPreferences(statuses: readonly NetworkStatus[]): string {
+  const ips = statuses.map(({ ips: [ip], interface: name }, i) => [
+    `ip${i + 1}`,
+    { ...(ip !== undefined && { ip }), interface: name },
+  ]);
+  return JSON.stringify({
+    multi_entry: statuses.length,
+    ips: Object.fromEntries(ips),
+  });
 }
 
 /** NPWG v1.3 §5.2: one entry for an attachment, also without an interface of its own. */
@@ -145,23 +146,20 @@ interface NetworkStatus {
   "default-route"?: readonly string[];
 }
 
-function viewOf(
-  attachment: Attachment,
+function networkStatus(
+  { list, ifname, definition, extras }: Attachment,
   result: Result | undefined,
   primary: string,
   devices: ReadonlyMap<string, object>,
 ): NetworkStatus {
-  const { list, ifname, definition, extras } = attachment;
   const modern = modernResult(result ?? { cniVersion: latestVersion });
   const { mac, mtu } = podInterface(modern, ifname) ?? {};
   const gateway = defaultGateways(modern);
-  const ips: string[] = [];
-  for (const { address } of modern.ips) ips.push(withoutPrefix(address));
   const deviceInfo = devices.get(ifname);
   return {
     name: definition ?? list.name,
     interface: ifname,
-    ips,
+    ips: modern.ips.map(({ address }) => withoutPrefix(address)),
     ...(mac && { mac }),
     ...(mtu && { mtu }),
     default: ifname === primary,
@@ -172,16 +170,10 @@ function viewOf(
   };
 }
 
-/** Of each default route. */
 function defaultGateways(result: ModernResult): string[] {
-  const gateways: string[] = [];
-  for (const route of result.routes) {
-    const gateway = isDefaultRoute(route)
-      ? gatewayOf(route, result)
-      : undefined;
-    if (gateway !== undefined) gateways.push(gateway);
-  }
-  return gateways;
+  return result.routes
+    .filter(isDefaultRoute)
+    .flatMap((route) => gatewayOf(route, result) ?? []);
 }
 
 function withoutPrefix(address: string): string {

@@ -1,6 +1,6 @@
 /**
- * What a plugin can execute: decided here for every policy (selection.md §6).
- * Plugins are Go programs, which read the keys of their configuration in any case.
+ * The plugins that a plugin can execute, for every policy (selection.md §6). Plugins
+ * are Go programs, which read the keys of their configuration in any case.
  */
 import { isObject } from "./json.ts";
 
@@ -43,7 +43,9 @@ export function executesAny(
   return false;
 }
 
-/** Several spellings of one key are all read: which of them a Go program takes depends on their order. */
+const pluginKeys = new Set(["delegate", "delegates", "plugins"]);
+
+/** Reads all spellings of a key: which of them a Go program takes depends on their order. */
 function addTypes(
   value: unknown,
   isIpam: boolean,
@@ -55,21 +57,11 @@ function addTypes(
   }
   if (!isObject(value)) return;
   for (const [key, inner] of Object.entries(value)) {
-    switch (foldKey(key)) {
-      case "type":
-        if (typeof inner === "string") types.push({ type: inner, isIpam });
-        break;
-      case "ipam":
-        addTypes(inner, true, types);
-        break;
-      case "delegate":
-      case "delegates":
-      case "plugins":
-        addTypes(inner, isIpam, types);
-        break;
-      default:
-        break;
-    }
+    const folded = foldKey(key);
+    if (folded === "ipam") addTypes(inner, true, types);
+    else if (pluginKeys.has(folded)) addTypes(inner, isIpam, types);
+    else if (folded === "type" && typeof inner === "string")
+      types.push({ type: inner, isIpam });
   }
 }
 

@@ -85,16 +85,12 @@ export function parseChoice(
   annotations: Annotations,
   context: SelectionContext,
 ): Choice {
-  const isNpwg =
-    Object.hasOwn(annotations, networksAnnotation) ||
-    Object.hasOwn(annotations, defaultNetworkAnnotation);
-  // The default network first: its problems are reported first.
-  const [replacement, ...others] = isNpwg
-    ? references(annotations, defaultNetworkAnnotation, "names", context)
-    : [];
-  const added = isNpwg
-    ? references(annotations, networksAnnotation, "adds", context)
-    : [];
+  const [replacement, ...others] = references(
+    annotations,
+    defaultNetworkAnnotation,
+    context,
+  );
+  const added = references(annotations, networksAnnotation, context);
   if (others.length > 0)
     throw invalid(
       `annotation ${quote(defaultNetworkAnnotation)} names more than one network`,
@@ -107,9 +103,12 @@ export function parseChoice(
     context.ifname,
   );
   const definitions = replacement ? [replacement, ...added] : added;
-  if (isNpwg) requireOneDefaultRoute(definitions);
+  requireOneDefaultRoute(definitions);
   if (networks.length > 1)
     requireServedOnce(namedNetworks(elements), context.config);
+  const isNpwg =
+    Object.hasOwn(annotations, networksAnnotation) ||
+    Object.hasOwn(annotations, defaultNetworkAnnotation);
   return { elements, primary, definitions, isNpwg };
 }
 
@@ -126,7 +125,6 @@ export function ruleOf({ node, definition }: ChoiceElement): string {
 function references(
   annotations: Annotations,
   annotation: string,
-  verb: string,
   { config, namespace: podNamespace, warn }: SelectionContext,
 ): DefinitionReference[] {
   const text = own(annotations, annotation);
@@ -138,10 +136,9 @@ function references(
     config.strict,
   );
   for (const warning of warnings) warn?.(warning);
-  const byDefault =
-    annotation === defaultNetworkAnnotation
-      ? config.systemNamespace
-      : podNamespace;
+  const isReplacement = annotation === defaultNetworkAnnotation;
+  const byDefault = isReplacement ? config.systemNamespace : podNamespace;
+  const origin = `${source} ${isReplacement ? "names" : "adds"}`;
   return elements.map((element) => {
     const namespace = element.namespace ?? byDefault;
     if (namespace === undefined)
@@ -150,7 +147,7 @@ function references(
       );
     const key = `${namespace}/${element.name}`;
     requireReachable(source, namespace, key, podNamespace, config);
-    return { namespace, key, element, origin: `${source} ${verb}` };
+    return { namespace, key, element, origin };
   });
 }
 
