@@ -141,38 +141,25 @@ async function runDelegates(
   }
   for (const attachment of attachments) {
     run.touched++;
+    const { list, extras, capabilityArgs } = attachment;
+    const runtime = runtimeConf(context, attachment);
+    const add = () => addNetwork(list, runtime, deadline, caller);
+    const del = () => delNetwork(list, runtime, undefined, deadline, caller);
     try {
-      await addAttachment(context, run, attachment, deadline, caller);
+      if (extras?.device) {
+        const { prepareDeviceInfo } = await import("../kubelet/device-info.ts");
+        prepareDeviceInfo(capabilityArgs, extras.device);
+      }
+      const { routing } = run;
+      const result = await (routing ? routing.execute(add, del) : add());
+      run.results.push(result);
+      routing?.added(attachment, result);
+      if (extras) await requireGiven(context, attachment, extras, result);
     } catch (error) {
       const network = displayName(attachment);
       throw prefixNetwork(CniError.from(error), context.pod, network);
     }
   }
-}
-
-async function addAttachment(
-  context: Context,
-  { results, routing }: Run,
-  attachment: Attachment,
-  deadline: Deadline,
-  caller: Caller,
-): Promise<void> {
-  const { list, extras } = attachment;
-  const runtime = runtimeConf(context, attachment);
-  if (extras?.device) {
-    const { prepareDeviceInfo } = await import("../kubelet/device-info.ts");
-    prepareDeviceInfo(attachment.capabilityArgs, extras.device);
-  }
-  const result = routing
-    ? await routing.execute(
-        () => addNetwork(list, runtime, deadline, caller),
-        () => delNetwork(list, runtime, undefined, deadline, caller),
-      )
-    : await addNetwork(list, runtime, deadline, caller);
-  results.push(result);
-  routing?.added(attachment, result);
-  if (extras?.ips || extras?.mac)
-    await requireGiven(context, attachment, extras, result);
 }
 
 /** An address that was requested and not given is an error on a strict node, else a warning (selection.md §6). */
@@ -182,6 +169,7 @@ async function requireGiven(
   extras: Extras,
   result: Result,
 ): Promise<void> {
+  if (!extras.ips && !extras.mac) return;
   const { unmetRequests } = await import("../cni/result-query.ts");
   const problem = unmetRequests(extras, attachment.ifname, result).join(", ");
   if (problem === "") return;

@@ -31,7 +31,8 @@ export async function add(context: Context): Promise<Result> {
     const pod = await reading.pod;
     const chosen = await choose(context, pod, networks, api, forward);
     const { attachments, isReported } = chosen;
-    await deleteLeftOver(context, attachments, lock, forward);
+    if (context.records.has(context.request))
+      await deleteLeftOver(context, attachments, lock, forward);
     const { printed, results } = await attach(context, chosen, lock, deadlines);
     if (isReported) {
       const { writeBack } = await import("./write-back.ts");
@@ -76,8 +77,6 @@ async function deleteLeftOver(
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
-  const { request, records } = context;
-  if (!records.has(request)) return;
   // Throws for a choice that cannot be recorded: then nothing is executed.
   boundedText(newRecord(context, attachments));
   const { deleteRecorded } = await import("./del.ts");

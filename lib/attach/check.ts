@@ -14,8 +14,9 @@ import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";
 import { withContainerLock } from "./lock.ts";
 import {
   type Context,
-  delegateCaller,
   deadlineOf,
+  delegateCaller,
+  notAvailable,
   prefixNetwork,
   readNetworks,
   refuseNested,
@@ -106,10 +107,4 @@ async function readyNetworks(context: Context): Promise<NodeNetwork[]> {
   } catch (cause) {
     throw notAvailable(cause);
   }
-}
-
-/** The error as 50; also for an invalid configuration. */
-export function notAvailable(cause: unknown): CniError {
-  const { message, details } = CniError.from(cause);
-  return new CniError(Code.notAvailable, message, { details, cause });
 }

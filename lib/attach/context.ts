@@ -71,17 +71,13 @@ export interface Context {
   path: readonly string[];
 }
 
-/** Throws 7 for an invalid configuration of an ADD or a STATUS; it stops no other verb (state.md "DEL"). */
+/** Throws 7 for an invalid configuration of an ADD, 50 of a STATUS; it stops no other verb (state.md "DEL"). */
 export function createContext(
   request: Request,
   dependencies: Dependencies,
 ): Context {
-  const { command } = request;
   const warnings: string[] = [];
-  const config =
-    command === "ADD" || command === "STATUS"
-      ? readConfig(request.config)
-      : readConfigForCleanup(request.config, (text) => warnings.push(text));
+  const config = configOf(request, warnings);
   let log: Log | undefined;
   const context: Context = {
     request,
@@ -101,6 +97,25 @@ export function createContext(
   };
   for (const warning of warnings) context.log().warn(warning);
   return context;
+}
+
+function configOf(
+  { command, config }: Request,
+  warnings: string[],
+): GenieConfig {
+  if (command !== "ADD" && command !== "STATUS")
+    return readConfigForCleanup(config, (text) => warnings.push(text));
+  try {
+    return readConfig(config);
+  } catch (cause) {
+    throw command === "STATUS" ? notAvailable(cause) : cause;
+  }
+}
+
+/** The error with which STATUS says that an ADD would fail. */
+export function notAvailable(cause: unknown): CniError {
+  const { message, details } = CniError.from(cause);
+  return new CniError(Code.notAvailable, message, { details, cause });
 }
 
 /** The fields of each line of a call. */

@@ -45,24 +45,23 @@ function fileId(path: string): string | undefined {
   }
 }
 
-/** The verbs, as `skel` calls them. */
+/** The verbs, as `skel` calls them. CHECK, GC and STATUS are loaded when they are called. */
 export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
   return {
     about,
-    add: (request) => call(request, dependencies, addPod),
-    del: (request) => call(request, dependencies, del),
-    // Rare, or in no hurry: not loaded for an ADD or a DEL.
+    add: (request) => run(request, dependencies, addPod),
+    del: (request) => run(request, dependencies, del),
     async check(request) {
       const { check } = await import("./check.ts");
-      return call(request, dependencies, check);
+      return run(request, dependencies, check);
     },
     async gc(request) {
       const { gc } = await import("./gc.ts");
-      return call(request, dependencies, gc);
+      return run(request, dependencies, gc);
     },
     async status(request) {
-      const { notAvailable, status } = await import("./check.ts");
-      return call(request, dependencies, status, notAvailable);
+      const { status } = await import("./check.ts");
+      return run(request, dependencies, status);
     },
   };
 }
@@ -78,35 +77,19 @@ async function addPod(context: Context): Promise<Result> {
   return add(context);
 }
 
-/**
- * Most calls succeed and log nothing: what deals with the others is loaded for
- * them. `invalid` is the error of a configuration that cannot be used.
- */
-async function call<T>(
+/** Most calls succeed and log nothing: the journal is loaded for the others. */
+async function run<T>(
   request: Request,
   dependencies: Dependencies,
   verb: (context: Context) => Promise<T>,
-  invalid?: (cause: unknown) => CniError,
 ): Promise<T> {
   try {
-    const context = begin(request, dependencies, invalid);
+    const context = createContext(request, dependencies);
     if (!logs(context.config.logLevel, "info")) return await verb(context);
     const { journalled } = await import("./journal.ts");
     return await journalled(context, verb);
   } catch (error) {
     const { reportFailure } = await import("./journal.ts");
     throw reportFailure(request, dependencies, CniError.from(error));
-  }
-}
-
-function begin(
-  request: Request,
-  dependencies: Dependencies,
-  invalid?: (cause: unknown) => CniError,
-): Context {
-  try {
-    return createContext(request, dependencies);
-  } catch (cause) {
-    throw invalid?.(cause) ?? cause;
   }
 }

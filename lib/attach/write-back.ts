@@ -122,14 +122,13 @@ export function statusAnnotations(
 
 /** The annotation of CNI-Genie: the first address of each interface. */
 function multiIpPreferences(statuses: readonly NetworkStatus[]): string {
-  const ips = statuses.map(({ ips: [ip], interface: name }, i) => [
-    `ip${i + 1}`,
-    { ...(ip !== undefined && { ip }), interface: name },
-  ]);
-  return JSON.stringify({
-    multi_entry: statuses.length,
-    ips: Object.fromEntries(ips),
-  });
+  const ips: Record<string, object> = {};
+  for (const [i, status] of statuses.entries()) {
+    const [ip] = status.ips;
+    const address = ip === undefined ? {} : { ip };
+    ips[`ip${i + 1}`] = { ...address, interface: status.interface };
+  }
+  return JSON.stringify({ multi_entry: statuses.length, ips });
 }
 
 /** NPWG v1.3 §5.2: one entry for an attachment, also without an interface of its own. */

@@ -12,24 +12,19 @@ export interface ExecutedType {
 }
 
 /** By plugin: several policies ask for the types of one configuration. */
-const known = new WeakMap<object, readonly ExecutedType[]>();
+const known = new WeakMap<object, ExecutedType[]>();
 
 /** Every `type` of the plugins, also in their `ipam`, `delegate`, `delegates` and `plugins`. */
 export function executedTypes(plugins: readonly unknown[]): ExecutedType[] {
   const all: ExecutedType[] = [];
   for (const plugin of plugins) {
     if (!isObject(plugin)) continue;
-    let types = known.get(plugin);
-    if (!types) known.set(plugin, (types = typesIn(plugin)));
+    const types = known.get(plugin) ?? [];
+    if (!known.has(plugin)) addTypes(plugin, false, types);
+    known.set(plugin, types);
     all.push(...types);
   }
   return all;
-}
-
-function typesIn(plugin: unknown): ExecutedType[] {
-  const types: ExecutedType[] = [];
-  addTypes(plugin, false, types);
-  return types;
 }
 
 /** Whether one of the plugins is, or names, a plugin of one of these types. */

@@ -103,7 +103,7 @@ export function parseChoice(
     context.ifname,
   );
   const definitions = replacement ? [replacement, ...added] : added;
-  requireOneDefaultRoute(definitions);
+  if (definitions.length > 1) requireOneDefaultRoute(definitions);
   if (networks.length > 1)
     requireServedOnce(namedNetworks(elements), context.config);
   const isNpwg =
@@ -271,7 +271,11 @@ function withInterfaces(
   for (const { element } of added) others.push(element.ifname);
   if (first.length + others.length > maxAttachments)
     throw invalid(`more than ${maxAttachments} networks are requested`);
-  const ifnames = nameInterfaces(first, others, cniIfname);
+  // Most pods have one network.
+  const ifnames =
+    first.length + others.length === 1
+      ? [first[0] ?? cniIfname]
+      : nameInterfaces(first, others, cniIfname);
   const primary = ifnames.indexOf(cniIfname);
   if (primary < 0)
     throw invalid(
