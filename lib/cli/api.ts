@@ -109,7 +109,7 @@ async function send(
     });
   } catch (cause) {
     const what = signal.aborted
-      ? `server ${quote(server)}: no answer in time`
+      ? `server ${quote(server)}: no response in time`
       : connectionFailure(server, errnoOf(cause)).what;
     throw new CniError(Code.tryAgainLater, what, { cause });
   }

@@ -44,7 +44,7 @@ const passing: Record<string, string> = {
   ECONNRESET: "connection closed",
   ECONNABORTED: "connection closed",
   EPIPE: "connection closed",
-  ETIMEDOUT: "no answer in time",
+  ETIMEDOUT: "no response in time",
   EHOSTUNREACH: "no route to host",
   ENETUNREACH: "network unreachable",
   ENETDOWN: "network down",
@@ -62,7 +62,7 @@ const lasting: Record<string, string> = {
   EPROTO: "the TLS handshake failed",
   FailedToOpenSocket: unusable,
   ERR_BORINGSSL: unusable,
-  MalformedResponse: "the answer is no valid HTTP",
+  MalformedResponse: "the response is not valid HTTP",
   UnexpectedRedirect: "redirected elsewhere",
   ERR_TLS_CERT_ALTNAME_INVALID:
     "certificate not trusted: issued for another name",

@@ -99,7 +99,7 @@ function invalid(
 ): ApiError {
   const problem = mismatch(expected, value, true);
   return new ApiError(
-    `failed to ${action()}: invalid answer: ${key}: ${problem}`,
+    `failed to ${action()}: invalid response: ${key}: ${problem}`,
   );
 }
 
@@ -110,5 +110,7 @@ function decode(answer: string, action: () => string): JsonObject {
   } catch {
     // Not JSON; the parser's message would quote the response.
   }
-  throw new ApiError(`failed to ${action()}: the answer is no JSON object`);
+  throw new ApiError(
+    `failed to ${action()}: the response is not a JSON object`,
+  );
 }

@@ -148,7 +148,7 @@ async function outcomeOf(
 
 function late({ server }: Access): Failure {
   return {
-    what: `server ${quote(server)}: no answer in time`,
+    what: `server ${quote(server)}: no response in time`,
     transient: true,
   };
 }
@@ -156,7 +156,7 @@ function late({ server }: Access): Failure {
 function tooLarge({ server }: Access): Failure {
   const size = `${bodyLimit >> 20} MiB`;
   return {
-    what: `the answer of server ${quote(server)} is larger than ${size}`,
+    what: `the response of server ${quote(server)} is larger than ${size}`,
     transient: false,
   };
 }

@@ -181,9 +181,9 @@ const errnoTexts: Readonly<Record<string, string>> = {
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof ConnectError)) return messageOf(error);
-  if (error.code === Status.DeadlineExceeded) return "no answer in time";
+  if (error.code === Status.DeadlineExceeded) return "no response in time";
   if (isTooLarge(error))
-    return `the answer is larger than ${maxBytes >> 20} MiB`;
+    return `the response is larger than ${maxBytes >> 20} MiB`;
   const known = errnoTexts[errnoOf(error.cause) ?? ""];
   return known ?? `${Status[error.code]}: ${quote(error.rawMessage)}`;
 }

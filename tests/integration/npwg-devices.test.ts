@@ -281,7 +281,7 @@ test.each<[string, KubeletFault | undefined]>([
     });
     expect(failure).toMatchObject({
       code: 11,
-      msg: `failed to get devices of pod "shop/web" from kubelet at "${socket}": no answer in time`,
+      msg: `failed to get devices of pod "shop/web" from kubelet at "${socket}": no response in time`,
     });
     expect(performance.now() - began).toBeLessThan(10_000);
     expect(devices.delegates.calls()).toEqual([]);

@@ -106,12 +106,12 @@ describe("ADD refuses what the API server says", () => {
     [
       "no answer",
       (api) => api.inject({ kind: "stall", times: 100 }),
-      "no answer in time",
+      "no response in time",
     ],
     [
       "half an answer",
       (api) => api.inject({ kind: "half", times: 100 }),
-      "no answer in time",
+      "no response in time",
     ],
     [
       "closed",

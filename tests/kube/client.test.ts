@@ -265,7 +265,7 @@ describe("retry", () => {
       expect(await thrownBy(kube.getPod("shop", "web"))).toEqual({
         code: 11,
         status: undefined,
-        msg: `${failed}: server "${slow.url}": no answer in time (4 tries)`,
+        msg: `${failed}: server "${slow.url}": no response in time (4 tries)`,
       });
       expect(limits).toEqual([3000, 3000, 3000, 300]);
       expect(slow.requests).toHaveLength(4);
@@ -349,41 +349,41 @@ describe("tried", () => {
   });
 });
 
-describe("invalid answer", () => {
+describe("invalid response", () => {
   const where = (): string => `server "${server.url}"`;
 
   test.each<[string, Fault, () => string]>([
     [
       "garbage",
       { kind: "answer", body: "<html>S3CRET" },
-      () => "the answer is no JSON object",
+      () => "the response is not a JSON object",
     ],
-    ["nothing", { kind: "answer" }, () => "the answer is no JSON object"],
+    ["nothing", { kind: "answer" }, () => "the response is not a JSON object"],
     [
       "a list",
       { kind: "answer", body: "[]" },
-      () => "the answer is no JSON object",
+      () => "the response is not a JSON object",
     ],
     [
       "null",
       { kind: "answer", body: "null" },
-      () => "the answer is no JSON object",
+      () => "the response is not a JSON object",
     ],
     [
       "no metadata",
       { kind: "answer", body: "{}" },
-      () => "invalid answer: metadata: expected an object, got nothing",
+      () => "invalid response: metadata: expected an object, got nothing",
     ],
     [
       "a uid that is a number",
       { kind: "answer", body: '{"metadata":{"uid":5}}' },
-      () => "invalid answer: metadata.uid: expected a string, got a number",
+      () => "invalid response: metadata.uid: expected a string, got a number",
     ],
     [
       "an annotation that is no string",
       { kind: "answer", body: '{"metadata":{"annotations":{"cni":["a"]}}}' },
       () =>
-        "invalid answer: metadata.annotations.cni: expected a string, got an array",
+        "invalid response: metadata.annotations.cni: expected a string, got an array",
     ],
     [
       "a redirect",
@@ -393,15 +393,15 @@ describe("invalid answer", () => {
     [
       "5 MiB",
       { kind: "huge", bytes: 5 << 20 },
-      () => `the answer of ${where()} is larger than 4 MiB`,
+      () => `the response of ${where()} is larger than 4 MiB`,
     ],
     [
       "5 MiB with its length",
       { kind: "huge", bytes: 5 << 20, stated: true },
-      () => `the answer of ${where()} is larger than 4 MiB`,
+      () => `the response of ${where()} is larger than 4 MiB`,
     ],
   ])(
-    "invalid answer, %s: error 11, not tried again, not quoted",
+    "invalid response, %s: error 11, not tried again, not quoted",
     async (_, fault, problem) => {
       server.inject(fault);
       expect(

@@ -226,7 +226,7 @@ describe("malformed answer", () => {
       ).toEqual({
         code: 11,
         status: undefined,
-        msg: `${failed}: server "${wire.url}": the answer is no valid HTTP`,
+        msg: `${failed}: server "${wire.url}": the response is not valid HTTP`,
       });
       expect(wire.connections).toHaveLength(1);
     },
@@ -264,7 +264,7 @@ describe("malformed answer", () => {
     );
     const started = performance.now();
     expect((await thrownBy(kube.getPod("shop", "web"))).msg).toBe(
-      `${failed}: server "${drip.url}": no answer in time`,
+      `${failed}: server "${drip.url}": no response in time`,
     );
     expect(performance.now() - started).toBeLessThan(2000);
   });

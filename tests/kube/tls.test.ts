@@ -282,7 +282,7 @@ describe("proxy-url, what comes through it", () => {
       expect(await thrownBy(getPod(through(proxy)))).toEqual({
         code: 11,
         status: undefined,
-        msg: `failed to get pod "shop/web": the answer of server "${server.url}" is larger than 4 MiB`,
+        msg: `failed to get pod "shop/web": the response of server "${server.url}" is larger than 4 MiB`,
       });
     },
   );

@@ -105,7 +105,7 @@ describe("podDevices, compiled", () => {
     expect(await run(kubelet.socket, "250")).toEqual({
       stdout: JSON.stringify({
         code: 11,
-        message: `failed to get devices of pod "shop/web" from kubelet at "${kubelet.socket}": no answer in time`,
+        message: `failed to get devices of pod "shop/web" from kubelet at "${kubelet.socket}": no response in time`,
       }),
       stderr: "",
       exitCode: 0,

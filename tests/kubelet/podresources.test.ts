@@ -116,7 +116,7 @@ describe("podDevices", () => {
     kubelet.pods.splice(1, 0, ...otherPods(17));
     kubelet.inject(getDisabled);
     const { response, pauses } = devices();
-    expect(await failure(response)).toBe("the answer is larger than 16 MiB");
+    expect(await failure(response)).toBe("the response is larger than 16 MiB");
     expect({ pauses, calls: kubelet.calls }).toEqual({
       pauses: [],
       calls: ["Get shop/web", "List"],
@@ -229,13 +229,13 @@ describe("podDevices, error 11", () => {
       kubelet.inject({ method, kind: "hang" });
       const deadline = new Deadline(250);
       const response = podDevices(pod, { socket: kubelet.socket, deadline });
-      expect(await failure(response)).toBe("no answer in time");
+      expect(await failure(response)).toBe("no response in time");
     },
   );
 
   test("no time is left, no call is made", async () => {
     expect(await failure(devices({ budget: 0 }).response)).toBe(
-      "no answer in time",
+      "no response in time",
     );
     expect(kubelet.calls).toEqual([]);
   });
@@ -264,18 +264,18 @@ describe("podDevices, socket", () => {
   test.each<
     [string, text: Uint8Array | string, budget: number, message: RegExp]
   >([
-    ["says nothing", "", 250, /^no answer in time$/],
+    ["says nothing", "", 250, /^no response in time$/],
     [
       "says hello and nothing more",
       frame(settings),
       250,
-      /^no answer in time$/,
+      /^no response in time$/,
     ],
     [
       "begins an answer",
       Buffer.concat([frame(settings), frame(data, 1, 100).subarray(0, 50)]),
       250,
-      /^no answer in time$/,
+      /^no response in time$/,
     ],
     [
       "never ends to acknowledge",
