@@ -13,7 +13,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { genieBinary } from "../support/build.ts";
 import { smallDisk } from "../support/disk.ts";
 import { type Node, type Pod, nothing } from "../support/node.ts";
 import {
@@ -25,24 +24,6 @@ import {
 
 const no = (msg = "no") => ({ stdout: { code: 42, msg }, exit: 1 });
 const two = { annotations: { cni: "alpha,beta" } };
-
-function genie(node: Node, ...words: string[]) {
-  const { exitCode, stdout, stderr } = Bun.spawnSync({
-    cmd: [
-      genieBinary(),
-      ...words,
-      "--conf-dir",
-      node.confDir,
-      "--bin-dir",
-      node.binDir,
-      "--data-dir",
-      node.dataDir,
-    ],
-    env: { PATH: process.env["PATH"] ?? "" },
-    cwd: "/",
-  });
-  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
-}
 
 /** The files of `abandoned`, decoded. */
 function abandoned({ dataDir }: Node): Record<string, unknown>[] {
@@ -159,27 +140,6 @@ describe("an attachment without a recorded result", () => {
     ]);
   });
 
-  test.each([
-    ["torn", '{"formatVersion":1,"results":[{"ifname":"eth0","res'],
-    ["empty", ""],
-    ["of another shape", "{}"],
-    [
-      "with a result of another shape",
-      '{"results":[{"ifname":"eth1","result":7}]}',
-    ],
-  ])("a file of results that is %s counts as completed", async (_, text) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    const path = node.recordPath(pod).replace(/json$/, "result.json");
-    writeFileSync(path, text);
-    delegates.behave({ type: "beta", verb: "DEL" }, no());
-    expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 42 });
-    expect(node.record(pod)).toMatchObject({ failures: { count: 1 } });
-    expect(abandoned(node)).toEqual([]);
-  });
-
   test("one beside a completed one that fails: kept apart at once", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -227,22 +187,6 @@ describe("an attachment without a recorded result", () => {
     ]);
   });
 
-  test("a directory has the name in `abandoned`: it is moved aside, nothing is forgotten", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await failedAdd(scripted);
-    const { bootId, uptimeMs } = node.record(pod);
-    const name = `${pod.containerId}:eth0:${String(bootId)}-${String(uptimeMs)}`;
-    const path = join(node.dataDir, "abandoned", `${name}.json`);
-    mkdirSync(join(node.dataDir, "abandoned"), { mode: 0o700 });
-    mkdirSync(join(path, "within"), { recursive: true });
-    await node.succeed("DEL", pod, two);
-    expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({
-      abandoned: { errors: [{ network: "beta" }] },
-    });
-    expect(existsSync(node.recordPath(pod))).toBe(false);
-  });
-
   test("a left-over of this container: ADD goes on", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -256,12 +200,12 @@ describe("an attachment without a recorded result", () => {
     // The container lives: its interfaces are another network's now.
     delegates.behave({ type: "beta", verb: "DEL" }, {});
     delegates.forget();
-    expect(genie(node, "gc").stdout).toContain(
+    expect(node.command("gc").stdout).toContain(
       `still abandoned ${pod.containerId}:eth0: container ${pod.containerId} is attached again`,
     );
     expect(delegates.calls()).toEqual([]);
     await node.succeed("DEL", pod);
-    expect(genie(node, "gc").stdout).toBe(
+    expect(node.command("gc").stdout).toBe(
       `deleted ${pod.containerId} eth0\n1 deleted, 0 waiting, 0 failed\n`,
     );
     expect(await node.remains()).toEqual(nothing);
@@ -302,28 +246,6 @@ describe("an attachment that ADD completed", () => {
     expect(files).toHaveLength(2);
   });
 
-  test("failures of an earlier boot count, from the start of this one", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await completed(scripted);
-    await node.fail("DEL", pod, two);
-    const failures = { count: 5, bootId: "earlier", uptimeMs: 1e12 };
-    writeFileSync(
-      node.recordPath(pod),
-      JSON.stringify({ ...node.record(pod), failures }),
-    );
-    const upSeconds = Number(
-      readFileSync("/proc/uptime", "utf8").split(" ")[0],
-    );
-    const config = (deleteGiveUp: number) => ({
-      ...two,
-      config: { deleteGiveUp },
-    });
-    await node.fail("DEL", pod, config(Math.ceil(upSeconds) + 1000));
-    expect(node.record(pod)).toMatchObject({ failures: { count: 6 } });
-    await node.succeed("DEL", pod, config(Math.floor(upSeconds / 2)));
-  });
-
   test("the pod's namespace does not matter: it may still be there", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;
@@ -350,10 +272,10 @@ describe("an attachment that ADD completed", () => {
     expect(await node.fail("GC", undefined, { config })).toMatchObject({
       code: 42,
     });
-    expect(genie(node, "gc", "--grace", "0")).toMatchObject({ exitCode: 1 });
+    expect(node.command("gc", "--grace", "0")).toMatchObject({ exitCode: 1 });
     expect(node.record(pod)).toMatchObject({ failures: { count: 2 } });
     backdate(node, pod, 300_000);
-    expect(genie(node, "gc", "--grace", "0")).toEqual({
+    expect(node.command("gc", "--grace", "0")).toEqual({
       exitCode: 0,
       stdout: `abandoned ${pod.containerId} eth0\n0 deleted, 0 waiting, 0 failed, 1 abandoned\n`,
       stderr: expect.stringContaining("gave up deleting") as string,
@@ -375,7 +297,7 @@ describe("an attachment that ADD completed", () => {
     await node.succeed("DEL", pod, { ...two, config });
     expect((await node.remains()).records).toEqual([]);
     delegates.behave({ type: "beta", verb: "DEL" }, {});
-    expect(genie(node, "gc").stdout).toContain("1 deleted");
+    expect(node.command("gc").stdout).toContain("1 deleted");
     expect((await node.remains()).abandoned).toEqual([]);
   });
 
@@ -445,7 +367,7 @@ describe("what was abandoned", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await abandonedPod(scripted);
-    expect(genie(node, "gc")).toEqual({
+    expect(node.command("gc")).toEqual({
       exitCode: 0,
       stdout: `still abandoned ${pod.containerId}:eth0: plugin "beta" failed to delete eth1: no such master
 0 deleted, 0 waiting, 0 failed, 1 abandoned
@@ -454,7 +376,7 @@ describe("what was abandoned", () => {
     });
     delegates.behave({ type: "beta", verb: "DEL" }, {});
     delegates.forget();
-    expect(genie(node, "gc").stdout).toBe(
+    expect(node.command("gc").stdout).toBe(
       `deleted ${pod.containerId} eth0\n1 deleted, 0 waiting, 0 failed\n`,
     );
     expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
@@ -465,9 +387,9 @@ describe("what was abandoned", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await abandonedPod(scripted);
-    genie(node, "gc");
+    node.command("gc");
     await pod.netns.remove();
-    genie(node, "gc");
+    node.command("gc");
     expect(delegates.calls().map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual([
       pod.netns.path,
       "",
@@ -483,7 +405,7 @@ describe("what was abandoned", () => {
     const successor = await node.pod();
     await node.succeed("ADD", successor, two);
     delegates.forget();
-    expect(genie(node, "gc")).toMatchObject({
+    expect(node.command("gc")).toMatchObject({
       exitCode: 0,
       stdout: expect.stringContaining(
         `still abandoned ${pod.containerId}:eth0: pod shop/web has network beta-net again`,
@@ -491,7 +413,7 @@ describe("what was abandoned", () => {
     });
     expect(delegates.calls()).toEqual([]);
     await node.succeed("DEL", successor);
-    expect(genie(node, "gc").stdout).toContain("1 deleted");
+    expect(node.command("gc").stdout).toContain("1 deleted");
     expect(await node.remains()).toEqual(nothing);
   });
 
@@ -515,12 +437,12 @@ describe("what was abandoned", () => {
     const other = await node.pod("other");
     await node.succeed("ADD", other, { annotations: { cni: "delta" } });
     delegates.forget();
-    expect(genie(node, "gc").stdout).toContain(
+    expect(node.command("gc").stdout).toContain(
       `still abandoned ${pod.containerId}:eth0: device ens5 is container ${other.containerId}'s now`,
     );
     expect(delegates.calls()).toEqual([]);
     await node.succeed("DEL", other);
-    expect(genie(node, "gc").stdout).toContain("1 deleted");
+    expect(node.command("gc").stdout).toContain("1 deleted");
   });
 
   describe("a runtime's GC", () => {
@@ -558,8 +480,8 @@ describe("what was abandoned", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pods = [await abandonedPod(scripted), await abandonedPod(scripted)];
-    genie(node, "gc");
-    genie(node, "gc");
+    node.command("gc");
+    node.command("gc");
     // Each run begins with what was tried longest ago.
     expect(delegates.calls().map(({ env }) => env["CNI_CONTAINERID"])).toEqual(
       [...pods, ...pods].map(({ containerId }) => containerId),
@@ -569,11 +491,11 @@ describe("what was abandoned", () => {
   test("genie list --abandoned shows it", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;
-    expect(genie(node, "list", "--abandoned").stdout).toBe(
+    expect(node.command("list", "--abandoned").stdout).toBe(
       "nothing is abandoned\n",
     );
     const pod = await abandonedPod(scripted);
-    const { exitCode, stdout } = genie(node, "list", "--abandoned");
+    const { exitCode, stdout } = node.command("list", "--abandoned");
     expect([
       exitCode,
       stdout.split("\n").map((row) => row.split(/  +/)),
@@ -603,14 +525,14 @@ describe("what was abandoned", () => {
         [""],
       ],
     ]);
-    expect(genie(node, "list", "--abandoned", "-n", "other").stdout).toBe(
+    expect(node.command("list", "--abandoned", "-n", "other").stdout).toBe(
       "nothing is abandoned\n",
     );
-    const json = genie(node, "list", "--abandoned", "-o", "json").stdout;
+    const json = node.command("list", "--abandoned", "-o", "json").stdout;
     expect(JSON.parse(json)).toMatchObject([
       { containerId: pod.containerId, ifname: "eth1", network: "beta" },
     ]);
-    expect(genie(node, "list").stdout).toBe("no attachments\n");
+    expect(node.command("list").stdout).toBe("no attachments\n");
   });
 
   test("genie gc --drop forgets it, and says what stays reserved", async () => {
@@ -620,26 +542,26 @@ describe("what was abandoned", () => {
       await abandonedPod(scripted),
       await abandonedPod(scripted),
     ];
-    expect(genie(node, "gc", "--drop", "nobody")).toEqual({
+    expect(node.command("gc", "--drop", "nobody")).toEqual({
       exitCode: 1,
       stdout: "",
       stderr: "genie gc: nothing is abandoned of container nobody\n",
     });
     const short = one.containerId.slice(0, 12);
-    expect(genie(node, "gc", "--drop", short)).toEqual({
+    expect(node.command("gc", "--drop", short)).toEqual({
       exitCode: 0,
       stdout: `dropped ${one.containerId} eth1: network beta may keep the addresses of the container reserved\n`,
       stderr: "",
     });
     expect(abandoned(node)).toMatchObject([{ containerId: other.containerId }]);
-    expect(genie(node, "gc", "--drop", one.containerId).exitCode).toBe(1);
-    expect(genie(node, "gc", "--drop-all")).toMatchObject({
+    expect(node.command("gc", "--drop", one.containerId).exitCode).toBe(1);
+    expect(node.command("gc", "--drop-all")).toMatchObject({
       exitCode: 0,
       stdout: expect.stringContaining(other.containerId) as string,
     });
     expect(delegates.calls()).toEqual([]);
     expect(await node.remains()).toEqual(nothing);
-    expect(genie(node, "gc", "--drop-all")).toEqual({
+    expect(node.command("gc", "--drop-all")).toEqual({
       exitCode: 0,
       stdout: "",
       stderr: "",
@@ -657,13 +579,15 @@ describe("what was abandoned", () => {
       await node.fail("ADD", pod, two);
       await node.succeed("DEL", pod);
     }
-    expect(genie(node, "gc", "--drop", "c")).toMatchObject({
+    expect(node.command("gc", "--drop", "c")).toMatchObject({
       exitCode: 1,
       stderr: expect.stringContaining(
         "c is the beginning of several",
       ) as string,
     });
-    expect(genie(node, "gc", "--drop", "c1").stdout).toStartWith("dropped c1 ");
+    expect(node.command("gc", "--drop", "c1").stdout).toStartWith(
+      "dropped c1 ",
+    );
     const left = abandoned(node).map((record) => String(record["containerId"]));
     expect(left.toSorted()).toEqual(["c10", "c11"]);
   });
@@ -677,15 +601,15 @@ describe("what was abandoned", () => {
       const directory = join(node.dataDir, "abandoned");
       const [file = ""] = readdirSync(directory);
       writeFileSync(join(directory, file), "{");
-      expect(genie(node, "list", "--abandoned").exitCode).toBe(1);
+      expect(node.command("list", "--abandoned").exitCode).toBe(1);
       const words = word === "--drop" ? [word, pod.containerId] : [word];
-      expect(genie(node, "gc", ...words)).toEqual({
+      expect(node.command("gc", ...words)).toEqual({
         exitCode: 0,
         stdout: `dropped ${file.replace(/\.json$/, "")}: unreadable, kept as ${file}.corrupt; its addresses stay reserved\n`,
         stderr: "",
       });
       expect(readdirSync(directory)).toEqual([`${file}.corrupt`]);
-      expect(genie(node, "list", "--abandoned")).toEqual({
+      expect(node.command("list", "--abandoned")).toEqual({
         exitCode: 0,
         stdout: "nothing is abandoned\n",
         stderr: "",
@@ -703,7 +627,7 @@ describe("what was abandoned", () => {
     for (let i = 0; i < 2; i++) await node.fail("DEL", pod, { ...two, config });
     backdate(node, pod, 300_000);
     await node.succeed("DEL", pod, { ...two, config });
-    expect(genie(node, "gc", "--drop", pod.containerId).stdout).toBe(
+    expect(node.command("gc", "--drop", pod.containerId).stdout).toBe(
       `dropped ${pod.containerId} eth1: network beta may keep 10.2.0.2/24 reserved\n`,
     );
     expect(await node.remains()).toEqual(nothing);
@@ -714,6 +638,8 @@ describe("what was abandoned", () => {
     ["no container", ["--drop"]],
   ])("genie gc, %s: 2", async (_, words) => {
     await using scripted = await startScriptedNode();
-    expect(genie(scripted.node, "gc", ...words)).toMatchObject({ exitCode: 2 });
+    expect(scripted.node.command("gc", ...words)).toMatchObject({
+      exitCode: 2,
+    });
   });
 });

@@ -27,23 +27,7 @@ function genieGc(node: Node, ...words: string[]) {
 
 /** By another program, which executes it. */
 function genieGcBy(by: readonly string[], node: Node, ...words: string[]) {
-  const directories = {
-    "--conf-dir": node.confDir,
-    "--bin-dir": node.binDir,
-    "--data-dir": node.dataDir,
-  };
-  const { exitCode, stdout, stderr } = Bun.spawnSync({
-    cmd: [
-      ...by,
-      genieBinary(),
-      "gc",
-      ...Object.entries(directories).flat(),
-      ...words,
-    ],
-    env: { PATH: process.env["PATH"] ?? "" },
-    cwd: "/",
-  });
-  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+  return node.commandBy(by, "gc", ...words);
 }
 
 /** How it ends, saying what it deleted and how many wait. */
@@ -121,19 +105,6 @@ describe("genie gc, records of an earlier boot", () => {
 });
 
 describe("genie gc, a namespace that is gone", () => {
-  test("--grace 0: deleted at once", async () => {
-    await using node = await startNode();
-    const [gone, live] = [await node.pod("gone"), await node.pod("live")];
-    for (const pod of [gone, live])
-      await node.succeed("ADD", pod, { annotations: { cni: "canal" } });
-    const files = await filesOf(node, live);
-    await gone.netns.remove();
-    expect(genieGc(node, "--grace", "0")).toEqual(deleted([gone]));
-    expect((await node.remains()).records).toEqual(Object.keys(files));
-    expect(await filesOf(node, live)).toEqual(files);
-    expect(node.addresses()).toHaveLength(1);
-  });
-
   test("a plain file where it was is no namespace", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -178,17 +149,6 @@ describe("genie gc, a namespace that is gone", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("a note that is nonsense: the time begins anew", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    await pod.netns.remove();
-    writeFileSync(notePath(node, pod), "yesterday");
-    expect(genieGc(node)).toEqual(deleted([], 1));
-    expect(readFileSync(notePath(node, pod), "utf8")).toMatch(/^\d+(\.\d+)?$/);
-  });
-
   test("it is there again: the note goes, and the pod is live", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;
@@ -199,17 +159,6 @@ describe("genie gc, a namespace that is gone", () => {
     expect(genieGc(node)).toEqual(deleted([]));
     expect(existsSync(notePath(node, pod))).toBe(false);
     expect(await filesOf(node, pod)).toEqual(files);
-  });
-
-  test("DEL by the runtime takes the note with it", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    await pod.netns.remove();
-    expect(genieGc(node)).toEqual(deleted([], 1));
-    await node.succeed("DEL", pod, two);
-    expect(await node.remains()).toEqual(nothing);
   });
 });
 

@@ -7,7 +7,6 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
-import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
 import { DelegateDouble, isRunning, until } from "../support/delegate.ts";
 import { smallDisk } from "../support/disk.ts";
@@ -149,7 +148,7 @@ const clean = {
     node.succeed("GC", undefined, {
       config: { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] },
     }),
-  "genie gc": async (node: Node) => expect(genieGc(node).exitCode).toBe(0),
+  "genie gc": async (node: Node) => expect(node.command("gc").exitCode).toBe(0),
 } as const;
 
 describe.each(["GC", "genie gc"] as const)(
@@ -190,7 +189,7 @@ test("genie gc, an ADD that works keeps its lock and its record", async () => {
   const add = startPlugin(node.request("ADD", pod, mixed));
   await until(() => delegates.events().length > 0, "the slow plugin");
   const before = await node.remains();
-  expect(genieGc(node, "--grace", "0")).toMatchObject({
+  expect(node.command("gc", "--grace", "0")).toMatchObject({
     exitCode: 0,
     stdout: "0 deleted, 0 waiting, 0 failed\n",
   });
@@ -206,21 +205,6 @@ const prevResult = {
   cniVersion: "1.0.0",
   ips: [{ address: "10.66.0.2/24", gateway: "10.66.0.1" }],
 };
-
-/** The command, by the same executable. */
-function genieGc(node: Node, ...words: string[]) {
-  const directories = {
-    "--conf-dir": node.confDir,
-    "--bin-dir": node.binDir,
-    "--data-dir": node.dataDir,
-  };
-  const { exitCode, stdout, stderr } = Bun.spawnSync({
-    cmd: [genieBinary(), "gc", ...Object.entries(directories).flat(), ...words],
-    env: { PATH: process.env["PATH"] ?? "" },
-    cwd: "/",
-  });
-  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
-}
 
 /** The content of a pod's lock file, "" for none. */
 function lockOf({ containerId }: Pod, { dataDir }: Node): string {

@@ -26,13 +26,8 @@ import {
   summary,
 } from "./networks.ts";
 
-/** A plugin's configuration, of which Go knows these keys. */
 interface PluginConf {
-  type?: string;
-  cniVersion?: string;
-  name?: string;
-  capabilities?: Record<string, boolean>;
-  ipam?: { type: string; [key: string]: unknown };
+  type: string;
   [key: string]: unknown;
 }
 
@@ -42,121 +37,35 @@ interface NetConfList {
   plugins: PluginConf[];
 }
 
-/** What an annotation asked of a delegate. */
-interface Requested {
-  /** `<namespace>/<name>` of the definition. */
-  definition?: string;
-  ifname?: string;
-  ips?: string[];
-  gateways?: string[];
-}
+/** A list with `file` was read by its path (`clusterNetwork`, or a default network that is a path). */
+type Delegate = { ifname?: string } & (
+  { conf: PluginConf } | { list: NetConfList } | { file: NetConfList }
+);
 
-/** One delegate, and what was asked of it. */
-type Delegate = Requested &
-  (
-    | { conf: PluginConf }
-    | { list: NetConfList }
-    /** `clusterNetwork` or a default network that is the path of a `.conflist`. */
-    | { file: NetConfList }
-  );
-
-/**
- * What `saveDelegates` of Multus 4.2 writes: `DelegateNetConf` as Go marshals
- * it, in the order of its fields. Of a list that was read by its path, `Bytes`
- * has only the keys that Go knows; what was executed is in
- * `CNINetworkConfigList`.
- */
+/** The keys that genie reads of what Multus saves; {@link byMultus} has all of them. */
 function saveDelegates(...delegates: Delegate[]): string {
-  const gateways = delegates.some((delegate) => delegate.gateways);
   return JSON.stringify(
     delegates.map((delegate) => ({
-      ...configOf(delegate),
+      ...("file" in delegate
+        ? executed(delegate.file)
+        : {
+            Bytes: base64("conf" in delegate ? delegate.conf : delegate.list),
+          }),
       ...(delegate.ifname && { ifnameRequest: delegate.ifname }),
-      ...(delegate.ips && { ipRequest: delegate.ips }),
-      ...(delegate.gateways && { "default-route": delegate.gateways }),
-      IsFilterV4Gateway: gateways && !delegate.gateways && "file" in delegate,
-      IsFilterV6Gateway: false,
-      Bytes: base64(bytesOf(delegate)),
     })),
   );
 }
 
-function configOf(delegate: Delegate) {
-  const libcni = {
-    Name: "",
-    CNIVersion: "",
-    DisableCheck: false,
-    DisableGC: false,
-    LoadOnlyInlinedPlugins: false,
-  };
-  const unread = { ...libcni, Plugins: null, Bytes: null };
-  if ("conf" in delegate) {
-    const { conf, definition = conf.name } = delegate;
-    return {
-      Conf: known(conf),
-      ConfList: {},
-      CNINetworkConfigList: unread,
-      Name: definition,
-    };
-  }
-  if ("list" in delegate) {
-    const { list, definition = list.name } = delegate;
-    const { plugins: _plugins, ...rest } = list;
-    return {
-      Conf: known(rest),
-      ConfList: knownList(list),
-      CNINetworkConfigList: unread,
-      Name: definition,
-    };
-  }
-  const { file } = delegate;
-  const executed = {
-    ...libcni,
-    Name: file.name,
-    CNIVersion: file.cniVersion,
-    Plugins: file.plugins.map((plugin) => ({
-      Network: known(plugin),
-      Bytes: base64(ordered(plugin)),
-    })),
-    Bytes: base64(file),
-  };
+/** `Bytes` has only the keys that Go knows; the executed list is in `CNINetworkConfigList`. */
+function executed(file: NetConfList): object {
+  const plugins = file.plugins.map(({ type }) => ({ type }));
   return {
-    Conf: known({}),
-    ConfList: knownList(file),
-    CNINetworkConfigList: executed,
-    Name: file.name,
+    Bytes: base64({ ...file, plugins }),
+    CNINetworkConfigList: {
+      Bytes: base64(file),
+      Plugins: file.plugins.map((plugin) => ({ Bytes: base64(plugin) })),
+    },
   };
-}
-
-function bytesOf(delegate: Delegate): unknown {
-  if ("conf" in delegate) return delegate.conf;
-  return "list" in delegate ? delegate.list : knownList(delegate.file);
-}
-
-/** A `types.PluginConf`, which Go marshals as a map: its keys in order, `ipam` always. */
-function known({ type, cniVersion, name, capabilities, ipam }: PluginConf) {
-  return ordered({
-    ipam: ipam ? { type: ipam.type } : {},
-    ...(capabilities && { capabilities }),
-    ...(cniVersion && { cniVersion }),
-    ...(name && { name }),
-    ...(type && { type }),
-  });
-}
-
-function knownList({ cniVersion, name, plugins }: NetConfList) {
-  return { cniVersion, name, plugins: plugins.map(known) };
-}
-
-/** With keys in order at every depth. */
-function ordered(value: object): unknown {
-  return JSON.parse(JSON.stringify(value), (_, part: unknown) =>
-    part !== null && typeof part === "object" && !Array.isArray(part)
-      ? Object.fromEntries(
-          Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)),
-        )
-      : part,
-  );
 }
 
 function base64(value: unknown): string {
@@ -177,27 +86,12 @@ const gamma: NetConfList = {
   plugins: [{ type: "gamma", mtu: 1400 }],
 };
 
-/** Written by Multus 4.2.2 itself, one delegate a line. */
-const byMultus = [
+/** Written by Multus 4.2.2 itself (`saveDelegates`), one delegate a line. */
+const byMultus = `[${[
   '{"Conf":{"ipam":{}},"ConfList":{"cniVersion":"1.0.0","name":"alpha-net","plugins":[{"ipam":{"type":"host-local"},"type":"alpha"}]},"CNINetworkConfigList":{"Name":"alpha-net","CNIVersion":"1.0.0","DisableCheck":false,"DisableGC":false,"LoadOnlyInlinedPlugins":false,"Plugins":[{"Network":{"ipam":{"type":"host-local"},"type":"alpha"},"Bytes":"eyJpcGFtIjp7ImRhdGFEaXIiOiIvaXBhbSIsInR5cGUiOiJob3N0LWxvY2FsIn0sInR5cGUiOiJhbHBoYSJ9"}],"Bytes":"eyJjbmlWZXJzaW9uIjoiMS4wLjAiLCJuYW1lIjoiYWxwaGEtbmV0IiwicGx1Z2lucyI6W3sidHlwZSI6ImFscGhhIiwiaXBhbSI6eyJ0eXBlIjoiaG9zdC1sb2NhbCIsImRhdGFEaXIiOiIvaXBhbSJ9fV19"},"Name":"alpha-net","IsFilterV4Gateway":true,"IsFilterV6Gateway":false,"Bytes":"eyJjbmlWZXJzaW9uIjoiMS4wLjAiLCJuYW1lIjoiYWxwaGEtbmV0IiwicGx1Z2lucyI6W3siaXBhbSI6eyJ0eXBlIjoiaG9zdC1sb2NhbCJ9LCJ0eXBlIjoiYWxwaGEifV19"}',
   '{"Conf":{"cniVersion":"0.3.1","ipam":{},"name":"beta-net","type":"beta"},"ConfList":{},"CNINetworkConfigList":{"Name":"","CNIVersion":"","DisableCheck":false,"DisableGC":false,"LoadOnlyInlinedPlugins":false,"Plugins":null,"Bytes":null},"Name":"shop/beta","ifnameRequest":"san0","ipRequest":["10.2.0.7/24"],"default-route":["10.2.0.1"],"IsFilterV4Gateway":false,"IsFilterV6Gateway":false,"Bytes":"eyJjbmlWZXJzaW9uIjoiMC4zLjEiLCJuYW1lIjoiYmV0YS1uZXQiLCJ0eXBlIjoiYmV0YSIsIm10dSI6MTQwMH0="}',
   '{"Conf":{"cniVersion":"1.0.0","ipam":{},"name":"gamma-net"},"ConfList":{"cniVersion":"1.0.0","name":"gamma-net","plugins":[{"ipam":{},"type":"gamma"}]},"CNINetworkConfigList":{"Name":"","CNIVersion":"","DisableCheck":false,"DisableGC":false,"LoadOnlyInlinedPlugins":false,"Plugins":null,"Bytes":null},"Name":"shop/gamma","IsFilterV4Gateway":false,"IsFilterV6Gateway":false,"Bytes":"eyJjbmlWZXJzaW9uIjoiMS4wLjAiLCJuYW1lIjoiZ2FtbWEtbmV0IiwicGx1Z2lucyI6W3sidHlwZSI6ImdhbW1hIiwibXR1IjoxNDAwfV19"}',
-];
-
-test("saveDelegates of these tests, byte for byte as Multus'", () => {
-  const delegates: Delegate[] = [
-    { file: alpha },
-    {
-      conf: beta,
-      definition: "shop/beta",
-      ifname: "san0",
-      ips: ["10.2.0.7/24"],
-      gateways: ["10.2.0.1"],
-    },
-    { list: gamma, definition: "shop/gamma" },
-  ];
-  expect(saveDelegates(...delegates)).toBe(`[${byMultus.join(",")}]`);
-});
+].join(",")}]`;
 
 /** What a node that had Multus keeps. */
 function multus(node: Node) {
@@ -226,11 +120,7 @@ async function startFormer() {
   };
 }
 
-const three = saveDelegates(
-  { file: alpha },
-  { conf: beta, definition: "shop/beta" },
-  { list: gamma, definition: "shop/gamma" },
-);
+const three = saveDelegates({ file: alpha }, { conf: beta }, { list: gamma });
 
 const reverse = ["DEL gamma net2", "DEL beta net1", "DEL alpha eth0"];
 
@@ -264,10 +154,7 @@ describe("DEL, a container of Multus", () => {
     rmSync(node.confDir, { recursive: true });
     expect((await node.remains()).interfaces).toEqual(["web:eth0", "web:net1"]);
     const former = multus(node);
-    former.write(
-      pod,
-      saveDelegates({ file: canal }, { conf: weave, definition: "shop/weave" }),
-    );
+    former.write(pod, saveDelegates({ file: canal }, { conf: weave }));
     await node.succeed("DEL", pod, { ...former.options, annotations: null });
     expect(await node.remains()).toEqual(nothing);
     expect(former.has(pod)).toBe(false);
@@ -278,10 +165,14 @@ describe("DEL, a container of Multus", () => {
   test("in reverse, each with its name, what was executed and the pod's arguments", async () => {
     await using at = await startFormer();
     const { node, delegates, pod, former } = at;
-    former.write(pod, three);
+    former.write(pod, byMultus);
     await node.succeed("DEL", pod, former.options);
     const calls = delegates.calls();
-    expect(calls.map(summary)).toEqual(reverse);
+    expect(calls.map(summary)).toEqual([
+      "DEL gamma net2",
+      "DEL beta san0",
+      "DEL alpha eth0",
+    ]);
     expect(calls.map(stdinOf)).toEqual([
       { cniVersion: "1.0.0", name: "gamma-net", type: "gamma", mtu: 1400 },
       beta,

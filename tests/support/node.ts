@@ -17,7 +17,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { genieBinary } from "./build.ts";
 import { Netns } from "./netns.ts";
-import { type Answer, type PluginCall, callPlugin } from "./runtime.ts";
+import {
+  type Answer,
+  type Output,
+  type PluginCall,
+  callPlugin,
+} from "./runtime.ts";
 
 export type Command = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS";
 
@@ -259,6 +264,26 @@ export class Node implements AsyncDisposable {
     if (exitCode !== 1)
       throw new Error(`${command}: exit code ${exitCode}: ${stdout}${stderr}`);
     return json as Failure;
+  }
+
+  /** Runs a command of genie with the directories of this node. */
+  command(name: string, ...words: string[]): Output {
+    return this.commandBy([], name, ...words);
+  }
+
+  /** The same, executed by another program. */
+  commandBy(by: readonly string[], name: string, ...words: string[]): Output {
+    const directories = [
+      `--conf-dir=${this.confDir}`,
+      `--bin-dir=${this.binDir}`,
+      `--data-dir=${this.dataDir}`,
+    ];
+    const { exitCode, stdout, stderr } = Bun.spawnSync({
+      cmd: [...by, genieBinary(), name, ...directories, ...words],
+      env: { PATH: process.env["PATH"] ?? "" },
+      cwd: "/",
+    });
+    return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
   }
 
   /** The content of the only record of a pod. */
