@@ -20,7 +20,7 @@ import {
   startNode,
   startScriptedNode,
   summary,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const no = (msg = "no") => ({ stdout: { code: 42, msg }, exit: 1 });
 const two = { annotations: { cni: "alpha,beta" } };

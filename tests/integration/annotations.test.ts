@@ -17,7 +17,11 @@ import {
   nothing,
 } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
-import { type Attached, attached, startNode } from "./networks.ts";
+import {
+  type Attached,
+  attached,
+  startNode,
+} from "../support/scripted-node.ts";
 
 const getPod = {
   method: "GET",

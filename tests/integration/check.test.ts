@@ -10,7 +10,7 @@ import {
   startNode,
   startScriptedNode,
   summary,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const two = { annotations: { cni: "alpha,beta" } };
 

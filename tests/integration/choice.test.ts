@@ -6,8 +6,8 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Node, nothing } from "../support/node.ts";
-import { startScriptedNode, summary } from "./networks.ts";
-import { expectRefusal } from "./refused.ts";
+import { startScriptedNode, summary } from "../support/scripted-node.ts";
+import { expectRefusal } from "../support/refusal.ts";
 
 /** Devices and named pipes as files of networks, before and after those of the node. */
 function addOddFiles({ confDir }: Node): void {

@@ -7,7 +7,11 @@ import { describe, expect, test } from "bun:test";
 import { isRunning } from "../support/delegate.ts";
 import { type Pod, nothing } from "../support/node.ts";
 import { type Answer, callPlugin } from "../support/runtime.ts";
-import { scriptedResult, startNode, startScriptedNode } from "./networks.ts";
+import {
+  scriptedResult,
+  startNode,
+  startScriptedNode,
+} from "../support/scripted-node.ts";
 
 const pods = 50;
 

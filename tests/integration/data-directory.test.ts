@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { nothing } from "../support/node.ts";
-import { startScriptedNode } from "./networks.ts";
+import { startScriptedNode } from "../support/scripted-node.ts";
 
 describe("a directory that is not ours alone", () => {
   const open = (directory: string) => chmodSync(directory, 0o777);

@@ -16,7 +16,7 @@ import {
   startNode,
   startScriptedNode,
   summary,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const three = { annotations: { cni: "alpha,beta,gamma" } };
 

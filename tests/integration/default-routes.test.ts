@@ -5,14 +5,14 @@
  */
 import { describe, expect, test } from "bun:test";
 import { nothing } from "../support/node.ts";
-import { insist } from "./insisting.ts";
+import { insist } from "../support/insisting-plugin.ts";
 import {
   RoutedCluster,
   type Shown,
   outside4,
   outside6,
   shown,
-} from "./routed.ts";
+} from "../support/routed-cluster.ts";
 
 const untouched: Omit<Shown, "main"> = { rules: [], tables: [] };
 

@@ -11,7 +11,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { nothing } from "../support/node.ts";
-import { startScriptedNode, stdinOf, summary } from "./networks.ts";
+import {
+  startScriptedNode,
+  stdinOf,
+  summary,
+} from "../support/scripted-node.ts";
 
 const two = { annotations: { cni: "alpha,beta" } };
 

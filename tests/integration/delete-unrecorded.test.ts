@@ -18,7 +18,7 @@ import {
   startScriptedNode,
   stdinOf,
   summary,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const no = { stdout: { code: 42, msg: "no" }, exit: 1 };
 

@@ -19,7 +19,7 @@ import {
   startScriptedNode,
   stdinOf,
   summary,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const two = { annotations: { cni: "alpha,beta" } };
 

@@ -14,7 +14,12 @@ import { join } from "node:path";
 import { mountNamespace } from "../../lib/linux/netns.ts";
 import { genieBinary } from "../support/build.ts";
 import { type Node, type Pod, nothing } from "../support/node.ts";
-import { startNode, startScriptedNode, stdinOf, summary } from "./networks.ts";
+import {
+  startNode,
+  startScriptedNode,
+  stdinOf,
+  summary,
+} from "../support/scripted-node.ts";
 
 /** The default of `--grace`, in milliseconds. */
 const graceMs = 300_000;

@@ -8,7 +8,12 @@ import { join } from "node:path";
 import { type RecordedCall, isRunning, until } from "../support/delegate.ts";
 import { type CallOptions, type Pod, nothing } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
-import { startNode, startScriptedNode, summary, waits } from "./networks.ts";
+import {
+  startNode,
+  startScriptedNode,
+  summary,
+  waits,
+} from "../support/scripted-node.ts";
 
 const version = "1.1.0";
 

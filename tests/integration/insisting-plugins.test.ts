@@ -5,9 +5,9 @@
  */
 import { describe, expect, test } from "bun:test";
 import { nothing } from "../support/node.ts";
-import { type Insisting, insist } from "./insisting.ts";
-import { networksKey } from "./npwg.ts";
-import { RoutedCluster, outside4, shown } from "./routed.ts";
+import { type Insisting, insist } from "../support/insisting-plugin.ts";
+import { networksKey } from "../support/cluster.ts";
+import { RoutedCluster, outside4, shown } from "../support/routed-cluster.ts";
 
 const calico: Insisting = { type: "calico", address: "10.44.0.7" };
 const calico2: Insisting = { type: "calico2", address: "10.45.0.7" };

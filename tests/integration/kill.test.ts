@@ -17,7 +17,12 @@ import {
   nothing,
 } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
-import { keptKubeconfig, startNode, summary, waits } from "./networks.ts";
+import {
+  keptKubeconfig,
+  startNode,
+  summary,
+  waits,
+} from "../support/scripted-node.ts";
 
 afterAll(removeCerts);
 

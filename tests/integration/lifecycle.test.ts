@@ -6,7 +6,11 @@
 import { describe, expect, test } from "bun:test";
 import { supportedVersions } from "../../lib/cni/version.ts";
 import { type CallOptions, nothing } from "../support/node.ts";
-import { type Attached, attached, startNode } from "./networks.ts";
+import {
+  type Attached,
+  attached,
+  startNode,
+} from "../support/scripted-node.ts";
 
 const choices: [string, CallOptions, Attached][] = [
   ["cni: canal", { annotations: { cni: "canal" } }, { eth0: "canal" }],

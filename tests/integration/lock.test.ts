@@ -18,7 +18,7 @@ import {
   startScriptedNode,
   summary,
   waits,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const alpha = { annotations: { cni: "alpha" } };
 

@@ -12,7 +12,7 @@ import {
   scriptedResult,
   startNode,
   startScriptedNode,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const annotations = { cni: "alpha,beta" };
 const ms: unknown = expect.any(Number);

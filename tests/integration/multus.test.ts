@@ -24,7 +24,7 @@ import {
   startScriptedNode,
   stdinOf,
   summary,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 interface PluginConf {
   type: string;

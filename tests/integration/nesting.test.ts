@@ -6,8 +6,12 @@
 import { describe, expect, test } from "bun:test";
 import { isObject } from "../../lib/cni/json.ts";
 import { nothing } from "../support/node.ts";
-import { scriptedResult, startScriptedNode, summary } from "./networks.ts";
-import { expectRefusal } from "./refused.ts";
+import {
+  scriptedResult,
+  startScriptedNode,
+  summary,
+} from "../support/scripted-node.ts";
+import { expectRefusal } from "../support/refusal.ts";
 
 /** A value of so many levels, of arrays and objects. */
 function nested(levels: number): unknown {

@@ -24,7 +24,7 @@ import {
 } from "../support/kubelet.ts";
 import { type Pod, nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
-import { Cluster, networksKey } from "./npwg.ts";
+import { Cluster, networksKey } from "../support/cluster.ts";
 
 const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 const vendor = `genie-test-${crypto.randomUUID().slice(0, 8)}.example`;

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { nothing } from "../support/node.ts";
-import { attached } from "./networks.ts";
+import { attached } from "../support/scripted-node.ts";
 import {
   Cluster,
   addresses,
@@ -13,7 +13,7 @@ import {
   isDefinition,
   lan,
   networksKey,
-} from "./npwg.ts";
+} from "../support/cluster.ts";
 
 /** Definitions of several namespaces, told apart by their subnets. */
 async function startCluster(): Promise<Cluster> {

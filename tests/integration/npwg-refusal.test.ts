@@ -5,7 +5,13 @@
 import { describe, expect, test } from "bun:test";
 import { statusFault, unknownKindFault } from "../support/api-server.ts";
 import { type CallOptions, nothing } from "../support/node.ts";
-import { Cluster, defaultKey, isDefinition, lan, networksKey } from "./npwg.ts";
+import {
+  Cluster,
+  defaultKey,
+  isDefinition,
+  lan,
+  networksKey,
+} from "../support/cluster.ts";
 
 /** The same network in several namespaces. */
 async function startCluster(): Promise<Cluster> {

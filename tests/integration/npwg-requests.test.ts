@@ -5,7 +5,13 @@
  */
 import { describe, expect, test } from "bun:test";
 import { nothing } from "../support/node.ts";
-import { Cluster, addresses, lan, networksKey, staticLan } from "./npwg.ts";
+import {
+  Cluster,
+  addresses,
+  lan,
+  networksKey,
+  staticLan,
+} from "../support/cluster.ts";
 
 const mac = "02:00:00:00:00:07";
 

@@ -4,8 +4,16 @@
  */
 import { describe, expect, test } from "bun:test";
 import { type Pod, nothing } from "../support/node.ts";
-import { Cluster, defaultKey, networksKey, staticLan } from "./npwg.ts";
-import { noDuplicateAddressDetection, shown } from "./routed.ts";
+import {
+  Cluster,
+  defaultKey,
+  networksKey,
+  staticLan,
+} from "../support/cluster.ts";
+import {
+  noDuplicateAddressDetection,
+  shown,
+} from "../support/routed-cluster.ts";
 
 /** A primary network with default routes of both families. */
 async function startCluster(): Promise<Cluster> {

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { Pod } from "../support/node.ts";
-import { Cluster, networksKey, staticLan } from "./npwg.ts";
+import { Cluster, networksKey, staticLan } from "../support/cluster.ts";
 
 const other = "11111111-2222-3333-4444-555555555555";
 

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { annotationsKey, nothing } from "../support/node.ts";
-import { startScriptedNode, summary } from "./networks.ts";
+import { startScriptedNode, summary } from "../support/scripted-node.ts";
 
 const wrong = {
   allowedNetworks: "weave",

@@ -8,7 +8,7 @@ import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Behaviour, DelegateDouble } from "../support/delegate.ts";
 import { type CallOptions, type Node, nothing } from "../support/node.ts";
-import { startNode } from "./networks.ts";
+import { startNode } from "../support/scripted-node.ts";
 
 let node: Node;
 let delegates: DelegateDouble;

@@ -14,8 +14,8 @@ import {
   startScriptedNode,
   stdinOf,
   summary,
-} from "./networks.ts";
-import { networksKey } from "./npwg.ts";
+} from "../support/scripted-node.ts";
+import { networksKey } from "../support/cluster.ts";
 
 afterAll(removeCerts);
 

@@ -10,8 +10,8 @@ import {
   startApiServer,
   statusFault,
 } from "../support/api-server.ts";
-import { keptKubeconfig, startScriptedNode } from "./networks.ts";
-import { expectRefusal, secret } from "./refused.ts";
+import { keptKubeconfig, startScriptedNode } from "../support/scripted-node.ts";
+import { expectRefusal, secret } from "../support/refusal.ts";
 
 function kubeconfigOf(cluster: object, user: object = {}): string {
   return JSON.stringify({

@@ -4,8 +4,8 @@
  * secret in anything that it says.
  */
 import { describe, expect, test } from "bun:test";
-import { startScriptedNode } from "./networks.ts";
-import { type Refusal, expectRefusal, secret } from "./refused.ts";
+import { startScriptedNode } from "../support/scripted-node.ts";
+import { type Refusal, expectRefusal, secret } from "../support/refusal.ts";
 
 describe("ADD refuses stdin", () => {
   const cases: [string, string, Refusal][] = [

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
 import { type Node, nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
-import { startScriptedNode } from "./networks.ts";
+import { startScriptedNode } from "../support/scripted-node.ts";
 
 describe("ADD, a plugin that is this very file: 7, nothing is executed", () => {
   const cases: [string, (own: string, alias: string) => void, object][] = [

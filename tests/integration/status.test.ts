@@ -7,7 +7,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
 import { type CallOptions, annotationsKey, nothing } from "../support/node.ts";
-import { startScriptedNode, stdinOf, summary } from "./networks.ts";
+import {
+  startScriptedNode,
+  stdinOf,
+  summary,
+} from "../support/scripted-node.ts";
 
 const version = "1.1.0";
 

@@ -15,7 +15,7 @@ import {
   scriptedResult,
   startNode,
   startScriptedNode,
-} from "./networks.ts";
+} from "../support/scripted-node.ts";
 
 const path = "/api/v1/namespaces/shop/pods/web";
 const get = { method: "GET", path, status: 200, user: "genie" };

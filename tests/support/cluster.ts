@@ -1,14 +1,14 @@
 /**
- * A node and an API server for the tests of NPWG annotations: networks are
- * defined in the cluster, pods have annotations, and genie must ask for both.
+ * A node with an API server that has pods and network attachment definitions, for the
+ * tests of NPWG annotations.
  */
 import {
   type ApiServer,
   type LoggedRequest,
   startApiServer,
-} from "../support/api-server.ts";
-import type { CallOptions, Node, Pod } from "../support/node.ts";
-import { startNode } from "./networks.ts";
+} from "./api-server.ts";
+import type { CallOptions, Node, Pod } from "./node.ts";
+import { startNode } from "./scripted-node.ts";
 
 export const networksKey = "k8s.v1.cni.cncf.io/networks";
 export const defaultKey = "v1.multus-cni.io/default-network";
@@ -97,7 +97,7 @@ export class Cluster implements AsyncDisposable {
     return this.node.succeed("DEL", pod, this.options(options));
   }
 
-  /** A failed ADD: what it said, without the version. */
+  /** The error of an ADD that must fail, without the version. */
   async refuse(
     pod: Pod,
     options?: CallOptions,
@@ -110,13 +110,13 @@ export class Cluster implements AsyncDisposable {
     return failure;
   }
 
-  /** Genie asks this API server. */
+  /** With the kubeconfig of this API server. */
   options(options: CallOptions = {}): CallOptions {
     const kubernetes = { kubeconfig: this.api.kubeconfig() };
     return { ...options, config: { kubernetes, ...options.config } };
   }
 
-  /** What the API server was asked, in order: `GET pods/web`. */
+  /** The requests of the API server, in order: `GET shop/pods/web`. */
   requests(): string[] {
     return this.api.requests.map(
       ({ method, path }) =>
@@ -144,7 +144,7 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** What selects GETs of definitions for a fault. */
+/** Selects the GETs of definitions for a fault. */
 export function isDefinition({ path }: LoggedRequest): boolean {
   return path.includes("/network-attachment-definitions/");
 }

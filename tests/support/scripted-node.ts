@@ -1,12 +1,12 @@
 /**
- * The networks of these tests: a bridge called canal, which is the default of
- * the node, and a point-to-point network called weave; or scripted ones.
+ * Nodes with networks: the real ones canal (a bridge, the default) and weave (point to
+ * point), or three whose plugins the test scripts.
  */
 import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ApiServer } from "../support/api-server.ts";
-import { DelegateDouble, type RecordedCall } from "../support/delegate.ts";
-import { Node, type Pod } from "../support/node.ts";
+import type { ApiServer } from "./api-server.ts";
+import { DelegateDouble, type RecordedCall } from "./delegate.ts";
+import { Node, type Pod } from "./node.ts";
 
 /** A node with both networks. */
 export async function startNode(): Promise<Node> {
@@ -122,12 +122,12 @@ export function summary({ verb, type, ifname }: RecordedCall): string {
   return `${verb} ${type} ${ifname}`.trimEnd();
 }
 
-/** The request that a delegate was given. */
+/** The decoded stdin of a delegate. */
 export function stdinOf(call: RecordedCall | undefined): unknown {
   return JSON.parse(call?.stdin ?? "");
 }
 
-/** Whether a process has gone to sleep more often than it does before it waits for a lock. */
+/** Whether a process waits for a lock: it slept more often than in all its other work. */
 export function waits(pid: number): boolean {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const [, count] = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status) ?? [];

@@ -1,11 +1,10 @@
 /**
- * A plugin as Calico's: a routed link with an address of its own only, the gateway
- * 169.254.1.1 behind a link-scope route, and it insists that no other default route is
- * there. Its calls are written down.
+ * A plugin like Calico's: a routed link with one address, the gateway 169.254.1.1 behind
+ * a link-scope route. Its ADD fails when another default route exists. It logs its calls.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Node } from "../support/node.ts";
+import type { Node } from "./node.ts";
 
 export interface Insisting {
   type: string;

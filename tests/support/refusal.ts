@@ -1,10 +1,8 @@
-/**
- * What must be true of every ADD that is refused.
- */
+/** The checks of every refused ADD. */
 import { expect } from "bun:test";
-import { type CallOptions, type Pod, nothing } from "../support/node.ts";
-import { callPlugin } from "../support/runtime.ts";
-import type { ScriptedNode } from "./networks.ts";
+import { type CallOptions, type Pod, nothing } from "./node.ts";
+import { callPlugin } from "./runtime.ts";
+import type { ScriptedNode } from "./scripted-node.ts";
 
 /** In every credential of these tests. */
 export const secret = "TOPSECRET";

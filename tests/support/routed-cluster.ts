@@ -1,11 +1,11 @@
 /**
  * Networks that have a default route each, pods in several of them, and a host outside
- * of all: whoever it pings must answer by the interface that was asked.
+ * that pings them: the response must leave by the interface of the pinged address.
  */
-import { Netns } from "../support/netns.ts";
-import type { Node, Pod } from "../support/node.ts";
-import { pingedBy } from "../support/traffic.ts";
-import { Cluster } from "./npwg.ts";
+import { Netns } from "./netns.ts";
+import type { Node, Pod } from "./node.ts";
+import { pingedBy } from "./traffic.ts";
+import { Cluster } from "./cluster.ts";
 
 /** Addresses of the host outside. */
 export const outside4 = "192.0.2.9";
@@ -118,7 +118,7 @@ export async function noDuplicateAddressDetection(netns: Netns): Promise<void> {
   );
 }
 
-/** What `ip` prints of the pod. */
+/** The routes and rules of a pod, from `ip`. */
 export interface Shown {
   /** Default routes of the main table, both families: `via … dev …`. */
   main: string[];
