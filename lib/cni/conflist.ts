@@ -184,7 +184,9 @@ function version(config: object, fail: (message: string) => never): string {
   });
   if (
     stated !== undefined &&
-    isOurs(stated, (reason) => fail(`invalid cniVersion ${stated}: ${reason}`))
+    isOurs(stated, (reason) =>
+      fail(`invalid cniVersion ${plain(stated)}: ${reason}`),
+    )
   ) {
     offered.push(stated);
   }

@@ -22,7 +22,10 @@ export const Code = {
   internal: 999,
 } as const;
 
-/** Bytes of what is printed, message and details together (state.md "Processes and locks"): it ends up in a pod's events. */
+/**
+ * Bytes of a message, of details, and of both together where they are printed
+ * (state.md "Processes and locks"): they end up in a pod's events and in logs.
+ */
 const longestText = 8 << 10;
 /** Kept for the details behind a message that is longer than all that. */
 const leastDetails = 1 << 10;
@@ -45,10 +48,10 @@ export class CniError extends Error {
     message: string,
     options: { details?: string | undefined; cause?: unknown } = {},
   ) {
-    super(message, { cause: options.cause });
+    super(cutMiddle(message, longestText), { cause: options.cause });
     this.name = "CniError";
     this.code = code;
-    this.details = options.details || undefined;
+    this.details = cutMiddle(options.details ?? "", longestText) || undefined;
   }
 
   /** Any thrown value as a `CniError`: itself, 5 for an unsafe directory, else 999 with the message of the error. */

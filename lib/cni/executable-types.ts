@@ -2,7 +2,7 @@
  * The plugins that a plugin can execute, for every policy (selection.md §6). Plugins
  * are Go programs, which read the keys of their configuration in any case.
  */
-import { isObject } from "./json.ts";
+import { foldKey, isObject } from "./json.ts";
 
 /** A plugin type that a configuration names. */
 export interface ExecutedType {
@@ -58,13 +58,4 @@ function addTypes(
     else if (folded === "type" && typeof inner === "string")
       types.push({ type: inner, isIpam });
   }
-}
-
-/**
- * A key as Go's encoding/json compares it: letters in lower case. It also takes
- * U+017F for s and U+212A for k, which JavaScript does for the latter alone.
- */
-export function foldKey(key: string): string {
-  const lower = key.toLowerCase();
-  return lower.includes("\u017f") ? lower.replaceAll("\u017f", "s") : lower;
 }

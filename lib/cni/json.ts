@@ -139,6 +139,29 @@ export function own(object: unknown, key: string): unknown {
     : undefined;
 }
 
+/**
+ * A key as Go's encoding/json compares it: letters in lower case. It also takes
+ * U+017F for s and U+212A for k, which JavaScript does for the latter alone.
+ */
+export function foldKey(key: string): string {
+  const lower = key.toLowerCase();
+  return lower.includes("\u017f") ? lower.replaceAll("\u017f", "s") : lower;
+}
+
+/** Whether a Go program reads the key as `name`. */
+export function isKey(key: string, name: string): boolean {
+  return key === name || foldKey(key) === name.toLowerCase();
+}
+
+/** The value that a Go program reads for a key: of several spellings the last one, null being none. */
+export function goField(object: unknown, name: string): unknown {
+  let found: unknown;
+  if (!isObject(object)) return found;
+  for (const [key, value] of Object.entries(object))
+    if (value !== null && isKey(key, name)) found = value;
+  return found;
+}
+
 /** Sets an own property; to assign `__proto__` would set what the object inherits from. */
 export function setOwn(object: JsonObject, key: string, value: unknown): void {
   if (key === "__proto__") {

@@ -8,7 +8,7 @@ import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "./error.ts";
 import { quote } from "../linux/text.ts";
-import { executedTypes, foldKey } from "./executable-types.ts";
+import { executedTypes } from "./executable-types.ts";
 import {
   type Caller,
   type RuntimeConf,
@@ -16,7 +16,7 @@ import {
   requirePlugin,
   withoutContainer,
 } from "./invoke.ts";
-import { type JsonObject, own, setOwn } from "./json.ts";
+import { type JsonObject, foldKey, own, setOwn } from "./json.ts";
 import { type Result, convertResult, parseResult } from "./result.ts";
 import type { Verb } from "./skel.ts";
 import {

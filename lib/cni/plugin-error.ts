@@ -6,13 +6,7 @@ import { Code, CniError } from "./error.ts";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
 import { quote, quoteOutput } from "../linux/text.ts";
 import { type ExecResult, ProcessKilled, outputLimits } from "../linux/exec.ts";
-import {
-  isObject,
-  JsonError,
-  type JsonObject,
-  own,
-  parseJson,
-} from "./json.ts";
+import { goField, isObject, JsonError, own, parseJson } from "./json.ts";
 
 /** The same error, saying of which plugin, and what it was to do (state.md "ADD"). */
 export function ofCall(call: FailedCall, error: CniError): CniError {
@@ -90,6 +84,8 @@ function startText(errno = ""): string | undefined {
   // The file is there, it was found.
   if (errno === "ENOENT") return "no such file or interpreter";
   const text = new SystemError(errno).message;
+  if (errno === "EAGAIN" || errno === "ENOMEM")
+    return `the node has no room for another process: ${text}`;
   return text === errno ? undefined : text;
 }
 
@@ -170,8 +166,11 @@ function killedError(
   );
 }
 
-/** The plugin's own error; what it lacks is taken from `raw`. */
-function spoken({ code, msg, details }: JsonObject, raw: CniError): CniError {
+/** The plugin's own error, with what it lacks from `raw`. Go programs read its keys in any case. */
+function spoken(value: unknown, raw: CniError): CniError {
+  const [code, msg, details] = ["code", "msg", "details"].map((key) =>
+    goField(value, key),
+  );
   const isMute = typeof msg !== "string" || msg === "";
   return new CniError(
     // An unsigned integer in upstream: anything else makes the whole error unreadable.
@@ -197,9 +196,9 @@ function lastError(text: string): CniError | undefined {
   try {
     const value = parseJson(last);
     const isError =
-      typeof own(value, "code") === "number" &&
-      typeof own(value, "msg") === "string";
-    return isError && isObject(value)
+      typeof goField(value, "code") === "number" &&
+      typeof goField(value, "msg") === "string";
+    return isError
       ? spoken(value, new CniError(Code.internal, quoteOutput(last)))
       : undefined;
   } catch {

@@ -6,7 +6,7 @@
 import { formatCidr, formatIp, parseCidr, parseIp } from "../linux/address.ts";
 import { Code, CniError } from "./error.ts";
 import { quote } from "../linux/text.ts";
-import { type JsonObject, mismatch, isObject, own, setOwn } from "./json.ts";
+import { type JsonObject, isKey, isObject, mismatch, setOwn } from "./json.ts";
 import type { CniVersion } from "./version.ts";
 
 export interface Interface {
@@ -94,11 +94,17 @@ export function readResult(
   version: CniVersion,
   unknown: Unknown,
 ): Result {
-  const named = isObject(value) ? { ...value, cniVersion: version } : value;
   return (
-    shapeOf(formOf(version))(named, "result", unknown) ??
+    shapeOf(formOf(version))(withVersion(value, version), "result", unknown) ??
     expected("an object", value, "result")
   );
+}
+
+/** The version as the last key, which wins over its other spellings. */
+function withVersion(value: unknown, cniVersion: CniVersion): unknown {
+  if (!isObject(value)) return value;
+  const { cniVersion: _stated, ...others } = value;
+  return { ...others, cniVersion };
 }
 
 /** A text that may be absent, null or empty: undefined then. Throws code 999 for another kind. */
@@ -184,36 +190,34 @@ function list<T>(element: Reader<T>): Reader<readonly T[]> {
   };
 }
 
-/** Known keys in the order of `fields`, then the others. */
+/** Known keys, in any case as Go reads them, in the order of `fields`; then the others. */
 function object<T extends object>(fields: {
   [K in keyof T]-?: Reader<T[K]>;
 }): Reader<T> {
+  const names = Object.keys(fields);
   return (value, path, unknown) => {
     if (value === undefined || value === null) return undefined;
     if (!isObject(value)) return expected("an object", value, path);
+    const named: JsonObject = {};
+    const others: [key: string, field: unknown][] = [];
+    for (const [key, field] of Object.entries(value)) {
+      const name = names.includes(key)
+        ? key
+        : names.find((one) => isKey(key, one));
+      if (name === undefined) others.push([key, field]);
+      // Of several spellings Go takes the last one; null changes nothing.
+      else if (field !== null) named[name] = field;
+    }
     const known: JsonObject = {};
     for (const [key, read] of Object.entries<Reader<unknown>>(fields)) {
-      const field = read(own(value, key), `${path}.${key}`, unknown);
+      const field = read(named[key], `${path}.${key}`, unknown);
       if (field !== undefined) known[key] = field;
     }
-    if (unknown === "keep") {
-      for (const [key, field] of Object.entries(value)) {
-        if (!isNamed(fields, key)) setOwn(known, key, field);
-      }
-    }
+    if (unknown === "keep")
+      for (const [key, field] of others) setOwn(known, key, field);
     // oxlint-disable-next-line no-unsafe-type-assertion -- the edge: `fields` has a reader of the right type for every key of T
     return known as T;
   };
-}
-
-/** Go reads keys in any case: "IPs" beside "ips" would replace what was checked here. */
-function isNamed(fields: object, key: string): boolean {
-  if (Object.hasOwn(fields, key)) return true;
-  const lower = key.toLowerCase();
-  for (const name of Object.keys(fields)) {
-    if (name.toLowerCase() === lower) return true;
-  }
-  return false;
 }
 
 /** Go prints an empty one before 1.0.0 and omits it since. */

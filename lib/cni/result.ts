@@ -7,7 +7,7 @@
 import type { Family } from "../linux/address.ts";
 import { Code, CniError } from "./error.ts";
 import { quote } from "../linux/text.ts";
-import { type JsonObject, own } from "./json.ts";
+import { type JsonObject, goField, own } from "./json.ts";
 import {
   fail,
   formOf,
@@ -53,7 +53,7 @@ export interface ModernResult extends ListResult {
 export function parseResult(value: unknown, configVersion: CniVersion): Result {
   // libcni takes `null` for an empty result (P-ADD-2).
   const object = value ?? {};
-  const declared = readText(own(object, "cniVersion"), "result.cniVersion");
+  const declared = readText(goField(object, "cniVersion"), "result.cniVersion");
   const version = declared ?? configVersion;
   if (!isSupported(version)) {
     throw new CniError(

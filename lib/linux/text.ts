@@ -82,16 +82,26 @@ function compareBytes(a: string, b: string): number {
 }
 
 /**
- * The text with control characters and line separators as in JSON (`\n`,
- * `\u001b`): one line, and nothing that a terminal takes for a command.
+ * Control characters, line separators, and characters that are invisible or change the
+ * direction of the text: a terminal or a reader would take the text for another one.
  */
+const unprintable =
+  /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** The text with {@link unprintable} characters as in JSON (`\n`, `\u001b`, `\u202e`), in one line. */
 export function escapeControls(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- they are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => {
-    const json = JSON.stringify(c).slice(1, -1);
-    const code = c.charCodeAt(0).toString(16).padStart(4, "0");
-    return json === c ? `\\u${code}` : json;
+  return text.replace(unprintable, (character) => {
+    const json = JSON.stringify(character).slice(1, -1);
+    return json === character ? unicodeEscapes(character) : json;
   });
+}
+
+/** One or two UTF-16 code units. */
+function unicodeEscapes(character: string): string {
+  let escapes = "";
+  for (let i = 0; i < character.length; i++)
+    escapes += `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`;
+  return escapes;
 }
 
 /** A value from outside as it is if it is short and printable, else as by {@link quote}. */
@@ -100,7 +110,7 @@ export function plain(value: string): string {
 }
 
 /**
- * A value from outside, safe inside a message: cut at 128 bytes, control
+ * A value from outside, safe inside a message: cut at 128 bytes, unprintable
  * characters escaped, in double quotes (selection.md §2).
  */
 export function quote(value: string): string {
@@ -113,9 +123,5 @@ export function quoteOutput(text: string): string {
 }
 
 function quoteWhole(value: string): string {
-  const json = JSON.stringify(value);
-  // Almost always, and the pattern is dear (docs/performance.md).
-  const isAscii = bytesOf(json).length === json.length;
-  if (isAscii && !json.includes("\u007f")) return json;
-  return escapeControls(json);
+  return escapeControls(JSON.stringify(value));
 }

@@ -4,8 +4,7 @@
  */
 import * as v from "valibot";
 import { ifnameProblem } from "../cni/args.ts";
-import { foldKey } from "../cni/executable-types.ts";
-import { type JsonObject, isObject, setOwn } from "../cni/json.ts";
+import { type JsonObject, foldKey, isObject, setOwn } from "../cni/json.ts";
 import { jsonObject, object, problemsIn, text } from "../cni/schema.ts";
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";

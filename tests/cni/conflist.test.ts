@@ -88,6 +88,10 @@ describe("parseConfList", () => {
       'invalid cniVersion v1: failed to convert major version part "v1": strconv.Atoi: parsing "v1": invalid syntax',
       { ...network, cniVersion: "v1", cniVersions: ["1.0.0"] },
     ],
+    [
+      'invalid cniVersion "1\\n2": failed to convert major version part "1\\n2": strconv.Atoi: parsing "1\\n2": invalid syntax',
+      { ...network, cniVersion: "1\n2", cniVersions: ["1.0.0"] },
+    ],
     ["invalid type float64 for disableCheck", { ...network, disableCheck: 1 }],
     ["invalid type <nil> for disableGC", { ...network, disableGC: null }],
     [

@@ -1,7 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { CniError, Code } from "../../lib/cni/error.ts";
-import { errnoOf, messageOf } from "../../lib/linux/errno.ts";
-import { quote, quoteOutput } from "../../lib/linux/text.ts";
 
 describe("CniError", () => {
   test("toObject is the spec's, with the version, without empty details", () => {
@@ -45,6 +43,15 @@ describe("CniError", () => {
     if (detail <= 1024) expect(details).toBe("d".repeat(detail));
   });
 
+  test("message and details, each at most 8 KiB, whoever reads them", () => {
+    const long = `first ${"x".repeat(3 << 20)} last`;
+    const { message, details } = new CniError(999, long, { details: long });
+    for (const text of [message, details]) {
+      expect(text).toMatch(/^first x+…x+ last$/);
+      expect(bytes(text)).toBeWithin(8180, 8193);
+    }
+  });
+
   test("prefixed keeps code, details and cause (P-ERR-5)", () => {
     const cause = new Error("refused");
     const error = new CniError(11, "busy", { details: "d", cause }).prefixed(
@@ -71,54 +78,5 @@ describe("CniError", () => {
       message,
       cause: thrown,
     });
-  });
-});
-
-describe("errnoOf and messageOf", () => {
-  test.each([
-    [
-      "a system error",
-      Object.assign(new Error("no such file"), { code: "ENOENT" }),
-      "ENOENT",
-      "no such file",
-    ],
-    [
-      "a CniError, whose code is a number",
-      new CniError(7, "typed"),
-      undefined,
-      "typed",
-    ],
-    ["an error", new Error("plain"), undefined, "plain"],
-    ["an object", { code: "ENOENT" }, undefined, "[object Object]"],
-    ["null", null, undefined, "null"],
-  ])("of %s", (_name, thrown, errno, message) => {
-    expect([errnoOf(thrown), messageOf(thrown)]).toEqual([errno, message]);
-  });
-});
-
-describe("quoteOutput", () => {
-  test.each([
-    [" a\n", '"a"'],
-    ["x".repeat(2048), `"${"x".repeat(2048)}"`],
-    [`a${"x".repeat(4000)}z`, `"a${"x".repeat(1021)}…${"x".repeat(1021)}z"`],
-    [`a${"é".repeat(4000)}z`, `"a${"é".repeat(510)}…${"é".repeat(510)}z"`],
-  ])("case %#", (text, quoted) => {
-    expect(quoteOutput(text)).toBe(quoted);
-  });
-});
-
-describe("quote", () => {
-  test.each([
-    ["bridge", '"bridge"'],
-    ['a"b\\', '"a\\"b\\\\"'],
-    ["a\nb\u0000", '"a\\nb\\u0000"'],
-    ["\u007f\u0085\u2028", '"\\u007f\\u0085\\u2028"'],
-    ["é".repeat(64), `"${"é".repeat(64)}"`],
-    ["a".repeat(129), `"${"a".repeat(128)}…"`],
-    ["é".repeat(65), `"${"é".repeat(64)}…"`],
-    [`a${"é".repeat(64)}`, `"a${"é".repeat(63)}…"`],
-    [`\u{feff}${"a".repeat(200)}`, `"\u{feff}${"a".repeat(125)}…"`],
-  ])("%j", (value, quoted) => {
-    expect(quote(value)).toBe(quoted);
   });
 });

@@ -1,11 +1,7 @@
 /** selection.md §6, "What a plugin can execute". */
 import { describe, expect, test } from "bun:test";
-import {
-  executedTypes,
-  executesAny,
-  foldKey,
-} from "../../lib/cni/executable-types.ts";
-import { parseJson } from "../../lib/cni/json.ts";
+import { executedTypes, executesAny } from "../../lib/cni/executable-types.ts";
+import { foldKey, parseJson } from "../../lib/cni/json.ts";
 
 /** `ptp ipam:host-local` of a plugin in JSON. */
 function executed(text: string): string {

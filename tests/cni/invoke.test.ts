@@ -480,6 +480,11 @@ describe("invoke", () => {
       ),
     ],
     [
+      "keys in another case, as Go reads them",
+      { stdout: { Code: 11, MSG: "busy", msg: null, DETAILS: "d" }, exit: 1 },
+      failedToAdd(11, "busy", "d"),
+    ],
+    [
       "an unrelated object: its text",
       { stdout: { hello: 1 }, exit: 1 },
       failedToAdd(999, 'netplugin failed: "{\\"hello\\":1}": exit status 1'),
@@ -502,6 +507,10 @@ describe("invoke", () => {
     ["noise", `DEBUG "half a quote { and } brackets [\n${own}\n`],
     ["another error", `{"code":3,"msg":"first"} ${own}`],
     ["an object that is not closed", `{"a": ${own}`],
+    [
+      "a result, with keys in another case",
+      `{} ${own.replace("code", "Code").replace("msg", "MSG").replace("details", "deTails")}`,
+    ],
   ])("finds the error behind %s, of whatever exit", async (_, stdout) => {
     const failed = await call({ stdout, exit: 1 });
     const succeeded = await call({ stdout });
@@ -607,9 +616,11 @@ describe("invoke", () => {
     );
   });
 
+  const noRoom = "the node has no room for another process";
+
   test.each([
-    ["ENOMEM", 11, "cannot allocate memory"],
-    ["EAGAIN", 11, "resource temporarily unavailable"],
+    ["ENOMEM", 11, `${noRoom}: cannot allocate memory`],
+    ["EAGAIN", 11, `${noRoom}: resource temporarily unavailable`],
     ["EMFILE", 11, "too many open files"],
     ["ENFILE", 11, "too many open files in system"],
     ["E2BIG", 7, "argument list too long"],

@@ -305,22 +305,32 @@ describe("modernResult", () => {
   });
 });
 
-test("parseResult, keys that Go would read in another case are dropped", () => {
-  const result = parse(
-    {
+describe("parseResult, keys in any case, as Go reads them", () => {
+  test("the last spelling wins; null changes nothing", () => {
+    const result = parse(
+      {
+        CNIVERSION: "1.0.0",
+        Interfaces: [{ NAME: "eth0", sandbox: "/x", Sandbox: "/ns" }],
+        ips: [{ address: "10.0.0.2/24", interface: 7, Interface: 0 }],
+        IPS: null,
+        ſ: 1,
+        extra: 1,
+      },
+      "0.4.0",
+    );
+    expect(result).toEqual({
       cniVersion: "1.0.0",
-      interfaces: [{ name: "eth0", Sandbox: "/other" }],
-      ips: [{ address: "10.0.0.2/24", interface: 0, Interface: 7 }],
-      IPs: [{ address: "10.0.0.3/24", interface: 9 }],
-      Interfaces: [null],
+      interfaces: [{ name: "eth0", sandbox: "/ns" }],
+      ips: [{ interface: 0, address: "10.0.0.2/24" }],
+      ſ: 1,
       extra: 1,
-    },
-    "1.0.0",
-  );
-  expect(result).toEqual({
-    cniVersion: "1.0.0",
-    interfaces: [{ name: "eth0" }],
-    ips: [{ interface: 0, address: "10.0.0.2/24" }],
-    extra: 1,
+    } as never);
+  });
+
+  test("what another spelling says is checked", () => {
+    const ips = [{ address: "10.0.0.3/24", interface: 9 }];
+    expect(() => parse({ ips: [], IPs: ips }, "1.0.0")).toThrow(
+      "result.ips.0.interface: no interface 9 among 0",
+    );
   });
 });

@@ -103,6 +103,21 @@ describe("the executable, ADD and DEL succeed", () => {
   });
 });
 
+test.skipIf(process.arch !== "x64").each<["EAGAIN" | "ENOMEM", string]>([
+  ["EAGAIN", "resource temporarily unavailable"],
+  ["ENOMEM", "cannot allocate memory"],
+])("the executable, %s at the start of a plugin: 11", async (errno, text) => {
+  const { json } = await call("ADD", denying("vfork", errno, [genie]));
+  expect(json).toMatchObject({
+    code: 11,
+    msg: expect.stringMatching(
+      RegExp(
+        `failed to execute .*/noop: the node has no room for another process: ${text}$`,
+      ),
+    ) as string,
+  });
+});
+
 test("the executable, variables that are not UTF-8 reach the delegate as they are", async () => {
   const variables = {
     A: String.raw`x\xffy`,

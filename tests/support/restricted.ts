@@ -9,8 +9,10 @@ const isX64 = process.arch === "x64";
 const SYS_prctl = isX64 ? 157 : 167;
 export const systemCalls = {
   memfd_create: isX64 ? 319 : 279,
+  /** How Bun starts a process on x86-64; elsewhere there is no such call. */
+  vfork: isX64 ? 58 : -1,
 } as const;
-export const errnos = { EPERM: 1, ENOSYS: 38 } as const;
+export const errnos = { EPERM: 1, EAGAIN: 11, ENOMEM: 12, ENOSYS: 38 } as const;
 
 /** `cmd` after the statements of perl. */
 function perl(statements: string, cmd: readonly string[]): string[] {
