@@ -18,13 +18,13 @@ type CapabilityArgs = Readonly<Record<string, unknown>>;
 
 const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 
-/** The size limit of a file. */
+/** Limit of a file, in bytes. */
 const maxBytes = 1 << 20;
 
-/** The capability by which a CNI plugin asks for the path. */
+/** The capability with which a CNI plugin asks for the path. */
 const capability = "CNIDeviceInfoFile";
 
-/** The capability argument that is the path of the attachment's own file. */
+/** The path of the attachment's own file, from its capability arguments. */
 export function deviceInfoArgs(
   containerId: string,
   ifname: string,
@@ -34,7 +34,10 @@ export function deviceInfoArgs(
   };
 }
 
-/** Starts the file with a copy of the device plugin's; without one, the CNI plugin makes it. Throws 5. */
+/**
+ * Makes the file as a copy of the device plugin's; without that one, the CNI plugin
+ * makes it. Throws 5.
+ */
 export function prepareDeviceInfo(
   args: CapabilityArgs,
   device: { id: string; resource?: string },
@@ -48,7 +51,7 @@ export function prepareDeviceInfo(
   if (info !== undefined) writeFile(path, info, 0o644);
 }
 
-/** undefined where a device plugin writes none. Throws 5. */
+/** undefined if the device plugin writes none. Throws 5. */
 function read(path: string): string | undefined {
   try {
     return readOwnFileIfAny(path, maxBytes);

@@ -1,7 +1,7 @@
 /**
- * The part of the kubelet's PodResources API, package `v1`, that is used here: two
- * calls, and of their messages the fields that lead to a device; all others are
- * skipped while decoding. Field numbers are those of Kubernetes'
+ * The used part of the kubelet's PodResources API, package `v1`: two calls, and the
+ * fields of their messages that lead to a device. Decoding skips all others. Field
+ * numbers are those of Kubernetes'
  * k8s.io/kubelet/pkg/apis/podresources/v1/api.proto.
  */
 import { create, createFileRegistry, type Message } from "@bufbuild/protobuf";
@@ -24,7 +24,7 @@ type ContainerResources = Typed<
   { devices: ContainerDevices[] }
 >;
 
-/** One resource may have several of these: the kubelet makes one per device and NUMA node. */
+/** A resource can occur several times: the kubelet makes one entry per device and NUMA node. */
 type ContainerDevices = Typed<
   "ContainerDevices",
   { resourceName: string; deviceIds: string[] }
@@ -60,7 +60,7 @@ const messages = {
   ContainerDevices: [text("resource_name", 1), repeated(text("device_ids", 2))],
 };
 
-/** The kubelet serves it without authentication: root alone reaches its socket. */
+/** The kubelet serves it without authentication: only root can open its socket. */
 export const PodResourcesLister = serviceDesc<{
   get: {
     methodKind: "unary";

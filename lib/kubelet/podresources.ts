@@ -1,8 +1,8 @@
 /**
- * The devices that the kubelet allotted to a pod, asked of its PodResources API:
- * gRPC over a unix socket. Loading it costs about 20 ms, which only a pod with a
- * device pays. Each failure is an error 11: the kubelet tries the pod again and may
- * then know more (selection.md §6).
+ * The devices that the kubelet allotted to a pod, from its PodResources API: gRPC
+ * over a unix socket. Loading it costs about 20 ms, only for a pod with a device.
+ * Each failure is an error 11: the kubelet tries the pod again and may then have
+ * the devices (selection.md §6).
  */
 import { connect } from "node:net";
 import {
@@ -33,22 +33,23 @@ interface PodName {
 type Devices = ReadonlyMap<string, readonly string[]>;
 
 interface Patience {
-  /** For all calls together. */
+  /** Milliseconds for all calls together. */
   deadline: Deadline;
   sleep?: (ms: number) => Promise<void>;
   /** 0 ≤ x < 1 */
   random?: () => number;
 }
 
-/** Of a response: the limit that Kubernetes' own clients set. */
+/** Limit of a response, as in Kubernetes' own clients. */
 const maxBytes = 16 << 20;
 
-/** The pod's devices in the kubelet's order over all its containers, none twice. Throws CniError 11. */
+/** The pod's devices in the kubelet's order over all containers, each once. Throws CniError 11. */
 export async function podDevices(
   pod: PodName,
   { socket, ...patience }: Patience & { socket: string },
 ): Promise<Devices> {
-  // Only the path names the server; the authority is the one that Go's gRPC sends for a unix socket.
+  // Only the path names the server; Go's gRPC sends this authority for a unix
+  // socket.
   const baseUrl = "http://localhost";
   const sessionManager = new Http2SessionManager(baseUrl, undefined, {
     createConnection: () => connect(socket),
@@ -59,7 +60,8 @@ export async function podDevices(
       baseUrl,
       sessionManager,
       readMaxBytes: maxBytes,
-      // The kubelet compresses nothing; a compressed response could outgrow its limit.
+      // The kubelet does not compress; a compressed response could exceed its
+      // limit.
       acceptCompression: [],
       binaryOptions: { readUnknownFields: false },
     }),
@@ -79,8 +81,8 @@ export async function podDevices(
 }
 
 /**
- * Before Kubernetes 1.34 `Get` is disabled by default, which is an Unknown, as is
- * its response for a pod that it does not know; before 1.27 it does not exist.
+ * Before Kubernetes 1.34 `Get` is disabled by default and fails with Unknown, as
+ * for an unknown pod; before 1.27 it does not exist.
  */
 async function find(
   kubelet: Client<typeof PodResourcesLister>,
@@ -104,7 +106,8 @@ async function find(
     const pods = podResources.filter(
       (pod) => pod.namespace === namespace && pod.name === name,
     );
-    // One that is being removed and its successor: which devices are whose is unknown.
+    // A pod that is being removed and its successor: the owner of each device is
+    // unknown.
     if (pods.length > 1)
       throw new Error("it still has another pod of this name", {
         cause: error,
@@ -115,7 +118,7 @@ async function find(
   return found;
 }
 
-/** The library takes 0 for "no limit", and sends whole milliseconds. */
+/** The library reads 0 as "no limit", and sends whole milliseconds. */
 function within(deadline: Deadline): { timeoutMs: number } {
   if (deadline.expired)
     throw new ConnectError("no time is left", Status.DeadlineExceeded);
@@ -127,8 +130,9 @@ const firstPause = 20;
 const longestPause = 500;
 
 /**
- * Calls again while the kubelet's limit (100 calls a second, ten at once, for all
- * clients of the node) rejects us; with jitter, since a node's pods come at once.
+ * Repeats a call that exceeds the kubelet's limit (100 calls a second, ten at once,
+ * for all clients of the node), with jitter, because the pods of a node start
+ * together.
  */
 async function patiently<T>(
   call: () => Promise<T>,
@@ -155,7 +159,7 @@ function hasStatus(
   return error instanceof ConnectError && statuses.includes(error.code);
 }
 
-/** Whether the failure is our own `maxBytes`, which has the status of the kubelet's limit on calls. */
+/** Whether our own `maxBytes` was exceeded, which has the same status as the kubelet's limit. */
 function isTooLarge({ rawMessage }: ConnectError): boolean {
   return rawMessage.includes("readMaxBytes");
 }
@@ -171,7 +175,7 @@ function devicesOf({ containers }: PodResources): Devices {
   );
 }
 
-/** The meaning of the socket's errors; the others keep the library's words. */
+/** The meaning of the socket's errors; others keep the library's message. */
 const errnoTexts: Readonly<Record<string, string>> = {
   ENOENT: "no such socket",
   ECONNREFUSED: "connection refused",
@@ -197,7 +201,7 @@ export class DeviceAllotment {
     this.#devices = devices;
   }
 
-  /** The resource's first device that is not taken. Throws CniError 7 when there is none. */
+  /** The first free device of the resource. Throws CniError 7 if there is none. */
   take(resource: string): string {
     const devices = this.#devices.get(resource) ?? [];
     const taken = this.#taken.get(resource) ?? 0;

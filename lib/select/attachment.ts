@@ -22,7 +22,7 @@ export interface Attachment {
   definition?: string;
   /** The name in the annotation, or the file key of the default network; absent where `list.name` is the same. */
   requested?: string;
-  /** Not recorded: compared with the result, and written to the pod's status. */
+  /** Not recorded: verified against the result, and written to the pod's status. */
   extras?: Extras;
 }
 
@@ -36,15 +36,15 @@ export interface Extras {
   device?: Device;
 }
 
-/** Allotted by the kubelet for a resource, or just named. */
+/** Allotted by the kubelet for a resource, or only named by the element. */
 export interface Device {
   id: string;
   resource?: string;
 }
 
 /**
- * The name that people know: they type `flannel`, and the network's `name` may be
- * `cbr0`. Messages and lists show this one; runtimes and network-status have `list.name`.
+ * The name as people know it: they write `flannel`, and the network's `name` may be
+ * `cbr0`. Messages and lists use it; runtimes and network-status have `list.name`.
  */
 export function displayName({
   requested,

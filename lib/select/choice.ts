@@ -57,9 +57,9 @@ export interface SelectionContext {
 export interface Choice {
   /** In the order of execution. */
   elements: readonly ChoiceElement[];
-  /** The index of the element that has CNI_IFNAME. */
+  /** The index of the element on CNI_IFNAME. */
   primary: number;
-  /** Those of the elements. */
+  /** The interface names of the elements. */
   definitions: readonly DefinitionReference[];
   /** Whether the pod uses the NPWG standard, which reports the status of a single network too (selection.md §7). */
   isNpwg: boolean;
@@ -76,11 +76,11 @@ export interface DefinitionReference {
   /** `<namespace>/<name>` */
   key: string;
   element: NetworkSelectionElement;
-  /** For people: `annotation "k8s.v1.cni.cncf.io/networks" adds`. */
+  /** In messages: `annotation "k8s.v1.cni.cncf.io/networks" adds`. */
   origin: string;
 }
 
-/** Throws 7 for a choice that cannot be met. */
+/** Throws 7 for an impossible choice. */
 export function parseChoice(
   annotations: Annotations,
   context: SelectionContext,
@@ -112,7 +112,7 @@ export function parseChoice(
   return { elements, primary, definitions, isNpwg };
 }
 
-/** The rule by which a network was chosen, in words (selection.md §2, §4 to §6). */
+/** The rule that selected a network, for messages (selection.md §2, §4 to §6). */
 export function ruleOf({ node, definition }: ChoiceElement): string {
   if (definition)
     return `${definition.origin} definition ${quote(definition.key)}`;
@@ -229,7 +229,10 @@ function cniNetworks(
   return found;
 }
 
-/** Whether the name means the default network, by which a pod opts out of its namespace's choice (selection.md §4). */
+/**
+ * Whether the name selects the default network, with which a pod opts out of its
+ * namespace's choice (selection.md §4).
+ */
 export function isDefault(
   { name }: NetworkRequest,
   networks: Networks,
@@ -237,7 +240,7 @@ export function isDefault(
   return name === "default" && !findByKey(networks, name);
 }
 
-/** Alone it is rule b; in a list it stands for a single network. */
+/** Alone it is rule b; in a list it is one network. */
 function namedDefault(
   { ifname }: NetworkRequest,
   isAlone: boolean,
@@ -258,7 +261,7 @@ function namedDefault(
   return [{ ...only, ifname: ifname ?? only.ifname }];
 }
 
-/** Throws 7 for too many networks, a repeated name, and a list that leaves out CNI_IFNAME. */
+/** Throws 7 for too many networks, a repeated interface name, and a list without CNI_IFNAME. */
 function withInterfaces(
   networks: readonly NodeNetwork[],
   replacement: DefinitionReference | undefined,
@@ -289,7 +292,7 @@ function withInterfaces(
   return { elements, primary };
 }
 
-/** A pod has one default route of a family; NPWG does not say which of several requests wins. */
+/** A pod has one default route of each family; NPWG does not say which of several requests wins. */
 function requireOneDefaultRoute(
   definitions: readonly DefinitionReference[],
 ): void {

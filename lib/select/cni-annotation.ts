@@ -1,21 +1,21 @@
 /**
  * The grammar of the `cni` annotation and of `default_plugin` (selection.md §3).
- * Pure: text in, elements out, or an error 7 that says which element.
+ * Pure. An error 7 names the element.
  */
 import { ifnameProblem, isIdentifier } from "../cni/args.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 
-/** One requested network, with the interface name if one was asked for. */
+/** One requested network, with its interface name if there is one. */
 export interface NetworkRequest {
   name: string;
   ifname?: string;
 }
 
-/** At most so many attachments in one pod (selection.md §2). */
+/** The limit of attachments of one pod (selection.md §2). */
 export const maxAttachments = 32;
 
-/** `source` is what messages call the text: `annotation "cni"`. Throws 7. */
+/** `source` names the text in messages: `annotation "cni"`. Throws 7. */
 export function parseNetworks(source: string, text: string): NetworkRequest[] {
   const elements = text.split(",");
   if (elements.length > maxAttachments) {

@@ -16,7 +16,7 @@ import {
 } from "../cni/schema.ts";
 import { joined } from "./problems.ts";
 
-/** CNI's own keys, and those of CNI-Genie that have no meaning today. */
+/** CNI's own keys, and those of CNI-Genie without effect. */
 const anything = v.optional(v.unknown());
 
 const string = v.nullish(v.string());
@@ -114,7 +114,7 @@ const entries = {
   allowedIpams: strings,
   defaultRoutes: v.nullish(v.picklist(["owner", "keep"])),
   allowRepeated: strings,
-  // Their behaviour comes with a later version (selection.md §10, §11).
+  // Reserved for a later version (selection.md §10, §11).
   automatic: v.nullish(object(groups.automatic)),
   auxiliaryChain: v.nullish(
     text(
@@ -132,7 +132,7 @@ const schema = object(entries);
 export type ConfigKey = keyof typeof entries;
 export type ConfigKeys = v.InferInput<typeof schema>;
 
-/** Every key that means something to genie, CNI or CNI-Genie; `policy.type` of an object. */
+/** Every known key of genie, CNI and CNI-Genie; keys of objects as `policy.type`. */
 export const configKeys: readonly string[] = [
   ...Object.keys(entries),
   ...Object.entries(groups).flatMap(([key, group]) =>
@@ -153,7 +153,10 @@ export function requireConfig(config: unknown): ConfigKeys {
   });
 }
 
-/** Without the wrong keys; `warn` gets the problem of each one that DEL, CHECK and GC use. */
+/**
+ * The configuration without wrong keys; `warn` gets the problem of each one that
+ * DEL, CHECK and GC use.
+ */
 export function usableConfig(
   config: unknown,
   warn: (problem: string) => void,
@@ -166,7 +169,7 @@ export function usableConfig(
   return requireConfig(usable);
 }
 
-/** Keys that mean nothing, by their path. `cni.dev/…` is CNI's. */
+/** The paths of unknown keys. `cni.dev/…` is CNI's. */
 export function unknownConfigKeys(config: JsonObject): string[] {
   return Object.entries(config)
     .flatMap(([key, value]) => {

@@ -1,18 +1,17 @@
 /**
- * Our own network configuration, read once for each call (configuration.md).
- * A wrong value refuses an ADD, never a DEL, CHECK or GC (state.md). Plain checks
- * recognise the documented values; any other value is left to the schema, which is
- * loaded for it.
+ * Our own network configuration, read once per call (configuration.md). A wrong
+ * value fails ADD, never DEL, CHECK or GC (state.md). Plain checks recognise the
+ * documented values; for any other value the schema is loaded.
  */
 import { type RawNumber, isObject } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
 import type * as configSchema from "./config-schema.ts";
 import type { ConfigKey, ConfigKeys } from "./config-schema.ts";
 
-/** With every default filled in. Times are milliseconds. */
+/** With all defaults. Times are milliseconds. */
 export type GenieConfig = Readonly<ReturnType<typeof configOf>>;
 
-/** The capability under which runtimes hand over annotations (container-runtimes.md §1). */
+/** The capability with which runtimes send a pod's annotations (container-runtimes.md §1). */
 export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
 
 /** Throws 7 naming every wrong key, e.g. `invalid configuration: strict: expected a bool, got "yes"`. */
@@ -24,8 +23,8 @@ export function readConfig(value: unknown): GenieConfig {
 }
 
 /**
- * As {@link readConfig} for DEL, CHECK and GC, which an operator's mistake must
- * not stop (state.md "DEL"): a wrong value is as if it were absent, and `warn` gets
+ * As {@link readConfig} for DEL, CHECK and GC, which a mistake of an operator must
+ * not stop (state.md "DEL"): a wrong value is treated as absent, and `warn` gets
  * the problem of each one that these verbs use. Never throws.
  */
 export function readConfigForCleanup(
@@ -44,7 +43,7 @@ function loadSchema(): typeof configSchema {
   return require("./config-schema.ts");
 }
 
-/** False does not mean wrong: the schema decides. */
+/** False does not mean wrong: then the schema decides. */
 function isOrdinary(value: unknown): value is ConfigKeys {
   return hasForm(value, ordinary);
 }
@@ -105,7 +104,7 @@ function isTexts(value: unknown): boolean {
   );
 }
 
-/** A key that is not here is left to the schema. */
+/** A key that is missing here is left to the schema. */
 const ordinary: { readonly [key in ConfigKey]?: Form } = {
   cniVersion: "anything",
   cniVersions: "anything",
@@ -160,7 +159,7 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   podResourcesSocket: "path",
 };
 
-/** Without `filter`: built-in functions in JavaScript are compiled by each call (docs/performance.md). */
+/** A loop, because `filter` is JavaScript that each call compiles (docs/performance.md). */
 function directoriesOf(binDir: string | readonly string[]): string[] {
   const directories: string[] = [];
   for (const path of typeof binDir === "string" ? [binDir] : binDir)
@@ -184,15 +183,18 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     confDir: keys.confDir ?? "/etc/cni/net.d",
     binDirs: directoriesOf(keys.binDir ?? []),
     dataDir: keys.dataDir ?? "/var/lib/cni/genie",
-    /** Where Multus kept its files, "" to ignore them. */
+    /** The directory of Multus' files, "" to ignore them. */
     multusDir: keys.multusDir ?? "/var/lib/cni/multus",
-    /** Networks for definitions without `spec.config` (selection.md §6), "" for none. */
+    /**
+     * The directory of networks for definitions without `spec.config`
+     * (selection.md §6), "" for none.
+     */
     multusConfDir: keys.multusConfDir ?? "/etc/cni/multus/net.d",
-    /** Where libcni keeps its cache (state.md "DEL"), "" to ignore it. */
+    /** The directory of libcni's cache (state.md "DEL"), "" to ignore it. */
     runtimeCacheDir: keys.runtimeCacheDir ?? "/var/lib/cni/results",
     apiTimeoutMs: milliseconds(keys.apiTimeout ?? 10),
     delegateTimeoutMs: milliseconds(keys.delegateTimeout ?? 120),
-    /** How long a DEL may fail before it is given up (state.md "DEL"); 0: never. */
+    /** The time after which a failing DEL gives up (state.md "DEL"); 0: never. */
     deleteGiveUpMs: milliseconds(keys.deleteGiveUp ?? 300),
     result: keys.result ?? "primary",
     strict: keys.strict ?? false,
@@ -211,22 +213,22 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
         : undefined),
     /** Whether the default routes of a pod are moved to their owner (selection.md §8). */
     defaultRoutes: keys.defaultRoutes ?? "owner",
-    /** Plugin types that may serve a container more than once all the same (selection.md §8). */
+    /** Single-use plugin types that a pod may use more than once (selection.md §8). */
     allowRepeated: keys.allowRepeated ?? [],
-    /** This node in the API. */
+    /** The name of this node in the API. */
     nodeName: keys.nodeName || undefined,
     podResourcesSocket:
       keys.podResourcesSocket ?? "/var/lib/kubelet/pod-resources/kubelet.sock",
-    /** Whether the runtime is asked to hand over the pod's annotations. */
+    /** Whether the runtime is asked to send the pod's annotations. */
     declaresAnnotations: keys.capabilities?.[annotationsCapability] === true,
-    /** The runtime's own capability arguments; they are the primary attachment's (selection.md §6). */
+    /** The runtime's own capability arguments, for the primary attachment (selection.md §6). */
     runtimeConfig: keys.runtimeConfig ?? {},
-    /** Keys of the configuration that mean nothing, for instance `alowedPlugins`. */
+    /** Unknown keys, for instance `alowedPlugins`. */
     unknownKeys,
   };
 }
 
-/** `10.0` is kept with its text, see parseJson. */
+/** `10.0` is a RawNumber, see parseJson. */
 function milliseconds(seconds: number | RawNumber): number {
   return Number(typeof seconds === "number" ? seconds : seconds.rawJSON) * 1000;
 }

@@ -1,7 +1,7 @@
 /**
  * From a NetworkAttachmentDefinition and the requests for its attachment to the
- * configuration list and arguments that are executed (selection.md §6). Pure, but for
- * the files of the node's networks. Loaded only for pods that name a definition.
+ * executed configuration list and arguments (selection.md §6). Pure, but for the
+ * files of the node's networks. Loaded only for pods that name a definition.
  */
 import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
 import {
@@ -22,12 +22,15 @@ import { requireAllowed, requireExecutable } from "./policy.ts";
 
 /** A definition, and the device for the attachment that names it. */
 export interface Definition {
-  /** `spec.config`, empty when there is none. */
+  /** `spec.config`, empty if there is none. */
   config: string;
   device?: Device | undefined;
 }
 
-/** Throws 7 for a definition that cannot be executed or may not be, 5 when a directory of networks cannot be read. */
+/**
+ * Throws 7 for a definition that is invalid or not allowed, 5 for an unreadable
+ * directory of networks.
+ */
 export function definitionNetwork(
   { key, element }: DefinitionReference,
   { config, device }: Definition,
@@ -75,7 +78,7 @@ function definitionList(
   }
 }
 
-/** The network of the node that has the definition's name; those of Multus come second. */
+/** The node's network of the definition's name; Multus' directory comes second. */
 function nodeList(name: string, context: SelectionContext): NetworkConfigList {
   const { config, networks } = context;
   const directories: string[] = [];
@@ -101,7 +104,7 @@ function* directoriesOf({
   if (second) yield second;
 }
 
-/** A record must be able to hold it (state.md "What ADD writes, DEL reads"). */
+/** The limit is that of a record (state.md "What ADD writes, DEL reads"). */
 const maxBytes = 256 << 10;
 
 function parseConfig(config: string, name: string): NetworkConfigList {
@@ -116,7 +119,10 @@ function parseConfig(config: string, name: string): NetworkConfigList {
   }
 }
 
-/** The keys where CNI plugins of device plugins look for the device: only in the first plugin, as in Multus. */
+/**
+ * The keys with which plugins for devices find their device; only in the first
+ * plugin, as in Multus.
+ */
 function withDevice(
   plugin: PluginConf,
   device: Device | undefined,
@@ -164,7 +170,7 @@ function elementArgs(
   };
 }
 
-/** An allotted device is in the configuration as well, so no plugin has to declare `deviceID`. */
+/** An allotted device is also in the configuration, so plugins need not declare `deviceID`. */
 function requireCapabilities(
   label: string,
   { plugins }: NetworkConfigList,
@@ -181,7 +187,7 @@ function requireCapabilities(
   }
 }
 
-/** CNI_ARGS with the keys that older plugins read; `IgnoreUnknown` keeps the others from failing. */
+/** CNI_ARGS with the keys of older plugins; with `IgnoreUnknown` the others do not fail. */
 function attachmentArgs(
   args: string,
   { ips, mac }: NetworkSelectionElement,
@@ -191,7 +197,8 @@ function attachmentArgs(
   const replaced: string[] = [];
   if (ips) {
     replaced.push("IP");
-    // A plugin that declares `ips` gets all of them there; host-local refuses an `IP` of several.
+    // A plugin that declares `ips` gets all of them by capability; host-local
+    // refuses several in `IP`.
     const isDeclared = plugins.some((plugin) => declares(plugin, "ips"));
     if (!isDeclared || ips.length === 1) added.push(["IP", ips.join(",")]);
   }

@@ -51,14 +51,14 @@ function secondPrimary(cniIfname: string): CniError {
 class InterfaceNames {
   readonly #taken = new Set<string>();
 
-  /** A second request for one name is an error 7. */
+  /** A second request for the same name is an error 7. */
   reserve(ifname: RequestedName): void {
     if (ifname === undefined) return;
     if (this.#taken.has(ifname)) throw repeated(ifname);
     this.#taken.add(ifname);
   }
 
-  /** The lowest free `<prefix><N>` with N not below `from`; it is taken from now on. */
+  /** Takes the lowest free `<prefix><N>` with N not below `from`. */
   lowest(prefix: string, from: number): string {
     let n = from;
     while (this.#taken.has(`${prefix}${n}`)) n++;

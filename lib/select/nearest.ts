@@ -1,13 +1,13 @@
-/** The word that was probably meant, of a command or of a key. Pure. */
+/** The nearest known word for a misspelt command or key. Pure. */
 import { quote } from "../linux/text.ts";
 import { joined } from "./problems.ts";
 
-/** A longer word is not a misspelt one; the effort grows with the length. */
+/** No longer word is compared: the effort grows with the length. */
 const maxLength = 64;
 
 /**
- * The only known word that begins so, else the one with the fewest changed letters
- * if these are few; in any case of the letters.
+ * The only known word with this beginning, else the one with the fewest changed
+ * letters, if they are few. Ignores case.
  */
 export function nearest(
   word: string,
@@ -39,7 +39,7 @@ export function describeUnknownKeys(
   );
 }
 
-/** Letters inserted, removed, replaced, or two neighbours exchanged. */
+/** The number of letters inserted, removed, replaced, or exchanged with a neighbour. */
 function distance(a: string, b: string): number {
   const rows: number[][] = [];
   const at = (i: number, j: number) => rows[i]?.[j] ?? Infinity;

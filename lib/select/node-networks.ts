@@ -35,7 +35,7 @@ export interface Networks {
   candidate(file: string): Candidate | undefined;
   /** Every network: reads every file. */
   readonly candidates: readonly Candidate[];
-  /** Files that are no configuration, with the reason: reads every file. */
+  /** Invalid files, with the reason: reads every file. */
   readonly invalid: readonly InvalidFile[];
 }
 
@@ -44,7 +44,10 @@ export function ownTypes(config: Pick<GenieConfig, "type">): readonly string[] {
   return ["genie", config.type];
 }
 
-/** Calls `read` at most once for each file. A network that executes one of `types`, genie's own, is no candidate. */
+/**
+ * Calls `read` at most once for each file. A network that executes one of `types`
+ * (genie) is not a candidate.
+ */
 export function lazyNetworks(
   confDir: string,
   files: readonly string[],
@@ -214,7 +217,7 @@ function firstOf(
   return undefined;
 }
 
-/** As {@link findNetwork}. Throws 7 saying what there is instead. */
+/** As {@link findNetwork}. Throws 7 with a list of the networks. */
 export function requireNetwork(networks: Networks, name: string): Candidate {
   const found = findNetwork(networks, name);
   if (found) return found;
@@ -226,7 +229,7 @@ export function requireNetwork(networks: Networks, name: string): Candidate {
   );
 }
 
-/** The first candidate that is more than a loopback. Throws 7. */
+/** The first candidate that is not only a loopback. Throws 7. */
 export function firstNetwork(networks: Networks): Candidate {
   const found = firstOf(networks, () => true, isMoreThanLoopback);
   if (found) return found;
@@ -254,11 +257,14 @@ export interface NodeNetwork {
   /** Absent for the first network of the directory. */
   name?: string | undefined;
   ifname?: string | undefined;
-  /** For people: `annotation "cni" names`. */
+  /** In messages: `annotation "cni" names`. */
   origin: string;
 }
 
-/** `default_plugin`, else the first network of the directory; `reason` is for people. Throws 7. */
+/**
+ * `default_plugin`, else the first network of the directory; `reason` is for
+ * messages. Throws 7.
+ */
 export function defaultNetworks(
   config: Pick<GenieConfig, "defaultPlugin">,
   networks: Networks,
@@ -277,7 +283,7 @@ export function defaultNetworks(
   });
 }
 
-/** A node without a default network can still have others. */
+/** For a node without a default network, which can still have others. */
 export function defaultsOrNone(
   config: Pick<GenieConfig, "defaultPlugin">,
   networks: Networks,
@@ -289,7 +295,7 @@ export function defaultsOrNone(
   }
 }
 
-/** Throws 7 for a network whose file gives it no name that CNI allows. */
+/** Throws 7 for a network whose `name` CNI does not allow. */
 export function nodeNetwork(
   candidate: Candidate,
   { confDir }: Networks,

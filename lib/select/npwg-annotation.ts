@@ -20,7 +20,10 @@ import {
 } from "./npwg-schema.ts";
 import { joined } from "./problems.ts";
 
-/** One requested definition and the requests for its attachment; values as the pod's author wrote them. */
+/**
+ * One requested definition and the requests for its attachment; values as the pod's
+ * author wrote them.
+ */
 export interface NetworkSelectionElement {
   name: string;
   namespace?: string;
@@ -31,10 +34,10 @@ export interface NetworkSelectionElement {
   portMappings?: readonly unknown[];
   bandwidth?: JsonObject;
   deviceId?: string;
-  /** The resource whose device the kubelet has allotted to the pod; wins over `deviceId`. */
+  /** The resource whose allotted device the attachment gets; has precedence over `deviceId`. */
   resourceName?: string;
   cniArgs?: JsonObject;
-  /** Gateways, at most one of each family; absent when the list is empty. */
+  /** Gateways, at most one of each family; absent for an empty list. */
   defaultRoute?: readonly string[];
 }
 
@@ -46,7 +49,7 @@ export interface Elements {
 
 /**
  * `source` names the text in messages: `annotation "k8s.v1.cni.cncf.io/networks"`.
- * Blank is none. `strict` refuses keys that have no effect.
+ * A blank text has no elements. `strict` refuses keys without effect.
  */
 export function parseElements(
   source: string,
@@ -140,7 +143,7 @@ function jsonElements(source: string, text: string, strict: boolean): Elements {
   };
 }
 
-/** The problems of one element, which the first of them names. */
+/** The problems of one element; the first message names it. */
 function at(i: number, [first, ...others]: readonly string[]): string[] {
   return first === undefined ? [] : [`element ${i + 1}: ${first}`, ...others];
 }
@@ -156,7 +159,7 @@ function jsonEntries(source: string, text: string): unknown[] {
   return Array.isArray(value) ? value : [value];
 }
 
-/** Null, the empty string and the empty list are absent. */
+/** Null, the empty string and the empty list are treated as absent. */
 function elementOf(element: JsonElement): NetworkSelectionElement {
   return omitUndefined<NetworkSelectionElement>({
     name: element.name,

@@ -9,21 +9,21 @@ import { jsonObject, object, problemsIn, text } from "../cni/schema.ts";
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
 
-/** What reaches CNI_ARGS: a variable of the environment must stay far below the kernel's 128 KiB. */
+/** A limit for CNI_ARGS: an environment variable must stay far below the kernel's 128 KiB. */
 const maxAddresses = 32;
 
 const dnsName = text(isDnsName, "a DNS-1123 subdomain");
 const interfaceName =
   "an interface name (1 to 15 bytes, not . or .., without /, : and white space)";
 
-/** Of the parts of `[namespace/]name[@interface]`. */
+/** For the parts of `[namespace/]name[@interface]`. */
 export const shortElementSchema = object({
   name: dnsName,
   namespace: v.optional(dnsName),
   interface: optional(isIfname, interfaceName),
 });
 
-/** Null and the empty string are absent. */
+/** Null and the empty string are treated as absent. */
 function optional(isValid: (value: string) => boolean, expected: string) {
   return v.nullish(text((value) => value === "" || isValid(value), expected));
 }
@@ -31,7 +31,7 @@ function optional(isValid: (value: string) => boolean, expected: string) {
 const optionalText = v.nullish(v.string());
 const optionalIfname = optional(isIfname, interfaceName);
 
-/** A plain number: `80.0` would be refused by the plugins that it is forwarded to. */
+/** A plain number: the plugins that get it would refuse `80.0`. */
 function integer(min: number, max: number, expected: string) {
   return v.custom<number>(
     (value) =>
@@ -111,7 +111,7 @@ const elementEntries = {
   "ipam-claim-reference": optionalText,
 };
 
-/** Of keys that are spelt as here. */
+/** For keys in the spelling of the schema. */
 const jsonElement = object(elementEntries);
 const jsonElementInAnyCase = anyCase(elementEntries);
 
@@ -121,10 +121,10 @@ export const elementKeys: readonly string[] = Object.keys(elementEntries);
 const foldedElementKeys = foldedKeys(elementEntries);
 
 export interface ReadElement {
-  /** Absent where there are problems. */
+  /** Absent if there are problems. */
   element?: JsonElement;
   problems: string[];
-  /** Keys that mean nothing. */
+  /** Unknown keys. */
   unknown: string[];
 }
 
@@ -141,7 +141,7 @@ export function readElement(entry: unknown): ReadElement {
   };
 }
 
-/** Requests that are understood but have no effect. */
+/** Known requests without effect. */
 export function ignoredKeys(element: JsonElement): string[] {
   const ignored: string[] = [];
   if (element["ipam-claim-reference"])
@@ -155,7 +155,7 @@ export function ignoredKeys(element: JsonElement): string[] {
   return ignored;
 }
 
-/** Two keys for one thing. */
+/** Contradictions between two keys of one meaning. */
 function conflicts(element: JsonElement): string[] {
   const { interface: ifname, interfaceRequest, resourceName } = element;
   const problems: string[] = [];
@@ -170,7 +170,7 @@ function conflicts(element: JsonElement): string[] {
   return problems;
 }
 
-/** An object whose keys are read in any case; it stays as it is. */
+/** An object whose keys match in any case; the object itself does not change. */
 function anyCase(entries: v.ObjectEntries) {
   const schema = object(entries);
   const keys = foldedKeys(entries);
@@ -200,14 +200,14 @@ function anyCase(entries: v.ObjectEntries) {
 }
 
 interface FoldedKeys {
-  /** By the key as it is spelt in the schema. */
+  /** By the schema's spelling of the key. */
   values: JsonObject;
   unknown: string[];
-  /** Keys that are there in another spelling already: programs differ in which one they take. */
+  /** Keys that occur in two spellings: programs differ in which one they use. */
   repeated: { key: string; first: string }[];
 }
 
-/** A key in any case → the key. */
+/** A key in any case → the schema's key. */
 type KeysByFold = ReadonlyMap<string, string>;
 
 function foldedKeys(entries: v.ObjectEntries): KeysByFold {
@@ -233,8 +233,8 @@ function foldKeys(entry: JsonObject, known: KeysByFold): FoldedKeys {
 }
 
 /**
- * A DNS-1123 subdomain, which object names of Kubernetes are: labels of small
- * letters, digits and `-`, which is neither the first nor the last of a label.
+ * A DNS-1123 subdomain, as names of Kubernetes objects: labels of lower-case
+ * letters, digits and `-`, which is neither first nor last.
  */
 function isDnsName(value: string): boolean {
   return (

@@ -1,7 +1,7 @@
 /**
- * Restrictions of the node: the networks that a pod's or a definition's author may
- * select, the plugins that a definition may execute, and the plugins that serve a
- * container only once (selection.md §5, §6, §8). Pure.
+ * The node's restrictions: networks that the author of a pod or definition may
+ * select, plugins that a definition may execute, and single-use plugins
+ * (selection.md §5, §6, §8). Pure.
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Code, CniError } from "../cni/error.ts";
@@ -18,8 +18,9 @@ import {
 import { joined } from "./problems.ts";
 
 /**
- * `allowedNetworks`: throws 7 unless it has the candidate of `from`; `requested` is its
- * name in the message. The default network, of `networks`, is always allowed.
+ * `allowedNetworks`: throws 7 unless it contains the candidate of `from`;
+ * `requested` names it in the message. The default network of `networks` is always
+ * allowed.
  */
 export function requireAllowed(
   requested: string,
@@ -42,7 +43,10 @@ export function requireAllowed(
   }
 }
 
-/** `allowedPlugins` and `allowedIpams`, for everything that a definition's plugins can execute. Throws 7. */
+/**
+ * `allowedPlugins` and `allowedIpams`, for everything that the plugins of a
+ * definition can execute. Throws 7.
+ */
 export function requireExecutable(
   { plugins }: NetworkConfigList,
   config: GenieConfig,
@@ -89,14 +93,14 @@ export interface NamedNetwork {
   name: string;
 }
 
-/** Throws 7 naming both networks and the reason; types of `allowRepeated` may come twice. */
+/** Throws 7 naming both networks and the reason; types of `allowRepeated` may occur twice. */
 export function requireServedOnce(
   networks: readonly NamedNetwork[],
   { allowRepeated }: GenieConfig,
 ): void {
   const users = new Map<string, NamedNetwork>();
   for (const network of networks) {
-    // A network may name a type twice; IPAM plugins do not attach.
+    // One network may use a type twice; IPAM plugins do not attach.
     const types = executedTypes(network.list.plugins);
     for (const { type, isIpam } of types) {
       const reason = Object.hasOwn(servesOnce, type) && servesOnce[type];

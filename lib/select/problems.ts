@@ -1,13 +1,16 @@
 /**
- * Many problems in one message. No pod's author may make a message longer than
- * runtimes and the kubelet log (selection.md §6).
+ * Several problems in one message. The author of a pod must not be able to make
+ * longer messages than runtimes and the kubelet log (selection.md §6).
  */
 import { cut, isLonger } from "../linux/text.ts";
 
-/** 8 KiB with the words around them. */
+/** Leaves room for the rest of a message of 8 KiB. */
 const messageBytes = 8000;
 
-/** The texts separated by commas; ends with "and more" where that would become longer, and asks for no further texts. */
+/**
+ * The texts separated by commas; ends with "and more" at the limit, and evaluates
+ * no further texts.
+ */
 export function joined(
   texts: Iterable<string>,
   maxBytes = messageBytes,
@@ -16,7 +19,7 @@ export function joined(
   for (const text of texts) {
     const longer = list === "" ? text : `${list}, ${text}`;
     if (isLonger(longer, maxBytes))
-      // One text may be as long by itself: its beginning can be corrected first.
+      // A single text may be longer: its beginning is enough to correct it.
       return list === "" ? cut(text, maxBytes) : `${list}, and more`;
     list = longer;
   }

@@ -1,6 +1,6 @@
 /**
- * From a choice and the definitions that it names to the attachments that are
- * executed (selection.md §3, §6). Pure, but for the files of the node's networks.
+ * From a choice and its definitions to the executed attachments (selection.md §3,
+ * §6). Pure, but for the files of the node's networks.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { type Attachment, displayName } from "./attachment.ts";
@@ -28,7 +28,8 @@ export function resolve(
     const network = node
       ? nodeAttachment(node, context)
       : definitionAttachment(definition, context, definitions);
-    // The runtime's own port mappings and bandwidth are the primary's (NPWG §7.5).
+    // The runtime's own port mappings and bandwidth go to the primary (NPWG
+    // §7.5).
     const runtimeConfig = ifname === context.ifname ? config.runtimeConfig : {};
     const capabilityArgs = { ...runtimeConfig, ...network.capabilityArgs };
     const { list, ...rest } = network;
