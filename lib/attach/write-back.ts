@@ -170,9 +170,9 @@ function networkStatus(
 }
 
 function defaultGateways(result: ModernResult): string[] {
-  return result.routes
-    .filter(isDefaultRoute)
-    .flatMap((route) => gatewayOf(route, result) ?? []);
+  return result.routes.flatMap((route) =>
+    isDefaultRoute(route) ? (gatewayOf(route, result) ?? []) : [],
+  );
 }
 
 function withoutPrefix(address: string): string {

@@ -277,10 +277,12 @@ export function defaultNetworks(
   }
   const origin = `${reason}: default_plugin names`;
   const source = 'configuration key "default_plugin"';
-  return parseNetworks(source, defaultPlugin).map((request) => {
+  const defaults: NodeNetwork[] = [];
+  for (const request of parseNetworks(source, defaultPlugin)) {
     const candidate = requireNetwork(networks, request.name);
-    return nodeNetwork(candidate, networks, origin, request);
-  });
+    defaults.push(nodeNetwork(candidate, networks, origin, request));
+  }
+  return defaults;
 }
 
 /** For a node without a default network, which can still have others. */
