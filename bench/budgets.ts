@@ -23,7 +23,7 @@ export interface Verdict {
 }
 
 /** Medians as multiples of the empty program's. */
-const ratios: Readonly<Record<string, number>> = {
+export const ratios: Readonly<Record<string, number>> = {
   [runtimeAdd]: 2.3,
   "ADD, one GET": 3.2,
   DEL: 1.95,
@@ -31,7 +31,7 @@ const ratios: Readonly<Record<string, number>> = {
 };
 
 /** Peak memory of every row of genie. */
-const rssMiB = 36;
+export const rssMiB = 36;
 
 /**
  * A delegate that fails costs the ADD of one that succeeds, its DEL, and its time
@@ -42,7 +42,7 @@ const failures = [
   { call: failingAdd, givenMs: 0 },
   { call: hangingAdd, givenMs: hangMs },
 ];
-const failureRatio = 0.25;
+export const failureRatio = 0.25;
 
 /** Throws Error when a row is missing. */
 export function verdictsOf(rows: readonly ReportRow[]): Verdict[] {

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseRecord } from "../lib/attach/record.ts";
 import { statusAnnotations } from "../lib/attach/write-back.ts";
+import { failureRatio, ratios, rssMiB } from "../bench/budgets.ts";
 import { phases } from "../lib/attach/context.ts";
 import { commands } from "../lib/cli/commands.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
@@ -249,6 +250,16 @@ describe("documentation", () => {
       expect(options.filter((option) => !known.has(option))).toEqual([]);
     },
   );
+
+  test("docs/performance.md, its bounds are those of make bench", () => {
+    const [, rows = ""] =
+      /^Rows.*?\n(.*?)^- Floors/ms.exec(textOf("docs/performance.md")) ?? [];
+    const bounds = [...rows.matchAll(/\((\d+(?:\.\d+)?)(?=\)| beyond)/g)].map(
+      ([, bound]) => Number(bound),
+    );
+    expect(bounds).toEqual([...Object.values(ratios), failureRatio]);
+    expect(rows).toContain(`${rssMiB} MiB at its peak`);
+  });
 
   test("docs/architecture.md, its time limits are those of the phases", () => {
     const text = textOf("docs/architecture.md");
