@@ -1,7 +1,7 @@
 /**
  * The API server of the bench, a process of its own so that it answers while the
  * bench waits for a child. Says where its kubeconfig is; then, to every message,
- * what it has seen.
+ * a summary of its requests.
  */
 import { pod } from "../scripts/noop-node.ts";
 import { startApiServer } from "../tests/support/api-server.ts";

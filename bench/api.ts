@@ -16,7 +16,7 @@ export interface Api extends Disposable {
 export interface Seen {
   /** How many until now. */
   requests: number;
-  /** What was last written into the annotation of the pod with definitions. */
+  /** The last network status of the pod with definitions. */
   networkStatus: string;
 }
 

@@ -124,7 +124,7 @@ async function publish(
   );
 }
 
-/** What the delegate answers to every verb; only ADD's caller reads it. */
+/** The delegate prints it for every verb; only ADD reads it. */
 function resultIn(sandbox: string) {
   return {
     cniVersion: "1.0.0",

@@ -18,7 +18,7 @@ export interface Outcome {
   ms: number;
   /** User and system time, its own children included. */
   cpuMs: number;
-  /** The exit code; 128 and the signal for who was killed, as a shell says it. */
+  /** The exit code; for a killed process 128 plus the signal, as in a shell. */
   code: number;
   stdout: string;
   stderr: string;
@@ -90,7 +90,7 @@ export class Child {
       throw new Error(`failed to start ${argv[0]}: errno ${error}`);
     this.#pid = pid[0] ?? 0;
     this.#pidfd = Number(symbols.syscall(pidfdOpen, BigInt(this.#pid), 0n));
-    // What the pointers lead to must live until here.
+    // The memory behind the pointers must live until here.
     args.texts.length = variables.texts.length = 0;
   }
 
@@ -122,7 +122,7 @@ function pipe(): { from: number; to: number } {
   return { from, to };
 }
 
-/** What is in the pipe now: a grandchild that lingers may keep it open. */
+/** The present content of the pipe, which a lingering grandchild may keep open. */
 function drained({ from, to }: { from: number; to: number }): string {
   symbols.close(to);
   symbols.fcntl(from, F_SETFL, NONBLOCK);

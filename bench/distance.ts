@@ -34,7 +34,7 @@ async function listen(roundTripMs: number): Promise<number> {
   return address.port;
 }
 
-/** Passes on what comes, so much later and in order; the first of it later still. */
+/** Forwards data in order after a delay; the first data of a connection later still. */
 function forward(
   from: Socket,
   to: Socket,

@@ -1,1 +1,1 @@
-// The program that does nothing: what Bun itself costs, the unit of the bench.
+// The program that does nothing: the cost of Bun itself, the unit of the bench.

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 
 export interface Helper extends Disposable {
-  /** What it said when it was ready. */
+  /** Its first message. */
   ready: unknown;
   ask(): Promise<unknown>;
 }
@@ -27,7 +27,7 @@ export async function startHelper(
   const ended = child.exited.then((code) => {
     throw new Error(`${script} ended with code ${code}`);
   });
-  // Ended by us in the end, when nobody waits any more.
+  // The bench disconnects it at the end, when nothing waits for it.
   ended.catch(() => {});
 
   const received = () => {

@@ -17,13 +17,13 @@ export interface Plan {
   units: readonly Unit[];
   rounds: number;
   api: Api;
-  /** For what is passed in files. */
+  /** For stdin and traces. */
   directory: string;
   /** Absent where it cannot run. */
   strace?: string;
 }
 
-/** The rows in the order of the units. Throws Error at the first wrong answer. */
+/** The rows in the order of the units. Throws Error at the first wrong response. */
 export async function measure(plan: Plan): Promise<Measured[]> {
   const rows = new Rows();
   const programs = stepsOf(plan.units).flatMap(programsOf);
@@ -47,7 +47,7 @@ function measureTime(
   rows: Rows,
 ): void {
   for (let round = 0; round < rounds; round++) {
-    // Ours, and not while somebody is measured.
+    // The bench's own collection, not during a measurement.
     Bun.gc(true);
     const due = units.filter(({ every = 1 }) => round % every === 0);
     for (const unit of shuffled(due)) {
@@ -133,7 +133,7 @@ function isSerial({ every }: Unit): boolean {
   return every === undefined;
 }
 
-/** So that nobody always follows the same one, which may leave the machine hot or its caches cold. */
+/** Random order: the previous program may leave the machine hot or its caches cold. */
 function shuffled<T>(list: readonly T[]): T[] {
   return list
     .map((value) => ({ value, at: Math.random() }))

@@ -1,5 +1,5 @@
 /**
- * What was measured, by row.
+ * The measurements, by row.
  */
 import type { RowName, Step, StepResult } from "./step.ts";
 import type { Calls } from "./strace.ts";
@@ -14,7 +14,7 @@ export interface Measured extends RowName {
   apiCalls?: number;
   /** For one run. */
   calls?: Calls;
-  /** How many processes were measured, and how many of them gave a wrong answer. */
+  /** Measured processes, and those with a wrong response. */
   processes: number;
   failed: number;
 }

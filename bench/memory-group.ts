@@ -26,7 +26,7 @@ interface Version {
   /** The parent of new groups; there when the version is. */
   parent: string;
   limit: string;
-  /** Ends what needs more, in place of swapping. */
+  /** Kills processes that need more; no swap. */
   swap: string;
   peak: string;
 }

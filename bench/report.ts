@@ -7,7 +7,7 @@ import { emptyRow } from "./rows/floors.ts";
 import { median, quantile, rounded } from "./stats.ts";
 import type { RowName } from "./step.ts";
 
-/** What was not measured is absent. */
+/** A figure that was not measured is absent. */
 export interface ReportRow extends RowName {
   /** How many measurements, and how many processes they are. */
   count: number;
@@ -24,7 +24,7 @@ export interface ReportRow extends RowName {
   apiCalls?: number;
   systemCalls?: number;
   bytesRead?: number;
-  /** Processes that gave a wrong answer where that may be. */
+  /** Processes with a wrong response, in rows that allow it. */
   failed: number;
 }
 

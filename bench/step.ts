@@ -6,9 +6,9 @@
 import type { Command, Outcome } from "./child.ts";
 import { runAll } from "./process.ts";
 
-/** What identifies a row of the report. */
+/** Identifies a row of the report. */
 export interface RowName {
-  /** Whose: `genie`, `Multus`; `floors` for what nobody can be faster than. */
+  /** `genie`, `Multus`, …; `floors` for lower bounds. */
   program: string;
   call: string;
 }
@@ -21,13 +21,13 @@ export interface Step {
   commands: readonly Command[];
   /** Default: one after the other. */
   atATime?: number;
-  /** What the exit code must be. Default: 0. */
+  /** The expected exit code. Default: 0. */
   code?: number;
-  /** Whether the answer on stdout is the right one. */
+  /** Whether the response on stdout is right. */
   accepts(stdout: string): boolean;
   /** How many programs are executed at least, itself included. Default: not checked. */
   programs?: number;
-  /** Wrong answers are counted in the row and do not end the bench. */
+  /** Wrong responses are counted in the row and do not end the bench. */
   mayFail?: true;
 }
 
@@ -45,7 +45,7 @@ export interface StepResult {
   failed: number;
 }
 
-/** Throws Error when an answer is wrong and may not be. */
+/** Throws Error for a wrong response in a row that does not allow it. */
 export function perform(step: Step): StepResult {
   const { outcomes, ms } = runAll(step.commands, step.atATime);
   const wrong = outcomes.flatMap((outcome, i) =>

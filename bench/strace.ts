@@ -6,7 +6,7 @@ import type { Command } from "./child.ts";
 
 export interface Calls {
   systemCalls: number;
-  /** What read and its relatives returned: files, pipes and sockets. Mapped files do not show. */
+  /** The results of `read` and its variants: files, pipes, sockets; without mapped files. */
   bytesRead: number;
   /** How many were executed, the first included. */
   programs: number;
@@ -28,7 +28,7 @@ const reads: ReadonlySet<string> = new Set([
   "recvmsg",
 ]);
 
-/** Reads what `strace -f -o` wrote. */
+/** Parses a file of `strace -f -o`. */
 export function parseTrace(text: string): Calls {
   let systemCalls = 0;
   let bytesRead = 0;

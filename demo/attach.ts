@@ -52,7 +52,7 @@ export async function attachPods(
   return attached;
 }
 
-/** A wrong annotation is told, and nothing is executed. */
+/** A wrong annotation is an error, and nothing is executed. */
 export async function refuseUnknownNetwork(
   node: Node,
   report: Report,
@@ -111,7 +111,7 @@ async function attach(node: Node, sandbox: Sandbox): Promise<Attached> {
   const interfaces = links.map((link, i) =>
     interfaceOf(link, networks[i] ?? "canal"),
   );
-  // The runtime is told of the primary attachment only: the pod's address is eth0's.
+  // ADD returns the primary attachment only: the pod's address is that of eth0.
   const { ips } = answer.json as { ips: { address: string }[] };
   expectEqual(
     ips.map(({ address }) => address),

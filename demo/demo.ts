@@ -15,7 +15,7 @@ import { Report, StepFailed } from "./report.ts";
 import { reachFromOutside } from "./outside.ts";
 import { readWriteBack } from "./status.ts";
 
-/** A step that hangs must not hang who waits for us. */
+/** The time limit of the demo. */
 const limitMs = 55_000;
 
 const about = `genie is one CNI plugin that lets each pod choose its network. This demo plays the
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
     report.summary();
     return 0;
   } catch (error) {
-    // The step has said already what went wrong.
+    // The step has reported the failure.
     if (!(error instanceof StepFailed)) report.failed(String(error));
     return 1;
   }

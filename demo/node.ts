@@ -36,7 +36,7 @@ export interface Node extends AsyncDisposable {
     sandbox: Sandbox,
     netns?: string,
   ): Promise<Answer>;
-  /** What genie and host-local have written and not removed. */
+  /** Files that genie and host-local have written and not removed. */
   leftOver(): string[];
   /** Takes the networks away; pods that are attached must not need them. */
   forgetNetworks(): void;

@@ -1,5 +1,5 @@
 /**
- * The demo's pods and what each is expected to get.
+ * The demo's pods and their expected networks.
  */
 import type { NetworkName } from "./networks.ts";
 

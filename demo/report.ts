@@ -3,7 +3,7 @@
  * which only a terminal gets, and counts the steps.
  */
 
-/** The step has been reported; whoever catches it has nothing to add. */
+/** A failure of a step that is reported already. */
 export class StepFailed extends Error {}
 
 const codes = { bold: 1, red: 31, green: 32, dim: 2 } as const;
@@ -56,7 +56,7 @@ export class Report {
     console.log(`  ${this.#paint("red", "✗")} ${text}`);
   }
 
-  /** What is no step: neither done nor failed. */
+  /** A remark, neither done nor failed. */
   note(text: string): void {
     console.log(`    ${this.#paint("dim", text)}`);
   }

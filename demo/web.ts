@@ -1,5 +1,5 @@
 /**
- * What runs in a pod: a web server that says whose it is. `bun web.ts <pod>`.
+ * The program in a pod: a web server that returns the pod's name. `bun web.ts <pod>`.
  */
 import { mapping } from "./networks.ts";
 

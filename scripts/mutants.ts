@@ -61,7 +61,7 @@ function mutationOf(token: string): string | undefined {
   return swaps.get(token);
 }
 
-/** undefined for what is no TypeScript. */
+/** undefined for a text that is not TypeScript. */
 function compiled(
   transpiler: Bun.Transpiler,
   source: string,

@@ -7,7 +7,7 @@ import { type ElfHeader, readElfHeader } from "./elf.ts";
 /** Where Bun's virtual file system has the program of an executable named genie. */
 const program = "/$bunfs/root/genie";
 
-/** Throws Error saying what is wrong with the file. */
+/** Throws Error with the difference. */
 export async function verifyFile(
   path: string,
   expected: ElfHeader,

@@ -7,7 +7,7 @@ import { type Outcome, callGenie } from "./calls.ts";
 import type { Pod } from "./life.ts";
 import { type World, otherNetwork } from "./world.ts";
 
-/** Does this beside the pods: what they have before and after it they have in between. */
+/** Does `work` beside the pods: attached pods must lose nothing. */
 export async function besidePods(
   what: string,
   pods: readonly Pod[],

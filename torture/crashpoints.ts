@@ -9,7 +9,7 @@ import { callGenie } from "./calls.ts";
 import { Victim } from "./victim.ts";
 import type { World } from "./world.ts";
 
-/** What changes the disk, a process, a lock or what the runtime reads. */
+/** Calls that change the disk, a process, a lock or the output. */
 const changing =
   "openat,mkdirat,write,renameat,unlinkat,flock,clone,clone3,vfork,memfd_create,fsync,kill";
 
@@ -21,7 +21,7 @@ interface CrashPoint {
   what: string;
 }
 
-/** Tortures both verbs; what is found goes to the report. Stops when `seconds` are over. */
+/** Tortures both verbs and reports findings. Stops after `seconds`. */
 export async function crashPoints(
   world: World,
   directory: string,

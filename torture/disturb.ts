@@ -5,7 +5,7 @@
 import type { Disturbance } from "./faults.ts";
 import type { World } from "./world.ts";
 
-/** What a disturbance can reach of a pod. */
+/** The parts of a pod that a disturbance can change. */
 export interface Disturbed {
   world: World;
   name: string;
@@ -59,7 +59,7 @@ const happenings: Record<
       "json",
       changed({ time: "2099-01-01T00:00:00.000Z", uptimeMs: 1e12 }),
     ),
-  // What was synced is there, of another boot; namespaces and what was not synced are gone.
+  // Synced files stay, of another boot; namespaces and unsynced files are gone.
   async "power loss"(pod) {
     await pod.removeNetns();
     edit(pod, "result.json", () => "");

@@ -74,7 +74,7 @@ export const diskFaults = ["disk full", "dataDir read-only"] as const;
 
 export type DiskFault = (typeof diskFaults)[number];
 
-/** What happens to a pod, its record or the node between ADD and DEL. */
+/** Changes of a pod, its record or the node between ADD and DEL. */
 export const disturbances = [
   "annotation changed",
   "pod gone from the API server",

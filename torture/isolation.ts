@@ -33,7 +33,7 @@ export async function isolated(
   try {
     const child = Bun.spawn({
       cmd: [
-        // Who kills us kills it: each of the two ends with its parent.
+        // A kill of the parent kills it too: each of the two ends with its parent.
         "setpriv",
         "--pdeathsig=KILL",
         "unshare",

@@ -11,7 +11,7 @@ import { type Disturbance, apiFaults, killing } from "./faults.ts";
 import type { AddPlan, DelPlan, DelegatePlan, PodPlan } from "./schedule.ts";
 import { type World, annotationsKey } from "./world.ts";
 
-/** As the runtime sees it: GC keeps what is not "gone", and must not touch what is "attached". */
+/** In the runtime's view: only a "gone" pod is missing in GC's list, and an "attached" one must lose nothing. */
 export type State = "starting" | "attached" | "ending" | "gone";
 
 export class Pod {
@@ -19,7 +19,7 @@ export class Pod {
   readonly containerId = crypto.randomUUID().replaceAll("-", "").repeat(2);
   readonly uid = crypto.randomUUID();
   state: State = "starting";
-  /** What it waits for. */
+  /** The present step, for reports of a hang. */
   step = "its start";
   readonly #world: World;
   #netns: Netns | undefined;
@@ -73,7 +73,7 @@ export class Pod {
     this.#world.plugins.orderAlways(this.containerId, plan);
   }
 
-  /** As runtimes do when they remove what they have stopped: nothing is executed, nothing logged. */
+  /** The second DEL of a runtime: nothing is executed, nothing logged. */
   async #deleteAgain(): Promise<void> {
     const { report, plugins } = this.#world;
     report.count("calls", "second DEL");
@@ -96,7 +96,7 @@ export class Pod {
       );
   }
 
-  /** Throws nothing: what is left is a finding. */
+  /** Reports leaks as findings; never throws. */
   async #requireNothing(after: string): Promise<void> {
     const { report } = this.#world;
     this.step = "looking for what is left";
@@ -105,7 +105,7 @@ export class Pod {
       report.find(`${this.label}: left after ${after}: ${remains}`);
   }
 
-  /** What is abandoned; and a record where the disk let nobody remove it in time. */
+  /** Abandoned records, and a record that the disk fault kept from being removed. */
   #isLeftToGc(): boolean {
     const isOwn = (name: string) => name.startsWith(this.containerId);
     return (
@@ -209,7 +209,7 @@ export class Pod {
     });
   }
 
-  /** What changes in our configuration for it. */
+  /** Overrides of genie's configuration. */
   #applyApiFault({ api }: AddPlan): Record<string, unknown> {
     const usesApi =
       this.plan.source === "API server" ||

@@ -59,7 +59,7 @@ export class Plugins {
     writeFileSync(path, this.#orderText(plan));
   }
 
-  /** Forgets what was not executed. */
+  /** Forgets orders that were not executed. */
   forget(containerId: string): void {
     for (const file of readdirSync(this.#orders)) {
       if (file.startsWith(`${containerId}.`))
@@ -126,7 +126,7 @@ if [ -e "$order.always" ]; then . "$order.always"; exit; fi
   }
 }
 
-/** Compact JSON in this order is what genie writes; another spelling would show as a lost attachment. */
+/** In the compact JSON that genie writes; another spelling would look like a lost attachment. */
 const ledger = (directory: string) => `#!/bin/sh
 config=$(cat)
 key="${directory}/$CNI_CONTAINERID:$CNI_IFNAME"

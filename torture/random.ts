@@ -44,7 +44,7 @@ export class Random {
     return list.filter((_, i) => chosen.has(i));
   }
 
-  /** A generator of its own, so that what it is asked for changes nothing here. */
+  /** An independent generator: its use changes nothing here. */
   fork(): Random {
     return new Random(this.#next() * 2 ** 21 + (this.#next() >>> 11));
   }

@@ -38,7 +38,7 @@ export class Report {
   }
 }
 
-/** What is printed, and what the test reads: everything that is needed to run it again. */
+/** The printed figures and those that the test reads: everything needed to repeat the run. */
 export interface Figures {
   seed: number;
   rounds: number;
@@ -50,7 +50,7 @@ export interface Figures {
   totalFaults: number;
   /** By verb and system call. */
   crashPoints: Record<string, number>;
-  /** What the scenarios looked for, by scenario. */
+  /** Checks of the scenarios, by scenario. */
   rules: Record<string, number>;
   /** Not ours: see docs/reliability.md. */
   upstream: Record<string, number>;

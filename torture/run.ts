@@ -17,7 +17,7 @@ export interface Extent {
   seconds: number;
   /** Whether the crash points come first. */
   points: boolean;
-  /** What comes before the rounds. */
+  /** Scenarios before the rounds. */
   scenarios: readonly ScenarioName[];
 }
 
@@ -143,7 +143,7 @@ async function after(ms: number, work: () => Promise<unknown>): Promise<void> {
   await work();
 }
 
-/** The runtime's GC: whoever is not gone is in its list. */
+/** The runtime's GC; its list has every pod that is not gone. */
 async function runtimeGc(
   pods: readonly Pod[],
   world: World,

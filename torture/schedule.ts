@@ -15,7 +15,7 @@ import {
 } from "./faults.ts";
 import { Random } from "./random.ts";
 
-/** What one delegate does in one call. */
+/** The fault of one delegate in one call. */
 export interface DelegatePlan {
   /** Plugin type. */
   type: string;
@@ -45,7 +45,7 @@ export interface DelPlan {
   twice: boolean;
 }
 
-/** Who removes the pod in the end. */
+/** The call that removes the pod in the end. */
 export type End = "DEL" | "GC" | "genie gc";
 
 export interface PodPlan {
@@ -53,7 +53,7 @@ export interface PodPlan {
   /** Plugin types of its networks, in order, and the annotations that choose them. */
   types: string[];
   annotations: Record<string, string>;
-  /** Who tells genie the annotations. */
+  /** The source of the annotations. */
   source: "runtime" | "API server";
   add: AddPlan;
   check: boolean;
@@ -116,7 +116,7 @@ function makeRound(random: Random, round: number): Round {
   };
 }
 
-/** The networks of `world`: what `cni` calls them, or their definition, and their plugin. */
+/** The networks of `world`: their name in `cni` or their definition, and their plugin. */
 const networks = [
   { choice: "canal", type: "bridge" },
   { choice: "weave", type: "ptp" },

@@ -83,7 +83,7 @@ export class Victim implements AsyncDisposable {
     return this.#netns.remove();
   }
 
-  /** What of it is left on the node, what is abandoned included. */
+  /** Everything of it that is left on the node, abandoned records included. */
   remains(): string[] {
     return [
       ...this.held(),

@@ -74,7 +74,7 @@ export class World implements AsyncDisposable {
     this.#kubeconfigs = {
       right: api.kubeconfig(),
       wrong: api.kubeconfig({ user: { token: secrets.wrongToken } }),
-      // Port 1 of this namespace: nobody listens.
+      // No process listens on port 1 of this namespace.
       down: api.kubeconfig({ cluster: { server: "https://127.0.0.1:1" } }),
     };
   }
@@ -174,7 +174,7 @@ export class World implements AsyncDisposable {
     return join(this.#directory, `silent-${containerId}.log`);
   }
 
-  /** As if the record's ADD were long ago: GC leaves alone what is younger than a minute. */
+  /** Makes the record older: GC deletes no record in its first minute. */
   age(containerId: string): void {
     this.editRecord(containerId, "json", (text) =>
       JSON.stringify({ ...(JSON.parse(text) as object), uptimeMs: 1 }),
@@ -233,7 +233,7 @@ export class World implements AsyncDisposable {
       isGateway: true,
       ipam: ipam(subnet),
     });
-    // Both are genie's: what GC may delete for which of them is told by their names.
+    // Two genie lists: a record's network name tells GC which of them owns it.
     const own = { ...this.config(), confDir: undefined, dataDir: undefined };
     const list = (name: string) => ({
       cniVersion: "1.1.0",

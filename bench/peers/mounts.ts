@@ -12,7 +12,7 @@ const MS_PRIVATE = 1n << 18n;
 
 let isPrivate = false;
 
-/** Shows `directory` at `place`. What has to be made for it is removed when it is disposed of. Throws Error for one without the privilege. */
+/** Shows `directory` at `place`; disposal removes directories made for it. Throws Error without the privilege. */
 export function cover(place: string, directory: string): Disposable {
   if (!isPrivate) {
     done(symbols.unshare(CLONE_NEWNS), "leave the mounts of the machine");

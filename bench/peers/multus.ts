@@ -38,7 +38,7 @@ function multusConfig(node: NoopNode) {
 
 export interface Daemon extends AsyncDisposable {
   plugin: Plugin;
-  /** What it keeps in memory at this moment. */
+  /** Its present memory. */
   residentMiB(): Promise<number>;
 }
 

@@ -9,7 +9,7 @@ import { multusAt, startMultusDaemon } from "./multus.ts";
 
 export interface Peers extends AsyncDisposable {
   plugins: Plugin[];
-  /** What their rows do not show. */
+  /** Remarks below the table. */
   notes(): Promise<string[]>;
 }
 

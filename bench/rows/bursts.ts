@@ -19,7 +19,7 @@ const burst = 32;
 /** They take long, and each is many processes. */
 const every = 4;
 
-/** What all that run at once may use: as much for each as its own peak may be. */
+/** Memory for all calls of a burst: the allowed peak of one, times their number. */
 export const groupLimitMiB = atATime * 36;
 
 /** Without a group, where none can be made, only the free one. */

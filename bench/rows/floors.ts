@@ -13,7 +13,7 @@ import { curlCommand } from "./curl.ts";
 const program = "floors";
 
 export const emptyRow = { program, call: "empty Bun program" };
-/** What a rollback executes once more. */
+/** The DEL of a rollback. */
 export const shellRow = { program, call: "a shell delegate alone" };
 
 export async function floorUnitsOf(

@@ -21,7 +21,7 @@ export const program = "genie";
 /** How long genie waits for the delegate that hangs. */
 export const hangMs = 200;
 
-/** The delegates of the failing rows are shells, so here is what a shell costs. */
+/** The delegates of the failing rows are shells; this row is the cost of a shell. */
 export const shellAdd = "ADD, delegate is a shell";
 export const failingAdd = "ADD, delegate fails";
 export const hangingAdd = `ADD, delegate hangs, ${hangMs} ms allowed`;
@@ -112,7 +112,7 @@ export function genieUnitsOf(
   ];
 }
 
-/** Shells, because the verb decides: what fails or hangs is the ADD, its DEL succeeds. */
+/** Shells, because the verb decides: only ADD fails or hangs, DEL succeeds. */
 function installDelegates(node: NoopNode): void {
   const error = { code: 11, msg: "no address is left" };
   const result = {

@@ -1,5 +1,5 @@
 /**
- * What a pod's author can write: the `cni` annotation and NPWG's, in both forms.
+ * The annotations of a pod's author: `cni` and NPWG's, in both forms.
  * Nothing outside of the grammar is accepted (selection.md §3, §6).
  */
 import { describe, expect, test } from "bun:test";

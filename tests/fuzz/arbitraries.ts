@@ -129,7 +129,7 @@ export function objectOf(
   ) as object;
 }
 
-/** What a function returns; a failure is a CniError of one of these codes, fit to be printed in one line. */
+/** The return value of a function; a failure must be a CniError of one of these codes, in one line. */
 export function orCniError<T>(
   action: () => T,
   ...codes: readonly number[]

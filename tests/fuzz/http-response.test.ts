@@ -21,7 +21,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const decode = (bytes: Uint8Array): string => decoder.decode(bytes);
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** A response, and where what is written of it ends. */
+/** A response, and the end of its written part. */
 interface Written {
   bytes: Uint8Array;
   status: number;
@@ -152,7 +152,7 @@ const statuses = [
 
 const cuts = fc.array(fc.nat(), { maxLength: 12 });
 
-/** Bytes with a few of them changed, of which a few are what HTTP is made of. */
+/** Bytes with a few changed, some of them to characters of HTTP. */
 const edits = fc.array(
   fc.record({
     at: fc.nat(),
@@ -181,7 +181,7 @@ const edits = fc.array(
   { minLength: 1, maxLength: 2 },
 );
 
-/** What RFC 9112 §6.3 and §7.1.1 allow, and `node:http` refuses. */
+/** Allowed by RFC 9112 §6.3 and §7.1.1, refused by `node:http`. */
 const lenient = new Set<unknown>([
   "HPE_UNEXPECTED_CONTENT_LENGTH", // The same length twice.
   "HPE_INVALID_CHUNK_SIZE", // Blanks around the size of a chunk.
@@ -345,7 +345,7 @@ function read(parts: readonly Uint8Array[]): Complete | undefined {
 
 interface Served {
   port: number;
-  /** What the next connection is answered with. */
+  /** The response to the next connection. */
   bytes: Uint8Array;
   stop(): void;
 }
@@ -371,7 +371,7 @@ function serve(): Served {
   return served;
 }
 
-/** What `node:http` makes of these bytes; the code of its error for what it refuses. */
+/** The result of `node:http` for these bytes; the code of its error when it refuses them. */
 async function byNode(bytes: Uint8Array): Promise<object | string> {
   server.bytes = bytes;
   const { promise, resolve } = Promise.withResolvers<object | string>();

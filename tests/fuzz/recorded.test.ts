@@ -96,7 +96,7 @@ const inputs = fc.record({
   cniArgs: fc.constantFrom("", "IgnoreUnknown=1;A=b=c", "A=;B=é"),
 });
 
-/** What a delegate was executed with, but for what DEL has more. */
+/** The inputs of a delegate, without those that only DEL has. */
 function executedWith({ env, stdin }: ExecRequest): unknown {
   const config = parseJson(stdin, 2 * maxDepth);
   const { prevResult: _, ...rest } = isObject(config) ? config : {};

@@ -41,7 +41,7 @@ const verb = fc.constantFrom(
   "constructor",
 );
 
-/** What a kernel can pass: no NUL in a variable. */
+/** As a kernel can pass them: no NUL in a variable. */
 const variable = anyText.map((text) => text.replaceAll("\0", ""));
 
 const environment = fc.record(
@@ -114,7 +114,7 @@ describe("readEnvironment", () => {
   });
 });
 
-/** Upstream's texts are constant; only the codes matter here. */
+/** Only the codes are checked: the texts are upstream's. */
 function orCniErrorAnyMessage<T>(action: () => T): T | undefined {
   return orCniError(action, Code.invalidEnvironment, Code.unknownContainer);
 }
@@ -292,7 +292,7 @@ describe("geniePlugin", () => {
     );
   });
 
-  /** DEL is asked with a configuration that is right: what ADD was asked is in the record. */
+  /** DEL has a valid configuration: the inputs of ADD are in the record. */
   const keysThatFail = {
     default_plugin: undefined,
     result: undefined,

@@ -61,7 +61,7 @@ const legacy = {
   dns: {},
 };
 
-/** Every list has its elements, every index an interface: what containerd dies on is not there. */
+/** Every list has its elements, every index an interface: nothing that crashes containerd. */
 function expectTrustworthy(result: Result): void {
   const { interfaces, ips, routes } = modernResult(result);
   for (const list of [interfaces, ips, routes])

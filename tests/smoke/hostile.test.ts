@@ -41,7 +41,7 @@ function run({
 const quiet: Place = { cwd: "/", env: {} };
 const hostile: Place = { cwd: traps.directory, env: traps.env() };
 
-/** In the order of a container's life: each call needs what the one before it left. */
+/** In the order of a container's life: each call needs the state of the previous one. */
 const life = ["STATUS", "ADD", "CHECK", "DEL", "DEL"];
 
 describe("the executable, in a hostile place", () => {
@@ -120,7 +120,7 @@ describe("the executable asking the API server, in a hostile place", () => {
     });
     const env = {
       ...hostile.env,
-      // Trusted by whoever reads these.
+      // A program that reads these trusts the authority.
       NODE_EXTRA_CA_CERTS: api.certs.ca.certFile,
       SSL_CERT_FILE: api.certs.ca.certFile,
       ...node.env("ADD", `api-${caOf}`),

@@ -31,7 +31,7 @@ beforeAll(() => {
 const node = new NoopNode();
 afterAll(() => node[Symbol.dispose]());
 
-/** What the plugin saw of itself. */
+/** A file about the plugin's own process. */
 const seen = (file: string) => join(node.directory, file);
 node.plugin(
   "noop",

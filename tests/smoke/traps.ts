@@ -29,7 +29,7 @@ export class Traps implements Disposable {
     return readdirSync(this.#marks).toSorted();
   }
 
-  /** What is in the directory; it must stay as it was. */
+  /** The files of the directory, which must not change. */
   listing(): string[] {
     return readdirSync(this.directory, {
       recursive: true,

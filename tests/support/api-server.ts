@@ -60,11 +60,11 @@ export interface LoggedRequest {
   path: string;
   /** undefined: not answered, or the connection was closed. */
   status: number | undefined;
-  /** undefined: nobody we know. */
+  /** undefined: an unknown user. */
   user: string | undefined;
 }
 
-/** What a user tries to do, in the words of RBAC. */
+/** A request in the words of RBAC. */
 export interface Attempt {
   user: string;
   verb: string;
@@ -86,9 +86,9 @@ export type Fault = {
       body?: string;
     }
   | { kind: "delay"; ms: number }
-  /** Takes the request and never answers. */
+  /** Accepts the request and never responds. */
   | { kind: "stall"; reached?: () => void }
-  /** Sends half of an answer, then nothing more. */
+  /** Sends half of a response, then nothing more. */
   | { kind: "half"; reached?: () => void }
   | { kind: "close" }
   | { kind: "truncate" }
@@ -98,7 +98,7 @@ export type Fault = {
   | { kind: "huge"; bytes: number; stated?: boolean }
 );
 
-/** What the API server answers in place of an object: `kind: Status`. */
+/** The response without an object: `kind: Status`. */
 export function statusFault(
   status: number,
   {
@@ -115,7 +115,7 @@ export function statusFault(
   return { kind: "answer", status, headers, body };
 }
 
-/** As the real server answers for every path of a kind that is not installed. */
+/** The response of the real server for every path of a kind that is not installed. */
 export const unknownKindFault: Fault = {
   kind: "answer",
   status: 404,
@@ -193,7 +193,7 @@ export async function startApiServer(
   };
 }
 
-/** What the store holds; other keys are kept as they are. */
+/** A stored object; other keys are kept unchanged. */
 export interface StoredObject {
   metadata: {
     name: string;

@@ -18,7 +18,7 @@ import { errnoOf } from "../../lib/linux/errno.ts";
 
 const root = resolve(import.meta.dir, "../..");
 
-/** What becomes part of the executable, or decides how it is made. */
+/** Everything that the executable depends on. */
 const sources = [
   "genie.ts",
   "lib",
@@ -27,7 +27,7 @@ const sources = [
   "package-lock.json",
 ];
 
-/** Executables of other sources that nobody has started for so long are removed. */
+/** Executables of other sources are removed after this time without use. */
 const oldMs = 60 * 60 * 1000;
 
 let known: string | undefined;

@@ -18,11 +18,11 @@ import { tmpdir } from "node:os";
 import { execDelegate } from "../../lib/linux/exec.ts";
 import type { Caller } from "../../lib/cni/invoke.ts";
 
-/** What a call does, in this order; without anything it prints `{}` and succeeds. */
+/** The actions of a call, in this order; without any it prints `{}` and succeeds. */
 export interface Behaviour {
   /** Does not read its stdin. */
   deaf?: true;
-  /** Shell text, for what the others do not say. `$log` is the directory of the records. */
+  /** Shell text for anything else. `$log` is the directory of the records. */
   sh?: string;
   /** Leaves a process behind that keeps stdout, stderr and everything inherited open. */
   orphan?: true;
@@ -97,7 +97,7 @@ export class DelegateDouble implements Disposable {
       .map((line) => this.#call(line));
   }
 
-  /** `start bridge ADD eth0` and `end …`, in order: what ran while something else did shows here. */
+  /** `start bridge ADD eth0` and `end …`, in order, so that overlapping calls are visible. */
   events(): string[] {
     return this.#lines("calls").map((line) => line.replace(/ \d+$/, ""));
   }
@@ -224,7 +224,7 @@ function variable(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** The line in `calls` comes last: who sees it sees a whole record. */
+/** The line in `calls` is written last, when the record is complete. */
 const script = (log: string, behaviour: string) => `#!/bin/sh
 log='${log}'
 type=\${0##*/}
@@ -243,7 +243,7 @@ trap 'echo "end $call" >>"$log/calls"' EXIT
 act
 `;
 
-/** A shell fragment that says what `act` does. */
+/** The shell function `act`. */
 function shell(behaviour: Behaviour): string {
   const { deaf, sh, orphan, stderr, hang, signal, exit } = behaviour;
   const stdout = behaviour.stdout ?? (exit || hang || signal ? "" : {});

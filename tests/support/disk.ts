@@ -15,7 +15,7 @@ export interface SmallDisk extends AsyncDisposable {
 
 const bytes = 1 << 20;
 
-/** Mounts one of a mebibyte on `directory`, which is made; what it holds is lost at the end. */
+/** Makes `directory` and mounts a disk of 1 MiB on it; its content is lost at the end. */
 export async function smallDisk(directory: string): Promise<SmallDisk> {
   mkdirSync(directory, { recursive: true });
   // Without a mode it would be 1777, and genie takes no directory that others may write to.

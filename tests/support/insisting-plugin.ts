@@ -8,11 +8,11 @@ import type { Node } from "./node.ts";
 
 export interface Insisting {
   type: string;
-  /** The pod's address in it, which nobody else has. */
+  /** The pod's address. */
   address: string;
   /** As Calico, which names the host's end after the pod: a second ADD removes the first one's interface. */
   namedAfterPod?: boolean;
-  /** Says in its result, of 1.1.0, what its default route is. */
+  /** Its result, of 1.1.0, has the default route. */
   tellsRoute?: boolean;
   /** One more interface that its result has in the pod. */
   alsoNames?: string;

@@ -40,11 +40,11 @@ export type KubeletFault = {
   times?: number;
 } & (
   | { kind: "status"; code: Code; message: string }
-  /** No answer, ever. */
+  /** Never responds. */
   | { kind: "hang" }
   /** These bytes instead of an encoded message. */
   | { kind: "bytes"; bytes: Uint8Array }
-  /** The connection is closed in the middle of the answer. */
+  /** Closes the connection in the middle of the response. */
   | { kind: "drop" }
 );
 
@@ -126,7 +126,7 @@ export async function startKubelet(pods: KubeletPod[] = []): Promise<Kubelet> {
   }
 }
 
-/** What a kubelet answers to `Get` when its feature gate is off. */
+/** The response to `Get` when the kubelet's feature gate is off. */
 export const getDisabled: KubeletFault = {
   method: "Get",
   kind: "status",
@@ -134,14 +134,14 @@ export const getDisabled: KubeletFault = {
   message: "PodResources API Get method disabled",
 };
 
-/** What its limit on calls answers. */
+/** The response at the limit of calls. */
 export const rateLimit = {
   kind: "status",
   code: Code.ResourceExhausted,
   message: "rejected by rate limit",
 } as const;
 
-/** Pods that have nothing to do with the test, and fill about `mib` MiB of an answer. */
+/** Other pods, which fill about `mib` MiB of a response. */
 export function otherPods(mib: number): KubeletPod[] {
   const id = "x".repeat(1000);
   return Array.from({ length: mib * 16 }, (_, index) => ({

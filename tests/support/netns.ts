@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { run as runCommand } from "./runtime.ts";
 
-/** An interface as `ip -json address` tells it, what tests look at. */
+/** An interface as `ip -json address` shows it, only the keys that tests use. */
 export interface Link {
   name: string;
   mac: string;
@@ -30,7 +30,7 @@ export class Netns implements AsyncDisposable {
     return netns;
   }
 
-  /** What a runtime passes as CNI_NETNS. */
+  /** The value of CNI_NETNS. */
   get path(): string {
     return `/var/run/netns/${this.name}`;
   }
@@ -62,7 +62,7 @@ export class Netns implements AsyncDisposable {
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Also ends what is in it; removing it twice is no error. */
+  /** Also removes its interfaces; a second call does nothing. */
   async remove(): Promise<void> {
     if (this.exists()) await run(["ip", "netns", "delete", this.name]);
   }

@@ -36,7 +36,7 @@ export interface Pod {
 }
 
 export interface CallOptions {
-  /** What the runtime says the pod's annotations are; absent: it says nothing. */
+  /** The annotations that the runtime passes; absent: it passes none. */
   annotations?: Record<string, string> | null | undefined;
   /** More of `runtimeConfig`. */
   runtimeConfig?: Record<string, unknown>;
@@ -46,10 +46,10 @@ export interface CallOptions {
   env?: Record<string, string>;
 }
 
-/** What an attachment can leave behind. */
+/** Everything that an attachment can leave behind. */
 export interface Remains {
   records: string[];
-  /** What could not be deleted. */
+  /** Attachments that could not be deleted. */
   abandoned: string[];
   locks: string[];
   /** Reserved by host-local. */
@@ -78,7 +78,7 @@ export class Node implements AsyncDisposable {
   readonly confDir: string;
   readonly binDir: string;
   readonly dataDir: string;
-  /** Of the runtime, whose `libcni` keeps there what it executed. */
+  /** The cache of the runtime's `libcni`. */
   readonly cacheDir: string;
   readonly logFile: string;
   /** CNI_PATH of the calls. */
@@ -147,7 +147,7 @@ export class Node implements AsyncDisposable {
     return pod;
   }
 
-  /** What is on the node's disk as the configuration of genie. */
+  /** The configuration of genie. */
   config(overrides: Record<string, unknown> = {}): Record<string, unknown> {
     return {
       cniVersion: "1.0.0",
@@ -235,7 +235,7 @@ export class Node implements AsyncDisposable {
     return callPlugin(this.request(command, pod, options));
   }
 
-  /** The call must succeed. Throws Error with what it said. */
+  /** A call that must succeed. Throws Error with its output. */
   async succeed(
     command: Command,
     pod: Pod | undefined,
@@ -250,7 +250,7 @@ export class Node implements AsyncDisposable {
     throw new Error(`${command}: exit code ${exitCode}: ${stdout}${stderr}`);
   }
 
-  /** The call must fail. Throws Error with what it said. */
+  /** A call that must fail. Throws Error with its output. */
   async fail(
     command: Command,
     pod: Pod | undefined,
@@ -301,7 +301,7 @@ export class Node implements AsyncDisposable {
     );
   }
 
-  /** As if the pods had been attached earlier: GC leaves alone what is younger than a minute. */
+  /** Makes the records older: GC deletes no record in its first minute. */
   attachedEarlier(...pods: readonly Pod[]): void {
     for (const pod of pods) {
       const { uptimeMs } = this.record(pod);
@@ -335,7 +335,7 @@ export class Node implements AsyncDisposable {
     };
   }
 
-  /** What host-local has reserved, of all its networks. */
+  /** The addresses that host-local has reserved in all networks. */
   addresses(): string[] {
     const directory = join(this.directory, "ipam");
     return entries(directory)
@@ -350,7 +350,7 @@ export class Node implements AsyncDisposable {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  /** Executed in the node's namespace, whoever starts it: genie itself stays where the API server is. */
+  /** Runs in the node's namespace; genie itself stays in that of the API server. */
   #installReference(type: string): void {
     this.plugin(
       type,

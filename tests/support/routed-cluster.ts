@@ -75,7 +75,7 @@ export class RoutedCluster implements AsyncDisposable {
     return pod;
   }
 
-  /** The interface by which the pod answers each of its addresses, pinged from outside. */
+  /** Per address of the pod: the interface of its ping responses to the host outside. */
   async answers(pod: Pod): Promise<Record<string, string | undefined>> {
     const found: Record<string, string | undefined> = {};
     for (const { addresses } of await pod.netns.links()) {

@@ -62,7 +62,7 @@ function networkOf(address: string): string {
       : address;
 }
 
-/** A node whose plugins do what the test tells them. */
+/** A node with scripted plugins. */
 export interface ScriptedNode extends AsyncDisposable {
   node: Node;
   delegates: DelegateDouble;
@@ -102,7 +102,7 @@ export async function startScriptedNode(
 
 const scripted = ["alpha", "beta", "gamma"];
 
-/** What ADD of one of the networks prints, alpha being 0. */
+/** The ADD result of a network; alpha is 0. */
 export function scriptedResult(i: number, cniVersion = "1.0.0") {
   return {
     cniVersion,

@@ -44,7 +44,7 @@ export async function failedAdd(scene: Scene): Promise<void> {
   await requireKeptUntilRepaired(scene, victim, () => gc([], scene.world));
 }
 
-/** Runtimes call DEL again when they remove what they have stopped: no plugin is executed and nothing logged. */
+/** Runtimes call DEL a second time: no plugin is executed and nothing logged. */
 export async function secondDel(scene: Scene): Promise<void> {
   const logFile = join(scene.directory, "second.log");
   const config = { logFile, log_level: "info" };
@@ -76,7 +76,7 @@ export async function code3(scene: Scene): Promise<void> {
   }
 }
 
-/** Only what could not be deleted. */
+/** Only attachments that could not be deleted. */
 function requireAbandoned(scene: Scene, victim: Victim): void {
   scene.require(
     victim.abandoned().length > 0,

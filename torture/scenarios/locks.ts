@@ -35,7 +35,7 @@ export async function failingLock(scene: Scene): Promise<void> {
   }
 }
 
-/** The orphan that holds the lock is ended; who merely reads its file lives on. */
+/** genie kills the orphan that owns the lock; a reader of the lock file survives. */
 export async function lockReader(scene: Scene): Promise<void> {
   const { world } = scene;
   await using victim = await scene.victim({ cni: "ledger" });

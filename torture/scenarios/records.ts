@@ -53,7 +53,7 @@ export async function bounds(scene: Scene): Promise<void> {
   scene.requireNothingLeft(victim);
 }
 
-/** A record with what is left to delete replaces one that was durable. */
+/** A record of the remaining attachments replaces a durable one. */
 export async function syncedRewrite(scene: Scene): Promise<void> {
   await using victim = await scene.victim();
   scene.requireSuccess(await victim.call("ADD"));

@@ -32,7 +32,7 @@ export function isScenario(name: string): name is ScenarioName {
   return Object.hasOwn(scenarios, name);
 }
 
-/** One after the other; what is found goes to the report. */
+/** Runs them one after the other and reports findings. */
 export async function playScenarios(
   names: readonly ScenarioName[],
   world: World,

@@ -25,7 +25,7 @@ export class Scene {
     return Victim.create(this.world, options);
   }
 
-  /** Counts what is looked for; a finding where it does not hold. */
+  /** Counts a check; a failed one is a finding. */
   require(holds: boolean, what: string): void {
     this.world.report.count("rules", this.#name);
     if (!holds) this.world.report.find(`${this.#name}: ${what}`);
