@@ -37,7 +37,7 @@ export async function attachPods(
     );
   }
   await report.step(
-    "the API server was asked once a pod, and told once, for the pod with two",
+    "the API server got one GET for each pod, and one PATCH for the pod with two networks",
     () => {
       const asked = node.api.requests.map(({ method, path, user, status }) =>
         [method, path.replace(/^.*\/pods\//, ""), user, status].join(" "),

@@ -18,11 +18,11 @@ import { readWriteBack } from "./status.ts";
 /** The time limit of the demo. */
 const limitMs = 55_000;
 
-const about = `genie is one CNI plugin that lets each pod choose its network. This demo plays the
-container runtime: five pods in an API server, each with its annotation; two networks
-made by the reference plugins, "canal" by bridge and "weave" by ptp. It attaches the
-pods, reaches one from another, and deletes them until nothing is left. All of it
-happens in network and mount namespaces of its own, which end with it.`;
+const about = `genie is a CNI plugin that lets each pod choose its networks. This demo acts as the
+container runtime. An API server has five pods with annotations; the reference plugins
+make two networks, "canal" by bridge and "weave" by ptp. The demo attaches the pods,
+sends packets between them, and deletes them. It runs in network and mount namespaces
+of its own, which end with it.`;
 
 if (isPrivate()) process.exit(await main());
 enterPrivateNode(import.meta.path);
@@ -47,7 +47,7 @@ async function main(): Promise<number> {
 
 async function tell(report: Report): Promise<void> {
   report.heading("The node");
-  await report.step("it has a network of its own", preparePrivateNode);
+  await report.step("its own network and mount namespaces", preparePrivateNode);
   await using api = await startApiServer();
   await using node = await report.step(
     "two networks to choose from",
@@ -83,7 +83,7 @@ async function tell(report: Report): Promise<void> {
   report.heading("Two default routes");
   await reachFromOutside(attached, report);
 
-  report.heading("What the pod is told");
+  report.heading("The pod's status");
   await readWriteBack(node, attached, report);
 
   report.heading("Delete");

@@ -29,12 +29,12 @@ export async function reachFromOutside(
     );
     for (const { name, address } of interfaces) {
       await report.step(
-        `the host pings ${address} of ${pod.name}: the answer comes by ${name}`,
+        `the host pings ${address} of ${pod.name}: the reply leaves by ${name}`,
         async () => expectEqual(await pingedBy(netns, outside, address), name),
       );
     }
     const rules = await report.step(
-      "because a rule sends what is from the second address to a table of its own",
+      "a rule selects a table of its own for the second address",
       () => netns.run("ip", "rule", "show", "priority", "1000"),
     );
     const routes = await netns.run("ip", "route", "show", "table", "1000");
