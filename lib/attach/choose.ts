@@ -5,19 +5,26 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { Code, CniError } from "../cni/error.ts";
-import { isObject, mismatch, parseJson } from "../cni/json.ts";
+import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
 import { validateNetwork } from "../cni/network.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
+import type { Kube, NetworkAttachmentDefinition } from "../kube/client.ts";
 import type { PodInfo } from "../kube/pod.ts";
 import {
   type Annotations,
   type Attachment,
+  type Device,
   displayName,
 } from "../select/attachment.ts";
-import { type Choice, parseChoice } from "../select/choice.ts";
+import {
+  type Choice,
+  type DefinitionReference,
+  parseChoice,
+} from "../select/choice.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
+import type { Definition } from "../select/definition.ts";
 import type { Networks } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
 import {
@@ -99,11 +106,11 @@ function requireStrings(
 }
 
 function invalidAnnotations(problem: string, cause?: unknown): CniError {
-  return new CniError(
-    Code.invalidNetworkConfig,
-    `invalid annotations: ${problem}`,
-    { cause },
-  );
+  return invalid(`invalid annotations: ${problem}`, cause);
+}
+
+function invalid(message: string, cause?: unknown): CniError {
+  return new CniError(Code.invalidNetworkConfig, message, { cause });
 }
 
 /** A choice and its attachments, in the same order. */
@@ -136,11 +143,10 @@ export async function choose(
     warn: (message: string) => context.log().warn(message),
   };
   const choice = parseChoice(annotations, selection);
-  let definitions: Definitions | undefined;
-  if (choice.definitions.length > 0) {
-    const { fetchDefinitions } = await import("./fetch-definitions.ts");
-    definitions = await fetchDefinitions(context, choice, api, deadline);
-  }
+  const definitions =
+    choice.definitions.length > 0
+      ? await fetchDefinitions(context, choice, api, deadline)
+      : undefined;
   const attachments = resolve(choice, selection, definitions);
   if (definitions) await addDeviceInfo(request.containerId, attachments);
   requireExecutables(context, attachments);
@@ -148,6 +154,93 @@ export async function choose(
   const isReported = choice.isNpwg || attachments.length > 1;
   return { choice, attachments, isReported };
 }
+
+/** From the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
+async function fetchDefinitions(
+  context: Context,
+  choice: Choice,
+  api: Api,
+  deadline: Deadline,
+): Promise<Definitions> {
+  const objects = await getEachOnce(choice.definitions, await api());
+  const definitions = new Map<DefinitionReference, Definition>();
+  const allotment = new LazyAllotment(context, deadline);
+  for (const reference of choice.definitions) {
+    const object = objects.get(reference.key);
+    const device = await deviceOf(reference, object, allotment);
+    const config = object?.spec?.config ?? "";
+    definitions.set(reference, { config, device });
+  }
+  return definitions;
+}
+
+/** All at once. The first failure is thrown without waiting for the others. */
+async function getEachOnce(
+  references: readonly DefinitionReference[],
+  kube: Kube,
+): Promise<ReadonlyMap<string, NetworkAttachmentDefinition>> {
+  const distinct = new Map(references.map((one) => [one.key, one]));
+  const entries = Array.from(
+    distinct.values(),
+    async (reference) =>
+      [reference.key, await getDefinition(reference, kube)] as const,
+  );
+  return new Map(await Promise.all(entries));
+}
+
+async function getDefinition(
+  { namespace, element }: DefinitionReference,
+  kube: Kube,
+): Promise<NetworkAttachmentDefinition> {
+  try {
+    return await kube.getDefinition(namespace, element.name);
+  } catch (error) {
+    const { ApiError } = await import("../kube/client.ts");
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    throw invalid(error.message, error);
+  }
+}
+
+/** The kubelet is asked once, for the first device of a resource. */
+class LazyAllotment {
+  readonly #context: Context;
+  readonly #deadline: Deadline;
+  #take: ((resource: string) => string) | undefined;
+
+  constructor(context: Context, deadline: Deadline) {
+    this.#context = context;
+    this.#deadline = deadline;
+  }
+
+  async take(resource: string): Promise<Device> {
+    const { pod, request, config, dependencies } = this.#context;
+    if (!pod)
+      throw invalid(
+        `container ${request.containerId} has no pod that devices are allotted to`,
+      );
+    this.#take ??= await dependencies.devices(pod, config, this.#deadline);
+    return { id: this.#take(resource), resource };
+  }
+}
+
+async function deviceOf(
+  { key, element }: DefinitionReference,
+  object: NetworkAttachmentDefinition | undefined,
+  allotment: LazyAllotment,
+): Promise<Device | undefined> {
+  const { resourceName, deviceId } = element;
+  const annotation = own(object?.metadata.annotations, resourceAnnotation);
+  const resource = typeof annotation === "string" && annotation;
+  if (resource && resourceName !== undefined && resource !== resourceName)
+    throw invalid(
+      `network-attachment-definition ${quote(key)} has devices of ${quote(resource)}: the pod asks for ${quote(resourceName)}`,
+    );
+  const wanted = resource || resourceName;
+  if (wanted !== undefined) return allotment.take(wanted);
+  return deviceId === undefined ? undefined : { id: deviceId };
+}
+
+const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
 
 /** The path of the device information file of each device (selection.md §6). */
 async function addDeviceInfo(
