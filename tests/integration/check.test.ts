@@ -144,19 +144,6 @@ describe("CHECK, networks without it are skipped", () => {
   });
 });
 
-test("CHECK, the request's version has none", async () => {
-  await using scripted = await startScriptedNode();
-  const { node } = scripted;
-  const pod = await node.pod();
-  const config = { cniVersion: "0.3.1" };
-  await node.succeed("ADD", pod, { ...two, config });
-  expect(await node.fail("CHECK", pod, { ...two, config })).toEqual({
-    cniVersion: "0.3.1",
-    code: 1,
-    msg: "config version does not allow CHECK",
-  });
-});
-
 describe("CHECK, real networks", () => {
   test("an address that is gone is noticed", async () => {
     await using node = await startNode();

@@ -193,17 +193,6 @@ describe("two and three networks with default routes", () => {
     expect(await linesOf(routed)).toEqual([]);
   });
 
-  test("a merged result, without routes that are in other tables", async () => {
-    await using routed = await RoutedCluster.start({ alpha: "4", beta: "4" });
-    const pod = await routed.pod("alpha,beta");
-    const result = await routed.cluster.add(pod, {
-      config: { result: "merged" },
-    });
-    expect((result as { routes: object[] }).routes).toEqual([
-      { dst: "0.0.0.0/0", gw: "10.71.0.1" },
-    ]);
-  });
-
   test("a merged result of 1.1.0 tells the tables", async () => {
     await using routed = await RoutedCluster.start({ alpha: "4", beta: "4" });
     const pod = await routed.pod("alpha,beta");

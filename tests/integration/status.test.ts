@@ -181,13 +181,4 @@ describe("STATUS", () => {
       code: 11,
     });
   });
-
-  test("the request's version has none", async () => {
-    await using scripted = await startScriptedNode(version);
-    expect(await scripted.node.fail("STATUS", undefined)).toEqual({
-      cniVersion: "1.0.0",
-      code: 1,
-      msg: "config version does not allow STATUS",
-    });
-  });
 });
