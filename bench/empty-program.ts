@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { compile } from "../scripts/compile.ts";
-import { readElfHeader } from "../scripts/elf.ts";
+import { readElfHeader } from "../lib/linux/elf.ts";
 import { targetFor } from "../scripts/targets.ts";
 
 /** Its path, in `directory`. */

@@ -4,7 +4,7 @@
  * on what it used.
  */
 import { dlopen } from "bun:ffi";
-import { readElfHeader } from "../scripts/elf.ts";
+import { readElfHeader } from "../lib/linux/elf.ts";
 import { targetFor } from "../scripts/targets.ts";
 
 const { libc } = targetFor(await readElfHeader(process.execPath));

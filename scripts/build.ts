@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../package.json";
 import { type CompileOptions, compile } from "./compile.ts";
-import { readElfHeader } from "./elf.ts";
+import { readElfHeader } from "../lib/linux/elf.ts";
 import { keepFileLimit } from "./file-limit.ts";
 import { oneChunk } from "./one-chunk.ts";
 import { recordProfile } from "./profile.ts";

@@ -3,7 +3,7 @@
  * finds the C library there, and what the header of its executable must say. A
  * new target is a new row.
  */
-import type { ElfHeader } from "./elf.ts";
+import type { ElfHeader } from "../lib/linux/elf.ts";
 
 export interface Target {
   /** Its directory below dist. */
@@ -47,9 +47,14 @@ export const targets: readonly Target[] = [
 ];
 
 /** The target whose executables are of the same kind as `elf`. Throws when there is none. */
-export function targetFor(elf: ElfHeader): Target {
+export function targetFor(elf: ElfHeader | undefined): Target {
   const target = targets.find((row) => Bun.deepEquals(row.elf, elf));
-  if (!target)
-    throw new Error(`no target for ${elf.machine} with ${elf.interpreter}`);
+  if (!target) throw new Error(`no target for ${describeElf(elf)}`);
   return target;
+}
+
+export function describeElf(elf: ElfHeader | undefined): string {
+  return elf
+    ? `${elf.machine} with ${elf.interpreter || "no interpreter"}`
+    : "a file that is no 64-bit little-endian ELF file";
 }

@@ -2,7 +2,8 @@
  * Checks one compiled genie: the kind of file, that it still carries the program,
  * and, where this machine can, that it answers. What fails here is not released.
  */
-import { type ElfHeader, readElfHeader } from "./elf.ts";
+import { type ElfHeader, readElfHeader } from "../lib/linux/elf.ts";
+import { describeElf } from "./targets.ts";
 
 /** Where Bun's virtual file system has the program of an executable named genie. */
 const program = "/$bunfs/root/genie";
@@ -15,7 +16,7 @@ export async function verifyFile(
   const elf = await readElfHeader(path);
   if (!Bun.deepEquals(elf, expected)) {
     throw new Error(
-      `failed to verify ${path}: expected ${describe(expected)}, got ${describe(elf)}`,
+      `failed to verify ${path}: expected ${describeElf(expected)}, got ${describeElf(elf)}`,
     );
   }
   // Without its program the file is a valid one all the same: plain Bun.
@@ -53,8 +54,4 @@ function isVersionAnswer(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-function describe({ machine, interpreter }: ElfHeader): string {
-  return `${machine} with ${interpreter || "no interpreter"}`;
 }

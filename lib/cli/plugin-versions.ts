@@ -3,11 +3,11 @@
  * this takes a process that changes its root, so loader and libraries are the
  * node's.
  */
-import { openSync, readSync, closeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { Deadline } from "../linux/deadline.ts";
 import { CniError, Code } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
+import { readElfHeader } from "../linux/elf.ts";
 import { quote } from "../linux/text.ts";
 import { execDelegate } from "../linux/exec.ts";
 import {
@@ -42,7 +42,7 @@ export async function versionsOf(
     host.path(directory),
   );
   const path = findPlugin(asked.type, directories);
-  requireLoader(path, host);
+  await requireLoader(path, host);
   if (host.isOurs) return ask(asked, env);
   const directory =
     asked.directories[directories.indexOf(dirname(path))] ?? "/";
@@ -143,9 +143,9 @@ function versions(answer: unknown, type: string): readonly string[] {
 }
 
 /** "no such file" for an existing program means its loader: the error names it. */
-function requireLoader(path: string, host: Host): void {
-  const loader = loaderOf(path);
-  if (loader === undefined) return;
+async function requireLoader(path: string, host: Host): Promise<void> {
+  const loader = (await readElfHeader(path))?.interpreter;
+  if (!loader) return;
   try {
     closeSync(openSync(host.path(loader), "r"));
   } catch (cause) {
@@ -155,40 +155,4 @@ function requireLoader(path: string, host: Host): void {
       { cause },
     );
   }
-}
-
-/** Bytes at the beginning that contain headers and loader. */
-const headBytes = 64 << 10;
-const PT_INTERP = 3;
-
-/**
- * The program interpreter of a 64-bit little-endian ELF file; undefined for a
- * static or another file.
- */
-function loaderOf(path: string): string | undefined {
-  const head = Buffer.alloc(headBytes);
-  const fd = openSync(path, "r");
-  try {
-    readSync(fd, head, 0, headBytes, 0);
-  } catch (error) {
-    throw new Error(`failed to read ${path}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  } finally {
-    closeSync(fd);
-  }
-  const isElf64 = head.readUInt32BE(0) === 0x7f454c46 && head[4] === 2;
-  if (!isElf64 || head[5] !== 1) return undefined;
-  const table = Number(head.readBigUInt64LE(32));
-  const size = head.readUInt16LE(54);
-  const count = head.readUInt16LE(56);
-  for (let i = 0; i < count; i++) {
-    const entry = table + i * size;
-    if (entry + 56 > headBytes) return undefined;
-    if (head.readUInt32LE(entry) !== PT_INTERP) continue;
-    const offset = Number(head.readBigUInt64LE(entry + 8));
-    const length = Number(head.readBigUInt64LE(entry + 32));
-    return head.subarray(offset, offset + length - 1).toString();
-  }
-  return undefined;
 }

@@ -111,8 +111,7 @@ export function ifnameProblem(name: string): Problem | undefined {
   }
   if (name === "." || name === "..")
     return { msg: "interface name is . or .." };
-  // What may name a container has nothing forbidden: the pattern is dear (docs/performance.md).
-  if (!isIdentifier(name) && forbiddenInIfname.test(name)) {
+  if (forbiddenInIfname.test(name)) {
     return { msg: "interface name contains / or : or whitespace characters" };
   }
   return undefined;
@@ -131,18 +130,10 @@ export function validateIfname(name: string): void {
 
 /**
  * Whether the text can name a container or a network, which is safe as a file name
- * and on a command line (P-ID, P-NET): `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+ * and on a command line (P-ID, P-NET).
  */
 export function isIdentifier(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code >= 0x61 && code <= 0x7a) continue; // a to z
-    if (code >= 0x30 && code <= 0x39) continue; // 0 to 9
-    if (code >= 0x41 && code <= 0x5a) continue; // A to Z
-    const isMark = code === 0x2d || code === 0x2e || code === 0x5f; // - . _
-    if (!isMark || i === 0) return false;
-  }
-  return text !== "";
+  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
 }
 
 /** Throws code 4 for characters that are not allowed, 3 for an empty id, as skel does (P-ID). */

@@ -50,13 +50,7 @@ function headOf(bytes: Uint8Array, length: number): string {
 
 /** The number that is written in decimal digits and nothing else, as far as a double can hold it. */
 export function wholeNumber(digits: string): number | undefined {
-  let number = 0;
-  for (let i = 0; i < digits.length; i++) {
-    const digit = digits.charCodeAt(i) - 0x30;
-    if (digit < 0 || digit > 9) return undefined;
-    number = number * 10 + digit;
-  }
-  return digits === "" ? undefined : number;
+  return /^[0-9]+$/.test(digits) ? Number(digits) : undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { compile } from "../../scripts/compile.ts";
-import { readElfHeader } from "../../scripts/elf.ts";
+import { readElfHeader } from "../../lib/linux/elf.ts";
 import { targetFor } from "../../scripts/targets.ts";
 import { getDisabled, otherPods, startKubelet } from "../support/kubelet.ts";
 

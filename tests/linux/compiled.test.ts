@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { compile } from "../../scripts/compile.ts";
-import { readElfHeader } from "../../scripts/elf.ts";
+import { readElfHeader } from "../../lib/linux/elf.ts";
 import { targetFor } from "../../scripts/targets.ts";
 import { type Routing, routingOf, startPod, table } from "./pod.ts";
 

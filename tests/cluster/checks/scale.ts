@@ -5,7 +5,7 @@
 import { mkdirSync, renameSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { compile } from "../../../scripts/compile.ts";
-import { readElfHeader } from "../../../scripts/elf.ts";
+import { readElfHeader } from "../../../lib/linux/elf.ts";
 import { targetFor } from "../../../scripts/targets.ts";
 import { expectEqual, expectMatch } from "../expect.ts";
 import { install, installed } from "../genie.ts";
