@@ -1,8 +1,8 @@
 /**
- * IP addresses, prefixes and hardware addresses as Go's net package reads and
- * prints them (C-8): canonical text out, host bits kept, a v4-mapped IPv6
- * address is IPv4. No zones and no leading zeros in IPv4: other programs
- * would read those as another address. Pure.
+ * IP addresses, prefixes and hardware addresses, read and printed as by Go's net
+ * package (C-8): canonical text, host bits kept, a v4-mapped IPv6 address is IPv4.
+ * Zones and leading zeros in IPv4 are refused, because programs read them
+ * differently. Pure.
  */
 
 import { wholeNumber } from "./text.ts";
@@ -15,19 +15,19 @@ export interface Ip {
   readonly bytes: Uint8Array;
 }
 
-/** An address with the length of its network's prefix; the host bits are kept. */
+/** An address with its prefix length; the host bits are kept. */
 export interface Cidr {
   readonly ip: Ip;
   readonly prefix: number;
 }
 
-/** An address, or undefined where net.ParseIP gives none. */
+/** An address; undefined for a text that net.ParseIP refuses. */
 export function parseIp(text: string): Ip | undefined {
   const bytes = text.includes(":") ? parseV6(text) : parseV4(text);
   return bytes && ipOf(bytes);
 }
 
-/** `address/prefix`, or undefined where net.ParseCIDR fails. */
+/** `address/prefix`; undefined for a text that net.ParseCIDR refuses. */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf("/");
   if (slash < 0) return undefined;
@@ -37,7 +37,7 @@ export function parseCidr(text: string): Cidr | undefined {
   if (!bytes || length === undefined || length > bytes.length * 8)
     return undefined;
   const ip = ipOf(bytes);
-  // Of a v4-mapped address Go keeps the last 32 bits of the mask.
+  // For a v4-mapped address Go keeps the last 32 bits of the mask.
   const hidden = (bytes.length - ip.bytes.length) * 8;
   return { ip, prefix: length > hidden ? length - hidden : 0 };
 }
@@ -51,7 +51,7 @@ export function formatCidr(cidr: Cidr): string {
   return `${formatIp(cidr.ip)}/${cidr.prefix}`;
 }
 
-/** Whether the address is in the network of the prefix; never across families. */
+/** Whether the address is in the network of the prefix; false for another family. */
 export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   if (cidr.ip.family !== ip.family) return false;
   return cidr.ip.bytes.every((byte, i) => {
@@ -62,7 +62,7 @@ export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   });
 }
 
-/** fe80::/10 and 169.254.0.0/16: good on one link only. */
+/** fe80::/10 and 169.254.0.0/16: valid on one link only. */
 export function isLinkLocal(ip: Ip): boolean {
   const { 0: first = 0, 1: second = 0 } = ip.bytes;
   return ip.family === "4"
@@ -70,7 +70,7 @@ export function isLinkLocal(ip: Ip): boolean {
     : first === 0xfe && (second & 0xc0) === 0x80;
 }
 
-/** `4` or `6`, as the `version` of a 0.3 and 0.4 result wants it (C-5). */
+/** `4` or `6`, the `version` of a 0.3 and 0.4 result (C-5). */
 export function family(address: Ip | Cidr): Family {
   return "ip" in address ? address.ip.family : address.family;
 }
@@ -114,7 +114,8 @@ function parseV4(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(4);
   for (const [i, octet] of octets.entries()) {
     const byte = Number(octet);
-    // No blank, sign, zero in front or other notation becomes itself again.
+    // Refuses blanks, signs, leading zeros and other notations: their text
+    // differs.
     if (!(byte >= 0 && byte <= 255) || String(byte) !== octet) return undefined;
     bytes[i] = byte;
   }

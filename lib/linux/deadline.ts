@@ -1,12 +1,12 @@
 /**
- * Time limits on the monotonic clock: a phase has an end, each step in it takes
- * at most its own share (state.md "Time"). Pure but for the clock it is given.
+ * Time limits on the monotonic clock: a phase has an end, and each step has at most
+ * its share (state.md "Time"). Pure but for the clock parameter.
  */
 
-/** Milliseconds that never run backwards. */
+/** Monotonic milliseconds. */
 export type Clock = () => number;
 
-/** Since this process was started. Not `performance.now`, for which more is loaded. */
+/** Since the start of this process. `performance.now` would load more. */
 export function monotonicMs(): number {
   return Bun.nanoseconds() / 1e6;
 }
@@ -30,15 +30,14 @@ export class Deadline {
     return this.remaining === 0;
   }
 
-  /** The same end, or `ms` milliseconds from now when that is sooner. */
+  /** The same end, or `ms` milliseconds from now if that is earlier. */
   atMost(ms: number): Deadline {
     return new Deadline(Math.min(ms, this.remaining), this.#clock);
   }
 
   /**
-   * What remains divided by the steps that are left, so that one that hangs starves
-   * no other; but at least `leastMs` milliseconds while they last, so that many steps
-   * are not all too short.
+   * The remaining time divided by the remaining steps, so that a step that hangs
+   * leaves time for the others; at least `leastMs` milliseconds while time remains.
    */
   share(steps: number, leastMs = 0): Deadline {
     const equal = this.remaining / Math.max(1, steps);

@@ -1,13 +1,12 @@
 /**
- * Errors of the kernel by number and by name, with the texts that the field's
- * programs print (those of Go, so that a pod's events read alike). The numbers
- * are those of Linux on x86-64 and arm64. Pure.
+ * The kernel's errors by number and name, with Go's texts, so that events of pods
+ * read alike. The numbers are those of Linux on x86-64 and arm64. Pure.
  */
 
-/** A system call, or a request to the kernel, that failed; `code` is the errno's name. */
+/** A failed system call or request to the kernel; `code` is the errno's name. */
 export class SystemError extends Error {
   readonly code: string;
-  /** What the kernel said beyond the number, or "". */
+  /** The kernel's additional text, or "". */
   readonly note: string;
 
   constructor(code: string, note = "") {
@@ -22,9 +21,9 @@ export class SystemError extends Error {
   }
 }
 
-/** One step of a longer operation that failed: `<what failed>: <the kernel's reason>`. */
+/** A failed step of an operation: `<action>: <the kernel's reason>`. */
 export class StepError extends Error {
-  /** The errno's name, with what the kernel said beyond it. */
+  /** The errno's name, with the kernel's additional text. */
   readonly details: string;
 
   constructor(failure: string, cause: SystemError) {
@@ -34,7 +33,10 @@ export class StepError extends Error {
   }
 }
 
-/** What `work` returns. Throws StepError `<failure>: <the kernel's reason>` for a SystemError. */
+/**
+ * Returns the result of `work`. Throws StepError `<failure>: <the kernel's reason>`
+ * for a SystemError.
+ */
 export function step<T>(failure: string | (() => string), work: () => T): T {
   try {
     return work();
@@ -47,14 +49,14 @@ export function step<T>(failure: string | (() => string), work: () => T): T {
   }
 }
 
-/** Another user could put files into a directory of ours. */
+/** Another user can write to a directory of ours. */
 export class UnsafeDirectory extends Error {
   override readonly name = "UnsafeDirectory";
 }
 
 type Row = readonly [errno: number, name: string, text: string];
 
-/** Made when a call has failed, which most pods never see. */
+/** Made for the first failed call, which most pods never have. */
 const table = (): readonly Row[] => [
   [1, "EPERM", "operation not permitted"],
   [2, "ENOENT", "no such file or directory"],
@@ -118,7 +120,7 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** The errno name (`"ENOENT"`) of a failed system call, if it is one. */
+/** The errno name (`"ENOENT"`) of a failed system call; undefined for another error. */
 export function errnoOf(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
   return typeof thrown.code === "string" ? thrown.code : undefined;

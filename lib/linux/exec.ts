@@ -1,10 +1,10 @@
 /**
- * Runs one delegate process, or a credential plugin: in its own session, its
- * output on anonymous files, with a time limit after which its whole process
- * group is killed. It knows nothing of CNI; what the output means is `invoke`'s matter.
+ * Executes a delegate or a credential plugin: in its own session, with output in
+ * anonymous files, and with a time limit after which the whole process group is
+ * killed. It knows nothing of CNI; `invoke` reads the output.
  *
- * Files and not pipes, because a grandchild that keeps a pipe open would delay
- * us until it ends (cni-runtime.md F-8, state.md "Processes and locks").
+ * Files, not pipes: a grandchild that keeps a pipe open would delay us until it
+ * ends (cni-runtime.md F-8, state.md "Processes and locks").
  */
 import type { Deadline } from "./deadline.ts";
 import { errnoOf } from "./errno.ts";
@@ -16,43 +16,49 @@ import { bytesOf, textOf } from "./text.ts";
 export interface ExecRequest {
   /** Absolute path of the executable. */
   path: string;
-  /** CNI plugins have none, credential plugins may. */
+  /** Empty for CNI plugins; credential plugins may have arguments. */
   args?: readonly string[];
-  /** What our own environment has in other bytes than UTF-8 is passed on in these; a name that is no text stands with an empty value. */
+  /**
+   * The environment. Variables of ours that are not UTF-8 are passed with their
+   * bytes; a name that is not UTF-8 has an empty value here.
+   */
   env: Record<string, string>;
   stdin: string;
   deadline: Deadline;
   /** Descriptors that the delegate inherits as 3, 4, …: the container's lock. */
   inherit: readonly number[];
-  /** The directory for its output where the kernel gives us no file in memory; default: `/tmp`. */
+  /** The directory of output files if the kernel has no file in memory; default: `/tmp`. */
   scratch?: string | undefined;
-  /** Called when the delegate runs, for what can be done meanwhile. Must not throw. */
+  /** Called after the start, for work that overlaps the delegate. Must not throw. */
   started?: (() => unknown) | undefined;
 }
 
 export interface ExecResult {
-  /** null when a signal ended it. */
+  /** null if a signal ended it. */
   exitCode: number | null;
   signal: string | null;
   stdout: string;
   stderr: string;
-  /** Why we killed it, if we did. */
+  /** Why we killed it; undefined if we did not. */
   killed?: "deadline" | "stdout" | "stderr";
 }
 
-/** The cause of the error of a process that was killed, whatever is put around the error. */
+/** The cause of the error of a killed process, under any outer error. */
 export class ProcessKilled extends Error {}
 
-/** Throws what the spawn throws, with its errno in `code`: ENOENT, EACCES, ENOEXEC, ETXTBSY… */
+/** Throws the error of the spawn, with its errno in `code`: ENOENT, EACCES, ENOEXEC, ETXTBSY… */
 export type Exec = (request: ExecRequest) => Promise<ExecResult>;
 
 /** Bytes of output after which a delegate is killed (state.md "Time"). */
 export const outputLimits = { stdout: 4 << 20, stderr: 1 << 20 } as const;
 
-/** How often a running delegate's output is measured; a quick delegate never pays for it. */
+/**
+ * Milliseconds between two measurements of a running delegate's output; a quick
+ * delegate has none.
+ */
 const measureEveryMs = 20;
 
-/** A killed process that is stuck in the kernel is not waited for longer than this. */
+/** Milliseconds to wait for a killed process that is stuck in the kernel. */
 const reapWithinMs = 2000;
 
 export const execDelegate: Exec = async (request) => {
@@ -94,7 +100,10 @@ interface Child {
   readonly signalCode: string | number | null;
 }
 
-/** With the bytes of the environment, which `Bun.spawn` cannot do; undefined when all are UTF-8. */
+/**
+ * Passes the environment as bytes, which `Bun.spawn` cannot do; undefined if all of
+ * it is UTF-8.
+ */
 async function spawnRaw(
   request: ExecRequest,
   { stdout, stderr }: Output,
@@ -111,7 +120,7 @@ async function spawnRaw(
   }
 }
 
-/** Whether there may be a name or a value that is not UTF-8: what is not, is U+FFFD in a text. */
+/** Whether the environment may contain anything but UTF-8, which a text shows as U+FFFD. */
 function mayBeRaw(env: ExecRequest["env"]): boolean {
   for (const [name, value] of Object.entries(env)) {
     if (name.includes("\ufffd") || value.includes("\ufffd")) return true;
@@ -121,13 +130,13 @@ function mayBeRaw(env: ExecRequest["env"]): boolean {
 
 type Output = Record<keyof typeof outputLimits, number>;
 
-/** Waits for the end of the child, or ends it and its group; why, if so. */
+/** Waits for the child's end, or kills it and its group; returns the reason of a kill. */
 async function supervise(
   child: Child,
   deadline: Deadline,
   output: Output,
 ): Promise<ExecResult["killed"]> {
-  // Most delegates end before a timer would be of use, and timers are dear.
+  // Fast path: most delegates end before a timer would help, and timers cost time.
   const quick = Math.min(deadline.remaining, measureEveryMs);
   const killed = endsWithin(child.pid, quick)
     ? await reaped(child).then(() => tooLarge(output))
@@ -141,12 +150,13 @@ async function supervise(
 
 /** Waits for Bun to notice the end of a child that has ended. */
 function reaped({ exited }: Child): Promise<unknown> {
-  // With a timer that is due the event loop only looks; to park it would start a thread.
+  // With a timer that is due, the event loop polls; parking it would start a
+  // thread.
   void Bun.sleep(0);
   return exited;
 }
 
-/** Why the child is to be killed; undefined when it ended by itself. */
+/** The reason to kill the child; undefined if it ended by itself. */
 async function watched(
   child: Child,
   deadline: Deadline,
@@ -184,7 +194,7 @@ function tooLarge(output: Output): ExecResult["killed"] {
   return undefined;
 }
 
-/** The process may have ended by itself in the meantime: then there is nobody to kill. */
+/** The process may have ended by itself meanwhile. */
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
@@ -194,10 +204,10 @@ function killGroup(pid: number): void {
 }
 
 /**
- * The descriptor of an anonymous file that takes what a process writes to stdout or
- * stderr: in memory, or on the disk below `directory` where the kernel or a policy
- * allows no such file. Append-only: a shell plugin's `> /dev/stderr` empties it, and what
- * it writes afterwards must not begin behind a gap of NUL bytes. Throws SystemError.
+ * The descriptor of an anonymous file for a process's stdout or stderr: in memory,
+ * or on the disk below `directory` if the kernel or a policy allows no such file.
+ * Append-only: a shell plugin's `> /dev/stderr` truncates it, and later output must
+ * not begin after a gap of NUL bytes. Throws SystemError.
  */
 export function openOutput(directory: string): number {
   const fd = memoryFile("output");
@@ -211,7 +221,7 @@ function outputSize(fd: number): number {
   return status(fd).size;
 }
 
-/** The first `limit` bytes; what is not UTF-8 becomes U+FFFD. */
+/** The first `limit` bytes; invalid UTF-8 becomes U+FFFD. */
 function outputText(fd: number, limit: number): string {
   const buffer = new Uint8Array(Math.min(outputSize(fd), limit));
   let length = 0;
@@ -223,7 +233,7 @@ function outputText(fd: number, limit: number): string {
   return textOf(buffer.subarray(0, length));
 }
 
-/** A name that nobody knows, and that is gone when this returns. */
+/** An unpredictable name, removed before this returns. */
 function unnamedFile(directory: string): number {
   const path = `${directory}/.output-${crypto.randomUUID()}`;
   const flags =
@@ -248,14 +258,17 @@ const EPERM = 1;
 const EACCES = 13;
 const ENOSYS = 38;
 
-/** A file in memory without a name; undefined where the kernel or a policy allows none. */
+/** An unnamed file in memory; undefined if the kernel or a policy allows none. */
 function memoryFile(name: string): number | undefined {
   const fd = call(SYS.memfd_create, cString(name), MFD_CLOEXEC);
   const isDenied = fd === -ENOSYS || fd === -EPERM || fd === -EACCES;
   return isDenied ? undefined : checked(fd);
 }
 
-/** From now on whatever is written through the descriptor, by whoever inherits it, goes to the end of the file. */
+/**
+ * Every later write through the descriptor, by any process that inherits it, goes
+ * to the end of the file.
+ */
 function appendOnly(fd: number): void {
   checked(call(SYS.fcntl, fd, F_SETFL, Open.append));
 }
@@ -263,14 +276,14 @@ function appendOnly(fd: number): void {
 /** struct sigaction of the kernel: SIG_DFL, no flags. */
 const defaultAction = new Uint32Array(8);
 
-/** Where SIGCHLD was ignored when we were started, the kernel would tell nobody how a child ended. */
+/** If we were started with SIGCHLD ignored, the kernel would report no child's end. */
 function acceptChildren(): void {
   checked(call(SYS.rt_sigaction, SIGCHLD, defaultAction, 0, 8));
 }
 
 /**
- * Waits for the end of a child that nobody has waited for yet, at most `ms`
- * milliseconds. False when the time is over, and where the kernel cannot tell.
+ * Waits at most `ms` milliseconds for the end of a child. False after the time, and
+ * if the kernel cannot tell.
  */
 function endsWithin(pid: number, ms: number): boolean {
   const fd = call(SYS.pidfd_open, pid);

@@ -1,7 +1,7 @@
 /**
- * System calls on files, because loading `node:fs` alone costs a pod more than a
- * millisecond (docs/performance.md). One function for a call; `files` has whole texts
- * and directories.
+ * System calls on files: loading `node:fs` alone costs a pod more than a
+ * millisecond (docs/performance.md). One function per call; `files` reads and
+ * writes whole files and directories.
  */
 import { SYS, call, cString, checked, isX64 } from "./libc.ts";
 import { textOf } from "./text.ts";
@@ -12,18 +12,21 @@ export const Open = {
   writeOnly: 0o1,
   readWrite: 0o2,
   create: 0o100,
-  /** With `create`: fails with EEXIST where there is anything of that name. */
+  /** With `create`: fails with EEXIST if the name exists. */
   exclusive: 0o200,
   truncate: 0o1000,
   append: 0o2000,
   nonBlocking: 0o4000,
-  /** Fails with ELOOP where the last part of the path is a symbolic link; the one flag that the two number differently. */
+  /**
+   * Fails with ELOOP if the last part of the path is a symbolic link. Its number
+   * differs between the two architectures.
+   */
   noFollow: isX64 ? 0o400000 : 0o100000,
 } as const;
 
-/** No executed program inherits the descriptor. */
+/** An executed program does not inherit the descriptor. */
 const O_CLOEXEC = 0o2000000;
-/** -100 in the 32 bits that the kernel looks at. */
+/** -100 in the 32 bits that the kernel reads. */
 const AT_FDCWD = 0xffffff9c;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
@@ -36,7 +39,7 @@ const ENOENT = 2;
 const EEXIST = 17;
 const ENOTDIR = 20;
 
-/** Whether there is no file of that name, or no directory on the way to it. */
+/** Whether the file, or a directory of its path, is missing. */
 function isAbsent(result: number): boolean {
   return result === -ENOENT || result === -ENOTDIR;
 }
@@ -46,12 +49,15 @@ function openat(path: string, flags: number, mode: number): number {
   return call(SYS.openat, AT_FDCWD, name, flags | O_CLOEXEC, mode);
 }
 
-/** A descriptor that no executed program inherits. Throws SystemError, as all below. */
+/**
+ * A descriptor that an executed program does not inherit. Throws SystemError, as
+ * all functions below.
+ */
 export function open(path: string, flags: number, mode = 0): number {
   return checked(openat(path, flags, mode));
 }
 
-/** As {@link open}; undefined when there is no such file in its directory. */
+/** As {@link open}; undefined if the file is missing. */
 export function openIfAny(
   path: string,
   flags: number,
@@ -65,7 +71,7 @@ export function close(fd: number): void {
   call(SYS.close, fd);
 }
 
-/** Bytes read into `buffer`, 0 at the end. */
+/** Reads into `buffer`; returns the number of bytes, 0 at the end. */
 export function read(fd: number, buffer: Uint8Array): number {
   return checked(call(SYS.read, fd, buffer, buffer.byteLength));
 }
@@ -75,7 +81,7 @@ export function readAt(fd: number, buffer: Uint8Array, offset: number): number {
   return checked(call(SYS.pread64, fd, buffer, size, offset));
 }
 
-/** Bytes taken, perhaps not all. */
+/** The number of bytes written, perhaps not all. */
 export function write(fd: number, bytes: Uint8Array): number {
   return checked(call(SYS.write, fd, bytes, bytes.byteLength));
 }
@@ -94,37 +100,37 @@ export function rename(from: string, to: string): void {
   checked(call(SYS.renameat, AT_FDCWD, source, AT_FDCWD, target));
 }
 
-/** Afterwards there is no such file. */
+/** Removes the name; succeeds if it is missing. */
 export function removeFile(path: string): void {
   const result = call(SYS.unlinkat, AT_FDCWD, cString(path));
   if (!isAbsent(result)) checked(result);
 }
 
-/** Nothing when there is something of that name. */
+/** Succeeds if the name exists. */
 export function mkdir(path: string, mode: number): void {
   const result = call(SYS.mkdirat, AT_FDCWD, cString(path), mode);
   if (result !== -EEXIST) checked(result);
 }
 
-/** Throws unless we may execute the file. */
+/** Throws unless this process may execute the file. */
 export function requireExecutable(path: string): void {
   checked(call(SYS.faccessat, AT_FDCWD, cString(path), X_OK));
 }
 
-/** What a file is. */
+/** Type and attributes of a file. */
 export interface Status {
   kind: "file" | "directory" | "other";
   /** The permission bits. */
   mode: number;
-  /** The number of its owner. */
+  /** The user ID of its owner. */
   owner: number;
   /** Bytes. */
   size: number;
-  /** `"device:inode"`, which tells a file from every other. */
+  /** `"device:inode"`, the identity of a file. */
   id: string;
   /** `"major:minor"` of the file system. */
   device: string;
-  /** When its content was last written, in milliseconds since 1970. */
+  /** Time of the last change of its content, in milliseconds since 1970. */
   modifiedMs: number;
 }
 
@@ -132,22 +138,25 @@ const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 
-/** struct statx, the same on every architecture; one for all, because what it says is copied out at once. */
+/**
+ * struct statx, the same on every architecture. One buffer for all calls: its
+ * content is copied at once.
+ */
 const statx = new Uint32Array(64);
 
-/** Of an open file. */
+/** The status of an open file. */
 export function status(fd: number): Status {
   const [name, flags] = [cString(""), AT_EMPTY_PATH];
   checked(call(SYS.statx, fd, name, flags, STATX_BASIC_STATS, statx));
   return statusRead();
 }
 
-/** Of a path, symbolic links followed; undefined when that is nothing. */
+/** The status of a path, through symbolic links; undefined if it is missing. */
 export function statusIfAny(path: string): Status | undefined {
   return statusAt(path, 0);
 }
 
-/** As {@link statusIfAny}, but of the last part of the path itself where that is a symbolic link. */
+/** As {@link statusIfAny}, but of the symbolic link itself. */
 export function linkStatusIfAny(path: string): Status | undefined {
   return statusAt(path, AT_SYMLINK_NOFOLLOW);
 }
@@ -185,12 +194,12 @@ function statusRead(): Status {
   };
 }
 
-/** Apart, because a function that names a global has it made when it is first called. */
+/** A separate function: a function that names a global initialises it at its first call. */
 function wideInode(high: number, low: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
 }
 
-/** The user whose rights we have. */
+/** The effective user ID. */
 export function effectiveUser(): number {
   return call(SYS.geteuid, 0);
 }
@@ -200,8 +209,8 @@ const direntLength = 16;
 const direntName = 19;
 
 /**
- * The names in a directory that end with `suffix`, in no order, without `.` and `..`;
- * none when there is no such directory.
+ * The names in a directory that end with `suffix`, unordered, without `.` and `..`;
+ * none if the directory is missing.
  */
 export function listIfAny(path: string, suffix = ""): string[] {
   const names: string[] = [];
@@ -212,11 +221,11 @@ export function listIfAny(path: string, suffix = ""): string[] {
   try {
     for (;;) {
       const size = call(SYS.getdents64, fd, buffer, buffer.byteLength);
-      // What is opened is no directory.
+      // Not a directory.
       if (isAbsent(size)) return names;
       if (checked(size) === 0) return names;
       const entries = buffer.subarray(0, size);
-      // Of thousands of names most have another end, and are not looked at one by one.
+      // Fast path: of thousands of names most have another end.
       if (suffix === "" || textOf(entries).includes(`${suffix}\0`))
         addNames(entries, suffix, names);
     }

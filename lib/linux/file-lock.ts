@@ -11,24 +11,30 @@ const LOCK_UN = 8;
 
 const EWOULDBLOCK = 11;
 
-/** Takes the exclusive lock of an open file; false when somebody holds it. Throws SystemError for every other failure. */
+/**
+ * Takes the exclusive lock of an open file; false if another process has it. Throws
+ * SystemError for every other failure.
+ */
 export function tryLock(fd: number): boolean {
   return flock(fd, LOCK_EX | LOCK_NB);
 }
 
-/** Takes the lock together with others who share it; false while somebody has it alone. Throws as {@link tryLock}. */
+/**
+ * Takes a shared lock; false if another process has the exclusive one. Throws as
+ * {@link tryLock}.
+ */
 export function tryShare(fd: number): boolean {
   return flock(fd, LOCK_SH | LOCK_NB);
 }
 
-/** Only EWOULDBLOCK means held: ENOLCK, EIO and the like never pass by themselves. */
+/** Only EWOULDBLOCK means that the lock is taken: ENOLCK, EIO and others are permanent. */
 function flock(fd: number, operation: number): boolean {
   const result = call(SYS.flock, fd, operation);
   if (result !== -EWOULDBLOCK) checked(result);
   return result === 0;
 }
 
-/** Gives the lock up for every process that inherited the descriptor. */
+/** Releases the lock for every process that inherited the descriptor. */
 export function unlock(fd: number): void {
   call(SYS.flock, fd, LOCK_UN);
 }

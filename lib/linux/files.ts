@@ -1,6 +1,6 @@
 /**
- * Files as genie uses them: whole texts, whole directories, one system call where
- * one is enough. Failures are `SystemError`s with the errno's name in `code`.
+ * Reads and writes whole files and directories, with one system call if one is
+ * enough. Failures are `SystemError`s with the errno's name in `code`.
  */
 import { SystemError, UnsafeDirectory, errnoOf } from "./errno.ts";
 import { quote, bytesOf, textOf } from "./text.ts";
@@ -27,32 +27,32 @@ export {
   statusIfAny,
 } from "./file-calls.ts";
 
-/** One for all: almost every file is smaller, and a fresh one each time would be work for the collector. */
+/** One buffer for all files: most files fit, and a new buffer each time would be garbage. */
 const scratch = new Uint8Array(64 << 10);
 
-/** Never waits: of a named pipe nothing is read. */
+/** O_NONBLOCK: opening a FIFO must not block; nothing is read from it. */
 const reading = Open.readOnly | Open.nonBlocking;
 
-/** The text of a file; what is not UTF-8 becomes U+FFFD. */
+/** The text of a file; invalid UTF-8 becomes U+FFFD. */
 export function readFile(path: string): string {
   return textOfOpen(open(path, reading));
 }
 
-/** As {@link readFile}; undefined when there is no such file. */
+/** As {@link readFile}; undefined if the file is missing. */
 export function readFileIfAny(path: string): string | undefined {
   const fd = openIfAny(path, reading);
   return fd === undefined ? undefined : textOfOpen(fd);
 }
 
-/** A name that leads to no regular file of its own: a symbolic link, a device, a named pipe, a directory. */
+/** Not a regular file: a symbolic link, a device, a FIFO, a directory. */
 export class NotAFile extends Error {}
 
-/** A file of more bytes than anybody has written there. */
+/** A file that is larger than its limit. */
 export class TooLarge extends Error {}
 
 /**
- * As {@link readFileIfAny}, of a directory that is ours alone ({@link requireOwnDirectory}):
- * only a regular file is read, and no symbolic link is followed. Throws `NotAFile`,
+ * As {@link readFileIfAny}, in a directory of ours ({@link requireOwnDirectory}):
+ * reads regular files only and follows no symbolic link. Throws `NotAFile`,
  * `TooLarge`.
  */
 export function readOwnFileIfAny(
@@ -68,7 +68,7 @@ function openOwn(path: string): number | undefined {
   try {
     fd = openIfAny(path, reading | Open.noFollow);
   } catch (cause) {
-    // A symbolic link; a socket.
+    // A symbolic link, or a socket.
     const isOther = ["ELOOP", "ENXIO"].includes(errnoOf(cause) ?? "");
     throw isOther ? new NotAFile("not a regular file", { cause }) : cause;
   }
@@ -77,7 +77,7 @@ function openOwn(path: string): number | undefined {
   throw new NotAFile("not a regular file");
 }
 
-/** Closes the file. Throws `TooLarge` for one of more than `maxBytes`. */
+/** Closes the file. Throws `TooLarge` above `maxBytes`. */
 function textOfOpen(fd: number, maxBytes = Infinity): string {
   let size = 0;
   try {
@@ -94,10 +94,9 @@ function textOfOpen(fd: number, maxBytes = Infinity): string {
 }
 
 /**
- * The text of a file in a directory that others write, where a name may lead to
- * anything: only a regular file is opened (links are followed), because opening
- * or reading a device may block, never end or start something. Throws for
- * another kind, and for a file of more than `maxBytes`.
+ * The text of a file in a directory that other users write. Opens regular files
+ * only (through links): opening or reading a device could block, never end or start
+ * something. Throws for another kind, and above `maxBytes`.
  */
 export function readRegularFile(path: string, maxBytes: number): string {
   const found = statusIfAny(path);
@@ -107,7 +106,7 @@ export function readRegularFile(path: string, maxBytes: number): string {
   return textOfOpen(open(path, reading), maxBytes);
 }
 
-/** Everything that `next` reads until it reads nothing; valid until the next call. */
+/** Everything that `next` reads until its end; valid until the next call. */
 export function readToEnd(next: (buffer: Uint8Array) => number): Uint8Array {
   let size = 0;
   const earlier: Uint8Array[] = [];
@@ -146,7 +145,10 @@ export function writeFile(path: string, text: string, mode: number): void {
   }
 }
 
-/** Opens a new file for writing. Whatever has the name is removed and never written to: it may lead elsewhere. */
+/**
+ * Opens a new file for writing. An existing name is removed, never written to: it
+ * may be a link.
+ */
 export function createFile(path: string, mode: number): number {
   const flags = Open.writeOnly | Open.create | Open.exclusive | Open.noFollow;
   try {
@@ -159,13 +161,13 @@ export function createFile(path: string, mode: number): number {
 }
 
 /**
- * That nobody else can put anything into a directory of ours, or into the one above
- * it: a symbolic link there would have us overwrite any file. Nothing when it is
- * absent. Throws UnsafeDirectory saying what is wrong with which of them.
+ * Requires that no other user can write to a directory of ours or to its parent: a
+ * symbolic link there could make us overwrite any file. Succeeds if it is missing.
+ * Throws UnsafeDirectory naming the fault.
  */
 export function requireOwnDirectory(path: string): void {
   const parent = path.slice(0, path.lastIndexOf("/"));
-  // Whoever administers the node may reach that one by a symbolic link.
+  // An administrator may make the parent a symbolic link.
   requireOwn(parent, statusIfAny(parent));
   requireOwn(path, linkStatusIfAny(path));
 }
@@ -186,24 +188,27 @@ function ownershipProblem({ kind, owner, mode }: Status): string | undefined {
     : `group or others may write to it (mode ${mode.toString(8).padStart(4, "0")})`;
 }
 
-/** Makes a directory of ours in another of ours, each for our user alone. Throws as {@link requireOwnDirectory}, and SystemError. */
+/**
+ * Makes a directory of ours in another of ours, mode 0700. Throws as {@link
+ * requireOwnDirectory}, and SystemError.
+ */
 export function makeOwnDirectory(path: string): void {
   makeDirectory(path.slice(0, path.lastIndexOf("/")), 0o700);
   makeDirectory(path, 0o700);
-  // Somebody else may have made them in the meantime.
+  // Another process may have made them meanwhile.
   requireOwnDirectory(path);
 }
 
-/** Makes a directory and those above it; nothing when it is there. */
+/** Makes a directory and its parents; succeeds if it exists. */
 export function makeDirectory(path: string, mode: number): void {
   try {
     mkdir(path, mode);
   } catch (error) {
     const parent = path.slice(0, path.lastIndexOf("/"));
     if (errnoOf(error) !== "ENOENT" || parent === "") throw error;
-    // Those above are the system's directories, not ours.
+    // The parents belong to the system.
     makeDirectory(parent, 0o755);
-    // Another genie may make the same ones at the same time.
+    // Another genie may make the same directories at the same time.
     makeDirectory(path, mode);
   }
 }

@@ -1,8 +1,8 @@
 /**
- * System calls through `bun:ffi`, and the only module that touches it. All go through
- * syscall(2) of the C library: to bind it once and not a function for each call saves
- * a pod 0.3 ms, and with that a thread (docs/performance.md). Here are the binding and
- * the calls that belong to no other module of this room; nothing is decided here.
+ * System calls through `bun:ffi`; the only module that uses it. All calls use
+ * syscall(2) of the C library: one binding in place of one per function saves a pod
+ * 0.3 ms and a thread (docs/performance.md). It has the binding and the calls that
+ * fit no other module.
  */
 import type * as ffi from "bun:ffi";
 import { SystemError } from "./errno.ts";
@@ -23,14 +23,15 @@ declare const GENIE_LIBC: string | undefined;
 const { symbols } = bind({
   // The name in glibc and in musl.
   __errno_location: { args: [], returns: "ptr" },
-  // Sizes and results stay below 2 GiB here, so a long is read as 32 bits; a number is as good an argument as a pointer.
+  // Sizes and results stay below 2 GiB, so a long is read as 32 bits; arguments are
+  // numbers or pointers.
   syscall: {
     args: ["i32", "ptr", "ptr", "ptr", "ptr", "ptr"],
     returns: "i32",
   },
 });
 
-/** Functions of the C library. Not by the module `bun:ffi`, which costs a pod 0.4 ms. */
+/** Functions of the C library. The module `bun:ffi` itself would cost a pod 0.4 ms. */
 function bind<const Functions extends Record<string, ffi.FFIFunction>>(
   functions: Functions,
 ) {
@@ -43,7 +44,8 @@ function bind<const Functions extends Record<string, ffi.FFIFunction>>(
     return library;
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    // The calls are compiled; without executable memory Bun itself runs on, interpreted.
+    // The calls are compiled code. Without executable memory, Bun itself still
+    // runs, interpreted.
     const isDenied = /JIT|executable memory/.test(message);
     throw new Error(
       isDenied
@@ -54,7 +56,7 @@ function bind<const Functions extends Record<string, ffi.FFIFunction>>(
   }
 }
 
-/** posix_spawn(3) and the functions of its attributes, which few pods need. */
+/** posix_spawn(3) and the functions of its attributes, for few pods. */
 export function bindSpawn() {
   const { symbols: spawn } = bind({
     posix_spawn: {
@@ -92,12 +94,12 @@ const syscall = symbols.syscall as unknown as (
 
 export const isX64 = process.arch === "x64";
 
-/** Numbers of system calls: x86-64, and the table that Linux has had for new architectures since arm64. */
+/** Numbers of system calls: x86-64, and the common table of newer architectures (arm64). */
 export const SYS = {
   chroot: isX64 ? 161 : 51,
   clock_gettime: isX64 ? 228 : 113,
   close: isX64 ? 3 : 57,
-  /** Of Linux 5.9. */
+  /** Since Linux 5.9. */
   close_range: 436,
   connect: isX64 ? 42 : 203,
   faccessat: isX64 ? 269 : 48,
@@ -109,7 +111,7 @@ export const SYS = {
   memfd_create: isX64 ? 319 : 279,
   mkdirat: isX64 ? 258 : 34,
   openat: isX64 ? 257 : 56,
-  /** Of Linux 5.3. */
+  /** Since Linux 5.3. */
   pidfd_open: 434,
   ppoll: isX64 ? 271 : 73,
   pread64: isX64 ? 17 : 67,
@@ -127,7 +129,7 @@ export const SYS = {
 
 const EINTR = 4;
 
-/** The result, or minus the errno; repeated while signals interrupt it. */
+/** The result, or minus the errno; repeated after EINTR. */
 export function call(
   number: number,
   a: Argument,
@@ -144,19 +146,19 @@ export function call(
   }
 }
 
-/** Nothing may come between the call and this. */
+/** Must follow the call immediately. */
 function errno(): number {
   const location = symbols.__errno_location();
   return location === null ? 0 : Bun.FFI.read.i32(location, 0);
 }
 
-/** The same result. Throws SystemError for a failure. */
+/** Returns the result. Throws SystemError if it is a failure. */
 export function checked(result: number): number {
   if (result < 0) throw SystemError.fromNumber(-result);
   return result;
 }
 
-/** A path with a NUL byte in it would end there. */
+/** A NUL byte would end the path. */
 export function cString(text: string): Uint8Array {
   if (text.includes("\0")) throw new SystemError("EINVAL");
   return bytesOf(`${text}\0`);
@@ -172,7 +174,7 @@ const pollfd = new Uint32Array(2);
 
 const CLOCK_BOOTTIME = 7;
 
-/** Milliseconds since the machine was started, the same for every process; no clock setting moves it. */
+/** Milliseconds since boot, monotonic, the same for every process. */
 export function uptimeMs(): number {
   call(SYS.clock_gettime, CLOCK_BOOTTIME, timespec);
   const { 0: seconds = 0, 2: nanoseconds = 0 } = timespec;
@@ -183,9 +185,9 @@ export const readable = 1;
 export const writable = 4;
 
 /**
- * Waits until a descriptor can be read or written without blocking (end of file
- * and errors count), at most `ms` milliseconds, which may be Infinity; false when
- * the time is over.
+ * Waits until a descriptor can be read or written without blocking (end of file and
+ * errors count), at most `ms` milliseconds (Infinity is possible); false after that
+ * time.
  */
 export function ready(
   fd: number,
@@ -196,13 +198,14 @@ export function ready(
   pollfd[1] = events;
   if (ms === Infinity) return call(SYS.ppoll, pollfd, 1) > 0;
   const whole = Math.max(0, Math.ceil(ms));
-  // What is left of it is written back, so a signal costs no time.
+  // The kernel writes the remaining time back, so a signal does not prolong the
+  // wait.
   timespec[0] = Math.floor(whole / 1000);
   timespec[2] = (whole % 1000) * 1_000_000;
   return call(SYS.ppoll, pollfd, 1, timespec) > 0;
 }
 
-/** This process sees nothing above the directory from now on. Throws SystemError. */
+/** Changes the root of this process. Throws SystemError. */
 export function chroot(directory: string): void {
   checked(call(SYS.chroot, cString(directory)));
 }

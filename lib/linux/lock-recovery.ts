@@ -1,12 +1,11 @@
 /**
- * The owner of a lock that is taken (state.md "Processes and locks"): a living genie,
- * which is waited for, or an orphan, left behind by a killed one, which is ended. The
- * only module that looks at other processes and kills them. Loaded when a lock is
- * taken.
+ * The owner of a taken lock (state.md "Processes and locks"): a living genie, for
+ * which we wait, or an orphan of a killed genie, which we kill. The only module
+ * that inspects and kills other processes. Loaded if a lock is taken.
  *
- * Other processes' descriptors are never followed: a file on a network mount that is
- * down would hang us. The text of a symbolic link and the kernel's list of a
- * descriptor's locks are enough.
+ * It never follows descriptors of other processes: a file on a dead network mount
+ * would block us. The text of the link and the kernel's list of a descriptor's
+ * locks are enough.
  */
 import { readlinkSync } from "node:fs";
 import type { Deadline } from "./deadline.ts";
@@ -21,7 +20,7 @@ export interface LockOwner {
   isAlive: boolean;
 }
 
-/** The owner that a lock names; undefined where none is written, also for a directory. */
+/** The owner written in a lock; undefined if there is none, and for a directory. */
 export function writtenOwner(fd: number): LockOwner | undefined {
   const buffer = new Uint8Array(64);
   try {
@@ -36,20 +35,23 @@ export function writtenOwner(fd: number): LockOwner | undefined {
   }
 }
 
-/** Milliseconds between two looks at all processes: the first, doubled each time, and the longest. */
+/**
+ * Milliseconds between two scans of all processes: the first, doubled each time,
+ * and the longest.
+ */
 const firstPause = 50;
 const longestPause = 1000;
 /**
- * How long another owner must be written in a lock before the process that took it
- * counts as no genie: a genie writes itself down right after it took the lock.
+ * How long a lock may name another owner before the process that took it does not
+ * count as a genie: a genie writes its own name right after it took the lock.
  */
 const strangerMs = 1000;
 
-/** Finds the owner of one taken lock, again and again while it is waited for; ends orphans. */
+/** Finds the owner of one taken lock, repeatedly during the wait; kills orphans. */
 export class LockRecovery {
   readonly #containerId: string;
   readonly #deadline: Deadline;
-  /** The processes are looked at again when so many milliseconds of the deadline are left. */
+  /** The remaining milliseconds of the deadline at which the next scan is due. */
   #nextLook = Number.POSITIVE_INFINITY;
   #pause = firstPause;
   #seen: number | undefined;
@@ -61,7 +63,10 @@ export class LockRecovery {
     this.#deadline = deadline;
   }
 
-  /** The living process that owns the lock. undefined when none is known: an orphan was ended, or it is out of our sight. */
+  /**
+   * The living process that owns the lock. undefined if none is known: an orphan
+   * was killed, or the owner is not visible.
+   */
   ownerOf(fd: number): number | undefined {
     const written = writtenOwner(fd);
     if (written?.isAlive) return written.pid;
@@ -77,17 +82,17 @@ export class LockRecovery {
     const lock = lockedFile(fd);
     if (!lock) return undefined;
     const holders = holdersOf(lock);
-    // On a read-only disk no genie can write itself down.
+    // On a read-only disk no genie can write its name.
     const known = lock.isReadOnly ? undefined : writtenStart;
     for (const { taker } of holders) {
-      // Taken after we had passed it: its delegates are no orphans.
+      // Taken after the scan passed it: its delegates are not orphans.
       if (!isHolder(taker, lock)) continue;
       const isGenie =
         known === undefined || processState(taker)?.startTime === known;
       if (isGenie || !this.#isStranger(taker)) return taker;
     }
     for (const { pid } of holders) {
-      // Looked at again: with the taker's orderly end all others lose the lock.
+      // Second look: when the owner ends orderly, all others lose the lock too.
       if (isHolder(pid, lock)) killOrphan(pid, this.#containerId);
     }
     return undefined;
@@ -100,29 +105,29 @@ export class LockRecovery {
   }
 }
 
-/** A file that is locked, as the kernel names it. */
+/** A locked file, as the kernel names it. */
 interface LockedFile {
   /** The text of the links in /proc/<pid>/fd. */
   path: string;
   inode: string;
-  /** Opened for reading only. */
+  /** The file is open for reading only. */
   isReadOnly: boolean;
 }
 
-/** A process that has the lock by a descriptor of its own or an inherited one. */
+/** A process that has the lock by its own or an inherited descriptor. */
 interface LockHolder {
   pid: number;
-  /** The process that called flock; 0 when it is gone, or not of our pid namespace. */
+  /** The process that called flock; 0 if it is gone, or in another pid namespace. */
   taker: number;
 }
 
-/** undefined where there is no /proc of ours. */
+/** undefined without /proc. */
 function lockedFile(fd: number): LockedFile | undefined {
   try {
     const info = readFile(`/proc/self/fdinfo/${fd}`);
     return {
       path: readlinkSync(`/proc/self/fd/${fd}`),
-      // Of Linux 5.14. stat gives another number on overlayfs.
+      // Since Linux 5.14. stat returns another number on overlayfs.
       inode:
         /^ino:\s*(\d+)$/m.exec(info)?.[1] ?? status(fd).id.replace(/.*:/, ""),
       // In octal; the last two bits are O_ACCMODE.
@@ -133,7 +138,7 @@ function lockedFile(fd: number): LockedFile | undefined {
   }
 }
 
-/** All processes but ourselves that have the lock; a mere reader of the file does not. */
+/** All other processes that have the lock; a mere reader of the file does not. */
 function holdersOf(lock: LockedFile): LockHolder[] {
   return listIfAny("/proc").flatMap((entry) => {
     const pid = Number(entry);
@@ -147,7 +152,7 @@ function isHolder(pid: number, lock: LockedFile): boolean {
   return pid > 0 && takerBy(pid, lock) !== undefined;
 }
 
-/** The taker of the lock that a process has; undefined when it has none. */
+/** The process that took the lock which this process has; undefined if it has none. */
 function takerBy(pid: number, { path, inode }: LockedFile): number | undefined {
   try {
     for (const fd of listIfAny(`/proc/${pid}/fd`)) {
@@ -162,7 +167,7 @@ function takerBy(pid: number, { path, inode }: LockedFile): number | undefined {
   return undefined;
 }
 
-/** A descriptor may be closed while the others are looked at. */
+/** A descriptor may be closed during the scan. */
 function linkText(path: string): string | undefined {
   try {
     return readlinkSync(path);
@@ -173,7 +178,7 @@ function linkText(path: string): string | undefined {
 
 /**
  * The process that called flock, from a line `lock: 1: FLOCK ADVISORY WRITE 4711 fe:00:1234 0 EOF`.
- * The device in it is not compared: btrfs and overlayfs report another one elsewhere.
+ * Its device is not compared: btrfs and overlayfs report another one elsewhere.
  */
 function flockIn(info: string, inode: string): number | undefined {
   const lines = info.matchAll(

@@ -1,9 +1,8 @@
 /**
- * rtnetlink: the framing of messages and attributes (linux/netlink.h), and requests to
- * the kernel over one socket: an order that is confirmed, a listing in many parts. It
- * owns the sequence numbers and the time that a response may take; it knows nothing of
- * routes. Numbers are in host order, which is little-endian on every machine we are
- * built for.
+ * rtnetlink: the framing of messages and attributes (linux/netlink.h), and requests
+ * to the kernel over one socket: confirmed orders, and listings in several parts.
+ * It owns sequence numbers and the time limit of a response; it knows nothing of
+ * routes. Numbers are in host order, little-endian on every supported machine.
  */
 import { SystemError, errnoOf, step } from "./errno.ts";
 import { concat } from "./files.ts";
@@ -17,7 +16,7 @@ export { concat };
 /** Datagrams to the kernel and from it. Both functions throw SystemError. */
 export interface Channel {
   send(datagram: Uint8Array): void;
-  /** Waits for the next one; EAGAIN when none comes in time. */
+  /** Waits for the next datagram; EAGAIN after the time limit. */
   receive(): Uint8Array;
   close(): void;
 }
@@ -47,8 +46,8 @@ const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 
 /**
- * An rtnetlink socket of the network namespace that the thread is in now; it
- * keeps that namespace. A read waits `ms` milliseconds at most. Throws SystemError.
+ * An rtnetlink socket of the thread's present network namespace; it stays in that
+ * namespace. A read waits at most `ms` milliseconds. Throws SystemError.
  */
 export function routeSocket(ms: number): number {
   const type = SOCK_RAW | SOCK_CLOEXEC;
@@ -63,7 +62,7 @@ export function routeSocket(ms: number): number {
     const timeval = new Uint32Array([seconds, 0, (ms % 1000) * 1000, 0]);
     const size = timeval.byteLength;
     checked(call(SYS.setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, timeval, size));
-    // Kernels before 4.12 know neither; their answers then have no text.
+    // Kernels before 4.12 know neither option; their responses have no text.
     const on = new Uint32Array([1]);
     for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
       call(SYS.setsockopt, fd, SOL_NETLINK, option, on, 4);
@@ -83,7 +82,7 @@ export class NetlinkSocket implements Disposable {
     this.#channel = channel;
   }
 
-  /** Has an order executed. Throws SystemError with the kernel's reason. */
+  /** Executes an order. Throws SystemError with the kernel's reason. */
   order(type: number, flags: number, payload: Uint8Array): void {
     const sequence = this.#send(type, flags | NLM_F_ACK, payload);
     for (;;) {
@@ -97,8 +96,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * The payloads of a complete listing. One that was overtaken by a change is
-   * made again. Throws SystemError.
+   * The payloads of a complete listing, repeated if a change interrupted it. Throws
+   * SystemError.
    */
   list(type: number, payload: Uint8Array): Uint8Array[] {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
@@ -125,7 +124,7 @@ export class NetlinkSocket implements Disposable {
     return this.#sequence;
   }
 
-  /** undefined when a change overtook the listing. */
+  /** undefined if a change interrupted the listing. */
   #listing(sequence: number): Uint8Array[] | undefined {
     const payloads: Uint8Array[] = [];
     let isOvertaken = false;
@@ -143,7 +142,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** The next answers; those to a request that was given up are passed over. */
+  /** The next responses; those to an abandoned request are skipped. */
   #receive(sequence: number): Message[] {
     const answers: Message[] = [];
     try {
@@ -157,13 +156,13 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-/** The kernel answers at once, or not at all. */
+/** The kernel responds at once, or not at all. */
 const answerMs = 2000;
 
-/** How often a listing is begun again. */
+/** Maximum number of attempts of a listing. */
 const attempts = 5;
 
-/** The kernel fills no datagram with more. */
+/** The kernel's largest datagram. */
 const bufferLength = 32 * 1024;
 
 const NLM_F_REQUEST = 0x1;
@@ -175,11 +174,11 @@ export interface Message {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
-  /** What follows the header; a view of the datagram. */
+  /** The content after the header; a view of the datagram. */
   readonly payload: Uint8Array;
 }
 
-/** A typed value behind a message's fixed part. */
+/** A typed value after a message's fixed part. */
 export interface Attribute {
   readonly type: number;
   readonly data: Uint8Array;
@@ -208,7 +207,7 @@ export function encodeMessage(message: Message): Uint8Array {
   return bytes;
 }
 
-/** The messages of one datagram. Throws SystemError EIO when it is malformed. */
+/** The messages of one datagram. Throws SystemError EIO if it is malformed. */
 export function decodeMessages(datagram: Uint8Array): Message[] {
   const messages: Message[] = [];
   const view = viewOf(datagram);
@@ -226,7 +225,7 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
   return messages;
 }
 
-/** The attributes one behind the other, each filled up to four bytes. */
+/** The attributes one after the other, each padded to four bytes. */
 export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
   const parts: Uint8Array[] = [];
   for (const { type, data } of attributes) {
@@ -240,7 +239,7 @@ export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
   return concat(parts);
 }
 
-/** Throws SystemError EIO when they are malformed. */
+/** Throws SystemError EIO if they are malformed. */
 export function decodeAttributes(bytes: Uint8Array): Attribute[] {
   const attributes: Attribute[] = [];
   const view = viewOf(bytes);
@@ -254,7 +253,7 @@ export function decodeAttributes(bytes: Uint8Array): Attribute[] {
   return attributes;
 }
 
-/** The value of the first attribute of a type. Throws SystemError EIO when they are malformed. */
+/** The value of the first attribute of a type. Throws SystemError EIO if they are malformed. */
 export function findAttribute(
   bytes: Uint8Array,
   wanted: number,
@@ -262,7 +261,7 @@ export function findAttribute(
   return decodeAttributes(bytes).find(({ type }) => type === wanted)?.data;
 }
 
-/** The kernel's verdict in an NLMSG_ERROR or at the end of a listing: undefined is success. */
+/** The result in an NLMSG_ERROR or at the end of a listing; undefined is success. */
 export function failureOf(message: Message): SystemError | undefined {
   const { payload, flags, type } = message;
   // An NLMSG_DONE of old kernels may be empty.
@@ -275,7 +274,7 @@ export function failureOf(message: Message): SystemError | undefined {
   );
 }
 
-/** Length of the request in the answer: its header only when the socket asked for that. */
+/** The length of the request in the response: its header only, if the socket asked for that. */
 function echoed(payload: Uint8Array, flags: number): number {
   if (flags & NLM_F_CAPPED || payload.byteLength < 8) return headerLength;
   return aligned(viewOf(payload).getUint32(4, true));
@@ -300,12 +299,15 @@ export function u32(value: number): Uint8Array {
   return new Uint8Array(new Uint32Array([value]).buffer);
 }
 
-/** 0 when it is too short to be one. */
+/** 0 if it is too short. */
 export function numberIn(data: Uint8Array | undefined): number {
   return data && data.byteLength >= 4 ? viewOf(data).getUint32(0, true) : 0;
 }
 
-/** Where a piece ends that begins at `at` and says its own length. Throws SystemError EIO when that cannot be true. */
+/**
+ * The end of a piece that begins at `at` and states its own length. Throws
+ * SystemError EIO for an impossible length.
+ */
 export function endOf(
   bytes: Uint8Array,
   at: number,

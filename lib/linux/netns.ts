@@ -1,6 +1,6 @@
 /**
- * Network namespaces by path: whether a path is one still, in which mount namespace
- * paths are told, and being in one for the time of one function. The kernel keeps the
+ * Network namespaces by path: whether a path still is one, in which mount namespace
+ * the path is valid, and running one function inside. The kernel keeps the
  * namespace per thread, so that function must be synchronous: a promise would let
  * other work of this thread run in the pod's network.
  */
@@ -11,16 +11,17 @@ import { quote } from "./text.ts";
 
 const ownNetns = "/proc/self/ns/net";
 
-/** `"device:inode"` of the namespace at a path; undefined when it is none. */
+/** `"device:inode"` of the namespace at a path; undefined if there is none. */
 export function namespaceId(path: string): string | undefined {
   const file = statusOf(path);
-  // Namespaces are files of a file system of their own.
+  // Namespaces are files of their own file system.
   return file?.device === statusOf(ownNetns)?.device ? file?.id : undefined;
 }
 
 /**
- * The inode of a process's mount namespace; undefined where it cannot be read. A
- * network namespace is mounted at its path in that of the runtime, perhaps nowhere else.
+ * The inode of a process's mount namespace; undefined if unreadable. A network
+ * namespace is mounted at its path in the runtime's mount namespace, perhaps
+ * nowhere else.
  */
 export function mountNamespace(
   process: "self" | "1" = "self",
@@ -29,15 +30,15 @@ export function mountNamespace(
   return id?.slice(id.lastIndexOf(":") + 1);
 }
 
-/** False also for the plain file that outlives its namespace, on which nothing is mounted any more. */
+/** False also for the plain file that remains after a namespace is unmounted. */
 export function isNamespace(path: string): boolean {
   return namespaceId(path) !== undefined;
 }
 
 /**
- * The recorded namespace if it is there still, else "". No namespace outlives a
- * boot, and `/proc/<pid>/ns/net` leads to another one, perhaps the node's own,
- * when the number is used again: nothing may be deleted there.
+ * The recorded namespace if it still exists, else "". No namespace survives a boot,
+ * and `/proc/<pid>/ns/net` means another one, perhaps the node's own, when the
+ * number is reused: nothing may be deleted there.
  */
 export function recordedNetns(
   record: { netns: string; netnsId?: string | undefined; bootId: string },
@@ -52,14 +53,14 @@ export function recordedNetns(
 }
 
 /**
- * What a delegate's DEL is given: plugins take no namespace for success and a
- * missing path too, but fail on a file that is none (P-DEL-1).
+ * The CNI_NETNS of a delegate's DEL. Plugins accept an empty or missing path, but
+ * fail on a file that is no namespace (P-DEL-1).
  */
 export function deletableNetns(path: string): string {
   return statusOf(path) === undefined || isNamespace(path) ? path : "";
 }
 
-/** undefined also for what we may not look at. */
+/** undefined also for a path that we may not read. */
 function statusOf(path: string): Status | undefined {
   try {
     return path === "" ? undefined : statusIfAny(path);
@@ -69,8 +70,8 @@ function statusOf(path: string): Status | undefined {
 }
 
 /**
- * What `action` returns inside the network namespace at `path`; the thread is
- * back in its own afterwards, whatever happens. Throws StepError.
+ * Runs `action` inside the network namespace at `path` and returns its result;
+ * afterwards the thread is always back in its own. Throws StepError.
  */
 export function inNetns<T>(path: string, action: () => T): T {
   const target = step(`failed to open network namespace ${quote(path)}`, () =>
@@ -106,7 +107,7 @@ function openNow(path: string): number {
 
 const CLONE_NEWNET = 0x40000000;
 
-/** Moves the calling thread, and no other, into a network namespace. Throws SystemError. */
+/** Moves the calling thread only into a network namespace. Throws SystemError. */
 export function setns(fd: number): void {
   checked(call(SYS.setns, fd, CLONE_NEWNET));
 }

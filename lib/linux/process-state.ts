@@ -6,11 +6,14 @@ export interface ProcessState {
   /** The process group and the session, each named after its leader. */
   group: number;
   session: number;
-  /** Clock ticks since the machine was started: numbers are used again. */
+  /** Clock ticks since boot: distinguishes processes with a reused number. */
   startTime: string;
 }
 
-/** Fields of /proc/<pid>/stat; the name before them may hold blanks and parentheses. undefined for no process. */
+/**
+ * Fields of /proc/<pid>/stat; the name before them may contain blanks and
+ * parentheses. undefined if there is no such process.
+ */
 export function processState(pid: number): ProcessState | undefined {
   try {
     const stat = readFile(`/proc/${pid}/stat`);

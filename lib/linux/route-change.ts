@@ -1,6 +1,6 @@
 /**
- * Changes the routing of a pod: applies a plan, removes the tables of one, takes default
- * routes out of a plugin's way and puts them back. It decides nothing.
+ * Changes the routing of a pod: applies a plan, removes the tables of a plan, takes
+ * default routes aside for a plugin and restores them. It decides nothing.
  */
 import { type Ip, formatCidr, formatIp } from "./address.ts";
 import { step } from "./errno.ts";
@@ -18,16 +18,15 @@ import {
 } from "./route.ts";
 import type { Routing } from "./rtnetlink.ts";
 
-/** A table that was made for one attachment, and the sources of the rules that look there. */
+/** A table that was made for one attachment, and the sources of its rules. */
 export interface PolicyTable {
   readonly table: number;
   readonly addresses: readonly Ip[];
 }
 
 /**
- * Everything is added before anything is removed: a gateway that cannot be reached
- * fails first, and the pod is at no time without a default route. Throws StepError
- * that names the step.
+ * Adds everything before it removes anything: an unreachable gateway fails first,
+ * and the pod always has a default route. Throws StepError that names the step.
  */
 export function applyPlan(routing: Routing, plan: Plan): void {
   for (const route of plan.addRoutes) addRoute(routing, route);
@@ -40,7 +39,7 @@ export function applyPlan(routing: Routing, plan: Plan): void {
   for (const route of plan.removeRoutes) removeRoute(routing, route);
 }
 
-/** Removes tables with their rules; what is gone already is no error. Throws StepError. */
+/** Removes tables with their rules; missing ones are no error. Throws StepError. */
 export function removeTables(
   routing: Routing,
   tables: readonly PolicyTable[],
@@ -71,8 +70,9 @@ export function hasDefaultRoute(
 }
 
 /**
- * The default routes over these interfaces, behind the link-scope routes to their
- * gateways: the kernel looks a gateway up when its route is added. Throws StepError.
+ * The default routes over these interfaces, after the link-scope routes to their
+ * gateways: the kernel looks up a gateway when its route is added. Throws
+ * StepError.
  */
 export function waysOut(
   routing: Routing,
@@ -98,7 +98,10 @@ export function waysOut(
   return [...toGateways, ...defaults];
 }
 
-/** Takes the {@link waysOut} over these interfaces out; what {@link putBack} needs. Throws StepError. */
+/**
+ * Removes the {@link waysOut} over these interfaces; returns the input of {@link
+ * putBack}. Throws StepError.
+ */
 export function takeOut(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
@@ -109,9 +112,9 @@ export function takeOut(
 }
 
 /**
- * Puts those routes back that are gone since, because another plugin replaced them; which
- * they were. One with another metric, or as a part of a multipath route, is there still;
- * what a router advertised comes back by itself. Throws StepError.
+ * Restores those routes that are gone because another plugin replaced them, and
+ * returns them. A route with another metric, or as a part of a multipath route,
+ * still exists; a router advertises its route again. Throws StepError.
  */
 export function restore(routing: Routing, routes: readonly Route[]): Route[] {
   const present = routing.routes();
@@ -145,7 +148,7 @@ function textOfGateway(gateway: Uint8Array | undefined): string {
   return gateway ? addressText(gateway) : "";
 }
 
-/** Without those of interfaces that are gone. Throws StepError. */
+/** Without the routes of missing interfaces. Throws StepError. */
 export function putBack(routing: Routing, routes: readonly Route[]): void {
   const present = new Set(routing.links().values());
   for (const route of routes)
