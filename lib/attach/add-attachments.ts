@@ -1,6 +1,6 @@
 /**
- * The attachments of an ADD: the record of what will be executed, the delegates in
- * order, their results (state.md "ADD", "The record").
+ * The attachments of an ADD: the record of the executions, the delegates in order,
+ * their results (state.md "ADD", "The record").
  */
 import { Code, CniError } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
@@ -86,7 +86,7 @@ async function writeRecord(
   return { ...networks, record, touched: 0, results: [], sync };
 }
 
-/** The record of what is about to be executed (state.md "The record"). */
+/** The record of attachments before their execution (state.md "The record"). */
 export function newRecord(
   { request, dependencies, pod, path }: Context,
   attachments: readonly Attachment[],

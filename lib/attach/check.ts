@@ -69,7 +69,7 @@ async function readRecord({
       { cause },
     );
   }
-  // What a failed DEL or rollback left is no attachment any more without the primary.
+  // Without the primary it is a remainder of a failed DEL or rollback.
   if (record?.attachments.some(({ ifname }) => ifname === request.ifname))
     return record;
   throw new CniError(

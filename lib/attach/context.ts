@@ -233,7 +233,7 @@ export function refuseNested(context: Context): void {
   );
 }
 
-/** The outside world, as parameters; {@link systemDependencies} is the real one. */
+/** The effects of a call as parameters, for tests; {@link systemDependencies} are the real ones. */
 export interface Dependencies {
   exec: Exec;
   env: Readonly<Record<string, string | undefined>>;

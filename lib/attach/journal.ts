@@ -236,7 +236,7 @@ function rounded(ms: number): number {
   return Math.round(ms * 10) / 10;
 }
 
-/** The addresses that an execution gave, or that it was told of; undefined when it says nothing of any. */
+/** The addresses in the result of an ADD, or in the prevResult of another verb; undefined without one. */
 function addresses({ call, output, error }: Execution): string[] | undefined {
   if (call.verb === "ADD" && error) return undefined;
   try {
@@ -248,7 +248,7 @@ function addresses({ call, output, error }: Execution): string[] | undefined {
     const read = parseResult(result, known ? version : latestVersion);
     return modernResult(read).ips.map(({ address }) => address);
   } catch {
-    // What cannot be read fails the ADD, with the reason.
+    // An unreadable result fails the ADD, with the reason.
     return undefined;
   }
 }

@@ -1,7 +1,6 @@
 /**
- * Calls one plugin: finds its executable, hands it the request, and turns
- * whatever happened into its decoded output or one `CniError`
- * (cni-runtime.md §2.5). The process itself is `exec`'s matter.
+ * Calls one plugin: finds its executable, executes it with the request, and returns its
+ * decoded output or throws one `CniError` (cni-runtime.md §2.5).
  */
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { Code, CniError } from "./error.ts";
@@ -71,20 +70,20 @@ export interface Execution {
   ms: number;
   /** Everything that the plugin wrote there. */
   stderr: string;
-  /** What `invoke` returned, of an execution that succeeded. */
+  /** The value that `invoke` returned. */
   output?: unknown;
-  /** What it threw, of one that failed. */
+  /** The error of an execution that failed. */
   error?: CniError;
 }
 
 /**
- * Executes a plugin; what `read` makes of the decoded stdout of one that succeeded.
- * Without it stdout is ignored, as of DEL, CHECK, GC and STATUS (F-6).
+ * Executes a plugin; returns `read` of its decoded stdout. Without `read` stdout is
+ * ignored, as for DEL, CHECK, GC and STATUS (F-6).
  *
  * Throws the plugin's own error with its code; 7 when the executable is missing
  * or cannot be executed; 11 for the time limit, "text file busy" and a machine
- * without room for a process; 999 for everything that is no CNI answer, and what
- * `read` throws. Each says which plugin it was, and what it was to do.
+ * without room for a process; 999 for a response that is not CNI; and the error of
+ * `read`. Each names the plugin and the verb.
  */
 export async function invoke<T>(
   call: Call,
@@ -113,7 +112,7 @@ export async function invoke<T>(
   return output;
 }
 
-/** Not async: a promise only where it is no JSON. */
+/** Not async: only the error needs an import. */
 function decoded(result: ExecResult): unknown {
   try {
     return parseJson(result.stdout);
@@ -124,7 +123,7 @@ function decoded(result: ExecResult): unknown {
   }
 }
 
-/** Words for what failed: most pods never need them. */
+/** The words of errors: most pods never need them. */
 function pluginErrors() {
   return import("./plugin-error.ts");
 }
@@ -249,7 +248,7 @@ function environment(call: Call, caller: Caller): Record<string, string> {
     CNI_IFNAME: ifname,
     CNI_ARGS: args,
     CNI_PATH: joinedDirectories(path),
-    // A meta-plugin that would call us again is told by it (selection.md §4).
+    // Tells genie, called by a meta-plugin, that this would be a circle (selection.md §4).
     GENIE_CONTAINER: containerId || noContainer,
   };
 }

@@ -1,7 +1,6 @@
 /**
- * Runs one network configuration list, as a runtime does: the request for each
- * plugin, the order of a chain, prevResult (cni-runtime.md §2.2, §2.3). One
- * list, one operation; what happens to several networks is `attach`'s matter.
+ * Runs one network configuration list for one verb, as a runtime does: the configuration
+ * of each plugin, the order of a chain, prevResult (cni-runtime.md §2.2, §2.3).
  */
 import { validateNetworkName } from "./args.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
@@ -33,9 +32,9 @@ export interface ValidAttachment {
 }
 
 /**
- * What libcni validates before an ADD, for the whole list before anything of it
- * is executed: version, every executable, network name. And the executables of
- * `ipam`, without which plugins fail in DEL as in ADD. Throws 1 or 7.
+ * Validates a list before an ADD as libcni does: version, every executable, network
+ * name; and the executables of `ipam`, without which plugins fail in DEL as in ADD.
+ * Throws 1 or 7.
  */
 export function validateNetwork(
   list: NetworkConfigList,
@@ -45,7 +44,7 @@ export function validateNetwork(
   protocolVersion(list);
   for (const plugin of list.plugins) requirePlugin(plugin.type, path, self);
   for (const { type, isIpam } of executedTypes(list.plugins)) {
-    // Without a type it is a network without addresses.
+    // An `ipam` without a type: a network without addresses.
     if (isIpam && type !== "") requirePlugin(type, path, self);
   }
   validateNetworkName(list.name);
@@ -110,8 +109,8 @@ export async function checkNetwork(
 }
 
 /**
- * GC of every plugin, `valid` being what must stay; nothing for `disableGC` and
- * below 1.1.0. Goes on after an error; the first is thrown, the others in its details.
+ * GC of every plugin, which keeps `valid`; nothing for `disableGC` and below 1.1.0.
+ * Goes on after an error; the first is thrown, the others in its details.
  */
 export async function gcNetwork(
   list: NetworkConfigList,
@@ -183,9 +182,9 @@ interface ConfigParts {
 }
 
 /**
- * The configuration of one plugin (R-CF-1 … R-CF-5): its object of the list with
- * the list's name and version; what a file says of `prevResult`, `runtimeConfig`
- * and `cni.dev/*` is stale. `capabilities` stay: nested meta-plugins read them.
+ * The configuration of one plugin, as JSON (R-CF-1 … R-CF-5): its object of the list
+ * with the list's name and version. `prevResult`, `runtimeConfig` and `cni.dev/*` of a
+ * file are dropped. `capabilities` stay: nested meta-plugins read them.
  */
 export function pluginConfig(
   list: NetworkConfigList,
@@ -211,8 +210,8 @@ export function pluginConfig(
 }
 
 /**
- * What must not come from a file, and second spellings of what is set here: Go
- * programs read keys in any case and take the last, so `NAME` would win over `name`.
+ * Keys that must not come from a file, and second spellings of keys that are set here:
+ * Go programs read keys in any case and take the last, so `NAME` would win over `name`.
  */
 function isStale(key: string): boolean {
   const folded = foldKey(key);

@@ -25,7 +25,7 @@ const shop = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_UID=1";
 
 interface Case {
   annotations: Annotations;
-  /** `<namespace>/<name>` → `spec.config`, or what the API server says instead. */
+  /** `<namespace>/<name>` → `spec.config`, or the error of the API server. */
   definitions?: Record<string, object | ApiError>;
   resources?: Record<string, string>;
   /** Resource → devices of the pod. */
@@ -116,17 +116,18 @@ class Scene {
         this.concurrent = Math.max(this.concurrent, ++this.#pending);
         await Promise.resolve();
         this.#pending--;
-        const answer = this.#given.definitions?.[key];
-        if (!answer) throw new ApiError(`failed to get ${key}: not found`, 404);
-        if (answer instanceof ApiError) throw answer;
-        if (answer === awaited) return new Promise(() => {});
+        const response = this.#given.definitions?.[key];
+        if (!response)
+          throw new ApiError(`failed to get ${key}: not found`, 404);
+        if (response instanceof ApiError) throw response;
+        if (response === awaited) return new Promise(() => {});
         const resource = this.#given.resources?.[key];
         return {
           metadata: {
             annotations:
               resource === undefined ? {} : { [resourceKey]: resource },
           },
-          spec: { config: JSON.stringify(answer) },
+          spec: { config: JSON.stringify(response) },
         };
       },
     };
@@ -178,7 +179,7 @@ async function refusal(given: Case) {
 const lan = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
 const wan = { cniVersion: "1.0.0", name: "wan", type: "macvlan" };
 
-/** What a bare element becomes. */
+/** The network of a bare element. */
 function plain(definition: string, config: object): Network {
   return {
     list: parseConf(config),
@@ -391,7 +392,7 @@ describe("choose, refusals", () => {
     "shop/lan": lan,
     "shop/forbidden": new ApiError("failed to get it: forbidden", 403),
     "shop/broken": new ApiError("failed to get it: service unavailable", 503),
-    "shop/silent": new ApiError("failed to get it: no answer"),
+    "shop/silent": new ApiError("failed to get it: no response"),
     "shop/self": { type: "genie" },
     "shop/waiting": awaited,
   };
@@ -415,7 +416,12 @@ describe("choose, refusals", () => {
       Code.tryAgainLater,
       "service unavailable",
     ],
-    ["no answer", { [networksKey]: "silent" }, Code.tryAgainLater, "no answer"],
+    [
+      "no response",
+      { [networksKey]: "silent" },
+      Code.tryAgainLater,
+      "no response",
+    ],
     [
       "ourselves",
       { [networksKey]: "self" },
@@ -462,7 +468,7 @@ describe("choose, refusals", () => {
         ),
       },
     ],
-  ])("%s, before anybody is asked", async (_, annotations) => {
+  ])("%s: refused without a request", async (_, annotations) => {
     expect(await refusal({ annotations, definitions })).toMatchObject({
       code: 7,
       gets: [],

@@ -31,7 +31,7 @@ function everyLevel(log: Log): void {
   log.error("e");
 }
 
-/** What goes to stderr. */
+/** The lines on stderr. */
 function stderrOf(level: string, write: (log: Log) => void): string {
   const texts: string[] = [];
   write(createLog(level, undefined, (text) => void texts.push(text), now));
@@ -40,7 +40,7 @@ function stderrOf(level: string, write: (log: Log) => void): string {
 
 const base = { time: "2026-01-02T03:04:05.678Z", level: "warn" };
 
-/** What goes to a file, where nothing may go to stderr. */
+/** The lines in a file; none may be on stderr. */
 function fileText(write: (log: Log) => void, context?: Fields): string {
   using directory = temporaryDirectory();
   const file = `${directory.path}/genie.log`;

@@ -1,6 +1,6 @@
 /**
  * STATUS: the time of the default networks' own part (state.md "CHECK, GC,
- * STATUS"). What is answered to a runtime is in tests/integration.
+ * STATUS"). The errors for a runtime are in tests/integration.
  */
 import { expect, test } from "bun:test";
 import { createContext, systemDependencies } from "../../lib/attach/context.ts";

@@ -1,4 +1,4 @@
-/** selection.md §7: what the pod is told about its networks, and when. */
+/** selection.md §7: the annotations of the pod's status, and when they are written. */
 import { describe, expect, test } from "bun:test";
 import { parseConfList } from "../../lib/cni/conflist.ts";
 import type { Result } from "../../lib/cni/result.ts";
@@ -163,7 +163,7 @@ describe("statusAnnotations", () => {
     expect(status(result)).toEqual({ ...bare, ...expected });
   });
 
-  test("of a definition has its namespace and name, and the default route that was asked for", () => {
+  test("of a definition has its namespace and name, and the requested default route", () => {
     const more = {
       definition: "ns/def",
       extras: { defaultRoute: ["10.0.0.1"] },
@@ -205,7 +205,7 @@ interface Situation {
   args?: string;
   pod?: Pod;
   attachments?: Attachment[];
-  /** The API server's answer to the patch. */
+  /** The API server's response to the patch. */
   patch?: () => Promise<"patched" | "gone">;
   /** The three seconds are over at once. */
   isLate?: boolean;
@@ -215,7 +215,7 @@ interface Situation {
 
 const args = "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_UID=u1";
 
-/** Writes back in a world that records what the API server and the log were told. */
+/** Writes back; records the requests to the API server and the log. */
 async function wroteBack({
   attachments = two,
   pod = { annotations: {} },
@@ -237,7 +237,7 @@ async function wroteBack({
         },
       };
     },
-    getDefinition: () => Promise.reject(new Error("not asked for")),
+    getDefinition: () => Promise.reject(new Error("not expected")),
     patchPodStatus(namespace, name, patch) {
       calls.push(["patch", namespace, name, patch]);
       return situation.patch?.() ?? Promise.resolve("patched");

@@ -1,5 +1,5 @@
 /**
- * What was asked for, held against the result (selection.md §6).
+ * Requested addresses compared with a result (selection.md §6).
  */
 import { describe, expect, test } from "bun:test";
 import {
@@ -32,7 +32,7 @@ const result = {
 
 describe("unmetRequests", () => {
   const cases: [string, Requests, object, string[]][] = [
-    ["nothing was asked for", {}, {}, []],
+    ["nothing was requested", {}, {}, []],
     [
       "addresses and MAC were given",
       { ips: ["10.30.0.7", "fd00::7"], mac },

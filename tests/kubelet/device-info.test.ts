@@ -42,7 +42,7 @@ function removeIfEmpty(made: string): void {
   try {
     rmdirSync(made);
   } catch {
-    // Not there, or somebody else's files are in it.
+    // Absent, or with files of another program.
   }
 }
 
@@ -66,7 +66,7 @@ describe.skipIf(!superuser)(
       return args;
     };
 
-    test("begins with what the device plugin says", () => {
+    test("begins with the file of the device plugin", () => {
       mkdirSync(`${directory}/dp`, { recursive: true });
       writeFileSync(devicePlugins, JSON.stringify(info));
       const args = prepared({ id, resource });
@@ -120,7 +120,7 @@ describe.skipIf(!superuser)(
     });
 
     test.each(["", "{", "[]", "null", '"pci"'])(
-      "a file with %j tells nothing",
+      "a file with %j: none",
       (text) => {
         const args = prepared({ id });
         writeFileSync(path, text);
@@ -140,7 +140,7 @@ describe.skipIf(!superuser)(
       `${directory}/cni/../dp/${containerId}.json`,
       `${directory}/dp/${containerId}.json`,
       `/tmp/${containerId}.json`,
-    ])("%s, of a record that somebody changed, is left alone", (other) => {
+    ])("%s, in a changed record, is not touched", (other) => {
       prepared({ id });
       mkdirSync(`${directory}/dp`, { recursive: true });
       writeFileSync(other, "{}");

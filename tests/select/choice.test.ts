@@ -145,7 +145,7 @@ describe("resolve", () => {
     ],
     ["b: cni is absent", {}, ["calico-net@eth0"]],
     [
-      "b: cni is absent, networks is somebody else's",
+      "b: cni is absent, networks is of another program",
       { networks: "logical" },
       ["calico-net@eth0"],
     ],
@@ -187,7 +187,7 @@ describe("resolve", () => {
     );
   });
 
-  test("refuses an interface that is asked for twice", () => {
+  test("refuses an interface that is requested twice", () => {
     expect(() => select({ cni: "weave@eth1,flannel@eth1,calico" })).toThrow(
       problem('repeated request for interface name "eth1"'),
     );
@@ -274,7 +274,7 @@ describe("parseChoice, the default network", () => {
     );
   });
 
-  test("is what a definition says instead", () => {
+  test("is the definition of the other annotation", () => {
     expect(
       names(select({ [byDefault]: "blue" }, { default_plugin: "gone" })),
     ).toEqual(["blue@eth0"]);
@@ -662,12 +662,12 @@ describe("formerAttachments", () => {
       ["calico-net@eth0", "weave-net@eth0"],
     ],
     [
-      "what resolves of cni, under the name that ADD gave it",
+      "the networks of cni that exist, under the names of ADD",
       former({ cni: "weave,gone,flannel" }),
       ["calico-net@eth0", "weave-net@eth0", "flannel-net@eth2"],
     ],
     [
-      "what cni names, whatever is allowed today",
+      "the networks of cni, also those not allowed today",
       former({ cni: "weave,flannel@net1" }, { allowedNetworks: [] }),
       expect.arrayContaining([
         "calico-net@eth0",

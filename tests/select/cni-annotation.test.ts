@@ -98,7 +98,7 @@ describe("parseNetworks", () => {
     );
   });
 
-  test("cuts what it quotes", () => {
+  test("cuts quoted text", () => {
     const text = `${"x".repeat(200)}@`;
     const cut = `"${"x".repeat(128)}…"`;
     expect(() => parseNetworks(source, `${text}@`)).toThrow(

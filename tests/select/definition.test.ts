@@ -1,5 +1,5 @@
 /**
- * From an element and its definition to what is executed (selection.md §6).
+ * From an element and its definition to the list and arguments that are executed (selection.md §6).
  */
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
@@ -82,7 +82,7 @@ function refusal(given: Case): { code: number; message: string } {
 
 const bridge = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
 
-/** Declares whatever it is asked for. */
+/** Declares every capability. */
 const capable = {
   ...bridge,
   capabilities: {

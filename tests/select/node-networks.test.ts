@@ -180,7 +180,7 @@ describe("requireNetwork", () => {
     ]);
   });
 
-  test("says what there is, by file key", () => {
+  test("lists the file keys", () => {
     expect(() => requireNetwork(networks(node), "foo")).toThrow(
       problem(
         'no network "foo" in /etc/cni/net.d: have calico, flannel, weave',
