@@ -1,182 +1,51 @@
 /**
- * Network selection elements: the grammar of `k8s.v1.cni.cncf.io/networks` in
- * both forms (selection.md §6, NPWG v1.3 §4). Pure: text in, validated elements
- * out, or one error 7 that names element and key of every problem.
+ * The annotation `k8s.v1.cni.cncf.io/networks` (selection.md §6). Its usual text, a list
+ * of plain names, is read here; any other is left to npwg-elements.ts, which is loaded
+ * for it with its schemas.
  */
-import { Code, CniError } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import { type JsonObject, parseJson } from "../cni/json.ts";
-import { problemsIn } from "../cni/schema.ts";
-import { omitUndefined } from "../kube/options.ts";
 import { maxAttachments } from "./cni-annotation.ts";
-import { describeUnknownKeys } from "./nearest.ts";
-import {
-  type JsonElement,
-  elementKeys,
-  ignoredKeys,
-  readElement,
-  shortElementSchema,
-} from "./npwg-schema.ts";
-import { joined } from "./problems.ts";
+import type * as npwgElements from "./npwg-elements.ts";
+import type { Elements, NetworkSelectionElement } from "./npwg-elements.ts";
 
-/**
- * One requested definition and the requests for its attachment; values as the pod's
- * author wrote them.
- */
-export interface NetworkSelectionElement {
-  name: string;
-  namespace?: string;
-  ifname?: string;
-  ips?: readonly string[];
-  mac?: string;
-  infinibandGuid?: string;
-  portMappings?: readonly unknown[];
-  bandwidth?: JsonObject;
-  deviceId?: string;
-  /** The resource whose allotted device the attachment gets; has precedence over `deviceId`. */
-  resourceName?: string;
-  cniArgs?: JsonObject;
-  /** Gateways, at most one of each family; absent for an empty list. */
-  defaultRoute?: readonly string[];
-}
-
-export interface Elements {
-  elements: NetworkSelectionElement[];
-  /** For the log: keys that have no effect. */
-  warnings: string[];
-}
+export type { Elements, NetworkSelectionElement } from "./npwg-elements.ts";
 
 /**
  * `source` names the text in messages: `annotation "k8s.v1.cni.cncf.io/networks"`.
- * A blank text has no elements. `strict` refuses keys without effect.
+ * Blank is none. `strict` refuses keys that have no effect. Throws 7.
  */
 export function parseElements(
   source: string,
   text: string,
   strict = false,
 ): Elements {
-  if (text.trim() === "") return { elements: [], warnings: [] };
-  const isJson = text.includes("{") || text.includes("[") || text.includes('"');
-  return isJson
-    ? jsonElements(source, text, strict)
-    : { elements: shortElements(source, text), warnings: [] };
+  const elements = usualElements(text);
+  if (elements) return { elements, warnings: [] };
+  return loadElements().parseAnyElements(source, text, strict);
 }
 
-function invalid(source: string, problem: string, cause?: unknown): CniError {
-  return new CniError(
-    Code.invalidNetworkConfig,
-    `failed to parse ${source}: ${problem}`,
-    { cause },
-  );
+/** By require(): the callers are not asynchronous. */
+function loadElements(): typeof npwgElements {
+  // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
+  return require("./npwg-elements.ts");
 }
 
-function requireFew(source: string, elements: readonly unknown[]): void {
-  if (elements.length > maxAttachments)
-    throw invalid(source, `more than ${maxAttachments} networks`);
-}
+/** `[namespace/]name[@interface]` of labels that nothing can be wrong with. */
+const usualElement =
+  /^(?:(?<namespace>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\/)?(?<name>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:@(?<ifname>[a-z0-9]{1,15}))?$/;
 
-const shortForm =
-  /^(?:(?<namespace>[^/@]*)\/)?(?<name>[^/@]*)(?:@(?<ifname>[^@]*))?$/;
-
-/** `[namespace/]name[@interface]`, comma-separated. */
-function shortElements(
-  source: string,
-  text: string,
-): NetworkSelectionElement[] {
+function usualElements(text: string): NetworkSelectionElement[] | undefined {
   const texts = text.split(",");
-  requireFew(source, texts);
-  const problems: string[] = [];
+  if (texts.length > maxAttachments) return undefined;
   const elements: NetworkSelectionElement[] = [];
-  for (const [i, element] of texts.entries()) {
-    const read = shortElement(element.trim());
-    if (Array.isArray(read)) problems.push(...at(i, read));
-    else elements.push(read);
+  for (const element of texts) {
+    const groups = usualElement.exec(element.trim())?.groups;
+    if (!groups) return undefined;
+    const { name = "", namespace, ifname } = groups;
+    elements.push({
+      name,
+      ...(namespace && { namespace }),
+      ...(ifname && { ifname }),
+    });
   }
-  if (problems.length > 0) throw invalid(source, joined(problems));
   return elements;
-}
-
-/** The element, or its problems. */
-function shortElement(text: string): NetworkSelectionElement | string[] {
-  if (text === "") return ["empty element, perhaps a comma too many"];
-  const parts = shortForm.exec(text)?.groups;
-  if (!parts)
-    return [`expected [namespace/]name[@interface], got ${quote(text)}`];
-  const element = {
-    name: parts["name"]?.trim() ?? "",
-    namespace: parts["namespace"]?.trim(),
-    interface: parts["ifname"]?.trim(),
-  };
-  const problems = problemsIn(shortElementSchema, element);
-  return problems.length === 0 ? elementOf(element) : problems;
-}
-
-function jsonElements(source: string, text: string, strict: boolean): Elements {
-  const entries = jsonEntries(source, text);
-  requireFew(source, entries);
-  const problems: string[] = [];
-  const warnings: string[] = [];
-  const unknown: string[] = [];
-  const elements: NetworkSelectionElement[] = [];
-  for (const [i, entry] of entries.entries()) {
-    const read = readElement(entry);
-    problems.push(...at(i, read.problems));
-    if (read.element) {
-      elements.push(elementOf(read.element));
-      const ignored = ignoredKeys(read.element);
-      if (strict) problems.push(...at(i, ignored));
-      else warnings.push(...ignored.flatMap((key) => at(i, [key])));
-    }
-    if (read.unknown.length > 0)
-      unknown.push(...at(i, [describeUnknownKeys(read.unknown, elementKeys)]));
-  }
-  if (unknown.length > 0) {
-    const keys = joined(unknown);
-    if (strict) problems.push(`unknown keys: ${keys}`);
-    else warnings.push(`unknown keys are ignored: ${keys}`);
-  }
-  if (problems.length > 0) throw invalid(source, joined(problems));
-  return {
-    elements,
-    warnings: warnings.map((warning) => `${source}: ${warning}`),
-  };
-}
-
-/** The problems of one element; the first message names it. */
-function at(i: number, [first, ...others]: readonly string[]): string[] {
-  return first === undefined ? [] : [`element ${i + 1}: ${first}`, ...others];
-}
-
-/** A list of elements, or a single one. */
-function jsonEntries(source: string, text: string): unknown[] {
-  let value: unknown;
-  try {
-    value = parseJson(text);
-  } catch (cause) {
-    throw invalid(source, messageOf(cause), cause);
-  }
-  return Array.isArray(value) ? value : [value];
-}
-
-/** Null, the empty string and the empty list are treated as absent. */
-function elementOf(element: JsonElement): NetworkSelectionElement {
-  return omitUndefined<NetworkSelectionElement>({
-    name: element.name,
-    namespace: element.namespace || undefined,
-    ifname: element.interface || element.interfaceRequest || undefined,
-    ips: element.ips?.length ? element.ips : undefined,
-    mac: element.mac || undefined,
-    infinibandGuid: element["infiniband-guid"] || undefined,
-    portMappings: element.portMappings?.length
-      ? element.portMappings
-      : undefined,
-    bandwidth: element.bandwidth ?? undefined,
-    deviceId: element.deviceID || undefined,
-    resourceName: element.resourceName || undefined,
-    cniArgs: element["cni-args"] ?? undefined,
-    defaultRoute: element["default-route"]?.length
-      ? element["default-route"]
-      : undefined,
-  });
 }

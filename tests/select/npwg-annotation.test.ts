@@ -3,11 +3,13 @@
  * NPWG v1.3 §4.1).
  */
 import { describe, expect, test } from "bun:test";
+import { resolve } from "node:path";
 import { CniError } from "../../lib/cni/error.ts";
 import {
   type NetworkSelectionElement,
   parseElements,
 } from "../../lib/select/npwg-annotation.ts";
+import { parseAnyElements } from "../../lib/select/npwg-elements.ts";
 
 const source = 'annotation "k8s.v1.cni.cncf.io/networks"';
 
@@ -61,10 +63,23 @@ describe("parseElements, the short form", () => {
     ["constructor", [{ name: "constructor" }]],
   ];
   test.each(cases)("%j", (text, expected) => {
-    expect(parseElements(source, text)).toEqual({
-      elements: expected,
-      warnings: [],
-    });
+    const parsed = { elements: expected, warnings: [] };
+    expect(parseElements(source, text)).toEqual(parsed);
+    expect(parseAnyElements(source, text, false)).toEqual(parsed);
+  });
+
+  test("of plain names, loads no schema", () => {
+    const script = `
+      import { parseElements } from "./lib/select/npwg-annotation.ts";
+      parseElements("", "a, shared/b@net1");
+      const loaded = Object.keys(require.cache);
+      console.log(loaded.filter((path) => path.includes("valibot")).length);`;
+    const cwd = resolve(import.meta.dir, "../..");
+    const child = Bun.spawnSync([process.execPath, "-e", script], { cwd });
+    expect([child.stdout.toString(), child.stderr.toString()]).toEqual([
+      "0\n",
+      "",
+    ]);
   });
 
   const expectedName = "expected a DNS-1123 subdomain, got ";
