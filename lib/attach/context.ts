@@ -35,6 +35,7 @@ import type { Choice } from "../select/choice.ts";
 import { type Fields, type Log, createLog, logStderr } from "./log.ts";
 import type { PodReference } from "./record.ts";
 import { Records } from "./records.ts";
+import { containerVariable } from "./lock.ts";
 
 /** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
 export const phases = {
@@ -177,6 +178,7 @@ export function delegateCaller(
     stderr: dependencies.stderr,
     executed: context.executed ?? keepingStderr(context),
     sleep: dependencies.sleep,
+    containerVariable,
     self: dependencies.self(),
   };
 }
@@ -220,7 +222,7 @@ export function prefixNetwork(
 /** Whether a delegate of this container calls genie for it: a circle (selection.md §4). */
 export function isNested({ request, dependencies }: Context): boolean {
   return (
-    dependencies.env["GENIE_CONTAINER"] === (request.containerId || noContainer)
+    dependencies.env[containerVariable] === (request.containerId || noContainer)
   );
 }
 

@@ -126,12 +126,15 @@ async function acquire<T>(
 }
 
 /** Loaded when a lock is taken. */
+/** Names the container in a delegate's environment: the mark of an orphan, and of genie executed by a delegate (selection.md §4). */
+export const containerVariable = "GENIE_CONTAINER";
+
 async function recoveryOf(
   containerId: string,
   deadline: Deadline,
 ): Promise<LockRecovery> {
   const { LockRecovery } = await import("../linux/lock-recovery.ts");
-  return new LockRecovery(containerId, deadline);
+  return new LockRecovery(`${containerVariable}=${containerId}`, deadline);
 }
 
 function lockedError(subject: string, owner: number | undefined): CniError {

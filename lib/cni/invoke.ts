@@ -50,6 +50,8 @@ export interface Caller {
   /** Where the delegates' own words go: our stderr. */
   stderr(text: string): void;
   sleep(ms: number): Promise<void>;
+  /** A variable, beside CNI_*, that has the container's ID: by it a meta-plugin recognises its delegates. */
+  containerVariable?: string;
   /** `"device:inode"` of our own executable, which is never executed (selection.md §4). */
   self?: string | undefined;
 }
@@ -228,7 +230,7 @@ async function execute(
   }
 }
 
-/** GENIE_CONTAINER of the verbs without a container. */
+/** The value of `containerVariable` for the verbs without a container. */
 export const noContainer = "-";
 
 /** Our environment with CNI_* replaced, nothing twice; everything else passes through (F-2). */
@@ -248,8 +250,9 @@ function environment(call: Call, caller: Caller): Record<string, string> {
     CNI_IFNAME: ifname,
     CNI_ARGS: args,
     CNI_PATH: joinedDirectories(path),
-    // Tells genie, called by a meta-plugin, that this would be a circle (selection.md §4).
-    GENIE_CONTAINER: containerId || noContainer,
+    ...(caller.containerVariable !== undefined && {
+      [caller.containerVariable]: containerId || noContainer,
+    }),
   };
 }
 

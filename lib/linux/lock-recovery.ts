@@ -49,7 +49,7 @@ const strangerMs = 1000;
 
 /** Finds the owner of one taken lock, repeatedly during the wait; kills orphans. */
 export class LockRecovery {
-  readonly #containerId: string;
+  readonly #mark: string;
   readonly #deadline: Deadline;
   /** The remaining milliseconds of the deadline at which the next scan is due. */
   #nextLook = Number.POSITIVE_INFINITY;
@@ -57,9 +57,9 @@ export class LockRecovery {
   #seen: number | undefined;
   #stranger: { pid: number; remaining: number } | undefined;
 
-  /** `containerId`: the GENIE_CONTAINER of the lock's delegates. */
-  constructor(containerId: string, deadline: Deadline) {
-    this.#containerId = containerId;
+  /** `mark`: the entry `NAME=value` in the environment of the lock's delegates. */
+  constructor(mark: string, deadline: Deadline) {
+    this.#mark = mark;
     this.#deadline = deadline;
   }
 
@@ -93,7 +93,7 @@ export class LockRecovery {
     }
     for (const { pid } of holders) {
       // Second look: when the owner ends orderly, all others lose the lock too.
-      if (isHolder(pid, lock)) killOrphan(pid, this.#containerId);
+      if (isHolder(pid, lock)) killOrphan(pid, this.#mark);
     }
     return undefined;
   }
@@ -191,15 +191,15 @@ function flockIn(info: string, inode: string): number | undefined {
 }
 
 /**
- * A delegate leads a session of its own and has our GENIE_CONTAINER: it is killed
- * with its process group. Any other process is killed alone.
+ * A delegate leads a session of its own and has the mark in its environment: it is
+ * killed with its process group. Any other process is killed alone.
  */
-function killOrphan(pid: number, containerId: string): void {
+function killOrphan(pid: number, mark: string): void {
   const leader = processState(pid)?.group ?? 0;
   const isDelegates =
     leader > 1 &&
     processState(leader)?.session === leader &&
-    isOfContainer(leader, containerId);
+    hasVariable(leader, mark);
   try {
     process.kill(isDelegates ? -leader : pid, "SIGKILL");
   } catch {
@@ -207,11 +207,9 @@ function killOrphan(pid: number, containerId: string): void {
   }
 }
 
-function isOfContainer(pid: number, containerId: string): boolean {
+function hasVariable(pid: number, mark: string): boolean {
   try {
-    return readFile(`/proc/${pid}/environ`)
-      .split("\0")
-      .includes(`GENIE_CONTAINER=${containerId}`);
+    return readFile(`/proc/${pid}/environ`).split("\0").includes(mark);
   } catch {
     return false;
   }

@@ -218,7 +218,7 @@ describe("invoke", () => {
     using double = new DelegateDouble("plugin");
     await invoke(
       callOf([...path, double.bin], { verb: "DEL" }),
-      testCaller({ env }),
+      testCaller({ env, containerVariable: "OURS" }),
     );
     const environ = double.calls()[0]?.environ.toSorted();
     expect(environ).toEqual(
@@ -232,21 +232,21 @@ describe("invoke", () => {
         "CNI_IFNAME=eth0",
         "CNI_ARGS=K8S_POD_NAME=p;IgnoreUnknown=1",
         `CNI_PATH=/nonexistent/bin:${double.bin}`,
-        "GENIE_CONTAINER=c1",
+        "OURS=c1",
       ].toSorted(),
     );
   });
 
   test("sets the variables of a verb without a container, empty (P-ENV-1)", async () => {
     using double = new DelegateDouble("plugin");
-    const env = { GENIE_CONTAINER: "outer", CNI_IFNAME: "eth0" };
+    const env = { OURS: "outer", CNI_IFNAME: "eth0" };
     const request = callOf([double.bin], {
       verb: "STATUS",
       runtime: withoutContainer([double.bin]),
     });
-    await invoke(request, testCaller({ env }));
+    await invoke(request, testCaller({ env, containerVariable: "OURS" }));
     expect(double.calls()[0]?.env).toEqual({
-      GENIE_CONTAINER: "-",
+      OURS: "-",
       CNI_COMMAND: "STATUS",
       CNI_CONTAINERID: "",
       CNI_NETNS: "",
