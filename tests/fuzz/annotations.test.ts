@@ -8,6 +8,7 @@ import { parseCidr, parseIp, parseMac } from "../../lib/linux/address.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
 import { parseNetworks } from "../../lib/select/cni-annotation.ts";
 import { parseElements } from "../../lib/select/npwg-annotation.ts";
+import { parseAnyElements } from "../../lib/select/npwg-elements.ts";
 import {
   almost,
   anyJson,
@@ -193,10 +194,12 @@ describe("parseElements", () => {
   test("any text: elements of the grammar or error 7", () => {
     fc.assert(
       fc.property(texts, (text) => {
-        const { elements } = orCniError(
-          () => parseElements(source, text),
-          invalid,
-        ) ?? { elements: [] };
+        const parsed = orCniError(() => parseElements(source, text), invalid);
+        // The plain names that are read without a schema, too.
+        expect(parsed).toEqual(
+          orCniError(() => parseAnyElements(source, text, false), invalid),
+        );
+        const { elements } = parsed ?? { elements: [] };
         expect(elements.length).toBeLessThanOrEqual(32);
         for (const {
           name,
