@@ -1,10 +1,10 @@
 /**
- * Why a text is not JSON, in the words of Go's encoding/json, or that it is nested
- * too deep. It runs only after a text was refused; it decodes nothing.
+ * The reason why a text is invalid JSON, in the words of Go's encoding/json, or too
+ * deeply nested. Runs only for a refused text; decodes nothing.
  */
 import { messageOf } from "../linux/errno.ts";
 
-/** What Go says about a text that was refused, and where; `depth` is the limit on its nesting. */
+/** Go's message about a refused text, and the position; `depth` is the limit of nesting. */
 export function explainJson(
   text: string,
   depth: number,
@@ -25,7 +25,7 @@ const digits = /[0-9]+/y;
 const stringBody = /[^"\\\u0000-\u001f]*/y;
 const literals: Record<string, string> = { t: "true", f: "false", n: "null" };
 
-/** The order of checks of Go's scanner; it sees bytes, which is why the text is read as latin1. */
+/** The order of checks of Go's scanner; it works on bytes, so the text is read as latin1. */
 class Scanner {
   readonly #bytes: string;
   readonly #maxDepth: number;
@@ -43,7 +43,7 @@ class Scanner {
     if (this.#at < this.#bytes.length) this.#fail("after top-level value");
   }
 
-  /** Where it stopped, both counted from 1; the column in characters. */
+  /** The position, line and column from 1; the column in characters. */
   place(): string {
     const before = this.#bytes.slice(0, this.#at);
     const line = before.split("\n").length;
@@ -164,7 +164,7 @@ class Scanner {
     return char;
   }
 
-  /** Inside a token Go's scanner takes the end for a blank. */
+  /** Inside a token Go's scanner treats the end as a blank. */
   #inner(): string {
     return this.#bytes[this.#at] ?? " ";
   }

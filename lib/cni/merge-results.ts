@@ -1,5 +1,5 @@
 /**
- * One result out of several, as CNI-Genie printed it (selection.md §7, `"result":
+ * One result from several, as CNI-Genie printed it (selection.md §7, `"result":
  * "merged"`). Pure.
  */
 import {
@@ -38,7 +38,10 @@ function append(merged: ModernResult, next: ModernResult): ModernResult {
   };
 }
 
-/** A route without a gateway gets the first one of its family in its own result; it is never dropped. */
+/**
+ * A route without a gateway gets the first gateway of its family in its own result;
+ * it is never dropped.
+ */
 function withGateways(result: ModernResult): ModernResult {
   const routes = result.routes.map((route) => {
     const gw = gatewayOf(route, result);

@@ -1,6 +1,6 @@
 /**
  * The results of a pod's networks after its default routes moved (selection.md §6,
- * §8): they must tell the truth. Pure; `linux/routes` moves the routes.
+ * §8): they contain the final routes. Pure; `linux/routes` moves the routes.
  */
 import { type Ip, formatIp, parseCidr } from "../linux/address.ts";
 import type { Departure } from "../linux/routes.ts";
@@ -15,7 +15,7 @@ import { latestVersion } from "./version.ts";
 
 /** A request for the pod's default route. */
 export interface RequestedDefaultRoute {
-  /** The place of the attachment that asks. */
+  /** The index of the attachment with the request. */
   attachment: number;
   ifname: string;
   gateways: readonly Ip[];
@@ -28,9 +28,9 @@ export interface Rerouting {
 }
 
 /**
- * The results after that, for recording each in its own version, or for printing in
- * the `version` of a request. A route in a table of its own is told where that version
- * has a word for it (CNI 1.1.0), else it is left out.
+ * The results with the moved routes, each in its own version for the record, or in
+ * `version` for the runtime. A route in another table is included if the version
+ * has tables (CNI 1.1.0).
  */
 export function reroutedResults(
   results: readonly Result[],
@@ -38,7 +38,7 @@ export function reroutedResults(
   version?: string,
 ): Result[] {
   return results.map((result, place) => {
-    // A request may know tables where a delegate's version does not.
+    // A request may be of a version with tables when a delegate's is not.
     const given = version === latestVersion ? modernResult(result) : result;
     const tellsTables = (version ?? result.cniVersion) === latestVersion;
     return reroutedResult(given, place, rerouting, tellsTables);
@@ -64,7 +64,7 @@ function reroutedResult(
   return convertResult({ ...modern, routes }, result.cniVersion);
 }
 
-/** The route as it is now: itself, in another table, or none. */
+/** The route after the move: itself, in another table, or none. */
 function routeAfter(
   route: Route,
   departures: readonly Departure[],
@@ -73,11 +73,11 @@ function routeAfter(
 ): Route | undefined {
   const family = parseCidr(route.dst)?.ip.family;
   if (!family || !isDefaultRoute(route)) return route;
-  // The requested one is told instead.
+  // The requested one replaces it.
   if (gateways.some((gateway) => gateway.family === family)) return undefined;
   for (const { family: departed, staying, table } of departures) {
     if (departed !== family) continue;
-    // The usual metric, of which results say nothing, is the first to lose.
+    // Results do not have the default metric; a route with it moves first.
     if (route.priority !== undefined && staying.includes(route.priority))
       return route;
     return table !== undefined && tellsTables ? { ...route, table } : undefined;

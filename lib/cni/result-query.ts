@@ -1,6 +1,6 @@
 /**
- * Reads results: addresses, interfaces, routes, and whether a result gives the
- * addresses that were requested. Pure.
+ * Reads results: addresses, interfaces, routes, and whether a result has the
+ * requested addresses. Pure.
  */
 import { formatIp, parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import {
@@ -12,8 +12,8 @@ import {
 } from "./result.ts";
 
 /**
- * The requested addresses and MAC that a result does not give, in words (selection.md
- * §6): a plugin that ignores a request does not fail.
+ * The requested addresses and MAC that a result does not have, as messages
+ * (selection.md §6): a plugin that ignores a request does not fail.
  */
 export function unmetRequests(
   { ips = [], mac }: { ips?: readonly string[]; mac?: string },
@@ -56,7 +56,7 @@ export function podInterfaces(result: ModernResult, ifname: string): string[] {
 /** `RT_TABLE_MAIN` of rtnetlink; an absent or zero `table` means it too. */
 const mainTable = 254;
 
-/** Whether it is a default route of the main table; others are for policy routing. */
+/** Whether it is a default route of the main table; other tables are for policy routing. */
 export function isDefaultRoute({ dst, table }: Route): boolean {
   return parseCidr(dst)?.prefix === 0 && (table || mainTable) === mainTable;
 }

@@ -1,7 +1,7 @@
 /**
- * The plugin side of the protocol: checks what the runtime passed in the order
- * of cni-plugin.md §1.2, calls the verb, prints one result or one error. It is
- * the only place that prints; whoever fails throws.
+ * The plugin side of the protocol: validates the runtime's request in the order of
+ * cni-plugin.md §1.2, calls the verb, prints one result or one error. It is the
+ * only module that prints; all others throw.
  */
 import {
   type Env,
@@ -32,49 +32,49 @@ import {
   versionAnswer,
 } from "./version.ts";
 
-/** The world as a plugin sees it. */
+/** The outside world of a plugin. */
 export interface Io {
   env: Env;
   readStdin(): Uint8Array;
   /** A result could not be printed. */
   isStdoutClosed(): boolean;
-  /** Resolves when the whole text was taken, also by a slow pipe (P-ERR-3). */
+  /** Resolves when the whole text is written, also to a slow pipe (P-ERR-3). */
   stdout(text: string): Promise<void>;
-  /** Never throws: what it cannot write is lost. */
+  /** Never throws: text that cannot be written is lost. */
   stderr(text: string): void;
-  /** `dev:inode` of a namespace, undefined when the path cannot be opened. */
+  /** `dev:inode` of a namespace; undefined if the path cannot be opened. */
   netnsId(path: string): string | undefined;
 }
 
-/** The network configuration of one plugin, as decoded. */
+/** The decoded network configuration of one plugin. */
 export interface NetConf {
   name: string;
   [key: string]: unknown;
 }
 
-/** A call that passed all checks. */
+/** A valid request. */
 export interface Request {
   command: Verb;
   /** This and the next two are "" for GC and STATUS. */
   containerId: string;
-  /** "" where DEL was given none. */
+  /** "" if DEL has none. */
   netns: string;
   ifname: string;
   /** CNI_ARGS, untouched. */
   args: string;
-  /** The directories of CNI_PATH, no empty one among them. */
+  /** The directories of CNI_PATH, without empty ones. */
   path: readonly string[];
   config: NetConf;
-  /** The configuration's; 0.1.0 when it names none. */
+  /** The configuration's version; 0.1.0 if it has none. */
   cniVersion: CniVersion;
 }
 
 /**
- * What the verbs do; each throws a CniError to fail. `add` prints nothing: its
- * result, in whatever version, is converted to the configuration's.
+ * The verbs; each throws a CniError if it fails. `add` returns its result in any
+ * version, and skel converts it to the configuration's.
  */
 export interface Plugin {
-  /** One line for who runs the program by hand. */
+  /** One line for a user who runs the program by hand. */
   about: string;
   add(request: Request): Promise<Result>;
   del(request: Request): Promise<void>;
@@ -83,9 +83,9 @@ export interface Plugin {
   status(request: Request): Promise<void>;
 }
 
-/** Answers one call of the runtime. Never throws; the exit code, 0 or 1. */
+/** Serves one call of the runtime. Never throws; returns the exit code, 0 or 1. */
 export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
-  // Known after stdin was decoded; an error before that is in ours (P-ERR-2).
+  // Known after stdin is decoded; an error before that has our version (P-ERR-2).
   let version: CniVersion = latestVersion;
   let answer: string;
   let exitCode = 0;
@@ -103,7 +103,7 @@ export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
     if (answer !== "") await io.stdout(answer);
     return exitCode;
   } catch (cause) {
-    // An error is short; a result is of no use on stderr.
+    // An error is short; a result would be useless on stderr.
     const unprinted = exitCode === 0 ? "" : answer;
     io.stderr(`failed to write to stdout: ${messageOf(cause)}\n${unprinted}`);
     return 1;
@@ -119,9 +119,9 @@ export type Verb = keyof typeof verbs;
 
 interface VerbRule {
   call: (plugin: Plugin, request: Request) => Promise<Result | void>;
-  /** The feature of the protocol that brought the verb; without it every version has it. */
+  /** The feature of the protocol that the verb needs; absent: every version has the verb. */
   feature?: Parameters<typeof has>[1];
-  /** Works in the container's network namespace, which then must not be ours (code 8). */
+  /** The verb works in the container's network namespace, which must not be ours (code 8). */
   entersNetns: boolean;
 }
 
@@ -146,7 +146,7 @@ const verbs = {
   },
 } as const satisfies Record<string, VerbRule>;
 
-/** The text for stdout, empty for a verb without a result. The order of the lines is §1.2's. */
+/** The text for stdout, empty for a verb without result. The lines are in the order of §1.2. */
 async function answerOf(
   plugin: Plugin,
   io: Io,
@@ -187,7 +187,8 @@ async function answerOf(
 
 function readStdin(io: Io): string {
   try {
-    // Like Go: what is not UTF-8 becomes U+FFFD, and a byte order mark stays, to be refused.
+    // As in Go: invalid UTF-8 becomes U+FFFD, and a byte order mark stays and is
+    // refused.
     return textOf(io.readStdin());
   } catch (cause) {
     throw new CniError(
@@ -200,7 +201,7 @@ function readStdin(io: Io): string {
 
 /** Step 4. */
 function decodeConfig(text: string, command: string): JsonObject {
-  // DEL and CHECK bring our own result back, one level down in `prevResult`.
+  // In DEL and CHECK our own result comes back, one level down in `prevResult`.
   const depth =
     command === "DEL" || command === "CHECK" ? maxDepth + 1 : maxDepth;
   let decoded: unknown;
@@ -208,7 +209,7 @@ function decodeConfig(text: string, command: string): JsonObject {
     // `null` is an empty configuration for Go.
     decoded = parseJson(text, depth) ?? {};
   } catch (cause) {
-    // Nobody wrote this text by hand: upstream's words, without the place.
+    // A program wrote this text: upstream's message, without the position.
     throw undecodable(
       cause instanceof JsonError ? cause.reason : messageOf(cause),
       cause,
@@ -274,8 +275,8 @@ function incompatible(msg: string, details?: string): CniError {
 }
 
 /**
- * Code 8, before anything is done: upstream asks after the verb, and so prints
- * a result and an error. A namespace that cannot be opened is none of ours.
+ * Code 8, before anything is done: upstream checks after the verb, and so prints a
+ * result and an error. A namespace that cannot be opened is not ours.
  */
 function requireForeignNetns(
   { netns, netnsOverride }: Environment,

@@ -1,6 +1,6 @@
 /**
- * CNI protocol versions: which exist, how they compare, which verb each has.
- * Numeric comparison, exact-string acceptance (cni-plugin.md §1.3).
+ * CNI protocol versions: the supported ones, their order, their features.
+ * Comparison is numeric, acceptance is by exact text (cni-plugin.md §1.3).
  */
 import { Code, CniError } from "./error.ts";
 import { quote } from "../linux/text.ts";
@@ -19,7 +19,7 @@ export type CniVersion = (typeof supportedVersions)[number];
 
 export const latestVersion = "1.1.0" satisfies CniVersion;
 
-/** The whole answer to VERSION; nothing of stdin goes into it (P-VN-0). */
+/** The whole response to VERSION; it does not depend on stdin (P-VN-0). */
 export const versionAnswer = `${JSON.stringify({ cniVersion: latestVersion, supportedVersions })}\n`;
 
 /** Exact string equality with a supported version: `1.1` and `v1.0.0` are not (P-VER-1). */
@@ -27,7 +27,7 @@ export function isSupported(version: string): version is CniVersion {
   return (supportedVersions as readonly string[]).includes(version);
 }
 
-/** What a version brings; a test `has(version, "check")` reads like the spec's matrix. */
+/** The features of the spec's matrix: `has(version, "check")`. */
 type Feature = "prevResult" | "check" | "prevResultOnDel" | "gc" | "status";
 
 function sinceOf(feature: Feature): CniVersion {
@@ -35,7 +35,10 @@ function sinceOf(feature: Feature): CniVersion {
   return feature === "gc" || feature === "status" ? "1.1.0" : "0.4.0";
 }
 
-/** Whether a protocol version has a feature (cni-plugin.md §1.3, matrix). Throws code 6 for what is no version. */
+/**
+ * Whether a protocol version has a feature (cni-plugin.md §1.3, matrix). Throws
+ * code 6 for an invalid version.
+ */
 export function has(version: string, feature: Feature): boolean {
   const since = sinceOf(feature);
   const at = (supportedVersions as readonly string[]).indexOf(version);
@@ -44,7 +47,7 @@ export function has(version: string, feature: Feature): boolean {
     : at >= supportedVersions.indexOf(since);
 }
 
-/** Negative, zero or positive, by numbers and not by text. Throws code 6 for what is no version. */
+/** Compares numerically: negative, zero or positive. Throws code 6 for an invalid version. */
 export function compareVersions(a: string, b: string): number {
   const left = parseVersion(a);
   const right = parseVersion(b);
@@ -54,8 +57,8 @@ export function compareVersions(a: string, b: string): number {
 const partNames = ["major", "minor", "micro"] as const;
 
 /**
- * One to three dot-separated integers; `1.1` is `1.1.0` here and "" is 0.1.0.
- * The texts are upstream's (`version.ParseVersion`). Throws code 6.
+ * One to three dot-separated integers; `1.1` is `1.1.0` and "" is 0.1.0. The
+ * messages are upstream's (`version.ParseVersion`). Throws code 6.
  */
 export function parseVersion(version: string): [number, number, number] {
   if (version === "") return [0, 1, 0];

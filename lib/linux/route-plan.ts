@@ -1,7 +1,8 @@
 /**
- * The pod's default route (selection.md §8): from what the kernel has, which routes
- * and rules are to be made and removed so that the pod's own connections leave by the
- * owner of the default route, and each other interface answers by itself. Pure.
+ * The default route of a pod (selection.md §8). From the kernel's routes it plans
+ * which routes and rules to make and to remove, so that the pod's own connections
+ * leave by the owner of the default route, and each other interface answers by
+ * itself. Pure.
  */
 import {
   type Family,
@@ -27,14 +28,17 @@ import {
 } from "./route.ts";
 import type { Snapshot } from "./rtnetlink.ts";
 
-/** What is wanted; attachments are named by their place in the list. */
+/** The request; attachments are indexes of the list. */
 export interface Intent {
-  /** The indexes of the interfaces that each attachment has in the pod. */
+  /** The interface indexes of each attachment in the pod. */
   readonly attachments: readonly ReadonlySet<number>[];
-  /** Owns the default route of each family that is not requested. */
+  /** The owner of the default route of each family without a request. */
   readonly primary: number;
   readonly request?: DefaultRouteRequest | undefined;
-  /** False for `"defaultRoutes": "keep"`: only what is requested, and the others are removed. */
+  /**
+   * False for `"defaultRoutes": "keep"`: only a request changes routes, and the
+   * others are removed.
+   */
   readonly move: boolean;
 }
 
@@ -45,7 +49,7 @@ export interface DefaultRouteRequest {
   readonly gateways: readonly Ip[];
 }
 
-/** What is to be done, in this order, and what is true then. */
+/** The steps, in this order, and the resulting routes. */
 export interface Plan {
   readonly addRoutes: readonly Route[];
   readonly addRules: readonly Rule[];
@@ -53,14 +57,14 @@ export interface Plan {
   readonly departures: readonly Departure[];
 }
 
-/** The default routes of one attachment and family that leave. */
+/** The default routes of one attachment and family that leave the main table. */
 export interface Departure {
   readonly attachment: number;
   readonly family: Family;
   readonly gateways: readonly string[];
-  /** Their table; undefined: removed (no policy routing, or `"defaultRoutes": "keep"`). */
+  /** Their table; undefined: they are removed (no policy routing, or `"defaultRoutes": "keep"`). */
   readonly table: number | undefined;
-  /** The sources of the rules that look there. */
+  /** The source addresses of the rules that select the table. */
   readonly addresses: readonly Ip[];
   /** The metrics of the attachment's default routes that stay in the main table. */
   readonly staying: readonly number[];
@@ -81,10 +85,10 @@ export function planDefaultRoutes(snapshot: Snapshot, intent: Intent): Plan {
   return { addRoutes, addRules, removeRoutes, departures };
 }
 
-/** What the kernel gives a route of which no metric is said. */
+/** The kernel's metric of a route without one. */
 const usualMetric: Readonly<Record<Family, number>> = { 4: 0, 6: 1024 };
 
-/** Better than the 1024 of a router advertisement, which adds its route again when that is removed. */
+/** Better than the 1024 of a router advertisement, which restores its route after a removal. */
 const safeMetric = 512;
 
 interface Draft {
@@ -100,20 +104,20 @@ interface Draft {
 
 interface Owner {
   readonly attachment: number;
-  /** Of its best default route: others lose with this metric or a lower one. */
+  /** The metric of its best default route: routes with this metric or a lower one move. */
   readonly metric: number;
-  /** Whether it is by a gateway that was requested; then the owner's other default routes go. */
+  /** Whether the route is a requested one; then the owner's other default routes go. */
   readonly isRequested: boolean;
-  /** The route that does already what was requested. */
+  /** The existing route that already does what was requested. */
   readonly serving?: Route | undefined;
   /** Whether another attachment has default routes of router advertisements. */
   readonly isContested: boolean;
 }
 
-/** That part of a default route which is over one attachment's interfaces. */
+/** The part of a default route over one attachment's interfaces. */
 interface Part {
   readonly route: Route;
-  /** undefined: over interfaces of none. */
+  /** undefined: over interfaces of no attachment. */
   readonly attachment: number | undefined;
   readonly fate: Fate;
 }
@@ -125,7 +129,7 @@ function planFamily(draft: Draft, family: Family): void {
   const defaults: Route[] = [];
   for (const route of snapshot.routes)
     if (route.family === family && isDefault(route)) defaults.push(route);
-  // Most pods have one, over one interface: nobody else can lose it.
+  // Fast path: most pods have one default route over one interface, which keeps it.
   let ways = 0;
   for (const { nexthops } of defaults) ways += nexthops.length;
   if (ways < 2 && !intent.request) return;
@@ -156,7 +160,7 @@ function planFamily(draft: Draft, family: Family): void {
   }
 }
 
-/** undefined where there is nothing to do. A requested route that is missing is planned here. */
+/** undefined if nothing changes. Plans a requested route that is missing. */
 function ownerOf(
   { intent, addRoutes }: Draft,
   family: Family,
@@ -218,7 +222,7 @@ function partsOf(intent: Intent, owner: Owner, route: Route): Part[] {
   return parts;
 }
 
-/** undefined for an interface of none. */
+/** undefined for an interface of no attachment. */
 function attachmentOf(
   { attachments }: Intent,
   ifindex: number,
@@ -246,17 +250,17 @@ function fateOf(
   return route.metric > owner.metric ? "stay" : "leave";
 }
 
-/** What the main table has in place of a default route. */
+/** The main table's routes in place of a default route. */
 function settle(
   { intent, addRoutes, removeRoutes }: Draft,
   route: Route,
   parts: readonly Part[],
 ): void {
-  // One that leads nowhere has no parts.
+  // A route that leads nowhere has no parts.
   if (parts.length === 0 && intent.move) return;
   for (const { route: part, fate } of parts)
     if (fate === "lower") addRoutes.push(lowered(part));
-  // The next advertisement would add the route again.
+  // The next advertisement would restore the route.
   const staying = parts.filter(
     ({ fate }) => fate === "stay" || (fate === "lower" && isAdvertised(route)),
   );
@@ -265,7 +269,7 @@ function settle(
   removeRoutes.push(route);
 }
 
-/** undefined where routes are not moved but removed. */
+/** undefined if routes are removed, not moved. */
 function tableFor(
   { tables, snapshot, intent }: Draft,
   family: Family,
@@ -278,7 +282,7 @@ function tableFor(
   return table;
 }
 
-/** Whether it does what the route would do that {@link routeVia} makes. */
+/** Whether the route does what the one of {@link routeVia} would do. */
 function serves(route: Route, ifindex: number, gateway: Ip): boolean {
   const [hop, ...others] = route.nexthops;
   return (
@@ -296,7 +300,7 @@ function isAdvertised({ protocol }: Route): boolean {
   return protocol === RTPROT_RA;
 }
 
-/** The same, preferred to what routers advertise, and lasting. */
+/** The same route, preferred to router advertisements, and permanent. */
 function lowered(route: Route): Route {
   const protocol = isAdvertised(route) ? RTPROT_BOOT : route.protocol;
   return { ...route, protocol, metric: safeMetric };
@@ -309,7 +313,7 @@ interface Leaving extends Pick<Departure, "attachment" | "table" | "staying"> {
   readonly owned: ReadonlySet<number>;
 }
 
-/** The departure, and what is to be made for it. */
+/** The departure, with the routes and rules to make for it. */
 function departureOf(
   snapshot: Snapshot,
   { attachment, routes, staying, table, owned }: Leaving,
@@ -337,7 +341,10 @@ function departureOf(
   return { departure, ...made };
 }
 
-/** The first number from 1000 on that no route, no rule and none of `others` has. Rules have it for a priority, too. */
+/**
+ * The first number from 1000 on that no route, no rule and none of `others` has. It
+ * is also the priority of the rules.
+ */
 function freeTable(
   { routes, rules }: Snapshot,
   others: Iterable<number>,
@@ -350,8 +357,9 @@ function freeTable(
 }
 
 /**
- * The kernel looks a gateway up when its route is added: one that is a route's
- * destination, as Calico's 169.254.1.1, would be found over another interface.
+ * The kernel looks up a gateway when its route is added: a gateway that is itself
+ * the destination of a route, such as Calico's 169.254.1.1, would be found over
+ * another interface.
  */
 function linkScopeFirst(routes: readonly Route[]): Route[] {
   const direct: Route[] = [];
@@ -361,7 +369,7 @@ function linkScopeFirst(routes: readonly Route[]): Route[] {
   return [...direct, ...indirect];
 }
 
-/** The main table's routes over interfaces, without default routes and routes of router advertisements. */
+/** The main table's routes over interfaces, without default routes and router advertisements. */
 function otherRoutes(
   { routes }: Snapshot,
   family: Family,
@@ -383,7 +391,7 @@ function otherRoutes(
 /** `RT_SCOPE_LINK`: addresses of this scope and narrower ones are not global. */
 const linkScope = 253;
 
-/** The global addresses of interfaces, but for those that the owner has as well. */
+/** The global addresses of interfaces, without those that the owner has too. */
 function sourcesOf(
   { addresses }: Snapshot,
   family: Family,
@@ -403,8 +411,8 @@ function sourcesOf(
 }
 
 /**
- * In a prefix of the interface, or with a link-scope route over it, as Calico's
- * 169.254.1.1; every IPv6 interface reaches link-local addresses.
+ * A gateway in a prefix of the interface, or with a link-scope route over it, such
+ * as Calico's 169.254.1.1. Every IPv6 interface reaches link-local addresses.
  */
 export function isReachable(
   { addresses, routes }: Snapshot,

@@ -1,8 +1,8 @@
 /**
- * Routes, and the rules of policy routing, as the kernel lists and takes them
- * (linux/rtnetlink.h, linux/fib_rules.h). Attributes of a route that are not
- * understood are kept as they came, so that a copy does what the route did. Of the
- * rules of others only the table is read; ours say `from <address>`. Pure.
+ * Routes and rules of policy routing in the kernel's format (linux/rtnetlink.h,
+ * linux/fib_rules.h). Unknown attributes of a route are kept, so a copy does what
+ * the route did. Of foreign rules only the table is read; ours are `from
+ * <address>`. Pure.
  */
 import {
   type Cidr,
@@ -32,22 +32,22 @@ export interface Route {
   readonly source: number;
   readonly tos: number;
   readonly table: number;
-  /** Who made it: `RTPROT_*`. */
+  /** Its origin: `RTPROT_*`. */
   readonly protocol: number;
   readonly scope: number;
   /** `RTN_*`. */
   readonly type: number;
-  /** 0 where the kernel shows none. */
+  /** 0 if the kernel shows none. */
   readonly metric: number;
-  /** None for a route that leads nowhere (blackhole); more than one is multipath. */
+  /** Empty for a route that leads nowhere (blackhole); several for multipath. */
   readonly nexthops: readonly Nexthop[];
   readonly attributes: readonly Attribute[];
 }
 
 export interface Nexthop {
-  /** 0 where it has no interface. */
+  /** 0 without an interface. */
   readonly ifindex: number;
-  /** Undefined for a network that is directly on the link. */
+  /** Undefined for a network on the link. */
   readonly gateway: Uint8Array | undefined;
   /** The gateway need not be in a network of the interface. */
   readonly onlink: boolean;
@@ -61,7 +61,7 @@ export interface Rule {
   readonly priority: number;
 }
 
-/** What is read of an existing rule. */
+/** The relevant part of an existing rule. */
 export interface ListedRule {
   readonly family: Family;
   readonly table: number;
@@ -71,21 +71,21 @@ export const addressFamily: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 
 export const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;
-/** What every CNI plugin's routes carry, and those of `ip route add`. */
+/** The origin of routes of CNI plugins and of `ip route add`. */
 export const RTPROT_BOOT = 3;
 /** Learned from a router advertisement. */
 export const RTPROT_RA = 9;
 
-/** undefined for a family that is neither IPv4 nor IPv6. */
+/** undefined for a family other than IPv4 and IPv6. */
 export function familyOf(addressFamilyNumber: number): Family | undefined {
   if (addressFamilyNumber === addressFamily[4]) return "4";
   return addressFamilyNumber === addressFamily[6] ? "6" : undefined;
 }
 
 /**
- * The routes of one RTM_NEWROUTE: none for a cached one, for one of the table `local`
- * and for one of another family; of an IPv6 multipath route each nexthop, because for the kernel those
- * are routes of their own. Throws SystemError EIO when it is malformed.
+ * The routes of one RTM_NEWROUTE: none for a cached route, for the table `local`
+ * and for another family. For an IPv6 multipath route each nexthop is a route of
+ * its own, as for the kernel. Throws SystemError EIO if it is malformed.
  */
 export function decodeRoutes(payload: Uint8Array): Route[] {
   const { 0: number = 0, 1: prefix = 0, 4: shortTable = 0 } = payload;
@@ -103,7 +103,7 @@ export function decodeRoutes(payload: Uint8Array): Route[] {
     if (type === RTA_DST) bytes = data;
     else if (type === RTA_TABLE) table = numberIn(data);
     else if (type === RTA_PRIORITY) metric = numberIn(data);
-    // The lifetime is only told: what is told back is RTA_EXPIRES.
+    // The lifetime is read-only; RTA_EXPIRES sets it.
     else if (type !== RTA_CACHEINFO && !nexthopTypes.has(type))
       attributes.push(attribute);
   }
@@ -127,7 +127,10 @@ export function decodeRoutes(payload: Uint8Array): Route[] {
   return isGroup ? apart(route) : [route];
 }
 
-/** What the kernel tells of a group is the first route's; of the others it tells the nexthops. */
+/**
+ * For a group the kernel reports the attributes of the first route, and the
+ * nexthops of the others.
+ */
 function apart(route: Route): Route[] {
   return route.nexthops.map((hop, i) => ({
     ...route,
@@ -136,7 +139,7 @@ function apart(route: Route): Route[] {
   }));
 }
 
-/** What RTM_NEWROUTE and RTM_DELROUTE say to make exactly this route, or to remove it. */
+/** The payload of RTM_NEWROUTE and RTM_DELROUTE for exactly this route. */
 export function encodeRoute(route: Route): Uint8Array {
   const { destination, metric, table } = route;
   const header = new Uint8Array([
@@ -149,7 +152,7 @@ export function encodeRoute(route: Route): Uint8Array {
     route.scope,
     route.type,
   ]);
-  // The kernel refuses both: the object, and what is in it.
+  // The kernel refuses a nexthop object together with its content.
   const { flags, attributes } = encodeNexthops(
     isObject(route) ? [] : route.nexthops,
   );
@@ -164,7 +167,7 @@ export function encodeRoute(route: Route): Uint8Array {
   ]);
 }
 
-/** The same route with other nexthops, in itself and not in an object that other routes share. */
+/** The same route with other nexthops in the route itself, not in a shared nexthop object. */
 export function withNexthops(
   route: Route,
   nexthops: readonly Nexthop[],
@@ -175,7 +178,7 @@ export function withNexthops(
   return { ...route, nexthops, attributes };
 }
 
-/** A default route of the main table as a plugin would make it. */
+/** A default route of the main table, as a plugin would make it. */
 export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
   const { family, bytes } = gateway;
   const none = new Uint8Array(bytes.byteLength);
@@ -194,7 +197,10 @@ export function routeVia(gateway: Ip, ifindex: number, metric: number): Route {
   };
 }
 
-/** Of the main table. A route from a source prefix is for that source only, and no default route. */
+/**
+ * A default route of the main table. A route from a source prefix is for that
+ * source only and does not count.
+ */
 export function isDefault(route: Route): boolean {
   return (
     route.table === RT_TABLE_MAIN &&
@@ -203,7 +209,7 @@ export function isDefault(route: Route): boolean {
   );
 }
 
-/** Whether it leads to a network of the link, without a gateway. */
+/** Whether it leads to a network on the link, without a gateway. */
 export function isLinkScope({ nexthops }: Route): boolean {
   for (const { gateway } of nexthops) if (gateway) return false;
   return nexthops.length > 0;
@@ -218,7 +224,7 @@ export function isOver(
   return false;
 }
 
-/** That part of a route. */
+/** The part of a route over these interfaces. */
 export function onlyOver(route: Route, ifindexes: ReadonlySet<number>): Route {
   const over: Nexthop[] = [];
   for (const hop of route.nexthops)
@@ -226,7 +232,7 @@ export function onlyOver(route: Route, ifindexes: ReadonlySet<number>): Route {
   return withNexthops(route, over);
 }
 
-/** In the words of `ip route`: `default via 10.1.1.1 dev net1 table 1000`. */
+/** As `ip route` prints it: `default via 10.1.1.1 dev net1 table 1000`. */
 export function describeRoute(
   { destination, nexthops, table, type }: Route,
   names: ReadonlyMap<number, string>,
@@ -262,7 +268,7 @@ const RTA_NH_ID = 30;
 /** struct rtmsg: eight bytes and the flags. */
 const routeLength = 12;
 
-/** Led by a nexthop object, which has its interface and gateway in itself. */
+/** A nexthop object, which has interface and gateway. */
 function isObject(route: Route): boolean {
   for (const { type } of route.attributes) if (type === RTA_NH_ID) return true;
   return false;
@@ -284,7 +290,7 @@ function decodeNexthops(
   return one.length === 0 ? [] : [nexthopOf(ifindex, flags, one)];
 }
 
-/** The flags and attributes that give a route these nexthops. */
+/** The flags and attributes of a route with these nexthops. */
 function encodeNexthops(nexthops: readonly Nexthop[]): {
   flags: number;
   attributes: Attribute[];
@@ -314,10 +320,10 @@ const RTA_ENCAP = 22;
 /** struct rtnexthop: u16 length, u8 flags, u8 weight, i32 interface. */
 const listedLength = 8;
 
-/** Kept as they came. */
+/** Kept unchanged. */
 const opaqueTypes = new Set([RTA_FLOW, RTA_VIA, RTA_ENCAP_TYPE, RTA_ENCAP]);
 
-/** What of a route's attributes belongs to its nexthops. */
+/** The attributes of a route that belong to its nexthops. */
 const nexthopTypes: ReadonlySet<number> = new Set([
   RTA_OIF,
   RTA_GATEWAY,
@@ -365,7 +371,7 @@ function nexthopOf(
   return { ifindex, gateway, onlink, attributes: kept };
 }
 
-/** The other flags are the kernel's own: it refuses the word that a link is down. */
+/** The other flags are read-only: the kernel refuses "link is down". */
 function flagsOf({ onlink }: Nexthop): number {
   return onlink ? RTNH_F_ONLINK : 0;
 }
@@ -386,7 +392,7 @@ export function decodeRule(payload: Uint8Array): ListedRule | undefined {
   return { family, table: numberIn(table) || shortTable };
 }
 
-/** What RTM_NEWRULE and RTM_DELRULE say to make exactly this rule, or to remove it. */
+/** The payload of RTM_NEWRULE and RTM_DELRULE for exactly this rule. */
 export function encodeRule({ source, table, priority }: Rule): Uint8Array {
   const { family, bytes } = source;
   // struct fib_rule_hdr: family, length of destination and source, tos, table,

@@ -1,4 +1,4 @@
-/** The modules of this room that change a pod's routes, so that one import() loads them. */
+/** The modules that change a pod's routes, so that one import() loads them. */
 export * from "./route-change.ts";
 export * from "./route-plan.ts";
 export { Rtnetlink, type Snapshot, snapshotOf } from "./rtnetlink.ts";

@@ -1,7 +1,7 @@
 /**
  * Interfaces, addresses, routes and rules of one network namespace, by rtnetlink:
- * no program of the node is needed. It lists, adds and removes; what becomes of
- * the pod is decided elsewhere.
+ * no program of the node is needed. It lists, adds and removes, and decides
+ * nothing.
  */
 import type { Ip } from "./address.ts";
 import { errnoOf, step } from "./errno.ts";
@@ -33,19 +33,18 @@ export interface Address {
 }
 
 /**
- * The routing of a network namespace, both address families at once. What lists
- * throws StepError, what changes SystemError. That something is there already, or gone
- * already, is no error.
+ * The routing of a network namespace, both address families at once. Listing throws
+ * StepError, changing SystemError. An existing or missing item is no error.
  */
 export interface Routing {
   /** The index of each interface by its name. */
   links(): ReadonlyMap<string, number>;
   addresses(): Address[];
-  /** Of all tables but `local`, each in the kernel's order. */
+  /** The routes of all tables but `local`, in the kernel's order. */
   routes(): Route[];
-  /** None of a family for which the kernel has no policy routing. */
+  /** Empty for a family without policy routing. */
   rules(): ListedRule[];
-  /** Behind the routes of the same destination and metric. */
+  /** Adds it after the routes of the same destination and metric. */
   addRoute(route: Route): void;
   removeRoute(route: Route): void;
   addRule(rule: Rule): void;
@@ -53,8 +52,8 @@ export interface Routing {
 }
 
 /**
- * What the kernel has in a network namespace, listed once. Addresses and rules are
- * listed when they are first read: most pods have no default route to move.
+ * The state of a network namespace, listed once. Addresses and rules are listed at
+ * their first use: most pods have no default route to move.
  */
 export interface Snapshot {
   readonly addresses: readonly Address[];
@@ -80,7 +79,7 @@ export function snapshotOf(routing: Routing): Snapshot {
 export class Rtnetlink implements Routing, Disposable {
   readonly #socket: NetlinkSocket;
 
-  /** Throws StepError when the network namespace cannot be entered. */
+  /** Throws StepError if the network namespace cannot be entered. */
   constructor(netns: string) {
     this.#socket = new NetlinkSocket(openChannel(netns));
   }
@@ -113,7 +112,7 @@ export class Rtnetlink implements Routing, Disposable {
       const { 0: number = 0, 1: prefix = 0, 3: scope = 0 } = payload;
       const family = familyOf(number);
       const rest = payload.subarray(ifaddrmsgLength);
-      // On a point-to-point link IFA_ADDRESS is the other end.
+      // On a point-to-point link IFA_ADDRESS is the peer.
       const bytes =
         findAttribute(rest, IFA_LOCAL) ?? findAttribute(rest, IFA_ADDRESS);
       if (!family || !bytes) continue;
@@ -140,13 +139,13 @@ export class Rtnetlink implements Routing, Disposable {
   }
 
   addRoute(route: Route): void {
-    // Never NLM_F_REPLACE: it removes a route that nobody asked to be removed.
+    // Never NLM_F_REPLACE: it would remove another route.
     const flags = NLM_F_CREATE | NLM_F_APPEND;
     this.#order(RTM_NEWROUTE, flags, encodeRoute(route), "EEXIST");
   }
 
   removeRoute(route: Route): void {
-    // Whose an IPv6 route is cannot be known of one in a group, see decodeRoutes.
+    // The origin of an IPv6 route in a group is unknown, see decodeRoutes.
     const protocol = route.family === "6" ? RTPROT_UNSPEC : route.protocol;
     const payload = encodeRoute({ ...route, protocol });
     this.#order(RTM_DELROUTE, 0, payload, "ESRCH");
@@ -165,7 +164,7 @@ export class Rtnetlink implements Routing, Disposable {
     this.#socket[Symbol.dispose]();
   }
 
-  /** A header of zeros asks for everything, of every address family. */
+  /** A header of zeros requests everything, of every address family. */
   #list(what: string, type: number, headerLength: number): Uint8Array[] {
     return step(`failed to list ${what}`, () => {
       try {
@@ -177,7 +176,7 @@ export class Rtnetlink implements Routing, Disposable {
     });
   }
 
-  /** A refusal that means "it is so already" is none. */
+  /** The kernel's error for a change that is already made is no error. */
   #order(
     type: number,
     flags: number,
@@ -192,7 +191,7 @@ export class Rtnetlink implements Routing, Disposable {
   }
 }
 
-/** What a kernel answers that was built without what is listed: policy routing, or a whole address family. */
+/** The kernel's error if it was built without policy routing or without an address family. */
 const unsupported: ReadonlySet<string> = new Set([
   "EOPNOTSUPP",
   "EAFNOSUPPORT",

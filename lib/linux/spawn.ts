@@ -1,8 +1,8 @@
 /**
- * Starts a process whose environment has names or values that are not UTF-8, as
- * they are (state.md "Processes and locks"): the texts of JavaScript cannot hold
- * them, so they are read from the kernel and handed to posix_spawn(3). Loaded
- * only when there are any.
+ * Starts a process whose environment is not UTF-8, with the same bytes (state.md
+ * "Processes and locks"): a JavaScript text cannot represent them, so they are read
+ * from the kernel and passed to posix_spawn(3). Loaded only for such an
+ * environment.
  */
 import { readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
@@ -18,7 +18,7 @@ const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 
-/** What is executed, with the text of its stdin. */
+/** The executable and the text of its stdin. */
 interface SpawnRequest {
   path: string;
   args?: readonly string[];
@@ -26,7 +26,7 @@ interface SpawnRequest {
 }
 
 /**
- * As `Bun.spawn` would, with an environment as by {@link rawEnvironment}. The descriptors
+ * As `Bun.spawn`, with an environment of {@link rawEnvironment}. The descriptors
  * become 0, 1, 2, …; the first is an empty file for stdin. Throws SystemError.
  */
 export function spawnRaw(
@@ -90,8 +90,8 @@ class RawChild {
 const pollMs = 2;
 
 /**
- * `NAME=value` of every variable of `env`, in the bytes that the kernel has of it
- * where they are the same text; undefined when those of all are UTF-8.
+ * `NAME=value` of every variable of `env`, with the kernel's bytes if they are the
+ * same text; undefined if all are UTF-8.
  */
 export function rawEnvironment(
   env: Readonly<Record<string, string>>,
@@ -127,7 +127,7 @@ function split(block: Uint8Array): Uint8Array[] {
   return entries;
 }
 
-/** Every descriptor becomes the one of its index. First all go out of the way of each other. */
+/** Moves every descriptor to its index; first all are moved out of each other's way. */
 function fileActions(descriptors: readonly number[]): Uint8Array {
   const actions = opaque();
   symbols.posix_spawn_file_actions_init(actions);
@@ -153,7 +153,7 @@ function attributes(): Uint8Array {
   return attr;
 }
 
-/** Larger than any of the structs of glibc and musl that only the C library looks into. */
+/** Larger than the structs of glibc and musl, whose content is theirs. */
 function opaque(): Uint8Array {
   return new Uint8Array(1024);
 }
@@ -165,7 +165,7 @@ function pointers(strings: readonly Uint8Array[]): BigUint64Array {
   return BigUint64Array.from([...texts.map((text) => addressOf(text)), 0n]);
 }
 
-/** What only C points to is not seen by the garbage collector. */
+/** The garbage collector does not see objects that only C points to. */
 const kept: Uint8Array[] = [];
 
 function cString(bytes: Uint8Array): Uint8Array {
@@ -174,12 +174,12 @@ function cString(bytes: Uint8Array): Uint8Array {
   return text;
 }
 
-/** Has no executed program inherit the descriptors from `first` on; nothing where the kernel cannot (before Linux 5.11). */
+/** Sets close-on-exec from `first` on; no effect before Linux 5.11. */
 function closeOnExec(first: number): void {
   call(SYS.close_range, first, 0xffffffff, CLOSE_RANGE_CLOEXEC);
 }
 
-/** The wait status of a child that has ended and that nobody else waits for; undefined while it runs. */
+/** The wait status of an ended child that nobody else waits for; undefined while it runs. */
 function reap(pid: number): number | undefined {
   const pids = call(SYS.wait4, pid, waitStatus, WNOHANG);
   return checked(pids) === 0 ? undefined : waitStatus[0];

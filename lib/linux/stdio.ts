@@ -1,7 +1,7 @@
 /**
- * The process's standard streams as a plugin uses them. Reading ends at a limit
- * of time and size, writing to stderr never waits for long: a runtime that
- * neither closes nor reads its end must not keep us (state.md "Time").
+ * The process's standard streams for a plugin. Reading has limits of time and size;
+ * writing to stderr has a time limit: a runtime that neither closes nor reads its
+ * end must not block us (state.md "Time").
  */
 import { Deadline, monotonicMs } from "./deadline.ts";
 import { errnoOf } from "./errno.ts";
@@ -13,7 +13,7 @@ import { readable, ready, writable } from "./libc.ts";
 /** Limits of the request: milliseconds, bytes. */
 export const stdinLimits = { ms: 10_000, bytes: 16 << 20 } as const;
 
-/** Everything up to the end of stdin, valid until a file is read. Throws Error at a limit, and what the system throws. */
+/** The whole stdin, valid until a file is read. Throws Error at a limit, and the system's error. */
 export function readStdin(
   limits: { ms: number; bytes: number } = stdinLimits,
 ): Uint8Array {
@@ -26,7 +26,7 @@ export function readStdin(
         size += count;
         if (size <= limits.bytes) return count;
       } catch (error) {
-        // There is nothing to read after all.
+        // Nothing to read after all.
         if (errnoOf(error) === "EAGAIN") continue;
         throw error;
       }
@@ -37,17 +37,17 @@ export function readStdin(
 }
 
 /**
- * Whether stdout was closed when the process started. Bun opens /dev/null in its place,
- * close-on-exec, which an inherited descriptor never is.
+ * Whether stdout was closed when the process started. Bun then opens /dev/null with
+ * close-on-exec, which an inherited descriptor never has.
  */
 export function isStdoutClosed(): boolean {
   return isCloseOnExec(1);
 }
 
 /**
- * Writes the whole text, also to a slow pipe: waits as long as there may be a reader.
- * Rejects with Error where stdout is closed, with SystemError where its reader is gone.
- * Not with `Bun.write`, which starts two threads.
+ * Writes the whole text, also to a slow pipe, as long as it has a reader. Rejects
+ * with Error if stdout is closed, with SystemError if the reader is gone.
+ * `Bun.write` would start two threads.
  */
 export async function writeStdout(text: string): Promise<void> {
   if (text !== "" && isStdoutClosed()) throw new Error("it is closed");
@@ -56,7 +56,7 @@ export async function writeStdout(text: string): Promise<void> {
     try {
       bytes = bytes.subarray(write(1, bytes));
     } catch (error) {
-      // A pipe that somebody made non-blocking is full.
+      // The pipe is non-blocking and full.
       if (errnoOf(error) !== "EAGAIN") throw error;
       ready(1, writable, Infinity);
     }
@@ -64,13 +64,13 @@ export async function writeStdout(text: string): Promise<void> {
 }
 
 const stderrMs = 1000;
-/** A pipe that takes anything takes so much at once (PIPE_BUF). */
+/** A writable pipe accepts this many bytes at once (PIPE_BUF). */
 const stderrChunk = 4096;
 
-/** How long the next text may wait; not at all once a text has waited in vain. */
+/** Milliseconds that the next text may wait; 0 after a text waited in vain. */
 let patienceMs = stderrMs;
 
-/** As much as stderr takes within a second; never throws. A reader that sleeps costs one second, not one for each text. */
+/** Writes to stderr for at most a second in all, also if the reader is stuck; never throws. */
 export function writeStderr(text: string): void {
   const deadline = new Deadline(patienceMs);
   let bytes = bytesOf(text);
@@ -84,6 +84,6 @@ export function writeStderr(text: string): void {
     }
     patienceMs = stderrMs;
   } catch {
-    // Nobody reads it: the answer on stdout is what counts.
+    // Nobody reads it: the response on stdout matters.
   }
 }

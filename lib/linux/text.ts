@@ -1,6 +1,6 @@
 /**
- * Text and its bytes in UTF-8. Not by `Buffer`, which is loaded when it is first
- * used and costs a pod 0.4 ms (docs/performance.md).
+ * Text and its bytes in UTF-8. `Buffer` would cost a pod 0.4 ms at its first use
+ * (docs/performance.md).
  */
 
 const encoder = new TextEncoder();
@@ -10,19 +10,19 @@ export function bytesOf(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** What is not UTF-8 becomes U+FFFD; a byte order mark stays. */
+/** Invalid UTF-8 becomes U+FFFD; a byte order mark stays. */
 export function textOf(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Whether the text has more than so many bytes. */
+/** Whether the text has more than `max` bytes. */
 export function isLonger(text: string, bytes: number): boolean {
   // A UTF-16 code unit becomes one to three bytes.
   if (text.length * 3 <= bytes) return false;
   return text.length > bytes || bytesOf(text).length > bytes;
 }
 
-/** The first so many bytes of a longer text, whole characters only, with `…` for the rest. */
+/** The beginning of a longer text up to a number of bytes, whole characters only, then `…`. */
 export function cut(text: string, bytes: number): string {
   if (!isLonger(text, bytes)) return text;
   return `${headOf(bytesOf(text), bytes)}…`;
@@ -31,7 +31,7 @@ export function cut(text: string, bytes: number): string {
 /** Of `…`. */
 const ellipsisBytes = 3;
 
-/** The beginning and the end of a longer text, `…` for what is between, all together so many bytes. */
+/** Beginning and end of a longer text with `…` between, up to a number of bytes. */
 export function cutMiddle(text: string, bytes: number): string {
   if (!isLonger(text, bytes)) return text;
   const all = bytesOf(text);
@@ -42,21 +42,21 @@ export function cutMiddle(text: string, bytes: number): string {
   return `${headOf(all, half)}…${textOf(all.subarray(tail))}`;
 }
 
-/** Without a character that would be cut in two. */
+/** Without an incomplete character at the end. */
 function headOf(bytes: Uint8Array, length: number): string {
   const streaming = new TextDecoder("utf-8", { ignoreBOM: true });
   return streaming.decode(bytes.subarray(0, length), { stream: true });
 }
 
-/** The number that is written in decimal digits and nothing else, as far as a double can hold it. */
+/** The number of a text that has decimal digits only, if a double can represent it. */
 export function wholeNumber(digits: string): number | undefined {
   return /^[0-9]+$/.test(digits) ? Number(digits) : undefined;
 }
 
 /**
- * Sorted by the bytes in UTF-8, as other programs sort the names in a directory.
- * The engine sorts by UTF-16 code units, which is the same for ASCII and 100 times
- * as fast as a comparison of our own: a directory may have hundreds of names.
+ * Sorted by UTF-8 bytes, as other programs sort a directory. The engine sorts by
+ * UTF-16 code units: for ASCII that is the same, and 100 times as fast as our own
+ * comparison; a directory may have hundreds of names.
  */
 export function sortedByBytes(texts: readonly string[]): string[] {
   const all = texts.join("");
@@ -76,8 +76,8 @@ function compareBytes(a: string, b: string): number {
 }
 
 /**
- * Control characters, line separators, and characters that are invisible or change the
- * direction of the text: a terminal or a reader would take the text for another one.
+ * Control characters, line separators, and characters that are invisible or change
+ * the direction of the text: a terminal or a reader would misread it.
  */
 const unprintable =
   /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
@@ -98,7 +98,7 @@ function unicodeEscapes(character: string): string {
   return escapes;
 }
 
-/** A value from outside as it is if it is short and printable, else as by {@link quote}. */
+/** A value from outside, unquoted if it is short and printable, else as by {@link quote}. */
 export function plain(value: string): string {
   return /^[\x20-\x7e]{1,128}$/.test(value) ? value : quote(value);
 }
@@ -111,7 +111,10 @@ export function quote(value: string): string {
   return quoteWhole(cut(value, 128));
 }
 
-/** What a program printed, as by {@link quote}, but up to 2 KiB of it, beginning and end (state.md "Processes and locks"). */
+/**
+ * Output of a program, as by {@link quote}, but head and tail up to 2 KiB (state.md
+ * "Processes and locks").
+ */
 export function quoteOutput(text: string): string {
   return quoteWhole(cutMiddle(text.trim(), 2 << 10));
 }
