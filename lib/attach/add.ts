@@ -7,12 +7,17 @@ import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { attach, newRecord } from "./add-attachments.ts";
-import { type Pod, choose, readPod, requestAnnotations } from "./choose.ts";
 import {
   type Api,
+  type Pod,
+  choose,
+  openOnce,
+  readPod,
+  requestAnnotations,
+} from "./choose.ts";
+import {
   type Context,
   deadlineOf,
-  openOnce,
   readNetworks,
   refuseNested,
 } from "./context.ts";

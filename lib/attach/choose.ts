@@ -27,12 +27,18 @@ import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Definition } from "../select/definition.ts";
 import type { Networks } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
-import {
-  type Api,
-  type Context,
-  prefixNetwork,
-  readNetworks,
-} from "./context.ts";
+import { type Context, prefixNetwork, readNetworks } from "./context.ts";
+
+/** The API server, opened with the first call: one connection, one run of a credential plugin. */
+export type Api = () => Promise<Kube>;
+
+export function openOnce(
+  { dependencies, config }: Context,
+  deadline: Deadline,
+): Api {
+  let kube: Promise<Kube> | undefined;
+  return () => (kube ??= dependencies.kube(config, deadline));
+}
 
 export interface Pod {
   annotations: Annotations;

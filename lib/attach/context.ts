@@ -139,17 +139,6 @@ export function podReference(args: string): PodReference | undefined {
   return { namespace, name, uid: cniArg(args, "K8S_POD_UID") ?? "" };
 }
 
-/** The API server, opened with the first call: one connection, one run of a credential plugin. */
-export type Api = () => Promise<Kube>;
-
-export function openOnce(
-  { dependencies, config }: Context,
-  deadline: Deadline,
-): Api {
-  let kube: Promise<Kube> | undefined;
-  return () => (kube ??= dependencies.kube(config, deadline));
-}
-
 /** The networks that pods can choose on this node, of `confDir` or another directory. Throws 5. */
 export function readNetworks(
   { config }: Context,

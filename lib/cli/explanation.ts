@@ -3,10 +3,9 @@
  * configuration of each plugin: ADD's choice without its execution. Changes
  * nothing.
  */
-import { choose } from "../attach/choose.ts";
+import { choose, openOnce } from "../attach/choose.ts";
 import {
   type Context,
-  openOnce,
   readNetworks,
   runtimeConf,
   type Dependencies,

@@ -6,7 +6,12 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { messageOf } from "../linux/errno.ts";
 import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
 import { plain } from "../linux/text.ts";
-import type { Annotations } from "../select/attachment.ts";
+import {
+  type Annotations,
+  cniAnnotation,
+  defaultNetworkAnnotation,
+  networksAnnotation,
+} from "../select/attachment.ts";
 import type { PodOperand } from "./pod-operand.ts";
 import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
 
@@ -189,9 +194,9 @@ function annotationsOf(source: Source): Record<string, string> {
 }
 
 const networkAnnotations = [
-  "cni",
-  "k8s.v1.cni.cncf.io/networks",
-  "v1.multus-cni.io/default-network",
+  cniAnnotation,
+  networksAnnotation,
+  defaultNetworkAnnotation,
 ];
 
 /** A common mistake: the annotation is on the workload and not in its template. */
