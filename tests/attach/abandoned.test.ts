@@ -1,5 +1,5 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import {
   LivingRecords,
   abandonedRecords,
@@ -178,6 +178,29 @@ describe("settle, ADD completed", () => {
       count: undefined,
       abandoned: [],
     });
+  });
+});
+
+describe("settle, the record cannot be rewritten: its age counts", () => {
+  const problem = new Error("no space left on device");
+
+  test.each<[string, Partial<AttachmentRecord>, number, boolean]>([
+    ["old enough", { uptimeMs: now - 300_000 }, 300, true],
+    ["too young", { uptimeMs: now - 299_999 }, 300, false],
+    ["of another boot: as old as this one", { bootId: "x" }, 10_000, true],
+    ["this boot is not that old", { bootId: "x" }, 10_001, false],
+    ["never to give up", {}, 0, false],
+  ])("%s", async (_, added, deleteGiveUp, gaveUp) => {
+    using deleting = new Deleting({ deleteGiveUp });
+    Object.assign(deleting.record, added);
+    using write = spyOn(deleting.context.records, "write");
+    write.mockImplementation(() => {
+      throw problem;
+    });
+    const { error, abandoned } = await deleting.settle("net1");
+    expect([error, abandoned]).toEqual(
+      gaveUp ? [undefined, ["net1"]] : ["[net-net1] no net1", []],
+    );
   });
 });
 

@@ -285,14 +285,4 @@ describe("deleteAttachments", () => {
     );
     expect(remaining.map(({ ifname }) => ifname)).toEqual(["net1", "eth0"]);
   });
-
-  test("has nothing to do for nothing", async () => {
-    using double = new DelegateDouble();
-    expect(
-      await deleteAttachments([], none, target(double), minute(), testCaller()),
-    ).toEqual({
-      remaining: [],
-      failures: [],
-    });
-  });
 });

@@ -8,6 +8,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  readdirSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -241,11 +242,25 @@ describe("gc, records that the runtime's list does not name", () => {
       return 0;
     });
     node.record("c1", "alpha");
-    node.record("c2", "alpha");
+    // Its turn comes after that of the other.
+    const failures = { count: 1, bootId: boot, uptimeMs: 1 };
+    node.record("c2", "alpha", { failures });
     const lock = lockNow(node.dataDir, "c2");
     expect(await node.gc()).toBeUndefined();
     expect(await node.left()).toEqual(["c2"]);
     expect(node.gcs()).toEqual([{ what: "GC alpha", keep: ["c2:eth0"] }]);
+  });
+
+  test("a lock that nobody owns is there: deleted", async () => {
+    using node = new GcNode();
+    node.record("c1", "alpha");
+    mkdirSync(`${node.dataDir}/locks`, { mode: 0o700 });
+    writeFileSync(lockPath(node.dataDir, "c1"), "");
+    expect(await node.gc()).toBeUndefined();
+    expect([await node.left(), readdirSync(`${node.dataDir}/locks`)]).toEqual([
+      [],
+      [],
+    ]);
   });
 
   test("a living genie begins to work on one meanwhile: it stays", async () => {

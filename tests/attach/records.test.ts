@@ -306,6 +306,19 @@ describe("Records.read", () => {
   });
 });
 
+test("Records.removeLone, removes notes without a record; removeUnnamed, files of one container", () => {
+  using at = node();
+  at.records.write(record).close();
+  at.records.noteGone(record, 1);
+  const lone = { ...record, containerId: "c2" };
+  at.records.noteGone(lone, 1);
+  for (const file of [".c1:eth0.json", ".c2:eth0.json"])
+    writeFileSync(`${at.path}/${file}`, "");
+  at.records.removeLone();
+  at.records.removeUnnamed("c1");
+  expect(at.files()).toEqual([".c2:eth0.json", "c1:eth0.gone", "c1:eth0.json"]);
+});
+
 test("Records, in a directory that is not ours alone: 5, whatever is done", async () => {
   using at = node();
   at.records.write(record).close();
@@ -528,6 +541,11 @@ describe("Records.readResults", () => {
       ["net1"],
       ["eth0", "net1"],
     ]);
+  });
+
+  test("reads with care where a key changed, and not the length", async () => {
+    const found = await readAs((text) => text.replace('"ifname"', '"ifnamx"'));
+    expect([...found.results.keys()]).toEqual(["net1"]);
   });
 
   test("gives those that are good among others", async () => {
