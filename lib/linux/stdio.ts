@@ -70,7 +70,7 @@ const stderrChunk = 4096;
 /** Milliseconds that the next text may wait; 0 after a text waited in vain. */
 let patienceMs = stderrMs;
 
-/** Writes to stderr for at most a second in all, also if the reader is stuck; never throws. */
+/** Writes what stderr accepts within a second; never throws. A stuck reader delays one text, not each. */
 export function writeStderr(text: string): void {
   const deadline = new Deadline(patienceMs);
   let bytes = bytesOf(text);

@@ -15,7 +15,7 @@ export function textOf(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Whether the text has more than `max` bytes. */
+/** Whether the text has more than `bytes` bytes. */
 export function isLonger(text: string, bytes: number): boolean {
   // A UTF-16 code unit becomes one to three bytes.
   if (text.length * 3 <= bytes) return false;
