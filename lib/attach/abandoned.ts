@@ -30,10 +30,10 @@ export function abandonedRecords({ dataDir }: { dataDir: string }): Records {
   return new Records(dataDir, "abandoned");
 }
 
-/** The DELs after which one may be the last. */
+/** The number of failed DELs before an attachment may be abandoned. */
 const enoughFailures = 3;
 
-/** Returns when everything that is left was abandoned. Throws the error for the runtime, else. */
+/** Returns if everything that is left was abandoned; else throws the error for the runtime. */
 export async function settle(
   context: Context,
   record: AttachmentRecord,
@@ -79,7 +79,7 @@ export function settleUnremoved(
   if (!isOld(context, record)) throw problem;
 }
 
-/** This DEL with those before it. */
+/** The failures of this DEL and the earlier ones. */
 function countFailure(
   { dependencies }: Context,
   { failures }: AttachmentRecord,
@@ -100,7 +100,7 @@ function isEnough(
   return count >= enoughFailures && isPast(context, uptimeMs);
 }
 
-/** Where failures cannot be counted: by the record's age in this boot. */
+/** If failures cannot be counted, the record's age in this boot decides. */
 function isOld(
   context: Context,
   { bootId, uptimeMs }: AttachmentRecord,
@@ -117,7 +117,10 @@ function isPast({ config, dependencies }: Context, sinceMs: number): boolean {
   );
 }
 
-/** Rewrites the record for the next DEL, without the attachments that are given up; the error where that fails. */
+/**
+ * Rewrites the record for the next DEL, without the abandoned attachments; returns
+ * the error of a failure.
+ */
 async function keepCounted(
   context: Context,
   record: AttachmentRecord,
@@ -227,7 +230,7 @@ async function earlier(
   try {
     return await abandoned.read(record);
   } catch {
-    // Unreadable: it is replaced.
+    // Unreadable: the new one replaces it.
     return undefined;
   }
 }
@@ -255,11 +258,11 @@ function abandonment(
 
 export interface RetryOutcome {
   deleted: AttachmentRecord[];
-  /** The records that are still there, with the reasons. */
+  /** The records that stay, with the reasons. */
   kept: { name: string; reason: string }[];
 }
 
-/** The most that one record may take, in milliseconds: no pod is added meanwhile. */
+/** Milliseconds for one record: meanwhile no pod is added. */
 const recordMs = 10_000;
 
 /**
@@ -291,7 +294,7 @@ export async function retryAbandoned(
   return retried;
 }
 
-/** The reason why it is still there; undefined when it is deleted. */
+/** The reason why it stays; undefined if it is deleted. */
 async function retryRecord(
   context: Context,
   living: LivingRecords,
@@ -356,7 +359,7 @@ async function deleteAbandoned(
   return failures[0]?.error.message ?? reason;
 }
 
-/** Written in any case: its file is then the newest, and others come first. */
+/** Always written: its file is then the newest, and the next retry begins with others. */
 function rewrite(
   { dependencies, log }: Context,
   abandoned: Records,
@@ -395,7 +398,7 @@ export class LivingRecords {
     this.#records = records;
   }
 
-  /** Reads the records that are new; a record only becomes less. */
+  /** Reads new records only: an existing one never gets more attachments. */
   async refresh(): Promise<void> {
     const gone = new Set(this.#containers.keys());
     const isNew = (name: string) => !gone.delete(name);
@@ -404,7 +407,7 @@ export class LivingRecords {
     for (const name of gone) this.#containers.delete(name);
   }
 
-  /** The reason why an attachment of an abandoned record is not to be deleted now, if there is one. */
+  /** The reason not to delete an attachment of an abandoned record now; undefined without one. */
   claimOf(
     record: AttachmentRecord,
     attachment: Attachment,
@@ -436,12 +439,15 @@ function livingContainer(record: AttachmentRecord): LivingContainer {
   };
 }
 
-/** By its name: plugins that keep state by pod know nothing else. */
+/** Compared by name: plugins that keep state by pod know nothing else. */
 function podOf({ pod }: AttachmentRecord): string | undefined {
   return pod && `${pod.namespace}/${pod.name}`;
 }
 
-/** Keys of a device of the node that is moved into the pod: of `host-device`, `sriov` and their like. */
+/**
+ * Keys that name a device of the node which is moved into the pod: of `host-device`,
+ * `sriov` and similar plugins.
+ */
 const deviceKeys = [
   "deviceID",
   "pciBusID",

@@ -30,13 +30,13 @@ import type { WrittenFile } from "./records.ts";
 /** The state of an ADD from the record on. */
 interface Run extends PodNetworks {
   record: AttachmentRecord;
-  /** So many attachments were executed, a failed one included. */
+  /** The number of executed attachments, a failed one included. */
   touched: number;
-  /** In the order of the attachments, as far as they were added. */
+  /** In the order of the attachments, for those that were added. */
   results: Result[];
   /** For several networks in one pod (selection.md §8). */
   routing?: PodRouting | undefined;
-  /** Makes the record durable with its first call; returns the error. */
+  /** The first call makes the record durable; returns the error. */
   sync(): unknown;
 }
 
@@ -106,7 +106,7 @@ export function newRecord(
     pod,
     time: dependencies.now().toISOString(),
     bootId: dependencies.bootId(),
-    // Rounded up: GC must not take the record for older than it is.
+    // Rounded up: the record must not seem older to GC than it is.
     uptimeMs: Math.ceil(dependencies.uptimeMs()),
     path: [...path],
     attachments: recorded,

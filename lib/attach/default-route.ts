@@ -50,7 +50,7 @@ export interface RoutedResults {
   tables: ReadonlyMap<string, AttachmentRouting>;
 }
 
-/** undefined where CNI_NETNS is no network namespace: there is nothing to read. */
+/** undefined if CNI_NETNS is not a network namespace. */
 export async function openRouting(
   context: Context,
   attachments: readonly Attachment[],
@@ -153,7 +153,7 @@ export class PodRouting {
     const interfaces = new Map<string, number>();
     for (const name of podInterfaces(modernResult(result), attachment.ifname)) {
       const ifindex = links.get(name);
-      // A DPDK device, which is no network device, is not looked for.
+      // A DPDK device is not a network device and is not checked.
       if (ifindex !== undefined && !this.#isOfAnother(name, attachment))
         interfaces.set(name, ifindex);
     }
@@ -312,12 +312,12 @@ export class PodRouting {
   }
 }
 
-/** Whether the words of a plugin say that something is there already. */
+/** Whether a plugin's error means "file exists". */
 function saysFileExists({ message, details = "" }: CniError): boolean {
   return /file exists/i.test(`${message}\n${details}`);
 }
 
-/** Throws `failure` with the reason when that fails. */
+/** Throws `failure` with the reason. */
 async function deleteFirstTry(
   failure: CniError,
   del: () => Promise<void>,

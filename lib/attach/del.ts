@@ -60,7 +60,7 @@ export async function deleteRecorded(
   return false;
 }
 
-/** A result without a record, as a crash between two removals leaves it: no reason to fail. */
+/** A result without a record remains after a crash between two removals: no reason to fail. */
 function removeLitter({ records, request, log }: Context): void {
   try {
     records.remove(request);
@@ -70,7 +70,7 @@ function removeLitter({ records, request, log }: Context): void {
   }
 }
 
-/** Error 5 once: the record is moved aside, so the runtime's retry finds none and succeeds. */
+/** Error 5 once: the record is renamed, so the runtime's retry finds none and succeeds. */
 async function deleteUnreadable(
   context: Context,
   cause: CorruptRecord,
@@ -177,7 +177,7 @@ async function deleteUnrecorded(
   await deleteRecord(context, record, netns, lock, deadline, results);
 }
 
-/** undefined where there is nothing, which costs a few system calls. */
+/** undefined if there is none; a few system calls. */
 function formerTraces(context: Context): FormerTraces | undefined {
   const path = multusPath(context, context.request);
   const multusFile = path !== undefined && exists(path) ? path : undefined;
@@ -187,7 +187,7 @@ function formerTraces(context: Context): FormerTraces | undefined {
     : undefined;
 }
 
-/** `<multusDir>/<containerID>`; undefined where files of Multus are not to be looked for. */
+/** `<multusDir>/<containerID>`; undefined if Multus' files are ignored. */
 function multusPath(
   { config: { multusDir } }: Context,
   { containerId }: { containerId: string },
@@ -203,7 +203,7 @@ function cacheEntries({ request, config }: Context): string[] {
   try {
     return listIfAny(directory, end).map((name) => `${directory}/${name}`);
   } catch {
-    // A directory that we may not read is none of ours.
+    // A directory that we may not read is not used.
     return [];
   }
 }

@@ -18,7 +18,7 @@ import type { AttachmentRecord } from "./record.ts";
 export interface Failure {
   attachment: Attachment;
   error: CniError;
-  /** False where no time was left for it: nothing of it was executed. */
+  /** False if no time was left: nothing of it was executed. */
   reached: boolean;
 }
 
@@ -30,14 +30,17 @@ export interface Outcome {
    * each group they keep their order.
    */
   remaining: Attachment[];
-  /** One for each of `remaining`, in the order in which they happened. */
+  /** One for each of `remaining`, in the order of the failures. */
   failures: Failure[];
 }
 
-/** Each attachment gets so many milliseconds at least, while the phase lasts. */
+/** The minimum for each attachment in milliseconds, while the phase lasts. */
 export const leastShareMs = 5000;
 
-/** Each attachment gets the remaining time divided by the attachments left, so that one that hangs starves no other. */
+/**
+ * Each attachment gets the remaining time divided by the attachments left, so that
+ * one that hangs leaves time for the others.
+ */
 export async function deleteAttachments(
   attachments: readonly Attachment[],
   results: ReadonlyMap<string, Result>,
@@ -83,10 +86,10 @@ function noTime({ ifname }: Attachment): CniError {
   );
 }
 
-/** An ADD as far as it got. */
+/** The state of a failed ADD. */
 export interface FailedAdd {
   record: AttachmentRecord;
-  /** How many of its attachments were executed, the one that failed included. */
+  /** The number of executed attachments, the failed one included. */
   touched: number;
   results: ReadonlyMap<string, Result>;
   error: CniError;
@@ -127,7 +130,7 @@ export async function rollBack(
   return new CniError(Code.internal, message, { details, cause: error });
 }
 
-/** Whether nothing is left, not even the record. */
+/** Whether everything is deleted, the record too. */
 function keepRemaining(
   { records, log }: Context,
   left: AttachmentRecord,

@@ -32,7 +32,7 @@ type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
 /** The attachments that are valid according to the request of a GC (CNI spec 1.1.0 §"GC", cni-plugin.md P-GC-1). */
 export class ValidAttachments {
   readonly #pairs: readonly ValidAttachment[];
-  /** Of their records' files: a hashed name does not tell the pair. */
+  /** The names of their records' files: a hashed name does not contain the pair. */
   readonly #names: ReadonlySet<string>;
 
   /** Throws 7 when the key is absent: `null` is an empty list, absent has no meaning (P-GC-2). */
@@ -49,7 +49,7 @@ export class ValidAttachments {
     return this.#names.has(name);
   }
 
-  /** Those that are not recorded: of pods that are older than we are. */
+  /** Those without a record, of pods that are older than genie. */
   without(recorded: readonly Pair[]): ValidAttachment[] {
     const names = new Set(
       recorded.map(({ containerId, ifname }) =>
@@ -87,31 +87,37 @@ export interface RecordSummary extends Pick<
   "containerId" | "ifname" | "network" | "bootId" | "uptimeMs"
 > {
   attachments: { network: string; ifname: string }[];
-  /** How many DELs of it have failed. */
+  /** The number of its failed DELs. */
   failedDels: number;
 }
 
 /** A network of delegates that is recorded. */
 interface NetworkInUse {
-  /** Of the newest record. */
+  /** From the newest record. */
   list: NetworkConfigList;
   path: readonly string[];
   /** The genie networks whose records name it. */
   owners: Set<string>;
 }
 
-/** A few words of each record, and the newest configuration of each network: the records may be large. */
+/**
+ * A summary of each record, and the newest configuration of each network: whole
+ * records may be large.
+ */
 export interface RecordSurvey {
   records: readonly RecordSummary[];
   unreadable: readonly { name: string; error: unknown }[];
-  /** By the network's name; that of the oldest record comes first. */
+  /** By name; the network of the oldest record comes first. */
   networks: ReadonlyMap<string, NetworkInUse>;
 }
 
 /** A directory that changed so shortly before it was read may have changed in the same moment again. */
 const settledMs = 1000;
 
-/** Surveys all records of the node, again only where one has come, gone or been replaced since. */
+/**
+ * Surveys all records of the node; repeated only if a record was added, removed or
+ * replaced since.
+ */
 export class RecordSurveyor {
   readonly #context: Context;
   #last:
@@ -219,16 +225,16 @@ export interface NetworksGc {
   context: Context;
   valid: ValidAttachments;
   surveyor: RecordSurveyor;
-  /** The records when this GC began. */
+  /** The records at the start of this GC. */
   before: RecordSurvey;
-  /** Records that were deleted, or should have been: nothing of them is valid. */
+  /** Records that this GC deleted or tried to delete: none of their attachments is valid. */
   stale: readonly RecordSummary[];
   isOnly: boolean;
 }
 
 type NetworkToCollect = Pick<NetworkInUse, "list" | "path">;
 
-/** Tries all networks; the errors of those that failed. */
+/** Tries all networks; returns the errors. */
 export async function gcNetworks(
   gc: NetworksGc,
   deadline: Deadline,
@@ -311,7 +317,7 @@ function validFor(
   return [...recorded, ...valid.without([...records, ...stale])];
 }
 
-/** Equal where `isSameAdd` is. */
+/** Equal if `isSameAdd` is true. */
 function keyOfAdd(record: RecordSummary): string {
   const { containerId, ifname, bootId, uptimeMs } = record;
   return [containerId, ifname, bootId, uptimeMs].join(":");

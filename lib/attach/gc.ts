@@ -86,7 +86,7 @@ async function retryLast(
   }
 }
 
-/** Removes the litter of a genie that was killed before it had a record: free locks, and files without their names. */
+/** Removes the locks and temporary files of a genie that was killed before it had a record. */
 export function removeLitter({ config, records }: Context): CniError[] {
   const errors: CniError[] = [];
   const attempt = (work: () => void) => {
@@ -110,7 +110,7 @@ export function removeLitter({ config, records }: Context): CniError[] {
   return errors;
 }
 
-/** A younger record may be of an ADD that the runtime's list does not know of yet. */
+/** A younger record may belong to an ADD that the runtime's list does not have yet. */
 const settledMs = 60_000;
 
 /** Records of this network that are unknown to the runtime, settled, and not worked on; those come first of which fewer DELs have failed, so that every GC makes progress. */
@@ -134,7 +134,7 @@ async function staleRecords(
   return stale.toSorted((a, b) => a.failedDels - b.failedDels);
 }
 
-/** A lock that cannot be looked at is an error at the record's turn. */
+/** An unreadable lock is reported when the record's turn comes. */
 async function isBusy(
   dataDir: string,
   { containerId }: RecordSummary,
@@ -146,7 +146,7 @@ async function isBusy(
   }
 }
 
-/** `tried`: those of which nothing is valid any more, deleted or not. */
+/** `tried`: the records without valid attachments, deleted or not. */
 async function deleteStaleRecords(
   context: Context,
   stale: readonly RecordSummary[],
@@ -217,7 +217,7 @@ async function deleteUnreadableRecords(
   for (const { name, error } of unreadable) {
     if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;
     const writtenMs = context.records.lastWritten(name);
-    // The clock may have been set since.
+    // The clock may have been changed since.
     if (writtenMs === undefined || Math.abs(now - writtenMs) < settledMs)
       continue;
     try {

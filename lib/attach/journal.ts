@@ -177,7 +177,7 @@ class Journal {
       ...(code !== 0 && { code }),
     });
     report.ips = addresses(execution) ?? report.ips;
-    // A rollback: the pod has none of them any more.
+    // After a rollback the pod has none of them.
     if (request.command === "ADD" && verb === "DEL") report.ips = undefined;
   }
 
@@ -216,17 +216,17 @@ class Journal {
 /** One network of one interface, in the line of a call. */
 interface NetworkReport {
   network: string;
-  /** None for GC and STATUS of a network. */
+  /** Absent for GC and STATUS of a network. */
   ifname?: string;
-  /** Where the call is not of that container: GC. */
+  /** Present if the call has another container: GC. */
   containerId?: string;
   ips: string[] | undefined;
   plugins: {
     plugin: string;
-    /** Another one than the call's: the DEL of a rollback. */
+    /** Present if it differs from the call's: the DEL of a rollback. */
     verb?: string;
     ms: number;
-    /** Of one that failed. */
+    /** The error of a failed execution. */
     code?: number;
   }[];
 }

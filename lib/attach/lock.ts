@@ -64,7 +64,10 @@ export async function withContainerLock<T>(
   }
 }
 
-/** As {@link withContainerLock}; undefined, and nothing was done, where a living genie works on the container. */
+/**
+ * As {@link withContainerLock}; undefined without any work if a living genie works on
+ * the container.
+ */
 export async function tryWithContainerLock<T>(
   context: LockContext,
   containerId: string,
@@ -91,7 +94,7 @@ export function lockContainer(
   return acquire<never>(context, containerId, deadline, () => undefined);
 }
 
-/** Milliseconds between two tries. */
+/** Milliseconds between two attempts. */
 const pollMs = 10;
 
 /** `whenTaken` gets the living owner, if one is known; any result but undefined ends the waiting. */
@@ -172,7 +175,7 @@ export function withRecordsAlone<T>(
     try {
       return await work(lock);
     } finally {
-      // For every process that inherited it.
+      // Releases it for every process that inherited it.
       unlock(lock.fd);
     }
   });
@@ -201,7 +204,7 @@ async function withRecords<T>(
   }
 }
 
-/** The directory itself is locked: no file can be left behind. */
+/** Locks the directory itself, so no file can remain. */
 function openRecords(path: string): number {
   const flags = Open.readOnly | Open.noFollow;
   requireOwnDirectory(path);
@@ -211,7 +214,10 @@ function openRecords(path: string): number {
   return open(path, flags);
 }
 
-/** Takes a lock that was left behind; makes no file. undefined where there is none, or it is taken. Throws 5. */
+/**
+ * Takes an abandoned lock without making a file; undefined if there is none, or if it
+ * is taken. Throws 5.
+ */
 export function lockIfLeft(path: string): Lock | undefined {
   const fd = openIfLeft(path);
   if (fd === undefined) return undefined;
@@ -224,7 +230,10 @@ export function lockIfLeft(path: string): Lock | undefined {
   }
 }
 
-/** Whether a living genie works on the container; without one the lock is nobody's or an orphan's. */
+/**
+ * Whether a living genie works on the container; otherwise the lock is free or an
+ * orphan owns it.
+ */
 export async function isWorkedOn(
   dataDir: string,
   containerId: string,
@@ -249,10 +258,10 @@ export function lockPath(dataDir: string, containerId: string): string {
   return `${dataDir}/locks/${name}`;
 }
 
-/** O_NOFOLLOW: a symbolic link is no lock of ours. O_NONBLOCK: opening a FIFO must not block. */
+/** O_NOFOLLOW: a symbolic link is not a lock of ours. O_NONBLOCK: opening a FIFO must not block. */
 const opening = Open.readWrite | Open.noFollow | Open.nonBlocking;
 
-/** undefined also for a directory, which is no lock of any genie. */
+/** undefined also for a directory, which is never a lock. */
 function openIfLeft(path: string): number | undefined {
   try {
     return openIfAny(path, opening);
@@ -278,7 +287,7 @@ function openLock(path: string): number {
   }
 }
 
-/** Where no file can be opened for writing, and pods must be deleted all the same. */
+/** For a disk on which no file can be opened for writing: pods must be deleted all the same. */
 function openInstead(
   path: string,
   directory: string,
@@ -298,7 +307,10 @@ function openInstead(
   );
 }
 
-/** Whether flock took it; false when somebody else has it. Throws 5 for every other failure, which would never pass by itself. */
+/**
+ * Whether flock took it; false if another process has it. Throws 5 for every other
+ * failure, which is permanent.
+ */
 function take(
   flock: (fd: number) => boolean,
   fd: number,
@@ -353,12 +365,13 @@ function owned(path: string, fd: number): Lock {
 /** Writes our process number and start time into a lock that we have just taken. */
 function writeOwner(path: string, fd: number): void {
   const { startTime = "" } = processState(process.pid) ?? {};
-  // Always as long, so that nothing of a former owner is left behind a new one.
+  // Fixed length, so that nothing of a former owner remains after it.
   const line = `${process.pid} ${startTime}`.padEnd(40);
   try {
     write(fd, bytesOf(line));
   } catch {
-    // A full disk must not stop a DEL. For an empty file the kernel tells who took the lock.
+    // A full disk must not stop a DEL. If the file is empty, the kernel names the
+    // owner.
     empty(path);
   }
 }

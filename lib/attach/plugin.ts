@@ -40,7 +40,7 @@ function fileId(path: string): string | undefined {
   try {
     return statusIfAny(path)?.id;
   } catch {
-    // A path that we may not look at is not our own namespace.
+    // A path that we may not read is not our own namespace.
     return undefined;
   }
 }

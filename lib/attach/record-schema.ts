@@ -15,7 +15,7 @@ const pod = object({ namespace: string, name: string, uid: string });
 
 const failures = object({
   count: number,
-  /** When the first of them was: milliseconds since a boot. */
+  /** The time of the first failure: milliseconds since a boot. */
   bootId: string,
   uptimeMs: number,
 });
@@ -55,20 +55,20 @@ const record = object({
   network: string,
   /** For messages and lists; absent outside of Kubernetes. */
   pod: v.optional(pod),
-  /** When it was written: for people, and on the clock that never runs backwards. */
+  /** The time of the ADD, for messages and by the monotonic clock. */
   time: string,
   bootId: string,
   /** Milliseconds since that boot. */
   uptimeMs: number,
-  /** The directories where plugins were found. */
+  /** The directories of plugins. */
   path: v.array(string),
   /** In the order of execution; those that could not be deleted, in the order of `Outcome`. */
   attachments: v.array(attachment),
   /** The DELs that failed, of an ADD that completed (state.md "Never stuck, never forgotten"). */
   failures: v.optional(failures),
-  /** Of a container that Multus attached: made of its file, so there are no results. */
+  /** A container that Multus attached: the record is made from its file, without results. */
   adopted: v.optional(boolean),
-  /** Only in `<dataDir>/abandoned`: why it is there. */
+  /** In `<dataDir>/abandoned` only: the reason. */
   abandoned: v.optional(abandonment),
 });
 
@@ -105,7 +105,7 @@ const resultEntry = object({
 /** One attachment in the file of results. */
 export type ResultEntry = v.InferInput<typeof resultEntry>;
 
-/** The entries that can be read, in a file of results that is not as it was written. */
+/** The valid entries of a file of results whose length is wrong. */
 export function validEntries(entries: readonly unknown[]): ResultEntry[] {
   return entries.flatMap((entry) => {
     const { success, output } = v.safeParse(resultEntry, entry);

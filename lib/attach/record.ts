@@ -27,10 +27,13 @@ export type {
 /** The format that every genie reads; see {@link newestFormat}. */
 export const formatVersion = 1;
 
-/** Only where format 1 cannot say it: the attachments share configurations. 0.1.0 refuses it with 11. */
+/**
+ * For attachments that share configurations, which format 1 cannot express. 0.1.0
+ * refuses it with 11.
+ */
 export const newestFormat = 2;
 
-/** The most bytes of an ADD's record (state.md "What ADD writes, DEL reads"). */
+/** Limit of an ADD's record in bytes (state.md "What ADD writes, DEL reads"). */
 const maxRecordBytes = 4 << 20;
 
 /**
@@ -39,13 +42,13 @@ const maxRecordBytes = 4 << 20;
  */
 export const recordDepth = 100 * maxDepth + 100;
 
-/** The keys that tell an ADD from all others. */
+/** The keys that identify an ADD. */
 type AddIdentity = Pick<
   AttachmentRecord,
   "containerId" | "ifname" | "bootId" | "uptimeMs"
 >;
 
-/** Whether two records are the same ADD's, whatever is still left in each. */
+/** Whether two records are of the same ADD, whatever attachments each still has. */
 export function isSameAdd(a: AddIdentity, b: AddIdentity): boolean {
   return (
     a.containerId === b.containerId &&
@@ -65,7 +68,7 @@ export class RecordError extends CniError {
 /** A record that cannot be understood; it is moved aside and never silently dropped. */
 export class CorruptRecord extends Error {}
 
-/** The text of a record for {@link parseRecord}, in the oldest format that can say it. */
+/** The text of a record for {@link parseRecord}, in the oldest format that can express it. */
 export function textOfRecord(record: AttachmentRecord): string {
   const shared = sharedConfigurations(record.attachments);
   return withLength(
@@ -149,7 +152,7 @@ interface SharedConfigurations {
   attachments: (Omit<Attachment, "list"> & { list: number })[];
 }
 
-/** undefined where no two attachments have the same configuration: format 1 can say that. */
+/** undefined if no two attachments share a configuration: format 1 is enough. */
 function sharedConfigurations(
   attachments: readonly Attachment[],
 ): SharedConfigurations | undefined {

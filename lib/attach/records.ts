@@ -48,7 +48,7 @@ const suffixes: Record<Part, string> = {
   gone: ".gone",
 };
 
-/** Of a file that is moved aside. */
+/** The suffix of a damaged file. */
 const corrupt = ".corrupt";
 
 /**
@@ -65,10 +65,10 @@ const maxBytes: Record<Part, number> = {
 /** Longer names are hashed; a file name has at most 255 bytes. */
 const longestName = 200;
 
-/** The directories, with the pattern of a record's file name there. */
+/** The directories, with the pattern of a record's file name. */
 const directories = {
   attachments: /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+|[0-9a-f]{64})\.json$/,
-  /** With the ADD: of one container and interface several can have been abandoned. */
+  /** With the ADD: several records of one container and interface can be abandoned. */
   abandoned:
     /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+:[^:/]+|[0-9a-f]{64})\.json$/,
 };
@@ -84,9 +84,9 @@ export type RecordEntry =
 
 /** The file of results of a record. */
 export interface StoredResults {
-  /** By interface; without those that are missing, torn or not trusted. */
+  /** By interface; without missing, incomplete and invalid ones. */
   results: ReadonlyMap<string, Result>;
-  /** By interface, of several networks. */
+  /** By interface, for several networks. */
   routing: ReadonlyMap<string, AttachmentRouting>;
   /**
    * Whether ADD completed the attachment of an interface, as far as is known: it has a
@@ -123,7 +123,7 @@ export class Records {
     return this.#write(record, "record", boundedText(record));
   }
 
-  /** As {@link create}, for the rest of a record: it is never too large to be kept. */
+  /** As {@link create}, for the rest of a record, which has no size limit. */
   write(record: AttachmentRecord): WrittenFile {
     return this.#write(record, "record", textOfRecord(record));
   }
@@ -149,7 +149,7 @@ export class Records {
     return this.#read(this.#nameOf(identity));
   }
 
-  /** Whether there is one, readable or not. */
+  /** Whether there is a record, readable or not. */
   has(identity: Identity): boolean {
     const name = this.#nameOf(identity);
     return onDisk("find", () => this.#status(name) !== undefined);
@@ -167,7 +167,7 @@ export class Records {
     return this.#entries(names.filter((name) => isWanted(name)));
   }
 
-  /** As {@link all}; the one that was written longest ago comes first. */
+  /** As {@link all}, the oldest file first. */
   oldestFirst(): AsyncGenerator<RecordEntry, void, undefined> {
     const dated = onDisk("list", () =>
       this.#names().map((name) => ({
@@ -192,7 +192,7 @@ export class Records {
         const known = file?.isAsWritten ? resumeResult(result) : undefined;
         results.set(ifname, known ?? parseResult(result, latestVersion));
       } catch {
-        // A result that is not trusted.
+        // An invalid result.
       }
     }
     // Multus wrote its file when its ADD had completed.
@@ -203,7 +203,7 @@ export class Records {
     return { results, routing, hasCompleted };
   }
 
-  /** Without results the ADD counts as one that failed. */
+  /** Without results the ADD counts as failed. */
   removeResults(record: AttachmentRecord): void {
     remove(this.#pathOf(this.#nameOf(record), "result"));
   }
@@ -224,7 +224,7 @@ export class Records {
     }
   }
 
-  /** Since when a record's namespace has been seen to be gone: `uptimeMs` of this boot. */
+  /** The time since which a record's namespace is known to be gone: `uptimeMs` of this boot. */
   goneSince(record: AttachmentRecord): number | undefined {
     try {
       const text = this.#readFile(this.#nameOf(record), "gone");
@@ -245,7 +245,7 @@ export class Records {
     remove(this.#pathOf(this.#nameOf(record), "gone"));
   }
 
-  /** The result goes first: a record without one is whole, a result without a record is litter. */
+  /** The result first: a record without result is valid, a result without record is not. */
   remove(record: Identity): void {
     const name = this.#nameOf(record);
     onDisk("remove", () => {
@@ -267,14 +267,14 @@ export class Records {
     }
   }
 
-  /** Removes a container's files that never got their names. */
+  /** Removes a container's temporary files. */
   removeUnnamed(containerId: string): void {
     for (const file of listIfAny(this.#directory))
       if (file.startsWith(`.${containerId}:`) && !file.endsWith(corrupt))
         remove(`${this.#directory}/${file}`);
   }
 
-  /** Moves the unreadable record of a name out of the way; its result is removed. */
+  /** Renames the unreadable record of a name and removes its result. */
   setAside(name: string): void {
     onDisk("move aside", () => {
       remove(this.#pathOf(name, "result"));
@@ -282,7 +282,10 @@ export class Records {
     });
   }
 
-  /** When the record of a name was last written, in milliseconds since 1970; undefined when there is none. */
+  /**
+   * Time of the last change of a record's file, in milliseconds since 1970; undefined
+   * if it is missing.
+   */
   lastWritten(name: string): number | undefined {
     return onDisk("read", () => this.#status(name)?.modifiedMs);
   }
@@ -339,7 +342,7 @@ export class Records {
     try {
       text = this.#readFile(name, "record");
     } catch (cause) {
-      // Nobody can read it: moved aside as any other.
+      // Unreadable: renamed as any other.
       if (cause instanceof NotAFile || cause instanceof TooLarge)
         throw new CorruptRecord(cause.message);
       throw recordError("failed to read attachment record", cause);
@@ -352,7 +355,7 @@ export class Records {
     );
   }
 
-  /** undefined for a file that cannot be read; no entries where there is none. */
+  /** undefined for an unreadable file; no entries for a missing one. */
   async #resultFile(record: AttachmentRecord): Promise<ResultFile | undefined> {
     try {
       const text = this.#readFile(this.#nameOf(record), "result");
@@ -382,7 +385,7 @@ export class Records {
       try {
         writeAll(fd, text);
         const path = this.#pathOf(name, part);
-        // Results that cannot be put in place fail an ADD, which is then undone.
+        // A failure to rename results fails the ADD, which is rolled back.
         if (part === "result") rename(temporary, path);
         else replace(temporary, path);
       } catch (error) {
@@ -420,7 +423,7 @@ function areEntries(values: readonly unknown[]): values is ResultEntry[] {
   return true;
 }
 
-/** A file that has its name, but is not yet known to survive a power loss. */
+/** A file with its final name that may not survive a power loss yet. */
 export class WrittenFile {
   readonly #fd: number;
   readonly #directory: string;
@@ -447,7 +450,7 @@ export class WrittenFile {
   }
 }
 
-/** Removes a file; a directory of that name is moved aside: it would fail every DEL. */
+/** Removes a file; a directory of that name is renamed: it would fail every DEL. */
 function remove(path: string): void {
   try {
     removeFile(path);
@@ -457,7 +460,7 @@ function remove(path: string): void {
   }
 }
 
-/** Renames a file; a directory that has the new name is moved aside. */
+/** Renames a file; a directory of the new name is renamed first. */
 function replace(path: string, newPath: string): void {
   try {
     rename(path, newPath);
@@ -472,7 +475,7 @@ function setAside(path: string): void {
   try {
     rename(path, path + corrupt);
   } catch (error) {
-    // Another genie has moved it in the meantime.
+    // Another genie renamed it meanwhile.
     if (errnoOf(error) !== "ENOENT") throw error;
   }
 }
@@ -485,7 +488,7 @@ function onDisk<T>(action: string, work: () => T): T {
   }
 }
 
-/** A directory that is not ours alone has an error of its own, whatever the action. */
+/** A directory that others can write has an error of its own, whatever the action. */
 function recordError(problem: string, cause: unknown): CniError {
   return cause instanceof UnsafeDirectory
     ? CniError.from(cause)

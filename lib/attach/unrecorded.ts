@@ -48,13 +48,13 @@ import type { AttachmentRecord } from "./record.ts";
 
 /** The files of other programs about a container; DEL only lists them. */
 export interface FormerTraces {
-  /** The file of Multus, if it is there. */
+  /** The file of Multus, if any. */
   multusFile: string | undefined;
   /** The entries of the runtime's cache. */
   cacheEntries: readonly string[];
 }
 
-/** Bytes of a file of Multus, or of an entry of the cache: no more was written there. */
+/** Limit of a file of Multus and of an entry of the cache, in bytes. */
 const maxBytes = 16 << 20;
 
 /**
@@ -90,7 +90,7 @@ export function removeMultusFile({ log }: Context, path: string): void {
   try {
     removeFile(path);
   } catch (error) {
-    // The next DEL goes through it once more, and finds everything deleted.
+    // The next DEL repeats it and finds everything deleted.
     log().error("failed to remove a file of Multus", {
       path,
       error: messageOf(error),
@@ -141,7 +141,10 @@ function delegateConf(delegate: unknown): JsonObject {
   return { ...decoded(Bytes), plugins };
 }
 
-/** The default network has the runtime's name, the others the requested one or their place. */
+/**
+ * The default network has the runtime's interface, the others the requested one or
+ * one by position.
+ */
 function delegateIfname(
   delegate: unknown,
   i: number,
@@ -194,7 +197,7 @@ export async function deleteCached(
 
 /** An entry of libcni's cache for the container (cni-runtime.md §2.4). */
 interface CacheEntry {
-  /** Absent where it cannot be read, or was genie or Multus. */
+  /** Absent if it is unreadable, or names genie or Multus. */
   attachment?: Attachment;
   result?: Result | undefined;
 }
@@ -202,7 +205,7 @@ interface CacheEntry {
 /** Their entries do not name their delegates. */
 const metaPlugins = ["multus", "multus-shim"];
 
-/** Levels that libcni wrote: as many as encoding/json takes. */
+/** Levels of nesting: the limit of encoding/json. */
 const cacheDepth = 10_000;
 
 const cachedCall = object({
@@ -229,7 +232,7 @@ function readCacheEntries(
   });
 }
 
-/** undefined for another container's, or where there is none any more. Throws Error. */
+/** undefined for another container, and for a missing file. Throws Error. */
 function readCacheEntry(
   path: string,
   { request, config }: Context,
@@ -238,7 +241,7 @@ function readCacheEntry(
   const text = readOwnFileIfAny(path, maxBytes);
   if (text === undefined) return undefined;
   const entry = parseJson(text, cacheDepth);
-  // The words of a file's name are only joined by dashes.
+  // The parts of a file name are joined by dashes, which they may contain.
   if (namesAnother(entry, "containerId", containerId)) return undefined;
   if (namesAnother(entry, "ifName", ifname)) return undefined;
   const call = parse(cachedCall, entry, Error);
@@ -258,7 +261,7 @@ function readCacheEntry(
   };
 }
 
-/** Whether an entry names another one than `expected`. */
+/** Whether the entry's `key` is a string other than `expected`. */
 function namesAnother(entry: unknown, key: string, expected: string): boolean {
   const value = own(entry, key);
   return typeof value === "string" && value !== expected;
@@ -277,7 +280,7 @@ function givenResult({ request }: Context): ReadonlyMap<string, Result> {
   return new Map(result && [[ifname, result]]);
 }
 
-/** DEL works without a result, and with an odd one (P-DEL-1). */
+/** DEL works without a result, and with an invalid one (P-DEL-1). */
 function resultIfAny(value: unknown, version: CniVersion): Result | undefined {
   try {
     return isObject(value) ? parseResult(value, version) : undefined;
@@ -327,7 +330,7 @@ export function formerAttachments(selection: FormerSelection): Attachment[] {
 
 type FormerNetwork = Pick<Attachment, "list" | "ifname">;
 
-/** Of several default networks the one that ADD puts on CNI_IFNAME. */
+/** Of several default networks, the one that ADD attaches to CNI_IFNAME. */
 function formerDefault(selection: FormerSelection): FormerNetwork[] {
   const { config, networks, ifname } = selection;
   const defaults = defaultsOrNone(config, networks);

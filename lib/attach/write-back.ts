@@ -69,7 +69,10 @@ async function patch(
   });
 }
 
-/** In the patch, so that a later pod of the same name is never changed; undefined when the pod is gone. */
+/**
+ * The uid of the patch, so that a later pod of the same name never changes; undefined
+ * if the pod is gone.
+ */
 async function uidOf(
   reference: PodReference,
   { info, annotations }: Pod,
@@ -88,7 +91,7 @@ async function uidOf(
   }
 }
 
-/** By interface; of the attachments with a device. */
+/** By interface, for attachments with a device. */
 async function deviceInfos(
   attachments: readonly Attachment[],
 ): Promise<ReadonlyMap<string, object>> {
