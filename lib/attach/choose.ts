@@ -170,12 +170,17 @@ async function fetchDefinitions(
 ): Promise<Definitions> {
   const objects = await getEachOnce(choice.definitions, await api());
   const definitions = new Map<DefinitionReference, Definition>();
-  const allotment = new LazyAllotment(context, deadline);
+  let take: ((resource: string) => string) | undefined;
   for (const reference of choice.definitions) {
     const object = objects.get(reference.key);
-    const device = await deviceOf(reference, object, allotment);
-    const config = object?.spec?.config ?? "";
-    definitions.set(reference, { config, device });
+    const { deviceId } = reference.element;
+    let device: Device | undefined = deviceId ? { id: deviceId } : undefined;
+    const resource = resourceOf(reference, object);
+    if (resource !== undefined) {
+      take ??= await openAllotment(context, deadline);
+      device = { id: take(resource), resource };
+    }
+    definitions.set(reference, { config: object?.spec?.config ?? "", device });
   }
   return definitions;
 }
@@ -207,43 +212,29 @@ async function getDefinition(
   }
 }
 
-/** The kubelet is asked once, for the first device of a resource. */
-class LazyAllotment {
-  readonly #context: Context;
-  readonly #deadline: Deadline;
-  #take: ((resource: string) => string) | undefined;
-
-  constructor(context: Context, deadline: Deadline) {
-    this.#context = context;
-    this.#deadline = deadline;
-  }
-
-  async take(resource: string): Promise<Device> {
-    const { pod, request, config, dependencies } = this.#context;
-    if (!pod)
-      throw invalid(
-        `container ${request.containerId} has no pod that devices are allotted to`,
-      );
-    this.#take ??= await dependencies.devices(pod, config, this.#deadline);
-    return { id: this.#take(resource), resource };
-  }
+/** The devices that the kubelet allotted to the pod. Throws 7 and 11. */
+function openAllotment(
+  { pod, request, config, dependencies }: Context,
+  deadline: Deadline,
+): Promise<(resource: string) => string> {
+  if (pod) return dependencies.devices(pod, config, deadline);
+  throw invalid(
+    `container ${request.containerId} has no pod that devices are allotted to`,
+  );
 }
 
-async function deviceOf(
-  { key, element }: DefinitionReference,
+/** The resource of the element, else of the definition (devices.md). Throws 7 when they differ. */
+function resourceOf(
+  { key, element: { resourceName } }: DefinitionReference,
   object: NetworkAttachmentDefinition | undefined,
-  allotment: LazyAllotment,
-): Promise<Device | undefined> {
-  const { resourceName, deviceId } = element;
+): string | undefined {
   const annotation = own(object?.metadata.annotations, resourceAnnotation);
   const resource = typeof annotation === "string" && annotation;
   if (resource && resourceName !== undefined && resource !== resourceName)
     throw invalid(
       `network-attachment-definition ${quote(key)} has devices of ${quote(resource)}: the pod asks for ${quote(resourceName)}`,
     );
-  const wanted = resource || resourceName;
-  if (wanted !== undefined) return allotment.take(wanted);
-  return deviceId === undefined ? undefined : { id: deviceId };
+  return resource || resourceName;
 }
 
 const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";

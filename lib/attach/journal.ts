@@ -154,16 +154,14 @@ class Journal {
     const { log, config, request } = this.#context;
     const { call, error } = execution;
     const { verb, type, network, runtime } = call;
-    const { ifname } = runtime;
-    const containerId = runtime.containerId || undefined;
     const code = error?.code ?? 0;
     const ms = rounded(execution.ms);
     log().debug("executed plugin", {
       plugin: type,
       verb,
       network,
-      containerId,
-      ifname: ifname || undefined,
+      containerId: runtime.containerId || undefined,
+      ifname: runtime.ifname || undefined,
       ms,
       code,
       error: error?.message,
@@ -184,13 +182,11 @@ class Journal {
   #report({ network = "", runtime }: Execution["call"]): NetworkReport {
     const { containerId, ifname } = runtime;
     const key = `${containerId}\0${network}\0${ifname}`;
-    const known = this.#networks.get(key);
-    if (known) return known;
-    const foreign = containerId !== this.#context.request.containerId;
-    const report: NetworkReport = {
+    const isForeign = containerId !== this.#context.request.containerId;
+    const report = this.#networks.get(key) ?? {
       network,
       ...(ifname !== "" && { ifname }),
-      ...(foreign && { containerId }),
+      ...(isForeign && { containerId }),
       ips: undefined,
       plugins: [],
     };
