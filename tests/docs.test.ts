@@ -261,6 +261,18 @@ describe("documentation", () => {
     expect(rows).toContain(`${rssMiB} MiB at its peak`);
   });
 
+  test("docs/architecture.md, its identifiers are those of the sources", () => {
+    const spans = codeSpans(
+      textOf("docs/architecture.md").replaceAll(fence, ""),
+    );
+    const identifiers = spans.filter((span) =>
+      /^[a-z]+(?:[A-Z][a-z]+)+$/.test(span),
+    );
+    expect(identifiers.length).toBeGreaterThan(10);
+    const sources = sourcesOfLib();
+    expect(identifiers.filter((name) => !sources.includes(name))).toEqual([]);
+  });
+
   test("docs/architecture.md, its time limits are those of the phases", () => {
     const text = textOf("docs/architecture.md");
     const seconds = Object.fromEntries(
