@@ -9,6 +9,7 @@ import { quote } from "../linux/text.ts";
 import type { Exec, ExecResult } from "../linux/exec.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
+import { failure, notStarted, ofCall, undecodable } from "./plugin-error.ts";
 import type { Verb } from "./skel.ts";
 import { type Status, requireExecutable } from "../linux/file-calls.ts";
 
@@ -101,33 +102,24 @@ export async function invoke<T>(
     const result = await execute(path, call, caller);
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);
-    if (result.killed || result.exitCode !== 0)
-      throw (await pluginErrors()).failure(result);
-    if (read) output = read(await decoded(result));
+    if (result.killed || result.exitCode !== 0) throw failure(result);
+    if (read) output = read(decoded(result));
   } catch (cause) {
     const error = CniError.from(cause);
     if (path !== undefined)
       caller.executed?.({ call, ms: monotonicMs() - began, stderr, error });
-    throw (await pluginErrors()).ofCall(call, error);
+    throw ofCall(call, error);
   }
   caller.executed?.({ call, ms: monotonicMs() - began, stderr, output });
   return output;
 }
 
-/** Not async: only the error needs an import. */
 function decoded(result: ExecResult): unknown {
   try {
     return parseJson(result.stdout);
   } catch (cause) {
-    return pluginErrors().then(({ undecodable }) => {
-      throw undecodable(result, cause);
-    });
+    throw undecodable(result, cause);
   }
-}
-
-/** The words of errors: most pods never need them. */
-function pluginErrors() {
-  return import("./plugin-error.ts");
 }
 
 /**
@@ -221,10 +213,8 @@ async function execute(
       return await caller.exec({ ...request, deadline });
     } catch (error) {
       const isBusy = errnoOf(error) === "ETXTBSY" && tries < busyTries;
-      if (!isBusy || call.deadline.remaining <= busyPauseMs) {
-        const { notStarted } = await pluginErrors();
+      if (!isBusy || call.deadline.remaining <= busyPauseMs)
         throw notStarted(path, error);
-      }
       await caller.sleep(busyPauseMs);
     }
   }

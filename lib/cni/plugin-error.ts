@@ -1,6 +1,6 @@
 /**
  * What became of a plugin that failed, as one `CniError` (cni-runtime.md §2.5
- * F-5 to F-7). Loaded when one does. It executes nothing.
+ * F-5 to F-7). It executes nothing.
  */
 import { Code, CniError } from "./error.ts";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";

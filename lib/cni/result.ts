@@ -73,13 +73,10 @@ export function parseResult(value: unknown, configVersion: CniVersion): Result {
  */
 export function convertResult(result: Result, version: CniVersion): Result {
   const [from, to] = [formOf(result.cniVersion), formOf(version)];
-  if (from === to && result === canonical) {
-    if (result.cniVersion === version) return result;
-    // Its form is right already.
-    const renamed = { ...result, cniVersion: version };
-    canonical = renamed;
-    return renamed;
-  }
+  if (from === to && canonical.has(result))
+    return result.cniVersion === version
+      ? result
+      : addCanonical({ ...result, cniVersion: version });
   if (from === to) return read(result, version, "keep");
   const known = readResult(result, result.cniVersion, "drop");
   const list = isLegacy(known)
@@ -90,24 +87,27 @@ export function convertResult(result: Result, version: CniVersion): Result {
   return read(to === "legacy" ? toLegacy(list) : list, version, "drop");
 }
 
+/** Results that were read here: reading one again would change nothing. */
+const canonical = new WeakSet<Result>();
+
+function addCanonical(result: Result): Result {
+  canonical.add(result);
+  return result;
+}
+
+function read(value: unknown, version: CniVersion, unknown: Unknown): Result {
+  return addCanonical(readResult(value, version, unknown));
+}
+
 /**
- * A result that was printed by JSON.stringify and has not been changed since: it is
- * not read again. undefined for one of a version that is not ours.
+ * A result that was printed by JSON.stringify and has not been changed since.
+ * undefined for one of a version that is not ours.
  */
 export function resumeResult(value: JsonObject): Result | undefined {
   const version = own(value, "cniVersion");
   if (typeof version !== "string" || !isSupported(version)) return undefined;
   // oxlint-disable-next-line no-unsafe-type-assertion -- the caller has proof that it was one
-  canonical = value as unknown as Result;
-  return canonical;
-}
-
-/** What was read here last: reading it again would change nothing, because nobody changes a `Result`. */
-let canonical: Result | undefined;
-
-function read(value: unknown, version: CniVersion, unknown: Unknown): Result {
-  canonical = readResult(value, version, unknown);
-  return canonical;
+  return addCanonical(value as unknown as Result);
 }
 
 /** The 1.1.0 view of a result. */
