@@ -1,6 +1,6 @@
 /**
- * What a kubeconfig of the bench's API server says, for programs that do not read
- * one.
+ * Reads the URL, the token and the authority from a kubeconfig, for programs that
+ * cannot read one.
  */
 import * as v from "valibot";
 

@@ -1,6 +1,7 @@
 /**
- * The bench's end of the API server: where it is, also from further away, and
- * what it has seen. The server and the distances are processes of their own.
+ * The bench's access to its API server: kubeconfigs, also for ports with a longer
+ * round trip, and a summary of its requests. The server and the ports are processes of
+ * their own.
  */
 import { join } from "node:path";
 import * as v from "valibot";

@@ -1,8 +1,8 @@
 /**
- * One whole process, started as a runtime does. The start is the C library's
- * posix_spawn: the child shares the bench's memory until it executes, so how
- * large the bench is does not count. Input is in the pipe before the start, output
- * is read after the end: what fits into a pipe is all that is ever written.
+ * One whole process, started as a runtime does, by posix_spawn of the C library: the
+ * child shares the bench's memory until it executes, so the size of the bench does not
+ * count. The bench writes the input to the pipe before the start and reads the output
+ * after the end, so both must fit into a pipe.
  */
 import { ptr } from "bun:ffi";
 import { reaped, symbols, text } from "./libc.ts";

@@ -1,7 +1,6 @@
 /**
- * Each program in several files. Where the pages of a file lie in memory is luck,
- * and makes the same program several hundredths slower from one copy of its file
- * than from another: so the copies take turns.
+ * Several copies of each program. The place of its pages in memory makes one copy of a
+ * program a few percent slower than another, so the copies take turns.
  */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { basename, join } from "node:path";

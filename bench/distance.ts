@@ -1,12 +1,11 @@
 /**
- * Puts the API server further away: for every round trip time given, a port that
- * forwards to it and holds back what passes. A process of its own, started with
- * the server's port and the times in milliseconds; says its ports, in their order.
+ * Puts the API server further away: for each round trip time a port that forwards to
+ * it with a delay. A process of its own, started with the server's port and the times
+ * in milliseconds; its message has the ports in the same order.
  *
- * Half of the time is spent on each way. The kernel finishes the TCP handshake
- * without us, so the first bytes of a connection wait for its round trip, too: the
- * client sees the end when it would see it over a real distance. (netem of the
- * kernel would do it all, but few machines have it.)
+ * Each direction gets half of the time. The kernel completes the TCP handshake without
+ * delay, so the first bytes of a connection wait for its round trip, too. (netem of the
+ * kernel would do all of it, but few machines have it.)
  */
 import { type Socket, connect, createServer } from "node:net";
 

@@ -1,7 +1,6 @@
 /**
- * A process of ours that the bench needs beside itself: it answers while the bench
- * waits for a child. It says one thing when it is ready, and something to every
- * message.
+ * A process beside the bench, which responds while the bench waits for a child. It
+ * sends one message when it is ready, and one for each message that it receives.
  */
 import { join } from "node:path";
 

@@ -1,7 +1,6 @@
 /**
- * The C library's functions that the bench needs and Bun does not have: a start
- * of a process that costs the same for every program, and the kernel's own word
- * on what it used.
+ * Functions of the C library that Bun does not have: a start of a process that costs
+ * the same for every program, and the kernel's figures of its use.
  */
 import { dlopen } from "bun:ffi";
 import { readElfHeader } from "../lib/linux/elf.ts";

@@ -1,7 +1,7 @@
 /**
- * Runs all units and keeps what was measured of each row, in three passes: time,
- * where all rows take turns; memory and requests; system calls. The last two do
- * not vary as time does and would disturb it.
+ * Runs all units and keeps the measurements of each row, in three passes: time, where
+ * all rows take turns; memory and requests; system calls. The last two hardly vary and
+ * would disturb the first.
  */
 import { join } from "node:path";
 import type { Api } from "./api.ts";

@@ -1,8 +1,8 @@
 /**
- * What a program's pages look like in memory depends on how its file got there: one
- * that was just written lies in large pieces, which are mapped as a whole, and the
- * same program needs several MiB more. So all that is measured is read from the disk,
- * as on a node that was started once since the installation.
+ * Drops files from the page cache. A file that was just written lies in large pages,
+ * which are mapped as a whole, so its program needs several MiB more. The bench reads
+ * every program from the disk, as a node does that was started once since the
+ * installation.
  */
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { symbols } from "./libc.ts";

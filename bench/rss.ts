@@ -1,8 +1,7 @@
 /**
- * The peak memory of a child. What the system tells the parent of a child is no
- * less than the parent's own memory when it started it, and ours is larger than
- * what we measure. So a small shell starts the child and ends, and the child,
- * now an orphan, becomes ours to wait for.
+ * The peak memory of a child. The kernel's figure for a child starts with the memory
+ * of its parent, and that of the bench is larger than the figure to measure. So a
+ * small shell starts the child and exits; the bench then waits for the orphan.
  */
 import type { Command } from "./child.ts";
 import { reaped, symbols } from "./libc.ts";

@@ -1,7 +1,7 @@
 /**
- * What the bench runs: a step is one process, or several that are measured as one
- * (a burst); a unit is what must run in one piece, because a CHECK needs its ADD
- * and every ADD its DEL.
+ * The units of the bench. A step is one process, or several that are measured as one
+ * (a burst). A unit is a sequence of steps that belong together: a CHECK needs its
+ * ADD, and every ADD its DEL.
  */
 import type { Command, Outcome } from "./child.ts";
 import { runAll } from "./process.ts";

@@ -1,6 +1,6 @@
 /**
- * What a program asks of the kernel, it and every process that it starts: counted
- * in a run of its own under strace, because tracing makes everything slower.
+ * Counts the system calls of a program and of all processes that it starts, in a run
+ * of its own under strace, because tracing makes everything slower.
  */
 import type { Command } from "./child.ts";
 

@@ -1,6 +1,6 @@
 /**
- * ADD for each pod, and that the pod has what its annotation asks for: looked up
- * in its network namespace, not in what genie says.
+ * ADD for each pod. The networks are checked in the pod's network namespace, not in
+ * genie's output.
  */
 import { $ } from "bun";
 import type { Link } from "../tests/support/netns.ts";

@@ -1,8 +1,8 @@
 /**
- * `make demo`: genie's main job, done for real. Pods with annotations are kept
- * by an API server, network namespaces stand for them, the reference plugins
- * make two different networks; every claim is a step that is verified. The exit
- * code is 0 only when all steps are as shown.
+ * `make demo`: genie's main job with real networks. An API server has pods with
+ * annotations, network namespaces stand for the pods, and the reference plugins make
+ * two different networks. Every step is verified; the exit code is 0 only if all of
+ * them succeed.
  */
 import { isAbsolute, resolve } from "node:path";
 import { startApiServer } from "../tests/support/api-server.ts";

@@ -1,7 +1,6 @@
 /**
- * DEL for each pod, under conditions that a DEL must stand: no API server, no
- * configuration of the networks any more, and a second time. Then what is left
- * is counted, by looking and not by asking genie.
+ * DEL for each pod under difficult conditions: no API server, no configuration of the
+ * networks, and a second DEL. Then the demo counts leftovers itself, without genie.
  */
 import { $ } from "bun";
 import { type Attached, expectEqual, requireSuccess } from "./attach.ts";

@@ -1,6 +1,6 @@
 /**
- * The demo's networks: what lies in the directory of network configurations, and
- * what the runtime has been told about genie. Subnets can be any: see `private`.
+ * The demo's networks: the files of the configuration directory, and genie's
+ * configuration in the runtime. Any subnets will do: see `private`.
  */
 
 /** A pod's interface is in the subnet of its network. */

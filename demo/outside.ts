@@ -1,6 +1,6 @@
 /**
- * Both networks have a default route: the pod in both of them sends its own packets by
- * the first, and a host outside of both reaches it on each address.
+ * Two networks with default routes: the pod in both of them sends by the first, and a
+ * host outside reaches the pod on each address.
  */
 import { $ } from "bun";
 import { Netns } from "../tests/support/netns.ts";

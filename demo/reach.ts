@@ -1,6 +1,6 @@
 /**
- * That the networks carry something: pings between pods of one network, and a
- * port of the node that is forwarded to a pod.
+ * Traffic over the networks: pings between pods of one network, and a port of the node
+ * that is forwarded to a pod.
  */
 import { join } from "node:path";
 import type { Attached } from "./attach.ts";

@@ -1,6 +1,6 @@
 /**
- * What the demo prints: headings, steps with ✓ or ✗, tables. It owns colour,
- * which only a terminal gets, and counts the steps.
+ * The output of the demo: headings, steps with ✓ or ✗, tables. Colour only on a
+ * terminal.
  */
 
 /** A failure of a step that is reported already. */

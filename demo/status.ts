@@ -1,6 +1,6 @@
 /**
- * What genie wrote back to the pod: the annotations that tell which address is
- * of which network (NPWG network-status, and CNI-Genie's own).
+ * The annotations that genie writes to a pod: each address with its network (NPWG
+ * network-status, and CNI-Genie's own).
  */
 import { type Attached, expectEqual } from "./attach.ts";
 import type { Node } from "./node.ts";

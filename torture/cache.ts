@@ -1,6 +1,6 @@
 /**
- * What libcni, in the runtime, remembers of its calls: an entry from a successful
- * ADD to a successful DEL. It is what is left of a pod whose record is lost.
+ * The cache of the runtime's libcni: an entry from a successful ADD to a successful
+ * DEL. It is the only trace of a pod whose record is lost.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Calls genie as a runtime does and holds each answer to what every runtime may
- * rely on: one JSON value or nothing on stdout, no secret anywhere, an end.
+ * Calls genie as a runtime does and checks every response: one JSON value or nothing
+ * on stdout, no secret anywhere, an end within the time limits.
  */
 import { genieBinary } from "../tests/support/build.ts";
 import { onlyValue, startPlugin } from "../tests/support/runtime.ts";

@@ -1,6 +1,6 @@
 /**
- * Everything that collects garbage: the runtime's GC, that of another list of
- * genie, and `genie gc`. None of them may take what a living pod has.
+ * Everything that collects garbage: the runtime's GC, that of another genie list, and
+ * `genie gc`. An attached pod must lose nothing.
  */
 import { genieBinary } from "../tests/support/build.ts";
 import { type Outcome, callGenie } from "./calls.ts";

@@ -1,7 +1,7 @@
 /**
- * Every crash point, one after the other: genie is killed on the entry of each
- * system call that changes something, in one ADD and in one DEL, by strace's
- * fault injection. Then DEL must remove everything, or GC where no DEL comes.
+ * All crash points: strace kills genie at the entry of each system call that changes
+ * something, in one ADD and in one DEL. Then DEL must remove everything, or GC if no
+ * DEL comes.
  */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

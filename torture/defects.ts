@@ -1,7 +1,6 @@
 /**
- * The defects that the torture must find: one for each rule that keeps pods from
- * leaking, from being stuck, or from being deleted while they live. Edits of the
- * sources, as a table.
+ * Defects that the torture must find, as edits of the sources: one for each rule that
+ * keeps pods from leaking, from being stuck, or from being deleted while they live.
  */
 import type { ScenarioName } from "./scenarios/scenarios.ts";
 

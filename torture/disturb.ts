@@ -1,6 +1,6 @@
 /**
- * What happens to a pod between its ADD and its DEL, as a table. Records are
- * edited as files: genie must cope with what it finds.
+ * Changes of a pod between its ADD and its DEL, as a table. Records are edited as
+ * files.
  */
 import type { Disturbance } from "./faults.ts";
 import type { World } from "./world.ts";

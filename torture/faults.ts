@@ -1,6 +1,6 @@
 /**
- * What can go wrong, as tables: what a delegate does instead of its work, what
- * the API server does instead of answering. A new fault is a new row.
+ * The faults, as tables: of delegates, of the API server, of the disk. A new fault is
+ * a new row.
  */
 import { type Fault, statusFault } from "../tests/support/api-server.ts";
 

@@ -1,7 +1,7 @@
 /**
- * Namespaces of our own for mounts, processes and networks: whatever happens,
- * nothing is left on the machine, also when we are killed. A shell is the first
- * process in there because somebody must collect the orphans.
+ * Runs the torture in mount, process and network namespaces of its own, so that
+ * nothing is left on the machine, even after a kill. A shell is their first process,
+ * because orphans need a process that collects them.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * The life of one pod: ADD, what happens to it, DEL until success as a runtime
- * repeats it, and what must be gone then.
+ * The life of one pod: ADD, disturbances, DEL until success as a runtime repeats it,
+ * and the check that nothing is left.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { own } from "../lib/cni/json.ts";

@@ -1,7 +1,7 @@
 /**
- * The node's plugins: the reference ones behind a script that does what the
- * schedule told it to, once for each order, and a plugin of spec 1.1.0, which
- * Debian's are not: it has GC, and a ledger of what it attached.
+ * The node's plugins: the reference ones behind a script that injects the scheduled
+ * faults, each once; and a plugin of spec 1.1.0 with GC and a ledger of its
+ * attachments, since Debian's have none.
  */
 import {
   chmodSync,

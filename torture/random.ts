@@ -1,6 +1,6 @@
 /**
- * Random numbers that a seed decides: the same seed, the same torture. sfc32,
- * small and good enough; nothing here is secret.
+ * Random numbers from a seed (sfc32): the same seed, the same torture. Not for
+ * secrets.
  */
 export class Random {
   readonly #state: Uint32Array;

@@ -1,6 +1,6 @@
 /**
- * What a torture counts and finds. A finding is a promise that was broken; one
- * is enough to fail the run.
+ * Counts and findings of a torture. A finding is a broken promise; one is enough to
+ * fail the run.
  */
 export class Report {
   readonly #counts = new Map<string, Map<string, number>>();

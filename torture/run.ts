@@ -1,7 +1,6 @@
 /**
- * A torture from its schedule to its figures: rounds of pods that live at the
- * same time, with a disk that fails and GC in between, then a last GC, after
- * which nothing may be left.
+ * Runs a schedule: rounds of pods that live at the same time, with failing disks and
+ * GC in between, then a last GC, after which nothing may be left.
  */
 import { besidePods, gc, gcOfOtherList, genieGc, heldBy } from "./collect.ts";
 import { crashPoints } from "./crashpoints.ts";

@@ -1,6 +1,6 @@
 /**
- * The schedule of a torture: which pods, which faults, when. Pure: the same seed
- * gives the same schedule; only what the machine makes of it in time differs.
+ * The schedule of a torture: pods, faults and their moments. Pure: the same seed gives
+ * the same schedule.
  */
 import {
   type ApiFault,

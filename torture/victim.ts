@@ -1,6 +1,6 @@
 /**
- * One pod that a test of a single rule is made with: its calls, traced if asked
- * for, and what is left of it.
+ * The pod of a scenario or crash point: its calls, traced if requested, and its
+ * leftovers.
  */
 import { genieBinary } from "../tests/support/build.ts";
 import { Netns } from "../tests/support/netns.ts";

@@ -1,7 +1,7 @@
 /**
- * The node that is tortured: directories, networks, plugins, an API server, the
- * disk. It expects namespaces of its own (see `isolation`): it mounts and makes
- * interfaces as it likes.
+ * The tortured node: directories, networks, plugins, an API server, the disk. It
+ * mounts and makes interfaces freely, so it needs namespaces of its own (see
+ * `isolation`).
  */
 import {
   mkdirSync,

@@ -1,8 +1,7 @@
 /**
- * The original CNI-Genie. It knows two fixed directories, networks as `.conf` files
- * only where it deletes, and results of CNI 0.3.1: so it gets directories of its own
- * there, with the same network and a delegate that answers the same in the older
- * form.
+ * The original CNI-Genie. It has two fixed directories, deletes only networks in
+ * `.conf` files, and knows results up to CNI 0.3.1. So it gets directories of its own,
+ * with the same network and a delegate that prints the same result in the older form.
  */
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";

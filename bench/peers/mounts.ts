@@ -1,6 +1,6 @@
 /**
- * Directories over directories, seen by the bench and what it starts only: some programs
- * know where they live and cannot be told otherwise.
+ * Mounts directories over others, for the bench and its children only: some programs
+ * have fixed directories.
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { symbols, text } from "../libc.ts";

@@ -1,6 +1,6 @@
 /**
- * Whoever is compared with genie, when the environment says where it is:
- * MULTUS, MULTUS_SHIM with MULTUS_DAEMON, CNI_GENIE.
+ * genie's peers, if the environment names their executables: MULTUS, MULTUS_SHIM with
+ * MULTUS_DAEMON, CNI_GENIE.
  */
 import { resolve } from "node:path";
 import type { Plugin, Surroundings } from "../rows/plugin.ts";

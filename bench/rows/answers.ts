@@ -1,6 +1,4 @@
-/**
- * What a right answer looks like, of genie and of whoever is compared with it.
- */
+/** Checks of responses, of genie and of its peers. */
 export type Accepts = (stdout: string) => boolean;
 
 /** The delegate's result. */

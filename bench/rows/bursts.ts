@@ -1,6 +1,6 @@
 /**
- * What a node sees that starts with all its pods: many calls at once, freely and
- * where memory is short.
+ * Many calls at once, as on a node that starts with all its pods, with enough memory
+ * and with little.
  */
 import type { Command } from "../child.ts";
 import type { MemoryGroup } from "../memory-group.ts";

@@ -1,6 +1,5 @@
 /**
- * What nobody can be faster than: the delegates alone, Bun alone, one request to
- * the API server alone.
+ * Lower bounds: the delegates alone, Bun alone, one request to the API server alone.
  */
 import { distances } from "../api.ts";
 import type { Command } from "../child.ts";

@@ -1,7 +1,6 @@
 /**
- * A CNI plugin that chooses networks, as the bench sees it: genie, and whoever is
- * compared with it. All are called for the same pods, with the same delegates and
- * the same API server, so their rows are made here, by one rule.
+ * The rows of every CNI plugin that chooses networks: genie and its peers. All of them
+ * get the same pods, the same delegates and the same API server.
  */
 import type { NoopNode } from "../../scripts/noop-node.ts";
 import { type Api, distances } from "../api.ts";

@@ -1,6 +1,6 @@
 /**
- * GC where it may not delete: of another list of genie, and where the namespaces
- * of pods cannot be seen (state.md "CHECK, GC, STATUS").
+ * Garbage that GC must not delete: that of another genie list, and that of pods whose
+ * namespaces it cannot see (state.md "CHECK, GC, STATUS").
  */
 import { gc, gcOfOtherList, genieGc } from "../collect.ts";
 import type { Victim } from "../victim.ts";

@@ -1,6 +1,6 @@
 /**
- * Plugins whose DEL never succeeds: no pod is stuck for them, and nothing that
- * they did is forgotten (state.md "Never stuck, never forgotten").
+ * Plugins whose DEL never succeeds: no pod is stuck, and nothing is forgotten
+ * (state.md "Never stuck, never forgotten").
  */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,7 +1,4 @@
-/**
- * Locks that fail, and who is ended for one that an orphan holds (state.md
- * "Processes and locks").
- */
+/** Failing locks, and orphans that own a lock (state.md "Processes and locks"). */
 import { join } from "node:path";
 import { isRunning } from "../../tests/support/delegate.ts";
 import type { Scene } from "./scene.ts";

@@ -1,6 +1,6 @@
 /**
- * What ADD writes, DEL reads, also where the request is as large as it may be; and
- * what DEL writes again is on the disk (state.md "The record").
+ * DEL reads whatever ADD accepts, also the largest request, and a record that DEL
+ * rewrites is durable (state.md "The record").
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * One scenario for each rule that a random schedule meets too rarely, or cannot
- * tell whether it was kept. A new rule of state.md is a new row.
+ * One scenario for each rule that a random schedule meets too rarely or cannot check.
+ * A new rule of state.md is a new row.
  */
 import type { World } from "../world.ts";
 import { mountNamespace, otherList, youngRecord } from "./collectors.ts";

@@ -1,6 +1,4 @@
-/**
- * What each scenario is given: one rule of state.md, shown with a pod of its own.
- */
+/** The inputs of a scenario: a world and a pod of its own. */
 import type { DelegateFault } from "../faults.ts";
 import type { Outcome } from "../calls.ts";
 import type { DelegatePlan } from "../schedule.ts";

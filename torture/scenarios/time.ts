@@ -1,5 +1,5 @@
 /**
- * Each attachment has the time that a plugin needs, however many there are
+ * Each attachment gets the time that its plugin needs, however many there are
  * (state.md "Time").
  */
 import type { Scene } from "./scene.ts";
