@@ -23,10 +23,6 @@ describe("plotOf", () => {
     ]);
   });
 
-  test("says the numbers", () => {
-    expect(plot).toContain(">10.0 ms (2.00 ×)<");
-  });
-
   test("tells the groups apart by colour", () => {
     const bars = [...plot.matchAll(/<rect class="bar (\w+)"/g)];
     expect(bars.map(([, kind]) => kind)).toEqual(["floor", "genie", "peer"]);
@@ -42,13 +38,5 @@ describe("plotOf", () => {
       return Number((at / Number(width)).toFixed(2));
     });
     expect(inside).toEqual([0.5, 0.5, 0.5]);
-  });
-
-  test("is readable where the background is dark", () => {
-    expect(plot).toContain("@media (prefers-color-scheme: dark)");
-  });
-
-  test("is the same for the same rows", () => {
-    expect(plotOf(rows)).toBe(plot);
   });
 });

@@ -417,34 +417,6 @@ describe("what was abandoned", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("is not tried while a pod has the same device", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    node.network("20-beta.conf", {
-      cniVersion: "1.0.0",
-      name: "beta-net",
-      type: "beta",
-      device: "ens5",
-    });
-    node.network("50-delta.conf", {
-      cniVersion: "1.0.0",
-      name: "delta-net",
-      type: "gamma",
-      device: "ens5",
-    });
-    const pod = await abandonedPod(scripted);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
-    const other = await node.pod("other");
-    await node.succeed("ADD", other, { annotations: { cni: "delta" } });
-    delegates.forget();
-    expect(node.command("gc").stdout).toContain(
-      `still abandoned ${pod.containerId}:eth0: device ens5 is container ${other.containerId}'s now`,
-    );
-    expect(delegates.calls()).toEqual([]);
-    await node.succeed("DEL", other);
-    expect(node.command("gc").stdout).toContain("1 deleted");
-  });
-
   describe("a runtime's GC", () => {
     const config = {
       cniVersion: "1.1.0",

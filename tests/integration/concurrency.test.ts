@@ -6,7 +6,7 @@
 import { describe, expect, test } from "bun:test";
 import { isRunning } from "../support/delegate.ts";
 import { type Pod, nothing } from "../support/node.ts";
-import { type Answer, callPlugin } from "../support/runtime.ts";
+import type { Answer } from "../support/runtime.ts";
 import {
   scriptedResult,
   startNode,
@@ -75,22 +75,4 @@ describe("one container", () => {
     expect(delegates.left().map(isRunning)).toEqual([true]);
     expect(await node.remains()).toEqual(nothing);
   });
-});
-
-test("ADD, a runtime that is slow to read gets a whole result", async () => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
-  const pod = await node.pod();
-  // More than a pipe holds.
-  const dns = {
-    search: Array.from({ length: 20_000 }, (_, i) => `domain-${i}.test`),
-  };
-  delegates.behave(
-    { type: "alpha", verb: "ADD" },
-    { stdout: { ...scriptedResult(0), dns } },
-  );
-  const answer = await callPlugin(
-    node.request("ADD", pod, { annotations: {} }),
-  );
-  expect(answer.json).toEqual({ ...scriptedResult(0), dns });
 });

@@ -3,7 +3,7 @@
  * the record keeps what is left, a retry finishes (state.md "DEL").
  */
 import { describe, expect, test } from "bun:test";
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { smallDisk } from "../support/disk.ts";
 import type { Behaviour } from "../support/delegate.ts";
@@ -202,31 +202,6 @@ describe("DEL, a network fails", () => {
     await node.succeed("DEL", pod);
     expect(await node.remains()).toEqual(nothing);
   });
-});
-
-test("DEL, a rewritten record is synced like a new one: file and directory", async () => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
-  const synced = async (verb: "ADD" | "DEL"): Promise<string[]> => {
-    const { binary, env, config } = node.request(verb, pod, two);
-    const trace = join(node.directory, "trace");
-    const flags = ["-f", "-y", "-e", "trace=fsync", "-o", trace];
-    const child = Bun.spawn({
-      cmd: ["strace", ...flags, binary],
-      env: { PATH: process.env["PATH"] ?? "", ...env },
-      stdin: new Blob([JSON.stringify(config)]),
-      stdout: "ignore",
-      stderr: "ignore",
-    });
-    await child.exited;
-    const paths = readFileSync(trace, "utf8").matchAll(/fsync\(\d+<([^>]*)>/g);
-    return [...paths].map(([, path = ""]) => path.replace(node.dataDir, ""));
-  };
-  const pod = await node.pod();
-  const whole = [`/attachments/${pod.containerId}:eth0.json`, "/attachments"];
-  expect(await synced("ADD")).toEqual(whole);
-  delegates.behave({ type: "beta", verb: "DEL" }, { exit: 1 });
-  expect(await synced("DEL")).toEqual(whole);
 });
 
 describe("DEL, the disk is full", () => {

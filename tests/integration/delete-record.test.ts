@@ -96,10 +96,6 @@ describe("DEL, a record that cannot be used", () => {
   test.each([
     ["missing", undefined],
     ["torn", '{"formatVersion":1,"results":[{"ifname":"eth0","res'],
-    [
-      "nonsense",
-      '{"results":[null,{"ifname":"eth0","result":{"ips":[null]}}]}',
-    ],
   ])("its result is %s: no prevResult", async (_, text) => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

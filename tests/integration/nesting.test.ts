@@ -71,18 +71,6 @@ describe("a network of confDir", () => {
     );
     expect(await node.remains()).toEqual(nothing);
   });
-
-  test("of 101 levels is error 7", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    node.network("10-alpha.conf", alpha(101));
-    const options = { annotations: { cni: "alpha" } };
-    await expectRefusal(
-      scripted,
-      { pod: await node.pod(), options },
-      { code: 7, msg: "nested deeper than 100 levels" },
-    );
-  });
 });
 
 describe("a delegate's result", () => {

@@ -8,7 +8,6 @@ import { nothing } from "../support/node.ts";
 import { attached } from "../support/scripted-node.ts";
 import {
   Cluster,
-  addresses,
   defaultKey,
   isDefinition,
   lan,
@@ -152,36 +151,6 @@ describe("ADD, CHECK, DEL", () => {
     await cluster.check(pod);
     await cluster.del(pod);
     expect(await cluster.node.remains()).toEqual(nothing);
-  });
-
-  test("the result is the primary's", async () => {
-    await using cluster = await startCluster();
-    const pod = await cluster.pod({ [networksKey]: "storage" });
-    const result = await cluster.add(pod);
-    expect(result).toMatchObject({
-      ips: [{ address: expect.stringMatching(/^10\.66\.0\.\d+\/24$/) }],
-    });
-  });
-
-  test("the result of all, merged", async () => {
-    await using cluster = await startCluster();
-    const pod = await cluster.pod({ [networksKey]: "storage" });
-    const result = await cluster.add(pod, { config: { result: "merged" } });
-    const { eth0 = [], net1 = [] } = await addresses(pod);
-    expect(result).toMatchObject({
-      ips: [...eth0, ...net1].map((address) => ({ address })),
-    });
-  });
-
-  test("spec.config without a name has the definition's", async () => {
-    await using cluster = await startCluster();
-    const pod = await cluster.attach("backup");
-    expect(cluster.node.record(pod)).toMatchObject({
-      attachments: [
-        { list: { name: "canal-net" } },
-        { list: { name: "backup" }, definition: "shop/backup" },
-      ],
-    });
   });
 });
 

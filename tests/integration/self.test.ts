@@ -50,28 +50,6 @@ describe("ADD, a file that names genie is no candidate", () => {
   const files: [string, string, object, Record<string, unknown>][] = [
     ["our own file", "00-genie.conf", { ...list, type: "genie" }, {}],
     [
-      "a chain",
-      "00-chain.conflist",
-      { ...list, plugins: [{ type: "alpha" }, { type: "genie" }] },
-      {},
-    ],
-    [
-      "delegate",
-      "00-delegate.conf",
-      { ...list, type: "alpha", delegate: { type: "genie" } },
-      {},
-    ],
-    [
-      "delegates",
-      "00-delegates.conf",
-      {
-        ...list,
-        type: "alpha",
-        delegates: [{ type: "beta" }, { type: "genie" }],
-      },
-      {},
-    ],
-    [
       "delegates with a chain",
       "00-nested.conf",
       { ...list, type: "alpha", delegates: [{ plugins: [{ type: "genie" }] }] },
