@@ -1,11 +1,11 @@
-# What can be done with this repository; `make` alone lists it. Everything it
-# needs is installed by `make deps`, which the other targets do by themselves.
+# The commands of this repository; `make` alone lists them. Every target runs
+# `make deps` first, which installs missing packages.
 
 BUN := node_modules/.bin/bun
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build release image platforms check fmt test demo torture torture-defect mutate cluster bench clean
-# Targets share node_modules and dist, and a bench must be alone on the machine.
+# Targets share node_modules and dist, and `make bench` needs an idle machine.
 .NOTPARALLEL:
 
 help: ## list the targets

@@ -1,10 +1,9 @@
 /**
- * Keeps the limit on open files that genie is started with. Bun raises the soft
- * limit to the hard one before any of our code runs, and every delegate would
- * inherit that (state.md "Processes and locks"); what it was before, nothing in
- * the process or the kernel still knows. So the executable must not call
- * setrlimit: the name that the loader looks up becomes getrlimit, which takes the
- * same arguments and changes nothing. Bun calls it for nothing else.
+ * Keeps the limit on open files that genie is started with. Bun raises the soft limit
+ * to the hard one before any of our code runs, every delegate would inherit it
+ * (state.md "Processes and locks"), and the former value is lost. So the executable
+ * must not call setrlimit: the name in its symbol table becomes getrlimit, which takes
+ * the same arguments and changes nothing. Bun uses setrlimit for nothing else.
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 

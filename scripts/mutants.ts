@@ -1,7 +1,7 @@
 /**
  * The mutants of a source file: the same text with one operator or constant
- * changed. Comments, strings and regular expressions stay as they are, and a
- * mutant that compiles to the same JavaScript (a type, a comment) is none.
+ * changed. Comments, strings and regular expressions stay unchanged; a mutant that
+ * compiles to the same JavaScript (a type) is left out.
  */
 
 export interface Mutant {

@@ -1,7 +1,7 @@
 /**
- * A node whose only network does nothing but answer: enough for the executable
- * to go through every verb, and neither privilege nor plugins are needed. For
- * the profile of the build, the tests of the artifact, and the bench.
+ * A node whose only network has a plugin that does nothing. The executable goes
+ * through every verb without privileges and real plugins: for the profile of a
+ * release, the smoke tests and the bench.
  */
 import {
   chmodSync,

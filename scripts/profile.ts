@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NoopNode, pod } from "./noop-node.ts";
 
-/** On a busy machine a delegate is late, and the profile another one. */
+/** A late delegate, on a busy machine, changes the profile. */
 const tries = 10;
 
 /**

@@ -1,7 +1,6 @@
 /**
- * The machines that genie is built for: what Bun calls each, under which name it
- * finds the C library there, and what the header of its executable must say. A
- * new target is a new row.
+ * The target platforms: Bun's name of each, the name of its C library, and the
+ * expected ELF header of its executable. A new target is a new row.
  */
 import type { ElfHeader } from "../lib/linux/elf.ts";
 

@@ -1,7 +1,7 @@
 /**
- * Runs all suites, each file in a global object of its own, and ends with one
- * line: how many passed, failed and were skipped. The counts are those of bun's
- * own summary, because its report file does not know of a file that failed to load.
+ * Runs all suites, each file in a global object of its own, and ends with one line of
+ * counts: passed, failed, skipped. The counts are from bun's summary, because its
+ * report file leaves out test files that fail to load.
  */
 
 const child = Bun.spawn(

@@ -1,6 +1,6 @@
 /**
- * Checks one compiled genie: the kind of file, that it still carries the program,
- * and, where this machine can, that it answers. What fails here is not released.
+ * Verifies a compiled genie: the kind of file, the program in it, and, on this
+ * machine, its response to VERSION. A failure stops the build.
  */
 import { type ElfHeader, readElfHeader } from "../lib/linux/elf.ts";
 import { describeElf } from "./targets.ts";
