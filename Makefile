@@ -36,7 +36,7 @@ check: deps ## format, lint, types, layering; changes nothing
 fmt: deps ## format every file
 	@$(BUN) fmt
 
-test: build ## run every suite; the last line counts
+test: build ## run all test suites; the last line has the counts
 	@$(BUN) scripts/test.ts
 
 demo: build ## attach pods to real networks, step by step
@@ -45,10 +45,10 @@ demo: build ## attach pods to real networks, step by step
 torture: build ## add and delete pods under faults: SEED=… ROUNDS=…
 	@$(BUN) torture/torture.ts --seed "$(SEED)" --rounds "$(ROUNDS)"
 
-torture-defect: deps ## show that the torture catches defects put in on purpose: DEFECT=…
+torture-defect: deps ## check that the torture finds defects put in on purpose: DEFECT=…
 	@$(BUN) torture/defect.ts "$(DEFECT)"
 
-mutate: deps ## show which mutants of the sources the tests find: MUTANTS=… SEED=… UNIT=1
+mutate: deps ## show which wrong operators and constants the tests find: MUTANTS=… SEED=… UNIT=1
 	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit)
 
 cluster: build ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
