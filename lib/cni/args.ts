@@ -7,9 +7,12 @@ import { Code, CniError } from "./error.ts";
 import { isLonger } from "../linux/text.ts";
 
 export interface Environment {
-  /** Any text: whether there is such a verb is asked only after stdin was read (P-ENV-6). */
+  /** Any text: the verb is validated after stdin (P-ENV-6). */
   command: string;
-  /** This and the next two are "" for a verb that does not read them: nobody has validated them (P-ENV-3). */
+  /**
+   * This and the next two are "" for a verb that does not read them: they are not
+   * validated then (P-ENV-3).
+   */
   containerId: string;
   netns: string;
   ifname: string;
@@ -71,9 +74,9 @@ function directories(path: string): string[] {
 type Name = "CNI_CONTAINERID" | "CNI_NETNS" | "CNI_IFNAME" | "CNI_PATH";
 
 interface Variable {
-  /** Verbs that must have it; only for these the value is validated. */
+  /** Verbs that require it; only they validate the value. */
   required: readonly string[];
-  /** Verbs that read it when it is there. */
+  /** Verbs that read it if it is set. */
   optional: readonly string[];
   validate?: (value: string) => void;
 }
@@ -94,13 +97,16 @@ const variables: Record<Name, Variable> = {
   CNI_PATH: { required: ["ADD", "CHECK", "DEL", "GC", "STATUS"], optional: [] },
 };
 
-/** What is wrong with a value; the texts are upstream's. */
+/** Validators of values; the messages are upstream's. */
 export interface Problem {
   msg: string;
   details?: string;
 }
 
-/** What is wrong with an interface name for Linux and so for CNI (P-IF); undefined if nothing. */
+/**
+ * The fault of an interface name by the rules of Linux and CNI (P-IF); undefined if
+ * it is valid.
+ */
 export function ifnameProblem(name: string): Problem | undefined {
   if (name === "") return { msg: "interface name is empty" };
   if (isLonger(name, 15)) {
@@ -117,11 +123,11 @@ export function ifnameProblem(name: string): Problem | undefined {
   return undefined;
 }
 
-/** `/`, `:` and what Go's unicode.IsSpace calls space: `\s` lacks U+0085 and has U+FEFF. */
+/** `/`, `:` and the space characters of Go's unicode.IsSpace: `\s` lacks U+0085 and has U+FEFF. */
 const forbiddenInIfname =
   /[/:\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
-/** Throws code 4 unless the name can be an interface's (P-IF). */
+/** Throws code 4 for an invalid interface name (P-IF). */
 export function validateIfname(name: string): void {
   const problem = ifnameProblem(name);
   if (problem)
@@ -136,7 +142,7 @@ export function isIdentifier(text: string): boolean {
   return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
 }
 
-/** Throws code 4 for characters that are not allowed, 3 for an empty id, as skel does (P-ID). */
+/** Throws code 4 for invalid characters, 3 for an empty ID, as skel does (P-ID). */
 export function validateContainerId(containerId: string): void {
   if (containerId === "")
     throw new CniError(Code.unknownContainer, "missing containerID");
@@ -150,7 +156,7 @@ export function validateContainerId(containerId: string): void {
   );
 }
 
-/** Throws code 7 unless the text is a network name (P-NET). */
+/** Throws code 7 for an invalid network name (P-NET). */
 export function validateNetworkName(name: string): void {
   if (name === "")
     throw new CniError(Code.invalidNetworkConfig, "missing network name");
@@ -164,7 +170,10 @@ export function validateNetworkName(name: string): void {
   );
 }
 
-/** The pairs of CNI_ARGS in their order: split at the first `=`, what is no pair is left out (§1.10). */
+/**
+ * The pairs of CNI_ARGS in order, split at the first `=`; a part without `=` is
+ * skipped (§1.10).
+ */
 export function parseCniArgs(text: string): [key: string, value: string][] {
   const pairs: [key: string, value: string][] = [];
   for (const pair of text.split(";")) {

@@ -18,12 +18,12 @@ import { plain, sortedByBytes } from "../linux/text.ts";
 import { listIfAny, readRegularFile } from "../linux/files.ts";
 import { parseJson } from "./json.ts";
 
-/** A file of the directory: its configuration, or why it has none. */
+/** A file of the directory: its configuration, or the reason why it is invalid. */
 export type ConfFile =
   | { file: string; list: NetworkConfigList; problem?: undefined }
   | { file: string; list?: undefined; problem: string };
 
-/** All files of {@link listConfDir}, read. */
+/** Reads all files of {@link listConfDir}. */
 export function readConfDir(directory: string): ConfFile[] {
   const files: ConfFile[] = [];
   for (const file of listConfDir(directory)) {
@@ -42,7 +42,7 @@ export function listConfDir(directory: string): string[] {
   return names(directory, [".conflist", ".conf", ".json"]);
 }
 
-/** One of {@link listConfDir}; undefined for a directory. */
+/** Reads one file of {@link listConfDir}; undefined for a directory. */
 export function readConfFile(
   directory: string,
   file: string,
@@ -79,7 +79,7 @@ function parse(
 
 /** `<directory>/<network name>/*.conf`, one plugin object each, after those of the list (R-LD-5). */
 function pluginDirectory(directory: string, network: string): PluginConf[] {
-  // A name that is no plain file name cannot be a directory here; it is refused at ADD.
+  // A name that is not a plain file name has no directory here; ADD refuses it.
   if (["", ".", ".."].includes(network) || network.includes("/")) return [];
   const path = `${directory}/${network}`;
   const plugins: PluginConf[] = [];
@@ -121,10 +121,10 @@ function names(directory: string, extensions: readonly string[]): string[] {
   return sortedByBytes(named);
 }
 
-/** A network configuration is a few kilobytes; nobody writes one by hand that is larger. */
+/** A network configuration has a few kilobytes; this limit is far above. */
 const maxBytes = 1 << 20;
 
-/** The text of a file, undefined for a directory. Throws Error. */
+/** The text of a file; undefined for a directory. Throws Error. */
 function read(path: string): string | undefined {
   try {
     return readRegularFile(path, maxBytes);

@@ -8,17 +8,20 @@ import { executedTypes } from "./executable-types.ts";
 import { isObject, mismatch, own } from "./json.ts";
 import { compareVersions, latestVersion } from "./version.ts";
 
-/** One plugin of a list: everything that the file says, unknown keys included. */
+/** One plugin of a list with all its keys, unknown ones included. */
 export interface PluginConf {
   [key: string]: unknown;
   type: string;
 }
 
-/** A network configuration list, CNI spec 1.1.0 §1; the plugins are untouched objects of the file. */
+/**
+ * A network configuration list, CNI spec 1.1.0 §1; the plugins are unchanged objects
+ * of the file.
+ */
 export interface NetworkConfigList {
   /** Not validated here (R-LD-4); may be empty for a single plugin's file. */
   name: string;
-  /** The version that was selected out of `cniVersion` and `cniVersions`; kept even if unknown. */
+  /** The version selected from `cniVersion` and `cniVersions`; kept even if unknown. */
   cniVersion: string;
   disableCheck: boolean;
   disableGC: boolean;
@@ -26,10 +29,13 @@ export interface NetworkConfigList {
   plugins: PluginConf[];
 }
 
-/** Plugins of one list: what an ADD can execute, a DEL must have the time for (state.md "What ADD writes, DEL reads"). */
+/**
+ * Limit of plugins of one list: a DEL must have the time for all of them (state.md
+ * "What ADD writes, DEL reads").
+ */
 export const maxPlugins = 32;
 
-/** What a configuration without `cniVersion` is executed as, like CNI-Genie (selection.md §4). */
+/** The version of a configuration without `cniVersion`, as in CNI-Genie (selection.md §4). */
 export const assumedVersion = "0.3.0";
 
 /** A `.conflist`. The plugins may be absent: they can come from a directory (R-LD-5). Throws Error. */
@@ -65,7 +71,10 @@ export function parseConf(value: unknown): NetworkConfigList {
   };
 }
 
-/** A list or a single plugin, told by the key `plugins`; `name` is used where it has none. Throws Error. */
+/**
+ * A list, which has the key `plugins`, or a single plugin; `name` is the name of one
+ * without. Throws Error.
+ */
 export function parseAnyConf(
   value: Readonly<Record<string, unknown>>,
   name: unknown,
@@ -100,7 +109,7 @@ export function parsePlugin(value: unknown): PluginConf {
   return { ...value, type };
 }
 
-/** Keys that libcni decodes into types of its own; null is absent. */
+/** Keys that libcni decodes into types of its own; null is treated as absent. */
 const typedKeys: Record<string, (value: unknown) => string | undefined> = {
   capabilities: capabilitiesProblem,
   ipam: ipamProblem,
@@ -148,7 +157,7 @@ function pluginList(plugins: unknown): PluginConf[] {
     try {
       parsed.push(parsePlugin(plugin));
     } catch (cause) {
-      // libcni says this one without "error parsing configuration list".
+      // libcni's message has no "error parsing configuration list" here.
       throw new Error(
         `failed to parse plugin config ${i}: ${messageOf(cause)}`,
         { cause },
@@ -158,7 +167,7 @@ function pluginList(plugins: unknown): PluginConf[] {
   return parsed;
 }
 
-/** The highest version that both sides speak; `cniVersion` alone is kept as it is (R-VS). */
+/** The highest version that both sides support; `cniVersion` alone is kept as it is (R-VS). */
 function version(config: object, fail: (message: string) => never): string {
   const cniVersion = own(config, "cniVersion");
   if (cniVersion !== undefined && typeof cniVersion !== "string") {
@@ -190,11 +199,11 @@ function version(config: object, fail: (message: string) => never): string {
   ) {
     offered.push(stated);
   }
-  // An empty entry is comparable, but no version to run as.
+  // An empty entry is comparable, but not a version to use.
   return offered.toSorted(compareVersions).at(-1) || stated || assumedVersion;
 }
 
-/** Whether it is not newer than what we speak. */
+/** Whether it is not newer than our newest version. */
 function isOurs(entry: string, fail: (reason: string) => never): boolean {
   try {
     return compareVersions(entry, latestVersion) <= 0;
@@ -254,7 +263,7 @@ function dnsProblem(dns: unknown): string | undefined {
   return undefined;
 }
 
-/** Go's `%T` of a decoded JSON value: the texts of libcni name types so. */
+/** Go's `%T` of a decoded JSON value, for libcni's messages. */
 function goType(value: unknown): string {
   if (value === null || value === undefined) return "<nil>";
   if (Array.isArray(value)) return "[]interface {}";

@@ -27,10 +27,10 @@ export const Code = {
  * (state.md "Processes and locks"): they end up in a pod's events and in logs.
  */
 const longestText = 8 << 10;
-/** Kept for the details behind a message that is longer than all that. */
+/** Bytes reserved for the details if the message is too long. */
 const leastDetails = 1 << 10;
 
-/** What a plugin prints on failure, CNI spec 1.1.0 §"Error". */
+/** The error object that a plugin prints, CNI spec 1.1.0 §"Error". */
 export interface ErrorObject {
   cniVersion: string;
   code: number;
@@ -64,7 +64,7 @@ export class CniError extends Error {
     });
   }
 
-  /** The same error, its message preceded by `prefix` and a blank. */
+  /** The same error with `prefix` and a blank before its message. */
   prefixed(prefix: string): CniError {
     return new CniError(this.code, `${prefix} ${this.message}`, {
       details: this.details,
@@ -72,7 +72,10 @@ export class CniError extends Error {
     });
   }
 
-  /** What is printed: at most {@link longestText}, `…` where it was cut; the cause of an error stands at its end. */
+  /**
+   * The printed text: at most {@link longestText}, with `…` at the cut; the end
+   * stays, because it has the cause.
+   */
   toObject(cniVersion: string): ErrorObject {
     const { message, details = "" } = this;
     const wanted = isLonger(details, leastDetails)

@@ -7,11 +7,11 @@ import { foldKey, isObject } from "./json.ts";
 /** A plugin type that a configuration names. */
 export interface ExecutedType {
   type: string;
-  /** Inside of `ipam`: executed for addresses. */
+  /** Inside of `ipam`: an IPAM plugin. */
   isIpam: boolean;
 }
 
-/** By plugin: several policies ask for the types of one configuration. */
+/** Cached by plugin: several policies need the types of one configuration. */
 const known = new WeakMap<object, ExecutedType[]>();
 
 /** Every `type` of the plugins, also in their `ipam`, `delegate`, `delegates` and `plugins`. */
@@ -40,7 +40,7 @@ export function executesAny(
 
 const pluginKeys = new Set(["delegate", "delegates", "plugins"]);
 
-/** Reads all spellings of a key: which of them a Go program takes depends on their order. */
+/** Reads all spellings of a key: their order decides which one a Go program uses. */
 function addTypes(
   value: unknown,
   isIpam: boolean,

@@ -13,10 +13,13 @@ import { failure, notStarted, ofCall, undecodable } from "./plugin-error.ts";
 import type { Verb } from "./skel.ts";
 import { type Status, requireExecutable } from "../linux/file-calls.ts";
 
-/** One attachment of a container to a network, as in libcni; "" where a verb has no container (P-ENV-1). */
+/**
+ * One attachment of a container to a network, as in libcni; "" for a verb without
+ * container (P-ENV-1).
+ */
 export interface RuntimeConf {
   containerId: string;
-  /** Empty also when the namespace is gone. */
+  /** Empty also if the namespace is gone. */
   netns: string;
   ifname: string;
   /** CNI_ARGS, unchanged. */
@@ -33,22 +36,22 @@ export function withoutContainer(path: readonly string[]): RuntimeConf {
   return { ...empty, capabilityArgs: {}, path };
 }
 
-/** How plugins are executed for one call of ours. */
+/** The execution of plugins for one call of genie. */
 export interface Caller {
   exec: Exec;
-  /** Ours, to which CNI_* are added. */
+  /** Our environment; CNI_* are added. */
   env: Readonly<Record<string, string | undefined>>;
   /** Descriptors that delegates inherit. */
   inherit: readonly number[];
-  /** Where their output goes that cannot be kept in memory: `dataDir`. */
+  /** The directory for output that cannot be kept in memory: `dataDir`. */
   scratch?: string;
-  /** Called whenever a delegate was started. Must not throw. */
+  /** Called after each start of a delegate. Must not throw. */
   started?: () => unknown;
-  /** Called whenever an execution has ended, for a log. Must not throw. */
+  /** Called after each execution, for a log. Must not throw. */
   executed?: ((execution: Execution) => void) | undefined;
-  /** The most that one execution may take, in milliseconds. */
+  /** Time limit of one execution in milliseconds. */
   timeoutMs: number;
-  /** Where the delegates' own words go: our stderr. */
+  /** Takes the delegates' stderr: our stderr. */
   stderr(text: string): void;
   sleep(ms: number): Promise<void>;
   /** A variable, beside CNI_*, that has the container's ID: by it a meta-plugin recognises its delegates. */
@@ -60,18 +63,18 @@ export interface Caller {
 export interface Call {
   verb: Verb | "VERSION";
   type: string;
-  /** The name of the network that the plugin is executed for; VERSION has none. */
+  /** The name of the plugin's network; VERSION has none. */
   network?: string;
   config: string;
   runtime: RuntimeConf;
   deadline: Deadline;
 }
 
-/** One execution, as it ended. */
+/** One execution and its outcome. */
 export interface Execution {
   call: Call;
   ms: number;
-  /** Everything that the plugin wrote there. */
+  /** The plugin's whole stderr. */
   stderr: string;
   /** The value that `invoke` returned. */
   output?: unknown;
@@ -149,7 +152,7 @@ export function findPlugin(
     try {
       file = statusIfAny(path);
     } catch (error) {
-      // One that cannot be looked at hides none of the others.
+      // An unreadable directory does not hide the others.
       problems.push(`: ${directory}: ${messageOf(error)}`);
     }
     if (file?.kind !== "file") continue;
@@ -169,7 +172,7 @@ export function findPlugin(
   );
 }
 
-/** The executable as by {@link findPlugin}, and that it may be executed. Throws 7. */
+/** The executable of {@link findPlugin}; it may be executed. Throws 7. */
 export function requirePlugin(
   type: string,
   directories: readonly string[],
@@ -190,7 +193,10 @@ export function requirePlugin(
 const busyTries = 6;
 const busyPauseMs = 1000;
 
-/** A binary that is being replaced is "busy" for a moment: a fresh process for each try (F-7). */
+/**
+ * An executable that is being replaced is "busy" for a moment: starts a new process
+ * for each attempt (F-7).
+ */
 async function execute(
   path: string,
   call: Call,
@@ -205,7 +211,8 @@ async function execute(
     started: caller.started,
   };
   for (let tries = 1; ; tries++) {
-    // A process that would be killed at once may have begun something by then (state.md "Time").
+    // No start without time left: a process could change something before it is killed
+    // (state.md "Time").
     if (call.deadline.expired)
       throw new CniError(Code.tryAgainLater, "not started: no time is left");
     try {
@@ -223,13 +230,13 @@ async function execute(
 /** The value of `containerVariable` for the verbs without a container. */
 export const noContainer = "-";
 
-/** Our environment with CNI_* replaced, nothing twice; everything else passes through (F-2). */
+/** Our environment with CNI_* replaced and no name twice (F-2). */
 function environment(call: Call, caller: Caller): Record<string, string> {
   const { containerId, netns, ifname, args, path } = call.runtime;
   const inherited: Record<string, string> = {};
   for (const [name, value] of Object.entries(caller.env)) {
     if (value !== undefined) setOwn(inherited, name, value);
-    // Bun has no value for a name that is not UTF-8; `exec` finds it.
+    // Bun has no value for a name that is not UTF-8; `exec` reads it from the kernel.
     else if (name.includes("\ufffd")) inherited[name] = "";
   }
   return {

@@ -32,7 +32,7 @@ export interface RawNumber {
   readonly rawJSON: string;
 }
 
-/** Levels of nesting that are taken from outside (state.md "What ADD writes, DEL reads"). */
+/** Limit of nesting of input (state.md "What ADD writes, DEL reads"). */
 export const maxDepth = 100;
 
 /** Why a text is refused: `reason` in the words of Go's encoding/json, and the place after it in the message. */
@@ -63,12 +63,12 @@ function refusal(text: string, depth: number, cause?: unknown): JsonError {
   return new JsonError(reason, place, cause);
 }
 
-/** Whether brackets outside of strings go deeper. */
+/** Whether brackets outside of strings exceed the depth. */
 function isDeeper(text: string, levels: number): boolean {
   return hasMoreBrackets(text, levels) && nestsDeeper(text, levels);
 }
 
-/** No text is deeper than it has brackets, and few texts have so many. */
+/** Fast path: a text with few brackets cannot be deep. */
 function hasMoreBrackets(text: string, levels: number): boolean {
   let left = levels;
   for (const bracket of ["{", "["]) {
@@ -81,7 +81,7 @@ function hasMoreBrackets(text: string, levels: number): boolean {
   return false;
 }
 
-/** Reads each character once: the text may have been made to be slow to read. */
+/** Reads each character once, also of a hostile text. */
 function nestsDeeper(text: string, levels: number): boolean {
   let depth = 0;
   let inString = false;
@@ -97,7 +97,7 @@ function nestsDeeper(text: string, levels: number): boolean {
   return false;
 }
 
-/** `expected a string, got the number 5`: the wording of every value that is not what it must be. */
+/** `expected a string, got the number 5`: the wording of every wrong value. */
 export function mismatch(
   expected: string,
   value: unknown,
@@ -106,7 +106,7 @@ export function mismatch(
   return `expected ${expected}, got ${describeJson(value, isSecret)}`;
 }
 
-/** The kind of a decoded value; of a number that is not secret also the value. */
+/** The kind of a decoded value; for a number that is not secret also the value. */
 export function describeJson(value: unknown, isSecret = false): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
@@ -159,7 +159,7 @@ export function goField(object: unknown, name: string): unknown {
   return found;
 }
 
-/** Sets an own property; to assign `__proto__` would set what the object inherits from. */
+/** Sets an own property; an assignment to `__proto__` would change the prototype. */
 export function setOwn(object: JsonObject, key: string, value: unknown): void {
   if (key === "__proto__") {
     const property = { value, enumerable: true, configurable: true };

@@ -8,7 +8,7 @@ import { quote, quoteOutput } from "../linux/text.ts";
 import { type ExecResult, ProcessKilled, outputLimits } from "../linux/exec.ts";
 import { goField, isObject, JsonError, own, parseJson } from "./json.ts";
 
-/** The same error, saying of which plugin, and what it was to do (state.md "ADD"). */
+/** The same error, with the plugin and the verb in its message (state.md "ADD"). */
 export function ofCall(call: FailedCall, error: CniError): CniError {
   const { verb, type, runtime } = call;
   const failed = `plugin ${quote(type)} ${failures[verb](runtime.ifname)}`;
@@ -19,7 +19,7 @@ export function ofCall(call: FailedCall, error: CniError): CniError {
   });
 }
 
-/** Of a call, what is said of it. */
+/** The part of a call that messages name. */
 interface FailedCall {
   verb: keyof typeof failures;
   type: string;
@@ -37,21 +37,24 @@ const failures = {
   VERSION: () => "failed to report its versions",
 };
 
-/** A plugin that is older than the `cniVersion` of its network's file does not know the verbs of that version. */
+/**
+ * Whether a plugin is older than the `cniVersion` of its network's file, whose verbs
+ * it does not know.
+ */
 function versionHint(call: FailedCall, error: CniError): string {
   if (call.network === undefined || !isOlder(call, error)) return "";
   const version = own(parseJson(call.config, Infinity), "cniVersion");
   return `: network ${quote(call.network)} has cniVersion ${quote(String(version))}, which the plugin does not support`;
 }
 
-/** By its words: before 1.2 the upstream library asked for a container before it looked at the verb. */
+/** By its message: before 1.2 the upstream library validated the container before the verb. */
 function isOlder({ verb }: FailedCall, { message }: CniError): boolean {
   if (message === `unknown CNI_COMMAND: ${verb}`) return true;
   const hasNoContainer = verb === "GC" || verb === "STATUS";
   return hasNoContainer && message === "missing containerID";
 }
 
-/** A plugin that could not be started; `cause` is what the system said. */
+/** The error of a plugin that could not be started; `cause` is the system's error. */
 export function notStarted(path: string, cause: unknown): CniError {
   const errno = errnoOf(cause);
   return new CniError(
@@ -61,7 +64,10 @@ export function notStarted(path: string, cause: unknown): CniError {
   );
 }
 
-/** 7: the file cannot be executed, whoever tries; 11: the machine has no room now (state.md "Processes and locks"). */
+/**
+ * 7: the file is not executable; 11: the node has no room for a process now (state.md
+ * "Processes and locks").
+ */
 const startCodes: Readonly<Record<string, number>> = {
   E2BIG: Code.invalidNetworkConfig,
   EACCES: Code.invalidNetworkConfig,
@@ -81,7 +87,7 @@ const startCodes: Readonly<Record<string, number>> = {
 
 /** The system's words without those of whoever called it; undefined for an errno that has none here. */
 function startText(errno = ""): string | undefined {
-  // The file is there, it was found.
+  // The file exists: it was found before.
   if (errno === "ENOENT") return "no such file or interpreter";
   const text = new SystemError(errno).message;
   if (errno === "EAGAIN" || errno === "ENOMEM")
@@ -89,7 +95,7 @@ function startText(errno = ""): string | undefined {
   return text === errno ? undefined : text;
 }
 
-/** A plugin that ended without success (F-5), or that we ended. */
+/** The error of a plugin that failed (F-5) or was killed. */
 export function failure({ stdout, stderr, ...end }: ExecResult): CniError {
   if (end.killed) return killedError(end.killed, stderr);
   const status = end.signal
@@ -110,13 +116,13 @@ export function failure({ stdout, stderr, ...end }: ExecResult): CniError {
     const problem = `netplugin failed but error parsing its diagnostic message ${quoteOutput(stdout)}: ${messageOf(cause)}: ${status}`;
     return lastError(stdout) ?? unspoken(problem, [stderrOf(stderr)], cause);
   }
-  // Upstream makes an error without a message of every object (F-5).
+  // Upstream reads every object as an error without message (F-5).
   const problem = `netplugin failed: ${quoteOutput(stdout)}: ${status}`;
   const raw = unspoken(problem, [stderrOf(stderr)]);
   return isObject(decoded) ? spoken(decoded, raw) : raw;
 }
 
-/** A plugin that ended with success and printed something else than one JSON value (F-6). */
+/** The error of a plugin that succeeded but did not print exactly one JSON value (F-6). */
 export function undecodable(
   { stdout, stderr }: ExecResult,
   cause: unknown,
@@ -130,7 +136,7 @@ export function undecodable(
   return lastError(stdout) ?? unspoken(problem, details, cause);
 }
 
-/** An error that is ours, because the plugin has said none. */
+/** Our own error for a plugin without one. */
 function unspoken(
   message: string,
   details: readonly string[],
@@ -166,14 +172,15 @@ function killedError(
   );
 }
 
-/** The plugin's own error, with what it lacks from `raw`. Go programs read its keys in any case. */
+/** The plugin's own error, completed from `raw`. Go programs read its keys in any case. */
 function spoken(value: unknown, raw: CniError): CniError {
   const [code, msg, details] = ["code", "msg", "details"].map((key) =>
     goField(value, key),
   );
   const isMute = typeof msg !== "string" || msg === "";
   return new CniError(
-    // An unsigned integer in upstream: anything else makes the whole error unreadable.
+    // An unsigned integer in upstream: any other value makes the whole error
+    // unreadable.
     Number.isSafeInteger(code) && Number(code) > 0
       ? Number(code)
       : Code.internal,
@@ -189,7 +196,7 @@ function spoken(value: unknown, raw: CniError): CniError {
   );
 }
 
-/** The error that a text ends with, behind a result or anything else; undefined without one. */
+/** The error at the end of a text, after a result or any other text; undefined without one. */
 function lastError(text: string): CniError | undefined {
   const last = lastObject(text.trimEnd());
   if (last === undefined) return undefined;
@@ -206,7 +213,10 @@ function lastError(text: string): CniError | undefined {
   }
 }
 
-/** The object at the end of a text. Backwards, a character once: whatever is before it need not be JSON. */
+/**
+ * The object at the end of a text, read backwards, each character once: the text
+ * before it need not be JSON.
+ */
 function lastObject(text: string): string | undefined {
   if (!text.endsWith("}")) return undefined;
   let depth = 0;
@@ -232,7 +242,7 @@ function startOfString(text: string, end: number): number {
   return -1;
 }
 
-/** Go's words for the common ones, the name for the others. */
+/** Go's texts for the common signals, the name for the others. */
 function signalName(signal: string): string {
   const names: Record<string, string> = {
     SIGKILL: "killed",

@@ -19,9 +19,9 @@ export interface Interface {
 }
 
 export interface IpConfig {
-  /** "4" or "6" in 0.3 and 0.4 only, and there as the plugin had it: it may lie. */
+  /** "4" or "6" in 0.3 and 0.4 only, as the plugin printed it; it may be wrong. */
   version?: string;
-  /** Index of `interfaces`; checked. */
+  /** Index of `interfaces`; validated. */
   interface?: number;
   /** Canonical CIDR with host bits. */
   address: string;
@@ -76,13 +76,13 @@ export interface ListResult {
  */
 export type Result = LegacyResult | ListResult;
 
-/** Versions whose results have the same form, so that only the version's text changes between them (C-6). */
+/** Versions whose results have the same form: a conversion changes the version only (C-6). */
 export function formOf(version: CniVersion): "legacy" | "0.3" | "1" {
   if (version === "0.1.0" || version === "0.2.0") return "legacy";
   return version === "1.0.0" || version === "1.1.0" ? "1" : "0.3";
 }
 
-/** What becomes of fields that the version does not know. */
+/** The treatment of fields that the version does not have. */
 export type Unknown = "keep" | "drop";
 
 /**
@@ -100,14 +100,14 @@ export function readResult(
   );
 }
 
-/** The version as the last key, which wins over its other spellings. */
+/** The version as the last key: it wins over other spellings. */
 function withVersion(value: unknown, cniVersion: CniVersion): unknown {
   if (!isObject(value)) return value;
   const { cniVersion: _stated, ...others } = value;
   return { ...others, cniVersion };
 }
 
-/** A text that may be absent, null or empty: undefined then. Throws code 999 for another kind. */
+/** A text; undefined if it is absent, null or empty. Throws code 999 for another kind. */
 export function readText(value: unknown, path: string): string | undefined {
   if (value === undefined || value === null) return undefined;
   return typeof value === "string"
@@ -115,12 +115,12 @@ export function readText(value: unknown, path: string): string | undefined {
     : expected("a string", value, path);
 }
 
-/** Throws code 999: the result's field at `path` is not to be trusted. */
+/** Throws code 999 for the invalid field at `path`. */
 export function fail(path: string, problem: string): never {
   throw new CniError(Code.internal, `${path}: ${problem}`);
 }
 
-/** The canonical value; undefined for one to leave out, which null always is. Throws code 999. */
+/** The canonical value; undefined for one to omit, such as null. Throws code 999. */
 type Reader<T> = (
   value: unknown,
   path: string,
@@ -136,14 +136,14 @@ function requiredText(value: unknown, path: string): string {
   return readText(value, path) ?? "";
 }
 
-/** A pointer in upstream: zero is a value (C-7). */
+/** A pointer in upstream: zero is printed (C-7). */
 function integer(value: unknown, path: string): number | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;
   return expected("an integer", value, path);
 }
 
-/** Zero is left out (C-7). */
+/** Zero is omitted (C-7). */
 function count(value: unknown, path: string): number | undefined {
   return integer(value, path) || undefined;
 }
@@ -205,7 +205,7 @@ function object<T extends object>(fields: {
         ? key
         : names.find((one) => isKey(key, one));
       if (name === undefined) others.push([key, field]);
-      // Of several spellings Go takes the last one; null changes nothing.
+      // Of several spellings Go uses the last one; null changes nothing.
       else if (field !== null) named[name] = field;
     }
     const known: JsonObject = {};
@@ -220,7 +220,7 @@ function object<T extends object>(fields: {
   };
 }
 
-/** Go prints an empty one before 1.0.0 and omits it since. */
+/** Go prints an empty object before 1.0.0 and omits it since. */
 function always<T>(reader: Reader<T>, empty: T): Reader<T> {
   return (value, path, unknown) => reader(value, path, unknown) ?? empty;
 }
@@ -261,7 +261,7 @@ const routes = () =>
     }),
   );
 
-/** By family; a pod meets one or two of them, so each is made when it is needed. */
+/** By family; made at its first use, because a pod needs one or two of them. */
 const shapes = {
   legacy: () =>
     object<LegacyResult>({

@@ -17,14 +17,17 @@ import {
 } from "./json.ts";
 
 export interface Wording {
-  /** The values that may be secrets, of which only the kind is shown: all, or those below these keys of the value. */
+  /**
+   * The values that may be secrets: all, or those below these keys. Messages show
+   * only their kind.
+   */
   secret?: boolean | readonly string[];
 }
 
 type Schema = v.GenericSchema;
 type Issue = v.BaseIssue<unknown>;
 
-/** Any object; valibot's own accept an array too, and drop a key such as `constructor`. */
+/** Any object; valibot's own schemas accept an array too, and drop a key such as `constructor`. */
 export const jsonObject = v.custom<JsonObject>(isObject, "an object");
 
 /** An object with these keys and any others. */
@@ -54,7 +57,7 @@ export function map<const Value extends Schema>(value: Value) {
   );
 }
 
-/** A string that `isValid` accepts; `expected` says which: `an absolute path`. */
+/** A string that `isValid` accepts; `expected` describes it: `an absolute path`. */
 export function text(isValid: (value: string) => boolean, expected: string) {
   return v.custom<string>(
     (value) => typeof value === "string" && isValid(value),
@@ -62,7 +65,7 @@ export function text(isValid: (value: string) => boolean, expected: string) {
   );
 }
 
-/** A number, as parseJson returns it; `isValid` is asked for its value. */
+/** A number, as parseJson returns it; `isValid` gets its value. */
 export function number(
   isValid: (value: number) => boolean = () => true,
   expected = "a number",
@@ -73,7 +76,7 @@ export function number(
   }, expected);
 }
 
-/** The value itself. Throws what `fail` makes of the first problem. */
+/** Returns the value itself. Throws `fail` of the first problem. */
 export function parse<S extends Schema>(
   schema: S,
   value: unknown,
@@ -85,7 +88,7 @@ export function parse<S extends Schema>(
   throw fail(problem);
 }
 
-/** More would not fit into a message of 8 KiB. */
+/** Limit of problems: more would not fit into a message of 8 KiB. */
 const maxProblems = 500;
 
 /** The problems in a value, in the order of the schema; empty for a valid one. */
@@ -106,7 +109,7 @@ function problemOf(issue: Issue, wording: Wording, above = ""): string {
   ]
     .filter((key) => key !== "")
     .join(".");
-  // Of alternatives, the one whose kind was right: `binDir.0: expected a string`.
+  // Of alternatives, the one of the right kind: `binDir.0: expected a string`.
   const inner = issue.issues?.find((alternative) => alternative.path);
   if (inner) return problemOf(inner, wording, path);
   const got = gotOf(issue, isSecret(path, wording));
@@ -151,7 +154,7 @@ function expectedOf({ message, expected }: Issue): string {
 }
 
 function gotOf({ received, input }: Issue, secret: boolean): string {
-  // Of a wrong length valibot says how long it is.
+  // For a wrong length valibot reports the length.
   if (Array.isArray(input) && received !== "Array") return received;
   if (typeof input === "string" && !secret) return quote(input);
   return describeJson(input, secret);
