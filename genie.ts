@@ -5,7 +5,7 @@
  * With CNI_COMMAND in the environment it is the CNI plugin that the container
  * runtime executes for each pod; with arguments it is what an operator types.
  * This is the only file that touches the process: its environment, its standard
- * streams, its exit code. What is imported here is paid by every pod.
+ * streams, its exit code. Every pod pays for its imports.
  */
 
 declare const GENIE_VERSION: string | undefined;
@@ -34,9 +34,8 @@ async function main(): Promise<number> {
 }
 
 /**
- * What comes here is a defect, a closed stdout, or a process that may not do what
- * everything here needs (state.md "Processes and locks": executable memory). A
- * runtime gets one JSON error all the same (P-ERR-3).
+ * An error here is a defect, a closed stdout, or a process without executable memory
+ * (state.md "Processes and locks"). A runtime gets one JSON error all the same (P-ERR-3).
  */
 async function fail(error: unknown, command: string | undefined) {
   const message = error instanceof Error ? error.message : String(error);
@@ -50,6 +49,6 @@ async function write(stream: Bun.BunFile, line: string): Promise<void> {
   try {
     await Bun.write(stream, `${line}\n`);
   } catch {
-    // Nobody reads it.
+    // The stream has no reader.
   }
 }

@@ -267,7 +267,7 @@ const recordMs = 10_000;
 
 /**
  * Tries abandoned records again, those of our network configuration `network` or
- * all. For `genie gc`, a runtime's GC and the agent; nobody waits for it, so it fails
+ * all. For `genie gc`, a runtime's GC and the agent; no pod waits for it, so it fails
  * nothing.
  */
 export async function retryAbandoned(

@@ -162,7 +162,7 @@ export class PodRouting {
     this.#added.push({ attachment, interfaces, waysOut });
   }
 
-  /** The routes that a later plugin may replace; of the last attachment nobody does. */
+  /** The routes that a later plugin may replace; none after the last attachment. */
   #waysOut(interfaces: ReadonlySet<number>): Route[] {
     const isLast = this.#added.length + 1 === this.#attachments.length;
     if (isLast || this.#context.config.defaultRoutes === "keep") return [];

@@ -11,7 +11,7 @@ import type { Host } from "./host.ts";
 /** Inodes of mount namespaces; undefined if unreadable. */
 export interface MountNamespaces {
   own: string | undefined;
-  /** Of process 1. */
+  /** That of process 1. */
   first: string | undefined;
 }
 

@@ -1,7 +1,7 @@
 /**
- * What a runtime passes in the environment: which variable each verb needs and
- * what its value may be (P-ENV, P-IF, P-ID, P-NET), and the pairs of CNI_ARGS
- * (cni-plugin.md §1.10). Pure: the environment is a parameter.
+ * The runtime's request in the environment: the variables of each verb, their valid
+ * values (P-ENV, P-IF, P-ID, P-NET), and the pairs of CNI_ARGS (cni-plugin.md §1.10).
+ * Pure: the environment is a parameter.
  */
 import { Code, CniError } from "./error.ts";
 import { isLonger } from "../linux/text.ts";

@@ -1,8 +1,7 @@
 /**
- * Reads directories of network configurations: which files are candidates, what
- * each says, and why an invalid one is (cni-runtime.md §2.1, selection.md §4).
- * Nothing here chooses. Other programs write there, so nothing but regular files
- * of a sane size is read.
+ * Reads directories of network configurations: the candidates, their content, and the
+ * fault of an invalid one (cni-runtime.md §2.1, selection.md §4). It chooses nothing.
+ * Other programs write there, so it reads regular files of limited size only.
  */
 import {
   maxPlugins,

@@ -1,6 +1,6 @@
 /**
- * Parses a network configuration (list), as libcni does and with its texts
- * (cni-runtime.md R-LD-3, R-VS). Pure: files are `confdir`'s matter.
+ * Parses a network configuration or list, as libcni does and with its messages
+ * (cni-runtime.md R-LD-3, R-VS). Pure: `confdir` reads the files.
  */
 import { messageOf } from "../linux/errno.ts";
 import { plain, quote } from "../linux/text.ts";

@@ -1,6 +1,6 @@
 /**
- * The one error that crosses the CNI boundary. Everything that fails ends as a
- * `CniError`; only `skel` prints it. It owns the spec's codes and nothing else.
+ * The one error that crosses the CNI boundary: every failure becomes a `CniError`, and
+ * only `skel` prints it. It owns the spec's codes.
  */
 import { StepError, UnsafeDirectory, messageOf } from "../linux/errno.ts";
 import { bytesOf, cutMiddle, isLonger } from "../linux/text.ts";

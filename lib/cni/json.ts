@@ -1,8 +1,8 @@
 /**
  * JSON as the CNI tools read and write it: strict, errors in the words of Go's
  * encoding/json (kubelet embeds them), numbers that come out as they went in.
- * It owns no schema; who reads a value by key uses `own`, so that a key such as
- * `constructor` or `__proto__` is data like any other.
+ * It owns no schema. Read values by key with `own`: a key such as `constructor` or
+ * `__proto__` is then ordinary data.
  */
 import { cut } from "../linux/text.ts";
 import { explainJson } from "./json-error.ts";

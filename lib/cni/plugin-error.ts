@@ -1,6 +1,6 @@
 /**
- * What became of a plugin that failed, as one `CniError` (cni-runtime.md §2.5
- * F-5 to F-7). It executes nothing.
+ * The failure of a plugin as one `CniError` (cni-runtime.md §2.5 F-5 to F-7). It
+ * executes nothing.
  */
 import { Code, CniError } from "./error.ts";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
@@ -85,7 +85,7 @@ const startCodes: Readonly<Record<string, number>> = {
   ETXTBSY: Code.tryAgainLater,
 };
 
-/** The system's words without those of whoever called it; undefined for an errno that has none here. */
+/** The system's text for an errno without the caller's part; undefined for another errno. */
 function startText(errno = ""): string | undefined {
   // The file exists: it was found before.
   if (errno === "ENOENT") return "no such file or interpreter";

@@ -1,7 +1,7 @@
 /**
  * The wire form of a result in every protocol version: its types and, as one
  * table per family, how untrusted JSON becomes them (cni-plugin.md §1.9, C-7
- * to C-10). It converts nothing; that is `result`'s matter.
+ * to C-10). `result` converts between versions.
  */
 import { formatCidr, formatIp, parseCidr, parseIp } from "../linux/address.ts";
 import { Code, CniError } from "./error.ts";

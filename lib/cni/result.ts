@@ -1,8 +1,7 @@
 /**
- * Results of ADD in the wire form of every protocol version: reading what a
- * plugin printed, and converting between versions (cni-plugin.md §1.9). What
- * is read is checked so that no runtime fails on it when we print it (C-10).
- * Pure; it knows nothing of who wants a result.
+ * Results of ADD in the wire form of every protocol version: reads the output of a
+ * plugin and converts between versions (cni-plugin.md §1.9). Validates it, so that no
+ * runtime fails on it when we print it (C-10). Pure.
  */
 import type { Family } from "../linux/address.ts";
 import { Code, CniError } from "./error.ts";
@@ -36,7 +35,7 @@ export type {
   Route,
 };
 
-/** A result as 1.1.0 has it, with nothing absent at the top: for who reads results. */
+/** A result of version 1.1.0 with all its keys at the top, for reading. */
 export interface ModernResult extends ListResult {
   cniVersion: typeof latestVersion;
   interfaces: readonly Interface[];
@@ -180,7 +179,7 @@ function withVersions(result: ListResult): ListResult {
   return { ...result, ips };
 }
 
-/** Of a CIDR that was read before. */
+/** For a valid CIDR. */
 function familyOf(cidr: string): Family {
   return cidr.includes(":") ? "6" : "4";
 }

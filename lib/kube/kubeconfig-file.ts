@@ -62,7 +62,7 @@ interface ProviderEntry {
   config?: Record<string, unknown> | null;
 }
 
-/** Throws 7: `where`, then the dot path and what was expected there. */
+/** Throws 7 with `where`, the dot path and the expected type. */
 export function parseKubeconfig(
   content: string,
   where: string,
@@ -75,10 +75,10 @@ export function parseKubeconfig(
   throw invalid(`${where}: ${key}${text}`);
 }
 
-/** What a key holds: a kind, a list of one shape, or an object. */
+/** The type of a key: a kind, a list of one shape, or an object. */
 type Shape = "string" | "boolean" | "object" | readonly [Shape] | Keys;
 
-/** The keys that must be there, and those that may be absent or null. */
+/** Required keys, and keys that may be absent or null. */
 interface Keys {
   must: Readonly<Record<string, Shape>>;
   may: Readonly<Record<string, Shape>>;

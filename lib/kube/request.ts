@@ -38,7 +38,7 @@ export interface Try {
   path: string;
   /** Undefined without a readable response. */
   status?: number;
-  /** Of a try that failed. */
+  /** The reason of a failed try. */
   problem?: string;
   ms: number;
 }

@@ -28,7 +28,7 @@ export function cut(text: string, bytes: number): string {
   return `${headOf(bytesOf(text), bytes)}…`;
 }
 
-/** Of `…`. */
+/** The bytes of `…`. */
 const ellipsisBytes = 3;
 
 /** Beginning and end of a longer text with `…` between, up to a number of bytes. */

@@ -48,7 +48,7 @@ export interface SelectionContext {
   args: string;
   /** The pod's namespace; undefined outside of Kubernetes. */
   namespace?: string | undefined;
-  /** Of `multusConfDir`, read when a definition needs them; undefined where there are none. */
+  /** The networks of `multusConfDir`, read if a definition needs them; undefined without any. */
   multusNetworks?: () => Networks | undefined;
   /** Reports requests that have no effect. */
   warn?: (message: string) => void;

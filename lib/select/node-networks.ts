@@ -81,7 +81,7 @@ export function lazyNetworks(
   };
 }
 
-/** Of files that have been read. */
+/** For files that were read already. */
 export function networksOf(
   confDir: string,
   files: readonly ConfFile[],
