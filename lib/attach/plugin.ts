@@ -3,14 +3,7 @@
  */
 import { CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import { type Plugin, type Request, runPlugin } from "../cni/skel.ts";
-import { statusIfAny } from "../linux/files.ts";
-import {
-  isStdoutClosed,
-  readStdin,
-  writeStderr,
-  writeStdout,
-} from "../linux/stdio.ts";
+import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
 import { add } from "./add.ts";
 import { del } from "./del.ts";
 import { logs } from "./log.ts";
@@ -26,23 +19,7 @@ export function runAsPlugin(
   env: Readonly<Record<string, string | undefined>>,
   about: string,
 ): Promise<number> {
-  return runPlugin(geniePlugin(systemDependencies(env), about), {
-    env,
-    readStdin,
-    isStdoutClosed,
-    stdout: writeStdout,
-    stderr: writeStderr,
-    netnsId: fileId,
-  });
-}
-
-function fileId(path: string): string | undefined {
-  try {
-    return statusIfAny(path)?.id;
-  } catch {
-    // A path that we may not read is not our own namespace.
-    return undefined;
-  }
+  return runPlugin(geniePlugin(systemDependencies(env), about), systemIo(env));
 }
 
 /** The verbs, as `skel` calls them. CHECK, GC and STATUS are loaded when they are called. */

@@ -11,6 +11,13 @@ import {
 } from "./args.ts";
 import { Code, CniError } from "./error.ts";
 import { messageOf } from "../linux/errno.ts";
+import { statusIfAny } from "../linux/files.ts";
+import {
+  isStdoutClosed,
+  readStdin,
+  writeStderr,
+  writeStdout,
+} from "../linux/stdio.ts";
 import { quote, textOf } from "../linux/text.ts";
 import {
   mismatch,
@@ -44,6 +51,27 @@ export interface Io {
   stderr(text: string): void;
   /** `dev:inode` of a namespace; undefined if the path cannot be opened. */
   netnsId(path: string): string | undefined;
+}
+
+/** The standard streams and files of this process. */
+export function systemIo(env: Env): Io {
+  return {
+    env,
+    readStdin,
+    isStdoutClosed,
+    stdout: writeStdout,
+    stderr: writeStderr,
+    netnsId,
+  };
+}
+
+function netnsId(path: string): string | undefined {
+  try {
+    return statusIfAny(path)?.id;
+  } catch {
+    // A path that we may not read is not our own namespace.
+    return undefined;
+  }
 }
 
 /** The decoded network configuration of one plugin. */
@@ -154,7 +182,7 @@ async function answerOf(
 ): Promise<string> {
   const environment = readEnvironment(io.env);
   if (environment.command === "VERSION") return versionAnswer;
-  const decoded = decodeConfig(readStdin(io), environment.command);
+  const decoded = decodeConfig(readText(io), environment.command);
   const declared = own(decoded, "cniVersion") ?? "";
   if (declared === "") inVersion("0.1.0");
   else if (typeof declared === "string" && isSupported(declared))
@@ -185,7 +213,7 @@ async function answerOf(
   return result ? `${JSON.stringify(convertResult(result, cniVersion))}\n` : "";
 }
 
-function readStdin(io: Io): string {
+function readText(io: Io): string {
   try {
     // As in Go: invalid UTF-8 becomes U+FFFD, and a byte order mark stays and is
     // refused.

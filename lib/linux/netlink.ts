@@ -11,8 +11,6 @@ import { SYS, call, checked } from "./libc.ts";
 import { inNetns } from "./netns.ts";
 import { textOf as decode } from "./text.ts";
 
-export { concat };
-
 /** Datagrams to the kernel and from it. Both functions throw SystemError. */
 export interface Channel {
   send(datagram: Uint8Array): void;

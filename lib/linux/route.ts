@@ -11,10 +11,10 @@ import {
   formatCidr,
   formatIp,
 } from "./address.ts";
+import { concat } from "./files.ts";
 import {
   type Attribute,
   aligned,
-  concat,
   decodeAttributes,
   encodeAttributes,
   endOf,

@@ -4,6 +4,7 @@
  * behaviour: interrupted listings, late responses, silence.
  */
 import { describe, expect, test } from "bun:test";
+import { concat } from "../../lib/linux/files.ts";
 import { SystemError } from "../../lib/linux/errno.ts";
 import {
   type Attribute,
@@ -12,7 +13,6 @@ import {
   encodeAttributes,
   encodeMessage,
   failureOf,
-  concat,
   findAttribute,
   type Message,
   NLMSG_DONE,

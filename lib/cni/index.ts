@@ -1,0 +1,49 @@
+/**
+ * The public surface of this room: the Container Network Interface in both roles, for
+ * every version of its specification from 0.1.0 to 1.1.0. It knows nothing of genie or
+ * Kubernetes.
+ *
+ * - As a runtime (libcni): read configurations with `readConfDir` or `parseConfList`, then
+ *   `addNetwork`, `checkNetwork`, `delNetwork`, `gcNetwork`, `statusNetwork`.
+ * - As a plugin (skel): `runPlugin` with one function for each verb, and `systemIo`.
+ * - Results: `parseResult`, `convertResult`.
+ *
+ * Modules of this repository import the module of a name; this list is for others.
+ */
+export { cniArg, formatCniArgs, parseCniArgs } from "./args.ts";
+export { type ConfFile, readConfDir } from "./confdir.ts";
+export {
+  type NetworkConfigList,
+  type PluginConf,
+  parseConf,
+  parseConfList,
+} from "./conflist.ts";
+export { CniError, Code, type ErrorObject } from "./error.ts";
+export { type Caller, type RuntimeConf, findPlugin, invoke } from "./invoke.ts";
+export { JsonError, parseJson } from "./json.ts";
+export {
+  type ValidAttachment,
+  addNetwork,
+  checkNetwork,
+  delNetwork,
+  gcNetwork,
+  statusNetwork,
+  validateNetwork,
+} from "./network.ts";
+export {
+  type Dns,
+  type Interface,
+  type IpConfig,
+  type Result,
+  type Route,
+  convertResult,
+  parseResult,
+} from "./result.ts";
+export {
+  type Io,
+  type Plugin,
+  type Request,
+  runPlugin,
+  systemIo,
+} from "./skel.ts";
+export { type CniVersion, supportedVersions } from "./version.ts";
