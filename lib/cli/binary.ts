@@ -68,7 +68,7 @@ export class Binary {
     if (versions.includes("1.0.0")) return;
     throw new CniError(
       Code.incompatibleVersion,
-      `${this.#terminal.self} is no genie: it supports ${versions.join(", ")}`,
+      `${this.#terminal.self} is not genie: it supports ${versions.join(", ")}`,
     );
   }
 

@@ -90,7 +90,7 @@ export class Installation {
       }
       throw new CniError(
         Code.tryAgainLater,
-        `${this.#file.path}: another program changes it all the time`,
+        `${this.#file.path}: another program keeps changing it`,
       );
     });
   }

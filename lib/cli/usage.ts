@@ -20,7 +20,7 @@ export function usage(commands: Commands): string {
     ...table(rows),
     "",
     "`genie <command> --help` has the options of a command.",
-    "Exit codes: 0 done, 1 it failed or something is wrong, 2 the command line is wrong.",
+    "Exit codes: 0 success, 1 failure or finding, 2 usage error.",
     "",
   ].join("\n");
 }

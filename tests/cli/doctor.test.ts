@@ -131,7 +131,7 @@ describe("doctor", () => {
         .filter((one) => !ofRuntime(one))
         .map(({ check, found }) => [check, found]),
     ).toEqual([
-      ["binary", "/opt/cni/bin/genie speaks CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0"],
+      ["binary", "/opt/cni/bin/genie supports CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0"],
       [
         "configuration",
         "the runtime takes 00-genie.conflist: it is the first of /etc/cni/net.d, and executes genie",
@@ -185,7 +185,7 @@ describe("doctor", () => {
       [
         "binary",
         "warn",
-        "/opt/cni/bin/genie speaks CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0, but is another build than this one",
+        "/opt/cni/bin/genie supports CNI 0.3.1, 0.4.0, 1.0.0, 1.1.0, but is another build than this one",
       ],
     ],
     [
@@ -216,7 +216,7 @@ describe("doctor", () => {
       [
         "configuration",
         "fail",
-        "/etc/cni/net.d/00-genie.conflist: cniVersion 1.1.0: containerd 1.6 and 1.7 then fail every pod; 1.0.0 with cniVersions is for all",
+        "/etc/cni/net.d/00-genie.conflist: cniVersion 1.1.0: containerd 1.6 and 1.7 then fail every pod: use 1.0.0 with cniVersions",
       ],
     ],
     [
@@ -413,7 +413,7 @@ describe("doctor", () => {
       [
         "network weave",
         "fail",
-        '20-weave.conf: plugin "ptp" does not speak version 0.4.0, only 0.2.0, 0.3.1',
+        '20-weave.conf: plugin "ptp" does not support version 0.4.0, only 0.2.0, 0.3.1',
       ],
     ],
     [
@@ -489,8 +489,7 @@ describe("doctor", () => {
       findings.find(({ check }) => check === "left-over records"),
     ).toMatchObject({
       verdict: "ok",
-      found:
-        "none among 2 records; of 1 it cannot be seen from this mount namespace",
+      found: "none among 2 records; 1 cannot be seen from this mount namespace",
     });
   });
 
@@ -640,7 +639,7 @@ describe("doctor, the API server", () => {
       "lives",
       (server) => server.pods.put(daemonPod("uid-1")),
       "ok",
-      "is bound to pod kube-system/genie-x7, which is there",
+      "is bound to pod kube-system/genie-x7, which exists",
     ],
     [
       "is gone",
@@ -664,7 +663,7 @@ describe("doctor, the API server", () => {
       "cannot be asked for",
       (server) => server.inject({ ...statusFault(403), times: 9 }),
       "skip",
-      "is bound to pod kube-system/genie-x7; whether that is there cannot be seen: forbidden",
+      "is bound to pod kube-system/genie-x7; its state is unknown: forbidden",
     ],
   ])("a token whose pod %s", async (_, prepare, verdict, found) => {
     await using server = await startApiServer();

@@ -283,7 +283,7 @@ describe("install, refusals", () => {
       "an executable that is another program",
       (node) => writeFileSync(node.self, pluginScript("0.2.0")),
       [],
-      "genie install: /genie-1.2.3 is no genie: it supports 0.2.0\n",
+      "genie install: /genie-1.2.3 is not genie: it supports 0.2.0\n",
     ],
   ])("%s, nothing is changed", async (_, prepare, words, stderr) => {
     using node = new NodeDirectory();

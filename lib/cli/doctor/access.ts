@@ -24,7 +24,7 @@ export const checkAccess: Check = async ({
         check,
         verdict: "skip",
         found:
-          "not asked below another root: the credential names files of the node",
+          "not checked below another root: the credential names files of the node",
       },
     ];
   let api: Api;
@@ -57,8 +57,7 @@ export const checkAccess: Check = async ({
         check,
         verdict: "fail",
         found: `${api.server}: ${apiProblem(error)}`,
-        advice:
-          "is the address right, does the authority fit, is the credential still valid?",
+        advice: "check the address, the authority and the credential",
       },
     ];
   }
@@ -124,8 +123,7 @@ async function permissions(
       findings.push({
         check,
         verdict: "skip",
-        found:
-          "a node may do so for its own pods; no pod is recorded to ask for",
+        found: "a node may for its own pods; no recorded pod to check with",
       });
       continue;
     }
@@ -164,7 +162,7 @@ async function reviewed(
     const found = `denied${reason}; needed for ${need}`;
     return { verdict: "fail", found, advice };
   } catch (error) {
-    const found = `cannot be asked: ${apiProblem(error)}; needed for ${need}`;
+    const found = `cannot be checked: ${apiProblem(error)}; needed for ${need}`;
     return { verdict: "warn", found, advice };
   }
 }

@@ -28,7 +28,7 @@ export const checkBinary: Check = async ({ host, directories, terminal }) => {
     accessSync(place, constants.X_OK);
     const asked = { type: ownType, directories: [directories.binDir] };
     const versions = await versionsOf(asked, host, terminal);
-    const found = `${path} speaks CNI ${versions.join(", ")}`;
+    const found = `${path} supports CNI ${versions.join(", ")}`;
     if (sameContent(terminal.self, place))
       return [{ check, verdict: "ok", found }];
     return [
@@ -36,7 +36,7 @@ export const checkBinary: Check = async ({ host, directories, terminal }) => {
         check,
         verdict: "warn",
         found: `${found}, but is another build than this one`,
-        advice: "genie install brings it up to date",
+        advice: "genie install updates it",
       },
     ];
   } catch (error) {

@@ -81,12 +81,12 @@ function contentFindings(node: Node, path: string): Finding[] {
   if (typeof stated === "string" && isNewer(stated))
     add(
       "fail",
-      `cniVersion ${stated}: containerd 1.6 and 1.7 then fail every pod; 1.0.0 with cniVersions is for all`,
+      `cniVersion ${stated}: containerd 1.6 and 1.7 then fail every pod: use 1.0.0 with cniVersions`,
     );
   if (config && !config.declaresAnnotations)
     add(
       "warn",
-      `the capability ${annotationsCapability} is not declared: every pod costs a call of the API server`,
+      `the capability ${annotationsCapability} is not declared: every pod costs an API request`,
     );
   for (const { verdict, found, advice } of listWarnings(value))
     add(verdict, found, advice);
@@ -178,8 +178,8 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
       {
         check: what,
         verdict: "warn",
-        found: `${quote(plugin)}, because it is the first file: pods get another one if a file comes before it or this one vanishes`,
-        advice: "genie install writes it down as default_plugin",
+        found: `${quote(plugin)}, because it is the first file: pods get another one if a file sorts before it or this file is removed`,
+        advice: "genie install writes default_plugin",
       },
     ];
   } catch (error) {
@@ -219,10 +219,7 @@ export const checkRenamed: Check = ({ host, directories }) => {
         ? "fail"
         : "warn",
       found: `another CNI renamed ${others.join(", ")}`,
-      advice: advised(
-        others,
-        "rename back those that pods shall be able to choose",
-      ),
+      advice: advised(others, "rename back the files that pods may choose"),
     });
   return findings;
 };

@@ -73,7 +73,7 @@ function clusterFindings({ insecure }: Cluster, shown: string): Finding[] {
       check,
       verdict: "warn",
       found: `${shown} does not verify the API server: another server can impersonate it`,
-      advice: "name the certificate-authority instead",
+      advice: "set certificate-authority instead",
     },
   ];
 }

@@ -59,7 +59,7 @@ async function problemOf(
       asked.set(type, answer);
       const versions = await answer;
       if (!versions.includes(list.cniVersion))
-        return `plugin ${quote(type)} does not speak version ${list.cniVersion}, only ${versions.join(", ")}`;
+        return `plugin ${quote(type)} does not support version ${list.cniVersion}, only ${versions.join(", ")}`;
     }
     return undefined;
   } catch (error) {

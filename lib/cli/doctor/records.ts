@@ -36,7 +36,7 @@ export const checkDataDir: Check = ({ context }) => {
         check,
         verdict: "fail",
         found: `${dataDir} cannot be written: ${errnoOf(error) ?? messageOf(error)}`,
-        advice: "every ADD fails until it can, or dataDir is another",
+        advice: "every ADD fails: repair the disk, or set another dataDir",
       },
     ];
   }
@@ -77,7 +77,7 @@ export const checkLeftOver: Check = async ({ context, host }) => {
         verdict: "fail",
         found: `${unreadable.length} records cannot be read: ${unreadable.join(", ")}`,
         advice:
-          "the next DEL of the pod moves a damaged one aside (where the pod is gone, move the file away); one of a newer genie needs that genie",
+          "the next DEL of the pod renames a damaged record, if the pod is gone remove the file; a record of a newer genie needs that genie",
       },
     ];
   if (stale === 0)
@@ -102,5 +102,5 @@ export const checkLeftOver: Check = async ({ context, host }) => {
 function unseenText(count: number): string {
   return count === 0
     ? ""
-    : `; of ${count} it cannot be seen from this mount namespace`;
+    : `; ${count} cannot be seen from this mount namespace`;
 }

@@ -33,7 +33,7 @@ function finding(who: string, state: State): Finding {
     return {
       check,
       verdict: "ok",
-      found: `is bound to ${who}, which is there`,
+      found: `is bound to ${who}, which exists`,
     };
   if (state === "gone")
     return {
@@ -41,12 +41,12 @@ function finding(who: string, state: State): Finding {
       verdict: "fail",
       found: `is bound to ${who}, which is gone: the API server refuses it`,
       advice:
-        "is the DaemonSet running? genie install --kubeconfig with the node's own credential needs none",
+        "start the DaemonSet, or use the node's own credential: genie install --kubeconfig",
     };
   return {
     check,
     verdict: "skip",
-    found: `is bound to ${who}; whether that is there cannot be seen: ${state.unknown}`,
+    found: `is bound to ${who}; its state is unknown: ${state.unknown}`,
   };
 }
 
