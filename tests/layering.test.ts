@@ -1,8 +1,8 @@
 /**
- * The direction of imports: genie → cli → attach → select → kube → cni → linux,
- * never back, never across, never in a circle. What is forbidden to the path of a pod is
- * forbidden because loading it costs milliseconds (and lib/cni shall stay a
- * library that knows nothing of us).
+ * The direction of imports: genie → cli → attach → select → kube, kubelet → cni → linux,
+ * never back, never across, never in a circle. Slow packages are lazy, because a pod
+ * would pay milliseconds for loading them; lib/cni is a library that knows nothing of
+ * genie.
  */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -11,8 +11,8 @@ import { join, normalize, resolve } from "node:path";
 const root = resolve(import.meta.dir, "..");
 
 /**
- * From the outermost to the innermost: a room may import those of the layers
- * below its own, and itself. Rooms of one layer know nothing of each other.
+ * From the outermost to the innermost: a directory may import itself and the layers
+ * below. Directories of one layer do not import each other.
  */
 const layers = [
   ["genie.ts"],
@@ -24,26 +24,26 @@ const layers = [
   ["lib/linux"],
 ];
 
-/** Rooms that a pod rarely needs: loaded behind an import() by whoever is outside. */
-const lazyRooms = new Set(["lib/kubelet"]);
+/** Directories that a pod rarely needs: other directories load them behind import(). */
+const lazyDirectories = new Set(["lib/kubelet"]);
 
 interface PackageRule {
-  rooms: readonly string[];
+  directories: readonly string[];
   /** Slow: only as types or behind an import(). */
   lazy?: true;
 }
 
 /** Packages by the first part of their names; whatever is not here may not be imported. */
 const packages: Readonly<Record<string, PackageRule>> = {
-  bun: { rooms: layers.flat() },
-  valibot: { rooms: layers.flat() },
+  bun: { directories: layers.flat() },
+  valibot: { directories: layers.flat() },
   "@kubernetes": {
-    rooms: ["lib/cli", "lib/attach", "lib/kube"],
+    directories: ["lib/cli", "lib/attach", "lib/kube"],
     lazy: true,
   },
-  // The kubelet speaks gRPC; the room is loaded as a whole.
-  "@connectrpc": { rooms: ["lib/kubelet"] },
-  "@bufbuild": { rooms: ["lib/kubelet"] },
+  // For the kubelet's gRPC; the directory is loaded as a whole.
+  "@connectrpc": { directories: ["lib/kubelet"] },
+  "@bufbuild": { directories: ["lib/kubelet"] },
 };
 
 /** Slow to load, and Bun has better: what an operator types may wait for them. */
@@ -66,8 +66,8 @@ const graph: Graph = new Map(
 );
 
 describe("layering", () => {
-  test("modules, every one is in a room that has a layer, and no room is empty", () => {
-    expect(new Set([...graph.keys()].map(roomOf))).toEqual(
+  test("modules, every one is in a directory that has a layer, and no directory is empty", () => {
+    expect(new Set([...graph.keys()].map(directoryOf))).toEqual(
       new Set(layers.flat()),
     );
   });
@@ -210,51 +210,53 @@ function resolved(path: string, from: string): string {
   return from.startsWith(".") ? normalize(join(path, "..", from)) : from;
 }
 
-/** The path itself for what is in no room. */
-function roomOf(path: string): string {
-  const isIn = (room: string) => path === room || path.startsWith(`${room}/`);
+/** The directory of a module; the path itself if it is in none. */
+function directoryOf(path: string): string {
+  const isIn = (directory: string) =>
+    path === directory || path.startsWith(`${directory}/`);
   return layers.flat().find(isIn) ?? path;
 }
 
-/** -1 for what is in no room. */
-function layerOf(room: string): number {
-  return layers.findIndex((layer) => layer.includes(room));
+/** -1 for a module in no directory. */
+function layerOf(directory: string): number {
+  return layers.findIndex((layer) => layer.includes(directory));
 }
 
 function violations(modules: Graph): string[] {
   return [...modules].flatMap(([path, imports]) =>
     imports.flatMap((one) => {
-      const problem = problemOf(roomOf(path), one);
+      const problem = problemOf(directoryOf(path), one);
       return problem === undefined ? [] : [`${path} → ${one.from}: ${problem}`];
     }),
   );
 }
 
-function problemOf(room: string, one: Import): string | undefined {
+function problemOf(directory: string, one: Import): string | undefined {
   const { kind, from } = one;
   if (/^(?:genie\.ts|lib|tests|scripts|bench|demo)(?:\/|$)/.test(from)) {
-    return problemOfRoom(room, one);
+    return problemOfDirectory(directory, one);
   }
   if (slow.test(from)) {
-    const allowed = kind === "type" || room === "lib/cli";
+    const allowed = kind === "type" || directory === "lib/cli";
     return allowed ? undefined : "too slow for a pod's start";
   }
   if (/^(?:node|bun):/.test(from)) return undefined;
   const rule = packages[from.split("/")[0] ?? from];
-  if (!rule?.rooms.includes(room)) return "not a package of this room";
+  if (!rule?.directories.includes(directory))
+    return "not a package of this directory";
   return rule.lazy && kind === "static" ? lazily : undefined;
 }
 
 const lazily = "only as types or behind an import()";
 
-function problemOfRoom(
-  room: string,
+function problemOfDirectory(
+  directory: string,
   { kind, from }: Import,
 ): string | undefined {
-  const target = roomOf(from);
-  if (target === room) return undefined;
-  if (layerOf(target) <= layerOf(room)) return "against the direction";
-  return lazyRooms.has(target) && kind === "static" ? lazily : undefined;
+  const target = directoryOf(from);
+  if (target === directory) return undefined;
+  if (layerOf(target) <= layerOf(directory)) return "against the direction";
+  return lazyDirectories.has(target) && kind === "static" ? lazily : undefined;
 }
 
 /** Every circle once, each from its first module in the alphabet; types count too. */

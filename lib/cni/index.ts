@@ -1,5 +1,5 @@
 /**
- * The public surface of this room: the Container Network Interface in both roles, for
+ * The public surface of lib/cni: the Container Network Interface in both roles, for
  * every version of its specification from 0.1.0 to 1.1.0. It knows nothing of genie or
  * Kubernetes.
  *
