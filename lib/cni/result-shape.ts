@@ -95,7 +95,7 @@ export function readResult(
   unknown: Unknown,
 ): Result {
   return (
-    shapeOf(formOf(version))(withVersion(value, version), "result", unknown) ??
+    shapes[formOf(version)](withVersion(value, version), "result", unknown) ??
     expected("an object", value, "result")
   );
 }
@@ -232,92 +232,79 @@ function unlessEmpty<T extends object>(reader: Reader<T>): Reader<T> {
   };
 }
 
-const dns = () =>
-  object<Dns>({
-    nameservers: list(requiredText),
-    domain: readText,
-    search: list(requiredText),
-    options: list(requiredText),
-  });
+const dns = object<Dns>({
+  nameservers: list(requiredText),
+  domain: readText,
+  search: list(requiredText),
+  options: list(requiredText),
+});
 
-const legacyIp = () =>
-  object<LegacyIp>({
-    ip: cidr,
-    gateway: address,
-    routes: list(object<Pick<Route, "dst" | "gw">>({ dst: cidr, gw: address })),
-  });
+const legacyIp = object<LegacyIp>({
+  ip: cidr,
+  gateway: address,
+  routes: list(object<Pick<Route, "dst" | "gw">>({ dst: cidr, gw: address })),
+});
 
 /** Since 0.3.0 in every version: upstream gave the old types the new fields (C-5). */
-const routes = () =>
-  list(
-    object<Route>({
-      dst: cidr,
-      gw: address,
-      mtu: count,
-      advmss: count,
-      priority: count,
-      table: integer,
-      scope: integer,
-    }),
-  );
+const routes = list(
+  object<Route>({
+    dst: cidr,
+    gw: address,
+    mtu: count,
+    advmss: count,
+    priority: count,
+    table: integer,
+    scope: integer,
+  }),
+);
 
-/** By family; made at its first use, because a pod needs one or two of them. */
-const shapes = {
-  legacy: () =>
-    object<LegacyResult>({
-      cniVersion: oneOf("0.1.0", "0.2.0"),
-      ip4: legacyIp(),
-      ip6: legacyIp(),
-      dns: always(dns(), {}),
-    }),
-  "0.3": () =>
-    object<ListResult>({
-      cniVersion: oneOf("0.3.0", "0.3.1", "0.4.0"),
-      interfaces: list(
-        object<Pick<Interface, "name" | "mac" | "sandbox">>({
-          name: requiredText,
-          mac: readText,
-          sandbox: readText,
-        }),
-      ),
-      ips: list(
-        object<IpConfig>({
-          version: requiredText,
-          interface: integer,
-          address: cidr,
-          gateway: address,
-        }),
-      ),
-      routes: routes(),
-      dns: always(dns(), {}),
-    }),
-  "1": () =>
-    object<ListResult>({
-      cniVersion: oneOf("1.0.0", "1.1.0"),
-      interfaces: list(
-        object<Interface>({
-          name: requiredText,
-          mac: readText,
-          mtu: count,
-          sandbox: readText,
-          socketPath: readText,
-          pciID: readText,
-        }),
-      ),
-      ips: list(
-        object<Omit<IpConfig, "version">>({
-          interface: integer,
-          address: cidr,
-          gateway: address,
-        }),
-      ),
-      routes: routes(),
-      dns: unlessEmpty(dns()),
-    }),
+const shapes: Record<ReturnType<typeof formOf>, Reader<Result>> = {
+  legacy: object<LegacyResult>({
+    cniVersion: oneOf("0.1.0", "0.2.0"),
+    ip4: legacyIp,
+    ip6: legacyIp,
+    dns: always(dns, {}),
+  }),
+  "0.3": object<ListResult>({
+    cniVersion: oneOf("0.3.0", "0.3.1", "0.4.0"),
+    interfaces: list(
+      object<Pick<Interface, "name" | "mac" | "sandbox">>({
+        name: requiredText,
+        mac: readText,
+        sandbox: readText,
+      }),
+    ),
+    ips: list(
+      object<IpConfig>({
+        version: requiredText,
+        interface: integer,
+        address: cidr,
+        gateway: address,
+      }),
+    ),
+    routes: routes,
+    dns: always(dns, {}),
+  }),
+  "1": object<ListResult>({
+    cniVersion: oneOf("1.0.0", "1.1.0"),
+    interfaces: list(
+      object<Interface>({
+        name: requiredText,
+        mac: readText,
+        mtu: count,
+        sandbox: readText,
+        socketPath: readText,
+        pciID: readText,
+      }),
+    ),
+    ips: list(
+      object<Omit<IpConfig, "version">>({
+        interface: integer,
+        address: cidr,
+        gateway: address,
+      }),
+    ),
+    routes: routes,
+    dns: unlessEmpty(dns),
+  }),
 };
-
-const made: Partial<Record<keyof typeof shapes, Reader<Result>>> = {};
-
-function shapeOf(family: keyof typeof shapes): Reader<Result> {
-  return (made[family] ??= shapes[family]());
-}

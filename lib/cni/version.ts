@@ -27,24 +27,18 @@ export function isSupported(version: string): version is CniVersion {
   return (supportedVersions as readonly string[]).includes(version);
 }
 
-/** The features of the spec's matrix: `has(version, "check")`. */
-type Feature = "prevResult" | "check" | "prevResultOnDel" | "gc" | "status";
+/** The version that brought each feature (cni-plugin.md §1.3, matrix). */
+const since = {
+  prevResult: "0.3.0",
+  check: "0.4.0",
+  prevResultOnDel: "0.4.0",
+  gc: "1.1.0",
+  status: "1.1.0",
+} as const satisfies Record<string, CniVersion>;
 
-function sinceOf(feature: Feature): CniVersion {
-  if (feature === "prevResult") return "0.3.0";
-  return feature === "gc" || feature === "status" ? "1.1.0" : "0.4.0";
-}
-
-/**
- * Whether a protocol version has a feature (cni-plugin.md §1.3, matrix). Throws
- * code 6 for an invalid version.
- */
-export function has(version: string, feature: Feature): boolean {
-  const since = sinceOf(feature);
-  const at = (supportedVersions as readonly string[]).indexOf(version);
-  return at < 0
-    ? compareVersions(version, since) >= 0
-    : at >= supportedVersions.indexOf(since);
+/** Whether a protocol version has a feature: `has(version, "check")`. Throws code 6 for an invalid version. */
+export function has(version: string, feature: keyof typeof since): boolean {
+  return compareVersions(version, since[feature]) >= 0;
 }
 
 /** Compares numerically: negative, zero or positive. Throws code 6 for an invalid version. */
