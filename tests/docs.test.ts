@@ -159,6 +159,17 @@ describe("documentation", () => {
     ).toEqual([]);
   });
 
+  test.each(pages)("anchors in links of %s, all are headings", (page) => {
+    const links = textOf(page)
+      .replaceAll(fence, "")
+      .matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g);
+    const missing = [...links].filter(([, path = "", anchor = ""]) => {
+      const target = path === "" ? page : join(dirname(page), path);
+      return !anchorsOf(target).has(anchor);
+    });
+    expect(missing.map(([link]) => link)).toEqual([]);
+  });
+
   test.each(pages)("make targets in %s, all are in the Makefile", (page) => {
     const text = textOf(page);
     const makefile = textOf("Makefile");
@@ -302,6 +313,21 @@ describe("documentation", () => {
 
 function textOf(page: string): string {
   return readFileSync(join(root, page), "utf8");
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): ReadonlySet<string> {
+  const headings = textOf(page)
+    .replaceAll(fence, "")
+    .matchAll(/^#+ (.*)$/gm);
+  return new Set(
+    [...headings].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}\p{M}_ -]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
 }
 
 function sourcesOfLib(): string {
