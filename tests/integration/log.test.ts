@@ -357,6 +357,21 @@ describe("log_level warn, the default", () => {
     ]);
   });
 
+  test("ADD that fails with an error of 3 MB: each text of it in the log is bounded", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const msg = `first ${"x".repeat(3 << 20)} last`;
+    delegates.behave(
+      { type: "alpha", verb: "ADD" },
+      { stdout: { code: 7, msg }, exit: 1 },
+    );
+    await node.call("ADD", pod, { annotations: {}, config });
+    const log = node.log();
+    expect(log).toMatch(/first x+…x+ last/);
+    expect(log.length).toBeLessThan(64 << 10);
+  });
+
   test("ADD with a configuration that is invalid: said in the file that it names", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;
