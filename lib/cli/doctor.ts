@@ -65,8 +65,8 @@ const checks: readonly [name: string, check: Check][] = [
 ];
 
 export const doctor: Command = {
-  about: `Looks at the container runtime, genie's files, every network, the credential and the attachment
-records. Changes nothing. The exit code is 1 when something is wrong; with warnings it is 0.`,
+  about: `Checks the container runtime, genie's files, every network, the credential and the attachment
+records. Changes nothing. The exit code is 1 if something is wrong, 0 with warnings only.`,
   options: {
     output: {
       value: "FORMAT",

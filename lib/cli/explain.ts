@@ -23,7 +23,7 @@ import type { Env } from "./terminal.ts";
 export const explain: Command = {
   operand: { name: "POD", optional: true },
   about: `Shows which networks the pod gets, by which rule, and the configuration that each plugin would get.
-Changes nothing. A pod that could not be created fails here with the same words.
+Changes nothing. A pod that could not be created fails here with the same message.
 
   genie explain web -n shop          a pod of the API server; also shop/web and pod/web
   genie explain -f deployment.yaml   every pod and workload of a file, - for stdin

@@ -27,7 +27,7 @@ it is kept, and the command succeeds.`,
     ...directoryOptions,
     grace: {
       value: "SECONDS",
-      about: "how long a namespace must have been gone (300)",
+      about: "how long a namespace must have been gone (default 300)",
     },
     drop: {
       value: "CONTAINER",

@@ -15,9 +15,9 @@ import type { Terminal } from "./terminal.ts";
 
 export const install: Command = {
   about: `Copies this executable into the directory of CNI plugins, makes a kubeconfig unless one is given,
-and writes 00-genie.conflist, which makes the container runtime use genie. Everything is checked
-before anything is changed; run it again to upgrade. Keys and plugins that you add to
-00-genie.conflist are kept, and a copy of the last good file is restored when the file is missing.
+and writes 00-genie.conflist, which makes the container runtime use genie. It checks
+everything before it changes anything; run it again to upgrade. It keeps keys and plugins that you
+add to 00-genie.conflist, and restores a copy of the last valid file if the file is missing.
 
   genie install --kubeconfig /etc/kubernetes/kubelet.conf
   genie install --default canal`,

@@ -22,9 +22,9 @@ import { nodeOperation } from "./node.ts";
 import { columns } from "./table.ts";
 
 export const list: Command = {
-  about: `Reads the attachment records of this node; neither the API server nor the runtime is asked.
-SANDBOX says whether the network namespace is there: live, gone, of an earlier boot,
-or unknown where this is not the mount namespace of the container runtime.`,
+  about: `Reads the attachment records of this node only, not the API server or the runtime. SANDBOX is the
+state of the network namespace: live, gone, earlier boot, or unknown if this is not the mount
+namespace of the container runtime.`,
   options: {
     namespace: {
       value: "NS",

@@ -14,7 +14,7 @@ export const uninstall: Command = {
   about: `Refuses, and lists the pods, while a pod has more than the network that the runtime will use
 next. --force removes the configuration even then, and keeps the executable for genie gc.`,
   options: {
-    force: { about: "even if pods have other networks" },
+    force: { about: "remove genie even if pods have other networks" },
     ...directoryOptions,
     ...rootOption,
   },
