@@ -40,7 +40,7 @@ export const commands: Commands = new Map(
     },
     version: {
       summary: "print the version",
-      load: async () => (await import("./version.ts")).version,
+      load: async () => (await import("./help.ts")).version,
     },
     help: {
       summary: "print the commands, or the options of one",

@@ -3,7 +3,7 @@
  * need it. Pure.
  */
 import { join } from "node:path";
-import { type Directories, defaultDirectories } from "./directories.ts";
+import { type Directories, defaultDirectories } from "./node.ts";
 
 export interface ManifestOptions {
   image: string;

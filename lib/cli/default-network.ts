@@ -1,6 +1,7 @@
 /**
  * The default network that `install` writes: it is found, named and its plugins are
- * checked (selection.md §5).
+ * checked (selection.md §5). `install` checks its requirements for the node's networks
+ * before any change (container-runtimes.md K-1).
  */
 import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -13,11 +14,17 @@ import {
   type Networks,
   findNetwork,
   firstNetwork,
+  networksOf,
 } from "../select/node-networks.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { parseChoice } from "../select/choice.ts";
 import { resolve } from "../select/resolve.ts";
-import { ownType } from "./node.ts";
+import { ownType, ownFile } from "./node.ts";
+import { join } from "node:path";
+import { type ConfFile, readConfDir } from "../cni/confdir.ts";
+import { own } from "../cni/json.ts";
+import { cachedNetworks, crioHazards, hazardText } from "./crio.ts";
+import type { Host } from "./host.ts";
 
 export interface DefaultNetwork {
   /** The value of `default_plugin`, unambiguous even if files are added. */
@@ -105,4 +112,66 @@ function refuseMultus({ file, list }: Candidate): void {
     Code.invalidNetworkConfig,
     `the first network is Multus (${file}), which would execute genie in turn: name the default network with --default`,
   );
+}
+
+/** An operator may keep the networks in another directory (`confDir`). */
+export function networksIn(
+  configured: object,
+  { confDir, files }: { confDir: string; files: readonly ConfFile[] },
+  host: Host,
+): Networks {
+  const other = configuredConfDir(configured);
+  return other === undefined || other === confDir
+    ? // Ours is no choice even where another program removed genie from it.
+      networksOf(
+        confDir,
+        files.filter(({ file }) => file !== ownFile),
+        [ownType],
+      )
+    : networksOf(other, readConfDir(host.path(other)), [ownType]);
+}
+
+export function configuredConfDir(configured: object): string | undefined {
+  const confDir = own(configured, "confDir");
+  return typeof confDir === "string" ? confDir : undefined;
+}
+
+/** A runtime uses the first file, which could be CNI-Genie's `00-genie.conf`. */
+export function refuseEarlier(files: readonly string[], confDir: string): void {
+  const earlier = files.find(
+    (file) => Buffer.compare(Buffer.from(file), Buffer.from(ownFile)) < 0,
+  );
+  if (earlier === undefined) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `${join(confDir, earlier)} comes before ${ownFile}, so the runtime would use it: rename it (a CNI-Genie's keys belong into ${ownFile})`,
+  );
+}
+
+export function refuseHazards(
+  networks: Networks,
+  { name }: DefaultNetwork,
+  installed: boolean,
+  host: Host,
+): void {
+  const { candidates } = networks;
+  const hazards = crioHazards({
+    candidates,
+    name,
+    cached: cachedNetworks(host),
+    former: installed ? undefined : firstName(networks),
+  });
+  if (hazards.length === 0) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `running pods would lose their network: ${hazards.map(hazardText).join("; ")}`,
+  );
+}
+
+function firstName(networks: Networks): string | undefined {
+  try {
+    return firstNetwork(networks).list.name;
+  } catch {
+    return undefined;
+  }
 }

@@ -3,13 +3,20 @@
  */
 import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
-import { checkAbandoned } from "./doctor/abandoned.ts";
+import {
+  checkAbandoned,
+  checkDataDir,
+  checkLeftOver,
+} from "./doctor/records.ts";
 import { checkAccess } from "./doctor/access.ts";
 import {
   checkBinary,
   checkLoopback,
   checkRuntimeDirectories,
-} from "./doctor/binary.ts";
+  checkCrio,
+  checkExecutableMemory,
+  checkRuntime,
+} from "./doctor/runtime.ts";
 import {
   type Check,
   type Finding,
@@ -23,22 +30,13 @@ import {
   checkRenamed,
   checkRuntimeChoice,
 } from "./doctor/configuration.ts";
-import { checkCredential } from "./doctor/credential.ts";
-import { checkAllowedIpams } from "./doctor/ipam.ts";
-import { checkNetworks, checkSameNames } from "./doctor/networks.ts";
-import { checkDataDir, checkLeftOver } from "./doctor/records.ts";
+import { checkCredential, checkTokenPod } from "./doctor/credential.ts";
 import {
-  checkCrio,
-  checkExecutableMemory,
-  checkRuntime,
-} from "./doctor/runtime.ts";
-import { checkTokenPod } from "./doctor/token-pod.ts";
-import {
-  directoryOptions,
-  directoriesOf,
-  hostOf,
-  rootOption,
-} from "./directories.ts";
+  checkAllowedIpams,
+  checkNetworks,
+  checkSameNames,
+} from "./doctor/networks.ts";
+import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
 import { columns } from "./table.ts";
 
 /** In the order in which a pod depends on them. The name is for a check that fails unexpectedly. */

@@ -14,10 +14,15 @@ import {
   type Directories,
   directoryOptions,
   directoriesOf,
-} from "./directories.ts";
-import { nodeOperation } from "./node.ts";
-import { type PodOperand, parsePodOperand } from "./pod-operand.ts";
-import { type PodView, podOfApi, podsOfText } from "./pod-source.ts";
+  nodeOperation,
+} from "./node.ts";
+import {
+  type PodOperand,
+  parsePodOperand,
+  type PodView,
+  podOfApi,
+  podsOfText,
+} from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
 
 export const explain: Command = {

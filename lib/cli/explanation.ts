@@ -18,8 +18,7 @@ import { pluginConfig } from "../cni/network.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
-import type { Directories } from "./directories.ts";
-import { nodeOperation } from "./node.ts";
+import { type Directories, nodeOperation } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
 

@@ -16,9 +16,13 @@ import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { drop } from "./abandoned.ts";
 import { type Command, UsageError } from "./command.ts";
-import { directoryOptions, directoriesOf } from "./directories.ts";
-import { whyUnseen } from "./mount-namespace.ts";
-import { nodeOperation, ownType } from "./node.ts";
+import {
+  directoryOptions,
+  directoriesOf,
+  nodeOperation,
+  ownType,
+} from "./node.ts";
+import { whyUnseen } from "./host.ts";
 
 export const gc: Command = {
   about: `Also retries attachments that could not be deleted (genie list --abandoned). If one fails again,

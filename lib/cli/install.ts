@@ -4,12 +4,7 @@
 import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
 import { credentialOptions, wishesOf } from "./credential.ts";
-import {
-  directoryOptions,
-  directoriesOf,
-  hostOf,
-  rootOption,
-} from "./directories.ts";
+import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
 import { Installation, type Step } from "./installation.ts";
 import type { Terminal } from "./terminal.ts";
 

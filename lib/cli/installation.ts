@@ -22,21 +22,16 @@ import {
   type DefaultNetwork,
   chooseDefault,
   requireDefaultPlugins,
-} from "./default-network.ts";
-import { executableMemoryProblems } from "./executable-memory.ts";
-import { type Directories, defaultDirectories } from "./directories.ts";
-import type { Host } from "./host.ts";
-import { whileInstalling } from "./install-lock.ts";
-import {
   configuredConfDir,
   networksIn,
   refuseEarlier,
   refuseHazards,
-} from "./install-networks.ts";
-import { listWarnings } from "./list-warnings.ts";
+} from "./default-network.ts";
+import { executableMemoryProblems } from "./executable-memory.ts";
+import { type Directories, defaultDirectories, nodeNameOf } from "./node.ts";
+import { type Host, whileInstalling } from "./host.ts";
+import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";
 import { type Base, OwnFile } from "./own-file.ts";
-import { ownListText, ownPlugin } from "./own-list.ts";
-import { nodeNameOf } from "./node-name.ts";
 import { runtimesOf } from "./runtime.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -8,18 +8,16 @@ import { messageOf } from "../linux/errno.ts";
 import { type Result, modernResult } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
 import { abandonedOnNode, abandonedTable } from "./abandoned.ts";
-import { age } from "./age.ts";
+import { age, columns } from "./table.ts";
 import type { Command } from "./command.ts";
 import {
   directoryOptions,
   directoriesOf,
   hostOf,
   rootOption,
-} from "./directories.ts";
-import type { Host } from "./host.ts";
-import { isSeen } from "./mount-namespace.ts";
-import { nodeOperation } from "./node.ts";
-import { columns } from "./table.ts";
+  nodeOperation,
+} from "./node.ts";
+import { type Host, isSeen } from "./host.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node only, not the API server or the runtime. SANDBOX is the

@@ -33,7 +33,7 @@ export async function runCommand(
     const input = readInput(command, rest);
     if (!input.flag("help"))
       return await command.run(input, terminal, commands);
-    const { commandUsage } = await import("./usage.ts");
+    const { commandUsage } = await import("./help.ts");
     await terminal.stdout(commandUsage(name, entry.summary, command));
     return 0;
   } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * This node's genie for a command: the configuration that the runtime would pass,
- * found in the directory.
+ * found in the directory; the directories as options; and the node's name in the API,
+ * which devices and the agent need (configuration.md, `nodeName`).
  */
 import {
   createContext,
@@ -14,9 +15,12 @@ import { Code, CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Request } from "../cni/skel.ts";
 import { latestVersion } from "../cni/version.ts";
-import { defaultDirectories, type Directories } from "./directories.ts";
 import { Host } from "./host.ts";
 import type { Env } from "./terminal.ts";
+import type { Input, Options } from "./command.ts";
+import { X509Certificate } from "node:crypto";
+import { readKubeconfig } from "../kube/kubeconfig.ts";
+import { readPem } from "../kube/pem.ts";
 
 /** Genie's plugin type and executable name. */
 export const ownType = "genie";
@@ -114,4 +118,90 @@ function requireReadable(
     Code.invalidNetworkConfig,
     `${confDir}/${ownFile}: ${problem}${advice}`,
   );
+}
+
+/** Paths of the node. */
+export interface Directories {
+  confDir: string;
+  binDir: string;
+  /** Overrides the configuration. */
+  dataDir: string | undefined;
+}
+
+export const defaultDirectories = {
+  confDir: "/etc/cni/net.d",
+  binDir: "/opt/cni/bin",
+  dataDir: "/var/lib/cni/genie",
+} as const;
+
+export const directoryOptions = {
+  "conf-dir": {
+    value: "DIR",
+    path: "directory",
+    about: `directory of network configurations (default ${defaultDirectories.confDir})`,
+  },
+  "bin-dir": {
+    value: "DIR",
+    path: "directory",
+    about: `directory of CNI plugins (default ${defaultDirectories.binDir})`,
+  },
+  "data-dir": {
+    value: "DIR",
+    path: "directory",
+    about: `directory of attachment records (default as configured, else ${defaultDirectories.dataDir})`,
+  },
+} as const satisfies Options;
+
+export const rootOption = {
+  root: {
+    value: "DIR",
+    path: "directory",
+    about: "where the node's file system is mounted (default /)",
+  },
+} as const satisfies Options;
+
+export function directoriesOf(input: Input): Directories {
+  return {
+    confDir: input.path("conf-dir") ?? defaultDirectories.confDir,
+    binDir: input.path("bin-dir") ?? defaultDirectories.binDir,
+    dataDir: input.path("data-dir"),
+  };
+}
+
+export function hostOf(input: Input): Host {
+  return new Host(input.path("root"));
+}
+
+/**
+ * From the DaemonSet's environment, else from a kubelet's certificate; undefined if
+ * neither has it.
+ */
+export function nodeNameOf(
+  kubeconfig: string | undefined,
+  host: Host,
+  env: Env,
+): string | undefined {
+  return env["NODE_NAME"] || certifiedName(kubeconfig, host);
+}
+
+/** The subject of a kubelet is `system:node:<name>` of the group `system:nodes`. */
+function certifiedName(
+  kubeconfig: string | undefined,
+  host: Host,
+): string | undefined {
+  if (kubeconfig === undefined) return undefined;
+  try {
+    const { user } = readKubeconfig(host.path(kubeconfig));
+    const { clientCertificate } = user;
+    if (!clientCertificate) return undefined;
+    const onNode =
+      "file" in clientCertificate
+        ? { ...clientCertificate, file: host.path(clientCertificate.file) }
+        : clientCertificate;
+    const { subject } = new X509Certificate(readPem(onNode, "CERTIFICATE"));
+    return /^CN=system:node:(\S+)$/m.exec(subject)?.[1];
+  } catch {
+    // Another check validates the credential; the node's name is optional.
+    return undefined;
+  }
 }

@@ -11,9 +11,8 @@ import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
 import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
-import { type Directories, defaultDirectories } from "./directories.ts";
+import { type Directories, defaultDirectories, ownFile } from "./node.ts";
 import type { Host } from "./host.ts";
-import { ownFile } from "./node.ts";
 import { type ListFile, hasOwnPlugin, ownPlugin } from "./own-list.ts";
 import {
   isLink,

@@ -2,11 +2,15 @@
  * Genie's configuration list (container-runtimes.md §1, K-1). Pure. It changes
  * genie's plugin object and the keys that `install` sets; other plugins of the list
  * (a mesh's `istio-cni`), other keys and their order stay.
+ * {@link listWarnings} finds the faults of a valid list: unknown keys, a position that
+ * fails every pod.
  */
 import { parseConfList } from "../cni/conflist.ts";
 import { isObject, mismatch, own } from "../cni/json.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { ownType } from "./node.ts";
+import { configKeys, unknownConfigKeys } from "../select/config-schema.ts";
+import { nearest } from "../select/nearest.ts";
 
 /** The values that `install` sets; the operator owns the rest. */
 export interface OwnSettings {
@@ -125,4 +129,51 @@ function objectOf(plugin: unknown, key: string): Record<string, unknown> {
 /** The indentation of the first line that has one. */
 function indentOf(text: string | undefined): string {
   return /^[ \t]+(?=\S)/m.exec(text ?? "")?.[0] ?? "  ";
+}
+
+export interface ListWarning {
+  /** "fail": no pod can be created. */
+  verdict: "warn" | "fail";
+  found: string;
+  advice: string;
+}
+
+/** Warnings about the decoded file. */
+export function listWarnings(list: unknown): ListWarning[] {
+  const unknown = unknownConfigKeys(ownPlugin(list));
+  return [...placeWarnings(list), ...unknown.map(unknownKeyWarning)];
+}
+
+/** A misspelt policy is no policy (configuration.md). */
+function unknownKeyWarning(key: string): ListWarning {
+  const name = JSON.stringify(key);
+  const meant = nearest(key, configKeys);
+  return {
+    verdict: "warn",
+    found: `unknown key ${name} is ignored${meant === undefined ? "" : `: did you mean ${JSON.stringify(meant)}?`}`,
+    advice:
+      meant === undefined
+        ? `remove ${name}, or correct its name`
+        : `rename ${name} to ${JSON.stringify(meant)}`,
+  };
+}
+
+/**
+ * A plugin before genie makes the runtime pass prevResult, which fails every ADD
+ * (configuration.md).
+ */
+function placeWarnings(list: unknown): ListWarning[] {
+  const plugins = own(list, "plugins");
+  const places = (Array.isArray(plugins) ? plugins : []).flatMap(
+    (plugin: unknown, i) => (own(plugin, "type") === ownType ? [i] : []),
+  );
+  if (places.every((place) => place === 0)) return [];
+  return [
+    {
+      verdict: "fail",
+      found:
+        "genie must be the first plugin of its list, and be in it once: every pod fails",
+      advice: `put the plugin "${ownType}" first in "plugins", and there only`,
+    },
+  ];
 }

@@ -19,9 +19,11 @@ import {
 import { own, parseJson } from "../cni/json.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Command } from "./command.ts";
-import { rootOption } from "./directories.ts";
+import { rootOption } from "./node.ts";
 import type { Host } from "./host.ts";
 import type { Terminal } from "./terminal.ts";
+import { messageOf } from "../linux/errno.ts";
+import { chroot } from "../linux/libc.ts";
 
 /** Milliseconds. A cold disk takes a second for a large executable. */
 const limitMs = 20_000;
@@ -92,7 +94,6 @@ export const pluginVersions: Command = {
     const directories = [input.path("directory") ?? "/"];
     const root = input.path("root");
     if (root !== undefined) {
-      const { changeRoot } = await import("./chroot.ts");
       changeRoot(root);
     }
     const supportedVersions = await ask({ type, directories }, env);
@@ -155,4 +156,17 @@ async function requireLoader(path: string, host: Host): Promise<void> {
       { cause },
     );
   }
+}
+
+/** Changes the root of this process, for good. Throws Error without the capability. */
+export function changeRoot(directory: string): void {
+  try {
+    chroot(directory);
+  } catch (cause) {
+    throw new Error(
+      `failed to change the root to ${directory}: ${messageOf(cause)}: the capability SYS_CHROOT is needed`,
+      { cause },
+    );
+  }
+  process.chdir("/");
 }

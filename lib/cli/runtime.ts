@@ -1,8 +1,13 @@
 /**
- * The container runtimes of a node, found by their files.
+ * The container runtimes of a node: the installed ones by their files, the running
+ * ones from /proc (programs of PATH and files in /etc may belong to another runtime),
+ * and the CNI settings in their files. Only explicit settings: the defaults are
+ * /opt/cni/bin and /etc/cni/net.d too.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import type { Host } from "./host.ts";
+import { own } from "../cni/json.ts";
+import { textOf } from "./put.ts";
 
 export type Runtime = "containerd" | "crio";
 
@@ -27,4 +32,212 @@ export function runtimesOf(host: Host): Runtime[] {
   return (["containerd", "crio"] as const).filter((runtime) =>
     traces[runtime].some((path) => existsSync(host.path(path))),
   );
+}
+
+export interface RuntimeProcess {
+  runtime: Runtime;
+  pid: number;
+  /** Its executable, even if the file was replaced. */
+  program: string;
+  argv: readonly string[];
+}
+
+/** By kernel name; `containerd-shim` is another program. */
+const kernelNames: Readonly<Record<string, Runtime>> = {
+  containerd: "containerd",
+  crio: "crio",
+};
+
+/** Sorted by pid. `proc` is a parameter for tests. */
+export function runtimeProcesses(proc = "/proc"): RuntimeProcess[] {
+  return readdirSync(proc)
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .toSorted((a, b) => a - b)
+    .flatMap((pid) => processOf(`${proc}/${pid}`, pid) ?? []);
+}
+
+function processOf(directory: string, pid: number): RuntimeProcess | undefined {
+  try {
+    const name = readFileSync(`${directory}/comm`, "utf8").trim();
+    const runtime = Object.hasOwn(kernelNames, name)
+      ? kernelNames[name]
+      : undefined;
+    if (runtime === undefined) return undefined;
+    const program = readlinkSync(`${directory}/exe`).replace(
+      / \(deleted\)$/,
+      "",
+    );
+    const argv = readFileSync(`${directory}/cmdline`, "utf8").split("\0");
+    return { runtime, pid, program, argv: argv.slice(0, -1) };
+  } catch {
+    // It ended, or is a kernel thread.
+    return undefined;
+  }
+}
+
+/** The value of an option in Go's notations: `-c x`, `--config x`, `--config=x`. */
+export function optionOf(
+  { argv }: RuntimeProcess,
+  option: RegExp,
+): string | undefined {
+  for (const [i, word] of argv.entries()) {
+    const [name = "", ...value] = word.split("=");
+    if (!option.test(name)) continue;
+    return value.length > 0 ? value.join("=") : argv[i + 1];
+  }
+  return undefined;
+}
+
+/** Milliseconds. */
+const limitMs = 5000;
+
+/** The version of a running program, from a second execution; undefined if it prints none. */
+export async function versionOf({
+  pid,
+  argv: [name = ""],
+}: RuntimeProcess): Promise<string | undefined> {
+  try {
+    // Not by its path: the file may be another version. k3s has several names.
+    const child = Bun.spawn([`/proc/${pid}/exe`, "--version"], {
+      argv0: name,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "ignore",
+      timeout: limitMs,
+      killSignal: "SIGKILL",
+    });
+    return versionIn(await child.stdout.text());
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first version in a text such as `containerd github.com/… v2.1.4 75cb…`. */
+export function versionIn(text: string): string | undefined {
+  return /\d+\.\d+\.\d+/.exec(text)?.[0];
+}
+
+export interface RuntimeSettings {
+  runtime: Runtime;
+  file: string;
+  /** Empty: not set. */
+  binDirs: string[];
+  confDir: string | undefined;
+  /** containerd: the number of files that are networks of every pod. */
+  maxConfNum: number | undefined;
+  /** CRI-O: the name of the network, regardless of the order of files. */
+  defaultNetwork: string | undefined;
+}
+
+const containerdFile = "/etc/containerd/config.toml";
+const containerdFiles = [
+  containerdFile,
+  "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+  "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+  "/etc/k0s/containerd.toml",
+  "/var/snap/microk8s/current/args/containerd.toml",
+];
+
+const crioFile = "/etc/crio/crio.conf";
+const crioDirectory = "/etc/crio/crio.conf.d";
+
+/** One entry for each file with a CNI setting; invalid TOML has none. */
+export function runtimeSettings(host: Host): RuntimeSettings[] {
+  const running = host.isOurs ? runtimeProcesses() : [];
+  const containerd = filesOf(running, host).flatMap((file) =>
+    settingsOf("containerd", file, containerdTable(parsed(host, file))),
+  );
+  const crio = [crioFile, ...crioDropIns(host)].flatMap((file) =>
+    settingsOf("crio", file, own(own(parsed(host, file), "crio"), "network")),
+  );
+  return [...containerd, ...crio];
+}
+
+/** The files of running containerds; else all known files. */
+function filesOf(running: readonly RuntimeProcess[], host: Host): string[] {
+  const used = running
+    .filter((process) => process.runtime === "containerd")
+    .filter((process) => usesCri(process, host))
+    .map((process) => configFile(process));
+  return used.length > 0 ? [...new Set(used)] : containerdFiles;
+}
+
+/** Docker's containerd has no CRI plugin, so Kubernetes does not use it. */
+export function usesCri(process: RuntimeProcess, host: Host): boolean {
+  if (process.runtime !== "containerd") return true;
+  const disabled = own(parsed(host, configFile(process)), "disabled_plugins");
+  return ![disabled]
+    .flat()
+    .some((name) => name === "cri" || name === "io.containerd.grpc.v1.cri");
+}
+
+function configFile(process: RuntimeProcess): string {
+  return optionOf(process, /^--?(?:c|config)$/) ?? containerdFile;
+}
+
+/** Its position in versions 1 and 2, and in version 3 of the file. */
+function containerdTable(config: unknown): unknown {
+  const plugins = own(config, "plugins");
+  const names = [
+    "io.containerd.cri.v1.runtime",
+    "io.containerd.grpc.v1.cri",
+    "cri",
+  ];
+  return names
+    .map((name) => own(own(plugins, name), "cni"))
+    .find((table) => table !== undefined);
+}
+
+function settingsOf(
+  runtime: Runtime,
+  file: string,
+  table: unknown,
+): RuntimeSettings[] {
+  if (table === undefined) return [];
+  const text = (key: string): string | undefined => {
+    const value = own(table, key);
+    return typeof value === "string" && value !== "" ? value : undefined;
+  };
+  const directories = ["bin_dirs", "bin_dir", "plugin_dirs"].flatMap((key) =>
+    [own(table, key)].flat(),
+  );
+  const count = own(table, "max_conf_num");
+  return [
+    {
+      runtime,
+      file,
+      binDirs: directories
+        .filter(
+          (directory): directory is string => typeof directory === "string",
+        )
+        .filter((directory) => directory !== "")
+        .map((directory) => directory.replace(/(?<=.)\/+$/, "")),
+      confDir: (text("conf_dir") ?? text("network_dir"))?.replace(
+        /(?<=.)\/+$/,
+        "",
+      ),
+      maxConfNum: typeof count === "number" ? count : undefined,
+      defaultNetwork: text("cni_default_network"),
+    },
+  ];
+}
+
+function crioDropIns(host: Host): string[] {
+  try {
+    return readdirSync(host.path(crioDirectory))
+      .filter((file) => !file.startsWith("."))
+      .toSorted()
+      .map((file) => `${crioDirectory}/${file}`);
+  } catch {
+    return [];
+  }
+}
+
+function parsed(host: Host, file: string): unknown {
+  try {
+    return Bun.TOML.parse(textOf(host.path(file)) ?? "");
+  } catch {
+    return undefined;
+  }
 }

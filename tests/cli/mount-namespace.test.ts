@@ -1,13 +1,13 @@
 /** Where the node's network namespaces can be seen (state.md "CHECK, GC, STATUS"). */
 import { describe, expect, test } from "bun:test";
 import type { AttachmentRecord } from "../../lib/attach/record.ts";
-import { Host } from "../../lib/cli/host.ts";
-import { sandboxOf } from "../../lib/cli/list.ts";
 import {
+  Host,
   type MountNamespaces,
   isSeen,
   whyUnseen,
-} from "../../lib/cli/mount-namespace.ts";
+} from "../../lib/cli/host.ts";
+import { sandboxOf } from "../../lib/cli/list.ts";
 import { nodeOperation } from "../../lib/cli/node.ts";
 import { NodeDirectory, bootId } from "./fixtures.ts";
 

@@ -10,10 +10,14 @@ import {
   readConfigForCleanup,
 } from "../../select/config.ts";
 import type { Networks } from "../../select/node-networks.ts";
-import type { Directories } from "../directories.ts";
+import {
+  type Directories,
+  type OwnNetwork,
+  findOwn,
+  nodeOperation,
+} from "../node.ts";
 import type { Host } from "../host.ts";
-import { networksIn } from "../install-networks.ts";
-import { type OwnNetwork, findOwn, nodeOperation } from "../node.ts";
+import { networksIn } from "../default-network.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** "skip": it does not apply here, or cannot be known. */

@@ -11,11 +11,11 @@ import { own, parseJson } from "../../cni/json.ts";
 import { compareVersions } from "../../cni/version.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../default-network.ts";
-import { listWarnings } from "../list-warnings.ts";
+import { listWarnings } from "../own-list.ts";
 import { ownFile, ownType } from "../node.ts";
 import { textOf } from "../put.ts";
 import type { Check, Finding, Node } from "./check.ts";
-import { runtimeSettings } from "./settings.ts";
+import { runtimeSettings } from "../runtime.ts";
 
 const check = "configuration";
 const install = "genie install writes it anew";

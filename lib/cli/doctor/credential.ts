@@ -1,20 +1,22 @@
 /**
  * The credential for the API server on disk: kubeconfig, verification, expiry of
- * token and certificate. It never prints a secret.
+ * token and certificate. It verifies no token and never prints a secret. A bound
+ * token is invalid once its pod is deleted, whatever its expiry: the DaemonSet that
+ * wrote it is gone, or the token was copied from another pod.
  */
 import { X509Certificate } from "node:crypto";
-import { statSync } from "node:fs";
+import { statSync, existsSync } from "node:fs";
 import { messageOf } from "../../linux/errno.ts";
 import {
   type Cluster,
   type User,
   readKubeconfig,
 } from "../../kube/kubeconfig.ts";
-import { type Material, readPem } from "../../kube/pem.ts";
+import { type Material, readPem, readToken } from "../../kube/pem.ts";
 import type { Check, Finding, Node } from "./check.ts";
-import { expiryOf, tokenOf } from "./token.ts";
-
-const check = "kubeconfig";
+import { own } from "../../cni/json.ts";
+import type { Host } from "../host.ts";
+import { apiProblem, openApi } from "../api.ts";
 
 export const checkCredential: Check = ({ config, host, terminal }) => {
   if (!config) return [];
@@ -23,14 +25,20 @@ export const checkCredential: Check = ({ config, host, terminal }) => {
     return (server ?? policy?.server) === undefined
       ? [
           {
-            check,
+            check: "kubeconfig",
             verdict: "warn",
             found: "no credential for the API server",
             advice:
               "genie install --kubeconfig: definitions and the pods' status need it",
           },
         ]
-      : [{ check, verdict: "ok", found: "the configuration names a server" }];
+      : [
+          {
+            check: "kubeconfig",
+            verdict: "ok",
+            found: "the configuration names a server",
+          },
+        ];
   const path = host.path(kubeconfig);
   let read: { cluster: Cluster; user: User };
   try {
@@ -38,7 +46,7 @@ export const checkCredential: Check = ({ config, host, terminal }) => {
   } catch (error) {
     return [
       {
-        check,
+        check: "kubeconfig",
         verdict: "fail",
         found: messageOf(error),
         advice: "genie install --kubeconfig",
@@ -55,10 +63,12 @@ export const checkCredential: Check = ({ config, host, terminal }) => {
 function fileFindings(path: string, shown: string): Finding[] {
   const mode = statSync(path).mode & 0o777;
   if ((mode & 0o077) === 0)
-    return [{ check, verdict: "ok", found: `${shown} can be read` }];
+    return [
+      { check: "kubeconfig", verdict: "ok", found: `${shown} can be read` },
+    ];
   return [
     {
-      check,
+      check: "kubeconfig",
       verdict: "warn",
       found: `${shown} has mode ${mode.toString(8).padStart(4, "0")}: others can read it`,
       advice: `chmod 600 ${shown}`,
@@ -70,7 +80,7 @@ function clusterFindings({ insecure }: Cluster, shown: string): Finding[] {
   if (!insecure) return [];
   return [
     {
-      check,
+      check: "kubeconfig",
       verdict: "warn",
       found: `${shown} does not verify the API server: another server can impersonate it`,
       advice: "set certificate-authority instead",
@@ -139,4 +149,117 @@ function lifetime(
     found: `${found}, in less than five minutes`,
     advice: "check that the DaemonSet or kubelet that renews it is running",
   };
+}
+
+/** undefined: the user has none. Throws if its file cannot be read. */
+export function tokenOf(
+  { tokenFile, token }: User,
+  host: Host,
+): string | undefined {
+  return tokenFile === undefined
+    ? token
+    : readToken(host.path(tokenFile), "token file");
+}
+
+/** The claims of a JWT; undefined for another token. */
+export function claimsOf(token: string | undefined): unknown {
+  const [, payload] = token?.split(".") ?? [];
+  if (payload === undefined) return undefined;
+  try {
+    return JSON.parse(Buffer.from(payload, "base64url").toString());
+  } catch {
+    return undefined;
+  }
+}
+
+/** `exp`; undefined if absent. */
+export function expiryOf(token: string): Date | undefined {
+  const exp = own(claimsOf(token), "exp");
+  return typeof exp === "number" ? new Date(exp * 1000) : undefined;
+}
+
+interface BoundPod {
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+export const checkTokenPod: Check = async (node) => {
+  const pod = boundPod(node);
+  if (!pod) return [];
+  const who = `pod ${pod.namespace}/${pod.name}`;
+  const state = await stateOf(pod, node);
+  return [finding(who, state)];
+};
+
+/** "unknown": with the reason. */
+type State = "alive" | "gone" | { unknown: string };
+
+function finding(who: string, state: State): Finding {
+  const check = "token";
+  if (state === "alive")
+    return {
+      check,
+      verdict: "ok",
+      found: `is bound to ${who}, which exists`,
+    };
+  if (state === "gone")
+    return {
+      check,
+      verdict: "fail",
+      found: `is bound to ${who}, which is gone: the API server refuses it`,
+      advice:
+        "start the DaemonSet, or use the node's own credential: genie install --kubeconfig",
+    };
+  return {
+    check,
+    verdict: "skip",
+    found: `is bound to ${who}; its state is unknown: ${state.unknown}`,
+  };
+}
+
+/** Reads the claims without verifying them: the server verifies. */
+function boundPod({ config, host }: Node): BoundPod | undefined {
+  const kubeconfig = config?.kube.kubeconfig;
+  if (kubeconfig === undefined) return undefined;
+  let claims: unknown;
+  try {
+    const { user } = readKubeconfig(host.path(kubeconfig));
+    claims = claimsOf(tokenOf(user, host));
+  } catch {
+    // The check of the credential reports it.
+    return undefined;
+  }
+  const bound = own(claims, "kubernetes.io");
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  const pod = {
+    namespace: text(own(bound, "namespace")),
+    name: text(own(own(bound, "pod"), "name")),
+    uid: text(own(own(bound, "pod"), "uid")),
+  };
+  return pod.namespace === "" || pod.name === "" ? undefined : pod;
+}
+
+/** The kubelet's directory tells without a request; else the API server. */
+async function stateOf(pod: BoundPod, node: Node): Promise<State> {
+  const { host, config, terminal } = node;
+  const pods = "/var/lib/kubelet/pods";
+  if (pod.uid !== "" && existsSync(host.path(`${pods}/${pod.uid}`)))
+    return "alive";
+  if (!host.isOurs)
+    return existsSync(host.path(pods))
+      ? "gone"
+      : { unknown: `${pods} is not there` };
+  if (!config) return { unknown: "no configuration" };
+  try {
+    const { core } = await openApi(config.kube, terminal.env);
+    const { metadata } = await core.readNamespacedPod(pod);
+    return pod.uid === "" || metadata?.uid === pod.uid ? "alive" : "gone";
+  } catch (error) {
+    const code = own(Object.fromEntries(Object.entries(error ?? {})), "code");
+    // 401: the server checked the pod itself.
+    return code === 404 || code === 401
+      ? "gone"
+      : { unknown: apiProblem(error) };
+  }
 }

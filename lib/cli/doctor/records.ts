@@ -1,5 +1,6 @@
 /**
- * The directory of records: whether it can be written, and stale records in it.
+ * The directory of records: whether it can be written, stale records in it,
+ * and attachments that could not be deleted (`genie gc` tries them again).
  */
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
@@ -7,6 +8,7 @@ import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
 import { sandboxOf } from "../list.ts";
 import type { Check } from "./check.ts";
+import { abandonedOnNode } from "../abandoned.ts";
 
 export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];
@@ -104,3 +106,24 @@ function unseenText(count: number): string {
     ? ""
     : `; ${count} cannot be seen from this mount namespace`;
 }
+
+export const checkAbandoned: Check = async ({ context }) => {
+  if (!context || unsafe(context.config.dataDir) !== undefined) return [];
+  const check = "abandoned attachments";
+  const { attachments, unreadable } = await abandonedOnNode(context);
+  const count = attachments.length + unreadable.length;
+  if (count === 0) return [];
+  const [first] = attachments;
+  const example = first
+    ? `, as ${first.ifname} of ${first.containerId.slice(0, 12)} in network ${first.network}: ${first.error || "no error is known"}`
+    : "";
+  return [
+    {
+      check,
+      verdict: "warn",
+      found: `${count} could not be deleted${example}`,
+      advice:
+        "correct the cause and run `genie gc`, which tries again; `genie list --abandoned` lists all, `genie gc --drop CONTAINER` forgets one",
+    },
+  ];
+};

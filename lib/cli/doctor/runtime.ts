@@ -1,8 +1,9 @@
 /**
  * The container runtime, its version, and the consequences for genie
- * (container-runtimes.md §1–§3).
+ * (container-runtimes.md §1–§3); genie's executable, and whether the runtime looks
+ * for plugins in its directory.
  */
-import { existsSync } from "node:fs";
+import { existsSync, accessSync, constants, statSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
 import { cachedNetworks, crioHazards, hazardText } from "../crio.ts";
 import { executableMemoryProblems } from "../executable-memory.ts";
@@ -12,12 +13,17 @@ import {
   runtimeProcesses,
   versionIn,
   versionOf,
-} from "../runtime-process.ts";
-import { type Runtime, runtimesOf } from "../runtime.ts";
+  type Runtime,
+  runtimesOf,
+  usesCri,
+  runtimeSettings,
+} from "../runtime.ts";
 import type { Check, Finding, Node } from "./check.ts";
-import { usesCri } from "./settings.ts";
-
-const check = "runtime";
+import { join } from "node:path";
+import { messageOf } from "../../linux/errno.ts";
+import { sameContent } from "../binary.ts";
+import { ownType } from "../node.ts";
+import { versionsOf } from "../plugin-versions.ts";
 
 /** The versions since which each sends annotations and calls STATUS. */
 const since: Readonly<
@@ -40,7 +46,7 @@ export const checkRuntime: Check = async ({ host, config }) => {
     ? findings
     : [
         {
-          check,
+          check: "runtime",
           verdict: "skip",
           found: "neither containerd nor CRI-O was found",
         },
@@ -56,14 +62,14 @@ async function runningFinding(
   const where = `${program}, process ${pid}`;
   if (!usesCri(process, host))
     return {
-      check,
+      check: "runtime",
       verdict: "skip",
       found: `${runtime} (${where}) has its CRI plugin disabled: it creates no pods`,
     };
   const version = await versionOf(process);
   if (version === undefined)
     return {
-      check,
+      check: "runtime",
       verdict: "skip",
       found: `${runtime} (${where}), version unknown`,
     };
@@ -71,14 +77,14 @@ async function runningFinding(
   const found = `${runtime} ${version} (${where})`;
   if (compareVersions(version, annotations) < 0)
     return {
-      check,
+      check: "runtime",
       verdict: config?.kube.kubeconfig === undefined ? "fail" : "warn",
       found: `${found} does not send annotations: every pod costs an API request`,
       advice: `use ${runtime} ${annotations} or later`,
     };
   const asks = compareVersions(version, status) < 0 ? "does not call" : "calls";
   return {
-    check,
+    check: "runtime",
     verdict: "ok",
     found: `${found} sends annotations, ${asks} STATUS`,
   };
@@ -98,11 +104,15 @@ const programs: Readonly<Record<Runtime, readonly string[]>> = {
 async function idleFinding(runtime: Runtime, host: Host): Promise<Finding> {
   // Below another root, processes are invisible and programs cannot be executed.
   if (!host.isOurs)
-    return { check, verdict: "skip", found: `${runtime}, version unknown` };
+    return {
+      check: "runtime",
+      verdict: "skip",
+      found: `${runtime}, version unknown`,
+    };
   const program = programs[runtime].find((path) => existsSync(path));
   const version = program && (await installedVersion(program));
   return {
-    check,
+    check: "runtime",
     verdict: "warn",
     found: `${runtime} does not run${program === undefined ? "" : `; installed is ${version ?? "an unknown version"} (${program})`}`,
     advice: `start ${runtime}, if it is the node's runtime`,
@@ -151,3 +161,88 @@ export const checkCrio: Check = ({ host, networks, own }) => {
     advice: hazardText(hazard),
   }));
 };
+
+export const checkBinary: Check = async ({ host, directories, terminal }) => {
+  const path = join(directories.binDir, ownType);
+  const place = host.path(path);
+  const check = "binary";
+  if (!statSync(place, { throwIfNoEntry: false })?.isFile())
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${path} is missing`,
+        advice: "genie install, with --bin-dir if the runtime has another",
+      },
+    ];
+  try {
+    accessSync(place, constants.X_OK);
+    const asked = { type: ownType, directories: [directories.binDir] };
+    const versions = await versionsOf(asked, host, terminal);
+    const found = `${path} supports CNI ${versions.join(", ")}`;
+    if (sameContent(terminal.self, place))
+      return [{ check, verdict: "ok", found }];
+    return [
+      {
+        check,
+        verdict: "warn",
+        found: `${found}, but is another build than this one`,
+        advice: "genie install updates it",
+      },
+    ];
+  } catch (error) {
+    return [
+      {
+        check,
+        verdict: "fail",
+        found: `${path} cannot be executed: ${messageOf(error)}`,
+        advice: "genie install with the build for this machine",
+      },
+    ];
+  }
+};
+
+/** containerd needs the plugin `loopback`; CRI-O does not (container-runtimes.md §2.4, §3.2). */
+export const checkLoopback: Check = ({ host, path }) => {
+  const type = "loopback";
+  if (!runtimesOf(host).includes("containerd")) return [];
+  if (path.some((directory) => existsSync(host.path(join(directory, type)))))
+    return [];
+  return [
+    {
+      check: type,
+      verdict: "warn",
+      found: `no plugin "${type}" in ${path.join(", ")}`,
+      advice:
+        "install the reference plugins, unless containerd has use_internal_loopback",
+    },
+  ];
+};
+
+/** Compares the runtime's configured directories with genie's. */
+export const checkRuntimeDirectories: Check = ({ host, directories }) =>
+  runtimeSettings(host).flatMap(({ runtime, file, binDirs, confDir }) => {
+    const check = `${runtime} directories`;
+    const findings: Finding[] = [];
+    const isSame = (a: string, b: string) => host.target(a) === host.target(b);
+    if (
+      binDirs.length > 0 &&
+      !binDirs.some((binDir) => isSame(binDir, directories.binDir))
+    )
+      findings.push({
+        check,
+        verdict: "fail",
+        found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${directories.binDir}`,
+        advice: `genie install --bin-dir ${binDirs[0]}`,
+      });
+    if (confDir !== undefined && !isSame(confDir, directories.confDir))
+      findings.push({
+        check,
+        verdict: "fail",
+        found: `${file}: networks are read from ${confDir}, not from ${directories.confDir}`,
+        advice: `genie install --conf-dir ${confDir}`,
+      });
+    return findings.length > 0
+      ? findings
+      : [{ check, verdict: "ok", found: `${file} agrees` }];
+  });
