@@ -40,7 +40,7 @@ import {
 const root = resolve(import.meta.dir, "..");
 const pages = [
   ...new Bun.Glob("*.md").scanSync(root),
-  ...new Bun.Glob("docs/**/*.md").scanSync(root),
+  ...new Bun.Glob("{docs,tests}/**/*.md").scanSync(root),
 ].toSorted();
 
 /** What a terminal shows of a row without tearing it apart. */
