@@ -174,6 +174,7 @@ describe("parseResult, canonical text", () => {
 const convert = (input: unknown, version: CniVersion): unknown =>
   convertResult(parseResult(input, "0.1.0"), version);
 
+/** Conversions between all versions: `convert-cases.test.ts`. */
 describe("convertResult", () => {
   const unknown = {
     cniVersion: "1.0.0",
@@ -206,39 +207,6 @@ describe("convertResult", () => {
         dns: { domain: "d" },
       },
     ]);
-  });
-
-  test("from 0.4.0 to 1.0.0 drops what only 1.x knows, and a wrong version (C-5)", () => {
-    const input = {
-      cniVersion: "0.4.0",
-      interfaces: [{ name: "a", mtu: 1400 }],
-      ips: [{ version: "6", address: "10.0.0.2/24" }],
-    };
-    expect(convert(input, "1.0.0")).toEqual({
-      cniVersion: "1.0.0",
-      interfaces: [{ name: "a" }],
-      ips: [{ address: "10.0.0.2/24" }],
-    });
-  });
-
-  test("from 0.4.0 to 0.2.0 goes by the declared version, the first of each (C-3)", () => {
-    const input = {
-      cniVersion: "0.4.0",
-      ips: [
-        { version: "6", address: "fd00::2/64" },
-        { version: "6", address: "fd00::3/64" },
-        { version: "", address: "10.0.0.2/24" },
-      ],
-      routes: [
-        { dst: "10.0.0.0/8" },
-        { dst: "fd01::/16", gw: "fd00::1", mtu: 1300 },
-      ],
-    };
-    expect(convert(input, "0.2.0")).toEqual({
-      cniVersion: "0.2.0",
-      ip6: { ip: "fd00::2/64", routes: [{ dst: "fd01::/16", gw: "fd00::1" }] },
-      dns: {},
-    });
   });
 
   test("a v4-mapped address is version 4 (C-5)", () => {
@@ -274,28 +242,6 @@ describe("modernResult", () => {
       });
     },
   );
-
-  test("of a legacy result has its addresses and routes (C-4)", () => {
-    const legacy = {
-      cniVersion: "0.2.0",
-      ip6: { ip: "fd00::2/64", routes: [{ dst: "::/0" }] },
-      ip4: {
-        ip: "10.0.0.2/24",
-        gateway: "10.0.0.1",
-        routes: [{ dst: "0.0.0.0/0" }],
-      },
-    };
-    expect(modernResult(parseResult(legacy, "0.2.0"))).toEqual({
-      cniVersion: "1.1.0",
-      interfaces: [],
-      ips: [
-        { address: "10.0.0.2/24", gateway: "10.0.0.1" },
-        { address: "fd00::2/64" },
-      ],
-      routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
-      dns: {},
-    });
-  });
 
   test("is a result: what is empty is left out again", () => {
     const modern = modernResult(parseResult({}, "1.0.0"));
