@@ -52,14 +52,14 @@ describe("runAll", () => {
     expect(outcomes.map(({ stdout }) => stdout)).toEqual(["a\n", "b\n"]);
   });
 
-  test("does not wait for who keeps the output open", () => {
+  test("does not wait for a grandchild that keeps the output open", () => {
     const { outcomes } = runAll([shell("sleep 600 & echo $!")]);
     const left = Number(outcomes[0]?.stdout);
     expect(isRunning(left)).toBeTrue();
     process.kill(left);
   });
 
-  test("throws for what cannot be executed", () => {
+  test("throws for a program that cannot be executed", () => {
     const command = { argv: ["/nowhere"], env: {}, stdin: "" };
     expect(() => runAll([command])).toThrow(
       "failed to start /nowhere: errno 2",

@@ -51,7 +51,7 @@ describe("reportOf", () => {
     });
   });
 
-  test("leaves out what was not measured", () => {
+  test("leaves out missing measurements", () => {
     expect(reportOf([empty])).toEqual([
       {
         ...emptyRow,

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { tableOf, verdictTableOf } from "../../bench/table.ts";
 import { row } from "./fixtures.ts";
 
-test("tableOf: a block for each program, a dash for what was not measured", () => {
+test("tableOf: a block for each program, a dash for a missing measurement", () => {
   const full = row("genie", "ADD", 10, {
     cpuMs: 8,
     peakRssMiB: 33.25,
@@ -22,7 +22,7 @@ test("tableOf: a block for each program, a dash for what was not measured", () =
   ]);
 });
 
-test("verdictTableOf: what, how much, how much it may be", () => {
+test("verdictTableOf: name, value, bound", () => {
   const table = verdictTableOf([
     { what: "DEL", value: 1.5, allowed: 1.7, unit: "× empty", met: true },
     { what: "RSS", value: 40, allowed: 36, unit: "MiB", met: false },

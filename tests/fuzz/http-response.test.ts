@@ -203,7 +203,7 @@ describe("ResponseReader and node:http", () => {
     );
   });
 
-  test("refuse or read alike what is almost a response", async () => {
+  test("almost a response: both refuse it or read the same", async () => {
     let accepted = 0;
     await fc.assert(
       fc.asyncProperty(

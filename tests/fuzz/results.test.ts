@@ -131,7 +131,7 @@ const printed = fc
   );
 
 describe("convertResult", () => {
-  test("what was read last: as any other copy of it", () => {
+  test("the result that was read last: as any copy of it", () => {
     fc.assert(
       fc.property(
         fc.oneof(almost(modern), almost(legacy)),

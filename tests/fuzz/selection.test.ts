@@ -125,7 +125,7 @@ describe("definitionNetwork", () => {
     });
   }
 
-  test("what is accepted executes nothing that is not allowed", () => {
+  test("an accepted network: only allowed plugins", () => {
     const context = {
       config: readConfig({
         allowedPlugins: ["ok"],

@@ -14,7 +14,7 @@ const urls = mutated(
 );
 
 describe("readServerUrl", () => {
-  test("reads what the URL standard reads, or refuses", () => {
+  test("any URL: as the URL standard, or refused", () => {
     fc.assert(
       fc.property(urls, fc.boolean(), (text, isRoot) => {
         const url = readServerUrl(text, { isRoot });

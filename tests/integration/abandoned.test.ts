@@ -362,7 +362,7 @@ describe("an attachment that ADD completed", () => {
   });
 });
 
-describe("what was abandoned", () => {
+describe("an abandoned attachment", () => {
   test("genie gc deletes it as soon as that works", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -507,7 +507,7 @@ describe("what was abandoned", () => {
     expect(node.command("list").stdout).toBe("no attachments\n");
   });
 
-  test("genie gc --drop forgets it, and says what stays reserved", async () => {
+  test("genie gc --drop: forgets it, names the reservation", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const [one, other] = [

@@ -118,7 +118,7 @@ describe("a choice that cannot be met", () => {
     );
   });
 
-  test("a file without a name is told by its path", async () => {
+  test("a file without a name: the error has its path", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;
     const path = node.network("40-delta.conf", { type: "beta" });

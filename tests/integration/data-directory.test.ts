@@ -110,7 +110,7 @@ describe("a record that is no regular file", () => {
     );
   });
 
-  test("a result that is a named pipe: no prevResult, nobody waits", async () => {
+  test("a result that is a named pipe: no prevResult, no wait", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();

@@ -72,7 +72,7 @@ describe("ADD, a delegate hangs", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("what ignores every signal that can be ignored", async () => {
+  test("a plugin that ignores signals: killed", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     delegates.behave(
@@ -90,7 +90,7 @@ describe("ADD, a delegate hangs", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("and in rollback too: the first error, the record keeps what is left", async () => {
+  test("in rollback too: the first error, the record keeps the rest", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();

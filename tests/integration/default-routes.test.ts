@@ -118,7 +118,7 @@ describe("two and three networks with default routes", () => {
     30_000,
   );
 
-  test("what is told: result, record, status, log", async () => {
+  test("result, record, status and log agree", async () => {
     await using routed = await RoutedCluster.start();
     const { cluster, node } = routed;
     const pod = await routed.pod("alpha,beta");
@@ -185,7 +185,7 @@ describe("two and three networks with default routes", () => {
     await routed.cluster.check(pod);
   });
 
-  test("one network keeps what its plugins made", async () => {
+  test("one network: its routes stay", async () => {
     await using routed = await RoutedCluster.start();
     const pod = await routed.pod("beta");
     await routed.cluster.add(pod);
@@ -205,7 +205,7 @@ describe("two and three networks with default routes", () => {
     ]);
   });
 
-  test("a second ADD deletes what the first one made", async () => {
+  test("a second ADD: the rules of the first one go", async () => {
     await using routed = await RoutedCluster.start({ alpha: "4", beta: "4" });
     const pod = await routed.pod("alpha,beta");
     await routed.cluster.add(pod);
@@ -307,7 +307,7 @@ describe("a plugin that replaces the default route that it finds", () => {
     },
   );
 
-  test('with "defaultRoutes": "keep" it has what it wants', async () => {
+  test('"defaultRoutes": "keep": its route stays', async () => {
     await using routed = await RoutedCluster.start({ alpha: "4" });
     insist(routed.node, replacing);
     const pod = await routed.pod("alpha,taker");

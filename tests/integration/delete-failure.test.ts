@@ -29,7 +29,7 @@ describe("DEL, a network fails", () => {
     exit: 1,
   });
 
-  test("all are tried, the first error comes first, a retry repeats what failed", async () => {
+  test("all are tried, the first error comes first, a retry repeats the failed ones", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();

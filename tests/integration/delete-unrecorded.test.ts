@@ -90,7 +90,7 @@ describe("DEL, no record and no entry of the runtime's cache", () => {
   });
 });
 
-describe("DEL, an entry that says what was attached before genie", () => {
+describe("DEL, an entry with the networks of an earlier program", () => {
   const list = {
     cniVersion: "0.4.0",
     name: "old-net",
@@ -179,7 +179,7 @@ describe("DEL, an entry that says what was attached before genie", () => {
   });
 });
 
-describe("DEL, an entry that does not say what was attached", () => {
+describe("DEL, an entry without usable networks", () => {
   const conf = (type: string) => ({
     cniVersion: "1.0.0",
     name: "old-net",

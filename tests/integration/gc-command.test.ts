@@ -225,7 +225,7 @@ describe("genie gc, in another mount namespace", () => {
 });
 
 describe("genie gc, exit code", () => {
-  test("1: what cannot be deleted is named and stays, the rest goes", async () => {
+  test("1: a failed deletion is named and stays, the rest goes", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const [bad, good] = [await node.pod("bad"), await node.pod("good")];
@@ -287,10 +287,8 @@ failed ${bad.containerId}:eth0: [shop/bad:beta] plugin "beta" failed to delete e
 
   test.each<[string, string[]]>([
     ["no number", ["--grace", "soon"]],
-    ["less than nothing", ["--grace", "-1"]],
     ["no value", ["--grace"]],
     ["an unknown option", ["--gracious", "0"]],
-    ["an operand", ["everything"]],
   ])("2: %s, and nothing is done", async (_, words) => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

@@ -104,7 +104,7 @@ function tear(path: string): void {
 }
 
 describe("GC", () => {
-  test("stale records are deleted, each network is told its own interfaces", async () => {
+  test("stale records are deleted, each network gets its own interfaces", async () => {
     await using three = await startThree();
     const { node, delegates, a, b, c } = three;
     expect(
@@ -291,7 +291,7 @@ describe("GC", () => {
     expect((await node.remains()).records).toHaveLength(4);
   });
 
-  test("an unreadable record of a pod that is gone: moved aside and told, then all goes on", async () => {
+  test("an unreadable record of a pod that is gone: moved aside and reported, the rest goes on", async () => {
     await using three = await startThree();
     const { node, delegates, a, b, c } = three;
     const path = node.recordPath(a);
@@ -337,7 +337,7 @@ describe("GC", () => {
   });
 });
 
-describe("GC, what its plugins leave", () => {
+describe("GC, processes of its plugins", () => {
   /** All are valid, so only the plugins' GC is executed. */
   const nothingGone = ({ a, b, c }: Awaited<ReturnType<typeof startThree>>) =>
     valid([eth0(a), eth0(b), eth0(c)]);

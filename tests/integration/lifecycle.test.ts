@@ -238,7 +238,7 @@ describe("DEL, repeated", () => {
   });
 });
 
-test("ADD, repeated without DEL: what was attached is deleted first", async () => {
+test("ADD, repeated without DEL: the first attachments are deleted first", async () => {
   await using node = await startNode();
   const pod = await node.pod();
   await node.succeed("ADD", pod, { annotations: { cni: "canal,weave" } });

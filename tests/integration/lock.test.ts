@@ -49,7 +49,7 @@ async function orphaned(
   return [plugin?.pid ?? 0, ...delegates.left()];
 }
 
-describe("a flock that fails, but not because somebody holds it", () => {
+describe("a flock that fails for another reason than an owner", () => {
   const faults = ["ENOLCK", "EINVAL", "EIO", "ENOSYS"];
   /** What is locked first and second in an ADD, and first in the others. */
   const places: [Command, number, string][] = [
@@ -117,7 +117,7 @@ test.each<[string, (path: string) => unknown]>([
 );
 
 describe("an orphan holds the lock", () => {
-  test("nobody else's descriptors are followed: a file of a network that is down would hang us", async () => {
+  test("descriptors of other processes are not followed: a dead network file system would hang genie", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
@@ -171,7 +171,7 @@ describe("a living genie under another file name", () => {
     return path;
   }
 
-  test("holds the lock: it is waited for, and killed by nobody", async () => {
+  test("owns the lock: genie waits and kills nothing", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();

@@ -110,7 +110,7 @@ describe("log_level info", () => {
     ]);
   });
 
-  test("ADD that is rolled back: what was executed, its code, and why at error", async () => {
+  test("ADD that is rolled back: its executions, its code, its error", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();

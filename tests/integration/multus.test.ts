@@ -162,7 +162,7 @@ describe("DEL, a container of Multus", () => {
     expect((await node.netns.links()).map(({ name }) => name)).toEqual(["br0"]);
   });
 
-  test("in reverse, each with its name, what was executed and the pod's arguments", async () => {
+  test("in reverse, each with its name, its configuration and the pod's arguments", async () => {
     await using at = await startFormer();
     const { node, delegates, pod, former } = at;
     former.write(pod, byMultus);

@@ -177,7 +177,7 @@ describe("devices of a resource", () => {
     expect(await cluster.node.remains()).toEqual(nothing);
   });
 
-  test("what the CNI plugin adds to the file is told", async () => {
+  test("additions of the CNI plugin to the file: in the status", async () => {
     await using devices = await Devices.start();
     const { cluster, delegates } = devices;
     writeInfo(ids[0]);

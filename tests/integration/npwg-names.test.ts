@@ -168,7 +168,7 @@ describe("after ADD the definitions are not asked for again", () => {
     expect(await cluster.node.remains()).toEqual(nothing);
   });
 
-  test("changed between ADD and DEL: what was attached is deleted", async () => {
+  test("changed between ADD and DEL: the recorded network is deleted", async () => {
     await using cluster = await startCluster();
     const pod = await cluster.attach("storage");
     cluster.define("storage", { cniVersion: "1.0.0", type: "no-such-plugin" });

@@ -4,7 +4,7 @@
  * state.md "DEL").
  */
 import { describe, expect, test } from "bun:test";
-import { annotationsKey, nothing } from "../support/node.ts";
+import { nothing } from "../support/node.ts";
 import { startScriptedNode, summary } from "../support/scripted-node.ts";
 
 const wrong = {
@@ -49,7 +49,7 @@ describe("wrong values", () => {
     });
   });
 
-  test("DEL, CHECK and GC do their work and warn of what they would use", async () => {
+  test("DEL, CHECK and GC do their work and warn of the keys that they use", async () => {
     await using scripted = await startScriptedNode("1.1.0");
     const { node, delegates } = scripted;
     const config = { cniVersion: "1.1.0" };
@@ -114,29 +114,5 @@ describe("unknown keys", () => {
     });
     await node.succeed("DEL", pod, { config });
     expect(node.log().trim().split("\n")).toEqual(lines);
-  });
-
-  test("the request of a runtime and CNI-Genie's sample have none", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const config = {
-      cniVersions: ["0.4.0", "1.0.0"],
-      ipam: {},
-      dns: {},
-      args: {},
-      disableGC: true,
-      datastore_type: "kubernetes",
-      hostname: "n",
-      etcd_endpoints: "http://127.0.0.1:2379",
-      cAdvisor_address: "http://127.0.0.1:4194",
-      romana_root: "http://127.0.0.1:9600",
-      segment_label_name: "romanaSegment",
-      policy: { type: "k8s", k8s_api_root: "https://127.0.0.1:1" },
-      capabilities: { [annotationsKey]: true },
-      log_level: "warn",
-    };
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: {}, config });
-    expect(node.log()).toBe("");
   });
 });

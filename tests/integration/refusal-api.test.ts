@@ -65,7 +65,7 @@ describe("ADD refuses the kubeconfig", () => {
   });
 });
 
-describe("ADD refuses what the API server says", () => {
+describe("ADD refuses responses of the API server", () => {
   const cases: [string, (api: ApiServer) => Promise<void> | void, string][] = [
     ["no server", (api) => api.stop(), "connection refused"],
     ["401", (api) => api.tokens.clear(), "unauthorized"],
@@ -146,7 +146,7 @@ describe("ADD refuses what the API server says", () => {
     });
   });
 
-  test("a token of policy that nobody knows", async () => {
+  test("an unknown token of policy", async () => {
     await using api = await startApiServer();
     await using scripted = await startScriptedNode();
     const config = {

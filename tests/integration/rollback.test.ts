@@ -142,7 +142,7 @@ describe("ADD, a rollback fails", () => {
   });
 });
 
-describe("ADD, what fails after the networks is undone too", () => {
+describe("ADD, a failure after the networks: undone too", () => {
   test("the result cannot be said in the version of the request", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

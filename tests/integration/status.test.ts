@@ -150,7 +150,7 @@ describe("STATUS", () => {
     expect([existsSync(executed), api.requests]).toEqual([false, []]);
   });
 
-  test("50: a kubeconfig that is a named pipe, which nobody waits for", async () => {
+  test("50: a kubeconfig that is a named pipe, without a wait", async () => {
     await using scripted = await startScriptedNode(version);
     const { node } = scripted;
     const kubeconfig = join(node.directory, "kubeconfig");

@@ -182,9 +182,6 @@ describe("write-back, whose uid", () => {
 
 describe("write-back, a failure does not fail the pod", () => {
   const cases: [string, (api: ApiServer) => Promise<void> | void][] = [
-    ["403", (api) => api.inject(statusFault(403))],
-    ["404", (api) => void api.pods.delete("shop", "web")],
-    ["422", (api) => api.inject(statusFault(422))],
     [
       "503 all the time",
       (api) => api.inject({ ...statusFault(503), times: 100 }),

@@ -45,7 +45,7 @@ const hostile: Place = { cwd: traps.directory, env: traps.env() };
 const life = ["STATUS", "ADD", "CHECK", "DEL", "DEL"];
 
 describe("the executable, in a hostile place", () => {
-  test("every verb answers what it answers elsewhere", async () => {
+  test("every verb: the same response as elsewhere", async () => {
     const lives = async (place: Place) => {
       const answers = [];
       for (const command of life) {
