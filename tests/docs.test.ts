@@ -1,83 +1,30 @@
 /**
- * The documentation is true: the parser that reads an example on a node reads it
- * here, every file that a page names exists, and the references in README.md have
- * every configuration key with its default, every element key and every command.
+ * The pages of the documentation are true: links, files, make targets, commands,
+ * configuration keys with their defaults, element keys, messages, limits.
  */
 import { describe, expect, test } from "bun:test";
-import {
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { parseRecord } from "../lib/attach/record.ts";
-import { statusAnnotations } from "../lib/attach/write-back.ts";
 import { failureRatio, ratios, rssMiB } from "../bench/budgets.ts";
 import { phases } from "../lib/attach/context.ts";
 import { commands } from "../lib/cli/commands.ts";
-import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
-import { type JsonObject, isObject, own, parseJson } from "../lib/cni/json.ts";
-import { protocolVersion, pluginConfig } from "../lib/cni/network.ts";
-import { parseResult } from "../lib/cni/result.ts";
-import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
-import { parseNetworks } from "../lib/select/cni-annotation.ts";
 import { configKeys } from "../lib/select/config-schema.ts";
 import { type GenieConfig, readConfig } from "../lib/select/config.ts";
-import { definitionNetwork } from "../lib/select/definition.ts";
-import { parseElements } from "../lib/select/npwg-annotation.ts";
 import { elementKeys } from "../lib/select/npwg-schema.ts";
-import { nameInterfaces } from "../lib/select/interface-names.ts";
-import { networksOf } from "../lib/select/node-networks.ts";
 import {
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  networksAnnotation,
-} from "../lib/select/attachment.ts";
+  blocks,
+  codeSpans,
+  fence,
+  pages,
+  sectionOf,
+  spansOf,
+  textOf,
+} from "./support/pages.ts";
 
 const root = resolve(import.meta.dir, "..");
-const pages = [
-  ...new Bun.Glob("*.md").scanSync(root),
-  ...new Bun.Glob("{docs,tests}/**/*.md").scanSync(root),
-].toSorted();
 
-/** What a terminal shows of a row without tearing it apart. */
+/** The longest row that a terminal shows in one line. */
 const maxTableRow = 160;
-
-/** Also within a list of the page, and with whatever comes after the language. */
-const fence =
-  /^[ \t]*```([^\s`]*)[ \t]*([^\n]*?)[ \t]*\n(.*?)^[ \t]*```[ \t]*$/gms;
-
-interface Block {
-  /** `README.md:42` */
-  where: string;
-  language: string;
-  /** What the example is of; "" for a block that is not marked. */
-  mark: string;
-  text: string;
-}
-
-/** What is done with a marked block: throws, or fails an expectation, for a wrong example. */
-const readers: Record<string, (text: string) => void | Promise<unknown>> = {
-  "json conflist": (text) => readList(parseConfList(parseJson(text)).plugins),
-  "json conf": (text) => readList(parseConf(parseJson(text)).plugins),
-  "json genie-config": (text) => {
-    const value = parseJson(text);
-    expect(readConfig(value).type).toBe("genie");
-    expect(undocumented(value)).toEqual([]);
-  },
-  "json request": readRequest,
-  "json record": parseRecord,
-  "json log": readLog,
-  "yaml kubeconfig": readKubeconfigText,
-  "yaml rbac": readRole,
-  "yaml pod": readPod,
-  "yaml definition": readDefinition,
-  "yaml write-back": readWriteBack,
-  "text cni": readInterfaceNames,
-};
 
 /** The configuration keys that have a default, as README.md says it and as it is read. */
 const documentedDefaults: [string, string, Partial<GenieConfig>][] = [
@@ -122,36 +69,7 @@ const documentedDefaults: [string, string, Partial<GenieConfig>][] = [
   ["logFile", "none", { logFile: undefined }],
 ];
 
-/** Languages in which an example without a mark is a mistake. */
-const mustBeMarked = new Set(["json", "jsonc", "yaml", "yml"]);
-
 describe("documentation", () => {
-  test("examples, each kind has one", () => {
-    const marks = new Set(
-      blocks().map(({ language, mark }) => `${language} ${mark}`),
-    );
-    const expected = [
-      "json conflist",
-      "json genie-config",
-      "yaml pod",
-      "yaml definition",
-      "json request",
-      "json log",
-      "json record",
-    ];
-    expect(expected.filter((kind) => !marks.has(kind))).toEqual([]);
-  });
-
-  test.each(checkedBlocks())(
-    "example, $where is a valid $language $mark",
-    async (block) => {
-      const read = readers[`${block.language} ${block.mark}`];
-      if (!read)
-        throw new Error(`no reader for "${block.language} ${block.mark}"`);
-      await read(block.text);
-    },
-  );
-
   test.each(pages)("links and paths of %s, all are there", (page) => {
     const text = textOf(page);
     expect(
@@ -311,10 +229,6 @@ describe("documentation", () => {
   );
 });
 
-function textOf(page: string): string {
-  return readFileSync(join(root, page), "utf8");
-}
-
 /** The anchors of a page's headings, as GitHub makes them. */
 function anchorsOf(page: string): ReadonlySet<string> {
   const headings = textOf(page)
@@ -333,12 +247,6 @@ function anchorsOf(page: string): ReadonlySet<string> {
 function sourcesOfLib(): string {
   const paths = [...new Bun.Glob("lib/**/*.ts").scanSync(root)];
   return paths.map(textOf).join("\n");
-}
-
-function codeSpans(text: string): string[] {
-  return [...text.matchAll(/`([^`]+)`/g)].map(([, span = ""]) =>
-    span.replaceAll(/\s+/g, " "),
-  );
 }
 
 interface TypedCommand {
@@ -382,23 +290,6 @@ function typedCommands(): TypedCommand[] {
   return [...new Map(typed.map((one) => [one.line, one])).values()];
 }
 
-function checkedBlocks(): Block[] {
-  return blocks().filter(
-    ({ language, mark }) => mark !== "" || mustBeMarked.has(language),
-  );
-}
-
-function blocks(): Block[] {
-  return pages.flatMap((page) => {
-    const text = textOf(page);
-    return [...text.matchAll(fence)].map((match) => {
-      const [, language = "", mark = "", content = ""] = match;
-      const line = text.slice(0, match.index).split("\n").length;
-      return { where: `${page}:${line}`, language, mark, text: content };
-    });
-  });
-}
-
 /** Targets of links, and what looks like a file of this repository in code spans. */
 function filesNamedIn(text: string, page: string): string[] {
   const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
@@ -410,22 +301,6 @@ function filesNamedIn(text: string, page: string): string[] {
     ),
   ].map(([, path = ""]) => path);
   return [...links, ...spans];
-}
-
-/** The text of a section of README.md, up to the next of its level. */
-function sectionOf(heading: string): string {
-  const text = textOf("README.md");
-  const [, section = ""] =
-    new RegExp(`^## ${heading}\\n(.*?)^## `, "ms").exec(text) ?? [];
-  return section;
-}
-
-/** The code spans of a section of README.md. */
-function spansOf(heading: string): ReadonlySet<string> {
-  const spans = sectionOf(heading)
-    .replaceAll(fence, "")
-    .matchAll(/`([^`]+)`/g);
-  return new Set([...spans].map(([, span = ""]) => span));
 }
 
 /** The last part of `key` (type, default). */
@@ -446,210 +321,4 @@ function schemaKeys(): string[] {
     const [first = ""] = key.split(".");
     return !undocumentedKeys.has(first) && !parents.has(key);
   });
-}
-
-/** Keys of an example that the reference does not have. */
-function undocumented(config: unknown): string[] {
-  const documented = spansOf("Configuration");
-  return Object.entries(isObject(config) ? config : {})
-    .flatMap(([key, value]) =>
-      isObject(value)
-        ? Object.keys(value).map((inner) => `${key}.${inner}`)
-        : [key],
-    )
-    .filter((key) => !documented.has(key));
-}
-
-/** The request is what genie makes of the network of that name on the same page. */
-function readRequest(text: string): void {
-  const shown = parseJson(text);
-  if (!isObject(shown)) throw new Error("the request is no object");
-  const list = networks().find(({ name }) => name === shown["name"]);
-  const plugin = list?.plugins.find(({ type }) => type === shown["type"]);
-  if (!list || !plugin) throw new Error("no example of the network");
-  const { runtimeConfig = {}, prevResult } = shown;
-  if (!isObject(runtimeConfig)) throw new Error("runtimeConfig is no object");
-  const runtime = {
-    containerId: "a",
-    netns: "/run/netns/a",
-    ifname: "eth0",
-    args: "",
-    path: [],
-    capabilityArgs: { ...runtimeConfig, cgroupPath: "/a" },
-  };
-  const made = pluginConfig(list, plugin, {
-    runtime,
-    prevResult: parseResult(prevResult, protocolVersion(list)),
-  });
-  expect(shown).toEqual(parseJson(made) as JsonObject);
-}
-
-function networks() {
-  return blocks().flatMap(({ language, mark, text }) => {
-    if (language !== "json") return [];
-    if (mark === "conf") return [parseConf(parseJson(text))];
-    return mark === "conflist" ? [parseConfList(parseJson(text))] : [];
-  });
-}
-
-/** Lines as `logFile` has them. */
-function readLog(text: string): void {
-  const rows = text.trimEnd().split("\n");
-  for (const row of rows) {
-    const { time, level, msg } = JSON.parse(row) as Record<string, unknown>;
-    expect(new Date(String(time)).toISOString()).toBe(String(time));
-    expect([level, msg]).toEqual([
-      expect.stringMatching(/^(?:error|warn|info|debug)$/),
-      expect.any(String),
-    ]);
-  }
-}
-
-/** A plugin of our own type is our configuration. */
-function readList(plugins: readonly { type: string }[]): void {
-  for (const plugin of plugins) if (plugin.type === "genie") readConfig(plugin);
-}
-
-function readKubeconfigText(text: string): void {
-  const directory = mkdtempSync(join(tmpdir(), "genie-docs-"));
-  try {
-    const path = join(directory, "kubeconfig");
-    writeFileSync(path, text);
-    const { cluster, user } = readKubeconfig(path);
-    expect(cluster.server).toStartWith("https://");
-    expect(Object.keys(user)).not.toEqual([]);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-/** It allows what `lib/kube/client.ts` calls, and nothing else. */
-function readRole(text: string): void {
-  const role = Bun.YAML.parse(text);
-  expect({ kind: own(role, "kind"), rules: own(role, "rules") }).toEqual({
-    kind: "ClusterRole",
-    rules: [
-      { apiGroups: [""], resources: ["pods"], verbs: ["get"] },
-      { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
-      {
-        apiGroups: ["k8s.cni.cncf.io"],
-        resources: ["network-attachment-definitions"],
-        verbs: ["get"],
-      },
-    ],
-  });
-}
-
-function readPod(text: string): void {
-  const pod = Bun.YAML.parse(text);
-  expect(own(pod, "kind")).toBe("Pod");
-  const annotations = own(own(pod, "metadata"), "annotations");
-  const parsers: Record<string, (value: string) => void> = {
-    [cniAnnotation]: (value) => void parseNetworks("the example", value),
-    [networksAnnotation]: readElements,
-    [defaultNetworkAnnotation]: readElements,
-  };
-  for (const [key, value] of Object.entries(
-    isObject(annotations) ? annotations : {},
-  )) {
-    if (typeof value !== "string")
-      throw new Error(`annotation ${key} is no string`);
-    const parse = parsers[key];
-    if (!parse) throw new Error(`annotation ${key} is none of genie's`);
-    parse(value);
-  }
-}
-
-function readElements(value: string): void {
-  const { elements, warnings } = parseElements("the example", value);
-  expect(elements).not.toEqual([]);
-  expect(warnings).toEqual([]);
-}
-
-function readDefinition(text: string): void {
-  const definition = Bun.YAML.parse(text);
-  const metadata = own(definition, "metadata");
-  const name = String(own(metadata, "name"));
-  const namespace = String(own(metadata, "namespace"));
-  const config = own(own(definition, "spec"), "config");
-  if (typeof config !== "string") throw new Error("spec.config is no string");
-  const element = { name, ips: ["10.30.0.7/24"] };
-  const { list } = definitionNetwork(
-    { namespace, key: `${namespace}/${name}`, element, origin: "" },
-    { config },
-    {
-      config: readConfig({ type: "genie", strict: true }),
-      networks: networksOf("/etc/cni/net.d", [], ["genie"]),
-      ifname: "eth0",
-      args: "",
-      warn: (message) => expect.unreachable(message),
-    },
-  );
-  expect(list.name).toBe(name);
-}
-
-/** Made of the attachments that it tells of, the example must come out again. */
-function readWriteBack(text: string): void {
-  const shown = Bun.YAML.parse(text);
-  const entries = parseJson(
-    String(own(shown, "k8s.v1.cni.cncf.io/network-status")),
-  );
-  if (!Array.isArray(entries)) throw new Error("network-status is no list");
-  const attachments = entries.map((entry: unknown) => ({
-    list: parseConf({ type: "bridge", name: own(entry, "name") }),
-    ifname: String(own(entry, "interface")),
-    args: "",
-    capabilityArgs: {},
-  }));
-  const results = entries.map((entry: unknown) => resultOf(entry));
-  const written = Object.entries(
-    statusAnnotations(attachments, results, "eth0"),
-  );
-  expect(
-    Object.fromEntries(written.map(([key, value]) => [key, parseJson(value)])),
-  ).toEqual(
-    Object.fromEntries(
-      Object.entries(isObject(shown) ? shown : {}).map(([key, value]) => [
-        key,
-        parseJson(String(value)),
-      ]),
-    ),
-  );
-}
-
-function resultOf(entry: unknown) {
-  const list = (key: string): unknown[] => [own(entry, key) ?? []].flat();
-  const result = {
-    cniVersion: "1.0.0",
-    interfaces: [
-      {
-        name: own(entry, "interface"),
-        mac: own(entry, "mac"),
-        sandbox: "/run/netns/a",
-      },
-    ],
-    ips: list("ips").map((ip) => ({
-      address: `${String(ip)}/24`,
-      interface: 0,
-    })),
-    routes: list("gateway").map((gw) => ({ dst: "0.0.0.0/0", gw })),
-    dns: own(entry, "dns"),
-  };
-  return parseResult(result, "1.0.0");
-}
-
-/** Lines of `annotation → interface, interface`. */
-function readInterfaceNames(text: string): void {
-  for (const line of text.trimEnd().split("\n")) {
-    const [annotation = "", interfaces = ""] = line
-      .split("→")
-      .map((part) => part.trim());
-    const requested = parseNetworks("the example", annotation).map(
-      ({ ifname }) => ifname,
-    );
-    expect([
-      annotation,
-      nameInterfaces(requested, [], "eth0").join(", "),
-    ]).toEqual([annotation, interfaces]);
-  }
 }
