@@ -3,7 +3,7 @@
  * 2) and suggestions.
  */
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { type ParseArgsOptionDescriptor, parseArgs } from "node:util";
 import { nearest } from "../select/nearest.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -94,60 +94,68 @@ export const helpOption: Option = { short: "h", about: "print this text" };
 
 /** Throws UsageError that names the argument and the nearest valid one. */
 export function readInput(command: Command, words: readonly string[]): Input {
-  const options = new Map(
-    Object.entries({ ...command.options, help: helpOption }),
-  );
-  const { tokens } = parseArgs({
-    args: [...words],
-    strict: false,
-    tokens: true,
-    options: Object.fromEntries(
-      [...options].map(([name, { value, short }]) => [
-        name,
-        {
-          type:
-            value === undefined ? ("boolean" as const) : ("string" as const),
-          ...(short !== undefined && { short }),
-        },
-      ]),
-    ),
-  });
+  const options: Options = { ...command.options, help: helpOption };
+  const { values, positionals } = parse(options, words);
   const texts = new Map<string, string>();
   const flags = new Set<string>();
-  const operands: string[] = [];
-  for (const token of tokens) {
-    if (token.kind === "positional") operands.push(token.value);
-    if (token.kind !== "option") continue;
-    const option = options.get(token.name);
-    if (!option) throw unknownOption(token.rawName, [...options.keys()]);
-    if (option.value === undefined) {
-      if (token.value !== undefined)
-        throw new UsageError(`${token.rawName} takes no value`);
-      flags.add(token.name);
-    } else texts.set(token.name, valueOf(token, option));
+  for (const [name, value] of Object.entries(values)) {
+    if (typeof value === "string") {
+      checkValue(name, value, options[name]);
+      texts.set(name, value);
+    } else flags.add(name);
   }
-  if (!flags.has("help")) checkOperands(command, operands);
-  return new Input(texts, flags, operands[0]);
+  if (!flags.has("help")) checkOperands(command, positionals);
+  return new Input(texts, flags, positionals[0]);
 }
 
-function valueOf(
-  token: {
-    rawName: string;
-    value?: string | undefined;
-    inlineValue?: boolean | undefined;
-  },
-  { value: name, choices }: Option,
-): string {
-  const { rawName, value, inlineValue } = token;
-  // `--kubeconfig --force`: the value is missing.
-  const forgotten = !inlineValue && value?.startsWith("-") && value !== "-";
-  if (value === undefined || value === "" || forgotten)
-    throw new UsageError(`${rawName} expects a value: ${name}`);
+function parse(options: Options, words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      strict: true,
+      allowPositionals: true,
+      options: Object.fromEntries(
+        Object.entries(options).map(([name, { value, short }]) => [
+          name,
+          {
+            type: value === undefined ? "boolean" : "string",
+            ...(short !== undefined && { short }),
+          } satisfies ParseArgsOptionDescriptor,
+        ]),
+      ),
+    });
+  } catch (error) {
+    throw usageError(error, options);
+  }
+}
+
+/** The error of parseArgs in our words; its message quotes the option: `'-o, --output <value>'`. */
+function usageError(error: unknown, options: Options): unknown {
+  if (!(error instanceof TypeError)) return error;
+  const [, typed = ""] = /'(?:-\w, )?([^\s']+)/.exec(error.message) ?? [];
+  // Of `-hx` it names `x`.
+  const option = typed.startsWith("-") ? typed : `-${typed}`;
+  const known = Object.entries(options).find(
+    ([name, { short }]) => option === `--${name}` || option === `-${short}`,
+  );
+  if (!known) return unknownOption(option, Object.keys(options));
+  const [name, { value }] = known;
+  return new UsageError(
+    value === undefined
+      ? `--${name} takes no value`
+      : `--${name} expects a value: ${value}`,
+  );
+}
+
+/** Throws UsageError for a value that is empty or not one of the choices. */
+function checkValue(name: string, value: string, option?: Option): void {
+  const { value: expected, choices } = option ?? {};
+  if (value === "")
+    throw new UsageError(`--${name} expects a value: ${expected}`);
   if (choices && !choices.includes(value))
     throw new UsageError(
-      `${rawName}: expected ${oneOf(choices)}, got ${quoted(value)}`,
+      `--${name}: expected ${oneOf(choices)}, got ${quoted(value)}`,
     );
-  return value;
 }
 
 function checkOperands(

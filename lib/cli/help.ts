@@ -37,8 +37,8 @@ export function usage(commands: Commands): string {
     hidden ? [] : [[name, summary] as const],
   );
   return [
-    "genie lets every Kubernetes pod choose its network. A container runtime executes it",
-    "as a CNI plugin; these commands are for operators:",
+    "genie lets every Kubernetes pod choose its network. A container runtime executes",
+    "it as a CNI plugin; these commands are for operators:",
     "",
     ...table(rows),
     "",

@@ -22,6 +22,9 @@ describe("runCommand", () => {
     "%s, every command that is for people",
     async (word) => {
       const { exitCode, stdout } = await type([word]);
+      const lines = stdout.split("\n");
+      expect(lines.length).toBeLessThanOrEqual(24);
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
       const listed = [...stdout.matchAll(/^ {2}(\S+) /gm)].map(
         ([, name]) => name,
       );
@@ -66,6 +69,11 @@ describe("runCommand", () => {
       ["install", "--kubeconfig"],
       `genie install: --kubeconfig expects a value: FILE\n${hint("install")}`,
     ],
+    [
+      ["list", "-ho"],
+      `genie list: --output expects a value: FORMAT\n${hint("list")}`,
+    ],
+    [["list", "-hx"], `genie list: unknown option -x\n${hint("list")}`],
     [
       ["install", "--kubeconfig", "--watch"],
       `genie install: --kubeconfig expects a value: FILE\n${hint("install")}`,
@@ -112,7 +120,7 @@ describe("runCommand", () => {
     ],
     [
       ["list", "-o", "yaml"],
-      `genie list: -o: expected table, wide or json, got "yaml"\n${hint("list")}`,
+      `genie list: --output: expected table, wide or json, got "yaml"\n${hint("list")}`,
     ],
     [
       ["explain", "a/b/c"],
