@@ -2,8 +2,10 @@
  * The kubeconfig that `install` writes. Pure. In an existing one, only genie's
  * entries change: `proxy-url`, `tls-server-name` and other contexts stay.
  */
+import * as v from "valibot";
 import { messageOf } from "../linux/errno.ts";
-import { isObject, mismatch, own } from "../cni/json.ts";
+import { isObject, own } from "../cni/json.ts";
+import { object, parse } from "../cni/schema.ts";
 
 const name = "genie";
 
@@ -44,44 +46,44 @@ const clusterKeys = new Set([
   "insecure-skip-tls-verify",
 ]);
 
-function parsed(text: string): Record<string, unknown> {
+const entries = v.nullish(v.array(v.unknown()));
+const schema = object({ contexts: entries, clusters: entries, users: entries });
+type Kubeconfig = v.InferOutput<typeof schema>;
+
+function parsed(text: string): Kubeconfig {
   let value: unknown;
   try {
     value = Bun.YAML.parse(text);
   } catch (cause) {
     throw new Error(`not YAML: ${messageOf(cause)}`, { cause });
   }
-  if (value === null || value === undefined) return {};
-  if (!isObject(value)) throw new Error(mismatch("an object", value, true));
-  return value;
+  const fail = (problem: string) => new Error(problem);
+  return parse(schema, value ?? {}, fail, { secret: true });
 }
 
 /** The list `key` with genie's entry replaced at its position, or appended. */
 function withEntry(
-  kubeconfig: object,
-  key: string,
+  kubeconfig: Kubeconfig,
+  key: "contexts" | "clusters" | "users",
   kind: string,
   edit: (before: Record<string, unknown>) => object,
 ): unknown[] {
-  const given = own(kubeconfig, key) ?? [];
-  if (!Array.isArray(given))
-    throw new Error(`${key}: ${mismatch("an array", given, true)}`);
-  const entries: unknown[] = given;
-  const at = entries.findIndex((entry) => own(entry, "name") === name);
-  const before = own(entries[at], kind);
-  const rest = entries[at];
+  const given = kubeconfig[key] ?? [];
+  const at = given.findIndex((entry) => own(entry, "name") === name);
+  const before = own(given[at], kind);
+  const rest = given[at];
   const edited = {
     ...(isObject(rest) ? rest : { name }),
     [kind]: edit(isObject(before) ? before : {}),
   };
-  return at < 0 ? [...entries, edited] : entries.with(at, edited);
+  return at < 0 ? [...given, edited] : given.with(at, edited);
 }
 
 function without(
-  object: Record<string, unknown>,
+  value: Record<string, unknown>,
   keys: ReadonlySet<string>,
 ): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(object).filter(([key]) => !keys.has(key)),
+    Object.entries(value).filter(([key]) => !keys.has(key)),
   );
 }

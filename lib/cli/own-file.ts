@@ -10,10 +10,15 @@ import { Code, CniError } from "../cni/error.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
-import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
+import { own, parseJson } from "../cni/json.ts";
 import { type Directories, defaultDirectories, ownFile } from "./node.ts";
 import type { Host } from "./host.ts";
-import { type ListFile, hasOwnPlugin, ownPlugin } from "./own-list.ts";
+import {
+  type ListFile,
+  hasOwnPlugin,
+  ownPlugin,
+  parseListFile,
+} from "./own-list.ts";
 import {
   isLink,
   keepDamaged,
@@ -62,7 +67,7 @@ export class OwnFile {
     let list: ListFile | undefined;
     try {
       text = textOf(this.#target);
-      list = text === undefined ? undefined : parseList(text);
+      list = text === undefined ? undefined : parseListFile(text);
     } catch (cause) {
       if (!force)
         throw new CniError(
@@ -134,7 +139,7 @@ export class OwnFile {
       requireOurs(place);
       const text = readOwnFileIfAny(this.#copy(directory));
       if (text === undefined) return undefined;
-      return { list: parseList(text), restoredFrom };
+      return { list: parseListFile(text), restoredFrom };
     } catch (cause) {
       if (force) return undefined;
       throw new CniError(
@@ -158,7 +163,10 @@ export class OwnFile {
       try {
         const text = textOf(path);
         if (text !== undefined)
-          return { list: parseList(text), restoredFrom: join(confDir, file) };
+          return {
+            list: parseListFile(text),
+            restoredFrom: join(confDir, file),
+          };
       } catch {
         // Invalid: try the next one.
       }
@@ -194,16 +202,6 @@ export function removeCopies(
     rmSync(join(directory, ownFile), { force: true });
 }
 
-/** Throws Error for an invalid configuration list. */
-function parseList(text: string): ListFile {
-  const value = parseJson(text);
-  if (!isObject(value)) throw new Error(mismatch("an object", value));
-  const plugins = own(value, "plugins");
-  if (plugins !== undefined && !Array.isArray(plugins))
-    throw new Error(`plugins: ${mismatch("an array", plugins)}`);
-  return { text, value };
-}
-
 /**
  * Throws 5 unless `dataDir` belongs to us: content that others can write is not
  * trusted (state.md "The record").
@@ -218,8 +216,7 @@ function requireOurs(place: string): void {
  */
 function withPluginOf(list: ListFile, former: ListFile | undefined): ListFile {
   if (!former || !hasOwnPlugin(former.value)) return list;
-  const given: unknown = own(list.value, "plugins") ?? [];
-  const plugins = [ownPlugin(former.value), given].flat();
+  const plugins = [ownPlugin(former.value), ...(list.value.plugins ?? [])];
   const value = { ...list.value, plugins };
   // The text is new: the file does not contain it.
   return { text: `${JSON.stringify(value, null, 2)}\n`, value };

@@ -5,8 +5,10 @@
  * {@link listWarnings} finds the faults of a valid list: unknown keys, a position that
  * fails every pod.
  */
+import * as v from "valibot";
 import { parseConfList } from "../cni/conflist.ts";
-import { isObject, mismatch, own } from "../cni/json.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
+import { object, parse } from "../cni/schema.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { ownType } from "./node.ts";
 import { configKeys, unknownConfigKeys } from "../select/config-schema.ts";
@@ -26,10 +28,18 @@ export interface OwnSettings {
   dataDir: string | undefined;
 }
 
+const listFile = object({ plugins: v.optional(v.array(v.unknown())) });
+
 /** A list as the file has it. */
 export interface ListFile {
   text: string;
-  value: Record<string, unknown>;
+  value: v.InferOutput<typeof listFile>;
+}
+
+/** Throws Error for an invalid configuration list. */
+export function parseListFile(text: string): ListFile {
+  const fail = (problem: string) => new Error(problem);
+  return { text, value: parse(listFile, parseJson(text), fail) };
 }
 
 /**
@@ -89,11 +99,8 @@ export function ownPlugin(list: unknown): Record<string, unknown> {
  * Our plugin object at its position, or first if it is missing: after other plugins
  * it would get a prevResult.
  */
-function pluginsOf(list: object, settings: OwnSettings): unknown[] {
-  const given = own(list, "plugins") ?? [];
-  if (!Array.isArray(given))
-    throw new Error(`plugins: ${mismatch("an array", given)}`);
-  const plugins: unknown[] = given;
+function pluginsOf(list: ListFile["value"], settings: OwnSettings): unknown[] {
+  const { plugins = [] } = list;
   const edited = ownObject(ownPlugin(list), settings);
   const at = plugins.findIndex(isOwn);
   return at < 0 ? [edited, ...plugins] : plugins.with(at, edited);

@@ -2,29 +2,47 @@
  * The capability arguments that a runtime derives from a pod, in containerd's
  * spelling (container-runtimes.md §1). Pure.
  */
+import * as v from "valibot";
 import { own } from "../cni/json.ts";
+import { map, object } from "../cni/schema.ts";
 import type { Annotations } from "../select/attachment.ts";
 
-/** The host ports of every container, as the kubelet passes them to the runtime. */
-export function portMappingsOf(spec: unknown): object[] {
-  return listOf(own(spec, "containers"))
-    .flatMap((container) => listOf(own(container, "ports")))
-    .flatMap((port) => {
-      const hostPort = own(port, "hostPort");
-      if (typeof hostPort !== "number" || hostPort <= 0) return [];
-      const protocol = own(port, "protocol");
-      const hostIp = own(port, "hostIP");
-      return {
-        HostPort: hostPort,
-        ContainerPort: own(port, "containerPort"),
-        Protocol: typeof protocol === "string" ? protocol.toLowerCase() : "tcp",
-        HostIP: typeof hostIp === "string" ? hostIp : "",
-      };
-    });
-}
+const port = object({
+  hostPort: v.nullish(v.number()),
+  containerPort: v.nullish(v.number()),
+  protocol: v.nullish(v.string()),
+  hostIP: v.nullish(v.string()),
+});
 
-function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
+const container = object({ ports: v.nullish(v.array(port)) });
+
+/** The parts of a pod that decide its networks; null is absent, as for the API server. */
+export const podSchema = object({
+  metadata: v.nullish(object({ annotations: v.nullish(map(v.string())) })),
+  spec: v.nullish(
+    object({
+      hostNetwork: v.nullish(v.boolean()),
+      containers: v.nullish(v.array(container)),
+    }),
+  ),
+});
+
+type Spec = v.InferOutput<typeof podSchema>["spec"];
+
+/** The host ports of every container, as the kubelet passes them to the runtime. */
+export function portMappingsOf(spec: Spec): object[] {
+  return (spec?.containers ?? [])
+    .flatMap(({ ports }) => ports ?? [])
+    .flatMap(({ hostPort, containerPort, protocol, hostIP }) =>
+      typeof hostPort === "number" && hostPort > 0
+        ? {
+            HostPort: hostPort,
+            ContainerPort: containerPort,
+            Protocol: protocol?.toLowerCase() ?? "tcp",
+            HostIP: hostIP ?? "",
+          }
+        : [],
+    );
 }
 
 /** From the annotations; containerd's burst is 2^32 − 1 if a rate is set. */

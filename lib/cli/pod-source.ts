@@ -5,15 +5,15 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { messageOf } from "../linux/errno.ts";
-import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
-import { plain } from "../linux/text.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
+import { parse } from "../cni/schema.ts";
 import {
   type Annotations,
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
 } from "../select/attachment.ts";
-import { bandwidthOf, portMappingsOf } from "./pod-requests.ts";
+import { bandwidthOf, podSchema, portMappingsOf } from "./pod-requests.ts";
 import { UsageError } from "./command.ts";
 
 /** The parts of a pod that decide its networks. */
@@ -163,35 +163,22 @@ function templateOf(object: object): unknown {
 }
 
 function viewOf(source: Source, namespace: string | undefined): PodView {
-  const { kind, object, pod, name, uid } = source;
-  const annotations = annotationsOf(source);
+  const { kind, object, name, uid } = source;
+  const fail = (problem: string) => new Error(`${nameOf(source)}: ${problem}`);
+  const { metadata, spec } = parse(podSchema, source.pod, fail);
+  const annotations = metadata?.annotations ?? {};
   const stated = textOf(own(own(object, "metadata"), "namespace"));
-  const spec = own(pod, "spec");
   return {
     kind,
     namespace: namespace ?? (stated || "default"),
     name,
     uid,
     annotations,
-    misplaced: pod === object ? [] : misplacedIn(object, annotations),
+    misplaced: source.pod === object ? [] : misplacedIn(object, annotations),
     portMappings: portMappingsOf(spec),
     bandwidth: bandwidthOf(annotations),
-    hostNetwork: own(spec, "hostNetwork") === true,
+    hostNetwork: spec?.hostNetwork === true,
   };
-}
-
-function annotationsOf(source: Source): Record<string, string> {
-  const value = own(own(source.pod, "metadata"), "annotations");
-  const entries = Object.entries(isObject(value) ? value : {});
-  return Object.fromEntries(
-    entries.map(([key, text]) => {
-      if (typeof text !== "string")
-        throw new Error(
-          `${nameOf(source)}: metadata.annotations.${plain(key)}: ${mismatch("a string", text)}`,
-        );
-      return [key, text] as const;
-    }),
-  );
 }
 
 const networkAnnotations = [

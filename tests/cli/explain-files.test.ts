@@ -221,6 +221,16 @@ describe("explain -f without POD", () => {
     ],
     ["nothing", "", /neither a pod nor a workload is in it\n$/],
     [
+      "annotations of another kind",
+      "metadata: {name: a, annotations: [cni]}\n",
+      /a\.yaml: pod "a": metadata\.annotations: expected an object, got an array\n$/,
+    ],
+    [
+      "a port of another kind",
+      "metadata: {name: a}\nspec: {containers: [{}, {ports: [{hostPort: '80'}]}]}\n",
+      /a\.yaml: pod "a": spec\.containers\.1\.ports\.0\.hostPort: expected a number, got "80"\n$/,
+    ],
+    [
       "a broken file",
       "a: [",
       /^genie explain: \S+a\.yaml: neither YAML nor JSON: document 1, from line 1: .+\n$/,

@@ -3,6 +3,7 @@
  * the rest, and a file that is lost or damaged never comes back without the
  * operator's keys.
  */
+import { kubeconfigText } from "../../lib/cli/kubeconfig-text.ts";
 import { describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -618,6 +619,14 @@ describe("install, how files are kept", () => {
     node.write(path, text);
     const { stdout } = await node.type("install", words);
     expect([node.read(path), outcomes(stdout)[1]]).toEqual([text, "unchanged"]);
+  });
+
+  test.each([
+    ["- 1", "expected an object, got an array"],
+    ["users: {name: s3cret}", "users: expected an array, got an object"],
+    ["clusters: s3cret", "clusters: expected an array, got a string"],
+  ])("a kubeconfig %j, its kinds but no value are named", (text, message) => {
+    expect(() => kubeconfigText(text, {}, {})).toThrow(new Error(message));
   });
 
   test("a kubeconfig that cannot be read, is refused; --force keeps it", async () => {
