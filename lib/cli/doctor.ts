@@ -1,6 +1,7 @@
 /**
  * `genie doctor`: checks the node and gives advice.
  */
+import { readdir } from "node:fs/promises";
 import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
 import {
@@ -36,7 +37,16 @@ import {
   checkNetworks,
   checkSameNames,
 } from "./doctor/networks.ts";
-import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
+import {
+  type Directories,
+  defaultDirectories,
+  directoryOptions,
+  directoriesOf,
+  hostOf,
+  rootOption,
+} from "./node.ts";
+import type { Host } from "./host.ts";
+import type { Terminal } from "./terminal.ts";
 import { columns } from "./table.ts";
 
 /** In the order in which a pod depends on them. The name is for a check that fails unexpectedly. */
@@ -78,9 +88,7 @@ records. Changes nothing. The exit code is 1 if something is wrong, 0 with warni
   async run(input, terminal) {
     const findings =
       terminal.uid === 0
-        ? await diagnose(
-            readNode(directoriesOf(input), hostOf(input), terminal),
-          )
+        ? await examine(directoriesOf(input), hostOf(input), terminal)
         : [notRoot(terminal.uid)];
     await terminal.stdout(
       input.text("output") === "json"
@@ -90,6 +98,54 @@ records. Changes nothing. The exit code is 1 if something is wrong, 0 with warni
     return findings.some(({ verdict }) => verdict === "fail") ? 1 : 0;
   },
 };
+
+async function examine(
+  directories: Directories,
+  host: Host,
+  terminal: Terminal,
+): Promise<Finding[]> {
+  const { confDir, binDir, dataDir } = directories;
+  const hanging = await checkMounts(
+    [confDir, binDir, dataDir ?? defaultDirectories.dataDir].map((directory) =>
+      host.path(directory),
+    ),
+  );
+  return hanging.length > 0
+    ? hanging
+    : diagnose(readNode(directories, host, terminal));
+}
+
+/** Milliseconds. */
+const mountMs = 5000;
+
+/**
+ * A system call on a dead network mount never returns, so the first one runs on
+ * another thread. The checks run only if every directory responds.
+ */
+export async function checkMounts(
+  directories: readonly string[],
+  ms = mountMs,
+  read: (directory: string) => Promise<unknown> = (path) => readdir(path),
+): Promise<Finding[]> {
+  const findings = directories.map(async (directory): Promise<Finding[]> => {
+    // Another check reports a directory that cannot be read.
+    const responds = read(directory).then(
+      () => true,
+      () => true,
+    );
+    if (await Promise.race([responds, Bun.sleep(ms).then(() => false)]))
+      return [];
+    return [
+      {
+        check: "mounts",
+        verdict: "fail",
+        found: `${directory} did not respond within ${ms / 1000} s: every ADD waits for it`,
+        advice: "repair or unmount its file system",
+      },
+    ];
+  });
+  return (await Promise.all(findings)).flat();
+}
 
 /** An exception of a check becomes a finding. */
 export async function diagnose(node: Node): Promise<Finding[]> {

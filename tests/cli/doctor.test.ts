@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { checkMounts } from "../../lib/cli/doctor.ts";
 import type { Finding } from "../../lib/cli/doctor/check.ts";
 import {
   type ApiServer,
@@ -536,6 +537,30 @@ describe("doctor", () => {
       "\u001b[31mfail\u001b[0m  network weave ",
     );
     expect(Bun.stripANSI(coloured.stdout)).toBe(plain.stdout);
+  });
+});
+
+describe("checkMounts", () => {
+  const { promise: never } = Promise.withResolvers<unknown>();
+
+  test("a directory that never responds, is the only finding", async () => {
+    const read = (path: string) =>
+      path === "/etc/cni/net.d" ? never : Promise.resolve([]);
+    expect(
+      await checkMounts(["/etc/cni/net.d", "/opt/cni/bin"], 10, read),
+    ).toEqual([
+      {
+        check: "mounts",
+        verdict: "fail",
+        found:
+          "/etc/cni/net.d did not respond within 0.01 s: every ADD waits for it",
+        advice: "repair or unmount its file system",
+      },
+    ]);
+  });
+
+  test("a directory that is missing, is left to its own check", async () => {
+    expect(await checkMounts(["/does/not/exist"])).toEqual([]);
   });
 });
 
