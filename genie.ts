@@ -39,8 +39,8 @@ async function main(): Promise<number> {
  */
 async function fail(error: unknown, command: string | undefined) {
   const message = error instanceof Error ? error.message : String(error);
-  const answer = { cniVersion: "1.1.0", code: 999, msg: `genie: ${message}` };
-  if (command) await write(Bun.stdout, JSON.stringify(answer));
+  const response = { cniVersion: "1.1.0", code: 999, msg: `genie: ${message}` };
+  if (command) await write(Bun.stdout, JSON.stringify(response));
   await write(Bun.stderr, `genie: ${message}`);
   return 1;
 }

@@ -14,7 +14,7 @@ import {
   type Directories,
   directoryOptions,
   directoriesOf,
-  nodeOperation,
+  nodeContext,
 } from "./node.ts";
 import {
   type PodOperand,
@@ -124,7 +124,7 @@ async function askedPod(
     throw new UsageError(
       `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
     );
-  const { config } = nodeOperation(directories, env, {
+  const { config } = nodeContext(directories, env, {
     request: { command: "ADD" },
   });
   const { apiProblem, openApi } = await import("./api.ts");

@@ -18,7 +18,7 @@ import { pluginConfig } from "../cni/network.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
-import { type Directories, nodeOperation } from "./node.ts";
+import { type Directories, nodeContext } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
 
@@ -61,7 +61,7 @@ export async function explainPod(
   const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
   if (pod.hostNetwork)
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
-  const context = operationFor(pod, directories, env);
+  const context = contextFor(pod, directories, env);
   const deadline = new Deadline(context.config.apiTimeoutMs);
   const { choice, attachments } = await choose(
     context,
@@ -79,11 +79,7 @@ export async function explainPod(
   };
 }
 
-function operationFor(
-  pod: PodView,
-  directories: Directories,
-  env: Env,
-): Context {
+function contextFor(pod: PodView, directories: Directories, env: Env): Context {
   const args = [
     "IgnoreUnknown=1",
     `K8S_POD_NAMESPACE=${pod.namespace}`,
@@ -99,7 +95,7 @@ function operationFor(
   };
   const made = { command: "ADD", containerId, netns, ifname, args } as const;
   const begin = (runtimeConfig: Record<string, unknown>) =>
-    nodeOperation(directories, env, {
+    nodeContext(directories, env, {
       dependencies,
       request: { ...made },
       config: { runtimeConfig },

@@ -19,7 +19,7 @@ import { type Command, UsageError } from "./command.ts";
 import {
   directoryOptions,
   directoriesOf,
-  nodeOperation,
+  nodeContext,
   ownType,
 } from "./node.ts";
 import { whyUnseen } from "./host.ts";
@@ -47,7 +47,7 @@ it is kept, and the command succeeds.`,
     if (container !== undefined && isAll)
       throw new UsageError("--drop and --drop-all exclude each other");
     const directories = directoriesOf(input);
-    const context = nodeOperation(directories, env);
+    const context = nodeContext(directories, env);
     if (container === undefined && !isAll) {
       const why = await whyUnseen(
         context,

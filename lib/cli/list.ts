@@ -15,7 +15,7 @@ import {
   directoriesOf,
   hostOf,
   rootOption,
-  nodeOperation,
+  nodeContext,
 } from "./node.ts";
 import { type Host, isSeen } from "./host.ts";
 
@@ -43,7 +43,7 @@ namespace of the container runtime.`,
   },
   async run(input, { env, stdout, stderr, now }) {
     const host = hostOf(input);
-    const context = nodeOperation(directoriesOf(input), env, { host });
+    const context = nodeContext(directoriesOf(input), env, { host });
     const format = input.text("output");
     const namespace = input.text("namespace");
     const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>

@@ -59,7 +59,7 @@ export interface Made {
  * A context without a container. Uses the defaults if there is no configuration.
  * Throws 7 for an unreadable one: the records could be anywhere.
  */
-export function nodeOperation(
+export function nodeContext(
   { confDir, binDir, dataDir }: Directories,
   env: Env,
   {

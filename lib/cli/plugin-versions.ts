@@ -124,14 +124,14 @@ async function ask(
       deadline: new Deadline(limitMs),
     },
     caller,
-    (answer) => versions(answer, type),
+    (response) => versions(response, type),
   );
   return supported ?? [];
 }
 
 /** VERSION exists since spec 0.2.0: an error response means 0.1.0 (CNI spec 1.1.0 §VERSION). */
-function versions(answer: unknown, type: string): readonly string[] {
-  const supported = own(answer, "supportedVersions");
+function versions(response: unknown, type: string): readonly string[] {
+  const supported = own(response, "supportedVersions");
   if (
     Array.isArray(supported) &&
     supported.every((entry) => typeof entry === "string")

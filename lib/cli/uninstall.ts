@@ -10,7 +10,7 @@ import {
   hostOf,
   rootOption,
   type Directories,
-  nodeOperation,
+  nodeContext,
   ownFile,
   ownType,
 } from "./node.ts";
@@ -74,7 +74,7 @@ export interface RemovalRequest {
 /** Returns the changes. Throws `Refusal` if nothing has changed. */
 export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const { directories, host, force, env } = request;
-  const context = nodeOperation(directories, env, { host });
+  const context = nodeContext(directories, env, { host });
   const { confDir, binDir } = directories;
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);

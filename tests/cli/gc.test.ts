@@ -3,7 +3,7 @@ import { expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { collect } from "../../lib/cli/gc.ts";
-import { nodeOperation } from "../../lib/cli/node.ts";
+import { nodeContext } from "../../lib/cli/node.ts";
 import { lockNow } from "../support/lock.ts";
 import { NodeDirectory } from "./fixtures.ts";
 
@@ -14,7 +14,7 @@ function nodeWithOld() {
   node.plugin("ptp", `#!/bin/sh\ncat >/dev/null\ntouch ${executed}\n`);
   const old = node.record({ bootId: "earlier" });
   const { confDir, binDir, dataDir } = node;
-  const context = nodeOperation({ confDir, binDir, dataDir }, {});
+  const context = nodeContext({ confDir, binDir, dataDir }, {});
   const outcome = async () => {
     const { deleted, abandoned, waiting, failed } = await collect(context, 0);
     return {

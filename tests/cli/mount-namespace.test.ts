@@ -8,7 +8,7 @@ import {
   whyUnseen,
 } from "../../lib/cli/host.ts";
 import { sandboxOf } from "../../lib/cli/list.ts";
-import { nodeOperation } from "../../lib/cli/node.ts";
+import { nodeContext } from "../../lib/cli/node.ts";
 import { NodeDirectory, bootId } from "./fixtures.ts";
 
 const command = "/opt/cni/bin/genie gc";
@@ -23,7 +23,7 @@ async function whyUnseenBy(
   for (const [i, record] of records.entries())
     node.record({ containerId: `c${i}`, ...record });
   const { confDir, binDir, dataDir } = node;
-  const context = nodeOperation({ confDir, binDir, dataDir }, {});
+  const context = nodeContext({ confDir, binDir, dataDir }, {});
   return await whyUnseen(context, command, namespaces);
 }
 

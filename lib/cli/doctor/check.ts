@@ -14,7 +14,7 @@ import {
   type Directories,
   type OwnNetwork,
   findOwn,
-  nodeOperation,
+  nodeContext,
 } from "../node.ts";
 import type { Host } from "../host.ts";
 import { networksIn } from "../default-network.ts";
@@ -74,7 +74,7 @@ export function readNode(
     own,
     config,
     configProblem: own && problemOf(own),
-    context: operationOf(directories, host, terminal),
+    context: contextOf(directories, host, terminal),
     path: [binDir, ...(config?.binDirs ?? [])],
   };
 }
@@ -88,13 +88,13 @@ function problemOf({ plugin }: OwnNetwork): string | undefined {
   }
 }
 
-function operationOf(
+function contextOf(
   directories: Directories,
   host: Host,
   { env }: Node["terminal"],
 ): Context | undefined {
   try {
-    return nodeOperation(directories, env, { host });
+    return nodeContext(directories, env, { host });
   } catch {
     // An unreadable file of ours is a finding of another check.
     return undefined;

@@ -56,11 +56,11 @@ async function problemOf(
       undefined,
     );
     for (const { type } of list.plugins) {
-      const answer =
+      const pending =
         asked.get(type) ??
         versionsOf({ type, directories: path }, host, terminal);
-      asked.set(type, answer);
-      const versions = await answer;
+      asked.set(type, pending);
+      const versions = await pending;
       if (!versions.includes(list.cniVersion))
         return `plugin ${quote(type)} does not support version ${list.cniVersion}, only ${versions.join(", ")}`;
     }
