@@ -19,10 +19,6 @@ export function explainJson(
   return { reason, place: scanner.place() };
 }
 
-const space = /[ \t\r\n]*/y;
-const digits = /[0-9]+/y;
-// oxlint-disable-next-line no-control-regex -- JSON strings may not have them
-const stringBody = /[^"\\\u0000-\u001f]*/y;
 const literals: Record<string, string> = { t: "true", f: "false", n: "null" };
 
 /** The order of checks of Go's scanner; it works on bytes, so the text is read as latin1. */
@@ -39,7 +35,7 @@ class Scanner {
 
   scan(): void {
     this.#value(this.#token());
-    this.#skip(space);
+    this.#skip(/[ \t\r\n]*/y);
     if (this.#at < this.#bytes.length) this.#fail("after top-level value");
   }
 
@@ -94,7 +90,8 @@ class Scanner {
   #string(): void {
     this.#at++;
     for (;;) {
-      this.#skip(stringBody);
+      // oxlint-disable-next-line no-control-regex -- JSON strings may not have them
+      this.#skip(/[^"\\\u0000-\u001f]*/y);
       const char = this.#char();
       if (char !== '"' && char !== "\\") this.#fail("in string literal");
       this.#at++;
@@ -118,7 +115,7 @@ class Scanner {
     if (this.#inner() === "-") this.#at++;
     if (!isDigit(this.#inner())) this.#fail("in numeric literal");
     if (this.#inner() === "0") this.#at++;
-    else this.#skip(digits);
+    else this.#skip(/[0-9]+/y);
     if (this.#inner() === ".")
       this.#digitsAfter(1, "after decimal point in numeric literal");
     if (/[eE]/.test(this.#inner())) {
@@ -130,7 +127,7 @@ class Scanner {
   #digitsAfter(length: number, where: string): void {
     this.#at += length;
     if (!isDigit(this.#inner())) this.#fail(where);
-    this.#skip(digits);
+    this.#skip(/[0-9]+/y);
   }
 
   #literal(literal: string): void {
@@ -153,7 +150,7 @@ class Scanner {
   }
 
   #token(): string {
-    this.#skip(space);
+    this.#skip(/[ \t\r\n]*/y);
     return this.#char();
   }
 

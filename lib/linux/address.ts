@@ -80,13 +80,13 @@ export function family(address: Ip | Cidr): Family {
  * net.ParseMAC (`:`, `-`, dotted groups of four), or undefined.
  */
 export function parseMac(text: string): Uint8Array | undefined {
-  const notation = macNotations.find(({ pattern }) => pattern.test(text));
+  const notation = macNotations().find(({ pattern }) => pattern.test(text));
   if (!notation) return undefined;
   const bytes = Uint8Array.fromHex(text.replaceAll(notation.separator, ""));
   return [6, 8, 20].includes(bytes.length) ? bytes : undefined;
 }
 
-const macNotations = [
+const macNotations = () => [
   { separator: ":", pattern: /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i },
   { separator: "-", pattern: /^[0-9a-f]{2}(?:-[0-9a-f]{2})+$/i },
   { separator: ".", pattern: /^[0-9a-f]{4}(?:\.[0-9a-f]{4})+$/i },

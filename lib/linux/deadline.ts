@@ -23,7 +23,8 @@ export class Deadline {
 
   /** Milliseconds left, never negative. */
   get remaining(): number {
-    return Math.max(0, this.#end - this.#clock());
+    const left = this.#end - this.#clock();
+    return left > 0 ? left : 0;
   }
 
   get expired(): boolean {
@@ -32,7 +33,8 @@ export class Deadline {
 
   /** The same end, or `ms` milliseconds from now if that is earlier. */
   atMost(ms: number): Deadline {
-    return new Deadline(Math.min(ms, this.remaining), this.#clock);
+    const left = this.remaining;
+    return new Deadline(ms < left ? ms : left, this.#clock);
   }
 
   /**
@@ -40,7 +42,7 @@ export class Deadline {
    * leaves time for the others; at least `leastMs` milliseconds while time remains.
    */
   share(steps: number, leastMs = 0): Deadline {
-    const equal = this.remaining / Math.max(1, steps);
-    return this.atMost(Math.max(equal, leastMs));
+    const equal = this.remaining / (steps > 1 ? steps : 1);
+    return this.atMost(equal > leastMs ? equal : leastMs);
   }
 }

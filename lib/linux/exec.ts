@@ -137,7 +137,7 @@ async function supervise(
   output: Output,
 ): Promise<ExecResult["killed"]> {
   // Fast path: most delegates end before a timer would help, and timers cost time.
-  const quick = Math.min(deadline.remaining, measureEveryMs);
+  const quick = deadline.atMost(measureEveryMs).remaining;
   const killed = endsWithin(child.pid, quick)
     ? await reaped(child).then(() => tooLarge(output))
     : await watched(child, deadline, output);
@@ -223,7 +223,8 @@ function outputSize(fd: number): number {
 
 /** The first `limit` bytes; invalid UTF-8 becomes U+FFFD. */
 function outputText(fd: number, limit: number): string {
-  const buffer = new Uint8Array(Math.min(outputSize(fd), limit));
+  const size = outputSize(fd);
+  const buffer = new Uint8Array(size < limit ? size : limit);
   let length = 0;
   while (length < buffer.length) {
     const count = readAt(fd, buffer.subarray(length), length);

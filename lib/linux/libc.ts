@@ -197,11 +197,11 @@ export function ready(
   pollfd[0] = fd;
   pollfd[1] = events;
   if (ms === Infinity) return call(SYS.ppoll, pollfd, 1) > 0;
-  const whole = Math.max(0, Math.ceil(ms));
+  const left = ms > 0 ? ms : 0;
   // The kernel writes the remaining time back, so a signal does not prolong the
-  // wait.
-  timespec[0] = Math.floor(whole / 1000);
-  timespec[2] = (whole % 1000) * 1_000_000;
+  // wait. The array drops fractions.
+  timespec[0] = left / 1000;
+  timespec[2] = (left % 1000) * 1e6;
   return call(SYS.ppoll, pollfd, 1, timespec) > 0;
 }
 

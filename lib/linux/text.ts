@@ -76,14 +76,14 @@ function compareBytes(a: string, b: string): number {
 }
 
 /**
- * Control characters, line separators, and characters that are invisible or change
- * the direction of the text: a terminal or a reader would misread it.
+ * The text in one line, with control characters, line separators, and characters that
+ * are invisible or change the direction of the text as in JSON (`\n`, `\u001b`,
+ * `\u202e`): a terminal or a reader would misread it.
  */
-const unprintable =
-  /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
-
-/** The text with {@link unprintable} characters as in JSON (`\n`, `\u001b`, `\u202e`), in one line. */
 export function escapeControls(text: string): string {
+  // Not a constant: a pattern costs every pod time when it is made.
+  const unprintable =
+    /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
   return text.replace(unprintable, (character) => {
     const json = JSON.stringify(character).slice(1, -1);
     return json === character ? unicodeEscapes(character) : json;
