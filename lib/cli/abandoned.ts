@@ -15,7 +15,7 @@ import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { modernResult } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
-import { age, columns } from "./table.ts";
+import { age, columns } from "./terminal.ts";
 
 export interface AbandonedAttachment {
   containerId: string;

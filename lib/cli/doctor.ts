@@ -46,8 +46,7 @@ import {
   rootOption,
 } from "./node.ts";
 import type { Host } from "./host.ts";
-import type { Terminal } from "./terminal.ts";
-import { columns } from "./table.ts";
+import { type Terminal, columns } from "./terminal.ts";
 
 /** In the order in which a pod depends on them. The name is for a check that fails unexpectedly. */
 const checks: readonly [name: string, check: Check][] = [

@@ -10,6 +10,7 @@ import {
   type Option,
   helpOption,
 } from "./command.ts";
+import { columns } from "./terminal.ts";
 import { nearest } from "../select/nearest.ts";
 
 export const help: Command = {
@@ -34,14 +35,13 @@ export const help: Command = {
 /** The help of genie. */
 export function usage(commands: Commands): string {
   const rows = [...commands].flatMap(([name, { summary, hidden }]) =>
-    hidden ? [] : [[name, summary] as const],
+    hidden ? [] : [[`  ${name}`, summary]],
   );
   return [
     "genie lets every Kubernetes pod choose its network. A container runtime executes",
     "it as a CNI plugin; these commands are for operators:",
     "",
-    ...table(rows),
-    "",
+    columns(rows),
     "`genie <command> --help` has the options of a command.",
     "Exit codes: 0 success, 1 failure or finding, 2 usage error.",
     "",
@@ -57,25 +57,20 @@ export function commandUsage(
   const given = operand?.optional ? `[${operand.name}]` : operand?.name;
   const line = ["genie", name, given, "[options]"].filter(Boolean).join(" ");
   const rows = Object.entries({ ...options, help: helpOption }).map(
-    ([option, spec]) => [optionText(option, spec), spec.about] as const,
+    ([option, spec]) => [optionText(option, spec), spec.about],
   );
   return [
     `${line}: ${summary}`,
     "",
     ...(about === undefined ? [] : [about, ""]),
-    ...table(rows),
-    "",
+    columns(rows),
   ].join("\n");
 }
 
 function optionText(name: string, { value, short }: Option): string {
-  const names = short === undefined ? `    --${name}` : `-${short}, --${name}`;
+  const names =
+    short === undefined ? `      --${name}` : `  -${short}, --${name}`;
   return value === undefined ? names : `${names} ${value}`;
-}
-
-function table(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.max(0, ...rows.map(([left]) => left.length)) + 2;
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`);
 }
 
 export const version: Command = {

@@ -10,7 +10,7 @@ import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { type GenieConfig, readConfig } from "../select/config.ts";
-import { Binary } from "./binary.ts";
+import { Binary, executableMemoryProblems } from "./binary.ts";
 import {
   type Credential,
   type Wishes,
@@ -27,7 +27,6 @@ import {
   refuseEarlier,
   refuseHazards,
 } from "./default-network.ts";
-import { executableMemoryProblems } from "./executable-memory.ts";
 import { type Directories, defaultDirectories, nodeNameOf } from "./node.ts";
 import { type Host, whileInstalling } from "./host.ts";
 import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";

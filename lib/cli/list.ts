@@ -8,7 +8,7 @@ import { messageOf } from "../linux/errno.ts";
 import { type Result, modernResult } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
 import { abandonedOnNode, abandonedTable } from "./abandoned.ts";
-import { age, columns } from "./table.ts";
+import { age, columns } from "./terminal.ts";
 import type { Command } from "./command.ts";
 import {
   directoryOptions,

@@ -6,7 +6,7 @@
 import { existsSync, accessSync, constants, statSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
 import { cachedNetworks, crioHazards, hazardText } from "../crio.ts";
-import { executableMemoryProblems } from "../executable-memory.ts";
+import { executableMemoryProblems, sameContent } from "../binary.ts";
 import type { Host } from "../host.ts";
 import {
   type RuntimeProcess,
@@ -21,7 +21,6 @@ import {
 import type { Check, Finding, Node } from "./check.ts";
 import { join } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
-import { sameContent } from "../binary.ts";
 import { ownType } from "../node.ts";
 import { versionsOf } from "../plugin-versions.ts";
 
