@@ -3,6 +3,7 @@
  * this takes a process that changes its root, so loader and libraries are the
  * node's.
  */
+import * as v from "valibot";
 import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { Deadline } from "../linux/deadline.ts";
@@ -16,7 +17,8 @@ import {
   invoke,
   withoutContainer,
 } from "../cni/invoke.ts";
-import { own, parseJson } from "../cni/json.ts";
+import { parseJson } from "../cni/json.ts";
+import { object, parse } from "../cni/schema.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Command } from "./command.ts";
 import { rootOption } from "./node.ts";
@@ -71,7 +73,7 @@ export async function versionsOf(
     child.stderr.text(),
     child.exited,
   ]);
-  if (child.exitCode === 0) return versions(parseJson(stdout), asked.type);
+  if (child.exitCode === 0) return versions(parseJson(stdout));
   throw new CniError(
     Code.invalidNetworkConfig,
     stderr.trim().replace(/^genie plugin-versions: /, "") ||
@@ -124,23 +126,21 @@ async function ask(
       deadline: new Deadline(limitMs),
     },
     caller,
-    (response) => versions(response, type),
+    versions,
   );
   return supported ?? [];
 }
 
+const versionResponse = object({ supportedVersions: v.array(v.string()) });
+
 /** VERSION exists since spec 0.2.0: an error response means 0.1.0 (CNI spec 1.1.0 §VERSION). */
-function versions(response: unknown, type: string): readonly string[] {
-  const supported = own(response, "supportedVersions");
-  if (
-    Array.isArray(supported) &&
-    supported.every((entry) => typeof entry === "string")
-  )
-    return supported;
-  throw new CniError(
-    Code.internal,
-    `plugin ${quote(type)} does not say which versions it supports`,
+function versions(response: unknown): readonly string[] {
+  const { supportedVersions } = parse(
+    versionResponse,
+    response,
+    (problem) => new CniError(Code.internal, `invalid response: ${problem}`),
   );
+  return supportedVersions;
 }
 
 /** "no such file" for an existing program means its loader: the error names it. */

@@ -418,6 +418,19 @@ describe("doctor", () => {
       ],
     ],
     [
+      "a plugin whose versions are no list",
+      (node) =>
+        node.plugin(
+          "ptp",
+          `#!/bin/sh\necho '{"cniVersion":"1.0.0","supportedVersions":"1.0.0"}'\n`,
+        ),
+      [
+        "network weave",
+        "fail",
+        '20-weave.conf: plugin "ptp" failed to report its versions: invalid response: supportedVersions: expected an array, got "1.0.0"',
+      ],
+    ],
+    [
       "left-over records",
       (node) => {
         node.record({ containerId: "c1", netns: "/nowhere" });
@@ -501,7 +514,7 @@ describe("doctor", () => {
       { allowedPlugins: ["ptp"], allowedIpams: ["host-local"] },
     ],
     ["in allowedPlugins", { allowedPlugins: ["host-local"], allowedIpams: [] }],
-  ])("IPAM of the node, %s, nothing is said", async (_, keys) => {
+  ])("IPAM of the node, %s, no finding", async (_, keys) => {
     using node = await installed();
     withKeys(node, keys);
     const { findings } = await diagnosed(node);
@@ -510,7 +523,7 @@ describe("doctor", () => {
     );
   });
 
-  test("a node without genie, says what to do", async () => {
+  test("a node without genie, advice to install it", async () => {
     using node = new NodeDirectory();
     const { exitCode, findings } = await diagnosed(node);
     expect({ exitCode, troubles: troubles(findings) }).toEqual({
@@ -522,7 +535,7 @@ describe("doctor", () => {
     });
   });
 
-  test("-o table, one line for each finding, in colour where somebody looks", async () => {
+  test("-o table, one line for each finding, in colour on a terminal", async () => {
     using node = await installed();
     rmSync(join(node.binDir, "ptp"));
     const plain = await node.type("doctor");
