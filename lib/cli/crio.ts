@@ -1,6 +1,6 @@
 /**
  * The effect of CRI-O's GC at its start (container-runtimes.md §3.7): it deletes
- * what libcni has cached for every network of the directory but the default one.
+ * libcni's cached attachments of every network of the directory but the default one.
  * K-1 says how pods are protected.
  */
 import { readdirSync } from "node:fs";

@@ -108,7 +108,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   return done;
 }
 
-/** No reason to refuse: its DEL has failed for long. The report says that nobody will try again. */
+/** No reason to refuse: its DEL has failed for long. The report says that it is not retried any more. */
 async function keptAbandoned(context: Context): Promise<string[]> {
   const { attachments, unreadable } = await abandonedOnNode(context);
   const what = [
@@ -279,7 +279,7 @@ function keepsRecords(host: Host): boolean {
   return runtimesOf(host).includes("crio");
 }
 
-/** Drops records of the former network alone: its own DEL frees what they hold. */
+/** Drops records of the former network alone: its own DEL frees their addresses. */
 async function dropFreed(
   { records }: Context,
   former: Candidate | undefined,

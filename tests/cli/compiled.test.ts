@@ -177,7 +177,7 @@ describe("the executable", () => {
   );
 
   test(
-    "doctor, unknown keys and a token whose pod is gone are told",
+    "doctor, unknown keys and a token whose pod is gone are reported",
     async () => {
       await using server = await startApiServer();
       using node = new NodeDirectory();
@@ -311,7 +311,7 @@ describe("the executable below another root", () => {
   }
 
   test(
-    "install, executes the copy with the node's own libraries; what lacks is named and nothing is changed",
+    "install, executes the copy with the node's own libraries; a missing one is named and nothing is changed",
     () => {
       using node = new NodeDirectory();
       const before = node.inodes();

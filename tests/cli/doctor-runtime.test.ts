@@ -107,7 +107,7 @@ describe("doctor, a runtime that runs", () => {
     };
   }
 
-  test("is the one that is told, with its version, whatever PATH has", async () => {
+  test("is reported with its version, regardless of PATH", async () => {
     using node = new NodeDirectory();
     await using containerd = await running(node);
     const { stdout } = await node.type("doctor", ["-o", "json"], {
@@ -309,7 +309,7 @@ describe("the executable, executable memory is denied to it", () => {
 });
 
 describe("a user that is not root", () => {
-  test("doctor, says that root is needed and nothing else", async () => {
+  test("doctor, the only finding is that root is needed", async () => {
     using node = new NodeDirectory();
     const { exitCode, stdout } = await node.type("doctor", ["-o", "json"], {
       uid: 1000,
@@ -328,7 +328,7 @@ describe("a user that is not root", () => {
     });
   });
 
-  test("the executable as nobody, every command says so in its own words", async () => {
+  test("the executable as nobody, every command fails with its own message", async () => {
     using node = new NodeDirectory();
     await node.type("install");
     node.record();

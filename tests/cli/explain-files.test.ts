@@ -191,7 +191,7 @@ describe("explain -f without POD", () => {
     ]);
   });
 
-  test("one that would fail, is told beside the others and the exit code says so", async () => {
+  test("one that would fail, is reported beside the others and the exit code is 1", async () => {
     using node = await installed();
     const file = node.write(
       "a.yaml",

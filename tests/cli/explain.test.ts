@@ -66,7 +66,7 @@ const ptp = {
 };
 
 describe("explain", () => {
-  test("-f, the pod's choice with what each plugin is given", async () => {
+  test("-f, the pod's choice with the configuration of each plugin", async () => {
     using node = await installed();
     const pod = node.write(
       "pod.yaml",
@@ -308,7 +308,7 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
   test.each<[status: number, what: string]>([
     [404, "not found"],
     [403, "forbidden"],
-  ])("the API server answers %p, it is told", async (status, what) => {
+  ])("the API server responds %p, the error names it", async (status, what) => {
     await using server = await startApiServer();
     server.inject(statusFault(status));
     using node = await installed(server.kubeconfig());

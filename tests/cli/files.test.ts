@@ -143,7 +143,7 @@ describe("putText", () => {
     expect([textOf(path), uid, gid]).toEqual([text, 12, 34]);
   });
 
-  test("what a killed install left, is removed", () => {
+  test("files of a killed install, are removed", () => {
     using directory = temporaryDirectory();
     const left = join(directory.path, ".token.0000000a.tmp");
     writeFileSync(left, "secret");

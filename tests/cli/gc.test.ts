@@ -47,7 +47,7 @@ test("collect, a record of an earlier boot is deleted", async () => {
   });
 });
 
-test("collect, the container was attached anew since its record was read: it stays", async () => {
+test("collect, the container was attached again since its record was read: it stays", async () => {
   using prepared = nodeWithOld();
   const { node, old, context } = prepared;
   using all = spyOn(context.records, "all");
@@ -62,7 +62,7 @@ test("collect, the container was attached anew since its record was read: it sta
   });
 });
 
-test("collect, somebody else deleted it since it was read: not said to be deleted", async () => {
+test("collect, another process deleted the record since it was read: not reported as deleted", async () => {
   using prepared = nodeWithOld();
   const { old, context } = prepared;
   using all = spyOn(context.records, "all");

@@ -139,22 +139,19 @@ describe("install, a list that others edit too", () => {
     ["on one line", undefined],
     ["with four blanks", 4],
     ["with tabs", "\t"],
-  ])(
-    "a file %s that says what it should, is not written",
-    async (_, indent) => {
-      using node = new NodeDirectory();
-      await node.type("install");
-      const text = JSON.stringify(node.config, null, indent);
-      node.network("00-genie.conflist", text);
-      const before = node.inodes();
-      const { stdout } = await node.type("install");
-      expect(outcomes(stdout)).toEqual(["unchanged", "warning", "unchanged"]);
-      const { [`/var/lib/genie/00-genie.conflist`]: _copy, ...others } =
-        node.inodes();
-      expect(before).toMatchObject(others);
-      expect(node.read(list)).toBe(text);
-    },
-  );
+  ])("a file %s with the wanted content, is not written", async (_, indent) => {
+    using node = new NodeDirectory();
+    await node.type("install");
+    const text = JSON.stringify(node.config, null, indent);
+    node.network("00-genie.conflist", text);
+    const before = node.inodes();
+    const { stdout } = await node.type("install");
+    expect(outcomes(stdout)).toEqual(["unchanged", "warning", "unchanged"]);
+    const { [`/var/lib/genie/00-genie.conflist`]: _copy, ...others } =
+      node.inodes();
+    expect(before).toMatchObject(others);
+    expect(node.read(list)).toBe(text);
+  });
 
   test("a change, keeps the indentation", async () => {
     using node = new NodeDirectory();
@@ -289,7 +286,7 @@ describe("install, a list that is lost", () => {
     ]).toEqual([0o600, 0o600]);
   });
 
-  test("--watch, it comes back with what was added while it watched", async () => {
+  test("--watch, it is restored with keys that were added meanwhile", async () => {
     using node = new NodeDirectory();
     let text = "";
     const { stderr } = await watch(node, [
@@ -480,7 +477,7 @@ describe("install, a list that cannot be read", () => {
     expect(node.read(`${list}.damaged`)).toBe("{");
   });
 
-  test("--watch, it is told once, nothing is written, the token goes on", async () => {
+  test("--watch, it is reported once, nothing is written, the token is renewed", async () => {
     using node = await withPolicy();
     const token = node.write("account/token", "token-1");
     node.write("account/ca.crt", "the authority");
@@ -586,7 +583,7 @@ describe("install, how files are kept", () => {
     ]);
   });
 
-  test("a kubeconfig that was edited, keeps what install does not decide", async () => {
+  test("a kubeconfig that was edited, keeps the keys that install does not set", async () => {
     using node = new NodeDirectory();
     const words = ["--server=https://api:6443", "--token-file=/run/token"];
     await node.type("install", words);
@@ -709,7 +706,7 @@ describe("install, the node's name", () => {
     expect([exitCode, nameOf(node)]).toEqual([0, "n2"]);
   });
 
-  test("nobody says it, no key", async () => {
+  test("unknown, no key", async () => {
     using node = new NodeDirectory();
     await node.type("install");
     expect(config(node).plugins[0]).not.toHaveProperty("nodeName");

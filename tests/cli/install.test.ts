@@ -119,7 +119,7 @@ describe("install", () => {
     }
   });
 
-  test("keys that an operator added, stay; what we decide, is restored", async () => {
+  test("keys that an operator added stay, keys that install sets are restored", async () => {
     using node = new NodeDirectory();
     node.network("00-genie.conflist", {
       name: "old",
@@ -512,7 +512,7 @@ describe("install --watch", () => {
     return { ...ended, pauses };
   }
 
-  test("a rotated token, a file that another renamed, nothing: only what changed is written", async () => {
+  test("a rotated token, a file that another renamed, nothing: only changes are written", async () => {
     using node = new NodeDirectory();
     const words = ["--service-account", account(node), "--interval=3"];
     const config = join(node.confDir, "00-genie.conflist");
@@ -541,7 +541,7 @@ describe("install --watch", () => {
     ]);
   });
 
-  test("a default network that vanishes, is told once, the token goes on, the configuration stays", async () => {
+  test("a default network that vanishes, is reported once; the token is renewed, the configuration stays", async () => {
     using node = new NodeDirectory();
     const words = ["--service-account", account(node)];
     const canal = join(node.confDir, "10-canal.conflist");

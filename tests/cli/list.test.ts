@@ -104,7 +104,7 @@ describe("list", () => {
     });
   });
 
-  test("a wrong value of our configuration, stops nobody from looking", async () => {
+  test("a wrong value of our configuration, does not prevent listing", async () => {
     using made = node();
     made.network("00-genie.conflist", {
       name: "canal-net",
@@ -137,7 +137,7 @@ describe("list", () => {
     expect((await made.type("list", [], { now })).exitCode).toBe(0);
   });
 
-  test("nothing, says so", async () => {
+  test("no record, one line", async () => {
     using made = new NodeDirectory();
     expect(await made.type("list")).toEqual({
       exitCode: 0,
@@ -147,7 +147,7 @@ describe("list", () => {
     expect((await made.type("list", ["-o", "json"])).stdout).toBe("[]\n");
   });
 
-  test("a record that cannot be read, is told beside the others", async () => {
+  test("a record that cannot be read, is reported beside the others", async () => {
     using made = node();
     writeFileSync(join(made.dataDir, "attachments/c9:eth0.json"), "{");
     const { exitCode, stdout, stderr } = await made.type("list", [], { now });

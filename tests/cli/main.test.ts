@@ -166,7 +166,7 @@ describe("runCommand", () => {
       ["help", "lst"],
       `genie help: unknown command "lst"; did you mean "list"?\n${hint("help")}`,
     ],
-  ])("%j, exit code 2 and what was meant", async (words, stderr) => {
+  ])("%j, exit code 2 and a suggestion", async (words, stderr) => {
     expect(await type(words)).toEqual({ exitCode: 2, stdout: "", stderr });
   });
 

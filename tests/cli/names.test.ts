@@ -1,7 +1,6 @@
 /**
- * What a network is called: an operator types the file key (`flannel`), the file
- * calls itself `cbr0`. Errors and lists of the compiled executable say what was
- * typed.
+ * The names of a network: an operator types the file key (`flannel`), the name in the
+ * file is `cbr0`. Errors and lists of the compiled executable show the typed one.
  */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { genieBinary } from "../support/build.ts";
@@ -54,15 +53,18 @@ describe("a network whose file key is not its name", () => {
     ],
     [{}, [["eth0", "flannel", "cbr0"]]],
     [{ cni: "cbr0" }, [["eth0", "cbr0", "cbr0"]]],
-  ])("%j, genie list says what was typed", async (annotations, expected) => {
-    await using node = await startFlannelNode();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations });
-    expect(listed(node)).toEqual(expected);
-    await node.succeed("DEL", pod, { annotations });
-  });
+  ])(
+    "%j, genie list shows the name that was typed",
+    async (annotations, expected) => {
+      await using node = await startFlannelNode();
+      const pod = await node.pod();
+      await node.succeed("ADD", pod, { annotations });
+      expect(listed(node)).toEqual(expected);
+      await node.succeed("DEL", pod, { annotations });
+    },
+  );
 
-  test("an error of ADD, CHECK and DEL, says what was typed", async () => {
+  test("an error of ADD, CHECK and DEL, shows the name that was typed", async () => {
     await using node = await startFlannelNode();
     const annotations = { cni: "flannel" };
     const prefix = "[shop/web:flannel] ";

@@ -75,7 +75,7 @@ describe("uninstall", () => {
     expect(existsSync(node.dataDir)).toBe(false);
   });
 
-  test("what was abandoned is no reason to refuse; it is kept and named", async () => {
+  test("abandoned attachments do not prevent it; they are kept and named", async () => {
     using node = await installed();
     node.abandoned({ containerId: "c1" });
     const { exitCode, stdout } = await node.type("uninstall");
@@ -249,7 +249,7 @@ describe("uninstall", () => {
 });
 
 describe("uninstall --force", () => {
-  test("the configuration goes, what is gone is deleted, the executable stays and it says so", async () => {
+  test("the configuration is removed, records of gone containers are deleted, the executable stays and is named", async () => {
     using node = await installed();
     const log = join(node.root, "log");
     node.plugin(
@@ -281,7 +281,7 @@ describe("uninstall --force", () => {
     ]).toEqual([true, false]);
   });
 
-  test("the pods are another mount namespace's: none is deleted, and it says why", async () => {
+  test("pods of another mount namespace, none is deleted and the reason is named", async () => {
     using node = await installed();
     const log = join(node.root, "log");
     node.plugin("ptp", `#!/bin/sh\necho "$CNI_COMMAND" >>${log}\n`);

@@ -116,7 +116,7 @@ function onHost(material: Material, host: Node["host"]): Material {
     : material;
 }
 
-/** A kubelet renews a token when a fifth of its hour is left: less means that nobody renews it. */
+/** A kubelet renews a token when a fifth of its hour is left: less means that it is not renewed. */
 const soonMs = 5 * 60_000;
 
 function lifetime(
