@@ -13,7 +13,7 @@ import {
 } from "../attach/record.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { modernResult } from "../cni/result.ts";
+import { type Result, modernResult } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
 import { age, columns } from "./terminal.ts";
 
@@ -61,9 +61,7 @@ export async function abandonedOnNode({
         ...(pod && { pod }),
         ifname,
         network: displayName(attachment),
-        ips: result
-          ? modernResult(result).ips.map(({ address }) => address)
-          : [],
+        ips: addressesOf(result),
         time: abandoned?.time ?? time,
         error: failure?.error ?? "",
       });
@@ -72,32 +70,49 @@ export async function abandonedOnNode({
   return found;
 }
 
+/** With prefix; none without a result. */
+export function addressesOf(result: Result | undefined): string[] {
+  return result ? modernResult(result).ips.map(({ address }) => address) : [];
+}
+
+export const attachmentHead = [
+  "NAMESPACE",
+  "POD",
+  "CONTAINER",
+  "INTERFACE",
+  "NETWORK",
+];
+
+/** The cells below {@link attachmentHead}. */
+export function attachmentCells(
+  {
+    pod,
+    containerId,
+    ifname,
+  }: Pick<AbandonedAttachment, "pod" | "containerId" | "ifname">,
+  network: string,
+): string[] {
+  return [
+    pod?.namespace ?? "-",
+    pod?.name ?? "-",
+    containerId.slice(0, 12),
+    ifname,
+    network,
+  ];
+}
+
 export function abandonedTable(
   rows: readonly AbandonedAttachment[],
   now: Date,
 ): string {
   if (rows.length === 0) return "nothing is abandoned\n";
-  const head = [
-    "NAMESPACE",
-    "POD",
-    "CONTAINER",
-    "INTERFACE",
-    "NETWORK",
-    "ADDRESSES",
-    "AGE",
-    "ERROR",
-  ];
   return columns([
-    head,
-    ...rows.map(({ pod, containerId, ifname, network, ips, time, error }) => [
-      pod?.namespace ?? "-",
-      pod?.name ?? "-",
-      containerId.slice(0, 12),
-      ifname,
-      network,
-      ips.join(",") || "-",
-      age(time, now),
-      error || "-",
+    [...attachmentHead, "ADDRESSES", "AGE", "ERROR"],
+    ...rows.map((row) => [
+      ...attachmentCells(row, row.network),
+      row.ips.join(",") || "-",
+      age(row.time, now),
+      row.error || "-",
     ]),
   ]);
 }
@@ -182,9 +197,7 @@ async function reserved(
   return record.attachments.map((attachment) => {
     const { ifname } = attachment;
     const result = results.get(ifname);
-    const ips = result
-      ? modernResult(result).ips.map(({ address }) => address)
-      : [];
+    const ips = addressesOf(result);
     const what =
       ips.length > 0 ? ips.join(", ") : "the addresses of the container";
     return `dropped ${record.containerId} ${ifname}: network ${displayName(attachment)} may keep ${what} reserved`;

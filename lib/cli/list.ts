@@ -5,9 +5,15 @@ import { isNamespace } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { messageOf } from "../linux/errno.ts";
-import { type Result, modernResult } from "../cni/result.ts";
+import type { Result } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
-import { abandonedOnNode, abandonedTable } from "./abandoned.ts";
+import {
+  abandonedOnNode,
+  abandonedTable,
+  addressesOf,
+  attachmentCells,
+  attachmentHead,
+} from "./abandoned.ts";
 import { age, columns } from "./terminal.ts";
 import type { Command } from "./command.ts";
 import {
@@ -149,7 +155,7 @@ function listed(
       cniName: attachment.list.name,
       ...(definition !== undefined && { definition }),
       primary: ifname === record.ifname,
-      ips: result ? modernResult(result).ips.map(({ address }) => address) : [],
+      ips: addressesOf(result),
       sandbox,
       netns,
       time,
@@ -174,31 +180,20 @@ function tableOf(
   wide: boolean,
 ): string {
   if (rows.length === 0) return "no attachments\n";
-  const head = [
-    "NAMESPACE",
-    "POD",
-    "CONTAINER",
-    "INTERFACE",
-    "NETWORK",
-    ...(wide ? ["CNI NAME"] : []),
-    "ADDRESSES",
-    "SANDBOX",
-    "AGE",
-  ];
   return columns([
-    head,
-    ...rows.map(
-      ({ pod, containerId, ifname, network, definition, ips, ...row }) => [
-        pod?.namespace ?? "-",
-        pod?.name ?? "-",
-        containerId.slice(0, 12),
-        ifname,
-        definition ?? network,
-        ...(wide ? [row.cniName] : []),
-        ips.join(",") || "-",
-        row.sandbox,
-        age(row.time, now),
-      ],
-    ),
+    [
+      ...attachmentHead,
+      ...(wide ? ["CNI NAME"] : []),
+      "ADDRESSES",
+      "SANDBOX",
+      "AGE",
+    ],
+    ...rows.map((row) => [
+      ...attachmentCells(row, row.definition ?? row.network),
+      ...(wide ? [row.cniName] : []),
+      row.ips.join(",") || "-",
+      row.sandbox,
+      age(row.time, now),
+    ]),
   ]);
 }
