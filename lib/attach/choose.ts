@@ -11,7 +11,7 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Kube, NetworkAttachmentDefinition } from "../kube/client.ts";
-import type { PodInfo } from "../kube/pod.ts";
+import type { PodInfo } from "../kube/objects.ts";
 import {
   type Annotations,
   type Attachment,

@@ -15,10 +15,9 @@ import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
 import { type Access, openAccess } from "../kube/access.ts";
-import { connectionFailure } from "../kube/api-error.ts";
+import { connectionFailure, statusText } from "../kube/api-error.ts";
 import type { KubeOptions } from "../kube/options.ts";
 import { guarded, identifying } from "../kube/http-proxy.ts";
-import { statusText } from "../kube/refusal.ts";
 import type { Env } from "./terminal.ts";
 
 export interface Api {

@@ -8,7 +8,7 @@ import type { CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
-import { type Material, invalid, readPem } from "./pem.ts";
+import { type Material, invalid, readPem, systemAuthorities } from "./pem.ts";
 import { type KubeOptions, type Policy, omitUndefined } from "./options.ts";
 import type { Env } from "./exec-credential.ts";
 import {
@@ -18,7 +18,6 @@ import {
   readServerUrl,
   withoutSecrets,
 } from "./server-url.ts";
-import { systemAuthorities } from "./system-ca.ts";
 
 export interface Access {
   /** The URL before `/api` and `/apis`. */

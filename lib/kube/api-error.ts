@@ -1,9 +1,13 @@
 /**
- * The error of a failed API request, and the wording of connection failures;
- * `refusal` words what a server responds. It never contains a credential.
+ * The error of a failed API request: what a failed connection and a refusal of the
+ * server mean, in one line. No message contains a credential: a response may echo the
+ * request, so our credential is removed from every quotation.
  */
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
+import { own } from "../cni/json.ts";
+import type { Credential } from "./credential.ts";
+import type { HttpResponse } from "./http-response.ts";
 
 /** Always code 11: kubelet tries the pod again (selection.md §1). */
 export class ApiError extends CniError {
@@ -93,3 +97,159 @@ function lastingText(code = "request failed"): string {
 /** The names of OpenSSL's verification errors. */
 const verification =
   /CERT|CRL|SIGNATURE|_CA$|CHAIN|PURPOSE|HOSTNAME|PATH_LENGTH/;
+
+/** The requested object, for the meaning of a 404. */
+export interface Subject {
+  name: string;
+  /** The message if the server does not know the kind. */
+  unknownKind: string;
+}
+
+/** The refusal of a response that is neither 2xx nor 3xx. */
+export function refusal(
+  { status, text = "", retryAfter: header }: HttpResponse,
+  { name, unknownKind }: Subject,
+  credential: Credential,
+  now: Date,
+): Failure {
+  const body = decode(text);
+  const message = messageOf(body);
+  const retryAfter = retryAfterOf(header, now);
+  const isUnknownKind = status === 404 && !names(body, message, name);
+  const reason = isUnknownKind
+    ? unknownKind
+    : message && quote(redact(message, credential));
+  return {
+    what: statusText(status) + (reason === "" ? "" : `: ${reason}`),
+    status,
+    fields: fieldsOf(body, message),
+    transient: isTransient(status),
+    ...(retryAfter !== undefined && { retryAfter }),
+  };
+}
+
+/** The usual statuses of an API server; messages show others as numbers. */
+const statusTexts: Record<number, string> = {
+  400: "bad request",
+  401: "unauthorized",
+  403: "forbidden",
+  404: "not found",
+  409: "conflict",
+  422: "invalid",
+  429: "too many requests",
+  500: "internal server error",
+  502: "bad gateway",
+  503: "service unavailable",
+  504: "gateway timeout",
+};
+
+/** The meaning of an HTTP status, or `status 418`. */
+export function statusText(status: number): string {
+  return statusTexts[status] ?? `status ${status}`;
+}
+
+/** 429 and 5xx are temporary (selection.md §1). 401 is the caller's: a new credential may help. */
+function isTransient(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
+/**
+ * Whether a 404 is about the object. A resource that is not installed gets `404
+ * page not found`, or a Status without `details.name`.
+ */
+function names(body: unknown, message: string, name: string): boolean {
+  return (
+    typeof own(own(body, "details"), "name") === "string" ||
+    message.includes(JSON.stringify(name))
+  );
+}
+
+/** The fields that a 422 rejects: `metadata.uid`. */
+function fieldsOf(body: unknown, message: string): string[] {
+  const causes = own(own(body, "details"), "causes");
+  const fields: string[] = [];
+  for (const cause of Array.isArray(causes) ? causes : []) {
+    const field = own(cause, "field");
+    if (typeof field === "string") fields.push(field);
+  }
+  if (fields.length > 0) return fields;
+  return /\bmetadata\.uid\b/.test(message) ? ["metadata.uid"] : [];
+}
+
+/** The message of a Status object, "" for any other body: nothing else is quoted. */
+function messageOf(body: unknown): string {
+  const message = own(body, "message");
+  return typeof message === "string" ? message : "";
+}
+
+function decode(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Parts of a secret from this length on are redacted. */
+const recognizable = 12;
+
+/** Characters of a message that are searched; far fewer are shown. */
+const longest = 64 << 10;
+
+/** The text without our credential, its parts, and anything that looks like a credential. */
+function redact(text: string, { authorization = "" }: Credential): string {
+  let shown = text.slice(0, longest);
+  for (const secret of secretsOf(authorization))
+    shown = withoutParts(shown, secret);
+  return (
+    shown
+      .replaceAll(
+        /\b([Bb]earer|[Bb]asic)[ :=]+(?=\S*[A-Z\d._-])[\w.~+/=-]+/g,
+        "$1 …",
+      )
+      // The beginning of a JSON web token.
+      .replaceAll(/\beyJ[\w-]{8,}[\w.-]*/g, "…")
+  );
+}
+
+/** The secrets of a credential: the token; or the password, alone and as sent. */
+function secretsOf(authorization: string): string[] {
+  const [scheme = "", secret = ""] = authorization.split(" ");
+  const secrets = [secret];
+  if (scheme === "Basic") {
+    const login = Buffer.from(secret, "base64").toString("utf8");
+    secrets.push(login, login.slice(login.indexOf(":") + 1));
+  }
+  return secrets.flatMap((text) =>
+    text === "" ? [] : [text, encodeURIComponent(text)],
+  );
+}
+
+function withoutParts(text: string, secret: string): string {
+  if (secret.length <= recognizable) return text.replaceAll(secret, "…");
+  const parts = new Set<string>();
+  for (let at = 0; at + recognizable <= secret.length; at++)
+    parts.add(secret.slice(at, at + recognizable));
+  let shown = "";
+  for (let at = 0; at < text.length;) {
+    let end = at;
+    while (parts.has(text.slice(end, end + recognizable))) end++;
+    if (end > at) {
+      shown += "…";
+      at = end - 1 + recognizable;
+    } else shown += text[at++];
+  }
+  return shown;
+}
+
+/** Seconds or an HTTP date, in milliseconds from now. */
+function retryAfterOf(
+  header: string | undefined,
+  now: Date,
+): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^\d+$/.test(header)
+    ? Number(header) * 1000
+    : Date.parse(header) - now.getTime();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}

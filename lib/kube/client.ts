@@ -13,10 +13,9 @@ import {
   parsePod,
 } from "./objects.ts";
 import { ApiError } from "./api-error.ts";
-import { type Send, createSend } from "./http.ts";
+import { type Send, createSend } from "./connection.ts";
 import type { KubeOptions } from "./options.ts";
-import { type Call, type Wire, call } from "./request.ts";
-import { createSession } from "./session.ts";
+import { type Call, type Wire, call, createSession } from "./request.ts";
 
 export type {
   KubeObject,
@@ -26,7 +25,7 @@ export type {
 // Modules that import this one lazily need these too; each separate lazy module is
 // one more chunk to load, 0.1 ms.
 export { ApiError } from "./api-error.ts";
-export { fetchPod, isStaticPod } from "./pod.ts";
+export { fetchPod, isStaticPod } from "./objects.ts";
 export type { Try } from "./request.ts";
 
 export interface Kube {

@@ -4,10 +4,15 @@
  * plugin or provider; additionally a client certificate.
  */
 import type { Deadline } from "../linux/deadline.ts";
-import type { User } from "./kubeconfig.ts";
+import type { User, AuthProvider } from "./kubeconfig.ts";
 import { checkToken, invalid, readPem, readToken } from "./pem.ts";
 import { omitUndefined } from "./options.ts";
 import type { Env, Issued } from "./exec-credential.ts";
+import type { RequestOptions } from "node:https";
+import { Code, CniError } from "../cni/error.ts";
+import { errnoOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
+import { own } from "../cni/json.ts";
 
 /** The credential's part of a request. */
 export interface Credential {
@@ -80,6 +85,56 @@ async function issue(
     return runPlugin({ config: user.exec, env, cluster: cluster(), deadline });
   }
   if (!user.authProvider) return {};
-  const { signIn } = await import("./auth-provider.ts");
   return signIn(user.authProvider, deadline);
+}
+
+/**
+ * The token of a kubeconfig's `auth-provider` (OIDC, Azure, GCP), by
+ * @kubernetes/client-node: loading it costs about 20 ms, so only such a kubeconfig
+ * imports it. Throws 11 if the provider returns no token in time.
+ */
+async function signIn(
+  provider: AuthProvider,
+  deadline: Deadline,
+): Promise<Issued> {
+  const name = `auth-provider ${quote(provider.name)}`;
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const failed = (what: string) =>
+    new CniError(Code.tryAgainLater, `${name} ${what}`);
+  const timer = setTimeout(
+    () => reject(failed("gave no token in time")),
+    deadline.remaining,
+  );
+  try {
+    const token = await Promise.race([late, tokenOf(provider)]);
+    if (token === undefined) throw failed("gave no token");
+    return { token: checkToken(token, name) };
+  } catch (error) {
+    if (error instanceof CniError) throw error;
+    // Its messages quote the configuration and responses.
+    throw failed(
+      `failed: ${errnoOf(error) ?? (error instanceof Error ? error.name : "error")}`,
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The user only: with a cluster, client-node would make an agent for it. */
+async function tokenOf(
+  authProvider: AuthProvider,
+): Promise<string | undefined> {
+  const { KubeConfig } = await import("@kubernetes/client-node");
+  const config = new KubeConfig();
+  const server = "https://localhost";
+  config.loadFromClusterAndUser(
+    { name: "cluster", server, skipTLSVerify: false },
+    { name: "user", authProvider },
+  );
+  const options: RequestOptions = {};
+  await config.applyToHTTPSOptions(options);
+  const header = own(options.headers, "Authorization");
+  return typeof header === "string"
+    ? header.replace(/^Bearer /, "")
+    : undefined;
 }

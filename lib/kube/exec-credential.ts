@@ -4,12 +4,13 @@
  * plugin's stdin open, does not set KUBERNETES_EXEC_INFO, and quotes output (the
  * token) in its errors.
  */
+import * as v from "valibot";
 import type { Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { errnoOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { type Exec, type ExecResult, execDelegate } from "../linux/exec.ts";
-import { own } from "../cni/json.ts";
+import { object, parse } from "../cni/schema.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";
 import { nonBlank, omitUndefined } from "./options.ts";
@@ -44,7 +45,7 @@ export async function runPlugin(
   const failure = failureOf(result);
   if (failure !== undefined)
     throw new CniError(Code.tryAgainLater, `${plugin} ${failure}`);
-  return issued(result.stdout, plugin);
+  return issued(result.stdout, request.config, plugin);
 }
 
 async function execute(
@@ -97,27 +98,47 @@ function failureOf({
     : `${end}: its stderr is not shown, it may hold a secret`;
 }
 
-function issued(stdout: string, plugin: string): Issued {
-  const status = own(decode(stdout), "status");
-  const text = (key: string): string | undefined => {
-    const value = own(status, key);
-    return typeof value === "string" ? nonBlank(value) : undefined;
-  };
-  const token = text("token");
-  const certificate = text("clientCertificateData");
-  const key = text("clientKeyData");
-  const complete = (certificate === undefined) === (key === undefined);
-  if (!complete || (token === undefined && certificate === undefined)) {
-    throw new CniError(Code.tryAgainLater, `${plugin} printed no credential`);
-  }
+const text = v.nullish(v.string());
+
+/** An ExecCredential; client-go refuses another version than the configured one. */
+const execCredential = object({
+  apiVersion: text,
+  status: object({
+    token: text,
+    clientCertificateData: text,
+    clientKeyData: text,
+  }),
+});
+
+function issued(stdout: string, { apiVersion }: ExecConfig, plugin: string) {
+  const refuse = (problem: string) =>
+    new CniError(Code.tryAgainLater, `${plugin} printed ${problem}`);
+  const printed = parse(
+    execCredential,
+    decode(stdout),
+    (problem) => refuse(`no credential: ${problem}`),
+    { secret: true },
+  );
+  const { status, apiVersion: printedVersion } = printed;
+  if (printedVersion && printedVersion !== apiVersion)
+    throw refuse(
+      `a credential of apiVersion ${quote(printedVersion)}: the kubeconfig has ${quote(apiVersion)}`,
+    );
+  const token = nonBlank(status.token);
+  const certificate = nonBlank(status.clientCertificateData);
+  const key = nonBlank(status.clientKeyData);
+  if ((certificate === undefined) !== (key === undefined))
+    throw refuse("a certificate without its key, or a key alone");
+  if (token === undefined && certificate === undefined)
+    throw refuse("no credential: neither a token nor a certificate");
   if (token !== undefined) checkToken(token, plugin);
   return omitUndefined<Issued>({ token, certificate, key });
 }
 
 /** Undefined for invalid JSON: the parser's message would quote the credential. */
-function decode(text: string): unknown {
+function decode(stdout: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(stdout);
   } catch {
     return undefined;
   }

@@ -1,14 +1,12 @@
 /**
  * A kubeconfig: the cluster and the user of its current context (configuration.md,
  * `kubernetes.kubeconfig`). It does not read the files that the kubeconfig names.
- * Messages quote nothing but names.
+ * Messages quote nothing but names. Plain reads: a value of another type than
+ * expected is left to `kubeconfig-schema`, which words the fault.
  */
+import { type JsonObject, isObject, own } from "../cni/json.ts";
 import { quote } from "../linux/text.ts";
-import {
-  type ClusterEntry,
-  type UserEntry,
-  parseKubeconfig,
-} from "./kubeconfig-file.ts";
+import type * as schema from "./kubeconfig-schema.ts";
 import { type Material, invalid, readText } from "./pem.ts";
 import { nonBlank, omitUndefined } from "./options.ts";
 
@@ -52,56 +50,73 @@ export interface AuthProvider {
 /** Throws 7 naming the path and the dot path of the fault. */
 export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
   const where = `kubeconfig ${quote(path)}`;
-  const config = parseKubeconfig(readText(path, "kubeconfig"), where);
-  const contextName = nonBlank(config["current-context"]);
-  if (contextName === undefined)
+  return parseKubeconfig(
+    readText(path, "kubeconfig"),
+    where,
+    directoryOf(path),
+  );
+}
+
+/** Throws as `readKubeconfig`; `directory` is the base of relative paths. */
+export function parseKubeconfig(
+  content: string,
+  where: string,
+  directory: string,
+): { cluster: Cluster; user: User } {
+  const file = decode(content, where);
+  try {
+    return currentOf(file, where, directory);
+  } catch (error) {
+    if (!(error instanceof UnexpectedType)) throw error;
+    throw invalid(`${where}: ${lazySchema().describeFault(file)}`);
+  }
+}
+
+function currentOf(
+  file: unknown,
+  where: string,
+  directory: string,
+): { cluster: Cluster; user: User } {
+  if (!isObject(file)) throw new UnexpectedType();
+  const name = textAt(file, "current-context");
+  if (name === undefined)
     throw invalid(
       `${where}: current-context: expected the name of a context, got nothing`,
     );
-  const { entry, key } = find(
-    config.contexts,
-    contextName,
-    "context",
-    `${where}: current-context`,
-  );
-  const { cluster, user } = entry.context;
-  const at = `${where}: ${key}.context`;
-  const directory = directoryOf(path);
-  const clusterEntry = find(
-    config.clusters,
-    cluster,
-    "cluster",
-    `${at}.cluster`,
-  );
-  const userEntry =
-    nonBlank(user) && find(config.users, user, "user", `${at}.user`);
+  const context = find(file, "context", name, `${where}: current-context`);
+  const at = `${where}: ${context.key}`;
+  const clusterName = requiredText(context.value, "cluster");
+  const cluster = find(file, "cluster", clusterName, `${at}.cluster`);
+  const userName = textAt(context.value, "user");
+  const user =
+    userName === undefined
+      ? undefined
+      : find(file, "user", userName, `${at}.user`);
   return {
-    cluster: clusterOf(clusterEntry.entry.cluster, {
-      where: `${where}: ${clusterEntry.key}.cluster`,
+    cluster: clusterOf(cluster.value, {
+      where: `${where}: ${cluster.key}`,
       directory,
     }),
-    user: userEntry
-      ? userOf(userEntry.entry.user ?? {}, {
-          where: `${where}: ${userEntry.key}.user`,
-          directory,
-        })
+    user: user
+      ? userOf(user.value, { where: `${where}: ${user.key}`, directory })
       : {},
   };
 }
 
 /** The first entry of that name, as in client-go, and its key in the file. */
-function find<T extends { name: string }>(
-  entries: readonly T[] | null | undefined,
-  name: string | null | undefined,
+function find(
+  file: JsonObject,
   kind: "context" | "cluster" | "user",
+  name: string,
   where: string,
-): { entry: T; key: string } {
-  let index = 0;
-  for (const entry of entries ?? []) {
-    if (entry.name === name) return { entry, key: `${kind}s.${index}` };
-    index++;
+): { value: JsonObject; key: string } {
+  for (const [i, entry] of objectsAt(file, `${kind}s`).entries()) {
+    if (requiredText(entry, "name") !== name) continue;
+    const value = objectAt(entry, kind);
+    if (!value && kind !== "user") throw new UnexpectedType();
+    return { value: value ?? {}, key: `${kind}s.${i}.${kind}` };
   }
-  throw invalid(`${where}: no ${kind} is named ${quote(name ?? "")}`);
+  throw invalid(`${where}: no ${kind} is named ${quote(name)}`);
 }
 
 /** Name for messages, and base directory of relative paths. */
@@ -113,86 +128,154 @@ interface Place {
 /** client-go's place for the data of `provideClusterInfo`. */
 const execExtension = "client.authentication.k8s.io/exec";
 
-function clusterOf(cluster: ClusterEntry, place: Place): Cluster {
+function clusterOf(cluster: JsonObject, place: Place): Cluster {
+  const extension = objectsAt(cluster, "extensions").find(
+    (entry) => requiredText(entry, "name") === execExtension,
+  );
   return omitUndefined<Cluster>({
-    server: nonBlank(cluster.server),
+    server: textAt(cluster, "server"),
     certificateAuthority: materialOf(cluster, "certificate-authority", place),
-    insecure: cluster["insecure-skip-tls-verify"] ?? false,
-    tlsServerName: nonBlank(cluster["tls-server-name"]),
-    proxyUrl: nonBlank(cluster["proxy-url"]),
-    execConfig: cluster.extensions?.find(({ name }) => name === execExtension)
-      ?.extension,
+    insecure: flagAt(cluster, "insecure-skip-tls-verify"),
+    tlsServerName: textAt(cluster, "tls-server-name"),
+    proxyUrl: textAt(cluster, "proxy-url"),
+    execConfig: extension?.["extension"],
   });
 }
 
-/** Keys of client-go for impersonation: refused, never ignored (configuration.md). */
-const impersonation = [
-  "as",
-  "as-uid",
-  "as-groups",
-  "as-user-extra",
-] as const satisfies (keyof UserEntry)[];
-
-function refuseImpersonation(user: UserEntry, where: string): void {
-  for (const key of impersonation) {
-    const value = user[key] ?? "";
-    const isStated =
-      typeof value === "string" ? value !== "" : Object.keys(value).length > 0;
-    if (isStated)
-      throw invalid(`${where}.${key}: impersonation is not supported`);
-  }
+/** Impersonation is refused, never ignored (configuration.md). */
+function refuseImpersonation(user: JsonObject, where: string): void {
+  const isSet: Readonly<Record<string, boolean>> = {
+    as: Boolean(optionalText(user, "as")),
+    "as-uid": Boolean(optionalText(user, "as-uid")),
+    "as-groups": listAt(user, "as-groups").length > 0,
+    "as-user-extra":
+      Object.keys(objectAt(user, "as-user-extra") ?? {}).length > 0,
+  };
+  for (const [key, value] of Object.entries(isSet))
+    if (value) throw invalid(`${where}.${key}: impersonation is not supported`);
 }
 
-function userOf(user: UserEntry, place: Place): User {
+function userOf(user: JsonObject, place: Place): User {
   refuseImpersonation(user, place.where);
-  const tokenFile = nonBlank(user.tokenFile);
-  const { exec, "auth-provider": provider } = user;
+  const tokenFile = textAt(user, "tokenFile");
+  const exec = objectAt(user, "exec");
+  const provider = objectAt(user, "auth-provider");
   return omitUndefined<User>({
-    token: nonBlank(user.token),
+    token: textAt(user, "token"),
     tokenFile: tokenFile && resolvePath(place.directory, tokenFile),
-    username: nonBlank(user.username),
-    password: user.password ?? undefined,
+    username: textAt(user, "username"),
+    password: optionalText(user, "password"),
     clientCertificate: materialOf(user, "client-certificate", place),
     clientKey: materialOf(user, "client-key", place),
-    exec: exec ? execOf(exec, place) : undefined,
-    authProvider: provider
-      ? { name: provider.name, config: provider.config ?? {} }
-      : undefined,
+    exec: exec && execOf(exec, place),
+    authProvider: provider && {
+      name: requiredText(provider, "name"),
+      config: objectAt(provider, "config") ?? {},
+    },
   });
 }
 
-function execOf(
-  exec: NonNullable<UserEntry["exec"]>,
-  { where, directory }: Place,
-): ExecConfig {
-  const { apiVersion, command, interactiveMode } = exec;
-  if (interactiveMode === "Always")
+function execOf(exec: JsonObject, { where, directory }: Place): ExecConfig {
+  const command = requiredText(exec, "command");
+  if (optionalText(exec, "interactiveMode") === "Always")
     throw invalid(
       `${where}.exec.interactiveMode: "Always" is not supported: there is no terminal`,
     );
   return {
-    apiVersion,
+    apiVersion: requiredText(exec, "apiVersion"),
     command: command.includes("/") ? resolvePath(directory, command) : command,
-    args: exec.args ?? [],
+    args: listAt(exec, "args").map(asText),
     env: Object.fromEntries(
-      exec.env?.map(({ name, value }) => [name, value]) ?? [],
+      objectsAt(exec, "env").map((entry) => [
+        requiredText(entry, "name"),
+        requiredText(entry, "value"),
+      ]),
     ),
-    provideClusterInfo: exec.provideClusterInfo ?? false,
+    provideClusterInfo: flagAt(exec, "provideClusterInfo"),
   };
 }
 
 /** `-data` has precedence over the file, as in client-go. */
-function materialOf<K extends string>(
-  entry: { [key in K | `${K}-data`]?: string | null | undefined },
-  key: K,
+function materialOf(
+  entry: JsonObject,
+  key: string,
   { where, directory }: Place,
 ): Material | undefined {
-  const base64 = nonBlank(entry[`${key}-data`]);
+  const base64 = textAt(entry, `${key}-data`);
+  const file = textAt(entry, key);
   if (base64 !== undefined) return { where: `${where}.${key}-data`, base64 };
-  const file = nonBlank(entry[key]);
   return file === undefined
     ? undefined
     : { where: `${where}.${key}`, file: resolvePath(directory, file) };
+}
+
+/** A value has another type than a kubeconfig has there; the schema says which. */
+class UnexpectedType extends Error {}
+
+/** The trimmed text; undefined for an absent key, null and a blank text. */
+function textAt(object: JsonObject, key: string): string | undefined {
+  return nonBlank(optionalText(object, key));
+}
+
+function optionalText(object: JsonObject, key: string): string | undefined {
+  const value = own(object, key) ?? undefined;
+  return value === undefined ? undefined : asText(value);
+}
+
+function requiredText(object: JsonObject, key: string): string {
+  return asText(own(object, key));
+}
+
+function asText(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new UnexpectedType();
+}
+
+function flagAt(object: JsonObject, key: string): boolean {
+  const value = own(object, key) ?? false;
+  if (typeof value === "boolean") return value;
+  throw new UnexpectedType();
+}
+
+function objectAt(object: JsonObject, key: string): JsonObject | undefined {
+  const value = own(object, key) ?? undefined;
+  return value === undefined ? undefined : asObject(value);
+}
+
+function asObject(value: unknown): JsonObject {
+  if (isObject(value)) return value;
+  throw new UnexpectedType();
+}
+
+function objectsAt(object: JsonObject, key: string): JsonObject[] {
+  return listAt(object, key).map(asObject);
+}
+
+function listAt(object: JsonObject, key: string): unknown[] {
+  const value = own(object, key) ?? [];
+  if (Array.isArray(value)) return value;
+  throw new UnexpectedType();
+}
+
+function decode(content: string, where: string): unknown {
+  // JSON may be indented by tabs, which YAML forbids, and `{a: b}` is YAML only.
+  if (content.trimStart().startsWith("{")) {
+    try {
+      return JSON.parse(content);
+    } catch {
+      // The parser's message may quote the file.
+    }
+  }
+  try {
+    return Bun.YAML.parse(content);
+  } catch {
+    throw invalid(`${where}: ${lazySchema().describeSyntaxError(content)}`);
+  }
+}
+
+function lazySchema(): typeof schema {
+  // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
+  return require("./kubeconfig-schema.ts");
 }
 
 /** The working directory for a bare file name. */

@@ -1,10 +1,11 @@
 /**
- * Validates the responses of the API server: the few keys that genie reads;
- * annotations become an object of strings.
+ * Objects of the API server: it validates the few keys that genie reads of a
+ * response, and decides whether a pod is the one of the request (selection.md §1).
+ * Annotations become an object of strings.
  */
 import type { V1ObjectMeta } from "@kubernetes/client-node";
 import { type JsonObject, isObject, mismatch, own } from "../cni/json.ts";
-import { plain } from "../linux/text.ts";
+import { plain, quote } from "../linux/text.ts";
 import { ApiError } from "./api-error.ts";
 
 export type Pod = KubeObject;
@@ -114,3 +115,77 @@ function decode(answer: string, action: () => string): JsonObject {
     `failed to ${action()}: the response is not a JSON object`,
   );
 }
+
+/** From CNI_ARGS. */
+export interface PodIdentity {
+  namespace: string;
+  name: string;
+  /** K8S_POD_UID; absent or "" if the runtime does not send it. */
+  uid?: string | undefined;
+}
+
+export interface PodInfo {
+  namespace: string;
+  name: string;
+  /**
+   * The uid at the API server, which differs from the runtime's for a static pod;
+   * "" if there is none.
+   */
+  uid: string;
+  annotations: Readonly<Record<string, string>>;
+  /** The mirror of a static pod: the kubelet took it from a file or a URL. */
+  isStatic: boolean;
+}
+
+/** The source of pods: `Kube`. */
+interface Pods {
+  getPod(namespace: string, name: string): Promise<Pod>;
+}
+
+/** Throws as `Kube.getPod`, and 11 if the pod of that name has another uid. */
+export async function fetchPod(
+  kube: Pods,
+  identity: PodIdentity,
+): Promise<PodInfo> {
+  const { namespace, name, uid: meant } = identity;
+  const { uid = "", annotations } = (await kube.getPod(namespace, name))
+    .metadata;
+  if (meant && meant !== uid && !mirrors(annotations, meant)) {
+    const pod = quote(`${namespace}/${name}`);
+    const found = uid === "" ? "no uid" : `uid ${quote(uid)}`;
+    throw new ApiError(
+      `failed to get pod ${pod}: the pod of that name has ${found}, not ${quote(meant)}`,
+    );
+  }
+  return {
+    namespace,
+    name,
+    uid,
+    annotations,
+    isStatic: isStaticPod(annotations),
+  };
+}
+
+/** Whether the kubelet has the pod from a file or a URL (selection.md §7). */
+export function isStaticPod(
+  annotations: Readonly<Record<string, string>>,
+): boolean {
+  const source = own(annotations, "kubernetes.io/config.source");
+  return source !== undefined && source !== "api";
+}
+
+/**
+ * The runtime's uid of a static pod is the hash of its configuration; its mirror
+ * has another uid.
+ */
+function mirrors(
+  annotations: Readonly<Record<string, string>>,
+  hash: string,
+): boolean {
+  return mirrorAnnotations.some((key) => own(annotations, key) === hash);
+}
+
+const mirrorAnnotations = [
+  "kubernetes.io/config.hash",
+  "kubernetes.io/config.mirror",
+];

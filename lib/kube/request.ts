@@ -7,11 +7,15 @@ import { errnoOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Access } from "./access.ts";
 import type { Credential } from "./credential.ts";
-import { ApiError, type Failure, connectionFailure } from "./api-error.ts";
-import type { HttpRequest, Send } from "./http.ts";
+import {
+  ApiError,
+  type Failure,
+  type Subject,
+  connectionFailure,
+  refusal,
+} from "./api-error.ts";
+import type { HttpRequest, Send } from "./connection.ts";
 import { type HttpResponse, bodyLimit } from "./http-response.ts";
-import type { Subject } from "./refusal.ts";
-import type { Session } from "./session.ts";
 
 export interface Call extends HttpRequest {
   /** For messages: `get pod "ns/name"`. */
@@ -142,7 +146,6 @@ async function outcomeOf(
   if (status >= 200 && status < 300) return text ?? tooLarge(access);
   if (status >= 300 && status < 400)
     return connectionFailure(access.server, "UnexpectedRedirect");
-  const { refusal } = await import("./refusal.ts");
   return refusal(response, subject, credential, now());
 }
 
@@ -158,5 +161,30 @@ function tooLarge({ server }: Access): Failure {
   return {
     what: `the response of server ${quote(server)} is larger than ${size}`,
     transient: false,
+  };
+}
+
+/**
+ * The access that the requests of this process share: opened at the first request,
+ * because most pods send none, and reopened after a 401.
+ */
+export interface Session {
+  access(): Promise<Access>;
+  /** The next request reads kubeconfig and credential again, unless another request has done so. */
+  renew(refused: Access): void;
+}
+
+export function createSession(open: () => Promise<Access>): Session {
+  let current: { promise: Promise<Access>; access?: Access } | undefined;
+  return {
+    async access() {
+      current ??= { promise: open() };
+      const mine = current;
+      mine.access = await mine.promise;
+      return mine.access;
+    },
+    renew(refused) {
+      if (current?.access === refused) current = undefined;
+    },
   };
 }

@@ -15,7 +15,7 @@ import {
   parseRecord,
   textOfRecord,
 } from "../../lib/attach/record.ts";
-import { parseKubeconfig } from "../../lib/kube/kubeconfig-file.ts";
+import { parseKubeconfig } from "../../lib/kube/kubeconfig.ts";
 import {
   configKeys,
   requireConfig,
@@ -292,7 +292,7 @@ describe("parseKubeconfig", () => {
     fc.assert(
       fc.property(texts, (text) => {
         try {
-          parseKubeconfig(text, "kubeconfig");
+          parseKubeconfig(text, "kubeconfig", "/etc");
         } catch (error) {
           expect([
             error instanceof CniError && error.code,

@@ -154,14 +154,35 @@ describe("exec", () => {
     ],
     ["code 1 without", "exit 1", "exited with code 1"],
     ["a signal", "kill -KILL $$", "was killed"],
-    ["no JSON", "echo S3CRET", "printed no credential"],
-    ["nothing", "true", "printed no credential"],
-    ["no status", "echo '{}'", "printed no credential"],
-    ["empty token", `echo '{"status":{"token":""}}'`, "printed no credential"],
+    [
+      "no JSON",
+      "echo S3CRET",
+      "printed no credential: expected an object, got nothing",
+    ],
+    [
+      "no status",
+      "echo '{}'",
+      "printed no credential: status: expected an object, got nothing",
+    ],
+    [
+      "a token of another type",
+      `echo '{"status":{"token":["S3CRET"]}}'`,
+      "printed no credential: status.token: expected a string, got an array",
+    ],
+    [
+      "another version",
+      `echo '{"apiVersion":"client.authentication.k8s.io/v1beta1","status":{"token":"S3CRET"}}'`,
+      `printed a credential of apiVersion "client.authentication.k8s.io/v1beta1": the kubeconfig has "${apiVersion}"`,
+    ],
+    [
+      "empty token",
+      `echo '{"status":{"token":""}}'`,
+      "printed no credential: neither a token nor a certificate",
+    ],
     [
       "certificate without key",
       `echo '{"status":{"clientCertificateData":"S3CRET"}}'`,
-      "printed no credential",
+      "printed a certificate without its key, or a key alone",
     ],
   ])(
     "exec, plugin that ends with %s: error 11, no output quoted",

@@ -1,6 +1,6 @@
 /** Whether the pod found is the pod meant (selection.md §1.2). */
 import { describe, expect, test } from "bun:test";
-import { fetchPod, isStaticPod } from "../../lib/kube/pod.ts";
+import { fetchPod, isStaticPod } from "../../lib/kube/objects.ts";
 import { thrownBy } from "./fixtures.ts";
 
 function kubeWith(uid: string | undefined, annotations = {}) {
