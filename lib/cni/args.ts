@@ -117,7 +117,8 @@ export function ifnameProblem(name: string): Problem | undefined {
   }
   if (name === "." || name === "..")
     return { msg: "interface name is . or .." };
-  if (forbiddenInIfname.test(name)) {
+  // Fast path: an identifier has no forbidden character.
+  if (!isIdentifier(name) && forbiddenInIfname.test(name)) {
     return { msg: "interface name contains / or : or whitespace characters" };
   }
   return undefined;
@@ -139,7 +140,15 @@ export function validateIfname(name: string): void {
  * and on a command line (P-ID, P-NET).
  */
 export function isIdentifier(text: string): boolean {
-  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x61 && code <= 0x7a) continue; // a to z
+    if (code >= 0x30 && code <= 0x39) continue; // 0 to 9
+    if (code >= 0x41 && code <= 0x5a) continue; // A to Z
+    const isMark = code === 0x2d || code === 0x2e || code === 0x5f; // - . _
+    if (!isMark || i === 0) return false;
+  }
+  return text !== "";
 }
 
 /** Throws code 4 for invalid characters, 3 for an empty ID, as skel does (P-ID). */

@@ -38,7 +38,11 @@ const since = {
 
 /** Whether a protocol version has a feature: `has(version, "check")`. Throws code 6 for an invalid version. */
 export function has(version: string, feature: keyof typeof since): boolean {
-  return compareVersions(version, since[feature]) >= 0;
+  const versions: readonly string[] = supportedVersions;
+  const at = versions.indexOf(version);
+  return at < 0
+    ? compareVersions(version, since[feature]) >= 0
+    : at >= versions.indexOf(since[feature]);
 }
 
 /** Compares numerically: negative, zero or positive. Throws code 6 for an invalid version. */

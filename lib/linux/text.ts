@@ -50,7 +50,13 @@ function headOf(bytes: Uint8Array, length: number): string {
 
 /** The number of a text that has decimal digits only, if a double can represent it. */
 export function wholeNumber(digits: string): number | undefined {
-  return /^[0-9]+$/.test(digits) ? Number(digits) : undefined;
+  let number = 0;
+  for (let i = 0; i < digits.length; i++) {
+    const digit = digits.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    number = number * 10 + digit;
+  }
+  return digits === "" ? undefined : number;
 }
 
 /**
