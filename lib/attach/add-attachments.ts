@@ -106,8 +106,8 @@ export function newRecord(
     pod,
     time: dependencies.now().toISOString(),
     bootId: dependencies.bootId(),
-    // Rounded up: the record must not seem older to GC than it is.
-    uptimeMs: Math.ceil(dependencies.uptimeMs()),
+    // One more than whole milliseconds: the record must not seem older to GC than it is.
+    uptimeMs: dependencies.uptimeMs() + 1,
     path: [...path],
     attachments: recorded,
   };

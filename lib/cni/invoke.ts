@@ -9,7 +9,6 @@ import { quote } from "../linux/text.ts";
 import type { Exec, ExecResult } from "../linux/exec.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
-import { failure, notStarted, ofCall, undecodable } from "./plugin-error.ts";
 import type { Verb } from "./skel.ts";
 import { type Status, requireExecutable } from "../linux/file-calls.ts";
 
@@ -105,22 +104,32 @@ export async function invoke<T>(
     const result = await execute(path, call, caller);
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);
-    if (result.killed || result.exitCode !== 0) throw failure(result);
-    if (read) output = read(decoded(result));
+    if (result.killed || result.exitCode !== 0) {
+      const { failure } = await pluginErrors();
+      throw failure(result);
+    }
+    if (read) output = read(await decoded(result));
   } catch (cause) {
     const error = CniError.from(cause);
     if (path !== undefined)
       caller.executed?.({ call, ms: monotonicMs() - began, stderr, error });
+    const { ofCall } = await pluginErrors();
     throw ofCall(call, error);
   }
   caller.executed?.({ call, ms: monotonicMs() - began, stderr, output });
   return output;
 }
 
-function decoded(result: ExecResult): unknown {
+/** The wording of failures, which few pods need. */
+function pluginErrors() {
+  return import("./plugin-error.ts");
+}
+
+async function decoded(result: ExecResult): Promise<unknown> {
   try {
     return parseJson(result.stdout);
   } catch (cause) {
+    const { undecodable } = await pluginErrors();
     throw undecodable(result, cause);
   }
 }
@@ -220,8 +229,10 @@ async function execute(
       return await caller.exec({ ...request, deadline });
     } catch (error) {
       const isBusy = errnoOf(error) === "ETXTBSY" && tries < busyTries;
-      if (!isBusy || call.deadline.remaining <= busyPauseMs)
+      if (!isBusy || call.deadline.remaining <= busyPauseMs) {
+        const { notStarted } = await pluginErrors();
         throw notStarted(path, error);
+      }
       await caller.sleep(busyPauseMs);
     }
   }

@@ -5,7 +5,7 @@
  * `__proto__` is then ordinary data.
  */
 import { cut } from "../linux/text.ts";
-import { explainJson } from "./json-error.ts";
+import type * as jsonError from "./json-error.ts";
 
 /** A decoded JSON object. */
 export type JsonObject = Record<string, unknown>;
@@ -59,6 +59,9 @@ export function parseJson(text: string, depth = maxDepth): unknown {
 }
 
 function refusal(text: string, depth: number, cause?: unknown): JsonError {
+  // Loaded for a refused text only; the function is synchronous.
+  // oxlint-disable-next-line no-unsafe-assignment -- a require() has no types, the import above has
+  const { explainJson }: typeof jsonError = require("./json-error.ts");
   const { reason, place } = explainJson(text, depth);
   return new JsonError(reason, place, cause);
 }

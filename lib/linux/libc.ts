@@ -178,7 +178,7 @@ const CLOCK_BOOTTIME = 7;
 export function uptimeMs(): number {
   call(SYS.clock_gettime, CLOCK_BOOTTIME, timespec);
   const { 0: seconds = 0, 2: nanoseconds = 0 } = timespec;
-  return seconds * 1000 + nanoseconds / 1e6;
+  return seconds * 1000 + ((nanoseconds / 1e6) | 0);
 }
 
 export const readable = 1;

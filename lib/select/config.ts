@@ -61,7 +61,7 @@ type Form =
   | "path or none"
   | "seconds"
   | "seconds or 0"
-  | Set<unknown>
+  | readonly string[]
   | { readonly [key: string]: Form };
 
 function hasForm(value: unknown, form: Form): boolean {
@@ -89,7 +89,7 @@ function hasForm(value: unknown, form: Form): boolean {
     case "seconds or 0":
       return value === 0 || hasForm(value, "seconds");
   }
-  if (form instanceof Set) return form.has(value);
+  if (isTexts(form)) return typeof value === "string" && form.includes(value);
   if (!isObject(value)) return false;
   for (const key of Object.keys(value)) {
     const inner = Object.hasOwn(form, key) ? form[key] : undefined;
@@ -98,7 +98,7 @@ function hasForm(value: unknown, form: Form): boolean {
   return true;
 }
 
-function isTexts(value: unknown): boolean {
+function isTexts(value: unknown): value is readonly string[] {
   return (
     Array.isArray(value) && value.every((item) => typeof item === "string")
   );
@@ -134,7 +134,7 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
     k8s_client_key: "text",
     k8s_certificate_authority: "text",
   },
-  log_level: new Set(["error", "warn", "info", "debug"]),
+  log_level: ["error", "warn", "info", "debug"],
   logFile: "path or none",
   confDir: "path",
   binDir: "text or texts",
@@ -142,7 +142,7 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   apiTimeout: "seconds",
   delegateTimeout: "seconds",
   deleteGiveUp: "seconds or 0",
-  result: new Set(["primary", "merged"]),
+  result: ["primary", "merged"],
   strict: "flag",
   namespaceIsolation: "flag",
   globalNamespaces: "texts",
@@ -150,7 +150,7 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   allowedNetworks: "texts",
   allowedPlugins: "texts",
   allowedIpams: "texts",
-  defaultRoutes: new Set(["owner", "keep"]),
+  defaultRoutes: ["owner", "keep"],
   allowRepeated: "texts",
   runtimeCacheDir: "path or none",
   multusDir: "path or none",
