@@ -135,13 +135,13 @@ function userOf(
 }
 
 /**
- * As in Go's clients: user and password of the URL count if nothing else makes an
- * Authorization header.
+ * User and password of the URL replace every other credential but certificates:
+ * Go's net/http sends them, and client-go then adds no other Authorization header.
  */
 function withLogin(user: User, login: ServerUrl["login"]): User {
-  const { token, tokenFile, username, exec, authProvider } = user;
-  const own = token ?? tokenFile ?? username ?? exec ?? authProvider;
-  return own === undefined ? { ...user, ...login } : user;
+  if (login === undefined) return user;
+  const { clientCertificate, clientKey } = user;
+  return omitUndefined<User>({ ...login, clientCertificate, clientKey });
 }
 
 function fileOf(file: string | undefined, key: string): Material | undefined {

@@ -1,6 +1,6 @@
 /**
  * One API request: retries within a time budget, and the pauses between them
- * (selection.md §1). `http` sends it.
+ * (selection.md §1). `connection` sends it.
  */
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { errnoOf } from "../linux/errno.ts";

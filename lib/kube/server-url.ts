@@ -9,7 +9,7 @@ import { bytesOf, wholeNumber } from "../linux/text.ts";
 export interface ServerUrl {
   /** Origin and path without final slash, the prefix of `/api` and `/apis`. */
   root: string;
-  /** From `user:password@`: Go's clients use it if there is no other credential. */
+  /** From `user:password@`: Go's clients send it in place of other credentials. */
   login?: { username: string; password: string };
 }
 
