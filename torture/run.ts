@@ -195,11 +195,12 @@ async function remains(world: World): Promise<Record<string, number>> {
     "address reserved for nobody: host-local was killed in between",
     nobodys,
   );
-  const records = world.records();
+  const isAside = (name: string) => name.endsWith(".corrupt");
+  const [records, abandoned] = [world.records(), world.abandoned()];
   world.report.count(
     "upstream",
     "truncated record moved aside",
-    records.filter((name) => name.endsWith(".corrupt")).length,
+    [...records, ...abandoned].filter(isAside).length,
   );
   return {
     addresses: addresses.length - nobodys,
@@ -209,8 +210,8 @@ async function remains(world: World): Promise<Record<string, number>> {
       .stdout.toString()
       .split("\n")
       .filter(Boolean).length,
-    records: records.filter((name) => !name.endsWith(".corrupt")).length,
-    abandoned: world.abandoned().length,
+    records: records.filter((name) => !isAside(name)).length,
+    abandoned: abandoned.filter((name) => !isAside(name)).length,
     locks: world.locks().length,
     processes: (await strangers()).length,
   };
