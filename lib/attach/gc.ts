@@ -55,7 +55,7 @@ export async function gc(context: Context): Promise<void> {
     { context, valid, surveyor, before, stale: records.tried, isOnly },
     deadline,
   );
-  const litter = removeLitter(context);
+  const litter = await removeLitter(context, deadline);
   await retryLast(context, abandoned, deadline);
   throwFirst([...records.errors, ...unreadable, ...networks, ...litter]);
 }
@@ -87,26 +87,30 @@ async function retryLast(
 }
 
 /** Removes the locks and temporary files of a genie that was killed before it had a record. */
-export function removeLitter({ config, records }: Context): CniError[] {
+export async function removeLitter(
+  context: Context,
+  deadline: Deadline,
+): Promise<CniError[]> {
+  const { config, records } = context;
   const errors: CniError[] = [];
-  const attempt = (work: () => void) => {
+  const attempt = async (work: () => unknown) => {
     try {
-      work();
+      await work();
     } catch (error) {
       errors.push(CniError.from(error));
     }
   };
+  for (const all of [records, abandonedRecords(config)])
+    for (const containerId of all.containersOfUnnamed())
+      await attempt(() =>
+        tryWithContainerLock(context, containerId, deadline, async () =>
+          all.removeUnnamed(containerId),
+        ),
+      );
   const directory = `${config.dataDir}/locks`;
-  for (const containerId of listIfAny(directory)) {
-    attempt(() => {
-      const lock = lockIfLeft(`${directory}/${containerId}`);
-      if (lock)
-        for (const all of [records, abandonedRecords(config)])
-          all.removeUnnamed(containerId);
-      lock?.release();
-    });
-  }
-  attempt(() => records.removeLone());
+  for (const containerId of listIfAny(directory))
+    await attempt(() => lockIfLeft(`${directory}/${containerId}`)?.release());
+  await attempt(() => records.removeLone());
   return errors;
 }
 

@@ -267,6 +267,16 @@ export class Records {
     }
   }
 
+  /** The containers of temporary files; those that are worked on have a lock. */
+  containersOfUnnamed(): ReadonlySet<string> {
+    const containers = new Set<string>();
+    for (const file of listIfAny(this.#directory)) {
+      const [, containerId] = /^\.([^:]+):/.exec(file) ?? [];
+      if (containerId && !file.endsWith(corrupt)) containers.add(containerId);
+    }
+    return containers;
+  }
+
   /** Removes a container's temporary files. */
   removeUnnamed(containerId: string): void {
     for (const file of listIfAny(this.#directory))

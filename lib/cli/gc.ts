@@ -158,7 +158,8 @@ export async function collect(
       collected.failed.push({ what, error: messageOf(error) });
     }
   }
-  for (const error of removeLitter(context)) {
+  const deadline = new Deadline(recordMs, context.dependencies.clock);
+  for (const error of await removeLitter(context, deadline)) {
     collected.failed.push({ what: "locks", error: error.message });
   }
   return collected;

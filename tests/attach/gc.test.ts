@@ -321,6 +321,18 @@ describe("gc, records that the runtime's list does not name", () => {
   });
 });
 
+test.each(["attachments", "abandoned"])(
+  "gc, a temporary file of a killed genie in %s, without a lock: removed",
+  async (directory) => {
+    using node = new GcNode();
+    const path = `${node.dataDir}/${directory}`;
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    writeFileSync(`${path}/.c1:eth0.json`, "half a reco");
+    expect(await node.gc()).toBeUndefined();
+    expect(readdirSync(path)).toEqual([]);
+  },
+);
+
 describe("gc, records that cannot be read", () => {
   const hashed = "a".repeat(64);
   const foreign = JSON.stringify({
