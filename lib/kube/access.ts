@@ -8,7 +8,7 @@ import type { CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
-import { type Material, invalid, readPem, systemAuthorities } from "./pem.ts";
+import { type PemSource, invalid, readPem, systemAuthorities } from "./pem.ts";
 import { type KubeOptions, type Policy, omitUndefined } from "./options.ts";
 import type { Env } from "./exec-credential.ts";
 import {
@@ -144,7 +144,7 @@ function withLogin(user: User, login: ServerUrl["login"]): User {
   return omitUndefined<User>({ ...login, clientCertificate, clientKey });
 }
 
-function fileOf(file: string | undefined, key: string): Material | undefined {
+function fileOf(file: string | undefined, key: string): PemSource | undefined {
   return file === undefined ? undefined : { where: `policy.${key}`, file };
 }
 

@@ -85,13 +85,13 @@ export function createKube(
         ...pod(namespace, name, "get"),
         method: "GET",
       } as const;
-      const answer = await perform(request, apiTimeout);
-      return parsePod(answer, request.action);
+      const response = await perform(request, apiTimeout);
+      return parsePod(response, request.action);
     },
     async getDefinition(namespace, name) {
       const request = definition(namespace, name);
-      const answer = await perform(request, apiTimeout);
-      return parseDefinition(answer, request.action);
+      const response = await perform(request, apiTimeout);
+      return parseDefinition(response, request.action);
     },
     async patchPodStatus(namespace, name, patch) {
       const { path, ...rest } = pod(namespace, name, "patch status of");

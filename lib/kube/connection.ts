@@ -113,9 +113,9 @@ class Connection {
       begun: false,
       settle: (response, code) => {
         signal.removeEventListener("abort", abort);
-        const unanswered =
+        const isIdleEnd =
           !exchange.begun && this.#used && code === "ECONNRESET";
-        if (response || unanswered) resolve(response);
+        if (response || isIdleEnd) resolve(response);
         else reject(new WireError(code));
       },
     };
@@ -163,12 +163,12 @@ class Connection {
         return this.#end(errnoOf(error) ?? "ECONNRESET");
       }
       if (!complete) return;
-      this.#answered(complete);
+      this.#complete(complete);
       rest = complete.rest;
     }
   }
 
-  #answered({ response, reusable }: Complete): void {
+  #complete({ response, reusable }: Complete): void {
     this.#used = true;
     this.#exchanges.shift()?.settle(response, "");
     if (!reusable) this.#end("ECONNRESET");
@@ -178,7 +178,7 @@ class Connection {
 
   #closed(): void {
     const complete = this.#exchanges[0]?.reader.close();
-    if (complete) this.#answered(complete);
+    if (complete) this.#complete(complete);
     this.#end("ECONNRESET");
   }
 

@@ -7,12 +7,12 @@
 import { type JsonObject, isObject, own } from "../cni/json.ts";
 import { quote } from "../linux/text.ts";
 import type * as schema from "./kubeconfig-schema.ts";
-import { type Material, invalid, readText } from "./pem.ts";
+import { type PemSource, invalid, readText } from "./pem.ts";
 import { nonBlank, omitUndefined } from "./options.ts";
 
 export interface Cluster {
   server?: string;
-  certificateAuthority?: Material;
+  certificateAuthority?: PemSource;
   insecure: boolean;
   tlsServerName?: string;
   proxyUrl?: string;
@@ -25,8 +25,8 @@ export interface User {
   tokenFile?: string;
   username?: string;
   password?: string;
-  clientCertificate?: Material;
-  clientKey?: Material;
+  clientCertificate?: PemSource;
+  clientKey?: PemSource;
   exec?: ExecConfig;
   authProvider?: AuthProvider;
 }
@@ -134,7 +134,7 @@ function clusterOf(cluster: JsonObject, place: Place): Cluster {
   );
   return omitUndefined<Cluster>({
     server: textAt(cluster, "server"),
-    certificateAuthority: materialOf(cluster, "certificate-authority", place),
+    certificateAuthority: pemSourceOf(cluster, "certificate-authority", place),
     insecure: flagAt(cluster, "insecure-skip-tls-verify"),
     tlsServerName: textAt(cluster, "tls-server-name"),
     proxyUrl: textAt(cluster, "proxy-url"),
@@ -165,8 +165,8 @@ function userOf(user: JsonObject, place: Place): User {
     tokenFile: tokenFile && resolvePath(place.directory, tokenFile),
     username: textAt(user, "username"),
     password: optionalText(user, "password"),
-    clientCertificate: materialOf(user, "client-certificate", place),
-    clientKey: materialOf(user, "client-key", place),
+    clientCertificate: pemSourceOf(user, "client-certificate", place),
+    clientKey: pemSourceOf(user, "client-key", place),
     exec: exec && execOf(exec, place),
     authProvider: provider && {
       name: requiredText(provider, "name"),
@@ -196,11 +196,11 @@ function execOf(exec: JsonObject, { where, directory }: Place): ExecConfig {
 }
 
 /** `-data` has precedence over the file, as in client-go. */
-function materialOf(
+function pemSourceOf(
   entry: JsonObject,
   key: string,
   { where, directory }: Place,
-): Material | undefined {
+): PemSource | undefined {
   const base64 = textAt(entry, `${key}-data`);
   const file = textAt(entry, key);
   if (base64 !== undefined) return { where: `${where}.${key}-data`, base64 };

@@ -25,16 +25,16 @@ export type Metadata = Pick<V1ObjectMeta, "name" | "namespace" | "uid"> & {
 };
 
 /** Throws an `ApiError` naming the wrong key; quotes no value. */
-export function parsePod(answer: string, action: () => string): Pod {
-  return { metadata: metadataOf(decode(answer, action), action) };
+export function parsePod(response: string, action: () => string): Pod {
+  return { metadata: metadataOf(decode(response, action), action) };
 }
 
 /** Throws as `parsePod`. A definition without spec selects a file of the node. */
 export function parseDefinition(
-  answer: string,
+  response: string,
   action: () => string,
 ): NetworkAttachmentDefinition {
-  const object = decode(answer, action);
+  const object = decode(response, action);
   const metadata = metadataOf(object, action);
   const spec = own(object, "spec") ?? {};
   if (!isObject(spec)) throw invalid(action, "spec", spec, "an object");
@@ -104,9 +104,9 @@ function invalid(
   );
 }
 
-function decode(answer: string, action: () => string): JsonObject {
+function decode(response: string, action: () => string): JsonObject {
   try {
-    const value: unknown = JSON.parse(answer);
+    const value: unknown = JSON.parse(response);
     if (isObject(value)) return value;
   } catch {
     // Not JSON; the parser's message would quote the response.

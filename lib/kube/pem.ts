@@ -8,28 +8,26 @@ import { Code, CniError } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 
 /** The source of a certificate or key. `where` names the configuration key in messages. */
-export type Material = { where: string } & (
+export type PemSource = { where: string } & (
   { file: string } | { base64: string }
 );
 
 /** The PEM text. Throws 7 if it is unreadable or has no block of that kind. */
 export function readPem(
-  material: Material,
+  source: PemSource,
   kind: "CERTIFICATE" | "PRIVATE KEY",
 ): string {
   const text =
-    "file" in material
-      ? readText(material.file, material.where)
-      : decodeBase64(material.base64);
+    "file" in source
+      ? readText(source.file, source.where)
+      : decodeBase64(source.base64);
   // Bun reports an invalid text as a socket that failed to open, which misleads.
   if (
     !text.includes(`-----BEGIN ${kind}-----`) &&
     !new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text)
   ) {
-    const file = "file" in material ? `${quote(material.file)} ` : "";
-    throw invalid(
-      `${material.where}: ${file}holds no PEM ${kind.toLowerCase()}`,
-    );
+    const file = "file" in source ? `${quote(source.file)} ` : "";
+    throw invalid(`${source.where}: ${file}holds no PEM ${kind.toLowerCase()}`);
   }
   return text;
 }

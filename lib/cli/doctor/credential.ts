@@ -12,7 +12,7 @@ import {
   type User,
   readKubeconfig,
 } from "../../kube/kubeconfig.ts";
-import { type Material, readPem, readToken } from "../../kube/pem.ts";
+import { type PemSource, readPem, readToken } from "../../kube/pem.ts";
 import type { Check, Finding, Node } from "./check.ts";
 import { own } from "../../cni/json.ts";
 import type { Host } from "../host.ts";
@@ -110,10 +110,10 @@ function userFindings(user: User, host: Node["host"], now: Date): Finding[] {
   }
 }
 
-function onHost(material: Material, host: Node["host"]): Material {
-  return "file" in material
-    ? { ...material, file: host.path(material.file) }
-    : material;
+function onHost(source: PemSource, host: Node["host"]): PemSource {
+  return "file" in source
+    ? { ...source, file: host.path(source.file) }
+    : source;
 }
 
 /** A kubelet renews a token when a fifth of its hour is left: less means that it is not renewed. */
