@@ -46,7 +46,7 @@ export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
 async function addPod(context: Context): Promise<Result> {
   const { unknownKeys } = context.config;
   if (unknownKeys.length > 0) {
-    const { describeUnknownKeys } = await import("../select/nearest.ts");
+    const { describeUnknownKeys } = await import("../select/nearest-key.ts");
     const { configKeys } = await import("../select/config-schema.ts");
     const keys = describeUnknownKeys(unknownKeys, configKeys);
     context.log().warn(`unknown configuration keys are ignored: ${keys}`);

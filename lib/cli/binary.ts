@@ -20,7 +20,7 @@ import { quote } from "../linux/text.ts";
 import type { Host } from "./host.ts";
 import { ownType } from "./node.ts";
 import { versionsOf } from "./plugin-versions.ts";
-import { putExecutable, textOf } from "./put.ts";
+import { putExecutable, textOf } from "./replace-file.ts";
 import type { Terminal } from "./terminal.ts";
 
 export class Binary {

@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { type ParseArgsOptionDescriptor, parseArgs } from "node:util";
-import { nearest } from "../select/nearest.ts";
+import { nearest } from "../select/nearest-key.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Option {

@@ -20,7 +20,7 @@ import type { Input, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
 import type { Host } from "./host.ts";
 import { kubeconfigText } from "./kubeconfig-text.ts";
-import { keepDamaged, makeDirectory, putText, textOf } from "./put.ts";
+import { keepDamaged, makeDirectory, putText, textOf } from "./replace-file.ts";
 import type { Env } from "./terminal.ts";
 
 export type Credential =

@@ -6,7 +6,7 @@
 import { readdirSync } from "node:fs";
 import { has } from "../cni/version.ts";
 import type { Candidate } from "../select/node-networks.ts";
-import { textOf } from "./put.ts";
+import { textOf } from "./replace-file.ts";
 import type { Host } from "./host.ts";
 import { own, parseJson } from "../cni/json.ts";
 

@@ -11,7 +11,7 @@ import {
   helpOption,
 } from "./command.ts";
 import { columns } from "./terminal.ts";
-import { nearest } from "../select/nearest.ts";
+import { nearest } from "../select/nearest-key.ts";
 
 export const help: Command = {
   operand: { name: "COMMAND", optional: true },

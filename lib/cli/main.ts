@@ -5,7 +5,7 @@
 import { messageOf } from "../linux/errno.ts";
 import { UsageError, namesOf, readInput } from "./command.ts";
 import { commands } from "./commands.ts";
-import { nearest } from "../select/nearest.ts";
+import { nearest } from "../select/nearest-key.ts";
 import { type Process, type Terminal, realTerminal } from "./terminal.ts";
 
 const aliases: Readonly<Record<string, string>> = {

@@ -26,7 +26,7 @@ import {
   putText,
   renewLink,
   textOf,
-} from "./put.ts";
+} from "./replace-file.ts";
 
 /** The source of the next configuration. */
 export interface Base {

@@ -12,7 +12,7 @@ import { object, parse } from "../cni/schema.ts";
 import { annotationsCapability } from "../select/config.ts";
 import { ownType } from "./node.ts";
 import { configKeys, unknownConfigKeys } from "../select/config-schema.ts";
-import { nearest } from "../select/nearest.ts";
+import { nearest } from "../select/nearest-key.ts";
 
 /** The values that `install` sets; the operator owns the rest. */
 export interface OwnSettings {

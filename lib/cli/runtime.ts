@@ -7,7 +7,7 @@
 import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import type { Host } from "./host.ts";
 import { own } from "../cni/json.ts";
-import { textOf } from "./put.ts";
+import { textOf } from "./replace-file.ts";
 
 export type Runtime = "containerd" | "crio";
 

@@ -36,7 +36,7 @@ import {
   requireAllowed,
   requireServedOnce,
 } from "./policy.ts";
-import { joined } from "./problems.ts";
+import { joined } from "./problem-list.ts";
 
 /** The inputs of a selection besides the annotations. */
 export interface SelectionContext {

@@ -14,7 +14,7 @@ import {
   problemsIn,
   text,
 } from "../cni/schema.ts";
-import { joined } from "./problems.ts";
+import { joined } from "./problem-list.ts";
 
 /** CNI's own keys, and those of CNI-Genie without effect. */
 const anything = v.optional(v.unknown());

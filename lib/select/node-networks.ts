@@ -11,7 +11,7 @@ import { executesAny } from "../cni/executable-types.ts";
 import { plain, quote } from "../linux/text.ts";
 import { type NetworkRequest, parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
-import { joined } from "./problems.ts";
+import { joined } from "./problem-list.ts";
 
 /** A file that a pod can choose. */
 export interface Candidate {

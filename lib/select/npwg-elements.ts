@@ -10,7 +10,7 @@ import { type JsonObject, parseJson } from "../cni/json.ts";
 import { problemsIn } from "../cni/schema.ts";
 import { omitUndefined } from "../kube/options.ts";
 import { maxAttachments } from "./cni-annotation.ts";
-import { describeUnknownKeys } from "./nearest.ts";
+import { describeUnknownKeys } from "./nearest-key.ts";
 import {
   type JsonElement,
   elementKeys,
@@ -18,7 +18,7 @@ import {
   readElement,
   shortElementSchema,
 } from "./npwg-schema.ts";
-import { joined } from "./problems.ts";
+import { joined } from "./problem-list.ts";
 
 /**
  * One requested definition and the requests for its attachment; values as the pod's

@@ -15,7 +15,7 @@ import {
   findNetwork,
   ownTypes,
 } from "./node-networks.ts";
-import { joined } from "./problems.ts";
+import { joined } from "./problem-list.ts";
 
 /**
  * `allowedNetworks`: throws 7 unless it contains the candidate of `from`;

@@ -18,7 +18,7 @@ import {
   putExecutable,
   putText,
   textOf,
-} from "../../lib/cli/put.ts";
+} from "../../lib/cli/replace-file.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 describe("Host", () => {

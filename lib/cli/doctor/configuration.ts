@@ -13,7 +13,7 @@ import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../default-network.ts";
 import { listWarnings } from "../own-list.ts";
 import { ownFile, ownType } from "../node.ts";
-import { textOf } from "../put.ts";
+import { textOf } from "../replace-file.ts";
 import type { Check, Finding, Node } from "./check.ts";
 import { runtimeSettings } from "../runtime.ts";
 

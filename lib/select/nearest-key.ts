@@ -1,6 +1,6 @@
 /** The nearest known word for a misspelt command or key. Pure. */
 import { quote } from "../linux/text.ts";
-import { joined } from "./problems.ts";
+import { joined } from "./problem-list.ts";
 
 /** No longer word is compared: the effort grows with the length. */
 const maxLength = 64;

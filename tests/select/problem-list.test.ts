@@ -1,6 +1,6 @@
 /** selection.md §6: all problems are told, at most 8 KiB of them. */
 import { expect, test } from "bun:test";
-import { joined } from "../../lib/select/problems.ts";
+import { joined } from "../../lib/select/problem-list.ts";
 
 test.each<[texts: string[], expected: string]>([
   [[], ""],

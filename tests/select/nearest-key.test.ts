@@ -1,7 +1,7 @@
 /** configuration.md, selection.md §6: an unknown key is told with the nearest known one. */
 import { describe, expect, test } from "bun:test";
 import { configKeys } from "../../lib/select/config-schema.ts";
-import { describeUnknownKeys, nearest } from "../../lib/select/nearest.ts";
+import { describeUnknownKeys, nearest } from "../../lib/select/nearest-key.ts";
 
 describe("nearest", () => {
   test.each<[typed: string, expected: string | undefined]>([
