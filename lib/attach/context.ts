@@ -132,7 +132,7 @@ export function logContext(request: Request): Fields {
 }
 
 /** A pod has a namespace and a name; podman sends a name alone (selection.md §1). */
-export function podReference(args: string): PodReference | undefined {
+function podReference(args: string): PodReference | undefined {
   const namespace = cniArg(args, "K8S_POD_NAMESPACE");
   const name = cniArg(args, "K8S_POD_NAME");
   if (!namespace || !name) return undefined;

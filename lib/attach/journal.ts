@@ -72,7 +72,7 @@ const successWords = [
 ] as const;
 
 /** The error of a DEL in words that make every runtime retry; the same object if nothing is replaced. */
-export function retryable(error: CniError): CniError {
+function retryable(error: CniError): CniError {
   const replace = (words: string) =>
     successWords.reduce(
       (text, [phrase, instead]) => text.replace(phrase, instead),

@@ -147,7 +147,7 @@ export async function checkMounts(
 }
 
 /** An exception of a check becomes a finding. */
-export async function diagnose(node: Node): Promise<Finding[]> {
+async function diagnose(node: Node): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [name, check] of checks) {
     try {

@@ -135,7 +135,7 @@ export interface MountNamespaces {
   first: string | undefined;
 }
 
-export function mountNamespaces(): MountNamespaces {
+function mountNamespaces(): MountNamespaces {
   return { own: mountNamespace(), first: mountNamespace("1") };
 }
 

@@ -106,7 +106,7 @@ export interface ListedAttachment {
 }
 
 /** Sorted by pod; unreadable records become messages. */
-export async function listAttachments(
+async function listAttachments(
   { records: store, dependencies }: Context,
   host: Host,
 ): Promise<{

@@ -206,7 +206,7 @@ const unchanged = (key: string, empty: string): string =>
   `(${metadataOf("object", key, empty)}) == (${metadataOf("oldObject", key, empty)})`;
 
 /** The policy and its binding; the API server must be 1.30 or later. */
-export function admissionPolicy(namespace: string): object[] {
+function admissionPolicy(namespace: string): object[] {
   return [
     {
       apiVersion: "admissionregistration.k8s.io/v1",

@@ -41,8 +41,7 @@ export interface Base {
 }
 
 /** Suffixes that other CNIs and operators give to a disabled file. */
-export const renamedPattern =
-  /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
+const renamedPattern = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
 export class OwnFile {
   readonly #directories: Directories;

@@ -72,7 +72,7 @@ export interface RemovalRequest {
 }
 
 /** Returns the changes. Throws `Refusal` if nothing has changed. */
-export async function removeGenie(request: RemovalRequest): Promise<string[]> {
+async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const { directories, host, force, env } = request;
   const context = nodeContext(directories, env, { host });
   const { confDir, binDir } = directories;

@@ -38,12 +38,6 @@ export function readFile(path: string): string {
   return textOfOpen(open(path, reading));
 }
 
-/** As {@link readFile}; undefined if the file is missing. */
-export function readFileIfAny(path: string): string | undefined {
-  const fd = openIfAny(path, reading);
-  return fd === undefined ? undefined : textOfOpen(fd);
-}
-
 /** Not a regular file: a symbolic link, a device, a FIFO, a directory. */
 export class NotAFile extends Error {}
 
@@ -51,7 +45,7 @@ export class NotAFile extends Error {}
 export class TooLarge extends Error {}
 
 /**
- * As {@link readFileIfAny}, in a directory of ours ({@link requireOwnDirectory}):
+ * The text of a file in a directory of ours ({@link requireOwnDirectory}), if it exists:
  * reads regular files only and follows no symbolic link. Throws `NotAFile`,
  * `TooLarge`.
  */

@@ -67,7 +67,7 @@ export interface ListedRule {
   readonly table: number;
 }
 
-export const addressFamily: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+const addressFamily: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 
 export const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;

@@ -115,7 +115,7 @@ export function fileKey(file: string): string {
   return dash > 0 ? base.slice(dash + 1) : base;
 }
 
-export function baseName(file: string): string {
+function baseName(file: string): string {
   const dot = file.lastIndexOf(".");
   return dot < 0 ? file : file.slice(0, dot);
 }

@@ -162,7 +162,7 @@ export function tokenOf(
 }
 
 /** The claims of a JWT; undefined for another token. */
-export function claimsOf(token: string | undefined): unknown {
+function claimsOf(token: string | undefined): unknown {
   const [, payload] = token?.split(".") ?? [];
   if (payload === undefined) return undefined;
   try {
@@ -173,7 +173,7 @@ export function claimsOf(token: string | undefined): unknown {
 }
 
 /** `exp`; undefined if absent. */
-export function expiryOf(token: string): Date | undefined {
+function expiryOf(token: string): Date | undefined {
   const exp = own(claimsOf(token), "exp");
   return typeof exp === "number" ? new Date(exp * 1000) : undefined;
 }
