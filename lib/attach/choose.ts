@@ -136,6 +136,8 @@ export async function choose(
   deadline: Deadline,
 ): Promise<PodNetworks> {
   const { request, config } = context;
+  // Read once for all definitions that name a network there.
+  let multusNetworks: Networks | undefined;
   const selection = {
     config,
     networks,
@@ -145,7 +147,7 @@ export async function choose(
     multusNetworks: () =>
       config.multusConfDir === ""
         ? undefined
-        : readNetworks(context, config.multusConfDir),
+        : (multusNetworks ??= readNetworks(context, config.multusConfDir)),
     warn: (message: string) => context.log().warn(message),
   };
   const choice = parseChoice(annotations, selection);
