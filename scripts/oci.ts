@@ -151,7 +151,6 @@ export class OciLayout implements Disposable {
       "--mode=u+rw,go=rX,a-s",
       "--directory",
       directory,
-      "--exclude=./layer.tar",
       "-cf",
       outfile,
       ".",

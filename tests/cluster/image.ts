@@ -2,14 +2,9 @@
  * Container images made on the spot: an OCI layout in a tar, of one layer with
  * files of this machine. No registry is asked.
  */
-import {
-  copyFileSync,
-  mkdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { OciLayout } from "../../scripts/oci.ts";
 import { run } from "../../scripts/run.ts";
 
 export interface Image {
@@ -86,55 +81,19 @@ export async function writeImage(
   for (const path of ["etc", "tmp", "proc", "sys", "dev"])
     mkdirSync(join(root, path), { recursive: true });
 
-  const layer = join(base, "layer.tar");
-  await run([
-    "tar",
-    "--owner=0",
-    "--group=0",
-    "--sort=name",
-    "-C",
-    root,
-    "-cf",
-    layer,
-    ".",
-  ]);
-  const layout = join(base, "layout");
-  mkdirSync(join(layout, "blobs/sha256"), { recursive: true });
-  const put = async (mediaType: string, content: Uint8Array) => {
-    const digest = new Bun.CryptoHasher("sha256").update(content).digest("hex");
-    await Bun.write(join(layout, "blobs/sha256", digest), content);
-    return { mediaType, digest: `sha256:${digest}`, size: content.length };
-  };
-  const putJson = (mediaType: string, content: object) =>
-    put(mediaType, Buffer.from(JSON.stringify(content)));
-
-  const oci = "application/vnd.oci.image";
-  const stored = await put(
-    `${oci}.layer.v1.tar`,
-    await Bun.file(layer).bytes(),
+  using layout = new OciLayout(base);
+  await layout.write(
+    name,
+    [
+      {
+        architecture: process.arch === "x64" ? "amd64" : "arm64",
+        layers: [await layout.layer(root)],
+        entrypoint,
+        env: ["PATH=/bin"],
+      },
+    ],
+    `${base}.tar`,
   );
-  const config = await putJson(`${oci}.config.v1+json`, {
-    architecture: process.arch === "x64" ? "amd64" : process.arch,
-    os: "linux",
-    config: { Entrypoint: entrypoint, Env: ["PATH=/bin"] },
-    rootfs: { type: "layers", diff_ids: [stored.digest] },
-  });
-  const manifest = await putJson(`${oci}.manifest.v1+json`, {
-    schemaVersion: 2,
-    config,
-    layers: [stored],
-  });
-  writeFileSync(join(layout, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
-  writeFileSync(
-    join(layout, "index.json"),
-    JSON.stringify({
-      schemaVersion: 2,
-      manifests: [
-        { ...manifest, annotations: { "io.containerd.image.name": name } },
-      ],
-    }),
-  );
-  await run(["tar", "-C", layout, "-cf", `${base}.tar`, "."]);
   rmSync(base, { recursive: true });
   return `${base}.tar`;
 }
