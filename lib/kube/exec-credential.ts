@@ -100,9 +100,10 @@ function failureOf({
 
 const text = v.nullish(v.string());
 
-/** An ExecCredential; client-go refuses another version than the configured one. */
+/** An ExecCredential. */
 const execCredential = object({
-  apiVersion: text,
+  apiVersion: v.string(),
+  kind: v.nullish(v.literal("ExecCredential")),
   status: object({
     token: text,
     clientCertificateData: text,
@@ -120,7 +121,8 @@ function issued(stdout: string, { apiVersion }: ExecConfig, plugin: string) {
     { secret: true },
   );
   const { status, apiVersion: printedVersion } = printed;
-  if (printedVersion && printedVersion !== apiVersion)
+  // As client-go.
+  if (printedVersion !== apiVersion)
     throw refuse(
       `a credential of apiVersion ${quote(printedVersion)}: the kubeconfig has ${quote(apiVersion)}`,
     );

@@ -175,14 +175,24 @@ function userOf(user: JsonObject, place: Place): User {
   });
 }
 
+/** Those of client-go; v1alpha1 has been removed from it. */
+const execVersions = ["v1", "v1beta1"].map(
+  (version) => `client.authentication.k8s.io/${version}`,
+);
+
 function execOf(exec: JsonObject, { where, directory }: Place): ExecConfig {
   const command = requiredText(exec, "command");
+  const apiVersion = requiredText(exec, "apiVersion");
+  if (!execVersions.includes(apiVersion))
+    throw invalid(
+      `${where}.exec.apiVersion: expected ${execVersions.join(" or ")}, got ${quote(apiVersion)}`,
+    );
   if (optionalText(exec, "interactiveMode") === "Always")
     throw invalid(
       `${where}.exec.interactiveMode: "Always" is not supported: there is no terminal`,
     );
   return {
-    apiVersion: requiredText(exec, "apiVersion"),
+    apiVersion,
     command: command.includes("/") ? resolvePath(directory, command) : command,
     args: listAt(exec, "args").map(asText),
     env: Object.fromEntries(

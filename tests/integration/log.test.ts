@@ -460,7 +460,7 @@ describe("secrets", () => {
     const plugin = join(node.directory, "credential");
     await Bun.write(
       plugin,
-      `#!/bin/sh\necho ${secret} >&2\necho '{"status":{"token":"${secret}"}}'\n`,
+      `#!/bin/sh\necho ${secret} >&2\necho '{"apiVersion":"client.authentication.k8s.io/v1","status":{"token":"${secret}"}}'\n`,
     );
     chmodSync(plugin, 0o755);
     const kubeconfig = join(node.directory, "kubeconfig");

@@ -75,7 +75,7 @@ describe("exec", () => {
 
   test("exec, three calls at once: run once, anew after 401", async () => {
     const command = program(
-      `cd "$(dirname "$0")"; echo run >> runs; n=$(wc -l < runs); echo '{"status":{"token":"token-'$((n - 1))'"}}'`,
+      `cd "$(dirname "$0")"; echo run >> runs; n=$(wc -l < runs); echo '{"apiVersion":"${apiVersion}","status":{"token":"token-'$((n - 1))'"}}'`,
     );
     const kube = kubeWith({ command });
     await Promise.all(
@@ -92,7 +92,7 @@ describe("exec", () => {
   test("exec, arguments, environment and KUBERNETES_EXEC_INFO: handed over", async () => {
     const seen = join(dirname(temporaryFile("")), "seen");
     const command = program(
-      `printf '%s\\n' "$1" "$OWN" "$INHERITED" "$KUBERNETES_EXEC_INFO" > "$OUT"; echo '{"status":{"token":"token-1"}}'`,
+      `printf '%s\\n' "$1" "$OWN" "$INHERITED" "$KUBERNETES_EXEC_INFO" > "$OUT"; echo '{"apiVersion":"${apiVersion}","status":{"token":"token-1"}}'`,
     );
     const env = [
       { name: "OWN", value: "own" },
@@ -160,13 +160,23 @@ describe("exec", () => {
       "printed no credential: expected an object, got nothing",
     ],
     [
+      "no version",
+      `echo '{"status":{"token":"S3CRET"}}'`,
+      "printed no credential: apiVersion: expected a string, got nothing",
+    ],
+    [
+      "another kind",
+      `echo '{"apiVersion":"${apiVersion}","kind":"Token","status":{"token":"S3CRET"}}'`,
+      'printed no credential: kind: expected "ExecCredential", got a string',
+    ],
+    [
       "no status",
-      "echo '{}'",
+      `echo '{"apiVersion":"${apiVersion}"}'`,
       "printed no credential: status: expected an object, got nothing",
     ],
     [
       "a token of another type",
-      `echo '{"status":{"token":["S3CRET"]}}'`,
+      `echo '{"apiVersion":"${apiVersion}","status":{"token":["S3CRET"]}}'`,
       "printed no credential: status.token: expected a string, got an array",
     ],
     [
@@ -176,12 +186,12 @@ describe("exec", () => {
     ],
     [
       "empty token",
-      `echo '{"status":{"token":""}}'`,
+      `echo '{"apiVersion":"${apiVersion}","status":{"token":""}}'`,
       "printed no credential: neither a token nor a certificate",
     ],
     [
       "certificate without key",
-      `echo '{"status":{"clientCertificateData":"S3CRET"}}'`,
+      `echo '{"apiVersion":"${apiVersion}","status":{"clientCertificateData":"S3CRET"}}'`,
       "printed a certificate without its key, or a key alone",
     ],
   ])(

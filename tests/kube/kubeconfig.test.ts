@@ -248,7 +248,10 @@ describe("readKubeconfig", () => {
             name: "a",
             user: {
               tokenFile: "../token",
-              exec: { apiVersion: "v", command: "bin/plugin" },
+              exec: {
+                apiVersion: "client.authentication.k8s.io/v1beta1",
+                command: "bin/plugin",
+              },
             },
           },
         ],
@@ -341,7 +344,7 @@ describe("readKubeconfig", () => {
             name: "a",
             user: {
               exec: {
-                apiVersion: "v",
+                apiVersion: "client.authentication.k8s.io/v1",
                 command: "c",
                 interactiveMode: "Always",
               },
@@ -351,6 +354,27 @@ describe("readKubeconfig", () => {
       },
       'users.0.user.exec.interactiveMode: "Always" is not supported: there is no terminal',
     ],
+    ...["v1alpha1", ""].map(
+      (version) =>
+        [
+          `a credential plugin of ${version || "no version"}`,
+          {
+            ...minimal,
+            users: [
+              {
+                name: "a",
+                user: {
+                  exec: {
+                    apiVersion: `client.authentication.k8s.io/${version}`,
+                    command: "c",
+                  },
+                },
+              },
+            ],
+          },
+          `users.0.user.exec.apiVersion: expected client.authentication.k8s.io/v1 or client.authentication.k8s.io/v1beta1, got "client.authentication.k8s.io/${version}"`,
+        ] as const,
+    ),
     [
       "groups that are no list",
       { ...minimal, users: [{ name: "a", user: { "as-groups": "S3CRET" } }] },
