@@ -1,7 +1,9 @@
 /**
  * The credential with which genie calls the API server. The first that exists: the
- * operator's options, the service account of the pod that installs, the credential
- * of an earlier run, the node's own. {@link writeCredential} writes it.
+ * operator's options, the kubeconfig of an earlier run, the node's own, the service
+ * account of the pod that installs. A pod prefers the node's own to what it wrote
+ * earlier: the account's token is valid only as long as its pod lives, and no pod of
+ * the node gets definitions after that. {@link writeCredential} writes it.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -41,8 +43,8 @@ export interface Wishes {
   clientCertificate?: string;
   clientKey?: string;
   insecure: boolean;
-  /** Mount path of the pod's service account. */
-  serviceAccount: string;
+  /** The pod's service account: its mount path, and whether nothing else will do. */
+  account: { directory: string; isRequired: boolean };
 }
 
 export const credentialOptions = {
@@ -84,7 +86,7 @@ export const credentialOptions = {
     value: "DIR",
     path: "directory",
     about:
-      "service account of the pod that runs install (default /var/run/secrets/kubernetes.io/serviceaccount)",
+      "use the service account of the pod that runs install, even where the kubelet has a kubeconfig",
   },
 } as const satisfies Options;
 
@@ -98,9 +100,10 @@ export function wishesOf(input: Input): Wishes {
     clientCertificate: input.path("client-certificate"),
     clientKey: input.path("client-key"),
     insecure: input.flag("insecure-skip-tls-verify"),
-    serviceAccount:
-      input.path("service-account") ??
-      "/var/run/secrets/kubernetes.io/serviceaccount",
+    account: {
+      directory: input.path("service-account") ?? usualAccount,
+      isRequired: input.path("service-account") !== undefined,
+    },
   });
   const { kubeconfig, server, clientCertificate, clientKey, tokenFile } =
     wishes;
@@ -156,16 +159,32 @@ export function chooseCredential(
   if (kubeconfig !== undefined) return { kind: "given", kubeconfig, why: "" };
   if (server !== undefined) return ofOptions(server, wishes);
   const account = serviceAccount(wishes, directory, env);
-  if (account) return account;
-  const there = [existing, join(directory, "kubeconfig")].find(
-    (path) => path !== undefined && existsSync(host.path(path)),
+  if (wishes.account.isRequired) {
+    if (account) return account;
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `--service-account: no token and ca.crt in ${quote(wishes.account.directory)}, or no KUBERNETES_SERVICE_HOST in the environment`,
+    );
+  }
+  const written = join(directory, "kubeconfig");
+  const firstOf = (paths: readonly (string | undefined)[], why: string) => {
+    const found = paths.find(
+      (path) => path !== undefined && existsSync(host.path(path)),
+    );
+    return found === undefined
+      ? undefined
+      : ({ kind: "given", kubeconfig: found, why } as const);
+  };
+  const node = () => firstOf(nodeKubeconfigs, "the node's own");
+  if (account)
+    return (
+      firstOf([existing === written ? undefined : existing], "as before") ??
+      node() ??
+      account
+    );
+  return (
+    firstOf([existing, written], "as before") ?? node() ?? { kind: "none" }
   );
-  if (there !== undefined)
-    return { kind: "given", kubeconfig: there, why: "as before" };
-  const node = nodeKubeconfigs.find((path) => existsSync(host.path(path)));
-  return node === undefined
-    ? { kind: "none" }
-    : { kind: "given", kubeconfig: node, why: "the node's own" };
 }
 
 function ofOptions(server: string, wishes: Wishes): Credential {
@@ -185,18 +204,20 @@ function ofOptions(server: string, wishes: Wishes): Credential {
   };
 }
 
+const usualAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /**
  * The service account of this pod. The kubelet renews its token, so `--watch`
  * copies it repeatedly.
  */
 function serviceAccount(
-  { serviceAccount: mounted, insecure }: Wishes,
+  { account, insecure }: Wishes,
   directory: string,
   env: Env,
 ): Credential | undefined {
   const server = inClusterServer(env);
-  const token = textOf(join(mounted, "token"));
-  const authority = textOf(join(mounted, "ca.crt"));
+  const token = textOf(join(account.directory, "token"));
+  const authority = textOf(join(account.directory, "ca.crt"));
   if (server === undefined || token === undefined || authority === undefined)
     return undefined;
   return {

@@ -79,7 +79,7 @@ describe("the executable", () => {
     () => {
       const { exitCode, stdout } = genie(["manifest"]);
       expect([exitCode, [Bun.YAML.parse(stdout)].flat().length]).toEqual([
-        0, 7,
+        0, 8,
       ]);
       const { stdout: script } = genie(["completion", "bash"]);
       expect(

@@ -10,6 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { chooseCredential } from "../../lib/cli/credential.ts";
+import { Host } from "../../lib/cli/host.ts";
 import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
 import {
   NodeDirectory,
@@ -31,6 +33,8 @@ const inCluster = {
   KUBERNETES_SERVICE_PORT: "443",
   PATH: process.env["PATH"],
 };
+
+const kubeletConf = "/etc/kubernetes/kubelet.conf";
 
 function account(node: NodeDirectory, token = "token-1"): string {
   node.write("account/token", token);
@@ -423,6 +427,49 @@ describe("install, credentials", () => {
         kubernetes: { kubeconfig: join(directory, "kubeconfig") },
       }),
     ]);
+  });
+
+  test.each<[what: string, existing: string | undefined, chosen: string]>([
+    ["the kubelet's kubeconfig comes first", undefined, kubeletConf],
+    ["an earlier run's own files do not", "genie.d", kubeletConf],
+    ["the operator's choice stays", "/etc/own.conf", "/etc/own.conf"],
+  ])("in a pod with an account, %s", (_, former, chosen) => {
+    using node = new NodeDirectory();
+    node.write("etc/kubernetes/kubelet.conf", "");
+    node.write("etc/own.conf", "");
+    node.write("etc/cni/net.d/genie.d/kubeconfig", "");
+    const directory = "/etc/cni/net.d/genie.d";
+    const existing = former === "genie.d" ? `${directory}/kubeconfig` : former;
+    const choose = (isRequired: boolean) =>
+      chooseCredential(
+        {
+          insecure: false,
+          account: { directory: account(node), isRequired },
+        },
+        { directory, existing },
+        new Host(node.root),
+        inCluster,
+      );
+    expect(choose(false)).toMatchObject({ kind: "given", kubeconfig: chosen });
+    expect(choose(true)).toMatchObject({ kind: "written" });
+    rmSync(join(node.root, "etc/kubernetes/kubelet.conf"));
+    if (chosen === kubeletConf)
+      expect(choose(false)).toMatchObject({ kind: "written" });
+  });
+
+  test("a required account that is not there, is an error", async () => {
+    using node = new NodeDirectory();
+    expect(
+      await node.type("install", ["--service-account=/none"], {
+        env: inCluster,
+      }),
+    ).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(
+        '--service-account: no token and ca.crt in "/none"',
+      ),
+    });
+    expect(existsSync(join(node.binDir, "genie"))).toBe(false);
   });
 
   test("a kubeconfig, is used where it is", async () => {

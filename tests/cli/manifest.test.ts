@@ -42,17 +42,43 @@ interface Container {
   }[];
 }
 
+const image = "--image=registry.test/genie:1";
+
 describe("manifest", () => {
-  test("objects, in the order in which they can be applied", async () => {
-    expect(kinds(await documents())).toEqual([
-      "CustomResourceDefinition",
-      "ServiceAccount",
-      "ClusterRole",
-      "ClusterRoleBinding",
-      "ValidatingAdmissionPolicy",
-      "ValidatingAdmissionPolicyBinding",
-      "DaemonSet",
-    ]);
+  const account = [
+    "ServiceAccount",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+  ];
+  const nodes = ["ClusterRole", "ClusterRoleBinding"];
+
+  test.each<[words: string[], kinds: string[]]>([
+    [[], [...account, ...nodes]],
+    [[image], [...account, ...nodes, "DaemonSet"]],
+    [
+      [image, "--service-account"],
+      [...account, "DaemonSet"],
+    ],
+    [
+      [image, "--node-credentials"],
+      [...nodes, "DaemonSet"],
+    ],
+  ])(
+    "%p, objects in the order in which they can be applied",
+    async (words, expected) => {
+      expect(kinds(await documents(...words))).toEqual([
+        "CustomResourceDefinition",
+        ...expected,
+      ]);
+    },
+  );
+
+  test("without --image, a comment says that there is no DaemonSet", async () => {
+    const { stdout } = await type(["manifest"]);
+    expect(stdout).toStartWith("# Without a DaemonSet: it needs --image");
+    expect(stdout).not.toContain("image:");
   });
 
   test("the account, may do what genie does and nothing else", async () => {
@@ -133,20 +159,14 @@ describe("manifest", () => {
       "--bin-dir=/usr/lib/cni",
     ];
     expect(
-      [...initContainers, ...containers].map(
-        ({ name, image, args: given }) => ({ name, image, given }),
-      ),
+      [...initContainers, ...containers].map((container) => [
+        container.name,
+        container.image,
+        container.args,
+      ]),
     ).toEqual([
-      {
-        name: "install",
-        image: "registry.test:5000/genie:1@sha256:00",
-        given: args,
-      },
-      {
-        name: "watch",
-        image: "registry.test:5000/genie:1@sha256:00",
-        given: [...args, "--watch"],
-      },
+      ["install", "registry.test:5000/genie:1@sha256:00", args],
+      ["watch", "registry.test:5000/genie:1@sha256:00", [...args, "--watch"]],
     ]);
     expect(spec).toMatchObject({
       serviceAccountName: "genie",
@@ -158,6 +178,7 @@ describe("manifest", () => {
       ...containers,
     ]) {
       expect(securityContext["privileged"]).toBeUndefined();
+      expect(securityContext["readOnlyRootFilesystem"]).toBe(true);
       expect(volumeMounts).toEqual([
         {
           name: "root",
@@ -178,43 +199,58 @@ describe("manifest", () => {
     ]);
   });
 
-  test("the arguments of its containers, are those of install", async () => {
-    const { containers } = podSpec(
-      await documents("--node-credentials", "--default=a"),
-    );
-    const { install } = await import("../../lib/cli/install.ts");
-    const { readInput } = await import("../../lib/cli/command.ts");
-    const input = readInput(install, containers[0]?.args.slice(1) ?? []);
-    expect([
-      input.text("root"),
-      input.text("kubeconfig"),
-      input.text("default"),
-      input.flag("watch"),
-    ]).toEqual(["/host", "/etc/kubernetes/kubelet.conf", "a", true]);
-  });
+  test.each<[words: string[], credential: (string | undefined)[]]>([
+    [[], [undefined, undefined]],
+    [["--node-credentials"], [undefined, undefined]],
+    [
+      ["--node-credentials", "--kubeconfig=/k"],
+      ["/k", undefined],
+    ],
+    [
+      ["--service-account"],
+      [undefined, "/var/run/secrets/kubernetes.io/serviceaccount"],
+    ],
+  ])(
+    "%p, the arguments of its containers are those of install",
+    async (words, credential) => {
+      const { containers } = podSpec(
+        await documents(image, "--default=a", ...words),
+      );
+      const { install } = await import("../../lib/cli/install.ts");
+      const { readInput } = await import("../../lib/cli/command.ts");
+      const input = readInput(install, containers[0]?.args.slice(1) ?? []);
+      expect([
+        input.text("root"),
+        input.text("default"),
+        input.flag("watch"),
+        input.text("kubeconfig"),
+        input.text("service-account"),
+      ]).toEqual(["/host", "a", true, ...credential]);
+    },
+  );
 
   test("--node-credentials, the nodes may get definitions, no account", async () => {
-    const objects = await documents("--node-credentials");
-    expect(kinds(objects)).toEqual([
-      "CustomResourceDefinition",
-      "ClusterRole",
-      "ClusterRoleBinding",
-      "DaemonSet",
-    ]);
-    expect(own(theOnly(objects, "ClusterRole"), "rules")).toEqual([
-      {
-        apiGroups: ["k8s.cni.cncf.io"],
-        resources: ["network-attachment-definitions"],
-        verbs: ["get"],
-      },
-    ]);
-    expect(theOnly(objects, "ClusterRoleBinding")["subjects"]).toEqual([
-      {
-        kind: "Group",
-        name: "system:nodes",
-        apiGroup: "rbac.authorization.k8s.io",
-      },
-    ]);
+    const objects = await documents(image, "--node-credentials");
+    expect(theOnly(objects, "ClusterRole")).toMatchObject({
+      metadata: { name: "genie-nodes" },
+      rules: [
+        {
+          apiGroups: ["k8s.cni.cncf.io"],
+          resources: ["network-attachment-definitions"],
+          verbs: ["get"],
+        },
+      ],
+    });
+    expect(theOnly(objects, "ClusterRoleBinding")).toMatchObject({
+      roleRef: { name: "genie-nodes" },
+      subjects: [
+        {
+          kind: "Group",
+          name: "system:nodes",
+          apiGroup: "rbac.authorization.k8s.io",
+        },
+      ],
+    });
     expect(podSpec(objects)).toMatchObject({
       automountServiceAccountToken: false,
     });

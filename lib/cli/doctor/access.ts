@@ -129,7 +129,7 @@ async function permissions(
     }
     findings.push({
       check,
-      ...(await reviewed(api, permission, named ? pod : undefined, isNode)),
+      ...(await reviewed(api, permission, named ? pod : undefined)),
     });
   }
   return findings;
@@ -140,9 +140,8 @@ async function reviewed(
   { authorization }: Api,
   { verb, group, resource, subresource, need }: Permission,
   pod: PodReference | undefined,
-  isNode: boolean,
 ): Promise<Omit<Finding, "check">> {
-  const advice = `genie manifest${isNode ? " --node-credentials" : ""} | kubectl apply -f -`;
+  const advice = "genie manifest | kubectl apply -f -";
   try {
     const { status } = await authorization.createSelfSubjectAccessReview({
       body: {

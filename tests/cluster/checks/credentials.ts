@@ -7,7 +7,6 @@ import { server } from "../control-plane.ts";
 import { expectEqual, expectMatch } from "../expect.ts";
 import {
   account,
-  applyManifest,
   install,
   tokenFile,
   untilRuntimeReads,
@@ -160,7 +159,6 @@ export async function checkCredentials(
   await report.check(
     "the node's own credential does instead of an account",
     async () => {
-      await applyManifest(cluster, ["--node-credentials"]);
       await untilRuntimeReads(cluster, async () => {
         await run([genie, "install", `--kubeconfig=${kubeletConf}`]);
       });
@@ -187,7 +185,6 @@ export async function checkCredentials(
         return `${await kubectl.run("get", "pod", "node", "-o", "wide")}${networkStatus}: ${status}`;
       } finally {
         await kubectl.run("delete", "pod", "node");
-        await applyManifest(cluster);
         await untilRuntimeReads(cluster, async () => {
           await install(cluster);
         });

@@ -26,7 +26,11 @@ export async function checkDaemonSet(
       rmSync(join(binDir, "genie"));
       const image = await withLibraries("genie:1", genie);
       await runtime.load(image);
-      await applyManifest(cluster, [`--image=${image.name}`], []);
+      await applyManifest(
+        cluster,
+        [`--image=${image.name}`, "--service-account"],
+        [],
+      );
       const set = ["daemonset/genie", "-n", "kube-system"] as const;
       await kubectl.run("rollout", "status", ...set, "--timeout=60s");
       return `${await kubectl.run("get", ...set, "-o", "wide")}${await kubectl.run("logs", ...set, "-c", "install")}`;

@@ -1,0 +1,194 @@
+/**
+ * The DaemonSet that installs genie on every node and renews its credential. Pods do
+ * not need it. Pure.
+ */
+import { join } from "node:path";
+import type {
+  V1Container,
+  V1DaemonSet,
+  V1HostPathVolumeSource,
+  V1PodSpec,
+  V1Volume,
+} from "@kubernetes/client-node";
+import { type Directories, defaultDirectories } from "../node.ts";
+import type { Contribution } from "./feature.ts";
+import { name } from "./rbac.ts";
+
+/** The default is the kubelet's credential, or the account where there is none. */
+export type CredentialMode = "default" | "node" | "account";
+
+export interface DaemonSetOptions {
+  image: string;
+  namespace: string;
+  credential: CredentialMode;
+  /** Whether the pods run under genie's account. */
+  hasAccount: boolean;
+  /** The node's kubeconfig for `credential: "node"`; undefined: as `install` finds it. */
+  kubeconfig: string | undefined;
+  defaultNetwork: string | undefined;
+  directories: Directories;
+}
+
+const labels = { "app.kubernetes.io/name": name };
+
+/** Mount path of the node's file system in the container. */
+const root = "/host";
+
+/** Where the kubelet mounts the token of the account. */
+const accountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+export function daemonSet(
+  options: DaemonSetOptions,
+  contributions: readonly Contribution[],
+): V1DaemonSet {
+  const { namespace } = options;
+  return {
+    apiVersion: "apps/v1",
+    kind: "DaemonSet",
+    metadata: { name, namespace, labels },
+    spec: {
+      selector: { matchLabels: labels },
+      updateStrategy: { type: "RollingUpdate" },
+      template: {
+        metadata: { labels },
+        spec: podSpec(options, contributions),
+      },
+    },
+  };
+}
+
+function podSpec(
+  options: DaemonSetOptions,
+  contributions: readonly Contribution[],
+): V1PodSpec {
+  const { image, hasAccount } = options;
+  const isPrivileged = contributions.some(({ privileged }) => privileged);
+  const directories = [
+    ...ownDirectories(options),
+    ...contributions.flatMap((one) => one.directories ?? []),
+  ];
+  const others = contributions.flatMap(({ volumes = [] }) => volumes);
+  const container: Omit<V1Container, "name"> = {
+    image,
+    env: [
+      {
+        name: "NODE_NAME",
+        valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } },
+      },
+    ],
+    securityContext: isPrivileged ? privileged : restricted,
+    resources: { requests: { cpu: "10m", memory: "64Mi" } },
+    volumeMounts: [
+      {
+        name: "root",
+        mountPath: root,
+        readOnly: true,
+        // Network namespaces of pods are mounts that appear and disappear.
+        mountPropagation: "HostToContainer",
+      },
+      ...directories.map((directory) => ({
+        name: directory.name,
+        mountPath: join(root, directory.path),
+      })),
+      ...others.map(({ volume, mountPath }) => ({
+        name: volume.name,
+        mountPath,
+      })),
+    ],
+  };
+  return {
+    ...(hasAccount && { serviceAccountName: name }),
+    automountServiceAccountToken: hasAccount,
+    // It must run before the pod network exists.
+    hostNetwork: true,
+    ...(isPrivileged && { hostPID: true }),
+    priorityClassName: "system-node-critical",
+    nodeSelector: { "kubernetes.io/os": "linux" },
+    tolerations: [{ operator: "Exists" }],
+    terminationGracePeriodSeconds: 5,
+    initContainers: [
+      { name: "install", ...container, args: installArgs(options) },
+    ],
+    containers: [
+      {
+        name: "watch",
+        ...container,
+        args: [
+          ...installArgs(options),
+          "--watch",
+          ...contributions.flatMap(({ args = [] }) => args),
+        ],
+      },
+    ],
+    volumes: [
+      hostPath("root", "/", "Directory"),
+      ...directories.map((directory) =>
+        hostPath(directory.name, directory.path, "DirectoryOrCreate"),
+      ),
+      ...others.map(({ volume }) => volume),
+    ],
+  };
+}
+
+const common = {
+  readOnlyRootFilesystem: true,
+  runAsUser: 0,
+  seLinuxOptions: { type: "spc_t" },
+};
+
+// CHOWN: files keep their owner. SYS_CHROOT: the copy is executed below the node's
+// root.
+const restricted = {
+  ...common,
+  capabilities: { drop: ["ALL"], add: ["CHOWN", "DAC_OVERRIDE", "SYS_CHROOT"] },
+  allowPrivilegeEscalation: false,
+};
+
+const privileged = { ...common, privileged: true };
+
+function ownDirectories({
+  directories,
+}: DaemonSetOptions): { name: string; path: string }[] {
+  const { binDir, confDir, dataDir } = directories;
+  return [
+    { name: "plugins", path: binDir },
+    { name: "networks", path: confDir },
+    // Has the copy of the last valid configuration.
+    { name: "records", path: dataDir ?? defaultDirectories.dataDir },
+  ];
+}
+
+function hostPath(
+  volume: string,
+  path: string,
+  type: V1HostPathVolumeSource["type"] & string,
+): V1Volume {
+  return { name: volume, hostPath: { path, type } };
+}
+
+function installArgs({
+  credential,
+  kubeconfig,
+  defaultNetwork,
+  directories,
+}: DaemonSetOptions): string[] {
+  const { confDir, binDir, dataDir } = directories;
+  const given: [option: string, value: string | undefined][] = [
+    ["root", root],
+    ["kubeconfig", kubeconfig],
+    [
+      "service-account",
+      credential === "account" ? accountDirectory : undefined,
+    ],
+    ["default", defaultNetwork],
+    ["conf-dir", confDir === defaultDirectories.confDir ? undefined : confDir],
+    ["bin-dir", binDir === defaultDirectories.binDir ? undefined : binDir],
+    ["data-dir", dataDir],
+  ];
+  return [
+    "install",
+    ...given.flatMap(([option, value]) =>
+      value === undefined ? [] : [`--${option}=${value}`],
+    ),
+  ];
+}

@@ -1,0 +1,33 @@
+/**
+ * What an optional part of genie adds to the output of `genie manifest`. A feature has
+ * switches; without them it adds nothing, so a right exists only while its part is on.
+ * The Helm chart is generated from the same rows: each switch becomes a value.
+ */
+import type { V1PolicyRule, V1Volume } from "@kubernetes/client-node";
+import type { Input, Options } from "../command.ts";
+
+export interface Feature {
+  /** Switches of `genie manifest`. */
+  options: Options;
+  /** undefined: its switches are absent. Throws UsageError. */
+  contribute(input: Input): Contribution | undefined;
+}
+
+export interface Contribution {
+  /** Rights of the service account, which the DaemonSet's pods use. */
+  accountRules?: readonly V1PolicyRule[];
+  /** Rights of the nodes' own credentials. */
+  nodeRules?: readonly V1PolicyRule[];
+  /** Definitions of custom resources. */
+  definitions?: readonly object[];
+  /** Any other objects; applied before the DaemonSet. */
+  objects?: readonly object[];
+  /** Arguments of the DaemonSet's container, after those of its command. */
+  args?: readonly string[];
+  /** Directories of the node, at the same path below the mounted root. */
+  directories?: readonly { name: string; path: string }[];
+  /** Volumes of other kinds, with their mount paths. */
+  volumes?: readonly { volume: V1Volume; mountPath: string }[];
+  /** Works in the node's namespaces: the pod gets `hostPID` and is privileged. */
+  privileged?: true;
+}

@@ -1,0 +1,58 @@
+/**
+ * Who may do what: roles of the service account and of nodes, with exactly the requests
+ * of `lib/kube/client.ts` and those of the features that are on.
+ */
+import type { RbacV1Subject, V1PolicyRule } from "@kubernetes/client-node";
+import { definitions, group } from "./definition.ts";
+
+/** The name of all of genie's objects. */
+export const name = "genie";
+
+const rbac = "rbac.authorization.k8s.io";
+
+const definitionRule: V1PolicyRule = {
+  apiGroups: [group],
+  resources: [definitions],
+  verbs: ["get"],
+};
+
+export function accountRole(
+  namespace: string,
+  more: readonly V1PolicyRule[],
+): object[] {
+  const account = { kind: "ServiceAccount", name, namespace };
+  return [
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace } },
+    ...role(name, account, [
+      { apiGroups: [""], resources: ["pods"], verbs: ["get"] },
+      { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
+      definitionRule,
+      ...more,
+    ]),
+  ];
+}
+
+/** The node authorizer allows the other rights for the node's own pods. */
+export function nodeRole(more: readonly V1PolicyRule[]): object[] {
+  const nodes = { kind: "Group", name: "system:nodes", apiGroup: rbac };
+  return role(`${name}-nodes`, nodes, [definitionRule, ...more]);
+}
+
+function role(
+  roleName: string,
+  subject: RbacV1Subject,
+  rules: V1PolicyRule[],
+): object[] {
+  const metadata = { name: roleName };
+  const apiVersion = `${rbac}/v1`;
+  return [
+    { apiVersion, kind: "ClusterRole", metadata, rules },
+    {
+      apiVersion,
+      kind: "ClusterRoleBinding",
+      metadata,
+      roleRef: { apiGroup: rbac, kind: "ClusterRole", name: roleName },
+      subjects: [subject],
+    },
+  ];
+}
