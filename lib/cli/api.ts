@@ -4,6 +4,7 @@
  * takes its place. Loading it costs about 20 ms; a pod never does.
  */
 import type {
+  AdmissionregistrationV1Api,
   AuthenticationV1Api,
   AuthorizationV1Api,
   CoreV1Api,
@@ -22,6 +23,7 @@ import type { Env } from "./terminal.ts";
 
 export interface Api {
   server: string;
+  admission: AdmissionregistrationV1Api;
   core: CoreV1Api;
   authorization: AuthorizationV1Api;
   authentication: AuthenticationV1Api;
@@ -60,6 +62,7 @@ export async function openApi(options: KubeOptions, env: Env): Promise<Api> {
   });
   return {
     server: access.server,
+    admission: new client.AdmissionregistrationV1Api(configuration),
     core: new client.CoreV1Api(configuration),
     authorization: new client.AuthorizationV1Api(configuration),
     authentication: new client.AuthenticationV1Api(configuration),

@@ -16,7 +16,11 @@ afterAll(removeCerts);
 /** The answers that the double has no objects for; `denied` are resources. */
 function cluster(
   server: ApiServer,
-  { user = "genie", denied = [] as string[] } = {},
+  {
+    user = "genie",
+    denied = [] as string[],
+    policies = ["mutatingadmissionpolicies"],
+  } = {},
 ): void {
   const answer = (path: string, status: number, body: object) =>
     server.inject({
@@ -29,6 +33,9 @@ function cluster(
   answer("/version", 200, { major: "1", minor: "33", gitVersion: "v1.33.1" });
   answer("/apis/authentication.k8s.io/v1/selfsubjectreviews", 201, {
     status: { userInfo: { username: user } },
+  });
+  answer("/apis/admissionregistration.k8s.io/v1", 200, {
+    resources: policies.map((name) => ({ name })),
   });
   // In the order in which they are asked: pods, pods/status, definitions.
   for (const resource of [
@@ -149,6 +156,7 @@ describe("doctor", () => {
       ["may get pods", "allowed"],
       ["may patch pods/status", "allowed"],
       ["may get network-attachment-definitions", "allowed"],
+      ["mutating policies", "the API server has them"],
       ["records", "/var/lib/genie can be written"],
       ["left-over records", "none among 1 records"],
     ]);
@@ -162,6 +170,7 @@ describe("doctor", () => {
         "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
         "genie",
       ]),
+      ["GET", "/apis/admissionregistration.k8s.io/v1", "genie"],
     ]);
   });
 
@@ -593,6 +602,25 @@ describe("doctor, the API server", () => {
         verdict: "fail",
         found: "denied; needed for the network status of pods",
         advice: "genie manifest | kubectl apply -f -",
+      },
+    });
+  });
+
+  test("no mutating policies, are told and no fault", async () => {
+    await using server = await startApiServer();
+    cluster(server, { policies: [] });
+    using node = await installed(server.kubeconfig());
+    const { exitCode, findings } = await diagnosed(node);
+    expect({
+      exitCode,
+      finding: findings.find(({ check }) => check === "mutating policies"),
+    }).toEqual({
+      exitCode: 0,
+      finding: {
+        check: "mutating policies",
+        verdict: "skip",
+        found:
+          "the API server has no MutatingAdmissionPolicy v1, stable since Kubernetes 1.36; needed for `genie manifest --namespace-networks` and `--network-scheduling`",
       },
     });
   });

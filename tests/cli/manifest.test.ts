@@ -288,4 +288,43 @@ describe("manifest", () => {
       },
     });
   });
+
+  test.each<[words: string[], mutations: RegExp[]]>([
+    [["--namespace-networks"], [/"\/metadata\/annotations"/]],
+    [["--network-scheduling"], [/"\/spec\/nodeSelector"/]],
+    [
+      ["--network-scheduling", "--namespace-networks"],
+      [/"\/metadata\/annotations"/, /"\/spec\/nodeSelector"/],
+    ],
+  ])("%j, one policy that fails open, on CREATE only", async (words, parts) => {
+    const objects = await documents(...words);
+    const policy = theOnly(objects, "MutatingAdmissionPolicy");
+    const binding = theOnly(objects, "MutatingAdmissionPolicyBinding");
+    const spec = policy["spec"];
+    expect(spec).toMatchObject({
+      failurePolicy: "Ignore",
+      matchConstraints: {
+        resourceRules: [
+          {
+            apiGroups: [""],
+            apiVersions: ["v1"],
+            operations: ["CREATE"],
+            resources: ["pods"],
+          },
+        ],
+      },
+    });
+    const mutations = own(spec, "mutations") as {
+      patchType: string;
+      jsonPatch: { expression: string };
+    }[];
+    expect(mutations.map(({ patchType }) => patchType)).toEqual(
+      parts.map(() => "JSONPatch"),
+    );
+    for (const [i, part] of parts.entries())
+      expect(mutations[i]?.jsonPatch.expression).toMatch(part);
+    expect(binding["spec"]).toEqual({
+      policyName: own(policy["metadata"], "name"),
+    });
+  });
 });

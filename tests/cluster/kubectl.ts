@@ -6,8 +6,15 @@ import { type Ended, attempt, run } from "../../scripts/run.ts";
 export class Kubectl {
   readonly #command: readonly string[];
 
-  constructor(executable: string, kubeconfig: string) {
-    this.#command = [executable, `--kubeconfig=${kubeconfig}`];
+  constructor(executable: string, kubeconfig: string, ...options: string[]) {
+    this.#command = [executable, `--kubeconfig=${kubeconfig}`, ...options];
+  }
+
+  /** The same in a namespace. */
+  in(namespace: string): Kubectl {
+    const [executable = "", kubeconfig = ""] = this.#command;
+    const path = kubeconfig.replace("--kubeconfig=", "");
+    return new Kubectl(executable, path, `--namespace=${namespace}`);
   }
 
   /** Its stdout. Throws Error with its stderr. */
@@ -22,6 +29,11 @@ export class Kubectl {
 
   async get<T>(...args: string[]): Promise<T> {
     return JSON.parse(await this.run("get", ...args, "-o", "json")) as T;
+  }
+
+  create(object: object, ...options: string[]): Promise<string> {
+    const stdin = JSON.stringify(object);
+    return run([...this.#command, "create", "-f", "-", ...options], { stdin });
   }
 
   /** Objects, or text in YAML. */

@@ -14,11 +14,15 @@ export const networks = "k8s.v1.cni.cncf.io/networks";
 export const networkStatus = "k8s.v1.cni.cncf.io/network-status";
 export const multiIp = "multi-ip-preferences";
 
-export function podObject(name: string, annotations: Annotations = {}): object {
+export function podObject(
+  name: string,
+  annotations: Annotations = {},
+  namespace = "default",
+): object {
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, namespace: "default", annotations, labels },
+    metadata: { name, namespace, annotations, labels },
     spec: podSpec,
   };
 }

@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
 
+import { checkChoice } from "./checks/choice.ts";
 import { checkCredentials } from "./checks/credentials.ts";
 import { checkCrio } from "./checks/crio.ts";
 import { checkDaemonSet } from "./checks/daemonset.ts";
@@ -39,6 +40,7 @@ export async function runSuite(
     const before = await checkInstall(cluster, report);
     await checkPods(cluster, report);
     await checkLookups(cluster, report);
+    await checkChoice(cluster, report);
     await checkCredentials(cluster, report);
     await checkStaticPod(cluster, report);
     await checkScale(cluster, report);

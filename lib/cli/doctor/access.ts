@@ -5,6 +5,7 @@
 import type { PodReference } from "../../attach/record.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type Api, apiProblem, openApi } from "../api.ts";
+import { mutatingPolicies } from "./admission.ts";
 import type { Check, Finding, Node } from "./check.ts";
 
 export const checkAccess: Check = async ({
@@ -50,6 +51,7 @@ export const checkAccess: Check = async ({
         found: `${api.server} responds: ${gitVersion}${user === undefined ? "" : `, as ${user}`}`,
       },
       ...(await permissions(api, user, context)),
+      await mutatingPolicies(api),
     ];
   } catch (error) {
     return [

@@ -1,4 +1,5 @@
 /** Every optional part of the manifest; one row for each. */
+import { choicePolicy } from "./choice-policy.ts";
 import type { Feature } from "./feature.ts";
 
-export const features: readonly Feature[] = [];
+export const features: readonly Feature[] = [choicePolicy];

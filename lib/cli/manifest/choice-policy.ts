@@ -1,0 +1,113 @@
+/**
+ * Choice above the pod (choice.md): a MutatingAdmissionPolicy, stable since Kubernetes
+ * 1.36, that gives pods the network annotations of their namespace, and a node selector
+ * for the networks that they name. One policy for both: the API server orders nothing
+ * between policies, and the mutations of one policy see each other.
+ */
+import {
+  cniAnnotation,
+  defaultNetworkAnnotation,
+  networksAnnotation,
+} from "../../select/attachment.ts";
+import { maxAttachments } from "../../select/cni-annotation.ts";
+import type { Feature } from "./feature.ts";
+
+export const choicePolicy: Feature = {
+  options: {
+    "namespace-networks": {
+      about:
+        "pods without network annotations get those of their namespace (Kubernetes 1.36)",
+    },
+    "network-scheduling": {
+      about:
+        "pods go to nodes that have the networks of their annotation cni (Kubernetes 1.36)",
+    },
+  },
+  contribute(input) {
+    const mutations = [
+      ...(input.flag("namespace-networks") ? [namespaceNetworks] : []),
+      ...(input.flag("network-scheduling") ? [networkScheduling] : []),
+    ];
+    return mutations.length === 0
+      ? undefined
+      : { objects: policyOf(mutations) };
+  },
+};
+
+/** The policy and its binding. */
+function policyOf(mutations: readonly string[]): object[] {
+  const apiVersion = "admissionregistration.k8s.io/v1";
+  const metadata = { name: "genie-networks" };
+  return [
+    {
+      apiVersion,
+      kind: "MutatingAdmissionPolicy",
+      metadata,
+      spec: {
+        // The cluster must always be able to create pods.
+        failurePolicy: "Ignore",
+        // A webhook may add the annotation after this policy; repeated, it changes nothing.
+        reinvocationPolicy: "IfNeeded",
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: [""],
+              apiVersions: ["v1"],
+              operations: ["CREATE"],
+              resources: ["pods"],
+            },
+          ],
+        },
+        matchConditions,
+        variables: Object.entries(variables).map(([name, expression]) => ({
+          name,
+          expression,
+        })),
+        mutations: mutations.map((expression) => ({
+          patchType: "JSONPatch",
+          jsonPatch: { expression },
+        })),
+      },
+    },
+    {
+      apiVersion,
+      kind: "MutatingAdmissionPolicyBinding",
+      metadata,
+      spec: { policyName: metadata.name },
+    },
+  ];
+}
+
+const matchConditions = [
+  {
+    name: "has-network-of-its-own",
+    expression: "!(has(object.spec.hostNetwork) && object.spec.hostNetwork)",
+  },
+  {
+    name: "is-no-mirror-pod",
+    expression:
+      "!(has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)",
+  },
+];
+
+const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
+
+/** CEL, evaluated before each mutation. */
+const variables = {
+  annotations:
+    "has(object.metadata.annotations) ? object.metadata.annotations : {}",
+  /** The keys that the namespace gives: none if the pod has one of them itself. */
+  inherited: `${JSON.stringify(keys)}.exists(key, key in variables.annotations) || !has(namespaceObject.metadata.annotations) ? [] : ${JSON.stringify(keys)}.filter(key, key in namespaceObject.metadata.annotations)`,
+  selector: "has(object.spec.nodeSelector) ? object.spec.nodeSelector : {}",
+  requests:
+    '"cni" in variables.annotations ? variables.annotations["cni"].split(",") : []',
+  /**
+   * The names in the annotation cni (selection.md §3) that are the names of labels. A
+   * key of the pod's own selector stays as it is.
+   */
+  labels: `size(variables.requests) > ${maxAttachments} ? [] : variables.requests.map(request, request.split("@")[0].trim().lowerAscii()).filter(name, name != "default" && name.matches("^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$")).map(name, "networks.genie/" + name).filter(label, !(label in variables.selector))`,
+};
+
+const namespaceNetworks = `(size(variables.inherited) == 0 || has(object.metadata.annotations) ? [] : [JSONPatch{op: "add", path: "/metadata/annotations", value: {}}]) + variables.inherited.map(key, JSONPatch{op: "add", path: "/metadata/annotations/" + jsonpatch.escapeKey(key), value: namespaceObject.metadata.annotations[key]})`;
+
+const networkScheduling = `(size(variables.labels) == 0 || has(object.spec.nodeSelector) ? [] : [JSONPatch{op: "add", path: "/spec/nodeSelector", value: {}}]) + variables.labels.map(label, JSONPatch{op: "add", path: "/spec/nodeSelector/" + jsonpatch.escapeKey(label), value: "ready"})`;

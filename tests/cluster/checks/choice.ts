@@ -1,0 +1,258 @@
+/**
+ * Choice above the pod (choice.md): the networks of a namespace and the scheduler's
+ * part, by the policy of `genie manifest`. All of it is gone afterwards.
+ */
+import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
+import { nodeName } from "../kubelet.ts";
+import type { Kubectl } from "../kubectl.ts";
+import { prefixes } from "../networks.ts";
+import type { Cluster } from "../node.ts";
+import {
+  type Annotations,
+  type Pod,
+  addresses,
+  deletePods,
+  events,
+  networks,
+  podObject,
+  podSpec,
+  waitForAccount,
+} from "../pod.ts";
+import type { Report } from "../report.ts";
+import { until } from "../until.ts";
+import { run } from "../../../scripts/run.ts";
+
+const team = "team-canal";
+const broken = "team-broken";
+const defaultNetwork = "v1.multus-cni.io/default-network";
+
+const namespaces: Readonly<Record<string, Annotations>> = {
+  [team]: { cni: "canal", [networks]: "default/extra" },
+  [broken]: { cni: "canal,,@" },
+};
+
+interface Case {
+  claim: string;
+  namespace: string;
+  annotations?: Annotations;
+  spec?: object;
+  expected: { annotations?: Annotations; nodeSelector?: object };
+}
+
+const canalSelector = { "networks.genie/canal": "ready" };
+const mirror = { "kubernetes.io/config.mirror": "1" };
+
+const cases: readonly Case[] = [
+  {
+    claim: "nothing of its own",
+    namespace: team,
+    expected: {
+      annotations: namespaces[team] ?? {},
+      nodeSelector: canalSelector,
+    },
+  },
+  {
+    claim: "other annotations, a selector",
+    namespace: team,
+    annotations: { "example.com/team": "a/b~c" },
+    spec: { nodeSelector: { "kubernetes.io/os": "linux" } },
+    expected: {
+      annotations: { "example.com/team": "a/b~c", ...namespaces[team] },
+      nodeSelector: { "kubernetes.io/os": "linux", ...canalSelector },
+    },
+  },
+  ...[
+    { cni: "default" },
+    { cni: "" },
+    { [networks]: "" },
+    { [defaultNetwork]: "extra" },
+  ].map((annotations: Annotations) => ({
+    claim: JSON.stringify(annotations),
+    namespace: team,
+    annotations,
+    expected: { annotations },
+  })),
+  {
+    claim: "the host's network",
+    namespace: team,
+    annotations: { a: "b" },
+    spec: { hostNetwork: true },
+    expected: { annotations: { a: "b" } },
+  },
+  {
+    claim: "a mirror pod",
+    namespace: team,
+    annotations: mirror,
+    spec: { nodeName },
+    expected: { annotations: mirror },
+  },
+  {
+    claim: "a malformed annotation of the namespace",
+    namespace: broken,
+    expected: {
+      annotations: namespaces[broken] ?? {},
+      nodeSelector: canalSelector,
+    },
+  },
+  {
+    claim: "names that are no names of labels",
+    namespace: "default",
+    annotations: { cni: `Weave@eth1, default,a b,-x,,${"n".repeat(64)},A.b_c` },
+    expected: {
+      annotations: {
+        cni: `Weave@eth1, default,a b,-x,,${"n".repeat(64)},A.b_c`,
+      },
+      nodeSelector: {
+        "networks.genie/weave": "ready",
+        "networks.genie/a.b_c": "ready",
+      },
+    },
+  },
+];
+
+export async function checkChoice(
+  { kubectl, genie }: Cluster,
+  report: Report,
+): Promise<void> {
+  report.heading("Choice above the pod");
+  const policy = await printedPolicy(genie);
+
+  await report.check(
+    "`genie manifest --namespace-networks --network-scheduling` is accepted",
+    async () => {
+      const said = await kubectl.apply([
+        ...Object.entries(namespaces).map(([name, annotations]) => ({
+          apiVersion: "v1",
+          kind: "Namespace",
+          metadata: { name, annotations },
+        })),
+        ...policy,
+      ]);
+      for (const name of Object.keys(namespaces))
+        await waitForAccount(kubectl.in(name));
+      await until("the policy to act", 20, async () => {
+        const pod = await dryRun(kubectl, { namespace: team });
+        return pod.metadata.annotations?.["cni"] !== undefined;
+      });
+      return said;
+    },
+  );
+
+  await report.check(
+    "by dry run: set, inherited, opted out, malformed, host network",
+    async () => {
+      const seen = await Promise.all(
+        cases.map(async ({ claim, expected, ...one }) => {
+          const { metadata, spec } = await dryRun(kubectl, one);
+          const { annotations } = metadata;
+          const { nodeSelector } = spec;
+          expectEqual(
+            claim,
+            {
+              ...(annotations && { annotations }),
+              ...(nodeSelector && { nodeSelector }),
+            },
+            expected,
+          );
+          return `${claim}: ${JSON.stringify(expected)}`;
+        }),
+      );
+      return seen.join("\n");
+    },
+  );
+
+  await report.check(
+    "a pod waits until a node has its network, and gets the networks of its namespace",
+    async () => {
+      await kubectl.apply([
+        podObject("inherits", {}, team),
+        podObject("malformed", {}, broken),
+      ]);
+      try {
+        const waits = await until("the scheduler", 20, async () => {
+          const text = await events(kubectl.in(team), "inherits");
+          return text.includes("FailedScheduling") && text;
+        });
+        await kubectl.run(
+          "label",
+          "node",
+          nodeName,
+          "networks.genie/canal=ready",
+        );
+        await kubectl
+          .in(team)
+          .run(
+            "wait",
+            "--for=condition=Ready",
+            "pod/inherits",
+            "--timeout=60s",
+          );
+        const seen = await addresses(kubectl.in(team), "inherits");
+        expectAddresses(seen, { eth0: prefixes.canal, net1: prefixes.extra });
+        const fails = await until("the event", 30, async () => {
+          const text = await events(kubectl.in(broken), "malformed");
+          return text.includes("FailedCreatePodSandBox") && text;
+        });
+        expectMatch(
+          "event",
+          fails,
+          /failed to parse annotation "cni" "canal,,@": element 2: empty network name/,
+        );
+        return `${waits}${JSON.stringify(seen)}\n${fails}`;
+      } finally {
+        await kubectl.run("label", "node", nodeName, "networks.genie/canal-");
+        await Promise.all([
+          deletePods(kubectl.in(team), "inherits"),
+          deletePods(kubectl.in(broken), "malformed"),
+        ]);
+      }
+    },
+  );
+
+  await report.check("without the policy nothing is changed", async () => {
+    for (const { kind, metadata } of policy)
+      await kubectl.run("delete", kind, metadata.name);
+    await until("the policy to be gone", 20, async () => {
+      const pod = await dryRun(kubectl, { namespace: team });
+      return pod.metadata.annotations === undefined;
+    });
+    await kubectl.run(
+      "delete",
+      "namespace",
+      ...Object.keys(namespaces),
+      "--wait=false",
+    );
+  });
+}
+
+interface Printed {
+  kind: string;
+  metadata: { name: string };
+}
+
+async function printedPolicy(genie: string): Promise<Printed[]> {
+  const text = await run([
+    genie,
+    "manifest",
+    "--namespace-networks",
+    "--network-scheduling",
+  ]);
+  const objects = Bun.YAML.parse(text) as Printed[];
+  return objects.filter(({ kind }) => kind.startsWith("MutatingAdmission"));
+}
+
+/** The pod that the API server would store. */
+async function dryRun(
+  kubectl: Kubectl,
+  { namespace, annotations, spec }: Omit<Case, "claim" | "expected">,
+): Promise<Pod & { spec: { nodeSelector?: object } }> {
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "dry", namespace, ...(annotations && { annotations }) },
+    spec: { ...podSpec, ...spec },
+  };
+  return JSON.parse(
+    await kubectl.create(pod, "--dry-run=server", "-o", "json"),
+  ) as Pod & { spec: { nodeSelector?: object } };
+}
