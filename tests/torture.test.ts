@@ -33,13 +33,21 @@ function torture(...options: string[]): Figures {
     try {
       return JSON.parse(readFileSync(json, "utf8")) as Figures;
     } catch (cause) {
-      throw new Error(`no figures: ${stdout.toString()}${stderr.toString()}`, {
-        cause,
-      });
+      const end = `${stdout.toString()}${stderr.toString()}`.slice(-2000);
+      throw new Error(`no figures: ${end}`, { cause });
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Throws Error with one short line: a long message may be cut in a log, and a seed of chance is lost. */
+function requireNoFinding({ seed, findings }: Figures): void {
+  if (findings.length === 0) return;
+  const shown = findings.slice(0, 3).map((finding) => finding.slice(0, 250));
+  throw new Error(
+    `seed ${seed}: ${findings.length} findings: ${shown.join(" | ")}`,
+  );
 }
 
 const nothing = {
@@ -58,13 +66,9 @@ describe("torture", () => {
     "every crash point of ADD and DEL, every scenario, and a fixed seed",
     () => {
       const figures = torture("--seed", "20", "--rounds", "14");
-      const { findings, leaks, pods, totalFaults, crashPoints, rules } =
-        figures;
-      expect({ findings, leaks, pods }).toEqual({
-        findings: [],
-        leaks: nothing,
-        pods: 112,
-      });
+      requireNoFinding(figures);
+      const { leaks, pods, totalFaults, crashPoints, rules } = figures;
+      expect({ leaks, pods }).toEqual({ leaks: nothing, pods: 112 });
       expect(totalFaults).toBeGreaterThan(300);
       expect(Object.keys(rules)).toEqual(Object.keys(scenarios).toSorted());
       // Of each verb: before, between and after the record, the delegates and the lock.
@@ -87,12 +91,9 @@ describe("torture", () => {
   test(
     "a seed of its own",
     () => {
-      const { seed, findings, leaks } = torture("--rounds", "6", "--no-points");
-      expect({ seed, findings, leaks }).toEqual({
-        seed,
-        findings: [],
-        leaks: nothing,
-      });
+      const figures = torture("--rounds", "6", "--no-points");
+      requireNoFinding(figures);
+      expect(figures.leaks).toEqual(nothing);
     },
     limitMs,
   );

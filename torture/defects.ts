@@ -160,6 +160,28 @@ export const defects: readonly Defect[] = [
     ],
   },
   {
+    what: "an orphan of a lazily removed mount is not found",
+    file: "lib/linux/lock-recovery.ts",
+    scenario: "an orphan of a read-only disk",
+    edits: [
+      {
+        before: 'return a.startsWith("/") && (a.endsWith(b) || b.endsWith(a));',
+        after: "return a === b;",
+      },
+    ],
+  },
+  {
+    what: "a lock on the directory does not outlast a read-only disk",
+    file: "lib/attach/lock.ts",
+    scenario: "an orphan of a read-only disk",
+    edits: [
+      {
+        before: 'if (status(fd).kind === "directory") return undefined;',
+        after: "if (path) return undefined;",
+      },
+    ],
+  },
+  {
     what: "GC deletes the records of another list",
     file: "lib/attach/gc.ts",
     scenario: "GC of another list",

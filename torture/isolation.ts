@@ -75,7 +75,8 @@ export async function strangers(): Promise<string[]> {
     cmd: ["ps", "-eo", "pid=,stat=,args="],
     stdout: "pipe",
   });
-  const text = await child.stdout.text();
+  // Its end too: the next look must not see it.
+  const [text] = await Promise.all([child.stdout.text(), child.exited]);
   const known = new Set([1, process.pid, child.pid]);
   return text
     .split("\n")

@@ -108,30 +108,48 @@ async function acquire<T>(
   let recovery: LockRecovery | undefined;
   for (;;) {
     const fd = openLock(path);
+    let directory: number | undefined;
     let lock: Lock | undefined;
     try {
       if (take(tryLock, fd, path)) {
-        if (isStill(path, fd)) return (lock = owned(path, fd));
+        if (isStill(path, fd)) {
+          directory = takenDirectory(path, fd);
+          if (directory === undefined) return (lock = owned(path, fd));
+        }
         // Its owner has removed the file before us: the next one makes a new file.
-        if (!deadline.expired) continue;
+        else if (!deadline.expired) continue;
       }
       recovery ??= await recoveryOf(containerId, deadline);
-      const owner = recovery.ownerOf(fd);
+      const owner = recovery.ownerOf(directory ?? fd);
       const outcome = whenTaken(owner);
       if (outcome !== undefined) return outcome;
       if (deadline.expired)
         throw lockedError(`container ${containerId} is`, owner);
     } finally {
       if (!lock) close(fd);
+      if (directory !== undefined) close(directory);
     }
     await dependencies.sleep(deadline.atMost(pollMs).remaining);
   }
 }
 
-/** Loaded when a lock is taken. */
+/**
+ * The directory, if it is taken: the lock of {@link openInstead}, whose owner, or an
+ * orphan of it, may still work after the disk became writable.
+ */
+function takenDirectory(path: string, fd: number): number | undefined {
+  // Ours.
+  if (status(fd).kind === "directory") return undefined;
+  const directory = open(directoryOf(path), Open.readOnly | Open.noFollow);
+  if (!take(tryShare, directory, path)) return directory;
+  close(directory);
+  return undefined;
+}
+
 /** Names the container in a delegate's environment: the mark of an orphan, and of genie executed by a delegate (selection.md §4). */
 export const containerVariable = "GENIE_CONTAINER";
 
+/** Loaded when a lock is taken. */
 async function recoveryOf(
   containerId: string,
   deadline: Deadline,
@@ -273,7 +291,7 @@ function openIfLeft(path: string): number | undefined {
 
 function openLock(path: string): number {
   const flags = opening | Open.create;
-  const directory = path.slice(0, path.lastIndexOf("/"));
+  const directory = directoryOf(path);
   requireOwnDirectory(directory);
   try {
     const fd = openIfAny(path, flags, 0o600);
@@ -285,6 +303,10 @@ function openLock(path: string): number {
     if (instead === undefined) throw lockError("open lock", path, cause);
     return instead;
   }
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }
 
 /** For a disk on which no file can be opened for writing: pods must be deleted all the same. */

@@ -156,7 +156,7 @@ function isHolder(pid: number, lock: LockedFile): boolean {
 function takerBy(pid: number, { path, inode }: LockedFile): number | undefined {
   try {
     for (const fd of listIfAny(`/proc/${pid}/fd`)) {
-      if (linkText(`/proc/${pid}/fd/${fd}`) !== path) continue;
+      if (!isSamePath(linkText(`/proc/${pid}/fd/${fd}`), path)) continue;
       const info = readFile(`/proc/${pid}/fdinfo/${fd}`);
       const taker = flockIn(info, inode);
       if (taker !== undefined) return taker;
@@ -167,12 +167,20 @@ function takerBy(pid: number, { path, inode }: LockedFile): number | undefined {
   return undefined;
 }
 
-/** A descriptor may be closed during the scan. */
-function linkText(path: string): string | undefined {
+/**
+ * Whether two texts can name one file: of a mount that was removed lazily, and of one
+ * in another place, only the end is the same.
+ */
+function isSamePath(a: string, b: string): boolean {
+  return a.startsWith("/") && (a.endsWith(b) || b.endsWith(a));
+}
+
+/** Empty if the descriptor was closed during the scan. */
+function linkText(path: string): string {
   try {
     return readlinkSync(path);
   } catch {
-    return undefined;
+    return "";
   }
 }
 

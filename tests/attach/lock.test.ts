@@ -497,7 +497,7 @@ describe("lockContainer, after its genie was killed", () => {
     mount("--bind", dataDir, dataDir);
     mount("-o", "remount,bind,ro", dataDir);
     return {
-      [Symbol.dispose]: () => void Bun.spawnSync(["umount", dataDir]),
+      [Symbol.dispose]: () => void Bun.spawnSync(["umount", "-l", dataDir]),
     };
   }
 
@@ -528,6 +528,44 @@ describe("lockContainer, after its genie was killed", () => {
     expect(isRunning(living.pid)).toBe(true);
     living.kill("SIGKILL");
     await living.exited;
+  });
+
+  test.each([
+    ["the file, of a mount that is gone,", true],
+    ["the directory", false],
+  ])(
+    "the disk was read-only then: its orphan has %s and is killed",
+    async (_, hasFile) => {
+      using at = node();
+      mkdirSync(`${at.dataDir}/locks`, { mode: 0o700 });
+      if (hasFile) writeFileSync(at.path, "");
+      const mounted = makeReadOnly(at.dataDir);
+      const pid = await orphaned(at.dataDir, ["sleep", "60"]);
+      mounted[Symbol.dispose]();
+      const lock = await at.lock();
+      await until(() => !isRunning(pid), "the end of the orphan");
+      expect(fstatSync(lock.fd).ino).toBe(statSync(at.path).ino);
+      lock.release();
+    },
+  );
+
+  test("the disk was read-only then: a living genie keeps the directory, and all wait", async () => {
+    using at = node();
+    mkdirSync(`${at.dataDir}/locks`, { mode: 0o700 });
+    const mounted = makeReadOnly(at.dataDir);
+    const living = other(
+      at.dataDir,
+      `await lock(); console.log("locked"); await Bun.stdin.text();`,
+    );
+    expect(await line(living)).toBe("locked");
+    mounted[Symbol.dispose]();
+    const { deadline, sleep } = time(2500);
+    expect(await failure(at.lock(sleep, deadline))).toEqual(
+      problem(11, expect.stringContaining(`(process ${living.pid})`)),
+    );
+    living.kill("SIGKILL");
+    await living.exited;
+    (await at.lock()).release();
   });
 
   test("the lock of another disk, with the same name and inode, is left alone", async () => {

@@ -51,10 +51,11 @@ async function orphaned(
 
 describe("a flock that fails for another reason than an owner", () => {
   const faults = ["ENOLCK", "EINVAL", "EIO", "ENOSYS"];
-  /** What is locked first and second in an ADD, and first in the others. */
+  /** What is locked by an ADD, one after the other, and first by the others. */
   const places: [Command, number, string][] = [
     ["ADD", 1, "/locks/"],
-    ["ADD", 2, "/attachments"],
+    ["ADD", 2, "/locks/"],
+    ["ADD", 3, "/attachments"],
     ["DEL", 1, "/locks/"],
     ["CHECK", 1, "/locks/"],
   ];

@@ -1,6 +1,8 @@
 /** Failing locks, and orphans that own a lock (state.md "Processes and locks"). */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRunning } from "../../tests/support/delegate.ts";
+import { strangers } from "../isolation.ts";
 import type { Scene } from "./scene.ts";
 
 /** A file system without locks is an error that names its errno, at once, and nothing is executed. */
@@ -58,4 +60,29 @@ export async function lockReader(scene: Scene): Promise<void> {
     await reader.exited;
   }
   scene.requireNothingLeft(victim);
+}
+
+/** An orphan of a genie that was killed on a read-only disk is killed once the disk is writable, whatever it has locked. */
+export async function readOnlyOrphan(scene: Scene): Promise<void> {
+  const { world } = scene;
+  for (const hasFile of [true, false]) {
+    await using victim = await scene.victim({ cni: "ledger" });
+    scene.requireSuccess(await victim.call("ADD"));
+    if (hasFile)
+      writeFileSync(join(world.dataDir, "locks", victim.containerId), "");
+    const repair = await world.breakDisk("dataDir read-only");
+    scene.break(victim, "ledger", "DEL", "delegate hangs before its work");
+    await victim.killed("DEL", () =>
+      world.plugins.executionsOf(victim.containerId).includes("DEL ledger"),
+    );
+    await repair();
+    scene.repair(victim);
+    const began = performance.now();
+    scene.requireSuccess(await victim.call("DEL"));
+    const ms = Math.round(performance.now() - began);
+    scene.require(ms < 5000, `DEL waits ${ms} ms for an orphan`);
+    scene.requireNothingLeft(victim);
+    const orphans = (await strangers()).filter((one) => one.includes("sleep"));
+    scene.require(orphans.length === 0, `left: ${orphans.join(", ")}`);
+  }
 }

@@ -5,7 +5,7 @@
 import type { World } from "../world.ts";
 import { mountNamespace, otherList, youngRecord } from "./collectors.ts";
 import { code3, completedAdd, failedAdd, secondDel } from "./give-up.ts";
-import { failingLock, lockReader } from "./locks.ts";
+import { failingLock, lockReader, readOnlyOrphan } from "./locks.ts";
 import { bounds, sharedConfiguration, syncedRewrite } from "./records.ts";
 import { type Scenario, Scene } from "./scene.ts";
 import { shares } from "./time.ts";
@@ -17,6 +17,7 @@ export const scenarios = {
   "code 3": code3,
   "a flock that fails": failingLock,
   "a reader of a lock's file": lockReader,
+  "an orphan of a read-only disk": readOnlyOrphan,
   "GC of another list": otherList,
   "a young record": youngRecord,
   "another mount namespace": mountNamespace,
