@@ -383,6 +383,8 @@ function rewrite(
 
 /** A recorded container, without the record itself: a node has thousands. */
 interface LivingContainer {
+  /** Time of the last change: a running pod can get another network. */
+  writtenMs: number | undefined;
   containerId: string;
   pod: string | undefined;
   networks: ReadonlySet<string>;
@@ -398,12 +400,18 @@ export class LivingRecords {
     this.#records = records;
   }
 
-  /** Reads new records only: an existing one never gets more attachments. */
+  /** Reads new and changed records only. */
   async refresh(): Promise<void> {
     const gone = new Set(this.#containers.keys());
-    const isNew = (name: string) => !gone.delete(name);
-    for await (const { name, record } of this.#records.all(isNew))
-      if (record) this.#containers.set(name, livingContainer(record));
+    const isChanged = (name: string) =>
+      !gone.delete(name) ||
+      this.#containers.get(name)?.writtenMs !== this.#records.lastWritten(name);
+    for await (const { name, record } of this.#records.all(isChanged))
+      if (record)
+        this.#containers.set(name, {
+          ...livingContainer(record),
+          writtenMs: this.#records.lastWritten(name),
+        });
     for (const name of gone) this.#containers.delete(name);
   }
 
@@ -429,7 +437,9 @@ export class LivingRecords {
   }
 }
 
-function livingContainer(record: AttachmentRecord): LivingContainer {
+function livingContainer(
+  record: AttachmentRecord,
+): Omit<LivingContainer, "writtenMs"> {
   const { containerId, attachments } = record;
   return {
     containerId,

@@ -101,6 +101,7 @@ export async function deleteRecord(
   given?: ReadonlyMap<string, Result>,
 ): Promise<"deleted" | "abandoned"> {
   const { records, path } = context;
+  records.noteDeleting(record);
   const stored = await records.readResults(record);
   if (stored.routing.size > 0)
     await removeRouting(context, record, netns, stored.routing);

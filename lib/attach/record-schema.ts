@@ -25,6 +25,13 @@ const abandonment = object({
   errors: v.array(object({ ifname: string, network: string, error: string })),
 });
 
+const element = object({
+  network: string,
+  namespace: v.exactOptional(string),
+  interface: v.exactOptional(string),
+  requests: v.exactOptional(jsonObject),
+});
+
 const attachment: v.GenericSchema<Attachment> = object({
   list: object({
     name: string,
@@ -39,6 +46,10 @@ const attachment: v.GenericSchema<Attachment> = object({
   capabilityArgs: jsonObject,
   definition: v.exactOptional(string),
   requested: v.exactOptional(string),
+  element: v.exactOptional(element),
+  origin: v.exactOptional(
+    v.picklist(["default", "automatic", "auxiliary", "hand"]),
+  ),
 });
 
 const record = object({

@@ -39,13 +39,17 @@ import {
 } from "./record.ts";
 import type { ResultEntry } from "./record-schema.ts";
 
-/** The files of one record; "gone" only while its namespace is seen to be gone. */
-type Part = "record" | "result" | "gone";
+/**
+ * The files of one record; "gone" only while its namespace is seen to be gone, "deleting"
+ * from the beginning of its first DEL.
+ */
+type Part = "record" | "result" | "gone" | "deleting";
 
 const suffixes: Record<Part, string> = {
   record: ".json",
   result: ".result.json",
   gone: ".gone",
+  deleting: ".deleting",
 };
 
 /** The suffix of a damaged file. */
@@ -60,6 +64,7 @@ const maxBytes: Record<Part, number> = {
   record: 64 << 20,
   result: 256 << 20,
   gone: 4096,
+  deleting: 0,
 };
 
 /** Longer names are hashed; a file name has at most 255 bytes. */
@@ -222,6 +227,8 @@ export class Records {
       makeOwnDirectory(to.#path);
       replace(path, to.#pathOf(to.#nameOf(record), part));
     }
+    if (files === "everything")
+      remove(this.#pathOf(this.#nameOf(record), "deleting"));
   }
 
   /** The time since which a record's namespace is known to be gone: `uptimeMs` of this boot. */
@@ -245,26 +252,50 @@ export class Records {
     remove(this.#pathOf(this.#nameOf(record), "gone"));
   }
 
-  /** The result first: a record without result is valid, a result without record is not. */
+  /**
+   * Notes that a DEL has begun: nothing is attached to that pod any more (agent.md). An
+   * empty file, so that a DEL need not write the record; a disk that refuses it refuses
+   * every attachment too.
+   */
+  noteDeleting(record: Identity): void {
+    const flags = Open.writeOnly | Open.create | Open.noFollow;
+    try {
+      close(open(this.#pathOf(this.#nameOf(record), "deleting"), flags, 0o600));
+    } catch (cause) {
+      if (errnoOf(cause) === undefined) throw CniError.from(cause);
+    }
+  }
+
+  isDeleting(record: AttachmentRecord): boolean {
+    const path = this.#pathOf(this.#nameOf(record), "deleting");
+    return record.failures !== undefined || linkStatusIfAny(path) !== undefined;
+  }
+
+  /**
+   * The result first: a record without result is valid, a result without record is not.
+   * A record that loses its note of a DEL has no result either.
+   */
   remove(record: Identity): void {
     const name = this.#nameOf(record);
     onDisk("remove", () => {
       for (const base of [`.${name}`, name]) {
         remove(this.#pathOf(base, "result"));
         remove(this.#pathOf(base, "gone"));
+        if (base === name) remove(this.#pathOf(base, "deleting"));
         remove(this.#pathOf(base, "record"));
       }
     });
   }
 
-  /** Removes the notes on namespaces whose record is gone. */
+  /** Removes the notes whose record is gone. */
   removeLone(): void {
     const files = new Set(listIfAny(this.#directory));
-    for (const file of files) {
-      const name = file.slice(0, -suffixes.gone.length);
-      if (file.endsWith(suffixes.gone) && !files.has(name + suffixes.record))
-        remove(this.#pathOf(name, "gone"));
-    }
+    for (const file of files)
+      for (const part of ["gone", "deleting"] as const) {
+        const name = file.slice(0, -suffixes[part].length);
+        if (file.endsWith(suffixes[part]) && !files.has(name + suffixes.record))
+          remove(this.#pathOf(name, part));
+      }
   }
 
   /** The containers of temporary files; those that are worked on have a lock. */
@@ -288,6 +319,7 @@ export class Records {
   setAside(name: string): void {
     onDisk("move aside", () => {
       remove(this.#pathOf(name, "result"));
+      remove(this.#pathOf(name, "deleting"));
       setAside(this.#pathOf(name, "record"));
     });
   }

@@ -22,9 +22,30 @@ export interface Attachment {
   definition?: string;
   /** The name in the annotation, or the file key of the default network; absent where `list.name` is the same. */
   requested?: string;
+  /** The element of an annotation or of a command that names it; records before 0.2.0 have none. */
+  element?: Element;
+  /** Why it is attached although no annotation names it. */
+  origin?: Origin;
   /** Not recorded: verified against the result, and written to the pod's status. */
   extras?: Extras;
 }
+
+/**
+ * An element as a value: a change of a running pod's annotations is found by comparing
+ * elements, not places or texts (agent.md).
+ */
+export interface Element {
+  /** The name as it was written, of a network of the node or of a definition. */
+  network: string;
+  /** Of a definition; absent for a network of the node. */
+  namespace?: string;
+  /** Present if the element names its interface. */
+  interface?: string;
+  requests?: Readonly<Record<string, unknown>>;
+}
+
+/** "hand": by `genie attach`; the agent leaves all of them alone. */
+export type Origin = "default" | "automatic" | "auxiliary" | "hand";
 
 /** Requests that a plugin can ignore without an error (selection.md §6). */
 export interface Extras {

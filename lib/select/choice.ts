@@ -9,6 +9,7 @@ import { own } from "../cni/json.ts";
 import { quote } from "../linux/text.ts";
 import {
   type Annotations,
+  type Element,
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
@@ -224,7 +225,8 @@ function cniNetworks(
     const candidate = requireNetwork(networks, request.name);
     requireAllowed(request.name, candidate, networks, config, networks);
     const origin = 'annotation "cni" names';
-    found.push(nodeNetwork(candidate, networks, origin, request));
+    const network = nodeNetwork(candidate, networks, origin, request);
+    found.push({ ...network, element: elementOf(request) });
   }
   return found;
 }
@@ -242,11 +244,12 @@ export function isDefault(
 
 /** Alone it is rule b; in a list it is one network. */
 function namedDefault(
-  { ifname }: NetworkRequest,
+  request: NetworkRequest,
   isAlone: boolean,
   config: GenieConfig,
   networks: Networks,
 ): NodeNetwork[] {
+  const { ifname } = request;
   const defaults = defaultNetworks(
     config,
     networks,
@@ -258,7 +261,12 @@ function namedDefault(
     throw invalid(
       `annotation "cni": network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
     );
-  return [{ ...only, ifname: ifname ?? only.ifname }];
+  const element = elementOf(request);
+  return [{ ...only, ifname: ifname ?? only.ifname, element }];
+}
+
+function elementOf({ name, ifname }: NetworkRequest): Element {
+  return { network: name, ...(ifname !== undefined && { interface: ifname }) };
 }
 
 /** Throws 7 for too many networks, a repeated interface name, and a list without CNI_IFNAME. */

@@ -14,7 +14,7 @@ import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
 import { declares } from "../cni/network.ts";
 import { messageOf } from "../linux/errno.ts";
 import { isLonger, quote } from "../linux/text.ts";
-import type { Attachment, Device, Extras } from "./attachment.ts";
+import type { Attachment, Device, Element, Extras } from "./attachment.ts";
 import type { DefinitionReference, SelectionContext } from "./choice.ts";
 import { type Networks, findByName } from "./node-networks.ts";
 import type { NetworkSelectionElement } from "./npwg-annotation.ts";
@@ -32,7 +32,7 @@ export interface Definition {
  * directory of networks.
  */
 export function definitionNetwork(
-  { key, element }: DefinitionReference,
+  { key, namespace, element }: DefinitionReference,
   { config, device }: Definition,
   context: SelectionContext,
 ): Omit<Attachment, "ifname"> {
@@ -54,9 +54,23 @@ export function definitionNetwork(
   return {
     list,
     definition: key,
+    element: elementOf(namespace, element),
     capabilityArgs,
     args: attachmentArgs(context.args, element, list),
     ...(Object.keys(extras).length > 0 && { extras }),
+  };
+}
+
+/** The element as a value: its requests, apart from what identifies the network. */
+export function elementOf(
+  namespace: string,
+  { name, namespace: _namespace, ifname, ...requests }: NetworkSelectionElement,
+): Element {
+  return {
+    network: name,
+    namespace,
+    ...(ifname !== undefined && { interface: ifname }),
+    ...(Object.keys(requests).length > 0 && { requests }),
   };
 }
 

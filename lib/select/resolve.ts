@@ -47,11 +47,12 @@ export function resolve(
 }
 
 function nodeAttachment(
-  { candidate: { list, key }, name = key }: NodeNetwork,
+  { candidate: { list, key }, name = key, element }: NodeNetwork,
   { args }: SelectionContext,
 ): Omit<Attachment, "ifname"> {
   const requested = name === list.name ? {} : { requested: name };
-  return { list, args, capabilityArgs: {}, ...requested };
+  const named = element ? { element } : { origin: "default" as const };
+  return { list, args, capabilityArgs: {}, ...requested, ...named };
 }
 
 function definitionAttachment(

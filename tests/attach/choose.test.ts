@@ -181,9 +181,11 @@ const wan = { cniVersion: "1.0.0", name: "wan", type: "macvlan" };
 
 /** The network of a bare element. */
 function plain(definition: string, config: object): Network {
+  const [namespace = "", network = ""] = definition.split("/");
   return {
     list: parseConf(config),
     definition,
+    element: { network, namespace },
     capabilityArgs: {},
     args: shop,
   };
@@ -247,7 +249,16 @@ describe("choose, names", () => {
       "the default network, JSON with an interface",
       { annotations: { [defaultKey]: '[{"name":"lan","interface":"eth0"}]' } },
       {
-        networks: [plain("kube-system/lan", wan)],
+        networks: [
+          {
+            ...plain("kube-system/lan", wan),
+            element: {
+              network: "lan",
+              namespace: "kube-system",
+              interface: "eth0",
+            },
+          },
+        ],
         gets: ["kube-system/lan"],
       },
     ],

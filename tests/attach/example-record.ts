@@ -30,6 +30,7 @@ export const exampleRecord: AttachmentRecord = {
       ifname: "eth0",
       args: "K8S_POD_NAME=p",
       capabilityArgs: { portMappings: [{ hostPort: 80 }] },
+      origin: "default",
     },
     {
       list: parseConf({ name: "def", type: "macvlan" }),
@@ -37,6 +38,12 @@ export const exampleRecord: AttachmentRecord = {
       args: "IgnoreUnknown=1;IP=10.0.0.9",
       capabilityArgs: {},
       definition: "ns/def",
+      element: {
+        network: "def",
+        namespace: "ns",
+        interface: "net1",
+        requests: { ips: ["10.0.0.9"] },
+      },
     },
   ],
 };

@@ -310,13 +310,53 @@ test("Records.removeLone, removes notes without a record; removeUnnamed, files o
   using at = node();
   at.records.write(record).close();
   at.records.noteGone(record, 1);
+  at.records.noteDeleting(record);
   const lone = { ...record, containerId: "c2" };
   at.records.noteGone(lone, 1);
+  at.records.noteDeleting(lone);
   for (const file of [".c1:eth0.json", ".c2:eth0.json"])
     writeFileSync(`${at.path}/${file}`, "");
   at.records.removeLone();
   at.records.removeUnnamed("c1");
-  expect(at.files()).toEqual([".c2:eth0.json", "c1:eth0.gone", "c1:eth0.json"]);
+  expect(at.files()).toEqual([
+    ".c2:eth0.json",
+    "c1:eth0.deleting",
+    "c1:eth0.gone",
+    "c1:eth0.json",
+  ]);
+});
+
+describe("Records.isDeleting", () => {
+  test("is true from the note of a DEL until the record is removed", () => {
+    using at = node();
+    at.records.write(record).close();
+    const seen = [at.records.isDeleting(record)];
+    at.records.noteDeleting(record);
+    at.records.noteDeleting(record);
+    seen.push(at.records.isDeleting(record));
+    at.records.write(record).close();
+    seen.push(at.records.isDeleting(record));
+    at.records.remove(record);
+    at.records.write(record).close();
+    seen.push(at.records.isDeleting(record));
+    expect(seen).toEqual([false, true, true, false]);
+  });
+
+  test("is true for a record of 0.1.0 whose DEL failed, which has no note", () => {
+    using at = node();
+    const failures = { count: 1, bootId: record.bootId, uptimeMs: 1 };
+    expect(at.records.isDeleting({ ...record, failures })).toBe(true);
+  });
+
+  test("a note that cannot be written does not matter", () => {
+    using at = node();
+    at.records.noteDeleting(record);
+    at.records.write(record).close();
+    directoryAt(at.file(".deleting"));
+    at.records.noteDeleting(record);
+    at.records.remove(record);
+    expect(at.files()).toEqual(["c1:eth0.deleting.corrupt"]);
+  });
 });
 
 test("Records, in a directory that is not ours alone: 5, whatever is done", async () => {
@@ -336,6 +376,7 @@ test("Records, in a directory that is not ours alone: 5, whatever is done", asyn
     () => unsafe.remove(record),
     () => unsafe.setAside(name),
     () => unsafe.noteGone(record, 1),
+    () => unsafe.noteDeleting(record),
     () => unsafe.all(),
   ])
     expect(work).toThrow(refusal);

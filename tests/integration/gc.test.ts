@@ -123,7 +123,8 @@ describe("GC", () => {
       gcOf("alpha", [eth0(a)]),
       gcOf("beta", [{ ...eth0(a), ifname: "eth1" }, eth0(c)]),
     ]);
-    expect((await node.remains()).records).toHaveLength(4);
+    // Two files of each, and the note that the DEL of c has begun.
+    expect((await node.remains()).records).toHaveLength(5);
     await node.succeed("DEL", a);
     await node.succeed("DEL", c);
     expect(await node.remains()).toEqual(nothing);
@@ -288,7 +289,8 @@ describe("GC", () => {
         name.startsWith(b.containerId),
       ),
     ).toEqual([]);
-    expect((await node.remains()).records).toHaveLength(4);
+    // Two files of each, and the note that the DEL of c has begun.
+    expect((await node.remains()).records).toHaveLength(5);
   });
 
   test("an unreadable record of a pod that is gone: moved aside and reported, the rest goes on", async () => {

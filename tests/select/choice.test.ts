@@ -89,6 +89,7 @@ describe("resolve", () => {
         args: "K8S_POD_NAME=p",
         capabilityArgs: {},
         requested: "weave",
+        element: { network: "weave", interface: "net1" },
       },
       {
         list: parseConf({
@@ -100,7 +101,42 @@ describe("resolve", () => {
         args: "K8S_POD_NAME=p",
         capabilityArgs: runtimeConfig,
         requested: "flannel",
+        element: { network: "flannel" },
       },
+    ]);
+  });
+
+  test.each<
+    [cni: string | undefined, config: object, expected: Partial<Attachment>]
+  >([
+    [undefined, {}, { origin: "default" }],
+    [undefined, { default_plugin: "weave@eth0" }, { origin: "default" }],
+    ["default", {}, { origin: "default" }],
+    ["weave", {}, { element: { network: "weave" } }],
+    [
+      " Weave @ eth0 ",
+      {},
+      { element: { network: "Weave", interface: "eth0" } },
+    ],
+  ])(
+    "cni %j, tells the element, or that it is the default network",
+    (cni, config, expected) => {
+      const [attachment] = select(cni === undefined ? {} : { cni }, config);
+      const { element, origin } = attachment ?? {};
+      expect({ element, origin }).toEqual({
+        element: undefined,
+        origin: undefined,
+        ...expected,
+      });
+    },
+  );
+
+  test("a default network named in a list is an element", () => {
+    expect(
+      select({ cni: "weave,default@net7" }).map(({ element }) => element),
+    ).toEqual([
+      { network: "weave" },
+      { network: "default", interface: "net7" },
     ]);
   });
 

@@ -156,6 +156,7 @@ describe("definitionNetwork, spec.config", () => {
       request: {
         list: expected,
         definition: "shop/storage",
+        element: { network: "storage", namespace: "shop" },
         capabilityArgs: {},
         args: "",
       },
@@ -386,6 +387,7 @@ test("definitionNetwork, requests as capabilities, CNI_ARGS and extras", () => {
     bandwidth: { ingressRate: 2048 },
     defaultRoute: ["10.30.0.1"],
   };
+  const { ifname: _ifname, ...requests } = element;
   const { ips, mac, portMappings, bandwidth, defaultRoute } = element;
   const args =
     "K8S_POD_NAMESPACE=shop;IgnoreUnknown=0;IP=192.0.2.1;K8S_POD_NAME=web";
@@ -394,6 +396,12 @@ test("definitionNetwork, requests as capabilities, CNI_ARGS and extras", () => {
     request: {
       list: parseConf(capable),
       definition: "shop/storage",
+      element: {
+        network: "storage",
+        namespace: "shop",
+        interface: "san0",
+        requests,
+      },
       capabilityArgs: {
         ips,
         mac,
@@ -523,6 +531,7 @@ describe("definitionNetwork, devices", () => {
         ],
       },
       definition: "shop/storage",
+      element: { network: "storage", namespace: "shop" },
       capabilityArgs: { deviceID: id },
       args: "",
       extras: { device },
