@@ -89,7 +89,7 @@ async function deleteUnreadable(
 /**
  * Deletes the attachments of a record and then the record. Those that could not be
  * deleted stay in it, so that a retry repeats only them, or are abandoned: "deleted"
- * says that nothing is left. `netns` is empty when the namespace is gone; `given` takes the
+ * says that nothing is left, "kept" that the disk keeps the record all the same. `netns` is empty when the namespace is gone; `given` takes the
  * place of stored results.
  */
 export async function deleteRecord(
@@ -99,7 +99,7 @@ export async function deleteRecord(
   lock: Lock,
   deadline: Deadline,
   given?: ReadonlyMap<string, Result>,
-): Promise<"deleted" | "abandoned"> {
+): Promise<"deleted" | "abandoned" | "kept"> {
   const { records, path } = context;
   records.noteDeleting(record);
   const stored = await records.readResults(record);
@@ -120,16 +120,18 @@ export async function deleteRecord(
     const { settle } = await import("./abandoned.ts");
     await settle(context, record, outcome, stored.hasCompleted);
     if (record.adopted) await removeMultusFile(context, record);
-    return "abandoned";
+    return records.has(record) ? "kept" : "abandoned";
   }
+  let end: "deleted" | "kept" = "deleted";
   try {
     records.remove(record);
   } catch (cause) {
     const { settleUnremoved } = await import("./abandoned.ts");
     settleUnremoved(context, record, cause);
+    end = "kept";
   }
   if (record.adopted) await removeMultusFile(context, record);
-  return "deleted";
+  return end;
 }
 
 /**

@@ -152,6 +152,8 @@ export async function collect(
       const deadline = new Deadline(recordMs, context.dependencies.clock);
       const outcome = await deleteStale(context, record, deadline);
       if (outcome === "busy") collected.waiting.push(record);
+      else if (outcome === "kept")
+        throw new Error("the record cannot be removed or moved");
       else if (outcome !== "gone") collected[outcome].push(record);
     } catch (error) {
       const what = `${record.containerId}:${record.ifname}`;

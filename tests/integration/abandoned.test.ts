@@ -330,6 +330,32 @@ describe("an attachment that ADD completed", () => {
     expect(delegates.calls()).toEqual([]);
   });
 
+  test.each([
+    ["works", {}],
+    ["fails", { exit: 1 }],
+  ])(
+    "the disk is read-only, DEL of the plugin %s: `genie gc` says neither deleted nor abandoned",
+    async (_, behaviour) => {
+      await using scripted = await startScriptedNode();
+      const { node, delegates } = scripted;
+      await using disk = await smallDisk(node.dataDir);
+      const pod = await completed(scripted);
+      const { uptimeMs } = node.record(pod);
+      const record = {
+        ...node.record(pod),
+        uptimeMs: Number(uptimeMs) - 300_000,
+      };
+      writeFileSync(node.recordPath(pod), JSON.stringify(record));
+      await pod.netns.remove();
+      delegates.behave({ type: "beta", verb: "DEL" }, behaviour);
+      await disk.makeReadOnly();
+      expect(node.command("gc", "--grace", "0")).toMatchObject({
+        exitCode: 1,
+        stdout: `failed ${pod.containerId}:eth0: the record cannot be removed or moved\n0 deleted, 0 waiting, 1 failed\n`,
+      });
+    },
+  );
+
   test("of Multus: counted from its first DEL, its file goes with it", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
