@@ -57,6 +57,43 @@ export function map<const Value extends Schema>(value: Value) {
   );
 }
 
+/**
+ * An array whose items are all of one kind. After {@link maxProblems} the rest is not
+ * looked at: issues are expensive. `problemWith` compares an item with the others.
+ */
+export function list<const Item extends Schema>(
+  item: Item,
+  problemWith: (
+    i: number,
+    all: readonly v.InferInput<Item>[],
+  ) => string | undefined = () => undefined,
+) {
+  return v.pipe(
+    v.custom<v.InferInput<Item>[]>(Array.isArray, "an array"),
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return;
+      const all = dataset.value;
+      let count = 0;
+      for (const [key, value] of all.entries()) {
+        const issues: Pick<Issue, "message" | "input" | "expected" | "path">[] =
+          v.safeParse(item, value).issues ?? [];
+        const message = issues.length === 0 && problemWith(key, all);
+        if (message) issues.push({ message, input: value, expected: null });
+        for (const issue of issues) {
+          const at = { type: "array", origin: "value", input: all } as const;
+          addIssue({
+            ...issue,
+            expected: issue.expected ?? "",
+            path: [{ ...at, key, value }, ...(issue.path ?? [])],
+          });
+        }
+        count += issues.length;
+        if (count >= maxProblems) return;
+      }
+    }),
+  );
+}
+
 /** A string that `isValid` accepts; `expected` describes it: `an absolute path`. */
 export function text(isValid: (value: string) => boolean, expected: string) {
   return v.custom<string>(

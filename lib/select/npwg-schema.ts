@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { ifnameProblem } from "../cni/args.ts";
 import { type JsonObject, foldKey, isObject, setOwn } from "../cni/json.ts";
-import { jsonObject, object, problemsIn, text } from "../cni/schema.ts";
+import { jsonObject, list, object, problemsIn, text } from "../cni/schema.ts";
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
 
@@ -55,7 +55,7 @@ const elementEntries = {
   interfaceRequest: optionalIfname,
   ips: v.nullish(
     v.pipe(
-      v.array(text(isAddress, "an IP address or CIDR")),
+      list(text(isAddress, "an IP address or CIDR")),
       v.maxLength(maxAddresses, `at most ${maxAddresses} addresses`),
     ),
   ),
@@ -65,7 +65,7 @@ const elementEntries = {
     "a GUID of 8 bytes",
   ),
   portMappings: v.nullish(
-    v.array(
+    list(
       anyCase({
         hostPort: port,
         containerPort: port,
@@ -98,14 +98,11 @@ const elementEntries = {
   ),
   "cni-args": v.nullish(jsonObject),
   "default-route": v.nullish(
-    v.pipe(
-      v.array(text(isIp, "an IP address")),
-      // NPWG allows several of a family; a pod can use one.
-      v.checkItems(
-        (gateway, i, gateways) =>
-          gateways.findIndex((other) => isSameFamily(other, gateway)) === i,
-        "one gateway of each address family",
-      ),
+    // NPWG allows several of a family; a pod can use one.
+    list(text(isIp, "an IP address"), (i, gateways) =>
+      gateways.findIndex((other) => isSameFamily(other, gateways[i])) === i
+        ? undefined
+        : "one gateway of each address family",
     ),
   ),
   "ipam-claim-reference": optionalText,
@@ -253,7 +250,7 @@ function isIp(value: string): boolean {
   return parseIp(value) !== undefined;
 }
 
-function isSameFamily(a: string, b: string): boolean {
+function isSameFamily(a: string, b = ""): boolean {
   return parseIp(a)?.family === parseIp(b)?.family;
 }
 

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { parseJson } from "../../lib/cni/json.ts";
 import {
   jsonObject,
+  list,
   map,
   number,
   object,
@@ -120,6 +121,29 @@ describe("problemsIn", () => {
   test("of very many, no more than a message has room for", () => {
     const ips = Array(10_000).fill(1);
     expect(problemsIn(schema, { name: "a", ips })).toHaveLength(500);
+  });
+});
+
+describe("list", () => {
+  const letters = list(v.string(), (i, all) =>
+    all.indexOf(all[i] ?? "") === i ? undefined : "no second one",
+  );
+
+  test("words problems of items, and of an item among the others", () => {
+    expect(problemsIn(letters, ["a", 1, "b", "a"])).toEqual([
+      "1: expected a string, got the number 1",
+      '3: expected no second one, got "a"',
+    ]);
+    expect(problemsIn(letters, {})).toEqual([
+      "expected an array, got an object",
+    ]);
+  });
+
+  test("looks at no further item once there are too many problems", () => {
+    let looks = 0;
+    const item = text(() => ++looks === 0, "x");
+    expect(problemsIn(list(item), Array(10_000).fill("a"))).toHaveLength(500);
+    expect(looks).toBe(500);
   });
 });
 
