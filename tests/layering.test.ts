@@ -1,6 +1,6 @@
 /**
- * The direction of imports: genie → cli → attach → select → kube, kubelet → cni → linux,
- * never back, never across, never in a circle. Slow packages are lazy, because a pod
+ * The direction of imports: genie → cli → agent → attach → select → kube, kubelet → cni →
+ * linux, never back, never across, never in a circle. Slow packages are lazy, because a pod
  * would pay milliseconds for loading them; lib/cni is a library that knows nothing of
  * genie.
  */
@@ -17,6 +17,7 @@ const root = resolve(import.meta.dir, "..");
 const layers = [
   ["genie.ts"],
   ["lib/cli"],
+  ["lib/agent"],
   ["lib/attach"],
   ["lib/select"],
   ["lib/kube", "lib/kubelet"],
@@ -38,7 +39,7 @@ const packages: Readonly<Record<string, PackageRule>> = {
   bun: { directories: layers.flat() },
   valibot: { directories: layers.flat() },
   "@kubernetes": {
-    directories: ["lib/cli", "lib/attach", "lib/kube"],
+    directories: ["lib/cli", "lib/agent", "lib/attach", "lib/kube"],
     lazy: true,
   },
   // For the kubelet's gRPC; the directory is loaded as a whole.
@@ -139,6 +140,10 @@ describe("layering, the test itself", () => {
     ["lib/cli/a.ts", "static", "lib/attach/b.ts", true],
     ["lib/attach/a.ts", "static", "lib/cni/b.ts", true],
     ["lib/attach/a.ts", "static", "lib/cli/b.ts", false],
+    ["lib/cli/a.ts", "static", "lib/agent/b.ts", true],
+    ["lib/attach/a.ts", "dynamic", "lib/agent/b.ts", false],
+    ["lib/agent/a.ts", "static", "lib/attach/b.ts", true],
+    ["lib/agent/a.ts", "static", "lib/cli/b.ts", false],
     ["lib/select/a.ts", "type", "lib/attach/b.ts", false],
     ["lib/kube/a.ts", "static", "lib/select/b.ts", false],
     ["lib/kubelet/a.ts", "static", "lib/kube/b.ts", false],

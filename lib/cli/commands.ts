@@ -34,6 +34,10 @@ export const commands: Commands = new Map(
       summary: "delete attachments of containers that are gone",
       load: async () => (await import("./gc.ts")).gc,
     },
+    agent: {
+      summary: "keep genie installed and do what goes on after a pod's start",
+      load: async () => (await import("./agent.ts")).agent,
+    },
     completion: {
       summary: "print a shell's completion script",
       load: async () => (await import("./completion.ts")).completion,

@@ -127,7 +127,7 @@ async function askedPod(
   const { config } = nodeContext(directories, env, {
     request: { command: "ADD" },
   });
-  const { apiProblem, openApi } = await import("./api.ts");
+  const { apiProblem, openApi } = await import("../kube/typed-api.ts");
   const { core } = await openApi(config.kube, env);
   try {
     return podOfApi(await core.readNamespacedPod({ namespace, name }));

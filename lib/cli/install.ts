@@ -6,7 +6,6 @@ import type { Command } from "./command.ts";
 import { credentialOptions, wishesOf } from "./credential.ts";
 import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
 import { Installation, type Step } from "./installation.ts";
-import type { Terminal } from "./terminal.ts";
 
 export const install: Command = {
   about: `Copies this executable into the directory of CNI plugins, makes a kubeconfig unless one is given,
@@ -49,21 +48,38 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
     const installation = new Installation(request, terminal);
     const steps = await installation.run();
     await terminal.stdout(reportOf(steps));
-    if (input.flag("watch"))
-      await watch(installation, steps, intervalMs, terminal);
+    if (!input.flag("watch")) return 0;
+    const { sleep, stopped, stdout, stderr } = terminal;
+    await keepInstalled(installation, steps, intervalMs, {
+      sleep,
+      stopped,
+      report: (news) => stdout(reportOf(news)),
+      failed: (problem) => stderr(`genie install: ${problem}\n`),
+    });
     return 0;
   },
 };
 
+/** What {@link keepInstalled} does between its rounds and with their outcome. */
+export interface Rounds {
+  /** Resolves early when the process must end. */
+  sleep(ms: number): Promise<void>;
+  stopped(): boolean;
+  /** Changes, and warnings that are new. */
+  report(steps: readonly Step[]): Promise<void> | void;
+  /** An error that is not the last one. */
+  failed(problem: string): void;
+}
+
 /**
- * Until SIGTERM. An error is printed once and the round is repeated; pods use the
- * present files.
+ * Renews the credential and repairs the installation until the process must end. After an
+ * error the round is repeated; pods use the present files.
  */
-async function watch(
+export async function keepInstalled(
   installation: Installation,
   begun: readonly Step[],
   intervalMs: number,
-  { sleep, stopped, stdout, stderr }: Terminal,
+  { sleep, stopped, report, failed }: Rounds,
 ): Promise<void> {
   let told = "";
   let warned = warningsOf(begun);
@@ -72,19 +88,19 @@ async function watch(
     if (stopped()) return;
     try {
       if (installation.refreshCredential())
-        await stdout("changed   the credential\n");
+        await report([{ outcome: "changed", text: "the credential" }]);
       const steps = await installation.run();
       const news = steps.filter(
         ({ outcome, text }) =>
           outcome === "changed" ||
           (outcome === "warning" && !warned.includes(text)),
       );
-      if (news.length > 0) await stdout(reportOf(news));
+      if (news.length > 0) await report(news);
       warned = warningsOf(steps);
       told = "";
     } catch (error) {
       const text = messageOf(error);
-      if (text !== told) stderr(`genie install: ${text}\n`);
+      if (text !== told) failed(text);
       told = text;
     }
   }

@@ -7,7 +7,12 @@ import type { Deadline } from "../linux/deadline.ts";
 import type { CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
-import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
+import {
+  type Cluster,
+  type User,
+  placeFiles,
+  readKubeconfig,
+} from "./kubeconfig.ts";
 import { type PemSource, invalid, readPem, systemAuthorities } from "./pem.ts";
 import { type KubeOptions, type Policy, omitUndefined } from "./options.ts";
 import type { Env } from "./exec-credential.ts";
@@ -41,14 +46,16 @@ export interface Surroundings {
   env: Env;
   /** Mount path of the pod's service account. */
   serviceAccount: string;
+  /** Where this process sees a file of the node, for a container; default: where it is. */
+  place?: (path: string) => string;
 }
 
 /** Throws 7 naming the missing or wrong key. */
 export async function openAccess(
   options: KubeOptions,
-  { env, serviceAccount }: Surroundings,
+  { env, serviceAccount, place }: Surroundings,
 ): Promise<Access> {
-  const found = locate(options, env, serviceAccount);
+  const found = locate(options, env, serviceAccount, place);
   const cluster = { ...found.cluster, ...clusterOf(options) };
   const { root: server, login } = serverOf(options, cluster, found.where);
   const tls = server.startsWith("https:") ? await tlsOf(cluster) : undefined;
@@ -77,10 +84,12 @@ function locate(
   { kubeconfig, server, policy }: KubeOptions,
   env: Env,
   directory: string,
+  place: Surroundings["place"],
 ): Found {
   if (kubeconfig !== undefined) {
+    const read = readKubeconfig(kubeconfig, place);
     return {
-      ...readKubeconfig(kubeconfig),
+      ...(place ? placeFiles(read, place) : read),
       where: `kubeconfig ${quote(kubeconfig)}`,
     };
   }

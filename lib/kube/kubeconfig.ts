@@ -47,14 +47,42 @@ export interface AuthProvider {
   config: Record<string, unknown>;
 }
 
-/** Throws 7 naming the path and the dot path of the fault. */
-export function readKubeconfig(path: string): { cluster: Cluster; user: User } {
+/**
+ * Throws 7 naming the path and the dot path of the fault. `place` is where this process
+ * sees a file of the node: a container has it below another root.
+ */
+export function readKubeconfig(
+  path: string,
+  place: (path: string) => string = (same) => same,
+): { cluster: Cluster; user: User } {
   const where = `kubeconfig ${quote(path)}`;
   return parseKubeconfig(
-    readText(path, "kubeconfig"),
+    readText(place(path), "kubeconfig"),
     where,
     directoryOf(path),
   );
+}
+
+/** The same credential with its files where this process sees them. */
+export function placeFiles(
+  { cluster, user }: { cluster: Cluster; user: User },
+  place: (path: string) => string,
+): { cluster: Cluster; user: User } {
+  const source = (one: PemSource | undefined) =>
+    one && "file" in one ? { ...one, file: place(one.file) } : one;
+  const { tokenFile, clientCertificate, clientKey } = user;
+  return {
+    cluster: omitUndefined<Cluster>({
+      ...cluster,
+      certificateAuthority: source(cluster.certificateAuthority),
+    }),
+    user: omitUndefined<User>({
+      ...user,
+      tokenFile: tokenFile && place(tokenFile),
+      clientCertificate: source(clientCertificate),
+      clientKey: source(clientKey),
+    }),
+  };
 }
 
 /** Throws as `readKubeconfig`; `directory` is the base of relative paths. */

@@ -180,7 +180,13 @@ export function createSession(open: () => Promise<Access>): Session {
     async access() {
       current ??= { promise: open() };
       const mine = current;
-      mine.access = await mine.promise;
+      try {
+        mine.access = await mine.promise;
+      } catch (error) {
+        // The agent asks again when the file is mended.
+        if (current === mine) current = undefined;
+        throw error;
+      }
       return mine.access;
     },
     renew(refused) {

@@ -31,6 +31,10 @@ export interface ExecRequest {
   scratch?: string | undefined;
   /** Called after the start, for work that overlaps the delegate. Must not throw. */
   started?: (() => unknown) | undefined;
+  /** Kills the process group when it is aborted, as the deadline does. */
+  signal?: AbortSignal | undefined;
+  /** Runs the start of the process: in another mount namespace. */
+  enter?: (<T>(start: () => T) => T) | undefined;
 }
 
 export interface ExecResult {
@@ -68,7 +72,8 @@ export const execDelegate: Exec = async (request) => {
   const output = { stdout, stderr };
   try {
     acceptChildren();
-    const raw = mayBeRaw(request.env) && (await spawnRaw(request, output));
+    const isRaw = request.enter !== undefined || mayBeRaw(request.env);
+    const raw = isRaw && (await spawnRaw(request, output));
     const child: Child =
       raw ||
       Bun.spawn({
@@ -78,7 +83,7 @@ export const execDelegate: Exec = async (request) => {
         detached: true,
       });
     request.started?.();
-    const killed = await supervise(child, request.deadline, output);
+    const killed = await supervise(child, request, output);
     return {
       exitCode: child.exitCode,
       signal: child.signalCode === null ? null : String(child.signalCode),
@@ -109,12 +114,14 @@ async function spawnRaw(
   { stdout, stderr }: Output,
 ): Promise<Child | undefined> {
   const raw = await import("./spawn.ts");
-  const environment = raw.rawEnvironment(request.env);
+  const { env, enter } = request;
+  const environment = raw.rawEnvironment(env, enter !== undefined);
   if (!environment) return undefined;
   const stdin = openOutput(request.scratch ?? "/tmp");
   try {
     const descriptors = [stdin, stdout, stderr, ...request.inherit] as const;
-    return raw.spawnRaw(request, environment, descriptors);
+    const start = () => raw.spawnRaw(request, environment, descriptors);
+    return enter ? enter(start) : start();
   } finally {
     close(stdin);
   }
@@ -133,14 +140,14 @@ type Output = Record<keyof typeof outputLimits, number>;
 /** Waits for the child's end, or kills it and its group; returns the reason of a kill. */
 async function supervise(
   child: Child,
-  deadline: Deadline,
+  { deadline, signal }: ExecRequest,
   output: Output,
 ): Promise<ExecResult["killed"]> {
   // Fast path: most delegates end before a timer would help, and timers cost time.
   const quick = deadline.atMost(measureEveryMs).remaining;
   const killed = endsWithin(child.pid, quick)
     ? await reaped(child).then(() => tooLarge(output))
-    : await watched(child, deadline, output);
+    : await watched(child, deadline, output, signal);
   if (killed) {
     killGroup(child.pid);
     await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
@@ -161,10 +168,13 @@ async function watched(
   child: Child,
   deadline: Deadline,
   output: Output,
+  signal: AbortSignal | undefined,
 ): Promise<ExecResult["killed"]> {
   const { promise: verdict, resolve } =
     Promise.withResolvers<ExecResult["killed"]>();
-  const timer = setTimeout(() => resolve("deadline"), deadline.remaining);
+  const end = () => resolve("deadline");
+  const timer = setTimeout(end, deadline.remaining);
+  signal?.addEventListener("abort", end);
   const measure = setInterval(
     () => stopWhenTooLarge(output, resolve),
     measureEveryMs,
@@ -177,6 +187,7 @@ async function watched(
   } finally {
     clearTimeout(timer);
     clearInterval(measure);
+    signal?.removeEventListener("abort", end);
   }
 }
 

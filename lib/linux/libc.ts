@@ -123,6 +123,7 @@ export const SYS = {
   socket: isX64 ? 41 : 198,
   statx: isX64 ? 332 : 291,
   unlinkat: isX64 ? 263 : 35,
+  unshare: isX64 ? 272 : 97,
   wait4: isX64 ? 61 : 260,
   write: isX64 ? 1 : 64,
 } as const;

@@ -1,8 +1,8 @@
 /**
  * Starts a process whose environment is not UTF-8, with the same bytes (state.md
  * "Processes and locks"): a JavaScript text cannot represent them, so they are read
- * from the kernel and passed to posix_spawn(3). Loaded only for such an
- * environment.
+ * from the kernel and passed to posix_spawn(3). Also for a process in another mount
+ * namespace: the call forks in the calling thread. Loaded only for these.
  */
 import { readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
@@ -59,6 +59,7 @@ function start(
     pointers([path, ...args].map(bytesOf)),
     pointers(environment),
   );
+  kept.length = 0;
   if (errno !== 0) throw SystemError.fromNumber(errno);
   return pid[0] ?? 0;
 }
@@ -91,10 +92,11 @@ const pollMs = 2;
 
 /**
  * `NAME=value` of every variable of `env`, with the kernel's bytes if they are the
- * same text; undefined if all are UTF-8.
+ * same text; undefined if all are UTF-8, unless `isForced`.
  */
 export function rawEnvironment(
   env: Readonly<Record<string, string>>,
+  isForced = false,
 ): Uint8Array[] | undefined {
   const byText = new Map<string, Uint8Array>();
   const byName = new Map<string, Uint8Array[]>();
@@ -105,7 +107,7 @@ export function rawEnvironment(
     if (isText(name)) byText.set(textOf(entry), entry);
     else byName.set(key, [...(byName.get(key) ?? []), entry]);
   }
-  if (byText.size + byName.size === 0) return undefined;
+  if (!isForced && byText.size + byName.size === 0) return undefined;
   return Object.entries(env).flatMap(([name, value]) => {
     const text = `${name}=${value}`;
     return byName.get(name) ?? [byText.get(text) ?? bytesOf(text)];

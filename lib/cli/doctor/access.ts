@@ -4,7 +4,7 @@
  */
 import type { PodReference } from "../../attach/record.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { type Api, apiProblem, openApi } from "../api.ts";
+import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
 import { mutatingPolicies } from "./admission.ts";
 import type { Check, Finding, Node } from "./check.ts";
 

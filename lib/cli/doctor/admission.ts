@@ -2,7 +2,7 @@
  * Whether the API server has the kind of policy that `genie manifest` prints for
  * namespace networks and scheduling (choice.md). Nothing of a node depends on it.
  */
-import { type Api, apiProblem } from "../api.ts";
+import { type Api, apiProblem } from "../../kube/typed-api.ts";
 import type { Finding } from "./check.ts";
 
 const resource = "mutatingadmissionpolicies";

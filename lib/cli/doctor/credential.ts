@@ -16,7 +16,7 @@ import { type PemSource, readPem, readToken } from "../../kube/pem.ts";
 import type { Check, Finding, Node } from "./check.ts";
 import { own } from "../../cni/json.ts";
 import type { Host } from "../host.ts";
-import { apiProblem, openApi } from "../api.ts";
+import { apiProblem, openApi } from "../../kube/typed-api.ts";
 
 export const checkCredential: Check = ({ config, host, terminal }) => {
   if (!config) return [];

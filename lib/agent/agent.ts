@@ -1,0 +1,119 @@
+/**
+ * The long-running process beside the plugin: it starts the parts, restarts those that
+ * fail, and ends them (agent.md). No pod depends on it.
+ */
+import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
+import type { Context } from "../attach/context.ts";
+import type { Fields, Level } from "../attach/log.ts";
+import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
+import type { Api } from "../kube/typed-api.ts";
+import { monotonicMs } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { type HostGenie, runHostGenie } from "./host-genie.ts";
+import { definitionKind, podKind } from "./kinds.ts";
+import type { Agent, Part } from "./part.ts";
+import { backoff, pause } from "./pause.ts";
+import { type Informer, startInformer } from "./watch.ts";
+
+export interface AgentOptions {
+  /** Name of this node in the API. */
+  node: string | undefined;
+  context: Context;
+  host: HostGenie;
+  /** Options of every command of genie: the directories of the host. */
+  directories: readonly string[];
+  openApi(): Promise<Api>;
+  log: Agent["log"];
+}
+
+/** `signal` ends the informers. */
+export function createAgent(
+  { node, context, host, directories, openApi, log }: AgentOptions,
+  signal: AbortSignal,
+): Agent {
+  let opened: Promise<Api> | undefined;
+  let pods: Informer<V1Pod> | undefined;
+  let definitions: Informer<NetworkAttachmentDefinition> | undefined;
+  const api = (): Promise<Api> => {
+    opened ??= openApi().catch((error: unknown) => {
+      // The next call reads the configuration again.
+      opened = undefined;
+      throw error;
+    });
+    return opened;
+  };
+  const dependencies = { api, log, signal };
+  return {
+    node: node ?? "",
+    context,
+    api,
+    pods: () => (pods ??= startInformer(podKind(node), dependencies)),
+    definitions: () =>
+      (definitions ??= startInformer(definitionKind, dependencies)),
+    genie: (args, options) =>
+      runHostGenie(host, [...args, ...directories], options),
+    log,
+    event: noEvent,
+  };
+}
+
+/** The part `--events` takes its place. */
+function noEvent(
+  _subject: V1ObjectReference,
+  _type: "Normal" | "Warning",
+  _reason: string,
+  _message: string,
+): void {}
+
+/** Milliseconds: the kubelet kills a container 5 s after SIGTERM. */
+const endWithinMs = 4000;
+
+/** Milliseconds after which a part that fails again begins with short pauses. */
+const steadyMs = 60_000;
+
+/** Runs all parts until the signal is aborted; a part that does not end then is left. */
+export async function runParts(
+  parts: readonly Part[],
+  agent: Agent,
+  signal: AbortSignal,
+): Promise<void> {
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  signal.addEventListener("abort", () => resolve());
+  const running = Promise.all(parts.map((part) => keep(part, agent, signal)));
+  await Promise.race([running, aborted]);
+  await Promise.race([running, Bun.sleep(endWithinMs)]);
+}
+
+/** Calls a part again when it fails. */
+async function keep(
+  part: Part,
+  agent: Agent,
+  signal: AbortSignal,
+): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    const began = monotonicMs();
+    try {
+      await part.run(agent, signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (monotonicMs() - began > steadyMs) failures = 0;
+      failures++;
+      const fields: Fields = { part: part.name, error: messageOf(error) };
+      agent.log("error", "a part failed and is started again", fields);
+    }
+    await pause(backoff(failures), signal);
+  }
+}
+
+/** One line for each thing done. */
+export function lineOf(
+  level: Level,
+  message: string,
+  fields: Fields,
+  now: Date,
+): string {
+  return `${JSON.stringify({ time: now.toISOString(), level, msg: message, ...fields })}\n`;
+}

@@ -1,0 +1,126 @@
+/**
+ * `--cache`: the network attachment definitions of the cluster in
+ * `<dataDir>/definitions`, so that ADD needs no GET (agent.md). `.synced` vouches for the
+ * directory: it is renewed only while every definition is there as the API server has it,
+ * or had it when it could last be reached.
+ */
+import {
+  definitionFile,
+  definitionsDirectory,
+  textOfDefinition,
+} from "../attach/cached-definition.ts";
+import {
+  ageOf,
+  definitionsSynced,
+  renewEveryMs,
+  syncedText,
+} from "../attach/synced.ts";
+import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
+import {
+  NotAFile,
+  TooLarge,
+  listIfAny,
+  makeOwnDirectory,
+  readOwnFileIfAny,
+  removeFile,
+} from "../linux/files.ts";
+import { replaceOwnFile } from "./own-file.ts";
+import type { Part } from "./part.ts";
+import { pause } from "./pause.ts";
+import type { Informer } from "./watch.ts";
+
+let informer: Informer<NetworkAttachmentDefinition> | undefined;
+
+export const definitionCache: Part = {
+  name: "cache",
+  synced: () => informer?.state() === "current",
+  async run(agent, signal) {
+    const { dependencies, config } = agent.context;
+    const directory = `${config.dataDir}/${definitionsDirectory}`;
+    const synced = `${config.dataDir}/${definitionsSynced}`;
+    const renew = () => replaceOwnFile(synced, syncedText(dependencies));
+    const source = (informer = agent.definitions());
+    makeOwnDirectory(directory);
+    // While the API server is away, the files of the agent before us are the newest.
+    const isResumed = ageOf(synced, dependencies) !== undefined;
+    while (!source.hasStarted && !signal.aborted) {
+      if (isResumed && source.state() === "away") renew();
+      await Promise.race([pause(renewEveryMs, signal), source.started]);
+    }
+    if (signal.aborted) return;
+    let failure: { error: unknown } | undefined;
+    const unsubscribe = source.subscribe((change, definition) => {
+      const { namespace = "", name = "" } = definition.metadata;
+      const path = `${directory}/${definitionFile(namespace, name)}`;
+      try {
+        if (change === "delete") removeFile(path);
+        else replaceOwnFile(path, textOfDefinition(definition));
+        agent.log("debug", "definition in the cache", {
+          definition: `${namespace}/${name}`,
+          change,
+        });
+      } catch (error) {
+        failure ??= { error };
+        removeFile(synced);
+      }
+    });
+    try {
+      const count = writeAll(directory, source.list());
+      agent.log("info", "definitions in the cache", count);
+      while (!signal.aborted) {
+        if (failure) throw failure.error;
+        if (["current", "away"].includes(source.state())) renew();
+        await pause(renewEveryMs, signal);
+      }
+    } catch (error) {
+      removeFile(synced);
+      throw error;
+    } finally {
+      unsubscribe();
+    }
+  },
+};
+
+/** Without `--cache` no ADD may trust the files of an earlier agent. */
+export function removeSynced(dataDir: string): void {
+  removeFile(`${dataDir}/${definitionsSynced}`);
+}
+
+/** Makes the directory hold these definitions and nothing else; writes what differs. */
+function writeAll(
+  directory: string,
+  definitions: readonly NetworkAttachmentDefinition[],
+): { written: number; removed: number; unchanged: number } {
+  const count = { written: 0, removed: 0, unchanged: 0 };
+  const expected = new Map(
+    definitions.map((definition) => {
+      const { namespace = "", name = "" } = definition.metadata;
+      return [definitionFile(namespace, name), definition];
+    }),
+  );
+  for (const file of listIfAny(directory)) {
+    if (file === ".synced" || expected.has(file)) continue;
+    removeFile(`${directory}/${file}`);
+    count.removed++;
+  }
+  for (const [file, definition] of expected) {
+    const path = `${directory}/${file}`;
+    const text = textOfDefinition(definition);
+    if (textIfAny(path) === text) count.unchanged++;
+    else {
+      replaceOwnFile(path, text);
+      count.written++;
+    }
+  }
+  return count;
+}
+
+function textIfAny(path: string): string | undefined {
+  try {
+    return readOwnFileIfAny(path, 4 << 20);
+  } catch (error) {
+    if (error instanceof NotAFile || error instanceof TooLarge)
+      return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * What `genie agent` is made of: parts, each of them one switch, and the agent that they
+ * share (agent.md). A part never works on networks itself: it executes the installed
+ * genie, and the record is all that it shares with it.
+ */
+import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
+import type { Context } from "../attach/context.ts";
+import type { Level, Fields } from "../attach/log.ts";
+import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
+import type { Api } from "../kube/typed-api.ts";
+import type { GenieResult } from "./host-genie.ts";
+import type { Informer } from "./watch.ts";
+
+export interface Part {
+  readonly name: string;
+  /**
+   * Ends when the signal is aborted, within 4 s. What it throws is logged, and it is
+   * called again after a pause that grows.
+   */
+  run(agent: Agent, signal: AbortSignal): Promise<void>;
+  /** For /readyz; absent: always. */
+  synced?(): boolean;
+}
+
+export interface Agent {
+  /** Name of this node in the API; "" if nobody knows it. */
+  readonly node: string;
+  /** The node's configuration of genie, its records and directories, as this process sees them. */
+  readonly context: Context;
+  /** Throws 7 without a usable server. */
+  api(): Promise<Api>;
+  /** The pods of this node. Shared: the first call starts the watch. */
+  pods(): Informer<V1Pod>;
+  definitions(): Informer<NetworkAttachmentDefinition>;
+  /** Executes the installed genie where the container runtime executes it. */
+  genie(args: readonly string[], options?: GenieOptions): Promise<GenieResult>;
+  log(level: Level, message: string, fields?: Fields): void;
+  /** An event of a pod or of the node; nothing without `--events`. */
+  event(
+    subject: V1ObjectReference,
+    type: "Normal" | "Warning",
+    reason: string,
+    message: string,
+  ): void;
+}
+
+export interface GenieOptions {
+  stdin?: string;
+  /** Kills it. */
+  signal?: AbortSignal;
+}

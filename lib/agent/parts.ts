@@ -1,0 +1,42 @@
+/**
+ * The parts of `genie agent`: one row for each switch. `genie agent` takes its options
+ * and help from here, `genie manifest` the rights, so a part has the rights that it needs
+ * and no pod of the DaemonSet has more.
+ */
+import type { V1PolicyRule } from "@kubernetes/client-node";
+import type { Part } from "./part.ts";
+
+export interface PartEntry {
+  /** Name of the value of its switch. */
+  value?: string;
+  /** For `--help`: what it does. */
+  about: string;
+  /** For `--help`: what it needs beyond the plugin's own rights. */
+  needs: string;
+  /** On without its switch; `--no-<name>` turns it off. */
+  byDefault?: true;
+  /** It executes the host's genie: hostPID and a privileged container. */
+  isPrivileged?: true;
+  /** Rights of the service account, beyond those of the plugin. */
+  rights: readonly V1PolicyRule[];
+  /** `value` is the switch's. Throws UsageError-like Error for a wrong one. */
+  load(value: string): Promise<Part>;
+}
+
+const definitionsWatch: V1PolicyRule = {
+  apiGroups: ["k8s.cni.cncf.io"],
+  resources: ["network-attachment-definitions"],
+  verbs: ["list", "watch"],
+};
+
+export const parts: ReadonlyMap<string, PartEntry> = new Map(
+  Object.entries({
+    cache: {
+      about: "keep the cluster's network attachment definitions on the node",
+      needs: "list and watch of network-attachment-definitions",
+      byDefault: true,
+      rights: [definitionsWatch],
+      load: async () => (await import("./definition-cache.ts")).definitionCache,
+    },
+  } satisfies Record<string, PartEntry>),
+);

@@ -1,0 +1,60 @@
+/**
+ * A file of the definitions' cache, `<dataDir>/definitions`: written by the agent, read
+ * by ADD in place of a GET (agent.md `--cache`). A file that is torn, foreign or of
+ * another definition is the same as none.
+ */
+import { isObject, own, parseJson } from "../cni/json.ts";
+import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
+import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
+import { withLength, withoutLength } from "./record.ts";
+import { Records } from "./records.ts";
+
+export const definitionsDirectory = "definitions";
+
+/** An object of etcd is at most 1.5 MiB. */
+const maxBytes = 4 << 20;
+
+/** The name of a definition's file in that directory. */
+export function definitionFile(namespace: string, name: string): string {
+  return `${Records.nameOf(namespace, name)}.json`;
+}
+
+export function textOfDefinition({
+  metadata: { namespace = "", name = "", annotations },
+  spec: { config },
+}: NetworkAttachmentDefinition): string {
+  return withLength(JSON.stringify({ namespace, name, annotations, config }));
+}
+
+/** undefined without a valid file. Never throws. */
+export function cachedDefinition(
+  dataDir: string,
+  namespace: string,
+  name: string,
+): NetworkAttachmentDefinition | undefined {
+  try {
+    const directory = `${dataDir}/${definitionsDirectory}`;
+    requireOwnDirectory(directory);
+    const path = `${directory}/${definitionFile(namespace, name)}`;
+    const text = withoutLength(readOwnFileIfAny(path, maxBytes) ?? "");
+    if (text === undefined) return undefined;
+    const value = parseJson(text);
+    const annotations = own(value, "annotations");
+    const config = own(value, "config");
+    const isMeant =
+      own(value, "namespace") === namespace && own(value, "name") === name;
+    if (!isMeant || !isTexts(annotations)) return undefined;
+    if (config !== undefined && typeof config !== "string") return undefined;
+    const spec = config === undefined ? {} : { config };
+    return { metadata: { namespace, name, annotations }, spec };
+  } catch {
+    return undefined;
+  }
+}
+
+function isTexts(value: unknown): value is Record<string, string> {
+  return (
+    isObject(value) &&
+    Object.values(value).every((text) => typeof text === "string")
+  );
+}

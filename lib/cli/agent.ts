@@ -1,0 +1,224 @@
+/**
+ * `genie agent`: the long-running process beside the plugin (agent.md). It has no work of
+ * its own: it reads the switches, opens the credential and runs the parts.
+ */
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { createAgent, lineOf, runParts } from "../agent/agent.ts";
+import { removeSynced } from "../agent/definition-cache.ts";
+import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
+import type { Agent, Part } from "../agent/part.ts";
+import { parts } from "../agent/parts.ts";
+import { pause } from "../agent/pause.ts";
+import { logs } from "../attach/log.ts";
+import { messageOf } from "../linux/errno.ts";
+import { inClusterServer } from "../kube/server-url.ts";
+import { openApi, serviceAccountDirectory } from "../kube/typed-api.ts";
+import type { Command, Input, Option, Options } from "./command.ts";
+import type { Host } from "./host.ts";
+import { keepInstalled } from "./install.ts";
+import { Installation, type Step } from "./installation.ts";
+import {
+  type Directories,
+  directoriesOf,
+  directoryOptions,
+  hostOf,
+  nodeContext,
+  ownType,
+  rootOption,
+} from "./node.ts";
+import type { Env, Terminal } from "./terminal.ts";
+
+/** The switches of the parts: `--gc`, `--metrics ADDRESS`, `--no-cache` of a default one. */
+export const partOptions: Options = switches();
+
+function switches(): Options {
+  const options: Record<string, Option> = {};
+  for (const [name, { value, about, byDefault }] of parts) {
+    options[name] = {
+      ...(value !== undefined && { value }),
+      about: byDefault ? `${about} (default)` : about,
+    };
+    if (byDefault) options[`no-${name}`] = { about: `without --${name}` };
+  }
+  return options;
+}
+
+/** The parts that are on, with the values of their switches. */
+export function chosenParts(input: Input): ReadonlyMap<string, string> {
+  const chosen = new Map<string, string>();
+  for (const [name, { value, byDefault }] of parts) {
+    const text = input.text(name);
+    const isOn =
+      value === undefined
+        ? input.flag(name) || (byDefault && !input.flag(`no-${name}`))
+        : text !== undefined;
+    if (isOn) chosen.set(name, text ?? "");
+  }
+  return chosen;
+}
+
+const installMs = 10_000;
+
+export const agent: Command = {
+  about: `Pods never depend on it: ADD, DEL, CHECK and GC work without it. It keeps genie installed as
+\`genie install --watch\` does, and runs the parts that are switched on. What each needs:
+
+${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
+  options: {
+    ...partOptions,
+    "no-install": { about: "do not install genie or keep it installed" },
+    kubeconfig: {
+      value: "FILE",
+      path: "file",
+      about:
+        "credential of the agent (default the service account of its pod, else that of genie's configuration)",
+    },
+    node: {
+      value: "NAME",
+      about:
+        "name of this node in the API (default $NODE_NAME, else as configured, else the host's name)",
+    },
+    ...directoryOptions,
+    ...rootOption,
+  },
+  async run(input, terminal) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    void stopped(terminal).then(() => controller.abort());
+    const directories = directoriesOf(input);
+    const host = hostOf(input);
+    const log = logger(terminal, "info");
+    const chosen: Part[] = [];
+    if (!input.flag("no-install"))
+      chosen.push(await installPart(directories, host, terminal, log));
+    const context = nodeContext(directories, terminal.env, { host });
+    const { config } = context;
+    const running = createAgent(
+      {
+        node:
+          input.text("node") ||
+          terminal.env["NODE_NAME"] ||
+          config.nodeName ||
+          hostname(),
+        context,
+        host: hostGenie(directories, host),
+        directories: directoryArgs(directories),
+        openApi: () => openApiOf(input, host, directories, terminal.env),
+        log: logger(terminal, config.logLevel),
+      },
+      signal,
+    );
+    const chosenSwitches = chosenParts(input);
+    if (!chosenSwitches.has("cache")) removeSynced(config.dataDir);
+    for (const [name, value] of chosenSwitches) {
+      const entry = parts.get(name);
+      if (!entry) continue;
+      const why = entry.isPrivileged && whyNoHost(hostGenie(directories, host));
+      if (why) running.log("warn", `--${name} is off: ${why}`);
+      else chosen.push(await entry.load(value));
+    }
+    running.log("info", "the agent starts", {
+      version: terminal.version,
+      node: running.node,
+      parts: chosen.map(({ name }) => name),
+    });
+    await runParts(chosen, running, signal);
+    running.log("info", "the agent ends");
+    return 0;
+  },
+};
+
+async function stopped({ sleep, stopped: isStopped }: Terminal) {
+  while (!isStopped()) await sleep(3_600_000);
+}
+
+function logger(
+  { stdout, now }: Pick<Terminal, "stdout" | "now">,
+  configured: string,
+): Agent["log"] {
+  const level = logs(configured, "info") ? configured : "info";
+  return (name, message, fields = {}) => {
+    if (logs(level, name)) void stdout(lineOf(name, message, fields, now()));
+  };
+}
+
+/** One round is done here: the other parts read the configuration that it writes. */
+async function installPart(
+  directories: Directories,
+  host: Host,
+  terminal: Terminal,
+  log: Agent["log"],
+): Promise<Part> {
+  const installation = new Installation(
+    {
+      directories,
+      host,
+      wishes: {
+        insecure: false,
+        account: { directory: serviceAccountDirectory, isRequired: false },
+      },
+      defaultPlugin: undefined,
+      force: false,
+    },
+    terminal,
+  );
+  const report = (steps: readonly Step[]): void => {
+    for (const { outcome, text } of steps)
+      log(outcome === "warning" ? "warn" : "info", text, { install: outcome });
+  };
+  const failed = (error: string): void =>
+    log("error", "failed to install", { error });
+  let steps: Step[] = [];
+  try {
+    steps = await installation.run();
+    report(steps);
+  } catch (error) {
+    failed(messageOf(error));
+  }
+  return {
+    name: "install",
+    run: (_, signal) =>
+      keepInstalled(installation, steps, installMs, {
+        sleep: (ms) => pause(ms, signal),
+        stopped: () => signal.aborted,
+        report,
+        failed,
+      }),
+  };
+}
+
+function hostGenie({ binDir }: Directories, { root }: Host): HostGenie {
+  return { path: join(binDir, ownType), root };
+}
+
+function directoryArgs({ confDir, binDir, dataDir }: Directories): string[] {
+  return [
+    `--conf-dir=${confDir}`,
+    `--bin-dir=${binDir}`,
+    ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
+  ];
+}
+
+/** `--kubeconfig`, else our pod's service account, else the credential of the configuration, which is read anew. */
+function openApiOf(
+  input: Input,
+  host: Host,
+  directories: Directories,
+  env: Env,
+) {
+  const kubeconfig = input.path("kubeconfig");
+  if (kubeconfig !== undefined) return openApi({ kubeconfig }, env);
+  if (
+    inClusterServer(env) !== undefined &&
+    existsSync(join(serviceAccountDirectory, "token"))
+  )
+    return openApi({}, env);
+  const place = (path: string) => host.path(path);
+  return openApi(
+    () => nodeContext(directories, env, { host }).config.kube,
+    env,
+    host.isOurs ? {} : { place },
+  );
+}

@@ -1,0 +1,192 @@
+/**
+ * The API server by the typed API of @kubernetes/client-node, for commands and the
+ * agent. Under Bun its own HTTP ignores authorities and client certificates, so genie's
+ * HTTP takes its place. Loading it costs about 20 ms; a pod never does.
+ */
+import type {
+  AdmissionregistrationV1Api,
+  AuthenticationV1Api,
+  AuthorizationV1Api,
+  CoreV1Api,
+  VersionApi,
+} from "@kubernetes/client-node";
+import { Deadline } from "../linux/deadline.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
+import { CniError } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import { type Access, type Surroundings, openAccess } from "./access.ts";
+import {
+  ApiError,
+  type Failure,
+  connectionFailure,
+  statusText,
+} from "./api-error.ts";
+import { guarded, identifying } from "./http-proxy.ts";
+import type { KubeOptions } from "./options.ts";
+import { createSession } from "./request.ts";
+
+export interface Api {
+  server: string;
+  admission: AdmissionregistrationV1Api;
+  core: CoreV1Api;
+  authorization: AuthorizationV1Api;
+  authentication: AuthenticationV1Api;
+  version: VersionApi;
+  /** GET of a path with its query. Throws 7, {@link Unreachable}, and the reason of an aborted signal. */
+  get(path: string, signal: AbortSignal): Promise<Response>;
+}
+
+/** No response: the server is away, or something else is there. */
+export class Unreachable extends ApiError {
+  /** Whether the server is away: refused, reset, no response in time, no route. */
+  readonly isAway: boolean;
+
+  constructor({ what, transient }: Failure, cause: unknown) {
+    super(what);
+    this.cause = cause;
+    this.isAway = transient;
+  }
+}
+
+export const serviceAccountDirectory =
+  "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** Milliseconds of one call. */
+const limitMs = 5000;
+
+interface Init {
+  method: string;
+  headers: Record<string, string>;
+  body?: string;
+}
+
+/**
+ * Throws 7 for a configuration without a usable server. Sends no request. Server and
+ * credential are read again, by `options`, after a 401 and after a failed connection.
+ */
+export async function openApi(
+  options: KubeOptions | (() => KubeOptions),
+  env: Surroundings["env"],
+  surroundings: Partial<Surroundings> = {},
+): Promise<Api> {
+  const read = typeof options === "function" ? options : () => options;
+  const session = createSession(() =>
+    openAccess(read(), {
+      env,
+      serviceAccount: serviceAccountDirectory,
+      ...surroundings,
+    }),
+  );
+  const { server } = await session.access();
+  const client = await import("@kubernetes/client-node");
+
+  const send = async (
+    path: string,
+    init: Init,
+    signal: AbortSignal,
+  ): Promise<Response> => {
+    for (let isRenewed = false; ; isRenewed = true) {
+      const access = await session.access();
+      try {
+        const response = await request(access, path, init, signal);
+        if (response.status !== 401 || isRenewed) return response;
+        await response.body?.cancel();
+        session.renew(access);
+      } catch (error) {
+        if (error instanceof Unreachable) session.renew(access);
+        throw error;
+      }
+    }
+  };
+  const configuration = client.createConfiguration({
+    baseServer: new client.ServerConfiguration(server, {}),
+    httpApi: client.wrapHttpLibrary({
+      async send(call) {
+        const signal = AbortSignal.timeout(limitMs);
+        const response = await send(
+          call.getUrl().slice(server.length),
+          {
+            method: call.getHttpMethod(),
+            headers: call.getHeaders(),
+            ...bodyOf(call.getBody()),
+          },
+          signal,
+        );
+        const bytes = response
+          .arrayBuffer()
+          .then((buffer) => Buffer.from(buffer));
+        return new client.ResponseContext(
+          response.status,
+          Object.fromEntries(response.headers.entries()),
+          new client.SelfDecodingBody(bytes),
+        );
+      },
+    }),
+  });
+  return {
+    server,
+    admission: new client.AdmissionregistrationV1Api(configuration),
+    core: new client.CoreV1Api(configuration),
+    authorization: new client.AuthorizationV1Api(configuration),
+    authentication: new client.AuthenticationV1Api(configuration),
+    version: new client.VersionApi(configuration),
+    get: (path, signal) => send(path, { method: "GET", headers: {} }, signal),
+  };
+}
+
+/** The failure in one line; client-node's own message contains the whole response. */
+export function apiProblem(error: unknown): string {
+  // The class of the error hides its fields from `own`, which takes plain objects.
+  const fields = Object.fromEntries(Object.entries(error ?? {}));
+  const code = own(fields, "code");
+  const body = own(fields, "body");
+  if (typeof code !== "number" || error instanceof CniError)
+    return messageOf(error);
+  return code === 403 && unrelated.test(JSON.stringify(body ?? ""))
+    ? "not found on this node: the node's credential sees the pods of its own node only"
+    : statusText(code);
+}
+
+/**
+ * The node authorizer's message for an object that no pod of the node has, and for
+ * one that does not exist.
+ */
+const unrelated = /no (?:relationship|path) found/;
+
+function bodyOf(body: unknown): { body?: string } {
+  return typeof body === "string" ? { body } : {};
+}
+
+async function request(
+  access: Access,
+  path: string,
+  init: Init,
+  signal: AbortSignal,
+): Promise<Response> {
+  const { server } = access;
+  const credential = await access.credential(new Deadline(limitMs));
+  try {
+    return await fetch(server + path, {
+      ...init,
+      headers: { ...init.headers, ...identifying(credential) },
+      signal,
+      ...guarded(access, credential),
+    });
+  } catch (cause) {
+    const isLate = signal.aborted && isTimeout(signal.reason);
+    if (signal.aborted && !isLate) throw signal.reason;
+    const failure = isLate
+      ? {
+          what: `server ${quote(server)}: no response in time`,
+          transient: true,
+        }
+      : connectionFailure(server, errnoOf(cause));
+    throw new Unreachable(failure, cause);
+  }
+}
+
+/** Whether a signal was aborted by its time limit. */
+export function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === "TimeoutError";
+}
