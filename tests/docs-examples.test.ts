@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseLoad } from "../lib/attach/automatic.ts";
 import { parseRecord } from "../lib/attach/record.ts";
 import { statusAnnotations } from "../lib/attach/write-back.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
@@ -37,6 +38,7 @@ const readers: Record<string, (text: string) => void | Promise<unknown>> = {
   },
   "json request": readRequest,
   "json record": parseRecord,
+  "json load": (text) => expect(parseLoad(text)).toBeDefined(),
   "json log": readLog,
   "yaml kubeconfig": readKubeconfigText,
   "yaml rbac": readRole,

@@ -38,6 +38,7 @@ const documentedDefaults: [string, string, Partial<GenieConfig>][] = [
     "`/etc/cni/multus/net.d`",
     { multusConfDir: "/etc/cni/multus/net.d" },
   ],
+  ["automatic.networks", "none", { automatic: undefined }],
   ["allowedNetworks", "all", { allowedNetworks: undefined }],
   [
     "allowedPlugins",
@@ -313,10 +314,10 @@ function documentedDefault(key: string): string | undefined {
 }
 
 /** Keys that are read for a later version; what they do is not there yet. */
-const undocumentedKeys = new Set(["automatic", "auxiliaryChain"]);
+const undocumentedKeys = new Set(["auxiliaryChain"]);
 
 function schemaKeys(): string[] {
-  const parents = new Set(["kubernetes", "policy"]);
+  const parents = new Set(["kubernetes", "policy", "automatic"]);
   return configKeys.filter((key) => {
     const [first = ""] = key.split(".");
     return !undocumentedKeys.has(first) && !parents.has(key);

@@ -82,6 +82,7 @@ async function writeRecord(
   const file = await withSharedRecords(context, deadline, () =>
     context.records.create(record),
   );
+  networks.recorded?.();
   const sync = syncOnce(file);
   return { ...networks, record, touched: 0, results: [], sync };
 }

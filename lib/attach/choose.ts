@@ -21,11 +21,12 @@ import {
 import {
   type Choice,
   type DefinitionReference,
+  isUndecided,
   parseChoice,
 } from "../select/choice.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Definition } from "../select/definition.ts";
-import type { Networks } from "../select/node-networks.ts";
+import type { Networks, NodeNetwork } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
 
@@ -125,6 +126,8 @@ export interface PodNetworks {
   attachments: Attachment[];
   /** Whether the pod's status reports them: several networks, or the NPWG standard (selection.md §7). */
   isReported: boolean;
+  /** Called when the record is written: another automatic choice may count it. */
+  recorded?: (() => void) | undefined;
 }
 
 /** Throws 7 and 11. Nothing was executed, and all attachments can be. */
@@ -138,29 +141,57 @@ export async function choose(
   const { request, config } = context;
   // Read once for all definitions that name a network there.
   let multusNetworks: Networks | undefined;
+  const given = await givenNetworks(context, annotations, networks, deadline);
   const selection = {
     config,
     networks,
     ifname: request.ifname,
     args: request.args,
     namespace: context.pod?.namespace,
+    given: given?.networks,
     multusNetworks: () =>
       config.multusConfDir === ""
         ? undefined
         : (multusNetworks ??= readNetworks(context, config.multusConfDir)),
     warn: (message: string) => context.log().warn(message),
   };
-  const choice = parseChoice(annotations, selection);
-  const definitions =
-    choice.definitions.length > 0
-      ? await fetchDefinitions(context, choice, api, deadline)
-      : undefined;
-  const attachments = resolve(choice, selection, definitions);
-  if (definitions) await addDeviceInfo(request.containerId, attachments);
-  requireExecutables(context, attachments);
-  context.chosen?.(choice, attachments);
-  const isReported = choice.isNpwg || attachments.length > 1;
-  return { choice, attachments, isReported };
+  try {
+    const choice = parseChoice(annotations, selection);
+    const definitions =
+      choice.definitions.length > 0
+        ? await fetchDefinitions(context, choice, api, deadline)
+        : undefined;
+    const attachments = resolve(choice, selection, definitions);
+    if (definitions) await addDeviceInfo(request.containerId, attachments);
+    requireExecutables(context, attachments);
+    context.chosen?.(choice, attachments);
+    const isReported =
+      choice.isNpwg || attachments.length > 1 || given !== undefined;
+    return { choice, attachments, isReported, recorded: given?.recorded };
+  } catch (error) {
+    given?.recorded();
+    throw error;
+  }
+}
+
+/** Networks that are in no annotation: the pod's status tells which (selection.md §10). */
+export interface GivenNetworks {
+  networks: NodeNetwork[];
+  /** Called when the record is written, or none will be. */
+  recorded(): void;
+}
+
+/** For rule d of selection.md §2; undefined for all other pods. Throws 7. */
+async function givenNetworks(
+  context: Context,
+  annotations: Annotations,
+  networks: Networks,
+  deadline: Deadline,
+): Promise<GivenNetworks | undefined> {
+  const { automatic } = context.config;
+  if (!automatic || !isUndecided(annotations)) return undefined;
+  const { chooseAutomatically } = await import("./automatic.ts");
+  return chooseAutomatically(context, automatic, networks, deadline);
 }
 
 /** From the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */

@@ -63,13 +63,14 @@ export async function explainPod(
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
   const context = contextFor(pod, directories, env);
   const deadline = new Deadline(context.config.apiTimeoutMs);
-  const { choice, attachments } = await choose(
+  const { choice, attachments, recorded } = await choose(
     context,
     pod,
     readNetworks(context),
     openOnce(context, deadline),
     deadline,
   );
+  recorded?.();
   return {
     pod: shown,
     rules: [...choice.elements.map(ruleOf), ...misplacedAnnotations(pod)],

@@ -51,6 +51,8 @@ export interface SelectionContext {
   namespace?: string | undefined;
   /** The networks of `multusConfDir`, read if a definition needs them; undefined without any. */
   multusNetworks?: () => Networks | undefined;
+  /** The networks of a pod whose annotation `cni` is blank, if the annotations do not say which (rules c and d of selection.md §2). */
+  given?: readonly NodeNetwork[] | undefined;
   /** Reports requests that have no effect. */
   warn?: (message: string) => void;
 }
@@ -176,8 +178,8 @@ function requireReachable(
 function nodeNetworks(
   annotations: Annotations,
   replacement: DefinitionReference | undefined,
-  { config, networks, ifname }: SelectionContext,
-): NodeNetwork[] {
+  { config, networks, ifname, given }: SelectionContext,
+): readonly NodeNetwork[] {
   const cni = own(annotations, cniAnnotation);
   if (isChoice(cni)) {
     if (replacement)
@@ -191,6 +193,7 @@ function nodeNetworks(
     throw invalid(
       `annotation "networks" with an empty annotation "cni" asks for logical networks, which are not supported: ${quote(logical)}`,
     );
+  if (given) return given;
   if (!replacement) {
     const reason =
       cni === undefined ? 'no annotation "cni"' : 'annotation "cni" is blank';
@@ -202,6 +205,17 @@ function nodeNetworks(
       `annotation ${quote(defaultNetworkAnnotation)} asks for interface ${quote(requested)}: the default network is attached as ${ifname} (CNI_IFNAME)`,
     );
   return [];
+}
+
+/** Whether rule d of selection.md §2 applies: `cni` is there and blank, and nothing else says which networks. */
+export function isUndecided(annotations: Annotations): boolean {
+  const cni = own(annotations, cniAnnotation);
+  return (
+    cni !== undefined &&
+    !isChoice(cni) &&
+    !isChoice(own(annotations, "networks")) &&
+    !isChoice(own(annotations, defaultNetworkAnnotation))
+  );
 }
 
 /** Present and not blank. */

@@ -114,7 +114,6 @@ const entries = {
   allowedIpams: strings,
   defaultRoutes: v.nullish(v.picklist(["owner", "keep"])),
   allowRepeated: strings,
-  // Reserved for a later version (selection.md §10, §11).
   automatic: v.nullish(object(groups.automatic)),
   auxiliaryChain: v.nullish(
     text(

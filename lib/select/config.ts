@@ -59,6 +59,7 @@ type Form =
   | "text or texts"
   | "path"
   | "path or none"
+  | "file name"
   | "seconds"
   | "seconds or 0"
   | readonly string[]
@@ -84,6 +85,8 @@ function hasForm(value: unknown, form: Form): boolean {
       return typeof value === "string" && value.startsWith("/");
     case "path or none":
       return value === "" || hasForm(value, "path");
+    case "file name":
+      return hasForm(value, "name") && !/^\.{1,2}$|\//.test(String(value));
     case "seconds":
       return typeof value === "number" && value > 0 && value <= 86_400;
     case "seconds or 0":
@@ -152,6 +155,8 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   allowedIpams: "texts",
   defaultRoutes: ["owner", "keep"],
   allowRepeated: "texts",
+  automatic: { networks: "texts", by: ["attachments", "traffic"] },
+  auxiliaryChain: "file name",
   runtimeCacheDir: "path or none",
   multusDir: "path or none",
   multusConfDir: "path or none",
@@ -215,6 +220,10 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     defaultRoutes: keys.defaultRoutes ?? "owner",
     /** Single-use plugin types that a pod may use more than once (selection.md §8). */
     allowRepeated: keys.allowRepeated ?? [],
+    /** The networks of pods that choose none (selection.md §10); undefined: the default network. */
+    automatic: automaticChoice(keys.automatic),
+    /** The directory in `confDir` of a chain for every pod (selection.md §11). */
+    auxiliaryChain: keys.auxiliaryChain ?? undefined,
     /** The name of this node in the API. */
     nodeName: keys.nodeName || undefined,
     podResourcesSocket:
@@ -226,6 +235,20 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     /** Unknown keys, for instance `alowedPlugins`. */
     unknownKeys,
   };
+}
+
+export interface AutomaticChoice {
+  networks: readonly string[];
+  by: "attachments" | "traffic";
+}
+
+function automaticChoice(
+  automatic: ConfigKeys["automatic"],
+): AutomaticChoice | undefined {
+  const { networks = [], by } = automatic ?? {};
+  return networks.length > 0
+    ? { networks, by: by ?? "attachments" }
+    : undefined;
 }
 
 /** `10.0` is a RawNumber, see parseJson. */

@@ -122,6 +122,27 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     });
   });
 
+  test("a blank cni where the node chooses, shows the counts", async () => {
+    using node = await installed();
+    const own = JSON.parse(node.read("etc/cni/net.d/00-genie.conflist")) as {
+      plugins: object[];
+    };
+    const automatic = { networks: ["weave", "canal", "nowhere"] };
+    node.network("00-genie.conflist", {
+      ...own,
+      plugins: [{ ...own.plugins[0], automatic }],
+    });
+    const pod = { metadata: { name: "web", annotations: { cni: " " } } };
+    const file = node.write("pods.json", JSON.stringify([pod, pod]));
+    const rules = [
+      'annotation "cni" is blank: automatic choice by attachments (weave 0, canal 0) gives "weave": file key of "20-weave.conf"',
+    ];
+    expect(await explained(node, ["-f", file])).toMatchObject([
+      { rules },
+      { rules },
+    ]);
+  });
+
   test.each<[object: object, rule: string]>([
     [
       { metadata: { name: "web" } },

@@ -1,0 +1,210 @@
+/**
+ * Automatic choice (selection.md §10): of the networks of the key `automatic`, the one
+ * with the fewest living attachments, or with the least traffic as the agent samples
+ * it. A count that fails is no error. Loaded for pods that choose nothing, on nodes
+ * with that key.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { isObject, own, parseJson } from "../cni/json.ts";
+import { validateNetwork } from "../cni/network.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { Open, close, openIfAny } from "../linux/file-calls.ts";
+import { tryLock } from "../linux/file-lock.ts";
+import { readOwnFileIfAny } from "../linux/files.ts";
+import { recordedNetns } from "../linux/netns.ts";
+import { plain } from "../linux/text.ts";
+import type { AutomaticChoice } from "../select/config.ts";
+import {
+  type Candidate,
+  type Networks,
+  nodeNetwork,
+  requireNetwork,
+} from "../select/node-networks.ts";
+import { joined } from "../select/problem-list.ts";
+import type { GivenNetworks } from "./choose.ts";
+import type { Context } from "./context.ts";
+
+/**
+ * Throws 7 if no network of the list can be executed. Until `recorded` is called, no
+ * other pod chooses: its choice counts this one.
+ */
+export async function chooseAutomatically(
+  context: Context,
+  automatic: AutomaticChoice,
+  networks: Networks,
+  deadline: Deadline,
+): Promise<GivenNetworks> {
+  const usable = usableNetworks(context, automatic.networks, networks);
+  const recorded = await lockChoice(context, deadline);
+  const { by, loads } = await loadsOf(context, automatic, usable);
+  // The first of equals.
+  const [least] = usable.toSorted((a, b) => loads(a) - loads(b));
+  if (!least) throw new CniError(Code.internal, "no network to choose");
+  const told = usable.map((one) => `${plain(one.name)} ${loads(one)}`);
+  const origin = `annotation "cni" is blank: automatic choice by ${by} (${told.join(", ")}) gives`;
+  const { candidate, name } = least;
+  const chosen = nodeNetwork(candidate, networks, origin, { name });
+  return { networks: [chosen], recorded };
+}
+
+interface UsableNetwork {
+  name: string;
+  candidate: Candidate;
+}
+
+/** Those whose plugins are there. Throws 7 with the reasons if none is. */
+function usableNetworks(
+  { path, dependencies }: Context,
+  names: readonly string[],
+  networks: Networks,
+): UsableNetwork[] {
+  const usable: UsableNetwork[] = [];
+  const problems: string[] = [];
+  for (const name of names) {
+    try {
+      const candidate = requireNetwork(networks, name);
+      nodeNetwork(candidate, networks, "");
+      validateNetwork(candidate.list, path, dependencies.self());
+      usable.push({ name, candidate });
+    } catch (error) {
+      problems.push(messageOf(error));
+    }
+  }
+  if (usable.length > 0) return usable;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `configuration key "automatic": no network of it can be used: ${joined(problems)}`,
+  );
+}
+
+/** Milliseconds that a choice waits for another one; it counts without that one then. */
+const waitMs = 5000;
+
+/**
+ * Pods that start at once choose one after the other, until the record of each is
+ * written. The lock is on `dataDir` itself, so no file remains; a killed genie frees it.
+ */
+async function lockChoice(
+  { config, dependencies, log }: Context,
+  deadline: Deadline,
+): Promise<() => void> {
+  try {
+    const flags = Open.readOnly | Open.noFollow;
+    const fd = openIfAny(config.dataDir, flags);
+    // Without the directory there are no records to count.
+    if (fd === undefined) return () => {};
+    const waiting = deadline.atMost(waitMs);
+    while (!tryLock(fd) && !waiting.expired) await dependencies.sleep(5);
+    let isOpen = true;
+    return () => {
+      if (isOpen) close(fd);
+      isOpen = false;
+    };
+  } catch (error) {
+    log().warn("failed to wait for other automatic choices", {
+      error: messageOf(error),
+    });
+    return () => {};
+  }
+}
+
+interface Loads {
+  by: AutomaticChoice["by"];
+  loads(network: UsableNetwork): number;
+}
+
+async function loadsOf(
+  context: Context,
+  { by }: AutomaticChoice,
+  networks: readonly UsableNetwork[],
+): Promise<Loads> {
+  const traffic = by === "traffic" && readTraffic(context);
+  if (traffic)
+    return { by, loads: ({ candidate }) => traffic(candidate.list.name) };
+  const names = new Set(networks.map(({ candidate }) => candidate.list.name));
+  const counts = await countAttachments(context, names);
+  return {
+    by: "attachments",
+    loads: ({ candidate }) => counts.get(candidate.list.name) ?? 0,
+  };
+}
+
+/** The sample of `genie agent --load`. */
+export interface Load {
+  /** The time of the sample, as in records. */
+  bootId: string;
+  uptimeMs: number;
+  /** By the `name` of the network, over the host ends of its attachments; missing: none. */
+  bytesPerSecond: Readonly<Record<string, number>>;
+}
+
+export function loadPath(dataDir: string): string {
+  return `${dataDir}/load.json`;
+}
+
+/** Milliseconds after which a sample is not used. */
+const staleMs = 60_000;
+const maxLoadBytes = 1 << 20;
+
+/** Bytes per second by network; undefined if there is no sample of the last minute. */
+function readTraffic({
+  config,
+  dependencies,
+}: Context): ((network: string) => number) | undefined {
+  try {
+    const text = readOwnFileIfAny(loadPath(config.dataDir), maxLoadBytes);
+    const load = text === undefined ? undefined : parseLoad(text);
+    if (load?.bootId !== dependencies.bootId()) return undefined;
+    const age = dependencies.uptimeMs() - load.uptimeMs;
+    if (age < 0 || age > staleMs) return undefined;
+    return (network) => {
+      const rate = own(load.bytesPerSecond, network);
+      return typeof rate === "number" ? rate : 0;
+    };
+  } catch {
+    // A damaged file is the same as none.
+    return undefined;
+  }
+}
+
+/** undefined for any other value. Throws for a text that is not JSON. */
+export function parseLoad(text: string): Load | undefined {
+  const load = parseJson(text);
+  return isLoad(load) ? load : undefined;
+}
+
+function isLoad(load: unknown): load is Load {
+  return (
+    typeof own(load, "bootId") === "string" &&
+    typeof own(load, "uptimeMs") === "number" &&
+    isObject(own(load, "bytesPerSecond"))
+  );
+}
+
+/** By the `name` of the network: attachments of this boot whose namespace is there. */
+async function countAttachments(
+  { request, records, dependencies, log }: Context,
+  names: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  try {
+    const bootId = dependencies.bootId();
+    for await (const { record } of records.all()) {
+      if (!record || recordedNetns(record, bootId) === "") continue;
+      // A left-over of this container is deleted before it is attached again.
+      const { containerId, ifname } = record;
+      if (containerId === request.containerId && ifname === request.ifname)
+        continue;
+      for (const { list } of record.attachments)
+        if (names.has(list.name))
+          counts.set(list.name, (counts.get(list.name) ?? 0) + 1);
+    }
+  } catch (error) {
+    log().warn("failed to count attachments: the first network is chosen", {
+      error: messageOf(error),
+    });
+    return new Map();
+  }
+  return counts;
+}

@@ -1,0 +1,182 @@
+/** Automatic choice (selection.md §10), by the compiled executable on real networks. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { loadPath } from "../../lib/attach/automatic.ts";
+import { uptimeMs } from "../../lib/linux/libc.ts";
+import { startApiServer } from "../support/api-server.ts";
+import type { Node, Pod } from "../support/node.ts";
+import {
+  attached,
+  startNode,
+  startScriptedNode,
+  summary,
+} from "../support/scripted-node.ts";
+
+const annotations = { cni: "" };
+const automatic = { networks: ["weave", "canal"] };
+const byTraffic = { ...automatic, by: "traffic" };
+
+const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+/** The network of eth0 of a new pod. */
+async function chosen(
+  node: Node,
+  config: Record<string, unknown>,
+): Promise<string | undefined> {
+  const pod = await node.pod();
+  await node.succeed("ADD", pod, { annotations, config });
+  return (await attached(pod))["eth0"];
+}
+
+async function sample(
+  node: Node,
+  bytesPerSecond: unknown,
+  more: object = {},
+): Promise<void> {
+  const load = { bootId, uptimeMs: uptimeMs(), bytesPerSecond, ...more };
+  writeFileSync(loadPath(node.dataDir), JSON.stringify(load), { mode: 0o600 });
+}
+
+describe("by attachments", () => {
+  test("30 pods at once: 15 of each network, also after some are deleted", async () => {
+    await using node = await startNode();
+    const pods = await Promise.all(
+      Array.from({ length: 30 }, () => node.pod()),
+    );
+    const together = (some: Pod[], command: "ADD" | "DEL") =>
+      Promise.all(
+        some.map((pod) =>
+          node.succeed(command, pod, { annotations, config: { automatic } }),
+        ),
+      );
+    const count = async () => {
+      const networks = await Promise.all(pods.map(attached));
+      return ["canal", "weave"].map(
+        (name) => networks.filter(({ eth0 }) => eth0 === name).length,
+      );
+    };
+    await together(pods, "ADD");
+    expect(await count()).toEqual([15, 15]);
+    const networks = await Promise.all(pods.map(attached));
+    const some = pods.filter((_, i) => networks[i]?.["eth0"] === "canal");
+    await together(some.slice(0, 10), "DEL");
+    await together(some.slice(0, 10), "ADD");
+    expect(await count()).toEqual([15, 15]);
+  }, 60_000);
+
+  test("the first of the list for equal counts; a namespace that is gone is not counted", async () => {
+    await using node = await startNode();
+    const config = { automatic };
+    expect(await chosen(node, config)).toBe("weave");
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: { cni: "canal" } });
+    await pod.netns.remove();
+    expect(await chosen(node, config)).toBe("canal");
+  });
+
+  test("networks whose plugins are missing are passed over; none is left: error 7", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    node.network("40-torn.conf", { cniVersion: "1.0.0", name: "t", type: "t" });
+    const networks = ["torn", "nowhere", "gamma"];
+    await node.succeed("ADD", await node.pod(), {
+      annotations,
+      config: { automatic: { networks } },
+    });
+    expect(delegates.calls().map(summary)).toEqual(["ADD gamma eth0"]);
+    const failure = await node.fail("ADD", await node.pod(), {
+      annotations,
+      config: { automatic: { networks: ["torn", "nowhere"] } },
+    });
+    expect(failure).toMatchObject({
+      code: 7,
+      msg: expect.stringMatching(
+        /^configuration key "automatic": no network of it can be used: failed to find plugin "t" in path .*, no network "nowhere" in /,
+      ),
+    });
+  });
+
+  test.each([
+    ["cni is absent", {}],
+    ["default by name", { cni: "default" }],
+  ])("%s: the default network", async (_, others) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await node.succeed("ADD", await node.pod(), {
+      annotations: others,
+      config: { automatic: { networks: ["gamma", "beta"] } },
+    });
+    expect(delegates.calls().map(summary)).toEqual(["ADD alpha eth0"]);
+  });
+
+  test("the choice is in network-status, the record and the log", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    api.pods.put({
+      metadata: { name: pod.name, namespace: pod.namespace, uid: pod.uid },
+    });
+    await node.succeed("ADD", pod, {
+      annotations,
+      config: {
+        automatic: { networks: ["beta", "alpha"] },
+        kubernetes: { kubeconfig: api.kubeconfig() },
+      },
+    });
+    const { metadata } = api.pods.get(pod.namespace, pod.name) ?? {};
+    const status = metadata?.annotations?.["k8s.v1.cni.cncf.io/network-status"];
+    expect(JSON.parse(status ?? "[]")).toMatchObject([
+      { name: "beta-net", interface: "eth0", default: true },
+    ]);
+    expect(node.record(pod)["attachments"]).toMatchObject([
+      { requested: "beta" },
+    ]);
+    expect(node.log()).toContain(
+      String.raw`"rule":"annotation \"cni\" is blank: automatic choice by attachments (beta 0, alpha 0) gives \"beta\": file key of \"20-beta.conf\""`,
+    );
+  });
+});
+
+describe("by traffic", () => {
+  test("the network with less, whatever the counts; a network without a sample has none", async () => {
+    await using node = await startNode();
+    const config = { automatic: byTraffic };
+    await chosen(node, config);
+    for (const rates of [
+      { "canal-net": 10, "weave-net": 1e9 },
+      { "weave-net": 1 },
+    ]) {
+      await sample(node, rates);
+      expect(await chosen(node, config)).toBe("canal");
+      expect(await chosen(node, config)).toBe("canal");
+    }
+    await sample(node, { "canal-net": 11, "weave-net": 10.5 });
+    expect(await chosen(node, config)).toBe("weave");
+  });
+
+  test.each<[string, (node: Node) => unknown]>([
+    ["no sample", () => undefined],
+    [
+      "one of 61 seconds ago",
+      (node) =>
+        sample(node, { "canal-net": 9 }, { uptimeMs: uptimeMs() - 61_000 }),
+    ],
+    [
+      "one of another boot",
+      (node) => sample(node, { "canal-net": 9 }, { bootId: "other" }),
+    ],
+    [
+      "a torn one",
+      (node) =>
+        writeFileSync(loadPath(node.dataDir), '{"bootId', { mode: 0o600 }),
+    ],
+  ])("%s: by attachments", async (_, prepare) => {
+    await using node = await startNode();
+    await node.succeed("ADD", await node.pod(), {
+      annotations: { cni: "weave" },
+    });
+    await prepare(node);
+    expect(await chosen(node, { automatic: byTraffic })).toBe("canal");
+  });
+});
