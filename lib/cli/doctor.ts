@@ -1,7 +1,6 @@
 /**
  * `genie doctor`: checks the node and gives advice.
  */
-import { readdir } from "node:fs/promises";
 import { messageOf } from "../linux/errno.ts";
 import type { Command } from "./command.ts";
 import {
@@ -31,6 +30,7 @@ import {
   checkRenamed,
   checkRuntimeChoice,
 } from "./doctor/configuration.ts";
+import { checkMounts } from "./doctor/mounts.ts";
 import { checkCredential, checkTokenPod } from "./doctor/credential.ts";
 import {
   checkAllowedIpams,
@@ -39,7 +39,6 @@ import {
 } from "./doctor/networks.ts";
 import {
   type Directories,
-  defaultDirectories,
   directoryOptions,
   directoriesOf,
   hostOf,
@@ -103,47 +102,10 @@ async function examine(
   host: Host,
   terminal: Terminal,
 ): Promise<Finding[]> {
-  const { confDir, binDir, dataDir } = directories;
-  const hanging = await checkMounts(
-    [confDir, binDir, dataDir ?? defaultDirectories.dataDir].map((directory) =>
-      host.path(directory),
-    ),
-  );
+  const hanging = await checkMounts(directories, host);
   return hanging.length > 0
     ? hanging
     : diagnose(readNode(directories, host, terminal));
-}
-
-/** Milliseconds. */
-const mountMs = 5000;
-
-/**
- * A system call on a dead network mount never returns, so the first one runs on
- * another thread. The checks run only if every directory responds.
- */
-export async function checkMounts(
-  directories: readonly string[],
-  ms = mountMs,
-  read: (directory: string) => Promise<unknown> = (path) => readdir(path),
-): Promise<Finding[]> {
-  const findings = directories.map(async (directory): Promise<Finding[]> => {
-    // Another check reports a directory that cannot be read.
-    const responds = read(directory).then(
-      () => true,
-      () => true,
-    );
-    if (await Promise.race([responds, Bun.sleep(ms).then(() => false)]))
-      return [];
-    return [
-      {
-        check: "mounts",
-        verdict: "fail",
-        found: `${directory} did not respond within ${ms / 1000} s: every ADD waits for it`,
-        advice: "repair or unmount its file system",
-      },
-    ];
-  });
-  return (await Promise.all(findings)).flat();
 }
 
 /** An exception of a check becomes a finding. */

@@ -1,14 +1,16 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkMounts } from "../../lib/cli/doctor.ts";
+import { checkMounts } from "../../lib/cli/doctor/mounts.ts";
 import type { Finding } from "../../lib/cli/doctor/check.ts";
+import { Host } from "../../lib/cli/host.ts";
 import {
   type ApiServer,
   startApiServer,
   statusFault,
 } from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 import { NodeDirectory, pluginScript, ptpConf, speaksAll } from "./fixtures.ts";
 
 afterAll(removeCerts);
@@ -564,25 +566,53 @@ describe("doctor", () => {
 
 describe("checkMounts", () => {
   const { promise: never } = Promise.withResolvers<unknown>();
-
-  test("a directory that never responds, is the only finding", async () => {
-    const read = (path: string) =>
-      path === "/etc/cni/net.d" ? never : Promise.resolve([]);
-    expect(
-      await checkMounts(["/etc/cni/net.d", "/opt/cni/bin"], 10, read),
-    ).toEqual([
-      {
-        check: "mounts",
-        verdict: "fail",
-        found:
-          "/etc/cni/net.d did not respond within 0.01 s: every ADD waits for it",
-        advice: "repair or unmount its file system",
-      },
-    ]);
+  const hanging = (path: string): Finding => ({
+    check: "mounts",
+    verdict: "fail",
+    found: `${path} did not respond within 0.01 s: every ADD waits for it`,
+    advice: "repair or unmount its file system",
   });
 
-  test("a directory that is missing, is left to its own check", async () => {
-    expect(await checkMounts(["/does/not/exist"])).toEqual([]);
+  test.each([
+    "/conf",
+    "/bin",
+    "/data",
+    "/records",
+    "/more/bin",
+    "/log",
+    "/keys",
+    "/tokens",
+    "/multus",
+    "/multus/net.d",
+    "/cache",
+    "/kubelet",
+    "/networks",
+  ])("%s never responds: only that is said", async (path) => {
+    using root = temporaryDirectory();
+    mkdirSync(join(root.path, "conf"));
+    const plugin = {
+      type: "genie",
+      confDir: "/networks",
+      dataDir: "/records",
+      binDir: ["/more/bin"],
+      logFile: "/log/genie.log",
+      kubernetes: { kubeconfig: "/tokens/kubeconfig" },
+      policy: { k8s_client_key: "/keys/key" },
+      multusDir: "/multus",
+      multusConfDir: "/multus/net.d",
+      runtimeCacheDir: "/cache",
+      podResourcesSocket: "/kubelet/kubelet.sock",
+    };
+    writeFileSync(
+      join(root.path, "conf/00-genie.conflist"),
+      JSON.stringify({ cniVersion: "1.0.0", name: "x", plugins: [plugin] }),
+    );
+    const directories = { confDir: "/conf", binDir: "/bin", dataDir: "/data" };
+    const read = (directory: string) =>
+      directory === join(root.path, path) ? never : Promise.reject(new Error());
+    expect(
+      await checkMounts(directories, new Host(root.path), 10, read),
+    ).toEqual([hanging(join(root.path, path))]);
   });
 });
 

@@ -1,0 +1,77 @@
+/**
+ * A system call on a dead network mount never returns, so the first one runs on
+ * another thread. The other checks run only if every directory responds.
+ */
+import { readdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { readConfDir } from "../../cni/confdir.ts";
+import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
+import type { Host } from "../host.ts";
+import { type Directories, defaultDirectories, findOwn } from "../node.ts";
+import type { Finding } from "./check.ts";
+
+/** Milliseconds. */
+const mountMs = 5000;
+
+/** Those that our configuration names too, once its own directory responds. */
+export async function checkMounts(
+  { confDir, binDir, dataDir = defaultDirectories.dataDir }: Directories,
+  host: Host,
+  ms = mountMs,
+  read: (directory: string) => Promise<unknown> = (path) => readdir(path),
+): Promise<Finding[]> {
+  const check = (directories: readonly string[]) => {
+    const paths = new Set(directories.map((directory) => host.path(directory)));
+    return Promise.all([...paths].map((path) => checkMount(path, ms, read)));
+  };
+  const findings = (await check([confDir, binDir, dataDir])).flat();
+  if (findings.length > 0) return findings;
+  const own = findOwn(readConfDir(host.path(confDir)));
+  if (!own) return [];
+  const config = readConfigForCleanup(own.plugin, () => {});
+  return (await check(configured(config))).flat();
+}
+
+function configured(config: GenieConfig): string[] {
+  const { kubeconfig, policy = {} } = config.kube;
+  const { clientCertificate, clientKey, certificateAuthority } = policy;
+  const files = [
+    config.logFile,
+    config.podResourcesSocket,
+    kubeconfig,
+    clientCertificate,
+    clientKey,
+    certificateAuthority,
+  ];
+  return [
+    config.confDir,
+    ...config.binDirs,
+    config.dataDir,
+    config.multusDir,
+    config.multusConfDir,
+    config.runtimeCacheDir,
+    ...files.map((file) => (file === undefined ? "" : dirname(file))),
+  ].filter((path) => path.startsWith("/"));
+}
+
+async function checkMount(
+  directory: string,
+  ms: number,
+  read: (directory: string) => Promise<unknown>,
+): Promise<Finding[]> {
+  // Another check reports a directory that cannot be read.
+  const responds = read(directory).then(
+    () => true,
+    () => true,
+  );
+  if (await Promise.race([responds, Bun.sleep(ms).then(() => false)]))
+    return [];
+  return [
+    {
+      check: "mounts",
+      verdict: "fail",
+      found: `${directory} did not respond within ${ms / 1000} s: every ADD waits for it`,
+      advice: "repair or unmount its file system",
+    },
+  ];
+}
