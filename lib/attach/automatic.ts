@@ -14,6 +14,7 @@ import { tryLock } from "../linux/file-lock.ts";
 import { readOwnFileIfAny } from "../linux/files.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import { plain } from "../linux/text.ts";
+import type { GivenNetworks } from "../select/choice.ts";
 import type { AutomaticChoice } from "../select/config.ts";
 import {
   type Candidate,
@@ -22,7 +23,6 @@ import {
   requireNetwork,
 } from "../select/node-networks.ts";
 import { joined } from "../select/problem-list.ts";
-import type { GivenNetworks } from "./choose.ts";
 import type { Context } from "./context.ts";
 
 /**

@@ -21,12 +21,13 @@ import {
 import {
   type Choice,
   type DefinitionReference,
+  type GivenNetworks,
   isUndecided,
   parseChoice,
 } from "../select/choice.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Definition } from "../select/definition.ts";
-import type { Networks, NodeNetwork } from "../select/node-networks.ts";
+import type { Networks } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
 
@@ -172,13 +173,6 @@ export async function choose(
     given?.recorded();
     throw error;
   }
-}
-
-/** Networks that are in no annotation: the pod's status tells which (selection.md §10). */
-export interface GivenNetworks {
-  networks: NodeNetwork[];
-  /** Called when the record is written, or none will be. */
-  recorded(): void;
 }
 
 /** For rule d of selection.md §2; undefined for all other pods. Throws 7. */

@@ -57,6 +57,13 @@ export interface SelectionContext {
   warn?: (message: string) => void;
 }
 
+/** Networks that are in no annotation: the pod's status tells which (selection.md §10). */
+export interface GivenNetworks {
+  networks: NodeNetwork[];
+  /** Called when the record is written, or none will be. */
+  recorded(): void;
+}
+
 export interface Choice {
   /** In the order of execution. */
   elements: readonly ChoiceElement[];
