@@ -10,7 +10,7 @@ import { validateNetwork } from "../cni/network.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import type { Kube, NetworkAttachmentDefinition } from "../kube/client.ts";
+import type { Kube, NetworkAttachmentDefinition, Try } from "../kube/client.ts";
 import type { PodInfo } from "../kube/objects.ts";
 import {
   type Annotations,
@@ -35,11 +35,12 @@ import { type Context, prefixNetwork, readNetworks } from "./context.ts";
 export type Api = () => Promise<Kube>;
 
 export function openOnce(
-  { dependencies, config }: Context,
+  { dependencies, config, calls }: Context,
   deadline: Deadline,
 ): Api {
   let kube: Promise<Kube> | undefined;
-  return () => (kube ??= dependencies.kube(config, deadline));
+  const tried = calls && ((one: Try) => calls.requested(one));
+  return () => (kube ??= dependencies.kube(config, deadline, tried));
 }
 
 export interface Pod {

@@ -32,7 +32,7 @@ import {
 } from "../select/node-networks.ts";
 import type { Attachment } from "../select/attachment.ts";
 import type { Choice } from "../select/choice.ts";
-import { type Fields, type Log, createLog, logStderr } from "./log.ts";
+import { type Log, createLog, logStderr } from "./log.ts";
 import type { PodReference } from "./record.ts";
 import { Records } from "./records.ts";
 import { containerVariable } from "./lock.ts";
@@ -63,6 +63,11 @@ export interface Context {
   log(): Log;
   /** Called after each execution; absent below `log_level` info. */
   executed?: ((execution: Execution) => void) | undefined;
+  /** Present while the agent's file exists (agent.md "Metrics"). */
+  calls?: {
+    executed(execution: Execution): void;
+    requested(request: Try): void;
+  };
   /** Called with the choice of an ADD and its attachments; absent as `executed`. */
   chosen?: (choice: Choice, attachments: readonly Attachment[]) => void;
   records: Records;
@@ -90,7 +95,7 @@ export function createContext(
         config.logFile,
         dependencies.stderr,
         dependencies.now,
-        logContext(request),
+        logContext(request, dependencies.env),
       )),
     records: new Records(config.dataDir),
     pod: podReference(request.args),
@@ -120,15 +125,25 @@ export function notAvailable(cause: unknown): CniError {
 }
 
 /** The fields of each line of a call. */
-export function logContext(request: Request): Fields {
-  const { command, containerId, ifname, args } = request;
+export function logContext(
+  { command, containerId, ifname, args }: Request,
+  env: Dependencies["env"],
+) {
   const pod = podReference(args);
   return {
     verb: command,
     pod: pod && `${pod.namespace}/${pod.name}`,
     containerId: containerId || undefined,
     ifname: ifname || undefined,
+    traceId: traceIdOf(env["TRACEPARENT"]),
   };
+}
+
+/** The trace ID of a W3C traceparent: `00-<trace ID>-<span ID>-<flags>`; undefined for an invalid one. */
+function traceIdOf(traceparent: string | undefined): string | undefined {
+  const pattern =
+    /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(?:$|-)/;
+  return traceparent === undefined ? undefined : pattern.exec(traceparent)?.[1];
 }
 
 /** A pod has a namespace and a name; podman sends a name alone (selection.md §1). */
@@ -165,10 +180,19 @@ export function delegateCaller(
     scratch: config.dataDir,
     timeoutMs: config.delegateTimeoutMs,
     stderr: dependencies.stderr,
-    executed: context.executed ?? keepingStderr(context),
+    executed: observer(context),
     sleep: dependencies.sleep,
     containerVariable,
     self: dependencies.self(),
+  };
+}
+
+function observer(context: Context): Caller["executed"] {
+  const { calls, executed = keepingStderr(context) } = context;
+  if (!calls) return executed;
+  return (execution) => {
+    calls.executed(execution);
+    executed?.(execution);
   };
 }
 

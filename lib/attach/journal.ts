@@ -42,13 +42,13 @@ export function reportFailure(
 ): CniError {
   // Runtimes ask for STATUS every few seconds and show its errors themselves.
   if (request.command === "STATUS") return error;
-  const { stderr, now } = dependencies;
+  const { stderr, now, env } = dependencies;
   // Read without validation: the configuration may be the fault.
   const level = textOf(request, "log_level") ?? "warn";
   const file = textOf(request, "logFile");
   const { code, message, details } = error;
   const log = (path: string | undefined) =>
-    createLog(level, path, stderr, now, logContext(request)).error(
+    createLog(level, path, stderr, now, logContext(request, env)).error(
       `${request.command} failed`,
       { code, error: message, details },
     );
@@ -105,13 +105,14 @@ class Journal {
       chosen: (choice, attachments) => this.#chosen(choice, attachments),
       dependencies: {
         ...dependencies,
-        kube: (config, deadline) =>
-          dependencies.kube(config, deadline, ({ ms, ...one }) =>
+        kube: (config, deadline, tried) =>
+          dependencies.kube(config, deadline, (one) => {
             this.#context.log().debug("asked the API server", {
               ...one,
-              ms: rounded(ms),
-            }),
-          ),
+              ms: rounded(one.ms),
+            });
+            tried?.(one);
+          }),
         devices: (pod, config, deadline) =>
           this.#timed("asked the kubelet for the pod's devices", () =>
             dependencies.devices(pod, config, deadline),

@@ -4,7 +4,10 @@
 import { CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
+import { openToAppend } from "../linux/files.ts";
+import { defaultDataDir } from "../select/config.ts";
 import { add } from "./add.ts";
+import { CallLog } from "./call-log.ts";
 import { del } from "./del.ts";
 import { logs } from "./log.ts";
 import {
@@ -54,19 +57,49 @@ async function addPod(context: Context): Promise<Result> {
   return add(context);
 }
 
-/** Most calls succeed and log nothing: the journal is loaded for the others. */
+/** Most calls succeed and log nothing: the journal and the agent's log are loaded for the others. */
 async function run<T>(
   request: Request,
   dependencies: Dependencies,
   verb: (context: Context) => Promise<T>,
 ): Promise<T> {
+  const calls = openCallLog(request, dependencies);
   try {
     const context = createContext(request, dependencies);
-    if (!logs(context.config.logLevel, "info")) return await verb(context);
-    const { journalled } = await import("./journal.ts");
-    return await journalled(context, verb);
+    if (calls) context.calls = calls;
+    const result = await runLogged(context, verb);
+    calls?.ended();
+    return result;
   } catch (error) {
+    calls?.ended(error);
     const { reportFailure } = await import("./journal.ts");
     throw reportFailure(request, dependencies, CniError.from(error));
   }
 }
+
+async function runLogged<T>(
+  context: Context,
+  verb: (context: Context) => Promise<T>,
+): Promise<T> {
+  if (!logs(context.config.logLevel, "info")) return verb(context);
+  const { journalled } = await import("./journal.ts");
+  return journalled(context, verb);
+}
+
+/**
+ * The agent's log, if it exists (agent.md "Metrics"). Reads `dataDir` without
+ * validation: a call with an invalid configuration has a line too.
+ */
+function openCallLog(
+  request: Request,
+  dependencies: Dependencies,
+): CallLog | undefined {
+  const { dataDir } = request.config;
+  const isPath = typeof dataDir === "string" && dataDir.startsWith("/");
+  const directory = isPath ? dataDir : defaultDataDir;
+  const fd = openToAppend(directory, "calls.log", longestCallLog);
+  return fd === undefined ? undefined : new CallLog(fd, request, dependencies);
+}
+
+/** Bytes. The agent rotates it at 1 MiB; without the agent it must not fill the disk. */
+const longestCallLog = 16 << 20;

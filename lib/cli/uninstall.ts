@@ -297,6 +297,8 @@ async function dropFreed(
 }
 
 function removeEmpty(dataDir: string): void {
+  for (const file of ["calls.log", "calls.log.1"])
+    rmSync(join(dataDir, file), { force: true });
   for (const directory of ["attachments", "abandoned", "locks", "."])
     removeDirectory(join(dataDir, directory));
 }

@@ -155,6 +155,38 @@ export function createFile(path: string, mode: number): number {
 }
 
 /**
+ * Opens an existing file in a directory of ours at its end; undefined if it is missing,
+ * has `maxBytes`, or is no regular file there. Never creates it, and never throws.
+ */
+export function openToAppend(
+  directory: string,
+  name: string,
+  maxBytes: number,
+): number | undefined {
+  try {
+    const fd = openIfAny(`${directory}/${name}`, appending);
+    if (fd === undefined) return undefined;
+    const { kind, size } = status(fd);
+    const inside = statusIfAny(directory);
+    if (
+      kind === "file" &&
+      size < maxBytes &&
+      inside &&
+      !ownershipProblem(inside)
+    )
+      return fd;
+    close(fd);
+  } catch {
+    // A symbolic link, a FIFO without a reader, a denied directory.
+  }
+  return undefined;
+}
+
+/** O_NONBLOCK: opening a FIFO must not block. */
+const appending =
+  Open.writeOnly | Open.append | Open.nonBlocking | Open.noFollow;
+
+/**
  * Requires that no other user can write to a directory of ours or to its parent: a
  * symbolic link there could make us overwrite any file. Succeeds if it is missing.
  * Throws UnsafeDirectory naming the fault.

@@ -164,6 +164,8 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   podResourcesSocket: "path",
 };
 
+export const defaultDataDir = "/var/lib/cni/genie";
+
 /** A loop, because `filter` is JavaScript that each call compiles (docs/performance.md). */
 function directoriesOf(binDir: string | readonly string[]): string[] {
   const directories: string[] = [];
@@ -187,7 +189,7 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     logFile: keys.logFile || undefined,
     confDir: keys.confDir ?? "/etc/cni/net.d",
     binDirs: directoriesOf(keys.binDir ?? []),
-    dataDir: keys.dataDir ?? "/var/lib/cni/genie",
+    dataDir: keys.dataDir ?? defaultDataDir,
     /** The directory of Multus' files, "" to ignore them. */
     multusDir: keys.multusDir ?? "/var/lib/cni/multus",
     /**

@@ -63,6 +63,7 @@ describe("uninstall", () => {
     using node = await installed();
     node.record({ containerId: "c1" });
     node.record({ containerId: "c2" }, [{ cniVersion: "1.0.0" }]);
+    writeFileSync(join(node.dataDir, "calls.log"), "{}\n");
     const { exitCode, stdout } = await node.type("uninstall");
     expect({ exitCode, records: await node.records() }).toEqual({
       exitCode: 0,

@@ -1,0 +1,168 @@
+/**
+ * `<dataDir>/calls.log`: one JSON line for each call, for the agent's metrics and
+ * events (agent.md "Metrics"). It never fails a call, and its lines contain no secret.
+ * Every pod loads this module: plain code, because each first use of a built-in costs.
+ */
+import { close, write } from "../linux/file-calls.ts";
+import { bytesOf, cut } from "../linux/text.ts";
+import { CniError } from "../cni/error.ts";
+import type { Execution } from "../cni/invoke.ts";
+import type { Request } from "../cni/skel.ts";
+import type { Try } from "../kube/client.ts";
+import { type Dependencies, logContext } from "./context.ts";
+
+/** One execution of a plugin. */
+export interface LoggedDelegate {
+  plugin: string;
+  verb: string;
+  /** The `name` of the network; absent for VERSION. */
+  network?: string | undefined;
+  ifname?: string | undefined;
+  ms: number;
+  code: number;
+}
+
+/** One request to the API server. */
+export interface LoggedRequest {
+  verb: string;
+  /** `pods`, `pods/status` */
+  resource: string;
+  /** Absent without a response. */
+  status?: number | undefined;
+  ms: number;
+}
+
+/** One line of the file. */
+export interface LoggedCall {
+  time: string;
+  verb: string;
+  /** `<namespace>/<name>` */
+  pod?: string | undefined;
+  containerId?: string | undefined;
+  ifname?: string | undefined;
+  traceId?: string | undefined;
+  /** The names of the networks whose plugins were executed, each once. */
+  networks: string[];
+  ms: number;
+  code: number;
+  delegates: LoggedDelegate[];
+  requests: LoggedRequest[];
+  /** The message of a call that failed. */
+  error?: string | undefined;
+  /** The number of delegates and requests that the line has no room for. */
+  omitted?: number;
+}
+
+/** Bytes of a line, of a name from outside, of the error. */
+const longestLine = 8192;
+const longestName = 320;
+const longestError = 512;
+
+export class CallLog {
+  readonly #fd: number;
+  readonly #request: Request;
+  readonly #dependencies: Dependencies;
+  readonly #began: number;
+  readonly #networks: string[] = [];
+  readonly #delegates: LoggedDelegate[] = [];
+  readonly #requests: LoggedRequest[] = [];
+
+  /** Owns the file: {@link ended} closes it. */
+  constructor(fd: number, request: Request, dependencies: Dependencies) {
+    this.#fd = fd;
+    this.#request = request;
+    this.#dependencies = dependencies;
+    this.#began = dependencies.clock();
+  }
+
+  executed({ call, ms, error }: Execution): void {
+    const { type, verb, network, runtime } = call;
+    if (network !== undefined && !this.#networks.includes(network))
+      this.#networks.push(network);
+    this.#delegates.push({
+      plugin: type,
+      verb,
+      network,
+      ifname: runtime.ifname || undefined,
+      ms: rounded(ms),
+      code: error ? error.code : 0,
+    });
+  }
+
+  requested({ method, path, status, ms }: Try): void {
+    this.#requests.push({
+      verb: method.toLowerCase(),
+      resource: resourceOf(path),
+      status,
+      ms: rounded(ms),
+    });
+  }
+
+  /** Appends the line, in one write: other calls append too. Never throws. */
+  ended(thrown?: unknown): void {
+    try {
+      write(this.#fd, lineOf(this.#call(thrown)));
+    } catch {
+      // A full disk or a process without the right: the pod matters.
+    } finally {
+      close(this.#fd);
+    }
+  }
+
+  #call(thrown: unknown): LoggedCall {
+    const { clock, now, env } = this.#dependencies;
+    const { verb, pod, containerId, ifname, traceId } = logContext(
+      this.#request,
+      env,
+    );
+    const error = thrown === undefined ? undefined : CniError.from(thrown);
+    return {
+      time: now().toISOString(),
+      verb,
+      pod: pod && cut(pod, longestName),
+      containerId: containerId && cut(containerId, longestName),
+      ifname,
+      traceId,
+      networks: this.#networks,
+      ms: rounded(clock() - this.#began),
+      code: error ? error.code : 0,
+      delegates: this.#delegates,
+      requests: this.#requests,
+      error: error && cut(error.message, longestError),
+    };
+  }
+}
+
+/** A line that is too long keeps the beginning of its lists. */
+function lineOf(call: LoggedCall): Uint8Array {
+  const bytes = bytesOf(`${JSON.stringify(call)}\n`);
+  const { networks, delegates, requests, omitted = 0 } = call;
+  const all = delegates.length + requests.length;
+  if (bytes.length <= longestLine || all + networks.length === 0) return bytes;
+  return lineOf({
+    ...call,
+    networks: half(networks),
+    delegates: half(delegates),
+    requests: half(requests),
+    omitted: omitted + all - (delegates.length >> 1) - (requests.length >> 1),
+  });
+}
+
+function half<T>(list: readonly T[]): T[] {
+  return list.slice(0, list.length >> 1);
+}
+
+/** The resource of a path of the API: `/api/v1/namespaces/shop/pods/web/status` → `pods/status`. */
+function resourceOf(path: string): string {
+  const parts = path.split("/");
+  // After `/api/v1` or `/apis/<group>/<version>`.
+  const first = parts[1] === "api" ? 3 : 4;
+  const at = parts[first] === "namespaces" ? first + 2 : first;
+  const [resource = "", , subresource] = parts.slice(at);
+  return subresource === undefined ? resource : `${resource}/${subresource}`;
+}
+
+/** Hundredths of a millisecond. `Math` would cost a pod more than this module. */
+function rounded(ms: number): number {
+  return ((ms * 100 + 0.5) | 0) / 100;
+}

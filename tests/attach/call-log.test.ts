@@ -1,0 +1,80 @@
+import { describe, expect, test } from "bun:test";
+import { openSync, readFileSync } from "node:fs";
+import { CallLog } from "../../lib/attach/call-log.ts";
+import { systemDependencies } from "../../lib/attach/context.ts";
+import type { Request } from "../../lib/cni/skel.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
+
+const request: Request = {
+  command: "ADD",
+  containerId: "c1",
+  netns: "/run/netns/a",
+  ifname: "eth0",
+  args: `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${"w".repeat(10_000)}`,
+  path: [],
+  config: { name: "genie-net" },
+  cniVersion: "1.0.0",
+};
+
+/** The line of a call with so many executions, and its bytes. */
+function lineOf(executions: number, error?: unknown) {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/calls.log`;
+  const calls = new CallLog(
+    openSync(path, "a"),
+    request,
+    systemDependencies({}),
+  );
+  for (let i = 0; i < executions; i++) {
+    const runtime = {
+      containerId: "c1",
+      netns: "",
+      ifname: `net${i}`,
+      args: "",
+      capabilityArgs: {},
+      path: [],
+    };
+    calls.executed({
+      call: {
+        verb: "ADD",
+        type: "macvlan",
+        network: `network-${i}`,
+        config: "{}",
+        runtime,
+        deadline: undefined as never,
+      },
+      ms: 1.2345,
+      stderr: "",
+    });
+  }
+  calls.ended(error);
+  const text = readFileSync(path, "utf8");
+  return { text, call: JSON.parse(text) as Record<string, unknown[]> };
+}
+
+describe("CallLog", () => {
+  test("a line that is too long keeps the beginning of its lists", () => {
+    const { text, call } = lineOf(200);
+    expect(text.length).toBeLessThanOrEqual(8192);
+    expect(text.indexOf("\n")).toBe(text.length - 1);
+    const { delegates = [], networks = [] } = call;
+    expect(delegates[0]).toEqual({
+      plugin: "macvlan",
+      verb: "ADD",
+      network: "network-0",
+      ifname: "net0",
+      ms: 1.23,
+      code: 0,
+    });
+    expect([delegates.length, networks.length]).toEqual([50, 50]);
+    expect(Number(call["omitted"])).toBe(150);
+  });
+
+  test("names and errors from outside are cut", () => {
+    const { call } = lineOf(0, new CniError(7, "x".repeat(10_000)));
+    expect([String(call["pod"]).length, String(call["error"]).length]).toEqual([
+      321, 513,
+    ]);
+  });
+});
