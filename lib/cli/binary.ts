@@ -8,13 +8,16 @@ import {
   closeSync,
   constants,
   accessSync,
+  existsSync,
   openSync,
   readSync,
+  realpathSync,
   statSync,
   readdirSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Code, CniError } from "../cni/error.ts";
+import { readElfHeader } from "../linux/elf.ts";
 import { errnoOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Host } from "./host.ts";
@@ -52,17 +55,47 @@ export class Binary {
    */
   async put(): Promise<boolean> {
     const target = this.#host.path(this.path);
-    const { self } = this.#terminal;
     if (this.#isKnown(target)) return false;
-    const same = isExecutable(target) && sameContent(self, target);
-    if (!same) {
-      requireDirectory(dirname(target), this.#binDir);
-      await putExecutable(target, self, async (copy) => {
-        await this.#ask(basename(copy));
-      });
+    let failure: unknown;
+    for (const source of await this.#sources()) {
+      try {
+        const changed = await this.#putCopy(target, source);
+        this.#known = identity(target);
+        return changed;
+      } catch (error) {
+        failure ??= error;
+      }
     }
-    this.#known = identity(target);
-    return !same;
+    throw failure;
+  }
+
+  async #putCopy(target: string, source: string): Promise<boolean> {
+    if (isExecutable(target) && sameContent(source, target)) return false;
+    requireDirectory(dirname(target), this.#binDir);
+    await putExecutable(target, source, async (copy) => {
+      await this.#ask(basename(copy));
+    });
+    return true;
+  }
+
+  /**
+   * This executable, and in an image the one beside it: one is for glibc, one for
+   * musl. Those whose loader the node has; a node with both loaders decides by
+   * executing them.
+   */
+  async #sources(): Promise<string[]> {
+    const { self } = this.#terminal;
+    if (this.#host.isOurs) return [self];
+    const found: string[] = [];
+    for (const path of [self, join(dirname(realpathSync(self)), "genie-musl")])
+      if (await this.#hasLoader(path)) found.push(path);
+    return found.length > 0 ? found : [self];
+  }
+
+  async #hasLoader(executable: string): Promise<boolean> {
+    if (!existsSync(executable)) return false;
+    const loader = (await readElfHeader(executable))?.interpreter ?? "";
+    return existsSync(this.#host.path(loader));
   }
 
   async #ask(type: string): Promise<void> {
