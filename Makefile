@@ -51,7 +51,7 @@ torture-defect: deps ## check that the torture finds defects put in on purpose: 
 mutate: deps ## show which wrong operators and constants the tests find: MUTANTS=… SEED=… UNIT=1
 	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit)
 
-cluster: build ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
+cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
 
 bench: deps ## measure the release build of this machine: ROUNDS=… MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)

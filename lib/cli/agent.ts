@@ -12,13 +12,13 @@ import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
 import { pause } from "../agent/pause.ts";
 import { logs } from "../attach/log.ts";
-import { messageOf } from "../linux/errno.ts";
 import { inClusterServer } from "../kube/server-url.ts";
 import { openApi, serviceAccountDirectory } from "../kube/typed-api.ts";
+import { credentialOptions } from "./credential.ts";
 import type { Command, Input, Option, Options } from "./command.ts";
 import type { Host } from "./host.ts";
-import { keepInstalled } from "./install.ts";
-import { Installation, type Step } from "./installation.ts";
+import { installOptions, installRounds, installationOf } from "./install.ts";
+import type { Step } from "./installation.ts";
 import {
   type Directories,
   directoriesOf,
@@ -29,6 +29,7 @@ import {
   rootOption,
 } from "./node.ts";
 import type { Env, Terminal } from "./terminal.ts";
+import { watch, watchOptions } from "./watch.ts";
 
 /** The switches of the parts: `--gc`, `--metrics ADDRESS`, `--no-cache` of a default one. */
 export const partOptions: Options = switches();
@@ -69,6 +70,9 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
   options: {
     ...partOptions,
     "no-install": { about: "do not install genie or keep it installed" },
+    ...installOptions,
+    "service-account": credentialOptions["service-account"],
+    health: watchOptions.health,
     kubeconfig: {
       value: "FILE",
       path: "file",
@@ -92,7 +96,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     const log = logger(terminal, "info");
     const chosen: Part[] = [];
     if (!input.flag("no-install"))
-      chosen.push(await installPart(directories, host, terminal, log));
+      chosen.push(await installPart(input, terminal, log));
     const context = nodeContext(directories, terminal.env, { host });
     const { config } = context;
     const running = createAgent(
@@ -146,21 +150,19 @@ function logger(
 
 /** One round is done here: the other parts read the configuration that it writes. */
 async function installPart(
-  directories: Directories,
-  host: Host,
+  input: Input,
   terminal: Terminal,
   log: Agent["log"],
 ): Promise<Part> {
-  const installation = new Installation(
+  const account = input.path("service-account");
+  const installation = installationOf(
+    input,
     {
-      directories,
-      host,
-      wishes: {
-        insecure: false,
-        account: { directory: serviceAccountDirectory, isRequired: false },
+      insecure: false,
+      account: {
+        directory: account ?? serviceAccountDirectory,
+        isRequired: account !== undefined,
       },
-      defaultPlugin: undefined,
-      force: false,
     },
     terminal,
   );
@@ -170,21 +172,18 @@ async function installPart(
   };
   const failed = (error: string): void =>
     log("error", "failed to install", { error });
-  let steps: Step[] = [];
-  try {
-    steps = await installation.run();
-    report(steps);
-  } catch (error) {
-    failed(messageOf(error));
-  }
+  const round = installRounds(installation, report);
+  const health = input.path("health");
+  const watched = { intervalMs: installMs, health, failed };
+  const once = { sleep: () => Promise.resolve(), stopped: () => true };
+  await watch(round, { ...watched, ...once });
   return {
     name: "install",
     run: (_, signal) =>
-      keepInstalled(installation, steps, installMs, {
+      watch(round, {
+        ...watched,
         sleep: (ms) => pause(ms, signal),
         stopped: () => signal.aborted,
-        report,
-        failed,
       }),
   };
 }

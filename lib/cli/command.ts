@@ -16,6 +16,8 @@ export interface Option {
   choices?: readonly string[];
   /** The value is a path. */
   path?: "file" | "directory";
+  /** May be given more than once. */
+  repeated?: true;
 }
 
 export type Options = Readonly<Record<string, Option>>;
@@ -50,12 +52,12 @@ export class UsageError extends Error {}
 
 /** The arguments after the command's name, parsed by its options. */
 export class Input {
-  readonly #texts: ReadonlyMap<string, string>;
+  readonly #texts: ReadonlyMap<string, readonly string[]>;
   readonly #flags: ReadonlySet<string>;
   readonly operand: string | undefined;
 
   constructor(
-    texts: ReadonlyMap<string, string>,
+    texts: ReadonlyMap<string, readonly string[]>,
     flags: ReadonlySet<string>,
     operand: string | undefined,
   ) {
@@ -66,7 +68,12 @@ export class Input {
 
   /** The value of an option; undefined if it is absent. */
   text(name: string): string | undefined {
-    return this.#texts.get(name);
+    return this.#texts.get(name)?.at(-1);
+  }
+
+  /** All values of a repeated option. */
+  texts(name: string): readonly string[] {
+    return this.#texts.get(name) ?? [];
   }
 
   flag(name: string): boolean {
@@ -96,13 +103,13 @@ export const helpOption: Option = { short: "h", about: "print this text" };
 export function readInput(command: Command, words: readonly string[]): Input {
   const options: Options = { ...command.options, help: helpOption };
   const { values, positionals } = parse(options, words);
-  const texts = new Map<string, string>();
+  const texts = new Map<string, readonly string[]>();
   const flags = new Set<string>();
   for (const [name, value] of Object.entries(values)) {
-    if (typeof value === "string") {
-      checkValue(name, value, options[name]);
-      texts.set(name, value);
-    } else flags.add(name);
+    const given = [value].flat().filter((one) => typeof one === "string");
+    for (const one of given) checkValue(name, one, options[name]);
+    if (given.length > 0) texts.set(name, given);
+    else flags.add(name);
   }
   if (!flags.has("help")) checkOperands(command, positionals);
   return new Input(texts, flags, positionals[0]);
@@ -115,11 +122,12 @@ function parse(options: Options, words: readonly string[]) {
       strict: true,
       allowPositionals: true,
       options: Object.fromEntries(
-        Object.entries(options).map(([name, { value, short }]) => [
+        Object.entries(options).map(([name, { value, short, repeated }]) => [
           name,
           {
             type: value === undefined ? "boolean" : "string",
             ...(short !== undefined && { short }),
+            ...(repeated && { multiple: true }),
           } satisfies ParseArgsOptionDescriptor,
         ]),
       ),

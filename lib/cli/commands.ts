@@ -50,6 +50,11 @@ export const commands: Commands = new Map(
       summary: "print the commands, or the options of one",
       load: async () => (await import("./help.ts")).help,
     },
+    health: {
+      summary: "say whether a process with --watch --health is healthy",
+      hidden: true,
+      load: async () => (await import("./watch.ts")).health,
+    },
     "plugin-versions": {
       summary: "ask a plugin for its versions below another root directory",
       hidden: true,

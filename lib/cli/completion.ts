@@ -119,7 +119,7 @@ compdef _genie genie
 }
 
 function zshOption(name: string, { value, short, about, ...rest }: Option) {
-  const { path, choices } = rest;
+  const { path, choices, repeated } = rest;
   const action = choices
     ? `(${choices.join(" ")})`
     : { file: "_files", directory: "_files -/", none: "" }[path ?? "none"];
@@ -127,7 +127,8 @@ function zshOption(name: string, { value, short, about, ...rest }: Option) {
   const tail = value === undefined ? "" : `:${value}:${action}`;
   const names =
     short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`];
-  return names.map((one) => quoted(`${one}[${text}]${tail}`));
+  const before = repeated ? "*" : "";
+  return names.map((one) => quoted(`${before}${one}[${text}]${tail}`));
 }
 
 function quoted(text: string): string {

@@ -1,11 +1,29 @@
 /**
  * `genie install`: once, or with `--watch` until the process is stopped.
  */
-import { messageOf } from "../linux/errno.ts";
-import type { Command } from "./command.ts";
-import { credentialOptions, wishesOf } from "./credential.ts";
+import type { Command, Input, Options } from "./command.ts";
+import { type Wishes, credentialOptions, wishesOf } from "./credential.ts";
 import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
 import { Installation, type Step } from "./installation.ts";
+import {
+  parseSettings,
+  readSettings,
+  setOption,
+  settingsOption,
+} from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+import { watch, watchOf, watchOptions } from "./watch.ts";
+
+/** What is installed, for the agent as well. */
+export const installOptions = {
+  default: {
+    value: "NETWORK",
+    about:
+      "network of pods that choose none (default as configured, else the first file)",
+  },
+  ...setOption,
+  ...settingsOption,
+} as const satisfies Options;
 
 export const install: Command = {
   about: `Copies this executable into the directory of CNI plugins, makes a kubeconfig unless one is given,
@@ -16,11 +34,6 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
   genie install --kubeconfig /etc/kubernetes/kubelet.conf
   genie install --default canal`,
   options: {
-    default: {
-      value: "NETWORK",
-      about:
-        "network of pods that choose none (default as configured, else the first file)",
-    },
     ...credentialOptions,
     ...directoryOptions,
     ...rootOption,
@@ -28,82 +41,62 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
       about:
         "overwrite a configuration or kubeconfig that cannot be parsed; a copy is kept",
     },
-    watch: {
-      about: "do not end: renew the token and repair the configuration",
-    },
-    interval: {
-      value: "SECONDS",
-      about: "time between two rounds of --watch (default 10)",
-    },
+    ...installOptions,
+    ...watchOptions,
   },
   async run(input, terminal) {
-    const intervalMs = input.seconds("interval", 10) * 1000;
-    const request = {
-      directories: directoriesOf(input),
-      host: hostOf(input),
-      wishes: wishesOf(input),
-      defaultPlugin: input.text("default"),
-      force: input.flag("force"),
-    };
-    const installation = new Installation(request, terminal);
-    const steps = await installation.run();
-    await terminal.stdout(reportOf(steps));
-    if (!input.flag("watch")) return 0;
-    const { sleep, stopped, stdout, stderr } = terminal;
-    await keepInstalled(installation, steps, intervalMs, {
-      sleep,
-      stopped,
-      report: (news) => stdout(reportOf(news)),
-      failed: (problem) => stderr(`genie install: ${problem}\n`),
-    });
+    const watched = watchOf("install", input, terminal);
+    const installation = installationOf(input, wishesOf(input), terminal);
+    const report = (steps: readonly Step[]) => terminal.stdout(reportOf(steps));
+    if (input.flag("watch"))
+      await watch(installRounds(installation, report), watched);
+    else await report(await installation.run());
     return 0;
   },
 };
 
-/** What {@link keepInstalled} does between its rounds and with their outcome. */
-export interface Rounds {
-  /** Resolves early when the process must end. */
-  sleep(ms: number): Promise<void>;
-  stopped(): boolean;
-  /** Changes, and warnings that are new. */
-  report(steps: readonly Step[]): Promise<void> | void;
-  /** An error that is not the last one. */
-  failed(problem: string): void;
+/** `input` has {@link installOptions}, and `force` if it is an option. Throws UsageError. */
+export function installationOf(
+  input: Input,
+  wishes: Wishes,
+  terminal: Pick<Terminal, "env" | "self" | "version">,
+): Installation {
+  const set = parseSettings(input.texts("set"));
+  const settings = input.path("settings");
+  const request = {
+    directories: directoriesOf(input),
+    host: hostOf(input),
+    wishes,
+    settings: () => new Map([...readSettings(settings), ...set]),
+    defaultPlugin: input.text("default"),
+    force: input.flag("force"),
+  };
+  return new Installation(request, terminal);
 }
 
 /**
- * Renews the credential and repairs the installation until the process must end. After an
- * error the round is repeated; pods use the present files.
+ * Rounds that install, renew the credential and repair the installation. The first one
+ * that succeeds reports every step, later ones what is new.
  */
-export async function keepInstalled(
+export function installRounds(
   installation: Installation,
-  begun: readonly Step[],
-  intervalMs: number,
-  { sleep, stopped, report, failed }: Rounds,
-): Promise<void> {
-  let told = "";
-  let warned = warningsOf(begun);
-  for (;;) {
-    await sleep(intervalMs);
-    if (stopped()) return;
-    try {
-      if (installation.refreshCredential())
-        await report([{ outcome: "changed", text: "the credential" }]);
-      const steps = await installation.run();
-      const news = steps.filter(
-        ({ outcome, text }) =>
-          outcome === "changed" ||
-          (outcome === "warning" && !warned.includes(text)),
-      );
-      if (news.length > 0) await report(news);
-      warned = warningsOf(steps);
-      told = "";
-    } catch (error) {
-      const text = messageOf(error);
-      if (text !== told) failed(text);
-      told = text;
-    }
-  }
+  report: (steps: readonly Step[]) => Promise<void> | void,
+): () => Promise<void> {
+  let warned: string[] | undefined;
+  return async () => {
+    // Even if something else fails: the token must not expire.
+    if (warned && installation.refreshCredential())
+      await report([{ outcome: "changed", text: "the credential" }]);
+    const steps = await installation.run();
+    const news = steps.filter(
+      ({ outcome, text }) =>
+        !warned ||
+        outcome === "changed" ||
+        (outcome === "warning" && !warned.includes(text)),
+    );
+    if (news.length > 0) await report(news);
+    warned = warningsOf(steps);
+  };
 }
 
 function warningsOf(steps: readonly Step[]): string[] {

@@ -32,12 +32,15 @@ import { type Host, whileInstalling } from "./host.ts";
 import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";
 import { type Base, OwnFile } from "./own-file.ts";
 import { runtimesOf } from "./runtime.ts";
+import { type Settings, withSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface InstallRequest {
   directories: Directories;
   host: Host;
   wishes: Wishes;
+  /** Keys of the configuration to set, read for each run. Throws Error. */
+  settings: () => Settings;
   /** The default network, in place of the configured or first one. */
   defaultPlugin: string | undefined;
   /** Overwrites unreadable files and keeps a copy of each. */
@@ -91,11 +94,12 @@ export class Installation {
 
   /** undefined if another program changed our file meanwhile: that change stays. */
   async #attempt(): Promise<Step[] | undefined> {
-    const { directories, host, force } = this.#request;
+    const { directories, host, force, settings } = this.#request;
     const { env, version } = this.#terminal;
     this.#requireMemory();
-    const base = this.#file.read(force);
-    const chosen = this.#checkNetworks(base);
+    const read = this.#file.read(force);
+    const base = { ...read, list: withSettings(read.list, settings()) };
+    const chosen = this.#checkNetworks(base, read.list !== undefined);
     const credential = this.#credential(base);
     const directory = credentialDirectory(directories);
     await requireUsable(credential, { directory, force }, host, env);
@@ -192,7 +196,7 @@ export class Installation {
     }
   }
 
-  #checkNetworks(base: Base): DefaultNetwork {
+  #checkNetworks(base: Base, isInstalled: boolean): DefaultNetwork {
     const { list } = base;
     const { directories, host, defaultPlugin } = this.#request;
     const { confDir, binDir } = directories;
@@ -212,7 +216,7 @@ export class Installation {
     );
     requireDefaultPlugins(chosen.plugin, networks, path);
     if (runtimesOf(host).includes("crio"))
-      refuseHazards(networks, chosen, list !== undefined, host);
+      refuseHazards(networks, chosen, isInstalled, host);
     return chosen;
   }
 

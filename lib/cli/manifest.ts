@@ -2,10 +2,19 @@
  * `genie manifest`: the Kubernetes objects that genie needs, as YAML on stdout. What
  * optional parts add is in `manifest/features.ts`.
  */
+import { messageOf } from "../linux/errno.ts";
+import { readConfig } from "../select/config.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
 import { features } from "./manifest/features.ts";
 import { type ManifestOptions, objects } from "./manifest/objects.ts";
 import { directoryOptions, directoriesOf } from "./node.ts";
+import { ownPlugin } from "./own-list.ts";
+import {
+  type Settings,
+  parseSettings,
+  setOption,
+  withSettings,
+} from "./settings.ts";
 
 /** An image reference with tag or digest, as containerd accepts it. */
 const imagePattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/;
@@ -40,6 +49,11 @@ kubeconfig where it finds one, else a service account of its own.`,
       value: "NETWORK",
       about:
         "network of pods that choose none (default each node's first file)",
+    },
+    ...setOption,
+    uninstall: {
+      about:
+        "print the DaemonSet that removes genie from every node; it replaces the one that installs",
     },
     ...directoryOptions,
     ...Object.fromEntries(
@@ -84,14 +98,40 @@ function optionsOf(input: Input): ManifestOptions {
     throw new UsageError(
       "--node-credentials and --service-account exclude each other",
     );
+  const isUninstall = input.flag("uninstall");
+  if (isUninstall && image === undefined)
+    throw new UsageError("--uninstall needs --image");
+  const settings = parseSettings(input.texts("set"));
+  requireValid(settings);
+  const directories = directoriesOf(input);
+  const dataDir = settings.get("dataDir");
   return {
     image,
     namespace,
     credential: byNode ? "node" : byAccount ? "account" : "default",
     kubeconfig,
     defaultNetwork: input.text("default"),
-    directories: directoriesOf(input),
+    directories: {
+      ...directories,
+      // The DaemonSet mounts it.
+      dataDir:
+        directories.dataDir ??
+        (typeof dataDir === "string" ? dataDir : undefined),
+    },
+    settings: Object.fromEntries(
+      [...settings].map(([key, value]) => [key, JSON.stringify(value)]),
+    ),
+    isUninstall,
   };
+}
+
+/** Before every node refuses it. */
+function requireValid(settings: Settings): void {
+  try {
+    readConfig(ownPlugin(withSettings(undefined, settings)?.value));
+  } catch (error) {
+    throw new UsageError(`--set: ${messageOf(error)}`);
+  }
 }
 
 /** Without YAML anchors: objects that share a part repeat it, for the reader. */

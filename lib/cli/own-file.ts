@@ -18,6 +18,7 @@ import {
   hasOwnPlugin,
   ownPlugin,
   parseListFile,
+  withOwnPlugin,
 } from "./own-list.ts";
 import {
   isLink,
@@ -215,10 +216,7 @@ function requireOurs(place: string): void {
  */
 function withPluginOf(list: ListFile, former: ListFile | undefined): ListFile {
   if (!former || !hasOwnPlugin(former.value)) return list;
-  const plugins = [ownPlugin(former.value), ...(list.value.plugins ?? [])];
-  const value = { ...list.value, plugins };
-  // The text is new: the file does not contain it.
-  return { text: `${JSON.stringify(value, null, 2)}\n`, value };
+  return withOwnPlugin(list, ownPlugin(former.value));
 }
 
 function namesIn(directory: string): string[] {

@@ -74,11 +74,11 @@ export function ownListText(
     ...versions,
     name: settings.name,
     loadOnlyInlinedPlugins: true,
-    plugins: pluginsOf(value, settings),
+    plugins: replaceOwn(value, ownObject(ownPlugin(value), settings)),
   };
   parseConfList(list);
   if (existing && Bun.deepEquals(list, existing.value)) return existing.text;
-  return `${JSON.stringify(list, null, indentOf(existing?.text))}\n`;
+  return textOf(list, existing?.text);
 }
 
 export function hasOwnPlugin(list: unknown): boolean {
@@ -95,15 +95,31 @@ export function ownPlugin(list: unknown): Record<string, unknown> {
   return isObject(found) ? found : {};
 }
 
+/** The list with another plugin object of ours; its text is new. */
+export function withOwnPlugin(
+  list: ListFile | undefined,
+  plugin: Record<string, unknown>,
+): ListFile {
+  const plugins = replaceOwn(list?.value, { ...plugin, type: ownType });
+  const value = { ...list?.value, plugins };
+  return { text: textOf(value, list?.text), value };
+}
+
 /**
  * Our plugin object at its position, or first if it is missing: after other plugins
  * it would get a prevResult.
  */
-function pluginsOf(list: ListFile["value"], settings: OwnSettings): unknown[] {
-  const { plugins = [] } = list;
-  const edited = ownObject(ownPlugin(list), settings);
+function replaceOwn(
+  { plugins = [] }: ListFile["value"] = {},
+  plugin: object,
+): unknown[] {
   const at = plugins.findIndex(isOwn);
-  return at < 0 ? [edited, ...plugins] : plugins.with(at, edited);
+  return at < 0 ? [plugin, ...plugins] : plugins.with(at, plugin);
+}
+
+/** With the indentation of the former text. */
+function textOf(list: object, former: string | undefined): string {
+  return `${JSON.stringify(list, null, indentOf(former))}\n`;
 }
 
 function isOwn(plugin: unknown): boolean {

@@ -42,7 +42,8 @@ import { credentialDirectory } from "./installation.ts";
 import { type Sandbox, sandboxOf } from "./list.ts";
 import { removeCopies } from "./own-file.ts";
 import { runtimesOf } from "./runtime.ts";
-import type { Env } from "./terminal.ts";
+import type { Env, Terminal } from "./terminal.ts";
+import { watch, watchOf, watchOptions } from "./watch.ts";
 
 export const uninstall: Command = {
   about: `Refuses, and lists the pods, while a pod has more than the network that the runtime will use
@@ -51,18 +52,52 @@ next. --force removes the configuration even then, and keeps the executable for 
     force: { about: "remove genie even if pods have other networks" },
     ...directoryOptions,
     ...rootOption,
+    ...watchOptions,
   },
-  async run(input, { env, stdout }) {
+  async run(input, terminal) {
     const directories = directoriesOf(input);
     const host = hostOf(input);
-    const force = input.flag("force");
-    const done = await whileInstalling(directories.confDir, host, () =>
-      removeGenie({ directories, host, force, env }),
-    );
-    await stdout(done.map((line) => `${line}\n`).join(""));
+    const request = {
+      directories,
+      host,
+      force: input.flag("force"),
+      env: terminal.env,
+    };
+    const remove = async () => {
+      const done = await whileInstalling(directories.confDir, host, () =>
+        removeGenie(request),
+      );
+      return done.map((line) => `${line}\n`).join("");
+    };
+    if (input.flag("watch")) {
+      const watched = watchOf("uninstall", input, terminal);
+      await watch(untilRemoved(remove, request, terminal), watched);
+    } else await terminal.stdout(await remove());
     return 0;
   },
 };
+
+/** Rounds until nothing is left to remove; a problem is that something is left. */
+function untilRemoved(
+  remove: () => Promise<string>,
+  { directories: { confDir, binDir }, host }: RemovalRequest,
+  { stdout }: Terminal,
+): () => Promise<void> {
+  let told = "";
+  let isDone = false;
+  return async () => {
+    if (isDone) return;
+    const report = await remove();
+    if (report !== told) await stdout(report);
+    told = report;
+    const left = [join(binDir, ownType), join(confDir, ownFile)].find((path) =>
+      existsSync(host.path(path)),
+    );
+    if (left !== undefined)
+      throw new Error(`${left} is needed until the pods of genie are gone`);
+    isDone = true;
+  };
+}
 
 export interface RemovalRequest {
   directories: Directories;
@@ -307,7 +342,9 @@ function removeDirectory(path: string): void {
   try {
     if (readdirSync(path).length === 0) rmdirSync(path);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ENOTEMPTY")
+    const errno = errnoOf(error);
+    // EBUSY: mounted into our container.
+    if (errno !== "ENOENT" && errno !== "ENOTEMPTY" && errno !== "EBUSY")
       throw error;
   }
 }

@@ -25,9 +25,13 @@ afterAll(removeCerts);
 /** Longer than a compilation takes. */
 const limitMs = 120_000;
 
-function genie(words: readonly string[], wrapper: readonly string[] = []) {
+function genie(
+  words: readonly string[],
+  wrapper: readonly string[] = [],
+  executable = genieBinary(),
+) {
   const { exitCode, stdout, stderr } = Bun.spawnSync({
-    cmd: [...wrapper, genieBinary(), ...words],
+    cmd: [...wrapper, executable, ...words],
     env: { PATH: process.env["PATH"] ?? "" },
     cwd: "/",
   });
@@ -79,7 +83,7 @@ describe("the executable", () => {
     () => {
       const { exitCode, stdout } = genie(["manifest"]);
       expect([exitCode, [Bun.YAML.parse(stdout)].flat().length]).toEqual([
-        0, 8,
+        0, 9,
       ]);
       const { stdout: script } = genie(["completion", "bash"]);
       expect(
@@ -300,15 +304,45 @@ describe("the executable below another root", () => {
     );
   }
 
-  function install(node: NodeDirectory) {
+  function install(node: NodeDirectory, executable = genieBinary()) {
     mkdirSync(join(node.root, "proc"), { recursive: true });
     // As in a container, whose mount of the node's root has the node's /proc.
     const script = 'mount --rbind /proc "$0/proc" && exec "$@"';
     return genie(
       ["install", ...below(node)],
       ["unshare", "--mount", "sh", "-c", script, node.root],
+      executable,
     );
   }
+
+  test(
+    "install, a node with musl gets the image's executable for musl",
+    () => {
+      using node = new NodeDirectory();
+      using image = new NodeDirectory();
+      const glibc = "/lib64/ld-linux-x86-64.so.2";
+      // As long as the other one, so that its place in the file does not change.
+      const musl = "/lib////ld-musl-x86_64.so.1";
+      expect(libraries()).toContain(glibc);
+      const content = readFileSync(genieBinary());
+      writeFileSync(join(image.root, "genie"), content, { mode: 0o755 });
+      content.write(musl, content.indexOf(glibc));
+      writeFileSync(join(image.root, "genie-musl"), content, { mode: 0o755 });
+      for (const path of libraries()) {
+        const place = join(node.root, path === glibc ? musl : path);
+        mkdirSync(dirname(place), { recursive: true });
+        copyFileSync(path, place);
+      }
+      expect(install(node, join(image.root, "genie"))).toMatchObject({
+        exitCode: 0,
+        stderr: "",
+      });
+      expect(readFileSync(join(node.binDir, "genie")).equals(content)).toBe(
+        true,
+      );
+    },
+    limitMs,
+  );
 
   test(
     "install, executes the copy with the node's own libraries; a missing one is named and nothing is changed",

@@ -24,12 +24,16 @@ const podSpec = (objects: unknown[]) =>
     serviceAccountName?: string;
     automountServiceAccountToken: boolean;
     hostNetwork: boolean;
-    initContainers: Container[];
     containers: Container[];
-    volumes: { name: string; hostPath: { path: string } }[];
+    volumes: { name: string; hostPath?: { path: string } }[];
   };
 
+type Probe = { exec: { command: string[] } };
+
 interface Container {
+  startupProbe: Probe;
+  readinessProbe: Probe;
+  livenessProbe: Probe;
   name: string;
   image: string;
   args: string[];
@@ -55,15 +59,15 @@ describe("manifest", () => {
   const nodes = ["ClusterRole", "ClusterRoleBinding"];
 
   test.each<[words: string[], kinds: string[]]>([
-    [[], [...account, ...nodes]],
-    [[image], [...account, ...nodes, "DaemonSet"]],
+    [[], [...account, ...nodes, "ConfigMap"]],
+    [[image], [...account, ...nodes, "ConfigMap", "DaemonSet"]],
     [
       [image, "--service-account"],
-      [...account, "DaemonSet"],
+      [...account, "ConfigMap", "DaemonSet"],
     ],
     [
       [image, "--node-credentials"],
-      [...nodes, "DaemonSet"],
+      [...nodes, "ConfigMap", "DaemonSet"],
     ],
   ])(
     "%p, objects in the order in which they can be applied",
@@ -151,32 +155,29 @@ describe("manifest", () => {
       "--default=canal",
       "--bin-dir=/usr/lib/cni",
     );
-    const { initContainers, containers, volumes, ...spec } = podSpec(objects);
-    const args = [
-      "install",
-      "--root=/host",
-      "--default=canal",
-      "--bin-dir=/usr/lib/cni",
-    ];
+    const { containers, volumes, ...spec } = podSpec(objects);
     expect(
-      [...initContainers, ...containers].map((container) => [
-        container.name,
-        container.image,
-        container.args,
-      ]),
+      containers.map((container) => [container.image, container.args]),
     ).toEqual([
-      ["install", "registry.test:5000/genie:1@sha256:00", args],
-      ["watch", "registry.test:5000/genie:1@sha256:00", [...args, "--watch"]],
+      [
+        "registry.test:5000/genie:1@sha256:00",
+        [
+          "install",
+          "--default=canal",
+          "--settings=/etc/genie",
+          "--root=/host",
+          "--bin-dir=/usr/lib/cni",
+          "--watch",
+          "--health=/run/genie/health",
+        ],
+      ],
     ]);
     expect(spec).toMatchObject({
       serviceAccountName: "genie",
       automountServiceAccountToken: true,
       hostNetwork: true,
     });
-    for (const { securityContext, volumeMounts } of [
-      ...initContainers,
-      ...containers,
-    ]) {
+    for (const { securityContext, volumeMounts } of containers) {
       expect(securityContext["privileged"]).toBeUndefined();
       expect(securityContext["readOnlyRootFilesystem"]).toBe(true);
       expect(volumeMounts).toEqual([
@@ -189,14 +190,69 @@ describe("manifest", () => {
         { name: "plugins", mountPath: "/host/usr/lib/cni" },
         { name: "networks", mountPath: "/host/etc/cni/net.d" },
         { name: "records", mountPath: "/host/var/lib/cni/genie" },
+        { name: "health", mountPath: "/run/genie" },
+        { name: "settings", mountPath: "/etc/genie" },
       ]);
     }
-    expect(volumes.map(({ name, hostPath }) => [name, hostPath.path])).toEqual([
+    expect(
+      volumes.flatMap(({ name, hostPath }) =>
+        hostPath ? [[name, hostPath.path]] : [],
+      ),
+    ).toEqual([
       ["root", "/"],
       ["plugins", "/usr/lib/cni"],
       ["networks", "/etc/cni/net.d"],
       ["records", "/var/lib/cni/genie"],
     ]);
+  });
+
+  test("its probes, ask the process of the image's entry point", async () => {
+    const { containers } = podSpec(await documents(image));
+    const { health } = await import("../../lib/cli/watch.ts");
+    const { readInput } = await import("../../lib/cli/command.ts");
+    for (const [name, isReady] of [
+      ["startupProbe", false],
+      ["readinessProbe", true],
+      ["livenessProbe", false],
+    ] as const) {
+      const command = containers[0]?.[name].exec.command ?? [];
+      expect(command.slice(0, 2)).toEqual(["/genie", "health"]);
+      const input = readInput(health, command.slice(2));
+      expect([input.operand, input.flag("ready")]).toEqual([
+        "/run/genie/health",
+        isReady,
+      ]);
+    }
+  });
+
+  test("--uninstall, one object that replaces the DaemonSet", async () => {
+    const words = [image, "-n", "net", "--bin-dir=/usr/lib/cni"];
+    const [removing, ...others] = await documents(...words, "--uninstall");
+    const installing = theOnly(await documents(...words), "DaemonSet");
+    expect(others).toEqual([]);
+    for (const key of ["kind", "metadata"])
+      expect(own(removing, key)).toEqual(installing[key]);
+    expect(own(own(removing, "spec"), "selector")).toEqual(
+      own(installing["spec"], "selector"),
+    );
+    const { containers } = podSpec([removing]);
+    expect(containers.map(({ args }) => args)).toEqual([
+      [
+        "uninstall",
+        "--root=/host",
+        "--bin-dir=/usr/lib/cni",
+        "--watch",
+        "--health=/run/genie/health",
+      ],
+    ]);
+    expect(podSpec([removing])).not.toHaveProperty("serviceAccountName");
+  });
+
+  test("--uninstall without an image, is a usage error", async () => {
+    expect(await type(["manifest", "--uninstall"])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("--uninstall needs --image"),
+    });
   });
 
   test.each<[words: string[], credential: (string | undefined)[]]>([

@@ -14,6 +14,8 @@ export const socket = "/run/containerd/containerd.sock";
 export interface Containerd {
   daemon: Daemon;
   load(image: Image): Promise<void>;
+  /** An archive that is there already. */
+  importArchive(tar: string): Promise<void>;
   ctr(...args: string[]): Promise<string>;
 }
 
@@ -49,6 +51,9 @@ export function containerd(
     }),
     async load(image) {
       const tar = await writeImage(image, join(directory, "images"));
+      await ctr("images", "import", tar);
+    },
+    async importArchive(tar) {
       await ctr("images", "import", tar);
     },
   };

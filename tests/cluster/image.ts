@@ -46,25 +46,6 @@ export async function busybox(): Promise<Image> {
   };
 }
 
-/** An executable with the libraries that it is linked to, as its entry point. */
-export async function withLibraries(
-  name: string,
-  executable: string,
-): Promise<Image> {
-  const needed = await run(["ldd", executable]);
-  const libraries = [...needed.matchAll(/(\/\S+) \(0x/g)].flatMap(
-    ([, path]) => path ?? [],
-  );
-  return {
-    name: `${registry}/${name}`,
-    files: Object.fromEntries([
-      ["genie", executable],
-      ...libraries.map((path) => [path.slice(1), path]),
-    ]),
-    entrypoint: ["/genie"],
-  };
-}
-
 /** Writes the image; the tar's path. */
 export async function writeImage(
   { name, files, links = {}, entrypoint }: Image,

@@ -45,7 +45,7 @@ export async function runSuite(
     await checkStaticPod(cluster, report);
     await checkScale(cluster, report);
     await checkUpgrade(cluster, report);
-    await checkDaemonSet(cluster, report);
+    await checkDaemonSet(cluster, before, report);
     await checkCrio(cluster, report);
     await checkUninstall(cluster, before, report);
     await checkNewerContainerd(cluster, report);

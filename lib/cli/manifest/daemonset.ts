@@ -2,8 +2,9 @@
  * The DaemonSet that installs genie on every node and renews its credential. Pods do
  * not need it. Pure.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type {
+  V1Probe,
   V1Container,
   V1DaemonSet,
   V1HostPathVolumeSource,
@@ -27,6 +28,8 @@ export interface DaemonSetOptions {
   kubeconfig: string | undefined;
   defaultNetwork: string | undefined;
   directories: Directories;
+  /** Removes genie from the nodes in place of installing it. */
+  isUninstall: boolean;
 }
 
 const labels = { "app.kubernetes.io/name": name };
@@ -37,18 +40,23 @@ const root = "/host";
 /** Where the kubelet mounts the token of the account. */
 const accountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/** Under one name, so that the one that removes genie replaces the one that installs it. */
 export function daemonSet(
   options: DaemonSetOptions,
   contributions: readonly Contribution[],
 ): V1DaemonSet {
-  const { namespace } = options;
+  const { namespace, isUninstall } = options;
   return {
     apiVersion: "apps/v1",
     kind: "DaemonSet",
     metadata: { name, namespace, labels },
     spec: {
       selector: { matchLabels: labels },
-      updateStrategy: { type: "RollingUpdate" },
+      updateStrategy: {
+        type: "RollingUpdate",
+        // A node whose pods still need genie must not stop the others.
+        ...(isUninstall && { rollingUpdate: { maxUnavailable: "100%" } }),
+      },
       template: {
         metadata: { labels },
         spec: podSpec(options, contributions),
@@ -61,15 +69,27 @@ function podSpec(
   options: DaemonSetOptions,
   contributions: readonly Contribution[],
 ): V1PodSpec {
-  const { image, hasAccount } = options;
+  const { image, hasAccount, isUninstall } = options;
   const isPrivileged = contributions.some(({ privileged }) => privileged);
   const directories = [
     ...ownDirectories(options),
     ...contributions.flatMap((one) => one.directories ?? []),
   ];
-  const others = contributions.flatMap(({ volumes = [] }) => volumes);
-  const container: Omit<V1Container, "name"> = {
+  const others = [
+    health,
+    ...(isUninstall ? [] : [settings]),
+    ...contributions.flatMap(({ volumes = [] }) => volumes),
+  ];
+  const container: V1Container = {
+    name,
     image,
+    args: [
+      ...(isUninstall ? ["uninstall"] : installArgs(options)),
+      ...directoryArgs(options),
+      "--watch",
+      `--health=${healthFile}`,
+      ...contributions.flatMap(({ args = [] }) => args),
+    ],
     env: [
       {
         name: "NODE_NAME",
@@ -78,6 +98,10 @@ function podSpec(
     ],
     securityContext: isPrivileged ? privileged : restricted,
     resources: { requests: { cpu: "10m", memory: "64Mi" } },
+    // The first round takes as long as the copy of the executable.
+    startupProbe: probe(1, 180),
+    readinessProbe: probe(10, 3, "--ready"),
+    livenessProbe: probe(60, 3),
     volumeMounts: [
       {
         name: "root",
@@ -106,20 +130,7 @@ function podSpec(
     nodeSelector: { "kubernetes.io/os": "linux" },
     tolerations: [{ operator: "Exists" }],
     terminationGracePeriodSeconds: 5,
-    initContainers: [
-      { name: "install", ...container, args: installArgs(options) },
-    ],
-    containers: [
-      {
-        name: "watch",
-        ...container,
-        args: [
-          ...installArgs(options),
-          "--watch",
-          ...contributions.flatMap(({ args = [] }) => args),
-        ],
-      },
-    ],
+    containers: [container],
     volumes: [
       hostPath("root", "/", "Directory"),
       ...directories.map((directory) =>
@@ -127,6 +138,33 @@ function podSpec(
       ),
       ...others.map(({ volume }) => volume),
     ],
+  };
+}
+
+const healthFile = "/run/genie/health";
+
+const health = {
+  volume: { name: "health", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+  mountPath: dirname(healthFile),
+};
+
+/** One file for each key; the kubelet renews them, and each round reads them. */
+const settings = {
+  volume: { name: "settings", configMap: { name, optional: true } },
+  mountPath: "/etc/genie",
+};
+
+/** Ready: installed, with this version and these settings. Alive: it makes rounds. */
+function probe(
+  periodSeconds: number,
+  failureThreshold: number,
+  ...args: string[]
+): V1Probe {
+  return {
+    exec: { command: ["/genie", "health", healthFile, ...args] },
+    periodSeconds,
+    timeoutSeconds: 10,
+    failureThreshold,
   };
 }
 
@@ -170,25 +208,32 @@ function installArgs({
   credential,
   kubeconfig,
   defaultNetwork,
-  directories,
 }: DaemonSetOptions): string[] {
-  const { confDir, binDir, dataDir } = directories;
-  const given: [option: string, value: string | undefined][] = [
-    ["root", root],
-    ["kubeconfig", kubeconfig],
-    [
-      "service-account",
-      credential === "account" ? accountDirectory : undefined,
-    ],
-    ["default", defaultNetwork],
-    ["conf-dir", confDir === defaultDirectories.confDir ? undefined : confDir],
-    ["bin-dir", binDir === defaultDirectories.binDir ? undefined : binDir],
-    ["data-dir", dataDir],
-  ];
   return [
     "install",
-    ...given.flatMap(([option, value]) =>
-      value === undefined ? [] : [`--${option}=${value}`],
-    ),
+    ...argsOf({
+      kubeconfig,
+      "service-account":
+        credential === "account" ? accountDirectory : undefined,
+      default: defaultNetwork,
+      settings: settings.mountPath,
+    }),
   ];
+}
+
+function directoryArgs({
+  directories: { confDir, binDir, dataDir },
+}: DaemonSetOptions): string[] {
+  return argsOf({
+    root,
+    "conf-dir": confDir === defaultDirectories.confDir ? undefined : confDir,
+    "bin-dir": binDir === defaultDirectories.binDir ? undefined : binDir,
+    "data-dir": dataDir,
+  });
+}
+
+function argsOf(options: Record<string, string | undefined>): string[] {
+  return Object.entries(options).flatMap(([option, value]) =>
+    value === undefined ? [] : [`--${option}=${value}`],
+  );
 }

@@ -1,69 +1,91 @@
 /**
- * The other way to install: the manifest's DaemonSet, from an image.
+ * The other way to install: the manifest's DaemonSet, from the archive of `make image`.
+ * It leaves genie installed by hand.
  */
 import { rmSync } from "node:fs";
-import { join } from "node:path";
-import { expectAddresses, expectEqual } from "../expect.ts";
+import { join, resolve } from "node:path";
+import { version } from "../../../package.json";
+import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
 import { account, applyManifest, install, installed } from "../genie.ts";
-import { withLibraries } from "../image.ts";
+import { nodeName } from "../kubelet.ts";
 import { binDir, confDir, prefixes } from "../networks.ts";
 import { type Cluster, requestsOf } from "../node.ts";
 import { addresses, createPods, deletePods, networks } from "../pod.ts";
 import type { Report } from "../report.ts";
+import { run } from "../../../scripts/run.ts";
 import { until } from "../until.ts";
+import { type Files, nodeFiles } from "./files.ts";
 
+const archive = resolve(import.meta.dir, "../../../dist/genie-image.tar");
+const image = `--image=localhost/genie:${version}`;
+const set = ["daemonset/genie", "-n", "kube-system"] as const;
+const config = join(confDir, "00-genie.conflist");
+
+/** `before`: the node's files without genie. */
 export async function checkDaemonSet(
   cluster: Cluster,
+  before: Files,
   report: Report,
 ): Promise<void> {
-  const { kubectl, runtime, genie, auditLog } = cluster;
+  const { kubectl, runtime, auditLog } = cluster;
   report.heading("DaemonSet");
+
+  const apply = async (...options: string[]) => {
+    await applyManifest(cluster, [image, ...options], []);
+    await kubectl.run("rollout", "status", ...set, "--timeout=60s");
+    return kubectl.run("logs", ...set);
+  };
+  const expectServed = async (pod: string, user: string) => {
+    await createPods(kubectl, { [pod]: { [networks]: "extra" } });
+    const seen = await addresses(kubectl, pod);
+    expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
+    const users = requestsOf(auditLog, pod).map((request) => request.user);
+    expectEqual("users", users, [user]);
+    await deletePods(kubectl, pod);
+  };
+
   await report.check(
-    "`genie manifest | kubectl apply` installs onto the node",
+    "`make image`, `ctr images import`, `genie manifest | kubectl apply`: the pods install onto the node and use the kubelet's credential",
     async () => {
-      rmSync(join(confDir, "00-genie.conflist"));
+      rmSync(config);
       rmSync(join(confDir, "genie.d"), { recursive: true });
       rmSync(join(binDir, "genie"));
-      const image = await withLibraries("genie:1", genie);
-      await runtime.load(image);
-      await applyManifest(
-        cluster,
-        [`--image=${image.name}`, "--service-account"],
-        [],
-      );
-      const set = ["daemonset/genie", "-n", "kube-system"] as const;
-      await kubectl.run("rollout", "status", ...set, "--timeout=60s");
-      return `${await kubectl.run("get", ...set, "-o", "wide")}${await kubectl.run("logs", ...set, "-c", "install")}`;
+      await runtime.importArchive(archive);
+      const said = await apply();
+      await expectServed("by-node", `system:node:${nodeName}`);
+      return `${said}${await installed("doctor")}`;
     },
   );
-  await report.check("its token serves pods", async () => {
-    await createPods(kubectl, { served: { [networks]: "extra" } });
-    const seen = await addresses(kubectl, "served");
-    expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
-    const users = requestsOf(auditLog, "served").map(({ user }) => user);
-    expectEqual("users", users, [account]);
-    await deletePods(kubectl, "served");
-    return installed("doctor");
+  await report.check(
+    "`--service-account --set`: the account's token serves pods, the ConfigMap sets a key",
+    async () => {
+      const said = await apply("--service-account", '--set=log_level="info"');
+      await expectServed("by-account", account);
+      expectMatch(config, await Bun.file(config).text(), /"log_level": "info"/);
+      return said;
+    },
+  );
+  await report.check("it puts back a configuration that went", async () => {
+    rmSync(config);
+    await until("the file", 30, () => Bun.file(config).exists());
   });
   await report.check(
-    "`--watch` puts back a configuration that went",
+    "`genie manifest --uninstall | kubectl apply` waits for a pod that needs genie, then removes genie",
     async () => {
-      const file = join(confDir, "00-genie.conflist");
-      rmSync(file);
-      await until("the file", 30, () => Bun.file(file).exists());
+      await createPods(kubectl, { double: { cni: "flannel,canal" } });
+      const removing = ["manifest", image, "--uninstall"];
+      await kubectl.apply(await run([cluster.genie, ...removing]));
+      const said = await until("its pod to say why it waits", 60, async () => {
+        const text = await kubectl.run("logs", ...set);
+        return text.includes("default/double") && text;
+      });
+      expectEqual("still there", await Bun.file(config).exists(), true);
+      await deletePods(kubectl, "double");
+      await kubectl.run("rollout", "status", ...set, "--timeout=60s");
+      expectEqual("files", nodeFiles(), before);
+      return said;
     },
   );
-  await kubectl.run("delete", "daemonset", "genie", "-n", "kube-system");
-  await until("its pod to go", 60, async () => {
-    const pods = await kubectl.run(
-      "get",
-      "pods",
-      "-n",
-      "kube-system",
-      "-o",
-      "name",
-    );
-    return pods === "";
-  });
+  await kubectl.run("delete", ...set, "--wait", "--cascade=foreground");
   await install(cluster);
 }

@@ -1,0 +1,125 @@
+/**
+ * Keys of genie's configuration that `install` sets: `--set KEY=JSON`, and files of a
+ * directory as a ConfigMap is mounted, one for each key (`--settings`). They change the
+ * file as an operator's editor would, so each run checks them with the rest. `null`
+ * removes a key; a key that is not named any more stays.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../linux/errno.ts";
+import { isObject, parseJson } from "../cni/json.ts";
+import { configKeys } from "../select/config-schema.ts";
+import { nearest } from "../select/nearest-key.ts";
+import { type Options, UsageError } from "./command.ts";
+import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
+import { textOf } from "./replace-file.ts";
+
+export const setOption = {
+  set: {
+    value: "KEY=JSON",
+    repeated: true,
+    about:
+      "set a key of genie's configuration, e.g. strict=true or policy.type='\"x\"'; null removes it",
+  },
+} as const satisfies Options;
+
+export const settingsOption = {
+  settings: {
+    value: "DIR",
+    path: "directory",
+    about: "set the keys that are files there, such as a mounted ConfigMap",
+  },
+} as const satisfies Options;
+
+/** Values by keys; a key of an object is `policy.type`. */
+export type Settings = ReadonlyMap<string, unknown>;
+
+/** Set by `install` itself, or by the runtime for a call. */
+const fixed = new Set([
+  "type",
+  "name",
+  "cniVersion",
+  "cniVersions",
+  "prevResult",
+  "runtimeConfig",
+]);
+
+/** Of `--set`. Throws UsageError. */
+export function parseSettings(words: readonly string[]): Settings {
+  const fail = (text: string) => new UsageError(`--set ${text}`);
+  return new Map(
+    words.map((word) => {
+      const [, key, json] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
+      if (key === undefined || json === undefined)
+        throw fail(`${JSON.stringify(word)}: expected KEY=JSON`);
+      return setting(key, json, fail);
+    }),
+  );
+}
+
+/** Of `--settings`; none if the directory is missing. Throws Error. */
+export function readSettings(directory: string | undefined): Settings {
+  if (directory === undefined) return new Map();
+  return new Map(
+    namesIn(directory).map((key) => {
+      const path = join(directory, key);
+      const fail = (text: string) => new Error(`${directory}: ${text}`);
+      return setting(key, textOf(path) ?? "", fail);
+    }),
+  );
+}
+
+function setting(
+  key: string,
+  json: string,
+  fail: (text: string) => Error,
+): [key: string, value: unknown] {
+  if (fixed.has(key)) throw fail(`${key}: install sets this key itself`);
+  if (!configKeys.includes(key)) {
+    const meant = nearest(key, configKeys);
+    const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
+    throw fail(`${key}: unknown key${hint}`);
+  }
+  try {
+    return [key, parseJson(json)];
+  } catch (cause) {
+    throw fail(
+      `${key}: expected JSON (a string has quotes), got ${JSON.stringify(json)}: ${messageOf(cause)}`,
+    );
+  }
+}
+
+/** The list with these keys in genie's plugin object; itself if there is no change. */
+export function withSettings(
+  list: ListFile | undefined,
+  settings: Settings,
+): ListFile | undefined {
+  if (settings.size === 0) return list;
+  const before = ownPlugin(list?.value);
+  const plugin = structuredClone(before);
+  for (const [key, value] of settings) {
+    const [outer = "", inner] = key.split(".");
+    if (inner === undefined) put(plugin, outer, value);
+    else {
+      const group = plugin[outer];
+      const edited = isObject(group) ? { ...group } : {};
+      put(edited, inner, value);
+      plugin[outer] = edited;
+    }
+  }
+  return Bun.deepEquals(plugin, before) ? list : withOwnPlugin(list, plugin);
+}
+
+function put(object: Record<string, unknown>, key: string, value: unknown) {
+  if (value === null) delete object[key];
+  else object[key] = value;
+}
+
+/** Keys; the kubelet's own links of the mount begin with a dot. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).filter((name) => !name.startsWith("."));
+  } catch {
+    return [];
+  }
+}
