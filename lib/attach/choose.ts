@@ -29,6 +29,7 @@ import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Definition } from "../select/definition.ts";
 import type { Networks } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
+import type { OpenDevices } from "./allotted-devices.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
 
 /** The API server, opened with the first call: one connection, one run of a credential plugin. */
@@ -197,27 +198,39 @@ async function fetchDefinitions(
   deadline: Deadline,
 ): Promise<Definitions> {
   const objects = await getEachOnce(choice.definitions, await api());
+  const resources = choice.definitions.map(({ key }) =>
+    resourceOf(objects.get(key)),
+  );
+  let devices: ReadonlyMap<DefinitionReference, Device> | undefined;
+  if (choice.definitions.some((one, i) => resources[i] ?? namesDevice(one))) {
+    const { allotDevices } = await import("./allotted-devices.ts");
+    devices = await allotDevices(
+      choice.definitions,
+      resources,
+      () => openDevices(context, api, deadline),
+      (problem) => {
+        if (context.config.strict) throw invalid(problem);
+        context.log().warn(problem);
+      },
+    );
+  }
   const definitions = new Map<DefinitionReference, Definition>();
-  let take: ((resource: string) => string) | undefined;
   for (const reference of choice.definitions) {
-    const object = objects.get(reference.key);
-    const { deviceId } = reference.element;
-    let device: Device | undefined = deviceId ? { id: deviceId } : undefined;
-    const resource = resourceOf(reference, object);
-    if (resource !== undefined) {
-      take ??= await openAllotment(context, deadline);
-      device = { id: take(resource), resource };
-    }
-    definitions.set(reference, { config: object?.spec?.config ?? "", device });
+    const config = objects.get(reference.key)?.spec?.config ?? "";
+    const device = devices?.get(reference);
+    definitions.set(reference, { config, device });
   }
   return definitions;
 }
+
+/** By `<namespace>/<name>`. */
+type DefinitionObjects = ReadonlyMap<string, NetworkAttachmentDefinition>;
 
 /** All at once. The first failure is thrown without waiting for the others. */
 async function getEachOnce(
   references: readonly DefinitionReference[],
   kube: Kube,
-): Promise<ReadonlyMap<string, NetworkAttachmentDefinition>> {
+): Promise<DefinitionObjects> {
   const distinct = new Map(references.map((one) => [one.key, one]));
   const entries = Array.from(
     distinct.values(),
@@ -240,32 +253,32 @@ async function getDefinition(
   }
 }
 
+function namesDevice({ element }: DefinitionReference): boolean {
+  const { deviceId, resourceName, resourceClaim } = element;
+  return (deviceId ?? resourceName ?? resourceClaim) !== undefined;
+}
+
+/** The resource that a definition names for its devices (devices.md). */
+function resourceOf(
+  definition: NetworkAttachmentDefinition | undefined,
+): string | undefined {
+  const resource = own(definition?.metadata.annotations, resourceAnnotation);
+  return typeof resource === "string" && resource !== "" ? resource : undefined;
+}
+
+const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
+
 /** The devices that the kubelet allotted to the pod. Throws 7 and 11. */
-function openAllotment(
-  { pod, request, config, dependencies }: Context,
+function openDevices(
+  { pod, request, config, dependencies, log }: Context,
+  api: Api,
   deadline: Deadline,
-): Promise<(resource: string) => string> {
-  if (pod) return dependencies.devices(pod, config, deadline);
+): ReturnType<OpenDevices> {
+  if (pod) return dependencies.devices(pod, config, { api, deadline, log });
   throw invalid(
     `container ${request.containerId} has no pod that devices are allotted to`,
   );
 }
-
-/** The resource of the element, else of the definition (devices.md). Throws 7 when they differ. */
-function resourceOf(
-  { key, element: { resourceName } }: DefinitionReference,
-  object: NetworkAttachmentDefinition | undefined,
-): string | undefined {
-  const annotation = own(object?.metadata.annotations, resourceAnnotation);
-  const resource = typeof annotation === "string" && annotation;
-  if (resource && resourceName !== undefined && resource !== resourceName)
-    throw invalid(
-      `network-attachment-definition ${quote(key)} has devices of ${quote(resource)}: the pod asks for ${quote(resourceName)}`,
-    );
-  return resource || resourceName;
-}
-
-const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
 
 /** The path of the device information file of each device (selection.md §6). */
 async function addDeviceInfo(

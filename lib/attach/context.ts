@@ -35,6 +35,7 @@ import type { Choice } from "../select/choice.ts";
 import { type Log, createLog, logStderr } from "./log.ts";
 import type { PodReference } from "./record.ts";
 import { Records } from "./records.ts";
+import type { OpenDevices } from "./allotted-devices.ts";
 import { containerVariable } from "./lock.ts";
 
 /** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
@@ -267,12 +268,8 @@ export interface Dependencies {
   ): Promise<Kube>;
   /** Throws 7 for a kubeconfig that cannot be used; sends no request. */
   checkKube(config: GenieConfig): Promise<void>;
-  /** The pod's devices, from the kubelet: each call takes the next one of a resource. Throws 7 and 11. */
-  devices(
-    pod: PodReference,
-    config: GenieConfig,
-    deadline: Deadline,
-  ): Promise<(resource: string) => string>;
+  /** The pod's devices, from the kubelet. Throws 11. */
+  devices: OpenDevices;
   bootId(): string;
   /** Milliseconds since that boot. */
   uptimeMs(): number;
@@ -302,17 +299,9 @@ export function systemDependencies(env: Dependencies["env"]): Dependencies {
       const { checkAccess } = await import("../kube/client.ts");
       await checkAccess(config.kube, { env });
     },
-    async devices(pod, config, deadline) {
-      const { DeviceAllotment, podDevices } =
-        await import("../kubelet/podresources.ts");
-      const allotment = new DeviceAllotment(
-        await podDevices(pod, {
-          socket: config.podResourcesSocket,
-          // As much as the API server has (state.md "Time").
-          deadline: deadline.atMost(config.apiTimeoutMs),
-        }),
-      );
-      return (resource) => allotment.take(resource);
+    async devices(...query) {
+      const { openDevices } = await import("./allotted-devices.ts");
+      return openDevices(...query);
     },
     bootId: () => readFile("/proc/sys/kernel/random/boot_id").trim(),
     uptimeMs,

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
 import { readStdin } from "../linux/stdio.ts";
+import type { Device } from "../select/attachment.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
 import {
   type ExplainedAttachment,
@@ -161,12 +162,13 @@ function textOf(explanation: Explanation): string {
   const lines = [`${who} gets ${count} on this node:`];
   lines.push(...rules.map((rule) => `  ${rule}`));
   for (const attachment of attachments) {
-    const { ifname, primary, source, args, plugins } = attachment;
+    const { ifname, primary, source, args, device, plugins } = attachment;
     lines.push(
       "",
       `${ifname}${primary ? " (primary)" : ""}: ${namesOf(attachment)}, from ${source}`,
       `  CNI_ARGS ${args}`,
     );
+    if (device) lines.push(`  device ${deviceText(device)}`);
     for (const [i, { type, path, config }] of plugins.entries()) {
       const after = i === 0 ? "" : ", with the result before it as prevResult";
       lines.push(`  ${type} (${path}) is given${after}:`);
@@ -179,6 +181,11 @@ function textOf(explanation: Explanation): string {
 /** With the CNI name if it differs: configurations and network-status have that one. */
 function namesOf({ network, cniName }: ExplainedAttachment): string {
   return network === cniName ? network : `${network} (CNI name ${cniName})`;
+}
+
+function deviceText({ id, resource, source }: Device): string {
+  const of = resource === undefined ? "" : ` of ${resource}`;
+  return `${id}${of} (${source ?? "named by the pod"})`;
 }
 
 function indented(text: string): string {

@@ -12,11 +12,16 @@ import {
   systemDependencies,
 } from "../attach/context.ts";
 import { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { pluginConfig } from "../cni/network.ts";
 import { annotationsCapability } from "../select/config.ts";
-import { type Attachment, displayName } from "../select/attachment.ts";
+import {
+  type Attachment,
+  type Device,
+  displayName,
+} from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
 import { type Directories, nodeContext } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
@@ -43,6 +48,8 @@ export interface ExplainedAttachment {
   source: string;
   /** CNI_ARGS */
   args: string;
+  /** Its `id`, the `resource` that it is of, its `source`. */
+  device?: Device;
   plugins: { type: string; path: string; config: unknown }[];
 }
 
@@ -91,8 +98,7 @@ function contextFor(pod: PodView, directories: Directories, env: Env): Context {
   const real = systemDependencies(env);
   const dependencies: Dependencies = {
     ...real,
-    // The kubelet allots devices to running pods only; this one may not run.
-    devices: () => Promise.resolve((resource) => `<device of ${resource}>`),
+    devices: openIfAllotted(real.devices),
   };
   const made = { command: "ADD", containerId, netns, ifname, args } as const;
   const begin = (runtimeConfig: Record<string, unknown>) =>
@@ -117,6 +123,25 @@ function contextFor(pod: PodView, directories: Directories, env: Env): Context {
   );
 }
 
+/** Milliseconds for the kubelet: the pod may not run here. */
+const kubeletMs = 1000;
+
+/** The devices of a pod of this node; stand-ins for a pod that the kubelet does not have. */
+function openIfAllotted(
+  open: Dependencies["devices"],
+): Dependencies["devices"] {
+  return async (pod, config, dependencies) => {
+    try {
+      const deadline = dependencies.deadline.atMost(kubeletMs);
+      return await open(pod, config, { ...dependencies, deadline });
+    } catch (error) {
+      const source = `no device yet: ${messageOf(error)}`;
+      return ({ claim, resource = claim?.claimName ?? "" }) =>
+        Promise.resolve({ id: `<device of ${resource}>`, resource, source });
+    }
+  };
+}
+
 function misplacedAnnotations({ misplaced, kind }: PodView): string[] {
   return misplaced.map(
     (key) =>
@@ -129,7 +154,7 @@ function explained(
   source: string,
   context: Context,
 ): ExplainedAttachment {
-  const { list, args } = attachment;
+  const { list, args, extras } = attachment;
   const runtime = runtimeConf(context, attachment);
   return {
     ifname: attachment.ifname,
@@ -138,6 +163,7 @@ function explained(
     cniName: list.name,
     source,
     args,
+    ...(extras?.device && { device: extras.device }),
     plugins: list.plugins.map((plugin) => ({
       type: plugin.type,
       path: findPlugin(plugin.type, context.path),

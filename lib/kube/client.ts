@@ -39,6 +39,8 @@ export interface Kube {
     namespace: string,
     name: string,
   ): Promise<NetworkAttachmentDefinition>;
+  /** The text of another GET (resource-claims.ts). Throws as `getPod`. */
+  get(request: Omit<Call, "method">): Promise<string>;
   /**
    * A merge patch of the pod's `status` subresource. "gone": the pod does not
    * exist, or the `metadata.uid` of the patch is of another pod (404, 409, 422
@@ -82,7 +84,7 @@ export function createKube(
   return {
     async getPod(namespace, name) {
       const request = {
-        ...pod(namespace, name, "get"),
+        ...podRequest(namespace, name, "get"),
         method: "GET",
       } as const;
       const response = await perform(request, apiTimeout);
@@ -93,8 +95,9 @@ export function createKube(
       const response = await perform(request, apiTimeout);
       return parseDefinition(response, request.action);
     },
+    get: (request) => perform({ ...request, method: "GET" }, apiTimeout),
     async patchPodStatus(namespace, name, patch) {
-      const { path, ...rest } = pod(namespace, name, "patch status of");
+      const { path, ...rest } = podRequest(namespace, name, "patch status of");
       const body = {
         contentType: "application/merge-patch+json",
         text: JSON.stringify(patch),
@@ -154,7 +157,7 @@ function isGone({ status, fields }: ApiError): boolean {
   return status === 404 || status === 409;
 }
 
-function pod(
+export function podRequest(
   namespace: string,
   name: string,
   verb: string,
@@ -176,7 +179,7 @@ function definition(namespace: string, name: string): Call {
 }
 
 /** One segment of a path. Throws 4 for ".", ".." and "", which no encoding makes safe. */
-function segment(name: string, action: () => string): string {
+export function segment(name: string, action: () => string): string {
   if (name === "" || name === "." || name === "..") {
     throw new CniError(
       Code.invalidEnvironment,

@@ -21,7 +21,7 @@ export type PodResources = Typed<
 
 type ContainerResources = Typed<
   "ContainerResources",
-  { devices: ContainerDevices[] }
+  { devices: ContainerDevices[]; dynamicResources: DynamicResource[] }
 >;
 
 /** A resource can occur several times: the kubelet makes one entry per device and NUMA node. */
@@ -29,6 +29,30 @@ type ContainerDevices = Typed<
   "ContainerDevices",
   { resourceName: string; deviceIds: string[] }
 >;
+
+/** A claim whose devices the container gets (Dynamic Resource Allocation). */
+type DynamicResource = Typed<
+  "DynamicResource",
+  {
+    claimName: string;
+    claimNamespace: string;
+    claimResources: ClaimResource[];
+  }
+>;
+
+/** Before Kubernetes 1.34 all but `cdiDevices` is empty. */
+type ClaimResource = Typed<
+  "ClaimResource",
+  {
+    cdiDevices: CdiDevice[];
+    driverName: string;
+    poolName: string;
+    deviceName: string;
+    shareId: string;
+  }
+>;
+
+type CdiDevice = Typed<"CDIDevice", { name: string }>;
 
 type GetRequest = Typed<
   "GetPodResourcesRequest",
@@ -56,8 +80,24 @@ const messages = {
     text("namespace", 2),
     repeated(message("containers", 3, "ContainerResources")),
   ],
-  ContainerResources: [repeated(message("devices", 2, "ContainerDevices"))],
+  ContainerResources: [
+    repeated(message("devices", 2, "ContainerDevices")),
+    repeated(message("dynamic_resources", 5, "DynamicResource")),
+  ],
   ContainerDevices: [text("resource_name", 1), repeated(text("device_ids", 2))],
+  DynamicResource: [
+    text("claim_name", 2),
+    text("claim_namespace", 3),
+    repeated(message("claim_resources", 4, "ClaimResource")),
+  ],
+  ClaimResource: [
+    repeated(message("cdi_devices", 1, "CDIDevice")),
+    text("driver_name", 2),
+    text("pool_name", 3),
+    text("device_name", 4),
+    text("share_id", 5),
+  ],
+  CDIDevice: [text("name", 1)],
 };
 
 /** The kubelet serves it without authentication: only root can open its socket. */

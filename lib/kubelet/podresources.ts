@@ -29,9 +29,6 @@ interface PodName {
   name: string;
 }
 
-/** Resource name → device IDs. */
-type Devices = ReadonlyMap<string, readonly string[]>;
-
 interface Patience {
   /** Milliseconds for all calls together. */
   deadline: Deadline;
@@ -43,11 +40,11 @@ interface Patience {
 /** Limit of a response, as in Kubernetes' own clients. */
 const maxBytes = 16 << 20;
 
-/** The pod's devices in the kubelet's order over all containers, each once. Throws CniError 11. */
-export async function podDevices(
+/** The containers of a pod with their devices, in the kubelet's order. Throws CniError 11. */
+export async function podContainers(
   pod: PodName,
   { socket, ...patience }: Patience & { socket: string },
-): Promise<Devices> {
+): Promise<PodResources["containers"]> {
   // Only the path names the server; Go's gRPC sends this authority for a unix
   // socket.
   const baseUrl = "http://localhost";
@@ -67,7 +64,7 @@ export async function podDevices(
     }),
   );
   try {
-    return devicesOf(await find(kubelet, pod, patience));
+    return (await find(kubelet, pod, patience)).containers;
   } catch (error) {
     const name = quote(`${pod.namespace}/${pod.name}`);
     throw new CniError(
@@ -131,8 +128,8 @@ const longestPause = 500;
 
 /**
  * Repeats a call that exceeds the kubelet's limit (100 calls a second, ten at once,
- * for all clients of the node), with jitter, because the pods of a node start
- * together.
+ * for all clients of the node), or that finds the kubelet restarting, with jitter,
+ * because the pods of a node start together.
  */
 async function patiently<T>(
   call: () => Promise<T>,
@@ -143,14 +140,34 @@ async function patiently<T>(
     return await call();
   } catch (error) {
     const pause = longest * (0.5 + random() / 2);
-    const isRateLimit =
-      hasStatus(error, Status.ResourceExhausted) && !isTooLarge(error);
-    if (!isRateLimit || pause >= deadline.remaining) throw error;
+    if (!isTransient(error) || pause >= deadline.remaining) throw error;
     await sleep(pause);
   }
   const next = Math.min(longestPause, longest * 2);
   return patiently(call, { deadline, sleep, random }, next);
 }
+
+function isTransient(error: unknown): boolean {
+  if (!(error instanceof ConnectError)) return false;
+  const { code, cause, rawMessage } = error;
+  if (code === Status.ResourceExhausted) return !isTooLarge(error);
+  return (
+    interrupted.has(code) ||
+    restarting.has(errnoOf(cause) ?? "") ||
+    rawMessage.includes("incomplete envelope")
+  );
+}
+
+/**
+ * A kubelet that restarts makes its socket anew. Go's gRPC reports all of this as
+ * Unavailable; ours reports a closed connection as Canceled or as half a message.
+ */
+const interrupted = new Set([
+  Status.Unavailable,
+  Status.Canceled,
+  Status.Aborted,
+]);
+const restarting = new Set(["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 
 function hasStatus(
   error: unknown,
@@ -162,17 +179,6 @@ function hasStatus(
 /** Whether our own `maxBytes` was exceeded, which has the same status as the kubelet's limit. */
 function isTooLarge({ rawMessage }: ConnectError): boolean {
   return rawMessage.includes("readMaxBytes");
-}
-
-function devicesOf({ containers }: PodResources): Devices {
-  const all = containers.flatMap(({ devices }) => devices);
-  const byResource = Map.groupBy(all, ({ resourceName }) => resourceName);
-  return new Map(
-    [...byResource].map(([resource, devices]) => [
-      resource,
-      [...new Set(devices.flatMap(({ deviceIds }) => deviceIds))],
-    ]),
-  );
 }
 
 /** The meaning of the socket's errors; others keep the library's message. */
@@ -190,28 +196,4 @@ function reasonOf(error: unknown): string {
     return `the response is larger than ${maxBytes >> 20} MiB`;
   const known = errnoTexts[errnoOf(error.cause) ?? ""];
   return known ?? `${Status[error.code]}: ${quote(error.rawMessage)}`;
-}
-
-/** The devices of one pod during one ADD: each request for a resource takes the next one. */
-export class DeviceAllotment {
-  readonly #devices: Devices;
-  readonly #taken = new Map<string, number>();
-
-  constructor(devices: Devices) {
-    this.#devices = devices;
-  }
-
-  /** The first free device of the resource. Throws CniError 7 if there is none. */
-  take(resource: string): string {
-    const devices = this.#devices.get(resource) ?? [];
-    const taken = this.#taken.get(resource) ?? 0;
-    const device = devices[taken];
-    if (device === undefined)
-      throw new CniError(
-        Code.invalidNetworkConfig,
-        `no device of resource ${quote(resource)} is left for this network: the kubelet allotted ${devices.length} to the pod`,
-      );
-    this.#taken.set(resource, taken + 1);
-    return device;
-  }
 }

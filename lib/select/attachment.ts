@@ -57,10 +57,13 @@ export interface Extras {
   device?: Device;
 }
 
-/** Allotted by the kubelet for a resource, or only named by the element. */
+/** Allotted by the kubelet, or only named by the element. */
 export interface Device {
   id: string;
+  /** Names its information file; absent if it is only named. */
   resource?: string;
+  /** For the operator: where the kubelet has it from. */
+  source?: string;
 }
 
 /**

@@ -9,10 +9,12 @@ import { quote } from "../linux/text.ts";
 import { type JsonObject, parseJson } from "../cni/json.ts";
 import { problemsIn } from "../cni/schema.ts";
 import { omitUndefined } from "../kube/options.ts";
+import type { ClaimRequest } from "../kubelet/allotment.ts";
 import { maxAttachments } from "./cni-annotation.ts";
 import { describeUnknownKeys } from "./nearest-key.ts";
 import {
   type JsonElement,
+  claimRequestOf,
   elementKeys,
   ignoredKeys,
   readElement,
@@ -33,9 +35,10 @@ export interface NetworkSelectionElement {
   infinibandGuid?: string;
   portMappings?: readonly unknown[];
   bandwidth?: JsonObject;
+  /** At most one of these three names the device (devices.md). */
   deviceId?: string;
-  /** The resource whose allotted device the attachment gets; has precedence over `deviceId`. */
   resourceName?: string;
+  resourceClaim?: ClaimRequest;
   cniArgs?: JsonObject;
   /** Gateways, at most one of each family; absent for an empty list. */
   defaultRoute?: readonly string[];
@@ -171,6 +174,9 @@ function elementOf(element: JsonElement): NetworkSelectionElement {
     bandwidth: element.bandwidth ?? undefined,
     deviceId: element.deviceID || undefined,
     resourceName: element.resourceName || undefined,
+    resourceClaim: element.resourceClaim
+      ? claimRequestOf(element.resourceClaim)
+      : undefined,
     cniArgs: element["cni-args"] ?? undefined,
     defaultRoute: element["default-route"]?.length
       ? element["default-route"]

@@ -8,6 +8,7 @@ import { type JsonObject, foldKey, isObject, setOwn } from "../cni/json.ts";
 import { jsonObject, list, object, problemsIn, text } from "../cni/schema.ts";
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
+import type { ClaimRequest } from "../kubelet/allotment.ts";
 
 /** A limit for CNI_ARGS: an environment variable must stay far below the kernel's 128 KiB. */
 const maxAddresses = 32;
@@ -48,6 +49,11 @@ const rate = v.nullish(
   integer(0, Number.MAX_SAFE_INTEGER, "bits, an integer of at least 0"),
 );
 
+const claimEntries = {
+  claimName: text((value) => value !== "", "the name of a claim of the pod"),
+  requestName: optionalText,
+};
+
 const elementEntries = {
   name: dnsName,
   namespace: optional(isDnsName, "a DNS-1123 subdomain"),
@@ -87,15 +93,7 @@ const elementEntries = {
   ),
   deviceID: optionalText,
   resourceName: optionalText,
-  resourceClaim: v.nullish(
-    anyCase({
-      claimName: text(
-        (value) => value !== "",
-        "the name of a claim of the pod",
-      ),
-      requestName: optionalText,
-    }),
-  ),
+  resourceClaim: v.nullish(anyCase(claimEntries)),
   "cni-args": v.nullish(jsonObject),
   "default-route": v.nullish(
     // NPWG allows several of a family; a pod can use one.
@@ -138,6 +136,13 @@ export function readElement(entry: unknown): ReadElement {
   };
 }
 
+/** Of a valid element. */
+export function claimRequestOf(claim: JsonObject): ClaimRequest {
+  const { values } = foldKeys(claim, foldedKeys(claimEntries));
+  const { claimName, requestName } = v.parse(object(claimEntries), values);
+  return { claimName, requestName: requestName || undefined };
+}
+
 /** Known requests without effect. */
 export function ignoredKeys(element: JsonElement): string[] {
   const ignored: string[] = [];
@@ -145,24 +150,25 @@ export function ignoredKeys(element: JsonElement): string[] {
     ignored.push(
       '"ipam-claim-reference" is ignored: genie knows no IPAM claims',
     );
-  if (element.resourceClaim)
-    ignored.push('"resourceClaim" is ignored: genie knows no resource claims');
-  if (element.deviceID && element.resourceName)
-    ignored.push('"deviceID" is ignored: "resourceName" decides the device');
   return ignored;
 }
 
 /** Contradictions between two keys of one meaning. */
 function conflicts(element: JsonElement): string[] {
-  const { interface: ifname, interfaceRequest, resourceName } = element;
+  const { interface: ifname, interfaceRequest } = element;
+  const { deviceID, resourceName, resourceClaim } = element;
   const problems: string[] = [];
   if (ifname && interfaceRequest && ifname !== interfaceRequest)
     problems.push(
       `interfaceRequest: expected ${quote(ifname)} as in "interface", got ${quote(interfaceRequest)}`,
     );
-  if (resourceName && element.resourceClaim)
+  if (resourceName && resourceClaim)
     problems.push(
       `resourceClaim: expected nothing beside resourceName ${quote(resourceName)}, got an object`,
+    );
+  if (deviceID && (resourceName || resourceClaim))
+    problems.push(
+      `deviceID: expected nothing beside ${resourceName ? "resourceName" : "resourceClaim"}, which decides the device, got ${quote(deviceID)}`,
     );
   return problems;
 }

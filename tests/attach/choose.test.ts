@@ -12,9 +12,10 @@ import { Deadline } from "../../lib/linux/deadline.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
-import { DeviceAllotment } from "../../lib/kubelet/podresources.ts";
+import { Allotment } from "../../lib/kubelet/allotment.ts";
 import { networksOf } from "../../lib/select/node-networks.ts";
 import type { Annotations, Attachment } from "../../lib/select/attachment.ts";
+import { containersOf } from "../support/kubelet.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
 const networksKey = "k8s.v1.cni.cncf.io/networks";
@@ -109,6 +110,7 @@ class Scene {
   #kube(): Kube {
     return {
       getPod: () => expect.unreachable("the pod is known"),
+      get: () => expect.unreachable("no claim is asked for"),
       patchPodStatus: () => expect.unreachable("nothing is written"),
       getDefinition: async (namespace, name) => {
         const key = `${namespace}/${name}`;
@@ -146,9 +148,20 @@ class Scene {
       checkKube: never,
       devices: async () => {
         this.kubelet++;
-        const devices = new Map(Object.entries(this.#given.devices ?? {}));
-        const allotment = new DeviceAllotment(devices);
-        return (resource) => allotment.take(resource);
+        const devices = Object.entries(this.#given.devices ?? {});
+        const containers = [
+          devices.map(([name, ids]) => [name, ...ids] as const),
+        ];
+        const none = () => expect.unreachable("the pod has no claims");
+        const allotment = new Allotment(containersOf({ containers }), {
+          metadata: none,
+          slices: none,
+          podClaims: none,
+          allocation: none,
+          debug: none,
+          warn: none,
+        });
+        return (request) => allotment.take(request);
       },
       bootId: never,
       uptimeMs: never,
@@ -497,6 +510,8 @@ describe("choose, devices", () => {
   const resources = { "shop/vf": "intel.com/sriov" };
   const devices = { "intel.com/sriov": ["0000:03:02.0", "0000:03:02.1"] };
 
+  const ofPlugin = { resource: "intel.com/sriov", source: "device plugin" };
+
   const deviceOf = ({ extras }: Network) => extras?.device;
 
   test("of a resource: one request to the kubelet, in order, none twice", async () => {
@@ -509,9 +524,9 @@ describe("choose, devices", () => {
     });
     expect({ devices: networks.map(deviceOf), kubelet }).toEqual({
       devices: [
-        { id: "0000:03:02.0", resource: "intel.com/sriov" },
+        { ...ofPlugin, id: "0000:03:02.0" },
         undefined,
-        { id: "0000:03:02.1", resource: "intel.com/sriov" },
+        { ...ofPlugin, id: "0000:03:02.1" },
       ],
       kubelet: 1,
     });

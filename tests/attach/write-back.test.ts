@@ -237,6 +237,7 @@ async function wroteBack({
         },
       };
     },
+    get: () => expect.unreachable("no claim is asked for"),
     getDefinition: () => Promise.reject(new Error("not expected")),
     patchPodStatus(namespace, name, patch) {
       calls.push(["patch", namespace, name, patch]);

@@ -123,6 +123,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
       const executed = { ADD: [] as unknown[], DEL: [] as unknown[] };
       const kube: Kube = {
         getPod: () => Promise.reject(new Error("not asked")),
+        get: () => expect.unreachable("no claim is asked for"),
         getDefinition: async (namespace, name) => ({
           metadata: { namespace, name, annotations: {} },
           spec: { config: name === "a" ? definitions.a : definitions.b },

@@ -12,10 +12,11 @@ import {
   readdirSync,
   rmSync,
   rmdirSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { DelegateDouble } from "../support/delegate.ts";
+import { DelegateDouble, temporaryDirectory } from "../support/delegate.ts";
 import {
   type Kubelet,
   type KubeletFault,
@@ -105,7 +106,12 @@ class Devices implements AsyncDisposable {
   /** In a mount namespace where the kubelet's socket is where every kubelet has it. */
   async call(command: "ADD" | "CHECK" | "DEL", pod: Pod) {
     const { node } = this.cluster;
-    const request = node.request(command, pod, this.cluster.options());
+    const config = { apiTimeout: 1 };
+    const request = node.request(
+      command,
+      pod,
+      this.cluster.options({ config }),
+    );
     const binary = node.plugin(
       "beside-a-kubelet",
       `#!/bin/sh
@@ -318,4 +324,151 @@ test("a device that is just named: its ID and a file, the kubelet is not asked",
   ]);
   expect(await devices.call("DEL", pod)).toMatchObject(success);
   expect(filesOf(pod)).toEqual([]);
+});
+
+describe("devices of a claim", () => {
+  const driver = "nic.example.com";
+  const claim = {
+    name: "web-nic-x1",
+    devices: [
+      { driver, device: "vf-10" },
+      { driver, device: "vf-2" },
+    ],
+  };
+  const attributes = (device: string) => ({
+    "k8s.cni.cncf.io/resourceName": { string: resource },
+    "k8s.cni.cncf.io/deviceID": { string: ids[device === "vf-2" ? 0 : 1] },
+  });
+  const slice = {
+    spec: {
+      nodeName: "node1",
+      driver,
+      pool: { name: "node1", generation: 1 },
+      devices: claim.devices.map(({ device }) => ({
+        name: device,
+        attributes: attributes(device),
+      })),
+    },
+  };
+  const metadata = {
+    kind: "DeviceMetadata",
+    apiVersion: "metadata.resource.k8s.io/v1beta1",
+    podClaimName: "nic",
+    requests: [
+      {
+        name: "vf",
+        devices: claim.devices.map(({ device }) => ({
+          driver,
+          pool: "node1",
+          name: device,
+          attributes: attributes(device),
+        })),
+      },
+    ],
+  };
+
+  /** The kubelet's directory, with a metadata file if one is given. */
+  function kubeletDirectory(root: string, socket: string, file?: object) {
+    mkdirSync(join(root, "pod-resources"));
+    const inRoot = join(root, "pod-resources/kubelet.sock");
+    symlinkSync(socket, inRoot);
+    if (file) {
+      const below = `plugins/${driver}/dra-device-metadata/shop_${claim.name}/vf`;
+      mkdirSync(join(root, below), { recursive: true });
+      writeFileSync(join(root, below, "metadata.json"), JSON.stringify(file));
+    }
+    return inRoot;
+  }
+
+  const list =
+    "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.nodeName%3Dnode1%2Cspec.driver%3Dnic.example.com";
+  const byClaim = {
+    name: "plain",
+    resourceClaim: { claimName: "nic", requestName: "vf" },
+  };
+  const byResource = { name: "plain", resourceName: resource };
+
+  test.each<[string, unknown, object | undefined, string[]]>([
+    ["of the definition, no file: one LIST", "vf,vf", undefined, [list]],
+    [
+      "of the elements, a file: no request",
+      [byResource, byResource],
+      metadata,
+      [],
+    ],
+    [
+      "of a claim of the elements, a file: no request",
+      [byClaim, byClaim],
+      metadata,
+      [],
+    ],
+    [
+      "of a claim of the elements, no file: pod, claim and one LIST",
+      [byClaim, byClaim],
+      undefined,
+      [
+        "/api/v1/namespaces/shop/pods/web",
+        `/apis/resource.k8s.io/v1/namespaces/shop/resourceclaims/${claim.name}`,
+        list,
+      ],
+    ],
+  ])("%s", async (_, networks, file, expected) => {
+    await using devices = await Devices.start();
+    using root = temporaryDirectory();
+    const { cluster, kubelet } = devices;
+    kubelet.pods.splice(0, 1, {
+      namespace: "shop",
+      name: "web",
+      containers: [],
+      claims: [[claim]],
+    });
+    writeInfo(ids[0]);
+    cluster.api.slices.push(slice);
+    const results = claim.devices.map(({ device }) => ({
+      request: "vf",
+      driver,
+      pool: "node1",
+      device,
+    }));
+    cluster.api.claims.put({
+      metadata: { namespace: "shop", name: claim.name },
+      status: { allocation: { devices: { results } } },
+    });
+    const podResourcesSocket = kubeletDirectory(
+      root.path,
+      kubelet.socket,
+      file,
+    );
+    const config = { podResourcesSocket, nodeName: "node1" };
+    const pod = await cluster.pod({ [networksKey]: networks });
+    const { metadata: known } = cluster.api.pods.get("shop", "web") ?? {};
+    if (known)
+      cluster.api.pods.put({
+        metadata: known,
+        spec: {
+          resourceClaims: [{ name: "nic", resourceClaimName: claim.name }],
+        },
+      });
+    await cluster.add(pod, { config });
+    expect(devices.given()).toMatchObject(
+      ids.map((id) => ({ deviceID: id, pciBusID: id })),
+    );
+    expect(cluster.written().status).toMatchObject([
+      {},
+      { "device-info": infoOf(ids[0]) },
+      {},
+    ]);
+    // The first GET of the pod is for its annotations.
+    const asked = cluster.api.requests
+      .filter(
+        ({ method, path: one }) => method === "GET" && !one.includes("k8s.cni"),
+      )
+      .map(({ path: one }) => one);
+    expect(asked.slice(1)).toEqual(expected);
+    cluster.api.requests.length = 0;
+    await cluster.del(pod, { config });
+    expect(cluster.api.requests).toEqual([]);
+    expect(kubelet.calls).toEqual(["Get shop/web"]);
+    expect(filesOf(pod)).toEqual([]);
+  });
 });

@@ -15,11 +15,14 @@ const program = `
 import { Deadline } from "${root}/lib/linux/deadline.ts";
 const [socket, budget = 5000] = process.argv.slice(2);
 if (socket) {
-  const { podDevices } = await import("${root}/lib/kubelet/podresources.ts");
-  const answer = await podDevices(
+  const { podContainers } = await import("${root}/lib/kubelet/podresources.ts");
+  const answer = await podContainers(
     { namespace: "shop", name: "web" },
     { socket, deadline: new Deadline(Number(budget)) },
-  ).then((devices) => [...devices], ({ code, message }) => ({ code, message }));
+  ).then(
+    (containers) => containers.flatMap(({ devices }) => devices.map((one) => [one.resourceName, one.deviceIds])),
+    ({ code, message }) => ({ code, message }),
+  );
   await Bun.write(Bun.stdout, JSON.stringify(answer));
 }
 `;
@@ -57,7 +60,7 @@ async function run(...args: string[]) {
   return { stdout, stderr, exitCode };
 }
 
-describe("podDevices, compiled", () => {
+describe("podContainers, compiled", () => {
   test("Get, the pod's devices", async () => {
     await using kubelet = await startKubelet([
       {
@@ -89,7 +92,7 @@ describe("podDevices, compiled", () => {
 
   test("no socket, error 11", async () => {
     const socket = join(directory, "none.sock");
-    expect(await run(socket)).toEqual({
+    expect(await run(socket, "250")).toEqual({
       stdout: JSON.stringify({
         code: 11,
         message: `failed to get devices of pod "shop/web" from kubelet at "${socket}": no such socket`,

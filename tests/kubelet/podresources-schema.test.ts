@@ -27,6 +27,25 @@ const pod = {
           deviceIds: ["0000:03:02.0", "0000:03:02.1"],
         },
       ],
+      dynamicResources: [
+        {
+          $typeName: "v1.DynamicResource",
+          claimName: "gpu",
+          claimNamespace: "shop",
+          claimResources: [
+            {
+              $typeName: "v1.ClaimResource",
+              cdiDevices: [
+                { $typeName: "v1.CDIDevice", name: "vendor.com/gpu=0" },
+              ],
+              driverName: "gpu.vendor.com",
+              poolName: "node1",
+              deviceName: "gpu-0",
+              shareId: "",
+            },
+          ],
+        },
+      ],
     },
   ],
 };

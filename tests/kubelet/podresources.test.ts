@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { CniError } from "../../lib/cni/error.ts";
-import { DeviceAllotment, podDevices } from "../../lib/kubelet/podresources.ts";
+import { podContainers } from "../../lib/kubelet/podresources.ts";
 import {
+  containersOf,
   getDisabled,
   type Kubelet,
   type KubeletFault,
@@ -34,10 +35,7 @@ const web: KubeletPod = {
   ],
 };
 
-const webDevices = new Map([
-  ["intel.com/sriov", ["0000:03:02.4", "0000:03:02.1", "0000:03:02.0"]],
-  ["example.com/gpu", ["gpu-0"]],
-]);
+const webContainers = containersOf(web);
 
 /** Neither is ours: one has our name, the other our namespace. */
 const strangers: KubeletPod[] = [
@@ -58,7 +56,7 @@ function devices(options: { budget?: number; random?: number } = {}) {
   const { budget = 5000, random = 0 } = options;
   let now = 0;
   const pauses: number[] = [];
-  const response = podDevices(pod, {
+  const response = podContainers(pod, {
     socket: kubelet.socket,
     deadline: new Deadline(budget, () => now),
     random: () => random,
@@ -86,15 +84,10 @@ async function failure(
   return error.message.slice(start.length);
 }
 
-describe("podDevices", () => {
-  test("Get, the devices of all containers by resource, in order, none twice", async () => {
-    expect(await devices().response).toEqual(webDevices);
+describe("podContainers", () => {
+  test("Get, the containers as the kubelet lists them", async () => {
+    expect(await devices().response).toEqual(webContainers);
     expect(kubelet.calls).toEqual(["Get shop/web"]);
-  });
-
-  test("a pod without devices, an empty map", async () => {
-    kubelet.pods.splice(0, Infinity, { ...pod, containers: [[], []] });
-    expect(await devices().response).toEqual(new Map());
   });
 
   test.each<[string, Code]>([
@@ -102,14 +95,14 @@ describe("podDevices", () => {
     ["Unimplemented", Code.Unimplemented],
   ])("Get answers %s, only the pod's own devices of List", async (_, code) => {
     kubelet.inject({ ...getDisabled, kind: "status", code, message: "no" });
-    expect(await devices().response).toEqual(webDevices);
+    expect(await devices().response).toEqual(webContainers);
     expect(kubelet.calls).toEqual(["Get shop/web", "List"]);
   });
 
   test("List of 10 MiB, read", async () => {
     kubelet.pods.splice(1, 0, ...otherPods(10));
     kubelet.inject(getDisabled);
-    expect(await devices().response).toEqual(webDevices);
+    expect(await devices().response).toEqual(webContainers);
   });
 
   test("List of more than 16 MiB, error 11 and not asked again", async () => {
@@ -124,7 +117,7 @@ describe("podDevices", () => {
   });
 });
 
-describe("podDevices, limit on calls", () => {
+describe("podContainers, limit on calls", () => {
   test.each<[random: number, pauses: number[]]>([
     [0, [10, 20, 40, 80, 160, 250, 250]],
     [0.5, [15, 30, 60, 120, 240, 375, 375]],
@@ -133,7 +126,7 @@ describe("podDevices, limit on calls", () => {
     async (random, expected) => {
       kubelet.inject({ ...rateLimit, method: "Get", times: expected.length });
       const { response, pauses } = devices({ random });
-      expect(await response).toEqual(webDevices);
+      expect(await response).toEqual(webContainers);
       expect(pauses).toEqual(expected);
       expect(kubelet.calls).toEqual(
         Array<string>(expected.length + 1).fill("Get shop/web"),
@@ -145,11 +138,19 @@ describe("podDevices, limit on calls", () => {
     kubelet.inject(getDisabled);
     kubelet.inject({ ...rateLimit, method: "List", times: 2 });
     const { response, pauses } = devices();
-    expect(await response).toEqual(webDevices);
+    expect(await response).toEqual(webContainers);
     expect({ pauses, calls: kubelet.calls }).toEqual({
       pauses: [10, 20],
       calls: ["Get shop/web", "List", "List", "List"],
     });
+  });
+
+  test("Unavailable, asked again", async () => {
+    const unavailable = { ...rateLimit, code: Code.Unavailable };
+    kubelet.inject({ ...unavailable, method: "Get", times: 2 });
+    const { response, pauses } = devices();
+    expect(await response).toEqual(webContainers);
+    expect(pauses).toEqual([10, 20]);
   });
 
   test("until the time is up, error 11 with the kubelet's words", async () => {
@@ -162,7 +163,7 @@ describe("podDevices, limit on calls", () => {
   });
 });
 
-describe("podDevices, error 11", () => {
+describe("podContainers, error 11", () => {
   test.each<[string, KubeletFault, string | RegExp]>([
     [
       "another status",
@@ -183,11 +184,6 @@ describe("podDevices, error 11", () => {
       "no protobuf in the answer",
       { method: "Get", kind: "bytes", bytes: new Uint8Array(40).fill(255) },
       /^\w+: "/,
-    ],
-    [
-      "connection closed in the middle",
-      { method: "Get", kind: "drop" },
-      /^\w+: "|^connection closed$/,
     ],
   ])("%s", async (_, fault, message) => {
     kubelet.inject(fault);
@@ -228,7 +224,7 @@ describe("podDevices, error 11", () => {
       if (method === "List") kubelet.inject(getDisabled);
       kubelet.inject({ method, kind: "hang" });
       const deadline = new Deadline(250);
-      const response = podDevices(pod, { socket: kubelet.socket, deadline });
+      const response = podContainers(pod, { socket: kubelet.socket, deadline });
       expect(await failure(response)).toBe("no response in time");
     },
   );
@@ -241,7 +237,39 @@ describe("podDevices, error 11", () => {
   });
 });
 
-describe("podDevices, socket", () => {
+describe("podContainers, a kubelet that restarts", () => {
+  test.each(["before the call", "in the middle of its response"])(
+    "%s: asked again until it is there",
+    async (when) => {
+      const directory = mkdtempSync(join(tmpdir(), "podresources-"));
+      const socket = join(directory, "kubelet.sock");
+      let serving = kubelet.socket;
+      if (when !== "before the call") {
+        kubelet.inject({ method: "Get", kind: "drop" });
+        symlinkSync(serving, socket);
+      }
+      const restart = async () => {
+        await kubelet.stop();
+        kubelet = await startKubelet([web]);
+        serving = kubelet.socket;
+        rmSync(socket, { force: true });
+        symlinkSync(serving, socket);
+      };
+      let pauses = 0;
+      const response = await podContainers(pod, {
+        socket,
+        deadline: new Deadline(60_000),
+        sleep: async () => {
+          if (++pauses === 2) await restart();
+        },
+      });
+      rmSync(directory, { recursive: true });
+      expect(response).toEqual(webContainers);
+    },
+  );
+});
+
+describe("podContainers, socket", () => {
   test.each<[string, (directory: string) => string, string]>([
     ["missing", (directory) => join(directory, "none.sock"), "no such socket"],
     ["nobody listens", deadSocket, "connection refused"],
@@ -251,11 +279,14 @@ describe("podDevices, socket", () => {
     const directory = mkdtempSync(join(tmpdir(), "podresources-"));
     try {
       const socket = socketIn(directory);
-      const response = podDevices(pod, {
+      let now = 0;
+      const response = podContainers(pod, {
         socket,
-        deadline: new Deadline(5000),
+        deadline: new Deadline(5000, () => now),
+        sleep: async (ms) => void (now += ms),
       });
       expect(await failure(response, socket)).toBe(message);
+      expect(now).toBeGreaterThan(4000);
     } finally {
       rmSync(directory, { recursive: true });
     }
@@ -292,60 +323,11 @@ describe("podDevices, socket", () => {
   ])("another server, %s", async (_, text, budget, message) => {
     await using stranger = startStranger(text);
     const { socket } = stranger;
-    const response = podDevices(pod, {
+    const response = podContainers(pod, {
       socket,
       deadline: new Deadline(budget),
     });
     expect(await failure(response, socket)).toMatch(message);
-  });
-});
-
-const allotted = new Map([
-  ["intel.com/a", ["a0", "a1"]],
-  ["intel.com/b", ["b0"]],
-  ["intel.com/none", []],
-]);
-
-describe("DeviceAllotment", () => {
-  test("take, every resource in its own order, none twice", () => {
-    const allotment = new DeviceAllotment(allotted);
-    const wanted = ["intel.com/a", "intel.com/b", "intel.com/a"];
-    expect(wanted.map((resource) => allotment.take(resource))).toEqual([
-      "a0",
-      "b0",
-      "a1",
-    ]);
-  });
-
-  test.each<[resource: string, taken: number, message: string]>([
-    [
-      "intel.com/a",
-      2,
-      'no device of resource "intel.com/a" is left for this network: the kubelet allotted 2 to the pod',
-    ],
-    [
-      "intel.com/none",
-      0,
-      'no device of resource "intel.com/none" is left for this network: the kubelet allotted 0 to the pod',
-    ],
-    [
-      "constructor",
-      0,
-      'no device of resource "constructor" is left for this network: the kubelet allotted 0 to the pod',
-    ],
-  ])("take, %s after %d of them: error 7", (resource, taken, message) => {
-    const allotment = new DeviceAllotment(allotted);
-    for (let count = 0; count < taken; count++) allotment.take(resource);
-    expect(() => allotment.take(resource)).toThrow(new CniError(7, message));
-    // Still the same for the next one.
-    expect(() => allotment.take(resource)).toThrow(
-      expect.objectContaining({ code: 7, message }),
-    );
-  });
-
-  test("constructor, another allotment starts anew", () => {
-    new DeviceAllotment(allotted).take("intel.com/b");
-    expect(new DeviceAllotment(allotted).take("intel.com/b")).toBe("b0");
   });
 });
 

@@ -261,20 +261,31 @@ describe("parseElements, JSON", () => {
     );
   });
 
+  test.each<[object, object]>([
+    [{ resourceName: "v.com/x" }, { resourceName: "v.com/x" }],
+    [{ ResourceName: "", deviceid: "d" }, { deviceId: "d" }],
+    [
+      { resourceClaim: { claimName: "nic", requestName: "vf" } },
+      { resourceClaim: { claimName: "nic", requestName: "vf" } },
+    ],
+    [
+      { RESOURCECLAIM: { ClaimName: "nic", requestname: "" } },
+      { resourceClaim: { claimName: "nic" } },
+    ],
+  ])("%j names the device", (keys, expected) => {
+    const text = JSON.stringify({ name: "a", ...keys });
+    expect(elements(text)).toEqual([{ name: "a", ...expected }]);
+  });
+
   test("keys without effect, named for the log", () => {
     const text = JSON.stringify([
-      { name: "a", resourceName: "v.com/x", deviceID: "d" },
       { name: "b", colour: 1, toString: 1, "ipam-claim-reference": "claim-1" },
     ]);
     expect(parseElements(source, text)).toEqual({
-      elements: [
-        { name: "a", resourceName: "v.com/x", deviceId: "d" },
-        { name: "b" },
-      ],
+      elements: [{ name: "b" }],
       warnings: [
-        `${source}: element 1: "deviceID" is ignored: "resourceName" decides the device`,
-        `${source}: element 2: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
-        `${source}: unknown keys are ignored: element 2: "colour", "toString"`,
+        `${source}: element 1: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
+        `${source}: unknown keys are ignored: element 1: "colour", "toString"`,
       ],
     });
   });
@@ -309,7 +320,7 @@ describe("parseElements, JSON", () => {
     ]);
     expect(refusal(text, true)).toEqual({
       code: 7,
-      message: `failed to parse ${source}: element 2: "ipam-claim-reference" is ignored: genie knows no IPAM claims, element 3: "resourceClaim" is ignored: genie knows no resource claims, unknown keys: element 1: "ipz" (did you mean "ips"?), "colour", element 3: "Interfaces" (did you mean "interface"?)`,
+      message: `failed to parse ${source}: element 2: "ipam-claim-reference" is ignored: genie knows no IPAM claims, unknown keys: element 1: "ipz" (did you mean "ips"?), "colour", element 3: "Interfaces" (did you mean "interface"?)`,
     });
   });
 
@@ -465,6 +476,18 @@ describe("parseElements, JSON that is an error 7", () => {
     [
       { resourceName: "v.com/x", resourceClaim: { claimName: "nic" } },
       'resourceClaim: expected nothing beside resourceName "v.com/x", got an object',
+    ],
+    [
+      { resourceName: "v.com/x", deviceID: "d" },
+      'deviceID: expected nothing beside resourceName, which decides the device, got "d"',
+    ],
+    [
+      { resourceClaim: { claimName: "nic" }, deviceID: "d" },
+      'deviceID: expected nothing beside resourceClaim, which decides the device, got "d"',
+    ],
+    [
+      { resourceClaim: { claimName: "" } },
+      'resourceClaim.claimName: expected the name of a claim of the pod, got ""',
     ],
     [
       { "ipam-claim-reference": {} },

@@ -33,6 +33,8 @@ export interface ApiServerOptions {
   allow?: (access: Attempt) => boolean;
   /** Before `/api` and `/apis`, as behind Rancher: `/k8s/clusters/c-1`. */
   prefix?: string;
+  /** Served versions of resource.k8s.io. Default: v1. */
+  resourceVersions?: readonly string[];
   /** Default: 127.0.0.1. */
   host?: string;
 }
@@ -46,6 +48,9 @@ export interface ApiServer extends AsyncDisposable {
   tokens: Map<string, string>;
   pods: Store;
   definitions: Store;
+  claims: Store;
+  /** Each as stored: the selectors spec.nodeName and spec.driver apply. */
+  slices: ResourceSlice[];
   /** In the order of arrival; the log of a request is complete once it was answered. */
   requests: LoggedRequest[];
   /** From now on, until it is used up. Faults are looked up in the order in which they were injected. */
@@ -62,6 +67,10 @@ export interface LoggedRequest {
   status: number | undefined;
   /** undefined: an unknown user. */
   user: string | undefined;
+}
+
+export interface ResourceSlice {
+  spec: { nodeName: string; driver: string; [key: string]: unknown };
 }
 
 /** A request in the words of RBAC. */
@@ -170,6 +179,8 @@ export async function startApiServer(
     tokens: double.tokens,
     pods: double.pods,
     definitions: double.definitions,
+    claims: double.claims,
+    slices: double.slices,
     requests: double.requests,
     inject: (fault) => void double.faults.push({ ...fault }),
     kubeconfig({ user, cluster } = {}) {
@@ -245,6 +256,8 @@ class Double {
   readonly faults: Fault[] = [];
   readonly pods: Store;
   readonly definitions: Store;
+  readonly claims: Store;
+  readonly slices: ResourceSlice[] = [];
   readonly #options: ApiServerOptions;
   #version = 1;
 
@@ -254,6 +267,7 @@ class Double {
     this.tokens = new Map(Object.entries(tokens));
     this.pods = new Store(() => `${this.#version++}`);
     this.definitions = new Store(() => `${this.#version++}`);
+    this.claims = new Store(() => `${this.#version++}`);
   }
 
   async answer(
@@ -327,11 +341,20 @@ class Double {
     if (!target || !verb) {
       return failure(404, "the server could not find the requested resource");
     }
-    const attempt: Attempt = { user, verb, ...target };
+    const { version, query, ...named } = target;
+    const served = this.#options.resourceVersions ?? ["v1"];
+    if (version && !served.includes(version))
+      return failure(404, "the server could not find the requested resource");
+    const attempt: Attempt = { user, verb, ...named };
+    if (target.resource === "resourceslices") attempt.verb = "list";
     if (!(this.#options.allow?.(attempt) ?? true)) return forbidden(attempt);
+    if (attempt.verb === "list")
+      return { status: 200, body: this.#list(query) };
     const store = target.resource.startsWith("pods")
       ? this.pods
-      : this.definitions;
+      : target.resource === "resourceclaims"
+        ? this.claims
+        : this.definitions;
     const object = store.get(target.namespace, target.name);
     if (!object) {
       const { resource: kind, name } = target;
@@ -340,6 +363,15 @@ class Double {
     if (verb === "get") return { status: 200, body: object };
     return patched(store, object, body, headers["content-type"] ?? "");
   }
+
+  #list(query: string): object {
+    const selector = new URLSearchParams(query).get("fieldSelector") ?? "";
+    const wanted = selector.split(",").map((term) => term.split("="));
+    const items = this.slices.filter(({ spec }) =>
+      wanted.every(([field = "", value]) => spec[field.slice(5)] === value),
+    );
+    return { kind: "ResourceSliceList", items };
+  }
 }
 
 const verbs: Record<string, string> = { GET: "get", PATCH: "patch" };
@@ -347,11 +379,16 @@ const verbs: Record<string, string> = { GET: "get", PATCH: "patch" };
 const paths = [
   /^\/api\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>pods)\/(?<name>[^/]+)(?<subresource>\/status)?$/,
   /^\/apis\/k8s\.cni\.cncf\.io\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>network-attachment-definitions)\/(?<name>[^/]+)$/,
+  /^\/apis\/resource\.k8s\.io\/(?<version>[^/]+)\/(?<resource>resourceslices)\?(?<query>.*)$/,
+  /^\/apis\/resource\.k8s\.io\/(?<version>[^/]+)\/namespaces\/(?<namespace>[^/]+)\/(?<resource>resourceclaims)\/(?<name>[^/]+)$/,
 ];
 
-function targetOf(
-  path: string,
-): Pick<Attempt, "resource" | "namespace" | "name"> | undefined {
+function targetOf(path: string):
+  | (Pick<Attempt, "resource" | "namespace" | "name"> & {
+      version: string;
+      query: string;
+    })
+  | undefined {
   for (const pattern of paths) {
     const groups = pattern.exec(path)?.groups;
     if (!groups) continue;
@@ -360,8 +397,12 @@ function targetOf(
       resource = "",
       name = "",
       subresource = "",
+      version = "",
+      query = "",
     } = groups;
     return {
+      version,
+      query,
       resource: resource + subresource,
       namespace: decodeURIComponent(namespace),
       name: decodeURIComponent(name),

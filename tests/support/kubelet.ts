@@ -13,7 +13,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { PodResourcesLister } from "../../lib/kubelet/podresources-schema.ts";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  type PodResources,
+  PodResourcesLister,
+} from "../../lib/kubelet/podresources-schema.ts";
 
 export interface Kubelet extends AsyncDisposable {
   /** Path of the socket. */
@@ -32,6 +36,19 @@ export interface KubeletPod {
   name: string;
   /** For each container what the kubelet lists: resource name and device IDs, a resource as often as it likes. */
   containers: (readonly [resource: string, ...devices: string[]])[][];
+  /** For each container the devices of its claims. */
+  claims?: KubeletClaim[][];
+}
+
+export interface KubeletClaim {
+  name: string;
+  devices: {
+    driver: string;
+    pool?: string;
+    device: string;
+    cdi?: string[];
+    share?: string;
+  }[];
 }
 
 export type KubeletFault = {
@@ -181,16 +198,50 @@ function notFound(namespace: string, name: string): ConnectError {
   );
 }
 
-function encoded({ containers, ...pod }: KubeletPod) {
+function encoded({ containers, claims = [], ...pod }: KubeletPod) {
+  const indexes = Array(Math.max(containers.length, claims.length)).keys();
   return {
     ...pod,
-    containers: containers.map((devices) => ({
-      devices: devices.map(([resourceName, ...deviceIds]) => ({
+    containers: Array.from(indexes, (i) => ({
+      devices: (containers[i] ?? []).map(([resourceName, ...deviceIds]) => ({
         resourceName,
         deviceIds,
       })),
+      dynamicResources: (claims[i] ?? []).map((claim) =>
+        encodedClaim(pod.namespace, claim),
+      ),
     })),
   };
+}
+
+/** Each entry has the CDI names of all devices before it, as the real one has them. */
+function encodedClaim(claimNamespace: string, { name, devices }: KubeletClaim) {
+  return {
+    claimName: name,
+    claimNamespace,
+    claimResources: devices.map(
+      ({ driver, pool = "node1", device, share }, i) => ({
+        driverName: driver,
+        poolName: pool,
+        deviceName: device,
+        ...(share !== undefined && { shareId: share }),
+        cdiDevices: devices
+          .slice(0, i + 1)
+          .filter((one) => one.driver === driver)
+          .flatMap(({ cdi = [] }) => cdi.map((cdiName) => ({ name: cdiName }))),
+      }),
+    ),
+  };
+}
+
+/** As `podContainers` decodes them. */
+export function containersOf(
+  pod: Pick<KubeletPod, "containers" | "claims">,
+): PodResources["containers"] {
+  const { output } = PodResourcesLister.method.get;
+  const podResources = encoded({ namespace: "shop", name: "web", ...pod });
+  const bytes = toBinary(output, create(output, { podResources }));
+  return fromBinary(output, bytes).podResources?.containers ?? [];
 }
 
 function misbehave(fault: KubeletFault, response: Http2ServerResponse): void {

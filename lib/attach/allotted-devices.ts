@@ -1,0 +1,112 @@
+/**
+ * The devices of an ADD: which device each element of the choice gets, from what the
+ * kubelet has allotted to the pod (devices.md). Loaded only for a choice that names a
+ * device, a resource or a claim.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { quote } from "../linux/text.ts";
+import type { DeviceRequest } from "../kubelet/allotment.ts";
+import type { Device } from "../select/attachment.ts";
+import type { DefinitionReference } from "../select/choice.ts";
+import type { GenieConfig } from "../select/config.ts";
+import type { Kube } from "../kube/client.ts";
+import type { Log } from "./log.ts";
+import type { PodReference } from "./record.ts";
+
+/** Takes the next device that answers the request. Throws 7 and 11. */
+export type TakeDevice = (request: DeviceRequest) => Promise<Device>;
+
+export type OpenDevices = (
+  pod: PodReference,
+  config: GenieConfig,
+  dependencies: {
+    api: () => Promise<Kube>;
+    deadline: Deadline;
+    log(): Log;
+    /** IDs of devices that other attachments of the pod have. */
+    inUse?: Iterable<string>;
+  },
+) => Promise<TakeDevice>;
+
+/**
+ * In the order of the elements; `resources` are those of their definitions. `refuse`
+ * gets requests without effect. Throws 7 and 11.
+ */
+export async function allotDevices(
+  references: readonly DefinitionReference[],
+  resources: readonly (string | undefined)[],
+  open: () => Promise<TakeDevice>,
+  refuse: (problem: string) => void,
+): Promise<ReadonlyMap<DefinitionReference, Device>> {
+  const devices = new Map<DefinitionReference, Device>();
+  let take: TakeDevice | undefined;
+  for (const [i, reference] of references.entries()) {
+    const { key, element } = reference;
+    const wanted = requestOf(reference, resources[i]);
+    const { deviceId } = element;
+    if (wanted) {
+      // The pod's author need not know what the definition names.
+      if (deviceId !== undefined)
+        refuse(
+          `network-attachment-definition ${quote(key)}: "deviceID" is ignored: the definition's resource decides the device`,
+        );
+      take ??= await open();
+      devices.set(reference, await take(wanted));
+    } else if (deviceId !== undefined) {
+      devices.set(reference, { id: deviceId });
+    }
+  }
+  return devices;
+}
+
+/** The element decides, else the definition. Throws 7 when they name different resources. */
+function requestOf(
+  { key, element: { resourceName, resourceClaim } }: DefinitionReference,
+  ofDefinition: string | undefined,
+): DeviceRequest | undefined {
+  if (resourceClaim) return { claim: resourceClaim, resource: ofDefinition };
+  const resource = resourceName ?? ofDefinition;
+  if (resource === undefined) return undefined;
+  if (ofDefinition !== undefined && resource !== ofDefinition)
+    throw invalid(
+      `network-attachment-definition ${quote(key)} has devices of ${quote(ofDefinition)}: the pod asks for ${quote(resource)}`,
+    );
+  return { resource };
+}
+
+/** The kubelet, metadata files of this node, and the API server where they do not say. */
+export const openDevices: OpenDevices = async (
+  pod,
+  { podResourcesSocket: socket, nodeName, apiTimeoutMs },
+  { api, deadline, log, inUse },
+) => {
+  const { openAllotment } = await import("../kubelet/pod-devices.ts");
+  const claims = () => import("../kube/resource-claims.ts");
+  const allotment = await openAllotment(
+    pod,
+    // As much time as the API server has (state.md "Time").
+    { socket, deadline: deadline.atMost(apiTimeoutMs) },
+    {
+      async slices(driver) {
+        if (nodeName === undefined)
+          throw invalid(
+            `the devices of driver ${quote(driver)} on this node are unknown: nodeName is not configured`,
+          );
+        const { listSliceDevices } = await claims();
+        return listSliceDevices(await api(), nodeName, driver);
+      },
+      podClaims: async () => (await claims()).getPodClaims(await api(), pod),
+      allocation: async (claim) =>
+        (await claims()).getAllocation(await api(), claim),
+      debug: (message) => log().debug(message),
+      warn: (message) => log().warn(message),
+    },
+    inUse,
+  );
+  return (request) => allotment.take(request);
+};
+
+function invalid(message: string): CniError {
+  return new CniError(Code.invalidNetworkConfig, message);
+}

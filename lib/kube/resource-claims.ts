@@ -1,0 +1,193 @@
+/**
+ * The API group `resource.k8s.io` (Dynamic Resource Allocation): the devices of a
+ * driver on a node, a pod's claims, a claim's devices. Loaded for pods with claims.
+ */
+import * as v from "valibot";
+import { jsonObject, object, parse } from "../cni/schema.ts";
+import { quote } from "../linux/text.ts";
+import { ApiError } from "./api-error.ts";
+import { type Kube, podRequest, segment } from "./client.ts";
+import type { PodIdentity } from "./objects.ts";
+
+interface SliceDevice {
+  pool: string;
+  device: string;
+  attributes: unknown;
+}
+
+const sliceList = object({
+  items: v.array(
+    object({
+      spec: object({
+        pool: object({ name: v.string(), generation: v.nullish(v.number()) }),
+        devices: v.nullish(
+          v.array(
+            object({
+              name: v.string(),
+              attributes: v.nullish(jsonObject),
+              // v1beta1
+              basic: v.nullish(object({ attributes: v.nullish(jsonObject) })),
+            }),
+          ),
+        ),
+      }),
+    }),
+  ),
+});
+
+/** Throws an `ApiError`. */
+export async function listSliceDevices(
+  kube: Kube,
+  node: string,
+  driver: string,
+): Promise<SliceDevice[]> {
+  const selector = `spec.nodeName=${node},spec.driver=${driver}`;
+  const action = () => `list resourceslices of driver ${quote(driver)}`;
+  const { items } = await read(kube, sliceList, {
+    path: `resourceslices?fieldSelector=${encodeURIComponent(selector)}`,
+    name: "",
+    action,
+  });
+  const newest = new Map<string, number>();
+  for (const { spec } of items) {
+    const { name, generation } = spec.pool;
+    newest.set(name, Math.max(newest.get(name) ?? 0, generation ?? 0));
+  }
+  // A driver that changes a pool replaces its slices one after the other.
+  return items
+    .filter(
+      ({ spec: { pool } }) => (pool.generation ?? 0) === newest.get(pool.name),
+    )
+    .flatMap(({ spec: { pool, devices } }) =>
+      (devices ?? []).map(({ name, attributes, basic }) => ({
+        pool: pool.name,
+        device: name,
+        attributes: attributes ?? basic?.attributes,
+      })),
+    );
+}
+
+const namedClaims = v.nullish(
+  v.array(
+    object({ name: v.string(), resourceClaimName: v.nullish(v.string()) }),
+  ),
+);
+
+const podWithClaims = object({
+  metadata: object({ uid: v.nullish(v.string()) }),
+  spec: object({ resourceClaims: namedClaims }),
+  status: v.nullish(object({ resourceClaimStatuses: namedClaims })),
+});
+
+/** Name in the pod → name of the claim. Throws an `ApiError`. */
+export async function getPodClaims(
+  kube: Kube,
+  { namespace, name, uid }: PodIdentity,
+): Promise<ReadonlyMap<string, string>> {
+  const request = podRequest(namespace, name, "get");
+  const text = await kube.get(request);
+  const { metadata, spec, status } = decode(
+    podWithClaims,
+    text,
+    request.action,
+  );
+  if (uid && metadata.uid !== uid)
+    throw new ApiError(
+      `failed to ${request.action()}: the pod of that name has uid ${quote(metadata.uid ?? "")}, not ${quote(uid)}`,
+    );
+  const named = [
+    ...(spec.resourceClaims ?? []),
+    ...(status?.resourceClaimStatuses ?? []),
+  ];
+  return new Map(
+    named.flatMap(({ name: inPod, resourceClaimName }) =>
+      resourceClaimName ? [[inPod, resourceClaimName] as const] : [],
+    ),
+  );
+}
+
+const resourceClaim = object({
+  status: v.nullish(
+    object({
+      allocation: v.nullish(
+        object({
+          devices: v.nullish(
+            object({
+              results: v.nullish(
+                v.array(
+                  object({
+                    request: v.string(),
+                    driver: v.string(),
+                    pool: v.string(),
+                    device: v.string(),
+                  }),
+                ),
+              ),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** The devices that the scheduler allocated. Throws an `ApiError`. */
+export async function getAllocation(
+  kube: Kube,
+  { namespace, name }: { namespace: string; name: string },
+) {
+  const action = () => `get resourceclaim ${quote(`${namespace}/${name}`)}`;
+  const claim = await read(kube, resourceClaim, {
+    path: `namespaces/${segment(namespace, action)}/resourceclaims/${segment(name, action)}`,
+    name,
+    action,
+  });
+  return claim.status?.allocation?.devices?.results ?? [];
+}
+
+const unknownKind =
+  "the server knows neither resource.k8s.io/v1 nor v1beta1: Dynamic Resource Allocation is not enabled";
+
+/** v1 is served since Kubernetes 1.34, v1beta1 since 1.32. */
+const versions = ["v1", "v1beta1"] as const;
+
+/** The first error is thrown, unless a later version knows more. */
+async function read<S extends v.GenericSchema>(
+  kube: Kube,
+  schema: S,
+  { path, name, action }: { path: string; name: string; action: () => string },
+): Promise<v.InferInput<S>> {
+  let failure: unknown;
+  for (const version of versions) {
+    try {
+      const text = await kube.get({
+        path: `/apis/resource.k8s.io/${version}/${path}`,
+        action,
+        subject: { name, unknownKind },
+      });
+      return decode(schema, text, action);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      // The version is served, but there is no such object.
+      if (name !== "" && !error.message.includes(unknownKind)) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+function decode<S extends v.GenericSchema>(
+  schema: S,
+  text: string,
+  action: () => string,
+): v.InferInput<S> {
+  const fail = (problem: string) =>
+    new ApiError(`failed to ${action()}: invalid response: ${problem}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw fail("not JSON");
+  }
+  return parse(schema, value, fail, { secret: true });
+}

@@ -1,0 +1,106 @@
+/**
+ * The devices of a pod's claims (Dynamic Resource Allocation, devices.md): what the
+ * kubelet lists of them, and what their attributes say to a network.
+ */
+import { own } from "../cni/json.ts";
+import type { MetadataRequest } from "./claim-metadata.ts";
+import type { PodResources } from "./podresources-schema.ts";
+
+export interface ClaimDevice {
+  claim: { namespace: string; name: string };
+  driver: string;
+  pool: string;
+  device: string;
+  /** The index of its first container. */
+  container: number;
+  /** The part of its CDI name after `=`; Multus up to 4.3 takes it for the device. */
+  cdi?: string;
+  /** undefined: not known yet. */
+  attributes?: NetworkAttributes;
+  /** `<request>`, or `<request>/<subrequest>`; undefined: not known yet. */
+  request?: string;
+}
+
+/** The attributes of a device that concern a network. */
+export interface NetworkAttributes {
+  resource?: string | undefined;
+  deviceId?: string | undefined;
+  pciBusId?: string | undefined;
+}
+
+/** Of a ResourceSlice or a metadata file: `{"<name>": {"string": "…"}}`. */
+export function networkAttributes(attributes: unknown): NetworkAttributes {
+  const text = (name: string) => {
+    const value = own(own(attributes, name), "string");
+    return typeof value === "string" && value !== "" ? value : undefined;
+  };
+  return {
+    resource: text("k8s.cni.cncf.io/resourceName"),
+    deviceId: text("k8s.cni.cncf.io/deviceID"),
+    pciBusId: text("resource.kubernetes.io/pciBusID"),
+  };
+}
+
+/** In the kubelet's order, each once: containers may share a claim. */
+export function claimDevicesOf(
+  containers: PodResources["containers"],
+): ClaimDevice[] {
+  const found = new Map<string, ClaimDevice>();
+  for (const [container, { dynamicResources }] of containers.entries())
+    for (const {
+      claimName,
+      claimNamespace,
+      claimResources,
+    } of dynamicResources) {
+      const claim = { namespace: claimNamespace, name: claimName };
+      // The kubelet repeats the CDI names of a driver's devices with each next one.
+      const known = new Set<string>();
+      for (const one of claimResources) {
+        const { driverName: driver, poolName: pool, deviceName, shareId } = one;
+        const names = one.cdiDevices.map(({ name }) => name);
+        const added = names.filter(
+          (name) => isDevice(name) && !known.has(name),
+        );
+        for (const name of names) known.add(name);
+        // Before Kubernetes 1.34 devices have no names of their own.
+        const listed =
+          deviceName === ""
+            ? added.map((name) => ({ device: name, name }))
+            : [{ device: deviceName, name: added[0] }];
+        for (const { device, name } of listed) {
+          const key = [claimName, driver, pool, device, shareId].join("\n");
+          if (found.has(key)) continue;
+          const cdi = name?.slice(name.indexOf("=") + 1);
+          found.set(key, {
+            claim,
+            driver,
+            pool,
+            device,
+            container,
+            ...(cdi && { cdi }),
+          });
+        }
+      }
+    }
+  return [...found.values()];
+}
+
+/** Not the CDI device with which a driver mounts its metadata file (KEP-5304). */
+function isDevice(cdiName: string): boolean {
+  return cdiName.includes("=") && !/^[^=]*\/metadata=/.test(cdiName);
+}
+
+/** Adds what the drivers' metadata files say. */
+export function addMetadata(
+  devices: readonly ClaimDevice[],
+  requests: readonly MetadataRequest[],
+): void {
+  for (const { name, devices: described } of requests)
+    for (const { driver, pool, name: device, attributes } of described)
+      for (const one of devices) {
+        if (one.driver !== driver || one.pool !== pool || one.device !== device)
+          continue;
+        one.request = name;
+        if (attributes) one.attributes = networkAttributes(attributes);
+      }
+}

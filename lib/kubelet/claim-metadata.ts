@@ -1,0 +1,114 @@
+/**
+ * The device metadata that a DRA driver writes on the node (KEP-5304): one file for
+ * each request of a claim, below the driver's directory of the kubelet,
+ * `plugins/<driver>/dra-device-metadata/<namespace>_<claim>/<request>/metadata.json`.
+ * A file that is missing, torn or of an unknown kind is the same as none.
+ */
+import { dirname } from "node:path";
+import * as v from "valibot";
+import { listIfAny, readOwnFileIfAny } from "../linux/files.ts";
+import { jsonObject, map, object } from "../cni/schema.ts";
+
+/** A request of a claim, with its devices. */
+export interface MetadataRequest {
+  /** The claim's name in the pod; absent for a claim that the pod names directly. */
+  podClaimName?: string | null | undefined;
+  /** `<request>`, or `<request>/<subrequest>`. */
+  name: string;
+  devices: MetadataDevice[];
+}
+
+export type MetadataDevice = v.InferInput<typeof device>;
+
+const device = object({
+  driver: v.string(),
+  pool: v.string(),
+  name: v.string(),
+  attributes: v.nullish(map(jsonObject)),
+});
+
+const metadata = object({
+  apiVersion: v.pipe(v.string(), v.startsWith("metadata.resource.k8s.io/")),
+  kind: v.literal("DeviceMetadata"),
+  podClaimName: v.nullish(v.string()),
+  requests: v.nullish(
+    v.array(object({ name: v.string(), devices: v.nullish(v.array(device)) })),
+  ),
+});
+
+/** Limit of a file, in bytes. */
+const maxBytes = 1 << 20;
+
+/** The kubelet's directory: the PodResources socket is `<it>/pod-resources/kubelet.sock`. */
+export function kubeletDirectories(socket: string): string[] {
+  return [...new Set([dirname(dirname(socket)), "/var/lib/kubelet"])];
+}
+
+/** The requests of a claim, as its driver describes them; empty without a file. */
+export function readClaimMetadata(
+  directories: readonly string[],
+  driver: string,
+  claim: { namespace: string; name: string },
+): MetadataRequest[] {
+  const below = `dra-device-metadata/${claim.namespace}_${claim.name}`;
+  if (![driver, claim.namespace, claim.name].every(isName)) return [];
+  for (const directory of directories) {
+    const found = requestsBelow(`${directory}/plugins/${driver}/${below}`);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+/** The names of Kubernetes; never a path to elsewhere. */
+function isName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9.-]*$/.test(name);
+}
+
+function requestsBelow(directory: string): MetadataRequest[] {
+  try {
+    return listIfAny(directory)
+      .toSorted()
+      .flatMap((request) =>
+        requestsIn(`${directory}/${request}/metadata.json`),
+      );
+  } catch {
+    return [];
+  }
+}
+
+function requestsIn(path: string): MetadataRequest[] {
+  try {
+    return decodeMetadata(readOwnFileIfAny(path, maxBytes) ?? "");
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * The file is a stream of JSON objects, the same content once for each version of
+ * the format: the first known one counts.
+ */
+export function decodeMetadata(text: string): MetadataRequest[] {
+  for (const json of objectsIn(text)) {
+    const value: unknown = JSON.parse(json);
+    if (!v.is(metadata, value)) continue;
+    const { podClaimName, requests } = value;
+    return (requests ?? []).map(({ name, devices }) => ({
+      podClaimName,
+      name,
+      devices: devices ?? [],
+    }));
+  }
+  return [];
+}
+
+/** The texts of the outermost objects. */
+function* objectsIn(text: string): Generator<string> {
+  let depth = 0;
+  let start = 0;
+  // Strings, whose braces do not count, and braces.
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}]/gs)) {
+    if (token === "{" && depth++ === 0) start = index;
+    if (token === "}" && --depth === 0) yield text.slice(start, index + 1);
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * Opens the devices of a pod: the kubelet's list, and the metadata files of its DRA
+ * drivers on this node. The other modules of this directory are loaded with it.
+ */
+import { Allotment, type Sources } from "./allotment.ts";
+import { kubeletDirectories, readClaimMetadata } from "./claim-metadata.ts";
+import { podContainers } from "./podresources.ts";
+
+/** Throws CniError 11. */
+export async function openAllotment(
+  pod: Parameters<typeof podContainers>[0],
+  kubelet: Parameters<typeof podContainers>[1],
+  sources: Omit<Sources, "metadata">,
+  inUse?: Iterable<string>,
+): Promise<Allotment> {
+  const containers = await podContainers(pod, kubelet);
+  const directories = kubeletDirectories(kubelet.socket);
+  const metadata: Sources["metadata"] = (driver, claim) =>
+    readClaimMetadata(directories, driver, claim);
+  return new Allotment(containers, { ...sources, metadata }, inUse);
+}
