@@ -45,7 +45,7 @@ export const definitionCache: Part = {
     const isResumed = ageOf(synced, dependencies) !== undefined;
     while (!source.hasStarted && !signal.aborted) {
       if (isResumed && source.state() === "away") renew();
-      await Promise.race([pause(renewEveryMs, signal), source.started]);
+      await Promise.race([pause(1000, signal), source.started]);
     }
     if (signal.aborted) return;
     let failure: { error: unknown } | undefined;

@@ -53,10 +53,12 @@ export interface WatchDependencies {
   log(level: Level, message: string, fields?: Fields): void;
   /** Ends the informer. */
   signal: AbortSignal;
+  /** In place of {@link usualLimits}. */
+  limits?: Partial<typeof usualLimits>;
 }
 
 /** Milliseconds. A bookmark comes each minute: a watch that is silent for longer is dead. */
-const limits = {
+const usualLimits = {
   current: 90_000,
   silence: 80_000,
   connect: 5000,
@@ -91,6 +93,7 @@ export function startInformer<T extends KubernetesObject>(
   dependencies: WatchDependencies,
 ): Informer<T> {
   const { api, log, signal } = dependencies;
+  const limits = { ...usualLimits, ...dependencies.limits };
   const { promise: started, resolve: start } = Promise.withResolvers<void>();
   const listeners = new Set<Listener<T>>();
   let cache: Pick<Informer<T>, "list" | "get"> | undefined;

@@ -31,6 +31,7 @@ import type { Networks } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
 import type { OpenDevices } from "./allotted-devices.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
+import { definitionsSynced, isSynced } from "./synced.ts";
 
 /** The API server, opened with the first call: one connection, one run of a credential plugin. */
 export type Api = () => Promise<Kube>;
@@ -190,14 +191,14 @@ async function givenNetworks(
   return chooseAutomatically(context, automatic, networks, deadline);
 }
 
-/** From the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
+/** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
 async function fetchDefinitions(
   context: Context,
   choice: Choice,
   api: Api,
   deadline: Deadline,
 ): Promise<Definitions> {
-  const objects = await getEachOnce(choice.definitions, await api());
+  const objects = await getEachOnce(context, choice.definitions, api);
   const resources = choice.definitions.map(({ key }) =>
     resourceOf(objects.get(key)),
   );
@@ -228,15 +229,22 @@ type DefinitionObjects = ReadonlyMap<string, NetworkAttachmentDefinition>;
 
 /** All at once. The first failure is thrown without waiting for the others. */
 async function getEachOnce(
+  { config: { dataDir }, dependencies }: Context,
   references: readonly DefinitionReference[],
-  kube: Kube,
+  api: Api,
 ): Promise<DefinitionObjects> {
   const distinct = new Map(references.map((one) => [one.key, one]));
-  const entries = Array.from(
-    distinct.values(),
-    async (reference) =>
-      [reference.key, await getDefinition(reference, kube)] as const,
-  );
+  const cached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies)
+    ? (await import("./cached-definition.ts")).cachedDefinition
+    : undefined;
+  const entries = Array.from(distinct.values(), async (reference) => {
+    const { key, namespace, element } = reference;
+    const known = cached?.(dataDir, namespace, element.name);
+    return [
+      key,
+      known ?? (await getDefinition(reference, await api())),
+    ] as const;
+  });
   return new Map(await Promise.all(entries));
 }
 

@@ -55,6 +55,14 @@ export interface ApiServer extends AsyncDisposable {
   requests: LoggedRequest[];
   /** From now on, until it is used up. Faults are looked up in the order in which they were injected. */
   inject(fault: Fault): void;
+  /** The watches that are open now. */
+  watches: number;
+  /** Sends every watch how far it has come, as the real server does each minute. */
+  bookmark(): void;
+  /** Forgets all changes: a watch from before, or one that is sent this, gets 410. */
+  compact(): void;
+  /** Ends every watch: orderly, or by a closed connection. */
+  endWatches(how: "end" | "destroy"): void;
   /** Writes a kubeconfig for this server; the path. Keys given here replace the default ones, undefined removes. */
   kubeconfig(content?: { user?: object; cluster?: object }): string;
   stop(): Promise<void>;
@@ -183,6 +191,16 @@ export async function startApiServer(
     slices: double.slices,
     requests: double.requests,
     inject: (fault) => void double.faults.push({ ...fault }),
+    get watches() {
+      return double.watches.size;
+    },
+    bookmark: () => double.bookmark(),
+    compact: () => double.compact(),
+    endWatches: (how) => {
+      for (const { response, end } of double.watches)
+        if (how === "end") end();
+        else response.socket?.destroy();
+    },
     kubeconfig({ user, cluster } = {}) {
       const [token] = double.tokens.keys();
       const path = join(directory, `kubeconfig-${++kubeconfigs}`);
@@ -221,9 +239,22 @@ export interface StoredObject {
 export class Store {
   readonly #objects = new Map<string, StoredObject>();
   readonly #nextVersion: () => string;
+  /** All of them, for watches. */
+  readonly changes: Change[] = [];
+  readonly listeners = new Set<(change: Change) => void>();
 
   constructor(nextVersion: () => string) {
     this.#nextVersion = nextVersion;
+  }
+
+  list(): StoredObject[] {
+    return [...this.#objects.values()];
+  }
+
+  #changed(type: Change["type"], object: StoredObject): void {
+    const change = { type, object };
+    this.changes.push(change);
+    for (const listener of this.listeners) listener(change);
   }
 
   get(namespace: string, name: string): StoredObject | undefined {
@@ -238,13 +269,34 @@ export class Store {
       ...object,
       metadata: { ...object.metadata, namespace, uid, resourceVersion },
     };
-    this.#objects.set(`${namespace}/${object.metadata.name}`, stored);
+    const key = `${namespace}/${object.metadata.name}`;
+    const type = this.#objects.has(key) ? "MODIFIED" : "ADDED";
+    this.#objects.set(key, stored);
+    this.#changed(type, stored);
     return stored;
   }
 
   delete(namespace: string, name: string): boolean {
-    return this.#objects.delete(`${namespace}/${name}`);
+    const object = this.get(namespace, name);
+    if (!object) return false;
+    this.#objects.delete(`${namespace}/${name}`);
+    const resourceVersion = this.#nextVersion();
+    const metadata = { ...object.metadata, resourceVersion };
+    this.#changed("DELETED", { ...object, metadata });
+    return true;
   }
+}
+
+interface Change {
+  type: "ADDED" | "MODIFIED" | "DELETED";
+  object: StoredObject;
+}
+
+/** An open WATCH. */
+interface OpenWatch {
+  response: ServerResponse;
+  send(type: string, object: object): void;
+  end(): void;
 }
 
 type Answer = { status: number; body: object };
@@ -258,16 +310,19 @@ class Double {
   readonly definitions: Store;
   readonly claims: Store;
   readonly slices: ResourceSlice[] = [];
+  readonly watches = new Set<OpenWatch>();
   readonly #options: ApiServerOptions;
   #version = 1;
+  /** The oldest version from which a watch can begin. */
+  #oldest = 0;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
     const tokens = options.tokens ?? { "test-token": "genie" };
     this.tokens = new Map(Object.entries(tokens));
-    this.pods = new Store(() => `${this.#version++}`);
-    this.definitions = new Store(() => `${this.#version++}`);
-    this.claims = new Store(() => `${this.#version++}`);
+    this.pods = new Store(() => `${++this.#version}`);
+    this.definitions = new Store(() => `${++this.#version}`);
+    this.claims = new Store(() => `${++this.#version}`);
   }
 
   async answer(
@@ -295,12 +350,100 @@ class Double {
     };
     const fault = this.#fault(logged);
     if (fault && (await misbehave(fault, response, send))) return;
-    const answer = this.#perform(request, body, user);
+    const collection = collectionOf(path, this.#options.prefix ?? "");
+    const answer =
+      collection && user !== undefined && method === "GET"
+        ? this.#collection({ ...collection, user }, response)
+        : this.#perform(request, body, user);
+    if (!answer) {
+      logged.status = 200;
+      return;
+    }
     const text = JSON.stringify(answer.body);
     if (fault?.kind !== "chunks") return send(answer.status, text);
     logged.status = answer.status;
     response.writeHead(answer.status, { "content-type": "application/json" });
     await writeChunks(response, Buffer.from(text), fault.bytes);
+  }
+
+  bookmark(): void {
+    const metadata = { resourceVersion: `${this.#version}` };
+    for (const { send } of this.watches) send("BOOKMARK", { metadata });
+  }
+
+  compact(): void {
+    this.#oldest = ++this.#version;
+    for (const { send, end } of this.watches) {
+      send("ERROR", statusObject(410, "too old resource version"));
+      end();
+    }
+  }
+
+  /** A list in pages, or an answer once a watch was refused; undefined: it is open. */
+  #collection(
+    { resource, query, user }: Collection & { user: string },
+    response: ServerResponse,
+  ): Answer | undefined {
+    const isWatch = query.get("watch") === "true";
+    const verb = isWatch ? "watch" : "list";
+    const attempt = { user, verb, resource, namespace: "", name: "" };
+    if (!(this.#options.allow?.(attempt) ?? true)) return forbidden(attempt);
+    const store = resource === "pods" ? this.pods : this.definitions;
+    const [, node] =
+      /^spec\.nodeName=(.*)$/.exec(query.get("fieldSelector") ?? "") ?? [];
+    const isWanted = (object: StoredObject): boolean =>
+      node === undefined ||
+      (isObject(object["spec"]) && object["spec"]["nodeName"] === node);
+    const now = `${this.#version}`;
+    if (isWatch)
+      return this.#watch(
+        store,
+        isWanted,
+        query.get("resourceVersion"),
+        response,
+      );
+    const from = Number(query.get("continue") ?? 0);
+    const to = from + Number(query.get("limit") ?? Infinity);
+    const all = store.list().filter(isWanted);
+    const metadata = {
+      resourceVersion: now,
+      ...(to < all.length && { continue: `${to}` }),
+    };
+    return { status: 200, body: { metadata, items: all.slice(from, to) } };
+  }
+
+  #watch(
+    store: Store,
+    isWanted: (object: StoredObject) => boolean,
+    resourceVersion: string | null,
+    response: ServerResponse,
+  ): Answer | undefined {
+    const from = Number(resourceVersion);
+    if (from < this.#oldest) return failure(410, "too old resource version");
+    const watch: OpenWatch = {
+      response,
+      send: (type, object) =>
+        void response.write(`${JSON.stringify({ type, object })}\n`),
+      end() {
+        forget();
+        response.end();
+      },
+    };
+    const listener = ({ type, object }: Change): void => {
+      if (Number(object.metadata.resourceVersion) > from && isWanted(object))
+        watch.send(type, object);
+    };
+    response.writeHead(200, { "content-type": "application/json" });
+    response.flushHeaders();
+    store.changes.forEach(listener);
+    store.listeners.add(listener);
+    this.watches.add(watch);
+    const forget = () => {
+      store.listeners.delete(listener);
+      this.watches.delete(watch);
+    };
+    response.once("close", forget);
+    return undefined;
   }
 
   #userOf({ headers, socket }: IncomingMessage): string | undefined {
@@ -372,6 +515,25 @@ class Double {
     );
     return { kind: "ResourceSliceList", items };
   }
+}
+
+interface Collection {
+  resource: "pods" | "network-attachment-definitions";
+  query: URLSearchParams;
+}
+
+const collections: Record<string, Collection["resource"]> = {
+  "/api/v1/pods": "pods",
+  "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions":
+    "network-attachment-definitions",
+};
+
+function collectionOf(path: string, prefix: string): Collection | undefined {
+  const { pathname, searchParams } = new URL(path, "https://server");
+  const resource = pathname.startsWith(prefix)
+    ? collections[pathname.slice(prefix.length)]
+    : undefined;
+  return resource && { resource, query: searchParams };
 }
 
 const verbs: Record<string, string> = { GET: "get", PATCH: "patch" };
