@@ -52,7 +52,7 @@ function tortured({ file, edits, scenario }: Defect): string[] {
 /** Options of the torture: one scenario, or crash points, scenarios and rounds. */
 function extentOf(scenario: ScenarioName | undefined): string[] {
   return scenario === undefined
-    ? ["--rounds", "12", "--seconds", "60"]
+    ? ["--rounds", "12", "--seconds", "300"]
     : ["--rounds", "0", "--no-points", "--scenario", scenario];
 }
 
