@@ -134,7 +134,13 @@ describe("ADD refuses responses of the API server", () => {
     const command = join(scripted.node.directory, "credential-plugin");
     const script = `#!/bin/sh\necho ${secret}; echo "invalid: ${secret}" >&2; exit 3\n`;
     writeFileSync(command, script, { mode: 0o755 });
-    const user = { exec: { apiVersion: "v1", command, args: [secret] } };
+    const user = {
+      exec: {
+        apiVersion: "client.authentication.k8s.io/v1",
+        command,
+        args: [secret],
+      },
+    };
     const kubernetes = { kubeconfig: api.kubeconfig({ user }) };
     const request = {
       pod: await scripted.node.pod(),

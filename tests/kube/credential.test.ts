@@ -309,7 +309,10 @@ describe("credential, of the policy", () => {
     const kubeconfig = server.kubeconfig({
       user: {
         tokenFile: "/nonexistent",
-        exec: { apiVersion: "v1", command: "/nonexistent" },
+        exec: {
+          apiVersion: "client.authentication.k8s.io/v1",
+          command: "/nonexistent",
+        },
       },
       cluster: {
         server: "https://192.0.2.1:1",
