@@ -23,12 +23,23 @@ export interface AgentOptions {
   /** Options of every command of genie: the directories of the host. */
   directories: readonly string[];
   openApi(): Promise<Api>;
+  place: Agent["place"];
+  synced: Agent["synced"];
   log: Agent["log"];
 }
 
 /** `signal` ends the informers. */
 export function createAgent(
-  { node, context, host, directories, openApi, log }: AgentOptions,
+  {
+    node,
+    context,
+    host,
+    directories,
+    openApi,
+    place,
+    synced,
+    log,
+  }: AgentOptions,
   signal: AbortSignal,
 ): Agent {
   let opened: Promise<Api> | undefined;
@@ -46,6 +57,8 @@ export function createAgent(
   return {
     node: node ?? "",
     context,
+    place,
+    synced,
     api,
     pods: () => (pods ??= startInformer(podKind(node), dependencies)),
     definitions: () =>

@@ -27,6 +27,10 @@ export interface Agent {
   readonly node: string;
   /** The node's configuration of genie, its records and directories, as this process sees them. */
   readonly context: Context;
+  /** The path of a node's file for this process. */
+  place(path: string): string;
+  /** Whether all parts are in sync, for /readyz. */
+  synced(): boolean;
   /** Throws 7 without a usable server. */
   api(): Promise<Api>;
   /** The pods of this node. Shared: the first call starts the watch. */

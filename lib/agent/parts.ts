@@ -38,5 +38,22 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       rights: [definitionsWatch],
       load: async () => (await import("./definition-cache.ts")).definitionCache,
     },
+    metrics: {
+      value: "ADDRESS",
+      about:
+        "serve /metrics and /readyz at this [HOST:]PORT, by default on a loopback address",
+      needs: "no right",
+      rights: [],
+      load: async (address) =>
+        (await import("./metrics-server.ts")).metricsServer(address),
+    },
+    textfile: {
+      value: "DIR",
+      about: "write the metrics into this directory of node-exporter",
+      needs: "no right; the directory, writable",
+      rights: [],
+      load: async (directory) =>
+        (await import("./metrics-file.ts")).metricsFile(directory),
+    },
   } satisfies Record<string, PartEntry>),
 );

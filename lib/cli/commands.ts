@@ -38,6 +38,10 @@ export const commands: Commands = new Map(
       summary: "keep genie installed and do what goes on after a pod's start",
       load: async () => (await import("./agent.ts")).agent,
     },
+    metrics: {
+      summary: "print the metrics of this node",
+      load: async () => (await import("./metrics.ts")).metrics,
+    },
     completion: {
       summary: "print a shell's completion script",
       load: async () => (await import("./completion.ts")).completion,

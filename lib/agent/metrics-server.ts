@@ -1,0 +1,61 @@
+/** `--metrics`: /metrics and /readyz over HTTP. */
+import { messageOf } from "../linux/errno.ts";
+import { metricsText, sharedCounters } from "./metrics.ts";
+import type { Agent, Part } from "./part.ts";
+import { pause } from "./pause.ts";
+
+/** Milliseconds between two looks at the length of the log. */
+const keepMs = 10_000;
+
+/** `address`: `[HOST:]PORT`. Throws Error. */
+export function metricsServer(address: string): Part {
+  const at = parseAddress(address);
+  return {
+    name: "metrics",
+    async run(agent, signal) {
+      const counters = sharedCounters(agent);
+      // A failure to bind is told and tried again.
+      using server = Bun.serve({
+        ...at,
+        development: false,
+        fetch: (request) => respond(request, agent),
+        error: (error) =>
+          new Response(`${messageOf(error)}\n`, { status: 500 }),
+      });
+      agent.log("info", "serving metrics", { url: server.url.href });
+      while (!signal.aborted) {
+        counters.keep();
+        await pause(keepMs, signal);
+      }
+    },
+  };
+}
+
+async function respond(request: Request, agent: Agent): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return new Response("method not allowed\n", { status: 405 });
+  if (pathname === "/readyz")
+    return agent.synced()
+      ? new Response("ok\n")
+      : new Response("not in sync\n", { status: 503 });
+  if (pathname !== "/metrics")
+    return new Response("have /metrics and /readyz\n", { status: 404 });
+  const { context, place } = agent;
+  const text = await metricsText(context, sharedCounters(agent), place);
+  return new Response(text, {
+    headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+  });
+}
+
+/** A port alone is one of a loopback address: metrics are nobody else's by default. */
+export function parseAddress(text: string): { hostname: string; port: number } {
+  const [, host, digits = ""] =
+    /^(?:(\[[\da-fA-F:.]+\]|[^\s:[\]]*):)?(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === "" || port > 65_535)
+    throw new Error(
+      `--metrics: expected [HOST:]PORT, got ${JSON.stringify(text)}`,
+    );
+  return { hostname: host?.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
+}

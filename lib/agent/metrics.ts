@@ -1,0 +1,106 @@
+/**
+ * The text of all metrics. The counters are kept in `<dataDir>/calls.json` with the place
+ * up to which calls.log is counted: they go on after a restart, and `genie metrics` prints
+ * what the agent serves.
+ */
+import * as v from "valibot";
+import type { Context } from "../attach/context.ts";
+import { parseJson } from "../cni/json.ts";
+import { map, object } from "../cni/schema.ts";
+import { readOwnFileIfAny } from "../linux/files.ts";
+import * as callMetrics from "./call-metrics.ts";
+import { type Offsets, keepCallLog, readCalls } from "./call-reader.ts";
+import * as nodeMetrics from "./node-metrics.ts";
+import { replaceOwnFile } from "./own-file.ts";
+import type { Agent } from "./part.ts";
+import { type Family, Metrics } from "./prometheus.ts";
+
+const ofCalls: readonly Family[] = [
+  callMetrics.calls,
+  callMetrics.callSeconds,
+  callMetrics.delegateSeconds,
+  callMetrics.delegateFailures,
+  callMetrics.apiRequests,
+];
+
+const ofNode: readonly Family[] = [
+  nodeMetrics.attachments,
+  nodeMetrics.abandoned,
+  nodeMetrics.hostLocalFree,
+];
+
+const stored = object({
+  offsets: map(v.number()),
+  values: map(map(v.array(v.number()))),
+});
+
+/** The counters of one node. */
+export class CallCounters {
+  readonly #dataDir: string;
+  #offsets: Offsets = {};
+  readonly #metrics: Metrics;
+
+  /** Begins with the stored counters; without them with all that the log has. */
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir;
+    const { offsets, values } = read(pathOf(dataDir)) ?? {};
+    this.#offsets = offsets ?? {};
+    this.#metrics = new Metrics(values);
+  }
+
+  /** Counts the new lines. */
+  update(): void {
+    const { calls, offsets } = readCalls(this.#dataDir, this.#offsets);
+    for (const call of calls) callMetrics.count(this.#metrics, call);
+    this.#offsets = offsets;
+  }
+
+  /** For the agent: makes and rotates the log, and stores the counters. */
+  keep(): void {
+    this.update();
+    this.#offsets = keepCallLog(this.#dataDir, this.#offsets);
+    const { values } = this.#metrics;
+    const state = { offsets: this.#offsets, values };
+    replaceOwnFile(pathOf(this.#dataDir), JSON.stringify(state));
+  }
+
+  text(): string {
+    return this.#metrics.text(ofCalls);
+  }
+}
+
+function pathOf(dataDir: string): string {
+  return `${dataDir}/calls.json`;
+}
+
+/** undefined for a missing, damaged or foreign file. */
+function read(path: string): v.InferOutput<typeof stored> | undefined {
+  try {
+    const text = readOwnFileIfAny(path);
+    const result = v.safeParse(stored, parseJson(text ?? "null"));
+    return result.success ? result.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const ofAgents = new WeakMap<Context, CallCounters>();
+
+/** The counters that the parts of one agent share. */
+export function sharedCounters({ context }: Agent): CallCounters {
+  const known =
+    ofAgents.get(context) ?? new CallCounters(context.config.dataDir);
+  ofAgents.set(context, known);
+  return known;
+}
+
+/** All metrics in Prometheus' text format. `place`: the path of a node's file for this process. */
+export async function metricsText(
+  context: Context,
+  counters: CallCounters,
+  place: (path: string) => string,
+): Promise<string> {
+  counters.update();
+  const metrics = await nodeMetrics.nodeMetrics(context, place);
+  return counters.text() + metrics.text(ofNode);
+}

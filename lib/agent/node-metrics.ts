@@ -1,0 +1,69 @@
+/**
+ * The metrics of the node's present state (agent.md "Metrics"), read anew each time: the
+ * records, the abandoned ones, and the addresses that host-local has left.
+ */
+import { abandonedRecords } from "../attach/abandoned.ts";
+import type { Context } from "../attach/context.ts";
+import { readConfDir } from "../cni/confdir.ts";
+import type { NetworkConfigList } from "../cni/conflist.ts";
+import type { Attachment } from "../select/attachment.ts";
+import { fileKey } from "../select/node-networks.ts";
+import { freeAddresses } from "./host-local.ts";
+import { type Family, Metrics } from "./prometheus.ts";
+
+export const attachments = {
+  name: "genie_attachments",
+  help: "Recorded attachments of this boot.",
+  type: "gauge",
+  labels: ["network"],
+} as const satisfies Family;
+
+export const abandoned = {
+  name: "genie_abandoned_attachments",
+  help: "Attachments that could not be deleted: genie list --abandoned.",
+  type: "gauge",
+  labels: [],
+} as const satisfies Family;
+
+export const hostLocalFree = {
+  name: "genie_hostlocal_free",
+  help: "Addresses that host-local can still assign.",
+  type: "gauge",
+  labels: ["network"],
+} as const satisfies Family;
+
+/** `place`: the path of a node's file for this process. */
+export async function nodeMetrics(
+  { config, records, dependencies }: Context,
+  place: (path: string) => string,
+): Promise<Metrics> {
+  const metrics = new Metrics();
+  /** By the label; a configuration is the newest one that is seen. */
+  const lists = new Map<string, NetworkConfigList>();
+  /** The name of people by the `name` of the configuration: `flannel`, not `cbr0`. */
+  const keys = new Map<string, string>();
+  for (const { file, list } of readConfDir(config.confDir)) {
+    if (!list || keys.has(list.name)) continue;
+    keys.set(list.name, fileKey(file));
+    lists.set(fileKey(file), list);
+  }
+  const labelOf = ({ definition, requested, list }: Attachment): string =>
+    definition ?? keys.get(list.name) ?? requested ?? list.name;
+  const bootId = dependencies.bootId();
+  for await (const { record } of records.all()) {
+    if (record?.bootId !== bootId) continue;
+    for (const attachment of record.attachments) {
+      metrics.add(attachments, [labelOf(attachment)]);
+      if (attachment.definition !== undefined)
+        lists.set(labelOf(attachment), attachment.list);
+    }
+  }
+  metrics.add(abandoned, [], 0);
+  for await (const { record } of abandonedRecords(config).all())
+    metrics.add(abandoned, [], record?.attachments.length ?? 1);
+  for (const [label, list] of lists) {
+    const free = freeAddresses(list, place);
+    if (free !== undefined) metrics.set(hostLocalFree, [label], free);
+  }
+  return metrics;
+}

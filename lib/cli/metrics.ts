@@ -1,0 +1,25 @@
+/** `genie metrics`: the metrics of this node, printed once. */
+import { CallCounters, metricsText } from "../agent/metrics.ts";
+import type { Command } from "./command.ts";
+import {
+  directoriesOf,
+  directoryOptions,
+  hostOf,
+  nodeContext,
+  rootOption,
+} from "./node.ts";
+
+export const metrics: Command = {
+  about: `In Prometheus' text format, from the records, host-local's directory and calls.log, which exists
+while \`genie agent\` runs with --metrics, --textfile or --events. Changes nothing.`,
+  options: { ...directoryOptions, ...rootOption },
+  async run(input, { env, stdout }) {
+    const host = hostOf(input);
+    const context = nodeContext(directoriesOf(input), env, { host });
+    const counters = new CallCounters(context.config.dataDir);
+    await stdout(
+      await metricsText(context, counters, (path) => host.path(path)),
+    );
+    return 0;
+  },
+};

@@ -1,0 +1,113 @@
+import { describe, expect, test } from "bun:test";
+import {
+  appendFileSync,
+  chmodSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import {
+  type Offsets,
+  keepCallLog,
+  readCalls,
+} from "../../lib/agent/call-reader.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
+
+const line = (ms: number, more: object = {}) =>
+  `${JSON.stringify({ verb: "ADD", ms, code: 0, delegates: [], requests: [], ...more })}\n`;
+
+/** A directory of genie, and a reader that goes on. */
+function logged() {
+  const directory = temporaryDirectory();
+  chmodSync(directory.path, 0o700);
+  const current = `${directory.path}/calls.log`;
+  let offsets: Offsets = {};
+  return {
+    path: directory.path,
+    current,
+    keep() {
+      offsets = keepCallLog(directory.path, offsets);
+    },
+    read(): number[] {
+      const found = readCalls(directory.path, offsets);
+      ({ offsets } = found);
+      return found.calls.map(({ ms }) => ms);
+    },
+    [Symbol.dispose]: () => directory[Symbol.dispose](),
+  };
+}
+
+describe("calls.log, the agent's side", () => {
+  test("each line once; a line without its end when it is whole", () => {
+    using log = logged();
+    log.keep();
+    expect(statSync(log.current).mode & 0o777).toBe(0o600);
+    appendFileSync(log.current, line(1) + line(2) + line(3).slice(0, 9));
+    expect(log.read()).toEqual([1, 2]);
+    expect(log.read()).toEqual([]);
+    appendFileSync(log.current, line(3).slice(9));
+    expect(log.read()).toEqual([3]);
+  });
+
+  test("lines that are none are skipped", () => {
+    using log = logged();
+    log.keep();
+    const foreign = [
+      "junk\n",
+      "\n",
+      "{}\n",
+      line(-1),
+      line(1, { verb: "X" }),
+      "[1]\n",
+    ];
+    appendFileSync(log.current, `${foreign.join("")}${line(5)}`);
+    expect(log.read()).toEqual([5]);
+  });
+
+  test("rotation at 1 MiB: nothing is lost, also of a call that has the old file open", () => {
+    using log = logged();
+    log.keep();
+    const long = line(1, { error: "x".repeat(1 << 20) });
+    appendFileSync(log.current, long);
+    expect(log.read()).toEqual([1]);
+    log.keep();
+    expect(readFileSync(`${log.path}/calls.log.1`, "utf8")).toBe(long);
+    expect(statSync(log.current).size).toBe(0);
+    appendFileSync(`${log.path}/calls.log.1`, line(2));
+    appendFileSync(log.current, line(3));
+    expect(log.read()).toEqual([2, 3]);
+    // The second rotation frees the inode of the first file.
+    appendFileSync(log.current, long);
+    expect(log.read()).toEqual([1]);
+    log.keep();
+    appendFileSync(log.current, line(4) + long);
+    expect(log.read()).toEqual([4, 1]);
+  });
+
+  test("a log that was removed is made again", () => {
+    using log = logged();
+    log.keep();
+    appendFileSync(log.current, line(1));
+    rmSync(log.current);
+    log.keep();
+    appendFileSync(log.current, line(2));
+    expect(log.read()).toEqual([2]);
+  });
+
+  test("a symbolic link is replaced, its target untouched", () => {
+    using log = logged();
+    const target = `${log.path}/target`;
+    writeFileSync(target, line(7));
+    symlinkSync("target", log.current);
+    log.keep();
+    appendFileSync(log.current, line(8));
+    expect([log.read(), readFileSync(target, "utf8")]).toEqual([[8], line(7)]);
+  });
+
+  test("without a log: no lines", () => {
+    using log = logged();
+    expect(log.read()).toEqual([]);
+  });
+});
