@@ -44,6 +44,7 @@ const readers: Record<string, (text: string) => void | Promise<unknown>> = {
   "yaml rbac": readRole,
   "yaml pod": readPod,
   "yaml definition": readDefinition,
+  "yaml claim": readClaim,
   "yaml write-back": readWriteBack,
   "text cni": readInterfaceNames,
 };
@@ -195,6 +196,21 @@ function readPod(text: string): void {
     if (!parse) throw new Error(`annotation ${key} is none of genie's`);
     parse(value);
   }
+}
+
+/** A template whose constraints name its own requests. */
+function readClaim(text: string): void {
+  const template = Bun.YAML.parse(text);
+  expect(own(template, "apiVersion")).toBe("resource.k8s.io/v1");
+  expect(own(template, "kind")).toBe("ResourceClaimTemplate");
+  const devices = own(own(own(template, "spec"), "spec"), "devices");
+  const listed = (object: unknown, key: string) =>
+    (own(object, key) ?? []) as unknown[];
+  const names = listed(devices, "requests").map((one) => own(one, "name"));
+  expect(names).not.toEqual([]);
+  for (const constraint of listed(devices, "constraints"))
+    for (const request of listed(constraint, "requests"))
+      expect(names).toContain(request);
 }
 
 function readElements(value: string): void {

@@ -30,6 +30,7 @@ import {
   checkRenamed,
   checkRuntimeChoice,
 } from "./doctor/configuration.ts";
+import { checkDevices } from "./doctor/devices.ts";
 import { checkMounts } from "./doctor/mounts.ts";
 import { checkCredential, checkTokenPod } from "./doctor/credential.ts";
 import {
@@ -64,6 +65,7 @@ const checks: readonly [name: string, check: Check][] = [
   ["credential", checkCredential],
   ["token", checkTokenPod],
   ["API server", checkAccess],
+  ["devices", checkDevices],
   ["records", checkDataDir],
   ["left-over records", checkLeftOver],
   ["abandoned attachments", checkAbandoned],

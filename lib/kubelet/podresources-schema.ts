@@ -1,5 +1,5 @@
 /**
- * The used part of the kubelet's PodResources API, package `v1`: two calls, and the
+ * The used part of the kubelet's PodResources API, package `v1`: three calls, and the
  * fields of their messages that lead to a device. Decoding skips all others. Field
  * numbers are those of Kubernetes'
  * k8s.io/kubelet/pkg/apis/podresources/v1/api.proto.
@@ -68,7 +68,17 @@ type ListResponse = Typed<
   { podResources: PodResources[] }
 >;
 
+type AllocatableRequest = Typed<"AllocatableResourcesRequest", unknown>;
+type AllocatableResponse = Typed<
+  "AllocatableResourcesResponse",
+  { devices: ContainerDevices[] }
+>;
+
 const messages = {
+  AllocatableResourcesRequest: [],
+  AllocatableResourcesResponse: [
+    repeated(message("devices", 1, "ContainerDevices")),
+  ],
   GetPodResourcesRequest: [text("pod_name", 1), text("pod_namespace", 2)],
   GetPodResourcesResponse: [message("pod_resources", 1, "PodResources")],
   ListPodResourcesRequest: [],
@@ -100,6 +110,13 @@ const messages = {
   CDIDevice: [text("name", 1)],
 };
 
+/** Method → the beginning of the names of its messages. */
+const methods = {
+  Get: "GetPodResources",
+  List: "ListPodResources",
+  GetAllocatableResources: "AllocatableResources",
+};
+
 /** The kubelet serves it without authentication: only root can open its socket. */
 export const PodResourcesLister = serviceDesc<{
   get: {
@@ -111,6 +128,11 @@ export const PodResourcesLister = serviceDesc<{
     methodKind: "unary";
     input: GenMessage<ListRequest>;
     output: GenMessage<ListResponse>;
+  };
+  getAllocatableResources: {
+    methodKind: "unary";
+    input: GenMessage<AllocatableRequest>;
+    output: GenMessage<AllocatableResponse>;
   };
 }>(fileOf("podresources/v1/api.proto"), 0);
 
@@ -139,10 +161,10 @@ function fileOf(name: string) {
     service: [
       {
         name: "PodResourcesLister",
-        method: ["Get", "List"].map((method) => ({
+        method: Object.entries(methods).map(([method, type]) => ({
           name: method,
-          inputType: `.v1.${method}PodResourcesRequest`,
-          outputType: `.v1.${method}PodResourcesResponse`,
+          inputType: `.v1.${type}Request`,
+          outputType: `.v1.${type}Response`,
         })),
       },
     ],

@@ -24,6 +24,8 @@ import {
   PodResourcesLister,
 } from "./podresources-schema.ts";
 
+type Kubelet = Client<typeof PodResourcesLister>;
+
 interface PodName {
   namespace: string;
   name: string;
@@ -41,10 +43,34 @@ interface Patience {
 const maxBytes = 16 << 20;
 
 /** The containers of a pod with their devices, in the kubelet's order. Throws CniError 11. */
-export async function podContainers(
+export function podContainers(
   pod: PodName,
   { socket, ...patience }: Patience & { socket: string },
 ): Promise<PodResources["containers"]> {
+  const name = quote(`${pod.namespace}/${pod.name}`);
+  return ask(`devices of pod ${name}`, socket, async (kubelet) => {
+    const { containers } = await find(kubelet, pod, patience);
+    return containers;
+  });
+}
+
+/** The resources of the node's device plugins. Throws CniError 11. */
+export function pluginResources(
+  socket: string,
+  deadline: Deadline,
+): Promise<ReadonlySet<string>> {
+  return ask("device plugins", socket, async (kubelet) => {
+    const limit = within(deadline);
+    const { devices } = await kubelet.getAllocatableResources({}, limit);
+    return new Set(devices.map(({ resourceName }) => resourceName));
+  });
+}
+
+async function ask<T>(
+  what: string,
+  socket: string,
+  question: (kubelet: Kubelet) => Promise<T>,
+): Promise<T> {
   // Only the path names the server; Go's gRPC sends this authority for a unix
   // socket.
   const baseUrl = "http://localhost";
@@ -64,12 +90,11 @@ export async function podContainers(
     }),
   );
   try {
-    return (await find(kubelet, pod, patience)).containers;
+    return await question(kubelet);
   } catch (error) {
-    const name = quote(`${pod.namespace}/${pod.name}`);
     throw new CniError(
       Code.tryAgainLater,
-      `failed to get devices of pod ${name} from kubelet at ${quote(socket)}: ${reasonOf(error)}`,
+      `failed to get ${what} from kubelet at ${quote(socket)}: ${reasonOf(error)}`,
       { cause: error },
     );
   } finally {
@@ -82,7 +107,7 @@ export async function podContainers(
  * for an unknown pod; before 1.27 it does not exist.
  */
 async function find(
-  kubelet: Client<typeof PodResourcesLister>,
+  kubelet: Kubelet,
   { namespace, name }: PodName,
   patience: Patience,
 ): Promise<PodResources> {

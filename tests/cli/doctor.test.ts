@@ -159,6 +159,14 @@ describe("doctor", () => {
       ["may patch pods/status", "allowed"],
       ["may get network-attachment-definitions", "allowed"],
       ["mutating policies", "the API server has them"],
+      [
+        "kubelet's devices",
+        'failed to get device plugins from kubelet at "/var/lib/kubelet/pod-resources/kubelet.sock": no such socket',
+      ],
+      [
+        "node name",
+        "nodeName is not configured; only devices of claims need it",
+      ],
       ["records", "/var/lib/genie can be written"],
       ["left-over records", "none among 1 records"],
     ]);
@@ -173,6 +181,11 @@ describe("doctor", () => {
         "genie",
       ]),
       ["GET", "/apis/admissionregistration.k8s.io/v1", "genie"],
+      [
+        "GET",
+        "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions?limit=1000",
+        "genie",
+      ],
     ]);
   });
 

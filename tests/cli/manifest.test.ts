@@ -345,6 +345,29 @@ describe("manifest", () => {
     });
   });
 
+  test("--dra, two rights of the account and nothing else", async () => {
+    const [plain, dra] = [await documents(), await documents("--dra")];
+    const role = theOnly(dra, "ClusterRole");
+    const rules = own(role, "rules") as object[];
+    expect(rules.splice(-2)).toEqual([
+      {
+        apiGroups: ["resource.k8s.io"],
+        resources: ["resourceslices"],
+        verbs: ["list"],
+      },
+      {
+        apiGroups: ["resource.k8s.io"],
+        resources: ["resourceclaims"],
+        verbs: ["get"],
+      },
+    ]);
+    expect(dra).toEqual(plain);
+    // The node authorizer allows both.
+    expect(await documents("--dra", "--node-credentials")).toEqual(
+      await documents("--node-credentials"),
+    );
+  });
+
   test.each<[words: string[], mutations: RegExp[]]>([
     [["--namespace-networks"], [/"\/metadata\/annotations"/]],
     [["--network-scheduling"], [/"\/spec\/nodeSelector"/]],

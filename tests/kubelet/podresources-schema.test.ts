@@ -92,6 +92,7 @@ describe("PodResources schema", () => {
       "v1.PodResourcesLister",
       "Get",
       "List",
+      "GetAllocatableResources",
     ]);
   });
 });

@@ -24,6 +24,8 @@ export interface Kubelet extends AsyncDisposable {
   socket: string;
   /** Changes take effect at once. */
   pods: KubeletPod[];
+  /** Resources of device plugins. */
+  resources: string[];
   /** `Get shop/web` and `List`, in the order of arrival. */
   calls: string[];
   /** From now on, until it is used up; faults of one method in the order in which they were injected. */
@@ -70,6 +72,7 @@ export async function startKubelet(pods: KubeletPod[] = []): Promise<Kubelet> {
   const directory = mkdtempSync(join(tmpdir(), "kubelet-"));
   const socket = join(directory, "kubelet.sock");
   const calls: string[] = [];
+  const resources: string[] = [];
   const faults: { fault: KubeletFault; left: number }[] = [];
   const sessions = new Set<ServerHttp2Session>();
 
@@ -85,6 +88,9 @@ export async function startKubelet(pods: KubeletPod[] = []): Promise<Kubelet> {
           if (!pod) throw notFound(namespace, name);
           return { podResources: encoded(pod) };
         },
+        getAllocatableResources: () => ({
+          devices: resources.map((resourceName) => ({ resourceName })),
+        }),
         list() {
           calls.push("List");
           failIfToldTo("List");
@@ -111,7 +117,15 @@ export async function startKubelet(pods: KubeletPod[] = []): Promise<Kubelet> {
     server.listen(socket, resolve);
   });
 
-  return { socket, pods, calls, inject, stop, [Symbol.asyncDispose]: stop };
+  return {
+    socket,
+    pods,
+    resources,
+    calls,
+    inject,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
 
   function inject(fault: KubeletFault): void {
     faults.push({ fault, left: fault.times ?? 1 });

@@ -1,5 +1,6 @@
 /** Every optional part of the manifest; one row for each. */
 import { choicePolicy } from "./choice-policy.ts";
+import { dra } from "./dra.ts";
 import type { Feature } from "./feature.ts";
 
-export const features: readonly Feature[] = [choicePolicy];
+export const features: readonly Feature[] = [choicePolicy, dra];

@@ -1,0 +1,154 @@
+/**
+ * What networks with devices need (devices.md): the kubelet's socket, and for resources
+ * that no device plugin of the node has, the node's name and the right to list
+ * ResourceSlices.
+ */
+import { messageOf } from "../../linux/errno.ts";
+import { Deadline } from "../../linux/deadline.ts";
+import { quote } from "../../linux/text.ts";
+import { own } from "../../cni/json.ts";
+import type { Context } from "../../attach/context.ts";
+import type { Kube } from "../../kube/client.ts";
+import type { Check, Finding } from "./check.ts";
+
+/** Milliseconds for the kubelet, and for the API server. */
+const limitMs = 5000;
+
+export const checkDevices: Check = async ({ config, context, host }) => {
+  if (!config || !context || !host.isOurs) return [];
+  const kube = await openKube(context);
+  const wanted = kube ? await resourcesOf(kube, context) : new Set<string>();
+  const plugins = await pluginsOf(config.podResourcesSocket, wanted.size > 0);
+  const claimed = wanted.difference(plugins.resources ?? wanted);
+  return [
+    plugins.finding,
+    nameFinding(config.nodeName, claimed),
+    ...(kube && config.nodeName !== undefined && claimed.size > 0
+      ? [await sliceFinding(kube, config.nodeName, claimed)]
+      : []),
+  ];
+};
+
+/** undefined: no API server is configured; another check reports it. */
+async function openKube(context: Context): Promise<Kube | undefined> {
+  const { config, dependencies } = context;
+  try {
+    await dependencies.checkKube(config);
+    return await dependencies.kube(config, new Deadline(limitMs));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The resources of all definitions, else of those that pods of this node use. */
+async function resourcesOf(kube: Kube, context: Context): Promise<Set<string>> {
+  try {
+    const text = await kube.get({
+      path: "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions?limit=1000",
+      action: () => "list network-attachment-definitions",
+      subject: { name: "", unknownKind: "the kind is not installed" },
+    });
+    const items = own(JSON.parse(text), "items");
+    return resources(Array.isArray(items) ? items : []);
+  } catch {
+    return resources(await recordedDefinitions(kube, context));
+  }
+}
+
+const resourceKey = "k8s.v1.cni.cncf.io/resourceName";
+
+function resources(definitions: readonly unknown[]): Set<string> {
+  const found = new Set<string>();
+  for (const definition of definitions) {
+    const annotations = own(own(definition, "metadata"), "annotations");
+    const resource = own(annotations, resourceKey);
+    if (typeof resource === "string" && resource !== "") found.add(resource);
+  }
+  return found;
+}
+
+/** At most so many; each is one request. */
+const maxDefinitions = 20;
+
+async function recordedDefinitions(
+  kube: Kube,
+  { records }: Context,
+): Promise<unknown[]> {
+  const names = new Set<string>();
+  for await (const { record } of records.all())
+    for (const { definition } of record?.attachments ?? [])
+      if (definition !== undefined) names.add(definition);
+  const definitions = [...names].slice(0, maxDefinitions).map((one) => {
+    const [namespace = "", name = ""] = one.split("/");
+    return kube.getDefinition(namespace, name).catch(() => undefined);
+  });
+  return Promise.all(definitions);
+}
+
+/** The resources of the kubelet's device plugins; undefined if it does not answer. */
+async function pluginsOf(
+  socket: string,
+  needed: boolean,
+): Promise<{ finding: Finding; resources?: ReadonlySet<string> }> {
+  const check = "kubelet's devices";
+  const { pluginResources } = await import("../../kubelet/podresources.ts");
+  try {
+    const found = await pluginResources(socket, new Deadline(limitMs));
+    const list = [...found].toSorted().join(", ") || "no device plugin";
+    return {
+      finding: { check, verdict: "ok", found: `${socket} responds: ${list}` },
+      resources: found,
+    };
+  } catch (error) {
+    const found = messageOf(error);
+    if (!needed) return { finding: { check, verdict: "skip", found } };
+    const advice = "set podResourcesSocket to the socket of this kubelet";
+    return { finding: { check, verdict: "fail", found, advice } };
+  }
+}
+
+function nameFinding(
+  nodeName: string | undefined,
+  claimed: ReadonlySet<string>,
+): Finding {
+  const check = "node name";
+  if (nodeName !== undefined)
+    return { check, verdict: "ok", found: `nodeName is ${quote(nodeName)}` };
+  if (claimed.size === 0)
+    return {
+      check,
+      verdict: "skip",
+      found: "nodeName is not configured; only devices of claims need it",
+    };
+  return {
+    check,
+    verdict: "warn",
+    found: `nodeName is not configured; needed for devices of ${listed(claimed)}, which no device plugin of this node has`,
+    advice: "add nodeName to 00-genie.conflist: this node's name in the API",
+  };
+}
+
+/** The request of ADD, for a driver that does not exist. */
+async function sliceFinding(
+  kube: Kube,
+  nodeName: string,
+  claimed: ReadonlySet<string>,
+): Promise<Finding> {
+  const check = "may list resourceslices";
+  const { listSliceDevices } = await import("../../kube/resource-claims.ts");
+  try {
+    await listSliceDevices(kube, nodeName, "genie.doctor");
+    return { check, verdict: "ok", found: "allowed" };
+  } catch (error) {
+    return {
+      check,
+      verdict: "warn",
+      found: `${messageOf(error)}; needed for devices of ${listed(claimed)} without a metadata file of their driver`,
+      advice: "genie manifest --dra | kubectl apply -f -",
+    };
+  }
+}
+
+function listed(claimed: ReadonlySet<string>): string {
+  return [...claimed].toSorted().map(quote).join(", ");
+}
