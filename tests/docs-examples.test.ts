@@ -17,6 +17,7 @@ import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
 import { parseNetworks } from "../lib/select/cni-annotation.ts";
 import { readConfig } from "../lib/select/config.ts";
 import { definitionNetwork } from "../lib/select/definition.ts";
+import { logicalNetwork, parseLogical } from "../lib/select/logical-network.ts";
 import { parseElements } from "../lib/select/npwg-annotation.ts";
 import { nameInterfaces } from "../lib/select/interface-names.ts";
 import { networksOf } from "../lib/select/node-networks.ts";
@@ -45,6 +46,7 @@ const readers: Record<string, (text: string) => void | Promise<unknown>> = {
   "yaml pod": readPod,
   "yaml definition": readDefinition,
   "yaml claim": readClaim,
+  "yaml logical-network": readLogicalNetwork,
   "yaml write-back": readWriteBack,
   "text cni": readInterfaceNames,
 };
@@ -183,7 +185,10 @@ function readPod(text: string): void {
   expect(own(pod, "kind")).toBe("Pod");
   const annotations = own(own(pod, "metadata"), "annotations");
   const parsers: Record<string, (value: string) => void> = {
-    [cniAnnotation]: (value) => void parseNetworks("the example", value),
+    // Blank is a choice of its own.
+    [cniAnnotation]: (value) =>
+      void (value !== "" && parseNetworks("the example", value)),
+    networks: (value) => void parseNetworks("the example", value),
     [networksAnnotation]: readElements,
     [defaultNetworkAnnotation]: readElements,
   };
@@ -239,6 +244,28 @@ function readDefinition(text: string): void {
     },
   );
   expect(list.name).toBe(name);
+}
+
+/** A physical network and a logical one in it. */
+function readLogicalNetwork(text: string): void {
+  const [physical, logical] = Bun.YAML.parse(text) as { spec: object }[];
+  const hostLocal = { type: "host-local", subnet: "10.1.0.0/16" };
+  const weave = { type: "bridge", name: "weave", ipam: hostLocal };
+  const list = parseConf({ cniVersion: "1.0.0", ...weave });
+  const { candidate } = logicalNetwork(
+    {
+      request: { name: "net1" },
+      key: "shop/net1",
+      logical: parseLogical(logical?.spec, "shop/net1"),
+      physical: { key: "shop/phynet1", spec: physical?.spec },
+    },
+    networksOf("/etc/cni/net.d", [{ file: "10-weave.conf", list }], ["genie"]),
+    readConfig({ type: "genie" }),
+  );
+  expect(own(candidate.list.plugins[0], "ipam")).toEqual({
+    ...hostLocal,
+    subnet: "10.32.0.0/24",
+  });
 }
 
 /** Made of the attachments that it tells of, the example must come out again. */

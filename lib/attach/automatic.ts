@@ -45,7 +45,7 @@ export async function chooseAutomatically(
   const origin = `annotation "cni" is blank: automatic choice by ${by} (${told.join(", ")}) gives`;
   const { candidate, name } = least;
   const chosen = nodeNetwork(candidate, networks, origin, { name });
-  return { networks: [chosen], recorded };
+  return { networks: [chosen], isReported: true, recorded };
 }
 
 interface UsableNetwork {

@@ -22,7 +22,7 @@ import {
   type Choice,
   type DefinitionReference,
   type GivenNetworks,
-  isUndecided,
+  blankChoice,
   parseChoice,
 } from "../select/choice.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
@@ -145,7 +145,13 @@ export async function choose(
   const { request, config } = context;
   // Read once for all definitions that name a network there.
   let multusNetworks: Networks | undefined;
-  const given = await givenNetworks(context, annotations, networks, deadline);
+  const given = await givenNetworks(
+    context,
+    annotations,
+    networks,
+    api,
+    deadline,
+  );
   const selection = {
     config,
     networks,
@@ -170,23 +176,29 @@ export async function choose(
     requireExecutables(context, attachments);
     context.chosen?.(choice, attachments);
     const isReported =
-      choice.isNpwg || attachments.length > 1 || given !== undefined;
+      choice.isNpwg || attachments.length > 1 || given?.isReported === true;
     return { choice, attachments, isReported, recorded: given?.recorded };
   } catch (error) {
-    given?.recorded();
+    given?.recorded?.();
     throw error;
   }
 }
 
-/** For rule d of selection.md §2; undefined for all other pods. Throws 7. */
+/** For rules c and d of selection.md §2; undefined for all other pods. Throws 7 and 11. */
 async function givenNetworks(
   context: Context,
   annotations: Annotations,
   networks: Networks,
+  api: Api,
   deadline: Deadline,
 ): Promise<GivenNetworks | undefined> {
+  const blank = blankChoice(annotations);
+  if (blank?.logical !== undefined) {
+    const { logicalNetworks } = await import("./logical-networks.ts");
+    return logicalNetworks(context, blank.logical, networks, api);
+  }
   const { automatic } = context.config;
-  if (!automatic || !isUndecided(annotations)) return undefined;
+  if (!automatic || !blank) return undefined;
   const { chooseAutomatically } = await import("./automatic.ts");
   return chooseAutomatically(context, automatic, networks, deadline);
 }

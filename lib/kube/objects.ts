@@ -36,10 +36,20 @@ export function parseDefinition(
 ): NetworkAttachmentDefinition {
   const object = decode(response, action);
   const metadata = metadataOf(object, action);
-  const spec = own(object, "spec") ?? {};
-  if (!isObject(spec)) throw invalid(action, "spec", spec, "an object");
+  const spec = specOf(object, action);
   const config = textOf(spec, "config", "spec", action);
   return { metadata, spec: config === undefined ? {} : { config } };
+}
+
+/** Empty for an object without one. Throws as `parsePod`. */
+export function parseSpec(response: string, action: () => string): JsonObject {
+  return specOf(decode(response, action), action);
+}
+
+function specOf(object: JsonObject, action: () => string): JsonObject {
+  const spec = own(object, "spec") ?? {};
+  if (!isObject(spec)) throw invalid(action, "spec", spec, "an object");
+  return spec;
 }
 
 function metadataOf(object: JsonObject, action: () => string): Metadata {

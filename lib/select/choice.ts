@@ -51,17 +51,19 @@ export interface SelectionContext {
   namespace?: string | undefined;
   /** The networks of `multusConfDir`, read if a definition needs them; undefined without any. */
   multusNetworks?: () => Networks | undefined;
-  /** The networks of a pod whose annotation `cni` is blank, if the annotations do not say which (rules c and d of selection.md §2). */
+  /** See {@link GivenNetworks}. */
   given?: readonly NodeNetwork[] | undefined;
   /** Reports requests that have no effect. */
   warn?: (message: string) => void;
 }
 
-/** Networks that are in no annotation: the pod's status tells which (selection.md §10). */
+/** The networks of rules c and d of selection.md §2, which the annotations alone do not give. */
 export interface GivenNetworks {
   networks: NodeNetwork[];
+  /** Whether the pod's status tells also a single one: the pod does not know it (selection.md §10). */
+  isReported: boolean;
   /** Called when the record is written, or none will be. */
-  recorded(): void;
+  recorded?(): void;
 }
 
 export interface Choice {
@@ -196,11 +198,13 @@ function nodeNetworks(
     return cniNetworks(cni, config, networks);
   }
   const logical = own(annotations, "networks");
+  if (given) return given;
   if (cni !== undefined && isChoice(logical))
     throw invalid(
-      `annotation "networks" with an empty annotation "cni" asks for logical networks, which are not supported: ${quote(logical)}`,
+      replacement
+        ? `annotations "networks" and ${quote(defaultNetworkAnnotation)} exclude each other`
+        : `annotation "networks" asks for logical networks, which only the API server knows: ${quote(logical)}`,
     );
-  if (given) return given;
   if (!replacement) {
     const reason =
       cni === undefined ? 'no annotation "cni"' : 'annotation "cni" is blank';
@@ -214,15 +218,16 @@ function nodeNetworks(
   return [];
 }
 
-/** Whether rule d of selection.md §2 applies: `cni` is there and blank, and nothing else says which networks. */
-export function isUndecided(annotations: Annotations): boolean {
+/** What rules c and d of selection.md §2 go by: `cni` is there and blank, and no definition replaces the default network. undefined for all other pods. */
+export function blankChoice(
+  annotations: Annotations,
+): { logical?: string } | undefined {
   const cni = own(annotations, cniAnnotation);
-  return (
-    cni !== undefined &&
-    !isChoice(cni) &&
-    !isChoice(own(annotations, "networks")) &&
-    !isChoice(own(annotations, defaultNetworkAnnotation))
-  );
+  const isBlank = cni !== undefined && !isChoice(cni);
+  if (!isBlank || isChoice(own(annotations, defaultNetworkAnnotation)))
+    return undefined;
+  const logical = own(annotations, "networks");
+  return isChoice(logical) ? { logical } : {};
 }
 
 /** Present and not blank. */

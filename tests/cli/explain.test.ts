@@ -122,6 +122,42 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     });
   });
 
+  test("logical networks, their objects and the subnet that the plugin would get", async () => {
+    await using server = await startApiServer();
+    server.logicalNetworks.put({
+      metadata: { name: "net1", namespace: "shop" },
+      spec: { physicalNet: "phynet1", sub_subnet: "10.1.7.0/24" },
+    });
+    server.physicalNetworks.put({
+      metadata: { name: "phynet1", namespace: "shop" },
+      spec: { sharedStatus: { dedicatedNet: true, plugin: "canal" } },
+    });
+    using node = await installed(server.kubeconfig());
+    const pod = {
+      metadata: {
+        name: "web",
+        namespace: "shop",
+        annotations: { cni: "", networks: "net1" },
+      },
+    };
+    const file = node.write("pod.json", JSON.stringify(pod));
+    expect(await explained(node, ["-f", file])).toMatchObject({
+      rules: [
+        'annotation "networks" names logical network "shop/net1" (physical network "shop/phynet1", subnet 10.1.7.0/24) of "canal": file key of "10-canal.conflist"',
+      ],
+      attachments: [
+        {
+          ifname: "eth0",
+          source: "/etc/cni/net.d/10-canal.conflist",
+          plugins: [
+            { config: { ipam: { type: "host-local", subnet: "10.1.7.0/24" } } },
+            { type: "portmap" },
+          ],
+        },
+      ],
+    });
+  });
+
   test("a blank cni where the node chooses, shows the counts", async () => {
     using node = await installed();
     const own = JSON.parse(node.read("etc/cni/net.d/00-genie.conflist")) as {

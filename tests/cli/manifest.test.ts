@@ -368,6 +368,44 @@ describe("manifest", () => {
     );
   });
 
+  test("--logical-networks, CNI-Genie's kinds, the rights to read them, policies", async () => {
+    const objects = await documents("--logical-networks");
+    const definitions = objects.filter(
+      (one) => own(one, "kind") === "CustomResourceDefinition",
+    );
+    expect(definitions.slice(1)).toMatchObject(
+      ["Logicalnetwork", "Physicalnetwork"].map((kind) => ({
+        apiVersion: "apiextensions.k8s.io/v1",
+        metadata: { name: `${kind.toLowerCase()}s.alpha.network.k8s.io` },
+        spec: { scope: "Namespaced", names: { kind } },
+      })),
+    );
+    const rule = {
+      apiGroups: ["alpha.network.k8s.io"],
+      resources: ["logicalnetworks", "physicalnetworks"],
+      verbs: ["get"],
+    };
+    const roles = objects.filter((one) => own(one, "kind") === "ClusterRole");
+    expect(roles.map((one) => own(one, "rules"))).toEqual([
+      expect.arrayContaining([rule]),
+      expect.arrayContaining([rule]),
+    ]);
+    const policies = objects.flatMap((one) =>
+      own(one, "kind") === "ValidatingAdmissionPolicy"
+        ? [own(own(one, "metadata"), "name")]
+        : [],
+    );
+    expect(policies).toEqual([
+      "genie",
+      "genie-logical-networks",
+      "genie-physical-networks",
+      "genie-logical-in-physical-networks",
+      "genie-physical-around-logical-networks",
+    ]);
+    const byNode = await documents("--logical-networks", "--node-credentials");
+    expect(kinds(byNode)).not.toContain("ServiceAccount");
+  });
+
   test.each<[words: string[], mutations: RegExp[]]>([
     [["--namespace-networks"], [/"\/metadata\/annotations"/]],
     [["--network-scheduling"], [/"\/spec\/nodeSelector"/]],

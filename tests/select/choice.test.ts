@@ -10,6 +10,7 @@ import {
 } from "../../lib/select/attachment.ts";
 import {
   type SelectionContext,
+  blankChoice,
   parseChoice,
   ruleOf,
 } from "../../lib/select/choice.ts";
@@ -197,12 +198,32 @@ describe("resolve", () => {
     expect(names(select(annotations))).toEqual(expected);
   });
 
-  test("rule c: logical networks are refused, naming the annotation", () => {
-    expect(() => select({ cni: " ", networks: "blue" })).toThrow(
+  test("rule c: logical networks are not the default network, and replaced by no other", () => {
+    const annotations = { cni: " ", networks: "blue" };
+    const given = [...defaultNetworks(readConfig({}), node)];
+    expect(names(select(annotations, {}, { given }))).toEqual([
+      "calico-net@eth0",
+    ]);
+    expect(() => select(annotations)).toThrow(
       problem(
-        'annotation "networks" with an empty annotation "cni" asks for logical networks, which are not supported: "blue"',
+        'annotation "networks" asks for logical networks, which only the API server knows: "blue"',
       ),
     );
+    expect(() => select({ ...annotations, [byDefault]: "uplink" })).toThrow(
+      problem(`annotations "networks" and "${byDefault}" exclude each other`),
+    );
+  });
+
+  test.each<[Annotations, ReturnType<typeof blankChoice>]>([
+    [{}, undefined],
+    [{ networks: "blue" }, undefined],
+    [{ cni: "weave", networks: "blue" }, undefined],
+    [{ cni: "" }, {}],
+    [{ cni: " ", networks: "\t", [byDefault]: "" }, {}],
+    [{ cni: "", networks: " blue" }, { logical: " blue" }],
+    [{ cni: "", networks: "blue", [byDefault]: "uplink" }, undefined],
+  ])("blankChoice, of %j", (annotations, expected) => {
+    expect(blankChoice(annotations)).toEqual(expected);
   });
 
   test("reads annotations by own property", () => {

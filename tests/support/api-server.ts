@@ -51,6 +51,9 @@ export interface ApiServer extends AsyncDisposable {
   claims: Store;
   /** Each as stored: the selectors spec.nodeName and spec.driver apply. */
   slices: ResourceSlice[];
+  /** CNI-Genie's, of the group `alpha.network.k8s.io`. */
+  logicalNetworks: Store;
+  physicalNetworks: Store;
   /** In the order of arrival; the log of a request is complete once it was answered. */
   requests: LoggedRequest[];
   /** From now on, until it is used up. Faults are looked up in the order in which they were injected. */
@@ -189,6 +192,8 @@ export async function startApiServer(
     definitions: double.definitions,
     claims: double.claims,
     slices: double.slices,
+    logicalNetworks: double.logicalNetworks,
+    physicalNetworks: double.physicalNetworks,
     requests: double.requests,
     inject: (fault) => void double.faults.push({ ...fault }),
     get watches() {
@@ -311,6 +316,8 @@ class Double {
   readonly claims: Store;
   readonly slices: ResourceSlice[] = [];
   readonly watches = new Set<OpenWatch>();
+  readonly logicalNetworks: Store;
+  readonly physicalNetworks: Store;
   readonly #options: ApiServerOptions;
   #version = 1;
   /** The oldest version from which a watch can begin. */
@@ -320,9 +327,12 @@ class Double {
     this.#options = options;
     const tokens = options.tokens ?? { "test-token": "genie" };
     this.tokens = new Map(Object.entries(tokens));
-    this.pods = new Store(() => `${++this.#version}`);
-    this.definitions = new Store(() => `${++this.#version}`);
-    this.claims = new Store(() => `${++this.#version}`);
+    const nextVersion = () => `${++this.#version}`;
+    this.pods = new Store(nextVersion);
+    this.definitions = new Store(nextVersion);
+    this.claims = new Store(nextVersion);
+    this.logicalNetworks = new Store(nextVersion);
+    this.physicalNetworks = new Store(nextVersion);
   }
 
   async answer(
@@ -493,11 +503,7 @@ class Double {
     if (!(this.#options.allow?.(attempt) ?? true)) return forbidden(attempt);
     if (attempt.verb === "list")
       return { status: 200, body: this.#list(query) };
-    const store = target.resource.startsWith("pods")
-      ? this.pods
-      : target.resource === "resourceclaims"
-        ? this.claims
-        : this.definitions;
+    const store = this.#storeOf(target.resource);
     const object = store.get(target.namespace, target.name);
     if (!object) {
       const { resource: kind, name } = target;
@@ -505,6 +511,21 @@ class Double {
     }
     if (verb === "get") return { status: 200, body: object };
     return patched(store, object, body, headers["content-type"] ?? "");
+  }
+
+  #storeOf(resource: string): Store {
+    switch (resource) {
+      case "network-attachment-definitions":
+        return this.definitions;
+      case "resourceclaims":
+        return this.claims;
+      case "logicalnetworks":
+        return this.logicalNetworks;
+      case "physicalnetworks":
+        return this.physicalNetworks;
+      default:
+        return this.pods;
+    }
   }
 
   #list(query: string): object {
@@ -543,6 +564,7 @@ const paths = [
   /^\/apis\/k8s\.cni\.cncf\.io\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>network-attachment-definitions)\/(?<name>[^/]+)$/,
   /^\/apis\/resource\.k8s\.io\/(?<version>[^/]+)\/(?<resource>resourceslices)\?(?<query>.*)$/,
   /^\/apis\/resource\.k8s\.io\/(?<version>[^/]+)\/namespaces\/(?<namespace>[^/]+)\/(?<resource>resourceclaims)\/(?<name>[^/]+)$/,
+  /^\/apis\/alpha\.network\.k8s\.io\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>(?:logical|physical)networks)\/(?<name>[^/]+)$/,
 ];
 
 function targetOf(path: string):

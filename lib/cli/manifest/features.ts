@@ -2,5 +2,10 @@
 import { choicePolicy } from "./choice-policy.ts";
 import { dra } from "./dra.ts";
 import type { Feature } from "./feature.ts";
+import { logicalNetworks } from "./logical-networks.ts";
 
-export const features: readonly Feature[] = [choicePolicy, dra];
+export const features: readonly Feature[] = [
+  choicePolicy,
+  dra,
+  logicalNetworks,
+];

@@ -1,0 +1,63 @@
+/**
+ * The logical networks of a pod (selection.md §9): reads the custom resources that its
+ * annotation `networks` names, each once and all concurrently. Loaded for such pods.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { ApiError, type Kube } from "../kube/client.ts";
+import { type NetworkResource, getSpec } from "../kube/logical-networks.ts";
+import type { GivenNetworks } from "../select/choice.ts";
+import { parseNetworks } from "../select/cni-annotation.ts";
+import { logicalNetwork, parseLogical } from "../select/logical-network.ts";
+import type { Networks } from "../select/node-networks.ts";
+import type { Context } from "./context.ts";
+
+/** Throws 7 for what cannot be, 11 for what cannot be read. */
+export async function logicalNetworks(
+  { pod, config }: Context,
+  annotation: string,
+  networks: Networks,
+  api: () => Promise<Kube>,
+): Promise<GivenNetworks> {
+  const source = 'annotation "networks"';
+  const requests = parseNetworks(source, annotation);
+  if (!pod)
+    throw invalid(`${source} asks for logical networks, and no pod is known`);
+  const kube = await api();
+  const specs = new Map<string, Promise<unknown>>();
+  const specOf = (resource: NetworkResource, name: string) => {
+    const path = `${resource}/${name}`;
+    const spec =
+      specs.get(path) ?? getSpec(kube, resource, pod.namespace, name);
+    specs.set(path, spec);
+    return spec;
+  };
+  const found = requests.map(async (request) => {
+    const key = `${pod.namespace}/${request.name}`;
+    const logical = parseLogical(
+      await specOf("logicalnetworks", request.name),
+      key,
+    );
+    const { physicalNet } = logical;
+    const physical = physicalNet
+      ? {
+          key: `${pod.namespace}/${physicalNet}`,
+          spec: await specOf("physicalnetworks", physicalNet),
+        }
+      : undefined;
+    return { request, key, logical, physical };
+  });
+  try {
+    const all = await Promise.all(found);
+    return {
+      networks: all.map((one) => logicalNetwork(one, networks, config)),
+      isReported: false,
+    };
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    throw invalid(error.message, error);
+  }
+}
+
+function invalid(message: string, cause?: unknown): CniError {
+  return new CniError(Code.invalidNetworkConfig, message, { cause });
+}

@@ -1,0 +1,190 @@
+/**
+ * Logical networks of CNI-Genie (selection.md §9): from the specifications of two
+ * custom resources to a network of the node, with their subnet and NIC put into its
+ * plugins. Pure, but for the files of the node's networks.
+ */
+import * as v from "valibot";
+import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { isObject, own } from "../cni/json.ts";
+import { object, parse, text } from "../cni/schema.ts";
+import {
+  type Cidr,
+  cidrContains,
+  parseCidr,
+  parseIp,
+} from "../linux/address.ts";
+import { quote } from "../linux/text.ts";
+import type { NetworkRequest } from "./cni-annotation.ts";
+import type { GenieConfig } from "./config.ts";
+import {
+  type Networks,
+  type NodeNetwork,
+  nodeNetwork,
+  requireNetwork,
+} from "./node-networks.ts";
+import { requireAllowed } from "./policy.ts";
+
+const optionalText = v.nullish(v.string());
+const optionalSubnet = v.nullish(
+  text((value) => value === "" || parseCidr(value) !== undefined, "a CIDR"),
+);
+
+const logicalSpec = object({
+  physicalNet: optionalText,
+  plugin: optionalText,
+  sub_subnet: optionalSubnet,
+});
+
+const sharedStatus = v.nullish(
+  object({
+    plugin: optionalText,
+    subnet: optionalSubnet,
+    dedicatedNet: v.nullish(v.boolean()),
+  }),
+);
+
+const physicalSpec = object({
+  refer_nic: optionalText,
+  sharedStatus,
+  /** CNI-Genie's samples spell it so. */
+  sharedStaus: sharedStatus,
+});
+
+export type LogicalSpec = v.InferInput<typeof logicalSpec>;
+type PhysicalSpec = v.InferInput<typeof physicalSpec>;
+
+/** `key`: `<namespace>/<name>`. Throws 7. */
+export function parseLogical(spec: unknown, key: string): LogicalSpec {
+  return parse(logicalSpec, spec, (problem) =>
+    invalid(`${labelOf("logical", key)}: spec: ${problem}`),
+  );
+}
+
+function parsePhysical(spec: unknown, key: string): PhysicalSpec {
+  return parse(physicalSpec, spec, (problem) =>
+    invalid(`${labelOf("physical", key)}: spec: ${problem}`),
+  );
+}
+
+export interface LogicalNetwork {
+  /** An element of the annotation `networks`. */
+  request: NetworkRequest;
+  key: string;
+  logical: LogicalSpec;
+  /** The physical network that the logical one names. */
+  physical?: { key: string; spec: unknown } | undefined;
+}
+
+/** Throws 7. */
+export function logicalNetwork(
+  { request, key, logical, physical }: LogicalNetwork,
+  networks: Networks,
+  config: GenieConfig,
+): NodeNetwork {
+  const label = labelOf("logical", key);
+  const nic = physical && parsePhysical(physical.spec, physical.key);
+  const shared = nic?.sharedStatus ?? nic?.sharedStaus;
+  const isDedicated = shared?.dedicatedNet === true;
+  const name = isDedicated ? shared.plugin : logical.plugin;
+  if (!name)
+    throw invalid(
+      isDedicated && physical
+        ? `${labelOf("physical", physical.key)}: it is dedicated and names no plugin`
+        : `${label}: it names no plugin`,
+    );
+  const candidate = requireNetwork(networks, name);
+  requireAllowed(name, candidate, networks, config, networks);
+  const outer = shared?.subnet;
+  const inner = logical.sub_subnet || outer;
+  if (inner && outer) requireInside(label, inner, outer);
+  let list = candidate.list;
+  if (inner) list = withSubnet(label, list, inner);
+  if (nic?.refer_nic) list = withMaster(list, nic.refer_nic);
+  const details = [
+    physical && `physical network ${quote(physical.key)}`,
+    inner && `subnet ${inner}`,
+  ].filter(Boolean);
+  const told = details.length > 0 ? ` (${details.join(", ")})` : "";
+  const origin = `annotation "networks" names ${label}${told} of`;
+  const { ifname } = request;
+  return nodeNetwork({ ...candidate, list }, networks, origin, {
+    name,
+    ...(ifname !== undefined && { ifname }),
+  });
+}
+
+function requireInside(label: string, inner: string, outer: string): void {
+  const [subnet, range] = [cidrOf(inner), cidrOf(outer)];
+  if (cidrContains(range, subnet.ip) && subnet.prefix >= range.prefix) return;
+  throw invalid(
+    `${label}: subnet ${inner} is outside of the physical network's subnet ${outer}`,
+  );
+}
+
+/** Of a text that the schema accepted. */
+function cidrOf(subnet: string): Cidr {
+  const cidr = parseCidr(subnet);
+  if (!cidr) throw invalid(`expected a CIDR, got ${quote(subnet)}`);
+  return cidr;
+}
+
+/** The IPAM of the first plugin gets the subnet in place of its own ranges. Throws 7 for one that takes none. */
+function withSubnet(
+  label: string,
+  list: NetworkConfigList,
+  subnet: string,
+): NetworkConfigList {
+  const [first, ...others] = list.plugins;
+  if (!first || !takesSubnet(first))
+    throw invalid(
+      `${label}: the IPAM of network ${quote(list.name)} takes no subnet: expected host-local or weave-net`,
+    );
+  const { ranges: _ranges, ...ipam } = ipamOf(first);
+  const cidr = cidrOf(subnet);
+  // Addresses of the former range are of no use outside of it.
+  for (const key of ["rangeStart", "rangeEnd", "gateway"]) {
+    const address = own(ipam, key);
+    const ip = typeof address === "string" && parseIp(address);
+    if (!ip || !cidrContains(cidr, ip)) delete ipam[key];
+  }
+  const plugin = { ...first, ipam: { ...ipam, subnet } };
+  return { ...list, plugins: [plugin, ...others] };
+}
+
+function takesSubnet(plugin: PluginConf): boolean {
+  const type = own(ipamOf(plugin), "type");
+  if (type === "host-local" || type === "weave-ipam") return true;
+  // Weave's plugin is its own IPAM plugin.
+  return (
+    plugin.type === "weave-net" && (type === undefined || type === "weave-net")
+  );
+}
+
+function ipamOf(plugin: PluginConf): Record<string, unknown> {
+  const ipam = own(plugin, "ipam");
+  return isObject(ipam) ? ipam : {};
+}
+
+const withMasters = new Set(["macvlan", "ipvlan", "vlan"]);
+
+/** The NIC for plugins that need one and name none. */
+function withMaster(
+  list: NetworkConfigList,
+  master: string,
+): NetworkConfigList {
+  const plugins = list.plugins.map((plugin) =>
+    withMasters.has(plugin.type) && !own(plugin, "master")
+      ? { ...plugin, master }
+      : plugin,
+  );
+  return { ...list, plugins };
+}
+
+function labelOf(kind: "logical" | "physical", key: string): string {
+  return `${kind} network ${quote(key)}`;
+}
+
+function invalid(message: string): CniError {
+  return new CniError(Code.invalidNetworkConfig, message);
+}
