@@ -275,7 +275,7 @@ function typedCommands(): TypedCommand[] {
   );
   const typed = [...shell, ...spans].flatMap(({ where, line }) => {
     const [, words] =
-      /(?:^|sudo |[\w/]\/|-- \S*\/)genie ([a-z-]+(?!\S)(?: [^|#<>]*)?)/.exec(
+      /(?:^|sudo |[\w/]\/|-- \S*\/)genie ([a-z][a-z-]*(?!\S)(?: [^|#<>]*)?)/.exec(
         line,
       ) ?? [];
     if (words === undefined) return [];

@@ -61,18 +61,27 @@ kubeconfig where it finds one, else a service account of its own.`,
     ),
   },
   async run(input, { stdout }) {
-    const options = optionsOf(input);
-    const contributions = features.flatMap(
-      (feature) => feature.contribute(input) ?? [],
-    );
-    if (options.image === undefined) await stdout(noDaemonSet);
-    const documents = objects(options, contributions).map(
-      (object) => `${yaml(object)}\n`,
-    );
-    await stdout(documents.join("---\n"));
+    if (input.text("image") === undefined) await stdout(noDaemonSet);
+    await stdout(yamlOf(manifestObjects(input)));
     return 0;
   },
 };
+
+/** Throws UsageError. */
+export function manifestObjects(input: Input): object[] {
+  const contributions = features.flatMap(
+    (feature) => feature.contribute(input) ?? [],
+  );
+  return objects(optionsOf(input), contributions);
+}
+
+/** Without YAML anchors: objects that share a part repeat it, for the reader. */
+export function yamlOf(documents: readonly object[]): string {
+  return documents
+    .map((object): unknown => JSON.parse(JSON.stringify(object)))
+    .map((object) => `${Bun.YAML.stringify(object, null, 2)}\n`)
+    .join("---\n");
+}
 
 /** An image name that is not ours is never a default: anyone could publish it. */
 const noDaemonSet =
@@ -109,7 +118,6 @@ function optionsOf(input: Input): ManifestOptions {
     image,
     namespace,
     credential: byNode ? "node" : byAccount ? "account" : "default",
-    kubeconfig,
     defaultNetwork: input.text("default"),
     directories: {
       ...directories,
@@ -118,9 +126,15 @@ function optionsOf(input: Input): ManifestOptions {
         directories.dataDir ??
         (typeof dataDir === "string" ? dataDir : undefined),
     },
-    settings: Object.fromEntries(
-      [...settings].map(([key, value]) => [key, JSON.stringify(value)]),
-    ),
+    settings: {
+      // Installed as it is: `install` keeps a kubeconfig that is configured.
+      ...(kubeconfig !== undefined && {
+        "kubernetes.kubeconfig": JSON.stringify(kubeconfig),
+      }),
+      ...Object.fromEntries(
+        [...settings].map(([key, value]) => [key, JSON.stringify(value)]),
+      ),
+    },
     isUninstall,
   };
 }
@@ -132,9 +146,4 @@ function requireValid(settings: Settings): void {
   } catch (error) {
     throw new UsageError(`--set: ${messageOf(error)}`);
   }
-}
-
-/** Without YAML anchors: objects that share a part repeat it, for the reader. */
-function yaml(object: object): string {
-  return Bun.YAML.stringify(JSON.parse(JSON.stringify(object)), null, 2);
 }

@@ -255,23 +255,25 @@ describe("manifest", () => {
     });
   });
 
-  test.each<[words: string[], credential: (string | undefined)[]]>([
-    [[], [undefined, undefined]],
-    [["--node-credentials"], [undefined, undefined]],
+  test.each<[words: string[], account: string | undefined, data: object]>([
+    [[], undefined, {}],
+    [["--node-credentials"], undefined, {}],
     [
       ["--node-credentials", "--kubeconfig=/k"],
-      ["/k", undefined],
+      undefined,
+      { "kubernetes.kubeconfig": '"/k"' },
     ],
     [
       ["--service-account"],
-      [undefined, "/var/run/secrets/kubernetes.io/serviceaccount"],
+      "/var/run/secrets/kubernetes.io/serviceaccount",
+      {},
     ],
   ])(
     "%p, the arguments of its containers are those of install",
-    async (words, credential) => {
-      const { containers } = podSpec(
-        await documents(image, "--default=a", ...words),
-      );
+    async (words, directory, data) => {
+      const objects = await documents(image, "--default=a", ...words);
+      const { containers } = podSpec(objects);
+      expect(theOnly(objects, "ConfigMap")["data"]).toEqual(data);
       const { install } = await import("../../lib/cli/install.ts");
       const { readInput } = await import("../../lib/cli/command.ts");
       const input = readInput(install, containers[0]?.args.slice(1) ?? []);
@@ -279,9 +281,8 @@ describe("manifest", () => {
         input.text("root"),
         input.text("default"),
         input.flag("watch"),
-        input.text("kubeconfig"),
         input.text("service-account"),
-      ]).toEqual(["/host", "a", true, ...credential]);
+      ]).toEqual(["/host", "a", true, directory]);
     },
   );
 

@@ -128,6 +128,18 @@ async function installDebian(say: (text: string) => void): Promise<void> {
   );
 }
 
+/** Not a part of the cluster: it renders the chart. */
+const helmModule: Module = {
+  directory: "helm",
+  packages: ["tool"],
+  makes: ["helm"],
+};
+
+/** The path of the real helm, built at first. */
+export async function findHelm(say: (text: string) => void): Promise<string> {
+  return join(await build(helmModule, say), "helm");
+}
+
 /** The directory with its executables. The same sources and compiler are built once. */
 async function build(
   { directory, packages, makes, constants: constantsOf }: Module,

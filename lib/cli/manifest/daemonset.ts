@@ -24,8 +24,6 @@ export interface DaemonSetOptions {
   credential: CredentialMode;
   /** Whether the pods run under genie's account. */
   hasAccount: boolean;
-  /** The node's kubeconfig for `credential: "node"`; undefined: as `install` finds it. */
-  kubeconfig: string | undefined;
   defaultNetwork: string | undefined;
   directories: Directories;
   /** Removes genie from the nodes in place of installing it. */
@@ -206,13 +204,11 @@ function hostPath(
 
 function installArgs({
   credential,
-  kubeconfig,
   defaultNetwork,
 }: DaemonSetOptions): string[] {
   return [
     "install",
     ...argsOf({
-      kubeconfig,
       "service-account":
         credential === "account" ? accountDirectory : undefined,
       default: defaultNetwork,

@@ -1,0 +1,161 @@
+/**
+ * The Helm chart of `genie manifest`: every switch becomes a value. The templates are
+ * merged from the command's own objects, with each switch and each pair of them on, so
+ * they cannot drift from it.
+ */
+import { own } from "../lib/cni/json.ts";
+import { manifest, manifestObjects } from "../lib/cli/manifest.ts";
+import { type Option, UsageError, readInput } from "../lib/cli/command.ts";
+import {
+  type Combination,
+  type Placeholder,
+  type Switch,
+  Template,
+  enclose,
+  templateOf,
+  union,
+} from "./conditional-yaml.ts";
+
+/** The value of a switch that has one, in the place of which the template has the user's. */
+export interface Value extends Switch {
+  /** Name in values.yaml. */
+  name: string;
+  about: string;
+  default: boolean | string;
+  /** Of the command. */
+  option: string;
+  spec: Option;
+}
+
+/** Without a value of their own: the release has them, or a value of another form. */
+const others = new Set([
+  "image",
+  "namespace",
+  "set",
+  "kubeconfig",
+  "uninstall",
+]);
+
+const image = "image.invalid/genie:0";
+const namespace = "release-namespace";
+
+/** Accepted by every option that has a value; a path where it must be one. */
+export const sampleOf = ({ option, spec: { path } }: Value): string =>
+  path === undefined
+    ? (samples[option] ?? `value-${option}`)
+    : `/value-${option}`;
+
+/** For options that accept values of a certain form only. */
+const samples: Readonly<Record<string, string>> = {
+  metrics: "127.99.99.99:9999",
+};
+
+/** One for every switch of `genie manifest`, in its order. */
+export const values: readonly Value[] = Object.entries(
+  manifest.options,
+).flatMap(([option, spec]) => {
+  const isOpposite = `no-${option}` in manifest.options;
+  if (others.has(option) || isOpposite) return [];
+  const positive = option.replace(/^no-/, "");
+  const name = positive.replaceAll(/-(\w)/g, (_, letter: string) =>
+    letter.toUpperCase(),
+  );
+  const isOn = positive === option;
+  const about = manifest.options[positive]?.about ?? spec.about;
+  return [
+    {
+      name,
+      about,
+      expression: isOn ? `.Values.${name}` : `(not .Values.${name})`,
+      default: spec.value === undefined ? !isOn : "",
+      words: (value: string) => [
+        spec.value === undefined ? `--${option}` : `--${option}=${value}`,
+      ],
+      option,
+      spec,
+    },
+  ];
+});
+
+/** What the command gets while the switch is on. */
+export function wordOf({ option, spec }: Value, value: string): string {
+  return spec.value === undefined ? `--${option}` : `--${option}=${value}`;
+}
+
+/** Templates by file name. */
+export function templates(): Record<string, string> {
+  const rendered = new Map<Combination, Map<string, object>>();
+  for (const [i, a] of values.entries()) {
+    render([a]);
+    for (const b of values.slice(i + 1)) render([a, b]);
+  }
+  render([]);
+
+  function render(on: readonly Value[]): void {
+    const words = on.map((one) => wordOf(one, sampleOf(one)));
+    const objects = objectsOf(words);
+    if (objects) rendered.set(new Set(on), objects);
+  }
+
+  const all = new Set(rendered.keys());
+  const names = union(
+    [...rendered.values()].map((objects) => [...objects.keys()]),
+  );
+  return Object.fromEntries(
+    names.map((name) => {
+      const variants = new Map<Combination, object>();
+      for (const [combination, objects] of rendered) {
+        const object = objects.get(name);
+        if (object) variants.set(combination, object);
+      }
+      const text = templateOf(variants, placeholders);
+      const present = new Set(variants.keys());
+      const lines = enclose(text.trimEnd().split("\n"), present, all);
+      return [`${name}.yaml`, `${lines.join("\n")}\n`];
+    }),
+  );
+}
+
+const placeholders: readonly Placeholder[] = [
+  {
+    text: image,
+    expression:
+      'required "image: name the image that you built and pushed" .Values.image',
+  },
+  { text: namespace, expression: ".Release.Namespace" },
+  ...values.flatMap((value) =>
+    value.spec.value === undefined
+      ? []
+      : [{ text: sampleOf(value), expression: `.Values.${value.name}` }],
+  ),
+];
+
+/** By the names of their files; undefined for switches that exclude each other. */
+function objectsOf(words: readonly string[]): Map<string, object> | undefined {
+  const always = [`--image=${image}`, `--namespace=${namespace}`];
+  let objects: object[];
+  try {
+    objects = manifestObjects(readInput(manifest, [...always, ...words]));
+  } catch (error) {
+    if (error instanceof UsageError && words.length > 1) return undefined;
+    throw error;
+  }
+  return new Map(
+    objects.map((object) => {
+      const kind = String(own(object, "kind"));
+      const name = String(own(own(object, "metadata"), "name"));
+      const file = `${kind.toLowerCase()}-${name}`;
+      return [
+        file,
+        { ...object, ...(kind === "ConfigMap" && { data: settings }) },
+      ];
+    }),
+  );
+}
+
+/** `--set`: any number of keys. */
+const settings = new Template([
+  "{{- range $key, $value := .Values.config }}",
+  "{{ $key }}: {{ $value | toJson | quote }}",
+  "{{- end }}",
+]);

@@ -1,0 +1,127 @@
+/**
+ * Lints and renders deploy/ with the real helm and with kubectl's kustomize, and compares
+ * the objects with those of `genie manifest`: with each switch, and with all that do not
+ * exclude each other.
+ */
+import { resolve } from "node:path";
+import { readInput } from "../../lib/cli/command.ts";
+import { manifest, manifestObjects } from "../../lib/cli/manifest.ts";
+import { type Value, sampleOf, values, wordOf } from "../../scripts/chart.ts";
+import { deploy, image } from "../../scripts/deploy.ts";
+import { run } from "../../scripts/run.ts";
+import { findHelm, findParts } from "./parts.ts";
+
+const say = (text: string) => console.error(text);
+const helm = await findHelm(say);
+const kubectl = (await findParts(say))("kubectl");
+const chart = resolve(deploy, "helm/genie");
+
+const lint = await run([
+  helm,
+  "lint",
+  "--strict",
+  chart,
+  "--set",
+  `image=${image}`,
+]);
+console.log(lint.trim());
+
+const base = await run([kubectl, "kustomize", resolve(deploy, "kustomize")]);
+expectObjects("kustomize", base, [`--image=${image}`]);
+
+const mostOf = values.filter(({ name }) => name !== "serviceAccount");
+for (const on of [[], ...values.map((value) => [value]), mostOf])
+  await checkChart(on);
+console.log(
+  `${values.length + 2} renderings of the chart agree with genie manifest`,
+);
+
+const misspelt = ["--set", `image=${image}`, "--set", "nodeCredential=true"];
+await expectRefusal(misspelt, /nodeCredential/);
+await expectRefusal([], /name the image that you built/);
+
+async function checkChart(on: readonly Value[]): Promise<void> {
+  const settings = {
+    strict: true,
+    allowedPlugins: ["bridge"],
+    apiTimeout: 2.5,
+  };
+  const given = {
+    image,
+    config: settings,
+    ...Object.fromEntries(on.map(valueOf)),
+  };
+  const file = new Blob([JSON.stringify(given)]);
+  const rendered = await run(
+    [
+      helm,
+      "template",
+      "genie",
+      chart,
+      "--namespace=net",
+      "--include-crds",
+      "--values=-",
+    ],
+    { stdin: await file.text() },
+  );
+  const words = [
+    `--image=${image}`,
+    "--namespace=net",
+    ...Object.entries(settings).map(
+      ([key, value]) => `--set=${key}=${JSON.stringify(value)}`,
+    ),
+    ...on.map((value) => wordOf(value, sampleOf(value))),
+  ];
+  expectObjects(
+    on.map(({ name }) => name).join(" ") || "no values",
+    rendered,
+    words,
+  );
+}
+
+function valueOf(value: Value): [string, unknown] {
+  const { name, default: byDefault } = value;
+  return [name, typeof byDefault === "boolean" ? !byDefault : sampleOf(value)];
+}
+
+/** Throws Error with the first object that differs. */
+function expectObjects(
+  what: string,
+  yaml: string,
+  words: readonly string[],
+): void {
+  const found = byName(Bun.YAML.parse(yaml));
+  const expected = byName(manifestObjects(readInput(manifest, words)));
+  for (const name of new Set([...found.keys(), ...expected.keys()])) {
+    const [a, b] = [found.get(name), expected.get(name)];
+    if (Bun.deepEquals(a, b)) continue;
+    throw new Error(
+      `${what}: ${name} differs:\n${JSON.stringify(a)}\n${JSON.stringify(b)}`,
+    );
+  }
+}
+
+function byName(documents: unknown): Map<string, unknown> {
+  const plain = JSON.parse(JSON.stringify([documents].flat())) as ({
+    kind: string;
+    metadata: { name: string };
+  } | null)[];
+  return new Map(
+    plain.flatMap((object) =>
+      object ? [[`${object.kind} ${object.metadata.name}`, object]] : [],
+    ),
+  );
+}
+
+async function expectRefusal(
+  words: readonly string[],
+  text: RegExp,
+): Promise<void> {
+  try {
+    await run([helm, "template", "genie", chart, ...words]);
+  } catch (error) {
+    if (text.test(String(error))) return;
+    throw error;
+  }
+  throw new Error(`helm template ${words.join(" ")} was not refused`);
+}

@@ -1,0 +1,113 @@
+/** What is committed below deploy/ is what `genie manifest` prints now. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { templateOf, union } from "../scripts/conditional-yaml.ts";
+import { deploy, deployFiles } from "../scripts/deploy.ts";
+
+describe("deploy", () => {
+  test("the kustomize base and the chart, are those of `make deploy`", () => {
+    const committed = [...new Bun.Glob("**/*").scanSync({ cwd: deploy })].map(
+      (path) => [path, readFileSync(join(deploy, path), "utf8")],
+    );
+    expect(Object.fromEntries(committed)).toEqual(deployFiles());
+  });
+
+  test("no image of others, is a default", () => {
+    const images = Object.values(deployFiles()).flatMap((text) => [
+      ...(text.match(/(?<=^ *(?:- )?)image:.*$/gm) ?? []),
+    ]);
+    expect(images.length).toBeGreaterThan(2);
+    expect(
+      images.filter(
+        (line) =>
+          !/^image: (?:localhost\/genie:|""$|\{\{ required ".*\.Values\.image)/.test(
+            line,
+          ),
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe("conditional YAML", () => {
+  const a = { expression: ".A" };
+  const b = { expression: ".B" };
+  const template = (objects: [object, object, object, object]) =>
+    templateOf(
+      new Map([
+        [new Set<typeof a>(), objects[0]],
+        [new Set([a]), objects[1]],
+        [new Set([b]), objects[2]],
+        [new Set([a, b]), objects[3]],
+      ]),
+      [{ text: "WHO", expression: ".Who" }],
+    );
+
+  test.each<
+    [what: string, objects: [object, object, object, object], text: string]
+  >([
+    ["always", [{ x: 1 }, { x: 1 }, { x: 1 }, { x: 1 }], "x: 1\n"],
+    ["one", [{}, { x: 1 }, {}, { x: 1 }], "{{- if .A }}\nx: 1\n{{- end }}\n"],
+    [
+      "either",
+      [{}, { x: 1 }, { x: 1 }, { x: 1 }],
+      "{{- if or .A .B }}\nx: 1\n{{- end }}\n",
+    ],
+    ["both", [{}, {}, {}, { x: 1 }], "{{- if and .A .B }}\nx: 1\n{{- end }}\n"],
+    [
+      "unless",
+      [{ x: 1 }, {}, { x: 1 }, {}],
+      "{{- if not .A }}\nx: 1\n{{- end }}\n",
+    ],
+    [
+      "unless, but with the other",
+      [{ x: 1 }, {}, { x: 1 }, { x: 1 }],
+      "{{- if or (not .A) .B }}\nx: 1\n{{- end }}\n",
+    ],
+    [
+      "another scalar",
+      [{ x: 1 }, { x: 2 }, { x: 1 }, { x: 2 }],
+      "{{- if not .A }}\nx: 1\n{{- else }}\nx: 2\n{{- end }}\n",
+    ],
+    [
+      "items of a list",
+      [
+        { x: ["0"] },
+        { x: ["0", "a"] },
+        { x: ["b", "0"] },
+        { x: ["b", "0", "a"] },
+      ],
+      'x:\n  {{- if .B }}\n  - b\n  {{- end }}\n  - "0"\n  {{- if .A }}\n  - a\n  {{- end }}\n',
+    ],
+    [
+      "a value in a text",
+      [{ x: "5%WHO" }, { x: "5%WHO" }, { x: "5%WHO" }, { x: "5%WHO" }],
+      'x: {{ printf "5%%%v" (.Who) | quote }}\n',
+    ],
+  ])("%s", (_, objects, text) => {
+    expect(template(objects)).toBe(text);
+  });
+
+  test("a condition that is none of these, is an error", () => {
+    expect(() => template([{ x: 1 }, {}, {}, { x: 1 }])).toThrow(
+      "no condition",
+    );
+  });
+
+  test("union, agrees with every list", () => {
+    expect(
+      union([
+        ["a", "c"],
+        ["a", "d"],
+        ["c", "d"],
+        ["b", "c"],
+      ]),
+    ).toEqual(["a", "b", "c", "d"]);
+    expect(() =>
+      union([
+        ["a", "b"],
+        ["b", "a"],
+      ]),
+    ).toThrow("no common order");
+  });
+});
