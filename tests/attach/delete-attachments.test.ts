@@ -56,59 +56,6 @@ describe("deleteAttachments", () => {
     ]);
   });
 
-  test("gives each its own name, arguments and result", async () => {
-    using double = new DelegateDouble("a", "b");
-    const result: Result = {
-      cniVersion: "1.0.0",
-      ips: [{ address: "10.0.0.2/24" }],
-    };
-    const attachments = [attachment("eth0", "a"), attachment("net1", "b")];
-    await deleteAttachments(
-      attachments,
-      new Map([["net1", result]]),
-      target(double),
-      minute(),
-      testCaller(),
-    );
-    const seen = double
-      .calls()
-      .map(({ env, stdin }) => [
-        env["CNI_CONTAINERID"],
-        env["CNI_NETNS"],
-        env["CNI_IFNAME"],
-        env["CNI_ARGS"],
-        JSON.parse(stdin) as unknown,
-      ]);
-    const conf = { cniVersion: "1.0.0", capabilities: { mac: true } };
-    expect(seen).toEqual([
-      [
-        "c1",
-        "/run/netns/a",
-        "net1",
-        "FOR=net1",
-        {
-          ...conf,
-          name: "net-net1",
-          type: "b",
-          runtimeConfig: { mac: "mac of net1" },
-          prevResult: result,
-        },
-      ],
-      [
-        "c1",
-        "/run/netns/a",
-        "eth0",
-        "FOR=eth0",
-        {
-          ...conf,
-          name: "net-eth0",
-          type: "a",
-          runtimeConfig: { mac: "mac of eth0" },
-        },
-      ],
-    ]);
-  });
-
   test("tries all, and says what is left in its former order, the errors as they happened", async () => {
     using double = new DelegateDouble("good", "bad");
     double.behave(
@@ -167,27 +114,6 @@ describe("deleteAttachments", () => {
       testCaller(),
     );
     expect(remaining).toEqual([{ ...twin, ifname: "net1" }]);
-  });
-
-  test("kills one that hangs and goes on: 11", async () => {
-    using double = new DelegateDouble("good", "hangs");
-    double.behave({ type: "hangs" }, { hang: true });
-    const attachments = [
-      attachment("eth0", "good"),
-      attachment("net1", "hangs"),
-    ];
-    const { remaining, failures } = await deleteAttachments(
-      attachments,
-      none,
-      target(double),
-      minute(),
-      testCaller({ timeoutMs: 500 }),
-    );
-    expect([
-      remaining.map(({ ifname }) => ifname),
-      failures.map(({ error }) => error.code),
-    ]).toEqual([["net1"], [11]]);
-    expect(double.events()).toContain("end good DEL eth0");
   });
 
   /** Deletes under a clock that each execution moves on by what `spends` says, in order. */

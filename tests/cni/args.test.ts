@@ -83,31 +83,6 @@ describe("readEnvironment", () => {
     },
   );
 
-  test("reports an invalid value before a missing one, container id first (P-ENV-3)", () => {
-    const env = {
-      CNI_COMMAND: "ADD",
-      CNI_CONTAINERID: "a/b",
-      CNI_IFNAME: "a/b",
-    };
-    expect(() => readEnvironment(env)).toThrow(
-      problem(4, "invalid characters in containerID", "a/b"),
-    );
-  });
-
-  test.each([
-    ["1", true],
-    ["true", true],
-    ["TrUe", true],
-    ["yes", false],
-    ["0", false],
-    ["11", false],
-    ["", false],
-    [undefined, false],
-  ])("takes CNI_NETNS_OVERRIDE %p as %p", (value, override) => {
-    const env = { ...complete, CNI_NETNS_OVERRIDE: value };
-    expect(readEnvironment(env).netnsOverride).toBe(override);
-  });
-
   test("leaves empty directories out of the path", () => {
     expect(readEnvironment({ ...complete, CNI_PATH: ":/a::/b:" }).path).toEqual(
       ["/a", "/b"],
@@ -160,28 +135,8 @@ describe("ifnameProblem and validateIfname (P-IF)", () => {
   });
 });
 
+/** Valid and invalid characters: `skel-cases`. */
 describe("validateContainerId and validateNetworkName (P-ID, P-NET)", () => {
-  const long = "a".repeat(300);
-  test.each(["a", "0", "A1", "a.b", "a_b", "a-b", "a..", long])(
-    "%s is both",
-    (text) => {
-      expect(() => validateContainerId(text)).not.toThrow();
-      expect(() => validateNetworkName(text)).not.toThrow();
-    },
-  );
-
-  test.each([".a", "-a", "_a", "a/b", "a b", "a\n", "é", "a%", "a:b", "a\\b"])(
-    "%j is neither",
-    (text) => {
-      expect(() => validateContainerId(text)).toThrow(
-        problem(4, "invalid characters in containerID", text),
-      );
-      expect(() => validateNetworkName(text)).toThrow(
-        problem(7, "invalid characters found in network name", text),
-      );
-    },
-  );
-
   test("an empty one has its own text and code", () => {
     expect(() => validateContainerId("")).toThrow(
       problem(3, "missing containerID"),

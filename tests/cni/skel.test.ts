@@ -155,19 +155,6 @@ describe("runPlugin, answer", () => {
     );
   });
 
-  test.each(["DEL", "CHECK", "GC", "STATUS"])(
-    "%s prints nothing",
-    async (command) => {
-      const { exitCode, stdout, stderr, called } = await run({ command });
-      expect([
-        exitCode,
-        stdout,
-        stderr,
-        called.map((request) => request.command),
-      ]).toEqual([0, [], "", [command]]);
-    },
-  );
-
   test("VERSION does not touch stdin (P-VN-0)", async () => {
     const readStdin = (): never => {
       throw new Error("read");
@@ -177,15 +164,6 @@ describe("runPlugin, answer", () => {
       readStdin,
     });
     expect([exitCode, stdout]).toEqual([0, [versionAnswer]]);
-  });
-
-  test("without a command the about text goes to stderr (P-ENV-5)", async () => {
-    expect(await run({ env: {} })).toEqual({
-      exitCode: 0,
-      called: [],
-      stdout: [],
-      stderr: `about\nCNI protocol versions supported: ${supportedVersions.join(", ")}\n`,
-    });
   });
 });
 

@@ -123,17 +123,6 @@ describe("annotations of the API server, one GET", () => {
     expect(api.requests).toEqual([getPod]);
   });
 
-  test("a response in chunks of one byte, letters of several bytes", async () => {
-    await using api = await startApiServer();
-    await using node = await startNode();
-    const pod = await node.pod();
-    store(api, pod, { owner: "Grüße, 5 € 😀", cni: "weave" });
-    api.inject({ kind: "chunks", bytes: 1 });
-    await node.succeed("ADD", pod, asking(api));
-    expect(await attached(pod)).toEqual({ eth0: "weave" });
-    expect(api.requests).toEqual([getPod]);
-  });
-
   test.each([503, 429, 500])("%p once: asked again", async (status) => {
     await using api = await startApiServer();
     await using node = await startNode();

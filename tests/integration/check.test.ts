@@ -100,34 +100,6 @@ describe("CHECK, no record", () => {
   });
 });
 
-describe("CHECK, networks without it are skipped", () => {
-  const plain = { name: "beta-net", type: "beta" };
-  const list = { name: "beta-net", plugins: [{ type: "beta" }] };
-  const cases: [string, string, object][] = [
-    ["no cniVersion, which is 0.3.0", "20-beta.conf", plain],
-    [
-      "disableCheck",
-      "20-beta.conflist",
-      { ...list, cniVersion: "1.0.0", disableCheck: true },
-    ],
-  ];
-  test.each(cases)("%s", async (_, file, network) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    rmSync(`${node.confDir}/20-beta.conf`);
-    node.network(file, network);
-    delegates.behave(
-      { type: "beta", verb: "CHECK" },
-      { stdout: { code: 7, msg: "no" }, exit: 1 },
-    );
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.forget();
-    expect(await node.succeed("CHECK", pod, two)).toBeUndefined();
-    expect(delegates.calls().map(summary)).toEqual(["CHECK alpha eth0"]);
-  });
-});
-
 describe("CHECK, real networks", () => {
   test("an address that is gone is noticed", async () => {
     await using node = await startNode();

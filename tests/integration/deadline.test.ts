@@ -13,7 +13,6 @@ import {
 } from "../support/node.ts";
 import {
   scriptedResult,
-  startNode,
   startScriptedNode,
   summary,
 } from "../support/scripted-node.ts";
@@ -69,49 +68,6 @@ describe("ADD, a delegate hangs", () => {
     ]);
     const killed = [calls[1]?.pid ?? 0, ...delegates.left()];
     expect(killed.map(isRunning)).toEqual([false, false]);
-    expect(await node.remains()).toEqual(nothing);
-  });
-
-  test("a plugin that ignores signals: killed", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    delegates.behave(
-      { type: "alpha", verb: "ADD" },
-      { sh: "trap '' TERM INT HUP QUIT", hang: true },
-    );
-    const { failure } = await timedFailure(
-      "ADD",
-      await node.pod(),
-      node,
-      limited({ annotations: {} }),
-    );
-    expect(failure.code).toBe(11);
-    expect(delegates.left().map(isRunning)).toEqual([false]);
-    expect(await node.remains()).toEqual(nothing);
-  });
-
-  test("in rollback too: the first error, the record keeps the rest", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    delegates.behave(
-      { type: "gamma", verb: "ADD" },
-      { stdout: { code: 42, msg: "no luck" }, exit: 1 },
-    );
-    delegates.behave({ type: "beta", verb: "DEL" }, { hang: true });
-    expect(await node.fail("ADD", pod, limited(three))).toEqual({
-      cniVersion: "1.0.0",
-      code: 42,
-      msg: '[shop/web:gamma] plugin "gamma" failed to add eth2: no luck',
-    });
-    expect(delegates.calls().slice(3).map(summary)).toEqual([
-      "DEL gamma eth2",
-      "DEL beta eth1",
-      "DEL alpha eth0",
-    ]);
-    expect(recorded(node, pod)).toEqual(["beta-net eth1"]);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
-    await node.succeed("DEL", pod, three);
     expect(await node.remains()).toEqual(nothing);
   });
 });
@@ -220,15 +176,6 @@ describe("CHECK and GC, a delegate hangs", () => {
       ]);
     expect((await node.remains()).locks).toEqual([]);
   });
-});
-
-test("ADD, a quick network costs no time limit", async () => {
-  await using node = await startNode();
-  const pod = await node.pod();
-  const options = limited({ annotations: { cni: "canal,weave" } });
-  await node.succeed("ADD", pod, options);
-  await node.succeed("DEL", pod, options);
-  expect(await node.remains()).toEqual(nothing);
 });
 
 /** What the record says is still attached. */

@@ -20,19 +20,6 @@ function nested(levels: number): unknown {
 }
 
 describe("a request", () => {
-  test("of 100 levels is answered", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    const options = { annotations: {}, config: { x: nested(99) } };
-    await node.succeed("ADD", pod, options);
-    await node.succeed("DEL", pod, options);
-    expect(delegates.calls().map(summary)).toEqual([
-      "ADD alpha eth0",
-      "DEL alpha eth0",
-    ]);
-  });
-
   test("of 101 levels is error 6", async () => {
     await using scripted = await startScriptedNode();
     const pod = await scripted.node.pod();

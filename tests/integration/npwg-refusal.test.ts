@@ -3,7 +3,7 @@
  * executed, nothing left (selection.md §2, §4, §6).
  */
 import { describe, expect, test } from "bun:test";
-import { statusFault, unknownKindFault } from "../support/api-server.ts";
+import { unknownKindFault } from "../support/api-server.ts";
 import { type CallOptions, nothing } from "../support/node.ts";
 import {
   Cluster,
@@ -119,24 +119,6 @@ describe("annotations that cannot be met", () => {
       'failed to parse annotation "k8s.v1.cni.cncf.io/networks": element 2: empty element, perhaps a comma too many',
     ],
     [
-      "a key in two spellings",
-      { [networksKey]: [{ name: "lan", ips: ["10.30.0.7/24"], IPs: [] }] },
-      {},
-      7,
-      'element 1: IPs: expected no second spelling of "ips", got an array',
-    ],
-    [
-      "two keys for one thing",
-      {
-        [networksKey]: [
-          { name: "lan", interface: "net1", interfaceRequest: "net2" },
-        ],
-      },
-      {},
-      7,
-      'element 1: interfaceRequest: expected "net1" as in "interface", got "net2"',
-    ],
-    [
       "33 networks in both annotations",
       { cni: "canal,weave", [networksKey]: Array(31).fill("lan").join(",") },
       {},
@@ -214,41 +196,6 @@ describe("the API server does not give the definition: error 11", () => {
       short,
     );
     expect(cluster.api.requests.filter(isDefinition)).toHaveLength(1);
-  });
-
-  test("403 by its rules, naming verb and object", async () => {
-    await using cluster = await startCluster();
-    cluster.api.inject({ ...statusFault(403), match: isDefinition });
-    await expectRefusal(
-      cluster,
-      { [networksKey]: "lan" },
-      {
-        code: 11,
-        msg: 'failed to get network attachment definition "shop/lan"',
-      },
-      short,
-    );
-    expect(cluster.api.requests.filter(isDefinition)).toHaveLength(1);
-  });
-
-  test("no answer", async () => {
-    await using cluster = await startCluster();
-    cluster.api.inject({ kind: "stall", match: isDefinition, times: 1000 });
-    await expectRefusal(
-      cluster,
-      { [networksKey]: "lan" },
-      { code: 11, msg: '"shop/lan"' },
-      short,
-    );
-  });
-
-  test("503 once: asked again", async () => {
-    await using cluster = await startCluster();
-    cluster.api.inject({ ...statusFault(503), match: isDefinition });
-    await cluster.attach("lan");
-    expect(
-      cluster.api.requests.filter(isDefinition).map(({ status }) => status),
-    ).toEqual([503, 200]);
   });
 });
 

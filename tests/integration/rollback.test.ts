@@ -4,7 +4,6 @@
  * deleted stays on record (state.md "ADD").
  */
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
 import { smallDisk } from "../support/disk.ts";
 import { nothing } from "../support/node.ts";
 import {
@@ -179,16 +178,6 @@ describe("ADD, a failure after the networks: undone too", () => {
 });
 
 describe("ADD, the record cannot be written: nothing is executed", () => {
-  test("dataDir is a file", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    writeFileSync(node.dataDir, "");
-    expect(await node.fail("ADD", await node.pod(), three)).toMatchObject({
-      code: 5,
-    });
-    expect(delegates.calls()).toEqual([]);
-  });
-
   test("the disk is full", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

@@ -132,37 +132,8 @@ test("write-back, real networks", async () => {
   expect(api.requests).toEqual([get, patch]);
 });
 
-describe("write-back, nothing is written", () => {
-  const cases: [string, CallOptions][] = [
-    ["one network", { annotations: { cni: "beta" } }],
-    ["the default network", { annotations: null }],
-    ["no pod", { env: { CNI_ARGS: 'K8S_ANNOT={"cni":"alpha,beta"}' } }],
-  ];
-  test.each(cases)("%s", async (_, options) => {
-    await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
-    store(api, pod);
-    await scripted.node.succeed("ADD", pod, { ...asking(api), ...options });
-    expect(api.requests).toEqual([]);
-  });
-});
-
 describe("write-back, whose uid", () => {
   const other = "11111111-2222-3333-4444-555555555555";
-
-  test("a pod that was created again is not touched", async () => {
-    await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
-    store(api, { ...pod, uid: other }, { owner: "another" });
-    await scripted.node.succeed("ADD", pod, {
-      ...asking(api),
-      annotations: { cni: "alpha,beta" },
-    });
-    expect(api.requests).toEqual([{ ...patch, status: 409 }]);
-    expect(annotationsOf(api)).toEqual({ owner: "another" });
-  });
 
   test("a static pod: the uid of its mirror", async () => {
     await using api = await startApiServer();

@@ -43,60 +43,34 @@ const table6 = (n: number) => [
 const rule = (address: string, number: number) =>
   `${number}: from ${address} lookup ${number}`;
 
+/** The default routes of one network in the main table, those of others in tables of their own. */
+function moved(stays: number, ...others: number[]): Partial<Routing> {
+  const rules = (address: (n: number) => string) =>
+    others.map((n, i) => rule(address(n), 1000 + i));
+  return {
+    main: [main4(stays), main6(stays)],
+    tables: Object.fromEntries(
+      others.map((n, i) => [1000 + i, [...table4(n), ...table6(n)]]),
+    ),
+    rules: [...rules((n) => `10.${n}.0.2`), ...rules((n) => `fd0${n}::2`)],
+  };
+}
+
 const nothing: Routing = { main: [], tables: {}, rules: [] };
 
 /** Name, what is configured in the pod, what is wanted, what is there then. */
 type Row = [string, string, Wish, Partial<Routing>];
 
 const owned: Row[] = [
-  [
-    "two networks",
-    plain("eth0", "net1"),
-    {},
-    {
-      main: [main4(0), main6(0)],
-      tables: { 1000: [...table4(1), ...table6(1)] },
-      rules: [rule("10.1.0.2", 1000), rule("fd01::2", 1000)],
-    },
-  ],
-  [
-    "three networks",
-    plain("eth0", "net1", "net2"),
-    {},
-    {
-      main: [main4(0), main6(0)],
-      tables: {
-        1000: [...table4(1), ...table6(1)],
-        1001: [...table4(2), ...table6(2)],
-      },
-      rules: [
-        rule("10.1.0.2", 1000),
-        rule("10.2.0.2", 1001),
-        rule("fd01::2", 1000),
-        rule("fd02::2", 1001),
-      ],
-    },
-  ],
+  ["two networks", plain("eth0", "net1"), {}, moved(0, 1)],
+  ["three networks", plain("eth0", "net1", "net2"), {}, moved(0, 1, 2)],
   [
     "the primary is the last of the list",
     plain("eth0", "net1"),
     { order: ["net1", "net2", "eth0"] },
-    {
-      main: [main4(0), main6(0)],
-      tables: { 1000: [...table4(1), ...table6(1)] },
-      rules: [rule("10.1.0.2", 1000), rule("fd01::2", 1000)],
-    },
+    moved(0, 1),
   ],
-  [
-    "another primary",
-    plain("eth0", "net1"),
-    { primary: "net1" },
-    {
-      main: [main4(1), main6(1)],
-      tables: { 1000: [...table4(0), ...table6(0)] },
-      rules: [rule("10.0.0.2", 1000), rule("fd00::2", 1000)],
-    },
-  ],
+  ["another primary", plain("eth0", "net1"), { primary: "net1" }, moved(1, 0)],
   [
     "one default route, the owner's",
     plain("eth0"),
@@ -114,11 +88,7 @@ const owned: Row[] = [
     "the owner has none, of several the first in the list keeps its own",
     plain("net1", "net2"),
     {},
-    {
-      main: [main4(1), main6(1)],
-      tables: { 1000: [...table4(2), ...table6(2)] },
-      rules: [rule("10.2.0.2", 1000), rule("fd02::2", 1000)],
-    },
+    moved(1, 2),
   ],
   [
     "each family has its owner",
@@ -230,11 +200,7 @@ const owned: Row[] = [
     `ip route add default nexthop via 10.0.0.1 dev eth0 nexthop via 10.1.0.1 dev net1
      ip -6 route add default nexthop via fd00::1 dev eth0 nexthop via fd01::1 dev net1`,
     {},
-    {
-      main: [main4(0), main6(0)],
-      tables: { 1000: [...table4(1), ...table6(1)] },
-      rules: [rule("10.1.0.2", 1000), rule("fd01::2", 1000)],
-    },
+    moved(0, 1),
   ],
   [
     "nexthop objects",
@@ -292,11 +258,7 @@ const owned: Row[] = [
     "an address that the owner has too has no rule",
     `${plain("eth0", "net1")}; ip addr add 10.0.0.2/32 dev net1`,
     {},
-    {
-      main: [main4(0), main6(0)],
-      tables: { 1000: [...table4(1), ...table6(1)] },
-      rules: [rule("10.1.0.2", 1000), rule("fd01::2", 1000)],
-    },
+    moved(0, 1),
   ],
   [
     "link-local addresses have no rule",
