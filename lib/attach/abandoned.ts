@@ -383,8 +383,8 @@ function rewrite(
 
 /** A recorded container, without the record itself: a node has thousands. */
 interface LivingContainer {
-  /** Time of the last change: a running pod can get another network. */
-  writtenMs: number | undefined;
+  /** Of its record: a running pod can get another network. */
+  version: string | undefined;
   containerId: string;
   pod: string | undefined;
   networks: ReadonlySet<string>;
@@ -405,12 +405,12 @@ export class LivingRecords {
     const gone = new Set(this.#containers.keys());
     const isChanged = (name: string) =>
       !gone.delete(name) ||
-      this.#containers.get(name)?.writtenMs !== this.#records.lastWritten(name);
+      this.#containers.get(name)?.version !== this.#records.versionOf(name);
     for await (const { name, record } of this.#records.all(isChanged))
       if (record)
         this.#containers.set(name, {
           ...livingContainer(record),
-          writtenMs: this.#records.lastWritten(name),
+          version: this.#records.versionOf(name),
         });
     for (const name of gone) this.#containers.delete(name);
   }
@@ -439,7 +439,7 @@ export class LivingRecords {
 
 function livingContainer(
   record: AttachmentRecord,
-): Omit<LivingContainer, "writtenMs"> {
+): Omit<LivingContainer, "version"> {
   const { containerId, attachments } = record;
   return {
     containerId,

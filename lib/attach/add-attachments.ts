@@ -23,14 +23,30 @@ import {
   runtimeConf,
 } from "./context.ts";
 import { type Lock, withSharedRecords } from "./lock.ts";
-import { type AttachmentRecord, formatVersion } from "./record.ts";
+import {
+  type AttachmentRecord,
+  type AttachmentRouting,
+  formatVersion,
+} from "./record.ts";
 import type { PodRouting } from "./default-route.ts";
 import type { WrittenFile } from "./records.ts";
+
+/** The attachments that a running pod has before another one (agent.md). */
+export interface Present {
+  record: AttachmentRecord;
+  /** In the order of the record; others of the record come after the new ones. */
+  attachments: readonly Attachment[];
+  /** One for each of `attachments`. */
+  results: readonly Result[];
+  tables: ReadonlyMap<string, AttachmentRouting>;
+}
 
 /** The state of an ADD from the record on. */
 interface Run extends PodNetworks {
   record: AttachmentRecord;
-  /** The number of executed attachments, a failed one included. */
+  /** The number of attachments of a running pod, which come first. */
+  present: number;
+  /** The number of attachments so far, a failed one included. */
   touched: number;
   /** In the order of the attachments, for those that were added. */
   results: Result[];
@@ -47,14 +63,18 @@ interface Addition {
   results: readonly Result[];
 }
 
-/** Any failure after the first execution rolls back. Throws the first error (state.md "ADD"). */
+/**
+ * Any failure after the first execution rolls back. Throws the first error (state.md
+ * "ADD"). A running pod keeps what is `present`.
+ */
 export async function attach(
   context: Context,
   networks: PodNetworks,
   lock: Lock,
   { forward, rollback }: { forward: Deadline; rollback: Deadline },
+  present?: Present,
 ): Promise<Addition> {
-  const run = await writeRecord(context, networks, forward);
+  const run = await writeRecord(context, networks, forward, present);
   // While the first delegate runs, genie waits for the disk.
   const started = () => {
     run.sync();
@@ -63,11 +83,14 @@ export async function attach(
   const caller = { ...delegateCaller(context, lock), started };
   try {
     await runDelegates(context, run, forward, caller);
-    return await finish(context, run);
+    return await finish(context, run, present);
   } catch (cause) {
     const error = CniError.from(cause);
     run.routing?.undo();
-    const failed = { ...run, results: resultsByInterface(run), error };
+    if (present) writeResultsOf(context, present);
+    const results = resultsByInterface(run);
+    const before = present?.record;
+    const failed = { ...run, before, results, error };
     throw await rollBack(context, failed, rollback, caller);
   }
 }
@@ -77,14 +100,33 @@ async function writeRecord(
   context: Context,
   networks: PodNetworks,
   deadline: Deadline,
+  present?: Present,
 ): Promise<Run> {
-  const record = newRecord(context, networks.attachments);
+  const record = present
+    ? withAttachments(present, networks.attachments)
+    : newRecord(context, networks.attachments);
   const file = await withSharedRecords(context, deadline, () =>
     context.records.create(record),
   );
   networks.recorded?.();
   const sync = syncOnce(file);
-  return { ...networks, record, touched: 0, results: [], sync };
+  const results = present ? [...present.results] : [];
+  const touched = results.length;
+  return { ...networks, record, present: touched, touched, results, sync };
+}
+
+/** The record of a running pod with more attachments. */
+function withAttachments(
+  { record, attachments: present }: Present,
+  attachments: readonly Attachment[],
+): AttachmentRecord {
+  const others = record.attachments.filter((one) => !present.includes(one));
+  const added = attachments.slice(present.length).map(recorded);
+  return { ...record, attachments: [...present, ...added, ...others] };
+}
+
+function recorded({ extras: _extras, ...attachment }: Attachment): Attachment {
+  return attachment;
 }
 
 /** The record of attachments before their execution (state.md "The record"). */
@@ -93,9 +135,8 @@ export function newRecord(
   attachments: readonly Attachment[],
 ): AttachmentRecord {
   const { containerId, ifname, netns, config } = request;
-  const recorded: Attachment[] = [];
-  for (const { extras: _extras, ...attachment } of attachments)
-    recorded.push(attachment);
+  const executed: Attachment[] = [];
+  for (const attachment of attachments) executed.push(recorded(attachment));
   return {
     formatVersion,
     containerId,
@@ -110,7 +151,7 @@ export function newRecord(
     // One more than whole milliseconds: the record must not seem older to GC than it is.
     uptimeMs: dependencies.uptimeMs() + 1,
     path: [...path],
-    attachments: recorded,
+    attachments: executed,
   };
 }
 
@@ -134,13 +175,13 @@ async function runDelegates(
   deadline: Deadline,
   caller: Caller,
 ): Promise<void> {
-  const { attachments } = run;
+  const { attachments, present } = run;
   // A pod with one network keeps the routes that its plugins made.
   if (attachments.length > 1 || attachments[0]?.extras?.defaultRoute) {
     const { openRouting } = await import("./default-route.ts");
-    run.routing = await openRouting(context, attachments);
+    run.routing = await openRouting(context, attachments, run.results);
   }
-  for (const attachment of attachments) {
+  for (const attachment of attachments.slice(present)) {
     run.touched++;
     const { list, extras, capabilityArgs } = attachment;
     const runtime = runtimeConf(context, attachment);
@@ -179,7 +220,11 @@ async function requireGiven(
   log().warn(problem, { network, ifname: attachment.ifname });
 }
 
-async function finish(context: Context, run: Run): Promise<Addition> {
+async function finish(
+  context: Context,
+  run: Run,
+  present?: Present,
+): Promise<Addition> {
   const { request, config, records } = context;
   const { record, routing } = run;
   const problem = run.sync();
@@ -203,9 +248,27 @@ async function finish(context: Context, run: Run): Promise<Addition> {
   if (!result) throw new CniError(Code.internal, "no primary attachment");
   const printed = convertResult(result, request.cniVersion);
   // A recorded result means that ADD completed. Written before the routes change, so that DEL can undo them.
-  records.writeResults(record, results, settled?.tables);
+  const tables = present
+    ? new Map([...present.tables, ...(settled?.tables ?? [])])
+    : settled?.tables;
+  records.writeResults(record, results, tables);
   routing?.apply();
   return { printed, results };
+}
+
+/** Before a rollback: what is deleted, or cannot be, has no result any more. */
+function writeResultsOf(
+  { records, log }: Context,
+  { record, attachments, results, tables }: Present,
+): void {
+  try {
+    const kept = { ...record, attachments: [...attachments] };
+    records.writeResults(kept, results, tables);
+  } catch (error) {
+    log().error("rollback: failed to restore the results", {
+      error: messageOf(error),
+    });
+  }
 }
 
 function resultsByInterface({

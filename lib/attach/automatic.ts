@@ -45,7 +45,8 @@ export async function chooseAutomatically(
   const origin = `annotation "cni" is blank: automatic choice by ${by} (${told.join(", ")}) gives`;
   const { candidate, name } = least;
   const chosen = nodeNetwork(candidate, networks, origin, { name });
-  return { networks: [chosen], isReported: true, recorded };
+  const named = { ...chosen, chosenAs: "automatic" as const };
+  return { networks: [named], isReported: true, recorded };
 }
 
 interface UsableNetwork {

@@ -22,6 +22,7 @@ import {
   type Choice,
   type DefinitionReference,
   type GivenNetworks,
+  type SelectionContext,
   blankChoice,
   parseChoice,
 } from "../select/choice.ts";
@@ -142,9 +143,6 @@ export async function choose(
   api: Api,
   deadline: Deadline,
 ): Promise<PodNetworks> {
-  const { request, config } = context;
-  // Read once for all definitions that name a network there.
-  let multusNetworks: Networks | undefined;
   const given = await givenNetworks(
     context,
     annotations,
@@ -152,29 +150,16 @@ export async function choose(
     api,
     deadline,
   );
-  const selection = {
-    config,
-    networks,
-    ifname: request.ifname,
-    args: request.args,
-    namespace: context.pod?.namespace,
-    given: given?.networks,
-    multusNetworks: () =>
-      config.multusConfDir === ""
-        ? undefined
-        : (multusNetworks ??= readNetworks(context, config.multusConfDir)),
-    warn: (message: string) => context.log().warn(message),
-  };
+  const selection = selectionOf(context, networks, given?.networks);
   try {
     const choice = parseChoice(annotations, selection);
-    const definitions =
-      choice.definitions.length > 0
-        ? await fetchDefinitions(context, choice, api, deadline)
-        : undefined;
-    const attachments = resolve(choice, selection, definitions);
-    if (definitions) await addDeviceInfo(request.containerId, attachments);
-    requireExecutables(context, attachments);
-    context.chosen?.(choice, attachments);
+    const attachments = await resolveChoice(
+      context,
+      choice,
+      selection,
+      api,
+      deadline,
+    );
     const isReported =
       choice.isNpwg || attachments.length > 1 || given?.isReported === true;
     return { choice, attachments, isReported, recorded: given?.recorded };
@@ -182,6 +167,50 @@ export async function choose(
     given?.recorded?.();
     throw error;
   }
+}
+
+/** The inputs of a selection for this call. */
+export function selectionOf(
+  context: Context,
+  networks: Networks,
+  given?: SelectionContext["given"],
+): SelectionContext {
+  const { request, config } = context;
+  // Read once for all definitions that name a network there.
+  let multusNetworks: Networks | undefined;
+  return {
+    config,
+    networks,
+    ifname: request.ifname,
+    args: request.args,
+    namespace: context.pod?.namespace,
+    given,
+    multusNetworks: () =>
+      config.multusConfDir === ""
+        ? undefined
+        : (multusNetworks ??= readNetworks(context, config.multusConfDir)),
+    warn: (message) => context.log().warn(message),
+  };
+}
+
+/** The attachments of a choice. Throws 7 and 11; nothing was executed, and all can be. */
+export async function resolveChoice(
+  context: Context,
+  choice: Choice,
+  selection: SelectionContext,
+  api: Api,
+  deadline: Deadline,
+): Promise<Attachment[]> {
+  const definitions =
+    choice.definitions.length > 0
+      ? await fetchDefinitions(context, choice, api, deadline)
+      : undefined;
+  const attachments = resolve(choice, selection, definitions);
+  if (definitions)
+    await addDeviceInfo(context.request.containerId, attachments);
+  requireExecutables(context, attachments);
+  context.chosen?.(choice, attachments);
+  return attachments;
 }
 
 /** For rules c and d of selection.md §2; undefined for all other pods. Throws 7 and 11. */

@@ -11,7 +11,7 @@ import {
   reroutedResults,
 } from "../cni/rerouted-result.ts";
 import { podInterfaces } from "../cni/result-query.ts";
-import { type Result, modernResult } from "../cni/result.ts";
+import { type Result, convertResult, modernResult } from "../cni/result.ts";
 import { formatIp, parseIp } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
 import { namespaceId } from "../linux/netns.ts";
@@ -50,16 +50,26 @@ export interface RoutedResults {
   tables: ReadonlyMap<string, AttachmentRouting>;
 }
 
-/** undefined if CNI_NETNS is not a network namespace. */
+/**
+ * undefined if CNI_NETNS is not a network namespace. A running pod has `results` of its
+ * first attachments already.
+ */
 export async function openRouting(
   context: Context,
   attachments: readonly Attachment[],
+  results: readonly Result[] = [],
 ): Promise<PodRouting | undefined> {
   const { netns } = context.request;
   const isAsked = attachments.some(({ extras }) => extras?.defaultRoute);
   if (namespaceId(netns) === undefined && !isAsked) return undefined;
   const routes = await import("../linux/routes.ts");
-  return new PodRouting(context, attachments, routes);
+  const isRunning = results.length > 0;
+  const routing = new PodRouting(context, attachments, routes, isRunning);
+  for (const [i, attachment] of attachments.entries()) {
+    const result = results[i];
+    if (result) routing.added(attachment, result);
+  }
+  return routing;
 }
 
 /** {@link apply} or {@link undo} ends it and closes its socket. */
@@ -67,6 +77,8 @@ export class PodRouting {
   readonly #context: Context;
   readonly #attachments: readonly Attachment[];
   readonly #routes: Routes;
+  /** The last attachment is added to a running pod. */
+  readonly #isRunning: boolean;
   #opened: Rtnetlink | undefined;
   readonly #added: AddedAttachment[] = [];
   #plan: Plan | undefined;
@@ -75,10 +87,12 @@ export class PodRouting {
     context: Context,
     attachments: readonly Attachment[],
     routes: Routes,
+    isRunning = false,
   ) {
     this.#context = context;
     this.#attachments = attachments;
     this.#routes = routes;
+    this.#isRunning = isRunning;
   }
 
   /** Called while a delegate runs: code costs most when it first runs. Never throws. */
@@ -95,7 +109,8 @@ export class PodRouting {
    * The result of `add`. A plugin that fails with "file exists" because an earlier
    * network has a default route is deleted by `del`, and tried once more without that
    * route. Throws the error of the second try; of the first where there is none: no
-   * earlier default route, or a `del` that fails. The routes are then as before.
+   * earlier default route, a `del` that fails, or a running pod, whose default routes
+   * are in use. The routes are then as before.
    */
   async execute(
     add: () => Promise<Result>,
@@ -106,7 +121,7 @@ export class PodRouting {
     } catch (thrown) {
       const failure = CniError.from(thrown);
       if (this.#context.config.defaultRoutes === "keep") throw failure;
-      if (!saysFileExists(failure)) throw failure;
+      if (this.#isRunning || !saysFileExists(failure)) throw failure;
       const earlier = new Set(
         this.#added.flatMap(({ interfaces }) => [...interfaces.values()]),
       );
@@ -213,6 +228,7 @@ export class PodRouting {
       ),
       request: requested && this.#checked(requested, snapshot),
       move,
+      ...(this.#isRunning && { arrived: this.#attachments.length - 1 }),
     });
     const { departures } = this.#plan;
     if (departures.length === 0 && !requested) return unchanged;
@@ -278,6 +294,8 @@ export class PodRouting {
     );
     try {
       if (tables.length > 0) this.#routes.removeTables(this.#rtnetlink, tables);
+      if (this.#isRunning && this.#plan)
+        this.#routes.revertPlan(this.#rtnetlink, this.#plan);
     } catch (error) {
       this.#context.log().error("rollback: failed to delete rules", {
         error: messageOf(error),
@@ -310,6 +328,39 @@ export class PodRouting {
         told,
       );
   }
+}
+
+/**
+ * After the attachment that asked for the pod's default route is gone: the primary's,
+ * which that request moved into a table, returns. The primary's result with it;
+ * undefined if nothing returned. Throws StepError.
+ */
+export async function returnToPrimary(
+  netns: string,
+  { table, addresses }: AttachmentRouting,
+  result: Result,
+): Promise<Result | undefined> {
+  const { Rtnetlink, returnDefaultRoutes } = await import("../linux/routes.ts");
+  using rtnetlink = new Rtnetlink(netns);
+  const sources = addresses.flatMap((text) => parseIp(text) ?? []);
+  const returned = returnDefaultRoutes(rtnetlink, {
+    table,
+    addresses: sources,
+  });
+  if (returned.length === 0) return undefined;
+  const modern = modernResult(result);
+  const others = modern.routes.filter((route) => route.table !== table);
+  const routes = returned.map(({ family, nexthops }) => {
+    const [gateway] = nexthops.flatMap((hop) => hop.gateway ?? []);
+    return {
+      dst: family === "4" ? "0.0.0.0/0" : "::/0",
+      ...(gateway && { gw: formatIp({ family, bytes: gateway }) }),
+    };
+  });
+  return convertResult(
+    { ...modern, routes: [...others, ...routes] },
+    result.cniVersion,
+  );
 }
 
 /** Whether a plugin's error means "file exists". */

@@ -139,9 +139,9 @@ export async function deleteRecord(
  * (selection.md §8), only while the namespace is the one of that ADD. A failure is
  * logged and does not fail the DEL: rules end with the namespace.
  */
-async function removeRouting(
+export async function removeRouting(
   { log }: Context,
-  { netnsId }: AttachmentRecord,
+  { netnsId }: Pick<AttachmentRecord, "netnsId">,
   netns: string,
   routing: ReadonlyMap<string, AttachmentRouting>,
 ): Promise<void> {

@@ -89,7 +89,11 @@ function noTime({ ifname }: Attachment): CniError {
 /** The state of a failed ADD. */
 export interface FailedAdd {
   record: AttachmentRecord;
-  /** The number of executed attachments, the failed one included. */
+  /** Of a running pod: its record before. All of it stays. */
+  before?: AttachmentRecord | undefined;
+  /** The number of attachments of a running pod, which come first. */
+  present: number;
+  /** The number of attachments so far, the failed one included. */
   touched: number;
   results: ReadonlyMap<string, Result>;
   error: CniError;
@@ -102,14 +106,14 @@ export interface FailedAdd {
  */
 export async function rollBack(
   context: Context,
-  { record, touched, results, error }: FailedAdd,
+  { record, before, present, touched, results, error }: FailedAdd,
   deadline: Deadline,
   caller: Caller,
 ): Promise<CniError> {
   const { request, log, path } = context;
   const { containerId, netns } = request;
   const { remaining, failures } = await deleteAttachments(
-    record.attachments.slice(0, touched),
+    record.attachments.slice(present, touched),
     results,
     { containerId, netns, path },
     deadline,
@@ -123,11 +127,36 @@ export async function rollBack(
       details: failure.details,
     });
   }
-  const isClean = keepRemaining(context, { ...record, attachments: remaining });
+  const isClean = before
+    ? restore(context, before, remaining)
+    : keepRemaining(context, { ...record, attachments: remaining });
   if (isClean || error.code !== Code.unknownContainer) return error;
   // Code 3 would tell the runtime that no DEL is needed.
   const { message, details } = error;
   return new CniError(Code.internal, message, { details, cause: error });
+}
+
+/** Whether everything is deleted, and the record of a running pod is as before. */
+function restore(
+  { records, log }: Context,
+  before: AttachmentRecord,
+  remaining: readonly Attachment[],
+): boolean {
+  const attachments = [...before.attachments, ...remaining];
+  try {
+    records.write({ ...before, attachments }).sync();
+  } catch (error) {
+    logNotUpdated(log, error);
+    return false;
+  }
+  return remaining.length === 0;
+}
+
+/** The record as it was names more than is left: a later DEL finds the rest gone. */
+function logNotUpdated(log: Context["log"], error: unknown): void {
+  log().error("rollback: failed to update the attachment record", {
+    error: messageOf(error),
+  });
 }
 
 /** Whether everything is deleted, the record too. */
@@ -144,10 +173,7 @@ function keepRemaining(
     // Its ADD has failed: one more DEL is tried, not DELs for ever.
     records.removeResults(left);
   } catch (error) {
-    // The record as it was names more than is left: a later DEL finds the rest gone.
-    log().error("rollback: failed to update the attachment record", {
-      error: messageOf(error),
-    });
+    logNotUpdated(log, error);
   }
   return false;
 }

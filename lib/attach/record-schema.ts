@@ -48,7 +48,7 @@ const attachment: v.GenericSchema<Attachment> = object({
   requested: v.exactOptional(string),
   element: v.exactOptional(element),
   origin: v.exactOptional(
-    v.picklist(["default", "automatic", "auxiliary", "hand"]),
+    v.picklist(["default", "automatic", "logical", "auxiliary", "hand"]),
   ),
 });
 

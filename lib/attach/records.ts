@@ -332,6 +332,12 @@ export class Records {
     return onDisk("read", () => this.#status(name)?.modifiedMs);
   }
 
+  /** Changes whenever the record is replaced; undefined if it is missing. */
+  versionOf(name: string): string | undefined {
+    const file = onDisk("read", () => this.#status(name));
+    return file && `${file.id}:${file.modifiedMs}`;
+  }
+
   get #directory(): string {
     if (!this.#isChecked) requireOwnDirectory(this.#path);
     this.#isChecked = true;

@@ -21,10 +21,13 @@ import type { PodReference } from "./record.ts";
 /** Milliseconds for all requests. */
 const budgetMs = 3000;
 
-/** One PATCH; none outside of Kubernetes. Never throws. */
+/**
+ * One PATCH; none outside of Kubernetes. A running pod is not known: it is read, and what
+ * is no longer true is removed. Never throws.
+ */
 export async function writeBack(
   context: Context,
-  pod: Pod,
+  pod: Pod | undefined,
   attachments: readonly Attachment[],
   results: readonly Result[],
   api: Api,
@@ -43,8 +46,9 @@ export async function writeBack(
     const timeout = dependencies.sleep(budgetMs).then(() => {
       throw new Error(`no response within ${budgetMs / 1000} s`);
     });
+    const removed = pod ? {} : { "multi-ip-preferences": null };
     const outcome = await Promise.race([
-      patch(reference, pod, annotations, api),
+      patch(reference, pod, { ...removed, ...annotations }, api),
       timeout,
     ]);
     const fields = { ...subject, done: outcome };
@@ -57,8 +61,8 @@ export async function writeBack(
 
 async function patch(
   reference: PodReference,
-  pod: Pod,
-  annotations: Readonly<Record<string, string>>,
+  pod: Pod | undefined,
+  annotations: Readonly<Record<string, string | null>>,
   api: Api,
 ): Promise<"patched" | "gone"> {
   const kube = await api();
@@ -75,13 +79,14 @@ async function patch(
  */
 async function uidOf(
   reference: PodReference,
-  { info, annotations }: Pod,
+  pod: Pod | undefined,
   kube: Kube,
 ): Promise<string | undefined> {
-  if (info) return info.uid;
+  if (pod?.info) return pod.info.uid;
   const { ApiError, fetchPod, isStaticPod } = await import("../kube/client.ts");
   // For a static pod the kubelet passes the hash of its file as UID.
-  if (reference.uid !== "" && !isStaticPod(annotations)) return reference.uid;
+  if (pod && reference.uid !== "" && !isStaticPod(pod.annotations))
+    return reference.uid;
   try {
     return (await fetchPod(kube, reference)).uid;
   } catch (error) {

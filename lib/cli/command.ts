@@ -25,6 +25,8 @@ export type Options = Readonly<Record<string, Option>>;
 export interface Command {
   /** One operand, required or in brackets: `POD`. */
   operand?: { name: string; optional?: true; choices?: readonly string[] };
+  /** A second one, required: `NETWORK`. */
+  secondOperand?: { name: string };
   options: Options;
   /** Text of `--help` beyond the summary. */
   about?: string;
@@ -55,15 +57,17 @@ export class Input {
   readonly #texts: ReadonlyMap<string, readonly string[]>;
   readonly #flags: ReadonlySet<string>;
   readonly operand: string | undefined;
+  readonly secondOperand: string | undefined;
 
   constructor(
     texts: ReadonlyMap<string, readonly string[]>,
     flags: ReadonlySet<string>,
-    operand: string | undefined,
+    [operand, secondOperand]: readonly string[],
   ) {
     this.#texts = texts;
     this.#flags = flags;
     this.operand = operand;
+    this.secondOperand = secondOperand;
   }
 
   /** The value of an option; undefined if it is absent. */
@@ -112,7 +116,7 @@ export function readInput(command: Command, words: readonly string[]): Input {
     else flags.add(name);
   }
   if (!flags.has("help")) checkOperands(command, positionals);
-  return new Input(texts, flags, positionals[0]);
+  return new Input(texts, flags, positionals);
 }
 
 function parse(options: Options, words: readonly string[]) {
@@ -167,14 +171,16 @@ function checkValue(name: string, value: string, option?: Option): void {
 }
 
 function checkOperands(
-  { operand }: Command,
+  { operand, secondOperand }: Command,
   operands: readonly string[],
 ): void {
-  const extra = operands[operand ? 1 : 0];
+  const known = [operand, secondOperand].filter((one) => one !== undefined);
+  const extra = operands[known.length];
   if (extra !== undefined)
     throw new UsageError(`unexpected argument ${quoted(extra)}`);
-  if (operand && !operand.optional && operands.length === 0)
-    throw new UsageError(`${operand.name} is missing`);
+  const missing = known.slice(operands.length)[0];
+  if (missing && !("optional" in missing))
+    throw new UsageError(`${missing.name} is missing`);
   const [given] = operands;
   const { choices } = operand ?? {};
   if (given !== undefined && choices && !choices.includes(given))

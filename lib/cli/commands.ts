@@ -30,6 +30,14 @@ export const commands: Commands = new Map(
       summary: "list the attachments of this node's pods",
       load: async () => (await import("./list.ts")).list,
     },
+    attach: {
+      summary: "attach a network to a running pod",
+      load: async () => (await import("./attach.ts")).attach,
+    },
+    detach: {
+      summary: "detach a network from a running pod",
+      load: async () => (await import("./attach.ts")).detach,
+    },
     gc: {
       summary: "delete attachments of containers that are gone",
       load: async () => (await import("./gc.ts")).gc,

@@ -52,10 +52,12 @@ export function usage(commands: Commands): string {
 export function commandUsage(
   name: string,
   summary: string,
-  { operand, options, about }: Command,
+  { operand, secondOperand, options, about }: Command,
 ): string {
   const given = operand?.optional ? `[${operand.name}]` : operand?.name;
-  const line = ["genie", name, given, "[options]"].filter(Boolean).join(" ");
+  const line = ["genie", name, given, secondOperand?.name, "[options]"]
+    .filter(Boolean)
+    .join(" ");
   const rows = Object.entries({ ...options, help: helpOption }).map(
     ([option, spec]) => [optionText(option, spec), spec.about],
   );

@@ -39,6 +39,22 @@ export function applyPlan(routing: Routing, plan: Plan): void {
   for (const route of plan.removeRoutes) removeRoute(routing, route);
 }
 
+/**
+ * The main table as it was before {@link applyPlan}, also if that failed midway: a
+ * running pod goes on. Throws StepError.
+ */
+export function revertPlan(routing: Routing, plan: Plan): void {
+  putBack(routing, plan.removeRoutes);
+  const removed = new Set(plan.removeRoutes.map(describe));
+  for (const route of plan.addRoutes)
+    if (route.table === RT_TABLE_MAIN && !removed.has(describe(route)))
+      removeRoute(routing, route);
+}
+
+function describe(route: Route): string {
+  return `${describeRoute(route, new Map())} ${route.metric}`;
+}
+
 /** Removes tables with their rules; missing ones are no error. Throws StepError. */
 export function removeTables(
   routing: Routing,
@@ -57,6 +73,25 @@ export function removeTables(
   for (const route of routing.routes()) {
     if (numbers.has(route.table)) removeRoute(routing, route);
   }
+}
+
+/**
+ * Moves the default routes of a table back into the main table, and removes the table
+ * with its rules; returns them. Throws StepError.
+ */
+export function returnDefaultRoutes(
+  routing: Routing,
+  table: PolicyTable,
+): Route[] {
+  const returned: Route[] = [];
+  for (const route of routing.routes()) {
+    if (route.table !== table.table || route.destination.prefix !== 0) continue;
+    const inMain = { ...route, table: RT_TABLE_MAIN };
+    addRoute(routing, inMain);
+    returned.push(inMain);
+  }
+  removeTables(routing, [table]);
+  return returned;
 }
 
 /** Whether a default route of the main table is over one of the interfaces. Throws StepError. */

@@ -40,6 +40,11 @@ export interface Intent {
    * others are removed.
    */
   readonly move: boolean;
+  /**
+   * The attachment that a running pod gets: without a request only its own default
+   * routes leave the main table, those of the others are in use (agent.md).
+   */
+  readonly arrived?: number;
 }
 
 /** NPWG `default-route`: at most one gateway of each family, over one interface. */
@@ -233,12 +238,14 @@ function attachmentOf(
 }
 
 function fateOf(
-  { move }: Intent,
+  { move, arrived }: Intent,
   owner: Owner,
   route: Route,
   attachment: number | undefined,
 ): Fate {
   const isOwner = attachment === owner.attachment;
+  const isInUse = arrived !== undefined && attachment !== arrived;
+  if (isInUse && !owner.isRequested) return "stay";
   const isBest = owner.isRequested
     ? route === owner.serving
     : isOwner && route.metric === owner.metric;

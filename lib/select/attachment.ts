@@ -45,7 +45,7 @@ export interface Element {
 }
 
 /** "hand": by `genie attach`; the agent leaves all of them alone. */
-export type Origin = "default" | "automatic" | "auxiliary" | "hand";
+export type Origin = "default" | "automatic" | "logical" | "auxiliary" | "hand";
 
 /** Requests that a plugin can ignore without an error (selection.md §6). */
 export interface Extras {

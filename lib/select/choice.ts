@@ -137,20 +137,36 @@ export function ruleOf({ node, definition }: ChoiceElement): string {
 function references(
   annotations: Annotations,
   annotation: string,
-  { config, namespace: podNamespace, warn }: SelectionContext,
+  context: SelectionContext,
 ): DefinitionReference[] {
   const text = own(annotations, annotation);
   if (typeof text !== "string") return [];
   const source = `annotation ${quote(annotation)}`;
+  return annotation === defaultNetworkAnnotation
+    ? referencesIn(text, context, {
+        source,
+        origin: `${source} names`,
+        namespace: context.config.systemNamespace,
+      })
+    : referencesIn(text, context, { source, origin: `${source} adds` });
+}
+
+/** The definitions that a text in the syntax of NPWG names; `namespace` is that of a bare name. Throws 7. */
+export function referencesIn(
+  text: string,
+  { config, namespace: podNamespace, warn }: SelectionContext,
+  {
+    source,
+    origin,
+    namespace: byDefault = podNamespace,
+  }: { source: string; origin: string; namespace?: string },
+): DefinitionReference[] {
   const { elements, warnings } = npwgGrammar().parseElements(
     source,
     text,
     config.strict,
   );
   for (const warning of warnings) warn?.(warning);
-  const isReplacement = annotation === defaultNetworkAnnotation;
-  const byDefault = isReplacement ? config.systemNamespace : podNamespace;
-  const origin = `${source} ${isReplacement ? "names" : "adds"}`;
   return elements.map((element) => {
     const namespace = element.namespace ?? byDefault;
     if (namespace === undefined)
@@ -242,19 +258,34 @@ function cniNetworks(
 ): NodeNetwork[] {
   const requests = parseNetworks('annotation "cni"', text);
   const found: NodeNetwork[] = [];
-  for (const request of requests) {
-    if (isDefault(request, networks)) {
-      const isAlone = requests.length === 1;
-      found.push(...namedDefault(request, isAlone, config, networks));
-      continue;
-    }
-    const candidate = requireNetwork(networks, request.name);
-    requireAllowed(request.name, candidate, networks, config, networks);
-    const origin = 'annotation "cni" names';
-    const network = nodeNetwork(candidate, networks, origin, request);
-    found.push({ ...network, element: elementOf(request) });
-  }
+  const [first] = requests;
+  if (first && requests.length === 1 && first.ifname === undefined)
+    // Alone it is rule b.
+    if (isDefault(first, networks))
+      return defaultNetworks(
+        config,
+        networks,
+        'annotation "cni" names "default"',
+      );
+  for (const request of requests)
+    found.push(namedNetwork(request, 'annotation "cni"', config, networks));
   return found;
+}
+
+/** A network by its name, in a list of several. Throws 7. */
+export function namedNetwork(
+  request: NetworkRequest,
+  source: string,
+  config: GenieConfig,
+  networks: Networks,
+): NodeNetwork {
+  if (isDefault(request, networks))
+    return namedDefault(request, source, config, networks);
+  const candidate = requireNetwork(networks, request.name);
+  requireAllowed(request.name, candidate, networks, config, networks);
+  const origin = `${source} names`;
+  const network = nodeNetwork(candidate, networks, origin, request);
+  return { ...network, element: elementOf(request) };
 }
 
 /**
@@ -268,27 +299,23 @@ export function isDefault(
   return name === "default" && !findByKey(networks, name);
 }
 
-/** Alone it is rule b; in a list it is one network. */
+/** In a list it is one network. */
 function namedDefault(
   request: NetworkRequest,
-  isAlone: boolean,
+  source: string,
   config: GenieConfig,
   networks: Networks,
-): NodeNetwork[] {
+): NodeNetwork {
   const { ifname } = request;
-  const defaults = defaultNetworks(
-    config,
-    networks,
-    'annotation "cni" names "default"',
-  );
-  if (isAlone && ifname === undefined) return defaults;
+  const reason = `${source} names "default"`;
+  const defaults = defaultNetworks(config, networks, reason);
   const [only, ...others] = defaults;
   if (!only || others.length > 0)
     throw invalid(
-      `annotation "cni": network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
+      `${source}: network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
     );
   const element = elementOf(request);
-  return [{ ...only, ifname: ifname ?? only.ifname, element }];
+  return { ...only, ifname: ifname ?? only.ifname, element };
 }
 
 function elementOf({ name, ifname }: NetworkRequest): Element {

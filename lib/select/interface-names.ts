@@ -59,13 +59,22 @@ class InterfaceNames {
   }
 
   /** Takes the lowest free `<prefix><N>` with N not below `from`. */
-  lowest(prefix: string, from: number): string {
-    let n = from;
-    while (this.#taken.has(`${prefix}${n}`)) n++;
-    const ifname = `${prefix}${n}`;
+  lowest(prefix: "eth" | "net", from: number): string {
+    const ifname = lowestFree(this.#taken, prefix, from);
     this.#taken.add(ifname);
     return ifname;
   }
+}
+
+/** The lowest `<prefix><N>` that is not taken, N not below `from`. */
+export function lowestFree(
+  taken: ReadonlySet<string>,
+  prefix: "eth" | "net",
+  from: number,
+): string {
+  let n = from;
+  while (taken.has(`${prefix}${n}`)) n++;
+  return `${prefix}${n}`;
 }
 
 function repeated(ifname: string, reason = ""): CniError {

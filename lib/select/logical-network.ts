@@ -108,10 +108,11 @@ export function logicalNetwork(
   const told = details.length > 0 ? ` (${details.join(", ")})` : "";
   const origin = `annotation "networks" names ${label}${told} of`;
   const { ifname } = request;
-  return nodeNetwork({ ...candidate, list }, networks, origin, {
+  const network = nodeNetwork({ ...candidate, list }, networks, origin, {
     name,
     ...(ifname !== undefined && { ifname }),
   });
+  return { ...network, chosenAs: "logical" };
 }
 
 function requireInside(label: string, inner: string, outer: string): void {

@@ -9,7 +9,7 @@ import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { plain, quote } from "../linux/text.ts";
-import type { Element } from "./attachment.ts";
+import type { Element, Origin } from "./attachment.ts";
 import { type NetworkRequest, parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import { joined } from "./problem-list.ts";
@@ -258,8 +258,10 @@ export interface NodeNetwork {
   /** Absent for the first network of the directory. */
   name?: string | undefined;
   ifname?: string | undefined;
-  /** Absent for a default network, which no annotation names. */
+  /** Absent where no annotation names it. */
   element?: Element;
+  /** Then, why it was chosen (default "default"). */
+  chosenAs?: Origin;
   /** In messages: `annotation "cni" names`. */
   origin: string;
 }

@@ -47,11 +47,11 @@ export function resolve(
 }
 
 function nodeAttachment(
-  { candidate: { list, key }, name = key, element }: NodeNetwork,
+  { candidate: { list, key }, name = key, element, chosenAs }: NodeNetwork,
   { args }: SelectionContext,
 ): Omit<Attachment, "ifname"> {
   const requested = name === list.name ? {} : { requested: name };
-  const named = element ? { element } : { origin: "default" as const };
+  const named = element ? { element } : { origin: chosenAs ?? "default" };
   return { list, args, capabilityArgs: {}, ...requested, ...named };
 }
 

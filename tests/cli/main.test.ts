@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { namesOf, readInput } from "../../lib/cli/command.ts";
+import { UsageError, namesOf, readInput } from "../../lib/cli/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
 import { type } from "./fixtures.ts";
 
@@ -228,6 +228,25 @@ describe("readInput", () => {
       force: true,
       seconds: 7,
     });
+  });
+
+  test.each<[words: string[], outcome: string]>([
+    [["web", "weave"], "web weave"],
+    [["web", "-n", "shop", "weave"], "web weave"],
+    [["web"], "NETWORK is missing"],
+    [[], "POD is missing"],
+    [["web", "weave", "canal"], 'unexpected argument "canal"'],
+  ])("two operands, %j", (words, outcome) => {
+    const two = { ...command, secondOperand: { name: "NETWORK" } };
+    const told = (): string => {
+      try {
+        const { operand, secondOperand } = readInput(two, words);
+        return `${operand} ${secondOperand}`;
+      } catch (error) {
+        return error instanceof UsageError ? error.message : String(error);
+      }
+    };
+    expect(told()).toBe(outcome);
   });
 
   test("--, ends the options", () => {

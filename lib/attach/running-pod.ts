@@ -1,0 +1,202 @@
+/**
+ * A running pod, by its record (agent.md "Hot attach and detach"): which record it is,
+ * and whether its networks may be changed. Everything is decided under the container's
+ * lock, from the record as it is then.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
+import type { Result } from "../cni/result.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { mountNamespace, recordedNetns } from "../linux/netns.ts";
+import { quote } from "../linux/text.ts";
+import type { Attachment } from "../select/attachment.ts";
+import { type Context, createContext } from "./context.ts";
+import { type Lock, withContainerLock } from "./lock.ts";
+import { logs } from "./log.ts";
+import { type AttachmentRecord, isSameAdd } from "./record.ts";
+import type { StoredResults } from "./records.ts";
+
+/** The pod's name, or exactly one record of it. */
+export type PodReference =
+  | { namespace: string; name: string; containerId?: undefined }
+  | { containerId: string; ifname: string };
+
+export interface RunningPod {
+  /** As of its ADD: request, arguments and plugin directories of the record. */
+  context: Context;
+  record: AttachmentRecord;
+  stored: StoredResults;
+  lock: Lock;
+}
+
+/** Nothing may be changed: the pod ends, has not begun, or is not ours. */
+export class LeftAlone extends CniError {
+  constructor(subject: string, why: string) {
+    super(Code.tryAgainLater, `${subject} is left alone: ${why}`);
+  }
+}
+
+/**
+ * Runs `work` under the lock of the pod's container. `node` is the context of a command:
+ * the node's configuration and directories. Throws LeftAlone, 11 for the lock.
+ */
+export async function withRunningPod<T>(
+  node: Context,
+  reference: PodReference,
+  command: "ADD" | "DEL" | "CHECK",
+  deadline: Deadline,
+  work: (pod: RunningPod) => Promise<T>,
+): Promise<T> {
+  const found = await findRecord(node, reference);
+  const change = async (lock: Lock): Promise<T> => {
+    const record = await node.records.read(found);
+    const subject = subjectOf(found);
+    if (!record || !isSameAdd(record, found))
+      throw new LeftAlone(subject, "its container was deleted");
+    const stored = await node.records.readResults(record);
+    const why = whyLeftAlone(node, record, stored);
+    if (why !== undefined) throw new LeftAlone(subject, why);
+    requireVisible(record);
+    const context = contextOf(node, record, command);
+    const run = (one: Context) => work({ context: one, record, stored, lock });
+    if (!logs(context.config.logLevel, "info")) return run(context);
+    const { journalled } = await import("./journal.ts");
+    return journalled(context, run);
+  };
+  return withContainerLock(node, deadline, change, found);
+}
+
+/** Throws LeftAlone without a record. */
+async function findRecord(
+  node: Context,
+  reference: PodReference,
+): Promise<AttachmentRecord> {
+  if (reference.containerId !== undefined) {
+    const record = await node.records.read(reference);
+    if (record) return record;
+    throw new LeftAlone(`container ${reference.containerId}`, noRecord);
+  }
+  const { namespace, name } = reference;
+  const { record, unreadable } = await newestRecord(node, namespace, name);
+  if (record) return record;
+  const problem = unreadable && `; ${unreadable}`;
+  const subject = `pod ${quote(`${namespace}/${name}`)}`;
+  throw new LeftAlone(subject, `${noRecord}${problem ?? ""}`);
+}
+
+const noRecord = "it has no attachment record on this node";
+
+/** Of this boot: a static pod that was changed has two containers for a while. */
+async function newestRecord(
+  { records, dependencies }: Context,
+  namespace: string,
+  name: string,
+): Promise<{ record?: AttachmentRecord; unreadable?: string }> {
+  const bootId = dependencies.bootId();
+  let newest: AttachmentRecord | undefined;
+  let unreadable: string | undefined;
+  for await (const { record, name: file, error } of records.all()) {
+    if (!record) unreadable = `record ${quote(file)}: ${messageOf(error)}`;
+    else if (
+      record.bootId === bootId &&
+      record.pod?.namespace === namespace &&
+      record.pod.name === name &&
+      record.uptimeMs >= (newest?.uptimeMs ?? 0)
+    )
+      newest = record;
+  }
+  return {
+    ...(newest && { record: newest }),
+    ...(unreadable !== undefined && { unreadable }),
+  };
+}
+
+function subjectOf({ pod, containerId }: AttachmentRecord): string {
+  return pod
+    ? `pod ${quote(`${pod.namespace}/${pod.name}`)}`
+    : `container ${containerId}`;
+}
+
+/** undefined: its networks may be changed. */
+function whyLeftAlone(
+  { records, dependencies }: Context,
+  record: AttachmentRecord,
+  { results }: StoredResults,
+): string | undefined {
+  const { ifname, attachments } = record;
+  if (records.isDeleting(record)) return "its DEL has begun";
+  if (!attachments.some((attachment) => attachment.ifname === ifname))
+    return `its record has no primary attachment ${ifname}`;
+  if (!results.has(ifname)) return "its ADD has not completed";
+  if (isOurMount(record) && recordedNetns(record, dependencies.bootId()) === "")
+    return "its network namespace is gone";
+  return undefined;
+}
+
+function isOurMount({ mountNamespace: recorded }: AttachmentRecord): boolean {
+  return recorded === undefined || recorded === mountNamespace();
+}
+
+/** Throws 5 in another mount namespace, where the path of the network namespace has no meaning. */
+function requireVisible(record: AttachmentRecord): void {
+  if (isOurMount(record)) return;
+  throw new CniError(
+    Code.io,
+    `cannot see the network namespace of container ${record.containerId}: this mount namespace is ${mountNamespace() ?? "unknown"}, that of its ADD was ${record.mountNamespace}: run it as \`nsenter -t 1 -m -- genie …\``,
+  );
+}
+
+/** The request of the pod's ADD, for its other attachments. */
+function contextOf(
+  node: Context,
+  record: AttachmentRecord,
+  command: "ADD" | "DEL" | "CHECK",
+): Context {
+  const { containerId, ifname, netns, pod, path } = record;
+  const request = {
+    ...node.request,
+    command,
+    containerId,
+    ifname,
+    netns,
+    args: argsOf(record),
+    path: [...new Set([...node.request.path, ...path])],
+  };
+  const context = createContext(request, node.dependencies);
+  return { ...context, pod };
+}
+
+/** CNI_ARGS of the runtime: those of the primary without its own requests. */
+function argsOf({ attachments, ifname }: AttachmentRecord): string {
+  const primary = attachments.find((one) => one.ifname === ifname);
+  const args = primary?.args ?? "";
+  const { ips, mac } = primary?.capabilityArgs ?? {};
+  if (primary?.definition === undefined || !(ips ?? mac)) return args;
+  const requested = [...(ips ? ["IP"] : []), ...(mac ? ["MAC"] : [])];
+  const others = parseCniArgs(args).filter(([key]) => !requested.includes(key));
+  return formatCniArgs(others);
+}
+
+/** The attachments that were added completely, each with its result. */
+export function completeOf({ record, stored }: RunningPod): {
+  attachments: Attachment[];
+  results: Result[];
+} {
+  const attachments: Attachment[] = [];
+  const results: Result[] = [];
+  for (const attachment of record.attachments) {
+    const result = stored.results.get(attachment.ifname);
+    if (!result) continue;
+    attachments.push(attachment);
+    results.push(result);
+  }
+  return { attachments, results };
+}
+
+/** The IDs of the devices that the pod's networks have. */
+export function devicesOf({ attachments }: AttachmentRecord): string[] {
+  return attachments.flatMap(({ capabilityArgs: { deviceID } }) =>
+    typeof deviceID === "string" ? [deviceID] : [],
+  );
+}

@@ -1,0 +1,102 @@
+/**
+ * `genie attach POD NETWORK` and `genie detach POD IFNAME`: a network of a running pod,
+ * by hand (agent.md). POD is known by its record, so a network of the node needs no API
+ * server; it only gets the pod's new status.
+ */
+import {
+  type Change,
+  attachNetwork,
+  detachNetwork,
+} from "../attach/change-pod.ts";
+import {
+  type Command,
+  type Input,
+  type Options,
+  UsageError,
+} from "./command.ts";
+import { directoriesOf, directoryOptions, nodeContext } from "./node.ts";
+import { parsePodOperand } from "./pod-source.ts";
+
+const options: Options = {
+  namespace: {
+    value: "NS",
+    short: "n",
+    about: "namespace of the pod (default default)",
+  },
+  output: {
+    value: "FORMAT",
+    short: "o",
+    choices: ["text", "json"],
+    about: "text or json (default text)",
+  },
+  ...directoryOptions,
+};
+
+export const attach: Command = {
+  operand: { name: "POD" },
+  secondOperand: { name: "NETWORK" },
+  about: `The pod must run on this node, with an attachment record (genie list). The agent does not detach
+what was attached by hand.
+
+  genie attach web weave -n shop                     a network of the node
+  genie attach shop/web weave@eth3                   on this interface
+  genie attach shop/web infra/storage@net3           a NetworkAttachmentDefinition
+  genie attach shop/web '{"name":"storage","ips":["10.1.1.9/24"]}'
+                                                     an element of k8s.v1.cni.cncf.io/networks`,
+  options,
+  async run(input, { env, stdout }) {
+    const node = nodeContext(directoriesOf(input), env, {
+      request: { command: "ADD" },
+    });
+    const change = await attachNetwork(node, podOf(input), {
+      network: input.secondOperand ?? "",
+      byHand: true,
+    });
+    await stdout(textOf(change, input));
+    return 0;
+  },
+};
+
+export const detach: Command = {
+  operand: { name: "POD" },
+  secondOperand: { name: "IFNAME" },
+  about: `Deletes the attachment as the record has it. The pod's primary interface cannot be detached. If an
+annotation of the pod names the network, the agent (--attach) attaches it again.
+
+  genie detach web net3 -n shop`,
+  options,
+  async run(input, { env, stdout }) {
+    const node = nodeContext(directoriesOf(input), env);
+    const ifname = input.secondOperand ?? "";
+    const change = await detachNetwork(node, podOf(input), ifname);
+    await stdout(textOf(change, input));
+    return 0;
+  },
+};
+
+function podOf(input: Input): { namespace: string; name: string } {
+  const { operand = "" } = input;
+  const namespaceOption = input.text("namespace");
+  const {
+    kind = "Pod",
+    namespace = "default",
+    name,
+  } = parsePodOperand(operand, namespaceOption);
+  if (kind === "Pod") return { namespace, name };
+  throw new UsageError(`expected a pod, got ${JSON.stringify(operand)}`);
+}
+
+function textOf(change: Change, input: Input): string {
+  if (input.text("output") === "json")
+    return `${JSON.stringify(change, null, 2)}\n`;
+  const { outcome, pod, ifname, network, ips = [] } = change;
+  const subject = `pod ${pod?.namespace}/${pod?.name}`;
+  const what = [network, ...ips].join(" ");
+  const texts = {
+    attached: `attached ${ifname} to ${subject}: ${what}`,
+    present: `${subject} has ${network} already: ${[ifname, ...ips].join(" ")}`,
+    detached: `detached ${ifname} from ${subject}: ${what}`,
+    absent: `${subject} has no interface ${ifname}: nothing to detach`,
+  };
+  return `${texts[outcome]}\n`;
+}

@@ -1,0 +1,297 @@
+/**
+ * `genie attach` and `genie detach`: networks of a running pod come and go, with real
+ * plugins (agent.md "Hot attach and detach").
+ */
+import { afterAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { removeCerts } from "../support/certs.ts";
+import { Cluster, addresses, lan, staticLan } from "../support/cluster.ts";
+import { changed, configure, hot, recorded } from "../support/hot-cluster.ts";
+import { nothing } from "../support/node.ts";
+import { attached } from "../support/scripted-node.ts";
+
+afterAll(removeCerts);
+
+async function start(config?: Record<string, unknown>) {
+  const cluster = await Cluster.start();
+  configure(cluster, config);
+  const pod = await cluster.pod({});
+  await cluster.add(pod);
+  return {
+    cluster,
+    node: cluster.node,
+    pod,
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+  };
+}
+
+describe("genie attach and detach", () => {
+  test("a network of the node: interface, record, status, and all of it away again", async () => {
+    await using made = await start();
+    const { cluster, pod } = made;
+    expect(await changed(cluster, "attach", "shop/web", "weave")).toEqual({
+      outcome: "attached",
+      pod: { namespace: "shop", name: "web" },
+      containerId: pod.containerId,
+      ifname: "eth1",
+      network: "weave",
+      ips: ["10.67.0.2/24"],
+    });
+    expect(await attached(pod)).toEqual({ eth0: "canal", eth1: "weave" });
+    expect(await recorded(cluster, pod)).toEqual([
+      { ifname: "eth0", origin: "default", hasResult: true },
+      {
+        ifname: "eth1",
+        element: { network: "weave" },
+        origin: "hand",
+        hasResult: true,
+      },
+    ]);
+    expect(cluster.written()).toMatchObject({
+      preferences: { multi_entry: 2, ips: { ip2: { ip: "10.67.0.2" } } },
+      status: [
+        { name: "canal-net", interface: "eth0", default: true },
+        { name: "weave-net", interface: "eth1", default: false },
+      ],
+    });
+    await cluster.check(pod);
+    expect(
+      await changed(cluster, "detach", "web", "eth1", "-n", "shop"),
+    ).toMatchObject({ outcome: "detached", network: "weave" });
+    expect(await attached(pod)).toEqual({ eth0: "canal" });
+    expect(made.node.addresses()).toEqual(["10.66.0.2"]);
+    expect(await recorded(cluster, pod)).toHaveLength(1);
+    const { status, preferences } = cluster.written();
+    expect({ status, preferences }).toMatchObject({
+      status: [{ interface: "eth0" }],
+      preferences: undefined,
+    });
+    await cluster.check(pod);
+    await cluster.del(pod);
+    expect(await made.node.remains()).toEqual(nothing);
+  });
+
+  test("what was attached goes with the pod", async () => {
+    await using made = await start();
+    await changed(made.cluster, "attach", "shop/web", "weave@up7");
+    await made.cluster.del(made.pod);
+    expect(await made.node.remains()).toEqual(nothing);
+  });
+
+  test.each<[text: string, ifname: string, address: string]>([
+    ["shop/lan", "net1", "10.30.0.2/24"],
+    ["shop/lan@lan7", "lan7", "10.30.0.2/24"],
+    ['{"name":"fixed","ips":["10.31.0.9/24"]}', "net1", "10.31.0.9/24"],
+    [
+      '{"name":"fixed","namespace":"shop","interface":"podab12","ips":["10.31.0.9/24"],"mac":"02:00:00:00:00:42"}',
+      "podab12",
+      "10.31.0.9/24",
+    ],
+  ])("a definition, %s", async (text, ifname, address) => {
+    await using made = await start();
+    const { cluster, pod } = made;
+    cluster.define("lan", lan(made.node));
+    cluster.define("fixed", staticLan());
+    await changed(cluster, "attach", "shop/web", text);
+    expect(await addresses(pod)).toMatchObject({ [ifname]: [address] });
+    expect(cluster.written().status).toMatchObject([
+      { interface: "eth0" },
+      { name: expect.stringMatching(/^shop\//), interface: ifname },
+    ]);
+    // By the record: the definition is gone.
+    for (const name of ["lan", "fixed"])
+      cluster.api.definitions.delete("shop", name);
+    await changed(cluster, "detach", "shop/web", ifname);
+    expect(await attached(pod)).toEqual({ eth0: "canal" });
+  });
+
+  test("what is there: says so and succeeds, executes nothing", async () => {
+    await using made = await start();
+    const { cluster, pod } = made;
+    await changed(cluster, "attach", "shop/web", "weave@eth4");
+    const before = await recorded(cluster, pod);
+    for (const text of ["weave@eth4", "weave", "canal"])
+      expect(await changed(cluster, "attach", "shop/web", text)).toMatchObject({
+        outcome: "present",
+      });
+    const said = await hot(cluster, "attach", "shop/web", "weave");
+    expect(said.stdout).toBe(
+      "pod shop/web has weave already: eth4 10.67.0.2/24\n",
+    );
+    expect(await recorded(cluster, pod)).toEqual(before);
+    expect(await changed(cluster, "detach", "shop/web", "eth9")).toEqual({
+      outcome: "absent",
+      pod: { namespace: "shop", name: "web" },
+      containerId: pod.containerId,
+      ifname: "eth9",
+    });
+    // The same network again, on another interface.
+    await changed(cluster, "attach", "shop/web", "canal@eth5");
+    expect(await attached(pod)).toEqual({
+      eth0: "canal",
+      eth4: "weave",
+      eth5: "canal",
+    });
+  });
+
+  test.each<[command: "attach" | "detach", words: string[], error: string]>([
+    ["detach", ["shop/web", "eth0"], 'interface "eth0" is the pod\'s primary'],
+    ["attach", ["shop/web", "nope"], 'no network "nope" in '],
+    ["attach", ["shop/web", "weave,canal"], "expected one network"],
+    ["attach", ["shop/web", "weave@eth0"], 'is network "canal" already'],
+    ["attach", ["shop/web", "shop/none"], "not found"],
+    [
+      "attach",
+      ["shop/web", '{"name":"a b"}'],
+      "failed to parse network: element 1: name",
+    ],
+    [
+      "attach",
+      ["shop/other", "weave"],
+      'pod "shop/other" is left alone: it has no attachment record on this node',
+    ],
+    ["attach", ["deploy/web", "weave"], "expected a pod"],
+    ["attach", ["shop/web"], "NETWORK is missing"],
+  ])("%s %j is refused, nothing changes", async (command, words, error) => {
+    await using made = await start();
+    const { exitCode, stderr } = await hot(made.cluster, command, ...words);
+    expect(stderr).toContain(error);
+    expect(exitCode).toBe(/missing|expected a pod/.test(error) ? 2 : 1);
+    expect(await recorded(made.cluster, made.pod)).toHaveLength(1);
+    expect(await attached(made.pod)).toEqual({ eth0: "canal" });
+  });
+});
+
+describe("a pod that is left alone", () => {
+  const refusal = async (made: Awaited<ReturnType<typeof start>>) => {
+    const output = await hot(made.cluster, "attach", "shop/web", "weave");
+    expect(output.exitCode).toBe(1);
+    return output.stderr;
+  };
+
+  test("its DEL has begun, and failed or was killed", async () => {
+    await using made = await start();
+    made.node.plugin("bridge", "#!/bin/sh\nexit 1\n");
+    await made.node.fail("DEL", made.pod, made.cluster.options());
+    expect(await refusal(made)).toContain("its DEL has begun");
+  });
+
+  test("its ADD has not completed", async () => {
+    await using made = await start();
+    const path = made.node.recordPath(made.pod);
+    writeFileSync(path.replace(/\.json$/, ".result.json"), "{}");
+    expect(await refusal(made)).toContain("its ADD has not completed");
+  });
+
+  test("its record has no primary", async () => {
+    await using made = await start();
+    const record = made.node.record(made.pod);
+    writeFileSync(
+      made.node.recordPath(made.pod),
+      JSON.stringify({ ...record, attachments: [] }),
+    );
+    expect(await refusal(made)).toContain("has no primary attachment eth0");
+  });
+
+  test("its network namespace is gone", async () => {
+    await using made = await start();
+    await made.pod.netns.remove();
+    expect(await refusal(made)).toContain("its network namespace is gone");
+  });
+
+  test("the newest of its records counts", async () => {
+    await using made = await start();
+    const { cluster } = made;
+    const newer = await made.node.pod();
+    await cluster.add({ ...newer, uid: made.pod.uid });
+    const { containerId } = await changed(
+      cluster,
+      "attach",
+      "shop/web",
+      "weave",
+    );
+    expect(containerId).toBe(newer.containerId);
+  });
+});
+
+describe("a failure", () => {
+  test("of the plugin: rolled back, the pod as before", async () => {
+    await using made = await start();
+    const { cluster, node, pod } = made;
+    node.network("30-broken.conflist", {
+      cniVersion: "1.0.0",
+      name: "broken-net",
+      plugins: [
+        { type: "ptp", ipam: node.ipam("10.69.0.0/24") },
+        { type: "tuning", sysctl: { "net.ipv4.no.such": "1" } },
+      ],
+    });
+    const before = await recorded(cluster, pod);
+    const { exitCode, stderr } = await hot(
+      cluster,
+      "attach",
+      "shop/web",
+      "broken",
+    );
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('[shop/web:broken] plugin "tuning" failed to add');
+    expect(await recorded(cluster, pod)).toEqual(before);
+    expect(await attached(pod)).toEqual({ eth0: "canal" });
+    expect(node.addresses()).toEqual(["10.66.0.2"]);
+    await cluster.check(pod);
+    await cluster.del(pod);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("of its rollback: it stays in the record, and a second try mends it", async () => {
+    await using made = await start();
+    const { cluster, node, pod } = made;
+    node.network("30-odd.conf", {
+      cniVersion: "1.0.0",
+      name: "odd-net",
+      type: "odd",
+    });
+    node.plugin("odd", "#!/bin/sh\nexit 1\n");
+    expect((await hot(cluster, "attach", "shop/web", "odd")).exitCode).toBe(1);
+    expect((await recorded(cluster, pod)).at(-1)).toMatchObject({
+      element: { network: "odd" },
+      hasResult: false,
+    });
+    await cluster.check(pod).catch(() => {});
+    node.plugin("odd", '#!/bin/sh\necho \'{"cniVersion":"1.0.0"}\'\n');
+    await changed(cluster, "attach", "shop/web", "odd");
+    expect(await recorded(cluster, pod)).toMatchObject([
+      { ifname: "eth0" },
+      { ifname: "eth1", hasResult: true },
+    ]);
+  });
+
+  test("of a DEL: the attachment stays, as it was", async () => {
+    await using made = await start();
+    const { cluster, node, pod } = made;
+    await changed(cluster, "attach", "shop/web", "weave");
+    node.plugin("ptp", "#!/bin/sh\nexit 1\n");
+    const { exitCode, stderr } = await hot(
+      cluster,
+      "detach",
+      "shop/web",
+      "eth1",
+    );
+    expect([exitCode, stderr]).toEqual([
+      1,
+      expect.stringContaining("failed to delete eth1"),
+    ]);
+    expect(await recorded(cluster, pod)).toHaveLength(2);
+  });
+
+  test("of the API server: attached all the same", async () => {
+    await using made = await start();
+    await made.cluster.api.stop();
+    expect(
+      await changed(made.cluster, "attach", "shop/web", "weave"),
+    ).toMatchObject({ outcome: "attached" });
+    expect(made.node.log()).toContain(
+      "failed to write the pod's network status",
+    );
+  });
+});
