@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
 import { readStdin } from "../linux/stdio.ts";
-import type { Device } from "../select/attachment.ts";
+import type { Annotations, Device } from "../select/attachment.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
 import {
   type ExplainedAttachment,
@@ -21,6 +21,7 @@ import {
   type PodOperand,
   parsePodOperand,
   type PodView,
+  namespacesOfText,
   podOfApi,
   podsOfText,
 } from "./pod-source.ts";
@@ -57,12 +58,12 @@ Changes nothing. A pod that could not be created fails here with the same messag
   },
   async run(input, { env, stdout, stderr }) {
     const directories = directoriesOf(input);
-    const pods = await podsOf(input, directories, env);
+    const { pods, namespaces } = await podsOf(input, directories, env);
     const explanations: Explanation[] = [];
     let failed = 0;
     for (const pod of pods) {
       try {
-        explanations.push(await explainPod(pod, directories, env));
+        explanations.push(await explainPod(pod, directories, env, namespaces));
       } catch (error) {
         if (pods.length === 1) throw error;
         failed++;
@@ -82,7 +83,7 @@ async function podsOf(
   input: Input,
   directories: Directories,
   env: Env,
-): Promise<PodView[]> {
+): Promise<{ pods: PodView[]; namespaces: Map<string, Annotations> }> {
   const file = input.text("filename");
   const namespace = input.text("namespace");
   const { operand } = input;
@@ -91,14 +92,17 @@ async function podsOf(
   if (file === undefined) {
     if (!reference)
       throw new UsageError("POD is missing: name one, or a file with -f");
-    return [await askedPod(reference, directories, env)];
+    const pod = await askedPod(reference, directories, env);
+    return { pods: [pod], namespaces: new Map() };
   }
   const shown = file === "-" ? "stdin" : file;
   try {
-    return podsOfText(contentOf(file), {
-      ...(namespace !== undefined && { namespace }),
-      ...reference,
-    });
+    const text = contentOf(file);
+    const wanted = { ...(namespace !== undefined && { namespace }) };
+    return {
+      pods: podsOfText(text, { ...wanted, ...reference }),
+      namespaces: namespacesOfText(text),
+    };
   } catch (cause) {
     throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
   }

@@ -18,11 +18,13 @@ import { own, parseJson } from "../cni/json.ts";
 import { pluginConfig } from "../cni/network.ts";
 import { annotationsCapability } from "../select/config.ts";
 import {
+  type Annotations,
   type Attachment,
   type Device,
   displayName,
 } from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
+import { namespaceRules } from "./namespace-networks.ts";
 import { type Directories, nodeContext } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
@@ -32,7 +34,7 @@ export interface Explanation {
   pod: { kind?: string; namespace: string; name: string };
   /** The pod uses the node's network: no plugin is called. */
   hostNetwork?: true;
-  /** The rule of each network, then the faults of annotations. */
+  /** The rule of each network, what the namespace gives, then the faults of annotations. */
   rules: string[];
   attachments: ExplainedAttachment[];
 }
@@ -63,6 +65,7 @@ export async function explainPod(
   pod: PodView,
   directories: Directories,
   env: Env,
+  known: ReadonlyMap<string, Annotations>,
 ): Promise<Explanation> {
   const { kind, namespace, name } = pod;
   const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
@@ -78,9 +81,14 @@ export async function explainPod(
     deadline,
   );
   recorded?.();
+  const { kube } = context.config;
   return {
     pod: shown,
-    rules: [...choice.elements.map(ruleOf), ...misplacedAnnotations(pod)],
+    rules: [
+      ...choice.elements.map(ruleOf),
+      ...(await namespaceRules(pod, { known, kube, env })),
+      ...misplacedAnnotations(pod),
+    ],
     attachments: attachments.map((attachment, i) =>
       explained(attachment, sourceOf(choice.elements[i], context), context),
     ),

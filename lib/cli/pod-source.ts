@@ -52,6 +52,24 @@ export function podsOfText(
   return found.map((source) => viewOf(source, wanted.namespace));
 }
 
+/** The annotations of the namespaces of such a text, by name. */
+export function namespacesOfText(text: string): Map<string, Annotations> {
+  const namespaces = objectsOf(text).filter(
+    (object) => own(object, "kind") === "Namespace",
+  );
+  return new Map(
+    namespaces.map((object) => {
+      const { metadata } = parse(
+        podSchema,
+        object,
+        (problem) => new Error(`namespace: ${problem}`),
+      );
+      const name = textOf(own(own(object, "metadata"), "name"));
+      return [name, metadata?.annotations ?? {}];
+    }),
+  );
+}
+
 /** The pod of an object of the API server. */
 export function podOfApi(pod: V1Pod): PodView {
   const { namespace, name, uid } = pod.metadata ?? {};
@@ -181,7 +199,7 @@ function viewOf(source: Source, namespace: string | undefined): PodView {
   };
 }
 
-const networkAnnotations = [
+export const networkAnnotations = [
   cniAnnotation,
   networksAnnotation,
   defaultNetworkAnnotation,

@@ -122,6 +122,45 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     });
   });
 
+  test.each<[annotations: Record<string, string>, line: string]>([
+    [
+      { other: "" },
+      'namespace "shop" gives cni "weave,canal" to a pod that is created without network annotations',
+    ],
+    [
+      { cni: "default" },
+      'namespace "shop" gives cni "weave,canal", but the pod has network annotations of its own',
+    ],
+    [
+      { cni: "weave,canal" },
+      'namespace "shop" gives cni "weave,canal", and the pod has the same',
+    ],
+  ])("%j, what the namespace would have given", async (annotations, line) => {
+    await using server = await startApiServer();
+    using node = await installed(server.kubeconfig());
+    const namespace = {
+      kind: "Namespace",
+      metadata: { name: "shop", annotations: { cni: "weave,canal" } },
+    };
+    const pod = { metadata: { name: "web", namespace: "shop", annotations } };
+    const text = JSON.stringify({ items: [pod, namespace] });
+    const file = node.write("pods.json", text);
+    expect(await explained(node, ["-f", file])).toMatchObject({
+      rules: expect.arrayContaining([line]),
+    });
+    // The API server's namespace where the file has none.
+    const alone = node.write("pod.json", JSON.stringify(pod));
+    server.inject({
+      match: ({ path }) => path === "/api/v1/namespaces/shop",
+      kind: "answer",
+      status: 200,
+      body: JSON.stringify(namespace),
+    });
+    expect(await explained(node, ["-f", alone])).toMatchObject({
+      rules: expect.arrayContaining([line]),
+    });
+  });
+
   test("logical networks, their objects and the subnet that the plugin would get", async () => {
     await using server = await startApiServer();
     server.logicalNetworks.put({
@@ -355,10 +394,15 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
       ],
     });
     expect(
-      server.requests.map(({ method, status }) => [method, status]),
+      server.requests.map(({ method, path, status }) => [method, path, status]),
     ).toEqual([
-      ["GET", 200],
-      ["GET", 200],
+      ["GET", "/api/v1/namespaces/shop/pods/web", 200],
+      [
+        "GET",
+        "/apis/k8s.cni.cncf.io/v1/namespaces/shop/network-attachment-definitions/storage",
+        200,
+      ],
+      ["GET", "/api/v1/namespaces/shop", 404],
     ]);
   });
 

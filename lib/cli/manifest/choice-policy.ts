@@ -28,9 +28,16 @@ export const choicePolicy: Feature = {
       ...(input.flag("namespace-networks") ? [namespaceNetworks] : []),
       ...(input.flag("network-scheduling") ? [networkScheduling] : []),
     ];
-    return mutations.length === 0
-      ? undefined
-      : { objects: policyOf(mutations) };
+    if (mutations.length === 0) return undefined;
+    // For `genie explain`.
+    const rules = input.flag("namespace-networks")
+      ? [{ apiGroups: [""], resources: ["namespaces"], verbs: ["get"] }]
+      : [];
+    return {
+      ...(!input.flag("node-credentials") && { accountRules: rules }),
+      ...(!input.flag("service-account") && { nodeRules: rules }),
+      objects: policyOf(mutations),
+    };
   },
 };
 

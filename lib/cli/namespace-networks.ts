@@ -1,0 +1,62 @@
+/**
+ * What a namespace gives to pods without network annotations (choice.md), for
+ * `genie explain`. Namespaces come from the file of the pods, else from the API server.
+ * One that cannot be read gives nothing: genie has that right only with
+ * `genie manifest --namespace-networks`.
+ */
+import { own } from "../cni/json.ts";
+import type { KubeOptions } from "../kube/options.ts";
+import { quote } from "../linux/text.ts";
+import type { Annotations } from "../select/attachment.ts";
+import { type PodView, networkAnnotations } from "./pod-source.ts";
+import type { Env } from "./terminal.ts";
+
+/** Where namespaces are read: those of a file first. */
+export interface NamespaceSource {
+  known: ReadonlyMap<string, Annotations>;
+  kube: KubeOptions;
+  env: Env;
+}
+
+async function annotationsOf(
+  name: string,
+  { known, kube, env }: NamespaceSource,
+): Promise<Annotations | undefined> {
+  const inFile = known.get(name);
+  if (inFile) return inFile;
+  const { kubeconfig, server, policy } = kube;
+  if ((kubeconfig ?? server ?? policy?.server) === undefined) return undefined;
+  try {
+    const { openApi } = await import("../kube/typed-api.ts");
+    const { core } = await openApi(kube, env);
+    const { metadata } = await core.readNamespace({ name });
+    return metadata?.annotations ?? {};
+  } catch {
+    return undefined;
+  }
+}
+
+/** A line if the namespace has network annotations. */
+export async function namespaceRules(
+  { namespace, annotations }: PodView,
+  source: NamespaceSource,
+): Promise<string[]> {
+  const given = await annotationsOf(namespace, source);
+  const keys = networkAnnotations.filter(
+    (key) => own(given, key) !== undefined,
+  );
+  if (keys.length === 0) return [];
+  const values = keys.map((key) => `${key} ${quote(String(own(given, key)))}`);
+  const what = `namespace ${quote(namespace)} gives ${values.join(", ")}`;
+  const has = (key: string) => own(annotations, key) !== undefined;
+  if (!networkAnnotations.some(has))
+    return [`${what} to a pod that is created without network annotations`];
+  const isSame = networkAnnotations.every(
+    (key) => own(annotations, key) === own(given, key),
+  );
+  return [
+    isSame
+      ? `${what}, and the pod has the same`
+      : `${what}, but the pod has network annotations of its own`,
+  ];
+}
