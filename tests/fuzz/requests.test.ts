@@ -11,23 +11,11 @@ import {
   type Dependencies,
   systemDependencies,
 } from "../../lib/attach/context.ts";
-import {
-  formatCniArgs,
-  parseCniArgs,
-  readEnvironment,
-} from "../../lib/cni/args.ts";
-import { Code } from "../../lib/cni/error.ts";
+import { formatCniArgs, parseCniArgs } from "../../lib/cni/args.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { type Io, type Plugin, runPlugin } from "../../lib/cni/skel.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
-import {
-  anyJson,
-  anyText,
-  fewRuns,
-  mutated,
-  orCniError,
-  runs,
-} from "./arbitraries.ts";
+import { anyJson, anyText, fewRuns, mutated, runs } from "./arbitraries.ts";
 
 const verb = fc.constantFrom(
   "ADD",
@@ -96,27 +84,6 @@ function expectAnswer({ exitCode, stdout }: Called): void {
     ...("details" in error && { details: expect.any(String) as string }),
   });
   expect(Number(error["code"])).toBeGreaterThan(0);
-}
-
-describe("readEnvironment", () => {
-  test("any variables: valid ones, or error 3 or 4", () => {
-    fc.assert(
-      fc.property(environment, (env) => {
-        const read = orCniErrorAnyMessage(() => readEnvironment(env));
-        if (!read || !["ADD", "DEL", "CHECK"].includes(read.command)) return;
-        expect(read.containerId).toMatch(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/);
-        expect(Buffer.byteLength(read.ifname)).toBeWithin(1, 16);
-        expect(read.ifname).not.toMatch(/[/: \t\n]/);
-        expect(read.path).not.toContain("");
-      }),
-      runs,
-    );
-  });
-});
-
-/** Only the codes are checked: the texts are upstream's. */
-function orCniErrorAnyMessage<T>(action: () => T): T | undefined {
-  return orCniError(action, Code.invalidEnvironment, Code.unknownContainer);
 }
 
 describe("parseCniArgs", () => {

@@ -127,19 +127,6 @@ describe("an attachment without a recorded result", () => {
     });
   });
 
-  test("a result that was lost: success, and it is kept", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    rmSync(node.recordPath(pod).replace(/json$/, "result.json"));
-    delegates.behave({ type: "beta", verb: "DEL" }, no());
-    await node.succeed("DEL", pod, two);
-    expect(abandoned(node)).toMatchObject([
-      { attachments: [{ ifname: "eth1" }] },
-    ]);
-  });
-
   test("one beside a completed one that fails: kept apart at once", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
@@ -244,16 +231,6 @@ describe("an attachment that ADD completed", () => {
     // With its result, for the plugins' sake.
     const { abandoned: files } = await node.remains();
     expect(files).toHaveLength(2);
-  });
-
-  test("the pod's namespace does not matter: it may still be there", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await completed(scripted);
-    for (let i = 0; i < 2; i++) await node.fail("DEL", pod, two);
-    backdate(node, pod, 300_000);
-    expect(pod.netns.exists()).toBe(true);
-    await node.succeed("DEL", pod, two);
   });
 
   test("DELs of a runtime's GC and of `genie gc` count too", async () => {

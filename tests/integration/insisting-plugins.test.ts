@@ -38,13 +38,6 @@ describe('"file exists"', () => {
       { "10.71.0.2": "eth0", "10.44.0.7": "eth1" },
     ],
     [
-      "beta,calico",
-      [["ADD eth1", "DEL eth1", "ADD eth1"], []],
-      "via 10.72.0.1 dev eth0",
-      ["1000 default via 169.254.1.1 dev eth1"],
-      { "10.72.0.2": "eth0", "10.44.0.7": "eth1" },
-    ],
-    [
       "calico,alpha",
       [["ADD eth0"], []],
       "via 169.254.1.1 dev eth0",

@@ -426,32 +426,6 @@ describe("stderr of a plugin", () => {
   });
 });
 
-describe("a log that cannot be written", () => {
-  test.each([
-    ["a named pipe that nobody reads", (path: string) => mkfifo(path)],
-  ])(
-    "%s: the call succeeds at once, the lines are on stderr",
-    async (_, make) => {
-      await using scripted = await startScriptedNode();
-      const { node } = scripted;
-      make(node.logFile);
-      const pod = await node.pod();
-      const began = performance.now();
-      const { exitCode, stderr } = await node.call("ADD", pod, {
-        annotations: {},
-      });
-      expect(exitCode).toBe(0);
-      expect(performance.now() - began).toBeLessThan(3000);
-      expect(stderr).toContain(`failed to write logFile "${node.logFile}"`);
-      expect(stderr).toMatch(/^genie: info: ADD /m);
-    },
-  );
-});
-
-function mkfifo(path: string): void {
-  expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
-}
-
 describe("secrets", () => {
   test("debug, ADD with secrets in the whole configuration: none is logged", async () => {
     await using scripted = await startScriptedNode();

@@ -32,34 +32,6 @@ describe("a request", () => {
   });
 });
 
-describe("a network of confDir", () => {
-  const alpha = (levels: number) => ({
-    cniVersion: "1.0.0",
-    name: "alpha-net",
-    type: "alpha",
-    x: nested(levels - 1),
-  });
-
-  test("of 100 levels is added, checked and deleted with the same configuration", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    node.network("10-alpha.conf", alpha(100));
-    const pod = await node.pod();
-    const options = { annotations: {} };
-    await node.succeed("ADD", pod, options);
-    await node.succeed("CHECK", pod, options);
-    await node.succeed("DEL", pod, options);
-    const requests = delegates.calls().map((call) => {
-      const { x } = JSON.parse(call.stdin) as { x: unknown };
-      return [summary(call), x];
-    });
-    expect(requests).toEqual(
-      ["ADD", "CHECK", "DEL"].map((verb) => [`${verb} alpha eth0`, nested(99)]),
-    );
-    expect(await node.remains()).toEqual(nothing);
-  });
-});
-
 describe("a delegate's result", () => {
   test("of 100 levels comes back in CHECK and DEL, one level down in prevResult", async () => {
     await using scripted = await startScriptedNode();
