@@ -173,8 +173,9 @@ function argsOf({ attachments, ifname }: AttachmentRecord): string {
   const args = primary?.args ?? "";
   const { ips, mac } = primary?.capabilityArgs ?? {};
   if (primary?.definition === undefined || !(ips ?? mac)) return args;
-  const requested = [...(ips ? ["IP"] : []), ...(mac ? ["MAC"] : [])];
-  const others = parseCniArgs(args).filter(([key]) => !requested.includes(key));
+  const others = parseCniArgs(args).filter(
+    ([key]) => !(key === "IP" && ips) && !(key === "MAC" && mac),
+  );
   return formatCniArgs(others);
 }
 

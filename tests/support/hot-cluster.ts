@@ -3,7 +3,7 @@
  * operator types them there: the node's configuration is in a file.
  */
 import { genieBinary } from "./build.ts";
-import { Cluster } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
 import type { Pod } from "./node.ts";
 import { type Output, run } from "./runtime.ts";
 
