@@ -1,0 +1,445 @@
+/** agent.md "Hot attach and detach": desired, actual and the steps between them. */
+import type { V1Pod } from "@kubernetes/client-node";
+import { describe, expect, test } from "bun:test";
+import {
+  type Step,
+  desiredOf,
+  differenceOf,
+  isRunning,
+  uidsOf,
+} from "../../lib/agent/difference.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import type { Annotations, Attachment } from "../../lib/select/attachment.ts";
+
+const networksKey = "k8s.v1.cni.cncf.io/networks";
+const defaultKey = "v1.multus-cni.io/default-network";
+
+type Made = Partial<Attachment> & { network?: string };
+
+/** `element` is of the attachment: `weave`, `weave@net1`, `shop/lan`, with requests behind. */
+function at(
+  ifname: string,
+  element: string | undefined,
+  more: Made & { requests?: Record<string, unknown> } = {},
+): Attachment {
+  const { network = "net", requests, ...rest } = more;
+  const [path = "", named] = (element ?? "").split("@");
+  const [name = "", namespace] = path.split("/").toReversed();
+  return {
+    list: parseConf({ name: network, type: "bridge" }),
+    ifname,
+    args: "",
+    capabilityArgs: {},
+    ...(element !== undefined && {
+      element: {
+        network: name,
+        ...(namespace !== undefined && { namespace }),
+        ...(named !== undefined && { interface: named }),
+        ...(requests && { requests }),
+      },
+      ...(namespace !== undefined && { definition: path }),
+    }),
+    ...rest,
+  };
+}
+
+const primary = at("eth0", undefined, { origin: "default", network: "canal" });
+
+function told({ detach, attach }: Step): string {
+  return [
+    detach && `detach ${detach.ifname}`,
+    attach && `attach ${attach.wanted.text} as ${attach.ifname}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function steps(
+  annotations: Annotations,
+  attachments: Attachment[],
+  incomplete: string[] = [],
+): string[] {
+  const record = { ifname: "eth0", attachments };
+  const desired = desiredOf(annotations, "shop");
+  return differenceOf(
+    desired,
+    record,
+    (ifname) => !incomplete.includes(ifname),
+  ).steps.map(told);
+}
+
+/** The attachments after all steps. */
+function applied(
+  annotations: Annotations,
+  attachments: readonly Attachment[],
+): Attachment[] {
+  const desired = desiredOf(annotations, "shop");
+  const record = { ifname: "eth0", attachments: [...attachments] };
+  const after = [...attachments];
+  for (const { detach, attach } of differenceOf(desired, record, () => true)
+    .steps) {
+    if (detach) after.splice(after.indexOf(detach), 1);
+    if (!attach) continue;
+    const { wanted, ifname } = attach;
+    expect(after.map((one) => one.ifname)).not.toContain(ifname);
+    after.push({ ...at(ifname, undefined), element: wanted.element });
+  }
+  return after;
+}
+
+describe("differenceOf", () => {
+  const ips = (...addresses: string[]) => ({ requests: { ips: addresses } });
+  const json = (...elements: object[]) => JSON.stringify(elements);
+  const cases: [string, Annotations, Attachment[], string[]][] = [
+    ["nothing is named, nothing is there", {}, [primary], []],
+    [
+      "a network of the node is missing",
+      { cni: "canal,weave" },
+      [primary],
+      ["attach weave as eth1"],
+    ],
+    [
+      "a definition is missing: its namespace is the pod's, its name that of its place",
+      { [networksKey]: "a/x@net7,lan" },
+      [primary, at("net7", "a/x@net7")],
+      ["attach shop/lan as net2"],
+    ],
+    [
+      "explicit names are reserved first",
+      { [networksKey]: "lan,wan@net1" },
+      [primary],
+      ["attach shop/lan as net2", "attach shop/wan@net1 as net1"],
+    ],
+    [
+      "nothing is named any more",
+      {},
+      [primary, at("net1", "shop/lan"), at("eth1", "weave")],
+      ["detach eth1", "detach net1"],
+    ],
+    [
+      "another order and another text: nothing",
+      { cni: "weave,canal", [networksKey]: '[{"name":"b"},{"name":"a"}]' },
+      [
+        at("eth0", "canal"),
+        at("eth1", "weave"),
+        at("net1", "shop/a"),
+        at("net2", "shop/b"),
+      ],
+      [],
+    ],
+    [
+      "elements without interface name keep the recorded one, whatever their place",
+      { [networksKey]: "b,a" },
+      [primary, at("net1", "shop/a"), at("net2", "shop/b")],
+      [],
+    ],
+    [
+      "an element gets the name that it has already: nothing",
+      { [networksKey]: "lan@net1" },
+      [primary, at("net1", "shop/lan")],
+      [],
+    ],
+    [
+      "another interface name: attached before it is detached",
+      { [networksKey]: "lan@net5" },
+      [primary, at("net1", "shop/lan@net1")],
+      ["attach shop/lan@net5 as net5", "detach net1"],
+    ],
+    [
+      "the interface name of another network: detached before",
+      { [networksKey]: "wan@net1,lan" },
+      [primary, at("net1", "shop/old@net1")],
+      ["detach net1, attach shop/wan@net1 as net1", "attach shop/lan as net2"],
+    ],
+    [
+      "equal elements are counted: one more",
+      { [networksKey]: "lan,lan,lan" },
+      [primary, at("net1", "shop/lan"), at("net2", "shop/lan")],
+      ["attach shop/lan as net3"],
+    ],
+    [
+      "equal elements are counted: one less, the last goes",
+      { [networksKey]: "lan,lan" },
+      [
+        primary,
+        at("net1", "shop/lan"),
+        at("net2", "shop/lan"),
+        at("net3", "shop/lan"),
+      ],
+      ["detach net3"],
+    ],
+    [
+      "equal elements, the primary is one of them",
+      { cni: "weave" },
+      [at("eth0", "weave"), at("eth1", "weave")],
+      ["detach eth1"],
+    ],
+    [
+      "other requests: detached, then attached under the same name",
+      { [networksKey]: json({ name: "lan", ips: ["10.0.0.9"] }) },
+      [primary, at("net1", "shop/lan", ips("10.0.0.8"))],
+      ['detach net1, attach {"name":"lan","ips":["10.0.0.9"]} as net1'],
+    ],
+    [
+      "no requests any more",
+      { [networksKey]: "lan" },
+      [primary, at("net1", "shop/lan", ips("10.0.0.8"))],
+      ["detach net1, attach shop/lan as net1"],
+    ],
+    [
+      "requests, equal by value",
+      { [networksKey]: json({ ips: ["10.0.0.8"], name: "lan" }) },
+      [primary, at("net1", "shop/lan", ips("10.0.0.8"))],
+      [],
+    ],
+    [
+      "requests of two elements are told apart",
+      {
+        [networksKey]: json(
+          { name: "lan", ips: ["10.0.0.9"] },
+          { name: "lan", ips: ["10.0.0.8"] },
+        ),
+      },
+      [
+        primary,
+        at("net1", "shop/lan", ips("10.0.0.8")),
+        at("net2", "shop/lan", ips("10.0.0.9")),
+      ],
+      [],
+    ],
+    [
+      "the same name in another namespace",
+      { [networksKey]: "a/lan" },
+      [primary, at("net1", "shop/lan")],
+      ["attach a/lan as net2", "detach net1"],
+    ],
+    [
+      "a network of the node is no definition",
+      { cni: "canal,lan" },
+      [primary, at("net1", "shop/lan")],
+      ["attach lan as eth1", "detach net1"],
+    ],
+    [
+      "default, automatic, logical and auxiliary ones are never detached",
+      {},
+      [
+        primary,
+        at("eth1", undefined, { origin: "default" }),
+        at("eth2", undefined, { origin: "automatic" }),
+        at("eth3", undefined, { origin: "logical" }),
+        at("eth0", undefined, { origin: "auxiliary" }),
+      ],
+      [],
+    ],
+    [
+      "the default network, named later: it is there",
+      { cni: "canal,weave" },
+      [primary, at("eth1", undefined, { origin: "default", network: "weave" })],
+      [],
+    ],
+    ["cni: default, alone", { cni: "default" }, [primary], []],
+    [
+      "default in a list is a name",
+      { cni: "weave,default@eth3" },
+      [at("eth0", "weave")],
+      ["attach default@eth3 as eth3"],
+    ],
+    [
+      "by hand: not detached",
+      {},
+      [primary, at("net1", "shop/lan", { origin: "hand" })],
+      [],
+    ],
+    [
+      "by hand and named: once",
+      { [networksKey]: "lan" },
+      [primary, at("net1", "shop/lan", { origin: "hand" })],
+      [],
+    ],
+    [
+      "by hand and named: the one of the annotation counts first",
+      { [networksKey]: "lan" },
+      [
+        primary,
+        at("net1", "shop/lan", { origin: "hand" }),
+        at("net2", "shop/lan"),
+      ],
+      [],
+    ],
+    [
+      "the primary is not touched",
+      { cni: "weave" },
+      [at("eth0", "canal")],
+      ["attach weave as eth1"],
+    ],
+    [
+      "the primary's requests have changed",
+      { cni: "", [networksKey]: "" },
+      [at("eth0", "shop/lan", ips("10.0.0.8"))],
+      [],
+    ],
+    [
+      "blank cni with logical networks: neither",
+      { cni: "", networks: "net1" },
+      [primary, at("eth1", undefined, { origin: "logical" })],
+      [],
+    ],
+    [
+      "a record before 0.2.0: a definition, whatever its requests were",
+      { [networksKey]: json({ name: "lan", ips: ["10.0.0.9"] }) },
+      [
+        at("eth0", undefined, { network: "canal" }),
+        at("net1", undefined, { definition: "shop/lan" }),
+      ],
+      [],
+    ],
+    [
+      "a record before 0.2.0: a definition goes, a network of the node may be a default one",
+      {},
+      [
+        at("eth0", undefined, { network: "canal" }),
+        at("net1", undefined, { definition: "shop/lan" }),
+        at("eth1", undefined, { requested: "weave" }),
+      ],
+      ["detach net1"],
+    ],
+    [
+      "a record before 0.2.0: a network by its typed name",
+      { cni: "canal,weave,flannel" },
+      [
+        at("eth0", undefined, { network: "canal" }),
+        at("eth1", undefined, { requested: "weave" }),
+      ],
+      ["attach flannel as eth2"],
+    ],
+  ];
+  test.each(cases)("%s", (_, annotations, attachments, expected) => {
+    expect(steps(annotations, attachments)).toEqual(expected);
+    const after = applied(annotations, attachments);
+    expect(steps(annotations, after)).toEqual([]);
+  });
+
+  test("an attachment without a result is attached again, or detached", () => {
+    const there = [primary, at("net1", "shop/lan"), at("net2", "shop/wan")];
+    expect(steps({ [networksKey]: "lan" }, there, ["net1", "net2"])).toEqual([
+      "attach shop/lan as net1",
+      "detach net2",
+    ]);
+  });
+
+  test("the elements that are kept", () => {
+    const desired = desiredOf({ cni: "weave,canal@eth1" }, "shop");
+    const attachments = [at("eth0", "weave"), at("eth1", "canal@eth1")];
+    const { kept } = differenceOf(
+      desired,
+      { ifname: "eth0", attachments },
+      () => true,
+    );
+    expect(
+      kept.map(({ wanted, attachment }) => [wanted.text, attachment.ifname]),
+    ).toEqual([
+      ["weave", "eth0"],
+      ["canal@eth1", "eth1"],
+    ]);
+  });
+});
+
+describe("differenceOf, whether the primary is another one", () => {
+  const cases: [string, Annotations, Attachment, boolean][] = [
+    ["the default network, nothing is named", {}, primary, false],
+    ["the default network, named", { cni: "canal" }, primary, false],
+    ["another one is named", { cni: "weave" }, primary, true],
+    ["cni: default", { cni: "default" }, primary, false],
+    ["definitions only add", { [networksKey]: "lan" }, primary, false],
+    ["named, and still", { cni: "a,b" }, at("eth0", "b"), false],
+    ["named, and no longer", { cni: "a" }, at("eth0", "b"), true],
+    ["named, and nothing is", {}, at("eth0", "b"), true],
+    ["named, and now the default", { cni: "default" }, at("eth0", "b"), true],
+    [
+      "a definition, and still",
+      { [defaultKey]: "infra/lan" },
+      at("eth0", "infra/lan"),
+      false,
+    ],
+    [
+      "a definition, without its namespace",
+      { [defaultKey]: "lan" },
+      at("eth0", "kube-system/lan"),
+      false,
+    ],
+    [
+      "another definition",
+      { [defaultKey]: "infra/wan" },
+      at("eth0", "infra/lan"),
+      true,
+    ],
+    ["a definition, and no longer", {}, at("eth0", "infra/lan"), true],
+    [
+      "a record before 0.2.0, nothing is named",
+      {},
+      at("eth0", undefined, { network: "canal" }),
+      false,
+    ],
+  ];
+  test.each(cases)("%s", (_, annotations, attachment, expected) => {
+    const record = { ifname: "eth0", attachments: [attachment] };
+    const desired = desiredOf(annotations, "shop");
+    const { isPrimaryOther } = differenceOf(desired, record, () => true);
+    expect(isPrimaryOther).toBe(expected);
+  });
+});
+
+describe("desiredOf, what an ADD would refuse", () => {
+  test.each<[Annotations, string]>([
+    [{ cni: "a,,b" }, "empty network name"],
+    [{ [networksKey]: "[{" }, 'annotation "k8s.v1.cni.cncf.io/networks"'],
+    [{ [networksKey]: '[{"name":"A B"}]' }, "name"],
+    [
+      { cni: "a@x1", [networksKey]: "lan@x1" },
+      'repeated request for interface name "x1"',
+    ],
+    [
+      {
+        [networksKey]:
+          '[{"name":"a","default-route":["10.0.0.1"]},{"name":"b","default-route":["10.0.0.1"]}]',
+      },
+      "more than one network",
+    ],
+    [{ [defaultKey]: "a//b" }, 'annotation "v1.multus-cni.io/default-network"'],
+  ])("%j", (annotations, problem) => {
+    expect(() => desiredOf(annotations, "shop")).toThrow(problem);
+  });
+});
+
+test.each<[string, V1Pod, boolean]>([
+  ["running", { status: { phase: "Running" } }, true],
+  ["waiting for its images", { status: { phase: "Pending" } }, true],
+  ["has succeeded", { status: { phase: "Succeeded" } }, false],
+  ["has failed", { status: { phase: "Failed" } }, false],
+  [
+    "is being deleted",
+    {
+      metadata: { deletionTimestamp: new Date() },
+      status: { phase: "Running" },
+    },
+    false,
+  ],
+  [
+    "has the host's network",
+    {
+      spec: { hostNetwork: true, containers: [] },
+      status: { phase: "Running" },
+    },
+    false,
+  ],
+])("isRunning, a pod that %s", (_, pod, expected) => {
+  expect(isRunning(pod)).toBe(expected);
+});
+
+test("uidsOf, of a static pod the hash of its file too", () => {
+  const annotations = { "kubernetes.io/config.hash": "0123" };
+  expect(uidsOf({ metadata: { uid: "u1", annotations } })).toEqual([
+    "u1",
+    "0123",
+  ]);
+});
