@@ -21,15 +21,20 @@ const daemons = "daemons";
 
 /** Makes the groups. */
 export function createGroups(name: string): void {
+  createGroup(name);
+  createGroup(join(name, daemons));
+}
+
+/** Makes one group, which must not be there; its name. */
+export function createGroup(name: string): string {
   for (const hierarchy of hierarchies()) {
     const group = join(hierarchy, name);
-    for (const directory of [group, join(group, daemons)]) {
-      mkdirSync(directory);
-      // A new group of this controller has neither and takes no process.
-      for (const file of ["cpuset.cpus", "cpuset.mems"])
-        inherit(join(directory, file), join(directory, "..", file));
-    }
+    mkdirSync(group);
+    // A new group of this controller has neither and takes no process.
+    for (const file of ["cpuset.cpus", "cpuset.mems"])
+      inherit(join(group, file), join(group, "..", file));
   }
+  return name;
 }
 
 /** Moves this process, and so whatever it starts. */

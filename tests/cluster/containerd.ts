@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { Daemon } from "./daemon.ts";
 import { type Image, pause, writeImage } from "./image.ts";
 import { type Parts, newerContainerd } from "./parts.ts";
+import { type Place, daemonName, firstNode } from "./place.ts";
 import { run } from "../../scripts/run.ts";
 
 export const socket = "/run/containerd/containerd.sock";
@@ -32,21 +33,23 @@ export function containerd(
   parts: Parts,
   directory: string,
   edition: Edition = "debian",
+  place: Place = firstNode(directory),
 ): Containerd {
   const executable = parts(executables[edition]);
   const file = "/etc/containerd/config.toml";
-  mkdirSync("/etc/containerd", { recursive: true });
-  writeFileSync(file, configuration(parts));
-  const ctr = (...args: string[]) =>
-    run([parts("ctr"), "--address", socket, "--namespace", "k8s.io", ...args]);
+  mkdirSync(dirname(place.root + file), { recursive: true });
+  writeFileSync(place.root + file, configuration(parts));
+  const client = [parts("ctr"), "--address", socket, "--namespace", "k8s.io"];
+  const ctr = (...args: string[]) => run(place.command([...client, ...args]));
   return {
     ctr,
     daemon: new Daemon(directory, {
-      name: `containerd-${edition}`,
-      cmd: [executable, "--config", file],
+      name: daemonName(place, `containerd-${edition}`),
+      cmd: place.command([executable, "--config", file]),
       // The shim of the same edition.
       env: { PATH: `${dirname(executable)}:${process.env["PATH"] ?? ""}` },
-      ready: async () => existsSync(socket) && (await ctr("version")) !== "",
+      ready: async () =>
+        existsSync(place.root + socket) && (await ctr("version")) !== "",
       seconds: 30,
     }),
     async load(image) {

@@ -8,15 +8,11 @@ import { Daemon } from "./daemon.ts";
 import { Kubectl } from "./kubectl.ts";
 import type { Parts } from "./parts.ts";
 import { type KeyPair, type Pki, createPki } from "./pki.ts";
+import { nodeAddress, server } from "./place.ts";
 import { run } from "../../scripts/run.ts";
-
-/** The node's own address; the control plane is on it as well. */
-export const nodeAddress = "192.168.77.10";
 
 /** Of the service "kubernetes". It is an address of the node: no kube-proxy is needed. */
 const serviceAddress = "10.96.0.1";
-
-export const server = "https://127.0.0.1:443";
 
 export interface ControlPlane {
   pki: Pki;
@@ -24,8 +20,8 @@ export interface ControlPlane {
   api: Daemon;
   /** The audit log: one JSON object a line. */
   auditLog: string;
-  /** Writes a kubeconfig of a client certificate; its path. */
-  kubeconfig(path: string, pair: KeyPair): string;
+  /** Writes a kubeconfig of a client certificate, for the first node's server by default; its path. */
+  kubeconfig(path: string, pair: KeyPair, server?: string): string;
 }
 
 /** Starts all of it. */
@@ -35,8 +31,8 @@ export async function startControlPlane(
 ): Promise<ControlPlane> {
   await run(["ip", "address", "add", `${serviceAddress}/32`, "dev", "lo"]);
   const pki = await createPki(join(directory, "pki"));
-  const kubeconfig = (path: string, pair: KeyPair): string =>
-    writeKubeconfig(path, pki, pair);
+  const kubeconfig: ControlPlane["kubeconfig"] = (path, pair, at = server) =>
+    writeKubeconfig(path, pki, pair, at);
   const client = async (user: string, groups: readonly string[] = []) =>
     kubeconfig(
       join(directory, `${user.replaceAll(":", "-")}.conf`),
@@ -167,7 +163,12 @@ async function apiServer(
   ];
 }
 
-function writeKubeconfig(path: string, { ca }: Pki, pair: KeyPair): string {
+function writeKubeconfig(
+  path: string,
+  { ca }: Pki,
+  pair: KeyPair,
+  at: string,
+): string {
   const name = "cluster";
   mkdirSync(join(path, ".."), { recursive: true });
   writeFileSync(
@@ -178,7 +179,7 @@ function writeKubeconfig(path: string, { ca }: Pki, pair: KeyPair): string {
       "current-context": name,
       contexts: [{ name, context: { cluster: name, user: name } }],
       clusters: [
-        { name, cluster: { server, "certificate-authority": ca.cert } },
+        { name, cluster: { server: at, "certificate-authority": ca.cert } },
       ],
       users: [
         {

@@ -3,7 +3,7 @@
  */
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { server } from "./control-plane.ts";
+import { server } from "./place.ts";
 import { extra } from "./networks.ts";
 import type { Cluster } from "./node.ts";
 import { run } from "../../scripts/run.ts";

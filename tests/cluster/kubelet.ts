@@ -1,14 +1,15 @@
 /**
- * The kubelet of the one node: cgroupfs, no systemd, everything that a small
+ * The kubelet of a node: cgroupfs, no systemd, everything that a small
  * machine lacks switched off.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { type ControlPlane, nodeAddress } from "./control-plane.ts";
+import type { ControlPlane } from "./control-plane.ts";
 import { socket } from "./containerd.ts";
 import { Daemon } from "./daemon.ts";
 import type { Parts } from "./parts.ts";
+import { type Place, daemonName, firstNode, nodeAddress } from "./place.ts";
 
-export const nodeName = "node1";
+export { nodeName } from "./place.ts";
 
 /** Its own kubeconfig, where kubeadm has it. */
 export const kubeletConf = "/etc/kubernetes/kubelet.conf";
@@ -19,26 +20,33 @@ export const staticPods = "/etc/kubernetes/manifests";
 export async function kubelet(
   parts: Parts,
   directory: string,
-  group: string,
-  { pki, kubeconfig, kubectl }: ControlPlane,
+  {
+    pki,
+    kubeconfig,
+    kubectl,
+  }: Pick<ControlPlane, "pki" | "kubeconfig" | "kubectl">,
+  place: Place = firstNode(directory),
+  options: readonly string[] = [],
 ): Promise<Daemon> {
-  mkdirSync(staticPods, { recursive: true });
-  const pair = await pki.client(`system:node:${nodeName}`, ["system:nodes"]);
-  kubeconfig(kubeletConf, pair);
+  const { root, name, address, group, server } = place;
+  mkdirSync(root + staticPods, { recursive: true });
+  const pair = await pki.client(`system:node:${name}`, ["system:nodes"]);
+  kubeconfig(root + kubeletConf, pair, server);
   const file = "/var/lib/kubelet/config.yaml";
-  writeFileSync(file, JSON.stringify(configuration(group, pki.ca.cert)));
+  writeFileSync(root + file, JSON.stringify(configuration(group, pki.ca.cert)));
   return new Daemon(directory, {
-    name: "kubelet",
-    cmd: [
+    name: daemonName(place, "kubelet"),
+    cmd: place.command([
       parts("kubelet"),
       `--config=${file}`,
       `--kubeconfig=${kubeletConf}`,
-      `--hostname-override=${nodeName}`,
-      `--node-ip=${nodeAddress}`,
+      `--hostname-override=${name}`,
+      `--node-ip=${address}`,
       "--cert-dir=/var/lib/kubelet/pki",
-    ],
+      ...options,
+    ]),
     ready: async () =>
-      (await kubectl.attempt("get", "node", nodeName)).exitCode === 0,
+      (await kubectl.attempt("get", "node", name)).exitCode === 0,
     seconds: 60,
   });
 }

@@ -5,6 +5,7 @@
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Parts, referencePlugins } from "./parts.ts";
+import type { Place } from "./place.ts";
 
 export const confDir = "/etc/cni/net.d";
 export const binDir = "/opt/cni/bin";
@@ -16,7 +17,7 @@ export const prefixes = {
   extra: "10.246.1.",
 } as const;
 
-/** The former network of the node: flannel as kube-flannel.yml installs it. */
+/** The former network of a node: flannel as kube-flannel.yml installs it. */
 const flannel = {
   name: "cbr0",
   cniVersion: "0.3.1",
@@ -30,14 +31,14 @@ const flannel = {
 };
 
 // What flanneld writes.
-const subnetEnv = `FLANNEL_NETWORK=10.244.0.0/16
-FLANNEL_SUBNET=10.244.1.1/24
+const subnetEnv = (subnet: number) => `FLANNEL_NETWORK=10.244.0.0/16
+FLANNEL_SUBNET=10.244.${subnet}.1/24
 FLANNEL_MTU=1450
 FLANNEL_IPMASQ=true
 `;
 
 /** Routed, not bridged: as canal does it, with the reference plugins. */
-const canal = {
+const canal = (node: number) => ({
   name: "k8s-pod-network",
   cniVersion: "1.1.0",
   plugins: [
@@ -46,13 +47,13 @@ const canal = {
       mtu: 1450,
       ipam: {
         type: "host-local",
-        subnet: "10.245.1.0/24",
+        subnet: `10.245.${node}.0/24`,
         routes: [{ dst: "10.240.0.0/12" }],
       },
     },
     { type: "portmap", capabilities: { portMappings: true } },
   ],
-};
+});
 
 /** A network attachment definition. */
 export const extra = {
@@ -70,19 +71,22 @@ export const extra = {
 };
 
 /** Plugins and configurations. */
-export function installNetworks(parts: Parts): void {
-  mkdirSync(binDir, { recursive: true });
+export function installNetworks(parts: Parts, place: Place): void {
+  const { root, subnet } = place;
+  const plugins = root + binDir;
+  mkdirSync(plugins, { recursive: true });
   for (const name of readdirSync("/usr/lib/cni"))
-    copyFileSync(join("/usr/lib/cni", name), join(binDir, name));
+    copyFileSync(join("/usr/lib/cni", name), join(plugins, name));
   for (const name of [...referencePlugins, "flannel"])
-    copyFileSync(parts(name), join(binDir, name));
-  mkdirSync("/run/flannel", { recursive: true });
-  writeFileSync("/run/flannel/subnet.env", subnetEnv);
-  mkdirSync(confDir, { recursive: true });
-  write("10-flannel.conflist", flannel);
-  write("20-canal.conflist", canal);
+    copyFileSync(parts(name), join(plugins, name));
+  mkdirSync(`${root}/run/flannel`, { recursive: true });
+  writeFileSync(`${root}/run/flannel/subnet.env`, subnetEnv(subnet));
+  const networks = root + confDir;
+  mkdirSync(networks, { recursive: true });
+  write(join(networks, "10-flannel.conflist"), flannel);
+  write(join(networks, "20-canal.conflist"), canal(subnet));
 }
 
-function write(file: string, content: object): void {
-  writeFileSync(join(confDir, file), `${JSON.stringify(content, null, 2)}\n`);
+function write(path: string, content: object): void {
+  writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`);
 }

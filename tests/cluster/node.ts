@@ -5,16 +5,13 @@ import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { joinGroups, podGroups } from "./cgroup.ts";
 import { type Containerd, containerd } from "./containerd.ts";
-import {
-  type ControlPlane,
-  nodeAddress,
-  startControlPlane,
-} from "./control-plane.ts";
+import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import type { Daemon } from "./daemon.ts";
 import { busybox, pause } from "./image.ts";
 import { kubelet, nodeName } from "./kubelet.ts";
 import { installNetworks } from "./networks.ts";
 import type { Parts } from "./parts.ts";
+import { firstNode, nodeAddress } from "./place.ts";
 import { groupName } from "./private.ts";
 import { run } from "../../scripts/run.ts";
 
@@ -35,13 +32,13 @@ export async function startCluster(
 ): Promise<Cluster> {
   joinGroups(groupName(directory));
   await prepareNetwork();
-  installNetworks(parts);
+  installNetworks(parts, firstNode(directory));
   const runtime = containerd(parts, directory);
   await runtime.daemon.start();
   await runtime.load(pause);
   await runtime.load(await busybox());
   const plane = await startControlPlane(parts, directory);
-  const node = await kubelet(parts, directory, groupName(directory), plane);
+  const node = await kubelet(parts, directory, plane);
   await node.start();
   await plane.kubectl.run(
     "wait",

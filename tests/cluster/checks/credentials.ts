@@ -3,7 +3,7 @@
  * and may not, a token that ends and is renewed, the node's own credential. It
  * leaves the service account in use.
  */
-import { server } from "../control-plane.ts";
+import { server } from "../place.ts";
 import { expectEqual, expectMatch } from "../expect.ts";
 import {
   account,
