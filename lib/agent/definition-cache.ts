@@ -9,12 +9,7 @@ import {
   definitionsDirectory,
   textOfDefinition,
 } from "../attach/cached-definition.ts";
-import {
-  ageOf,
-  definitionsSynced,
-  renewEveryMs,
-  syncedText,
-} from "../attach/synced.ts";
+import { ageOf, definitionsSynced } from "../attach/synced.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import {
   NotAFile,
@@ -26,7 +21,7 @@ import {
 } from "../linux/files.ts";
 import { replaceOwnFile } from "./own-file.ts";
 import type { Part } from "./part.ts";
-import { pause } from "./pause.ts";
+import { keepSynced } from "./synced.ts";
 import type { Informer } from "./watch.ts";
 
 let informer: Informer<NetworkAttachmentDefinition> | undefined;
@@ -38,20 +33,16 @@ export const definitionCache: Part = {
     const { dependencies, config } = agent.context;
     const directory = `${config.dataDir}/${definitionsDirectory}`;
     const synced = `${config.dataDir}/${definitionsSynced}`;
-    const renew = () => replaceOwnFile(synced, syncedText(dependencies));
     const source = (informer = agent.definitions());
     makeOwnDirectory(directory);
     // While the API server is away, the files of the agent before us are the newest.
     const isResumed = ageOf(synced, dependencies) !== undefined;
-    while (!source.hasStarted && !signal.aborted) {
-      if (isResumed && source.state() === "away") renew();
-      await Promise.race([pause(1000, signal), source.started]);
-    }
-    if (signal.aborted) return;
+    let isWritten = false;
     let failure: { error: unknown } | undefined;
     const unsubscribe = source.subscribe((change, definition) => {
       const { namespace = "", name = "" } = definition.metadata;
       const path = `${directory}/${definitionFile(namespace, name)}`;
+      if (!isWritten) return;
       try {
         if (change === "delete") removeFile(path);
         else replaceOwnFile(path, textOfDefinition(definition));
@@ -64,14 +55,18 @@ export const definitionCache: Part = {
         removeFile(synced);
       }
     });
-    try {
-      const count = writeAll(directory, source.list());
-      agent.log("info", "definitions in the cache", count);
-      while (!signal.aborted) {
-        if (failure) throw failure.error;
-        if (["current", "away"].includes(source.state())) renew();
-        await pause(renewEveryMs, signal);
+    const isReady = (): boolean => {
+      if (failure) throw failure.error;
+      if (!source.hasStarted) return isResumed;
+      if (!isWritten) {
+        const count = writeAll(directory, source.list());
+        isWritten = true;
+        agent.log("info", "definitions in the cache", count);
       }
+      return true;
+    };
+    try {
+      await keepSynced(synced, source, agent.context, signal, isReady);
     } catch (error) {
       removeFile(synced);
       throw error;

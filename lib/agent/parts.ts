@@ -38,6 +38,15 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       rights: [definitionsWatch],
       load: async () => (await import("./definition-cache.ts")).definitionCache,
     },
+    status: {
+      about:
+        "write the network status of every pod: ADD answers without the API server",
+      needs: "list and watch of pods",
+      rights: [
+        { apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] },
+      ],
+      load: async () => (await import("./status.ts")).statusByAgent,
+    },
     metrics: {
       value: "ADDRESS",
       about:

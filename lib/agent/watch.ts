@@ -216,7 +216,10 @@ export function startInformer<T extends KubernetesObject>(
     });
     const server = await api();
     const any = AbortSignal.any([signal, limit]);
-    const response = await server.get(`${kind.path}?${search.toString()}`, any);
+    const response = await server.send(
+      `${kind.path}?${search.toString()}`,
+      any,
+    );
     if (response.ok) return response;
     await response.body?.cancel();
     throw response.status === 410 ? listAgain : new Refused(response.status);

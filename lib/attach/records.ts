@@ -41,15 +41,16 @@ import type { ResultEntry } from "./record-schema.ts";
 
 /**
  * The files of one record; "gone" only while its namespace is seen to be gone, "deleting"
- * from the beginning of its first DEL.
+ * from the beginning of its first DEL, "status" when the agent has written its status.
  */
-type Part = "record" | "result" | "gone" | "deleting";
+type Part = "record" | "result" | "gone" | "deleting" | "status";
 
 const suffixes: Record<Part, string> = {
   record: ".json",
   result: ".result.json",
   gone: ".gone",
   deleting: ".deleting",
+  status: ".status",
 };
 
 /** The suffix of a damaged file. */
@@ -65,6 +66,7 @@ const maxBytes: Record<Part, number> = {
   result: 256 << 20,
   gone: 4096,
   deleting: 0,
+  status: 4096,
 };
 
 /** Longer names are hashed; a file name has at most 255 bytes. */
@@ -149,6 +151,40 @@ export class Records {
     this.#write(record, "result", withLength(json)).close();
   }
 
+  /**
+   * Puts the pod's status into the file of results: it is due, and the agent writes it.
+   * Nothing without such a file. Throws 5.
+   */
+  noteDue(record: Identity, status: DueStatus): void {
+    const value = this.#decodedResults(this.#nameOf(record));
+    if (!isObject(value)) return;
+    const json = JSON.stringify({ ...value, status });
+    this.#write(record, "result", withLength(json)).close();
+  }
+
+  /** The status that is due by the file of results of that name. Throws for an unreadable file. */
+  dueStatus(name: string): DueStatus | undefined {
+    const status = own(this.#decodedResults(name), "status");
+    return isDueStatus(status) ? status : undefined;
+  }
+
+  /** Notes beside the results that the status with this ID was written. */
+  noteWritten(record: Identity, id: string): void {
+    this.#write(record, "status", id).close();
+    // A DEL removed the record meanwhile, and would not come again.
+    if (!this.has(record)) remove(this.#pathOf(this.#nameOf(record), "status"));
+  }
+
+  /** The ID of the status that was written last. */
+  writtenStatus(name: string): string | undefined {
+    return this.#readFile(name, "status");
+  }
+
+  /** As {@link read}, by the base name of its file. */
+  readNamed(name: string): Promise<AttachmentRecord | undefined> {
+    return this.#read(name);
+  }
+
   /** The record of this container, interface and, among abandoned ones, ADD; undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
   read(identity: Identity): Promise<AttachmentRecord | undefined> {
     return this.#read(this.#nameOf(identity));
@@ -228,7 +264,8 @@ export class Records {
       replace(path, to.#pathOf(to.#nameOf(record), part));
     }
     if (files === "everything")
-      remove(this.#pathOf(this.#nameOf(record), "deleting"));
+      for (const part of ["deleting", "status"] as const)
+        remove(this.#pathOf(this.#nameOf(record), part));
   }
 
   /** The time since which a record's namespace is known to be gone: `uptimeMs` of this boot. */
@@ -281,7 +318,10 @@ export class Records {
       for (const base of [`.${name}`, name]) {
         remove(this.#pathOf(base, "result"));
         remove(this.#pathOf(base, "gone"));
-        if (base === name) remove(this.#pathOf(base, "deleting"));
+        if (base === name) {
+          remove(this.#pathOf(base, "status"));
+          remove(this.#pathOf(base, "deleting"));
+        }
         remove(this.#pathOf(base, "record"));
       }
     });
@@ -291,7 +331,7 @@ export class Records {
   removeLone(): void {
     const files = new Set(listIfAny(this.#directory));
     for (const file of files)
-      for (const part of ["gone", "deleting"] as const) {
+      for (const part of ["gone", "deleting", "status"] as const) {
         const name = file.slice(0, -suffixes[part].length);
         if (file.endsWith(suffixes[part]) && !files.has(name + suffixes.record))
           remove(this.#pathOf(name, part));
@@ -320,6 +360,7 @@ export class Records {
     onDisk("move aside", () => {
       remove(this.#pathOf(name, "result"));
       remove(this.#pathOf(name, "deleting"));
+      remove(this.#pathOf(name, "status"));
       setAside(this.#pathOf(name, "record"));
     });
   }
@@ -403,6 +444,14 @@ export class Records {
     );
   }
 
+  /** undefined if the file is missing. */
+  #decodedResults(name: string): unknown {
+    const text = this.#readFile(name, "result");
+    return text === undefined
+      ? undefined
+      : parseJson(withoutLength(text) ?? text, recordDepth);
+  }
+
   /** undefined for an unreadable file; no entries for a missing one. */
   async #resultFile(record: AttachmentRecord): Promise<ResultFile | undefined> {
     try {
@@ -425,7 +474,7 @@ export class Records {
    * Puts a file in place at once or not at all; 0600, made under another name in the
    * same directory. It is durable after `sync` of the returned file.
    */
-  #write(record: AttachmentRecord, part: Part, text: string): WrittenFile {
+  #write(record: Identity, part: Part, text: string): WrittenFile {
     const name = this.#nameOf(record);
     try {
       const temporary = this.#pathOf(`.${name}`, part);
@@ -458,6 +507,24 @@ export class Records {
       return createFile(path, 0o600);
     }
   }
+}
+
+/** A pod's status that is still to be written: annotations of selection.md §7, null to remove one. */
+export interface DueStatus {
+  /** Another one for each change. */
+  id: string;
+  annotations: Readonly<Record<string, string | null>>;
+}
+
+function isDueStatus(value: unknown): value is DueStatus {
+  const annotations = own(value, "annotations");
+  return (
+    typeof own(value, "id") === "string" &&
+    isObject(annotations) &&
+    Object.values(annotations).every(
+      (text) => text === null || typeof text === "string",
+    )
+  );
 }
 
 interface ResultFile {

@@ -1,7 +1,7 @@
 /**
  * Writes the pod's addresses to its status, in the annotations of CNI-Genie and of the
- * Network Plumbing Working Group (selection.md §7). A failure is logged and never fails
- * the pod.
+ * Network Plumbing Working Group (selection.md §7), or leaves that to the agent. A
+ * failure is logged and never fails the pod.
  */
 import { formatIp, parseCidr } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -17,13 +17,17 @@ import {
 import type { Context } from "./context.ts";
 import type { Api, Pod } from "./choose.ts";
 import type { PodReference } from "./record.ts";
+import type { DueStatus } from "./records.ts";
+import { isSynced, statusSynced } from "./synced.ts";
 
 /** Milliseconds for all requests. */
 const budgetMs = 3000;
 
 /**
- * One PATCH; none outside of Kubernetes. A running pod is not known: it is read, and what
- * is no longer true is removed. Never throws.
+ * One PATCH; none outside of Kubernetes, and none while the agent writes every status. A
+ * status that could not be written is due: the agent writes it later (agent.md `--status`).
+ * A running pod is not known: it is read, and what is no longer true is removed. Never
+ * throws.
  */
 export async function writeBack(
   context: Context,
@@ -32,23 +36,26 @@ export async function writeBack(
   results: readonly Result[],
   api: Api,
 ): Promise<void> {
-  const { pod: reference, request, dependencies } = context;
+  const { pod: reference, request, dependencies, config } = context;
   if (!reference) return;
   const subject = { pod: `${reference.namespace}/${reference.name}` };
+  let annotations: DueStatus["annotations"] | undefined;
   try {
     const devices = await deviceInfos(attachments);
-    const annotations = statusAnnotations(
-      attachments,
-      results,
-      request.ifname,
-      devices,
-    );
+    annotations = {
+      ...(!pod && { "multi-ip-preferences": null }),
+      ...statusAnnotations(attachments, results, request.ifname, devices),
+    };
+    if (
+      isSynced(`${config.dataDir}/${statusSynced}`, dependencies) &&
+      leaveToAgent(context, annotations)
+    )
+      return;
     const timeout = dependencies.sleep(budgetMs).then(() => {
       throw new Error(`no response within ${budgetMs / 1000} s`);
     });
-    const removed = pod ? {} : { "multi-ip-preferences": null };
     const outcome = await Promise.race([
-      patch(reference, pod, { ...removed, ...annotations }, api),
+      patch(reference, pod, annotations, api),
       timeout,
     ]);
     const fields = { ...subject, done: outcome };
@@ -56,13 +63,33 @@ export async function writeBack(
   } catch (error) {
     const problem = { ...subject, error: messageOf(error) };
     context.log().warn("failed to write the pod's network status", problem);
+    // The server would refuse annotations that are too long again.
+    const isLasting =
+      error instanceof Error && "status" in error && error.status === 422;
+    if (annotations && !isLasting) leaveToAgent(context, annotations);
+  }
+}
+
+/** Whether the file of results says that the status is due. */
+function leaveToAgent(
+  { records, request, log }: Context,
+  annotations: DueStatus["annotations"],
+): boolean {
+  try {
+    records.noteDue(request, { id: crypto.randomUUID(), annotations });
+    log().debug("left the pod's network status to the agent");
+    return true;
+  } catch (error) {
+    const problem = { error: messageOf(error) };
+    log().warn("failed to note the pod's network status as due", problem);
+    return false;
   }
 }
 
 async function patch(
   reference: PodReference,
   pod: Pod | undefined,
-  annotations: Readonly<Record<string, string | null>>,
+  annotations: DueStatus["annotations"],
   api: Api,
 ): Promise<"patched" | "gone"> {
   const kube = await api();

@@ -10,6 +10,7 @@ import { removeSynced } from "../agent/definition-cache.ts";
 import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
+import { dueStatuses } from "../agent/status.ts";
 import { pause } from "../agent/pause.ts";
 import { logs } from "../attach/log.ts";
 import { inClusterServer } from "../kube/server-url.ts";
@@ -117,6 +118,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       signal,
     );
     const chosenSwitches = chosenParts(input);
+    chosen.push(dueStatuses);
     if (!chosenSwitches.has("cache")) removeSynced(config.dataDir);
     for (const [name, value] of chosenSwitches) {
       const entry = parts.get(name);

@@ -160,7 +160,7 @@ export async function fetchPod(
   const { namespace, name, uid: meant } = identity;
   const { uid = "", annotations } = (await kube.getPod(namespace, name))
     .metadata;
-  if (meant && meant !== uid && !mirrors(annotations, meant)) {
+  if (meant && !isMeant(uid, annotations, meant)) {
     const pod = quote(`${namespace}/${name}`);
     const found = uid === "" ? "no uid" : `uid ${quote(uid)}`;
     throw new ApiError(
@@ -185,14 +185,19 @@ export function isStaticPod(
 }
 
 /**
- * The runtime's uid of a static pod is the hash of its configuration; its mirror
- * has another uid.
+ * Whether a pod of the API server is the one of the runtime. The runtime's uid of a static
+ * pod is the hash of its configuration; its mirror has another uid.
  */
-function mirrors(
+export function isMeant(
+  uid: string,
   annotations: Readonly<Record<string, string>>,
-  hash: string,
+  meant: string,
 ): boolean {
-  return mirrorAnnotations.some((key) => own(annotations, key) === hash);
+  return (
+    meant === "" ||
+    meant === uid ||
+    mirrorAnnotations.some((key) => own(annotations, key) === meant)
+  );
 }
 
 const mirrorAnnotations = [

@@ -33,8 +33,15 @@ export interface Api {
   authorization: AuthorizationV1Api;
   authentication: AuthenticationV1Api;
   version: VersionApi;
-  /** GET of a path with its query. Throws 7, {@link Unreachable}, and the reason of an aborted signal. */
-  get(path: string, signal: AbortSignal): Promise<Response>;
+  /**
+   * A request for a path with its query, for what the typed API does slowly or not at all.
+   * Throws 7, {@link Unreachable}, and the reason of an aborted signal.
+   */
+  send(
+    path: string,
+    signal: AbortSignal,
+    init?: Partial<Init>,
+  ): Promise<Response>;
 }
 
 /** No response: the server is away, or something else is there. */
@@ -131,7 +138,8 @@ export async function openApi(
     authorization: new client.AuthorizationV1Api(configuration),
     authentication: new client.AuthenticationV1Api(configuration),
     version: new client.VersionApi(configuration),
-    get: (path, signal) => send(path, { method: "GET", headers: {} }, signal),
+    send: (path, signal, init) =>
+      send(path, { method: "GET", headers: {}, ...init }, signal),
   };
 }
 

@@ -613,7 +613,13 @@ function patched(
   }
   if (!isObject(patch)) return failure(400, "the patch is no object");
   const { metadata = {}, status = {} } = patch;
-  const { uid, name } = object.metadata;
+  const { uid, name, resourceVersion } = object.metadata;
+  const version = isObject(metadata) && metadata["resourceVersion"];
+  if (version !== undefined && version !== false && version !== resourceVersion)
+    return failure(
+      409,
+      `Operation cannot be fulfilled on pods "${name}": the object has been modified`,
+    );
   if (
     isObject(metadata) &&
     metadata["uid"] !== undefined &&

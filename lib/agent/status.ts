@@ -1,0 +1,305 @@
+/**
+ * The statuses of pods that ADD did not write: all of them with `--status`, and those of
+ * which the PATCH failed (agent.md). The file of results says that a status is due; a note
+ * beside it, that it was written. Nothing is locked, so a pod is never kept waiting: the
+ * PATCH carries the version of the pod that was read before the file was looked at again,
+ * so that it can never replace the status of a later ADD.
+ */
+import { type FSWatcher, watch } from "node:fs";
+import type { AttachmentRecord, PodReference } from "../attach/record.ts";
+import type { DueStatus } from "../attach/records.ts";
+import { statusSynced } from "../attach/synced.ts";
+import { isObject, own } from "../cni/json.ts";
+import { statusText } from "../kube/api-error.ts";
+import { isMeant } from "../kube/objects.ts";
+import type { Api } from "../kube/typed-api.ts";
+import { monotonicMs } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { makeOwnDirectory, removeFile } from "../linux/files.ts";
+import type { Agent, Part } from "./part.ts";
+import { backoff, pause } from "./pause.ts";
+import { keepSynced } from "./synced.ts";
+import type { Informer } from "./watch.ts";
+
+/** Milliseconds: of all requests for one status, between two looks at all files, of the longest pause. */
+const limits = { write: 3000, rescan: 60_000, longestPause: 30_000 };
+
+/** Statuses that are written at once. */
+const parallel = 8;
+
+/** Tries of one status without a pause: the kubelet changes a pod often while it starts. */
+const quickTries = 5;
+
+let isAtWork = false;
+
+/** Always on: it has nothing to do unless a status is due. */
+export const dueStatuses: Part = {
+  name: "due statuses",
+  async run(agent, signal) {
+    const queue = new Queue(agent);
+    try {
+      await queue.run(signal);
+    } finally {
+      isAtWork = false;
+    }
+  },
+};
+
+let informer: Informer<unknown> | undefined;
+
+/** `--status`: ADD leaves the status to us while the file is young. */
+export const statusByAgent: Part = {
+  name: "status",
+  synced: () => informer?.state() === "current",
+  async run(agent, signal) {
+    const path = `${agent.context.config.dataDir}/${statusSynced}`;
+    informer = agent.pods();
+    try {
+      await keepSynced(path, informer, agent.context, signal, () => isAtWork);
+    } finally {
+      // From now on ADD writes the status again.
+      removeFile(path);
+    }
+  },
+};
+
+/** A record with a file of results. */
+interface Entry {
+  name: string;
+  identity: Pick<AttachmentRecord, "containerId" | "ifname">;
+  pod: PodReference;
+  /** Of several records of one pod the last one counts. */
+  uptimeMs: number;
+  due: DueStatus | undefined;
+  /** The ID of the status that this process has written. */
+  written?: string;
+  failures: number;
+  /** Not tried before this time of the monotonic clock. */
+  notBefore: number;
+}
+
+class Queue {
+  readonly #agent: Agent;
+  readonly #entries = new Map<string, Entry>();
+  #wake = Promise.withResolvers<void>();
+
+  constructor(agent: Agent) {
+    this.#agent = agent;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const directory = `${this.#agent.context.config.dataDir}/attachments`;
+    signal.addEventListener("abort", () => this.#wake.resolve());
+    while (!signal.aborted) {
+      makeOwnDirectory(directory);
+      // Another directory may have the name now, and events may be lost: begin again.
+      const watcher = this.#watch(directory);
+      try {
+        await this.#readAll();
+        isAtWork = true;
+        const end = monotonicMs() + limits.rescan;
+        while (!signal.aborted && monotonicMs() < end)
+          await this.#round(end, signal);
+      } finally {
+        watcher.close();
+      }
+    }
+  }
+
+  #watch(directory: string): FSWatcher {
+    const suffix = ".result.json";
+    const changed = async (file: string): Promise<void> => {
+      await this.#read(file.slice(0, -suffix.length));
+      this.#wake.resolve();
+    };
+    const watcher = watch(directory, (_event, file) => {
+      if (file?.endsWith(suffix) && !file.startsWith(".")) void changed(file);
+    });
+    // The directory is gone: the next look at all files makes it again.
+    return watcher.on("error", () => {});
+  }
+
+  async #readAll(): Promise<void> {
+    const seen = new Set<string>();
+    for await (const { name, record } of this.#agent.context.records.all()) {
+      if (!record) continue;
+      seen.add(name);
+      this.#take(name, record);
+    }
+    for (const name of this.#entries.keys())
+      if (!seen.has(name)) this.#entries.delete(name);
+  }
+
+  async #read(name: string): Promise<void> {
+    try {
+      const record = await this.#agent.context.records.readNamed(name);
+      if (record) this.#take(name, record);
+      else this.#entries.delete(name);
+    } catch {
+      // GC reports an unreadable record.
+      this.#entries.delete(name);
+    }
+  }
+
+  #take(name: string, record: AttachmentRecord): void {
+    const { records, dependencies } = this.#agent.context;
+    const { containerId, ifname, pod, uptimeMs, bootId } = record;
+    // The addresses of an earlier boot are not those of the pod now.
+    if (!pod || bootId !== dependencies.bootId()) return;
+    const known = this.#entries.get(name);
+    let due: DueStatus | undefined;
+    try {
+      due = records.dueStatus(name);
+      const written = [known?.written, due && records.writtenStatus(name)];
+      if (due && written.includes(due.id)) due = undefined;
+    } catch {
+      // A torn file of results says nothing.
+    }
+    if (known?.uptimeMs === uptimeMs) {
+      if (known.due?.id === due?.id) return;
+      Object.assign(known, { due, failures: 0, notBefore: 0 });
+      return;
+    }
+    this.#entries.set(name, {
+      name,
+      identity: { containerId, ifname },
+      pod,
+      uptimeMs,
+      due,
+      failures: 0,
+      notBefore: 0,
+    });
+  }
+
+  /** Writes what can be written now, else waits for that. */
+  async #round(end: number, signal: AbortSignal): Promise<void> {
+    this.#wake = Promise.withResolvers<void>();
+    const now = monotonicMs();
+    const due = [...this.#entries.values()].filter((entry) => entry.due);
+    const ready = due.filter(({ notBefore }) => notBefore <= now);
+    if (ready.length > 0) {
+      const some = ready.slice(0, parallel);
+      await Promise.all(some.map((entry) => this.#handle(entry, signal)));
+      return;
+    }
+    const next = Math.min(end, ...due.map(({ notBefore }) => notBefore));
+    const waiting = new AbortController();
+    await Promise.race([pause(next - now, waiting.signal), this.#wake.promise]);
+    waiting.abort();
+  }
+
+  /** Never throws. */
+  async #handle(entry: Entry, signal: AbortSignal): Promise<void> {
+    const subject = { pod: `${entry.pod.namespace}/${entry.pod.name}` };
+    try {
+      const id = await this.#write(entry, signal);
+      if (id === undefined) return;
+      entry.written = id;
+      // Another one may be due by now.
+      if (entry.due?.id === id) entry.due = undefined;
+      // The API server is back: others need not wait.
+      for (const other of this.#entries.values()) other.notBefore = 0;
+      this.#agent.log("info", "wrote the pod's network status", subject);
+      this.#agent.context.records.noteWritten(entry.identity, id);
+    } catch (error) {
+      if (signal.aborted) return;
+      entry.failures++;
+      const { longestPause: longestMs } = limits;
+      entry.notBefore = monotonicMs() + backoff(entry.failures, { longestMs });
+      const problem = { ...subject, error: messageOf(error) };
+      const level = entry.failures === 1 ? "warn" : "debug";
+      this.#agent.log(
+        level,
+        "failed to write the pod's network status",
+        problem,
+      );
+    }
+  }
+
+  /** The ID of the status that is written, or that the server refuses for good; undefined when none is due any more. */
+  async #write(entry: Entry, signal: AbortSignal): Promise<string | undefined> {
+    const api = await this.#agent.api();
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(limits.write)]);
+    for (let tries = 0; tries < quickTries; tries++) {
+      const metadata = await readPod(api, entry.pod, limit);
+      // Only now: a later ADD changes the version of the pod that was read.
+      await this.#read(entry.name);
+      if (this.#entries.get(entry.name) !== entry || this.#isSuperseded(entry))
+        entry.due = undefined;
+      const { due } = entry;
+      if (!due) return undefined;
+      const { annotations } = due;
+      const status = await patchStatus(
+        api,
+        entry.pod,
+        { metadata: { ...metadata, annotations } },
+        limit,
+      );
+      if (status === 200) return due.id;
+      if (status === 422) {
+        this.#agent.log("error", "the API server refuses the network status", {
+          pod: `${entry.pod.namespace}/${entry.pod.name}`,
+        });
+        return due.id;
+      }
+      if (status !== 409) throw new Error(statusText(status));
+    }
+    throw new Error("the pod changes all the time");
+  }
+
+  #isSuperseded({ pod, uptimeMs }: Entry): boolean {
+    for (const other of this.#entries.values()) {
+      const isSame =
+        other.pod.namespace === pod.namespace && other.pod.name === pod.name;
+      if (isSame && other.uptimeMs > uptimeMs) return true;
+    }
+    return false;
+  }
+}
+
+function pathOf({ namespace, name }: PodReference): string {
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+}
+
+/** Throws for a pod that is gone, or another: the mirror of a static pod may come yet, and a record that goes ends the tries. */
+async function readPod(
+  api: Api,
+  pod: PodReference,
+  signal: AbortSignal,
+): Promise<{ uid: string; resourceVersion: string }> {
+  const response = await api.send(pathOf(pod), signal);
+  const body: unknown = await response.json().catch(() => undefined);
+  if (!response.ok) throw new Error(statusText(response.status));
+  const metadata = own(body, "metadata");
+  const uid = own(metadata, "uid");
+  const resourceVersion = own(metadata, "resourceVersion");
+  if (typeof uid !== "string" || typeof resourceVersion !== "string")
+    throw new Error("the response is no pod");
+  if (isMeant(uid, textsOf(own(metadata, "annotations")), pod.uid))
+    return { uid, resourceVersion };
+  throw new Error("the pod of that name is another one");
+}
+
+function textsOf(value: unknown): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(isObject(value) ? value : {}).filter(
+      (entry): entry is [string, string] => typeof entry[1] === "string",
+    ),
+  );
+}
+
+/** The status of the response. */
+async function patchStatus(
+  api: Api,
+  pod: PodReference,
+  patch: object,
+  signal: AbortSignal,
+): Promise<number> {
+  const response = await api.send(`${pathOf(pod)}/status`, signal, {
+    method: "PATCH",
+    headers: { "content-type": "application/merge-patch+json" },
+    body: JSON.stringify(patch),
+  });
+  await response.body?.cancel();
+  return response.status;
+}

@@ -1,0 +1,33 @@
+/**
+ * Renews a file by which ADD relies on the agent, while the API server's objects are known
+ * or the server is away; not after 401 or 403 (agent.md `--cache`).
+ */
+import type { Context } from "../attach/context.ts";
+import { renewEveryMs, syncedText } from "../attach/synced.ts";
+import { replaceOwnFile } from "./own-file.ts";
+import { pause } from "./pause.ts";
+import type { Informer } from "./watch.ts";
+
+/** Milliseconds between two looks at an informer that has not listed yet. */
+const startMs = 1000;
+
+/**
+ * Until the signal is aborted. `isReady` may throw, which ends it, and says whether the
+ * file may vouch for what it stands for.
+ */
+export async function keepSynced(
+  path: string,
+  source: Informer<unknown>,
+  { dependencies }: Context,
+  signal: AbortSignal,
+  isReady: () => boolean,
+): Promise<void> {
+  while (!signal.aborted) {
+    const state = source.state();
+    if (isReady() && (state === "current" || state === "away"))
+      replaceOwnFile(path, syncedText(dependencies));
+    await (source.hasStarted
+      ? pause(renewEveryMs, signal)
+      : Promise.race([pause(startMs, signal), source.started]));
+  }
+}
