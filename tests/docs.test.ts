@@ -39,6 +39,7 @@ const documentedDefaults: [string, string, Partial<GenieConfig>][] = [
     { multusConfDir: "/etc/cni/multus/net.d" },
   ],
   ["automatic.networks", "none", { automatic: undefined }],
+  ["auxiliaryChain", "none", { auxiliaryChain: undefined }],
   ["allowedNetworks", "all", { allowedNetworks: undefined }],
   [
     "allowedPlugins",
@@ -313,13 +314,7 @@ function documentedDefault(key: string): string | undefined {
   return described?.replaceAll(/\s+/g, " ").split(/[,;] /).at(-1);
 }
 
-/** Keys that are read for a later version; what they do is not there yet. */
-const undocumentedKeys = new Set(["auxiliaryChain"]);
-
 function schemaKeys(): string[] {
   const parents = new Set(["kubernetes", "policy", "automatic"]);
-  return configKeys.filter((key) => {
-    const [first = ""] = key.split(".");
-    return !undocumentedKeys.has(first) && !parents.has(key);
-  });
+  return configKeys.filter((key) => !parents.has(key));
 }

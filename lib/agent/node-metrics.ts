@@ -3,6 +3,7 @@
  * records, the abandoned ones, and the addresses that host-local has left.
  */
 import { abandonedRecords } from "../attach/abandoned.ts";
+import { executedIn } from "../attach/record.ts";
 import type { Context } from "../attach/context.ts";
 import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
@@ -60,7 +61,7 @@ export async function nodeMetrics(
   }
   metrics.add(abandoned, [], 0);
   for await (const { record } of abandonedRecords(config).all())
-    metrics.add(abandoned, [], record?.attachments.length ?? 1);
+    metrics.add(abandoned, [], record ? executedIn(record).length : 1);
   for (const [label, list] of lists) {
     const free = freeAddresses(list, place);
     if (free !== undefined) metrics.set(hostLocalFree, [label], free);

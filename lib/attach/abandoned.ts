@@ -19,10 +19,13 @@ import {
   deleteAttachments,
 } from "./delete-attachments.ts";
 import { tryWithContainerLock, withRecordsAlone } from "./lock.ts";
-import type {
-  Abandonment,
-  AttachmentRecord,
-  DeleteFailures,
+import {
+  type Abandonment,
+  type AttachmentRecord,
+  type DeleteFailures,
+  executedIn,
+  resultKey,
+  withExecuted,
 } from "./record.ts";
 import { type RecordEntry, Records } from "./records.ts";
 
@@ -42,10 +45,10 @@ export async function settle(
 ): Promise<void> {
   // An attachment whose ADD never completed is tried once more, and no more.
   const isOver = ({ attachment, reached }: Failure): boolean =>
-    reached && !hasCompleted(attachment.ifname);
+    reached && !hasCompleted(resultKey(attachment));
   const over = failures.filter(isOver);
   const counted = failures.filter((failure) => !isOver(failure));
-  const left = { ...record, attachments: remaining };
+  const left = withExecuted(record, remaining);
   if (counted.length === 0) return giveUp(context, left, over);
   // An attachment that was not reached has not failed yet.
   const known = counted.some(({ reached }) => reached)
@@ -127,13 +130,13 @@ async function keepCounted(
   over: readonly Failure[],
 ): Promise<CniError | undefined> {
   const gone = new Set(over.map(({ attachment }) => attachment));
-  const attachments = record.attachments.filter((one) => !gone.has(one));
+  const left = executedIn(record).filter((one) => !gone.has(one));
   try {
     if (over.length > 0) {
       logGivenUp(context, over);
       await abandon(context, record, over);
     }
-    context.records.write({ ...record, attachments }).sync();
+    context.records.write(withExecuted(record, left)).sync();
     return undefined;
   } catch (cause) {
     // The old record stays: some attachments will be deleted a second time.
@@ -203,13 +206,16 @@ async function abandon(
   const failed = new Set(failures.map(({ attachment }) => attachment));
   const before = await earlier(abandoned, record);
   const attachments = [
-    ...(before?.attachments ?? []).filter(
-      ({ ifname }) => !failures.some((one) => one.attachment.ifname === ifname),
+    ...(before ? executedIn(before) : []).filter(
+      (one) =>
+        !failures.some(
+          ({ attachment }) => resultKey(attachment) === resultKey(one),
+        ),
     ),
     // In the order of the record, as DEL takes them in reverse.
-    ...record.attachments.filter((one) => failed.has(one)),
+    ...executedIn(record).filter((one) => failed.has(one)),
   ];
-  const left = { ...record, attachments, failures: undefined };
+  const left = { ...withExecuted(record, attachments), failures: undefined };
   abandoned
     .write({
       ...left,
@@ -247,13 +253,21 @@ function abandonment(
     network: displayName(attachment),
     error: error.message,
   }));
-  const isKept = ({ ifname }: { ifname: string }): boolean =>
-    attachments.some((attachment) => attachment.ifname === ifname) &&
-    !errors.some((error) => error.ifname === ifname);
+  const isKept = (one: Abandonment["errors"][number]): boolean =>
+    attachments.some((attachment) => isErrorOf(one, attachment)) &&
+    !failures.some(({ attachment }) => isErrorOf(one, attachment));
   return {
     time: before?.time ?? now.toISOString(),
     errors: [...(before?.errors ?? []).filter(isKept), ...errors],
   };
+}
+
+/** The auxiliary chain is on the primary's interface. */
+export function isErrorOf(
+  { ifname, network }: Abandonment["errors"][number],
+  attachment: Attachment,
+): boolean {
+  return ifname === attachment.ifname && network === displayName(attachment);
 }
 
 export interface RetryOutcome {
@@ -333,7 +347,7 @@ async function deleteAbandoned(
   const claimed: Attachment[] = [];
   const free: Attachment[] = [];
   let reason: string | undefined;
-  for (const attachment of current.attachments) {
+  for (const attachment of executedIn(current)) {
     const claim = living.claimOf(current, attachment);
     (claim === undefined ? free : claimed).push(attachment);
     reason ??= claim;
@@ -355,7 +369,7 @@ async function deleteAbandoned(
     abandoned.remove(current);
     return undefined;
   }
-  rewrite(context, abandoned, { ...current, attachments }, failures);
+  rewrite(context, abandoned, withExecuted(current, attachments), failures);
   return failures[0]?.error.message ?? reason;
 }
 
@@ -367,7 +381,7 @@ function rewrite(
   failures: readonly Failure[],
 ): void {
   const why = abandonment(
-    record.attachments,
+    executedIn(record),
     record.abandoned,
     failures,
     dependencies.now(),

@@ -27,6 +27,7 @@ import {
   type AttachmentRecord,
   type AttachmentRouting,
   formatVersion,
+  resultKey,
 } from "./record.ts";
 import type { PodRouting } from "./default-route.ts";
 import type { WrittenFile } from "./records.ts";
@@ -39,6 +40,8 @@ export interface Present {
   /** One for each of `attachments`. */
   results: readonly Result[];
   tables: ReadonlyMap<string, AttachmentRouting>;
+  /** Of the auxiliary chain, which stays as it is. */
+  auxiliaryResult: Result | undefined;
 }
 
 /** The state of an ADD from the record on. */
@@ -50,6 +53,8 @@ interface Run extends PodNetworks {
   touched: number;
   /** In the order of the attachments, for those that were added. */
   results: Result[];
+  /** Of the auxiliary chain. */
+  auxiliaryResult?: Result;
   /** For several networks in one pod (selection.md §8). */
   routing?: PodRouting | undefined;
   /** The first call makes the record durable; returns the error. */
@@ -104,7 +109,7 @@ async function writeRecord(
 ): Promise<Run> {
   const record = present
     ? withAttachments(present, networks.attachments)
-    : newRecord(context, networks.attachments);
+    : newRecord(context, networks.attachments, networks.auxiliary);
   const file = await withSharedRecords(context, deadline, () =>
     context.records.create(record),
   );
@@ -133,6 +138,7 @@ function recorded({ extras: _extras, ...attachment }: Attachment): Attachment {
 export function newRecord(
   { request, dependencies, pod, path }: Context,
   attachments: readonly Attachment[],
+  auxiliary?: Attachment,
 ): AttachmentRecord {
   const { containerId, ifname, netns, config } = request;
   const executed: Attachment[] = [];
@@ -152,6 +158,7 @@ export function newRecord(
     uptimeMs: dependencies.uptimeMs() + 1,
     path: [...path],
     attachments: executed,
+    ...(auxiliary && { auxiliary }),
   };
 }
 
@@ -202,6 +209,33 @@ async function runDelegates(
       throw prefixNetwork(CniError.from(error), context.pod, network);
     }
   }
+  if (run.auxiliary)
+    await runAuxiliary(context, run, run.auxiliary, deadline, caller);
+}
+
+/** With the primary's result, which its own does not replace (selection.md §11). */
+async function runAuxiliary(
+  context: Context,
+  run: Run,
+  auxiliary: Attachment,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<void> {
+  const { list } = auxiliary;
+  const runtime = runtimeConf(context, auxiliary);
+  const primary = run.results[run.choice.primary];
+  run.touched++;
+  try {
+    run.auxiliaryResult = await addNetwork(
+      list,
+      runtime,
+      deadline,
+      caller,
+      primary,
+    );
+  } catch (error) {
+    throw prefixNetwork(CniError.from(error), context.pod, list.name);
+  }
 }
 
 /** An address that was requested and not given is an error on a strict node, else a warning (selection.md §6). */
@@ -251,7 +285,8 @@ async function finish(
   const tables = present
     ? new Map([...present.tables, ...(settled?.tables ?? [])])
     : settled?.tables;
-  records.writeResults(record, results, tables);
+  const auxiliaryResult = present?.auxiliaryResult ?? run.auxiliaryResult;
+  records.writeResults(record, results, tables, auxiliaryResult);
   routing?.apply();
   return { printed, results };
 }
@@ -259,11 +294,11 @@ async function finish(
 /** Before a rollback: what is deleted, or cannot be, has no result any more. */
 function writeResultsOf(
   { records, log }: Context,
-  { record, attachments, results, tables }: Present,
+  { record, attachments, results, auxiliaryResult, tables }: Present,
 ): void {
   try {
     const kept = { ...record, attachments: [...attachments] };
-    records.writeResults(kept, results, tables);
+    records.writeResults(kept, results, tables, auxiliaryResult);
   } catch (error) {
     log().error("rollback: failed to restore the results", {
       error: messageOf(error),
@@ -274,8 +309,12 @@ function writeResultsOf(
 function resultsByInterface({
   attachments,
   results,
+  auxiliary,
+  auxiliaryResult,
 }: Run): ReadonlyMap<string, Result> {
   const byInterface = new Map<string, Result>();
+  if (auxiliary && auxiliaryResult)
+    byInterface.set(resultKey(auxiliary), auxiliaryResult);
   for (const [i, { ifname }] of attachments.entries()) {
     const result = results[i];
     if (result) byInterface.set(ifname, result);

@@ -5,11 +5,11 @@
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import type { Attachment } from "../select/attachment.ts";
 import { attach, newRecord } from "./add-attachments.ts";
 import {
   type Api,
   type Pod,
+  type PodNetworks,
   choose,
   openOnce,
   readPod,
@@ -37,7 +37,7 @@ export async function add(context: Context): Promise<Result> {
     const chosen = await choose(context, pod, networks, api, forward);
     const { attachments, isReported } = chosen;
     if (context.records.has(context.request))
-      await deleteLeftOver(context, attachments, lock, forward);
+      await deleteLeftOver(context, chosen, lock, forward);
     const { printed, results } = await attach(context, chosen, lock, deadlines);
     if (isReported) {
       const { writeBack } = await import("./write-back.ts");
@@ -78,12 +78,12 @@ async function startReadingPod(
 /** An earlier ADD of this container and interface that was never deleted. */
 async function deleteLeftOver(
   context: Context,
-  attachments: readonly Attachment[],
+  { attachments, auxiliary }: PodNetworks,
   lock: Lock,
   deadline: Deadline,
 ): Promise<void> {
   // Throws for a choice that cannot be recorded: then nothing is executed.
-  boundedText(newRecord(context, attachments));
+  boundedText(newRecord(context, attachments, auxiliary));
   const { deleteRecorded } = await import("./del.ts");
   try {
     await deleteRecorded(context, lock, deadline);

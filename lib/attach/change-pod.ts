@@ -33,7 +33,7 @@ import {
 } from "./context.ts";
 import { removeRouting } from "./del.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-import type { AttachmentRouting } from "./record.ts";
+import { type AttachmentRouting, auxiliaryKey } from "./record.ts";
 import {
   type PodReference,
   type RunningPod,
@@ -109,6 +109,7 @@ export async function attachNetwork(
       attachments,
       results,
       tables: rest.stored.routing,
+      auxiliaryResult: rest.stored.results.get(auxiliaryKey),
     };
     const chosen = { choice, attachments: all, isReported: true };
     const { lock } = pod;
@@ -241,6 +242,7 @@ async function detachOne(
     rest,
     attachments.map((one) => results.get(one.ifname)),
     routing,
+    results.get(auxiliaryKey),
   );
   records.write(rest).sync();
   return { ...pod, record: rest, stored: { ...stored, results, routing } };

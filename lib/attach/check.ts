@@ -22,7 +22,12 @@ import {
   refuseNested,
   runtimeConf,
 } from "./context.ts";
-import { type AttachmentRecord, CorruptRecord } from "./record.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  executedIn,
+  resultKey,
+} from "./record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {
@@ -37,10 +42,10 @@ export async function check(context: Context): Promise<void> {
       ...context,
       path: [...new Set([...path, ...record.path])],
     };
-    for (const attachment of record.attachments) {
-      const { list, ifname } = attachment;
+    for (const attachment of executedIn(record)) {
+      const { list } = attachment;
       const runtime = runtimeConf(searched, attachment);
-      const result = results.get(ifname);
+      const result = results.get(resultKey(attachment));
       try {
         await checkNetwork(list, runtime, result, deadline, caller);
       } catch (error) {

@@ -131,6 +131,8 @@ export interface PodNetworks {
   attachments: Attachment[];
   /** Whether the pod's status reports them: several networks, or the NPWG standard (selection.md §7). */
   isReported: boolean;
+  /** Executed last, and no attachment of the pod (selection.md §11). */
+  auxiliary?: Attachment | undefined;
   /** Called when the record is written: another automatic choice may count it. */
   recorded?: (() => void) | undefined;
 }
@@ -162,11 +164,25 @@ export async function choose(
     );
     const isReported =
       choice.isNpwg || attachments.length > 1 || given?.isReported === true;
-    return { choice, attachments, isReported, recorded: given?.recorded };
+    const auxiliary = await auxiliaryChainOf(context);
+    const recorded = given?.recorded;
+    return { choice, attachments, isReported, auxiliary, recorded };
   } catch (error) {
     given?.recorded?.();
     throw error;
   }
+}
+
+/** Throws 5 and 7. */
+async function auxiliaryChainOf(
+  context: Context,
+): Promise<Attachment | undefined> {
+  const name = context.config.auxiliaryChain;
+  if (name === undefined) return undefined;
+  const { auxiliaryChain } = await import("./auxiliary-chain.ts");
+  const auxiliary = auxiliaryChain(context, name);
+  if (auxiliary) requireExecutables(context, [auxiliary]);
+  return auxiliary;
 }
 
 /** The inputs of a selection for this call. */

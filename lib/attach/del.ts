@@ -21,6 +21,7 @@ import {
   type AttachmentRouting,
   CorruptRecord,
   RecordError,
+  executedIn,
 } from "./record.ts";
 import { Records } from "./records.ts";
 import type { FormerTraces } from "./unrecorded.ts";
@@ -106,7 +107,7 @@ export async function deleteRecord(
   if (stored.routing.size > 0)
     await removeRouting(context, record, netns, stored.routing);
   const outcome = await deleteAttachments(
-    record.attachments,
+    executedIn(record),
     given ?? stored.results,
     {
       containerId: record.containerId,

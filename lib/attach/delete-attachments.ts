@@ -12,7 +12,12 @@ import { ProcessKilled } from "../linux/exec.ts";
 import { deletableNetns } from "../linux/netns.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import type { Context } from "./context.ts";
-import type { AttachmentRecord } from "./record.ts";
+import {
+  type AttachmentRecord,
+  executedIn,
+  resultKey,
+  withExecuted,
+} from "./record.ts";
 
 /** One attachment that could not be deleted. */
 export interface Failure {
@@ -64,7 +69,13 @@ export async function deleteAttachments(
     const runtime = { ...target, netns, ifname, args, capabilityArgs };
     const share = deadline.share(attachments.length - i, leastShareMs);
     try {
-      await delNetwork(list, runtime, results.get(ifname), share, caller);
+      await delNetwork(
+        list,
+        runtime,
+        results.get(resultKey(attachment)),
+        share,
+        caller,
+      );
       if (Object.hasOwn(capabilityArgs, "CNIDeviceInfoFile")) {
         const { removeDeviceInfo } = await import("../kubelet/device-info.ts");
         removeDeviceInfo(capabilityArgs);
@@ -113,7 +124,7 @@ export async function rollBack(
   const { request, log, path } = context;
   const { containerId, netns } = request;
   const { remaining, failures } = await deleteAttachments(
-    record.attachments.slice(present, touched),
+    executedIn(record).slice(present, touched),
     results,
     { containerId, netns, path },
     deadline,
@@ -129,7 +140,7 @@ export async function rollBack(
   }
   const isClean = before
     ? restore(context, before, remaining)
-    : keepRemaining(context, { ...record, attachments: remaining });
+    : keepRemaining(context, withExecuted(record, remaining));
   if (isClean || error.code !== Code.unknownContainer) return error;
   // Code 3 would tell the runtime that no DEL is needed.
   const { message, details } = error;
@@ -165,7 +176,7 @@ function keepRemaining(
   left: AttachmentRecord,
 ): boolean {
   try {
-    if (left.attachments.length === 0) {
+    if (executedIn(left).length === 0) {
       records.remove(left);
       return true;
     }

@@ -75,6 +75,8 @@ const record = object({
   path: v.array(string),
   /** In the order of execution; those that could not be deleted, in the order of `Outcome`. */
   attachments: v.array(attachment),
+  /** The auxiliary chain, executed after them on the primary's interface (selection.md §11). */
+  auxiliary: v.optional(attachment),
   /** The DELs that failed, of an ADD that completed (state.md "Never stuck, never forgotten"). */
   failures: v.optional(failures),
   /** A container that Multus attached: the record is made from its file, without results. */

@@ -28,8 +28,8 @@ export type {
 export const formatVersion = 1;
 
 /**
- * For attachments that share configurations, which format 1 cannot express. 0.1.0
- * refuses it with 11.
+ * For attachments that share configurations and for an auxiliary chain, which format 1
+ * cannot express. 0.1.0 refuses it with 11.
  */
 export const newestFormat = 2;
 
@@ -58,6 +58,42 @@ export function isSameAdd(a: AddIdentity, b: AddIdentity): boolean {
   );
 }
 
+/** Everything that was executed, in order: the auxiliary chain is no attachment and comes last (selection.md §11). */
+export function executedIn({
+  attachments,
+  auxiliary,
+}: Pick<AttachmentRecord, "attachments" | "auxiliary">): Attachment[] {
+  return auxiliary ? [...attachments, auxiliary] : attachments;
+}
+
+/** The record with what is left of {@link executedIn}. */
+export function withExecuted(
+  record: AttachmentRecord,
+  left: readonly Attachment[],
+): AttachmentRecord {
+  if (!record.auxiliary && !left.some(isAuxiliary))
+    return { ...record, attachments: [...left] };
+  return {
+    ...record,
+    attachments: left.filter((one) => !isAuxiliary(one)),
+    auxiliary: left.find(isAuxiliary),
+  };
+}
+
+function isAuxiliary({ origin }: Attachment): boolean {
+  return origin === "auxiliary";
+}
+
+/** The name of an attachment's result: its interface; "" for the auxiliary chain, which is on the primary's. */
+export function resultKey(
+  attachment: Pick<Attachment, "ifname" | "origin">,
+): string {
+  return attachment.origin === "auxiliary" ? auxiliaryKey : attachment.ifname;
+}
+
+/** No interface has this name. */
+export const auxiliaryKey = "";
+
 /** Our own disk failed, or a file on it is unreadable: always code 5, and never a delegate's error. */
 export class RecordError extends CniError {
   constructor(message: string, cause: unknown) {
@@ -73,7 +109,7 @@ export function textOfRecord(record: AttachmentRecord): string {
   const shared = sharedConfigurations(record.attachments);
   return withLength(
     JSON.stringify(
-      shared
+      shared || record.auxiliary
         ? { ...record, ...shared, formatVersion: newestFormat }
         : { ...record, formatVersion },
     ),
@@ -140,8 +176,13 @@ function isRecord(value: unknown): value is AttachmentRecord {
   if (!Array.isArray(attachments) || !Array.isArray(own(value, "path")))
     return false;
   for (const attachment of attachments)
-    if (!Array.isArray(own(own(attachment, "list"), "plugins"))) return false;
-  return true;
+    if (!hasPlugins(attachment)) return false;
+  const auxiliary = own(value, "auxiliary");
+  return auxiliary === undefined || hasPlugins(auxiliary);
+}
+
+function hasPlugins(attachment: unknown): boolean {
+  return Array.isArray(own(own(attachment, "list"), "plugins"));
 }
 
 /** The keys of a record of format 2 that differ from format 1. */

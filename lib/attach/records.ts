@@ -30,9 +30,11 @@ import {
   CorruptRecord,
   RecordError,
   boundedText,
+  executedIn,
   formatVersion,
   parseRecord,
   recordDepth,
+  resultKey,
   textOfRecord,
   withLength,
   withoutLength,
@@ -91,12 +93,12 @@ export type RecordEntry =
 
 /** The file of results of a record. */
 export interface StoredResults {
-  /** By interface; without missing, incomplete and invalid ones. */
+  /** By `resultKey`; without missing, incomplete and invalid ones. */
   results: ReadonlyMap<string, Result>;
   /** By interface, for several networks. */
   routing: ReadonlyMap<string, AttachmentRouting>;
   /**
-   * Whether ADD completed the attachment of an interface, as far as is known: it has a
+   * Whether ADD completed the attachment of a `resultKey`, as far as is known: it has a
    * result. A file that is there but cannot be read counts for all (state.md "DEL").
    */
   hasCompleted(ifname: string): boolean;
@@ -135,16 +137,19 @@ export class Records {
     return this.#write(record, "record", textOfRecord(record));
   }
 
-  /** Results in the order of the attachments. Never made durable: torn only means no prevResult. */
+  /** Results in the order of the attachments, and that of the auxiliary chain. Never made durable: torn only means no prevResult. */
   writeResults(
     record: AttachmentRecord,
     results: readonly (Result | undefined)[],
     routing?: ReadonlyMap<string, AttachmentRouting>,
+    auxiliary?: Result,
   ): void {
     const entries: object[] = [];
-    for (const [i, { ifname }] of record.attachments.entries()) {
+    for (const [i, attachment] of executedIn(record).entries()) {
+      const ifname = resultKey(attachment);
       const made = routing?.get(ifname);
-      const result = results[i] ?? null;
+      const result =
+        (attachment === record.auxiliary ? auxiliary : results[i]) ?? null;
       entries.push({ ifname, result, ...(made && { routing: made }) });
     }
     const json = JSON.stringify({ formatVersion, results: entries });

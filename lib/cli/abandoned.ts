@@ -3,13 +3,15 @@
  * --abandoned` and `genie doctor` list them, `genie gc --drop` forgets them
  * (state.md "Never stuck, never forgotten").
  */
-import { abandonedRecords } from "../attach/abandoned.ts";
+import { abandonedRecords, isErrorOf } from "../attach/abandoned.ts";
 import { withContainerLock } from "../attach/lock.ts";
 import type { Context } from "../attach/context.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
   type PodReference,
+  executedIn,
+  resultKey,
 } from "../attach/record.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -52,10 +54,12 @@ export async function abandonedOnNode({
     }
     const { results } = await records.readResults(record);
     const { containerId, pod, abandoned, time } = record;
-    for (const attachment of record.attachments) {
+    for (const attachment of executedIn(record)) {
       const { ifname } = attachment;
-      const result = results.get(ifname);
-      const failure = abandoned?.errors.find((one) => one.ifname === ifname);
+      const result = results.get(resultKey(attachment));
+      const failure = abandoned?.errors.find((one) =>
+        isErrorOf(one, attachment),
+      );
       found.attachments.push({
         containerId,
         ...(pod && { pod }),
@@ -194,9 +198,9 @@ async function reserved(
   record: AttachmentRecord,
 ): Promise<string[]> {
   const { results } = await records.readResults(record);
-  return record.attachments.map((attachment) => {
+  return executedIn(record).map((attachment) => {
     const { ifname } = attachment;
-    const result = results.get(ifname);
+    const result = results.get(resultKey(attachment));
     const ips = addressesOf(result);
     const what =
       ips.length > 0 ? ips.join(", ") : "the addresses of the container";

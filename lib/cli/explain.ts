@@ -157,7 +157,7 @@ function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
 }
 
 function textOf(explanation: Explanation): string {
-  const { pod, rules, attachments, hostNetwork } = explanation;
+  const { pod, rules, attachments, auxiliary, hostNetwork } = explanation;
   const who = `${pod.kind === undefined ? "" : "a pod of "}${nameOf(pod)}`;
   if (hostNetwork)
     return `${who} uses the node's own network: the runtime calls no CNI plugin for it\n`;
@@ -165,21 +165,38 @@ function textOf(explanation: Explanation): string {
     attachments.length === 1 ? "1 network" : `${attachments.length} networks`;
   const lines = [`${who} gets ${count} on this node:`];
   lines.push(...rules.map((rule) => `  ${rule}`));
-  for (const attachment of attachments) {
-    const { ifname, primary, source, args, device, plugins } = attachment;
+  for (const attachment of attachments)
     lines.push(
-      "",
-      `${ifname}${primary ? " (primary)" : ""}: ${namesOf(attachment)}, from ${source}`,
-      `  CNI_ARGS ${args}`,
+      ...linesOf(attachment, attachment.primary ? " (primary)" : "", ""),
     );
-    if (device) lines.push(`  device ${deviceText(device)}`);
-    for (const [i, { type, path, config }] of plugins.entries()) {
-      const after = i === 0 ? "" : ", with the result before it as prevResult";
-      lines.push(`  ${type} (${path}) is given${after}:`);
-      lines.push(indented(JSON.stringify(config, null, 2)));
-    }
-  }
+  if (auxiliary)
+    lines.push(
+      ...linesOf(auxiliary, " (auxiliary chain)", "the primary's result"),
+    );
   return `${lines.join("\n")}\n`;
+}
+
+/** `before` is the prevResult of the first plugin. */
+function linesOf(
+  attachment: ExplainedAttachment,
+  role: string,
+  before: string,
+): string[] {
+  const { ifname, source, args, device, plugins } = attachment;
+  return [
+    "",
+    `${ifname}${role}: ${namesOf(attachment)}, from ${source}`,
+    `  CNI_ARGS ${args}`,
+    ...(device ? [`  device ${deviceText(device)}`] : []),
+    ...plugins.flatMap(({ type, path, config }, i) => {
+      const result = i === 0 ? before : "the result before it";
+      const after = result === "" ? "" : `, with ${result} as prevResult`;
+      return [
+        `  ${type} (${path}) is given${after}:`,
+        indented(JSON.stringify(config, null, 2)),
+      ];
+    }),
+  ];
 }
 
 /** With the CNI name if it differs: configurations and network-status have that one. */

@@ -13,6 +13,7 @@ import {
 } from "../attach/context.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { pluginConfig } from "../cni/network.ts";
@@ -37,6 +38,8 @@ export interface Explanation {
   /** The rule of each network, what the namespace gives, then the faults of annotations. */
   rules: string[];
   attachments: ExplainedAttachment[];
+  /** Executed last, on the primary's interface (selection.md §11). */
+  auxiliary?: ExplainedAttachment;
 }
 
 export interface ExplainedAttachment {
@@ -73,7 +76,7 @@ export async function explainPod(
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
   const context = contextFor(pod, directories, env);
   const deadline = new Deadline(context.config.apiTimeoutMs);
-  const { choice, attachments, recorded } = await choose(
+  const { choice, attachments, auxiliary, recorded } = await choose(
     context,
     pod,
     readNetworks(context),
@@ -86,12 +89,20 @@ export async function explainPod(
     pod: shown,
     rules: [
       ...choice.elements.map(ruleOf),
+      ...auxiliaryRules(auxiliary),
       ...(await namespaceRules(pod, { known, kube, env })),
       ...misplacedAnnotations(pod),
     ],
     attachments: attachments.map((attachment, i) =>
       explained(attachment, sourceOf(choice.elements[i], context), context),
     ),
+    ...(auxiliary && {
+      auxiliary: explained(
+        auxiliary,
+        `${context.config.confDir}/${auxiliary.list.name}`,
+        context,
+      ),
+    }),
   };
 }
 
@@ -148,6 +159,12 @@ function openIfAllotted(
         Promise.resolve({ id: `<device of ${resource}>`, resource, source });
     }
   };
+}
+
+function auxiliaryRules(auxiliary: Attachment | undefined): string[] {
+  if (!auxiliary) return [];
+  const { list, ifname: on } = auxiliary;
+  return [`auxiliaryChain ${quote(list.name)} is executed last, on ${on}`];
 }
 
 function misplacedAnnotations({ misplaced, kind }: PodView): string[] {

@@ -50,17 +50,18 @@ export function validateNetwork(
   validateNetworkName(list.name);
 }
 
-/** Adds in the order of the list; the last plugin's result, in the list's version. Stops at the first error. */
+/** Adds in the order of the list, after `before` if it is given; the last plugin's result, in the list's version. Stops at the first error. */
 export async function addNetwork(
   list: NetworkConfigList,
   runtime: RuntimeConf,
   deadline: Deadline,
   caller: Caller,
+  before?: Result,
 ): Promise<Result> {
   const version = protocolVersion(list);
   const read = (output: unknown) =>
     convertResult(parseResult(output, version), version);
-  let result: Result | undefined;
+  let result = before && convertResult(before, version);
   for (const plugin of list.plugins) {
     const parts = { runtime, prevResult: result };
     result = await call("ADD", list, plugin, parts, deadline, caller, read);

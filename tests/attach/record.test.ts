@@ -3,9 +3,12 @@ import { describe, expect, test } from "bun:test";
 import {
   type AttachmentRecord,
   CorruptRecord,
+  executedIn,
   isSameAdd,
   parseRecord,
+  resultKey,
   textOfRecord,
+  withExecuted,
   withLength,
   withoutLength,
 } from "../../lib/attach/record.ts";
@@ -63,6 +66,25 @@ describe("textOfRecord", () => {
     ],
   ])("%s: format %p, and it is read again", async (_, format, attachments) => {
     expect(await formatOf(...attachments)).toBe(format);
+  });
+
+  test("an auxiliary chain: format 2, and no attachment", async () => {
+    const auxiliary: Attachment = { ...first, origin: "auxiliary" };
+    const text = textOfRecord({ ...record, auxiliary });
+    expect(own(parseJson(text), "formatVersion")).toBe(2);
+    for (const one of [text, withoutLength(text) ?? ""]) {
+      const read = await parseRecord(one);
+      expect(read).toMatchObject({ attachments: [{}, {}], auxiliary });
+      expect(executedIn(read).map(resultKey)).toEqual(["eth0", "net1", ""]);
+      const left = withExecuted(read, [auxiliary]);
+      expect(left).toMatchObject({ attachments: [], auxiliary });
+      const others = withExecuted(left, read.attachments);
+      expect(textOfRecord(others)).toBe(textOfRecord(record));
+    }
+    const damaged = { ...record, formatVersion: 2, auxiliary: {} };
+    expect(await corruption(withLength(JSON.stringify(damaged)))).toStartWith(
+      "auxiliary.list: expected an object",
+    );
   });
 
   test("a configuration that several share is stored once", () => {

@@ -122,6 +122,35 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     });
   });
 
+  test("an auxiliary chain, is told beside the networks", async () => {
+    using node = await installed();
+    const own = JSON.parse(node.read("etc/cni/net.d/00-genie.conflist")) as {
+      plugins: object[];
+    };
+    const plugin = { ...own.plugins[0], auxiliaryChain: "vendor" };
+    node.network("00-genie.conflist", { ...own, plugins: [plugin] });
+    node.network("vendor/10-ptp.conf", { cniVersion: "1.0.0", type: "ptp" });
+    const pod = { metadata: { name: "web", annotations: { cni: "weave" } } };
+    const file = node.write("pod.json", JSON.stringify(pod));
+    expect(await explained(node, ["-f", file])).toMatchObject({
+      rules: [
+        'annotation "cni" names "weave": file key of "20-weave.conf"',
+        'auxiliaryChain "vendor" is executed last, on eth0',
+      ],
+      attachments: [{ network: "weave" }],
+      auxiliary: {
+        ifname: "eth0",
+        source: "/etc/cni/net.d/vendor",
+        plugins: [{ type: "ptp", config: { name: "vendor", type: "ptp" } }],
+      },
+    });
+    const { stdout } = await node.type("explain", ["-f", file]);
+    expect(stdout).toContain("eth0 (auxiliary chain): vendor, from ");
+    expect(stdout).toContain(
+      "is given, with the primary's result as prevResult:",
+    );
+  });
+
   test.each<[annotations: Record<string, string>, line: string]>([
     [
       { other: "" },

@@ -1,0 +1,59 @@
+/**
+ * The auxiliary chain (selection.md §11): the configurations of a directory below
+ * `confDir` as one list, executed last for every pod on the primary's interface. Loaded
+ * on nodes with the key `auxiliaryChain`.
+ */
+import { listConfDir, readConfFile } from "../cni/confdir.ts";
+import { maxPlugins } from "../cni/conflist.ts";
+import { Code, CniError } from "../cni/error.ts";
+import { executesAny } from "../cni/executable-types.ts";
+import { compareVersions } from "../cni/version.ts";
+import { plain } from "../linux/text.ts";
+import type { Attachment } from "../select/attachment.ts";
+import { ownTypes } from "../select/node-networks.ts";
+import type { Context } from "./context.ts";
+
+/** undefined for an empty or missing directory. Throws 7 for an invalid file, 5 for the disk. */
+export function auxiliaryChain(
+  { config, request }: Context,
+  name: string,
+): Attachment | undefined {
+  const directory = `${config.confDir}/${name}`;
+  const fail = (problem: string) =>
+    new CniError(
+      Code.invalidNetworkConfig,
+      `auxiliary chain ${plain(directory)}: ${problem}`,
+    );
+  const lists = listConfDir(directory).flatMap((file) => {
+    const read = readConfFile(directory, file);
+    // What an operator wants for every pod is not left out.
+    if (read?.problem !== undefined)
+      throw fail(`${plain(file)}: ${read.problem}`);
+    return read ? [read.list] : [];
+  });
+  const plugins = lists.flatMap((list) => list.plugins);
+  // Plugins that know a version know those before it.
+  const [cniVersion] = lists
+    .map((list) => list.cniVersion)
+    .toSorted(compareVersions);
+  if (cniVersion === undefined) return undefined;
+  if (plugins.length > maxPlugins)
+    throw fail(`more than ${maxPlugins} plugins`);
+  if (executesAny(plugins, ownTypes(config)))
+    throw fail("it would execute genie again");
+  return {
+    list: {
+      name,
+      cniVersion,
+      disableCheck: false,
+      disableGC: true,
+      loadOnlyInlinedPlugins: true,
+      plugins,
+    },
+    ifname: request.ifname,
+    args: request.args,
+    // The runtime's port mappings and bandwidth are the primary's (NPWG §7.5).
+    capabilityArgs: {},
+    origin: "auxiliary",
+  };
+}
