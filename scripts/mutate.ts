@@ -110,7 +110,15 @@ async function passes(
   seconds: number,
 ): Promise<boolean> {
   const child = Bun.spawn({
-    cmd: [process.execPath, "test", "--isolate", "--bail", ...tests],
+    // A busy machine must not kill mutants.
+    cmd: [
+      process.execPath,
+      "test",
+      "--isolate",
+      "--bail",
+      "--timeout=60000",
+      ...tests,
+    ],
     cwd: tree,
     env: { ...process.env, GENIE_BINARY: join(tree, "genie") },
     stdio: ["ignore", "ignore", "ignore"],
