@@ -458,12 +458,6 @@ describe("choose, refusals", () => {
       Code.invalidNetworkConfig,
       'annotation "v1.multus-cni.io/default-network" names more than one network',
     ],
-    [
-      "a typing error, naming the annotation",
-      { [defaultKey]: "Lan" },
-      Code.invalidNetworkConfig,
-      'failed to parse annotation "v1.multus-cni.io/default-network"',
-    ],
   ];
   test.each(cases)("%s", async (_, annotations, code, message) => {
     expect(await refusal({ annotations, definitions })).toMatchObject({

@@ -585,15 +585,6 @@ describe("gcNetwork", () => {
     expect(double.calls()[0]?.env).toMatchObject(noContainer);
   });
 
-  test("says that nothing is valid by an empty list", async () => {
-    using double = new DelegateDouble("a");
-    await gc(listOf("1.1.0", "a"), [], double);
-    expect(JSON.parse(double.calls()[0]?.stdin ?? "")).toMatchObject({
-      "cni.dev/valid-attachments": [],
-      "cni.dev/attachments": [],
-    });
-  });
-
   test.each<[string, NetworkConfigList]>([
     ["disableGC", { ...listOf("1.1.0", "a"), disableGC: true }],
     ["version 1.0.0", listOf("1.0.0", "a")],

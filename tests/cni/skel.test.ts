@@ -7,7 +7,7 @@ import {
   type Request,
   runPlugin,
 } from "../../lib/cni/skel.ts";
-import { supportedVersions, versionAnswer } from "../../lib/cni/version.ts";
+import { versionAnswer } from "../../lib/cni/version.ts";
 
 const env = {
   CNI_COMMAND: "ADD",
@@ -117,30 +117,6 @@ describe("runPlugin, request", () => {
 });
 
 describe("runPlugin, answer", () => {
-  test.each(supportedVersions)(
-    "ADD prints the result in %s, the configuration's version",
-    async (version) => {
-      const { exitCode, stdout } = await run({
-        stdin: { ...config, cniVersion: version },
-      });
-      const answers = {
-        legacy: { cniVersion: version, ip4: { ip: "10.0.0.2/24" }, dns: {} },
-        list: {
-          cniVersion: version,
-          ips: [{ version: "4", address: "10.0.0.2/24" }],
-          dns: {},
-        },
-        modern: { cniVersion: version, ips: [{ address: "10.0.0.2/24" }] },
-      };
-      const form =
-        version < "0.3.0" ? "legacy" : version < "1.0.0" ? "list" : "modern";
-      expect([exitCode, stdout]).toEqual([
-        0,
-        [`${JSON.stringify(answers[form])}\n`],
-      ]);
-    },
-  );
-
   test("ADD fails when its result has no form in the configuration's version (C-3)", async () => {
     const outcome = await run(
       { stdin: { ...config, cniVersion: "0.2.0" } },

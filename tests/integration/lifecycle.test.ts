@@ -190,16 +190,6 @@ test("ADD, port mappings of the runtime are the primary's", async () => {
   );
 });
 
-test("ADD, a pod without Kubernetes", async () => {
-  await using node = await startNode();
-  const pod = await node.pod();
-  const options = { env: { CNI_ARGS: "" } };
-  await node.succeed("ADD", pod, options);
-  expect(await attached(pod)).toEqual({ eth0: "canal" });
-  await node.succeed("DEL", pod, options);
-  expect(await node.remains()).toEqual(nothing);
-});
-
 describe("DEL, repeated", () => {
   test("with CNI_NETNS and again without", async () => {
     await using node = await startNode();
@@ -212,14 +202,6 @@ describe("DEL, repeated", () => {
     ).toBeUndefined();
     expect(
       await node.succeed("DEL", pod, { ...options, env: { CNI_NETNS: "" } }),
-    ).toBeUndefined();
-    expect(await node.remains()).toEqual(nothing);
-  });
-
-  test("of a container that was never added", async () => {
-    await using node = await startNode();
-    expect(
-      await node.succeed("DEL", await node.pod(), { annotations: null }),
     ).toBeUndefined();
     expect(await node.remains()).toEqual(nothing);
   });

@@ -308,14 +308,6 @@ describe("identity", () => {
     },
   );
 
-  test("identity, certificate that signed itself: refused, nothing sent", async () => {
-    await using server = await startApiServer({ identity: certs.foreignCa });
-    expect((await thrownBy(get(server))).msg).toContain(
-      "certificate not trusted: ",
-    );
-    expect(server.requests).toEqual([]);
-  });
-
   test.each([
     ["an address", "127.0.0.1", {}, [false]],
     ["a name", "localhost", {}, ["localhost"]],

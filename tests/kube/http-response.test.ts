@@ -95,49 +95,6 @@ describe("ResponseReader", () => {
     },
   );
 
-  test.each<[string, number[][], string]>([
-    ["two bytes in two chunks", [[0xc3], [0xa4]], "ä"],
-    [
-      "three bytes in three chunks",
-      [[0x61, 0xe2], [0x82], [0xac, 0x62]],
-      "a€b",
-    ],
-    [
-      "four bytes in two chunks",
-      [
-        [0xf0, 0x9f],
-        [0x98, 0x80],
-      ],
-      "😀",
-    ],
-    ["half a character, then another", [[0xc3], [0x61]], "\ufffda"],
-    ["half a character at the end", [[0x61], [0xe2, 0x82]], "a\ufffd"],
-    [
-      "a byte order mark",
-      [
-        [0xef, 0xbb],
-        [0xbf, 0x61],
-      ],
-      "\ufeffa",
-    ],
-  ])("ResponseReader, %s: one character", (_, chunks, body) => {
-    const bytes = chunks.flatMap((data) => [
-      ...encode(`${data.length}\r\n`),
-      ...data,
-      0x0d,
-      0x0a,
-    ]);
-    const head = `${ok}Transfer-Encoding: chunked\r\n\r\n`;
-    const whole = [...encode(head), ...bytes, ...encode("0\r\n\r\n")];
-    for (const size of [1, 3, whole.length]) {
-      const reader = new ResponseReader();
-      let complete: Complete | undefined;
-      for (let at = 0; at < whole.length; at += size)
-        complete = reader.push(Uint8Array.from(whole.slice(at, at + size)));
-      expect(complete?.response).toEqual({ status: 200, text: body });
-    }
-  });
-
   test.each([[204], [304]])(
     "ResponseReader, %p: ends with its head, whatever length it states",
     (status) => {

@@ -112,14 +112,6 @@ describe("the executable, standard streams", () => {
     );
     expect([exitCode, existsSync(record)]).toEqual([0, false]);
   });
-
-  test("about text, stderr closed: exit 0, nothing on stdout", async () => {
-    expect(await shell('exec "$0" 2>&-', {})).toEqual({
-      exitCode: 0,
-      stdout: "",
-      stderr: "",
-    });
-  });
 });
 
 describe("the executable, an answer that no pipe takes at once", () => {
