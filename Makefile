@@ -4,7 +4,7 @@
 BUN := node_modules/.bin/bun
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release image deploy deploy-check platforms check fmt test demo torture torture-defect mutate cluster bench clean
+.PHONY: help deps build executables release reproduce image deploy deploy-check platforms check fmt test demo torture torture-defect mutate cluster bench clean
 # Targets share node_modules and dist, and `make bench` needs an idle machine.
 .NOTPARALLEL:
 
@@ -17,10 +17,16 @@ deps: ## install what is missing: npm packages, Debian packages
 build: deps ## compile dist/genie for this machine
 	@$(BUN) scripts/build.ts
 
-release: deps ## compile every target below dist, with SHA256SUMS
+executables: deps
 	@$(BUN) scripts/build.ts --release
 
-image: release ## write dist/genie-image.tar, an OCI archive for amd64 and arm64: IMAGE=name:tag
+release: image ## write a release to dist: executables, image, chart, SBOM, notes, SHA256SUMS
+	@$(BUN) scripts/release.ts
+
+reproduce: deps ## make the release twice and compare the bytes
+	@$(BUN) scripts/reproduce.ts
+
+image: executables ## write dist/genie-image.tar, an OCI archive for amd64 and arm64: IMAGE=name:tag
 	@$(BUN) scripts/image.ts $(if $(IMAGE),--name "$(IMAGE)")
 
 deploy: deps ## write deploy/: a kustomize base and a Helm chart of genie manifest
@@ -29,7 +35,7 @@ deploy: deps ## write deploy/: a kustomize base and a Helm chart of genie manife
 deploy-check: deps ## lint and render deploy/ with the real helm and kubectl
 	@$(BUN) tests/cluster/deploy-check.ts
 
-platforms: release ## run whole pods with the executables for arm64 (qemu) and for musl
+platforms: executables ## run whole pods with the executables for arm64 (qemu) and for musl
 	@scripts/deps.sh qemu-user-static libc6-arm64-cross python3-pip
 	@$(BUN) tests/platforms/platforms.ts
 

@@ -1,6 +1,6 @@
 /**
  * `build.ts` compiles dist/genie for this machine; `build.ts --release` compiles
- * every target and writes dist/SHA256SUMS. A release is laid out by recorded calls
+ * every target. A release is laid out by recorded calls
  * (profile.ts), and so is dist/genie with `--profile`, for the bench. An executable
  * gets its final name only after it was verified.
  */
@@ -52,15 +52,12 @@ async function build(): Promise<void> {
 }
 
 async function release(): Promise<void> {
-  const sums: string[] = [];
   const profiles = await record();
   for (const target of targets) {
     const file = await make(target, profiles);
-    sums.push(`${await sha256(file)}  ${target.name}/genie\n`);
     mkdirSync(join(dist, target.name), { recursive: true });
     renameSync(file, join(dist, target.name, "genie"));
   }
-  await Bun.write(join(dist, "SHA256SUMS"), sums.join(""));
 }
 
 /** The functions that this machine's executable uses: the same on every target. */
@@ -117,12 +114,6 @@ function commit(): string {
     },
   );
   return success ? stdout.toString().trim() : "";
-}
-
-async function sha256(path: string): Promise<string> {
-  const hasher = new Bun.CryptoHasher("sha256");
-  for await (const chunk of Bun.file(path).stream()) hasher.update(chunk);
-  return hasher.digest("hex");
 }
 
 function report({ name, elf }: Target, executed: boolean): void {

@@ -1,6 +1,6 @@
 /**
  * `image.ts [--name NAME]` writes dist/genie-image.tar, an OCI archive for amd64 and
- * arm64, from the executables of `make release`. Each image has two layers: the C
+ * arm64, from the executables of `make executables`. Each image has two layers: the C
  * library of Debian with which the executable runs, and the executables: `/genie` and
  * `/genie-musl`, of which `genie install` puts the one for the node's C library onto it.
  */

@@ -6,7 +6,9 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import * as v from "valibot";
 import { run } from "./run.ts";
+import { writeTar } from "./tar.ts";
 
 export type Architecture = "amd64" | "arm64";
 
@@ -53,7 +55,7 @@ export class OciLayout implements Disposable {
   /** The files below a directory, owned by root. */
   async layer(directory: string): Promise<Layer> {
     const tar = join(this.#directory, "layer.tar");
-    await this.#tar(directory, tar);
+    await writeTar(directory, ["."], tar, this.#time);
     const content = await Bun.file(tar).bytes();
     rmSync(tar);
     const compressed = Bun.gzipSync(content, { level: 6 });
@@ -105,7 +107,7 @@ export class OciLayout implements Disposable {
     await this.#file("oci-layout", { imageLayoutVersion: "1.0.0" });
     // Docker's own format has one platform for a name: the first.
     await this.#file("manifest.json", docker.slice(0, 1));
-    await this.#tar(this.#directory, outfile);
+    await writeTar(this.#directory, ["."], outfile, this.#time);
   }
 
   async #config({
@@ -138,31 +140,46 @@ export class OciLayout implements Disposable {
   async #file(name: string, content: unknown): Promise<void> {
     await Bun.write(join(this.#directory, name), JSON.stringify(content));
   }
+}
 
-  async #tar(directory: string, outfile: string): Promise<void> {
-    await run([
-      "tar",
-      "--format=ustar",
-      "--sort=name",
-      `--mtime=@${this.#time}`,
-      "--owner=0",
-      "--group=0",
-      "--numeric-owner",
-      "--mode=u+rw,go=rX,a-s",
-      "--directory",
-      directory,
-      "-cf",
-      outfile,
-      ".",
-    ]);
+const manifestList = v.object({
+  manifests: v.array(
+    v.object({
+      digest: v.string(),
+      platform: v.optional(v.object({ architecture: v.string() })),
+    }),
+  ),
+});
+const manifestFile = v.object({ config: v.object({ digest: v.string() }) });
+const configFile = v.object({
+  config: v.object({ Labels: v.record(v.string(), v.string()) }),
+});
+
+/** The labels of the images of an archive, by architecture. */
+export async function labelsOf(
+  archive: string,
+): Promise<Record<string, Readonly<Record<string, string>>>> {
+  const read = async <S extends v.GenericSchema>(schema: S, path: string) => {
+    const text = await run(["tar", "-xOf", archive, `./${path}`]);
+    return v.parse(schema, JSON.parse(text));
+  };
+  const labels: Record<string, Readonly<Record<string, string>>> = {};
+  for (const top of (await read(manifestList, "index.json")).manifests) {
+    const { manifests } = await read(manifestList, pathOf(top));
+    for (const one of manifests) {
+      const manifest = await read(manifestFile, pathOf(one));
+      const { config } = await read(configFile, pathOf(manifest.config));
+      labels[one.platform?.architecture ?? ""] = config.Labels;
+    }
   }
+  return labels;
 }
 
 function digestOf(content: Uint8Array): string {
   return `sha256:${new Bun.CryptoHasher("sha256").update(content).digest("hex")}`;
 }
 
-function pathOf({ digest }: Descriptor): string {
+function pathOf({ digest }: Pick<Descriptor, "digest">): string {
   return `blobs/${digest.replace(":", "/")}`;
 }
 

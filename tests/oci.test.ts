@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { type Image, OciLayout } from "../scripts/oci.ts";
+import { type Image, OciLayout, labelsOf } from "../scripts/oci.ts";
 import { run } from "../scripts/run.ts";
 import { temporaryDirectory } from "./support/delegate.ts";
 
@@ -50,6 +50,14 @@ describe("OciLayout", () => {
       architecture: "arm64",
       created: "1970-01-12T13:46:40.000Z",
       config: { Entrypoint: ["/program"], Labels: { a: "b" } },
+    });
+  });
+
+  test("labelsOf, those of each architecture", async () => {
+    const archive = await write("labels");
+    expect(await labelsOf(archive)).toEqual({
+      amd64: { a: "b" },
+      arm64: { a: "b" },
     });
   });
 

@@ -9,17 +9,21 @@ import { manifest, manifestObjects } from "../../lib/cli/manifest.ts";
 import { type Value, sampleOf, values, wordOf } from "../../scripts/chart.ts";
 import { deploy, image } from "../../scripts/deploy.ts";
 import { run } from "../../scripts/run.ts";
+import { versionOf } from "./module.ts";
 import { findHelm, findParts } from "./parts.ts";
 
 const say = (text: string) => console.error(text);
 const helm = await findHelm(say);
 const kubectl = (await findParts(say))("kubectl");
+// A helm that is built as a module takes 1.20.
+const version = `--kube-version=${versionOf("kubernetes")}`;
 const chart = resolve(deploy, "helm/genie");
 
 const lint = await run([
   helm,
   "lint",
   "--strict",
+  version,
   chart,
   "--set",
   `image=${image}`,
@@ -60,6 +64,7 @@ async function checkChart(on: readonly Value[]): Promise<void> {
       chart,
       "--namespace=net",
       "--include-crds",
+      version,
       "--values=-",
     ],
     { stdin: await file.text() },
@@ -118,7 +123,7 @@ async function expectRefusal(
   text: RegExp,
 ): Promise<void> {
   try {
-    await run([helm, "template", "genie", chart, ...words]);
+    await run([helm, "template", "genie", chart, version, ...words]);
   } catch (error) {
     if (text.test(String(error))) return;
     throw error;

@@ -2,7 +2,7 @@
  * Runs the suites of whole pods (ADD, CHECK, DEL with real plugins) with the
  * executables that this machine cannot start by itself: arm64 by qemu, with the C
  * library of Debian's cross compiler; musl in a mount namespace that has musl and
- * its C++ library. `make release` must have compiled them.
+ * its C++ library. `make executables` must have compiled them.
  */
 import {
   chmodSync,
