@@ -1,0 +1,48 @@
+#!/bin/sh
+# A bare machine: Debian with git and make only, made by debootstrap in a directory. A
+# clone of this tree's HEAD is made there, and its make targets install all else
+# themselves. `bare.sh [TARGET…]`, by default demo and test. It needs root, debootstrap
+# and Debian's and npm's registries; BARE=DIRECTORY keeps the machine for another run.
+set -eu
+tree=$(cd "$(dirname "$0")/.." && pwd)
+[ $# -gt 0 ] || set -- demo test
+
+machine=${BARE:-}
+if [ -z "$machine" ]; then
+  machine=$(mktemp -d)
+  trap 'rm -rf "$machine"' EXIT
+fi
+chmod 755 "$machine"
+
+if [ ! -x "$machine/usr/bin/make" ]; then
+  command -v debootstrap >/dev/null || apt-get install -y -qq debootstrap
+  debootstrap --variant=minbase --include=git,make bookworm "$machine" \
+    "${MIRROR:-http://deb.debian.org/debian}"
+  # What a company gives its machines: the name server and its authorities.
+  cp /etc/resolv.conf "$machine/etc/resolv.conf"
+  mkdir -p "$machine/usr/local/share/ca-certificates"
+  for authority in /usr/local/share/ca-certificates/*.crt; do
+    [ ! -f "$authority" ] || cp "$authority" "$machine/usr/local/share/ca-certificates/"
+  done
+fi
+
+rm -rf "$machine/root/genie"
+git clone -q "$tree" "$machine/root/genie"
+
+# Mounts and processes end with the command.
+unshare --mount --pid --fork --kill-child --propagation private sh -eu -c '
+  machine=$1
+  shift
+  mount -t proc proc "$machine/proc"
+  mount --rbind /sys "$machine/sys"
+  mount --rbind /dev "$machine/dev"
+  mount -t tmpfs tmpfs "$machine/run"
+  for target; do
+    echo "==> make $target"
+    chroot "$machine" env -i HOME=/root LANG=C.UTF-8 \
+      NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
+      PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+      ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+      make -C /root/genie "$target"
+  done
+' sh "$machine" "$@"
