@@ -47,6 +47,7 @@ const readers: Record<string, (text: string) => void | Promise<unknown>> = {
   "yaml definition": readDefinition,
   "yaml claim": readClaim,
   "yaml logical-network": readLogicalNetwork,
+  "yaml policy": readPolicy,
   "yaml write-back": readWriteBack,
   "text cni": readInterfaceNames,
 };
@@ -244,6 +245,13 @@ function readDefinition(text: string): void {
     },
   );
   expect(list.name).toBe(name);
+}
+
+function readPolicy(text: string): void {
+  const policy = Bun.YAML.parse(text);
+  expect(own(policy, "kind")).toBe("MultiNetworkPolicy");
+  const annotations = own(own(policy, "metadata"), "annotations");
+  readElements(String(own(annotations, "k8s.v1.cni.cncf.io/policy-for")));
 }
 
 /** A physical network and a logical one in it. */
