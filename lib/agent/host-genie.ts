@@ -31,11 +31,13 @@ export function whyNoHost({
   root,
   namespaces = seen(),
 }: HostGenie): string | undefined {
+  // Not in a container: genie itself looks whether it sees the runtime's namespaces.
+  if (root === "/") return undefined;
   const { own, first } = namespaces;
   if (first === undefined)
-    return "the mount namespace of process 1 cannot be read: run it privileged";
-  // In a container without hostPID process 1 is the container's own.
-  return root !== "/" && first === own
+    return "the mount namespace of process 1 cannot be read: the container is not privileged";
+  // Without hostPID process 1 is the container's own.
+  return first === own
     ? "process 1 is not the host's: hostPID is missing"
     : undefined;
 }
@@ -60,9 +62,10 @@ export async function runHostGenie(
     deadline: new Deadline(limitMs),
     inherit: [],
     signal,
-    ...(own !== first && {
-      enter: (start) => inMountNamespace("/proc/1/ns/mnt", start),
-    }),
+    ...(first !== undefined &&
+      own !== first && {
+        enter: (start) => inMountNamespace("/proc/1/ns/mnt", start),
+      }),
   });
   const { exitCode, stdout, stderr } = result;
   return { code: exitCode ?? -1, stdout, stderr };

@@ -47,6 +47,20 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       ],
       load: async () => (await import("./status.ts")).statusByAgent,
     },
+    gc: {
+      about: "delete attachments of containers that are gone, each minute",
+      needs:
+        "hostPID and a privileged container: it executes the host's genie gc",
+      isPrivileged: true,
+      rights: [],
+      load: async () => (await import("./gc.ts")).gc,
+    },
+    load: {
+      about: "measure the traffic of each network for the automatic choice",
+      needs: "the host's network",
+      rights: [],
+      load: async () => (await import("./load.ts")).load,
+    },
     metrics: {
       value: "ADDRESS",
       about:

@@ -38,6 +38,9 @@ it is kept, and the command succeeds.`,
       about:
         "only forget its abandoned attachments; their addresses stay reserved",
     },
+    "skip-abandoned": {
+      about: "do not retry attachments that could not be deleted",
+    },
     "drop-all": { about: "only forget all abandoned attachments" },
   },
   async run(input, { env, stdout, stderr }) {
@@ -54,7 +57,8 @@ it is kept, and the command succeeds.`,
         `${directories.binDir}/${ownType} gc`,
       );
       if (why !== undefined) throw new Error(why);
-      return printed(await collectAll(context, grace * 1000), stdout);
+      const isWhole = !input.flag("skip-abandoned");
+      return printed(await collectAll(context, grace * 1000, isWhole), stdout);
     }
     try {
       const lines = await drop(context, container);
@@ -67,13 +71,15 @@ it is kept, and the command succeeds.`,
   },
 };
 
-/** Records first, then earlier abandoned attachments, without those that this run abandoned. */
+/** Records first, then, if `isWhole`, earlier abandoned attachments, without those that this run abandoned. */
 async function collectAll(
   context: Context,
   graceMs: number,
+  isWhole: boolean,
 ): Promise<Collected & RetryOutcome> {
   const before = abandonedRecords(context.config).oldestFirst();
   const { deleted, ...records } = await collect(context, graceMs);
+  if (!isWhole) return { ...records, deleted, kept: [] };
   const deadline = new Deadline(retryMs, context.dependencies.clock);
   const retried = await retryAbandoned(context, before, deadline);
   return {

@@ -53,6 +53,12 @@ export function podInterfaces(result: ModernResult, ifname: string): string[] {
   return [...new Set([ifname, ...inPod.map(({ name }) => name)])];
 }
 
+/** The names of the interfaces that a result has on the host: ends of links, bridges. */
+export function hostInterfaces(result: Result): string[] {
+  const { interfaces } = modernResult(result);
+  return interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name);
+}
+
 /** `RT_TABLE_MAIN` of rtnetlink; an absent or zero `table` means it too. */
 const mainTable = 254;
 

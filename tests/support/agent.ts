@@ -18,8 +18,11 @@ export class RunningAgent implements AsyncDisposable {
   readonly log: LogLine[] = [];
 
   constructor(node: Node, ...words: readonly string[]) {
+    // `unshare -m --` before the first option: the program that executes genie.
+    const end = words.indexOf("--") + 1;
     this.#process = Bun.spawn({
       cmd: [
+        ...words.slice(0, Math.max(0, end - 1)),
         genieBinary(),
         "agent",
         "--no-install",
@@ -27,7 +30,7 @@ export class RunningAgent implements AsyncDisposable {
         `--conf-dir=${node.confDir}`,
         `--bin-dir=${node.binDir}`,
         `--data-dir=${node.dataDir}`,
-        ...words,
+        ...words.slice(end),
       ],
       env: { PATH: process.env["PATH"] ?? "" },
       cwd: "/",
