@@ -2,8 +2,6 @@
  * `genie agent`: the long-running process beside the plugin (agent.md). It has no work of
  * its own: it reads the switches, opens the credential and runs the parts.
  */
-import { existsSync } from "node:fs";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { createAgent, lineOf, runParts } from "../agent/agent.ts";
 import { removeSynced } from "../agent/definition-cache.ts";
@@ -13,8 +11,7 @@ import { parts } from "../agent/parts.ts";
 import { dueStatuses } from "../agent/status.ts";
 import { pause } from "../agent/pause.ts";
 import { logs } from "../attach/log.ts";
-import { inClusterServer } from "../kube/server-url.ts";
-import { openApi, serviceAccountDirectory } from "../kube/typed-api.ts";
+import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { credentialOptions } from "./credential.ts";
 import type { Command, Input, Option, Options } from "./command.ts";
 import type { Host } from "./host.ts";
@@ -29,7 +26,8 @@ import {
   ownType,
   rootOption,
 } from "./node.ts";
-import type { Env, Terminal } from "./terminal.ts";
+import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
+import type { Terminal } from "./terminal.ts";
 import { watch, watchOptions } from "./watch.ts";
 
 /** The switches of the parts: `--gc`, `--metrics ADDRESS`, `--no-cache` of a default one. */
@@ -74,17 +72,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     ...installOptions,
     "service-account": credentialOptions["service-account"],
     health: watchOptions.health,
-    kubeconfig: {
-      value: "FILE",
-      path: "file",
-      about:
-        "credential of the agent (default the service account of its pod, else that of genie's configuration)",
-    },
-    node: {
-      value: "NAME",
-      about:
-        "name of this node in the API (default $NODE_NAME, else as configured, else the host's name)",
-    },
+    ...apiOptions,
     ...directoryOptions,
     ...rootOption,
   },
@@ -102,15 +90,11 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     const { config } = context;
     const running = createAgent(
       {
-        node:
-          input.text("node") ||
-          terminal.env["NODE_NAME"] ||
-          config.nodeName ||
-          hostname(),
+        node: apiNodeName(input, terminal.env, config),
         context,
         host: hostGenie(directories, host),
         directories: directoryArgs(directories),
-        openApi: () => openApiOf(input, host, directories, terminal.env),
+        openApi: () => openNodeApi(input, terminal.env),
         place: (path) => host.path(path),
         synced: () => chosen.every(({ synced }) => synced?.() ?? true),
         log: logger(terminal, config.logLevel),
@@ -202,26 +186,4 @@ function directoryArgs({ confDir, binDir, dataDir }: Directories): string[] {
     `--bin-dir=${binDir}`,
     ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
   ];
-}
-
-/** `--kubeconfig`, else our pod's service account, else the credential of the configuration, which is read anew. */
-function openApiOf(
-  input: Input,
-  host: Host,
-  directories: Directories,
-  env: Env,
-) {
-  const kubeconfig = input.path("kubeconfig");
-  if (kubeconfig !== undefined) return openApi({ kubeconfig }, env);
-  if (
-    inClusterServer(env) !== undefined &&
-    existsSync(join(serviceAccountDirectory, "token"))
-  )
-    return openApi({}, env);
-  const place = (path: string) => host.path(path);
-  return openApi(
-    () => nodeContext(directories, env, { host }).config.kube,
-    env,
-    host.isOurs ? {} : { place },
-  );
 }

@@ -122,7 +122,8 @@ export function readInput(command: Command, words: readonly string[]): Input {
 function parse(options: Options, words: readonly string[]) {
   try {
     return parseArgs({
-      args: [...words],
+      // As kubectl takes it: `-o=json`; for parseArgs its value is `=json`.
+      args: words.map((word) => word.replace(/^(-\w)=(?=.)/, "$1")),
       strict: true,
       allowPositionals: true,
       options: Object.fromEntries(

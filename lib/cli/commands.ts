@@ -46,6 +46,10 @@ export const commands: Commands = new Map(
       summary: "keep genie installed and do what goes on after a pod's start",
       load: async () => (await import("./agent.ts")).agent,
     },
+    audit: {
+      summary: "find running pods without a network that they ask for",
+      load: async () => (await import("./audit.ts")).audit,
+    },
     metrics: {
       summary: "print the metrics of this node",
       load: async () => (await import("./metrics.ts")).metrics,

@@ -1,9 +1,7 @@
 /**
  * `genie explain [POD]`.
  */
-import { readFileSync } from "node:fs";
-import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
-import { readStdin } from "../linux/stdio.ts";
+import { messageOf } from "../linux/errno.ts";
 import type { Annotations, Device } from "../select/attachment.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
 import {
@@ -25,7 +23,7 @@ import {
   podOfApi,
   podsOfText,
 } from "./pod-source.ts";
-import type { Env } from "./terminal.ts";
+import { type Env, contentOf } from "./terminal.ts";
 
 export const explain: Command = {
   operand: { name: "POD", optional: true },
@@ -105,17 +103,6 @@ async function podsOf(
     };
   } catch (cause) {
     throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
-  }
-}
-
-/** Also reads a pipe, such as `<(…)` of a shell. */
-function contentOf(file: string): string {
-  if (file === "-") return new TextDecoder().decode(readStdin());
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    const errno = errnoOf(cause);
-    throw errno === undefined ? cause : new SystemError(errno);
   }
 }
 

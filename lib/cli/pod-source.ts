@@ -110,7 +110,8 @@ function nameOf({ kind, name }: Source): string {
   return `${kind.toLowerCase()} ${JSON.stringify(name)}`;
 }
 
-function objectsOf(text: string): object[] {
+/** Every object of a YAML or JSON text. Throws Error with the position of a fault. */
+export function objectsOf(text: string): object[] {
   let value: unknown;
   try {
     value = Bun.YAML.parse(text);

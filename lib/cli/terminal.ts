@@ -2,8 +2,10 @@
  * The process as a command sees it: environment and output. {@link realTerminal} is
  * the real one; tests have their own. Text in columns, and ages as kubectl shows them.
  */
+import { readFileSync } from "node:fs";
 import { isatty } from "node:tty";
-import { writeStderr, writeStdout } from "../linux/stdio.ts";
+import { SystemError, errnoOf } from "../linux/errno.ts";
+import { readStdin, writeStderr, writeStdout } from "../linux/stdio.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -16,6 +18,8 @@ export interface Process {
 export interface Terminal extends Process {
   stdout(text: string): Promise<void>;
   stderr(text: string): void;
+  /** Shows what takes long, in one line that the next one replaces; without a text it goes. Quiet in a pipe. */
+  progress(text?: string): void;
   /** Whether stdout is a terminal, for colours. */
   colour: boolean;
   /** This executable, which `install` copies. */
@@ -35,12 +39,18 @@ export function realTerminal(given: Process): Terminal {
     ...given,
     stdout: writeStdout,
     stderr: writeStderr,
+    progress: isatty(2) && env["TERM"] !== "dumb" ? showProgress : () => {},
     colour: isatty(1) && !env["NO_COLOR"] && env["TERM"] !== "dumb",
     self: "/proc/self/exe",
     uid: process.geteuid?.() ?? 0,
     ...stoppable(),
     now: () => new Date(),
   };
+}
+
+/** Returns to the begin of the line and erases it. */
+function showProgress(text = ""): void {
+  writeStderr(`\r\u001b[K${text}`);
 }
 
 /**
@@ -67,6 +77,17 @@ function stoppable(): Pick<Terminal, "sleep" | "stopped"> {
     },
     stopped: () => stopped,
   };
+}
+
+/** The text of a file, - for stdin. Also reads a pipe, such as `<(…)` of a shell. */
+export function contentOf(file: string): string {
+  if (file === "-") return new TextDecoder().decode(readStdin());
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    throw errno === undefined ? cause : new SystemError(errno);
+  }
 }
 
 /** Lines of aligned columns with two blanks between them and none at the end. */

@@ -1,0 +1,193 @@
+/**
+ * Running pods whose annotations ask for what their record does not have (agent.md
+ * "Audit"): after a restart of a node, pods run with eth0 only, and nobody tells. Changes
+ * nothing. Reads one record at a time.
+ */
+import type { V1Pod } from "@kubernetes/client-node";
+import type { Context } from "../attach/context.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import { own } from "../cni/json.ts";
+import { mountNamespace, namespaceId } from "../linux/netns.ts";
+import { cniAnnotation } from "../select/attachment.ts";
+import {
+  type Desired,
+  desiredOf,
+  differenceOf,
+  isRunning,
+  uidsOf,
+} from "./difference.ts";
+
+/** The kinds of findings, and what they mean. */
+export const findings = {
+  "past-genie":
+    "genie did not attach it in this boot: the runtime used another plugin",
+  "network-missing": "its record lacks a network that its annotations name",
+  "other-namespace": "its network namespace is not the one of its record",
+} as const;
+
+export type FindingKind = keyof typeof findings;
+
+export interface Finding {
+  namespace: string;
+  name: string;
+  uid: string;
+  finding: FindingKind;
+  /** The networks that are missing, as the annotations name them. */
+  networks: string[];
+  /** `ReplicaSet/web-5d4f`: who makes the pod anew; absent for a pod that nobody does. */
+  controller?: string;
+}
+
+export interface Audit {
+  findings: Finding[];
+  /** The number of pods that were looked at. */
+  pods: number;
+}
+
+/** `place`: the path of a node's file for this process. Sorted by pod. Throws 5 for the directory of records. */
+export async function auditPods(
+  pods: readonly V1Pod[],
+  { records, dependencies }: Context,
+  place: (path: string) => string,
+): Promise<Audit> {
+  const running = pods.filter(
+    (pod) => isRunning(pod) && (pod.status?.phase ?? "Running") === "Running",
+  );
+  const found = new Map<V1Pod, Judged>();
+  const podOf = finder(running);
+  const bootId = dependencies.bootId();
+  for await (const { record } of records.all()) {
+    if (!record || record.bootId !== bootId) continue;
+    const pod = podOf(record);
+    // A static pod that was changed has two containers for a while: the newest counts.
+    if (!pod || record.uptimeMs < (found.get(pod)?.uptimeMs ?? 0)) continue;
+    const { hasCompleted } = await records.readResults(record);
+    const wanted = wantedOf(pod);
+    found.set(pod, {
+      uptimeMs: record.uptimeMs,
+      finding:
+        wanted === "nothing" || records.isDeleting(record)
+          ? undefined
+          : judge(pod, wanted, record, hasCompleted, place),
+    });
+  }
+  const all = running.flatMap((pod) => {
+    const judged = found.get(pod);
+    if (judged) return judged.finding ?? [];
+    const wanted = wantedOf(pod);
+    if (wanted === "nothing") return [];
+    return findingOf(pod, "past-genie", namesOf(wanted));
+  });
+  const key = ({ namespace, name }: Finding) => `${namespace}/${name}`;
+  return {
+    findings: all.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)),
+    pods: running.length,
+  };
+}
+
+interface Judged {
+  uptimeMs: number;
+  finding: Finding | undefined;
+}
+
+/** The pod of a record: by UID, and without one (podman, old CRI-O) by name. */
+function finder(
+  pods: readonly V1Pod[],
+): (record: AttachmentRecord) => V1Pod | undefined {
+  const byUid = new Map<string, V1Pod>();
+  const byName = new Map<string, V1Pod>();
+  for (const pod of pods) {
+    for (const uid of uidsOf(pod)) byUid.set(uid, pod);
+    const { namespace, name } = pod.metadata ?? {};
+    byName.set(`${namespace}/${name}`, pod);
+  }
+  return ({ pod }) =>
+    pod &&
+    (byUid.get(pod.uid) ??
+      (pod.uid === "" ? byName : byUid).get(`${pod.namespace}/${pod.name}`));
+}
+
+/** "unknown": annotations that no ADD takes, or a choice that genie makes itself. */
+type Asked = Desired | "nothing" | "unknown";
+
+function wantedOf({ metadata }: V1Pod): Asked {
+  const { annotations = {}, namespace = "" } = metadata ?? {};
+  let desired: Desired;
+  try {
+    desired = desiredOf(annotations, namespace);
+  } catch {
+    return "unknown";
+  }
+  const { elements, replacement } = desired;
+  if (replacement || elements.some(({ isDefault }) => !isDefault))
+    return desired;
+  // Logical networks (selection.md §2, rule c).
+  const isLogical =
+    own(annotations, cniAnnotation) !== undefined &&
+    isText(own(annotations, "networks"));
+  return isLogical ? "unknown" : "nothing";
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value.trim() !== "";
+}
+
+function namesOf(wanted: Asked): string[] {
+  return typeof wanted === "string"
+    ? []
+    : wanted.elements.map(({ text }) => text);
+}
+
+function judge(
+  pod: V1Pod,
+  wanted: Exclude<Asked, "nothing">,
+  record: AttachmentRecord,
+  hasCompleted: (ifname: string) => boolean,
+  place: (path: string) => string,
+): Finding | undefined {
+  if (isOtherNamespace(record, place))
+    return findingOf(pod, "other-namespace", []);
+  if (wanted === "unknown") return undefined;
+  const { steps, isPrimaryOther } = differenceOf(wanted, record, hasCompleted);
+  const missing = steps.flatMap(({ attach }) => attach?.wanted.text ?? []);
+  if (isPrimaryOther) missing.unshift(`the primary on ${record.ifname}`);
+  return missing.length === 0
+    ? undefined
+    : findingOf(pod, "network-missing", missing);
+}
+
+/** A namespace that is not seen is gone only where the runtime's namespaces can be seen. */
+function isOtherNamespace(
+  { netns, netnsId, mountNamespace: recorded }: AttachmentRecord,
+  place: (path: string) => string,
+): boolean {
+  if (netns === "" || netnsId === undefined) return false;
+  const id = namespaceId(place(netns));
+  const isSeen = place("/") === "/" && recorded === mountNamespace();
+  return id === undefined ? isSeen : id !== netnsId;
+}
+
+function findingOf(
+  pod: V1Pod,
+  finding: FindingKind,
+  networks: string[],
+): Finding {
+  const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
+  const controller = controllerOf(pod);
+  return {
+    namespace,
+    name,
+    uid,
+    finding,
+    networks,
+    ...(controller !== undefined && { controller }),
+  };
+}
+
+/** A static pod's is the node, which makes it from its file: to evict it changes nothing. */
+function controllerOf({ metadata }: V1Pod): string | undefined {
+  const owner = metadata?.ownerReferences?.find(
+    ({ controller, kind }) => controller === true && kind !== "Node",
+  );
+  return owner && `${owner.kind}/${owner.name}`;
+}

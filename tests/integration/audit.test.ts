@@ -1,0 +1,205 @@
+/** `genie audit` with a list of pods (agent.md "Audit"); the real cluster evicts. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Node, Pod } from "../support/node.ts";
+import { startScriptedNode } from "../support/scripted-node.ts";
+
+const networks = "k8s.v1.cni.cncf.io/networks";
+
+/** As the API server lists it. */
+function listed(
+  pod: Pick<Pod, "name" | "uid">,
+  annotations: Record<string, string> | null,
+  more: { spec?: object; status?: object; metadata?: object } = {},
+): object {
+  const { name, uid } = pod;
+  return {
+    metadata: { namespace: "shop", name, uid, annotations, ...more.metadata },
+    spec: { nodeName: "node1", ...more.spec },
+    status: { phase: "Running", ...more.status },
+  };
+}
+
+const replicaSet = {
+  ownerReferences: [
+    {
+      apiVersion: "apps/v1",
+      kind: "ReplicaSet",
+      name: "web-1",
+      uid: "r",
+      controller: true,
+    },
+  ],
+};
+
+function audit(node: Node, pods: readonly object[], ...words: string[]) {
+  const file = join(node.directory, "pods.json");
+  writeFileSync(file, JSON.stringify({ kind: "PodList", items: pods }));
+  return node.command("audit", "-f", file, ...words);
+}
+
+/** Pod, finding and networks of each. */
+function foundIn(node: Node, pods: readonly object[], ...words: string[]) {
+  const { exitCode, stdout, stderr } = audit(node, pods, "-o=json", ...words);
+  expect(stderr).toBe("");
+  const rows = JSON.parse(stdout) as {
+    name: string;
+    finding: string;
+    networks: string[];
+  }[];
+  expect(exitCode).toBe(rows.length === 0 ? 0 : 1);
+  return rows.map(({ name, finding, networks: missing }) => [
+    name,
+    finding,
+    ...missing,
+  ]);
+}
+
+describe("genie audit", () => {
+  test("pods attached past genie, with a network missing, in another namespace; the others are in order", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const attach = async (
+      name: string,
+      annotations: Record<string, string>,
+    ) => {
+      const pod = await node.pod(name);
+      await node.succeed("ADD", pod, { annotations });
+      return pod;
+    };
+    const order = await attach("in-order", { cni: "alpha,beta" });
+    const missing = await attach("missing", { cni: "alpha" });
+    const primary = await attach("primary", { cni: "alpha" });
+    const plain = await attach("plain", {});
+    const moved = await attach("moved", { cni: "beta" });
+    const rebooted = await attach("rebooted", { cni: "beta" });
+    const change = (pod: Pod, key: string, value: string) => {
+      const record = { ...node.record(pod), [key]: value };
+      writeFileSync(node.recordPath(pod), JSON.stringify(record));
+    };
+    change(moved, "netnsId", "0:4:1");
+    change(rebooted, "bootId", "another");
+    const none = (name: string) => ({ name, uid: `uid-${name}` });
+    const both = { cni: "alpha,beta" };
+    const pods = [
+      listed(order, { cni: " alpha , beta@eth1" }),
+      listed(missing, both, { metadata: replicaSet }),
+      listed(primary, { cni: "beta" }),
+      listed(plain, null),
+      listed(moved, { cni: "beta" }),
+      listed(rebooted, { cni: "beta" }),
+      listed(none("past"), { [networks]: "storage" }),
+      listed(none("past-plain"), {}),
+      listed(none("past-default"), { cni: "default" }),
+      listed(none("past-invalid"), { cni: "a,,b" }),
+      listed(none("host"), both, { spec: { hostNetwork: true } }),
+      listed(none("pending"), both, { status: { phase: "Pending" } }),
+      listed(none("done"), both, { status: { phase: "Succeeded" } }),
+      listed(none("failed"), both, { status: { phase: "Failed" } }),
+      listed(none("ending"), both, {
+        metadata: { deletionTimestamp: "2026-01-02T03:04:05Z" },
+      }),
+      listed(none("elsewhere"), both, { spec: { nodeName: "node2" } }),
+    ];
+    expect(foundIn(node, pods, "--node=node1")).toEqual([
+      ["missing", "network-missing", "beta"],
+      ["moved", "other-namespace"],
+      ["past", "past-genie", "shop/storage"],
+      ["past-invalid", "past-genie"],
+      ["primary", "network-missing", "the primary on eth0", "beta"],
+      ["rebooted", "past-genie", "beta"],
+    ]);
+    const { stdout, stderr, exitCode } = audit(
+      node,
+      pods.slice(1, 2),
+      "--evict",
+    );
+    expect({ exitCode, stderr, stdout }).toEqual({
+      exitCode: 1,
+      stderr:
+        "genie audit: nothing is evicted without --yes: 1 of 1 pods have a controller\n",
+      stdout:
+        "NAMESPACE  POD      FINDING          NETWORKS  CONTROLLER\n" +
+        "shop       missing  network-missing  beta      ReplicaSet/web-1\n",
+    });
+  });
+
+  test("nothing found: exit code 0, and how many pods were looked at", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
+    const pods = [
+      listed(pod, { cni: "beta" }),
+      listed({ name: "b", uid: "b" }, {}),
+    ];
+    expect(audit(node, pods)).toEqual({
+      exitCode: 0,
+      stdout: "2 pods, nothing found\n",
+      stderr: "",
+    });
+    expect(audit(node, pods, "-o=yaml").stdout).toBe("[]\n");
+  });
+
+  test("a namespace that is gone", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
+    await pod.netns[Symbol.asyncDispose]();
+    expect(foundIn(node, [listed(pod, { cni: "beta" })])).toEqual([
+      ["web", "other-namespace"],
+    ]);
+  });
+
+  test("a static pod, by the hash of its file; to evict it changes nothing", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
+    const mirror = { name: "web-node1", uid: "mirror" };
+    const hash = { "kubernetes.io/config.hash": pod.uid };
+    const ownerReferences = [{ kind: "Node", name: "node1", controller: true }];
+    const more = { metadata: { ownerReferences } };
+    expect(
+      foundIn(node, [listed(mirror, { ...hash, cni: "beta" }, more)]),
+    ).toEqual([]);
+    const { stdout } = audit(node, [
+      listed(mirror, { ...hash, cni: "alpha,beta" }, more),
+    ]);
+    expect(stdout).toEndWith("network-missing  alpha     -\n");
+  });
+
+  test.each<[what: string, text: string, problem: string]>([
+    ["no JSON", "{", "neither YAML nor JSON"],
+    [
+      "no pod",
+      '[{"metadata":{}}]',
+      "not a pod: metadata.name: expected a string",
+    ],
+    [
+      "wrong annotations",
+      '{"kind":"Pod","metadata":{"name":"a","annotations":{"cni":5}}}',
+      "not a pod: metadata.annotations.cni: expected a string, got the number 5",
+    ],
+  ])("a list that is none, %s: exit code 1", async (_, text, problem) => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const file = join(node.directory, "pods.json");
+    writeFileSync(file, text);
+    const { exitCode, stderr } = node.command("audit", "-f", file);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`${file}: ${problem}`);
+    expect(readFileSync(file, "utf8")).toBe(text);
+  });
+
+  test("--yes without --evict: usage error", async () => {
+    await using scripted = await startScriptedNode();
+    const { exitCode, stderr } = audit(scripted.node, [], "--yes");
+    expect([exitCode, stderr.split("\n")[0]]).toEqual([
+      2,
+      "genie audit: --yes needs --evict",
+    ]);
+  });
+});
