@@ -36,6 +36,14 @@ export class Kubectl {
     return run([...this.#command, "create", "-f", "-", ...options], { stdin });
   }
 
+  /** However it ends. */
+  attemptCreate(object: object, ...options: string[]): Promise<Ended> {
+    const stdin = JSON.stringify(object);
+    return attempt([...this.#command, "create", "-f", "-", ...options], {
+      stdin,
+    });
+  }
+
   /** Objects, or text in YAML. */
   apply(manifest: readonly object[] | string): Promise<string> {
     const stdin =

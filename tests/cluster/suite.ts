@@ -11,6 +11,7 @@ import { checkCredentials } from "./checks/credentials.ts";
 import { checkCrio } from "./checks/crio.ts";
 import { checkDaemonSet } from "./checks/daemonset.ts";
 import { checkInstall } from "./checks/install.ts";
+import { checkBlankChoice } from "./checks/logical-networks.ts";
 import { checkLookups } from "./checks/lookups.ts";
 import { checkNewerContainerd } from "./checks/newer-containerd.ts";
 import { checkPods } from "./checks/pods.ts";
@@ -41,6 +42,7 @@ export async function runSuite(
     await checkPods(cluster, report);
     await checkLookups(cluster, report);
     await checkChoice(cluster, report);
+    await checkBlankChoice(cluster, report);
     await checkCredentials(cluster, report);
     await checkStaticPod(cluster, report);
     await checkScale(cluster, report);

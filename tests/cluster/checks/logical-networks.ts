@@ -1,0 +1,198 @@
+/**
+ * A blank `cni`: CNI-Genie's logical networks with the objects of its samples, and
+ * automatic choice (selection.md §9, §10). The node is afterwards as it was; the kinds
+ * stay.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../../../scripts/run.ts";
+import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
+import { untilRuntimeReads } from "../genie.ts";
+import { confDir, prefixes } from "../networks.ts";
+import type { Cluster } from "../node.ts";
+import {
+  addresses,
+  createPods,
+  deletePods,
+  events,
+  podObject,
+} from "../pod.ts";
+import type { Report } from "../report.ts";
+import { until } from "../until.ts";
+import { expectNothing } from "./pods.ts";
+
+const object = (kind: string, name: string, spec: object): object => ({
+  apiVersion: "alpha.network.k8s.io/v1",
+  kind,
+  metadata: { name, namespace: "default" },
+  spec,
+});
+
+/** CNI-Genie's samples, with their typing error. */
+const samples = [
+  object("Logicalnetwork", "net1", {
+    physicalNet: "phynet1",
+    sub_subnet: "10.32.0.0/24",
+  }),
+  object("Logicalnetwork", "net2", {
+    physicalNet: "phynet2",
+    plugin: "flannel",
+    sub_subnet: "10.244.0.0/24",
+  }),
+  object("Physicalnetwork", "phynet1", {
+    refer_nic: "eth0",
+    sharedStatus: {
+      dedicatedNet: true,
+      plugin: "weave",
+      subnet: "10.32.0.0/16",
+    },
+  }),
+  object("Physicalnetwork", "phynet2", {
+    refer_nic: "eth1",
+    sharedStaus: { dedicatedNet: false },
+  }),
+];
+
+/** Of the same shared physical network, with a plugin whose IPAM takes a subnet. */
+const net3 = object("Logicalnetwork", "net3", {
+  physicalNet: "phynet2",
+  plugin: "canal",
+  sub_subnet: "10.245.77.0/24",
+});
+
+const weave = {
+  cniVersion: "1.0.0",
+  name: "weave",
+  type: "bridge",
+  bridge: "weave0",
+  ipam: { type: "host-local", subnet: "10.47.0.0/16" },
+};
+
+const refused: readonly [kind: string, spec: object, reason: string][] = [
+  ["Logicalnetwork", {}, "must name a plugin or a physical network"],
+  [
+    "Logicalnetwork",
+    { physicalNet: "phynet1", sub_subnet: "10.33.0.0/24" },
+    "sub_subnet must be inside of the physical network's subnet",
+  ],
+  [
+    "Logicalnetwork",
+    { physicalNet: "phynet2", sub_subnet: "10.33.0.0/24" },
+    "a logical network of a shared physical network must name a plugin",
+  ],
+  [
+    "Logicalnetwork",
+    { plugin: "weave", sub_subnet: "10.33.0.0" },
+    "sub_subnet must be a CIDR",
+  ],
+  [
+    "Physicalnetwork",
+    { sharedStatus: { dedicatedNet: true } },
+    "a dedicated physical network must name a plugin",
+  ],
+];
+
+const ownFile = join(confDir, "00-genie.conflist");
+const weaveFile = join(confDir, "30-weave.conf");
+const automatic = Array.from({ length: 6 }, (_, i) => `automatic${i}`);
+
+export async function checkBlankChoice(
+  cluster: Cluster,
+  report: Report,
+): Promise<void> {
+  const { kubectl, genie, directory } = cluster;
+  report.heading("Logical networks and automatic choice");
+
+  await report.check(
+    "`genie manifest --logical-networks` is accepted, and so are CNI-Genie's samples",
+    async () => {
+      const manifest = await run([genie, "manifest", "--logical-networks"]);
+      await kubectl.apply(Bun.YAML.parse(manifest) as object[]);
+      // The kinds are there before their paths are.
+      return until("the kinds", 30, () => kubectl.apply([...samples, net3]));
+    },
+  );
+
+  await report.check(
+    "the policies refuse what CNI-Genie's webhook meant to",
+    () =>
+      until("the policies to act", 20, async () => {
+        const said = await Promise.all(
+          refused.map(async ([kind, spec, reason]) => {
+            const ended = await kubectl.attemptCreate(
+              object(kind, "wrong", spec),
+              "--dry-run=server",
+            );
+            const seen = ended.stderr.trim();
+            if (!seen.includes(reason))
+              throw new Error(`${JSON.stringify(spec)}: ${seen || "created"}`);
+            return `${kind} ${JSON.stringify(spec)}: ${reason}`;
+          }),
+        );
+        return said.join("\n");
+      }),
+  );
+
+  const before = readFileSync(ownFile, "utf8");
+  await report.check(
+    "pods of logical networks, dedicated and shared, and pods that leave the choice to the node",
+    async () => {
+      await untilRuntimeReads(cluster, () => {
+        writeFileSync(weaveFile, JSON.stringify(weave));
+        replaceOwn(withAutomatic(before));
+      });
+      await kubectl.apply([podObject("taken", { cni: "", networks: "net2" })]);
+      await createPods(kubectl, {
+        dedicated: { cni: "", networks: "net1" },
+        shared: { cni: "", networks: "net1@eth0,net3@eth4" },
+        ...Object.fromEntries(automatic.map((name) => [name, { cni: "" }])),
+      });
+      const one = await addresses(kubectl, "dedicated");
+      expectAddresses(one, { eth0: "10.32.0." });
+      const two = await addresses(kubectl, "shared");
+      expectAddresses(two, { eth0: "10.32.0.", eth4: "10.245.77." });
+      const chosen = await Promise.all(
+        automatic.map((name) => addresses(kubectl, name)),
+      );
+      const ofCanal = chosen.filter(({ eth0 }) =>
+        eth0?.startsWith(prefixes.canal),
+      );
+      expectEqual("pods of canal", ofCanal.length, automatic.length / 2);
+      const fails = await until("the event", 30, async () => {
+        const text = await events(kubectl, "taken");
+        return text.includes("FailedCreatePodSandBox") && text;
+      });
+      expectMatch(
+        "event",
+        fails,
+        /logical network "default\/net2": the IPAM of network "cbr0" takes no subnet/,
+      );
+      return [one, two, ...chosen, fails]
+        .map((seen) => (typeof seen === "string" ? seen : JSON.stringify(seen)))
+        .join("\n");
+    },
+  );
+
+  await report.check("deleted, they leave nothing", async () => {
+    await untilRuntimeReads(cluster, () => {
+      rmSync(weaveFile, { force: true });
+      replaceOwn(before);
+    });
+    await deletePods(kubectl, "taken", "dedicated", "shared", ...automatic);
+    await expectNothing(directory);
+  });
+}
+
+function withAutomatic(text: string): string {
+  const list = JSON.parse(text) as { plugins: object[] };
+  const networks = { networks: ["canal", "flannel"] };
+  const [genie, ...others] = list.plugins;
+  const plugins = [{ ...genie, automatic: networks }, ...others];
+  return JSON.stringify({ ...list, plugins });
+}
+
+function replaceOwn(text: string): void {
+  const scratch = join(confDir, ".00-genie");
+  writeFileSync(scratch, text);
+  renameSync(scratch, ownFile);
+}
