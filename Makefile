@@ -66,7 +66,7 @@ mutate: deps ## show which wrong operators and constants the tests find: MUTANTS
 cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
 
-bench: deps ## measure the release build of this machine: ROUNDS=… MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
+bench: deps ## measure the release build of this machine: ROUNDS=… API=real MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
 	@$(BUN) scripts/build.ts --profile --dist dist/bench
 	@$(BUN) bench/bench.ts
 

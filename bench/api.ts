@@ -1,14 +1,17 @@
 /**
  * The bench's access to its API server: kubeconfigs, also for ports with a longer
  * round trip, and a summary of its requests. The server and the ports are processes of
- * their own.
+ * their own. The server is the double of the tests, or the real one (API=real).
  */
 import { join } from "node:path";
 import * as v from "valibot";
+import { plain, wide } from "./cluster.ts";
 import { startHelper } from "./helper.ts";
 
-export interface Api extends Disposable {
+export interface Api extends AsyncDisposable {
   url: string;
+  /** Of `cluster.ts`, as served: a real server decides the uids. */
+  pods: Record<"plain" | "wide", typeof plain.pod>;
   /** A kubeconfig for it from so many milliseconds away, round trip. */
   kubeconfig(roundTripMs: number): string;
   seen(): Promise<Seen>;
@@ -28,17 +31,28 @@ const readySchema = v.object({
   url: v.string(),
   port: v.number(),
   kubeconfig: v.string(),
+  uids: v.object({ plain: v.string(), wide: v.string() }),
 });
 const seenSchema = v.object({
   requests: v.number(),
   networkStatus: v.string(),
 });
 
-/** Resolves when all of it listens; `directory` is for the kubeconfigs. */
-export async function startApi(directory: string): Promise<Api> {
-  using stack = new DisposableStack();
-  const server = stack.use(await startHelper("api-server.ts"));
-  const { url, port, kubeconfig } = v.parse(readySchema, server.ready);
+/**
+ * Resolves when all of it listens; `directory` is for the kubeconfigs. `genie` is the
+ * executable whose manifest a real server gets; without it the server is the double.
+ */
+export async function startApi(
+  directory: string,
+  genie?: string,
+): Promise<Api> {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(
+    genie === undefined
+      ? await startHelper("api-server.ts")
+      : await startHelper("real-api-server.ts", directory, genie),
+  );
+  const { url, port, kubeconfig, uids } = v.parse(readySchema, server.ready);
   const away = stack.use(
     await startHelper("distance.ts", `${port}`, ...distances.map(String)),
   );
@@ -53,6 +67,10 @@ export async function startApi(directory: string): Promise<Api> {
   const owned = stack.move();
   return {
     url,
+    pods: {
+      plain: { ...plain.pod, uid: uids.plain },
+      wide: { ...wide.pod, uid: uids.wide },
+    },
     kubeconfig(roundTripMs) {
       const path = kubeconfigs.get(roundTripMs);
       if (path === undefined)
@@ -60,6 +78,6 @@ export async function startApi(directory: string): Promise<Api> {
       return path;
     },
     seen: async () => v.parse(seenSchema, await server.ask()),
-    [Symbol.dispose]: () => owned.dispose(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -4,6 +4,7 @@
  * them alike. Prints a table and the budgets, writes bench/report.json, and with
  * PLOT=1 docs/performance.svg. A missed budget is reported and is no failure; a wrong
  * response is one. ROUNDS (default and minimum 40): how often each row is run.
+ * API=real: with the real API server.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
@@ -43,17 +44,19 @@ try {
 
 async function bench(): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const netns = hasPeers(process.env)
-    ? stack.use(await Netns.create()).path
-    : undefined;
-  const node = stack.use(new NoopNode(netns));
+  // Peers do not accept the double.
+  const withPeers = hasPeers(process.env);
+  const isReal = withPeers || process.env["API"] === "real";
+  const binary = join(root, "dist/bench/genie");
+  const api = stack.use(await startApi(directory, isReal ? binary : undefined));
+  const netns = withPeers ? stack.use(await Netns.create()).path : undefined;
+  const node = stack.use(new NoopNode(netns, api.pods.plain));
   node.plugin("noop", printing(JSON.stringify(resultIn(node.netns))));
-  const api = stack.use(await startApi(directory));
   const around = { node, api };
   const peers = stack.use(await startPeers(process.env, around));
 
-  const genie = genieAt(join(root, "dist/bench/genie"), node);
-  const notes: string[] = [];
+  const genie = genieAt(binary, node);
+  const notes = [`API server: ${isReal ? "the real one" : "the double"}`];
   const units = await floorUnitsOf(await compileEmpty(directory), around);
   const groups: MemoryGroup[] = [];
   for (const plugin of [genie, ...peers.plugins]) {

@@ -4,8 +4,22 @@
  */
 import { pod } from "../scripts/noop-node.ts";
 
+/** Of all pods. */
+export const nodeName = "bench";
+
 /** Network attachment definitions, each of one delegate. */
 export const definitions = ["one", "two", "three"];
+
+export function definitionOf(name: string) {
+  const config = { cniVersion: "1.0.0", name, type: "noop" };
+  return {
+    metadata: { name, namespace: pod.namespace },
+    spec: { config: JSON.stringify(config) },
+  };
+}
+
+/** A pod of one network. */
+export const plain = { pod, annotations: { cni: "noop" } };
 
 /** A pod of the default network and all definitions. */
 export const wide = {

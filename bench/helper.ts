@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 
-export interface Helper extends Disposable {
+export interface Helper extends AsyncDisposable {
   /** Its first message. */
   ready: unknown;
   ask(): Promise<unknown>;
@@ -42,6 +42,9 @@ export async function startHelper(
       child.send("?");
       return answer;
     },
-    [Symbol.dispose]: () => child.disconnect(),
+    async [Symbol.asyncDispose]() {
+      child.disconnect();
+      await child.exited;
+    },
   };
 }

@@ -25,7 +25,7 @@ while read -r line || [ -n "$line" ]; do :; done
   printf '{"cniVersion":"1.0.0","interfaces":[{"name":"%s","sandbox":"%s"}],"ips":[{"address":"10.1.2.3/24","interface":0}]}\\n' "$CNI_IFNAME" "$CNI_NETNS"
 `;
 
-/** The pod of every call. */
+/** The pod of every call, unless another one is given. */
 export const pod = {
   namespace: "default",
   name: "p",
@@ -37,10 +37,12 @@ export class NoopNode implements Disposable {
   readonly binDir = join(this.directory, "bin");
   readonly dataDir = join(this.directory, "data");
   readonly netns: string;
+  readonly #pod: typeof pod;
   readonly #confDir = join(this.directory, "net.d");
 
   /** The pod's namespace need not be there: the delegate does not look for it. */
-  constructor(netns?: string) {
+  constructor(netns?: string, ofCalls = pod) {
+    this.#pod = ofCalls;
     this.netns = netns ?? join(this.directory, "netns");
     for (const directory of [this.binDir, this.#confDir]) mkdirSync(directory);
     this.plugin("noop", noop);
@@ -93,7 +95,7 @@ export class NoopNode implements Disposable {
   env(
     command: string,
     containerId: string,
-    { namespace, name, uid } = pod,
+    { namespace, name, uid } = this.#pod,
   ): Record<string, string> {
     const args = {
       IgnoreUnknown: "1",

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { NoopNode } from "../../scripts/noop-node.ts";
 import { readAccess } from "../access.ts";
+import { nodeName } from "../cluster.ts";
 import type { Plugin } from "../rows/plugin.ts";
 import { cover } from "./mounts.ts";
 
@@ -45,7 +46,7 @@ export interface Daemon extends AsyncDisposable {
 /** Where a pod's credential is, and the daemon takes its own from there. */
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/** Starts the daemon. Rejects when its socket does not appear within ten seconds. */
+/** Starts the daemon. Rejects when its configuration for the runtime does not appear within ten seconds. */
 export async function startMultusDaemon(
   shim: string,
   daemon: string,
@@ -64,26 +65,36 @@ export async function startMultusDaemon(
   using stack = new DisposableStack();
   stack.use(cover(serviceAccount, credential));
 
-  const config = { ...multusConfig(node), socketDir };
-  // Copied to a directory of the node by the daemon, for a runtime that we do not have.
-  const multusConfigFile = join(directory, "00-multus.conf");
-  await Bun.write(multusConfigFile, JSON.stringify(config));
-  const file = join(directory, "daemon-config.json");
+  // The daemon makes the runtime's configuration from that of the cluster's network.
+  const { delegates, ...common } = multusConfig(node);
+  const networks = join(directory, "networks");
   const cniConfigDir = join(directory, "net.d");
   await Bun.write(
-    file,
-    JSON.stringify({ ...config, multusConfigFile, cniConfigDir }),
+    join(networks, "10-noop.conflist"),
+    JSON.stringify(delegates[0]),
   );
+  const file = join(directory, "daemon-config.json");
+  const config = {
+    ...common,
+    socketDir,
+    daemonSocketDir: socketDir,
+    multusConfigFile: "auto",
+    multusAutoconfigDir: networks,
+    cniConfigDir,
+  };
+  await Bun.write(file, JSON.stringify(config));
   const child = Bun.spawn([daemon, "-config", file], {
     env: {
       KUBERNETES_SERVICE_HOST: url.hostname,
       KUBERNETES_SERVICE_PORT: url.port,
+      MULTUS_NODE_NAME: nodeName,
     },
     stdio: ["ignore", "ignore", Bun.file(join(directory, "log"))],
   });
   stack.defer(() => child.kill("SIGKILL"));
   const deadline = Date.now() + 10_000;
-  while (!existsSync(join(socketDir, "multus.sock"))) {
+  const generated = join(cniConfigDir, "00-multus.conf");
+  while (!existsSync(generated)) {
     if (child.exitCode !== null || Date.now() > deadline)
       throw new Error(
         `the daemon of Multus is not ready: ${await Bun.file(join(directory, "log")).text()}`,
@@ -91,8 +102,7 @@ export async function startMultusDaemon(
     await Bun.sleep(50);
   }
   const owned = stack.move();
-  // The key of the shim was renamed between versions.
-  const stdin = JSON.stringify({ ...config, daemonSocketDir: socketDir });
+  const stdin = await Bun.file(generated).text();
   return {
     plugin: {
       program: "Multus shim",

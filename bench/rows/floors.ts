@@ -4,7 +4,6 @@
 import { distances } from "../api.ts";
 import type { Command } from "../child.ts";
 import type { Step, Unit } from "../step.ts";
-import { pod } from "../../scripts/noop-node.ts";
 import { isNothing, isResult } from "./answers.ts";
 import { type Surroundings, freshId } from "./plugin.ts";
 import { curlCommand } from "./curl.ts";
@@ -33,6 +32,7 @@ export async function floorUnitsOf(
     steps: () => [{ row: { program, call }, commands: commands(), accepts }],
   });
 
+  const pod = api.pods.plain;
   const path = `/api/v1/namespaces/${pod.namespace}/pods/${pod.name}`;
   const gets: Unit[] = [];
   for (const roundTripMs of [0, ...distances]) {

@@ -87,7 +87,7 @@ export function genieUnitsOf(
     }),
     attaching("ADD, default + 3, runtime annotations", {
       stdin: annotated(wide.annotations, { kubernetes }),
-      pod: wide.pod,
+      pod: api.pods.wide,
       delegates: 1 + definitions.length,
     }),
     attaching(shellAdd, { stdin: annotated({ cni: "shell" }), delegates: 1 }),

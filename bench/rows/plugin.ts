@@ -5,7 +5,7 @@
 import type { NoopNode } from "../../scripts/noop-node.ts";
 import { type Api, distances } from "../api.ts";
 import type { Command } from "../child.ts";
-import { definitions, wide } from "../cluster.ts";
+import { definitions } from "../cluster.ts";
 import type { Step, Unit } from "../step.ts";
 import { answerOf } from "./answers.ts";
 
@@ -71,7 +71,7 @@ export function unitsOf(plugin: Plugin, around: Surroundings): Unit[] {
         pair({
           containerId: freshId(),
           stdin: near,
-          pod: wide.pod,
+          pod: around.api.pods.wide,
           delegates: 1 + definitions.length,
         }).map((request) =>
           step(request, nameOf(request, "ADD, default + 3 definitions")),

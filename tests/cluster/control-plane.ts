@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Daemon } from "./daemon.ts";
+import { Daemon, type DaemonOptions } from "./daemon.ts";
 import { Kubectl } from "./kubectl.ts";
 import type { Parts } from "./parts.ts";
 import { type KeyPair, type Pki, createPki } from "./pki.ts";
@@ -13,6 +13,14 @@ import { run } from "../../scripts/run.ts";
 
 /** Of the service "kubernetes". It is an address of the node: no kube-proxy is needed. */
 const serviceAddress = "10.96.0.1";
+
+/** Where etcd and the API server listen. */
+export interface Ports {
+  etcd: number;
+  api: number;
+}
+
+const ports: Ports = { etcd: 2379, api: 443 };
 
 export interface ControlPlane {
   pki: Pki;
@@ -43,11 +51,12 @@ export async function startControlPlane(
     parts("kubectl"),
     await client("admin", ["system:masters"]),
   );
-  await new Daemon(directory, etcd(parts)).start();
+  // In memory: nothing has to survive.
+  await new Daemon(directory, etcd(parts, "/run/etcd", ports.etcd)).start();
   const auditLog = join(directory, "audit.log");
   const api = new Daemon(directory, {
     name: "kube-apiserver",
-    cmd: await apiServer(parts, pki, directory, auditLog),
+    cmd: await apiServer(parts, pki, directory, auditLog, ports),
     ready: async () => (await kubectl.run("get", "--raw", "/readyz")) === "ok",
     seconds: 90,
   });
@@ -92,28 +101,35 @@ export async function startControlPlane(
   return { pki, kubectl, api, auditLog, kubeconfig };
 }
 
-function etcd(parts: Parts) {
-  const url = "http://127.0.0.1:2379";
+export function etcd(
+  parts: Parts,
+  dataDir: string,
+  port: number,
+): DaemonOptions {
+  const url = `http://127.0.0.1:${port}`;
   return {
     name: "etcd",
     cmd: [
       parts("etcd"),
-      // In memory: nothing has to survive.
-      "--data-dir=/run/etcd",
+      `--data-dir=${dataDir}`,
       `--listen-client-urls=${url}`,
       `--advertise-client-urls=${url}`,
-      "--listen-peer-urls=http://127.0.0.1:2380",
+      // It has no peers: any free port.
+      "--listen-peer-urls=http://127.0.0.1:0",
+      "--unsafe-no-fsync",
     ],
     ready: async () => (await fetch(`${url}/health`)).ok,
     seconds: 30,
   };
 }
 
-async function apiServer(
+/** The command line. */
+export async function apiServer(
   parts: Parts,
   pki: Pki,
   directory: string,
   auditLog: string,
+  { etcd: etcdPort, api }: Ports,
 ): Promise<string[]> {
   const serving = await pki.server([
     "127.0.0.1",
@@ -138,10 +154,10 @@ async function apiServer(
   );
   return [
     parts("kube-apiserver"),
-    "--etcd-servers=http://127.0.0.1:2379",
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
     `--advertise-address=${nodeAddress}`,
     "--bind-address=0.0.0.0",
-    "--secure-port=443",
+    `--secure-port=${api}`,
     "--endpoint-reconciler-type=none",
     "--service-cluster-ip-range=10.96.0.0/16",
     `--tls-cert-file=${serving.cert}`,
