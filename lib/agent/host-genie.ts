@@ -29,7 +29,7 @@ const limitMs = 900_000;
 /** The reason why the host's genie cannot be executed here; undefined if it can. */
 export function whyNoHost({
   root,
-  namespaces = seen(),
+  namespaces = seen(root),
 }: HostGenie): string | undefined {
   // Not in a container: genie itself looks whether it sees the runtime's namespaces.
   if (root === "/") return undefined;
@@ -50,7 +50,7 @@ export async function runHostGenie(
 ): Promise<GenieResult> {
   const why = whyNoHost(host);
   if (why !== undefined) throw new Error(`failed to execute genie: ${why}`);
-  const { own, first } = host.namespaces ?? seen();
+  const { own, first } = host.namespaces ?? seen(host.root);
   const result = await execDelegate({
     path: host.path,
     args,
@@ -71,6 +71,11 @@ export async function runHostGenie(
   return { code: exitCode ?? -1, stdout, stderr };
 }
 
-function seen() {
-  return { own: mountNamespace(), first: mountNamespace("1") };
+/** Outside of a container process 1 need not be readable: a security module may hide it. */
+function seen(root: string) {
+  const own = mountNamespace();
+  return {
+    own,
+    first: mountNamespace("1") ?? (root === "/" ? own : undefined),
+  };
 }

@@ -29,6 +29,12 @@ const definitionsWatch: V1PolicyRule = {
   verbs: ["list", "watch"],
 };
 
+const podsWatch: V1PolicyRule = {
+  apiGroups: [""],
+  resources: ["pods"],
+  verbs: ["list", "watch"],
+};
+
 export const parts: ReadonlyMap<string, PartEntry> = new Map(
   Object.entries({
     cache: {
@@ -42,9 +48,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       about:
         "write the network status of every pod: ADD answers without the API server",
       needs: "list and watch of pods",
-      rights: [
-        { apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] },
-      ],
+      rights: [podsWatch],
       load: async () => (await import("./status.ts")).statusByAgent,
     },
     gc: {
@@ -60,6 +64,15 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       needs: "the host's network",
       rights: [],
       load: async () => (await import("./load.ts")).load,
+    },
+    attach: {
+      about:
+        "attach and detach networks of running pods as their annotations change",
+      needs:
+        "list and watch of pods and of network-attachment-definitions; hostPID and a privileged container",
+      isPrivileged: true,
+      rights: [podsWatch, definitionsWatch],
+      load: async () => (await import("./reconcile.ts")).reconcile,
     },
     metrics: {
       value: "ADDRESS",

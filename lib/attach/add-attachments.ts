@@ -30,7 +30,7 @@ import {
   resultKey,
 } from "./record.ts";
 import type { PodRouting } from "./default-route.ts";
-import type { WrittenFile } from "./records.ts";
+import type { DueStatus, WrittenFile } from "./records.ts";
 
 /** The attachments that a running pod has before another one (agent.md). */
 export interface Present {
@@ -40,6 +40,10 @@ export interface Present {
   /** One for each of `attachments`. */
   results: readonly Result[];
   tables: ReadonlyMap<string, AttachmentRouting>;
+  /** The pod's status that is due so far. */
+  due: DueStatus | undefined;
+  /** The one that is due with the results of all attachments. */
+  statusOf(results: readonly Result[]): Promise<DueStatus | undefined>;
   /** Of the auxiliary chain, which stays as it is. */
   auxiliaryResult: Result | undefined;
 }
@@ -286,7 +290,8 @@ async function finish(
     ? new Map([...present.tables, ...(settled?.tables ?? [])])
     : settled?.tables;
   const auxiliaryResult = present?.auxiliaryResult ?? run.auxiliaryResult;
-  records.writeResults(record, results, tables, auxiliaryResult);
+  const status = await present?.statusOf(results);
+  records.writeResults(record, results, tables, auxiliaryResult, status);
   routing?.apply();
   return { printed, results };
 }
@@ -294,11 +299,11 @@ async function finish(
 /** Before a rollback: what is deleted, or cannot be, has no result any more. */
 function writeResultsOf(
   { records, log }: Context,
-  { record, attachments, results, auxiliaryResult, tables }: Present,
+  { record, attachments, results, auxiliaryResult, tables, due }: Present,
 ): void {
   try {
     const kept = { ...record, attachments: [...attachments] };
-    records.writeResults(kept, results, tables, auxiliaryResult);
+    records.writeResults(kept, results, tables, auxiliaryResult, due);
   } catch (error) {
     log().error("rollback: failed to restore the results", {
       error: messageOf(error),

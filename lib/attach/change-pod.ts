@@ -41,7 +41,8 @@ import {
   devicesOf,
   withRunningPod,
 } from "./running-pod.ts";
-import { writeBack } from "./write-back.ts";
+import { statusOf, writeDue } from "./write-back.ts";
+import type { DueStatus } from "./records.ts";
 
 /** Milliseconds from the start of a call; the status patch follows. */
 const limits = { attach: 25_000, rollback: 36_000, detach: 36_000 };
@@ -58,7 +59,7 @@ export interface AttachRequest {
   network: string;
   /** The interface of an element that names none; by default a free one. */
   ifname?: string | undefined;
-  /** By an operator: the agent does not remove it. */
+  /** By an operator: the agent does not remove it, and need not be there to write the status. */
   byHand?: boolean;
 }
 
@@ -100,6 +101,7 @@ export async function attachNetwork(
     const added = await resolveChoice(context, choice, selection, api, forward);
     const { attachments, results } = completeOf(rest);
     const [one] = added;
+    let due: DueStatus | undefined;
     if (!one) throw new CniError(Code.internal, "no attachment");
     if (request.byHand) one.origin = "hand";
     const all = [...attachments, one];
@@ -110,11 +112,16 @@ export async function attachNetwork(
       results,
       tables: rest.stored.routing,
       auxiliaryResult: rest.stored.results.get(auxiliaryKey),
+      due: rest.stored.due,
+      async statusOf(stored) {
+        due = await statusOf(context, all.map(withStatusExtras), stored);
+        return due;
+      },
     };
     const chosen = { choice, attachments: all, isReported: true };
     const { lock } = pod;
     const done = await attach(context, chosen, lock, deadlines, present);
-    await writeStatus(context, all, done.results);
+    if (request.byHand && due) await writeDue(context, due, api);
     return changeOf("attached", pod, one, done.results.at(-1));
   });
 }
@@ -140,9 +147,9 @@ export async function detachNetwork(
     if (!attachment || isLeft)
       return { outcome: "absent", ...podOf(pod), containerId, ifname };
     const result = stored.results.get(ifname);
-    const rest = await detachOne(pod, attachment, deadline);
-    const { attachments, results } = completeOf(rest);
-    await writeStatus(context, attachments, results);
+    const { due } = (await detachOne(pod, attachment, deadline)).stored;
+    const api = openOnce(context, within(context, "attach"));
+    if (!byAgent && due) await writeDue(context, due, api);
     return changeOf("detached", pod, attachment, result);
   });
 }
@@ -237,15 +244,23 @@ async function detachOne(
   if (attachment.element?.requests?.["defaultRoute"])
     await returnDefaultRoute(pod, netns, results, routing);
   const attachments = record.attachments.filter((one) => one !== attachment);
-  const rest = { ...record, attachments };
+  const rest = {
+    ...pod,
+    record: { ...record, attachments },
+    stored: { ...stored, results, routing },
+  };
+  const complete = completeOf(rest);
+  const reported = complete.attachments.map(withStatusExtras);
+  const due = await statusOf(context, reported, complete.results);
   records.writeResults(
-    rest,
+    rest.record,
     attachments.map((one) => results.get(one.ifname)),
     routing,
     results.get(auxiliaryKey),
+    due,
   );
-  records.write(rest).sync();
-  return { ...pod, record: rest, stored: { ...stored, results, routing } };
+  records.write(rest.record).sync();
+  return { ...rest, stored: { ...rest.stored, due } };
 }
 
 /** The pod keeps a way out, or a warning says that it has none. */
@@ -284,20 +299,12 @@ function withFreeDevices({ context, record }: RunningPod): Context {
   };
 }
 
-async function writeStatus(
-  context: Context,
-  attachments: readonly Attachment[],
-  results: readonly Result[],
-): Promise<void> {
-  const api = openOnce(context, within(context, "attach"));
-  const reported = attachments.map((one) => ({
-    ...one,
-    extras: { ...statusExtras(one), ...one.extras },
-  }));
-  await writeBack(context, undefined, reported, results, api);
+/** What the status says beyond the result, of an attachment of the record. */
+function withStatusExtras(attachment: Attachment): Attachment {
+  const extras = { ...statusExtras(attachment), ...attachment.extras };
+  return { ...attachment, extras };
 }
 
-/** What the status says beyond the result, of an attachment of the record. */
 function statusExtras({ element, capabilityArgs }: Attachment): Extras {
   const defaultRoute = element?.requests?.["defaultRoute"];
   const { deviceID, CNIDeviceInfoFile: info } = capabilityArgs;

@@ -137,12 +137,13 @@ export class Records {
     return this.#write(record, "record", textOfRecord(record));
   }
 
-  /** Results in the order of the attachments, and that of the auxiliary chain. Never made durable: torn only means no prevResult. */
+  /** Results in the order of the attachments, that of the auxiliary chain, and the status that is due. Never made durable: torn only means no prevResult. */
   writeResults(
     record: AttachmentRecord,
     results: readonly (Result | undefined)[],
     routing?: ReadonlyMap<string, AttachmentRouting>,
     auxiliary?: Result,
+    status?: DueStatus,
   ): void {
     const entries: object[] = [];
     for (const [i, attachment] of executedIn(record).entries()) {
@@ -152,7 +153,7 @@ export class Records {
         (attachment === record.auxiliary ? auxiliary : results[i]) ?? null;
       entries.push({ ifname, result, ...(made && { routing: made }) });
     }
-    const json = JSON.stringify({ formatVersion, results: entries });
+    const json = JSON.stringify({ formatVersion, results: entries, status });
     this.#write(record, "result", withLength(json)).close();
   }
 

@@ -15,7 +15,7 @@ import { type Context, createContext } from "./context.ts";
 import { type Lock, withContainerLock } from "./lock.ts";
 import { logs } from "./log.ts";
 import { type AttachmentRecord, isSameAdd } from "./record.ts";
-import type { StoredResults } from "./records.ts";
+import { type DueStatus, Records, type StoredResults } from "./records.ts";
 
 /** The pod's name, or exactly one record of it. */
 export type PodReference =
@@ -26,7 +26,7 @@ export interface RunningPod {
   /** As of its ADD: request, arguments and plugin directories of the record. */
   context: Context;
   record: AttachmentRecord;
-  stored: StoredResults;
+  stored: StoredResults & { due: DueStatus | undefined };
   lock: Lock;
 }
 
@@ -54,7 +54,8 @@ export async function withRunningPod<T>(
     const subject = subjectOf(found);
     if (!record || !isSameAdd(record, found))
       throw new LeftAlone(subject, "its container was deleted");
-    const stored = await node.records.readResults(record);
+    const results = await node.records.readResults(record);
+    const stored = { ...results, due: dueOf(node, record) };
     const why = whyLeftAlone(node, record, stored);
     if (why !== undefined) throw new LeftAlone(subject, why);
     requireVisible(record);
@@ -132,6 +133,18 @@ function whyLeftAlone(
   if (isOurMount(record) && recordedNetns(record, dependencies.bootId()) === "")
     return "its network namespace is gone";
   return undefined;
+}
+
+/** The status that is due so far; none of an unreadable file. */
+function dueOf(
+  { records }: Context,
+  { containerId, ifname }: AttachmentRecord,
+): DueStatus | undefined {
+  try {
+    return records.dueStatus(Records.nameOf(containerId, ifname));
+  } catch {
+    return undefined;
+  }
 }
 
 function isOurMount({ mountNamespace: recorded }: AttachmentRecord): boolean {

@@ -26,12 +26,11 @@ const budgetMs = 3000;
 /**
  * One PATCH; none outside of Kubernetes, and none while the agent writes every status. A
  * status that could not be written is due: the agent writes it later (agent.md `--status`).
- * A running pod is not known: it is read, and what is no longer true is removed. Never
- * throws.
+ * Never throws.
  */
 export async function writeBack(
   context: Context,
-  pod: Pod | undefined,
+  pod: Pod,
   attachments: readonly Attachment[],
   results: readonly Result[],
   api: Api,
@@ -42,22 +41,21 @@ export async function writeBack(
   let annotations: DueStatus["annotations"] | undefined;
   try {
     const devices = await deviceInfos(attachments);
-    annotations = {
-      ...(!pod && { "multi-ip-preferences": null }),
-      ...statusAnnotations(attachments, results, request.ifname, devices),
-    };
+    annotations = statusAnnotations(
+      attachments,
+      results,
+      request.ifname,
+      devices,
+    );
     if (
       isSynced(`${config.dataDir}/${statusSynced}`, dependencies) &&
       leaveToAgent(context, annotations)
     )
       return;
-    const timeout = dependencies.sleep(budgetMs).then(() => {
-      throw new Error(`no response within ${budgetMs / 1000} s`);
-    });
-    const outcome = await Promise.race([
+    const outcome = await inTime(
+      dependencies,
       patch(reference, pod, annotations, api),
-      timeout,
-    ]);
+    );
     const fields = { ...subject, done: outcome };
     context.log().debug("wrote the pod's network status", fields);
   } catch (error) {
@@ -68,6 +66,63 @@ export async function writeBack(
       error instanceof Error && "status" in error && error.status === 422;
     if (annotations && !isLasting) leaveToAgent(context, annotations);
   }
+}
+
+/**
+ * The status of a running pod whose networks change, which goes into the file of results
+ * with them, so that it is due whatever comes. It removes what is no longer true;
+ * undefined outside of Kubernetes. Never throws.
+ */
+export async function statusOf(
+  { pod, request, log }: Context,
+  attachments: readonly Attachment[],
+  results: readonly Result[],
+): Promise<DueStatus | undefined> {
+  if (!pod) return undefined;
+  let devices: ReadonlyMap<string, object> | undefined;
+  try {
+    devices = await deviceInfos(attachments);
+  } catch (error) {
+    log().warn("failed to read device information", {
+      error: messageOf(error),
+    });
+  }
+  const { ifname } = request;
+  const annotations = {
+    "multi-ip-preferences": null,
+    ...statusAnnotations(attachments, results, ifname, devices),
+  };
+  return { id: crypto.randomUUID(), annotations };
+}
+
+/** Writes a status that is due in the file of results; the agent does it where this fails. Never throws. */
+export async function writeDue(
+  { pod, request, dependencies, records, log }: Context,
+  { id, annotations }: DueStatus,
+  api: Api,
+): Promise<void> {
+  if (!pod) return;
+  const subject = { pod: `${pod.namespace}/${pod.name}` };
+  try {
+    await inTime(dependencies, patch(pod, undefined, annotations, api));
+    records.noteWritten(request, id);
+  } catch (error) {
+    log().warn("failed to write the pod's network status", {
+      ...subject,
+      error: messageOf(error),
+    });
+  }
+}
+
+/** Rejects after the budget. */
+function inTime<T>(
+  { sleep }: Pick<Context["dependencies"], "sleep">,
+  work: Promise<T>,
+): Promise<T> {
+  const timeout = sleep(budgetMs).then(() => {
+    throw new Error(`no response within ${budgetMs / 1000} s`);
+  });
+  return Promise.race([work, timeout]);
 }
 
 /** Whether the file of results says that the status is due. */

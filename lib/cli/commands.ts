@@ -71,6 +71,11 @@ export const commands: Commands = new Map(
       hidden: true,
       load: async () => (await import("./watch.ts")).health,
     },
+    "change-pod": {
+      summary: "change the networks of a running pod, for the agent",
+      hidden: true,
+      load: async () => (await import("./change-pod.ts")).changePod,
+    },
     "plugin-versions": {
       summary: "ask a plugin for its versions below another root directory",
       hidden: true,

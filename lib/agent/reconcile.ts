@@ -1,0 +1,427 @@
+/**
+ * `--attach`: the networks of running pods follow their annotations (agent.md "Hot attach
+ * and detach"). It compares and decides when; the installed genie attaches and detaches,
+ * from the record as it is then. Whatever this process knew is found again from records
+ * and annotations.
+ */
+import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
+import { readNetworks } from "../attach/context.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import { CniError } from "../cni/error.ts";
+import { own, parseJson } from "../cni/json.ts";
+import { messageOf } from "../linux/errno.ts";
+import {
+  cniAnnotation,
+  defaultNetworkAnnotation,
+  displayName,
+  networksAnnotation,
+} from "../select/attachment.ts";
+import { findNetwork } from "../select/node-networks.ts";
+import {
+  type Difference,
+  type Step,
+  type Wanted,
+  desiredOf,
+  differenceOf,
+  isRunning,
+  uidsOf,
+} from "./difference.ts";
+import type { Agent, Part } from "./part.ts";
+import { backoff, pause } from "./pause.ts";
+import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import type { Informer } from "./watch.ts";
+
+/** Pods whose networks are changed at the same time. */
+const mostPods = 4;
+
+/** Milliseconds between two looks at all pods: by hand, and by the node, records change without an event. */
+const lookEveryMs = 30_000;
+
+let informer: Informer<V1Pod> | undefined;
+
+export const reconcile: Part = {
+  name: "attach",
+  synced: () => informer?.state() === "current",
+  async run(agent, signal) {
+    const pods = (informer = agent.pods());
+    const reconciler = new Reconciler(agent, pods, signal);
+    const unsubscribe = pods.subscribe((change, pod) =>
+      change === "put" ? reconciler.look(pod) : reconciler.forget(pod),
+    );
+    try {
+      while (!signal.aborted) {
+        for (const pod of pods.list()) reconciler.look(pod);
+        const waiting = pods.hasStarted ? [] : [pods.started];
+        await Promise.race([pause(lookEveryMs, signal), ...waiting]);
+      }
+      await reconciler.ended();
+    } finally {
+      unsubscribe();
+      reconciler.end();
+    }
+  },
+};
+
+/** What is known of one pod while this process lives. */
+interface PodState {
+  isBusy: boolean;
+  /** It changed while its networks were changed. */
+  isChanged: boolean;
+  /** What the last look saw: nothing is done until that changes or a retry is due. */
+  seen: string;
+  retries: Map<string, Retry>;
+  timer?: ReturnType<typeof setTimeout>;
+  /** Events that are told once, by reason and text. */
+  told: Set<string>;
+}
+
+interface Retry {
+  failures: number;
+  /** Of `performance.now()`. */
+  at: number;
+}
+
+class Reconciler {
+  readonly #agent: Agent;
+  readonly #pods: Informer<V1Pod>;
+  readonly #signal: AbortSignal;
+  readonly #index: RecordIndex;
+  /** By UID. */
+  readonly #states = new Map<string, PodState>();
+  readonly #waiting: string[] = [];
+  readonly #running = new Set<Promise<void>>();
+  #definitions: (() => void) | undefined;
+
+  constructor(agent: Agent, pods: Informer<V1Pod>, signal: AbortSignal) {
+    this.#agent = agent;
+    this.#pods = pods;
+    this.#signal = signal;
+    const { records, dependencies } = agent.context;
+    this.#index = new RecordIndex(records, dependencies.bootId());
+  }
+
+  look({ metadata }: V1Pod): void {
+    const { uid = "", namespace = "", name = "" } = metadata ?? {};
+    const state = this.#states.get(uid);
+    if (state?.isBusy) {
+      state.isChanged = true;
+      return;
+    }
+    const key = `${namespace}/${name}`;
+    if (!this.#waiting.includes(key)) this.#waiting.push(key);
+    this.#next();
+  }
+
+  forget({ metadata }: V1Pod): void {
+    const uid = metadata?.uid ?? "";
+    clearTimeout(this.#states.get(uid)?.timer);
+    this.#states.delete(uid);
+  }
+
+  async ended(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  end(): void {
+    this.#definitions?.();
+    for (const { timer } of this.#states.values()) clearTimeout(timer);
+  }
+
+  #next(): void {
+    while (!this.#signal.aborted && this.#running.size < mostPods) {
+      const [namespace, name] = this.#waiting.shift()?.split("/") ?? [];
+      if (namespace === undefined || name === undefined) return;
+      const pod = this.#pods.get(name, namespace);
+      if (!pod) continue;
+      const work: Promise<void> = this.#reconcile(pod).finally(() => {
+        this.#running.delete(work);
+        this.#next();
+      });
+      this.#running.add(work);
+    }
+  }
+
+  async #reconcile(pod: V1Pod): Promise<void> {
+    const uid = pod.metadata?.uid ?? "";
+    const state = this.#states.get(uid) ?? newState();
+    this.#states.set(uid, state);
+    state.isBusy = true;
+    state.isChanged = false;
+    try {
+      await this.#changeNetworks(pod, state);
+    } catch (error) {
+      this.#log("error", pod, "failed to compare a pod's networks", {
+        error: messageOf(error),
+      });
+    } finally {
+      state.isBusy = false;
+    }
+    if (this.#states.get(uid) !== state) return;
+    if (state.isChanged) this.look(pod);
+    this.#scheduleRetry(pod, state);
+  }
+
+  async #changeNetworks(pod: V1Pod, state: PodState): Promise<void> {
+    if (!isRunning(pod)) return;
+    const indexed = await this.#index.newest(uidsOf(pod));
+    if (!indexed) return;
+    const seen = seenOf(pod, indexed);
+    const isDue = [...state.retries.values()].some(
+      ({ at }) => at <= performance.now(),
+    );
+    if (seen === state.seen && !isDue) return;
+    const found = await this.#difference(pod, state, indexed);
+    if (!found) return;
+    state.seen = seen;
+    const { difference, record } = found;
+    this.#tellPrimary(pod, state, difference, record);
+    const kept = difference.kept.filter(({ wanted }) => !wanted.isDefault);
+    for (const { wanted, attachment } of kept)
+      if (!this.#isResolvable(wanted))
+        this.#tellUnresolved(pod, state, wanted, attachment.ifname);
+    const keys = new Set(difference.steps.map(keyOf));
+    for (const key of state.retries.keys())
+      if (!keys.has(key)) state.retries.delete(key);
+    for (const step of difference.steps) {
+      const known = state.retries.get(keyOf(step));
+      if (
+        this.#signal.aborted ||
+        !this.#pods.get(nameOf(pod), namespaceOf(pod))
+      )
+        return;
+      if (known && known.at > performance.now()) continue;
+      const failures = (known?.failures ?? 0) + 1;
+      const at = performance.now() + backoff(failures);
+      // Also for a step that succeeds: the next look must not find it again at once.
+      state.retries.set(keyOf(step), { failures, at });
+      if (await this.#take(pod, state, step, indexed)) state.isChanged = true;
+    }
+  }
+
+  /** undefined: its annotations are invalid, or its ADD or DEL is at work. */
+  async #difference(
+    pod: V1Pod,
+    state: PodState,
+    indexed: IndexedRecord,
+  ): Promise<{ difference: Difference; record: AttachmentRecord } | undefined> {
+    const { records } = this.#agent.context;
+    const record = await this.#index.read(indexed);
+    if (!record || records.isDeleting(record)) return undefined;
+    const { results } = await records.readResults(record);
+    if (!results.has(record.ifname)) {
+      // Its ADD: the next look is soon.
+      state.retries.set("ADD", { failures: 1, at: performance.now() + 1000 });
+      return undefined;
+    }
+    try {
+      const annotations = pod.metadata?.annotations ?? {};
+      const desired = desiredOf(annotations, namespaceOf(pod));
+      const difference = differenceOf(desired, record, (ifname) =>
+        results.has(ifname),
+      );
+      return { difference, record };
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      state.seen = seenOf(pod, indexed);
+      this.#tell(pod, state, "InvalidNetworks", error.message);
+      return undefined;
+    }
+  }
+
+  /** Whether it succeeded. */
+  async #take(
+    pod: V1Pod,
+    state: PodState,
+    { detach, attach }: Step,
+    { containerId, ifname }: IndexedRecord,
+  ): Promise<boolean> {
+    if (attach && !this.#isResolvable(attach.wanted) && detach) {
+      // Otherwise the pod would lose what it has.
+      this.#tellUnresolved(pod, state, attach.wanted, detach.ifname);
+      return false;
+    }
+    const target = { containerId, ifname };
+    if (detach) {
+      const request = {
+        verb: "detach",
+        interface: detach.ifname,
+        network: "",
+        ...target,
+      };
+      const network = detach.definition ?? displayName(detach);
+      if (!(await this.#change(pod, request, network))) return false;
+    }
+    if (!attach) return true;
+    const { text, element } = attach.wanted;
+    const { namespace, network } = element;
+    const name = namespace === undefined ? network : `${namespace}/${network}`;
+    const request = {
+      verb: "attach",
+      network: text,
+      interface: attach.ifname,
+      ...target,
+    };
+    return this.#change(pod, request, name);
+  }
+
+  /** Executes the installed genie; an event tells of a failure. */
+  async #change(
+    pod: V1Pod,
+    request: { verb: string; interface: string },
+    network: string,
+  ): Promise<boolean> {
+    const stdin = JSON.stringify(request);
+    const { verb, interface: ifname } = request;
+    const { code, stdout, stderr } = await this.#agent.genie(["change-pod"], {
+      stdin,
+    });
+    const answer = code === 0 ? parseJson(stdout) : undefined;
+    const outcome = own(answer, "outcome");
+    const told = own(answer, "why");
+    const why = typeof told === "string" ? told : stderr.trim();
+    const fields = { network, ifname };
+    if (outcome === "left alone") {
+      this.#log("info", pod, "left a pod's networks alone", { ...fields, why });
+      return false;
+    }
+    if (typeof outcome === "string" && outcome !== "failed") {
+      const ips = own(answer, "ips");
+      this.#log("info", pod, outcome, { ...fields, ips });
+      return true;
+    }
+    this.#log("error", pod, `failed to ${verb} a network`, {
+      ...fields,
+      error: why,
+    });
+    const reason =
+      verb === "attach" ? "FailedAddingInterface" : "FailedRemovingInterface";
+    const message = `${ifname} (${network}): ${why}`;
+    this.#agent.event(referenceOf(pod), "Warning", reason, message);
+    return false;
+  }
+
+  #tellPrimary(
+    pod: V1Pod,
+    state: PodState,
+    { isPrimaryOther }: Difference,
+    { attachments, ifname }: AttachmentRecord,
+  ): void {
+    const primary = attachments.find((one) => one.ifname === ifname);
+    if (!isPrimaryOther || !primary) return;
+    const network = primary.definition ?? displayName(primary);
+    const message = `the annotations name another network for ${ifname}: a running pod keeps ${network}`;
+    this.#tell(pod, state, "PrimaryNetworkUnchanged", message);
+  }
+
+  #tellUnresolved(
+    pod: V1Pod,
+    state: PodState,
+    { element: { network, namespace } }: Wanted,
+    ifname: string,
+  ): void {
+    const name = namespace === undefined ? network : `${namespace}/${network}`;
+    const message = `network ${name} of ${ifname} is not on this node any more: the attachment stays as it is`;
+    this.#tell(pod, state, "NetworkNotFound", message);
+  }
+
+  /** Once for each text. */
+  #tell(pod: V1Pod, state: PodState, reason: string, message: string): void {
+    const key = `${reason} ${message}`;
+    if (state.told.has(key)) return;
+    state.told.add(key);
+    this.#log("warn", pod, message, { reason });
+    this.#agent.event(referenceOf(pod), "Warning", reason, message);
+  }
+
+  /** Whether the node still has the network; true if that is unknown. */
+  #isResolvable({ element: { network, namespace } }: Wanted): boolean {
+    if (namespace === undefined)
+      return (
+        network === "default" ||
+        findNetwork(readNetworks(this.#agent.context), network) !== undefined
+      );
+    const definitions = this.#agent.definitions();
+    this.#definitions ??= definitions.subscribe((_, { metadata }) => {
+      this.#definitionChanged(metadata.name, metadata.namespace);
+    });
+    if (definitions.state() !== "current") return true;
+    return definitions.get(network, namespace) !== undefined;
+  }
+
+  /** The pods that name it are looked at again, at once. */
+  #definitionChanged(name = "", namespace = ""): void {
+    for (const pod of this.#pods.list()) {
+      const text = own(pod.metadata?.annotations, networksAnnotation);
+      if (typeof text !== "string" || !text.includes(name)) continue;
+      if (namespaceOf(pod) !== namespace && !text.includes(namespace)) continue;
+      const state = this.#states.get(pod.metadata?.uid ?? "");
+      if (state) state.seen = "";
+      for (const retry of state?.retries.values() ?? [])
+        retry.at = performance.now();
+      this.look(pod);
+    }
+  }
+
+  #scheduleRetry(pod: V1Pod, state: PodState): void {
+    clearTimeout(state.timer);
+    const times = [...state.retries.values()].map(({ at }) => at);
+    if (times.length === 0 || this.#signal.aborted) return;
+    const waitMs = Math.max(0, Math.min(...times) - performance.now());
+    state.timer = setTimeout(() => this.look(pod), waitMs + 1);
+  }
+
+  #log(
+    level: "info" | "warn" | "error",
+    pod: V1Pod,
+    message: string,
+    fields: Record<string, unknown>,
+  ): void {
+    const name = `${namespaceOf(pod)}/${nameOf(pod)}`;
+    this.#agent.log(level, message, { part: "attach", pod: name, ...fields });
+  }
+}
+
+function newState(): PodState {
+  return {
+    isBusy: false,
+    isChanged: false,
+    seen: "",
+    retries: new Map(),
+    told: new Set(),
+  };
+}
+
+/** Everything that a difference depends on, as far as it changes without the agent. */
+function seenOf(pod: V1Pod, { containerId, version }: IndexedRecord): string {
+  const { annotations } = pod.metadata ?? {};
+  const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
+  const texts = keys.map((key) => own(annotations, key));
+  return JSON.stringify([containerId, version, ...texts]);
+}
+
+function keyOf({ detach, attach }: Step): string {
+  return JSON.stringify([
+    detach?.ifname,
+    attach?.ifname,
+    attach?.wanted.element,
+  ]);
+}
+
+function referenceOf(pod: V1Pod): V1ObjectReference {
+  const { uid } = pod.metadata ?? {};
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    namespace: namespaceOf(pod),
+    name: nameOf(pod),
+    ...(uid !== undefined && { uid }),
+  };
+}
+
+function nameOf({ metadata }: V1Pod): string {
+  return metadata?.name ?? "";
+}
+
+function namespaceOf({ metadata }: V1Pod): string {
+  return metadata?.namespace ?? "";
+}

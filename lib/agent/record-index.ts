@@ -1,0 +1,76 @@
+/**
+ * Which record is which pod's: a node has thousands of records, so each is read once, and
+ * again when its file is replaced.
+ */
+import { isSameAdd } from "../attach/record.ts";
+import type { AttachmentRecord } from "../attach/record.ts";
+import type { Records } from "../attach/records.ts";
+
+/** What is kept of a record. */
+export interface IndexedRecord extends Pick<
+  AttachmentRecord,
+  "containerId" | "ifname" | "bootId" | "uptimeMs"
+> {
+  /** Changes whenever the record is replaced. */
+  version: string;
+  /** The pod's, as the runtime knows it. */
+  uid: string;
+}
+
+export class RecordIndex {
+  readonly #records: Records;
+  readonly #bootId: string;
+  readonly #byName = new Map<string, IndexedRecord | undefined>();
+  readonly #versions = new Map<string, string>();
+
+  constructor(records: Records, bootId: string) {
+    this.#records = records;
+    this.#bootId = bootId;
+  }
+
+  /** Of several records of a pod the newest counts, of this boot only (agent.md). */
+  async newest(uids: readonly string[]): Promise<IndexedRecord | undefined> {
+    await this.#refresh();
+    let newest: IndexedRecord | undefined;
+    for (const one of this.#byName.values()) {
+      if (!one || one.bootId !== this.#bootId || !uids.includes(one.uid))
+        continue;
+      if (!newest || one.uptimeMs >= newest.uptimeMs) newest = one;
+    }
+    return newest;
+  }
+
+  /** The whole record, unless it is another one by now. */
+  async read(one: IndexedRecord): Promise<AttachmentRecord | undefined> {
+    const record = await this.#records.read(one);
+    return record && isSameAdd(record, one) ? record : undefined;
+  }
+
+  async #refresh(): Promise<void> {
+    const gone = new Set(this.#versions.keys());
+    const isChanged = (name: string): boolean => {
+      gone.delete(name);
+      const version = this.#records.versionOf(name) ?? "";
+      const isKnown = this.#versions.get(name) === version;
+      this.#versions.set(name, version);
+      return !isKnown;
+    };
+    for await (const { name, record } of this.#records.all(isChanged)) {
+      const version = this.#versions.get(name) ?? "";
+      // An unreadable one, or one of a newer genie, is no pod's.
+      this.#byName.set(name, record && indexed(record, version));
+    }
+    for (const name of gone) {
+      this.#byName.delete(name);
+      this.#versions.delete(name);
+    }
+  }
+}
+
+function indexed(
+  { containerId, ifname, bootId, uptimeMs, pod }: AttachmentRecord,
+  version: string,
+): IndexedRecord {
+  const uid = pod?.uid ?? "";
+  return { containerId, ifname, bootId, uptimeMs, uid, version };
+}

@@ -1,0 +1,218 @@
+/**
+ * `genie agent --attach` by the compiled executable, with real plugins: the networks of a
+ * running pod follow its annotations (agent.md "Hot attach and detach").
+ */
+import { afterAll, describe, expect, test } from "bun:test";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { RunningAgent } from "../support/agent.ts";
+import { genieBinary } from "../support/build.ts";
+import { removeCerts } from "../support/certs.ts";
+import { Cluster, lan, networksKey, staticLan } from "../support/cluster.ts";
+import { changed, configure, recorded } from "../support/hot-cluster.ts";
+import { type Pod, nothing } from "../support/node.ts";
+
+afterAll(removeCerts);
+
+class HotCluster implements AsyncDisposable {
+  readonly cluster: Cluster;
+  agent: RunningAgent;
+
+  private constructor(cluster: Cluster) {
+    this.cluster = cluster;
+    this.agent = this.newAgent();
+  }
+
+  static async start(): Promise<HotCluster> {
+    const cluster = await Cluster.start();
+    configure(cluster);
+    symlinkSync(genieBinary(), join(cluster.node.binDir, "genie"));
+    cluster.define("lan", lan(cluster.node));
+    cluster.define("fixed", staticLan());
+    cluster.define("wan", wan(cluster));
+    return new HotCluster(cluster);
+  }
+
+  newAgent(): RunningAgent {
+    return (this.agent = new RunningAgent(this.cluster.node, "--attach"));
+  }
+
+  /** A pod of this node, attached by its ADD. */
+  async pod(annotations: Record<string, string> = {}): Promise<Pod> {
+    const pod = await this.cluster.pod(annotations);
+    this.put(pod, annotations);
+    await this.cluster.add(pod);
+    return pod;
+  }
+
+  put(
+    { name, namespace, uid }: Pod,
+    annotations: Record<string, string>,
+    more: { spec?: object; status?: object; metadata?: object } = {},
+  ): void {
+    const { api } = this.cluster;
+    const before = api.pods.get(namespace, name);
+    const kept = Object.fromEntries(
+      Object.entries(before?.metadata.annotations ?? {}).filter(
+        ([key]) => key.endsWith("network-status") || key.startsWith("multi-ip"),
+      ),
+    );
+    api.pods.put({
+      metadata: {
+        name,
+        namespace,
+        uid,
+        annotations: { ...kept, ...annotations },
+        ...more.metadata,
+      },
+      spec: { nodeName: "node1", ...more.spec },
+      status: { phase: "Running", ...more.status },
+    });
+  }
+
+  /** Waits until network-status has exactly these interfaces. */
+  async has(pod: Pod, ...ifnames: string[]): Promise<void> {
+    await eventually(() => {
+      const { status = [] } = this.cluster.written() as {
+        status?: { interface: string }[];
+      };
+      expect(status.map((one) => one.interface)).toEqual(ifnames);
+    });
+    const links = await pod.netns.links();
+    expect(links.map(({ name }) => name)).toEqual(ifnames.toSorted());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.agent[Symbol.asyncDispose]();
+    await this.cluster[Symbol.asyncDispose]();
+  }
+}
+
+function wan({ node }: Cluster): object {
+  return lan(node, { name: "wan", ipam: node.ipam("10.32.0.0/24") });
+}
+
+async function eventually(check: () => void | Promise<void>): Promise<void> {
+  const end = performance.now() + 15_000;
+  for (;;) {
+    try {
+      await check();
+      return;
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await Bun.sleep(20);
+    }
+  }
+}
+
+const element = (more: object) => JSON.stringify([{ name: "fixed", ...more }]);
+
+describe("genie agent --attach", () => {
+  test("networks are named, changed, and named no longer", async () => {
+    await using hot = await HotCluster.start();
+    const { cluster } = hot;
+    const pod = await hot.pod();
+    hot.put(pod, { [networksKey]: "lan", cni: "canal,weave" });
+    await hot.has(pod, "eth0", "eth1", "net1");
+    await cluster.check(pod);
+    // Other requests: the same interface, another address.
+    hot.put(pod, { [networksKey]: element({ ips: ["10.31.0.8/24"] }) });
+    await hot.has(pod, "eth0", "net2");
+    hot.put(pod, { [networksKey]: element({ ips: ["10.31.0.9/24"] }) });
+    await eventually(() => {
+      expect(cluster.written().status).toMatchObject([
+        {},
+        { interface: "net2", ips: ["10.31.0.9"] },
+      ]);
+    });
+    hot.put(pod, {});
+    await hot.has(pod, "eth0");
+    expect(cluster.node.addresses()).toEqual(["10.66.0.2"]);
+    await cluster.del(pod);
+    expect(await cluster.node.remains()).toEqual(nothing);
+  }, 20_000);
+
+  test("KubeVirt: an interface of a virtual machine is plugged and unplugged", async () => {
+    await using hot = await HotCluster.start();
+    const one = { name: "wan", namespace: "shop", interface: "pod0a" };
+    const pod = await hot.pod({ [networksKey]: JSON.stringify([one]) });
+    const two = { name: "lan", namespace: "shop", interface: "pod16477688c0e" };
+    hot.put(pod, { [networksKey]: JSON.stringify([one, two]) });
+    await hot.has(pod, "eth0", "pod0a", "pod16477688c0e");
+    hot.put(pod, { [networksKey]: JSON.stringify([one]) });
+    await hot.has(pod, "eth0", "pod0a");
+  });
+
+  test("a definition is gone: what is attached stays, with one event; then it is detached by the record", async () => {
+    await using hot = await HotCluster.start();
+    const pod = await hot.pod({ [networksKey]: "lan" });
+    hot.cluster.api.definitions.delete("shop", "lan");
+    hot.put(pod, { [networksKey]: "lan,wan" });
+    await hot.has(pod, "eth0", "net1", "net2");
+    const { msg } = await said(hot.agent, "NetworkNotFound");
+    expect(msg).toContain("network shop/lan of net1");
+    hot.put(pod, { [networksKey]: "wan" });
+    await hot.has(pod, "eth0", "net2");
+  });
+
+  test("one fails: the others go on, and it comes when it can", async () => {
+    await using hot = await HotCluster.start();
+    const pod = await hot.pod();
+    hot.put(pod, { [networksKey]: "late,lan" });
+    await hot.has(pod, "eth0", "net2");
+    const { error } = await hot.agent.said("failed to attach a network");
+    expect(error).toContain("shop/late");
+    hot.cluster.define("late", wan(hot.cluster));
+    await hot.has(pod, "eth0", "net2", "net1");
+  });
+
+  test("what is not touched: by hand, the primary, an annotation that is invalid, a pod that ends", async () => {
+    await using hot = await HotCluster.start();
+    const { cluster } = hot;
+    const pod = await hot.pod({ cni: "canal" });
+    await changed(cluster, "attach", "shop/web", "shop/lan@byhand");
+    hot.put(pod, { cni: "weave,,canal" });
+    await said(hot.agent, "InvalidNetworks");
+    hot.put(pod, { cni: "weave" });
+    await hot.has(pod, "eth0", "byhand", "eth1");
+    const { msg } = await said(hot.agent, "PrimaryNetworkUnchanged");
+    expect(msg).toContain("a running pod keeps canal");
+    hot.put(
+      pod,
+      { cni: "canal" },
+      { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } },
+    );
+    hot.put(pod, { cni: "canal" }, { status: { phase: "Succeeded" } });
+    hot.put(pod, { cni: "canal" }, { spec: { hostNetwork: true } });
+    await Bun.sleep(300);
+    expect(await recorded(cluster, pod)).toHaveLength(3);
+    const reasons = hot.agent.log.map(({ reason }) => reason).filter(Boolean);
+    expect(reasons).toEqual(["InvalidNetworks", "PrimaryNetworkUnchanged"]);
+  });
+
+  test("killed at any moment, the next one goes on", async () => {
+    await using hot = await HotCluster.start();
+    const pod = await hot.pod();
+    for (const [i, networks] of ["lan", "lan,wan", "wan", ""].entries()) {
+      hot.put(pod, { [networksKey]: networks });
+      await Bun.sleep(40 * i);
+      await hot.agent.end("SIGKILL");
+      hot.newAgent();
+    }
+    await eventually(async () => {
+      expect(await pod.netns.links()).toHaveLength(1);
+      expect(await recorded(hot.cluster, pod)).toHaveLength(1);
+      const { status = [{ interface: "eth0" }] } = hot.cluster.written();
+      expect(status).toMatchObject([{ interface: "eth0" }]);
+    });
+    await hot.cluster.del(pod);
+    expect(await hot.cluster.node.remains()).toEqual(nothing);
+    expect(await hot.agent.end("SIGTERM")).toBe(0);
+  }, 20_000);
+});
+
+async function said(agent: RunningAgent, reason: string) {
+  const find = () => agent.log.find((line) => line["reason"] === reason);
+  await eventually(() => expect(find()).toBeDefined());
+  return find() ?? { msg: "" };
+}
