@@ -33,6 +33,8 @@ git clone -q "$tree" "$machine/root/genie"
 unshare --mount --pid --fork --kill-child --propagation private sh -eu -c '
   machine=$1
   shift
+  # A root of its own, which unshare can make private.
+  mount --bind "$machine" "$machine"
   mount -t proc proc "$machine/proc"
   mount --rbind /sys "$machine/sys"
   mount --rbind /dev "$machine/dev"

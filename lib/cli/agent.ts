@@ -12,7 +12,7 @@ import { dueStatuses } from "../agent/status.ts";
 import { pause } from "../agent/pause.ts";
 import { logs } from "../attach/log.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
-import { credentialOptions } from "./credential.ts";
+import { credentialOptions } from "./credential-options.ts";
 import type { Command, Input, Option, Options } from "./command.ts";
 import type { Host } from "./host.ts";
 import { installOptions, installRounds, installationOf } from "./install.ts";

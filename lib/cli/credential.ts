@@ -13,13 +13,8 @@ import { quote } from "../linux/text.ts";
 import { openAccess } from "../kube/access.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
 import { omitUndefined } from "../kube/options.ts";
-import {
-  inClusterServer,
-  readServerUrl,
-  withoutSecrets,
-} from "../kube/server-url.ts";
-import type { Input, Options } from "./command.ts";
-import { UsageError } from "./command.ts";
+import { inClusterServer } from "../kube/server-url.ts";
+import type { Wishes } from "./credential-options.ts";
 import type { Host } from "./host.ts";
 import { kubeconfigText } from "./kubeconfig-text.ts";
 import { keepDamaged, makeDirectory, putText, textOf } from "./replace-file.ts";
@@ -33,104 +28,6 @@ export type Credential =
 
 /** Content of files to copy from the pod to the node, by base name. */
 type Copies = Readonly<Record<string, string>>;
-
-/** The operator's options. */
-export interface Wishes {
-  kubeconfig?: string;
-  server?: string;
-  certificateAuthority?: string;
-  tokenFile?: string;
-  clientCertificate?: string;
-  clientKey?: string;
-  insecure: boolean;
-  /** The pod's service account: its mount path, and whether nothing else will do. */
-  account: { directory: string; isRequired: boolean };
-}
-
-export const credentialOptions = {
-  kubeconfig: {
-    value: "FILE",
-    path: "file",
-    about:
-      "use this kubeconfig as it is, for instance /etc/kubernetes/kubelet.conf",
-  },
-  server: {
-    value: "URL",
-    about: "make a kubeconfig for this API server",
-  },
-  "certificate-authority": {
-    value: "FILE",
-    path: "file",
-    about: "CA certificate of --server",
-  },
-  "token-file": {
-    value: "FILE",
-    path: "file",
-    about: "bearer token for --server, read at every use",
-  },
-  "client-certificate": {
-    value: "FILE",
-    path: "file",
-    about: "client certificate for --server, in place of a token",
-  },
-  "client-key": {
-    value: "FILE",
-    path: "file",
-    about: "private key of --client-certificate",
-  },
-  "insecure-skip-tls-verify": {
-    about:
-      "do not verify the certificate of --server: another server can impersonate it",
-  },
-  "service-account": {
-    value: "DIR",
-    path: "directory",
-    about:
-      "use the service account of the pod that runs install, even where the kubelet has a kubeconfig",
-  },
-} as const satisfies Options;
-
-/** Throws UsageError for contradicting options. */
-export function wishesOf(input: Input): Wishes {
-  const wishes = omitUndefined<Wishes>({
-    kubeconfig: input.path("kubeconfig"),
-    server: input.text("server"),
-    certificateAuthority: input.path("certificate-authority"),
-    tokenFile: input.path("token-file"),
-    clientCertificate: input.path("client-certificate"),
-    clientKey: input.path("client-key"),
-    insecure: input.flag("insecure-skip-tls-verify"),
-    account: {
-      directory: input.path("service-account") ?? usualAccount,
-      isRequired: input.path("service-account") !== undefined,
-    },
-  });
-  const { kubeconfig, server, clientCertificate, clientKey, tokenFile } =
-    wishes;
-  const parts = [tokenFile, clientCertificate, clientKey];
-  if (kubeconfig !== undefined && server !== undefined)
-    throw new UsageError("--kubeconfig and --server exclude each other");
-  if (server === undefined && parts.some((part) => part !== undefined))
-    throw new UsageError("--server is missing");
-  if (server !== undefined) requireUrl(server);
-  if ((clientCertificate === undefined) !== (clientKey === undefined))
-    throw new UsageError(
-      "--client-certificate and --client-key need each other",
-    );
-  if (server !== undefined && parts.every((part) => part === undefined))
-    throw new UsageError(
-      "--server: --token-file or --client-certificate is missing",
-    );
-  return wishes;
-}
-
-function requireUrl(server: string): void {
-  const url = readServerUrl(server, { isRoot: false });
-  if ("problem" in url)
-    throw new UsageError(
-      `--server ${quote(withoutSecrets(server))}: ${url.problem}`,
-    );
-}
 
 /** Kubeconfigs of the node's own kubelet, by distribution. */
 const nodeKubeconfigs = [
@@ -203,8 +100,6 @@ function ofOptions(server: string, wishes: Wishes): Credential {
     copies: {},
   };
 }
-
-const usualAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
  * The service account of this pod. The kubelet renews its token, so `--watch`

@@ -2,7 +2,11 @@
  * `genie install`: once, or with `--watch` until the process is stopped.
  */
 import type { Command, Input, Options } from "./command.ts";
-import { type Wishes, credentialOptions, wishesOf } from "./credential.ts";
+import {
+  type Wishes,
+  credentialOptions,
+  wishesOf,
+} from "./credential-options.ts";
 import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
 import { Installation, type Step } from "./installation.ts";
 import {

@@ -10,14 +10,14 @@ import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { type GenieConfig, readConfig } from "../select/config.ts";
-import { Binary, executableMemoryProblems } from "./binary.ts";
+import { Binary } from "./binary.ts";
 import {
   type Credential,
-  type Wishes,
   chooseCredential,
   requireUsable,
   writeCredential,
 } from "./credential.ts";
+import type { Wishes } from "./credential-options.ts";
 import {
   type DefaultNetwork,
   chooseDefault,
@@ -28,6 +28,7 @@ import {
   refuseHazards,
 } from "./default-network.ts";
 import { type Directories, defaultDirectories, nodeNameOf } from "./node.ts";
+import { executableMemoryProblems } from "./executable-memory.ts";
 import { type Host, whileInstalling } from "./host.ts";
 import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";
 import { type Base, OwnFile } from "./own-file.ts";

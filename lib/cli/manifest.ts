@@ -61,8 +61,9 @@ kubeconfig where it finds one, else a service account of its own.`,
     ),
   },
   async run(input, { stdout }) {
-    if (input.text("image") === undefined) await stdout(noDaemonSet);
-    await stdout(yamlOf(manifestObjects(input)));
+    const text = yamlOf(manifestObjects(input));
+    const hasImage = input.text("image") !== undefined;
+    await stdout(hasImage ? text : noDaemonSet + text);
     return 0;
   },
 };

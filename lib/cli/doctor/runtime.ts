@@ -6,7 +6,8 @@
 import { existsSync, accessSync, constants, statSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
 import { cachedNetworks, crioHazards, hazardText } from "../crio.ts";
-import { executableMemoryProblems, sameContent } from "../binary.ts";
+import { sameContent } from "../binary.ts";
+import { executableMemoryProblems } from "../executable-memory.ts";
 import type { Host } from "../host.ts";
 import {
   type RuntimeProcess,
