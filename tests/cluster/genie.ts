@@ -42,15 +42,17 @@ export async function applyManifest(
 export async function install(
   cluster: Cluster,
   executable = cluster.genie,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   await writeToken(cluster);
-  return run([
+  const command = [
     executable,
     "install",
     `--server=${server}`,
     `--certificate-authority=${cluster.pki.ca.cert}`,
     `--token-file=${tokenFile}`,
-  ]);
+  ];
+  return run(command, { env });
 }
 
 /** A new token of the service account, bound to what `options` say. */

@@ -9,6 +9,7 @@ import { genieBinary } from "../support/build.ts";
 import { checkChoice } from "./checks/choice.ts";
 import { checkCredentials } from "./checks/credentials.ts";
 import { checkCrio } from "./checks/crio.ts";
+import { checkDevices } from "./checks/devices.ts";
 import { checkDaemonSet } from "./checks/daemonset.ts";
 import { checkInstall } from "./checks/install.ts";
 import { checkBlankChoice } from "./checks/logical-networks.ts";
@@ -43,6 +44,7 @@ export async function runSuite(
     await checkLookups(cluster, report);
     await checkChoice(cluster, report);
     await checkBlankChoice(cluster, report);
+    await checkDevices(cluster, report);
     await checkCredentials(cluster, report);
     await checkStaticPod(cluster, report);
     await checkScale(cluster, report);

@@ -155,11 +155,11 @@ describe("podContainers, limit on calls", () => {
 
   test("until the time is up, error 11 with the kubelet's words", async () => {
     kubelet.inject({ ...rateLimit, method: "Get", times: Infinity });
-    const { response, pauses } = devices({ budget: 100 });
+    const { response, pauses } = devices({ budget: 1000 });
     expect(await failure(response)).toBe(
       'ResourceExhausted: "rejected by rate limit"',
     );
-    expect(pauses).toEqual([10, 20, 40]);
+    expect(pauses).toEqual([10, 20, 40, 80, 160, 250, 250]);
   });
 });
 
