@@ -99,7 +99,9 @@ export class LoadSampler {
         }));
       });
       // While results are missing, it is read again the next time.
-      const isComplete = results.size === record.attachments.length;
+      const isComplete = record.attachments.every(({ ifname }) =>
+        results.has(ifname),
+      );
       const version = isComplete ? (versions.get(name) ?? "") : "incomplete";
       this.#ends.set(name, { version, ends });
     }

@@ -6,11 +6,13 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../../scripts/run.ts";
+import { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
 import { untilRuntimeReads } from "../genie.ts";
 import { confDir, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
 import {
+  type Annotations,
   addresses,
   createPods,
   deletePods,
@@ -95,6 +97,7 @@ const refused: readonly [kind: string, spec: object, reason: string][] = [
 const ownFile = join(confDir, "00-genie.conflist");
 const weaveFile = join(confDir, "30-weave.conf");
 const automatic = Array.from({ length: 6 }, (_, i) => `automatic${i}`);
+const byTraffic = ["quiet0", "quiet1"];
 
 export async function checkBlankChoice(
   cluster: Cluster,
@@ -102,6 +105,11 @@ export async function checkBlankChoice(
 ): Promise<void> {
   const { kubectl, genie, directory } = cluster;
   report.heading("Logical networks and automatic choice");
+  // A sample of the traffic takes ten seconds, in which the others go on.
+  const agent = loadAgent(cluster);
+  await agent.start();
+  await createPods(kubectl, { noisy: { cni: "canal" } });
+  const noise = kubectl.attempt("exec", "noisy", "--", "sh", "-c", traffic);
 
   await report.check(
     "`genie manifest --logical-networks` is accepted, and so are CNI-Genie's samples",
@@ -139,14 +147,14 @@ export async function checkBlankChoice(
     async () => {
       await untilRuntimeReads(cluster, () => {
         writeFileSync(weaveFile, JSON.stringify(weave));
-        replaceOwn(withAutomatic(before));
+        replaceOwn(withAutomatic(before, "attachments"));
       });
       await kubectl.apply([podObject("taken", { cni: "", networks: "net2" })]);
       await createPods(kubectl, {
         dedicated: { cni: "", networks: "net1" },
         shared: { cni: "", networks: "net1@eth0,net3@eth4" },
-        ...Object.fromEntries(automatic.map((name) => [name, { cni: "" }])),
       });
+      await createPods(kubectl, undecided(automatic));
       const one = await addresses(kubectl, "dedicated");
       expectAddresses(one, { eth0: "10.32.0." });
       const two = await addresses(kubectl, "shared");
@@ -157,7 +165,8 @@ export async function checkBlankChoice(
       const ofCanal = chosen.filter(({ eth0 }) =>
         eth0?.startsWith(prefixes.canal),
       );
-      expectEqual("pods of canal", ofCanal.length, automatic.length / 2);
+      // Beside the pod that makes the traffic and the shared one.
+      expectEqual("pods of canal", ofCanal.length, automatic.length / 2 - 1);
       const fails = await until("the event", 30, async () => {
         const text = await events(kubectl, "taken");
         return text.includes("FailedCreatePodSandBox") && text;
@@ -173,21 +182,78 @@ export async function checkBlankChoice(
     },
   );
 
+  await report.check(
+    "by traffic: new pods go to the other network",
+    async () => {
+      const load = await until("a sample of the traffic", 20, () => {
+        const text = readFileSync("/var/lib/cni/genie/load.json", "utf8");
+        const { bytesPerSecond } = JSON.parse(text) as {
+          bytesPerSecond: Record<string, number>;
+        };
+        const { "k8s-pod-network": canal = 0, cbr0 = 0 } = bytesPerSecond;
+        return canal > cbr0 && text;
+      });
+      await untilRuntimeReads(cluster, () => {
+        replaceOwn(withAutomatic(before, "traffic"));
+      });
+      await createPods(kubectl, undecided(byTraffic));
+      for (const name of byTraffic)
+        expectAddresses(await addresses(kubectl, name), {
+          eth0: prefixes.flannel,
+        });
+      return load;
+    },
+  );
+
   await report.check("deleted, they leave nothing", async () => {
+    await agent.stop();
     await untilRuntimeReads(cluster, () => {
       rmSync(weaveFile, { force: true });
       replaceOwn(before);
     });
-    await deletePods(kubectl, "taken", "dedicated", "shared", ...automatic);
+    await deletePods(
+      kubectl,
+      "noisy",
+      "taken",
+      "dedicated",
+      "shared",
+      ...automatic,
+      ...byTraffic,
+    );
+    await noise;
     await expectNothing(directory);
   });
 }
 
-function withAutomatic(text: string): string {
+/** To the gateway, until the pod is deleted. */
+const traffic =
+  "while :; do ping -q -c 1 -s 1400 10.245.1.1 >/dev/null; sleep 0.05; done";
+
+function loadAgent({ genie, directory }: Cluster): Daemon {
+  return new Daemon(directory, {
+    name: "agent-load",
+    // The mounted sysfs shows the interfaces of the machine outside.
+    cmd: [
+      "unshare",
+      "--mount",
+      "sh",
+      "-c",
+      `mount -t sysfs sysfs /sys && exec ${genie} agent --load --no-install --no-cache`,
+    ],
+    ready: () => true,
+    seconds: 5,
+  });
+}
+
+function undecided(names: readonly string[]): Record<string, Annotations> {
+  return Object.fromEntries(names.map((name) => [name, { cni: "" }]));
+}
+
+function withAutomatic(text: string, by: string): string {
   const list = JSON.parse(text) as { plugins: object[] };
-  const networks = { networks: ["canal", "flannel"] };
+  const networks = ["canal", "flannel"];
   const [genie, ...others] = list.plugins;
-  const plugins = [{ ...genie, automatic: networks }, ...others];
+  const plugins = [{ ...genie, automatic: { networks, by } }, ...others];
   return JSON.stringify({ ...list, plugins });
 }
 
