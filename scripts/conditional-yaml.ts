@@ -220,6 +220,10 @@ function conditionOf(
     for (const b of switches.slice(i + 1))
       if (agrees((each) => each.has(a) && each.has(b)))
         return `and ${a.expression} ${b.expression}`;
+  for (const a of switches)
+    for (const b of switches)
+      if (agrees((each) => each.has(a) && !each.has(b)))
+        return `and ${a.expression} (not ${b.expression})`;
   throw new Error(
     `no condition for ${[...present].map((each) => JSON.stringify([...each])).join("; ")}`,
   );

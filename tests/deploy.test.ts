@@ -53,6 +53,11 @@ describe("conditional YAML", () => {
       [{}, { x: 1 }, { x: 1 }, { x: 1 }],
       "{{- if or .A .B }}\nx: 1\n{{- end }}\n",
     ],
+    [
+      "one without the other",
+      [{}, { x: 1 }, {}, {}],
+      "{{- if and .A (not .B) }}\nx: 1\n{{- end }}\n",
+    ],
     ["both", [{}, {}, {}, { x: 1 }], "{{- if and .A .B }}\nx: 1\n{{- end }}\n"],
     [
       "unless",

@@ -9,6 +9,8 @@ import type { Part } from "./part.ts";
 export interface PartEntry {
   /** Name of the value of its switch. */
   value?: string;
+  /** The value is a directory of the node. */
+  isDirectory?: true;
   /** For `--help`: what it does. */
   about: string;
   /** For `--help`: what it needs beyond the plugin's own rights. */
@@ -17,6 +19,8 @@ export interface PartEntry {
   byDefault?: true;
   /** It executes the host's genie: hostPID and a privileged container. */
   isPrivileged?: true;
+  /** A node's own credential may not do it. */
+  needsAccount?: true;
   /** Rights of the service account, beyond those of the plugin. */
   rights: readonly V1PolicyRule[];
   /** `value` is the switch's. Throws UsageError-like Error for a wrong one. */
@@ -85,6 +89,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
     },
     textfile: {
       value: "DIR",
+      isDirectory: true,
       about: "write the metrics into this directory of node-exporter",
       needs: "no right; the directory, writable",
       rights: [],

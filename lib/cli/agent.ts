@@ -12,8 +12,9 @@ import { dueStatuses } from "../agent/status.ts";
 import { pause } from "../agent/pause.ts";
 import { logs } from "../attach/log.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
+import { chosenParts, partOptions } from "./agent-switches.ts";
 import { credentialOptions } from "./credential-options.ts";
-import type { Command, Input, Option, Options } from "./command.ts";
+import type { Command, Input } from "./command.ts";
 import type { Host } from "./host.ts";
 import { installOptions, installRounds, installationOf } from "./install.ts";
 import type { Step } from "./installation.ts";
@@ -29,35 +30,6 @@ import {
 import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
 import type { Terminal } from "./terminal.ts";
 import { watch, watchOptions } from "./watch.ts";
-
-/** The switches of the parts: `--gc`, `--metrics ADDRESS`, `--no-cache` of a default one. */
-export const partOptions: Options = switches();
-
-function switches(): Options {
-  const options: Record<string, Option> = {};
-  for (const [name, { value, about, byDefault }] of parts) {
-    options[name] = {
-      ...(value !== undefined && { value }),
-      about: byDefault ? `${about} (default)` : about,
-    };
-    if (byDefault) options[`no-${name}`] = { about: `without --${name}` };
-  }
-  return options;
-}
-
-/** The parts that are on, with the values of their switches. */
-export function chosenParts(input: Input): ReadonlyMap<string, string> {
-  const chosen = new Map<string, string>();
-  for (const [name, { value, byDefault }] of parts) {
-    const text = input.text(name);
-    const isOn =
-      value === undefined
-        ? input.flag(name) || (byDefault && !input.flag(`no-${name}`))
-        : text !== undefined;
-    if (isOn) chosen.set(name, text ?? "");
-  }
-  return chosen;
-}
 
 const installMs = 10_000;
 

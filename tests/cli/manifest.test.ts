@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { isObject, own } from "../../lib/cni/json.ts";
+import { parts as agentParts } from "../../lib/agent/parts.ts";
+import { nodePolicy } from "../../lib/cli/manifest/admission-policy.ts";
 import { type } from "./fixtures.ts";
 
 async function documents(...words: string[]): Promise<unknown[]> {
@@ -25,7 +27,7 @@ const podSpec = (objects: unknown[]) =>
     automountServiceAccountToken: boolean;
     hostNetwork: boolean;
     containers: Container[];
-    volumes: { name: string; hostPath?: { path: string } }[];
+    volumes: { name: string; hostPath?: { path: string; type?: string } }[];
   };
 
 type Probe = { exec: { command: string[] } };
@@ -47,6 +49,12 @@ interface Container {
 }
 
 const image = "--image=registry.test/genie:1";
+
+const watchDefinitions = {
+  apiGroups: ["k8s.cni.cncf.io"],
+  resources: ["network-attachment-definitions"],
+  verbs: ["list", "watch"],
+};
 
 describe("manifest", () => {
   const account = [
@@ -95,6 +103,8 @@ describe("manifest", () => {
         resources: ["network-attachment-definitions"],
         verbs: ["get"],
       },
+      // The agent's part --cache is on by default.
+      watchDefinitions,
     ]);
     const { roleRef, subjects } = theOnly(objects, "ClusterRoleBinding");
     expect({
@@ -142,6 +152,7 @@ describe("manifest", () => {
         },
         { name: "before" },
         { name: "after" },
+        { name: "nodes" },
       ],
     });
     expect(
@@ -149,7 +160,7 @@ describe("manifest", () => {
     ).toEqual({ policyName: "genie", validationActions: ["Deny"] });
   });
 
-  test("the DaemonSet, installs and then watches below the node's root", async () => {
+  test("the DaemonSet, runs the agent below the node's root", async () => {
     const objects = await documents(
       "--image=registry.test:5000/genie:1@sha256:00",
       "--default=canal",
@@ -162,12 +173,11 @@ describe("manifest", () => {
       [
         "registry.test:5000/genie:1@sha256:00",
         [
-          "install",
+          "agent",
           "--default=canal",
           "--settings=/etc/genie",
           "--root=/host",
           "--bin-dir=/usr/lib/cni",
-          "--watch",
           "--health=/run/genie/health",
         ],
       ],
@@ -269,20 +279,20 @@ describe("manifest", () => {
       {},
     ],
   ])(
-    "%p, the arguments of its containers are those of install",
+    "%p, the arguments of its containers are those of the agent",
     async (words, directory, data) => {
       const objects = await documents(image, "--default=a", ...words);
       const { containers } = podSpec(objects);
       expect(theOnly(objects, "ConfigMap")["data"]).toEqual(data);
-      const { install } = await import("../../lib/cli/install.ts");
+      const { agent } = await import("../../lib/cli/agent.ts");
       const { readInput } = await import("../../lib/cli/command.ts");
-      const input = readInput(install, containers[0]?.args.slice(1) ?? []);
+      const input = readInput(agent, containers[0]?.args.slice(1) ?? []);
       expect([
         input.text("root"),
         input.text("default"),
-        input.flag("watch"),
+        input.flag("no-install"),
         input.text("service-account"),
-      ]).toEqual(["/host", "a", true, directory]);
+      ]).toEqual(["/host", "a", false, directory]);
     },
   );
 
@@ -296,6 +306,7 @@ describe("manifest", () => {
           resources: ["network-attachment-definitions"],
           verbs: ["get"],
         },
+        watchDefinitions,
       ],
     });
     expect(theOnly(objects, "ClusterRoleBinding")).toMatchObject({
@@ -445,4 +456,77 @@ describe("manifest", () => {
       policyName: own(policy["metadata"], "name"),
     });
   });
+});
+
+describe("manifest, the agent's parts", () => {
+  const rules = (objects: unknown[]) =>
+    own(theOnly(objects, "ClusterRole"), "rules") as object[];
+
+  test("--no-cache, no right but the plugin's", async () => {
+    const objects = await documents(image, "--no-cache");
+    expect(rules(objects)).not.toContainEqual(watchDefinitions);
+    expect(podSpec(objects).containers[0]?.args).toContain("--no-cache");
+  });
+
+  test("--status, may watch pods", async () => {
+    const objects = await documents(image, "--status");
+    expect(rules(objects)).toContainEqual({
+      apiGroups: [""],
+      resources: ["pods"],
+      verbs: ["list", "watch"],
+    });
+    expect(podSpec(objects).containers[0]?.args).toContain("--status");
+  });
+
+  test.each([...agentParts])(
+    "--%s, privileged and hostPID only where it is needed",
+    async (name, { value, isPrivileged }) => {
+      const word = value === undefined ? `--${name}` : `--${name}=/tmp`;
+      const spec = podSpec(await documents(image, word));
+      const { securityContext } = spec.containers[0] ?? {};
+      expect([own(spec, "hostPID"), securityContext?.["privileged"]]).toEqual([
+        isPrivileged,
+        isPrivileged,
+      ]);
+    },
+  );
+
+  test("--textfile, its directory of the node is mounted", async () => {
+    const spec = podSpec(await documents(image, "--textfile=/var/lib/tf"));
+    expect(spec.volumes).toContainEqual({
+      name: "textfile",
+      hostPath: { path: "/var/lib/tf", type: "DirectoryOrCreate" },
+    });
+    expect(spec.containers[0]?.volumeMounts).toContainEqual({
+      name: "textfile",
+      mountPath: "/host/var/lib/tf",
+    });
+  });
+
+  test.each([
+    [true, true],
+    [true, false],
+    [false, true],
+  ])(
+    "nodePolicy, taint %p, labels %p: its own node, and nothing else of it",
+    (hasTaint, hasLabels) => {
+      const [policy] = nodePolicy("net", { hasTaint, hasLabels });
+      const validations = own(own(policy, "spec"), "validations") as {
+        message: string;
+      }[];
+      expect(validations.map(({ message }) => message)).toEqual([
+        "genie may change its own node only",
+        hasTaint
+          ? "genie may change no taint but genie/not-ready"
+          : "genie may not change taints",
+        hasLabels
+          ? "genie may change no label but networks.genie/*"
+          : "genie may not change labels",
+        "genie may not change annotations",
+        "genie may not change finalizers",
+        "genie may not change a node's spec",
+        "genie may not change a node's status",
+      ]);
+    },
+  );
 });

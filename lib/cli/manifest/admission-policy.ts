@@ -1,7 +1,8 @@
 /**
- * RBAC can only allow the whole status of a pod. This policy allows genie's account the
- * annotations that genie writes, and nothing else (selection.md §7): a stolen token
- * cannot mark pods as ready or change annotations of others.
+ * RBAC can only allow the whole status of a pod, or a whole node. These policies allow
+ * genie's account what genie writes there, and nothing else (selection.md §7, agent.md): a
+ * stolen token cannot mark pods as ready, change annotations of others, or change what is
+ * on another node.
  */
 import { name } from "./rbac.ts";
 
@@ -15,13 +16,151 @@ const metadataOf = (object: string, key: string, empty: string): string =>
 const unchanged = (key: string, empty: string): string =>
   `(${metadataOf("object", key, empty)}) == (${metadataOf("oldObject", key, empty)})`;
 
-/** The policy and its binding; the API server must be 1.30 or later. */
+/** Tokens of pods have the name of their node, since Kubernetes 1.30. */
+const nodes = {
+  name: "nodes",
+  expression: `has(request.userInfo.extra) && "authentication.kubernetes.io/node-name" in request.userInfo.extra ? request.userInfo.extra["authentication.kubernetes.io/node-name"] : []`,
+};
+
+interface Validation {
+  expression: string;
+  message: string;
+}
+
+const isOwnNode = (node: string): string =>
+  `size(variables.nodes) == 0 || ${node} in variables.nodes`;
+
+const finalizers: Validation = {
+  expression: unchanged("finalizers", "[]"),
+  message: "genie may not change finalizers",
+};
+
+/** The API server must be 1.30 or later. */
 export function admissionPolicy(namespace: string): object[] {
+  return policy(namespace, {
+    name,
+    resources: ["pods", "pods/*"],
+    variables: [
+      { name: "keys", expression: JSON.stringify(keys) },
+      {
+        name: "before",
+        expression: metadataOf("oldObject", "annotations", "{}"),
+      },
+      { name: "after", expression: metadataOf("object", "annotations", "{}") },
+      nodes,
+    ],
+    validations: [
+      {
+        expression: isOwnNode(
+          '(has(object.spec.nodeName) ? object.spec.nodeName : "")',
+        ),
+        message: "genie may change pods of its own node only",
+      },
+      {
+        expression:
+          "variables.after.all(key, key in variables.keys || (key in variables.before && variables.before[key] == variables.after[key]))",
+        message: `genie may change no annotation but ${keys.join(" and ")}`,
+      },
+      {
+        expression:
+          "variables.before.all(key, key in variables.keys || key in variables.after)",
+        message: `genie may remove no annotation but ${keys.join(" and ")}`,
+      },
+      {
+        expression: unchanged("labels", "{}"),
+        message: "genie may not change labels",
+      },
+      finalizers,
+      {
+        expression: "object.spec == oldObject.spec",
+        message: "genie may not change a pod's spec",
+      },
+      {
+        expression:
+          "has(object.status) == has(oldObject.status) && (!has(object.status) || object.status == oldObject.status)",
+        message: "genie may not change a pod's status",
+      },
+    ],
+  });
+}
+
+const taint = "genie/not-ready";
+const labelPrefix = "networks.genie/";
+
+/** For `--taint` and `--labels`: the account may change its own node, in that only. */
+export function nodePolicy(
+  namespace: string,
+  { hasTaint, hasLabels }: { hasTaint: boolean; hasLabels: boolean },
+): object[] {
+  const others = (object: string): string =>
+    `(has(${object}.spec.taints) ? ${object}.spec.taints : [])${hasTaint ? `.filter(taint, taint.key != "${taint}")` : ""}`;
+  const isOurs = hasLabels ? `key.startsWith("${labelPrefix}") || ` : "";
+  const same = (key: string): string =>
+    `has(object.spec.${key}) == has(oldObject.spec.${key}) && (!has(object.spec.${key}) || object.spec.${key} == oldObject.spec.${key})`;
+  return policy(namespace, {
+    name: `${name}-node`,
+    resources: ["nodes", "nodes/*"],
+    variables: [
+      { name: "before", expression: metadataOf("oldObject", "labels", "{}") },
+      { name: "after", expression: metadataOf("object", "labels", "{}") },
+      nodes,
+    ],
+    validations: [
+      {
+        expression: isOwnNode("object.metadata.name"),
+        message: "genie may change its own node only",
+      },
+      {
+        expression: `${others("object")} == ${others("oldObject")}`,
+        message: hasTaint
+          ? `genie may change no taint but ${taint}`
+          : "genie may not change taints",
+      },
+      {
+        expression: `variables.after.all(key, ${isOurs}(key in variables.before && variables.before[key] == variables.after[key])) && variables.before.all(key, ${isOurs}key in variables.after)`,
+        message: hasLabels
+          ? `genie may change no label but ${labelPrefix}*`
+          : "genie may not change labels",
+      },
+      {
+        expression: unchanged("annotations", "{}"),
+        message: "genie may not change annotations",
+      },
+      finalizers,
+      {
+        expression: `${same("unschedulable")} && ${same("podCIDRs")} && ${same("providerID")}`,
+        message: "genie may not change a node's spec",
+      },
+      {
+        expression: "object.status == oldObject.status",
+        message: "genie may not change a node's status",
+      },
+    ],
+  });
+}
+
+/** The policy and its binding. */
+function policy(
+  namespace: string,
+  {
+    name: policyName,
+    resources,
+    variables,
+    validations,
+  }: {
+    name: string;
+    resources: readonly string[];
+    variables: readonly { name: string; expression: string }[];
+    validations: readonly Validation[];
+  },
+): object[] {
+  const apiVersion = "admissionregistration.k8s.io/v1";
+  const metadata = { name: policyName };
   return [
     {
-      apiVersion: "admissionregistration.k8s.io/v1",
+      apiVersion,
       kind: "ValidatingAdmissionPolicy",
-      metadata: { name },
+      metadata,
       spec: {
         failurePolicy: "Fail",
         matchConstraints: {
@@ -31,7 +170,7 @@ export function admissionPolicy(namespace: string): object[] {
               apiVersions: ["v1"],
               // A PATCH is an UPDATE here.
               operations: ["UPDATE"],
-              resources: ["pods", "pods/*"],
+              resources,
             },
           ],
         },
@@ -41,53 +180,15 @@ export function admissionPolicy(namespace: string): object[] {
             expression: `request.userInfo.username == "system:serviceaccount:${namespace}:${name}"`,
           },
         ],
-        variables: [
-          { name: "keys", expression: JSON.stringify(keys) },
-          {
-            name: "before",
-            expression: metadataOf("oldObject", "annotations", "{}"),
-          },
-          {
-            name: "after",
-            expression: metadataOf("object", "annotations", "{}"),
-          },
-        ],
-        validations: [
-          {
-            expression:
-              "variables.after.all(key, key in variables.keys || (key in variables.before && variables.before[key] == variables.after[key]))",
-            message: `genie may change no annotation but ${keys.join(" and ")}`,
-          },
-          {
-            expression:
-              "variables.before.all(key, key in variables.keys || key in variables.after)",
-            message: `genie may remove no annotation but ${keys.join(" and ")}`,
-          },
-          {
-            expression: unchanged("labels", "{}"),
-            message: "genie may not change labels",
-          },
-          {
-            expression: unchanged("finalizers", "[]"),
-            message: "genie may not change finalizers",
-          },
-          {
-            expression: "object.spec == oldObject.spec",
-            message: "genie may not change a pod's spec",
-          },
-          {
-            expression:
-              "has(object.status) == has(oldObject.status) && (!has(object.status) || object.status == oldObject.status)",
-            message: "genie may not change a pod's status",
-          },
-        ],
+        variables,
+        validations,
       },
     },
     {
-      apiVersion: "admissionregistration.k8s.io/v1",
+      apiVersion,
       kind: "ValidatingAdmissionPolicyBinding",
-      metadata: { name },
-      spec: { policyName: name, validationActions: ["Deny"] },
+      metadata,
+      spec: { policyName, validationActions: ["Deny"] },
     },
   ];
 }

@@ -1,6 +1,6 @@
 /**
- * The DaemonSet that installs genie on every node and renews its credential. Pods do
- * not need it. Pure.
+ * The DaemonSet that installs genie on every node, renews its credential and runs the
+ * agent's other parts. Pods do not need it. Pure.
  */
 import { dirname, join } from "node:path";
 import type {
@@ -82,9 +82,9 @@ function podSpec(
     name,
     image,
     args: [
-      ...(isUninstall ? ["uninstall"] : installArgs(options)),
+      ...(isUninstall ? ["uninstall"] : agentArgs(options)),
       ...directoryArgs(options),
-      "--watch",
+      ...(isUninstall ? ["--watch"] : []),
       `--health=${healthFile}`,
       ...contributions.flatMap(({ args = [] }) => args),
     ],
@@ -95,7 +95,7 @@ function podSpec(
       },
     ],
     securityContext: isPrivileged ? privileged : restricted,
-    resources: { requests: { cpu: "10m", memory: "64Mi" } },
+    resources: { requests: { cpu: "10m", memory: "128Mi" } },
     // The first round takes as long as the copy of the executable.
     startupProbe: probe(1, 180),
     readinessProbe: probe(10, 3, "--ready"),
@@ -202,12 +202,9 @@ function hostPath(
   return { name: volume, hostPath: { path, type } };
 }
 
-function installArgs({
-  credential,
-  defaultNetwork,
-}: DaemonSetOptions): string[] {
+function agentArgs({ credential, defaultNetwork }: DaemonSetOptions): string[] {
   return [
-    "install",
+    "agent",
     ...argsOf({
       "service-account":
         credential === "account" ? accountDirectory : undefined,
