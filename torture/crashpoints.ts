@@ -1,17 +1,18 @@
 /**
  * All crash points: strace kills genie at the entry of each system call that changes
- * something, in one ADD and in one DEL. Then DEL must remove everything, or GC if no
- * DEL comes.
+ * something, in one ADD, one DEL, and one `genie attach` and `genie detach` of a running
+ * pod. Then DEL must remove everything, or GC if no DEL comes; a command is repeated
+ * before DEL, too.
  */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { callGenie } from "./calls.ts";
-import { Victim } from "./victim.ts";
+import { type Operation, Victim } from "./victim.ts";
 import type { World } from "./world.ts";
 
 /** Calls that change the disk, a process, a lock or the output. */
 const changing =
-  "openat,mkdirat,write,renameat,unlinkat,flock,clone,clone3,vfork,memfd_create,fsync,kill";
+  "openat,mkdirat,write,renameat,unlinkat,flock,clone,clone3,vfork,fsync,kill";
 
 /** The n-th call of that name by one thread of genie. */
 interface CrashPoint {
@@ -21,35 +22,58 @@ interface CrashPoint {
   what: string;
 }
 
-/** Tortures both verbs and reports findings. Stops after `seconds`. */
+/** The networks of the pod, and whether they are there before. */
+const operations = {
+  ADD: { cni: "canal,weave,ledger", isAdded: false },
+  DEL: { cni: "canal,weave,ledger", isAdded: true },
+  attach: { cni: "canal", isAdded: true },
+  detach: { cni: "canal,weave", isAdded: true },
+} as const satisfies Record<Operation, object>;
+
+/** What comes after the kill, in turn. */
+const cleanups = {
+  ADD: ["DEL", "GC"],
+  DEL: ["DEL", "GC"],
+  attach: ["DEL", "GC", "attach"],
+  detach: ["DEL", "GC", "detach"],
+} as const satisfies Record<Operation, readonly (Operation | "GC")[]>;
+
+async function victimOf(operation: Operation, world: World): Promise<Victim> {
+  const { cni, isAdded } = operations[operation];
+  const victim = await Victim.create(world, { cni });
+  if (isAdded) await victim.call("ADD");
+  return victim;
+}
+
+/** Tortures all operations and reports findings. Stops after `seconds`. */
 export async function crashPoints(
   world: World,
   directory: string,
   seconds: number,
 ): Promise<void> {
   const end = performance.now() + seconds * 1000;
-  for (const verb of ["ADD", "DEL"] as const) {
-    for (const [i, point] of (
-      await pointsOf(verb, world, directory)
-    ).entries()) {
+  for (const operation of Object.keys(operations) as Operation[]) {
+    const points = await pointsOf(operation, world, directory);
+    const all = cleanups[operation];
+    for (const [i, point] of points.entries()) {
       if (performance.now() > end)
         return world.report.find("not every crash point in time");
-      await crash(verb, point, i % 2 === 0 ? "DEL" : "GC", world, directory);
+      const by = all[i % all.length] ?? "DEL";
+      await crash(operation, point, by, world, directory);
     }
   }
 }
 
 /** The calls of genie's own threads in an undisturbed run. */
 async function pointsOf(
-  verb: "ADD" | "DEL",
+  operation: Operation,
   world: World,
   directory: string,
 ): Promise<CrashPoint[]> {
-  await using victim = await Victim.create(world);
+  await using victim = await victimOf(operation, world);
   const output = join(directory, "strace");
-  if (verb === "DEL") await victim.call("ADD");
-  await victim.traced(verb, ["-o", output, "-e", `trace=${changing}`]);
-  if (verb === "ADD") await victim.call("DEL");
+  await victim.traced(operation, ["-o", output, "-e", `trace=${changing}`]);
+  if (operation !== "DEL") await victim.call("DEL");
   const counts = new Map<string, number>();
   const points: CrashPoint[] = [];
   for (const line of readFileSync(output, "utf8").split("\n")) {
@@ -57,29 +81,30 @@ async function pointsOf(
     if (call === undefined) continue;
     const n = (counts.get(call) ?? 0) + 1;
     counts.set(call, n);
-    if (call !== "openat" || line.includes("O_CREAT"))
-      points.push({ call, n, what: line.slice(0, 120) });
+    const isChange = call !== "openat" || line.includes("O_CREAT");
+    // Of the log: nothing of the pod changes.
+    const isLog = line.includes('"{\\"time\\"') || line.includes(world.logFile);
+    if (isChange && !isLog) points.push({ call, n, what: line.slice(0, 120) });
   }
   rmSync(output);
   // fsync waits in a thread of its own, which has its own count.
-  return verb === "ADD"
+  return operation === "ADD"
     ? [...points, { call: "fsync", n: 1, what: "fsync, in another thread" }]
     : points;
 }
 
 async function crash(
-  verb: "ADD" | "DEL",
+  operation: Operation,
   point: CrashPoint,
-  by: "DEL" | "GC",
+  by: Operation | "GC",
   world: World,
   directory: string,
 ): Promise<void> {
   const { report } = world;
-  await using victim = await Victim.create(world);
-  if (verb === "DEL") await victim.call("ADD");
+  await using victim = await victimOf(operation, world);
   const output = join(directory, "strace");
   const threads = point.call === "fsync" ? ["-f"] : [];
-  await victim.traced(verb, [
+  await victim.traced(operation, [
     ...threads,
     "-o",
     output,
@@ -91,22 +116,29 @@ async function crash(
     readFileSync(output, "utf8").includes("killed by SIGKILL");
   report.count(
     "crash points",
-    `${verb} ${killed ? "killed" : "not reached"}: ${point.call}`,
+    `${operation} ${killed ? "killed" : "not reached"}: ${point.call}`,
   );
-  if (killed) report.count("faults", `SIGKILL at a system call of ${verb}`);
+  if (killed)
+    report.count("faults", `SIGKILL at a system call of ${operation}`);
   rmSync(output, { force: true });
   if (by === "GC") victim.age();
-  const answer =
-    by === "DEL"
-      ? await victim.call("DEL")
-      : await callGenie(world, {
+  const failures: string[] = [];
+  if (by === operation && by !== "DEL") {
+    const { exitCode, text } = await victim.run(by);
+    if (exitCode !== 0) failures.push(`${by} again fails: ${text}`);
+  }
+  const { exitCode, text } =
+    by === "GC"
+      ? await callGenie(world, {
           verb: "GC",
           config: world.config({ "cni.dev/valid-attachments": [] }),
-        });
-  const left = victim.remains();
-  if (answer.exitCode !== 0 || left.length > 0) {
+        })
+      : await victim.call("DEL");
+  if (exitCode !== 0) failures.push(text);
+  failures.push(...victim.remains());
+  if (failures.length > 0) {
     report.find(
-      `${verb} killed at ${point.call} ${point.n} (${point.what}), then ${by}: ${answer.text} ${left.join(", ")}`,
+      `${operation} killed at ${point.call} ${point.n} (${point.what}), then ${by}: ${failures.join(", ")}`,
     );
   }
   if (by === "GC") await victim.call("DEL");

@@ -8,6 +8,9 @@ import { startPlugin } from "../tests/support/runtime.ts";
 import { type Outcome, callGenie } from "./calls.ts";
 import { type World, annotationsKey } from "./world.ts";
 
+/** A verb of the runtime, or a command for the running pod: weave comes, or what eth1 is goes. */
+export type Operation = "ADD" | "DEL" | "attach" | "detach";
+
 export interface VictimOptions {
   /** The networks of its annotation `cni`. */
   cni?: string;
@@ -65,11 +68,26 @@ export class Victim implements AsyncDisposable {
   }
 
   /** Under strace, which ends as genie does. */
-  async traced(verb: "ADD" | "DEL", options: readonly string[]) {
+  traced(operation: Operation, options: readonly string[]) {
+    return this.run(operation, ["strace", "-qq", ...options]);
+  }
+
+  /** By another program. */
+  async run(operation: Operation, by: readonly string[] = []) {
+    const words = {
+      ADD: [],
+      DEL: [],
+      attach: ["attach", this.#pod, "weave", ...this.#commandOptions()],
+      detach: ["detach", this.#pod, "eth1", ...this.#commandOptions()],
+    }[operation];
+    const isVerb = words.length === 0;
     const child = Bun.spawn({
-      cmd: ["strace", "-qq", ...options, genieBinary()],
-      env: { PATH: process.env["PATH"] ?? "", ...this.#env(verb) },
-      stdin: new Blob([JSON.stringify(this.#config())]),
+      cmd: [...by, genieBinary(), ...words],
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        ...(isVerb && this.#env(operation)),
+      },
+      stdin: new Blob([isVerb ? JSON.stringify(this.#config()) : ""]),
       stdout: "pipe",
       stderr: "ignore",
       timeout: 20_000,
@@ -129,8 +147,22 @@ export class Victim implements AsyncDisposable {
     };
   }
 
+  get #pod(): string {
+    return `victim-${this.containerId.slice(0, 8)}`;
+  }
+
   #args(): string {
-    return `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=victim-${this.containerId.slice(0, 8)}`;
+    return `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${this.#pod}`;
+  }
+
+  #commandOptions(): string[] {
+    const { confDir, dataDir, plugins } = this.#world;
+    return [
+      "--namespace=shop",
+      `--conf-dir=${confDir}`,
+      `--data-dir=${dataDir}`,
+      `--bin-dir=${plugins.binDir}`,
+    ];
   }
 
   #config(): Record<string, unknown> {
