@@ -2,7 +2,7 @@
  * The long-running process beside the plugin: it starts the parts, restarts those that
  * fail, and ends them (agent.md). No pod depends on it.
  */
-import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
+import type { V1Pod } from "@kubernetes/client-node";
 import type { Context } from "../attach/context.ts";
 import type { Fields, Level } from "../attach/log.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
@@ -54,7 +54,7 @@ export function createAgent(
     return opened;
   };
   const dependencies = { api, log, signal };
-  return {
+  const agent: Agent = {
     node: node ?? "",
     context,
     place,
@@ -66,17 +66,11 @@ export function createAgent(
     genie: (args, options) =>
       runHostGenie(host, [...args, ...directories], options),
     log,
-    event: noEvent,
+    event: (subject, type, reason, message) =>
+      agent.eventSink?.({ subject, type, reason, message }),
   };
+  return agent;
 }
-
-/** The part `--events` takes its place. */
-function noEvent(
-  _subject: V1ObjectReference,
-  _type: "Normal" | "Warning",
-  _reason: string,
-  _message: string,
-): void {}
 
 /** Milliseconds: the kubelet kills a container 5 s after SIGTERM. */
 const endWithinMs = 4000;

@@ -107,6 +107,11 @@ function finder(
       (pod.uid === "" ? byName : byUid).get(`${pod.namespace}/${pod.name}`));
 }
 
+/** Whether its annotations ask for more than the default network. */
+export function asksForNetworks(pod: V1Pod): boolean {
+  return wantedOf(pod) !== "nothing";
+}
+
 /** "unknown": annotations that no ADD takes, or a choice that genie makes itself. */
 type Asked = Desired | "nothing" | "unknown";
 

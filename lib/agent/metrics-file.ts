@@ -1,6 +1,6 @@
 /** `--textfile`: the metrics as a file for node-exporter's textfile collector. */
 import { isAbsolute } from "node:path";
-import { metricsText, sharedCounters } from "./metrics.ts";
+import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import { replaceOwnFile } from "./own-file.ts";
 import type { Part } from "./part.ts";
 import { pause } from "./pause.ts";
@@ -17,13 +17,13 @@ export function metricsFile(directory: string): Part {
   return {
     name: "textfile",
     async run(agent, signal) {
-      const { context, place } = agent;
+      const { place } = agent;
       const counters = sharedCounters(agent);
       // The collector reads `*.prom` only, and is another user.
       const path = `${place(directory)}/genie.prom`;
       while (!signal.aborted) {
         counters.keep();
-        const text = await metricsText(context, counters, place);
+        const text = await agentMetricsText(agent);
         replaceOwnFile(path, text, 0o644);
         await pause(writeMs, signal);
       }

@@ -1,6 +1,6 @@
 /** `--metrics`: /metrics and /readyz over HTTP. */
 import { messageOf } from "../linux/errno.ts";
-import { metricsText, sharedCounters } from "./metrics.ts";
+import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import type { Agent, Part } from "./part.ts";
 import { pause } from "./pause.ts";
 
@@ -10,9 +10,12 @@ const keepMs = 10_000;
 /** `address`: `[HOST:]PORT`. Throws Error. */
 export function metricsServer(address: string): Part {
   const at = parseAddress(address);
+  let pods: ReturnType<Agent["pods"]> | undefined;
   return {
     name: "metrics",
+    synced: () => pods?.state() === "current",
     async run(agent, signal) {
+      pods = agent.pods();
       const counters = sharedCounters(agent);
       // A failure to bind is told and tried again.
       using server = Bun.serve({
@@ -41,8 +44,7 @@ async function respond(request: Request, agent: Agent): Promise<Response> {
       : new Response("not in sync\n", { status: 503 });
   if (pathname !== "/metrics")
     return new Response("have /metrics and /readyz\n", { status: 404 });
-  const { context, place } = agent;
-  const text = await metricsText(context, sharedCounters(agent), place);
+  const text = await agentMetricsText(agent);
   return new Response(text, {
     headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
   });

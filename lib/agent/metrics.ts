@@ -104,3 +104,15 @@ export async function metricsText(
   const metrics = await nodeMetrics.nodeMetrics(context, place);
   return counters.text() + metrics.text(ofNode);
 }
+
+/** With the audit of the agent's pods, when it knows them. */
+export async function agentMetricsText(agent: Agent): Promise<string> {
+  const { context } = agent;
+  const place = (path: string) => agent.place(path);
+  const text = await metricsText(context, sharedCounters(agent), place);
+  const pods = agent.pods();
+  if (!pods.hasStarted) return text;
+  const metrics = new Metrics();
+  await nodeMetrics.auditMetrics(metrics, pods.list(), context, place);
+  return text + metrics.text([nodeMetrics.auditFindings]);
+}

@@ -2,6 +2,7 @@
  * The metrics of the node's present state (agent.md "Metrics"), read anew each time: the
  * records, the abandoned ones, and the addresses that host-local has left.
  */
+import type { V1Pod } from "@kubernetes/client-node";
 import { abandonedRecords } from "../attach/abandoned.ts";
 import { executedIn } from "../attach/record.ts";
 import type { Context } from "../attach/context.ts";
@@ -9,6 +10,7 @@ import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { fileKey } from "../select/node-networks.ts";
+import { auditPods, findings } from "./audit.ts";
 import { freeAddresses } from "./host-local.ts";
 import { type Family, Metrics } from "./prometheus.ts";
 
@@ -32,6 +34,27 @@ export const hostLocalFree = {
   type: "gauge",
   labels: ["network"],
 } as const satisfies Family;
+
+export const auditFindings = {
+  name: "genie_audit_findings",
+  help: "Running pods without a network that they ask for: genie audit.",
+  type: "gauge",
+  labels: ["finding"],
+} as const satisfies Family;
+
+/** Adds the audit of the node's pods. */
+export async function auditMetrics(
+  metrics: Metrics,
+  pods: readonly V1Pod[],
+  context: Context,
+  place: (path: string) => string,
+): Promise<void> {
+  for (const kind of Object.keys(findings))
+    metrics.set(auditFindings, [kind], 0);
+  const audit = await auditPods(pods, context, place);
+  for (const { finding } of audit.findings)
+    metrics.add(auditFindings, [finding]);
+}
 
 /** `place`: the path of a node's file for this process. */
 export async function nodeMetrics(

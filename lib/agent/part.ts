@@ -39,13 +39,22 @@ export interface Agent {
   /** Executes the installed genie where the container runtime executes it. */
   genie(args: readonly string[], options?: GenieOptions): Promise<GenieResult>;
   log(level: Level, message: string, fields?: Fields): void;
+  /** Where events go; the part `--events` sets it. */
+  eventSink?: ((event: AgentEvent) => void) | undefined;
   /** An event of a pod or of the node; nothing without `--events`. */
   event(
-    subject: V1ObjectReference,
-    type: "Normal" | "Warning",
+    subject: AgentEvent["subject"],
+    type: AgentEvent["type"],
     reason: string,
     message: string,
   ): void;
+}
+
+export interface AgentEvent {
+  subject: V1ObjectReference;
+  type: "Normal" | "Warning";
+  reason: string;
+  message: string;
 }
 
 export interface GenieOptions {

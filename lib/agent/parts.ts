@@ -78,12 +78,21 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       rights: [podsWatch, definitionsWatch],
       load: async () => (await import("./reconcile.ts")).reconcile,
     },
+    events: {
+      about: "write events about the networks of pods",
+      needs: "list and watch of pods, create and patch of events",
+      rights: [
+        podsWatch,
+        { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+      ],
+      load: async () => (await import("./events.ts")).events,
+    },
     metrics: {
       value: "ADDRESS",
       about:
         "serve /metrics and /readyz at this [HOST:]PORT, by default on a loopback address",
-      needs: "no right",
-      rights: [],
+      needs: "list and watch of pods, for the audit",
+      rights: [podsWatch],
       load: async (address) =>
         (await import("./metrics-server.ts")).metricsServer(address),
     },
@@ -91,8 +100,8 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       value: "DIR",
       isDirectory: true,
       about: "write the metrics into this directory of node-exporter",
-      needs: "no right; the directory, writable",
-      rights: [],
+      needs: "list and watch of pods, for the audit; the directory, writable",
+      rights: [podsWatch],
       load: async (directory) =>
         (await import("./metrics-file.ts")).metricsFile(directory),
     },

@@ -12,6 +12,14 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   signal.removeEventListener("abort", end);
 }
 
+/** Resolves when the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  signal.addEventListener("abort", () => resolve());
+  return promise;
+}
+
 /** Doubled from `firstMs` to `longestMs`, half to all of it: the nodes of a cluster must not ask at once. */
 export function backoff(
   failures: number,

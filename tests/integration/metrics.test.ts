@@ -75,7 +75,8 @@ describe("metrics", () => {
         text: expected,
       });
       expect(samplesOf(printed(node))).toEqual(expected);
-      expect(await get(agent, "/readyz")).toMatchObject({ status: 200 });
+      // There is no API server whose pods it could watch.
+      expect(await get(agent, "/readyz")).toMatchObject({ status: 503 });
       expect(await get(agent, "/")).toMatchObject({ status: 404 });
       expect(await get(agent, "/metrics", "POST")).toMatchObject({
         status: 405,

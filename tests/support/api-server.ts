@@ -54,6 +54,9 @@ export interface ApiServer extends AsyncDisposable {
   /** CNI-Genie's, of the group `alpha.network.k8s.io`. */
   logicalNetworks: Store;
   physicalNetworks: Store;
+  events: Store;
+  /** Without a namespace: put them with `""`. */
+  nodes: Store;
   /** In the order of arrival; the log of a request is complete once it was answered. */
   requests: LoggedRequest[];
   /** From now on, until it is used up. Faults are looked up in the order in which they were injected. */
@@ -194,6 +197,8 @@ export async function startApiServer(
     slices: double.slices,
     logicalNetworks: double.logicalNetworks,
     physicalNetworks: double.physicalNetworks,
+    events: double.events,
+    nodes: double.nodes,
     requests: double.requests,
     inject: (fault) => void double.faults.push({ ...fault }),
     get watches() {
@@ -318,6 +323,8 @@ class Double {
   readonly watches = new Set<OpenWatch>();
   readonly logicalNetworks: Store;
   readonly physicalNetworks: Store;
+  readonly events: Store;
+  readonly nodes: Store;
   readonly #options: ApiServerOptions;
   #version = 1;
   /** The oldest version from which a watch can begin. */
@@ -333,6 +340,8 @@ class Double {
     this.claims = new Store(nextVersion);
     this.logicalNetworks = new Store(nextVersion);
     this.physicalNetworks = new Store(nextVersion);
+    this.events = new Store(nextVersion);
+    this.nodes = new Store(nextVersion);
   }
 
   async answer(
@@ -504,13 +513,18 @@ class Double {
     if (attempt.verb === "list")
       return { status: 200, body: this.#list(query) };
     const store = this.#storeOf(target.resource);
+    if (verb === "create") {
+      const created = JSON.parse(body) as StoredObject;
+      return { status: 201, body: store.put(created) };
+    }
     const object = store.get(target.namespace, target.name);
     if (!object) {
       const { resource: kind, name } = target;
       return failure(404, `${kind} "${name}" not found`, { name, kind });
     }
     if (verb === "get") return { status: 200, body: object };
-    return patched(store, object, body, headers["content-type"] ?? "");
+    const isPod = store === this.pods;
+    return patched(store, object, body, headers["content-type"] ?? "", isPod);
   }
 
   #storeOf(resource: string): Store {
@@ -523,6 +537,10 @@ class Double {
         return this.logicalNetworks;
       case "physicalnetworks":
         return this.physicalNetworks;
+      case "events":
+        return this.events;
+      case "nodes":
+        return this.nodes;
       default:
         return this.pods;
     }
@@ -557,10 +575,16 @@ function collectionOf(path: string, prefix: string): Collection | undefined {
   return resource && { resource, query: searchParams };
 }
 
-const verbs: Record<string, string> = { GET: "get", PATCH: "patch" };
+const verbs: Record<string, string> = {
+  GET: "get",
+  PATCH: "patch",
+  POST: "create",
+};
 
 const paths = [
   /^\/api\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>pods)\/(?<name>[^/]+)(?<subresource>\/status)?$/,
+  /^\/api\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>events)(?:\/(?<name>[^/]+))?$/,
+  /^\/api\/v1\/(?<resource>nodes)\/(?<name>[^/]+)$/,
   /^\/apis\/k8s\.cni\.cncf\.io\/v1\/namespaces\/(?<namespace>[^/]+)\/(?<resource>network-attachment-definitions)\/(?<name>[^/]+)$/,
   /^\/apis\/resource\.k8s\.io\/(?<version>[^/]+)\/(?<resource>resourceslices)\?(?<query>.*)$/,
   /^\/apis\/resource\.k8s\.io\/(?<version>[^/]+)\/namespaces\/(?<namespace>[^/]+)\/(?<resource>resourceclaims)\/(?<name>[^/]+)$/,
@@ -595,12 +619,13 @@ function targetOf(path: string):
   return undefined;
 }
 
-/** Of metadata and status, as the subresource allows; a uid in the patch is a precondition. */
+/** Of a pod metadata and status, as the subresource allows; a uid in the patch is a precondition. */
 function patched(
   store: Store,
   object: StoredObject,
   body: string,
   contentType: string,
+  isPod: boolean,
 ): Answer {
   if (!/^application\/(?:strategic-)?merge-patch\+json/.test(contentType)) {
     return failure(415, `the body of the request was in an unknown format`);
@@ -630,7 +655,8 @@ function patched(
       `Context cannot be fulfilled on pods "${name}": Precondition failed: UID in precondition: ${JSON.stringify(metadata["uid"])}, UID in object meta: ${uid}`,
     );
   }
-  const merged = mergePatch(object, { metadata, status }) as StoredObject;
+  const part = isPod ? { metadata, status } : patch;
+  const merged = mergePatch(object, part) as StoredObject;
   return { status: 200, body: store.put(merged) };
 }
 

@@ -1,0 +1,229 @@
+/**
+ * `--events`: what happens to the networks of pods, as events (agent.md "Events"): from
+ * new records, from failures in calls.log, from the audit, and those of other parts. The
+ * plugin itself writes none.
+ */
+import { watch } from "node:fs";
+import type { V1Pod } from "@kubernetes/client-node";
+import type { AttachmentRecord } from "../attach/record.ts";
+import { messageOf } from "../linux/errno.ts";
+import { makeOwnDirectory } from "../linux/files.ts";
+import { modernResult } from "../cni/result.ts";
+import { displayName } from "../select/attachment.ts";
+import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
+import { type CallLine, type Offsets, readCalls } from "./call-reader.ts";
+import { EventWriter, podSubject } from "./event-writer.ts";
+import { sharedCounters } from "./metrics.ts";
+import type { Agent, AgentEvent, Part } from "./part.ts";
+import { aborted, pause } from "./pause.ts";
+
+/** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */
+const every = { failures: 1000, keep: 10_000, audit: 60_000, confirm: 3000 };
+
+let informer: ReturnType<Agent["pods"]> | undefined;
+
+export const events: Part = {
+  name: "events",
+  synced: () => informer?.state() === "current",
+  async run(agent, signal) {
+    informer = agent.pods();
+    const writer = new EventWriter({
+      node: agent.node,
+      api: () => agent.api(),
+      log: (...line) => agent.log(...line),
+      now: agent.context.dependencies.now,
+    });
+    agent.eventSink = (event) => writer.take(event);
+    try {
+      await Promise.all([
+        repeat(signal, every.failures, () => writer.flush()),
+        repeat(signal, every.failures, failures(agent)),
+        auditAgain(agent, signal),
+        watchRecords(agent, signal),
+      ]);
+    } finally {
+      agent.eventSink = undefined;
+    }
+  },
+};
+
+async function repeat(
+  signal: AbortSignal,
+  ms: number,
+  work: () => unknown,
+): Promise<void> {
+  while (!signal.aborted) {
+    await work();
+    await pause(ms, signal);
+  }
+}
+
+/** Failed ADDs in the new lines of calls.log, which this keeps. */
+function failures(agent: Agent): () => void {
+  const { dataDir } = agent.context.config;
+  const counters = sharedCounters(agent);
+  counters.keep();
+  let offsets: Offsets = readCalls(dataDir, {}).offsets;
+  let rounds = 0;
+  return () => {
+    const found = readCalls(dataDir, offsets);
+    ({ offsets } = found);
+    for (const call of found.calls) {
+      const event = failureOf(call, agent);
+      if (event)
+        agent.event(event.subject, event.type, event.reason, event.message);
+    }
+    if (++rounds % (every.keep / every.failures) === 0) counters.keep();
+  };
+}
+
+/** Of a pod that asks for more than the default network. */
+function failureOf(
+  { verb, code, pod: name = "", error = "" }: CallLine,
+  agent: Agent,
+): AgentEvent | undefined {
+  if (verb !== "ADD" || code === 0) return undefined;
+  const slash = name.indexOf("/");
+  const pod = agent.pods().get(name.slice(slash + 1), name.slice(0, slash));
+  if (!pod || !asksForNetworks(pod)) return undefined;
+  return {
+    subject: subjectOf(pod),
+    type: "Warning",
+    reason: "FailedAddingInterface",
+    message: error,
+  };
+}
+
+function subjectOf({ metadata }: V1Pod) {
+  const { namespace = "", name = "", uid = "" } = metadata ?? {};
+  return podSubject({ namespace, name, uid });
+}
+
+/** The attachments of a record, as the last look saw them. */
+interface Seen {
+  pod: { namespace: string; name: string; uid: string };
+  /** Interface → the end of the message: `net1 [10.1.1.5/24] from default/storage`. */
+  interfaces: ReadonlyMap<string, string>;
+}
+
+/** Compares records with the last look, when their files change. */
+async function watchRecords(agent: Agent, signal: AbortSignal): Promise<void> {
+  const directory = `${agent.context.config.dataDir}/attachments`;
+  const seen = new Map<string, Seen>();
+  for await (const { name, record } of agent.context.records.all())
+    if (record) seen.set(name, await lookAt(record, agent));
+  while (!signal.aborted) {
+    makeOwnDirectory(directory);
+    const changed = new Set<string>();
+    let wake = Promise.withResolvers<void>();
+    const watcher = watch(directory, (_, file) => {
+      const name = /^([^.].*?)(?:\.result)?\.json$/.exec(file ?? "")?.[1];
+      if (name === undefined) return;
+      changed.add(name);
+      wake.resolve();
+    }).on("error", () => {});
+    // Another directory may have the name, and events may be lost: begin again.
+    const end = AbortSignal.any([signal, AbortSignal.timeout(every.audit)]);
+    end.addEventListener("abort", () => wake.resolve());
+    for await (const { name } of agent.context.records.all()) changed.add(name);
+    for (const name of seen.keys()) changed.add(name);
+    while (!end.aborted) {
+      wake = Promise.withResolvers<void>();
+      for (const name of changed) {
+        changed.delete(name);
+        await compare(name, seen, agent);
+      }
+      if (changed.size === 0) await wake.promise;
+    }
+    watcher.close();
+  }
+}
+
+async function compare(
+  name: string,
+  seen: Map<string, Seen>,
+  agent: Agent,
+): Promise<void> {
+  const before = seen.get(name);
+  let now: Seen | undefined;
+  try {
+    const record = await agent.context.records.readNamed(name);
+    now = record && (await lookAt(record, agent));
+  } catch (error) {
+    agent.log("debug", "cannot read a record", {
+      name,
+      error: messageOf(error),
+    });
+    return;
+  }
+  if (now) seen.set(name, now);
+  else seen.delete(name);
+  const pod = now?.pod ?? before?.pod;
+  if (!pod) return;
+  const subject = podSubject(pod);
+  for (const [ifname, what] of before?.interfaces ?? [])
+    if (now?.interfaces.get(ifname) !== what)
+      agent.event(subject, "Normal", "RemovedInterface", `Remove ${what}`);
+  for (const [ifname, what] of now?.interfaces ?? [])
+    if (before?.interfaces.get(ifname) !== what)
+      agent.event(subject, "Normal", "AddedInterface", `Add ${what}`);
+}
+
+/** No interface of a pod with a lone default network. */
+async function lookAt(record: AttachmentRecord, agent: Agent): Promise<Seen> {
+  const { namespace = "", name = "", uid = "" } = record.pod ?? {};
+  // A static pod has another UID for the runtime than in the API.
+  const known = agent.pods().get(name, namespace)?.metadata?.uid;
+  const pod = { namespace, name, uid: known ?? uid };
+  const interfaces = new Map<string, string>();
+  const all = record.attachments.filter(({ origin }) => origin !== "auxiliary");
+  const [only, another] = all;
+  const isLone = !another && !only?.element && only?.definition === undefined;
+  if (!record.pod || isLone) return { pod, interfaces };
+  const { results } = await agent.context.records.readResults(record);
+  for (const attachment of all) {
+    const { ifname, definition } = attachment;
+    const result = results.get(ifname);
+    if (!result) continue;
+    const ips = modernResult(result).ips.map(({ address }) => address);
+    const network = definition ?? displayName(attachment);
+    interfaces.set(ifname, `${ifname} [${ips.join(" ")}] from ${network}`);
+  }
+  return { pod, interfaces };
+}
+
+const reasons = {
+  "past-genie": "AttachedPastGenie",
+  "network-missing": "NetworkMissing",
+  "other-namespace": "OtherNamespace",
+} as const;
+
+/** A finding is told once, when two rounds in a row have it: the API server may be behind. */
+async function auditAgain(agent: Agent, signal: AbortSignal): Promise<void> {
+  const place = (path: string) => agent.place(path);
+  let before = new Map<string, "new" | "told">();
+  await Promise.race([agent.pods().started, aborted(signal)]);
+  while (!signal.aborted) {
+    const pods = agent.pods().list();
+    const audit = await auditPods(pods, agent.context, place);
+    const now = new Map<string, "new" | "told">();
+    for (const finding of audit.findings) {
+      const key = JSON.stringify(finding);
+      const known = before.get(key);
+      now.set(key, known ? "told" : "new");
+      if (known === "new") tell(finding, agent);
+    }
+    before = now;
+    const isNew = [...now.values()].includes("new");
+    await pause(isNew ? every.confirm : every.audit, signal);
+  }
+}
+
+function tell(finding: Finding, agent: Agent): void {
+  const { finding: kind, networks } = finding;
+  const missing = networks.length > 0 ? `: ${networks.join(", ")}` : "";
+  const message = `${findings[kind]}${missing}`;
+  agent.event(podSubject(finding), "Warning", reasons[kind], message);
+  const { namespace, name } = finding;
+  agent.log("warn", message, { pod: `${namespace}/${name}` });
+}

@@ -1,0 +1,130 @@
+import { describe, expect, test } from "bun:test";
+import { EventWriter, podSubject } from "../../lib/agent/event-writer.ts";
+import type { AgentEvent } from "../../lib/agent/part.ts";
+import { own } from "../../lib/cni/json.ts";
+import type { Api } from "../../lib/kube/typed-api.ts";
+
+const event: AgentEvent = {
+  subject: podSubject({ namespace: "shop", name: "web", uid: "u" }),
+  type: "Normal",
+  reason: "AddedInterface",
+  message: "Add net1 [] from a",
+};
+
+/** A writer, its requests, and a clock that stands still. */
+function started(statusOf: (method: string) => number = () => 200) {
+  const requests: {
+    method: string;
+    path: string;
+    body: Record<string, unknown>;
+  }[] = [];
+  const logged: string[] = [];
+  let ms = 1_000_000;
+  const writer = new EventWriter({
+    node: "node1",
+    now: () => new Date(ms),
+    log: (_, message, fields) =>
+      void logged.push(`${message}: ${String(fields?.["error"])}`),
+    api: () =>
+      Promise.resolve({
+        send: (path, _, { method = "GET", body = "" } = {}) => {
+          requests.push({
+            method,
+            path,
+            body: JSON.parse(body) as Record<string, unknown>,
+          });
+          return Promise.resolve(
+            new Response("", { status: statusOf(method) }),
+          );
+        },
+      } satisfies Pick<Api, "send"> as Api),
+  });
+  return { writer, requests, logged, pass: (by: number) => void (ms += by) };
+}
+
+describe("EventWriter", () => {
+  test("the same event: once, and a minute later with its count", async () => {
+    const { writer, requests, pass } = started();
+    writer.take(event);
+    await writer.flush();
+    writer.take(event);
+    writer.take(event);
+    pass(59_000);
+    await writer.flush();
+    expect(requests).toHaveLength(1);
+    pass(2000);
+    await writer.flush();
+    await writer.flush();
+    const [first, second] = requests;
+    expect(first).toMatchObject({
+      method: "POST",
+      path: "/api/v1/namespaces/shop/events",
+      body: { count: 1 },
+    });
+    const name = String(own(first?.body["metadata"], "name"));
+    expect(requests).toHaveLength(2);
+    expect(second).toEqual({
+      method: "PATCH",
+      path: `/api/v1/namespaces/shop/events/${name}`,
+      body: { count: 3, lastTimestamp: new Date(1_000_000).toISOString() },
+    });
+  });
+
+  test("another pod, reason or message: another event", async () => {
+    const { writer, requests } = started();
+    writer.take(event);
+    writer.take({ ...event, message: "other" });
+    writer.take({ ...event, reason: "Other" });
+    writer.take({
+      ...event,
+      subject: podSubject({ namespace: "shop", name: "web", uid: "v" }),
+    });
+    await writer.flush();
+    expect(requests).toHaveLength(4);
+  });
+
+  test("one that the API server has forgotten: made anew with its count", async () => {
+    const { writer, requests, pass } = started((method) =>
+      method === "PATCH" ? 404 : 201,
+    );
+    writer.take(event);
+    await writer.flush();
+    writer.take(event);
+    pass(61_000);
+    await writer.flush();
+    expect(requests.map(({ method, body }) => [method, body["count"]])).toEqual(
+      [
+        ["POST", 1],
+        ["PATCH", 2],
+        ["POST", 2],
+      ],
+    );
+  });
+
+  test("a failure: told once, tried again a minute later", async () => {
+    const { writer, requests, logged, pass } = started(() => 403);
+    writer.take(event);
+    writer.take({ ...event, message: "other" });
+    await writer.flush();
+    await writer.flush();
+    expect([requests.length, logged]).toEqual([
+      2,
+      ["failed to write an event: forbidden"],
+    ]);
+    pass(61_000);
+    await writer.flush();
+    expect(requests).toHaveLength(4);
+  });
+
+  test("a message that is too long is cut; at most 500 events wait", async () => {
+    const { writer, requests } = started();
+    writer.take({ ...event, message: "x".repeat(5000) });
+    await writer.flush();
+    expect(
+      Buffer.byteLength(String(requests[0]?.body["message"])),
+    ).toBeLessThanOrEqual(1024);
+    for (let i = 0; i < 600; i++) writer.take({ ...event, message: `${i}` });
+    await writer.flush();
+    expect(requests).toHaveLength(501);
+  });
+});

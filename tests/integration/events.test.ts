@@ -1,0 +1,121 @@
+/** `genie agent --events` (agent.md "Events"), by the compiled executable. */
+import { describe, expect, test } from "bun:test";
+import { RunningAgent } from "../support/agent.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import { until } from "../support/delegate.ts";
+import type { Node, Pod } from "../support/node.ts";
+import { startScriptedNode } from "../support/scripted-node.ts";
+
+interface Event {
+  type: string;
+  reason: string;
+  message: string;
+  count: number;
+  involvedObject: Record<string, string>;
+  source: object;
+}
+
+function eventsOf(api: ApiServer, name: string): string[] {
+  const all = api.events.list() as unknown as Event[];
+  return all
+    .filter(({ involvedObject }) => involvedObject["name"] === name)
+    .map(({ type, reason, message }) => `${type} ${reason}: ${message}`)
+    .toSorted();
+}
+
+async function untilEvents(api: ApiServer, name: string, events: string[]) {
+  const expected = events.toSorted();
+  await until(
+    () => Bun.deepEquals(eventsOf(api, name), expected),
+    `the events of ${name}`,
+  ).catch(() => {});
+  expect(eventsOf(api, name)).toEqual(expected);
+}
+
+/** In the API and on the node. */
+async function makePod(
+  node: Node,
+  api: ApiServer,
+  name: string,
+  annotations: Record<string, string>,
+): Promise<Pod> {
+  const pod = await node.pod(name);
+  const { namespace, uid } = pod;
+  api.pods.put({
+    metadata: { name, namespace, uid, annotations },
+    spec: { nodeName: "node1" },
+    status: { phase: "Running" },
+  });
+  return pod;
+}
+
+describe("genie agent --events", () => {
+  test("interfaces that come and go, ADDs that fail, pods past genie; nothing of a lone default network", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const kubeconfig = api.kubeconfig();
+    const config = { kubernetes: { kubeconfig } };
+    const before = await makePod(node, api, "before", { cni: "alpha,beta" });
+    await node.succeed("ADD", before, {
+      annotations: { cni: "alpha,beta" },
+      config,
+    });
+    await makePod(node, api, "past", { cni: "beta" });
+    await using agent = new RunningAgent(
+      node,
+      "--no-cache",
+      "--events",
+      "--metrics=0",
+      `--kubeconfig=${kubeconfig}`,
+    );
+    const { url } = await agent.said("serving metrics");
+
+    const both = { cni: "alpha,beta" };
+    const web = await makePod(node, api, "web", both);
+    const plain = await makePod(node, api, "plain", {});
+    const failing = await makePod(node, api, "failing", both);
+    await node.succeed("ADD", plain, { annotations: {}, config });
+    await node.succeed("ADD", web, { annotations: both, config });
+    await untilEvents(api, "web", [
+      "Normal AddedInterface: Add eth0 [10.1.0.2/24] from alpha",
+      "Normal AddedInterface: Add eth1 [10.2.0.2/24] from beta",
+    ]);
+    delegates.behave(
+      { type: "beta", verb: "ADD" },
+      { stdout: { code: 42, msg: "no" }, exit: 1 },
+    );
+    // The same twice within a minute is one event.
+    await node.fail("ADD", failing, { annotations: both, config });
+    await node.fail("ADD", failing, { annotations: both, config });
+    await node.succeed("DEL", web, { annotations: both, config });
+    await untilEvents(api, "web", [
+      "Normal AddedInterface: Add eth0 [10.1.0.2/24] from alpha",
+      "Normal AddedInterface: Add eth1 [10.2.0.2/24] from beta",
+      "Normal RemovedInterface: Remove eth0 [10.1.0.2/24] from alpha",
+      "Normal RemovedInterface: Remove eth1 [10.2.0.2/24] from beta",
+    ]);
+    await untilEvents(api, "failing", [
+      'Warning FailedAddingInterface: [shop/failing:beta] plugin "beta" failed to add eth1: no',
+    ]);
+    await untilEvents(api, "past", [
+      "Warning AttachedPastGenie: genie did not attach it in this boot: the runtime used another plugin: beta",
+    ]);
+    expect([eventsOf(api, "plain"), eventsOf(api, "before")]).toEqual([[], []]);
+    const [event] = api.events.list();
+    expect(event).toMatchObject({
+      metadata: { namespace: "shop" },
+      involvedObject: { apiVersion: "v1", kind: "Pod", namespace: "shop" },
+      source: { component: "genie", host: "node1" },
+      reportingComponent: "genie",
+      count: 1,
+    });
+    const text = await (await fetch(`${String(url)}metrics`)).text();
+    expect(text).toContain('genie_audit_findings{finding="past-genie"} 3\n');
+    expect(text).toContain(
+      'genie_audit_findings{finding="network-missing"} 0\n',
+    );
+    expect((await fetch(`${String(url)}readyz`)).status).toBe(200);
+    expect(await agent.end()).toBe(0);
+  }, 30_000);
+});
