@@ -4,7 +4,7 @@
  * on nodes with the key `auxiliaryChain`.
  */
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
-import { maxPlugins } from "../cni/conflist.ts";
+import { type NetworkConfigList, maxPlugins } from "../cni/conflist.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { compareVersions } from "../cni/version.ts";
@@ -13,12 +13,33 @@ import type { Attachment } from "../select/attachment.ts";
 import { ownTypes } from "../select/node-networks.ts";
 import type { Context } from "./context.ts";
 
-/** undefined for an empty or missing directory. Throws 7 for an invalid file, 5 for the disk. */
 export function auxiliaryChain(
   { config, request }: Context,
   name: string,
 ): Attachment | undefined {
-  const directory = `${config.confDir}/${name}`;
+  const list = auxiliaryList(config.confDir, name, ownTypes(config));
+  return (
+    list && {
+      list,
+      ifname: request.ifname,
+      args: request.args,
+      // The runtime's port mappings and bandwidth are the primary's (NPWG §7.5).
+      capabilityArgs: {},
+      origin: "auxiliary",
+    }
+  );
+}
+
+/**
+ * undefined for an empty or missing directory. Throws 7 for an invalid file and for one
+ * of `types` (genie), 5 for the disk.
+ */
+export function auxiliaryList(
+  confDir: string,
+  name: string,
+  types: readonly string[],
+): NetworkConfigList | undefined {
+  const directory = `${confDir}/${name}`;
   const fail = (problem: string) =>
     new CniError(
       Code.invalidNetworkConfig,
@@ -39,21 +60,13 @@ export function auxiliaryChain(
   if (cniVersion === undefined) return undefined;
   if (plugins.length > maxPlugins)
     throw fail(`more than ${maxPlugins} plugins`);
-  if (executesAny(plugins, ownTypes(config)))
-    throw fail("it would execute genie again");
+  if (executesAny(plugins, types)) throw fail("it would execute genie again");
   return {
-    list: {
-      name,
-      cniVersion,
-      disableCheck: false,
-      disableGC: true,
-      loadOnlyInlinedPlugins: true,
-      plugins,
-    },
-    ifname: request.ifname,
-    args: request.args,
-    // The runtime's port mappings and bandwidth are the primary's (NPWG §7.5).
-    capabilityArgs: {},
-    origin: "auxiliary",
+    name,
+    cniVersion,
+    disableCheck: false,
+    disableGC: true,
+    loadOnlyInlinedPlugins: true,
+    plugins,
   };
 }

@@ -32,6 +32,7 @@ import {
 } from "./doctor/configuration.ts";
 import { checkDevices } from "./doctor/devices.ts";
 import { checkMounts } from "./doctor/mounts.ts";
+import { checkAutomatic, checkAuxiliaryChain } from "./doctor/choice.ts";
 import { checkCredential, checkTokenPod } from "./doctor/credential.ts";
 import {
   checkAllowedIpams,
@@ -62,6 +63,8 @@ const checks: readonly [name: string, check: Check][] = [
   ["networks", checkNetworks],
   ["networks", checkSameNames],
   ["allowed IPAM", checkAllowedIpams],
+  ["automatic", checkAutomatic],
+  ["auxiliary chain", checkAuxiliaryChain],
   ["credential", checkCredential],
   ["token", checkTokenPod],
   ["API server", checkAccess],

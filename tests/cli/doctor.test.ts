@@ -318,6 +318,40 @@ describe("doctor", () => {
       ],
     ],
     [
+      "a network of the automatic choice that is missing",
+      (node) =>
+        withKeys(node, { automatic: { networks: ["canal", "nowhere"] } }),
+      [
+        "automatic",
+        "warn",
+        'no network "nowhere" in /etc/cni/net.d: have canal, weave: automatic choice passes it over',
+      ],
+    ],
+    [
+      "an auxiliary chain that is torn",
+      (node) => {
+        withKeys(node, { auxiliaryChain: "vendor" });
+        node.network("vendor/10-a.conf", '{"type":');
+      },
+      [
+        "auxiliary chain",
+        "fail",
+        "auxiliary chain /etc/cni/net.d/vendor: 10-a.conf: error parsing configuration: unexpected end of JSON input at line 1, column 9: every pod fails",
+      ],
+    ],
+    [
+      "an auxiliary chain without its plugin",
+      (node) => {
+        withKeys(node, { auxiliaryChain: "vendor" });
+        node.network("vendor/10-a.conf", { cniVersion: "1.0.0", type: "none" });
+      },
+      [
+        "auxiliary chain",
+        "fail",
+        'failed to find plugin "none" in path [/opt/cni/bin]: every pod fails',
+      ],
+    ],
+    [
       "IPAM that definitions may not use",
       (node) => {
         node.plugin("calico-ipam");
