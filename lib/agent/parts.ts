@@ -87,6 +87,13 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       ],
       load: async () => (await import("./events.ts")).events,
     },
+    repair: {
+      about: "check attachments each minute, and attach again those that broke",
+      needs: "hostPID and a privileged container: it executes the host's genie",
+      isPrivileged: true,
+      rights: [],
+      load: async () => (await import("./repair.ts")).repair,
+    },
     metrics: {
       value: "ADDRESS",
       about:

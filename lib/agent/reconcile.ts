@@ -8,7 +8,7 @@ import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { CniError } from "../cni/error.ts";
-import { own, parseJson } from "../cni/json.ts";
+import { own } from "../cni/json.ts";
 import { messageOf } from "../linux/errno.ts";
 import {
   cniAnnotation,
@@ -26,6 +26,7 @@ import {
   isRunning,
   uidsOf,
 } from "./difference.ts";
+import { type ChangeRequest, requestChange } from "./change-request.ts";
 import type { Agent, Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 import { type IndexedRecord, RecordIndex } from "./record-index.ts";
@@ -245,9 +246,8 @@ class Reconciler {
       const request = {
         verb: "detach",
         interface: detach.ifname,
-        network: "",
         ...target,
-      };
+      } as const;
       const network = detach.definition ?? displayName(detach);
       if (!(await this.#change(pod, request, network))) return false;
     }
@@ -260,33 +260,25 @@ class Reconciler {
       network: text,
       interface: attach.ifname,
       ...target,
-    };
+    } as const;
     return this.#change(pod, request, name);
   }
 
   /** Executes the installed genie; an event tells of a failure. */
   async #change(
     pod: V1Pod,
-    request: { verb: string; interface: string },
+    request: ChangeRequest & { interface: string },
     network: string,
   ): Promise<boolean> {
-    const stdin = JSON.stringify(request);
     const { verb, interface: ifname } = request;
-    const { code, stdout, stderr } = await this.#agent.genie(["change-pod"], {
-      stdin,
-    });
-    const answer = code === 0 ? parseJson(stdout) : undefined;
-    const outcome = own(answer, "outcome");
-    const told = own(answer, "why");
-    const why = typeof told === "string" ? told : stderr.trim();
+    const { outcome, why, answer } = await requestChange(this.#agent, request);
     const fields = { network, ifname };
     if (outcome === "left alone") {
       this.#log("info", pod, "left a pod's networks alone", { ...fields, why });
       return false;
     }
-    if (typeof outcome === "string" && outcome !== "failed") {
-      const ips = own(answer, "ips");
-      this.#log("info", pod, outcome, { ...fields, ips });
+    if (outcome !== "failed") {
+      this.#log("info", pod, outcome, { ...fields, ips: answer["ips"] });
       return true;
     }
     this.#log("error", pod, `failed to ${verb} a network`, {

@@ -9,18 +9,16 @@ import type { Records } from "../attach/records.ts";
 /** What is kept of a record. */
 export interface IndexedRecord extends Pick<
   AttachmentRecord,
-  "containerId" | "ifname" | "bootId" | "uptimeMs"
+  "containerId" | "ifname" | "bootId" | "uptimeMs" | "pod"
 > {
   /** Changes whenever the record is replaced. */
   version: string;
-  /** The pod's, as the runtime knows it. */
-  uid: string;
 }
 
 export class RecordIndex {
   readonly #records: Records;
   readonly #bootId: string;
-  readonly #byName = new Map<string, IndexedRecord | undefined>();
+  readonly #byName = new Map<string, IndexedRecord>();
   readonly #versions = new Map<string, string>();
 
   constructor(records: Records, bootId: string) {
@@ -30,14 +28,20 @@ export class RecordIndex {
 
   /** Of several records of a pod the newest counts, of this boot only (agent.md). */
   async newest(uids: readonly string[]): Promise<IndexedRecord | undefined> {
-    await this.#refresh();
     let newest: IndexedRecord | undefined;
-    for (const one of this.#byName.values()) {
-      if (!one || one.bootId !== this.#bootId || !uids.includes(one.uid))
-        continue;
+    for (const one of await this.all()) {
+      if (!uids.includes(one.pod?.uid ?? "")) continue;
       if (!newest || one.uptimeMs >= newest.uptimeMs) newest = one;
     }
     return newest;
+  }
+
+  /** Of this boot. */
+  async all(): Promise<IndexedRecord[]> {
+    await this.#refresh();
+    return [...this.#byName.values()].filter(
+      (one) => one.bootId === this.#bootId,
+    );
   }
 
   /** The whole record, unless it is another one by now. */
@@ -58,7 +62,8 @@ export class RecordIndex {
     for await (const { name, record } of this.#records.all(isChanged)) {
       const version = this.#versions.get(name) ?? "";
       // An unreadable one, or one of a newer genie, is no pod's.
-      this.#byName.set(name, record && indexed(record, version));
+      if (record) this.#byName.set(name, indexed(record, version));
+      else this.#byName.delete(name);
     }
     for (const name of gone) {
       this.#byName.delete(name);
@@ -71,6 +76,5 @@ function indexed(
   { containerId, ifname, bootId, uptimeMs, pod }: AttachmentRecord,
   version: string,
 ): IndexedRecord {
-  const uid = pod?.uid ?? "";
-  return { containerId, ifname, bootId, uptimeMs, uid, version };
+  return { containerId, ifname, bootId, uptimeMs, pod, version };
 }

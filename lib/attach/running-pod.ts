@@ -193,7 +193,10 @@ function argsOf({ attachments, ifname }: AttachmentRecord): string {
 }
 
 /** The attachments that were added completely, each with its result. */
-export function completeOf({ record, stored }: RunningPod): {
+export function completeOf({
+  record,
+  stored,
+}: Pick<RunningPod, "record" | "stored">): {
   attachments: Attachment[];
   results: Result[];
 } {

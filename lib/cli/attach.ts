@@ -3,11 +3,9 @@
  * by hand (agent.md). POD is known by its record, so a network of the node needs no API
  * server; it only gets the pod's new status.
  */
-import {
-  type Change,
-  attachNetwork,
-  detachNetwork,
-} from "../attach/change-pod.ts";
+import { attachNetwork } from "../attach/attach-network.ts";
+import { detachNetwork } from "../attach/detach-network.ts";
+import type { Change } from "../attach/pod-change.ts";
 import {
   type Command,
   type Input,
@@ -96,6 +94,7 @@ function textOf(change: Change, input: Input): string {
     attached: `attached ${ifname} to ${subject}: ${what}`,
     present: `${subject} has ${network} already: ${[ifname, ...ips].join(" ")}`,
     detached: `detached ${ifname} from ${subject}: ${what}`,
+    repaired: `repaired ${ifname} of ${subject}: ${what}`,
     absent: `${subject} has no interface ${ifname}: nothing to detach`,
   };
   return `${texts[outcome]}\n`;

@@ -4,11 +4,14 @@
  * nothing is searched.
  */
 import * as v from "valibot";
+import { attachNetwork } from "../attach/attach-network.ts";
+import { detachNetwork } from "../attach/detach-network.ts";
+import type { Change } from "../attach/pod-change.ts";
 import {
-  type Change,
-  attachNetwork,
-  detachNetwork,
-} from "../attach/change-pod.ts";
+  type CheckedAttachment,
+  checkNetworks,
+  repairNetwork,
+} from "../attach/repair-network.ts";
 import type { Context } from "../attach/context.ts";
 import { LeftAlone } from "../attach/running-pod.ts";
 import { CniError } from "../cni/error.ts";
@@ -19,14 +22,14 @@ import type { Command } from "./command.ts";
 import { directoriesOf, directoryOptions, nodeContext } from "./node.ts";
 
 const request = object({
-  verb: v.picklist(["attach", "detach"]),
+  verb: v.picklist(["attach", "detach", "check", "repair"]),
   /** Of the record. */
   containerId: v.string(),
   ifname: v.string(),
-  /** The interface to detach, or to attach if the element names none. */
-  interface: v.string(),
+  /** The interface to detach or to repair, or to attach if the element names none. */
+  interface: v.optional(v.string()),
   /** To attach, as `genie attach` reads it. */
-  network: v.string(),
+  network: v.optional(v.string()),
 });
 
 export type ChangeRequest = v.InferOutput<typeof request>;
@@ -34,6 +37,7 @@ export type ChangeRequest = v.InferOutput<typeof request>;
 /** What the agent does with it: "left alone" is no failure. */
 export type ChangeOutcome =
   | Change
+  | { outcome: "checked"; attachments: CheckedAttachment[] }
   | { outcome: "left alone"; why: string }
   | { outcome: "failed"; code: number; why: string };
 
@@ -46,27 +50,54 @@ export const changePod: Command = {
       parseJson(text),
       (problem) => new Error(problem),
     );
+    const verb = verbs[asked.verb];
     const node = nodeContext(directoriesOf(input), env, {
-      request: { command: asked.verb === "attach" ? "ADD" : "DEL" },
+      request: { command: verb.command },
     });
-    const outcome = await outcomeOf(() => change(node, asked));
+    const outcome = await outcomeOf(() => verb.run(node, asked, asked));
     await stdout(`${JSON.stringify(outcome)}\n`);
     return 0;
   },
 };
 
-function change(node: Context, asked: ChangeRequest): Promise<Change> {
-  const { containerId, ifname } = asked;
-  const pod = { containerId, ifname };
-  return asked.verb === "attach"
-    ? attachNetwork(node, pod, {
-        network: asked.network,
-        ifname: asked.interface,
-      })
-    : detachNetwork(node, pod, asked.interface, { byAgent: true });
+interface Verb {
+  /** A wrong configuration stops an ADD only. */
+  command: "ADD" | "DEL" | "CHECK";
+  run(
+    node: Context,
+    pod: { containerId: string; ifname: string },
+    request: ChangeRequest,
+  ): Promise<ChangeOutcome>;
 }
 
-async function outcomeOf(work: () => Promise<Change>): Promise<ChangeOutcome> {
+const verbs: Readonly<Record<ChangeRequest["verb"], Verb>> = {
+  attach: {
+    command: "ADD",
+    run: (node, pod, { network = "", interface: ifname }) =>
+      attachNetwork(node, pod, { network, ifname }),
+  },
+  detach: {
+    command: "DEL",
+    run: (node, pod, { interface: ifname = "" }) =>
+      detachNetwork(node, pod, ifname, { byAgent: true }),
+  },
+  check: {
+    command: "CHECK",
+    run: async (node, pod) => ({
+      outcome: "checked",
+      attachments: await checkNetworks(node, pod),
+    }),
+  },
+  repair: {
+    command: "ADD",
+    run: (node, pod, { interface: ifname = "" }) =>
+      repairNetwork(node, pod, ifname),
+  },
+};
+
+async function outcomeOf(
+  work: () => Promise<ChangeOutcome>,
+): Promise<ChangeOutcome> {
   try {
     return await work();
   } catch (cause) {

@@ -1,0 +1,220 @@
+/**
+ * `--repair`: attachments of running pods are checked, and those that break are attached
+ * again (agent.md "Repair"). What broke before this process saw it pass a CHECK is left
+ * alone: its plugins may be unable to CHECK.
+ */
+import type { V1ObjectReference } from "@kubernetes/client-node";
+import { own } from "../cni/json.ts";
+import { type ChangeOutcome, requestChange } from "./change-request.ts";
+import type { Agent, Part } from "./part.ts";
+import { backoff, pause } from "./pause.ts";
+import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+
+/** Milliseconds: from CHECK to CHECK of an attachment, and the least from repair to repair. */
+const usualLimits = { round: 60_000, again: 3_600_000 };
+
+export const repair: Part = createRepair();
+
+export function createRepair(limits = usualLimits): Part {
+  return {
+    name: "repair",
+    run: (agent, signal) => new Repair(agent, signal, limits).run(),
+  };
+}
+
+/** What is known of one attachment while this process lives. */
+interface AttachmentState {
+  record: IndexedRecord;
+  ifname: string;
+  network: string;
+  /** Since its ADD. */
+  hasPassed: boolean;
+  /** In a row. */
+  failures: number;
+  /** Of `performance.now()`. */
+  repairedAt?: number;
+  /** Its repair failed: it is not there now. */
+  retry?: { failures: number; at: number };
+}
+
+class Repair {
+  readonly #agent: Agent;
+  readonly #signal: AbortSignal;
+  readonly #limits: typeof usualLimits;
+  readonly #index: RecordIndex;
+  /** By record and interface. */
+  #states = new Map<string, AttachmentState>();
+
+  constructor(agent: Agent, signal: AbortSignal, limits: typeof usualLimits) {
+    this.#agent = agent;
+    this.#signal = signal;
+    this.#limits = limits;
+    const { records, dependencies } = agent.context;
+    this.#index = new RecordIndex(records, dependencies.bootId());
+  }
+
+  async run(): Promise<void> {
+    while (!this.#signal.aborted) {
+      const records = await this.#index.all();
+      const known = new Set(records.map(keyOfRecord));
+      for (const [key, { record }] of this.#states)
+        if (!known.has(keyOfRecord(record))) this.#states.delete(key);
+      const spread = this.#limits.round / Math.max(1, records.length);
+      for (const record of records) {
+        const began = performance.now();
+        await this.#check(record);
+        await this.#rest(spread - (performance.now() - began));
+        if (this.#signal.aborted) return;
+      }
+      if (records.length === 0) await this.#rest(spread);
+    }
+  }
+
+  /** Meanwhile failed repairs are tried again. */
+  async #rest(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    for (;;) {
+      for (const state of this.#states.values())
+        if (state.retry && state.retry.at <= performance.now())
+          await this.#retry(state);
+      const next = [...this.#states.values()].map(
+        ({ retry }) => retry?.at ?? Infinity,
+      );
+      const now = performance.now();
+      if (now >= end || this.#signal.aborted) return;
+      await pause(Math.max(1, Math.min(end, ...next) - now), this.#signal);
+    }
+  }
+
+  async #check(record: IndexedRecord): Promise<void> {
+    for (const one of await this.#checked(record)) {
+      const { ifname, network, outcome, why, isPrimary } = one;
+      const key = `${keyOfRecord(record)}:${ifname}`;
+      const state = this.#states.get(key) ?? {
+        record,
+        ifname,
+        network,
+        hasPassed: false,
+        failures: 0,
+      };
+      this.#states.set(key, state);
+      state.record = record;
+      state.failures = outcome === "failed" ? state.failures + 1 : 0;
+      if (outcome === "passed") {
+        state.hasPassed = true;
+        delete state.retry;
+      }
+      if (!state.hasPassed || state.failures < 2) continue;
+      if (!isPrimary) await this.#repair(state, why);
+      else if (state.failures === 2)
+        this.#tell(state, "error", "NetworkBroken", why);
+    }
+  }
+
+  async #checked(record: IndexedRecord): Promise<Checked[]> {
+    const { containerId, ifname } = record;
+    const request = { verb: "check", containerId, ifname } as const;
+    return checkedOf(await requestChange(this.#agent, request));
+  }
+
+  async #repair(state: AttachmentState, why: string): Promise<void> {
+    const { repairedAt = -Infinity } = state;
+    if (performance.now() - repairedAt < this.#limits.again) return;
+    state.repairedAt = performance.now();
+    await this.#attachAgain(state, why);
+  }
+
+  /** Somebody else, such as `--attach`, may have attached it meanwhile. */
+  async #retry(state: AttachmentState): Promise<void> {
+    const { record, ifname, retry } = state;
+    delete state.retry;
+    const checked = await this.#checked(record);
+    if (checked.length === 0 || checked.some((one) => one.ifname === ifname))
+      return;
+    if (retry) await this.#attachAgain(state, "", retry.failures);
+  }
+
+  async #attachAgain(
+    state: AttachmentState,
+    why: string,
+    failures = 0,
+  ): Promise<void> {
+    const { record, ifname } = state;
+    const { containerId } = record;
+    const done = await requestChange(this.#agent, {
+      verb: "repair",
+      containerId,
+      ifname: record.ifname,
+      interface: ifname,
+    });
+    state.failures = 0;
+    if (done.outcome === "repaired") {
+      // The new one is repaired only when it has passed, too.
+      state.hasPassed = false;
+      this.#tell(state, "info", "Repaired", why);
+    } else if (done.outcome === "failed") {
+      const at = performance.now() + backoff(failures + 1);
+      state.retry = { failures: failures + 1, at };
+      this.#tell(state, "error", "FailedAddingInterface", done.why);
+    }
+  }
+
+  #tell(
+    { record: { pod }, ifname, network }: AttachmentState,
+    level: "info" | "error",
+    reason: string,
+    why: string,
+  ): void {
+    const name = pod && `${pod.namespace}/${pod.name}`;
+    const fields = { part: "repair", pod: name, network, ifname, reason };
+    const message = `${ifname} (${network})${why === "" ? "" : `: ${why}`}`;
+    this.#agent.log(level, message, fields);
+    if (!pod) return;
+    const subject: V1ObjectReference = {
+      apiVersion: "v1",
+      kind: "Pod",
+      namespace: pod.namespace,
+      name: pod.name,
+      ...(pod.uid !== "" && { uid: pod.uid }),
+    };
+    const type = level === "info" ? "Normal" : "Warning";
+    this.#agent.event(subject, type, reason, message);
+  }
+}
+
+interface Checked {
+  ifname: string;
+  network: string;
+  isPrimary: boolean;
+  outcome: string;
+  why: string;
+}
+
+/** None if the pod was left alone. */
+function checkedOf({ outcome, answer }: ChangeOutcome): Checked[] {
+  const attachments = outcome === "checked" ? answer["attachments"] : [];
+  return (Array.isArray(attachments) ? attachments : []).map(
+    (one: unknown): Checked => {
+      const text = (key: string): string => {
+        const value = own(one, key);
+        return typeof value === "string" ? value : "";
+      };
+      return {
+        ifname: text("ifname"),
+        network: text("network"),
+        isPrimary: own(one, "primary") === true,
+        outcome: text("outcome"),
+        why: text("why"),
+      };
+    },
+  );
+}
+
+/** Equal for records of one ADD. */
+function keyOfRecord({
+  containerId,
+  ifname,
+  uptimeMs,
+}: Pick<IndexedRecord, "containerId" | "ifname" | "uptimeMs">): string {
+  return `${containerId}:${ifname}:${uptimeMs}`;
+}

@@ -1,0 +1,182 @@
+/**
+ * One network of a running pod comes (agent.md "Hot attach and detach"), by the code of
+ * ADD for one attachment: record first, plugin, result; the pod's status afterwards.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import type { Result } from "../cni/result.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { quote } from "../linux/text.ts";
+import {
+  type Addition,
+  isSatisfied,
+  parseAddition,
+} from "../select/addition.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import type { Choice } from "../select/choice.ts";
+import { maxAttachments } from "../select/cni-annotation.ts";
+import { lowestFree } from "../select/interface-names.ts";
+import { requireServedOnce } from "../select/policy.ts";
+import { type Present, attach } from "./add-attachments.ts";
+import { openOnce, resolveChoice, selectionOf } from "./choose.ts";
+import { type Context, readNetworks } from "./context.ts";
+import { detachOne } from "./detach-network.ts";
+import {
+  type Change,
+  changeOf,
+  within,
+  withStatusExtras,
+} from "./pod-change.ts";
+import { auxiliaryKey } from "./record.ts";
+import type { DueStatus } from "./records.ts";
+import {
+  type PodReference,
+  type RunningPod,
+  completeOf,
+  devicesOf,
+  withRunningPod,
+} from "./running-pod.ts";
+import { statusOf, writeDue } from "./write-back.ts";
+
+export interface AttachRequest {
+  /** For `parseAddition`. */
+  network: string;
+  /** The interface of an element that names none; by default a free one. */
+  ifname?: string | undefined;
+  /** By an operator: the agent does not remove it, and need not be there to write the status. */
+  byHand?: boolean;
+}
+
+/** Throws LeftAlone, and the errors of an ADD, which is rolled back. */
+export async function attachNetwork(
+  node: Context,
+  reference: PodReference,
+  request: AttachRequest,
+): Promise<Change> {
+  const forward = within(node, "attach");
+  const deadlines = { forward, rollback: within(node, "rollback") };
+  return withRunningPod(node, reference, "ADD", forward, async (pod) => {
+    const context = withFreeDevices(pod);
+    const networks = readNetworks(context);
+    const selection = selectionOf(context, networks);
+    const addition = parseAddition(request.network, selection);
+    const ifname = addition.element.interface ?? request.ifname;
+    const there = findPresent(pod, addition, ifname);
+    const known = there && pod.stored.results.get(there.ifname);
+    if (there && known) return changeOf("present", pod, there, known);
+    const rest = there
+      ? await detachOne({ ...pod, context }, there, forward)
+      : pod;
+    const name = there?.ifname ?? ifname ?? freeName(pod, addition);
+    const api = openOnce(context, forward);
+    const choice = choiceOf(addition, name, rest);
+    const added = await resolveChoice(context, choice, selection, api, forward);
+    const [one] = added;
+    if (!one) throw new CniError(Code.internal, "no attachment");
+    if (request.byHand) one.origin = "hand";
+    requireCompatible([...completeOf(rest).attachments, one], context);
+    const target = { ...rest, context };
+    const { result, due } = await addToPod(target, one, choice, deadlines);
+    if (request.byHand && due) await writeDue(context, due, api);
+    return changeOf("attached", pod, one, result);
+  });
+}
+
+/** Adds an attachment beside those that the pod has, by the code of ADD. Throws its errors; it is then rolled back. */
+export async function addToPod(
+  { context, record, stored, lock }: RunningPod,
+  one: Attachment,
+  choice: Choice,
+  deadlines: { forward: Deadline; rollback: Deadline },
+): Promise<{ result: Result | undefined; due: DueStatus | undefined }> {
+  const { attachments, results } = completeOf({ record, stored });
+  const all = [...attachments, one];
+  let due: DueStatus | undefined;
+  const present: Present = {
+    record,
+    attachments,
+    results,
+    tables: stored.routing,
+    auxiliaryResult: stored.results.get(auxiliaryKey),
+    due: stored.due,
+    async statusOf(ofAll) {
+      due = await statusOf(context, all.map(withStatusExtras), ofAll);
+      return due;
+    },
+  };
+  const chosen = { choice, attachments: all, isReported: true };
+  const done = await attach(context, chosen, lock, deadlines, present);
+  return { result: done.results.at(-1), due };
+}
+
+/** The attachment that makes an attach unnecessary, or that an earlier one left incomplete. Throws 7 for an interface of another network. */
+function findPresent(
+  { record, stored }: RunningPod,
+  { element }: Addition,
+  ifname: string | undefined,
+): Attachment | undefined {
+  if (ifname === undefined)
+    return record.attachments.find((one) => isSatisfied(element, one));
+  const there = record.attachments.find((one) => one.ifname === ifname);
+  if (!there || !stored.results.has(ifname) || isSatisfied(element, there))
+    return there;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `interface ${quote(ifname)} of the pod is network ${quote(displayName(there))} already`,
+  );
+}
+
+function freeName({ record }: RunningPod, { node }: Addition): string {
+  const taken = new Set(record.attachments.map(({ ifname }) => ifname));
+  return node ? lowestFree(taken, "eth", 0) : lowestFree(taken, "net", 1);
+}
+
+/** The choice of one network; its primary is among those that are there. */
+function choiceOf(addition: Addition, ifname: string, pod: RunningPod): Choice {
+  const { attachments } = completeOf(pod);
+  const primary = attachments.findIndex(
+    (one) => one.ifname === pod.record.ifname,
+  );
+  const { node, definition } = addition;
+  return node
+    ? { elements: [{ ifname, node }], primary, definitions: [], isNpwg: true }
+    : {
+        elements: [{ ifname, definition }],
+        primary,
+        definitions: [definition],
+        isNpwg: true,
+      };
+}
+
+/** What an ADD refuses for all networks of a pod. Throws 7. */
+function requireCompatible(
+  attachments: readonly Attachment[],
+  { config }: Context,
+): void {
+  const invalid = (problem: string) =>
+    new CniError(Code.invalidNetworkConfig, problem);
+  if (attachments.length > maxAttachments)
+    throw invalid(`the pod has ${maxAttachments} networks already`);
+  const named = attachments.map((one) => ({ ...one, name: displayName(one) }));
+  requireServedOnce(named, config);
+  const asking = attachments.filter(
+    ({ element }) => element?.requests?.["defaultRoute"],
+  );
+  if (asking.length > 1)
+    throw invalid(
+      `"default-route" is requested for more than one network: ${asking.map(displayName).join(", ")}`,
+    );
+}
+
+/** Without the devices that the pod's other networks have. */
+function withFreeDevices({ context, record }: RunningPod): Context {
+  const { dependencies } = context;
+  const inUse = devicesOf(record);
+  return {
+    ...context,
+    dependencies: {
+      ...dependencies,
+      devices: (pod, config, means) =>
+        dependencies.devices(pod, config, { ...means, inUse }),
+    },
+  };
+}

@@ -1,0 +1,76 @@
+/**
+ * What the changes of a running pod's networks have in common: their time limits, what
+ * they answer, and what the pod's status says of a recorded attachment (agent.md).
+ */
+import { modernResult, type Result } from "../cni/result.ts";
+import { Deadline } from "../linux/deadline.ts";
+import {
+  type Attachment,
+  type Extras,
+  displayName,
+} from "../select/attachment.ts";
+import type { Context } from "./context.ts";
+import type { RunningPod } from "./running-pod.ts";
+
+/**
+ * Milliseconds from the start of a call; the status patch follows. A change ends within
+ * 40 s, because a DEL waits 50 s for the lock.
+ */
+const limits = { attach: 25_000, rollback: 36_000, detach: 36_000 };
+
+export function within(
+  { dependencies }: Context,
+  limit: keyof typeof limits,
+): Deadline {
+  return new Deadline(limits[limit], dependencies.clock);
+}
+
+export interface Change {
+  /** "present" and "absent": there was nothing to do. */
+  outcome: "attached" | "present" | "detached" | "absent" | "repaired";
+  pod?: { namespace: string; name: string };
+  containerId: string;
+  ifname: string;
+  /** As it was requested; absent for an interface that the pod does not have. */
+  network?: string;
+  /** With prefix. */
+  ips?: string[];
+}
+
+/** What the status says beyond the result, of an attachment of the record. */
+export function withStatusExtras(attachment: Attachment): Attachment {
+  const extras = { ...statusExtras(attachment), ...attachment.extras };
+  return { ...attachment, extras };
+}
+
+function statusExtras({ element, capabilityArgs }: Attachment): Extras {
+  const defaultRoute = element?.requests?.["defaultRoute"];
+  const { deviceID, CNIDeviceInfoFile: info } = capabilityArgs;
+  const isTexts = (value: unknown): value is string[] =>
+    Array.isArray(value) && value.every((text) => typeof text === "string");
+  return {
+    ...(isTexts(defaultRoute) && { defaultRoute }),
+    ...(info !== undefined && { device: { id: String(deviceID) } }),
+  };
+}
+
+export function podOf({ record: { pod } }: RunningPod): Pick<Change, "pod"> {
+  if (!pod) return {};
+  const { namespace, name } = pod;
+  return { pod: { namespace, name } };
+}
+
+export function changeOf(
+  outcome: Change["outcome"],
+  pod: RunningPod,
+  attachment: Attachment,
+  result: Result | undefined,
+): Change {
+  const { containerId } = pod.record;
+  const { ifname, definition } = attachment;
+  const network = definition ?? displayName(attachment);
+  const ips = result
+    ? modernResult(result).ips.map(({ address }) => address)
+    : [];
+  return { outcome, ...podOf(pod), containerId, ifname, network, ips };
+}

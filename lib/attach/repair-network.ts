@@ -1,0 +1,154 @@
+/**
+ * CHECK of a running pod's attachments, and the repair of one: it is deleted and added
+ * again as it is recorded, whatever its network's configuration is now (agent.md
+ * "Repair").
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { checkNetwork, declares, protocolVersion } from "../cni/network.ts";
+import { modernResult, type Result } from "../cni/result.ts";
+import { has } from "../cni/version.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import { addToPod } from "./attach-network.ts";
+import { type Context, delegateCaller, runtimeConf } from "./context.ts";
+import { detachOne } from "./detach-network.ts";
+import {
+  type Change,
+  changeOf,
+  podOf,
+  within,
+  withStatusExtras,
+} from "./pod-change.ts";
+import {
+  type PodReference,
+  type RunningPod,
+  completeOf,
+  withRunningPod,
+} from "./running-pod.ts";
+
+export interface CheckedAttachment {
+  ifname: string;
+  network: string;
+  primary: boolean;
+  /** "unknown": its plugins cannot CHECK, or there was no time. */
+  outcome: "passed" | "failed" | "unknown";
+  why?: string;
+}
+
+/** Every attachment that was completed, in the order of the record. Throws LeftAlone. */
+export async function checkNetworks(
+  node: Context,
+  reference: PodReference,
+): Promise<CheckedAttachment[]> {
+  const deadline = within(node, "detach");
+  return withRunningPod(node, reference, "CHECK", deadline, async (pod) => {
+    const { context, record, stored, lock } = pod;
+    const caller = delegateCaller(context, lock);
+    const { attachments } = completeOf(pod);
+    const checked: CheckedAttachment[] = [];
+    for (const [i, attachment] of attachments.entries()) {
+      const { list, ifname } = attachment;
+      const share = deadline.share(attachments.length - i);
+      const result = stored.results.get(ifname);
+      const runtime = runtimeConf(context, attachment);
+      const tell = (outcome: CheckedAttachment["outcome"], why?: string) =>
+        checked.push({
+          ifname,
+          network: attachment.definition ?? displayName(attachment),
+          primary: ifname === record.ifname,
+          outcome,
+          ...(why !== undefined && { why }),
+        });
+      if (list.disableCheck || !has(protocolVersion(list), "check")) {
+        tell("unknown");
+        continue;
+      }
+      try {
+        await checkNetwork(list, runtime, result, share, caller);
+        tell("passed");
+      } catch (error) {
+        const { code } = CniError.from(error);
+        const isLater = code === Code.tryAgainLater;
+        tell(isLater ? "unknown" : "failed", messageOf(error));
+      }
+    }
+    return checked;
+  });
+}
+
+/**
+ * Throws LeftAlone, 7 for the primary, and the errors of DEL and ADD. After a failed ADD
+ * the attachment stays in the record without a result, so that a second call adds it.
+ */
+export async function repairNetwork(
+  node: Context,
+  reference: PodReference,
+  ifname: string,
+): Promise<Change> {
+  const forward = within(node, "attach");
+  const deadlines = { forward, rollback: within(node, "rollback") };
+  return withRunningPod(node, reference, "ADD", forward, async (pod) => {
+    const { record, stored, context } = pod;
+    const { containerId } = record;
+    if (ifname === record.ifname)
+      throw new CniError(
+        Code.invalidNetworkConfig,
+        `interface ${quote(ifname)} is the pod's primary, which cannot be repaired`,
+      );
+    const broken = record.attachments.find((one) => one.ifname === ifname);
+    if (!broken)
+      return { outcome: "absent", ...podOf(pod), containerId, ifname };
+    const again = withAddresses(broken, stored.results.get(ifname));
+    const rest = { ...(await detachOne(pod, broken, forward)), context };
+    const { attachments } = completeOf(rest);
+    const primary = attachments.findIndex(
+      (one) => one.ifname === record.ifname,
+    );
+    const choice = { elements: [], primary, definitions: [], isNpwg: true };
+    try {
+      const target = withStatusExtras(again);
+      const { result } = await addToPod(rest, target, choice, deadlines);
+      return changeOf("repaired", pod, again, result);
+    } catch (error) {
+      await keep(pod, again);
+      throw error;
+    }
+  });
+}
+
+/** Asks for the same addresses, if the network has plugins that can be asked. */
+function withAddresses(
+  attachment: Attachment,
+  result: Result | undefined,
+): Attachment {
+  const { list, capabilityArgs } = attachment;
+  const isDeclared = list.plugins.some((plugin) => declares(plugin, "ips"));
+  if (!result || !isDeclared || capabilityArgs["ips"] !== undefined)
+    return attachment;
+  const ips = modernResult(result).ips.map(({ address }) => address);
+  return ips.length === 0
+    ? attachment
+    : { ...attachment, capabilityArgs: { ...capabilityArgs, ips } };
+}
+
+/** Its rollback removed it from the record: what an operator or a pod asked for would be forgotten. */
+async function keep(
+  { context, record }: RunningPod,
+  attachment: Attachment,
+): Promise<void> {
+  const { records, log } = context;
+  try {
+    const current = await records.read(record);
+    if (!current) return;
+    const { attachments } = current;
+    if (attachments.some(({ ifname }) => ifname === attachment.ifname)) return;
+    records
+      .write({ ...current, attachments: [...attachments, attachment] })
+      .sync();
+  } catch (error) {
+    log().error("failed to keep a broken attachment in the record", {
+      error: messageOf(error),
+    });
+  }
+}
