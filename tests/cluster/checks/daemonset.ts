@@ -2,7 +2,7 @@
  * The other way to install: the manifest's DaemonSet, from the archive of `make image`.
  * It leaves genie installed by hand.
  */
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { version } from "../../../package.json";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
@@ -19,6 +19,7 @@ import { type Files, nodeFiles } from "./files.ts";
 const archive = resolve(import.meta.dir, "../../../dist/genie-image.tar");
 const image = `--image=localhost/genie:${version}`;
 const set = ["daemonset/genie", "-n", "kube-system"] as const;
+const networkFiles = ["10-flannel.conflist", "20-canal.conflist"];
 const config = join(confDir, "00-genie.conflist");
 
 /** `before`: the node's files without genie. */
@@ -45,12 +46,26 @@ export async function checkDaemonSet(
   };
 
   await report.check(
-    "`make image`, `ctr images import`, `genie manifest | kubectl apply`: the pods install onto the node and use the kubelet's credential",
+    "`make image`, `ctr images import`, `genie manifest | kubectl apply`: on a fresh node the pod waits for the first network",
     async () => {
       rmSync(config);
       rmSync(join(confDir, "genie.d"), { recursive: true });
       rmSync(join(binDir, "genie"));
+      for (const file of networkFiles)
+        renameSync(join(confDir, file), join(confDir, `${file}.aside`));
       await runtime.importArchive(archive);
+      await applyManifest(cluster, [image], []);
+      return until("its pod to say that it waits", 60, async () => {
+        const text = await kubectl.run("logs", ...set);
+        return text.includes("waiting: no default network") && text;
+      });
+    },
+  );
+  await report.check(
+    "with a network, it installs onto the node and uses the kubelet's credential",
+    async () => {
+      for (const file of networkFiles)
+        renameSync(join(confDir, `${file}.aside`), join(confDir, file));
       const said = await apply();
       await expectServed("by-node", `system:node:${nodeName}`);
       return `${said}${await installed("doctor")}`;
