@@ -1,7 +1,7 @@
 /**
  * The Helm chart of `genie manifest`: every switch becomes a value. The templates are
- * merged from the command's own objects, with each switch and each pair of them on, so
- * they cannot drift from it.
+ * merged from the command's own objects, with each switch, each pair of them, and these
+ * with each credential, so they cannot drift from it.
  */
 import { own } from "../lib/cni/json.ts";
 import { manifest, manifestObjects } from "../lib/cli/manifest.ts";
@@ -68,14 +68,15 @@ export const values: readonly Value[] = Object.entries(
       about,
       expression: isOn ? `.Values.${name}` : `(not .Values.${name})`,
       default: spec.value === undefined ? !isOn : "",
-      words: (value: string) => [
-        spec.value === undefined ? `--${option}` : `--${option}=${value}`,
-      ],
       option,
       spec,
     },
   ];
 });
+
+const modes = values.filter(({ option }) =>
+  ["node-credentials", "service-account"].includes(option),
+);
 
 /** What the command gets while the switch is on. */
 export function wordOf({ option, spec }: Value, value: string): string {
@@ -87,7 +88,13 @@ export function templates(): Record<string, string> {
   const rendered = new Map<Combination, Map<string, object>>();
   for (const [i, a] of values.entries()) {
     render([a]);
-    for (const b of values.slice(i + 1)) render([a, b]);
+    for (const [j, b] of values.entries()) {
+      if (j <= i) continue;
+      render([a, b]);
+      // Whose credential it is decides which rights a part needs.
+      for (const mode of modes)
+        if (mode !== a && mode !== b) render([mode, a, b]);
+    }
   }
   render([]);
 

@@ -1,8 +1,9 @@
 /**
  * Merges variants of one document into a Helm template. A variant is the document with
  * some switches on; what only some of them have is enclosed in a condition. The
- * conditions are found, not written: a switch alone, its opposite, or one of several;
- * the caller gives single switches and pairs, so a condition that needs more is an error.
+ * conditions are found, not written, from the combinations that the caller gives: one of
+ * several switches, none of several, or both within another one. Another condition is an
+ * error.
  */
 import { isObject } from "../lib/cni/json.ts";
 
@@ -187,51 +188,76 @@ export function union(lists: readonly (readonly string[])[]): string[] {
   return found;
 }
 
+/** A combination without the switches that the condition has already. */
+interface Case {
+  on: Combination;
+  isPresent: boolean;
+}
+
 /** True exactly for those that are present; undefined: always. */
 function conditionOf(
   present: ReadonlySet<Combination>,
   all: ReadonlySet<Combination>,
 ): string | undefined {
   if (present.size === all.size) return undefined;
-  const known = [...all];
-  const switches = [...new Set(known.flatMap((one) => [...one]))];
-  const having = (one: Switch) => known.filter((each) => each.has(one));
+  const cases = [...all].map((on) => ({ on, isPresent: present.has(on) }));
+  return unwrapped(expressionOf(cases));
+}
+
+function expressionOf(cases: readonly Case[]): string {
+  if (cases.every(({ isPresent }) => isPresent)) return "true";
+  const switches = [...new Set(cases.flatMap(({ on }) => [...on]))];
   const enabling = switches.filter((one) =>
-    having(one).every((each) => present.has(each)),
+    cases.every(({ on, isPresent }) => isPresent || !on.has(one)),
   );
-  const disabling = switches.filter(
-    (one) =>
-      !enabling.includes(one) &&
-      known.some(
-        (each) => each.size === 1 && each.has(one) && !present.has(each),
-      ),
+  const disabling = switches.filter((one) =>
+    cases.some(
+      ({ on, isPresent }) => on.size === 1 && on.has(one) && !isPresent,
+    ),
   );
-  const has = (each: Combination, some: readonly Switch[]) =>
-    some.some((one) => each.has(one));
-  const agrees = (test: (each: Combination) => boolean) =>
-    known.every((each) => test(each) === present.has(each));
-  const on = anyOf(enabling);
-  const off = `not ${anyOf(disabling, true)}`;
-  if (agrees((each) => has(each, enabling))) return on;
-  if (agrees((each) => !has(each, disabling))) return off;
-  if (agrees((each) => !has(each, disabling) || has(each, enabling)))
-    return `or (${off}) ${anyOf(enabling, true)}`;
-  for (const [i, a] of switches.entries())
-    for (const b of switches.slice(i + 1))
-      if (agrees((each) => each.has(a) && each.has(b)))
-        return `and ${a.expression} ${b.expression}`;
-  for (const a of switches)
-    for (const b of switches)
-      if (agrees((each) => each.has(a) && !each.has(b)))
-        return `and ${a.expression} (not ${b.expression})`;
+  const has = (on: Combination, some: readonly Switch[]) =>
+    some.some((one) => on.has(one));
+  const agrees = (test: (on: Combination) => boolean) =>
+    cases.every(({ on, isPresent }) => test(on) === isPresent);
+  const enabled = enabling.map(({ expression }) => expression);
+  const notDisabled = join("and", disabling.map(negated));
+  if (agrees((on) => has(on, enabling))) return join("or", enabled);
+  if (agrees((on) => !has(on, disabling))) return notDisabled;
+  if (agrees((on) => !has(on, disabling) || has(on, enabling)))
+    return join("or", [notDisabled, ...enabled]);
+  for (const one of switches) {
+    const on = cases.filter((each) => each.on.has(one));
+    const off = cases.filter((each) => !each.on.has(one));
+    if (off.every(({ isPresent }) => !isPresent))
+      return join("and", [one.expression, expressionOf(without(one, on))]);
+    if (on.every(({ isPresent }) => !isPresent))
+      return join("and", [negated(one), expressionOf(off)]);
+  }
   throw new Error(
-    `no condition for ${[...present].map((each) => JSON.stringify([...each])).join("; ")}`,
+    `no condition of ${switches.map(({ expression }) => expression).join(", ")}`,
   );
 }
 
-function anyOf(switches: readonly Switch[], isArgument = false): string {
-  const [only, ...more] = switches.map(({ expression }) => expression);
-  if (more.length === 0) return only ?? "false";
-  const text = `or ${[only, ...more].join(" ")}`;
-  return isArgument ? `(${text})` : text;
+function without(one: Switch, cases: readonly Case[]): Case[] {
+  return cases.map(({ on, isPresent }) => ({
+    on: new Set([...on].filter((other) => other !== one)),
+    isPresent,
+  }));
+}
+
+function negated({ expression }: Switch): string {
+  const [, positive] = /^\(not (.*)\)$/.exec(expression) ?? [];
+  return positive ?? `(not ${expression})`;
+}
+
+/** In brackets if there are several. */
+function join(operator: "and" | "or", terms: readonly string[]): string {
+  const flat = terms.filter((term) => term !== "true");
+  return flat.length > 1
+    ? `(${operator} ${flat.join(" ")})`
+    : (flat[0] ?? "true");
+}
+
+function unwrapped(expression: string): string {
+  return expression.startsWith("(") ? expression.slice(1, -1) : expression;
 }

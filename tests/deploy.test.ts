@@ -93,6 +93,23 @@ describe("conditional YAML", () => {
     expect(template(objects)).toBe(text);
   });
 
+  test("one unless the other, but only within a third, is found", () => {
+    const mode = { expression: ".Mode" };
+    const off = { expression: "(not .On)" };
+    const isOn = (...on: (typeof a)[]) =>
+      on.includes(mode) && (!on.includes(off) || on.includes(a));
+    const combinations = [[], [off], [a], [off, a]].flatMap((on) => [
+      on,
+      [mode, ...on],
+    ]);
+    const variants = combinations.map(
+      (on) => [new Set(on), isOn(...on) ? { x: 1 } : {}] as const,
+    );
+    expect(templateOf(new Map(variants), [])).toBe(
+      "{{- if and .Mode (or .On .A) }}\nx: 1\n{{- end }}\n",
+    );
+  });
+
   test("a condition that is none of these, is an error", () => {
     expect(() => template([{ x: 1 }, {}, {}, { x: 1 }])).toThrow(
       "no condition",
