@@ -19,6 +19,7 @@ import {
   waitForAccount,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
+import { startSecondNode } from "../second-node.ts";
 import { until } from "../until.ts";
 import { run } from "../../../scripts/run.ts";
 
@@ -111,9 +112,10 @@ const cases: readonly Case[] = [
 ];
 
 export async function checkChoice(
-  { kubectl, genie }: Cluster,
+  cluster: Cluster,
   report: Report,
 ): Promise<void> {
+  const { kubectl, genie } = cluster;
   report.heading("Choice above the pod");
   const policy = await printedPolicy(genie);
 
@@ -209,6 +211,42 @@ export async function checkChoice(
     },
   );
 
+  await report.check(
+    "of two nodes, pods go to the one that has their network",
+    async () => {
+      await using second = await startSecondNode(cluster);
+      // Each node has one of these networks.
+      const scheduled = {
+        [nodeName]: ["canal0", "canal1", "canal2"],
+        [second.name]: ["weave0", "weave1", "weave2"],
+      };
+      const labels = Object.entries(scheduled).map(([node, [pod = ""]]) => [
+        node,
+        `networks.genie/${networkOf(pod)}`,
+      ]);
+      for (const [node = "", label] of labels)
+        await kubectl.run("label", "node", node, `${label}=ready`);
+      const names = Object.values(scheduled).flat();
+      try {
+        await kubectl.apply(
+          names.map((name) => podObject(name, { cni: networkOf(name) })),
+        );
+        for (const [node, pods] of Object.entries(scheduled))
+          for (const name of pods)
+            await until(`${name} to be scheduled`, 20, async () => {
+              const { spec } = await kubectl.get<ScheduledPod>("pod", name);
+              expectEqual(name, spec.nodeName, node);
+              return true;
+            });
+        return await kubectl.run("get", "pods", "-o", "wide");
+      } finally {
+        await deletePods(kubectl, ...names);
+        for (const [node = "", label] of labels)
+          await kubectl.run("label", "node", node, `${label}-`);
+      }
+    },
+  );
+
   await report.check("without the policy nothing is changed", async () => {
     for (const { kind, metadata } of policy)
       await kubectl.run("delete", kind, metadata.name);
@@ -223,6 +261,15 @@ export async function checkChoice(
       "--wait=false",
     );
   });
+}
+
+interface ScheduledPod {
+  spec: { nodeName?: string };
+}
+
+/** `canal` of `canal0`. */
+function networkOf(pod: string): string {
+  return pod.slice(0, -1);
 }
 
 interface Printed {
