@@ -84,7 +84,8 @@ const waitMs = 5000;
 
 /**
  * Pods that start at once choose one after the other, until the record of each is
- * written. The lock is on `dataDir` itself, so no file remains; a killed genie frees it.
+ * written. The lock is on the directory of locks, so no file remains; a killed genie
+ * frees it.
  */
 async function lockChoice(
   { config, dependencies, log }: Context,
@@ -92,7 +93,7 @@ async function lockChoice(
 ): Promise<() => void> {
   try {
     const flags = Open.readOnly | Open.noFollow;
-    const fd = openIfAny(config.dataDir, flags);
+    const fd = openIfAny(`${config.dataDir}/locks`, flags);
     // Without the directory there are no records to count.
     if (fd === undefined) return () => {};
     const waiting = deadline.atMost(waitMs);

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { loadPath } from "../../lib/attach/automatic.ts";
 import { uptimeMs } from "../../lib/linux/libc.ts";
 import { startApiServer } from "../support/api-server.ts";
+import { Cluster, defaultKey, lan, networksKey } from "../support/cluster.ts";
 import type { Node, Pod } from "../support/node.ts";
 import {
   attached,
@@ -130,11 +131,29 @@ describe("by attachments", () => {
       { name: "beta-net", interface: "eth0", default: true },
     ]);
     expect(node.record(pod)["attachments"]).toMatchObject([
-      { requested: "beta" },
+      { requested: "beta", origin: "automatic" },
     ]);
     expect(node.log()).toContain(
       String.raw`"rule":"annotation \"cni\" is blank: automatic choice by attachments (beta 0, alpha 0) gives \"beta\": file key of \"20-beta.conf\""`,
     );
+  });
+});
+
+test("definitions are added, and their replacement of the default network wins", async () => {
+  await using cluster = await Cluster.start();
+  const { node } = cluster;
+  cluster.define("storage", lan(node));
+  const config = { automatic };
+  const added = await cluster.pod({ cni: "", [networksKey]: "storage" });
+  await cluster.add(added, { config });
+  expect(await attached(added)).toEqual({
+    eth0: "weave",
+    net1: expect.stringMatching(/^10\.30\.0\./),
+  });
+  const replaced = await cluster.pod({ cni: "", [defaultKey]: "shop/storage" });
+  await cluster.add(replaced, { config });
+  expect(await attached(replaced)).toEqual({
+    eth0: expect.stringMatching(/^10\.30\.0\./),
   });
 });
 
