@@ -11,6 +11,7 @@ import { checkCredentials } from "./checks/credentials.ts";
 import { checkCrio } from "./checks/crio.ts";
 import { checkDevices } from "./checks/devices.ts";
 import { checkDaemonSet } from "./checks/daemonset.ts";
+import { checkHotAttach } from "./checks/hot-attach.ts";
 import { checkInstall } from "./checks/install.ts";
 import { checkBlankChoice } from "./checks/logical-networks.ts";
 import { checkLookups } from "./checks/lookups.ts";
@@ -45,6 +46,7 @@ export async function runSuite(
     await checkChoice(cluster, report);
     await checkBlankChoice(cluster, report);
     await checkDevices(cluster, report);
+    await checkHotAttach(cluster, report);
     await checkCredentials(cluster, report);
     await checkStaticPod(cluster, report);
     await checkScale(cluster, report);

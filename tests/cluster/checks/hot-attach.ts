@@ -1,0 +1,190 @@
+/**
+ * Networks of running pods come and go as their annotations change: `genie agent
+ * --attach`, with the rights of its manifest. All pods are gone afterwards.
+ */
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../../../scripts/run.ts";
+import { expectAddresses, expectEqual } from "../expect.ts";
+import { applyManifest, installed } from "../genie.ts";
+import { nodeName } from "../kubelet.ts";
+import { binDir, confDir, extra, prefixes } from "../networks.ts";
+import type { Cluster } from "../node.ts";
+import {
+  type Pod,
+  addresses,
+  createPods,
+  deletePods,
+  networkStatus,
+  networks,
+  ping,
+} from "../pod.ts";
+import type { Report } from "../report.ts";
+import { until } from "../until.ts";
+import { expectNothing } from "./pods.ts";
+
+export async function checkHotAttach(
+  cluster: Cluster,
+  report: Report,
+): Promise<void> {
+  const { kubectl, directory } = cluster;
+  report.heading("Networks of running pods");
+  await applyManifest(cluster, ["--attach"]);
+  const start = () =>
+    Bun.spawn({
+      cmd: [
+        join(binDir, "genie"),
+        "agent",
+        "--no-install",
+        "--attach",
+        `--node=${nodeName}`,
+      ],
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+  let agent = start();
+  const annotate = (pod: string, elements: object[]) =>
+    kubectl.run(
+      "annotate",
+      "--overwrite",
+      "pod",
+      pod,
+      `${networks}=${JSON.stringify(elements)}`,
+    );
+  const told = async (pod: string): Promise<string[]> => {
+    const { metadata } = await kubectl.get<Pod>("pod", pod);
+    const text = metadata.annotations?.[networkStatus] ?? "[]";
+    const status = JSON.parse(text) as { interface: string }[];
+    return status.map((one) => one.interface);
+  };
+  const untilTold = (pod: string, ...ifnames: string[]) =>
+    until(`network-status of ${pod}`, 20, async () => {
+      expectEqual("interfaces", await told(pod), ifnames);
+      return true;
+    });
+  const hotplugged = {
+    name: "extra",
+    namespace: "default",
+    interface: "pod16477688c0e",
+  };
+
+  try {
+    await createPods(kubectl, {
+      "virt-launcher": {},
+      peer: { [networks]: "extra" },
+      second: {},
+    });
+    await report.check(
+      "as KubeVirt does it: an element is added, the interface appears in network-status, answers, and passes CHECK",
+      async () => {
+        const began = performance.now();
+        await annotate("virt-launcher", [hotplugged]);
+        await untilTold("virt-launcher", "eth0", hotplugged.interface);
+        const ms = Math.round(performance.now() - began);
+        expectAddresses(await addresses(kubectl, "virt-launcher"), {
+          eth0: prefixes.flannel,
+          [hotplugged.interface]: prefixes.extra,
+        });
+        const { net1 = "" } = await addresses(kubectl, "peer");
+        const answer = await ping(kubectl, "virt-launcher", net1);
+        await checkAsCrio("virt-launcher");
+        return `${answer}\n${ms} ms from the edit to kubectl's answer`;
+      },
+    );
+    await report.check(
+      "the agent is killed, and starts again; a network of the node by annotation, one by hand",
+      async () => {
+        agent.kill("SIGKILL");
+        await agent.exited;
+        await kubectl.run("annotate", "pod", "second", "cni=flannel,canal");
+        agent = start();
+        const said = await installed(
+          "attach",
+          "second",
+          "default/extra@byhand",
+        );
+        await untilEqual("second", ["byhand", "eth0", "eth1"]);
+        return said;
+      },
+    );
+    await report.check(
+      "the definition is deleted, the element removed: the interface goes, its address is free",
+      async () => {
+        await kubectl.run(
+          "delete",
+          "network-attachment-definition",
+          "extra",
+          "--wait=true",
+        );
+        const before = await addresses(kubectl, "virt-launcher");
+        await annotate("virt-launcher", []);
+        await untilTold("virt-launcher", "eth0");
+        const address = before[hotplugged.interface] ?? "";
+        const leases = readdirSync("/var/lib/cni/networks/extra");
+        expectEqual("lease", leases.includes(address), false);
+        await kubectl.apply([extra]);
+        return address;
+      },
+    );
+    await report.check(
+      "pods are deleted while they are attached: nothing is left",
+      async () => {
+        await annotate("virt-launcher", [
+          hotplugged,
+          { ...hotplugged, interface: "pod2" },
+        ]);
+        await deletePods(kubectl, "virt-launcher", "peer", "second");
+        await expectNothing(directory);
+      },
+    );
+  } finally {
+    agent.kill("SIGTERM");
+    await agent.exited;
+  }
+
+  async function untilEqual(pod: string, ifnames: string[]): Promise<void> {
+    await until(`interfaces of ${pod}`, 20, async () => {
+      const seen = Object.keys(await addresses(kubectl, pod)).toSorted();
+      expectEqual("interfaces", seen, ifnames);
+      return true;
+    });
+  }
+}
+
+/** CHECK of the whole pod, as CRI-O sends it. */
+async function checkAsCrio(pod: string): Promise<void> {
+  const records = "/var/lib/cni/genie/attachments";
+  const record = readdirSync(records)
+    .filter((file) => file.endsWith(":eth0.json"))
+    .map(
+      (file) =>
+        JSON.parse(readFileSync(join(records, file), "utf8")) as Recorded,
+    )
+    .find((one) => one.pod.name === pod);
+  if (!record) throw new Error(`no record of ${pod}`);
+  const own = JSON.parse(
+    readFileSync(join(confDir, "00-genie.conflist"), "utf8"),
+  ) as { name: string; cniVersion: string; plugins: object[] };
+  await run([join(binDir, "genie")], {
+    env: {
+      CNI_COMMAND: "CHECK",
+      CNI_CONTAINERID: record.containerId,
+      CNI_NETNS: record.netns,
+      CNI_IFNAME: "eth0",
+      CNI_PATH: binDir,
+      CNI_ARGS: record.attachments[0]?.args ?? "",
+    },
+    stdin: JSON.stringify({
+      ...own.plugins[0],
+      name: own.name,
+      cniVersion: own.cniVersion,
+      prevResult: { cniVersion: own.cniVersion },
+    }),
+  });
+}
+
+interface Recorded {
+  containerId: string;
+  netns: string;
+  pod: { name: string };
+  attachments: { args: string }[];
+}
