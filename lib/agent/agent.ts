@@ -24,6 +24,7 @@ export interface AgentOptions {
   directories: readonly string[];
   openApi(): Promise<Api>;
   place: Agent["place"];
+  nodeState: Agent["nodeState"];
   synced: Agent["synced"];
   log: Agent["log"];
 }
@@ -37,6 +38,7 @@ export function createAgent(
     directories,
     openApi,
     place,
+    nodeState,
     synced,
     log,
   }: AgentOptions,
@@ -58,6 +60,7 @@ export function createAgent(
     node: node ?? "",
     context,
     place,
+    nodeState,
     synced,
     api,
     pods: () => (pods ??= startInformer(podKind(node), dependencies)),

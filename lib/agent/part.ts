@@ -9,6 +9,7 @@ import type { Level, Fields } from "../attach/log.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
 import type { GenieResult } from "./host-genie.ts";
+import type { NodeState } from "./node-state.ts";
 import type { Informer } from "./watch.ts";
 
 export interface Part {
@@ -27,6 +28,8 @@ export interface Agent {
   readonly node: string;
   /** The node's configuration of genie, its records and directories, as this process sees them. */
   readonly context: Context;
+  /** Whether the networks of the node are ready, as its plugins see it. */
+  nodeState(): Promise<NodeState>;
   /** The path of a node's file for this process. */
   place(path: string): string;
   /** Whether all parts are in sync, for /readyz. */

@@ -39,6 +39,12 @@ const podsWatch: V1PolicyRule = {
   verbs: ["list", "watch"],
 };
 
+const nodeRights: V1PolicyRule = {
+  apiGroups: [""],
+  resources: ["nodes"],
+  verbs: ["get", "patch"],
+};
+
 export const parts: ReadonlyMap<string, PartEntry> = new Map(
   Object.entries({
     cache: {
@@ -93,6 +99,21 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       isPrivileged: true,
       rights: [],
       load: async () => (await import("./repair.ts")).repair,
+    },
+    taint: {
+      about:
+        "remove the node's taint genie/not-ready when its networks are ready, and set it again",
+      needs:
+        "get and patch of nodes; the service account: a node's own credential may not change its taints",
+      needsAccount: true,
+      rights: [nodeRights],
+      load: async () => (await import("./taint.ts")).taint,
+    },
+    labels: {
+      about: "label the node with the names of its networks that are ready",
+      needs: "get and patch of nodes",
+      rights: [nodeRights],
+      load: async () => (await import("./labels.ts")).labels,
     },
     metrics: {
       value: "ADDRESS",

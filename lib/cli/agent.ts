@@ -9,7 +9,7 @@ import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
 import { dueStatuses } from "../agent/status.ts";
-import { pause } from "../agent/pause.ts";
+import { pause, shared } from "../agent/pause.ts";
 import { logs } from "../attach/log.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { chosenParts, partOptions } from "./agent-switches.ts";
@@ -27,6 +27,7 @@ import {
   ownType,
   rootOption,
 } from "./node.ts";
+import { hostState } from "./node-state.ts";
 import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
 import type { Terminal } from "./terminal.ts";
 import { watch, watchOptions } from "./watch.ts";
@@ -68,6 +69,8 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
         directories: directoryArgs(directories),
         openApi: () => openNodeApi(input, terminal.env),
         place: (path) => host.path(path),
+        // Two parts ask for it.
+        nodeState: shared(1000, () => hostState(directories, host, terminal)),
         synced: () => chosen.every(({ synced }) => synced?.() ?? true),
         log: logger(terminal, config.logLevel),
       },

@@ -76,6 +76,11 @@ export const commands: Commands = new Map(
       hidden: true,
       load: async () => (await import("./change-pod.ts")).changePod,
     },
+    "node-state": {
+      summary: "print whether the networks of the node are ready",
+      hidden: true,
+      load: async () => (await import("./node-state.ts")).nodeStateCommand,
+    },
     "plugin-versions": {
       summary: "ask a plugin for its versions below another root directory",
       hidden: true,

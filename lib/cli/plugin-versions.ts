@@ -159,7 +159,7 @@ async function requireLoader(path: string, host: Host): Promise<void> {
 }
 
 /** Changes the root of this process, for good. Throws Error without the capability. */
-function changeRoot(directory: string): void {
+export function changeRoot(directory: string): void {
   try {
     chroot(directory);
   } catch (cause) {

@@ -169,16 +169,26 @@ function firstMatch(
 }
 
 /** The rule by which a name leads to the candidate: `file key of "10-weave.conf"`. */
-export function describeMatch({ file, list }: Candidate, name: string): string {
-  const texts = [
-    ...fileRules.map((rule) => [rule.name, rule.of(file)] as const),
-    ...contentRules.map((rule) => [rule.name, rule.of(list)] as const),
-  ];
+export function describeMatch(candidate: Candidate, name: string): string {
+  const { file } = candidate;
+  const texts = namesByRule(candidate);
   const folded = name.toLowerCase();
   const exact = texts.find(([, text]) => text === name);
   const match =
     exact ?? texts.find(([, text]) => text.toLowerCase() === folded);
   return `${match?.[0] ?? "network"} of ${quote(file)}${exact ? "" : ", ignoring case"}`;
+}
+
+/** Every name by rules 1 to 4. */
+export function namesOf(candidate: Candidate): string[] {
+  return namesByRule(candidate).map(([, text]) => text);
+}
+
+function namesByRule({ file, list }: Candidate) {
+  return [
+    ...fileRules.map((rule) => [rule.name, rule.of(file)] as const),
+    ...contentRules.map((rule) => [rule.name, rule.of(list)] as const),
+  ];
 }
 
 /** By the file key alone (rule 1). */

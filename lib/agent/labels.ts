@@ -1,0 +1,78 @@
+/**
+ * `--labels`: the node carries `networks.genie/<name>: ready` for each name of each network
+ * of its directory that is ready (agent.md "Taint and labels"), so that a scheduler knows
+ * which node has which network.
+ */
+import { watch } from "node:fs";
+import { monotonicMs } from "../linux/deadline.ts";
+import { patchNode, readNode } from "./node-object.ts";
+import type { Part } from "./part.ts";
+import { pause } from "./pause.ts";
+
+const prefix = "networks.genie/";
+
+/** The part of a label's key behind the prefix. */
+const labelName = /^[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?$/;
+
+/** Milliseconds: between two looks at the networks; after a change, until the next one; until the node is read again. */
+const limits = { look: 10_000, settle: 1000, again: 60_000 };
+
+export const labels: Part = {
+  name: "labels",
+  async run(agent, signal) {
+    let done = "";
+    let doneMs = -Infinity;
+    while (!signal.aborted) {
+      const { names } = await agent.nodeState();
+      const text = names.join(" ");
+      if (text !== done || monotonicMs() - doneMs > limits.again) {
+        const changes = labelChanges((await readNode(agent)).labels, names);
+        if (Object.keys(changes).length > 0) {
+          await patchNode(agent, { metadata: { labels: changes } });
+          agent.log("info", "changed the labels of the node", changes);
+        }
+        done = text;
+        doneMs = monotonicMs();
+      }
+      await changeIn(agent.context.config.confDir, limits.look, signal);
+    }
+  },
+};
+
+/** Resolves when the directory changes, or after `ms` milliseconds; a missing one does not change. */
+async function changeIn(
+  directory: string,
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const changed = new AbortController();
+  try {
+    using watcher = watched(directory, () => changed.abort());
+    void watcher;
+    await pause(ms, AbortSignal.any([signal, changed.signal]));
+    if (changed.signal.aborted) await pause(limits.settle, signal);
+  } catch {
+    await pause(ms, signal);
+  }
+}
+
+function watched(directory: string, changed: () => void): Disposable {
+  const watcher = watch(directory, changed).on("error", () => {});
+  return { [Symbol.dispose]: () => watcher.close() };
+}
+
+/** The labels to set, and with null those to remove. */
+export function labelChanges(
+  present: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): Record<string, "ready" | null> {
+  const wanted = new Set(
+    names.filter((name) => labelName.test(name)).map((name) => prefix + name),
+  );
+  const changes: Record<string, "ready" | null> = {};
+  for (const key of Object.keys(present))
+    if (key.startsWith(prefix) && !wanted.has(key)) changes[key] = null;
+  for (const key of wanted)
+    if (present[key] !== "ready") changes[key] = "ready";
+  return changes;
+}

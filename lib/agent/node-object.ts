@@ -1,0 +1,60 @@
+/** The node's object in the API: its taints and labels, read and patched. */
+import type { V1Taint } from "@kubernetes/client-node";
+import { isObject, own } from "../cni/json.ts";
+import { statusText } from "../kube/api-error.ts";
+import type { Agent } from "./part.ts";
+
+export interface NodeObject {
+  resourceVersion: string;
+  labels: Readonly<Record<string, unknown>>;
+  taints: readonly V1Taint[];
+}
+
+/** Milliseconds of one request. */
+const limitMs = 5000;
+
+/** Throws Error, also for an unknown name of the node. */
+export async function readNode(agent: Agent): Promise<NodeObject> {
+  const body: unknown = await (await send(agent)).json();
+  const metadata = own(body, "metadata");
+  const labels = own(metadata, "labels");
+  const taints = own(own(body, "spec"), "taints");
+  return {
+    resourceVersion: String(own(metadata, "resourceVersion")),
+    labels: isObject(labels) ? labels : {},
+    // The API server validates them.
+    // oxlint-disable-next-line no-unsafe-type-assertion -- patched back as they are
+    taints: Array.isArray(taints) ? (taints as V1Taint[]) : [],
+  };
+}
+
+/** A merge patch. Throws Error; 409 when `metadata.resourceVersion` is given and is an old one. */
+export async function patchNode(agent: Agent, patch: object): Promise<void> {
+  const response = await send(agent, {
+    method: "PATCH",
+    headers: { "content-type": "application/merge-patch+json" },
+    body: JSON.stringify(patch),
+  });
+  await response.body?.cancel();
+}
+
+async function send(
+  agent: Agent,
+  init: {
+    method?: string;
+    headers?: Record<string, string>;
+    body?: string;
+  } = {},
+): Promise<Response> {
+  const { node } = agent;
+  if (node === "") throw new Error("the name of this node is unknown: --node");
+  const api = await agent.api();
+  const path = `/api/v1/nodes/${encodeURIComponent(node)}`;
+  const response = await api.send(path, AbortSignal.timeout(limitMs), init);
+  if (response.ok) return response;
+  await response.body?.cancel();
+  const verb = init.method === "PATCH" ? "patch" : "get";
+  throw new Error(
+    `failed to ${verb} node "${node}": ${statusText(response.status)}`,
+  );
+}

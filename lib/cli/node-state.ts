@@ -1,0 +1,80 @@
+/**
+ * The state of the node's networks for the agent, as the node's plugins see it: below
+ * another root this takes a process that changes its root. The hidden command is that
+ * process.
+ */
+import * as v from "valibot";
+import { type NodeState, nodeState } from "../agent/node-state.ts";
+import { parseJson } from "../cni/json.ts";
+import { object, parse } from "../cni/schema.ts";
+import type { Command } from "./command.ts";
+import type { Host } from "./host.ts";
+import {
+  type Directories,
+  directoriesOf,
+  directoryOptions,
+  nodeContext,
+  rootOption,
+} from "./node.ts";
+import { changeRoot } from "./plugin-versions.ts";
+import type { Env, Terminal } from "./terminal.ts";
+
+/** Milliseconds: every network has its own limit. */
+const limitMs = 60_000;
+
+const schema = object({
+  problem: v.exactOptional(v.string()),
+  names: v.array(v.string()),
+});
+
+/** Throws Error when the root cannot be changed. */
+export async function hostState(
+  directories: Directories,
+  host: Host,
+  { env, self }: Pick<Terminal, "env" | "self">,
+): Promise<NodeState> {
+  if (host.isOurs) return ownState(directories, env);
+  const { confDir, binDir, dataDir } = directories;
+  const child = Bun.spawn({
+    cmd: [
+      self,
+      "node-state",
+      `--root=${host.root}`,
+      `--conf-dir=${confDir}`,
+      `--bin-dir=${binDir}`,
+      ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
+    ],
+    env: { ...env },
+    // Needs no /dev/null: the other root may not have one.
+    stdin: new Blob([]),
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: limitMs,
+    killSignal: "SIGKILL",
+  });
+  const [stdout, stderr] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  const fail = (problem: string) =>
+    new Error(`failed to read the state of the node: ${problem}`);
+  if (child.exitCode !== 0) throw fail(stderr.trim());
+  return parse(schema, parseJson(stdout), fail);
+}
+
+function ownState(directories: Directories, env: Env): Promise<NodeState> {
+  const request = { command: "STATUS" } as const;
+  return nodeState(() => nodeContext(directories, env, { request }));
+}
+
+export const nodeStateCommand: Command = {
+  options: { ...directoryOptions, ...rootOption },
+  async run(input, { env, stdout }) {
+    const root = input.path("root");
+    if (root !== undefined) changeRoot(root);
+    const state = await ownState(directoriesOf(input), env);
+    await stdout(`${JSON.stringify(state)}\n`);
+    return 0;
+  },
+};
