@@ -2,7 +2,7 @@
  * Everything that collects garbage: the runtime's GC, that of another genie list, and
  * `genie gc`. An attached pod must lose nothing.
  */
-import { genieBinary } from "../tests/support/build.ts";
+import { command } from "./command.ts";
 import { type Outcome, callGenie } from "./calls.ts";
 import type { Pod } from "./life.ts";
 import { type World, otherNetwork } from "./world.ts";
@@ -80,26 +80,8 @@ export async function genieGc(
   world: World,
   wrapper: readonly string[] = [],
 ): Promise<GenieGc> {
-  world.report.count("calls", "genie gc");
-  const child = Bun.spawn({
-    cmd: [
-      ...wrapper,
-      genieBinary(),
-      "gc",
-      "--grace=0",
-      `--data-dir=${world.dataDir}`,
-      `--conf-dir=${world.confDir}`,
-      `--bin-dir=${world.plugins.binDir}`,
-    ],
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
+  const words = ["gc", "--grace=0"];
+  const { exitCode, stdout, stderr } = await command(world, words, { wrapper });
   for (const containerId of deletedIn(stdout)) {
     if (world.records().includes(`${containerId}:eth0.json`))
       world.report.find(

@@ -6,9 +6,16 @@ import { existsSync, readFileSync } from "node:fs";
 import { own } from "../lib/cni/json.ts";
 import { Netns } from "../tests/support/netns.ts";
 import { type GenieCall, type Outcome, callGenie } from "./calls.ts";
+import { command } from "./command.ts";
 import { disturb } from "./disturb.ts";
 import { type Disturbance, apiFaults, killing } from "./faults.ts";
-import type { AddPlan, DelPlan, DelegatePlan, PodPlan } from "./schedule.ts";
+import type {
+  AddPlan,
+  DelPlan,
+  DelegatePlan,
+  HotPlan,
+  PodPlan,
+} from "./schedule.ts";
 import { type World, annotationsKey } from "./world.ts";
 
 /** In the runtime's view: only a "gone" pod is missing in GC's list, and an "attached" one must lose nothing. */
@@ -50,7 +57,9 @@ export class Pod {
     }
     await this.#add(plan.add);
     if (plan.check) await this.#call("CHECK");
+    const isAttached = this.state === "attached";
     this.state = "ending";
+    if (plan.hot && isAttached) await this.#change(plan.hot);
     for (const disturbance of plan.disturbances)
       await this.#disturb(disturbance);
     for (const del of plan.dels) await this.#disturbedDel(del);
@@ -64,6 +73,21 @@ export class Pod {
       if (!this.#hasRecord()) await this.#deleteAgain();
       await this.#removeNetns();
     }
+  }
+
+  /** By hand, as the agent does it. What comes later covers it, whether it succeeds or not. */
+  async #change(plan: HotPlan): Promise<void> {
+    const { network, attachKillMs, detach, detachKillMs } = plan;
+    const run = async (words: readonly string[], killMs?: number) => {
+      this.step = `genie ${words.join(" ")}`;
+      // Killed, a plugin may be killed by the next call, too.
+      if (killMs !== undefined) this.#killed = true;
+      const [name = "", ...operands] = words;
+      const all = [name, `shop/${this.plan.name}`, ...operands];
+      await command(this.#world, all, { killMs });
+    };
+    await run(["attach", `${network}@eth9`], attachKillMs);
+    if (detach) await run(["detach", "eth9"], detachKillMs);
   }
 
   /** Of this type, until the end of the round. */

@@ -37,6 +37,14 @@ export interface AddPlan {
   missingNetns: boolean;
 }
 
+/** A network that comes while the pod runs, as eth9, and goes again; each perhaps killed. */
+export interface HotPlan {
+  network: string;
+  attachKillMs?: number;
+  detach: boolean;
+  detachKillMs?: number;
+}
+
 /** One DEL that the schedule disturbs; after these the runtime retries until success. */
 export interface DelPlan {
   delegates: DelegatePlan[];
@@ -57,6 +65,7 @@ export interface PodPlan {
   source: "runtime" | "API server";
   add: AddPlan;
   check: boolean;
+  hot?: HotPlan;
   disturbances: Disturbance[];
   dels: DelPlan[];
   /** The type of a plugin whose DEL fails, from the runtime's last DELs on until the end of the round. */
@@ -188,6 +197,7 @@ function makePod(random: Random, name: string): PodPlan {
   ]);
   return {
     ...base,
+    ...(random.chance(0.3) && { hot: makeHot(random) }),
     disturbances: happening.filter(
       (disturbance) => end === "DEL" || disturbance !== "clock set forward",
     ),
@@ -217,6 +227,15 @@ function makeAdd(random: Random, types: readonly string[]): AddPlan {
     ...(random.chance(0.15) && { raceMs: random.int(0, 60) }),
     again: random.chance(0.2),
     missingNetns: random.chance(0.06),
+  };
+}
+
+function makeHot(random: Random): HotPlan {
+  return {
+    network: random.pick(networks).choice,
+    ...(random.chance(0.5) && { attachKillMs: random.int(30, 200) }),
+    detach: random.chance(0.6),
+    ...(random.chance(0.5) && { detachKillMs: random.int(30, 150) }),
   };
 }
 

@@ -249,6 +249,14 @@ describe("readInput", () => {
     expect(told()).toBe(outcome);
   });
 
+  test.each(["-n=shop", "-nshop", "--namespace=shop"])(
+    "%s, as for kubectl",
+    (word) => {
+      const input = readInput(command, [word, "web"]);
+      expect([input.text("namespace"), input.operand]).toEqual(["shop", "web"]);
+    },
+  );
+
   test("--, ends the options", () => {
     expect(readInput(command, ["--", "--force"]).operand).toBe("--force");
   });
