@@ -3,12 +3,15 @@
  * every pod, recorded and deleted, and no attachment of the pod.
  */
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
+import { Cluster } from "../support/cluster.ts";
+import { changed, configure } from "../support/hot-cluster.ts";
 import { type Node, nothing } from "../support/node.ts";
 import {
   type ScriptedNode,
+  attached,
   scriptedResult,
   startScriptedNode,
   stdinOf,
@@ -235,4 +238,37 @@ describe("the auxiliary chain", () => {
     ]);
     expect(await node.remains()).toEqual(nothing);
   });
+});
+
+test("a running pod gets and loses a network: the chain is executed once, and keeps its result", async () => {
+  await using cluster = await Cluster.start();
+  const { node } = cluster;
+  const trace = join(node.directory, "trace");
+  node.plugin(
+    "marker",
+    `#!/bin/sh
+text=$(cat)
+echo "$CNI_COMMAND $CNI_IFNAME $(echo "$text" | grep -c '"marked"')" >> ${trace}
+case $CNI_COMMAND in
+ADD) echo '{"cniVersion":"1.0.0","interfaces":[],"ips":[],"routes":[{"dst":"10.9.9.0/24"}],"dns":{"domain":"marked"}}' ;;
+esac
+`,
+  );
+  addToChain(node, "10-marker.conf", { cniVersion: "1.0.0", type: "marker" });
+  configure(cluster, config);
+  const pod = await cluster.pod({});
+  await cluster.add(pod, { config });
+  await changed(cluster, "attach", "shop/web", "weave");
+  expect(await attached(pod)).toEqual({ eth0: "canal", eth1: "weave" });
+  await cluster.check(pod, { config });
+  await changed(cluster, "detach", "shop/web", "eth1");
+  await cluster.check(pod, { config });
+  await cluster.del(pod);
+  expect(readFileSync(trace, "utf8").trim().split("\n")).toEqual([
+    "ADD eth0 0",
+    "CHECK eth0 1",
+    "CHECK eth0 1",
+    "DEL eth0 1",
+  ]);
+  expect(await node.remains()).toEqual(nothing);
 });
