@@ -25,7 +25,7 @@ import {
   displayName,
 } from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
-import { namespaceRules } from "./namespace-networks.ts";
+import { namespaceRules, schedulingRules } from "./namespace-networks.ts";
 import { type Directories, nodeContext } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
@@ -68,7 +68,7 @@ export async function explainPod(
   pod: PodView,
   directories: Directories,
   env: Env,
-  known: ReadonlyMap<string, Annotations>,
+  known: Map<string, Annotations>,
 ): Promise<Explanation> {
   const { kind, namespace, name } = pod;
   const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
@@ -91,6 +91,7 @@ export async function explainPod(
       ...choice.elements.map(ruleOf),
       ...auxiliaryRules(auxiliary),
       ...(await namespaceRules(pod, { known, kube, env })),
+      ...schedulingRules(pod),
       ...misplacedAnnotations(pod),
     ],
     attachments: attachments.map((attachment, i) =>

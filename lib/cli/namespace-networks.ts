@@ -11,9 +11,10 @@ import type { Annotations } from "../select/attachment.ts";
 import { type PodView, networkAnnotations } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
 
-/** Where namespaces are read: those of a file first. */
+/** Where namespaces are read; each once. */
 export interface NamespaceSource {
-  known: ReadonlyMap<string, Annotations>;
+  /** Those of a file, and those that were asked for. */
+  known: Map<string, Annotations>;
   kube: KubeOptions;
   env: Env;
 }
@@ -21,19 +22,34 @@ export interface NamespaceSource {
 async function annotationsOf(
   name: string,
   { known, kube, env }: NamespaceSource,
-): Promise<Annotations | undefined> {
-  const inFile = known.get(name);
-  if (inFile) return inFile;
+): Promise<Annotations> {
+  const annotations = known.get(name) ?? (await ask(name, kube, env));
+  known.set(name, annotations);
+  return annotations;
+}
+
+async function ask(
+  name: string,
+  kube: KubeOptions,
+  env: Env,
+): Promise<Annotations> {
   const { kubeconfig, server, policy } = kube;
-  if ((kubeconfig ?? server ?? policy?.server) === undefined) return undefined;
+  if ((kubeconfig ?? server ?? policy?.server) === undefined) return {};
   try {
     const { openApi } = await import("../kube/typed-api.ts");
     const { core } = await openApi(kube, env);
     const { metadata } = await core.readNamespace({ name });
     return metadata?.annotations ?? {};
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+/** The selectors of `genie manifest --network-scheduling`. */
+export function schedulingRules({ networkSelectors }: PodView): string[] {
+  return networkSelectors.map(
+    (selector) => `the scheduler takes nodes with the label ${selector}`,
+  );
 }
 
 /** A line if the namespace has network annotations. */

@@ -22,6 +22,7 @@ export const podSchema = object({
   spec: v.nullish(
     object({
       hostNetwork: v.nullish(v.boolean()),
+      nodeSelector: v.nullish(map(v.string())),
       containers: v.nullish(v.array(container)),
     }),
   ),

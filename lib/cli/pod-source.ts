@@ -30,6 +30,8 @@ export interface PodView {
   portMappings: object[];
   bandwidth: object | undefined;
   hostNetwork: boolean;
+  /** `networks.genie/canal=ready` of its node selector. */
+  networkSelectors: readonly string[];
 }
 
 /**
@@ -197,6 +199,10 @@ function viewOf(source: Source, namespace: string | undefined): PodView {
     portMappings: portMappingsOf(spec),
     bandwidth: bandwidthOf(annotations),
     hostNetwork: spec?.hostNetwork === true,
+    networkSelectors: Object.entries(spec?.nodeSelector ?? {}).flatMap(
+      ([key, value]) =>
+        key.startsWith("networks.genie/") ? [`${key}=${value}`] : [],
+    ),
   };
 }
 

@@ -122,6 +122,24 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     });
   });
 
+  test("a node selector for networks, is told", async () => {
+    using node = await installed();
+    const pod = {
+      metadata: { name: "web", annotations: { cni: "weave" } },
+      spec: {
+        nodeSelector: { "networks.genie/weave": "ready", disk: "fast" },
+        containers: [],
+      },
+    };
+    const file = node.write("pod.json", JSON.stringify(pod));
+    expect(await explained(node, ["-f", file])).toMatchObject({
+      rules: [
+        'annotation "cni" names "weave": file key of "20-weave.conf"',
+        "the scheduler takes nodes with the label networks.genie/weave=ready",
+      ],
+    });
+  });
+
   test("an auxiliary chain, is told beside the networks", async () => {
     using node = await installed();
     const own = JSON.parse(node.read("etc/cni/net.d/00-genie.conflist")) as {
