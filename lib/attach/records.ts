@@ -324,10 +324,8 @@ export class Records {
       for (const base of [`.${name}`, name]) {
         remove(this.#pathOf(base, "result"));
         remove(this.#pathOf(base, "gone"));
-        if (base === name) {
-          remove(this.#pathOf(base, "status"));
-          remove(this.#pathOf(base, "deleting"));
-        }
+        remove(this.#pathOf(base, "status"));
+        if (base === name) remove(this.#pathOf(base, "deleting"));
         remove(this.#pathOf(base, "record"));
       }
     });

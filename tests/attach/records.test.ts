@@ -155,6 +155,7 @@ describe("Records, the files", () => {
       [`${name}.gone`]: "",
       [`.${name}.json`]: "",
       [`.${name}.result.json`]: "",
+      [`.${name}.status`]: "",
       "c1:eth01.json": "",
       "c1:eth.json": "",
       [`${name}.json.corrupt`]: "",
