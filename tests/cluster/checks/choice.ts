@@ -2,11 +2,15 @@
  * Choice above the pod (choice.md): the networks of a namespace and the scheduler's
  * part, by the policy of `genie manifest`. All of it is gone afterwards.
  */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
-import { nodeName } from "../kubelet.ts";
+import { kubeletConf, nodeName } from "../kubelet.ts";
 import type { Kubectl } from "../kubectl.ts";
-import { prefixes } from "../networks.ts";
+import { confDir, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
+import { type Place, firstNode } from "../place.ts";
 import {
   type Annotations,
   type Pod,
@@ -115,7 +119,7 @@ export async function checkChoice(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, genie } = cluster;
+  const { kubectl, genie, directory } = cluster;
   report.heading("Choice above the pod");
   const policy = await printedPolicy(genie);
 
@@ -212,37 +216,47 @@ export async function checkChoice(
   );
 
   await report.check(
-    "of two nodes, pods go to the one that has their network",
+    "of two nodes, labelled by their agents, pods go to the one that has their network",
     async () => {
       await using second = await startSecondNode(cluster);
+      const places = [firstNode(directory), second];
+      const agents = places.map((place) => labelAgent(cluster, place));
       // Each node has one of these networks.
-      const scheduled = {
-        [nodeName]: ["canal0", "canal1", "canal2"],
-        [second.name]: ["weave0", "weave1", "weave2"],
-      };
-      const labels = Object.entries(scheduled).map(([node, [pod = ""]]) => [
-        node,
-        `networks.genie/${networkOf(pod)}`,
-      ]);
-      for (const [node = "", label] of labels)
-        await kubectl.run("label", "node", node, `${label}=ready`);
-      const names = Object.values(scheduled).flat();
+      const only = { [nodeName]: "weave", [second.name]: "lan" };
+      const files = places.map(({ name, root }) =>
+        join(root, confDir, `30-${only[name]}.conf`),
+      );
+      const pods = Object.entries(only).flatMap(([node, network]) =>
+        [0, 1, 2].map((i) => ({ name: `${network}${i}`, network, node })),
+      );
+      const names = pods.map(({ name }) => name);
       try {
+        for (const file of files) writeFileSync(file, JSON.stringify(bridge));
         await kubectl.apply(
-          names.map((name) => podObject(name, { cni: networkOf(name) })),
+          pods.map(({ name, network }) => podObject(name, { cni: network })),
         );
-        for (const [node, pods] of Object.entries(scheduled))
-          for (const name of pods)
-            await until(`${name} to be scheduled`, 20, async () => {
-              const { spec } = await kubectl.get<ScheduledPod>("pod", name);
-              expectEqual(name, spec.nodeName, node);
-              return true;
-            });
-        return await kubectl.run("get", "pods", "-o", "wide");
+        for (const agent of agents) await agent.start();
+        for (const { name, node } of pods)
+          await until(`${name} to be scheduled`, 20, async () => {
+            const { spec } = await kubectl.get<ScheduledPod>("pod", name);
+            expectEqual(name, spec.nodeName, node);
+            return true;
+          });
+        return await kubectl.run("get", "nodes", "-L", columns);
       } finally {
         await deletePods(kubectl, ...names);
-        for (const [node = "", label] of labels)
-          await kubectl.run("label", "node", node, `${label}-`);
+        for (const file of files) rmSync(file, { force: true });
+        await until("the labels to be removed", 20, async () => {
+          const seen = await kubectl.run(
+            "get",
+            "nodes",
+            "-l",
+            "networks.genie/weave",
+          );
+          return seen.trim() === "";
+        });
+        for (const agent of agents) await agent.stop();
+        await kubectl.run("label", "node", nodeName, ...removal);
       }
     },
   );
@@ -267,9 +281,46 @@ interface ScheduledPod {
   spec: { nodeName?: string };
 }
 
-/** `canal` of `canal0`. */
-function networkOf(pod: string): string {
-  return pod.slice(0, -1);
+const bridge = {
+  cniVersion: "1.0.0",
+  name: "bridge-net",
+  type: "bridge",
+  bridge: "weave0",
+  ipam: { type: "host-local", subnet: "10.247.1.0/24" },
+};
+
+const columns = ["weave", "lan", "canal"]
+  .map((name) => `networks.genie/${name}`)
+  .join(",");
+
+/** Of the networks that the node has always. */
+const removal = [
+  "canal",
+  "cbr0",
+  "flannel",
+  "k8s-pod-network",
+  "ptp",
+  "10-flannel",
+  "20-canal",
+].map((name) => `networks.genie/${name}-`);
+
+/** With the node's own credential. */
+function labelAgent({ genie, directory }: Cluster, place: Place): Daemon {
+  const { name } = place;
+  return new Daemon(directory, {
+    name: `agent-labels-${name}`,
+    cmd: place.command([
+      genie,
+      "agent",
+      "--labels",
+      "--no-install",
+      "--no-cache",
+      `--kubeconfig=${kubeletConf}`,
+      `--node=${name}`,
+    ]),
+    ready: () => true,
+    seconds: 5,
+  });
 }
 
 interface Printed {
