@@ -23,6 +23,7 @@ import {
   ownType,
 } from "./node.ts";
 import { whyUnseen } from "./host.ts";
+import type { Terminal } from "./terminal.ts";
 
 export const gc: Command = {
   about: `Also retries attachments that could not be deleted (genie list --abandoned). If one fails again,
@@ -43,7 +44,7 @@ it is kept, and the command succeeds.`,
     },
     "drop-all": { about: "only forget all abandoned attachments" },
   },
-  async run(input, { env, stdout, stderr }) {
+  async run(input, { env, stdout, stderr, progress }) {
     const grace = input.seconds("grace", 300);
     const container = input.text("drop");
     const isAll = input.flag("drop-all");
@@ -58,7 +59,13 @@ it is kept, and the command succeeds.`,
       );
       if (why !== undefined) throw new Error(why);
       const isWhole = !input.flag("skip-abandoned");
-      return printed(await collectAll(context, grace * 1000, isWhole), stdout);
+      const found = await collectAll(
+        context,
+        { graceMs: grace * 1000, isWhole },
+        progress,
+      );
+      progress();
+      return printed(found, stdout);
     }
     try {
       const lines = await drop(context, container);
@@ -74,12 +81,13 @@ it is kept, and the command succeeds.`,
 /** Records first, then, if `isWhole`, earlier abandoned attachments, without those that this run abandoned. */
 async function collectAll(
   context: Context,
-  graceMs: number,
-  isWhole: boolean,
+  { graceMs, isWhole }: { graceMs: number; isWhole: boolean },
+  progress: Terminal["progress"],
 ): Promise<Collected & RetryOutcome> {
   const before = abandonedRecords(context.config).oldestFirst();
-  const { deleted, ...records } = await collect(context, graceMs);
+  const { deleted, ...records } = await collect(context, graceMs, progress);
   if (!isWhole) return { ...records, deleted, kept: [] };
+  progress("trying abandoned attachments again");
   const deadline = new Deadline(retryMs, context.dependencies.clock);
   const retried = await retryAbandoned(context, before, deadline);
   return {
@@ -135,6 +143,7 @@ const retryMs = 600_000;
 export async function collect(
   context: Context,
   graceMs: number,
+  progress: Terminal["progress"] = () => {},
 ): Promise<Collected> {
   const collected: Collected = {
     deleted: [],
@@ -155,6 +164,7 @@ export async function collect(
       const verdict = judge(context, record, graceMs);
       if (verdict === "waiting") collected.waiting.push(record);
       if (verdict !== "stale") continue;
+      progress(`deleting ${record.containerId.slice(0, 12)} ${record.ifname}`);
       const deadline = new Deadline(recordMs, context.dependencies.clock);
       const outcome = await deleteStale(context, record, deadline);
       if (outcome === "busy") collected.waiting.push(record);

@@ -54,7 +54,12 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
     const report = (steps: readonly Step[]) => terminal.stdout(reportOf(steps));
     if (input.flag("watch"))
       await watch(installRounds(installation, report), watched);
-    else await report(await installation.run());
+    else {
+      terminal.progress("installing genie");
+      const steps = await installation.run();
+      terminal.progress();
+      await report(steps);
+    }
     return 0;
   },
 };

@@ -14,8 +14,8 @@ import {
   attachmentCells,
   attachmentHead,
 } from "./abandoned.ts";
-import { age, columns } from "./terminal.ts";
-import type { Command } from "./command.ts";
+import { type Terminal, age, columns } from "./terminal.ts";
+import { type Command, UsageError } from "./command.ts";
 import {
   directoryOptions,
   directoriesOf,
@@ -24,9 +24,12 @@ import {
   nodeContext,
 } from "./node.ts";
 import { type Host, isSeen } from "./host.ts";
+import { structured, structuredFormats } from "./output.ts";
+import { type PodTraffic, TrafficReader, bytesText } from "./pod-traffic.ts";
 
 export const list: Command = {
-  about: `Reads the attachment records of this node only, not the API server or the runtime. SANDBOX is the
+  about: `Reads the attachment records of this node only, not the API server or the runtime. HOST is the host's
+end of the interface, or its parent; IN and OUT are bytes as the pod sees them. SANDBOX is the
 state of the network namespace: live, gone, earlier boot, or unknown if this is not the mount
 namespace of the container runtime.`,
   options: {
@@ -35,32 +38,50 @@ namespace of the container runtime.`,
       short: "n",
       about: "only pods of this namespace",
     },
+    "all-namespaces": {
+      short: "A",
+      about: "pods of all namespaces (default)",
+    },
     output: {
       value: "FORMAT",
       short: "o",
-      choices: ["table", "wide", "json"],
-      about: "table, wide (adds the CNI names) or json (default table)",
+      choices: ["table", "wide", ...structuredFormats],
+      about: "table, wide (adds the CNI names), json or yaml (default table)",
     },
     abandoned: {
       about: "list attachments that could not be deleted instead",
     },
+    watch: {
+      short: "w",
+      about: "do not end: print what changes",
+    },
     ...directoryOptions,
     ...rootOption,
   },
-  async run(input, { env, stdout, stderr, now }) {
+  async run(input, terminal) {
+    const { env, stdout, stderr, now } = terminal;
     const host = hostOf(input);
     const context = nodeContext(directoriesOf(input), env, { host });
     const format = input.text("output");
     const namespace = input.text("namespace");
+    if (namespace !== undefined && input.flag("all-namespaces"))
+      throw new UsageError(
+        "--namespace and --all-namespaces exclude each other",
+      );
     const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>
       namespace === undefined || pod?.namespace === namespace;
+    if (input.flag("watch")) {
+      if (input.flag("abandoned"))
+        throw new UsageError("--watch and --abandoned exclude each other");
+      return watchAttachments(terminal, format, async () => {
+        const { attachments } = await listAttachments(context, host);
+        return attachments.filter(isWanted);
+      });
+    }
     const print = <T>(
       rows: readonly T[],
       table: (rows: readonly T[]) => string,
-    ) =>
-      stdout(
-        format === "json" ? `${JSON.stringify(rows, null, 2)}\n` : table(rows),
-      );
+    ) => stdout(structured(rows, format) ?? table(rows));
     let unreadable: string[];
     if (input.flag("abandoned")) {
       const found = await abandonedOnNode(context);
@@ -80,13 +101,64 @@ namespace of the container runtime.`,
   },
 };
 
+/** Milliseconds between two looks. */
+const watchMs = 1000;
+
+/** As kubectl: the table, then each row that comes, changes or goes. Age and traffic alone are no change. */
+async function watchAttachments(
+  { stdout, sleep, stopped, now }: Terminal,
+  format: string | undefined,
+  read: () => Promise<ListedAttachment[]>,
+): Promise<number> {
+  let before: ReadonlyMap<string, ListedAttachment> | undefined;
+  while (!stopped()) {
+    const rows = new Map((await read()).map((row) => [idOf(row), row]));
+    const gone = [...(before ?? [])].filter(([id]) => !rows.has(id));
+    const changed = [
+      ...gone.map(([, row]) => ({ ...row, sandbox: "deleted" as const })),
+      ...[...rows]
+        .filter(([id, row]) => !isSame(before?.get(id), row))
+        .map(([, row]) => row),
+    ];
+    if (changed.length > 0 || before === undefined) {
+      const table = tableOf(changed, now(), format === "wide", !before);
+      await stdout(documents(changed, format) ?? table);
+    }
+    before = rows;
+    await sleep(watchMs);
+  }
+  return 0;
+}
+
+function idOf({ containerId, ifname }: ListedAttachment): string {
+  return `${containerId}:${ifname}`;
+}
+
+function isSame(
+  before: ListedAttachment | undefined,
+  now: ListedAttachment,
+): boolean {
+  const { bytesIn, bytesOut } = now;
+  return Bun.deepEquals({ ...before, bytesIn, bytesOut }, now);
+}
+
+/** One document for each row; undefined for a table. */
+function documents(
+  rows: readonly ListedAttachment[],
+  format: string | undefined,
+): string | undefined {
+  if (format !== "json" && format !== "yaml") return undefined;
+  const separator = format === "yaml" ? "---\n" : "";
+  return rows.map((row) => separator + structured(row, format)).join("");
+}
+
 /**
  * "gone": the namespace does not exist; "earlier boot": it cannot exist any more;
  * "unknown": not visible from here.
  */
 export type Sandbox = "live" | "gone" | "earlier boot" | "unknown";
 
-export interface ListedAttachment {
+export interface ListedAttachment extends Partial<PodTraffic> {
   containerId: string;
   pod?: { namespace: string; name: string; uid: string };
   ifname: string;
@@ -100,7 +172,8 @@ export interface ListedAttachment {
   primary: boolean;
   /** With prefix. */
   ips: string[];
-  sandbox: Sandbox;
+  /** "deleted": its record went (--watch). */
+  sandbox: Sandbox | "deleted";
   netns: string;
   time: string;
 }
@@ -116,11 +189,16 @@ async function listAttachments(
   const bootId = dependencies.bootId();
   const pods: { key: Buffer; attachments: ListedAttachment[] }[] = [];
   const unreadable: string[] = [];
+  const traffic = new TrafficReader();
   for await (const { name, record, error } of store.all()) {
     if (record) {
       const sandbox = sandboxOf(record, bootId, host);
       const { results } = await store.readResults(record);
-      const attachments = listed(record, results, sandbox);
+      const netns = sandbox === "live" ? host.path(record.netns) : undefined;
+      const attachments = listed(record, results, sandbox).map((row) => ({
+        ...row,
+        ...(netns !== undefined && traffic.of(netns, row.ifname)),
+      }));
       pods.push({ key: keyOf(record), attachments });
     } else
       unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
@@ -178,20 +256,28 @@ function tableOf(
   rows: readonly ListedAttachment[],
   now: Date,
   wide: boolean,
+  hasHead = true,
 ): string {
   if (rows.length === 0) return "no attachments\n";
+  const head = [
+    ...attachmentHead,
+    ...(wide ? ["CNI NAME"] : []),
+    "ADDRESSES",
+    "HOST",
+    "IN",
+    "OUT",
+    "SANDBOX",
+    "AGE",
+  ];
   return columns([
-    [
-      ...attachmentHead,
-      ...(wide ? ["CNI NAME"] : []),
-      "ADDRESSES",
-      "SANDBOX",
-      "AGE",
-    ],
+    ...(hasHead ? [head] : []),
     ...rows.map((row) => [
       ...attachmentCells(row, row.definition ?? row.network),
       ...(wide ? [row.cniName] : []),
       row.ips.join(",") || "-",
+      row.hostInterface ?? "-",
+      bytesText(row.bytesIn),
+      bytesText(row.bytesOut),
       row.sandbox,
       age(row.time, now),
     ]),

@@ -37,6 +37,7 @@ export async function runCommand(
     await terminal.stdout(commandUsage(name, entry.summary, command));
     return 0;
   } catch (error) {
+    terminal.progress();
     terminal.stderr(`genie ${name}: ${messageOf(error)}\n`);
     if (terminal.uid !== 0 && isDenied(error))
       terminal.stderr(

@@ -12,6 +12,7 @@ import {
   textOf,
   viewOf,
 } from "./netlink.ts";
+import type { Traffic } from "./traffic.ts";
 import {
   type ListedRule,
   type Route,
@@ -76,6 +77,11 @@ export function snapshotOf(routing: Routing): Snapshot {
   };
 }
 
+export interface LinkCounters extends Traffic {
+  /** The index of its other end or its parent, in that one's namespace: a veth's, a macvlan's. */
+  readonly peer: number | undefined;
+}
+
 export class Rtnetlink implements Routing, Disposable {
   readonly #socket: NetlinkSocket;
 
@@ -86,11 +92,7 @@ export class Rtnetlink implements Routing, Disposable {
 
   links(): ReadonlyMap<string, number> {
     const links = new Map<string, number>();
-    for (const payload of this.#list(
-      "interfaces",
-      RTM_GETLINK,
-      ifinfomsgLength,
-    )) {
+    for (const payload of this.#listLinks()) {
       const name = findAttribute(
         payload.subarray(ifinfomsgLength),
         IFLA_IFNAME,
@@ -99,6 +101,30 @@ export class Rtnetlink implements Routing, Disposable {
       if (name) links.set(textOf(name), viewOf(payload).getInt32(4, true));
     }
     return links;
+  }
+
+  /** The counters of each interface by its name. */
+  counters(): ReadonlyMap<string, LinkCounters> {
+    const counters = new Map<string, LinkCounters>();
+    for (const payload of this.#listLinks()) {
+      const rest = payload.subarray(ifinfomsgLength);
+      const name = findAttribute(rest, IFLA_IFNAME);
+      const stats = findAttribute(rest, IFLA_STATS64);
+      if (!name || !stats) continue;
+      const link = findAttribute(rest, IFLA_LINK);
+      // struct rtnl_link_stats64: u64 packets received, sent, bytes received, sent, …
+      const bytes = viewOf(stats);
+      counters.set(textOf(name), {
+        peer: link && viewOf(link).getInt32(0, true),
+        received: Number(bytes.getBigUint64(16, true)),
+        sent: Number(bytes.getBigUint64(24, true)),
+      });
+    }
+    return counters;
+  }
+
+  #listLinks(): Uint8Array[] {
+    return this.#list("interfaces", RTM_GETLINK, ifinfomsgLength);
   }
 
   addresses(): Address[] {
@@ -209,6 +235,8 @@ const NLM_F_EXCL = 0x200;
 const NLM_F_CREATE = 0x400;
 const NLM_F_APPEND = 0x800;
 const IFLA_IFNAME = 3;
+const IFLA_LINK = 5;
+const IFLA_STATS64 = 23;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RTPROT_UNSPEC = 0;

@@ -44,11 +44,11 @@ describe("list", () => {
       exitCode: 0,
       stderr: "",
       stdout: [
-        "NAMESPACE  POD  CONTAINER     INTERFACE  NETWORK       ADDRESSES               SANDBOX       AGE",
-        "-          -    c3            eth0       canal-net     -                       earlier boot  2d",
-        "default    api  c2            eth0       canal-net     -                       gone          2h",
-        "shop       web  bbbbbbbbbbbb  eth0       canal-net     10.1.0.5/16,fd00::5/64  live          2h",
-        "shop       web  bbbbbbbbbbbb  net1       shop/storage  -                       live          2h",
+        "NAMESPACE  POD  CONTAINER     INTERFACE  NETWORK       ADDRESSES               HOST  IN  OUT  SANDBOX       AGE",
+        "-          -    c3            eth0       canal-net     -                       -     -   -    earlier boot  2d",
+        "default    api  c2            eth0       canal-net     -                       -     -   -    gone          2h",
+        "shop       web  bbbbbbbbbbbb  eth0       canal-net     10.1.0.5/16,fd00::5/64  -     -   -    live          2h",
+        "shop       web  bbbbbbbbbbbb  net1       shop/storage  -                       -     -   -    live          2h",
         "",
       ].join("\n"),
     });
@@ -65,15 +65,15 @@ describe("list", () => {
     const listed = async (...words: string[]) =>
       (await made.type("list", words, { now })).stdout.split("\n");
     expect(await listed()).toEqual([
-      "NAMESPACE  POD  CONTAINER  INTERFACE  NETWORK       ADDRESSES  SANDBOX  AGE",
-      "shop       web  c1         eth0       flannel       -          live     2h",
-      "shop       web  c1         net1       shop/storage  -          live     2h",
+      "NAMESPACE  POD  CONTAINER  INTERFACE  NETWORK       ADDRESSES  HOST  IN  OUT  SANDBOX  AGE",
+      "shop       web  c1         eth0       flannel       -          -     -   -    live     2h",
+      "shop       web  c1         net1       shop/storage  -          -     -   -    live     2h",
       "",
     ]);
     expect(await listed("-o", "wide")).toEqual([
-      "NAMESPACE  POD  CONTAINER  INTERFACE  NETWORK       CNI NAME  ADDRESSES  SANDBOX  AGE",
-      "shop       web  c1         eth0       flannel       cbr0      -          live     2h",
-      "shop       web  c1         net1       shop/storage  cbr0      -          live     2h",
+      "NAMESPACE  POD  CONTAINER  INTERFACE  NETWORK       CNI NAME  ADDRESSES  HOST  IN  OUT  SANDBOX  AGE",
+      "shop       web  c1         eth0       flannel       cbr0      -          -     -   -    live     2h",
+      "shop       web  c1         net1       shop/storage  cbr0      -          -     -   -    live     2h",
       "",
     ]);
   });
