@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
 
+import { checkAgent } from "./checks/agent.ts";
 import { checkChoice } from "./checks/choice.ts";
 import { checkCredentials } from "./checks/credentials.ts";
 import { checkCrio } from "./checks/crio.ts";
@@ -49,6 +50,7 @@ export async function runSuite(
     await checkHotAttach(cluster, report);
     await checkCredentials(cluster, report);
     await checkStaticPod(cluster, report);
+    await checkAgent(cluster, report);
     await checkScale(cluster, report);
     await checkUpgrade(cluster, report);
     await checkDaemonSet(cluster, before, report);

@@ -36,6 +36,9 @@ const rights: readonly [allowed: boolean, ...what: string[]][] = [
   [true, "get", "pods"],
   [true, "patch", "pods", "--subresource=status"],
   [true, "get", definitions],
+  // The agent's part --cache.
+  [true, "list", definitions],
+  [true, "watch", definitions],
   [false, "list", "pods"],
   [false, "watch", "pods"],
   [false, "create", "pods"],
@@ -43,7 +46,6 @@ const rights: readonly [allowed: boolean, ...what: string[]][] = [
   [false, "patch", "pods"],
   [false, "update", "pods", "--subresource=status"],
   [false, "create", "pods", "--subresource=exec"],
-  [false, "list", definitions],
   [false, "create", definitions],
   [false, "get", "secrets"],
   [false, "get", "configmaps"],
