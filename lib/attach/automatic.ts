@@ -80,7 +80,7 @@ function usableNetworks(
 }
 
 /** Milliseconds that a choice waits for another one; it counts without that one then. */
-const waitMs = 5000;
+const waitMs = 20_000;
 
 /**
  * Pods that start at once choose one after the other, until the record of each is
@@ -97,7 +97,7 @@ async function lockChoice(
     // Without the directory there are no records to count.
     if (fd === undefined) return () => {};
     const waiting = deadline.atMost(waitMs);
-    while (!tryLock(fd) && !waiting.expired) await dependencies.sleep(5);
+    while (!tryLock(fd) && !waiting.expired) await dependencies.sleep(10);
     let isOpen = true;
     return () => {
       if (isOpen) close(fd);
