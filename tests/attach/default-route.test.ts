@@ -3,7 +3,9 @@
  * "default-route", §8).
  */
 import { describe, expect, test } from "bun:test";
+import { createContext, systemDependencies } from "../../lib/attach/context.ts";
 import {
+  PodRouting,
   describeRerouting,
   requestedDefaultRoute,
   tablesOf,
@@ -15,8 +17,10 @@ import {
 import { type Family, formatIp, parseIp } from "../../lib/linux/address.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { type Result, parseResult } from "../../lib/cni/result.ts";
+import * as routes from "../../lib/linux/routes.ts";
 import type { Departure } from "../../lib/linux/routes.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
+import { routingOf, startPod } from "../linux/pod.ts";
 
 function attachment(ifname: string, defaultRoute?: string[]): Attachment {
   return {
@@ -258,4 +262,41 @@ test("describeRerouting, as `ip route` would print it", () => {
   expect(describeRerouting(attachments, { departures: [], request })).toEqual({
     requested: ["default via 10.30.0.9 dev net1"],
   });
+});
+
+test("PodRouting.undo, routes that could not be changed to the end: no rule or table is left", async () => {
+  await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
+    ip route prepend default via 10.1.0.1 dev net1`);
+  const applyPlan: typeof routes.applyPlan = (...all) => {
+    routes.applyPlan(...all);
+    throw new Error("refused");
+  };
+  const context = createContext(
+    {
+      command: "ADD",
+      containerId: "c1",
+      netns: pod.path,
+      ifname: "eth0",
+      args: "",
+      path: [],
+      config: { name: "genie-net", type: "genie" },
+      cniVersion: "1.0.0",
+    },
+    systemDependencies({}),
+  );
+  const both = [attachment("eth0"), attachment("net1")];
+  const routing = new PodRouting(context, both, { ...routes, applyPlan });
+  const results = both.map(({ ifname }) => {
+    const added = { interfaces: [{ name: ifname, sandbox: pod.path }] };
+    return result(added);
+  });
+  for (const [i, one] of both.entries())
+    routing.added(one, results[i] ?? result({}));
+  routing.plan(results);
+  expect(() => routing.apply()).toThrow("refused");
+  expect((await routingOf(pod)).rules).toEqual([
+    "1000: from 10.1.0.2 lookup 1000",
+  ]);
+  routing.undo();
+  expect(await routingOf(pod)).toMatchObject({ tables: {}, rules: [] });
 });

@@ -419,6 +419,20 @@ describe("gc, records that cannot be read", () => {
     },
   );
 
+  test("written again before its turn: stays, and nothing of it is deleted", async () => {
+    using node = new GcNode((what) => {
+      if (what === "DEL alpha c2") node.record("c1", "beta");
+      return 0;
+    });
+    node.file("c1:eth0", "{", 61_000);
+    node.record("c2", "alpha");
+    expect(await node.gc()).toBeUndefined();
+    expect([await node.left(), node.whats()]).toEqual([
+      ["c1"],
+      ["DEL alpha c2", "GC alpha"],
+    ]);
+  });
+
   test("of a newer genie: left alone however old, and no network is asked", async () => {
     using node = new GcNode();
     const path = node.file(
