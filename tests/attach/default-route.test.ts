@@ -17,7 +17,7 @@ import {
 import { type Family, formatIp, parseIp } from "../../lib/linux/address.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { type Result, parseResult } from "../../lib/cni/result.ts";
-import * as routes from "../../lib/linux/routes.ts";
+import * as linuxRoutes from "../../lib/linux/routes.ts";
 import type { Departure } from "../../lib/linux/routes.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
 import { routingOf, startPod } from "../linux/pod.ts";
@@ -267,8 +267,8 @@ test("describeRerouting, as `ip route` would print it", () => {
 test("PodRouting.undo, routes that could not be changed to the end: no rule or table is left", async () => {
   await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
     ip route prepend default via 10.1.0.1 dev net1`);
-  const applyPlan: typeof routes.applyPlan = (...all) => {
-    routes.applyPlan(...all);
+  const applyPlan: typeof linuxRoutes.applyPlan = (...all) => {
+    linuxRoutes.applyPlan(...all);
     throw new Error("refused");
   };
   const context = createContext(
@@ -285,7 +285,7 @@ test("PodRouting.undo, routes that could not be changed to the end: no rule or t
     systemDependencies({}),
   );
   const both = [attachment("eth0"), attachment("net1")];
-  const routing = new PodRouting(context, both, { ...routes, applyPlan });
+  const routing = new PodRouting(context, both, { ...linuxRoutes, applyPlan });
   const results = both.map(({ ifname }) => {
     const added = { interfaces: [{ name: ifname, sandbox: pod.path }] };
     return result(added);
