@@ -14,7 +14,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../attach/context.ts";
-import { type AttachmentRecord, formatVersion } from "../attach/record.ts";
+import {
+  type AttachmentRecord,
+  executedIn,
+  formatVersion,
+} from "../attach/record.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
@@ -156,10 +160,11 @@ async function refuseHeld(
 
 /** Whether that network's own DEL frees everything in the record. */
 function isFreedBy(
-  { attachments, ifname }: AttachmentRecord,
+  record: AttachmentRecord,
   former: Candidate | undefined,
 ): boolean {
-  const [only, ...more] = attachments;
+  const [only, ...more] = executedIn(record);
+  const { ifname } = record;
   return (
     only !== undefined &&
     more.length === 0 &&
@@ -170,9 +175,9 @@ function isFreedBy(
 }
 
 function heldText(record: AttachmentRecord, sandbox: Sandbox): string {
-  const { pod, containerId, attachments } = record;
+  const { pod, containerId } = record;
   const who = pod ? `${pod.namespace}/${pod.name}` : `container ${containerId}`;
-  const networks = attachments.map(
+  const networks = executedIn(record).map(
     (attachment) => `${attachment.ifname}=${displayName(attachment)}`,
   );
   // Genie 0.1.0 cannot delete it after a roll back.

@@ -104,6 +104,11 @@ describe("uninstall", () => {
     ],
     ["two networks", two, "  shop/web: eth0=canal-net, net1=weave-net\n"],
     [
+      "an auxiliary chain",
+      { auxiliary: { ...attachment("vendor", "eth0"), origin: "auxiliary" } },
+      "  shop/web: eth0=canal-net, eth0=vendor (record of format 2, which genie 0.1.0 does not read)\n",
+    ],
+    [
       "another network",
       { attachments: [attachment("weave-net", "eth0")] },
       "  shop/web: eth0=weave-net\n",
