@@ -5,12 +5,22 @@
  */
 import { startApiServer } from "../tests/support/api-server.ts";
 import { removeCerts } from "../tests/support/certs.ts";
-import { definitionOf, definitions, plain, wide } from "./cluster.ts";
+import {
+  definitionOf,
+  definitions,
+  devicePods,
+  plain,
+  slice,
+  wide,
+} from "./cluster.ts";
 
 const server = await startApiServer();
 const statusKey = "k8s.v1.cni.cncf.io/network-status";
 for (const { pod, annotations } of [plain, wide])
   server.pods.put({ metadata: { ...pod, annotations } });
+server.slices.push(slice);
+for (const name of Object.values(devicePods))
+  server.pods.put({ metadata: { ...plain.pod, name } });
 for (const name of definitions) server.definitions.put(definitionOf(name));
 
 process.on("message", () => {

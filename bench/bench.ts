@@ -25,6 +25,7 @@ import { hasPeers, startPeers } from "./peers/peers.ts";
 import { plotOf } from "./plot.ts";
 import { reportOf } from "./report.ts";
 import { burstsOf, groupLimitMiB } from "./rows/bursts.ts";
+import { deviceNote, deviceUnitsOf, startKubelet } from "./rows/devices.ts";
 import { floorUnitsOf } from "./rows/floors.ts";
 import { genieAt, genieUnitsOf } from "./rows/genie.ts";
 import { unitsOf } from "./rows/plugin.ts";
@@ -71,6 +72,9 @@ async function bench(): Promise<void> {
     );
   }
 
+  const kubelet = stack.use(await startKubelet(directory));
+  units.push(...deviceUnitsOf(genie, around, kubelet.socket));
+
   if (Bun.which("curl") === null)
     notes.push("no TLS GET: curl is not installed");
   const strace = findStrace();
@@ -84,6 +88,7 @@ async function bench(): Promise<void> {
     notes.push(
       `${group.name}: ${group.peakMiB().toFixed(0)} of ${groupLimitMiB} MiB at the peak of the bursts in little memory`,
     );
+  notes.push(deviceNote(measured));
   notes.push(...(await peers.notes()));
   await publish(measured, notes);
 }

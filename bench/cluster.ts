@@ -30,3 +30,40 @@ export const wide = {
   },
   annotations: { "k8s.v1.cni.cncf.io/networks": definitions.join(",") },
 };
+
+/** Pods with a device, by how the node knows it; a claim has the name of its pod. */
+export const devicePods = {
+  plugged: "plugged",
+  described: "described",
+  listed: "listed",
+};
+
+export const resources = {
+  plugged: "bench.test/vf",
+  claimed: "bench.test/nic",
+};
+
+/** A DRA driver. */
+export const driver = "nic.bench.test";
+
+/** Of one of its devices. */
+export function attributesOf(device: string) {
+  return {
+    "k8s.cni.cncf.io/resourceName": { string: resources.claimed },
+    "k8s.cni.cncf.io/deviceID": { string: device },
+  };
+}
+
+/** What the driver publishes of the node. */
+export const slice = {
+  metadata: { name: "nic" },
+  spec: {
+    nodeName,
+    driver,
+    pool: { name: nodeName, generation: 1, resourceSliceCount: 1 },
+    devices: ["nic-0", "nic-1"].map((name) => ({
+      name,
+      attributes: attributesOf(name),
+    })),
+  },
+};

@@ -11,7 +11,14 @@ import { findParts } from "../tests/cluster/parts.ts";
 import { createPki } from "../tests/cluster/pki.ts";
 import { run } from "../scripts/run.ts";
 import { until } from "../tests/cluster/until.ts";
-import { definitionOf, definitions, nodeName, plain, wide } from "./cluster.ts";
+import {
+  definitionOf,
+  definitions,
+  nodeName,
+  plain,
+  slice,
+  wide,
+} from "./cluster.ts";
 
 const [directory = "", genie = ""] = process.argv.slice(2);
 const core = "/api/v1/namespaces/default";
@@ -49,6 +56,11 @@ const uids = {
   plain: await makePod(plain.pod.name, plain.annotations),
   wide: await makePod(wide.pod.name, wide.annotations),
 };
+await post("/apis/resource.k8s.io/v1/resourceslices", {
+  apiVersion: "resource.k8s.io/v1",
+  kind: "ResourceSlice",
+  ...slice,
+});
 const kubeconfig = join(directory, "kubeconfig");
 await Bun.write(kubeconfig, JSON.stringify(kubeconfigOf(token.bench)));
 

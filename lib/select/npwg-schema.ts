@@ -140,7 +140,7 @@ export function readElement(entry: unknown): ReadElement {
 export function claimRequestOf(claim: JsonObject): ClaimRequest {
   const { values } = foldKeys(claim, foldedKeys(claimEntries));
   const { claimName, requestName } = v.parse(object(claimEntries), values);
-  return { claimName, requestName: requestName || undefined };
+  return { claimName, ...(requestName && { requestName }) };
 }
 
 /** Known requests without effect. */
