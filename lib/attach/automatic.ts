@@ -150,10 +150,11 @@ const staleMs = 60_000;
 const maxLoadBytes = 1 << 20;
 
 /** Bytes per second by network; undefined if there is no sample of the last minute. */
-function readTraffic({
+export function readTraffic({
   config,
   dependencies,
-}: Context): ((network: string) => number) | undefined {
+}: Pick<Context, "config" | "dependencies">):
+  ((network: string) => number) | undefined {
   try {
     const text = readOwnFileIfAny(loadPath(config.dataDir), maxLoadBytes);
     const load = text === undefined ? undefined : parseLoad(text);
