@@ -133,8 +133,13 @@ async function installPart(
     for (const { outcome, text } of steps)
       log(outcome === "warning" ? "warn" : "info", text, { install: outcome });
   };
-  const failed = (error: string): void =>
-    log("error", "failed to install", { error });
+  let told: string | undefined;
+  const failed = (error: string, isWaiting: boolean): void => {
+    if (error === told) return;
+    told = error;
+    if (isWaiting) log("warn", `waiting: ${error}`);
+    else log("error", "failed to install", { error });
+  };
   const round = installRounds(installation, report);
   const health = input.path("health");
   const watched = { intervalMs: installMs, health, failed };

@@ -2,7 +2,7 @@
  * The other way to install: the manifest's DaemonSet, from the archive of `make image`.
  * It leaves genie installed by hand.
  */
-import { renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { version } from "../../../package.json";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
@@ -57,7 +57,7 @@ export async function checkDaemonSet(
       await applyManifest(cluster, [image], []);
       return until("its pod to say that it waits", 60, async () => {
         const text = await kubectl.run("logs", ...set);
-        return text.includes("waiting: no default network") && text;
+        return /waiting: no (?:default )?network/.test(text) && text;
       });
     },
   );
@@ -78,6 +78,15 @@ export async function checkDaemonSet(
       await expectServed("by-account", account);
       expectMatch(config, await Bun.file(config).text(), /"log_level": "info"/);
       return said;
+    },
+  );
+  await report.check(
+    "`--gc`: the agent executes the node's genie outside of its container, which deletes what an earlier boot left",
+    async () => {
+      const left = leftRecord();
+      await apply("--gc");
+      await until("the record to go", 30, () => !existsSync(left));
+      return kubectl.run("logs", ...set);
     },
   );
   await report.check("it puts back a configuration that went", async () => {
@@ -103,4 +112,24 @@ export async function checkDaemonSet(
   );
   await kubectl.run("delete", ...set, "--wait", "--cascade=foreground");
   await install(cluster);
+}
+
+/** The record of a pod without attachments, from before the machine was started; its path. */
+function leftRecord(): string {
+  const containerId = "left-by-an-earlier-boot";
+  const path = `/var/lib/cni/genie/attachments/${containerId}:eth0.json`;
+  const record = {
+    formatVersion: 1,
+    containerId,
+    ifname: "eth0",
+    netns: "/run/netns/gone",
+    network: "genie",
+    time: new Date().toISOString(),
+    bootId: crypto.randomUUID(),
+    uptimeMs: 1,
+    path: [binDir],
+    attachments: [],
+  };
+  writeFileSync(path, JSON.stringify(record), { mode: 0o600 });
+  return path;
 }
