@@ -86,6 +86,7 @@ export async function attach(
   const run = await writeRecord(context, networks, forward, present);
   // While the first delegate runs, genie waits for the disk.
   const started = () => {
+    networks.started?.();
     run.sync();
     run.routing?.prepare();
   };

@@ -36,6 +36,7 @@ export async function add(context: Context): Promise<Result> {
     const pod = await reading.pod;
     const chosen = await choose(context, pod, networks, api, forward);
     const { attachments, isReported } = chosen;
+    if (isReported) chosen.started = onceStarted(context, api);
     if (context.records.has(context.request))
       await deleteLeftOver(context, chosen, lock, forward);
     const { printed, results } = await attach(context, chosen, lock, deadlines);
@@ -45,6 +46,16 @@ export async function add(context: Context): Promise<Result> {
     }
     return printed;
   });
+}
+
+/** While the first delegate runs, the connection for the pod's status is opened. */
+function onceStarted(context: Context, api: Api): () => void {
+  let preparing: Promise<void> | undefined;
+  const prepare = async () => {
+    const { prepareWriteBack } = await import("./write-back.ts");
+    await prepareWriteBack(context, api);
+  };
+  return () => void (preparing ??= prepare());
 }
 
 /** prevResult must be in the result of a plugin that gets one; genie could only drop it (P-ADD-3). */

@@ -135,6 +135,8 @@ export interface PodNetworks {
   auxiliary?: Attachment | undefined;
   /** Called when the record is written: another automatic choice may count it. */
   recorded?: (() => void) | undefined;
+  /** Called after the start of each delegate, while it runs. */
+  started?: () => void;
 }
 
 /** Throws 7 and 11. Nothing was executed, and all attachments can be. */
@@ -217,16 +219,29 @@ export async function resolveChoice(
   api: Api,
   deadline: Deadline,
 ): Promise<Attachment[]> {
-  const definitions =
-    choice.definitions.length > 0
-      ? await fetchDefinitions(context, choice, api, deadline)
-      : undefined;
+  let definitions: Definitions | undefined;
+  if (choice.definitions.length > 0) {
+    const fetching = fetchDefinitions(context, choice, api, deadline);
+    // Handled where it is awaited.
+    fetching.catch(() => {});
+    if (choice.elements.length > 1) await loadForSeveral(context);
+    definitions = await fetching;
+  }
   const attachments = resolve(choice, selection, definitions);
   if (definitions)
     await addDeviceInfo(context.request.containerId, attachments);
   requireExecutables(context, attachments);
   context.chosen?.(choice, attachments);
   return attachments;
+}
+
+/** The modules for several attachments, while the API server responds. */
+async function loadForSeveral({ dependencies }: Context): Promise<void> {
+  // The requests are sent first.
+  await dependencies.sleep(0);
+  await import("./default-route.ts");
+  await import("../linux/routes.ts");
+  await import("../kubelet/device-info.ts");
 }
 
 /** For rules c and d of selection.md §2; undefined for all other pods. Throws 7 and 11. */
@@ -290,19 +305,21 @@ async function getEachOnce(
   references: readonly DefinitionReference[],
   api: Api,
 ): Promise<DefinitionObjects> {
-  const distinct = new Map(references.map((one) => [one.key, one]));
+  const objects = new Map<string, NetworkAttachmentDefinition>();
   const cached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies)
     ? (await import("./cached-definition.ts")).cachedDefinition
     : undefined;
-  const entries = Array.from(distinct.values(), async (reference) => {
+  const read = async (reference: DefinitionReference): Promise<void> => {
     const { key, namespace, element } = reference;
     const known = cached?.(dataDir, namespace, element.name);
-    return [
-      key,
-      known ?? (await getDefinition(reference, await api())),
-    ] as const;
-  });
-  return new Map(await Promise.all(entries));
+    objects.set(key, known ?? (await getDefinition(reference, await api())));
+  };
+  const reading = new Map<string, Promise<void>>();
+  for (const reference of references)
+    if (!reading.has(reference.key))
+      reading.set(reference.key, read(reference));
+  await Promise.all(reading.values());
+  return objects;
 }
 
 async function getDefinition(

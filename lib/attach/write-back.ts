@@ -125,6 +125,20 @@ function inTime<T>(
   return Promise.race([work, timeout]);
 }
 
+/** Connects for the PATCH, if there will be one. Never throws. */
+export async function prepareWriteBack(
+  { pod, config, dependencies }: Context,
+  api: Api,
+): Promise<void> {
+  if (!pod || isSynced(`${config.dataDir}/${statusSynced}`, dependencies))
+    return;
+  try {
+    await (await api()).connect();
+  } catch {
+    // The PATCH tells it.
+  }
+}
+
 /** Whether the file of results says that the status is due. */
 function leaveToAgent(
   { records, request, log }: Context,

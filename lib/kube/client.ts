@@ -13,7 +13,7 @@ import {
   parsePod,
 } from "./objects.ts";
 import { ApiError } from "./api-error.ts";
-import { type Send, createSend } from "./connection.ts";
+import { type Wired, createWired } from "./connection.ts";
 import type { KubeOptions } from "./options.ts";
 import { type Call, type Wire, call, createSession } from "./request.ts";
 
@@ -51,10 +51,12 @@ export interface Kube {
     name: string,
     patch: object,
   ): Promise<"patched" | "gone">;
+  /** Connects for a request that follows soon. Never throws: that request tells what fails. */
+  connect(): Promise<void>;
 }
 
 /** The dependencies and time limits; every one has a default. */
-export interface KubeDependencies extends Wire, Surroundings {
+export interface KubeDependencies extends Wire, Wired, Surroundings {
   /** Milliseconds for one GET with retries (`apiTimeout`). */
   apiTimeout: number;
   /** The end of the present phase. */
@@ -70,16 +72,13 @@ export function createKube(
   options: KubeOptions,
   dependencies: Partial<KubeDependencies> = {},
 ): Kube {
-  const world: World = { ...defaults, send: sender(), ...dependencies };
+  const world: World = { ...defaults, ...wired(), ...dependencies };
   const { apiTimeout, deadline, clock } = world;
   const session = createSession(() => openAccess(options, world));
+  const within = (limit: number): Deadline =>
+    deadline?.atMost(limit) ?? new Deadline(limit, clock);
   const perform = (request: Call, limit: number): Promise<string> =>
-    call(
-      request,
-      session,
-      deadline?.atMost(limit) ?? new Deadline(limit, clock),
-      world,
-    );
+    call(request, session, within(limit), world);
 
   return {
     async getPod(namespace, name) {
@@ -113,17 +112,31 @@ export function createKube(
         throw error;
       }
     },
+    async connect() {
+      try {
+        const access = await session.access();
+        const credential = await access.credential(within(patchBudget));
+        world.connect(access, credential);
+      } catch {
+        // The request tells it.
+      }
+    },
   };
 }
 
 /** Through the kubeconfig's proxy, else over our own connection. */
-function sender(): Send {
-  const direct = createSend();
-  return async (request, access, credential, signal) => {
-    if (access.proxy === false)
-      return direct(request, access, credential, signal);
-    const { sendByProxy } = await import("./http-proxy.ts");
-    return sendByProxy(request, access, credential, signal);
+function wired(): Wired {
+  const direct = createWired();
+  return {
+    connect(access, credential) {
+      if (access.proxy === false) direct.connect(access, credential);
+    },
+    async send(request, access, credential, signal) {
+      if (access.proxy === false)
+        return direct.send(request, access, credential, signal);
+      const { sendByProxy } = await import("./http-proxy.ts");
+      return sendByProxy(request, access, credential, signal);
+    },
   };
 }
 
@@ -140,7 +153,7 @@ export async function checkAccess(
 
 type World = Omit<KubeDependencies, "deadline"> & { deadline?: Deadline };
 
-const defaults: Omit<World, "send"> = {
+const defaults: Omit<World, keyof Wired> = {
   apiTimeout: 10_000,
   clock: () => performance.now(),
   sleep: Bun.sleep,

@@ -207,19 +207,31 @@ export type Send = (
   signal: AbortSignal,
 ) => Promise<HttpResponse>;
 
-/** Uses one connection while it lasts; another client certificate needs another connection. */
-export function createSend(): Send {
+/** Sends over one connection while it lasts. */
+export interface Wired {
+  send: Send;
+  /** Opens the connection for a request that follows; a failure is that request's. */
+  connect(access: Access, credential: Credential): void;
+}
+
+/** Another client certificate needs another connection. */
+export function createWired(): Wired {
   let kept: Kept | undefined;
-  return async (request, access, credential, signal) => {
-    for (;;) {
-      if (!kept || !fits(kept, access, credential))
-        kept = connect(access, credential);
-      const { connection, host, prefix } = kept;
-      const bytes = requestBytes(request, host, prefix, credential);
-      const response = await connection.ask(bytes, signal);
-      // Undefined at most once after a response of that connection.
-      if (response) return response;
-    }
+  const open = (access: Access, credential: Credential): Kept =>
+    kept && fits(kept, access, credential)
+      ? kept
+      : (kept = connect(access, credential));
+  return {
+    connect: open,
+    async send(request, access, credential, signal) {
+      for (;;) {
+        const { connection, host, prefix } = open(access, credential);
+        const bytes = requestBytes(request, host, prefix, credential);
+        const response = await connection.ask(bytes, signal);
+        // Undefined at most once after a response of that connection.
+        if (response) return response;
+      }
+    },
   };
 }
 

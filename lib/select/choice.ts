@@ -30,8 +30,10 @@ import {
   nodeNetwork,
   requireNetwork,
 } from "./node-networks.ts";
-import type * as npwgAnnotation from "./npwg-annotation.ts";
-import type { NetworkSelectionElement } from "./npwg-annotation.ts";
+import {
+  type NetworkSelectionElement,
+  parseElements,
+} from "./npwg-annotation.ts";
 import {
   type NamedNetwork,
   requireAllowed,
@@ -161,11 +163,7 @@ export function referencesIn(
     namespace: byDefault = podNamespace,
   }: { source: string; origin: string; namespace?: string },
 ): DefinitionReference[] {
-  const { elements, warnings } = npwgGrammar().parseElements(
-    source,
-    text,
-    config.strict,
-  );
+  const { elements, warnings } = parseElements(source, text, config.strict);
   for (const warning of warnings) warn?.(warning);
   return elements.map((element) => {
     const namespace = element.namespace ?? byDefault;
@@ -177,11 +175,6 @@ export function referencesIn(
     requireReachable(source, namespace, key, podNamespace, config);
     return { namespace, key, element, origin };
   });
-}
-
-function npwgGrammar(): typeof npwgAnnotation {
-  // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
-  return require("./npwg-annotation.ts");
 }
 
 /** `namespaceIsolation` (selection.md §6). */

@@ -1,7 +1,7 @@
 /**
  * From a NetworkAttachmentDefinition and the requests for its attachment to the
  * executed configuration list and arguments (selection.md §6). Pure, but for the
- * files of the node's networks. Loaded only for pods that name a definition.
+ * files of the node's networks.
  */
 import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
 import {

@@ -29,13 +29,12 @@ function loadElements(): typeof npwgElements {
   return require("./npwg-elements.ts");
 }
 
-/** `[namespace/]name[@interface]` of labels that nothing can be wrong with. */
-const usualElement =
-  /^(?:(?<namespace>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\/)?(?<name>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:@(?<ifname>[a-z0-9]{1,15}))?$/;
-
 function usualElements(text: string): NetworkSelectionElement[] | undefined {
   const texts = text.split(",");
   if (texts.length > maxAttachments) return undefined;
+  // `[namespace/]name[@interface]` of labels that nothing can be wrong with.
+  const usualElement =
+    /^(?:(?<namespace>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\/)?(?<name>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:@(?<ifname>[a-z0-9]{1,15}))?$/;
   const elements: NetworkSelectionElement[] = [];
   for (const element of texts) {
     const groups = usualElement.exec(element.trim())?.groups;

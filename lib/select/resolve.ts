@@ -9,8 +9,7 @@ import type {
   DefinitionReference,
   SelectionContext,
 } from "./choice.ts";
-import type * as definitionModule from "./definition.ts";
-import type { Definition } from "./definition.ts";
+import { type Definition, definitionNetwork } from "./definition.ts";
 import type { NodeNetwork } from "./node-networks.ts";
 import { requireServedOnce } from "./policy.ts";
 
@@ -63,11 +62,5 @@ function definitionAttachment(
   const definition = definitions?.get(reference);
   if (!definition)
     throw new CniError(Code.internal, `no definition ${reference.key}`);
-  return lazily().definitionNetwork(reference, definition, context);
-}
-
-/** Few pods name a definition. */
-function lazily(): typeof definitionModule {
-  // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
-  return require("./definition.ts");
+  return definitionNetwork(reference, definition, context);
 }

@@ -112,6 +112,7 @@ class Scene {
       getPod: () => expect.unreachable("the pod is known"),
       get: () => expect.unreachable("no claim is asked for"),
       patchPodStatus: () => expect.unreachable("nothing is written"),
+      connect: () => expect.unreachable("nothing is written"),
       getDefinition: async (namespace, name) => {
         const key = `${namespace}/${name}`;
         this.gets.push(key);
@@ -143,7 +144,7 @@ class Scene {
       stderr: (text) => void (this.log += text),
       clock: () => 0,
       now: () => new Date(0),
-      sleep: never,
+      sleep: Bun.sleep,
       kube: never,
       checkKube: never,
       devices: async () => {

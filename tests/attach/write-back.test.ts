@@ -1,12 +1,24 @@
 /** selection.md §7: the annotations of the pod's status, and when they are written. */
 import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseConfList } from "../../lib/cni/conflist.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { createContext, type Dependencies } from "../../lib/attach/context.ts";
+import {
+  type Context,
+  createContext,
+  type Dependencies,
+} from "../../lib/attach/context.ts";
 import type { Pod } from "../../lib/attach/choose.ts";
-import { statusAnnotations, writeBack } from "../../lib/attach/write-back.ts";
+import { statusSynced, syncedText } from "../../lib/attach/synced.ts";
+import {
+  prepareWriteBack,
+  statusAnnotations,
+  writeBack,
+} from "../../lib/attach/write-back.ts";
 import type { Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
 
 function attachment(
   ifname: string,
@@ -243,6 +255,7 @@ async function wroteBack({
       calls.push(["patch", namespace, name, patch]);
       return situation.patch?.() ?? Promise.resolve("patched");
     },
+    connect: () => expect.unreachable("nothing is prepared"),
   };
   const unexpected = () => {
     throw new Error("not expected");
@@ -280,6 +293,32 @@ async function wroteBack({
   await writeBack(context, pod, attachments, results, async () => kube);
   return { calls, words: words.join(""), limits };
 }
+
+describe("prepareWriteBack", () => {
+  test.each([
+    ["no status by the agent", undefined, 1],
+    ["a status by the agent", 0, 0],
+    ["a status by an agent that is gone", 20_000, 1],
+  ])("%s: connections", async (_, ageMs, expected) => {
+    using directory = temporaryDirectory();
+    const clock = { bootId: () => "boot", uptimeMs: () => 60_000 };
+    if (ageMs !== undefined)
+      writeFileSync(
+        join(directory.path, statusSynced),
+        syncedText({ ...clock, uptimeMs: () => 60_000 - ageMs }),
+        { mode: 0o600 },
+      );
+    let connections = 0;
+    const connect = async () => void connections++;
+    const context = {
+      pod: { namespace: "ns", name: "p", uid: "u1" },
+      config: { dataDir: directory.path },
+      dependencies: clock,
+    } as Context;
+    await prepareWriteBack(context, async () => ({ connect }) as Kube);
+    expect(connections).toBe(expected);
+  });
+});
 
 const patchOf = (uid: string, attachments = two) => [
   "patch",

@@ -129,6 +129,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
           spec: { config: name === "a" ? definitions.a : definitions.b },
         }),
         patchPodStatus: async () => "patched",
+        connect: async () => {},
       };
       const dependencies: Dependencies = {
         ...systemDependencies({}),

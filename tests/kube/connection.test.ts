@@ -125,6 +125,24 @@ describe("connection", () => {
     expect(body).toBe('{"metadata":{"uid":"ä"}}');
   });
 
+  test("connect: a request that follows uses that connection, and nothing is sent before", async () => {
+    const wire = startWire(() => answerOf());
+    const kube = kubeOf({ kubeconfig: wire.kubeconfig });
+    await kube.connect();
+    await kube.connect();
+    while (wire.connections.length === 0) await Bun.sleep(1);
+    expect(wire.connections).toEqual([[]]);
+    await kube.getPod("shop", "web");
+    expect(wire.connections.map(({ length }) => length)).toEqual([1]);
+  });
+
+  test("connect: what fails is told by the request", async () => {
+    const kube = kubeOf({ kubeconfig: "/nonexistent" });
+    await kube.connect();
+    const { msg } = await thrownBy(kube.getPod("shop", "web"));
+    expect(msg).toContain('failed to read "/nonexistent"');
+  });
+
   test("connection, body that no socket takes at once: arrives whole", async () => {
     await using server = await startApiServer();
     server.pods.put(pod);
