@@ -328,6 +328,16 @@ describe("doctor", () => {
       ],
     ],
     [
+      "an automatic choice by traffic without samples",
+      (node) =>
+        withKeys(node, { automatic: { networks: ["canal"], by: "traffic" } }),
+      [
+        "automatic",
+        "warn",
+        "no sample of the traffic in the last minute: automatic choice counts attachments",
+      ],
+    ],
+    [
       "an auxiliary chain that is torn",
       (node) => {
         withKeys(node, { auxiliaryChain: "vendor" });

@@ -2,14 +2,16 @@
  * The networks that the node chooses itself: those of `automatic`, and the auxiliary
  * chain of every pod (selection.md §10, §11).
  */
+import { readTraffic } from "../../attach/automatic.ts";
 import { auxiliaryList } from "../../attach/auxiliary-chain.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { ownTypes, requireNetwork } from "../../select/node-networks.ts";
-import type { Check, Finding } from "./check.ts";
+import type { Check, Finding, Node } from "./check.ts";
 
-export const checkAutomatic: Check = ({ config, networks, host, path }) => {
+export const checkAutomatic: Check = (node) => {
+  const { config, networks, host, path } = node;
   const names = config?.automatic?.networks ?? [];
   const problems = names.flatMap((name) => {
     try {
@@ -23,13 +25,28 @@ export const checkAutomatic: Check = ({ config, networks, host, path }) => {
   });
   // If none is left, pods with a blank cni fail.
   const verdict = problems.length === names.length ? "fail" : "warn";
-  return problems.map((problem): Finding => ({
+  const missing = problems.map((problem): Finding => ({
     check: "automatic",
     verdict,
     found: `${problem}: automatic choice passes it over`,
     advice: "correct the key automatic, or install what is missing",
   }));
+  return [...missing, ...sampleFindings(node)];
 };
+
+function sampleFindings({ config, context }: Node): Finding[] {
+  if (config?.automatic?.by !== "traffic" || !context) return [];
+  if (readTraffic(context)) return [];
+  return [
+    {
+      check: "automatic",
+      verdict: "warn",
+      found:
+        "no sample of the traffic in the last minute: automatic choice counts attachments",
+      advice: "run genie agent --load on this node",
+    },
+  ];
+}
 
 export const checkAuxiliaryChain: Check = ({
   config,
