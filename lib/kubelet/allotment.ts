@@ -142,9 +142,12 @@ export class Allotment {
         `devices of claim ${quote(resource)} are taken by their CDI names: ${messageOf(error)}`,
       );
     }
-    for (const device of this.#claimed)
-      if (device.attributes && !device.attributes.resource)
+    for (const device of this.#claimed) {
+      const { attributes, claim, cdi } = device;
+      const isNamed = claim.name === resource && cdi !== undefined;
+      if (attributes && !attributes.resource && !isNamed)
         this.#passOver(device, "k8s.cni.cncf.io/resourceName");
+    }
     return described();
   }
 

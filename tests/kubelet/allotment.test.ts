@@ -330,7 +330,9 @@ describe("Allotment, a claim's name (form A)", () => {
       "0000:03:02.10",
     ]);
     expect(await scene.failure("nic")).toMatchObject({ code: 7 });
+    expect(scene.debug).toEqual([]);
     expect(await scene.failure("vf")).toMatchObject({ code: 7 });
+    expect(scene.debug).toHaveLength(2);
   });
 
   test("attributes come first", async () => {
