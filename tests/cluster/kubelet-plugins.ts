@@ -140,6 +140,8 @@ export interface Driver {
   name: string;
   /** Device → attributes of its ResourceSlice. */
   devices: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** A resource that a pod may request in place of a claim (Kubernetes 1.37). */
+  extended?: string;
   /** Whether the driver writes metadata files (KEP-5304). */
   describes?: true;
 }
@@ -201,6 +203,7 @@ export async function startDriver(
       metadata: { name },
       spec: {
         selectors: [{ cel: { expression: `device.driver == "${name}"` } }],
+        extendedResourceName: driver.extended,
       },
     },
     {

@@ -9,6 +9,7 @@ import { naturalOrder } from "../../../lib/kubelet/natural-order.ts";
 import { run } from "../../../scripts/run.ts";
 import { expectEqual, expectMatch } from "../expect.ts";
 import { applyManifest, install, installed } from "../genie.ts";
+import type { Kubectl } from "../kubectl.ts";
 import { nodeName } from "../kubelet.ts";
 import {
   makeLinks,
@@ -38,6 +39,7 @@ const cni = "k8s.cni.cncf.io";
 const drivers = [
   {
     name: "nic.genie.test",
+    extended: claimed,
     devices: Object.fromEntries(
       ["nic-0", "nic-1", "nic-2"].map((id) => [
         id,
@@ -66,7 +68,7 @@ interface Case {
   /** Elements of the annotation. */
   networks: object[];
   /** For each container: limits or names of claims. */
-  containers: { limit?: number; claims?: string[] }[];
+  containers: { limit?: number; of?: string; claims?: string[] }[];
   /** Name in the pod → template, or claim by `=name`. */
   claims?: Record<string, string>;
   /** What its networks may be; in this order, if there is one for each. */
@@ -77,7 +79,7 @@ interface Case {
 
 const element = { claimName: "nic", requestName: "vf" };
 
-const cases: Readonly<Record<string, Case>> = {
+const all: Readonly<Record<string, Case>> = {
   "plugin-two": {
     networks: [{ name: "vf" }, { name: "vf" }],
     containers: [{ limit: 2 }],
@@ -107,6 +109,12 @@ const cases: Readonly<Record<string, Case>> = {
     claims: { nic: "single" },
     devices: ["nic-0", "nic-1", "nic-2"],
     requests: ["pods", "resourceclaims", "resourceslices"],
+  },
+  "claim-extended": {
+    networks: [{ name: "claimed" }],
+    containers: [{ limit: 1, of: claimed }],
+    devices: ["nic-0", "nic-1", "nic-2"],
+    requests: ["resourceslices"],
   },
   "claim-described": {
     networks: [
@@ -138,6 +146,7 @@ export async function checkDevices(
     report.skip("networks with devices", "Kubernetes before 1.34");
     return;
   }
+  let cases = all;
   let macs: ReadonlyMap<string, string> = new Map();
   const since = new Date();
 
@@ -152,6 +161,7 @@ export async function checkDevices(
         install(cluster, cluster.genie, { NODE_NAME: nodeName }),
       ]);
       await kubectl.apply(objects());
+      cases = await possible(kubectl);
       return kubectl.run("get", "resourceslices");
     },
   );
@@ -253,6 +263,16 @@ export async function checkDevices(
   await applyManifest(cluster);
 }
 
+/** Without extended resources before the API server knows them. */
+async function possible(kubectl: Kubectl): Promise<typeof all> {
+  const { spec } = await kubectl.get<{
+    spec: { extendedResourceName?: string };
+  }>("deviceclass", drivers[0].name);
+  if (spec.extendedResourceName !== undefined) return all;
+  const { "claim-extended": _, ...others } = all;
+  return others;
+}
+
 /** Definitions, templates and a claim. */
 function objects(): object[] {
   const definition = (name: string, of?: string) => ({
@@ -326,14 +346,16 @@ function podOf(
           ? { resourceClaimName: from.slice(1) }
           : { resourceClaimTemplateName: from }),
       })),
-      containers: containers.map(({ limit, claims: used = [] }, i) => ({
-        ...container,
-        name: `c${i}`,
-        resources: {
-          ...(limit !== undefined && { limits: { [resource]: limit } }),
-          claims: used.map((inPod) => ({ name: inPod })),
-        },
-      })),
+      containers: containers.map(
+        ({ limit, of = resource, claims: used = [] }, i) => ({
+          ...container,
+          name: `c${i}`,
+          resources: {
+            ...(limit !== undefined && { limits: { [of]: limit } }),
+            claims: used.map((inPod) => ({ name: inPod })),
+          },
+        }),
+      ),
     },
   };
 }
