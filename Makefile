@@ -4,7 +4,7 @@
 BUN := node_modules/.bin/bun
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build executables release reproduce image deploy deploy-check platforms check fmt test demo torture torture-defect mutate cluster bench clean
+.PHONY: help deps build executables release reproduce image deploy deploy-check platforms check fmt test demo torture torture-defect mutate cluster bare bench clean
 # Targets share node_modules and dist, and `make bench` needs an idle machine.
 .NOTPARALLEL:
 
@@ -65,6 +65,9 @@ mutate: deps ## show which wrong operators and constants the tests find: MUTANTS
 
 cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
 	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
+
+bare: ## make demo and make test on a bare Debian, which debootstrap makes in a directory
+	@tests/bare.sh
 
 bench: deps ## measure the release build of this machine: ROUNDS=… API=real MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
 	@$(BUN) scripts/build.ts --profile --dist dist/bench
