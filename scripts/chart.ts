@@ -86,6 +86,7 @@ export function wordOf({ option, spec }: Value, value: string): string {
 /** Templates by file name. */
 export function templates(): Record<string, string> {
   const rendered = new Map<Combination, Map<string, object>>();
+  const refusals: string[] = [];
   for (const [i, a] of values.entries()) {
     render([a]);
     for (const [j, b] of values.entries()) {
@@ -101,14 +102,16 @@ export function templates(): Record<string, string> {
   function render(on: readonly Value[]): void {
     const words = on.map((one) => wordOf(one, sampleOf(one)));
     const objects = objectsOf(words);
-    if (objects) rendered.set(new Set(on), objects);
+    if (!(objects instanceof UsageError)) rendered.set(new Set(on), objects);
+    // Those of a pair are in every larger combination.
+    else if (on.length === 2) refusals.push(refusalOf(on, objects));
   }
 
   const all = new Set(rendered.keys());
   const names = union(
     [...rendered.values()].map((objects) => [...objects.keys()]),
   );
-  return Object.fromEntries(
+  const files = Object.fromEntries(
     names.map((name) => {
       const variants = new Map<Combination, object>();
       for (const [combination, objects] of rendered) {
@@ -121,6 +124,13 @@ export function templates(): Record<string, string> {
       return [`${name}.yaml`, `${lines.join("\n")}\n`];
     }),
   );
+  return { ...files, "refusals.yaml": refusals.join("") };
+}
+
+/** Of values that exclude each other. */
+function refusalOf(on: readonly Value[], { message }: UsageError): string {
+  const condition = on.map(({ expression }) => expression).join(" ");
+  return `{{- if and ${condition} }}\n{{- fail ${JSON.stringify(message)} }}\n{{- end }}\n`;
 }
 
 const placeholders: readonly Placeholder[] = [
@@ -137,14 +147,14 @@ const placeholders: readonly Placeholder[] = [
   ),
 ];
 
-/** By the names of their files; undefined for switches that exclude each other. */
-function objectsOf(words: readonly string[]): Map<string, object> | undefined {
+/** By the names of their files; the error of switches that exclude each other. */
+function objectsOf(words: readonly string[]): Map<string, object> | UsageError {
   const always = [`--image=${image}`, `--namespace=${namespace}`];
   let objects: object[];
   try {
     objects = manifestObjects(readInput(manifest, [...always, ...words]));
   } catch (error) {
-    if (error instanceof UsageError && words.length > 1) return undefined;
+    if (error instanceof UsageError && words.length > 1) return error;
     throw error;
   }
   return new Map(

@@ -19,6 +19,8 @@ import {
   executedIn,
   formatVersion,
 } from "../attach/record.ts";
+import { definitionsDirectory } from "../attach/cached-definition.ts";
+import { statusSynced } from "../attach/synced.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
@@ -271,9 +273,18 @@ async function dropFreed(
   ];
 }
 
+/** What the agent keeps for the plugin. */
+const agentFiles = [
+  "calls.log",
+  "calls.log.1",
+  "load.json",
+  statusSynced,
+  definitionsDirectory,
+];
+
 function removeEmpty(dataDir: string): void {
-  for (const file of ["calls.log", "calls.log.1"])
-    rmSync(join(dataDir, file), { force: true });
+  for (const file of agentFiles)
+    rmSync(join(dataDir, file), { force: true, recursive: true });
   for (const directory of ["attachments", "abandoned", "locks", "."])
     removeDirectory(join(dataDir, directory));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Netns } from "../support/netns.ts";
 import { NodeDirectory, attachment, speaksAll } from "./fixtures.ts";
@@ -63,7 +63,10 @@ describe("uninstall", () => {
     using node = await installed();
     node.record({ containerId: "c1" });
     node.record({ containerId: "c2" }, [{ cniVersion: "1.0.0" }]);
-    writeFileSync(join(node.dataDir, "calls.log"), "{}\n");
+    for (const file of ["calls.log", "status.synced", "load.json"])
+      writeFileSync(join(node.dataDir, file), "{}\n");
+    mkdirSync(join(node.dataDir, "definitions"));
+    writeFileSync(join(node.dataDir, "definitions/.synced"), "");
     const { exitCode, stdout } = await node.type("uninstall");
     expect({ exitCode, records: await node.records() }).toEqual({
       exitCode: 0,

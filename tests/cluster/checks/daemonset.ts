@@ -51,6 +51,8 @@ export async function checkDaemonSet(
       rmSync(config);
       rmSync(join(confDir, "genie.d"), { recursive: true });
       rmSync(join(binDir, "genie"));
+      // The copy would name the default network.
+      rmSync("/var/lib/cni/genie/00-genie.conflist");
       for (const file of networkFiles)
         renameSync(join(confDir, file), join(confDir, `${file}.aside`));
       await runtime.importArchive(archive);

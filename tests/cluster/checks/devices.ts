@@ -4,13 +4,15 @@
  * of writing a resource, an element that names a resource or a claim, a claim of another
  * pod. All of it is gone afterwards, but for the drivers.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { naturalOrder } from "../../../lib/kubelet/natural-order.ts";
 import { run } from "../../../scripts/run.ts";
 import { expectEqual, expectMatch } from "../expect.ts";
 import { applyManifest, install, installed } from "../genie.ts";
 import type { Kubectl } from "../kubectl.ts";
 import { nodeName } from "../kubelet.ts";
+import { binDir } from "../networks.ts";
 import {
   makeLinks,
   startDevicePlugin,
@@ -244,6 +246,7 @@ export async function checkDevices(
 
   await report.check("deleted pods give their devices back", async () => {
     await deletePods(kubectl, "claim-foreign", ...Object.keys(cases));
+    rmSync(join(binDir, "vf"));
     await expectNothing(directory);
     await until("the links to be back", 10, async () => {
       const present = await run(["ip", "-o", "link"]);
