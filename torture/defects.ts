@@ -112,7 +112,7 @@ export const defects: readonly Defect[] = [
     scenario: "a failed ADD that cannot be deleted",
     edits: [
       {
-        before: "reached && !hasCompleted(attachment.ifname);",
+        before: "reached && !hasCompleted(resultKey(attachment));",
         after: "false;",
       },
     ],
@@ -244,8 +244,8 @@ export const defects: readonly Defect[] = [
     scenario: "a rewritten record",
     edits: [
       {
-        before: "context.records.write({ ...record, attachments }).sync();",
-        after: "context.records.write({ ...record, attachments }).close();",
+        before: "context.records.write(withExecuted(record, left)).sync();",
+        after: "context.records.write(withExecuted(record, left)).close();",
       },
     ],
   },
