@@ -86,9 +86,23 @@ export async function checkDaemonSet(
     "`--gc`: the agent executes the node's genie outside of its container, which deletes what an earlier boot left",
     async () => {
       const left = leftRecord();
-      await apply("--gc");
+      await apply("--gc", "--attach");
       await until("the record to go", 30, () => !existsSync(left));
       return kubectl.run("logs", ...set);
+    },
+  );
+  await report.check(
+    "`--attach`: the agent in its container works on the node's networks",
+    async () => {
+      await createPods(kubectl, { running: {} });
+      await kubectl.run("annotate", "pod", "running", `${networks}=extra`);
+      await until("the interface", 20, async () => {
+        const seen = await addresses(kubectl, "running");
+        expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
+        return true;
+      });
+      await deletePods(kubectl, "running");
+      return kubectl.run("logs", ...set, "--tail=3");
     },
   );
   await report.check("it puts back a configuration that went", async () => {
