@@ -272,21 +272,6 @@ describe("DEL, a container of Multus", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("a plugin is missing: 7, the file stays", async () => {
-    await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
-    former.write(
-      pod,
-      saveDelegates({ file: alpha }, { conf: { ...beta, type: "absent" } }),
-    );
-    expect(await node.fail("DEL", pod, former.options)).toMatchObject({
-      code: 7,
-      msg: expect.stringContaining('failed to find plugin "absent"'),
-    });
-    expect(delegates.calls().map(summary)).toEqual(["DEL alpha eth0"]);
-    expect(former.has(pod)).toBe(true);
-  });
-
   test("nothing was attached", async () => {
     await using at = await startFormer();
     const { node, delegates, pod, former } = at;
