@@ -99,12 +99,18 @@ const matchConditions = [
 
 const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
 
+/** Of all annotations of an object: the API server refuses more. */
+const maxAnnotationBytes = 256 << 10;
+
 /** CEL, evaluated before each mutation. */
 const variables = {
   annotations:
     "has(object.metadata.annotations) ? object.metadata.annotations : {}",
-  /** The keys that the namespace gives: none if the pod has one of them itself. */
-  inherited: `${JSON.stringify(keys)}.exists(key, key in variables.annotations) || !has(namespaceObject.metadata.annotations) ? [] : ${JSON.stringify(keys)}.filter(key, key in namespaceObject.metadata.annotations)`,
+  ofNamespace:
+    "has(namespaceObject.metadata.annotations) ? namespaceObject.metadata.annotations : {}",
+  given: `${JSON.stringify(keys)}.exists(key, key in variables.annotations) ? [] : ${JSON.stringify(keys)}.filter(key, key in variables.ofNamespace)`,
+  /** The keys that the pod gets: none if it has one of them itself, or no room for their values. */
+  inherited: `${bytesIn("variables.annotations", "variables.annotations")} + ${bytesIn("variables.given", "variables.ofNamespace")} > ${maxAnnotationBytes} ? [] : variables.given`,
   selector: "has(object.spec.nodeSelector) ? object.spec.nodeSelector : {}",
   requests:
     '"cni" in variables.annotations ? variables.annotations["cni"].split(",") : []',
@@ -115,6 +121,11 @@ const variables = {
   labels: `size(variables.requests) > ${maxAttachments} ? [] : variables.requests.map(request, request.split("@")[0].trim().lowerAscii()).filter(name, name != "default" && name.matches("^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$")).map(name, "networks.genie/" + name).filter(label, !(label in variables.selector))`,
 };
 
-const namespaceNetworks = `(size(variables.inherited) == 0 || has(object.metadata.annotations) ? [] : [JSONPatch{op: "add", path: "/metadata/annotations", value: {}}]) + variables.inherited.map(key, JSONPatch{op: "add", path: "/metadata/annotations/" + jsonpatch.escapeKey(key), value: namespaceObject.metadata.annotations[key]})`;
+/** The size of these entries of a map. */
+function bytesIn(all: string, map: string): string {
+  return `${all}.map(key, size(bytes(key)) + size(bytes(${map}[key]))).sum()`;
+}
+
+const namespaceNetworks = `(size(variables.inherited) == 0 || has(object.metadata.annotations) ? [] : [JSONPatch{op: "add", path: "/metadata/annotations", value: {}}]) + variables.inherited.map(key, JSONPatch{op: "add", path: "/metadata/annotations/" + jsonpatch.escapeKey(key), value: variables.ofNamespace[key]})`;
 
 const networkScheduling = `(size(variables.labels) == 0 || has(object.spec.nodeSelector) ? [] : [JSONPatch{op: "add", path: "/spec/nodeSelector", value: {}}]) + variables.labels.map(label, JSONPatch{op: "add", path: "/spec/nodeSelector/" + jsonpatch.escapeKey(label), value: "ready"})`;

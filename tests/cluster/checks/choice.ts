@@ -29,11 +29,14 @@ import { run } from "../../../scripts/run.ts";
 
 const team = "team-canal";
 const broken = "team-broken";
+const large = "team-large";
+const filling = "x".repeat(200_000);
 const defaultNetwork = "v1.multus-cni.io/default-network";
 
 const namespaces: Readonly<Record<string, Annotations>> = {
   [team]: { cni: "canal", [networks]: "default/extra" },
   [broken]: { cni: "canal,,@" },
+  [large]: { cni: `canal,${filling.slice(0, 100_000)}` },
 };
 
 interface Case {
@@ -100,6 +103,12 @@ const cases: readonly Case[] = [
     },
   },
   {
+    claim: "annotations that have no room for those of the namespace",
+    namespace: large,
+    annotations: { other: filling },
+    expected: { annotations: { other: filling } },
+  },
+  {
     claim: "names that are no names of labels",
     namespace: "default",
     annotations: { cni: `Weave@eth1, default,a b,-x,,${"n".repeat(64)},A.b_c` },
@@ -160,7 +169,7 @@ export async function checkChoice(
             },
             expected,
           );
-          return `${claim}: ${JSON.stringify(expected)}`;
+          return `${claim}: ${JSON.stringify(expected).slice(0, 300)}`;
         }),
       );
       return seen.join("\n");
