@@ -86,13 +86,14 @@ export async function runParts(
   parts: readonly Part[],
   agent: Agent,
   signal: AbortSignal,
+  endMs = endWithinMs,
 ): Promise<void> {
   const { promise: aborted, resolve } = Promise.withResolvers<void>();
   if (signal.aborted) resolve();
   signal.addEventListener("abort", () => resolve());
   const running = Promise.all(parts.map((part) => keep(part, agent, signal)));
   await Promise.race([running, aborted]);
-  await Promise.race([running, Bun.sleep(endWithinMs)]);
+  await Promise.race([running, Bun.sleep(endMs)]);
 }
 
 /** Calls a part again when it fails. */

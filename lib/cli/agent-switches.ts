@@ -2,7 +2,12 @@
  * The switches of the agent's parts, the same ones for `genie agent` and `genie manifest`.
  */
 import { parts } from "../agent/parts.ts";
-import type { Input, Option, Options } from "./command.ts";
+import {
+  type Input,
+  type Option,
+  type Options,
+  UsageError,
+} from "./command.ts";
 
 /** `--gc`, `--metrics ADDRESS`, and for a part that is on by default `--no-cache` too. */
 export const partOptions: Options = switches();
@@ -20,10 +25,12 @@ function switches(): Options {
   return options;
 }
 
-/** The parts that are on, with the values of their switches. */
+/** The parts that are on, with the values of their switches. Throws UsageError. */
 export function chosenParts(input: Input): ReadonlyMap<string, string> {
   const chosen = new Map<string, string>();
   for (const [name, { value, byDefault }] of parts) {
+    if (input.flag(name) && input.flag(`no-${name}`))
+      throw new UsageError(`--${name} and --no-${name} exclude each other`);
     const text = input.text(name);
     const isOn =
       value === undefined

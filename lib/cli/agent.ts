@@ -10,7 +10,9 @@ import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
 import { dueStatuses } from "../agent/status.ts";
 import { pause, shared } from "../agent/pause.ts";
+import type { Context } from "../attach/context.ts";
 import { logs } from "../attach/log.ts";
+import { messageOf } from "../linux/errno.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { chosenParts, partOptions } from "./agent-switches.ts";
 import { credentialOptions } from "./credential-options.ts";
@@ -20,6 +22,7 @@ import { installOptions, installRounds, installationOf } from "./install.ts";
 import type { Step } from "./installation.ts";
 import {
   type Directories,
+  defaultDirectories,
   directoriesOf,
   directoryOptions,
   hostOf,
@@ -56,10 +59,18 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     const directories = directoriesOf(input);
     const host = hostOf(input);
     const log = logger(terminal, "info");
-    const chosen: Part[] = [];
+    const switches = chosenParts(input);
+    const chosen: Part[] = [dueStatuses];
+    for (const [name, value] of switches) {
+      const entry = parts.get(name);
+      if (!entry) continue;
+      const why = entry.isPrivileged && whyNoHost(hostGenie(directories, host));
+      if (why) log("warn", `--${name} is off: ${why}`);
+      else chosen.push(await entry.load(value));
+    }
     if (!input.flag("no-install"))
       chosen.push(await installPart(input, terminal, log));
-    const context = nodeContext(directories, terminal.env, { host });
+    const context = contextOf(directories, host, terminal, log);
     const { config } = context;
     const running = createAgent(
       {
@@ -76,16 +87,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       },
       signal,
     );
-    const chosenSwitches = chosenParts(input);
-    chosen.push(dueStatuses);
-    if (!chosenSwitches.has("cache")) removeSynced(config.dataDir);
-    for (const [name, value] of chosenSwitches) {
-      const entry = parts.get(name);
-      if (!entry) continue;
-      const why = entry.isPrivileged && whyNoHost(hostGenie(directories, host));
-      if (why) running.log("warn", `--${name} is off: ${why}`);
-      else chosen.push(await entry.load(value));
-    }
+    if (!switches.has("cache")) removeSynced(config.dataDir);
     running.log("info", "the agent starts", {
       version: terminal.version,
       node: running.node,
@@ -96,6 +98,24 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     return 0;
   },
 };
+
+/** A configuration that cannot be read is no reason to end: the install part mends it. */
+function contextOf(
+  directories: Directories,
+  host: Host,
+  { env }: Terminal,
+  log: Agent["log"],
+): Context {
+  try {
+    return nodeContext(directories, env, { host });
+  } catch (error) {
+    log("error", "the configuration of genie cannot be used", {
+      error: messageOf(error),
+    });
+    const { dataDir } = defaultDirectories;
+    return nodeContext({ ...directories, dataDir }, env, { host });
+  }
+}
 
 async function stopped({ sleep, stopped: isStopped }: Terminal) {
   while (!isStopped()) await sleep(3_600_000);

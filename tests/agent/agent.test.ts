@@ -1,0 +1,148 @@
+/** The process of `genie agent`: its parts, its end, its arguments (agent.md). */
+import { describe, expect, test } from "bun:test";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runParts } from "../../lib/agent/agent.ts";
+import type { Agent, Part } from "../../lib/agent/part.ts";
+import { parts } from "../../lib/agent/parts.ts";
+import { backoff, pause } from "../../lib/agent/pause.ts";
+import { RunningAgent } from "../support/agent.ts";
+import { startApiServer } from "../support/api-server.ts";
+import { until } from "../support/delegate.ts";
+import { type } from "../cli/fixtures.ts";
+import { keptKubeconfig, startScriptedNode } from "../support/scripted-node.ts";
+
+describe("genie agent", () => {
+  test("an API server that never responds, it ends within 5 s of SIGTERM all the same", async () => {
+    await using api = await startApiServer();
+    await using scripted = await startScriptedNode();
+    api.inject({ kind: "stall", times: Infinity });
+    await using agent = new RunningAgent(
+      scripted.node,
+      `--kubeconfig=${keptKubeconfig(scripted.node, api)}`,
+      "--status",
+    );
+    await until(() => api.requests.length >= 2, "both watches");
+    const began = performance.now();
+    expect(await agent.end()).toBe(0);
+    expect(performance.now() - began).toBeLessThan(4900);
+    expect(agent.log.at(-1)?.msg).toBe("the agent ends");
+  });
+
+  test("without a credential, the parts that need none run", async () => {
+    await using scripted = await startScriptedNode();
+    await using agent = new RunningAgent(scripted.node, "--load");
+    expect(await agent.said("the agent starts")).toMatchObject({
+      node: "node1",
+      parts: ["due statuses", "cache", "load"],
+    });
+    expect(
+      await agent.said("failed to watch network-attachment-definitions"),
+    ).toMatchObject({
+      error: expect.stringContaining("no API server") as string,
+    });
+    expect(await agent.end()).toBe(0);
+  });
+
+  test("a configuration that is damaged, does not end it", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    writeFileSync(join(node.confDir, "00-genie.conflist"), "{");
+    await using agent = new RunningAgent(node, "--no-cache");
+    await agent.said("the agent starts");
+    expect(await agent.end()).toBe(0);
+  });
+
+  test.each<[words: string[], message: string]>([
+    [["--cache", "--no-cache"], "--cache and --no-cache exclude each other"],
+    [["--metrics=nowhere"], '--metrics: expected [HOST:]PORT, got "nowhere"'],
+    [["--atach"], "unknown option --atach; did you mean --attach?"],
+  ])("%j, is refused before anything is installed", async (words, message) => {
+    await using scripted = await startScriptedNode();
+    const { confDir, binDir, dataDir } = scripted.node;
+    const { exitCode, stderr } = await type([
+      "agent",
+      `--conf-dir=${confDir}`,
+      `--bin-dir=${binDir}`,
+      `--data-dir=${dataDir}`,
+      ...words,
+    ]);
+    expect(exitCode).toBeGreaterThan(0);
+    expect(stderr).toContain(message);
+    expect(existsSync(join(binDir, "genie"))).toBe(false);
+  });
+
+  test("--help, says of each part what it needs", async () => {
+    const { stdout } = await type(["agent", "--help"]);
+    for (const [name, { needs }] of parts)
+      expect(stdout).toContain(`  --${name}: ${needs}\n`);
+  });
+});
+
+describe("runParts", () => {
+  const silent = { log: () => {} } as unknown as Agent;
+
+  test("a part that fails is called again, the others are not touched", async () => {
+    const controller = new AbortController();
+    const calls: string[] = [];
+    const part = (name: string, run: Part["run"]): Part => ({
+      name,
+      run(agent, signal) {
+        calls.push(name);
+        return run(agent, signal);
+      },
+    });
+    const said: unknown[] = [];
+    const agent = {
+      log: (level: string, _message: string, fields: unknown) =>
+        said.push([level, fields]),
+    } as unknown as Agent;
+    const running = runParts(
+      [
+        part("bad", () => Promise.reject(new Error("no"))),
+        part("good", (_, signal) => pause(60_000, signal)),
+      ],
+      agent,
+      controller.signal,
+    );
+    await until(() => calls.length === 3, "the second call");
+    controller.abort();
+    await running;
+    expect(calls).toEqual(["bad", "good", "bad"]);
+    expect(said[0]).toEqual(["error", { part: "bad", error: "no" }]);
+  });
+
+  test("a part that does not end is left", async () => {
+    const controller = new AbortController();
+    const never = { name: "never", run: () => new Promise<void>(() => {}) };
+    const running = runParts([never], silent, controller.signal, 50);
+    controller.abort();
+    await running;
+  });
+});
+
+describe("pauses", () => {
+  test("pause, ends with the signal", async () => {
+    const controller = new AbortController();
+    const pausing = pause(60_000, controller.signal);
+    controller.abort();
+    await pausing;
+    await pause(60_000, controller.signal);
+  });
+
+  test.each([
+    [1, 500, 1000],
+    [2, 1000, 2000],
+    [5, 8000, 16_000],
+    [20, 150_000, 300_000],
+  ])(
+    "backoff, %p failures: half to all of the doubled pause",
+    (n, from, to) => {
+      for (let i = 0; i < 20; i++) {
+        const ms = backoff(n);
+        expect(ms).toBeGreaterThanOrEqual(from);
+        expect(ms).toBeLessThanOrEqual(to);
+      }
+    },
+  );
+});
