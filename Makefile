@@ -4,7 +4,7 @@
 BUN := node_modules/.bin/bun
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build executables release reproduce image deploy deploy-check platforms check fmt test demo torture torture-defect mutate cluster bare bench clean
+.PHONY: help deps build executables release reproduce image deploy deploy-check platforms check fmt test demo torture torture-defect mutate cluster bare upgrade bench clean
 # Targets share node_modules and dist, and `make bench` needs an idle machine.
 .NOTPARALLEL:
 
@@ -68,6 +68,9 @@ cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… C
 
 bare: ## make demo and make test on a bare Debian, which debootstrap makes in a directory
 	@tests/bare.sh
+
+upgrade: build ## upgrade from 0.1.0 (built from the history) and roll back, under load
+	@GENIE_BINARY=dist/genie $(BUN) test --isolate --timeout 60000 ./tests/upgrade/upgrade.ts
 
 bench: deps ## measure the release build of this machine: ROUNDS=… API=real MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
 	@$(BUN) scripts/build.ts --profile --dist dist/bench
