@@ -24,9 +24,9 @@ import {
   desiredOf,
   differenceOf,
   isRunning,
-  uidsOf,
 } from "./difference.ts";
 import { type ChangeRequest, requestChange } from "./change-request.ts";
+import { podSubject } from "./event-writer.ts";
 import type { Agent, Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 import { type IndexedRecord, RecordIndex } from "./record-index.ts";
@@ -164,7 +164,7 @@ class Reconciler {
 
   async #changeNetworks(pod: V1Pod, state: PodState): Promise<void> {
     if (!isRunning(pod)) return;
-    const indexed = await this.#index.newest(uidsOf(pod));
+    const indexed = await this.#index.newest(pod);
     if (!indexed) return;
     const seen = seenOf(pod, indexed);
     const isDue = [...state.retries.values()].some(
@@ -288,7 +288,7 @@ class Reconciler {
     const reason =
       verb === "attach" ? "FailedAddingInterface" : "FailedRemovingInterface";
     const message = `${ifname} (${network}): ${why}`;
-    this.#agent.event(referenceOf(pod), "Warning", reason, message);
+    this.#agent.event(subjectOf(pod), "Warning", reason, message);
     return false;
   }
 
@@ -322,7 +322,7 @@ class Reconciler {
     if (state.told.has(key)) return;
     state.told.add(key);
     this.#log("warn", pod, message, { reason });
-    this.#agent.event(referenceOf(pod), "Warning", reason, message);
+    this.#agent.event(subjectOf(pod), "Warning", reason, message);
   }
 
   /** Whether the node still has the network; true if that is unknown. */
@@ -399,15 +399,9 @@ function keyOf({ detach, attach }: Step): string {
   ]);
 }
 
-function referenceOf(pod: V1Pod): V1ObjectReference {
-  const { uid } = pod.metadata ?? {};
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    namespace: namespaceOf(pod),
-    name: nameOf(pod),
-    ...(uid !== undefined && { uid }),
-  };
+function subjectOf(pod: V1Pod): V1ObjectReference {
+  const uid = pod.metadata?.uid ?? "";
+  return podSubject({ namespace: namespaceOf(pod), name: nameOf(pod), uid });
 }
 
 function nameOf({ metadata }: V1Pod): string {

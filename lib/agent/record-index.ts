@@ -2,9 +2,10 @@
  * Which record is which pod's: a node has thousands of records, so each is read once, and
  * again when its file is replaced.
  */
-import { isSameAdd } from "../attach/record.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
+import type { V1Pod } from "@kubernetes/client-node";
+import { type AttachmentRecord, isSameAdd } from "../attach/record.ts";
 import type { Records } from "../attach/records.ts";
+import { uidsOf } from "./difference.ts";
 
 /** What is kept of a record. */
 export interface IndexedRecord extends Pick<
@@ -27,10 +28,18 @@ export class RecordIndex {
   }
 
   /** Of several records of a pod the newest counts, of this boot only (agent.md). */
-  async newest(uids: readonly string[]): Promise<IndexedRecord | undefined> {
+  async newest(pod: V1Pod): Promise<IndexedRecord | undefined> {
+    const uids = new Set(uidsOf(pod));
+    const { namespace, name } = pod.metadata ?? {};
     let newest: IndexedRecord | undefined;
     for (const one of await this.all()) {
-      if (!uids.includes(one.pod?.uid ?? "")) continue;
+      if (!one.pod) continue;
+      // Some runtimes pass no UID.
+      const isSame =
+        one.pod.uid === ""
+          ? one.pod.namespace === namespace && one.pod.name === name
+          : uids.has(one.pod.uid);
+      if (!isSame) continue;
       if (!newest || one.uptimeMs >= newest.uptimeMs) newest = one;
     }
     return newest;

@@ -3,9 +3,9 @@
  * again (agent.md "Repair"). What broke before this process saw it pass a CHECK is left
  * alone: its plugins may be unable to CHECK.
  */
-import type { V1ObjectReference } from "@kubernetes/client-node";
 import { own } from "../cni/json.ts";
 import { type ChangeOutcome, requestChange } from "./change-request.ts";
+import { podSubject } from "./event-writer.ts";
 import type { Agent, Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 import { type IndexedRecord, RecordIndex } from "./record-index.ts";
@@ -170,15 +170,8 @@ class Repair {
     const message = `${ifname} (${network})${why === "" ? "" : `: ${why}`}`;
     this.#agent.log(level, message, fields);
     if (!pod) return;
-    const subject: V1ObjectReference = {
-      apiVersion: "v1",
-      kind: "Pod",
-      namespace: pod.namespace,
-      name: pod.name,
-      ...(pod.uid !== "" && { uid: pod.uid }),
-    };
     const type = level === "info" ? "Normal" : "Warning";
-    this.#agent.event(subject, type, reason, message);
+    this.#agent.event(podSubject(pod), type, reason, message);
   }
 }
 

@@ -3,9 +3,11 @@
  * plugins (agent.md "Hot attach and detach").
  */
 import { afterAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { removeCerts } from "../support/certs.ts";
 import { Cluster, addresses, lan, staticLan } from "../support/cluster.ts";
+import { until } from "../support/delegate.ts";
 import { changed, configure, hot, recorded } from "../support/hot-cluster.ts";
 import { nothing } from "../support/node.ts";
 import { attached } from "../support/scripted-node.ts";
@@ -291,5 +293,89 @@ describe("a failure", () => {
     expect(made.node.log()).toContain(
       "failed to write the pod's network status",
     );
+  });
+});
+
+describe("more than one at work", () => {
+  /** A network whose plugin waits for a file. */
+  function slow(made: Awaited<ReturnType<typeof start>>): () => void {
+    const { node } = made;
+    node.network("30-slow.conflist", {
+      cniVersion: "1.0.0",
+      name: "slow-net",
+      plugins: [
+        { type: "bridge", bridge: "br7", ipam: node.ipam("10.70.0.0/24") },
+        { type: "slow" },
+      ],
+    });
+    const gate = join(node.directory, "gate");
+    node.plugin(
+      "slow",
+      `#!/bin/sh
+       if [ "$CNI_COMMAND" = ADD ]; then
+         : >${gate}.reached; while [ ! -e ${gate} ]; do sleep 0.02; done
+         echo '{"cniVersion":"1.0.0"}'
+       fi
+`,
+    );
+    return () => writeFileSync(gate, "");
+  }
+
+  test("two commands at once: one after the other, both are there", async () => {
+    await using made = await start();
+    const { cluster, pod } = made;
+    cluster.define("lan", lan(made.node));
+    await Promise.all([
+      changed(cluster, "attach", "shop/web", "weave"),
+      changed(cluster, "attach", "shop/web", "shop/lan"),
+    ]);
+    expect(Object.keys(await addresses(pod))).toEqual(["eth0", "eth1", "net1"]);
+    expect(await recorded(cluster, pod)).toHaveLength(3);
+    const { status } = cluster.written() as { status: object[] };
+    expect(status).toHaveLength(3);
+  });
+
+  test("a DEL that comes meanwhile waits, and deletes all of it", async () => {
+    await using made = await start();
+    const { cluster, node, pod } = made;
+    const open = slow(made);
+    const attaching = hot(cluster, "attach", "shop/web", "slow");
+    await until(
+      () => existsSync(join(node.directory, "gate.reached")),
+      "the slow plugin",
+    );
+    const deleting = cluster.del(pod);
+    open();
+    await Promise.all([attaching, deleting]);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("a plugin that never ends: killed, rolled back", async () => {
+    await using made = await start({ delegateTimeout: 1 });
+    const { cluster, node, pod } = made;
+    slow(made);
+    const { exitCode, stderr } = await hot(
+      cluster,
+      "attach",
+      "shop/web",
+      "slow",
+    );
+    expect(stderr).toContain("[shop/web:slow]");
+    expect(exitCode).toBe(1);
+    expect(await recorded(cluster, pod)).toHaveLength(1);
+    expect(node.addresses()).toEqual(["10.66.0.2"]);
+  });
+
+  test("from another mount namespace: refused, and how to run it", async () => {
+    await using made = await start();
+    const { exitCode, stderr } = made.node.commandBy(
+      ["unshare", "--mount"],
+      "attach",
+      "shop/web",
+      "weave",
+    );
+    expect(stderr).toContain("nsenter -t 1 -m -- genie");
+    expect(exitCode).toBe(1);
+    expect(await recorded(made.cluster, made.pod)).toHaveLength(1);
   });
 });

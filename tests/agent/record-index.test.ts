@@ -1,0 +1,69 @@
+/** Which record is a pod's: of this boot, the newest, by UID or hash. */
+import type { V1Pod } from "@kubernetes/client-node";
+import { expect, test } from "bun:test";
+import { RecordIndex } from "../../lib/agent/record-index.ts";
+import type { AttachmentRecord } from "../../lib/attach/record.ts";
+import { Records } from "../../lib/attach/records.ts";
+import { exampleRecord } from "../attach/example-record.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
+
+const pod: V1Pod = {
+  metadata: {
+    namespace: "ns",
+    name: "p",
+    uid: "u",
+    annotations: { "kubernetes.io/config.hash": "0123" },
+  },
+};
+
+const { bootId } = exampleRecord;
+
+function recordOf(
+  containerId: string,
+  more: Partial<AttachmentRecord> = {},
+): AttachmentRecord {
+  return { ...exampleRecord, containerId, ...more };
+}
+
+const withUid = (uid: string) => ({
+  pod: { namespace: "ns", name: "p", uid },
+});
+
+test.each<[string, AttachmentRecord[], string | undefined]>([
+  ["none", [], undefined],
+  ["by UID", [recordOf("a")], "a"],
+  ["of a static pod, by its hash", [recordOf("a", withUid("0123"))], "a"],
+  ["a former pod of that name", [recordOf("a", withUid("old"))], undefined],
+  ["without a UID, by name", [recordOf("a", withUid(""))], "a"],
+  ["of an earlier boot", [recordOf("a", { bootId: "earlier" })], undefined],
+  [
+    "the newest",
+    [recordOf("a", { uptimeMs: 5 }), recordOf("b", { uptimeMs: 7 })],
+    "b",
+  ],
+])("RecordIndex.newest, %s", async (_, all, expected) => {
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
+  for (const record of all) records.write(record).close();
+  const index = new RecordIndex(records, bootId);
+  expect((await index.newest(pod))?.containerId).toBe(expected);
+});
+
+test("RecordIndex, sees what comes, changes and goes", async () => {
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
+  const index = new RecordIndex(records, bootId);
+  const record = recordOf("a");
+  records.write(record).close();
+  const first = await index.newest(pod);
+  expect(await index.newest(pod)).toBe(first);
+  records.write({ ...record, attachments: [] }).close();
+  const second = await index.newest(pod);
+  expect(second?.version).not.toBe(first?.version);
+  expect(second && (await index.read(second))?.attachments).toEqual([]);
+  // Another ADD of the same container is another record.
+  records.write({ ...record, uptimeMs: 9 }).close();
+  expect(second && (await index.read(second))).toBeUndefined();
+  records.remove(record);
+  expect(await index.newest(pod)).toBeUndefined();
+});
