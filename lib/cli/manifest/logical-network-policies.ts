@@ -1,0 +1,168 @@
+/**
+ * What CNI-Genie's webhook meant to hold, as ValidatingAdmissionPolicies (selection.md
+ * §9). A logical network is held against its physical network when either of them is
+ * written; ADD validates both again.
+ */
+export const group = "alpha.network.k8s.io";
+
+/** Each policy with its binding. */
+export function logicalNetworkPolicies(): object[] {
+  return policies.flatMap(policyOf);
+}
+
+/** CEL: a text of an object, "" if absent. */
+const textOf = (object: string, key: string): string =>
+  `(has(${object}.${key}) ? ${object}.${key} : "")`;
+
+const sharedOf = (object: string): string =>
+  `has(${object}.spec.sharedStatus) ? ${object}.spec.sharedStatus : has(${object}.spec.sharedStaus) ? ${object}.spec.sharedStaus : {}`;
+
+const isSubnet = (text: string): string => `${text} == "" || isCIDR(${text})`;
+
+interface Policy {
+  name: string;
+  resource: string;
+  /** The kind of the objects of the namespace that the object is held against, each. */
+  params?: string;
+  variables: Readonly<Record<string, string>>;
+  validations: readonly { expression: string; message: string }[];
+}
+
+/** Between a logical network and the physical network that it names; others are not concerned. */
+function pairPolicy(
+  name: string,
+  resource: string,
+  [logical, physical]: readonly [string, string],
+  params: string,
+): Policy {
+  return {
+    name,
+    resource,
+    params,
+    variables: {
+      isOther: `${textOf(`${logical}.spec`, "physicalNet")} != ${physical}.metadata.name`,
+      shared: sharedOf(physical),
+      isDedicated:
+        "has(variables.shared.dedicatedNet) && variables.shared.dedicatedNet",
+      outer: textOf("variables.shared", "subnet"),
+      inner: textOf(`${logical}.spec`, "sub_subnet"),
+      plugin: textOf(`${logical}.spec`, "plugin"),
+    },
+    validations: [
+      {
+        expression:
+          'variables.isOther || variables.isDedicated || variables.plugin != ""',
+        message:
+          "a logical network of a shared physical network must name a plugin",
+      },
+      {
+        expression:
+          'variables.isOther || variables.isDedicated || variables.inner != "" || variables.outer != ""',
+        message:
+          "a logical network of a shared physical network without a subnet must have a sub_subnet",
+      },
+      {
+        expression:
+          'variables.isOther || variables.inner == "" || variables.outer == "" || (isCIDR(variables.inner) && isCIDR(variables.outer) && cidr(variables.outer).containsCIDR(variables.inner))',
+        message: "sub_subnet must be inside of the physical network's subnet",
+      },
+    ],
+  };
+}
+
+const policies: readonly Policy[] = [
+  {
+    name: "genie-logical-networks",
+    resource: "logicalnetworks",
+    variables: {},
+    validations: [
+      {
+        expression: `${textOf("object.spec", "plugin")} != "" || ${textOf("object.spec", "physicalNet")} != ""`,
+        message: "a logical network must name a plugin or a physical network",
+      },
+      {
+        expression: isSubnet(textOf("object.spec", "sub_subnet")),
+        message: "sub_subnet must be a CIDR",
+      },
+    ],
+  },
+  {
+    name: "genie-physical-networks",
+    resource: "physicalnetworks",
+    variables: { shared: sharedOf("object") },
+    validations: [
+      {
+        expression: `!has(variables.shared.dedicatedNet) || !variables.shared.dedicatedNet || ${textOf("variables.shared", "plugin")} != ""`,
+        message: "a dedicated physical network must name a plugin",
+      },
+      {
+        expression: isSubnet(textOf("variables.shared", "subnet")),
+        message: "sharedStatus.subnet must be a CIDR",
+      },
+    ],
+  },
+  pairPolicy(
+    "genie-logical-in-physical-networks",
+    "logicalnetworks",
+    ["object", "params"],
+    "Physicalnetwork",
+  ),
+  pairPolicy(
+    "genie-physical-around-logical-networks",
+    "physicalnetworks",
+    ["params", "object"],
+    "Logicalnetwork",
+  ),
+];
+
+/** The policy and its binding. */
+function policyOf({
+  name,
+  resource,
+  params,
+  variables,
+  validations,
+}: Policy): object[] {
+  const apiVersion = "admissionregistration.k8s.io/v1";
+  return [
+    {
+      apiVersion,
+      kind: "ValidatingAdmissionPolicy",
+      metadata: { name },
+      spec: {
+        failurePolicy: "Fail",
+        ...(params !== undefined && {
+          paramKind: { apiVersion: `${group}/v1`, kind: params },
+        }),
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: [group],
+              apiVersions: ["v1"],
+              operations: ["CREATE", "UPDATE"],
+              resources: [resource],
+            },
+          ],
+        },
+        variables: Object.entries(variables).map(([key, expression]) => ({
+          name: key,
+          expression,
+        })),
+        validations,
+      },
+    },
+    {
+      apiVersion,
+      kind: "ValidatingAdmissionPolicyBinding",
+      metadata: { name },
+      spec: {
+        policyName: name,
+        validationActions: ["Deny"],
+        // Those of the object's namespace; the one may be written before the other.
+        ...(params !== undefined && {
+          paramRef: { selector: {}, parameterNotFoundAction: "Allow" },
+        }),
+      },
+    },
+  ];
+}
