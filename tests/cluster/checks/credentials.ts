@@ -7,6 +7,7 @@ import { server } from "../place.ts";
 import { expectEqual, expectMatch } from "../expect.ts";
 import {
   account,
+  applyManifest,
   install,
   tokenFile,
   untilRuntimeReads,
@@ -68,6 +69,35 @@ const patches: readonly [allowed: boolean, what: string, patch: object][] = [
   [false, "the status", { status: { phase: "Failed" } }],
 ];
 
+/** Patches of the node that the rights of --taint and --labels would let through. */
+const nodePatches: readonly [allowed: boolean, what: string, patch: object][] =
+  [
+    [
+      true,
+      "a label of a network",
+      labelsOf({ "networks.genie/extra": "ready" }),
+    ],
+    [true, "no label of a network", labelsOf({ "networks.genie/extra": null })],
+    [true, "its taint", taintsOf("genie/not-ready")],
+    [true, "no taint", { spec: { taints: null } }],
+    [false, "another label", labelsOf({ owner: "mallory" })],
+    [false, "another taint", taintsOf("mallory")],
+    [
+      false,
+      "an annotation",
+      { metadata: { annotations: { owner: "mallory" } } },
+    ],
+    [false, "what it may run", { spec: { unschedulable: true } }],
+  ];
+
+function labelsOf(labels: Readonly<Record<string, string | null>>): object {
+  return { metadata: { labels } };
+}
+
+function taintsOf(key: string): object {
+  return { spec: { taints: [{ key, effect: "PreferNoSchedule" }] } };
+}
+
 export async function checkCredentials(
   cluster: Cluster,
   report: Report,
@@ -98,23 +128,33 @@ export async function checkCredentials(
     async () => {
       await createPods(kubectl, { victim: {} });
       try {
-        const lines: string[] = [];
-        for (const [allowed, what, patch] of patches) {
-          const { status, text } = await ask(
-            cluster,
-            "/api/v1/namespaces/default/pods/victim/status",
-            patch,
-          );
-          expectEqual(`patch of ${what}: ${text}`, status, allowed ? 200 : 422);
-          const { message = "patched" } = JSON.parse(text) as {
-            message?: string;
-          };
-          if (!allowed) expectMatch(what, message, /genie may (not )?change/);
-          lines.push(`${what}: ${message}`);
-        }
-        return lines.join("\n");
+        return await expectHeld(
+          cluster,
+          "/api/v1/namespaces/default/pods/victim/status",
+          patches,
+        );
       } finally {
         await deletePods(kubectl, "victim");
+      }
+    },
+  );
+
+  await report.check(
+    "with `--taint --labels` a policy holds it to its own taint and labels of the node",
+    async () => {
+      await applyManifest(cluster, ["--taint", "--labels"]);
+      try {
+        const path = `/api/v1/nodes/${nodeName}`;
+        return await until("the rights and the policy", 20, () =>
+          expectHeld(cluster, path, nodePatches),
+        );
+      } finally {
+        await applyManifest(cluster);
+        for (const kind of [
+          "validatingadmissionpolicy",
+          "validatingadmissionpolicybinding",
+        ])
+          await kubectl.run("delete", kind, "genie-node");
       }
     },
   );
@@ -193,6 +233,23 @@ export async function checkCredentials(
       }
     },
   );
+}
+
+/** Each patch is made or refused by our policy; the messages. */
+async function expectHeld(
+  cluster: Cluster,
+  path: string,
+  tried: readonly [allowed: boolean, what: string, patch: object][],
+): Promise<string> {
+  const lines: string[] = [];
+  for (const [allowed, what, patch] of tried) {
+    const { status, text } = await ask(cluster, path, patch);
+    expectEqual(`patch of ${what}: ${text}`, status, allowed ? 200 : 422);
+    const { message = "patched" } = JSON.parse(text) as { message?: string };
+    if (!allowed) expectMatch(what, message, /genie may (not )?change/);
+    lines.push(`${what}: ${message}`);
+  }
+  return lines.join("\n");
 }
 
 /** As genie: with the token on disk. */
