@@ -104,7 +104,11 @@ export const openDevices: OpenDevices = async (
     },
     inUse,
   );
-  return (request) => allotment.take(request);
+  return async (request) => {
+    const device = await allotment.take(request);
+    log().debug("took a device", { ...device });
+    return device;
+  };
 };
 
 function invalid(message: string): CniError {

@@ -91,7 +91,8 @@ export class CallLog {
 
   requested({ method, path, status, ms }: Try): void {
     this.#requests.push({
-      verb: method.toLowerCase(),
+      // Only a LIST has a query.
+      verb: path.includes("?") ? "list" : method.toLowerCase(),
       resource: resourceOf(path),
       status,
       ms: rounded(ms),
@@ -154,7 +155,8 @@ function half<T>(list: readonly T[]): T[] {
 
 /** The resource of a path of the API: `/api/v1/namespaces/shop/pods/web/status` → `pods/status`. */
 function resourceOf(path: string): string {
-  const parts = path.split("/");
+  const [plain = ""] = path.split("?");
+  const parts = plain.split("/");
   // After `/api/v1` or `/apis/<group>/<version>`.
   const first = parts[1] === "api" ? 3 : 4;
   const at = parts[first] === "namespaces" ? first + 2 : first;

@@ -2,7 +2,8 @@
  * Opens the devices of a pod: the kubelet's list, and the metadata files of its DRA
  * drivers on this node. The other modules of this directory are loaded with it.
  */
-import { Allotment, type Sources } from "./allotment.ts";
+import { Allotment } from "./allotment.ts";
+import type { Sources } from "./pod-claims.ts";
 import { kubeletDirectories, readClaimMetadata } from "./claim-metadata.ts";
 import { podContainers } from "./podresources.ts";
 

@@ -9,7 +9,7 @@ import { quote } from "../linux/text.ts";
 import { type JsonObject, parseJson } from "../cni/json.ts";
 import { problemsIn } from "../cni/schema.ts";
 import { omitUndefined } from "../kube/options.ts";
-import type { ClaimRequest } from "../kubelet/allotment.ts";
+import type { ClaimRequest } from "../kubelet/pod-claims.ts";
 import { maxAttachments } from "./cni-annotation.ts";
 import { describeUnknownKeys } from "./nearest-key.ts";
 import {

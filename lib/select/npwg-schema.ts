@@ -8,7 +8,7 @@ import { type JsonObject, foldKey, isObject, setOwn } from "../cni/json.ts";
 import { jsonObject, list, object, problemsIn, text } from "../cni/schema.ts";
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
-import type { ClaimRequest } from "../kubelet/allotment.ts";
+import type { ClaimRequest } from "../kubelet/pod-claims.ts";
 
 /** A limit for CNI_ARGS: an environment variable must stay far below the kernel's 128 KiB. */
 const maxAddresses = 32;

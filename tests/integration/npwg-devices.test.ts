@@ -449,6 +449,9 @@ describe("devices of a claim", () => {
           resourceClaims: [{ name: "nic", resourceClaimName: claim.name }],
         },
       });
+    const calls = join(cluster.node.dataDir, "calls.log");
+    mkdirSync(cluster.node.dataDir, { recursive: true, mode: 0o700 });
+    writeFileSync(calls, "");
     await cluster.add(pod, { config });
     expect(devices.given()).toMatchObject(
       ids.map((id) => ({ deviceID: id, pciBusID: id })),
@@ -465,6 +468,14 @@ describe("devices of a claim", () => {
       )
       .map(({ path: one }) => one);
     expect(asked.slice(1)).toEqual(expected);
+    const { requests } = JSON.parse(readFileSync(calls, "utf8")) as {
+      requests: { verb: string; resource: string }[];
+    };
+    expect(
+      requests
+        .filter(({ verb }) => verb === "list")
+        .map(({ resource: kind }) => kind),
+    ).toEqual(expected.includes(list) ? ["resourceslices"] : []);
     cluster.api.requests.length = 0;
     await cluster.del(pod, { config });
     expect(cluster.api.requests).toEqual([]);

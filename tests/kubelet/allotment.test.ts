@@ -6,11 +6,8 @@
 import { describe, expect, test } from "bun:test";
 import { CniError } from "../../lib/cni/error.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
-import {
-  Allotment,
-  type DeviceRequest,
-  type Sources,
-} from "../../lib/kubelet/allotment.ts";
+import { Allotment, type DeviceRequest } from "../../lib/kubelet/allotment.ts";
+import type { Sources } from "../../lib/kubelet/pod-claims.ts";
 import { naturalOrder } from "../../lib/kubelet/natural-order.ts";
 import { type KubeletPod, containersOf } from "../support/kubelet.ts";
 
@@ -438,6 +435,22 @@ describe("Allotment, a claim of the element", () => {
     });
     expect(scene.asked).toHaveLength(3);
   });
+
+  test.each([request("nic", "b"), request("nic")])(
+    "of a claim with a GPU that has no metadata file, nobody is asked: %j",
+    async (wanted) => {
+      const gpu = { driver: gpus, device: "gpu-0", cdi: ["x/gpu=0"] };
+      const mixed = { name: "web-nic-x1", devices: [gpu, nic("vf-1")] };
+      const b = { "vf-1": { deviceID: "1" } };
+      const scene = new Scene({
+        claims: [[mixed]],
+        metadata: { "web-nic-x1": { b } },
+        templates: { "web-nic-x1": "nic" },
+      });
+      expect(await scene.ids(wanted)).toEqual(["1"]);
+      expect(scene.asked).toEqual([]);
+    },
+  );
 
   test("a claim that the pod names directly by another name: GET of the pod", async () => {
     const scene = new Scene({ ...described, podClaims: { mine: "shared" } });

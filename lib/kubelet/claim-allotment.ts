@@ -1,0 +1,180 @@
+/**
+ * The devices of a pod's claims, handed out to its networks, each once (devices.md). It
+ * decides which device answers to a resource or to a request of a claim; the API server
+ * is asked only where the driver's metadata files do not say.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
+import { plain, quote } from "../linux/text.ts";
+import type { ClaimDevice } from "./claim-devices.ts";
+import { naturalOrder } from "./natural-order.ts";
+import { type ClaimRequest, PodClaims, type Sources } from "./pod-claims.ts";
+import type { PodResources } from "./podresources-schema.ts";
+
+export interface AllottedDevice {
+  id: string;
+  /** Names the information file of the device. */
+  resource: string;
+  /** For the operator: `device plugin`, `claim "nic" of driver "x"`. */
+  source: string;
+}
+
+interface Candidate {
+  id: string;
+  container: number;
+  device: ClaimDevice;
+}
+
+export class ClaimAllotment {
+  readonly #claims: PodClaims;
+  readonly #sources: Sources;
+  readonly #taken = new Set<ClaimDevice>();
+  /** Devices that other attachments of the pod have, by ID. */
+  readonly #inUse: ReadonlySet<string>;
+  readonly #passedOver = new Set<ClaimDevice>();
+
+  constructor(
+    containers: PodResources["containers"],
+    sources: Sources,
+    inUse: ReadonlySet<string>,
+  ) {
+    this.#claims = new PodClaims(containers, sources);
+    this.#sources = sources;
+    this.#inUse = inUse;
+  }
+
+  /** By attributes, else by the claim's name. Throws 7 and 11 of the API server. */
+  async takeOfResource(resource: string): Promise<AllottedDevice | undefined> {
+    const { devices } = this.#claims;
+    const named = devices.filter(
+      ({ claim, cdi }) => claim.name === resource && cdi !== undefined,
+    );
+    const described = () => {
+      for (const device of devices)
+        if (device.attributes && !device.attributes.resource)
+          if (!named.includes(device))
+            this.#passOver(device, "k8s.cni.cncf.io/resourceName");
+      const matching = devices.filter(
+        ({ attributes }) => attributes?.resource === resource,
+      );
+      return this.#first(matching, resource);
+    };
+    const found = described();
+    if (found) return found;
+    try {
+      await this.#claims.describe(devices);
+    } catch (error) {
+      // Without the right to read attributes, a claim's name still decides.
+      if (named.length === 0 || isTransient(error)) throw error;
+      this.#sources.warn(
+        `devices of claim ${quote(resource)} are taken by their CDI names: ${messageOf(error)}`,
+      );
+    }
+    return described() ?? this.#firstNamed(named, resource);
+  }
+
+  /** The definition's `resource`, if it names one, only prefers. Throws 7 and 11 of the API server. */
+  async takeOfClaim(
+    request: ClaimRequest,
+    resource: string,
+  ): Promise<AllottedDevice | undefined> {
+    const devices = await this.#claims.ofRequest(request);
+    // Of a claim with a network device and a GPU, the network device.
+    const forNetworks = () => {
+      const described = devices.filter(
+        ({ attributes }) => attributes?.resource ?? attributes?.deviceId,
+      );
+      const matching = described.filter(
+        ({ attributes }) => attributes?.resource === resource,
+      );
+      return matching.length > 0 ? matching : described;
+    };
+    const of = resource || request.claimName;
+    const found = this.#first(forNetworks(), of);
+    if (found) return found;
+    await this.#claims.describe(devices);
+    const known = forNetworks();
+    return this.#first(known.length > 0 ? known : devices, of);
+  }
+
+  /** Of devices whose attributes are known. */
+  #first(
+    devices: readonly ClaimDevice[],
+    resource: string,
+  ): AllottedDevice | undefined {
+    const candidates = devices.flatMap((device): Candidate[] => {
+      const { attributes, container } = device;
+      const id = attributes?.deviceId ?? attributes?.pciBusId;
+      if (id !== undefined) return [{ id, container, device }];
+      this.#passOver(
+        device,
+        "k8s.cni.cncf.io/deviceID, resource.kubernetes.io/pciBusID",
+      );
+      return [];
+    });
+    return this.#firstOf(candidates, resource);
+  }
+
+  #firstOf(
+    candidates: readonly Candidate[],
+    resource: string,
+  ): AllottedDevice | undefined {
+    const found = candidates
+      .filter(
+        ({ id, device }) => !this.#inUse.has(id) && !this.#taken.has(device),
+      )
+      .toSorted(
+        (a, b) => a.container - b.container || naturalOrder(a.id, b.id),
+      )[0];
+    if (!found) return undefined;
+    const { id, device } = found;
+    this.#taken.add(device);
+    return {
+      id,
+      resource: device.attributes?.resource ?? resource,
+      source: `claim ${quote(device.claim.name)}${device.driver && ` of driver ${quote(device.driver)}`}`,
+    };
+  }
+
+  /** Multus up to 4.3 takes a part of the CDI name for the device. */
+  #firstNamed(
+    devices: readonly ClaimDevice[],
+    resource: string,
+  ): AllottedDevice | undefined {
+    const candidates = devices.map((device): Candidate => {
+      const { cdi = "", container } = device;
+      return { id: cdi, container, device };
+    });
+    return this.#firstOf(candidates, resource);
+  }
+
+  #passOver(device: ClaimDevice, attribute: string): void {
+    if (this.#passedOver.has(device)) return;
+    this.#passedOver.add(device);
+    this.#sources.debug(
+      `${quote(device.device)} of claim ${quote(device.claim.name)} is passed over: it has no attribute ${attribute}`,
+    );
+  }
+
+  /** For messages: `claim nic (vf-0, gpu-0)`. */
+  texts(): string[] {
+    const claims = Map.groupBy(this.#claims.devices, ({ claim }) => claim.name);
+    return Array.from(
+      claims,
+      ([claim, devices]) =>
+        `claim ${plain(claim)} (${devices.map(deviceText).join(", ")})`,
+    );
+  }
+}
+
+function deviceText({ device, attributes }: ClaimDevice): string {
+  const resource = attributes?.resource;
+  return plain(resource === undefined ? device : `${device} of ${resource}`);
+}
+
+/** Code 11 of a server that does not answer, unlike that of a denied right. */
+function isTransient(error: unknown): boolean {
+  if (!(error instanceof CniError) || error.code !== Code.tryAgainLater)
+    return false;
+  return !("status" in error && [403, 404].includes(Number(error.status)));
+}
