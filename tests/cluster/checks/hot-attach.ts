@@ -139,6 +139,7 @@ export async function checkHotAttach(
   } finally {
     agent.kill("SIGTERM");
     await agent.exited;
+    await applyManifest(cluster);
   }
 
   async function untilEqual(pod: string, ifnames: string[]): Promise<void> {
