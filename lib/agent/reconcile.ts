@@ -97,8 +97,7 @@ class Reconciler {
     this.#agent = agent;
     this.#pods = pods;
     this.#signal = signal;
-    const { records, dependencies } = agent.context;
-    this.#index = new RecordIndex(records, dependencies.bootId());
+    this.#index = new RecordIndex(agent.context);
   }
 
   look({ metadata }: V1Pod): void {

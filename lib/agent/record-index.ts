@@ -3,9 +3,14 @@
  * again when its file is replaced.
  */
 import type { V1Pod } from "@kubernetes/client-node";
+import type { Context } from "../attach/context.ts";
 import { type AttachmentRecord, isSameAdd } from "../attach/record.ts";
 import type { Records } from "../attach/records.ts";
+import { statusIfAny } from "../linux/files.ts";
 import { uidsOf } from "./difference.ts";
+
+/** A directory that changed so shortly before it was read may have changed in the same moment again. */
+const settledMs = 1000;
 
 /** What is kept of a record. */
 export interface IndexedRecord extends Pick<
@@ -19,12 +24,16 @@ export interface IndexedRecord extends Pick<
 export class RecordIndex {
   readonly #records: Records;
   readonly #bootId: string;
+  readonly #directory: string;
+  /** Of the directory, and when it was read: then nothing has to be read again. */
+  #last = { changedMs: 0, readMs: 0 };
   readonly #byName = new Map<string, IndexedRecord>();
   readonly #versions = new Map<string, string>();
 
-  constructor(records: Records, bootId: string) {
+  constructor({ records, config, dependencies }: Context) {
     this.#records = records;
-    this.#bootId = bootId;
+    this.#bootId = dependencies.bootId();
+    this.#directory = `${config.dataDir}/attachments`;
   }
 
   /** Of several records of a pod the newest counts, of this boot only (agent.md). */
@@ -60,6 +69,11 @@ export class RecordIndex {
   }
 
   async #refresh(): Promise<void> {
+    const readMs = Date.now();
+    const changedMs = statusIfAny(this.#directory)?.modifiedMs ?? readMs;
+    const { changedMs: before, readMs: lastMs } = this.#last;
+    if (changedMs === before && lastMs - before > settledMs) return;
+    this.#last = { changedMs, readMs };
     const gone = new Set(this.#versions.keys());
     const isChanged = (name: string): boolean => {
       gone.delete(name);

@@ -49,8 +49,7 @@ class Repair {
     this.#agent = agent;
     this.#signal = signal;
     this.#limits = limits;
-    const { records, dependencies } = agent.context;
-    this.#index = new RecordIndex(records, dependencies.bootId());
+    this.#index = new RecordIndex(agent.context);
   }
 
   async run(): Promise<void> {

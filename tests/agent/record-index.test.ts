@@ -2,6 +2,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { expect, test } from "bun:test";
 import { RecordIndex } from "../../lib/agent/record-index.ts";
+import type { Context } from "../../lib/attach/context.ts";
 import type { AttachmentRecord } from "../../lib/attach/record.ts";
 import { Records } from "../../lib/attach/records.ts";
 import { exampleRecord } from "../attach/example-record.ts";
@@ -25,6 +26,11 @@ function recordOf(
   return { ...exampleRecord, containerId, ...more };
 }
 
+function contextOf(dataDir: string, records: Records): Context {
+  const dependencies = { bootId: () => bootId };
+  return { records, dependencies, config: { dataDir } } as unknown as Context;
+}
+
 const withUid = (uid: string) => ({
   pod: { namespace: "ns", name: "p", uid },
 });
@@ -45,14 +51,14 @@ test.each<[string, AttachmentRecord[], string | undefined]>([
   using directory = temporaryDirectory();
   const records = new Records(directory.path);
   for (const record of all) records.write(record).close();
-  const index = new RecordIndex(records, bootId);
+  const index = new RecordIndex(contextOf(directory.path, records));
   expect((await index.newest(pod))?.containerId).toBe(expected);
 });
 
 test("RecordIndex, sees what comes, changes and goes", async () => {
   using directory = temporaryDirectory();
   const records = new Records(directory.path);
-  const index = new RecordIndex(records, bootId);
+  const index = new RecordIndex(contextOf(directory.path, records));
   const record = recordOf("a");
   records.write(record).close();
   const first = await index.newest(pod);

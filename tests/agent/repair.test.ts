@@ -50,7 +50,11 @@ async function repaired(
     return { outcome: "checked", attachments };
   };
   const agent = {
-    context: { records, dependencies: { bootId: () => exampleRecord.bootId } },
+    context: {
+      records,
+      config: { dataDir: directory.path },
+      dependencies: { bootId: () => exampleRecord.bootId },
+    },
     async genie(_: readonly string[], { stdin = "" } = {}) {
       const { verb, interface: ifname } = JSON.parse(stdin) as {
         verb: string;
