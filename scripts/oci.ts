@@ -58,7 +58,11 @@ export class OciLayout implements Disposable {
     await writeTar(directory, ["."], tar, this.#time);
     const content = await Bun.file(tar).bytes();
     rmSync(tar);
-    const compressed = Bun.gzipSync(content, { level: 6 });
+    // As small as by zlib, in half the time.
+    const compressed = Bun.gzipSync(content, {
+      level: 3,
+      library: "libdeflate",
+    });
     return {
       blob: await this.#put(`${oci}.layer.v1.tar+gzip`, compressed),
       diffId: digestOf(content),
