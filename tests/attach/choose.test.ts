@@ -14,7 +14,11 @@ import type { Kube } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
 import { Allotment } from "../../lib/kubelet/allotment.ts";
 import { networksOf } from "../../lib/select/node-networks.ts";
-import type { Annotations, Attachment } from "../../lib/select/attachment.ts";
+import type {
+  Annotations,
+  Attachment,
+  Device,
+} from "../../lib/select/attachment.ts";
 import { containersOf } from "../support/kubelet.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 
@@ -525,6 +529,61 @@ describe("choose, devices", () => {
       ],
       kubelet: 1,
     });
+  });
+
+  test.each<[string, string, Device]>([
+    [
+      "the element names it, the definition does not",
+      '{"name":"lan","resourceName":"intel.com/sriov"}',
+      { ...ofPlugin, id: "0000:03:02.0" },
+    ],
+    [
+      "both name the same",
+      '{"name":"vf","resourceName":"intel.com/sriov"}',
+      { ...ofPlugin, id: "0000:03:02.0" },
+    ],
+    [
+      "the definition's resource decides, a deviceID has no effect",
+      '{"name":"vf","deviceID":"0000:05:00.0"}',
+      { ...ofPlugin, id: "0000:03:02.0" },
+    ],
+  ])("%s", async (_, element, expected) => {
+    const { networks, kubelet, log } = await defined({
+      annotations: { [networksKey]: element },
+      definitions,
+      resources,
+      devices,
+    });
+    expect({ devices: networks.map(deviceOf), kubelet }).toEqual({
+      devices: [expected],
+      kubelet: 1,
+    });
+    expect(log.includes("is ignored")).toBe(element.includes("deviceID"));
+  });
+
+  test.each<[string, string, object, string]>([
+    [
+      "element and definition name different resources",
+      '{"name":"vf","resourceName":"intel.com/other"}',
+      {},
+      'network-attachment-definition "shop/vf" has devices of "intel.com/sriov": the pod asks for "intel.com/other"',
+    ],
+    [
+      "a deviceID without effect, on a strict node",
+      '{"name":"vf","deviceID":"0000:05:00.0"}',
+      { strict: true },
+      'network-attachment-definition "shop/vf": "deviceID" is ignored: the definition\'s resource decides the device',
+    ],
+    [
+      "a resource that the pod does not have",
+      '{"name":"lan","resourceName":"intel.com/none"}',
+      {},
+      'no device of resource "intel.com/none" is left for this network: the kubelet allotted intel.com/sriov (2) to the pod',
+    ],
+  ])("%s: error 7", async (_, element, config, message) => {
+    const annotations = { [networksKey]: element };
+    const given = { annotations, definitions, resources, devices, config };
+    expect(await refusal(given)).toMatchObject({ code: 7, message });
   });
 
   test("just named: no request to the kubelet", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { startApiServer, statusFault } from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
+import { startKubelet } from "../support/kubelet.ts";
 import { NodeDirectory } from "./fixtures.ts";
 
 afterAll(removeCerts);
@@ -451,6 +452,60 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
       ],
       ["GET", "/api/v1/namespaces/shop", 404],
     ]);
+  });
+
+  test("the device of each network, or why there is none yet", async () => {
+    await using server = await startApiServer();
+    await using kubelet = await startKubelet([
+      {
+        namespace: "shop",
+        name: "web",
+        containers: [[["x/vf", "0000:03:02.10", "0000:03:02.2"]]],
+      },
+    ]);
+    const elements = [
+      { name: "vf", resourceName: "x/vf" },
+      { name: "vf", deviceID: "0000:05:00.0" },
+    ];
+    const annotations = {
+      "k8s.v1.cni.cncf.io/networks": JSON.stringify(elements),
+    };
+    for (const name of ["web", "later"])
+      server.pods.put({ metadata: { namespace: "shop", name, annotations } });
+    server.definitions.put({
+      metadata: { namespace: "shop", name: "vf" },
+      spec: { config: '{"cniVersion":"1.0.0","type":"ptp"}' },
+    });
+    using node = await installed(server.kubeconfig());
+    await node.type("install", [
+      "--set",
+      `podResourcesSocket="${kubelet.socket}"`,
+    ]);
+    const devicesOf = async (pod: string) => {
+      const words = [pod, "-n", "shop"];
+      const { attachments } = (await explained(node, words)) as {
+        attachments: { device?: object }[];
+      };
+      return attachments.flatMap(({ device }) => device ?? []);
+    };
+    const named = { id: "0000:05:00.0" };
+    expect(await devicesOf("web")).toEqual([
+      { id: "0000:03:02.2", resource: "x/vf", source: "device plugin" },
+      named,
+    ]);
+    expect(await devicesOf("later")).toEqual([
+      {
+        id: "<device of x/vf>",
+        resource: "x/vf",
+        source: `no device yet: failed to get devices of pod "shop/later" from kubelet at "${kubelet.socket}": it does not know the pod`,
+      },
+      named,
+    ]);
+    const { stdout } = await node.type("explain", ["web", "-n", "shop"]);
+    expect(stdout).toContain(
+      "\n  device 0000:03:02.2 of x/vf (device plugin)\n",
+    );
+    expect(stdout).toContain("\n  device 0000:05:00.0 (named by the pod)\n");
   });
 
   test.each<[status: number, what: string]>([
