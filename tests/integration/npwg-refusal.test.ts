@@ -140,11 +140,11 @@ describe("annotations that cannot be met", () => {
       '"kube-system/nowhere"',
     ],
     [
-      "logical networks beside it",
+      "a missing logical network beside it",
       { cni: "", networks: "a", [networksKey]: "lan" },
       {},
       7,
-      'annotation "networks"',
+      'failed to get logical network "shop/a": not found',
     ],
     [
       "isolation, another namespace",

@@ -89,17 +89,6 @@ describe("ADD refuses the annotation", () => {
       { code: 7, msg },
     );
   });
-
-  test("logical networks", async () => {
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
-    const options = { annotations: { cni: "", networks: "red,blue" } };
-    await expectRefusal(
-      scripted,
-      { pod, options },
-      { code: 7, msg: '"networks"' },
-    );
-  });
 });
 
 describe("ADD refuses the configuration", () => {
