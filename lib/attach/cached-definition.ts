@@ -4,7 +4,11 @@
  * another definition is the same as none.
  */
 import { isObject, own, parseJson } from "../cni/json.ts";
-import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
+import {
+  isOwnFile,
+  readOwnFileIfAny,
+  requireOwnDirectory,
+} from "../linux/files.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import { withLength, withoutLength } from "./record.ts";
 import { Records } from "./records.ts";
@@ -36,6 +40,7 @@ export function cachedDefinition(
     const directory = `${dataDir}/${definitionsDirectory}`;
     requireOwnDirectory(directory);
     const path = `${directory}/${definitionFile(namespace, name)}`;
+    if (!isOwnFile(path)) return undefined;
     const text = withoutLength(readOwnFileIfAny(path, maxBytes) ?? "");
     if (text === undefined) return undefined;
     const value = parseJson(text);

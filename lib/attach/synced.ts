@@ -4,7 +4,7 @@
  * wrong. ADD must not wait for the agent or fail because of such a file.
  */
 import { own, parseJson } from "../cni/json.ts";
-import { readOwnFileIfAny } from "../linux/files.ts";
+import { isOwnFile, readOwnFileIfAny } from "../linux/files.ts";
 import type { Dependencies } from "./context.ts";
 
 type Clock = Pick<Dependencies, "bootId" | "uptimeMs">;
@@ -28,6 +28,7 @@ export function isSynced(path: string, clock: Clock): boolean {
 /** Milliseconds since the file was renewed; undefined if that was not in this boot. A torn or foreign file is the same as none. */
 export function ageOf(path: string, clock: Clock): number | undefined {
   try {
+    if (!isOwnFile(path)) return undefined;
     const text = readOwnFileIfAny(path, maxBytes);
     if (text === undefined) return undefined;
     const value = parseJson(text);

@@ -71,6 +71,16 @@ function openOwn(path: string): number | undefined {
   throw new NotAFile("not a regular file");
 }
 
+/** Whether a file is ours alone: no link, and no other user has written it. */
+export function isOwnFile(path: string): boolean {
+  const found = linkStatusIfAny(path);
+  return (
+    found?.kind === "file" &&
+    found.owner === effectiveUser() &&
+    (found.mode & 0o022) === 0
+  );
+}
+
 /** Closes the file. Throws `TooLarge` above `maxBytes`. */
 function textOfOpen(fd: number, maxBytes = Infinity): string {
   let size = 0;

@@ -275,6 +275,18 @@ describe("a cache that is not to be trusted", () => {
         mkdirSync(join(at, "shop:extra.json"));
       },
     ],
+    [
+      "a file of another user",
+      (at) => chownSync(join(at, "shop:extra.json"), 65_534, 0),
+    ],
+    [
+      "a file that others may write",
+      (at) => chmodSync(join(at, "shop:extra.json"), 0o666),
+    ],
+    [
+      "a .synced of another user",
+      (at) => chownSync(join(at, ".synced"), 65_534, 0),
+    ],
     ["a directory of another user", (at) => chownSync(at, 65_534, 0)],
     ["a directory that others may write to", (at) => chmodSync(at, 0o777)],
   ])("%s, ADD asks the API server", async (_what, spoil) => {
