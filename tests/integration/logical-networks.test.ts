@@ -4,7 +4,12 @@
  */
 import { describe, expect, test } from "bun:test";
 import { nothing } from "../support/node.ts";
-import { Cluster, addresses, defaultKey } from "../support/cluster.ts";
+import {
+  Cluster,
+  addresses,
+  defaultKey,
+  networksKey,
+} from "../support/cluster.ts";
 
 /** Its samples: net1 of a dedicated physical network, net2 of a shared one. */
 const samples = {
@@ -111,9 +116,28 @@ describe("logical networks", () => {
     ]);
   });
 
+  test("NPWG networks beside it are added", async () => {
+    await using cluster = await start();
+    const { node } = cluster;
+    const type = "bridge";
+    cluster.define("side", { type, ipam: node.ipam("10.96.0.0/24") });
+    const networks = { networks: "net1", [networksKey]: "side" };
+    const pod = await cluster.pod({ cni: "", ...networks });
+    await cluster.add(pod);
+    expect(await addresses(pod)).toEqual({
+      eth0: ["10.32.0.2/24"],
+      net1: ["10.96.0.2/24"],
+    });
+  });
+
   test.each<[annotations: Record<string, string>, code: number, msg: RegExp]>([
     [
       { networks: "net1,none" },
+      7,
+      /^failed to get logical network "shop\/none": /,
+    ],
+    [
+      { networks: "none", [networksKey]: "side" },
       7,
       /^failed to get logical network "shop\/none": /,
     ],
