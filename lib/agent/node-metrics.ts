@@ -5,11 +5,9 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { abandonedRecords } from "../attach/abandoned.ts";
 import { executedIn } from "../attach/record.ts";
-import type { Context } from "../attach/context.ts";
-import { readConfDir } from "../cni/confdir.ts";
+import { type Context, readNetworks } from "../attach/context.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import type { Attachment } from "../select/attachment.ts";
-import { fileKey } from "../select/node-networks.ts";
 import { auditPods, findings } from "./audit.ts";
 import { freeAddresses } from "./host-local.ts";
 import { type Family, Metrics } from "./prometheus.ts";
@@ -58,18 +56,20 @@ export async function auditMetrics(
 
 /** `place`: the path of a node's file for this process. */
 export async function nodeMetrics(
-  { config, records, dependencies }: Context,
+  context: Context,
   place: (path: string) => string,
 ): Promise<Metrics> {
+  const { config, records, dependencies } = context;
   const metrics = new Metrics();
   /** By the label; a configuration is the newest one that is seen. */
   const lists = new Map<string, NetworkConfigList>();
   /** The name of people by the `name` of the configuration: `flannel`, not `cbr0`. */
   const keys = new Map<string, string>();
-  for (const { file, list } of readConfDir(config.confDir)) {
-    if (!list || keys.has(list.name)) continue;
-    keys.set(list.name, fileKey(file));
-    lists.set(fileKey(file), list);
+  // Our own file is left out: it has the name of the default network.
+  for (const { key, list } of readNetworks(context).candidates) {
+    if (keys.has(list.name)) continue;
+    keys.set(list.name, key);
+    lists.set(key, list);
   }
   const labelOf = ({ definition, requested, list }: Attachment): string =>
     definition ?? keys.get(list.name) ?? requested ?? list.name;

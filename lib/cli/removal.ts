@@ -277,6 +277,7 @@ async function dropFreed(
 const agentFiles = [
   "calls.log",
   "calls.log.1",
+  "calls.json",
   "load.json",
   statusSynced,
   definitionsDirectory,

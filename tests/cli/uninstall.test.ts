@@ -63,7 +63,13 @@ describe("uninstall", () => {
     using node = await installed();
     node.record({ containerId: "c1" });
     node.record({ containerId: "c2" }, [{ cniVersion: "1.0.0" }]);
-    for (const file of ["calls.log", "status.synced", "load.json"])
+    for (const file of [
+      "calls.log",
+      "calls.log.1",
+      "calls.json",
+      "status.synced",
+      "load.json",
+    ])
       writeFileSync(join(node.dataDir, file), "{}\n");
     mkdirSync(join(node.dataDir, "definitions"));
     writeFileSync(join(node.dataDir, "definitions/.synced"), "");

@@ -17,6 +17,7 @@ import { checkInstall } from "./checks/install.ts";
 import { checkBlankChoice } from "./checks/logical-networks.ts";
 import { checkLookups } from "./checks/lookups.ts";
 import { checkNewerContainerd } from "./checks/newer-containerd.ts";
+import { checkObserve } from "./checks/observe.ts";
 import { checkPods } from "./checks/pods.ts";
 import { checkScale, checkUpgrade } from "./checks/scale.ts";
 import { checkStaticPod } from "./checks/static-pod.ts";
@@ -47,6 +48,7 @@ export async function runSuite(
     await checkChoice(cluster, report);
     await checkBlankChoice(cluster, report);
     await checkDevices(cluster, report);
+    await checkObserve(cluster, report);
     await checkCredentials(cluster, report);
     await checkStaticPod(cluster, report);
     // Its agent keeps definitions, which the checks before read from the API server.

@@ -56,6 +56,12 @@ describe("metrics", () => {
       name: "local-net",
       plugins: [{ type: "ptp", ipam: node.ipam("10.9.0.0/24") }],
     });
+    // As `install` writes it: with the name of the default network.
+    node.network("00-genie.conflist", {
+      cniVersion: "1.0.0",
+      name: "alpha-net",
+      plugins: [{ type: "genie", logFile: node.logFile }],
+    });
     const annotations = { cni: "alpha,beta" };
     const directory = join(node.directory, "textfile");
     const file = join(directory, "genie.prom");
