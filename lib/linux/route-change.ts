@@ -49,6 +49,8 @@ export function revertPlan(routing: Routing, plan: Plan): void {
   for (const route of plan.addRoutes)
     if (route.table === RT_TABLE_MAIN && !removed.has(describe(route)))
       removeRoute(routing, route);
+  // The kernel takes one way for the multipath route that has it.
+  putBack(routing, plan.removeRoutes);
 }
 
 function describe(route: Route): string {

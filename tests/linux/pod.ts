@@ -47,6 +47,8 @@ export interface Wish {
   gateways?: readonly string[];
   /** `"defaultRoutes": "keep"`. */
   keep?: true;
+  /** The interface that a running pod gets. */
+  arrived?: string;
 }
 
 /** Has the default routes settled; the plan that was applied. */
@@ -59,7 +61,7 @@ export function settle(pod: Netns, wish: Wish = {}): Plan {
 
 export function planFor(
   routing: Rtnetlink,
-  { order = interfaces, primary = "eth0", gateways = [], keep }: Wish,
+  { order = interfaces, primary = "eth0", gateways = [], keep, arrived }: Wish,
 ): Plan {
   const links = routing.links();
   const indexOf = (name: string) => links.get(name) ?? -1;
@@ -74,6 +76,7 @@ export function planFor(
     primary: order.indexOf(primary),
     request: gateways.length > 0 ? request : undefined,
     move: !keep,
+    ...(arrived !== undefined && { arrived: order.indexOf(arrived) }),
   });
 }
 

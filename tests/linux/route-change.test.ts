@@ -17,12 +17,22 @@ import {
   putBack,
   removeTables,
   restore,
+  returnDefaultRoutes,
+  revertPlan,
   snapshotOf,
   takeOut,
   waysOut,
 } from "../../lib/linux/routes.ts";
 import type { Routing } from "../../lib/linux/rtnetlink.ts";
-import { ip, planFor, routingOf, settle, startPod, table } from "./pod.ts";
+import {
+  type Wish,
+  ip,
+  planFor,
+  routingOf,
+  settle,
+  startPod,
+  table,
+} from "./pod.ts";
 
 const both = `ip route add default via 10.0.0.1 dev eth0
   ip route prepend default via 10.1.0.1 dev net1
@@ -142,6 +152,53 @@ describe("a kernel without policy routing", () => {
       })),
     );
   });
+});
+
+describe("revertPlan", () => {
+  test.each<[string, string, Wish]>([
+    ["a network that came", both, { arrived: "net1" }],
+    ["a request", both, { gateways: ["10.1.0.1", "fd01::1"] }],
+    [
+      "a request that removes others",
+      `${both}
+       ip route add default via 10.2.0.1 dev net2 metric 77`,
+      { gateways: ["10.1.0.1"], keep: true },
+    ],
+    [
+      "a multipath route",
+      `ip route add default nexthop via 10.0.0.1 dev eth0 nexthop via 10.1.0.1 dev net1`,
+      { arrived: "net1" },
+    ],
+  ])("%s, applied or not: the pod as before", async (_, commands, wish) => {
+    await using pod = await startPod(commands);
+    const before = await routingOf(pod);
+    using routing = new Rtnetlink(pod.path);
+    const plan = planFor(routing, wish);
+    revertPlan(routing, plan);
+    expect(inAnyOrder(await routingOf(pod))).toEqual(inAnyOrder(before));
+    applyPlan(routing, plan);
+    removeTables(routing, tablesOf(plan));
+    revertPlan(routing, plan);
+    expect(inAnyOrder(await routingOf(pod))).toEqual(inAnyOrder(before));
+  });
+});
+
+/** Routes of one destination and metric in any order. */
+function inAnyOrder({ main, ...rest }: Awaited<ReturnType<typeof routingOf>>) {
+  return { main: main.toSorted(), ...rest };
+}
+
+test("returnDefaultRoutes, moves them back and removes the table", async () => {
+  await using pod = await startPod(both);
+  const before = await routingOf(pod);
+  const tables = tablesOf(settle(pod, { arrived: "net1" }));
+  await pod.run("ip", "link", "set", "eth0", "down");
+  using routing = new Rtnetlink(pod.path);
+  const returned = tables.flatMap((one) => returnDefaultRoutes(routing, one));
+  expect(returned.map(({ family }) => family)).toEqual(["4", "6"]);
+  const after = await routingOf(pod);
+  expect({ ...after, main: [] }).toEqual({ ...before, main: [] });
+  expect(after.main.every((line) => line.includes("dev net1"))).toBe(true);
 });
 
 describe("removeTables", () => {

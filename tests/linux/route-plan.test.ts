@@ -338,6 +338,60 @@ const owned: Row[] = [
 
 const requested6 = "default via fd01::1 dev net1 metric 512 pref medium";
 
+/** net1 comes to a running pod. */
+const arrived: Row[] = [
+  [
+    "its default routes leave the main table",
+    plain("eth0", "net1"),
+    { arrived: "net1" },
+    moved(0, 1),
+  ],
+  [
+    "those of another network are in use, and stay",
+    `${plain("eth0", "net1")}
+     ip route add default via 10.2.0.1 dev net2 metric 0 tos 0x10
+     ip route append default via 10.2.0.9 dev net2`,
+    { arrived: "net1" },
+    {
+      ...moved(0, 1),
+      main: [
+        "default tos 0x10 via 10.2.0.1 dev net2",
+        main4(0),
+        "default via 10.2.0.9 dev net2",
+        main6(0),
+      ],
+    },
+  ],
+  [
+    "a family that nobody has stays its own",
+    "ip -6 route append default via fd01::1 dev net1",
+    { arrived: "net1" },
+    { main: [main6(1)] },
+  ],
+  [
+    "its router advertisements do not change the owner's metric",
+    `ip -6 route add default via fd00::1 dev eth0
+     ip -6 route append default via fe80::9 dev net1 proto ra expires 1800 metric 1000`,
+    { arrived: "net1" },
+    {
+      main: [
+        "default via fe80::9 dev net1 proto ra metric 1000 expires pref medium",
+        main6(0),
+      ],
+    },
+  ],
+  [
+    "it asks for the default route: the owner's moves",
+    plain("eth0"),
+    { arrived: "net1", gateways: ["10.1.0.1"] },
+    {
+      main: [main4(1), main6(0)],
+      tables: { 1000: table4(0) },
+      rules: [rule("10.0.0.2", 1000)],
+    },
+  ],
+];
+
 const requested: Row[] = [
   [
     "both families",
@@ -427,6 +481,7 @@ const requested: Row[] = [
 
 describe.each([
   ["owner", owned],
+  ["arrived", arrived],
   ["requested", requested],
 ])("planDefaultRoutes, %s", (_, rows) => {
   test.each(rows)("%s", async (_name, commands, wish, expected) => {
