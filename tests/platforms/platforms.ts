@@ -6,6 +6,7 @@
  */
 import {
   chmodSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   rmSync,
@@ -26,8 +27,10 @@ const scratch = mkdtempSync(join(tmpdir(), "genie-platforms-"));
 chmodSync(scratch, 0o755);
 let failed = false;
 try {
+  console.log(`${suites.join(", ")} and an installation:`);
   await report("arm64 by qemu", arm64());
   await report("x64 with musl", await musl());
+  await report("install onto a musl node from an image", muslNode());
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
@@ -63,6 +66,35 @@ async function musl(): Promise<string[]> {
   ];
 }
 
+/**
+ * As in the DaemonSet: the image's executable is glibc's, the node below another root has
+ * musl only. The installed one is musl's, and runs there.
+ */
+function muslNode(): string[] {
+  const node = join(scratch, "node");
+  const image = join(scratch, "image");
+  for (const path of ["proc", "etc/cni/net.d", "opt/cni/bin"])
+    mkdirSync(join(node, path), { recursive: true });
+  cpSync(join(scratch, "musl"), join(node, "lib"), { recursive: true });
+  writeFileSync(join(node, "opt/cni/bin/bridge"), "", { mode: 0o755 });
+  const network = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
+  writeFileSync(
+    join(node, "etc/cni/net.d/10-lan.conf"),
+    JSON.stringify(network),
+  );
+  mkdirSync(image);
+  const musl = join(root, "dist/linux-x64-baseline-musl/genie");
+  cpSync(join(root, "dist/linux-x64-baseline/genie"), join(image, "genie"));
+  cpSync(musl, join(image, "genie-musl"));
+  const script = `
+set -e
+mount --rbind /proc "$1/proc"
+"$2/genie" install --root "$1"
+cmp "$1/opt/cni/bin/genie" "$3"
+chroot "$1" /opt/cni/bin/genie version`;
+  return ["unshare", "--mount", "sh", "-c", script, "sh", node, image, musl];
+}
+
 function testsOf(binary: string): string[] {
   return [
     "env",
@@ -79,7 +111,7 @@ function testsOf(binary: string): string[] {
 async function report(platform: string, command: string[]): Promise<void> {
   try {
     await run(command, { cwd: root, seconds: 600 });
-    console.log(`${platform}: ${suites.join(", ")} passed`);
+    console.log(`${platform}: passed`);
   } catch (error) {
     failed = true;
     console.log(`${platform}: ${String(error)}`);
