@@ -83,16 +83,16 @@ function muslNode(): string[] {
     JSON.stringify(network),
   );
   mkdirSync(image);
-  const musl = join(root, "dist/linux-x64-baseline-musl/genie");
+  const other = join(root, "dist/linux-x64-baseline-musl/genie");
   cpSync(join(root, "dist/linux-x64-baseline/genie"), join(image, "genie"));
-  cpSync(musl, join(image, "genie-musl"));
+  cpSync(other, join(image, "genie-musl"));
   const script = `
 set -e
 mount --rbind /proc "$1/proc"
 "$2/genie" install --root "$1"
 cmp "$1/opt/cni/bin/genie" "$3"
 chroot "$1" /opt/cni/bin/genie version`;
-  return ["unshare", "--mount", "sh", "-c", script, "sh", node, image, musl];
+  return ["unshare", "--mount", "sh", "-c", script, "sh", node, image, other];
 }
 
 function testsOf(binary: string): string[] {
