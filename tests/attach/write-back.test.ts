@@ -16,7 +16,7 @@ import {
   statusAnnotations,
   writeBack,
 } from "../../lib/attach/write-back.ts";
-import type { Kube } from "../../lib/kube/client.ts";
+import { ApiError, type Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
@@ -223,6 +223,8 @@ interface Situation {
   isLate?: boolean;
   /** The API server's pod. */
   found?: { uid?: string; annotations?: Record<string, string> };
+  /** The status of the response to the GET. */
+  status?: number;
 }
 
 const args = "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_UID=u1";
@@ -239,7 +241,9 @@ async function wroteBack({
   const kube: Kube = {
     async getPod(namespace, name) {
       calls.push(["get", namespace, name]);
-      const { uid, annotations = {} } = situation.found ?? {};
+      const { found, status } = situation;
+      if (status) throw new ApiError("no pod", status);
+      const { uid, annotations = {} } = found ?? {};
       return {
         metadata: {
           namespace,
@@ -416,11 +420,15 @@ describe("writeBack", () => {
     expect((await wroteBack(situation)).calls).toEqual(expected);
   });
 
-  test("writes nothing when there is no uid", async () => {
-    const situation = { args: "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p" };
-    expect(await wroteBack(situation)).toMatchObject({
+  test.each<[string, Situation, words: RegExp]>([
+    ["no uid", {}, /^$/],
+    ["no pod", { status: 404 }, /^$/],
+    ["no right", { status: 403 }, /error="no pod"/],
+  ])("writes nothing when there is %s", async (_, situation, words) => {
+    const all = { args: "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p", ...situation };
+    expect(await wroteBack(all)).toMatchObject({
       calls: [["get", "ns", "p"]],
-      words: "",
+      words: expect.stringMatching(words),
     });
   });
 

@@ -4,6 +4,8 @@
  * real networks, and what that costs (selection.md §2, §6, §7).
  */
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { nothing } from "../support/node.ts";
 import { attached } from "../support/scripted-node.ts";
 import {
@@ -152,6 +154,25 @@ describe("ADD, CHECK, DEL", () => {
     await cluster.del(pod);
     expect(await cluster.node.remains()).toEqual(nothing);
   });
+});
+
+test("no spec.config, a network of multusConfDir; none where it is off", async () => {
+  await using cluster = await startCluster();
+  const { node } = cluster;
+  const multusConfDir = join(node.directory, "multus");
+  mkdirSync(multusConfDir);
+  const network = { cniVersion: "1.0.0", name: "far", type: "bridge" };
+  writeFileSync(join(multusConfDir, "far.conf"), JSON.stringify(network));
+  cluster.define("far", "");
+  const pod = await cluster.pod({ [networksKey]: "far" });
+  expect(
+    await cluster.refuse(pod, { config: { multusConfDir: "" } }),
+  ).toMatchObject({
+    code: 7,
+    msg: expect.stringContaining(`no network of ${node.confDir} has its name`),
+  });
+  await cluster.add(pod, { config: { multusConfDir } });
+  expect(Object.keys(await attached(pod))).toEqual(["eth0", "net1"]);
 });
 
 describe("after ADD the definitions are not asked for again", () => {
