@@ -119,8 +119,8 @@ describe("runCommand", () => {
       `genie gc: --grace: expected seconds, got "-1"\n${hint("gc")}`,
     ],
     [
-      ["list", "-o", "yaml"],
-      `genie list: --output: expected table, wide or json, got "yaml"\n${hint("list")}`,
+      ["list", "-o", "xml"],
+      `genie list: --output: expected table, wide, json or yaml, got "xml"\n${hint("list")}`,
     ],
     [
       ["explain", "a/b/c"],
