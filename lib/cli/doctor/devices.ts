@@ -4,7 +4,7 @@
  * ResourceSlices.
  */
 import { messageOf } from "../../linux/errno.ts";
-import { Deadline } from "../../linux/deadline.ts";
+import { Deadline, monotonicMs } from "../../linux/deadline.ts";
 import { quote } from "../../linux/text.ts";
 import { own } from "../../cni/json.ts";
 import type { Context } from "../../attach/context.ts";
@@ -29,12 +29,20 @@ export const checkDevices: Check = async ({ config, context, host }) => {
   ];
 };
 
-/** undefined: no API server is configured; another check reports it. */
+/**
+ * undefined: no API server is configured; another check reports it, and one that does
+ * not respond. A pod would try again: here its time is over with the first failure.
+ */
 async function openKube(context: Context): Promise<Kube | undefined> {
   const { config, dependencies } = context;
+  let responds = true;
+  const clock = () => (responds ? monotonicMs() : Number.POSITIVE_INFINITY);
   try {
     await dependencies.checkKube(config);
-    return await dependencies.kube(config, new Deadline(limitMs));
+    const deadline = new Deadline(limitMs, clock);
+    return await dependencies.kube(config, deadline, ({ status }) => {
+      responds = status !== undefined;
+    });
   } catch {
     return undefined;
   }
