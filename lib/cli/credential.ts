@@ -64,24 +64,39 @@ export function chooseCredential(
     );
   }
   const written = join(directory, "kubeconfig");
-  const firstOf = (paths: readonly (string | undefined)[], why: string) => {
-    const found = paths.find(
-      (path) => path !== undefined && existsSync(host.path(path)),
-    );
+  const isThere = (path: string) => existsSync(host.path(path));
+  const firstOf = (
+    paths: readonly (string | undefined)[],
+    why: string,
+    isUsable = isThere,
+  ) => {
+    const found = paths.find((path) => path !== undefined && isUsable(path));
     return found === undefined
       ? undefined
       : ({ kind: "given", kubeconfig: found, why } as const);
   };
-  const node = () => firstOf(nodeKubeconfigs, "the node's own");
   if (account)
     return (
       firstOf([existing === written ? undefined : existing], "as before") ??
-      node() ??
+      firstOf(nodeKubeconfigs, "the node's own", (path) =>
+        isKubeconfig(host.path(path)),
+      ) ??
       account
     );
   return (
-    firstOf([existing, written], "as before") ?? node() ?? { kind: "none" }
+    firstOf([existing, written], "as before") ??
+    firstOf(nodeKubeconfigs, "the node's own") ?? { kind: "none" }
   );
+}
+
+/** A node that is not set up yet may have an incomplete one. */
+function isKubeconfig(path: string): boolean {
+  try {
+    readKubeconfig(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function ofOptions(server: string, wishes: Wishes): Credential {

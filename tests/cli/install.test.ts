@@ -36,6 +36,13 @@ const inCluster = {
 
 const kubeletConf = "/etc/kubernetes/kubelet.conf";
 
+const plainKubeconfig = JSON.stringify({
+  "current-context": "a",
+  contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
+  clusters: [{ name: "a", cluster: { server: "http://127.0.0.1:1" } }],
+  users: [{ name: "a", user: { token: "t" } }],
+});
+
 function account(node: NodeDirectory, token = "token-1"): string {
   node.write("account/token", token);
   return node
@@ -435,7 +442,7 @@ describe("install, credentials", () => {
     ["the operator's choice stays", "/etc/own.conf", "/etc/own.conf"],
   ])("in a pod with an account, %s", (_, former, chosen) => {
     using node = new NodeDirectory();
-    node.write("etc/kubernetes/kubelet.conf", "");
+    node.write("etc/kubernetes/kubelet.conf", plainKubeconfig);
     node.write("etc/own.conf", "");
     node.write("etc/cni/net.d/genie.d/kubeconfig", "");
     const directory = "/etc/cni/net.d/genie.d";
@@ -452,9 +459,11 @@ describe("install, credentials", () => {
       );
     expect(choose(false)).toMatchObject({ kind: "given", kubeconfig: chosen });
     expect(choose(true)).toMatchObject({ kind: "written" });
+    if (chosen !== kubeletConf) return;
+    node.write("etc/kubernetes/kubelet.conf", "incomplete");
+    expect(choose(false)).toMatchObject({ kind: "written" });
     rmSync(join(node.root, "etc/kubernetes/kubelet.conf"));
-    if (chosen === kubeletConf)
-      expect(choose(false)).toMatchObject({ kind: "written" });
+    expect(choose(false)).toMatchObject({ kind: "written" });
   });
 
   test("a required account that is not there, is an error", async () => {
@@ -474,15 +483,7 @@ describe("install, credentials", () => {
 
   test("a kubeconfig, is used where it is", async () => {
     using node = new NodeDirectory();
-    const path = node.write(
-      "kubelet.conf",
-      JSON.stringify({
-        "current-context": "a",
-        contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
-        clusters: [{ name: "a", cluster: { server: "http://127.0.0.1:1" } }],
-        users: [{ name: "a", user: { token: "t" } }],
-      }),
-    );
+    const path = node.write("kubelet.conf", plainKubeconfig);
     await node.type("install", ["--kubeconfig", path]);
     expect(node.config["plugins"]).toEqual([
       expect.objectContaining({ kubernetes: { kubeconfig: path } }),
