@@ -97,7 +97,13 @@ class Reconciler {
     this.#agent = agent;
     this.#pods = pods;
     this.#signal = signal;
-    this.#index = new RecordIndex(agent.context);
+    this.#index = new RecordIndex(agent.context, (record, error) =>
+      agent.log("warn", "left an unreadable record alone", {
+        part: "attach",
+        record,
+        error: messageOf(error),
+      }),
+    );
   }
 
   look({ metadata }: V1Pod): void {

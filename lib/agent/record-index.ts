@@ -24,14 +24,20 @@ export interface IndexedRecord extends Pick<
 export class RecordIndex {
   readonly #records: Records;
   readonly #bootId: string;
+  readonly #unreadable: (name: string, error: unknown) => void;
   readonly #directory: string;
   /** Of the directory, and when it was read: then nothing has to be read again. */
   #last = { changedMs: 0, readMs: 0 };
   readonly #byName = new Map<string, IndexedRecord>();
   readonly #versions = new Map<string, string>();
 
-  constructor({ records, config, dependencies }: Context) {
+  /** `unreadable` is called once for a record that is damaged, or of a newer genie: it is left alone. */
+  constructor(
+    { records, config, dependencies }: Context,
+    unreadable: (name: string, error: unknown) => void = () => {},
+  ) {
     this.#records = records;
+    this.#unreadable = unreadable;
     this.#bootId = dependencies.bootId();
     this.#directory = `${config.dataDir}/attachments`;
   }
@@ -82,11 +88,13 @@ export class RecordIndex {
       this.#versions.set(name, version);
       return !isKnown;
     };
-    for await (const { name, record } of this.#records.all(isChanged)) {
+    for await (const { name, record, error } of this.#records.all(isChanged)) {
       const version = this.#versions.get(name) ?? "";
-      // An unreadable one, or one of a newer genie, is no pod's.
       if (record) this.#byName.set(name, indexed(record, version));
-      else this.#byName.delete(name);
+      else {
+        this.#byName.delete(name);
+        this.#unreadable(name, error);
+      }
     }
     for (const name of gone) {
       this.#byName.delete(name);

@@ -25,6 +25,8 @@ export function createRepair(limits = usualLimits): Part {
 /** What is known of one attachment while this process lives. */
 interface AttachmentState {
   record: IndexedRecord;
+  /** Changes with its ADD. */
+  id: string;
   ifname: string;
   network: string;
   /** Since its ADD. */
@@ -87,15 +89,21 @@ class Repair {
 
   async #check(record: IndexedRecord): Promise<void> {
     for (const one of await this.#checked(record)) {
-      const { ifname, network, outcome, why, isPrimary } = one;
+      const { id, ifname, network, outcome, why, isPrimary } = one;
       const key = `${keyOfRecord(record)}:${ifname}`;
-      const state = this.#states.get(key) ?? {
-        record,
-        ifname,
-        network,
-        hasPassed: false,
-        failures: 0,
-      };
+      const before = this.#states.get(key);
+      const state: AttachmentState =
+        before?.id === id
+          ? before
+          : {
+              ...before,
+              record,
+              id,
+              ifname,
+              network,
+              hasPassed: false,
+              failures: 0,
+            };
       this.#states.set(key, state);
       state.record = record;
       state.failures = outcome === "failed" ? state.failures + 1 : 0;
@@ -148,8 +156,7 @@ class Repair {
     });
     state.failures = 0;
     if (done.outcome === "repaired") {
-      // The new one is repaired only when it has passed, too.
-      state.hasPassed = false;
+      // The new one has another ID: it is repaired only when it has passed, too.
       this.#tell(state, "info", "Repaired", why);
     } else if (done.outcome === "failed") {
       const at = performance.now() + backoff(failures + 1);
@@ -175,6 +182,7 @@ class Repair {
 }
 
 interface Checked {
+  id: string;
   ifname: string;
   network: string;
   isPrimary: boolean;
@@ -192,6 +200,7 @@ function checkedOf({ outcome, answer }: ChangeOutcome): Checked[] {
         return typeof value === "string" ? value : "";
       };
       return {
+        id: text("id"),
         ifname: text("ifname"),
         network: text("network"),
         isPrimary: own(one, "primary") === true,

@@ -28,6 +28,8 @@ import {
 } from "./running-pod.ts";
 
 export interface CheckedAttachment {
+  /** Another one after each ADD. */
+  id: string;
   ifname: string;
   network: string;
   primary: boolean;
@@ -54,6 +56,7 @@ export async function checkNetworks(
       const runtime = runtimeConf(context, attachment);
       const tell = (outcome: CheckedAttachment["outcome"], why?: string) =>
         checked.push({
+          id: Bun.hash(JSON.stringify([attachment, result])).toString(36),
           ifname,
           network: attachment.definition ?? displayName(attachment),
           primary: ifname === record.ifname,

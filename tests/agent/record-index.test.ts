@@ -1,6 +1,7 @@
 /** Which record is a pod's: of this boot, the newest, by UID or hash. */
 import type { V1Pod } from "@kubernetes/client-node";
 import { expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
 import { RecordIndex } from "../../lib/agent/record-index.ts";
 import type { Context } from "../../lib/attach/context.ts";
 import type { AttachmentRecord } from "../../lib/attach/record.ts";
@@ -72,4 +73,25 @@ test("RecordIndex, sees what comes, changes and goes", async () => {
   expect(second && (await index.read(second))).toBeUndefined();
   records.remove(record);
   expect(await index.newest(pod)).toBeUndefined();
+});
+
+test("RecordIndex, a record of a newer genie: told once, and no pod's", async () => {
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
+  records.write(recordOf("a")).close();
+  const path = `${directory.path}/attachments/a:eth0.json`;
+  const record: unknown = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(
+    path,
+    JSON.stringify(Object.assign({}, record, { formatVersion: 9 })),
+  );
+  const told: string[] = [];
+  const context = contextOf(directory.path, records);
+  const index = new RecordIndex(context, (name, error) => {
+    told.push(`${name}: ${String(error)}`);
+  });
+  expect(await index.newest(pod)).toBeUndefined();
+  await index.newest(pod);
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatch(/^a:eth0: .*has format 9/);
 });

@@ -36,6 +36,7 @@ async function repaired(
   const controller = new AbortController();
   const told: string[] = [];
   let round = 0;
+  let repairsDone = 0;
   const check = () => {
     const [eth0, net1] = (rounds[round++] ?? "").split("");
     if (round >= rounds.length) controller.abort();
@@ -44,7 +45,15 @@ async function repaired(
       { ifname: "net1", primary: false, of: net1 },
     ].flatMap(({ of, ...one }) =>
       of === "p" || of === "f" || of === "u"
-        ? [{ ...one, network: "lan", outcome: words[of], why: "broken" }]
+        ? [
+            {
+              ...one,
+              id: `${one.ifname} ${repairsDone}`,
+              network: "lan",
+              outcome: words[of],
+              why: "broken",
+            },
+          ]
         : [],
     );
     return { outcome: "checked", attachments };
@@ -60,7 +69,10 @@ async function repaired(
         verb: string;
         interface: string;
       };
-      if (verb === "repair") told.push(`${round} repair ${ifname}`);
+      if (verb === "repair") {
+        told.push(`${round} repair ${ifname}`);
+        repairsDone++;
+      }
       const outcome = repairs.shift() ?? "repaired";
       const answer = verb === "check" ? check() : { outcome, why: "no" };
       return { code: 0, stdout: JSON.stringify(answer), stderr: "" };
