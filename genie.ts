@@ -18,11 +18,12 @@ process.exit(await main());
 async function main(): Promise<number> {
   const command = process.env["CNI_COMMAND"];
   try {
-    if (!command && process.argv.length > 2) {
+    if (!command && (process.argv.length > 2 || isKubectlPlugin())) {
       const { runCommand } = await import("./lib/cli/main.ts");
       return await runCommand(process.argv.slice(2), {
         version,
         env: process.env,
+        isKubectl: isKubectlPlugin(),
       });
     }
     const { runAsPlugin } = await import("./lib/attach/plugin.ts");
@@ -31,6 +32,11 @@ async function main(): Promise<number> {
     // An uncaught error would print the bundled source.
     return fail(error, command);
   }
+}
+
+/** Called by a link of this name: `kubectl genie …`, on an operator's machine. */
+function isKubectlPlugin(): boolean {
+  return /(?:^|\/)kubectl-genie$/.test(process.argv0);
 }
 
 /**

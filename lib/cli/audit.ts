@@ -23,7 +23,12 @@ import {
   nodeContext,
   rootOption,
 } from "./node.ts";
-import { structured, structuredFormats } from "./output.ts";
+import {
+  namespaceOptions,
+  structured,
+  structuredFormats,
+  wantedNamespace,
+} from "./output.ts";
 import { objectsOf } from "./pod-source.ts";
 import { type Env, type Terminal, columns, contentOf } from "./terminal.ts";
 
@@ -38,6 +43,7 @@ Pods of the node's network are left out. Exit code 1 if something is found.
   genie audit --evict --yes
   kubectl get pods -A -o json --field-selector spec.nodeName=$NODE | genie audit -f -`,
   options: {
+    ...namespaceOptions,
     output: {
       value: "FORMAT",
       short: "o",
@@ -68,7 +74,11 @@ Pods of the node's network are left out. Exit code 1 if something is found.
     const context = nodeContext(directoriesOf(input), env, { host });
     progress("reading the pods of this node");
     const node = apiNodeName(input, env, context.config);
-    const pods = await podsOf(input, env, node);
+    const namespace = wantedNamespace(input);
+    const pods = (await podsOf(input, env, node)).filter(
+      ({ metadata }) =>
+        namespace === undefined || metadata?.namespace === namespace,
+    );
     progress(`reading the records of ${pods.length} pods`);
     const found = await auditPods(pods, context, (path) => host.path(path));
     const evicted =

@@ -37,6 +37,8 @@ export interface Command {
 /** A row of the table of commands; a command is loaded when it is called. */
 export interface Entry {
   summary: string;
+  /** Works without a node: `kubectl genie` has it. */
+  isRemote?: true;
   /** Not listed: genie calls it itself. */
   hidden?: true;
   load(): Promise<Command>;

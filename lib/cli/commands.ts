@@ -16,6 +16,7 @@ export const commands: Commands = new Map(
     },
     manifest: {
       summary: "print the Kubernetes objects that install genie on every node",
+      isRemote: true,
       load: async () => (await import("./manifest.ts")).manifest,
     },
     doctor: {
@@ -24,6 +25,7 @@ export const commands: Commands = new Map(
     },
     explain: {
       summary: "show which networks a pod gets on this node, and why",
+      isRemote: true,
       load: async () => (await import("./explain.ts")).explain,
     },
     list: {
@@ -56,14 +58,17 @@ export const commands: Commands = new Map(
     },
     completion: {
       summary: "print a shell's completion script",
+      isRemote: true,
       load: async () => (await import("./completion.ts")).completion,
     },
     version: {
       summary: "print the version",
+      isRemote: true,
       load: async () => (await import("./help.ts")).version,
     },
     help: {
       summary: "print the commands, or the options of one",
+      isRemote: true,
       load: async () => (await import("./help.ts")).help,
     },
     health: {

@@ -1,6 +1,7 @@
 /**
  * `genie explain [POD]`.
  */
+import type { Api } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Annotations, Device } from "../select/attachment.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
@@ -9,12 +10,14 @@ import {
   type Explanation,
   explainPod,
 } from "./explanation.ts";
+import { directoryOptions, directoriesOf, nodeContext } from "./node.ts";
+import { structured, structuredFormats } from "./output.ts";
 import {
-  type Directories,
-  directoryOptions,
-  directoriesOf,
-  nodeContext,
-} from "./node.ts";
+  contextNamespace,
+  explainRemotely,
+  operatorsKubeconfig,
+  remoteText,
+} from "./remote-explanation.ts";
 import {
   type PodOperand,
   parsePodOperand,
@@ -49,38 +52,82 @@ Changes nothing. A pod that could not be created fails here with the same messag
     output: {
       value: "FORMAT",
       short: "o",
-      choices: ["text", "json"],
-      about: "text or json (default text); json is a list for several pods",
+      choices: ["text", ...structuredFormats],
+      about:
+        "text, json or yaml (default text); json and yaml are a list for several pods",
+    },
+    kubeconfig: {
+      value: "FILE",
+      path: "file",
+      about:
+        "credential for the API server (default that of genie's configuration; kubectl genie: $KUBECONFIG, else ~/.kube/config)",
     },
     ...directoryOptions,
   },
-  async run(input, { env, stdout, stderr }) {
+  async run(input, { env, stdout, stderr, isKubectl = false }) {
     const directories = directoriesOf(input);
-    const { pods, namespaces } = await podsOf(input, directories, env);
-    const explanations: Explanation[] = [];
+    const open = opener(input, env, isKubectl);
+    const { pods, namespaces } = await podsOf(input, env, isKubectl, open);
+    const explained: { value: object; text: string }[] = [];
     let failed = 0;
     for (const pod of pods) {
       try {
-        explanations.push(await explainPod(pod, directories, env, namespaces));
+        if (isKubectl) {
+          const value = await explainRemotely(pod, open);
+          explained.push({ value, text: remoteText(value) });
+        } else {
+          const value = await explainPod(pod, directories, env, namespaces);
+          explained.push({ value, text: textOf(value) });
+        }
       } catch (error) {
         if (pods.length === 1) throw error;
         failed++;
         stderr(`genie explain: ${nameOf(pod)}: ${messageOf(error)}\n`);
       }
     }
+    const values = explained.map(({ value }) => value);
     await stdout(
-      input.text("output") === "json"
-        ? jsonOf(explanations, pods.length)
-        : explanations.map(textOf).join("\n"),
+      structured(
+        pods.length === 1 ? values[0] : values,
+        input.text("output"),
+      ) ?? explained.map(({ text }) => text).join("\n"),
     );
     return failed === 0 ? 0 : 1;
   },
 };
 
+function kubeconfigOf(
+  input: Input,
+  env: Env,
+  isKubectl: boolean,
+): string | undefined {
+  const byKubectl = isKubectl ? operatorsKubeconfig(env) : undefined;
+  return input.path("kubeconfig") ?? byKubectl;
+}
+
+/** The API server, opened once. */
+function opener(
+  input: Input,
+  env: Env,
+  isKubectl: boolean,
+): () => Promise<Api> {
+  let opened: Promise<Api> | undefined;
+  const open = async (): Promise<Api> => {
+    const { openApi } = await import("../kube/typed-api.ts");
+    const kubeconfig = kubeconfigOf(input, env, isKubectl);
+    if (kubeconfig !== undefined) return openApi({ kubeconfig }, env);
+    const request = { command: "ADD" } as const;
+    const { config } = nodeContext(directoriesOf(input), env, { request });
+    return openApi(config.kube, env);
+  };
+  return () => (opened ??= open());
+}
+
 async function podsOf(
   input: Input,
-  directories: Directories,
   env: Env,
+  isKubectl: boolean,
+  open: () => Promise<Api>,
 ): Promise<{ pods: PodView[]; namespaces: Map<string, Annotations> }> {
   const file = input.text("filename");
   const namespace = input.text("namespace");
@@ -90,7 +137,12 @@ async function podsOf(
   if (file === undefined) {
     if (!reference)
       throw new UsageError("POD is missing: name one, or a file with -f");
-    const pod = await askedPod(reference, directories, env);
+    const kubeconfig = kubeconfigOf(input, env, isKubectl);
+    const byDefault =
+      isKubectl && kubeconfig !== undefined
+        ? contextNamespace(kubeconfig)
+        : "default";
+    const pod = await askedPod({ namespace: byDefault, ...reference }, open);
     return { pods: [pod], namespaces: new Map() };
   }
   const shown = file === "-" ? "stdin" : file;
@@ -107,20 +159,16 @@ async function podsOf(
 }
 
 async function askedPod(
-  { kind = "Pod", namespace = "default", name }: PodOperand,
-  directories: Directories,
-  env: Env,
+  { kind = "Pod", namespace, name }: PodOperand & { namespace: string },
+  open: () => Promise<Api>,
 ): Promise<PodView> {
   const shown = JSON.stringify(`${namespace}/${name}`);
   if (kind !== "Pod")
     throw new UsageError(
       `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
     );
-  const { config } = nodeContext(directories, env, {
-    request: { command: "ADD" },
-  });
-  const { apiProblem, openApi } = await import("../kube/typed-api.ts");
-  const { core } = await openApi(config.kube, env);
+  const { core } = await open();
+  const { apiProblem } = await import("../kube/typed-api.ts");
   try {
     return podOfApi(await core.readNamespacedPod({ namespace, name }));
   } catch (cause) {
@@ -128,11 +176,6 @@ async function askedPod(
       cause,
     });
   }
-}
-
-function jsonOf(explanations: readonly Explanation[], pods: number): string {
-  const value = pods === 1 ? explanations[0] : explanations;
-  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /** `deployment shop/web`; a pod without its kind. */

@@ -43,6 +43,7 @@ export function usage(commands: Commands): string {
     "",
     columns(rows),
     "`genie <command> --help` has the options of a command.",
+    "`kubectl genie explain POD` works anywhere, by a link called kubectl-genie.",
     "Exit codes: 0 success, 1 failure or finding, 2 usage error.",
     "",
   ].join("\n");

@@ -24,7 +24,12 @@ import {
   nodeContext,
 } from "./node.ts";
 import { type Host, isSeen } from "./host.ts";
-import { structured, structuredFormats } from "./output.ts";
+import {
+  namespaceOptions,
+  structured,
+  structuredFormats,
+  wantedNamespace,
+} from "./output.ts";
 import { type PodTraffic, TrafficReader, bytesText } from "./pod-traffic.ts";
 
 export const list: Command = {
@@ -33,15 +38,7 @@ end of the interface, or its parent; IN and OUT are bytes as the pod sees them. 
 state of the network namespace: live, gone, earlier boot, or unknown if this is not the mount
 namespace of the container runtime.`,
   options: {
-    namespace: {
-      value: "NS",
-      short: "n",
-      about: "only pods of this namespace",
-    },
-    "all-namespaces": {
-      short: "A",
-      about: "pods of all namespaces (default)",
-    },
+    ...namespaceOptions,
     output: {
       value: "FORMAT",
       short: "o",
@@ -63,11 +60,7 @@ namespace of the container runtime.`,
     const host = hostOf(input);
     const context = nodeContext(directoriesOf(input), env, { host });
     const format = input.text("output");
-    const namespace = input.text("namespace");
-    if (namespace !== undefined && input.flag("all-namespaces"))
-      throw new UsageError(
-        "--namespace and --all-namespaces exclude each other",
-      );
+    const namespace = wantedNamespace(input);
     const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>
       namespace === undefined || pod?.namespace === namespace;
     if (input.flag("watch")) {

@@ -28,6 +28,12 @@ export async function runCommand(
     terminal.stderr(unknownCommand(word));
     return 2;
   }
+  if (terminal.isKubectl && !entry.isRemote) {
+    terminal.stderr(
+      `kubectl genie: "${name}" needs the node: run \`genie ${name}\` there as root\n`,
+    );
+    return 1;
+  }
   try {
     const command = await entry.load();
     const input = readInput(command, rest);

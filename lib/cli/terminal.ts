@@ -13,6 +13,8 @@ export type Env = Readonly<Record<string, string | undefined>>;
 export interface Process {
   version: string;
   env: Env;
+  /** Called as `kubectl genie`: there is no node here. */
+  isKubectl?: boolean;
 }
 
 export interface Terminal extends Process {

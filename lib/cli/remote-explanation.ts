@@ -1,0 +1,183 @@
+/**
+ * `kubectl genie explain`: what the API server alone knows of a pod's networks. Choice,
+ * interface names and definitions are as on a node; the configurations of the node's own
+ * networks are on the node, so a placeholder stands for each (docs/operations.md).
+ */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseConfList } from "../cni/conflist.ts";
+import { own, parseJson } from "../cni/json.ts";
+import { statusText } from "../kube/api-error.ts";
+import type { Api } from "../kube/typed-api.ts";
+import { type Annotations, cniAnnotation } from "../select/attachment.ts";
+import {
+  type ChoiceElement,
+  type DefinitionReference,
+  isChoice,
+  parseChoice,
+  ruleOf,
+} from "../select/choice.ts";
+import { parseNetworks } from "../select/cni-annotation.ts";
+import { readConfig } from "../select/config.ts";
+import { networksOf } from "../select/node-networks.ts";
+import type { PodView } from "./pod-source.ts";
+import { type Env, contentOf } from "./terminal.ts";
+
+export interface RemoteExplanation {
+  pod: { kind?: string; namespace: string; name: string };
+  hostNetwork?: true;
+  attachments: RemoteAttachment[];
+}
+
+export interface RemoteAttachment {
+  ifname: string;
+  primary: boolean;
+  rule: string;
+  /** A network of the node: its name, or absent for the default one. */
+  network?: string;
+  /** `<namespace>/<name>` */
+  definition?: string;
+  /** The definition's `spec.config`. */
+  config?: unknown;
+  /** Why there is no configuration. */
+  problem?: string;
+}
+
+const ifname = "eth0";
+const defaultFile = "default network of the node.conf";
+
+/** Throws the error with which the pod's ADD would fail on any node. */
+export async function explainRemotely(
+  pod: PodView,
+  api: () => Promise<Api>,
+): Promise<RemoteExplanation> {
+  const { kind, namespace, name, annotations } = pod;
+  const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
+  if (pod.hostNetwork)
+    return { pod: shown, hostNetwork: true, attachments: [] };
+  const { elements, primary } = parseChoice(annotations, {
+    config: readConfig({ name: "genie", type: "genie" }),
+    networks: placeholders(annotations),
+    ifname,
+    args: "",
+    namespace,
+  });
+  const attachments = elements.map(async (element, i) => ({
+    ifname: element.ifname,
+    primary: i === primary,
+    ...(await detailsOf(element, api)),
+  }));
+  return { pod: shown, attachments: await Promise.all(attachments) };
+}
+
+/** A network for each name of the annotation, and before them the default one. */
+function placeholders(annotations: Annotations) {
+  const cni = own(annotations, cniAnnotation);
+  const names = isChoice(cni)
+    ? parseNetworks('annotation "cni"', cni).map(({ name }) => name)
+    : [];
+  const files = [
+    ...new Set([defaultFile, ...names.map((name) => `${name}.conf`)]),
+  ];
+  const made = files.map((file) => ({
+    file,
+    // Types that no plugin has: none of them serves a container once only.
+    list: parseConfList({
+      cniVersion: "1.0.0",
+      name: `n${files.indexOf(file)}`,
+      plugins: [{ type: `placeholder${files.indexOf(file)}` }],
+    }),
+  }));
+  return networksOf("the node", made, ["genie"]);
+}
+
+async function detailsOf(
+  { node, definition }: ChoiceElement,
+  api: () => Promise<Api>,
+): Promise<Omit<RemoteAttachment, "ifname" | "primary">> {
+  if (definition) {
+    const rule = ruleOf({ ifname: "", definition });
+    return {
+      rule,
+      definition: definition.key,
+      ...(await configOf(definition, api)),
+    };
+  }
+  const { origin, name } = node;
+  return name === undefined
+    ? { rule: "the default network of its node" }
+    : { rule: `${origin} ${JSON.stringify(name)}`, network: name };
+}
+
+async function configOf(
+  { namespace, key, element }: DefinitionReference,
+  api: () => Promise<Api>,
+): Promise<{ config: unknown } | { problem: string }> {
+  const path = `/apis/k8s.cni.cncf.io/v1/namespaces/${encodeURIComponent(namespace)}/network-attachment-definitions/${encodeURIComponent(element.name)}`;
+  const server = await api();
+  const response = await server.send(path, AbortSignal.timeout(10_000));
+  if (!response.ok)
+    return {
+      problem: `failed to get definition ${key}: ${statusText(response.status)}`,
+    };
+  const config = own(own(await response.json(), "spec"), "config");
+  if (typeof config !== "string" || config.trim() === "")
+    return { problem: "it has no spec.config: the node has the configuration" };
+  try {
+    return { config: parseJson(config) };
+  } catch {
+    return { problem: "spec.config is not JSON" };
+  }
+}
+
+export function remoteText({
+  pod,
+  hostNetwork,
+  attachments,
+}: RemoteExplanation): string {
+  const { kind, namespace, name } = pod;
+  const who = `${kind === undefined ? "" : `a pod of ${kind.toLowerCase()} `}${namespace}/${name}`;
+  if (hostNetwork) return `${who} uses its node's own network\n`;
+  const lines = [
+    `${who} asks for ${attachments.length} network${attachments.length === 1 ? "" : "s"}:`,
+  ];
+  for (const {
+    ifname: at,
+    primary,
+    rule,
+    definition,
+    config,
+    problem,
+  } of attachments) {
+    lines.push(`${at}${primary ? " (primary)" : ""}: ${rule}`);
+    if (config !== undefined)
+      lines.push(JSON.stringify(config, null, 2).replace(/^/gm, "    "));
+    if (problem !== undefined) lines.push(`    ${problem}`);
+    if (definition === undefined)
+      lines.push(
+        "    its configuration is on the node: run genie explain there",
+      );
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** The file that kubectl would use first: of `$KUBECONFIG`, else `~/.kube/config`. */
+export function operatorsKubeconfig(env: Env): string {
+  const first = (env["KUBECONFIG"] ?? "")
+    .split(":")
+    .find((path) => path !== "");
+  return first ?? join(env["HOME"] || homedir(), ".kube/config");
+}
+
+/** The namespace of the current context, as kubectl takes it. */
+export function contextNamespace(kubeconfig: string): string {
+  const file: unknown = Bun.YAML.parse(contentOf(kubeconfig));
+  const contexts = own(file, "contexts");
+  const current = own(file, "current-context");
+  const all: readonly unknown[] = Array.isArray(contexts) ? contexts : [];
+  const context = all.find((one) => own(one, "name") === current);
+  const namespace = own(own(context, "context"), "namespace");
+  return typeof namespace === "string" && namespace !== ""
+    ? namespace
+    : "default";
+}

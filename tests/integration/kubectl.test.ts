@@ -1,0 +1,140 @@
+/** `kubectl genie`: the executable by a link called kubectl-genie, without a node. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import { genieBinary } from "../support/build.ts";
+import { temporaryDirectory } from "../support/delegate.ts";
+
+const networks = "k8s.v1.cni.cncf.io/networks";
+const home = temporaryDirectory();
+afterAll(() => home[Symbol.dispose]());
+const link = join(home.path, "kubectl-genie");
+symlinkSync(genieBinary(), link);
+
+async function genie(words: string[], env: Record<string, string> = {}) {
+  const child = Bun.spawn([link, ...words], {
+    cwd: "/",
+    env: { HOME: home.path, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  return { exitCode, stdout, stderr };
+}
+
+async function cluster(): Promise<ApiServer> {
+  const api = await startApiServer();
+  api.definitions.put({
+    metadata: { name: "storage", namespace: "shop" },
+    spec: { config: '{"cniVersion":"1.0.0","type":"macvlan"}' },
+  });
+  api.pods.put({
+    metadata: {
+      name: "web",
+      namespace: "shop",
+      annotations: { cni: "flannel,10-weave@net7", [networks]: "storage,gone" },
+    },
+  });
+  return api;
+}
+
+describe("kubectl genie", () => {
+  test("explain: elements, interfaces, definitions; what needs the node says so", async () => {
+    await using api = await cluster();
+    const { exitCode, stdout, stderr } = await genie(
+      ["explain", "pod/web", "-n", "shop"],
+      { KUBECONFIG: api.kubeconfig() },
+    );
+    expect(stderr).toBe("");
+    const onNode =
+      "    its configuration is on the node: run genie explain there";
+    expect(stdout.split("\n")).toEqual([
+      "shop/web asks for 4 networks:",
+      'eth0 (primary): annotation "cni" names "flannel"',
+      onNode,
+      'net7: annotation "cni" names "10-weave"',
+      onNode,
+      'net1: annotation "k8s.v1.cni.cncf.io/networks" adds definition "shop/storage"',
+      "    {",
+      '      "cniVersion": "1.0.0",',
+      '      "type": "macvlan"',
+      "    }",
+      'net2: annotation "k8s.v1.cni.cncf.io/networks" adds definition "shop/gone"',
+      "    failed to get definition shop/gone: not found",
+      "",
+    ]);
+    expect(exitCode).toBe(0);
+    expect(api.requests.every(({ user }) => user === "genie")).toBe(true);
+  });
+
+  test("explain: ~/.kube/config, the namespace of its context, -o yaml", async () => {
+    await using api = await cluster();
+    mkdirSync(join(home.path, ".kube"), { recursive: true });
+    const config = Bun.YAML.parse(readFileSync(api.kubeconfig(), "utf8")) as {
+      contexts: { context: object }[];
+    };
+    for (const one of config.contexts)
+      one.context = { ...one.context, namespace: "shop" };
+    writeFileSync(join(home.path, ".kube/config"), JSON.stringify(config));
+    const { stdout, stderr } = await genie(["explain", "web", "-o=yaml"]);
+    expect(stderr).toBe("");
+    expect(Bun.YAML.parse(stdout)).toMatchObject({
+      pod: { namespace: "shop", name: "web" },
+      attachments: [
+        { ifname: "eth0", primary: true, network: "flannel" },
+        { ifname: "net7", network: "10-weave" },
+        {
+          ifname: "net1",
+          definition: "shop/storage",
+          config: { type: "macvlan" },
+        },
+        { ifname: "net2", problem: expect.any(String) },
+      ],
+    });
+  });
+
+  test("explain -f: no API server for networks of nodes; annotations that no node takes are refused", async () => {
+    const file = join(home.path, "pods.yaml");
+    const pod = (name: string, annotations: object) => ({
+      kind: "Pod",
+      metadata: { name, annotations },
+    });
+    const items = [pod("plain", {}), pod("bad", { cni: "a,,b" })];
+    writeFileSync(file, JSON.stringify({ kind: "List", items }));
+    const { exitCode, stdout, stderr } = await genie(["explain", "-f", file]);
+    expect(stdout).toStartWith(
+      "default/plain asks for 1 network:\neth0 (primary): the default network of its node\n",
+    );
+    expect(stderr).toStartWith("genie explain: default/bad: ");
+    expect(exitCode).toBe(1);
+  });
+
+  test.each([
+    "list",
+    "gc",
+    "audit",
+    "install",
+    "doctor",
+    "agent",
+    "metrics",
+    "attach",
+  ])("%s needs the node, and says so", async (command) => {
+    expect(await genie([command])).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `kubectl genie: "${command}" needs the node: run \`genie ${command}\` there as root\n`,
+    });
+  });
+
+  test("without words: the help; version and manifest work", async () => {
+    expect((await genie([])).stdout).toContain(
+      "`kubectl genie explain POD` works anywhere",
+    );
+    expect((await genie(["version"])).stdout).toStartWith("genie ");
+    expect((await genie(["manifest"])).exitCode).toBe(0);
+  });
+});
