@@ -29,6 +29,13 @@ const ofNode: readonly Family[] = [
   nodeMetrics.hostLocalFree,
 ];
 
+/** All that the agent serves. */
+export const families: readonly Family[] = [
+  ...ofCalls,
+  ...ofNode,
+  nodeMetrics.auditFindings,
+];
+
 const stored = object({
   offsets: map(v.number()),
   values: map(map(v.array(v.number()))),
