@@ -84,16 +84,16 @@ const waitMs = 20_000;
 
 /**
  * Pods that start at once choose one after the other, until the record of each is
- * written. The lock is on the directory of locks, so no file remains; a killed genie
- * frees it.
+ * written. The lock is on the directory of the data, so no file remains and no other
+ * pod waits (the directory of locks is one for all pods on a read-only disk); a killed
+ * genie frees it.
  */
 async function lockChoice(
   { config, dependencies, log }: Context,
   deadline: Deadline,
 ): Promise<() => void> {
   try {
-    const flags = Open.readOnly | Open.noFollow;
-    const fd = openIfAny(`${config.dataDir}/locks`, flags);
+    const fd = openIfAny(config.dataDir, Open.readOnly | Open.nonBlocking);
     // Without the directory there are no records to count.
     if (fd === undefined) return () => {};
     const waiting = deadline.atMost(waitMs);

@@ -4,8 +4,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { loadPath } from "../../lib/attach/automatic.ts";
 import { uptimeMs } from "../../lib/linux/libc.ts";
 import { startApiServer } from "../support/api-server.ts";
+import { until } from "../support/delegate.ts";
+import { smallDisk } from "../support/disk.ts";
 import { Cluster, defaultKey, lan, networksKey } from "../support/cluster.ts";
 import type { Node, Pod } from "../support/node.ts";
+import { startPlugin } from "../support/runtime.ts";
 import {
   attached,
   startNode,
@@ -76,6 +79,42 @@ describe("by attachments", () => {
     const torn = { ...pod, containerId: "torn" };
     writeFileSync(node.recordPath(torn), '{"attachments":');
     expect(await chosen(node, config)).toBe("canal");
+  });
+
+  test("a choice that lasts keeps no other pod waiting", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const config = { automatic: { networks: ["alpha"] } };
+    const pod = await node.pod();
+    const call = { annotations, config };
+    await node.succeed("ADD", pod, call);
+    // The left-over is deleted before the record of the next ADD is written.
+    delegates.behave({ type: "alpha", verb: "DEL" }, { hang: true });
+    const genie = startPlugin(node.request("ADD", pod, call));
+    await until(() => delegates.left().length > 0, "the plugin");
+    const other = await node.pod();
+    const started = performance.now();
+    await node.succeed("ADD", other, { annotations: { cni: "beta" } });
+    await node.succeed("DEL", other);
+    expect(performance.now() - started).toBeLessThan(10_000);
+    genie.kill("SIGKILL");
+    await genie.exited;
+  });
+
+  test("a read-only disk: error 5 at once", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    await node.succeed("ADD", await node.pod(), { annotations });
+    delegates.forget();
+    await disk.makeReadOnly();
+    const config = { automatic: { networks: ["alpha"] } };
+    const started = performance.now();
+    expect(
+      await node.fail("ADD", await node.pod(), { annotations, config }),
+    ).toMatchObject({ code: 5 });
+    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(delegates.calls()).toEqual([]);
   });
 
   test("networks whose plugins are missing are passed over; none is left: error 7", async () => {
