@@ -279,6 +279,7 @@ export interface Dependencies {
 
 export function systemDependencies(env: Dependencies["env"]): Dependencies {
   let self: string | undefined;
+  let bootId: string | undefined;
   return {
     exec: execDelegate,
     env,
@@ -303,7 +304,9 @@ export function systemDependencies(env: Dependencies["env"]): Dependencies {
       const { openDevices } = await import("./allotted-devices.ts");
       return openDevices(...query);
     },
-    bootId: () => readFile("/proc/sys/kernel/random/boot_id").trim(),
+    bootId() {
+      return (bootId ??= readFile("/proc/sys/kernel/random/boot_id").trim());
+    },
     uptimeMs,
     self() {
       return (self ??= statusIfAny("/proc/self/exe")?.id);

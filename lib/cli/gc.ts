@@ -196,8 +196,9 @@ function judge(
     return "live";
   }
   const now = dependencies.uptimeMs();
-  const since = records.goneSince(record) ?? now;
+  const noted = records.goneSince(record);
+  const since = noted ?? now;
   if (now - since >= graceMs) return "stale";
-  records.noteGone(record, since);
+  if (noted === undefined) records.noteGone(record, since);
   return "waiting";
 }
