@@ -54,7 +54,7 @@ function replaceByNew(current: string): void {
   rename(made, current);
 }
 
-function pathsOf(dataDir: string): [old: string, current: string] {
+export function pathsOf(dataDir: string): [old: string, current: string] {
   return [`${dataDir}/${names[0]}`, `${dataDir}/${names[1]}`];
 }
 

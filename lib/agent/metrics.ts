@@ -7,9 +7,14 @@ import * as v from "valibot";
 import type { Context } from "../attach/context.ts";
 import { parseJson } from "../cni/json.ts";
 import { map, object } from "../cni/schema.ts";
-import { readOwnFileIfAny } from "../linux/files.ts";
+import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
 import * as callMetrics from "./call-metrics.ts";
-import { type Offsets, keepCallLog, readCalls } from "./call-reader.ts";
+import {
+  type Offsets,
+  keepCallLog,
+  pathsOf,
+  readCalls,
+} from "./call-reader.ts";
 import * as nodeMetrics from "./node-metrics.ts";
 import { replaceOwnFile } from "./own-file.ts";
 import type { Agent } from "./part.ts";
@@ -46,6 +51,7 @@ export class CallCounters {
   readonly #dataDir: string;
   #offsets: Offsets = {};
   readonly #metrics: Metrics;
+  #stored = "";
 
   /** Begins with the stored counters; without them with all that the log has. */
   constructor(dataDir: string) {
@@ -67,13 +73,19 @@ export class CallCounters {
     this.update();
     this.#offsets = keepCallLog(this.#dataDir, this.#offsets);
     const { values } = this.#metrics;
-    const state = { offsets: this.#offsets, values };
-    replaceOwnFile(pathOf(this.#dataDir), JSON.stringify(state));
+    const state = JSON.stringify({ offsets: this.#offsets, values });
+    if (state !== this.#stored) replaceOwnFile(pathOf(this.#dataDir), state);
+    this.#stored = state;
   }
 
   text(): string {
     return this.#metrics.text(ofCalls);
   }
+}
+
+/** Without a part that reads it: each call would append to it for nothing. */
+export function removeCallLog(dataDir: string): void {
+  for (const path of [...pathsOf(dataDir), pathOf(dataDir)]) removeFile(path);
 }
 
 function pathOf(dataDir: string): string {

@@ -88,6 +88,10 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       signal,
     );
     if (!switches.has("cache")) removeSynced(config.dataDir);
+    if (!["events", "metrics", "textfile"].some((name) => switches.has(name))) {
+      const { removeCallLog } = await import("../agent/metrics.ts");
+      removeCallLog(config.dataDir);
+    }
     running.log("info", "the agent starts", {
       version: terminal.version,
       node: running.node,

@@ -97,6 +97,12 @@ describe("metrics", () => {
       readFileSync(file, "utf8"),
       0o644,
     ]);
+    {
+      // Without a part that reads it, calls must not append to it.
+      await using other = new RunningAgent(node, "--no-cache");
+      await other.said("the agent starts");
+      expect(existsSync(join(node.dataDir, "calls.log"))).toBe(false);
+    }
     // Labels never have a pod's name.
     expect(text).not.toMatch(/web|other|shop/);
   });
