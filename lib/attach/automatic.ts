@@ -14,13 +14,12 @@ import { tryLock } from "../linux/file-lock.ts";
 import { readOwnFileIfAny } from "../linux/files.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import { plain } from "../linux/text.ts";
-import type { GivenNetworks } from "../select/choice.ts";
+import { type GivenNetworks, candidateNamed } from "../select/choice.ts";
 import type { AutomaticChoice } from "../select/config.ts";
 import {
   type Candidate,
   type Networks,
   nodeNetwork,
-  requireNetwork,
 } from "../select/node-networks.ts";
 import { joined } from "../select/problem-list.ts";
 import type { Context } from "./context.ts";
@@ -56,15 +55,16 @@ interface UsableNetwork {
 
 /** Those whose plugins are there. Throws 7 with the reasons if none is. */
 function usableNetworks(
-  { path, dependencies }: Context,
+  { path, dependencies, config }: Context,
   names: readonly string[],
   networks: Networks,
 ): UsableNetwork[] {
+  const source = 'configuration key "automatic"';
   const usable: UsableNetwork[] = [];
   const problems: string[] = [];
   for (const name of names) {
     try {
-      const candidate = requireNetwork(networks, name);
+      const candidate = candidateNamed(name, source, config, networks);
       nodeNetwork(candidate, networks, "");
       validateNetwork(candidate.list, path, dependencies.self());
       usable.push({ name, candidate });
@@ -75,7 +75,7 @@ function usableNetworks(
   if (usable.length > 0) return usable;
   throw new CniError(
     Code.invalidNetworkConfig,
-    `configuration key "automatic": no network of it can be used: ${joined(problems)}`,
+    `${source}: no network of it can be used: ${joined(problems)}`,
   );
 }
 

@@ -22,6 +22,7 @@ import {
 import type { GenieConfig } from "./config.ts";
 import { nameInterfaces } from "./interface-names.ts";
 import {
+  type Candidate,
   type Networks,
   type NodeNetwork,
   defaultNetworks,
@@ -272,13 +273,29 @@ export function namedNetwork(
   config: GenieConfig,
   networks: Networks,
 ): NodeNetwork {
-  if (isDefault(request, networks))
-    return namedDefault(request, source, config, networks);
+  const { ifname } = request;
+  const element = elementOf(request);
+  if (isDefault(request, networks)) {
+    const only = onlyDefault(source, config, networks);
+    return { ...only, ifname: ifname ?? only.ifname, element };
+  }
   const candidate = requireNetwork(networks, request.name);
   requireAllowed(request.name, candidate, networks, config, networks);
   const origin = `${source} names`;
   const network = nodeNetwork(candidate, networks, origin, request);
-  return { ...network, element: elementOf(request) };
+  return { ...network, element };
+}
+
+/** The network of the node of a name that no annotation gives. Throws 7. */
+export function candidateNamed(
+  name: string,
+  source: string,
+  config: GenieConfig,
+  networks: Networks,
+): Candidate {
+  return isDefault({ name }, networks)
+    ? onlyDefault(source, config, networks).candidate
+    : requireNetwork(networks, name);
 }
 
 /**
@@ -292,14 +309,12 @@ export function isDefault(
   return name === "default" && !findByKey(networks, name);
 }
 
-/** In a list it is one network. */
-function namedDefault(
-  request: NetworkRequest,
+/** The name `default` where it stands for one network. */
+function onlyDefault(
   source: string,
   config: GenieConfig,
   networks: Networks,
 ): NodeNetwork {
-  const { ifname } = request;
   const reason = `${source} names "default"`;
   const defaults = defaultNetworks(config, networks, reason);
   const [only, ...others] = defaults;
@@ -307,8 +322,7 @@ function namedDefault(
     throw invalid(
       `${source}: network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
     );
-  const element = elementOf(request);
-  return { ...only, ifname: ifname ?? only.ifname, element };
+  return only;
 }
 
 function elementOf({ name, ifname }: NetworkRequest): Element {

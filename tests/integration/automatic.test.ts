@@ -44,6 +44,15 @@ async function sample(
 describe("by attachments", () => {
   test("30 pods at once: 15 of each network, also after some are deleted", async () => {
     await using node = await startNode();
+    // Without firewall rules and bridge: the cheapest real networks.
+    for (const [file, name, subnet] of [
+      ["10-canal.conflist", "canal-net", "10.66.0.0/24"],
+      ["20-weave.conf", "weave-net", "10.67.0.0/24"],
+    ] as const) {
+      const plugin = { type: "ptp", ipam: node.ipam(subnet) };
+      const list = file.endsWith("list") ? { plugins: [plugin] } : plugin;
+      node.network(file, { cniVersion: "1.0.0", name, ...list });
+    }
     const pods = await Promise.all(
       Array.from({ length: 30 }, () => node.pod()),
     );
@@ -139,15 +148,16 @@ describe("by attachments", () => {
     });
   });
 
-  test.each([
-    ["cni is absent", {}],
-    ["default by name", { cni: "default" }],
-  ])("%s: the default network", async (_, others) => {
+  test.each<[string, Record<string, string>, string]>([
+    ["cni is absent", {}, "gamma"],
+    ["default by name", { cni: "default" }, "gamma"],
+    ["default in the list", annotations, "default"],
+  ])("%s: the default network", async (_, others, first) => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     await node.succeed("ADD", await node.pod(), {
       annotations: others,
-      config: { automatic: { networks: ["gamma", "beta"] } },
+      config: { automatic: { networks: [first, "beta"] } },
     });
     expect(delegates.calls().map(summary)).toEqual(["ADD alpha eth0"]);
   });

@@ -7,15 +7,18 @@ import { auxiliaryList } from "../../attach/auxiliary-chain.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { ownTypes, requireNetwork } from "../../select/node-networks.ts";
+import { candidateNamed } from "../../select/choice.ts";
+import { ownTypes } from "../../select/node-networks.ts";
 import type { Check, Finding, Node } from "./check.ts";
 
 export const checkAutomatic: Check = (node) => {
   const { config, networks, host, path } = node;
-  const names = config?.automatic?.networks ?? [];
+  if (!config?.automatic) return [];
+  const { networks: names } = config.automatic;
+  const source = 'configuration key "automatic"';
   const problems = names.flatMap((name) => {
     try {
-      const { list } = requireNetwork(networks, name);
+      const { list } = candidateNamed(name, source, config, networks);
       const directories = path.map((directory) => host.path(directory));
       validateNetwork(list, directories, undefined);
       return [];
