@@ -55,11 +55,21 @@ export function formatCidr(cidr: Cidr): string {
 export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   if (cidr.ip.family !== ip.family) return false;
   return cidr.ip.bytes.every((byte, i) => {
-    const left = cidr.prefix - i * 8;
-    const bits = left > 8 ? 8 : left > 0 ? left : 0;
-    const mask = (0xff00 >> bits) & 0xff;
+    const mask = maskByte(cidr.prefix, i);
     return (byte & mask) === ((ip.bytes[i] ?? 0) & mask);
   });
+}
+
+/** The network of an address with a prefix: no host bits. */
+export function networkOf({ ip, prefix }: Cidr): Cidr {
+  const bytes = ip.bytes.map((byte, i) => byte & maskByte(prefix, i));
+  return { ip: { ...ip, bytes }, prefix };
+}
+
+function maskByte(prefix: number, i: number): number {
+  const left = prefix - i * 8;
+  const bits = left > 8 ? 8 : left > 0 ? left : 0;
+  return (0xff00 >> bits) & 0xff;
 }
 
 /** fe80::/10 and 169.254.0.0/16: valid on one link only. */

@@ -11,17 +11,19 @@ import { object, parse, text } from "../cni/schema.ts";
 import {
   type Cidr,
   cidrContains,
+  formatCidr,
+  networkOf,
   parseCidr,
   parseIp,
 } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
+import { candidateNamed } from "./choice.ts";
 import type { NetworkRequest } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import {
   type Networks,
   type NodeNetwork,
   nodeNetwork,
-  requireNetwork,
 } from "./node-networks.ts";
 import { requireAllowed } from "./policy.ts";
 
@@ -93,7 +95,7 @@ export function logicalNetwork(
         ? `${labelOf("physical", physical.key)}: it is dedicated and names no plugin`
         : `${label}: it names no plugin`,
     );
-  const candidate = requireNetwork(networks, name);
+  const candidate = candidateNamed(name, label, config, networks);
   requireAllowed(name, candidate, networks, config, networks);
   const outer = shared?.subnet;
   const inner = logical.sub_subnet || outer;
@@ -141,16 +143,47 @@ function withSubnet(
     throw invalid(
       `${label}: the IPAM of network ${quote(list.name)} takes no subnet: expected host-local or weave-net`,
     );
+  const former = formerSubnets(ipamOf(first));
   const { ranges: _ranges, ...ipam } = ipamOf(first);
-  const cidr = cidrOf(subnet);
+  // host-local refuses host bits.
+  const cidr = networkOf(cidrOf(subnet));
   // Addresses of the former range are of no use outside of it.
   for (const key of ["rangeStart", "rangeEnd", "gateway"]) {
     const address = own(ipam, key);
     const ip = typeof address === "string" && parseIp(address);
     if (!ip || !cidrContains(cidr, ip)) delete ipam[key];
   }
-  const plugin = { ...first, ipam: { ...ipam, subnet } };
+  const routes = own(ipam, "routes");
+  if (Array.isArray(routes))
+    ipam["routes"] = routes.map((route: unknown) =>
+      withReachableGateway(route, cidr, former),
+    );
+  const plugin = { ...first, ipam: { ...ipam, subnet: formatCidr(cidr) } };
   return { ...list, plugins: [plugin, ...others] };
+}
+
+/** A route by a gateway of a former subnet uses the gateway of the new one. */
+function withReachableGateway(
+  route: unknown,
+  subnet: Cidr,
+  former: readonly Cidr[],
+): unknown {
+  const gateway = own(route, "gw");
+  const ip = typeof gateway === "string" ? parseIp(gateway) : undefined;
+  if (!ip || !isObject(route) || cidrContains(subnet, ip)) return route;
+  if (!former.some((cidr) => cidrContains(cidr, ip))) return route;
+  const { gw: _gateway, ...others } = route;
+  return others;
+}
+
+/** host-local has them in `subnet` and `ranges`. */
+function formerSubnets(ipam: Record<string, unknown>): Cidr[] {
+  const ranges = own(ipam, "ranges");
+  const sets: unknown[] = Array.isArray(ranges) ? ranges : [];
+  return [ipam, ...sets.flat()].flatMap((range) => {
+    const subnet = own(range, "subnet");
+    return (typeof subnet === "string" && parseCidr(subnet)) || [];
+  });
 }
 
 function takesSubnet(plugin: PluginConf): boolean {

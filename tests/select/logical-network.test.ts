@@ -15,7 +15,11 @@ const hostLocal = {
   rangeStart: "10.9.0.9",
   rangeEnd: "10.32.0.99",
   gateway: "10.32.0.1",
-  routes: [{ dst: "0.0.0.0/0" }],
+  routes: [
+    { dst: "0.0.0.0/0", gw: "10.9.0.1" },
+    { dst: "10.1.0.0/16", gw: "10.32.0.2", mtu: 1400 },
+    { dst: "10.2.0.0/16", gw: "169.254.1.1" },
+  ],
 };
 const node = nodeNetworks({
   "10-lan.conflist": {
@@ -77,7 +81,12 @@ describe("logicalNetwork", () => {
           subnet: "10.32.0.0/16",
           rangeEnd: "10.32.0.99",
           gateway: "10.32.0.1",
-          routes: [{ dst: "0.0.0.0/0" }],
+          // A link-scope gateway is of no subnet.
+          routes: [
+            { dst: "0.0.0.0/0" },
+            { dst: "10.1.0.0/16", gw: "10.32.0.2", mtu: 1400 },
+            { dst: "10.2.0.0/16", gw: "169.254.1.1" },
+          ],
         },
       },
       { type: "vlan", master: "up9" },
@@ -109,6 +118,16 @@ describe("logicalNetwork", () => {
       expect.objectContaining({ subnet: "10.32.7.0/24" }),
     ],
     [
+      "host bits, which host-local refuses",
+      { logical: { plugin: "lan", sub_subnet: "10.32.7.9/20" } },
+      expect.objectContaining({ subnet: "10.32.0.0/20" }),
+    ],
+    [
+      "default by name",
+      { logical: { plugin: "default", sub_subnet: "10.32.0.0/24" } },
+      expect.objectContaining({ subnet: "10.32.0.0/24" }),
+    ],
+    [
       "weave-net, which is its own IPAM",
       { logical: { plugin: "weave", sub_subnet: "fd00::/64" } },
       { subnet: "fd00::/64" },
@@ -135,6 +154,13 @@ describe("logicalNetwork", () => {
     [
       { logical: {}, physical: { sharedStatus: { plugin: "lan" } } },
       'logical network "shop/net1": it names no plugin',
+    ],
+    [
+      {
+        logical: { plugin: "default" },
+        config: { default_plugin: "lan,weave" },
+      },
+      'logical network "shop/net1": network "default" stands for 2 networks on this node, which can only be requested alone and without an interface name',
     ],
     [
       { logical: { plugin: "nowhere" } },
