@@ -4,6 +4,7 @@
  * config.ts do not recognise.
  */
 import * as v from "valibot";
+import { isIdentifier } from "../cni/args.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { type JsonObject, isObject } from "../cni/json.ts";
 import {
@@ -115,10 +116,11 @@ const entries = {
   defaultRoutes: v.nullish(v.picklist(["owner", "keep"])),
   allowRepeated: strings,
   automatic: v.nullish(object(groups.automatic)),
+  // Also the name of the list, as CNI allows it.
   auxiliaryChain: v.nullish(
     text(
-      (value) => !["", ".", ".."].includes(value) && !value.includes("/"),
-      "the name of a directory",
+      isIdentifier,
+      "the name of a directory: letters, digits, and . _ - after the first",
     ),
   ),
   multusConfDir: pathOrNone,

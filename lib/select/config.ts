@@ -3,6 +3,7 @@
  * value fails ADD, never DEL, CHECK or GC (state.md). Plain checks recognise the
  * documented values; for any other value the schema is loaded.
  */
+import { isIdentifier } from "../cni/args.ts";
 import { type RawNumber, isObject } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
 import type * as configSchema from "./config-schema.ts";
@@ -59,7 +60,7 @@ type Form =
   | "text or texts"
   | "path"
   | "path or none"
-  | "file name"
+  | "directory name"
   | "seconds"
   | "seconds or 0"
   | readonly string[]
@@ -85,8 +86,8 @@ function hasForm(value: unknown, form: Form): boolean {
       return typeof value === "string" && value.startsWith("/");
     case "path or none":
       return value === "" || hasForm(value, "path");
-    case "file name":
-      return hasForm(value, "name") && !/^\.{1,2}$|\//.test(String(value));
+    case "directory name":
+      return typeof value === "string" && isIdentifier(value);
     case "seconds":
       return typeof value === "number" && value > 0 && value <= 86_400;
     case "seconds or 0":
@@ -156,7 +157,7 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   defaultRoutes: ["owner", "keep"],
   allowRepeated: "texts",
   automatic: { networks: "texts", by: ["attachments", "traffic"] },
-  auxiliaryChain: "file name",
+  auxiliaryChain: "directory name",
   runtimeCacheDir: "path or none",
   multusDir: "path or none",
   multusConfDir: "path or none",

@@ -359,6 +359,8 @@ describe("readConfig", () => {
     ["auxiliaryChain", 1, false],
     ["auxiliaryChain", "../x", false],
     ["auxiliaryChain", "..", false],
+    ["auxiliaryChain", "my vendor", false],
+    ["auxiliaryChain", "-v", false],
     ["multusConfDir", 1, false],
     ["nodeName", [], false],
     ["podResourcesSocket", "", false],
