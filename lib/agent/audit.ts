@@ -9,13 +9,8 @@ import type { AttachmentRecord } from "../attach/record.ts";
 import { own } from "../cni/json.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
 import { cniAnnotation } from "../select/attachment.ts";
-import {
-  type Desired,
-  desiredOf,
-  differenceOf,
-  isRunning,
-  uidsOf,
-} from "./difference.ts";
+import { type Desired, desiredOf, isRunning, uidsOf } from "./desired.ts";
+import { differenceOf } from "./difference.ts";
 
 /** The kinds of findings, and what they mean. */
 export const findings = {

@@ -1,52 +1,18 @@
 /**
- * What a running pod's annotations name, what its record has, and the steps from one to
- * the other (agent.md "Hot attach and detach"). Pure. An element is compared as a value:
- * neither its place nor its text matters. Nothing here knows the node's configuration, so
- * a change of it detaches nothing.
+ * The difference between what a pod's annotations name and what its record has, and the
+ * steps from one to the other (agent.md "Hot attach and detach"). Pure. Nothing here knows
+ * the node's configuration, so a change of it detaches nothing.
  */
-import type { V1Pod } from "@kubernetes/client-node";
 import type { AttachmentRecord } from "../attach/record.ts";
-import { Code, CniError } from "../cni/error.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
-import { quote } from "../linux/text.ts";
 import {
   hasSameRequests,
   isSameNetwork,
   isSatisfied,
   recordedElement,
 } from "../select/addition.ts";
-import {
-  type Annotations,
-  type Attachment,
-  type Element,
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  networksAnnotation,
-} from "../select/attachment.ts";
-import { isChoice } from "../select/choice.ts";
-import { parseNetworks } from "../select/cni-annotation.ts";
-import { elementOf } from "../select/definition.ts";
+import type { Attachment, Element } from "../select/attachment.ts";
 import { lowestFree } from "../select/interface-names.ts";
-import { parseElements } from "../select/npwg-annotation.ts";
-
-/** An element that the annotations name. */
-export interface Wanted {
-  element: Element;
-  /** As `genie attach` reads it. */
-  text: string;
-  /** Its 1-based place in its annotation. */
-  position: number;
-  /** `cni: default` alone, which may be the default network: never attached. */
-  isDefault?: true;
-}
-
-export interface Desired {
-  elements: readonly Wanted[];
-  /** `v1.multus-cni.io/default-network`; a bare name has no namespace. */
-  replacement?: { network: string; namespace?: string };
-  /** Whether an annotation names the pod's first network, other than the default one. */
-  isNamed: boolean;
-}
+import type { Desired, Wanted } from "./desired.ts";
 
 /** "detach" is executed before "attach", which is then left out if it fails. */
 export interface Step {
@@ -61,119 +27,6 @@ export interface Difference {
   kept: readonly { wanted: Wanted; attachment: Attachment }[];
   /** The annotations name another network, or other requests, for the primary. */
   isPrimaryOther: boolean;
-}
-
-/** Whether the networks of a pod may be changed, as far as the API server knows. */
-export function isRunning({ metadata, spec, status }: V1Pod): boolean {
-  return (
-    spec?.hostNetwork !== true &&
-    metadata?.deletionTimestamp === undefined &&
-    status?.phase !== "Succeeded" &&
-    status?.phase !== "Failed"
-  );
-}
-
-/** The UIDs by which a runtime may know a pod: of a static one, the hash of its file. */
-export function uidsOf({ metadata }: V1Pod): string[] {
-  const { uid, annotations = {} } = metadata ?? {};
-  const hashes = ["kubernetes.io/config.hash", "kubernetes.io/config.mirror"];
-  return [uid, ...hashes.map((key) => own(annotations, key))].flatMap((text) =>
-    typeof text === "string" && text !== "" ? [text] : [],
-  );
-}
-
-/** Throws 7 for annotations with which an ADD would fail, whatever the node has. */
-export function desiredOf(
-  annotations: Annotations,
-  namespace: string,
-): Desired {
-  const cni = own(annotations, cniAnnotation);
-  const elements = [
-    ...(isChoice(cni) ? nodeElements(cni) : []),
-    ...definitionElements(annotations, networksAnnotation, namespace),
-  ];
-  requireDistinct(elements);
-  const [first] = parsed(annotations, defaultNetworkAnnotation);
-  const replacement = first && {
-    network: first.name,
-    ...(first.namespace !== undefined && { namespace: first.namespace }),
-  };
-  const isNamed =
-    elements.some(
-      ({ element, isDefault }) => element.namespace === undefined && !isDefault,
-    ) || replacement !== undefined;
-  return { elements, isNamed, ...(replacement && { replacement }) };
-}
-
-function nodeElements(text: string): Wanted[] {
-  const requests = parseNetworks('annotation "cni"', text);
-  return requests.map(({ name, ifname }, i) => {
-    const isDefault =
-      name === "default" && ifname === undefined && requests.length === 1;
-    return {
-      element: {
-        network: name,
-        ...(ifname !== undefined && { interface: ifname }),
-      },
-      text: ifname === undefined ? name : `${name}@${ifname}`,
-      position: i + 1,
-      ...(isDefault && { isDefault }),
-    };
-  });
-}
-
-function parsed(annotations: Annotations, annotation: string) {
-  const text = own(annotations, annotation);
-  return typeof text === "string"
-    ? parseElements(`annotation ${quote(annotation)}`, text).elements
-    : [];
-}
-
-function definitionElements(
-  annotations: Annotations,
-  annotation: string,
-  podNamespace: string,
-): Wanted[] {
-  const elements = parsed(annotations, annotation);
-  const entries = jsonEntries(own(annotations, annotation));
-  return elements.map((element, i) => {
-    const { name, ifname, namespace = podNamespace } = element;
-    const entry = entries?.[i];
-    const at = ifname === undefined ? "" : `@${ifname}`;
-    return {
-      element: elementOf(namespace, element),
-      text: isObject(entry)
-        ? JSON.stringify(entry)
-        : `${namespace}/${name}${at}`,
-      position: i + 1,
-    };
-  });
-}
-
-/** The elements of an annotation in JSON, which was parsed before. */
-function jsonEntries(text: unknown): unknown[] | undefined {
-  if (typeof text !== "string" || !text.includes("{")) return undefined;
-  const value = parseJson(text);
-  const entries: unknown[] = Array.isArray(value) ? value : [value];
-  return entries;
-}
-
-function requireDistinct(elements: readonly Wanted[]): void {
-  const names = new Set<string>();
-  let asking = 0;
-  for (const { element } of elements) {
-    const { interface: ifname, requests } = element;
-    if (ifname !== undefined && names.has(ifname))
-      throw invalid(`repeated request for interface name ${quote(ifname)}`);
-    if (ifname !== undefined) names.add(ifname);
-    if (requests?.["defaultRoute"]) asking++;
-  }
-  if (asking > 1)
-    throw invalid('"default-route" is requested for more than one network');
-}
-
-function invalid(problem: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, problem);
 }
 
 /** `hasResult`: whether an interface's attachment was completed. */

@@ -4,32 +4,12 @@
  * from the record as it is then. Whatever this process knew is found again from records
  * and annotations.
  */
-import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
-import { readNetworks } from "../attach/context.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
-import { CniError } from "../cni/error.ts";
+import type { V1Pod } from "@kubernetes/client-node";
 import { own } from "../cni/json.ts";
-import { messageOf } from "../linux/errno.ts";
-import {
-  cniAnnotation,
-  defaultNetworkAnnotation,
-  displayName,
-  networksAnnotation,
-} from "../select/attachment.ts";
-import { findNetwork } from "../select/node-networks.ts";
-import {
-  type Difference,
-  type Step,
-  type Wanted,
-  desiredOf,
-  differenceOf,
-  isRunning,
-} from "./difference.ts";
-import { type ChangeRequest, requestChange } from "./change-request.ts";
-import { podSubject } from "./event-writer.ts";
+import { networksAnnotation } from "../select/attachment.ts";
 import type { Agent, Part } from "./part.ts";
-import { backoff, pause } from "./pause.ts";
-import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import { pause } from "./pause.ts";
+import { type PodState, PodSteps, newState } from "./pod-steps.ts";
 import type { Informer } from "./watch.ts";
 
 /** Pods whose networks are changed at the same time. */
@@ -63,30 +43,11 @@ export const reconcile: Part = {
   },
 };
 
-/** What is known of one pod while this process lives. */
-interface PodState {
-  isBusy: boolean;
-  /** It changed while its networks were changed. */
-  isChanged: boolean;
-  /** What the last look saw: nothing is done until that changes or a retry is due. */
-  seen: string;
-  retries: Map<string, Retry>;
-  timer?: ReturnType<typeof setTimeout>;
-  /** Events that are told once, by reason and text. */
-  told: Set<string>;
-}
-
-interface Retry {
-  failures: number;
-  /** Of `performance.now()`. */
-  at: number;
-}
-
 class Reconciler {
   readonly #agent: Agent;
   readonly #pods: Informer<V1Pod>;
   readonly #signal: AbortSignal;
-  readonly #index: RecordIndex;
+  readonly #steps: PodSteps;
   /** By UID. */
   readonly #states = new Map<string, PodState>();
   readonly #waiting: string[] = [];
@@ -97,13 +58,7 @@ class Reconciler {
     this.#agent = agent;
     this.#pods = pods;
     this.#signal = signal;
-    this.#index = new RecordIndex(agent.context, (record, error) =>
-      agent.log("warn", "left an unreadable record alone", {
-        part: "attach",
-        record,
-        error: messageOf(error),
-      }),
-    );
+    this.#steps = new PodSteps(agent, signal);
   }
 
   look({ metadata }: V1Pod): void {
@@ -153,196 +108,22 @@ class Reconciler {
     this.#states.set(uid, state);
     state.isBusy = true;
     state.isChanged = false;
-    try {
-      await this.#changeNetworks(pod, state);
-    } catch (error) {
-      this.#log("error", pod, "failed to compare a pod's networks", {
-        error: messageOf(error),
-      });
-    } finally {
-      state.isBusy = false;
-    }
+    this.#watchDefinitions(pod);
+    await this.#steps.take(pod, state);
+    state.isBusy = false;
     if (this.#states.get(uid) !== state) return;
     if (state.isChanged) this.look(pod);
     this.#scheduleRetry(pod, state);
   }
 
-  async #changeNetworks(pod: V1Pod, state: PodState): Promise<void> {
-    if (!isRunning(pod)) return;
-    const indexed = await this.#index.newest(pod);
-    if (!indexed) return;
-    const seen = seenOf(pod, indexed);
-    const isDue = [...state.retries.values()].some(
-      ({ at }) => at <= performance.now(),
-    );
-    if (seen === state.seen && !isDue) return;
-    const found = await this.#difference(pod, state, indexed);
-    if (!found) return;
-    state.seen = seen;
-    const { difference, record } = found;
-    this.#tellPrimary(pod, state, difference, record);
-    const kept = difference.kept.filter(({ wanted }) => !wanted.isDefault);
-    for (const { wanted, attachment } of kept)
-      if (!this.#isResolvable(wanted))
-        this.#tellUnresolved(pod, state, wanted, attachment.ifname);
-    const keys = new Set(difference.steps.map(keyOf));
-    for (const key of state.retries.keys())
-      if (!keys.has(key)) state.retries.delete(key);
-    for (const step of difference.steps) {
-      const known = state.retries.get(keyOf(step));
-      if (
-        this.#signal.aborted ||
-        !this.#pods.get(nameOf(pod), namespaceOf(pod))
-      )
-        return;
-      if (known && known.at > performance.now()) continue;
-      const failures = (known?.failures ?? 0) + 1;
-      const at = performance.now() + backoff(failures);
-      // Also for a step that succeeds: the next look must not find it again at once.
-      state.retries.set(keyOf(step), { failures, at });
-      if (await this.#take(pod, state, step, indexed)) state.isChanged = true;
-    }
-  }
-
-  /** undefined: its annotations are invalid, or its ADD or DEL is at work. */
-  async #difference(
-    pod: V1Pod,
-    state: PodState,
-    indexed: IndexedRecord,
-  ): Promise<{ difference: Difference; record: AttachmentRecord } | undefined> {
-    const { records } = this.#agent.context;
-    const record = await this.#index.read(indexed);
-    if (!record || records.isDeleting(record)) return undefined;
-    const { results } = await records.readResults(record);
-    if (!results.has(record.ifname)) {
-      // Its ADD: the next look is soon.
-      state.retries.set("ADD", { failures: 1, at: performance.now() + 1000 });
-      return undefined;
-    }
-    try {
-      const annotations = pod.metadata?.annotations ?? {};
-      const desired = desiredOf(annotations, namespaceOf(pod));
-      const difference = differenceOf(desired, record, (ifname) =>
-        results.has(ifname),
+  /** Only while a pod names definitions. */
+  #watchDefinitions({ metadata }: V1Pod): void {
+    if (own(metadata?.annotations, networksAnnotation) === undefined) return;
+    this.#definitions ??= this.#agent
+      .definitions()
+      .subscribe((_, { metadata: { name, namespace } }) =>
+        this.#definitionChanged(name, namespace),
       );
-      return { difference, record };
-    } catch (error) {
-      if (!(error instanceof CniError)) throw error;
-      state.seen = seenOf(pod, indexed);
-      this.#tell(pod, state, "InvalidNetworks", error.message);
-      return undefined;
-    }
-  }
-
-  /** Whether it succeeded. */
-  async #take(
-    pod: V1Pod,
-    state: PodState,
-    { detach, attach }: Step,
-    { containerId, ifname }: IndexedRecord,
-  ): Promise<boolean> {
-    if (attach && !this.#isResolvable(attach.wanted) && detach) {
-      // Otherwise the pod would lose what it has.
-      this.#tellUnresolved(pod, state, attach.wanted, detach.ifname);
-      return false;
-    }
-    const target = { containerId, ifname };
-    if (detach) {
-      const request = {
-        verb: "detach",
-        interface: detach.ifname,
-        ...target,
-      } as const;
-      const network = detach.definition ?? displayName(detach);
-      if (!(await this.#change(pod, request, network))) return false;
-    }
-    if (!attach) return true;
-    const { text, element } = attach.wanted;
-    const { namespace, network } = element;
-    const name = namespace === undefined ? network : `${namespace}/${network}`;
-    const request = {
-      verb: "attach",
-      network: text,
-      interface: attach.ifname,
-      ...target,
-    } as const;
-    return this.#change(pod, request, name);
-  }
-
-  /** Executes the installed genie; an event tells of a failure. */
-  async #change(
-    pod: V1Pod,
-    request: ChangeRequest & { interface: string },
-    network: string,
-  ): Promise<boolean> {
-    const { verb, interface: ifname } = request;
-    const { outcome, why, answer } = await requestChange(this.#agent, request);
-    const fields = { network, ifname };
-    if (outcome === "left alone") {
-      this.#log("info", pod, "left a pod's networks alone", { ...fields, why });
-      return false;
-    }
-    if (outcome !== "failed") {
-      this.#log("info", pod, outcome, { ...fields, ips: answer["ips"] });
-      return true;
-    }
-    this.#log("error", pod, `failed to ${verb} a network`, {
-      ...fields,
-      error: why,
-    });
-    const reason =
-      verb === "attach" ? "FailedAddingInterface" : "FailedRemovingInterface";
-    const message = `${ifname} (${network}): ${why}`;
-    this.#agent.event(subjectOf(pod), "Warning", reason, message);
-    return false;
-  }
-
-  #tellPrimary(
-    pod: V1Pod,
-    state: PodState,
-    { isPrimaryOther }: Difference,
-    { attachments, ifname }: AttachmentRecord,
-  ): void {
-    const primary = attachments.find((one) => one.ifname === ifname);
-    if (!isPrimaryOther || !primary) return;
-    const network = primary.definition ?? displayName(primary);
-    const message = `the annotations name another network for ${ifname}: a running pod keeps ${network}`;
-    this.#tell(pod, state, "PrimaryNetworkUnchanged", message);
-  }
-
-  #tellUnresolved(
-    pod: V1Pod,
-    state: PodState,
-    { element: { network, namespace } }: Wanted,
-    ifname: string,
-  ): void {
-    const name = namespace === undefined ? network : `${namespace}/${network}`;
-    const message = `network ${name} of ${ifname} is not on this node any more: the attachment stays as it is`;
-    this.#tell(pod, state, "NetworkNotFound", message);
-  }
-
-  /** Once for each text. */
-  #tell(pod: V1Pod, state: PodState, reason: string, message: string): void {
-    const key = `${reason} ${message}`;
-    if (state.told.has(key)) return;
-    state.told.add(key);
-    this.#log("warn", pod, message, { reason });
-    this.#agent.event(subjectOf(pod), "Warning", reason, message);
-  }
-
-  /** Whether the node still has the network; true if that is unknown. */
-  #isResolvable({ element: { network, namespace } }: Wanted): boolean {
-    if (namespace === undefined)
-      return (
-        network === "default" ||
-        findNetwork(readNetworks(this.#agent.context), network) !== undefined
-      );
-    const definitions = this.#agent.definitions();
-    this.#definitions ??= definitions.subscribe((_, { metadata }) => {
-      this.#definitionChanged(metadata.name, metadata.namespace);
-    });
-    if (definitions.state() !== "current") return true;
-    return definitions.get(network, namespace) !== undefined;
   }
 
   /** The pods that name it are looked at again, at once. */
@@ -350,7 +131,8 @@ class Reconciler {
     for (const pod of this.#pods.list()) {
       const text = own(pod.metadata?.annotations, networksAnnotation);
       if (typeof text !== "string" || !text.includes(name)) continue;
-      if (namespaceOf(pod) !== namespace && !text.includes(namespace)) continue;
+      if (pod.metadata?.namespace !== namespace && !text.includes(namespace))
+        continue;
       const state = this.#states.get(pod.metadata?.uid ?? "");
       if (state) state.seen = "";
       for (const retry of state?.retries.values() ?? [])
@@ -366,53 +148,4 @@ class Reconciler {
     const waitMs = Math.max(0, Math.min(...times) - performance.now());
     state.timer = setTimeout(() => this.look(pod), waitMs + 1);
   }
-
-  #log(
-    level: "info" | "warn" | "error",
-    pod: V1Pod,
-    message: string,
-    fields: Record<string, unknown>,
-  ): void {
-    const name = `${namespaceOf(pod)}/${nameOf(pod)}`;
-    this.#agent.log(level, message, { part: "attach", pod: name, ...fields });
-  }
-}
-
-function newState(): PodState {
-  return {
-    isBusy: false,
-    isChanged: false,
-    seen: "",
-    retries: new Map(),
-    told: new Set(),
-  };
-}
-
-/** Everything that a difference depends on, as far as it changes without the agent. */
-function seenOf(pod: V1Pod, { containerId, version }: IndexedRecord): string {
-  const { annotations } = pod.metadata ?? {};
-  const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
-  const texts = keys.map((key) => own(annotations, key));
-  return JSON.stringify([containerId, version, ...texts]);
-}
-
-function keyOf({ detach, attach }: Step): string {
-  return JSON.stringify([
-    detach?.ifname,
-    attach?.ifname,
-    attach?.wanted.element,
-  ]);
-}
-
-function subjectOf(pod: V1Pod): V1ObjectReference {
-  const uid = pod.metadata?.uid ?? "";
-  return podSubject({ namespace: namespaceOf(pod), name: nameOf(pod), uid });
-}
-
-function nameOf({ metadata }: V1Pod): string {
-  return metadata?.name ?? "";
-}
-
-function namespaceOf({ metadata }: V1Pod): string {
-  return metadata?.namespace ?? "";
 }

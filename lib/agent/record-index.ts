@@ -7,7 +7,7 @@ import type { Context } from "../attach/context.ts";
 import { type AttachmentRecord, isSameAdd } from "../attach/record.ts";
 import type { Records } from "../attach/records.ts";
 import { statusIfAny } from "../linux/files.ts";
-import { uidsOf } from "./difference.ts";
+import { uidsOf } from "./desired.ts";
 
 /** A directory that changed so shortly before it was read may have changed in the same moment again. */
 const settledMs = 1000;
