@@ -300,6 +300,7 @@ async function patchStatus(
     headers: { "content-type": "application/merge-patch+json" },
     body: JSON.stringify(patch),
   });
-  await response.body?.cancel();
+  // A response that breaks off says nothing; the patch may be sent again.
+  await response.arrayBuffer();
   return response.status;
 }

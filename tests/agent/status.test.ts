@@ -251,6 +251,20 @@ describe("a status that ADD could not write", () => {
     expect(setup.addresses()).toEqual(both);
   });
 
+  test("a response that breaks off, is no success: it is written again", async () => {
+    await using setup = await start();
+    const { api } = setup;
+    api.inject(patchFailure(403));
+    await setup.add(await setup.pod());
+    api.inject({
+      kind: "truncate",
+      match: ({ method }: { method: string }) => method === "PATCH",
+    });
+    await using agent = setup.agent();
+    await agent.said("wrote the pod's network status");
+    expect(setup.addresses()).toEqual(both);
+  });
+
   test("the mirror of a static pod comes later: it is written then", async () => {
     await using setup = await start();
     const { api, node } = setup;
