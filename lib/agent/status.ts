@@ -22,7 +22,7 @@ import { keepSynced } from "./synced.ts";
 import type { Informer } from "./watch.ts";
 
 /** Milliseconds: of all requests for one status, between two looks at all files, of the longest pause. */
-const limits = { write: 3000, rescan: 60_000, longestPause: 30_000 };
+const limits = { write: 3000, rescan: 300_000, longestPause: 30_000 };
 
 /** Statuses that are written at once. */
 const parallel = 8;

@@ -68,8 +68,16 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       if (why) log("warn", `--${name} is off: ${why}`);
       else chosen.push(await entry.load(value));
     }
-    if (!input.flag("no-install"))
-      chosen.push(await installPart(input, terminal, log));
+    if (!input.flag("no-install")) {
+      // Its first round may wait for another installer.
+      const ended = pause(2 ** 31 - 1, signal);
+      const part = await Promise.race([
+        installPart(input, terminal, log),
+        ended.then(() => undefined),
+      ]);
+      if (!part) return 0;
+      chosen.push(part);
+    }
     const context = contextOf(directories, host, terminal, log);
     const { config } = context;
     const running = createAgent(
@@ -131,7 +139,9 @@ function logger(
 ): Agent["log"] {
   const level = logs(configured, "info") ? configured : "info";
   return (name, message, fields = {}) => {
-    if (logs(level, name)) void stdout(lineOf(name, message, fields, now()));
+    if (!logs(level, name)) return;
+    // Nobody reads it: the work goes on.
+    stdout(lineOf(name, message, fields, now())).catch(() => {});
   };
 }
 
