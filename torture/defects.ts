@@ -182,6 +182,16 @@ export const defects: readonly Defect[] = [
     ],
   },
   {
+    what: "the auxiliary chain is executed and never deleted",
+    file: "lib/attach/record.ts",
+    edits: [
+      {
+        before: "return auxiliary ? [...attachments, auxiliary] : attachments;",
+        after: "return attachments;",
+      },
+    ],
+  },
+  {
     what: "GC deletes the records of another list",
     file: "lib/attach/gc.ts",
     scenario: "GC of another list",

@@ -16,7 +16,7 @@ import type {
   HotPlan,
   PodPlan,
 } from "./schedule.ts";
-import { type World, annotationsKey } from "./world.ts";
+import { type World, annotationsKey, auxiliaryChain } from "./world.ts";
 
 /** In the runtime's view: only a "gone" pod is missing in GC's list, and an "attached" one must lose nothing. */
 export type State = "starting" | "attached" | "ending" | "gone";
@@ -189,7 +189,7 @@ export class Pod {
   }
 
   async #add(plan: AddPlan): Promise<void> {
-    this.#order(plan.delegates);
+    this.#order([...plan.delegates, ...(this.plan.auxiliary ?? [])]);
     this.#publish();
     const config = this.#applyApiFault(plan);
     if (plan.killMs !== undefined) this.#killed = true;
@@ -314,7 +314,7 @@ export class Pod {
       mark?: string;
     } = {},
   ) {
-    const { source, name } = this.plan;
+    const { source, name, automatic, auxiliary } = this.plan;
     this.step = verb;
     const args = {
       IgnoreUnknown: "1",
@@ -334,6 +334,8 @@ export class Pod {
       mark: more.mark,
       config: this.#world.config({
         confDir: this.#confDir,
+        ...(automatic && { automatic: { networks: automatic } }),
+        ...(auxiliary && { auxiliaryChain }),
         ...(source === "runtime" && {
           runtimeConfig: { [annotationsKey]: this.#annotations },
         }),

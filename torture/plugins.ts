@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { delegateFaults } from "./faults.ts";
-import type { DelegatePlan } from "./schedule.ts";
+import { type DelegatePlan, auxiliaryType } from "./schedule.ts";
 
 /** Where Debian has the reference plugins; CNI_PLUGINS for another place. */
 const referenceDirectory = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
@@ -27,6 +27,7 @@ export class Plugins {
   readonly #executed: string;
   readonly #executions: string;
   readonly #ledger: string;
+  readonly #auxiliary: string;
 
   constructor(directory: string) {
     this.binDir = join(directory, "bin");
@@ -34,7 +35,9 @@ export class Plugins {
     this.#executed = join(directory, "executed");
     this.#executions = join(directory, "executions");
     this.#ledger = join(directory, "ledger");
-    for (const path of [this.binDir, this.#orders, this.#ledger])
+    this.#auxiliary = join(directory, "auxiliary");
+    const ledgers = { ledger: this.#ledger, [auxiliaryType]: this.#auxiliary };
+    for (const path of [this.binDir, this.#orders, ...Object.values(ledgers)])
       mkdirSync(path);
     for (const path of [this.#executed, this.#executions])
       writeFileSync(path, "");
@@ -44,8 +47,11 @@ export class Plugins {
     );
     for (const type of tortured)
       this.#install(type, this.#script(join(referenceDirectory, type)));
-    this.#install("ledger.real", ledger(this.#ledger));
-    this.#install("ledger", this.#script(join(this.binDir, "ledger.real")));
+    for (const [type, path] of Object.entries(ledgers)) {
+      const real = `${type}.real`;
+      this.#install(real, ledger(path));
+      this.#install(type, this.#script(join(this.binDir, real)));
+    }
   }
 
   /** The delegate's next call of this container does something else than its work. */
@@ -81,9 +87,9 @@ export class Plugins {
     });
   }
 
-  /** `<container ID>:<interface>` of each attachment in the ledger. */
+  /** `<container ID>:<interface>` of each attachment in the ledger, and of each auxiliary chain. */
   ledger(): string[] {
-    return readdirSync(this.#ledger);
+    return [this.#ledger, this.#auxiliary].flatMap((path) => readdirSync(path));
   }
 
   /** As an attachment of which genie knows nothing. */

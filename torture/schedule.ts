@@ -66,6 +66,10 @@ export interface PodPlan {
   add: AddPlan;
   check: boolean;
   hot?: HotPlan;
+  /** The networks of an automatic choice. */
+  automatic?: string[];
+  /** An auxiliary chain, and the faults of its plugin. */
+  auxiliary?: DelegatePlan[];
   disturbances: Disturbance[];
   dels: DelPlan[];
   /** The type of a plugin whose DEL fails, from the runtime's last DELs on until the end of the round. */
@@ -132,6 +136,9 @@ const networks = [
   { choice: "trunk", type: "macvlan" },
   { choice: "ledger", type: "ledger" },
 ];
+
+/** Of the plugin of the auxiliary chain. */
+export const auxiliaryType = "auxiliary";
 
 const definitions = [
   { definition: "side", type: "bridge" },
@@ -208,7 +215,26 @@ function makePod(random: Random, name: string): PodPlan {
     ...(end === "DEL" &&
       random.chance(0.15) && { stubborn: random.pick(types) }),
     end,
+    ...(chosen.length === 0 && random.chance(0.5) && automaticallyChosen(base)),
+    ...(random.chance(0.3) && { auxiliary: makeAuxiliary(random) }),
   };
+}
+
+function automaticallyChosen({ annotations }: Pick<PodPlan, "annotations">) {
+  return {
+    annotations: { ...annotations, cni: "" },
+    automatic: ["canal", "ledger"],
+  };
+}
+
+function makeAuxiliary(random: Random): DelegatePlan[] {
+  const types = [auxiliaryType];
+  return [
+    ...(random.chance(0.3) ? [delegate(random, types, "ADD", addFaults)] : []),
+    ...(random.chance(0.3)
+      ? [delegate(random, types, "DEL", deleteFaults)]
+      : []),
+  ];
 }
 
 function makeAdd(random: Random, types: readonly string[]): AddPlan {

@@ -16,12 +16,16 @@ import { type ApiServer, startApiServer } from "../tests/support/api-server.ts";
 import type { DiskFault } from "./faults.ts";
 import { Plugins } from "./plugins.ts";
 import type { Report } from "./report.ts";
+import { auxiliaryType } from "./schedule.ts";
 
 export const annotationsKey = "io.kubernetes.cri.pod-annotations";
 
 /** The names of the node's two lists of genie. */
 const ownNetwork = "torture-net";
 export const otherNetwork = "other-net";
+
+/** A directory below that of the networks. */
+export const auxiliaryChain = "vendor";
 
 /** Nothing of these may ever be printed or logged. */
 const secrets = {
@@ -266,7 +270,13 @@ export class World implements AsyncDisposable {
         name: "ledger-net",
         type: "ledger",
       },
+      [`${auxiliaryChain}/10-auxiliary.conf`]: {
+        cniVersion: "1.1.0",
+        name: "auxiliary-net",
+        type: auxiliaryType,
+      },
     };
+    mkdirSync(join(this.confDir, auxiliaryChain));
     for (const [file, config] of Object.entries(files))
       writeFileSync(join(this.confDir, file), JSON.stringify(config));
     const side = { cniVersion: "1.0.0", ...bridge("br1", "10.69.0.0/20") };
