@@ -79,58 +79,74 @@ describe("node-state", () => {
 });
 
 describe("genie agent --taint --labels", () => {
-  test("the taint goes, labels come; those of a network that went are removed", async () => {
-    await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    for (const type of ["alpha", "beta", "gamma"])
-      renameSync(join(delegates.bin, type), join(node.binDir, type));
-    const other = { key: "other", effect: "NoSchedule" };
-    api.nodes.put({
-      metadata: {
-        name: "node1",
-        namespace: "",
-        labels: { ...ready("old"), "kubernetes.io/os": "linux" },
-      },
-      spec: {
-        taints: [other, { key: "genie/not-ready", effect: "NoSchedule" }],
-      },
-    });
-    await using agent = new RunningAgent(
-      node,
-      "--no-cache",
-      "--taint",
-      "--labels",
-      `--kubeconfig=${api.kubeconfig()}`,
-    );
-    await agent.said("changed the labels of the node");
-    const labels = {
-      "kubernetes.io/os": "linux",
-      ...ready(
-        "alpha",
-        "alpha-net",
-        "10-alpha",
-        "beta",
-        "beta-net",
-        "20-beta",
-        "gamma",
-        "gamma-net",
-        "30-gamma",
-      ),
-    };
-    expect(nodeOf(api).metadata.labels).toEqual(labels);
-    expect(nodeOf(api).spec.taints).toHaveLength(2);
-    install(node, api);
-    rmSync(join(node.confDir, "30-gamma.conf"));
-    await agent.said("removed the taint genie/not-ready");
-    expect(nodeOf(api).spec.taints).toEqual([other]);
-    const isGone = () =>
-      !("networks.genie/gamma" in nodeOf(api).metadata.labels);
-    await until(isGone, "the label to go");
-    expect(nodeOf(api).metadata.labels).toEqual({
-      "kubernetes.io/os": "linux",
-      ...ready("alpha", "alpha-net", "10-alpha", "beta", "beta-net", "20-beta"),
-    });
-    expect(await agent.end()).toBe(0);
-  }, 30_000);
+  test.each([
+    ["on the node", []],
+    // A process that changes its root asks the node's plugins.
+    ["below another root, as in a container", ["--root=/proc/self/root"]],
+  ])(
+    "%s: the taint goes, labels come; those of a network that went are removed",
+    async (_, root) => {
+      await using api = await startApiServer();
+      await using scripted = await startScriptedNode();
+      const { node, delegates } = scripted;
+      for (const type of ["alpha", "beta", "gamma"])
+        renameSync(join(delegates.bin, type), join(node.binDir, type));
+      const other = { key: "other", effect: "NoSchedule" };
+      api.nodes.put({
+        metadata: {
+          name: "node1",
+          namespace: "",
+          labels: { ...ready("old"), "kubernetes.io/os": "linux" },
+        },
+        spec: {
+          taints: [other, { key: "genie/not-ready", effect: "NoSchedule" }],
+        },
+      });
+      await using agent = new RunningAgent(
+        node,
+        "--no-cache",
+        "--taint",
+        "--labels",
+        ...root,
+        `--kubeconfig=${api.kubeconfig()}`,
+      );
+      await agent.said("changed the labels of the node");
+      const labels = {
+        "kubernetes.io/os": "linux",
+        ...ready(
+          "alpha",
+          "alpha-net",
+          "10-alpha",
+          "beta",
+          "beta-net",
+          "20-beta",
+          "gamma",
+          "gamma-net",
+          "30-gamma",
+        ),
+      };
+      expect(nodeOf(api).metadata.labels).toEqual(labels);
+      expect(nodeOf(api).spec.taints).toHaveLength(2);
+      install(node, api);
+      rmSync(join(node.confDir, "30-gamma.conf"));
+      await agent.said("removed the taint genie/not-ready");
+      expect(nodeOf(api).spec.taints).toEqual([other]);
+      const isGone = () =>
+        !("networks.genie/gamma" in nodeOf(api).metadata.labels);
+      await until(isGone, "the label to go");
+      expect(nodeOf(api).metadata.labels).toEqual({
+        "kubernetes.io/os": "linux",
+        ...ready(
+          "alpha",
+          "alpha-net",
+          "10-alpha",
+          "beta",
+          "beta-net",
+          "20-beta",
+        ),
+      });
+      expect(await agent.end()).toBe(0);
+    },
+    30_000,
+  );
 });
