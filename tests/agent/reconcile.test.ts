@@ -2,7 +2,7 @@
  * `genie agent --attach` by the compiled executable, with real plugins: the networks of a
  * running pod follow its annotations (agent.md "Hot attach and detach").
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
@@ -13,6 +13,7 @@ import { changed, configure, recorded } from "../support/hot-cluster.ts";
 import { type Pod, nothing } from "../support/node.ts";
 
 afterAll(removeCerts);
+setDefaultTimeout(30_000);
 
 class HotCluster implements AsyncDisposable {
   readonly cluster: Cluster;
@@ -130,7 +131,7 @@ describe("genie agent --attach", () => {
     expect(cluster.node.addresses()).toEqual(["10.66.0.2"]);
     await cluster.del(pod);
     expect(await cluster.node.remains()).toEqual(nothing);
-  }, 20_000);
+  });
 
   test("KubeVirt: an interface of a virtual machine is plugged and unplugged", async () => {
     await using hot = await HotCluster.start();
@@ -208,7 +209,7 @@ describe("genie agent --attach", () => {
     await hot.cluster.del(pod);
     expect(await hot.cluster.node.remains()).toEqual(nothing);
     expect(await hot.agent.end("SIGTERM")).toBe(0);
-  }, 20_000);
+  });
 });
 
 async function said(agent: RunningAgent, reason: string) {

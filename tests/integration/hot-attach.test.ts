@@ -2,7 +2,7 @@
  * `genie attach` and `genie detach`: networks of a running pod come and go, with real
  * plugins (agent.md "Hot attach and detach").
  */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeCerts } from "../support/certs.ts";
@@ -135,6 +135,14 @@ describe("genie attach and detach", () => {
       eth5: "canal",
     });
   });
+});
+
+describe("what is refused changes nothing", () => {
+  let made: Awaited<ReturnType<typeof start>>;
+  beforeAll(async () => {
+    made = await start();
+  });
+  afterAll(() => made[Symbol.asyncDispose]());
 
   test.each<[command: "attach" | "detach", words: string[], error: string]>([
     ["detach", ["shop/web", "eth0"], 'interface "eth0" is the pod\'s primary'],
@@ -154,8 +162,7 @@ describe("genie attach and detach", () => {
     ],
     ["attach", ["deploy/web", "weave"], "expected a pod"],
     ["attach", ["shop/web"], "NETWORK is missing"],
-  ])("%s %j is refused, nothing changes", async (command, words, error) => {
-    await using made = await start();
+  ])("%s %j", async (command, words, error) => {
     const { exitCode, stderr } = await hot(made.cluster, command, ...words);
     expect(stderr).toContain(error);
     expect(exitCode).toBe(/missing|expected a pod/.test(error) ? 2 : 1);
