@@ -40,5 +40,7 @@ process.send?.({
   url,
   port,
   kubeconfig: server.kubeconfig(),
+  // All requests are counted: the rows of the agent are with the real server only.
+  agentKubeconfig: server.kubeconfig(),
   uids: { plain: plain.pod.uid, wide: wide.pod.uid },
 });

@@ -12,6 +12,8 @@ export interface Api extends AsyncDisposable {
   url: string;
   /** Of `cluster.ts`, as served: a real server decides the uids. */
   pods: Record<"plain" | "wide", typeof plain.pod>;
+  /** A kubeconfig for a user whose requests are not counted. */
+  agentKubeconfig: string;
   /** A kubeconfig for it from so many milliseconds away, round trip. */
   kubeconfig(roundTripMs: number): string;
   seen(): Promise<Seen>;
@@ -31,6 +33,7 @@ const readySchema = v.object({
   url: v.string(),
   port: v.number(),
   kubeconfig: v.string(),
+  agentKubeconfig: v.string(),
   uids: v.object({ plain: v.string(), wide: v.string() }),
 });
 const seenSchema = v.object({
@@ -52,7 +55,10 @@ export async function startApi(
       ? await startHelper("api-server.ts")
       : await startHelper("real-api-server.ts", directory, genie),
   );
-  const { url, port, kubeconfig, uids } = v.parse(readySchema, server.ready);
+  const { url, port, kubeconfig, agentKubeconfig, uids } = v.parse(
+    readySchema,
+    server.ready,
+  );
   const away = stack.use(
     await startHelper("distance.ts", `${port}`, ...distances.map(String)),
   );
@@ -67,6 +73,7 @@ export async function startApi(
   const owned = stack.move();
   return {
     url,
+    agentKubeconfig,
     pods: {
       plain: { ...plain.pod, uid: uids.plain },
       wide: { ...wide.pod, uid: uids.wide },

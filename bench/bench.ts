@@ -24,6 +24,7 @@ import { printing } from "./noop.ts";
 import { hasPeers, startPeers } from "./peers/peers.ts";
 import { plotOf } from "./plot.ts";
 import { reportOf } from "./report.ts";
+import { startAgents } from "./rows/agent.ts";
 import { burstsOf, groupLimitMiB } from "./rows/bursts.ts";
 import { deviceNote, deviceUnitsOf, startKubelet } from "./rows/devices.ts";
 import { floorUnitsOf } from "./rows/floors.ts";
@@ -62,7 +63,11 @@ async function bench(): Promise<void> {
   const groups: MemoryGroup[] = [];
   for (const plugin of [genie, ...peers.plugins]) {
     units.push(...unitsOf(plugin, around));
-    if (plugin === genie) units.push(...genieUnitsOf(genie, around));
+    if (plugin === genie) {
+      units.push(...genieUnitsOf(genie, around));
+      if (isReal)
+        units.push(...stack.use(await startAgents(genie, around)).units);
+    }
     const group = makeMemoryGroup(groupLimitMiB, plugin.program);
     if ("missing" in group)
       notes.push(`no burst in little memory: ${group.missing}`);

@@ -3,6 +3,7 @@
  * of one run, because milliseconds differ between machines.
  */
 import type { ReportRow } from "./report.ts";
+import { statusAdd } from "./rows/agent.ts";
 import { emptyRow, shellRow } from "./rows/floors.ts";
 import {
   failingAdd,
@@ -11,14 +12,16 @@ import {
   program,
   runtimeAdd,
   shellAdd,
+  wideRuntimeAdd,
 } from "./rows/genie.ts";
+import { wideAdd } from "./rows/plugin.ts";
 import type { RowName } from "./step.ts";
 
 export interface Verdict {
   what: string;
   value: number;
   allowed: number;
-  unit: "× empty" | "MiB";
+  unit: "× empty" | "MiB" | "× that row";
   met: boolean;
 }
 
@@ -27,7 +30,7 @@ export const ratios: Readonly<Record<string, number>> = {
   [runtimeAdd]: 2.3,
   "ADD, one GET": 3.2,
   DEL: 1.95,
-  "ADD, default + 3 definitions": 3.9,
+  [wideAdd]: 3.9,
 };
 
 /** Peak memory of every row of genie. */
@@ -43,6 +46,17 @@ const failures = [
   { call: hangingAdd, givenMs: hangMs },
 ];
 export const failureRatio = 0.25;
+
+/** Rows as multiples of others, where both were measured: [program, call], the other, the bound. */
+const comparisons = [
+  [ofGenie(wideAdd), { program: "Multus shim", call: wideAdd }, 1.1],
+  [ofGenie(statusAdd), { program: "Multus shim", call: wideAdd }, 0.75],
+  [ofGenie(statusAdd), ofGenie(wideRuntimeAdd), 0.55],
+] as const;
+
+function ofGenie(call: string): RowName {
+  return { program, call };
+}
 
 /** Throws Error when a row is missing. */
 export function verdictsOf(rows: readonly ReportRow[]): Verdict[] {
@@ -65,6 +79,13 @@ export function verdictsOf(rows: readonly ReportRow[]): Verdict[] {
   return [
     ...times,
     ...beyond,
+    ...comparisons.flatMap(([name, other, allowed]) => {
+      const [one, two] = [name, other].map((wanted) => findRow(rows, wanted));
+      if (!one || !two) return [];
+      const what = `${name.call}: to ${other.program}`;
+      const value = one.medianMs / two.medianMs;
+      return [verdict(what, value, allowed, "× that row")];
+    }),
     verdict("peak RSS of all rows", peak, rssMiB, "MiB"),
   ];
 }
@@ -78,11 +99,15 @@ function verdict(
   return { what, value, allowed, unit, met: value <= allowed };
 }
 
-function rowOf(
+function rowOf(rows: readonly ReportRow[], name: RowName): ReportRow {
+  const row = findRow(rows, name);
+  if (!row) throw new Error(`no measurement of ${name.program}: ${name.call}`);
+  return row;
+}
+
+function findRow(
   rows: readonly ReportRow[],
   { program: whose, call }: RowName,
-): ReportRow {
-  const row = rows.find((one) => one.program === whose && one.call === call);
-  if (!row) throw new Error(`no measurement of ${whose}: ${call}`);
-  return row;
+): ReportRow | undefined {
+  return rows.find((one) => one.program === whose && one.call === call);
 }

@@ -61,8 +61,13 @@ await post("/apis/resource.k8s.io/v1/resourceslices", {
   kind: "ResourceSlice",
   ...slice,
 });
-const kubeconfig = join(directory, "kubeconfig");
-await Bun.write(kubeconfig, JSON.stringify(kubeconfigOf(token.bench)));
+const [kubeconfig, agentKubeconfig] = await Promise.all(
+  [token.bench, token.admin].map(async (bearer) => {
+    const path = join(directory, `kubeconfig-of-${bearer}`);
+    await Bun.write(path, JSON.stringify(kubeconfigOf(bearer)));
+    return path;
+  }),
+);
 
 let requests = 0;
 let offset = 0;
@@ -74,7 +79,7 @@ process.on("disconnect", () => {
   const ended = daemons.map((daemon) => daemon.stop("SIGKILL"));
   void Promise.all(ended).then(() => process.exit());
 });
-process.send?.({ url, port: ports.api, kubeconfig, uids });
+process.send?.({ url, port: ports.api, kubeconfig, agentKubeconfig, uids });
 
 /** It ends with us, however we end. */
 async function start(options: DaemonOptions): Promise<void> {

@@ -38,13 +38,13 @@ export class NoopNode implements Disposable {
   readonly dataDir = join(this.directory, "data");
   readonly netns: string;
   readonly #pod: typeof pod;
-  readonly #confDir = join(this.directory, "net.d");
+  readonly confDir = join(this.directory, "net.d");
 
   /** The pod's namespace need not be there: the delegate does not look for it. */
   constructor(netns?: string, ofCalls = pod) {
     this.#pod = ofCalls;
     this.netns = netns ?? join(this.directory, "netns");
-    for (const directory of [this.binDir, this.#confDir]) mkdirSync(directory);
+    for (const directory of [this.binDir, this.confDir]) mkdirSync(directory);
     this.plugin("noop", noop);
     this.network("noop", ["noop"], "10");
   }
@@ -54,7 +54,7 @@ export class NoopNode implements Disposable {
     const plugins = types.map((type) => ({ type }));
     const list = { cniVersion: "1.0.0", name, plugins };
     writeFileSync(
-      join(this.#confDir, `${prefix}-${name}.conflist`),
+      join(this.confDir, `${prefix}-${name}.conflist`),
       JSON.stringify(list),
     );
   }
@@ -85,7 +85,7 @@ export class NoopNode implements Disposable {
       cniVersion: "1.1.0",
       name: "genie",
       type: "genie",
-      confDir: this.#confDir,
+      confDir: this.confDir,
       dataDir: this.dataDir,
       ...overrides,
     });

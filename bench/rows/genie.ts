@@ -25,6 +25,7 @@ export const hangMs = 200;
 export const shellAdd = "ADD, delegate is a shell";
 export const failingAdd = "ADD, delegate fails";
 export const hangingAdd = `ADD, delegate hangs, ${hangMs} ms allowed`;
+export const wideRuntimeAdd = "ADD, default + 3, runtime annotations";
 export const runtimeAdd = "ADD, runtime annotations";
 
 export function genieAt(binary: string, node: NoopNode): Plugin {
@@ -85,7 +86,7 @@ export function genieUnitsOf(
       stdin: annotated({ cni: "chain" }),
       delegates: 3,
     }),
-    attaching("ADD, default + 3, runtime annotations", {
+    attaching(wideRuntimeAdd, {
       stdin: annotated(wide.annotations, { kubernetes }),
       pod: api.pods.wide,
       delegates: 1 + definitions.length,

@@ -39,6 +39,8 @@ export interface Request {
   delegates?: number;
 }
 
+export const wideAdd = "ADD, default + 3 definitions";
+
 /** Verb → row. */
 const lifecycle = { ADD: "ADD, one GET", CHECK: "CHECK", DEL: "DEL" };
 
@@ -73,9 +75,7 @@ export function unitsOf(plugin: Plugin, around: Surroundings): Unit[] {
           stdin: near,
           pod: around.api.pods.wide,
           delegates: 1 + definitions.length,
-        }).map((request) =>
-          step(request, nameOf(request, "ADD, default + 3 definitions")),
-        ),
+        }).map((request) => step(request, nameOf(request, wideAdd))),
     });
   if (plugin.resident !== true)
     for (const roundTripMs of distances) {
