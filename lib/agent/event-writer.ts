@@ -3,7 +3,11 @@
  * most once a minute, with a count. Nothing waits for it: an event that cannot be written
  * is dropped, and the first failure is logged.
  */
-import type { CoreV1Event, V1ObjectReference } from "@kubernetes/client-node";
+import type {
+  CoreV1Event,
+  V1ObjectReference,
+  V1Pod,
+} from "@kubernetes/client-node";
 import { statusText } from "../kube/api-error.ts";
 import type { Api } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -169,6 +173,11 @@ export function podSubject(pod: {
   uid: string;
 }): V1ObjectReference {
   return { apiVersion: "v1", kind: "Pod", ...pod };
+}
+
+export function subjectOf({ metadata }: V1Pod): V1ObjectReference {
+  const { namespace = "", name = "", uid = "" } = metadata ?? {};
+  return podSubject({ namespace, name, uid });
 }
 
 /** The kubelet's own events name the node as its UID, and `kubectl describe node` looks for that. */

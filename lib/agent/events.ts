@@ -4,7 +4,6 @@
  * plugin itself writes none.
  */
 import { watch } from "node:fs";
-import type { V1Pod } from "@kubernetes/client-node";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { messageOf } from "../linux/errno.ts";
 import { makeOwnDirectory } from "../linux/files.ts";
@@ -12,7 +11,7 @@ import { modernResult } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
 import { type CallLine, type Offsets, readCalls } from "./call-reader.ts";
-import { EventWriter, podSubject } from "./event-writer.ts";
+import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";
 import { sharedCounters } from "./metrics.ts";
 import type { Agent, AgentEvent, Part } from "./part.ts";
 import { aborted, pause } from "./pause.ts";
@@ -92,11 +91,6 @@ function failureOf(
     reason: "FailedAddingInterface",
     message: error,
   };
-}
-
-function subjectOf({ metadata }: V1Pod) {
-  const { namespace = "", name = "", uid = "" } = metadata ?? {};
-  return podSubject({ namespace, name, uid });
 }
 
 /** The attachments of a record, as the last look saw them. */

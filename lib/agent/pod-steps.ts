@@ -2,7 +2,7 @@
  * One pod whose networks follow its annotations: the difference, its steps by the
  * installed genie, and what is told of it (agent.md "Hot attach and detach").
  */
-import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
+import type { V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { CniError } from "../cni/error.ts";
@@ -18,7 +18,7 @@ import { findNetwork } from "../select/node-networks.ts";
 import { type ChangeRequest, requestChange } from "./change-request.ts";
 import { type Wanted, desiredOf, isRunning } from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";
-import { podSubject } from "./event-writer.ts";
+import { subjectOf } from "./event-writer.ts";
 import type { Agent } from "./part.ts";
 import { backoff } from "./pause.ts";
 import { type IndexedRecord, RecordIndex } from "./record-index.ts";
@@ -281,11 +281,6 @@ function keyOf({ detach, attach }: Step): string {
     attach?.ifname,
     attach?.wanted.element,
   ]);
-}
-
-function subjectOf(pod: V1Pod): V1ObjectReference {
-  const uid = pod.metadata?.uid ?? "";
-  return podSubject({ namespace: namespaceOf(pod), name: nameOf(pod), uid });
 }
 
 function nameOf({ metadata }: V1Pod): string {
