@@ -131,6 +131,9 @@ export async function checkChoice(
   const { kubectl, genie, directory } = cluster;
   report.heading("Choice above the pod");
   const policy = await printedPolicy(genie);
+  // Until it is needed, the checks before go on.
+  const starting = startSecondNode(cluster);
+  starting.catch(() => {});
 
   await report.check(
     "`genie manifest --namespace-networks --network-scheduling` is accepted",
@@ -227,7 +230,7 @@ export async function checkChoice(
   await report.check(
     "of two nodes, labelled by their agents, pods go to the one that has their network",
     async () => {
-      await using second = await startSecondNode(cluster);
+      await using second = await starting;
       const places = [firstNode(directory), second];
       const agents = places.map((place) => labelAgent(cluster, place));
       // Each node has one of these networks.

@@ -10,14 +10,17 @@ import { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
 import { untilRuntimeReads } from "../genie.ts";
 import { confDir, prefixes } from "../networks.ts";
+import type { Kubectl } from "../kubectl.ts";
 import type { Cluster } from "../node.ts";
 import {
   type Annotations,
+  type Pod,
   addresses,
   createPods,
   deletePods,
   events,
   podObject,
+  waitReady,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
@@ -108,8 +111,11 @@ export async function checkBlankChoice(
   // A sample of the traffic takes ten seconds, in which the others go on.
   const agent = loadAgent(cluster);
   await agent.start();
-  await createPods(kubectl, { noisy: { cni: "canal" } });
-  const noise = kubectl.attempt("exec", "noisy", "--", "sh", "-c", traffic);
+  const noisy = createPods(kubectl, { noisy: { cni: "canal" } });
+  const noise = noisy.then(() =>
+    kubectl.attempt("exec", "noisy", "--", "sh", "-c", traffic),
+  );
+  noise.catch(() => {});
 
   await report.check(
     "`genie manifest --logical-networks` is accepted, and so are CNI-Genie's samples",
@@ -149,22 +155,24 @@ export async function checkBlankChoice(
         writeFileSync(weaveFile, JSON.stringify(weave));
         replaceOwn(withAutomatic(before, "attachments"));
       });
-      await kubectl.apply([podObject("taken", { cni: "", networks: "net2" })]);
-      await createPods(kubectl, {
+      const logical = {
+        taken: { cni: "", networks: "net2" },
         dedicated: { cni: "", networks: "net1" },
         shared: { cni: "", networks: "net1@eth0,net3@eth4" },
-      });
+      };
+      await kubectl.apply(
+        Object.entries(logical).map(([name, networks]) =>
+          podObject(name, networks),
+        ),
+      );
+      await Promise.all([noisy, waitReady(kubectl, "dedicated", "shared")]);
       await createPods(kubectl, undecided(automatic));
       const one = await addresses(kubectl, "dedicated");
       expectAddresses(one, { eth0: "10.32.0." });
       const two = await addresses(kubectl, "shared");
       expectAddresses(two, { eth0: "10.32.0.", eth4: "10.245.77." });
-      const chosen = await Promise.all(
-        automatic.map((name) => addresses(kubectl, name)),
-      );
-      const ofCanal = chosen.filter(({ eth0 }) =>
-        eth0?.startsWith(prefixes.canal),
-      );
+      const chosen = await podIps(kubectl, automatic);
+      const ofCanal = chosen.filter((ip) => ip.startsWith(prefixes.canal));
       // Beside the pod that makes the traffic and the shared one.
       expectEqual("pods of canal", ofCanal.length, automatic.length / 2 - 1);
       const fails = await until("the event", 30, async () => {
@@ -176,7 +184,7 @@ export async function checkBlankChoice(
         fails,
         /logical network "default\/net2": the IPAM of network "cbr0" takes no subnet/,
       );
-      return [one, two, ...chosen, fails]
+      return [one, two, chosen, fails]
         .map((seen) => (typeof seen === "string" ? seen : JSON.stringify(seen)))
         .join("\n");
     },
@@ -197,10 +205,9 @@ export async function checkBlankChoice(
         replaceOwn(withAutomatic(before, "traffic"));
       });
       await createPods(kubectl, undecided(byTraffic));
-      for (const name of byTraffic)
-        expectAddresses(await addresses(kubectl, name), {
-          eth0: prefixes.flannel,
-        });
+      const chosen = await podIps(kubectl, byTraffic);
+      for (const ip of chosen)
+        expectAddresses({ eth0: ip }, { eth0: prefixes.flannel });
       return load;
     },
   );
@@ -247,6 +254,15 @@ function loadAgent({ genie, directory }: Cluster): Daemon {
 
 function undecided(names: readonly string[]): Record<string, Annotations> {
   return Object.fromEntries(names.map((name) => [name, { cni: "" }]));
+}
+
+async function podIps(
+  kubectl: Kubectl,
+  names: readonly string[],
+): Promise<string[]> {
+  const text = await kubectl.run("get", "pods", ...names, "-o", "json");
+  const { items } = JSON.parse(text) as { items: Pod[] };
+  return items.map(({ status }) => status.podIP ?? "");
 }
 
 function withAutomatic(text: string, by: string): string {
