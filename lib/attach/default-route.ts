@@ -12,7 +12,7 @@ import {
 } from "../cni/rerouted-result.ts";
 import { podInterfaces } from "../cni/result-query.ts";
 import { type Result, convertResult, modernResult } from "../cni/result.ts";
-import { formatIp, parseIp } from "../linux/address.ts";
+import { type Family, formatIp, parseCidr, parseIp } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
 import { namespaceId } from "../linux/netns.ts";
 import type {
@@ -330,26 +330,66 @@ export class PodRouting {
   }
 }
 
-/**
- * After the attachment that asked for the pod's default route is gone: the primary's,
- * which that request moved into a table, returns. The primary's result with it;
- * undefined if nothing returned. Throws StepError.
- */
-export async function returnToPrimary(
+/** The families whose default route in the main table is over this attachment. Throws StepError. */
+export async function ownedFamilies(
   netns: string,
-  { table, addresses }: AttachmentRouting,
+  { ifname }: Attachment,
   result: Result,
-): Promise<Result | undefined> {
-  const { Rtnetlink, returnDefaultRoutes } = await import("../linux/routes.ts");
+): Promise<Family[]> {
+  const { Rtnetlink, hasDefaultRoute } = await import("../linux/routes.ts");
   using rtnetlink = new Rtnetlink(netns);
-  const sources = addresses.flatMap((text) => parseIp(text) ?? []);
-  const returned = returnDefaultRoutes(rtnetlink, {
-    table,
-    addresses: sources,
-  });
-  if (returned.length === 0) return undefined;
+  const links = rtnetlink.links();
+  const names = podInterfaces(modernResult(result), ifname);
+  const own = new Set(names.flatMap((name) => links.get(name) ?? []));
+  return (["4", "6"] as const).filter((family) =>
+    hasDefaultRoute(rtnetlink, own, family),
+  );
+}
+
+/**
+ * After the attachment that had the pod's default route of these families is gone: the
+ * first of the others that had to move its own into a table gets it back. Changes
+ * `results` and `routing`. Throws StepError.
+ */
+export async function returnDefaultRoutes(
+  netns: string,
+  families: readonly Family[],
+  order: readonly string[],
+  results: Map<string, Result>,
+  routing: Map<string, AttachmentRouting>,
+): Promise<void> {
+  const routes = await import("../linux/routes.ts");
+  using rtnetlink = new routes.Rtnetlink(netns);
+  for (const family of families)
+    for (const ifname of order) {
+      const [own, result] = [routing.get(ifname), results.get(ifname)];
+      if (!own || !result) continue;
+      const addresses = own.addresses.flatMap((text) => parseIp(text) ?? []);
+      const table = { table: own.table, addresses };
+      const returned = routes.returnDefaultRoutes(rtnetlink, table, family);
+      if (returned.length === 0) continue;
+      results.set(ifname, withMainRoutes(result, own.table, returned));
+      const rest = own.addresses.filter(
+        (text) => parseIp(text)?.family !== family,
+      );
+      if (rest.length === 0) routing.delete(ifname);
+      else routing.set(ifname, { ...own, addresses: rest });
+      break;
+    }
+}
+
+/** The result after its default routes left the table. */
+function withMainRoutes(
+  result: Result,
+  table: number,
+  returned: readonly Route[],
+): Result {
   const modern = modernResult(result);
-  const others = modern.routes.filter((route) => route.table !== table);
+  const families = new Set(returned.map(({ family }) => family));
+  const others = modern.routes.filter((route) => {
+    const family = parseCidr(route.dst)?.ip.family;
+    return route.table !== table || !family || !families.has(family);
+  });
   const routes = returned.map(({ family, nexthops }) => {
     const [gateway] = nexthops.flatMap((hop) => hop.gateway ?? []);
     return {

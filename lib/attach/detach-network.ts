@@ -5,6 +5,7 @@
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
+import type { Family } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import { quote } from "../linux/text.ts";
@@ -72,6 +73,7 @@ export async function detachOne(
   const own = routing.get(ifname);
   if (own)
     await removeRouting(context, record, netns, new Map([[ifname, own]]));
+  const families = await waysOut(pod, attachment, netns);
   const { failures } = await deleteAttachments(
     [attachment],
     stored.results,
@@ -85,8 +87,8 @@ export async function detachOne(
   const results = new Map(stored.results);
   results.delete(ifname);
   routing.delete(ifname);
-  if (attachment.element?.requests?.["defaultRoute"])
-    await returnDefaultRoute(pod, netns, results, routing);
+  if (families.length > 0)
+    await returnWaysOut(pod, families, netns, results, routing);
   const attachments = record.attachments.filter((one) => one !== attachment);
   const rest = {
     ...pod,
@@ -107,23 +109,42 @@ export async function detachOne(
   return { ...rest, stored: { ...rest.stored, due } };
 }
 
+/** Empty if no other network had to leave the main table. A failure is logged: the attachment goes all the same. */
+async function waysOut(
+  { context, stored }: RunningPod,
+  attachment: Attachment,
+  netns: string,
+): Promise<Family[]> {
+  const { ifname } = attachment;
+  const result = stored.results.get(ifname);
+  const isAlone = [...stored.routing.keys()].every((name) => name === ifname);
+  if (!result || isAlone) return [];
+  try {
+    const { ownedFamilies } = await import("./default-route.ts");
+    return await ownedFamilies(netns, attachment, result);
+  } catch (error) {
+    context.log().warn("failed to read the pod's default routes", {
+      error: messageOf(error),
+    });
+    return [];
+  }
+}
+
 /** The pod keeps a way out, or a warning says that it has none. */
-async function returnDefaultRoute(
+async function returnWaysOut(
   { context, record }: RunningPod,
+  families: readonly Family[],
   netns: string,
   results: Map<string, Result>,
   routing: Map<string, AttachmentRouting>,
 ): Promise<void> {
-  const { ifname } = record;
-  const [own, result] = [routing.get(ifname), results.get(ifname)];
-  if (!own || !result) return;
+  const names = record.attachments.map(({ ifname }) => ifname);
+  const order = [record.ifname, ...names];
   try {
-    const { returnToPrimary } = await import("./default-route.ts");
-    results.set(ifname, (await returnToPrimary(netns, own, result)) ?? result);
-    routing.delete(ifname);
+    const { returnDefaultRoutes } = await import("./default-route.ts");
+    await returnDefaultRoutes(netns, families, order, results, routing);
   } catch (error) {
-    context.log().warn("failed to return the default route to the primary", {
-      ifname,
+    context.log().warn("failed to give another network the default route", {
       error: messageOf(error),
     });
   }

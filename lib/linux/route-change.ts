@@ -2,7 +2,7 @@
  * Changes the routing of a pod: applies a plan, removes the tables of a plan, takes
  * default routes aside for a plugin and restores them. It decides nothing.
  */
-import { type Ip, formatCidr, formatIp } from "./address.ts";
+import { type Family, type Ip, formatCidr, formatIp } from "./address.ts";
 import { step } from "./errno.ts";
 import type { Plan } from "./route-plan.ts";
 import {
@@ -63,13 +63,7 @@ export function removeTables(
   tables: readonly PolicyTable[],
 ): void {
   for (const { table, addresses } of tables) {
-    for (const source of addresses) {
-      const rule = { source, table, priority: table };
-      step(
-        () => `failed to delete rule ${describeRule(rule)}`,
-        () => routing.removeRule(rule),
-      );
-    }
+    for (const source of addresses) removeRule(routing, source, table);
   }
   const numbers = new Set(tables.map(({ table }) => table));
   for (const route of routing.routes()) {
@@ -78,21 +72,28 @@ export function removeTables(
 }
 
 /**
- * Moves the default routes of a table back into the main table, and removes the table
- * with its rules; returns them. Throws StepError.
+ * Moves the default routes of a family from a table back into the main table, and
+ * removes the rest of that family there with its rules; returns them. Nothing if the table
+ * has none. Throws StepError.
  */
 export function returnDefaultRoutes(
   routing: Routing,
-  table: PolicyTable,
+  { table, addresses }: PolicyTable,
+  family: Family,
 ): Route[] {
-  const returned: Route[] = [];
-  for (const route of routing.routes()) {
-    if (route.table !== table.table || route.destination.prefix !== 0) continue;
-    const inMain = { ...route, table: RT_TABLE_MAIN };
-    addRoute(routing, inMain);
-    returned.push(inMain);
-  }
-  removeTables(routing, [table]);
+  const own = routing
+    .routes()
+    .filter((route) => route.table === table && route.family === family);
+  const defaults = own.filter(({ destination }) => destination.prefix === 0);
+  if (defaults.length === 0) return [];
+  const returned = defaults.map((route) => ({
+    ...route,
+    table: RT_TABLE_MAIN,
+  }));
+  for (const route of returned) addRoute(routing, route);
+  for (const source of addresses)
+    if (source.family === family) removeRule(routing, source, table);
+  for (const route of own) removeRoute(routing, route);
   return returned;
 }
 
@@ -100,10 +101,16 @@ export function returnDefaultRoutes(
 export function hasDefaultRoute(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
+  family?: Family,
 ): boolean {
   return routing
     .routes()
-    .some((route) => isDefault(route) && isOver(route, ifindexes));
+    .some(
+      (route) =>
+        isDefault(route) &&
+        isOver(route, ifindexes) &&
+        (family ?? route.family) === route.family,
+    );
 }
 
 /**
@@ -194,6 +201,14 @@ export function putBack(routing: Routing, routes: readonly Route[]): void {
 
 function isHost({ destination: { ip, prefix } }: Route): boolean {
   return prefix === ip.bytes.byteLength * 8;
+}
+
+function removeRule(routing: Routing, source: Ip, table: number): void {
+  const rule = { source, table, priority: table };
+  step(
+    () => `failed to delete rule ${describeRule(rule)}`,
+    () => routing.removeRule(rule),
+  );
 }
 
 function addRoute(routing: Routing, route: Route): void {

@@ -161,6 +161,40 @@ test("default-route: the element gets it, and the primary has it again afterward
   expect(await routed.node.remains()).toEqual(nothing);
 });
 
+test("the owner of a family goes: the next network gets its way back, the other family stays", async () => {
+  await using made = await start({ alpha: "4" });
+  const { cluster, pod } = made;
+  await changed(cluster, "attach", "shop/web", "beta");
+  await changed(cluster, "attach", "shop/web", "gamma");
+  expect((await shown(pod)).main).toEqual([
+    "via 10.71.0.1 dev eth0",
+    "via fd72::1 dev eth1",
+  ]);
+  await changed(cluster, "detach", "shop/web", "eth1");
+  expect(await shown(pod)).toEqual({
+    main: ["via 10.71.0.1 dev eth0", "via fd73::1 dev eth2"],
+    rules: ["1001 from 10.73.0.2 lookup 1001"],
+    tables: ["1001 default via 10.73.0.1 dev eth2"],
+  });
+  expect(cluster.written().status).toMatchObject([
+    { interface: "eth0" },
+    { interface: "eth2", gateway: ["fd73::1"] },
+  ]);
+  await cluster.check(pod);
+  await cluster.del(pod);
+  expect(await shown(pod)).toEqual({ main: [], rules: [], tables: [] });
+});
+
+test("a default route that the pod took out does not come back by a detach", async () => {
+  await using made = await start({ alpha: "4", beta: "4", gamma: "4" });
+  const { cluster, pod } = made;
+  await changed(cluster, "attach", "shop/web", "beta");
+  await changed(cluster, "attach", "shop/web", "gamma");
+  await pod.netns.run("ip", "route", "del", "default");
+  await changed(cluster, "detach", "shop/web", "eth1");
+  expect((await shown(pod)).main).toEqual([]);
+});
+
 test("a gateway that cannot be reached: rolled back, the routes as before", async () => {
   await using made = await start({ alpha: "4", gamma: "4" });
   const { cluster, routed, pod } = made;

@@ -188,16 +188,26 @@ function inAnyOrder({ main, ...rest }: Awaited<ReturnType<typeof routingOf>>) {
   return { main: main.toSorted(), ...rest };
 }
 
-test("returnDefaultRoutes, moves them back and removes the table", async () => {
+test("returnDefaultRoutes, moves those of a family back and removes what it had in the table", async () => {
   await using pod = await startPod(both);
   const before = await routingOf(pod);
-  const tables = tablesOf(settle(pod, { arrived: "net1" }));
+  const [first, ...others] = tablesOf(settle(pod, { arrived: "net1" }));
+  const addresses = [first, ...others].flatMap((one) => one?.addresses ?? []);
+  const made = { table: first?.table ?? 0, addresses };
   await pod.run("ip", "link", "set", "eth0", "down");
   using routing = new Rtnetlink(pod.path);
-  const returned = tables.flatMap((one) => returnDefaultRoutes(routing, one));
-  expect(returned.map(({ family }) => family)).toEqual(["4", "6"]);
+  for (const family of ["4", "6", "4"] as const) {
+    const isFirst = (await routingOf(pod)).rules.some((rule) =>
+      rule.includes(family === "4" ? "10." : "fd"),
+    );
+    const returned = returnDefaultRoutes(routing, made, family);
+    expect(returned.map((route) => route.family)).toEqual(
+      isFirst ? [family] : [],
+    );
+  }
   const after = await routingOf(pod);
   expect({ ...after, main: [] }).toEqual({ ...before, main: [] });
+  expect(after.main).toHaveLength(2);
   expect(after.main.every((line) => line.includes("dev net1"))).toBe(true);
 });
 
