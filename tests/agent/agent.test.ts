@@ -6,10 +6,10 @@ import { runParts } from "../../lib/agent/agent.ts";
 import type { Agent, Part } from "../../lib/agent/part.ts";
 import { parts } from "../../lib/agent/parts.ts";
 import { backoff, pause } from "../../lib/agent/pause.ts";
-import { RunningAgent } from "../support/agent.ts";
+import { type LogLine, RunningAgent } from "../support/agent.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";
-import { type } from "../cli/fixtures.ts";
+import { NodeDirectory, type } from "../cli/fixtures.ts";
 import { keptKubeconfig, startScriptedNode } from "../support/scripted-node.ts";
 
 describe("genie agent", () => {
@@ -27,6 +27,25 @@ describe("genie agent", () => {
     expect(await agent.end()).toBe(0);
     expect(performance.now() - began).toBeLessThan(4900);
     expect(agent.log.at(-1)?.msg).toBe("the agent ends");
+  });
+
+  test("the part that installs, does so before the others begin", async () => {
+    using node = new NodeDirectory();
+    await using agent = new RunningAgent(node, "--default=weave");
+    const begun = await agent.said("the agent starts");
+    expect(begun).toMatchObject({
+      parts: ["due statuses", "cache", "install"],
+    });
+    const before = agent.log.slice(0, agent.log.indexOf(begun));
+    expect(before).toContainEqual(
+      expect.objectContaining({
+        level: "info",
+        install: "changed",
+        msg: expect.stringContaining('default network "weave"') as string,
+      }) as LogLine,
+    );
+    expect(existsSync(join(node.binDir, "genie"))).toBe(true);
+    expect(await agent.end()).toBe(0);
   });
 
   test("without a credential, the parts that need none run", async () => {

@@ -17,7 +17,11 @@ export class RunningAgent implements AsyncDisposable {
   readonly #reading: Promise<void>;
   readonly log: LogLine[] = [];
 
-  constructor(node: Node, ...words: readonly string[]) {
+  /** Without the part that installs, unless `words` have `--default`. */
+  constructor(
+    node: Pick<Node, "confDir" | "binDir" | "dataDir">,
+    ...words: readonly string[]
+  ) {
     // `unshare -m --` before the first option: the program that executes genie.
     const end = words.indexOf("--") + 1;
     this.#process = Bun.spawn({
@@ -25,7 +29,9 @@ export class RunningAgent implements AsyncDisposable {
         ...words.slice(0, Math.max(0, end - 1)),
         genieBinary(),
         "agent",
-        "--no-install",
+        ...(words.some((word) => word.startsWith("--default"))
+          ? []
+          : ["--no-install"]),
         "--node=node1",
         `--conf-dir=${node.confDir}`,
         `--bin-dir=${node.binDir}`,
