@@ -42,6 +42,7 @@ export const events: Part = {
       ]);
     } finally {
       agent.eventSink = undefined;
+      await writer.flush();
     }
   },
 };

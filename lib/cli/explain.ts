@@ -11,7 +11,8 @@ import {
   explainPod,
 } from "./explanation.ts";
 import { directoryOptions, directoriesOf, nodeContext } from "./node.ts";
-import { structured, structuredFormats } from "./output.ts";
+import { apiNodeName } from "./node-api.ts";
+import { structured, structuredFormats, wantedNamespace } from "./output.ts";
 import {
   contextNamespace,
   explainRemotely,
@@ -34,6 +35,7 @@ export const explain: Command = {
 Changes nothing. A pod that could not be created fails here with the same message.
 
   genie explain web -n shop          a pod of the API server; also shop/web and pod/web
+  genie explain -A                   every pod of this node; kubectl genie: of the cluster
   genie explain -f deployment.yaml   every pod and workload of a file, - for stdin
   kubectl get deploy web -o yaml | genie explain -f -`,
   options: {
@@ -41,6 +43,10 @@ Changes nothing. A pod that could not be created fails here with the same messag
       value: "NS",
       short: "n",
       about: 'namespace of the pod (default the file\'s, else "default")',
+    },
+    "all-namespaces": {
+      short: "A",
+      about: "every pod of this node (kubectl genie: of the cluster)",
     },
     filename: {
       value: "FILE",
@@ -88,7 +94,7 @@ Changes nothing. A pod that could not be created fails here with the same messag
     const values = explained.map(({ value }) => value);
     await stdout(
       structured(
-        pods.length === 1 ? values[0] : values,
+        pods.length === 1 && !input.flag("all-namespaces") ? values[0] : values,
         input.text("output"),
       ) ?? explained.map(({ text }) => text).join("\n"),
     );
@@ -134,6 +140,12 @@ async function podsOf(
   const { operand } = input;
   const reference =
     operand === undefined ? undefined : parsePodOperand(operand, namespace);
+  if (input.flag("all-namespaces")) {
+    if (reference ?? file ?? wantedNamespace(input))
+      throw new UsageError("--all-namespaces takes no POD and no --filename");
+    const node = isKubectl ? undefined : nodeOf(input, env);
+    return { pods: await listedPods(node, open), namespaces: new Map() };
+  }
   if (file === undefined) {
     if (!reference)
       throw new UsageError("POD is missing: name one, or a file with -f");
@@ -155,6 +167,28 @@ async function podsOf(
     };
   } catch (cause) {
     throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function nodeOf(input: Input, env: Env): string {
+  const { config } = nodeContext(directoriesOf(input), env);
+  return apiNodeName(input, env, config);
+}
+
+/** Those of one node, or all. */
+async function listedPods(
+  node: string | undefined,
+  open: () => Promise<Api>,
+): Promise<PodView[]> {
+  const { core } = await open();
+  const { apiProblem } = await import("../kube/typed-api.ts");
+  const selector =
+    node === undefined ? {} : { fieldSelector: `spec.nodeName=${node}` };
+  try {
+    const { items } = await core.listPodForAllNamespaces(selector);
+    return items.map(podOfApi);
+  } catch (cause) {
+    throw new Error(`failed to list pods: ${apiProblem(cause)}`, { cause });
   }
 }
 

@@ -113,6 +113,19 @@ describe("kubectl genie", () => {
     expect(exitCode).toBe(1);
   });
 
+  test("explain -A: every pod, always a list", async () => {
+    await using api = await cluster();
+    const env = { KUBECONFIG: api.kubeconfig() };
+    const { stdout, stderr } = await genie(["explain", "-A", "-o=json"], env);
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toMatchObject([{ pod: { name: "web" } }]);
+    const both = await genie(["explain", "-A", "web"], env);
+    expect([both.exitCode, both.stderr.split("\n")[0]]).toEqual([
+      2,
+      "genie explain: --all-namespaces takes no POD and no --filename",
+    ]);
+  });
+
   test.each([
     "list",
     "gc",
