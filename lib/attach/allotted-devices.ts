@@ -46,10 +46,9 @@ export async function allotDevices(
     const wanted = requestOf(reference, resources[i]);
     const { deviceId } = element;
     if (wanted) {
-      // The pod's author need not know what the definition names.
       if (deviceId !== undefined)
         refuse(
-          `network-attachment-definition ${quote(key)}: "deviceID" is ignored: the definition's resource decides the device`,
+          `network-attachment-definition ${quote(key)}: "deviceID" is ignored: the ${element.resourceClaim ? "claim" : "resource"} decides the device`,
         );
       take ??= await open();
       devices.set(reference, await take(wanted));

@@ -11,11 +11,9 @@ import { problemsIn } from "../cni/schema.ts";
 import { omitUndefined } from "../kube/options.ts";
 import type { ClaimRequest } from "../kubelet/pod-claims.ts";
 import { maxAttachments } from "./cni-annotation.ts";
-import { describeUnknownKeys } from "./nearest-key.ts";
 import {
   type JsonElement,
   claimRequestOf,
-  elementKeys,
   ignoredKeys,
   readElement,
   shortElementSchema,
@@ -35,7 +33,7 @@ export interface NetworkSelectionElement {
   infinibandGuid?: string;
   portMappings?: readonly unknown[];
   bandwidth?: JsonObject;
-  /** At most one of these three names the device (devices.md). */
+  /** At most one of the last two, which decide before `deviceId` (devices.md). */
   deviceId?: string;
   resourceName?: string;
   resourceClaim?: ClaimRequest;
@@ -128,8 +126,7 @@ function jsonElements(source: string, text: string, strict: boolean): Elements {
       if (strict) problems.push(...at(i, ignored));
       else warnings.push(...ignored.flatMap((key) => at(i, [key])));
     }
-    if (read.unknown.length > 0)
-      unknown.push(...at(i, [describeUnknownKeys(read.unknown, elementKeys)]));
+    unknown.push(...at(i, read.unknown));
   }
   if (unknown.length > 0) {
     const keys = joined(unknown);

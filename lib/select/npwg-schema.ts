@@ -8,6 +8,7 @@ import { type JsonObject, foldKey, isObject, setOwn } from "../cni/json.ts";
 import { jsonObject, list, object, problemsIn, text } from "../cni/schema.ts";
 import { parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
+import { describeUnknownKeys } from "./nearest-key.ts";
 import type { ClaimRequest } from "../kubelet/pod-claims.ts";
 
 /** A limit for CNI_ARGS: an environment variable must stay far below the kernel's 128 KiB. */
@@ -49,6 +50,23 @@ const rate = v.nullish(
   integer(0, Number.MAX_SAFE_INTEGER, "bits, an integer of at least 0"),
 );
 
+const portMappingEntries = {
+  hostPort: port,
+  containerPort: port,
+  protocol: optional(
+    (value) => /^(?:tcp|udp|sctp)$/i.test(value),
+    "tcp, udp or sctp",
+  ),
+  hostIP: optional(isIp, "an IP address"),
+};
+
+const bandwidthEntries = {
+  ingressRate: rate,
+  ingressBurst: rate,
+  egressRate: rate,
+  egressBurst: rate,
+};
+
 const claimEntries = {
   claimName: text((value) => value !== "", "the name of a claim of the pod"),
   requestName: optionalText,
@@ -70,27 +88,8 @@ const elementEntries = {
     (value) => parseMac(value)?.length === 8,
     "a GUID of 8 bytes",
   ),
-  portMappings: v.nullish(
-    list(
-      anyCase({
-        hostPort: port,
-        containerPort: port,
-        protocol: optional(
-          (value) => /^(?:tcp|udp|sctp)$/i.test(value),
-          "tcp, udp or sctp",
-        ),
-        hostIP: optional(isIp, "an IP address"),
-      }),
-    ),
-  ),
-  bandwidth: v.nullish(
-    anyCase({
-      ingressRate: rate,
-      ingressBurst: rate,
-      egressRate: rate,
-      egressBurst: rate,
-    }),
-  ),
+  portMappings: v.nullish(list(anyCase(portMappingEntries))),
+  bandwidth: v.nullish(anyCase(bandwidthEntries)),
   deviceID: optionalText,
   resourceName: optionalText,
   resourceClaim: v.nullish(anyCase(claimEntries)),
@@ -115,18 +114,26 @@ export type JsonElement = v.InferInput<typeof jsonElement>;
 export const elementKeys: readonly string[] = Object.keys(elementEntries);
 const foldedElementKeys = foldedKeys(elementEntries);
 
+/** The entries of the objects in an element. */
+const nestedEntries = {
+  portMappings: portMappingEntries,
+  bandwidth: bandwidthEntries,
+  resourceClaim: claimEntries,
+};
+
 export interface ReadElement {
   /** Absent if there are problems. */
   element?: JsonElement;
   problems: string[];
-  /** Unknown keys. */
+  /** Unknown keys, for messages: those of the element, then those of objects in it. */
   unknown: string[];
 }
 
 export function readElement(entry: unknown): ReadElement {
   const problems = problemsIn(jsonElementInAnyCase, entry);
   if (!isObject(entry)) return { problems, unknown: [] };
-  const { values, unknown } = foldKeys(entry, foldedElementKeys);
+  const { values, unknown: keys } = foldKeys(entry, foldedElementKeys);
+  const unknown = unknownIn(values, keys);
   if (!v.is(jsonElement, values)) return { problems, unknown };
   problems.push(...conflicts(values));
   return {
@@ -134,6 +141,21 @@ export function readElement(entry: unknown): ReadElement {
     unknown,
     ...(problems.length === 0 && { element: values }),
   };
+}
+
+function unknownIn(values: JsonObject, keys: readonly string[]): string[] {
+  const texts: string[] = [];
+  if (keys.length > 0) texts.push(describeUnknownKeys(keys, elementKeys));
+  for (const [name, entries] of Object.entries(nestedEntries))
+    for (const value of [values[name]].flat()) {
+      if (!isObject(value)) continue;
+      const { unknown } = foldKeys(value, foldedKeys(entries));
+      if (unknown.length > 0)
+        texts.push(
+          `${name}: ${describeUnknownKeys(unknown, Object.keys(entries))}`,
+        );
+    }
+  return texts;
 }
 
 /** Of a valid element. */
@@ -156,7 +178,7 @@ export function ignoredKeys(element: JsonElement): string[] {
 /** Contradictions between two keys of one meaning. */
 function conflicts(element: JsonElement): string[] {
   const { interface: ifname, interfaceRequest } = element;
-  const { deviceID, resourceName, resourceClaim } = element;
+  const { resourceName, resourceClaim } = element;
   const problems: string[] = [];
   if (ifname && interfaceRequest && ifname !== interfaceRequest)
     problems.push(
@@ -165,10 +187,6 @@ function conflicts(element: JsonElement): string[] {
   if (resourceName && resourceClaim)
     problems.push(
       `resourceClaim: expected nothing beside resourceName ${quote(resourceName)}, got an object`,
-    );
-  if (deviceID && (resourceName || resourceClaim))
-    problems.push(
-      `deviceID: expected nothing beside ${resourceName ? "resourceName" : "resourceClaim"}, which decides the device, got ${quote(deviceID)}`,
     );
   return problems;
 }

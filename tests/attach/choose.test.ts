@@ -547,6 +547,11 @@ describe("choose, devices", () => {
       '{"name":"vf","deviceID":"0000:05:00.0"}',
       { ...ofPlugin, id: "0000:03:02.0" },
     ],
+    [
+      "the element's resource decides, its deviceID has no effect",
+      '{"name":"lan","resourceName":"intel.com/sriov","deviceID":"0000:05:00.0"}',
+      { ...ofPlugin, id: "0000:03:02.0" },
+    ],
   ])("%s", async (_, element, expected) => {
     const { networks, kubelet, log } = await defined({
       annotations: { [networksKey]: element },
@@ -572,7 +577,19 @@ describe("choose, devices", () => {
       "a deviceID without effect, on a strict node",
       '{"name":"vf","deviceID":"0000:05:00.0"}',
       { strict: true },
-      'network-attachment-definition "shop/vf": "deviceID" is ignored: the definition\'s resource decides the device',
+      'network-attachment-definition "shop/vf": "deviceID" is ignored: the resource decides the device',
+    ],
+    [
+      "a deviceID beside resourceName, on a strict node",
+      '{"name":"lan","resourceName":"intel.com/sriov","deviceID":"0000:05:00.0"}',
+      { strict: true },
+      'network-attachment-definition "shop/lan": "deviceID" is ignored: the resource decides the device',
+    ],
+    [
+      "a deviceID beside resourceClaim, on a strict node",
+      '{"name":"lan","resourceClaim":{"claimName":"nic"},"deviceID":"0000:05:00.0"}',
+      { strict: true },
+      'network-attachment-definition "shop/lan": "deviceID" is ignored: the claim decides the device',
     ],
     [
       "a resource that the pod does not have",

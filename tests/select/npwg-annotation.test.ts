@@ -290,6 +290,22 @@ describe("parseElements, JSON", () => {
     });
   });
 
+  test("unknown keys of objects in an element", () => {
+    const text = JSON.stringify([
+      {
+        name: "a",
+        colour: 1,
+        portMappings: [{ hostPort: 1, containerPort: 2, hostIp: "::1", x: 1 }],
+        bandwidth: { ingresRate: 1 },
+        resourceClaim: { claimName: "nic", request: "vf" },
+      },
+    ]);
+    expect(parseElements(source, text).warnings).toEqual([
+      `${source}: unknown keys are ignored: element 1: "colour", portMappings: "x", bandwidth: "ingresRate" (did you mean "ingressRate"?), resourceClaim: "request" (did you mean "requestName"?)`,
+    ]);
+    expect(refusal(text, true).code).toBe(7);
+  });
+
   test("keys in any case, as Go programs read them", () => {
     const text =
       '{"NAME":"a","IPs":["10.0.0.1"],"Mac":"02:00:00:00:00:07","interfacerequest":"san0","CNI-Args":{"Keep":1},"bandwidth":{"INGRESSRATE":1},"Default-Route":["10.0.0.1"],"n\u0430me":"b"}';
@@ -476,14 +492,6 @@ describe("parseElements, JSON that is an error 7", () => {
     [
       { resourceName: "v.com/x", resourceClaim: { claimName: "nic" } },
       'resourceClaim: expected nothing beside resourceName "v.com/x", got an object',
-    ],
-    [
-      { resourceName: "v.com/x", deviceID: "d" },
-      'deviceID: expected nothing beside resourceName, which decides the device, got "d"',
-    ],
-    [
-      { resourceClaim: { claimName: "nic" }, deviceID: "d" },
-      'deviceID: expected nothing beside resourceClaim, which decides the device, got "d"',
     ],
     [
       { resourceClaim: { claimName: "" } },
