@@ -241,7 +241,6 @@ async function loadForSeveral({ dependencies }: Context): Promise<void> {
   await dependencies.sleep(0);
   await import("./default-route.ts");
   await import("../linux/routes.ts");
-  await import("../kubelet/device-info.ts");
 }
 
 /** For rules c and d of selection.md §2; undefined for all other pods. Throws 7 and 11. */
@@ -367,9 +366,9 @@ async function addDeviceInfo(
   containerId: string,
   attachments: readonly Attachment[],
 ): Promise<void> {
-  const { deviceInfoArgs } = await import("../kubelet/device-info.ts");
   for (const attachment of attachments) {
     if (!attachment.extras?.device) continue;
+    const { deviceInfoArgs } = await import("../kubelet/device-info.ts");
     attachment.capabilityArgs = {
       ...attachment.capabilityArgs,
       ...deviceInfoArgs(containerId, attachment.ifname),
