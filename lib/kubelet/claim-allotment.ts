@@ -28,7 +28,8 @@ interface Candidate {
 export class ClaimAllotment {
   readonly #claims: PodClaims;
   readonly #sources: Sources;
-  readonly #taken = new Set<ClaimDevice>();
+  /** Their identities: two claims can have one device. */
+  readonly #taken = new Set<string>();
   /** Devices that other attachments of the pod have, by ID. */
   readonly #inUse: ReadonlySet<string>;
   readonly #passedOver = new Set<ClaimDevice>();
@@ -121,14 +122,15 @@ export class ClaimAllotment {
   ): AllottedDevice | undefined {
     const found = candidates
       .filter(
-        ({ id, device }) => !this.#inUse.has(id) && !this.#taken.has(device),
+        ({ id, device }) =>
+          !this.#inUse.has(id) && !this.#taken.has(device.identity),
       )
       .toSorted(
         (a, b) => a.container - b.container || naturalOrder(a.id, b.id),
       )[0];
     if (!found) return undefined;
     const { id, device } = found;
-    this.#taken.add(device);
+    this.#taken.add(device.identity);
     return {
       id,
       resource: device.attributes?.resource ?? resource,

@@ -7,6 +7,8 @@ import type { MetadataRequest } from "./claim-metadata.ts";
 import type { PodResources } from "./podresources-schema.ts";
 
 export interface ClaimDevice {
+  /** The same for a device, or a share of it, that several claims have. */
+  identity: string;
   claim: { namespace: string; name: string };
   driver: string;
   pool: string;
@@ -55,6 +57,7 @@ export function claimDevicesOf(
       const claim = { namespace: claimNamespace, name: claimName };
       // The kubelet repeats the CDI names of a driver's devices with each next one.
       const known = new Set<string>();
+      const used = new Set<string>();
       for (const one of claimResources) {
         const { driverName: driver, poolName: pool, deviceName, shareId } = one;
         const names = one.cdiDevices.map(({ name }) => name);
@@ -66,12 +69,23 @@ export function claimDevicesOf(
         const listed =
           deviceName === ""
             ? added.map((name) => ({ device: name, name }))
-            : [{ device: deviceName, name: added[0] }];
+            : [
+                {
+                  device: deviceName,
+                  // Some list all names with each device.
+                  name: [...added, ...names.filter(isDevice)].find(
+                    (name) => !used.has(name),
+                  ),
+                },
+              ];
         for (const { device, name } of listed) {
-          const key = [claimName, driver, pool, device, shareId].join("\n");
+          if (name !== undefined) used.add(name);
+          const identity = [driver, pool, device, shareId].join("\n");
+          const key = `${claimName}\n${identity}`;
           if (found.has(key)) continue;
           const cdi = name?.slice(name.indexOf("=") + 1);
           found.set(key, {
+            identity,
             claim,
             driver,
             pool,

@@ -2,7 +2,8 @@
  * The device metadata that a DRA driver writes on the node (KEP-5304): one file for
  * each request of a claim, below the driver's directory of the kubelet,
  * `plugins/<driver>/dra-device-metadata/<namespace>_<claim>/<request>/metadata.json`.
- * A file that is missing, torn or of an unknown kind is the same as none.
+ * A file that is missing, torn, of an unknown kind or of another claim is the same as
+ * none.
  */
 import { dirname } from "node:path";
 import * as v from "valibot";
@@ -18,6 +19,11 @@ export interface MetadataRequest {
   devices: MetadataDevice[];
 }
 
+interface ClaimName {
+  namespace: string;
+  name: string;
+}
+
 export type MetadataDevice = v.InferInput<typeof device>;
 
 const device = object({
@@ -30,6 +36,9 @@ const device = object({
 const metadata = object({
   apiVersion: v.pipe(v.string(), v.startsWith("metadata.resource.k8s.io/")),
   kind: v.literal("DeviceMetadata"),
+  metadata: v.nullish(
+    object({ name: v.nullish(v.string()), namespace: v.nullish(v.string()) }),
+  ),
   podClaimName: v.nullish(v.string()),
   requests: v.nullish(
     v.array(object({ name: v.string(), devices: v.nullish(v.array(device)) })),
@@ -48,12 +57,15 @@ export function kubeletDirectories(socket: string): string[] {
 export function readClaimMetadata(
   directories: readonly string[],
   driver: string,
-  claim: { namespace: string; name: string },
+  claim: ClaimName,
 ): MetadataRequest[] {
   const below = `dra-device-metadata/${claim.namespace}_${claim.name}`;
   if (![driver, claim.namespace, claim.name].every(isName)) return [];
   for (const directory of directories) {
-    const found = requestsBelow(`${directory}/plugins/${driver}/${below}`);
+    const found = requestsBelow(
+      `${directory}/plugins/${driver}/${below}`,
+      claim,
+    );
     if (found.length > 0) return found;
   }
   return [];
@@ -64,21 +76,21 @@ function isName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9.-]*$/.test(name);
 }
 
-function requestsBelow(directory: string): MetadataRequest[] {
+function requestsBelow(directory: string, claim: ClaimName): MetadataRequest[] {
   try {
     return listIfAny(directory)
       .toSorted()
       .flatMap((request) =>
-        requestsIn(`${directory}/${request}/metadata.json`),
+        requestsIn(`${directory}/${request}/metadata.json`, claim),
       );
   } catch {
     return [];
   }
 }
 
-function requestsIn(path: string): MetadataRequest[] {
+function requestsIn(path: string, claim: ClaimName): MetadataRequest[] {
   try {
-    return decodeMetadata(readOwnFileIfAny(path, maxBytes) ?? "");
+    return decodeMetadata(readOwnFileIfAny(path, maxBytes) ?? "", claim);
   } catch {
     return [];
   }
@@ -88,11 +100,16 @@ function requestsIn(path: string): MetadataRequest[] {
  * The file is a stream of JSON objects, the same content once for each version of
  * the format: the first known one counts.
  */
-export function decodeMetadata(text: string): MetadataRequest[] {
+export function decodeMetadata(
+  text: string,
+  claim: ClaimName,
+): MetadataRequest[] {
   for (const json of objectsIn(text)) {
     const value: unknown = JSON.parse(json);
     if (!v.is(metadata, value)) continue;
-    const { podClaimName, requests } = value;
+    const { metadata: of, podClaimName, requests } = value;
+    if ((of?.name ?? claim.name) !== claim.name) return [];
+    if ((of?.namespace ?? claim.namespace) !== claim.namespace) return [];
     return (requests ?? []).map(({ name, devices }) => ({
       podClaimName,
       name,

@@ -284,6 +284,28 @@ describe("Allotment, attributes (form B)", () => {
     expect(await scene.failure("x/vf")).toMatchObject({ code: 7 });
   });
 
+  test("a device of two claims counts once, each share of a device", async () => {
+    const shared = [
+      { ...nic("vf-0"), share: "a" },
+      { ...nic("vf-0"), share: "b" },
+    ];
+    const idsOf = (claims: KubeletPod["claims"], ...take: string[]) =>
+      new Scene({
+        claims,
+        slices: { [nics]: { "vf-0": { resourceName: "v/x", deviceID: "0" } } },
+      }).ids(...take);
+    const twice = [
+      [
+        { name: "one", devices: [nic("vf-0")] },
+        { name: "two", devices: [nic("vf-0")] },
+      ],
+    ];
+    expect(await idsOf(twice, "v/x")).toEqual(["0"]);
+    expect(idsOf(twice, "v/x", "v/x")).rejects.toThrow("no device of resource");
+    const shares = [[{ name: "one", devices: shared }]];
+    expect(await idsOf(shares, "v/x", "v/x")).toEqual(["0", "0"]);
+  });
+
   test.each<[string, Error, number]>([
     ["denied", new ApiError("forbidden", 403), 11],
     ["no server", new CniError(7, "no kubeconfig"), 7],
@@ -330,6 +352,13 @@ describe("Allotment, a claim's name (form A)", () => {
     expect(scene.debug).toEqual([]);
     expect(await scene.failure("vf")).toMatchObject({ code: 7 });
     expect(scene.debug).toHaveLength(2);
+  });
+
+  test("all CDI names with each device", async () => {
+    const cdi = ["v/vf=10", "v/vf=9"];
+    const devices = [{ driver: nics, device: "a", cdi }, nic("b")];
+    const scene = new Scene({ claims: [[{ name: "nic", devices }]] });
+    expect(await scene.ids("nic", "nic")).toEqual(["9", "10"]);
   });
 
   test("attributes come first", async () => {

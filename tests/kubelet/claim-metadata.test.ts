@@ -71,8 +71,20 @@ describe("decodeMetadata", () => {
       [],
     ],
     ["nothing", "", []],
+    [
+      "another claim",
+      metadata("v1", "vf", { metadata: { name: "other", namespace: "shop" } }),
+      [],
+    ],
+    [
+      "a claim of another namespace",
+      metadata("v1", "vf", { metadata: { name: "nic", namespace: "other" } }),
+      [],
+    ],
+    ["no claim named", metadata("v1", "vf", { metadata: undefined }), [vf]],
   ])("%s", (_, text, expected) => {
-    expect(decodeMetadata(text)).toEqual(expected);
+    const claim = { namespace: "shop", name: "nic" };
+    expect(decodeMetadata(text, claim)).toEqual(expected);
   });
 });
 
