@@ -3,10 +3,10 @@
  * its own for mounts, processes, networks, IPC and the host name, with containerd,
  * kubelet and networks of its own. A veth pair joins it to the first node's bridge.
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../scripts/run.ts";
-import { createGroup } from "./cgroup.ts";
+import { createGroup, removeGroups } from "./cgroup.ts";
 import { type Containerd, containerd } from "./containerd.ts";
 import type { Daemon } from "./daemon.ts";
 import { busybox, pause } from "./image.ts";
@@ -55,7 +55,8 @@ export async function startSecondNode(
   { parts, directory, kubectl, ...plane }: Cluster,
   ...kubeletOptions: readonly string[]
 ): Promise<SecondNode> {
-  const root = join(directory, "node2");
+  // Nothing of an earlier one.
+  const root = mkdtempSync(join(directory, "node2-"));
   for (const path of own) mkdirSync(join(root, path), { recursive: true });
   const machine = Bun.spawn({
     cmd: [
@@ -114,6 +115,7 @@ export async function startSecondNode(
     async [Symbol.asyncDispose]() {
       machine.kill("SIGKILL");
       await machine.exited;
+      await removeGroups(place.group);
       await kubectl.attempt("delete", "node", place.name);
     },
   };

@@ -108,6 +108,7 @@ export async function checkCredentials(
   await report.check(
     "the manifest's account may do its work and nothing more",
     async () => {
+      await applyManifest(cluster);
       const lines: string[] = [];
       for (const [allowed, ...what] of rights) {
         const { stdout } = await kubectl.attempt(
@@ -243,7 +244,8 @@ async function expectHeld(
 ): Promise<string> {
   const lines: string[] = [];
   for (const [allowed, what, patch] of tried) {
-    const { status, text } = await ask(cluster, path, patch);
+    // A policy that is not in effect yet must not let one through for good.
+    const { status, text } = await ask(cluster, `${path}?dryRun=All`, patch);
     expectEqual(`patch of ${what}: ${text}`, status, allowed ? 200 : 422);
     const { message = "patched" } = JSON.parse(text) as { message?: string };
     if (!allowed) expectMatch(what, message, /genie may (not )?change/);
