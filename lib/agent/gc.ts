@@ -7,10 +7,10 @@ import type { Level } from "../attach/log.ts";
 import type { Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 
-/** Milliseconds. */
-const limits = { every: 60_000, longestRetry: 3_600_000 };
+/** Milliseconds of the longest pause before another try. */
+const longestMs = 3_600_000;
 
-export const gc: Part = {
+export const gcEvery = (everyMs: number): Part => ({
   name: "gc",
   async run(agent, signal) {
     let failures = 0;
@@ -41,14 +41,11 @@ export const gc: Part = {
           failures === 0
             ? 0
             : monotonicMs() +
-              backoff(failures, {
-                firstMs: 2 * limits.every,
-                longestMs: limits.longestRetry,
-              });
-      await pause(limits.every, signal);
+              backoff(failures, { firstMs: 2 * everyMs, longestMs });
+      await pause(everyMs, signal);
     }
   },
-};
+});
 
 const levels: Readonly<Record<string, Level>> = {
   deleted: "info",

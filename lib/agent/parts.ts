@@ -67,7 +67,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
         "hostPID and a privileged container: it executes the host's genie gc",
       isPrivileged: true,
       rights: [],
-      load: async () => (await import("./gc.ts")).gc,
+      load: async () => (await import("./gc.ts")).gcEvery(60_000),
     },
     load: {
       about: "measure the traffic of each network for the automatic choice",

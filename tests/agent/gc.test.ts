@@ -5,6 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gcEvery } from "../../lib/agent/gc.ts";
+import type { Agent } from "../../lib/agent/part.ts";
 import { whyNoHost } from "../../lib/agent/host-genie.ts";
 import { mountNamespace } from "../../lib/linux/netns.ts";
 import { RunningAgent } from "../support/agent.ts";
@@ -69,6 +71,82 @@ describe("--gc", () => {
       await agent.said("a part failed and is started again"),
     ).toMatchObject({ part: "gc" });
     expect(await agent.end()).toBe(0);
+  });
+});
+
+describe("abandoned attachments", () => {
+  /** The arguments of each run, with what they print in turn; the last one again and again. */
+  async function runs(count: number, ...outputs: string[]) {
+    const controller = new AbortController();
+    const args: string[][] = [];
+    const said: string[] = [];
+    const agent = {
+      log: (level: string, message: string) =>
+        void said.push(`${level} ${message}`),
+      genie(words: readonly string[]) {
+        args.push([...words]);
+        if (args.length === count) controller.abort();
+        const stdout = outputs[args.length - 1] ?? outputs.at(-1) ?? "";
+        return Promise.resolve({ code: 0, stdout, stderr: "" });
+      },
+    } as unknown as Agent;
+    await gcEvery(2).run(agent, controller.signal);
+    const retries = args.filter((words) => words.length === 1).length;
+    return { args, said, retries };
+  }
+
+  const none = "0 deleted, 0 waiting, 0 failed\n";
+  const left = `still abandoned c1: no\n0 deleted, 0 waiting, 0 failed, 1 abandoned\n`;
+
+  test("none, every run would try them", async () => {
+    expect((await runs(10, none)).retries).toBe(10);
+  });
+
+  test("one that stays, is tried with growing pauses", async () => {
+    const { args, retries } = await runs(40, left);
+    expect(args[0]).toEqual(["gc"]);
+    expect(args).toContainEqual(["gc", "--skip-abandoned"]);
+    expect(retries).toBeWithin(3, 9);
+  });
+
+  test("a line for each thing done", async () => {
+    const { said } = await runs(
+      1,
+      `deleted c1 eth0\nabandoned c2 eth0\nstill abandoned c3: no\nfailed c4: no\n${none}`,
+    );
+    expect(said).toEqual([
+      "info gc: deleted",
+      "warn gc: abandoned",
+      "debug gc: still abandoned",
+      "warn gc: failed",
+    ]);
+  });
+
+  test("genie refuses, the part fails with its words", () => {
+    const agent = {
+      genie: () => Promise.resolve({ code: 1, stdout: "", stderr: "no\n" }),
+    } as unknown as Agent;
+    const { signal } = new AbortController();
+    expect(gcEvery(1).run(agent, signal)).rejects.toThrow("no");
+  });
+
+  test("genie gc --skip-abandoned, does not try them", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    for (const verb of ["ADD", "DEL"])
+      delegates.behave(
+        { type: "beta", verb },
+        { stdout: { code: 42, msg: "no" }, exit: 1 },
+      );
+    const two = { annotations: { cni: "alpha,beta" } };
+    await node.fail("ADD", pod, two);
+    await node.succeed("DEL", pod, two);
+    delegates.forget();
+    expect(node.command("gc", "--skip-abandoned").exitCode).toBe(0);
+    expect(delegates.calls()).toEqual([]);
+    expect(node.command("gc").stdout).toContain("still abandoned");
+    expect(delegates.calls()).toHaveLength(1);
   });
 });
 
