@@ -135,6 +135,9 @@ const schema = object({
 export type CallLine = v.InferOutput<typeof schema>;
 
 function callOf(line: string): CallLine | undefined {
+  // Before it there may be a line that a full disk has cut, and that has no end.
+  const start = line.lastIndexOf('{"time":');
+  if (start > 0) return callOf(line.slice(start));
   try {
     const { success, output } = v.safeParse(schema, parseJson(line));
     return success ? output : undefined;

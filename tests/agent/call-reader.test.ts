@@ -66,6 +66,14 @@ describe("calls.log, the agent's side", () => {
     expect(log.read()).toEqual([5]);
   });
 
+  test("a line behind one that a full disk has cut is read", () => {
+    using log = logged();
+    log.keep();
+    const timed = (ms: number) => line(ms).replace("{", '{"time":"t",');
+    appendFileSync(log.current, timed(1).slice(0, 30) + timed(2));
+    expect(log.read()).toEqual([2]);
+  });
+
   test("rotation at 1 MiB: nothing is lost, also of a call that has the old file open", () => {
     using log = logged();
     log.keep();
