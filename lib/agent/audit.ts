@@ -9,7 +9,12 @@ import type { AttachmentRecord } from "../attach/record.ts";
 import { own } from "../cni/json.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
 import { cniAnnotation } from "../select/attachment.ts";
-import { type Desired, desiredOf, isRunning, uidsOf } from "./desired.ts";
+import {
+  type DesiredNetworks,
+  desiredOf,
+  isRunning,
+  uidsOf,
+} from "./desired.ts";
 import { differenceOf } from "./difference.ts";
 
 /** The kinds of findings, and what they mean. */
@@ -108,11 +113,11 @@ export function asksForNetworks(pod: V1Pod): boolean {
 }
 
 /** "unknown": annotations that no ADD takes, or a choice that genie makes itself. */
-type Asked = Desired | "nothing" | "unknown";
+type Asked = DesiredNetworks | "nothing" | "unknown";
 
 function wantedOf({ metadata }: V1Pod): Asked {
   const { annotations = {}, namespace = "" } = metadata ?? {};
-  let desired: Desired;
+  let desired: DesiredNetworks;
   try {
     desired = desiredOf(annotations, namespace);
   } catch {

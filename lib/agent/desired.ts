@@ -19,7 +19,7 @@ import { elementOf } from "../select/definition.ts";
 import { parseElements } from "../select/npwg-annotation.ts";
 
 /** An element that the annotations name. */
-export interface Wanted {
+export interface WantedElement {
   element: Element;
   /** As `genie attach` reads it. */
   text: string;
@@ -29,8 +29,8 @@ export interface Wanted {
   isDefault?: true;
 }
 
-export interface Desired {
-  elements: readonly Wanted[];
+export interface DesiredNetworks {
+  elements: readonly WantedElement[];
   /** `v1.multus-cni.io/default-network`; a bare name has no namespace. */
   replacement?: { network: string; namespace?: string };
   /** Whether an annotation names the pod's first network, other than the default one. */
@@ -60,7 +60,7 @@ export function uidsOf({ metadata }: V1Pod): string[] {
 export function desiredOf(
   annotations: Annotations,
   namespace: string,
-): Desired {
+): DesiredNetworks {
   const cni = own(annotations, cniAnnotation);
   const elements = [
     ...(isChoice(cni) ? nodeElements(cni) : []),
@@ -79,7 +79,7 @@ export function desiredOf(
   return { elements, isNamed, ...(replacement && { replacement }) };
 }
 
-function nodeElements(text: string): Wanted[] {
+function nodeElements(text: string): WantedElement[] {
   const requests = parseNetworks('annotation "cni"', text);
   return requests.map(({ name, ifname }, i) => {
     const isDefault =
@@ -107,7 +107,7 @@ function definitionElements(
   annotations: Annotations,
   annotation: string,
   podNamespace: string,
-): Wanted[] {
+): WantedElement[] {
   const elements = parsed(annotations, annotation);
   const entries = jsonEntries(own(annotations, annotation));
   return elements.map((element, i) => {
@@ -132,7 +132,7 @@ function jsonEntries(text: unknown): unknown[] | undefined {
   return entries;
 }
 
-function requireDistinct(elements: readonly Wanted[]): void {
+function requireDistinct(elements: readonly WantedElement[]): void {
   const names = new Set<string>();
   let asking = 0;
   for (const { element } of elements) {

@@ -12,26 +12,26 @@ import {
 } from "../select/addition.ts";
 import type { Attachment, Element } from "../select/attachment.ts";
 import { lowestFree } from "../select/interface-names.ts";
-import type { Desired, Wanted } from "./desired.ts";
+import type { DesiredNetworks, WantedElement } from "./desired.ts";
 
 /** "detach" is executed before "attach", which is then left out if it fails. */
 export interface Step {
   detach?: Attachment;
-  attach?: { wanted: Wanted; ifname: string };
+  attach?: { wanted: WantedElement; ifname: string };
 }
 
 export interface Difference {
   /** Attaching comes before detaching, unless both need one interface name. */
   steps: readonly Step[];
   /** What is there and named. */
-  kept: readonly { wanted: Wanted; attachment: Attachment }[];
+  kept: readonly { wanted: WantedElement; attachment: Attachment }[];
   /** The annotations name another network, or other requests, for the primary. */
   isPrimaryOther: boolean;
 }
 
 /** `hasResult`: whether an interface's attachment was completed. */
 export function differenceOf(
-  desired: Desired,
+  desired: DesiredNetworks,
   record: Pick<AttachmentRecord, "ifname" | "attachments">,
   hasResult: (ifname: string) => boolean,
 ): Difference {
@@ -43,9 +43,9 @@ export function differenceOf(
   const partner = match(desired.elements, candidates);
   const matched = new Set(partner.values());
   const superfluous = actual.filter((one) => one.isOurs && !matched.has(one));
-  const kept: { wanted: Wanted; attachment: Attachment }[] = [];
+  const kept: { wanted: WantedElement; attachment: Attachment }[] = [];
   const replaced: Step[] = [];
-  const missing: Wanted[] = [];
+  const missing: WantedElement[] = [];
   for (const wanted of desired.elements) {
     const one = partner.get(wanted);
     if (!one) {
@@ -89,10 +89,10 @@ function actualOf(attachment: Attachment, primary: string): Actual {
 
 /** Equal ones first, then those with the interface of the record, then those with other requests. */
 function match(
-  elements: readonly Wanted[],
+  elements: readonly WantedElement[],
   candidates: readonly Actual[],
-): ReadonlyMap<Wanted, Actual> {
-  const partner = new Map<Wanted, Actual>();
+): ReadonlyMap<WantedElement, Actual> {
+  const partner = new Map<WantedElement, Actual>();
   const free = new Set(candidates);
   const rules: ((element: Element, one: Actual) => boolean)[] = [
     (element, { attachment }) =>
@@ -124,8 +124,8 @@ function isChanged(element: Element, attachment: Attachment): boolean {
 }
 
 function missingSteps(
-  missing: readonly Wanted[],
-  { elements }: Desired,
+  missing: readonly WantedElement[],
+  { elements }: DesiredNetworks,
   { attachments }: Pick<AttachmentRecord, "attachments">,
   superfluous: readonly Actual[],
 ): Step[] {
@@ -155,9 +155,9 @@ function missingSteps(
 
 /** The primary is never changed; a pod that is created anew would get another one. */
 function isPrimaryOther(
-  { isNamed, replacement }: Desired,
+  { isNamed, replacement }: DesiredNetworks,
   { ifname, attachments }: Pick<AttachmentRecord, "ifname" | "attachments">,
-  partner: ReadonlyMap<Wanted, Actual>,
+  partner: ReadonlyMap<WantedElement, Actual>,
 ): boolean {
   const primary = attachments.find((one) => one.ifname === ifname);
   if (!primary) return false;

@@ -16,7 +16,7 @@ import {
 } from "../select/attachment.ts";
 import { findNetwork } from "../select/node-networks.ts";
 import { type ChangeRequest, requestChange } from "./change-request.ts";
-import { type Wanted, desiredOf, isRunning } from "./desired.ts";
+import { type WantedElement, desiredOf, isRunning } from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "./event-writer.ts";
 import type { Agent } from "./part.ts";
@@ -222,7 +222,7 @@ export class PodSteps {
   #tellUnresolved(
     pod: V1Pod,
     state: PodState,
-    { element: { network, namespace } }: Wanted,
+    { element: { network, namespace } }: WantedElement,
     ifname: string,
   ): void {
     const name = namespace === undefined ? network : `${namespace}/${network}`;
@@ -245,7 +245,7 @@ export class PodSteps {
   }
 
   /** Whether the node still has the network; true if that is unknown. */
-  #isResolvable({ element: { network, namespace } }: Wanted): boolean {
+  #isResolvable({ element: { network, namespace } }: WantedElement): boolean {
     if (namespace === undefined)
       return (
         network === "default" ||

@@ -33,7 +33,7 @@ import type { PodRouting } from "./default-route.ts";
 import type { DueStatus, WrittenFile } from "./records.ts";
 
 /** The attachments that a running pod has before another one (agent.md). */
-export interface Present {
+export interface PresentAttachments {
   record: AttachmentRecord;
   /** In the order of the record; others of the record come after the new ones. */
   attachments: readonly Attachment[];
@@ -81,7 +81,7 @@ export async function attach(
   networks: PodNetworks,
   lock: Lock,
   { forward, rollback }: { forward: Deadline; rollback: Deadline },
-  present?: Present,
+  present?: PresentAttachments,
 ): Promise<Addition> {
   const run = await writeRecord(context, networks, forward, present);
   // While the first delegate runs, genie waits for the disk.
@@ -110,7 +110,7 @@ async function writeRecord(
   context: Context,
   networks: PodNetworks,
   deadline: Deadline,
-  present?: Present,
+  present?: PresentAttachments,
 ): Promise<Run> {
   const record = present
     ? withAttachments(present, networks.attachments)
@@ -127,7 +127,7 @@ async function writeRecord(
 
 /** The record of a running pod with more attachments. */
 function withAttachments(
-  { record, attachments: present }: Present,
+  { record, attachments: present }: PresentAttachments,
   attachments: readonly Attachment[],
 ): AttachmentRecord {
   const others = record.attachments.filter((one) => !present.includes(one));
@@ -262,7 +262,7 @@ async function requireGiven(
 async function finish(
   context: Context,
   run: Run,
-  present?: Present,
+  present?: PresentAttachments,
 ): Promise<Addition> {
   const { request, config, records } = context;
   const { record, routing } = run;
@@ -300,7 +300,14 @@ async function finish(
 /** Before a rollback: what is deleted, or cannot be, has no result any more. */
 function writeResultsOf(
   { records, log }: Context,
-  { record, attachments, results, auxiliaryResult, tables, due }: Present,
+  {
+    record,
+    attachments,
+    results,
+    auxiliaryResult,
+    tables,
+    due,
+  }: PresentAttachments,
 ): void {
   try {
     const kept = { ...record, attachments: [...attachments] };

@@ -16,7 +16,7 @@ import type { Choice } from "../select/choice.ts";
 import { maxAttachments } from "../select/cni-annotation.ts";
 import { lowestFree } from "../select/interface-names.ts";
 import { requireServedOnce } from "../select/policy.ts";
-import { type Present, attach } from "./add-attachments.ts";
+import { type PresentAttachments, attach } from "./add-attachments.ts";
 import { openOnce, resolveChoice, selectionOf } from "./choose.ts";
 import { type Context, readNetworks } from "./context.ts";
 import { detachOne } from "./detach-network.ts";
@@ -29,7 +29,7 @@ import {
 import { auxiliaryKey } from "./record.ts";
 import type { DueStatus } from "./records.ts";
 import {
-  type PodReference,
+  type PodSelector,
   type RunningPod,
   completeOf,
   devicesOf,
@@ -49,12 +49,12 @@ export interface AttachRequest {
 /** Throws LeftAlone, and the errors of an ADD, which is rolled back. */
 export async function attachNetwork(
   node: Context,
-  reference: PodReference,
+  selector: PodSelector,
   request: AttachRequest,
 ): Promise<Change> {
   const forward = within(node, "attach");
   const deadlines = { forward, rollback: within(node, "rollback") };
-  return withRunningPod(node, reference, "ADD", forward, async (pod) => {
+  return withRunningPod(node, selector, "ADD", forward, async (pod) => {
     const context = withFreeDevices(pod);
     const networks = readNetworks(context);
     const selection = selectionOf(context, networks);
@@ -91,7 +91,7 @@ export async function addToPod(
   const { attachments, results } = completeOf({ record, stored });
   const all = [...attachments, one];
   let due: DueStatus | undefined;
-  const present: Present = {
+  const present: PresentAttachments = {
     record,
     attachments,
     results,

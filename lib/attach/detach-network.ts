@@ -23,7 +23,7 @@ import {
 } from "./pod-change.ts";
 import { type AttachmentRouting, auxiliaryKey } from "./record.ts";
 import {
-  type PodReference,
+  type PodSelector,
   type RunningPod,
   completeOf,
   withRunningPod,
@@ -33,12 +33,12 @@ import { statusOf, writeDue } from "./write-back.ts";
 /** Deletes by the record, never by the network's configuration as it is now. Throws LeftAlone, 7 for the primary, and the errors of a DEL: the attachment then stays in the record. */
 export async function detachNetwork(
   node: Context,
-  reference: PodReference,
+  selector: PodSelector,
   ifname: string,
   { byAgent = false } = {},
 ): Promise<Change> {
   const deadline = within(node, "detach");
-  return withRunningPod(node, reference, "DEL", deadline, async (pod) => {
+  return withRunningPod(node, selector, "DEL", deadline, async (pod) => {
     const { record, stored, context } = pod;
     const { containerId } = record;
     if (ifname === record.ifname)

@@ -21,7 +21,7 @@ import {
   withStatusExtras,
 } from "./pod-change.ts";
 import {
-  type PodReference,
+  type PodSelector,
   type RunningPod,
   completeOf,
   withRunningPod,
@@ -41,10 +41,10 @@ export interface CheckedAttachment {
 /** Every attachment that was completed, in the order of the record. Throws LeftAlone. */
 export async function checkNetworks(
   node: Context,
-  reference: PodReference,
+  selector: PodSelector,
 ): Promise<CheckedAttachment[]> {
   const deadline = within(node, "detach");
-  return withRunningPod(node, reference, "CHECK", deadline, async (pod) => {
+  return withRunningPod(node, selector, "CHECK", deadline, async (pod) => {
     const { context, record, stored, lock } = pod;
     const caller = delegateCaller(context, lock);
     const { attachments } = completeOf(pod);
@@ -86,12 +86,12 @@ export async function checkNetworks(
  */
 export async function repairNetwork(
   node: Context,
-  reference: PodReference,
+  selector: PodSelector,
   ifname: string,
 ): Promise<Change> {
   const forward = within(node, "attach");
   const deadlines = { forward, rollback: within(node, "rollback") };
-  return withRunningPod(node, reference, "ADD", forward, async (pod) => {
+  return withRunningPod(node, selector, "ADD", forward, async (pod) => {
     const { record, stored, context } = pod;
     const { containerId } = record;
     if (ifname === record.ifname)

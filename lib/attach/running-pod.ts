@@ -18,7 +18,7 @@ import { type AttachmentRecord, isSameAdd } from "./record.ts";
 import { type DueStatus, Records, type StoredResults } from "./records.ts";
 
 /** The pod's name, or exactly one record of it. */
-export type PodReference =
+export type PodSelector =
   | { namespace: string; name: string; containerId?: undefined }
   | { containerId: string; ifname: string };
 
@@ -43,12 +43,12 @@ export class LeftAlone extends CniError {
  */
 export async function withRunningPod<T>(
   node: Context,
-  reference: PodReference,
+  selector: PodSelector,
   command: "ADD" | "DEL" | "CHECK",
   deadline: Deadline,
   work: (pod: RunningPod) => Promise<T>,
 ): Promise<T> {
-  const found = await findRecord(node, reference);
+  const found = await findRecord(node, selector);
   const change = async (lock: Lock): Promise<T> => {
     const record = await node.records.read(found);
     const subject = subjectOf(found);
@@ -71,14 +71,14 @@ export async function withRunningPod<T>(
 /** Throws LeftAlone without a record. */
 async function findRecord(
   node: Context,
-  reference: PodReference,
+  selector: PodSelector,
 ): Promise<AttachmentRecord> {
-  if (reference.containerId !== undefined) {
-    const record = await node.records.read(reference);
+  if (selector.containerId !== undefined) {
+    const record = await node.records.read(selector);
     if (record) return record;
-    throw new LeftAlone(`container ${reference.containerId}`, noRecord);
+    throw new LeftAlone(`container ${selector.containerId}`, noRecord);
   }
-  const { namespace, name } = reference;
+  const { namespace, name } = selector;
   const { record, unreadable } = await newestRecord(node, namespace, name);
   if (record) return record;
   const problem = unreadable && `; ${unreadable}`;
