@@ -64,7 +64,7 @@ export function auxiliaryList(
   return {
     name,
     cniVersion,
-    disableCheck: false,
+    disableCheck: lists.some(({ disableCheck }) => disableCheck),
     disableGC: true,
     loadOnlyInlinedPlugins: true,
     plugins,

@@ -125,6 +125,22 @@ describe("the auxiliary chain", () => {
     expect(api.requests.length).toBe(before);
   });
 
+  test("a file with disableCheck: CHECK leaves the chain out", async () => {
+    await using scripted = await start();
+    const { node, delegates } = scripted;
+    addToChain(node, "30-more.conflist", {
+      cniVersion: "1.0.0",
+      name: "more",
+      disableCheck: true,
+      plugins: [{ type: "beta" }],
+    });
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, none);
+    delegates.forget();
+    await node.succeed("CHECK", pod);
+    expect(delegates.calls().map(summary)).toEqual(["CHECK alpha eth0"]);
+  });
+
   test("GC: no list has it, and its plugins get none", async () => {
     await using scripted = await start("1.1.0");
     const { node, delegates } = scripted;
