@@ -25,27 +25,35 @@ import { joined } from "../select/problem-list.ts";
 import type { Context } from "./context.ts";
 
 /**
- * Throws 7 if no network of the list can be executed. Until `recorded` is called, no
- * other pod chooses: its choice counts this one.
+ * The first network of the list stands for the one that `decide` chooses. Other pods
+ * wait from then on until this one is recorded, because they count it: not while the
+ * API server is asked for its definitions. Throws 7 if no network of the list can be
+ * executed.
  */
-export async function chooseAutomatically(
+export function automaticNetworks(
   context: Context,
   automatic: AutomaticChoice,
   networks: Networks,
-  deadline: Deadline,
-): Promise<GivenNetworks> {
+): GivenNetworks {
   const usable = usableNetworks(context, automatic.networks, networks);
-  const recorded = await lockChoice(context, deadline);
-  const { by, loads } = await loadsOf(context, automatic, usable);
-  // The first of equals.
-  const [least] = usable.toSorted((a, b) => loads(a) - loads(b));
-  if (!least) throw new CniError(Code.internal, "no network to choose");
-  const told = usable.map((one) => `${plain(one.name)} ${loads(one)}`);
-  const origin = `annotation "cni" is blank: automatic choice by ${by} (${told.join(", ")}) gives`;
-  const { candidate, name } = least;
-  const chosen = nodeNetwork(candidate, networks, origin, { name });
-  const named = { ...chosen, chosenAs: "automatic" as const };
-  return { networks: [named], isReported: true, recorded };
+  const named = ({ candidate, name }: UsableNetwork, origin: string) => ({
+    ...nodeNetwork(candidate, networks, origin, { name }),
+    chosenAs: "automatic" as const,
+  });
+  return {
+    networks: usable.slice(0, 1).map((one) => named(one, "")),
+    isReported: true,
+    async decide(deadline) {
+      const recorded = await lockChoice(context, deadline);
+      const { by, loads } = await loadsOf(context, automatic, usable);
+      // The first of equals.
+      const [least] = usable.toSorted((a, b) => loads(a) - loads(b));
+      if (!least) throw new CniError(Code.internal, "no network to choose");
+      const told = usable.map((one) => `${plain(one.name)} ${loads(one)}`);
+      const origin = `annotation "cni" is blank: automatic choice by ${by} (${told.join(", ")}) gives`;
+      return { network: named(least, origin), recorded };
+    },
+  };
 }
 
 interface UsableNetwork {

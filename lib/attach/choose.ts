@@ -25,6 +25,7 @@ import {
   type SelectionContext,
   blankChoice,
   parseChoice,
+  withNetwork,
 } from "../select/choice.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Definition } from "../select/definition.ts";
@@ -147,30 +148,26 @@ export async function choose(
   api: Api,
   deadline: Deadline,
 ): Promise<PodNetworks> {
-  const given = await givenNetworks(
-    context,
-    annotations,
-    networks,
-    api,
-    deadline,
-  );
+  const given = await givenNetworks(context, annotations, networks, api);
   const selection = selectionOf(context, networks, given?.networks);
+  const parsed = parseChoice(annotations, selection);
+  const definitions = await definitionsOf(context, parsed, api, deadline);
+  const auxiliary = await auxiliaryChainOf(context);
+  const decision = await given?.decide?.(deadline);
+  const recorded = decision?.recorded;
   try {
-    const choice = parseChoice(annotations, selection);
-    const attachments = await resolveChoice(
+    const choice = decision ? withNetwork(parsed, decision.network) : parsed;
+    const attachments = await attachmentsOf(
       context,
       choice,
       selection,
-      api,
-      deadline,
+      definitions,
     );
     const isReported =
       choice.isNpwg || attachments.length > 1 || given?.isReported === true;
-    const auxiliary = await auxiliaryChainOf(context);
-    const recorded = given?.recorded;
     return { choice, attachments, isReported, auxiliary, recorded };
   } catch (error) {
-    given?.recorded?.();
+    recorded?.();
     throw error;
   }
 }
@@ -219,14 +216,32 @@ export async function resolveChoice(
   api: Api,
   deadline: Deadline,
 ): Promise<Attachment[]> {
-  let definitions: Definitions | undefined;
-  if (choice.definitions.length > 0) {
-    const fetching = fetchDefinitions(context, choice, api, deadline);
-    // Handled where it is awaited.
-    fetching.catch(() => {});
-    if (choice.elements.length > 1) await loadForSeveral(context);
-    definitions = await fetching;
-  }
+  const definitions = await definitionsOf(context, choice, api, deadline);
+  return attachmentsOf(context, choice, selection, definitions);
+}
+
+/** undefined for a choice without any. Throws 7 and 11. */
+async function definitionsOf(
+  context: Context,
+  choice: Choice,
+  api: Api,
+  deadline: Deadline,
+): Promise<Definitions | undefined> {
+  if (choice.definitions.length === 0) return undefined;
+  const fetching = fetchDefinitions(context, choice, api, deadline);
+  // Handled where it is awaited.
+  fetching.catch(() => {});
+  if (choice.elements.length > 1) await loadForSeveral(context);
+  return fetching;
+}
+
+/** Throws 1 and 7. */
+async function attachmentsOf(
+  context: Context,
+  choice: Choice,
+  selection: SelectionContext,
+  definitions: Definitions | undefined,
+): Promise<Attachment[]> {
   const attachments = resolve(choice, selection, definitions);
   if (definitions)
     await addDeviceInfo(context.request.containerId, attachments);
@@ -249,7 +264,6 @@ async function givenNetworks(
   annotations: Annotations,
   networks: Networks,
   api: Api,
-  deadline: Deadline,
 ): Promise<GivenNetworks | undefined> {
   const blank = blankChoice(annotations);
   if (blank?.logical !== undefined) {
@@ -258,8 +272,8 @@ async function givenNetworks(
   }
   const { automatic } = context.config;
   if (!automatic || !blank) return undefined;
-  const { chooseAutomatically } = await import("./automatic.ts");
-  return chooseAutomatically(context, automatic, networks, deadline);
+  const { automaticNetworks } = await import("./automatic.ts");
+  return automaticNetworks(context, automatic, networks);
 }
 
 /** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */

@@ -6,6 +6,7 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
+import type { Deadline } from "../linux/deadline.ts";
 import { quote } from "../linux/text.ts";
 import {
   type Annotations,
@@ -65,8 +66,15 @@ export interface GivenNetworks {
   networks: NodeNetwork[];
   /** Whether the pod's status tells also a single one: the pod does not know it (selection.md §10). */
   isReported: boolean;
+  /** Called when everything else of the pod is known: what takes the place of `networks`. */
+  decide?(deadline: Deadline): Promise<Decision>;
+}
+
+/** An automatic choice. Until `recorded` is called, no other pod of the node has one. */
+export interface Decision {
+  network: NodeNetwork;
   /** Called when the record is written, or none will be. */
-  recorded?(): void;
+  recorded(): void;
 }
 
 export interface Choice {
@@ -125,6 +133,14 @@ export function parseChoice(
     Object.hasOwn(annotations, networksAnnotation) ||
     Object.hasOwn(annotations, defaultNetworkAnnotation);
   return { elements, primary, definitions, isNpwg };
+}
+
+/** The choice with its only network of the node replaced. */
+export function withNetwork(choice: Choice, network: NodeNetwork): Choice {
+  const elements = choice.elements.map((element) =>
+    element.node ? { ...element, node: network } : element,
+  );
+  return { ...choice, elements };
 }
 
 /** The rule that selected a network, for messages (selection.md §2, §4 to §6). */

@@ -6,7 +6,13 @@ import { uptimeMs } from "../../lib/linux/libc.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";
 import { smallDisk } from "../support/disk.ts";
-import { Cluster, defaultKey, lan, networksKey } from "../support/cluster.ts";
+import {
+  Cluster,
+  defaultKey,
+  isDefinition,
+  lan,
+  networksKey,
+} from "../support/cluster.ts";
 import type { Node, Pod } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
 import {
@@ -56,25 +62,23 @@ describe("by attachments", () => {
     const pods = await Promise.all(
       Array.from({ length: 30 }, () => node.pod()),
     );
-    const together = (some: Pod[], command: "ADD" | "DEL") =>
-      Promise.all(
-        some.map((pod) =>
-          node.succeed(command, pod, { annotations, config: { automatic } }),
-        ),
-      );
-    const count = async () => {
-      const networks = await Promise.all(pods.map(attached));
-      return ["canal", "weave"].map(
-        (name) => networks.filter(({ eth0 }) => eth0 === name).length,
-      );
+    const call = { annotations, config: { automatic } };
+    const networks = new Map<Pod, string>();
+    const add = async (pod: Pod) => {
+      const result = await node.succeed("ADD", pod, call);
+      const { ips } = result as { ips: { address: string }[] };
+      const isCanal = ips[0]?.address.startsWith("10.66.0.") === true;
+      networks.set(pod, isCanal ? "canal" : "weave");
     };
-    await together(pods, "ADD");
-    expect(await count()).toEqual([15, 15]);
-    const networks = await Promise.all(pods.map(attached));
-    const some = pods.filter((_, i) => networks[i]?.["eth0"] === "canal");
-    await together(some.slice(0, 4), "DEL");
-    await together(some.slice(0, 4), "ADD");
-    expect(await count()).toEqual([15, 15]);
+    const podsOf = (network: string) =>
+      pods.filter((pod) => networks.get(pod) === network);
+    const counts = () => [podsOf("canal").length, podsOf("weave").length];
+    await Promise.all(pods.map(add));
+    expect(counts()).toEqual([15, 15]);
+    const some = podsOf("canal").slice(0, 4);
+    await Promise.all(some.map((pod) => node.succeed("DEL", pod, call)));
+    await Promise.all(some.map(add));
+    expect(counts()).toEqual([15, 15]);
   }, 60_000);
 
   test("the first of the list for equal counts; a namespace that is gone is not counted", async () => {
@@ -207,6 +211,28 @@ test("definitions are added, and their replacement of the default network wins",
   expect(await attached(replaced)).toEqual({
     eth0: expect.stringMatching(/^10\.30\.0\./),
   });
+});
+
+test("a pod that waits for the API server keeps no other pod waiting", async () => {
+  await using cluster = await Cluster.start();
+  const { node, api } = cluster;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.inject({
+    kind: "stall",
+    match: isDefinition,
+    times: Infinity,
+    reached: resolve,
+  });
+  const ended: string[] = [];
+  const slow = await cluster.pod({ cni: "", [networksKey]: "storage" });
+  const config = { automatic, apiTimeout: 2 };
+  const waiting = cluster
+    .refuse(slow, { config })
+    .then(({ code }) => ended.push(`waited: error ${code}`));
+  await promise;
+  ended.push(String(await chosen(node, { automatic })));
+  await waiting;
+  expect(ended).toEqual(["weave", "waited: error 11"]);
 });
 
 describe("by traffic", () => {
