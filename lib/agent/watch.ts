@@ -8,11 +8,17 @@
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { type JsonObject, isObject, own } from "../cni/json.ts";
 import { monotonicMs } from "../linux/deadline.ts";
-import { errnoOf, messageOf } from "../linux/errno.ts";
-import { connectionFailure, statusText } from "../kube/api-error.ts";
-import { type Api, Unreachable, isTimeout } from "../kube/typed-api.ts";
+import { messageOf } from "../linux/errno.ts";
+import type { Api } from "../kube/typed-api.ts";
 import type { Fields, Level } from "../attach/log.ts";
 import { backoff, pause } from "./pause.ts";
+import {
+  Refused,
+  isAway,
+  linesOf,
+  listAgain,
+  textOf,
+} from "./watch-response.ts";
 
 export interface Informer<T> {
   list(namespace?: string): readonly T[];
@@ -66,26 +72,8 @@ const usualLimits = {
   longestPause: 10_000,
 };
 
-/** Characters of one event: an object has at most 1.5 MiB. */
-const longestLine = 16 << 20;
-
 /** Objects of one response of a LIST. */
 const pageSize = 500;
-
-/** A response that is no success. */
-class Refused extends Error {
-  readonly status: number;
-
-  constructor(status: number) {
-    super(statusText(status));
-    this.status = status;
-  }
-}
-
-/** ListWatch lists again after an error with this code. */
-const listAgain = Object.assign(new Error("the watch is too old"), {
-  code: 410,
-});
 
 /** Begins at once. */
 export function startInformer<T extends KubernetesObject>(
@@ -304,32 +292,5 @@ export function startInformer<T extends KubernetesObject>(
     const kept = phase === "BOOKMARK" ? undefined : keep(object);
     // A bookmark, too, tells how far the watch has come.
     await (kept ? callback(phase, kept) : callback("BOOKMARK", object));
-  }
-}
-
-function isAway(error: unknown): boolean {
-  if (error instanceof Unreachable) return error.isAway;
-  if (error instanceof Refused)
-    return error.status >= 500 || error.status === 429;
-  return isTimeout(error) || connectionFailure("", errnoOf(error)).transient;
-}
-
-/** "" if it is no text. */
-function textOf(object: unknown, key: string): string {
-  const value = own(object, key);
-  return typeof value === "string" ? value : "";
-}
-
-async function* linesOf(response: Response): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  const body: ReadableStream<Uint8Array> | null = response.body;
-  for await (const chunk of body ?? []) {
-    rest += decoder.decode(chunk, { stream: true });
-    const lines = rest.split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines.filter((line) => line !== "");
-    if (rest.length > longestLine)
-      throw new Error(`an event is larger than ${longestLine >> 20} MiB`);
   }
 }
