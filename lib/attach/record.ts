@@ -170,19 +170,55 @@ export async function parseRecord(text: string): Promise<AttachmentRecord> {
   return validateRecord(value, (problem) => new CorruptRecord(problem));
 }
 
-/** Whether the parts are there that DEL goes through: a byte can change and leave the length. */
+/**
+ * Whether the parts are there that calls use: a byte can change and leave the length.
+ * The records of a trouble are left to the schema.
+ */
 function isRecord(value: unknown): value is AttachmentRecord {
-  const attachments = own(value, "attachments");
-  if (!Array.isArray(attachments) || !Array.isArray(own(value, "path")))
-    return false;
-  for (const attachment of attachments)
-    if (!hasPlugins(attachment)) return false;
-  const auxiliary = own(value, "auxiliary");
-  return auxiliary === undefined || hasPlugins(auxiliary);
+  const [attachments, path] = [own(value, "attachments"), own(value, "path")];
+  const [auxiliary, pod] = [own(value, "auxiliary"), own(value, "pod")];
+  return (
+    hasTexts(value, recordTexts) &&
+    typeof own(value, "formatVersion") === "number" &&
+    typeof own(value, "uptimeMs") === "number" &&
+    (pod === undefined || hasTexts(pod, ["namespace", "name", "uid"])) &&
+    Array.isArray(path) &&
+    path.every(isText) &&
+    Array.isArray(attachments) &&
+    attachments.every(isAttachment) &&
+    (auxiliary === undefined || isAttachment(auxiliary)) &&
+    own(value, "failures") === undefined &&
+    own(value, "abandoned") === undefined
+  );
 }
 
-function hasPlugins(attachment: unknown): boolean {
-  return Array.isArray(own(own(attachment, "list"), "plugins"));
+const recordTexts = [
+  "containerId",
+  "ifname",
+  "netns",
+  "network",
+  "time",
+  "bootId",
+] as const satisfies (keyof AttachmentRecord)[];
+
+function isAttachment(value: unknown): boolean {
+  const list = own(value, "list");
+  const plugins = own(list, "plugins");
+  return (
+    hasTexts(list, ["name", "cniVersion"]) &&
+    hasTexts(value, ["ifname", "args"]) &&
+    isObject(own(value, "capabilityArgs")) &&
+    Array.isArray(plugins) &&
+    plugins.every((plugin) => isText(own(plugin, "type")))
+  );
+}
+
+function hasTexts(value: unknown, keys: readonly string[]): boolean {
+  return keys.every((key) => isText(own(value, key)));
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
 }
 
 /** The keys of a record of format 2 that differ from format 1. */
