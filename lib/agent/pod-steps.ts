@@ -77,20 +77,25 @@ export class PodSteps {
       this.#log("error", pod, "failed to compare a pod's networks", {
         error: messageOf(error),
       });
+      retryLater(state, errorKey);
+      keepRetries(state, [errorKey]);
     }
   }
 
   async #changeNetworks(pod: V1Pod, state: PodState): Promise<void> {
-    if (!isRunning(pod)) return;
-    const indexed = await this.#index.newest(pod);
-    if (!indexed) return;
+    const indexed = isRunning(pod) ? await this.#index.newest(pod) : undefined;
+    if (!indexed) return keepRetries(state, []);
     const seen = seenOf(pod, indexed);
     const isDue = [...state.retries.values()].some(
       ({ at }) => at <= performance.now(),
     );
     if (seen === state.seen && !isDue) return;
+    const retried = state.retries.get(addKey);
     const found = await this.#difference(pod, state, indexed);
-    if (!found) return;
+    if (!found) {
+      const isAgain = state.retries.get(addKey) !== retried;
+      return keepRetries(state, isAgain ? [addKey] : []);
+    }
     state.seen = seen;
     const { difference, record } = found;
     this.#tellPrimary(pod, state, difference, record);
@@ -98,17 +103,13 @@ export class PodSteps {
     for (const { wanted, attachment } of kept)
       if (!this.#isResolvable(wanted))
         this.#tellUnresolved(pod, state, wanted, attachment.ifname);
-    const keys = new Set(difference.steps.map(keyOf));
-    for (const key of state.retries.keys())
-      if (!keys.has(key)) state.retries.delete(key);
+    keepRetries(state, difference.steps.map(keyOf));
     for (const step of difference.steps) {
       const known = state.retries.get(keyOf(step));
       if (this.#signal.aborted || !this.#isThere(pod)) return;
       if (known && known.at > performance.now()) continue;
-      const failures = (known?.failures ?? 0) + 1;
-      const at = performance.now() + backoff(failures);
       // Also for a step that succeeds: the next look must not find it again at once.
-      state.retries.set(keyOf(step), { failures, at });
+      retryLater(state, keyOf(step));
       if (await this.#take(pod, state, step, indexed)) state.isChanged = true;
     }
   }
@@ -124,8 +125,8 @@ export class PodSteps {
     if (!record || records.isDeleting(record)) return undefined;
     const { results } = await records.readResults(record);
     if (!results.has(record.ifname)) {
-      // Its ADD: the next look is soon.
-      state.retries.set("ADD", { failures: 1, at: performance.now() + 1000 });
+      // Its ADD is at work, or failed.
+      retryLater(state, addKey);
       return undefined;
     }
     try {
@@ -265,6 +266,21 @@ export class PodSteps {
     const name = `${namespaceOf(pod)}/${nameOf(pod)}`;
     this.#agent.log(level, message, { part: "attach", pod: name, ...fields });
   }
+}
+
+/** The keys of retries of no step: after an ADD at work, and after an error of our own. */
+const addKey = "ADD";
+const errorKey = "error";
+
+/** Those of nothing else are forgotten: a retry that is due is a look. */
+function keepRetries({ retries }: PodState, keys: readonly string[]): void {
+  for (const key of retries.keys())
+    if (!keys.includes(key)) retries.delete(key);
+}
+
+function retryLater({ retries }: PodState, key: string): void {
+  const failures = (retries.get(key)?.failures ?? 0) + 1;
+  retries.set(key, { failures, at: performance.now() + backoff(failures) });
 }
 
 /** Everything that a difference depends on, as far as it changes without the agent. */

@@ -18,6 +18,9 @@ const mostPods = 4;
 /** Milliseconds between two looks at all pods: by hand, and by the node, records change without an event. */
 const lookEveryMs = 30_000;
 
+/** Milliseconds between two looks at a pod without an event, whatever fails. */
+const leastMs = 500;
+
 let informer: Informer<V1Pod> | undefined;
 
 export const reconcile: Part = {
@@ -145,7 +148,7 @@ class Reconciler {
     clearTimeout(state.timer);
     const times = [...state.retries.values()].map(({ at }) => at);
     if (times.length === 0 || this.#signal.aborted) return;
-    const waitMs = Math.max(0, Math.min(...times) - performance.now());
-    state.timer = setTimeout(() => this.look(pod), waitMs + 1);
+    const waitMs = Math.min(...times) - performance.now();
+    state.timer = setTimeout(() => this.look(pod), Math.max(leastMs, waitMs));
   }
 }

@@ -3,7 +3,7 @@
  * running pod follow its annotations (agent.md "Hot attach and detach").
  */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { symlinkSync } from "node:fs";
+import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
@@ -163,6 +163,16 @@ describe("genie agent --attach", () => {
     await hot.has(pod, "eth0", "net2");
     const { error } = await hot.agent.said("failed to attach a network");
     expect(error).toContain("shop/late");
+    // A retry that is due does nothing to a pod that ends, and does not spin.
+    hot.put(
+      pod,
+      { [networksKey]: "late,lan" },
+      { status: { phase: "Failed" } },
+    );
+    const before = cpuSeconds(hot.agent.pid);
+    await Bun.sleep(1200);
+    expect(cpuSeconds(hot.agent.pid) - before).toBeLessThan(0.3);
+    hot.put(pod, { [networksKey]: "late,lan" });
     hot.cluster.define("late", wan(hot.cluster));
     await hot.has(pod, "eth0", "net2", "net1");
   });
@@ -211,6 +221,12 @@ describe("genie agent --attach", () => {
     expect(await hot.agent.end("SIGTERM")).toBe(0);
   });
 });
+
+/** Of user and system, from proc_pid_stat(5). */
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(" ");
+  return (Number(fields[13]) + Number(fields[14])) / 100;
+}
 
 async function said(agent: RunningAgent, reason: string) {
   const find = () => agent.log.find((line) => line["reason"] === reason);
