@@ -108,6 +108,34 @@ const cases: readonly Case[] = [
     annotations: { other: filling },
     expected: { annotations: { other: filling } },
   },
+  ...[
+    {
+      claim: "the host's network with networks of its own",
+      annotations: { cni: "canal" },
+      spec: { hostNetwork: true },
+    },
+    {
+      claim: "a selector of the same label",
+      annotations: { cni: "canal" },
+      spec: { nodeSelector: { "networks.genie/canal": "other" } },
+      selector: { "networks.genie/canal": "other" },
+    },
+    {
+      claim: "more networks than a pod can have",
+      annotations: { cni: Array.from({ length: 33 }, () => "canal").join() },
+    },
+    {
+      claim: "blanks of every kind",
+      annotations: { cni: "\tcanal\n,\u00a0CANAL @ net1 ,Default" },
+      selector: canalSelector,
+    },
+  ].map(({ claim, annotations, spec, selector }): Case => ({
+    claim,
+    namespace: "default",
+    annotations,
+    ...(spec && { spec }),
+    expected: { annotations, ...(selector && { nodeSelector: selector }) },
+  })),
   {
     claim: "names that are no names of labels",
     namespace: "default",
