@@ -53,7 +53,7 @@ const groups = {
     k8s_certificate_authority: string,
   },
   automatic: {
-    networks: stringArray,
+    networks: strings,
     by: v.nullish(v.picklist(["attachments", "traffic"])),
   },
 };

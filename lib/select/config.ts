@@ -248,10 +248,8 @@ export interface AutomaticChoice {
 function automaticChoice(
   automatic: ConfigKeys["automatic"],
 ): AutomaticChoice | undefined {
-  const { networks = [], by } = automatic ?? {};
-  return networks.length > 0
-    ? { networks, by: by ?? "attachments" }
-    : undefined;
+  const { networks, by } = automatic ?? {};
+  return networks?.length ? { networks, by: by ?? "attachments" } : undefined;
 }
 
 /** `10.0` is a RawNumber, see parseJson. */

@@ -274,8 +274,8 @@ describe("readConfig", () => {
       parseJson('{"allowedNetworks":["a",1.50]}'),
     ],
     [
-      'automatic.networks: expected an array of strings, got nothing, automatic.by: expected "attachments" or "traffic", got "luck"',
-      { automatic: { by: "luck" } },
+      'automatic.networks: expected an array of strings, got "weave", automatic.by: expected "attachments" or "traffic", got "luck"',
+      { automatic: { networks: "weave", by: "luck" } },
     ],
     [
       'log_level: expected "error", "warn", "info" or "debug", got "loud"',
@@ -379,6 +379,14 @@ describe("readConfig", () => {
       warnings: isTold ? [warning] : [],
     });
   });
+
+  test.each([{}, { networks: null, by: "traffic" }, { networks: [] }])(
+    "automatic %j is none, also beside an unknown key",
+    (automatic) => {
+      expect(readConfig({ automatic }).automatic).toBeUndefined();
+      expect(readConfig({ automatic, other: 1 }).automatic).toBeUndefined();
+    },
+  );
 
   test("for cleanup, the right values beside a wrong one hold", () => {
     const config = { dataDir: 1, confDir: "/conf", deleteGiveUp: 5, strict: 1 };
