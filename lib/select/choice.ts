@@ -250,7 +250,10 @@ export function blankChoice(
 ): { logical?: string } | undefined {
   const cni = own(annotations, cniAnnotation);
   const isBlank = cni !== undefined && !isChoice(cni);
-  if (!isBlank || isChoice(own(annotations, defaultNetworkAnnotation)))
+  if (!isBlank) return undefined;
+  const replacement = own(annotations, defaultNetworkAnnotation);
+  // An empty array names nothing (selection.md §6).
+  if (isChoice(replacement) && !/^\s*\[\s*\]\s*$/.test(replacement))
     return undefined;
   const logical = own(annotations, "networks");
   return isChoice(logical) ? { logical } : {};

@@ -222,6 +222,7 @@ describe("resolve", () => {
     [{ cni: " ", networks: "\t", [byDefault]: "" }, {}],
     [{ cni: "", networks: " blue" }, { logical: " blue" }],
     [{ cni: "", networks: "blue", [byDefault]: "uplink" }, undefined],
+    [{ cni: "", networks: "blue", [byDefault]: "[ ]" }, { logical: "blue" }],
   ])("blankChoice, of %j", (annotations, expected) => {
     expect(blankChoice(annotations)).toEqual(expected);
   });
