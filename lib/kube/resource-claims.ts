@@ -16,22 +16,24 @@ interface SliceDevice {
 }
 
 const sliceList = object({
-  items: v.array(
-    object({
-      spec: object({
-        pool: object({ name: v.string(), generation: v.nullish(v.number()) }),
-        devices: v.nullish(
-          v.array(
-            object({
-              name: v.string(),
-              attributes: v.nullish(jsonObject),
-              // v1beta1
-              basic: v.nullish(object({ attributes: v.nullish(jsonObject) })),
-            }),
+  items: v.nullable(
+    v.array(
+      object({
+        spec: object({
+          pool: object({ name: v.string(), generation: v.nullish(v.number()) }),
+          devices: v.nullish(
+            v.array(
+              object({
+                name: v.string(),
+                attributes: v.nullish(jsonObject),
+                // v1beta1
+                basic: v.nullish(object({ attributes: v.nullish(jsonObject) })),
+              }),
+            ),
           ),
-        ),
+        }),
       }),
-    }),
+    ),
   ),
 });
 
@@ -43,11 +45,12 @@ export async function listSliceDevices(
 ): Promise<SliceDevice[]> {
   const selector = `spec.nodeName=${node},spec.driver=${driver}`;
   const action = () => `list resourceslices of driver ${quote(driver)}`;
-  const { items } = await read(kube, sliceList, {
+  const list = await read(kube, sliceList, {
     path: `resourceslices?fieldSelector=${encodeURIComponent(selector)}`,
     name: "",
     action,
   });
+  const items = list.items ?? [];
   const newest = new Map<string, number>();
   for (const { spec } of items) {
     const { name, generation } = spec.pool;

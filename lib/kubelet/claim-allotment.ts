@@ -19,12 +19,6 @@ export interface AllottedDevice {
   source: string;
 }
 
-interface Candidate {
-  id: string;
-  container: number;
-  device: ClaimDevice;
-}
-
 export class ClaimAllotment {
   readonly #claims: PodClaims;
   readonly #sources: Sources;
@@ -71,7 +65,7 @@ export class ClaimAllotment {
         `devices of claim ${quote(resource)} are taken by their CDI names: ${messageOf(error)}`,
       );
     }
-    return described() ?? this.#firstNamed(named, resource);
+    return described() ?? this.#first(named, resource, ({ cdi }) => cdi);
   }
 
   /** The definition's `resource`, if it names one, only prefers. Throws 7 and 11 of the API server. */
@@ -98,36 +92,26 @@ export class ClaimAllotment {
     return this.#first(known.length > 0 ? known : devices, of);
   }
 
-  /** Of devices whose attributes are known. */
+  /** In the order of devices.md, of those with an ID: by their attributes, or by the CDI name, as Multus up to 4.3 takes it. */
   #first(
     devices: readonly ClaimDevice[],
     resource: string,
+    idOf = attributeId,
   ): AllottedDevice | undefined {
-    const candidates = devices.flatMap((device): Candidate[] => {
-      const { attributes, container } = device;
-      const id = attributes?.deviceId ?? attributes?.pciBusId;
-      if (id !== undefined) return [{ id, container, device }];
-      this.#passOver(
-        device,
-        "k8s.cni.cncf.io/deviceID, resource.kubernetes.io/pciBusID",
-      );
-      return [];
-    });
-    return this.#firstOf(candidates, resource);
-  }
-
-  #firstOf(
-    candidates: readonly Candidate[],
-    resource: string,
-  ): AllottedDevice | undefined {
-    const found = candidates
+    const [found] = devices
+      .flatMap((device) => {
+        const id = idOf(device);
+        if (id === undefined) this.#passOver(device, idAttributes);
+        return id === undefined ? [] : [{ id, device }];
+      })
       .filter(
         ({ id, device }) =>
           !this.#inUse.has(id) && !this.#taken.has(device.identity),
       )
       .toSorted(
-        (a, b) => a.container - b.container || naturalOrder(a.id, b.id),
-      )[0];
+        (a, b) =>
+          a.device.container - b.device.container || naturalOrder(a.id, b.id),
+      );
     if (!found) return undefined;
     const { id, device } = found;
     this.#taken.add(device.identity);
@@ -136,18 +120,6 @@ export class ClaimAllotment {
       resource: device.attributes?.resource ?? resource,
       source: `claim ${quote(device.claim.name)}${device.driver && ` of driver ${quote(device.driver)}`}`,
     };
-  }
-
-  /** Multus up to 4.3 takes a part of the CDI name for the device. */
-  #firstNamed(
-    devices: readonly ClaimDevice[],
-    resource: string,
-  ): AllottedDevice | undefined {
-    const candidates = devices.map((device): Candidate => {
-      const { cdi = "", container } = device;
-      return { id: cdi, container, device };
-    });
-    return this.#firstOf(candidates, resource);
   }
 
   #passOver(device: ClaimDevice, attribute: string): void {
@@ -167,6 +139,13 @@ export class ClaimAllotment {
         `claim ${plain(claim)} (${devices.map(deviceText).join(", ")})`,
     );
   }
+}
+
+const idAttributes =
+  "k8s.cni.cncf.io/deviceID, resource.kubernetes.io/pciBusID";
+
+function attributeId({ attributes }: ClaimDevice): string | undefined {
+  return attributes?.deviceId ?? attributes?.pciBusId;
 }
 
 function deviceText({ device, attributes }: ClaimDevice): string {

@@ -77,20 +77,17 @@ function isName(name: string): boolean {
 }
 
 function requestsBelow(directory: string, claim: ClaimName): MetadataRequest[] {
-  try {
-    return listIfAny(directory)
-      .toSorted()
-      .flatMap((request) =>
-        requestsIn(`${directory}/${request}/metadata.json`, claim),
-      );
-  } catch {
-    return [];
-  }
+  return orNone(() => listIfAny(directory).toSorted()).flatMap((request) =>
+    orNone(() => {
+      const path = `${directory}/${request}/metadata.json`;
+      return decodeMetadata(readOwnFileIfAny(path, maxBytes) ?? "", claim);
+    }),
+  );
 }
 
-function requestsIn(path: string, claim: ClaimName): MetadataRequest[] {
+function orNone<T>(read: () => T[]): T[] {
   try {
-    return decodeMetadata(readOwnFileIfAny(path, maxBytes) ?? "", claim);
+    return read();
   } catch {
     return [];
   }

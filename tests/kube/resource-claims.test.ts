@@ -93,6 +93,15 @@ describe.each(["v1", "v1beta1"])("a server of %s", (version) => {
     expect(found.map(({ device }) => device)).toEqual(["new", "bare"]);
   });
 
+  test("listSliceDevices: a list that is null", async () => {
+    server.inject({
+      match: ({ path }) => path.includes("resourceslices"),
+      kind: "answer",
+      body: '{"items":null}',
+    });
+    expect(await listSliceDevices(kube(), "node1", driver)).toEqual([]);
+  });
+
   test("getAllocation: the devices of the claim's status", async () => {
     server.claims.put(claim);
     expect(await getAllocation(kube(), claim.metadata)).toEqual(results);
