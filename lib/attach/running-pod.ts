@@ -61,7 +61,9 @@ export async function withRunningPod<T>(
     requireVisible(record);
     const context = contextOf(node, record, command);
     const run = (one: Context) => work({ context: one, record, stored, lock });
-    if (!logs(context.config.logLevel, "info")) return run(context);
+    // The agent checks each minute.
+    const level = command === "CHECK" ? "debug" : "info";
+    if (!logs(context.config.logLevel, level)) return run(context);
     const { journalled } = await import("./journal.ts");
     return journalled(context, run);
   };
