@@ -72,9 +72,9 @@ bare: ## make demo and make test on a bare Debian, which debootstrap makes in a 
 upgrade: build ## upgrade from 0.1.0 (built from the history) and roll back, under load
 	@GENIE_BINARY=dist/genie $(BUN) test --isolate --timeout 60000 ./tests/upgrade/upgrade.ts
 
-bench: deps ## measure the release build of this machine: ROUNDS=… API=real SCALE=1 MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
+bench: deps ## measure the release build of this machine: ROUNDS=… API=real SCALE=1 AGENT=1 MULTUS=… CNI_GENIE=… PLOT=1 (draws docs/performance.svg)
 	@$(BUN) scripts/build.ts --profile --dist dist/bench
-	@$(BUN) bench/$(if $(SCALE),scale,bench).ts
+	@$(BUN) bench/$(if $(SCALE),scale,$(if $(AGENT),agent,bench)).ts
 
 clean: ## remove what was built
 	rm -rf dist bench/report.json
