@@ -3,9 +3,22 @@
  * counts: passed, failed, skipped. The counts are from bun's summary, because its
  * report file leaves out test files that fail to load.
  */
+import { availableParallelism } from "node:os";
+
+/** Most suites wait for programs and time limits, so a core runs two of them. */
+const workers = 2 * availableParallelism();
+
+/** Milliseconds of one test that has no limit of its own: a busy machine is no failure. */
+const limitMs = 60_000;
 
 const child = Bun.spawn(
-  [process.execPath, "test", "--isolate", ...process.argv.slice(2)],
+  [
+    process.execPath,
+    "test",
+    `--parallel=${workers}`,
+    `--timeout=${limitMs}`,
+    ...process.argv.slice(2),
+  ],
   {
     stdio: ["ignore", "inherit", "pipe"],
   },

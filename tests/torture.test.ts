@@ -14,7 +14,7 @@ import { makeSchedule } from "../torture/schedule.ts";
 import { genieBinary } from "./support/build.ts";
 
 const script = join(import.meta.dir, "../torture/torture.ts");
-const limitMs = 240_000;
+const limitMs = 600_000;
 
 /** Throws Error when there are no figures: then the torture itself failed. */
 function torture(...options: string[]): Figures {
