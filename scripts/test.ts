@@ -4,12 +4,16 @@
  * report file leaves out test files that fail to load.
  */
 import { availableParallelism } from "node:os";
+import { genieBinary } from "../tests/support/build.ts";
 
 /** Most suites wait for programs and time limits, so a core runs two of them. */
 const workers = 2 * availableParallelism();
 
 /** Milliseconds of one test that has no limit of its own: a busy machine is no failure. */
 const limitMs = 60_000;
+
+// Compiled once, and not by every worker.
+genieBinary();
 
 const child = Bun.spawn(
   [
