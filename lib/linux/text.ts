@@ -128,3 +128,8 @@ export function quoteOutput(text: string): string {
 function quoteWhole(value: string): string {
   return escapeControls(JSON.stringify(value));
 }
+
+/** Whether a system call takes it as a path: the kernel's texts end at a NUL. */
+export function isPath(value: string): boolean {
+  return !value.includes("\0");
+}

@@ -15,6 +15,7 @@ import {
   problemsIn,
   text,
 } from "../cni/schema.ts";
+import { isPath } from "../linux/text.ts";
 import { joined } from "./problem-list.ts";
 
 /** CNI's own keys, and those of CNI-Genie without effect. */
@@ -24,15 +25,12 @@ const string = v.nullish(v.string());
 const stringArray = v.array(v.string(), "an array of strings");
 const strings = v.nullish(stringArray);
 const flag = v.nullish(v.boolean());
+const isAbsolute = (value: string) => value.startsWith("/") && isPath(value);
+const directory = text(isPath, "a path");
 const name = v.nullish(text((value) => value !== "", "a non-empty string"));
-const path = v.nullish(
-  text((value) => value.startsWith("/"), "an absolute path"),
-);
+const path = v.nullish(text(isAbsolute, "an absolute path"));
 const pathOrNone = v.nullish(
-  text(
-    (value) => value === "" || value.startsWith("/"),
-    'an absolute path or ""',
-  ),
+  text((value) => value === "" || isAbsolute(value), 'an absolute path or ""'),
 );
 const seconds = v.nullish(
   number(
@@ -64,7 +62,7 @@ const cleanup = {
   default_plugin: string,
   confDir: path,
   binDir: v.nullish(
-    v.union([v.string(), stringArray], "a string or an array of strings"),
+    v.union([directory, v.array(directory)], "a path or an array of paths"),
   ),
   dataDir: path,
   // CNI-Genie's samples spell levels in several ways: `warning`, `Debug`.
@@ -119,7 +117,7 @@ const entries = {
   // Also the name of the list, as CNI allows it.
   auxiliaryChain: v.nullish(
     text(
-      isIdentifier,
+      (value) => value.length < 256 && isIdentifier(value),
       "the name of a directory: letters, digits, and . _ - after the first",
     ),
   ),

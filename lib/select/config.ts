@@ -6,6 +6,7 @@
 import { isIdentifier } from "../cni/args.ts";
 import { type RawNumber, isObject } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
+import { isPath } from "../linux/text.ts";
 import type * as configSchema from "./config-schema.ts";
 import type { ConfigKey, ConfigKeys } from "./config-schema.ts";
 
@@ -57,7 +58,7 @@ type Form =
   | "text"
   | "name"
   | "texts"
-  | "text or texts"
+  | "paths"
   | "path"
   | "path or none"
   | "directory name"
@@ -80,14 +81,20 @@ function hasForm(value: unknown, form: Form): boolean {
       return typeof value === "string" && value !== "";
     case "texts":
       return isTexts(value);
-    case "text or texts":
-      return typeof value === "string" || isTexts(value);
+    case "paths":
+      return typeof value === "string"
+        ? isPath(value)
+        : isTexts(value) && value.every(isPath);
     case "path":
-      return typeof value === "string" && value.startsWith("/");
+      return (
+        typeof value === "string" && value.startsWith("/") && isPath(value)
+      );
     case "path or none":
       return value === "" || hasForm(value, "path");
     case "directory name":
-      return typeof value === "string" && isIdentifier(value);
+      return (
+        typeof value === "string" && value.length < 256 && isIdentifier(value)
+      );
     case "seconds":
       return typeof value === "number" && value > 0 && value <= 86_400;
     case "seconds or 0":
@@ -141,7 +148,7 @@ const ordinary: { readonly [key in ConfigKey]?: Form } = {
   log_level: ["error", "warn", "info", "debug"],
   logFile: "path or none",
   confDir: "path",
-  binDir: "text or texts",
+  binDir: "paths",
   dataDir: "path",
   apiTimeout: "seconds",
   delegateTimeout: "seconds",
