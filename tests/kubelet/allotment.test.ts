@@ -289,21 +289,21 @@ describe("Allotment, attributes (form B)", () => {
       { ...nic("vf-0"), share: "a" },
       { ...nic("vf-0"), share: "b" },
     ];
-    const idsOf = (claims: KubeletPod["claims"], ...take: string[]) =>
+    const scene = (claims: KubeletPod["claims"]) =>
       new Scene({
         claims,
         slices: { [nics]: { "vf-0": { resourceName: "v/x", deviceID: "0" } } },
-      }).ids(...take);
-    const twice = [
-      [
-        { name: "one", devices: [nic("vf-0")] },
-        { name: "two", devices: [nic("vf-0")] },
-      ],
-    ];
-    expect(await idsOf(twice, "v/x")).toEqual(["0"]);
-    expect(idsOf(twice, "v/x", "v/x")).rejects.toThrow("no device of resource");
-    const shares = [[{ name: "one", devices: shared }]];
-    expect(await idsOf(shares, "v/x", "v/x")).toEqual(["0", "0"]);
+      });
+    const twice = ["one", "two"].map((name) => ({
+      name,
+      devices: [nic("vf-0")],
+    }));
+    expect(await scene([twice]).ids("v/x")).toEqual(["0"]);
+    expect(await scene([twice]).failure("v/x", "v/x")).toMatchObject({
+      code: 7,
+    });
+    const shares = scene([[{ name: "one", devices: shared }]]);
+    expect(await shares.ids("v/x", "v/x")).toEqual(["0", "0"]);
   });
 
   test.each<[string, Error, number]>([
