@@ -26,6 +26,9 @@ const names = ["calls.log.1", "calls.log"] as const;
 
 const longestFile = 1 << 20;
 
+/** Bytes of one file that one call of {@link readCalls} reads: more than the plugin ever appends to. */
+const longestRead = 17 << 20;
+
 /**
  * Makes the file, and rotates it when it is long; the offsets that are still of use. Calls
  * may append to the old file for a moment: {@link readCalls} reads both. Throws
@@ -66,6 +69,8 @@ export function readCalls(
   const calls: CallLine[] = [];
   const next: Record<string, number> = {};
   for (const path of pathsOf(dataDir)) {
+    // A link, a FIFO: not ours, and keepCallLog replaces it.
+    if (linkStatusIfAny(path)?.kind !== "file") continue;
     const fd = openIfAny(path, reading);
     if (fd === undefined) continue;
     try {
@@ -91,14 +96,17 @@ const reading = Open.readOnly | Open.nonBlocking | Open.noFollow;
 
 /** A line without its end is read later. */
 function wholeLines(fd: number, from: number, size: number) {
-  const bytes = new Uint8Array(Math.max(0, size - from));
+  const wanted = Math.min(size - from, longestRead);
+  const bytes = new Uint8Array(wanted);
   let length = 0;
   while (length < bytes.length) {
     const count = readAt(fd, bytes.subarray(length), from + length);
     if (count === 0) break;
     length += count;
   }
-  const end = bytes.subarray(0, length).lastIndexOf(0x0a) + 1;
+  const newline = bytes.subarray(0, length).lastIndexOf(0x0a) + 1;
+  // So many bytes without a newline are no line: skip them.
+  const end = newline === 0 && length === longestRead ? length : newline;
   const lines = textOf(bytes.subarray(0, end)).split("\n");
   return { lines: lines.filter((line) => line !== ""), end: from + end };
 }

@@ -18,7 +18,7 @@ import {
 import * as nodeMetrics from "./node-metrics.ts";
 import { replaceOwnFile } from "./own-file.ts";
 import type { Agent } from "./part.ts";
-import { type Family, Metrics } from "./prometheus.ts";
+import { type Family, Metrics, areSamples } from "./prometheus.ts";
 
 const ofCalls: readonly Family[] = [
   callMetrics.calls,
@@ -96,8 +96,11 @@ function pathOf(dataDir: string): string {
 function read(path: string): v.InferOutput<typeof stored> | undefined {
   try {
     const text = readOwnFileIfAny(path);
-    const result = v.safeParse(stored, parseJson(text ?? "null"));
-    return result.success ? result.output : undefined;
+    const { success, output } = v.safeParse(stored, parseJson(text ?? "null"));
+    const isWhole =
+      success &&
+      ofCalls.every((family) => areSamples(family, output.values[family.name]));
+    return isWhole ? output : undefined;
   } catch {
     return undefined;
   }

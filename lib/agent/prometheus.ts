@@ -68,6 +68,24 @@ export class Metrics {
   }
 }
 
+/** Whether a file has them as this version writes them. Throws SyntaxError for labels that are no JSON. */
+export function areSamples(
+  { type, labels }: Family,
+  samples: Readonly<Samples> = {},
+): boolean {
+  const length = type === "histogram" ? buckets.length + 2 : 1;
+  return Object.entries(samples).every(([key, numbers]) => {
+    const texts: unknown = JSON.parse(key);
+    return (
+      Array.isArray(texts) &&
+      texts.length === labels.length &&
+      texts.every((text) => typeof text === "string") &&
+      numbers.length === length &&
+      numbers.every((number) => number >= 0)
+    );
+  });
+}
+
 function textOf(family: Family, samples: Samples): string {
   const { name, help, type } = family;
   const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`];

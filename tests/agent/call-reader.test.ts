@@ -6,6 +6,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import {
@@ -13,6 +14,7 @@ import {
   keepCallLog,
   readCalls,
 } from "../../lib/agent/call-reader.ts";
+import { CallCounters } from "../../lib/agent/metrics.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const line = (ms: number, more: object = {}) =>
@@ -109,13 +111,68 @@ describe("calls.log, the agent's side", () => {
     const target = `${log.path}/target`;
     writeFileSync(target, line(7));
     symlinkSync("target", log.current);
+    expect(log.read()).toEqual([]);
     log.keep();
     appendFileSync(log.current, line(8));
     expect([log.read(), readFileSync(target, "utf8")]).toEqual([[8], line(7)]);
   });
 
+  test("a huge file: read in parts, rotated, and lines behind it count", () => {
+    using log = logged();
+    writeFileSync(log.current, "");
+    truncateSync(log.current, 40 * 2 ** 30);
+    expect(log.read()).toEqual([]);
+    log.keep();
+    expect(statSync(log.current).size).toBe(0);
+    appendFileSync(log.current, line(9));
+    expect(log.read()).toEqual([9]);
+  });
+
+  test("a line behind 17 MiB of lines is read by the next call", () => {
+    using log = logged();
+    log.keep();
+    const long = line(1, { error: "x".repeat(9 << 20) });
+    appendFileSync(log.current, long + long + line(2));
+    expect([log.read(), log.read(), log.read()]).toEqual([[1], [1, 2], []]);
+  });
+
   test("without a log: no lines", () => {
     using log = logged();
     expect(log.read()).toEqual([]);
+  });
+});
+
+describe("CallCounters", () => {
+  test("keep, a symbolic link: replaced, and the next lines count", () => {
+    using log = logged();
+    symlinkSync("target", log.current);
+    const counters = new CallCounters(log.path);
+    counters.keep();
+    appendFileSync(log.current, line(1));
+    counters.update();
+    expect(counters.text()).toContain(
+      'genie_calls_total{verb="ADD",code="0"} 1\n',
+    );
+  });
+
+  test.each([
+    ["labels that are no JSON", { genie_calls_total: { x: [9] } }],
+    ["another number of labels", { genie_calls_total: { '["ADD"]': [9] } }],
+    ["other buckets", { genie_call_seconds: { '["ADD"]': [9, 9] } }],
+    ["a negative value", { genie_calls_total: { '["ADD","0"]': [-9] } }],
+  ])("stored counters, %s: counted anew", (_, values) => {
+    using log = logged();
+    log.keep();
+    appendFileSync(log.current, line(1));
+    const path = `${log.path}/calls.json`;
+    writeFileSync(path, JSON.stringify({ offsets: {}, values }), {
+      mode: 0o600,
+    });
+    const counters = new CallCounters(log.path);
+    counters.update();
+    expect(counters.text()).toContain(
+      'genie_calls_total{verb="ADD",code="0"} 1\n',
+    );
+    expect(counters.text()).not.toContain("9\n");
   });
 });
