@@ -3,6 +3,7 @@
  * not have (agent.md "Audit"). `--evict` lets their controllers make them anew.
  */
 import type { V1Pod } from "@kubernetes/client-node";
+import { hostname } from "node:os";
 import * as v from "valibot";
 import {
   type Audit,
@@ -124,7 +125,7 @@ const podSchema = object({
 
 async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
   const file = input.text("filename");
-  if (file !== undefined) return listedPods(file, input.text("node"));
+  if (file !== undefined) return listedPods(file, node);
   const api = await openNodeApi(input, env);
   try {
     const { items } = await api.core.listPodForAllNamespaces({
@@ -140,8 +141,8 @@ async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
   }
 }
 
-/** Of this node, if it is given. Throws Error for a file that is no list of pods. */
-function listedPods(file: string, node: string | undefined): V1Pod[] {
+/** Throws Error for a file that is no list of pods. */
+function listedPods(file: string, node: string): V1Pod[] {
   const shown = file === "-" ? "stdin" : file;
   const fail = (problem: string) => new Error(`${shown}: ${problem}`);
   try {
@@ -150,12 +151,19 @@ function listedPods(file: string, node: string | undefined): V1Pod[] {
       // The items of a PodList have no kind.
       .filter((one) => (own(one, "kind") ?? "Pod") === "Pod")
       .map((one) => podOf(one));
-    return pods.filter(
-      ({ spec }) => node === undefined || spec?.nodeName === node,
-    );
+    return podsOfNode(pods, node);
   } catch (cause) {
     throw fail(messageOf(cause));
   }
+}
+
+/** A list may have the pods of every node. The host's name is a guess: if no pod has it, all count. */
+function podsOfNode(pods: V1Pod[], node: string): V1Pod[] {
+  const isKnown =
+    node !== hostname() || pods.some(({ spec }) => spec?.nodeName === node);
+  return pods.filter(
+    ({ spec }) => !isKnown || (spec?.nodeName ?? node) === node,
+  );
 }
 
 /** Throws Error. */

@@ -1,6 +1,7 @@
 /** `genie audit` with a list of pods (agent.md "Audit"); the real cluster evicts. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Node, Pod } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";
@@ -140,6 +141,26 @@ describe("genie audit", () => {
       stderr: "",
     });
     expect(audit(node, pods, "-o=yaml").stdout).toBe("[]\n");
+  });
+
+  test("a list of every node: the pods of this one, by --node, else as configured; by the host's name if a pod has it", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const cni = { cni: "beta" };
+    const of = (name: string, nodeName: string | null) =>
+      listed({ name, uid: name }, cni, { spec: { nodeName } });
+    const pods = [of("a", "node1"), of("b", "node2"), of("c", null)];
+    const names = (list: object[], ...words: string[]) =>
+      foundIn(node, list, ...words).map(([name]) => name);
+    expect(names(pods)).toEqual(["a", "b", "c"]);
+    expect(names([...pods, of("d", hostname())])).toEqual(["c", "d"]);
+    expect(names(pods, "--node=node2")).toEqual(["b", "c"]);
+    node.network("00-genie.conflist", {
+      cniVersion: "1.0.0",
+      name: "alpha-net",
+      plugins: [{ type: "genie", nodeName: "node1" }],
+    });
+    expect(names(pods)).toEqual(["a", "c"]);
   });
 
   test("a namespace that is gone", async () => {
