@@ -4,10 +4,11 @@
  * nothing. Reads one record at a time.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import type { Context } from "../attach/context.ts";
+import { type Context, readNetworks } from "../attach/context.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { own } from "../cni/json.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
+import { cniNamesIn } from "../select/addition.ts";
 import { cniAnnotation } from "../select/attachment.ts";
 import {
   type DesiredNetworks,
@@ -47,9 +48,11 @@ export interface Audit {
 /** `place`: the path of a node's file for this process. Sorted by pod. Throws 5 for the directory of records. */
 export async function auditPods(
   pods: readonly V1Pod[],
-  { records, dependencies }: Context,
+  context: Context,
   place: (path: string) => string,
 ): Promise<Audit> {
+  const { records, dependencies } = context;
+  const cniNameOf = cniNamesIn(() => readNetworks(context));
   const running = pods.filter(
     (pod) => isRunning(pod) && (pod.status?.phase ?? "Running") === "Running",
   );
@@ -68,7 +71,7 @@ export async function auditPods(
       finding:
         wanted === "nothing" || records.isDeleting(record)
           ? undefined
-          : judge(pod, wanted, record, hasCompleted, place),
+          : judge(pod, wanted, record, hasCompleted, cniNameOf, place),
     });
   }
   const all = running.flatMap((pod) => {
@@ -148,12 +151,18 @@ function judge(
   wanted: Exclude<Asked, "nothing">,
   record: AttachmentRecord,
   hasCompleted: (ifname: string) => boolean,
+  cniNameOf: (name: string) => string | undefined,
   place: (path: string) => string,
 ): Finding | undefined {
   if (isOtherNamespace(record, place))
     return findingOf(pod, "other-namespace", []);
   if (wanted === "unknown") return undefined;
-  const { steps, isPrimaryOther } = differenceOf(wanted, record, hasCompleted);
+  const { steps, isPrimaryOther } = differenceOf(
+    wanted,
+    record,
+    hasCompleted,
+    cniNameOf,
+  );
   const missing = steps.flatMap(({ attach }) => attach?.wanted.text ?? []);
   if (isPrimaryOther) missing.unshift(`the primary on ${record.ifname}`);
   return missing.length === 0

@@ -9,6 +9,7 @@ import {
   isSameNetwork,
   isSatisfied,
   recordedElement,
+  withTypedName,
 } from "../select/addition.ts";
 import type { Attachment, Element } from "../select/attachment.ts";
 import { lowestFree } from "../select/interface-names.ts";
@@ -29,13 +30,22 @@ export interface Difference {
   isPrimaryOther: boolean;
 }
 
-/** `hasResult`: whether an interface's attachment was completed. */
+/**
+ * `hasResult`: whether an interface's attachment was completed; `cniNameOf`: for
+ * `withTypedName`.
+ */
 export function differenceOf(
   desired: DesiredNetworks,
-  record: Pick<AttachmentRecord, "ifname" | "attachments">,
+  recorded: Pick<AttachmentRecord, "ifname" | "attachments">,
   hasResult: (ifname: string) => boolean,
+  cniNameOf: (name: string) => string | undefined = () => undefined,
 ): Difference {
-  const actual = record.attachments
+  const typed = desired.elements.map(({ element }) => element.network);
+  const attachments = recorded.attachments.map((attachment) =>
+    withTypedName(attachment, typed, cniNameOf),
+  );
+  const record = { ifname: recorded.ifname, attachments };
+  const actual = attachments
     .filter(({ origin }) => origin !== "auxiliary")
     .map((attachment) => actualOf(attachment, record.ifname));
   // The primary first, then what annotations named; the last of equal ones goes first.

@@ -14,6 +14,7 @@ import {
   displayName,
   networksAnnotation,
 } from "../select/attachment.ts";
+import { cniNamesIn } from "../select/addition.ts";
 import { findNetwork } from "../select/node-networks.ts";
 import { type ChangeRequest, requestChange } from "./change-request.ts";
 import { type WantedElement, desiredOf, isRunning } from "./desired.ts";
@@ -132,8 +133,11 @@ export class PodSteps {
     try {
       const annotations = pod.metadata?.annotations ?? {};
       const desired = desiredOf(annotations, namespaceOf(pod));
-      const difference = differenceOf(desired, record, (ifname) =>
-        results.has(ifname),
+      const difference = differenceOf(
+        desired,
+        record,
+        (ifname) => results.has(ifname),
+        cniNamesIn(() => readNetworks(this.#agent.context)),
       );
       return { difference, record };
     } catch (error) {

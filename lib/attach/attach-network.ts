@@ -10,6 +10,7 @@ import {
   type Addition,
   isSatisfied,
   parseAddition,
+  withTypedName,
 } from "../select/addition.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import type { Choice } from "../select/choice.ts";
@@ -111,14 +112,17 @@ export async function addToPod(
 /** The attachment that makes an attach unnecessary, or that an earlier one left incomplete. Throws 7 for an interface of another network. */
 function findPresent(
   { record, stored }: RunningPod,
-  { element }: Addition,
+  { element, node }: Addition,
   ifname: string | undefined,
 ): Attachment | undefined {
-  if (ifname === undefined)
-    return record.attachments.find((one) => isSatisfied(element, one));
+  const isIt = (one: Attachment): boolean =>
+    isSatisfied(
+      element,
+      withTypedName(one, [element.network], () => node?.candidate.list.name),
+    );
+  if (ifname === undefined) return record.attachments.find(isIt);
   const there = record.attachments.find((one) => one.ifname === ifname);
-  if (!there || !stored.results.has(ifname) || isSatisfied(element, there))
-    return there;
+  if (!there || !stored.results.has(ifname) || isIt(there)) return there;
   throw new CniError(
     Code.invalidNetworkConfig,
     `interface ${quote(ifname)} of the pod is network ${quote(displayName(there))} already`,

@@ -14,7 +14,11 @@ import {
 } from "./choice.ts";
 import { parseNetworks } from "./cni-annotation.ts";
 import { elementOf } from "./definition.ts";
-import type { NodeNetwork } from "./node-networks.ts";
+import {
+  type Networks,
+  type NodeNetwork,
+  findNetwork,
+} from "./node-networks.ts";
 
 export type Addition = { element: Element } & (
   | { node: NodeNetwork; definition?: undefined }
@@ -60,6 +64,30 @@ export function recordedElement(attachment: Attachment): Element {
   return slash === undefined
     ? { network }
     : { network, namespace: definition?.slice(0, slash) ?? "" };
+}
+
+/** The `name` of the configuration that a typed name leads to on a node; reads networks when it is first asked. */
+export function cniNamesIn(
+  read: () => Networks,
+): (name: string) => string | undefined {
+  let networks: Networks | undefined;
+  return (name) => findNetwork((networks ??= read()), name)?.list.name;
+}
+
+/**
+ * The attachment with the name that was typed. A record before 0.2.0 has only the `name`
+ * of a network's configuration: `cniNameOf` tells that of a typed name.
+ */
+export function withTypedName(
+  attachment: Attachment,
+  typed: readonly string[],
+  cniNameOf: (name: string) => string | undefined,
+): Attachment {
+  const { element, definition, requested, list } = attachment;
+  if (element || definition !== undefined || requested !== undefined)
+    return attachment;
+  const name = typed.find((one) => cniNameOf(one) === list.name);
+  return name === undefined ? attachment : { ...attachment, requested: name };
 }
 
 /** Whether both name the same network, whatever its interface and requests are. */

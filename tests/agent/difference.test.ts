@@ -314,6 +314,22 @@ describe("differenceOf", () => {
     expect(steps(annotations, after)).toEqual([]);
   });
 
+  test("a record before 0.2.0: a typed name leads to the network's CNI name", () => {
+    const attachments = [
+      at("eth0", undefined, { network: "canal-net" }),
+      at("eth1", undefined, { network: "weave-net" }),
+    ];
+    const desired = desiredOf({ cni: "canal,weave,flannel" }, "shop");
+    const { steps: made, isPrimaryOther } = differenceOf(
+      desired,
+      { ifname: "eth0", attachments },
+      () => true,
+      (name) => `${name}-net`,
+    );
+    expect(made.map(told)).toEqual(["attach flannel as eth2"]);
+    expect(isPrimaryOther).toBe(false);
+  });
+
   test("an attachment without a result is attached again, or detached", () => {
     const there = [primary, at("net1", "shop/lan"), at("net2", "shop/wan")];
     expect(steps({ [networksKey]: "lan" }, there, ["net1", "net2"])).toEqual([

@@ -123,6 +123,29 @@ describe.each([
   });
 });
 
+test("a pod of 0.1.0: a network comes and goes by hand; after a roll back DEL finds what came", async () => {
+  await using node = await startNode();
+  node.network("00-genie.conflist", {
+    cniVersion: "1.0.0",
+    name: "genie-net",
+    plugins: [node.config()],
+  });
+  const pod = await node.pod();
+  await succeed(released, node, "ADD", pod, one);
+  const change = (...words: string[]) => {
+    const { exitCode, stderr } = node.command(...(words as [string]));
+    expect([exitCode, stderr]).toEqual([0, ""]);
+  };
+  change("attach", "shop/web", "canal");
+  expect(await attached(pod)).toEqual({ eth0: "canal" });
+  change("attach", "shop/web", "weave");
+  change("detach", "shop/web", "eth1");
+  change("attach", "shop/web", "weave@net7");
+  expect(await attached(pod)).toEqual({ eth0: "canal", net7: "weave" });
+  await succeed(released, node, "DEL", pod);
+  expect(await node.remains()).toEqual(nothing);
+});
+
 describe("a record of format 2", () => {
   async function startNodeOfShared(): Promise<Node> {
     const node = await startNode();
