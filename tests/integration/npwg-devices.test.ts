@@ -326,6 +326,41 @@ test("a device that is just named: its ID and a file, the kubelet is not asked",
   expect(filesOf(pod)).toEqual([]);
 });
 
+/** The chunk of the executable that this statement of it imports. */
+function chunkOf(binary: string, statement: string): string {
+  const text = readFileSync(binary).toString("latin1");
+  const at = text.indexOf(`const { ${statement} } = await import("`);
+  const name = /chunk-\w+\.js/.exec(text.slice(at, at + 200))?.[0];
+  if (at < 0 || name === undefined) throw new Error(`no ${statement}`);
+  return name;
+}
+
+test.each<[string, unknown, string[]]>([
+  ["no device: neither", "plain", []],
+  ["a device: both", [{ name: "plain", deviceID: "d" }], ["allot", "info"]],
+])("modules for devices that ADD loads, %s", async (_, networks, expected) => {
+  await using devices = await Devices.start();
+  const { cluster } = devices;
+  const pod = await cluster.pod({ [networksKey]: networks });
+  const request = cluster.node.request("ADD", pod, cluster.options());
+  const { stderr, exitCode } = await callPlugin({
+    ...request,
+    binary: cluster.node.plugin(
+      "reporting",
+      `#!/bin/sh\nexport BUN_JSC_reportBytecodeCacheDecodeTimes=1\nexec ${request.binary}\n`,
+    ),
+  });
+  expect(exitCode).toBe(0);
+  const chunks = {
+    allot: chunkOf(request.binary, "allotDevices"),
+    info: chunkOf(request.binary, "deviceInfoArgs"),
+  };
+  const loaded = Object.entries(chunks).filter(([, name]) =>
+    stderr.includes(`decoded /$bunfs/root/${name}`),
+  );
+  expect(loaded.map(([what]) => what)).toEqual(expected);
+});
+
 describe("devices of a claim", () => {
   const driver = "nic.example.com";
   const claim = {
