@@ -63,7 +63,7 @@ export interface WatchDependencies {
   limits?: Partial<typeof usualLimits>;
 }
 
-/** Milliseconds. A bookmark comes each minute: a watch that is silent for longer is dead. */
+/** Milliseconds; `silence` is shorter than `current`, so a quiet kind stays current. */
 const usualLimits = {
   current: 90_000,
   silence: 80_000,
@@ -88,6 +88,7 @@ export function startInformer<T extends KubernetesObject>(
   let heardMs: number | undefined;
   let failure: "away" | "refused" | undefined;
   let failures = 0;
+  let isSilent = false;
   let hasStarted = false;
   let told = "";
 
@@ -242,13 +243,23 @@ export function startInformer<T extends KubernetesObject>(
     return { apiVersion: "", kind: "", items, metadata: { resourceVersion } };
   }
 
-  /** One watch until it ends. Throws {@link listAgain} when too long nothing was heard. */
+  /**
+   * One watch until it ends. A server sends no bookmark while nothing of the kind changes:
+   * after a silence it is asked for one object, which is a sign of life, and the watch is
+   * resumed, because the connection may be dead. Throws {@link listAgain} after an absence.
+   */
   async function follow(
     resourceVersion: string,
     callback: (phase: string, object: unknown) => unknown,
     controller: AbortController,
   ): Promise<void> {
     if (silentMs() >= limits.current) throw listAgain;
+    if (isSilent) {
+      const limit = AbortSignal.timeout(limits.list);
+      await (await get({ limit: "1" }, limit)).arrayBuffer();
+      isSilent = false;
+      alive();
+    }
     const late = new DOMException("no response in time", "TimeoutError");
     const abort = (): void => controller.abort(late);
     let timer = setTimeout(abort, limits.connect);
@@ -269,7 +280,9 @@ export function startInformer<T extends KubernetesObject>(
         timer = setTimeout(abort, limits.silence);
       }
     } catch (error) {
-      throw isOpen && controller.signal.aborted ? listAgain : error;
+      isSilent = isOpen && controller.signal.aborted;
+      // ListWatch resumes at once after this error, by its name.
+      throw isSilent ? late : error;
     } finally {
       clearTimeout(timer);
       controller.abort();

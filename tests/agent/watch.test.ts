@@ -225,9 +225,9 @@ describe("startInformer", () => {
     },
   );
 
-  test("a silent watch, lists again; a bookmark is a sign of life", async () => {
+  test("a silent watch, is resumed at once after a sign of life; a bookmark is one", async () => {
     await using watched = await watch({ limits: { silence: 300 } });
-    const { server } = watched;
+    const { server, changes } = watched;
     await until(() => isWatching(watched), "the watch");
     const began = performance.now();
     while (performance.now() - began < 600) {
@@ -235,13 +235,23 @@ describe("startInformer", () => {
       await Bun.sleep(20);
     }
     expect(watched.requests()).toEqual(["LIST", "WATCH"]);
-    await until(() => watched.requests().length >= 4, "a second list");
-    expect(watched.requests().slice(0, 4)).toEqual([
-      "LIST",
-      "WATCH",
-      "LIST",
-      "WATCH",
-    ]);
+    // The silent connection is dead: what changes is told after it.
+    server.definitions.listeners.clear();
+    server.definitions.put(definition("meanwhile"));
+    await until(() => changes.includes("put meanwhile"), "the change");
+    expect(watched.requests()).toEqual(["LIST", "WATCH", "LIST", "WATCH"]);
+    expect(server.requests.at(-2)?.path).toEndWith("?limit=1");
+    expect(watched.informer.state()).toBe("current");
+    expect(watched.log).toEqual([]);
+  });
+
+  test("a silent watch of a server that is away, is away", async () => {
+    await using watched = await watch({ limits: { silence: 100 } });
+    const { server, informer } = watched;
+    await until(() => isWatching(watched), "the watch");
+    server.inject({ kind: "close", times: 1000 });
+    await until(() => informer.state() === "away", "the state");
+    expect(informer.list()).toHaveLength(1);
   });
 
   test("after an absence that is too long, lists again in place of resuming", async () => {
