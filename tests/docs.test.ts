@@ -111,6 +111,10 @@ describe("documentation", () => {
     },
   );
 
+  test("README.md, stays short: depth goes to docs/", () => {
+    expect(textOf("README.md").split("\n").length).toBeLessThanOrEqual(261);
+  });
+
   test("README.md, its reference has every configuration key", () => {
     const documented = spansOf("Configuration");
     expect(schemaKeys().filter((key) => !documented.has(key))).toEqual([]);
