@@ -4,6 +4,7 @@ import {
   family,
   formatCidr,
   formatIp,
+  networkOf,
   parseCidr,
   parseIp,
   parseMac,
@@ -149,4 +150,15 @@ describe("parseMac, as net.ParseMAC", () => {
   ])("%j is none", (text) => {
     expect(parseMac(text)).toBeUndefined();
   });
+});
+
+test.each([
+  ["10.32.7.9/20", "10.32.0.0/20"],
+  ["10.32.7.9/32", "10.32.7.9/32"],
+  ["255.255.255.255/0", "0.0.0.0/0"],
+  ["fd00:0:0:ff::1/57", "fd00:0:0:80::/57"],
+  ["::ffff:10.1.2.3/120", "10.1.2.0/24"],
+])("networkOf, %s", (text, network) => {
+  const cidr = parseCidr(text);
+  expect(cidr && formatCidr(networkOf(cidr))).toBe(network);
 });
