@@ -86,8 +86,20 @@ export async function nodeMetrics(
   for await (const { record } of abandonedRecords(config).all())
     metrics.add(abandoned, [], record ? executedIn(record).length : 1);
   for (const [label, list] of lists) {
-    const free = freeAddresses(list, place);
+    const free = freeIfKnown(list, place);
     if (free !== undefined) metrics.set(hostLocalFree, [label], free);
   }
   return metrics;
+}
+
+/** `dataDir` may be any text, also of a definition: one network must not cost the others. */
+function freeIfKnown(
+  list: NetworkConfigList,
+  place: (path: string) => string,
+): number | undefined {
+  try {
+    return freeAddresses(list, place);
+  } catch {
+    return undefined;
+  }
 }

@@ -118,6 +118,29 @@ describe("metrics", () => {
     expect(existsSync(join(node.dataDir, "calls.log"))).toBe(false);
   });
 
+  test("a host-local directory that cannot be read: only its network has no number", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const local = (key: string, dataDir?: string) =>
+      node.network(`50-${key}.conflist`, {
+        cniVersion: "1.0.0",
+        name: key,
+        plugins: [
+          {
+            type: "ptp",
+            ipam: node.ipam("10.9.0.0/24", dataDir ? { dataDir } : {}),
+          },
+        ],
+      });
+    local("long", `/${"a".repeat(5000)}`);
+    local("nul", "/a\0b");
+    local("whole");
+    expect(samplesOf(printed(node))).toEqual([
+      "genie_abandoned_attachments 0",
+      'genie_hostlocal_free{network="whole"} 253',
+    ]);
+  });
+
   test.each([
     ["--metrics", "x:y", '--metrics: expected [HOST:]PORT, got "x:y"'],
     ["--metrics", "65536", '--metrics: expected [HOST:]PORT, got "65536"'],
