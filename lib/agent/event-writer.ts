@@ -136,8 +136,8 @@ export class EventWriter {
       apiVersion: "v1",
       kind: "Event",
       metadata: {
-        // A name has at most 253 characters.
-        name: `${subject.name?.slice(0, 230) ?? "genie"}.${random}`,
+        // A name has at most 253 characters, and no part of it ends with "-" or is empty.
+        name: `${subject.name?.slice(0, 230).replace(/[-.]+$/, "") ?? "genie"}.${random}`,
         namespace: subject.namespace ?? "default",
       },
       involvedObject: subject,

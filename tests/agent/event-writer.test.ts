@@ -116,6 +116,17 @@ describe("EventWriter", () => {
     expect(requests).toHaveLength(4);
   });
 
+  test("a long name of a pod, cut at a dot: a valid name of the event", async () => {
+    const { writer, requests } = started();
+    const name = `${"a".repeat(228)}-.${"b".repeat(20)}`;
+    const subject = podSubject({ namespace: "shop", name, uid: "u" });
+    writer.take({ ...event, subject });
+    await writer.flush();
+    expect(requests[0]?.body["metadata"]).toMatchObject({
+      name: expect.stringMatching(/^a{228}\.[0-9a-f]{16}$/),
+    });
+  });
+
   test("a message that is too long is cut; at most 500 events wait", async () => {
     const { writer, requests } = started();
     writer.take({ ...event, message: "x".repeat(5000) });
