@@ -141,9 +141,11 @@ function isText(value: unknown): boolean {
 }
 
 function namesOf(wanted: Asked): string[] {
-  return typeof wanted === "string"
-    ? []
-    : wanted.elements.map(({ text }) => text);
+  if (typeof wanted === "string") return [];
+  const { replacement, elements } = wanted;
+  const { namespace, network } = replacement ?? {};
+  const primary = namespace ? `${namespace}/${network}` : network;
+  return [...(primary ? [primary] : []), ...elements.map(({ text }) => text)];
 }
 
 function judge(

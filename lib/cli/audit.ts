@@ -233,6 +233,7 @@ function refusalOf(error: unknown): string {
 
 function advice(found: readonly Finding[]): string {
   const count = found.filter(({ controller }) => controller).length;
+  if (found.length === 0) return "nothing to evict";
   return count === 0
     ? "nothing is evicted: no pod has a controller"
     : `nothing is evicted without --yes: ${count} of ${found.length} pods have a controller`;

@@ -91,6 +91,10 @@ describe("genie audit", () => {
       listed(moved, { cni: "beta" }),
       listed(rebooted, { cni: "beta" }),
       listed(none("past"), { [networks]: "storage" }),
+      listed(none("past-primary"), {
+        "v1.multus-cni.io/default-network": "storage",
+        [networks]: "other/b",
+      }),
       listed(none("past-plain"), {}),
       listed(none("past-default"), { cni: "default" }),
       listed(none("past-invalid"), { cni: "a,,b" }),
@@ -108,6 +112,7 @@ describe("genie audit", () => {
       ["moved", "other-namespace"],
       ["past", "past-genie", "shop/storage"],
       ["past-invalid", "past-genie"],
+      ["past-primary", "past-genie", "storage", "other/b"],
       ["primary", "network-missing", "the primary on eth0", "beta"],
       ["rebooted", "past-genie", "beta"],
     ]);
@@ -141,6 +146,10 @@ describe("genie audit", () => {
       stderr: "",
     });
     expect(audit(node, pods, "-o=yaml").stdout).toBe("[]\n");
+    expect(audit(node, pods, "--evict")).toMatchObject({
+      exitCode: 0,
+      stderr: "genie audit: nothing to evict\n",
+    });
   });
 
   test("a list of every node: the pods of this one, by --node, else as configured; by the host's name if a pod has it", async () => {
