@@ -58,13 +58,15 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   if (!force) await refuseHeld(context, former, host);
   const done: string[] = [];
   const path = host.path(join(confDir, ownFile));
+  const isConfigured = existsSync(path);
   const parked = park(path);
   // Pods that were attached between the check and the removal.
   if (!force)
     await orPutBack(parked, path, () => refuseHeld(context, former, host));
   rmSync(parked, { force: true });
   removeCopies(directories, host, context.config.dataDir);
-  done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
+  if (isConfigured)
+    done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
   done.push(...removeCredential(credentialDirectory(directories), host));
   if (force && host.isOurs) done.push(...(await deleteGone(context, binDir)));
   const keeps = keepsRecords(host);
@@ -78,10 +80,15 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
     );
     return done;
   }
-  rmSync(host.path(join(binDir, ownType)), { force: true });
-  done.push(`removed ${join(binDir, ownType)}`);
+  const executable = join(binDir, ownType);
+  if (existsSync(host.path(executable))) {
+    rmSync(host.path(executable));
+    done.push(`removed ${executable}`);
+  }
   removeEmpty(context.config.dataDir);
-  return done;
+  return done.length > 0
+    ? done
+    : [`genie is not installed in ${confDir} and ${binDir}`];
 }
 
 /** No reason to refuse: its DEL has failed for long. The report says that it is not retried any more. */

@@ -57,6 +57,11 @@ describe("uninstall", () => {
     });
     expect(node.inodes()).toEqual(before);
     expect(existsSync(join(node.confDir, "genie.d"))).toBe(false);
+    const again = await node.type("uninstall");
+    expect({ ...again, stdout: text(node, again.stdout) }).toMatchObject({
+      exitCode: 0,
+      stdout: "genie is not installed in /etc/cni/net.d and /opt/cni/bin\n",
+    });
   });
 
   test("pods of the former network alone, their records are dropped", async () => {
