@@ -120,7 +120,7 @@ export class Installation {
     return [
       step(copied, `${this.#binary.path}: version ${version}`),
       kubeconfig === undefined
-        ? { outcome: "warning", text: noCredential }
+        ? { outcome: "warning", text: noCredential(configuredKubeconfig(base)) }
         : step(changed, credentialText(credential, kubeconfig)),
       step(
         written.changed,
@@ -221,17 +221,13 @@ export class Installation {
     return chosen;
   }
 
-  #credential({ list }: Base): Credential {
+  #credential(base: Base): Credential {
     const { directories, host, wishes } = this.#request;
-    const kubeconfig = own(
-      own(ownPlugin(list?.value), "kubernetes"),
-      "kubeconfig",
-    );
     return chooseCredential(
       wishes,
       {
         directory: credentialDirectory(directories),
-        existing: typeof kubeconfig === "string" ? kubeconfig : undefined,
+        existing: configuredKubeconfig(base),
       },
       host,
       this.#terminal.env,
@@ -274,8 +270,18 @@ function step(changed: boolean, text: string): Step {
   return { outcome: changed ? "changed" : "unchanged", text };
 }
 
-const noCredential =
-  "no credential for the API server (--kubeconfig): definitions and network status are unavailable, and the runtime must send annotations";
+function configuredKubeconfig({ list }: Base): string | undefined {
+  const kubeconfig = own(
+    own(ownPlugin(list?.value), "kubernetes"),
+    "kubeconfig",
+  );
+  return typeof kubeconfig === "string" ? kubeconfig : undefined;
+}
+
+function noCredential(configured: string | undefined): string {
+  const why = configured ? `${configured} does not exist` : "--kubeconfig";
+  return `no credential for the API server (${why}): definitions and network status are unavailable, and the runtime must send annotations`;
+}
 
 function credentialText(credential: Credential, kubeconfig: string): string {
   const why =

@@ -51,6 +51,14 @@ function account(node: NodeDirectory, token = "token-1"): string {
 }
 
 describe("install", () => {
+  test("a configured kubeconfig that is missing, is named", async () => {
+    using node = new NodeDirectory();
+    const word = '--set=kubernetes.kubeconfig="/nope"';
+    const { exitCode, stdout } = await node.type("install", [word]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("the API server (/nope does not exist)");
+  });
+
   test("a node with networks, executable and configuration as K-1 says", async () => {
     using node = new NodeDirectory();
     const { exitCode, stdout, stderr } = await node.type("install");
