@@ -124,8 +124,14 @@ export function templates(): Record<string, string> {
       return [`${name}.yaml`, `${lines.join("\n")}\n`];
     }),
   );
-  return { ...files, "refusals.yaml": refusals.join("") };
+  return { ...files, "refusals.yaml": [...refusals, ...ofConfig].join("") };
 }
+
+/** Keys of `config` that the DaemonSet must know. */
+const ofConfig = [
+  '{{- if and .Values.default (hasKey .Values.config "default_plugin") }}\n{{- fail "default and config.default_plugin exclude each other" }}\n{{- end }}\n',
+  '{{- if hasKey .Values.config "dataDir" }}\n{{- fail "config.dataDir: set dataDir, which the DaemonSet mounts" }}\n{{- end }}\n',
+];
 
 /** Of values that exclude each other. */
 function refusalOf(on: readonly Value[], { message }: UsageError): string {

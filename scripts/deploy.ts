@@ -6,7 +6,13 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { description, license, version } from "../package.json";
 import { readInput } from "../lib/cli/command.ts";
-import { manifest, manifestObjects, yamlOf } from "../lib/cli/manifest.ts";
+import {
+  manifest,
+  manifestObjects,
+  nodePath,
+  yamlOf,
+} from "../lib/cli/manifest.ts";
+import { settableKeys } from "../lib/cli/settings.ts";
 import { templates, values } from "./chart.ts";
 
 export const deploy = resolve(import.meta.dir, "../deploy");
@@ -98,16 +104,40 @@ function valuesFile(): string {
 function schema(): object {
   // Helm's own, where the chart is a dependency.
   const properties: Record<string, object> = { global: { type: "object" } };
-  for (const [name, { type }] of Object.entries(fixed))
-    properties[name] = { type };
-  for (const { name, default: value } of values)
-    properties[name] = { type: typeof value };
+  properties["image"] = { type: fixed.image.type };
+  properties["config"] = configSchema();
+  for (const { name, default: value, spec } of values)
+    properties[name] =
+      typeof value === "boolean"
+        ? { type: "boolean" }
+        : spec.path !== undefined
+          ? { type: "string", pattern: `^$|${nodePath}` }
+          : // As `--set metrics=9464` gives it.
+            { type: ["string", "integer"] };
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     type: "object",
     additionalProperties: false,
     properties,
   };
+}
+
+/** Keys alone, or in objects: `policy.type`, or `policy` with `type`. */
+function configSchema(): object {
+  const schemaOf = (keys: readonly string[], prefix: string): object => ({
+    type: "object",
+    additionalProperties: false,
+    properties: Object.fromEntries(
+      keys.map((key) => {
+        const group = `${prefix}${key}.`;
+        const inner = settableKeys
+          .filter((other) => other.startsWith(group))
+          .map((other) => other.slice(group.length));
+        return [key, inner.length === 0 ? {} : schemaOf(inner, group)];
+      }),
+    ),
+  });
+  return schemaOf(settableKeys, "");
 }
 
 if (import.meta.main) {

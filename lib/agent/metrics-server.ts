@@ -1,4 +1,5 @@
 /** `--metrics`: /metrics and /readyz over HTTP. */
+import { parseAddress } from "./address.ts";
 import { messageOf } from "../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import type { Agent, Part } from "./part.ts";
@@ -48,16 +49,4 @@ async function respond(request: Request, agent: Agent): Promise<Response> {
   return new Response(text, {
     headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
   });
-}
-
-/** A port alone is one of a loopback address: metrics are nobody else's by default. */
-export function parseAddress(text: string): { hostname: string; port: number } {
-  const [, host, digits = ""] =
-    /^(?:(\[[\da-fA-F:.]+\]|[^\s:[\]]*):)?(\d{1,5})$/.exec(text) ?? [];
-  const port = Number(digits);
-  if (digits === "" || port > 65_535)
-    throw new Error(
-      `--metrics: expected [HOST:]PORT, got ${JSON.stringify(text)}`,
-    );
-  return { hostname: host?.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
 }

@@ -4,11 +4,14 @@
  * and no pod of the DaemonSet has more.
  */
 import type { V1PolicyRule } from "@kubernetes/client-node";
+import { parseAddress } from "./address.ts";
 import type { Part } from "./part.ts";
 
 export interface PartEntry {
   /** Name of the value of its switch. */
   value?: string;
+  /** Throws for a wrong value, before any part starts. */
+  check?(value: string): void;
   /** The value is a directory of the node. */
   isDirectory?: true;
   /** For `--help`: what it does. */
@@ -117,6 +120,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
     },
     metrics: {
       value: "ADDRESS",
+      check: parseAddress,
       about:
         "serve /metrics and /readyz at this [HOST:]PORT, by default on a loopback address",
       needs: "list and watch of pods, for the audit",

@@ -2,6 +2,7 @@
  * The switches of the agent's parts, the same ones for `genie agent` and `genie manifest`.
  */
 import { parts } from "../agent/parts.ts";
+import { messageOf } from "../linux/errno.ts";
 import {
   type Input,
   type Option,
@@ -28,7 +29,7 @@ function switches(): Options {
 /** The parts that are on, with the values of their switches. Throws UsageError. */
 export function chosenParts(input: Input): ReadonlyMap<string, string> {
   const chosen = new Map<string, string>();
-  for (const [name, { value, byDefault }] of parts) {
+  for (const [name, { value, byDefault, check }] of parts) {
     if (input.flag(name) && input.flag(`no-${name}`))
       throw new UsageError(`--${name} and --no-${name} exclude each other`);
     const text = input.text(name);
@@ -36,9 +37,21 @@ export function chosenParts(input: Input): ReadonlyMap<string, string> {
       value === undefined
         ? input.flag(name) || (byDefault && !input.flag(`no-${name}`))
         : text !== undefined;
+    if (isOn && text !== undefined) requireValid(check, text);
     if (isOn) chosen.set(name, text ?? "");
   }
   return chosen;
+}
+
+function requireValid(
+  check: ((value: string) => void) | undefined,
+  value: string,
+): void {
+  try {
+    check?.(value);
+  } catch (error) {
+    throw new UsageError(messageOf(error));
+  }
 }
 
 /** The same as arguments; those of `--no-…` too. */

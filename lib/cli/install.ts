@@ -70,7 +70,7 @@ export function installationOf(
   wishes: Wishes,
   terminal: Pick<Terminal, "env" | "self" | "version">,
 ): Installation {
-  const set = parseSettings(input.texts("set"));
+  const set = parseSettings(input);
   const settings = input.path("settings");
   const request = {
     directories: directoriesOf(input),

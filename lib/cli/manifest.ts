@@ -16,8 +16,12 @@ import {
   withSettings,
 } from "./settings.ts";
 
-/** An image reference with tag or digest, as containerd accepts it. */
-const imagePattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/;
+/** `[registry[:port]/]path[:tag][@digest]`, as containerd accepts it. */
+const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const imagePattern = new RegExp(
+  `^(?:(?:[A-Za-z0-9.-]+|\\[[0-9A-Fa-f:]+\\])(?::[0-9]+)?/)?${component}(?:/${component})*` +
+    "(?::\\w[\\w.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-f]+)?$",
+);
 const namespacePattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export const manifest: Command = {
@@ -108,10 +112,11 @@ function optionsOf(input: Input): ManifestOptions {
     throw new UsageError(
       "--node-credentials and --service-account exclude each other",
     );
+  requirePathsOfNode(input);
   const isUninstall = input.flag("uninstall");
   if (isUninstall && image === undefined)
     throw new UsageError("--uninstall needs --image");
-  const settings = parseSettings(input.texts("set"));
+  const settings = parseSettings(input);
   requireValid(settings);
   const directories = directoriesOf(input);
   const dataDir = settings.get("dataDir");
@@ -139,6 +144,20 @@ function optionsOf(input: Input): ManifestOptions {
     isUninstall,
   };
 }
+
+/** A relative path would be one of the machine that prints the manifest. */
+function requirePathsOfNode(input: Input): void {
+  for (const [name, { path }] of Object.entries(manifest.options)) {
+    const text = path === undefined ? undefined : input.text(name);
+    if (text !== undefined && !new RegExp(nodePath).test(text))
+      throw new UsageError(
+        `--${name}: expected an absolute path of the nodes, got ${JSON.stringify(text)}`,
+      );
+  }
+}
+
+/** Not `/` itself: the DaemonSet mounts it. The chart's schema has it too. */
+export const nodePath = "^/+[^/]";
 
 /** Before every node refuses it. */
 function requireValid(settings: Settings): void {

@@ -6,11 +6,11 @@
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../linux/errno.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
 import { isObject, parseJson } from "../cni/json.ts";
 import { configKeys } from "../select/config-schema.ts";
 import { nearest } from "../select/nearest-key.ts";
-import { type Options, UsageError } from "./command.ts";
+import { type Input, type Options, UsageError } from "./command.ts";
 import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
 import { textOf } from "./replace-file.ts";
 
@@ -44,17 +44,25 @@ const fixed = new Set([
   "runtimeConfig",
 ]);
 
+/** The keys that an operator may set. */
+export const settableKeys = configKeys.filter((key) => !fixed.has(key));
+
 /** Of `--set`. Throws UsageError. */
-export function parseSettings(words: readonly string[]): Settings {
+export function parseSettings(input: Input): Settings {
   const fail = (text: string) => new UsageError(`--set ${text}`);
-  return new Map(
-    words.map((word) => {
+  const settings = new Map(
+    input.texts("set").map((word) => {
       const [, key, json] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
       if (key === undefined || json === undefined)
         throw fail(`${JSON.stringify(word)}: expected KEY=JSON`);
       return setting(key, json, fail);
     }),
   );
+  if (input.text("default") !== undefined && settings.has("default_plugin"))
+    throw new UsageError(
+      "--default and --set default_plugin exclude each other",
+    );
+  return settings;
 }
 
 /** Of `--settings`; none if the directory is missing. Throws Error. */
@@ -75,18 +83,27 @@ function setting(
   fail: (text: string) => Error,
 ): [key: string, value: unknown] {
   if (fixed.has(key)) throw fail(`${key}: install sets this key itself`);
-  if (!configKeys.includes(key)) {
-    const meant = nearest(key, configKeys);
-    const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
-    throw fail(`${key}: unknown key${hint}`);
-  }
+  requireKnown(key, fail);
+  let value: unknown;
   try {
-    return [key, parseJson(json)];
+    value = parseJson(json);
   } catch (cause) {
     throw fail(
       `${key}: expected JSON (a string has quotes), got ${JSON.stringify(json)}: ${messageOf(cause)}`,
     );
   }
+  // Of a CNI key such as `capabilities`, any key is known.
+  if (isObject(value) && configKeys.some((one) => one.startsWith(`${key}.`)))
+    for (const inner of Object.keys(value))
+      requireKnown(`${key}.${inner}`, fail);
+  return [key, value];
+}
+
+function requireKnown(key: string, fail: (text: string) => Error): void {
+  if (configKeys.includes(key)) return;
+  const meant = nearest(key, configKeys);
+  const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
+  throw fail(`${key}: unknown key${hint}`);
 }
 
 /** The list with these keys in genie's plugin object; itself if there is no change. */
@@ -119,7 +136,8 @@ function put(object: Record<string, unknown>, key: string, value: unknown) {
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory).filter((name) => !name.startsWith("."));
-  } catch {
-    return [];
+  } catch (cause) {
+    if (errnoOf(cause) === "ENOENT") return [];
+    throw new Error(`--settings: ${messageOf(cause)}`, { cause });
   }
 }

@@ -258,12 +258,31 @@ describe("manifest", () => {
     expect(podSpec([removing])).not.toHaveProperty("serviceAccountName");
   });
 
-  test("--uninstall without an image, is a usage error", async () => {
-    expect(await type(["manifest", "--uninstall"])).toMatchObject({
+  test.each([
+    ["--uninstall", "--uninstall needs --image"],
+    ["--conf-dir=net.d", "--conf-dir: expected an absolute path of the nodes"],
+    ["--textfile=./x", "--textfile: expected an absolute path of the nodes"],
+    ["--data-dir=/", "--data-dir: expected an absolute path of the nodes"],
+    ["--metrics=9464x", '--metrics: expected [HOST:]PORT, got "9464x"'],
+    ["--metrics=70000", '--metrics: expected [HOST:]PORT, got "70000"'],
+    ["--image=a/B:1", '"a/B:1" is not the name of an image'],
+    ["--image=a:1:2", '"a:1:2" is not the name of an image'],
+    ["--image=a@1", '"a@1" is not the name of an image'],
+  ])("%s alone, is a usage error", async (word, text) => {
+    expect(await type(["manifest", word])).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringContaining("--uninstall needs --image"),
+      stdout: "",
+      stderr: expect.stringContaining(text),
     });
   });
+
+  test.each(["genie", "localhost:5000/a/b_c", "[::1]:5000/a:1", "R.test/a"])(
+    "--image=%s, is a name",
+    async (name) => {
+      const { exitCode } = await type(["manifest", `--image=${name}`]);
+      expect(exitCode).toBe(0);
+    },
+  );
 
   test.each<[words: string[], account: string | undefined, data: object]>([
     [[], undefined, {}],
@@ -481,7 +500,8 @@ describe("manifest, the agent's parts", () => {
   test.each([...agentParts])(
     "--%s, privileged and hostPID only where it is needed",
     async (name, { value, isPrivileged }) => {
-      const word = value === undefined ? `--${name}` : `--${name}=/tmp`;
+      const sample = value === "ADDRESS" ? "9464" : "/tmp";
+      const word = value === undefined ? `--${name}` : `--${name}=${sample}`;
       const spec = podSpec(await documents(image, word));
       const { securityContext } = spec.containers[0] ?? {};
       expect([own(spec, "hostPID"), securityContext?.["privileged"]]).toEqual([

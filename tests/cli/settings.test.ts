@@ -52,6 +52,7 @@ describe("install --set", () => {
       '--set strict: expected JSON (a string has quotes), got "yes"',
     ],
     ["alowedPlugins=[]", "did you mean allowedPlugins?"],
+    ['kubernetes={"kubconfig":"/k"}', "did you mean kubernetes.kubeconfig?"],
     ['name="a"', "--set name: install sets this key itself"],
   ])("%s, is refused as an argument", async (word, text) => {
     using node = new NodeDirectory();
@@ -78,7 +79,32 @@ describe("install --set", () => {
   });
 });
 
+test.each(["install", "manifest", "agent"])(
+  "%s, --default and --set default_plugin exclude each other",
+  async (command) => {
+    const words = ["--default=a", '--set=default_plugin="b"'];
+    const { exitCode, stderr } = await run([command, ...words]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: expect.stringContaining(
+        "--default and --set default_plugin exclude each other",
+      ),
+    });
+  },
+);
+
 describe("install --settings", () => {
+  test("no directory, is an error", async () => {
+    using node = new NodeDirectory();
+    const { exitCode, stderr } = await node.type("install", [
+      `--settings=${node.write("settings", "{}")}`,
+    ]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: expect.stringContaining("--settings: "),
+    });
+  });
+
   test("files of a mounted ConfigMap, are read for each round; --set comes first", async () => {
     using node = new NodeDirectory();
     const settings = join(node.root, "settings");

@@ -49,8 +49,14 @@ console.log(
   `${combinations.length} renderings of the chart agree with genie manifest`,
 );
 
-const misspelt = ["--set", `image=${image}`, "--set", "nodeCredential=true"];
-await expectRefusal(misspelt, /nodeCredential/);
+for (const [word, text] of [
+  ["nodeCredential=true", /nodeCredential/],
+  ["config.strickt=true", /strickt/],
+  ["config.policy.tipe=x", /tipe/],
+  ["config.dataDir=/d", /set dataDir/],
+  ["confDir=net.d", /confDir|confdir/i],
+] as const)
+  await expectRefusal(["--set", `image=${image}`, "--set", word], text);
 await expectRefusal([], /name the image that you built/);
 
 /** About half of the switches, the same ones for the same number. */
