@@ -5,22 +5,20 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { Code, CniError } from "../cni/error.ts";
-import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
+import { isObject, mismatch, parseJson } from "../cni/json.ts";
 import { validateNetwork } from "../cni/network.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import type { Kube, NetworkAttachmentDefinition, Try } from "../kube/client.ts";
+import type { Kube, Try } from "../kube/client.ts";
 import type { PodInfo } from "../kube/objects.ts";
 import {
   type Annotations,
   type Attachment,
-  type Device,
   displayName,
 } from "../select/attachment.ts";
 import {
   type Choice,
-  type DefinitionReference,
   type GivenNetworks,
   type SelectionContext,
   blankChoice,
@@ -28,12 +26,9 @@ import {
   withNetwork,
 } from "../select/choice.ts";
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
-import type { Definition } from "../select/definition.ts";
 import type { Networks } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
-import type { OpenDevices } from "./allotted-devices.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
-import { definitionsSynced, isSynced } from "./synced.ts";
 
 /** The API server, opened with the first call: one connection, one run of a credential plugin. */
 export type Api = () => Promise<Kube>;
@@ -151,7 +146,13 @@ export async function choose(
   const given = await givenNetworks(context, annotations, networks, api);
   const selection = selectionOf(context, networks, given?.networks);
   const parsed = parseChoice(annotations, selection);
-  const definitions = await definitionsOf(context, parsed, api, deadline);
+  const definitions = await definitionsOf(
+    context,
+    parsed,
+    selection,
+    api,
+    deadline,
+  );
   const auxiliary = await auxiliaryChainOf(context);
   const decision = await given?.decide?.(deadline);
   const recorded = decision?.recorded;
@@ -216,7 +217,13 @@ export async function resolveChoice(
   api: Api,
   deadline: Deadline,
 ): Promise<Attachment[]> {
-  const definitions = await definitionsOf(context, choice, api, deadline);
+  const definitions = await definitionsOf(
+    context,
+    choice,
+    selection,
+    api,
+    deadline,
+  );
   return attachmentsOf(context, choice, selection, definitions);
 }
 
@@ -224,15 +231,13 @@ export async function resolveChoice(
 async function definitionsOf(
   context: Context,
   choice: Choice,
+  selection: SelectionContext,
   api: Api,
   deadline: Deadline,
 ): Promise<Definitions | undefined> {
   if (choice.definitions.length === 0) return undefined;
-  const fetching = fetchDefinitions(context, choice, api, deadline);
-  // Handled where it is awaited.
-  fetching.catch(() => {});
-  if (choice.elements.length > 1) await loadForSeveral(context);
-  return fetching;
+  const { fetchDefinitions } = await import("./fetch-definitions.ts");
+  return fetchDefinitions(context, choice, selection, api, deadline);
 }
 
 /** Throws 1 and 7. */
@@ -243,19 +248,13 @@ async function attachmentsOf(
   definitions: Definitions | undefined,
 ): Promise<Attachment[]> {
   const attachments = resolve(choice, selection, definitions);
-  if (definitions)
+  if (definitions) {
+    const { addDeviceInfo } = await import("./fetch-definitions.ts");
     await addDeviceInfo(context.request.containerId, attachments);
+  }
   requireExecutables(context, attachments);
   context.chosen?.(choice, attachments);
   return attachments;
-}
-
-/** The modules for several attachments, while the API server responds. */
-async function loadForSeveral({ dependencies }: Context): Promise<void> {
-  // The requests are sent first.
-  await dependencies.sleep(0);
-  await import("./default-route.ts");
-  await import("../linux/routes.ts");
 }
 
 /** For rules c and d of selection.md §2; undefined for all other pods. Throws 7 and 11. */
@@ -274,120 +273,6 @@ async function givenNetworks(
   if (!automatic || !blank) return undefined;
   const { automaticNetworks } = await import("./automatic.ts");
   return automaticNetworks(context, automatic, networks);
-}
-
-/** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
-async function fetchDefinitions(
-  context: Context,
-  choice: Choice,
-  api: Api,
-  deadline: Deadline,
-): Promise<Definitions> {
-  const objects = await getEachOnce(context, choice.definitions, api);
-  const resources = choice.definitions.map(({ key }) =>
-    resourceOf(objects.get(key)),
-  );
-  let devices: ReadonlyMap<DefinitionReference, Device> | undefined;
-  if (choice.definitions.some((one, i) => resources[i] ?? namesDevice(one))) {
-    const { allotDevices } = await import("./allotted-devices.ts");
-    devices = await allotDevices(
-      choice.definitions,
-      resources,
-      () => openDevices(context, api, deadline),
-      (problem) => {
-        if (context.config.strict) throw invalid(problem);
-        context.log().warn(problem);
-      },
-    );
-  }
-  const definitions = new Map<DefinitionReference, Definition>();
-  for (const reference of choice.definitions) {
-    const config = objects.get(reference.key)?.spec?.config ?? "";
-    const device = devices?.get(reference);
-    definitions.set(reference, { config, device });
-  }
-  return definitions;
-}
-
-/** By `<namespace>/<name>`. */
-type DefinitionObjects = ReadonlyMap<string, NetworkAttachmentDefinition>;
-
-/** All at once. The first failure is thrown without waiting for the others. */
-async function getEachOnce(
-  { config: { dataDir }, dependencies }: Context,
-  references: readonly DefinitionReference[],
-  api: Api,
-): Promise<DefinitionObjects> {
-  const objects = new Map<string, NetworkAttachmentDefinition>();
-  const cached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies)
-    ? (await import("./cached-definition.ts")).cachedDefinition
-    : undefined;
-  const read = async (reference: DefinitionReference): Promise<void> => {
-    const { key, namespace, element } = reference;
-    const known = cached?.(dataDir, namespace, element.name);
-    objects.set(key, known ?? (await getDefinition(reference, await api())));
-  };
-  const reading = new Map<string, Promise<void>>();
-  for (const reference of references)
-    if (!reading.has(reference.key))
-      reading.set(reference.key, read(reference));
-  await Promise.all(reading.values());
-  return objects;
-}
-
-async function getDefinition(
-  { namespace, element }: DefinitionReference,
-  kube: Kube,
-): Promise<NetworkAttachmentDefinition> {
-  try {
-    return await kube.getDefinition(namespace, element.name);
-  } catch (error) {
-    const { ApiError } = await import("../kube/client.ts");
-    if (!(error instanceof ApiError) || error.status !== 404) throw error;
-    throw invalid(error.message, error);
-  }
-}
-
-function namesDevice({ element }: DefinitionReference): boolean {
-  const { deviceId, resourceName, resourceClaim } = element;
-  return (deviceId ?? resourceName ?? resourceClaim) !== undefined;
-}
-
-/** The resource that a definition names for its devices (devices.md). */
-function resourceOf(
-  definition: NetworkAttachmentDefinition | undefined,
-): string | undefined {
-  const resource = own(definition?.metadata.annotations, resourceAnnotation);
-  return typeof resource === "string" && resource !== "" ? resource : undefined;
-}
-
-const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
-
-/** The devices that the kubelet allotted to the pod. Throws 7 and 11. */
-function openDevices(
-  { pod, request, config, dependencies, log }: Context,
-  api: Api,
-  deadline: Deadline,
-): ReturnType<OpenDevices> {
-  if (pod) return dependencies.devices(pod, config, { api, deadline, log });
-  throw invalid(
-    `container ${request.containerId} has no pod that devices are allotted to`,
-  );
-}
-
-/** The path of the device information file of each device (selection.md §6). */
-async function addDeviceInfo(
-  containerId: string,
-  attachments: readonly Attachment[],
-): Promise<void> {
-  for (const attachment of attachments) {
-    if (!attachment.extras?.device) continue;
-    const { deviceInfoArgs } = await import("../kubelet/device-info.ts");
-    attachment.capabilityArgs = {
-      ...attachment.capabilityArgs,
-      ...deviceInfoArgs(containerId, attachment.ifname),
-    };
-  }
 }
 
 /** Throws 1 or 7 before any plugin is executed. */

@@ -9,11 +9,13 @@ import type {
   DefinitionReference,
   SelectionContext,
 } from "./choice.ts";
-import { type Definition, definitionNetwork } from "./definition.ts";
 import type { NodeNetwork } from "./node-networks.ts";
 import { requireServedOnce } from "./policy.ts";
 
-export type Definitions = ReadonlyMap<DefinitionReference, Definition>;
+/** The network of each definition that a choice names. Throws 7. */
+export type Definitions = (
+  reference: DefinitionReference,
+) => Omit<Attachment, "ifname">;
 
 /** In the order of the choice. Throws 7. */
 export function resolve(
@@ -26,7 +28,7 @@ export function resolve(
   for (const { ifname, node, definition } of elements) {
     const network = node
       ? nodeAttachment(node, context)
-      : definitionAttachment(definition, context, definitions);
+      : definitionAttachment(definition, definitions);
     // The runtime's own port mappings and bandwidth go to the primary (NPWG
     // §7.5).
     const runtimeConfig = ifname === context.ifname ? config.runtimeConfig : {};
@@ -56,11 +58,8 @@ function nodeAttachment(
 
 function definitionAttachment(
   reference: DefinitionReference,
-  context: SelectionContext,
   definitions: Definitions | undefined,
 ): Omit<Attachment, "ifname"> {
-  const definition = definitions?.get(reference);
-  if (!definition)
-    throw new CniError(Code.internal, `no definition ${reference.key}`);
-  return definitionNetwork(reference, definition, context);
+  if (definitions) return definitions(reference);
+  throw new CniError(Code.internal, `no definition ${reference.key}`);
 }

@@ -188,10 +188,9 @@ describe("parseChoice and resolve", () => {
           const select = () => {
             const annotations = { cni, [networksAnnotation]: text };
             const choice = parseChoice(annotations, context);
-            const definitions = new Map(
-              choice.definitions.map((reference) => [reference, defined]),
+            return resolve(choice, context, (reference) =>
+              definitionNetwork(reference, defined, context),
             );
-            return resolve(choice, context, definitions);
           };
           const attachments = orCniError(select, Code.invalidNetworkConfig);
           const expected = expectedNames(

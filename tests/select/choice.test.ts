@@ -9,12 +9,14 @@ import {
   networksAnnotation as added,
 } from "../../lib/select/attachment.ts";
 import {
+  type DefinitionReference,
   type SelectionContext,
   blankChoice,
   parseChoice,
   ruleOf,
 } from "../../lib/select/choice.ts";
 import { readConfig } from "../../lib/select/config.ts";
+import { definitionNetwork } from "../../lib/select/definition.ts";
 import { formerAttachments } from "../../lib/attach/unrecorded.ts";
 import { defaultNetworks } from "../../lib/select/node-networks.ts";
 import { resolve } from "../../lib/select/resolve.ts";
@@ -53,19 +55,15 @@ function select(
 ): Attachment[] {
   const context = contextOf(config, more);
   const choice = parseChoice(annotations, context);
-  const definitions = new Map(
-    choice.definitions.map((reference) => {
-      const { name } = reference.element;
-      return [
-        reference,
-        { config: JSON.stringify({ cniVersion, name, type }) },
-      ];
-    }),
-  );
+  const definitions = (reference: DefinitionReference) => {
+    const { name } = reference.element;
+    const text = JSON.stringify({ cniVersion, name, type });
+    return definitionNetwork(reference, { config: text }, context);
+  };
   return resolve(
     choice,
     context,
-    definitions.size > 0 ? definitions : undefined,
+    choice.definitions.length > 0 ? definitions : undefined,
   );
 }
 

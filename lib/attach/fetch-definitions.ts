@@ -1,0 +1,150 @@
+/**
+ * The definitions that a choice names: from the agent's cache, else from the API server,
+ * with the devices that the kubelet allotted (selection.md §6, devices.md). Loaded for
+ * pods with definitions only.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import { own } from "../cni/json.ts";
+import type { NetworkAttachmentDefinition, Kube } from "../kube/client.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import type { Attachment, Device } from "../select/attachment.ts";
+import type {
+  Choice,
+  DefinitionReference,
+  SelectionContext,
+} from "../select/choice.ts";
+import { definitionNetwork } from "../select/definition.ts";
+import type { Definitions } from "../select/resolve.ts";
+import type { OpenDevices } from "./allotted-devices.ts";
+import type { Api } from "./choose.ts";
+import type { Context } from "./context.ts";
+import { definitionsSynced, isSynced } from "./synced.ts";
+
+/** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
+export async function fetchDefinitions(
+  context: Context,
+  choice: Choice,
+  selection: SelectionContext,
+  api: Api,
+  deadline: Deadline,
+): Promise<Definitions> {
+  const fetching = getEachOnce(context, choice.definitions, api);
+  // Handled where it is awaited.
+  fetching.catch(() => {});
+  if (choice.elements.length > 1) await loadForSeveral(context);
+  const objects = await fetching;
+  const resources = choice.definitions.map(({ key }) =>
+    resourceOf(objects.get(key)),
+  );
+  let devices: ReadonlyMap<DefinitionReference, Device> | undefined;
+  if (choice.definitions.some((one, i) => resources[i] ?? namesDevice(one))) {
+    const { allotDevices } = await import("./allotted-devices.ts");
+    devices = await allotDevices(
+      choice.definitions,
+      resources,
+      () => openDevices(context, api, deadline),
+      (problem) => {
+        if (context.config.strict) throw invalid(problem);
+        context.log().warn(problem);
+      },
+    );
+  }
+  return (reference) => {
+    const config = objects.get(reference.key)?.spec?.config ?? "";
+    const device = devices?.get(reference);
+    return definitionNetwork(reference, { config, device }, selection);
+  };
+}
+
+/** By `<namespace>/<name>`. */
+type DefinitionObjects = ReadonlyMap<string, NetworkAttachmentDefinition>;
+
+/** All at once. The first failure is thrown without waiting for the others. */
+async function getEachOnce(
+  { config: { dataDir }, dependencies }: Context,
+  references: readonly DefinitionReference[],
+  api: Api,
+): Promise<DefinitionObjects> {
+  const objects = new Map<string, NetworkAttachmentDefinition>();
+  const cached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies)
+    ? (await import("./cached-definition.ts")).cachedDefinition
+    : undefined;
+  const read = async (reference: DefinitionReference): Promise<void> => {
+    const { key, namespace, element } = reference;
+    const known = cached?.(dataDir, namespace, element.name);
+    objects.set(key, known ?? (await getDefinition(reference, await api())));
+  };
+  const reading = new Map<string, Promise<void>>();
+  for (const reference of references)
+    if (!reading.has(reference.key))
+      reading.set(reference.key, read(reference));
+  await Promise.all(reading.values());
+  return objects;
+}
+
+async function getDefinition(
+  { namespace, element }: DefinitionReference,
+  kube: Kube,
+): Promise<NetworkAttachmentDefinition> {
+  try {
+    return await kube.getDefinition(namespace, element.name);
+  } catch (error) {
+    const { ApiError } = await import("../kube/client.ts");
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    throw invalid(error.message, error);
+  }
+}
+
+function namesDevice({ element }: DefinitionReference): boolean {
+  const { deviceId, resourceName, resourceClaim } = element;
+  return (deviceId ?? resourceName ?? resourceClaim) !== undefined;
+}
+
+/** The resource that a definition names for its devices (devices.md). */
+function resourceOf(
+  definition: NetworkAttachmentDefinition | undefined,
+): string | undefined {
+  const resource = own(definition?.metadata.annotations, resourceAnnotation);
+  return typeof resource === "string" && resource !== "" ? resource : undefined;
+}
+
+const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
+
+/** The devices that the kubelet allotted to the pod. Throws 7 and 11. */
+function openDevices(
+  { pod, request, config, dependencies, log }: Context,
+  api: Api,
+  deadline: Deadline,
+): ReturnType<OpenDevices> {
+  if (pod) return dependencies.devices(pod, config, { api, deadline, log });
+  throw invalid(
+    `container ${request.containerId} has no pod that devices are allotted to`,
+  );
+}
+
+/** The path of the device information file of each device (selection.md §6). */
+export async function addDeviceInfo(
+  containerId: string,
+  attachments: readonly Attachment[],
+): Promise<void> {
+  for (const attachment of attachments) {
+    if (!attachment.extras?.device) continue;
+    const { deviceInfoArgs } = await import("../kubelet/device-info.ts");
+    attachment.capabilityArgs = {
+      ...attachment.capabilityArgs,
+      ...deviceInfoArgs(containerId, attachment.ifname),
+    };
+  }
+}
+
+/** The modules for several attachments, while the API server responds. */
+async function loadForSeveral({ dependencies }: Context): Promise<void> {
+  // The requests are sent first.
+  await dependencies.sleep(0);
+  await import("./default-route.ts");
+  await import("../linux/routes.ts");
+}
+
+function invalid(message: string, cause?: unknown): CniError {
+  return new CniError(Code.invalidNetworkConfig, message, { cause });
+}
