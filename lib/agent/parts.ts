@@ -110,7 +110,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
         "get and patch of nodes; the service account: a node's own credential may not change its taints",
       needsAccount: true,
       rights: [nodeRights],
-      load: async () => (await import("./taint.ts")).taint,
+      load: async () => (await import("./taint.ts")).taintPart(),
     },
     labels: {
       about: "label the node with the names of its networks that are ready",

@@ -15,27 +15,31 @@ const key = "genie/not-ready";
 /** Milliseconds: between two looks at a node that is ready, at one that is not; until the taint comes back; until the node is read again. */
 const limits = { ready: 10_000, unready: 2000, failing: 60_000, again: 60_000 };
 
-export const taint: Part = {
-  name: "taint",
-  async run(agent, signal) {
-    const judge = new ReadinessJudge();
-    let done: boolean | undefined;
-    let doneMs = -Infinity;
-    while (!signal.aborted) {
-      const { problem } = await agent.nodeState();
-      const now = monotonicMs();
-      const isReady = judge.isReady(problem, now);
-      const isOld = now - doneMs > limits.again;
-      if (isReady !== undefined && (isReady !== done || isOld)) {
-        await apply(isReady, problem, agent);
-        done = isReady;
-        doneMs = now;
+/** `clock`: milliseconds. */
+export function taintPart(clock: () => number = monotonicMs): Part {
+  // It outlives a run that fails: a conflict must not begin the minute again.
+  const judge = new ReadinessJudge();
+  return {
+    name: "taint",
+    async run(agent, signal) {
+      let done: boolean | undefined;
+      let doneMs = -Infinity;
+      while (!signal.aborted) {
+        const { problem } = await agent.nodeState();
+        const now = clock();
+        const isReady = judge.isReady(problem, now);
+        const isOld = now - doneMs > limits.again;
+        if (isReady !== undefined && (isReady !== done || isOld)) {
+          await apply(isReady, problem, agent);
+          done = isReady;
+          doneMs = now;
+        }
+        const isGood = problem === undefined;
+        await pause(isGood ? limits.ready : limits.unready, signal);
       }
-      const isGood = problem === undefined;
-      await pause(isGood ? limits.ready : limits.unready, signal);
-    }
-  },
-};
+    },
+  };
+}
 
 /** When a node is ready; undefined: as before. */
 export class ReadinessJudge {

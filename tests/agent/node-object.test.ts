@@ -1,7 +1,13 @@
 import type { V1Taint } from "@kubernetes/client-node";
 import { describe, expect, test } from "bun:test";
 import { labelChanges } from "../../lib/agent/labels.ts";
-import { ReadinessJudge, wantedTaints } from "../../lib/agent/taint.ts";
+import { messageOf } from "../../lib/linux/errno.ts";
+import type { Agent } from "../../lib/agent/part.ts";
+import {
+  ReadinessJudge,
+  taintPart,
+  wantedTaints,
+} from "../../lib/agent/taint.ts";
 
 const ours: V1Taint = { key: "genie/not-ready", effect: "NoSchedule" };
 const other: V1Taint = { key: "other", effect: "NoExecute", value: "v" };
@@ -40,6 +46,46 @@ describe("ReadinessJudge", () => {
     expect(judge.isReady("other", 120_000)).toBeUndefined();
     expect(judge.isReady("no", 121_000)).toBe(false);
     expect(judge.isReady(undefined, 122_000)).toBe(true);
+  });
+});
+
+describe("taintPart", () => {
+  test("a conflict after a minute of failures: the next run sets the taint at once", async () => {
+    const patches: unknown[] = [];
+    const statuses = [409, 200];
+    const stop = new AbortController();
+    let ms = 0;
+    const agent = {
+      node: "node1",
+      nodeState: () => Promise.resolve({ problem: "no", names: [] }),
+      log: () => {},
+      event: () => stop.abort(),
+      api: () =>
+        Promise.resolve({
+          send(
+            _path: string,
+            _signal: unknown,
+            init: { method?: string; body?: string },
+          ) {
+            const { method, body = "" } = init;
+            if (method !== "PATCH")
+              return Promise.resolve(Response.json({ metadata: {} }));
+            patches.push(JSON.parse(body));
+            const status = statuses.shift() ?? 500;
+            return Promise.resolve(new Response("", { status }));
+          },
+        }),
+    } as unknown as Agent;
+    const part = taintPart(() => ms);
+    await part.run(agent, AbortSignal.timeout(1));
+    expect(patches).toEqual([]);
+    ms = 60_000;
+    const thrown = await part.run(agent, stop.signal).catch(messageOf);
+    expect(thrown).toContain("conflict");
+    ms = 61_000;
+    await part.run(agent, stop.signal);
+    const patch = { metadata: {}, spec: { taints: [ours] } };
+    expect(patches).toMatchObject([patch, patch]);
   });
 });
 
