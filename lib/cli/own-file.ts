@@ -4,7 +4,7 @@
  * without the operator's keys, and the node's policies (`allowedPlugins`,
  * `namespaceIsolation`) would be gone.
  */
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Code, CniError } from "../cni/error.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
@@ -25,6 +25,7 @@ import {
   keepDamaged,
   makeDirectory,
   putText,
+  removeFile,
   renewLink,
   textOf,
 } from "./replace-file.ts";
@@ -199,7 +200,7 @@ export function removeCopies(
 ): void {
   const first = host.path(dataDir ?? defaultDirectories.dataDir);
   for (const directory of [first, configured])
-    rmSync(join(directory, ownFile), { force: true });
+    removeFile(join(directory, ownFile));
 }
 
 /**

@@ -37,6 +37,7 @@ import { collect } from "./gc.ts";
 import { credentialDirectory } from "./installation.ts";
 import { type Sandbox, sandboxOf } from "./list.ts";
 import { removeCopies } from "./own-file.ts";
+import { removeFile } from "./replace-file.ts";
 import { runtimesOf } from "./runtime.ts";
 import type { Env } from "./terminal.ts";
 
@@ -63,7 +64,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   // Pods that were attached between the check and the removal.
   if (!force)
     await orPutBack(parked, path, () => refuseHeld(context, former, host));
-  rmSync(parked, { force: true });
+  removeFile(parked);
   removeCopies(directories, host, context.config.dataDir);
   if (isConfigured)
     done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
@@ -232,8 +233,7 @@ async function orPutBack(
 function removeCredential(directory: string, host: Host): string[] {
   const place = host.path(directory);
   if (!existsSync(place)) return [];
-  for (const file of credentialFiles)
-    rmSync(join(place, file), { force: true });
+  for (const file of credentialFiles) removeFile(join(place, file));
   removeDirectory(place);
   return [`removed the credential in ${directory}`];
 }
@@ -291,8 +291,7 @@ const agentFiles = [
 ];
 
 function removeEmpty(dataDir: string): void {
-  for (const file of agentFiles)
-    rmSync(join(dataDir, file), { force: true, recursive: true });
+  for (const file of agentFiles) removeFile(join(dataDir, file));
   for (const directory of ["attachments", "abandoned", "locks", "."])
     removeDirectory(join(dataDir, directory));
 }

@@ -26,7 +26,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { errnoOf } from "../linux/errno.ts";
+import { StepError, SystemError, errnoOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 
 export interface FileKind {
   /** Mode of a new file; an existing one keeps mode and owner. */
@@ -35,7 +36,7 @@ export interface FileKind {
   secret?: true;
 }
 
-/** Whether the file was written. Throws the system's errno. */
+/** Whether the file was written. */
 export function putText(path: string, text: string, kind: FileKind): boolean {
   const former = statSync(path, { throwIfNoEntry: false });
   const mode = (former?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
@@ -44,13 +45,15 @@ export function putText(path: string, text: string, kind: FileKind): boolean {
   removeLeftOver(path);
   const temporary = temporaryName(path);
   try {
-    writeFileSync(temporary, text, { mode: mode & 0o600, flag: "wx" });
-    chmodSync(temporary, mode);
-    // Last: afterwards the file may belong to another user.
-    if (former) keepOwner(temporary, former);
-    rename(temporary, path);
+    writing(path, () => {
+      writeFileSync(temporary, text, { mode: mode & 0o600, flag: "wx" });
+      chmodSync(temporary, mode);
+      // Last: afterwards the file may belong to another user.
+      if (former) keepOwner(temporary, former);
+      rename(temporary, path);
+    });
   } finally {
-    rmSync(temporary, { force: true });
+    removeFile(temporary);
   }
   return true;
 }
@@ -68,13 +71,35 @@ export async function putExecutable(
   removeLeftOver(path);
   const temporary = temporaryName(path);
   try {
-    copyFileSync(source, temporary);
-    chmodSync(temporary, 0o755);
+    writing(path, () => {
+      copyFileSync(source, temporary);
+      chmodSync(temporary, 0o755);
+    });
     await check(temporary);
-    rename(temporary, path);
+    writing(path, () => rename(temporary, path));
   } finally {
-    rmSync(temporary, { force: true });
+    removeFile(temporary);
   }
+}
+
+/** Throws `failed to write "<path>": <the kernel's reason>` for a failed system call. */
+function writing(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    if (errno === undefined) throw cause;
+    throw new StepError(
+      `failed to write ${quote(path)}`,
+      new SystemError(errno),
+    );
+  }
+}
+
+/** A file or directory. Of a missing one on a read-only file system, `rm` fails too, and would hide the first error. */
+export function removeFile(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }))
+    rmSync(path, { force: true, recursive: true });
 }
 
 /** Recreates the link itself: runtimes watch its directory, not its target. */
@@ -84,7 +109,7 @@ export function renewLink(link: string): void {
     symlinkSync(readlinkSync(link), temporary);
     renameSync(temporary, link);
   } finally {
-    rmSync(temporary, { force: true });
+    removeFile(temporary);
   }
 }
 

@@ -10,7 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { sameContent } from "../../lib/cli/binary.ts";
 import { Host } from "../../lib/cli/host.ts";
 import {
@@ -70,6 +70,36 @@ describe("Host", () => {
       'root: expected an absolute path, got "host"',
     );
   });
+});
+
+test("a read-only file system, is the reason that is given", () => {
+  using directory = temporaryDirectory();
+  writeFileSync(join(directory.path, "source"), "new");
+  const script = `
+    import { putExecutable, putText, removeFile } from ${JSON.stringify(resolve("lib/cli/replace-file.ts"))};
+    removeFile("missing");
+    const works = [
+      () => putText("a", "text", { mode: 0o600 }),
+      () => putExecutable("b", "source", () => Promise.resolve()),
+    ];
+    for (const work of works)
+      await Promise.try(work).catch((error) => console.log(error.message));
+  `;
+  const { stdout, stderr } = Bun.spawnSync([
+    "unshare",
+    "--mount",
+    "sh",
+    "-ec",
+    `mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"; cd "$1"; exec "$2" --eval "$3"`,
+    "sh",
+    directory.path,
+    process.execPath,
+    script,
+  ]);
+  expect([String(stdout), String(stderr)]).toEqual([
+    'failed to write "a": read-only file system\nfailed to write "b": read-only file system\n',
+    "",
+  ]);
 });
 
 describe("putText", () => {
