@@ -1,5 +1,5 @@
 /** `--textfile`: the metrics as a file for node-exporter's textfile collector. */
-import { isAbsolute } from "node:path";
+import { messageOf } from "../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import { replaceOwnFile } from "./own-file.ts";
 import type { Part } from "./part.ts";
@@ -8,12 +8,8 @@ import { pause } from "./pause.ts";
 /** Milliseconds; Prometheus usually scrapes as often. */
 const writeMs = 15_000;
 
-/** `directory` of the node. Throws Error. */
+/** `directory` of the node. */
 export function metricsFile(directory: string): Part {
-  if (!isAbsolute(directory))
-    throw new Error(
-      `--textfile: expected an absolute path, got ${JSON.stringify(directory)}`,
-    );
   return {
     name: "textfile",
     async run(agent, signal) {
@@ -24,7 +20,13 @@ export function metricsFile(directory: string): Part {
       while (!signal.aborted) {
         counters.keep();
         const text = await agentMetricsText(agent);
-        replaceOwnFile(path, text, 0o644);
+        try {
+          replaceOwnFile(path, text, 0o644);
+        } catch (cause) {
+          throw new Error(`failed to write "${path}": ${messageOf(cause)}`, {
+            cause,
+          });
+        }
         await pause(writeMs, signal);
       }
     },

@@ -18,14 +18,7 @@ export function metricsServer(address: string): Part {
     async run(agent, signal) {
       pods = agent.pods();
       const counters = sharedCounters(agent);
-      // A failure to bind is told and tried again.
-      using server = Bun.serve({
-        ...at,
-        development: false,
-        fetch: (request) => respond(request, agent),
-        error: (error) =>
-          new Response(`${messageOf(error)}\n`, { status: 500 }),
-      });
+      using server = listen(at, agent);
       agent.log("info", "serving metrics", { url: server.url.href });
       while (!signal.aborted) {
         counters.keep();
@@ -33,6 +26,24 @@ export function metricsServer(address: string): Part {
       }
     },
   };
+}
+
+/** Throws Error, which names the address: the agent logs it and tries again. */
+function listen(at: ReturnType<typeof parseAddress>, agent: Agent) {
+  try {
+    return Bun.serve({
+      ...at,
+      development: false,
+      fetch: (request) => respond(request, agent),
+      error: (error) => new Response(`${messageOf(error)}\n`, { status: 500 }),
+    });
+  } catch (cause) {
+    const { hostname, port } = at;
+    throw new Error(
+      `failed to listen at "${hostname}", port ${port}: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
 }
 
 async function respond(request: Request, agent: Agent): Promise<Response> {

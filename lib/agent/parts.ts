@@ -3,6 +3,7 @@
  * and help from here, `genie manifest` the rights, so a part has the rights that it needs
  * and no pod of the DaemonSet has more.
  */
+import { isAbsolute } from "node:path";
 import type { V1PolicyRule } from "@kubernetes/client-node";
 import { parseAddress } from "./address.ts";
 import type { Part } from "./part.ts";
@@ -130,6 +131,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
     },
     textfile: {
       value: "DIR",
+      check: requireAbsolute,
       isDirectory: true,
       about: "write the metrics into this directory of node-exporter",
       needs: "list and watch of pods, for the audit; the directory, writable",
@@ -139,3 +141,10 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
     },
   } satisfies Record<string, PartEntry>),
 );
+
+function requireAbsolute(directory: string): void {
+  if (!isAbsolute(directory))
+    throw new Error(
+      `--textfile: expected an absolute path, got ${JSON.stringify(directory)}`,
+    );
+}

@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
+import { until } from "../support/delegate.ts";
 import type { Node } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";
 
@@ -141,6 +142,28 @@ describe("metrics", () => {
     ]);
   });
 
+  test("an address in use, a directory that is missing: the log names them", async () => {
+    await using scripted = await startScriptedNode();
+    using other = Bun.serve({ port: 0, fetch: () => new Response() });
+    const directory = join(scripted.node.directory, "missing");
+    await using agent = new RunningAgent(
+      scripted.node,
+      "--no-cache",
+      `--metrics=0.0.0.0:${other.port}`,
+      `--textfile=${directory}`,
+    );
+    const failed = (part: string) =>
+      agent.log.find((line) => line["part"] === part)?.["error"];
+    const isTold = (part: string) => failed(part) !== undefined;
+    await until(() => isTold("metrics") && isTold("textfile"), "both failures");
+    expect(failed("metrics")).toStartWith(
+      `failed to listen at "0.0.0.0", port ${other.port}: `,
+    );
+    expect(failed("textfile")).toBe(
+      `failed to write "${directory}/genie.prom": no such file or directory`,
+    );
+  });
+
   test.each([
     ["--metrics", "x:y", '--metrics: expected [HOST:]PORT, got "x:y"'],
     ["--metrics", "65536", '--metrics: expected [HOST:]PORT, got "65536"'],
@@ -154,7 +177,7 @@ describe("metrics", () => {
       `${option}=${value}`,
     );
     expect([exitCode, stderr.split("\n")[0]]).toEqual([
-      1,
+      2,
       `genie agent: ${message}`,
     ]);
   });
