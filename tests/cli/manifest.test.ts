@@ -261,7 +261,7 @@ describe("manifest", () => {
   test.each([
     ["--uninstall", "--uninstall needs --image"],
     ["--conf-dir=net.d", "--conf-dir: expected an absolute path of the nodes"],
-    ["--textfile=./x", "--textfile: expected an absolute path of the nodes"],
+    ["--textfile=./x", "--textfile: expected an absolute path"],
     ["--data-dir=/", "--data-dir: expected an absolute path of the nodes"],
     ["--metrics=9464x", '--metrics: expected [HOST:]PORT, got "9464x"'],
     ["--metrics=70000", '--metrics: expected [HOST:]PORT, got "70000"'],
