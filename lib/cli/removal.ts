@@ -75,7 +75,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   done.push(...(await keptAbandoned(context)));
   let count = 0;
   for await (const _ of context.records.all()) count++;
-  if (force || count > 0) {
+  if (count > 0) {
     done.push(
       `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
     );

@@ -19,7 +19,8 @@ import { watch, watchOf, watchOptions } from "./watch.ts";
 
 export const uninstall: Command = {
   about: `Refuses, and lists the pods, while a pod has more than the network that the runtime will use
-next. --force removes the configuration even then, and keeps the executable for genie gc.`,
+next. --force removes the configuration even then; while attachments are left, it keeps the
+executable for genie gc.`,
   options: {
     force: { about: "remove genie even if pods have other networks" },
     ...directoryOptions,

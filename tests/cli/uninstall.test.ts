@@ -269,6 +269,14 @@ describe("uninstall", () => {
 });
 
 describe("uninstall --force", () => {
+  test("no attachment is left, the executable goes too", async () => {
+    using node = new NodeDirectory();
+    await node.type("install");
+    const { exitCode, stdout } = await node.type("uninstall", ["--force"]);
+    expect(exitCode).toBe(0);
+    expect(text(node, stdout)).toContain("removed /opt/cni/bin/genie\n");
+  });
+
   test("the configuration is removed, records of gone containers are deleted, the executable stays and is named", async () => {
     using node = await installed();
     const log = join(node.root, "log");
