@@ -7,7 +7,6 @@ import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { attach, newRecord } from "./add-attachments.ts";
 import {
-  type Api,
   type Pod,
   type PodNetworks,
   choose,
@@ -16,6 +15,7 @@ import {
   requestAnnotations,
 } from "./choose.ts";
 import {
+  type Api,
   type Context,
   deadlineOf,
   readNetworks,

@@ -28,10 +28,12 @@ import {
 import { type GenieConfig, annotationsCapability } from "../select/config.ts";
 import type { Networks } from "../select/node-networks.ts";
 import { type Definitions, resolve } from "../select/resolve.ts";
-import { type Context, prefixNetwork, readNetworks } from "./context.ts";
-
-/** The API server, opened with the first call: one connection, one run of a credential plugin. */
-export type Api = () => Promise<Kube>;
+import {
+  type Api,
+  type Context,
+  prefixNetwork,
+  readNetworks,
+} from "./context.ts";
 
 export function openOnce(
   { dependencies, config, calls }: Context,

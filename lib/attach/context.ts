@@ -38,6 +38,9 @@ import { Records } from "./records.ts";
 import type { OpenDevices } from "./allotted-devices.ts";
 import { containerVariable } from "./lock.ts";
 
+/** The API server, opened with the first call: one connection, one run of a credential plugin. */
+export type Api = () => Promise<Kube>;
+
 /** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
 export const phases = {
   add: 150_000,

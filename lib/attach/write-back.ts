@@ -14,8 +14,8 @@ import {
   isDefaultRoute,
   podInterface,
 } from "../cni/result-query.ts";
-import type { Context } from "./context.ts";
-import type { Api, Pod } from "./choose.ts";
+import type { Api, Context } from "./context.ts";
+import type { Pod } from "./choose.ts";
 import type { PodReference } from "./record.ts";
 import type { DueStatus } from "./records.ts";
 import { isSynced, statusSynced } from "./synced.ts";
