@@ -3,7 +3,6 @@
  * not have (agent.md "Audit"). `--evict` lets their controllers make them anew.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { hostname } from "node:os";
 import * as v from "valibot";
 import {
   type Audit,
@@ -16,7 +15,12 @@ import { map, object, parse } from "../cni/schema.ts";
 import { type Api, apiProblem } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
-import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
+import {
+  apiNodeName,
+  apiOptions,
+  hostNodeName,
+  openNodeApi,
+} from "./node-api.ts";
 import {
   directoriesOf,
   directoryOptions,
@@ -160,7 +164,7 @@ function listedPods(file: string, node: string): V1Pod[] {
 /** A list may have the pods of every node. The host's name is a guess: if no pod has it, all count. */
 function podsOfNode(pods: V1Pod[], node: string): V1Pod[] {
   const isKnown =
-    node !== hostname() || pods.some(({ spec }) => spec?.nodeName === node);
+    node !== hostNodeName() || pods.some(({ spec }) => spec?.nodeName === node);
   return pods.filter(
     ({ spec }) => !isKnown || (spec?.nodeName ?? node) === node,
   );

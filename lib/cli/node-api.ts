@@ -32,7 +32,12 @@ export function apiNodeName(
   env: Env,
   { nodeName }: Pick<GenieConfig, "nodeName">,
 ): string {
-  return input.text("node") || env["NODE_NAME"] || nodeName || hostname();
+  return input.text("node") || env["NODE_NAME"] || nodeName || hostNodeName();
+}
+
+/** As the kubelet names its node by default. */
+export function hostNodeName(host = hostname()): string {
+  return host.trim().toLowerCase();
 }
 
 /** By {@link apiOptions}; the credential of the configuration is read anew each time. */
