@@ -36,17 +36,21 @@ export async function check(context: Context): Promise<void> {
   const deadline = deadlineOf(context, "check");
   await withContainerLock(context, deadline, async (lock) => {
     const record = await readRecord(context);
-    const { results } = await records.readResults(record);
+    const { results, hasCompleted } = await records.readResults(record);
     const caller = delegateCaller(context, lock);
+    const isAdded = results.has(record.ifname);
     const searched = {
       ...context,
       path: [...new Set([...path, ...record.path])],
     };
     for (const attachment of executedIn(record)) {
       const { list } = attachment;
+      const key = resultKey(attachment);
+      // A hot attach and its rollback failed: the pod is as before (agent.md).
+      if (isAdded && !hasCompleted(key)) continue;
       const runtime = runtimeConf(searched, attachment);
-      const result = results.get(resultKey(attachment));
       try {
+        const result = results.get(key);
         await checkNetwork(list, runtime, result, deadline, caller);
       } catch (error) {
         throw prefixNetwork(
