@@ -5,17 +5,24 @@
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
+import { namespaceId } from "../linux/netns.ts";
 import { quote } from "../linux/text.ts";
 import {
   type Addition,
   isSatisfied,
   parseAddition,
+  recordedElement,
   withTypedName,
 } from "../select/addition.ts";
-import { type Attachment, displayName } from "../select/attachment.ts";
+import {
+  type Attachment,
+  type Element,
+  displayName,
+} from "../select/attachment.ts";
 import type { Choice } from "../select/choice.ts";
 import { maxAttachments } from "../select/cni-annotation.ts";
 import { lowestFree } from "../select/interface-names.ts";
+import type { NodeNetwork } from "../select/node-networks.ts";
 import { requireServedOnce } from "../select/policy.ts";
 import { type PresentAttachments, attach } from "./add-attachments.ts";
 import { openOnce, resolveChoice, selectionOf } from "./choose.ts";
@@ -67,7 +74,7 @@ export async function attachNetwork(
     const rest = there
       ? await detachOne({ ...pod, context }, there, forward)
       : pod;
-    const name = there?.ifname ?? ifname ?? freeName(pod, addition);
+    const name = await interfaceOf(rest, addition, there?.ifname ?? ifname);
     const api = openOnce(context, forward);
     const choice = choiceOf(addition, name, rest);
     const added = await resolveChoice(context, choice, selection, api, forward);
@@ -117,7 +124,7 @@ function findPresent(
 ): Attachment | undefined {
   const isIt = (one: Attachment): boolean =>
     isSatisfied(
-      element,
+      isNetworkOf(node, one) ? recordedAs(element, one) : element,
       withTypedName(one, [element.network], () => node?.candidate.list.name),
     );
   if (ifname === undefined) return record.attachments.find(isIt);
@@ -129,9 +136,48 @@ function findPresent(
   );
 }
 
-function freeName({ record }: RunningPod, { node }: Addition): string {
-  const taken = new Set(record.attachments.map(({ ifname }) => ifname));
+/** A network of the node has several names (selection.md §4). */
+function isNetworkOf(
+  node: NodeNetwork | undefined,
+  { definition, list }: Attachment,
+): boolean {
+  return definition === undefined && list.name === node?.candidate.list.name;
+}
+
+function recordedAs(element: Element, attachment: Attachment): Element {
+  return { ...element, network: recordedElement(attachment).network };
+}
+
+/**
+ * A name that no interface of the pod has: its processes make interfaces too, and the
+ * rollback of a plugin that finds one would delete it. `ifname` is requested by the
+ * element, or preferred. Throws 7 for a requested one that is there.
+ */
+async function interfaceOf(
+  { context, record }: RunningPod,
+  { element, node }: Addition,
+  ifname: string | undefined,
+): Promise<string> {
+  const links = await linksOf(context);
+  if (ifname !== undefined && !links.has(ifname)) return ifname;
+  if (ifname !== undefined && ifname === element.interface)
+    throw new CniError(
+      Code.invalidNetworkConfig,
+      `the pod has an interface ${quote(ifname)} that genie did not add`,
+    );
+  const taken = new Set(record.attachments.map((one) => one.ifname));
+  for (const link of links) taken.add(link);
   return node ? lowestFree(taken, "eth", 0) : lowestFree(taken, "net", 1);
+}
+
+/** Empty where there is no network namespace: a virtual machine's. */
+async function linksOf({
+  request: { netns },
+}: Context): Promise<ReadonlySet<string>> {
+  if (namespaceId(netns) === undefined) return new Set();
+  const { Rtnetlink } = await import("../linux/routes.ts");
+  using kernel = new Rtnetlink(netns);
+  return new Set(kernel.links().keys());
 }
 
 /** The choice of one network; its primary is among those that are there. */

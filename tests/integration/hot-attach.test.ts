@@ -112,7 +112,7 @@ describe("genie attach and detach", () => {
     const { cluster, pod } = made;
     await changed(cluster, "attach", "shop/web", "weave@eth4");
     const before = await recorded(cluster, pod);
-    for (const text of ["weave@eth4", "weave", "canal"])
+    for (const text of ["weave@eth4", "weave", "WEAVE", "weave-net", "canal"])
       expect(await changed(cluster, "attach", "shop/web", text)).toMatchObject({
         outcome: "present",
       });
@@ -135,6 +135,40 @@ describe("genie attach and detach", () => {
       eth5: "canal",
     });
   });
+});
+
+test("an interface that the pod made itself stays: refused by name, else another name", async () => {
+  await using made = await start();
+  const { cluster, pod } = made;
+  cluster.define("lan", lan(made.node));
+  for (const name of ["tun0", "eth1", "net1"])
+    await pod.netns.run("ip", "link", "add", name, "type", "bridge");
+  for (const network of ["weave@tun0", "weave@lo", "shop/lan@tun0"]) {
+    const { exitCode, stderr } = await hot(
+      cluster,
+      "attach",
+      "shop/web",
+      network,
+    );
+    expect(stderr).toContain("that genie did not add");
+    expect(exitCode).toBe(1);
+  }
+  expect(await recorded(cluster, pod)).toHaveLength(1);
+  expect(await changed(cluster, "attach", "shop/web", "weave")).toMatchObject({
+    ifname: "eth2",
+  });
+  expect(
+    await changed(cluster, "attach", "shop/web", "shop/lan"),
+  ).toMatchObject({ ifname: "net2" });
+  const links = await pod.netns.links();
+  expect(links.map(({ name }) => name)).toEqual([
+    "eth0",
+    "eth1",
+    "eth2",
+    "net1",
+    "net2",
+    "tun0",
+  ]);
 });
 
 describe("what is refused changes nothing", () => {
@@ -266,7 +300,7 @@ describe("a failure", () => {
       element: { network: "odd" },
       hasResult: false,
     });
-    await cluster.check(pod).catch(() => {});
+    await cluster.check(pod);
     node.plugin("odd", '#!/bin/sh\necho \'{"cniVersion":"1.0.0"}\'\n');
     await changed(cluster, "attach", "shop/web", "odd");
     expect(await recorded(cluster, pod)).toMatchObject([
