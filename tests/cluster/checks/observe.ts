@@ -121,6 +121,9 @@ async function checkAudit(cluster: Cluster, report: Report): Promise<void> {
     "lacking",
     "cni=flannel,canal",
   );
+  // It audits when it starts, and then each minute.
+  await agent.stop("SIGKILL");
+  await agent.start();
   const free = await podOf("free");
   const budgeted = await podOf("budgeted");
   const past = "past-genie";
