@@ -141,10 +141,18 @@ export async function rollBack(
   const isClean = before
     ? restore(context, before, remaining)
     : keepRemaining(context, withExecuted(record, remaining));
-  if (isClean || error.code !== Code.unknownContainer) return error;
+  if (isClean) return error;
+  const { message, code } = error;
+  // Of a running pod nobody else tells the operator.
+  const left = before && remaining.map(leftText);
+  const details = [error.details, ...(left ?? [])].filter(Boolean).join("; ");
   // Code 3 would tell the runtime that no DEL is needed.
-  const { message, details } = error;
-  return new CniError(Code.internal, message, { details, cause: error });
+  const kept = code === Code.unknownContainer ? Code.internal : code;
+  return new CniError(kept, message, { details, cause: error });
+}
+
+function leftText({ ifname }: Attachment): string {
+  return `its rollback failed too: ${ifname} stays in the record, for the next try, "genie detach" or DEL`;
 }
 
 /** Whether everything is deleted, and the record of a running pod is as before. */

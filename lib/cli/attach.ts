@@ -6,6 +6,7 @@
 import { attachNetwork } from "../attach/attach-network.ts";
 import { detachNetwork } from "../attach/detach-network.ts";
 import type { Change } from "../attach/pod-change.ts";
+import { CniError } from "../cni/error.ts";
 import {
   type Command,
   type Input,
@@ -46,10 +47,12 @@ what was attached by hand.
     const node = nodeContext(directoriesOf(input), env, {
       request: { command: "ADD" },
     });
-    const change = await attachNetwork(node, podOf(input), {
-      network: input.secondOperand ?? "",
-      byHand: true,
-    });
+    const change = await told(
+      attachNetwork(node, podOf(input), {
+        network: input.secondOperand ?? "",
+        byHand: true,
+      }),
+    );
     await stdout(textOf(change, input));
     return 0;
   },
@@ -66,11 +69,20 @@ annotation of the pod names the network, the agent (--attach) attaches it again.
   async run(input, { env, stdout }) {
     const node = nodeContext(directoriesOf(input), env);
     const ifname = input.secondOperand ?? "";
-    const change = await detachNetwork(node, podOf(input), ifname);
+    const change = await told(detachNetwork(node, podOf(input), ifname));
     await stdout(textOf(change, input));
     return 0;
   },
 };
+
+/** A plugin explains its failure in the details. */
+async function told(change: Promise<Change>): Promise<Change> {
+  try {
+    return await change;
+  } catch (cause) {
+    throw new Error(CniError.from(cause).toText(), { cause });
+  }
+}
 
 function podOf(input: Input): { namespace: string; name: string } {
   const { operand = "" } = input;

@@ -101,8 +101,9 @@ async function outcomeOf(
   try {
     return await work();
   } catch (cause) {
-    const { code, message, details } = CniError.from(cause);
-    const why = details ? `${message}; ${details}` : message;
+    const error = CniError.from(cause);
+    const { code } = error;
+    const why = error.toText();
     return cause instanceof LeftAlone
       ? { outcome: "left alone", why }
       : { outcome: "failed", code, why };

@@ -72,6 +72,11 @@ export class CniError extends Error {
     });
   }
 
+  /** The message and the details, for an operator. */
+  toText(): string {
+    return [this.message, this.details].filter(Boolean).join("; ");
+  }
+
   /**
    * The printed text: at most {@link longestText}, with `…` at the cut; the end
    * stays, because it has the cause.

@@ -157,9 +157,7 @@ export function throwFirst(errors: readonly CniError[]): void {
   const [first, ...others] = errors;
   if (!first) return;
   if (others.length === 0) throw first;
-  const texts = others.map((error) =>
-    [error.message, error.details].filter(Boolean).join("; "),
-  );
+  const texts = others.map((error) => error.toText());
   throw new CniError(first.code, first.message, {
     details: [first.details, ...texts].filter(Boolean).join("; "),
     cause: first,

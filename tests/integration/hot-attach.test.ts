@@ -137,6 +137,25 @@ describe("genie attach and detach", () => {
   });
 });
 
+test("a failure has the plugin's details", async () => {
+  await using made = await start();
+  made.node.network("30-odd.conf", {
+    cniVersion: "1.0.0",
+    name: "odd-net",
+    type: "odd",
+  });
+  made.node.plugin(
+    "odd",
+    `#!/bin/sh
+     [ "$CNI_COMMAND" = ADD ] || exit 0
+     echo '{"cniVersion":"1.0.0","code":101,"msg":"no uplink","details":"bond0 is down"}'
+     exit 1
+`,
+  );
+  const { stderr } = await hot(made.cluster, "attach", "shop/web", "odd");
+  expect(stderr).toEndWith("failed to add eth1: no uplink; bond0 is down\n");
+});
+
 test("an interface that the pod made itself stays: refused by name, else another name", async () => {
   await using made = await start();
   const { cluster, pod } = made;
@@ -295,7 +314,14 @@ describe("a failure", () => {
       type: "odd",
     });
     node.plugin("odd", "#!/bin/sh\nexit 1\n");
-    expect((await hot(cluster, "attach", "shop/web", "odd")).exitCode).toBe(1);
+    const { exitCode, stderr } = await hot(
+      cluster,
+      "attach",
+      "shop/web",
+      "odd",
+    );
+    expect(stderr).toContain("its rollback failed too: eth1 stays in the");
+    expect(exitCode).toBe(1);
     expect((await recorded(cluster, pod)).at(-1)).toMatchObject({
       element: { network: "odd" },
       hasResult: false,
