@@ -9,6 +9,7 @@ import { namespaceId } from "../linux/netns.ts";
 import { quote } from "../linux/text.ts";
 import {
   type Addition,
+  isSameNetwork,
   isSatisfied,
   parseAddition,
   recordedElement,
@@ -130,9 +131,13 @@ function findPresent(
   if (ifname === undefined) return record.attachments.find(isIt);
   const there = record.attachments.find((one) => one.ifname === ifname);
   if (!there || !stored.results.has(ifname) || isIt(there)) return there;
+  const network = quote(there.definition ?? displayName(there));
+  const isSame =
+    isNetworkOf(node, there) || isSameNetwork(element, recordedElement(there));
+  const other = isSame ? ", with other requests: detach it first" : "";
   throw new CniError(
     Code.invalidNetworkConfig,
-    `interface ${quote(ifname)} of the pod is network ${quote(displayName(there))} already`,
+    `interface ${quote(ifname)} of the pod is network ${network} already${other}`,
   );
 }
 

@@ -127,6 +127,18 @@ describe("genie attach and detach", () => {
       containerId: pod.containerId,
       ifname: "eth9",
     });
+    cluster.define("lan", lan(made.node));
+    await changed(cluster, "attach", "shop/web", "shop/lan");
+    const { stderr } = await hot(
+      cluster,
+      "attach",
+      "shop/web",
+      '{"name":"lan","interface":"net1","mac":"02:00:00:00:00:09"}',
+    );
+    expect(stderr).toContain(
+      'interface "net1" of the pod is network "shop/lan" already, with other requests: detach it first',
+    );
+    await changed(cluster, "detach", "shop/web", "net1");
     // The same network again, on another interface.
     await changed(cluster, "attach", "shop/web", "canal@eth5");
     expect(await attached(pod)).toEqual({
