@@ -16,6 +16,7 @@ import {
 import { isChoice } from "../select/choice.ts";
 import { parseNetworks } from "../select/cni-annotation.ts";
 import { elementOf } from "../select/definition.ts";
+import { refuseLoopback } from "../select/interface-names.ts";
 import { parseElements } from "../select/npwg-annotation.ts";
 
 /** An element that the annotations name. */
@@ -133,6 +134,7 @@ function jsonEntries(text: unknown): unknown[] | undefined {
 }
 
 function requireDistinct(elements: readonly WantedElement[]): void {
+  refuseLoopback(elements.map(({ element }) => element.interface));
   const names = new Set<string>();
   let asking = 0;
   for (const { element } of elements) {

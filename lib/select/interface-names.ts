@@ -12,13 +12,16 @@ type RequestedName = string | undefined;
  * The names for the networks of `cni` or the default network, then those for the
  * networks that the NPWG annotation adds. Of the former the first without a name takes
  * CNI_IFNAME unless it is requested, the others the lowest free `eth<N>`; the added
- * ones take the lowest free `net<N>`, N not below the position. Throws 7 for a repeated name.
+ * ones take the lowest free `net<N>`, N not below the position. Throws 7 for a repeated name, and for
+ * that of the loopback interface.
  */
 export function nameInterfaces(
   first: readonly RequestedName[],
   added: readonly RequestedName[],
   cniIfname: string,
 ): string[] {
+  refuseLoopback(first);
+  refuseLoopback(added);
   const names = new InterfaceNames();
   for (const ifname of first) names.reserve(ifname);
   for (const ifname of added) names.reserve(ifname);
@@ -45,6 +48,17 @@ function secondPrimary(cniIfname: string): CniError {
   return repeated(
     cniIfname,
     `, which the pod's primary network has: annotation ${quote(defaultNetworkAnnotation)} replaces that network`,
+  );
+}
+
+const loopback = "lo";
+
+/** Throws 7: every pod has it, so the plugin would fail, and no rollback could delete it. */
+export function refuseLoopback(requested: readonly RequestedName[]): void {
+  if (!requested.includes(loopback)) return;
+  throw new CniError(
+    Code.invalidNetworkConfig,
+    `interface name ${quote(loopback)} is that of the pod's loopback interface`,
   );
 }
 

@@ -403,6 +403,7 @@ describe("differenceOf, whether the primary is another one", () => {
 describe("desiredOf, what an ADD would refuse", () => {
   test.each<[Annotations, string]>([
     [{ cni: "a,,b" }, "empty network name"],
+    [{ cni: "a@lo" }, "loopback interface"],
     [{ [networksKey]: "[{" }, 'annotation "k8s.v1.cni.cncf.io/networks"'],
     [{ [networksKey]: '[{"name":"A B"}]' }, "name"],
     [

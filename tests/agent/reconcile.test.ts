@@ -144,6 +144,24 @@ describe("genie agent --attach", () => {
     await hot.has(pod, "eth0", "pod0a");
   });
 
+  test("an interface that the pod made itself stays, and the network gets another name", async () => {
+    await using hot = await HotCluster.start();
+    const pod = await hot.pod();
+    await pod.netns.run("ip", "link", "add", "eth1", "type", "bridge");
+    const interfaces = async () =>
+      (await recorded(hot.cluster, pod)).map(({ ifname }) => ifname);
+    hot.put(pod, { cni: "canal,weave" });
+    await eventually(async () => {
+      expect(await interfaces()).toEqual(["eth0", "eth2"]);
+    });
+    hot.put(pod, {});
+    await eventually(async () => {
+      expect(await interfaces()).toEqual(["eth0"]);
+    });
+    const links = await pod.netns.links();
+    expect(links.map(({ name }) => name)).toEqual(["eth0", "eth1"]);
+  });
+
   test("a definition is gone: what is attached stays, with one event; then it is detached by the record", async () => {
     await using hot = await HotCluster.start();
     const pod = await hot.pod({ [networksKey]: "lan" });

@@ -50,6 +50,21 @@ describe("nameInterfaces", () => {
   );
 });
 
+test.each([
+  [["lo"], []],
+  [["eth0"], [undefined, "lo"]],
+])(
+  "nameInterfaces, refuses the loopback interface, %j and %j",
+  (first, added) => {
+    expect(() => nameInterfaces(first, added, "eth0")).toThrow(
+      expect.objectContaining({
+        code: 7,
+        message: 'interface name "lo" is that of the pod\'s loopback interface',
+      }),
+    );
+  },
+);
+
 test("nameInterfaces, of added networks the lowest free name from the position on", () => {
   const added = [undefined, undefined, "net2", undefined, "net5", undefined];
   expect(nameInterfaces(["eth0"], added, "eth0")).toEqual([
