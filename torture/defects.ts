@@ -135,8 +135,8 @@ export const defects: readonly Defect[] = [
     scenario: "code 3",
     edits: [
       {
-        before: "error.code !== Code.unknownContainer",
-        after: "error.code !== Code.noRecord",
+        before: "code === Code.unknownContainer ?",
+        after: "code === Code.noRecord ?",
       },
     ],
   },

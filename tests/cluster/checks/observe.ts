@@ -121,9 +121,6 @@ async function checkAudit(cluster: Cluster, report: Report): Promise<void> {
     "lacking",
     "cni=flannel,canal",
   );
-  // It audits when it starts, and then each minute.
-  await agent.stop("SIGKILL");
-  await agent.start();
   const free = await podOf("free");
   const budgeted = await podOf("budgeted");
   const past = "past-genie";
@@ -141,6 +138,12 @@ async function checkAudit(cluster: Cluster, report: Report): Promise<void> {
         " ",
       ),
     );
+  // It audits when it starts, and then each minute.
+  await until("events of order", 30, async () =>
+    /eth1/.test(await eventsOf("order")),
+  );
+  await agent.stop("SIGKILL");
+  await agent.start();
 
   await report.check(
     "genie audit: pods attached past genie and one with a network missing; not one in order, one on the host's network",
