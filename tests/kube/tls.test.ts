@@ -375,6 +375,8 @@ describe("hostile environment", () => {
 
 interface Proxied {
   upstream?: Bun.Socket;
+  /** Bytes for the client that its socket did not take yet. */
+  waiting?: Buffer;
 }
 
 /** An HTTP proxy that knows nothing but CONNECT. */
@@ -403,11 +405,16 @@ function startProxy() {
           hostname,
           port: Number(port),
           socket: {
-            data: (_, answer) => void client.write(answer),
+            data: (_, response) => send(client, response),
             close: () => void client.end(),
           },
         });
         client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      },
+      drain(client) {
+        const { waiting } = client.data;
+        delete client.data.waiting;
+        if (waiting) send(client, waiting);
       },
       close: (client) => void client.data.upstream?.end(),
     },
@@ -417,4 +424,15 @@ function startProxy() {
     connects,
     [Symbol.dispose]: () => listener.stop(true),
   };
+}
+
+/** All of it: a socket that is full takes a part, and the rest when it drains. */
+function send(client: Bun.Socket<Proxied>, bytes: Buffer): void {
+  const { waiting } = client.data;
+  if (waiting) {
+    client.data.waiting = Buffer.concat([waiting, bytes]);
+    return;
+  }
+  const rest = bytes.subarray(client.write(bytes));
+  if (rest.length > 0) client.data.waiting = Buffer.from(rest);
 }
