@@ -123,11 +123,12 @@ function findPresent(
   { element, node }: Addition,
   ifname: string | undefined,
 ): Attachment | undefined {
-  const isIt = (one: Attachment): boolean =>
-    isSatisfied(
-      isNetworkOf(node, one) ? recordedAs(element, one) : element,
-      withTypedName(one, [element.network], () => node?.candidate.list.name),
-    );
+  const listName = () => node?.candidate.list.name;
+  const isIt = (one: Attachment): boolean => {
+    const known = withTypedName(one, [element.network], listName);
+    const asked = isNetworkOf(node, one) ? recordedAs(element, known) : element;
+    return isSatisfied(asked, known);
+  };
   if (ifname === undefined) return record.attachments.find(isIt);
   const there = record.attachments.find((one) => one.ifname === ifname);
   if (!there || !stored.results.has(ifname) || isIt(there)) return there;
