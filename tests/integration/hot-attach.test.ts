@@ -107,6 +107,20 @@ describe("genie attach and detach", () => {
     expect(await attached(pod)).toEqual({ eth0: "canal" });
   });
 
+  test("what 0.1.0 attached, whose record has no elements: is there", async () => {
+    await using made = await start();
+    const record = made.node.record(made.pod);
+    const newer = new Set(["element", "origin", "requested"]);
+    const text = JSON.stringify(record, (key, value: unknown) =>
+      newer.has(key) ? undefined : value,
+    );
+    writeFileSync(made.node.recordPath(made.pod), text);
+    for (const name of ["canal", "CANAL", "canal-net"])
+      expect(
+        await changed(made.cluster, "attach", "shop/web", name),
+      ).toMatchObject({ outcome: "present" });
+  });
+
   test("what is there: says so and succeeds, executes nothing", async () => {
     await using made = await start();
     const { cluster, pod } = made;
