@@ -3,7 +3,7 @@
  * element matters (agent.md "Hot attach and detach"). Pure.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { isObject, own, parseJson } from "../cni/json.ts";
 import { quote } from "../linux/text.ts";
 import {
@@ -140,14 +140,14 @@ function requireDistinct(elements: readonly WantedElement[]): void {
   for (const { element } of elements) {
     const { interface: ifname, requests } = element;
     if (ifname !== undefined && names.has(ifname))
-      throw invalid(`repeated request for interface name ${quote(ifname)}`);
+      throw invalidConfig(
+        `repeated request for interface name ${quote(ifname)}`,
+      );
     if (ifname !== undefined) names.add(ifname);
     if (requests?.["defaultRoute"]) asking++;
   }
   if (asking > 1)
-    throw invalid('"default-route" is requested for more than one network');
-}
-
-function invalid(problem: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, problem);
+    throw invalidConfig(
+      '"default-route" is requested for more than one network',
+    );
 }

@@ -3,7 +3,7 @@
  * kubelet has allotted to the pod (devices.md). Loaded only for a choice that names a
  * device, a resource or a claim.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { quote } from "../linux/text.ts";
 import type { DeviceRequest } from "../kubelet/allotment.ts";
@@ -68,7 +68,7 @@ function requestOf(
   const resource = resourceName ?? ofDefinition;
   if (resource === undefined) return undefined;
   if (ofDefinition !== undefined && resource !== ofDefinition)
-    throw invalid(
+    throw invalidConfig(
       `network-attachment-definition ${quote(key)} has devices of ${quote(ofDefinition)}: the pod asks for ${quote(resource)}`,
     );
   return { resource };
@@ -89,7 +89,7 @@ export const openDevices: OpenDevices = async (
     {
       async slices(driver) {
         if (nodeName === undefined)
-          throw invalid(
+          throw invalidConfig(
             `the devices of driver ${quote(driver)} on this node are unknown: nodeName is not configured`,
           );
         const { listSliceDevices } = await claims();
@@ -109,7 +109,3 @@ export const openDevices: OpenDevices = async (
     return device;
   };
 };
-
-function invalid(message: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, message);
-}

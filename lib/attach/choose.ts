@@ -4,7 +4,7 @@
  * and `genie explain` use these steps.
  */
 import { cniArg } from "../cni/args.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import { isObject, mismatch, parseJson } from "../cni/json.ts";
 import { validateNetwork } from "../cni/network.ts";
 import type { Deadline } from "../linux/deadline.ts";
@@ -116,11 +116,7 @@ function requireStrings(
 }
 
 function invalidAnnotations(problem: string, cause?: unknown): CniError {
-  return invalid(`invalid annotations: ${problem}`, cause);
-}
-
-function invalid(message: string, cause?: unknown): CniError {
-  return new CniError(Code.invalidNetworkConfig, message, { cause });
+  return invalidConfig(`invalid annotations: ${problem}`, cause);
 }
 
 /** A choice and its attachments, in the same order. */

@@ -3,7 +3,7 @@
  * with the devices that the kubelet allotted (selection.md §6, devices.md). Loaded for
  * pods with definitions only.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { NetworkAttachmentDefinition, Kube } from "../kube/client.ts";
 import type { Deadline } from "../linux/deadline.ts";
@@ -43,7 +43,7 @@ export async function fetchDefinitions(
       resources,
       () => openDevices(context, api, deadline),
       (problem) => {
-        if (context.config.strict) throw invalid(problem);
+        if (context.config.strict) throw invalidConfig(problem);
         context.log().warn(problem);
       },
     );
@@ -90,7 +90,7 @@ async function getDefinition(
   } catch (error) {
     const { ApiError } = await import("../kube/client.ts");
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
-    throw invalid(error.message, error);
+    throw invalidConfig(error.message, error);
   }
 }
 
@@ -116,7 +116,7 @@ function openDevices(
   deadline: Deadline,
 ): ReturnType<OpenDevices> {
   if (pod) return dependencies.devices(pod, config, { api, deadline, log });
-  throw invalid(
+  throw invalidConfig(
     `container ${request.containerId} has no pod that devices are allotted to`,
   );
 }
@@ -142,8 +142,4 @@ async function loadForSeveral({ dependencies }: Context): Promise<void> {
   await dependencies.sleep(0);
   await import("./default-route.ts");
   await import("../linux/routes.ts");
-}
-
-function invalid(message: string, cause?: unknown): CniError {
-  return new CniError(Code.invalidNetworkConfig, message, { cause });
 }

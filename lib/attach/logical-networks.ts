@@ -2,7 +2,7 @@
  * The logical networks of a pod (selection.md §9): reads the custom resources that its
  * annotation `networks` names, each once and all concurrently. Loaded for such pods.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { ApiError, type Kube } from "../kube/client.ts";
 import { type NetworkResource, getSpec } from "../kube/logical-networks.ts";
 import type { GivenNetworks } from "../select/choice.ts";
@@ -21,7 +21,9 @@ export async function logicalNetworks(
   const source = 'annotation "networks"';
   const requests = parseNetworks(source, annotation);
   if (!pod)
-    throw invalid(`${source} asks for logical networks, and no pod is known`);
+    throw invalidConfig(
+      `${source} asks for logical networks, and no pod is known`,
+    );
   const kube = await api();
   const specs = new Map<string, Promise<unknown>>();
   const specOf = (resource: NetworkResource, name: string) => {
@@ -54,10 +56,6 @@ export async function logicalNetworks(
     };
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
-    throw invalid(error.message, error);
+    throw invalidConfig(error.message, error);
   }
-}
-
-function invalid(message: string, cause?: unknown): CniError {
-  return new CniError(Code.invalidNetworkConfig, message, { cause });
 }

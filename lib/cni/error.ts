@@ -96,3 +96,8 @@ export class CniError extends Error {
     };
   }
 }
+
+/** Code 7: a wrong annotation, configuration or definition. */
+export function invalidConfig(message: string, cause?: unknown): CniError {
+  return new CniError(Code.invalidNetworkConfig, message, { cause });
+}

@@ -2,7 +2,7 @@
  * The claims of a pod and what is known of their devices: from the drivers' metadata
  * files, else from the API server, each at most once (devices.md).
  */
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { plain, quote } from "../linux/text.ts";
 import {
   type ClaimDevice,
@@ -124,7 +124,7 @@ export class PodClaims {
     const name = claims.get(inPod);
     if (name !== undefined) return name;
     const have = [...claims.keys()].map(plain).join(", ") || "none";
-    throw invalid(`the pod has no claim ${quote(inPod)}: have ${have}`);
+    throw invalidConfig(`the pod has no claim ${quote(inPod)}: have ${have}`);
   }
 
   async #ofRequest(
@@ -155,8 +155,4 @@ function isSame(device: ClaimDevice, one: AllocatedDevice): boolean {
     device.pool === one.pool &&
     device.device === one.device
   );
-}
-
-function invalid(message: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, message);
 }

@@ -4,7 +4,7 @@
  * Pure, but for the files of the networks it names. Everything that needs no
  * definition is refused here, before the API server is asked for one.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { quote } from "../linux/text.ts";
@@ -115,7 +115,7 @@ export function parseChoice(
   );
   const added = references(annotations, networksAnnotation, context);
   if (others.length > 0)
-    throw invalid(
+    throw invalidConfig(
       `annotation ${quote(defaultNetworkAnnotation)} names more than one network`,
     );
   const networks = nodeNetworks(annotations, replacement, context);
@@ -185,7 +185,7 @@ export function referencesIn(
   return elements.map((element) => {
     const namespace = element.namespace ?? byDefault;
     if (namespace === undefined)
-      throw invalid(
+      throw invalidConfig(
         `${source}: network ${quote(element.name)} has no namespace, and no pod is known`,
       );
     const key = `${namespace}/${element.name}`;
@@ -204,7 +204,7 @@ function requireReachable(
 ): void {
   if (!namespaceIsolation || namespace === podNamespace) return;
   if (globalNamespaces.includes(namespace)) return;
-  throw invalid(
+  throw invalidConfig(
     `${source}: network-attachment-definition ${quote(key)} is outside of the pod's namespace: namespaceIsolation allows ${globalNamespaces.join(", ") || "no other"}`,
   );
 }
@@ -218,7 +218,7 @@ function nodeNetworks(
   const cni = own(annotations, cniAnnotation);
   if (isChoice(cni)) {
     if (replacement)
-      throw invalid(
+      throw invalidConfig(
         `annotations "cni" and ${quote(defaultNetworkAnnotation)} exclude each other`,
       );
     return cniNetworks(cni, config, networks);
@@ -226,7 +226,7 @@ function nodeNetworks(
   const logical = own(annotations, "networks");
   if (given) return given;
   if (cni !== undefined && isChoice(logical))
-    throw invalid(
+    throw invalidConfig(
       replacement
         ? `annotations "networks" and ${quote(defaultNetworkAnnotation)} exclude each other`
         : `annotation "networks" asks for logical networks, which only the API server knows: ${quote(logical)}`,
@@ -238,7 +238,7 @@ function nodeNetworks(
   }
   const requested = replacement.element.ifname ?? ifname;
   if (requested !== ifname)
-    throw invalid(
+    throw invalidConfig(
       `annotation ${quote(defaultNetworkAnnotation)} asks for interface ${quote(requested)}: the default network is attached as ${ifname} (CNI_IFNAME)`,
     );
   return [];
@@ -338,7 +338,7 @@ function onlyDefault(
   const defaults = defaultNetworks(config, networks, reason);
   const [only, ...others] = defaults;
   if (!only || others.length > 0)
-    throw invalid(
+    throw invalidConfig(
       `${source}: network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
     );
   return only;
@@ -360,7 +360,7 @@ function withInterfaces(
   const others: (string | undefined)[] = [];
   for (const { element } of added) others.push(element.ifname);
   if (first.length + others.length > maxAttachments)
-    throw invalid(`more than ${maxAttachments} networks are requested`);
+    throw invalidConfig(`more than ${maxAttachments} networks are requested`);
   // Most pods have one network.
   const ifnames =
     first.length + others.length === 1
@@ -368,7 +368,7 @@ function withInterfaces(
       : nameInterfaces(first, others, cniIfname);
   const primary = ifnames.indexOf(cniIfname);
   if (primary < 0)
-    throw invalid(
+    throw invalidConfig(
       `no network is attached as ${cniIfname} (CNI_IFNAME), where the runtime looks for the pod's address: have ${ifnames.join(", ")}`,
     );
   const elements: ChoiceElement[] = [];
@@ -387,7 +387,7 @@ function requireOneDefaultRoute(
   for (const { key, element } of definitions)
     if (element.defaultRoute) keys.push(key);
   if (keys.length > 1)
-    throw invalid(
+    throw invalidConfig(
       `"default-route" is requested for more than one network: ${joined(keys)}`,
     );
 }
@@ -398,8 +398,4 @@ function namedNetworks(elements: readonly ChoiceElement[]): NamedNetwork[] {
     const { list, key } = node.candidate;
     return { list, ifname, name: node.name ?? key };
   });
-}
-
-function invalid(message: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, message);
 }

@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { isObject, own } from "../cni/json.ts";
 import { object, parse, text } from "../cni/schema.ts";
 import {
@@ -59,13 +59,13 @@ type PhysicalSpec = v.InferInput<typeof physicalSpec>;
 /** `key`: `<namespace>/<name>`. Throws 7. */
 export function parseLogical(spec: unknown, key: string): LogicalSpec {
   return parse(logicalSpec, spec, (problem) =>
-    invalid(`${labelOf("logical", key)}: spec: ${problem}`),
+    invalidConfig(`${labelOf("logical", key)}: spec: ${problem}`),
   );
 }
 
 function parsePhysical(spec: unknown, key: string): PhysicalSpec {
   return parse(physicalSpec, spec, (problem) =>
-    invalid(`${labelOf("physical", key)}: spec: ${problem}`),
+    invalidConfig(`${labelOf("physical", key)}: spec: ${problem}`),
   );
 }
 
@@ -90,7 +90,7 @@ export function logicalNetwork(
   const isDedicated = shared?.dedicatedNet === true;
   const name = isDedicated ? shared.plugin : logical.plugin;
   if (!name)
-    throw invalid(
+    throw invalidConfig(
       isDedicated && physical
         ? `${labelOf("physical", physical.key)}: it is dedicated and names no plugin`
         : `${label}: it names no plugin`,
@@ -120,7 +120,7 @@ export function logicalNetwork(
 function requireInside(label: string, inner: string, outer: string): void {
   const [subnet, range] = [cidrOf(inner), cidrOf(outer)];
   if (cidrContains(range, subnet.ip) && subnet.prefix >= range.prefix) return;
-  throw invalid(
+  throw invalidConfig(
     `${label}: subnet ${inner} is outside of the physical network's subnet ${outer}`,
   );
 }
@@ -128,7 +128,7 @@ function requireInside(label: string, inner: string, outer: string): void {
 /** Of a text that the schema accepted. */
 function cidrOf(subnet: string): Cidr {
   const cidr = parseCidr(subnet);
-  if (!cidr) throw invalid(`expected a CIDR, got ${quote(subnet)}`);
+  if (!cidr) throw invalidConfig(`expected a CIDR, got ${quote(subnet)}`);
   return cidr;
 }
 
@@ -140,7 +140,7 @@ function withSubnet(
 ): NetworkConfigList {
   const [first, ...others] = list.plugins;
   if (!first || !takesSubnet(first))
-    throw invalid(
+    throw invalidConfig(
       `${label}: the IPAM of network ${quote(list.name)} takes no subnet: expected host-local or weave-net`,
     );
   const former = formerSubnets(ipamOf(first));
@@ -217,8 +217,4 @@ function withMaster(
 
 function labelOf(kind: "logical" | "physical", key: string): string {
   return `${kind} network ${quote(key)}`;
-}
-
-function invalid(message: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, message);
 }

@@ -4,7 +4,7 @@
  * (selection.md §5, §6, §8). Pure.
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { type CniError, invalidConfig } from "../cni/error.ts";
 import { executedTypes } from "../cni/executable-types.ts";
 import { quote } from "../linux/text.ts";
 import type { GenieConfig } from "./config.ts";
@@ -56,7 +56,9 @@ export function requireExecutable(
   for (const plugin of plugins) {
     for (const { type, isIpam } of executedTypes([plugin])) {
       if (own.includes(type))
-        throw invalid(`plugin ${quote(plugin.type)} would execute genie again`);
+        throw invalidConfig(
+          `plugin ${quote(plugin.type)} would execute genie again`,
+        );
       if (!isIpam) {
         if (allowedPlugins && !allowedPlugins.includes(type))
           throw notAllowed(
@@ -111,7 +113,7 @@ export function requireServedOnce(
       const both = [other, network].map(
         ({ name, ifname }) => `${quote(name)} (${ifname})`,
       );
-      throw invalid(
+      throw invalidConfig(
         `networks ${both.join(" and ")} both use plugin ${quote(type)}, which serves a container once: ${reason}`,
       );
     }
@@ -123,11 +125,7 @@ function notAllowed(
   key: string,
   allowed: readonly string[],
 ): CniError {
-  return invalid(
+  return invalidConfig(
     `${what} is not allowed on this node: ${key} has ${joined(allowed, 4000) || "none"}`,
   );
-}
-
-function invalid(message: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, message);
 }
