@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { type NodeState, nodeState } from "../agent/node-state.ts";
 import { parseJson } from "../cni/json.ts";
 import { object, parse } from "../cni/schema.ts";
+import { changeRoot, runBelowRoot } from "./below-root.ts";
 import type { Command } from "./command.ts";
 import type { Host } from "./host.ts";
 import {
@@ -16,7 +17,6 @@ import {
   nodeContext,
   rootOption,
 } from "./node.ts";
-import { changeRoot } from "./plugin-versions.ts";
 import type { Env, Terminal } from "./terminal.ts";
 
 /** Milliseconds: every network has its own limit. */
@@ -35,8 +35,8 @@ export async function hostState(
 ): Promise<NodeState> {
   if (host.isOurs) return ownState(directories, env);
   const { confDir, binDir, dataDir } = directories;
-  const child = Bun.spawn({
-    cmd: [
+  const { exitCode, stdout, stderr } = await runBelowRoot(
+    [
       self,
       "node-state",
       `--root=${host.root}`,
@@ -44,22 +44,12 @@ export async function hostState(
       `--bin-dir=${binDir}`,
       ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
     ],
-    env: { ...env },
-    // Needs no /dev/null: the other root may not have one.
-    stdin: new Blob([]),
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: limitMs,
-    killSignal: "SIGKILL",
-  });
-  const [stdout, stderr] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
+    env,
+    limitMs,
+  );
   const fail = (problem: string) =>
     new Error(`failed to read the state of the node: ${problem}`);
-  if (child.exitCode !== 0) throw fail(stderr.trim());
+  if (exitCode !== 0) throw fail(stderr.trim());
   return parse(schema, parseJson(stdout), fail);
 }
 

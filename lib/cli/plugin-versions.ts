@@ -20,12 +20,11 @@ import {
 import { parseJson } from "../cni/json.ts";
 import { object, parse } from "../cni/schema.ts";
 import { latestVersion } from "../cni/version.ts";
+import { changeRoot, runBelowRoot } from "./below-root.ts";
 import type { Command } from "./command.ts";
 import { rootOption } from "./node.ts";
 import type { Host } from "./host.ts";
 import type { Terminal } from "./terminal.ts";
-import { messageOf } from "../linux/errno.ts";
-import { chroot } from "../linux/libc.ts";
 
 /** Milliseconds. A cold disk takes a second for a large executable. */
 const limitMs = 20_000;
@@ -50,8 +49,8 @@ export async function versionsOf(
   if (host.isOurs) return ask(asked, env);
   const directory =
     asked.directories[directories.indexOf(dirname(path))] ?? "/";
-  const child = Bun.spawn({
-    cmd: [
+  const { exitCode, stdout, stderr } = await runBelowRoot(
+    [
       self,
       "plugin-versions",
       "--root",
@@ -60,20 +59,10 @@ export async function versionsOf(
       directory,
       asked.type,
     ],
-    env: { ...env },
-    // Needs no /dev/null: the other root may not have one.
-    stdin: new Blob([]),
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: limitMs,
-    killSignal: "SIGKILL",
-  });
-  const [stdout, stderr] = await Promise.all([
-    child.stdout.text(),
-    child.stderr.text(),
-    child.exited,
-  ]);
-  if (child.exitCode === 0) return versions(parseJson(stdout));
+    env,
+    limitMs,
+  );
+  if (exitCode === 0) return versions(parseJson(stdout));
   throw new CniError(
     Code.invalidNetworkConfig,
     stderr.trim().replace(/^genie plugin-versions: /, "") ||
@@ -95,9 +84,7 @@ export const pluginVersions: Command = {
     const type = input.operand ?? "";
     const directories = [input.path("directory") ?? "/"];
     const root = input.path("root");
-    if (root !== undefined) {
-      changeRoot(root);
-    }
+    if (root !== undefined) changeRoot(root);
     const supportedVersions = await ask({ type, directories }, env);
     await stdout(`${JSON.stringify({ supportedVersions })}\n`);
     return 0;
@@ -156,17 +143,4 @@ async function requireLoader(path: string, host: Host): Promise<void> {
       { cause },
     );
   }
-}
-
-/** Changes the root of this process, for good. Throws Error without the capability. */
-export function changeRoot(directory: string): void {
-  try {
-    chroot(directory);
-  } catch (cause) {
-    throw new Error(
-      `failed to change the root to ${directory}: ${messageOf(cause)}: the capability SYS_CHROOT is needed`,
-      { cause },
-    );
-  }
-  process.chdir("/");
 }
