@@ -2,13 +2,11 @@
  * One network of a running pod goes (agent.md "Hot attach and detach"), by the code of DEL
  * for one attachment, from the record.
  */
-import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import type { Family } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
 import { recordedNetns } from "../linux/netns.ts";
-import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { openOnce } from "./choose.ts";
 import { type Context, delegateCaller, prefixNetwork } from "./context.ts";
@@ -16,8 +14,9 @@ import { removeRouting } from "./del.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 import {
   type Change,
+  absent,
   changeOf,
-  podOf,
+  changeable,
   within,
   withStatusExtras,
 } from "./pod-change.ts";
@@ -39,17 +38,10 @@ export async function detachNetwork(
 ): Promise<Change> {
   const deadline = within(node, "detach");
   return withRunningPod(node, selector, "DEL", deadline, async (pod) => {
-    const { record, stored, context } = pod;
-    const { containerId } = record;
-    if (ifname === record.ifname)
-      throw new CniError(
-        Code.invalidNetworkConfig,
-        `interface ${quote(ifname)} is the pod's primary, which cannot be detached`,
-      );
-    const attachment = record.attachments.find((one) => one.ifname === ifname);
+    const { stored, context } = pod;
+    const attachment = changeable(pod, ifname, "detached");
     const isLeft = byAgent && attachment?.origin !== undefined;
-    if (!attachment || isLeft)
-      return { outcome: "absent", ...podOf(pod), containerId, ifname };
+    if (!attachment || isLeft) return absent(pod, ifname);
     const result = stored.results.get(ifname);
     const { due } = (await detachOne(pod, attachment, deadline)).stored;
     const api = openOnce(context, within(context, "attach"));

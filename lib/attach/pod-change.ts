@@ -2,8 +2,10 @@
  * What the changes of a running pod's networks have in common: their time limits, what
  * they answer, and what the pod's status says of a recorded attachment (agent.md).
  */
+import { invalidConfig } from "../cni/error.ts";
 import { modernResult, type Result } from "../cni/result.ts";
 import { Deadline } from "../linux/deadline.ts";
+import { quote } from "../linux/text.ts";
 import {
   type Attachment,
   type Extras,
@@ -54,7 +56,26 @@ function statusExtras({ element, capabilityArgs }: Attachment): Extras {
   };
 }
 
-export function podOf({ record: { pod } }: RunningPod): Pick<Change, "pod"> {
+/** The attachment of an interface; undefined if there is none. Throws 7 for the primary, which is never changed. */
+export function changeable(
+  { record }: RunningPod,
+  ifname: string,
+  change: "detached" | "repaired",
+): Attachment | undefined {
+  if (ifname === record.ifname)
+    throw invalidConfig(
+      `interface ${quote(ifname)} is the pod's primary, which cannot be ${change}`,
+    );
+  return record.attachments.find((one) => one.ifname === ifname);
+}
+
+/** A change that found no such interface. */
+export function absent(pod: RunningPod, ifname: string): Change {
+  const { containerId } = pod.record;
+  return { outcome: "absent", ...podOf(pod), containerId, ifname };
+}
+
+function podOf({ record: { pod } }: RunningPod): Pick<Change, "pod"> {
   if (!pod) return {};
   const { namespace, name } = pod;
   return { pod: { namespace, name } };

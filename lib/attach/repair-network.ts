@@ -8,15 +8,15 @@ import { checkNetwork, declares, protocolVersion } from "../cni/network.ts";
 import { modernResult, type Result } from "../cni/result.ts";
 import { has } from "../cni/version.ts";
 import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { addToPod } from "./attach-network.ts";
 import { type Context, delegateCaller, runtimeConf } from "./context.ts";
 import { detachOne } from "./detach-network.ts";
 import {
   type Change,
+  absent,
   changeOf,
-  podOf,
+  changeable,
   within,
   withStatusExtras,
 } from "./pod-change.ts";
@@ -93,15 +93,8 @@ export async function repairNetwork(
   const deadlines = { forward, rollback: within(node, "rollback") };
   return withRunningPod(node, selector, "ADD", forward, async (pod) => {
     const { record, stored, context } = pod;
-    const { containerId } = record;
-    if (ifname === record.ifname)
-      throw new CniError(
-        Code.invalidNetworkConfig,
-        `interface ${quote(ifname)} is the pod's primary, which cannot be repaired`,
-      );
-    const broken = record.attachments.find((one) => one.ifname === ifname);
-    if (!broken)
-      return { outcome: "absent", ...podOf(pod), containerId, ifname };
+    const broken = changeable(pod, ifname, "repaired");
+    if (!broken) return absent(pod, ifname);
     const again = withAddresses(broken, stored.results.get(ifname));
     const rest = { ...(await detachOne(pod, broken, forward)), context };
     const { attachments } = completeOf(rest);
