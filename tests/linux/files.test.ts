@@ -5,13 +5,13 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
-  readdirSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
+import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import {
   NotAFile,
   createFile,
@@ -155,12 +155,11 @@ describe("readOwnFileIfAny", () => {
     using directory = temporaryDirectory();
     const path = `${directory.path}/x`;
     make(path);
-    const openFiles = () => readdirSync("/proc/self/fd").length;
-    const before = openFiles();
+    const left = descriptorsOpenedNow();
     expect(() => readOwnFileIfAny(path)).toThrow(
       new NotAFile("not a regular file"),
     );
-    expect(openFiles()).toBe(before);
+    expect(left()).toEqual([]);
   });
 });
 
