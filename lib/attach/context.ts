@@ -291,12 +291,13 @@ export function systemDependencies(env: Dependencies["env"]): Dependencies {
     now: () => new Date(),
     sleep: Bun.sleep,
     async kube(config, deadline, tried) {
-      const { createKube } = await import("../kube/client.ts");
+      const { createKube, tlsSessionFile } = await import("../kube/client.ts");
       return createKube(config.kube, {
         deadline,
         apiTimeout: config.apiTimeoutMs,
         env,
         tried,
+        sessionFile: `${config.dataDir}/${tlsSessionFile}`,
       });
     },
     async checkKube(config) {

@@ -22,6 +22,7 @@ import {
 import { definitionsDirectory } from "../attach/cached-definition.ts";
 import { statusSynced } from "../attach/synced.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
+import { tlsSessionFile } from "../kube/tls-session.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { executesAny } from "../cni/executable-types.ts";
@@ -280,18 +281,19 @@ async function dropFreed(
   ];
 }
 
-/** What the agent keeps for the plugin. */
-const agentFiles = [
+/** What the agent and the plugin keep beside the records. */
+const ownFiles = [
   "calls.log",
   "calls.log.1",
   "calls.json",
   "load.json",
   statusSynced,
   definitionsDirectory,
+  tlsSessionFile,
 ];
 
 function removeEmpty(dataDir: string): void {
-  for (const file of agentFiles) removeFile(join(dataDir, file));
+  for (const file of ownFiles) removeFile(join(dataDir, file));
   for (const directory of ["attachments", "abandoned", "locks", "."])
     removeDirectory(join(dataDir, directory));
 }

@@ -27,6 +27,7 @@ export type {
 export { ApiError } from "./api-error.ts";
 export { fetchPod, isStaticPod } from "./objects.ts";
 export type { Try } from "./request.ts";
+export { tlsSessionFile } from "./tls-session.ts";
 
 export interface Kube {
   /**
@@ -62,6 +63,8 @@ export interface KubeDependencies extends Wire, Wired, Surroundings {
   /** The end of the present phase. */
   deadline: Deadline;
   clock: Clock;
+  /** Where TLS sessions are kept for the next process; absent: nowhere. */
+  sessionFile: string;
 }
 
 /** Milliseconds for the patch with retries (selection.md §7). */
@@ -72,7 +75,11 @@ export function createKube(
   options: KubeOptions,
   dependencies: Partial<KubeDependencies> = {},
 ): Kube {
-  const world: World = { ...defaults, ...wired(), ...dependencies };
+  const world: World = {
+    ...defaults,
+    ...wired(dependencies.sessionFile),
+    ...dependencies,
+  };
   const { apiTimeout, deadline, clock } = world;
   const session = createSession(() => openAccess(options, world));
   const within = (limit: number): Deadline =>
@@ -125,8 +132,8 @@ export function createKube(
 }
 
 /** Through the kubeconfig's proxy, else over our own connection. */
-function wired(): Wired {
-  const direct = createWired();
+function wired(sessionFile: string | undefined): Wired {
+  const direct = createWired(sessionFile);
   return {
     connect(access, credential) {
       if (access.proxy === false) direct.connect(access, credential);
@@ -151,7 +158,9 @@ export async function checkAccess(
   await openAccess(options, { ...defaults, ...surroundings });
 }
 
-type World = Omit<KubeDependencies, "deadline"> & { deadline?: Deadline };
+type World = Omit<KubeDependencies, "deadline" | "sessionFile"> & {
+  deadline?: Deadline;
+};
 
 const defaults: Omit<World, keyof Wired> = {
   apiTimeout: 10_000,

@@ -16,6 +16,14 @@ import {
 import { parseIp } from "../linux/address.ts";
 import { bytesOf } from "../linux/text.ts";
 import type { Credential } from "./credential.ts";
+import { readSession, writeSession } from "./tls-session.ts";
+
+declare module "bun" {
+  interface Socket {
+    /** Undefined before the server has sent a ticket. Bun's own type returns nothing. */
+    getSession(): Uint8Array | undefined;
+  }
+}
 
 interface Address {
   hostname: string;
@@ -55,8 +63,21 @@ class Connection {
   readonly #exchanges: Exchange[] = [];
   /** Bytes that the socket has not accepted yet. */
   readonly #unsent: Uint8Array[] = [];
+  /** Called with the first response. */
+  readonly #saveSession: () => void;
 
-  constructor({ hostname, port, tls }: Address) {
+  /** `sessionFile` is where TLS sessions are kept. */
+  constructor({ hostname, port, tls }: Address, sessionFile?: string) {
+    // Everything that decides whom the connection trusts, and as whom it is known.
+    const { key: _key, ...known } = tls ?? {};
+    const access = JSON.stringify([hostname, port, known]);
+    this.#saveSession = () => {
+      const socket = this.#socket;
+      if (!tls || sessionFile === undefined || socket?.isSessionReused())
+        return;
+      const session = socket?.getSession();
+      if (session) writeSession(sessionFile, access, session);
+    };
     const trust = (socket: Bun.Socket): void => {
       this.#socket = socket;
       this.#trusted = true;
@@ -73,6 +94,8 @@ class Connection {
           this.#socket = socket;
           if (this.#ended) socket.terminate();
           else if (!tls) trust(socket);
+          else if (sessionFile !== undefined)
+            resume(socket, readSession(sessionFile, access));
         },
         // Bun has verified chain and name, but it does not close the
         // connection if they are invalid.
@@ -169,6 +192,8 @@ class Connection {
   }
 
   #complete({ response, reusable }: Complete): void {
+    // A server sends its tickets before the first response.
+    if (!this.#used) this.#saveSession();
     this.#used = true;
     this.#exchanges.shift()?.settle(response, "");
     if (!reusable) this.#end("ECONNRESET");
@@ -189,6 +214,15 @@ class Connection {
     this.#socket?.terminate();
     for (const exchange of this.#exchanges.splice(0))
       exchange.settle(undefined, code);
+  }
+}
+
+function resume(socket: Bun.Socket, session: Uint8Array | undefined): void {
+  if (!session) return;
+  try {
+    socket.setSession(session);
+  } catch {
+    // Not a session: a full handshake.
   }
 }
 
@@ -215,12 +249,12 @@ export interface Wired {
 }
 
 /** Another client certificate needs another connection. */
-export function createWired(): Wired {
+export function createWired(sessionFile?: string): Wired {
   let kept: Kept | undefined;
   const open = (access: Access, credential: Credential): Kept =>
     kept && fits(kept, access, credential)
       ? kept
-      : (kept = connect(access, credential));
+      : (kept = connect(access, credential, sessionFile));
   return {
     connect: open,
     async send(request, access, credential, signal) {
@@ -257,11 +291,15 @@ function fits(
   );
 }
 
-function connect(access: Access, { certificate, key }: Credential): Kept {
+function connect(
+  access: Access,
+  { certificate, key }: Credential,
+  sessionFile: string | undefined,
+): Kept {
   const { protocol, hostname, port, host, pathname } = new URL(access.server);
   const isV6 = hostname.startsWith("[");
   const isAddress = isV6 || parseIp(hostname) !== undefined;
-  const connection = new Connection({
+  const address = {
     hostname: isV6 ? hostname.slice(1, -1) : hostname,
     port: Number(port || (protocol === "https:" ? 443 : 80)),
     ...(access.tls && {
@@ -274,7 +312,8 @@ function connect(access: Access, { certificate, key }: Credential): Kept {
         ...(key !== undefined && { key }),
       },
     }),
-  });
+  };
+  const connection = new Connection(address, sessionFile);
   const prefix = pathname === "/" ? "" : pathname;
   return { connection, access, certificate, host, prefix };
 }

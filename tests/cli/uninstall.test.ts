@@ -74,6 +74,7 @@ describe("uninstall", () => {
       "calls.json",
       "status.synced",
       "load.json",
+      "tls-session",
     ])
       writeFileSync(join(node.dataDir, file), "{}\n");
     mkdirSync(join(node.dataDir, "definitions"));

@@ -3,7 +3,7 @@
  * asks the API server for them (selection.md §1, §7).
  */
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type ApiServer,
@@ -96,6 +96,26 @@ describe("annotations of the API server, one GET", () => {
     await node.succeed("DEL", pod, asking(api));
     expect(api.requests).toEqual([getPod]);
     expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("the next pod resumes the TLS session of the last one", async () => {
+    await using api = await startApiServer();
+    await using node = await startNode();
+    const file = join(node.dataDir, "tls-session");
+    const add = async () => {
+      const pod = await node.pod();
+      store(api, pod, { cni: "weave" });
+      await node.succeed("ADD", pod, asking(api));
+      return attached(pod);
+    };
+    // The first ADD made the data directory, maybe after the response.
+    await node.succeed("ADD", await node.pod(), { annotations: {} });
+    expect(await add()).toEqual({ eth0: "weave" });
+    const { mode, ino } = lstatSync(file);
+    expect(mode & 0o777).toBe(0o600);
+    expect(await add()).toEqual({ eth0: "weave" });
+    // Written by a full handshake only.
+    expect(lstatSync(file).ino).toBe(ino);
   });
 
   test("a server in brackets, files of the kubeconfig's directory", async () => {
