@@ -1,14 +1,12 @@
 /**
  * Our own network configuration, read once per call (configuration.md). A wrong
- * value fails ADD, never DEL, CHECK or GC (state.md). Plain checks recognise the
- * documented values; for any other value the schema is loaded.
+ * value fails ADD, never DEL, CHECK or GC (state.md). Plain checks (config-keys.ts)
+ * recognise the documented values; for any other value the schema is loaded.
  */
-import { isIdentifier } from "../cni/args.ts";
-import { type RawNumber, isObject } from "../cni/json.ts";
+import type { RawNumber } from "../cni/json.ts";
 import { type KubeOptions, kubeOptions } from "../kube/options.ts";
-import { isPath } from "../linux/text.ts";
+import { type ConfigKeys, isOrdinary } from "./config-keys.ts";
 import type * as configSchema from "./config-schema.ts";
-import type { ConfigKey, ConfigKeys } from "./config-schema.ts";
 
 /** With all defaults. Times are milliseconds. */
 export type GenieConfig = Readonly<ReturnType<typeof configOf>>;
@@ -44,133 +42,6 @@ function loadSchema(): typeof configSchema {
   // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
   return require("./config-schema.ts");
 }
-
-/** False does not mean wrong: then the schema decides. */
-function isOrdinary(value: unknown): value is ConfigKeys {
-  return hasForm(value, ordinary);
-}
-
-/** A kind of value, a few texts, or an object of these keys and no others. */
-type Form =
-  | "anything"
-  | "object"
-  | "flag"
-  | "text"
-  | "name"
-  | "texts"
-  | "paths"
-  | "path"
-  | "path or none"
-  | "directory name"
-  | "seconds"
-  | "seconds or 0"
-  | readonly string[]
-  | { readonly [key: string]: Form };
-
-function hasForm(value: unknown, form: Form): boolean {
-  switch (form) {
-    case "anything":
-      return true;
-    case "object":
-      return isObject(value);
-    case "flag":
-      return typeof value === "boolean";
-    case "text":
-      return typeof value === "string";
-    case "name":
-      return typeof value === "string" && value !== "";
-    case "texts":
-      return isTexts(value);
-    case "paths":
-      return typeof value === "string"
-        ? isPath(value)
-        : isTexts(value) && value.every(isPath);
-    case "path":
-      return (
-        typeof value === "string" && value.startsWith("/") && isPath(value)
-      );
-    case "path or none":
-      return value === "" || hasForm(value, "path");
-    case "directory name":
-      return (
-        typeof value === "string" && value.length < 256 && isIdentifier(value)
-      );
-    case "seconds":
-      return typeof value === "number" && value > 0 && value <= 86_400;
-    case "seconds or 0":
-      return value === 0 || hasForm(value, "seconds");
-  }
-  if (isTexts(form)) return typeof value === "string" && form.includes(value);
-  if (!isObject(value)) return false;
-  for (const key of Object.keys(value)) {
-    const inner = Object.hasOwn(form, key) ? form[key] : undefined;
-    if (inner === undefined || !hasForm(value[key], inner)) return false;
-  }
-  return true;
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return (
-    Array.isArray(value) && value.every((item) => typeof item === "string")
-  );
-}
-
-/** A key that is missing here is left to the schema. */
-const ordinary: { readonly [key in ConfigKey]?: Form } = {
-  cniVersion: "anything",
-  cniVersions: "anything",
-  name: "anything",
-  prevResult: "anything",
-  ipam: "anything",
-  dns: "anything",
-  args: "anything",
-  disableCheck: "anything",
-  disableGC: "anything",
-  etcd_endpoints: "anything",
-  hostname: "anything",
-  datastore_type: "anything",
-  romana_root: "anything",
-  segment_label_name: "anything",
-  cAdvisor_address: "anything",
-  type: "name",
-  capabilities: "object",
-  runtimeConfig: "object",
-  default_plugin: "text",
-  kubernetes: { kubeconfig: "text", k8s_api_root: "text" },
-  policy: {
-    type: "text",
-    k8s_api_root: "text",
-    k8s_auth_token: "text",
-    k8s_client_certificate: "text",
-    k8s_client_key: "text",
-    k8s_certificate_authority: "text",
-  },
-  log_level: ["error", "warn", "info", "debug"],
-  logFile: "path or none",
-  confDir: "path",
-  binDir: "paths",
-  dataDir: "path",
-  apiTimeout: "seconds",
-  delegateTimeout: "seconds",
-  deleteGiveUp: "seconds or 0",
-  result: ["primary", "merged"],
-  strict: "flag",
-  namespaceIsolation: "flag",
-  globalNamespaces: "texts",
-  systemNamespace: "name",
-  allowedNetworks: "texts",
-  allowedPlugins: "texts",
-  allowedIpams: "texts",
-  defaultRoutes: ["owner", "keep"],
-  allowRepeated: "texts",
-  automatic: { networks: "texts", by: ["attachments", "traffic"] },
-  auxiliaryChain: "directory name",
-  runtimeCacheDir: "path or none",
-  multusDir: "path or none",
-  multusConfDir: "path or none",
-  nodeName: "text",
-  podResourcesSocket: "path",
-};
 
 export const defaultDataDir = "/var/lib/cni/genie";
 
