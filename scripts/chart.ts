@@ -3,7 +3,7 @@
  * merged from the command's own objects, with each switch, each pair of them, and these
  * with each credential, so they cannot drift from it.
  */
-import { own } from "../lib/cni/json.ts";
+import { isObject, own } from "../lib/cni/json.ts";
 import { manifest, manifestObjects } from "../lib/cli/manifest.ts";
 import { type Option, UsageError, readInput } from "../lib/cli/command.ts";
 import {
@@ -45,9 +45,11 @@ export const sampleOf = ({ option, spec: { path } }: Value): string =>
     ? (samples[option] ?? `value-${option}`)
     : `/value-${option}`;
 
+const metrics = { host: "127.99.99.99", port: "9999" };
+
 /** For options that accept values of a certain form only. */
 const samples: Readonly<Record<string, string>> = {
-  metrics: "127.99.99.99:9999",
+  metrics: `${metrics.host}:${metrics.port}`,
 };
 
 /** One for every switch of `genie manifest`, in its order. */
@@ -168,12 +170,33 @@ function objectsOf(words: readonly string[]): Map<string, object> | UsageError {
       const kind = String(own(object, "kind"));
       const name = String(own(own(object, "metadata"), "name"));
       const file = `${kind.toLowerCase()}-${name}`;
-      return [
-        file,
-        { ...object, ...(kind === "ConfigMap" && { data: settings }) },
-      ];
+      return [file, withTemplates(object, kind)];
     }),
   );
+}
+
+/** A ConfigMap with any keys, a DaemonSet with the parts of an address. */
+function withTemplates(object: object, kind: string): object {
+  if (kind === "ConfigMap") return { ...object, data: settings };
+  if (kind !== "DaemonSet") return object;
+  const replaced: unknown = JSON.parse(JSON.stringify(object), (key, value) =>
+    key === "ports" || key === "httpGet" ? addressTemplate(value) : value,
+  );
+  return isObject(replaced) ? replaced : {};
+}
+
+/** Host and port of `--metrics`, where the DaemonSet has one alone. */
+function addressTemplate(value: unknown): Template {
+  const text = Bun.YAML.stringify(value, null, 2)
+    .replace(
+      metrics.host,
+      '{{ .Values.metrics | toString | regexFind "^.*:" | trimSuffix ":" | trimAll "[]" | default "127.0.0.1" | quote }}',
+    )
+    .replace(
+      metrics.port,
+      '{{ .Values.metrics | toString | regexFind "[0-9]+$" }}',
+    );
+  return new Template(text.split("\n"));
 }
 
 /** `--set`: any number of keys. */

@@ -174,13 +174,24 @@ async function installPart(
     if (isWaiting) log("warn", `waiting: ${error}`);
     else log("error", "failed to install", { error });
   };
-  const round = installRounds(installation, report);
+  const install = installRounds(installation, report);
+  let isInstalled = false;
+  const round = async () => {
+    try {
+      await install();
+      isInstalled = true;
+    } catch (error) {
+      isInstalled = false;
+      throw error;
+    }
+  };
   const health = input.path("health");
   const watched = { intervalMs: installMs, health, failed };
   const once = { sleep: () => Promise.resolve(), stopped: () => true };
   await watch(round, { ...watched, ...once });
   return {
     name: "install",
+    synced: () => isInstalled,
     run: (_, signal) =>
       watch(round, {
         ...watched,

@@ -9,7 +9,7 @@ import { backoff, pause } from "../../lib/agent/pause.ts";
 import { type LogLine, RunningAgent } from "../support/agent.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";
-import { NodeDirectory, type } from "../cli/fixtures.ts";
+import { NodeDirectory, ptpConf, type } from "../cli/fixtures.ts";
 import { keptKubeconfig, startScriptedNode } from "../support/scripted-node.ts";
 
 describe("genie agent", () => {
@@ -46,6 +46,27 @@ describe("genie agent", () => {
     );
     expect(existsSync(join(node.binDir, "genie"))).toBe(true);
     expect(await agent.end()).toBe(0);
+  });
+
+  test("/readyz, not before genie is installed", async () => {
+    using node = new NodeDirectory();
+    await using api = await startApiServer();
+    await using agent = new RunningAgent(
+      node,
+      "--default=late",
+      "--no-cache",
+      "--metrics=0",
+      `--kubeconfig=${api.kubeconfig()}`,
+    );
+    const { url } = await agent.said("serving metrics");
+    const get = (path: string) => fetch(`${String(url)}${path}`);
+    const metrics = async () => (await get("metrics")).text();
+    // The audit has begun: the pods are in sync.
+    while (!/^genie_audit_findings/m.test(await metrics())) await Bun.sleep(10);
+    expect((await get("readyz")).status).toBe(503);
+    node.network("30-late.conf", { ...ptpConf, name: "late" });
+    while ((await get("readyz")).status !== 200) await Bun.sleep(10);
+    expect(existsSync(join(node.confDir, "00-genie.conflist"))).toBe(true);
   });
 
   test("without a credential, the parts that need none run", async () => {

@@ -30,7 +30,7 @@ const podSpec = (objects: unknown[]) =>
     volumes: { name: string; hostPath?: { path: string; type?: string } }[];
   };
 
-type Probe = { exec: { command: string[] } };
+type Probe = { exec: { command: string[] }; httpGet?: object };
 
 interface Container {
   startupProbe: Probe;
@@ -39,6 +39,7 @@ interface Container {
   name: string;
   image: string;
   args: string[];
+  ports?: object[];
   securityContext: Record<string, unknown>;
   volumeMounts: {
     name: string;
@@ -235,6 +236,34 @@ describe("manifest", () => {
     }
   });
 
+  test.each([
+    ["9464", "127.0.0.1", 9464],
+    ["0.0.0.0:9100", "0.0.0.0", 9100],
+    ["[::]:9464", "::", 9464],
+  ])(
+    "--metrics=%s, a named port, and ready is what /readyz says",
+    async (address, host, containerPort) => {
+      const { containers } = podSpec(
+        await documents(image, `--metrics=${address}`),
+      );
+      expect(containers[0]?.ports).toEqual([
+        { name: "metrics", containerPort },
+      ]);
+      expect<object | undefined>(containers[0]?.readinessProbe).toEqual({
+        httpGet: { path: "/readyz", port: "metrics", host },
+        periodSeconds: 10,
+        timeoutSeconds: 10,
+        failureThreshold: 3,
+      });
+      expect(containers[0]?.livenessProbe).toHaveProperty("exec");
+    },
+  );
+
+  test("without --metrics, no port", async () => {
+    const { containers } = podSpec(await documents(image, "--events"));
+    expect(containers[0]).not.toHaveProperty("ports");
+  });
+
   test("--uninstall, one object that replaces the DaemonSet", async () => {
     const words = [image, "-n", "net", "--bin-dir=/usr/lib/cni"];
     const [removing, ...others] = await documents(...words, "--uninstall");
@@ -264,6 +293,7 @@ describe("manifest", () => {
     ["--textfile=./x", "--textfile: expected an absolute path"],
     ["--data-dir=/", "--data-dir: expected an absolute path of the nodes"],
     ["--metrics=9464x", '--metrics: expected [HOST:]PORT, got "9464x"'],
+    ["--metrics=:0", "--metrics: the DaemonSet needs a port, got 0"],
     ["--metrics=70000", '--metrics: expected [HOST:]PORT, got "70000"'],
     ["--image=a/B:1", '"a/B:1" is not the name of an image'],
     ["--image=a:1:2", '"a:1:2" is not the name of an image'],

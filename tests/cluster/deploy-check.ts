@@ -45,6 +45,9 @@ const combinations = [
   ...Array.from({ length: 40 }, (_, i) => someOf(i)),
 ];
 for (const on of combinations) await checkChart(on);
+const metrics = values.filter(({ name }) => name === "metrics");
+for (const address of [9464, ":9464", "0.0.0.0:9464", "[::]:9464"])
+  await checkChart(metrics, address);
 console.log(
   `${combinations.length} renderings of the chart agree with genie manifest`,
 );
@@ -68,7 +71,11 @@ function someOf(seed: number): Value[] {
   );
 }
 
-async function checkChart(on: readonly Value[]): Promise<void> {
+/** `sample`: in place of that of each value. */
+async function checkChart(
+  on: readonly Value[],
+  sample?: string | number,
+): Promise<void> {
   const settings = {
     strict: true,
     allowedPlugins: ["bridge"],
@@ -77,7 +84,9 @@ async function checkChart(on: readonly Value[]): Promise<void> {
   const given = {
     image,
     config: settings,
-    ...Object.fromEntries(on.map(valueOf)),
+    ...Object.fromEntries(
+      on.map((value) => valueOf(value, sample ?? sampleOf(value))),
+    ),
   };
   const words = [
     `--image=${image}`,
@@ -85,7 +94,7 @@ async function checkChart(on: readonly Value[]): Promise<void> {
     ...Object.entries(settings).map(
       ([key, value]) => `--set=${key}=${JSON.stringify(value)}`,
     ),
-    ...on.map((value) => wordOf(value, sampleOf(value))),
+    ...on.map((value) => wordOf(value, String(sample ?? sampleOf(value)))),
   ];
   const what = on.map(({ name }) => name).join(" ") || "no values";
   const { exitCode, stdout, stderr } = await attempt(
@@ -117,9 +126,11 @@ async function checkChart(on: readonly Value[]): Promise<void> {
   expectObjects(what, stdout, expected);
 }
 
-function valueOf(value: Value): [string, unknown] {
-  const { name, default: byDefault } = value;
-  return [name, typeof byDefault === "boolean" ? !byDefault : sampleOf(value)];
+function valueOf(
+  { name, default: byDefault }: Value,
+  sample: string | number,
+): [string, unknown] {
+  return [name, typeof byDefault === "boolean" ? !byDefault : sample];
 }
 
 /** Throws Error with the first object that differs. */

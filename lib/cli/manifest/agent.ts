@@ -3,6 +3,7 @@
  * right exists only while its part is on (agent.md).
  */
 import type { V1PolicyRule } from "@kubernetes/client-node";
+import { parseAddress } from "../../agent/address.ts";
 import { parts } from "../../agent/parts.ts";
 import { chosenParts, partOptions, switchesOf } from "../agent-switches.ts";
 import { UsageError } from "../command.ts";
@@ -27,6 +28,10 @@ export const agent: Feature = {
     // One order whatever parts are on: the chart is merged from all combinations.
     rules.sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)));
     const textfile = chosen.get("textfile");
+    const address = chosen.get("metrics");
+    const metrics = address === undefined ? undefined : parseAddress(address);
+    if (metrics?.port === 0)
+      throw new UsageError("--metrics: the DaemonSet needs a port, got 0");
     const hasTaint = chosen.has("taint");
     const hasLabels = chosen.has("labels") && !isNode;
     const isPrivileged = [...chosen.keys()].some(
@@ -51,6 +56,7 @@ export const agent: Feature = {
       ...(textfile !== undefined && {
         directories: [{ name: "textfile", path: textfile }],
       }),
+      ...(metrics && { metrics }),
       ...(isPrivileged && { privileged: true }),
     };
   },

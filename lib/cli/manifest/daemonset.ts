@@ -78,6 +78,7 @@ function podSpec(
     ...(isUninstall ? [] : [settings]),
     ...contributions.flatMap(({ volumes = [] }) => volumes),
   ];
+  const metrics = contributions.find((one) => one.metrics)?.metrics;
   const container: V1Container = {
     name,
     image,
@@ -94,12 +95,19 @@ function podSpec(
         valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } },
       },
     ],
+    ...(metrics && {
+      ports: [{ name: metricsPort, containerPort: metrics.port }],
+    }),
     securityContext: isPrivileged ? privileged : restricted,
     resources: { requests: { cpu: "10m", memory: "128Mi" } },
     // The first round takes as long as the copy of the executable.
-    startupProbe: probe(1, 180),
-    readinessProbe: probe(10, 3, "--ready"),
-    livenessProbe: probe(60, 3),
+    startupProbe: probe(healthOf(), 1, 180),
+    readinessProbe: probe(
+      metrics ? readyz(metrics) : healthOf("--ready"),
+      10,
+      3,
+    ),
+    livenessProbe: probe(healthOf(), 60, 3),
     volumeMounts: [
       {
         name: "root",
@@ -152,18 +160,26 @@ const settings = {
   mountPath: "/etc/genie",
 };
 
-/** Ready: installed, with this version and these settings. Alive: it makes rounds. */
+type Action = Pick<V1Probe, "exec" | "httpGet">;
+
 function probe(
+  action: Action,
   periodSeconds: number,
   failureThreshold: number,
-  ...args: string[]
 ): V1Probe {
-  return {
-    exec: { command: ["/genie", "health", healthFile, ...args] },
-    periodSeconds,
-    timeoutSeconds: 10,
-    failureThreshold,
-  };
+  return { ...action, periodSeconds, timeoutSeconds: 10, failureThreshold };
+}
+
+/** Ready: installed, with this version and these settings. Alive: it makes rounds. */
+function healthOf(...args: string[]): Action {
+  return { exec: { command: ["/genie", "health", healthFile, ...args] } };
+}
+
+const metricsPort = "metrics";
+
+/** Ready: installed as well, and the agent's watches are in sync. */
+function readyz({ hostname }: { hostname: string }): Action {
+  return { httpGet: { path: "/readyz", port: metricsPort, host: hostname } };
 }
 
 const common = {

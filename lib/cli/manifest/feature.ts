@@ -28,6 +28,8 @@ export interface Contribution {
   directories?: readonly { name: string; path: string }[];
   /** Volumes of other kinds, with their mount paths. */
   volumes?: readonly { volume: V1Volume; mountPath: string }[];
+  /** Where the agent serves /metrics and /readyz. */
+  metrics?: { hostname: string; port: number };
   /** Works in the node's namespaces: the pod gets `hostPID` and is privileged. */
   privileged?: true;
 }

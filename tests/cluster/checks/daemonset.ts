@@ -86,9 +86,30 @@ export async function checkDaemonSet(
     "`--gc`: the agent executes the node's genie outside of its container, which deletes what an earlier boot left",
     async () => {
       const left = leftRecord();
-      await apply("--gc", "--attach");
+      await apply("--gc", "--attach", "--metrics=9464");
       await until("the record to go", 30, () => !existsSync(left));
       return kubectl.run("logs", ...set);
+    },
+  );
+  await report.check(
+    "`--metrics`: the port has a name, and the kubelet asks /readyz",
+    async () => {
+      const { items } = await kubectl.get<{ items: AgentPod[] }>(
+        ..."pods -n kube-system -l app.kubernetes.io/name=genie".split(" "),
+      );
+      const [container] = items[0]?.spec.containers ?? [];
+      expectEqual("ports", container?.ports, [
+        {
+          name: "metrics",
+          containerPort: 9464,
+          hostPort: 9464,
+          protocol: "TCP",
+        },
+      ]);
+      const { httpGet } = container?.readinessProbe ?? {};
+      const said = await run(["curl", "-fsS", "http://127.0.0.1:9464/readyz"]);
+      expectEqual("/readyz", said, "ok\n");
+      return JSON.stringify(httpGet);
     },
   );
   await report.check(
@@ -128,6 +149,12 @@ export async function checkDaemonSet(
   );
   await kubectl.run("delete", ...set, "--wait", "--cascade=foreground");
   await install(cluster);
+}
+
+interface AgentPod {
+  spec: {
+    containers: { ports?: object[]; readinessProbe: { httpGet?: object } }[];
+  };
 }
 
 /** The record of a pod without attachments, from before the machine was started; its path. */
