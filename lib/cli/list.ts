@@ -104,6 +104,7 @@ async function watchAttachments(
   read: () => Promise<ListedAttachment[]>,
 ): Promise<number> {
   let before: ReadonlyMap<string, ListedAttachment> | undefined;
+  let hasHead = false;
   while (!stopped()) {
     const rows = new Map((await read()).map((row) => [idOf(row), row]));
     const gone = [...(before ?? [])].filter(([id]) => !rows.has(id));
@@ -114,8 +115,9 @@ async function watchAttachments(
         .map(([, row]) => row),
     ];
     if (changed.length > 0 || before === undefined) {
-      const table = tableOf(changed, now(), format === "wide", !before);
+      const table = tableOf(changed, now(), format === "wide", !hasHead);
       await stdout(documents(changed, format) ?? table);
+      hasHead ||= changed.length > 0;
     }
     before = rows;
     await sleep(watchMs);

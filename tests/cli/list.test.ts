@@ -78,6 +78,30 @@ describe("list", () => {
     ]);
   });
 
+  test("--watch, from nothing: the head comes with the first row, and once", async () => {
+    using made = new NodeDirectory();
+    let round = 0;
+    const { exitCode, stdout } = await made.type("list", ["--watch"], {
+      now,
+      sleep: async () => {
+        round++;
+        if (round < 3) made.record({ containerId: `c${round}` });
+        await Promise.resolve();
+      },
+      stopped: () => round === 3,
+    });
+    expect([exitCode, stdout.split("\n")]).toEqual([
+      0,
+      [
+        "no attachments",
+        "NAMESPACE  POD  CONTAINER  INTERFACE  NETWORK    ADDRESSES  HOST  IN  OUT  SANDBOX  AGE",
+        "shop       web  c1         eth0       canal-net  -          -     -   -    live     2h",
+        "shop  web  c2  eth0  canal-net  -  -  -  -  live  2h",
+        "",
+      ],
+    ]);
+  });
+
   test("-o json -n, whole attachments of one namespace", async () => {
     using made = node();
     const { exitCode, stdout } = await made.type(
