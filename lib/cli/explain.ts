@@ -11,7 +11,7 @@ import {
   explainPod,
 } from "./explanation.ts";
 import { directoryOptions, directoriesOf, nodeContext } from "./node.ts";
-import { apiNodeName } from "./node-api.ts";
+import { apiNodeName, apiOptions } from "./node-api.ts";
 import { structured, structuredFormats, wantedNamespace } from "./output.ts";
 import {
   contextNamespace,
@@ -68,6 +68,7 @@ Changes nothing. A pod that could not be created fails here with the same messag
       about:
         "credential for the API server (default that of genie's configuration; kubectl genie: $KUBECONFIG, else ~/.kube/config)",
     },
+    node: apiOptions.node,
     ...directoryOptions,
   },
   async run(input, { env, stdout, stderr, isKubectl = false }) {
