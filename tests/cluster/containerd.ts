@@ -12,6 +12,15 @@ import { run } from "../../scripts/run.ts";
 
 export const socket = "/run/containerd/containerd.sock";
 
+/** The trace context that it gives to each CNI plugin: its own environment. */
+export const trace = {
+  id: "4bf92f3577b34da6a3ce929d0e0e4736",
+  env: {
+    TRACEPARENT: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    TRACESTATE: "cluster=test",
+  },
+} as const;
+
 export interface Containerd {
   daemon: Daemon;
   load(image: Image): Promise<void>;
@@ -46,8 +55,11 @@ export function containerd(
     daemon: new Daemon(directory, {
       name: daemonName(place, `containerd-${edition}`),
       cmd: place.command([executable, "--config", file]),
-      // The shim of the same edition.
-      env: { PATH: `${dirname(executable)}:${process.env["PATH"] ?? ""}` },
+      env: {
+        // The shim of the same edition.
+        PATH: `${dirname(executable)}:${process.env["PATH"] ?? ""}`,
+        ...trace.env,
+      },
       ready: async () =>
         existsSync(place.root + socket) && (await ctr("version")) !== "",
       seconds: 30,

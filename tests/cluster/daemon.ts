@@ -51,9 +51,10 @@ export class Daemon {
     }
   }
 
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+  /** Its exit code. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | undefined> {
     this.#child?.kill(signal);
-    await this.#child?.exited;
+    return this.#child?.exited;
   }
 
   log(): string {

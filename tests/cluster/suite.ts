@@ -21,6 +21,7 @@ import { checkObserve } from "./checks/observe.ts";
 import { checkPods } from "./checks/pods.ts";
 import { checkScale, checkUpgrade } from "./checks/scale.ts";
 import { checkStaticPod } from "./checks/static-pod.ts";
+import { checkTaint } from "./checks/taint.ts";
 import { checkUninstall } from "./checks/uninstall.ts";
 import { type Cluster, startCluster } from "./node.ts";
 import type { Parts } from "./parts.ts";
@@ -46,11 +47,14 @@ export async function runSuite(
     await checkPods(cluster, report);
     await checkLookups(cluster, report);
     await checkChoice(cluster, report);
+    // It waits for a minute, during which the others run.
+    const endTaint = await checkTaint(cluster, report);
     await checkBlankChoice(cluster, report);
     await checkDevices(cluster, report);
     await checkObserve(cluster, report);
     await checkCredentials(cluster, report);
     await checkStaticPod(cluster, report);
+    await endTaint();
     // Its agent keeps definitions, which the checks before read from the API server.
     await checkHotAttach(cluster, report);
     await checkAgent(cluster, report);

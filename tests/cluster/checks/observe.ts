@@ -1,13 +1,14 @@
 /**
- * What operators see: the audit with its evictions, events and metrics of the agent, and
- * the taint of a second node. All pods and the second node are gone afterwards.
+ * What operators see: the audit with its evictions, events and metrics of the agent, the
+ * commands. All pods are gone afterwards.
  */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { attempt } from "../../../scripts/run.ts";
 import { Daemon } from "../daemon.ts";
+import { checkCommands } from "./commands.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
-import { applyManifest, untilRuntimeReads } from "../genie.ts";
+import { untilRuntimeReads } from "../genie.ts";
 import { kubeletConf } from "../kubelet.ts";
 import { binDir, confDir, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
@@ -17,10 +18,11 @@ import {
   deletePods,
   podObject,
   podSpec,
+  networks,
   waitReady,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
-import { startSecondNode } from "../second-node.ts";
+import { installTraced, removeTraced, traced } from "../traced-network.ts";
 import { until } from "../until.ts";
 
 const both = { cni: "flannel,canal" };
@@ -32,7 +34,6 @@ export async function checkObserve(
 ): Promise<void> {
   report.heading("What operators see");
   await checkAudit(cluster, report);
-  await checkTaint(cluster, report);
 }
 
 /** A workload of one pod; `budget` forbids to evict it. */
@@ -74,6 +75,7 @@ async function checkAudit(cluster: Cluster, report: Report): Promise<void> {
     (await kubectl.run("get", "pods", "-l", `workload=${name}`, "-o", "name"))
       .trim()
       .replaceAll("pod/", "");
+  await installTraced(genie);
   // As after a restart: the runtime does not know genie yet.
   await untilRuntimeReads(cluster, () => renameSync(config, `${config}.away`));
   await kubectl.apply([
@@ -108,8 +110,16 @@ async function checkAudit(cluster: Cluster, report: Report): Promise<void> {
     seconds: 20,
   });
   await agent.start();
+  const watching = new Daemon(directory, {
+    name: "list-watch",
+    cmd: [genie, "list", "--watch", "--namespace=default"],
+    ready: () => true,
+    seconds: 5,
+  });
+  await watching.start();
   await kubectl.apply([
-    podObject("order", both),
+    traced,
+    podObject("order", { ...both, [networks]: "traced" }),
     podObject("lacking", { cni: "flannel" }),
     podObject("broken", { cni: "flannel,nowhere" }),
   ]);
@@ -240,6 +250,7 @@ async function checkAudit(cluster: Cluster, report: Report): Promise<void> {
     },
   );
   await agent.stop();
+  await checkCommands(cluster, report, "order");
   await kubectl.run(
     "delete",
     "replicaset",
@@ -250,89 +261,19 @@ async function checkAudit(cluster: Cluster, report: Report): Promise<void> {
   );
   await kubectl.run("delete", "pdb", "budgeted");
   await deletePods(kubectl, "alone", "host", "order", "lacking", "broken");
-}
-
-async function checkTaint(cluster: Cluster, report: Report): Promise<void> {
-  const { kubectl, genie, directory, pki } = cluster;
+  await removeTraced(genie);
+  await kubectl.run("delete", "net-attach-def", "traced");
   await report.check(
-    "a new node with the taint gets no pod before its networks are ready, then the agent removes the taint",
+    "genie list --watch: the rows that come and go, until SIGTERM",
     async () => {
-      await applyManifest(cluster, ["--taint"]);
-      await using second = await startSecondNode(
-        cluster,
-        "--register-with-taints=genie/not-ready:NoSchedule",
-      );
-      const pod = podObject("early", both) as { spec: object };
-      await kubectl.apply([
-        {
-          ...pod,
-          spec: {
-            ...podSpec,
-            nodeSelector: { "kubernetes.io/hostname": second.name },
-          },
-        },
-      ]);
-      const waiting = await until("the scheduler to say why", 20, async () => {
-        const said = await kubectl.run(
-          ..."get events --field-selector involvedObject.name=early -o custom-columns=MESSAGE:.message --no-headers".split(
-            " ",
-          ),
-        );
-        return said.includes("untolerated taint") && said;
+      const seen = await until("the rows", 5, () => {
+        const text = watching.log();
+        return /order .* net1 .* deleted +\d+s$/m.test(text) && text;
       });
-      const tokenFile = "/etc/genie/token";
-      // As the kubelet's: bound to the node, so that it may change no other one.
-      const token = await kubectl.run(
-        ..."create token genie -n kube-system --bound-object-kind=Node --bound-object-name".split(
-          " ",
-        ),
-        second.name,
-      );
-      mkdirSync(second.root + "/etc/genie", { recursive: true });
-      writeFileSync(second.root + tokenFile, token.trim(), { mode: 0o600 });
-      const agent = new Daemon(directory, {
-        name: "agent-taint",
-        cmd: second.command([
-          genie,
-          "agent",
-          "--no-install",
-          "--no-cache",
-          "--taint",
-          `--node=${second.name}`,
-        ]),
-        ready: () => true,
-        seconds: 5,
-      });
-      await agent.start();
-      await second.run(
-        genie,
-        "install",
-        `--server=${second.server}`,
-        `--certificate-authority=${pki.ca.cert}`,
-        `--token-file=${tokenFile}`,
-      );
-      await waitReady(kubectl, "early");
-      expectAddresses(await addresses(kubectl, "early"), {
-        eth0: "10.244.2.",
-        eth1: "10.245.2.",
-      });
-      const taints = await kubectl.run(
-        "get",
-        "node",
-        second.name,
-        "-o",
-        "jsonpath={.spec.taints}",
-      );
-      expectEqual("taints", taints, "");
-      await agent.stop();
-      await deletePods(kubectl, "early");
-      for (const kind of ["", "binding"])
-        await kubectl.run(
-          "delete",
-          `validatingadmissionpolicy${kind}`,
-          "genie-node",
-        );
-      return `${waiting}${agent.log()}`;
+      expectMatch("head", seen, /^NAMESPACE +POD .* AGE$/m);
+      expectMatch("row", seen, /order .* net1 .* live +\d+s$/m);
+      expectEqual("exit code", await watching.stop(), 0);
+      return seen;
     },
   );
 }
