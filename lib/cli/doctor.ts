@@ -118,7 +118,7 @@ async function diagnose(node: Node): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [name, check] of checks) {
     try {
-      findings.push(...(await check(node)));
+      findings.push(...[await check(node)].flat());
     } catch (error) {
       findings.push({ check: name, verdict: "fail", found: messageOf(error) });
     }

@@ -2,11 +2,24 @@
  * The API server: its response, our user, and each right that genie needs
  * (SelfSubjectAccessReview).
  */
+import type { V1ResourceAttributes } from "@kubernetes/client-node";
+import type { Context } from "../../attach/context.ts";
 import type { PodReference } from "../../attach/record.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
-import { mutatingPolicies } from "./admission.ts";
-import type { Check, Finding, Node } from "./check.ts";
+import {
+  definitions,
+  group as definitionGroup,
+} from "../manifest/definition.ts";
+import {
+  type Check,
+  type Finding,
+  type Node,
+  fail,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 
 export const checkAccess: Check = async ({
   config,
@@ -20,48 +33,33 @@ export const checkAccess: Check = async ({
   const configured = kubeconfig ?? server ?? policy?.server;
   if (configured === undefined) return [];
   if (!host.isOurs)
-    return [
-      {
-        check,
-        verdict: "skip",
-        found:
-          "not checked below another root: the credential names files of the node",
-      },
-    ];
+    return skip(
+      check,
+      "not checked below another root: the credential names files of the node",
+    );
   let api: Api;
   try {
     api = await openApi(config.kube, terminal.env);
   } catch (error) {
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: messageOf(error),
-        advice: "genie install --kubeconfig",
-      },
-    ];
+    return fail(check, messageOf(error), "genie install --kubeconfig");
   }
   try {
     const { gitVersion } = await api.version.getCode();
     const user = await userOf(api);
     return [
-      {
+      ok(
         check,
-        verdict: "ok",
-        found: `${api.server} responds: ${gitVersion}${user === undefined ? "" : `, as ${user}`}`,
-      },
+        `${api.server} responds: ${gitVersion}${user === undefined ? "" : `, as ${user}`}`,
+      ),
       ...(await permissions(api, user, context)),
       await mutatingPolicies(api),
     ];
   } catch (error) {
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: `${api.server}: ${apiProblem(error)}`,
-        advice: "check the address, the authority and the credential",
-      },
-    ];
+    return fail(
+      check,
+      `${api.server}: ${apiProblem(error)}`,
+      "check the address, the authority and the credential",
+    );
   }
 };
 
@@ -75,104 +73,94 @@ async function userOf({ authentication }: Api): Promise<string | undefined> {
   }
 }
 
-interface Permission {
-  verb: string;
-  group: string;
-  resource: string;
-  subresource?: string;
-  /** The consequence if it is denied. */
-  need: string;
-}
+type Right = Pick<
+  V1ResourceAttributes,
+  "verb" | "group" | "resource" | "subresource"
+>;
 
-/** All rights that genie needs (`genie manifest`). */
-const needed: readonly Permission[] = [
-  {
-    verb: "get",
-    group: "",
-    resource: "pods",
-    need: "a runtime that does not send annotations, static pods",
-  },
-  {
-    verb: "patch",
-    group: "",
-    resource: "pods",
-    subresource: "status",
-    need: "the network status of pods",
-  },
-  {
-    verb: "get",
-    group: "k8s.cni.cncf.io",
-    resource: "network-attachment-definitions",
-    need: "the annotation k8s.v1.cni.cncf.io/networks",
-  },
+/** All rights that genie needs (`genie manifest`), and what for. */
+const needed: readonly [need: string, right: Right][] = [
+  [
+    "a runtime that does not send annotations, static pods",
+    { verb: "get", group: "", resource: "pods" },
+  ],
+  [
+    "the network status of pods",
+    { verb: "patch", group: "", resource: "pods", subresource: "status" },
+  ],
+  [
+    "the annotation k8s.v1.cni.cncf.io/networks",
+    { verb: "get", group: definitionGroup, resource: definitions },
+  ],
 ];
 
 async function permissions(
-  api: Api,
+  { authorization }: Api,
   user: string | undefined,
   context: Node["context"],
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const isNode = user?.startsWith("system:node:") ?? false;
   const pod = context && (await recordedPod(context));
-  for (const permission of needed) {
-    const { verb, resource, subresource } = permission;
-    const what = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
-    const check = `may ${what}`;
+  for (const [need, right] of needed) {
+    const { verb, resource, subresource } = right;
+    const check = `may ${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
     // A node may access its own pods only, so the review names one of them.
-    const named = isNode && resource === "pods";
-    if (named && !pod) {
-      findings.push({
-        check,
-        verdict: "skip",
-        found: "a node may for its own pods; no recorded pod to check with",
-      });
+    const isNamed = isNode && resource === "pods";
+    if (isNamed && !pod) {
+      const found =
+        "a node may for its own pods; no recorded pod to check with";
+      findings.push(skip(check, found));
       continue;
     }
-    findings.push({
-      check,
-      ...(await reviewed(api, permission, named ? pod : undefined)),
-    });
+    const advice = "genie manifest | kubectl apply -f -";
+    const resourceAttributes = { ...right, ...(isNamed && pod) };
+    try {
+      const { status } = await authorization.createSelfSubjectAccessReview({
+        body: { spec: { resourceAttributes } },
+      });
+      const reason = status?.reason ? `: ${status.reason}` : "";
+      const found = `denied${reason}; needed for ${need}`;
+      findings.push(
+        status?.allowed ? ok(check, "allowed") : fail(check, found, advice),
+      );
+    } catch (error) {
+      const found = `cannot be checked: ${apiProblem(error)}; needed for ${need}`;
+      findings.push(warn(check, found, advice));
+    }
   }
   return findings;
-}
-
-/** The API server's decision, for one pod if given. */
-async function reviewed(
-  { authorization }: Api,
-  { verb, group, resource, subresource, need }: Permission,
-  pod: PodReference | undefined,
-): Promise<Omit<Finding, "check">> {
-  const advice = "genie manifest | kubectl apply -f -";
-  try {
-    const { status } = await authorization.createSelfSubjectAccessReview({
-      body: {
-        spec: {
-          resourceAttributes: {
-            verb,
-            group,
-            resource,
-            ...(subresource !== undefined && { subresource }),
-            ...(pod && { namespace: pod.namespace, name: pod.name }),
-          },
-        },
-      },
-    });
-    if (status?.allowed) return { verdict: "ok", found: "allowed" };
-    const reason = status?.reason ? `: ${status.reason}` : "";
-    const found = `denied${reason}; needed for ${need}`;
-    return { verdict: "fail", found, advice };
-  } catch (error) {
-    const found = `cannot be checked: ${apiProblem(error)}; needed for ${need}`;
-    return { verdict: "warn", found, advice };
-  }
 }
 
 /** Any pod of this node. */
 async function recordedPod({
   records,
-}: NonNullable<Node["context"]>): Promise<PodReference | undefined> {
+}: Context): Promise<Pick<PodReference, "namespace" | "name"> | undefined> {
   for await (const { record } of records.all())
-    if (record?.pod) return record.pod;
+    if (record?.pod) {
+      const { namespace, name } = record.pod;
+      return { namespace, name };
+    }
   return undefined;
+}
+
+/**
+ * Whether the API server has the kind of policy that `genie manifest` prints for
+ * namespace networks and scheduling (choice.md). Nothing of a node depends on it.
+ */
+async function mutatingPolicies({ admission }: Api): Promise<Finding> {
+  const check = "mutating policies";
+  const purpose =
+    "needed for `genie manifest --namespace-networks` and `--network-scheduling`";
+  try {
+    const { resources } = await admission.getAPIResources();
+    return resources.some(({ name }) => name === "mutatingadmissionpolicies")
+      ? ok(check, "the API server has them")
+      : skip(
+          check,
+          `the API server has no MutatingAdmissionPolicy v1, stable since Kubernetes 1.36; ${purpose}`,
+        );
+  } catch (error) {
+    return skip(check, `cannot be checked: ${apiProblem(error)}; ${purpose}`);
+  }
 }

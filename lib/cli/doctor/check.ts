@@ -32,7 +32,25 @@ export interface Finding {
   advice?: string;
 }
 
-export type Check = (node: Node) => Finding[] | Promise<Finding[]>;
+export type Findings = Finding | Finding[];
+
+export type Check = (node: Node) => Findings | Promise<Findings>;
+
+export function ok(check: string, found: string): Finding {
+  return { check, verdict: "ok", found };
+}
+
+export function skip(check: string, found: string): Finding {
+  return { check, verdict: "skip", found };
+}
+
+export function warn(check: string, found: string, advice: string): Finding {
+  return { check, verdict: "warn", found, advice };
+}
+
+export function fail(check: string, found: string, advice: string): Finding {
+  return { check, verdict: "fail", found, advice };
+}
 
 /** The node, read once for all checks. */
 export interface Node {
@@ -53,6 +71,8 @@ export interface Node {
   context: Context | undefined;
   /** Directories of plugins, paths of the node. */
   path: readonly string[];
+  /** The same as paths of this process. */
+  searched: readonly string[];
 }
 
 /** Throws 5 when the directory of networks cannot be read. */
@@ -65,6 +85,7 @@ export function readNode(
   const files = readConfDir(host.path(confDir));
   const own = findOwn(files);
   const config = own && readConfigForCleanup(own.plugin, () => {});
+  const path = [binDir, ...(config?.binDirs ?? [])];
   return {
     host,
     directories,
@@ -75,7 +96,8 @@ export function readNode(
     config,
     configProblem: own && problemOf(own),
     context: contextOf(directories, host, terminal),
-    path: [binDir, ...(config?.binDirs ?? [])],
+    path,
+    searched: path.map((directory) => host.path(directory)),
   };
 }
 

@@ -9,18 +9,25 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { candidateNamed } from "../../select/choice.ts";
 import { ownTypes } from "../../select/node-networks.ts";
-import type { Check, Finding, Node } from "./check.ts";
+import {
+  type Check,
+  type Finding,
+  type Node,
+  fail,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 
 export const checkAutomatic: Check = (node) => {
-  const { config, networks, host, path } = node;
+  const { config, networks, searched } = node;
   if (!config?.automatic) return [];
   const { networks: names } = config.automatic;
   const source = 'configuration key "automatic"';
   const problems = names.flatMap((name) => {
     try {
       const { list } = candidateNamed(name, source, config, networks);
-      const directories = path.map((directory) => host.path(directory));
-      validateNetwork(list, directories, undefined);
+      validateNetwork(list, searched, undefined);
       return [];
     } catch (error) {
       return [messageOf(error)];
@@ -34,28 +41,22 @@ export const checkAutomatic: Check = (node) => {
     found: `${problem}: automatic choice passes it over`,
     advice: "correct the key automatic, or install what is missing",
   }));
-  return [...missing, ...sampleFindings(node)];
+  return [...missing, ...sampleFinding(node)];
 };
 
-function sampleFindings({ config, context }: Node): Finding[] {
+function sampleFinding({ config, context }: Node): Finding[] {
   if (config?.automatic?.by !== "traffic" || !context) return [];
   if (readTraffic(context)) return [];
-  return [
-    {
-      check: "automatic",
-      verdict: "warn",
-      found:
-        "no sample of the traffic in the last minute: automatic choice counts attachments",
-      advice: "run genie agent --load on this node",
-    },
-  ];
+  const found =
+    "no sample of the traffic in the last minute: automatic choice counts attachments";
+  return [warn("automatic", found, "run genie agent --load on this node")];
 }
 
 export const checkAuxiliaryChain: Check = ({
   config,
   directories,
   host,
-  path,
+  searched,
 }) => {
   const name = config?.auxiliaryChain;
   if (!config || name === undefined) return [];
@@ -64,20 +65,13 @@ export const checkAuxiliaryChain: Check = ({
   try {
     const list = auxiliaryList(confDir, name, ownTypes(config));
     if (!list)
-      return [
-        {
-          check,
-          verdict: "skip",
-          found: `${directories.confDir}/${name} has no configuration`,
-        },
-      ];
-    const searched = path.map((directory) => host.path(directory));
+      return skip(check, `${directories.confDir}/${name} has no configuration`);
     validateNetwork(list, searched, undefined);
     const types = list.plugins.map(({ type }) => quote(type)).join(", ");
-    return [{ check, verdict: "ok", found: `executes ${types} for every pod` }];
+    return ok(check, `executes ${types} for every pod`);
   } catch (error) {
     const found = `${messageOf(error)}: every pod fails`;
     const advice = `correct ${directories.confDir}/${name}, or remove the key auxiliaryChain`;
-    return [{ check, verdict: "fail", found, advice }];
+    return fail(check, found, advice);
   }
 };

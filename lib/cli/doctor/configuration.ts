@@ -14,7 +14,14 @@ import { chooseDefault } from "../default-network.ts";
 import { listWarnings } from "../own-list.ts";
 import { ownFile, ownType } from "../node.ts";
 import { textOf } from "../replace-file.ts";
-import type { Check, Finding, Node } from "./check.ts";
+import {
+  type Check,
+  type Finding,
+  type Node,
+  fail,
+  ok,
+  warn,
+} from "./check.ts";
 import { runtimeSettings } from "../runtime.ts";
 
 const check = "configuration";
@@ -27,26 +34,21 @@ export const checkConfiguration: Check = (node) => {
   if (!ours || !first) return [missingFinding(node)];
   const findings: Finding[] = [
     first.file === ours.file
-      ? {
+      ? ok(
           check,
-          verdict: "ok",
-          found: `the runtime takes ${ours.file}: it is the first of ${confDir}, and executes genie`,
-        }
-      : {
+          `the runtime takes ${ours.file}: it is the first of ${confDir}, and executes genie`,
+        )
+      : fail(
           check,
-          verdict: "fail",
-          found: `the runtime takes ${first.file}, the first of ${confDir}, and not ${ours.file}`,
-          advice: `rename ${join(confDir, first.file)} so that it comes after ${ownFile}`,
-        },
+          `the runtime takes ${first.file}, the first of ${confDir}, and not ${ours.file}`,
+          `rename ${join(confDir, first.file)} so that it comes after ${ownFile}`,
+        ),
     ...contentFindings(node, join(confDir, ours.file)),
   ];
   if (configProblem !== undefined)
-    findings.push({
-      check,
-      verdict: "fail",
-      found: configProblem,
-      advice: `correct ${join(confDir, ours.file)}`,
-    });
+    findings.push(
+      fail(check, configProblem, `correct ${join(confDir, ours.file)}`),
+    );
   return findings;
 };
 
@@ -54,19 +56,12 @@ function missingFinding({ files, directories }: Node): Finding {
   const { confDir } = directories;
   const damaged = files.find(({ file }) => file === ownFile)?.problem;
   return damaged === undefined
-    ? {
+    ? fail(check, `no file of ${confDir} executes genie`, "genie install")
+    : fail(
         check,
-        verdict: "fail",
-        found: `no file of ${confDir} executes genie`,
-        advice: "genie install",
-      }
-    : {
-        check,
-        verdict: "fail",
-        found: `${join(confDir, ownFile)} cannot be read, so no pod can be created: ${damaged}`,
-        advice:
-          "correct it, or genie install --force, which keeps a copy of it and restores the last good one",
-      };
+        `${join(confDir, ownFile)} cannot be read, so no pod can be created: ${damaged}`,
+        "correct it, or genie install --force, which keeps a copy of it and restores the last good one",
+      );
 }
 
 /** The rules of container-runtimes.md §1, §2.3 and K-1. */
@@ -111,21 +106,15 @@ const installPlugin =
   "install the plugin, or remove it from the list: no pod can be created without it";
 
 /** Other plugins in our list, which the runtime executes after genie. */
-function missingPlugins({ own: ours, host, path }: Node): string[] {
-  const types = (ours?.list.plugins ?? []).map(({ type }) => type);
-  return types
-    .filter((type) => type !== ownType)
-    .flatMap((type) => {
-      try {
-        requirePlugin(
-          type,
-          path.map((directory) => host.path(directory)),
-        );
-        return [];
-      } catch (error) {
-        return [messageOf(error)];
-      }
-    });
+function missingPlugins({ own: ours, searched }: Node): string[] {
+  return (ours?.list.plugins ?? []).flatMap(({ type }) => {
+    try {
+      if (type !== ownType) requirePlugin(type, searched);
+      return [];
+    } catch (error) {
+      return [messageOf(error)];
+    }
+  });
 }
 
 function isReadableSecret({ own: ours }: Node, place: string): boolean {
@@ -167,30 +156,18 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
   try {
     const { plugin, name } = chooseDefault(config.defaultPlugin, networks);
     if (config.defaultPlugin.trim() !== "")
-      return [
-        {
-          check: what,
-          verdict: "ok",
-          found: `${quote(plugin)}, whose name is ${quote(name)}`,
-        },
-      ];
-    return [
-      {
-        check: what,
-        verdict: "warn",
-        found: `${quote(plugin)}, because it is the first file: pods get another one if a file sorts before it or this file is removed`,
-        advice: "genie install writes default_plugin",
-      },
-    ];
+      return ok(what, `${quote(plugin)}, whose name is ${quote(name)}`);
+    return warn(
+      what,
+      `${quote(plugin)}, because it is the first file: pods get another one if a file sorts before it or this file is removed`,
+      "genie install writes default_plugin",
+    );
   } catch (error) {
-    return [
-      {
-        check: what,
-        verdict: "fail",
-        found: messageOf(error),
-        advice: "install a network, or genie install --default",
-      },
-    ];
+    return fail(
+      what,
+      messageOf(error),
+      "install a network, or genie install --default",
+    );
   }
 };
 
@@ -201,17 +178,18 @@ export const checkRenamed: Check = ({ host, directories }) => {
   const names = namesOf(host.path(directories.confDir));
   const files = names.filter((file) => renamed.test(file));
   // `install` has restored our file: renaming the other one back would replace it.
-  const [restored, others] = names.includes(ownFile)
-    ? parted(files, (file) => file.startsWith(ownFile))
-    : [[], files];
+  const isThere = names.includes(ownFile);
+  const restored = files.filter((file) => isThere && file.startsWith(ownFile));
+  const others = files.filter((file) => !restored.includes(file));
   const findings: Finding[] = [];
   if (restored.length > 0)
-    findings.push({
-      check: "renamed files",
-      verdict: "warn",
-      found: `another CNI renamed ${restored.join(", ")}; ${ownFile} is there again`,
-      advice: advised(restored, `remove ${restored.join(", ")}`),
-    });
+    findings.push(
+      warn(
+        "renamed files",
+        `another CNI renamed ${restored.join(", ")}; ${ownFile} is there again`,
+        advised(restored, `remove ${restored.join(", ")}`),
+      ),
+    );
   if (others.length > 0)
     findings.push({
       check: "renamed files",
@@ -230,14 +208,6 @@ function advised(files: readonly string[], then: string): string {
     : then;
 }
 
-/** The items that pass, and the others. */
-function parted(
-  files: readonly string[],
-  passes: (file: string) => boolean,
-): [string[], string[]] {
-  return [files.filter(passes), files.filter((file) => !passes(file))];
-}
-
 function namesOf(directory: string): string[] {
   try {
     return readdirSync(directory).toSorted();
@@ -251,18 +221,20 @@ export const checkRuntimeChoice: Check = ({ host, own: ours }) =>
   runtimeSettings(host).flatMap(({ file, maxConfNum, defaultNetwork }) => {
     const findings: Finding[] = [];
     if (maxConfNum !== undefined && maxConfNum !== 1)
-      findings.push({
-        check: "containerd files",
-        verdict: "fail",
-        found: `${file}: max_conf_num is ${maxConfNum}, so every pod gets the other networks as well, without genie`,
-        advice: "set max_conf_num to 1",
-      });
+      findings.push(
+        fail(
+          "containerd files",
+          `${file}: max_conf_num is ${maxConfNum}, so every pod gets the other networks as well, without genie`,
+          "set max_conf_num to 1",
+        ),
+      );
     if (defaultNetwork !== undefined && defaultNetwork !== ours?.list.name)
-      findings.push({
-        check: "crio network",
-        verdict: "fail",
-        found: `${file}: cni_default_network is ${quote(defaultNetwork)}, so CRI-O does not take the first file`,
-        advice: "remove cni_default_network, or set it to genie's name",
-      });
+      findings.push(
+        fail(
+          "crio network",
+          `${file}: cni_default_network is ${quote(defaultNetwork)}, so CRI-O does not take the first file`,
+          "remove cni_default_network, or set it to genie's name",
+        ),
+      );
     return findings;
   });

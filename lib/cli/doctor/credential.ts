@@ -13,82 +13,68 @@ import {
   readKubeconfig,
 } from "../../kube/kubeconfig.ts";
 import { type PemSource, readPem, readToken } from "../../kube/pem.ts";
-import type { Check, Finding, Node } from "./check.ts";
+import {
+  type Check,
+  type Finding,
+  type Node,
+  fail,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 import { own } from "../../cni/json.ts";
 import type { Host } from "../host.ts";
 import { apiProblem, openApi } from "../../kube/typed-api.ts";
+
+const check = "kubeconfig";
+const renewal = "check that the DaemonSet or kubelet that renews it is running";
 
 export const checkCredential: Check = ({ config, host, terminal }) => {
   if (!config) return [];
   const { kubeconfig, server, policy } = config.kube;
   if (kubeconfig === undefined)
     return (server ?? policy?.server) === undefined
-      ? [
-          {
-            check: "kubeconfig",
-            verdict: "warn",
-            found: "no credential for the API server",
-            advice:
-              "genie install --kubeconfig: definitions and the pods' status need it",
-          },
-        ]
-      : [
-          {
-            check: "kubeconfig",
-            verdict: "ok",
-            found: "the configuration names a server",
-          },
-        ];
+      ? warn(
+          check,
+          "no credential for the API server",
+          "genie install --kubeconfig: definitions and the pods' status need it",
+        )
+      : ok(check, "the configuration names a server");
   const path = host.path(kubeconfig);
   let read: { cluster: Cluster; user: User };
   try {
     read = readKubeconfig(path);
   } catch (error) {
-    return [
-      {
-        check: "kubeconfig",
-        verdict: "fail",
-        found: messageOf(error),
-        advice: "genie install --kubeconfig",
-      },
-    ];
+    return fail(check, messageOf(error), "genie install --kubeconfig");
   }
   return [
-    ...fileFindings(path, kubeconfig),
-    ...clusterFindings(read.cluster, kubeconfig),
+    modeFinding(path, kubeconfig),
+    ...(read.cluster.insecure
+      ? [
+          warn(
+            check,
+            `${kubeconfig} does not verify the API server: another server can impersonate it`,
+            "set certificate-authority instead",
+          ),
+        ]
+      : []),
     ...userFindings(read.user, host, terminal.now()),
   ];
 };
 
-function fileFindings(path: string, shown: string): Finding[] {
+function modeFinding(path: string, shown: string): Finding {
   const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) === 0)
-    return [
-      { check: "kubeconfig", verdict: "ok", found: `${shown} can be read` },
-    ];
-  return [
-    {
-      check: "kubeconfig",
-      verdict: "warn",
-      found: `${shown} has mode ${mode.toString(8).padStart(4, "0")}: others can read it`,
-      advice: `chmod 600 ${shown}`,
-    },
-  ];
+  if ((mode & 0o077) === 0) return ok(check, `${shown} can be read`);
+  const octal = mode.toString(8).padStart(4, "0");
+  return warn(
+    check,
+    `${shown} has mode ${octal}: others can read it`,
+    `chmod 600 ${shown}`,
+  );
 }
 
-function clusterFindings({ insecure }: Cluster, shown: string): Finding[] {
-  if (!insecure) return [];
-  return [
-    {
-      check: "kubeconfig",
-      verdict: "warn",
-      found: `${shown} does not verify the API server: another server can impersonate it`,
-      advice: "set certificate-authority instead",
-    },
-  ];
-}
-
-function userFindings(user: User, host: Node["host"], now: Date): Finding[] {
+/** The lifetime of the token, else of the client certificate. */
+function userFindings(user: User, host: Host, now: Date): Finding[] {
   try {
     const { tokenFile, clientCertificate } = user;
     const text = tokenOf(user, host);
@@ -99,18 +85,11 @@ function userFindings(user: User, host: Node["host"], now: Date): Finding[] {
     const until = new X509Certificate(pem).validToDate;
     return [lifetime("client certificate", until, now, true)];
   } catch (error) {
-    return [
-      {
-        check: "credential",
-        verdict: "fail",
-        found: messageOf(error),
-        advice: "check that the DaemonSet or kubelet that renews it is running",
-      },
-    ];
+    return [fail("credential", messageOf(error), renewal)];
   }
 }
 
-function onHost(source: PemSource, host: Node["host"]): PemSource {
+function onHost(source: PemSource, host: Host): PemSource {
   return "file" in source
     ? { ...source, file: host.path(source.file) }
     : source;
@@ -126,36 +105,21 @@ function lifetime(
   renewed: boolean,
 ): Finding {
   if (until === undefined)
-    return {
-      check: what,
-      verdict: "ok",
-      found: renewed
-        ? "has no expiry"
-        : "is in the kubeconfig and has no expiry",
-    };
-  const left = until.getTime() - now.getTime();
-  if (left <= 0)
-    return {
-      check: what,
-      verdict: "fail",
-      found: `expired at ${until.toISOString()}`,
-      advice: "check that the DaemonSet or kubelet that renews it is running",
-    };
+    return ok(
+      what,
+      `${renewed ? "has" : "is in the kubeconfig and has"} no expiry`,
+    );
+  const leftMs = until.getTime() - now.getTime();
+  if (leftMs <= 0)
+    return fail(what, `expired at ${until.toISOString()}`, renewal);
   const found = `valid until ${until.toISOString()}`;
-  if (left > soonMs) return { check: what, verdict: "ok", found };
-  return {
-    check: what,
-    verdict: "warn",
-    found: `${found}, in less than five minutes`,
-    advice: "check that the DaemonSet or kubelet that renews it is running",
-  };
+  return leftMs > soonMs
+    ? ok(what, found)
+    : warn(what, `${found}, in less than five minutes`, renewal);
 }
 
 /** undefined: the user has none. Throws if its file cannot be read. */
-export function tokenOf(
-  { tokenFile, token }: User,
-  host: Host,
-): string | undefined {
+function tokenOf({ tokenFile, token }: User, host: Host): string | undefined {
   return tokenFile === undefined
     ? token
     : readToken(host.path(tokenFile), "token file");
@@ -187,36 +151,20 @@ interface BoundPod {
 export const checkTokenPod: Check = async (node) => {
   const pod = boundPod(node);
   if (!pod) return [];
-  const who = `pod ${pod.namespace}/${pod.name}`;
-  const state = await stateOf(pod, node);
-  return [finding(who, state)];
+  const found = `is bound to pod ${pod.namespace}/${pod.name}`;
+  try {
+    return (await exists(pod, node))
+      ? ok("token", `${found}, which exists`)
+      : fail(
+          "token",
+          `${found}, which is gone: the API server refuses it`,
+          "start the DaemonSet, or use the node's own credential: genie install --kubeconfig",
+        );
+  } catch (error) {
+    const why = apiProblem(error);
+    return skip("token", `${found}; its state is unknown: ${why}`);
+  }
 };
-
-/** "unknown": with the reason. */
-type State = "alive" | "gone" | { unknown: string };
-
-function finding(who: string, state: State): Finding {
-  const check = "token";
-  if (state === "alive")
-    return {
-      check,
-      verdict: "ok",
-      found: `is bound to ${who}, which exists`,
-    };
-  if (state === "gone")
-    return {
-      check,
-      verdict: "fail",
-      found: `is bound to ${who}, which is gone: the API server refuses it`,
-      advice:
-        "start the DaemonSet, or use the node's own credential: genie install --kubeconfig",
-    };
-  return {
-    check,
-    verdict: "skip",
-    found: `is bound to ${who}; its state is unknown: ${state.unknown}`,
-  };
-}
 
 /** Reads the claims without verifying them: the server verifies. */
 function boundPod({ config, host }: Node): BoundPod | undefined {
@@ -240,26 +188,26 @@ function boundPod({ config, host }: Node): BoundPod | undefined {
   return pod.namespace === "" || pod.name === "" ? undefined : pod;
 }
 
-/** The kubelet's directory tells without a request; else the API server. */
-async function stateOf(pod: BoundPod, node: Node): Promise<State> {
-  const { host, config, terminal } = node;
+/** The kubelet's directory tells without a request; else the API server. Throws if neither can tell. */
+async function exists(
+  pod: BoundPod,
+  { host, config, terminal }: Node,
+): Promise<boolean> {
   const pods = "/var/lib/kubelet/pods";
   if (pod.uid !== "" && existsSync(host.path(`${pods}/${pod.uid}`)))
-    return "alive";
-  if (!host.isOurs)
-    return existsSync(host.path(pods))
-      ? "gone"
-      : { unknown: `${pods} is not there` };
-  if (!config) return { unknown: "no configuration" };
+    return true;
+  if (!host.isOurs) {
+    if (existsSync(host.path(pods))) return false;
+    throw new Error(`${pods} is not there`);
+  }
   try {
-    const { core } = await openApi(config.kube, terminal.env);
+    const { core } = await openApi(config?.kube ?? {}, terminal.env);
     const { metadata } = await core.readNamespacedPod(pod);
-    return pod.uid === "" || metadata?.uid === pod.uid ? "alive" : "gone";
+    return pod.uid === "" || metadata?.uid === pod.uid;
   } catch (error) {
     const code = own(Object.fromEntries(Object.entries(error ?? {})), "code");
     // 401: the server checked the pod itself.
-    return code === 404 || code === 401
-      ? "gone"
-      : { unknown: apiProblem(error) };
+    if (code === 404 || code === 401) return false;
+    throw error;
   }
 }

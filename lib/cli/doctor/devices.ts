@@ -9,7 +9,7 @@ import { quote } from "../../linux/text.ts";
 import { own } from "../../cni/json.ts";
 import type { Context } from "../../attach/context.ts";
 import type { Kube } from "../../kube/client.ts";
-import type { Check, Finding } from "./check.ts";
+import { type Check, type Finding, fail, ok, skip, warn } from "./check.ts";
 
 /** Milliseconds for the kubelet, and for the API server. */
 const limitMs = 5000;
@@ -104,14 +104,14 @@ async function pluginsOf(
     const found = await pluginResources(socket, new Deadline(limitMs));
     const list = [...found].toSorted().join(", ") || "no device plugin";
     return {
-      finding: { check, verdict: "ok", found: `${socket} responds: ${list}` },
+      finding: ok(check, `${socket} responds: ${list}`),
       resources: found,
     };
   } catch (error) {
     const found = messageOf(error);
-    if (!needed) return { finding: { check, verdict: "skip", found } };
+    if (!needed) return { finding: skip(check, found) };
     const advice = "set podResourcesSocket to the socket of this kubelet";
-    return { finding: { check, verdict: "fail", found, advice } };
+    return { finding: fail(check, found, advice) };
   }
 }
 
@@ -121,19 +121,17 @@ function nameFinding(
 ): Finding {
   const check = "node name";
   if (nodeName !== undefined)
-    return { check, verdict: "ok", found: `nodeName is ${quote(nodeName)}` };
+    return ok(check, `nodeName is ${quote(nodeName)}`);
   if (claimed.size === 0)
-    return {
+    return skip(
       check,
-      verdict: "skip",
-      found: "nodeName is not configured; only devices of claims need it",
-    };
-  return {
+      "nodeName is not configured; only devices of claims need it",
+    );
+  return warn(
     check,
-    verdict: "warn",
-    found: `nodeName is not configured; needed for devices of ${listed(claimed)}, which no device plugin of this node has`,
-    advice: "add nodeName to 00-genie.conflist: this node's name in the API",
-  };
+    `nodeName is not configured; needed for devices of ${listed(claimed)}, which no device plugin of this node has`,
+    "add nodeName to 00-genie.conflist: this node's name in the API",
+  );
 }
 
 /** The request of ADD, for a driver that does not exist. */
@@ -146,14 +144,13 @@ async function sliceFinding(
   const { listSliceDevices } = await import("../../kube/resource-claims.ts");
   try {
     await listSliceDevices(kube, nodeName, "genie.doctor");
-    return { check, verdict: "ok", found: "allowed" };
+    return ok(check, "allowed");
   } catch (error) {
-    return {
+    return warn(
       check,
-      verdict: "warn",
-      found: `${messageOf(error)}; needed for devices of ${listed(claimed)} without a metadata file of their driver`,
-      advice: "genie manifest --dra | kubectl apply -f -",
-    };
+      `${messageOf(error)}; needed for devices of ${listed(claimed)} without a metadata file of their driver`,
+      "genie manifest --dra | kubectl apply -f -",
+    );
   }
 }
 

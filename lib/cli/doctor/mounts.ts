@@ -8,7 +8,7 @@ import { readConfDir } from "../../cni/confdir.ts";
 import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
 import type { Host } from "../host.ts";
 import { type Directories, defaultDirectories, findOwn } from "../node.ts";
-import type { Finding } from "./check.ts";
+import { type Finding, fail } from "./check.ts";
 
 /** Milliseconds. */
 const mountMs = 5000;
@@ -66,12 +66,6 @@ async function checkMount(
   );
   if (await Promise.race([responds, Bun.sleep(ms).then(() => false)]))
     return [];
-  return [
-    {
-      check: "mounts",
-      verdict: "fail",
-      found: `${directory} did not respond within ${ms / 1000} s: every ADD waits for it`,
-      advice: "repair or unmount its file system",
-    },
-  ];
+  const found = `${directory} did not respond within ${ms / 1000} s: every ADD waits for it`;
+  return [fail("mounts", found, "repair or unmount its file system")];
 }

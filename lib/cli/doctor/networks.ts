@@ -8,36 +8,39 @@ import { quote } from "../../linux/text.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { versionsOf } from "../plugin-versions.ts";
-import type { Check, Finding, Node } from "./check.ts";
+import {
+  type Check,
+  type Finding,
+  type Node,
+  fail,
+  ok,
+  warn,
+} from "./check.ts";
 import { executedTypes } from "../../cni/executable-types.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
 
 export const checkNetworks: Check = async (node) => {
   const { networks } = node;
   const asked = new Map<string, Promise<readonly string[]>>();
-  const findings: Finding[] = networks.invalid.map(({ file, problem }) => ({
-    check: `network ${file}`,
-    verdict: "fail",
-    found: problem,
-    advice: "correct or remove the file: no pod can choose it",
-  }));
+  const findings: Finding[] = networks.invalid.map(({ file, problem }) =>
+    fail(
+      `network ${file}`,
+      problem,
+      "correct or remove the file: no pod can choose it",
+    ),
+  );
   for (const { file, key, list } of networks.candidates) {
     const check = `network ${key}`;
     const problem = await problemOf(list, node, asked);
     const types = list.plugins.map(({ type }) => type).join(", ");
     findings.push(
       problem === undefined
-        ? {
+        ? ok(check, `${file}: version ${list.cniVersion}, plugins ${types}`)
+        : fail(
             check,
-            verdict: "ok",
-            found: `${file}: version ${list.cniVersion}, plugins ${types}`,
-          }
-        : {
-            check,
-            verdict: "fail",
-            found: `${file}: ${problem}`,
-            advice: `install the missing plugins into ${node.path.join(" or ")}, or correct ${file}`,
-          },
+            `${file}: ${problem}`,
+            `install the missing plugins into ${node.path.join(" or ")}, or correct ${file}`,
+          ),
     );
   }
   return findings;
@@ -45,16 +48,12 @@ export const checkNetworks: Check = async (node) => {
 
 /** VERSION of each plugin type, called once. */
 async function problemOf(
-  list: Node["networks"]["candidates"][number]["list"],
-  { host, path, terminal }: Node,
+  list: NetworkConfigList,
+  { host, path, searched, terminal }: Node,
   asked: Map<string, Promise<readonly string[]>>,
 ): Promise<string | undefined> {
   try {
-    validateNetwork(
-      list,
-      path.map((directory) => host.path(directory)),
-      undefined,
-    );
+    validateNetwork(list, searched, undefined);
     for (const { type } of list.plugins) {
       const pending =
         asked.get(type) ??
@@ -76,21 +75,19 @@ async function problemOf(
  */
 export const checkSameNames: Check = ({ networks }) => [
   ...sharedBy(networks, ({ key }) => key).map(
-    ([key, [first = "", ...others]]): Finding => ({
-      check: `network ${key}`,
-      verdict: "warn",
-      found: `pods that choose ${quote(key)} get ${first}: it comes before ${others.join(", ")}, whose file key is the same`,
-      advice: `remove the file that is left over, or rename ${others.length === 1 ? "one of them" : "all but one"}`,
-    }),
+    ([key, [first = "", ...others]]) =>
+      warn(
+        `network ${key}`,
+        `pods that choose ${quote(key)} get ${first}: it comes before ${others.join(", ")}, whose file key is the same`,
+        `remove the file that is left over, or rename ${others.length === 1 ? "one of them" : "all but one"}`,
+      ),
   ),
-  ...sharedBy(networks, ({ list }) => list.name).map(
-    ([name, files]): Finding => ({
-      check: "network names",
-      verdict: "warn",
-      found: `${files.join(" and ")} have the same "name", ${quote(name)}: plugins keep addresses by it, and runtimes know the first one only`,
-      advice:
-        "remove the file that is left over, or give each network a name of its own",
-    }),
+  ...sharedBy(networks, ({ list }) => list.name).map(([name, files]) =>
+    warn(
+      "network names",
+      `${files.join(" and ")} have the same "name", ${quote(name)}: plugins keep addresses by it, and runtimes know the first one only`,
+      "remove the file that is left over, or give each network a name of its own",
+    ),
   ),
 ];
 
@@ -100,11 +97,9 @@ function sharedBy(
   textOf: (candidate: Candidate) => string,
 ): [text: string, files: string[]][] {
   const groups = Map.groupBy(candidates, textOf);
-  return [...groups].flatMap(([text, group]) =>
-    text !== "" && group.length > 1
-      ? [[text, group.map(({ file }) => file)] as [string, string[]]]
-      : [],
-  );
+  return [...groups]
+    .filter(([text, group]) => text !== "" && group.length > 1)
+    .map(([text, group]) => [text, group.map(({ file }) => file)]);
 }
 
 export const checkAllowedIpams: Check = async (node) => {
@@ -113,12 +108,13 @@ export const checkAllowedIpams: Check = async (node) => {
   const allowed = new Set([...allowedIpams, ...allowedPlugins]);
   return [...(await usersOf(node))]
     .filter(([type]) => !allowed.has(type))
-    .map(([type, users]): Finding => ({
-      check: "allowed IPAM",
-      verdict: "warn",
-      found: `${[...users].join(", ")} ${users.size === 1 ? "uses" : "use"} IPAM ${quote(type)}, which is outside of allowedIpams (${allowedIpams.join(", ") || "none"}): definitions with it are refused`,
-      advice: `add ${quote(type)} to allowedIpams, if definitions may use it`,
-    }));
+    .map(([type, users]) =>
+      warn(
+        "allowed IPAM",
+        `${[...users].join(", ")} ${users.size === 1 ? "uses" : "use"} IPAM ${quote(type)}, which is outside of allowedIpams (${allowedIpams.join(", ") || "none"}): definitions with it are refused`,
+        `add ${quote(type)} to allowedIpams, if definitions may use it`,
+      ),
+    );
 };
 
 /** Type → the networks of the node and the recorded definitions that use it. */

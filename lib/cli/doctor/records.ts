@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
 import { sandboxOf } from "../list.ts";
-import type { Check } from "./check.ts";
+import { type Check, fail, ok, warn } from "./check.ts";
 import { abandonedOnNode } from "../abandoned.ts";
 
 export const checkDataDir: Check = ({ context }) => {
@@ -20,27 +20,20 @@ export const checkDataDir: Check = ({ context }) => {
     directory = dirname(directory);
   const problem = unsafe(dataDir);
   if (problem !== undefined)
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: problem,
-        advice:
-          "every ADD and DEL fails: inspect its content, then chown root and chmod go-w it",
-      },
-    ];
+    return fail(
+      check,
+      problem,
+      "every ADD and DEL fails: inspect its content, then chown root and chmod go-w it",
+    );
   try {
     accessSync(directory, constants.W_OK);
-    return [{ check, verdict: "ok", found: `${dataDir} can be written` }];
+    return ok(check, `${dataDir} can be written`);
   } catch (error) {
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: `${dataDir} cannot be written: ${errnoOf(error) ?? messageOf(error)}`,
-        advice: "every ADD fails: repair the disk, or set another dataDir",
-      },
-    ];
+    return fail(
+      check,
+      `${dataDir} cannot be written: ${errnoOf(error) ?? messageOf(error)}`,
+      "every ADD fails: repair the disk, or set another dataDir",
+    );
   }
 };
 
@@ -73,31 +66,18 @@ export const checkLeftOver: Check = async ({ context, host }) => {
     }
   }
   if (unreadable.length > 0)
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: `${unreadable.length} records cannot be read: ${unreadable.join(", ")}`,
-        advice:
-          "the next DEL of the pod renames a damaged record, if the pod is gone remove the file; a record of a newer genie needs that genie",
-      },
-    ];
-  if (stale === 0)
-    return [
-      {
-        check,
-        verdict: "ok",
-        found: `none among ${all} records${unseenText(unseen)}`,
-      },
-    ];
-  return [
-    {
+    return fail(
       check,
-      verdict: "warn",
-      found: `${stale} of ${all} records have no sandbox any more${unseenText(unseen)}`,
-      advice: "genie gc deletes their attachments",
-    },
-  ];
+      `${unreadable.length} records cannot be read: ${unreadable.join(", ")}`,
+      "the next DEL of the pod renames a damaged record, if the pod is gone remove the file; a record of a newer genie needs that genie",
+    );
+  if (stale === 0)
+    return ok(check, `none among ${all} records${unseenText(unseen)}`);
+  return warn(
+    check,
+    `${stale} of ${all} records have no sandbox any more${unseenText(unseen)}`,
+    "genie gc deletes their attachments",
+  );
 };
 
 /** A container sees few of the node's namespaces. */
@@ -117,13 +97,9 @@ export const checkAbandoned: Check = async ({ context }) => {
   const example = first
     ? `, as ${first.ifname} of ${first.containerId.slice(0, 12)} in network ${first.network}: ${first.error || "no error is known"}`
     : "";
-  return [
-    {
-      check,
-      verdict: "warn",
-      found: `${count} could not be deleted${example}`,
-      advice:
-        "correct the cause and run `genie gc`, which tries again; `genie list --abandoned` lists all, `genie gc --drop CONTAINER` forgets one",
-    },
-  ];
+  return warn(
+    check,
+    `${count} could not be deleted${example}`,
+    "correct the cause and run `genie gc`, which tries again; `genie list --abandoned` lists all, `genie gc --drop CONTAINER` forgets one",
+  );
 };

@@ -19,7 +19,15 @@ import {
   usesCri,
   runtimeSettings,
 } from "../runtime.ts";
-import type { Check, Finding, Node } from "./check.ts";
+import {
+  type Check,
+  type Finding,
+  type Node,
+  fail,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 import { join } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
 import { ownType } from "../node.ts";
@@ -44,13 +52,7 @@ export const checkRuntime: Check = async ({ host, config }) => {
   const findings = [...running, ...(await Promise.all(idle))];
   return findings.length > 0
     ? findings
-    : [
-        {
-          check: "runtime",
-          verdict: "skip",
-          found: "neither containerd nor CRI-O was found",
-        },
-      ];
+    : skip("runtime", "neither containerd nor CRI-O was found");
 };
 
 async function runningFinding(
@@ -61,18 +63,13 @@ async function runningFinding(
   const { runtime, pid, program } = process;
   const where = `${program}, process ${pid}`;
   if (!usesCri(process, host))
-    return {
-      check: "runtime",
-      verdict: "skip",
-      found: `${runtime} (${where}) has its CRI plugin disabled: it creates no pods`,
-    };
+    return skip(
+      "runtime",
+      `${runtime} (${where}) has its CRI plugin disabled: it creates no pods`,
+    );
   const version = await versionOf(process);
   if (version === undefined)
-    return {
-      check: "runtime",
-      verdict: "skip",
-      found: `${runtime} (${where}), version unknown`,
-    };
+    return skip("runtime", `${runtime} (${where}), version unknown`);
   const { annotations, status } = since[runtime];
   const found = `${runtime} ${version} (${where})`;
   if (compareVersions(version, annotations) < 0)
@@ -83,11 +80,7 @@ async function runningFinding(
       advice: `use ${runtime} ${annotations} or later`,
     };
   const asks = compareVersions(version, status) < 0 ? "does not call" : "calls";
-  return {
-    check: "runtime",
-    verdict: "ok",
-    found: `${found} sends annotations, ${asks} STATUS`,
-  };
+  return ok("runtime", `${found} sends annotations, ${asks} STATUS`);
 }
 
 /** The program of a runtime that does not run. */
@@ -103,20 +96,14 @@ const programs: Readonly<Record<Runtime, readonly string[]>> = {
 
 async function idleFinding(runtime: Runtime, host: Host): Promise<Finding> {
   // Below another root, processes are invisible and programs cannot be executed.
-  if (!host.isOurs)
-    return {
-      check: "runtime",
-      verdict: "skip",
-      found: `${runtime}, version unknown`,
-    };
+  if (!host.isOurs) return skip("runtime", `${runtime}, version unknown`);
   const program = programs[runtime].find((path) => existsSync(path));
   const version = program && (await installedVersion(program));
-  return {
-    check: "runtime",
-    verdict: "warn",
-    found: `${runtime} does not run${program === undefined ? "" : `; installed is ${version ?? "an unknown version"} (${program})`}`,
-    advice: `start ${runtime}, if it is the node's runtime`,
-  };
+  return warn(
+    "runtime",
+    `${runtime} does not run${program === undefined ? "" : `; installed is ${version ?? "an unknown version"} (${program})`}`,
+    `start ${runtime}, if it is the node's runtime`,
+  );
 }
 
 async function installedVersion(program: string): Promise<string | undefined> {
@@ -131,12 +118,13 @@ async function installedVersion(program: string): Promise<string | undefined> {
 }
 
 export const checkExecutableMemory: Check = ({ host }) =>
-  executableMemoryProblems(host).map(({ found, advice }) => ({
-    check: "executable memory",
-    verdict: "fail",
-    found: `${found}: genie cannot run, and every pod fails`,
-    advice,
-  }));
+  executableMemoryProblems(host).map(({ found, advice }) =>
+    fail(
+      "executable memory",
+      `${found}: genie cannot run, and every pod fails`,
+      advice,
+    ),
+  );
 
 export const checkCrio: Check = ({ host, networks, own }) => {
   if (!own || !runtimesOf(host).includes("crio")) return [];
@@ -147,19 +135,14 @@ export const checkCrio: Check = ({ host, networks, own }) => {
   });
   const title = "CRI-O's GC";
   if (hazards.length === 0)
-    return [
-      {
-        check: title,
-        verdict: "ok",
-        found: "CRI-O's start leaves every pod its network",
-      },
-    ];
-  return hazards.map((hazard) => ({
-    check: title,
-    verdict: "fail",
-    found: `network ${JSON.stringify(hazard.network)} would lose its pods at CRI-O's next start`,
-    advice: hazardText(hazard),
-  }));
+    return ok(title, "CRI-O's start leaves every pod its network");
+  return hazards.map((hazard) =>
+    fail(
+      title,
+      `network ${JSON.stringify(hazard.network)} would lose its pods at CRI-O's next start`,
+      hazardText(hazard),
+    ),
+  );
 };
 
 export const checkBinary: Check = async ({ host, directories, terminal }) => {
@@ -167,38 +150,28 @@ export const checkBinary: Check = async ({ host, directories, terminal }) => {
   const place = host.path(path);
   const check = "binary";
   if (!statSync(place, { throwIfNoEntry: false })?.isFile())
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: `${path} is missing`,
-        advice: "genie install, with --bin-dir if the runtime has another",
-      },
-    ];
+    return fail(
+      check,
+      `${path} is missing`,
+      "genie install, with --bin-dir if the runtime has another",
+    );
   try {
     accessSync(place, constants.X_OK);
     const asked = { type: ownType, directories: [directories.binDir] };
     const versions = await versionsOf(asked, host, terminal);
     const found = `${path} supports CNI ${versions.join(", ")}`;
-    if (sameContent(terminal.self, place))
-      return [{ check, verdict: "ok", found }];
-    return [
-      {
-        check,
-        verdict: "warn",
-        found: `${found}, but is another build than this one`,
-        advice: "genie install updates it",
-      },
-    ];
+    if (sameContent(terminal.self, place)) return ok(check, found);
+    return warn(
+      check,
+      `${found}, but is another build than this one`,
+      "genie install updates it",
+    );
   } catch (error) {
-    return [
-      {
-        check,
-        verdict: "fail",
-        found: `${path} cannot be executed: ${messageOf(error)}`,
-        advice: "genie install with the build for this machine",
-      },
-    ];
+    return fail(
+      check,
+      `${path} cannot be executed: ${messageOf(error)}`,
+      "genie install with the build for this machine",
+    );
   }
 };
 
@@ -208,15 +181,11 @@ export const checkLoopback: Check = ({ host, path }) => {
   if (!runtimesOf(host).includes("containerd")) return [];
   if (path.some((directory) => existsSync(host.path(join(directory, type)))))
     return [];
-  return [
-    {
-      check: type,
-      verdict: "warn",
-      found: `no plugin "${type}" in ${path.join(", ")}`,
-      advice:
-        "install the reference plugins, unless containerd has use_internal_loopback",
-    },
-  ];
+  return warn(
+    type,
+    `no plugin "${type}" in ${path.join(", ")}`,
+    "install the reference plugins, unless containerd has use_internal_loopback",
+  );
 };
 
 /** Compares the runtime's configured directories with genie's. */
@@ -229,20 +198,20 @@ export const checkRuntimeDirectories: Check = ({ host, directories }) =>
       binDirs.length > 0 &&
       !binDirs.some((binDir) => isSame(binDir, directories.binDir))
     )
-      findings.push({
-        check,
-        verdict: "fail",
-        found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${directories.binDir}`,
-        advice: `genie install --bin-dir ${binDirs[0]}`,
-      });
+      findings.push(
+        fail(
+          check,
+          `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${directories.binDir}`,
+          `genie install --bin-dir ${binDirs[0]}`,
+        ),
+      );
     if (confDir !== undefined && !isSame(confDir, directories.confDir))
-      findings.push({
-        check,
-        verdict: "fail",
-        found: `${file}: networks are read from ${confDir}, not from ${directories.confDir}`,
-        advice: `genie install --conf-dir ${confDir}`,
-      });
-    return findings.length > 0
-      ? findings
-      : [{ check, verdict: "ok", found: `${file} agrees` }];
+      findings.push(
+        fail(
+          check,
+          `${file}: networks are read from ${confDir}, not from ${directories.confDir}`,
+          `genie install --conf-dir ${confDir}`,
+        ),
+      );
+    return findings.length > 0 ? findings : ok(check, `${file} agrees`);
   });
