@@ -3,7 +3,7 @@
  * order, each once (devices.md): those of device plugins here, those of claims by
  * claim-allotment.ts.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { plain, quote } from "../linux/text.ts";
 import { type AllottedDevice, ClaimAllotment } from "./claim-allotment.ts";
 import { naturalOrder } from "./natural-order.ts";
@@ -41,8 +41,7 @@ export class Allotment {
       : (this.#takeOfPlugin(resource) ?? (await this.#takeOfClaims(resource)));
     if (device) return device;
     const wanted = claim ? claimText(claim) : `resource ${quote(resource)}`;
-    throw new CniError(
-      Code.invalidNetworkConfig,
+    throw invalidConfig(
       `no device of ${wanted} is left for this network: the kubelet allotted ${this.#inventory()} to the pod`,
     );
   }

@@ -3,7 +3,7 @@
  * the comparison of elements with attachments. Pure, but for the files of the node's
  * networks.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import { type Attachment, type Element, displayName } from "./attachment.ts";
 import {
@@ -49,10 +49,7 @@ export function parseAddition(
 
 function onlyOne<T>([only, ...others]: readonly T[], text: string): T {
   if (only !== undefined && others.length === 0) return only;
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `expected one network, got ${quote(text)}`,
-  );
+  throw invalidConfig(`expected one network, got ${quote(text)}`);
 }
 
 /** As the record has it; of a record before 0.2.0 without interface and requests. */

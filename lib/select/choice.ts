@@ -161,13 +161,11 @@ function references(
   const text = own(annotations, annotation);
   if (typeof text !== "string") return [];
   const source = `annotation ${quote(annotation)}`;
-  return annotation === defaultNetworkAnnotation
-    ? referencesIn(text, context, {
-        source,
-        origin: `${source} names`,
-        namespace: context.config.systemNamespace,
-      })
-    : referencesIn(text, context, { source, origin: `${source} adds` });
+  if (annotation === networksAnnotation)
+    return referencesIn(text, context, { source, origin: `${source} adds` });
+  const namespace = context.config.systemNamespace;
+  const origin = `${source} names`;
+  return referencesIn(text, context, { source, origin, namespace });
 }
 
 /** The definitions that a text in the syntax of NPWG names; `namespace` is that of a bare name. Throws 7. */
@@ -269,19 +267,16 @@ function cniNetworks(
   config: GenieConfig,
   networks: Networks,
 ): NodeNetwork[] {
-  const requests = parseNetworks('annotation "cni"', text);
-  const found: NodeNetwork[] = [];
+  const source = 'annotation "cni"';
+  const requests = parseNetworks(source, text);
   const [first] = requests;
   if (first && requests.length === 1 && first.ifname === undefined)
     // Alone it is rule b.
     if (isDefault(first, networks))
-      return defaultNetworks(
-        config,
-        networks,
-        'annotation "cni" names "default"',
-      );
+      return defaultNetworks(config, networks, `${source} names "default"`);
+  const found: NodeNetwork[] = [];
   for (const request of requests)
-    found.push(namedNetwork(request, 'annotation "cni"', config, networks));
+    found.push(namedNetwork(request, source, config, networks));
   return found;
 }
 

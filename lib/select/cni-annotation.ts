@@ -3,7 +3,7 @@
  * Pure. An error 7 names the element.
  */
 import { ifnameProblem, isIdentifier } from "../cni/args.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { type CniError, invalidConfig } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 
 /** One requested network, with its interface name if there is one. */
@@ -18,18 +18,16 @@ export const maxAttachments = 32;
 /** `source` names the text in messages: `annotation "cni"`. Throws 7. */
 export function parseNetworks(source: string, text: string): NetworkRequest[] {
   const elements = text.split(",");
-  if (elements.length > maxAttachments) {
+  if (elements.length > maxAttachments)
     throw invalid(source, text, `more than ${maxAttachments} networks`);
-  }
   const requests: NetworkRequest[] = [];
   for (const [i, element] of elements.entries()) {
     const [first = "", second = "", ...more] = element.split("@");
     const [name, ifname] = [first.trim(), second.trim()];
     const problem =
       more.length > 0 ? "more than one @" : problemOf(name, ifname);
-    if (problem !== undefined) {
+    if (problem !== undefined)
       throw invalid(source, text, `element ${i + 1}: ${problem}`);
-    }
     requests.push(ifname === "" ? { name } : { name, ifname });
   }
   return requests;
@@ -44,8 +42,5 @@ function problemOf(name: string, ifname: string): string | undefined {
 }
 
 function invalid(source: string, text: string, problem: string): CniError {
-  return new CniError(
-    Code.invalidNetworkConfig,
-    `failed to parse ${source} ${quote(text)}: ${problem}`,
-  );
+  return invalidConfig(`failed to parse ${source} ${quote(text)}: ${problem}`);
 }

@@ -9,11 +9,12 @@ import {
   type PluginConf,
   parseAnyConf,
 } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { Code, CniError, invalidConfig } from "../cni/error.ts";
 import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
 import { declares } from "../cni/network.ts";
 import { messageOf } from "../linux/errno.ts";
 import { isLonger, quote } from "../linux/text.ts";
+import { omitUndefined } from "../kube/options.ts";
 import type { Attachment, Device, Element, Extras } from "./attachment.ts";
 import type { DefinitionReference, SelectionContext } from "./choice.ts";
 import { type Networks, findByName } from "./node-networks.ts";
@@ -45,12 +46,7 @@ export function definitionNetwork(
   const capabilityArgs = elementArgs(element, device);
   requireCapabilities(label, list, capabilityArgs, context);
   const { ips, mac, defaultRoute } = element;
-  const extras: Extras = {
-    ...(ips && { ips }),
-    ...(mac && { mac }),
-    ...(defaultRoute && { defaultRoute }),
-    ...(device && { device }),
-  };
+  const extras = omitUndefined<Extras>({ ips, mac, defaultRoute, device });
   return {
     list,
     definition: key,
@@ -165,23 +161,18 @@ function withArgs(
 
 /** The element's part of `runtimeConfig`, by capability. */
 function elementArgs(
-  {
-    ips,
-    mac,
-    infinibandGuid,
-    portMappings,
-    bandwidth,
-  }: NetworkSelectionElement,
+  element: NetworkSelectionElement,
   device: Device | undefined,
 ): Record<string, unknown> {
-  return {
-    ...(ips && { ips }),
-    ...(mac && { mac }),
-    ...(infinibandGuid && { infinibandGUID: infinibandGuid }),
-    ...(portMappings && { portMappings }),
-    ...(bandwidth && { bandwidth }),
-    ...(device && { deviceID: device.id }),
-  };
+  const { ips, mac, infinibandGuid, portMappings, bandwidth } = element;
+  return omitUndefined<Record<string, unknown>>({
+    ips,
+    mac,
+    infinibandGUID: infinibandGuid,
+    portMappings,
+    bandwidth,
+    deviceID: device?.id,
+  });
 }
 
 /** An allotted device is also in the configuration, so plugins need not declare `deviceID`. */
@@ -196,7 +187,7 @@ function requireCapabilities(
     if (plugins.some((plugin) => declares(plugin, capability))) continue;
     if (capability === "deviceID" && isConfigured) continue;
     const problem = `${label}: ${quote(capability)} is requested, but no plugin declares that capability`;
-    if (config.strict) throw new CniError(Code.invalidNetworkConfig, problem);
+    if (config.strict) throw invalidConfig(problem);
     warn?.(problem);
   }
 }

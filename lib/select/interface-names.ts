@@ -2,7 +2,7 @@
  * Names of the interfaces of a pod's attachments (selection.md §3 "Interface names",
  * §6 "Interface"). Pure. Explicit names are reserved before any is assigned.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { type CniError, invalidConfig } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import { defaultNetworkAnnotation } from "./attachment.ts";
 
@@ -20,35 +20,35 @@ export function nameInterfaces(
   added: readonly RequestedName[],
   cniIfname: string,
 ): string[] {
-  refuseLoopback(first);
-  refuseLoopback(added);
-  const names = new InterfaceNames();
-  for (const ifname of first) names.reserve(ifname);
-  for (const ifname of added) names.reserve(ifname);
-  let isPrimaryFree = !first.includes(cniIfname);
-  if (isPrimaryFree && first.includes(undefined) && added.includes(cniIfname))
-    throw secondPrimary(cniIfname);
-  const assigned: string[] = [];
-  for (const ifname of first) {
-    if (ifname !== undefined) assigned.push(ifname);
-    else if (!isPrimaryFree) assigned.push(names.lowest("eth", 0));
-    else {
-      isPrimaryFree = false;
-      names.reserve(cniIfname);
-      assigned.push(cniIfname);
-    }
+  const requested = [...first, ...added];
+  refuseLoopback(requested);
+  const taken = new Set<string>();
+  for (const ifname of requested) {
+    if (ifname === undefined) continue;
+    if (taken.has(ifname)) throw repeated(ifname);
+    taken.add(ifname);
   }
-  for (const [i, ifname] of added.entries())
-    assigned.push(ifname ?? names.lowest("net", i + 1));
-  return assigned;
-}
-
-/** A definition cannot have CNI_IFNAME beside the primary network; another annotation replaces that network. */
-function secondPrimary(cniIfname: string): CniError {
-  return repeated(
-    cniIfname,
-    `, which the pod's primary network has: annotation ${quote(defaultNetworkAnnotation)} replaces that network`,
+  let isPrimaryFree = !first.includes(cniIfname);
+  // A definition cannot have it beside the primary network.
+  if (isPrimaryFree && first.includes(undefined) && taken.has(cniIfname))
+    throw repeated(
+      cniIfname,
+      `, which the pod's primary network has: annotation ${quote(defaultNetworkAnnotation)} replaces that network`,
+    );
+  const take = (ifname: string) => {
+    taken.add(ifname);
+    return ifname;
+  };
+  const ofNode = first.map((ifname) => {
+    if (ifname !== undefined) return ifname;
+    if (!isPrimaryFree) return take(lowestFree(taken, "eth", 0));
+    isPrimaryFree = false;
+    return take(cniIfname);
+  });
+  const ofDefinitions = added.map(
+    (ifname, i) => ifname ?? take(lowestFree(taken, "net", i + 1)),
   );
+  return [...ofNode, ...ofDefinitions];
 }
 
 const loopback = "lo";
@@ -56,28 +56,9 @@ const loopback = "lo";
 /** Throws 7: every pod has it, so the plugin would fail, and no rollback could delete it. */
 export function refuseLoopback(requested: readonly RequestedName[]): void {
   if (!requested.includes(loopback)) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `interface name ${quote(loopback)} is that of the pod's loopback interface`,
   );
-}
-
-class InterfaceNames {
-  readonly #taken = new Set<string>();
-
-  /** A second request for the same name is an error 7. */
-  reserve(ifname: RequestedName): void {
-    if (ifname === undefined) return;
-    if (this.#taken.has(ifname)) throw repeated(ifname);
-    this.#taken.add(ifname);
-  }
-
-  /** Takes the lowest free `<prefix><N>` with N not below `from`. */
-  lowest(prefix: "eth" | "net", from: number): string {
-    const ifname = lowestFree(this.#taken, prefix, from);
-    this.#taken.add(ifname);
-    return ifname;
-  }
 }
 
 /** The lowest `<prefix><N>` that is not taken, N not below `from`. */
@@ -92,8 +73,7 @@ export function lowestFree(
 }
 
 function repeated(ifname: string, reason = ""): CniError {
-  return new CniError(
-    Code.invalidNetworkConfig,
+  return invalidConfig(
     `repeated request for interface name ${quote(ifname)}${reason}`,
   );
 }

@@ -54,19 +54,14 @@ const physicalSpec = object({
 });
 
 export type LogicalSpec = v.InferInput<typeof logicalSpec>;
-type PhysicalSpec = v.InferInput<typeof physicalSpec>;
 
 /** `key`: `<namespace>/<name>`. Throws 7. */
 export function parseLogical(spec: unknown, key: string): LogicalSpec {
-  return parse(logicalSpec, spec, (problem) =>
-    invalidConfig(`${labelOf("logical", key)}: spec: ${problem}`),
-  );
+  return parse(logicalSpec, spec, invalidSpec(labelOf("logical", key)));
 }
 
-function parsePhysical(spec: unknown, key: string): PhysicalSpec {
-  return parse(physicalSpec, spec, (problem) =>
-    invalidConfig(`${labelOf("physical", key)}: spec: ${problem}`),
-  );
+function invalidSpec(label: string) {
+  return (problem: string) => invalidConfig(`${label}: spec: ${problem}`);
 }
 
 export interface LogicalNetwork {
@@ -85,14 +80,16 @@ export function logicalNetwork(
   config: GenieConfig,
 ): NodeNetwork {
   const label = labelOf("logical", key);
-  const nic = physical && parsePhysical(physical.spec, physical.key);
+  const physicalLabel = labelOf("physical", physical?.key ?? "");
+  const nic =
+    physical && parse(physicalSpec, physical.spec, invalidSpec(physicalLabel));
   const shared = nic?.sharedStatus ?? nic?.sharedStaus;
   const isDedicated = shared?.dedicatedNet === true;
   const name = isDedicated ? shared.plugin : logical.plugin;
   if (!name)
     throw invalidConfig(
-      isDedicated && physical
-        ? `${labelOf("physical", physical.key)}: it is dedicated and names no plugin`
+      isDedicated
+        ? `${physicalLabel}: it is dedicated and names no plugin`
         : `${label}: it names no plugin`,
     );
   const candidate = candidateNamed(name, label, config, networks);
@@ -104,7 +101,7 @@ export function logicalNetwork(
   if (inner) list = withSubnet(label, list, inner);
   if (nic?.refer_nic) list = withMaster(list, nic.refer_nic);
   const details = [
-    physical && `physical network ${quote(physical.key)}`,
+    physical && physicalLabel,
     inner && `subnet ${inner}`,
   ].filter(Boolean);
   const told = details.length > 0 ? ` (${details.join(", ")})` : "";

@@ -6,7 +6,7 @@
 import { isIdentifier } from "../cni/args.ts";
 import type { ConfFile } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { plain, quote } from "../linux/text.ts";
 import type { Element, Origin } from "./attachment.ts";
@@ -234,8 +234,7 @@ export function requireNetwork(networks: Networks, name: string): Candidate {
   if (found) return found;
   const keys: string[] = [];
   for (const { key } of networks.candidates) keys.push(plain(key));
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `no network ${quote(name)} in ${networks.confDir}: have ${joined(keys, 4000) || "none"}${invalidFiles(networks)}`,
   );
 }
@@ -244,8 +243,7 @@ export function requireNetwork(networks: Networks, name: string): Candidate {
 export function firstNetwork(networks: Networks): Candidate {
   const found = firstOf(networks, () => true, isMoreThanLoopback);
   if (found) return found;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `no default network: ${networks.confDir} holds no other CNI configuration${invalidFiles(networks)}`,
   );
 }
@@ -325,8 +323,5 @@ export function nodeNetwork(
     list.name === ""
       ? "missing network name"
       : `invalid characters found in network name ${quote(list.name)}`;
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `network configuration ${confDir}/${file}: ${problem}`,
-  );
+  throw invalidConfig(`network configuration ${confDir}/${file}: ${problem}`);
 }

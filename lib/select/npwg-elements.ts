@@ -3,7 +3,7 @@
  * validated elements out, or one error 7 that names element and key of every
  * problem. Pure.
  */
-import { Code, CniError } from "../cni/error.ts";
+import { type CniError, invalidConfig } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { type JsonObject, parseJson } from "../cni/json.ts";
@@ -62,11 +62,7 @@ export function parseAnyElements(
 }
 
 function invalid(source: string, problem: string, cause?: unknown): CniError {
-  return new CniError(
-    Code.invalidNetworkConfig,
-    `failed to parse ${source}: ${problem}`,
-    { cause },
-  );
+  return invalidConfig(`failed to parse ${source}: ${problem}`, cause);
 }
 
 function requireFew(source: string, elements: readonly unknown[]): void {
