@@ -3,8 +3,10 @@
  * annotation `networks` names, each once and all concurrently. Loaded for such pods.
  */
 import { invalidConfig } from "../cni/error.ts";
-import { ApiError, type Kube } from "../kube/client.ts";
-import { type NetworkResource, getSpec } from "../kube/logical-networks.ts";
+import type { JsonObject } from "../cni/json.ts";
+import { ApiError, type Kube, segment } from "../kube/client.ts";
+import { parseSpec } from "../kube/objects.ts";
+import { quote } from "../linux/text.ts";
 import type { GivenNetworks } from "../select/choice.ts";
 import { parseNetworks } from "../select/cni-annotation.ts";
 import { logicalNetwork, parseLogical } from "../select/logical-network.ts";
@@ -58,4 +60,34 @@ export async function logicalNetworks(
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
     throw invalidConfig(error.message, error);
   }
+}
+
+const group = "alpha.network.k8s.io";
+
+const resources = {
+  logicalnetworks: {
+    verb: "get logical network",
+    unknown: "the kind Logicalnetwork is not installed",
+  },
+  physicalnetworks: {
+    verb: "get physical network",
+    unknown: "the kind Physicalnetwork is not installed",
+  },
+} as const;
+
+type NetworkResource = keyof typeof resources;
+
+/** The `spec` of an object, not validated. Throws as `Kube.getPod`. */
+async function getSpec(
+  kube: Kube,
+  resource: NetworkResource,
+  namespace: string,
+  name: string,
+): Promise<JsonObject> {
+  const { verb, unknown } = resources[resource];
+  const action = () => `${verb} ${quote(`${namespace}/${name}`)}`;
+  const path = `/apis/${group}/v1/namespaces/${segment(namespace, action)}/${resource}/${segment(name, action)}`;
+  const unknownKind = `${unknown}: the cluster has no CustomResourceDefinition ${resource}.${group}`;
+  const subject = { name, unknownKind };
+  return parseSpec(await kube.get({ path, action, subject }), action);
 }

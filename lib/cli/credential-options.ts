@@ -1,6 +1,6 @@
 /** The options with which an operator names a credential. */
 import { quote } from "../linux/text.ts";
-import { omitUndefined } from "../kube/options.ts";
+import { omitUndefined } from "../cni/json.ts";
 import { readServerUrl, withoutSecrets } from "../kube/server-url.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { type Input, type Options, UsageError } from "./command.ts";

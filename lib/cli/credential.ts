@@ -12,7 +12,7 @@ import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { openAccess } from "../kube/access.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
-import { omitUndefined } from "../kube/options.ts";
+import { omitUndefined } from "../cni/json.ts";
 import { inClusterServer } from "../kube/server-url.ts";
 import type { Wishes } from "./credential-options.ts";
 import type { Host } from "./host.ts";

@@ -5,7 +5,7 @@
  * `genie manifest --namespace-networks`.
  */
 import { own } from "../cni/json.ts";
-import type { KubeOptions } from "../kube/options.ts";
+import type { KubeOptions } from "../kube/access.ts";
 import { quote } from "../linux/text.ts";
 import type { Annotations } from "../select/attachment.ts";
 import { type PodView, networkAnnotations } from "./pod-source.ts";

@@ -216,3 +216,15 @@ function lossless(_key: string, value: unknown, { source }: Source): unknown {
     return value;
   return JSON.rawJSON(source);
 }
+
+/** Omits undefined values: `exactOptionalPropertyTypes` distinguishes them from absent ones. */
+export function omitUndefined<T extends object>(object: {
+  [K in keyof T]: T[K] | undefined;
+}): T;
+export function omitUndefined(object: object): object {
+  const rest: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(object)) {
+    if (value !== undefined) rest[key] = value;
+  }
+  return rest;
+}

@@ -5,16 +5,11 @@
  */
 import type { Deadline } from "../linux/deadline.ts";
 import type { CniError } from "../cni/error.ts";
+import { omitUndefined } from "../cni/json.ts";
 import { quote } from "../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
-import {
-  type Cluster,
-  type User,
-  placeFiles,
-  readKubeconfig,
-} from "./kubeconfig.ts";
+import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
 import { type PemSource, invalid, readPem, systemAuthorities } from "./pem.ts";
-import { type KubeOptions, type Policy, omitUndefined } from "./options.ts";
 import type { Env } from "./exec-credential.ts";
 import {
   type ServerUrl,
@@ -23,6 +18,25 @@ import {
   readServerUrl,
   withoutSecrets,
 } from "./server-url.ts";
+
+/** The API server and the credential; an absent key is left to the kubeconfig. */
+export interface KubeOptions {
+  /** Path. */
+  kubeconfig?: string;
+  /** URL; has precedence over `policy.server` and the kubeconfig's. */
+  server?: string;
+  /** Each key has precedence over the kubeconfig's. */
+  policy?: Policy;
+}
+
+/** `token` is the token itself, the other keys are paths, as in CNI-Genie. */
+export interface Policy {
+  server?: string;
+  token?: string;
+  clientCertificate?: string;
+  clientKey?: string;
+  certificateAuthority?: string;
+}
 
 export interface Access {
   /** The URL before `/api` and `/apis`. */
@@ -87,11 +101,8 @@ function locate(
   place: Surroundings["place"],
 ): Found {
   if (kubeconfig !== undefined) {
-    const read = readKubeconfig(kubeconfig, place);
-    return {
-      ...(place ? placeFiles(read, place) : read),
-      where: `kubeconfig ${quote(kubeconfig)}`,
-    };
+    const where = `kubeconfig ${quote(kubeconfig)}`;
+    return { ...readKubeconfig(kubeconfig, place), where };
   }
   if ((server ?? policy?.server) !== undefined) {
     return { cluster: { insecure: false }, user: {}, where: "configuration" };

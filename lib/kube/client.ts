@@ -5,7 +5,7 @@
 import { type Clock, Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
-import { type Surroundings, openAccess } from "./access.ts";
+import { type KubeOptions, type Surroundings, openAccess } from "./access.ts";
 import {
   type NetworkAttachmentDefinition,
   type Pod,
@@ -14,7 +14,6 @@ import {
 } from "./objects.ts";
 import { ApiError } from "./api-error.ts";
 import { type Wired, createWired } from "./connection.ts";
-import type { KubeOptions } from "./options.ts";
 import { type Call, type Wire, call, createSession } from "./request.ts";
 
 export type {
@@ -141,7 +140,7 @@ function wired(sessionFile: string | undefined): Wired {
     async send(request, access, credential, signal) {
       if (access.proxy === false)
         return direct.send(request, access, credential, signal);
-      const { sendByProxy } = await import("./http-proxy.ts");
+      const { sendByProxy } = await import("./typed-api.ts");
       return sendByProxy(request, access, credential, signal);
     },
   };

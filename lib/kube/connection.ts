@@ -16,14 +16,7 @@ import {
 import { parseIp } from "../linux/address.ts";
 import { bytesOf } from "../linux/text.ts";
 import type { Credential } from "./credential.ts";
-import { readSession, writeSession } from "./tls-session.ts";
-
-declare module "bun" {
-  interface Socket {
-    /** Undefined before the server has sent a ticket. Bun's own type returns nothing. */
-    getSession(): Uint8Array | undefined;
-  }
-}
+import { KeptSession } from "./tls-session.ts";
 
 interface Address {
   hostname: string;
@@ -63,21 +56,21 @@ class Connection {
   readonly #exchanges: Exchange[] = [];
   /** Bytes that the socket has not accepted yet. */
   readonly #unsent: Uint8Array[] = [];
-  /** Called with the first response. */
-  readonly #saveSession: () => void;
+  readonly #access: Access;
+  readonly #certificate: string | undefined;
+  /** Undefined where TLS sessions are not kept. */
+  readonly #session: KeptSession | undefined;
 
-  /** `sessionFile` is where TLS sessions are kept. */
-  constructor({ hostname, port, tls }: Address, sessionFile?: string) {
-    // Everything that decides whom the connection trusts, and as whom it is known.
-    const { key: _key, ...known } = tls ?? {};
-    const access = JSON.stringify([hostname, port, known]);
-    this.#saveSession = () => {
-      const socket = this.#socket;
-      if (!tls || sessionFile === undefined || socket?.isSessionReused())
-        return;
-      const session = socket?.getSession();
-      if (session) writeSession(sessionFile, access, session);
-    };
+  constructor(access: Access, credential: Credential, sessionFile?: string) {
+    this.#access = access;
+    this.#certificate = credential.certificate;
+    const { hostname, port, tls } = addressOf(access, credential);
+    if (tls && sessionFile !== undefined) {
+      // Everything that decides whom the connection trusts, and as whom it is known.
+      const { key: _key, ...known } = tls;
+      const identity = JSON.stringify([hostname, port, known]);
+      this.#session = new KeptSession(sessionFile, identity);
+    }
     const trust = (socket: Bun.Socket): void => {
       this.#socket = socket;
       this.#trusted = true;
@@ -94,8 +87,7 @@ class Connection {
           this.#socket = socket;
           if (this.#ended) socket.terminate();
           else if (!tls) trust(socket);
-          else if (sessionFile !== undefined)
-            resume(socket, readSession(sessionFile, access));
+          else this.#session?.resume(socket);
         },
         // Bun has verified chain and name, but it does not close the
         // connection if they are invalid.
@@ -115,8 +107,13 @@ class Connection {
     }).catch((error: unknown) => this.#end(errnoOf(error) ?? "ECONNREFUSED"));
   }
 
-  get ended(): boolean {
-    return this.#ended;
+  /** Another client certificate needs another connection. */
+  serves(access: Access, { certificate }: Credential): boolean {
+    return (
+      !this.#ended &&
+      access === this.#access &&
+      certificate === this.#certificate
+    );
   }
 
   /**
@@ -193,7 +190,7 @@ class Connection {
 
   #complete({ response, reusable }: Complete): void {
     // A server sends its tickets before the first response.
-    if (!this.#used) this.#saveSession();
+    if (!this.#used && this.#socket) this.#session?.keep(this.#socket);
     this.#used = true;
     this.#exchanges.shift()?.settle(response, "");
     if (!reusable) this.#end("ECONNRESET");
@@ -214,15 +211,6 @@ class Connection {
     this.#socket?.terminate();
     for (const exchange of this.#exchanges.splice(0))
       exchange.settle(undefined, code);
-  }
-}
-
-function resume(socket: Bun.Socket, session: Uint8Array | undefined): void {
-  if (!session) return;
-  try {
-    socket.setSession(session);
-  } catch {
-    // Not a session: a full handshake.
   }
 }
 
@@ -248,20 +236,19 @@ export interface Wired {
   connect(access: Access, credential: Credential): void;
 }
 
-/** Another client certificate needs another connection. */
+/** `sessionFile` is where TLS sessions are kept. */
 export function createWired(sessionFile?: string): Wired {
-  let kept: Kept | undefined;
-  const open = (access: Access, credential: Credential): Kept =>
-    kept && fits(kept, access, credential)
+  let kept: Connection | undefined;
+  const open = (access: Access, credential: Credential): Connection =>
+    kept?.serves(access, credential)
       ? kept
-      : (kept = connect(access, credential, sessionFile));
+      : (kept = new Connection(access, credential, sessionFile));
   return {
     connect: open,
     async send(request, access, credential, signal) {
+      const bytes = requestBytes(request, access.server, credential);
       for (;;) {
-        const { connection, host, prefix } = open(access, credential);
-        const bytes = requestBytes(request, host, prefix, credential);
-        const response = await connection.ask(bytes, signal);
+        const response = await open(access, credential).ask(bytes, signal);
         // Undefined at most once after a response of that connection.
         if (response) return response;
       }
@@ -269,53 +256,27 @@ export function createWired(sessionFile?: string): Wired {
   };
 }
 
-interface Kept {
-  connection: Connection;
-  access: Access;
-  certificate: string | undefined;
-  /** The value of that header. */
-  host: string;
-  /** Before the path. */
-  prefix: string;
-}
-
-function fits(
-  { connection, access, certificate }: Kept,
-  wanted: Access,
-  credential: Credential,
-): boolean {
-  return (
-    !connection.ended &&
-    access === wanted &&
-    certificate === credential.certificate
-  );
-}
-
-function connect(
-  access: Access,
+function addressOf(
+  { server, tls }: Access,
   { certificate, key }: Credential,
-  sessionFile: string | undefined,
-): Kept {
-  const { protocol, hostname, port, host, pathname } = new URL(access.server);
+): Address {
+  const { protocol, hostname, port } = new URL(server);
   const isV6 = hostname.startsWith("[");
   const isAddress = isV6 || parseIp(hostname) !== undefined;
-  const address = {
+  return {
     hostname: isV6 ? hostname.slice(1, -1) : hostname,
     port: Number(port || (protocol === "https:" ? 443 : 80)),
-    ...(access.tls && {
+    ...(tls && {
       tls: {
         // RFC 6066 §3: the server name is no address and has no final dot.
         // Bun verifies the address all the same.
         serverName: isAddress ? "" : withoutDot(hostname),
-        ...access.tls,
+        ...tls,
         ...(certificate !== undefined && { cert: certificate }),
         ...(key !== undefined && { key }),
       },
     }),
   };
-  const connection = new Connection(address, sessionFile);
-  const prefix = pathname === "/" ? "" : pathname;
-  return { connection, access, certificate, host, prefix };
 }
 
 function withoutDot(hostname: string): string {
@@ -325,10 +286,14 @@ function withoutDot(hostname: string): string {
 /** Path, host and credential were validated before: none contains a line end. */
 function requestBytes(
   { method, path, body }: HttpRequest,
-  host: string,
-  prefix: string,
+  server: string,
   { authorization }: Credential,
 ): Uint8Array {
+  const start = server.indexOf("://") + 3;
+  const slash = server.indexOf("/", start);
+  const end = slash < 0 ? server.length : slash;
+  const host = server.slice(start, end);
+  const prefix = server.slice(end);
   let head = `${method} ${prefix}${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: genie\r\nAccept: application/json\r\n`;
   if (authorization !== undefined)
     head += `Authorization: ${authorization}\r\n`;

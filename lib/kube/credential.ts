@@ -5,13 +5,12 @@
  */
 import type { RequestOptions } from "node:https";
 import { Code, CniError } from "../cni/error.ts";
-import { own } from "../cni/json.ts";
+import { omitUndefined, own } from "../cni/json.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { errnoOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Env, Issued } from "./exec-credential.ts";
 import type { AuthProvider, User } from "./kubeconfig.ts";
-import { omitUndefined } from "./options.ts";
 import { checkToken, invalid, readPem, readToken } from "./pem.ts";
 
 /** The credential's part of a request. */

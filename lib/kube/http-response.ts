@@ -5,6 +5,7 @@
  * decoded when it is complete, because a character may cross two chunks. Pure.
  */
 import { isIdentifier } from "../cni/args.ts";
+import { concat } from "../linux/files.ts";
 import { textOf, wholeNumber } from "../linux/text.ts";
 
 /** Bytes of a body: 4 MiB. */
@@ -52,7 +53,9 @@ export class ResponseReader {
   /** The beginning of a head or of a line. */
   #held: Uint8Array = nothing;
   readonly #response: HttpResponse = { status: 0 };
-  readonly #body = new Body();
+  readonly #body: Uint8Array[] = [];
+  /** Bytes of the body so far. */
+  #size = 0;
   #reusable = false;
   /** Bytes of the body before the next line. */
   #awaited = 0;
@@ -61,22 +64,21 @@ export class ResponseReader {
 
   /** Takes the next bytes; returns the response once it is complete. Throws `MalformedResponse`. */
   push(bytes: Uint8Array): Complete | undefined {
-    let rest = joined(this.#held, bytes);
+    let rest = this.#held.byteLength > 0 ? concat([this.#held, bytes]) : bytes;
     this.#held = nothing;
     for (;;) {
-      if (this.#body.size + this.#awaited > bodyLimit) return this.#tooLarge();
+      if (this.#size + this.#awaited > bodyLimit) return this.#tooLarge();
       if (this.#awaited > 0) {
         const part = rest.subarray(0, this.#awaited);
         rest = rest.subarray(part.byteLength);
         this.#awaited -= part.byteLength;
-        this.#body.add(part);
+        this.#add(part);
         if (this.#awaited > 0) return undefined;
       }
       if (this.#state === "end") return this.#complete(rest);
       if (this.#state === "until close") {
-        if (this.#body.size + rest.byteLength > bodyLimit)
-          return this.#tooLarge();
-        this.#body.add(rest);
+        if (this.#size + rest.byteLength > bodyLimit) return this.#tooLarge();
+        this.#add(rest);
         return undefined;
       }
       const end = this.#state === "head" ? headEnd(rest) : lineEnd(rest, 0);
@@ -139,8 +141,14 @@ export class ResponseReader {
     else this.#state = chunked ? "chunk size" : "until close";
   }
 
+  #add(part: Uint8Array): void {
+    this.#body.push(part);
+    this.#size += part.byteLength;
+  }
+
   #complete(rest: Uint8Array): Complete {
-    this.#response.text = this.#body.text();
+    const [first = nothing, ...more] = this.#body;
+    this.#response.text = textOf(more.length > 0 ? concat(this.#body) : first);
     return { response: this.#response, reusable: this.#reusable, rest };
   }
 
@@ -149,45 +157,11 @@ export class ResponseReader {
   }
 }
 
-/** The bytes of a body, in order. */
-class Body {
-  size = 0;
-  /** The buffer, with spare room unless it is the first part itself. */
-  #bytes: Uint8Array = nothing;
-
-  add(part: Uint8Array): void {
-    const size = this.size + part.byteLength;
-    // Most bodies have one part, which is not copied.
-    if (this.size === 0) this.#bytes = part;
-    else {
-      if (size > this.#bytes.byteLength) {
-        const larger = new Uint8Array(size * 2);
-        larger.set(this.#bytes.subarray(0, this.size));
-        this.#bytes = larger;
-      }
-      this.#bytes.set(part, this.size);
-    }
-    this.size = size;
-  }
-
-  text(): string {
-    return textOf(this.#bytes.subarray(0, this.size));
-  }
-}
-
 function malformed(what: string): MalformedResponse {
   return new MalformedResponse(what);
 }
 
 const nothing = new Uint8Array();
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  if (first.byteLength === 0) return second;
-  const both = new Uint8Array(first.byteLength + second.byteLength);
-  both.set(first);
-  both.set(second, first.byteLength);
-  return both;
-}
 
 /** The end of the empty line after the head; 0 if it has not arrived. */
 function headEnd(bytes: Uint8Array): number {

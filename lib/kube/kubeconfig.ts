@@ -4,11 +4,10 @@
  * Messages quote nothing but names. Plain reads: a value of another type than
  * expected is left to `kubeconfig-schema`, which words the fault.
  */
-import { type JsonObject, isObject, own } from "../cni/json.ts";
-import { quote } from "../linux/text.ts";
+import { type JsonObject, isObject, omitUndefined, own } from "../cni/json.ts";
+import { nonBlank, quote } from "../linux/text.ts";
 import type * as schema from "./kubeconfig-schema.ts";
 import { type PemSource, invalid, readText } from "./pem.ts";
-import { nonBlank, omitUndefined } from "./options.ts";
 
 export interface Cluster {
   server?: string;
@@ -47,64 +46,41 @@ export interface AuthProvider {
   config: Record<string, unknown>;
 }
 
+export interface Kubeconfig {
+  cluster: Cluster;
+  user: User;
+}
+
 /**
  * Throws 7 naming the path and the dot path of the fault. `place` is where this process
- * sees a file of the node: a container has it below another root.
+ * sees a file of the node, this one and those that it names: a container has them below
+ * another root.
  */
 export function readKubeconfig(
   path: string,
   place: (path: string) => string = (same) => same,
-): { cluster: Cluster; user: User } {
-  const where = `kubeconfig ${quote(path)}`;
-  return parseKubeconfig(
-    readText(place(path), "kubeconfig"),
-    where,
-    directoryOf(path),
-  );
+): Kubeconfig {
+  return parseKubeconfig(readText(place(path), "kubeconfig"), {
+    where: `kubeconfig ${quote(path)}`,
+    directory: directoryOf(path),
+    place,
+  });
 }
 
-/** The same credential with its files where this process sees them. */
-export function placeFiles(
-  { cluster, user }: { cluster: Cluster; user: User },
-  place: (path: string) => string,
-): { cluster: Cluster; user: User } {
-  const source = (one: PemSource | undefined) =>
-    one && "file" in one ? { ...one, file: place(one.file) } : one;
-  const { tokenFile, clientCertificate, clientKey } = user;
-  return {
-    cluster: omitUndefined<Cluster>({
-      ...cluster,
-      certificateAuthority: source(cluster.certificateAuthority),
-    }),
-    user: omitUndefined<User>({
-      ...user,
-      tokenFile: tokenFile && place(tokenFile),
-      clientCertificate: source(clientCertificate),
-      clientKey: source(clientKey),
-    }),
-  };
-}
-
-/** Throws as `readKubeconfig`; `directory` is the base of relative paths. */
-export function parseKubeconfig(
-  content: string,
-  where: string,
-  directory: string,
-): { cluster: Cluster; user: User } {
+/** Throws as `readKubeconfig`. */
+export function parseKubeconfig(content: string, origin: Origin): Kubeconfig {
+  const { where } = origin;
   const file = decode(content, where);
   try {
-    return currentOf(file, where, directory);
+    return currentOf(file, origin);
   } catch (error) {
     if (!(error instanceof UnexpectedType)) throw error;
     throw invalid(`${where}: ${lazySchema().describeFault(file)}`);
   }
 }
 
-function currentOf(
-  file: unknown,
-  where: string,
-  directory: string,
-): { cluster: Cluster; user: User } {
+function currentOf(file: unknown, origin: Origin): Kubeconfig {
+  const { where } = origin;
   if (!isObject(file)) throw new UnexpectedType();
   const name = textAt(file, "current-context");
   if (name === undefined)
@@ -112,32 +88,37 @@ function currentOf(
       `${where}: current-context: expected the name of a context, got nothing`,
     );
   const context = find(file, "context", name, `${where}: current-context`);
-  const at = `${where}: ${context.key}`;
+  const named = `${where}: ${context.key}`;
   const clusterName = requiredText(context.value, "cluster");
-  const cluster = find(file, "cluster", clusterName, `${at}.cluster`);
+  const cluster = find(file, "cluster", clusterName, `${named}.cluster`);
   const userName = textAt(context.value, "user");
   const user =
     userName === undefined
       ? undefined
-      : find(file, "user", userName, `${at}.user`);
+      : find(file, "user", userName, `${named}.user`);
+  const at = ({ key }: Entry): Origin => ({
+    ...origin,
+    where: `${where}: ${key}`,
+  });
   return {
-    cluster: clusterOf(cluster.value, {
-      where: `${where}: ${cluster.key}`,
-      directory,
-    }),
-    user: user
-      ? userOf(user.value, { where: `${where}: ${user.key}`, directory })
-      : {},
+    cluster: clusterOf(cluster.value, at(cluster)),
+    user: user ? userOf(user.value, at(user)) : {},
   };
 }
 
-/** The first entry of that name, as in client-go, and its key in the file. */
+/** An entry of a list, and its key in the file. */
+interface Entry {
+  value: JsonObject;
+  key: string;
+}
+
+/** The first entry of that name, as in client-go. */
 function find(
   file: JsonObject,
   kind: "context" | "cluster" | "user",
   name: string,
   where: string,
-): { value: JsonObject; key: string } {
+): Entry {
   for (const [i, entry] of objectsAt(file, `${kind}s`).entries()) {
     if (requiredText(entry, "name") !== name) continue;
     const value = objectAt(entry, kind);
@@ -147,22 +128,23 @@ function find(
   throw invalid(`${where}: no ${kind} is named ${quote(name)}`);
 }
 
-/** Name for messages, and base directory of relative paths. */
-interface Place {
+/** Name for messages, base directory of relative paths, and where this process sees a file. */
+interface Origin {
   where: string;
   directory: string;
+  place(path: string): string;
 }
 
 /** client-go's place for the data of `provideClusterInfo`. */
 const execExtension = "client.authentication.k8s.io/exec";
 
-function clusterOf(cluster: JsonObject, place: Place): Cluster {
+function clusterOf(cluster: JsonObject, origin: Origin): Cluster {
   const extension = objectsAt(cluster, "extensions").find(
     (entry) => requiredText(entry, "name") === execExtension,
   );
   return omitUndefined<Cluster>({
     server: textAt(cluster, "server"),
-    certificateAuthority: pemSourceOf(cluster, "certificate-authority", place),
+    certificateAuthority: pemSourceOf(cluster, "certificate-authority", origin),
     insecure: flagAt(cluster, "insecure-skip-tls-verify"),
     tlsServerName: textAt(cluster, "tls-server-name"),
     proxyUrl: textAt(cluster, "proxy-url"),
@@ -183,19 +165,19 @@ function refuseImpersonation(user: JsonObject, where: string): void {
     if (value) throw invalid(`${where}.${key}: impersonation is not supported`);
 }
 
-function userOf(user: JsonObject, place: Place): User {
-  refuseImpersonation(user, place.where);
+function userOf(user: JsonObject, origin: Origin): User {
+  refuseImpersonation(user, origin.where);
   const tokenFile = textAt(user, "tokenFile");
   const exec = objectAt(user, "exec");
   const provider = objectAt(user, "auth-provider");
   return omitUndefined<User>({
     token: textAt(user, "token"),
-    tokenFile: tokenFile && resolvePath(place.directory, tokenFile),
+    tokenFile: tokenFile && fileOf(origin, tokenFile),
     username: textAt(user, "username"),
     password: optionalText(user, "password"),
-    clientCertificate: pemSourceOf(user, "client-certificate", place),
-    clientKey: pemSourceOf(user, "client-key", place),
-    exec: exec && execOf(exec, place),
+    clientCertificate: pemSourceOf(user, "client-certificate", origin),
+    clientKey: pemSourceOf(user, "client-key", origin),
+    exec: exec && execOf(exec, origin),
     authProvider: provider && {
       name: requiredText(provider, "name"),
       config: objectAt(provider, "config") ?? {},
@@ -208,7 +190,7 @@ const execVersions = ["v1", "v1beta1"].map(
   (version) => `client.authentication.k8s.io/${version}`,
 );
 
-function execOf(exec: JsonObject, { where, directory }: Place): ExecConfig {
+function execOf(exec: JsonObject, { where, directory }: Origin): ExecConfig {
   const command = requiredText(exec, "command");
   const apiVersion = requiredText(exec, "apiVersion");
   if (!execVersions.includes(apiVersion))
@@ -237,14 +219,17 @@ function execOf(exec: JsonObject, { where, directory }: Place): ExecConfig {
 function pemSourceOf(
   entry: JsonObject,
   key: string,
-  { where, directory }: Place,
+  origin: Origin,
 ): PemSource | undefined {
+  const where = `${origin.where}.${key}`;
   const base64 = textAt(entry, `${key}-data`);
   const file = textAt(entry, key);
-  if (base64 !== undefined) return { where: `${where}.${key}-data`, base64 };
-  return file === undefined
-    ? undefined
-    : { where: `${where}.${key}`, file: resolvePath(directory, file) };
+  if (base64 !== undefined) return { where: `${where}-data`, base64 };
+  return file === undefined ? undefined : { where, file: fileOf(origin, file) };
+}
+
+function fileOf({ directory, place }: Origin, path: string): string {
+  return place(resolvePath(directory, path));
 }
 
 /** A value has another type than a kubeconfig has there; the schema says which. */

@@ -48,6 +48,11 @@ function headOf(bytes: Uint8Array, length: number): string {
   return streaming.decode(bytes.subarray(0, length), { stream: true });
 }
 
+/** The trimmed text; undefined if it is empty. */
+export function nonBlank(text: string | null | undefined): string | undefined {
+  return text?.trim() || undefined;
+}
+
 /** The number of a text that has decimal digits only, if a double can represent it. */
 export function wholeNumber(digits: string): number | undefined {
   let number = 0;

@@ -3,8 +3,9 @@
  * value fails ADD, never DEL, CHECK or GC (state.md). Plain checks (config-keys.ts)
  * recognise the documented values; for any other value the schema is loaded.
  */
-import type { RawNumber } from "../cni/json.ts";
-import { type KubeOptions, kubeOptions } from "../kube/options.ts";
+import { type RawNumber, omitUndefined } from "../cni/json.ts";
+import type { KubeOptions, Policy } from "../kube/access.ts";
+import { nonBlank } from "../linux/text.ts";
 import { type ConfigKeys, isOrdinary } from "./config-keys.ts";
 import type * as configSchema from "./config-schema.ts";
 
@@ -133,4 +134,22 @@ function automaticChoice(
 /** `10.0` is a RawNumber, see parseJson. */
 function milliseconds(seconds: number | RawNumber): number {
   return Number(typeof seconds === "number" ? seconds : seconds.rawJSON) * 1000;
+}
+
+/** A blank value is treated as absent. */
+export function kubeOptions({
+  kubernetes,
+  policy,
+}: Pick<ConfigKeys, "kubernetes" | "policy">): KubeOptions {
+  return omitUndefined<KubeOptions>({
+    kubeconfig: nonBlank(kubernetes?.kubeconfig),
+    server: nonBlank(kubernetes?.k8s_api_root),
+    policy: omitUndefined<Policy>({
+      server: nonBlank(policy?.k8s_api_root),
+      token: nonBlank(policy?.k8s_auth_token),
+      clientCertificate: nonBlank(policy?.k8s_client_certificate),
+      clientKey: nonBlank(policy?.k8s_client_key),
+      certificateAuthority: nonBlank(policy?.k8s_certificate_authority),
+    }),
+  });
 }

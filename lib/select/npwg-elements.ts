@@ -6,9 +6,8 @@
 import { type CniError, invalidConfig } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import { type JsonObject, parseJson } from "../cni/json.ts";
+import { type JsonObject, omitUndefined, parseJson } from "../cni/json.ts";
 import { problemsIn } from "../cni/schema.ts";
-import { omitUndefined } from "../kube/options.ts";
 import type { ClaimRequest } from "../kubelet/pod-claims.ts";
 import { maxAttachments } from "./cni-annotation.ts";
 import {

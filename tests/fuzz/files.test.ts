@@ -292,7 +292,11 @@ describe("parseKubeconfig", () => {
     fc.assert(
       fc.property(texts, (text) => {
         try {
-          parseKubeconfig(text, "kubeconfig", "/etc");
+          parseKubeconfig(text, {
+            where: "kubeconfig",
+            directory: "/etc",
+            place: (path) => path,
+          });
         } catch (error) {
           expect([
             error instanceof CniError && error.code,

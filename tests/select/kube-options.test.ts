@@ -1,6 +1,6 @@
 /** The keys of the network configuration that concern the API server (configuration.md). */
 import { describe, expect, test } from "bun:test";
-import { kubeOptions } from "../../lib/kube/options.ts";
+import { kubeOptions } from "../../lib/select/config.ts";
 
 describe("kubeOptions", () => {
   test("kubeOptions, every key: each in its place", () => {
