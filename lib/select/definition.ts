@@ -10,11 +10,16 @@ import {
   parseAnyConf,
 } from "../cni/conflist.ts";
 import { Code, CniError, invalidConfig } from "../cni/error.ts";
-import { isObject, mismatch, own, parseJson } from "../cni/json.ts";
+import {
+  isObject,
+  mismatch,
+  omitUndefined,
+  own,
+  parseJson,
+} from "../cni/json.ts";
 import { declares } from "../cni/network.ts";
 import { messageOf } from "../linux/errno.ts";
 import { isLonger, quote } from "../linux/text.ts";
-import { omitUndefined } from "../kube/options.ts";
 import type { Attachment, Device, Element, Extras } from "./attachment.ts";
 import type { DefinitionReference, SelectionContext } from "./choice.ts";
 import { type Networks, findByName } from "./node-networks.ts";
