@@ -9,11 +9,12 @@ import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
 import { Cluster, lan, networksKey, staticLan } from "../support/cluster.ts";
+import { patienceMs } from "../support/delegate.ts";
 import { changed, configure, recorded } from "../support/hot-cluster.ts";
 import { type Pod, nothing } from "../support/node.ts";
 
 afterAll(removeCerts);
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 class HotCluster implements AsyncDisposable {
   readonly cluster: Cluster;
@@ -94,7 +95,7 @@ function wan({ node }: Cluster): object {
 }
 
 async function eventually(check: () => void | Promise<void>): Promise<void> {
-  const end = performance.now() + 15_000;
+  const end = performance.now() + patienceMs;
   for (;;) {
     try {
       await check();

@@ -110,7 +110,7 @@ describe("the executable", () => {
         const began = performance.now();
         child.kill("SIGTERM");
         expect(await child.exited).toBe(0);
-        expect(performance.now() - began).toBeLessThan(5000);
+        expect(performance.now() - began).toBeLessThan(9000);
       } finally {
         child.kill("SIGKILL");
       }

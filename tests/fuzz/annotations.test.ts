@@ -153,7 +153,7 @@ describe("parseElements, of a text as long as annotations may be", () => {
     fc.assert(
       fc.property(piece, fc.boolean(), (text, strict) => {
         const long = text.repeat(Math.ceil((256 << 10) / (text.length || 1)));
-        const started = performance.now();
+        const started = process.cpuUsage();
         for (const given of [long, `[${long}]`, `{"name":"a","ips":[${long}]}`])
           try {
             parseElements(source, given, strict);
@@ -162,7 +162,7 @@ describe("parseElements, of a text as long as annotations may be", () => {
             expect(code).toBe(invalid);
             expect(Buffer.byteLength(message)).toBeLessThanOrEqual(8192);
           }
-        expect(performance.now() - started).toBeLessThan(2000);
+        expect(process.cpuUsage(started).user).toBeLessThan(2_000_000);
       }),
       fewRuns,
     );

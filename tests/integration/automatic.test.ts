@@ -109,7 +109,7 @@ describe("by attachments", () => {
     const started = performance.now();
     await node.succeed("ADD", other, { annotations: { cni: "beta" } });
     await node.succeed("DEL", other);
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(40_000);
     genie.kill("SIGKILL");
     await genie.exited;
   });
@@ -126,7 +126,7 @@ describe("by attachments", () => {
     expect(
       await node.fail("ADD", await node.pod(), { annotations, config }),
     ).toMatchObject({ code: 5 });
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(40_000);
     expect(delegates.calls()).toEqual([]);
   });
 

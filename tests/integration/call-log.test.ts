@@ -194,7 +194,7 @@ describe("calls.log, files that are none", () => {
     const pod = await node.pod();
     await node.succeed("ADD", pod, { annotations: {} });
     await node.succeed("DEL", pod, { annotations: {} });
-    expect(performance.now() - began).toBeLessThan(5000);
+    expect(performance.now() - began).toBeLessThan(30_000);
     expect(readFileSync(target, "utf8")).toBe("");
     if (name === "missing") expect(existsSync(pathOf(node))).toBe(false);
     if (name.startsWith("of 16"))

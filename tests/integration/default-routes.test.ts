@@ -115,7 +115,7 @@ describe("two and three networks with default routes", () => {
       expect(await routed.node.remains()).toEqual(nothing);
       expect(await linesOf(routed)).toHaveLength(1);
     },
-    30_000,
+    60_000,
   );
 
   test("result, record, status and log agree", async () => {

@@ -117,5 +117,5 @@ describe("genie agent --events", () => {
     );
     expect((await fetch(`${String(url)}readyz`)).status).toBe(200);
     expect(await agent.end()).toBe(0);
-  }, 30_000);
+  }, 60_000);
 });

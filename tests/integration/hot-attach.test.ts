@@ -424,7 +424,7 @@ describe("more than one at work", () => {
   });
 
   test("a plugin that never ends: killed, rolled back", async () => {
-    await using made = await start({ delegateTimeout: 1 });
+    await using made = await start({ delegateTimeout: 3 });
     const { cluster, node, pod } = made;
     slow(made);
     const stderr = await refused(cluster, "attach", "shop/web", "slow");

@@ -87,7 +87,7 @@ describe('"file exists"', () => {
       expect((await shown(pod)).rules).toEqual([]);
       expect(await routed.node.remains()).toEqual(nothing);
     },
-    30_000,
+    60_000,
   );
 
   test("a result of 1.1.0 is recorded with the table, and not printed so in an older version", async () => {

@@ -73,7 +73,7 @@ describe("genie list", () => {
     await reading;
     expect(seen().slice(0, 4)).toEqual(["eth0", "live", "eth1", "live"]);
     expect(seen().slice(-4)).toEqual(["eth0", "deleted", "eth1", "deleted"]);
-  }, 20_000);
+  }, 60_000);
 
   test.each([
     [

@@ -147,6 +147,6 @@ describe("genie agent --taint --labels", () => {
       });
       expect(await agent.end()).toBe(0);
     },
-    30_000,
+    60_000,
   );
 });

@@ -106,7 +106,7 @@ class Devices implements AsyncDisposable {
   /** In a mount namespace where the kubelet's socket is where every kubelet has it. */
   async call(command: "ADD" | "CHECK" | "DEL", pod: Pod) {
     const { node } = this.cluster;
-    const config = { apiTimeout: 1 };
+    const config = { apiTimeout: 5 };
     const request = node.request(
       command,
       pod,

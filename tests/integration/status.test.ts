@@ -150,7 +150,7 @@ describe("STATUS", () => {
     await using scripted = await startScriptedNode(version);
     const { node, delegates } = scripted;
     delegates.behave({ type: "alpha", verb: "STATUS" }, { hang: true });
-    const config = { cniVersion: version, delegateTimeout: 0.2 };
+    const config = { cniVersion: version, delegateTimeout: 1 };
     expect(await node.fail("STATUS", undefined, { config })).toMatchObject({
       code: 11,
     });

@@ -275,7 +275,7 @@ describe("malformed answer", () => {
     expect((await thrownBy(kube.getPod("shop", "web"))).msg).toBe(
       `${failed}: server "${drip.url}": no response in time`,
     );
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 });
 

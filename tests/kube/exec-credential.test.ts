@@ -250,7 +250,7 @@ describe("exec", () => {
       env: {},
       provideClusterInfo: false,
     };
-    const deadline = new Deadline(200);
+    const deadline = new Deadline(2000);
     const run = runPlugin({ config, env: { PATH }, cluster: {}, deadline });
     expect(await thrownBy(run)).toEqual({
       code: 11,

@@ -546,9 +546,9 @@ describe("parseElements, JSON that is an error 7", () => {
     "60,000 problems are told in at most 8 KiB, in little time: %s",
     (_, keys) => {
       const text = JSON.stringify({ name: "a", ...keys });
-      const start = performance.now();
+      const start = process.cpuUsage();
       const { message } = refusal(text, true);
-      expect(performance.now() - start).toBeLessThan(3000);
+      expect(process.cpuUsage(start).user).toBeLessThan(3_000_000);
       expect(Buffer.byteLength(message)).toBeLessThanOrEqual(8192);
     },
   );

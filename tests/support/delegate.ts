@@ -174,12 +174,15 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Resolves when the condition holds. Rejects after ten seconds. */
+/** Less than the time of a test (scripts/test.ts), much more than any condition takes on a busy machine. */
+export const patienceMs = 50_000;
+
+/** Resolves when the condition holds. Rejects after {@link patienceMs}. */
 export async function until(
   condition: () => boolean,
   what: string,
 ): Promise<void> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + patienceMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`it never came: ${what}`);
     await Bun.sleep(2);
