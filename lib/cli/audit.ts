@@ -80,10 +80,15 @@ Pods of the node's network are left out. Exit code 1 if something is found.
     progress("reading the pods of this node");
     const node = apiNodeName(input, env, context.config);
     const namespace = wantedNamespace(input);
-    const pods = (await podsOf(input, env, node)).filter(
+    const onNode = await podsOf(input, env, node);
+    const pods = onNode.filter(
       ({ metadata }) =>
         namespace === undefined || metadata?.namespace === namespace,
     );
+    if (onNode.length === 0 && input.text("filename") === undefined)
+      stderr(
+        `genie audit: the API server has no pod of node ${JSON.stringify(node)}: is --node its name?\n`,
+      );
     progress(`reading the records of ${pods.length} pods`);
     const found = await auditPods(pods, context, (path) => host.path(path));
     const evicted =
@@ -145,19 +150,22 @@ async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
   }
 }
 
-/** Throws Error for a file that is no list of pods. */
+/** Throws Error for a file that is no list of pods. An empty one is a command that failed in a pipe. */
 function listedPods(file: string, node: string): V1Pod[] {
-  const shown = file === "-" ? "stdin" : file;
-  const fail = (problem: string) => new Error(`${shown}: ${problem}`);
   try {
-    const objects = objectsOf(contentOf(file));
-    const pods = objects
-      // The items of a PodList have no kind.
-      .filter((one) => (own(one, "kind") ?? "Pod") === "Pod")
-      .map((one) => podOf(one));
-    return podsOfNode(pods, node);
+    const text = contentOf(file);
+    const objects = objectsOf(text);
+    // The items of a PodList have no kind.
+    const pods = objects.filter((one) => (own(one, "kind") ?? "Pod") === "Pod");
+    if (pods.length === 0 && !/\bitems\b/.test(text))
+      throw new Error("no pod and no list of pods is in it");
+    return podsOfNode(
+      pods.map((one) => podOf(one)),
+      node,
+    );
   } catch (cause) {
-    throw fail(messageOf(cause));
+    const shown = file === "-" ? "stdin" : file;
+    throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -176,13 +184,17 @@ function podOf(item: object): V1Pod {
     JSON.stringify(item),
     (_, value: unknown) => value ?? undefined,
   );
-  const pod: unknown = parse(
+  const { metadata, ...pod } = parse(
     podSchema,
     withoutNull,
     (problem) => new Error(`not a pod: ${problem}`),
   );
+  const read: unknown = {
+    ...pod,
+    metadata: { namespace: "default", ...metadata },
+  };
   // oxlint-disable-next-line no-unsafe-type-assertion -- the keys that an audit reads are validated
-  return pod as V1Pod;
+  return read as V1Pod;
 }
 
 interface Eviction {

@@ -1,0 +1,51 @@
+/** `genie audit`, its input. Its findings: tests/integration/audit.test.ts. */
+import { describe, expect, test } from "bun:test";
+import { startApiServer } from "../support/api-server.ts";
+import { NodeDirectory } from "./fixtures.ts";
+
+describe("audit", () => {
+  test.each([
+    ["", "no pod and no list of pods is in it"],
+    ["null", "no pod and no list of pods is in it"],
+    ['{"kind":"Node"}', "no pod and no list of pods is in it"],
+    ["{}", "not a pod: metadata: expected an object, got nothing"],
+  ])("%j in place of pods, is not all in order", async (text, problem) => {
+    using node = new NodeDirectory();
+    const file = node.write("pods.json", text);
+    expect(await node.type("audit", ["-f", file])).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `genie audit: ${file}: ${problem}\n`,
+    });
+  });
+
+  test("a list without pods, nothing is found", async () => {
+    using node = new NodeDirectory();
+    const file = node.write("pods.json", '{"kind":"PodList","items":[]}');
+    expect(await node.type("audit", ["-f", file])).toEqual({
+      exitCode: 0,
+      stdout: "0 pods, nothing found\n",
+      stderr: "",
+    });
+  });
+
+  test("a manifest without namespace, is one of default", async () => {
+    using node = new NodeDirectory();
+    const pod = { metadata: { name: "a", annotations: { cni: "x" } } };
+    const file = node.write("pods.json", JSON.stringify(pod));
+    const { stdout } = await node.type("audit", ["-f", file, "-n=default"]);
+    expect(stdout).toMatch(/^default +a +past-genie +x/m);
+  });
+
+  test("a node that the API server does not know, is named", async () => {
+    using node = new NodeDirectory();
+    await using api = await startApiServer();
+    const words = [`--kubeconfig=${api.kubeconfig()}`, "--node=nowhere"];
+    expect(await node.type("audit", words)).toEqual({
+      exitCode: 0,
+      stdout: "0 pods, nothing found\n",
+      stderr:
+        'genie audit: the API server has no pod of node "nowhere": is --node its name?\n',
+    });
+  });
+});
