@@ -124,8 +124,7 @@ export function readInput(command: Command, words: readonly string[]): Input {
 function parse(options: Options, words: readonly string[]) {
   try {
     return parseArgs({
-      // As kubectl takes it: `-o=json`; for parseArgs its value is `=json`.
-      args: words.map((word) => word.replace(/^(-\w)=(?=.)/, "$1")),
+      args: words.map((word) => longForm(word, options)),
       strict: true,
       allowPositionals: true,
       options: Object.fromEntries(
@@ -142,6 +141,16 @@ function parse(options: Options, words: readonly string[]) {
   } catch (error) {
     throw usageError(error, options);
   }
+}
+
+/** As kubectl takes it: `-o=json`; for parseArgs its value is `=json`. */
+function longForm(word: string, options: Options): string {
+  const [, letter, value] = /^-(\w)=(.*)$/s.exec(word) ?? [];
+  const [name] =
+    Object.entries(options).find(([, { short }]) => short === letter) ?? [];
+  return letter === undefined || name === undefined
+    ? word
+    : `--${name}=${value}`;
 }
 
 /** The error of parseArgs in our words; its message quotes the option: `'-o, --output <value>'`. */

@@ -73,6 +73,14 @@ describe("runCommand", () => {
       ["list", "-ho"],
       `genie list: --output expects a value: FORMAT\n${hint("list")}`,
     ],
+    [
+      ["list", "-n="],
+      `genie list: --namespace expects a value: NS\n${hint("list")}`,
+    ],
+    [
+      ["list", "-A=no"],
+      `genie list: --all-namespaces takes no value\n${hint("list")}`,
+    ],
     [["list", "-hx"], `genie list: unknown option -x\n${hint("list")}`],
     [
       ["install", "--kubeconfig", "--watch"],
