@@ -23,6 +23,9 @@ const longestMessage = 1020;
 /** Events that wait: a node where everything fails must not fill our memory. */
 const mostWaiting = 500;
 
+/** Container IDs and UUIDs: plugins name the sandbox, and each try has another one. */
+const ids = /\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b|\b[\da-f]{12,}\b/g;
+
 interface Known {
   event: AgentEvent;
   /** Name of its object; absent before it is made. */
@@ -60,7 +63,7 @@ export class EventWriter {
       subject.name,
       type,
       reason,
-      message,
+      message.replace(ids, ""),
     ]);
     const now = this.#dependencies.now();
     const known = this.#known.get(key);

@@ -70,6 +70,17 @@ describe("EventWriter", () => {
     });
   });
 
+  test("a failure of each try's sandbox: the same event", async () => {
+    const { writer, requests } = started();
+    for (const id of ["aaaaaaaa-1111-2222-3333-", "bbbbbbbb-4444-5555-6666-"])
+      writer.take({
+        ...event,
+        message: `cannot open /run/netns/cni-${id}0123456789ab of ${id.slice(0, 8).repeat(8)}`,
+      });
+    await writer.flush();
+    expect(requests.map(({ body }) => body["count"])).toEqual([2]);
+  });
+
   test("another pod, reason or message: another event", async () => {
     const { writer, requests } = started();
     writer.take(event);
