@@ -45,7 +45,7 @@ export async function runCommand(
   } catch (error) {
     terminal.progress();
     terminal.stderr(`genie ${name}: ${messageOf(error)}\n`);
-    if (terminal.uid !== 0 && isDenied(error))
+    if (terminal.uid !== 0 && !terminal.isKubectl && isDenied(error))
       terminal.stderr(
         `user ${terminal.uid} may not do that: sudo genie ${name}\n`,
       );

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readFileSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Ended, attempt } from "../../../scripts/run.ts";
@@ -233,7 +234,7 @@ async function operator({
   parts,
   pki,
 }: Cluster): Promise<(...words: string[]) => Promise<Ended>> {
-  // Root's caches are closed to others.
+  // The caches and the suite's directory are closed to others.
   const home = "/opt/operator";
   mkdirSync(home);
   copyFileSync(parts("kubectl"), join(home, "kubectl"));
@@ -247,6 +248,8 @@ async function operator({
   copyFileSync(pair.cert, cert);
   copyFileSync(pair.key, key);
   const config = kubeconfig(join(home, "config"), { cert, key });
+  const text = readFileSync(config, "utf8");
+  writeFileSync(config, text.replaceAll(pki.ca.cert, ca));
   for (const path of [...files, config]) chownSync(path, nobody, nobody);
   await kubectl.apply(rights);
   return (...words) =>
