@@ -67,7 +67,7 @@ export function differenceOf(
     if (one.isPrimary || !one.isOurs) kept.push({ wanted, attachment });
     else if (!isSatisfied(wanted.element, attachment))
       replaced.push({ detach: attachment, attach: { wanted, ifname } });
-    else if (hasResult(ifname)) kept.push({ wanted, attachment });
+    else if (hasResult(ifname) && !attachment.detaching) kept.push({ wanted, attachment });
     else replaced.push({ attach: { wanted, ifname } });
   }
   return {

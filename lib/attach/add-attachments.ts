@@ -35,10 +35,14 @@ import type { DueStatus, WrittenFile } from "./records.ts";
 /** The attachments that a running pod has before another one (agent.md). */
 export interface PresentAttachments {
   record: AttachmentRecord;
-  /** In the order of the record; others of the record come after the new ones. */
+  /** In the order of the record. */
   attachments: readonly Attachment[];
   /** One for each of `attachments`. */
   results: readonly Result[];
+  /** Not completed, or being detached: they come after the new ones. */
+  others: readonly Attachment[];
+  /** One for each of `others`. */
+  otherResults: readonly (Result | undefined)[];
   tables: ReadonlyMap<string, AttachmentRouting>;
   /** The pod's status that is due so far. */
   due: DueStatus | undefined;
@@ -127,10 +131,9 @@ async function writeRecord(
 
 /** The record of a running pod with more attachments. */
 function withAttachments(
-  { record, attachments: present }: PresentAttachments,
+  { record, attachments: present, others }: PresentAttachments,
   attachments: readonly Attachment[],
 ): AttachmentRecord {
-  const others = record.attachments.filter((one) => !present.includes(one));
   const added = attachments.slice(present.length).map(recorded);
   return { ...record, attachments: [...present, ...added, ...others] };
 }
@@ -292,7 +295,8 @@ async function finish(
     : settled?.tables;
   const auxiliaryResult = present?.auxiliaryResult ?? run.auxiliaryResult;
   const status = await present?.statusOf(results);
-  records.writeResults(record, results, tables, auxiliaryResult, status);
+  const all = present ? [...results, ...present.otherResults] : results;
+  records.writeResults(record, all, tables, auxiliaryResult, status);
   routing?.apply();
   return { printed, results };
 }
@@ -304,14 +308,17 @@ function writeResultsOf(
     record,
     attachments,
     results,
+    others,
+    otherResults,
     auxiliaryResult,
     tables,
     due,
   }: PresentAttachments,
 ): void {
   try {
-    const kept = { ...record, attachments: [...attachments] };
-    records.writeResults(kept, results, tables, auxiliaryResult, due);
+    const kept = { ...record, attachments: [...attachments, ...others] };
+    const all = [...results, ...otherResults];
+    records.writeResults(kept, all, tables, auxiliaryResult, due);
   } catch (error) {
     log().error("rollback: failed to restore the results", {
       error: messageOf(error),

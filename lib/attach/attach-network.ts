@@ -71,7 +71,8 @@ export async function attachNetwork(
     const ifname = addition.element.interface ?? request.ifname;
     const there = findPresent(pod, addition, ifname);
     const known = there && pod.stored.results.get(there.ifname);
-    if (there && known) return changeOf("present", pod, there, known);
+    if (there && known && !there.detaching)
+      return changeOf("present", pod, there, known);
     const rest = there
       ? await detachOne({ ...pod, context }, there, forward)
       : pod;
@@ -98,12 +99,15 @@ export async function addToPod(
   deadlines: { forward: Deadline; rollback: Deadline },
 ): Promise<{ result: Result | undefined; due: DueStatus | undefined }> {
   const { attachments, results } = completeOf({ record, stored });
+  const others = record.attachments.filter((one) => !attachments.includes(one));
   const all = [...attachments, one];
   let due: DueStatus | undefined;
   const present: PresentAttachments = {
     record,
     attachments,
     results,
+    others,
+    otherResults: others.map(({ ifname }) => stored.results.get(ifname)),
     tables: stored.routing,
     auxiliaryResult: stored.results.get(auxiliaryKey),
     due: stored.due,
@@ -131,7 +135,8 @@ function findPresent(
   };
   if (ifname === undefined) return record.attachments.find(isIt);
   const there = record.attachments.find((one) => one.ifname === ifname);
-  if (!there || !stored.results.has(ifname) || isIt(there)) return there;
+  const isThere = there && stored.results.has(ifname) && !there.detaching;
+  if (!isThere || isIt(there)) return there;
   const network = quote(there.definition ?? displayName(there));
   const isSame =
     isNetworkOf(node, there) || isSameNetwork(element, recordedElement(there));

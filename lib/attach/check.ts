@@ -44,10 +44,10 @@ export async function check(context: Context): Promise<void> {
       path: [...new Set([...path, ...record.path])],
     };
     for (const attachment of executedIn(record)) {
-      const { list } = attachment;
+      const { list, detaching } = attachment;
       const key = resultKey(attachment);
-      // A hot attach and its rollback failed: the pod is as before (agent.md).
-      if (isAdded && !hasCompleted(key)) continue;
+      // A hot attach and its rollback failed, or a detach: agent.md.
+      if (detaching || (isAdded && !hasCompleted(key))) continue;
       const runtime = runtimeConf(searched, attachment);
       try {
         const result = results.get(key);

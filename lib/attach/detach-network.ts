@@ -50,7 +50,10 @@ export async function detachNetwork(
   });
 }
 
-/** Deletes one attachment, then its result, then its entry in the record: killed in between, it is deleted once more. */
+/**
+ * Marks one attachment, deletes it, then its result, then its entry in the record: killed
+ * in between, or if its DEL fails, it is deleted once more before it can come back.
+ */
 export async function detachOne(
   pod: RunningPod,
   attachment: Attachment,
@@ -61,6 +64,11 @@ export async function detachOne(
   const { containerId } = record;
   const { ifname } = attachment;
   const netns = recordedNetns(record, dependencies.bootId());
+  const marked = { ...attachment, detaching: true as const };
+  const replaced = record.attachments.map((one) =>
+    one === attachment ? marked : one,
+  );
+  records.write({ ...record, attachments: replaced }).close();
   const routing = new Map(stored.routing);
   const own = routing.get(ifname);
   if (own)

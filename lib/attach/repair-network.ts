@@ -95,7 +95,8 @@ export async function repairNetwork(
     const { record, stored, context } = pod;
     const broken = changeable(pod, ifname, "repaired");
     if (!broken) return absent(pod, ifname);
-    const again = withAddresses(broken, stored.results.get(ifname));
+    const result = stored.results.get(ifname);
+    const { detaching: _, ...again } = withAddresses(broken, result);
     const rest = { ...(await detachOne(pod, broken, forward)), context };
     const { attachments } = completeOf(rest);
     const primary = attachments.findIndex(
@@ -104,8 +105,8 @@ export async function repairNetwork(
     const choice = { elements: [], primary, definitions: [], isNpwg: true };
     try {
       const target = withStatusExtras(again);
-      const { result } = await addToPod(rest, target, choice, deadlines);
-      return changeOf("repaired", pod, again, result);
+      const added = await addToPod(rest, target, choice, deadlines);
+      return changeOf("repaired", pod, again, added.result);
     } catch (error) {
       await keep(pod, again);
       throw error;

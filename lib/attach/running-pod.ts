@@ -206,7 +206,7 @@ export function completeOf({
   const results: Result[] = [];
   for (const attachment of record.attachments) {
     const result = stored.results.get(attachment.ifname);
-    if (!result) continue;
+    if (!result || attachment.detaching) continue;
     attachments.push(attachment);
     results.push(result);
   }

@@ -338,6 +338,14 @@ describe("differenceOf", () => {
     ]);
   });
 
+  test("an attachment whose detach has begun is attached again, or detached", () => {
+    const there = [primary, at("net1", "shop/lan", { detaching: true })];
+    expect(steps({ [networksKey]: "lan" }, there)).toEqual([
+      "attach shop/lan as net1",
+    ]);
+    expect(steps({}, there)).toEqual(["detach net1"]);
+  });
+
   test("the elements that are kept", () => {
     const desired = desiredOf({ cni: "weave,canal@eth1" }, "shop");
     const attachments = [at("eth0", "weave"), at("eth1", "canal@eth1")];

@@ -3,7 +3,7 @@
  * plugins (agent.md "Hot attach and detach").
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeCerts } from "../support/certs.ts";
 import { Cluster, addresses, lan, staticLan } from "../support/cluster.ts";
@@ -355,6 +355,32 @@ describe("a failure", () => {
     const stderr = await refused(cluster, "detach", "shop/web", "eth1");
     expect(stderr).toContain("failed to delete eth1");
     expect(await recorded(cluster, pod)).toHaveLength(2);
+  });
+
+  test("of a DEL that has done its work: CHECK leaves it out, and it can come back", async () => {
+    await using made = await start();
+    const { cluster, node, pod } = made;
+    cluster.define("lan", lan(node));
+    const real = join(node.binDir, "ptp.real");
+    copyFileSync(join(node.binDir, "ptp"), real);
+    await changed(cluster, "attach", "shop/web", "shop/lan");
+    await changed(cluster, "attach", "shop/web", "weave");
+    node.plugin("ptp", `#!/bin/sh\n${real} && exit 1\n`);
+    await refused(cluster, "detach", "shop/web", "eth1");
+    expect(await attached(pod)).toMatchObject({ eth0: "canal" });
+    await cluster.check(pod);
+    // Another change keeps its result, with which its DEL is repeated.
+    copyFileSync(real, join(node.binDir, "ptp"));
+    await changed(cluster, "detach", "shop/web", "net1");
+    await changed(cluster, "attach", "shop/web", "shop/lan");
+    const known = await recorded(cluster, pod);
+    expect(known.map(({ hasResult }) => hasResult)).toEqual([true, true, true]);
+    expect(await changed(cluster, "attach", "shop/web", "weave")).toMatchObject(
+      { outcome: "attached", ifname: "eth1" },
+    );
+    expect(await attached(pod)).toMatchObject({ eth1: "weave" });
+    expect(node.addresses()).toHaveLength(3);
+    await cluster.check(pod);
   });
 
   test("of the API server: attached all the same", async () => {
