@@ -67,7 +67,8 @@ export function differenceOf(
     if (one.isPrimary || !one.isOurs) kept.push({ wanted, attachment });
     else if (!isSatisfied(wanted.element, attachment))
       replaced.push({ detach: attachment, attach: { wanted, ifname } });
-    else if (hasResult(ifname) && !attachment.detaching) kept.push({ wanted, attachment });
+    else if (hasResult(ifname) && !attachment.detaching)
+      kept.push({ wanted, attachment });
     else replaced.push({ attach: { wanted, ifname } });
   }
   return {
@@ -104,13 +105,22 @@ function match(
 ): ReadonlyMap<WantedElement, Actual> {
   const partner = new Map<WantedElement, Actual>();
   const free = new Set(candidates);
+  const claimed = new Set(elements.map(({ element }) => element.interface));
+  /** Not where another element names the interface: both cannot have it. */
+  const mayKeep = (element: Element, one: Actual): boolean =>
+    element.interface !== undefined ||
+    one.isPrimary ||
+    !claimed.has(one.attachment.ifname);
   const rules: ((element: Element, one: Actual) => boolean)[] = [
     (element, { attachment }) =>
       isSatisfied(element, attachment) &&
       element.interface === attachment.element?.interface,
-    (element, { attachment }) => isSatisfied(element, attachment),
     (element, one) =>
-      (one.isOurs || one.isPrimary) && isChanged(element, one.attachment),
+      isSatisfied(element, one.attachment) && mayKeep(element, one),
+    (element, one) =>
+      (one.isOurs || one.isPrimary) &&
+      isChanged(element, one.attachment) &&
+      mayKeep(element, one),
   ];
   for (const rule of rules)
     for (const wanted of elements) {

@@ -129,6 +129,12 @@ describe("differenceOf", () => {
       [],
     ],
     [
+      "an element names its interface no longer, another one does: it gets another name",
+      { [networksKey]: "lan,wan@pod1" },
+      [primary, at("pod1", "shop/lan@pod1")],
+      ["attach shop/lan as net1", "detach pod1, attach shop/wan@pod1 as pod1"],
+    ],
+    [
       "an element gets the name that it has already: nothing",
       { [networksKey]: "lan@net1" },
       [primary, at("net1", "shop/lan")],
