@@ -99,7 +99,7 @@ export async function addToPod(
   deadlines: { forward: Deadline; rollback: Deadline },
 ): Promise<{ result: Result | undefined; due: DueStatus | undefined }> {
   const { attachments, results } = completeOf({ record, stored });
-  const others = record.attachments.filter((one) => !attachments.includes(one));
+  const others = record.attachments.filter((has) => !attachments.includes(has));
   const all = [...attachments, one];
   let due: DueStatus | undefined;
   const present: PresentAttachments = {
