@@ -265,4 +265,27 @@ export const defects: readonly Defect[] = [
     scenario: "shares of the time",
     edits: [{ before: "leastShareMs = 5000", after: "leastShareMs = 0" }],
   },
+  {
+    what: "for the agent, an attachment without a result is there",
+    file: "lib/agent/difference.ts",
+    scenario: "a running pod",
+    edits: [
+      {
+        before: "hasResult(ifname) && !attachment.detaching",
+        after: "!attachment.detaching",
+      },
+    ],
+  },
+  {
+    what: "a detach is not marked before its DEL",
+    file: "lib/attach/detach-network.ts",
+    scenario: "a running pod",
+    edits: [{ before: ", detaching: true as const }", after: " }" }],
+  },
+  {
+    what: "the agent forgets a change that failed",
+    file: "lib/agent/pod-steps.ts",
+    scenario: "a running pod",
+    edits: [{ before: "retryLater(state, keyOf(step));", after: "" }],
+  },
 ];

@@ -3,7 +3,7 @@
  * files.
  */
 import type { Disturbance } from "./faults.ts";
-import type { World } from "./world.ts";
+import { type World, nodeName } from "./world.ts";
 
 /** The parts of a pod that a disturbance can change. */
 export interface Disturbed {
@@ -35,6 +35,7 @@ const happenings: Record<
     annotate(annotations);
     world.api.pods.put({
       metadata: { name, namespace: "shop", uid, annotations },
+      spec: { nodeName },
     });
     return true;
   },

@@ -70,6 +70,16 @@ export const apiFaults = {
 
 export type ApiFault = keyof typeof apiFaults;
 
+/** Of `genie agent`: it is started again at once. */
+export const agentFaults = [
+  "the agent is killed",
+  "the agent and its genie are killed",
+  "its watches break off",
+  "its watches are too old",
+] as const;
+
+export type AgentFault = (typeof agentFaults)[number];
+
 export const diskFaults = ["disk full", "dataDir read-only"] as const;
 
 export type DiskFault = (typeof diskFaults)[number];

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { own } from "../lib/cni/json.ts";
 import { Netns } from "../tests/support/netns.ts";
+import { disagreements, editNetworks } from "./agreement.ts";
 import { type GenieCall, type Outcome, callGenie } from "./calls.ts";
 import { command } from "./command.ts";
 import { disturb } from "./disturb.ts";
@@ -13,13 +14,22 @@ import type {
   AddPlan,
   DelPlan,
   DelegatePlan,
+  EditPlan,
   HotPlan,
   PodPlan,
 } from "./schedule.ts";
-import { type World, annotationsKey, auxiliaryChain } from "./world.ts";
+import {
+  type World,
+  annotationsKey,
+  auxiliaryChain,
+  nodeName,
+} from "./world.ts";
 
 /** In the runtime's view: only a "gone" pod is missing in GC's list, and an "attached" one must lose nothing. */
 export type State = "starting" | "attached" | "ending" | "gone";
+
+/** Milliseconds: a pod that needs more has lost an edit; plugins hang, and pauses double. */
+const followMs = 40_000;
 
 export class Pod {
   readonly plan: PodPlan;
@@ -36,6 +46,7 @@ export class Pod {
   #confDir: string;
   #annotations: Record<string, string>;
   #apiHits = 0;
+  #isApiWell = false;
 
   constructor(plan: PodPlan, world: World) {
     this.plan = plan;
@@ -59,6 +70,7 @@ export class Pod {
     if (plan.check) await this.#call("CHECK");
     const isAttached = this.state === "attached";
     this.state = "ending";
+    if (plan.edits && isAttached) await this.#edit(plan.edits);
     if (plan.hot && isAttached) await this.#change(plan.hot);
     for (const disturbance of plan.disturbances)
       await this.#disturb(disturbance);
@@ -73,6 +85,31 @@ export class Pod {
       if (!this.#hasRecord()) await this.#deleteAgain();
       await this.#removeNetns();
     }
+  }
+
+  /** Its annotations; the agent must follow, however often it is killed. */
+  async #edit(edits: readonly EditPlan[]): Promise<void> {
+    const { name } = this.plan;
+    const netns = this.#netns;
+    const last = edits.at(-1);
+    if (!netns || !last) return;
+    this.#isApiWell = true;
+    // Together with the agent and its genie.
+    this.#killed = true;
+    const pod = { name, containerId: this.containerId, uid: this.uid, netns };
+    for (const { networks, delegates, afterMs } of edits) {
+      this.step = "an edit of its annotations";
+      this.#order(delegates);
+      editNetworks(pod, networks, this.#world);
+      this.#world.report.count("calls", "annotations edited");
+      await Bun.sleep(afterMs);
+    }
+    this.step = "the agent to follow its annotations";
+    const left = await disagreements(pod, last.networks, this.#world, followMs);
+    if (left.length > 0)
+      this.#world.report.find(
+        `${this.label}: the agent does not follow its annotations: ${left.join("; ")}: ${this.#world.agentLines(name)}`,
+      );
   }
 
   /** By hand, as the agent does it. What comes later covers it, whether it succeeds or not. */
@@ -230,6 +267,7 @@ export class Pod {
     const { name, annotations } = this.plan;
     this.#world.api.pods.put({
       metadata: { name, namespace: "shop", uid: this.uid, annotations },
+      spec: { nodeName },
     });
   }
 
@@ -252,7 +290,7 @@ export class Pod {
       };
     }
     const match = ({ path }: { path: string }) => {
-      const hit = path.endsWith(`/${this.plan.name}`);
+      const hit = !this.#isApiWell && path.endsWith(`/${this.plan.name}`);
       if (hit && this.#apiHits++ === 0) report.count("faults", api);
       return hit;
     };

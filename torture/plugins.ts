@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { genieBinary } from "../tests/support/build.ts";
 import { delegateFaults } from "./faults.ts";
 import { type DelegatePlan, auxiliaryType } from "./schedule.ts";
 
@@ -41,6 +42,8 @@ export class Plugins {
       mkdirSync(path);
     for (const path of [this.#executed, this.#executions])
       writeFileSync(path, "");
+    // The installed genie, which the agent executes.
+    symlinkSync(genieBinary(), join(this.binDir, "genie"));
     symlinkSync(
       join(referenceDirectory, "host-local"),
       join(this.binDir, "host-local"),

@@ -2,6 +2,7 @@
  * Runs a schedule: rounds of pods that live at the same time, with failing disks and
  * GC in between, then a last GC, after which nothing may be left.
  */
+import { Agent } from "./agent.ts";
 import { besidePods, gc, gcOfOtherList, genieGc, heldBy } from "./collect.ts";
 import { crashPoints } from "./crashpoints.ts";
 import { strangers } from "./isolation.ts";
@@ -30,11 +31,13 @@ export async function torture(
   await using world = await World.start(directory, report);
   if (points) await crashPoints(world, directory, seconds / 2);
   await playScenarios(scenarios, world, directory);
+  const agent = new Agent(world);
+  if (schedule.rounds.length > 0) agent.start();
   let rounds = 0;
   for (const round of schedule.rounds) {
     if (performance.now() - began > seconds * 1000) break;
     const these = round.pods.map((plan) => new Pod(plan, world));
-    const ended = await within(roundMs, playRound(round, these, world));
+    const ended = await within(roundMs, playRound(round, these, world, agent));
     if (!ended) {
       const stuck = these
         .filter(({ state }) => state !== "gone")
@@ -46,6 +49,7 @@ export async function torture(
     }
     rounds++;
   }
+  await agent.stop();
   await untilGone();
   for (const fault of world.plugins.executed()) report.count("faults", fault);
   const leaks = await remains(world);
@@ -81,12 +85,16 @@ async function playRound(
   round: Round,
   pods: readonly Pod[],
   world: World,
+  agent: Agent,
 ): Promise<void> {
   world.diskFailed = false;
   await Promise.all([
     ...pods.map((pod) => live(pod, world)),
     ...(round.disk ? [failDisk(round.disk, world)] : []),
     ...besides(round, pods, world),
+    ...(round.agent ?? []).map(({ afterMs, fault }) =>
+      after(afterMs, () => agent.disturb(fault)),
+    ),
   ]);
   await sweep(pods, world);
 }

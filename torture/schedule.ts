@@ -3,16 +3,19 @@
  * the same schedule.
  */
 import {
+  type AgentFault,
   type ApiFault,
   type DelegateFault,
   type DiskFault,
   type Disturbance,
   addFaults,
+  agentFaults,
   apiFaults,
   deleteFaults,
   diskFaults,
   disturbances,
 } from "./faults.ts";
+import type { Networks } from "./agreement.ts";
 import { Random } from "./random.ts";
 
 /** The fault of one delegate in one call. */
@@ -45,6 +48,14 @@ export interface HotPlan {
   detachKillMs?: number;
 }
 
+/** An edit of a running pod's annotations, and faults while the agent follows it. */
+export interface EditPlan {
+  networks: Networks;
+  delegates: DelegatePlan[];
+  /** Until the next one. */
+  afterMs: number;
+}
+
 /** One DEL that the schedule disturbs; after these the runtime retries until success. */
 export interface DelPlan {
   delegates: DelegatePlan[];
@@ -65,6 +76,8 @@ export interface PodPlan {
   source: "runtime" | "API server";
   add: AddPlan;
   check: boolean;
+  /** Of its annotations, one after the other, while it runs. */
+  edits?: EditPlan[];
   hot?: HotPlan;
   /** The networks of an automatic choice. */
   automatic?: string[];
@@ -86,6 +99,8 @@ export interface Round {
   gc?: { afterMs: number; killMs?: number };
   otherGc?: { afterMs: number };
   genieGc?: { afterMs: number };
+  /** Pods are edited, and the agent is disturbed. */
+  agent?: { afterMs: number; fault: AgentFault }[];
 }
 
 export interface Schedule {
@@ -106,8 +121,9 @@ export function makeSchedule(seed: number, rounds: number): Schedule {
 }
 
 function makeRound(random: Random, round: number): Round {
+  const hasEdits = random.chance(0.5);
   const pods = Array.from({ length: podsPerRound }, (_, i) =>
-    makePod(random.fork(), `pod-${round}-${i}`),
+    makePod(random.fork(), `pod-${round}-${i}`, hasEdits),
   );
   return {
     pods,
@@ -126,6 +142,12 @@ function makeRound(random: Random, round: number): Round {
     }),
     ...(random.chance(0.4) && { otherGc: { afterMs: random.int(0, 600) } }),
     ...(random.chance(0.5) && { genieGc: { afterMs: random.int(0, 600) } }),
+    ...(hasEdits && {
+      agent: Array.from({ length: random.int(1, 5) }, () => ({
+        afterMs: random.int(200, 2500),
+        fault: random.pick(agentFaults),
+      })),
+    }),
   };
 }
 
@@ -145,7 +167,7 @@ const definitions = [
   { definition: "trunk", type: "macvlan" },
 ];
 
-function makePod(random: Random, name: string): PodPlan {
+function makePod(random: Random, name: string, hasEdits: boolean): PodPlan {
   const chosen = random.chance(0.85)
     ? Array.from({ length: random.int(1, 3) }, () => random.pick(networks))
     : [];
@@ -204,6 +226,8 @@ function makePod(random: Random, name: string): PodPlan {
   ]);
   return {
     ...base,
+    ...(hasEdits &&
+      random.chance(0.7) && { edits: makeEdits(random, chosen[0]?.choice) }),
     ...(random.chance(0.3) && { hot: makeHot(random) }),
     disturbances: happening.filter(
       (disturbance) => end === "DEL" || disturbance !== "clock set forward",
@@ -254,6 +278,43 @@ function makeAdd(random: Random, types: readonly string[]): AddPlan {
     again: random.chance(0.2),
     missingNetns: random.chance(0.06),
   };
+}
+
+/** Without `primary` the node chooses it. */
+function makeEdits(random: Random, primary: string | undefined): EditPlan[] {
+  const types = [...networks, ...definitions].map(({ type }) => type);
+  // A second time in one pod, ptp has the same route to add, and fails.
+  const once = "weave";
+  const some = (names: readonly string[], ifname: string): string[] => {
+    const picked = Array.from({ length: random.int(0, 2) }, () =>
+      random.pick(names),
+    ).filter((name, i, all) => name !== once || all.indexOf(name) === i);
+    // A name is distinct.
+    return picked.map((name, i) =>
+      i === 0 && random.chance(0.3) ? `${name}@${ifname}` : name,
+    );
+  };
+  const choices = networks
+    .map(({ choice }) => choice)
+    .filter((choice) => choice !== once || choice !== primary);
+  const names = definitions.map(({ definition }) => definition);
+  return Array.from({ length: random.int(1, 4) }, () => ({
+    networks: {
+      ...(primary !== undefined && {
+        cni: [primary, ...some(choices, "eth7")],
+      }),
+      definitions: some(names, "pod1"),
+    },
+    delegates: [
+      ...(random.chance(0.3)
+        ? [delegate(random, types, "ADD", addFaults)]
+        : []),
+      ...(random.chance(0.3)
+        ? [delegate(random, types, "DEL", deleteFaults)]
+        : []),
+    ],
+    afterMs: random.int(0, 600),
+  }));
 }
 
 function makeHot(random: Random): HotPlan {

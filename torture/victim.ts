@@ -5,6 +5,7 @@
 import { genieBinary } from "../tests/support/build.ts";
 import { Netns } from "../tests/support/netns.ts";
 import { startPlugin } from "../tests/support/runtime.ts";
+import { type Networks, disagreements, editNetworks } from "./agreement.ts";
 import { type Outcome, callGenie } from "./calls.ts";
 import { type World, annotationsKey } from "./world.ts";
 
@@ -20,11 +21,15 @@ export interface VictimOptions {
   config?: Readonly<Record<string, unknown>>;
 }
 
+/** Milliseconds: two pauses after failures, and the time limit of a plugin. */
+const soonMs = 12_000;
+
 export class Victim implements AsyncDisposable {
   readonly containerId = crypto.randomUUID().replaceAll("-", "").repeat(2);
   readonly #netns: Netns;
   readonly #world: World;
   readonly #options: VictimOptions;
+  #networks: Networks = { definitions: [] };
 
   private constructor(netns: Netns, world: World, options: VictimOptions) {
     this.#netns = netns;
@@ -77,8 +82,8 @@ export class Victim implements AsyncDisposable {
     const words = {
       ADD: [],
       DEL: [],
-      attach: ["attach", this.#pod, "weave", ...this.#commandOptions()],
-      detach: ["detach", this.#pod, "eth1", ...this.#commandOptions()],
+      attach: ["attach", this.pod, "weave", ...this.#commandOptions()],
+      detach: ["detach", this.pod, "eth1", ...this.#commandOptions()],
     }[operation];
     const isVerb = words.length === 0;
     const child = Bun.spawn({
@@ -95,6 +100,26 @@ export class Victim implements AsyncDisposable {
     });
     const text = await child.stdout.text();
     return { text, exitCode: await child.exited };
+  }
+
+  /** Its annotations in the API, which the agent follows. */
+  edit(networks: Networks): void {
+    this.#networks = networks;
+    editNetworks({ name: this.pod }, networks, this.#world);
+  }
+
+  /** What the last edit names, and the agent does not follow soon. */
+  disagreements(): Promise<string[]> {
+    const { containerId, pod: name } = this;
+    const pod = { name, containerId, netns: this.#netns };
+    return disagreements(pod, this.#networks, this.#world, soonMs);
+  }
+
+  /** The names of its interfaces. */
+  links(): string[] {
+    const shown = Bun.spawnSync(["ip", "-n", this.#netns.name, "-br", "link"]);
+    const lines = shown.stdout.toString().trim().split("\n");
+    return lines.map((line) => line.split(/[\s@]/, 1)[0] ?? "");
   }
 
   removeNetns(): Promise<void> {
@@ -147,12 +172,12 @@ export class Victim implements AsyncDisposable {
     };
   }
 
-  get #pod(): string {
+  get pod(): string {
     return `victim-${this.containerId.slice(0, 8)}`;
   }
 
   #args(): string {
-    return `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${this.#pod}`;
+    return `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${this.pod}`;
   }
 
   #commandOptions(): string[] {

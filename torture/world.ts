@@ -20,6 +20,9 @@ import { auxiliaryType } from "./schedule.ts";
 
 export const annotationsKey = "io.kubernetes.cri.pod-annotations";
 
+/** In the API. */
+export const nodeName = "node1";
+
 /** The names of the node's two lists of genie. */
 const ownNetwork = "torture-net";
 export const otherNetwork = "other-net";
@@ -46,6 +49,7 @@ export class World implements AsyncDisposable {
   /** A directory without any configuration: all files were removed. */
   readonly emptyDir: string;
   readonly logFile: string;
+  readonly agentLog: string;
   /** In this round. */
   diskFailed = false;
   readonly #directory: string;
@@ -66,6 +70,7 @@ export class World implements AsyncDisposable {
     this.cacheDir = join(directory, "results");
     this.emptyDir = join(directory, "empty");
     this.logFile = join(directory, "genie.log");
+    this.agentLog = join(directory, "agent.log");
     this.#readOnly = join(directory, "data-read-only");
     for (const path of [
       this.dataDir,
@@ -205,6 +210,15 @@ export class World implements AsyncDisposable {
 
   log(): string {
     return readOrEmpty(this.logFile);
+  }
+
+  /** Of the agent, its last lines about a pod. */
+  agentLines(pod: string): string {
+    return readOrEmpty(this.agentLog)
+      .split("\n")
+      .filter((line) => line.includes(`"shop/${pod}"`))
+      .slice(-6)
+      .join(" ");
   }
 
   /** The disk fails until the promise of the returned function resolves. */

@@ -8,6 +8,7 @@ import { code3, completedAdd, failedAdd, secondDel } from "./give-up.ts";
 import { failingLock, lockReader, readOnlyOrphan } from "./locks.ts";
 import { bounds, sharedConfiguration, syncedRewrite } from "./records.ts";
 import { type Scenario, Scene } from "./scene.ts";
+import { followedAnnotations } from "./running-pod.ts";
 import { shares } from "./time.ts";
 
 export const scenarios = {
@@ -25,6 +26,7 @@ export const scenarios = {
   "a request out of bounds": bounds,
   "a rewritten record": syncedRewrite,
   "shares of the time": shares,
+  "a running pod": followedAnnotations,
 } as const satisfies Record<string, Scenario>;
 
 export type ScenarioName = keyof typeof scenarios;

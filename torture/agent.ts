@@ -1,0 +1,120 @@
+/**
+ * `genie agent` beside the pods: their networks follow their annotations, attachments are
+ * checked and repaired, garbage is collected. It is killed, perhaps with the genie that it
+ * executes, and started again.
+ */
+import {
+  existsSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+} from "node:fs";
+import { genieBinary } from "../tests/support/build.ts";
+import type { AgentFault } from "./faults.ts";
+import { type World, nodeName, secretPrefix } from "./world.ts";
+
+/** Its container has 5 s after SIGTERM. */
+const endMs = 5000;
+
+export class Agent {
+  readonly #world: World;
+  readonly #logBefore: number;
+  #child: Bun.Subprocess | undefined;
+  /** Faults come one after the other: each kill has its start. */
+  #disturbing: Promise<void> = Promise.resolve();
+
+  /** Not started yet. */
+  constructor(world: World) {
+    this.#world = world;
+    this.#logBefore = existsSync(world.agentLog)
+      ? statSync(world.agentLog).size
+      : 0;
+  }
+
+  start(): void {
+    const { confDir, dataDir, plugins } = this.#world;
+    const log = openSync(this.#world.agentLog, "a");
+    this.#child = Bun.spawn({
+      cmd: [
+        genieBinary(),
+        "agent",
+        ..."--no-install --attach --repair --gc".split(" "),
+        `--node=${nodeName}`,
+        `--kubeconfig=${this.#world.kubeconfig("right")}`,
+        `--data-dir=${dataDir}`,
+        `--conf-dir=${confDir}`,
+        `--bin-dir=${plugins.binDir}`,
+      ],
+      stdio: ["ignore", log, log],
+    });
+  }
+
+  /** `withGenie`: also what it executes, whose plugins then have no parent. */
+  async #kill(withGenie: boolean): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    const executed = withGenie ? childrenOf(child.pid) : [];
+    child.kill("SIGKILL");
+    for (const pid of executed) kill(pid);
+    await child.exited;
+  }
+
+  disturb(fault: AgentFault): Promise<void> {
+    return (this.#disturbing = this.#disturbing.then(() =>
+      this.#disturb(fault),
+    ));
+  }
+
+  async #disturb(fault: AgentFault): Promise<void> {
+    const { api, report } = this.#world;
+    if (fault === "its watches break off") api.endWatches("destroy");
+    else if (fault === "its watches are too old") api.compact();
+    else {
+      await this.#kill(fault === "the agent and its genie are killed");
+      this.start();
+    }
+    report.count("faults", fault);
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    const { report } = this.#world;
+    const began = performance.now();
+    child.kill("SIGTERM");
+    const exitCode = await child.exited;
+    const ms = Math.round(performance.now() - began);
+    if (exitCode !== 0 || ms > endMs)
+      report.find(`the agent ends with ${exitCode} after ${ms} ms`);
+    const log = readFileSync(this.#world.agentLog);
+    const text = log.subarray(this.#logBefore).toString();
+    if (text.includes(secretPrefix)) report.find("the agent logs a secret");
+    for (const [, change = ""] of text.matchAll(
+      /"msg":"(attached|detached|repaired|failed to (?:at|de)tach a network)"/g,
+    ))
+      report.count("calls", `agent: ${change}`);
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8")
+        .split(" ")
+        .filter(Boolean)
+        .map(Number),
+    );
+  } catch {
+    // It has ended meanwhile.
+    return [];
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
