@@ -4,6 +4,7 @@
  * stolen token cannot mark pods as ready, change annotations of others, or change what is
  * on another node.
  */
+import { boundPolicy, requests, variablesOf } from "./policy.ts";
 import { name } from "./rbac.ts";
 
 /** The annotations that genie writes. */
@@ -17,10 +18,7 @@ const unchanged = (key: string, empty: string): string =>
   `(${metadataOf("object", key, empty)}) == (${metadataOf("oldObject", key, empty)})`;
 
 /** Tokens of pods have the name of their node, since Kubernetes 1.30. */
-const nodes = {
-  name: "nodes",
-  expression: `has(request.userInfo.extra) && "authentication.kubernetes.io/node-name" in request.userInfo.extra ? request.userInfo.extra["authentication.kubernetes.io/node-name"] : []`,
-};
+const nodes = `has(request.userInfo.extra) && "authentication.kubernetes.io/node-name" in request.userInfo.extra ? request.userInfo.extra["authentication.kubernetes.io/node-name"] : []`;
 
 interface Validation {
   expression: string;
@@ -37,19 +35,17 @@ const finalizers: Validation = {
 
 /** The API server must be 1.30 or later. */
 export function admissionPolicy(namespace: string): object[] {
-  return policy(namespace, {
+  return policy(
+    namespace,
     name,
-    resources: ["pods", "pods/*"],
-    variables: [
-      { name: "keys", expression: JSON.stringify(keys) },
-      {
-        name: "before",
-        expression: metadataOf("oldObject", "annotations", "{}"),
-      },
-      { name: "after", expression: metadataOf("object", "annotations", "{}") },
+    ["pods", "pods/*"],
+    {
+      keys: JSON.stringify(keys),
+      before: metadataOf("oldObject", "annotations", "{}"),
+      after: metadataOf("object", "annotations", "{}"),
       nodes,
-    ],
-    validations: [
+    },
+    [
       {
         expression: isOwnNode(
           '(has(object.spec.nodeName) ? object.spec.nodeName : "")',
@@ -81,7 +77,7 @@ export function admissionPolicy(namespace: string): object[] {
         message: "genie may not change a pod's status",
       },
     ],
-  });
+  );
 }
 
 const taint = "genie/not-ready";
@@ -97,15 +93,16 @@ export function nodePolicy(
   const isOurs = hasLabels ? `key.startsWith("${labelPrefix}") || ` : "";
   const same = (key: string): string =>
     `has(object.spec.${key}) == has(oldObject.spec.${key}) && (!has(object.spec.${key}) || object.spec.${key} == oldObject.spec.${key})`;
-  return policy(namespace, {
-    name: `${name}-node`,
-    resources: ["nodes", "nodes/*"],
-    variables: [
-      { name: "before", expression: metadataOf("oldObject", "labels", "{}") },
-      { name: "after", expression: metadataOf("object", "labels", "{}") },
+  return policy(
+    namespace,
+    `${name}-node`,
+    ["nodes", "nodes/*"],
+    {
+      before: metadataOf("oldObject", "labels", "{}"),
+      after: metadataOf("object", "labels", "{}"),
       nodes,
-    ],
-    validations: [
+    },
+    [
       {
         expression: isOwnNode("object.metadata.name"),
         message: "genie may change its own node only",
@@ -136,59 +133,30 @@ export function nodePolicy(
         message: "genie may not change a node's status",
       },
     ],
-  });
+  );
 }
 
-/** The policy and its binding. */
+/** Judges updates by genie's account. */
 function policy(
   namespace: string,
-  {
-    name: policyName,
-    resources,
-    variables,
-    validations,
-  }: {
-    name: string;
-    resources: readonly string[];
-    variables: readonly { name: string; expression: string }[];
-    validations: readonly Validation[];
-  },
+  policyName: string,
+  resources: readonly string[],
+  variables: Readonly<Record<string, string>>,
+  validations: readonly Validation[],
 ): object[] {
-  const apiVersion = "admissionregistration.k8s.io/v1";
-  const metadata = { name: policyName };
-  return [
-    {
-      apiVersion,
-      kind: "ValidatingAdmissionPolicy",
-      metadata,
-      spec: {
-        failurePolicy: "Fail",
-        matchConstraints: {
-          resourceRules: [
-            {
-              apiGroups: [""],
-              apiVersions: ["v1"],
-              // A PATCH is an UPDATE here.
-              operations: ["UPDATE"],
-              resources,
-            },
-          ],
-        },
-        matchConditions: [
-          {
-            name: "is-genie",
-            expression: `request.userInfo.username == "system:serviceaccount:${namespace}:${name}"`,
-          },
-        ],
-        variables,
-        validations,
+  const spec = {
+    failurePolicy: "Fail",
+    // A PATCH is an UPDATE here.
+    matchConstraints: requests("", ["UPDATE"], resources),
+    matchConditions: [
+      {
+        name: "is-genie",
+        expression: `request.userInfo.username == "system:serviceaccount:${namespace}:${name}"`,
       },
-    },
-    {
-      apiVersion,
-      kind: "ValidatingAdmissionPolicyBinding",
-      metadata,
-      spec: { policyName, validationActions: ["Deny"] },
-    },
-  ];
+    ],
+    variables: variablesOf(variables),
+    validations,
+  };
+  const kind = "ValidatingAdmissionPolicy";
+  return boundPolicy(kind, policyName, spec, { validationActions: ["Deny"] });
 }

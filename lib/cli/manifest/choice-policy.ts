@@ -11,6 +11,7 @@ import {
 } from "../../select/attachment.ts";
 import { maxAttachments } from "../../select/cni-annotation.ts";
 import type { Feature } from "./feature.ts";
+import { boundPolicy, requests, variablesOf } from "./policy.ts";
 
 export const choicePolicy: Feature = {
   options: {
@@ -41,48 +42,21 @@ export const choicePolicy: Feature = {
   },
 };
 
-/** The policy and its binding. */
 function policyOf(mutations: readonly string[]): object[] {
-  const apiVersion = "admissionregistration.k8s.io/v1";
-  const metadata = { name: "genie-networks" };
-  return [
-    {
-      apiVersion,
-      kind: "MutatingAdmissionPolicy",
-      metadata,
-      spec: {
-        // The cluster must always be able to create pods.
-        failurePolicy: "Ignore",
-        // A webhook may add the annotation after this policy; repeated, it changes nothing.
-        reinvocationPolicy: "IfNeeded",
-        matchConstraints: {
-          resourceRules: [
-            {
-              apiGroups: [""],
-              apiVersions: ["v1"],
-              operations: ["CREATE"],
-              resources: ["pods"],
-            },
-          ],
-        },
-        matchConditions,
-        variables: Object.entries(variables).map(([name, expression]) => ({
-          name,
-          expression,
-        })),
-        mutations: mutations.map((expression) => ({
-          patchType: "JSONPatch",
-          jsonPatch: { expression },
-        })),
-      },
-    },
-    {
-      apiVersion,
-      kind: "MutatingAdmissionPolicyBinding",
-      metadata,
-      spec: { policyName: metadata.name },
-    },
-  ];
+  const spec = {
+    // The cluster must always be able to create pods.
+    failurePolicy: "Ignore",
+    // A webhook may add the annotation after this policy; repeated, it changes nothing.
+    reinvocationPolicy: "IfNeeded",
+    matchConstraints: requests("", ["CREATE"], ["pods"]),
+    matchConditions,
+    variables: variablesOf(variables),
+    mutations: mutations.map((expression) => ({
+      patchType: "JSONPatch",
+      jsonPatch: { expression },
+    })),
+  };
+  return boundPolicy("MutatingAdmissionPolicy", "genie-networks", spec, {});
 }
 
 const matchConditions = [

@@ -3,6 +3,8 @@
  * §9). A logical network is held against its physical network when either of them is
  * written; ADD validates both again.
  */
+import { boundPolicy, requests, variablesOf } from "./policy.ts";
+
 export const group = "alpha.network.k8s.io";
 
 /** Each policy with its binding. */
@@ -115,7 +117,6 @@ const policies: readonly Policy[] = [
   ),
 ];
 
-/** The policy and its binding. */
 function policyOf({
   name,
   resource,
@@ -123,46 +124,20 @@ function policyOf({
   variables,
   validations,
 }: Policy): object[] {
-  const apiVersion = "admissionregistration.k8s.io/v1";
-  return [
-    {
-      apiVersion,
-      kind: "ValidatingAdmissionPolicy",
-      metadata: { name },
-      spec: {
-        failurePolicy: "Fail",
-        ...(params !== undefined && {
-          paramKind: { apiVersion: `${group}/v1`, kind: params },
-        }),
-        matchConstraints: {
-          resourceRules: [
-            {
-              apiGroups: [group],
-              apiVersions: ["v1"],
-              operations: ["CREATE", "UPDATE"],
-              resources: [resource],
-            },
-          ],
-        },
-        variables: Object.entries(variables).map(([key, expression]) => ({
-          name: key,
-          expression,
-        })),
-        validations,
-      },
-    },
-    {
-      apiVersion,
-      kind: "ValidatingAdmissionPolicyBinding",
-      metadata: { name },
-      spec: {
-        policyName: name,
-        validationActions: ["Deny"],
-        // Those of the object's namespace; the one may be written before the other.
-        ...(params !== undefined && {
-          paramRef: { selector: {}, parameterNotFoundAction: "Allow" },
-        }),
-      },
-    },
-  ];
+  const spec = {
+    failurePolicy: "Fail",
+    ...(params !== undefined && {
+      paramKind: { apiVersion: `${group}/v1`, kind: params },
+    }),
+    matchConstraints: requests(group, ["CREATE", "UPDATE"], [resource]),
+    variables: variablesOf(variables),
+    validations,
+  };
+  return boundPolicy("ValidatingAdmissionPolicy", name, spec, {
+    validationActions: ["Deny"],
+    // Those of the object's namespace; the one may be written before the other.
+    ...(params !== undefined && {
+      paramRef: { selector: {}, parameterNotFoundAction: "Allow" },
+    }),
+  });
 }
