@@ -12,6 +12,7 @@ if [ -z "$machine" ]; then
   machine=$(mktemp -d)
   trap 'rm -rf "$machine"' EXIT
 fi
+mkdir -p "$machine"
 chmod 755 "$machine"
 
 if [ ! -x "$machine/usr/bin/make" ]; then
