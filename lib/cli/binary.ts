@@ -13,7 +13,7 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { Code, CniError } from "../cni/error.ts";
+import { Code, CniError, invalidConfig } from "../cni/error.ts";
 import { readElfHeader } from "../linux/elf.ts";
 import { errnoOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
@@ -112,8 +112,7 @@ export class Binary {
 
 function requireDirectory(path: string, binDir: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `no plugin directory ${quote(binDir)}: name the runtime's with --bin-dir`,
   );
 }

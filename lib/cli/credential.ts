@@ -7,7 +7,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { openAccess } from "../kube/access.ts";
@@ -58,8 +58,7 @@ export function chooseCredential(
   const account = serviceAccount(wishes, directory, env);
   if (wishes.account.isRequired) {
     if (account) return account;
-    throw new CniError(
-      Code.invalidNetworkConfig,
+    throw invalidConfig(
       `--service-account: no token and ca.crt in ${quote(wishes.account.directory)}, or no KUBERNETES_SERVICE_HOST in the environment`,
     );
   }
@@ -198,10 +197,9 @@ function writtenText(
       keepDamaged(join(host.path(directory), "kubeconfig"));
       return kubeconfigText(undefined, cluster, user);
     }
-    throw new CniError(
-      Code.invalidNetworkConfig,
+    throw invalidConfig(
       `${path}: ${messageOf(cause)}: correct it, or use --force, which keeps a copy of it and writes it anew`,
-      { cause },
+      cause,
     );
   }
 }

@@ -3,7 +3,7 @@
  * checked (selection.md §5). `install` checks its requirements for the node's networks
  * before any change (container-runtimes.md K-1).
  */
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { validateNetwork } from "../cni/network.ts";
@@ -97,8 +97,7 @@ function nameOf(candidate: Candidate, networks: Networks): string {
     (text) => isIdentifier(text) && findNetwork(networks, text) === candidate,
   );
   if (name !== undefined) return name;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `no name leads to ${file} alone: have ${names.map(quote).join(", ")}`,
   );
 }
@@ -108,8 +107,7 @@ const multusTypes = new Set(["multus", "multus-shim"]);
 /** Multus executes the first file of the directory, which would be genie's. */
 function refuseMultus({ file, list }: Candidate): void {
   if (!list.plugins.some(({ type }) => multusTypes.has(type))) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `the first network is Multus (${file}), which would execute genie in turn: name the default network with --default`,
   );
 }
@@ -142,8 +140,7 @@ export function refuseEarlier(files: readonly string[], confDir: string): void {
     (file) => Buffer.compare(Buffer.from(file), Buffer.from(ownFile)) < 0,
   );
   if (earlier === undefined) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `${join(confDir, earlier)} comes before ${ownFile}, so the runtime would use it: rename it (a CNI-Genie's keys belong into ${ownFile})`,
   );
 }
@@ -162,8 +159,7 @@ export function refuseHazards(
     former: installed ? undefined : firstName(networks),
   });
   if (hazards.length === 0) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `running pods would lose their network: ${hazards.map(hazardText).join("; ")}`,
   );
 }

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { readConfDir } from "../cni/confdir.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { Code, CniError, invalidConfig } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { own, parseJson } from "../cni/json.ts";
@@ -142,8 +142,7 @@ export class Installation {
   #requireMemory(): void {
     const [problem] = executableMemoryProblems(this.#request.host);
     if (!problem) return;
-    throw new CniError(
-      Code.invalidNetworkConfig,
+    throw invalidConfig(
       `${problem.found}: genie could not run, and every pod would fail: ${problem.advice}`,
     );
   }
@@ -189,10 +188,9 @@ export class Installation {
     try {
       return readConfig(plugin);
     } catch (cause) {
-      throw new CniError(
-        Code.invalidNetworkConfig,
+      throw invalidConfig(
         `${restoredFrom ?? this.#file.path}: ${messageOf(cause)}`,
-        { cause },
+        cause,
       );
     }
   }
@@ -254,11 +252,7 @@ export class Installation {
         dataDir: dataDir === defaultDirectories.dataDir ? undefined : dataDir,
       });
     } catch (cause) {
-      throw new CniError(
-        Code.invalidNetworkConfig,
-        `${this.#file.path}: ${messageOf(cause)}`,
-        { cause },
-      );
+      throw invalidConfig(`${this.#file.path}: ${messageOf(cause)}`, cause);
     }
   }
 }

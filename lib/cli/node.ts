@@ -11,7 +11,7 @@ import {
 } from "../attach/context.ts";
 import { type ConfFile, readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Request } from "../cni/skel.ts";
 import { latestVersion } from "../cni/version.ts";
@@ -114,10 +114,7 @@ function requireReadable(
 ): void {
   const problem = files.find(({ file }) => file === ownFile)?.problem;
   if (problem === undefined) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
-    `${confDir}/${ownFile}: ${problem}${advice}`,
-  );
+  throw invalidConfig(`${confDir}/${ownFile}: ${problem}${advice}`);
 }
 
 /** Paths of the node. */

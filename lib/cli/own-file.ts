@@ -6,7 +6,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Code, CniError } from "../cni/error.ts";
+import { Code, CniError, invalidConfig } from "../cni/error.ts";
 import { errnoOf, messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
@@ -71,10 +71,9 @@ export class OwnFile {
       list = text === undefined ? undefined : parseListFile(text);
     } catch (cause) {
       if (!force)
-        throw new CniError(
-          Code.invalidNetworkConfig,
+        throw invalidConfig(
           `${this.path}: ${messageOf(cause)}: correct it, or use --force, which keeps a copy of it and restores the last good one`,
-          { cause },
+          cause,
         );
       return { ...this.#restored(force), text, problem: messageOf(cause) };
     }
@@ -143,10 +142,9 @@ export class OwnFile {
       return { list: parseListFile(text), restoredFrom };
     } catch (cause) {
       if (force) return undefined;
-      throw new CniError(
-        Code.invalidNetworkConfig,
+      throw invalidConfig(
         `${this.path} is missing, and its last good copy ${quote(restoredFrom)} cannot be used: ${messageOf(cause)}: correct or remove it, or use --force, which begins anew`,
-        { cause },
+        cause,
       );
     }
   }

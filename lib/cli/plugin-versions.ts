@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { Deadline } from "../linux/deadline.ts";
-import { CniError, Code } from "../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import { readElfHeader } from "../linux/elf.ts";
 import { quote } from "../linux/text.ts";
 import { execDelegate } from "../linux/exec.ts";
@@ -63,8 +63,7 @@ export async function versionsOf(
     limitMs,
   );
   if (exitCode === 0) return versions(parseJson(stdout));
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     stderr.trim().replace(/^genie plugin-versions: /, "") ||
       `failed to execute plugin ${quote(asked.type)} below ${host.root}`,
   );
@@ -137,10 +136,9 @@ async function requireLoader(path: string, host: Host): Promise<void> {
   try {
     closeSync(openSync(host.path(loader), "r"));
   } catch (cause) {
-    throw new CniError(
-      Code.invalidNetworkConfig,
+    throw invalidConfig(
       `failed to execute ${path}: the node has no loader ${quote(loader)}: is this the build for its C library and machine?`,
-      { cause },
+      cause,
     );
   }
 }
