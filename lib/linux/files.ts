@@ -2,7 +2,7 @@
  * Reads and writes whole files and directories, with one system call if one is
  * enough. Failures are `SystemError`s with the errno's name in `code`.
  */
-import { SystemError, UnsafeDirectory, errnoOf } from "./errno.ts";
+import { SystemError, UnsafeDirectory, errnoOf, messageOf } from "./errno.ts";
 import { quote, bytesOf, textOf } from "./text.ts";
 import {
   Open,
@@ -204,14 +204,27 @@ const appending =
 export function requireOwnDirectory(path: string): void {
   const parent = path.slice(0, path.lastIndexOf("/"));
   // An administrator may make the parent a symbolic link.
-  requireOwn(parent, statusIfAny(parent));
-  requireOwn(path, linkStatusIfAny(path));
+  requireOwn(parent, statusIfAny);
+  requireOwn(path, linkStatusIfAny);
 }
 
-function requireOwn(path: string, found: Status | undefined): void {
-  const problem = found && ownershipProblem(found);
+function requireOwn(path: string, statusOf: typeof statusIfAny): void {
+  const problem = problemOf(path, statusOf);
   if (problem === undefined) return;
   throw new UnsafeDirectory(`refusing directory ${quote(path)}: ${problem}`);
+}
+
+/** A directory that cannot be looked at (ENAMETOOLONG, ELOOP, EACCES) is refused as well. */
+function problemOf(
+  path: string,
+  statusOf: typeof statusIfAny,
+): string | undefined {
+  try {
+    const found = statusOf(path);
+    return found && ownershipProblem(found);
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 function ownershipProblem({ kind, owner, mode }: Status): string | undefined {
@@ -244,8 +257,8 @@ export function makeDirectory(path: string, mode: number): void {
     if (errnoOf(error) !== "ENOENT" || parent === "") throw error;
     // The parents belong to the system.
     makeDirectory(parent, 0o755);
-    // Another genie may make the same directories at the same time.
-    makeDirectory(path, mode);
+    // Not again with its parents: `/proc` says ENOENT whatever is there.
+    mkdir(path, mode);
   }
 }
 

@@ -97,6 +97,28 @@ describe("requireOwnDirectory", () => {
   });
 });
 
+test.each(["", "/sub"])(
+  "requireOwnDirectory, refuses what cannot be looked at: <long>%s",
+  (below) => {
+    using at = ownDirectory();
+    const long = `${at.data}/${"x".repeat(300)}`;
+    expect(() => requireOwnDirectory(`${long}${below}`)).toThrow(
+      expect.objectContaining({
+        name: "UnsafeDirectory",
+        message: expect.stringMatching(
+          /^refusing directory ".*\/data\/x+…": file name too long$/,
+        ),
+      }),
+    );
+  },
+);
+
+test("makeOwnDirectory, in a directory that takes none: ENOENT", () => {
+  expect(() => makeOwnDirectory("/proc/genie/deep/sub")).toThrow(
+    expect.objectContaining({ code: "ENOENT" }),
+  );
+});
+
 test("makeOwnDirectory, makes both for us alone", () => {
   using directory = temporaryDirectory();
   makeOwnDirectory(`${directory.path}/deep/data/sub`);
