@@ -9,6 +9,7 @@ import {
   statusNetwork,
   validateNetwork,
 } from "../cni/network.ts";
+import { requireOwnDirectory } from "../linux/files.ts";
 import { displayName } from "../select/attachment.ts";
 import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";
 import { withContainerLock } from "./lock.ts";
@@ -107,6 +108,9 @@ export async function status(context: Context): Promise<void> {
 async function readyNetworks(context: Context): Promise<NodeNetwork[]> {
   const { config, dependencies, path } = context;
   try {
+    // ADD refuses directories that others may write to.
+    for (const own of ["attachments", "locks"])
+      requireOwnDirectory(`${config.dataDir}/${own}`);
     const networks = defaultNetworks(config, readNetworks(context));
     const self = dependencies.self();
     for (const { candidate } of networks)

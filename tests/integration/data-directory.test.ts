@@ -28,31 +28,51 @@ describe("a directory that is not ours alone", () => {
     ["/attachments", foreign, "it belongs to user 1234, expected user 0"],
     ["/locks", open, `${written} (mode 0777)`],
   ];
-  test.each(cases)("dataDir%s: 5 for every verb", async (below, spoil, why) => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: null });
-    const directory = `${node.dataDir}${below}`;
-    spoil(directory);
-    delegates.forget();
-    const config = { cniVersion: "1.1.0" };
-    const text = `refusing directory "${directory}": ${why}`;
-    const told = { code: 5, msg: expect.stringContaining(text) };
-    for (const verb of ["ADD", "CHECK", "DEL"] as const)
-      expect(
-        await node.fail(verb, pod, { annotations: null, config }),
-      ).toMatchObject(told);
-    const gc = { ...config, "cni.dev/valid-attachments": [] };
-    expect(await node.fail("GC", undefined, { config: gc })).toMatchObject(
-      told,
-    );
-    expect(delegates.calls()).toEqual([]);
-    chmodSync(directory, 0o700);
-    chownSync(directory, 0, 0);
-    await node.succeed("DEL", pod, { annotations: null });
-    expect(await node.remains()).toEqual(nothing);
-  });
+  test.each(cases)(
+    "dataDir%s: 5 for every verb, 50 for STATUS",
+    async (below, spoil, why) => {
+      await using scripted = await startScriptedNode("1.1.0");
+      const { node, delegates } = scripted;
+      const pod = await node.pod();
+      await node.succeed("ADD", pod, { annotations: null });
+      const directory = `${node.dataDir}${below}`;
+      spoil(directory);
+      delegates.forget();
+      const config = { cniVersion: "1.1.0" };
+      const text = `refusing directory "${directory}": ${why}`;
+      const told = { code: 5, msg: expect.stringContaining(text) };
+      for (const verb of ["ADD", "CHECK", "DEL"] as const)
+        expect(
+          await node.fail(verb, pod, { annotations: null, config }),
+        ).toMatchObject(told);
+      const gc = { ...config, "cni.dev/valid-attachments": [] };
+      expect(await node.fail("GC", undefined, { config: gc })).toMatchObject(
+        told,
+      );
+      expect(await node.fail("STATUS", undefined, { config })).toMatchObject({
+        ...told,
+        code: 50,
+      });
+      expect(delegates.calls()).toEqual([]);
+      chmodSync(directory, 0o700);
+      chownSync(directory, 0, 0);
+      await node.succeed("DEL", pod, { annotations: null });
+      expect(await node.remains()).toEqual(nothing);
+    },
+  );
+});
+
+test.each([
+  ["too long", `/${"long".repeat(100)}`, ": file name too long"],
+  ["nobody can make it", "/proc/genie", ": no such file or directory (ENOENT)"],
+])("dataDir, %s: 5 at once, nothing is executed", async (_, dataDir, why) => {
+  await using scripted = await startScriptedNode();
+  const { node, delegates } = scripted;
+  const options = { annotations: null, config: { dataDir } };
+  const { code, msg } = await node.fail("ADD", await node.pod(), options);
+  expect([code, msg.endsWith(why) ? why : msg]).toEqual([5, why]);
+  expect(msg).toContain(dataDir.slice(0, 100));
+  expect(delegates.calls()).toEqual([]);
 });
 
 describe("a record that is no regular file", () => {
