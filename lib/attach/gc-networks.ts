@@ -284,7 +284,8 @@ function refusals({ unreadable }: RecordSurvey): CniError[] {
   return unreadable.map(
     ({ name, error }) =>
       new CniError(
-        Code.io,
+        // 11 for a record of a newer genie, as in DEL.
+        error instanceof CniError ? error.code : Code.io,
         `refusing GC of networks: unreadable attachment record ${quote(name)}: ${messageOf(error)}`,
       ),
   );

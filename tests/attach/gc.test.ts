@@ -441,6 +441,7 @@ describe("gc, records that cannot be read", () => {
       1e9,
     );
     expect(await node.gc()).toMatchObject({
+      code: 11,
       message: expect.stringContaining("has format 999"),
     });
     expect([existsSync(path), node.calls]).toEqual([true, []]);
