@@ -56,34 +56,29 @@ export class UsageError extends Error {}
 
 /** The arguments after the command's name, parsed by its options. */
 export class Input {
-  readonly #texts: ReadonlyMap<string, readonly string[]>;
-  readonly #flags: ReadonlySet<string>;
+  readonly #values: Values;
   readonly operand: string | undefined;
   readonly secondOperand: string | undefined;
 
-  constructor(
-    texts: ReadonlyMap<string, readonly string[]>,
-    flags: ReadonlySet<string>,
-    [operand, secondOperand]: readonly string[],
-  ) {
-    this.#texts = texts;
-    this.#flags = flags;
+  constructor(values: Values, [operand, second]: readonly string[]) {
+    this.#values = values;
     this.operand = operand;
-    this.secondOperand = secondOperand;
+    this.secondOperand = second;
   }
 
   /** The value of an option; undefined if it is absent. */
   text(name: string): string | undefined {
-    return this.#texts.get(name)?.at(-1);
+    return this.texts(name).at(-1);
   }
 
   /** All values of a repeated option. */
-  texts(name: string): readonly string[] {
-    return this.#texts.get(name) ?? [];
+  texts(name: string): string[] {
+    const given = [this.#values[name]].flat();
+    return given.filter((one) => typeof one === "string");
   }
 
   flag(name: string): boolean {
-    return this.#flags.has(name);
+    return this.#values[name] === true;
   }
 
   /** A number of seconds, not negative. Throws UsageError. */
@@ -102,6 +97,8 @@ export class Input {
   }
 }
 
+type Values = ReturnType<typeof parse>["values"];
+
 /** Every command has this option. */
 export const helpOption: Option = { short: "h", about: "print this text" };
 
@@ -109,16 +106,11 @@ export const helpOption: Option = { short: "h", about: "print this text" };
 export function readInput(command: Command, words: readonly string[]): Input {
   const options: Options = { ...command.options, help: helpOption };
   const { values, positionals } = parse(options, words);
-  const texts = new Map<string, readonly string[]>();
-  const flags = new Set<string>();
-  for (const [name, value] of Object.entries(values)) {
-    const given = [value].flat().filter((one) => typeof one === "string");
-    for (const one of given) checkValue(name, one, options[name]);
-    if (given.length > 0) texts.set(name, given);
-    else flags.add(name);
-  }
-  if (!flags.has("help")) checkOperands(command, positionals);
-  return new Input(texts, flags, positionals);
+  const input = new Input(values, positionals);
+  for (const [name, option] of Object.entries(options))
+    for (const text of input.texts(name)) checkValue(name, text, option);
+  if (!input.flag("help")) checkOperands(command, positionals);
+  return input;
 }
 
 function parse(options: Options, words: readonly string[]) {
@@ -172,8 +164,11 @@ function usageError(error: unknown, options: Options): unknown {
 }
 
 /** Throws UsageError for a value that is empty or not one of the choices. */
-function checkValue(name: string, value: string, option?: Option): void {
-  const { value: expected, choices } = option ?? {};
+function checkValue(
+  name: string,
+  value: string,
+  { value: expected, choices }: Option,
+): void {
   if (value === "")
     throw new UsageError(`--${name} expects a value: ${expected}`);
   if (choices && !choices.includes(value))
@@ -190,7 +185,7 @@ function checkOperands(
   const extra = operands[known.length];
   if (extra !== undefined)
     throw new UsageError(`unexpected argument ${quoted(extra)}`);
-  const missing = known.slice(operands.length)[0];
+  const missing = known[operands.length];
   if (missing && !("optional" in missing))
     throw new UsageError(`${missing.name} is missing`);
   const [given] = operands;
