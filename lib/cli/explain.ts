@@ -3,13 +3,10 @@
  */
 import type { Api } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
-import type { Annotations, Device } from "../select/attachment.ts";
+import type { Annotations } from "../select/attachment.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
-import {
-  type ExplainedAttachment,
-  type Explanation,
-  explainPod,
-} from "./explanation.ts";
+import { explainPod } from "./explanation.ts";
+import { explanationText, nameOf, remoteText } from "./explanation-text.ts";
 import { directoryOptions, directoriesOf, nodeContext } from "./node.ts";
 import { apiNodeName, apiOptions } from "./node-api.ts";
 import { structured, structuredFormats, wantedNamespace } from "./output.ts";
@@ -17,7 +14,6 @@ import {
   contextNamespace,
   explainRemotely,
   operatorsKubeconfig,
-  remoteText,
 } from "./remote-explanation.ts";
 import {
   type PodOperand,
@@ -72,70 +68,96 @@ Changes nothing. A pod that could not be created fails here with the same messag
     ...directoryOptions,
   },
   async run(input, { env, stdout, stderr, isKubectl = false }) {
-    const directories = directoriesOf(input);
-    const open = opener(input, env, isKubectl);
-    const { pods, namespaces } = await podsOf(input, env, isKubectl, open);
-    const explained: { value: object; text: string }[] = [];
-    let failed = 0;
+    const from = isKubectl ? byOperator(input, env) : onNode(input, env);
+    const { pods, namespaces } = await podsOf(input, from);
+    const explained: Explained[] = [];
     for (const pod of pods) {
       try {
-        if (isKubectl) {
-          const value = await explainRemotely(pod, open);
-          explained.push({ value, text: remoteText(value) });
-        } else {
-          const value = await explainPod(pod, directories, env, namespaces);
-          explained.push({ value, text: textOf(value) });
-        }
+        explained.push(await from.explain(pod, namespaces));
       } catch (error) {
         if (pods.length === 1) throw error;
-        failed++;
         stderr(`genie explain: ${nameOf(pod)}: ${messageOf(error)}\n`);
       }
     }
     const values = explained.map(({ value }) => value);
+    const isList = pods.length > 1 || input.flag("all-namespaces");
     await stdout(
-      structured(
-        pods.length === 1 && !input.flag("all-namespaces") ? values[0] : values,
-        input.text("output"),
-      ) ?? explained.map(({ text }) => text).join("\n"),
+      structured(isList ? values : values[0], input.text("output")) ??
+        explained.map(({ text }) => text).join("\n"),
     );
-    return failed === 0 ? 0 : 1;
+    return explained.length === pods.length ? 0 : 1;
   },
 };
 
-function kubeconfigOf(
-  input: Input,
-  env: Env,
-  isKubectl: boolean,
-): string | undefined {
-  const byKubectl = isKubectl ? operatorsKubeconfig(env) : undefined;
-  return input.path("kubeconfig") ?? byKubectl;
+interface Explained {
+  value: object;
+  text: string;
 }
 
-/** The API server, opened once. */
-function opener(
-  input: Input,
-  env: Env,
-  isKubectl: boolean,
-): () => Promise<Api> {
-  let opened: Promise<Api> | undefined;
-  const open = async (): Promise<Api> => {
-    const { openApi } = await import("../kube/typed-api.ts");
-    const kubeconfig = kubeconfigOf(input, env, isKubectl);
-    if (kubeconfig !== undefined) return openApi({ kubeconfig }, env);
-    const request = { command: "ADD" } as const;
-    const { config } = nodeContext(directoriesOf(input), env, { request });
-    return openApi(config.kube, env);
+/** Where the command runs decides which pods it sees and what it knows of their networks. */
+interface Place {
+  /** The API server, opened once. */
+  open(): Promise<Api>;
+  /** Of a pod without one. */
+  namespace(): string;
+  /** Of `-A`; undefined: every node. */
+  node(): string | undefined;
+  explain(
+    pod: PodView,
+    namespaces: Map<string, Annotations>,
+  ): Promise<Explained>;
+}
+
+function onNode(input: Input, env: Env): Place {
+  const directories = directoriesOf(input);
+  return {
+    open: once(async () => {
+      const { openApi } = await import("../kube/typed-api.ts");
+      const kubeconfig = input.path("kubeconfig");
+      if (kubeconfig !== undefined) return openApi({ kubeconfig }, env);
+      const request = { command: "ADD" } as const;
+      const { config } = nodeContext(directories, env, { request });
+      return openApi(config.kube, env);
+    }),
+    namespace: () => "default",
+    node: () => apiNodeName(input, env, nodeContext(directories, env).config),
+    async explain(pod, namespaces) {
+      const value = await explainPod(pod, directories, env, namespaces);
+      return { value, text: explanationText(value) };
+    },
   };
+}
+
+/** `kubectl genie`: the file and the namespace that kubectl uses. */
+function byOperator(input: Input, env: Env): Place {
+  const kubeconfig = input.path("kubeconfig") ?? operatorsKubeconfig(env);
+  const open = once(async () => {
+    const { openApi } = await import("../kube/typed-api.ts");
+    return openApi({ kubeconfig }, env);
+  });
+  return {
+    open,
+    namespace: () => contextNamespace(kubeconfig),
+    node: () => undefined,
+    async explain(pod) {
+      const value = await explainRemotely(pod, open);
+      return { value, text: remoteText(value) };
+    },
+  };
+}
+
+function once<T>(open: () => Promise<T>): () => Promise<T> {
+  let opened: Promise<T> | undefined;
   return () => (opened ??= open());
 }
 
-async function podsOf(
-  input: Input,
-  env: Env,
-  isKubectl: boolean,
-  open: () => Promise<Api>,
-): Promise<{ pods: PodView[]; namespaces: Map<string, Annotations> }> {
+interface Pods {
+  pods: PodView[];
+  /** Those of a file. */
+  namespaces: Map<string, Annotations>;
+}
+
+async function podsOf(input: Input, from: Place): Promise<Pods> {
   const file = input.text("filename");
   const namespace = input.text("namespace");
   const { operand } = input;
@@ -144,47 +166,38 @@ async function podsOf(
   if (input.flag("all-namespaces")) {
     if (reference ?? file ?? wantedNamespace(input))
       throw new UsageError("--all-namespaces takes no POD and no --filename");
-    const node = isKubectl ? undefined : nodeOf(input, env);
-    return { pods: await listedPods(node, open), namespaces: new Map() };
+    return { pods: await listedPods(from), namespaces: new Map() };
   }
-  if (file === undefined) {
-    if (!reference)
-      throw new UsageError("POD is missing: name one, or a file with -f");
-    const kubeconfig = kubeconfigOf(input, env, isKubectl);
-    const byDefault =
-      isKubectl && kubeconfig !== undefined
-        ? contextNamespace(kubeconfig)
-        : "default";
-    const pod = await askedPod({ namespace: byDefault, ...reference }, open);
-    return { pods: [pod], namespaces: new Map() };
-  }
-  const shown = file === "-" ? "stdin" : file;
+  if (file !== undefined)
+    return podsOfFile(file, {
+      ...(namespace !== undefined && { namespace }),
+      ...reference,
+    });
+  if (!reference)
+    throw new UsageError("POD is missing: name one, or a file with -f");
+  const asked = { namespace: from.namespace(), ...reference };
+  return { pods: [await askedPod(asked, from)], namespaces: new Map() };
+}
+
+function podsOfFile(file: string, wanted: Partial<PodOperand>): Pods {
   try {
     const text = contentOf(file);
-    const wanted = { ...(namespace !== undefined && { namespace }) };
     return {
-      pods: podsOfText(text, { ...wanted, ...reference }),
+      pods: podsOfText(text, wanted),
       namespaces: namespacesOfText(text),
     };
   } catch (cause) {
+    const shown = file === "-" ? "stdin" : file;
     throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
   }
 }
 
-function nodeOf(input: Input, env: Env): string {
-  const { config } = nodeContext(directoriesOf(input), env);
-  return apiNodeName(input, env, config);
-}
-
-/** Those of one node, or all. */
-async function listedPods(
-  node: string | undefined,
-  open: () => Promise<Api>,
-): Promise<PodView[]> {
-  const { core } = await open();
-  const { apiProblem } = await import("../kube/typed-api.ts");
+async function listedPods(from: Place): Promise<PodView[]> {
+  const node = from.node();
   const selector =
     node === undefined ? {} : { fieldSelector: `spec.nodeName=${node}` };
+  const { core } = await from.open();
+  const { apiProblem } = await import("../kube/typed-api.ts");
   try {
     const { items } = await core.listPodForAllNamespaces(selector);
     return items.map(podOfApi);
@@ -195,85 +208,20 @@ async function listedPods(
 
 async function askedPod(
   { kind = "Pod", namespace, name }: PodOperand & { namespace: string },
-  open: () => Promise<Api>,
+  from: Place,
 ): Promise<PodView> {
-  const shown = JSON.stringify(`${namespace}/${name}`);
   if (kind !== "Pod")
     throw new UsageError(
       `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
     );
-  const { core } = await open();
+  const { core } = await from.open();
   const { apiProblem } = await import("../kube/typed-api.ts");
   try {
     return podOfApi(await core.readNamespacedPod({ namespace, name }));
   } catch (cause) {
+    const shown = JSON.stringify(`${namespace}/${name}`);
     throw new Error(`failed to get pod ${shown}: ${apiProblem(cause)}`, {
       cause,
     });
   }
-}
-
-/** `deployment shop/web`; a pod without its kind. */
-function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
-  const path = `${namespace}/${name}`;
-  return kind === undefined || kind === "Pod"
-    ? path
-    : `${kind.toLowerCase()} ${path}`;
-}
-
-function textOf(explanation: Explanation): string {
-  const { pod, rules, attachments, auxiliary, hostNetwork } = explanation;
-  const who = `${pod.kind === undefined ? "" : "a pod of "}${nameOf(pod)}`;
-  if (hostNetwork)
-    return `${who} uses the node's own network: the runtime calls no CNI plugin for it\n`;
-  const count =
-    attachments.length === 1 ? "1 network" : `${attachments.length} networks`;
-  const lines = [`${who} gets ${count} on this node:`];
-  lines.push(...rules.map((rule) => `  ${rule}`));
-  for (const attachment of attachments)
-    lines.push(
-      ...linesOf(attachment, attachment.primary ? " (primary)" : "", ""),
-    );
-  if (auxiliary)
-    lines.push(
-      ...linesOf(auxiliary, " (auxiliary chain)", "the primary's result"),
-    );
-  return `${lines.join("\n")}\n`;
-}
-
-/** `before` is the prevResult of the first plugin. */
-function linesOf(
-  attachment: ExplainedAttachment,
-  role: string,
-  before: string,
-): string[] {
-  const { ifname, source, args, device, plugins } = attachment;
-  return [
-    "",
-    `${ifname}${role}: ${namesOf(attachment)}, from ${source}`,
-    `  CNI_ARGS ${args}`,
-    ...(device ? [`  device ${deviceText(device)}`] : []),
-    ...plugins.flatMap(({ type, path, config }, i) => {
-      const result = i === 0 ? before : "the result before it";
-      const after = result === "" ? "" : `, with ${result} as prevResult`;
-      return [
-        `  ${type} (${path}) is given${after}:`,
-        indented(JSON.stringify(config, null, 2)),
-      ];
-    }),
-  ];
-}
-
-/** With the CNI name if it differs: configurations and network-status have that one. */
-function namesOf({ network, cniName }: ExplainedAttachment): string {
-  return network === cniName ? network : `${network} (CNI name ${cniName})`;
-}
-
-function deviceText({ id, resource, source }: Device): string {
-  const of = resource === undefined ? "" : ` of ${resource}`;
-  return `${id}${of} (${source ?? "named by the pod"})`;
-}
-
-function indented(text: string): string {
-  return text.replace(/^/gm, "    ");
 }

@@ -130,37 +130,6 @@ async function configOf(
   }
 }
 
-export function remoteText({
-  pod,
-  hostNetwork,
-  attachments,
-}: RemoteExplanation): string {
-  const { kind, namespace, name } = pod;
-  const who = `${kind === undefined ? "" : `a pod of ${kind.toLowerCase()} `}${namespace}/${name}`;
-  if (hostNetwork) return `${who} uses its node's own network\n`;
-  const lines = [
-    `${who} asks for ${attachments.length} network${attachments.length === 1 ? "" : "s"}:`,
-  ];
-  for (const {
-    ifname: at,
-    primary,
-    rule,
-    definition,
-    config,
-    problem,
-  } of attachments) {
-    lines.push(`${at}${primary ? " (primary)" : ""}: ${rule}`);
-    if (config !== undefined)
-      lines.push(JSON.stringify(config, null, 2).replace(/^/gm, "    "));
-    if (problem !== undefined) lines.push(`    ${problem}`);
-    if (definition === undefined)
-      lines.push(
-        "    its configuration is on the node: run genie explain there",
-      );
-  }
-  return `${lines.join("\n")}\n`;
-}
-
 /** The file that kubectl would use first: of `$KUBECONFIG`, else `~/.kube/config`. */
 export function operatorsKubeconfig(env: Env): string {
   const first = (env["KUBECONFIG"] ?? "")
