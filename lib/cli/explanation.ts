@@ -118,6 +118,11 @@ function contextFor(pod: PodView, directories: Directories, env: Env): Context {
   const real = systemDependencies(env);
   const dependencies: Dependencies = {
     ...real,
+    // It keeps no TLS session for the next pod: nothing changes.
+    async kube({ kube, apiTimeoutMs: apiTimeout }, deadline) {
+      const { createKube } = await import("../kube/client.ts");
+      return createKube(kube, { deadline, apiTimeout, env });
+    },
     devices: openIfAllotted(real.devices),
   };
   const made = { command: "ADD", containerId, netns, ifname, args } as const;
