@@ -227,11 +227,6 @@ describe("choose, names", () => {
       { networks: [], gets: [], concurrent: 0 },
     ],
     [
-      "an empty list: no request",
-      { annotations: { [networksKey]: "[]" } },
-      { networks: [], gets: [], concurrent: 0 },
-    ],
-    [
       "the pod's namespace",
       { annotations: { [networksKey]: "lan" } },
       { networks: [plain("shop/lan", lan)], gets: ["shop/lan"] },
@@ -264,23 +259,6 @@ describe("choose, names", () => {
       },
     ],
     [
-      "the default network, JSON with an interface",
-      { annotations: { [defaultKey]: '[{"name":"lan","interface":"eth0"}]' } },
-      {
-        networks: [
-          {
-            ...plain("kube-system/lan", wan),
-            element: {
-              network: "lan",
-              namespace: "kube-system",
-              interface: "eth0",
-            },
-          },
-        ],
-        gets: ["kube-system/lan"],
-      },
-    ],
-    [
       "systemNamespace",
       {
         annotations: { [defaultKey]: "lan" },
@@ -289,24 +267,6 @@ describe("choose, names", () => {
       {
         networks: [plain("infra/lan", wan)],
         gets: ["infra/lan"],
-      },
-    ],
-    [
-      "both annotations",
-      {
-        annotations: {
-          [networksKey]: "lan,kube-system/lan",
-          [defaultKey]: "lan",
-        },
-      },
-      {
-        networks: [
-          plain("kube-system/lan", wan),
-          plain("shop/lan", lan),
-          plain("kube-system/lan", wan),
-        ],
-        gets: ["kube-system/lan", "shop/lan"],
-        concurrent: 2,
       },
     ],
     [
@@ -420,9 +380,7 @@ describe("choose, refusals", () => {
   const definitions = {
     "shop/lan": lan,
     "shop/forbidden": new ApiError("failed to get it: forbidden", 403),
-    "shop/broken": new ApiError("failed to get it: service unavailable", 503),
     "shop/silent": new ApiError("failed to get it: no response"),
-    "shop/self": { type: "genie" },
     "shop/waiting": awaited,
   };
   const cases: [string, Annotations, number, string][] = [
@@ -440,22 +398,10 @@ describe("choose, refusals", () => {
     ],
     ["403", { [networksKey]: "forbidden" }, Code.tryAgainLater, "forbidden"],
     [
-      "503",
-      { [networksKey]: "broken" },
-      Code.tryAgainLater,
-      "service unavailable",
-    ],
-    [
       "no response",
       { [networksKey]: "silent" },
       Code.tryAgainLater,
       "no response",
-    ],
-    [
-      "genie itself",
-      { [networksKey]: "self" },
-      Code.invalidNetworkConfig,
-      'plugin "genie" would execute genie again',
     ],
     [
       "two default networks",
@@ -580,22 +526,10 @@ describe("choose, devices", () => {
       'network-attachment-definition "shop/vf": "deviceID" is ignored: the resource decides the device',
     ],
     [
-      "a deviceID beside resourceName, on a strict node",
-      '{"name":"lan","resourceName":"intel.com/sriov","deviceID":"0000:05:00.0"}',
-      { strict: true },
-      'network-attachment-definition "shop/lan": "deviceID" is ignored: the resource decides the device',
-    ],
-    [
       "a deviceID beside resourceClaim, on a strict node",
       '{"name":"lan","resourceClaim":{"claimName":"nic"},"deviceID":"0000:05:00.0"}',
       { strict: true },
       'network-attachment-definition "shop/lan": "deviceID" is ignored: the claim decides the device',
-    ],
-    [
-      "a resource that the pod does not have",
-      '{"name":"lan","resourceName":"intel.com/none"}',
-      {},
-      'no device of resource "intel.com/none" is left for this network: the kubelet allotted intel.com/sriov (2) to the pod',
     ],
   ])("%s: error 7", async (_, element, config, message) => {
     const annotations = { [networksKey]: element };
@@ -616,16 +550,6 @@ describe("choose, devices", () => {
     expect({ devices: networks.map(deviceOf), kubelet }).toEqual({
       devices: [{ id: "0000:05:00.0" }],
       kubelet: 0,
-    });
-  });
-
-  test("more than the pod has: error 7", async () => {
-    const annotations = { [networksKey]: "vf,vf,vf" };
-    expect(
-      await refusal({ annotations, definitions, resources, devices }),
-    ).toMatchObject({
-      code: 7,
-      message: expect.stringContaining("intel.com/sriov"),
     });
   });
 

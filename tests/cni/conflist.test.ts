@@ -239,15 +239,6 @@ describe("parseConfList", () => {
       expected,
     );
   });
-
-  test("keeps numbers as they were written", () => {
-    const text =
-      '{"name":"n","plugins":[{"type":"b","id":12345678901234567890,"rate":1.0,"mtu":1500}]}';
-    const [plugin] = parseConfList(parseJson(text)).plugins;
-    expect(JSON.stringify(plugin)).toBe(
-      '{"type":"b","id":12345678901234567890,"rate":1.0,"mtu":1500}',
-    );
-  });
 });
 
 describe("parseConf", () => {

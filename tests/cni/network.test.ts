@@ -290,20 +290,6 @@ describe("addNetwork", () => {
     );
   });
 
-  test("passes the attachment in the environment", async () => {
-    using double = new DelegateDouble("a");
-    const runtime = runtimeOf([double.bin]);
-    await addNetwork(listOf("1.0.0", "a"), runtime, minute(), testCaller());
-    expect(double.calls()[0]?.env).toMatchObject({
-      CNI_COMMAND: "ADD",
-      CNI_CONTAINERID: "c1",
-      CNI_NETNS: "/run/netns/a",
-      CNI_IFNAME: "eth0",
-      CNI_ARGS: "K8S_POD_NAME=p",
-      CNI_PATH: double.bin,
-    });
-  });
-
   test("stops at the first error, whose code and details are kept", async () => {
     using double = new DelegateDouble("a", "b", "c");
     const error = { code: 42, msg: "no address", details: "pool is full" };

@@ -3,7 +3,7 @@
  * asks the API server for them (selection.md §1, §7).
  */
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import {
   type ApiServer,
@@ -116,31 +116,6 @@ describe("annotations of the API server, one GET", () => {
     expect(await add()).toEqual({ eth0: "weave" });
     // Written by a full handshake only.
     expect(lstatSync(file).ino).toBe(ino);
-  });
-
-  test("a server in brackets, files of the kubeconfig's directory", async () => {
-    await using api = await startApiServer();
-    await using node = await startNode();
-    const pod = await node.pod();
-    store(api, pod, { cni: "weave" });
-    const kubeconfig = api.kubeconfig({
-      user: { tokenFile: "token" },
-      cluster: {
-        server: `https://[127.0.0.1]:${api.port}`,
-        "certificate-authority-data": undefined,
-        "certificate-authority": "../ca/ca.crt",
-      },
-    });
-    const directory = join(node.directory, "kube");
-    mkdirSync(join(node.directory, "ca"), { recursive: true });
-    mkdirSync(directory);
-    copyFileSync(kubeconfig, join(directory, "kubeconfig"));
-    writeFileSync(join(directory, "token"), "test-token");
-    writeFileSync(join(node.directory, "ca", "ca.crt"), api.certs.ca.cert);
-    const kubernetes = { kubeconfig: join(directory, "kubeconfig") };
-    await node.succeed("ADD", pod, { config: { kubernetes } });
-    expect(await attached(pod)).toEqual({ eth0: "weave" });
-    expect(api.requests).toEqual([getPod]);
   });
 
   test.each([503, 429, 500])("%p once: asked again", async (status) => {

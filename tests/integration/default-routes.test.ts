@@ -193,18 +193,6 @@ describe("two and three networks with default routes", () => {
     expect(await linesOf(routed)).toEqual([]);
   });
 
-  test("a merged result of 1.1.0 tells the tables", async () => {
-    await using routed = await RoutedCluster.start({ alpha: "4", beta: "4" });
-    const pod = await routed.pod("alpha,beta");
-    const result = await routed.cluster.add(pod, {
-      config: { result: "merged", cniVersion: "1.1.0" },
-    });
-    expect((result as { routes: object[] }).routes).toEqual([
-      { dst: "0.0.0.0/0", gw: "10.71.0.1" },
-      { dst: "0.0.0.0/0", gw: "10.72.0.1", table: 1000 },
-    ]);
-  });
-
   test("a second ADD: the rules of the first one go", async () => {
     await using routed = await RoutedCluster.start({ alpha: "4", beta: "4" });
     const pod = await routed.pod("alpha,beta");

@@ -15,7 +15,6 @@ import {
 import {
   keptKubeconfig,
   scriptedResult,
-  startNode,
   startScriptedNode,
   stdinOf,
   summary,
@@ -184,15 +183,6 @@ describe("DEL, the record decides", () => {
       config: { binDir: [delegates.bin] },
     });
     await node.succeed("DEL", pod, { ...two, env });
-    expect(await node.remains()).toEqual(nothing);
-  });
-
-  test("real networks, their configuration gone", async () => {
-    await using node = await startNode();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "canal,weave" } });
-    rmSync(node.confDir, { recursive: true });
-    await node.succeed("DEL", pod, { annotations: null });
     expect(await node.remains()).toEqual(nothing);
   });
 });

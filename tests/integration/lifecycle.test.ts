@@ -167,45 +167,7 @@ test("ADD, two pods of one network reach each other", async () => {
   expect(await node.remains()).toEqual(nothing);
 });
 
-test("ADD, port mappings of the runtime are the primary's", async () => {
-  await using node = await startNode();
-  const pod = await node.pod();
-  const portMappings = [
-    { HostPort: 18080, ContainerPort: 80, Protocol: "tcp", HostIP: "" },
-  ];
-  const options = {
-    annotations: { cni: "canal,canal" },
-    runtimeConfig: { portMappings },
-  };
-  await node.succeed("ADD", pod, options);
-  const [eth0] = await pod.netns.links();
-  const rules = await node.netns.run("iptables-save", "-t", "nat");
-  const mappings = rules.match(/--to-destination \S+/g);
-  expect(mappings).toEqual([
-    `--to-destination ${eth0?.addresses[0]?.split("/")[0]}:80`,
-  ]);
-  await node.succeed("DEL", pod, options);
-  expect(await node.netns.run("iptables-save", "-t", "nat")).not.toContain(
-    "--to-destination",
-  );
-});
-
-describe("DEL, repeated", () => {
-  test("with CNI_NETNS and again without", async () => {
-    await using node = await startNode();
-    const pod = await node.pod();
-    const options = { annotations: { cni: "canal,weave" } };
-    await node.succeed("ADD", pod, options);
-    await node.succeed("DEL", pod, options);
-    expect(
-      await node.succeed("DEL", pod, { env: { CNI_NETNS: "" } }),
-    ).toBeUndefined();
-    expect(
-      await node.succeed("DEL", pod, { ...options, env: { CNI_NETNS: "" } }),
-    ).toBeUndefined();
-    expect(await node.remains()).toEqual(nothing);
-  });
-
+describe("DEL", () => {
   test.each([
     ["CNI_NETNS is empty", ""],
     ["CNI_NETNS is gone", "/var/run/netns/genie-gone"],

@@ -240,32 +240,6 @@ describe("devices of a resource", () => {
     ).toBe(JSON.stringify(infoOf(ids[0])));
     expect(await cluster.node.remains()).toEqual(nothing);
   });
-
-  const refused: [
-    string,
-    (devices: Devices) => Promise<void> | void,
-    string,
-    object,
-  ][] = [
-    [
-      "no kubelet: error 11",
-      ({ kubelet }) => kubelet.stop(),
-      "vf",
-      { code: 11, msg: expect.stringContaining("kubelet") },
-    ],
-  ];
-  test.each(refused)(
-    "%s, nothing executed",
-    async (_, harm, networks, failure) => {
-      await using devices = await Devices.start();
-      const pod = await devices.cluster.pod({ [networksKey]: networks });
-      await harm(devices);
-      const { exitCode, json } = await devices.call("ADD", pod);
-      expect({ exitCode, json }).toMatchObject({ exitCode: 1, json: failure });
-      expect(devices.delegates.calls()).toEqual([]);
-      expect(await devices.cluster.node.remains()).toEqual(nothing);
-    },
-  );
 });
 
 test.each<[string, KubeletFault | undefined]>([

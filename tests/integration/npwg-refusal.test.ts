@@ -5,13 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { unknownKindFault } from "../support/api-server.ts";
 import { type CallOptions, nothing } from "../support/node.ts";
-import {
-  Cluster,
-  defaultKey,
-  isDefinition,
-  lan,
-  networksKey,
-} from "../support/cluster.ts";
+import { Cluster, isDefinition, lan, networksKey } from "../support/cluster.ts";
 
 /** The same network in several namespaces. */
 async function startCluster(): Promise<Cluster> {
@@ -131,20 +125,6 @@ describe("annotations that cannot be met", () => {
       {},
       7,
       'repeated request for interface name "eth0", which the pod\'s primary network has: annotation "v1.multus-cni.io/default-network" replaces that network',
-    ],
-    [
-      "default-network, missing",
-      { [defaultKey]: "nowhere" },
-      {},
-      7,
-      '"kube-system/nowhere"',
-    ],
-    [
-      "a missing logical network beside it",
-      { cni: "", networks: "a", [networksKey]: "lan" },
-      {},
-      7,
-      'failed to get logical network "shop/a": not found',
     ],
     [
       "isolation, another namespace",

@@ -35,16 +35,6 @@ describe("ips", () => {
       ["10.30.0.77"],
       ["10.30.0.77/24"],
     ],
-    [
-      "host-local, IPv6",
-      ({ node }) =>
-        lan(node, {
-          capabilities: { ips: true },
-          ipam: node.ipam("fd30::/64"),
-        }),
-      ["fd30::77"],
-      ["fd30::77/64"],
-    ],
   ];
   test.each(cases)("%s", async (_, network, ips, expected) => {
     await using cluster = await Cluster.start();
@@ -159,19 +149,6 @@ describe("cni-args", () => {
     await cluster.del(pod);
     expect(await cluster.node.remains()).toEqual(nothing);
   });
-
-  test("of another element stay its own", async () => {
-    await using cluster = await Cluster.start();
-    cluster.define("lan", staticLan());
-    const pod = await cluster.attach([
-      { name: "lan", "cni-args": { ips: ["10.30.0.9/24"] } },
-      { name: "lan", "cni-args": { ips: ["10.30.0.10/24"] } },
-    ]);
-    expect(await addresses(pod)).toMatchObject({
-      net1: ["10.30.0.9/24"],
-      net2: ["10.30.0.10/24"],
-    });
-  });
 });
 
 /** The port mappings and the rates of the node, as iptables and tc say. */
@@ -244,17 +221,6 @@ describe("portMappings and bandwidth", () => {
     await cluster.del(pod);
     expect(await ruled(cluster)).toEqual({ ports: [], shaped: [] });
     expect(await cluster.node.remains()).toEqual(nothing);
-  });
-
-  test("of the runtime, not for a network that is not the primary", async () => {
-    await using cluster = await Cluster.start();
-    cluster.define("ports", chain(cluster));
-    const pod = await cluster.attach("ports", { runtimeConfig });
-    const { eth0: [address = ""] = [] } = await addresses(pod);
-    expect(await ruled(cluster)).toEqual({
-      ports: [`9090 → ${address.split("/")[0]}:90`],
-      shaped: [],
-    });
   });
 });
 

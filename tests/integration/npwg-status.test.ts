@@ -107,33 +107,6 @@ test("write-back, all kinds of attachments in their order", async () => {
   });
 });
 
-describe("write-back, one attachment", () => {
-  const status = [
-    {
-      name: "weave-net",
-      interface: "eth0",
-      ips: [expect.stringMatching(/^10\.67\.0\./)],
-      mac: expect.any(String),
-      default: true,
-      dns: { nameservers: ["10.96.0.10", "10.96.0.11"], domain: "weave.local" },
-    },
-  ];
-  const cases: [string, Record<string, unknown>, object][] = [
-    ["without the annotation: nothing", { cni: "weave" }, {}],
-    [
-      "with a blank one: the status, no preferences",
-      { cni: "weave", [networksKey]: "" },
-      { status },
-    ],
-    ["with an empty list", { cni: "weave", [networksKey]: "[]" }, { status }],
-  ];
-  test.each(cases)("%s", async (_, annotations, expected) => {
-    await using cluster = await startCluster();
-    await cluster.add(await cluster.pod(annotations));
-    expect(cluster.written()).toEqual(expected);
-  });
-});
-
 describe("write-back, whose uid", () => {
   const annotations = { [networksKey]: JSON.stringify([networks[0]]) };
 

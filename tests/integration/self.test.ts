@@ -50,12 +50,6 @@ describe("ADD, a file that names genie is no candidate", () => {
   const files: [string, string, object, Record<string, unknown>][] = [
     ["our own file", "00-genie.conf", { ...list, type: "genie" }, {}],
     [
-      "delegates with a chain",
-      "00-nested.conf",
-      { ...list, type: "alpha", delegates: [{ plugins: [{ type: "genie" }] }] },
-      {},
-    ],
-    [
       "another type of ours",
       "00-meta.conf",
       { ...list, type: "meta" },

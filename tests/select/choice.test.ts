@@ -159,12 +159,6 @@ describe("resolve", () => {
     expect(displayName({ list })).toBe("cbr0");
   });
 
-  test("is the same for the same inputs", () => {
-    expect(select({ cni: "weave,flannel,calico@eth1" })).toEqual(
-      select({ cni: "weave,flannel,calico@eth1" }),
-    );
-  });
-
   test.each<[string, Readonly<Record<string, string>>, string[]]>([
     ["a: the list in cni", { cni: "weave" }, ["weave-net@eth0"]],
     [
@@ -243,29 +237,6 @@ describe("resolve", () => {
     );
   });
 
-  test("refuses an interface that is requested twice", () => {
-    expect(() => select({ cni: "weave@eth1,flannel@eth1,calico" })).toThrow(
-      problem('repeated request for interface name "eth1"'),
-    );
-  });
-
-  test.each<[string, string]>([
-    [
-      "foo",
-      'no network "foo" in /etc/cni/net.d: have lo, calico, flannel, weave',
-    ],
-    [
-      "weave,genie",
-      'no network "genie" in /etc/cni/net.d: have lo, calico, flannel, weave',
-    ],
-    [
-      "weave,",
-      'failed to parse annotation "cni" "weave,": element 2: empty network name',
-    ],
-  ])("refuses %s", (cni, text) => {
-    expect(() => select({ cni })).toThrow(problem(text));
-  });
-
   test("takes 32 networks and no more, both annotations together", () => {
     const cni = Array(31).fill("weave").join(",");
     const take = (definitions: string) => select({ cni, [added]: definitions });
@@ -311,10 +282,6 @@ describe("parseChoice, the default network", () => {
     [
       "gone",
       'no network "gone" in /etc/cni/net.d: have lo, calico, flannel, weave',
-    ],
-    [
-      "a@b@c",
-      'failed to parse configuration key "default_plugin" "a@b@c": element 1: more than one @',
     ],
     [
       "weave@net7",
@@ -676,20 +643,6 @@ describe("parseChoice, allowedNetworks", () => {
       denied("flannel", "weave"),
     );
   });
-});
-
-test.each<[string, object, string[]]>([
-  ["the first network", {}, ["calico-net"]],
-  [
-    "those of default_plugin",
-    { default_plugin: "weave,flannel" },
-    ["weave-net", "flannel-net"],
-  ],
-])("defaultNetworks, are %s", (_, config, expected) => {
-  const defaults = defaultNetworks(readConfig(config), node);
-  expect(defaults.map(({ candidate }) => candidate.list.name)).toEqual(
-    expected,
-  );
 });
 
 describe("formerAttachments", () => {
