@@ -12,7 +12,7 @@ import {
   nodePath,
   yamlOf,
 } from "../lib/cli/manifest.ts";
-import { settableKeys } from "../lib/cli/settings.ts";
+import { settableKeys } from "../lib/cli/install/settings.ts";
 import { templates, values } from "./chart.ts";
 
 export const deploy = resolve(import.meta.dir, "../deploy");

@@ -15,11 +15,11 @@ import { logs } from "../attach/log.ts";
 import { messageOf } from "../linux/errno.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { chosenParts, partOptions } from "./agent-switches.ts";
-import { credentialOptions } from "./credential-options.ts";
+import { credentialOptions } from "./install/credential-options.ts";
 import type { Command, Input } from "./command.ts";
 import type { Host } from "./host.ts";
 import { installOptions, installRounds, installationOf } from "./install.ts";
-import type { Step } from "./installation.ts";
+import type { Step } from "./install/installation.ts";
 import {
   type Directories,
   defaultDirectories,

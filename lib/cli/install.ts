@@ -6,15 +6,15 @@ import {
   type Wishes,
   credentialOptions,
   wishesOf,
-} from "./credential-options.ts";
+} from "./install/credential-options.ts";
 import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
-import { Installation, type Step } from "./installation.ts";
+import { Installation, type Step } from "./install/installation.ts";
 import {
   parseSettings,
   readSettings,
   setOption,
   settingsOption,
-} from "./settings.ts";
+} from "./install/settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { watch, watchOf, watchOptions } from "./watch.ts";
 

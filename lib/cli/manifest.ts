@@ -8,13 +8,13 @@ import { type Command, type Input, UsageError } from "./command.ts";
 import { features } from "./manifest/features.ts";
 import { type ManifestOptions, objects } from "./manifest/objects.ts";
 import { directoryOptions, directoriesOf } from "./node.ts";
-import { ownPlugin } from "./own-list.ts";
+import { ownPlugin } from "./install/own-list.ts";
 import {
   type Settings,
   parseSettings,
   setOption,
   withSettings,
-} from "./settings.ts";
+} from "./install/settings.ts";
 
 /** `[registry[:port]/]path[:tag][@digest]`, as containerd accepts it. */
 const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";

@@ -13,7 +13,7 @@ import {
   ownType,
   rootOption,
 } from "./node.ts";
-import { type RemovalRequest, removeGenie } from "./removal.ts";
+import { type RemovalRequest, removeGenie } from "./install/removal.ts";
 import type { Terminal } from "./terminal.ts";
 import { watch, watchOf, watchOptions } from "./watch.ts";
 

@@ -3,7 +3,7 @@
  * the rest, and a file that is lost or damaged never comes back without the
  * operator's keys.
  */
-import { kubeconfigText } from "../../lib/cli/kubeconfig-text.ts";
+import { kubeconfigText } from "../../lib/cli/install/kubeconfig-text.ts";
 import { describe, expect, test } from "bun:test";
 import {
   chmodSync,

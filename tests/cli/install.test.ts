@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { chooseCredential } from "../../lib/cli/credential.ts";
+import { chooseCredential } from "../../lib/cli/install/credential.ts";
 import { Host } from "../../lib/cli/host.ts";
 import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
 import {

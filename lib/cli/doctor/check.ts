@@ -17,7 +17,7 @@ import {
   nodeContext,
 } from "../node.ts";
 import type { Host } from "../host.ts";
-import { networksIn } from "../default-network.ts";
+import { networksIn } from "../install/default-network.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** "skip": it does not apply here, or cannot be known. */

@@ -10,8 +10,8 @@ import { requirePlugin } from "../../cni/invoke.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import { compareVersions } from "../../cni/version.ts";
 import { annotationsCapability } from "../../select/config.ts";
-import { chooseDefault } from "../default-network.ts";
-import { listWarnings } from "../own-list.ts";
+import { chooseDefault } from "../install/default-network.ts";
+import { listWarnings } from "../install/own-list.ts";
 import { ownFile, ownType } from "../node.ts";
 import { textOf } from "../replace-file.ts";
 import {
@@ -22,7 +22,7 @@ import {
   ok,
   warn,
 } from "./check.ts";
-import { runtimeSettings } from "../runtime.ts";
+import { runtimeSettings } from "../install/runtime.ts";
 
 const check = "configuration";
 const install = "genie install writes it anew";

@@ -5,9 +5,9 @@
  */
 import { existsSync, accessSync, constants, statSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
-import { cachedNetworks, crioHazards, hazardText } from "../crio.ts";
-import { sameContent } from "../binary.ts";
-import { executableMemoryProblems } from "../executable-memory.ts";
+import { cachedNetworks, crioHazards, hazardText } from "../install/crio.ts";
+import { sameContent } from "../install/binary.ts";
+import { executableMemoryProblems } from "../install/executable-memory.ts";
 import type { Host } from "../host.ts";
 import {
   type RuntimeProcess,
@@ -18,7 +18,7 @@ import {
   runtimesOf,
   usesCri,
   runtimeSettings,
-} from "../runtime.ts";
+} from "../install/runtime.ts";
 import {
   type Check,
   type Finding,

@@ -5,8 +5,8 @@
  */
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
-import type { Host } from "./host.ts";
-import { textOf } from "./replace-file.ts";
+import type { Host } from "../host.ts";
+import { textOf } from "../replace-file.ts";
 
 export interface MemoryProblem {
   /** The setting that forbids it. */

@@ -1,9 +1,9 @@
 /** The options with which an operator names a credential. */
-import { quote } from "../linux/text.ts";
-import { omitUndefined } from "../cni/json.ts";
-import { readServerUrl, withoutSecrets } from "../kube/server-url.ts";
-import { serviceAccountDirectory } from "../kube/typed-api.ts";
-import { type Input, type Options, UsageError } from "./command.ts";
+import { quote } from "../../linux/text.ts";
+import { omitUndefined } from "../../cni/json.ts";
+import { readServerUrl, withoutSecrets } from "../../kube/server-url.ts";
+import { serviceAccountDirectory } from "../../kube/typed-api.ts";
+import { type Input, type Options, UsageError } from "../command.ts";
 
 /** The operator's options. */
 export interface Wishes {

@@ -4,12 +4,12 @@
  * (container-runtimes.md K-1). A second run writes only changes.
  */
 import { join } from "node:path";
-import { readConfDir } from "../cni/confdir.ts";
-import { Code, CniError, invalidConfig } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import { own, parseJson } from "../cni/json.ts";
-import { type GenieConfig, readConfig } from "../select/config.ts";
+import { readConfDir } from "../../cni/confdir.ts";
+import { Code, CniError, invalidConfig } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import { own, parseJson } from "../../cni/json.ts";
+import { type GenieConfig, readConfig } from "../../select/config.ts";
 import { Binary } from "./binary.ts";
 import {
   type Credential,
@@ -27,14 +27,14 @@ import {
   refuseEarlier,
   refuseHazards,
 } from "./default-network.ts";
-import { type Directories, defaultDirectories, nodeNameOf } from "./node.ts";
+import { type Directories, defaultDirectories, nodeNameOf } from "../node.ts";
 import { executableMemoryProblems } from "./executable-memory.ts";
-import { type Host, whileInstalling } from "./host.ts";
+import { type Host, whileInstalling } from "../host.ts";
 import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";
 import { type Base, OwnFile } from "./own-file.ts";
 import { runtimesOf } from "./runtime.ts";
 import { type Settings, withSettings } from "./settings.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Terminal } from "../terminal.ts";
 
 export interface InstallRequest {
   directories: Directories;

@@ -5,9 +5,9 @@
  * /opt/cni/bin and /etc/cni/net.d too.
  */
 import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
-import type { Host } from "./host.ts";
-import { own } from "../cni/json.ts";
-import { textOf } from "./replace-file.ts";
+import type { Host } from "../host.ts";
+import { own } from "../../cni/json.ts";
+import { textOf } from "../replace-file.ts";
 
 export type Runtime = "containerd" | "crio";
 

@@ -6,13 +6,13 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Code, CniError, invalidConfig } from "../cni/error.ts";
-import { errnoOf, messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import { readOwnFileIfAny, requireOwnDirectory } from "../linux/files.ts";
-import { own, parseJson } from "../cni/json.ts";
-import { type Directories, defaultDirectories, ownFile } from "./node.ts";
-import type { Host } from "./host.ts";
+import { Code, CniError, invalidConfig } from "../../cni/error.ts";
+import { errnoOf, messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
+import { own, parseJson } from "../../cni/json.ts";
+import { type Directories, defaultDirectories, ownFile } from "../node.ts";
+import type { Host } from "../host.ts";
 import {
   type ListFile,
   hasOwnPlugin,
@@ -28,7 +28,7 @@ import {
   removeFile,
   renewLink,
   textOf,
-} from "./replace-file.ts";
+} from "../replace-file.ts";
 
 /** The source of the next configuration. */
 export interface Base {

@@ -7,18 +7,23 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CniError, invalidConfig } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import { openAccess } from "../kube/access.ts";
-import { readKubeconfig } from "../kube/kubeconfig.ts";
-import { omitUndefined } from "../cni/json.ts";
-import { inClusterServer } from "../kube/server-url.ts";
+import { CniError, invalidConfig } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import { openAccess } from "../../kube/access.ts";
+import { readKubeconfig } from "../../kube/kubeconfig.ts";
+import { omitUndefined } from "../../cni/json.ts";
+import { inClusterServer } from "../../kube/server-url.ts";
 import type { Wishes } from "./credential-options.ts";
-import type { Host } from "./host.ts";
+import type { Host } from "../host.ts";
 import { kubeconfigText } from "./kubeconfig-text.ts";
-import { keepDamaged, makeDirectory, putText, textOf } from "./replace-file.ts";
-import type { Env } from "./terminal.ts";
+import {
+  keepDamaged,
+  makeDirectory,
+  putText,
+  textOf,
+} from "../replace-file.ts";
+import type { Env } from "../terminal.ts";
 
 export type Credential =
   /** An existing kubeconfig, used as it is. */

@@ -13,15 +13,15 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { Code, CniError, invalidConfig } from "../cni/error.ts";
-import { readElfHeader } from "../linux/elf.ts";
-import { errnoOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import type { Host } from "./host.ts";
-import { ownType } from "./node.ts";
-import { versionsOf } from "./plugin-versions.ts";
-import { putExecutable } from "./replace-file.ts";
-import type { Terminal } from "./terminal.ts";
+import { Code, CniError, invalidConfig } from "../../cni/error.ts";
+import { readElfHeader } from "../../linux/elf.ts";
+import { errnoOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import type { Host } from "../host.ts";
+import { ownType } from "../node.ts";
+import { versionsOf } from "../plugin-versions.ts";
+import { putExecutable } from "../replace-file.ts";
+import type { Terminal } from "../terminal.ts";
 
 export class Binary {
   readonly #binDir: string;

@@ -6,13 +6,13 @@
  * fails every pod.
  */
 import * as v from "valibot";
-import { parseConfList } from "../cni/conflist.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
-import { object, parse } from "../cni/schema.ts";
-import { annotationsCapability } from "../select/config.ts";
-import { ownType } from "./node.ts";
-import { configKeys, unknownConfigKeys } from "../select/config-schema.ts";
-import { nearest } from "../select/nearest-key.ts";
+import { parseConfList } from "../../cni/conflist.ts";
+import { isObject, own, parseJson } from "../../cni/json.ts";
+import { object, parse } from "../../cni/schema.ts";
+import { annotationsCapability } from "../../select/config.ts";
+import { ownType } from "../node.ts";
+import { configKeys, unknownConfigKeys } from "../../select/config-schema.ts";
+import { nearest } from "../../select/nearest-key.ts";
 
 /** The values that `install` sets; the operator owns the rest. */
 export interface OwnSettings {

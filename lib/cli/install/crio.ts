@@ -4,11 +4,11 @@
  * K-1 says how pods are protected.
  */
 import { readdirSync } from "node:fs";
-import { has } from "../cni/version.ts";
-import type { Candidate } from "../select/node-networks.ts";
-import { textOf } from "./replace-file.ts";
-import type { Host } from "./host.ts";
-import { own, parseJson } from "../cni/json.ts";
+import { has } from "../../cni/version.ts";
+import type { Candidate } from "../../select/node-networks.ts";
+import { textOf } from "../replace-file.ts";
+import type { Host } from "../host.ts";
+import { own, parseJson } from "../../cni/json.ts";
 
 export interface Hazard {
   file: string;

@@ -3,8 +3,8 @@
  * disk then, so a pod with other networks than the next one would keep them for ever.
  * Configuration first, executable last.
  */
-import { type Directories, nodeContext, ownFile, ownType } from "./node.ts";
-import { type Host, whyUnseen } from "./host.ts";
+import { type Directories, nodeContext, ownFile, ownType } from "../node.ts";
+import { type Host, whyUnseen } from "../host.ts";
 import {
   existsSync,
   readdirSync,
@@ -13,34 +13,34 @@ import {
   rmdirSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { Context } from "../attach/context.ts";
+import type { Context } from "../../attach/context.ts";
 import {
   type AttachmentRecord,
   executedIn,
   formatVersion,
-} from "../attach/record.ts";
-import { definitionsDirectory } from "../attach/cached-definition.ts";
-import { statusSynced } from "../attach/synced.ts";
-import { type ConfFile, readConfDir } from "../cni/confdir.ts";
-import { tlsSessionFile } from "../kube/tls-session.ts";
-import { errnoOf, messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import { executesAny } from "../cni/executable-types.ts";
+} from "../../attach/record.ts";
+import { definitionsDirectory } from "../../attach/cached-definition.ts";
+import { statusSynced } from "../../attach/synced.ts";
+import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
+import { tlsSessionFile } from "../../kube/tls-session.ts";
+import { errnoOf, messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import { executesAny } from "../../cni/executable-types.ts";
 import {
   type Candidate,
   firstNetwork,
   networksOf,
-} from "../select/node-networks.ts";
-import { displayName } from "../select/attachment.ts";
-import { abandonedOnNode } from "./abandoned.ts";
+} from "../../select/node-networks.ts";
+import { displayName } from "../../select/attachment.ts";
+import { abandonedOnNode } from "../abandoned.ts";
 import { credentialFiles } from "./credential.ts";
-import { collect } from "./gc.ts";
+import { collect } from "../gc.ts";
 import { credentialDirectory } from "./installation.ts";
-import { type Sandbox, sandboxOf } from "./list.ts";
+import { type Sandbox, sandboxOf } from "../list.ts";
 import { removeCopies } from "./own-file.ts";
-import { removeFile } from "./replace-file.ts";
+import { removeFile } from "../replace-file.ts";
 import { runtimesOf } from "./runtime.ts";
-import type { Env } from "./terminal.ts";
+import type { Env } from "../terminal.ts";
 
 export interface RemovalRequest {
   directories: Directories;

@@ -3,28 +3,28 @@
  * checked (selection.md §5). `install` checks its requirements for the node's networks
  * before any change (container-runtimes.md K-1).
  */
-import { CniError, invalidConfig } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import { validateNetwork } from "../cni/network.ts";
-import { isIdentifier } from "../cni/args.ts";
-import { readConfig } from "../select/config.ts";
+import { CniError, invalidConfig } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import { validateNetwork } from "../../cni/network.ts";
+import { isIdentifier } from "../../cni/args.ts";
+import { readConfig } from "../../select/config.ts";
 import {
   type Candidate,
   type Networks,
   findNetwork,
   firstNetwork,
   networksOf,
-} from "../select/node-networks.ts";
-import { type Attachment, displayName } from "../select/attachment.ts";
-import { parseChoice } from "../select/choice.ts";
-import { resolve } from "../select/resolve.ts";
-import { ownType, ownFile } from "./node.ts";
+} from "../../select/node-networks.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
+import { parseChoice } from "../../select/choice.ts";
+import { resolve } from "../../select/resolve.ts";
+import { ownType, ownFile } from "../node.ts";
 import { join } from "node:path";
-import { type ConfFile, readConfDir } from "../cni/confdir.ts";
-import { own } from "../cni/json.ts";
+import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
+import { own } from "../../cni/json.ts";
 import { cachedNetworks, crioHazards, hazardText } from "./crio.ts";
-import type { Host } from "./host.ts";
+import type { Host } from "../host.ts";
 
 export interface DefaultNetwork {
   /** The value of `default_plugin`, unambiguous even if files are added. */
