@@ -2,7 +2,12 @@
  * The one error that crosses the CNI boundary: every failure becomes a `CniError`, and
  * only `skel` prints it. It owns the spec's codes.
  */
-import { StepError, UnsafeDirectory, messageOf } from "../linux/errno.ts";
+import {
+  StepError,
+  SystemError,
+  UnsafeDirectory,
+  messageOf,
+} from "../linux/errno.ts";
 import { bytesOf, cutMiddle, isLonger } from "../linux/text.ts";
 
 /** Error codes of CNI spec 1.1.0 §"Error"; 8 is libcni's, 100 and above are ours. */
@@ -54,11 +59,10 @@ export class CniError extends Error {
     this.details = cutMiddle(options.details ?? "", longestText) || undefined;
   }
 
-  /** Any thrown value as a `CniError`: itself, 5 for an unsafe directory, else 999 with the message of the error. */
+  /** Any thrown value as a `CniError`: itself, else a new one with the message of the error. */
   static from(thrown: unknown): CniError {
     if (thrown instanceof CniError) return thrown;
-    const code = thrown instanceof UnsafeDirectory ? Code.io : Code.internal;
-    return new CniError(code, messageOf(thrown), {
+    return new CniError(codeOf(thrown), messageOf(thrown), {
       details: thrown instanceof StepError ? thrown.details : undefined,
       cause: thrown,
     });
@@ -96,6 +100,15 @@ export class CniError extends Error {
     };
   }
 }
+
+/** 5 for the disk, 11 for what the node has too little of now, 999 for a fault of ours. */
+function codeOf(thrown: unknown): number {
+  if (thrown instanceof SystemError)
+    return shortages.includes(thrown.code) ? Code.tryAgainLater : Code.io;
+  return thrown instanceof UnsafeDirectory ? Code.io : Code.internal;
+}
+
+const shortages: readonly string[] = ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"];
 
 /** Code 7: a wrong annotation, configuration or definition. */
 export function invalidConfig(message: string, cause?: unknown): CniError {

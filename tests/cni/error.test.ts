@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CniError, Code } from "../../lib/cni/error.ts";
+import { SystemError } from "../../lib/linux/errno.ts";
 
 describe("CniError", () => {
   test("toObject is the spec's, with the version, without empty details", () => {
@@ -66,6 +67,18 @@ describe("CniError", () => {
   test("from gives a CniError itself", () => {
     const error = new CniError(4, "x");
     expect(CniError.from(error)).toBe(error);
+  });
+
+  test.each([
+    ["EMFILE", 11, "too many open files"],
+    ["ENOMEM", 11, "cannot allocate memory"],
+    ["EIO", 5, "input/output error"],
+    ["EROFS", 5, "read-only file system"],
+  ])("from makes a failed system call, %s, code %d", (errno, code, message) => {
+    expect(CniError.from(new SystemError(errno))).toMatchObject({
+      code,
+      message,
+    });
   });
 
   test.each([
