@@ -63,8 +63,8 @@ torture-defect: deps ## check that the torture finds defects put in on purpose: 
 mutate: deps ## show which wrong operators and constants the tests find: MUTANTS=… SEED=… UNIT=1
 	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit)
 
-cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions)
-	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs
+cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions) LONG=1 (an outage of a minute)
+	@GENIE_BINARY=dist/genie $(BUN) tests/cluster/cluster.ts --report dist/cluster-report.txt --logs dist/cluster-logs $(if $(LONG),--long)
 
 bare: ## make demo and make test on a bare Debian, which debootstrap makes in a directory
 	@tests/bare.sh

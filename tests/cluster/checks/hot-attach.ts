@@ -5,6 +5,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../../scripts/run.ts";
+import { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual } from "../expect.ts";
 import { applyManifest, installed } from "../genie.ts";
 import { nodeName } from "../kubelet.ts";
@@ -21,6 +22,7 @@ import {
 } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
+import { checkOutage } from "./outage.ts";
 import { expectNothing } from "./pods.ts";
 
 export async function checkHotAttach(
@@ -30,18 +32,19 @@ export async function checkHotAttach(
   const { kubectl, directory } = cluster;
   report.heading("Networks of running pods");
   await applyManifest(cluster, ["--attach"]);
-  const start = () =>
-    Bun.spawn({
-      cmd: [
-        join(binDir, "genie"),
-        "agent",
-        "--no-install",
-        "--attach",
-        `--node=${nodeName}`,
-      ],
-      stdio: ["ignore", "ignore", "ignore"],
-    });
-  let agent = start();
+  const agent = new Daemon(directory, {
+    name: "genie-agent-attach",
+    cmd: [
+      join(binDir, "genie"),
+      "agent",
+      "--no-install",
+      "--attach",
+      `--node=${nodeName}`,
+    ],
+    ready: () => true,
+    seconds: 5,
+  });
+  await agent.start();
   const annotate = (pod: string, elements: object[]) =>
     kubectl.run(
       "annotate",
@@ -93,10 +96,9 @@ export async function checkHotAttach(
     await report.check(
       "the agent is killed, and starts again; a network of the node by annotation, one by hand",
       async () => {
-        agent.kill("SIGKILL");
-        await agent.exited;
+        await agent.stop("SIGKILL");
         await kubectl.run("annotate", "pod", "second", "cni=flannel,canal");
-        agent = start();
+        await agent.start();
         const said = await installed(
           "attach",
           "second",
@@ -125,6 +127,8 @@ export async function checkHotAttach(
         return address;
       },
     );
+    await deletePods(kubectl, "second");
+    await checkOutage(cluster, report, agent);
     await report.check(
       "pods are deleted while they are attached: nothing is left",
       async () => {
@@ -132,13 +136,12 @@ export async function checkHotAttach(
           hotplugged,
           { ...hotplugged, interface: "pod2" },
         ]);
-        await deletePods(kubectl, "virt-launcher", "peer", "second");
+        await deletePods(kubectl, "virt-launcher", "peer");
         await expectNothing(directory);
       },
     );
   } finally {
-    agent.kill("SIGTERM");
-    await agent.exited;
+    await agent.stop();
     await applyManifest(cluster);
   }
 
