@@ -104,11 +104,11 @@ export class CniError extends Error {
 /** 5 for the disk, 11 for what the node has too little of now, 999 for a fault of ours. */
 function codeOf(thrown: unknown): number {
   if (thrown instanceof SystemError)
-    return shortages.includes(thrown.code) ? Code.tryAgainLater : Code.io;
+    return shortage.test(thrown.code) ? Code.tryAgainLater : Code.io;
   return thrown instanceof UnsafeDirectory ? Code.io : Code.internal;
 }
 
-const shortages: readonly string[] = ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"];
+const shortage = /^(?:EAGAIN|EMFILE|ENFILE|ENOMEM)$/;
 
 /** Code 7: a wrong annotation, configuration or definition. */
 export function invalidConfig(message: string, cause?: unknown): CniError {
