@@ -11,20 +11,23 @@ const request: Request = {
   containerId: "c1",
   netns: "/run/netns/a",
   ifname: "eth0",
-  args: `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${"w".repeat(10_000)}`,
+  args: "",
   path: [],
   config: { name: "genie-net" },
   cniVersion: "1.0.0",
 };
 
-/** The line of a call with so many executions, and its bytes. */
-function lineOf(executions: number, error?: unknown) {
+/** The line of a call with so many executions, of a pod with a name of so many letters. */
+function lineOf(executions: number, letters = 10_000, error?: unknown) {
   using directory = temporaryDirectory();
   const path = `${directory.path}/calls.log`;
   const calls = new CallLog(
     openSync(path, "a"),
-    request,
-    systemDependencies({}),
+    {
+      ...request,
+      args: `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${"w".repeat(letters)}`,
+    },
+    { ...systemDependencies({}), clock: () => 0 },
   );
   for (let i = 0; i < executions; i++) {
     const runtime = {
@@ -71,8 +74,17 @@ describe("CallLog", () => {
     expect(Number(call["omitted"])).toBe(150);
   });
 
+  test("a line of 8192 bytes is whole, one of 8193 is not", () => {
+    const letters = 8193 - lineOf(74, 1).text.length;
+    const [whole, cut] = [lineOf(74, letters), lineOf(74, letters + 1)];
+    expect(whole.text.length).toBe(8192);
+    expect([whole, cut].map(({ call }) => call["delegates"]?.length)).toEqual([
+      74, 37,
+    ]);
+  });
+
   test("names and errors from outside are cut", () => {
-    const { call } = lineOf(0, new CniError(7, "x".repeat(10_000)));
+    const { call } = lineOf(0, 10_000, new CniError(7, "x".repeat(10_000)));
     expect([String(call["pod"]).length, String(call["error"]).length]).toEqual([
       321, 513,
     ]);

@@ -273,13 +273,16 @@ describe("Allotment, attributes (form B)", () => {
   });
 
   test("containers in their order; a claim of two containers counts once", async () => {
-    const other = { name: "other", devices: [nic("vf-2")] };
+    const other = { name: "other", devices: [nic("vf-9"), nic("vf-2")] };
     const first = { name: "first", devices: [nic("vf-10")] };
     const claims = [[first], [other, first]];
-    const scene = new Scene({ claims, slices: { [nics]: vfs } });
-    expect(await scene.ids("x/vf", "x/vf")).toEqual([
+    const last = { resourceName: "x/vf", deviceID: "0000:03:02.9" };
+    const slices = { [nics]: { ...vfs, "vf-9": last } };
+    const scene = new Scene({ claims, slices });
+    expect(await scene.ids("x/vf", "x/vf", "x/vf")).toEqual([
       "0000:03:02.10",
       "0000:03:02.2",
+      "0000:03:02.9",
     ]);
     expect(await scene.failure("x/vf")).toMatchObject({ code: 7 });
   });

@@ -55,7 +55,7 @@ describe("decodeMetadata", () => {
     ["one version", metadata("v1beta1"), [vf]],
     [
       "several versions, the first counts",
-      metadata("v1beta1") + metadata("v1alpha1", "other"),
+      metadata("v1beta1").trim() + metadata("v1alpha1", "other"),
       [vf],
     ],
     [

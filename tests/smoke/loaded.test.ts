@@ -77,11 +77,14 @@ const foreign =
   /^\/\/ (?:\S*node_modules\/|lib\/(?:cli|kubelet)\/|lib\/linux\/(?:net(?!ns\.)|r(?:each|oute|tnet)|nexthop)|lib\/kube\/(?!options\.ts))/m;
 
 describe("the executable, modules loaded", () => {
-  test.each(["ADD", "DEL"])(
-    "%s: one chunk, without foreign modules",
-    (command) => {
-      const id = `loaded-${command}`;
-      if (command === "DEL") run([genie], "ADD", id);
+  test.each([
+    ["ADD", "new"],
+    ["DEL", "added"],
+    ["DEL", "unknown"],
+  ])(
+    "%s, of a container that is %s: one chunk, without foreign modules",
+    (command, id) => {
+      if (id === "added") run([genie], "ADD", id);
       const { stderr } = run([genie], command, id, reporting);
       const path = chunkWith("// lib/attach/plugin.ts");
       const entry = chunkWith("// genie.ts");
