@@ -67,7 +67,16 @@ describe("metrics", () => {
     const directory = join(node.directory, "textfile");
     const file = join(directory, "genie.prom");
     mkdirSync(directory);
-    const words = ["--no-cache", "--metrics=0", `--textfile=${directory}`];
+    // A strict umask, as a hardened unit has it.
+    const words = [
+      "sh",
+      "-c",
+      'umask 077; exec "$0" "$@"',
+      "--",
+      "--no-cache",
+      "--metrics=0",
+      `--textfile=${directory}`,
+    ];
     {
       await using agent = new RunningAgent(node, ...words);
       await agent.said("serving metrics");
