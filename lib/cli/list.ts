@@ -3,7 +3,11 @@
  */
 import { isNamespace } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
+import {
+  type AttachmentRecord,
+  type PodReference,
+  resultKey,
+} from "../attach/record.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Result } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
@@ -60,37 +64,34 @@ namespace of the container runtime.`,
     const host = hostOf(input);
     const context = nodeContext(directoriesOf(input), env, { host });
     const format = input.text("output");
+    const isWide = format === "wide";
     const namespace = wantedNamespace(input);
-    const isWanted = ({ pod }: { pod?: { namespace: string } }): boolean =>
-      namespace === undefined || pod?.namespace === namespace;
-    if (input.flag("watch")) {
-      if (input.flag("abandoned"))
-        throw new UsageError("--watch and --abandoned exclude each other");
-      return watchAttachments(terminal, format, async () => {
-        const { attachments } = await listAttachments(context, host);
-        return attachments.filter(isWanted);
-      });
-    }
-    const print = <T>(
-      rows: readonly T[],
+    const wanted = <T extends { pod?: PodReference }>(rows: readonly T[]) =>
+      rows.filter(
+        ({ pod }) => namespace === undefined || pod?.namespace === namespace,
+      );
+    const print = async <T extends { pod?: PodReference }>(
+      { attachments, unreadable }: { attachments: T[]; unreadable: string[] },
       table: (rows: readonly T[]) => string,
-    ) => stdout(structured(rows, format) ?? table(rows));
-    let unreadable: string[];
-    if (input.flag("abandoned")) {
-      const found = await abandonedOnNode(context);
-      ({ unreadable } = found);
-      await print(found.attachments.filter(isWanted), (rows) =>
-        abandonedTable(rows, now()),
+    ): Promise<number> => {
+      const rows = wanted(attachments);
+      await stdout(structured(rows, format) ?? table(rows));
+      for (const problem of unreadable) stderr(`genie list: ${problem}\n`);
+      return unreadable.length === 0 ? 0 : 1;
+    };
+    if (!input.flag("abandoned") && input.flag("watch"))
+      return watchAttachments(terminal, format, async () =>
+        wanted((await listAttachments(context, host)).attachments),
       );
-    } else {
-      const found = await listAttachments(context, host);
-      ({ unreadable } = found);
-      await print(found.attachments.filter(isWanted), (rows) =>
-        tableOf(rows, now(), format === "wide"),
+    if (!input.flag("abandoned"))
+      return print(await listAttachments(context, host), (rows) =>
+        tableOf(rows, now(), isWide),
       );
-    }
-    for (const problem of unreadable) stderr(`genie list: ${problem}\n`);
-    return unreadable.length === 0 ? 0 : 1;
+    if (input.flag("watch"))
+      throw new UsageError("--watch and --abandoned exclude each other");
+    return print(await abandonedOnNode(context), (rows) =>
+      abandonedTable(rows, now()),
+    );
   },
 };
 
@@ -125,8 +126,9 @@ async function watchAttachments(
   return 0;
 }
 
-function idOf({ containerId, ifname }: ListedAttachment): string {
-  return `${containerId}:${ifname}`;
+/** An auxiliary chain is on the interface of the primary. */
+function idOf({ containerId, ifname, cniName }: ListedAttachment): string {
+  return [containerId, ifname, cniName].join("\0");
 }
 
 function isSame(
@@ -155,7 +157,7 @@ export type Sandbox = "live" | "gone" | "earlier boot" | "unknown";
 
 export interface ListedAttachment extends Partial<PodTraffic> {
   containerId: string;
-  pod?: { namespace: string; name: string; uid: string };
+  pod?: PodReference;
   ifname: string;
   /** The name in the annotation, or the file key. */
   network: string;
@@ -163,7 +165,7 @@ export interface ListedAttachment extends Partial<PodTraffic> {
   cniName: string;
   /** `<namespace>/<name>` of a definition. */
   definition?: string;
-  /** On the runtime's interface. */
+  /** Not for an auxiliary chain, which is on the same interface. */
   primary: boolean;
   /** With prefix. */
   ips: string[];
@@ -182,33 +184,29 @@ async function listAttachments(
   unreadable: string[];
 }> {
   const bootId = dependencies.bootId();
-  const pods: { key: Buffer; attachments: ListedAttachment[] }[] = [];
+  const pods: [key: string, rows: ListedAttachment[]][] = [];
   const unreadable: string[] = [];
   const traffic = new TrafficReader();
   for await (const { name, record, error } of store.all()) {
-    if (record) {
-      const sandbox = sandboxOf(record, bootId, host);
-      const { results } = await store.readResults(record);
-      const netns = sandbox === "live" ? host.path(record.netns) : undefined;
-      const attachments = listed(record, results, sandbox).map((row) => ({
-        ...row,
-        ...(netns !== undefined && traffic.of(netns, row.ifname)),
-      }));
-      pods.push({ key: keyOf(record), attachments });
-    } else
+    if (!record) {
       unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
+      continue;
+    }
+    const { pod, containerId, ifname } = record;
+    const sandbox = sandboxOf(record, bootId, host);
+    const { results } = await store.readResults(record);
+    const netns = sandbox === "live" ? host.path(record.netns) : undefined;
+    const rows = listed(record, results, sandbox).map((row) => ({
+      ...row,
+      ...(netns !== undefined && traffic.of(netns, row.ifname)),
+    }));
+    pods.push([
+      [pod?.namespace, pod?.name, containerId, ifname].join("\0"),
+      rows,
+    ]);
   }
-  pods.sort((a, b) => Buffer.compare(a.key, b.key));
-  return {
-    attachments: pods.flatMap(({ attachments }) => attachments),
-    unreadable,
-  };
-}
-
-function keyOf({ pod, containerId, ifname }: AttachmentRecord): Buffer {
-  return Buffer.from(
-    [pod?.namespace ?? "", pod?.name ?? "", containerId, ifname].join("\0"),
-  );
+  const sorted = pods.toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return { attachments: sorted.flatMap(([, rows]) => rows), unreadable };
 }
 
 function listed(
@@ -219,7 +217,7 @@ function listed(
   const { containerId, pod, netns, time } = record;
   return record.attachments.map((attachment) => {
     const { ifname, definition } = attachment;
-    const result = results.get(ifname);
+    const result = results.get(resultKey(attachment));
     return {
       containerId,
       ...(pod && { pod }),
@@ -227,7 +225,7 @@ function listed(
       network: displayName(attachment),
       cniName: attachment.list.name,
       ...(definition !== undefined && { definition }),
-      primary: ifname === record.ifname,
+      primary: resultKey(attachment) === record.ifname,
       ips: addressesOf(result),
       sandbox,
       netns,

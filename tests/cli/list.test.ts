@@ -37,6 +37,18 @@ function node(): NodeDirectory {
   return made;
 }
 
+interface Row {
+  ifname: string;
+  network: string;
+  primary: boolean;
+}
+
+/** True after so many questions. */
+function stoppedAfter(rounds: number): () => boolean {
+  let asked = 0;
+  return () => asked++ >= rounds;
+}
+
 describe("list", () => {
   test("records, a table in the order of the pods", async () => {
     using made = node();
@@ -100,6 +112,31 @@ describe("list", () => {
         "",
       ],
     ]);
+  });
+
+  test("an auxiliary chain, a row of its own that is not the primary's", async () => {
+    using made = new NodeDirectory();
+    made.record({
+      attachments: [
+        attachment("canal-net", "eth0"),
+        { ...attachment("vendor", "eth0"), origin: "auxiliary" },
+      ],
+    });
+    const rows = async (...words: string[]) => {
+      const { stdout } = await made.type("list", ["-o=yaml", ...words], {
+        sleep: () => Promise.resolve(),
+        stopped: stoppedAfter(1),
+      });
+      return ([Bun.YAML.parse(stdout)].flat() as Row[]).map(
+        ({ ifname, network, primary }) => [ifname, network, primary],
+      );
+    };
+    const expected = [
+      ["eth0", "canal-net", true],
+      ["eth0", "vendor", false],
+    ];
+    expect(await rows()).toEqual(expected);
+    expect(await rows("--watch")).toEqual(expected);
   });
 
   test("-o json -n, whole attachments of one namespace", async () => {
