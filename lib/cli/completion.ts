@@ -37,9 +37,7 @@ interface Known {
 function bash(known: readonly Known[]): string {
   const cases = known.map(({ name, options, operands }) => {
     const words = [
-      ...options.flatMap(([option, { short }]) =>
-        short === undefined ? [`--${option}`] : [`--${option}`, `-${short}`],
-      ),
+      ...options.flatMap(([option, spec]) => flagsOf(option, spec)),
       "--help",
       ...operands,
     ];
@@ -69,10 +67,9 @@ function valueCases(known: readonly Known[]): string[] {
   return known.flatMap(({ name, options }) =>
     options.flatMap(([option, spec]) => {
       if (spec.value === undefined) return [];
-      const names = spec.short
-        ? [`--${option}`, `-${spec.short}`]
-        : [`--${option}`];
-      const pattern = names.map((text) => `"${name} ${text}"`).join("|");
+      const pattern = flagsOf(option, spec)
+        .map((flag) => `"${name} ${flag}"`)
+        .join("|");
       return [`    ${pattern}) ${bashValue(spec)}; return ;;`];
     }),
   );
@@ -118,17 +115,21 @@ compdef _genie genie
 `;
 }
 
-function zshOption(name: string, { value, short, about, ...rest }: Option) {
-  const { path, choices, repeated } = rest;
+function zshOption(name: string, spec: Option): string[] {
+  const { value, about, path, choices, repeated } = spec;
   const action = choices
     ? `(${choices.join(" ")})`
     : { file: "_files", directory: "_files -/", none: "" }[path ?? "none"];
   const text = about.replace(/[[\]:]/g, " ");
   const tail = value === undefined ? "" : `:${value}:${action}`;
-  const names =
-    short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`];
   const before = repeated ? "*" : "";
-  return names.map((one) => quoted(`${before}${one}[${text}]${tail}`));
+  return flagsOf(name, spec).map((flag) =>
+    quoted(`${before}${flag}[${text}]${tail}`),
+  );
+}
+
+function flagsOf(name: string, { short }: Option): string[] {
+  return short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`];
 }
 
 function quoted(text: string): string {

@@ -42,7 +42,7 @@ export function podsOfText(
   text: string,
   wanted: Partial<PodOperand>,
 ): PodView[] {
-  const sources = objectsOf(text).flatMap((object) => sourceOf(object) ?? []);
+  const sources = objectsOf(text).flatMap((object) => findSource(object) ?? []);
   if (sources.length === 0)
     throw new Error("neither a pod nor a workload is in it");
   const found = sources.filter(
@@ -74,17 +74,7 @@ export function namespacesOfText(text: string): Map<string, Annotations> {
 
 /** The pod of an object of the API server. */
 export function podOfApi(pod: V1Pod): PodView {
-  const { namespace, name, uid } = pod.metadata ?? {};
-  return viewOf(
-    {
-      kind: "Pod",
-      object: pod,
-      pod,
-      name: name ?? "",
-      uid: uid ?? "",
-    },
-    namespace,
-  );
+  return viewOf(sourceOf("Pod", pod, pod));
 }
 
 /** The parts of an object that make a pod. */
@@ -94,7 +84,13 @@ interface Source {
   /** The pod itself or the template. */
   pod: object;
   name: string;
-  uid: string;
+}
+
+function sourceOf(kind: string, object: object, pod: object): Source {
+  const metadata = own(object, "metadata");
+  const name =
+    textOf(own(metadata, "name")) || textOf(own(metadata, "generateName"));
+  return { kind, object, pod, name };
 }
 
 function notThere(
@@ -157,15 +153,10 @@ function faultIn(text: string, fault: unknown): string {
 }
 
 /** undefined for an object without pods. */
-function sourceOf(object: object): Source | undefined {
-  const metadata = own(object, "metadata");
+function findSource(object: object): Source | undefined {
   const kind = textOf(own(object, "kind")) || "Pod";
   const pod = kind === "Pod" ? object : templateOf(object);
-  if (!isObject(pod)) return undefined;
-  const name =
-    textOf(own(metadata, "name")) || textOf(own(metadata, "generateName"));
-  const uid = kind === "Pod" ? textOf(own(metadata, "uid")) : "";
-  return { kind, object, pod, name, uid };
+  return isObject(pod) ? sourceOf(kind, object, pod) : undefined;
 }
 
 /**
@@ -183,17 +174,17 @@ function templateOf(object: object): unknown {
     : template;
 }
 
-function viewOf(source: Source, namespace: string | undefined): PodView {
-  const { kind, object, name, uid } = source;
+function viewOf(source: Source, namespace?: string): PodView {
+  const { kind, object, name } = source;
   const fail = (problem: string) => new Error(`${nameOf(source)}: ${problem}`);
   const { metadata, spec } = parse(podSchema, source.pod, fail);
   const annotations = metadata?.annotations ?? {};
-  const stated = textOf(own(own(object, "metadata"), "namespace"));
+  const text = (key: string) => textOf(own(own(object, "metadata"), key));
   return {
     kind,
-    namespace: namespace ?? (stated || "default"),
+    namespace: namespace ?? (text("namespace") || "default"),
     name,
-    uid,
+    uid: kind === "Pod" ? text("uid") : "",
     annotations,
     misplaced: source.pod === object ? [] : misplacedIn(object, annotations),
     portMappings: portMappingsOf(spec),
@@ -236,21 +227,17 @@ export interface PodOperand {
   name: string;
 }
 
-/** Singular, plural and short names, as in kubectl. */
-const kinds: Readonly<Record<string, readonly string[]>> = {
-  Pod: ["pod", "pods", "po"],
-  Deployment: ["deployment", "deployments", "deploy"],
-  StatefulSet: ["statefulset", "statefulsets", "sts"],
-  DaemonSet: ["daemonset", "daemonsets", "ds"],
-  ReplicaSet: ["replicaset", "replicasets", "rs"],
-  ReplicationController: [
-    "replicationcontroller",
-    "replicationcontrollers",
-    "rc",
-  ],
-  Job: ["job", "jobs"],
-  CronJob: ["cronjob", "cronjobs", "cj"],
-  PodTemplate: ["podtemplate", "podtemplates"],
+/** With kubectl's short names. */
+const kinds: Readonly<Record<string, string>> = {
+  Pod: "po",
+  Deployment: "deploy",
+  StatefulSet: "sts",
+  DaemonSet: "ds",
+  ReplicaSet: "rs",
+  ReplicationController: "rc",
+  Job: "job",
+  CronJob: "cj",
+  PodTemplate: "podtemplate",
 };
 
 /** Throws UsageError for a text that is not a pod. `namespace` is the value of `-n`. */
@@ -276,8 +263,12 @@ export function parsePodOperand(
   return { namespace: first, name };
 }
 
+/** Of its singular, plural or short name. */
 function kindOf(word: string): string | undefined {
   // kubectl accepts `deployments.apps` too.
   const [resource = ""] = word.toLowerCase().split(".");
-  return Object.keys(kinds).find((kind) => kinds[kind]?.includes(resource));
+  return Object.keys(kinds).find((kind) => {
+    const singular = kind.toLowerCase();
+    return [singular, `${singular}s`, kinds[kind]].includes(resource);
+  });
 }
