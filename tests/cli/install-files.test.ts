@@ -320,19 +320,6 @@ describe("install, a list that is lost", () => {
     expect(stdout).toContain("its keys are restored from ");
   });
 
-  test("no copy was kept yet, the youngest renamed file is taken", async () => {
-    using node = await withPolicy();
-    rmSync(join(node.dataDir, "00-genie.conflist"));
-    const path = join(node.root, list);
-    writeFileSync(`${path}.old`, "{");
-    renameSync(path, `${path}.cilium_bak`);
-    const { stdout } = await node.type("install");
-    expect(short(node, stdout)).toContain(
-      "its keys are restored from /etc/cni/net.d/00-genie.conflist.cilium_bak\n",
-    );
-    expect(config(node).plugins).toMatchObject([policy, istio]);
-  });
-
   test("after uninstall, nothing comes back", async () => {
     using node = await withPolicy();
     expect((await node.type("uninstall")).exitCode).toBe(0);

@@ -593,6 +593,7 @@ describe("install --watch", () => {
     expect(stdout.split("\n").slice(3)).toEqual([
       "changed   the credential",
       `changed   ${config}: default network "canal"`,
+      `changed   ${config}: its keys are restored from ${node.dataDir}/00-genie.conflist`,
       "",
     ]);
   });

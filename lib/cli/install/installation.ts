@@ -117,25 +117,30 @@ export class Installation {
     if (this.#file.hasChanged(base)) return undefined;
     const text = this.#listText(base, chosen, kubeconfig);
     const written = this.#file.write(base, text);
-    return [
+    const { path } = this.#file;
+    const steps = [
       step(copied, `${this.#binary.path}: version ${version}`),
       kubeconfig === undefined
-        ? { outcome: "warning", text: noCredential(configuredKubeconfig(base)) }
+        ? warning(noCredential(configuredKubeconfig(base)))
         : step(changed, credentialText(credential, kubeconfig)),
-      step(
-        written.changed,
-        `${this.#file.path}: default network ${quote(chosen.plugin)}`,
-      ),
-      ...this.#restoredSteps(base, chosen, kubeconfig, text),
-      ...(written.kept === undefined
-        ? []
-        : [step(true, `${written.kept}: the file that could not be read`)]),
-      ...listWarnings(parseJson(text)).map(({ found }): Step => ({
-        outcome: "warning",
-        text: `${this.#file.path}: ${found}`,
-      })),
-      ...this.#keepCopy(text),
+      step(written.changed, `${path}: default network ${quote(chosen.plugin)}`),
     ];
+    if (base.restoredFrom !== undefined)
+      steps.push(
+        step(true, `${path}: its keys are restored from ${base.restoredFrom}`),
+      );
+    if (written.kept !== undefined)
+      steps.push(
+        step(true, `${written.kept}: the file that could not be read`),
+      );
+    for (const { found } of listWarnings(parseJson(text)))
+      steps.push(warning(`${path}: ${found}`));
+    try {
+      this.#file.keepCopy(text);
+    } catch (error) {
+      steps.push(warning(messageOf(error)));
+    }
+    return steps;
   }
 
   /** Executes the copy here: the runtime's unit may forbid more. Throws 7. */
@@ -154,33 +159,6 @@ export class Installation {
     const credential = this.#credential(this.#file.read(true));
     const directory = credentialDirectory(directories);
     return writeCredential(credential, directory, host, force).changed;
-  }
-
-  /** Reported if a restored file has keys that a new one would not have. */
-  #restoredSteps(
-    { restoredFrom }: Base,
-    chosen: DefaultNetwork,
-    kubeconfig: string | undefined,
-    text: string,
-  ): Step[] {
-    if (restoredFrom === undefined) return [];
-    const anew = this.#listText({ list: undefined }, chosen, kubeconfig);
-    if (Bun.deepEquals(parseJson(text), parseJson(anew))) return [];
-    return [
-      step(
-        true,
-        `${this.#file.path}: its keys are restored from ${restoredFrom}`,
-      ),
-    ];
-  }
-
-  #keepCopy(text: string): Step[] {
-    try {
-      this.#file.keepCopy(text);
-      return [];
-    } catch (error) {
-      return [{ outcome: "warning", text: messageOf(error) }];
-    }
   }
 
   /** Throws 7 that names the file of the keys. */
@@ -262,6 +240,10 @@ const mostAttempts = 20;
 
 function step(changed: boolean, text: string): Step {
   return { outcome: changed ? "changed" : "unchanged", text };
+}
+
+function warning(text: string): Step {
+  return { outcome: "warning", text };
 }
 
 function configuredKubeconfig({ list }: Base): string | undefined {

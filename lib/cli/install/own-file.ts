@@ -4,10 +4,10 @@
  * without the operator's keys, and the node's policies (`allowedPlugins`,
  * `namespaceIsolation`) would be gone.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Code, CniError, invalidConfig } from "../../cni/error.ts";
-import { errnoOf, messageOf } from "../../linux/errno.ts";
+import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
 import { own, parseJson } from "../../cni/json.ts";
@@ -41,9 +41,6 @@ export interface Base {
   /** Why the file is invalid; it is then overwritten (`--force`). */
   problem?: string;
 }
-
-/** Suffixes that other CNIs and operators give to a disabled file. */
-const renamedPattern = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
 export class OwnFile {
   readonly #directories: Directories;
@@ -91,14 +88,11 @@ export class OwnFile {
 
   /** Whether the file was written. A damaged file is renamed first; its new path is returned. */
   write(base: Base, text: string): { changed: boolean; kept?: string } {
-    const kept =
-      base.problem === undefined ? undefined : keepDamaged(this.#link);
+    const isDamaged = base.problem !== undefined;
+    const kept = isDamaged && this.path + keepDamaged(this.#link);
     const changed = putText(this.#target, text, { mode: 0o600 });
     if (changed && isLink(this.#link)) renewLink(this.#link);
-    return {
-      changed,
-      ...(kept !== undefined && { kept: this.path + kept }),
-    };
+    return { changed, ...(kept && { kept }) };
   }
 
   /** Copies the file's text into `dataDir`. Throws 5 if that fails. */
@@ -122,55 +116,24 @@ export class OwnFile {
     return this.#host.target(this.path);
   }
 
-  /**
-   * The copy of the last valid list; else the newest renamed file, for an
-   * installation without a copy.
-   */
+  /** The copy of the last valid list. */
   #restored(force: boolean): Omit<Base, "text"> {
-    return this.#lastGood(force) ?? this.#renamed() ?? { list: undefined };
-  }
-
-  #lastGood(force: boolean): Omit<Base, "text"> | undefined {
     const directory = this.#firstCopyDirectory;
     const restoredFrom = join(directory, ownFile);
     try {
       const place = this.#host.path(directory);
-      if (!existsSync(place)) return undefined;
+      if (!existsSync(place)) return { list: undefined };
       requireOurs(place);
       const text = readOwnFileIfAny(this.#copy(directory));
-      if (text === undefined) return undefined;
+      if (text === undefined) return { list: undefined };
       return { list: parseListFile(text), restoredFrom };
     } catch (cause) {
-      if (force) return undefined;
+      if (force) return { list: undefined };
       throw invalidConfig(
         `${this.path} is missing, and its last good copy ${quote(restoredFrom)} cannot be used: ${messageOf(cause)}: correct or remove it, or use --force, which begins anew`,
         cause,
       );
     }
-  }
-
-  #renamed(): Omit<Base, "text"> | undefined {
-    const { confDir } = this.#directories;
-    const directory = this.#host.path(confDir);
-    const found = namesIn(directory)
-      .filter(
-        (file) => file.startsWith(`${ownFile}.`) && renamedPattern.test(file),
-      )
-      .map((file) => ({ file, path: join(directory, file) }))
-      .toSorted((a, b) => statSync(b.path).mtimeMs - statSync(a.path).mtimeMs);
-    for (const { file, path } of found) {
-      try {
-        const text = textOf(path);
-        if (text !== undefined)
-          return {
-            list: parseListFile(text),
-            restoredFrom: join(confDir, file),
-          };
-      } catch {
-        // Invalid: try the next one.
-      }
-    }
-    return undefined;
   }
 
   /** The directory of the copy if no file names `dataDir`. */
@@ -216,13 +179,4 @@ function requireOurs(place: string): void {
 function withPluginOf(list: ListFile, former: ListFile | undefined): ListFile {
   if (!former || !hasOwnPlugin(former.value)) return list;
   return withOwnPlugin(list, ownPlugin(former.value));
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw error;
-  }
 }
