@@ -5,8 +5,9 @@
  * namespaces.
  */
 import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { $ } from "bun";
+import { tlsSessionFile } from "../lib/kube/tls-session.ts";
 import type { ApiServer, StoredObject } from "../tests/support/api-server.ts";
 import { Netns } from "../tests/support/netns.ts";
 import { type Answer, callPlugin } from "../tests/support/runtime.ts";
@@ -103,7 +104,10 @@ export async function createNode(
       });
     },
     leftOver: () => [
-      ...filesBelow(places.dataDir),
+      // The next pod resumes the TLS session with the API server.
+      ...filesBelow(places.dataDir).filter(
+        (file) => basename(file) !== tlsSessionFile,
+      ),
       // host-local keeps its lock and the last address it gave.
       ...filesBelow(places.leases).filter(
         (file) => !/\/(?:lock|last_reserved_ip\.\d+)$/.test(file),
