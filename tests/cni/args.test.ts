@@ -9,6 +9,7 @@ import {
   validateIfname,
   validateNetworkName,
 } from "../../lib/cni/args.ts";
+import { cniError } from "../support/cni-error.ts";
 
 const complete = {
   CNI_COMMAND: "ADD",
@@ -18,9 +19,6 @@ const complete = {
   CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAME=p",
   CNI_PATH: "/opt/cni/bin:/usr/lib/cni",
 };
-
-const problem = (code: number, message: string, details?: string): unknown =>
-  expect.objectContaining({ name: "CniError", code, message, details });
 
 describe("readEnvironment", () => {
   test("gives what the verb reads", () => {
@@ -72,7 +70,7 @@ describe("readEnvironment", () => {
       CNI_IFNAME: "",
     };
     expect(() => readEnvironment(empty)).toThrow(
-      problem(4, `required env variables [${names}] missing`),
+      cniError(4, `required env variables [${names}] missing`),
     );
   });
 
@@ -130,7 +128,7 @@ describe("ifnameProblem and validateIfname (P-IF)", () => {
     expect(ifnameProblem(name)).toEqual(expected);
     const details = "details" in expected ? expected.details : undefined;
     expect(() => validateIfname(name)).toThrow(
-      problem(4, expected.msg, details),
+      cniError(4, expected.msg, details),
     );
   });
 });
@@ -139,10 +137,10 @@ describe("ifnameProblem and validateIfname (P-IF)", () => {
 describe("validateContainerId and validateNetworkName (P-ID, P-NET)", () => {
   test("an empty one has its own text and code", () => {
     expect(() => validateContainerId("")).toThrow(
-      problem(3, "missing containerID"),
+      cniError(3, "missing containerID"),
     );
     expect(() => validateNetworkName("")).toThrow(
-      problem(7, "missing network name"),
+      cniError(7, "missing network name"),
     );
   });
 });

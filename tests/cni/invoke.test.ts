@@ -21,6 +21,7 @@ import {
   testCaller,
   writeFiles,
 } from "../support/delegate.ts";
+import { cniError } from "../support/cni-error.ts";
 
 const runtime = {
   containerId: "c1",
@@ -68,14 +69,11 @@ async function call(
   return { answer, error, stderr: words.join(""), calls: double.calls() };
 }
 
-const problem = (code: number, message: unknown, details?: string): unknown =>
-  expect.objectContaining({ name: "CniError", code, message, details });
-
 const toAdd = 'plugin "plugin" failed to add eth0: ';
 
 /** Of an ADD: the plugin and the interface before what happened. */
 const failedToAdd = (code: number, text: string, details?: string): unknown =>
-  problem(code, toAdd + text, details);
+  cniError(code, toAdd + text, details);
 
 describe("findPlugin", () => {
   test.each<[string, string[], string]>([
@@ -93,7 +91,7 @@ describe("findPlugin", () => {
     [".", ["/usr"], 'failed to find plugin "." in path [/usr]'],
     ["bin", ["/usr"], 'failed to find plugin "bin" in path [/usr]'],
   ])("%p in %p: %s", (type, path, text) => {
-    expect(() => findPlugin(type, path)).toThrow(problem(7, text));
+    expect(() => findPlugin(type, path)).toThrow(cniError(7, text));
   });
 
   test("gives the first regular file, links followed, executable or not", () => {
@@ -155,7 +153,7 @@ describe("findPlugin", () => {
   test("takes a name that no file can have for missing", () => {
     const type = "x".repeat(300);
     expect(() => findPlugin(type, ["/usr/bin"])).toThrow(
-      problem(
+      cniError(
         7,
         `failed to find plugin "${"x".repeat(128)}…" in path [/usr/bin]: /usr/bin: file name too long`,
       ),
@@ -172,7 +170,7 @@ describe("findPlugin", () => {
         `${double.bin}/bridge`,
       );
       expect(() => findPlugin(type, [double.bin], self)).toThrow(
-        problem(
+        cniError(
           7,
           `refusing to execute plugin "${type}": ${double.bin}/${type} is this plugin itself`,
         ),
@@ -350,7 +348,7 @@ describe("invoke", () => {
       refuse,
     );
     expect(error).toEqual(failedToAdd(100, "result.ips: wrong"));
-    expect(executed).toEqual([problem(100, "result.ips: wrong")]);
+    expect(executed).toEqual([cniError(100, "result.ips: wrong")]);
   });
 
   test.each<[string, string, string, string | undefined]>([
@@ -440,7 +438,7 @@ describe("invoke", () => {
     [
       "garbage on stdout and words on stderr",
       { stdout: "panic!", stderr: "why", exit: 1 },
-      problem(999, expect.stringContaining('"panic!"'), 'stderr: "why"'),
+      cniError(999, expect.stringContaining('"panic!"'), 'stderr: "why"'),
     ],
     [
       "an error",
@@ -547,7 +545,7 @@ describe("invoke", () => {
     const stdout = { code: 42, msg: "must be called as chained plugin" };
     const { error } = await call({ stdout, exit: 1 }, { verb });
     const msg = `plugin "plugin" ${failed}: must be called as chained plugin`;
-    expect(error).toEqual(problem(42, msg));
+    expect(error).toEqual(cniError(42, msg));
   });
 
   test.each<[Call["verb"], number, string]>([
@@ -566,7 +564,7 @@ describe("invoke", () => {
         },
       );
       expect(error).toEqual(
-        problem(
+        cniError(
           code,
           `plugin "plugin" failed the status check: ${msg}: network "n" has cniVersion "1.1.0", which the plugin does not support`,
         ),
@@ -631,7 +629,7 @@ describe("invoke", () => {
       Promise.reject(Object.assign(new Error("the system's words"), { code }));
     const { error } = await call({}, {}, { exec });
     expect(error).toEqual(
-      problem(expected, expect.stringMatching(RegExp(`/plugin: ${text}$`))),
+      cniError(expected, expect.stringMatching(RegExp(`/plugin: ${text}$`))),
     );
   });
 
@@ -659,7 +657,7 @@ describe("invoke", () => {
     const deadline = new Deadline(300);
     const { error } = await call({ hang: true }, { deadline, verb: "DEL" });
     expect(error).toEqual(
-      problem(
+      cniError(
         11,
         'plugin "plugin" failed to delete eth0: it did not end within its time limit and was killed',
       ),
@@ -695,7 +693,7 @@ describe("invoke", () => {
 });
 
 describe("invoke, while the file is open for writing (F-7)", () => {
-  const tooLong = problem(
+  const tooLong = cniError(
     11,
     expect.stringMatching(
       /^plugin "plugin" failed to delete eth0: failed to execute .*\/plugin: text file busy$/,

@@ -27,6 +27,7 @@ import {
   type RecordedCall,
   testCaller,
 } from "../support/delegate.ts";
+import { cniError } from "../support/cni-error.ts";
 
 const listOf = (cniVersion: string, ...types: string[]): NetworkConfigList =>
   parseConfList({
@@ -45,9 +46,6 @@ const runtimeOf = (path: string[]): RuntimeConf => ({
 });
 
 const minute = () => new Deadline(60_000);
-
-const problem = (code: number, message: unknown, details?: unknown): unknown =>
-  expect.objectContaining({ name: "CniError", code, message, details });
 
 const add = (list: NetworkConfigList, { bin }: DelegateDouble) =>
   addNetwork(list, runtimeOf([bin]), minute(), testCaller());
@@ -300,7 +298,7 @@ describe("addNetwork", () => {
       await failure(run),
       double.calls().map(({ type }) => type),
     ]).toEqual([
-      problem(42, 'plugin "b" failed to add eth0: no address', "pool is full"),
+      cniError(42, 'plugin "b" failed to add eth0: no address', "pool is full"),
       ["a", "b"],
     ]);
   });
@@ -375,7 +373,7 @@ describe("addNetwork", () => {
     double.behave({ type: "a" }, { stdout });
     const run = add(listOf("1.0.0", "a", "b"), double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(999, `plugin "a" failed to add eth0: ${text}`),
+      cniError(999, `plugin "a" failed to add eth0: ${text}`),
       1,
     ]);
   });
@@ -385,7 +383,7 @@ describe("addNetwork", () => {
     double.behave({ type: "a" }, { stdout: { cniVersion: "1.0.0" } });
     const run = add(listOf("0.2.0", "a"), double);
     expect(await failure(run)).toEqual(
-      problem(
+      cniError(
         999,
         'plugin "a" failed to add eth0: cannot convert: no valid IP addresses',
       ),
@@ -396,7 +394,7 @@ describe("addNetwork", () => {
     using double = new DelegateDouble("a");
     const run = add(listOf("1.2.3", "a"), double);
     expect([await failure(run), double.calls()]).toEqual([
-      problem(
+      cniError(
         1,
         "incompatible CNI versions",
         'config of network "net" is "1.2.3", plugin supports ["0.1.0" "0.2.0" "0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"]',
@@ -409,7 +407,7 @@ describe("addNetwork", () => {
 test("addNetwork, of a list without plugins has no result", async () => {
   const list = { ...listOf("1.0.0", "a"), plugins: [] };
   const run = addNetwork(list, runtimeOf([]), minute(), testCaller());
-  expect(await failure(run)).toEqual(problem(7, "no plugins in list"));
+  expect(await failure(run)).toEqual(cniError(7, "no plugins in list"));
 });
 
 describe("delNetwork", () => {
@@ -483,7 +481,7 @@ describe("delNetwork", () => {
       await failure(run),
       double.calls().map(({ type }) => type),
     ]).toEqual([
-      problem(11, 'plugin "b" failed to delete eth0: later'),
+      cniError(11, 'plugin "b" failed to delete eth0: later'),
       ["c", "b"],
     ]);
   });
@@ -521,7 +519,7 @@ describe("checkNetwork", () => {
     );
     const run = check(listOf("1.0.0", "a", "b"), undefined, double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(100, 'plugin "a" failed to check eth0: gone'),
+      cniError(100, 'plugin "a" failed to check eth0: gone'),
       1,
     ]);
   });
@@ -540,7 +538,7 @@ describe("checkNetwork", () => {
     const result: Result = { cniVersion: "0.2.0", ip4: { ip: "none" } };
     const run = check(listOf("1.0.0", "a"), result, double);
     expect(await failure(run)).toEqual(
-      problem(999, "invalid CIDR address: none"),
+      cniError(999, "invalid CIDR address: none"),
     );
   });
 });
@@ -596,7 +594,7 @@ describe("gcNetwork", () => {
     );
     const run = gc(listOf("1.1.0", "a", "b", "c", "d"), valid, double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(
+      cniError(
         5,
         'plugin "a" failed to collect garbage: one',
         'first; plugin "c" failed to collect garbage: two; second; plugin "d" failed to collect garbage: three',
@@ -649,7 +647,7 @@ describe("statusNetwork", () => {
     );
     const run = status(listOf("1.1.0", "a", "b"), double);
     expect([await failure(run), double.calls().length]).toEqual([
-      problem(51, 'plugin "a" failed the status check: limited'),
+      cniError(51, 'plugin "a" failed the status check: limited'),
       1,
     ]);
   });
@@ -689,12 +687,12 @@ describe("validateNetwork", () => {
     [
       "a version that nobody knows",
       listOf("1.2.3", "a"),
-      problem(1, "incompatible CNI versions", expect.any(String)),
+      cniError(1, "incompatible CNI versions", expect.any(String)),
     ],
     [
       "a plugin that is missing, the second as well",
       listOf("1.0.0", "a", "missing"),
-      problem(
+      cniError(
         7,
         expect.stringContaining('failed to find plugin "missing" in path '),
       ),
@@ -702,7 +700,7 @@ describe("validateNetwork", () => {
     ...["ipam", "IPAM"].map((key): [string, NetworkConfigList, unknown] => [
       `a plugin of ${key} that is missing`,
       ipam(key, { type: "missing" }),
-      problem(
+      cniError(
         7,
         expect.stringContaining('failed to find plugin "missing" in path '),
       ),
@@ -710,12 +708,12 @@ describe("validateNetwork", () => {
     [
       "a plugin of ipam that cannot be executed",
       ipam("ipam", { type: "text" }),
-      problem(7, expect.stringContaining('failed to execute plugin "text"')),
+      cniError(7, expect.stringContaining('failed to execute plugin "text"')),
     ],
     [
       "a plugin that cannot be executed",
       listOf("1.0.0", "text"),
-      problem(
+      cniError(
         7,
         expect.stringMatching(
           /^failed to execute plugin "text": .*: permission denied$/,
@@ -725,17 +723,17 @@ describe("validateNetwork", () => {
     [
       "the plugin before the name",
       { ...listOf("1.0.0", "missing"), name: "" },
-      problem(7, expect.stringContaining("failed to find plugin")),
+      cniError(7, expect.stringContaining("failed to find plugin")),
     ],
     [
       "a network without a name",
       { ...listOf("1.0.0", "a"), name: "" },
-      problem(7, "missing network name"),
+      cniError(7, "missing network name"),
     ],
     [
       "a name with other characters",
       { ...listOf("1.0.0", "a"), name: "a/b" },
-      problem(7, "invalid characters found in network name", "a/b"),
+      cniError(7, "invalid characters found in network name", "a/b"),
     ],
   ])("refuses %s", (_, list, expected) => {
     using double = new DelegateDouble("a");
@@ -750,7 +748,7 @@ describe("validateNetwork", () => {
     const id = statusOf(`${double.bin}/b`)?.id;
     const list = listOf("1.0.0", "a", "b");
     expect(() => validateNetwork(list, [double.bin], id)).toThrow(
-      problem(
+      cniError(
         7,
         `refusing to execute plugin "b": ${double.bin}/b is this plugin itself`,
       ),
@@ -774,6 +772,6 @@ describe("throwFirst", () => {
       new CniError(5, "b", { details: "c" }),
       new CniError(6, "d"),
     ];
-    expect(() => throwFirst(errors)).toThrow(problem(7, "a", "b; c; d"));
+    expect(() => throwFirst(errors)).toThrow(cniError(7, "a", "b; c; d"));
   });
 });

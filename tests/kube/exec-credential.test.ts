@@ -7,12 +7,13 @@ import {
   expect,
   test,
 } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { runPlugin } from "../../lib/kube/exec-credential.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { makeCerts } from "../support/certs.ts";
+import { isRunning } from "../support/delegate.ts";
 import { kubeOf, pod, podAnswer, temporaryFile, thrownBy } from "./fixtures.ts";
 
 const apiVersion = "client.authentication.k8s.io/v1";
@@ -258,7 +259,7 @@ describe("exec", () => {
     });
     const pids = readFileSync(started, "utf8").trim().split(" ");
     // The grandchild is killed at once but reaped by init; a failure is this test's time limit.
-    while (pids.some(isRunning)) await Bun.sleep(1);
+    while (pids.some((pid) => isRunning(Number(pid)))) await Bun.sleep(1);
     expect(pids).toHaveLength(2);
   });
 });
@@ -303,13 +304,6 @@ describe("auth-provider", () => {
     },
   );
 });
-
-function isRunning(pid: string): boolean {
-  const status = existsSync(`/proc/${pid}/stat`)
-    ? readFileSync(`/proc/${pid}/stat`, "utf8")
-    : "";
-  return status !== "" && !/\) Z /.test(status);
-}
 
 function kubeOfProvider(provider: object) {
   return kubeOf({

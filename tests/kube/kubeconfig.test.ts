@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { errorOf } from "../support/cni-error.ts";
 import { temporaryFile, temporaryDirectory } from "./fixtures.ts";
 
 const minimal = {
@@ -31,18 +31,6 @@ function namedPipe(): string {
   if (Bun.spawnSync(["mkfifo", path]).exitCode !== 0)
     throw new Error("failed to make a named pipe");
   return path;
-}
-
-function messageOf(run: () => unknown): { code: number; msg: string } {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof CniError) {
-      return { code: error.code, msg: error.message };
-    }
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 describe("readKubeconfig", () => {
@@ -407,12 +395,12 @@ describe("readKubeconfig", () => {
     "readKubeconfig, %s: error 7 with path and place, no content",
     (_, content, problem) => {
       const { run, path } = read(content);
-      const thrown = messageOf(run);
+      const thrown = errorOf(run);
       expect(thrown).toEqual({
         code: 7,
-        msg: `kubeconfig "${path}": ${problem}`,
+        message: `kubeconfig "${path}": ${problem}`,
       });
-      expect(thrown.msg).not.toMatch(/S3CRET|5313537/);
+      expect(thrown.message).not.toMatch(/S3CRET|5313537/);
     },
   );
 
@@ -428,9 +416,9 @@ describe("readKubeconfig", () => {
     ],
     ["a path with NUL", "/etc/\0", "invalid argument"],
   ])("readKubeconfig, %s: error 7 with path and reason", (_, path, reason) => {
-    expect(messageOf(() => readKubeconfig(path))).toEqual({
+    expect(errorOf(() => readKubeconfig(path))).toEqual({
       code: 7,
-      msg: `kubeconfig: failed to read ${JSON.stringify(path)}: ${reason}`,
+      message: `kubeconfig: failed to read ${JSON.stringify(path)}: ${reason}`,
     });
   });
 });

@@ -21,6 +21,7 @@ import { formerAttachments } from "../../lib/attach/unrecorded.ts";
 import { defaultNetworks } from "../../lib/select/node-networks.ts";
 import { resolve } from "../../lib/select/resolve.ts";
 import { nodeNetworks } from "./networks.ts";
+import { refusal } from "../support/cni-error.ts";
 
 const cniVersion = "1.0.0";
 const node = nodeNetworks({
@@ -70,9 +71,6 @@ function select(
 /** `calico-net@eth0` of each attachment, in order. */
 const names = (attachments: Pick<Attachment, "list" | "ifname">[]) =>
   attachments.map(({ list, ifname }) => `${list.name}@${ifname}`);
-
-const problem = (message: unknown): unknown =>
-  expect.objectContaining({ name: "CniError", code: 7, message });
 
 describe("resolve", () => {
   test("gives network, interface, CNI_ARGS and the runtime's arguments, these to the primary", () => {
@@ -197,12 +195,12 @@ describe("resolve", () => {
       "calico-net@eth0",
     ]);
     expect(() => select(annotations)).toThrow(
-      problem(
+      refusal(
         'annotation "networks" asks for logical networks, which only the API server knows: "blue"',
       ),
     );
     expect(() => select({ ...annotations, [byDefault]: "uplink" })).toThrow(
-      problem(`annotations "networks" and "${byDefault}" exclude each other`),
+      refusal(`annotations "networks" and "${byDefault}" exclude each other`),
     );
   });
 
@@ -231,7 +229,7 @@ describe("resolve", () => {
     ["weave@eth4,flannel@net1", "eth4, net1"],
   ])("refuses %s, which leaves out CNI_IFNAME", (cni, have) => {
     expect(() => select({ cni })).toThrow(
-      problem(
+      refusal(
         `no network is attached as eth0 (CNI_IFNAME), where the runtime looks for the pod's address: have ${have}`,
       ),
     );
@@ -242,7 +240,7 @@ describe("resolve", () => {
     const take = (definitions: string) => select({ cni, [added]: definitions });
     expect(take("a")).toHaveLength(32);
     expect(() => take("a,b")).toThrow(
-      problem("more than 32 networks are requested"),
+      refusal("more than 32 networks are requested"),
     );
   });
 });
@@ -272,7 +270,7 @@ describe("parseChoice, the default network", () => {
 
   test("is an error when there is none", () => {
     expect(() => select({}, {}, { networks: empty })).toThrow(
-      problem(
+      refusal(
         "no default network: /etc/cni/net.d holds no other CNI configuration",
       ),
     );
@@ -288,7 +286,7 @@ describe("parseChoice, the default network", () => {
       "no network is attached as eth0 (CNI_IFNAME), where the runtime looks for the pod's address: have net7",
     ],
   ])("is an error when default_plugin is %s", (default_plugin, text) => {
-    expect(() => select({}, { default_plugin })).toThrow(problem(text));
+    expect(() => select({}, { default_plugin })).toThrow(refusal(text));
   });
 
   test("does not matter to a pod that chooses", () => {
@@ -305,7 +303,7 @@ describe("parseChoice, the default network", () => {
 
   test("cannot be said by a definition and chosen by cni", () => {
     expect(() => select({ cni: "weave", [byDefault]: "blue" })).toThrow(
-      problem(
+      refusal(
         'annotations "cni" and "v1.multus-cni.io/default-network" exclude each other',
       ),
     );
@@ -315,7 +313,7 @@ describe("parseChoice, the default network", () => {
     const blue = (ifname: string) => select({ [byDefault]: `blue@${ifname}` });
     expect(names(blue("eth0"))).toEqual(["blue@eth0"]);
     expect(() => blue("net1")).toThrow(
-      problem(
+      refusal(
         'annotation "v1.multus-cni.io/default-network" asks for interface "net1": the default network is attached as eth0 (CNI_IFNAME)',
       ),
     );
@@ -377,7 +375,7 @@ describe("parseChoice, networks of definitions", () => {
     "cannot have CNI_IFNAME beside %s: the error names the other annotation",
     (_, annotations) => {
       expect(() => select({ ...annotations, [added]: "a@eth0" })).toThrow(
-        problem(
+        refusal(
           'repeated request for interface name "eth0", which the pod\'s primary network has: annotation "v1.multus-cni.io/default-network" replaces that network',
         ),
       );
@@ -387,7 +385,7 @@ describe("parseChoice, networks of definitions", () => {
   test("cannot have an interface that another one has", () => {
     expect(() =>
       select({ cni: "weave,flannel@net1", [added]: "a@net1" }),
-    ).toThrow(problem('repeated request for interface name "net1"'));
+    ).toThrow(refusal('repeated request for interface name "net1"'));
   });
 
   test("primary, the index of CNI_IFNAME", () => {
@@ -441,7 +439,7 @@ describe("parseChoice, the name default", () => {
     "refuses %s where there are several default networks",
     (cni) => {
       expect(() => select({ cni }, two)).toThrow(
-        problem(
+        refusal(
           'annotation "cni": network "default" stands for 2 networks on this node, which can only be requested alone and without an interface name',
         ),
       );
@@ -483,7 +481,7 @@ describe("parseChoice, plugins that serve a container once", () => {
   ])("%s is an error 7 naming both", (cni, both, type) => {
     const reason = type === "calico" ? calico : flannel;
     expect(() => choose(cni)).toThrow(
-      problem(
+      refusal(
         `networks ${both} both use plugin "${type}", which serves a container once: ${reason}`,
       ),
     );
@@ -492,7 +490,7 @@ describe("parseChoice, plugins that serve a container once", () => {
   test("counts the networks of definitions", () => {
     const annotations = { cni: "flannel", [added]: "lan" };
     expect(() => select(annotations, {}, { networks }, "flannel")).toThrow(
-      problem(expect.stringContaining('"flannel" (eth0) and "lan" (net1)')),
+      refusal(expect.stringContaining('"flannel" (eth0) and "lan" (net1)')),
     );
   });
 
@@ -509,7 +507,7 @@ describe("parseChoice, plugins that serve a container once", () => {
   test("a type out of the table, the others stay in it", () => {
     expect(() =>
       choose("calico,canal", { allowRepeated: ["flannel"] }),
-    ).toThrow(problem(expect.stringContaining(calico)));
+    ).toThrow(refusal(expect.stringContaining(calico)));
   });
 });
 
@@ -567,7 +565,7 @@ describe("parseChoice, names in files", () => {
     const message = `network configuration /etc/cni/net.d/10-x.conf: ${text}`;
     for (const annotations of [{}, { cni: "x" }])
       expect(() => select(annotations, {}, { networks })).toThrow(
-        problem(message),
+        refusal(message),
       );
   });
 });
@@ -584,7 +582,7 @@ describe("parseChoice, default-route", () => {
   test("of two networks: refused", () => {
     const annotations = { [added]: routed(["10.0.0.1"], ["fd00::1"]) };
     expect(() => select(annotations)).toThrow(
-      problem(
+      refusal(
         '"default-route" is requested for more than one network: ns/n0, ns/n1',
       ),
     );
@@ -602,7 +600,7 @@ describe("parseChoice, default-route", () => {
 
 describe("parseChoice, allowedNetworks", () => {
   const denied = (name: string, have: string) =>
-    problem(
+    refusal(
       `network "${name}" is not allowed on this node: allowedNetworks has ${have}`,
     );
 

@@ -5,11 +5,9 @@ import {
   maxAttachments,
   parseNetworks,
 } from "../../lib/select/cni-annotation.ts";
+import { refusal } from "../support/cni-error.ts";
 
 const source = 'annotation "cni"';
-
-const problem = (message: unknown): unknown =>
-  expect.objectContaining({ name: "CniError", code: 7, message });
 
 describe("parseNetworks", () => {
   test.each<[string, NetworkRequest[]]>([
@@ -85,14 +83,14 @@ describe("parseNetworks", () => {
     ],
   ])("refuses %j: %s", (text, reason) => {
     const said = `failed to parse ${source} ${JSON.stringify(text)}: ${reason}`;
-    expect(() => parseNetworks(source, text)).toThrow(problem(said));
+    expect(() => parseNetworks(source, text)).toThrow(refusal(said));
   });
 
   test("takes 32 elements and no more", () => {
     const list = (length: number) => Array(length).fill("a").join(",");
     expect(parseNetworks(source, list(32))).toHaveLength(maxAttachments);
     expect(() => parseNetworks(source, list(33))).toThrow(
-      problem(
+      refusal(
         `failed to parse ${source} ${JSON.stringify(list(33))}: more than 32 networks`,
       ),
     );
@@ -102,7 +100,7 @@ describe("parseNetworks", () => {
     const text = `${"x".repeat(200)}@`;
     const cut = `"${"x".repeat(128)}…"`;
     expect(() => parseNetworks(source, `${text}@`)).toThrow(
-      problem(`failed to parse ${source} ${cut}: element 1: more than one @`),
+      refusal(`failed to parse ${source} ${cut}: element 1: more than one @`),
     );
   });
 

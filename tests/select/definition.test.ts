@@ -3,12 +3,12 @@
  */
 import { describe, expect, test } from "bun:test";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
-import { CniError } from "../../lib/cni/error.ts";
 import { readConfig } from "../../lib/select/config.ts";
 import type { Attachment, Device } from "../../lib/select/attachment.ts";
 import type { SelectionContext } from "../../lib/select/choice.ts";
 import { definitionNetwork } from "../../lib/select/definition.ts";
 import type { NetworkSelectionElement } from "../../lib/select/npwg-annotation.ts";
+import { errorOf } from "../support/cni-error.ts";
 import { nodeNetworks } from "./networks.ts";
 
 const node = nodeNetworks({
@@ -69,16 +69,7 @@ function reference(
   return { namespace: "shop", key, element: { name, ...element }, origin: "" };
 }
 
-function refusal(given: Case): { code: number; message: string } {
-  try {
-    requested(given);
-  } catch (error) {
-    if (error instanceof CniError)
-      return { code: error.code, message: error.message };
-    throw error;
-  }
-  throw new Error("nothing is wrong with it");
-}
+const refusal = (given: Case) => errorOf(() => requested(given));
 
 const bridge = { cniVersion: "1.0.0", name: "lan", type: "bridge" };
 

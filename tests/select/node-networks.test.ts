@@ -1,8 +1,6 @@
 /** selection.md §4 and §5: from a name to a file of the node. */
 import { describe, expect, test } from "bun:test";
 import { readConfDir } from "../../lib/cni/confdir.ts";
-import { CniError } from "../../lib/cni/error.ts";
-import { messageOf } from "../../lib/linux/errno.ts";
 import {
   type Networks,
   fileKey,
@@ -14,6 +12,7 @@ import {
 } from "../../lib/select/node-networks.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { type Files, nodeNetworks } from "./networks.ts";
+import { errorOf, refusal } from "../support/cni-error.ts";
 
 const conf = (type: string, name = `${type}-name`) => ({
   cniVersion: "1.0.0",
@@ -35,9 +34,6 @@ function networks(
   writeFiles(directory.path, files);
   return networksOf("/etc/cni/net.d", readConfDir(directory.path), ownTypes);
 }
-
-const problem = (message: string): unknown =>
-  expect.objectContaining({ name: "CniError", code: 7, message });
 
 test.each([
   ["10-weave.conf", "weave"],
@@ -182,7 +178,7 @@ describe("requireNetwork", () => {
 
   test("lists the file keys", () => {
     expect(() => requireNetwork(networks(node), "foo")).toThrow(
-      problem(
+      refusal(
         'no network "foo" in /etc/cni/net.d: have calico, flannel, weave',
       ),
     );
@@ -190,7 +186,7 @@ describe("requireNetwork", () => {
 
   test("says the same of ourselves", () => {
     expect(() => requireNetwork(networks(node), "genie")).toThrow(
-      problem(
+      refusal(
         'no network "genie" in /etc/cni/net.d: have calico, flannel, weave',
       ),
     );
@@ -198,19 +194,14 @@ describe("requireNetwork", () => {
 
   test("says that there is nothing", () => {
     expect(() => requireNetwork(networks({}), "foo")).toThrow(
-      problem('no network "foo" in /etc/cni/net.d: have none'),
+      refusal('no network "foo" in /etc/cni/net.d: have none'),
     );
   });
 
   test("lists invalid files with the reason", () => {
     const files = { ...node, "40-foo.conf": "{}", "50-bar.conflist": "[" };
-    let said: unknown;
-    try {
-      requireNetwork(networks(files), "foo");
-    } catch (error) {
-      said = CniError.from(error).message;
-    }
-    expect(said).toBe(
+    const { message } = errorOf(() => requireNetwork(networks(files), "foo"));
+    expect(message).toBe(
       'no network "foo" in /etc/cni/net.d: have calico, flannel, weave; invalid: ' +
         "40-foo.conf (error parsing configuration: missing 'type'), " +
         "50-bar.conflist (error parsing configuration list: unexpected end of JSON input at line 1, column 2)",
@@ -225,12 +216,7 @@ describe("requireNetwork, of a large directory", () => {
       i % 2 === 0 ? { name: "n", type: "t" } : "unexpected end of JSON input",
     ]);
     const node = nodeNetworks(Object.fromEntries(files) as object as Files);
-    let message = "";
-    try {
-      requireNetwork(node, "foo");
-    } catch (error) {
-      message = messageOf(error);
-    }
+    const { message } = errorOf(() => requireNetwork(node, "foo"));
     expect(message).toMatch(
       /^no network "foo" in .*, and more; invalid: .*, and more$/,
     );
@@ -302,7 +288,7 @@ describe("firstNetwork", () => {
     ],
   ])("fails with %s", (_, files, rest) => {
     expect(() => firstNetwork(networks(files))).toThrow(
-      problem(
+      refusal(
         `no default network: /etc/cni/net.d holds no other CNI configuration${rest}`,
       ),
     );

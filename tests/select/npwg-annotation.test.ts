@@ -4,12 +4,12 @@
  */
 import { describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
-import { CniError } from "../../lib/cni/error.ts";
 import {
   type NetworkSelectionElement,
   parseElements,
 } from "../../lib/select/npwg-annotation.ts";
 import { parseAnyElements } from "../../lib/select/npwg-elements.ts";
+import { errorOf } from "../support/cni-error.ts";
 
 const source = 'annotation "k8s.v1.cni.cncf.io/networks"';
 
@@ -17,20 +17,8 @@ function elements(text: string): NetworkSelectionElement[] {
   return parseElements(source, text).elements;
 }
 
-/** Code and message of the error. */
-function refusal(
-  text: string,
-  strict = false,
-): { code: number; message: string } {
-  try {
-    parseElements(source, text, strict);
-  } catch (error) {
-    if (error instanceof CniError)
-      return { code: error.code, message: error.message };
-    throw error;
-  }
-  throw new Error(`nothing is wrong with ${text}`);
-}
+const refusal = (text: string, strict = false) =>
+  errorOf(() => parseElements(source, text, strict));
 
 /** All ways to write a word in small and capital letters. */
 function spellings(word: string): string[] {
