@@ -139,9 +139,9 @@ interface Origin {
 const execExtension = "client.authentication.k8s.io/exec";
 
 function clusterOf(cluster: JsonObject, origin: Origin): Cluster {
-  const extension = objectsAt(cluster, "extensions").find(
-    (entry) => requiredText(entry, "name") === execExtension,
-  );
+  let extension: JsonObject | undefined;
+  for (const entry of objectsAt(cluster, "extensions"))
+    if (requiredText(entry, "name") === execExtension) extension ??= entry;
   return omitUndefined<Cluster>({
     server: textAt(cluster, "server"),
     certificateAuthority: pemSourceOf(cluster, "certificate-authority", origin),
@@ -186,9 +186,10 @@ function userOf(user: JsonObject, origin: Origin): User {
 }
 
 /** Those of client-go; v1alpha1 has been removed from it. */
-const execVersions = ["v1", "v1beta1"].map(
-  (version) => `client.authentication.k8s.io/${version}`,
-);
+const execVersions = [
+  "client.authentication.k8s.io/v1",
+  "client.authentication.k8s.io/v1beta1",
+];
 
 function execOf(exec: JsonObject, { where, directory }: Origin): ExecConfig {
   const command = requiredText(exec, "command");
@@ -271,7 +272,9 @@ function asObject(value: unknown): JsonObject {
 }
 
 function objectsAt(object: JsonObject, key: string): JsonObject[] {
-  return listAt(object, key).map(asObject);
+  const objects: JsonObject[] = [];
+  for (const value of listAt(object, key)) objects.push(asObject(value));
+  return objects;
 }
 
 function listAt(object: JsonObject, key: string): unknown[] {
