@@ -8,7 +8,7 @@ import { delNetwork } from "../cni/network.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { ProcessKilled } from "../linux/exec.ts";
+import { NotExecutable, ProcessKilled } from "../linux/exec.ts";
 import { deletableNetns } from "../linux/netns.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import type { Context } from "./context.ts";
@@ -111,8 +111,8 @@ export interface FailedAdd {
 }
 
 /**
- * Deletes the attachment of an ADD that failed and all before it (state.md "ADD");
- * the error for the runtime. The record stays with the attachments that could not be
+ * Deletes the attachment of an ADD that failed and all before it (state.md "ADD"),
+ * except for a plugin that never ran; the error for the runtime. The record stays with the attachments that could not be
  * deleted, whose errors are only logged.
  */
 export async function rollBack(
@@ -128,7 +128,7 @@ export async function rollBack(
     results,
     { containerId, netns, path },
     deadline,
-    caller,
+    { ...caller, neverRan: neverRan(error) },
   );
   for (const { attachment, error: failure } of failures) {
     log().error("rollback: failed to delete attachment", {
@@ -149,6 +149,11 @@ export async function rollBack(
   // Code 3 would tell the runtime that no DEL is needed.
   const kept = code === Code.unknownContainer ? Code.internal : code;
   return new CniError(kept, message, { details, cause: error });
+}
+
+/** Else each try of such a pod would leave one more attachment that cannot be deleted. */
+function neverRan({ cause }: CniError): string | undefined {
+  return cause instanceof NotExecutable ? cause.path : undefined;
 }
 
 function leftText({ ifname }: Attachment): string {

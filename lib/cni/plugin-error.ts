@@ -5,7 +5,12 @@
 import { Code, CniError } from "./error.ts";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
 import { quote, quoteOutput } from "../linux/text.ts";
-import { type ExecResult, ProcessKilled, outputLimits } from "../linux/exec.ts";
+import {
+  type ExecResult,
+  NotExecutable,
+  ProcessKilled,
+  outputLimits,
+} from "../linux/exec.ts";
 import { goField, isObject, JsonError, own, parseJson } from "./json.ts";
 
 /** The same error, with the plugin and the verb in its message (state.md "ADD"). */
@@ -57,10 +62,12 @@ function isOlder({ verb }: FailedCall, { message }: CniError): boolean {
 /** The error of a plugin that could not be started; `cause` is the system's error. */
 export function notStarted(path: string, cause: unknown): CniError {
   const errno = errnoOf(cause);
+  const code = startCodes[errno ?? ""] ?? Code.internal;
+  const isPermanent = code === Code.invalidNetworkConfig;
   return new CniError(
-    startCodes[errno ?? ""] ?? Code.internal,
+    code,
     `failed to execute ${path}: ${startText(errno) ?? messageOf(cause)}`,
-    { cause },
+    { cause: isPermanent ? new NotExecutable(path, cause) : cause },
   );
 }
 

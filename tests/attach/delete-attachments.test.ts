@@ -56,6 +56,22 @@ describe("deleteAttachments", () => {
     ]);
   });
 
+  test("passes over a plugin that never ran, wherever it is in a list", async () => {
+    using double = new DelegateDouble("a", "b");
+    double.link("never", `${double.bin}/a`);
+    const outcome = await deleteAttachments(
+      [attachment("eth0", "never"), attachment("net1", "a", "never", "b")],
+      none,
+      target(double),
+      minute(),
+      testCaller({ neverRan: `${double.bin}/never` }),
+    );
+    expect([outcome, double.calls().map(({ type }) => type)]).toEqual([
+      { remaining: [], failures: [] },
+      ["b", "a"],
+    ]);
+  });
+
   test("tries all, and says what is left in its former order, the errors as they happened", async () => {
     using double = new DelegateDouble("good", "bad");
     double.behave(

@@ -4,8 +4,6 @@
  * nothing of the pod is left, neither interface nor address nor record.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
-import { join } from "node:path";
 import { type Behaviour, DelegateDouble } from "../support/delegate.ts";
 import { type CallOptions, type Node, nothing } from "../support/node.ts";
 import { startNode } from "../support/scripted-node.ts";
@@ -142,19 +140,23 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("no program after all", async () => {
+  test.each([
+    ["no program after all", "\u007fELF nothing", "exec format error"],
+    ["no interpreter", "#!/nonexistent\n", "no such file or interpreter"],
+  ])("%s: what ran before it is deleted", async (_, text, why) => {
     node.network(
       "30-mixed.conflist",
-      network(installed("garbage", "\u007fELF nothing", 0o755)),
+      network(installed("garbage", text, 0o755)),
     );
-    const failure = await node.fail("ADD", await node.pod(), mixed);
-    expect(failure.code).toBe(7);
-    expect(failure.msg).toStartWith(
-      '[shop/web:mixed] plugin "garbage" failed to add eth0: ',
-    );
-    // The plugin that cannot be executed cannot delete either, so the record waits for a DEL that can.
-    expect((await node.remains()).locks).toEqual([]);
-    rmSync(join(node.dataDir, "attachments"), { recursive: true });
+    const pod = await node.pod();
+    expect(await node.fail("ADD", pod, mixed)).toEqual({
+      cniVersion: "1.0.0",
+      code: 7,
+      msg: `[shop/web:mixed] plugin "garbage" failed to add eth0: failed to execute ${node.binDir}/garbage: ${why}`,
+    });
+    expect(await node.remains()).toEqual(nothing);
+    await node.succeed("DEL", pod, mixed);
+    expect(await node.remains()).toEqual(nothing);
   });
 
   function installed(type: string, text: string, mode: number): string {
