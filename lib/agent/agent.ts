@@ -3,7 +3,6 @@
  * fail, and ends them (agent.md). No pod depends on it.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import type { Context } from "../attach/context.ts";
 import type { Fields, Level } from "../attach/log.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
@@ -15,33 +14,21 @@ import type { Agent, Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 import { type Informer, startInformer } from "./watch.ts";
 
-export interface AgentOptions {
+export interface AgentOptions extends Pick<
+  Agent,
+  "context" | "place" | "nodeState" | "synced" | "log"
+> {
   /** Name of this node in the API. */
   node: string | undefined;
-  context: Context;
   host: HostGenie;
   /** Options of every command of genie: the directories of the host. */
   directories: readonly string[];
   openApi(): Promise<Api>;
-  place: Agent["place"];
-  nodeState: Agent["nodeState"];
-  synced: Agent["synced"];
-  log: Agent["log"];
 }
 
 /** `signal` ends the informers. */
 export function createAgent(
-  {
-    node,
-    context,
-    host,
-    directories,
-    openApi,
-    place,
-    nodeState,
-    synced,
-    log,
-  }: AgentOptions,
+  { node, host, directories, openApi, ...given }: AgentOptions,
   signal: AbortSignal,
 ): Agent {
   let opened: Promise<Api> | undefined;
@@ -55,20 +42,16 @@ export function createAgent(
     });
     return opened;
   };
-  const dependencies = { api, log, signal };
+  const dependencies = { api, log: given.log, signal };
   const agent: Agent = {
+    ...given,
     node: node ?? "",
-    context,
-    place,
-    nodeState,
-    synced,
     api,
     pods: () => (pods ??= startInformer(podKind(node), dependencies)),
     definitions: () =>
       (definitions ??= startInformer(definitionKind, dependencies)),
     genie: (args, options) =>
       runHostGenie(host, [...args, ...directories], options),
-    log,
     event: (subject, type, reason, message) =>
       agent.eventSink?.({ subject, type, reason, message }),
   };

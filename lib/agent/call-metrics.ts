@@ -5,40 +5,48 @@
 import type { CallLine } from "./call-reader.ts";
 import type { Family, Metrics } from "./prometheus.ts";
 
-export const calls = {
+const calls = {
   name: "genie_calls_total",
   help: "Calls of the plugin by the container runtime; code 0 is success.",
   type: "counter",
   labels: ["verb", "code"],
 } as const satisfies Family;
 
-export const callSeconds = {
+const callSeconds = {
   name: "genie_call_seconds",
   help: "Duration of calls of the plugin.",
   type: "histogram",
   labels: ["verb"],
 } as const satisfies Family;
 
-export const delegateSeconds = {
+const delegateSeconds = {
   name: "genie_delegate_seconds",
   help: "Duration of executions of networks' plugins.",
   type: "histogram",
   labels: ["plugin", "verb"],
 } as const satisfies Family;
 
-export const delegateFailures = {
+const delegateFailures = {
   name: "genie_delegate_failures_total",
   help: "Executions of networks' plugins that failed, by the error's code.",
   type: "counter",
   labels: ["plugin", "verb", "code"],
 } as const satisfies Family;
 
-export const apiRequests = {
+const apiRequests = {
   name: "genie_api_requests_total",
   help: "Requests of the plugin to the API server; status 0 is no response.",
   type: "counter",
   labels: ["verb", "resource", "status"],
 } as const satisfies Family;
+
+export const callFamilies: readonly Family[] = [
+  calls,
+  callSeconds,
+  delegateSeconds,
+  delegateFailures,
+  apiRequests,
+];
 
 export function count(metrics: Metrics, call: CallLine): void {
   const { verb, code, ms, delegates, requests } = call;

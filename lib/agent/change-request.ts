@@ -2,7 +2,9 @@
  * One change of a pod's networks by the installed genie: the request and its outcome, as
  * `genie change-pod` has them.
  */
-import { isObject, own, parseJson } from "../cni/json.ts";
+import * as v from "valibot";
+import { parseJson } from "../cni/json.ts";
+import { object, parse } from "../cni/schema.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Agent } from "./part.ts";
 
@@ -16,14 +18,30 @@ export interface ChangeRequest {
   network?: string;
 }
 
-export interface ChangeOutcome {
+const outcome = object({
   /** "failed": also if genie could not be executed. */
-  outcome: string;
+  outcome: v.string(),
   /** Why it failed or the pod was left alone. */
-  why: string;
-  /** Other keys of the outcome. */
-  answer: Readonly<Record<string, unknown>>;
-}
+  why: v.exactOptional(v.string()),
+  /** Of an attachment that came. */
+  ips: v.exactOptional(v.array(v.string())),
+  /** Of "checked". */
+  attachments: v.exactOptional(
+    v.array(
+      object({
+        /** Another one after each ADD. */
+        id: v.string(),
+        ifname: v.string(),
+        network: v.string(),
+        primary: v.boolean(),
+        outcome: v.string(),
+        why: v.exactOptional(v.string()),
+      }),
+    ),
+  ),
+});
+
+export type ChangeOutcome = v.InferOutput<typeof outcome>;
 
 /** Never throws. */
 export async function requestChange(
@@ -33,18 +51,14 @@ export async function requestChange(
   try {
     const stdin = JSON.stringify(request);
     const { code, stdout, stderr } = await genie(["change-pod"], { stdin });
-    if (code !== 0) return failed(stderr.trim() || `exit code ${code}`);
-    const answer = parseJson(stdout);
-    const outcome = own(answer, "outcome");
-    const why = own(answer, "why");
-    if (!isObject(answer) || typeof outcome !== "string")
-      return failed("genie of another version is installed");
-    return { outcome, why: typeof why === "string" ? why : "", answer };
+    if (code !== 0) throw new Error(stderr.trim() || `exit code ${code}`);
+    return parse(
+      outcome,
+      parseJson(stdout),
+      (problem) =>
+        new Error(`genie of another version is installed: ${problem}`),
+    );
   } catch (error) {
-    return failed(messageOf(error));
+    return { outcome: "failed", why: messageOf(error) };
   }
-}
-
-function failed(why: string): ChangeOutcome {
-  return { outcome: "failed", why, answer: {} };
 }

@@ -8,37 +8,28 @@ import type { Context } from "../attach/context.ts";
 import { parseJson } from "../cni/json.ts";
 import { map, object } from "../cni/schema.ts";
 import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
-import * as callMetrics from "./call-metrics.ts";
+import { callFamilies, count } from "./call-metrics.ts";
 import {
   type Offsets,
   keepCallLog,
   pathsOf,
   readCalls,
 } from "./call-reader.ts";
-import * as nodeMetrics from "./node-metrics.ts";
+import {
+  auditFindings,
+  auditMetrics,
+  nodeFamilies,
+  nodeMetrics,
+} from "./node-metrics.ts";
 import { replaceOwnFile } from "./own-file.ts";
 import type { Agent } from "./part.ts";
 import { type Family, Metrics, areSamples } from "./prometheus.ts";
 
-const ofCalls: readonly Family[] = [
-  callMetrics.calls,
-  callMetrics.callSeconds,
-  callMetrics.delegateSeconds,
-  callMetrics.delegateFailures,
-  callMetrics.apiRequests,
-];
-
-const ofNode: readonly Family[] = [
-  nodeMetrics.attachments,
-  nodeMetrics.abandoned,
-  nodeMetrics.hostLocalFree,
-];
-
 /** All that the agent serves. */
 export const families: readonly Family[] = [
-  ...ofCalls,
-  ...ofNode,
-  nodeMetrics.auditFindings,
+  ...callFamilies,
+  ...nodeFamilies,
+  auditFindings,
 ];
 
 const stored = object({
@@ -64,7 +55,7 @@ export class CallCounters {
   /** Counts the new lines. */
   update(): void {
     const { calls, offsets } = readCalls(this.#dataDir, this.#offsets);
-    for (const call of calls) callMetrics.count(this.#metrics, call);
+    for (const call of calls) count(this.#metrics, call);
     this.#offsets = offsets;
   }
 
@@ -79,7 +70,7 @@ export class CallCounters {
   }
 
   text(): string {
-    return this.#metrics.text(ofCalls);
+    return this.#metrics.text(callFamilies);
   }
 }
 
@@ -99,7 +90,9 @@ function read(path: string): v.InferOutput<typeof stored> | undefined {
     const { success, output } = v.safeParse(stored, parseJson(text ?? "null"));
     const isWhole =
       success &&
-      ofCalls.every((family) => areSamples(family, output.values[family.name]));
+      callFamilies.every((family) =>
+        areSamples(family, output.values[family.name]),
+      );
     return isWhole ? output : undefined;
   } catch {
     return undefined;
@@ -123,8 +116,8 @@ export async function metricsText(
   place: (path: string) => string,
 ): Promise<string> {
   counters.update();
-  const metrics = await nodeMetrics.nodeMetrics(context, place);
-  return counters.text() + metrics.text(ofNode);
+  const metrics = await nodeMetrics(context, place);
+  return counters.text() + metrics.text(nodeFamilies);
 }
 
 /** With the audit of the agent's pods, when it knows them. */
@@ -135,6 +128,6 @@ export async function agentMetricsText(agent: Agent): Promise<string> {
   const pods = agent.pods();
   if (!pods.hasStarted) return text;
   const metrics = new Metrics();
-  await nodeMetrics.auditMetrics(metrics, pods.list(), context, place);
-  return text + metrics.text([nodeMetrics.auditFindings]);
+  await auditMetrics(metrics, pods.list(), context, place);
+  return text + metrics.text([auditFindings]);
 }

@@ -12,21 +12,21 @@ import { auditPods, findings } from "./audit.ts";
 import { freeAddresses } from "./host-local.ts";
 import { type Family, Metrics } from "./prometheus.ts";
 
-export const attachments = {
+const attachments = {
   name: "genie_attachments",
   help: "Recorded attachments of this boot.",
   type: "gauge",
   labels: ["network"],
 } as const satisfies Family;
 
-export const abandoned = {
+const abandoned = {
   name: "genie_abandoned_attachments",
   help: "Attachments that could not be deleted: genie list --abandoned.",
   type: "gauge",
   labels: [],
 } as const satisfies Family;
 
-export const hostLocalFree = {
+const hostLocalFree = {
   name: "genie_hostlocal_free",
   help: "Addresses that host-local can still assign.",
   type: "gauge",
@@ -39,6 +39,12 @@ export const auditFindings = {
   type: "gauge",
   labels: ["finding"],
 } as const satisfies Family;
+
+export const nodeFamilies: readonly Family[] = [
+  attachments,
+  abandoned,
+  hostLocalFree,
+];
 
 /** Adds the audit of the node's pods. */
 export async function auditMetrics(

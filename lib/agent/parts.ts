@@ -5,7 +5,6 @@
  */
 import { isAbsolute } from "node:path";
 import type { V1PolicyRule } from "@kubernetes/client-node";
-import { parseAddress } from "./address.ts";
 import type { Part } from "./part.ts";
 
 export interface PartEntry {
@@ -141,6 +140,18 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
     },
   } satisfies Record<string, PartEntry>),
 );
+
+/** Of `--metrics`. A port alone is one of a loopback address: metrics are nobody else's by default. */
+export function parseAddress(text: string): { hostname: string; port: number } {
+  const [, host, digits = ""] =
+    /^(?:(\[[\da-fA-F:.]+\]|[^\s:[\]]*):)?(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === "" || port > 65_535)
+    throw new Error(
+      `--metrics: expected [HOST:]PORT, got ${JSON.stringify(text)}`,
+    );
+  return { hostname: host?.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
+}
 
 function requireAbsolute(directory: string): void {
   if (!isAbsolute(directory))

@@ -1,6 +1,7 @@
 /** The requests for one pod's status: its version, and a PATCH that carries it. */
+import * as v from "valibot";
 import type { PodReference } from "../attach/record.ts";
-import { isObject, own } from "../cni/json.ts";
+import { map, object, parse } from "../cni/schema.ts";
 import { statusText } from "../kube/api-error.ts";
 import { isMeant } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
@@ -18,23 +19,20 @@ export async function readPod(
   const response = await api.send(pathOf(pod), signal);
   const body: unknown = await response.json().catch(() => undefined);
   if (!response.ok) throw new Error(statusText(response.status));
-  const metadata = own(body, "metadata");
-  const uid = own(metadata, "uid");
-  const resourceVersion = own(metadata, "resourceVersion");
-  if (typeof uid !== "string" || typeof resourceVersion !== "string")
-    throw new Error("the response is no pod");
-  if (isMeant(uid, textsOf(own(metadata, "annotations")), pod.uid))
-    return { uid, resourceVersion };
+  const fail = (problem: string) => new Error(`invalid response: ${problem}`);
+  const { metadata } = parse(podSchema, body, fail);
+  const { uid, resourceVersion, annotations } = metadata;
+  if (isMeant(uid, annotations ?? {}, pod.uid)) return { uid, resourceVersion };
   throw new Error("the pod of that name is another one");
 }
 
-function textsOf(value: unknown): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(isObject(value) ? value : {}).filter(
-      (entry): entry is [string, string] => typeof entry[1] === "string",
-    ),
-  );
-}
+const podSchema = object({
+  metadata: object({
+    uid: v.string(),
+    resourceVersion: v.string(),
+    annotations: v.nullish(map(v.string())),
+  }),
+});
 
 /** The status of the response. */
 export async function patchStatus(

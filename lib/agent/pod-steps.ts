@@ -171,16 +171,13 @@ export class PodSteps {
       if (!(await this.#change(pod, request, network))) return false;
     }
     if (!attach) return true;
-    const { text, element } = attach.wanted;
-    const { namespace, network } = element;
-    const name = namespace === undefined ? network : `${namespace}/${network}`;
     const request = {
       verb: "attach",
-      network: text,
+      network: attach.wanted.text,
       interface: attach.ifname,
       ...target,
     } as const;
-    return this.#change(pod, request, name);
+    return this.#change(pod, request, networkOf(attach.wanted));
   }
 
   /** Executes the installed genie; an event tells of a failure. */
@@ -190,14 +187,18 @@ export class PodSteps {
     network: string,
   ): Promise<boolean> {
     const { verb, interface: ifname } = request;
-    const { outcome, why, answer } = await requestChange(this.#agent, request);
+    const {
+      outcome,
+      ips,
+      why = "",
+    } = await requestChange(this.#agent, request);
     const fields = { network, ifname };
     if (outcome === "left alone") {
       this.#log("info", pod, "left a pod's networks alone", { ...fields, why });
       return false;
     }
     if (outcome !== "failed") {
-      this.#log("info", pod, outcome, { ...fields, ips: answer["ips"] });
+      this.#log("info", pod, outcome, { ...fields, ips });
       return true;
     }
     this.#log("error", pod, `failed to ${verb} a network`, {
@@ -227,11 +228,10 @@ export class PodSteps {
   #tellUnresolved(
     pod: V1Pod,
     state: PodState,
-    { element: { network, namespace } }: WantedElement,
+    wanted: WantedElement,
     ifname: string,
   ): void {
-    const name = namespace === undefined ? network : `${namespace}/${network}`;
-    const message = `network ${name} of ${ifname} is not on this node any more: the attachment stays as it is`;
+    const message = `network ${networkOf(wanted)} of ${ifname} is not on this node any more: the attachment stays as it is`;
     this.#tell(pod, state, "NetworkNotFound", message);
   }
 
@@ -301,6 +301,11 @@ function keyOf({ detach, attach }: Step): string {
     attach?.ifname,
     attach?.wanted.element,
   ]);
+}
+
+function networkOf({ element }: WantedElement): string {
+  const { namespace, network } = element;
+  return namespace === undefined ? network : `${namespace}/${network}`;
 }
 
 function nameOf({ metadata }: V1Pod): string {

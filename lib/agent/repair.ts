@@ -3,8 +3,7 @@
  * again (agent.md "Repair"). What broke before this process saw it pass a CHECK is left
  * alone: its plugins may be unable to CHECK.
  */
-import { own } from "../cni/json.ts";
-import { type ChangeOutcome, requestChange } from "./change-request.ts";
+import { requestChange } from "./change-request.ts";
 import { podSubject } from "./event-writer.ts";
 import type { Agent, Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
@@ -89,7 +88,7 @@ class Repair {
 
   async #check(record: IndexedRecord): Promise<void> {
     for (const one of await this.#checked(record)) {
-      const { id, ifname, network, outcome, why, isPrimary } = one;
+      const { id, ifname, network, outcome, why = "" } = one;
       const key = `${keyOfRecord(record)}:${ifname}`;
       const before = this.#states.get(key);
       const state: AttachmentState =
@@ -112,16 +111,16 @@ class Repair {
         delete state.retry;
       }
       if (!state.hasPassed || state.failures < 2) continue;
-      if (!isPrimary) await this.#repair(state, why);
+      if (!one.primary) await this.#repair(state, why);
       else if (state.failures === 2)
         this.#tell(state, "error", "NetworkBroken", why);
     }
   }
 
-  async #checked(record: IndexedRecord): Promise<Checked[]> {
-    const { containerId, ifname } = record;
+  /** None if the pod was left alone. */
+  async #checked({ containerId, ifname }: IndexedRecord) {
     const request = { verb: "check", containerId, ifname } as const;
-    return checkedOf(await requestChange(this.#agent, request));
+    return (await requestChange(this.#agent, request)).attachments ?? [];
   }
 
   async #repair(state: AttachmentState, why: string): Promise<void> {
@@ -161,7 +160,7 @@ class Repair {
     } else if (done.outcome === "failed") {
       const at = performance.now() + backoff(failures + 1);
       state.retry = { failures: failures + 1, at };
-      this.#tell(state, "error", "FailedAddingInterface", done.why);
+      this.#tell(state, "error", "FailedAddingInterface", done.why ?? "");
     }
   }
 
@@ -179,36 +178,6 @@ class Repair {
     const type = level === "info" ? "Normal" : "Warning";
     this.#agent.event(podSubject(pod), type, reason, message);
   }
-}
-
-interface Checked {
-  id: string;
-  ifname: string;
-  network: string;
-  isPrimary: boolean;
-  outcome: string;
-  why: string;
-}
-
-/** None if the pod was left alone. */
-function checkedOf({ outcome, answer }: ChangeOutcome): Checked[] {
-  const attachments = outcome === "checked" ? answer["attachments"] : [];
-  return (Array.isArray(attachments) ? attachments : []).map(
-    (one: unknown): Checked => {
-      const text = (key: string): string => {
-        const value = own(one, key);
-        return typeof value === "string" ? value : "";
-      };
-      return {
-        id: text("id"),
-        ifname: text("ifname"),
-        network: text("network"),
-        isPrimary: own(one, "primary") === true,
-        outcome: text("outcome"),
-        why: text("why"),
-      };
-    },
-  );
 }
 
 /** Equal for records of one ADD. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseAddress } from "../../lib/agent/address.ts";
+import { parseAddress } from "../../lib/agent/parts.ts";
 
 describe("parseAddress", () => {
   test.each([

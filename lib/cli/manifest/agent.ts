@@ -3,8 +3,7 @@
  * right exists only while its part is on (agent.md).
  */
 import type { V1PolicyRule } from "@kubernetes/client-node";
-import { parseAddress } from "../../agent/address.ts";
-import { parts } from "../../agent/parts.ts";
+import { parseAddress, parts } from "../../agent/parts.ts";
 import { chosenParts, partOptions, switchesOf } from "../agent-switches.ts";
 import { UsageError } from "../command.ts";
 import { nodePolicy } from "./admission-policy.ts";
