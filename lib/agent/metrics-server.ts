@@ -2,15 +2,17 @@
 import { messageOf } from "../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import type { Agent, Part } from "./part.ts";
-import { parseAddress } from "./parts.ts";
 import { pause } from "./pause.ts";
 
 /** Milliseconds between two looks at the length of the log. */
 const keepMs = 10_000;
 
-/** `address`: `[HOST:]PORT`. Throws Error. */
-export function metricsServer(address: string): Part {
-  const at = parseAddress(address);
+interface Address {
+  hostname: string;
+  port: number;
+}
+
+export function metricsServer(at: Address): Part {
   let pods: ReturnType<Agent["pods"]> | undefined;
   return {
     name: "metrics",
@@ -29,7 +31,7 @@ export function metricsServer(address: string): Part {
 }
 
 /** Throws Error, which names the address: the agent logs it and tries again. */
-function listen(at: ReturnType<typeof parseAddress>, agent: Agent) {
+function listen(at: Address, agent: Agent) {
   try {
     return Bun.serve({
       ...at,

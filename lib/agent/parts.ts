@@ -126,7 +126,9 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       needs: "list and watch of pods, for the audit",
       rights: [podsWatch],
       load: async (address) =>
-        (await import("./metrics-server.ts")).metricsServer(address),
+        (await import("./metrics-server.ts")).metricsServer(
+          parseAddress(address),
+        ),
     },
     textfile: {
       value: "DIR",
