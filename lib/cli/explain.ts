@@ -1,14 +1,14 @@
 /**
  * `genie explain [POD]`.
  */
-import type { Api } from "../kube/typed-api.ts";
+import { type Api, apiProblem, openApi } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Annotations } from "../select/attachment.ts";
 import { type Command, type Input, UsageError } from "./command.ts";
 import { explainPod } from "./explanation.ts";
 import { explanationText, nameOf, remoteText } from "./explanation-text.ts";
 import { directoryOptions, directoriesOf, nodeContext } from "./node.ts";
-import { apiNodeName, apiOptions } from "./node-api.ts";
+import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
 import { structured, structuredFormats, wantedNamespace } from "./output.ts";
 import {
   contextNamespace,
@@ -110,19 +110,13 @@ interface Place {
 
 function onNode(input: Input, env: Env): Place {
   const directories = directoriesOf(input);
+  const open = once(() => openNodeApi(input, env));
   return {
-    open: once(async () => {
-      const { openApi } = await import("../kube/typed-api.ts");
-      const kubeconfig = input.path("kubeconfig");
-      if (kubeconfig !== undefined) return openApi({ kubeconfig }, env);
-      const request = { command: "ADD" } as const;
-      const { config } = nodeContext(directories, env, { request });
-      return openApi(config.kube, env);
-    }),
+    open,
     namespace: () => "default",
     node: () => apiNodeName(input, env, nodeContext(directories, env).config),
-    async explain(pod, namespaces) {
-      const value = await explainPod(pod, directories, env, namespaces);
+    async explain(pod, known) {
+      const value = await explainPod(pod, directories, env, { known, open });
       return { value, text: explanationText(value) };
     },
   };
@@ -131,10 +125,7 @@ function onNode(input: Input, env: Env): Place {
 /** `kubectl genie`: the file and the namespace that kubectl uses. */
 function byOperator(input: Input, env: Env): Place {
   const kubeconfig = input.path("kubeconfig") ?? operatorsKubeconfig(env);
-  const open = once(async () => {
-    const { openApi } = await import("../kube/typed-api.ts");
-    return openApi({ kubeconfig }, env);
-  });
+  const open = once(() => openApi({ kubeconfig }, env));
   return {
     open,
     namespace: () => contextNamespace(kubeconfig),
@@ -197,7 +188,6 @@ async function listedPods(from: Place): Promise<PodView[]> {
   const selector =
     node === undefined ? {} : { fieldSelector: `spec.nodeName=${node}` };
   const { core } = await from.open();
-  const { apiProblem } = await import("../kube/typed-api.ts");
   try {
     const { items } = await core.listPodForAllNamespaces(selector);
     return items.map(podOfApi);
@@ -215,7 +205,6 @@ async function askedPod(
       `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
     );
   const { core } = await from.open();
-  const { apiProblem } = await import("../kube/typed-api.ts");
   try {
     return podOfApi(await core.readNamespacedPod({ namespace, name }));
   } catch (cause) {

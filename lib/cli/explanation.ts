@@ -19,13 +19,16 @@ import { own, parseJson } from "../cni/json.ts";
 import { pluginConfig } from "../cni/network.ts";
 import { annotationsCapability } from "../select/config.ts";
 import {
-  type Annotations,
   type Attachment,
   type Device,
   displayName,
 } from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
-import { namespaceRules, schedulingRules } from "./namespace-networks.ts";
+import {
+  type NamespaceSource,
+  namespaceRules,
+  schedulingRules,
+} from "./namespace-networks.ts";
 import { type Directories, nodeContext } from "./node.ts";
 import type { PodView } from "./pod-source.ts";
 import type { Env } from "./terminal.ts";
@@ -68,7 +71,7 @@ export async function explainPod(
   pod: PodView,
   directories: Directories,
   env: Env,
-  known: Map<string, Annotations>,
+  namespaces: NamespaceSource,
 ): Promise<Explanation> {
   const { kind, namespace, name } = pod;
   const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
@@ -84,13 +87,12 @@ export async function explainPod(
     deadline,
   );
   recorded?.();
-  const { kube } = context.config;
   return {
     pod: shown,
     rules: [
       ...choice.elements.map(ruleOf),
       ...auxiliaryRules(auxiliary),
-      ...(await namespaceRules(pod, { known, kube, env })),
+      ...(await namespaceRules(pod, namespaces)),
       ...schedulingRules(pod),
       ...misplacedAnnotations(pod),
     ],

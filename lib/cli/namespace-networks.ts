@@ -5,39 +5,33 @@
  * `genie manifest --namespace-networks`.
  */
 import { own } from "../cni/json.ts";
-import type { KubeOptions } from "../kube/access.ts";
+import type { Api } from "../kube/typed-api.ts";
 import { quote } from "../linux/text.ts";
 import type { Annotations } from "../select/attachment.ts";
 import { type PodView, networkAnnotations } from "./pod-source.ts";
-import type { Env } from "./terminal.ts";
 
 /** Where namespaces are read; each once. */
 export interface NamespaceSource {
   /** Those of a file, and those that were asked for. */
   known: Map<string, Annotations>;
-  kube: KubeOptions;
-  env: Env;
+  open(): Promise<Api>;
 }
 
 async function annotationsOf(
   name: string,
-  { known, kube, env }: NamespaceSource,
+  { known, open }: NamespaceSource,
 ): Promise<Annotations> {
-  const annotations = known.get(name) ?? (await ask(name, kube, env));
+  const annotations = known.get(name) ?? (await ask(name, open));
   known.set(name, annotations);
   return annotations;
 }
 
 async function ask(
   name: string,
-  kube: KubeOptions,
-  env: Env,
+  open: () => Promise<Api>,
 ): Promise<Annotations> {
-  const { kubeconfig, server, policy } = kube;
-  if ((kubeconfig ?? server ?? policy?.server) === undefined) return {};
   try {
-    const { openApi } = await import("../kube/typed-api.ts");
-    const { core } = await openApi(kube, env);
+    const { core } = await open();
     const { metadata } = await core.readNamespace({ name });
     return metadata?.annotations ?? {};
   } catch {
