@@ -97,13 +97,11 @@ async function signIn(
   deadline: Deadline,
 ): Promise<Issued> {
   const name = `auth-provider ${quote(provider.name)}`;
-  const { promise: late, reject } = Promise.withResolvers<never>();
   const failed = (what: string) =>
     new CniError(Code.tryAgainLater, `${name} ${what}`);
-  const timer = setTimeout(
-    () => reject(failed("gave no token in time")),
-    deadline.remaining,
-  );
+  const late = Bun.sleep(deadline.remaining).then(() => {
+    throw failed("gave no token in time");
+  });
   try {
     const token = await Promise.race([late, tokenOf(provider)]);
     if (token === undefined) throw failed("gave no token");
@@ -114,8 +112,6 @@ async function signIn(
     throw failed(
       `failed: ${errnoOf(error) ?? (error instanceof Error ? error.name : "error")}`,
     );
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -79,16 +79,13 @@ export async function call(
   }
 }
 
-/** The server's pause, if it is longer. */
+/**
+ * The server's pause if it is longer; else exponential with jitter (half to all of it), so
+ * that the pods of a node do not retry at once.
+ */
 function pauseOf({ retryAfter = 0 }: Failure, tries: number, random: number) {
-  return Math.max(retryAfter, backoff(tries, random));
-}
-
-/** Exponential with jitter (half to all of it), so that the pods of a node do not retry at once. */
-function backoff(tries: number, random: number): number {
-  return (
-    Math.min(longestPause, firstPause * 2 ** (tries - 1)) * (0.5 + random / 2)
-  );
+  const longest = Math.min(longestPause, firstPause * 2 ** (tries - 1));
+  return Math.max(retryAfter, longest * (0.5 + random / 2));
 }
 
 function failed(
@@ -119,7 +116,7 @@ async function attempt(
   try {
     const response = await wire.send(request, access, credential, signal);
     ({ status } = response);
-    outcome = await outcomeOf(response, request, access, credential, wire);
+    outcome = outcomeOf(response, request, access, credential, wire);
   } catch (error) {
     outcome = signal.aborted
       ? late(access)
@@ -135,13 +132,13 @@ async function attempt(
   return outcome;
 }
 
-async function outcomeOf(
+function outcomeOf(
   response: HttpResponse,
   { subject }: Call,
   access: Access,
   credential: Credential,
   { now }: Wire,
-): Promise<string | Failure> {
+): string | Failure {
   const { status, text } = response;
   if (status >= 200 && status < 300) return text ?? tooLarge(access);
   if (status >= 300 && status < 400)
