@@ -203,24 +203,17 @@ function attachmentArgs(
   { ips, mac }: NetworkSelectionElement,
   { plugins }: NetworkConfigList,
 ): string {
+  if (!ips && !mac) return args;
   const added: [key: string, value: string][] = [];
-  const replaced: string[] = [];
-  if (ips) {
-    replaced.push("IP");
-    // A plugin that declares `ips` gets all of them by capability; host-local
-    // refuses several in `IP`.
-    const isDeclared = plugins.some((plugin) => declares(plugin, "ips"));
-    if (!isDeclared || ips.length === 1) added.push(["IP", ips.join(",")]);
-  }
-  if (mac) {
-    replaced.push("MAC");
-    added.push(["MAC", mac]);
-  }
-  if (added.length > 0) {
-    replaced.push("IgnoreUnknown");
-    added.unshift(["IgnoreUnknown", "1"]);
-  }
-  if (replaced.length === 0) return args;
-  const kept = parseCniArgs(args).filter(([key]) => !replaced.includes(key));
+  // A plugin that declares `ips` gets all of them by capability; host-local refuses
+  // several in `IP`.
+  const isDeclared = plugins.some((plugin) => declares(plugin, "ips"));
+  if (ips && (!isDeclared || ips.length === 1))
+    added.push(["IP", ips.join(",")]);
+  if (mac) added.push(["MAC", mac]);
+  if (added.length > 0) added.unshift(["IgnoreUnknown", "1"]);
+  const replaced = new Set(added.map(([key]) => key));
+  if (ips) replaced.add("IP");
+  const kept = parseCniArgs(args).filter(([key]) => !replaced.has(key));
   return formatCniArgs([...kept, ...added]);
 }

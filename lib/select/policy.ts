@@ -51,7 +51,7 @@ export function requireExecutable(
   { plugins }: NetworkConfigList,
   config: GenieConfig,
 ): void {
-  const { allowedPlugins, allowedIpams } = config;
+  const { allowedPlugins } = config;
   const own = ownTypes(config);
   for (const plugin of plugins) {
     for (const { type, isIpam } of executedTypes([plugin])) {
@@ -59,23 +59,12 @@ export function requireExecutable(
         throw invalidConfig(
           `plugin ${quote(plugin.type)} would execute genie again`,
         );
-      if (!isIpam) {
-        if (allowedPlugins && !allowedPlugins.includes(type))
-          throw notAllowed(
-            `plugin ${quote(type)}`,
-            "allowedPlugins",
-            allowedPlugins,
-          );
-      } else if (
-        allowedIpams &&
-        !allowedIpams.includes(type) &&
-        !allowedPlugins?.includes(type)
-      )
-        throw notAllowed(
-          `IPAM plugin ${quote(type)}`,
-          "allowedIpams",
-          allowedIpams,
-        );
+      const key = isIpam ? "allowedIpams" : "allowedPlugins";
+      const allowed = config[key];
+      if (!allowed || allowed.includes(type) || allowedPlugins?.includes(type))
+        continue;
+      const what = isIpam ? "IPAM plugin" : "plugin";
+      throw notAllowed(`${what} ${quote(type)}`, key, allowed);
     }
   }
 }

@@ -28,7 +28,9 @@ export function resolve(
   for (const { ifname, node, definition } of elements) {
     const network = node
       ? nodeAttachment(node, context)
-      : definitionAttachment(definition, definitions);
+      : definitions?.(definition);
+    if (!network)
+      throw new CniError(Code.internal, `no definition ${definition?.key}`);
     // The runtime's own port mappings and bandwidth go to the primary (NPWG
     // §7.5).
     const runtimeConfig = ifname === context.ifname ? config.runtimeConfig : {};
@@ -54,12 +56,4 @@ function nodeAttachment(
   const requested = name === list.name ? {} : { requested: name };
   const named = element ? { element } : { origin: chosenAs ?? "default" };
   return { list, args, capabilityArgs: {}, ...requested, ...named };
-}
-
-function definitionAttachment(
-  reference: DefinitionReference,
-  definitions: Definitions | undefined,
-): Omit<Attachment, "ifname"> {
-  if (definitions) return definitions(reference);
-  throw new CniError(Code.internal, `no definition ${reference.key}`);
 }
