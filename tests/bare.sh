@@ -11,6 +11,9 @@ machine=${BARE:-}
 if [ -z "$machine" ]; then
   machine=$(mktemp -d)
   trap 'rm -rf "$machine"' EXIT
+  # A signal ends the shell without EXIT's trap otherwise.
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
 fi
 mkdir -p "$machine"
 chmod 755 "$machine"

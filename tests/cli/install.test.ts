@@ -411,6 +411,34 @@ describe("install, CRI-O", () => {
   });
 });
 
+describe("install, containerd", () => {
+  test.each<[what: string, settings: string, isWarned: boolean]>([
+    ["looks for plugins elsewhere", 'bin_dir = "/usr/lib/cni"', true],
+    ["has the same directories", 'bin_dir = "/opt/cni/bin/"', false],
+    [
+      "reads other networks",
+      'bin_dir = "/usr/lib/cni"\nconf_dir = "/etc/other"',
+      false,
+    ],
+  ])("%s", async (_, settings, isWarned) => {
+    using node = new NodeDirectory();
+    const table = '[plugins."io.containerd.grpc.v1.cri".cni]';
+    node.write(
+      "etc/containerd/config.toml",
+      `version = 2\n${table}\n${settings}\n`,
+    );
+    const { exitCode, stdout } = await node.type("install", [
+      `--root=${node.root}`,
+      "--conf-dir=/etc/cni/net.d",
+      "--bin-dir=/opt/cni/bin",
+    ]);
+    expect(exitCode).toBe(0);
+    const warning =
+      "warning   /etc/containerd/config.toml: plugins are looked for in /usr/lib/cni, not in /opt/cni/bin: every pod fails there: genie install --bin-dir /usr/lib/cni\n";
+    expect(stdout.includes(warning)).toBe(isWarned);
+  });
+});
+
 describe("install, credentials", () => {
   test("a service account, token and authority are copied, nobody else can read them", async () => {
     using node = new NodeDirectory();

@@ -18,6 +18,8 @@ import {
   runtimesOf,
   usesCri,
   runtimeSettings,
+  binDirProblem,
+  confDirProblem,
 } from "../install/runtime.ts";
 import {
   type Check,
@@ -190,28 +192,16 @@ export const checkLoopback: Check = ({ host, path }) => {
 
 /** Compares the runtime's configured directories with genie's. */
 export const checkRuntimeDirectories: Check = ({ host, directories }) =>
-  runtimeSettings(host).flatMap(({ runtime, file, binDirs, confDir }) => {
+  runtimeSettings(host).flatMap((settings) => {
+    const { runtime, file, confDir } = settings;
     const check = `${runtime} directories`;
-    const findings: Finding[] = [];
-    const isSame = (a: string, b: string) => host.target(a) === host.target(b);
-    if (
-      binDirs.length > 0 &&
-      !binDirs.some((binDir) => isSame(binDir, directories.binDir))
-    )
-      findings.push(
-        fail(
-          check,
-          `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${directories.binDir}`,
-          `genie install --bin-dir ${binDirs[0]}`,
-        ),
-      );
-    if (confDir !== undefined && !isSame(confDir, directories.confDir))
-      findings.push(
-        fail(
-          check,
-          `${file}: networks are read from ${confDir}, not from ${directories.confDir}`,
-          `genie install --conf-dir ${confDir}`,
-        ),
-      );
-    return findings.length > 0 ? findings : ok(check, `${file} agrees`);
+    const problems = [
+      binDirProblem(settings, directories, host),
+      confDir === undefined
+        ? undefined
+        : confDirProblem(settings, directories, host),
+    ].filter((problem) => problem !== undefined);
+    return problems.length > 0
+      ? problems.map(({ found, advice }) => fail(check, found, advice))
+      : ok(check, `${file} agrees`);
   });

@@ -32,7 +32,12 @@ import { executableMemoryProblems } from "./executable-memory.ts";
 import { type Host, whileInstalling } from "../host.ts";
 import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";
 import { type Base, OwnFile } from "./own-file.ts";
-import { runtimesOf } from "./runtime.ts";
+import {
+  binDirProblem,
+  confDirProblem,
+  runtimeSettings,
+  runtimesOf,
+} from "./runtime.ts";
 import { type Settings, withSettings } from "./settings.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -135,12 +140,24 @@ export class Installation {
       );
     for (const { found } of listWarnings(parseJson(text)))
       steps.push(warning(`${path}: ${found}`));
+    steps.push(...this.#runtimeWarnings());
     try {
       this.#file.keepCopy(text);
     } catch (error) {
       steps.push(warning(messageOf(error)));
     }
     return steps;
+  }
+
+  /** No refusal: the file may be of a runtime that is not used any more. */
+  #runtimeWarnings(): Step[] {
+    const { directories, host } = this.#request;
+    return runtimeSettings(host)
+      .filter((settings) => !confDirProblem(settings, directories, host))
+      .flatMap((settings) => binDirProblem(settings, directories, host) ?? [])
+      .map(({ found, advice }) =>
+        warning(`${found}: every pod fails there: ${advice}`),
+      );
   }
 
   /** Executes the copy here: the runtime's unit may forbid more. Throws 7. */

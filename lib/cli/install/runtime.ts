@@ -6,6 +6,7 @@
  */
 import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import type { Host } from "../host.ts";
+import { type Directories, defaultDirectories } from "../node.ts";
 import { own } from "../../cni/json.ts";
 import { textOf } from "../replace-file.ts";
 
@@ -152,6 +153,41 @@ export function runtimeSettings(host: Host): RuntimeSettings[] {
     settingsOf("crio", file, own(own(parsed(host, file), "crio"), "network")),
   );
   return [...containerd, ...crio];
+}
+
+/** A directory of the runtime that is not genie's. */
+export interface DirectoryProblem {
+  found: string;
+  advice: string;
+}
+
+/** The runtime does not find genie's executable. */
+export function binDirProblem(
+  { file, binDirs }: RuntimeSettings,
+  { binDir }: Directories,
+  host: Host,
+): DirectoryProblem | undefined {
+  if (binDirs.length === 0) return undefined;
+  if (binDirs.some((one) => host.target(one) === host.target(binDir)))
+    return undefined;
+  return {
+    found: `${file}: plugins are looked for in ${binDirs.join(", ")}, not in ${binDir}`,
+    advice: `genie install --bin-dir ${binDirs[0]}`,
+  };
+}
+
+/** The runtime does not read genie's configuration. */
+export function confDirProblem(
+  { file, confDir = defaultDirectories.confDir }: RuntimeSettings,
+  directories: Directories,
+  host: Host,
+): DirectoryProblem | undefined {
+  if (host.target(confDir) === host.target(directories.confDir))
+    return undefined;
+  return {
+    found: `${file}: networks are read from ${confDir}, not from ${directories.confDir}`,
+    advice: `genie install --conf-dir ${confDir}`,
+  };
 }
 
 /** The files of running containerds; else all known files. */
