@@ -11,7 +11,7 @@ import { messageOf } from "../linux/errno.ts";
 import { type HostGenie, runHostGenie } from "./host-genie.ts";
 import { definitionKind, podKind } from "./kinds.ts";
 import type { Agent, Part } from "./part.ts";
-import { backoff, pause } from "./pause.ts";
+import { aborted, backoff, pause } from "./pause.ts";
 import { type Informer, startInformer } from "./watch.ts";
 
 export interface AgentOptions extends Pick<
@@ -71,11 +71,8 @@ export async function runParts(
   signal: AbortSignal,
   endMs = endWithinMs,
 ): Promise<void> {
-  const { promise: aborted, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) resolve();
-  signal.addEventListener("abort", () => resolve());
   const running = Promise.all(parts.map((part) => keep(part, agent, signal)));
-  await Promise.race([running, aborted]);
+  await Promise.race([running, aborted(signal)]);
   await Promise.race([running, Bun.sleep(endMs)]);
 }
 

@@ -22,18 +22,15 @@ import {
 import { replaceOwnFile } from "./own-file.ts";
 import type { Part } from "./part.ts";
 import { keepSynced } from "./synced.ts";
-import type { Informer } from "./watch.ts";
-
-let informer: Informer<NetworkAttachmentDefinition> | undefined;
 
 export const definitionCache: Part = {
   name: "cache",
-  synced: () => informer?.state() === "current",
+  synced: (agent) => agent.definitions().state() === "current",
   async run(agent, signal) {
     const { dependencies, config } = agent.context;
     const directory = `${config.dataDir}/${definitionsDirectory}`;
     const synced = `${config.dataDir}/${definitionsSynced}`;
-    const source = (informer = agent.definitions());
+    const source = agent.definitions();
     makeOwnDirectory(directory);
     // While the API server is away, the files of the agent before us are the newest.
     const isResumed = ageOf(synced, dependencies) !== undefined;

@@ -19,13 +19,10 @@ import { aborted, pause } from "./pause.ts";
 /** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */
 const every = { failures: 1000, keep: 10_000, audit: 60_000, confirm: 3000 };
 
-let informer: ReturnType<Agent["pods"]> | undefined;
-
 export const events: Part = {
   name: "events",
-  synced: () => informer?.state() === "current",
+  synced: (agent) => agent.pods().state() === "current",
   async run(agent, signal) {
-    informer = agent.pods();
     const writer = new EventWriter({
       node: agent.node,
       api: () => agent.api(),

@@ -31,17 +31,9 @@ export const load: Part = {
   },
 };
 
-/** A host end of an attachment, with the `name` of its network. */
-interface HostEnd {
-  network: string;
-  ifname: string;
-}
-
 export class LoadSampler {
   readonly #context: Context;
   readonly #sys: string | undefined;
-  /** By record: it is read again when it has changed. */
-  readonly #ends = new Map<string, { version: string; ends: HostEnd[] }>();
   /** By interface. */
   #before: { uptimeMs: number; bytes: ReadonlyMap<string, number> } | undefined;
 
@@ -53,14 +45,14 @@ export class LoadSampler {
   /** undefined for the first sample: a rate needs two. */
   async next(): Promise<Load | undefined> {
     const { dependencies } = this.#context;
-    await this.#readRecords();
+    const ends = await this.#hostEnds();
     const uptimeMs = dependencies.uptimeMs();
     const before = this.#before;
     const bytes = new Map<string, number>();
     const moved: Record<string, number> = {};
-    for (const { network, ifname } of this.#allEnds()) {
+    for (const [ifname, network] of ends) {
       const traffic = hostEndTraffic(ifname, this.#sys);
-      if (!traffic || bytes.has(ifname)) continue;
+      if (!traffic) continue;
       const now = traffic.received + traffic.sent;
       bytes.set(ifname, now);
       // An interface that was made since then has counted from 0.
@@ -75,37 +67,20 @@ export class LoadSampler {
     return { bootId: dependencies.bootId(), uptimeMs, bytesPerSecond: moved };
   }
 
-  #allEnds(): HostEnd[] {
-    return [...this.#ends.values()].flatMap(({ ends }) => ends);
-  }
-
-  async #readRecords(): Promise<void> {
+  /** The `name` of the network by the host end of each attachment. */
+  async #hostEnds(): Promise<ReadonlyMap<string, string>> {
     const { records, dependencies } = this.#context;
     const bootId = dependencies.bootId();
-    const versions = new Map<string, string>();
-    const hasChanged = (name: string): boolean => {
-      const version = records.versionOf(name) ?? "";
-      versions.set(name, version);
-      return this.#ends.get(name)?.version !== version;
-    };
-    for await (const { name, record } of records.all(hasChanged)) {
+    const ends = new Map<string, string>();
+    for await (const { record } of records.all()) {
       if (record?.bootId !== bootId) continue;
       const { results } = await records.readResults(record);
-      const ends = record.attachments.flatMap(({ ifname, list }) => {
+      for (const { ifname, list } of record.attachments) {
         const result = results.get(ifname);
-        return (result ? hostInterfaces(result) : []).map((host) => ({
-          network: list.name,
-          ifname: host,
-        }));
-      });
-      // While results are missing, it is read again the next time.
-      const isComplete = record.attachments.every(({ ifname }) =>
-        results.has(ifname),
-      );
-      const version = isComplete ? (versions.get(name) ?? "") : "incomplete";
-      this.#ends.set(name, { version, ends });
+        for (const host of result ? hostInterfaces(result) : [])
+          ends.set(host, list.name);
+      }
     }
-    for (const name of this.#ends.keys())
-      if (!versions.has(name)) this.#ends.delete(name);
+    return ends;
   }
 }

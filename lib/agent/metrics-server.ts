@@ -13,12 +13,10 @@ interface Address {
 }
 
 export function metricsServer(at: Address): Part {
-  let pods: ReturnType<Agent["pods"]> | undefined;
   return {
     name: "metrics",
-    synced: () => pods?.state() === "current",
+    synced: (agent) => agent.pods().state() === "current",
     async run(agent, signal) {
-      pods = agent.pods();
       const counters = sharedCounters(agent);
       using server = listen(at, agent);
       agent.log("info", "serving metrics", { url: server.url.href });

@@ -20,7 +20,7 @@ export interface Part {
    */
   run(agent: Agent, signal: AbortSignal): Promise<void>;
   /** For /readyz; absent: always. */
-  synced?(): boolean;
+  synced?(agent: Agent): boolean;
 }
 
 export interface Agent {

@@ -21,13 +21,11 @@ const lookEveryMs = 30_000;
 /** Milliseconds between two looks at a pod without an event, whatever fails. */
 const leastMs = 500;
 
-let informer: Informer<V1Pod> | undefined;
-
 export const reconcile: Part = {
   name: "attach",
-  synced: () => informer?.state() === "current",
+  synced: (agent) => agent.pods().state() === "current",
   async run(agent, signal) {
-    const pods = (informer = agent.pods());
+    const pods = agent.pods();
     const reconciler = new Reconciler(agent, pods, signal);
     const unsubscribe = pods.subscribe((change, pod) =>
       change === "put" ? reconciler.look(pod) : reconciler.forget(pod),

@@ -17,7 +17,6 @@ import type { Agent, Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 import { patchStatus, readPod } from "./pod-request.ts";
 import { keepSynced } from "./synced.ts";
-import type { Informer } from "./watch.ts";
 
 /** Milliseconds: of all requests for one status, between two looks at all files, of the longest pause. */
 const limits = { write: 3000, rescan: 300_000, longestPause: 30_000 };
@@ -43,17 +42,15 @@ export const dueStatuses: Part = {
   },
 };
 
-let informer: Informer<unknown> | undefined;
-
 /** `--status`: ADD leaves the status to us while the file is young. */
 export const statusByAgent: Part = {
   name: "status",
-  synced: () => informer?.state() === "current",
+  synced: (agent) => agent.pods().state() === "current",
   async run(agent, signal) {
     const path = `${agent.context.config.dataDir}/${statusSynced}`;
-    informer = agent.pods();
+    const source = agent.pods();
     try {
-      await keepSynced(path, informer, agent.context, signal, () => isAtWork);
+      await keepSynced(path, source, agent.context, signal, () => isAtWork);
     } finally {
       // From now on ADD writes the status again.
       removeFile(path);

@@ -9,7 +9,7 @@ import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
 import { dueStatuses } from "../agent/status.ts";
-import { pause, shared } from "../agent/pause.ts";
+import { aborted, pause, shared } from "../agent/pause.ts";
 import type { Context } from "../attach/context.ts";
 import { logs } from "../attach/log.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -70,17 +70,16 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     }
     if (!input.flag("no-install")) {
       // Its first round may wait for another installer.
-      const ended = pause(2 ** 31 - 1, signal);
       const part = await Promise.race([
         installPart(input, terminal, log),
-        ended.then(() => undefined),
+        aborted(signal).then(() => undefined),
       ]);
       if (!part) return 0;
       chosen.push(part);
     }
     const context = contextOf(directories, host, terminal, log);
     const { config } = context;
-    const running = createAgent(
+    const running: Agent = createAgent(
       {
         node: apiNodeName(input, terminal.env, config),
         context,
@@ -90,7 +89,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
         place: (path) => host.path(path),
         // Two parts ask for it.
         nodeState: shared(1000, () => hostState(directories, host, terminal)),
-        synced: () => chosen.every(({ synced }) => synced?.() ?? true),
+        synced: () => chosen.every(({ synced }) => synced?.(running) ?? true),
         log: logger(terminal, config.logLevel),
       },
       signal,
