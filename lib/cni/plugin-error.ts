@@ -192,15 +192,14 @@ function spoken(value: unknown, raw: CniError): CniError {
       ? Number(code)
       : Code.internal,
     isMute ? raw.message : msg,
-    {
-      details:
-        typeof details === "string"
-          ? details
-          : isMute
-            ? raw.details
-            : undefined,
-    },
+    { details: detailsText(details) ?? (isMute ? raw.details : undefined) },
   );
+}
+
+/** The words of a plugin are kept, also where they are no string as they should be. */
+function detailsText(details: unknown): string | undefined {
+  if (details === undefined || details === null) return undefined;
+  return typeof details === "string" ? details : JSON.stringify(details);
 }
 
 /** The error at the end of a text, after a result or any other text; undefined without one. */

@@ -461,8 +461,13 @@ describe("invoke", () => {
     ],
     [
       "a code that is none",
-      { stdout: { code: -3, msg: "m", details: 5 }, exit: 1 },
+      { stdout: { code: -3, msg: "m", details: null }, exit: 1 },
       failedToAdd(999, "m"),
+    ],
+    [
+      "details that are no text",
+      { stdout: { code: 7, msg: "m", details: { mtu: 5 } }, exit: 1 },
+      failedToAdd(7, "m", '{"mtu":5}'),
     ],
     [
       "a code with a fraction",
