@@ -10,17 +10,14 @@ import {
   startApiServer,
   statusFault,
 } from "../support/api-server.ts";
-import {
-  type CallOptions,
-  type Node,
-  type Pod,
-  nothing,
-} from "../support/node.ts";
+import { type CallOptions, type Node, nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
 import {
   type Attached,
+  asking,
   attached,
   startNode,
+  store,
 } from "../support/scripted-node.ts";
 
 const getPod = {
@@ -29,22 +26,6 @@ const getPod = {
   status: 200,
   user: "genie",
 };
-
-/** What makes genie ask `api`. */
-function asking(api: ApiServer): CallOptions {
-  return { config: { kubernetes: { kubeconfig: api.kubeconfig() } } };
-}
-
-/** The pod as the API server has it. */
-function store(
-  api: ApiServer,
-  { namespace, name, uid }: Pod,
-  annotations?: Record<string, string>,
-) {
-  api.pods.put({
-    metadata: { namespace, name, uid, ...(annotations && { annotations }) },
-  });
-}
 
 describe("annotations of the runtime, no API call", () => {
   const cases: [string, CallOptions["annotations"], Attached][] = [

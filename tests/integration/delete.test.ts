@@ -17,6 +17,7 @@ import {
   scriptedResult,
   startScriptedNode,
   stdinOf,
+  store,
   summary,
 } from "../support/scripted-node.ts";
 
@@ -134,10 +135,7 @@ describe("DEL, the record decides", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
-    const { namespace, name, uid } = pod;
-    api.pods.put({
-      metadata: { namespace, name, uid, annotations: { cni: "beta" } },
-    });
+    store(api, pod, { cni: "beta" });
     const options = {
       config: { kubernetes: { kubeconfig: keptKubeconfig(node, api) } },
     };

@@ -10,7 +10,11 @@ import {
   startApiServer,
   statusFault,
 } from "../support/api-server.ts";
-import { keptKubeconfig, startScriptedNode } from "../support/scripted-node.ts";
+import {
+  keptKubeconfig,
+  startScriptedNode,
+  store,
+} from "../support/scripted-node.ts";
 import { expectRefusal, secret } from "../support/refusal.ts";
 
 function kubeconfigOf(cluster: object, user: object = {}): string {
@@ -123,10 +127,7 @@ test("no secret is said where all goes well", async () => {
   await using scripted = await startScriptedNode();
   const { node } = scripted;
   const pod = await node.pod();
-  const { namespace, name, uid } = pod;
-  api.pods.put({
-    metadata: { namespace, name, uid, annotations: { cni: "alpha,beta" } },
-  });
+  store(api, pod, { cni: "alpha,beta" });
   const config = {
     kubernetes: {
       kubeconfig: api.kubeconfig({ user: { token: `${secret}-token` } }),

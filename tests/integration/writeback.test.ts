@@ -9,11 +9,12 @@ import {
   startApiServer,
   statusFault,
 } from "../support/api-server.ts";
-import type { CallOptions, Pod } from "../support/node.ts";
 import {
+  asking,
   keptKubeconfig,
   scriptedResult,
   startScriptedNode,
+  store,
 } from "../support/scripted-node.ts";
 
 const path = "/api/v1/namespaces/shop/pods/web";
@@ -26,19 +27,6 @@ const patch = {
 };
 
 const statusKey = "k8s.v1.cni.cncf.io/network-status";
-
-function asking(api: ApiServer): CallOptions {
-  return { config: { kubernetes: { kubeconfig: api.kubeconfig() } } };
-}
-
-function store(
-  api: ApiServer,
-  pod: Pod,
-  annotations: Record<string, string> = {},
-) {
-  const { namespace, name, uid } = pod;
-  api.pods.put({ metadata: { namespace, name, uid, annotations } });
-}
 
 /** The pod's annotations as they are now, ours decoded. */
 function annotationsOf(api: ApiServer): Record<string, unknown> {

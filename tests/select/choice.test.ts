@@ -338,11 +338,6 @@ describe("parseChoice, networks of definitions", () => {
       ["d@eth0", "a@x", "b@net2"],
     ],
     [
-      "are named by their position among themselves",
-      { [added]: "a@x,b,c" },
-      ["calico-net@eth0", "a@x", "b@net2", "c@net3"],
-    ],
-    [
       "do not take a name that either annotation requests",
       { cni: "weave,flannel@net1", [added]: "a,b@net3,c,d" },
       [
@@ -353,11 +348,6 @@ describe("parseChoice, networks of definitions", () => {
         "c@net4",
         "d@net5",
       ],
-    ],
-    [
-      "keep a name that they request from the unnamed ones of cni",
-      { cni: "weave,flannel", [added]: "a@eth1" },
-      ["weave-net@eth0", "flannel-net@eth2", "a@eth1"],
     ],
     [
       "can have CNI_IFNAME where cni leaves it to them",

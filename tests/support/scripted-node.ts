@@ -6,7 +6,7 @@ import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ApiServer } from "./api-server.ts";
 import { DelegateDouble, type RecordedCall } from "./delegate.ts";
-import { Node, type Pod } from "./node.ts";
+import { type CallOptions, Node, type Pod } from "./node.ts";
 
 /** A node with both networks. */
 export async function startNode(): Promise<Node> {
@@ -108,6 +108,22 @@ export function scriptedResult(i: number, cniVersion = "1.0.0") {
     cniVersion,
     ips: [{ address: `10.${i + 1}.0.2/24`, gateway: `10.${i + 1}.0.1` }],
   };
+}
+
+/** The configuration with which genie asks the server. */
+export function asking(api: ApiServer): CallOptions {
+  return { config: { kubernetes: { kubeconfig: api.kubeconfig() } } };
+}
+
+/** The server has the pod, perhaps with annotations. */
+export function store(
+  api: ApiServer,
+  { namespace, name, uid }: Pod,
+  annotations?: Record<string, string>,
+): void {
+  api.pods.put({
+    metadata: { namespace, name, uid, ...(annotations && { annotations }) },
+  });
 }
 
 /** A kubeconfig for the server that outlives it. */
