@@ -85,10 +85,12 @@ Pods of the node's network are left out. Exit code 1 if something is found.
       ({ metadata }) =>
         namespace === undefined || metadata?.namespace === namespace,
     );
-    if (onNode.length === 0 && input.text("filename") === undefined)
+    if (onNode.length === 0 && input.text("filename") === undefined) {
+      progress();
       stderr(
         `genie audit: the API server has no pod of node ${JSON.stringify(node)}: is --node its name?\n`,
       );
+    }
     progress(`reading the records of ${pods.length} pods`);
     const found = await auditPods(pods, context, (path) => host.path(path));
     const evicted =

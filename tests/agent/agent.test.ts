@@ -67,7 +67,7 @@ describe("genie agent", () => {
     node.network("30-late.conf", { ...ptpConf, name: "late" });
     while ((await get("readyz")).status !== 200) await Bun.sleep(10);
     expect(existsSync(join(node.confDir, "00-genie.conflist"))).toBe(true);
-  });
+  }, 20_000);
 
   test("without a credential, the parts that need none run", async () => {
     await using scripted = await startScriptedNode();
