@@ -34,7 +34,12 @@ import {
   structuredFormats,
   wantedNamespace,
 } from "./output.ts";
-import { type PodTraffic, TrafficReader, bytesText } from "./pod-traffic.ts";
+import {
+  type PodTraffic,
+  bytesText,
+  hostInterfaces,
+  podTraffic,
+} from "./pod-traffic.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node only, not the API server or the runtime. HOST is the host's
@@ -186,7 +191,7 @@ async function listAttachments(
   const bootId = dependencies.bootId();
   const pods: [key: string, rows: ListedAttachment[]][] = [];
   const unreadable: string[] = [];
-  const traffic = new TrafficReader();
+  const hostNames = hostInterfaces();
   for await (const { name, record, error } of store.all()) {
     if (!record) {
       unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
@@ -195,10 +200,13 @@ async function listAttachments(
     const { pod, containerId, ifname } = record;
     const sandbox = sandboxOf(record, bootId, host);
     const { results } = await store.readResults(record);
-    const netns = sandbox === "live" ? host.path(record.netns) : undefined;
+    const traffic =
+      sandbox === "live"
+        ? podTraffic(host.path(record.netns), hostNames)
+        : undefined;
     const rows = listed(record, results, sandbox).map((row) => ({
       ...row,
-      ...(netns !== undefined && traffic.of(netns, row.ifname)),
+      ...traffic?.get(row.ifname),
     }));
     pods.push([
       [pod?.namespace, pod?.name, containerId, ifname].join("\0"),

@@ -3,7 +3,7 @@
  * namespace. Needs root; undefined where it cannot be seen.
  */
 import { namespaceId } from "../linux/netns.ts";
-import { type LinkCounters, Rtnetlink } from "../linux/rtnetlink.ts";
+import { Rtnetlink } from "../linux/rtnetlink.ts";
 
 export interface PodTraffic {
   /** The host's end of a veth, or the parent of a macvlan. */
@@ -15,53 +15,46 @@ export interface PodTraffic {
 
 const ownNetns = "/proc/self/ns/net";
 
-/** Reads each namespace and the host's interfaces once. */
-export class TrafficReader {
-  readonly #own = namespaceId(ownNetns);
-  #hostNames: ReadonlyMap<number, string> | undefined;
-  #last:
-    { netns: string; links: ReadonlyMap<string, LinkCounters> } | undefined;
+/** Of each interface of a pod; `hostNames` of {@link hostInterfaces}. */
+export function podTraffic(
+  netns: string,
+  hostNames: ReadonlyMap<number, string>,
+): ReadonlyMap<string, PodTraffic> {
+  // Interfaces of the same names there would be the node's.
+  if (namespaceId(netns) === namespaceId(ownNetns)) return new Map();
+  const links = inNamespace(netns, (rtnetlink) => rtnetlink.counters());
+  return new Map(
+    [...links].map(([ifname, { peer, received, sent }]) => {
+      const hostInterface =
+        peer === undefined ? undefined : hostNames.get(peer);
+      return [
+        ifname,
+        {
+          ...(hostInterface !== undefined && { hostInterface }),
+          bytesIn: received,
+          bytesOut: sent,
+        },
+      ];
+    }),
+  );
+}
 
-  of(netns: string, ifname: string): PodTraffic | undefined {
-    const found = this.#linksOf(netns).get(ifname);
-    if (!found) return undefined;
-    const { peer, received, sent } = found;
-    const hostInterface =
-      peer === undefined ? undefined : this.#names().get(peer);
-    return {
-      ...(hostInterface !== undefined && { hostInterface }),
-      bytesIn: received,
-      bytesOut: sent,
-    };
-  }
+/** Names by index. */
+export function hostInterfaces(): ReadonlyMap<number, string> {
+  const links = inNamespace(ownNetns, (rtnetlink) => rtnetlink.links());
+  return new Map([...links].map(([name, index]) => [index, name]));
+}
 
-  #linksOf(netns: string): ReadonlyMap<string, LinkCounters> {
-    if (this.#last?.netns !== netns)
-      this.#last = { netns, links: this.#read(netns) };
-    return this.#last.links;
-  }
-
-  #read(netns: string): ReadonlyMap<string, LinkCounters> {
-    // Interfaces of the same names there would be the node's.
-    if (namespaceId(netns) === this.#own) return new Map();
-    try {
-      using rtnetlink = new Rtnetlink(netns);
-      return rtnetlink.counters();
-    } catch {
-      return new Map();
-    }
-  }
-
-  #names(): ReadonlyMap<number, string> {
-    if (this.#hostNames) return this.#hostNames;
-    const names = new Map<number, string>();
-    try {
-      using rtnetlink = new Rtnetlink(ownNetns);
-      for (const [name, index] of rtnetlink.links()) names.set(index, name);
-    } catch {
-      // Without the right to enter it.
-    }
-    return (this.#hostNames = names);
+/** Nothing without the right to enter it. */
+function inNamespace<T>(
+  netns: string,
+  read: (rtnetlink: Rtnetlink) => ReadonlyMap<string, T>,
+): ReadonlyMap<string, T> {
+  try {
+    using rtnetlink = new Rtnetlink(netns);
+    return read(rtnetlink);
+  } catch {
+    return new Map();
   }
 }
 
