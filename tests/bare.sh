@@ -33,7 +33,8 @@ fi
 rm -rf "$machine/root/genie"
 git clone -q "$tree" "$machine/root/genie"
 
-# Mounts and processes end with the command.
+# Mounts and processes end with the command. No chroot: a test that enters the mount
+# namespace of process 1 would leave it.
 unshare --mount --pid --fork --kill-child --propagation private sh -eu -c '
   machine=$1
   shift
@@ -43,12 +44,18 @@ unshare --mount --pid --fork --kill-child --propagation private sh -eu -c '
   mount --rbind /sys "$machine/sys"
   mount --rbind /dev "$machine/dev"
   mount -t tmpfs tmpfs "$machine/run"
+  mkdir "$machine/run/old"
+  cd "$machine"
+  pivot_root . run/old
+  cd /root/genie
+  export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  umount --lazy /run/old
+  rmdir /run/old
   for target; do
     echo "==> make $target"
-    chroot "$machine" env -i HOME=/root LANG=C.UTF-8 \
+    env -i HOME=/root LANG=C.UTF-8 PATH="$PATH" \
       NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
-      PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
       ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-      make -C /root/genie "$target"
+      make "$target"
   done
 ' sh "$machine" "$@"
