@@ -71,7 +71,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     if (!input.flag("no-install")) {
       // Its first round may wait for another installer.
       const part = await Promise.race([
-        installPart(input, terminal, log),
+        installPart(input, terminal, log, signal),
         aborted(signal).then(() => undefined),
       ]);
       if (!part) return 0;
@@ -144,11 +144,12 @@ function logger(
   };
 }
 
-/** One round is done here: the other parts read the configuration that it writes. */
+/** Resolves after the first round: the other parts read the configuration that it writes. */
 async function installPart(
   input: Input,
   terminal: Terminal,
   log: Agent["log"],
+  signal: AbortSignal,
 ): Promise<Part> {
   const account = input.path("service-account");
   const installation = installationOf(
@@ -166,38 +167,25 @@ async function installPart(
     for (const { outcome, text } of steps)
       log(outcome === "warning" ? "warn" : "info", text, { install: outcome });
   };
-  let told: string | undefined;
   const failed = (error: string, isWaiting: boolean): void => {
-    if (error === told) return;
-    told = error;
     if (isWaiting) log("warn", `waiting: ${error}`);
     else log("error", "failed to install", { error });
   };
-  const install = installRounds(installation, report);
   let isInstalled = false;
-  const round = async () => {
-    try {
-      await install();
-      isInstalled = true;
-    } catch (error) {
-      isInstalled = false;
-      throw error;
-    }
-  };
-  const health = input.path("health");
-  const watched = { intervalMs: installMs, health, failed };
-  const once = { sleep: () => Promise.resolve(), stopped: () => true };
-  await watch(round, { ...watched, ...once });
-  return {
-    name: "install",
-    synced: () => isInstalled,
-    run: (_, signal) =>
-      watch(round, {
-        ...watched,
-        sleep: (ms) => pause(ms, signal),
-        stopped: () => signal.aborted,
-      }),
-  };
+  const first = Promise.withResolvers<void>();
+  const rounds = watch(installRounds(installation, report), {
+    intervalMs: installMs,
+    health: input.path("health"),
+    failed,
+    ended(problem) {
+      isInstalled = problem === "";
+      first.resolve();
+    },
+    sleep: (ms) => pause(ms, signal),
+    stopped: () => signal.aborted,
+  });
+  await Promise.race([first.promise, rounds]);
+  return { name: "install", synced: () => isInstalled, run: () => rounds };
 }
 
 function hostGenie({ binDir }: Directories, { root }: Host): HostGenie {

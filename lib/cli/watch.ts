@@ -29,6 +29,8 @@ export interface Watch {
   health: string | undefined;
   /** A problem that the round before did not have; `isWaiting` until the first success. */
   failed(problem: string, isWaiting: boolean): void;
+  /** After each round; "" without a problem. */
+  ended?(problem: string): void;
   /** Resolves early when the process must end. */
   sleep(ms: number): Promise<void>;
   stopped(): boolean;
@@ -56,7 +58,7 @@ const waitingMs = 2000;
 /** A throw of `round` is the problem of this round. */
 export async function watch(
   round: () => Promise<void>,
-  { intervalMs, health, failed, sleep, stopped }: Watch,
+  { intervalMs, health, failed, ended, sleep, stopped }: Watch,
 ): Promise<void> {
   let told = "";
   let hasSucceeded = false;
@@ -71,6 +73,7 @@ export async function watch(
     }
     told = problem;
     if (health !== undefined) writeFileSync(health, problem);
+    ended?.(problem);
     await sleep(hasSucceeded ? intervalMs : Math.min(intervalMs, waitingMs));
   } while (!stopped());
 }
