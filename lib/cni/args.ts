@@ -118,9 +118,12 @@ export function ifnameProblem(name: string): Problem | undefined {
   if (name === "." || name === "..")
     return { msg: "interface name is . or .." };
   // Fast path: an identifier has no forbidden character.
-  if (!isIdentifier(name) && forbiddenInIfname.test(name)) {
+  if (isIdentifier(name)) return undefined;
+  if (forbiddenInIfname.test(name))
     return { msg: "interface name contains / or : or whitespace characters" };
-  }
+  // JSON can contain it, CNI_IFNAME cannot.
+  if (name.includes("\0"))
+    return { msg: "interface name contains a NUL character" };
   return undefined;
 }
 

@@ -123,6 +123,7 @@ describe("ifnameProblem and validateIfname (P-IF)", () => {
     ["éééééééé", tooLong],
     ["a/b", forbidden],
     ["a:b", forbidden],
+    ["a\0b", { msg: "interface name contains a NUL character" }],
     ...spaces.map((space) => [`a${space}b`, forbidden] as const),
   ] as const)("%j is none", (name, expected) => {
     expect(ifnameProblem(name)).toEqual(expected);

@@ -76,6 +76,7 @@ describe("ADD refuses the annotation", () => {
     ["../alpha", 'invalid network name "../alpha"'],
     ["alpha,", "empty network name"],
     ["alpha@a/../b", "interface name"],
+    ["alpha,beta@eth1\u0000", "NUL"],
     ["alpha@eth4", "CNI_IFNAME"],
     [many, "more than 32"],
     ["\u0000\u001b[31m", "\\u001b"],

@@ -68,6 +68,10 @@ describe("parseNetworks", () => {
       "a@e 0",
       'element 1: invalid interface name "e 0": interface name contains / or : or whitespace characters',
     ],
+    [
+      "a@e\u0000",
+      'element 1: invalid interface name "e\\u0000": interface name contains a NUL character',
+    ],
     ["a@.", 'element 1: invalid interface name ".": interface name is . or ..'],
     [
       "a@..",
