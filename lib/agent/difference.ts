@@ -59,7 +59,8 @@ export function differenceOf(
   for (const wanted of desired.elements) {
     const one = partner.get(wanted);
     if (!one) {
-      if (!wanted.isDefault) missing.push(wanted);
+      const isForPrimary = asksFor(wanted, record.ifname);
+      if (!wanted.isDefault && !isForPrimary) missing.push(wanted);
       continue;
     }
     const { attachment } = one;
@@ -173,14 +174,20 @@ function missingSteps(
   return steps;
 }
 
+function asksFor({ element }: WantedElement, ifname: string): boolean {
+  return element.interface === ifname;
+}
+
 /** The primary is never changed; a pod that is created anew would get another one. */
 function isPrimaryOther(
-  { isNamed, replacement }: DesiredNetworks,
+  { elements, isNamed, replacement }: DesiredNetworks,
   { ifname, attachments }: Pick<AttachmentRecord, "ifname" | "attachments">,
   partner: ReadonlyMap<WantedElement, Actual>,
 ): boolean {
   const primary = attachments.find((one) => one.ifname === ifname);
   if (!primary) return false;
+  if (elements.some((one) => asksFor(one, ifname) && !partner.has(one)))
+    return true;
   const element = recordedElement(primary);
   if (replacement)
     return !(

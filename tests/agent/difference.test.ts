@@ -100,6 +100,12 @@ describe("differenceOf", () => {
       ["attach shop/lan as net2"],
     ],
     [
+      "the primary's name is for another network: the primary stays",
+      { cni: "weave@eth0", [networksKey]: "lan" },
+      [primary],
+      ["attach shop/lan as net1"],
+    ],
+    [
       "explicit names are reserved first",
       { [networksKey]: "lan,wan@net1" },
       [primary],
@@ -376,6 +382,8 @@ describe("differenceOf, whether the primary is another one", () => {
     ["another one is named", { cni: "weave" }, primary, true],
     ["cni: default", { cni: "default" }, primary, false],
     ["definitions only add", { [networksKey]: "lan" }, primary, false],
+    ["its name is for another", { [networksKey]: "lan@eth0" }, primary, true],
+    ["its name, and it is it", { cni: "b@eth0" }, at("eth0", "b@eth0"), false],
     ["named, and still", { cni: "a,b" }, at("eth0", "b"), false],
     ["named, and no longer", { cni: "a" }, at("eth0", "b"), true],
     ["named, and nothing is", {}, at("eth0", "b"), true],
