@@ -5,7 +5,7 @@
 import { messageOf } from "../linux/errno.ts";
 import { writeAll } from "../linux/files.ts";
 import type { Execution } from "../cni/invoke.ts";
-import { Open, close, open } from "../linux/file-calls.ts";
+import { Open, close, open, status } from "../linux/file-calls.ts";
 import { escapeControls } from "../linux/text.ts";
 
 const levels = ["error", "warn", "info", "debug"] as const;
@@ -113,6 +113,9 @@ function jsonOf(value: unknown): string | undefined {
 /** Non-blocking: opening a FIFO must not block. Symbolic links are followed: the operator chose the path. */
 const appending = Open.writeOnly | Open.create | Open.append | Open.nonBlocking;
 
+/** Its descriptor. */
+const stdout = 1;
+
 /**
  * Opens the file for each line, because it may have been rotated, and writes a line at
  * once, because other calls write too. Lines that cannot be written go to stderr.
@@ -126,6 +129,9 @@ function appender(
     try {
       const fd = open(file, appending, 0o600);
       try {
+        // `/dev/stdout`: the runtime expects one JSON value there (P-ERR-3).
+        if (status(fd).id === status(stdout).id)
+          throw new Error("it is stdout, which is the runtime's");
         writeAll(fd, line);
       } finally {
         close(fd);

@@ -7,6 +7,7 @@ import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
 import type { Pod } from "../support/node.ts";
+import { onlyValue, run } from "../support/runtime.ts";
 import {
   type ScriptedNode,
   scriptedResult,
@@ -279,6 +280,27 @@ describe("log_level debug", () => {
     ]);
   });
 });
+
+test.each(["/dev/stdout", "/proc/self/fd/1"])(
+  "logFile %s: stdout, a pipe, has the result alone",
+  async (logFile) => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const { binary, env, config } = node.request("ADD", await node.pod(), {
+      annotations: {},
+      config: { logFile },
+    });
+    // The runtime's stdout is a pipe, that of other tests a socket.
+    const { stdout, stderr } = await run(["sh", "-c", '"$0" | cat', binary], {
+      env: { PATH: process.env["PATH"] ?? "", ...env },
+      stdin: JSON.stringify(config),
+    });
+    expect(onlyValue(stdout)).toMatchObject({ cniVersion: "1.0.0" });
+    const problem = `genie: warn: failed to write logFile "${logFile}": it is stdout, which is the runtime's\n`;
+    expect(stderr).toStartWith(problem);
+    expect(stderr.slice(problem.length)).toContain("genie: info: ADD ");
+  },
+);
 
 describe("docs/troubleshooting.md", () => {
   /** The names of all fields, whatever their values are. */
