@@ -3,6 +3,7 @@
  * interface names and definitions are as on a node; the configurations of the node's own
  * networks are on the node, so a placeholder stands for each (docs/operations.md).
  */
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseConfList } from "../cni/conflist.ts";
@@ -130,12 +131,14 @@ async function configOf(
   }
 }
 
-/** The file that kubectl would use first: of `$KUBECONFIG`, else `~/.kube/config`. */
+/** The file that kubectl would use first: of `$KUBECONFIG`, where it skips missing ones, else `~/.kube/config`. */
 export function operatorsKubeconfig(env: Env): string {
-  const first = (env["KUBECONFIG"] ?? "")
-    .split(":")
-    .find((path) => path !== "");
-  return first ?? join(env["HOME"] || homedir(), ".kube/config");
+  const files = (env["KUBECONFIG"] ?? "").split(":").filter(Boolean);
+  return (
+    files.find((path) => existsSync(path)) ??
+    files[0] ??
+    join(env["HOME"] || homedir(), ".kube/config")
+  );
 }
 
 /** The namespace of the current context, as kubectl takes it. */

@@ -115,7 +115,8 @@ describe("kubectl genie", () => {
 
   test("explain -A: every pod, always a list", async () => {
     await using api = await cluster();
-    const env = { KUBECONFIG: api.kubeconfig() };
+    // As kubectl: a file that is missing is none.
+    const env = { KUBECONFIG: `/nowhere::${api.kubeconfig()}` };
     const { stdout, stderr } = await genie(["explain", "-A", "-o=json"], env);
     expect(stderr).toBe("");
     expect(JSON.parse(stdout)).toMatchObject([{ pod: { name: "web" } }]);
