@@ -131,7 +131,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "code 3 although something is left",
-    file: "lib/attach/delete-attachments.ts",
+    file: "lib/attach/rollback.ts",
     scenario: "code 3",
     edits: [
       {

@@ -5,6 +5,7 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { type Context, readNetworks } from "../attach/context.ts";
+import { recordDirectory } from "../attach/record-directory.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { own } from "../cni/json.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
@@ -51,7 +52,8 @@ export async function auditPods(
   context: Context,
   place: (path: string) => string,
 ): Promise<Audit> {
-  const { records, dependencies } = context;
+  const { dependencies } = context;
+  const records = recordDirectory(context);
   const cniNameOf = cniNamesIn(() => readNetworks(context));
   const running = pods.filter(
     (pod) => isRunning(pod) && (pod.status?.phase ?? "Running") === "Running",

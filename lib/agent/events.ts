@@ -4,6 +4,7 @@
  * plugin itself writes none.
  */
 import { watch } from "node:fs";
+import { recordDirectory } from "../attach/record-directory.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { messageOf } from "../linux/errno.ts";
 import { makeOwnDirectory } from "../linux/files.ts";
@@ -102,7 +103,7 @@ interface Seen {
 async function watchRecords(agent: Agent, signal: AbortSignal): Promise<void> {
   const directory = `${agent.context.config.dataDir}/attachments`;
   const seen = new Map<string, Seen>();
-  for await (const { name, record } of agent.context.records.all())
+  for await (const { name, record } of recordDirectory(agent.context).all())
     if (record) seen.set(name, await lookAt(record, agent));
   while (!signal.aborted) {
     makeOwnDirectory(directory);
@@ -117,7 +118,8 @@ async function watchRecords(agent: Agent, signal: AbortSignal): Promise<void> {
     // Another directory may have the name, and events may be lost: begin again.
     const end = AbortSignal.any([signal, AbortSignal.timeout(every.audit)]);
     end.addEventListener("abort", () => wake.resolve());
-    for await (const { name } of agent.context.records.all()) changed.add(name);
+    for await (const { name } of recordDirectory(agent.context).all())
+      changed.add(name);
     for (const name of seen.keys()) changed.add(name);
     while (!end.aborted) {
       wake = Promise.withResolvers<void>();

@@ -5,7 +5,8 @@
  */
 import { Deadline } from "../linux/deadline.ts";
 import { execDelegate } from "../linux/exec.ts";
-import { inMountNamespace, mountNamespace } from "../linux/netns.ts";
+import { inMountNamespace } from "../linux/enter-namespace.ts";
+import { mountNamespace } from "../linux/netns.ts";
 
 export interface GenieResult {
   /** -1: a signal ended it, ours too. */

@@ -5,6 +5,7 @@
  */
 import { type Load, loadPath } from "../attach/automatic.ts";
 import type { Context } from "../attach/context.ts";
+import { recordDirectory } from "../attach/record-directory.ts";
 import { hostInterfaces } from "../cni/result-query.ts";
 import { hostEndTraffic } from "../linux/traffic.ts";
 import { replaceOwnFile } from "./own-file.ts";
@@ -69,7 +70,8 @@ export class LoadSampler {
 
   /** The `name` of the network by the host end of each attachment. */
   async #hostEnds(): Promise<ReadonlyMap<string, string>> {
-    const { records, dependencies } = this.#context;
+    const { dependencies } = this.#context;
+    const records = recordDirectory(this.#context);
     const bootId = dependencies.bootId();
     const ends = new Map<string, string>();
     for await (const { record } of records.all()) {

@@ -4,6 +4,7 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { abandonedRecords } from "../attach/abandoned.ts";
+import { recordDirectory } from "../attach/record-directory.ts";
 import { executedIn } from "../attach/record.ts";
 import { type Context, readNetworks } from "../attach/context.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
@@ -65,7 +66,7 @@ export async function nodeMetrics(
   context: Context,
   place: (path: string) => string,
 ): Promise<Metrics> {
-  const { config, records, dependencies } = context;
+  const { config, dependencies } = context;
   const metrics = new Metrics();
   /** By the label; a configuration is the newest one that is seen. */
   const lists = new Map<string, NetworkConfigList>();
@@ -80,7 +81,7 @@ export async function nodeMetrics(
   const labelOf = ({ definition, requested, list }: Attachment): string =>
     definition ?? keys.get(list.name) ?? requested ?? list.name;
   const bootId = dependencies.bootId();
-  for await (const { record } of records.all()) {
+  for await (const { record } of recordDirectory(context).all()) {
     if (record?.bootId !== bootId) continue;
     for (const attachment of record.attachments) {
       metrics.add(attachments, [labelOf(attachment)]);

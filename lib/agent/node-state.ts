@@ -11,7 +11,8 @@ import {
 } from "../attach/context.ts";
 import { readConfDir } from "../cni/confdir.ts";
 import { requirePlugin } from "../cni/invoke.ts";
-import { statusNetwork, validateNetwork } from "../cni/network.ts";
+import { validateNetwork } from "../cni/network.ts";
+import { statusNetwork } from "../cni/network-upkeep.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";

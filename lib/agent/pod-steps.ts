@@ -4,6 +4,7 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../attach/context.ts";
+import { recordDirectory } from "../attach/record-directory.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
@@ -121,7 +122,7 @@ export class PodSteps {
     state: PodState,
     indexed: IndexedRecord,
   ): Promise<{ difference: Difference; record: AttachmentRecord } | undefined> {
-    const { records } = this.#agent.context;
+    const records = recordDirectory(this.#agent.context);
     const record = await this.#index.read(indexed);
     if (!record || records.isDeleting(record)) return undefined;
     const { results } = await records.readResults(record);

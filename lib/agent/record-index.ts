@@ -5,7 +5,10 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Context } from "../attach/context.ts";
 import { type AttachmentRecord, isSameAdd } from "../attach/record.ts";
-import type { Records } from "../attach/records.ts";
+import {
+  type RecordDirectory,
+  recordDirectory,
+} from "../attach/record-directory.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { uidsOf } from "./desired.ts";
 
@@ -22,7 +25,7 @@ export interface IndexedRecord extends Pick<
 }
 
 export class RecordIndex {
-  readonly #records: Records;
+  readonly #records: RecordDirectory;
   readonly #bootId: string;
   readonly #unreadable: (name: string, error: unknown) => void;
   readonly #directory: string;
@@ -33,10 +36,10 @@ export class RecordIndex {
 
   /** `unreadable` is called once for a record that is damaged, or of a newer genie: it is left alone. */
   constructor(
-    { records, config, dependencies }: Context,
+    { config, dependencies }: Context,
     unreadable: (name: string, error: unknown) => void = () => {},
   ) {
-    this.#records = records;
+    this.#records = recordDirectory({ config });
     this.#unreadable = unreadable;
     this.#bootId = dependencies.bootId();
     this.#directory = `${config.dataDir}/attachments`;

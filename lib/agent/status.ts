@@ -6,6 +6,7 @@
  * so that it can never replace the status of a later ADD.
  */
 import { type FSWatcher, watch } from "node:fs";
+import { recordDirectory } from "../attach/record-directory.ts";
 import type { AttachmentRecord, PodReference } from "../attach/record.ts";
 import type { DueStatus } from "../attach/records.ts";
 import { statusSynced } from "../attach/synced.ts";
@@ -116,7 +117,9 @@ class Queue {
 
   async #readAll(): Promise<void> {
     const seen = new Set<string>();
-    for await (const { name, record } of this.#agent.context.records.all()) {
+    for await (const { name, record } of recordDirectory(
+      this.#agent.context,
+    ).all()) {
       if (!record) continue;
       seen.add(name);
       this.#take(name, record);
@@ -137,7 +140,8 @@ class Queue {
   }
 
   #take(name: string, record: AttachmentRecord): void {
-    const { records, dependencies } = this.#agent.context;
+    const { dependencies } = this.#agent.context;
+    const records = recordDirectory(this.#agent.context);
     const { containerId, ifname, pod, uptimeMs, bootId } = record;
     // The addresses of an earlier boot are not those of the pod now.
     if (!pod || bootId !== dependencies.bootId()) return;
@@ -195,7 +199,7 @@ class Queue {
       // The API server is back: others need not wait.
       for (const other of this.#entries.values()) other.notBefore = 0;
       this.#agent.log("info", "wrote the pod's network status", subject);
-      this.#agent.context.records.noteWritten(entry.identity, id);
+      recordDirectory(this.#agent.context).noteWritten(entry.identity, id);
     } catch (error) {
       if (signal.aborted) return;
       entry.failures++;

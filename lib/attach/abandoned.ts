@@ -7,7 +7,7 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
-import { throwFirst } from "../cni/network.ts";
+import { throwFirst } from "../cni/network-upkeep.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { recordedNetns } from "../linux/netns.ts";
@@ -27,10 +27,18 @@ import {
   resultKey,
   withExecuted,
 } from "./record.ts";
-import { type RecordEntry, Records } from "./records.ts";
+import {
+  type RecordEntry,
+  RecordDirectory,
+  recordDirectory,
+} from "./record-directory.ts";
 
-export function abandonedRecords({ dataDir }: { dataDir: string }): Records {
-  return new Records(dataDir, "abandoned");
+export function abandonedRecords({
+  dataDir,
+}: {
+  dataDir: string;
+}): RecordDirectory {
+  return new RecordDirectory(dataDir, "abandoned");
 }
 
 /** The number of failed DELs before an attachment may be abandoned. */
@@ -155,13 +163,13 @@ async function giveUp(
   logGivenUp(context, failures);
   try {
     await abandon(context, record, failures);
-    records.move(record, "results", abandoned);
+    recordDirectory(context).move(record, "results", abandoned);
     records.remove(record);
   } catch (cause) {
     notUpdated(context, cause);
     try {
       // Nothing can be written: the files move, without the errors.
-      records.move(record, "everything", abandoned);
+      recordDirectory(context).move(record, "everything", abandoned);
     } catch (error) {
       // The record stays, and GC meets it when the container is gone.
       log().error(
@@ -230,7 +238,7 @@ async function abandon(
 }
 
 async function earlier(
-  abandoned: Records,
+  abandoned: RecordDirectory,
   record: AttachmentRecord,
 ): Promise<AttachmentRecord | undefined> {
   try {
@@ -290,7 +298,7 @@ export async function retryAbandoned(
   deadline: Deadline,
   network?: string,
 ): Promise<RetryOutcome> {
-  const living = new LivingRecords(context.records);
+  const living = new LivingRecords(recordDirectory(context));
   const retried: RetryOutcome = { deleted: [], kept: [] };
   for await (const { name, record, error } of entries) {
     if (record && network !== undefined && record.network !== network) continue;
@@ -376,7 +384,7 @@ async function deleteAbandoned(
 /** Always written: its file is then the newest, and the next retry begins with others. */
 function rewrite(
   { dependencies, log }: Context,
-  abandoned: Records,
+  abandoned: RecordDirectory,
   record: AttachmentRecord,
   failures: readonly Failure[],
 ): void {
@@ -407,10 +415,10 @@ interface LivingContainer {
 
 /** The recorded containers of a node: a late DEL must not free the resources of a new pod. */
 export class LivingRecords {
-  readonly #records: Records;
+  readonly #records: RecordDirectory;
   readonly #containers = new Map<string, LivingContainer>();
 
-  constructor(records: Records) {
+  constructor(records: RecordDirectory) {
     this.#records = records;
   }
 

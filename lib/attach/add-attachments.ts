@@ -15,7 +15,6 @@ import {
   displayName,
 } from "../select/attachment.ts";
 import type { PodNetworks } from "./choose.ts";
-import { rollBack } from "./delete-attachments.ts";
 import {
   type Context,
   delegateCaller,
@@ -23,46 +22,14 @@ import {
   runtimeConf,
 } from "./context.ts";
 import { type Lock, withSharedRecords } from "./lock.ts";
-import {
-  type AttachmentRecord,
-  type AttachmentRouting,
-  formatVersion,
-  resultKey,
-} from "./record.ts";
+import { type AttachmentRecord, formatVersion } from "./record.ts";
 import type { PodRouting } from "./default-route.ts";
-import type { DueStatus, WrittenFile } from "./records.ts";
-
-/** The attachments that a running pod has before another one (agent.md). */
-export interface PresentAttachments {
-  record: AttachmentRecord;
-  /** In the order of the record. */
-  attachments: readonly Attachment[];
-  /** One for each of `attachments`. */
-  results: readonly Result[];
-  /** Not completed, or being detached: they come after the new ones. */
-  others: readonly Attachment[];
-  /** One for each of `others`. */
-  otherResults: readonly (Result | undefined)[];
-  tables: ReadonlyMap<string, AttachmentRouting>;
-  /** The pod's status that is due so far. */
-  due: DueStatus | undefined;
-  /** The one that is due with the results of all attachments. */
-  statusOf(results: readonly Result[]): Promise<DueStatus | undefined>;
-  /** Of the auxiliary chain, which stays as it is. */
-  auxiliaryResult: Result | undefined;
-}
+import type { WrittenFile } from "./records.ts";
+import type { FailedAdd, PresentAttachments } from "./rollback.ts";
 
 /** The state of an ADD from the record on. */
-interface Run extends PodNetworks {
-  record: AttachmentRecord;
-  /** The number of attachments of a running pod, which come first. */
-  present: number;
-  /** The number of attachments so far, a failed one included. */
-  touched: number;
-  /** In the order of the attachments, for those that were added. */
-  results: Result[];
-  /** Of the auxiliary chain. */
-  auxiliaryResult?: Result;
+interface Run extends PodNetworks, FailedAdd {
+  attachments: Attachment[];
   /** For several networks in one pod (selection.md §8). */
   routing?: PodRouting | undefined;
   /** The first call makes the record durable; returns the error. */
@@ -101,11 +68,8 @@ export async function attach(
   } catch (cause) {
     const error = CniError.from(cause);
     run.routing?.undo();
-    if (present) writeResultsOf(context, present);
-    const results = resultsByInterface(run);
-    const before = present?.record;
-    const failed = { ...run, before, results, error };
-    throw await rollBack(context, failed, rollback, caller);
+    const { rollBack } = await import("./rollback.ts");
+    throw await rollBack(context, run, present, error, rollback, caller);
   }
 }
 
@@ -299,45 +263,4 @@ async function finish(
   records.writeResults(record, all, tables, auxiliaryResult, status);
   routing?.apply();
   return { printed, results };
-}
-
-/** Before a rollback: what is deleted, or cannot be, has no result any more. */
-function writeResultsOf(
-  { records, log }: Context,
-  {
-    record,
-    attachments,
-    results,
-    others,
-    otherResults,
-    auxiliaryResult,
-    tables,
-    due,
-  }: PresentAttachments,
-): void {
-  try {
-    const kept = { ...record, attachments: [...attachments, ...others] };
-    const all = [...results, ...otherResults];
-    records.writeResults(kept, all, tables, auxiliaryResult, due);
-  } catch (error) {
-    log().error("rollback: failed to restore the results", {
-      error: messageOf(error),
-    });
-  }
-}
-
-function resultsByInterface({
-  attachments,
-  results,
-  auxiliary,
-  auxiliaryResult,
-}: Run): ReadonlyMap<string, Result> {
-  const byInterface = new Map<string, Result>();
-  if (auxiliary && auxiliaryResult)
-    byInterface.set(resultKey(auxiliary), auxiliaryResult);
-  for (const [i, { ifname }] of attachments.entries()) {
-    const result = results[i];
-    if (result) byInterface.set(ifname, result);
-  }
-  return byInterface;
 }

@@ -25,12 +25,16 @@ import { type Lock, withContainerLock } from "./lock.ts";
 import { RecordError, boundedText } from "./record.ts";
 
 export async function add(context: Context): Promise<Result> {
+  if (context.config.unknownKeys.length > 0) await warnOfUnknownKeys(context);
   refuseChain(context);
   refuseNested(context);
   const forward = deadlineOf(context, "add");
   const deadlines = { forward, rollback: deadlineOf(context, "rollback") };
   const api = openOnce(context, forward);
-  const reading = await startReadingPod(context, api);
+  const annotations = requestAnnotations(context);
+  const reading = annotations
+    ? { pod: { annotations } }
+    : await startReadingPod(context, api);
   return withContainerLock(context, forward, async (lock) => {
     const networks = readNetworks(context);
     const pod = await reading.pod;
@@ -46,6 +50,13 @@ export async function add(context: Context): Promise<Result> {
     }
     return printed;
   });
+}
+
+async function warnOfUnknownKeys({ config, log }: Context): Promise<void> {
+  const { describeUnknownKeys } = await import("../select/nearest-key.ts");
+  const { configKeys } = await import("../select/config-schema.ts");
+  const keys = describeUnknownKeys(config.unknownKeys, configKeys);
+  log().warn(`unknown configuration keys are ignored: ${keys}`);
 }
 
 /** While the first delegate runs, the connection for the pod's status is opened. */
@@ -75,9 +86,7 @@ function refuseChain({ request }: Context): void {
 async function startReadingPod(
   context: Context,
   api: Api,
-): Promise<{ pod: Pod | Promise<Pod> }> {
-  const annotations = requestAnnotations(context);
-  if (annotations) return { pod: { annotations } };
+): Promise<{ pod: Promise<Pod> }> {
   const pod = readPod(context, api);
   // Handled where it is awaited, under the lock.
   pod.catch(() => {});

@@ -11,7 +11,7 @@ import type { Device } from "../select/attachment.ts";
 import type { DefinitionReference } from "../select/choice.ts";
 import type { GenieConfig } from "../select/config.ts";
 import type { Kube } from "../kube/client.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "./log-level.ts";
 import type { PodReference } from "./record.ts";
 
 /** Takes the next device that answers the request. Throws 7 and 11. */

@@ -25,7 +25,7 @@ import { maxAttachments } from "../select/cni-annotation.ts";
 import { lowestFree } from "../select/interface-names.ts";
 import type { NodeNetwork } from "../select/node-networks.ts";
 import { requireServedOnce } from "../select/policy.ts";
-import { type PresentAttachments, attach } from "./add-attachments.ts";
+import { attach } from "./add-attachments.ts";
 import { openOnce, resolveChoice, selectionOf } from "./choose.ts";
 import { type Context, readNetworks } from "./context.ts";
 import { detachOne } from "./detach-network.ts";
@@ -37,6 +37,7 @@ import {
 } from "./pod-change.ts";
 import { auxiliaryKey } from "./record.ts";
 import type { DueStatus } from "./records.ts";
+import type { PresentAttachments } from "./rollback.ts";
 import {
   type PodSelector,
   type RunningPod,

@@ -23,6 +23,7 @@ import {
 } from "../select/node-networks.ts";
 import { joined } from "../select/problem-list.ts";
 import type { Context } from "./context.ts";
+import { recordDirectory } from "./record-directory.ts";
 
 /**
  * The first network of the list stands for the one that `decide` chooses. Other pods
@@ -195,13 +196,13 @@ function isLoad(load: unknown): load is Load {
 
 /** By the `name` of the network: attachments of this boot whose namespace is there. */
 async function countAttachments(
-  { request, records, dependencies, log }: Context,
+  { request, config, dependencies, log }: Context,
   names: ReadonlySet<string>,
 ): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
   try {
     const bootId = dependencies.bootId();
-    for await (const { record } of records.all()) {
+    for await (const { record } of recordDirectory({ config }).all()) {
       if (!record || recordedNetns(record, bootId) === "") continue;
       // A left-over of this container is deleted before it is attached again.
       const { containerId, ifname } = record;

@@ -7,9 +7,11 @@ import { close, write } from "../linux/file-calls.ts";
 import { bytesOf, cut } from "../linux/text.ts";
 import { CniError } from "../cni/error.ts";
 import type { Execution } from "../cni/invoke.ts";
-import type { Request } from "../cni/skel.ts";
+import { type JsonObject, own } from "../cni/json.ts";
 import type { Try } from "../kube/client.ts";
-import { type Dependencies, logContext } from "./context.ts";
+import { openToAppend } from "../linux/files.ts";
+import { defaultDataDir } from "../select/config.ts";
+import { type CallNames, type Dependencies, logContext } from "./context.ts";
 
 /** One execution of a plugin. */
 export interface LoggedDelegate {
@@ -58,80 +60,89 @@ const longestLine = 8192;
 const longestName = 320;
 const longestError = 512;
 
-export class CallLog {
-  readonly #fd: number;
-  readonly #request: Request;
-  readonly #dependencies: Dependencies;
-  readonly #began: number;
-  readonly #networks: string[] = [];
-  readonly #delegates: LoggedDelegate[] = [];
-  readonly #requests: LoggedRequest[] = [];
+/** Bytes. The agent rotates the file at 1 MiB; without the agent it must not fill the disk. */
+const longestFile = 16 << 20;
 
-  /** Owns the file: {@link ended} closes it. */
-  constructor(fd: number, request: Request, dependencies: Dependencies) {
-    this.#fd = fd;
-    this.#request = request;
-    this.#dependencies = dependencies;
-    this.#began = dependencies.clock();
-  }
-
-  executed({ call, ms, error }: Execution): void {
-    const { type, verb, network, runtime } = call;
-    if (network !== undefined && !this.#networks.includes(network))
-      this.#networks.push(network);
-    this.#delegates.push({
-      plugin: type,
-      verb,
-      network,
-      ifname: runtime.ifname || undefined,
-      ms: rounded(ms),
-      code: error ? error.code : 0,
-    });
-  }
-
-  requested({ method, path, status, ms }: Try): void {
-    this.#requests.push({
-      // Only a LIST has a query.
-      verb: path.includes("?") ? "list" : method.toLowerCase(),
-      resource: resourceOf(path),
-      status,
-      ms: rounded(ms),
-    });
-  }
-
+export interface CallLog {
+  executed(execution: Execution): void;
+  requested(request: Try): void;
   /** Appends the line, in one write: other calls append too. Never throws. */
-  ended(thrown?: unknown): void {
-    try {
-      write(this.#fd, lineOf(this.#call(thrown)));
-    } catch {
-      // A full disk or a process without the right: the pod matters.
-    } finally {
-      close(this.#fd);
-    }
-  }
+  ended(thrown?: unknown): void;
+}
 
-  #call(thrown: unknown): LoggedCall {
-    const { clock, now, env } = this.#dependencies;
-    const { verb, pod, containerId, ifname, traceId } = logContext(
-      this.#request,
-      env,
-    );
-    const error = thrown === undefined ? undefined : CniError.from(thrown);
-    return {
-      time: now().toISOString(),
-      verb,
-      pod: pod && cut(pod, longestName),
-      containerId: containerId && cut(containerId, longestName),
-      ifname,
-      traceId,
-      networks: this.#networks,
-      ms: rounded(clock() - this.#began),
-      code: error ? error.code : 0,
-      delegates: this.#delegates,
-      requests: this.#requests,
-      error: error && cut(error.message, longestError),
-    };
-  }
+/**
+ * The log of a call; undefined without the file. Reads `dataDir` without validation: a
+ * call with an invalid configuration has a line too.
+ */
+export function openCallLog(
+  call: CallNames,
+  config: JsonObject,
+  dependencies: Dependencies,
+): CallLog | undefined {
+  const dataDir = own(config, "dataDir");
+  const isPath = typeof dataDir === "string" && dataDir.startsWith("/");
+  const directory = isPath ? dataDir : defaultDataDir;
+  const fd = openToAppend(directory, "calls.log", longestFile);
+  return fd === undefined ? undefined : callLog(fd, call, dependencies);
+}
+
+function callLog(
+  fd: number,
+  call: CallNames,
+  { clock, now, env }: Dependencies,
+): CallLog {
+  const began = clock();
+  const networks: string[] = [];
+  const delegates: LoggedDelegate[] = [];
+  const requests: LoggedRequest[] = [];
+  return {
+    executed({ call: { type, verb, network, runtime }, ms, error }) {
+      if (network !== undefined && !networks.includes(network))
+        networks.push(network);
+      delegates.push({
+        plugin: type,
+        verb,
+        network,
+        ifname: runtime.ifname || undefined,
+        ms: rounded(ms),
+        code: error ? error.code : 0,
+      });
+    },
+    requested({ method, path, status, ms }) {
+      requests.push({
+        // Only a LIST has a query.
+        verb: path.includes("?") ? "list" : method.toLowerCase(),
+        resource: resourceOf(path),
+        status,
+        ms: rounded(ms),
+      });
+    },
+    ended(thrown) {
+      const { verb, pod, containerId, ifname, traceId } = logContext(call, env);
+      const error = thrown === undefined ? undefined : CniError.from(thrown);
+      const line = lineOf({
+        time: now().toISOString(),
+        verb: cut(verb, longestName),
+        pod: pod && cut(pod, longestName),
+        containerId: containerId && cut(containerId, longestName),
+        ifname: ifname && cut(ifname, longestName),
+        traceId,
+        networks,
+        ms: rounded(clock() - began),
+        code: error ? error.code : 0,
+        delegates,
+        requests,
+        error: error && cut(error.message, longestError),
+      });
+      try {
+        write(fd, line);
+      } catch {
+        // A full disk or a process without the right: the pod matters.
+      } finally {
+        close(fd);
+      }
+    },
+  };
 }
 
 /** A line that is too long keeps the beginning of its lists. */

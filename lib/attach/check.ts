@@ -4,11 +4,8 @@
  * calls the API server (state.md "CHECK, GC, STATUS").
  */
 import { Code, CniError } from "../cni/error.ts";
-import {
-  checkNetwork,
-  statusNetwork,
-  validateNetwork,
-} from "../cni/network.ts";
+import { validateNetwork } from "../cni/network.ts";
+import { checkNetwork, statusNetwork } from "../cni/network-upkeep.ts";
 import { requireOwnDirectory } from "../linux/files.ts";
 import { displayName } from "../select/attachment.ts";
 import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";

@@ -141,17 +141,17 @@ export async function choose(
   api: Api,
   deadline: Deadline,
 ): Promise<PodNetworks> {
-  const given = await givenNetworks(context, annotations, networks, api);
+  const blank = blankChoice(annotations);
+  const given = blank && (await givenNetworks(context, blank, networks, api));
   const selection = selectionOf(context, networks, given?.networks);
   const parsed = parseChoice(annotations, selection);
-  const definitions = await definitionsOf(
-    context,
-    parsed,
-    selection,
-    api,
-    deadline,
-  );
-  const auxiliary = await auxiliaryChainOf(context);
+  const definitions =
+    parsed.definitions.length > 0
+      ? await definitionsOf(context, parsed, selection, api, deadline)
+      : undefined;
+  const { auxiliaryChain: chain } = context.config;
+  const auxiliary =
+    chain === undefined ? undefined : await auxiliaryChainOf(context, chain);
   const decision = await given?.decide?.(deadline);
   const recorded = decision?.recorded;
   try {
@@ -174,9 +174,8 @@ export async function choose(
 /** Throws 5 and 7. */
 async function auxiliaryChainOf(
   context: Context,
+  name: string,
 ): Promise<Attachment | undefined> {
-  const name = context.config.auxiliaryChain;
-  if (name === undefined) return undefined;
   const { auxiliaryChain } = await import("./auxiliary-chain.ts");
   const auxiliary = auxiliaryChain(context, name);
   if (auxiliary) requireExecutables(context, [auxiliary]);
@@ -215,25 +214,21 @@ export async function resolveChoice(
   api: Api,
   deadline: Deadline,
 ): Promise<Attachment[]> {
-  const definitions = await definitionsOf(
-    context,
-    choice,
-    selection,
-    api,
-    deadline,
-  );
+  const definitions =
+    choice.definitions.length > 0
+      ? await definitionsOf(context, choice, selection, api, deadline)
+      : undefined;
   return attachmentsOf(context, choice, selection, definitions);
 }
 
-/** undefined for a choice without any. Throws 7 and 11. */
+/** Throws 7 and 11. */
 async function definitionsOf(
   context: Context,
   choice: Choice,
   selection: SelectionContext,
   api: Api,
   deadline: Deadline,
-): Promise<Definitions | undefined> {
-  if (choice.definitions.length === 0) return undefined;
+): Promise<Definitions> {
   const { fetchDefinitions } = await import("./fetch-definitions.ts");
   return fetchDefinitions(context, choice, selection, api, deadline);
 }
@@ -255,20 +250,19 @@ async function attachmentsOf(
   return attachments;
 }
 
-/** For rules c and d of selection.md §2; undefined for all other pods. Throws 7 and 11. */
+/** For rules c and d of selection.md §2. Throws 7 and 11. */
 async function givenNetworks(
   context: Context,
-  annotations: Annotations,
+  blank: NonNullable<ReturnType<typeof blankChoice>>,
   networks: Networks,
   api: Api,
 ): Promise<GivenNetworks | undefined> {
-  const blank = blankChoice(annotations);
-  if (blank?.logical !== undefined) {
+  if (blank.logical !== undefined) {
     const { logicalNetworks } = await import("./logical-networks.ts");
     return logicalNetworks(context, blank.logical, networks, api);
   }
   const { automatic } = context.config;
-  if (!automatic || !blank) return undefined;
+  if (!automatic) return undefined;
   const { automaticNetworks } = await import("./automatic.ts");
   return automaticNetworks(context, automatic, networks);
 }

@@ -27,7 +27,7 @@ import type * as linuxRoutes from "../linux/routes.ts";
 import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { type Context, prefixNetwork } from "./context.ts";
-import { logs } from "./log.ts";
+import { logs } from "./log-level.ts";
 import type { AttachmentRouting } from "./record.ts";
 
 type Routes = typeof linuxRoutes;

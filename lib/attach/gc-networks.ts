@@ -10,7 +10,7 @@ import type { NetworkConfigList } from "../cni/conflist.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { own } from "../cni/json.ts";
-import { type ValidAttachment, gcNetwork } from "../cni/network.ts";
+import { type ValidAttachment, gcNetwork } from "../cni/network-upkeep.ts";
 import { object, parse } from "../cni/schema.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -25,6 +25,7 @@ import {
 } from "./context.ts";
 import { type Lock, withRecordsAlone } from "./lock.ts";
 import type { AttachmentRecord } from "./record.ts";
+import { recordDirectory } from "./record-directory.ts";
 import { Records } from "./records.ts";
 
 type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
@@ -154,7 +155,7 @@ async function surveyRecords(context: Context): Promise<RecordSurvey> {
   const records: RecordSummary[] = [];
   const unreadable: RecordSurvey["unreadable"][number][] = [];
   const networks = new Map<string, DatedNetwork>();
-  for await (const { name, record, error } of context.records.all()) {
+  for await (const { name, record, error } of recordDirectory(context).all()) {
     if (!record) {
       unreadable.push({ name, error });
       continue;

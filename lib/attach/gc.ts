@@ -3,7 +3,7 @@
  * in use is told what must stay (state.md "CHECK, GC, STATUS").
  */
 import { CniError, Code } from "../cni/error.ts";
-import { throwFirst } from "../cni/network.ts";
+import { throwFirst } from "../cni/network-upkeep.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { listIfAny, requireOwnDirectory } from "../linux/files.ts";
@@ -25,7 +25,7 @@ import {
   gcNetworks,
   isOnlyGenieNetwork,
 } from "./gc-networks.ts";
-import type { RecordEntry } from "./records.ts";
+import { type RecordEntry, recordDirectory } from "./record-directory.ts";
 import { CorruptRecord, RecordError, isSameAdd } from "./record.ts";
 import { abandonedRecords, retryAbandoned } from "./abandoned.ts";
 
@@ -91,7 +91,8 @@ export async function removeLitter(
   context: Context,
   deadline: Deadline,
 ): Promise<CniError[]> {
-  const { config, records } = context;
+  const { config } = context;
+  const records = recordDirectory(context);
   const errors: CniError[] = [];
   const attempt = async (work: () => unknown) => {
     try {
@@ -221,7 +222,7 @@ async function deleteUnreadableRecords(
   const errors: CniError[] = [];
   for (const { name, error } of unreadable) {
     if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;
-    const writtenMs = context.records.lastWritten(name);
+    const writtenMs = recordDirectory(context).lastWritten(name);
     // The clock may have been changed since.
     if (writtenMs === undefined || Math.abs(now - writtenMs) < settledMs)
       continue;

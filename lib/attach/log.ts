@@ -1,20 +1,14 @@
 /**
  * The log: one line for each event, on our stderr or in `logFile` (configuration.md
  * "log_level"). Callers pass no secret: no token, key, kubeconfig text or whole stdin.
+ * Loaded for the first line of a call.
  */
 import { messageOf } from "../linux/errno.ts";
 import { writeAll } from "../linux/files.ts";
 import type { Execution } from "../cni/invoke.ts";
 import { Open, close, open, status } from "../linux/file-calls.ts";
 import { escapeControls } from "../linux/text.ts";
-
-const levels = ["error", "warn", "info", "debug"] as const;
-
-export type Level = (typeof levels)[number];
-
-export type Fields = Readonly<Record<string, unknown>>;
-
-export type Log = Record<Level, (message: string, fields?: Fields) => void>;
+import { type Fields, type Level, type Log, logs } from "./log-level.ts";
 
 /** Writes lines of text to `stderr`, or JSON lines to a file. `context` is in each line. */
 export function createLog(
@@ -40,18 +34,6 @@ export function createLog(
     info: at("info"),
     debug: at("debug"),
   };
-}
-
-/** Whether `log_level` has the lines of a level. */
-export function logs(logLevel: string, level: Level): boolean {
-  return levels.indexOf(level) <= levels.indexOf(levelOf(logLevel));
-}
-
-/** CNI-Genie's samples spell levels in several ways; an unknown one is the default. */
-function levelOf(text: string): Level {
-  const name = text.toLowerCase();
-  for (const level of levels) if (name.startsWith(level)) return level;
-  return "warn";
 }
 
 /** The whole stderr of a plugin (state.md "Processes and locks"), for a log in a file: our stderr has it already. */

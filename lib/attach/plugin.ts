@@ -2,14 +2,11 @@
  * Genie as the CNI plugin that a runtime executes: the verbs and their context.
  */
 import { CniError } from "../cni/error.ts";
-import type { Result } from "../cni/result.ts";
 import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
-import { openToAppend } from "../linux/files.ts";
-import { defaultDataDir } from "../select/config.ts";
 import { add } from "./add.ts";
-import { CallLog } from "./call-log.ts";
+import { openCallLog } from "./call-log.ts";
 import { del } from "./del.ts";
-import { logs } from "./log.ts";
+import { logs } from "./log-level.ts";
 import {
   type Context,
   createContext,
@@ -29,7 +26,7 @@ export function runAsPlugin(
 export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
   return {
     about,
-    add: (request) => run(request, dependencies, addPod),
+    add: (request) => run(request, dependencies, add),
     del: (request) => run(request, dependencies, del),
     async check(request) {
       const { check } = await import("./check.ts");
@@ -43,18 +40,17 @@ export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
       const { status } = await import("./check.ts");
       return run(request, dependencies, status);
     },
+    refused(error, config) {
+      const { env } = dependencies;
+      const call = {
+        command: env["CNI_COMMAND"] ?? "",
+        containerId: env["CNI_CONTAINERID"] ?? "",
+        ifname: env["CNI_IFNAME"] ?? "",
+        args: env["CNI_ARGS"] ?? "",
+      };
+      openCallLog(call, config, dependencies)?.ended(error);
+    },
   };
-}
-
-async function addPod(context: Context): Promise<Result> {
-  const { unknownKeys } = context.config;
-  if (unknownKeys.length > 0) {
-    const { describeUnknownKeys } = await import("../select/nearest-key.ts");
-    const { configKeys } = await import("../select/config-schema.ts");
-    const keys = describeUnknownKeys(unknownKeys, configKeys);
-    context.log().warn(`unknown configuration keys are ignored: ${keys}`);
-  }
-  return add(context);
 }
 
 /** Most calls succeed and log nothing: the journal and the agent's log are loaded for the others. */
@@ -63,11 +59,13 @@ async function run<T>(
   dependencies: Dependencies,
   verb: (context: Context) => Promise<T>,
 ): Promise<T> {
-  const calls = openCallLog(request, dependencies);
+  const calls = openCallLog(request, request.config, dependencies);
   try {
     const context = createContext(request, dependencies);
     if (calls) context.calls = calls;
-    const result = await runLogged(context, verb);
+    const result = logs(context.config.logLevel, "info")
+      ? await (await import("./journal.ts")).journalled(context, verb)
+      : await verb(context);
     calls?.ended();
     return result;
   } catch (error) {
@@ -76,30 +74,3 @@ async function run<T>(
     throw reportFailure(request, dependencies, CniError.from(error));
   }
 }
-
-async function runLogged<T>(
-  context: Context,
-  verb: (context: Context) => Promise<T>,
-): Promise<T> {
-  if (!logs(context.config.logLevel, "info")) return verb(context);
-  const { journalled } = await import("./journal.ts");
-  return journalled(context, verb);
-}
-
-/**
- * The agent's log, if it exists (agent.md "Metrics"). Reads `dataDir` without
- * validation: a call with an invalid configuration has a line too.
- */
-function openCallLog(
-  request: Request,
-  dependencies: Dependencies,
-): CallLog | undefined {
-  const { dataDir } = request.config;
-  const isPath = typeof dataDir === "string" && dataDir.startsWith("/");
-  const directory = isPath ? dataDir : defaultDataDir;
-  const fd = openToAppend(directory, "calls.log", longestCallLog);
-  return fd === undefined ? undefined : new CallLog(fd, request, dependencies);
-}
-
-/** Bytes. The agent rotates it at 1 MiB; without the agent it must not fill the disk. */
-const longestCallLog = 16 << 20;

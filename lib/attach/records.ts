@@ -15,7 +15,6 @@ import {
   TooLarge,
   createFile,
   linkStatusIfAny,
-  listIfAny,
   makeOwnDirectory,
   readOwnFileIfAny,
   removeFile,
@@ -45,9 +44,9 @@ import type { ResultEntry } from "./record-schema.ts";
  * The files of one record; "gone" only while its namespace is seen to be gone, "deleting"
  * from the beginning of its first DEL, "status" when the agent has written its status.
  */
-type Part = "record" | "result" | "gone" | "deleting" | "status";
+export type Part = "record" | "result" | "gone" | "deleting" | "status";
 
-const suffixes: Record<Part, string> = {
+export const suffixes: Record<Part, string> = {
   record: ".json",
   result: ".result.json",
   gone: ".gone",
@@ -56,7 +55,7 @@ const suffixes: Record<Part, string> = {
 };
 
 /** The suffix of a damaged file. */
-const corrupt = ".corrupt";
+export const corrupt = ".corrupt";
 
 /**
  * The most bytes that are read: a damaged disk can show a file of any size. Above
@@ -74,22 +73,9 @@ const maxBytes: Record<Part, number> = {
 /** Longer names are hashed; a file name has at most 255 bytes. */
 const longestName = 200;
 
-/** The directories, with the pattern of a record's file name. */
-const directories = {
-  attachments: /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+|[0-9a-f]{64})\.json$/,
-  /** With the ADD: several records of one container and interface can be abandoned. */
-  abandoned:
-    /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+:[^:/]+|[0-9a-f]{64})\.json$/,
-};
-
 /** The keys of a record that are in its file name. */
-type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
+export type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
   Partial<Pick<AttachmentRecord, "bootId" | "uptimeMs">>;
-
-/** A record of the directory, or the reason why it cannot be read. */
-export type RecordEntry =
-  | { name: string; record: AttachmentRecord; error?: undefined }
-  | { name: string; record?: undefined; error: unknown };
 
 /** The file of results of a record. */
 export interface StoredResults {
@@ -105,16 +91,17 @@ export interface StoredResults {
 }
 
 export class Records {
-  readonly #path: string;
-  readonly #kind: keyof typeof directories;
+  protected readonly path: string;
+  protected readonly kind: "attachments" | "abandoned";
   #isChecked = false;
 
+  /** With the ADD in the names of `abandoned`: several records of one container and interface can be there. */
   constructor(
     dataDir: string,
-    directory: keyof typeof directories = "attachments",
+    kind: "attachments" | "abandoned" = "attachments",
   ) {
-    this.#path = `${dataDir}/${directory}`;
-    this.#kind = directory;
+    this.path = `${dataDir}/${kind}`;
+    this.kind = kind;
   }
 
   /** The base name of a record's files: the words that tell it from the others, joined. */
@@ -129,12 +116,12 @@ export class Records {
 
   /** Writes the record of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
   create(record: AttachmentRecord): WrittenFile {
-    return this.#write(record, "record", boundedText(record));
+    return this.writePart(record, "record", boundedText(record));
   }
 
   /** As {@link create}, for the rest of a record, which has no size limit. */
   write(record: AttachmentRecord): WrittenFile {
-    return this.#write(record, "record", textOfRecord(record));
+    return this.writePart(record, "record", textOfRecord(record));
   }
 
   /** Results in the order of the attachments, that of the auxiliary chain, and the status that is due. Never made durable: torn only means no prevResult. */
@@ -154,89 +141,37 @@ export class Records {
       entries.push({ ifname, result, ...(made && { routing: made }) });
     }
     const json = JSON.stringify({ formatVersion, results: entries, status });
-    this.#write(record, "result", withLength(json)).close();
-  }
-
-  /**
-   * Puts the pod's status into the file of results: it is due, and the agent writes it.
-   * Nothing without such a file. Throws 5.
-   */
-  noteDue(record: Identity, status: DueStatus): void {
-    const value = this.#decodedResults(this.#nameOf(record));
-    if (!isObject(value)) return;
-    const json = JSON.stringify({ ...value, status });
-    this.#write(record, "result", withLength(json)).close();
-  }
-
-  /** The status that is due by the file of results of that name. Throws for an unreadable file. */
-  dueStatus(name: string): DueStatus | undefined {
-    const status = own(this.#decodedResults(name), "status");
-    return isDueStatus(status) ? status : undefined;
-  }
-
-  /** Notes beside the results that the status with this ID was written. */
-  noteWritten(record: Identity, id: string): void {
-    this.#write(record, "status", id).close();
-    // A DEL removed the record meanwhile, and would not come again.
-    if (!this.has(record)) remove(this.#pathOf(this.#nameOf(record), "status"));
-  }
-
-  /** The ID of the status that was written last. */
-  writtenStatus(name: string): string | undefined {
-    return this.#readFile(name, "status");
-  }
-
-  /** As {@link read}, by the base name of its file. */
-  readNamed(name: string): Promise<AttachmentRecord | undefined> {
-    return this.#read(name);
+    this.writePart(record, "result", withLength(json)).close();
   }
 
   /** The record of this container, interface and, among abandoned ones, ADD; undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
   read(identity: Identity): Promise<AttachmentRecord | undefined> {
-    return this.#read(this.#nameOf(identity));
+    return this.readNamed(this.baseNameOf(identity));
   }
 
   /** Whether there is a record, readable or not. */
   has(identity: Identity): boolean {
-    const name = this.#nameOf(identity);
-    return onDisk("find", () => this.#status(name) !== undefined);
-  }
-
-  /**
-   * Every record whose name is wanted. Each is read when it is asked for: a node has
-   * thousands, and one alone may have 4 MiB (state.md "The record"). A record that
-   * disappears meanwhile is left out.
-   */
-  all(
-    isWanted: (name: string) => boolean = () => true,
-  ): AsyncGenerator<RecordEntry, void, undefined> {
-    const names = onDisk("list", () => this.#names());
-    return this.#entries(names.filter((name) => isWanted(name)));
-  }
-
-  /** As {@link all}, the oldest file first. */
-  oldestFirst(): AsyncGenerator<RecordEntry, void, undefined> {
-    const dated = onDisk("list", () =>
-      this.#names().map((name) => ({
-        name,
-        ms: this.#status(name)?.modifiedMs ?? 0,
-      })),
-    );
-    dated.sort((a, b) => a.ms - b.ms);
-    return this.#entries(dated.map(({ name }) => name));
+    try {
+      return this.statusOf(this.baseNameOf(identity)) !== undefined;
+    } catch (cause) {
+      throw recordError("failed to find attachment record", cause);
+    }
   }
 
   /** A file as it was written is taken for right; of any other, each entry that the schema accepts. Never throws: DEL and CHECK go on without a prevResult. */
   async readResults(record: AttachmentRecord): Promise<StoredResults> {
     const results = new Map<string, Result>();
     const routing = new Map<string, AttachmentRouting>();
-    const file = await this.#resultFile(record);
-    for (const entry of file?.entries ?? []) {
-      const { ifname, result, routing: made } = entry;
+    const file = this.#resultFile(record);
+    const { written, others } = file ?? {};
+    const entries =
+      written ??
+      (others ? (await import("./record-schema.ts")).validEntries(others) : []);
+    for (const { ifname, result, routing: made } of entries) {
       if (made) routing.set(ifname, made);
       if (!isObject(result)) continue;
       try {
-        const known = file?.isAsWritten ? resumeResult(result) : undefined;
+        const known = written ? resumeResult(result) : undefined;
         results.set(ifname, known ?? parseResult(result, latestVersion));
       } catch {
         // An invalid result.
@@ -246,53 +181,13 @@ export class Records {
     const isUnknown = record.adopted === true || !file;
     const hasCompleted = (name: string): boolean =>
       isUnknown ||
-      file.entries.some((one) => one.ifname === name && one.result !== null);
+      entries.some((one) => one.ifname === name && one.result !== null);
     return { results, routing, hasCompleted };
   }
 
   /** Without results the ADD counts as failed. */
   removeResults(record: AttachmentRecord): void {
-    remove(this.#pathOf(this.#nameOf(record), "result"));
-  }
-
-  /** Moves the results, or all files, to other records; nothing is written anew. */
-  move(
-    record: AttachmentRecord,
-    files: "results" | "everything",
-    to: Records,
-  ): void {
-    const parts: Part[] =
-      files === "results" ? ["result"] : ["result", "record"];
-    for (const part of parts) {
-      const path = this.#pathOf(this.#nameOf(record), part);
-      if (!linkStatusIfAny(path)) continue;
-      makeOwnDirectory(to.#path);
-      replace(path, to.#pathOf(to.#nameOf(record), part));
-    }
-    if (files === "everything")
-      for (const part of ["deleting", "status"] as const)
-        remove(this.#pathOf(this.#nameOf(record), part));
-  }
-
-  /** The time since which a record's namespace is known to be gone: `uptimeMs` of this boot. */
-  goneSince(record: AttachmentRecord): number | undefined {
-    try {
-      const text = this.#readFile(this.#nameOf(record), "gone");
-      return text !== undefined && Number.isFinite(Number(text))
-        ? Number(text)
-        : undefined;
-    } catch (error) {
-      if (error instanceof NotAFile) return undefined;
-      throw error;
-    }
-  }
-
-  noteGone(record: AttachmentRecord, uptimeMs: number): void {
-    this.#write(record, "gone", String(uptimeMs)).close();
-  }
-
-  forgetGone(record: AttachmentRecord): void {
-    remove(this.#pathOf(this.#nameOf(record), "gone"));
+    remove(this.pathOf(this.baseNameOf(record), "result"));
   }
 
   /**
@@ -303,15 +198,12 @@ export class Records {
   noteDeleting(record: Identity): void {
     const flags = Open.writeOnly | Open.create | Open.noFollow;
     try {
-      close(open(this.#pathOf(this.#nameOf(record), "deleting"), flags, 0o600));
+      close(
+        open(this.pathOf(this.baseNameOf(record), "deleting"), flags, 0o600),
+      );
     } catch (cause) {
       if (errnoOf(cause) === undefined) throw CniError.from(cause);
     }
-  }
-
-  isDeleting(record: AttachmentRecord): boolean {
-    const path = this.#pathOf(this.#nameOf(record), "deleting");
-    return record.failures !== undefined || linkStatusIfAny(path) !== undefined;
   }
 
   /**
@@ -319,121 +211,62 @@ export class Records {
    * A record that loses its note of a DEL has no result either.
    */
   remove(record: Identity): void {
-    const name = this.#nameOf(record);
+    const name = this.baseNameOf(record);
     onDisk("remove", () => {
       for (const base of [`.${name}`, name]) {
-        remove(this.#pathOf(base, "result"));
-        remove(this.#pathOf(base, "gone"));
-        remove(this.#pathOf(base, "status"));
-        if (base === name) remove(this.#pathOf(base, "deleting"));
-        remove(this.#pathOf(base, "record"));
+        remove(this.pathOf(base, "result"));
+        remove(this.pathOf(base, "gone"));
+        remove(this.pathOf(base, "status"));
+        if (base === name) remove(this.pathOf(base, "deleting"));
+        remove(this.pathOf(base, "record"));
       }
     });
-  }
-
-  /** Removes the notes whose record is gone. */
-  removeLone(): void {
-    const files = new Set(listIfAny(this.#directory));
-    for (const file of files)
-      for (const part of ["gone", "deleting", "status"] as const) {
-        const name = file.slice(0, -suffixes[part].length);
-        if (file.endsWith(suffixes[part]) && !files.has(name + suffixes.record))
-          remove(this.#pathOf(name, part));
-      }
-  }
-
-  /** The containers of temporary files; those that are worked on have a lock. */
-  containersOfUnnamed(): ReadonlySet<string> {
-    const containers = new Set<string>();
-    for (const file of listIfAny(this.#directory)) {
-      const [, containerId] = /^\.([^:]+):/.exec(file) ?? [];
-      if (containerId && !file.endsWith(corrupt)) containers.add(containerId);
-    }
-    return containers;
-  }
-
-  /** Removes a container's temporary files. */
-  removeUnnamed(containerId: string): void {
-    for (const file of listIfAny(this.#directory))
-      if (file.startsWith(`.${containerId}:`) && !file.endsWith(corrupt))
-        remove(`${this.#directory}/${file}`);
   }
 
   /** Renames the unreadable record of a name and removes its result. */
   setAside(name: string): void {
     onDisk("move aside", () => {
-      remove(this.#pathOf(name, "result"));
-      remove(this.#pathOf(name, "deleting"));
-      remove(this.#pathOf(name, "status"));
-      setAside(this.#pathOf(name, "record"));
+      remove(this.pathOf(name, "result"));
+      remove(this.pathOf(name, "deleting"));
+      remove(this.pathOf(name, "status"));
+      setAside(this.pathOf(name, "record"));
     });
   }
 
-  /**
-   * Time of the last change of a record's file, in milliseconds since 1970; undefined
-   * if it is missing.
-   */
-  lastWritten(name: string): number | undefined {
-    return onDisk("read", () => this.#status(name)?.modifiedMs);
-  }
-
-  /** Changes whenever the record is replaced; undefined if it is missing. */
-  versionOf(name: string): string | undefined {
-    const file = onDisk("read", () => this.#status(name));
-    return file && `${file.id}:${file.modifiedMs}`;
-  }
-
-  get #directory(): string {
-    if (!this.#isChecked) requireOwnDirectory(this.#path);
+  protected get directory(): string {
+    if (!this.#isChecked) requireOwnDirectory(this.path);
     this.#isChecked = true;
-    return this.#path;
+    return this.path;
   }
 
-  #pathOf(name: string, part: Part): string {
-    return `${this.#directory}/${name}${suffixes[part]}`;
+  protected pathOf(name: string, part: Part): string {
+    return `${this.directory}/${name}${suffixes[part]}`;
   }
 
-  #nameOf({ containerId, ifname, bootId = "", uptimeMs }: Identity): string {
-    return this.#kind === "attachments"
+  protected baseNameOf({
+    containerId,
+    ifname,
+    bootId = "",
+    uptimeMs,
+  }: Identity): string {
+    return this.kind === "attachments"
       ? Records.nameOf(containerId, ifname)
       : Records.nameOf(containerId, ifname, `${bootId}-${uptimeMs}`);
   }
 
-  #status(name: string) {
-    return linkStatusIfAny(this.#pathOf(name, "record"));
+  protected statusOf(name: string) {
+    return linkStatusIfAny(this.pathOf(name, "record"));
   }
 
-  /** Foreign names and temporary files are ignored. */
-  #names(): string[] {
-    const pattern = directories[this.#kind];
-    return listIfAny(this.#directory)
-      .filter((file) => pattern.test(file) && !file.endsWith(suffixes.result))
-      .map((file) => file.slice(0, -suffixes.record.length));
+  protected readPart(name: string, part: Part): string | undefined {
+    return readOwnFileIfAny(this.pathOf(name, part), maxBytes[part]);
   }
 
-  async *#entries(
-    names: readonly string[],
-  ): AsyncGenerator<RecordEntry, void, undefined> {
-    for (const name of names) {
-      let record: AttachmentRecord | undefined;
-      try {
-        record = await this.#read(name);
-      } catch (error) {
-        yield { name, error };
-        continue;
-      }
-      if (record) yield { name, record };
-    }
-  }
-
-  #readFile(name: string, part: Part): string | undefined {
-    return readOwnFileIfAny(this.#pathOf(name, part), maxBytes[part]);
-  }
-
-  async #read(name: string): Promise<AttachmentRecord | undefined> {
+  /** As {@link read}, by the base name of its file. */
+  async readNamed(name: string): Promise<AttachmentRecord | undefined> {
     let text: string | undefined;
     try {
-      text = this.#readFile(name, "record");
+      text = this.readPart(name, "record");
     } catch (cause) {
       // Unreadable: renamed as any other.
       if (cause instanceof NotAFile || cause instanceof TooLarge)
@@ -442,33 +275,24 @@ export class Records {
     }
     if (text === undefined) return undefined;
     const record = await parseRecord(text);
-    if (this.#nameOf(record) === name) return record;
+    if (this.baseNameOf(record) === name) return record;
     throw new CorruptRecord(
       `it is the record of ${record.containerId}:${record.ifname}`,
     );
   }
 
-  /** undefined if the file is missing. */
-  #decodedResults(name: string): unknown {
-    const text = this.#readFile(name, "result");
-    return text === undefined
-      ? undefined
-      : parseJson(withoutLength(text) ?? text, recordDepth);
-  }
-
   /** undefined for an unreadable file; no entries for a missing one. */
-  async #resultFile(record: AttachmentRecord): Promise<ResultFile | undefined> {
+  #resultFile(record: AttachmentRecord): ResultFile | undefined {
     try {
-      const text = this.#readFile(this.#nameOf(record), "result");
-      if (text === undefined) return { entries: [], isAsWritten: false };
+      const text = this.readPart(this.baseNameOf(record), "result");
+      if (text === undefined) return {};
       const written = withoutLength(text);
       const value = parseJson(written ?? text, recordDepth);
       const entries = own(value, "results");
       if (!Array.isArray(entries)) return undefined;
-      if (written !== undefined && areEntries(entries))
-        return { entries, isAsWritten: true };
-      const { validEntries } = await import("./record-schema.ts");
-      return { entries: validEntries(entries), isAsWritten: false };
+      return written !== undefined && areEntries(entries)
+        ? { written: entries }
+        : { others: entries };
     } catch {
       return undefined;
     }
@@ -478,14 +302,14 @@ export class Records {
    * Puts a file in place at once or not at all; 0600, made under another name in the
    * same directory. It is durable after `sync` of the returned file.
    */
-  #write(record: Identity, part: Part, text: string): WrittenFile {
-    const name = this.#nameOf(record);
+  protected writePart(record: Identity, part: Part, text: string): WrittenFile {
+    const name = this.baseNameOf(record);
     try {
-      const temporary = this.#pathOf(`.${name}`, part);
+      const temporary = this.pathOf(`.${name}`, part);
       const fd = this.#create(temporary);
       try {
         writeAll(fd, text);
-        const path = this.#pathOf(name, part);
+        const path = this.pathOf(name, part);
         // A failure to rename results fails the ADD, which is rolled back.
         if (part === "result") rename(temporary, path);
         else replace(temporary, path);
@@ -494,7 +318,7 @@ export class Records {
         removeFile(temporary);
         throw error;
       }
-      return new WrittenFile(fd, this.#directory);
+      return new WrittenFile(fd, this.directory);
     } catch (cause) {
       throw recordError(`failed to write attachment ${part}`, cause);
     }
@@ -505,7 +329,7 @@ export class Records {
       return createFile(path, 0o600);
     } catch (error) {
       const errno = errnoOf(error);
-      if (errno === "ENOENT") makeOwnDirectory(this.#path);
+      if (errno === "ENOENT") makeOwnDirectory(this.path);
       else if (errno === "EISDIR") setAside(path);
       else throw error;
       return createFile(path, 0o600);
@@ -520,20 +344,11 @@ export interface DueStatus {
   annotations: Readonly<Record<string, string | null>>;
 }
 
-function isDueStatus(value: unknown): value is DueStatus {
-  const annotations = own(value, "annotations");
-  return (
-    typeof own(value, "id") === "string" &&
-    isObject(annotations) &&
-    Object.values(annotations).every(
-      (text) => text === null || typeof text === "string",
-    )
-  );
-}
-
 interface ResultFile {
-  entries: readonly ResultEntry[];
-  isAsWritten: boolean;
+  /** Of a file as it was written. */
+  written?: readonly ResultEntry[];
+  /** Of any other. */
+  others?: readonly unknown[];
 }
 
 function areEntries(values: readonly unknown[]): values is ResultEntry[] {
@@ -570,7 +385,7 @@ export class WrittenFile {
 }
 
 /** Removes a file; a directory of that name is renamed: it would fail every DEL. */
-function remove(path: string): void {
+export function remove(path: string): void {
   try {
     removeFile(path);
   } catch (error) {
@@ -580,7 +395,7 @@ function remove(path: string): void {
 }
 
 /** Renames a file; a directory of the new name is renamed first. */
-function replace(path: string, newPath: string): void {
+export function replace(path: string, newPath: string): void {
   try {
     rename(path, newPath);
   } catch (error) {
@@ -599,7 +414,7 @@ function setAside(path: string): void {
   }
 }
 
-function onDisk<T>(action: string, work: () => T): T {
+export function onDisk<T>(action: string, work: () => T): T {
   try {
     return work();
   } catch (cause) {

@@ -4,7 +4,8 @@
  * "Repair").
  */
 import { Code, CniError } from "../cni/error.ts";
-import { checkNetwork, declares, protocolVersion } from "../cni/network.ts";
+import { declares, protocolVersion } from "../cni/network.ts";
+import { checkNetwork } from "../cni/network-upkeep.ts";
 import { modernResult, type Result } from "../cni/result.ts";
 import { has } from "../cni/version.ts";
 import { messageOf } from "../linux/errno.ts";

@@ -13,7 +13,8 @@ import { quote } from "../linux/text.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Context, createContext } from "./context.ts";
 import { type Lock, withContainerLock } from "./lock.ts";
-import { logs } from "./log.ts";
+import { logs } from "./log-level.ts";
+import { recordDirectory } from "./record-directory.ts";
 import { type AttachmentRecord, isSameAdd } from "./record.ts";
 import { type DueStatus, Records, type StoredResults } from "./records.ts";
 
@@ -92,14 +93,16 @@ const noRecord = "it has no attachment record on this node";
 
 /** Of this boot: a static pod that was changed has two containers for a while. */
 async function newestRecord(
-  { records, dependencies }: Context,
+  { config, dependencies }: Context,
   namespace: string,
   name: string,
 ): Promise<{ record?: AttachmentRecord; unreadable?: string }> {
   const bootId = dependencies.bootId();
   let newest: AttachmentRecord | undefined;
   let unreadable: string | undefined;
-  for await (const { record, name: file, error } of records.all()) {
+  for await (const { record, name: file, error } of recordDirectory({
+    config,
+  }).all()) {
     if (!record) unreadable = `record ${quote(file)}: ${messageOf(error)}`;
     else if (
       record.bootId === bootId &&
@@ -123,12 +126,13 @@ function subjectOf({ pod, containerId }: AttachmentRecord): string {
 
 /** undefined: its networks may be changed. */
 function whyLeftAlone(
-  { records, dependencies }: Context,
+  { config, dependencies }: Context,
   record: AttachmentRecord,
   { results }: StoredResults,
 ): string | undefined {
   const { ifname, attachments } = record;
-  if (records.isDeleting(record)) return "its DEL has begun";
+  if (recordDirectory({ config }).isDeleting(record))
+    return "its DEL has begun";
   if (!attachments.some((attachment) => attachment.ifname === ifname))
     return `its record has no primary attachment ${ifname}`;
   if (!results.has(ifname)) return "its ADD has not completed";
@@ -139,11 +143,11 @@ function whyLeftAlone(
 
 /** The status that is due so far; none of an unreadable file. */
 function dueOf(
-  { records }: Context,
+  node: Context,
   { containerId, ifname }: AttachmentRecord,
 ): DueStatus | undefined {
   try {
-    return records.dueStatus(Records.nameOf(containerId, ifname));
+    return recordDirectory(node).dueStatus(Records.nameOf(containerId, ifname));
   } catch {
     return undefined;
   }

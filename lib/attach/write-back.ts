@@ -49,7 +49,7 @@ export async function writeBack(
     );
     if (
       isSynced(`${config.dataDir}/${statusSynced}`, dependencies) &&
-      leaveToAgent(context, annotations)
+      (await leaveToAgent(context, annotations))
     )
       return;
     const outcome = await inTime(
@@ -64,7 +64,7 @@ export async function writeBack(
     // The server would refuse annotations that are too long again.
     const isLasting =
       error instanceof Error && "status" in error && error.status === 422;
-    if (annotations && !isLasting) leaveToAgent(context, annotations);
+    if (annotations && !isLasting) await leaveToAgent(context, annotations);
   }
 }
 
@@ -97,7 +97,7 @@ export async function statusOf(
 
 /** Writes a status that is due in the file of results; the agent does it where this fails. Never throws. */
 export async function writeDue(
-  { pod, request, dependencies, records, log }: Context,
+  { pod, request, dependencies, config, log }: Context,
   { id, annotations }: DueStatus,
   api: Api,
 ): Promise<void> {
@@ -105,7 +105,8 @@ export async function writeDue(
   const subject = { pod: `${pod.namespace}/${pod.name}` };
   try {
     await inTime(dependencies, patch(pod, undefined, annotations, api));
-    records.noteWritten(request, id);
+    const { recordDirectory } = await import("./record-directory.ts");
+    recordDirectory({ config }).noteWritten(request, id);
   } catch (error) {
     log().warn("failed to write the pod's network status", {
       ...subject,
@@ -140,12 +141,14 @@ export async function prepareWriteBack(
 }
 
 /** Whether the file of results says that the status is due. */
-function leaveToAgent(
-  { records, request, log }: Context,
+async function leaveToAgent(
+  { config, request, log }: Context,
   annotations: DueStatus["annotations"],
-): boolean {
+): Promise<boolean> {
   try {
-    records.noteDue(request, { id: crypto.randomUUID(), annotations });
+    const { recordDirectory } = await import("./record-directory.ts");
+    const due = { id: crypto.randomUUID(), annotations };
+    recordDirectory({ config }).noteDue(request, due);
     log().debug("left the pod's network status to the agent");
     return true;
   } catch (error) {

@@ -6,6 +6,7 @@
 import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
+import { recordDirectory } from "../attach/record-directory.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import {
   type RetryOutcome,
@@ -151,11 +152,9 @@ export async function collect(
     waiting: [],
     failed: [],
   };
-  for await (const {
-    name,
-    record,
-    error: unreadable,
-  } of context.records.all()) {
+  for await (const { name, record, error: unreadable } of recordDirectory(
+    context,
+  ).all()) {
     if (!record) {
       collected.failed.push({ what: name, error: messageOf(unreadable) });
       continue;
@@ -185,10 +184,12 @@ export async function collect(
 
 /** Writes down when a namespace was first seen gone, for the next run. */
 function judge(
-  { dependencies, records }: Context,
+  context: Context,
   record: AttachmentRecord,
   graceMs: number,
 ): "live" | "waiting" | "stale" {
+  const { dependencies } = context;
+  const records = recordDirectory(context);
   const bootId = dependencies.bootId();
   if (record.bootId !== bootId) return "stale";
   if (recordedNetns(record, bootId) !== "") {

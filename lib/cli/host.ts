@@ -19,6 +19,7 @@ import { Open, close, openIfAny } from "../linux/file-calls.ts";
 import { tryLock } from "../linux/file-lock.ts";
 import { mountNamespace } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
+import { recordDirectory } from "../attach/record-directory.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 
 /** Linux' limit. */
@@ -164,13 +165,10 @@ export async function whyUnseen(
 }
 
 /** The mount namespace of the newest record of this boot that has one. */
-async function newestRecorded({
-  records,
-  dependencies,
-}: Context): Promise<string | undefined> {
-  const bootId = dependencies.bootId();
+async function newestRecorded(context: Context): Promise<string | undefined> {
+  const bootId = context.dependencies.bootId();
   let newest: Pick<AttachmentRecord, "uptimeMs" | "mountNamespace"> | undefined;
-  for await (const { record } of records.all()) {
+  for await (const { record } of recordDirectory(context).all()) {
     if (record?.mountNamespace === undefined || record.bootId !== bootId)
       continue;
     const { uptimeMs, mountNamespace: inode } = record;

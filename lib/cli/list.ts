@@ -3,6 +3,7 @@
  */
 import { isNamespace } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
+import { recordDirectory } from "../attach/record-directory.ts";
 import {
   type AttachmentRecord,
   type PodReference,
@@ -182,7 +183,7 @@ export interface ListedAttachment extends Partial<PodTraffic> {
 
 /** Sorted by pod; unreadable records become messages. */
 async function listAttachments(
-  { records: store, dependencies }: Context,
+  { config, dependencies }: Context,
   host: Host,
 ): Promise<{
   attachments: ListedAttachment[];
@@ -192,6 +193,7 @@ async function listAttachments(
   const pods: [key: string, rows: ListedAttachment[]][] = [];
   const unreadable: string[] = [];
   const hostNames = hostInterfaces();
+  const store = recordDirectory({ config });
   for await (const { name, record, error } of store.all()) {
     if (!record) {
       unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);

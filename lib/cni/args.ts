@@ -119,17 +119,16 @@ export function ifnameProblem(name: string): Problem | undefined {
     return { msg: "interface name is . or .." };
   // Fast path: an identifier has no forbidden character.
   if (isIdentifier(name)) return undefined;
-  if (forbiddenInIfname.test(name))
+  // `/`, `:` and the space characters of Go's unicode.IsSpace: `\s` lacks U+0085 and has U+FEFF.
+  const forbidden =
+    /[/:\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+  if (forbidden.test(name))
     return { msg: "interface name contains / or : or whitespace characters" };
   // JSON can contain it, CNI_IFNAME cannot.
   if (name.includes("\0"))
     return { msg: "interface name contains a NUL character" };
   return undefined;
 }
-
-/** `/`, `:` and the space characters of Go's unicode.IsSpace: `\s` lacks U+0085 and has U+FEFF. */
-const forbiddenInIfname =
-  /[/:\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
 /** Throws code 4 for an invalid interface name (P-IF). */
 export function validateIfname(name: string): void {

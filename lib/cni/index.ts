@@ -21,15 +21,13 @@ export {
 export { CniError, Code, type ErrorObject } from "./error.ts";
 export { type Caller, type RuntimeConf, findPlugin, invoke } from "./invoke.ts";
 export { JsonError, parseJson } from "./json.ts";
+export { addNetwork, delNetwork, validateNetwork } from "./network.ts";
 export {
   type ValidAttachment,
-  addNetwork,
   checkNetwork,
-  delNetwork,
   gcNetwork,
   statusNetwork,
-  validateNetwork,
-} from "./network.ts";
+} from "./network-upkeep.ts";
 export {
   type Dns,
   type Interface,

@@ -111,7 +111,16 @@ export async function invoke<T>(
       const { failure } = await pluginErrors();
       throw failure(result);
     }
-    if (read) output = read(await decoded(result));
+    if (read) {
+      let value: unknown;
+      try {
+        value = parseJson(result.stdout);
+      } catch (problem) {
+        const { undecodable } = await pluginErrors();
+        throw undecodable(result, problem);
+      }
+      output = read(value);
+    }
   } catch (cause) {
     const error = CniError.from(cause);
     if (path !== undefined)
@@ -126,15 +135,6 @@ export async function invoke<T>(
 /** The wording of failures, which few pods need. */
 function pluginErrors() {
   return import("./plugin-error.ts");
-}
-
-async function decoded(result: ExecResult): Promise<unknown> {
-  try {
-    return parseJson(result.stdout);
-  } catch (cause) {
-    const { undecodable } = await pluginErrors();
-    throw undecodable(result, cause);
-  }
 }
 
 /**

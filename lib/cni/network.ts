@@ -13,7 +13,6 @@ import {
   type RuntimeConf,
   invoke,
   requirePlugin,
-  withoutContainer,
 } from "./invoke.ts";
 import { type JsonObject, foldKey, own, setOwn } from "./json.ts";
 import { type Result, convertResult, parseResult } from "./result.ts";
@@ -24,12 +23,6 @@ import {
   isSupported,
   supportedVersions,
 } from "./version.ts";
-
-/** A pair that GC must keep, CNI spec 1.1.0 §"GC". */
-export interface ValidAttachment {
-  containerID: string;
-  ifname: string;
-}
 
 /**
  * Validates a list before an ADD as libcni does: version, every executable, network
@@ -64,7 +57,15 @@ export async function addNetwork(
   let result = before && convertResult(before, version);
   for (const plugin of list.plugins) {
     const parts = { runtime, prevResult: result };
-    result = await call("ADD", list, plugin, parts, deadline, caller, read);
+    result = await callPlugin(
+      "ADD",
+      list,
+      plugin,
+      parts,
+      deadline,
+      caller,
+      read,
+    );
   }
   if (!result)
     throw new CniError(Code.invalidNetworkConfig, "no plugins in list");
@@ -88,80 +89,8 @@ export async function delNetwork(
     : undefined;
   for (const plugin of list.plugins.toReversed()) {
     const parts = { runtime, prevResult };
-    await call("DEL", list, plugin, parts, deadline, caller);
+    await callPlugin("DEL", list, plugin, parts, deadline, caller);
   }
-}
-
-/** Checks in order; nothing to do for `disableCheck` and below 0.4.0 (P-CHK-2). */
-export async function checkNetwork(
-  list: NetworkConfigList,
-  runtime: RuntimeConf,
-  result: Result | undefined,
-  deadline: Deadline,
-  caller: Caller,
-): Promise<void> {
-  const version = protocolVersion(list);
-  if (list.disableCheck || !has(version, "check")) return;
-  const prevResult = result && convertResult(result, version);
-  for (const plugin of list.plugins) {
-    const parts = { runtime, prevResult };
-    await call("CHECK", list, plugin, parts, deadline, caller);
-  }
-}
-
-/**
- * GC of every plugin, which keeps `valid`; nothing for `disableGC` and below 1.1.0.
- * Goes on after an error; the first is thrown, the others in its details.
- */
-export async function gcNetwork(
-  list: NetworkConfigList,
-  valid: readonly ValidAttachment[],
-  path: readonly string[],
-  deadline: Deadline,
-  caller: Caller,
-): Promise<void> {
-  if (list.disableGC || !has(protocolVersion(list), "gc")) return;
-  // Both spellings: the key was renamed after the tag of spec 1.1.0 (P-GC-1).
-  const extra = {
-    "cni.dev/valid-attachments": valid,
-    "cni.dev/attachments": valid,
-  };
-  const parts = { runtime: withoutContainer(path), extra };
-  const errors: CniError[] = [];
-  for (const [i, plugin] of list.plugins.entries()) {
-    const share = deadline.share(list.plugins.length - i);
-    try {
-      await call("GC", list, plugin, parts, share, caller);
-    } catch (error) {
-      errors.push(CniError.from(error));
-    }
-  }
-  throwFirst(errors);
-}
-
-/** STATUS of every plugin in order; nothing below 1.1.0. Stops at the first error. */
-export async function statusNetwork(
-  list: NetworkConfigList,
-  path: readonly string[],
-  deadline: Deadline,
-  caller: Caller,
-): Promise<void> {
-  if (!has(protocolVersion(list), "status")) return;
-  const parts = { runtime: withoutContainer(path) };
-  for (const plugin of list.plugins)
-    await call("STATUS", list, plugin, parts, deadline, caller);
-}
-
-/** Throws the first of several errors, the texts of the others in its details; nothing when there is none. */
-export function throwFirst(errors: readonly CniError[]): void {
-  const [first, ...others] = errors;
-  if (!first) return;
-  if (others.length === 0) throw first;
-  const texts = others.map((error) => error.toText());
-  throw new CniError(first.code, first.message, {
-    details: [first.details, ...texts].filter(Boolean).join("; "),
-    cause: first,
-  });
 }
 
 /** The version that we and the list's plugins speak. Throws 1 for one that we do not know. */
@@ -174,7 +103,7 @@ export function protocolVersion(list: NetworkConfigList): CniVersion {
   });
 }
 
-interface ConfigParts {
+export interface ConfigParts {
   runtime: RuntimeConf;
   prevResult?: Result | undefined;
   extra?: Readonly<Record<string, unknown>>;
@@ -252,7 +181,8 @@ function tolerant(
   }
 }
 
-function call<T>(
+/** Executes one plugin of a list; `read` as in {@link invoke}. */
+export function callPlugin<T>(
   verb: Verb,
   list: NetworkConfigList,
   plugin: PluginConf,

@@ -95,7 +95,7 @@ export function readResult(
   unknown: Unknown,
 ): Result {
   return (
-    shapes[formOf(version)](withVersion(value, version), "result", unknown) ??
+    shapes[formOf(version)]()(withVersion(value, version), "result", unknown) ??
     expected("an object", value, "result")
   );
 }
@@ -194,16 +194,15 @@ function list<T>(element: Reader<T>): Reader<readonly T[]> {
 function object<T extends object>(fields: {
   [K in keyof T]-?: Reader<T[K]>;
 }): Reader<T> {
-  const names = Object.keys(fields);
   return (value, path, unknown) => {
     if (value === undefined || value === null) return undefined;
     if (!isObject(value)) return expected("an object", value, path);
     const named: JsonObject = {};
     const others: [key: string, field: unknown][] = [];
     for (const [key, field] of Object.entries(value)) {
-      const name = names.includes(key)
+      const name = Object.hasOwn(fields, key)
         ? key
-        : names.find((one) => isKey(key, one));
+        : Object.keys(fields).find((one) => isKey(key, one));
       if (name === undefined) others.push([key, field]);
       // Of several spellings Go uses the last one; null changes nothing.
       else if (field !== null) named[name] = field;
@@ -232,79 +231,87 @@ function unlessEmpty<T extends object>(reader: Reader<T>): Reader<T> {
   };
 }
 
-const dns = object<Dns>({
-  nameservers: list(requiredText),
-  domain: readText,
-  search: list(requiredText),
-  options: list(requiredText),
-});
+// Functions: a call reads the results of one form, or none.
 
-const legacyIp = object<LegacyIp>({
-  ip: cidr,
-  gateway: address,
-  routes: list(object<Pick<Route, "dst" | "gw">>({ dst: cidr, gw: address })),
-});
+const dns = () =>
+  object<Dns>({
+    nameservers: list(requiredText),
+    domain: readText,
+    search: list(requiredText),
+    options: list(requiredText),
+  });
+
+const legacyIp = () =>
+  object<LegacyIp>({
+    ip: cidr,
+    gateway: address,
+    routes: list(object<Pick<Route, "dst" | "gw">>({ dst: cidr, gw: address })),
+  });
 
 /** Since 0.3.0 in every version: upstream gave the old types the new fields (C-5). */
-const routes = list(
-  object<Route>({
-    dst: cidr,
-    gw: address,
-    mtu: count,
-    advmss: count,
-    priority: count,
-    table: integer,
-    scope: integer,
-  }),
-);
+const routes = () =>
+  list(
+    object<Route>({
+      dst: cidr,
+      gw: address,
+      mtu: count,
+      advmss: count,
+      priority: count,
+      table: integer,
+      scope: integer,
+    }),
+  );
 
-const shapes: Record<ReturnType<typeof formOf>, Reader<Result>> = {
-  legacy: object<LegacyResult>({
-    cniVersion: oneOf("0.1.0", "0.2.0"),
-    ip4: legacyIp,
-    ip6: legacyIp,
-    dns: always(dns, {}),
-  }),
-  "0.3": object<ListResult>({
-    cniVersion: oneOf("0.3.0", "0.3.1", "0.4.0"),
-    interfaces: list(
-      object<Pick<Interface, "name" | "mac" | "sandbox">>({
-        name: requiredText,
-        mac: readText,
-        sandbox: readText,
-      }),
-    ),
-    ips: list(
-      object<IpConfig>({
-        version: requiredText,
-        interface: integer,
-        address: cidr,
-        gateway: address,
-      }),
-    ),
-    routes: routes,
-    dns: always(dns, {}),
-  }),
-  "1": object<ListResult>({
-    cniVersion: oneOf("1.0.0", "1.1.0"),
-    interfaces: list(
-      object<Interface>({
-        name: requiredText,
-        mac: readText,
-        mtu: count,
-        sandbox: readText,
-        socketPath: readText,
-        pciID: readText,
-      }),
-    ),
-    ips: list(
-      object<Omit<IpConfig, "version">>({
-        interface: integer,
-        address: cidr,
-        gateway: address,
-      }),
-    ),
-    routes: routes,
-    dns: unlessEmpty(dns),
-  }),
+const shapes: Record<ReturnType<typeof formOf>, () => Reader<Result>> = {
+  legacy: () =>
+    object<LegacyResult>({
+      cniVersion: oneOf("0.1.0", "0.2.0"),
+      ip4: legacyIp(),
+      ip6: legacyIp(),
+      dns: always(dns(), {}),
+    }),
+  "0.3": () =>
+    object<ListResult>({
+      cniVersion: oneOf("0.3.0", "0.3.1", "0.4.0"),
+      interfaces: list(
+        object<Pick<Interface, "name" | "mac" | "sandbox">>({
+          name: requiredText,
+          mac: readText,
+          sandbox: readText,
+        }),
+      ),
+      ips: list(
+        object<IpConfig>({
+          version: requiredText,
+          interface: integer,
+          address: cidr,
+          gateway: address,
+        }),
+      ),
+      routes: routes(),
+      dns: always(dns(), {}),
+    }),
+  "1": () =>
+    object<ListResult>({
+      cniVersion: oneOf("1.0.0", "1.1.0"),
+      interfaces: list(
+        object<Interface>({
+          name: requiredText,
+          mac: readText,
+          mtu: count,
+          sandbox: readText,
+          socketPath: readText,
+          pciID: readText,
+        }),
+      ),
+      ips: list(
+        object<Omit<IpConfig, "version">>({
+          interface: integer,
+          address: cidr,
+          gateway: address,
+        }),
+      ),
+      routes: routes(),
+      dns: unlessEmpty(dns()),
+    }),
 };

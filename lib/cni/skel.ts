@@ -109,12 +109,14 @@ export interface Plugin {
   check(request: Request): Promise<void>;
   gc(request: Request): Promise<void>;
   status(request: Request): Promise<void>;
+  /** Called with the error of a request that is refused before its verb is called, and what is known of its configuration. */
+  refused?(error: CniError, config: JsonObject): void;
 }
 
 /** Serves one call of the runtime. Never throws; returns the exit code, 0 or 1. */
 export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
-  // Known after stdin is decoded; an error before that has our version (P-ERR-2).
-  let version: CniVersion = latestVersion;
+  const known: Known = { version: latestVersion, config: {} };
+  let request: Request | undefined;
   let answer: string;
   let exitCode = 0;
   try {
@@ -122,9 +124,18 @@ export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
       io.stderr(aboutText(plugin));
       return 0;
     }
-    answer = await answerOf(plugin, io, (known) => (version = known));
+    request = readRequest(io, known);
+    if (request) {
+      const rule: VerbRule = verbs[request.command];
+      const result = await rule.call(plugin, request);
+      answer = result
+        ? `${JSON.stringify(convertResult(result, request.cniVersion))}\n`
+        : "";
+    } else answer = versionAnswer;
   } catch (thrown) {
-    answer = `${JSON.stringify(CniError.from(thrown).toObject(version))}\n`;
+    const error = CniError.from(thrown);
+    answer = `${JSON.stringify(error.toObject(known.version))}\n`;
+    if (!request) plugin.refused?.(error, known.config);
     exitCode = 1;
   }
   try {
@@ -174,19 +185,22 @@ const verbs = {
   },
 } as const satisfies Record<string, VerbRule>;
 
-/** The text for stdout, empty for a verb without result. The lines are in the order of §1.2. */
-async function answerOf(
-  plugin: Plugin,
-  io: Io,
-  inVersion: (known: CniVersion) => void,
-): Promise<string> {
+/** Of a request, as soon as stdin is decoded; an error before that has our version (P-ERR-2). */
+interface Known {
+  version: CniVersion;
+  config: JsonObject;
+}
+
+/** undefined for VERSION. The lines are in the order of §1.2. */
+function readRequest(io: Io, known: Known): Request | undefined {
   const environment = readEnvironment(io.env);
-  if (environment.command === "VERSION") return versionAnswer;
+  if (environment.command === "VERSION") return undefined;
   const decoded = decodeConfig(readText(io), environment.command);
   const declared = own(decoded, "cniVersion") ?? "";
-  if (declared === "") inVersion("0.1.0");
+  known.config = decoded;
+  if (declared === "") known.version = "0.1.0";
   else if (typeof declared === "string" && isSupported(declared))
-    inVersion(declared);
+    known.version = declared;
 
   const config = { ...decoded, name: nameOf(decoded) };
   validateNetworkName(config.name);
@@ -199,7 +213,7 @@ async function answerOf(
     throw new CniError(Code.io, "failed to write to stdout: it is closed");
 
   const { containerId, netns, ifname, args, path } = environment;
-  const request = {
+  return {
     command,
     containerId,
     netns,
@@ -209,8 +223,6 @@ async function answerOf(
     config,
     cniVersion,
   };
-  const result = await rule.call(plugin, request);
-  return result ? `${JSON.stringify(convertResult(result, cniVersion))}\n` : "";
 }
 
 function readText(io: Io): string {

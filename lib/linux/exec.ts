@@ -93,7 +93,20 @@ export const execDelegate: Exec = async (request) => {
         detached: true,
       });
     request.started?.();
-    const killed = await supervise(child, request, output);
+    // Fast path: most delegates end before a timer would help, and timers cost time.
+    const quick = request.deadline.atMost(measureEveryMs).remaining;
+    let killed: ExecResult["killed"];
+    if (endsWithin(child.pid, quick)) {
+      // With a timer that is due, the event loop polls for the child's end; parking it
+      // would start a thread.
+      void Bun.sleep(0);
+      await child.exited;
+      killed = tooLarge(output);
+    } else killed = await watched(child, request, output);
+    if (killed) {
+      killGroup(child.pid);
+      await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
+    }
     return {
       exitCode: child.exitCode,
       signal: child.signalCode === null ? null : String(child.signalCode),
@@ -147,38 +160,11 @@ function mayBeRaw(env: ExecRequest["env"]): boolean {
 
 type Output = Record<keyof typeof outputLimits, number>;
 
-/** Waits for the child's end, or kills it and its group; returns the reason of a kill. */
-async function supervise(
-  child: Child,
-  { deadline, signal }: ExecRequest,
-  output: Output,
-): Promise<ExecResult["killed"]> {
-  // Fast path: most delegates end before a timer would help, and timers cost time.
-  const quick = deadline.atMost(measureEveryMs).remaining;
-  const killed = endsWithin(child.pid, quick)
-    ? await reaped(child).then(() => tooLarge(output))
-    : await watched(child, deadline, output, signal);
-  if (killed) {
-    killGroup(child.pid);
-    await Promise.race([child.exited, Bun.sleep(reapWithinMs)]);
-  }
-  return killed;
-}
-
-/** Waits for Bun to notice the end of a child that has ended. */
-function reaped({ exited }: Child): Promise<unknown> {
-  // With a timer that is due, the event loop polls; parking it would start a
-  // thread.
-  void Bun.sleep(0);
-  return exited;
-}
-
 /** The reason to kill the child; undefined if it ended by itself. */
 async function watched(
   child: Child,
-  deadline: Deadline,
+  { deadline, signal }: ExecRequest,
   output: Output,
-  signal: AbortSignal | undefined,
 ): Promise<ExecResult["killed"]> {
   const { promise: verdict, resolve } =
     Promise.withResolvers<ExecResult["killed"]>();
@@ -210,8 +196,8 @@ function stopWhenTooLarge(
 }
 
 function tooLarge(output: Output): ExecResult["killed"] {
-  if (outputSize(output.stdout) > outputLimits.stdout) return "stdout";
-  if (outputSize(output.stderr) > outputLimits.stderr) return "stderr";
+  if (status(output.stdout).size > outputLimits.stdout) return "stdout";
+  if (status(output.stderr).size > outputLimits.stderr) return "stderr";
   return undefined;
 }
 
@@ -231,20 +217,18 @@ function killGroup(pid: number): void {
  * not begin after a gap of NUL bytes. Throws SystemError.
  */
 export function openOutput(directory: string): number {
-  const fd = memoryFile("output");
-  if (fd === undefined) return unnamedFile(directory);
-  appendOnly(fd);
+  const fd = call(SYS.memfd_create, cString("output"), MFD_CLOEXEC);
+  const isDenied = fd === -ENOSYS || fd === -EPERM || fd === -EACCES;
+  if (isDenied) return unnamedFile(directory);
+  checked(fd);
+  // Every later write, by any process that inherits it, goes to the end of the file.
+  checked(call(SYS.fcntl, fd, F_SETFL, Open.append));
   return fd;
-}
-
-/** Bytes. */
-function outputSize(fd: number): number {
-  return status(fd).size;
 }
 
 /** The first `limit` bytes; invalid UTF-8 becomes U+FFFD. */
 function outputText(fd: number, limit: number): string {
-  const size = outputSize(fd);
+  const { size } = status(fd);
   const buffer = new Uint8Array(size < limit ? size : limit);
   let length = 0;
   while (length < buffer.length) {
@@ -279,21 +263,6 @@ const SIGCHLD = 17;
 const EPERM = 1;
 const EACCES = 13;
 const ENOSYS = 38;
-
-/** An unnamed file in memory; undefined if the kernel or a policy allows none. */
-function memoryFile(name: string): number | undefined {
-  const fd = call(SYS.memfd_create, cString(name), MFD_CLOEXEC);
-  const isDenied = fd === -ENOSYS || fd === -EPERM || fd === -EACCES;
-  return isDenied ? undefined : checked(fd);
-}
-
-/**
- * Every later write through the descriptor, by any process that inherits it, goes
- * to the end of the file.
- */
-function appendOnly(fd: number): void {
-  checked(call(SYS.fcntl, fd, F_SETFL, Open.append));
-}
 
 /** struct sigaction of the kernel: SIG_DFL, no flags. */
 const defaultAction = new Uint32Array(8);

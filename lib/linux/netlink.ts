@@ -8,7 +8,7 @@ import { SystemError, errnoOf, step } from "./errno.ts";
 import { concat } from "./files.ts";
 import { close, read, write } from "./file-calls.ts";
 import { SYS, call, checked } from "./libc.ts";
-import { inNetns } from "./netns.ts";
+import { inNetns } from "./enter-namespace.ts";
 import { textOf as decode } from "./text.ts";
 
 /** Datagrams to the kernel and from it. Both functions throw SystemError. */

@@ -16,7 +16,7 @@ import {
   type DeleteFailures,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { Records } from "../../lib/attach/records.ts";
+import { RecordDirectory } from "../../lib/attach/record-directory.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
@@ -316,7 +316,7 @@ test.each<[string | undefined, string, AttachmentRecord]>([
   ],
 ])("LivingRecords.claimOf, is %p for %s", async (owner, _, living) => {
   using directory = temporaryDirectory();
-  const records = new Records(directory.path);
+  const records = new RecordDirectory(directory.path);
   records.write(living).close();
   const all = new LivingRecords(records);
   await all.refresh();
@@ -326,7 +326,7 @@ test.each<[string | undefined, string, AttachmentRecord]>([
 
 test("LivingRecords.refresh, sees what comes and what goes", async () => {
   using directory = temporaryDirectory();
-  const records = new Records(directory.path);
+  const records = new RecordDirectory(directory.path);
   const all = new LivingRecords(records);
   const [late] = abandoned.attachments;
   const owner = async () => {

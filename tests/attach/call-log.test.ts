@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { openSync, readFileSync } from "node:fs";
-import { CallLog } from "../../lib/attach/call-log.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import { openCallLog } from "../../lib/attach/call-log.ts";
 import { systemDependencies } from "../../lib/attach/context.ts";
 import type { Request } from "../../lib/cni/skel.ts";
 import { CniError } from "../../lib/cni/error.ts";
@@ -21,12 +21,13 @@ const request: Request = {
 function lineOf(executions: number, letters = 10_000, error?: unknown) {
   using directory = temporaryDirectory();
   const path = `${directory.path}/calls.log`;
-  const calls = new CallLog(
-    openSync(path, "a"),
+  writeFileSync(path, "", { mode: 0o600 });
+  const calls = openCallLog(
     {
       ...request,
       args: `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${"w".repeat(letters)}`,
     },
+    { dataDir: directory.path },
     { ...systemDependencies({}), clock: () => 0 },
   );
   for (let i = 0; i < executions; i++) {
@@ -38,7 +39,7 @@ function lineOf(executions: number, letters = 10_000, error?: unknown) {
       capabilityArgs: {},
       path: [],
     };
-    calls.executed({
+    calls?.executed({
       call: {
         verb: "ADD",
         type: "macvlan",
@@ -51,12 +52,12 @@ function lineOf(executions: number, letters = 10_000, error?: unknown) {
       stderr: "",
     });
   }
-  calls.ended(error);
+  calls?.ended(error);
   const text = readFileSync(path, "utf8");
   return { text, call: JSON.parse(text) as Record<string, unknown[]> };
 }
 
-describe("CallLog", () => {
+describe("openCallLog", () => {
   test("a line that is too long keeps the beginning of its lists", () => {
     const { text, call } = lineOf(200);
     expect(text.length).toBeLessThanOrEqual(8192);

@@ -29,7 +29,7 @@ import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { Records } from "../../lib/attach/records.ts";
+import { RecordDirectory } from "../../lib/attach/record-directory.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
@@ -57,7 +57,7 @@ interface Call {
 class GcNode implements Disposable {
   readonly #directory = temporaryDirectory();
   readonly dataDir = `${this.#directory.path}/data`;
-  readonly records = new Records(this.dataDir);
+  readonly records = new RecordDirectory(this.dataDir);
   readonly calls: Call[] = [];
   #now = 0;
   readonly #takes: (what: string) => number;
@@ -579,7 +579,7 @@ describe("gc, networks", () => {
     // As long after the last pod as GC comes on a node.
     const before = new Date(Date.now() - 60_000);
     utimesSync(`${node.dataDir}/attachments`, before, before);
-    const reads = spyOn(Records.prototype, "all");
+    const reads = spyOn(RecordDirectory.prototype, "all");
     try {
       expect(await node.gc("c1", "c2", "c3")).toBeUndefined();
       expect(reads).toHaveBeenCalledTimes(2);

@@ -19,7 +19,11 @@ import {
   newestFormat,
   textOfRecord,
 } from "../../lib/attach/record.ts";
-import { type RecordEntry, Records } from "../../lib/attach/records.ts";
+import {
+  RecordDirectory,
+  type RecordEntry,
+} from "../../lib/attach/record-directory.ts";
+import { Records } from "../../lib/attach/records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { parseJson } from "../../lib/cni/json.ts";
 import type { Result } from "../../lib/cni/result.ts";
@@ -48,11 +52,11 @@ function node() {
     path,
     file: (end: string) => `${path}/${name}${end}`,
     files: () => readdirSync(path).toSorted(),
-    records: new Records(directory.path),
+    records: new RecordDirectory(directory.path),
   };
 }
 
-const read = (records: Records) => records.read(record);
+const read = (records: RecordDirectory) => records.read(record);
 
 function directoryAt(path: string): void {
   mkdirSync(`${path}/within`, { recursive: true, mode: 0o700 });
@@ -81,7 +85,7 @@ describe("Records, the files", () => {
   test("are for root alone, and so are their directories", () => {
     using at = node();
     const dataDir = `${at.dataDir}/deep/data`;
-    const records = new Records(dataDir);
+    const records = new RecordDirectory(dataDir);
     records.write(record).close();
     records.writeResults(record, []);
     const mode = (path: string) =>
@@ -131,7 +135,9 @@ describe("Records, the files", () => {
   test("throws 5 when there can be no directory", () => {
     using at = node();
     writeFileSync(`${at.dataDir}/data`, "");
-    expect(() => new Records(`${at.dataDir}/data`).write(record)).toThrow(
+    expect(() =>
+      new RecordDirectory(`${at.dataDir}/data`).write(record),
+    ).toThrow(
       problem(
         5,
         `refusing directory "${at.dataDir}/data": it is not a directory`,
@@ -307,7 +313,7 @@ describe("Records.read", () => {
   });
 });
 
-test("Records.removeLone, removes notes without a record; removeUnnamed, files of one container", () => {
+test("RecordDirectory.removeLone, removes notes without a record; removeUnnamed, files of one container", () => {
   using at = node();
   at.records.write(record).close();
   at.records.noteGone(record, 1);
@@ -327,7 +333,7 @@ test("Records.removeLone, removes notes without a record; removeUnnamed, files o
   ]);
 });
 
-describe("Records.isDeleting", () => {
+describe("RecordDirectory.isDeleting", () => {
   test("is true from the note of a DEL until the record is removed", () => {
     using at = node();
     at.records.write(record).close();
@@ -364,7 +370,7 @@ test("Records, in a directory that is not ours alone: 5, whatever is done", asyn
   using at = node();
   at.records.write(record).close();
   chmodSync(at.path, 0o770);
-  const unsafe = new Records(at.dataDir);
+  const unsafe = new RecordDirectory(at.dataDir);
   const refusal = problem(
     5,
     `refusing directory "${at.path}": group or others may write to it (mode 0770)`,
@@ -383,7 +389,7 @@ test("Records, in a directory that is not ours alone: 5, whatever is done", asyn
     expect(work).toThrow(refusal);
 });
 
-test.each<[string, (records: Records) => void]>([
+test.each<[string, (records: RecordDirectory) => void]>([
   ["write", (records) => records.write(record).close()],
   ["noteGone", (records) => records.noteGone(record, 1)],
   ["forgetGone", (records) => records.forgetGone(record)],
@@ -405,9 +411,9 @@ test.each<[string, (records: Records) => void]>([
   expect(at.records.goneSince(record) ?? 1).toBe(1);
 });
 
-test("Records.move, onto directories: they are moved aside", async () => {
+test("RecordDirectory.move, onto directories: they are moved aside", async () => {
   using at = node();
-  const abandoned = new Records(at.dataDir, "abandoned");
+  const abandoned = new RecordDirectory(at.dataDir, "abandoned");
   at.records.write(record).close();
   at.records.writeResults(record, [{ cniVersion: "1.0.0" }]);
   const path = `${at.dataDir}/abandoned/${Records.nameOf("c1", "eth0", `${record.bootId}-${record.uptimeMs}`)}`;
@@ -423,7 +429,7 @@ test("Records.move, onto directories: they are moved aside", async () => {
   ]);
 });
 
-describe("Records.all", () => {
+describe("RecordDirectory.all", () => {
   const others = ["c2", "c3"].map((containerId) => ({
     ...record,
     containerId,
@@ -617,7 +623,7 @@ describe("Records.readResults", () => {
   });
 });
 
-describe("Records.goneSince", () => {
+describe("RecordDirectory.goneSince", () => {
   test("is the moment that was noted, until it is forgotten or the record removed", () => {
     using at = node();
     const seen = [at.records.goneSince(record)];

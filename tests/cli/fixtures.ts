@@ -17,7 +17,7 @@ import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/attach/record.ts";
-import { Records } from "../../lib/attach/records.ts";
+import { RecordDirectory } from "../../lib/attach/record-directory.ts";
 import { runCommand } from "../../lib/cli/main.ts";
 import type { Terminal } from "../../lib/cli/terminal.ts";
 import type { Result } from "../../lib/cni/result.ts";
@@ -161,7 +161,7 @@ export class NodeDirectory implements Disposable {
     overrides: Partial<AttachmentRecord> = {},
     results?: readonly Result[],
   ): AttachmentRecord {
-    const records = new Records(this.dataDir);
+    const records = new RecordDirectory(this.dataDir);
     const written = { ...record(), ...overrides };
     records.write(written).close();
     if (results) records.writeResults(written, results);
@@ -178,12 +178,12 @@ export class NodeDirectory implements Disposable {
         errors: [{ ifname: "eth0", network: "canal-net", error: "no" }],
       },
     };
-    new Records(this.dataDir, "abandoned").write(written).close();
+    new RecordDirectory(this.dataDir, "abandoned").write(written).close();
     return written;
   }
 
   async records(): Promise<string[]> {
-    return (await Array.fromAsync(new Records(this.dataDir).all()))
+    return (await Array.fromAsync(new RecordDirectory(this.dataDir).all()))
       .flatMap((entry) => entry.record?.containerId ?? [])
       .toSorted();
   }

@@ -6,6 +6,7 @@ import { collect } from "../../lib/cli/gc.ts";
 import { nodeContext } from "../../lib/cli/node.ts";
 import { lockNow } from "../support/lock.ts";
 import { NodeDirectory } from "./fixtures.ts";
+import { RecordDirectory } from "../../lib/attach/record-directory.ts";
 
 /** A node with a record of an earlier boot, whose plugin writes down that it was executed. */
 function nodeWithOld() {
@@ -49,9 +50,9 @@ test("collect, a record of an earlier boot is deleted", async () => {
 
 test("collect, the container was attached again since its record was read: it stays", async () => {
   using prepared = nodeWithOld();
-  const { node, old, context } = prepared;
-  using all = spyOn(context.records, "all");
-  all.mockImplementation(async function* () {
+  const { node, old } = prepared;
+  using all = spyOn(RecordDirectory.prototype, "all");
+  all.mockImplementationOnce(async function* () {
     yield { name: "c1:eth0", record: old };
   });
   node.record({ uptimeMs: old.uptimeMs + 1 });
@@ -65,8 +66,8 @@ test("collect, the container was attached again since its record was read: it st
 test("collect, another process deleted the record since it was read: not reported as deleted", async () => {
   using prepared = nodeWithOld();
   const { old, context } = prepared;
-  using all = spyOn(context.records, "all");
-  all.mockImplementation(async function* () {
+  using all = spyOn(RecordDirectory.prototype, "all");
+  all.mockImplementationOnce(async function* () {
     context.records.remove(old);
     yield { name: "c1:eth0", record: old };
   });

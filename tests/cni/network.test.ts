@@ -9,17 +9,19 @@ import { CniError } from "../../lib/cni/error.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { parseJson } from "../../lib/cni/json.ts";
 import {
-  type ValidAttachment,
   addNetwork,
-  checkNetwork,
   declares,
   delNetwork,
-  gcNetwork,
   pluginConfig,
-  statusNetwork,
-  throwFirst,
   validateNetwork,
 } from "../../lib/cni/network.ts";
+import {
+  type ValidAttachment,
+  checkNetwork,
+  gcNetwork,
+  statusNetwork,
+  throwFirst,
+} from "../../lib/cni/network-upkeep.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import type { CniVersion } from "../../lib/cni/version.ts";
 import {

@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { parseCidr, parseIp, parseMac } from "../../lib/linux/address.ts";
+import { parseCidr, parseIp } from "../../lib/linux/address.ts";
+import { parseMac } from "../../lib/linux/mac.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
 import { parseNetworks } from "../../lib/select/cni-annotation.ts";
 import { parseElements } from "../../lib/select/npwg-annotation.ts";

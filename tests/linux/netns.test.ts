@@ -12,13 +12,12 @@ import { SYS, call, checked } from "../../lib/linux/libc.ts";
 import { decodeMessages, routeSocket } from "../../lib/linux/netlink.ts";
 import {
   deletableNetns,
-  inNetns,
   isNamespace,
   mountNamespace,
-  setns,
 } from "../../lib/linux/netns.ts";
 import { join } from "node:path";
 import { temporaryDirectory } from "../support/delegate.ts";
+import { inNetns, setns } from "../../lib/linux/enter-namespace.ts";
 import { Netns } from "../support/netns.ts";
 
 interface Case {

@@ -4,6 +4,7 @@
  */
 import type { V1ResourceAttributes } from "@kubernetes/client-node";
 import type { Context } from "../../attach/context.ts";
+import { recordDirectory } from "../../attach/record-directory.ts";
 import type { PodReference } from "../../attach/record.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
@@ -133,10 +134,10 @@ async function permissions(
 }
 
 /** Any pod of this node. */
-async function recordedPod({
-  records,
-}: Context): Promise<Pick<PodReference, "namespace" | "name"> | undefined> {
-  for await (const { record } of records.all())
+async function recordedPod(
+  context: Context,
+): Promise<Pick<PodReference, "namespace" | "name"> | undefined> {
+  for await (const { record } of recordDirectory(context).all())
     if (record?.pod) {
       const { namespace, name } = record.pod;
       return { namespace, name };

@@ -8,6 +8,7 @@ import { Deadline, monotonicMs } from "../../linux/deadline.ts";
 import { quote } from "../../linux/text.ts";
 import { own } from "../../cni/json.ts";
 import type { Context } from "../../attach/context.ts";
+import { recordDirectory } from "../../attach/record-directory.ts";
 import type { Kube } from "../../kube/client.ts";
 import { type Check, type Finding, fail, ok, skip, warn } from "./check.ts";
 
@@ -80,10 +81,10 @@ const maxDefinitions = 20;
 
 async function recordedDefinitions(
   kube: Kube,
-  { records }: Context,
+  context: Context,
 ): Promise<unknown[]> {
   const names = new Set<string>();
-  for await (const { record } of records.all())
+  for await (const { record } of recordDirectory(context).all())
     for (const { definition } of record?.attachments ?? [])
       if (definition !== undefined) names.add(definition);
   const definitions = [...names].slice(0, maxDefinitions).map((one) => {

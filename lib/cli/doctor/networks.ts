@@ -18,6 +18,7 @@ import {
 } from "./check.ts";
 import { executedTypes } from "../../cni/executable-types.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
+import { recordDirectory } from "../../attach/record-directory.ts";
 
 export const checkNetworks: Check = async (node) => {
   const { networks } = node;
@@ -130,7 +131,7 @@ async function usersOf({
   };
   for (const { list, file } of networks.candidates)
     add(list, `network ${file}`);
-  for await (const { record } of context?.records.all() ?? [])
+  for await (const { record } of context ? recordDirectory(context).all() : [])
     for (const { list, definition } of record?.attachments ?? [])
       if (definition !== undefined) add(list, `definition ${definition}`);
   return users;

@@ -9,6 +9,7 @@ import { requireOwnDirectory } from "../../linux/files.ts";
 import { sandboxOf } from "../list.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
 import { abandonedOnNode } from "../abandoned.ts";
+import { recordDirectory } from "../../attach/record-directory.ts";
 
 export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];
@@ -56,7 +57,7 @@ export const checkLeftOver: Check = async ({ context, host }) => {
   let all = 0;
   let stale = 0;
   let unseen = 0;
-  for await (const { name, record } of context.records.all()) {
+  for await (const { name, record } of recordDirectory(context).all()) {
     if (!record) unreadable.push(name);
     else {
       all++;

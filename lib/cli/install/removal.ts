@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../attach/context.ts";
+import { recordDirectory } from "../../attach/record-directory.ts";
 import {
   type AttachmentRecord,
   executedIn,
@@ -75,7 +76,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   if (!keeps) done.push(...(await dropFreed(context, former)));
   done.push(...(await keptAbandoned(context)));
   let count = 0;
-  for await (const _ of context.records.all()) count++;
+  for await (const _ of recordDirectory(context).all()) count++;
   if (count > 0) {
     done.push(
       `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
@@ -149,13 +150,15 @@ function refuseOthers(files: readonly ConfFile[], confDir: string): void {
 }
 
 async function refuseHeld(
-  { records: store, dependencies }: Context,
+  { config, dependencies }: Context,
   former: Candidate | undefined,
   host: Host,
 ): Promise<void> {
   const bootId = dependencies.bootId();
   const lines: string[] = [];
-  for await (const { name, record, error } of store.all()) {
+  for await (const { name, record, error } of recordDirectory({
+    config,
+  }).all()) {
     if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
     else if (!isFreedBy(record, former))
       lines.push(heldText(record, sandboxOf(record, bootId, host)));
@@ -266,9 +269,10 @@ function keepsRecords(host: Host): boolean {
 
 /** Drops records of the former network alone: its own DEL frees their addresses. */
 async function dropFreed(
-  { records }: Context,
+  context: Context,
   former: Candidate | undefined,
 ): Promise<string[]> {
+  const records = recordDirectory(context);
   let dropped = 0;
   for await (const { record } of records.all()) {
     if (!record || !isFreedBy(record, former)) continue;

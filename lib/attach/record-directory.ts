@@ -1,0 +1,235 @@
+/**
+ * The whole directory of records: lists and dates, the notes beside a record, litter. For
+ * GC, the commands, the agent and changes of a running pod: an ADD or DEL of an ordinary
+ * pod does not load it.
+ */
+import { isObject, own, parseJson } from "../cni/json.ts";
+import {
+  NotAFile,
+  linkStatusIfAny,
+  listIfAny,
+  makeOwnDirectory,
+} from "../linux/files.ts";
+import {
+  type AttachmentRecord,
+  recordDepth,
+  withLength,
+  withoutLength,
+} from "./record.ts";
+import {
+  type DueStatus,
+  type Identity,
+  type Part,
+  Records,
+  corrupt,
+  onDisk,
+  remove,
+  replace,
+  suffixes,
+} from "./records.ts";
+
+/** A record of the directory, or the reason why it cannot be read. */
+export type RecordEntry =
+  | { name: string; record: AttachmentRecord; error?: undefined }
+  | { name: string; record?: undefined; error: unknown };
+
+/** The patterns of a record's file name. */
+const names = {
+  attachments: /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+|[0-9a-f]{64})\.json$/,
+  abandoned:
+    /^(?:[A-Za-z0-9][A-Za-z0-9_.-]*:[^:/]+:[^:/]+|[0-9a-f]{64})\.json$/,
+};
+
+/** The records of a context. */
+export function recordDirectory({
+  config,
+}: {
+  config: { dataDir: string };
+}): RecordDirectory {
+  return new RecordDirectory(config.dataDir);
+}
+
+export class RecordDirectory extends Records {
+  /**
+   * Puts the pod's status into the file of results: it is due, and the agent writes it.
+   * Nothing without such a file. Throws 5.
+   */
+  noteDue(record: Identity, status: DueStatus): void {
+    const value = this.#decodedResults(this.baseNameOf(record));
+    if (!isObject(value)) return;
+    const json = JSON.stringify({ ...value, status });
+    this.writePart(record, "result", withLength(json)).close();
+  }
+
+  /** The status that is due by the file of results of that name. Throws for an unreadable file. */
+  dueStatus(name: string): DueStatus | undefined {
+    const status = own(this.#decodedResults(name), "status");
+    return isDueStatus(status) ? status : undefined;
+  }
+
+  /** Notes beside the results that the status with this ID was written. */
+  noteWritten(record: Identity, id: string): void {
+    this.writePart(record, "status", id).close();
+    // A DEL removed the record meanwhile, and would not come again.
+    if (!this.has(record))
+      remove(this.pathOf(this.baseNameOf(record), "status"));
+  }
+
+  /** The ID of the status that was written last. */
+  writtenStatus(name: string): string | undefined {
+    return this.readPart(name, "status");
+  }
+
+  /**
+   * Every record whose name is wanted. Each is read when it is asked for: a node has
+   * thousands, and one alone may have 4 MiB (state.md "The record"). A record that
+   * disappears meanwhile is left out.
+   */
+  all(
+    isWanted: (name: string) => boolean = () => true,
+  ): AsyncGenerator<RecordEntry, void, undefined> {
+    const found = onDisk("list", () => this.#names());
+    return this.#entries(found.filter((name) => isWanted(name)));
+  }
+
+  /** As {@link all}, the oldest file first. */
+  oldestFirst(): AsyncGenerator<RecordEntry, void, undefined> {
+    const dated = onDisk("list", () =>
+      this.#names().map((name) => ({
+        name,
+        ms: this.statusOf(name)?.modifiedMs ?? 0,
+      })),
+    );
+    dated.sort((a, b) => a.ms - b.ms);
+    return this.#entries(dated.map(({ name }) => name));
+  }
+
+  /** Moves the results, or all files, to other records; nothing is written anew. */
+  move(
+    record: AttachmentRecord,
+    files: "results" | "everything",
+    to: RecordDirectory,
+  ): void {
+    const parts: Part[] =
+      files === "results" ? ["result"] : ["result", "record"];
+    for (const part of parts) {
+      const path = this.pathOf(this.baseNameOf(record), part);
+      if (!linkStatusIfAny(path)) continue;
+      makeOwnDirectory(to.path);
+      replace(path, to.pathOf(to.baseNameOf(record), part));
+    }
+    if (files === "everything")
+      for (const part of ["deleting", "status"] as const)
+        remove(this.pathOf(this.baseNameOf(record), part));
+  }
+
+  /** The time since which a record's namespace is known to be gone: `uptimeMs` of this boot. */
+  goneSince(record: AttachmentRecord): number | undefined {
+    try {
+      const text = this.readPart(this.baseNameOf(record), "gone");
+      return text !== undefined && Number.isFinite(Number(text))
+        ? Number(text)
+        : undefined;
+    } catch (error) {
+      if (error instanceof NotAFile) return undefined;
+      throw error;
+    }
+  }
+
+  noteGone(record: AttachmentRecord, uptimeMs: number): void {
+    this.writePart(record, "gone", String(uptimeMs)).close();
+  }
+
+  forgetGone(record: AttachmentRecord): void {
+    remove(this.pathOf(this.baseNameOf(record), "gone"));
+  }
+
+  isDeleting(record: AttachmentRecord): boolean {
+    const path = this.pathOf(this.baseNameOf(record), "deleting");
+    return record.failures !== undefined || linkStatusIfAny(path) !== undefined;
+  }
+
+  /** Removes the notes whose record is gone. */
+  removeLone(): void {
+    const files = new Set(listIfAny(this.directory));
+    for (const file of files)
+      for (const part of ["gone", "deleting", "status"] as const) {
+        const name = file.slice(0, -suffixes[part].length);
+        if (file.endsWith(suffixes[part]) && !files.has(name + suffixes.record))
+          remove(this.pathOf(name, part));
+      }
+  }
+
+  /** The containers of temporary files; those that are worked on have a lock. */
+  containersOfUnnamed(): ReadonlySet<string> {
+    const containers = new Set<string>();
+    for (const file of listIfAny(this.directory)) {
+      const [, containerId] = /^\.([^:]+):/.exec(file) ?? [];
+      if (containerId && !file.endsWith(corrupt)) containers.add(containerId);
+    }
+    return containers;
+  }
+
+  /** Removes a container's temporary files. */
+  removeUnnamed(containerId: string): void {
+    for (const file of listIfAny(this.directory))
+      if (file.startsWith(`.${containerId}:`) && !file.endsWith(corrupt))
+        remove(`${this.directory}/${file}`);
+  }
+
+  /**
+   * Time of the last change of a record's file, in milliseconds since 1970; undefined
+   * if it is missing.
+   */
+  lastWritten(name: string): number | undefined {
+    return onDisk("read", () => this.statusOf(name)?.modifiedMs);
+  }
+
+  /** Changes whenever the record is replaced; undefined if it is missing. */
+  versionOf(name: string): string | undefined {
+    const file = onDisk("read", () => this.statusOf(name));
+    return file && `${file.id}:${file.modifiedMs}`;
+  }
+
+  /** Foreign names and temporary files are ignored. */
+  #names(): string[] {
+    const pattern = names[this.kind];
+    return listIfAny(this.directory)
+      .filter((file) => pattern.test(file) && !file.endsWith(suffixes.result))
+      .map((file) => file.slice(0, -suffixes.record.length));
+  }
+
+  async *#entries(
+    found: readonly string[],
+  ): AsyncGenerator<RecordEntry, void, undefined> {
+    for (const name of found) {
+      let record: AttachmentRecord | undefined;
+      try {
+        record = await this.readNamed(name);
+      } catch (error) {
+        yield { name, error };
+        continue;
+      }
+      if (record) yield { name, record };
+    }
+  }
+
+  /** undefined if the file is missing. */
+  #decodedResults(name: string): unknown {
+    const text = this.readPart(name, "result");
+    return text === undefined
+      ? undefined
+      : parseJson(withoutLength(text) ?? text, recordDepth);
+  }
+}
+
+function isDueStatus(value: unknown): value is DueStatus {
+  const annotations = own(value, "annotations");
+  return (
+    typeof own(value, "id") === "string" &&
+    isObject(annotations) &&
+    Object.values(annotations).every(
+      (text) => text === null || typeof text === "string",
+    )
+  );
+}

@@ -1,0 +1,191 @@
+/**
+ * The rollback of an ADD that failed (state.md "ADD"). Loaded only then.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import type { Caller } from "../cni/invoke.ts";
+import type { Result } from "../cni/result.ts";
+import type { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { NotExecutable } from "../linux/exec.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import type { Context } from "./context.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
+import {
+  type AttachmentRecord,
+  type AttachmentRouting,
+  executedIn,
+  resultKey,
+  withExecuted,
+} from "./record.ts";
+import type { DueStatus } from "./records.ts";
+
+/** The attachments that a running pod has before another one (agent.md). */
+export interface PresentAttachments {
+  record: AttachmentRecord;
+  /** In the order of the record. */
+  attachments: readonly Attachment[];
+  /** One for each of `attachments`. */
+  results: readonly Result[];
+  /** Not completed, or being detached: they come after the new ones. */
+  others: readonly Attachment[];
+  /** One for each of `others`. */
+  otherResults: readonly (Result | undefined)[];
+  tables: ReadonlyMap<string, AttachmentRouting>;
+  /** The pod's status that is due so far. */
+  due: DueStatus | undefined;
+  /** The one that is due with the results of all attachments. */
+  statusOf(results: readonly Result[]): Promise<DueStatus | undefined>;
+  /** Of the auxiliary chain, which stays as it is. */
+  auxiliaryResult: Result | undefined;
+}
+
+/** How far an ADD came. */
+export interface FailedAdd {
+  record: AttachmentRecord;
+  attachments: readonly Attachment[];
+  auxiliary?: Attachment | undefined;
+  /** The number of attachments of a running pod, which come first. */
+  present: number;
+  /** The number of attachments so far, a failed one included. */
+  touched: number;
+  /** In the order of the attachments, for those that were added. */
+  results: Result[];
+  /** Of the auxiliary chain. */
+  auxiliaryResult?: Result;
+}
+
+/**
+ * Deletes the attachment of an ADD that failed and all before it (state.md "ADD"), but
+ * what is `present` and a plugin that never ran; the error for the runtime. The record stays with the attachments
+ * that could not be deleted, whose errors are only logged.
+ */
+export async function rollBack(
+  context: Context,
+  run: FailedAdd,
+  present: PresentAttachments | undefined,
+  error: CniError,
+  deadline: Deadline,
+  caller: Caller,
+): Promise<CniError> {
+  const { request, log, path } = context;
+  const { containerId, netns } = request;
+  if (present) restoreResults(context, present);
+  const { remaining, failures } = await deleteAttachments(
+    executedIn(run.record).slice(run.present, run.touched),
+    resultsByInterface(run),
+    { containerId, netns, path },
+    deadline,
+    { ...caller, neverRan: neverRan(error) },
+  );
+  for (const { attachment, error: failure } of failures) {
+    log().error("rollback: failed to delete attachment", {
+      network: displayName(attachment),
+      ifname: attachment.ifname,
+      error: failure.message,
+      details: failure.details,
+    });
+  }
+  const isClean = present
+    ? restore(context, present.record, remaining)
+    : keepRemaining(context, withExecuted(run.record, remaining));
+  if (isClean) return error;
+  const { message, code } = error;
+  // Of a running pod nobody else tells the operator.
+  const left = present && remaining.map(leftText);
+  const details = [error.details, ...(left ?? [])].filter(Boolean).join("; ");
+  // Code 3 would tell the runtime that no DEL is needed.
+  const kept = code === Code.unknownContainer ? Code.internal : code;
+  return new CniError(kept, message, { details, cause: error });
+}
+
+/** Else each try of such a pod would leave one more attachment that cannot be deleted. */
+function neverRan({ cause }: CniError): string | undefined {
+  return cause instanceof NotExecutable ? cause.path : undefined;
+}
+
+function leftText({ ifname }: Attachment): string {
+  return `its rollback failed too: ${ifname} stays in the record, for the next try, "genie detach" or DEL`;
+}
+
+/** Whether everything is deleted, and the record of a running pod is as before. */
+function restore(
+  { records, log }: Context,
+  before: AttachmentRecord,
+  remaining: readonly Attachment[],
+): boolean {
+  const attachments = [...before.attachments, ...remaining];
+  try {
+    records.write({ ...before, attachments }).sync();
+  } catch (error) {
+    logNotUpdated(log, error);
+    return false;
+  }
+  return remaining.length === 0;
+}
+
+/** The record as it was names more than is left: a later DEL finds the rest gone. */
+function logNotUpdated(log: Context["log"], error: unknown): void {
+  log().error("rollback: failed to update the attachment record", {
+    error: messageOf(error),
+  });
+}
+
+/** Whether everything is deleted, the record too. */
+function keepRemaining(
+  { records, log }: Context,
+  left: AttachmentRecord,
+): boolean {
+  try {
+    if (executedIn(left).length === 0) {
+      records.remove(left);
+      return true;
+    }
+    records.write(left).sync();
+    // Its ADD has failed: one more DEL is tried, not DELs for ever.
+    records.removeResults(left);
+  } catch (error) {
+    logNotUpdated(log, error);
+  }
+  return false;
+}
+
+/** What is deleted, or cannot be, has no result any more. */
+function restoreResults(
+  { records, log }: Context,
+  {
+    record,
+    attachments,
+    results,
+    others,
+    otherResults,
+    auxiliaryResult,
+    tables,
+    due,
+  }: PresentAttachments,
+): void {
+  try {
+    const kept = { ...record, attachments: [...attachments, ...others] };
+    const all = [...results, ...otherResults];
+    records.writeResults(kept, all, tables, auxiliaryResult, due);
+  } catch (error) {
+    log().error("rollback: failed to restore the results", {
+      error: messageOf(error),
+    });
+  }
+}
+
+function resultsByInterface({
+  attachments,
+  results,
+  auxiliary,
+  auxiliaryResult,
+}: FailedAdd): ReadonlyMap<string, Result> {
+  const byInterface = new Map<string, Result>();
+  if (auxiliary && auxiliaryResult)
+    byInterface.set(resultKey(auxiliary), auxiliaryResult);
+  for (const [i, { ifname }] of attachments.entries()) {
+    const result = results[i];
+    if (result) byInterface.set(ifname, result);
+  }
+  return byInterface;
+}
