@@ -177,6 +177,15 @@ export function textOf(path: string): string | undefined {
   }
 }
 
+/** The names in a directory; none if it cannot be read. */
+export function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
 function rename(temporary: string, path: string): void {
   sync(temporary);
   renameSync(temporary, path);

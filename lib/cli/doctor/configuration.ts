@@ -2,7 +2,7 @@
  * The configuration that the runtime uses, whether it is genie's, and other files
  * that could replace it.
  */
-import { readdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
@@ -13,7 +13,7 @@ import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../install/default-network.ts";
 import { listWarnings } from "../install/own-list.ts";
 import { ownFile, ownType } from "../node.ts";
-import { textOf } from "../replace-file.ts";
+import { namesIn, textOf } from "../replace-file.ts";
 import {
   type Check,
   type Finding,
@@ -175,7 +175,7 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
 const renamed = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
 
 export const checkRenamed: Check = ({ host, directories }) => {
-  const names = namesOf(host.path(directories.confDir));
+  const names = namesIn(host.path(directories.confDir)).toSorted();
   const files = names.filter((file) => renamed.test(file));
   // `install` has restored our file: renaming the other one back would replace it.
   const isThere = names.includes(ownFile);
@@ -206,14 +206,6 @@ function advised(files: readonly string[], then: string): string {
   return files.some((file) => file.endsWith(".cilium_bak"))
     ? `set Cilium's Helm value cni.exclusive to false, then ${then}`
     : then;
-}
-
-function namesOf(directory: string): string[] {
-  try {
-    return readdirSync(directory).toSorted();
-  } catch {
-    return [];
-  }
 }
 
 /** Settings of the runtime that override the order of the files. */

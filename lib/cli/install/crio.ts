@@ -3,10 +3,9 @@
  * libcni's cached attachments of every network of the directory but the default one.
  * K-1 says how pods are protected.
  */
-import { readdirSync } from "node:fs";
 import { has } from "../../cni/version.ts";
 import type { Candidate } from "../../select/node-networks.ts";
-import { textOf } from "../replace-file.ts";
+import { namesIn, textOf } from "../replace-file.ts";
 import type { Host } from "../host.ts";
 import { own, parseJson } from "../../cni/json.ts";
 
@@ -60,7 +59,7 @@ const cacheDirectory = "/var/lib/cni/results";
 export function cachedNetworks(host: Host): ReadonlySet<string> {
   const directory = host.path(cacheDirectory);
   return new Set(
-    entries(directory).flatMap((entry) => {
+    namesIn(directory).flatMap((entry) => {
       try {
         const value = parseJson(textOf(`${directory}/${entry}`) ?? "");
         const network = own(value, "networkName");
@@ -71,14 +70,6 @@ export function cachedNetworks(host: Host): ReadonlySet<string> {
       }
     }),
   );
-}
-
-function entries(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
 }
 
 function speaksGc(version: string): boolean {

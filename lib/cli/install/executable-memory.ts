@@ -3,10 +3,9 @@
  * compiles code as it runs: where this is forbidden, every pod would fail (state.md
  * "Processes and locks"), and `install` checks it first.
  */
-import { readdirSync } from "node:fs";
 import { basename } from "node:path";
 import type { Host } from "../host.ts";
-import { textOf } from "../replace-file.ts";
+import { namesIn, textOf } from "../replace-file.ts";
 
 export interface MemoryProblem {
   /** The setting that forbids it. */
@@ -108,13 +107,5 @@ function textIfAny(host: Host, path: string): string | undefined {
     return textOf(host.path(path));
   } catch {
     return undefined;
-  }
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
   }
 }

@@ -8,7 +8,7 @@ import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import type { Host } from "../host.ts";
 import { type Directories, defaultDirectories } from "../node.ts";
 import { own } from "../../cni/json.ts";
-import { textOf } from "../replace-file.ts";
+import { namesIn, textOf } from "../replace-file.ts";
 
 export type Runtime = "containerd" | "crio";
 
@@ -260,14 +260,10 @@ function settingsOf(
 }
 
 function crioDropIns(host: Host): string[] {
-  try {
-    return readdirSync(host.path(crioDirectory))
-      .filter((file) => !file.startsWith("."))
-      .toSorted()
-      .map((file) => `${crioDirectory}/${file}`);
-  } catch {
-    return [];
-  }
+  return namesIn(host.path(crioDirectory))
+    .filter((file) => !file.startsWith("."))
+    .toSorted()
+    .map((file) => `${crioDirectory}/${file}`);
 }
 
 function parsed(host: Host, file: string): unknown {
