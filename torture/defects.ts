@@ -286,6 +286,6 @@ export const defects: readonly Defect[] = [
     what: "the agent forgets a change that failed",
     file: "lib/agent/pod-steps.ts",
     scenario: "a running pod",
-    edits: [{ before: "retryLater(state, keyOf(step));", after: "" }],
+    edits: [{ before: "retries.later(keyOf(step));", after: "" }],
   },
 ];

@@ -22,8 +22,8 @@ import { type WantedElement, desiredOf, isRunning } from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "./event-writer.ts";
 import type { Agent } from "./part.ts";
-import { backoff } from "./pause.ts";
 import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import { Retries } from "./retries.ts";
 
 /** What is known of one pod while this process lives. */
 export interface PodState {
@@ -32,16 +32,10 @@ export interface PodState {
   isChanged: boolean;
   /** What the last look saw: nothing is done until that changes or a retry is due. */
   seen: string;
-  retries: Map<string, Retry>;
+  readonly retries: Retries;
   timer?: ReturnType<typeof setTimeout>;
   /** Events that are told once, by reason and text. */
   told: Set<string>;
-}
-
-interface Retry {
-  failures: number;
-  /** Of `performance.now()`. */
-  at: number;
 }
 
 export function newState(): PodState {
@@ -49,7 +43,7 @@ export function newState(): PodState {
     isBusy: false,
     isChanged: false,
     seen: "",
-    retries: new Map(),
+    retries: new Retries(),
     told: new Set(),
   };
 }
@@ -79,25 +73,19 @@ export class PodSteps {
       this.#log("error", pod, "failed to compare a pod's networks", {
         error: messageOf(error),
       });
-      retryLater(state, errorKey);
-      keepRetries(state, [errorKey]);
+      state.retries.later(errorKey);
+      state.retries.keepOnly(errorKey);
     }
   }
 
   async #changeNetworks(pod: V1Pod, state: PodState): Promise<void> {
+    const { retries } = state;
     const indexed = isRunning(pod) ? await this.#index.newest(pod) : undefined;
-    if (!indexed) return keepRetries(state, []);
+    if (!indexed) return retries.keepOnly();
     const seen = seenOf(pod, indexed);
-    const isDue = [...state.retries.values()].some(
-      ({ at }) => at <= performance.now(),
-    );
-    if (seen === state.seen && !isDue) return;
-    const retried = state.retries.get(addKey);
+    if (seen === state.seen && retries.nextMs() > 0) return;
     const found = await this.#difference(pod, state, indexed);
-    if (!found) {
-      const isAgain = state.retries.get(addKey) !== retried;
-      return keepRetries(state, isAgain ? [addKey] : []);
-    }
+    if (!found) return;
     state.seen = seen;
     const { difference, record } = found;
     this.#tellPrimary(pod, state, difference, record);
@@ -105,18 +93,17 @@ export class PodSteps {
     for (const { wanted, attachment } of kept)
       if (!this.#isResolvable(wanted))
         this.#tellUnresolved(pod, state, wanted, attachment.ifname);
-    keepRetries(state, difference.steps.map(keyOf));
+    retries.keepOnly(...difference.steps.map(keyOf));
     for (const step of difference.steps) {
-      const known = state.retries.get(keyOf(step));
       if (this.#signal.aborted || !this.#isThere(pod)) return;
-      if (known && known.at > performance.now()) continue;
+      if (retries.isWaiting(keyOf(step))) continue;
       // Also for a step that succeeds: the next look must not find it again at once.
-      retryLater(state, keyOf(step));
+      retries.later(keyOf(step));
       if (await this.#take(pod, state, step, indexed)) state.isChanged = true;
     }
   }
 
-  /** undefined: its annotations are invalid, or its ADD or DEL is at work. */
+  /** undefined: its annotations are invalid, or its ADD or DEL is at work; nothing but the end of the ADD is waited for. */
   async #difference(
     pod: V1Pod,
     state: PodState,
@@ -124,11 +111,17 @@ export class PodSteps {
   ): Promise<{ difference: Difference; record: AttachmentRecord } | undefined> {
     const records = recordDirectory(this.#agent.context);
     const record = await this.#index.read(indexed);
-    if (!record || records.isDeleting(record)) return undefined;
-    const { results } = await records.readResults(record);
+    const isThere = record && !records.isDeleting(record);
+    const stored = isThere && (await records.readResults(record));
+    if (!stored) {
+      state.retries.keepOnly();
+      return undefined;
+    }
+    const { results } = stored;
     if (!results.has(record.ifname)) {
       // Its ADD is at work, or failed.
-      retryLater(state, addKey);
+      state.retries.later(addKey);
+      state.retries.keepOnly(addKey);
       return undefined;
     }
     try {
@@ -145,6 +138,7 @@ export class PodSteps {
       if (!(error instanceof CniError)) throw error;
       state.seen = seenOf(pod, indexed);
       this.#tell(pod, state, "InvalidNetworks", error.message);
+      state.retries.keepOnly();
       return undefined;
     }
   }
@@ -276,17 +270,6 @@ export class PodSteps {
 /** The keys of retries of no step: after an ADD at work, and after an error of our own. */
 const addKey = "ADD";
 const errorKey = "error";
-
-/** Those of nothing else are forgotten: a retry that is due is a look. */
-function keepRetries({ retries }: PodState, keys: readonly string[]): void {
-  for (const key of retries.keys())
-    if (!keys.includes(key)) retries.delete(key);
-}
-
-function retryLater({ retries }: PodState, key: string): void {
-  const failures = (retries.get(key)?.failures ?? 0) + 1;
-  retries.set(key, { failures, at: performance.now() + backoff(failures) });
-}
 
 /** Everything that a difference depends on, as far as it changes without the agent. */
 function seenOf(pod: V1Pod, { containerId, version }: IndexedRecord): string {

@@ -136,17 +136,15 @@ class Reconciler {
         continue;
       const state = this.#states.get(pod.metadata?.uid ?? "");
       if (state) state.seen = "";
-      for (const retry of state?.retries.values() ?? [])
-        retry.at = performance.now();
+      state?.retries.hurry();
       this.look(pod);
     }
   }
 
   #scheduleRetry(pod: V1Pod, state: PodState): void {
     clearTimeout(state.timer);
-    const times = [...state.retries.values()].map(({ at }) => at);
-    if (times.length === 0 || this.#signal.aborted) return;
-    const waitMs = Math.min(...times) - performance.now();
+    const waitMs = state.retries.nextMs();
+    if (waitMs === Infinity || this.#signal.aborted) return;
     state.timer = setTimeout(() => this.look(pod), Math.max(leastMs, waitMs));
   }
 }

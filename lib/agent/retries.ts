@@ -1,0 +1,40 @@
+/** When the failed steps of one pod are tried again: after pauses that double. */
+import { backoff } from "./pause.ts";
+
+interface Retry {
+  failures: number;
+  /** Of `performance.now()`. */
+  at: number;
+}
+
+export class Retries {
+  readonly #byKey = new Map<string, Retry>();
+
+  later(key: string): void {
+    const failures = (this.#byKey.get(key)?.failures ?? 0) + 1;
+    const at = performance.now() + backoff(failures);
+    this.#byKey.set(key, { failures, at });
+  }
+
+  /** Each of them is due now. */
+  hurry(): void {
+    for (const retry of this.#byKey.values()) retry.at = performance.now();
+  }
+
+  /** Forgets the others: a retry that is due is a look. */
+  keepOnly(...keys: readonly string[]): void {
+    for (const key of this.#byKey.keys())
+      if (!keys.includes(key)) this.#byKey.delete(key);
+  }
+
+  isWaiting(key: string): boolean {
+    const retry = this.#byKey.get(key);
+    return retry !== undefined && retry.at > performance.now();
+  }
+
+  /** Milliseconds until the first one, not above 0 if it is due; Infinity without any. */
+  nextMs(): number {
+    const times = [...this.#byKey.values()].map(({ at }) => at);
+    return Math.min(...times) - performance.now();
+  }
+}
