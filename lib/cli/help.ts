@@ -76,10 +76,15 @@ function optionText(name: string, { value, short }: Option): string {
   return value === undefined ? names : `${names} ${value}`;
 }
 
+/** Of a compiled genie; "" if it was built without git. */
+declare const GENIE_COMMIT: string | undefined;
+
 export const version: Command = {
   options: {},
   async run(_, { version: text, stdout }) {
-    await stdout(`genie ${text}\n`);
+    const commit = typeof GENIE_COMMIT === "string" ? GENIE_COMMIT : "";
+    const from = commit === "" ? "" : ` (commit ${commit.slice(0, 12)})`;
+    await stdout(`genie ${text}${from}\n`);
     return 0;
   },
 };

@@ -148,7 +148,9 @@ describe("kubectl genie", () => {
     expect((await genie([])).stdout).toContain(
       "`kubectl genie explain POD` works anywhere",
     );
-    expect((await genie(["version"])).stdout).toStartWith("genie ");
+    expect((await genie(["version"])).stdout).toMatch(
+      /^genie \d+\.\d+\.\d+ \(commit [0-9a-f]{12}\)\n$/,
+    );
     expect((await genie(["manifest"])).exitCode).toBe(0);
   });
 });
