@@ -115,6 +115,8 @@ describe("readConfig", () => {
       podResourcesSocket: "/run/kubelet.sock",
       declaresAnnotations: true,
       runtimeConfig: { portMappings: [] },
+      automatic: { networks: ["canal", "weave"], by: "traffic" },
+      auxiliaryChain: "vendor",
       unknownKeys: [],
     });
   });
@@ -220,9 +222,9 @@ describe("readConfig", () => {
       { unknownKeys: ["kubernetes.kubeconfg"] },
     ],
     [
-      "each way of an automatic choice",
-      { automatic: { networks: [], by: "attachments" } },
-      {},
+      "an automatic choice, by attachments unless it says otherwise",
+      { automatic: { networks: ["canal"] } },
+      { automatic: { networks: ["canal"], by: "attachments" } },
     ],
     [
       "unknown keys",
