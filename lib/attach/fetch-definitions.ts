@@ -104,7 +104,9 @@ function resourceOf(
   definition: NetworkAttachmentDefinition | undefined,
 ): string | undefined {
   const resource = own(definition?.metadata.annotations, resourceAnnotation);
-  return typeof resource === "string" && resource !== "" ? resource : undefined;
+  return typeof resource === "string" && resource.trim() !== ""
+    ? resource
+    : undefined;
 }
 
 const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";

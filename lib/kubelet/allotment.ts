@@ -3,7 +3,8 @@
  * order, each once (devices.md): those of device plugins here, those of claims by
  * claim-allotment.ts.
  */
-import { invalidConfig } from "../cni/error.ts";
+import { Code, CniError, invalidConfig } from "../cni/error.ts";
+import { messageOf } from "../linux/errno.ts";
 import { plain, quote } from "../linux/text.ts";
 import { type AllottedDevice, ClaimAllotment } from "./claim-allotment.ts";
 import { naturalOrder } from "./natural-order.ts";
@@ -62,7 +63,11 @@ export class Allotment {
     } catch (error) {
       // The resource is a device plugin's: it has no more devices.
       if (this.#plugins.has(resource)) return undefined;
-      throw error;
+      if (!isInvalidConfig(error)) throw error;
+      throw invalidConfig(
+        `no device of resource ${quote(resource)} is known: the kubelet allotted ${this.#inventory()} to the pod, and ${messageOf(error)}`,
+        error,
+      );
     }
   }
 
@@ -92,6 +97,11 @@ function pluginDevices(
       found.set(resource, ids);
     }
   return new Map([...found].map(([resource, ids]) => [resource, [...ids]]));
+}
+
+/** The configuration lacks what a LIST of devices needs: `nodeName`, an API server. */
+function isInvalidConfig(error: unknown): boolean {
+  return error instanceof CniError && error.code === Code.invalidNetworkConfig;
 }
 
 function claimText({ claimName, requestName }: ClaimRequest): string {

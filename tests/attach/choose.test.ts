@@ -459,6 +459,22 @@ describe("choose, devices", () => {
 
   const deviceOf = ({ extras }: Network) => extras?.device;
 
+  test.each(["", " "])(
+    "a definition's annotation %j names no resource",
+    async (blank) => {
+      const { networks, kubelet } = await defined({
+        annotations: { [networksKey]: "lan" },
+        definitions,
+        resources: { "shop/lan": blank },
+        devices,
+      });
+      expect({ devices: networks.map(deviceOf), kubelet }).toEqual({
+        devices: [undefined],
+        kubelet: 0,
+      });
+    },
+  );
+
   test("of a resource: one request to the kubelet, in order, none twice", async () => {
     const annotations = { [networksKey]: "vf,lan,vf" };
     const { networks, kubelet } = await defined({

@@ -269,6 +269,29 @@ test.each<[string, KubeletFault | undefined]>([
   },
 );
 
+test("a resource that only a claim could have, no nodeName: the error names it, nothing executed", async () => {
+  await using devices = await Devices.start();
+  const { cluster, kubelet } = devices;
+  const claim = {
+    name: "nic",
+    devices: [{ driver: "nic.example", device: "vf-0" }],
+  };
+  kubelet.pods.splice(0, 1, {
+    namespace: "shop",
+    name: "web",
+    containers: [],
+    claims: [[claim]],
+  });
+  const pod = await cluster.pod({ [networksKey]: "vf" });
+  const config = { podResourcesSocket: kubelet.socket };
+  expect(await cluster.refuse(pod, { config })).toEqual({
+    code: 7,
+    msg: `no device of resource "${resource}" is known: the kubelet allotted claim nic (vf-0) to the pod, and the devices of driver "nic.example" on this node are unknown: nodeName is not configured`,
+  });
+  expect(devices.delegates.calls()).toEqual([]);
+  expect(await cluster.node.remains()).toEqual(nothing);
+});
+
 test("a device that is just named: its ID and a file, the kubelet is not asked", async () => {
   await using devices = await Devices.start();
   const { cluster, kubelet } = devices;

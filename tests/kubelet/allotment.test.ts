@@ -311,7 +311,6 @@ describe("Allotment, attributes (form B)", () => {
 
   test.each<[string, Error, number]>([
     ["denied", new ApiError("forbidden", 403), 11],
-    ["no server", new CniError(7, "no kubeconfig"), 7],
     ["no response", new ApiError("no response in time"), 11],
   ])("the LIST fails, %s: its error", async (_, error, code) => {
     const slices = { [nics]: error, [gpus]: {} };
@@ -384,6 +383,18 @@ describe("Allotment, a claim's name (form A)", () => {
       `devices of claim "nic" are taken by their CDI names: ${error.message}`,
     ]);
   });
+
+  test.each(["no nodeName", "no kubeconfig"])(
+    "no such resource, %s: the error names the resource",
+    async (cause) => {
+      const slices = { [nics]: new CniError(7, cause) };
+      const scene = new Scene({ claims, slices });
+      expect(await scene.failure("example.com/gpu")).toMatchObject({
+        code: 7,
+        message: `no device of resource "example.com/gpu" is known: the kubelet allotted claim nic (vf-1, vf-0) to the pod, and ${cause}`,
+      });
+    },
+  );
 
   test("waits for an API server that does not answer", async () => {
     const slices = { [nics]: new ApiError("no response in time") };
