@@ -23,7 +23,7 @@ import {
   nodeContext,
   ownType,
 } from "./node.ts";
-import { whyUnseen } from "./host.ts";
+import { whyUnseen } from "./mount-namespace.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const gc: Command = {

@@ -28,7 +28,8 @@ import {
   rootOption,
   nodeContext,
 } from "./node.ts";
-import { type Host, isSeen } from "./host.ts";
+import type { Host } from "./host.ts";
+import { isSeen } from "./mount-namespace.ts";
 import {
   namespaceOptions,
   structured,

@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "./command.ts";
-import { whileInstalling } from "./host.ts";
+import { whileInstalling } from "./install/installer-lock.ts";
 import {
   directoriesOf,
   directoryOptions,

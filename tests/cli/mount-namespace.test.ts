@@ -1,12 +1,12 @@
 /** Where the node's network namespaces can be seen (state.md "CHECK, GC, STATUS"). */
 import { describe, expect, test } from "bun:test";
 import type { AttachmentRecord } from "../../lib/attach/record.ts";
+import { Host } from "../../lib/cli/host.ts";
 import {
-  Host,
   type MountNamespaces,
   isSeen,
   whyUnseen,
-} from "../../lib/cli/host.ts";
+} from "../../lib/cli/mount-namespace.ts";
 import { sandboxOf } from "../../lib/cli/list.ts";
 import { nodeContext } from "../../lib/cli/node.ts";
 import { NodeDirectory, bootId } from "./fixtures.ts";

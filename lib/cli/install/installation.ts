@@ -29,7 +29,8 @@ import {
 } from "./default-network.ts";
 import { type Directories, defaultDirectories, nodeNameOf } from "../node.ts";
 import { executableMemoryProblems } from "./executable-memory.ts";
-import { type Host, whileInstalling } from "../host.ts";
+import type { Host } from "../host.ts";
+import { whileInstalling } from "./installer-lock.ts";
 import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";
 import { type Base, OwnFile } from "./own-file.ts";
 import {

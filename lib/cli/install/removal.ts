@@ -4,7 +4,8 @@
  * Configuration first, executable last.
  */
 import { type Directories, nodeContext, ownFile, ownType } from "../node.ts";
-import { type Host, whyUnseen } from "../host.ts";
+import type { Host } from "../host.ts";
+import { whyUnseen } from "../mount-namespace.ts";
 import {
   existsSync,
   readdirSync,
