@@ -2,8 +2,7 @@
  * Reads results: addresses, interfaces, routes, and whether a result has the
  * requested addresses. Pure.
  */
-import { formatIp, parseCidr, parseIp } from "../linux/address.ts";
-import { parseMac } from "../linux/mac.ts";
+import { formatIp, parseCidr, parseIp, parseMac } from "../linux/address.ts";
 import {
   type Interface,
   type ModernResult,

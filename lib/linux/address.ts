@@ -51,10 +51,56 @@ export function formatCidr(cidr: Cidr): string {
   return `${formatIp(cidr.ip)}/${cidr.prefix}`;
 }
 
+/** Whether the address is in the network of the prefix; false for another family. */
+export function cidrContains(cidr: Cidr, ip: Ip): boolean {
+  if (cidr.ip.family !== ip.family) return false;
+  return cidr.ip.bytes.every((byte, i) => {
+    const mask = maskByte(cidr.prefix, i);
+    return (byte & mask) === ((ip.bytes[i] ?? 0) & mask);
+  });
+}
+
+/** The network of an address with a prefix: no host bits. */
+export function networkOf({ ip, prefix }: Cidr): Cidr {
+  const bytes = ip.bytes.map((byte, i) => byte & maskByte(prefix, i));
+  return { ip: { ...ip, bytes }, prefix };
+}
+
+function maskByte(prefix: number, i: number): number {
+  const left = prefix - i * 8;
+  const bits = left > 8 ? 8 : left > 0 ? left : 0;
+  return (0xff00 >> bits) & 0xff;
+}
+
+/** fe80::/10 and 169.254.0.0/16: valid on one link only. */
+export function isLinkLocal(ip: Ip): boolean {
+  const { 0: first = 0, 1: second = 0 } = ip.bytes;
+  return ip.family === "4"
+    ? first === 169 && second === 254
+    : first === 0xfe && (second & 0xc0) === 0x80;
+}
+
 /** `4` or `6`, the `version` of a 0.3 and 0.4 result (C-5). */
 export function family(address: Ip | Cidr): Family {
   return "ip" in address ? address.ip.family : address.family;
 }
+
+/**
+ * The bytes of a 6, 8 or 20 byte hardware address in the three notations of
+ * net.ParseMAC (`:`, `-`, dotted groups of four), or undefined.
+ */
+export function parseMac(text: string): Uint8Array | undefined {
+  const notation = macNotations().find(({ pattern }) => pattern.test(text));
+  if (!notation) return undefined;
+  const bytes = Uint8Array.fromHex(text.replaceAll(notation.separator, ""));
+  return [6, 8, 20].includes(bytes.length) ? bytes : undefined;
+}
+
+const macNotations = () => [
+  { separator: ":", pattern: /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i },
+  { separator: "-", pattern: /^[0-9a-f]{2}(?:-[0-9a-f]{2})+$/i },
+  { separator: ".", pattern: /^[0-9a-f]{4}(?:\.[0-9a-f]{4})+$/i },
+];
 
 function ipOf(bytes: Uint8Array): Ip {
   return bytes.length === 4 || isMapped(bytes)

@@ -4,8 +4,13 @@
  * leave by the owner of the default route, and each other interface answers by
  * itself. Pure.
  */
-import { type Family, type Ip, formatIp } from "./address.ts";
-import { cidrContains, isLinkLocal } from "./address-range.ts";
+import {
+  type Family,
+  type Ip,
+  cidrContains,
+  formatIp,
+  isLinkLocal,
+} from "./address.ts";
 import {
   type Nexthop,
   RT_TABLE_MAIN,

@@ -8,8 +8,14 @@ import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
 import { invalidConfig } from "../cni/error.ts";
 import { isObject, own } from "../cni/json.ts";
 import { object, parse, text } from "../cni/schema.ts";
-import { type Cidr, formatCidr, parseCidr, parseIp } from "../linux/address.ts";
-import { cidrContains, networkOf } from "../linux/address-range.ts";
+import {
+  type Cidr,
+  cidrContains,
+  formatCidr,
+  networkOf,
+  parseCidr,
+  parseIp,
+} from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
 import { candidateNamed } from "./choice.ts";
 import type { NetworkRequest } from "./cni-annotation.ts";

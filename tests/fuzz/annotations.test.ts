@@ -4,8 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { parseCidr, parseIp } from "../../lib/linux/address.ts";
-import { parseMac } from "../../lib/linux/mac.ts";
+import { parseCidr, parseIp, parseMac } from "../../lib/linux/address.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
 import { parseNetworks } from "../../lib/select/cni-annotation.ts";
 import { parseElements } from "../../lib/select/npwg-annotation.ts";

@@ -1,13 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import {
+  cidrContains,
   family,
   formatCidr,
   formatIp,
+  networkOf,
   parseCidr,
   parseIp,
+  parseMac,
 } from "../../lib/linux/address.ts";
-import { cidrContains, networkOf } from "../../lib/linux/address-range.ts";
-import { parseMac } from "../../lib/linux/mac.ts";
 
 describe("parseIp and formatIp, canonical form", () => {
   test.each([
