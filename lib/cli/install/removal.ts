@@ -3,9 +3,6 @@
  * disk then, so a pod with other networks than the next one would keep them for ever.
  * Configuration first, executable last.
  */
-import { type Directories, nodeContext, ownFile, ownType } from "../node.ts";
-import type { Host } from "../host.ts";
-import { whyUnseen } from "../mount-namespace.ts";
 import {
   existsSync,
   readdirSync,
@@ -14,35 +11,32 @@ import {
   rmdirSync,
 } from "node:fs";
 import { join } from "node:path";
+import { definitionsDirectory } from "../../attach/cached-definition.ts";
 import type { Context } from "../../attach/context.ts";
 import { recordDirectory } from "../../attach/record-directory.ts";
-import {
-  type AttachmentRecord,
-  executedIn,
-  formatVersion,
-} from "../../attach/record.ts";
-import { definitionsDirectory } from "../../attach/cached-definition.ts";
 import { statusSynced } from "../../attach/synced.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { tlsSessionFile } from "../../kube/tls-session.ts";
-import { errnoOf, messageOf } from "../../linux/errno.ts";
+import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { executesAny } from "../../cni/executable-types.ts";
-import {
-  type Candidate,
-  firstNetwork,
-  networksOf,
-} from "../../select/node-networks.ts";
-import { displayName } from "../../select/attachment.ts";
+import type { Candidate } from "../../select/node-networks.ts";
 import { abandonedOnNode } from "../abandoned.ts";
-import { credentialFiles } from "./credential.ts";
 import { collect } from "../gc.ts";
-import { credentialDirectory } from "./installation.ts";
-import { type Sandbox, sandboxOf } from "../list.ts";
-import { removeCopies } from "./own-file.ts";
+import type { Host } from "../host.ts";
+import { whyUnseen } from "../mount-namespace.ts";
+import { type Directories, nodeContext, ownFile, ownType } from "../node.ts";
 import { removeFile } from "../replace-file.ts";
-import { runtimesOf } from "./runtime.ts";
 import type { Env } from "../terminal.ts";
+import { credentialFiles } from "./credential.ts";
+import { credentialDirectory } from "./installation.ts";
+import { removeCopies } from "./own-file.ts";
+import {
+  formerNetwork,
+  isFreedBy,
+  refuseHeld,
+  refuseOthers,
+} from "./removal-refusal.ts";
+import { runtimesOf } from "./runtime.ts";
 
 export interface RemovalRequest {
   directories: Directories;
@@ -51,7 +45,7 @@ export interface RemovalRequest {
   env: Env;
 }
 
-/** Returns the changes. Throws `Refusal` if nothing has changed. */
+/** Returns the changes. Throws Error, and nothing has changed, while genie is needed. */
 export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const { directories, host, force, env } = request;
   const context = nodeContext(directories, env, { host });
@@ -121,95 +115,6 @@ function othersOf(files: readonly ConfFile[]): string {
     ? ""
     : `, and with it the plugins of others: ${types.join(", ")}`;
 }
-
-/** The reasons of a refusal, one per line. */
-export class Refusal extends Error {}
-
-/** The network that the runtime uses after the removal. */
-function formerNetwork(
-  confDir: string,
-  files: readonly ConfFile[],
-): Candidate | undefined {
-  try {
-    const others = files.filter(({ file }) => file !== ownFile);
-    return firstNetwork(networksOf(confDir, others, [ownType]));
-  } catch {
-    return undefined;
-  }
-}
-
-/** A file of another origin that needs our executable. */
-function refuseOthers(files: readonly ConfFile[], confDir: string): void {
-  const other = files.find(
-    ({ file, list }) =>
-      file !== ownFile && list && executesAny(list.plugins, [ownType]),
-  );
-  if (other === undefined) return;
-  throw new Refusal(
-    `${join(confDir, other.file)} executes genie as well: remove it first`,
-  );
-}
-
-async function refuseHeld(
-  { config, dependencies }: Context,
-  former: Candidate | undefined,
-  host: Host,
-): Promise<void> {
-  const bootId = dependencies.bootId();
-  const lines: string[] = [];
-  for await (const { name, record, error } of recordDirectory({
-    config,
-  }).all()) {
-    if (!record) lines.push(`  record ${quote(name)}: ${messageOf(error)}`);
-    else if (!isFreedBy(record, former))
-      lines.push(heldText(record, sandboxOf(record, bootId, host)));
-  }
-  if (lines.length === 0) return;
-  const why = former
-    ? `network ${quote(former.list.name)} (${former.file}), which the runtime will use next, cannot delete all attachments of these pods`
-    : "no other network can delete the attachments of these pods";
-  throw new Refusal(
-    [`${why}: delete the pods first, or use --force`, ...lines].join("\n"),
-  );
-}
-
-/** Whether that network's own DEL frees everything in the record. */
-function isFreedBy(
-  record: AttachmentRecord,
-  former: Candidate | undefined,
-): boolean {
-  const [only, ...more] = executedIn(record);
-  const { ifname } = record;
-  return (
-    only !== undefined &&
-    more.length === 0 &&
-    only.ifname === ifname &&
-    only.definition === undefined &&
-    only.list.name === former?.list.name
-  );
-}
-
-function heldText(record: AttachmentRecord, sandbox: Sandbox): string {
-  const { pod, containerId } = record;
-  const who = pod ? `${pod.namespace}/${pod.name}` : `container ${containerId}`;
-  const networks = executedIn(record).map(
-    (attachment) => `${attachment.ifname}=${displayName(attachment)}`,
-  );
-  // Genie 0.1.0 cannot delete it after a roll back.
-  const format =
-    record.formatVersion > formatVersion
-      ? ` (record of format ${record.formatVersion}, which genie 0.1.0 does not read)`
-      : "";
-  return `  ${who}: ${networks.join(", ")}${hints[sandbox]}${format}`;
-}
-
-/** "unknown": in a container, living pods have no visible namespace either. */
-const hints: Record<Sandbox, string> = {
-  live: "",
-  unknown: "",
-  gone: " (its namespace is gone: `genie gc`)",
-  "earlier boot": " (of an earlier boot: `genie gc`)",
-};
 
 /** Invisible to the runtime, still in its directory. */
 function park(path: string): string {
