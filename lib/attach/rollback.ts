@@ -56,8 +56,8 @@ export interface FailedAdd {
 
 /**
  * Deletes the attachment of an ADD that failed and all before it (state.md "ADD"), but
- * what is `present` and a plugin that never ran; the error for the runtime. The record stays with the attachments
- * that could not be deleted, whose errors are only logged.
+ * what is `present` and a plugin that never ran; the error for the runtime. The record
+ * stays with the attachments that could not be deleted, whose errors are only logged.
  */
 export async function rollBack(
   context: Context,
