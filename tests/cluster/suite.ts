@@ -18,6 +18,7 @@ import { checkBlankChoice } from "./checks/logical-networks.ts";
 import { checkLookups } from "./checks/lookups.ts";
 import { checkNewerContainerd } from "./checks/newer-containerd.ts";
 import { checkObserve } from "./checks/observe.ts";
+import { checkOutage } from "./checks/outage.ts";
 import { checkPods } from "./checks/pods.ts";
 import { checkScale, checkUpgrade } from "./checks/scale.ts";
 import { checkStaticPod } from "./checks/static-pod.ts";
@@ -59,6 +60,7 @@ export async function runSuite(
     await checkHotAttach(cluster, report);
     await checkAgent(cluster, report);
     await checkScale(cluster, report);
+    await checkOutage(cluster, report);
     await checkUpgrade(cluster, report);
     await checkDaemonSet(cluster, before, report);
     await checkCrio(cluster, report);

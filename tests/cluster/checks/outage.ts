@@ -6,7 +6,7 @@ import { readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
-import { installed } from "../genie.ts";
+import { applyManifest, installed } from "../genie.ts";
 import { binDir, extra, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
 import {
@@ -19,6 +19,7 @@ import {
 } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
+import { attachingAgent } from "./hot-attach.ts";
 
 /**
  * Seconds without the server. A watch pauses 1, 2, 4 and 8 s at most after its failures,
@@ -41,12 +42,16 @@ const late = {
   },
 };
 
-/** `agent`: with `--attach`, running. */
+/** No other outage may follow soon: the watches of kubelet and scheduler pause longer after each, up to 30 s. */
 export async function checkOutage(
-  { kubectl, api, runtime }: Cluster,
+  cluster: Cluster,
   report: Report,
-  agent: Daemon,
 ): Promise<void> {
+  const { kubectl, api, runtime, directory } = cluster;
+  report.heading("An outage of the API server");
+  await applyManifest(cluster, ["--attach"]);
+  const agent = attachingAgent(directory);
+  await agent.start();
   const plugin = join(binDir, "ptp");
   await report.check(
     `the API server is away for ${seconds} s while networks are to come: kubelet and pods go on, and each comes once`,
@@ -98,6 +103,8 @@ export async function checkOutage(
   );
   await deletePods(kubectl, "waiting", "failing");
   await kubectl.run("delete", "network-attachment-definition", "late");
+  await agent.stop();
+  await applyManifest(cluster);
 
   /** The ID of the pod's running container; "" for none. */
   async function containerOf(pod: string): Promise<string> {
