@@ -13,7 +13,6 @@ import {
   type Pod,
   addresses,
   createPods,
-  deletePods,
   networkStatus,
   networks,
 } from "../pod.ts";
@@ -101,7 +100,20 @@ export async function checkOutage(
       return `${shown}${agent.tail(8)}\n${ms} ms after the server`;
     },
   );
-  await deletePods(kubectl, "waiting", "failing");
+  await report.check("its pods go", async () => {
+    // The kubelet's watch may pause for 30 s more.
+    const pods = ["waiting", "failing"];
+    await kubectl.run("delete", "pod", ...pods, "--wait=false");
+    await until("the pods to go", 120, async () => {
+      const { exitCode } = await kubectl.attempt(
+        "wait",
+        "--for=delete",
+        ...pods.map((pod) => `pod/${pod}`),
+        "--timeout=5s",
+      );
+      return exitCode === 0;
+    });
+  });
   await kubectl.run("delete", "network-attachment-definition", "late");
   await agent.stop();
   await applyManifest(cluster);
