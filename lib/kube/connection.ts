@@ -60,6 +60,8 @@ class Connection {
   readonly #certificate: string | undefined;
   /** Undefined where TLS sessions are not kept. */
   readonly #session: KeptSession | undefined;
+  /** Whether an earlier session was offered to the server. */
+  #resuming = false;
 
   constructor(access: Access, credential: Credential, sessionFile?: string) {
     this.#access = access;
@@ -74,6 +76,7 @@ class Connection {
     const trust = (socket: Bun.Socket): void => {
       this.#socket = socket;
       this.#trusted = true;
+      this.#resuming = false;
       this.#flush();
     };
     Bun.connect({
@@ -87,7 +90,7 @@ class Connection {
           this.#socket = socket;
           if (this.#ended) socket.terminate();
           else if (!tls) trust(socket);
-          else this.#session?.resume(socket);
+          else this.#resuming = this.#session?.resume(socket) ?? false;
         },
         // Bun has verified chain and name, but it does not close the
         // connection if they are invalid.
@@ -118,8 +121,8 @@ class Connection {
 
   /**
    * The response; undefined if the server closed the connection between two
-   * responses, as it may: send the request over another connection. Throws a
-   * `WireError`.
+   * responses, as it may, or if the handshake with an earlier session failed: send the
+   * request over another connection. Throws a `WireError`.
    */
   ask(
     request: Uint8Array,
@@ -135,7 +138,8 @@ class Connection {
         signal.removeEventListener("abort", abort);
         const isIdleEnd =
           !exchange.begun && this.#used && code === "ECONNRESET";
-        if (response || isIdleEnd) resolve(response);
+        const isResumption = this.#resuming && code !== "ABORT_ERR";
+        if (response || isIdleEnd || isResumption) resolve(response);
         else reject(new WireError(code));
       },
     };
@@ -209,6 +213,8 @@ class Connection {
     if (this.#ended) return;
     this.#ended = true;
     this.#socket?.terminate();
+    // Else it could fail every pod until it is too old.
+    if (this.#resuming) this.#session?.forget();
     for (const exchange of this.#exchanges.splice(0))
       exchange.settle(undefined, code);
   }
@@ -239,16 +245,22 @@ export interface Wired {
 /** `sessionFile` is where TLS sessions are kept. */
 export function createWired(sessionFile?: string): Wired {
   let kept: Connection | undefined;
-  const open = (access: Access, credential: Credential): Connection =>
+  const open = (
+    access: Access,
+    credential: Credential,
+    file?: string,
+  ): Connection =>
     kept?.serves(access, credential)
       ? kept
-      : (kept = new Connection(access, credential, sessionFile));
+      : (kept = new Connection(access, credential, file));
   return {
-    connect: open,
+    connect: (access, credential) => open(access, credential, sessionFile),
     async send(request, access, credential, signal) {
       const bytes = requestBytes(request, access.server, credential);
-      for (;;) {
-        const response = await open(access, credential).ask(bytes, signal);
+      // No session at the second connection: one that another pod has just kept may fail too.
+      for (let file = sessionFile; ; file = undefined) {
+        const connection = open(access, credential, file);
+        const response = await connection.ask(bytes, signal);
         // Undefined at most once after a response of that connection.
         if (response) return response;
       }

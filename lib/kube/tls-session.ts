@@ -10,6 +10,7 @@ import { rename } from "../linux/file-calls.ts";
 import {
   isOwnFile,
   readOwnFileIfAny,
+  removeFile,
   requireOwnDirectory,
   writeFile,
 } from "../linux/files.ts";
@@ -41,13 +42,15 @@ export class KeptSession {
     this.#identity = Bun.SHA256.hash(identity, "hex");
   }
 
-  /** Before the handshake. Never throws. */
-  resume(socket: Bun.Socket): void {
+  /** Before the handshake: whether there is one to offer. Never throws. */
+  resume(socket: Bun.Socket): boolean {
     try {
       const session = this.#read();
       if (session) socket.setSession(session);
+      return session !== undefined;
     } catch {
       // Not a session.
+      return false;
     }
   }
 
@@ -63,6 +66,15 @@ export class KeptSession {
     const age = Date.now() - made;
     // The clock may have been set back.
     return age >= 0 && age < trustMs ? Uint8Array.fromHex(session) : undefined;
+  }
+
+  /** After a handshake that failed with it. Never throws. */
+  forget(): void {
+    try {
+      removeFile(this.#path);
+    } catch {
+      // The directory is read-only.
+    }
   }
 
   /** After a full handshake. Never throws: the next pod then makes another one. */

@@ -75,6 +75,8 @@ describe("uninstall", () => {
       "status.synced",
       "load.json",
       "tls-session",
+      ".tls-session.new",
+      ".calls.json.new",
     ])
       writeFileSync(join(node.dataDir, file), "{}\n");
     mkdirSync(join(node.dataDir, "definitions"));

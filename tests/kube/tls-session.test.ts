@@ -192,6 +192,67 @@ test.each<[string, (path: string) => void]>([
   expect(resumed).toEqual([false, false]);
 });
 
+/** BoringSSL's form: version, then octet strings: cipher (2 bytes), session ID, secret. */
+function damageSecret(path: string): void {
+  const text = readFileSync(path, "utf8");
+  const [hex = ""] = /(?<="session":")[^"]*/.exec(text) ?? [];
+  const session = Buffer.from(hex, "hex");
+  const id = session.indexOf("0402", "hex") + 4;
+  const secret = id + 2 + (session[id + 1] ?? 0) + 2;
+  session.writeUInt8(session.readUInt8(secret) ^ 0xff, secret);
+  writeFileSync(path, text.replace(hex, session.toString("hex")));
+}
+
+test("TLS session, the handshake fails with it: forgotten, and a full handshake at once", async () => {
+  await getPod();
+  damageSecret(sessionFile);
+  expect(await getPod()).toStrictEqual(podAnswer);
+  expect(existsSync(sessionFile)).toBe(false);
+  for (let i = 0; i < 2; i++) expect(await getPod()).toStrictEqual(podAnswer);
+  expect(resumed).toEqual([false, false, false, true]);
+});
+
+test("TLS session, the connection is reset when it is offered: forgotten, and a full handshake at once", async () => {
+  let hellos = 0;
+  /** The first message of a client that offers a session is longer. */
+  let firstLength = 0;
+  const middle = Bun.listen<{ to?: Bun.Socket | undefined }>({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open(socket) {
+        socket.data = {};
+      },
+      async data(socket, bytes) {
+        const { to } = socket.data;
+        if (to) return void to.write(bytes);
+        hellos++;
+        firstLength ||= bytes.byteLength;
+        if (bytes.byteLength > firstLength) return socket.terminate();
+        socket.data.to = await Bun.connect({
+          hostname: "127.0.0.1",
+          port: server.port,
+          socket: {
+            open: (upstream) => void upstream.write(bytes),
+            data: (_, answer) => void socket.write(answer),
+          },
+        });
+      },
+      close: (socket) => void socket.data.to?.end(),
+    },
+  });
+  try {
+    const url = `https://127.0.0.1:${middle.port}`;
+    await getPod({ url });
+    expect(existsSync(sessionFile)).toBe(true);
+    expect(await getPod({ url })).toStrictEqual(podAnswer);
+    expect({ hellos, resumed }).toEqual({ hellos: 3, resumed: [false, false] });
+    expect(existsSync(sessionFile)).toBe(false);
+  } finally {
+    middle.stop(true);
+  }
+});
+
 test("TLS session, refused by a server with other ticket keys: a full handshake, and its session is kept", async () => {
   const first = listen();
   const url = `https://127.0.0.1:${first.port}`;

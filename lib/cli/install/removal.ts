@@ -203,7 +203,11 @@ const ownFiles = [
 ];
 
 function removeEmpty(dataDir: string): void {
-  for (const file of ownFiles) removeFile(join(dataDir, file));
+  for (const file of ownFiles) {
+    removeFile(join(dataDir, file));
+    // Of a process that was killed before it renamed its file.
+    removeFile(join(dataDir, `.${file}.new`));
+  }
   for (const directory of ["attachments", "abandoned", "locks", "."])
     removeDirectory(join(dataDir, directory));
 }
