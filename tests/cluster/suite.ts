@@ -60,12 +60,12 @@ export async function runSuite(
     await checkHotAttach(cluster, report);
     await checkAgent(cluster, report);
     await checkScale(cluster, report);
-    await checkOutage(cluster, report);
     await checkUpgrade(cluster, report);
     await checkDaemonSet(cluster, before, report);
     await checkCrio(cluster, report);
     await checkUninstall(cluster, before, report);
     await checkNewerContainerd(cluster, report);
+    await checkOutage(cluster, report);
   }
   keepLogs(directory);
   return report.close() ? 0 : 1;
