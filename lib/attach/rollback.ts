@@ -70,12 +70,13 @@ export async function rollBack(
   const { request, log, path } = context;
   const { containerId, netns } = request;
   if (present) restoreResults(context, present);
+  const touched = executedIn(run.record).slice(run.present, run.touched);
   const { remaining, failures } = await deleteAttachments(
-    executedIn(run.record).slice(run.present, run.touched),
+    touched,
     resultsByInterface(run),
     { containerId, netns, path },
     deadline,
-    { ...caller, neverRan: neverRan(error) },
+    { ...caller, neverRan: neverRan(error, touched) },
   );
   for (const { attachment, error: failure } of failures) {
     log().error("rollback: failed to delete attachment", {
@@ -98,9 +99,24 @@ export async function rollBack(
   return new CniError(kept, message, { details, cause: error });
 }
 
-/** Else each try of such a pod would leave one more attachment that cannot be deleted. */
-function neverRan({ cause }: CniError): string | undefined {
-  return cause instanceof NotExecutable ? cause.path : undefined;
+/**
+ * The plugin that could not be executed: else each try of such a pod would leave one
+ * more attachment that cannot be deleted. undefined if it ran for that interface
+ * before, as a plugin that is replaced meanwhile.
+ */
+function neverRan(
+  { cause }: CniError,
+  touched: readonly Attachment[],
+): Caller["neverRan"] {
+  const ifname = touched.at(-1)?.ifname;
+  if (!(cause instanceof NotExecutable) || ifname === undefined)
+    return undefined;
+  const { path } = cause;
+  const executions = touched
+    .filter((one) => one.ifname === ifname)
+    .flatMap(({ list }) => list.plugins)
+    .filter(({ type }) => path.endsWith(`/${type}`));
+  return executions.length === 1 ? { path, ifname } : undefined;
 }
 
 function leftText({ ifname }: Attachment): string {

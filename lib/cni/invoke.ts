@@ -57,8 +57,8 @@ export interface Caller {
   containerVariable?: string;
   /** `"device:inode"` of our own executable, which is never executed (selection.md §4). */
   self?: string | undefined;
-  /** An executable that could not be started: nothing of it is there to be deleted, so its calls succeed. */
-  neverRan?: string | undefined;
+  /** An executable that could not be started for an interface: nothing of it is there to be deleted, so its calls succeed. */
+  neverRan?: { path: string; ifname: string } | undefined;
 }
 
 export interface Call {
@@ -103,7 +103,9 @@ export async function invoke<T>(
   let output: T | undefined;
   try {
     path = findPlugin(call.type, call.runtime.path, caller.self);
-    if (path === caller.neverRan) return undefined;
+    const { neverRan } = caller;
+    if (path === neverRan?.path && call.runtime.ifname === neverRan.ifname)
+      return undefined;
     const result = await execute(path, call, caller);
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);

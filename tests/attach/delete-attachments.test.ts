@@ -56,19 +56,20 @@ describe("deleteAttachments", () => {
     ]);
   });
 
-  test("passes over a plugin that never ran, wherever it is in a list", async () => {
-    using double = new DelegateDouble("a", "b");
-    double.link("never", `${double.bin}/a`);
+  test("passes over a plugin that never ran for an interface, wherever it is in a list", async () => {
+    using double = new DelegateDouble("a", "b", "c");
+    const path = `${double.bin}/c`;
     const outcome = await deleteAttachments(
-      [attachment("eth0", "never"), attachment("net1", "a", "never", "b")],
+      [attachment("eth0", "c"), attachment("net1", "a", "c", "b")],
       none,
       target(double),
       minute(),
-      testCaller({ neverRan: `${double.bin}/never` }),
+      testCaller({ neverRan: { path, ifname: "net1" } }),
     );
-    expect([outcome, double.calls().map(({ type }) => type)]).toEqual([
+    const calls = double.calls().map(({ type, ifname }) => `${type} ${ifname}`);
+    expect([outcome, calls]).toEqual([
       { remaining: [], failures: [] },
-      ["b", "a"],
+      ["b net1", "a net1", "c eth0"],
     ]);
   });
 

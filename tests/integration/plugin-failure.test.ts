@@ -4,6 +4,8 @@
  * nothing of the pod is left, neither interface nor address nor record.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Behaviour, DelegateDouble } from "../support/delegate.ts";
 import { type CallOptions, type Node, nothing } from "../support/node.ts";
 import { startNode } from "../support/scripted-node.ts";
@@ -156,6 +158,34 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
     });
     expect(await node.remains()).toEqual(nothing);
     await node.succeed("DEL", pod, mixed);
+    expect(await node.remains()).toEqual(nothing);
+  });
+
+  test("a plugin that is damaged after its first network: that one waits for a DEL", async () => {
+    const works = `#!/bin/sh
+[ "$CNI_COMMAND" = ADD ] || exit 0
+echo '{"cniVersion":"1.0.0"}'
+rm "$0" && echo garbage >"$0" && chmod 755 "$0"
+`;
+    const plugins = [{ type: installed("fragile", works, 0o755) }];
+    const twice = { annotations: { cni: "one,two" } };
+    for (const name of ["one", "two"])
+      node.network(`40-${name}.conflist`, {
+        cniVersion: "1.0.0",
+        name,
+        plugins,
+      });
+    const pod = await node.pod();
+    const { msg } = await node.fail("ADD", pod, twice);
+    expect(msg).toContain('plugin "fragile" failed to add eth1: ');
+    const executed = join(node.directory, "executed");
+    installed(
+      "fragile",
+      `#!/bin/sh\necho "$CNI_IFNAME" >>${executed}\n`,
+      0o755,
+    );
+    await node.succeed("DEL", pod, twice);
+    expect(readFileSync(executed, "utf8")).toBe("eth0\n");
     expect(await node.remains()).toEqual(nothing);
   });
 
