@@ -97,6 +97,8 @@ interface Seen {
   pod: { namespace: string; name: string; uid: string };
   /** Interface → the end of the message: `net1 [10.1.1.5/24] from default/storage`. */
   interfaces: ReadonlyMap<string, string>;
+  /** A lone default network, of which nothing is told. */
+  isLone: boolean;
 }
 
 /** Compares records with the last look, when their files change. */
@@ -155,15 +157,16 @@ async function compare(
   const pod = now?.pod ?? before?.pod;
   if (!pod) return;
   const subject = podSubject(pod);
-  for (const [ifname, what] of before?.interfaces ?? [])
-    if (now?.interfaces.get(ifname) !== what)
-      agent.event(subject, "Normal", "RemovedInterface", `Remove ${what}`);
-  for (const [ifname, what] of now?.interfaces ?? [])
-    if (before?.interfaces.get(ifname) !== what)
-      agent.event(subject, "Normal", "AddedInterface", `Add ${what}`);
+  if (before && !before.isLone)
+    for (const [ifname, what] of before.interfaces)
+      if (now?.interfaces.get(ifname) !== what)
+        agent.event(subject, "Normal", "RemovedInterface", `Remove ${what}`);
+  if (now && !now.isLone)
+    for (const [ifname, what] of now.interfaces)
+      if (before?.interfaces.get(ifname) !== what)
+        agent.event(subject, "Normal", "AddedInterface", `Add ${what}`);
 }
 
-/** No interface of a pod with a lone default network. */
 async function lookAt(record: AttachmentRecord, agent: Agent): Promise<Seen> {
   const { namespace = "", name = "", uid = "" } = record.pod ?? {};
   // A static pod has another UID for the runtime than in the API.
@@ -173,7 +176,7 @@ async function lookAt(record: AttachmentRecord, agent: Agent): Promise<Seen> {
   const all = record.attachments.filter(({ origin }) => origin !== "auxiliary");
   const [only, another] = all;
   const isLone = !another && !only?.element && only?.definition === undefined;
-  if (!record.pod || isLone) return { pod, interfaces };
+  if (!record.pod) return { pod, interfaces, isLone: true };
   const { results } = await agent.context.records.readResults(record);
   for (const attachment of all) {
     const { ifname, definition } = attachment;
@@ -183,7 +186,7 @@ async function lookAt(record: AttachmentRecord, agent: Agent): Promise<Seen> {
     const network = definition ?? displayName(attachment);
     interfaces.set(ifname, `${ifname} [${ips.join(" ")}] from ${network}`);
   }
-  return { pod, interfaces };
+  return { pod, interfaces, isLone };
 }
 
 const reasons = {

@@ -2,7 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { RunningAgent } from "../support/agent.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
+import { Cluster } from "../support/cluster.ts";
 import { until } from "../support/delegate.ts";
+import { changed, configure } from "../support/hot-cluster.ts";
 import type { Node, Pod } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";
 
@@ -117,5 +119,25 @@ describe("genie agent --events", () => {
     );
     expect((await fetch(`${String(url)}readyz`)).status).toBe(200);
     expect(await agent.end()).toBe(0);
+  }, 60_000);
+
+  test("a running pod gets a network and loses it: nothing of its default network, which stays", async () => {
+    await using cluster = await Cluster.start();
+    configure(cluster);
+    const { node, api } = cluster;
+    const pod = await makePod(node, api, "web", {});
+    await cluster.add(pod);
+    await using agent = new RunningAgent(node, "--no-cache", "--events");
+    await changed(cluster, "attach", "shop/web", "weave");
+    const added = "Normal AddedInterface: Add eth1 [10.67.0.2/24] from weave";
+    await untilEvents(api, "web", [added]);
+    await changed(cluster, "detach", "shop/web", "eth1");
+    await untilEvents(api, "web", [
+      added,
+      "Normal RemovedInterface: Remove eth1 [10.67.0.2/24] from weave",
+    ]);
+    await cluster.del(pod);
+    expect(await agent.end()).toBe(0);
+    expect(eventsOf(api, "web")).toHaveLength(2);
   }, 60_000);
 });
