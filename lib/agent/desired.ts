@@ -14,7 +14,7 @@ import {
   networksAnnotation,
 } from "../select/attachment.ts";
 import { isChoice } from "../select/choice.ts";
-import { parseNetworks } from "../select/cni-annotation.ts";
+import { maxAttachments, parseNetworks } from "../select/cni-annotation.ts";
 import { elementOf } from "../select/definition.ts";
 import { refuseLoopback } from "../select/interface-names.ts";
 import { parseElements } from "../select/npwg-annotation.ts";
@@ -67,8 +67,10 @@ export function desiredOf(
     ...(isChoice(cni) ? nodeElements(cni) : []),
     ...definitionElements(annotations, networksAnnotation, namespace),
   ];
+  const replacements = parsed(annotations, defaultNetworkAnnotation);
   requireDistinct(elements);
-  const [first] = parsed(annotations, defaultNetworkAnnotation);
+  requireOneWay(isChoice(cni), replacements.length, elements.length);
+  const [first] = replacements;
   const replacement = first && {
     network: first.name,
     ...(first.namespace !== undefined && { namespace: first.namespace }),
@@ -131,6 +133,23 @@ function jsonEntries(text: unknown): unknown[] | undefined {
   const value = parseJson(text);
   const entries: unknown[] = Array.isArray(value) ? value : [value];
   return entries;
+}
+
+/** Of the pod's first network; together with the others not too many (selection.md §2). */
+function requireOneWay(
+  isNamed: boolean,
+  replacements: number,
+  elements: number,
+): void {
+  const annotation = quote(defaultNetworkAnnotation);
+  if (replacements > 1)
+    throw invalidConfig(`annotation ${annotation} names more than one network`);
+  if (isNamed && replacements > 0)
+    throw invalidConfig(
+      `annotations "cni" and ${annotation} exclude each other`,
+    );
+  if (elements + (isNamed ? 0 : 1) > maxAttachments)
+    throw invalidConfig(`more than ${maxAttachments} networks are requested`);
 }
 
 function requireDistinct(elements: readonly WantedElement[]): void {

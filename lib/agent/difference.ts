@@ -50,7 +50,9 @@ export function differenceOf(
     .map((attachment) => actualOf(attachment, record.ifname));
   // The primary first, then what annotations named; the last of equal ones goes first.
   const candidates = actual.toSorted((a, b) => a.rank - b.rank);
-  const partner = match(desired.elements, candidates);
+  const partner = match(desired.elements, candidates, (list) =>
+    [undefined, list].includes(cniNameOf(defaultName)),
+  );
   const matched = new Set(partner.values());
   const superfluous = actual.filter((one) => one.isOurs && !matched.has(one));
   const kept: { wanted: WantedElement; attachment: Attachment }[] = [];
@@ -99,10 +101,14 @@ function actualOf(attachment: Attachment, primary: string): Actual {
   return { attachment, isPrimary, isOurs: isNamed && !isPrimary, rank };
 }
 
+/** The name of the default network, unless a network of the node has it (selection.md §4). */
+const defaultName = "default";
+
 /** Equal ones first, then those with the interface of the record, then those with other requests. */
 function match(
   elements: readonly WantedElement[],
   candidates: readonly Actual[],
+  isDefaultName: (list: string) => boolean,
 ): ReadonlyMap<WantedElement, Actual> {
   const partner = new Map<WantedElement, Actual>();
   const free = new Set(candidates);
@@ -112,6 +118,14 @@ function match(
     element.interface !== undefined ||
     one.isPrimary ||
     !claimed.has(one.attachment.ifname);
+  /** As the record has it, where an element calls the default network "default". */
+  const asRecorded = (element: Element, { attachment }: Actual): Element =>
+    element.network === defaultName &&
+    element.namespace === undefined &&
+    attachment.origin === "default" &&
+    isDefaultName(attachment.list.name)
+      ? { ...element, network: recordedElement(attachment).network }
+      : element;
   const rules: ((element: Element, one: Actual) => boolean)[] = [
     (element, { attachment }) =>
       isSatisfied(element, attachment) &&
@@ -127,7 +141,7 @@ function match(
     for (const wanted of elements) {
       if (partner.has(wanted)) continue;
       for (const one of free) {
-        if (!rule(wanted.element, one)) continue;
+        if (!rule(asRecorded(wanted.element, one), one)) continue;
         partner.set(wanted, one);
         free.delete(one);
         break;

@@ -106,6 +106,18 @@ describe("differenceOf", () => {
       ["attach shop/lan as net1"],
     ],
     [
+      "the default network by that name is the primary, in a list too",
+      { cni: "default,weave" },
+      [primary],
+      ["attach weave as eth1"],
+    ],
+    [
+      "the default network by that name, with its interface",
+      { cni: "weave,default@eth0" },
+      [primary, at("eth1", "weave")],
+      [],
+    ],
+    [
       "explicit names are reserved first",
       { [networksKey]: "lan,wan@net1" },
       [primary],
@@ -375,6 +387,14 @@ describe("differenceOf", () => {
   });
 });
 
+test("differenceOf, a network of the node that is called default is not the default one", () => {
+  const desired = desiredOf({ cni: "canal,default" }, "shop");
+  const record = { ifname: "eth0", attachments: [primary] };
+  const cniNameOf = (name: string) => (name === "default" ? "other" : "canal");
+  const { steps: found } = differenceOf(desired, record, () => true, cniNameOf);
+  expect(found.map(told)).toEqual(["attach default as eth1"]);
+});
+
 describe("differenceOf, whether the primary is another one", () => {
   const cases: [string, Annotations, Attachment, boolean][] = [
     ["the default network, nothing is named", {}, primary, false],
@@ -438,6 +458,13 @@ describe("desiredOf, what an ADD would refuse", () => {
           '[{"name":"a","default-route":["10.0.0.1"]},{"name":"b","default-route":["10.0.0.1"]}]',
       },
       "more than one network",
+    ],
+    [{ [defaultKey]: "a", cni: "b" }, "exclude each other"],
+    [{ [defaultKey]: "a,b" }, "names more than one network"],
+    [{ [networksKey]: "a".padEnd(63, ",a") }, "more than 32 networks"],
+    [
+      { cni: "a".padEnd(39, ",a"), [networksKey]: "a".padEnd(39, ",a") },
+      "more than 32 networks",
     ],
     [{ [defaultKey]: "a//b" }, 'annotation "v1.multus-cni.io/default-network"'],
   ])("%j", (annotations, problem) => {
