@@ -8,7 +8,9 @@ import { type Context, readNetworks } from "../attach/context.ts";
 import { recordDirectory } from "../attach/record-directory.ts";
 import type { AttachmentRecord } from "../attach/record.ts";
 import { own } from "../cni/json.ts";
+import { messageOf } from "../linux/errno.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
+import { quote } from "../linux/text.ts";
 import { cniNamesIn } from "../select/addition.ts";
 import { cniAnnotation } from "../select/attachment.ts";
 import {
@@ -44,6 +46,8 @@ export interface Audit {
   findings: Finding[];
   /** The number of pods that were looked at. */
   pods: number;
+  /** Records that are damaged or of a newer genie: while there is one, it may be that of a pod without a record. */
+  unreadable: string[];
 }
 
 /** `place`: the path of a node's file for this process. Sorted by pod. Throws 5 for the directory of records. */
@@ -61,7 +65,9 @@ export async function auditPods(
   const found = new Map<V1Pod, Judged>();
   const podOf = finder(running);
   const bootId = dependencies.bootId();
-  for await (const { record } of records.all()) {
+  const unreadable: string[] = [];
+  for await (const { name, record, error } of records.all()) {
+    if (!record) unreadable.push(`record ${quote(name)}: ${messageOf(error)}`);
     if (!record || record.bootId !== bootId) continue;
     const pod = podOf(record);
     // A static pod that was changed has two containers for a while: the newest counts.
@@ -80,13 +86,14 @@ export async function auditPods(
     const judged = found.get(pod);
     if (judged) return judged.finding ?? [];
     const wanted = wantedOf(pod);
-    if (wanted === "nothing") return [];
+    if (wanted === "nothing" || unreadable.length > 0) return [];
     return findingOf(pod, "past-genie", namesOf(wanted));
   });
   const key = ({ namespace, name }: Finding) => `${namespace}/${name}`;
   return {
     findings: all.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)),
     pods: running.length,
+    unreadable,
   };
 }
 

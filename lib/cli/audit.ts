@@ -103,7 +103,9 @@ Pods of the node's network are left out. Exit code 1 if something is found.
     await stdout(structured(rows, format) ?? tableOf(found, evicted));
     if (input.flag("evict") && !input.flag("yes"))
       stderr(`genie audit: ${advice(found.findings)}\n`);
-    return found.findings.length === 0 ? 0 : 1;
+    for (const problem of found.unreadable)
+      stderr(`genie audit: ${problem}: pods without a record are not judged\n`);
+    return found.findings.length + found.unreadable.length === 0 ? 0 : 1;
   },
 };
 

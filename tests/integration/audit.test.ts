@@ -131,6 +131,23 @@ describe("genie audit", () => {
     });
   });
 
+  test("a record of a newer genie: no pod is said to be past genie, it may be that one's", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    const annotations = { cni: "beta" };
+    await node.succeed("ADD", pod, { annotations });
+    const newer = { ...node.record(pod), formatVersion: 99 };
+    writeFileSync(node.recordPath(pod), JSON.stringify(newer));
+    const pods = [listed(pod, annotations, { metadata: replicaSet })];
+    const found = audit(node, pods, "--node=node1", "--evict", "--yes");
+    expect(found).toMatchObject({
+      exitCode: 1,
+      stdout: "1 pods, nothing found\n",
+    });
+    expect(found.stderr).toContain("format 99");
+  });
+
   test("nothing found: exit code 0, and how many pods were looked at", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;
