@@ -84,6 +84,7 @@ export async function attachNetwork(
     const [one] = added;
     if (!one) throw new CniError(Code.internal, "no attachment");
     if (request.byHand) one.origin = "hand";
+    one.time = context.dependencies.now().toISOString();
     requireCompatible([...completeOf(rest).attachments, one], context);
     const target = { ...rest, context };
     const { result, due } = await addToPod(target, one, choice, deadlines);

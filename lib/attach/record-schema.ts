@@ -50,6 +50,7 @@ const attachment: v.GenericSchema<Attachment> = object({
   origin: v.exactOptional(
     v.picklist(["default", "automatic", "logical", "auxiliary", "hand"]),
   ),
+  time: v.exactOptional(string),
   detaching: v.exactOptional(v.literal(true)),
 });
 

@@ -240,7 +240,7 @@ function listed(
       ips: addressesOf(result),
       sandbox,
       netns,
-      time,
+      time: attachment.time ?? time,
     };
   });
 }

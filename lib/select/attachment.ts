@@ -26,6 +26,8 @@ export interface Attachment {
   element?: Element;
   /** Why it is attached although no annotation names it. */
   origin?: Origin;
+  /** When it came to the running pod; absent for one of the pod's ADD. */
+  time?: string;
   /** Its DEL has begun while its pod runs: it counts as missing, and DEL is repeated. */
   detaching?: true;
   /** Not recorded: verified against the result, and written to the pod's status. */

@@ -47,6 +47,9 @@ describe("genie attach and detach", () => {
       ips: ["10.67.0.2/24"],
     });
     expect(await attached(pod)).toEqual({ eth0: "canal", eth1: "weave" });
+    const { stdout } = made.node.command("list", "-o=json");
+    const [first, second] = JSON.parse(stdout) as { time: string }[];
+    expect(second?.time ?? "").not.toBe(first?.time ?? "");
     expect(await recorded(cluster, pod)).toEqual([
       { ifname: "eth0", origin: "default", hasResult: true },
       {
