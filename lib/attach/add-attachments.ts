@@ -24,7 +24,7 @@ import {
 import { type Lock, withSharedRecords } from "./lock.ts";
 import { type AttachmentRecord, formatVersion } from "./record.ts";
 import type { PodRouting } from "./default-route.ts";
-import type { WrittenFile } from "./records.ts";
+import type { DueStatus, WrittenFile } from "./records.ts";
 import type { FailedAdd, PresentAttachments } from "./rollback.ts";
 
 /** The state of an ADD from the record on. */
@@ -41,6 +41,8 @@ interface Addition {
   printed: Result;
   /** In the order of the attachments. */
   results: readonly Result[];
+  /** The agent is to write it: it is in the file of results. */
+  due: DueStatus | undefined;
 }
 
 /**
@@ -258,9 +260,9 @@ async function finish(
     ? new Map([...present.tables, ...(settled?.tables ?? [])])
     : settled?.tables;
   const auxiliaryResult = present?.auxiliaryResult ?? run.auxiliaryResult;
-  const status = await present?.statusOf(results);
+  const due = await run.statusOf?.(results);
   const all = present ? [...results, ...present.otherResults] : results;
-  records.writeResults(record, all, tables, auxiliaryResult, status);
+  records.writeResults(record, all, tables, auxiliaryResult, due);
   routing?.apply();
-  return { printed, results };
+  return { printed, results, due };
 }

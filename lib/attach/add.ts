@@ -5,6 +5,7 @@
 import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
+import type { Attachment } from "../select/attachment.ts";
 import { attach, newRecord } from "./add-attachments.ts";
 import {
   type Pod,
@@ -23,6 +24,7 @@ import {
 } from "./context.ts";
 import { type Lock, withContainerLock } from "./lock.ts";
 import { RecordError, boundedText } from "./record.ts";
+import type { DueStatus } from "./records.ts";
 
 export async function add(context: Context): Promise<Result> {
   if (context.config.unknownKeys.length > 0) await warnOfUnknownKeys(context);
@@ -40,11 +42,19 @@ export async function add(context: Context): Promise<Result> {
     const pod = await reading.pod;
     const chosen = await choose(context, pod, networks, api, forward);
     const { attachments, isReported } = chosen;
-    if (isReported) chosen.started = onceStarted(context, api);
+    if (isReported) {
+      chosen.started = onceStarted(context, api);
+      chosen.statusOf = (ofAll) => statusForAgent(context, attachments, ofAll);
+    }
     if (context.records.has(context.request))
       await deleteLeftOver(context, chosen, lock, forward);
-    const { printed, results } = await attach(context, chosen, lock, deadlines);
-    if (isReported) {
+    const { printed, results, due } = await attach(
+      context,
+      chosen,
+      lock,
+      deadlines,
+    );
+    if (isReported && !due) {
       const { writeBack } = await import("./write-back.ts");
       await writeBack(context, pod, attachments, results, api);
     }
@@ -67,6 +77,15 @@ function onceStarted(context: Context, api: Api): () => void {
     await prepareWriteBack(context, api);
   };
   return () => void (preparing ??= prepare());
+}
+
+async function statusForAgent(
+  context: Context,
+  attachments: readonly Attachment[],
+  results: readonly Result[],
+): Promise<DueStatus | undefined> {
+  const writeBack = await import("./write-back.ts");
+  return writeBack.statusForAgent(context, attachments, results);
 }
 
 /** prevResult must be in the result of a plugin that gets one; genie could only drop it (P-ADD-3). */

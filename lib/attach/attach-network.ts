@@ -103,7 +103,6 @@ export async function addToPod(
   const { attachments, results } = completeOf({ record, stored });
   const others = record.attachments.filter((has) => !attachments.includes(has));
   const all = [...attachments, one];
-  let due: DueStatus | undefined;
   const present: PresentAttachments = {
     record,
     attachments,
@@ -113,14 +112,16 @@ export async function addToPod(
     tables: stored.routing,
     auxiliaryResult: stored.results.get(auxiliaryKey),
     due: stored.due,
-    async statusOf(ofAll) {
-      due = await statusOf(context, all.map(withStatusExtras), ofAll);
-      return due;
-    },
   };
-  const chosen = { choice, attachments: all, isReported: true };
-  const done = await attach(context, chosen, lock, deadlines, present);
-  return { result: done.results.at(-1), due };
+  const chosen = {
+    choice,
+    attachments: all,
+    isReported: true,
+    statusOf: (ofAll: readonly Result[]) =>
+      statusOf(context, all.map(withStatusExtras), ofAll),
+  };
+  const added = await attach(context, chosen, lock, deadlines, present);
+  return { result: added.results.at(-1), due: added.due };
 }
 
 /** The attachment that makes an attach unnecessary, or that an earlier one left incomplete. Throws 7 for an interface of another network. */

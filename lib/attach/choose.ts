@@ -7,6 +7,7 @@ import { cniArg } from "../cni/args.ts";
 import { CniError, invalidConfig } from "../cni/error.ts";
 import { isObject, mismatch, parseJson } from "../cni/json.ts";
 import { validateNetwork } from "../cni/network.ts";
+import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
@@ -34,6 +35,7 @@ import {
   prefixNetwork,
   readNetworks,
 } from "./context.ts";
+import type { DueStatus } from "./records.ts";
 
 export function openOnce(
   { dependencies, config, calls }: Context,
@@ -131,6 +133,8 @@ export interface PodNetworks {
   recorded?: (() => void) | undefined;
   /** Called after the start of each delegate, while it runs. */
   started?: () => void;
+  /** The pod's status that the agent is to write; undefined if there is none. */
+  statusOf?: (results: readonly Result[]) => Promise<DueStatus | undefined>;
 }
 
 /** Throws 7 and 11. Nothing was executed, and all attachments can be. */

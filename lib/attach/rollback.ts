@@ -33,8 +33,6 @@ export interface PresentAttachments {
   tables: ReadonlyMap<string, AttachmentRouting>;
   /** The pod's status that is due so far. */
   due: DueStatus | undefined;
-  /** The one that is due with the results of all attachments. */
-  statusOf(results: readonly Result[]): Promise<DueStatus | undefined>;
   /** Of the auxiliary chain, which stays as it is. */
   auxiliaryResult: Result | undefined;
 }

@@ -24,9 +24,8 @@ import { isSynced, statusSynced } from "./synced.ts";
 const budgetMs = 3000;
 
 /**
- * One PATCH; none outside of Kubernetes, and none while the agent writes every status. A
- * status that could not be written is due: the agent writes it later (agent.md `--status`).
- * Never throws.
+ * One PATCH; none outside of Kubernetes. A status that could not be written is due: the
+ * agent writes it later (agent.md `--status`). Never throws.
  */
 export async function writeBack(
   context: Context,
@@ -35,23 +34,12 @@ export async function writeBack(
   results: readonly Result[],
   api: Api,
 ): Promise<void> {
-  const { pod: reference, request, dependencies, config } = context;
+  const { pod: reference, dependencies } = context;
   if (!reference) return;
   const subject = { pod: `${reference.namespace}/${reference.name}` };
   let annotations: DueStatus["annotations"] | undefined;
   try {
-    const devices = await deviceInfos(attachments);
-    annotations = statusAnnotations(
-      attachments,
-      results,
-      request.ifname,
-      devices,
-    );
-    if (
-      isSynced(`${config.dataDir}/${statusSynced}`, dependencies) &&
-      (await leaveToAgent(context, annotations))
-    )
-      return;
+    annotations = await annotationsOf(context, attachments, results);
     const outcome = await inTime(
       dependencies,
       patch(reference, pod, annotations, api),
@@ -64,34 +52,41 @@ export async function writeBack(
     // The server would refuse annotations that are too long again.
     const isLasting =
       error instanceof Error && "status" in error && error.status === 422;
-    if (annotations && !isLasting) await leaveToAgent(context, annotations);
+    if (annotations && !isLasting) await noteDue(context, annotations);
   }
+}
+
+/**
+ * The status of a new pod while the agent writes every status: it goes into the file of
+ * results with them, so that it is due whatever comes. undefined if ADD writes it.
+ */
+export async function statusForAgent(
+  context: Context,
+  attachments: readonly Attachment[],
+  results: readonly Result[],
+): Promise<DueStatus | undefined> {
+  if (!context.pod || !isLeftToAgent(context)) return undefined;
+  return due(await annotationsOf(context, attachments, results));
 }
 
 /**
  * The status of a running pod whose networks change, which goes into the file of results
  * with them, so that it is due whatever comes. It removes what is no longer true;
- * undefined outside of Kubernetes. Never throws.
+ * undefined outside of Kubernetes.
  */
 export async function statusOf(
-  { pod, request, log }: Context,
+  context: Context,
   attachments: readonly Attachment[],
   results: readonly Result[],
 ): Promise<DueStatus | undefined> {
-  if (!pod) return undefined;
-  let devices: ReadonlyMap<string, object> | undefined;
-  try {
-    devices = await deviceInfos(attachments);
-  } catch (error) {
-    log().warn("failed to read device information", {
-      error: messageOf(error),
-    });
-  }
-  const { ifname } = request;
-  const annotations = {
+  if (!context.pod) return undefined;
+  return due({
     "multi-ip-preferences": null,
-    ...statusAnnotations(attachments, results, ifname, devices),
-  };
+    ...(await annotationsOf(context, attachments, results)),
+  });
+}
+
+function due(annotations: DueStatus["annotations"]): DueStatus {
   return { id: crypto.randomUUID(), annotations };
 }
 
@@ -128,11 +123,10 @@ function inTime<T>(
 
 /** Connects for the PATCH, if there will be one. Never throws. */
 export async function prepareWriteBack(
-  { pod, config, dependencies }: Context,
+  context: Context,
   api: Api,
 ): Promise<void> {
-  if (!pod || isSynced(`${config.dataDir}/${statusSynced}`, dependencies))
-    return;
+  if (!context.pod || isLeftToAgent(context)) return;
   try {
     await (await api()).connect();
   } catch {
@@ -140,21 +134,22 @@ export async function prepareWriteBack(
   }
 }
 
-/** Whether the file of results says that the status is due. */
-async function leaveToAgent(
+function isLeftToAgent({ config, dependencies }: Context): boolean {
+  return isSynced(`${config.dataDir}/${statusSynced}`, dependencies);
+}
+
+/** Notes in the file of results that the status is due. */
+async function noteDue(
   { config, request, log }: Context,
   annotations: DueStatus["annotations"],
-): Promise<boolean> {
+): Promise<void> {
   try {
     const { recordDirectory } = await import("./record-directory.ts");
-    const due = { id: crypto.randomUUID(), annotations };
-    recordDirectory({ config }).noteDue(request, due);
+    recordDirectory({ config }).noteDue(request, due(annotations));
     log().debug("left the pod's network status to the agent");
-    return true;
   } catch (error) {
     const problem = { error: messageOf(error) };
     log().warn("failed to note the pod's network status as due", problem);
-    return false;
   }
 }
 
@@ -193,6 +188,15 @@ async function uidOf(
     if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;
   }
+}
+
+async function annotationsOf(
+  { request }: Context,
+  attachments: readonly Attachment[],
+  results: readonly Result[],
+): Promise<Record<string, string>> {
+  const devices = await deviceInfos(attachments);
+  return statusAnnotations(attachments, results, request.ifname, devices);
 }
 
 /** By interface, for attachments with a device. */

@@ -3,7 +3,13 @@
  * write (agent.md, issue 14 numbers 5 and 6).
  */
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, readFileSync, readdirSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  watch,
+} from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
 import {
@@ -168,8 +174,16 @@ describe("--status", () => {
     await until(() => existsSync(synced), "status.synced");
     await agent.end("SIGKILL");
     const pod = await setup.pod();
+    const directory = join(setup.node.dataDir, "attachments");
+    const written: (string | null)[] = [];
+    const watcher = watch(directory, (_, file) => void written.push(file));
     await setup.add(pod);
     expect(setup.addresses()).toBeUndefined();
+    // At once with the results: an ADD that is killed leaves both or none.
+    const results = `${pod.containerId}:eth0.result.json`;
+    await until(() => written.includes(results), "the results");
+    watcher.close();
+    expect(written.filter((file) => file === results)).toHaveLength(1);
     await using next = setup.agent();
     await next.said("wrote the pod's network status");
     expect(setup.addresses()).toEqual(both);
