@@ -18,6 +18,7 @@ import {
   linesOf,
   listAgain,
   textOf,
+  watchProblem,
 } from "./watch-response.ts";
 
 export interface Informer<T> {
@@ -108,7 +109,7 @@ export function startInformer<T extends KubernetesObject>(
   const failed = (error: unknown): void => {
     failures++;
     failure = isAway(error) ? "away" : "refused";
-    const problem = messageOf(error);
+    const problem = watchProblem(error);
     if (problem !== told)
       log("warn", `failed to watch ${kind.name}`, { error: problem });
     told = problem;

@@ -164,6 +164,9 @@ describe("startInformer", () => {
     server.tokens.set("new-token", "genie");
     server.endWatches("destroy");
     await until(() => informer.state() === "refused", "the refusal");
+    expect(watched.log[0]).toBe(
+      'warn failed to watch network-attachment-definitions {"error":"connection closed"}',
+    );
     writeFileSync(
       kubeconfig,
       readFileSync(kubeconfig, "utf8").replace("test-token", "new-token"),

@@ -5,7 +5,7 @@
 import { readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { Daemon } from "../daemon.ts";
-import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
+import { expectAddresses, expectEqual } from "../expect.ts";
 import { applyManifest, installed } from "../genie.ts";
 import { binDir, extra, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
@@ -97,7 +97,10 @@ export async function checkOutage(
         expectEqual("attached", linesOf(agent, pod, "attached").length, 1);
       expectEqual("leases", leases("late"), 1);
       expectEqual("leases", leases("k8s-pod-network"), 1);
-      expectMatch("the same agent", agent.log(), /watching pods again/);
+      // The same agent. Each of its watches ends its own pause.
+      await until("the watch of pods", 15, () =>
+        agent.log().includes('"watching pods again"'),
+      );
       return `${shown}${agent.tail(8)}\n${ms} ms after the server`;
     },
   );
