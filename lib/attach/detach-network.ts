@@ -68,7 +68,7 @@ export async function detachOne(
   const replaced = record.attachments.map((one) =>
     one === attachment ? marked : one,
   );
-  records.write({ ...record, attachments: replaced }).close();
+  records.write({ ...record, attachments: replaced }).sync();
   const routing = new Map(stored.routing);
   const own = routing.get(ifname);
   if (own)

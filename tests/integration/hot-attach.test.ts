@@ -3,7 +3,7 @@
  * plugins (agent.md "Hot attach and detach").
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeCerts } from "../support/certs.ts";
 import { Cluster, addresses, lan, staticLan } from "../support/cluster.ts";
@@ -384,6 +384,33 @@ describe("a failure", () => {
     expect(await attached(pod)).toMatchObject({ eth1: "weave" });
     expect(node.addresses()).toHaveLength(3);
     await cluster.check(pod);
+  });
+
+  test("of the power: a detach syncs the record each time it writes it", async () => {
+    await using made = await start();
+    const { cluster, node, pod } = made;
+    await changed(cluster, "attach", "shop/web", "weave");
+    await cluster.api.stop();
+    const trace = join(node.directory, "trace");
+    const strace = `strace -f -qq -e trace=renameat,fsync -o ${trace}`;
+    const { exitCode } = node.commandBy(
+      strace.split(" "),
+      "detach",
+      "shop/web",
+      "eth1",
+    );
+    expect(exitCode).toBe(0);
+    const calls = readFileSync(trace, "utf8")
+      .split("\n")
+      .filter(
+        (line) =>
+          line.includes(`${pod.containerId}:eth0.json")`) ||
+          line.includes("fsync("),
+      )
+      .map((line) => (line.includes("fsync(") ? "fsync" : "rename"));
+    // The file and its directory: after a power loss a renamed file may be empty.
+    const written = ["rename", "fsync", "fsync"] as const;
+    expect(calls).toEqual([...written, ...written]);
   });
 
   test("of the API server: attached all the same", async () => {
