@@ -2,7 +2,7 @@
 import { own } from "../cni/json.ts";
 import { connectionFailure, statusText } from "../kube/api-error.ts";
 import { Unreachable, isTimeout } from "../kube/typed-api.ts";
-import { errnoOf, messageOf } from "../linux/errno.ts";
+import { errnoOf } from "../linux/errno.ts";
 
 /** A response that is no success. */
 export class Refused extends Error {
@@ -28,13 +28,6 @@ export function isAway(error: unknown): boolean {
   if (error instanceof Refused)
     return error.status >= 500 || error.status === 429;
   return isTimeout(error) || connectionFailure("", errnoOf(error)).transient;
-}
-
-/** The failure in one line: Bun's message of a connection that broke advises its programmer. */
-export function watchProblem(error: unknown): string {
-  return errnoOf(error) === "ECONNRESET"
-    ? "connection closed"
-    : messageOf(error);
 }
 
 /** "" if it is no text. */

@@ -9,7 +9,7 @@ import type { KubernetesObject } from "@kubernetes/client-node";
 import { type JsonObject, isObject, own } from "../cni/json.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import type { Api } from "../kube/typed-api.ts";
+import { type Api, apiProblem } from "../kube/typed-api.ts";
 import type { Fields, Level } from "../attach/log-level.ts";
 import { backoff, pause } from "./pause.ts";
 import {
@@ -18,7 +18,6 @@ import {
   linesOf,
   listAgain,
   textOf,
-  watchProblem,
 } from "./watch-response.ts";
 
 export interface Informer<T> {
@@ -64,13 +63,14 @@ export interface WatchDependencies {
   limits?: Partial<typeof usualLimits>;
 }
 
-/** Milliseconds; `silence` is shorter than `current`, so a quiet kind stays current. */
+/** Milliseconds; `silence` is shorter than `current`, so a quiet kind stays current; a watch that lasted so long ends a series of failures. */
 const usualLimits = {
   current: 90_000,
   silence: 80_000,
   connect: 5000,
   list: 10_000,
   longestPause: 10_000,
+  lasting: 10_000,
 };
 
 /** Objects of one response of a LIST. */
@@ -109,7 +109,7 @@ export function startInformer<T extends KubernetesObject>(
   const failed = (error: unknown): void => {
     failures++;
     failure = isAway(error) ? "away" : "refused";
-    const problem = watchProblem(error);
+    const problem = apiProblem(error);
     if (problem !== told)
       log("warn", `failed to watch ${kind.name}`, { error: problem });
     told = problem;
@@ -264,13 +264,13 @@ export function startInformer<T extends KubernetesObject>(
     const late = new DOMException("no response in time", "TimeoutError");
     const abort = (): void => controller.abort(late);
     let timer = setTimeout(abort, limits.connect);
-    let isOpen = false;
+    let openedMs: number | undefined;
     try {
       const response = await get(
         { resourceVersion, watch: "true", allowWatchBookmarks: "true" },
         controller.signal,
       );
-      isOpen = true;
+      openedMs = monotonicMs();
       reached();
       clearTimeout(timer);
       timer = setTimeout(abort, limits.silence);
@@ -281,7 +281,10 @@ export function startInformer<T extends KubernetesObject>(
         timer = setTimeout(abort, limits.silence);
       }
     } catch (error) {
-      isSilent = isOpen && controller.signal.aborted;
+      isSilent = openedMs !== undefined && controller.signal.aborted;
+      // An idle kind tells nothing, but a watch that lasted was none of a series of failures.
+      if (openedMs !== undefined && monotonicMs() - openedMs > limits.lasting)
+        failures = 0;
       // ListWatch resumes at once after this error, by its name.
       throw isSilent ? late : error;
     } finally {

@@ -86,6 +86,11 @@ export function connectionFailure(
   return { what: `${where}: ${lastingText(code)}`, transient: false };
 }
 
+/** What a connection that broke off within a response means; undefined for another code. */
+export function passingText(code: string | undefined): string | undefined {
+  return passing[code ?? ""];
+}
+
 function lastingText(code = "request failed"): string {
   const text = lasting[code];
   if (text) return text;

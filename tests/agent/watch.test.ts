@@ -124,6 +124,25 @@ describe("startInformer", () => {
     },
   );
 
+  test("an idle watch that breaks off again and again after a while, is resumed as fast as the first time", async () => {
+    await using watched = await watch({
+      limits: { longestPause: 60_000, lasting: 50 },
+    });
+    const { server, log } = watched;
+    for (let i = 0; i < 4; i++) {
+      await until(() => isWatching(watched), "the watch");
+      await Bun.sleep(100);
+      server.endWatches("destroy");
+      await until(() => server.watches === 0, "its end");
+    }
+    const began = performance.now();
+    await until(() => isWatching(watched), "the watch");
+    expect(performance.now() - began).toBeLessThan(2000);
+    expect(log[0]).toBe(
+      'warn failed to watch network-attachment-definitions {"error":"connection closed"}',
+    );
+  }, 20_000);
+
   test("410, lists again: also what went meanwhile is told", async () => {
     await using watched = await watch({ objects: ["net1", "net2"] });
     const { server, changes } = watched;
