@@ -129,7 +129,7 @@ describe("startInformer", () => {
       limits: { longestPause: 60_000, lasting: 50 },
     });
     const { server, log } = watched;
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < 3; i++) {
       await until(() => isWatching(watched), "the watch");
       await Bun.sleep(100);
       server.endWatches("destroy");
