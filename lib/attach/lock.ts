@@ -140,7 +140,7 @@ async function acquire<T>(
 function takenDirectory(path: string, fd: number): number | undefined {
   // Ours.
   if (status(fd).kind === "directory") return undefined;
-  const directory = open(directoryOf(path), Open.readOnly | Open.noFollow);
+  const directory = openDirectory(directoryOf(path));
   if (!take(tryShare, directory, path)) return directory;
   close(directory);
   return undefined;
@@ -285,7 +285,7 @@ function openIfLeft(path: string): number | undefined {
     return openIfAny(path, opening);
   } catch (cause) {
     if (errnoOf(cause) === "EISDIR") return undefined;
-    throw lockError("open lock", path, cause);
+    throw openError(path, cause);
   }
 }
 
@@ -300,9 +300,22 @@ function openLock(path: string): number {
     return open(path, flags, 0o600);
   } catch (cause) {
     const instead = openInstead(path, directory, errnoOf(cause));
-    if (instead === undefined) throw lockError("open lock", path, cause);
+    if (instead === undefined) throw openError(path, cause);
     return instead;
   }
+}
+
+function openDirectory(path: string): number {
+  try {
+    return open(path, Open.readOnly | Open.noFollow);
+  } catch (cause) {
+    throw openError(path, cause);
+  }
+}
+
+/** 5, or 11 where the node has too few descriptors now. */
+function openError(path: string, cause: unknown): CniError {
+  return lockError("open lock", path, cause, CniError.from(cause).code);
 }
 
 function directoryOf(path: string): string {
@@ -345,14 +358,19 @@ function take(
   }
 }
 
-function lockError(action: string, path: string, cause: unknown): CniError {
+function lockError(
+  action: string,
+  path: string,
+  cause: unknown,
+  code: number = Code.io,
+): CniError {
   if (cause instanceof UnsafeDirectory) return CniError.from(cause);
   const errno = errnoOf(cause);
   const problem =
     errno === "ELOOP" ? "it is a symbolic link" : messageOf(cause);
   const name = errno === undefined ? "" : ` (${errno})`;
   return new CniError(
-    Code.io,
+    code,
     `failed to ${action} ${quote(path)}: ${problem}${name}`,
     { cause },
   );
