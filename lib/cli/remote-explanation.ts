@@ -141,9 +141,14 @@ export function operatorsKubeconfig(env: Env): string {
   );
 }
 
-/** The namespace of the current context, as kubectl takes it. */
+/** The namespace of the current context, as kubectl takes it. Of a file that cannot be read, the request tells the problem. */
 export function contextNamespace(kubeconfig: string): string {
-  const file: unknown = Bun.YAML.parse(contentOf(kubeconfig));
+  let file: unknown;
+  try {
+    file = Bun.YAML.parse(contentOf(kubeconfig));
+  } catch {
+    return "default";
+  }
   const contexts = own(file, "contexts");
   const current = own(file, "current-context");
   const all: readonly unknown[] = Array.isArray(contexts) ? contexts : [];

@@ -97,6 +97,19 @@ describe("kubectl genie", () => {
     });
   });
 
+  test("explain: a kubeconfig that is missing or damaged is named", async () => {
+    const damaged = join(home.path, "damaged");
+    writeFileSync(damaged, "{{{");
+    for (const file of ["/nowhere", damaged]) {
+      const { exitCode, stderr } = await genie(["explain", "web"], {
+        KUBECONFIG: file,
+      });
+      expect(exitCode).toBe(1);
+      expect(stderr).toStartWith("genie explain: kubeconfig");
+      expect(stderr).toContain(`"${file}"`);
+    }
+  });
+
   test("explain -f: no API server for networks of nodes; annotations that no node takes are refused", async () => {
     const file = join(home.path, "pods.yaml");
     const pod = (name: string, annotations: object) => ({
