@@ -4,7 +4,7 @@
  * nothing of the pod is left, neither interface nor address nor record.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Behaviour, DelegateDouble } from "../support/delegate.ts";
 import { type CallOptions, type Node, nothing } from "../support/node.ts";
@@ -161,31 +161,33 @@ describe("ADD, a delegate cannot be executed: nothing is", () => {
     expect(await node.remains()).toEqual(nothing);
   });
 
-  test("a plugin that is damaged after its first network: that one waits for a DEL", async () => {
+  test.each([
+    ["in its second network", ["fragile"], "one,two", "eth1", "eth0\n"],
+    ["in one list", ["fragile", "fragile"], "one", "eth0", "eth0\neth0\n"],
+  ])("damaged after it ran, %s: that waits for a DEL", async (...row) => {
+    const [, types, cni, ifname, deleted] = row;
     const works = `#!/bin/sh
 [ "$CNI_COMMAND" = ADD ] || exit 0
 echo '{"cniVersion":"1.0.0"}'
 rm "$0" && echo garbage >"$0" && chmod 755 "$0"
 `;
-    const plugins = [{ type: installed("fragile", works, 0o755) }];
-    const twice = { annotations: { cni: "one,two" } };
+    installed("fragile", works, 0o755);
     for (const name of ["one", "two"])
       node.network(`40-${name}.conflist`, {
         cniVersion: "1.0.0",
         name,
-        plugins,
+        plugins: types.map((type) => ({ type })),
       });
+    const options = { annotations: { cni } };
     const pod = await node.pod();
-    const { msg } = await node.fail("ADD", pod, twice);
-    expect(msg).toContain('plugin "fragile" failed to add eth1: ');
+    const { msg } = await node.fail("ADD", pod, options);
+    expect(msg).toContain(`plugin "fragile" failed to add ${ifname}: `);
     const executed = join(node.directory, "executed");
-    installed(
-      "fragile",
-      `#!/bin/sh\necho "$CNI_IFNAME" >>${executed}\n`,
-      0o755,
-    );
-    await node.succeed("DEL", pod, twice);
-    expect(readFileSync(executed, "utf8")).toBe("eth0\n");
+    rmSync(executed, { force: true });
+    const text = `#!/bin/sh\necho "$CNI_IFNAME" >>${executed}\n`;
+    installed("fragile", text, 0o755);
+    await node.succeed("DEL", pod, options);
+    expect(readFileSync(executed, "utf8")).toBe(deleted);
     expect(await node.remains()).toEqual(nothing);
   });
 
