@@ -10,11 +10,12 @@ import type { AttachmentRecord } from "../attach/record.ts";
 import { own } from "../cni/json.ts";
 import { messageOf } from "../linux/errno.ts";
 import { mountNamespace, namespaceId } from "../linux/netns.ts";
-import { quote } from "../linux/text.ts";
+import { cut, quote } from "../linux/text.ts";
 import { cniNamesIn } from "../select/addition.ts";
 import { cniAnnotation } from "../select/attachment.ts";
 import {
   type DesiredNetworks,
+  type WantedElement,
   desiredOf,
   isRunning,
   uidsOf,
@@ -154,7 +155,12 @@ function namesOf(wanted: Asked): string[] {
   const { replacement, elements } = wanted;
   const { namespace, network } = replacement ?? {};
   const primary = namespace ? `${namespace}/${network}` : network;
-  return [...(primary ? [primary] : []), ...elements.map(({ text }) => text)];
+  return [...(primary ? [primary] : []), ...elements.map(shown)];
+}
+
+/** An element has any length (selection.md §2). */
+function shown({ text }: WantedElement): string {
+  return cut(text, 128);
 }
 
 function judge(
@@ -174,7 +180,9 @@ function judge(
     hasCompleted,
     cniNameOf,
   );
-  const missing = steps.flatMap(({ attach }) => attach?.wanted.text ?? []);
+  const missing = steps.flatMap(({ attach }) =>
+    attach ? shown(attach.wanted) : [],
+  );
   if (isPrimaryOther) missing.unshift(`the primary on ${record.ifname}`);
   return missing.length === 0
     ? undefined

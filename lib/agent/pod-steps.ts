@@ -9,6 +9,7 @@ import type { AttachmentRecord } from "../attach/record.ts";
 import { CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import { messageOf } from "../linux/errno.ts";
+import { cut } from "../linux/text.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
@@ -287,9 +288,13 @@ function keyOf({ detach, attach }: Step): string {
   ]);
 }
 
+/** For messages: a name of `cni` has any length (selection.md §2). */
 function networkOf({ element }: WantedElement): string {
   const { namespace, network } = element;
-  return namespace === undefined ? network : `${namespace}/${network}`;
+  return cut(
+    namespace === undefined ? network : `${namespace}/${network}`,
+    128,
+  );
 }
 
 function nameOf({ metadata }: V1Pod): string {

@@ -182,6 +182,15 @@ describe("genie agent --attach", () => {
     await hot.has(pod, "eth0", "net2");
     const { error } = await hot.agent.said("failed to attach a network");
     expect(error).toContain("shop/late");
+    // A name of any length: the log does not repeat all of it with each try.
+    hot.put(pod, {
+      [networksKey]: "late,lan",
+      cni: `canal,${"x".repeat(5000)}`,
+    });
+    await eventually(() => {
+      const networks = hot.agent.log.map((line) => line["network"]);
+      expect(networks).toContain(`${"x".repeat(128)}…`);
+    });
     // A retry that is due does nothing to a pod that ends, and does not spin.
     hot.put(
       pod,
