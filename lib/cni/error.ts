@@ -101,11 +101,14 @@ export class CniError extends Error {
   }
 }
 
-/** 5 for the disk, 11 for what the node has too little of now, 999 for a fault of ours. */
+/** 11 for what the node has too little of now, 5 for the disk, 999 for all else. */
 function codeOf(thrown: unknown): number {
-  if (thrown instanceof SystemError)
-    return shortage.test(thrown.code) ? Code.tryAgainLater : Code.io;
-  return thrown instanceof UnsafeDirectory ? Code.io : Code.internal;
+  const cause = thrown instanceof StepError ? thrown.cause : thrown;
+  if (cause instanceof SystemError && shortage.test(cause.code))
+    return Code.tryAgainLater;
+  return thrown instanceof SystemError || thrown instanceof UnsafeDirectory
+    ? Code.io
+    : Code.internal;
 }
 
 const shortage = /^(?:EAGAIN|EMFILE|ENFILE|ENOMEM)$/;

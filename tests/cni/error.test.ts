@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CniError, Code } from "../../lib/cni/error.ts";
-import { SystemError } from "../../lib/linux/errno.ts";
+import { StepError, SystemError } from "../../lib/linux/errno.ts";
 
 describe("CniError", () => {
   test("toObject is the spec's, with the version, without empty details", () => {
@@ -79,6 +79,15 @@ describe("CniError", () => {
       code,
       message,
     });
+  });
+
+  test.each([
+    ["EMFILE", 11, "failed to look: too many open files"],
+    ["ENETDOWN", 999, "failed to look: network is down"],
+  ])("from makes a failed step, %s, code %d", (errno, code, message) => {
+    const error = new StepError("failed to look", new SystemError(errno));
+    const found = { code, message, details: errno };
+    expect(CniError.from(error)).toMatchObject(found);
   });
 
   test.each([
