@@ -173,19 +173,30 @@ async function installPart(
   };
   let isInstalled = false;
   const first = Promise.withResolvers<void>();
-  const rounds = watch(installRounds(installation, report), {
-    intervalMs: installMs,
-    health: input.path("health"),
-    failed,
-    ended(problem) {
-      isInstalled = problem === "";
-      first.resolve();
+  const start = (): Promise<void> =>
+    watch(installRounds(installation, report), {
+      intervalMs: installMs,
+      health: input.path("health"),
+      failed,
+      ended(problem) {
+        isInstalled = problem === "";
+        first.resolve();
+      },
+      sleep: (ms) => pause(ms, signal),
+      stopped: () => signal.aborted,
+    });
+  let started: Promise<void> | undefined = start();
+  await Promise.race([first.promise, started]);
+  return {
+    name: "install",
+    synced: () => isInstalled,
+    run() {
+      // Called again after a failure: the file of --health could not be written.
+      const rounds = started ?? start();
+      started = undefined;
+      return rounds;
     },
-    sleep: (ms) => pause(ms, signal),
-    stopped: () => signal.aborted,
-  });
-  await Promise.race([first.promise, rounds]);
-  return { name: "install", synced: () => isInstalled, run: () => rounds };
+  };
 }
 
 function hostGenie({ binDir }: Directories, { root }: Host): HostGenie {

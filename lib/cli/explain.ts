@@ -124,11 +124,13 @@ function onNode(input: Input, env: Env): Place {
 
 /** `kubectl genie`: the file and the namespace that kubectl uses. */
 function byOperator(input: Input, env: Env): Place {
-  const kubeconfig = input.path("kubeconfig") ?? operatorsKubeconfig(env);
-  const open = once(() => openApi({ kubeconfig }, env));
+  const named = input.path("kubeconfig");
+  const access =
+    named === undefined ? operatorsKubeconfig(env) : { kubeconfig: named };
+  const open = once(() => openApi(access, env));
   return {
     open,
-    namespace: () => contextNamespace(kubeconfig),
+    namespace: () => contextNamespace(access),
     node: () => undefined,
     async explain(pod) {
       const value = await explainRemotely(pod, open);

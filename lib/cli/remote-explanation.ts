@@ -8,7 +8,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseConfList } from "../cni/conflist.ts";
 import { own, parseJson } from "../cni/json.ts";
+import type { KubeOptions } from "../kube/access.ts";
 import { statusText } from "../kube/api-error.ts";
+import { readKubeconfig } from "../kube/kubeconfig.ts";
 import type { Api } from "../kube/typed-api.ts";
 import { type Annotations, cniAnnotation } from "../select/attachment.ts";
 import {
@@ -22,7 +24,7 @@ import { parseNetworks } from "../select/cni-annotation.ts";
 import { readConfig } from "../select/config.ts";
 import { networksOf } from "../select/node-networks.ts";
 import type { PodView } from "./pod-source.ts";
-import { type Env, contentOf } from "./terminal.ts";
+import type { Env } from "./terminal.ts";
 
 export interface RemoteExplanation {
   pod: { kind?: string; namespace: string; name: string };
@@ -131,30 +133,25 @@ async function configOf(
   }
 }
 
-/** The file that kubectl would use first: of `$KUBECONFIG`, where it skips missing ones, else `~/.kube/config`. */
-export function operatorsKubeconfig(env: Env): string {
-  const files = (env["KUBECONFIG"] ?? "").split(":").filter(Boolean);
-  return (
-    files.find((path) => existsSync(path)) ??
-    files[0] ??
-    join(env["HOME"] || homedir(), ".kube/config")
-  );
+/** The files that kubectl merges: those of `$KUBECONFIG` that are there, else `~/.kube/config`. */
+export function operatorsKubeconfig(env: Env): Pick<
+  KubeOptions,
+  "kubeconfig" | "moreKubeconfigs"
+> & {
+  kubeconfig: string;
+} {
+  const named = (env["KUBECONFIG"] ?? "").split(":").filter(Boolean);
+  const there = named.filter((path) => existsSync(path));
+  const [kubeconfig = join(env["HOME"] || homedir(), ".kube/config"), ...more] =
+    there.length > 0 ? there : named;
+  return { kubeconfig, moreKubeconfigs: more };
 }
 
-/** The namespace of the current context, as kubectl takes it. Of a file that cannot be read, the request tells the problem. */
-export function contextNamespace(kubeconfig: string): string {
-  let file: unknown;
-  try {
-    file = Bun.YAML.parse(contentOf(kubeconfig));
-  } catch {
-    return "default";
-  }
-  const contexts = own(file, "contexts");
-  const current = own(file, "current-context");
-  const all: readonly unknown[] = Array.isArray(contexts) ? contexts : [];
-  const context = all.find((one) => own(one, "name") === current);
-  const namespace = own(own(context, "context"), "namespace");
-  return typeof namespace === "string" && namespace !== ""
-    ? namespace
-    : "default";
+/** The namespace of the current context, as kubectl takes it. Throws 7 naming a file that cannot be read. */
+export function contextNamespace({
+  kubeconfig,
+  moreKubeconfigs,
+}: ReturnType<typeof operatorsKubeconfig>): string {
+  const { namespace } = readKubeconfig(kubeconfig, undefined, moreKubeconfigs);
+  return namespace ?? "default";
 }

@@ -23,6 +23,8 @@ import {
 export interface KubeOptions {
   /** Path. */
   kubeconfig?: string;
+  /** Paths of further files, as in $KUBECONFIG. */
+  moreKubeconfigs?: readonly string[];
   /** URL; has precedence over `policy.server` and the kubeconfig's. */
   server?: string;
   /** Each key has precedence over the kubeconfig's. */
@@ -95,14 +97,18 @@ interface Found {
 }
 
 function locate(
-  { kubeconfig, server, policy }: KubeOptions,
+  { kubeconfig, moreKubeconfigs, server, policy }: KubeOptions,
   env: Env,
   directory: string,
   place: Surroundings["place"],
 ): Found {
   if (kubeconfig !== undefined) {
-    const where = `kubeconfig ${quote(kubeconfig)}`;
-    return { ...readKubeconfig(kubeconfig, place), where };
+    const { cluster, user } = readKubeconfig(
+      kubeconfig,
+      place,
+      moreKubeconfigs,
+    );
+    return { cluster, user, where: `kubeconfig ${quote(kubeconfig)}` };
   }
   if ((server ?? policy?.server) !== undefined) {
     return { cluster: { insecure: false }, user: {}, where: "configuration" };

@@ -60,10 +60,15 @@ const kubeconfig = object({
   ),
 });
 
-/** `users.0.user.token: expected a string, got a number`. */
-export function describeFault(value: unknown): string {
-  const [problem] = problemsIn(kubeconfig, value, { secret: true });
-  return problem ?? "expected a kubeconfig";
+/** `kubeconfig "/a": users.0.user.token: expected a string, got a number`, of the first file with a fault. */
+export function describeFault(
+  files: readonly { value: unknown; origin: { where: string } }[],
+): string {
+  for (const { value, origin } of files) {
+    const [problem] = problemsIn(kubeconfig, value, { secret: true });
+    if (problem !== undefined) return `${origin.where}: ${problem}`;
+  }
+  return `${files[0]?.origin.where}: expected a kubeconfig`;
 }
 
 /** Levels of nesting that are parsed. */

@@ -49,81 +49,101 @@ export interface AuthProvider {
 export interface Kubeconfig {
   cluster: Cluster;
   user: User;
+  /** Of the context. */
+  namespace?: string;
 }
 
 /**
  * Throws 7 naming the path and the dot path of the fault. `place` is where this process
  * sees a file of the node, this one and those that it names: a container has them below
- * another root.
+ * another root. Of several files, as in $KUBECONFIG, the first that sets the current
+ * context or has an entry of a name counts, as in client-go.
  */
 export function readKubeconfig(
   path: string,
   place: (path: string) => string = (same) => same,
+  more: readonly string[] = [],
 ): Kubeconfig {
-  return parseKubeconfig(readText(place(path), "kubeconfig"), {
-    where: `kubeconfig ${quote(path)}`,
-    directory: directoryOf(path),
-    place,
-  });
+  const files: File[] = [];
+  for (const one of [path, ...more]) {
+    const where = `kubeconfig ${quote(one)}`;
+    const value = decode(readText(place(one), "kubeconfig"), where);
+    const origin = { where, directory: directoryOf(one), place };
+    // One of several may be empty.
+    files.push({ value: more.length > 0 ? (value ?? {}) : value, origin });
+  }
+  return resolve(files);
 }
 
 /** Throws as `readKubeconfig`. */
 export function parseKubeconfig(content: string, origin: Origin): Kubeconfig {
-  const { where } = origin;
-  const file = decode(content, where);
+  return resolve([{ value: decode(content, origin.where), origin }]);
+}
+
+/** A decoded file. */
+interface File {
+  value: unknown;
+  origin: Origin;
+}
+
+function resolve(files: readonly File[]): Kubeconfig {
   try {
-    return currentOf(file, origin);
+    return currentOf(files);
   } catch (error) {
     if (!(error instanceof UnexpectedType)) throw error;
-    throw invalid(`${where}: ${lazySchema().describeFault(file)}`);
+    throw invalid(lazySchema().describeFault(files));
   }
 }
 
-function currentOf(file: unknown, origin: Origin): Kubeconfig {
-  const { where } = origin;
-  if (!isObject(file)) throw new UnexpectedType();
-  const name = textAt(file, "current-context");
-  if (name === undefined)
-    throw invalid(
-      `${where}: current-context: expected the name of a context, got nothing`,
-    );
-  const context = find(file, "context", name, `${where}: current-context`);
-  const named = `${where}: ${context.key}`;
+function currentOf(files: readonly File[]): Kubeconfig {
+  const { name, where } = currentContext(files);
+  const context = find(files, "context", name, `${where}: current-context`);
+  const { where: at } = context.origin;
   const clusterName = requiredText(context.value, "cluster");
-  const cluster = find(file, "cluster", clusterName, `${named}.cluster`);
+  const cluster = find(files, "cluster", clusterName, `${at}.cluster`);
   const userName = textAt(context.value, "user");
   const user =
     userName === undefined
       ? undefined
-      : find(file, "user", userName, `${named}.user`);
-  const at = ({ key }: Entry): Origin => ({
-    ...origin,
-    where: `${where}: ${key}`,
+      : find(files, "user", userName, `${at}.user`);
+  return omitUndefined<Kubeconfig>({
+    cluster: clusterOf(cluster.value, cluster.origin),
+    user: user ? userOf(user.value, user.origin) : {},
+    namespace: textAt(context.value, "namespace"),
   });
-  return {
-    cluster: clusterOf(cluster.value, at(cluster)),
-    user: user ? userOf(user.value, at(user)) : {},
-  };
 }
 
-/** An entry of a list, and its key in the file. */
+function currentContext(files: readonly File[]) {
+  for (const { value, origin } of files) {
+    const name = textAt(asObject(value), "current-context");
+    if (name !== undefined) return { name, where: origin.where };
+  }
+  throw invalid(
+    `${files[0]?.origin.where}: current-context: expected the name of a context, got nothing`,
+  );
+}
+
+/** An entry of a list; its origin names its key in the file. */
 interface Entry {
   value: JsonObject;
-  key: string;
+  origin: Origin;
 }
 
 /** The first entry of that name, as in client-go. */
 function find(
-  file: JsonObject,
+  files: readonly File[],
   kind: "context" | "cluster" | "user",
   name: string,
   where: string,
 ): Entry {
-  for (const [i, entry] of objectsAt(file, `${kind}s`).entries()) {
-    if (requiredText(entry, "name") !== name) continue;
-    const value = objectAt(entry, kind);
-    if (!value && kind !== "user") throw new UnexpectedType();
-    return { value: value ?? {}, key: `${kind}s.${i}.${kind}` };
+  for (const { value: file, origin } of files) {
+    for (const [i, entry] of objectsAt(asObject(file), `${kind}s`).entries()) {
+      if (requiredText(entry, "name") !== name) continue;
+      const value = objectAt(entry, kind);
+      if (!value && kind !== "user") throw new UnexpectedType();
+      const at = `${origin.where}: ${kind}s.${i}.${kind}`;
+      return { value: value ?? {}, origin: { ...origin, where: at } };
+    }
   }
   throw invalid(`${where}: no ${kind} is named ${quote(name)}`);
 }

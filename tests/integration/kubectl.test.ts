@@ -126,6 +126,23 @@ describe("kubectl genie", () => {
     expect(exitCode).toBe(1);
   });
 
+  test("explain, several files in KUBECONFIG: merged; the namespace is that of the current context", async () => {
+    await using api = await cluster();
+    const current = join(home.path, "current.yaml");
+    const context = { cluster: "test", user: "test", namespace: "shop" };
+    writeFileSync(
+      current,
+      JSON.stringify({
+        "current-context": "mine",
+        contexts: [{ name: "mine", context }],
+      }),
+    );
+    const env = { KUBECONFIG: `${current}:/nowhere:${api.kubeconfig()}` };
+    const { stdout, stderr } = await genie(["explain", "web"], env);
+    expect(stderr).toBe("");
+    expect(stdout).toStartWith("shop/web asks for 4 networks:\n");
+  });
+
   test("explain -A: every pod, always a list", async () => {
     await using api = await cluster();
     // As kubectl: a file that is missing is none.

@@ -69,6 +69,60 @@ describe("readKubeconfig", () => {
     });
   });
 
+  test("readKubeconfig, several files: the first that sets or names something counts, paths are its directory's", () => {
+    const cluster = (name: string, server: string, ca: string) => ({
+      name,
+      cluster: { server, "certificate-authority": ca },
+    });
+    const user = (token: string) => ({ name: "u", user: { token } });
+    const files = [
+      { clusters: [cluster("other", "https://other", "ca")] },
+      null,
+      {
+        "current-context": "c",
+        clusters: [cluster("k", "https://first", "ca")],
+        users: [user("first")],
+      },
+      {
+        "current-context": "d",
+        contexts: [
+          {
+            name: "c",
+            context: { cluster: "k", user: "u", namespace: "shop" },
+          },
+        ],
+        clusters: [cluster("k", "https://second", "other")],
+        users: [user("second")],
+      },
+    ].map((content) => read(JSON.stringify(content)));
+    const [first = "", ...more] = files.map(({ path }) => path);
+    const { path = "", directory = "" } = files[2] ?? {};
+    expect(readKubeconfig(first, undefined, more)).toStrictEqual({
+      cluster: {
+        server: "https://first",
+        certificateAuthority: {
+          where: `kubeconfig "${path}": clusters.0.cluster.certificate-authority`,
+          file: `${directory}/ca`,
+        },
+        insecure: false,
+      },
+      user: { token: "first" },
+      namespace: "shop",
+    });
+  });
+
+  test("readKubeconfig, several files: a fault names its file", () => {
+    const { path: first } = read({ "current-context": "c" });
+    const { path: empty } = read("");
+    expect(() => readKubeconfig(first, undefined, [empty])).toThrow(
+      `kubeconfig "${first}": current-context: no context is named "c"`,
+    );
+    const { path: wrong } = read({ contexts: 1 });
+    expect(() => readKubeconfig(first, undefined, [empty, wrong])).toThrow(
+      `kubeconfig "${wrong}": contexts: expected`,
+    );
+  });
+
   test("readKubeconfig, every key: relative paths are the directory's, data wins over files", () => {
     const { run, path, directory } = read({
       ...minimal,
