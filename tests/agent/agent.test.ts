@@ -1,6 +1,13 @@
 /** The process of `genie agent`: its parts, its end, its arguments (agent.md). */
 import { describe, expect, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { runParts } from "../../lib/agent/agent.ts";
 import type { Agent, Part } from "../../lib/agent/part.ts";
@@ -47,6 +54,25 @@ describe("genie agent", () => {
     expect(existsSync(join(node.binDir, "genie"))).toBe(true);
     expect(await agent.end()).toBe(0);
   });
+
+  test("the part that installs, begins again after its health file could not be written", async () => {
+    using node = new NodeDirectory();
+    const health = join(node.root, "health");
+    await using agent = new RunningAgent(
+      node,
+      "--default=late",
+      `--health=${health}`,
+    );
+    await agent.said("the agent starts");
+    rmSync(health);
+    mkdirSync(health);
+    const { part } = await agent.said("a part failed and is started again");
+    expect(part).toBe("install");
+    rmdirSync(health);
+    node.network("30-late.conf", { ...ptpConf, name: "late" });
+    await until(() => existsSync(health), "the health file");
+    expect(readFileSync(health, "utf8")).toBe("");
+  }, 20_000);
 
   test("/readyz, not before genie is installed", async () => {
     using node = new NodeDirectory();
