@@ -1,5 +1,4 @@
 /** Files that are replaced at once or not at all, never synced. */
-import { chmodSync } from "node:fs";
 import { rename } from "../linux/file-calls.ts";
 import { removeFile, writeFile } from "../linux/files.ts";
 
@@ -9,8 +8,6 @@ export function replaceOwnFile(path: string, text: string, mode = 0o600): void {
   const temporary = `${path.slice(0, slash)}.${path.slice(slash)}.new`;
   try {
     writeFile(temporary, text, mode);
-    // Whatever the umask: another user reads the metrics.
-    chmodSync(temporary, mode);
     rename(temporary, path);
   } catch (error) {
     removeFile(temporary);

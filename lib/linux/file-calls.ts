@@ -91,6 +91,11 @@ export function isCloseOnExec(fd: number): boolean {
   return (call(SYS.fcntl, fd, F_GETFD) & FD_CLOEXEC) !== 0;
 }
 
+/** The mode of an open file, whatever the umask. */
+export function setMode(fd: number, mode: number): void {
+  checked(call(SYS.fchmod, fd, mode));
+}
+
 export function fsync(fd: number): void {
   checked(call(SYS.fsync, fd));
 }

@@ -14,6 +14,7 @@ import {
   openIfAny,
   read,
   removeFile,
+  setMode,
   status,
   type Status,
   statusIfAny,
@@ -139,10 +140,14 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** Makes or replaces a file, by {@link createFile}. */
+/**
+ * Makes or replaces a file, by {@link createFile}. A file that is meant for other users too
+ * has that mode whatever the umask.
+ */
 export function writeFile(path: string, text: string, mode: number): void {
   const fd = createFile(path, mode);
   try {
+    if ((mode & 0o077) !== 0) setMode(fd, mode);
     writeAll(fd, text);
   } finally {
     close(fd);

@@ -103,6 +103,7 @@ export const SYS = {
   close_range: 436,
   connect: isX64 ? 42 : 203,
   faccessat: isX64 ? 269 : 48,
+  fchmod: isX64 ? 91 : 52,
   fcntl: isX64 ? 72 : 25,
   flock: isX64 ? 73 : 32,
   fsync: isX64 ? 74 : 82,

@@ -18,6 +18,7 @@ import {
   makeOwnDirectory,
   readOwnFileIfAny,
   requireOwnDirectory,
+  writeFile,
 } from "../../lib/linux/files.ts";
 import {
   Open,
@@ -142,6 +143,21 @@ test("createFile, replaces a link and leaves its target alone", () => {
     readFileSync(`${directory.path}/victim`, "utf8"),
     statSync(path).mode & 0o777,
   ]).toEqual(["text", "untouched", 0o600]);
+});
+
+test.each([0o644, 0o600])("writeFile, mode %o whatever the umask", (mode) => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/file`;
+  const before = process.umask(0o077);
+  try {
+    writeFile(path, "text", mode);
+  } finally {
+    process.umask(before);
+  }
+  expect([readFileSync(path, "utf8"), statSync(path).mode & 0o777]).toEqual([
+    "text",
+    mode,
+  ]);
 });
 
 describe("readOwnFileIfAny", () => {
