@@ -50,9 +50,7 @@ export function differenceOf(
     .map((attachment) => actualOf(attachment, record.ifname));
   // The primary first, then what annotations named; the last of equal ones goes first.
   const candidates = actual.toSorted((a, b) => a.rank - b.rank);
-  const partner = match(desired.elements, candidates, (list) =>
-    [undefined, list].includes(cniNameOf(defaultName)),
-  );
+  const partner = match(desired.elements, candidates, cniNameOf);
   const matched = new Set(partner.values());
   const superfluous = actual.filter((one) => one.isOurs && !matched.has(one));
   const kept: { wanted: WantedElement; attachment: Attachment }[] = [];
@@ -104,11 +102,30 @@ function actualOf(attachment: Attachment, primary: string): Actual {
 /** The name of the default network, unless a network of the node has it (selection.md §4). */
 const defaultName = "default";
 
+/** Whether both are the default network, and only one of them is called "default". */
+function isDefaultByName(
+  { network, namespace }: Element,
+  { attachment, isPrimary }: Actual,
+  cniNameOf: (name: string) => string | undefined,
+): boolean {
+  const { list, origin, definition } = attachment;
+  if (namespace !== undefined || definition !== undefined) return false;
+  if (network === defaultName)
+    return (
+      origin === "default" &&
+      [undefined, list.name].includes(cniNameOf(defaultName))
+    );
+  const recorded = recordedElement(attachment).network;
+  return (
+    isPrimary && recorded === defaultName && cniNameOf(network) === list.name
+  );
+}
+
 /** Equal ones first, then those with the interface of the record, then those with other requests. */
 function match(
   elements: readonly WantedElement[],
   candidates: readonly Actual[],
-  isDefaultName: (list: string) => boolean,
+  cniNameOf: (name: string) => string | undefined,
 ): ReadonlyMap<WantedElement, Actual> {
   const partner = new Map<WantedElement, Actual>();
   const free = new Set(candidates);
@@ -118,13 +135,9 @@ function match(
     element.interface !== undefined ||
     one.isPrimary ||
     !claimed.has(one.attachment.ifname);
-  /** As the record has it, where an element calls the default network "default". */
-  const asRecorded = (element: Element, { attachment }: Actual): Element =>
-    element.network === defaultName &&
-    element.namespace === undefined &&
-    attachment.origin === "default" &&
-    isDefaultName(attachment.list.name)
-      ? { ...element, network: recordedElement(attachment).network }
+  const asRecorded = (element: Element, one: Actual): Element =>
+    isDefaultByName(element, one, cniNameOf)
+      ? { ...element, network: recordedElement(one.attachment).network }
       : element;
   const rules: ((element: Element, one: Actual) => boolean)[] = [
     (element, { attachment }) =>

@@ -387,6 +387,15 @@ describe("differenceOf", () => {
   });
 });
 
+test("differenceOf, the primary was named default, and now by its name", () => {
+  const desired = desiredOf({ cni: "canal,weave" }, "shop");
+  const named = at("eth0", "default", { network: "canal-net" });
+  const record = { ifname: "eth0", attachments: [named, at("eth1", "weave")] };
+  const cniNameOf = (name: string) => (name === "canal" ? "canal-net" : "x");
+  const found = differenceOf(desired, record, () => true, cniNameOf);
+  expect(found).toMatchObject({ steps: [], isPrimaryOther: false });
+});
+
 test("differenceOf, a network of the node that is called default is not the default one", () => {
   const desired = desiredOf({ cni: "canal,default" }, "shop");
   const record = { ifname: "eth0", attachments: [primary] };
