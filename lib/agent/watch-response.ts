@@ -1,6 +1,6 @@
 /** The responses of a LIST and a WATCH: failures, and the lines of events. */
 import { own } from "../cni/json.ts";
-import { connectionFailure, statusText } from "../kube/api-error.ts";
+import { passingText, statusText } from "../kube/api-error.ts";
 import { Unreachable, isTimeout } from "../kube/typed-api.ts";
 import { errnoOf } from "../linux/errno.ts";
 
@@ -27,7 +27,7 @@ export function isAway(error: unknown): boolean {
   if (error instanceof Unreachable) return error.isAway;
   if (error instanceof Refused)
     return error.status >= 500 || error.status === 429;
-  return isTimeout(error) || connectionFailure("", errnoOf(error)).transient;
+  return isTimeout(error) || passingText(errnoOf(error)) !== undefined;
 }
 
 /** "" if it is no text. */

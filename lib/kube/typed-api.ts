@@ -153,7 +153,7 @@ export async function openApi(
 /** The failure in one line; client-node's own message contains the whole response. */
 export function apiProblem(error: unknown): string {
   const broken = passingText(errnoOf(error));
-  if (broken !== undefined && !(error instanceof Unreachable)) return broken;
+  if (broken !== undefined) return broken;
   // The class of the error hides its fields from `own`, which takes plain objects.
   const fields = Object.fromEntries(Object.entries(error ?? {}));
   const code = own(fields, "code");
