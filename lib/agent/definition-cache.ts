@@ -18,8 +18,8 @@ import {
   makeOwnDirectory,
   readOwnFileIfAny,
   removeFile,
+  replaceFile,
 } from "../linux/files.ts";
-import { replaceOwnFile } from "./own-file.ts";
 import type { Part } from "./part.ts";
 import { keepSynced } from "./synced.ts";
 
@@ -42,7 +42,7 @@ export const definitionCache: Part = {
       if (!isWritten) return;
       try {
         if (change === "delete") removeFile(path);
-        else replaceOwnFile(path, textOfDefinition(definition));
+        else replaceFile(path, textOfDefinition(definition));
         agent.log("debug", "definition in the cache", {
           definition: `${namespace}/${name}`,
           change,
@@ -100,7 +100,7 @@ function writeAll(
     const text = textOfDefinition(definition);
     if (textIfAny(path) === text) count.unchanged++;
     else {
-      replaceOwnFile(path, text);
+      replaceFile(path, text);
       count.written++;
     }
   }

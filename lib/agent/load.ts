@@ -8,7 +8,7 @@ import type { Context } from "../attach/context.ts";
 import { recordDirectory } from "../attach/record-directory.ts";
 import { hostInterfaces } from "../cni/result-query.ts";
 import { hostEndTraffic } from "../linux/traffic.ts";
-import { replaceOwnFile } from "./own-file.ts";
+import { replaceFile } from "../linux/files.ts";
 import type { Part } from "./part.ts";
 import { pause } from "./pause.ts";
 
@@ -21,10 +21,7 @@ export const load: Part = {
     while (!signal.aborted) {
       const sample = await sampler.next();
       if (sample) {
-        replaceOwnFile(
-          loadPath(context.config.dataDir),
-          JSON.stringify(sample),
-        );
+        replaceFile(loadPath(context.config.dataDir), JSON.stringify(sample));
         log("debug", "sampled the traffic", sample.bytesPerSecond);
       }
       await pause(everyMs, signal);

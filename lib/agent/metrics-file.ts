@@ -1,7 +1,7 @@
 /** `--textfile`: the metrics as a file for node-exporter's textfile collector. */
 import { messageOf } from "../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
-import { replaceOwnFile } from "./own-file.ts";
+import { replaceFile } from "../linux/files.ts";
 import type { Part } from "./part.ts";
 import { pause } from "./pause.ts";
 
@@ -21,7 +21,7 @@ export function metricsFile(directory: string): Part {
         counters.keep();
         const text = await agentMetricsText(agent);
         try {
-          replaceOwnFile(path, text, 0o644);
+          replaceFile(path, text, 0o644);
         } catch (cause) {
           throw new Error(`failed to write "${path}": ${messageOf(cause)}`, {
             cause,

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Context } from "../attach/context.ts";
 import { parseJson } from "../cni/json.ts";
 import { map, object } from "../cni/schema.ts";
-import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
+import { readOwnFileIfAny, removeFile, replaceFile } from "../linux/files.ts";
 import { callFamilies, count } from "./call-metrics.ts";
 import {
   type Offsets,
@@ -21,7 +21,6 @@ import {
   nodeFamilies,
   nodeMetrics,
 } from "./node-metrics.ts";
-import { replaceOwnFile } from "./own-file.ts";
 import type { Agent } from "./part.ts";
 import { type Family, Metrics, areSamples } from "./prometheus.ts";
 
@@ -65,7 +64,7 @@ export class CallCounters {
     this.#offsets = keepCallLog(this.#dataDir, this.#offsets);
     const { values } = this.#metrics;
     const state = JSON.stringify({ offsets: this.#offsets, values });
-    if (state !== this.#stored) replaceOwnFile(pathOf(this.#dataDir), state);
+    if (state !== this.#stored) replaceFile(pathOf(this.#dataDir), state);
     this.#stored = state;
   }
 

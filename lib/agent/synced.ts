@@ -4,7 +4,7 @@
  */
 import type { Context } from "../attach/context.ts";
 import { renewEveryMs, syncedText } from "../attach/synced.ts";
-import { replaceOwnFile } from "./own-file.ts";
+import { replaceFile } from "../linux/files.ts";
 import { pause } from "./pause.ts";
 import type { Informer } from "./watch.ts";
 
@@ -25,7 +25,7 @@ export async function keepSynced(
   while (!signal.aborted) {
     const state = source.state();
     if (isReady() && (state === "current" || state === "away"))
-      replaceOwnFile(path, syncedText(dependencies));
+      replaceFile(path, syncedText(dependencies));
     await (source.hasStarted
       ? pause(renewEveryMs, signal)
       : Promise.race([pause(startMs, signal), source.started]));

@@ -10,6 +10,7 @@ import { noContainer } from "../cni/invoke.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
 import {
+  directoryOf,
   makeOwnDirectory,
   removeFile,
   requireOwnDirectory,
@@ -316,10 +317,6 @@ function openDirectory(path: string): number {
 /** 5, or 11 where the node has too few descriptors now. */
 function openError(path: string, cause: unknown): CniError {
   return lockError("open lock", path, cause, CniError.from(cause).code);
-}
-
-function directoryOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
 }
 
 /** For a disk on which no file can be opened for writing: pods must be deleted all the same. */

@@ -6,13 +6,13 @@
  * as none. The file is as secret as a client key.
  */
 import { own, parseJson } from "../cni/json.ts";
-import { rename } from "../linux/file-calls.ts";
 import {
+  directoryOf,
   isOwnFile,
   readOwnFileIfAny,
   removeFile,
+  replaceFile,
   requireOwnDirectory,
-  writeFile,
 } from "../linux/files.ts";
 
 declare module "bun" {
@@ -38,7 +38,7 @@ export class KeptSession {
   /** `identity` has everything that decides whom a connection trusts, and as whom it is known. */
   constructor(path: string, identity: string) {
     this.#path = path;
-    this.#directory = path.slice(0, path.lastIndexOf("/"));
+    this.#directory = directoryOf(path);
     this.#identity = Bun.SHA256.hash(identity, "hex");
   }
 
@@ -88,9 +88,7 @@ export class KeptSession {
     });
     try {
       requireOwnDirectory(this.#directory);
-      const temporary = `${this.#directory}/.${tlsSessionFile}.new`;
-      writeFile(temporary, text, 0o600);
-      rename(temporary, this.#path);
+      replaceFile(this.#path, text);
     } catch {
       // The directory is missing or denied.
     }

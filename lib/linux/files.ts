@@ -14,6 +14,7 @@ import {
   openIfAny,
   read,
   removeFile,
+  rename,
   setMode,
   status,
   type Status,
@@ -154,6 +155,19 @@ export function writeFile(path: string, text: string, mode: number): void {
   }
 }
 
+/** Replaces a file at once or not at all; never synced. Throws SystemError: then the file is as before. */
+export function replaceFile(path: string, text: string, mode = 0o600): void {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const temporary = `${directoryOf(path)}/.${name}.new`;
+  try {
+    writeFile(temporary, text, mode);
+    rename(temporary, path);
+  } catch (error) {
+    removeFile(temporary);
+    throw error;
+  }
+}
+
 /**
  * Opens a new file for writing. An existing name is removed, never written to: it
  * may be a link.
@@ -201,13 +215,18 @@ export function openToAppend(
 const appending =
   Open.writeOnly | Open.append | Open.nonBlocking | Open.noFollow;
 
+/** "" for the root and for a name without directory. */
+export function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
 /**
  * Requires that no other user can write to a directory of ours or to its parent: a
  * symbolic link there could make us overwrite any file. Succeeds if it is missing.
  * Throws UnsafeDirectory naming the fault.
  */
 export function requireOwnDirectory(path: string): void {
-  const parent = path.slice(0, path.lastIndexOf("/"));
+  const parent = directoryOf(path);
   // An administrator may make the parent a symbolic link.
   requireOwn(parent, statusIfAny);
   requireOwn(path, linkStatusIfAny);
@@ -247,7 +266,7 @@ function ownershipProblem({ kind, owner, mode }: Status): string | undefined {
  * requireOwnDirectory}, and SystemError.
  */
 export function makeOwnDirectory(path: string): void {
-  makeDirectory(path.slice(0, path.lastIndexOf("/")), 0o700);
+  makeDirectory(directoryOf(path), 0o700);
   makeDirectory(path, 0o700);
   // Another process may have made them meanwhile.
   requireOwnDirectory(path);
@@ -258,7 +277,7 @@ export function makeDirectory(path: string, mode: number): void {
   try {
     mkdir(path, mode);
   } catch (error) {
-    const parent = path.slice(0, path.lastIndexOf("/"));
+    const parent = directoryOf(path);
     if (errnoOf(error) !== "ENOENT" || parent === "") throw error;
     // The parents belong to the system.
     makeDirectory(parent, 0o755);
