@@ -1,5 +1,5 @@
 /**
- * Mutation testing of `lib/select` and `lib/attach`: does a test fail when one
+ * Mutation testing of `lib/select`, `lib/attach` and `lib/state`: does a test fail when one
  * operator or constant is wrong? `mutate.ts [--mutants N] [--seed S] [--room DIR]…
  * [--unit]` draws N mutants from each room. For each it runs the test files whose
  * imports reach the file, then `tests/integration` with genie run from its sources;
@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
     room: {
       type: "string",
       multiple: true,
-      default: ["lib/select", "lib/attach"],
+      default: ["lib/select", "lib/attach", "lib/state"],
     },
   },
 });

@@ -1,6 +1,6 @@
 /**
- * The direction of imports: genie → cli → agent → attach → select → kube, kubelet → cni →
- * linux, never back, never across, never in a circle. Slow packages are lazy, because a pod
+ * The direction of imports: genie → cli → agent → attach → state → select → kube, kubelet →
+ * cni → linux, never back, never across, never in a circle. Slow packages are lazy, because a pod
  * would pay milliseconds for loading them; lib/cni is a library that knows nothing of
  * genie.
  */
@@ -19,6 +19,7 @@ const layers = [
   ["lib/cli"],
   ["lib/agent"],
   ["lib/attach"],
+  ["lib/state"],
   ["lib/select"],
   ["lib/kube", "lib/kubelet"],
   ["lib/cni"],
@@ -144,6 +145,8 @@ describe("layering, the test itself", () => {
     ["lib/attach/a.ts", "dynamic", "lib/agent/b.ts", false],
     ["lib/agent/a.ts", "static", "lib/attach/b.ts", true],
     ["lib/agent/a.ts", "static", "lib/cli/b.ts", false],
+    ["lib/attach/choice/a.ts", "static", "lib/state/b.ts", true],
+    ["lib/state/a.ts", "type", "lib/attach/b.ts", false],
     ["lib/select/a.ts", "type", "lib/attach/b.ts", false],
     ["lib/kube/a.ts", "static", "lib/select/b.ts", false],
     ["lib/kubelet/a.ts", "static", "lib/kube/b.ts", false],

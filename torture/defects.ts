@@ -172,7 +172,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a lock on the directory does not outlast a read-only disk",
-    file: "lib/attach/lock.ts",
+    file: "lib/state/lock.ts",
     scenario: "an orphan of a read-only disk",
     edits: [
       {
@@ -183,7 +183,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "the auxiliary chain is executed and never deleted",
-    file: "lib/attach/record.ts",
+    file: "lib/state/record.ts",
     edits: [
       {
         before: "return auxiliary ? [...attachments, auxiliary] : attachments;",
@@ -228,7 +228,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a configuration that attachments share is stored for each",
-    file: "lib/attach/record.ts",
+    file: "lib/state/record.ts",
     scenario: "a shared configuration",
     edits: [
       {
@@ -278,7 +278,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a detach is not marked before its DEL",
-    file: "lib/attach/detach-network.ts",
+    file: "lib/attach/running/detach-network.ts",
     scenario: "a running pod",
     edits: [{ before: ", detaching: true as const }", after: " }" }],
   },

@@ -3,7 +3,7 @@
  * fail, and ends them (agent.md). No pod depends on it.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import type { Fields, Level } from "../attach/log-level.ts";
+import type { Fields, Level } from "../state/log-level.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";

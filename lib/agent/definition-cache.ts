@@ -8,8 +8,8 @@ import {
   definitionFile,
   definitionsDirectory,
   textOfDefinition,
-} from "../attach/cached-definition.ts";
-import { ageOf, definitionsSynced } from "../attach/synced.ts";
+} from "../state/cached-definition.ts";
+import { ageOf, definitionsSynced } from "../state/synced.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import {
   NotAFile,

@@ -3,7 +3,7 @@
  * steps from one to the other (agent.md "Hot attach and detach"). Pure. Nothing here knows
  * the node's configuration, so a change of it detaches nothing.
  */
-import type { AttachmentRecord } from "../attach/record.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import {
   hasSameRequests,
   isSameNetwork,

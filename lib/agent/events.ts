@@ -4,8 +4,8 @@
  * plugin itself writes none.
  */
 import { watch } from "node:fs";
-import { recordDirectory } from "../attach/record-directory.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import { messageOf } from "../linux/errno.ts";
 import { makeOwnDirectory } from "../linux/files.ts";
 import { modernResult } from "../cni/result.ts";

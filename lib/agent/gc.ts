@@ -3,7 +3,7 @@
  * namespace. Attachments that could not be deleted are tried again with growing pauses.
  */
 import { monotonicMs } from "../linux/deadline.ts";
-import type { Level } from "../attach/log-level.ts";
+import type { Level } from "../state/log-level.ts";
 import type { Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 

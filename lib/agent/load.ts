@@ -3,9 +3,9 @@
  * attachments, every 10 s into `<dataDir>/load.json`, for the automatic choice
  * (selection.md §10).
  */
-import { type Load, loadPath } from "../attach/automatic.ts";
+import { type Load, loadPath } from "../attach/choice/automatic.ts";
 import type { Context } from "../attach/context.ts";
-import { recordDirectory } from "../attach/record-directory.ts";
+import { recordDirectory } from "../state/record-directory.ts";
 import { hostInterfaces } from "../cni/result-query.ts";
 import { hostEndTraffic } from "../linux/traffic.ts";
 import { replaceFile } from "../linux/files.ts";

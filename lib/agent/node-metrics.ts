@@ -4,8 +4,8 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { abandonedRecords } from "../attach/abandoned.ts";
-import { recordDirectory } from "../attach/record-directory.ts";
-import { executedIn } from "../attach/record.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import { executedIn } from "../state/record.ts";
 import { type Context, readNetworks } from "../attach/context.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import type { Attachment } from "../select/attachment.ts";

@@ -1,6 +1,6 @@
 /** The requests for one pod's status: its version, and a PATCH that carries it. */
 import * as v from "valibot";
-import type { PodReference } from "../attach/record.ts";
+import type { PodReference } from "../state/record.ts";
 import { map, object, parse } from "../cni/schema.ts";
 import { statusText } from "../kube/api-error.ts";
 import { isMeant } from "../kube/objects.ts";

@@ -4,8 +4,8 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../attach/context.ts";
-import { recordDirectory } from "../attach/record-directory.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import { CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import { messageOf } from "../linux/errno.ts";

@@ -4,11 +4,11 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Context } from "../attach/context.ts";
-import { type AttachmentRecord, isSameAdd } from "../attach/record.ts";
+import { type AttachmentRecord, isSameAdd } from "../state/record.ts";
 import {
   type RecordDirectory,
   recordDirectory,
-} from "../attach/record-directory.ts";
+} from "../state/record-directory.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { uidsOf } from "./desired.ts";
 

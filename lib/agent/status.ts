@@ -6,10 +6,10 @@
  * so that it can never replace the status of a later ADD.
  */
 import { type FSWatcher, watch } from "node:fs";
-import { recordDirectory } from "../attach/record-directory.ts";
-import type { AttachmentRecord, PodReference } from "../attach/record.ts";
-import type { DueStatus } from "../attach/records.ts";
-import { statusSynced } from "../attach/synced.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord, PodReference } from "../state/record.ts";
+import type { DueStatus } from "../state/records.ts";
+import { statusSynced } from "../state/synced.ts";
 import { statusText } from "../kube/api-error.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";

@@ -3,7 +3,7 @@
  * or the server is away; not after 401 or 403 (agent.md `--cache`).
  */
 import type { Context } from "../attach/context.ts";
-import { renewEveryMs, syncedText } from "../attach/synced.ts";
+import { renewEveryMs, syncedText } from "../state/synced.ts";
 import { replaceFile } from "../linux/files.ts";
 import { pause } from "./pause.ts";
 import type { Informer } from "./watch.ts";

@@ -18,7 +18,7 @@ import {
   type Outcome,
   deleteAttachments,
 } from "./delete-attachments.ts";
-import { tryWithContainerLock, withRecordsAlone } from "./lock.ts";
+import { tryWithContainerLock, withRecordsAlone } from "../state/lock.ts";
 import {
   type Abandonment,
   type AttachmentRecord,
@@ -26,12 +26,12 @@ import {
   executedIn,
   resultKey,
   withExecuted,
-} from "./record.ts";
+} from "../state/record.ts";
 import {
   type RecordEntry,
   RecordDirectory,
   recordDirectory,
-} from "./record-directory.ts";
+} from "../state/record-directory.ts";
 
 export function abandonedRecords({
   dataDir,

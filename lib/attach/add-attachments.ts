@@ -14,17 +14,17 @@ import {
   type Extras,
   displayName,
 } from "../select/attachment.ts";
-import type { PodNetworks } from "./choose.ts";
+import type { PodNetworks } from "./choice/choose.ts";
 import {
   type Context,
   delegateCaller,
   prefixNetwork,
   runtimeConf,
 } from "./context.ts";
-import { type Lock, withSharedRecords } from "./lock.ts";
-import { type AttachmentRecord, formatVersion } from "./record.ts";
+import { type Lock, withSharedRecords } from "../state/lock.ts";
+import { type AttachmentRecord, formatVersion } from "../state/record.ts";
 import type { PodRouting } from "./default-route.ts";
-import type { DueStatus, WrittenFile } from "./records.ts";
+import type { DueStatus, WrittenFile } from "../state/records.ts";
 import type { FailedAdd, PresentAttachments } from "./rollback.ts";
 
 /** The state of an ADD from the record on. */

@@ -14,7 +14,7 @@ import {
   openOnce,
   readPod,
   requestAnnotations,
-} from "./choose.ts";
+} from "./choice/choose.ts";
 import {
   type Api,
   type Context,
@@ -22,9 +22,9 @@ import {
   readNetworks,
   refuseNested,
 } from "./context.ts";
-import { type Lock, withContainerLock } from "./lock.ts";
-import { RecordError, boundedText } from "./record.ts";
-import type { DueStatus } from "./records.ts";
+import { type Lock, withContainerLock } from "../state/lock.ts";
+import { RecordError, boundedText } from "../state/record.ts";
+import type { DueStatus } from "../state/records.ts";
 
 export async function add(context: Context): Promise<Result> {
   if (context.config.unknownKeys.length > 0) await warnOfUnknownKeys(context);

@@ -9,7 +9,7 @@ import { checkNetwork, statusNetwork } from "../cni/network-upkeep.ts";
 import { requireOwnDirectory } from "../linux/files.ts";
 import { displayName } from "../select/attachment.ts";
 import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";
-import { withContainerLock } from "./lock.ts";
+import { withContainerLock } from "../state/lock.ts";
 import {
   type Context,
   deadlineOf,
@@ -25,7 +25,7 @@ import {
   CorruptRecord,
   executedIn,
   resultKey,
-} from "./record.ts";
+} from "../state/record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {

@@ -32,12 +32,12 @@ import {
 } from "../select/node-networks.ts";
 import type { Attachment } from "../select/attachment.ts";
 import type { Choice } from "../select/choice.ts";
-import type * as logModule from "./log.ts";
-import type { Log } from "./log-level.ts";
-import type { PodReference } from "./record.ts";
-import { Records } from "./records.ts";
-import type { OpenDevices } from "./allotted-devices.ts";
-import { containerVariable } from "./lock.ts";
+import type * as logModule from "../state/log.ts";
+import type { Log } from "../state/log-level.ts";
+import type { PodReference } from "../state/record.ts";
+import { Records } from "../state/records.ts";
+import type { OpenDevices } from "./choice/allotted-devices.ts";
+import { containerVariable } from "../state/lock.ts";
 
 /** The API server, opened with the first call: one connection, one run of a credential plugin. */
 export type Api = () => Promise<Kube>;
@@ -113,7 +113,7 @@ export function createContext(
 /** Most calls log nothing. */
 function loadLog(): typeof logModule {
   // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
-  return require("./log.ts");
+  return require("../state/log.ts");
 }
 
 function configOf(
@@ -322,7 +322,7 @@ export function systemDependencies(env: Dependencies["env"]): Dependencies {
       await checkAccess(config.kube, { env });
     },
     async devices(...query) {
-      const { openDevices } = await import("./allotted-devices.ts");
+      const { openDevices } = await import("./choice/allotted-devices.ts");
       return openDevices(...query);
     },
     bootId() {

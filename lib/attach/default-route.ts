@@ -27,8 +27,8 @@ import type * as linuxRoutes from "../linux/routes.ts";
 import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { type Context, prefixNetwork } from "./context.ts";
-import { logs } from "./log-level.ts";
-import type { AttachmentRouting } from "./record.ts";
+import { logs } from "../state/log-level.ts";
+import type { AttachmentRouting } from "../state/record.ts";
 
 type Routes = typeof linuxRoutes;
 

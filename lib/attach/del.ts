@@ -15,15 +15,15 @@ import {
   isNested,
 } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-import { type Lock, withContainerLock } from "./lock.ts";
+import { type Lock, withContainerLock } from "../state/lock.ts";
 import {
   type AttachmentRecord,
   type AttachmentRouting,
   CorruptRecord,
   RecordError,
   executedIn,
-} from "./record.ts";
-import { Records } from "./records.ts";
+} from "../state/record.ts";
+import { Records } from "../state/records.ts";
 import type { FormerTraces } from "./unrecorded.ts";
 
 export async function del(context: Context): Promise<void> {

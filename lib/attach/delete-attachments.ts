@@ -10,7 +10,7 @@ import type { Deadline } from "../linux/deadline.ts";
 import { ProcessKilled } from "../linux/exec.ts";
 import { deletableNetns } from "../linux/netns.ts";
 import type { Attachment } from "../select/attachment.ts";
-import { resultKey } from "./record.ts";
+import { resultKey } from "../state/record.ts";
 
 /** One attachment that could not be deleted. */
 export interface Failure {

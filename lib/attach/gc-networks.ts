@@ -23,10 +23,10 @@ import {
   prefixNetwork,
   readNetworks,
 } from "./context.ts";
-import { type Lock, withRecordsAlone } from "./lock.ts";
-import type { AttachmentRecord } from "./record.ts";
-import { recordDirectory } from "./record-directory.ts";
-import { Records } from "./records.ts";
+import { type Lock, withRecordsAlone } from "../state/lock.ts";
+import type { AttachmentRecord } from "../state/record.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import { Records } from "../state/records.ts";
 
 type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
 

@@ -16,7 +16,7 @@ import {
   isWorkedOn,
   lockIfLeft,
   tryWithContainerLock,
-} from "./lock.ts";
+} from "../state/lock.ts";
 import {
   type RecordSummary,
   type RecordSurvey,
@@ -25,8 +25,11 @@ import {
   gcNetworks,
   isOnlyGenieNetwork,
 } from "./gc-networks.ts";
-import { type RecordEntry, recordDirectory } from "./record-directory.ts";
-import { CorruptRecord, RecordError, isSameAdd } from "./record.ts";
+import {
+  type RecordEntry,
+  recordDirectory,
+} from "../state/record-directory.ts";
+import { CorruptRecord, RecordError, isSameAdd } from "../state/record.ts";
 import { abandonedRecords, retryAbandoned } from "./abandoned.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */

@@ -11,8 +11,8 @@ import { modernResult, parseResult } from "../cni/result.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
-import { createLog, logStderr } from "./log.ts";
-import { logs } from "./log-level.ts";
+import { createLog, logStderr } from "../state/log.ts";
+import { logs } from "../state/log-level.ts";
 import { type Context, type Dependencies, logContext } from "./context.ts";
 
 /** Runs a verb and logs its outcome. */

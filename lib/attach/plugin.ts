@@ -6,7 +6,7 @@ import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
 import { add } from "./add.ts";
 import { openCallLog } from "./call-log.ts";
 import { del } from "./del.ts";
-import { logs } from "./log-level.ts";
+import { logs } from "../state/log-level.ts";
 import {
   type Context,
   createContext,

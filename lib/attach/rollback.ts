@@ -16,8 +16,8 @@ import {
   executedIn,
   resultKey,
   withExecuted,
-} from "./record.ts";
-import type { DueStatus } from "./records.ts";
+} from "../state/record.ts";
+import type { DueStatus } from "../state/records.ts";
 
 /** The attachments that a running pod has before another one (agent.md). */
 export interface PresentAttachments {

@@ -40,11 +40,11 @@ import {
   ownTypes,
 } from "../select/node-networks.ts";
 import { newRecord } from "./add-attachments.ts";
-import { requestAnnotations } from "./choose.ts";
+import { requestAnnotations } from "./choice/choose.ts";
 import { type Context, delegateCaller, readNetworks } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-import type { Lock } from "./lock.ts";
-import type { AttachmentRecord } from "./record.ts";
+import type { Lock } from "../state/lock.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 
 /** The files of other programs about a container; DEL only lists them. */
 export interface FormerTraces {

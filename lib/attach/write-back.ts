@@ -15,10 +15,10 @@ import {
   podInterface,
 } from "../cni/result-query.ts";
 import type { Api, Context } from "./context.ts";
-import type { Pod } from "./choose.ts";
-import type { PodReference } from "./record.ts";
-import type { DueStatus } from "./records.ts";
-import { isSynced, statusSynced } from "./synced.ts";
+import type { Pod } from "./choice/choose.ts";
+import type { PodReference } from "../state/record.ts";
+import type { DueStatus } from "../state/records.ts";
+import { isSynced, statusSynced } from "../state/synced.ts";
 
 /** Milliseconds for all requests. */
 const budgetMs = 3000;
@@ -100,7 +100,7 @@ export async function writeDue(
   const subject = { pod: `${pod.namespace}/${pod.name}` };
   try {
     await inTime(dependencies, patch(pod, undefined, annotations, api));
-    const { recordDirectory } = await import("./record-directory.ts");
+    const { recordDirectory } = await import("../state/record-directory.ts");
     recordDirectory({ config }).noteWritten(request, id);
   } catch (error) {
     log().warn("failed to write the pod's network status", {
@@ -144,7 +144,7 @@ async function noteDue(
   annotations: DueStatus["annotations"],
 ): Promise<void> {
   try {
-    const { recordDirectory } = await import("./record-directory.ts");
+    const { recordDirectory } = await import("../state/record-directory.ts");
     recordDirectory({ config }).noteDue(request, due(annotations));
     log().debug("left the pod's network status to the agent");
   } catch (error) {

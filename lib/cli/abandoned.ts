@@ -4,7 +4,7 @@
  * (state.md "Never stuck, never forgotten").
  */
 import { abandonedRecords, isErrorOf } from "../attach/abandoned.ts";
-import { withContainerLock } from "../attach/lock.ts";
+import { withContainerLock } from "../state/lock.ts";
 import type { Context } from "../attach/context.ts";
 import {
   type AttachmentRecord,
@@ -12,7 +12,7 @@ import {
   type PodReference,
   executedIn,
   resultKey,
-} from "../attach/record.ts";
+} from "../state/record.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { type Result, modernResult } from "../cni/result.ts";

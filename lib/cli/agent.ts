@@ -11,7 +11,7 @@ import { parts } from "../agent/parts.ts";
 import { dueStatuses } from "../agent/status.ts";
 import { aborted, pause, shared } from "../agent/pause.ts";
 import type { Context } from "../attach/context.ts";
-import { logs } from "../attach/log-level.ts";
+import { logs } from "../state/log-level.ts";
 import { messageOf } from "../linux/errno.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { chosenParts, partOptions } from "./agent-switches.ts";

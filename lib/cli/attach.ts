@@ -3,9 +3,9 @@
  * by hand (agent.md). POD is known by its record, so a network of the node needs no API
  * server; it only gets the pod's new status.
  */
-import { attachNetwork } from "../attach/attach-network.ts";
-import { detachNetwork } from "../attach/detach-network.ts";
-import type { Change } from "../attach/pod-change.ts";
+import { attachNetwork } from "../attach/running/attach-network.ts";
+import { detachNetwork } from "../attach/running/detach-network.ts";
+import type { Change } from "../attach/running/pod-change.ts";
 import { CniError } from "../cni/error.ts";
 import {
   type Command,

@@ -4,16 +4,16 @@
  * nothing is searched.
  */
 import * as v from "valibot";
-import { attachNetwork } from "../attach/attach-network.ts";
-import { detachNetwork } from "../attach/detach-network.ts";
-import type { Change } from "../attach/pod-change.ts";
+import { attachNetwork } from "../attach/running/attach-network.ts";
+import { detachNetwork } from "../attach/running/detach-network.ts";
+import type { Change } from "../attach/running/pod-change.ts";
 import {
   type CheckedAttachment,
   checkNetworks,
   repairNetwork,
-} from "../attach/repair-network.ts";
+} from "../attach/running/repair-network.ts";
 import type { Context } from "../attach/context.ts";
-import { LeftAlone } from "../attach/running-pod.ts";
+import { LeftAlone } from "../attach/running/running-pod.ts";
 import { CniError } from "../cni/error.ts";
 import { parseJson } from "../cni/json.ts";
 import { object, parse } from "../cni/schema.ts";

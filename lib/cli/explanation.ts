@@ -3,7 +3,7 @@
  * configuration of each plugin: ADD's choice without its execution. Changes
  * nothing.
  */
-import { choose, openOnce } from "../attach/choose.ts";
+import { choose, openOnce } from "../attach/choice/choose.ts";
 import {
   type Context,
   readNetworks,

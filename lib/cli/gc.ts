@@ -6,8 +6,8 @@
 import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
-import { recordDirectory } from "../attach/record-directory.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import {
   type RetryOutcome,
   abandonedRecords,

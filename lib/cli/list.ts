@@ -3,12 +3,12 @@
  */
 import { isNamespace } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
-import { recordDirectory } from "../attach/record-directory.ts";
+import { recordDirectory } from "../state/record-directory.ts";
 import {
   type AttachmentRecord,
   type PodReference,
   resultKey,
-} from "../attach/record.ts";
+} from "../state/record.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Result } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";

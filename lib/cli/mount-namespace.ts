@@ -4,8 +4,8 @@
  * root, every living pod seems to be gone (state.md "CHECK, GC, STATUS").
  */
 import type { Context } from "../attach/context.ts";
-import type { AttachmentRecord } from "../attach/record.ts";
-import { recordDirectory } from "../attach/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
+import { recordDirectory } from "../state/record-directory.ts";
 import { mountNamespace } from "../linux/netns.ts";
 import type { Host } from "./host.ts";
 

@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { cachedDefinition } from "../../lib/attach/cached-definition.ts";
+import { cachedDefinition } from "../../lib/state/cached-definition.ts";
 import { readFile } from "../../lib/linux/files.ts";
 import { uptimeMs } from "../../lib/linux/libc.ts";
 import { RunningAgent } from "../support/agent.ts";

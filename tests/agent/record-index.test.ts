@@ -4,9 +4,9 @@ import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { RecordIndex } from "../../lib/agent/record-index.ts";
 import type { Context } from "../../lib/attach/context.ts";
-import type { AttachmentRecord } from "../../lib/attach/record.ts";
-import { Records } from "../../lib/attach/records.ts";
-import { exampleRecord } from "../attach/example-record.ts";
+import type { AttachmentRecord } from "../../lib/state/record.ts";
+import { Records } from "../../lib/state/records.ts";
+import { exampleRecord } from "../state/example-record.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const pod: V1Pod = {

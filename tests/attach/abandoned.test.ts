@@ -15,8 +15,8 @@ import {
   type AttachmentRecord,
   type DeleteFailures,
   formatVersion,
-} from "../../lib/attach/record.ts";
-import { RecordDirectory } from "../../lib/attach/record-directory.ts";
+} from "../../lib/state/record.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";

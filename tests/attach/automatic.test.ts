@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { loadPath, readTraffic } from "../../lib/attach/automatic.ts";
+import { loadPath, readTraffic } from "../../lib/attach/choice/automatic.ts";
 import type { Context } from "../../lib/attach/context.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 

@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
-import { choose } from "../../lib/attach/choose.ts";
+import { choose } from "../../lib/attach/choice/choose.ts";
 import { createContext, type Dependencies } from "../../lib/attach/context.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { Deadline } from "../../lib/linux/deadline.ts";

@@ -19,7 +19,7 @@ import {
   isWorkedOn,
   lockIfLeft,
   lockPath,
-} from "../../lib/attach/lock.ts";
+} from "../../lib/state/lock.ts";
 import {
   type Context,
   createContext,
@@ -28,8 +28,8 @@ import {
 import {
   type AttachmentRecord,
   formatVersion,
-} from "../../lib/attach/record.ts";
-import { RecordDirectory } from "../../lib/attach/record-directory.ts";
+} from "../../lib/state/record.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";

@@ -9,8 +9,8 @@ import {
   createContext,
   type Dependencies,
 } from "../../lib/attach/context.ts";
-import type { Pod } from "../../lib/attach/choose.ts";
-import { statusSynced, syncedText } from "../../lib/attach/synced.ts";
+import type { Pod } from "../../lib/attach/choice/choose.ts";
+import { statusSynced, syncedText } from "../../lib/state/synced.ts";
 import {
   prepareWriteBack,
   statusAnnotations,

@@ -16,8 +16,8 @@ import { dirname, join } from "node:path";
 import {
   type AttachmentRecord,
   formatVersion,
-} from "../../lib/attach/record.ts";
-import { RecordDirectory } from "../../lib/attach/record-directory.ts";
+} from "../../lib/state/record.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import { runCommand } from "../../lib/cli/main.ts";
 import type { Terminal } from "../../lib/cli/terminal.ts";
 import type { Result } from "../../lib/cni/result.ts";

@@ -6,7 +6,7 @@ import { collect } from "../../lib/cli/gc.ts";
 import { nodeContext } from "../../lib/cli/node.ts";
 import { lockNow } from "../support/lock.ts";
 import { NodeDirectory } from "./fixtures.ts";
-import { RecordDirectory } from "../../lib/attach/record-directory.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 
 /** A node with a record of an earlier boot, whose plugin writes down that it was executed. */
 function nodeWithOld() {

@@ -1,6 +1,6 @@
 /** Where the node's network namespaces can be seen (state.md "CHECK, GC, STATUS"). */
 import { describe, expect, test } from "bun:test";
-import type { AttachmentRecord } from "../../lib/attach/record.ts";
+import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { Host } from "../../lib/cli/host.ts";
 import {
   type MountNamespaces,

@@ -14,7 +14,7 @@ import {
   newestFormat,
   parseRecord,
   textOfRecord,
-} from "../../lib/attach/record.ts";
+} from "../../lib/state/record.ts";
 import { parseKubeconfig } from "../../lib/kube/kubeconfig.ts";
 import {
   configKeys,

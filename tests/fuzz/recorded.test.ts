@@ -7,7 +7,7 @@ import { expect, test } from "bun:test";
 import { chmodSync, readdirSync } from "node:fs";
 import * as fc from "fast-check";
 import { geniePlugin } from "../../lib/attach/plugin.ts";
-import { parseRecord, textOfRecord } from "../../lib/attach/record.ts";
+import { parseRecord, textOfRecord } from "../../lib/state/record.ts";
 import {
   type Dependencies,
   systemDependencies,

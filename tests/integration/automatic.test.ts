@@ -1,7 +1,7 @@
 /** Automatic choice (selection.md §10), by the compiled executable on real networks. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
-import { loadPath } from "../../lib/attach/automatic.ts";
+import { loadPath } from "../../lib/attach/choice/automatic.ts";
 import { uptimeMs } from "../../lib/linux/libc.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";

@@ -1,6 +1,6 @@
 /** Another operation that works on a container. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { type Lock, lockIfLeft, lockPath } from "../../lib/attach/lock.ts";
+import { type Lock, lockIfLeft, lockPath } from "../../lib/state/lock.ts";
 
 /** Takes the container's lock at once; undefined when it is taken. */
 export function lockNow(

@@ -2,8 +2,8 @@
  * The networks that the node chooses itself: those of `automatic`, and the auxiliary
  * chain of every pod (selection.md §10, §11).
  */
-import { readTraffic } from "../../attach/automatic.ts";
-import { auxiliaryList } from "../../attach/auxiliary-chain.ts";
+import { readTraffic } from "../../attach/choice/automatic.ts";
+import { auxiliaryList } from "../../attach/choice/auxiliary-chain.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";

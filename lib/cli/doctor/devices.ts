@@ -8,7 +8,7 @@ import { Deadline, monotonicMs } from "../../linux/deadline.ts";
 import { quote } from "../../linux/text.ts";
 import { own } from "../../cni/json.ts";
 import type { Context } from "../../attach/context.ts";
-import { recordDirectory } from "../../attach/record-directory.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
 import type { Kube } from "../../kube/client.ts";
 import { type Check, type Finding, fail, ok, skip, warn } from "./check.ts";
 

@@ -18,7 +18,7 @@ import {
 } from "./check.ts";
 import { executedTypes } from "../../cni/executable-types.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
-import { recordDirectory } from "../../attach/record-directory.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
 
 export const checkNetworks: Check = async (node) => {
   const { networks } = node;

@@ -9,7 +9,7 @@ import { requireOwnDirectory } from "../../linux/files.ts";
 import { sandboxOf } from "../list.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
 import { abandonedOnNode } from "../abandoned.ts";
-import { recordDirectory } from "../../attach/record-directory.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
 
 export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];

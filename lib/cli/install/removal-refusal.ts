@@ -8,8 +8,8 @@ import {
   type AttachmentRecord,
   executedIn,
   formatVersion,
-} from "../../attach/record.ts";
-import { recordDirectory } from "../../attach/record-directory.ts";
+} from "../../state/record.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
 import type { ConfFile } from "../../cni/confdir.ts";
 import { executesAny } from "../../cni/executable-types.ts";
 import { messageOf } from "../../linux/errno.ts";

@@ -11,10 +11,10 @@ import {
   rmdirSync,
 } from "node:fs";
 import { join } from "node:path";
-import { definitionsDirectory } from "../../attach/cached-definition.ts";
+import { definitionsDirectory } from "../../state/cached-definition.ts";
 import type { Context } from "../../attach/context.ts";
-import { recordDirectory } from "../../attach/record-directory.ts";
-import { statusSynced } from "../../attach/synced.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import { statusSynced } from "../../state/synced.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { tlsSessionFile } from "../../kube/tls-session.ts";
 import { errnoOf } from "../../linux/errno.ts";

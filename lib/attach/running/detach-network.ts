@@ -2,16 +2,16 @@
  * One network of a running pod goes (agent.md "Hot attach and detach"), by the code of DEL
  * for one attachment, from the record.
  */
-import type { Result } from "../cni/result.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import type { Family } from "../linux/address.ts";
-import { messageOf } from "../linux/errno.ts";
-import { recordedNetns } from "../linux/netns.ts";
-import { type Attachment, displayName } from "../select/attachment.ts";
-import { openOnce } from "./choose.ts";
-import { type Context, delegateCaller, prefixNetwork } from "./context.ts";
-import { removeRouting } from "./del.ts";
-import { deleteAttachments } from "./delete-attachments.ts";
+import type { Result } from "../../cni/result.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import type { Family } from "../../linux/address.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { recordedNetns } from "../../linux/netns.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
+import { openOnce } from "../choice/choose.ts";
+import { type Context, delegateCaller, prefixNetwork } from "../context.ts";
+import { removeRouting } from "../del.ts";
+import { deleteAttachments } from "../delete-attachments.ts";
 import {
   type Change,
   absent,
@@ -20,14 +20,14 @@ import {
   within,
   withStatusExtras,
 } from "./pod-change.ts";
-import { type AttachmentRouting, auxiliaryKey } from "./record.ts";
+import { type AttachmentRouting, auxiliaryKey } from "../../state/record.ts";
 import {
   type PodSelector,
   type RunningPod,
   completeOf,
   withRunningPod,
 } from "./running-pod.ts";
-import { statusOf, writeDue } from "./write-back.ts";
+import { statusOf, writeDue } from "../write-back.ts";
 
 /** Deletes by the record, never by the network's configuration as it is now. Throws LeftAlone, 7 for the primary, and the errors of a DEL: the attachment then stays in the record. */
 export async function detachNetwork(
@@ -120,7 +120,7 @@ async function waysOut(
   const isAlone = [...stored.routing.keys()].every((name) => name === ifname);
   if (!result || isAlone) return [];
   try {
-    const { ownedFamilies } = await import("./default-route.ts");
+    const { ownedFamilies } = await import("../default-route.ts");
     return await ownedFamilies(netns, attachment, result);
   } catch (error) {
     context.log().warn("failed to read the pod's default routes", {
@@ -141,7 +141,7 @@ async function returnWaysOut(
   const names = record.attachments.map(({ ifname }) => ifname);
   const order = [record.ifname, ...names];
   try {
-    const { returnDefaultRoutes } = await import("./default-route.ts");
+    const { returnDefaultRoutes } = await import("../default-route.ts");
     await returnDefaultRoutes(netns, families, order, results, routing);
   } catch (error) {
     context.log().warn("failed to give another network the default route", {

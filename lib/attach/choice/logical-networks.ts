@@ -2,16 +2,16 @@
  * The logical networks of a pod (selection.md §9): reads the custom resources that its
  * annotation `networks` names, each once and all concurrently. Loaded for such pods.
  */
-import { invalidConfig } from "../cni/error.ts";
-import type { JsonObject } from "../cni/json.ts";
-import { ApiError, type Kube, segment } from "../kube/client.ts";
-import { parseSpec } from "../kube/objects.ts";
-import { quote } from "../linux/text.ts";
-import type { GivenNetworks } from "../select/choice.ts";
-import { parseNetworks } from "../select/cni-annotation.ts";
-import { logicalNetwork, parseLogical } from "../select/logical-network.ts";
-import type { Networks } from "../select/node-networks.ts";
-import type { Context } from "./context.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import type { JsonObject } from "../../cni/json.ts";
+import { ApiError, type Kube, segment } from "../../kube/client.ts";
+import { parseSpec } from "../../kube/objects.ts";
+import { quote } from "../../linux/text.ts";
+import type { GivenNetworks } from "../../select/choice.ts";
+import { parseNetworks } from "../../select/cni-annotation.ts";
+import { logicalNetwork, parseLogical } from "../../select/logical-network.ts";
+import type { Networks } from "../../select/node-networks.ts";
+import type { Context } from "../context.ts";
 
 /** Throws 7 for what cannot be, 11 for what cannot be read. */
 export async function logicalNetworks(

@@ -3,21 +3,21 @@
  * with the devices that the kubelet allotted (selection.md §6, devices.md). Loaded for
  * pods with definitions only.
  */
-import { invalidConfig } from "../cni/error.ts";
-import { own } from "../cni/json.ts";
-import type { NetworkAttachmentDefinition, Kube } from "../kube/client.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import type { Attachment, Device } from "../select/attachment.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import { own } from "../../cni/json.ts";
+import type { NetworkAttachmentDefinition, Kube } from "../../kube/client.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import type { Attachment, Device } from "../../select/attachment.ts";
 import type {
   Choice,
   DefinitionReference,
   SelectionContext,
-} from "../select/choice.ts";
-import { definitionNetwork } from "../select/definition.ts";
-import type { Definitions } from "../select/resolve.ts";
+} from "../../select/choice.ts";
+import { definitionNetwork } from "../../select/definition.ts";
+import type { Definitions } from "../../select/resolve.ts";
 import type { OpenDevices } from "./allotted-devices.ts";
-import type { Api, Context } from "./context.ts";
-import { definitionsSynced, isSynced } from "./synced.ts";
+import type { Api, Context } from "../context.ts";
+import { definitionsSynced, isSynced } from "../../state/synced.ts";
 
 /** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
 export async function fetchDefinitions(
@@ -66,7 +66,7 @@ async function getEachOnce(
 ): Promise<DefinitionObjects> {
   const objects = new Map<string, NetworkAttachmentDefinition>();
   const cached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies)
-    ? (await import("./cached-definition.ts")).cachedDefinition
+    ? (await import("../../state/cached-definition.ts")).cachedDefinition
     : undefined;
   const read = async (reference: DefinitionReference): Promise<void> => {
     const { key, namespace, element } = reference;
@@ -88,7 +88,7 @@ async function getDefinition(
   try {
     return await kube.getDefinition(namespace, element.name);
   } catch (error) {
-    const { ApiError } = await import("../kube/client.ts");
+    const { ApiError } = await import("../../kube/client.ts");
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
     throw invalidConfig(error.message, error);
   }
@@ -130,7 +130,7 @@ export async function addDeviceInfo(
 ): Promise<void> {
   for (const attachment of attachments) {
     if (!attachment.extras?.device) continue;
-    const { deviceInfoArgs } = await import("../kubelet/device-info.ts");
+    const { deviceInfoArgs } = await import("../../kubelet/device-info.ts");
     attachment.capabilityArgs = {
       ...attachment.capabilityArgs,
       ...deviceInfoArgs(containerId, attachment.ifname),
@@ -142,6 +142,6 @@ export async function addDeviceInfo(
 async function loadForSeveral({ dependencies }: Context): Promise<void> {
   // The requests are sent first.
   await dependencies.sleep(0);
-  await import("./default-route.ts");
-  await import("../linux/routes.ts");
+  await import("../default-route.ts");
+  await import("../../linux/routes.ts");
 }

@@ -11,7 +11,7 @@ import {
   withExecuted,
   withLength,
   withoutLength,
-} from "../../lib/attach/record.ts";
+} from "../../lib/state/record.ts";
 import { isObject, own, parseJson } from "../../lib/cni/json.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
 import { exampleRecord as record } from "./example-record.ts";

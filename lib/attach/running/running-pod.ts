@@ -3,20 +3,24 @@
  * and whether its networks may be changed. Everything is decided under the container's
  * lock, from the record as it is then.
  */
-import { Code, CniError } from "../cni/error.ts";
-import { formatCniArgs, parseCniArgs } from "../cni/args.ts";
-import type { Result } from "../cni/result.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { mountNamespace, recordedNetns } from "../linux/netns.ts";
-import { quote } from "../linux/text.ts";
-import type { Attachment } from "../select/attachment.ts";
-import { type Context, createContext } from "./context.ts";
-import { type Lock, withContainerLock } from "./lock.ts";
-import { logs } from "./log-level.ts";
-import { recordDirectory } from "./record-directory.ts";
-import { type AttachmentRecord, isSameAdd } from "./record.ts";
-import { type DueStatus, Records, type StoredResults } from "./records.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { formatCniArgs, parseCniArgs } from "../../cni/args.ts";
+import type { Result } from "../../cni/result.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { mountNamespace, recordedNetns } from "../../linux/netns.ts";
+import { quote } from "../../linux/text.ts";
+import type { Attachment } from "../../select/attachment.ts";
+import { type Context, createContext } from "../context.ts";
+import { type Lock, withContainerLock } from "../../state/lock.ts";
+import { logs } from "../../state/log-level.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import { type AttachmentRecord, isSameAdd } from "../../state/record.ts";
+import {
+  type DueStatus,
+  Records,
+  type StoredResults,
+} from "../../state/records.ts";
 
 /** The pod's name, or exactly one record of it. */
 export type PodSelector =
@@ -65,7 +69,7 @@ export async function withRunningPod<T>(
     // The agent checks each minute.
     const level = command === "CHECK" ? "debug" : "info";
     if (!logs(context.config.logLevel, level)) return run(context);
-    const { journalled } = await import("./journal.ts");
+    const { journalled } = await import("../journal.ts");
     return journalled(context, run);
   };
   return withContainerLock(node, deadline, change, found);

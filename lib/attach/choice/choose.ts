@@ -3,21 +3,21 @@
  * definitions that it names are fetched, the networks are resolved (selection.md). ADD
  * and `genie explain` use these steps.
  */
-import { cniArg } from "../cni/args.ts";
-import { CniError, invalidConfig } from "../cni/error.ts";
-import { isObject, mismatch, parseJson } from "../cni/json.ts";
-import { validateNetwork } from "../cni/network.ts";
-import type { Result } from "../cni/result.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import type { Kube, Try } from "../kube/client.ts";
-import type { PodInfo } from "../kube/objects.ts";
+import { cniArg } from "../../cni/args.ts";
+import { CniError, invalidConfig } from "../../cni/error.ts";
+import { isObject, mismatch, parseJson } from "../../cni/json.ts";
+import { validateNetwork } from "../../cni/network.ts";
+import type { Result } from "../../cni/result.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import type { Kube, Try } from "../../kube/client.ts";
+import type { PodInfo } from "../../kube/objects.ts";
 import {
   type Annotations,
   type Attachment,
   displayName,
-} from "../select/attachment.ts";
+} from "../../select/attachment.ts";
 import {
   type Choice,
   type GivenNetworks,
@@ -25,17 +25,20 @@ import {
   blankChoice,
   parseChoice,
   withNetwork,
-} from "../select/choice.ts";
-import { type GenieConfig, annotationsCapability } from "../select/config.ts";
-import type { Networks } from "../select/node-networks.ts";
-import { type Definitions, resolve } from "../select/resolve.ts";
+} from "../../select/choice.ts";
+import {
+  type GenieConfig,
+  annotationsCapability,
+} from "../../select/config.ts";
+import type { Networks } from "../../select/node-networks.ts";
+import { type Definitions, resolve } from "../../select/resolve.ts";
 import {
   type Api,
   type Context,
   prefixNetwork,
   readNetworks,
-} from "./context.ts";
-import type { DueStatus } from "./records.ts";
+} from "../context.ts";
+import type { DueStatus } from "../../state/records.ts";
 
 export function openOnce(
   { dependencies, config, calls }: Context,
@@ -55,7 +58,7 @@ export interface Pod {
 /** From the API server (selection.md §1). Throws 7 and 11; 7 without a pod. */
 export async function readPod({ pod }: Context, api: Api): Promise<Pod> {
   if (!pod) throw invalidAnnotations("no pod is known");
-  const { fetchPod } = await import("../kube/client.ts");
+  const { fetchPod } = await import("../../kube/client.ts");
   const info = await fetchPod(await api(), pod);
   return { annotations: info.annotations, info };
 }

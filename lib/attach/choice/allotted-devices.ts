@@ -3,16 +3,16 @@
  * kubelet has allotted to the pod (devices.md). Loaded only for a choice that names a
  * device, a resource or a claim.
  */
-import { invalidConfig } from "../cni/error.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { quote } from "../linux/text.ts";
-import type { DeviceRequest } from "../kubelet/allotment.ts";
-import type { Device } from "../select/attachment.ts";
-import type { DefinitionReference } from "../select/choice.ts";
-import type { GenieConfig } from "../select/config.ts";
-import type { Kube } from "../kube/client.ts";
-import type { Log } from "./log-level.ts";
-import type { PodReference } from "./record.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { quote } from "../../linux/text.ts";
+import type { DeviceRequest } from "../../kubelet/allotment.ts";
+import type { Device } from "../../select/attachment.ts";
+import type { DefinitionReference } from "../../select/choice.ts";
+import type { GenieConfig } from "../../select/config.ts";
+import type { Kube } from "../../kube/client.ts";
+import type { Log } from "../../state/log-level.ts";
+import type { PodReference } from "../../state/record.ts";
 
 /** Takes the next device that answers the request. Throws 7 and 11. */
 export type TakeDevice = (request: DeviceRequest) => Promise<Device>;
@@ -80,8 +80,8 @@ export const openDevices: OpenDevices = async (
   { podResourcesSocket: socket, nodeName, apiTimeoutMs },
   { api, deadline, log, inUse },
 ) => {
-  const { openAllotment } = await import("../kubelet/pod-devices.ts");
-  const claims = () => import("../kube/resource-claims.ts");
+  const { openAllotment } = await import("../../kubelet/pod-devices.ts");
+  const claims = () => import("../../kube/resource-claims.ts");
   const allotment = await openAllotment(
     pod,
     // As much time as the API server has (state.md "Time").

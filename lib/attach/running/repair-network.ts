@@ -3,15 +3,15 @@
  * again as it is recorded, whatever its network's configuration is now (agent.md
  * "Repair").
  */
-import { Code, CniError } from "../cni/error.ts";
-import { declares, protocolVersion } from "../cni/network.ts";
-import { checkNetwork } from "../cni/network-upkeep.ts";
-import { modernResult, type Result } from "../cni/result.ts";
-import { has } from "../cni/version.ts";
-import { messageOf } from "../linux/errno.ts";
-import { type Attachment, displayName } from "../select/attachment.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { declares, protocolVersion } from "../../cni/network.ts";
+import { checkNetwork } from "../../cni/network-upkeep.ts";
+import { modernResult, type Result } from "../../cni/result.ts";
+import { has } from "../../cni/version.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
 import { addToPod } from "./attach-network.ts";
-import { type Context, delegateCaller, runtimeConf } from "./context.ts";
+import { type Context, delegateCaller, runtimeConf } from "../context.ts";
 import { detachOne } from "./detach-network.ts";
 import {
   type Change,

@@ -5,9 +5,12 @@
  */
 import { own, parseJson } from "../cni/json.ts";
 import { isOwnFile, readOwnFileIfAny } from "../linux/files.ts";
-import type { Dependencies } from "./context.ts";
 
-type Clock = Pick<Dependencies, "bootId" | "uptimeMs">;
+/** The boot, and the time since it. */
+interface Clock {
+  bootId(): string;
+  uptimeMs(): number;
+}
 
 /** Milliseconds between two renewals, and of trust. */
 export const renewEveryMs = 5000;

@@ -18,12 +18,12 @@ import {
   CorruptRecord,
   newestFormat,
   textOfRecord,
-} from "../../lib/attach/record.ts";
+} from "../../lib/state/record.ts";
 import {
   RecordDirectory,
   type RecordEntry,
-} from "../../lib/attach/record-directory.ts";
-import { Records } from "../../lib/attach/records.ts";
+} from "../../lib/state/record-directory.ts";
+import { Records } from "../../lib/state/records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { parseJson } from "../../lib/cni/json.ts";
 import type { Result } from "../../lib/cni/result.ts";

@@ -2,7 +2,7 @@
 import {
   type AttachmentRecord,
   formatVersion,
-} from "../../lib/attach/record.ts";
+} from "../../lib/state/record.ts";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 
 export const exampleRecord: AttachmentRecord = {

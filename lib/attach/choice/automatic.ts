@@ -4,26 +4,26 @@
  * it. A count that fails is no error. Loaded for pods that choose nothing, on nodes
  * with that key.
  */
-import { Code, CniError } from "../cni/error.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
-import { validateNetwork } from "../cni/network.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { Open, close, openIfAny } from "../linux/file-calls.ts";
-import { tryLock } from "../linux/file-lock.ts";
-import { readOwnFileIfAny } from "../linux/files.ts";
-import { recordedNetns } from "../linux/netns.ts";
-import { plain } from "../linux/text.ts";
-import { type GivenNetworks, candidateNamed } from "../select/choice.ts";
-import type { AutomaticChoice } from "../select/config.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { isObject, own, parseJson } from "../../cni/json.ts";
+import { validateNetwork } from "../../cni/network.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { Open, close, openIfAny } from "../../linux/file-calls.ts";
+import { tryLock } from "../../linux/file-lock.ts";
+import { readOwnFileIfAny } from "../../linux/files.ts";
+import { recordedNetns } from "../../linux/netns.ts";
+import { plain } from "../../linux/text.ts";
+import { type GivenNetworks, candidateNamed } from "../../select/choice.ts";
+import type { AutomaticChoice } from "../../select/config.ts";
 import {
   type Candidate,
   type Networks,
   nodeNetwork,
-} from "../select/node-networks.ts";
-import { joined } from "../select/problem-list.ts";
-import type { Context } from "./context.ts";
-import { recordDirectory } from "./record-directory.ts";
+} from "../../select/node-networks.ts";
+import { joined } from "../../select/problem-list.ts";
+import type { Context } from "../context.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
 
 /**
  * The first network of the list stands for the one that `decide` chooses. Other pods

@@ -17,7 +17,7 @@ import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/file-lock.ts";
-import { type Lock, lockContainer } from "../../lib/attach/lock.ts";
+import { type Lock, lockContainer } from "../../lib/state/lock.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
 import { smallDisk } from "../support/disk.ts";
@@ -60,7 +60,7 @@ function time(ms: number, during: (pauses: number) => void = () => {}) {
 }
 
 const modules = {
-  lock: JSON.stringify(import.meta.resolve("../../lib/attach/lock.ts")),
+  lock: JSON.stringify(import.meta.resolve("../../lib/state/lock.ts")),
   deadline: JSON.stringify(import.meta.resolve("../../lib/linux/deadline.ts")),
 };
 

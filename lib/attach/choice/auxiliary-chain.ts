@@ -3,15 +3,15 @@
  * `confDir` as one list, executed last for every pod on the primary's interface. Loaded
  * on nodes with the key `auxiliaryChain`.
  */
-import { listConfDir, readConfFile } from "../cni/confdir.ts";
-import { type NetworkConfigList, maxPlugins } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
-import { executesAny } from "../cni/executable-types.ts";
-import { compareVersions } from "../cni/version.ts";
-import { plain } from "../linux/text.ts";
-import type { Attachment } from "../select/attachment.ts";
-import { ownTypes } from "../select/node-networks.ts";
-import type { Context } from "./context.ts";
+import { listConfDir, readConfFile } from "../../cni/confdir.ts";
+import { type NetworkConfigList, maxPlugins } from "../../cni/conflist.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { executesAny } from "../../cni/executable-types.ts";
+import { compareVersions } from "../../cni/version.ts";
+import { plain } from "../../linux/text.ts";
+import type { Attachment } from "../../select/attachment.ts";
+import { ownTypes } from "../../select/node-networks.ts";
+import type { Context } from "../context.ts";
 
 export function auxiliaryChain(
   { config, request }: Context,

@@ -2,16 +2,16 @@
  * What the changes of a running pod's networks have in common: their time limits, what
  * they answer, and what the pod's status says of a recorded attachment (agent.md).
  */
-import { invalidConfig } from "../cni/error.ts";
-import { modernResult, type Result } from "../cni/result.ts";
-import { Deadline } from "../linux/deadline.ts";
-import { quote } from "../linux/text.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import { modernResult, type Result } from "../../cni/result.ts";
+import { Deadline } from "../../linux/deadline.ts";
+import { quote } from "../../linux/text.ts";
 import {
   type Attachment,
   type Extras,
   displayName,
-} from "../select/attachment.ts";
-import type { Context } from "./context.ts";
+} from "../../select/attachment.ts";
+import type { Context } from "../context.ts";
 import type { RunningPod } from "./running-pod.ts";
 
 /**

@@ -2,11 +2,11 @@
  * One network of a running pod comes (agent.md "Hot attach and detach"), by the code of
  * ADD for one attachment: record first, plugin, result; the pod's status afterwards.
  */
-import { Code, CniError } from "../cni/error.ts";
-import type { Result } from "../cni/result.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { namespaceId } from "../linux/netns.ts";
-import { quote } from "../linux/text.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import type { Result } from "../../cni/result.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { namespaceId } from "../../linux/netns.ts";
+import { quote } from "../../linux/text.ts";
 import {
   type Addition,
   isSameNetwork,
@@ -14,20 +14,20 @@ import {
   parseAddition,
   recordedElement,
   withTypedName,
-} from "../select/addition.ts";
+} from "../../select/addition.ts";
 import {
   type Attachment,
   type Element,
   displayName,
-} from "../select/attachment.ts";
-import type { Choice } from "../select/choice.ts";
-import { maxAttachments } from "../select/cni-annotation.ts";
-import { lowestFree } from "../select/interface-names.ts";
-import type { NodeNetwork } from "../select/node-networks.ts";
-import { requireServedOnce } from "../select/policy.ts";
-import { attach } from "./add-attachments.ts";
-import { openOnce, resolveChoice, selectionOf } from "./choose.ts";
-import { type Context, readNetworks } from "./context.ts";
+} from "../../select/attachment.ts";
+import type { Choice } from "../../select/choice.ts";
+import { maxAttachments } from "../../select/cni-annotation.ts";
+import { lowestFree } from "../../select/interface-names.ts";
+import type { NodeNetwork } from "../../select/node-networks.ts";
+import { requireServedOnce } from "../../select/policy.ts";
+import { attach } from "../add-attachments.ts";
+import { openOnce, resolveChoice, selectionOf } from "../choice/choose.ts";
+import { type Context, readNetworks } from "../context.ts";
 import { detachOne } from "./detach-network.ts";
 import {
   type Change,
@@ -35,9 +35,9 @@ import {
   within,
   withStatusExtras,
 } from "./pod-change.ts";
-import { auxiliaryKey } from "./record.ts";
-import type { DueStatus } from "./records.ts";
-import type { PresentAttachments } from "./rollback.ts";
+import { auxiliaryKey } from "../../state/record.ts";
+import type { DueStatus } from "../../state/records.ts";
+import type { PresentAttachments } from "../rollback.ts";
 import {
   type PodSelector,
   type RunningPod,
@@ -45,7 +45,7 @@ import {
   devicesOf,
   withRunningPod,
 } from "./running-pod.ts";
-import { statusOf, writeDue } from "./write-back.ts";
+import { statusOf, writeDue } from "../write-back.ts";
 
 export interface AttachRequest {
   /** For `parseAddition`. */
@@ -189,7 +189,7 @@ async function linksOf({
   request: { netns },
 }: Context): Promise<ReadonlySet<string>> {
   if (namespaceId(netns) === undefined) return new Set();
-  const { Rtnetlink } = await import("../linux/routes.ts");
+  const { Rtnetlink } = await import("../../linux/routes.ts");
   using kernel = new Rtnetlink(netns);
   return new Set(kernel.links().keys());
 }
