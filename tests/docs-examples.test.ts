@@ -7,25 +7,25 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseLoad } from "../lib/attach/choice/automatic.ts";
-import { parseRecord } from "../lib/state/record.ts";
 import { statusAnnotations } from "../lib/attach/write-back.ts";
 import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
 import { type JsonObject, isObject, own, parseJson } from "../lib/cni/json.ts";
 import { protocolVersion, pluginConfig } from "../lib/cni/network.ts";
 import { parseResult } from "../lib/cni/result.ts";
 import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
-import { parseNetworks } from "../lib/select/cni-annotation.ts";
-import { readConfig } from "../lib/select/config.ts";
-import { definitionNetwork } from "../lib/select/definition.ts";
-import { logicalNetwork, parseLogical } from "../lib/select/logical-network.ts";
-import { parseElements } from "../lib/select/npwg-annotation.ts";
-import { nameInterfaces } from "../lib/select/interface-names.ts";
-import { networksOf } from "../lib/select/node-networks.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
 } from "../lib/select/attachment.ts";
+import { parseNetworks } from "../lib/select/cni-annotation.ts";
+import { readConfig } from "../lib/select/config.ts";
+import { definitionNetwork } from "../lib/select/definition.ts";
+import { nameInterfaces } from "../lib/select/interface-names.ts";
+import { logicalNetwork, parseLogical } from "../lib/select/logical-network.ts";
+import { networksOf } from "../lib/select/node-networks.ts";
+import { parseElements } from "../lib/select/npwg-annotation.ts";
+import { parseRecord } from "../lib/state/record.ts";
 import { type Block, blocks, spansOf } from "./support/pages.ts";
 
 /** The reader of each kind of example: throws, or fails an expectation, for a wrong one. */

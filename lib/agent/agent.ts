@@ -3,11 +3,11 @@
  * fail, and ends them (agent.md). No pod depends on it.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import type { Fields, Level } from "../state/log-level.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
+import type { Fields, Level } from "../state/log-level.ts";
 import { type HostGenie, runHostGenie } from "./host-genie.ts";
 import { definitionKind, podKind } from "./kinds.ts";
 import type { Agent, Part } from "./part.ts";

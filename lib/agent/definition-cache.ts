@@ -4,12 +4,6 @@
  * directory: it is renewed only while every definition is there as the API server has it,
  * or had it when it could last be reached.
  */
-import {
-  definitionFile,
-  definitionsDirectory,
-  textOfDefinition,
-} from "../state/cached-definition.ts";
-import { ageOf, definitionsSynced } from "../state/synced.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import {
   NotAFile,
@@ -20,6 +14,12 @@ import {
   removeFile,
   replaceFile,
 } from "../linux/files.ts";
+import {
+  definitionFile,
+  definitionsDirectory,
+  textOfDefinition,
+} from "../state/cached-definition.ts";
+import { ageOf, definitionsSynced } from "../state/synced.ts";
 import type { Part } from "./part.ts";
 import { keepSynced } from "./synced.ts";
 

@@ -3,7 +3,6 @@
  * steps from one to the other (agent.md "Hot attach and detach"). Pure. Nothing here knows
  * the node's configuration, so a change of it detaches nothing.
  */
-import type { AttachmentRecord } from "../state/record.ts";
 import {
   hasSameRequests,
   isSameNetwork,
@@ -13,6 +12,7 @@ import {
 } from "../select/addition.ts";
 import type { Attachment, Element } from "../select/attachment.ts";
 import { lowestFree } from "../select/interface-names.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import type { DesiredNetworks, WantedElement } from "./desired.ts";
 
 /** "detach" is executed before "attach", which is then left out if it fails. */

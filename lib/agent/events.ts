@@ -4,12 +4,12 @@
  * plugin itself writes none.
  */
 import { watch } from "node:fs";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
+import { modernResult } from "../cni/result.ts";
 import { messageOf } from "../linux/errno.ts";
 import { makeOwnDirectory } from "../linux/files.ts";
-import { modernResult } from "../cni/result.ts";
 import { displayName } from "../select/attachment.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
 import { type CallLine, type Offsets, readCalls } from "./call-reader.ts";
 import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";

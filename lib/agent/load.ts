@@ -5,10 +5,10 @@
  */
 import { type Load, loadPath } from "../attach/choice/automatic.ts";
 import type { Context } from "../attach/context.ts";
-import { recordDirectory } from "../state/record-directory.ts";
 import { hostInterfaces } from "../cni/result-query.ts";
-import { hostEndTraffic } from "../linux/traffic.ts";
 import { replaceFile } from "../linux/files.ts";
+import { hostEndTraffic } from "../linux/traffic.ts";
+import { recordDirectory } from "../state/record-directory.ts";
 import type { Part } from "./part.ts";
 import { pause } from "./pause.ts";
 

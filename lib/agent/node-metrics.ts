@@ -4,11 +4,11 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { abandonedRecords } from "../attach/abandoned.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import { executedIn } from "../state/record.ts";
 import { type Context, readNetworks } from "../attach/context.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import type { Attachment } from "../select/attachment.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import { executedIn } from "../state/record.ts";
 import { auditPods, findings } from "./audit.ts";
 import { freeAddresses } from "./host-local.ts";
 import { type Family, Metrics } from "./prometheus.ts";

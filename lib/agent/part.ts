@@ -5,9 +5,9 @@
  */
 import type { V1ObjectReference, V1Pod } from "@kubernetes/client-node";
 import type { Context } from "../attach/context.ts";
-import type { Level, Fields } from "../state/log-level.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
+import type { Level, Fields } from "../state/log-level.ts";
 import type { GenieResult } from "./host-genie.ts";
 import type { NodeState } from "./node-state.ts";
 import type { Informer } from "./watch.ts";

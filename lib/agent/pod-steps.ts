@@ -4,20 +4,20 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { readNetworks } from "../attach/context.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
 import { CniError } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import { messageOf } from "../linux/errno.ts";
 import { cut } from "../linux/text.ts";
+import { cniNamesIn } from "../select/addition.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
   displayName,
   networksAnnotation,
 } from "../select/attachment.ts";
-import { cniNamesIn } from "../select/addition.ts";
 import { findNetwork } from "../select/node-networks.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import { type ChangeRequest, requestChange } from "./change-request.ts";
 import { type WantedElement, desiredOf, isRunning } from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";

@@ -4,12 +4,12 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Context } from "../attach/context.ts";
-import { type AttachmentRecord, isSameAdd } from "../state/record.ts";
+import { statusIfAny } from "../linux/files.ts";
 import {
   type RecordDirectory,
   recordDirectory,
 } from "../state/record-directory.ts";
-import { statusIfAny } from "../linux/files.ts";
+import { type AttachmentRecord, isSameAdd } from "../state/record.ts";
 import { uidsOf } from "./desired.ts";
 
 /** A directory that changed so shortly before it was read may have changed in the same moment again. */

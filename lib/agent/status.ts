@@ -6,14 +6,14 @@
  * so that it can never replace the status of a later ADD.
  */
 import { type FSWatcher, watch } from "node:fs";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord, PodReference } from "../state/record.ts";
-import type { DueStatus } from "../state/records.ts";
-import { statusSynced } from "../state/synced.ts";
 import { statusText } from "../kube/api-error.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { makeOwnDirectory, removeFile } from "../linux/files.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord, PodReference } from "../state/record.ts";
+import type { DueStatus } from "../state/records.ts";
+import { statusSynced } from "../state/synced.ts";
 import type { Agent, Part } from "./part.ts";
 import { backoff, pause } from "./pause.ts";
 import { patchStatus, readPod } from "./pod-request.ts";

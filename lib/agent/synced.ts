@@ -3,8 +3,8 @@
  * or the server is away; not after 401 or 403 (agent.md `--cache`).
  */
 import type { Context } from "../attach/context.ts";
-import { renewEveryMs, syncedText } from "../state/synced.ts";
 import { replaceFile } from "../linux/files.ts";
+import { renewEveryMs, syncedText } from "../state/synced.ts";
 import { pause } from "./pause.ts";
 import type { Informer } from "./watch.ts";
 

@@ -7,9 +7,9 @@
  */
 import type { KubernetesObject } from "@kubernetes/client-node";
 import { type JsonObject, isObject, own } from "../cni/json.ts";
+import { type Api, apiProblem } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { type Api, apiProblem } from "../kube/typed-api.ts";
 import type { Fields, Level } from "../state/log-level.ts";
 import { backoff, pause } from "./pause.ts";
 import {

@@ -12,13 +12,12 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
-import { type Context, delegateCaller, prefixNetwork } from "./context.ts";
-import {
-  type Failure,
-  type Outcome,
-  deleteAttachments,
-} from "./delete-attachments.ts";
 import { tryWithContainerLock, withRecordsAlone } from "../state/lock.ts";
+import {
+  type RecordEntry,
+  RecordDirectory,
+  recordDirectory,
+} from "../state/record-directory.ts";
 import {
   type Abandonment,
   type AttachmentRecord,
@@ -27,11 +26,12 @@ import {
   resultKey,
   withExecuted,
 } from "../state/record.ts";
+import { type Context, delegateCaller, prefixNetwork } from "./context.ts";
 import {
-  type RecordEntry,
-  RecordDirectory,
-  recordDirectory,
-} from "../state/record-directory.ts";
+  type Failure,
+  type Outcome,
+  deleteAttachments,
+} from "./delete-attachments.ts";
 
 export function abandonedRecords({
   dataDir,

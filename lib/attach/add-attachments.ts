@@ -14,6 +14,9 @@ import {
   type Extras,
   displayName,
 } from "../select/attachment.ts";
+import { type Lock, withSharedRecords } from "../state/lock.ts";
+import { type AttachmentRecord, formatVersion } from "../state/record.ts";
+import type { DueStatus, WrittenFile } from "../state/records.ts";
 import type { PodNetworks } from "./choice/choose.ts";
 import {
   type Context,
@@ -21,10 +24,7 @@ import {
   prefixNetwork,
   runtimeConf,
 } from "./context.ts";
-import { type Lock, withSharedRecords } from "../state/lock.ts";
-import { type AttachmentRecord, formatVersion } from "../state/record.ts";
 import type { PodRouting } from "./default-route.ts";
-import type { DueStatus, WrittenFile } from "../state/records.ts";
 import type { FailedAdd, PresentAttachments } from "./rollback.ts";
 
 /** The state of an ADD from the record on. */

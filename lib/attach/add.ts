@@ -6,6 +6,9 @@ import { Code, CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import type { Attachment } from "../select/attachment.ts";
+import { type Lock, withContainerLock } from "../state/lock.ts";
+import { RecordError, boundedText } from "../state/record.ts";
+import type { DueStatus } from "../state/records.ts";
 import { attach, newRecord } from "./add-attachments.ts";
 import {
   type Pod,
@@ -22,9 +25,6 @@ import {
   readNetworks,
   refuseNested,
 } from "./context.ts";
-import { type Lock, withContainerLock } from "../state/lock.ts";
-import { RecordError, boundedText } from "../state/record.ts";
-import type { DueStatus } from "../state/records.ts";
 
 export async function add(context: Context): Promise<Result> {
   if (context.config.unknownKeys.length > 0) await warnOfUnknownKeys(context);

@@ -4,12 +4,18 @@
  * calls the API server (state.md "CHECK, GC, STATUS").
  */
 import { Code, CniError } from "../cni/error.ts";
-import { validateNetwork } from "../cni/network.ts";
 import { checkNetwork, statusNetwork } from "../cni/network-upkeep.ts";
+import { validateNetwork } from "../cni/network.ts";
 import { requireOwnDirectory } from "../linux/files.ts";
 import { displayName } from "../select/attachment.ts";
 import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";
 import { withContainerLock } from "../state/lock.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  executedIn,
+  resultKey,
+} from "../state/record.ts";
 import {
   type Context,
   deadlineOf,
@@ -20,12 +26,6 @@ import {
   refuseNested,
   runtimeConf,
 } from "./context.ts";
-import {
-  type AttachmentRecord,
-  CorruptRecord,
-  executedIn,
-  resultKey,
-} from "../state/record.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {

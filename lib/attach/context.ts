@@ -6,13 +6,6 @@
 import { cniArg } from "../cni/args.ts";
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { Code, CniError } from "../cni/error.ts";
-import type { Kube, Try } from "../kube/client.ts";
-import { type Clock, Deadline, monotonicMs } from "../linux/deadline.ts";
-import { type Exec, execDelegate } from "../linux/exec.ts";
-import { readFile, statusIfAny } from "../linux/files.ts";
-import { uptimeMs } from "../linux/libc.ts";
-import { writeStderr } from "../linux/stdio.ts";
-import { plain } from "../linux/text.ts";
 import {
   type Caller,
   type Execution,
@@ -20,6 +13,15 @@ import {
   noContainer,
 } from "../cni/invoke.ts";
 import type { Request } from "../cni/skel.ts";
+import type { Kube, Try } from "../kube/client.ts";
+import { type Clock, Deadline, monotonicMs } from "../linux/deadline.ts";
+import { type Exec, execDelegate } from "../linux/exec.ts";
+import { readFile, statusIfAny } from "../linux/files.ts";
+import { uptimeMs } from "../linux/libc.ts";
+import { writeStderr } from "../linux/stdio.ts";
+import { plain } from "../linux/text.ts";
+import type { Attachment } from "../select/attachment.ts";
+import type { Choice } from "../select/choice.ts";
 import {
   type GenieConfig,
   readConfig,
@@ -30,14 +32,12 @@ import {
   lazyNetworks,
   ownTypes,
 } from "../select/node-networks.ts";
-import type { Attachment } from "../select/attachment.ts";
-import type { Choice } from "../select/choice.ts";
-import type * as logModule from "../state/log.ts";
+import { containerVariable } from "../state/lock.ts";
 import type { Log } from "../state/log-level.ts";
+import type * as logModule from "../state/log.ts";
 import type { PodReference } from "../state/record.ts";
 import { Records } from "../state/records.ts";
 import type { OpenDevices } from "./choice/allotted-devices.ts";
-import { containerVariable } from "../state/lock.ts";
 
 /** The API server, opened with the first call: one connection, one run of a credential plugin. */
 export type Api = () => Promise<Kube>;

@@ -26,9 +26,9 @@ import type {
 import type * as linuxRoutes from "../linux/routes.ts";
 import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
-import { type Context, prefixNetwork } from "./context.ts";
 import { logs } from "../state/log-level.ts";
 import type { AttachmentRouting } from "../state/record.ts";
+import { type Context, prefixNetwork } from "./context.ts";
 
 type Routes = typeof linuxRoutes;
 

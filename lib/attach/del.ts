@@ -8,13 +8,6 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { linkStatusIfAny, listIfAny } from "../linux/files.ts";
 import { namespaceId } from "../linux/netns.ts";
-import {
-  type Context,
-  delegateCaller,
-  deadlineOf,
-  isNested,
-} from "./context.ts";
-import { deleteAttachments } from "./delete-attachments.ts";
 import { type Lock, withContainerLock } from "../state/lock.ts";
 import {
   type AttachmentRecord,
@@ -24,6 +17,13 @@ import {
   executedIn,
 } from "../state/record.ts";
 import { Records } from "../state/records.ts";
+import {
+  type Context,
+  delegateCaller,
+  deadlineOf,
+  isNested,
+} from "./context.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
 import type { FormerTraces } from "./unrecorded.ts";
 
 export async function del(context: Context): Promise<void> {

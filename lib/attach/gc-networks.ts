@@ -17,16 +17,16 @@ import { messageOf } from "../linux/errno.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { quote } from "../linux/text.ts";
 import { defaultNetworks, ownTypes } from "../select/node-networks.ts";
+import { type Lock, withRecordsAlone } from "../state/lock.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
+import { Records } from "../state/records.ts";
 import {
   type Context,
   delegateCaller,
   prefixNetwork,
   readNetworks,
 } from "./context.ts";
-import { type Lock, withRecordsAlone } from "../state/lock.ts";
-import type { AttachmentRecord } from "../state/record.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import { Records } from "../state/records.ts";
 
 type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
 

@@ -8,15 +8,21 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { listIfAny, requireOwnDirectory } from "../linux/files.ts";
 import { recordedNetns } from "../linux/netns.ts";
-import { type Context, deadlineOf, isNested } from "./context.ts";
-import { deleteRecord, deleteRecorded } from "./del.ts";
-import { leastShareMs } from "./delete-attachments.ts";
 import {
   type Lock,
   isWorkedOn,
   lockIfLeft,
   tryWithContainerLock,
 } from "../state/lock.ts";
+import {
+  type RecordEntry,
+  recordDirectory,
+} from "../state/record-directory.ts";
+import { CorruptRecord, RecordError, isSameAdd } from "../state/record.ts";
+import { abandonedRecords, retryAbandoned } from "./abandoned.ts";
+import { type Context, deadlineOf, isNested } from "./context.ts";
+import { deleteRecord, deleteRecorded } from "./del.ts";
+import { leastShareMs } from "./delete-attachments.ts";
 import {
   type RecordSummary,
   type RecordSurvey,
@@ -25,12 +31,6 @@ import {
   gcNetworks,
   isOnlyGenieNetwork,
 } from "./gc-networks.ts";
-import {
-  type RecordEntry,
-  recordDirectory,
-} from "../state/record-directory.ts";
-import { CorruptRecord, RecordError, isSameAdd } from "../state/record.ts";
-import { abandonedRecords, retryAbandoned } from "./abandoned.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {

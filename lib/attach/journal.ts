@@ -5,14 +5,14 @@
  */
 import { CniError } from "../cni/error.ts";
 import type { Execution } from "../cni/invoke.ts";
-import type { Request } from "../cni/skel.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { modernResult, parseResult } from "../cni/result.ts";
+import type { Request } from "../cni/skel.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
-import { createLog, logStderr } from "../state/log.ts";
 import { logs } from "../state/log-level.ts";
+import { createLog, logStderr } from "../state/log.ts";
 import { type Context, type Dependencies, logContext } from "./context.ts";
 
 /** Runs a verb and logs its outcome. */

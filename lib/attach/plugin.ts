@@ -3,16 +3,16 @@
  */
 import { CniError } from "../cni/error.ts";
 import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
+import { logs } from "../state/log-level.ts";
 import { add } from "./add.ts";
 import { openCallLog } from "./call-log.ts";
-import { del } from "./del.ts";
-import { logs } from "../state/log-level.ts";
 import {
   type Context,
   createContext,
   type Dependencies,
   systemDependencies,
 } from "./context.ts";
+import { del } from "./del.ts";
 
 /** Runs the call that the environment and stdin describe; returns the exit code. */
 export function runAsPlugin(

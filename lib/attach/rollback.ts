@@ -8,8 +8,6 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { NotExecutable } from "../linux/exec.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
-import type { Context } from "./context.ts";
-import { deleteAttachments } from "./delete-attachments.ts";
 import {
   type AttachmentRecord,
   type AttachmentRouting,
@@ -18,6 +16,8 @@ import {
   withExecuted,
 } from "../state/record.ts";
 import type { DueStatus } from "../state/records.ts";
+import type { Context } from "./context.ts";
+import { deleteAttachments } from "./delete-attachments.ts";
 
 /** The attachments that a running pod has before another one (agent.md). */
 export interface PresentAttachments {

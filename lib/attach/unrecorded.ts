@@ -21,7 +21,6 @@ import { type CniVersion, latestVersion } from "../cni/version.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
-import { parseNetworks } from "../select/cni-annotation.ts";
 import {
   type Annotations,
   type Attachment,
@@ -33,18 +32,19 @@ import {
   isChoice,
   isDefault,
 } from "../select/choice.ts";
+import { parseNetworks } from "../select/cni-annotation.ts";
 import { nameInterfaces } from "../select/interface-names.ts";
 import {
   defaultsOrNone,
   findNetwork,
   ownTypes,
 } from "../select/node-networks.ts";
+import type { Lock } from "../state/lock.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import { newRecord } from "./add-attachments.ts";
 import { requestAnnotations } from "./choice/choose.ts";
 import { type Context, delegateCaller, readNetworks } from "./context.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-import type { Lock } from "../state/lock.ts";
-import type { AttachmentRecord } from "../state/record.ts";
 
 /** The files of other programs about a container; DEL only lists them. */
 export interface FormerTraces {

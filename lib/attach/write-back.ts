@@ -3,22 +3,22 @@
  * Network Plumbing Working Group (selection.md §7), or leaves that to the agent. A
  * failure is logged and never fails the pod.
  */
-import { formatIp, parseCidr } from "../linux/address.ts";
-import { messageOf } from "../linux/errno.ts";
-import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
-import { latestVersion } from "../cni/version.ts";
-import type { Kube } from "../kube/client.ts";
-import type { Attachment } from "../select/attachment.ts";
 import {
   gatewayOf,
   isDefaultRoute,
   podInterface,
 } from "../cni/result-query.ts";
-import type { Api, Context } from "./context.ts";
-import type { Pod } from "./choice/choose.ts";
+import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
+import { latestVersion } from "../cni/version.ts";
+import type { Kube } from "../kube/client.ts";
+import { formatIp, parseCidr } from "../linux/address.ts";
+import { messageOf } from "../linux/errno.ts";
+import type { Attachment } from "../select/attachment.ts";
 import type { PodReference } from "../state/record.ts";
 import type { DueStatus } from "../state/records.ts";
 import { isSynced, statusSynced } from "../state/synced.ts";
+import type { Pod } from "./choice/choose.ts";
+import type { Api, Context } from "./context.ts";
 
 /** Milliseconds for all requests. */
 const budgetMs = 3000;

@@ -4,8 +4,12 @@
  * (state.md "Never stuck, never forgotten").
  */
 import { abandonedRecords, isErrorOf } from "../attach/abandoned.ts";
-import { withContainerLock } from "../state/lock.ts";
 import type { Context } from "../attach/context.ts";
+import { type Result, modernResult } from "../cni/result.ts";
+import { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { displayName } from "../select/attachment.ts";
+import { withContainerLock } from "../state/lock.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
@@ -13,10 +17,6 @@ import {
   executedIn,
   resultKey,
 } from "../state/record.ts";
-import { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { type Result, modernResult } from "../cni/result.ts";
-import { displayName } from "../select/attachment.ts";
 import { age, columns } from "./terminal.ts";
 
 export interface AbandonedAttachment {

@@ -8,18 +8,20 @@ import { removeSynced } from "../agent/definition-cache.ts";
 import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
-import { dueStatuses } from "../agent/status.ts";
 import { aborted, pause, shared } from "../agent/pause.ts";
+import { dueStatuses } from "../agent/status.ts";
 import type { Context } from "../attach/context.ts";
-import { logs } from "../state/log-level.ts";
-import { messageOf } from "../linux/errno.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
+import { messageOf } from "../linux/errno.ts";
+import { logs } from "../state/log-level.ts";
 import { chosenParts, partOptions } from "./agent-switches.ts";
-import { credentialOptions } from "./install/credential-options.ts";
 import type { Command, Input } from "./command.ts";
 import type { Host } from "./host.ts";
 import { installOptions, installRounds, installationOf } from "./install.ts";
+import { credentialOptions } from "./install/credential-options.ts";
 import type { Step } from "./install/installation.ts";
+import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
+import { hostState } from "./node-state.ts";
 import {
   type Directories,
   defaultDirectories,
@@ -30,8 +32,6 @@ import {
   ownType,
   rootOption,
 } from "./node.ts";
-import { hostState } from "./node-state.ts";
-import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
 import type { Terminal } from "./terminal.ts";
 import { watch, watchOptions } from "./watch.ts";
 

@@ -4,6 +4,7 @@
  * nothing is searched.
  */
 import * as v from "valibot";
+import type { Context } from "../attach/context.ts";
 import { attachNetwork } from "../attach/running/attach-network.ts";
 import { detachNetwork } from "../attach/running/detach-network.ts";
 import type { Change } from "../attach/running/pod-change.ts";
@@ -12,7 +13,6 @@ import {
   checkNetworks,
   repairNetwork,
 } from "../attach/running/repair-network.ts";
-import type { Context } from "../attach/context.ts";
 import { LeftAlone } from "../attach/running/running-pod.ts";
 import { CniError } from "../cni/error.ts";
 import { parseJson } from "../cni/json.ts";

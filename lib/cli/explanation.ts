@@ -11,19 +11,19 @@ import {
   type Dependencies,
   systemDependencies,
 } from "../attach/context.ts";
-import { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
 import { findPlugin } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
 import { pluginConfig } from "../cni/network.ts";
-import { annotationsCapability } from "../select/config.ts";
+import { Deadline } from "../linux/deadline.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import {
   type Attachment,
   type Device,
   displayName,
 } from "../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../select/choice.ts";
+import { annotationsCapability } from "../select/config.ts";
 import {
   type NamespaceSource,
   namespaceRules,

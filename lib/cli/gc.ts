@@ -3,27 +3,27 @@
  * GC, STATUS"). Deletes records of an earlier boot and records whose namespace has
  * been gone for a while. Refuses if it cannot see namespaces.
  */
-import { deleteStale, removeLitter } from "../attach/gc.ts";
-import { recordedNetns } from "../linux/netns.ts";
-import type { Context } from "../attach/context.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
 import {
   type RetryOutcome,
   abandonedRecords,
   retryAbandoned,
 } from "../attach/abandoned.ts";
+import type { Context } from "../attach/context.ts";
+import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
+import { recordedNetns } from "../linux/netns.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import { drop } from "./abandoned.ts";
 import { type Command, UsageError } from "./command.ts";
+import { whyUnseen } from "./mount-namespace.ts";
 import {
   directoryOptions,
   directoriesOf,
   nodeContext,
   ownType,
 } from "./node.ts";
-import { whyUnseen } from "./mount-namespace.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const gc: Command = {

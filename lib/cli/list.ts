@@ -1,17 +1,17 @@
 /**
  * `genie list`: the attachments of this node, from the records.
  */
-import { isNamespace } from "../linux/netns.ts";
 import type { Context } from "../attach/context.ts";
+import type { Result } from "../cni/result.ts";
+import { messageOf } from "../linux/errno.ts";
+import { isNamespace } from "../linux/netns.ts";
+import { displayName } from "../select/attachment.ts";
 import { recordDirectory } from "../state/record-directory.ts";
 import {
   type AttachmentRecord,
   type PodReference,
   resultKey,
 } from "../state/record.ts";
-import { messageOf } from "../linux/errno.ts";
-import type { Result } from "../cni/result.ts";
-import { displayName } from "../select/attachment.ts";
 import {
   abandonedOnNode,
   abandonedTable,
@@ -19,8 +19,9 @@ import {
   attachmentCells,
   attachmentHead,
 } from "./abandoned.ts";
-import { type Terminal, age, columns } from "./terminal.ts";
 import { type Command, UsageError } from "./command.ts";
+import type { Host } from "./host.ts";
+import { isSeen } from "./mount-namespace.ts";
 import {
   directoryOptions,
   directoriesOf,
@@ -28,8 +29,6 @@ import {
   rootOption,
   nodeContext,
 } from "./node.ts";
-import type { Host } from "./host.ts";
-import { isSeen } from "./mount-namespace.ts";
 import {
   namespaceOptions,
   structured,
@@ -42,6 +41,7 @@ import {
   hostInterfaces,
   podTraffic,
 } from "./pod-traffic.ts";
+import { type Terminal, age, columns } from "./terminal.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node only, not the API server or the runtime. HOST is the host's

@@ -4,9 +4,9 @@
  * root, every living pod seems to be gone (state.md "CHECK, GC, STATUS").
  */
 import type { Context } from "../attach/context.ts";
-import type { AttachmentRecord } from "../state/record.ts";
-import { recordDirectory } from "../state/record-directory.ts";
 import { mountNamespace } from "../linux/netns.ts";
+import { recordDirectory } from "../state/record-directory.ts";
+import type { AttachmentRecord } from "../state/record.ts";
 import type { Host } from "./host.ts";
 
 /** Inodes of mount namespaces; undefined if unreadable. */

@@ -4,12 +4,12 @@
  * another definition is the same as none.
  */
 import { isObject, own, parseJson } from "../cni/json.ts";
+import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import {
   isOwnFile,
   readOwnFileIfAny,
   requireOwnDirectory,
 } from "../linux/files.ts";
-import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import { withLength, withoutLength } from "./record.ts";
 import { Records } from "./records.ts";
 

@@ -10,13 +10,6 @@ import { noContainer } from "../cni/invoke.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
 import {
-  directoryOf,
-  makeOwnDirectory,
-  removeFile,
-  requireOwnDirectory,
-  statusIfAny,
-} from "../linux/files.ts";
-import {
   Open,
   close,
   open,
@@ -26,6 +19,13 @@ import {
   write,
 } from "../linux/file-calls.ts";
 import { tryLock, tryShare, unlock } from "../linux/file-lock.ts";
+import {
+  directoryOf,
+  makeOwnDirectory,
+  removeFile,
+  requireOwnDirectory,
+  statusIfAny,
+} from "../linux/files.ts";
 import type { LockRecovery } from "../linux/lock-recovery.ts";
 import { processState } from "../linux/process-state.ts";
 import { bytesOf, quote } from "../linux/text.ts";

@@ -3,10 +3,10 @@
  * "log_level"). Callers pass no secret: no token, key, kubeconfig text or whole stdin.
  * Loaded for the first line of a call.
  */
-import { messageOf } from "../linux/errno.ts";
-import { writeAll } from "../linux/files.ts";
 import type { Execution } from "../cni/invoke.ts";
+import { messageOf } from "../linux/errno.ts";
 import { Open, close, open, status } from "../linux/file-calls.ts";
+import { writeAll } from "../linux/files.ts";
 import { escapeControls } from "../linux/text.ts";
 import { type Fields, type Level, type Log, logs } from "./log-level.ts";
 

@@ -10,6 +10,7 @@ import { isObject, own, parseJson } from "../cni/json.ts";
 import { type Result, parseResult, resumeResult } from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
+import { Open, close, fsync, open, rename } from "../linux/file-calls.ts";
 import {
   NotAFile,
   TooLarge,
@@ -21,8 +22,8 @@ import {
   requireOwnDirectory,
   writeAll,
 } from "../linux/files.ts";
-import { Open, close, fsync, open, rename } from "../linux/file-calls.ts";
 import { isLonger } from "../linux/text.ts";
+import type { ResultEntry } from "./record-schema.ts";
 import {
   type AttachmentRecord,
   type AttachmentRouting,
@@ -38,7 +39,6 @@ import {
   withLength,
   withoutLength,
 } from "./record.ts";
-import type { ResultEntry } from "./record-schema.ts";
 
 /**
  * The files of one record; "gone" only while its namespace is seen to be gone, "deleting"

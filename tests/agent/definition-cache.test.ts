@@ -18,9 +18,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { cachedDefinition } from "../../lib/state/cached-definition.ts";
 import { readFile } from "../../lib/linux/files.ts";
 import { uptimeMs } from "../../lib/linux/libc.ts";
+import { cachedDefinition } from "../../lib/state/cached-definition.ts";
 import { RunningAgent } from "../support/agent.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";

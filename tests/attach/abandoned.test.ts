@@ -5,21 +5,21 @@ import {
   abandonedRecords,
   settle,
 } from "../../lib/attach/abandoned.ts";
-import type { Outcome } from "../../lib/attach/delete-attachments.ts";
 import {
   type Context,
   createContext,
   systemDependencies,
 } from "../../lib/attach/context.ts";
+import type { Outcome } from "../../lib/attach/delete-attachments.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import type { Attachment } from "../../lib/select/attachment.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import {
   type AttachmentRecord,
   type DeleteFailures,
   formatVersion,
 } from "../../lib/state/record.ts";
-import { RecordDirectory } from "../../lib/state/record-directory.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
-import { CniError } from "../../lib/cni/error.ts";
-import type { Attachment } from "../../lib/select/attachment.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const boot = "this-boot";

@@ -8,19 +8,19 @@ import { join } from "node:path";
 import { choose } from "../../lib/attach/choice/choose.ts";
 import { createContext, type Dependencies } from "../../lib/attach/context.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
-import { Deadline } from "../../lib/linux/deadline.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
-import type { Kube } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
+import type { Kube } from "../../lib/kube/client.ts";
 import { Allotment } from "../../lib/kubelet/allotment.ts";
-import { networksOf } from "../../lib/select/node-networks.ts";
+import { Deadline } from "../../lib/linux/deadline.ts";
 import type {
   Annotations,
   Attachment,
   Device,
 } from "../../lib/select/attachment.ts";
-import { containersOf } from "../support/kubelet.ts";
+import { networksOf } from "../../lib/select/node-networks.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
+import { containersOf } from "../support/kubelet.ts";
 
 const networksKey = "k8s.v1.cni.cncf.io/networks";
 const defaultKey = "v1.multus-cni.io/default-network";

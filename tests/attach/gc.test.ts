@@ -13,28 +13,28 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import {
+  type Context,
+  createContext,
+  systemDependencies,
+} from "../../lib/attach/context.ts";
 import { gc } from "../../lib/attach/gc.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import { own, parseJson } from "../../lib/cni/json.ts";
+import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import {
   type Lock,
   isWorkedOn,
   lockIfLeft,
   lockPath,
 } from "../../lib/state/lock.ts";
-import {
-  type Context,
-  createContext,
-  systemDependencies,
-} from "../../lib/attach/context.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/state/record.ts";
-import { RecordDirectory } from "../../lib/state/record-directory.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
-import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
-import { own, parseJson } from "../../lib/cni/json.ts";
-import { lockNow } from "../support/lock.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
+import { lockNow } from "../support/lock.ts";
 
 const boot = "this boot";
 /** When the GC of these tests begins, in milliseconds since the boot. */

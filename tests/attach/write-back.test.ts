@@ -2,22 +2,22 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseConfList } from "../../lib/cni/conflist.ts";
-import type { Result } from "../../lib/cni/result.ts";
+import type { Pod } from "../../lib/attach/choice/choose.ts";
 import {
   type Context,
   createContext,
   type Dependencies,
 } from "../../lib/attach/context.ts";
-import type { Pod } from "../../lib/attach/choice/choose.ts";
-import { statusSynced, syncedText } from "../../lib/state/synced.ts";
 import {
   prepareWriteBack,
   statusAnnotations,
   writeBack,
 } from "../../lib/attach/write-back.ts";
+import { parseConfList } from "../../lib/cni/conflist.ts";
+import type { Result } from "../../lib/cni/result.ts";
 import { ApiError, type Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
+import { statusSynced, syncedText } from "../../lib/state/synced.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 function attachment(

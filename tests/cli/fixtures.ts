@@ -13,14 +13,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { runCommand } from "../../lib/cli/main.ts";
+import type { Terminal } from "../../lib/cli/terminal.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/state/record.ts";
-import { RecordDirectory } from "../../lib/state/record-directory.ts";
-import { runCommand } from "../../lib/cli/main.ts";
-import type { Terminal } from "../../lib/cli/terminal.ts";
-import type { Result } from "../../lib/cni/result.ts";
 
 /** What a command said and how it ended. */
 export interface Ended {

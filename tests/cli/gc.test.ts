@@ -4,9 +4,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { collect } from "../../lib/cli/gc.ts";
 import { nodeContext } from "../../lib/cli/node.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import { lockNow } from "../support/lock.ts";
 import { NodeDirectory } from "./fixtures.ts";
-import { RecordDirectory } from "../../lib/state/record-directory.ts";
 
 /** A node with a record of an earlier boot, whose plugin writes down that it was executed. */
 function nodeWithOld() {

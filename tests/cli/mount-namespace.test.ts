@@ -1,14 +1,14 @@
 /** Where the node's network namespaces can be seen (state.md "CHECK, GC, STATUS"). */
 import { describe, expect, test } from "bun:test";
-import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { Host } from "../../lib/cli/host.ts";
+import { sandboxOf } from "../../lib/cli/list.ts";
 import {
   type MountNamespaces,
   isSeen,
   whyUnseen,
 } from "../../lib/cli/mount-namespace.ts";
-import { sandboxOf } from "../../lib/cli/list.ts";
 import { nodeContext } from "../../lib/cli/node.ts";
+import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { NodeDirectory, bootId } from "./fixtures.ts";
 
 const command = "/opt/cni/bin/genie gc";

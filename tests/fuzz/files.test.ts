@@ -7,7 +7,14 @@ import * as fc from "fast-check";
 import { readConfDir } from "../../lib/cni/confdir.ts";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
+import { parseKubeconfig } from "../../lib/kube/kubeconfig.ts";
 import { messageOf } from "../../lib/linux/errno.ts";
+import {
+  configKeys,
+  requireConfig,
+  unknownConfigKeys,
+} from "../../lib/select/config-schema.ts";
+import { readConfig } from "../../lib/select/config.ts";
 import {
   CorruptRecord,
   formatVersion,
@@ -15,13 +22,6 @@ import {
   parseRecord,
   textOfRecord,
 } from "../../lib/state/record.ts";
-import { parseKubeconfig } from "../../lib/kube/kubeconfig.ts";
-import {
-  configKeys,
-  requireConfig,
-  unknownConfigKeys,
-} from "../../lib/select/config-schema.ts";
-import { readConfig } from "../../lib/select/config.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import {
   almost,

@@ -6,16 +6,16 @@
 import { expect, test } from "bun:test";
 import { chmodSync, readdirSync } from "node:fs";
 import * as fc from "fast-check";
-import { geniePlugin } from "../../lib/attach/plugin.ts";
-import { parseRecord, textOfRecord } from "../../lib/state/record.ts";
 import {
   type Dependencies,
   systemDependencies,
 } from "../../lib/attach/context.ts";
-import type { ExecRequest } from "../../lib/linux/exec.ts";
+import { geniePlugin } from "../../lib/attach/plugin.ts";
 import { isObject, maxDepth, parseJson } from "../../lib/cni/json.ts";
 import { runPlugin } from "../../lib/cni/skel.ts";
 import type { Kube } from "../../lib/kube/client.ts";
+import type { ExecRequest } from "../../lib/linux/exec.ts";
+import { parseRecord, textOfRecord } from "../../lib/state/record.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { anyJson } from "./arbitraries.ts";
 

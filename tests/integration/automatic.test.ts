@@ -4,8 +4,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { loadPath } from "../../lib/attach/choice/automatic.ts";
 import { uptimeMs } from "../../lib/linux/libc.ts";
 import { startApiServer } from "../support/api-server.ts";
-import { until } from "../support/delegate.ts";
-import { smallDisk } from "../support/disk.ts";
 import {
   Cluster,
   defaultKey,
@@ -13,6 +11,8 @@ import {
   lan,
   networksKey,
 } from "../support/cluster.ts";
+import { until } from "../support/delegate.ts";
+import { smallDisk } from "../support/disk.ts";
 import type { Node, Pod } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
 import {

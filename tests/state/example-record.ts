@@ -1,9 +1,9 @@
 /** A record with two attachments, for the tests of records. */
+import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/state/record.ts";
-import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 
 export const exampleRecord: AttachmentRecord = {
   formatVersion,

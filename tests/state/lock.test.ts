@@ -18,8 +18,8 @@ import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/file-lock.ts";
 import { type Lock, lockContainer } from "../../lib/state/lock.ts";
-import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
+import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { smallDisk } from "../support/disk.ts";
 
 const minute = () => new Deadline(60_000);

@@ -12,13 +12,13 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "bun:test";
-import { createLog } from "../../lib/state/log.ts";
 import {
   type Fields,
   type Level,
   type Log,
   logs,
 } from "../../lib/state/log-level.ts";
+import { createLog } from "../../lib/state/log.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const now = () => new Date("2026-01-02T03:04:05.678Z");

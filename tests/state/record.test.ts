@@ -1,5 +1,7 @@
 /** state.md "The record": what it says as text, and what becomes of one that cannot be understood. */
 import { describe, expect, test } from "bun:test";
+import { isObject, own, parseJson } from "../../lib/cni/json.ts";
+import type { Attachment } from "../../lib/select/attachment.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
@@ -12,8 +14,6 @@ import {
   withLength,
   withoutLength,
 } from "../../lib/state/record.ts";
-import { isObject, own, parseJson } from "../../lib/cni/json.ts";
-import type { Attachment } from "../../lib/select/attachment.ts";
 import { exampleRecord as record } from "./example-record.ts";
 
 /** The message of the `CorruptRecord` that a text is. */

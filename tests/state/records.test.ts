@@ -13,22 +13,22 @@ import {
   writeFileSync,
 } from "node:fs";
 import { describe, expect, test } from "bun:test";
+import { parseConf } from "../../lib/cni/conflist.ts";
+import { parseJson } from "../../lib/cni/json.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import {
+  RecordDirectory,
+  type RecordEntry,
+} from "../../lib/state/record-directory.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
   newestFormat,
   textOfRecord,
 } from "../../lib/state/record.ts";
-import {
-  RecordDirectory,
-  type RecordEntry,
-} from "../../lib/state/record-directory.ts";
 import { Records } from "../../lib/state/records.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
-import { parseJson } from "../../lib/cni/json.ts";
-import type { Result } from "../../lib/cni/result.ts";
-import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
+import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { exampleRecord as record } from "./example-record.ts";
 
 const name = "c1:eth0";

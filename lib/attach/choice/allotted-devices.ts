@@ -4,13 +4,13 @@
  * device, a resource or a claim.
  */
 import { invalidConfig } from "../../cni/error.ts";
+import type { Kube } from "../../kube/client.ts";
+import type { DeviceRequest } from "../../kubelet/allotment.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { quote } from "../../linux/text.ts";
-import type { DeviceRequest } from "../../kubelet/allotment.ts";
 import type { Device } from "../../select/attachment.ts";
 import type { DefinitionReference } from "../../select/choice.ts";
 import type { GenieConfig } from "../../select/config.ts";
-import type { Kube } from "../../kube/client.ts";
 import type { Log } from "../../state/log-level.ts";
 import type { PodReference } from "../../state/record.ts";
 

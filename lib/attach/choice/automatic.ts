@@ -22,8 +22,8 @@ import {
   nodeNetwork,
 } from "../../select/node-networks.ts";
 import { joined } from "../../select/problem-list.ts";
-import type { Context } from "../context.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
+import type { Context } from "../context.ts";
 
 /**
  * The first network of the list stands for the one that `decide` chooses. Other pods

@@ -8,11 +8,11 @@ import { CniError, invalidConfig } from "../../cni/error.ts";
 import { isObject, mismatch, parseJson } from "../../cni/json.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import type { Result } from "../../cni/result.ts";
+import type { Kube, Try } from "../../kube/client.ts";
+import type { PodInfo } from "../../kube/objects.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { Kube, Try } from "../../kube/client.ts";
-import type { PodInfo } from "../../kube/objects.ts";
 import {
   type Annotations,
   type Attachment,
@@ -32,13 +32,13 @@ import {
 } from "../../select/config.ts";
 import type { Networks } from "../../select/node-networks.ts";
 import { type Definitions, resolve } from "../../select/resolve.ts";
+import type { DueStatus } from "../../state/records.ts";
 import {
   type Api,
   type Context,
   prefixNetwork,
   readNetworks,
 } from "../context.ts";
-import type { DueStatus } from "../../state/records.ts";
 
 export function openOnce(
   { dependencies, config, calls }: Context,

@@ -15,9 +15,9 @@ import type {
 } from "../../select/choice.ts";
 import { definitionNetwork } from "../../select/definition.ts";
 import type { Definitions } from "../../select/resolve.ts";
-import type { OpenDevices } from "./allotted-devices.ts";
-import type { Api, Context } from "../context.ts";
 import { definitionsSynced, isSynced } from "../../state/synced.ts";
+import type { Api, Context } from "../context.ts";
+import type { OpenDevices } from "./allotted-devices.ts";
 
 /** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
 export async function fetchDefinitions(

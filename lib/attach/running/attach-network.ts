@@ -25,9 +25,13 @@ import { maxAttachments } from "../../select/cni-annotation.ts";
 import { lowestFree } from "../../select/interface-names.ts";
 import type { NodeNetwork } from "../../select/node-networks.ts";
 import { requireServedOnce } from "../../select/policy.ts";
+import { auxiliaryKey } from "../../state/record.ts";
+import type { DueStatus } from "../../state/records.ts";
 import { attach } from "../add-attachments.ts";
 import { openOnce, resolveChoice, selectionOf } from "../choice/choose.ts";
 import { type Context, readNetworks } from "../context.ts";
+import type { PresentAttachments } from "../rollback.ts";
+import { statusOf, writeDue } from "../write-back.ts";
 import { detachOne } from "./detach-network.ts";
 import {
   type Change,
@@ -35,9 +39,6 @@ import {
   within,
   withStatusExtras,
 } from "./pod-change.ts";
-import { auxiliaryKey } from "../../state/record.ts";
-import type { DueStatus } from "../../state/records.ts";
-import type { PresentAttachments } from "../rollback.ts";
 import {
   type PodSelector,
   type RunningPod,
@@ -45,7 +46,6 @@ import {
   devicesOf,
   withRunningPod,
 } from "./running-pod.ts";
-import { statusOf, writeDue } from "../write-back.ts";
 
 export interface AttachRequest {
   /** For `parseAddition`. */

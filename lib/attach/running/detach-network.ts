@@ -3,15 +3,17 @@
  * for one attachment, from the record.
  */
 import type { Result } from "../../cni/result.ts";
-import type { Deadline } from "../../linux/deadline.ts";
 import type { Family } from "../../linux/address.ts";
+import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { recordedNetns } from "../../linux/netns.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
+import { type AttachmentRouting, auxiliaryKey } from "../../state/record.ts";
 import { openOnce } from "../choice/choose.ts";
 import { type Context, delegateCaller, prefixNetwork } from "../context.ts";
 import { removeRouting } from "../del.ts";
 import { deleteAttachments } from "../delete-attachments.ts";
+import { statusOf, writeDue } from "../write-back.ts";
 import {
   type Change,
   absent,
@@ -20,14 +22,12 @@ import {
   within,
   withStatusExtras,
 } from "./pod-change.ts";
-import { type AttachmentRouting, auxiliaryKey } from "../../state/record.ts";
 import {
   type PodSelector,
   type RunningPod,
   completeOf,
   withRunningPod,
 } from "./running-pod.ts";
-import { statusOf, writeDue } from "../write-back.ts";
 
 /** Deletes by the record, never by the network's configuration as it is now. Throws LeftAlone, 7 for the primary, and the errors of a DEL: the attachment then stays in the record. */
 export async function detachNetwork(

@@ -4,14 +4,14 @@
  * "Repair").
  */
 import { Code, CniError } from "../../cni/error.ts";
-import { declares, protocolVersion } from "../../cni/network.ts";
 import { checkNetwork } from "../../cni/network-upkeep.ts";
+import { declares, protocolVersion } from "../../cni/network.ts";
 import { modernResult, type Result } from "../../cni/result.ts";
 import { has } from "../../cni/version.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
-import { addToPod } from "./attach-network.ts";
 import { type Context, delegateCaller, runtimeConf } from "../context.ts";
+import { addToPod } from "./attach-network.ts";
 import { detachOne } from "./detach-network.ts";
 import {
   type Change,

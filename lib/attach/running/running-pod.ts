@@ -3,15 +3,14 @@
  * and whether its networks may be changed. Everything is decided under the container's
  * lock, from the record as it is then.
  */
-import { Code, CniError } from "../../cni/error.ts";
 import { formatCniArgs, parseCniArgs } from "../../cni/args.ts";
+import { Code, CniError } from "../../cni/error.ts";
 import type { Result } from "../../cni/result.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { mountNamespace, recordedNetns } from "../../linux/netns.ts";
 import { quote } from "../../linux/text.ts";
 import type { Attachment } from "../../select/attachment.ts";
-import { type Context, createContext } from "../context.ts";
 import { type Lock, withContainerLock } from "../../state/lock.ts";
 import { logs } from "../../state/log-level.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
@@ -21,6 +20,7 @@ import {
   Records,
   type StoredResults,
 } from "../../state/records.ts";
+import { type Context, createContext } from "../context.ts";
 
 /** The pod's name, or exactly one record of it. */
 export type PodSelector =

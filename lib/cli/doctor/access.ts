@@ -4,10 +4,10 @@
  */
 import type { V1ResourceAttributes } from "@kubernetes/client-node";
 import type { Context } from "../../attach/context.ts";
+import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
+import { messageOf } from "../../linux/errno.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { PodReference } from "../../state/record.ts";
-import { messageOf } from "../../linux/errno.ts";
-import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
 import {
   definitions,
   group as definitionGroup,

@@ -3,13 +3,13 @@
  * that no device plugin of the node has, the node's name and the right to list
  * ResourceSlices.
  */
-import { messageOf } from "../../linux/errno.ts";
-import { Deadline, monotonicMs } from "../../linux/deadline.ts";
-import { quote } from "../../linux/text.ts";
-import { own } from "../../cni/json.ts";
 import type { Context } from "../../attach/context.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
+import { own } from "../../cni/json.ts";
 import type { Kube } from "../../kube/client.ts";
+import { Deadline, monotonicMs } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
 import { type Check, type Finding, fail, ok, skip, warn } from "./check.ts";
 
 /** Milliseconds for the kubelet, and for the API server. */

@@ -3,10 +3,13 @@
  * its version. With `allowedPlugins`, definitions may use only a few IPAM plugins, and
  * a definition like the node's own networks would be refused (configuration.md).
  */
+import type { NetworkConfigList } from "../../cni/conflist.ts";
+import { executedTypes } from "../../cni/executable-types.ts";
+import { validateNetwork } from "../../cni/network.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { validateNetwork } from "../../cni/network.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
 import { versionsOf } from "../plugin-versions.ts";
 import {
   type Check,
@@ -16,9 +19,6 @@ import {
   ok,
   warn,
 } from "./check.ts";
-import { executedTypes } from "../../cni/executable-types.ts";
-import type { NetworkConfigList } from "../../cni/conflist.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
 
 export const checkNetworks: Check = async (node) => {
   const { networks } = node;

@@ -6,10 +6,10 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import { abandonedOnNode } from "../abandoned.ts";
 import { sandboxOf } from "../list.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
-import { abandonedOnNode } from "../abandoned.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
 
 export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];

@@ -4,12 +4,6 @@
  */
 import { join } from "node:path";
 import type { Context } from "../../attach/context.ts";
-import {
-  type AttachmentRecord,
-  executedIn,
-  formatVersion,
-} from "../../state/record.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
 import type { ConfFile } from "../../cni/confdir.ts";
 import { executesAny } from "../../cni/executable-types.ts";
 import { messageOf } from "../../linux/errno.ts";
@@ -20,6 +14,12 @@ import {
   firstNetwork,
   networksOf,
 } from "../../select/node-networks.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import {
+  type AttachmentRecord,
+  executedIn,
+  formatVersion,
+} from "../../state/record.ts";
 import type { Host } from "../host.ts";
 import { type Sandbox, sandboxOf } from "../list.ts";
 import { ownFile, ownType } from "../node.ts";

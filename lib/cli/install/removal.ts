@@ -11,15 +11,15 @@ import {
   rmdirSync,
 } from "node:fs";
 import { join } from "node:path";
-import { definitionsDirectory } from "../../state/cached-definition.ts";
 import type { Context } from "../../attach/context.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
-import { statusSynced } from "../../state/synced.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { tlsSessionFile } from "../../kube/tls-session.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Candidate } from "../../select/node-networks.ts";
+import { definitionsDirectory } from "../../state/cached-definition.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import { statusSynced } from "../../state/synced.ts";
 import { abandonedOnNode } from "../abandoned.ts";
 import { collect } from "../gc.ts";
 import type { Host } from "../host.ts";
