@@ -267,7 +267,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "for the agent, an attachment without a result is there",
-    file: "lib/agent/difference.ts",
+    file: "lib/agent/pods/difference.ts",
     scenario: "a running pod",
     edits: [
       {
@@ -284,7 +284,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "the agent forgets a change that failed",
-    file: "lib/agent/pod-steps.ts",
+    file: "lib/agent/pods/pod-steps.ts",
     scenario: "a running pod",
     edits: [{ before: "retries.later(keyOf(step));", after: "" }],
   },

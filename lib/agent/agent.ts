@@ -12,7 +12,7 @@ import { type HostGenie, runHostGenie } from "./host-genie.ts";
 import { definitionKind, podKind } from "./kinds.ts";
 import type { Agent, Part } from "./part.ts";
 import { aborted, backoff, pause } from "./pause.ts";
-import { type Informer, startInformer } from "./watch.ts";
+import { type Informer, startInformer } from "./informer.ts";
 
 export interface AgentOptions extends Pick<
   Agent,

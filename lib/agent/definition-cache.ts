@@ -21,7 +21,7 @@ import {
 } from "../state/cached-definition.ts";
 import { ageOf, definitionsSynced } from "../state/synced.ts";
 import type { Part } from "./part.ts";
-import { keepSynced } from "./synced.ts";
+import { keepSynced } from "./keep-synced.ts";
 
 export const definitionCache: Part = {
   name: "cache",

@@ -9,8 +9,8 @@ import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
 import type { Level, Fields } from "../state/log-level.ts";
 import type { GenieResult } from "./host-genie.ts";
-import type { NodeState } from "./node-state.ts";
-import type { Informer } from "./watch.ts";
+import type { NodeState } from "./node/node-state.ts";
+import type { Informer } from "./informer.ts";
 
 export interface Part {
   readonly name: string;

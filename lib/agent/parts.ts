@@ -62,7 +62,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
         "write the network status of every pod: ADD answers without the API server",
       needs: "list and watch of pods",
       rights: [podsWatch],
-      load: async () => (await import("./status.ts")).statusByAgent,
+      load: async () => (await import("./report/status.ts")).statusByAgent,
     },
     gc: {
       about: "delete attachments of containers that are gone, each minute",
@@ -70,13 +70,13 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
         "hostPID and a privileged container: it executes the host's genie gc",
       isPrivileged: true,
       rights: [],
-      load: async () => (await import("./gc.ts")).gcEvery(60_000),
+      load: async () => (await import("./pods/periodic-gc.ts")).gcEvery(60_000),
     },
     load: {
       about: "measure the traffic of each network for the automatic choice",
       needs: "the host's network",
       rights: [],
-      load: async () => (await import("./load.ts")).load,
+      load: async () => (await import("./metrics/load.ts")).load,
     },
     attach: {
       about:
@@ -85,7 +85,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
         "list and watch of pods and of network-attachment-definitions; hostPID and a privileged container",
       isPrivileged: true,
       rights: [podsWatch, definitionsWatch],
-      load: async () => (await import("./reconcile.ts")).reconcile,
+      load: async () => (await import("./pods/reconcile.ts")).reconcile,
     },
     events: {
       about: "write events about the networks of pods",
@@ -94,14 +94,14 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
         podsWatch,
         { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
       ],
-      load: async () => (await import("./events.ts")).events,
+      load: async () => (await import("./report/events.ts")).events,
     },
     repair: {
       about: "check attachments each minute, and attach again those that broke",
       needs: "hostPID and a privileged container: it executes the host's genie",
       isPrivileged: true,
       rights: [],
-      load: async () => (await import("./repair.ts")).repair,
+      load: async () => (await import("./pods/repair.ts")).repair,
     },
     taint: {
       about:
@@ -110,13 +110,13 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
         "get and patch of nodes; the service account: a node's own credential may not change its taints",
       needsAccount: true,
       rights: [nodeRights],
-      load: async () => (await import("./taint.ts")).taintPart(),
+      load: async () => (await import("./node/taint.ts")).taintPart(),
     },
     labels: {
       about: "label the node with the names of its networks that are ready",
       needs: "get and patch of nodes",
       rights: [nodeRights],
-      load: async () => (await import("./labels.ts")).labels,
+      load: async () => (await import("./node/labels.ts")).labels,
     },
     metrics: {
       value: "ADDRESS",
@@ -126,7 +126,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       needs: "list and watch of pods, for the audit",
       rights: [podsWatch],
       load: async (address) =>
-        (await import("./metrics-server.ts")).metricsServer(
+        (await import("./metrics/metrics-server.ts")).metricsServer(
           parseAddress(address),
         ),
     },
@@ -138,7 +138,7 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
       needs: "list and watch of pods, for the audit; the directory, writable",
       rights: [podsWatch],
       load: async (directory) =>
-        (await import("./metrics-file.ts")).metricsFile(directory),
+        (await import("./metrics/metrics-file.ts")).metricsFile(directory),
     },
   } satisfies Record<string, PartEntry>),
 );

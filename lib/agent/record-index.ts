@@ -10,7 +10,7 @@ import {
   recordDirectory,
 } from "../state/record-directory.ts";
 import { type AttachmentRecord, isSameAdd } from "../state/record.ts";
-import { uidsOf } from "./desired.ts";
+import { uidsOf } from "./pods/desired.ts";
 
 /** A directory that changed so shortly before it was read may have changed in the same moment again. */
 const settledMs = 1000;

@@ -9,7 +9,7 @@ import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
 import { aborted, pause, shared } from "../agent/pause.ts";
-import { dueStatuses } from "../agent/status.ts";
+import { dueStatuses } from "../agent/report/status.ts";
 import type { Context } from "../attach/context.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -96,7 +96,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     );
     if (!switches.has("cache")) removeSynced(config.dataDir);
     if (!["events", "metrics", "textfile"].some((name) => switches.has(name))) {
-      const { removeCallLog } = await import("../agent/metrics.ts");
+      const { removeCallLog } = await import("../agent/metrics/metrics.ts");
       removeCallLog(config.dataDir);
     }
     running.log("info", "the agent starts", {

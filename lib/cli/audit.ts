@@ -9,7 +9,7 @@ import {
   type Finding,
   auditPods,
   findings,
-} from "../agent/audit.ts";
+} from "../agent/report/audit.ts";
 import { own } from "../cni/json.ts";
 import { map, object, parse } from "../cni/schema.ts";
 import { type Api, apiProblem } from "../kube/typed-api.ts";

@@ -1,5 +1,5 @@
 /** `genie metrics`: the metrics of this node, printed once. */
-import { CallCounters, metricsText } from "../agent/metrics.ts";
+import { CallCounters, metricsText } from "../agent/metrics/metrics.ts";
 import type { Command } from "./command.ts";
 import {
   directoriesOf,

@@ -4,7 +4,7 @@
  * process.
  */
 import * as v from "valibot";
-import { type NodeState, nodeState } from "../agent/node-state.ts";
+import { type NodeState, nodeState } from "../agent/node/node-state.ts";
 import { parseJson } from "../cni/json.ts";
 import { object, parse } from "../cni/schema.ts";
 import { changeRoot, runBelowRoot } from "./below-root.ts";

@@ -13,8 +13,8 @@ import {
   type Offsets,
   keepCallLog,
   readCalls,
-} from "../../lib/agent/call-reader.ts";
-import { CallCounters } from "../../lib/agent/metrics.ts";
+} from "../../lib/agent/metrics/call-reader.ts";
+import { CallCounters } from "../../lib/agent/metrics/metrics.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const line = (ms: number, more: object = {}) =>

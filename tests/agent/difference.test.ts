@@ -1,8 +1,8 @@
 /** agent.md "Hot attach and detach": desired, actual and the steps between them. */
 import type { V1Pod } from "@kubernetes/client-node";
 import { describe, expect, test } from "bun:test";
-import { desiredOf, isRunning, uidsOf } from "../../lib/agent/desired.ts";
-import { type Step, differenceOf } from "../../lib/agent/difference.ts";
+import { desiredOf, isRunning, uidsOf } from "../../lib/agent/pods/desired.ts";
+import { type Step, differenceOf } from "../../lib/agent/pods/difference.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import type { Annotations, Attachment } from "../../lib/select/attachment.ts";
 

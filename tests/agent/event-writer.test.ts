@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { EventWriter, podSubject } from "../../lib/agent/event-writer.ts";
+import {
+  EventWriter,
+  podSubject,
+} from "../../lib/agent/report/event-writer.ts";
 import type { AgentEvent } from "../../lib/agent/part.ts";
 import { own } from "../../lib/cni/json.ts";
 import type { Api } from "../../lib/kube/typed-api.ts";

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { gcEvery } from "../../lib/agent/gc.ts";
+import { gcEvery } from "../../lib/agent/pods/periodic-gc.ts";
 import type { Agent } from "../../lib/agent/part.ts";
 import { whyNoHost } from "../../lib/agent/host-genie.ts";
 import { mountNamespace } from "../../lib/linux/netns.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { freeAddresses } from "../../lib/agent/host-local.ts";
+import { freeAddresses } from "../../lib/agent/metrics/host-local.ts";
 import { parseConfList } from "../../lib/cni/conflist.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 

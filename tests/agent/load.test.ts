@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LoadSampler } from "../../lib/agent/load.ts";
+import { LoadSampler } from "../../lib/agent/metrics/load.ts";
 import { createContext, systemDependencies } from "../../lib/attach/context.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { attachment, record } from "../cli/fixtures.ts";

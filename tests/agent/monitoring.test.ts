@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { families } from "../../lib/agent/metrics.ts";
+import { families } from "../../lib/agent/metrics/metrics.ts";
 
 const docs = join(import.meta.dir, "../../docs");
 const text = (path: string) => readFileSync(join(docs, path), "utf8");

@@ -1,13 +1,13 @@
 import type { V1Taint } from "@kubernetes/client-node";
 import { describe, expect, test } from "bun:test";
-import { labelChanges } from "../../lib/agent/labels.ts";
+import { labelChanges } from "../../lib/agent/node/labels.ts";
 import { messageOf } from "../../lib/linux/errno.ts";
 import type { Agent } from "../../lib/agent/part.ts";
 import {
   ReadinessJudge,
   taintPart,
   wantedTaints,
-} from "../../lib/agent/taint.ts";
+} from "../../lib/agent/node/taint.ts";
 
 const ours: V1Taint = { key: "genie/not-ready", effect: "NoSchedule" };
 const other: V1Taint = { key: "other", effect: "NoExecute", value: "v" };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Family, Metrics } from "../../lib/agent/prometheus.ts";
+import { type Family, Metrics } from "../../lib/agent/metrics/prometheus.ts";
 
 const counter: Family = {
   name: "c_total",

@@ -4,7 +4,7 @@
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import type { Agent } from "../../lib/agent/part.ts";
-import { createRepair } from "../../lib/agent/repair.ts";
+import { createRepair } from "../../lib/agent/pods/repair.ts";
 import { Records } from "../../lib/state/records.ts";
 import { exampleRecord } from "../state/example-record.ts";
 import { genieBinary } from "../support/build.ts";

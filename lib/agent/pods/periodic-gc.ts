@@ -2,10 +2,10 @@
  * `--gc`: what `genie gc` does, each minute, by the installed genie in the runtime's mount
  * namespace. Attachments that could not be deleted are tried again with growing pauses.
  */
-import { monotonicMs } from "../linux/deadline.ts";
-import type { Level } from "../state/log-level.ts";
-import type { Part } from "./part.ts";
-import { backoff, pause } from "./pause.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
+import type { Level } from "../../state/log-level.ts";
+import type { Part } from "../part.ts";
+import { backoff, pause } from "../pause.ts";
 
 /** Milliseconds of the longest pause before another try. */
 const longestMs = 3_600_000;

@@ -6,18 +6,18 @@
  * so that it can never replace the status of a later ADD.
  */
 import { type FSWatcher, watch } from "node:fs";
-import { statusText } from "../kube/api-error.ts";
-import { monotonicMs } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { makeOwnDirectory, removeFile } from "../linux/files.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord, PodReference } from "../state/record.ts";
-import type { DueStatus } from "../state/records.ts";
-import { statusSynced } from "../state/synced.ts";
-import type { Agent, Part } from "./part.ts";
-import { backoff, pause } from "./pause.ts";
+import { statusText } from "../../kube/api-error.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { makeOwnDirectory, removeFile } from "../../linux/files.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import type { AttachmentRecord, PodReference } from "../../state/record.ts";
+import type { DueStatus } from "../../state/records.ts";
+import { statusSynced } from "../../state/synced.ts";
+import type { Agent, Part } from "../part.ts";
+import { backoff, pause } from "../pause.ts";
 import { patchStatus, readPod } from "./pod-request.ts";
-import { keepSynced } from "./synced.ts";
+import { keepSynced } from "../keep-synced.ts";
 
 /** Milliseconds: of all requests for one status, between two looks at all files, of the longest pause. */
 const limits = { write: 3000, rescan: 300_000, longestPause: 30_000 };

@@ -1,10 +1,10 @@
 /** The requests for one pod's status: its version, and a PATCH that carries it. */
 import * as v from "valibot";
-import { map, object, parse } from "../cni/schema.ts";
-import { statusText } from "../kube/api-error.ts";
-import { isMeant } from "../kube/objects.ts";
-import type { Api } from "../kube/typed-api.ts";
-import type { PodReference } from "../state/record.ts";
+import { map, object, parse } from "../../cni/schema.ts";
+import { statusText } from "../../kube/api-error.ts";
+import { isMeant } from "../../kube/objects.ts";
+import type { Api } from "../../kube/typed-api.ts";
+import type { PodReference } from "../../state/record.ts";
 
 function pathOf({ namespace, name }: PodReference): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;

@@ -3,21 +3,21 @@
  * element matters (agent.md "Hot attach and detach"). Pure.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { invalidConfig } from "../cni/error.ts";
-import { isObject, own, parseJson } from "../cni/json.ts";
-import { quote } from "../linux/text.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import { isObject, own, parseJson } from "../../cni/json.ts";
+import { quote } from "../../linux/text.ts";
 import {
   type Annotations,
   type Element,
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
-} from "../select/attachment.ts";
-import { isChoice } from "../select/choice.ts";
-import { maxAttachments, parseNetworks } from "../select/cni-annotation.ts";
-import { elementOf } from "../select/definition.ts";
-import { refuseLoopback } from "../select/interface-names.ts";
-import { parseElements } from "../select/npwg-annotation.ts";
+} from "../../select/attachment.ts";
+import { isChoice } from "../../select/choice.ts";
+import { maxAttachments, parseNetworks } from "../../select/cni-annotation.ts";
+import { elementOf } from "../../select/definition.ts";
+import { refuseLoopback } from "../../select/interface-names.ts";
+import { parseElements } from "../../select/npwg-annotation.ts";
 
 /** An element that the annotations name. */
 export interface WantedElement {

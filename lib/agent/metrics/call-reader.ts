@@ -4,8 +4,8 @@
  */
 import { linkSync } from "node:fs";
 import * as v from "valibot";
-import { parseJson } from "../cni/json.ts";
-import { object } from "../cni/schema.ts";
+import { parseJson } from "../../cni/json.ts";
+import { object } from "../../cni/schema.ts";
 import {
   Open,
   close,
@@ -14,9 +14,9 @@ import {
   readAt,
   rename,
   status,
-} from "../linux/file-calls.ts";
-import { makeOwnDirectory, removeFile, writeFile } from "../linux/files.ts";
-import { textOf } from "../linux/text.ts";
+} from "../../linux/file-calls.ts";
+import { makeOwnDirectory, removeFile, writeFile } from "../../linux/files.ts";
+import { textOf } from "../../linux/text.ts";
 
 /** The next byte to read, by the file's identity. */
 export type Offsets = Readonly<Record<string, number>>;

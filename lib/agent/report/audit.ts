@@ -4,23 +4,23 @@
  * nothing. Reads one record at a time.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { type Context, readNetworks } from "../attach/context.ts";
-import { own } from "../cni/json.ts";
-import { messageOf } from "../linux/errno.ts";
-import { mountNamespace, namespaceId } from "../linux/netns.ts";
-import { cut, quote } from "../linux/text.ts";
-import { cniNamesIn } from "../select/addition.ts";
-import { cniAnnotation } from "../select/attachment.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
+import { type Context, readNetworks } from "../../attach/context.ts";
+import { own } from "../../cni/json.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { mountNamespace, namespaceId } from "../../linux/netns.ts";
+import { cut, quote } from "../../linux/text.ts";
+import { cniNamesIn } from "../../select/addition.ts";
+import { cniAnnotation } from "../../select/attachment.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
 import {
   type DesiredNetworks,
   type WantedElement,
   desiredOf,
   isRunning,
   uidsOf,
-} from "./desired.ts";
-import { differenceOf } from "./difference.ts";
+} from "../pods/desired.ts";
+import { differenceOf } from "../pods/difference.ts";
 
 /** The kinds of findings, and what they mean. */
 export const findings = {

@@ -3,14 +3,14 @@
  * attachments, every 10 s into `<dataDir>/load.json`, for the automatic choice
  * (selection.md §10).
  */
-import { type Load, loadPath } from "../attach/choice/automatic.ts";
-import type { Context } from "../attach/context.ts";
-import { hostInterfaces } from "../cni/result-query.ts";
-import { replaceFile } from "../linux/files.ts";
-import { hostEndTraffic } from "../linux/traffic.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { Part } from "./part.ts";
-import { pause } from "./pause.ts";
+import { type Load, loadPath } from "../../attach/choice/automatic.ts";
+import type { Context } from "../../attach/context.ts";
+import { hostInterfaces } from "../../cni/result-query.ts";
+import { replaceFile } from "../../linux/files.ts";
+import { hostEndTraffic } from "../../linux/traffic.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import type { Part } from "../part.ts";
+import { pause } from "../pause.ts";
 
 const everyMs = 10_000;
 

@@ -3,13 +3,13 @@
  * records, the abandoned ones, and the addresses that host-local has left.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { abandonedRecords } from "../attach/abandoned.ts";
-import { type Context, readNetworks } from "../attach/context.ts";
-import type { NetworkConfigList } from "../cni/conflist.ts";
-import type { Attachment } from "../select/attachment.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import { executedIn } from "../state/record.ts";
-import { auditPods, findings } from "./audit.ts";
+import { abandonedRecords } from "../../attach/abandoned.ts";
+import { type Context, readNetworks } from "../../attach/context.ts";
+import type { NetworkConfigList } from "../../cni/conflist.ts";
+import type { Attachment } from "../../select/attachment.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import { executedIn } from "../../state/record.ts";
+import { auditPods, findings } from "../report/audit.ts";
 import { freeAddresses } from "./host-local.ts";
 import { type Family, Metrics } from "./prometheus.ts";
 

@@ -1,9 +1,9 @@
 /** `--textfile`: the metrics as a file for node-exporter's textfile collector. */
-import { messageOf } from "../linux/errno.ts";
+import { messageOf } from "../../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
-import { replaceFile } from "../linux/files.ts";
-import type { Part } from "./part.ts";
-import { pause } from "./pause.ts";
+import { replaceFile } from "../../linux/files.ts";
+import type { Part } from "../part.ts";
+import { pause } from "../pause.ts";
 
 /** Milliseconds; Prometheus usually scrapes as often. */
 const writeMs = 15_000;

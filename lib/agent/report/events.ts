@@ -4,18 +4,22 @@
  * plugin itself writes none.
  */
 import { watch } from "node:fs";
-import { modernResult } from "../cni/result.ts";
-import { messageOf } from "../linux/errno.ts";
-import { makeOwnDirectory } from "../linux/files.ts";
-import { displayName } from "../select/attachment.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
+import { modernResult } from "../../cni/result.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { makeOwnDirectory } from "../../linux/files.ts";
+import { displayName } from "../../select/attachment.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
-import { type CallLine, type Offsets, readCalls } from "./call-reader.ts";
+import {
+  type CallLine,
+  type Offsets,
+  readCalls,
+} from "../metrics/call-reader.ts";
 import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";
-import { sharedCounters } from "./metrics.ts";
-import type { Agent, AgentEvent, Part } from "./part.ts";
-import { aborted, pause } from "./pause.ts";
+import { sharedCounters } from "../metrics/metrics.ts";
+import type { Agent, AgentEvent, Part } from "../part.ts";
+import { aborted, pause } from "../pause.ts";
 
 /** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */
 const every = { failures: 1000, keep: 10_000, audit: 60_000, confirm: 3000 };

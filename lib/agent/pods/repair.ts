@@ -4,10 +4,10 @@
  * alone: its plugins may be unable to CHECK.
  */
 import { requestChange } from "./change-request.ts";
-import { podSubject } from "./event-writer.ts";
-import type { Agent, Part } from "./part.ts";
-import { backoff, pause } from "./pause.ts";
-import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import { podSubject } from "../report/event-writer.ts";
+import type { Agent, Part } from "../part.ts";
+import { backoff, pause } from "../pause.ts";
+import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 
 /** Milliseconds: from CHECK to CHECK of an attachment, and the least from repair to repair. */
 const usualLimits = { round: 60_000, again: 3_600_000 };

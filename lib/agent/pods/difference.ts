@@ -9,10 +9,10 @@ import {
   isSatisfied,
   recordedElement,
   withTypedName,
-} from "../select/addition.ts";
-import type { Attachment, Element } from "../select/attachment.ts";
-import { lowestFree } from "../select/interface-names.ts";
-import type { AttachmentRecord } from "../state/record.ts";
+} from "../../select/addition.ts";
+import type { Attachment, Element } from "../../select/attachment.ts";
+import { lowestFree } from "../../select/interface-names.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
 import type { DesiredNetworks, WantedElement } from "./desired.ts";
 
 /** "detach" is executed before "attach", which is then left out if it fails. */

@@ -4,10 +4,14 @@
  * what the agent serves.
  */
 import * as v from "valibot";
-import type { Context } from "../attach/context.ts";
-import { parseJson } from "../cni/json.ts";
-import { map, object } from "../cni/schema.ts";
-import { readOwnFileIfAny, removeFile, replaceFile } from "../linux/files.ts";
+import type { Context } from "../../attach/context.ts";
+import { parseJson } from "../../cni/json.ts";
+import { map, object } from "../../cni/schema.ts";
+import {
+  readOwnFileIfAny,
+  removeFile,
+  replaceFile,
+} from "../../linux/files.ts";
 import { callFamilies, count } from "./call-metrics.ts";
 import {
   type Offsets,
@@ -21,7 +25,7 @@ import {
   nodeFamilies,
   nodeMetrics,
 } from "./node-metrics.ts";
-import type { Agent } from "./part.ts";
+import type { Agent } from "../part.ts";
 import { type Family, Metrics, areSamples } from "./prometheus.ts";
 
 /** All that the agent serves. */

@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { definitionKind, podKind } from "../../lib/agent/kinds.ts";
-import { type Informer, startInformer } from "../../lib/agent/watch.ts";
+import { type Informer, startInformer } from "../../lib/agent/informer.ts";
 import type { NetworkAttachmentDefinition } from "../../lib/kube/objects.ts";
 import { openApi } from "../../lib/kube/typed-api.ts";
 import {

@@ -4,11 +4,11 @@
  * it, and sets it again when STATUS fails for a minute.
  */
 import type { V1Taint } from "@kubernetes/client-node";
-import { monotonicMs } from "../linux/deadline.ts";
-import { nodeSubject } from "./event-writer.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
+import { nodeSubject } from "../report/event-writer.ts";
 import { patchNode, readNode } from "./node-object.ts";
-import type { Agent, Part } from "./part.ts";
-import { pause } from "./pause.ts";
+import type { Agent, Part } from "../part.ts";
+import { pause } from "../pause.ts";
 
 const key = "genie/not-ready";
 

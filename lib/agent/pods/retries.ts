@@ -1,5 +1,5 @@
 /** When the failed steps of one pod are tried again: after pauses that double. */
-import { backoff } from "./pause.ts";
+import { backoff } from "../pause.ts";
 
 interface Retry {
   failures: number;

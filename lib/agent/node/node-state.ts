@@ -3,20 +3,20 @@
  * STATUS, and of each network of the directory whether its plugins are there and its
  * STATUS is good. Asked by `--taint` and `--labels`; pods do not wait for it.
  */
-import { status } from "../attach/check.ts";
+import { status } from "../../attach/check.ts";
 import {
   type Context,
   delegateCaller,
   readNetworks,
-} from "../attach/context.ts";
-import { readConfDir } from "../cni/confdir.ts";
-import { requirePlugin } from "../cni/invoke.ts";
-import { validateNetwork } from "../cni/network.ts";
-import { statusNetwork } from "../cni/network-upkeep.ts";
-import { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import { findNetwork, namesOf } from "../select/node-networks.ts";
+} from "../../attach/context.ts";
+import { readConfDir } from "../../cni/confdir.ts";
+import { requirePlugin } from "../../cni/invoke.ts";
+import { validateNetwork } from "../../cni/network.ts";
+import { statusNetwork } from "../../cni/network-upkeep.ts";
+import { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import { findNetwork, namesOf } from "../../select/node-networks.ts";
 
 export interface NodeState {
   /** Why pods cannot be attached by genie now; absent when they can. */

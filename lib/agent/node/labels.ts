@@ -4,10 +4,10 @@
  * which node has which network.
  */
 import { watch } from "node:fs";
-import { monotonicMs } from "../linux/deadline.ts";
+import { monotonicMs } from "../../linux/deadline.ts";
 import { patchNode, readNode } from "./node-object.ts";
-import type { Part } from "./part.ts";
-import { pause } from "./pause.ts";
+import type { Part } from "../part.ts";
+import { pause } from "../pause.ts";
 
 const prefix = "networks.genie/";
 

@@ -8,11 +8,11 @@ import type {
   V1ObjectReference,
   V1Pod,
 } from "@kubernetes/client-node";
-import { statusText } from "../kube/api-error.ts";
-import type { Api } from "../kube/typed-api.ts";
-import { messageOf } from "../linux/errno.ts";
-import { cut } from "../linux/text.ts";
-import type { Agent, AgentEvent } from "./part.ts";
+import { statusText } from "../../kube/api-error.ts";
+import type { Api } from "../../kube/typed-api.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { cut } from "../../linux/text.ts";
+import type { Agent, AgentEvent } from "../part.ts";
 
 /** Milliseconds: of one event again, until one is forgotten, of one request. */
 const limits = { again: 60_000, forget: 3_600_000, request: 5000 };

@@ -3,10 +3,10 @@
  * `genie change-pod` has them.
  */
 import * as v from "valibot";
-import { parseJson } from "../cni/json.ts";
-import { object, parse } from "../cni/schema.ts";
-import { messageOf } from "../linux/errno.ts";
-import type { Agent } from "./part.ts";
+import { parseJson } from "../../cni/json.ts";
+import { object, parse } from "../../cni/schema.ts";
+import { messageOf } from "../../linux/errno.ts";
+import type { Agent } from "../part.ts";
 
 export interface ChangeRequest {
   verb: "attach" | "detach" | "check" | "repair";

@@ -5,12 +5,12 @@
  * and annotations.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { own } from "../cni/json.ts";
-import { networksAnnotation } from "../select/attachment.ts";
-import type { Agent, Part } from "./part.ts";
-import { pause } from "./pause.ts";
+import { own } from "../../cni/json.ts";
+import { networksAnnotation } from "../../select/attachment.ts";
+import type { Agent, Part } from "../part.ts";
+import { pause } from "../pause.ts";
 import { type PodState, PodSteps, newState } from "./pod-steps.ts";
-import type { Informer } from "./watch.ts";
+import type { Informer } from "../informer.ts";
 
 /** Pods whose networks are changed at the same time. */
 const mostPods = 4;

@@ -3,27 +3,27 @@
  * installed genie, and what is told of it (agent.md "Hot attach and detach").
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { readNetworks } from "../attach/context.ts";
-import { CniError } from "../cni/error.ts";
-import { own } from "../cni/json.ts";
-import { messageOf } from "../linux/errno.ts";
-import { cut } from "../linux/text.ts";
-import { cniNamesIn } from "../select/addition.ts";
+import { readNetworks } from "../../attach/context.ts";
+import { CniError } from "../../cni/error.ts";
+import { own } from "../../cni/json.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { cut } from "../../linux/text.ts";
+import { cniNamesIn } from "../../select/addition.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
   displayName,
   networksAnnotation,
-} from "../select/attachment.ts";
-import { findNetwork } from "../select/node-networks.ts";
-import { recordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
+} from "../../select/attachment.ts";
+import { findNetwork } from "../../select/node-networks.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
 import { type ChangeRequest, requestChange } from "./change-request.ts";
 import { type WantedElement, desiredOf, isRunning } from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";
-import { subjectOf } from "./event-writer.ts";
-import type { Agent } from "./part.ts";
-import { type IndexedRecord, RecordIndex } from "./record-index.ts";
+import { subjectOf } from "../report/event-writer.ts";
+import type { Agent } from "../part.ts";
+import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 import { Retries } from "./retries.ts";
 
 /** What is known of one pod while this process lives. */

@@ -1,8 +1,8 @@
 /** `--metrics`: /metrics and /readyz over HTTP. */
-import { messageOf } from "../linux/errno.ts";
+import { messageOf } from "../../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
-import type { Agent, Part } from "./part.ts";
-import { pause } from "./pause.ts";
+import type { Agent, Part } from "../part.ts";
+import { pause } from "../pause.ts";
 
 /** Milliseconds between two looks at the length of the log. */
 const keepMs = 10_000;

@@ -2,10 +2,10 @@
  * The addresses that host-local can still assign: its ranges without the reserved
  * addresses, which are files in its directory. Defaults as in host-local's `Canonicalize`.
  */
-import type { NetworkConfigList } from "../cni/conflist.ts";
-import { own } from "../cni/json.ts";
-import { type Ip, parseCidr, parseIp } from "../linux/address.ts";
-import { listIfAny } from "../linux/files.ts";
+import type { NetworkConfigList } from "../../cni/conflist.ts";
+import { own } from "../../cni/json.ts";
+import { type Ip, parseCidr, parseIp } from "../../linux/address.ts";
+import { listIfAny } from "../../linux/files.ts";
 
 /** Inclusive. */
 interface Range {

@@ -1,8 +1,8 @@
 /** The node's object in the API: its taints and labels, read and patched. */
 import type { V1Taint } from "@kubernetes/client-node";
-import { isObject, own } from "../cni/json.ts";
-import { statusText } from "../kube/api-error.ts";
-import type { Agent } from "./part.ts";
+import { isObject, own } from "../../cni/json.ts";
+import { statusText } from "../../kube/api-error.ts";
+import type { Agent } from "../part.ts";
 
 export interface NodeObject {
   resourceVersion: string;
