@@ -5,7 +5,11 @@
  */
 import { isObject, own } from "../lib/cni/json.ts";
 import { manifest, manifestObjects } from "../lib/cli/manifest.ts";
-import { type Option, UsageError, readInput } from "../lib/cli/command.ts";
+import {
+  type Option,
+  UsageError,
+  readInput,
+} from "../lib/cli/command/command.ts";
 import {
   type Combination,
   type Placeholder,

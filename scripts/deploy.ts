@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { description, license, version } from "../package.json";
-import { readInput } from "../lib/cli/command.ts";
+import { readInput } from "../lib/cli/command/command.ts";
 import {
   manifest,
   manifestObjects,

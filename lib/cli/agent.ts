@@ -14,14 +14,14 @@ import type { Context } from "../attach/context.ts";
 import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import { logs } from "../state/log-level.ts";
-import { chosenParts, partOptions } from "./agent-switches.ts";
-import type { Command, Input } from "./command.ts";
-import type { Host } from "./host.ts";
+import { chosenParts, partOptions } from "./agent/agent-switches.ts";
+import type { Command, Input } from "./command/command.ts";
+import type { Host } from "./node/host.ts";
 import { installOptions, installRounds, installationOf } from "./install.ts";
 import { credentialOptions } from "./install/credential-options.ts";
 import type { Step } from "./install/installation.ts";
-import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
-import { hostState } from "./node-state.ts";
+import { apiNodeName, apiOptions, openNodeApi } from "./node/node-api.ts";
+import { hostState } from "./agent/node-state.ts";
 import {
   type Directories,
   defaultDirectories,
@@ -31,9 +31,9 @@ import {
   nodeContext,
   ownType,
   rootOption,
-} from "./node.ts";
-import type { Terminal } from "./terminal.ts";
-import { watch, watchOptions } from "./watch.ts";
+} from "./node/node.ts";
+import type { Terminal } from "./command/terminal.ts";
+import { watch, watchOptions } from "./command/watch.ts";
 
 const installMs = 10_000;
 

@@ -12,9 +12,9 @@ import {
   type Input,
   type Options,
   UsageError,
-} from "./command.ts";
-import { directoriesOf, directoryOptions, nodeContext } from "./node.ts";
-import { parsePodOperand } from "./pod-source.ts";
+} from "./command/command.ts";
+import { directoriesOf, directoryOptions, nodeContext } from "./node/node.ts";
+import { parsePodOperand } from "./pods/pod-source.ts";
 
 const options: Options = {
   namespace: {

@@ -14,28 +14,33 @@ import { own } from "../cni/json.ts";
 import { map, object, parse } from "../cni/schema.ts";
 import { type Api, apiProblem } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
-import { type Command, type Input, UsageError } from "./command.ts";
+import { type Command, type Input, UsageError } from "./command/command.ts";
 import {
   apiNodeName,
   apiOptions,
   hostNodeName,
   openNodeApi,
-} from "./node-api.ts";
+} from "./node/node-api.ts";
 import {
   directoriesOf,
   directoryOptions,
   hostOf,
   nodeContext,
   rootOption,
-} from "./node.ts";
+} from "./node/node.ts";
 import {
   namespaceOptions,
   structured,
   structuredFormats,
   wantedNamespace,
-} from "./output.ts";
-import { objectsOf } from "./pod-source.ts";
-import { type Env, type Terminal, columns, contentOf } from "./terminal.ts";
+} from "./command/output.ts";
+import { objectsOf } from "./pods/pod-source.ts";
+import {
+  type Env,
+  type Terminal,
+  columns,
+  contentOf,
+} from "./command/terminal.ts";
 
 export const audit: Command = {
   about: `Finds running pods of this node whose annotations ask for what their attachment record does not have:

@@ -2,7 +2,7 @@
  * The table of commands, as `genie help` lists it. A command is loaded when it is
  * called.
  */
-import type { Commands, Entry } from "./command.ts";
+import type { Commands, Entry } from "./command/command.ts";
 
 export const commands: Commands = new Map(
   Object.entries({
@@ -74,22 +74,24 @@ export const commands: Commands = new Map(
     health: {
       summary: "say whether a process with --watch --health is healthy",
       hidden: true,
-      load: async () => (await import("./watch.ts")).health,
+      load: async () => (await import("./command/watch.ts")).health,
     },
     "change-pod": {
       summary: "change the networks of a running pod, for the agent",
       hidden: true,
-      load: async () => (await import("./change-pod.ts")).changePod,
+      load: async () => (await import("./agent/change-pod.ts")).changePod,
     },
     "node-state": {
       summary: "print whether the networks of the node are ready",
       hidden: true,
-      load: async () => (await import("./node-state.ts")).nodeStateCommand,
+      load: async () =>
+        (await import("./agent/node-state.ts")).nodeStateCommand,
     },
     "plugin-versions": {
       summary: "ask a plugin for its versions below another root directory",
       hidden: true,
-      load: async () => (await import("./plugin-versions.ts")).pluginVersions,
+      load: async () =>
+        (await import("./node/plugin-versions.ts")).pluginVersions,
     },
   } satisfies Record<string, Entry>),
 );

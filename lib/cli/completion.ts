@@ -1,7 +1,7 @@
 /**
  * `genie completion bash|zsh`: generated from the table of commands.
  */
-import { type Command, type Option, namesOf } from "./command.ts";
+import { type Command, type Option, namesOf } from "./command/command.ts";
 
 export const completion: Command = {
   operand: { name: "SHELL", choices: ["bash", "zsh"] },

@@ -2,7 +2,7 @@
  * `genie doctor`: checks the node and gives advice.
  */
 import { messageOf } from "../linux/errno.ts";
-import type { Command } from "./command.ts";
+import type { Command } from "./command/command.ts";
 import {
   checkAbandoned,
   checkDataDir,
@@ -45,9 +45,9 @@ import {
   directoriesOf,
   hostOf,
   rootOption,
-} from "./node.ts";
-import type { Host } from "./host.ts";
-import { type Terminal, columns } from "./terminal.ts";
+} from "./node/node.ts";
+import type { Host } from "./node/host.ts";
+import { type Terminal, columns } from "./command/terminal.ts";
 
 /** In the order in which a pod depends on them. The name is for a check that fails unexpectedly. */
 const checks: readonly [name: string, check: Check][] = [

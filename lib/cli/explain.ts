@@ -4,17 +4,25 @@
 import { type Api, apiProblem, openApi } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Annotations } from "../select/attachment.ts";
-import { type Command, type Input, UsageError } from "./command.ts";
-import { explainPod } from "./explanation.ts";
-import { explanationText, nameOf, remoteText } from "./explanation-text.ts";
-import { directoryOptions, directoriesOf, nodeContext } from "./node.ts";
-import { apiNodeName, apiOptions, openNodeApi } from "./node-api.ts";
-import { structured, structuredFormats, wantedNamespace } from "./output.ts";
+import { type Command, type Input, UsageError } from "./command/command.ts";
+import { explainPod } from "./explain/explanation.ts";
+import {
+  explanationText,
+  nameOf,
+  remoteText,
+} from "./explain/explanation-text.ts";
+import { directoryOptions, directoriesOf, nodeContext } from "./node/node.ts";
+import { apiNodeName, apiOptions, openNodeApi } from "./node/node-api.ts";
+import {
+  structured,
+  structuredFormats,
+  wantedNamespace,
+} from "./command/output.ts";
 import {
   contextNamespace,
   explainRemotely,
   operatorsKubeconfig,
-} from "./remote-explanation.ts";
+} from "./explain/remote-explanation.ts";
 import {
   type PodOperand,
   parsePodOperand,
@@ -22,8 +30,8 @@ import {
   namespacesOfText,
   podOfApi,
   podsOfText,
-} from "./pod-source.ts";
-import { type Env, contentOf } from "./terminal.ts";
+} from "./pods/pod-source.ts";
+import { type Env, contentOf } from "./command/terminal.ts";
 
 export const explain: Command = {
   operand: { name: "POD", optional: true },

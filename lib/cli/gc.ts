@@ -15,16 +15,16 @@ import { messageOf } from "../linux/errno.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import { recordDirectory } from "../state/record-directory.ts";
 import type { AttachmentRecord } from "../state/record.ts";
-import { drop } from "./abandoned.ts";
-import { type Command, UsageError } from "./command.ts";
-import { whyUnseen } from "./mount-namespace.ts";
+import { drop } from "./records/abandoned.ts";
+import { type Command, UsageError } from "./command/command.ts";
+import { whyUnseen } from "./records/mount-namespace.ts";
 import {
   directoryOptions,
   directoriesOf,
   nodeContext,
   ownType,
-} from "./node.ts";
-import type { Terminal } from "./terminal.ts";
+} from "./node/node.ts";
+import type { Terminal } from "./command/terminal.ts";
 
 export const gc: Command = {
   about: `Also retries attachments that could not be deleted (genie list --abandoned). If one fails again,

@@ -9,8 +9,8 @@ import {
   type Commands,
   type Option,
   helpOption,
-} from "./command.ts";
-import { columns } from "./terminal.ts";
+} from "./command/command.ts";
+import { columns } from "./command/terminal.ts";
 import { nearest } from "../select/nearest-key.ts";
 
 export const help: Command = {

@@ -1,13 +1,18 @@
 /**
  * `genie install`: once, or with `--watch` until the process is stopped.
  */
-import type { Command, Input, Options } from "./command.ts";
+import type { Command, Input, Options } from "./command/command.ts";
 import {
   type Wishes,
   credentialOptions,
   wishesOf,
 } from "./install/credential-options.ts";
-import { directoryOptions, directoriesOf, hostOf, rootOption } from "./node.ts";
+import {
+  directoryOptions,
+  directoriesOf,
+  hostOf,
+  rootOption,
+} from "./node/node.ts";
 import { Installation, type Step } from "./install/installation.ts";
 import {
   parseSettings,
@@ -15,8 +20,8 @@ import {
   setOption,
   settingsOption,
 } from "./install/settings.ts";
-import type { Terminal } from "./terminal.ts";
-import { watch, watchOf, watchOptions } from "./watch.ts";
+import type { Terminal } from "./command/terminal.ts";
+import { watch, watchOf, watchOptions } from "./command/watch.ts";
 
 /** What is installed, for the agent as well. */
 export const installOptions = {

@@ -18,30 +18,30 @@ import {
   addressesOf,
   attachmentCells,
   attachmentHead,
-} from "./abandoned.ts";
-import { type Command, UsageError } from "./command.ts";
-import type { Host } from "./host.ts";
-import { isSeen } from "./mount-namespace.ts";
+} from "./records/abandoned.ts";
+import { type Command, UsageError } from "./command/command.ts";
+import type { Host } from "./node/host.ts";
+import { isSeen } from "./records/mount-namespace.ts";
 import {
   directoryOptions,
   directoriesOf,
   hostOf,
   rootOption,
   nodeContext,
-} from "./node.ts";
+} from "./node/node.ts";
 import {
   namespaceOptions,
   structured,
   structuredFormats,
   wantedNamespace,
-} from "./output.ts";
+} from "./command/output.ts";
 import {
   type PodTraffic,
   bytesText,
   hostInterfaces,
   podTraffic,
-} from "./pod-traffic.ts";
-import { type Terminal, age, columns } from "./terminal.ts";
+} from "./records/pod-traffic.ts";
+import { type Terminal, age, columns } from "./command/terminal.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node only, not the API server or the runtime. HOST is the host's

@@ -3,10 +3,14 @@
  * command returns its exit code; 2 is a usage error.
  */
 import { messageOf } from "../linux/errno.ts";
-import { UsageError, namesOf, readInput } from "./command.ts";
+import { UsageError, namesOf, readInput } from "./command/command.ts";
 import { commands } from "./commands.ts";
 import { nearest } from "../select/nearest-key.ts";
-import { type Process, type Terminal, realTerminal } from "./terminal.ts";
+import {
+  type Process,
+  type Terminal,
+  realTerminal,
+} from "./command/terminal.ts";
 
 const aliases: Readonly<Record<string, string>> = {
   "--version": "version",

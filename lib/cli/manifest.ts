@@ -4,10 +4,10 @@
  */
 import { messageOf } from "../linux/errno.ts";
 import { readConfig } from "../select/config.ts";
-import { type Command, type Input, UsageError } from "./command.ts";
+import { type Command, type Input, UsageError } from "./command/command.ts";
 import { features } from "./manifest/features.ts";
 import { type ManifestOptions, objects } from "./manifest/objects.ts";
-import { directoryOptions, directoriesOf } from "./node.ts";
+import { directoryOptions, directoriesOf } from "./node/node.ts";
 import { ownPlugin } from "./install/own-list.ts";
 import {
   type Settings,

@@ -1,13 +1,13 @@
 /** `genie metrics`: the metrics of this node, printed once. */
 import { CallCounters, metricsText } from "../agent/metrics/metrics.ts";
-import type { Command } from "./command.ts";
+import type { Command } from "./command/command.ts";
 import {
   directoriesOf,
   directoryOptions,
   hostOf,
   nodeContext,
   rootOption,
-} from "./node.ts";
+} from "./node/node.ts";
 
 export const metrics: Command = {
   about: `In Prometheus' text format, from the records, host-local's directory and calls.log, which exists

@@ -3,7 +3,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Command } from "./command.ts";
+import type { Command } from "./command/command.ts";
 import { whileInstalling } from "./install/installer-lock.ts";
 import {
   directoriesOf,
@@ -12,10 +12,10 @@ import {
   ownFile,
   ownType,
   rootOption,
-} from "./node.ts";
+} from "./node/node.ts";
 import { type RemovalRequest, removeGenie } from "./install/removal.ts";
-import type { Terminal } from "./terminal.ts";
-import { watch, watchOf, watchOptions } from "./watch.ts";
+import type { Terminal } from "./command/terminal.ts";
+import { watch, watchOf, watchOptions } from "./command/watch.ts";
 
 export const uninstall: Command = {
   about: `Refuses, and lists the pods, while a pod has more than the network that the runtime will use

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { namesOf } from "../../lib/cli/command.ts";
+import { namesOf } from "../../lib/cli/command/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
 import { type } from "./fixtures.ts";
 

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { runCommand } from "../../lib/cli/main.ts";
-import type { Terminal } from "../../lib/cli/terminal.ts";
+import type { Terminal } from "../../lib/cli/command/terminal.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import {

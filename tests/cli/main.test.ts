@@ -1,5 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { UsageError, namesOf, readInput } from "../../lib/cli/command.ts";
+import {
+  UsageError,
+  namesOf,
+  readInput,
+} from "../../lib/cli/command/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
 import { type } from "./fixtures.ts";
 

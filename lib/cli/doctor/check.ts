@@ -15,10 +15,10 @@ import {
   type OwnNetwork,
   findOwn,
   nodeContext,
-} from "../node.ts";
-import type { Host } from "../host.ts";
+} from "../node/node.ts";
+import type { Host } from "../node/host.ts";
 import { networksIn } from "../install/default-network.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../command/terminal.ts";
 
 /** "skip": it does not apply here, or cannot be known. */
 export type Verdict = "ok" | "warn" | "fail" | "skip";

@@ -12,8 +12,8 @@ import { compareVersions } from "../../cni/version.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../install/default-network.ts";
 import { listWarnings } from "../install/own-list.ts";
-import { ownFile, ownType } from "../node.ts";
-import { namesIn, textOf } from "../replace-file.ts";
+import { ownFile, ownType } from "../node/node.ts";
+import { namesIn, textOf } from "../node/replace-file.ts";
 import {
   type Check,
   type Finding,

@@ -23,7 +23,7 @@ import {
   warn,
 } from "./check.ts";
 import { own } from "../../cni/json.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../node/host.ts";
 import { apiProblem, openApi } from "../../kube/typed-api.ts";
 
 const check = "kubeconfig";

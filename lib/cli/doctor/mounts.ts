@@ -6,8 +6,8 @@ import { readdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readConfDir } from "../../cni/confdir.ts";
 import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
-import type { Host } from "../host.ts";
-import { type Directories, defaultDirectories, findOwn } from "../node.ts";
+import type { Host } from "../node/host.ts";
+import { type Directories, defaultDirectories, findOwn } from "../node/node.ts";
 import { type Finding, fail } from "./check.ts";
 
 /** Milliseconds. */

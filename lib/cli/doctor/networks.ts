@@ -10,7 +10,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import { versionsOf } from "../plugin-versions.ts";
+import { versionsOf } from "../node/plugin-versions.ts";
 import {
   type Check,
   type Finding,

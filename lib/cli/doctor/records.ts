@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import { abandonedOnNode } from "../abandoned.ts";
+import { abandonedOnNode } from "../records/abandoned.ts";
 import { sandboxOf } from "../list.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
 

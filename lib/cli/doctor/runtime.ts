@@ -8,7 +8,7 @@ import { compareVersions } from "../../cni/version.ts";
 import { cachedNetworks, crioHazards, hazardText } from "../install/crio.ts";
 import { sameContent } from "../install/binary.ts";
 import { executableMemoryProblems } from "../install/executable-memory.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../node/host.ts";
 import {
   type RuntimeProcess,
   runtimeProcesses,
@@ -32,8 +32,8 @@ import {
 } from "./check.ts";
 import { join } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
-import { ownType } from "../node.ts";
-import { versionsOf } from "../plugin-versions.ts";
+import { ownType } from "../node/node.ts";
+import { versionsOf } from "../node/plugin-versions.ts";
 
 /** The versions since which each sends annotations and calls STATUS. */
 const since: Readonly<

@@ -17,11 +17,11 @@ import { Code, CniError, invalidConfig } from "../../cni/error.ts";
 import { readElfHeader } from "../../linux/elf.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { Host } from "../host.ts";
-import { ownType } from "../node.ts";
-import { versionsOf } from "../plugin-versions.ts";
-import { putExecutable } from "../replace-file.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Host } from "../node/host.ts";
+import { ownType } from "../node/node.ts";
+import { versionsOf } from "../node/plugin-versions.ts";
+import { putExecutable } from "../node/replace-file.ts";
+import type { Terminal } from "../command/terminal.ts";
 
 export class Binary {
   readonly #binDir: string;

@@ -3,7 +3,7 @@ import { quote } from "../../linux/text.ts";
 import { omitUndefined } from "../../cni/json.ts";
 import { readServerUrl, withoutSecrets } from "../../kube/server-url.ts";
 import { serviceAccountDirectory } from "../../kube/typed-api.ts";
-import { type Input, type Options, UsageError } from "../command.ts";
+import { type Input, type Options, UsageError } from "../command/command.ts";
 
 /** The operator's options. */
 export interface Wishes {

@@ -15,15 +15,15 @@ import { readKubeconfig } from "../../kube/kubeconfig.ts";
 import { omitUndefined } from "../../cni/json.ts";
 import { inClusterServer } from "../../kube/server-url.ts";
 import type { Wishes } from "./credential-options.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../node/host.ts";
 import { kubeconfigText } from "./kubeconfig-text.ts";
 import {
   keepDamaged,
   makeDirectory,
   putText,
   textOf,
-} from "../replace-file.ts";
-import type { Env } from "../terminal.ts";
+} from "../node/replace-file.ts";
+import type { Env } from "../command/terminal.ts";
 
 export type Credential =
   /** An existing kubeconfig, used as it is. */

@@ -19,12 +19,12 @@ import {
 import { type Attachment, displayName } from "../../select/attachment.ts";
 import { parseChoice } from "../../select/choice.ts";
 import { resolve } from "../../select/resolve.ts";
-import { ownType, ownFile } from "../node.ts";
+import { ownType, ownFile } from "../node/node.ts";
 import { join } from "node:path";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { own } from "../../cni/json.ts";
 import { cachedNetworks, crioHazards, hazardText } from "./crio.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../node/host.ts";
 
 export interface DefaultNetwork {
   /** The value of `default_plugin`, unambiguous even if files are added. */

@@ -4,8 +4,8 @@
  * "Processes and locks"), and `install` checks it first.
  */
 import { basename } from "node:path";
-import type { Host } from "../host.ts";
-import { namesIn, textOf } from "../replace-file.ts";
+import type { Host } from "../node/host.ts";
+import { namesIn, textOf } from "../node/replace-file.ts";
 
 export interface MemoryProblem {
   /** The setting that forbids it. */

@@ -27,9 +27,13 @@ import {
   refuseEarlier,
   refuseHazards,
 } from "./default-network.ts";
-import { type Directories, defaultDirectories, nodeNameOf } from "../node.ts";
+import {
+  type Directories,
+  defaultDirectories,
+  nodeNameOf,
+} from "../node/node.ts";
 import { executableMemoryProblems } from "./executable-memory.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../node/host.ts";
 import { whileInstalling } from "./installer-lock.ts";
 import { listWarnings, ownListText, ownPlugin } from "./own-list.ts";
 import { type Base, OwnFile } from "./own-file.ts";
@@ -40,7 +44,7 @@ import {
   runtimesOf,
 } from "./runtime.ts";
 import { type Settings, withSettings } from "./settings.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "../command/terminal.ts";
 
 export interface InstallRequest {
   directories: Directories;

@@ -7,7 +7,7 @@ import { Code, CniError } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { Open, close, openIfAny } from "../../linux/file-calls.ts";
 import { tryLock } from "../../linux/file-lock.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../node/host.ts";
 
 const pollMs = 50;
 /** Longer than an installation takes. */

@@ -11,8 +11,8 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
 import { own, parseJson } from "../../cni/json.ts";
-import { type Directories, defaultDirectories, ownFile } from "../node.ts";
-import type { Host } from "../host.ts";
+import { type Directories, defaultDirectories, ownFile } from "../node/node.ts";
+import type { Host } from "../node/host.ts";
 import {
   type ListFile,
   hasOwnPlugin,
@@ -28,7 +28,7 @@ import {
   removeFile,
   renewLink,
   textOf,
-} from "../replace-file.ts";
+} from "../node/replace-file.ts";
 
 /** The source of the next configuration. */
 export interface Base {

@@ -20,9 +20,9 @@ import {
   executedIn,
   formatVersion,
 } from "../../state/record.ts";
-import type { Host } from "../host.ts";
+import type { Host } from "../node/host.ts";
 import { type Sandbox, sandboxOf } from "../list.ts";
-import { ownFile, ownType } from "../node.ts";
+import { ownFile, ownType } from "../node/node.ts";
 
 /** The network that the runtime uses after the removal. */
 export function formerNetwork(

@@ -20,13 +20,18 @@ import type { Candidate } from "../../select/node-networks.ts";
 import { definitionsDirectory } from "../../state/cached-definition.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
-import { abandonedOnNode } from "../abandoned.ts";
+import { abandonedOnNode } from "../records/abandoned.ts";
 import { collect } from "../gc.ts";
-import type { Host } from "../host.ts";
-import { whyUnseen } from "../mount-namespace.ts";
-import { type Directories, nodeContext, ownFile, ownType } from "../node.ts";
-import { removeFile } from "../replace-file.ts";
-import type { Env } from "../terminal.ts";
+import type { Host } from "../node/host.ts";
+import { whyUnseen } from "../records/mount-namespace.ts";
+import {
+  type Directories,
+  nodeContext,
+  ownFile,
+  ownType,
+} from "../node/node.ts";
+import { removeFile } from "../node/replace-file.ts";
+import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "./credential.ts";
 import { credentialDirectory } from "./installation.ts";
 import { removeCopies } from "./own-file.ts";

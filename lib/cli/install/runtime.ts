@@ -5,10 +5,10 @@
  * /opt/cni/bin and /etc/cni/net.d too.
  */
 import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
-import type { Host } from "../host.ts";
-import { type Directories, defaultDirectories } from "../node.ts";
+import type { Host } from "../node/host.ts";
+import { type Directories, defaultDirectories } from "../node/node.ts";
 import { own } from "../../cni/json.ts";
-import { namesIn, textOf } from "../replace-file.ts";
+import { namesIn, textOf } from "../node/replace-file.ts";
 
 export type Runtime = "containerd" | "crio";
 

@@ -10,9 +10,9 @@ import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { isObject, parseJson } from "../../cni/json.ts";
 import { configKeys } from "../../select/config-schema.ts";
 import { nearest } from "../../select/nearest-key.ts";
-import { type Input, type Options, UsageError } from "../command.ts";
+import { type Input, type Options, UsageError } from "../command/command.ts";
 import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
-import { textOf } from "../replace-file.ts";
+import { textOf } from "../node/replace-file.ts";
 
 export const setOption = {
   set: {

@@ -4,8 +4,12 @@
  */
 import type { V1PolicyRule } from "@kubernetes/client-node";
 import { parseAddress, parts } from "../../agent/parts.ts";
-import { chosenParts, partOptions, switchesOf } from "../agent-switches.ts";
-import { UsageError } from "../command.ts";
+import {
+  chosenParts,
+  partOptions,
+  switchesOf,
+} from "../agent/agent-switches.ts";
+import { UsageError } from "../command/command.ts";
 import { nodePolicy } from "./admission-policy.ts";
 import { group } from "./definition.ts";
 import type { Feature } from "./feature.ts";

@@ -1,0 +1,111 @@
+/**
+ * `genie change-pod`, which only the agent calls: one change of a running pod's networks,
+ * a JSON request on stdin, a JSON outcome on stdout (agent.md). The record is named, so
+ * nothing is searched.
+ */
+import * as v from "valibot";
+import type { Context } from "../../attach/context.ts";
+import { attachNetwork } from "../../attach/running/attach-network.ts";
+import { detachNetwork } from "../../attach/running/detach-network.ts";
+import type { Change } from "../../attach/running/pod-change.ts";
+import {
+  type CheckedAttachment,
+  checkNetworks,
+  repairNetwork,
+} from "../../attach/running/repair-network.ts";
+import { LeftAlone } from "../../attach/running/running-pod.ts";
+import { CniError } from "../../cni/error.ts";
+import { parseJson } from "../../cni/json.ts";
+import { object, parse } from "../../cni/schema.ts";
+import { readStdin } from "../../linux/stdio.ts";
+import type { Command } from "../command/command.ts";
+import { directoriesOf, directoryOptions, nodeContext } from "../node/node.ts";
+
+const request = object({
+  verb: v.picklist(["attach", "detach", "check", "repair"]),
+  /** Of the record. */
+  containerId: v.string(),
+  ifname: v.string(),
+  /** The interface to detach or to repair, or to attach if the element names none. */
+  interface: v.optional(v.string()),
+  /** To attach, as `genie attach` reads it. */
+  network: v.optional(v.string()),
+});
+
+export type ChangeRequest = v.InferOutput<typeof request>;
+
+/** What the agent does with it: "left alone" is no failure. */
+export type ChangeOutcome =
+  | Change
+  | { outcome: "checked"; attachments: CheckedAttachment[] }
+  | { outcome: "left alone"; why: string }
+  | { outcome: "failed"; code: number; why: string };
+
+export const changePod: Command = {
+  options: directoryOptions,
+  async run(input, { env, stdout }) {
+    const text = new TextDecoder().decode(readStdin());
+    const asked = parse(
+      request,
+      parseJson(text),
+      (problem) => new Error(problem),
+    );
+    const verb = verbs[asked.verb];
+    const node = nodeContext(directoriesOf(input), env, {
+      request: { command: verb.command },
+    });
+    const outcome = await outcomeOf(() => verb.run(node, asked, asked));
+    await stdout(`${JSON.stringify(outcome)}\n`);
+    return 0;
+  },
+};
+
+interface Verb {
+  /** A wrong configuration stops an ADD only. */
+  command: "ADD" | "DEL" | "CHECK";
+  run(
+    node: Context,
+    pod: { containerId: string; ifname: string },
+    request: ChangeRequest,
+  ): Promise<ChangeOutcome>;
+}
+
+const verbs: Readonly<Record<ChangeRequest["verb"], Verb>> = {
+  attach: {
+    command: "ADD",
+    run: (node, pod, { network = "", interface: ifname }) =>
+      attachNetwork(node, pod, { network, ifname }),
+  },
+  detach: {
+    command: "DEL",
+    run: (node, pod, { interface: ifname = "" }) =>
+      detachNetwork(node, pod, ifname, { byAgent: true }),
+  },
+  check: {
+    command: "CHECK",
+    run: async (node, pod) => ({
+      outcome: "checked",
+      attachments: await checkNetworks(node, pod),
+    }),
+  },
+  repair: {
+    command: "ADD",
+    run: (node, pod, { interface: ifname = "" }) =>
+      repairNetwork(node, pod, ifname),
+  },
+};
+
+async function outcomeOf(
+  work: () => Promise<ChangeOutcome>,
+): Promise<ChangeOutcome> {
+  try {
+    return await work();
+  } catch (cause) {
+    const error = CniError.from(cause);
+    const { code } = error;
+    const why = error.toText();
+    return cause instanceof LeftAlone
+      ? { outcome: "left alone", why }
+      : { outcome: "failed", code, why };
+  }
+}

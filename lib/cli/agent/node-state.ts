@@ -1,0 +1,70 @@
+/**
+ * The state of the node's networks for the agent, as the node's plugins see it: below
+ * another root this takes a process that changes its root. The hidden command is that
+ * process.
+ */
+import * as v from "valibot";
+import { type NodeState, nodeState } from "../../agent/node/node-state.ts";
+import { parseJson } from "../../cni/json.ts";
+import { object, parse } from "../../cni/schema.ts";
+import { changeRoot, runBelowRoot } from "../node/below-root.ts";
+import type { Command } from "../command/command.ts";
+import type { Host } from "../node/host.ts";
+import {
+  type Directories,
+  directoriesOf,
+  directoryOptions,
+  nodeContext,
+  rootOption,
+} from "../node/node.ts";
+import type { Env, Terminal } from "../command/terminal.ts";
+
+/** Milliseconds: every network has its own limit. */
+const limitMs = 60_000;
+
+const schema = object({
+  problem: v.exactOptional(v.string()),
+  names: v.array(v.string()),
+});
+
+/** Throws Error when the root cannot be changed. */
+export async function hostState(
+  directories: Directories,
+  host: Host,
+  { env, self }: Pick<Terminal, "env" | "self">,
+): Promise<NodeState> {
+  if (host.isOurs) return ownState(directories, env);
+  const { confDir, binDir, dataDir } = directories;
+  const { exitCode, stdout, stderr } = await runBelowRoot(
+    [
+      self,
+      "node-state",
+      `--root=${host.root}`,
+      `--conf-dir=${confDir}`,
+      `--bin-dir=${binDir}`,
+      ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
+    ],
+    env,
+    limitMs,
+  );
+  const fail = (problem: string) =>
+    new Error(`failed to read the state of the node: ${problem}`);
+  if (exitCode !== 0) throw fail(stderr.trim());
+  return parse(schema, parseJson(stdout), fail);
+}
+
+function ownState(directories: Directories, env: Env): Promise<NodeState> {
+  const request = { command: "STATUS" } as const;
+  return nodeState(() => nodeContext(directories, env, { request }));
+}
+
+export const nodeStateCommand: Command = {
+  options: { ...directoryOptions, ...rootOption },
+  async run(input, { env, stdout }) {
+    const root = input.path("root");
+    if (root !== undefined) changeRoot(root);
+    const state = await ownState(directoriesOf(input), env);
+    await stdout(`${JSON.stringify(state)}\n`);
+    return 0;
+  },
+};

@@ -1,0 +1,98 @@
+/** The text of `genie explain`. Pure. */
+import type { Device } from "../../select/attachment.ts";
+import type { ExplainedAttachment, Explanation } from "./explanation.ts";
+import type { RemoteExplanation } from "./remote-explanation.ts";
+
+/** `deployment shop/web`; a pod without its kind. */
+export function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
+  const path = `${namespace}/${name}`;
+  return kind === undefined || kind === "Pod"
+    ? path
+    : `${kind.toLowerCase()} ${path}`;
+}
+
+export function explanationText(explanation: Explanation): string {
+  const { pod, rules, attachments, auxiliary, hostNetwork } = explanation;
+  if (hostNetwork)
+    return `${subjectOf(pod)} uses the node's own network: the runtime calls no CNI plugin for it\n`;
+  const lines = [
+    `${subjectOf(pod)} gets ${countOf(attachments)} on this node:`,
+    ...rules.map((rule) => `  ${rule}`),
+    ...attachments.flatMap((one) =>
+      linesOf(one, one.primary ? " (primary)" : "", ""),
+    ),
+  ];
+  if (auxiliary)
+    lines.push(
+      ...linesOf(auxiliary, " (auxiliary chain)", "the primary's result"),
+    );
+  return `${lines.join("\n")}\n`;
+}
+
+export function remoteText(explanation: RemoteExplanation): string {
+  const { pod, hostNetwork, attachments } = explanation;
+  if (hostNetwork) return `${subjectOf(pod)} uses its node's own network\n`;
+  const lines = [`${subjectOf(pod)} asks for ${countOf(attachments)}:`];
+  for (const {
+    ifname,
+    primary,
+    rule,
+    definition,
+    config,
+    problem,
+  } of attachments)
+    lines.push(
+      `${ifname}${primary ? " (primary)" : ""}: ${rule}`,
+      indented(
+        definition === undefined
+          ? "its configuration is on the node: run genie explain there"
+          : (problem ?? JSON.stringify(config, null, 2)),
+      ),
+    );
+  return `${lines.join("\n")}\n`;
+}
+
+function subjectOf(pod: Explanation["pod"]): string {
+  return `${pod.kind === undefined ? "" : "a pod of "}${nameOf(pod)}`;
+}
+
+function countOf({ length }: readonly unknown[]): string {
+  return length === 1 ? "1 network" : `${length} networks`;
+}
+
+/** `before` is the prevResult of the first plugin. */
+function linesOf(
+  attachment: ExplainedAttachment,
+  role: string,
+  before: string,
+): string[] {
+  const { ifname, source, args, device, plugins } = attachment;
+  return [
+    "",
+    `${ifname}${role}: ${namesOf(attachment)}, from ${source}`,
+    `  CNI_ARGS ${args}`,
+    ...(device ? [`  device ${deviceText(device)}`] : []),
+    ...plugins.flatMap(({ type, path, config }, i) => {
+      const result = i === 0 ? before : "the result before it";
+      const after = result === "" ? "" : `, with ${result} as prevResult`;
+      return [
+        `  ${type} (${path}) is given${after}:`,
+        indented(JSON.stringify(config, null, 2)),
+      ];
+    }),
+  ];
+}
+
+/** With the CNI name if it differs: configurations and network-status have that one. */
+function namesOf({ network, cniName }: ExplainedAttachment): string {
+  return network === cniName ? network : `${network} (CNI name ${cniName})`;
+}
+
+function deviceText({ id, resource, source }: Device): string {
+  const of = resource === undefined ? "" : ` of ${resource}`;
+  return `${id}${of} (${source ?? "named by the pod"})`;
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, "    ");
+}

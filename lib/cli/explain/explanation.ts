@@ -1,0 +1,215 @@
+/**
+ * The networks of a pod on this node, the rule that selects each, and the
+ * configuration of each plugin: ADD's choice without its execution. Changes
+ * nothing.
+ */
+import { choose, openOnce } from "../../attach/choice/choose.ts";
+import {
+  type Context,
+  readNetworks,
+  runtimeConf,
+  type Dependencies,
+  systemDependencies,
+} from "../../attach/context.ts";
+import { findPlugin } from "../../cni/invoke.ts";
+import { own, parseJson } from "../../cni/json.ts";
+import { pluginConfig } from "../../cni/network.ts";
+import { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import {
+  type Attachment,
+  type Device,
+  displayName,
+} from "../../select/attachment.ts";
+import { type ChoiceElement, ruleOf } from "../../select/choice.ts";
+import { annotationsCapability } from "../../select/config.ts";
+import {
+  type NamespaceSource,
+  namespaceRules,
+  schedulingRules,
+} from "./namespace-networks.ts";
+import { type Directories, nodeContext } from "../node/node.ts";
+import type { PodView } from "../pods/pod-source.ts";
+import type { Env } from "../command/terminal.ts";
+
+export interface Explanation {
+  /** `kind` of the workload that has the pod's template. */
+  pod: { kind?: string; namespace: string; name: string };
+  /** The pod uses the node's network: no plugin is called. */
+  hostNetwork?: true;
+  /** The rule of each network, what the namespace gives, then the faults of annotations. */
+  rules: string[];
+  attachments: ExplainedAttachment[];
+  /** Executed last, on the primary's interface (selection.md §11). */
+  auxiliary?: ExplainedAttachment;
+}
+
+export interface ExplainedAttachment {
+  ifname: string;
+  primary: boolean;
+  /** The name in the annotation, or the file key. */
+  network: string;
+  /** The `name` of its configuration. */
+  cniName: string;
+  /** Its file or definition. */
+  source: string;
+  /** CNI_ARGS */
+  args: string;
+  /** Its `id`, the `resource` that it is of, its `source`. */
+  device?: Device;
+  plugins: { type: string; path: string; config: unknown }[];
+}
+
+/** Values that only the runtime knows. */
+const containerId = "<container ID>";
+const netns = "<network namespace>";
+const ifname = "eth0";
+
+/** Throws the error with which the pod's ADD would fail. */
+export async function explainPod(
+  pod: PodView,
+  directories: Directories,
+  env: Env,
+  namespaces: NamespaceSource,
+): Promise<Explanation> {
+  const { kind, namespace, name } = pod;
+  const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
+  if (pod.hostNetwork)
+    return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
+  const context = contextFor(pod, directories, env);
+  const deadline = new Deadline(context.config.apiTimeoutMs);
+  const { choice, attachments, auxiliary, recorded } = await choose(
+    context,
+    pod,
+    readNetworks(context),
+    openOnce(context, deadline),
+    deadline,
+  );
+  recorded?.();
+  return {
+    pod: shown,
+    rules: [
+      ...choice.elements.map(ruleOf),
+      ...auxiliaryRules(auxiliary),
+      ...(await namespaceRules(pod, namespaces)),
+      ...schedulingRules(pod),
+      ...misplacedAnnotations(pod),
+    ],
+    attachments: attachments.map((attachment, i) =>
+      explained(attachment, sourceOf(choice.elements[i], context), context),
+    ),
+    ...(auxiliary && {
+      auxiliary: explained(
+        auxiliary,
+        `${context.config.confDir}/${auxiliary.list.name}`,
+        context,
+      ),
+    }),
+  };
+}
+
+function contextFor(pod: PodView, directories: Directories, env: Env): Context {
+  const args = [
+    "IgnoreUnknown=1",
+    `K8S_POD_NAMESPACE=${pod.namespace}`,
+    `K8S_POD_NAME=${pod.name}`,
+    `K8S_POD_INFRA_CONTAINER_ID=${containerId}`,
+    `K8S_POD_UID=${pod.uid || "<pod UID>"}`,
+  ].join(";");
+  const real = systemDependencies(env);
+  const dependencies: Dependencies = {
+    ...real,
+    // It keeps no TLS session for the next pod: nothing changes.
+    async kube({ kube, apiTimeoutMs: apiTimeout }, deadline) {
+      const { createKube } = await import("../../kube/client.ts");
+      return createKube(kube, { deadline, apiTimeout, env });
+    },
+    devices: openIfAllotted(real.devices),
+  };
+  const made = { command: "ADD", containerId, netns, ifname, args } as const;
+  const begin = (runtimeConfig: Record<string, unknown>) =>
+    nodeContext(directories, env, {
+      dependencies,
+      request: { ...made },
+      config: { runtimeConfig },
+    });
+  const { capabilities } = begin({}).request.config;
+  const offered = {
+    [annotationsCapability]: pod.annotations,
+    ...(pod.portMappings.length > 0 && { portMappings: pod.portMappings }),
+    ...(pod.bandwidth && { bandwidth: pod.bandwidth }),
+  };
+  // A runtime sends what our own configuration declares.
+  return begin(
+    Object.fromEntries(
+      Object.entries(offered).filter(
+        ([key]) => own(capabilities, key) === true,
+      ),
+    ),
+  );
+}
+
+/** Milliseconds for the kubelet: the pod may not run here. */
+const kubeletMs = 1000;
+
+/** The devices of a pod of this node; stand-ins for a pod that the kubelet does not have. */
+function openIfAllotted(
+  open: Dependencies["devices"],
+): Dependencies["devices"] {
+  return async (pod, config, dependencies) => {
+    try {
+      const deadline = dependencies.deadline.atMost(kubeletMs);
+      return await open(pod, config, { ...dependencies, deadline });
+    } catch (error) {
+      const source = `no device yet: ${messageOf(error)}`;
+      return ({ claim, resource = claim?.claimName ?? "" }) =>
+        Promise.resolve({ id: `<device of ${resource}>`, resource, source });
+    }
+  };
+}
+
+function auxiliaryRules(auxiliary: Attachment | undefined): string[] {
+  if (!auxiliary) return [];
+  const { list, ifname: on } = auxiliary;
+  return [`auxiliaryChain ${quote(list.name)} is executed last, on ${on}`];
+}
+
+function misplacedAnnotations({ misplaced, kind }: PodView): string[] {
+  return misplaced.map(
+    (key) =>
+      `annotation "${key}" of the ${kind} itself means nothing: pods get the annotations of its template`,
+  );
+}
+
+function explained(
+  attachment: Attachment,
+  source: string,
+  context: Context,
+): ExplainedAttachment {
+  const { list, args, extras } = attachment;
+  const runtime = runtimeConf(context, attachment);
+  return {
+    ifname: attachment.ifname,
+    primary: attachment.ifname === ifname,
+    network: displayName(attachment),
+    cniName: list.name,
+    source,
+    args,
+    ...(extras?.device && { device: extras.device }),
+    plugins: list.plugins.map((plugin) => ({
+      type: plugin.type,
+      path: findPlugin(plugin.type, context.path),
+      config: parseJson(pluginConfig(list, plugin, { runtime })),
+    })),
+  };
+}
+
+function sourceOf(
+  element: ChoiceElement | undefined,
+  { config }: Context,
+): string {
+  return element?.definition
+    ? `network-attachment-definition ${element.definition.key}`
+    : `${config.confDir}/${element?.node.candidate.file}`;
+}

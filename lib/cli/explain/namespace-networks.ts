@@ -1,0 +1,72 @@
+/**
+ * What a namespace gives to pods without network annotations (choice.md), for
+ * `genie explain`. Namespaces come from the file of the pods, else from the API server.
+ * One that cannot be read gives nothing: genie has that right only with
+ * `genie manifest --namespace-networks`.
+ */
+import { own } from "../../cni/json.ts";
+import type { Api } from "../../kube/typed-api.ts";
+import { quote } from "../../linux/text.ts";
+import type { Annotations } from "../../select/attachment.ts";
+import { type PodView, networkAnnotations } from "../pods/pod-source.ts";
+
+/** Where namespaces are read; each once. */
+export interface NamespaceSource {
+  /** Those of a file, and those that were asked for. */
+  known: Map<string, Annotations>;
+  open(): Promise<Api>;
+}
+
+async function annotationsOf(
+  name: string,
+  { known, open }: NamespaceSource,
+): Promise<Annotations> {
+  const annotations = known.get(name) ?? (await ask(name, open));
+  known.set(name, annotations);
+  return annotations;
+}
+
+async function ask(
+  name: string,
+  open: () => Promise<Api>,
+): Promise<Annotations> {
+  try {
+    const { core } = await open();
+    const { metadata } = await core.readNamespace({ name });
+    return metadata?.annotations ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** The selectors of `genie manifest --network-scheduling`. */
+export function schedulingRules({ networkSelectors }: PodView): string[] {
+  return networkSelectors.map(
+    (selector) => `the scheduler takes nodes with the label ${selector}`,
+  );
+}
+
+/** A line if the namespace has network annotations. */
+export async function namespaceRules(
+  { namespace, annotations }: PodView,
+  source: NamespaceSource,
+): Promise<string[]> {
+  const given = await annotationsOf(namespace, source);
+  const keys = networkAnnotations.filter(
+    (key) => own(given, key) !== undefined,
+  );
+  if (keys.length === 0) return [];
+  const values = keys.map((key) => `${key} ${quote(String(own(given, key)))}`);
+  const what = `namespace ${quote(namespace)} gives ${values.join(", ")}`;
+  const has = (key: string) => own(annotations, key) !== undefined;
+  if (!networkAnnotations.some(has))
+    return [`${what} to a pod that is created without network annotations`];
+  const isSame = networkAnnotations.every(
+    (key) => own(annotations, key) === own(given, key),
+  );
+  return [
+    isSame
+      ? `${what}, and the pod has the same`
+      : `${what}, but the pod has network annotations of its own`,
+  ];
+}

@@ -1,0 +1,157 @@
+/**
+ * `kubectl genie explain`: what the API server alone knows of a pod's networks. Choice,
+ * interface names and definitions are as on a node; the configurations of the node's own
+ * networks are on the node, so a placeholder stands for each (docs/operations.md).
+ */
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseConfList } from "../../cni/conflist.ts";
+import { own, parseJson } from "../../cni/json.ts";
+import type { KubeOptions } from "../../kube/access.ts";
+import { statusText } from "../../kube/api-error.ts";
+import { readKubeconfig } from "../../kube/kubeconfig.ts";
+import type { Api } from "../../kube/typed-api.ts";
+import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
+import {
+  type ChoiceElement,
+  type DefinitionReference,
+  isChoice,
+  parseChoice,
+  ruleOf,
+} from "../../select/choice.ts";
+import { parseNetworks } from "../../select/cni-annotation.ts";
+import { readConfig } from "../../select/config.ts";
+import { networksOf } from "../../select/node-networks.ts";
+import type { PodView } from "../pods/pod-source.ts";
+import type { Env } from "../command/terminal.ts";
+
+export interface RemoteExplanation {
+  pod: { kind?: string; namespace: string; name: string };
+  hostNetwork?: true;
+  attachments: RemoteAttachment[];
+}
+
+export interface RemoteAttachment {
+  ifname: string;
+  primary: boolean;
+  rule: string;
+  /** A network of the node: its name, or absent for the default one. */
+  network?: string;
+  /** `<namespace>/<name>` */
+  definition?: string;
+  /** The definition's `spec.config`. */
+  config?: unknown;
+  /** Why there is no configuration. */
+  problem?: string;
+}
+
+const ifname = "eth0";
+const defaultFile = "default network of the node.conf";
+
+/** Throws the error with which the pod's ADD would fail on any node. */
+export async function explainRemotely(
+  pod: PodView,
+  api: () => Promise<Api>,
+): Promise<RemoteExplanation> {
+  const { kind, namespace, name, annotations } = pod;
+  const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
+  if (pod.hostNetwork)
+    return { pod: shown, hostNetwork: true, attachments: [] };
+  const { elements, primary } = parseChoice(annotations, {
+    config: readConfig({ name: "genie", type: "genie" }),
+    networks: placeholders(annotations),
+    ifname,
+    args: "",
+    namespace,
+  });
+  const attachments = elements.map(async (element, i) => ({
+    ifname: element.ifname,
+    primary: i === primary,
+    ...(await detailsOf(element, api)),
+  }));
+  return { pod: shown, attachments: await Promise.all(attachments) };
+}
+
+/** A network for each name of the annotation, and before them the default one. */
+function placeholders(annotations: Annotations) {
+  const cni = own(annotations, cniAnnotation);
+  const names = isChoice(cni)
+    ? parseNetworks('annotation "cni"', cni).map(({ name }) => name)
+    : [];
+  const files = [
+    ...new Set([defaultFile, ...names.map((name) => `${name}.conf`)]),
+  ];
+  const made = files.map((file) => ({
+    file,
+    // Types that no plugin has: none of them serves a container once only.
+    list: parseConfList({
+      cniVersion: "1.0.0",
+      name: `n${files.indexOf(file)}`,
+      plugins: [{ type: `placeholder${files.indexOf(file)}` }],
+    }),
+  }));
+  return networksOf("the node", made, ["genie"]);
+}
+
+async function detailsOf(
+  { node, definition }: ChoiceElement,
+  api: () => Promise<Api>,
+): Promise<Omit<RemoteAttachment, "ifname" | "primary">> {
+  if (definition) {
+    const rule = ruleOf({ ifname: "", definition });
+    return {
+      rule,
+      definition: definition.key,
+      ...(await configOf(definition, api)),
+    };
+  }
+  const { origin, name } = node;
+  return name === undefined
+    ? { rule: "the default network of its node" }
+    : { rule: `${origin} ${JSON.stringify(name)}`, network: name };
+}
+
+async function configOf(
+  { namespace, key, element }: DefinitionReference,
+  api: () => Promise<Api>,
+): Promise<{ config: unknown } | { problem: string }> {
+  const path = `/apis/k8s.cni.cncf.io/v1/namespaces/${encodeURIComponent(namespace)}/network-attachment-definitions/${encodeURIComponent(element.name)}`;
+  const server = await api();
+  const response = await server.send(path, AbortSignal.timeout(10_000));
+  if (!response.ok)
+    return {
+      problem: `failed to get definition ${key}: ${statusText(response.status)}`,
+    };
+  const config = own(own(await response.json(), "spec"), "config");
+  if (typeof config !== "string" || config.trim() === "")
+    return { problem: "it has no spec.config: the node has the configuration" };
+  try {
+    return { config: parseJson(config) };
+  } catch {
+    return { problem: "spec.config is not JSON" };
+  }
+}
+
+/** The files that kubectl merges: those of `$KUBECONFIG` that are there, else `~/.kube/config`. */
+export function operatorsKubeconfig(env: Env): Pick<
+  KubeOptions,
+  "kubeconfig" | "moreKubeconfigs"
+> & {
+  kubeconfig: string;
+} {
+  const named = (env["KUBECONFIG"] ?? "").split(":").filter(Boolean);
+  const there = named.filter((path) => existsSync(path));
+  const [kubeconfig = join(env["HOME"] || homedir(), ".kube/config"), ...more] =
+    there.length > 0 ? there : named;
+  return { kubeconfig, moreKubeconfigs: more };
+}
+
+/** The namespace of the current context, as kubectl takes it. Throws 7 naming a file that cannot be read. */
+export function contextNamespace({
+  kubeconfig,
+  moreKubeconfigs,
+}: ReturnType<typeof operatorsKubeconfig>): string {
+  const { namespace } = readKubeconfig(kubeconfig, undefined, moreKubeconfigs);
+  return namespace ?? "default";
+}

@@ -1,0 +1,239 @@
+/**
+ * Writes a file completely or not at all: under a hidden name in the same
+ * directory, synced, renamed. A runtime never sees an incomplete file, and
+ * containerd notices a rename within the directory (container-runtimes.md §2.2). An
+ * unchanged file is not written.
+ */
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { StepError, SystemError, errnoOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+
+export interface FileKind {
+  /** Mode of a new file; an existing one keeps mode and owner. */
+  mode: number;
+  /** Removes all rights of other users, also from an existing file. */
+  secret?: true;
+}
+
+/** Whether the file was written. */
+export function putText(path: string, text: string, kind: FileKind): boolean {
+  const former = statSync(path, { throwIfNoEntry: false });
+  const mode = (former?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
+  if (former && (former.mode & 0o7777) === mode && textOf(path) === text)
+    return false;
+  removeLeftOver(path);
+  const temporary = temporaryName(path);
+  try {
+    writing(path, () => {
+      writeFileSync(temporary, text, { mode: mode & 0o600, flag: "wx" });
+      chmodSync(temporary, mode);
+      // Last: afterwards the file may belong to another user.
+      if (former) keepOwner(temporary, former);
+      rename(temporary, path);
+    });
+  } finally {
+    removeFile(temporary);
+  }
+  return true;
+}
+
+/**
+ * Copies an executable; `check` gets the copy before it is renamed. A process that
+ * executes the former file continues: its inode does not change, so there is no
+ * "text file busy". A symbolic link is replaced: its target may be another version.
+ */
+export async function putExecutable(
+  path: string,
+  source: string,
+  check: (copy: string) => Promise<void>,
+): Promise<void> {
+  removeLeftOver(path);
+  const temporary = temporaryName(path);
+  try {
+    writing(path, () => {
+      copyFileSync(source, temporary);
+      chmodSync(temporary, 0o755);
+    });
+    await check(temporary);
+    writing(path, () => rename(temporary, path));
+  } finally {
+    removeFile(temporary);
+  }
+}
+
+/** Throws `failed to write "<path>": <the kernel's reason>` for a failed system call. */
+function writing(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    if (errno === undefined) throw cause;
+    throw new StepError(
+      `failed to write ${quote(path)}`,
+      new SystemError(errno),
+    );
+  }
+}
+
+/** A file or directory. Of a missing one on a read-only file system, `rm` fails too, and would hide the first error. */
+export function removeFile(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }))
+    rmSync(path, { force: true, recursive: true });
+}
+
+/** Recreates the link itself: runtimes watch its directory, not its target. */
+export function renewLink(link: string): void {
+  const temporary = temporaryName(link);
+  try {
+    symlinkSync(readlinkSync(link), temporary);
+    renameSync(temporary, link);
+  } finally {
+    removeFile(temporary);
+  }
+}
+
+/**
+ * Renames an unreadable file before it is overwritten; returns the suffix of its
+ * new name, which is no extension that a runtime reads.
+ */
+export function keepDamaged(path: string): string {
+  for (let i = 1; ; i++) {
+    const suffix = i === 1 ? ".damaged" : `.damaged-${i}`;
+    const place = path + suffix;
+    if (existsSync(place) || isLink(place)) continue;
+    if (isRegularFile(path)) {
+      copyFileSync(path, place);
+      chmodSync(place, 0o600);
+    }
+    // A directory or device, or a link to one, is renamed: a rename over it would
+    // replace it.
+    else renameSync(path, place);
+    return suffix;
+  }
+}
+
+function isRegularFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+export function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+}
+
+/** A new directory gets `mode`; an existing one does not change. */
+export function makeDirectory(path: string, mode = 0o755): void {
+  if (!existsSync(path)) mkdirSync(path, { recursive: true, mode });
+}
+
+/** Larger than any file that a command reads. */
+const maxBytes = 16 << 20;
+
+/**
+ * The text of a file; undefined if it is missing. Throws the system's errno, and
+ * Error for anything but a regular file: a FIFO or device could block.
+ */
+export function textOf(path: string): string | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;
+    throw error;
+  }
+  try {
+    const status = fstatSync(fd);
+    if (!status.isFile()) throw new Error(`${path} is not a regular file`);
+    if (status.size > maxBytes)
+      throw new Error(`${path} is larger than ${maxBytes >> 20} MiB`);
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The names in a directory; none if it cannot be read. */
+export function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function rename(temporary: string, path: string): void {
+  sync(temporary);
+  renameSync(temporary, path);
+  sync(dirname(path));
+}
+
+function sync(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function keepOwner(
+  path: string,
+  { uid, gid }: { uid: number; gid: number },
+): void {
+  const made = statSync(path);
+  if (made.uid === uid && made.gid === gid) return;
+  try {
+    chownSync(path, uid, gid);
+  } catch (error) {
+    // A container without CAP_CHOWN: writing the file matters more than its
+    // owner.
+    if (errnoOf(error) !== "EPERM") throw error;
+  }
+}
+
+/** Hidden, so that no runtime reads it as a configuration or plugin. */
+function temporaryName(path: string): string {
+  const random = crypto.randomUUID().slice(0, 8);
+  return join(dirname(path), `.${basename(path)}.${random}.tmp`);
+}
+
+/** Longer than any copy takes. */
+const abandonedMs = 10 * 60_000;
+
+/** Files of a killed install: an executable has 100 MB, a token is a secret. */
+function removeLeftOver(path: string): void {
+  const directory = dirname(path);
+  const name = basename(path);
+  for (const entry of readdirSync(directory)) {
+    if (!entry.startsWith(`.${name}.`) || !/\.[0-9a-f]{8}\.tmp$/.test(entry))
+      continue;
+    const found = statSync(join(directory, entry), { throwIfNoEntry: false });
+    if (found && Date.now() - found.mtimeMs > abandonedMs)
+      rmSync(join(directory, entry), { force: true });
+  }
+}

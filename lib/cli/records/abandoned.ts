@@ -1,0 +1,209 @@
+/**
+ * Attachments that could not be deleted, as commands show them: `genie list
+ * --abandoned` and `genie doctor` list them, `genie gc --drop` forgets them
+ * (state.md "Never stuck, never forgotten").
+ */
+import { abandonedRecords, isErrorOf } from "../../attach/abandoned.ts";
+import type { Context } from "../../attach/context.ts";
+import { type Result, modernResult } from "../../cni/result.ts";
+import { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { displayName } from "../../select/attachment.ts";
+import { withContainerLock } from "../../state/lock.ts";
+import {
+  type AttachmentRecord,
+  CorruptRecord,
+  type PodReference,
+  executedIn,
+  resultKey,
+} from "../../state/record.ts";
+import { age, columns } from "../command/terminal.ts";
+
+export interface AbandonedAttachment {
+  containerId: string;
+  pod?: PodReference;
+  ifname: string;
+  /** The name in the pod's annotation, or the file key. */
+  network: string;
+  /** The addresses that ADD assigned, with prefix. */
+  ips: string[];
+  /** The time when it was abandoned; the time of its ADD if the former is unknown. */
+  time: string;
+  /** The errors of the last DEL, if known. */
+  error: string;
+}
+
+export interface AbandonedOnNode {
+  attachments: AbandonedAttachment[];
+  /** Messages about unreadable records. */
+  unreadable: string[];
+}
+
+/** All abandoned attachments of this node, the longest untried first. */
+export async function abandonedOnNode({
+  config,
+}: Context): Promise<AbandonedOnNode> {
+  const records = abandonedRecords(config);
+  const found: AbandonedOnNode = { attachments: [], unreadable: [] };
+  for await (const { name, record, error } of records.oldestFirst()) {
+    if (!record) {
+      found.unreadable.push(
+        `abandoned record ${JSON.stringify(name)}: ${messageOf(error)}`,
+      );
+      continue;
+    }
+    const { results } = await records.readResults(record);
+    const { containerId, pod, abandoned, time } = record;
+    for (const attachment of executedIn(record)) {
+      const { ifname } = attachment;
+      const result = results.get(resultKey(attachment));
+      const failure = abandoned?.errors.find((one) =>
+        isErrorOf(one, attachment),
+      );
+      found.attachments.push({
+        containerId,
+        ...(pod && { pod }),
+        ifname,
+        network: displayName(attachment),
+        ips: addressesOf(result),
+        time: abandoned?.time ?? time,
+        error: failure?.error ?? "",
+      });
+    }
+  }
+  return found;
+}
+
+/** With prefix; none without a result. */
+export function addressesOf(result: Result | undefined): string[] {
+  return result ? modernResult(result).ips.map(({ address }) => address) : [];
+}
+
+export const attachmentHead = [
+  "NAMESPACE",
+  "POD",
+  "CONTAINER",
+  "INTERFACE",
+  "NETWORK",
+];
+
+/** The cells below {@link attachmentHead}. */
+export function attachmentCells(
+  {
+    pod,
+    containerId,
+    ifname,
+  }: Pick<AbandonedAttachment, "pod" | "containerId" | "ifname">,
+  network: string,
+): string[] {
+  return [
+    pod?.namespace ?? "-",
+    pod?.name ?? "-",
+    containerId.slice(0, 12),
+    ifname,
+    network,
+  ];
+}
+
+export function abandonedTable(
+  rows: readonly AbandonedAttachment[],
+  now: Date,
+): string {
+  if (rows.length === 0) return "nothing is abandoned\n";
+  return columns([
+    [...attachmentHead, "ADDRESSES", "AGE", "ERROR"],
+    ...rows.map((row) => [
+      ...attachmentCells(row, row.network),
+      row.ips.join(",") || "-",
+      age(row.time, now),
+      row.error || "-",
+    ]),
+  ]);
+}
+
+/**
+ * Forgets the abandoned attachments of a container, or of all. `container` is an ID
+ * or its unambiguous beginning. Returns a description of each; damaged records are
+ * renamed. Throws Error if the container has none.
+ */
+export async function drop(
+  context: Context,
+  container: string | undefined,
+): Promise<string[]> {
+  const records = abandonedRecords(context.config);
+  const readable: AttachmentRecord[] = [];
+  const damaged: string[] = [];
+  for await (const { name, record, error } of records.all()) {
+    if (record) readable.push(record);
+    else if (error instanceof CorruptRecord) damaged.push(name);
+  }
+  const isWanted =
+    container === undefined
+      ? () => true
+      : chooser(container, [
+          ...readable.map(({ containerId }) => containerId),
+          ...damaged.map(containerOf),
+        ]);
+  const lines: string[] = [];
+  const { clock } = context.dependencies;
+  for (const record of readable) {
+    const { containerId } = record;
+    if (!isWanted(containerId)) continue;
+    const deadline = new Deadline(lockMs, clock);
+    const forget = async () => {
+      lines.push(...(await reserved(records, record)));
+      records.remove(record);
+    };
+    await withContainerLock(context, deadline, forget, record);
+  }
+  for (const name of damaged) {
+    if (!isWanted(containerOf(name))) continue;
+    records.setAside(name);
+    lines.push(
+      `dropped ${name}: unreadable, kept as ${name}.json.corrupt; its addresses stay reserved`,
+    );
+  }
+  return lines;
+}
+
+/** Milliseconds to wait for a retry that runs now. */
+const lockMs = 20_000;
+
+/** The container ID in a record's name; a hashed name stays as it is. */
+function containerOf(name: string): string {
+  const [containerId = name] = name.split(":");
+  return containerId;
+}
+
+/** The container with this ID or this beginning of an ID. Throws Error for none and for several. */
+function chooser(
+  container: string,
+  containerIds: readonly string[],
+): (containerId: string) => boolean {
+  const found = new Set(containerIds.filter((id) => id.startsWith(container)));
+  if (found.size === 0)
+    throw new Error(`nothing is abandoned of container ${container}`);
+  // One ID can be the beginning of another.
+  if (found.has(container)) return (id) => id === container;
+  if (found.size > 1)
+    throw new Error(
+      `${container} is the beginning of several containers: ${[...found].join(", ")}`,
+    );
+  return (id) => found.has(id);
+}
+
+/** The addresses and devices that stay reserved. */
+async function reserved(
+  records: ReturnType<typeof abandonedRecords>,
+  record: AttachmentRecord,
+): Promise<string[]> {
+  const { results } = await records.readResults(record);
+  return executedIn(record).map((attachment) => {
+    const { ifname } = attachment;
+    const result = results.get(resultKey(attachment));
+    const ips = addressesOf(result);
+    const what =
+      ips.length > 0 ? ips.join(", ") : "the addresses of the container";
+    return `dropped ${record.containerId} ${ifname}: network ${displayName(attachment)} may keep ${what} reserved`;
+  });
+}

@@ -1,0 +1,162 @@
+/** What doctor says of devices: the kubelet's socket, the node's name, ResourceSlices (devices.md). */
+import { afterAll, describe, expect, test } from "bun:test";
+import type { Finding } from "../../../lib/cli/doctor/check.ts";
+import { type ApiServer, startApiServer } from "../../support/api-server.ts";
+import { removeCerts } from "../../support/certs.ts";
+import { startKubelet } from "../../support/kubelet.ts";
+import { NodeDirectory, attachment } from "../fixtures.ts";
+
+afterAll(removeCerts);
+
+const resource = "nic.example.com/vf";
+const definition = {
+  metadata: {
+    namespace: "shop",
+    name: "vf",
+    annotations: { "k8s.v1.cni.cncf.io/resourceName": resource },
+  },
+  spec: { config: "" },
+};
+
+/** The server lists all definitions. */
+function listDefinitions(server: ApiServer, ...items: object[]): void {
+  server.inject({
+    match: ({ path }) => path.includes("network-attachment-definitions?"),
+    kind: "answer",
+    body: JSON.stringify({ items }),
+  });
+}
+
+async function findingsOf(
+  server: ApiServer,
+  keys: object,
+  prepare?: (node: NodeDirectory) => void,
+): Promise<Finding[]> {
+  using node = new NodeDirectory();
+  await node.type("install", ["--kubeconfig", server.kubeconfig()]);
+  const [genie, ...others] = node.config["plugins"] as object[];
+  node.network("00-genie.conflist", {
+    ...node.config,
+    plugins: [{ ...genie, ...keys }, ...others],
+  });
+  prepare?.(node);
+  const { stdout } = await node.type("doctor", ["-o", "json"]);
+  const checks = new Set([
+    "kubelet's devices",
+    "node name",
+    "may list resourceslices",
+  ]);
+  return (JSON.parse(stdout) as Finding[]).filter(({ check }) =>
+    checks.has(check),
+  );
+}
+
+const verdicts = (findings: Finding[]) =>
+  findings.map(({ check, verdict }) => [check, verdict]);
+
+describe("doctor, devices", () => {
+  test("a device plugin has the resource: nothing more is needed", async () => {
+    await using server = await startApiServer();
+    await using kubelet = await startKubelet();
+    kubelet.resources.push("x/b", resource);
+    listDefinitions(server, definition);
+    const found = await findingsOf(server, {
+      podResourcesSocket: kubelet.socket,
+    });
+    expect(found).toEqual([
+      {
+        check: "kubelet's devices",
+        verdict: "ok",
+        found: `${kubelet.socket} responds: ${resource}, x/b`,
+      },
+      {
+        check: "node name",
+        verdict: "skip",
+        found: "nodeName is not configured; only devices of claims need it",
+      },
+    ]);
+  });
+
+  test.each([
+    ["all", true],
+    ["those of recorded pods", false],
+  ])(
+    "no device plugin has the resource of a definition, of %s",
+    async (_, isListed) => {
+      let allowed = true;
+      await using server = await startApiServer({
+        allow: ({ resource: one }) => allowed || one !== "resourceslices",
+      });
+      await using kubelet = await startKubelet();
+      const keys = { podResourcesSocket: kubelet.socket };
+      const prepare = (node: NodeDirectory) => {
+        if (isListed) listDefinitions(server, definition);
+        else
+          node.record({
+            attachments: [
+              { ...attachment("canal-net", "net1"), definition: "shop/vf" },
+            ],
+          });
+      };
+      server.definitions.put(definition);
+      const unnamed = await findingsOf(server, keys, prepare);
+      expect(verdicts(unnamed)).toEqual([
+        ["kubelet's devices", "ok"],
+        ["node name", "warn"],
+      ]);
+      const named = { ...keys, nodeName: "node1" };
+      expect(verdicts(await findingsOf(server, named, prepare))).toEqual([
+        ["kubelet's devices", "ok"],
+        ["node name", "ok"],
+        ["may list resourceslices", "ok"],
+      ]);
+      allowed = false;
+      expect((await findingsOf(server, named, prepare)).at(-1)).toMatchObject({
+        verdict: "warn",
+        found: expect.stringMatching(
+          /^failed to list resourceslices .*forbidden.*; needed for devices of "nic.example.com\/vf" without a metadata file/,
+        ),
+        advice: "genie manifest --dra | kubectl apply -f -",
+      });
+    },
+  );
+
+  test.each([
+    ["needed", "fail", [definition]],
+    ["not needed", "skip", []],
+  ])("no kubelet, %s: %s", async (_, verdict, definitions) => {
+    await using server = await startApiServer();
+    listDefinitions(server, ...definitions);
+    const [found] = await findingsOf(server, {
+      podResourcesSocket: "/nonexistent/kubelet.sock",
+    });
+    expect(found).toMatchObject({
+      verdict,
+      found:
+        'failed to get device plugins from kubelet at "/nonexistent/kubelet.sock": no such socket',
+    });
+  });
+
+  test("an API server that is away is asked once", async () => {
+    await using server = await startApiServer();
+    const kubeconfig = server.kubeconfig();
+    using node = new NodeDirectory();
+    const text = await Bun.file(kubeconfig).text();
+    const own = node.write("kubeconfig", text, 0o600);
+    await node.type("install", ["--kubeconfig", own]);
+    await server.stop();
+    let connections = 0;
+    const socket = {
+      open(client: { end(): void }) {
+        connections++;
+        client.end();
+      },
+      data() {},
+    };
+    const { port } = server;
+    using _ = Bun.listen({ hostname: "127.0.0.1", port, socket });
+    await node.type("doctor");
+    // The check of the API server, and that of devices.
+    expect(connections).toBe(2);
+  });
+});
