@@ -36,6 +36,7 @@ import { checkAutomatic, checkAuxiliaryChain } from "./doctor/choice.ts";
 import { checkCredential, checkTokenPod } from "./doctor/credential.ts";
 import {
   checkAllowedIpams,
+  checkChainedTwice,
   checkNetworks,
   checkSameNames,
 } from "./doctor/networks.ts";
@@ -62,6 +63,7 @@ const checks: readonly [name: string, check: Check][] = [
   ["default network", checkDefaultNetwork],
   ["networks", checkNetworks],
   ["networks", checkSameNames],
+  ["networks", checkChainedTwice],
   ["allowed IPAM", checkAllowedIpams],
   ["automatic", checkAutomatic],
   ["auxiliary chain", checkAuxiliaryChain],

@@ -92,6 +92,25 @@ export const checkSameNames: Check = ({ networks }) => [
   ),
 ];
 
+/**
+ * A mesh adds its plugin to a network's file, and again to ours once genie is
+ * installed: it would be executed twice for a pod of that network.
+ */
+export const checkChainedTwice: Check = ({ own: ours, networks }) =>
+  (ours?.list.plugins ?? []).flatMap(({ type }) => {
+    const files = networks.candidates
+      .filter(({ list }) => list.plugins.some((plugin) => plugin.type === type))
+      .map(({ file }) => file)
+      .join(", ");
+    return files === ""
+      ? []
+      : warn(
+          "networks",
+          `plugin ${quote(type)} is in ${ours?.file} and in ${files}: pods of that network get it twice`,
+          `remove it from ${files}`,
+        );
+  });
+
 /** Texts that several files share, with their files in order. */
 function sharedBy(
   { candidates }: Networks,

@@ -411,6 +411,26 @@ describe("doctor", () => {
       ],
     ],
     [
+      "a plugin of a mesh in our list and in a network",
+      (node) => {
+        const mesh = { type: "istio-cni" };
+        node.plugin("istio-cni", speaksAll);
+        const ours = node.config["plugins"] as object[];
+        const plugins = [...ours, mesh];
+        node.network("00-genie.conflist", { ...node.config, plugins });
+        node.network("30-mesh.conflist", {
+          name: "mesh",
+          cniVersion: "1.0.0",
+          plugins: [{ type: "ptp" }, mesh],
+        });
+      },
+      [
+        "networks",
+        "warn",
+        'plugin "istio-cni" is in 00-genie.conflist and in 30-mesh.conflist: pods of that network get it twice',
+      ],
+    ],
+    [
       "a token in a file that others can read",
       (node) => {
         withKeys(node, { policy: { k8s_auth_token: "t" } });
