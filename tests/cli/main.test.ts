@@ -111,6 +111,20 @@ describe("runCommand", () => {
       `genie install: --server is missing\n${hint("install")}`,
     ],
     [
+      ["install", "--certificate-authority=/c"],
+      `genie install: --server is missing\n${hint("install")}`,
+    ],
+    [
+      ["install", "--insecure-skip-tls-verify"],
+      `genie install: --server is missing\n${hint("install")}`,
+    ],
+    ...["install", "uninstall", "list", "doctor"].map(
+      (command): [string[], string] => [
+        [command, "--root=/nosuch"],
+        `genie ${command}: --root: no directory "/nosuch"\n${hint(command)}`,
+      ],
+    ),
+    [
       ["install", "--server=ftp://a", "--token-file=/t"],
       `genie install: --server "ftp://a": expected an http or https URL\n${hint("install")}`,
     ],

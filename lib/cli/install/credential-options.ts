@@ -78,17 +78,25 @@ export function wishesOf(input: Input): Wishes {
   });
   const { kubeconfig, server, clientCertificate, clientKey, tokenFile } =
     wishes;
-  const parts = [tokenFile, clientCertificate, clientKey];
+  const credentials = [tokenFile, clientCertificate, clientKey];
+  const isOfServer =
+    wishes.insecure ||
+    [...credentials, wishes.certificateAuthority].some(
+      (option) => option !== undefined,
+    );
   if (kubeconfig !== undefined && server !== undefined)
     throw new UsageError("--kubeconfig and --server exclude each other");
-  if (server === undefined && parts.some((part) => part !== undefined))
+  if (server === undefined && isOfServer)
     throw new UsageError("--server is missing");
   if (server !== undefined) requireUrl(server);
   if ((clientCertificate === undefined) !== (clientKey === undefined))
     throw new UsageError(
       "--client-certificate and --client-key need each other",
     );
-  if (server !== undefined && parts.every((part) => part === undefined))
+  if (
+    server !== undefined &&
+    credentials.every((option) => option === undefined)
+  )
     throw new UsageError(
       "--server: --token-file or --client-certificate is missing",
     );

@@ -17,7 +17,9 @@ import type { Request } from "../../cni/skel.ts";
 import { latestVersion } from "../../cni/version.ts";
 import { Host } from "./host.ts";
 import type { Env } from "../command/terminal.ts";
-import type { Input, Options } from "../command/command.ts";
+import { type Input, type Options, UsageError } from "../command/command.ts";
+import { quote } from "../../linux/text.ts";
+import { statSync } from "node:fs";
 import { X509Certificate } from "node:crypto";
 import { readKubeconfig } from "../../kube/kubeconfig.ts";
 import { readPem } from "../../kube/pem.ts";
@@ -165,8 +167,15 @@ export function directoriesOf(input: Input): Directories {
   };
 }
 
+/** Throws UsageError for a root that is no directory: a node there would look empty. */
 export function hostOf(input: Input): Host {
-  return new Host(input.path("root"));
+  const root = input.path("root");
+  if (
+    root !== undefined &&
+    !statSync(root, { throwIfNoEntry: false })?.isDirectory()
+  )
+    throw new UsageError(`--root: no directory ${quote(root)}`);
+  return new Host(root);
 }
 
 /**
