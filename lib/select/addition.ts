@@ -9,14 +9,17 @@ import { type Attachment, type Element, displayName } from "./attachment.ts";
 import {
   type DefinitionReference,
   type SelectionContext,
+  isDefault as isDefaultName,
   namedNetwork,
   referencesIn,
 } from "./choice.ts";
 import { parseNetworks } from "./cni-annotation.ts";
+import type { GenieConfig } from "./config.ts";
 import { elementOf } from "./definition.ts";
 import {
   type Networks,
   type NodeNetwork,
+  defaultsOrNone,
   findNetwork,
 } from "./node-networks.ts";
 
@@ -63,33 +66,50 @@ export function recordedElement(attachment: Attachment): Element {
     : { network, namespace: definition?.slice(0, slash) ?? "" };
 }
 
-/** The `name` of the configuration that a typed name leads to on a node; reads networks when it is first asked. */
-export function cniNamesIn(
+/** What typed names of networks mean on a node now. */
+export interface TypedNames {
+  /** Whether it is the name of the default network (selection.md §4). */
+  isDefault(name: string): boolean;
+  /** The file of its network; undefined for a name that means no network, or several. */
+  fileOf(name: string): string | undefined;
+}
+
+/** Reads networks when it is first asked. */
+export function typedNames(
+  config: GenieConfig,
   read: () => Networks,
-): (name: string) => string | undefined {
-  let networks: Networks | undefined;
-  return (name) => findNetwork((networks ??= read()), name)?.list.name;
+): TypedNames {
+  let known: Networks | undefined;
+  const networks = () => (known ??= read());
+  const isDefault = (name: string) => isDefaultName({ name }, networks());
+  return {
+    isDefault,
+    fileOf(name) {
+      if (!isDefault(name)) return findNetwork(networks(), name)?.file;
+      const [only, another] = defaultsOrNone(config, networks());
+      return another ? undefined : only?.candidate.file;
+    },
+  };
 }
 
 /**
- * The attachment with the name that was typed. A record before 0.2.0 has only the `name`
- * of a network's configuration: `cniNameOf` tells that of a typed name.
+ * Whether an attachment is of the network that an element names, whatever the interface
+ * and the requests are. A network of the node has several names (selection.md §4), and the
+ * name of a file that is gone may be any of them.
  */
-export function withTypedName(
+export function isOfNetwork(
+  { network, namespace }: Element,
   attachment: Attachment,
-  typed: readonly string[],
-  cniNameOf: (name: string) => string | undefined,
-): Attachment {
-  const { element, definition, requested, list } = attachment;
-  if (element || definition !== undefined || requested !== undefined)
-    return attachment;
-  const name = typed.find((one) => cniNameOf(one) === list.name);
-  return name === undefined ? attachment : { ...attachment, requested: name };
-}
-
-/** Whether both name the same network, whatever its interface and requests are. */
-export function isSameNetwork(a: Element, b: Element): boolean {
-  return a.network === b.network && a.namespace === b.namespace;
+  names: TypedNames,
+): boolean {
+  const recorded = recordedElement(attachment);
+  if (namespace !== recorded.namespace) return false;
+  if (network === recorded.network) return true;
+  if (namespace !== undefined) return false;
+  return (
+    (attachment.origin === "default" && names.isDefault(network)) ||
+    names.fileOf(network) === names.fileOf(recorded.network)
+  );
 }
 
 /**
@@ -97,9 +117,13 @@ export function isSameNetwork(a: Element, b: Element): boolean {
  * is content with the one that the record gave it; the requests in a record before
  * 0.2.0 are unknown.
  */
-export function isSatisfied(element: Element, attachment: Attachment): boolean {
+export function isSatisfied(
+  element: Element,
+  attachment: Attachment,
+  names: TypedNames,
+): boolean {
   return (
-    isSameNetwork(element, recordedElement(attachment)) &&
+    isOfNetwork(element, attachment, names) &&
     (element.interface ?? attachment.ifname) === attachment.ifname &&
     (!attachment.element || hasSameRequests(element, attachment.element))
   );

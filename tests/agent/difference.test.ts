@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { desiredOf, isRunning, uidsOf } from "../../lib/agent/pods/desired.ts";
 import { type Step, differenceOf } from "../../lib/agent/pods/difference.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
+import type { TypedNames } from "../../lib/select/addition.ts";
 import type { Annotations, Attachment } from "../../lib/select/attachment.ts";
 
 const networksKey = "k8s.v1.cni.cncf.io/networks";
@@ -38,6 +39,21 @@ function at(
   };
 }
 
+/** A node with the default network canal; a name that is not here is that of a file, `gone` is of none. */
+const node: TypedNames = {
+  isDefault: (name) => name === "default",
+  fileOf: (name) =>
+    name.startsWith("gone")
+      ? undefined
+      : (files.get(name) ?? `10-${name}.conf`),
+};
+const files = new Map([
+  ["default", "10-canal.conf"],
+  ["canal-net", "10-canal.conf"],
+  ["weave-net", "10-weave.conf"],
+  ["Weave", "10-weave.conf"],
+]);
+
 const primary = at("eth0", undefined, { origin: "default", network: "canal" });
 
 function told({ detach, attach }: Step): string {
@@ -60,6 +76,7 @@ function steps(
     desired,
     record,
     (ifname) => !incomplete.includes(ifname),
+    node,
   ).steps.map(told);
 }
 
@@ -71,8 +88,12 @@ function applied(
   const desired = desiredOf(annotations, "shop");
   const record = { ifname: "eth0", attachments: [...attachments] };
   const after = [...attachments];
-  for (const { detach, attach } of differenceOf(desired, record, () => true)
-    .steps) {
+  for (const { detach, attach } of differenceOf(
+    desired,
+    record,
+    () => true,
+    node,
+  ).steps) {
     if (detach) after.splice(after.indexOf(detach), 1);
     if (!attach) continue;
     const { wanted, ifname } = attach;
@@ -331,27 +352,59 @@ describe("differenceOf", () => {
       ],
       ["attach flannel as eth2"],
     ],
+    [
+      "a record before 0.2.0: a typed name leads to the network's CNI name",
+      { cni: "canal,weave,flannel" },
+      [
+        at("eth0", undefined, { network: "canal-net" }),
+        at("eth1", undefined, { network: "weave-net" }),
+      ],
+      ["attach flannel as eth2"],
+    ],
+    [
+      "another of its names: nothing",
+      { cni: "canal-net,Weave" },
+      [at("eth0", "canal"), at("eth1", "weave")],
+      [],
+    ],
+    [
+      "a network of the same CNI name is another one",
+      { cni: "calico,other" },
+      [
+        at("eth0", "calico", { network: "k8s-pod-network" }),
+        at("eth1", "canal", { network: "k8s-pod-network" }),
+      ],
+      ["attach other as eth2", "detach eth1"],
+    ],
+    [
+      "names of a network that is gone from the node: it is left",
+      { cni: "canal,gone-net" },
+      [primary, at("eth1", "gone")],
+      [],
+    ],
+    [
+      "the primary was named, and now as the default network",
+      { cni: "default,weave" },
+      [at("eth0", "canal")],
+      ["attach weave as eth1"],
+    ],
+    [
+      "the primary was named default, and now by its name",
+      { cni: "canal,weave" },
+      [at("eth0", "default"), at("eth1", "weave")],
+      [],
+    ],
+    [
+      "the default network beside the primary, and now alone",
+      { cni: "default" },
+      [at("eth0", "canal"), at("eth1", "default")],
+      ["detach eth1"],
+    ],
   ];
   test.each(cases)("%s", (_, annotations, attachments, expected) => {
     expect(steps(annotations, attachments)).toEqual(expected);
     const after = applied(annotations, attachments);
     expect(steps(annotations, after)).toEqual([]);
-  });
-
-  test("a record before 0.2.0: a typed name leads to the network's CNI name", () => {
-    const attachments = [
-      at("eth0", undefined, { network: "canal-net" }),
-      at("eth1", undefined, { network: "weave-net" }),
-    ];
-    const desired = desiredOf({ cni: "canal,weave,flannel" }, "shop");
-    const { steps: made, isPrimaryOther } = differenceOf(
-      desired,
-      { ifname: "eth0", attachments },
-      () => true,
-      (name) => `${name}-net`,
-    );
-    expect(made.map(told)).toEqual(["attach flannel as eth2"]);
-    expect(isPrimaryOther).toBe(false);
   });
 
   test("an attachment without a result is attached again, or detached", () => {
@@ -377,6 +430,7 @@ describe("differenceOf", () => {
       desired,
       { ifname: "eth0", attachments },
       () => true,
+      node,
     );
     expect(
       kept.map(({ wanted, attachment }) => [wanted.text, attachment.ifname]),
@@ -387,20 +441,13 @@ describe("differenceOf", () => {
   });
 });
 
-test("differenceOf, the primary was named default, and now by its name", () => {
-  const desired = desiredOf({ cni: "canal,weave" }, "shop");
-  const named = at("eth0", "default", { network: "canal-net" });
-  const record = { ifname: "eth0", attachments: [named, at("eth1", "weave")] };
-  const cniNameOf = (name: string) => (name === "canal" ? "canal-net" : "x");
-  const found = differenceOf(desired, record, () => true, cniNameOf);
-  expect(found).toMatchObject({ steps: [], isPrimaryOther: false });
-});
-
 test("differenceOf, a network of the node that is called default is not the default one", () => {
   const desired = desiredOf({ cni: "canal,default" }, "shop");
   const record = { ifname: "eth0", attachments: [primary] };
-  const cniNameOf = (name: string) => (name === "default" ? "other" : "canal");
-  const { steps: found } = differenceOf(desired, record, () => true, cniNameOf);
+  const { steps: found } = differenceOf(desired, record, () => true, {
+    isDefault: () => false,
+    fileOf: (name) => `10-${name}.conf`,
+  });
   expect(found.map(told)).toEqual(["attach default as eth1"]);
 });
 
@@ -417,6 +464,7 @@ describe("differenceOf, whether the primary is another one", () => {
     ["named, and no longer", { cni: "a" }, at("eth0", "b"), true],
     ["named, and nothing is", {}, at("eth0", "b"), true],
     ["named, and now the default", { cni: "default" }, at("eth0", "b"), true],
+    ["named, the default one", { cni: "default" }, at("eth0", "canal"), false],
     [
       "a definition, and still",
       { [defaultKey]: "infra/lan" },
@@ -446,7 +494,7 @@ describe("differenceOf, whether the primary is another one", () => {
   test.each(cases)("%s", (_, annotations, attachment, expected) => {
     const record = { ifname: "eth0", attachments: [attachment] };
     const desired = desiredOf(annotations, "shop");
-    const { isPrimaryOther } = differenceOf(desired, record, () => true);
+    const { isPrimaryOther } = differenceOf(desired, record, () => true, node);
     expect(isPrimaryOther).toBe(expected);
   });
 });

@@ -134,6 +134,17 @@ describe("genie agent --attach", () => {
     expect(await cluster.node.remains()).toEqual(nothing);
   });
 
+  test("a primary that is the default network, under another name", async () => {
+    await using hot = await HotCluster.start();
+    const pod = await hot.pod({ cni: "canal" });
+    hot.put(pod, { cni: "default,weave" });
+    await hot.has(pod, "eth0", "eth1");
+    hot.put(pod, { cni: "weave-net,canal-net", [networksKey]: "lan" });
+    await hot.has(pod, "eth0", "eth1", "net1");
+    const told = hot.agent.log.filter(({ reason }) => reason !== undefined);
+    expect(told).toEqual([]);
+  });
+
   test("KubeVirt: an interface of a virtual machine is plugged and unplugged", async () => {
     await using hot = await HotCluster.start();
     const one = { name: "wan", namespace: "shop", interface: "pod0a" };

@@ -165,8 +165,15 @@ describe("genie attach and detach", () => {
     await changed(cluster, "detach", "shop/web", "net1");
     // The same network again, on another interface.
     await changed(cluster, "attach", "shop/web", "canal@eth5");
+    // Another network of the same CNI name, as Calico's and Canal's are.
+    made.node.network("30-lan.conf", {
+      ...lan(made.node),
+      name: "weave-net",
+    });
+    await changed(cluster, "attach", "shop/web", "lan");
     expect(await attached(pod)).toEqual({
       eth0: "canal",
+      eth1: "10.30.0.2/24",
       eth4: "weave",
       eth5: "canal",
     });

@@ -5,6 +5,7 @@ import {
   isSatisfied,
   parseAddition,
   recordedElement,
+  typedNames,
 } from "../../lib/select/addition.ts";
 import type { Attachment, Element } from "../../lib/select/attachment.ts";
 import { readConfig } from "../../lib/select/config.ts";
@@ -13,6 +14,8 @@ import { nodeNetworks } from "./networks.ts";
 const networks = nodeNetworks({
   "10-canal.conf": { name: "canal-net", type: "bridge" },
   "20-weave.conf": { name: "weave-net", type: "ptp" },
+  "30-calico.conf": { name: "k8s-pod-network", type: "calico" },
+  "40-cilium.conf": { name: "k8s-pod-network", type: "cilium" },
 });
 
 function parse(text: string, config: object = {}) {
@@ -79,6 +82,15 @@ const ips = { ips: ["10.0.0.1"] };
 test.each<[Element, Partial<Attachment>, boolean]>([
   [{ network: "weave" }, { element: { network: "weave" } }, true],
   [{ network: "weave" }, { element: { network: "canal" } }, false],
+  // Names of one file; not of two networks of one CNI name.
+  [{ network: "Weave" }, { element: { network: "weave-net" } }, true],
+  [{ network: "cilium" }, { element: { network: "calico" } }, false],
+  // The default network.
+  [{ network: "default" }, { element: { network: "canal" } }, true],
+  [{ network: "canal-net" }, { element: { network: "default" } }, true],
+  [{ network: "default" }, { element: { network: "weave" } }, false],
+  [{ network: "default" }, { requested: "weave", origin: "default" }, true],
+  [{ network: "weave" }, { element: { network: "default" } }, false],
   [
     { network: "weave", interface: "eth1" },
     { element: { network: "weave" } },
@@ -119,7 +131,28 @@ test.each<[Element, Partial<Attachment>, boolean]>([
   ],
   [{ network: "lan" }, { definition: "shop/lan" }, false],
 ])("isSatisfied, %j by %j: %p", (element, more, expected) => {
-  expect(isSatisfied(element, attachment(more))).toBe(expected);
+  const names = typedNames(readConfig({}), () => networks);
+  expect(isSatisfied(element, attachment(more), names)).toBe(expected);
+});
+
+test.each<[config: object, file: string | undefined]>([
+  [{}, "10-canal.conf"],
+  [{ default_plugin: "weave" }, "20-weave.conf"],
+  [{ default_plugin: "canal,weave" }, undefined],
+  [{ default_plugin: "nope" }, undefined],
+])("typedNames, default with %j", (config, file) => {
+  const names = typedNames(readConfig(config), () => networks);
+  expect(names.fileOf("default")).toBe(file);
+});
+
+test("typedNames, a file key that is default is not the default network", () => {
+  const files = { "10-canal.conf": {}, "20-default.conf": { type: "ptp" } };
+  const named = nodeNetworks(files);
+  const { isDefault, fileOf } = typedNames(readConfig({}), () => named);
+  expect([isDefault("default"), fileOf("default")]).toEqual([
+    false,
+    "20-default.conf",
+  ]);
 });
 
 test("recordedElement, of a record before 0.2.0: what is known", () => {

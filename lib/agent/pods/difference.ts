@@ -4,11 +4,11 @@
  * the node's configuration, so a change of it detaches nothing.
  */
 import {
+  type TypedNames,
   hasSameRequests,
-  isSameNetwork,
+  isOfNetwork,
   isSatisfied,
   recordedElement,
-  withTypedName,
 } from "../../select/addition.ts";
 import type { Attachment, Element } from "../../select/attachment.ts";
 import { lowestFree } from "../../select/interface-names.ts";
@@ -30,27 +30,19 @@ export interface Difference {
   isPrimaryOther: boolean;
 }
 
-/**
- * `hasResult`: whether an interface's attachment was completed; `cniNameOf`: for
- * `withTypedName`.
- */
+/** `hasResult`: whether an interface's attachment was completed. */
 export function differenceOf(
   desired: DesiredNetworks,
-  recorded: Pick<AttachmentRecord, "ifname" | "attachments">,
+  record: Pick<AttachmentRecord, "ifname" | "attachments">,
   hasResult: (ifname: string) => boolean,
-  cniNameOf: (name: string) => string | undefined = () => undefined,
+  names: TypedNames,
 ): Difference {
-  const typed = desired.elements.map(({ element }) => element.network);
-  const attachments = recorded.attachments.map((attachment) =>
-    withTypedName(attachment, typed, cniNameOf),
-  );
-  const record = { ifname: recorded.ifname, attachments };
-  const actual = attachments
+  const actual = record.attachments
     .filter(({ origin }) => origin !== "auxiliary")
     .map((attachment) => actualOf(attachment, record.ifname));
   // The primary first, then what annotations named; the last of equal ones goes first.
   const candidates = actual.toSorted((a, b) => a.rank - b.rank);
-  const partner = match(desired.elements, candidates, cniNameOf);
+  const partner = match(desired.elements, candidates, names);
   const matched = new Set(partner.values());
   const superfluous = actual.filter((one) => one.isOurs && !matched.has(one));
   const kept: { wanted: WantedElement; attachment: Attachment }[] = [];
@@ -66,7 +58,7 @@ export function differenceOf(
     const { attachment } = one;
     const { ifname } = attachment;
     if (one.isPrimary || !one.isOurs) kept.push({ wanted, attachment });
-    else if (!isSatisfied(wanted.element, attachment))
+    else if (!isSatisfied(wanted.element, attachment, names))
       replaced.push({ detach: attachment, attach: { wanted, ifname } });
     else if (hasResult(ifname) && !attachment.detaching)
       kept.push({ wanted, attachment });
@@ -99,33 +91,11 @@ function actualOf(attachment: Attachment, primary: string): Actual {
   return { attachment, isPrimary, isOurs: isNamed && !isPrimary, rank };
 }
 
-/** The name of the default network, unless a network of the node has it (selection.md §4). */
-const defaultName = "default";
-
-/** Whether both are the default network, and only one of them is called "default". */
-function isDefaultByName(
-  { network, namespace }: Element,
-  { attachment, isPrimary }: Actual,
-  cniNameOf: (name: string) => string | undefined,
-): boolean {
-  const { list, origin, definition } = attachment;
-  if (namespace !== undefined || definition !== undefined) return false;
-  if (network === defaultName)
-    return (
-      origin === "default" &&
-      [undefined, list.name].includes(cniNameOf(defaultName))
-    );
-  const recorded = recordedElement(attachment).network;
-  return (
-    isPrimary && recorded === defaultName && cniNameOf(network) === list.name
-  );
-}
-
 /** Equal ones first, then those with the interface of the record, then those with other requests. */
 function match(
   elements: readonly WantedElement[],
   candidates: readonly Actual[],
-  cniNameOf: (name: string) => string | undefined,
+  names: TypedNames,
 ): ReadonlyMap<WantedElement, Actual> {
   const partner = new Map<WantedElement, Actual>();
   const free = new Set(candidates);
@@ -135,26 +105,22 @@ function match(
     element.interface !== undefined ||
     one.isPrimary ||
     !claimed.has(one.attachment.ifname);
-  const asRecorded = (element: Element, one: Actual): Element =>
-    isDefaultByName(element, one, cniNameOf)
-      ? { ...element, network: recordedElement(one.attachment).network }
-      : element;
   const rules: ((element: Element, one: Actual) => boolean)[] = [
     (element, { attachment }) =>
-      isSatisfied(element, attachment) &&
+      isSatisfied(element, attachment, names) &&
       element.interface === attachment.element?.interface,
     (element, one) =>
-      isSatisfied(element, one.attachment) && mayKeep(element, one),
+      isSatisfied(element, one.attachment, names) && mayKeep(element, one),
     (element, one) =>
       (one.isOurs || one.isPrimary) &&
-      isChanged(element, one.attachment) &&
+      isChanged(element, one.attachment, names) &&
       mayKeep(element, one),
   ];
   for (const rule of rules)
     for (const wanted of elements) {
       if (partner.has(wanted)) continue;
       for (const one of free) {
-        if (!rule(asRecorded(wanted.element, one), one)) continue;
+        if (!rule(wanted.element, one)) continue;
         partner.set(wanted, one);
         free.delete(one);
         break;
@@ -164,9 +130,13 @@ function match(
 }
 
 /** The same network on the same interface with other requests. */
-function isChanged(element: Element, attachment: Attachment): boolean {
+function isChanged(
+  element: Element,
+  attachment: Attachment,
+  names: TypedNames,
+): boolean {
   return (
-    isSameNetwork(element, recordedElement(attachment)) &&
+    isOfNetwork(element, attachment, names) &&
     (element.interface ?? attachment.ifname) === attachment.ifname
   );
 }

@@ -8,7 +8,7 @@ import { CniError } from "../../cni/error.ts";
 import { own } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut } from "../../linux/text.ts";
-import { cniNamesIn } from "../../select/addition.ts";
+import { typedNames } from "../../select/addition.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
@@ -19,7 +19,12 @@ import { findNetwork } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { type ChangeRequest, requestChange } from "./change-request.ts";
-import { type WantedElement, desiredOf, isRunning } from "./desired.ts";
+import {
+  type DesiredNetworks,
+  type WantedElement,
+  desiredOf,
+  isRunning,
+} from "./desired.ts";
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "../report/event-writer.ts";
 import type { Agent } from "../part.ts";
@@ -125,21 +130,29 @@ export class PodSteps {
       state.retries.keepOnly(addKey);
       return undefined;
     }
+    const desired = this.#desired(pod, state);
+    if (!desired) {
+      state.seen = seenOf(pod, indexed);
+      state.retries.keepOnly();
+      return undefined;
+    }
+    const { context } = this.#agent;
+    const difference = differenceOf(
+      desired,
+      record,
+      (ifname) => results.has(ifname),
+      typedNames(context.config, () => readNetworks(context)),
+    );
+    return { difference, record };
+  }
+
+  /** undefined, and an event, for annotations that an ADD would refuse. */
+  #desired(pod: V1Pod, state: PodState): DesiredNetworks | undefined {
     try {
-      const annotations = pod.metadata?.annotations ?? {};
-      const desired = desiredOf(annotations, namespaceOf(pod));
-      const difference = differenceOf(
-        desired,
-        record,
-        (ifname) => results.has(ifname),
-        cniNamesIn(() => readNetworks(this.#agent.context)),
-      );
-      return { difference, record };
+      return desiredOf(pod.metadata?.annotations ?? {}, namespaceOf(pod));
     } catch (error) {
       if (!(error instanceof CniError)) throw error;
-      state.seen = seenOf(pod, indexed);
       this.#tell(pod, state, "InvalidNetworks", error.message);
-      state.retries.keepOnly();
       return undefined;
     }
   }

@@ -9,7 +9,7 @@ import { own } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { mountNamespace, namespaceId } from "../../linux/netns.ts";
 import { cut, quote } from "../../linux/text.ts";
-import { cniNamesIn } from "../../select/addition.ts";
+import { type TypedNames, typedNames } from "../../select/addition.ts";
 import { cniAnnotation } from "../../select/attachment.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
@@ -59,7 +59,7 @@ export async function auditPods(
 ): Promise<Audit> {
   const { dependencies } = context;
   const records = recordDirectory(context);
-  const cniNameOf = cniNamesIn(() => readNetworks(context));
+  const names = typedNames(context.config, () => readNetworks(context));
   const running = pods.filter(
     (pod) => isRunning(pod) && (pod.status?.phase ?? "Running") === "Running",
   );
@@ -80,7 +80,7 @@ export async function auditPods(
       finding:
         wanted === "nothing" || records.isDeleting(record)
           ? undefined
-          : judge(pod, wanted, record, hasCompleted, cniNameOf, place),
+          : judge(pod, wanted, record, hasCompleted, names, place),
     });
   }
   const all = running.flatMap((pod) => {
@@ -168,7 +168,7 @@ function judge(
   wanted: Exclude<Asked, "nothing">,
   record: AttachmentRecord,
   hasCompleted: (ifname: string) => boolean,
-  cniNameOf: (name: string) => string | undefined,
+  names: TypedNames,
   place: (path: string) => string,
 ): Finding | undefined {
   if (isOtherNamespace(record, place))
@@ -178,7 +178,7 @@ function judge(
     wanted,
     record,
     hasCompleted,
-    cniNameOf,
+    names,
   );
   const missing = steps.flatMap(({ attach }) =>
     attach ? shown(attach.wanted) : [],

@@ -9,21 +9,16 @@ import { namespaceId } from "../../linux/netns.ts";
 import { quote } from "../../linux/text.ts";
 import {
   type Addition,
-  isSameNetwork,
+  type TypedNames,
+  isOfNetwork,
   isSatisfied,
   parseAddition,
-  recordedElement,
-  withTypedName,
+  typedNames,
 } from "../../select/addition.ts";
-import {
-  type Attachment,
-  type Element,
-  displayName,
-} from "../../select/attachment.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
 import type { Choice } from "../../select/choice.ts";
 import { maxAttachments } from "../../select/cni-annotation.ts";
 import { lowestFree } from "../../select/interface-names.ts";
-import type { NodeNetwork } from "../../select/node-networks.ts";
 import { requireServedOnce } from "../../select/policy.ts";
 import { auxiliaryKey } from "../../state/record.ts";
 import type { DueStatus } from "../../state/records.ts";
@@ -70,7 +65,8 @@ export async function attachNetwork(
     const selection = selectionOf(context, networks);
     const addition = parseAddition(request.network, selection);
     const ifname = addition.element.interface ?? request.ifname;
-    const there = findPresent(pod, addition, ifname);
+    const names = typedNames(context.config, () => networks);
+    const there = findPresent(pod, addition, ifname, names);
     const known = there && pod.stored.results.get(there.ifname);
     if (there && known && !there.detaching)
       return changeOf("present", pod, there, known);
@@ -127,39 +123,22 @@ export async function addToPod(
 /** The attachment that makes an attach unnecessary, or that an earlier one left incomplete. Throws 7 for an interface of another network. */
 function findPresent(
   { record, stored }: RunningPod,
-  { element, node }: Addition,
+  { element }: Addition,
   ifname: string | undefined,
+  names: TypedNames,
 ): Attachment | undefined {
-  const listName = () => node?.candidate.list.name;
-  const isIt = (one: Attachment): boolean => {
-    const known = withTypedName(one, [element.network], listName);
-    const asked = isNetworkOf(node, one) ? recordedAs(element, known) : element;
-    return isSatisfied(asked, known);
-  };
+  const isIt = (one: Attachment) => isSatisfied(element, one, names);
   if (ifname === undefined) return record.attachments.find(isIt);
   const there = record.attachments.find((one) => one.ifname === ifname);
   const isThere = there && stored.results.has(ifname) && !there.detaching;
   if (!isThere || isIt(there)) return there;
   const network = quote(there.definition ?? displayName(there));
-  const isSame =
-    isNetworkOf(node, there) || isSameNetwork(element, recordedElement(there));
+  const isSame = isOfNetwork(element, there, names);
   const other = isSame ? ", with other requests: detach it first" : "";
   throw new CniError(
     Code.invalidNetworkConfig,
     `interface ${quote(ifname)} of the pod is network ${network} already${other}`,
   );
-}
-
-/** A network of the node has several names (selection.md §4). */
-function isNetworkOf(
-  node: NodeNetwork | undefined,
-  { definition, list }: Attachment,
-): boolean {
-  return definition === undefined && list.name === node?.candidate.list.name;
-}
-
-function recordedAs(element: Element, attachment: Attachment): Element {
-  return { ...element, network: recordedElement(attachment).network };
 }
 
 /**
