@@ -88,14 +88,14 @@ export class RecordDirectory extends Records {
   all(
     isWanted: (name: string) => boolean = () => true,
   ): AsyncGenerator<RecordEntry, void, undefined> {
-    const found = onDisk("list", () => this.#names());
+    const found = onDisk("list", () => this.names());
     return this.#entries(found.filter((name) => isWanted(name)));
   }
 
   /** As {@link all}, the oldest file first. */
   oldestFirst(): AsyncGenerator<RecordEntry, void, undefined> {
     const dated = onDisk("list", () =>
-      this.#names().map((name) => ({
+      this.names().map((name) => ({
         name,
         ms: this.statusOf(name)?.modifiedMs ?? 0,
       })),
@@ -191,8 +191,8 @@ export class RecordDirectory extends Records {
     return file && `${file.id}:${file.modifiedMs}`;
   }
 
-  /** Foreign names and temporary files are ignored. */
-  #names(): string[] {
+  /** Of all records; foreign names and temporary files are ignored. Throws SystemError. */
+  names(): string[] {
     const pattern = names[this.kind];
     return listIfAny(this.directory)
       .filter((file) => pattern.test(file) && !file.endsWith(suffixes.result))

@@ -3,12 +3,9 @@
  * new records, from failures in calls.log, from the audit, and those of other parts. The
  * plugin itself writes none.
  */
-import { watch } from "node:fs";
 import { modernResult } from "../../cni/result.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { makeOwnDirectory } from "../../linux/files.ts";
 import { displayName } from "../../select/attachment.ts";
-import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
 import {
@@ -20,6 +17,7 @@ import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";
 import { sharedCounters } from "../metrics/metrics.ts";
 import type { Agent, AgentEvent, Part } from "../part.ts";
 import { aborted, pause } from "../pause.ts";
+import { recordChanges } from "../record-changes.ts";
 
 /** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */
 const every = { failures: 1000, keep: 10_000, audit: 60_000, confirm: 3000 };
@@ -40,7 +38,7 @@ export const events: Part = {
         repeat(signal, every.failures, () => writer.flush()),
         repeat(signal, every.failures, failures(agent)),
         auditAgain(agent, signal),
-        watchRecords(agent, signal),
+        followRecords(agent, signal),
       ]);
     } finally {
       agent.eventSink = undefined;
@@ -106,43 +104,21 @@ interface Seen {
 }
 
 /** Compares records with the last look, when their files change. */
-async function watchRecords(agent: Agent, signal: AbortSignal): Promise<void> {
-  const directory = `${agent.context.config.dataDir}/attachments`;
+async function followRecords(agent: Agent, signal: AbortSignal): Promise<void> {
   const seen = new Map<string, Seen>();
-  for await (const { name, record } of recordDirectory(agent.context).all())
-    if (record) seen.set(name, await lookAt(record, agent));
-  while (!signal.aborted) {
-    makeOwnDirectory(directory);
-    const changed = new Set<string>();
-    let wake = Promise.withResolvers<void>();
-    const watcher = watch(directory, (_, file) => {
-      const name = /^([^.].*?)(?:\.result)?\.json$/.exec(file ?? "")?.[1];
-      if (name === undefined) return;
-      changed.add(name);
-      wake.resolve();
-    }).on("error", () => {});
-    // Another directory may have the name, and events may be lost: begin again.
-    const end = AbortSignal.any([signal, AbortSignal.timeout(every.audit)]);
-    end.addEventListener("abort", () => wake.resolve());
-    for await (const { name } of recordDirectory(agent.context).all())
-      changed.add(name);
-    for (const name of seen.keys()) changed.add(name);
-    while (!end.aborted) {
-      wake = Promise.withResolvers<void>();
-      for (const name of changed) {
-        changed.delete(name);
-        await compare(name, seen, agent);
-      }
-      if (changed.size === 0) await wake.promise;
-    }
-    watcher.close();
+  let isFirst = true;
+  for await (const names of recordChanges(agent.context, every.audit, signal)) {
+    for (const name of names) await compare(name, seen, agent, isFirst);
+    isFirst = false;
   }
 }
 
+/** `isFirst`: of a record that was there before this process nothing is told. */
 async function compare(
   name: string,
   seen: Map<string, Seen>,
   agent: Agent,
+  isFirst: boolean,
 ): Promise<void> {
   const before = seen.get(name);
   let now: Seen | undefined;
@@ -159,7 +135,7 @@ async function compare(
   if (now) seen.set(name, now);
   else seen.delete(name);
   const pod = now?.pod ?? before?.pod;
-  if (!pod) return;
+  if (!pod || isFirst) return;
   const subject = podSubject(pod);
   if (before && !before.isLone)
     for (const [ifname, what] of before.interfaces)

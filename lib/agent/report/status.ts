@@ -5,19 +5,19 @@
  * PATCH carries the version of the pod that was read before the file was looked at again,
  * so that it can never replace the status of a later ADD.
  */
-import { type FSWatcher, watch } from "node:fs";
 import { statusText } from "../../kube/api-error.ts";
 import { monotonicMs } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { makeOwnDirectory, removeFile } from "../../linux/files.ts";
+import { removeFile } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord, PodReference } from "../../state/record.ts";
 import type { DueStatus } from "../../state/records.ts";
 import { statusSynced } from "../../state/synced.ts";
+import { keepSynced } from "../keep-synced.ts";
 import type { Agent, Part } from "../part.ts";
 import { backoff, pause } from "../pause.ts";
+import { recordChanges } from "../record-changes.ts";
 import { patchStatus, readPod } from "./pod-request.ts";
-import { keepSynced } from "../keep-synced.ts";
 
 /** Milliseconds: of all requests for one status, between two looks at all files, of the longest pause. */
 const limits = { write: 3000, rescan: 300_000, longestPause: 30_000 };
@@ -77,55 +77,30 @@ interface Entry {
 class Queue {
   readonly #agent: Agent;
   readonly #entries = new Map<string, Entry>();
-  #wake = Promise.withResolvers<void>();
+  /** Aborted when another status may be due. */
+  #woken = new AbortController();
 
   constructor(agent: Agent) {
     this.#agent = agent;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const directory = `${this.#agent.context.config.dataDir}/attachments`;
-    signal.addEventListener("abort", () => this.#wake.resolve());
-    while (!signal.aborted) {
-      makeOwnDirectory(directory);
-      // Another directory may have the name now, and events may be lost: begin again.
-      const watcher = this.#watch(directory);
-      try {
-        await this.#readAll();
-        isAtWork = true;
-        const end = monotonicMs() + limits.rescan;
-        while (!signal.aborted && monotonicMs() < end)
-          await this.#round(end, signal);
-      } finally {
-        watcher.close();
-      }
+    const failure = new AbortController();
+    const end = AbortSignal.any([signal, failure.signal]);
+    try {
+      await Promise.all([this.#follow(end), this.#writeDue(end)]);
+    } finally {
+      failure.abort();
     }
   }
 
-  #watch(directory: string): FSWatcher {
-    const suffix = ".result.json";
-    const changed = async (file: string): Promise<void> => {
-      await this.#read(file.slice(0, -suffix.length));
-      this.#wake.resolve();
-    };
-    const watcher = watch(directory, (_event, file) => {
-      if (file?.endsWith(suffix) && !file.startsWith(".")) void changed(file);
-    });
-    // The directory is gone: the next look at all files makes it again.
-    return watcher.on("error", () => {});
-  }
-
-  async #readAll(): Promise<void> {
-    const seen = new Set<string>();
-    for await (const { name, record } of recordDirectory(
-      this.#agent.context,
-    ).all()) {
-      if (!record) continue;
-      seen.add(name);
-      this.#take(name, record);
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { context } = this.#agent;
+    for await (const names of recordChanges(context, limits.rescan, signal)) {
+      for (const name of names) await this.#read(name);
+      isAtWork = true;
+      this.#woken.abort();
     }
-    for (const name of this.#entries.keys())
-      if (!seen.has(name)) this.#entries.delete(name);
   }
 
   async #read(name: string): Promise<void> {
@@ -170,21 +145,20 @@ class Queue {
     });
   }
 
-  /** Writes what can be written now, else waits for that. */
-  async #round(end: number, signal: AbortSignal): Promise<void> {
-    this.#wake = Promise.withResolvers<void>();
-    const now = monotonicMs();
-    const due = [...this.#entries.values()].filter((entry) => entry.due);
-    const ready = due.filter(({ notBefore }) => notBefore <= now);
-    if (ready.length > 0) {
+  /** What can be written now; else waits for that. */
+  async #writeDue(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#woken = new AbortController();
+      const now = monotonicMs();
+      const due = [...this.#entries.values()].filter((entry) => entry.due);
+      const ready = due.filter(({ notBefore }) => notBefore <= now);
       const some = ready.slice(0, parallel);
       await Promise.all(some.map((entry) => this.#handle(entry, signal)));
-      return;
+      if (some.length > 0) continue;
+      const waits = due.map(({ notBefore }) => notBefore - now);
+      const wake = AbortSignal.any([signal, this.#woken.signal]);
+      await pause(Math.min(limits.rescan, ...waits), wake);
     }
-    const next = Math.min(end, ...due.map(({ notBefore }) => notBefore));
-    const waiting = new AbortController();
-    await Promise.race([pause(next - now, waiting.signal), this.#wake.promise]);
-    waiting.abort();
   }
 
   /** Never throws. */
