@@ -20,7 +20,7 @@ import { quote } from "../../linux/text.ts";
 import type { Host } from "../node/host.ts";
 import { ownType } from "../node/node.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
-import { putExecutable } from "../node/replace-file.ts";
+import { putExecutable, removeLeftOver } from "../node/replace-file.ts";
 import type { Terminal } from "../command/terminal.ts";
 
 export class Binary {
@@ -67,6 +67,7 @@ export class Binary {
   }
 
   async #putCopy(target: string, source: string): Promise<boolean> {
+    removeLeftOver(target, 0);
     if (isExecutable(target) && sameContent(source, target)) return false;
     requireDirectory(dirname(target), this.#binDir);
     await putExecutable(target, source, async (copy) => {

@@ -26,6 +26,7 @@ import {
   makeDirectory,
   putText,
   removeFile,
+  removeLeftOver,
   renewLink,
   textOf,
 } from "../node/replace-file.ts";
@@ -160,8 +161,10 @@ export function removeCopies(
   configured: string,
 ): void {
   const first = host.path(dataDir ?? defaultDirectories.dataDir);
-  for (const directory of [first, configured])
+  for (const directory of [first, configured]) {
     removeFile(join(directory, ownFile));
+    removeLeftOver(join(directory, ownFile), 0);
+  }
 }
 
 /**

@@ -30,7 +30,7 @@ import {
   ownFile,
   ownType,
 } from "../node/node.ts";
-import { removeFile } from "../node/replace-file.ts";
+import { removeFile, removeLeftOver } from "../node/replace-file.ts";
 import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "./credential.ts";
 import { credentialDirectory } from "./installation.ts";
@@ -67,6 +67,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   if (!force)
     await orPutBack(parked, path, () => refuseHeld(context, former, host));
   removeFile(parked);
+  removeLeftOver(path, 0);
   removeCopies(directories, host, context.config.dataDir);
   if (isConfigured)
     done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
@@ -84,8 +85,10 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
     return done;
   }
   const executable = join(binDir, ownType);
-  if (existsSync(host.path(executable))) {
-    rmSync(host.path(executable));
+  const place = host.path(executable);
+  removeLeftOver(place, 0);
+  if (existsSync(place)) {
+    rmSync(place);
     done.push(`removed ${executable}`);
   }
   removeEmpty(context.config.dataDir);
@@ -148,7 +151,10 @@ async function orPutBack(
 function removeCredential(directory: string, host: Host): string[] {
   const place = host.path(directory);
   if (!existsSync(place)) return [];
-  for (const file of credentialFiles) removeFile(join(place, file));
+  for (const file of credentialFiles) {
+    removeFile(join(place, file));
+    removeLeftOver(join(place, file), 0);
+  }
   removeDirectory(place);
   return [`removed the credential in ${directory}`];
 }

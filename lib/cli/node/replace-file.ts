@@ -42,7 +42,7 @@ export function putText(path: string, text: string, kind: FileKind): boolean {
   const mode = (former?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
   if (former && (former.mode & 0o7777) === mode && textOf(path) === text)
     return false;
-  removeLeftOver(path);
+  removeLeftOver(path, abandonedMs);
   const temporary = temporaryName(path);
   try {
     writing(path, () => {
@@ -68,7 +68,6 @@ export async function putExecutable(
   source: string,
   check: (copy: string) => Promise<void>,
 ): Promise<void> {
-  removeLeftOver(path);
   const temporary = temporaryName(path);
   try {
     writing(path, () => {
@@ -222,18 +221,21 @@ function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path)}.${random}.tmp`);
 }
 
-/** Longer than any copy takes. */
+/** Longer than any write takes. */
 const abandonedMs = 10 * 60_000;
 
-/** Files of a killed install: an executable has 100 MB, a token is a secret. */
-function removeLeftOver(path: string): void {
+/**
+ * Removes temporary files of a killed install: an executable has 100 MB, a token is a
+ * secret. Under the installers' lock no other install writes one, so `olderThanMs` is 0.
+ */
+export function removeLeftOver(path: string, olderThanMs: number): void {
   const directory = dirname(path);
   const name = basename(path);
-  for (const entry of readdirSync(directory)) {
+  for (const entry of namesIn(directory)) {
     if (!entry.startsWith(`.${name}.`) || !/\.[0-9a-f]{8}\.tmp$/.test(entry))
       continue;
     const found = statSync(join(directory, entry), { throwIfNoEntry: false });
-    if (found && Date.now() - found.mtimeMs > abandonedMs)
+    if (found && Date.now() - found.mtimeMs >= olderThanMs)
       rmSync(join(directory, entry), { force: true });
   }
 }

@@ -231,27 +231,6 @@ describe("putExecutable", () => {
       readdirSync(directory.path).toSorted(),
     ]).toEqual(["former", ["genie", "source"]]);
   });
-
-  test("copies of an install that was killed, are removed; those of one that runs are not", async () => {
-    using directory = temporaryDirectory();
-    const file = (name: string) => join(directory.path, name);
-    for (const name of [
-      ".genie.0000000a.tmp",
-      ".genie.0000000b.tmp",
-      ".genie.keep",
-      "source",
-    ])
-      writeFileSync(file(name), "");
-    utimesSync(file(".genie.0000000a.tmp"), 0, 0);
-    utimesSync(file(".genie.keep"), 0, 0);
-    await putExecutable(file("genie"), file("source"), () => Promise.resolve());
-    expect(readdirSync(directory.path).toSorted()).toEqual([
-      ".genie.0000000b.tmp",
-      ".genie.keep",
-      "genie",
-      "source",
-    ]);
-  });
 });
 
 describe("sameContent", () => {

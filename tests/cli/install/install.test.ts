@@ -100,6 +100,15 @@ describe("install", () => {
     ).toEqual([]);
   });
 
+  test("after an install that was killed, its copy of the executable is removed", async () => {
+    using node = new NodeDirectory();
+    await node.type("install");
+    const before = node.inodes();
+    node.plugin(".genie.0123abcd.tmp");
+    await node.type("install");
+    expect(node.inodes()).toEqual(before);
+  });
+
   test("again, not a file is touched", async () => {
     using node = new NodeDirectory();
     const words = ["--service-account", account(node)];

@@ -44,6 +44,14 @@ describe("uninstall", () => {
       },
     });
     rmSync(account, { recursive: true });
+    // Of an install that was killed.
+    for (const path of [
+      "etc/cni/net.d/.00-genie.conflist",
+      "etc/cni/net.d/genie.d/.token",
+      "opt/cni/bin/.genie",
+      "var/lib/genie/.00-genie.conflist",
+    ])
+      node.write(`${path}.0123abcd.tmp`, "");
     const { exitCode, stdout, stderr } = await node.type("uninstall");
     expect({ exitCode, stderr, stdout: text(node, stdout) }).toEqual({
       exitCode: 0,
