@@ -5,11 +5,8 @@
  */
 import { isObject, own } from "../lib/cni/json.ts";
 import { manifest, manifestObjects } from "../lib/cli/manifest.ts";
-import {
-  type Option,
-  UsageError,
-  readInput,
-} from "../lib/cli/command/command.ts";
+import { type Option, isPath } from "../lib/cli/command/options.ts";
+import { UsageError, readInput } from "../lib/cli/command/input.ts";
 import {
   type Combination,
   type Placeholder,
@@ -44,10 +41,8 @@ const image = "image.invalid/genie:0";
 const namespace = "release-namespace";
 
 /** Accepted by every option that has a value; a path where it must be one. */
-export const sampleOf = ({ option, spec: { path } }: Value): string =>
-  path === undefined
-    ? (samples[option] ?? `value-${option}`)
-    : `/value-${option}`;
+export const sampleOf = ({ option, spec }: Value): string =>
+  isPath(spec) ? `/value-${option}` : (samples[option] ?? `value-${option}`);
 
 const metrics = { host: "127.99.99.99", port: "9999" };
 

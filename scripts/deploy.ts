@@ -5,13 +5,10 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { description, license, version } from "../package.json";
-import { readInput } from "../lib/cli/command/command.ts";
-import {
-  manifest,
-  manifestObjects,
-  nodePath,
-  yamlOf,
-} from "../lib/cli/manifest.ts";
+import { isPath } from "../lib/cli/command/options.ts";
+import { readInput } from "../lib/cli/command/input.ts";
+import { manifest, manifestObjects, nodePath } from "../lib/cli/manifest.ts";
+import { yamlOf } from "../lib/cli/command/output.ts";
 import { settableKeys } from "../lib/cli/install/settings.ts";
 import { templates, values } from "./chart.ts";
 
@@ -28,16 +25,14 @@ export function deployFiles(): Record<string, string> {
 function kustomize(): Record<string, string> {
   const objects = manifestObjects(readInput(manifest, [`--image=${image}`]));
   return {
-    "kustomize/genie.yaml": generated + yamlOf(objects),
+    "kustomize/genie.yaml": generated + yamlOf(...objects),
     "kustomize/kustomization.yaml":
       generated +
-      yamlOf([
-        {
-          apiVersion: "kustomize.config.k8s.io/v1beta1",
-          kind: "Kustomization",
-          resources: ["genie.yaml"],
-        },
-      ]),
+      yamlOf({
+        apiVersion: "kustomize.config.k8s.io/v1beta1",
+        kind: "Kustomization",
+        resources: ["genie.yaml"],
+      }),
   };
 }
 
@@ -55,19 +50,17 @@ function chart(): Record<string, string> {
   return {
     "helm/genie/Chart.yaml":
       generated +
-      yamlOf([
-        {
-          apiVersion: "v2",
-          name: "genie",
-          description,
-          type: "application",
-          version,
-          appVersion: version,
-          // ValidatingAdmissionPolicy is v1.
-          kubeVersion: ">=1.30.0-0",
-          annotations: { "artifacthub.io/license": license },
-        },
-      ]),
+      yamlOf({
+        apiVersion: "v2",
+        name: "genie",
+        description,
+        type: "application",
+        version,
+        appVersion: version,
+        // ValidatingAdmissionPolicy is v1.
+        kubeVersion: ">=1.30.0-0",
+        annotations: { "artifacthub.io/license": license },
+      }),
     "helm/genie/values.yaml": generated + valuesFile(),
     "helm/genie/values.schema.json": `${JSON.stringify(schema(), null, 2)}\n`,
     ...files,
@@ -110,7 +103,7 @@ function schema(): object {
     properties[name] =
       typeof value === "boolean"
         ? { type: "boolean" }
-        : spec.path !== undefined
+        : isPath(spec)
           ? { type: "string", pattern: `^$|${nodePath}` }
           : // As `--set metrics=9464` gives it.
             { type: ["string", "integer"] };

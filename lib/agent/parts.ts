@@ -8,12 +8,10 @@ import type { V1PolicyRule } from "@kubernetes/client-node";
 import type { Part } from "./part.ts";
 
 export interface PartEntry {
-  /** Name of the value of its switch. */
+  /** Name of the value of its switch; DIR is a directory of the node. */
   value?: string;
   /** Throws for a wrong value, before any part starts. */
   check?(value: string): void;
-  /** The value is a directory of the node. */
-  isDirectory?: true;
   /** For `--help`: what it does. */
   about: string;
   /** For `--help`: what it needs beyond the plugin's own rights. */
@@ -133,7 +131,6 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
     textfile: {
       value: "DIR",
       check: requireAbsolute,
-      isDirectory: true,
       about: "write the metrics into this directory of node-exporter",
       needs: "list and watch of pods, for the audit; the directory, writable",
       rights: [podsWatch],

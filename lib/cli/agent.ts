@@ -15,23 +15,25 @@ import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import { logs } from "../state/log-level.ts";
 import { chosenParts, partOptions } from "./agent/agent-switches.ts";
-import type { Command, Input } from "./command/command.ts";
+import type { Command } from "./command/command.ts";
+import type { Input } from "./command/input.ts";
 import type { Host } from "./node/host.ts";
 import { installOptions, installRounds, installationOf } from "./install.ts";
 import { credentialOptions } from "./install/credential-options.ts";
 import type { Step } from "./install/installation.ts";
-import { apiNodeName, apiOptions, openNodeApi } from "./node/node-api.ts";
+import { apiNodeName } from "./node/node-name.ts";
+import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { hostState } from "./agent/node-state.ts";
 import {
   type Directories,
   defaultDirectories,
   directoriesOf,
-  directoryOptions,
+  directoryArgs,
+  nodeOptions,
   hostOf,
-  nodeContext,
   ownType,
-  rootOption,
-} from "./node/node.ts";
+} from "./node/directories.ts";
+import { nodeContext } from "./node/node-context.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOptions } from "./command/watch.ts";
 
@@ -49,8 +51,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     "service-account": credentialOptions["service-account"],
     health: watchOptions.health,
     ...apiOptions,
-    ...directoryOptions,
-    ...rootOption,
+    ...nodeOptions,
   },
   async run(input, terminal) {
     const controller = new AbortController();
@@ -201,12 +202,4 @@ async function installPart(
 
 function hostGenie({ binDir }: Directories, { root }: Host): HostGenie {
   return { path: join(binDir, ownType), root };
-}
-
-function directoryArgs({ confDir, binDir, dataDir }: Directories): string[] {
-  return [
-    `--conf-dir=${confDir}`,
-    `--bin-dir=${binDir}`,
-    ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
-  ];
 }

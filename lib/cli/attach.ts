@@ -7,14 +7,14 @@ import { attachNetwork } from "../attach/running/attach-network.ts";
 import { detachNetwork } from "../attach/running/detach-network.ts";
 import type { Change } from "../attach/running/pod-change.ts";
 import { CniError } from "../cni/error.ts";
-import {
-  type Command,
-  type Input,
-  type Options,
-  UsageError,
-} from "./command/command.ts";
-import { directoriesOf, directoryOptions, nodeContext } from "./node/node.ts";
-import { parsePodOperand } from "./pods/pod-source.ts";
+import { quote } from "../linux/text.ts";
+import type { Command } from "./command/command.ts";
+import type { Options } from "./command/options.ts";
+import { type Input, UsageError } from "./command/input.ts";
+import { outputOption, structured } from "./command/output.ts";
+import { directoryOptions } from "./node/directories.ts";
+import { contextOf } from "./node/node-context.ts";
+import { parsePodOperand } from "./pods/pod-operand.ts";
 
 const options: Options = {
   namespace: {
@@ -22,12 +22,7 @@ const options: Options = {
     short: "n",
     about: "namespace of the pod (default default)",
   },
-  output: {
-    value: "FORMAT",
-    short: "o",
-    choices: ["text", "json"],
-    about: "text or json (default text)",
-  },
+  output: outputOption("text", "json"),
   ...directoryOptions,
 };
 
@@ -44,9 +39,7 @@ what was attached by hand.
                                                      an element of k8s.v1.cni.cncf.io/networks`,
   options,
   async run(input, { env, stdout }) {
-    const node = nodeContext(directoriesOf(input), env, {
-      request: { command: "ADD" },
-    });
+    const node = contextOf(input, env, { command: "ADD" });
     const change = await told(
       attachNetwork(node, podOf(input), {
         network: input.secondOperand ?? "",
@@ -67,7 +60,7 @@ annotation of the pod names the network, the agent (--attach) attaches it again.
   genie detach web net3 -n shop`,
   options,
   async run(input, { env, stdout }) {
-    const node = nodeContext(directoriesOf(input), env);
+    const node = contextOf(input, env);
     const ifname = input.secondOperand ?? "";
     const change = await told(detachNetwork(node, podOf(input), ifname));
     await stdout(textOf(change, input));
@@ -93,12 +86,12 @@ function podOf(input: Input): { namespace: string; name: string } {
     name,
   } = parsePodOperand(operand, namespaceOption);
   if (kind === "Pod") return { namespace, name };
-  throw new UsageError(`expected a pod, got ${JSON.stringify(operand)}`);
+  throw new UsageError(`expected a pod, got ${quote(operand)}`);
 }
 
 function textOf(change: Change, input: Input): string {
-  if (input.text("output") === "json")
-    return `${JSON.stringify(change, null, 2)}\n`;
+  const json = structured(change, input.text("output"));
+  if (json !== undefined) return json;
   const { outcome, pod, ifname, network, ips = [] } = change;
   const subject = `pod ${pod?.namespace}/${pod?.name}`;
   const what = [network, ...ips].join(" ");

@@ -14,33 +14,24 @@ import { own } from "../cni/json.ts";
 import { map, object, parse } from "../cni/schema.ts";
 import { type Api, apiProblem } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
-import { type Command, type Input, UsageError } from "./command/command.ts";
+import { quote } from "../linux/text.ts";
+import type { Command } from "./command/command.ts";
+import type { Input } from "./command/input.ts";
 import {
-  apiNodeName,
-  apiOptions,
-  hostNodeName,
-  openNodeApi,
-} from "./node/node-api.ts";
-import {
-  directoriesOf,
-  directoryOptions,
-  hostOf,
-  nodeContext,
-  rootOption,
-} from "./node/node.ts";
-import {
-  namespaceOptions,
+  type Column,
+  counted,
+  outputOption,
   structured,
   structuredFormats,
-  wantedNamespace,
+  table,
 } from "./command/output.ts";
-import { objectsOf } from "./pods/pod-source.ts";
-import {
-  type Env,
-  type Terminal,
-  columns,
-  contentOf,
-} from "./command/terminal.ts";
+import type { Env, Terminal } from "./command/terminal.ts";
+import { hostOf, nodeOptions } from "./node/directories.ts";
+import { apiOptions, openNodeApi } from "./node/node-api.ts";
+import { contextOf } from "./node/node-context.ts";
+import { apiNodeName, hostNodeName } from "./node/node-name.ts";
+import { fromFile, objectsOf } from "./pods/objects-file.ts";
+import { namespaceFilter, namespaceOptions } from "./pods/pod-operand.ts";
 
 export const audit: Command = {
   about: `Finds running pods of this node whose annotations ask for what their attachment record does not have:
@@ -54,16 +45,10 @@ Pods of the node's network are left out. Exit code 1 if something is found.
   kubectl get pods -A -o json --field-selector spec.nodeName=$NODE | genie audit -f -`,
   options: {
     ...namespaceOptions,
-    output: {
-      value: "FORMAT",
-      short: "o",
-      choices: ["table", ...structuredFormats],
-      about: "table, json or yaml (default table)",
-    },
+    output: outputOption("table", ...structuredFormats),
     filename: {
       value: "FILE",
       short: "f",
-      path: "file",
       about:
         "read the pods from this list, - for stdin (default: the API server)",
     },
@@ -73,46 +58,45 @@ Pods of the node's network are left out. Exit code 1 if something is found.
     },
     yes: { about: "evict without asking" },
     ...apiOptions,
-    ...directoryOptions,
-    ...rootOption,
+    ...nodeOptions,
   },
   async run(input, terminal) {
     const { env, stdout, stderr, progress } = terminal;
-    if (input.flag("yes") && !input.flag("evict"))
-      throw new UsageError("--yes needs --evict");
+    input.need("yes", "evict");
     const host = hostOf(input);
-    const context = nodeContext(directoriesOf(input), env, { host });
+    const context = contextOf(input, env);
     progress("reading the pods of this node");
     const node = apiNodeName(input, env, context.config);
-    const namespace = wantedNamespace(input);
+    const isWanted = namespaceFilter(input);
     const onNode = await podsOf(input, env, node);
-    const pods = onNode.filter(
-      ({ metadata }) =>
-        namespace === undefined || metadata?.namespace === namespace,
-    );
+    const pods = onNode.filter(({ metadata }) => isWanted(metadata?.namespace));
     if (onNode.length === 0 && input.text("filename") === undefined) {
       progress();
       stderr(
-        `genie audit: the API server has no pod of node ${JSON.stringify(node)}: is --node its name?\n`,
+        `genie audit: the API server has no pod of node ${quote(node)}: is --node its name?\n`,
       );
     }
-    progress(`reading the records of ${pods.length} pods`);
+    progress(`reading the records of ${counted(pods.length, "pod")}`);
     const found = await auditPods(pods, context, (path) => host.path(path));
-    const evicted =
-      input.flag("evict") && input.flag("yes")
-        ? await evict(found.findings, input, terminal)
-        : new Map<Finding, Eviction>();
+    const isEvicting = input.flag("evict") && input.flag("yes");
+    const rows: Row[] = isEvicting
+      ? await evict(found.findings, input, terminal)
+      : found.findings;
     progress();
-    const rows = found.findings.map((one) => ({ ...one, ...evicted.get(one) }));
-    const format = input.text("output");
-    await stdout(structured(rows, format) ?? tableOf(found, evicted));
-    if (input.flag("evict") && !input.flag("yes"))
+    await stdout(
+      structured(rows, input.text("output")) ??
+        tableOf(rows, found, isEvicting),
+    );
+    if (input.flag("evict") && !isEvicting)
       stderr(`genie audit: ${advice(found.findings)}\n`);
     for (const problem of found.unreadable)
       stderr(`genie audit: ${problem}: pods without a record are not judged\n`);
     return found.findings.length + found.unreadable.length === 0 ? 0 : 1;
   },
 };
+
+/** With the outcome of the eviction, if pods are evicted. */
+type Row = Finding & Partial<Eviction>;
 
 /** The parts of a pod that an audit reads; null is absent, as for the API server. */
 const podSchema = object({
@@ -153,7 +137,7 @@ async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
   } catch (cause) {
     const problem = apiProblem(cause);
     throw new Error(
-      `failed to list the pods of node ${JSON.stringify(node)}: ${problem}`,
+      `failed to list the pods of node ${quote(node)}: ${problem}`,
       { cause },
     );
   }
@@ -161,21 +145,18 @@ async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
 
 /** Throws Error for a file that is no list of pods. An empty one is a command that failed in a pipe. */
 function listedPods(file: string, node: string): V1Pod[] {
-  try {
-    const text = contentOf(file);
-    const objects = objectsOf(text);
+  return fromFile(file, (text) => {
     // The items of a PodList have no kind.
-    const pods = objects.filter((one) => (own(one, "kind") ?? "Pod") === "Pod");
+    const pods = objectsOf(text).filter(
+      (one) => (own(one, "kind") ?? "Pod") === "Pod",
+    );
     if (pods.length === 0 && !/\bitems\b/.test(text))
       throw new Error("no pod and no list of pods is in it");
     return podsOfNode(
       pods.map((one) => podOf(one)),
       node,
     );
-  } catch (cause) {
-    const shown = file === "-" ? "stdin" : file;
-    throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
-  }
+  });
 }
 
 /** A list may have the pods of every node. The host's name is a guess: if no pod has it, all count. */
@@ -217,15 +198,15 @@ async function evict(
   found: readonly Finding[],
   input: Input,
   { env, progress }: Terminal,
-): Promise<ReadonlyMap<Finding, Eviction>> {
-  const evictions = new Map<Finding, Eviction>();
-  if (found.length === 0) return evictions;
+): Promise<Row[]> {
+  if (found.length === 0) return [];
   const api = await openNodeApi(input, env);
+  const rows: Row[] = [];
   for (const one of found) {
     progress(`evicting ${one.namespace}/${one.name}`);
-    evictions.set(one, await evictOne(one, api));
+    rows.push({ ...one, ...(await evictOne(one, api)) });
   }
-  return evictions;
+  return rows;
 }
 
 async function evictOne(
@@ -261,29 +242,25 @@ function advice(found: readonly Finding[]): string {
   if (found.length === 0) return "nothing to evict";
   return count === 0
     ? "nothing is evicted: no pod has a controller"
-    : `nothing is evicted without --yes: ${count} of ${found.length} pods have a controller`;
+    : `nothing is evicted without --yes: ${count} of ${counted(found.length, "pod")} ${found.length === 1 ? "has" : "have"} a controller`;
 }
 
 function tableOf(
-  { findings: rows, pods }: Audit,
-  evicted: ReadonlyMap<Finding, Eviction>,
+  rows: readonly Row[],
+  { pods }: Audit,
+  isEvicting: boolean,
 ): string {
-  if (rows.length === 0) return `${pods} pods, nothing found\n`;
-  const head = ["NAMESPACE", "POD", "FINDING", "NETWORKS", "CONTROLLER"];
-  const isEvicting = evicted.size > 0;
-  return columns([
-    isEvicting ? [...head, "EVICTED"] : head,
-    ...rows.map((row) => {
-      const cells = [
-        row.namespace,
-        row.name,
-        row.finding,
-        row.networks.join(", ") || "-",
-        row.controller ?? "-",
-      ];
-      const eviction = evicted.get(row);
-      const told = eviction?.evicted ? "yes" : `no: ${eviction?.reason}`;
-      return isEvicting ? [...cells, told] : cells;
-    }),
+  if (rows.length === 0) return `${counted(pods, "pod")}, nothing found\n`;
+  const evicted: Column<Row> = [
+    "EVICTED",
+    (row) => (row.evicted ? "yes" : `no: ${row.reason}`),
+  ];
+  return table<Row>(rows, [
+    ["NAMESPACE", ({ namespace }) => namespace],
+    ["POD", ({ name }) => name],
+    ["FINDING", ({ finding }) => finding],
+    ["NETWORKS", ({ networks }) => networks.join(", ") || "-"],
+    ["CONTROLLER", ({ controller }) => controller ?? "-"],
+    ...(isEvicting ? [evicted] : []),
   ]);
 }

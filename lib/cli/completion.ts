@@ -1,7 +1,8 @@
 /**
  * `genie completion bash|zsh`: generated from the table of commands.
  */
-import { type Command, type Option, namesOf } from "./command/command.ts";
+import { type Command, namesOf } from "./command/command.ts";
+import { type Option, helpOption } from "./command/options.ts";
 
 export const completion: Command = {
   operand: { name: "SHELL", choices: ["bash", "zsh"] },
@@ -14,10 +15,11 @@ zsh:  source <(genie completion zsh), after compinit`,
       names.map(async (name): Promise<Known> => {
         const entry = commands.get(name);
         const command = await entry?.load();
+        const options = { ...command?.options, help: helpOption };
         return {
           name,
           summary: entry?.summary ?? "",
-          options: Object.entries(command?.options ?? {}),
+          options: Object.entries(options),
           operands: name === "help" ? names : (command?.operand?.choices ?? []),
         };
       }),
@@ -38,7 +40,6 @@ function bash(known: readonly Known[]): string {
   const cases = known.map(({ name, options, operands }) => {
     const words = [
       ...options.flatMap(([option, spec]) => flagsOf(option, spec)),
-      "--help",
       ...operands,
     ];
     return `    ${name}) words='${words.join(" ")}' ;;`;
@@ -75,11 +76,15 @@ function valueCases(known: readonly Known[]): string[] {
   );
 }
 
-function bashValue({ path, choices }: Option): string {
-  const how = choices
-    ? `-W '${choices.join(" ")}'`
-    : { file: "-f", directory: "-d", none: "" }[path ?? "none"];
-  return how === ""
+/** How each shell completes a path, by the name of the value. */
+const paths: Readonly<Record<string, { bash: string; zsh: string }>> = {
+  FILE: { bash: "-f", zsh: "_files" },
+  DIR: { bash: "-d", zsh: "_files -/" },
+};
+
+function bashValue({ value = "", choices }: Option): string {
+  const how = choices ? `-W '${choices.join(" ")}'` : paths[value]?.bash;
+  return how === undefined
     ? "COMPREPLY=()"
     : `COMPREPLY=($(compgen ${how} -- "$current"))`;
 }
@@ -91,7 +96,6 @@ function zsh(known: readonly Known[]): string {
   const cases = known.map(({ name, options, operands }) => {
     const specs = [
       ...options.flatMap(([option, spec]) => zshOption(option, spec)),
-      "'(-h --help)'{-h,--help}'[print this text]'",
       ...(operands.length > 0 ? [`'1: :(${operands.join(" ")})'`] : []),
     ];
     return `    ${name}) _arguments ${specs.join(" ")} ;;`;
@@ -116,12 +120,10 @@ compdef _genie genie
 }
 
 function zshOption(name: string, spec: Option): string[] {
-  const { value, about, path, choices, repeated } = spec;
-  const action = choices
-    ? `(${choices.join(" ")})`
-    : { file: "_files", directory: "_files -/", none: "" }[path ?? "none"];
+  const { value = "", about, choices, repeated } = spec;
+  const action = choices ? `(${choices.join(" ")})` : (paths[value]?.zsh ?? "");
   const text = about.replace(/[[\]:]/g, " ");
-  const tail = value === undefined ? "" : `:${value}:${action}`;
+  const tail = value === "" ? "" : `:${value}:${action}`;
   const before = repeated ? "*" : "";
   return flagsOf(name, spec).map((flag) =>
     quoted(`${before}${flag}[${text}]${tail}`),

@@ -42,13 +42,18 @@ import {
 } from "./doctor/networks.ts";
 import {
   type Directories,
-  directoryOptions,
+  nodeOptions,
   directoriesOf,
   hostOf,
-  rootOption,
-} from "./node/node.ts";
+} from "./node/directories.ts";
 import type { Host } from "./node/host.ts";
-import { type Terminal, columns } from "./command/terminal.ts";
+import type { Terminal } from "./command/terminal.ts";
+import {
+  columns,
+  counted,
+  outputOption,
+  structured,
+} from "./command/output.ts";
 
 /** In the order in which a pod depends on them. The name is for a check that fails unexpectedly. */
 const checks: readonly [name: string, check: Check][] = [
@@ -81,14 +86,8 @@ export const doctor: Command = {
   about: `Checks the container runtime, genie's files, every network, the credential and the attachment
 records. Changes nothing. The exit code is 1 if something is wrong, 0 with warnings only.`,
   options: {
-    output: {
-      value: "FORMAT",
-      short: "o",
-      choices: ["table", "json"],
-      about: "table or json (default table)",
-    },
-    ...directoryOptions,
-    ...rootOption,
+    output: outputOption("table", "json"),
+    ...nodeOptions,
   },
   async run(input, terminal) {
     const findings =
@@ -96,9 +95,8 @@ records. Changes nothing. The exit code is 1 if something is wrong, 0 with warni
         ? await examine(directoriesOf(input), hostOf(input), terminal)
         : [notRoot(terminal.uid)];
     await terminal.stdout(
-      input.text("output") === "json"
-        ? `${JSON.stringify(findings, null, 2)}\n`
-        : tableOf(findings, terminal.colour),
+      structured(findings, input.text("output")) ??
+        tableOf(findings, terminal.colour),
     );
     return findings.some(({ verdict }) => verdict === "fail") ? 1 : 0;
   },
@@ -157,5 +155,5 @@ function tableOf(findings: readonly Finding[], colour: boolean): string {
   ]);
   const count = (verdict: Verdict): number =>
     findings.filter((finding) => finding.verdict === verdict).length;
-  return `${columns(rows)}\n${count("ok")} ok, ${count("warn")} warnings, ${count("fail")} failures\n`;
+  return `${columns(rows)}\n${count("ok")} ok, ${counted(count("warn"), "warning")}, ${counted(count("fail"), "failure")}\n`;
 }

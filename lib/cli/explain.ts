@@ -1,37 +1,40 @@
-/**
- * `genie explain [POD]`.
- */
+/** `genie explain [POD]`: which networks a pod gets, and why. */
+import { omitUndefined } from "../cni/json.ts";
 import { type Api, apiProblem, openApi } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
 import type { Annotations } from "../select/attachment.ts";
-import { type Command, type Input, UsageError } from "./command/command.ts";
+import type { Command } from "./command/command.ts";
+import { type Input, UsageError } from "./command/input.ts";
 import { explainPod } from "./explain/explanation.ts";
 import {
   explanationText,
   nameOf,
   remoteText,
 } from "./explain/explanation-text.ts";
-import { directoryOptions, directoriesOf, nodeContext } from "./node/node.ts";
-import { apiNodeName, apiOptions, openNodeApi } from "./node/node-api.ts";
+import { directoriesOf, directoryOptions } from "./node/directories.ts";
+import { contextOf } from "./node/node-context.ts";
+import { apiNodeName } from "./node/node-name.ts";
+import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import {
+  outputOption,
   structured,
   structuredFormats,
-  wantedNamespace,
 } from "./command/output.ts";
 import {
   contextNamespace,
   explainRemotely,
   operatorsKubeconfig,
 } from "./explain/remote-explanation.ts";
+import { type PodOperand, parsePodOperand } from "./pods/pod-operand.ts";
 import {
-  type PodOperand,
-  parsePodOperand,
   type PodView,
   namespacesOfText,
   podOfApi,
   podsOfText,
-} from "./pods/pod-source.ts";
-import { type Env, contentOf } from "./command/terminal.ts";
+} from "./pods/pod-view.ts";
+import type { Env } from "./command/terminal.ts";
+import { fromFile } from "./pods/objects-file.ts";
 
 export const explain: Command = {
   operand: { name: "POD", optional: true },
@@ -55,20 +58,12 @@ Changes nothing. A pod that could not be created fails here with the same messag
     filename: {
       value: "FILE",
       short: "f",
-      path: "file",
       about:
         "read pods and workloads from this file, - for stdin (default: the API server)",
     },
-    output: {
-      value: "FORMAT",
-      short: "o",
-      choices: ["text", ...structuredFormats],
-      about:
-        "text, json or yaml (default text); json and yaml are a list for several pods",
-    },
+    output: outputOption("text", ...structuredFormats),
     kubeconfig: {
       value: "FILE",
-      path: "file",
       about:
         "credential for the API server (default that of genie's configuration; kubectl genie: $KUBECONFIG, else ~/.kube/config)",
     },
@@ -122,7 +117,7 @@ function onNode(input: Input, env: Env): Place {
   return {
     open,
     namespace: () => "default",
-    node: () => apiNodeName(input, env, nodeContext(directories, env).config),
+    node: () => apiNodeName(input, env, contextOf(input, env).config),
     async explain(pod, known) {
       const value = await explainPod(pod, directories, env, { known, open });
       return { value, text: explanationText(value) };
@@ -164,33 +159,26 @@ async function podsOf(input: Input, from: Place): Promise<Pods> {
   const { operand } = input;
   const reference =
     operand === undefined ? undefined : parsePodOperand(operand, namespace);
+  input.exclude("namespace", "all-namespaces");
   if (input.flag("all-namespaces")) {
-    if (reference ?? file ?? wantedNamespace(input))
+    if (reference ?? file)
       throw new UsageError("--all-namespaces takes no POD and no --filename");
     return { pods: await listedPods(from), namespaces: new Map() };
   }
-  if (file !== undefined)
-    return podsOfFile(file, {
-      ...(namespace !== undefined && { namespace }),
+  if (file !== undefined) {
+    const wanted = omitUndefined<Partial<PodOperand>>({
+      namespace,
       ...reference,
     });
+    return fromFile(file, (text) => ({
+      pods: podsOfText(text, wanted),
+      namespaces: namespacesOfText(text),
+    }));
+  }
   if (!reference)
     throw new UsageError("POD is missing: name one, or a file with -f");
   const asked = { namespace: from.namespace(), ...reference };
   return { pods: [await askedPod(asked, from)], namespaces: new Map() };
-}
-
-function podsOfFile(file: string, wanted: Partial<PodOperand>): Pods {
-  try {
-    const text = contentOf(file);
-    return {
-      pods: podsOfText(text, wanted),
-      namespaces: namespacesOfText(text),
-    };
-  } catch (cause) {
-    const shown = file === "-" ? "stdin" : file;
-    throw new Error(`${shown}: ${messageOf(cause)}`, { cause });
-  }
 }
 
 async function listedPods(from: Place): Promise<PodView[]> {
@@ -218,7 +206,7 @@ async function askedPod(
   try {
     return podOfApi(await core.readNamespacedPod({ namespace, name }));
   } catch (cause) {
-    const shown = JSON.stringify(`${namespace}/${name}`);
+    const shown = quote(`${namespace}/${name}`);
     throw new Error(`failed to get pod ${shown}: ${apiProblem(cause)}`, {
       cause,
     });

@@ -1,7 +1,6 @@
 /**
  * `genie gc`, for runtimes that never call GC, such as containerd (state.md "CHECK,
- * GC, STATUS"). Deletes records of an earlier boot and records whose namespace has
- * been gone for a while. Refuses if it cannot see namespaces.
+ * GC, STATUS"). Refuses if it cannot see namespaces.
  */
 import {
   type RetryOutcome,
@@ -9,22 +8,19 @@ import {
   retryAbandoned,
 } from "../attach/abandoned.ts";
 import type { Context } from "../attach/context.ts";
-import { deleteStale, removeLitter } from "../attach/gc.ts";
 import { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { recordedNetns } from "../linux/netns.ts";
-import { recordDirectory } from "../state/record-directory.ts";
 import type { AttachmentRecord } from "../state/record.ts";
-import { drop } from "./records/abandoned.ts";
-import { type Command, UsageError } from "./command/command.ts";
-import { whyUnseen } from "./records/mount-namespace.ts";
-import {
-  directoryOptions,
-  directoriesOf,
-  nodeContext,
-  ownType,
-} from "./node/node.ts";
+import type { Command } from "./command/command.ts";
 import type { Terminal } from "./command/terminal.ts";
+import {
+  directoriesOf,
+  directoryOptions,
+  ownType,
+} from "./node/directories.ts";
+import { contextOf } from "./node/node-context.ts";
+import { drop } from "./records/abandoned.ts";
+import { type Collected, collect } from "./records/collect.ts";
+import { whyUnseen } from "./records/sandbox.ts";
 
 export const gc: Command = {
   about: `Also retries attachments that could not be deleted (genie list --abandoned). If one fails again,
@@ -45,39 +41,29 @@ it is kept, and the command succeeds.`,
     },
     "drop-all": { about: "only forget all abandoned attachments" },
   },
-  async run(input, { env, stdout, stderr, progress }) {
-    const grace = input.seconds("grace", 300);
+  async run(input, { env, stdout, progress }) {
+    const graceMs = input.seconds("grace", 300) * 1000;
     const container = input.text("drop");
-    const isAll = input.flag("drop-all");
-    if (container !== undefined && isAll)
-      throw new UsageError("--drop and --drop-all exclude each other");
-    const directories = directoriesOf(input);
-    const context = nodeContext(directories, env);
-    if (container === undefined && !isAll) {
-      const why = await whyUnseen(
-        context,
-        `${directories.binDir}/${ownType} gc`,
-      );
-      if (why !== undefined) throw new Error(why);
-      const isWhole = !input.flag("skip-abandoned");
-      const found = await collectAll(
-        context,
-        { graceMs: grace * 1000, isWhole },
-        progress,
-      );
-      progress();
-      return printed(found, stdout);
-    }
-    try {
+    input.exclude("drop", "drop-all");
+    const context = contextOf(input, env);
+    if (container !== undefined || input.flag("drop-all")) {
       const lines = await drop(context, container);
       await stdout(lines.map((line) => `${line}\n`).join(""));
       return 0;
-    } catch (error) {
-      stderr(`genie gc: ${messageOf(error)}\n`);
-      return 1;
     }
+    const { binDir } = directoriesOf(input);
+    const why = await whyUnseen(context, `${binDir}/${ownType} gc`);
+    if (why !== undefined) throw new Error(why);
+    const isWhole = !input.flag("skip-abandoned");
+    const found = await collectAll(context, { graceMs, isWhole }, progress);
+    progress();
+    await stdout(reportOf(found));
+    return found.failed.length === 0 ? 0 : 1;
   },
 };
+
+/** Milliseconds for all earlier abandoned attachments; the next run continues. */
+const retryMs = 600_000;
 
 /** Records first, then, if `isWhole`, earlier abandoned attachments, without those that this run abandoned. */
 async function collectAll(
@@ -98,10 +84,7 @@ async function collectAll(
   };
 }
 
-async function printed(
-  found: Collected & RetryOutcome,
-  stdout: (text: string) => Promise<void>,
-): Promise<number> {
+function reportOf(found: Collected & RetryOutcome): string {
   const { deleted, waiting, abandoned, kept, failed } = found;
   const named = (word: string, records: readonly AttachmentRecord[]) =>
     records.map(
@@ -121,85 +104,5 @@ async function printed(
     ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
     counts.join(", "),
   ];
-  await stdout(`${lines.join("\n")}\n`);
-  return failed.length === 0 ? 0 : 1;
-}
-
-export interface Collected {
-  deleted: AttachmentRecord[];
-  /** Abandoned by this run: `genie list --abandoned`. */
-  abandoned: AttachmentRecord[];
-  /** Without a namespace, but not long enough; or another genie works on it. */
-  waiting: AttachmentRecord[];
-  failed: { what: string; error: string }[];
-}
-
-/** Milliseconds for one record. */
-const recordMs = 50_000;
-
-/** Milliseconds for all earlier abandoned attachments; the next run continues. */
-const retryMs = 600_000;
-
-/** `graceMs`: how long a namespace must have been gone. */
-export async function collect(
-  context: Context,
-  graceMs: number,
-  progress: Terminal["progress"] = () => {},
-): Promise<Collected> {
-  const collected: Collected = {
-    deleted: [],
-    abandoned: [],
-    waiting: [],
-    failed: [],
-  };
-  for await (const { name, record, error: unreadable } of recordDirectory(
-    context,
-  ).all()) {
-    if (!record) {
-      collected.failed.push({ what: name, error: messageOf(unreadable) });
-      continue;
-    }
-    try {
-      const verdict = judge(context, record, graceMs);
-      if (verdict === "waiting") collected.waiting.push(record);
-      if (verdict !== "stale") continue;
-      progress(`deleting ${record.containerId.slice(0, 12)} ${record.ifname}`);
-      const deadline = new Deadline(recordMs, context.dependencies.clock);
-      const outcome = await deleteStale(context, record, deadline);
-      if (outcome === "busy") collected.waiting.push(record);
-      else if (outcome === "kept")
-        throw new Error("the record cannot be removed or moved");
-      else if (outcome !== "gone") collected[outcome].push(record);
-    } catch (error) {
-      const what = `${record.containerId}:${record.ifname}`;
-      collected.failed.push({ what, error: messageOf(error) });
-    }
-  }
-  const deadline = new Deadline(recordMs, context.dependencies.clock);
-  for (const error of await removeLitter(context, deadline)) {
-    collected.failed.push({ what: "locks", error: error.message });
-  }
-  return collected;
-}
-
-/** Writes down when a namespace was first seen gone, for the next run. */
-function judge(
-  context: Context,
-  record: AttachmentRecord,
-  graceMs: number,
-): "live" | "waiting" | "stale" {
-  const { dependencies } = context;
-  const records = recordDirectory(context);
-  const bootId = dependencies.bootId();
-  if (record.bootId !== bootId) return "stale";
-  if (recordedNetns(record, bootId) !== "") {
-    records.forgetGone(record);
-    return "live";
-  }
-  const now = dependencies.uptimeMs();
-  const noted = records.goneSince(record);
-  const since = noted ?? now;
-  if (now - since >= graceMs) return "stale";
-  if (noted === undefined) records.noteGone(record, since);
-  return "waiting";
+  return `${lines.join("\n")}\n`;
 }

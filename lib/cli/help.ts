@@ -4,14 +4,12 @@
  */
 import {
   type Command,
-  UsageError,
-  namesOf,
   type Commands,
-  type Option,
-  helpOption,
+  unknownCommand,
 } from "./command/command.ts";
-import { columns } from "./command/terminal.ts";
-import { nearest } from "../select/nearest-key.ts";
+import { type Option, helpOption } from "./command/options.ts";
+import { UsageError } from "./command/input.ts";
+import { columns } from "./command/output.ts";
 
 export const help: Command = {
   operand: { name: "COMMAND", optional: true },
@@ -22,11 +20,7 @@ export const help: Command = {
       return 0;
     }
     const entry = commands.get(operand);
-    if (!entry) {
-      const near = nearest(operand, namesOf(commands));
-      const hint = near === undefined ? "" : `; did you mean "${near}"?`;
-      throw new UsageError(`unknown command ${JSON.stringify(operand)}${hint}`);
-    }
+    if (!entry) throw new UsageError(unknownCommand(operand, commands));
     await stdout(commandUsage(operand, entry.summary, await entry.load()));
     return 0;
   },

@@ -1,18 +1,15 @@
 /**
  * `genie install`: once, or with `--watch` until the process is stopped.
  */
-import type { Command, Input, Options } from "./command/command.ts";
+import type { Command } from "./command/command.ts";
+import type { Options } from "./command/options.ts";
+import type { Input } from "./command/input.ts";
 import {
   type Wishes,
   credentialOptions,
   wishesOf,
 } from "./install/credential-options.ts";
-import {
-  directoryOptions,
-  directoriesOf,
-  hostOf,
-  rootOption,
-} from "./node/node.ts";
+import { nodeOptions, directoriesOf, hostOf } from "./node/directories.ts";
 import { Installation, type Step } from "./install/installation.ts";
 import {
   parseSettings,
@@ -44,8 +41,7 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
   genie install --default canal`,
   options: {
     ...credentialOptions,
-    ...directoryOptions,
-    ...rootOption,
+    ...nodeOptions,
     force: {
       about:
         "overwrite a configuration or kubeconfig that cannot be parsed; a copy is kept",

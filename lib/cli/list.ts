@@ -1,61 +1,36 @@
-/**
- * `genie list`: the attachments of this node, from the records.
- */
-import type { Context } from "../attach/context.ts";
-import type { Result } from "../cni/result.ts";
-import { messageOf } from "../linux/errno.ts";
-import { isNamespace } from "../linux/netns.ts";
-import { displayName } from "../select/attachment.ts";
-import { recordDirectory } from "../state/record-directory.ts";
+/** `genie list`: the attachments of this node, from the records. */
+import type { PodReference } from "../state/record.ts";
+import type { Command } from "./command/command.ts";
 import {
-  type AttachmentRecord,
-  type PodReference,
-  resultKey,
-} from "../state/record.ts";
-import {
-  abandonedOnNode,
-  abandonedTable,
-  addressesOf,
-  attachmentCells,
-  attachmentHead,
-} from "./records/abandoned.ts";
-import { type Command, UsageError } from "./command/command.ts";
-import type { Host } from "./node/host.ts";
-import { isSeen } from "./records/mount-namespace.ts";
-import {
-  directoryOptions,
-  directoriesOf,
-  hostOf,
-  rootOption,
-  nodeContext,
-} from "./node/node.ts";
-import {
-  namespaceOptions,
+  type Column,
+  age,
+  outputOption,
   structured,
   structuredFormats,
-  wantedNamespace,
+  table,
 } from "./command/output.ts";
+import type { Terminal } from "./command/terminal.ts";
+import { hostOf, nodeOptions } from "./node/directories.ts";
+import { contextOf } from "./node/node-context.ts";
+import { namespaceFilter, namespaceOptions } from "./pods/pod-operand.ts";
 import {
-  type PodTraffic,
-  bytesText,
-  hostInterfaces,
-  podTraffic,
-} from "./records/pod-traffic.ts";
-import { type Terminal, age, columns } from "./command/terminal.ts";
+  type AbandonedAttachment,
+  abandonedOnNode,
+} from "./records/abandoned.ts";
+import {
+  type ListedAttachment,
+  listAttachments,
+} from "./records/listed-attachments.ts";
+import { bytesText } from "./records/pod-traffic.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node only, not the API server or the runtime. HOST is the host's
 end of the interface, or its parent; IN and OUT are bytes as the pod sees them. SANDBOX is the
 state of the network namespace: live, gone, earlier boot, or unknown if this is not the mount
-namespace of the container runtime.`,
+namespace of the container runtime. The format wide adds the CNI names.`,
   options: {
     ...namespaceOptions,
-    output: {
-      value: "FORMAT",
-      short: "o",
-      choices: ["table", "wide", ...structuredFormats],
-      about: "table, wide (adds the CNI names), json or yaml (default table)",
-    },
+    output: outputOption("table", "wide", ...structuredFormats),
     abandoned: {
       about: "list attachments that could not be deleted instead",
     },
@@ -63,42 +38,37 @@ namespace of the container runtime.`,
       short: "w",
       about: "do not end: print what changes",
     },
-    ...directoryOptions,
-    ...rootOption,
+    ...nodeOptions,
   },
   async run(input, terminal) {
     const { env, stdout, stderr, now } = terminal;
+    input.exclude("watch", "abandoned");
     const host = hostOf(input);
-    const context = nodeContext(directoriesOf(input), env, { host });
+    const context = contextOf(input, env);
     const format = input.text("output");
-    const isWide = format === "wide";
-    const namespace = wantedNamespace(input);
+    const isWanted = namespaceFilter(input);
     const wanted = <T extends { pod?: PodReference }>(rows: readonly T[]) =>
-      rows.filter(
-        ({ pod }) => namespace === undefined || pod?.namespace === namespace,
-      );
+      rows.filter(({ pod }) => isWanted(pod?.namespace));
     const print = async <T extends { pod?: PodReference }>(
       { attachments, unreadable }: { attachments: T[]; unreadable: string[] },
-      table: (rows: readonly T[]) => string,
+      show: (rows: readonly T[]) => string,
     ): Promise<number> => {
       const rows = wanted(attachments);
-      await stdout(structured(rows, format) ?? table(rows));
+      await stdout(structured(rows, format) ?? show(rows));
       for (const problem of unreadable) stderr(`genie list: ${problem}\n`);
       return unreadable.length === 0 ? 0 : 1;
     };
-    if (!input.flag("abandoned") && input.flag("watch"))
+    if (input.flag("watch"))
       return watchAttachments(terminal, format, async () =>
         wanted((await listAttachments(context, host)).attachments),
       );
-    if (!input.flag("abandoned"))
-      return print(await listAttachments(context, host), (rows) =>
-        tableOf(rows, now(), isWide),
-      );
-    if (input.flag("watch"))
-      throw new UsageError("--watch and --abandoned exclude each other");
-    return print(await abandonedOnNode(context), (rows) =>
-      abandonedTable(rows, now()),
-    );
+    return input.flag("abandoned")
+      ? print(await abandonedOnNode(context), (rows) =>
+          abandonedTable(rows, now()),
+        )
+      : print(await listAttachments(context, host), (rows) =>
+          tableOf(rows, now(), format),
+        );
   },
 };
 
@@ -123,8 +93,8 @@ async function watchAttachments(
         .map(([, row]) => row),
     ];
     if (changed.length > 0 || before === undefined) {
-      const table = tableOf(changed, now(), format === "wide", !hasHead);
-      await stdout(documents(changed, format) ?? table);
+      const shown = tableOf(changed, now(), format, !hasHead);
+      await stdout(documents(changed, format) ?? shown);
       hasHead ||= changed.length > 0;
     }
     before = rows;
@@ -156,134 +126,55 @@ function documents(
   return rows.map((row) => separator + structured(row, format)).join("");
 }
 
-/**
- * "gone": the namespace does not exist; "earlier boot": it cannot exist any more;
- * "unknown": not visible from here.
- */
-export type Sandbox = "live" | "gone" | "earlier boot" | "unknown";
-
-export interface ListedAttachment extends Partial<PodTraffic> {
-  containerId: string;
-  pod?: PodReference;
-  ifname: string;
-  /** The name in the annotation, or the file key. */
-  network: string;
-  /** The `name` of its configuration. */
-  cniName: string;
-  /** `<namespace>/<name>` of a definition. */
-  definition?: string;
-  /** Not for an auxiliary chain, which is on the same interface. */
-  primary: boolean;
-  /** With prefix. */
-  ips: string[];
-  /** "deleted": its record went (--watch). */
-  sandbox: Sandbox | "deleted";
-  netns: string;
-  time: string;
-}
-
-/** Sorted by pod; unreadable records become messages. */
-async function listAttachments(
-  { config, dependencies }: Context,
-  host: Host,
-): Promise<{
-  attachments: ListedAttachment[];
-  unreadable: string[];
-}> {
-  const bootId = dependencies.bootId();
-  const pods: [key: string, rows: ListedAttachment[]][] = [];
-  const unreadable: string[] = [];
-  const hostNames = hostInterfaces();
-  const store = recordDirectory({ config });
-  for await (const { name, record, error } of store.all()) {
-    if (!record) {
-      unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
-      continue;
-    }
-    const { pod, containerId, ifname } = record;
-    const sandbox = sandboxOf(record, bootId, host);
-    const { results } = await store.readResults(record);
-    const traffic =
-      sandbox === "live"
-        ? podTraffic(host.path(record.netns), hostNames)
-        : undefined;
-    const rows = listed(record, results, sandbox).map((row) => ({
-      ...row,
-      ...traffic?.get(row.ifname),
-    }));
-    pods.push([
-      [pod?.namespace, pod?.name, containerId, ifname].join("\0"),
-      rows,
-    ]);
-  }
-  const sorted = pods.toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return { attachments: sorted.flatMap(([, rows]) => rows), unreadable };
-}
-
-function listed(
-  record: AttachmentRecord,
-  results: ReadonlyMap<string, Result>,
-  sandbox: Sandbox,
-): ListedAttachment[] {
-  const { containerId, pod, netns, time } = record;
-  return record.attachments.map((attachment) => {
-    const { ifname, definition } = attachment;
-    const result = results.get(resultKey(attachment));
-    return {
-      containerId,
-      ...(pod && { pod }),
-      ifname,
-      network: displayName(attachment),
-      cniName: attachment.list.name,
-      ...(definition !== undefined && { definition }),
-      primary: resultKey(attachment) === record.ifname,
-      ips: addressesOf(result),
-      sandbox,
-      netns,
-      time: attachment.time ?? time,
-    };
-  });
-}
-
-export function sandboxOf(
-  record: Pick<AttachmentRecord, "bootId" | "netns" | "mountNamespace">,
-  currentBoot: string,
-  host: Host,
-): Sandbox {
-  const { bootId, netns } = record;
-  if (bootId !== currentBoot) return "earlier boot";
-  if (netns !== "" && isNamespace(host.path(netns))) return "live";
-  return isSeen(record, host) ? "gone" : "unknown";
-}
-
 function tableOf(
   rows: readonly ListedAttachment[],
   now: Date,
-  wide: boolean,
+  format: string | undefined,
   hasHead = true,
 ): string {
   if (rows.length === 0) return "no attachments\n";
-  const head = [
-    ...attachmentHead,
-    ...(wide ? ["CNI NAME"] : []),
-    "ADDRESSES",
-    "HOST",
-    "IN",
-    "OUT",
-    "SANDBOX",
-    "AGE",
-  ];
-  return columns([
-    ...(hasHead ? [head] : []),
-    ...rows.map((row) => [
-      ...attachmentCells(row, row.definition ?? row.network),
-      ...(wide ? [row.cniName] : []),
-      row.ips.join(",") || "-",
-      row.hostInterface ?? "-",
-      bytesText(row.bytesIn),
-      bytesText(row.bytesOut),
-      row.sandbox,
-      age(row.time, now),
-    ]),
+  const cniName: Column<ListedAttachment> = ["CNI NAME", (row) => row.cniName];
+  return table<ListedAttachment>(
+    rows,
+    [
+      ...places,
+      ["NETWORK", ({ definition, network }) => definition ?? network],
+      ...(format === "wide" ? [cniName] : []),
+      addresses,
+      ["HOST", ({ hostInterface }) => hostInterface ?? "-"],
+      ["IN", ({ bytesIn }) => bytesText(bytesIn)],
+      ["OUT", ({ bytesOut }) => bytesText(bytesOut)],
+      ["SANDBOX", ({ sandbox }) => sandbox],
+      ["AGE", ({ time }) => age(time, now)],
+    ],
+    hasHead,
+  );
+}
+
+function abandonedTable(
+  rows: readonly AbandonedAttachment[],
+  now: Date,
+): string {
+  if (rows.length === 0) return "nothing is abandoned\n";
+  return table<AbandonedAttachment>(rows, [
+    ...places,
+    ["NETWORK", ({ network }) => network],
+    addresses,
+    ["AGE", ({ time }) => age(time, now)],
+    ["ERROR", ({ error }) => error || "-"],
   ]);
 }
+
+type Place = Pick<AbandonedAttachment, "pod" | "containerId" | "ifname">;
+
+const places: readonly Column<Place>[] = [
+  ["NAMESPACE", ({ pod }) => pod?.namespace ?? "-"],
+  ["POD", ({ pod }) => pod?.name ?? "-"],
+  ["CONTAINER", ({ containerId }) => containerId.slice(0, 12)],
+  ["INTERFACE", ({ ifname }) => ifname],
+];
+
+const addresses: Column<{ ips: readonly string[] }> = [
+  "ADDRESSES",
+  ({ ips }) => ips.join(",") || "-",
+];

@@ -3,9 +3,10 @@
  * command returns its exit code; 2 is a usage error.
  */
 import { messageOf } from "../linux/errno.ts";
-import { UsageError, namesOf, readInput } from "./command/command.ts";
+import { UsageError, readInput, suggestion } from "./command/input.ts";
+import { unknownCommand } from "./command/command.ts";
 import { commands } from "./commands.ts";
-import { nearest } from "../select/nearest-key.ts";
+import { quote } from "../linux/text.ts";
 import {
   type Process,
   type Terminal,
@@ -29,7 +30,9 @@ export async function runCommand(
   const name = Object.hasOwn(aliases, word) ? (aliases[word] ?? word) : word;
   const entry = commands.get(name);
   if (!entry) {
-    terminal.stderr(unknownCommand(word));
+    terminal.stderr(
+      `genie: ${word.startsWith("-") ? unknownOption(word) : unknownCommand(word, commands)}\n\`genie help\` lists the commands\n`,
+    );
     return 2;
   }
   if (terminal.isKubectl && !entry.isRemote) {
@@ -66,14 +69,7 @@ function isDenied(error: unknown): boolean {
   );
 }
 
-function unknownCommand(word: string): string {
-  const isOption = word.startsWith("-");
-  const known = isOption
-    ? Object.keys(aliases).filter((alias) => alias.startsWith("--"))
-    : namesOf(commands);
-  const near = nearest(word, known);
-  const meant = isOption ? near : JSON.stringify(near);
-  const hint = near === undefined ? "" : `; did you mean ${meant}?`;
-  const what = isOption ? "option" : "command";
-  return `genie: unknown ${what} ${JSON.stringify(word)}${hint}\n\`genie help\` lists the commands\n`;
+function unknownOption(word: string): string {
+  const known = Object.keys(aliases).filter((alias) => alias.startsWith("--"));
+  return `unknown option ${quote(word)}${suggestion(word, known)}`;
 }

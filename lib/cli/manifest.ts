@@ -3,11 +3,15 @@
  * optional parts add is in `manifest/features.ts`.
  */
 import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
+import { yamlOf } from "./command/output.ts";
 import { readConfig } from "../select/config.ts";
-import { type Command, type Input, UsageError } from "./command/command.ts";
+import type { Command } from "./command/command.ts";
+import { isPath } from "./command/options.ts";
+import { type Input, UsageError } from "./command/input.ts";
 import { features } from "./manifest/features.ts";
 import { type ManifestOptions, objects } from "./manifest/objects.ts";
-import { directoryOptions, directoriesOf } from "./node/node.ts";
+import { directoryOptions, directoriesOf } from "./node/directories.ts";
 import { ownPlugin } from "./install/own-list.ts";
 import {
   type Settings,
@@ -43,7 +47,6 @@ kubeconfig where it finds one, else a service account of its own.`,
     },
     kubeconfig: {
       value: "FILE",
-      path: "file",
       about: "kubeconfig of --node-credentials (default: where it usually is)",
     },
     "service-account": {
@@ -65,7 +68,7 @@ kubeconfig where it finds one, else a service account of its own.`,
     ),
   },
   async run(input, { stdout }) {
-    const text = yamlOf(manifestObjects(input));
+    const text = yamlOf(...manifestObjects(input));
     const hasImage = input.text("image") !== undefined;
     await stdout(hasImage ? text : noDaemonSet + text);
     return 0;
@@ -80,14 +83,6 @@ export function manifestObjects(input: Input): object[] {
   return objects(optionsOf(input), contributions);
 }
 
-/** Without YAML anchors: objects that share a part repeat it, for the reader. */
-export function yamlOf(documents: readonly object[]): string {
-  return documents
-    .map((object): unknown => JSON.parse(JSON.stringify(object)))
-    .map((object) => `${Bun.YAML.stringify(object, null, 2)}\n`)
-    .join("---\n");
-}
-
 /** An image name that is not ours is never a default: anyone could publish it. */
 const noDaemonSet =
   "# Without a DaemonSet: it needs --image, the image that `make image` builds and you push.\n";
@@ -97,25 +92,19 @@ function optionsOf(input: Input): ManifestOptions {
   const namespace = input.text("namespace") ?? "kube-system";
   if (image !== undefined && !imagePattern.test(image))
     throw new UsageError(
-      `--image: ${JSON.stringify(image)} is not the name of an image`,
+      `--image: ${quote(image)} is not the name of an image`,
     );
   if (!namespacePattern.test(namespace))
     throw new UsageError(
-      `--namespace: ${JSON.stringify(namespace)} is not the name of a namespace`,
+      `--namespace: ${quote(namespace)} is not the name of a namespace`,
     );
   const byNode = input.flag("node-credentials");
   const byAccount = input.flag("service-account");
   const kubeconfig = input.path("kubeconfig");
-  if (kubeconfig !== undefined && !byNode)
-    throw new UsageError("--kubeconfig needs --node-credentials");
-  if (byNode && byAccount)
-    throw new UsageError(
-      "--node-credentials and --service-account exclude each other",
-    );
+  input.need("kubeconfig", "node-credentials");
+  input.exclude("node-credentials", "service-account");
   requirePathsOfNode(input);
-  const isUninstall = input.flag("uninstall");
-  if (isUninstall && image === undefined)
-    throw new UsageError("--uninstall needs --image");
+  input.need("uninstall", "image");
   const settings = parseSettings(input);
   requireValid(settings);
   const directories = directoriesOf(input);
@@ -141,17 +130,17 @@ function optionsOf(input: Input): ManifestOptions {
         [...settings].map(([key, value]) => [key, JSON.stringify(value)]),
       ),
     },
-    isUninstall,
+    isUninstall: input.flag("uninstall"),
   };
 }
 
 /** A relative path would be one of the machine that prints the manifest. */
 function requirePathsOfNode(input: Input): void {
-  for (const [name, { path }] of Object.entries(manifest.options)) {
-    const text = path === undefined ? undefined : input.text(name);
+  for (const [name, option] of Object.entries(manifest.options)) {
+    const text = isPath(option) ? input.text(name) : undefined;
     if (text !== undefined && !new RegExp(nodePath).test(text))
       throw new UsageError(
-        `--${name}: expected an absolute path of the nodes, got ${JSON.stringify(text)}`,
+        `--${name}: expected an absolute path of the nodes, got ${quote(text)}`,
       );
   }
 }

@@ -1,21 +1,16 @@
 /** `genie metrics`: the metrics of this node, printed once. */
 import { CallCounters, metricsText } from "../agent/metrics/metrics.ts";
 import type { Command } from "./command/command.ts";
-import {
-  directoriesOf,
-  directoryOptions,
-  hostOf,
-  nodeContext,
-  rootOption,
-} from "./node/node.ts";
+import { hostOf, nodeOptions } from "./node/directories.ts";
+import { contextOf } from "./node/node-context.ts";
 
 export const metrics: Command = {
   about: `In Prometheus' text format, from the records, host-local's directory and calls.log, which exists
 while \`genie agent\` runs with --metrics, --textfile or --events. Changes nothing.`,
-  options: { ...directoryOptions, ...rootOption },
+  options: nodeOptions,
   async run(input, { env, stdout }) {
     const host = hostOf(input);
-    const context = nodeContext(directoriesOf(input), env, { host });
+    const context = contextOf(input, env);
     const counters = new CallCounters(context.config.dataDir);
     await stdout(
       await metricsText(context, counters, (path) => host.path(path)),

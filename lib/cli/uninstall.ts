@@ -7,12 +7,11 @@ import type { Command } from "./command/command.ts";
 import { whileInstalling } from "./install/installer-lock.ts";
 import {
   directoriesOf,
-  directoryOptions,
+  nodeOptions,
   hostOf,
   ownFile,
   ownType,
-  rootOption,
-} from "./node/node.ts";
+} from "./node/directories.ts";
 import { type RemovalRequest, removeGenie } from "./install/removal.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
@@ -23,8 +22,7 @@ next. --force removes the configuration even then; while attachments are left, i
 executable for genie gc.`,
   options: {
     force: { about: "remove genie even if pods have other networks" },
-    ...directoryOptions,
-    ...rootOption,
+    ...nodeOptions,
     ...watchOptions,
   },
   async run(input, terminal) {

@@ -38,7 +38,7 @@ describe("completion bash", () => {
     [["genie", "doctor", "--output", "j"], ["json"]],
     [
       ["genie", "completion", ""],
-      ["--help", "bash", "zsh"],
+      ["--help", "-h", "bash", "zsh"],
     ],
     [["genie", "install", "--interval", ""], []],
     [["genie", "install", "--kubeconfig", "/etc/pass"], ["/etc/passwd"]],
@@ -64,7 +64,7 @@ describe("completion zsh", () => {
       named: namesOf(commands),
     });
     expect(stdout).toContain(
-      "'--output[table, wide (adds the CNI names), json or yaml (default table)]:FORMAT:(table wide json yaml)'",
+      "'--output[table, wide, json or yaml (default table)]:FORMAT:(table wide json yaml)'",
     );
     // Quoting is the same in both shells, so bash can tell when zsh is not there.
     const words = stdout.match(/^ {4}list\) _arguments (.*) ;;$/m)?.[1] ?? "";

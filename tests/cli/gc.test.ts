@@ -2,8 +2,8 @@
 import { expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { collect } from "../../lib/cli/gc.ts";
-import { nodeContext } from "../../lib/cli/node/node.ts";
+import { collect } from "../../lib/cli/records/collect.ts";
+import { nodeContext } from "../../lib/cli/node/node-context.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import { lockNow } from "../support/lock.ts";
 import { NodeDirectory } from "./fixtures.ts";

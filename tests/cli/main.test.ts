@@ -1,9 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import {
-  UsageError,
-  namesOf,
-  readInput,
-} from "../../lib/cli/command/command.ts";
+import { UsageError, readInput } from "../../lib/cli/command/input.ts";
+import { namesOf } from "../../lib/cli/command/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
 import { type } from "./fixtures.ts";
 

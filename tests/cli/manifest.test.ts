@@ -220,7 +220,7 @@ describe("manifest", () => {
   test("its probes, ask the process of the image's entry point", async () => {
     const { containers } = podSpec(await documents(image));
     const { health } = await import("../../lib/cli/command/watch.ts");
-    const { readInput } = await import("../../lib/cli/command/command.ts");
+    const { readInput } = await import("../../lib/cli/command/input.ts");
     for (const [name, isReady] of [
       ["startupProbe", false],
       ["readinessProbe", true],
@@ -334,7 +334,7 @@ describe("manifest", () => {
       const { containers } = podSpec(objects);
       expect(theOnly(objects, "ConfigMap")["data"]).toEqual(data);
       const { agent } = await import("../../lib/cli/agent.ts");
-      const { readInput } = await import("../../lib/cli/command/command.ts");
+      const { readInput } = await import("../../lib/cli/command/input.ts");
       const input = readInput(agent, containers[0]?.args.slice(1) ?? []);
       expect([
         input.text("root"),

@@ -4,7 +4,7 @@
  * exclude each other.
  */
 import { resolve } from "node:path";
-import { UsageError, readInput } from "../../lib/cli/command/command.ts";
+import { UsageError, readInput } from "../../lib/cli/command/input.ts";
 import { manifest, manifestObjects } from "../../lib/cli/manifest.ts";
 import { type Value, sampleOf, values, wordOf } from "../../scripts/chart.ts";
 import { deploy, image } from "../../scripts/deploy.ts";

@@ -2,8 +2,11 @@
 import type { RuntimeConf } from "../../lib/cni/invoke.ts";
 import { statusIfAny as statusOf } from "../../lib/linux/file-calls.ts";
 import { describe, expect, test } from "bun:test";
-import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
-import type { NetworkConfigList } from "../../lib/cni/conflist.ts";
+import {
+  parseConf,
+  parseConfList,
+  type NetworkConfigList,
+} from "../../lib/cni/conflist.ts";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";

@@ -126,7 +126,7 @@ describe("genie audit", () => {
     expect({ exitCode, stderr, stdout }).toEqual({
       exitCode: 1,
       stderr:
-        "genie audit: nothing is evicted without --yes: 1 of 1 pods have a controller\n",
+        "genie audit: nothing is evicted without --yes: 1 of 1 pod has a controller\n",
       stdout:
         "NAMESPACE  POD      FINDING          NETWORKS  CONTROLLER\n" +
         "shop       missing  network-missing  beta      ReplicaSet/web-1\n",
@@ -145,7 +145,7 @@ describe("genie audit", () => {
     const found = audit(node, pods, "--node=node1", "--evict", "--yes");
     expect(found).toMatchObject({
       exitCode: 1,
-      stdout: "1 pods, nothing found\n",
+      stdout: "1 pod, nothing found\n",
     });
     expect(found.stderr).toContain("format 99");
   });

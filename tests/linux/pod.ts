@@ -2,8 +2,7 @@
  * Network namespaces with interfaces and routes, built and looked at with
  * iproute2, which the code under test does not use.
  */
-import type { Ip } from "../../lib/linux/address.ts";
-import { parseIp } from "../../lib/linux/address.ts";
+import { type Ip, parseIp } from "../../lib/linux/address.ts";
 import {
   type Plan,
   Rtnetlink,

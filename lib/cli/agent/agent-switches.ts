@@ -3,22 +3,17 @@
  */
 import { parts } from "../../agent/parts.ts";
 import { messageOf } from "../../linux/errno.ts";
-import {
-  type Input,
-  type Option,
-  type Options,
-  UsageError,
-} from "../command/command.ts";
+import { type Input, UsageError } from "../command/input.ts";
+import type { Option, Options } from "../command/options.ts";
 
 /** `--gc`, `--metrics ADDRESS`, and for a part that is on by default `--no-cache` too. */
 export const partOptions: Options = switches();
 
 function switches(): Options {
   const options: Record<string, Option> = {};
-  for (const [name, { value, isDirectory, about, byDefault }] of parts) {
+  for (const [name, { value, about, byDefault }] of parts) {
     options[name] = {
       ...(value !== undefined && { value }),
-      ...(isDirectory && { path: "directory" }),
       about: byDefault ? `${about} (default)` : about,
     };
     if (byDefault) options[`no-${name}`] = { about: `without --${name}` };
@@ -30,8 +25,7 @@ function switches(): Options {
 export function chosenParts(input: Input): ReadonlyMap<string, string> {
   const chosen = new Map<string, string>();
   for (const [name, { value, byDefault, check }] of parts) {
-    if (input.flag(name) && input.flag(`no-${name}`))
-      throw new UsageError(`--${name} and --no-${name} exclude each other`);
+    input.exclude(name, `no-${name}`);
     const text = input.text(name);
     const isOn =
       value === undefined

@@ -19,7 +19,8 @@ import { parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { readStdin } from "../../linux/stdio.ts";
 import type { Command } from "../command/command.ts";
-import { directoriesOf, directoryOptions, nodeContext } from "../node/node.ts";
+import { directoryOptions } from "../node/directories.ts";
+import { contextOf } from "../node/node-context.ts";
 
 const request = object({
   verb: v.picklist(["attach", "detach", "check", "repair"]),
@@ -51,9 +52,7 @@ export const changePod: Command = {
       (problem) => new Error(problem),
     );
     const verb = verbs[asked.verb];
-    const node = nodeContext(directoriesOf(input), env, {
-      request: { command: verb.command },
-    });
+    const node = contextOf(input, env, { command: verb.command });
     const outcome = await outcomeOf(() => verb.run(node, asked, asked));
     await stdout(`${JSON.stringify(outcome)}\n`);
     return 0;

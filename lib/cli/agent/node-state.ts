@@ -13,10 +13,10 @@ import type { Host } from "../node/host.ts";
 import {
   type Directories,
   directoriesOf,
-  directoryOptions,
-  nodeContext,
-  rootOption,
-} from "../node/node.ts";
+  directoryArgs,
+  nodeOptions,
+} from "../node/directories.ts";
+import { nodeContext } from "../node/node-context.ts";
 import type { Env, Terminal } from "../command/terminal.ts";
 
 /** Milliseconds: every network has its own limit. */
@@ -34,16 +34,9 @@ export async function hostState(
   { env, self }: Pick<Terminal, "env" | "self">,
 ): Promise<NodeState> {
   if (host.isOurs) return ownState(directories, env);
-  const { confDir, binDir, dataDir } = directories;
+  const args = [`--root=${host.root}`, ...directoryArgs(directories)];
   const { exitCode, stdout, stderr } = await runBelowRoot(
-    [
-      self,
-      "node-state",
-      `--root=${host.root}`,
-      `--conf-dir=${confDir}`,
-      `--bin-dir=${binDir}`,
-      ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
-    ],
+    [self, "node-state", ...args],
     env,
     limitMs,
   );
@@ -59,7 +52,7 @@ function ownState(directories: Directories, env: Env): Promise<NodeState> {
 }
 
 export const nodeStateCommand: Command = {
-  options: { ...directoryOptions, ...rootOption },
+  options: nodeOptions,
   async run(input, { env, stdout }) {
     const root = input.path("root");
     if (root !== undefined) changeRoot(root);

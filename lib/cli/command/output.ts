@@ -1,37 +1,81 @@
-/** Output and options of commands as kubectl has them. */
-import { type Input, type Options, UsageError } from "./command.ts";
+/** Output of commands as kubectl has it: formats, tables, ages, numbers of objects. */
+import type { Option } from "./options.ts";
+import { oneOf } from "./input.ts";
 
-/** Of commands that show the pods of a node. */
-export const namespaceOptions = {
-  namespace: {
-    value: "NS",
-    short: "n",
-    about: "only pods of this namespace",
-  },
-  "all-namespaces": { short: "A", about: "pods of all namespaces (default)" },
-} as const satisfies Options;
-
-/** By {@link namespaceOptions}; undefined for all. Throws UsageError. */
-export function wantedNamespace(input: Input): string | undefined {
-  const namespace = input.text("namespace");
-  if (namespace !== undefined && input.flag("all-namespaces"))
-    throw new UsageError("--namespace and --all-namespaces exclude each other");
-  return namespace;
-}
-
-/** `-o json` and `-o yaml` of commands, as kubectl prints them. */
+/** `-o json` and `-o yaml`. */
 export const structuredFormats = ["json", "yaml"] as const;
+
+/** The option of a command that has these formats; the first one is the default. */
+export function outputOption(...formats: string[]): Option {
+  return {
+    value: "FORMAT",
+    short: "o",
+    choices: formats,
+    about: `${oneOf(formats)} (default ${formats[0]})`,
+  };
+}
 
 /** The value in one of {@link structuredFormats}; undefined for another one. */
 export function structured(
   value: unknown,
   format: string | undefined,
 ): string | undefined {
-  const json = JSON.stringify(value, null, 2);
-  if (format === "json") return `${json}\n`;
-  // Without anchors: objects that share a part repeat it.
-  const plain: unknown = JSON.parse(json);
-  return format === "yaml"
-    ? `${Bun.YAML.stringify(plain, null, 2)}\n`
-    : undefined;
+  if (format === "json") return `${JSON.stringify(value, null, 2)}\n`;
+  return format === "yaml" ? yamlOf(value) : undefined;
+}
+
+/** Without YAML anchors: objects that share a part repeat it, for the reader. */
+export function yamlOf(...documents: unknown[]): string {
+  return documents
+    .map((document): unknown => JSON.parse(JSON.stringify(document)))
+    .map((document) => `${Bun.YAML.stringify(document, null, 2)}\n`)
+    .join("---\n");
+}
+
+/** Head and cell of a column. */
+export type Column<Row> = readonly [head: string, cell: (row: Row) => string];
+
+/** A table with its head, or the rows alone. */
+export function table<Row>(
+  rows: readonly Row[],
+  columnsOfRow: readonly Column<Row>[],
+  hasHead = true,
+): string {
+  return columns([
+    ...(hasHead ? [columnsOfRow.map(([head]) => head)] : []),
+    ...rows.map((row) => columnsOfRow.map(([, cell]) => cell(row))),
+  ]);
+}
+
+/** Lines of aligned columns with two blanks between them and none at the end. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [i, cell] of row.entries())
+      widths[i] = Math.max(widths[i] ?? 0, Bun.stringWidth(cell));
+  const padded = (cell: string, i: number) =>
+    cell + " ".repeat((widths[i] ?? 0) - Bun.stringWidth(cell));
+  return rows
+    .map((row) => `${row.map(padded).join("  ").trimEnd()}\n`)
+    .join("");
+}
+
+const units = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["m", 60],
+  ["s", 1],
+] as const;
+
+/** The age in the largest unit that fits, as kubectl shows it. */
+export function age(time: string, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - Date.parse(time)) / 1000);
+  const [unit, size] =
+    units.find(([, length]) => seconds >= length) ?? units[3];
+  return Number.isNaN(seconds) ? "-" : `${Math.floor(seconds / size)}${unit}`;
+}
+
+/** `1 pod`, `2 pods`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

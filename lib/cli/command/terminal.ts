@@ -1,11 +1,9 @@
 /**
  * The process as a command sees it: environment and output. {@link realTerminal} is
- * the real one; tests have their own. Text in columns, and ages as kubectl shows them.
+ * the real one; tests have their own.
  */
-import { readFileSync } from "node:fs";
 import { isatty } from "node:tty";
-import { SystemError, errnoOf } from "../../linux/errno.ts";
-import { readStdin, writeStderr, writeStdout } from "../../linux/stdio.ts";
+import { writeStderr, writeStdout } from "../../linux/stdio.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -20,7 +18,7 @@ export interface Process {
 export interface Terminal extends Process {
   stdout(text: string): Promise<void>;
   stderr(text: string): void;
-  /** Shows what takes long, in one line that the next one replaces; without a text it goes. Quiet in a pipe. */
+  /** Shows long work in a line that the next call replaces, or erases without a text. Nothing in a pipe. */
   progress(text?: string): void;
   /** Whether stdout is a terminal, for colours. */
   colour: boolean;
@@ -50,7 +48,7 @@ export function realTerminal(given: Process): Terminal {
   };
 }
 
-/** Returns to the begin of the line and erases it. */
+/** Returns to the beginning of the line and erases it. */
 function showProgress(text = ""): void {
   writeStderr(`\r\u001b[K${text}`);
 }
@@ -79,49 +77,4 @@ function stoppable(): Pick<Terminal, "sleep" | "stopped"> {
     },
     stopped: () => stopped,
   };
-}
-
-/** The text of a file, - for stdin. Also reads a pipe, such as `<(…)` of a shell. */
-export function contentOf(file: string): string {
-  if (file === "-") return new TextDecoder().decode(readStdin());
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    const errno = errnoOf(cause);
-    throw errno === undefined ? cause : new SystemError(errno);
-  }
-}
-
-/** Lines of aligned columns with two blanks between them and none at the end. */
-export function columns(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    for (const [i, cell] of row.entries())
-      widths[i] = Math.max(widths[i] ?? 0, Bun.stringWidth(cell));
-  }
-  return rows.map((row) => `${line(row, widths)}\n`).join("");
-}
-
-function line(row: readonly string[], widths: readonly number[]): string {
-  return row
-    .map(
-      (cell, i) => cell + " ".repeat((widths[i] ?? 0) - Bun.stringWidth(cell)),
-    )
-    .join("  ")
-    .trimEnd();
-}
-
-const units = [
-  ["d", 86_400],
-  ["h", 3600],
-  ["m", 60],
-  ["s", 1],
-] as const;
-
-/** The age in the largest unit that fits, as kubectl shows it. */
-export function age(time: string, now: Date): string {
-  const seconds = Math.max(0, (now.getTime() - Date.parse(time)) / 1000);
-  const [unit, size] =
-    units.find(([, length]) => seconds >= length) ?? units[3];
-  return Number.isNaN(seconds) ? "-" : `${Math.floor(seconds / size)}${unit}`;
 }

@@ -6,7 +6,9 @@
  */
 import { statSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../linux/errno.ts";
-import type { Command, Input, Options } from "./command.ts";
+import type { Command } from "./command.ts";
+import type { Options } from "./options.ts";
+import type { Input } from "./input.ts";
 import { textOf } from "../node/replace-file.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -18,7 +20,6 @@ export const watchOptions = {
   },
   health: {
     value: "FILE",
-    path: "file",
     about: "write the problem of each round there, for probes",
   },
 } as const satisfies Options;

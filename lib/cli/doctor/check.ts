@@ -10,12 +10,8 @@ import {
   readConfigForCleanup,
 } from "../../select/config.ts";
 import type { Networks } from "../../select/node-networks.ts";
-import {
-  type Directories,
-  type OwnNetwork,
-  findOwn,
-  nodeContext,
-} from "../node/node.ts";
+import type { Directories } from "../node/directories.ts";
+import { type OwnNetwork, findOwn, nodeContext } from "../node/node-context.ts";
 import type { Host } from "../node/host.ts";
 import { networksIn } from "../install/default-network.ts";
 import type { Terminal } from "../command/terminal.ts";

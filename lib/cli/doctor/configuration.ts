@@ -12,7 +12,7 @@ import { compareVersions } from "../../cni/version.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../install/default-network.ts";
 import { listWarnings } from "../install/own-list.ts";
-import { ownFile, ownType } from "../node/node.ts";
+import { ownFile, ownType } from "../node/directories.ts";
 import { namesIn, textOf } from "../node/replace-file.ts";
 import {
   type Check,

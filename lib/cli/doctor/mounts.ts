@@ -7,7 +7,8 @@ import { dirname } from "node:path";
 import { readConfDir } from "../../cni/confdir.ts";
 import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
 import type { Host } from "../node/host.ts";
-import { type Directories, defaultDirectories, findOwn } from "../node/node.ts";
+import { type Directories, defaultDirectories } from "../node/directories.ts";
+import { findOwn } from "../node/node-context.ts";
 import { type Finding, fail } from "./check.ts";
 
 /** Milliseconds. */

@@ -8,7 +8,7 @@ import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
-import { sandboxOf } from "../list.ts";
+import { sandboxOf } from "../records/sandbox.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
 
 export const checkDataDir: Check = ({ context }) => {

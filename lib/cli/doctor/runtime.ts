@@ -32,7 +32,7 @@ import {
 } from "./check.ts";
 import { join } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
-import { ownType } from "../node/node.ts";
+import { ownType } from "../node/directories.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
 
 /** The versions since which each sends annotations and calls STATUS. */

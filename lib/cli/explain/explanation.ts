@@ -29,8 +29,9 @@ import {
   namespaceRules,
   schedulingRules,
 } from "./namespace-networks.ts";
-import { type Directories, nodeContext } from "../node/node.ts";
-import type { PodView } from "../pods/pod-source.ts";
+import type { Directories } from "../node/directories.ts";
+import { nodeContext } from "../node/node-context.ts";
+import type { PodView } from "../pods/pod-view.ts";
 import type { Env } from "../command/terminal.ts";
 
 export interface Explanation {

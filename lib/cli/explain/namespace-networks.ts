@@ -8,7 +8,7 @@ import { own } from "../../cni/json.ts";
 import type { Api } from "../../kube/typed-api.ts";
 import { quote } from "../../linux/text.ts";
 import type { Annotations } from "../../select/attachment.ts";
-import { type PodView, networkAnnotations } from "../pods/pod-source.ts";
+import { type PodView, networkAnnotations } from "../pods/pod-view.ts";
 
 /** Where namespaces are read; each once. */
 export interface NamespaceSource {

@@ -23,7 +23,7 @@ import {
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { readConfig } from "../../select/config.ts";
 import { networksOf } from "../../select/node-networks.ts";
-import type { PodView } from "../pods/pod-source.ts";
+import type { PodView } from "../pods/pod-view.ts";
 import type { Env } from "../command/terminal.ts";
 
 export interface RemoteExplanation {

@@ -18,7 +18,7 @@ import { readElfHeader } from "../../linux/elf.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Host } from "../node/host.ts";
-import { ownType } from "../node/node.ts";
+import { ownType } from "../node/directories.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
 import { putExecutable, removeLeftOver } from "../node/replace-file.ts";
 import type { Terminal } from "../command/terminal.ts";

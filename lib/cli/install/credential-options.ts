@@ -3,7 +3,8 @@ import { quote } from "../../linux/text.ts";
 import { omitUndefined } from "../../cni/json.ts";
 import { readServerUrl, withoutSecrets } from "../../kube/server-url.ts";
 import { serviceAccountDirectory } from "../../kube/typed-api.ts";
-import { type Input, type Options, UsageError } from "../command/command.ts";
+import { type Input, UsageError } from "../command/input.ts";
+import type { Options } from "../command/options.ts";
 
 /** The operator's options. */
 export interface Wishes {
@@ -21,7 +22,6 @@ export interface Wishes {
 export const credentialOptions = {
   kubeconfig: {
     value: "FILE",
-    path: "file",
     about:
       "use this kubeconfig as it is, for instance /etc/kubernetes/kubelet.conf",
   },
@@ -31,22 +31,18 @@ export const credentialOptions = {
   },
   "certificate-authority": {
     value: "FILE",
-    path: "file",
     about: "CA certificate of --server",
   },
   "token-file": {
     value: "FILE",
-    path: "file",
     about: "bearer token for --server, read at every use",
   },
   "client-certificate": {
     value: "FILE",
-    path: "file",
     about: "client certificate for --server, in place of a token",
   },
   "client-key": {
     value: "FILE",
-    path: "file",
     about: "private key of --client-certificate",
   },
   "insecure-skip-tls-verify": {
@@ -55,7 +51,6 @@ export const credentialOptions = {
   },
   "service-account": {
     value: "DIR",
-    path: "directory",
     about:
       "use the service account of the pod that runs install, even where the kubelet has a kubeconfig",
   },
@@ -76,16 +71,14 @@ export function wishesOf(input: Input): Wishes {
       isRequired: input.path("service-account") !== undefined,
     },
   });
-  const { kubeconfig, server, clientCertificate, clientKey, tokenFile } =
-    wishes;
+  const { server, clientCertificate, clientKey, tokenFile } = wishes;
   const credentials = [tokenFile, clientCertificate, clientKey];
   const isOfServer =
     wishes.insecure ||
     [...credentials, wishes.certificateAuthority].some(
       (option) => option !== undefined,
     );
-  if (kubeconfig !== undefined && server !== undefined)
-    throw new UsageError("--kubeconfig and --server exclude each other");
+  input.exclude("kubeconfig", "server");
   if (server === undefined && isOfServer)
     throw new UsageError("--server is missing");
   if (server !== undefined) requireUrl(server);

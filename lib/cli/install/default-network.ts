@@ -19,7 +19,7 @@ import {
 import { type Attachment, displayName } from "../../select/attachment.ts";
 import { parseChoice } from "../../select/choice.ts";
 import { resolve } from "../../select/resolve.ts";
-import { ownType, ownFile } from "../node/node.ts";
+import { ownType, ownFile } from "../node/directories.ts";
 import { join } from "node:path";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { own } from "../../cni/json.ts";

@@ -27,11 +27,8 @@ import {
   refuseEarlier,
   refuseHazards,
 } from "./default-network.ts";
-import {
-  type Directories,
-  defaultDirectories,
-  nodeNameOf,
-} from "../node/node.ts";
+import { type Directories, defaultDirectories } from "../node/directories.ts";
+import { nodeNameOf } from "../node/node-name.ts";
 import { executableMemoryProblems } from "./executable-memory.ts";
 import type { Host } from "../node/host.ts";
 import { whileInstalling } from "./installer-lock.ts";

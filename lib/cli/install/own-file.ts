@@ -11,7 +11,11 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
 import { own, parseJson } from "../../cni/json.ts";
-import { type Directories, defaultDirectories, ownFile } from "../node/node.ts";
+import {
+  type Directories,
+  defaultDirectories,
+  ownFile,
+} from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import {
   type ListFile,

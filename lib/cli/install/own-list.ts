@@ -10,7 +10,7 @@ import { parseConfList } from "../../cni/conflist.ts";
 import { isObject, own, parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { annotationsCapability } from "../../select/config.ts";
-import { ownType } from "../node/node.ts";
+import { ownType } from "../node/directories.ts";
 import { configKeys, unknownConfigKeys } from "../../select/config-schema.ts";
 import { nearest } from "../../select/nearest-key.ts";
 

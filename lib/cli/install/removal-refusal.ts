@@ -21,8 +21,8 @@ import {
   formatVersion,
 } from "../../state/record.ts";
 import type { Host } from "../node/host.ts";
-import { type Sandbox, sandboxOf } from "../list.ts";
-import { ownFile, ownType } from "../node/node.ts";
+import { type Sandbox, sandboxOf } from "../records/sandbox.ts";
+import { ownFile, ownType } from "../node/directories.ts";
 
 /** The network that the runtime uses after the removal. */
 export function formerNetwork(

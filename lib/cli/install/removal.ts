@@ -21,15 +21,11 @@ import { definitionsDirectory } from "../../state/cached-definition.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
-import { collect } from "../gc.ts";
+import { collect } from "../records/collect.ts";
 import type { Host } from "../node/host.ts";
-import { whyUnseen } from "../records/mount-namespace.ts";
-import {
-  type Directories,
-  nodeContext,
-  ownFile,
-  ownType,
-} from "../node/node.ts";
+import { whyUnseen } from "../records/sandbox.ts";
+import { type Directories, ownFile, ownType } from "../node/directories.ts";
+import { nodeContext } from "../node/node-context.ts";
 import { removeFile, removeLeftOver } from "../node/replace-file.ts";
 import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "./credential.ts";

@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import type { Host } from "../node/host.ts";
-import { type Directories, defaultDirectories } from "../node/node.ts";
+import { type Directories, defaultDirectories } from "../node/directories.ts";
 import { own } from "../../cni/json.ts";
 import { namesIn, textOf } from "../node/replace-file.ts";
 

@@ -9,8 +9,8 @@ import { join } from "node:path";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { isObject, parseJson } from "../../cni/json.ts";
 import { configKeys } from "../../select/config-schema.ts";
-import { nearest } from "../../select/nearest-key.ts";
-import { type Input, type Options, UsageError } from "../command/command.ts";
+import { type Input, UsageError, suggestion } from "../command/input.ts";
+import type { Options } from "../command/options.ts";
 import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
 import { textOf } from "../node/replace-file.ts";
 
@@ -26,7 +26,6 @@ export const setOption = {
 export const settingsOption = {
   settings: {
     value: "DIR",
-    path: "directory",
     about: "set the keys that are files there, such as a mounted ConfigMap",
   },
 } as const satisfies Options;
@@ -101,9 +100,7 @@ function setting(
 
 function requireKnown(key: string, fail: (text: string) => Error): void {
   if (configKeys.includes(key)) return;
-  const meant = nearest(key, configKeys);
-  const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
-  throw fail(`${key}: unknown key${hint}`);
+  throw fail(`${key}: unknown key${suggestion(key, configKeys)}`);
 }
 
 /** The list with these keys in genie's plugin object; itself if there is no change. */

@@ -9,7 +9,7 @@ import {
   partOptions,
   switchesOf,
 } from "../agent/agent-switches.ts";
-import { UsageError } from "../command/command.ts";
+import { UsageError } from "../command/input.ts";
 import { nodePolicy } from "./admission-policy.ts";
 import { group } from "./definition.ts";
 import type { Feature } from "./feature.ts";

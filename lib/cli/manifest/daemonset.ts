@@ -11,7 +11,7 @@ import type {
   V1PodSpec,
   V1Volume,
 } from "@kubernetes/client-node";
-import { type Directories, defaultDirectories } from "../node/node.ts";
+import { type Directories, defaultDirectories } from "../node/directories.ts";
 import type { Contribution } from "./feature.ts";
 import { name } from "./rbac.ts";
 

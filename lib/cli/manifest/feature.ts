@@ -4,7 +4,8 @@
  * The Helm chart is generated from the same rows: each switch becomes a value.
  */
 import type { V1PolicyRule, V1Volume } from "@kubernetes/client-node";
-import type { Input, Options } from "../command/command.ts";
+import type { Input } from "../command/input.ts";
+import type { Options } from "../command/options.ts";
 
 export interface Feature {
   /** Switches of `genie manifest`. */

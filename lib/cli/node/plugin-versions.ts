@@ -22,7 +22,7 @@ import { object, parse } from "../../cni/schema.ts";
 import { latestVersion } from "../../cni/version.ts";
 import { changeRoot, runBelowRoot } from "./below-root.ts";
 import type { Command } from "../command/command.ts";
-import { rootOption } from "./node.ts";
+import { nodeOptions } from "./directories.ts";
 import type { Host } from "./host.ts";
 import type { Terminal } from "../command/terminal.ts";
 
@@ -53,10 +53,8 @@ export async function versionsOf(
     [
       self,
       "plugin-versions",
-      "--root",
-      host.root,
-      "--directory",
-      directory,
+      `--root=${host.root}`,
+      `--directory=${directory}`,
       asked.type,
     ],
     env,
@@ -72,10 +70,9 @@ export async function versionsOf(
 export const pluginVersions: Command = {
   operand: { name: "TYPE" },
   options: {
-    ...rootOption,
+    root: nodeOptions.root,
     directory: {
       value: "DIR",
-      path: "directory",
       about: "where the plugin is",
     },
   },

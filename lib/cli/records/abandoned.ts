@@ -17,7 +17,6 @@ import {
   executedIn,
   resultKey,
 } from "../../state/record.ts";
-import { age, columns } from "../command/terminal.ts";
 
 export interface AbandonedAttachment {
   containerId: string;
@@ -77,48 +76,6 @@ export async function abandonedOnNode({
 /** With prefix; none without a result. */
 export function addressesOf(result: Result | undefined): string[] {
   return result ? modernResult(result).ips.map(({ address }) => address) : [];
-}
-
-export const attachmentHead = [
-  "NAMESPACE",
-  "POD",
-  "CONTAINER",
-  "INTERFACE",
-  "NETWORK",
-];
-
-/** The cells below {@link attachmentHead}. */
-export function attachmentCells(
-  {
-    pod,
-    containerId,
-    ifname,
-  }: Pick<AbandonedAttachment, "pod" | "containerId" | "ifname">,
-  network: string,
-): string[] {
-  return [
-    pod?.namespace ?? "-",
-    pod?.name ?? "-",
-    containerId.slice(0, 12),
-    ifname,
-    network,
-  ];
-}
-
-export function abandonedTable(
-  rows: readonly AbandonedAttachment[],
-  now: Date,
-): string {
-  if (rows.length === 0) return "nothing is abandoned\n";
-  return columns([
-    [...attachmentHead, "ADDRESSES", "AGE", "ERROR"],
-    ...rows.map((row) => [
-      ...attachmentCells(row, row.network),
-      row.ips.join(",") || "-",
-      age(row.time, now),
-      row.error || "-",
-    ]),
-  ]);
 }
 
 /**

@@ -1,13 +1,30 @@
 /**
- * Whether network namespaces are visible here. Only the container runtime's mount
- * namespace shows which exist. Elsewhere, such as in a debugging container with the node's
+ * Whether the network namespace of a record exists. Only the container runtime's mount
+ * namespace shows it. Elsewhere, such as in a debugging container with the node's
  * root, every living pod seems to be gone (state.md "CHECK, GC, STATUS").
  */
 import type { Context } from "../../attach/context.ts";
-import { mountNamespace } from "../../linux/netns.ts";
+import { isNamespace, mountNamespace } from "../../linux/netns.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import type { Host } from "../node/host.ts";
+
+/**
+ * "gone": the namespace does not exist; "earlier boot": it cannot exist any more;
+ * "unknown": not visible from here.
+ */
+export type Sandbox = "live" | "gone" | "earlier boot" | "unknown";
+
+export function sandboxOf(
+  record: Pick<AttachmentRecord, "bootId" | "netns" | "mountNamespace">,
+  currentBoot: string,
+  host: Host,
+): Sandbox {
+  const { bootId, netns } = record;
+  if (bootId !== currentBoot) return "earlier boot";
+  if (netns !== "" && isNamespace(host.path(netns))) return "live";
+  return isSeen(record, host) ? "gone" : "unknown";
+}
 
 /** Inodes of mount namespaces; undefined if unreadable. */
 export interface MountNamespaces {

@@ -1,13 +1,13 @@
 /** Where the node's network namespaces can be seen (state.md "CHECK, GC, STATUS"). */
 import { describe, expect, test } from "bun:test";
 import { Host } from "../../lib/cli/node/host.ts";
-import { sandboxOf } from "../../lib/cli/list.ts";
 import {
+  sandboxOf,
   type MountNamespaces,
   isSeen,
   whyUnseen,
-} from "../../lib/cli/records/mount-namespace.ts";
-import { nodeContext } from "../../lib/cli/node/node.ts";
+} from "../../lib/cli/records/sandbox.ts";
+import { nodeContext } from "../../lib/cli/node/node-context.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { NodeDirectory, bootId } from "./fixtures.ts";
 

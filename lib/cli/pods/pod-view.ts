@@ -1,11 +1,7 @@
-/**
- * The pods of a command: from a file as for `kubectl apply -f`, or from an object
- * of the API server; and the notations of a pod at the command line: `p1`,
- * `default/p1`, `pod/p1` with `-n`, as in kubectl. Pure.
- */
+/** The pods of a command, from a file or from the API server. Pure. */
 import type { V1Pod } from "@kubernetes/client-node";
-import { messageOf } from "../../linux/errno.ts";
-import { isObject, own, parseJson } from "../../cni/json.ts";
+import { isObject, own } from "../../cni/json.ts";
+import { quote } from "../../linux/text.ts";
 import { parse } from "../../cni/schema.ts";
 import {
   type Annotations,
@@ -14,7 +10,8 @@ import {
   networksAnnotation,
 } from "../../select/attachment.ts";
 import { bandwidthOf, podSchema, portMappingsOf } from "./pod-requests.ts";
-import { UsageError } from "../command/command.ts";
+import { objectsOf } from "./objects-file.ts";
+import type { PodOperand } from "./pod-operand.ts";
 
 /** The parts of a pod that decide its networks. */
 export interface PodView {
@@ -50,7 +47,10 @@ export function podsOfText(
       (wanted.name === undefined || wanted.name === name) &&
       (wanted.kind === undefined || wanted.kind === kind),
   );
-  if (found.length === 0) throw new Error(notThere(wanted, sources));
+  if (found.length === 0)
+    throw new Error(
+      `no ${nameOf(wanted)} is in it: have ${sources.map(nameOf).join(", ")}`,
+    );
   return found.map((source) => viewOf(source, wanted.namespace));
 }
 
@@ -93,63 +93,9 @@ function sourceOf(kind: string, object: object, pod: object): Source {
   return { kind, object, pod, name };
 }
 
-function notThere(
-  { kind, name = "" }: Partial<PodOperand>,
-  sources: readonly Source[],
-): string {
-  const what = [kind?.toLowerCase() ?? "object", JSON.stringify(name)].join(
-    " ",
-  );
-  return `no ${what} is in it: have ${sources.map(nameOf).join(", ")}`;
-}
-
 /** `pod "web"`. */
-function nameOf({ kind, name }: Source): string {
-  return `${kind.toLowerCase()} ${JSON.stringify(name)}`;
-}
-
-/** Every object of a YAML or JSON text. Throws Error with the position of a fault. */
-export function objectsOf(text: string): object[] {
-  let value: unknown;
-  try {
-    value = Bun.YAML.parse(text);
-  } catch (cause) {
-    throw new Error(`neither YAML nor JSON: ${faultIn(text, cause)}`, {
-      cause,
-    });
-  }
-  // Several documents are a list; a List has its objects in `items`.
-  return [value].flat().flatMap((document: unknown): object[] => {
-    const items = own(document, "items");
-    const objects = items === undefined ? [document] : listOf(items);
-    return objects.filter((object) => isObject(object));
-  });
-}
-
-/**
- * Bun's YAML errors have no position: JSON is parsed again for it; of several
- * documents the first invalid one is named.
- */
-function faultIn(text: string, fault: unknown): string {
-  if (/^\s*[[{]/.test(text)) {
-    try {
-      parseJson(text);
-    } catch (error) {
-      return messageOf(error);
-    }
-  }
-  const documents = text.split(/^---/m);
-  const first = documents[0]?.trim() === "" ? 0 : 1;
-  let line = 1;
-  for (const [i, document] of documents.entries()) {
-    try {
-      Bun.YAML.parse(document);
-    } catch (error) {
-      return `document ${i + first}, from line ${line}: ${messageOf(error)}`;
-    }
-    line += document.split("\n").length - 1;
-  }
-  return messageOf(fault);
+function nameOf({ kind = "object", name = "" }: Partial<PodOperand>): string {
+  return `${kind.toLowerCase()} ${quote(name)}`;
 }
 
 /** undefined for an object without pods. */
@@ -214,61 +160,4 @@ function misplacedIn(workload: object, inTemplate: Annotations): string[] {
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
-}
-
-function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-export interface PodOperand {
-  /** As in objects: `Deployment`. Absent: any. */
-  kind?: string;
-  namespace?: string;
-  name: string;
-}
-
-/** With kubectl's short names. */
-const kinds: Readonly<Record<string, string>> = {
-  Pod: "po",
-  Deployment: "deploy",
-  StatefulSet: "sts",
-  DaemonSet: "ds",
-  ReplicaSet: "rs",
-  ReplicationController: "rc",
-  Job: "job",
-  CronJob: "cj",
-  PodTemplate: "podtemplate",
-};
-
-/** Throws UsageError for a text that is not a pod. `namespace` is the value of `-n`. */
-export function parsePodOperand(
-  text: string,
-  namespace: string | undefined,
-): PodOperand {
-  const parts = text.split("/");
-  const name = parts.pop() ?? "";
-  const [first, ...more] = parts;
-  if (more.length > 0 || parts.includes("") || name === "")
-    throw new UsageError(
-      `expected POD, NAMESPACE/POD or pod/POD, got ${JSON.stringify(text)}`,
-    );
-  const given = { ...(namespace !== undefined && { namespace }), name };
-  if (first === undefined) return given;
-  const kind = kindOf(first);
-  if (kind !== undefined) return { ...given, kind };
-  if (namespace !== undefined && namespace !== first)
-    throw new UsageError(
-      `${JSON.stringify(text)} is in namespace ${JSON.stringify(first)}, -n says ${JSON.stringify(namespace)}`,
-    );
-  return { namespace: first, name };
-}
-
-/** Of its singular, plural or short name. */
-function kindOf(word: string): string | undefined {
-  // kubectl accepts `deployments.apps` too.
-  const [resource = ""] = word.toLowerCase().split(".");
-  return Object.keys(kinds).find((kind) => {
-    const singular = kind.toLowerCase();
-    return [singular, `${singular}s`, kinds[kind]].includes(resource);
-  });
 }

@@ -1,0 +1,82 @@
+/** Where genie and its data are on a node, as options of commands. */
+import { statSync } from "node:fs";
+import type { Options } from "../command/options.ts";
+import { type Input, UsageError } from "../command/input.ts";
+import { quote } from "../../linux/text.ts";
+import { Host } from "./host.ts";
+
+/** Genie's plugin type and executable name. */
+export const ownType = "genie";
+
+/**
+ * Genie's configuration. It sorts first, because a runtime uses the first file
+ * (container-runtimes.md K-1).
+ */
+export const ownFile = "00-genie.conflist";
+
+/** Paths of the node. */
+export interface Directories {
+  confDir: string;
+  binDir: string;
+  /** Overrides the configuration. */
+  dataDir: string | undefined;
+}
+
+export const defaultDirectories = {
+  confDir: "/etc/cni/net.d",
+  binDir: "/opt/cni/bin",
+  dataDir: "/var/lib/cni/genie",
+} as const;
+
+export const directoryOptions = {
+  "conf-dir": {
+    value: "DIR",
+    about: `directory of network configurations (default ${defaultDirectories.confDir})`,
+  },
+  "bin-dir": {
+    value: "DIR",
+    about: `directory of CNI plugins (default ${defaultDirectories.binDir})`,
+  },
+  "data-dir": {
+    value: "DIR",
+    about: `directory of attachment records (default as configured, else ${defaultDirectories.dataDir})`,
+  },
+} as const satisfies Options;
+
+/** Of commands that also work in a container with the node's file system. */
+export const nodeOptions = {
+  ...directoryOptions,
+  root: {
+    value: "DIR",
+    about: "where the node's file system is mounted (default /)",
+  },
+} as const satisfies Options;
+
+export function directoriesOf(input: Input): Directories {
+  return {
+    confDir: input.path("conf-dir") ?? defaultDirectories.confDir,
+    binDir: input.path("bin-dir") ?? defaultDirectories.binDir,
+    dataDir: input.path("data-dir"),
+  };
+}
+
+/** The same as arguments of another genie. */
+export function directoryArgs(directories: Directories): string[] {
+  const { confDir, binDir, dataDir } = directories;
+  return [
+    `--conf-dir=${confDir}`,
+    `--bin-dir=${binDir}`,
+    ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
+  ];
+}
+
+/** Throws UsageError for a root that is no directory: a node there would look empty. */
+export function hostOf(input: Input): Host {
+  const root = input.path("root");
+  if (
+    root !== undefined &&
+    !statSync(root, { throwIfNoEntry: false })?.isDirectory()
+  )
+    throw new UsageError(`--root: no directory ${quote(root)}`);
+  return new Host(root);
+}

@@ -1,0 +1,121 @@
+/**
+ * The context of a command: what the plugin gets from the runtime, made from genie's
+ * configuration in the directory of networks.
+ */
+import {
+  type Context,
+  type Dependencies,
+  createContext,
+  systemDependencies,
+} from "../../attach/context.ts";
+import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
+import type { NetworkConfigList, PluginConf } from "../../cni/conflist.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import { own } from "../../cni/json.ts";
+import type { Request } from "../../cni/skel.ts";
+import { latestVersion } from "../../cni/version.ts";
+import type { Input } from "../command/input.ts";
+import type { Env } from "../command/terminal.ts";
+import {
+  type Directories,
+  defaultDirectories,
+  directoriesOf,
+  hostOf,
+  ownFile,
+  ownType,
+} from "./directories.ts";
+import { Host } from "./host.ts";
+
+export interface OwnNetwork {
+  file: string;
+  list: NetworkConfigList;
+  plugin: PluginConf;
+}
+
+/** The first file that executes genie. */
+export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
+  for (const { file, list } of files) {
+    const plugin = list?.plugins.find(({ type }) => type === ownType);
+    if (list && plugin) return { file, list, plugin };
+  }
+  return undefined;
+}
+
+/** What a command may set. */
+export interface ContextOptions {
+  host?: Host;
+  dependencies?: Dependencies;
+  request?: Partial<Request>;
+  /** Additional keys of the configuration. */
+  config?: Readonly<Record<string, unknown>>;
+}
+
+/** Of the directories that the options name. */
+export function contextOf(
+  input: Input,
+  env: Env,
+  request: Partial<Request> = {},
+): Context {
+  const host = hostOf(input);
+  return nodeContext(directoriesOf(input), env, { host, request });
+}
+
+/**
+ * A context without a container. Uses the defaults if there is no configuration.
+ * Throws 7 for an unreadable one: the records could be anywhere.
+ */
+export function nodeContext(
+  directories: Directories,
+  env: Env,
+  {
+    host = new Host(),
+    dependencies = systemDependencies(env),
+    request = {},
+    config,
+  }: ContextOptions = {},
+): Context {
+  const { confDir, binDir, dataDir } = directories;
+  const files = readConfDir(host.path(confDir));
+  const found = findOwn(files);
+  if (!found) requireReadable(files, directories, request.command === "ADD");
+  const text = (key: string): string | undefined => {
+    const value = own(found?.plugin, key);
+    return typeof value === "string" ? value : undefined;
+  };
+  const made: Request = {
+    command: "GC",
+    containerId: "",
+    netns: "",
+    ifname: "",
+    args: "",
+    path: [host.path(binDir)],
+    config: {
+      ...found?.plugin,
+      ...config,
+      name: found?.list.name ?? ownType,
+      confDir: host.path(text("confDir") ?? confDir),
+      dataDir: host.path(
+        dataDir ?? text("dataDir") ?? defaultDirectories.dataDir,
+      ),
+      // The path is the node's: the operator gets the messages instead.
+      ...(!host.isOurs && { logFile: "" }),
+    },
+    cniVersion: latestVersion,
+    ...request,
+  };
+  return createContext(made, dependencies);
+}
+
+/** A command that lists or deletes needs the directory of records only. */
+function requireReadable(
+  files: readonly ConfFile[],
+  { confDir, dataDir }: Directories,
+  isAdd: boolean,
+): void {
+  const problem = files.find(({ file }) => file === ownFile)?.problem;
+  if (problem === undefined || (!isAdd && dataDir !== undefined)) return;
+  const advice = isAdd
+    ? ""
+    : ": correct it, or say with --data-dir where the records are";
+  throw invalidConfig(`${confDir}/${ownFile}: ${problem}${advice}`);
+}

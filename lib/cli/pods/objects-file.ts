@@ -1,0 +1,68 @@
+/** The objects of a file as `kubectl apply -f` takes it: YAML or JSON, one or several. */
+import { readFileSync } from "node:fs";
+import { isObject, own, parseJson } from "../../cni/json.ts";
+import { SystemError, errnoOf, messageOf } from "../../linux/errno.ts";
+import { readStdin } from "../../linux/stdio.ts";
+
+/**
+ * What `read` makes of the text of a file, - for stdin; also of a pipe, such as `<(…)` of
+ * a shell. Throws Error that names the file.
+ */
+export function fromFile<T>(file: string, read: (text: string) => T): T {
+  try {
+    return read(
+      file === "-"
+        ? new TextDecoder().decode(readStdin())
+        : readFileSync(file, "utf8"),
+    );
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    const problem = errno === undefined ? cause : new SystemError(errno);
+    const shown = file === "-" ? "stdin" : file;
+    throw new Error(`${shown}: ${messageOf(problem)}`, { cause });
+  }
+}
+
+/** Every object of a YAML or JSON text. Throws Error with the position of a fault. */
+export function objectsOf(text: string): object[] {
+  let value: unknown;
+  try {
+    value = Bun.YAML.parse(text);
+  } catch (cause) {
+    throw new Error(`neither YAML nor JSON: ${faultIn(text, cause)}`, {
+      cause,
+    });
+  }
+  // Several documents are a list; a List has its objects in `items`.
+  return [value].flat().flatMap((document: unknown): object[] => {
+    const items = own(document, "items");
+    const objects: unknown[] = Array.isArray(items) ? items : [document];
+    return objects.filter((object) => isObject(object));
+  });
+}
+
+/**
+ * Bun's YAML errors have no position: JSON is parsed again for it; of several
+ * documents the first invalid one is named.
+ */
+function faultIn(text: string, fault: unknown): string {
+  if (/^\s*[[{]/.test(text)) {
+    try {
+      parseJson(text);
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+  const documents = text.split(/^---/m);
+  const first = documents[0]?.trim() === "" ? 0 : 1;
+  let line = 1;
+  for (const [i, document] of documents.entries()) {
+    try {
+      Bun.YAML.parse(document);
+    } catch (error) {
+      return `document ${i + first}, from line ${line}: ${messageOf(error)}`;
+    }
+    line += document.split("\n").length - 1;
+  }
+  return messageOf(fault);
+}

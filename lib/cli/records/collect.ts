@@ -1,0 +1,88 @@
+/**
+ * Deletes records of an earlier boot and records whose namespace has been gone for a
+ * while (state.md "CHECK, GC, STATUS").
+ */
+import type { Context } from "../../attach/context.ts";
+import { deleteStale, removeLitter } from "../../attach/gc.ts";
+import { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { recordedNetns } from "../../linux/netns.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
+import type { Terminal } from "../command/terminal.ts";
+
+export interface Collected {
+  deleted: AttachmentRecord[];
+  /** Abandoned by this run: `genie list --abandoned`. */
+  abandoned: AttachmentRecord[];
+  /** Without a namespace, but not long enough; or another genie works on it. */
+  waiting: AttachmentRecord[];
+  failed: { what: string; error: string }[];
+}
+
+/** Milliseconds for one record. */
+const recordMs = 50_000;
+
+/** `graceMs`: how long a namespace must have been gone. */
+export async function collect(
+  context: Context,
+  graceMs: number,
+  progress: Terminal["progress"] = () => {},
+): Promise<Collected> {
+  const collected: Collected = {
+    deleted: [],
+    abandoned: [],
+    waiting: [],
+    failed: [],
+  };
+  for await (const { name, record, error: unreadable } of recordDirectory(
+    context,
+  ).all()) {
+    if (!record) {
+      collected.failed.push({ what: name, error: messageOf(unreadable) });
+      continue;
+    }
+    try {
+      const verdict = judge(context, record, graceMs);
+      if (verdict === "waiting") collected.waiting.push(record);
+      if (verdict !== "stale") continue;
+      progress(`deleting ${record.containerId.slice(0, 12)} ${record.ifname}`);
+      const deadline = new Deadline(recordMs, context.dependencies.clock);
+      const outcome = await deleteStale(context, record, deadline);
+      if (outcome === "busy") collected.waiting.push(record);
+      else if (outcome === "kept")
+        throw new Error("the record cannot be removed or moved");
+      else if (outcome !== "gone") collected[outcome].push(record);
+    } catch (error) {
+      const what = `${record.containerId}:${record.ifname}`;
+      collected.failed.push({ what, error: messageOf(error) });
+    }
+  }
+  const deadline = new Deadline(recordMs, context.dependencies.clock);
+  for (const error of await removeLitter(context, deadline)) {
+    collected.failed.push({ what: "locks", error: error.message });
+  }
+  return collected;
+}
+
+/** Writes down when a namespace was first seen gone, for the next run. */
+function judge(
+  context: Context,
+  record: AttachmentRecord,
+  graceMs: number,
+): "live" | "waiting" | "stale" {
+  const { dependencies } = context;
+  const records = recordDirectory(context);
+  const bootId = dependencies.bootId();
+  if (record.bootId !== bootId) return "stale";
+  if (recordedNetns(record, bootId) !== "") {
+    records.forgetGone(record);
+    return "live";
+  }
+  const now = dependencies.uptimeMs();
+  const noted = records.goneSince(record);
+  const since = noted ?? now;
+  if (now - since >= graceMs) return "stale";
+  if (noted === undefined) records.noteGone(record, since);
+  return "waiting";
+}

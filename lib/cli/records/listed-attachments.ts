@@ -1,0 +1,98 @@
+/** The attachments of this node, from the records. */
+import type { Result } from "../../cni/result.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { displayName } from "../../select/attachment.ts";
+import { recordDirectory } from "../../state/record-directory.ts";
+import {
+  type AttachmentRecord,
+  type PodReference,
+  resultKey,
+} from "../../state/record.ts";
+import type { Context } from "../../attach/context.ts";
+import type { Host } from "../node/host.ts";
+import { addressesOf } from "./abandoned.ts";
+import { type PodTraffic, hostInterfaces, podTraffic } from "./pod-traffic.ts";
+import { type Sandbox, sandboxOf } from "./sandbox.ts";
+
+export interface ListedAttachment extends Partial<PodTraffic> {
+  containerId: string;
+  pod?: PodReference;
+  ifname: string;
+  /** The name in the annotation, or the file key. */
+  network: string;
+  /** The `name` of its configuration. */
+  cniName: string;
+  /** `<namespace>/<name>` of a definition. */
+  definition?: string;
+  /** Not for an auxiliary chain, which is on the same interface. */
+  primary: boolean;
+  /** With prefix. */
+  ips: string[];
+  /** "deleted": its record went (--watch). */
+  sandbox: Sandbox | "deleted";
+  netns: string;
+  time: string;
+}
+
+/** Sorted by pod; unreadable records become messages. */
+export async function listAttachments(
+  { config, dependencies }: Context,
+  host: Host,
+): Promise<{
+  attachments: ListedAttachment[];
+  unreadable: string[];
+}> {
+  const bootId = dependencies.bootId();
+  const pods: [key: string, rows: ListedAttachment[]][] = [];
+  const unreadable: string[] = [];
+  const hostNames = hostInterfaces();
+  const store = recordDirectory({ config });
+  for await (const { name, record, error } of store.all()) {
+    if (!record) {
+      unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
+      continue;
+    }
+    const { pod, containerId, ifname } = record;
+    const sandbox = sandboxOf(record, bootId, host);
+    const { results } = await store.readResults(record);
+    const traffic =
+      sandbox === "live"
+        ? podTraffic(host.path(record.netns), hostNames)
+        : undefined;
+    const rows = listed(record, results, sandbox).map((row) => ({
+      ...row,
+      ...traffic?.get(row.ifname),
+    }));
+    pods.push([
+      [pod?.namespace, pod?.name, containerId, ifname].join("\0"),
+      rows,
+    ]);
+  }
+  const sorted = pods.toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return { attachments: sorted.flatMap(([, rows]) => rows), unreadable };
+}
+
+function listed(
+  record: AttachmentRecord,
+  results: ReadonlyMap<string, Result>,
+  sandbox: Sandbox,
+): ListedAttachment[] {
+  const { containerId, pod, netns, time } = record;
+  return record.attachments.map((attachment) => {
+    const { ifname, definition } = attachment;
+    const result = results.get(resultKey(attachment));
+    return {
+      containerId,
+      ...(pod && { pod }),
+      ifname,
+      network: displayName(attachment),
+      cniName: attachment.list.name,
+      ...(definition !== undefined && { definition }),
+      primary: resultKey(attachment) === record.ifname,
+      ips: addressesOf(result),
+      sandbox,
+      netns,
+      time: attachment.time ?? time,
+    };
+  });
+}
