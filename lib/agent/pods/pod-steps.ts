@@ -33,21 +33,18 @@ import { Retries } from "./retries.ts";
 
 /** What is known of one pod while this process lives. */
 export interface PodState {
-  isBusy: boolean;
-  /** It changed while its networks were changed. */
-  isChanged: boolean;
+  /** When it is looked at next, by `performance.now()`. */
+  dueAt: number;
   /** What the last look saw: nothing is done until that changes or a retry is due. */
   seen: string;
   readonly retries: Retries;
-  timer?: ReturnType<typeof setTimeout>;
   /** Events that are told once, by reason and text. */
   told: Set<string>;
 }
 
 export function newState(): PodState {
   return {
-    isBusy: false,
-    isChanged: false,
+    dueAt: 0,
     seen: "",
     retries: new Retries(),
     told: new Set(),
@@ -105,7 +102,7 @@ export class PodSteps {
       if (retries.isWaiting(keyOf(step))) continue;
       // Also for a step that succeeds: the next look must not find it again at once.
       retries.later(keyOf(step));
-      if (await this.#take(pod, state, step, indexed)) state.isChanged = true;
+      if (await this.#take(pod, state, step, indexed)) state.dueAt = 0;
     }
   }
 

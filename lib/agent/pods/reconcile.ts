@@ -15,7 +15,7 @@ import type { Informer } from "../informer.ts";
 /** Pods whose networks are changed at the same time. */
 const mostPods = 4;
 
-/** Milliseconds between two looks at all pods: by hand, and by the node, records change without an event. */
+/** Milliseconds between two looks at a pod: by hand, and by the node, records change without an event. */
 const lookEveryMs = 30_000;
 
 /** Milliseconds between two looks at a pod without an event, whatever fails. */
@@ -24,24 +24,7 @@ const leastMs = 500;
 export const reconcile: Part = {
   name: "attach",
   synced: (agent) => agent.pods().state() === "current",
-  async run(agent, signal) {
-    const pods = agent.pods();
-    const reconciler = new Reconciler(agent, pods, signal);
-    const unsubscribe = pods.subscribe((change, pod) =>
-      change === "put" ? reconciler.look(pod) : reconciler.forget(pod),
-    );
-    try {
-      while (!signal.aborted) {
-        for (const pod of pods.list()) reconciler.look(pod);
-        const waiting = pods.hasStarted ? [] : [pods.started];
-        await Promise.race([pause(lookEveryMs, signal), ...waiting]);
-      }
-      await reconciler.ended();
-    } finally {
-      unsubscribe();
-      reconciler.end();
-    }
-  },
+  run: (agent, signal) => new Reconciler(agent, signal).run(),
 };
 
 class Reconciler {
@@ -50,77 +33,76 @@ class Reconciler {
   readonly #signal: AbortSignal;
   readonly #steps: PodSteps;
   /** By UID. */
-  readonly #states = new Map<string, PodState>();
-  readonly #waiting: string[] = [];
-  readonly #running = new Set<Promise<void>>();
-  #definitions: (() => void) | undefined;
+  #states: ReadonlyMap<string, PodState> = new Map();
+  readonly #running = new Map<PodState, Promise<void>>();
+  /** Aborted when a pod may be due. */
+  #woken = new AbortController();
+  #unwatchDefinitions: (() => void) | undefined;
 
-  constructor(agent: Agent, pods: Informer<V1Pod>, signal: AbortSignal) {
+  constructor(agent: Agent, signal: AbortSignal) {
     this.#agent = agent;
-    this.#pods = pods;
+    this.#pods = agent.pods();
     this.#signal = signal;
     this.#steps = new PodSteps(agent, signal);
   }
 
-  look({ metadata }: V1Pod): void {
-    const { uid = "", namespace = "", name = "" } = metadata ?? {};
-    const state = this.#states.get(uid);
-    if (state?.isBusy) {
-      state.isChanged = true;
-      return;
-    }
-    const key = `${namespace}/${name}`;
-    if (!this.#waiting.includes(key)) this.#waiting.push(key);
-    this.#next();
-  }
-
-  forget({ metadata }: V1Pod): void {
-    const uid = metadata?.uid ?? "";
-    clearTimeout(this.#states.get(uid)?.timer);
-    this.#states.delete(uid);
-  }
-
-  async ended(): Promise<void> {
-    await Promise.all(this.#running);
-  }
-
-  end(): void {
-    this.#definitions?.();
-    for (const { timer } of this.#states.values()) clearTimeout(timer);
-  }
-
-  #next(): void {
-    while (!this.#signal.aborted && this.#running.size < mostPods) {
-      const [namespace, name] = this.#waiting.shift()?.split("/") ?? [];
-      if (namespace === undefined || name === undefined) return;
-      const pod = this.#pods.get(name, namespace);
-      if (!pod) continue;
-      const work: Promise<void> = this.#reconcile(pod).finally(() => {
-        this.#running.delete(work);
-        this.#next();
-      });
-      this.#running.add(work);
+  async run(): Promise<void> {
+    const unsubscribe = this.#pods.subscribe((_, pod) => this.#look(pod));
+    try {
+      while (!this.#signal.aborted) {
+        this.#woken = new AbortController();
+        const ms = this.#startDue();
+        const wake = AbortSignal.any([this.#signal, this.#woken.signal]);
+        await pause(ms, wake);
+      }
+      await Promise.all(this.#running.values());
+    } finally {
+      unsubscribe();
+      this.#unwatchDefinitions?.();
     }
   }
 
-  async #reconcile(pod: V1Pod): Promise<void> {
-    const uid = pod.metadata?.uid ?? "";
-    const state = this.#states.get(uid) ?? newState();
-    this.#states.set(uid, state);
-    state.isBusy = true;
-    state.isChanged = false;
+  /** Starts the pods that are due, the longest waiting first. Returns the milliseconds until the next one is. */
+  #startDue(): number {
+    const now = performance.now();
+    const pods = this.#pods.list().map((pod) => {
+      const state = this.#states.get(uidOf(pod)) ?? newState();
+      return { pod, state };
+    });
+    this.#states = new Map(pods.map(({ pod, state }) => [uidOf(pod), state]));
+    const waiting = pods
+      .filter(({ state }) => !this.#running.has(state))
+      .toSorted((a, b) => a.state.dueAt - b.state.dueAt);
+    for (const { pod, state } of waiting) {
+      if (this.#running.size === mostPods) return lookEveryMs;
+      if (state.dueAt > now) return Math.min(lookEveryMs, state.dueAt - now);
+      this.#running.set(state, this.#reconcile(pod, state));
+    }
+    return lookEveryMs;
+  }
+
+  async #reconcile(pod: V1Pod, state: PodState): Promise<void> {
+    // An event meanwhile makes it due again.
+    state.dueAt = Infinity;
     this.#watchDefinitions(pod);
     await this.#steps.take(pod, state);
-    state.isBusy = false;
-    if (this.#states.get(uid) !== state) return;
-    if (state.isChanged) this.look(pod);
-    this.#scheduleRetry(pod, state);
+    const waitMs = Math.min(lookEveryMs, state.retries.nextMs());
+    const nextAt = performance.now() + Math.max(leastMs, waitMs);
+    state.dueAt = Math.min(state.dueAt, nextAt);
+    this.#running.delete(state);
+    this.#woken.abort();
+  }
+
+  #look(pod: V1Pod): void {
+    const state = this.#states.get(uidOf(pod));
+    if (state) state.dueAt = performance.now();
+    this.#woken.abort();
   }
 
   /** Only while a pod names definitions. */
   #watchDefinitions({ metadata }: V1Pod): void {
     if (own(metadata?.annotations, networksAnnotation) === undefined) return;
-    this.#definitions ??= this.#agent
+    this.#unwatchDefinitions ??= this.#agent
       .definitions()
       .subscribe((_, { metadata: { name, namespace } }) =>
         this.#definitionChanged(name, namespace),
@@ -134,17 +116,14 @@ class Reconciler {
       if (typeof text !== "string" || !text.includes(name)) continue;
       if (pod.metadata?.namespace !== namespace && !text.includes(namespace))
         continue;
-      const state = this.#states.get(pod.metadata?.uid ?? "");
+      const state = this.#states.get(uidOf(pod));
       if (state) state.seen = "";
       state?.retries.hurry();
-      this.look(pod);
+      this.#look(pod);
     }
   }
+}
 
-  #scheduleRetry(pod: V1Pod, state: PodState): void {
-    clearTimeout(state.timer);
-    const waitMs = state.retries.nextMs();
-    if (waitMs === Infinity || this.#signal.aborted) return;
-    state.timer = setTimeout(() => this.look(pod), Math.max(leastMs, waitMs));
-  }
+function uidOf({ metadata }: V1Pod): string {
+  return metadata?.uid ?? "";
 }
