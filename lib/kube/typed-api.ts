@@ -44,11 +44,13 @@ export interface Api {
    * A request for a path with its query, for what the typed API does slowly or not at all.
    * Throws 7, {@link Unreachable}, and the reason of an aborted signal.
    */
-  send(
-    path: string,
-    signal: AbortSignal,
-    init?: Partial<Init>,
-  ): Promise<Response>;
+  send(path: string, signal: AbortSignal, change?: Change): Promise<Response>;
+}
+
+/** A new object, or a merge patch. */
+export interface Change {
+  method: "POST" | "PATCH";
+  body: object;
 }
 
 /** No response: the server is away, or something else is there. */
@@ -145,9 +147,16 @@ export async function openApi(
     authorization: new client.AuthorizationV1Api(configuration),
     authentication: new client.AuthenticationV1Api(configuration),
     version: new client.VersionApi(configuration),
-    send: (path, signal, init) =>
-      send(path, { method: "GET", headers: {}, ...init }, signal),
+    send: (path, signal, change) => send(path, initOf(change), signal),
   };
+}
+
+function initOf(change: Change | undefined): Init {
+  if (!change) return { method: "GET", headers: {} };
+  const { method, body } = change;
+  const type = method === "PATCH" ? "merge-patch+json" : "json";
+  const headers = { "content-type": `application/${type}` };
+  return { method, headers, body: JSON.stringify(body) };
 }
 
 /** The failure in one line; client-node's own message contains the whole response. */

@@ -16,11 +16,8 @@ const event: AgentEvent = {
 
 /** A writer, its requests, and a clock that stands still. */
 function started(statusOf: (method: string) => number = () => 200) {
-  const requests: {
-    method: string;
-    path: string;
-    body: Record<string, unknown>;
-  }[] = [];
+  type Body = Record<string, unknown>;
+  const requests: { method: string; path: string; body: Body }[] = [];
   const logged: string[] = [];
   let ms = 1_000_000;
   const writer = new EventWriter({
@@ -30,12 +27,10 @@ function started(statusOf: (method: string) => number = () => 200) {
       void logged.push(`${message}: ${String(fields?.["error"])}`),
     api: () =>
       Promise.resolve({
-        send: (path, _, { method = "GET", body = "" } = {}) => {
-          requests.push({
-            method,
-            path,
-            body: JSON.parse(body) as Record<string, unknown>,
-          });
+        send: (path, _, change) => {
+          const { method = "GET", body = {} } = change ?? {};
+          const sent = JSON.parse(JSON.stringify(body)) as Body;
+          requests.push({ method, path, body: sent });
           return Promise.resolve(
             new Response("", { status: statusOf(method) }),
           );

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { labelChanges } from "../../lib/agent/node/labels.ts";
 import { messageOf } from "../../lib/linux/errno.ts";
 import type { Agent } from "../../lib/agent/part.ts";
+import type { Change } from "../../lib/kube/typed-api.ts";
 import {
   ReadinessJudge,
   taintPart,
@@ -62,15 +63,10 @@ describe("taintPart", () => {
       event: () => stop.abort(),
       api: () =>
         Promise.resolve({
-          send(
-            _path: string,
-            _signal: unknown,
-            init: { method?: string; body?: string },
-          ) {
-            const { method, body = "" } = init;
-            if (method !== "PATCH")
+          send(_path: string, _signal: unknown, change?: Change) {
+            if (!change)
               return Promise.resolve(Response.json({ metadata: {} }));
-            patches.push(JSON.parse(body));
+            patches.push(change.body);
             const status = statuses.shift() ?? 500;
             return Promise.resolve(new Response("", { status }));
           },

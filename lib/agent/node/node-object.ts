@@ -2,6 +2,7 @@
 import type { V1Taint } from "@kubernetes/client-node";
 import { isObject, own } from "../../cni/json.ts";
 import { statusText } from "../../kube/api-error.ts";
+import type { Change } from "../../kube/typed-api.ts";
 import type { Agent } from "../part.ts";
 
 export interface NodeObject {
@@ -30,30 +31,19 @@ export async function readNode(agent: Agent): Promise<NodeObject> {
 
 /** A merge patch. Throws Error; 409 when `metadata.resourceVersion` is given and is an old one. */
 export async function patchNode(agent: Agent, patch: object): Promise<void> {
-  const response = await send(agent, {
-    method: "PATCH",
-    headers: { "content-type": "application/merge-patch+json" },
-    body: JSON.stringify(patch),
-  });
+  const response = await send(agent, { method: "PATCH", body: patch });
   await response.body?.cancel();
 }
 
-async function send(
-  agent: Agent,
-  init: {
-    method?: string;
-    headers?: Record<string, string>;
-    body?: string;
-  } = {},
-): Promise<Response> {
+async function send(agent: Agent, change?: Change): Promise<Response> {
   const { node } = agent;
   if (node === "") throw new Error("the name of this node is unknown: --node");
   const api = await agent.api();
   const path = `/api/v1/nodes/${encodeURIComponent(node)}`;
-  const response = await api.send(path, AbortSignal.timeout(limitMs), init);
+  const response = await api.send(path, AbortSignal.timeout(limitMs), change);
   if (response.ok) return response;
   await response.body?.cancel();
-  const verb = init.method === "PATCH" ? "patch" : "get";
+  const verb = change ? "patch" : "get";
   throw new Error(
     `failed to ${verb} node "${node}": ${statusText(response.status)}`,
   );

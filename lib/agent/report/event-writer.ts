@@ -9,7 +9,7 @@ import type {
   V1Pod,
 } from "@kubernetes/client-node";
 import { statusText } from "../../kube/api-error.ts";
-import type { Api } from "../../kube/typed-api.ts";
+import type { Api, Change } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut } from "../../linux/text.ts";
 import type { Agent, AgentEvent } from "../part.ts";
@@ -27,15 +27,11 @@ const mostWaiting = 500;
 const ids = /\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b|\b[\da-f]{12,}\b/g;
 
 interface Known {
-  event: AgentEvent;
-  /** Name of its object; absent before it is made. */
-  name?: string;
-  count: number;
-  first: Date;
-  last: Date;
+  object: CoreV1Event & { count: number; lastTimestamp: Date };
   /** The count that is written. */
   written: number;
-  writtenMs: number;
+  /** When it was written, or tried. */
+  triedMs: number | undefined;
 }
 
 export interface EventWriterDependencies {
@@ -68,41 +64,38 @@ export class EventWriter {
     const now = this.#dependencies.now();
     const known = this.#known.get(key);
     if (known) {
-      known.count++;
-      known.last = now;
-    } else if (this.#waiting().length < mostWaiting)
-      this.#known.set(key, {
-        event,
-        count: 1,
-        first: now,
-        last: now,
-        written: 0,
-        writtenMs: -Infinity,
-      });
+      known.object.count++;
+      known.object.lastTimestamp = now;
+    } else if (this.#waiting().length < mostWaiting) {
+      const object = objectOf(event, this.#dependencies.node, now);
+      this.#known.set(key, { object, written: 0, triedMs: undefined });
+    }
   }
 
   #waiting(): Known[] {
     return [...this.#known.values()].filter(
-      ({ count, written }) => count > written,
+      ({ object, written }) => object.count > written,
     );
   }
 
   /** Writes those that are new, and the counts that were written a minute ago. Never throws. */
   async flush(): Promise<void> {
     const ms = this.#dependencies.now().getTime();
-    for (const [key, { last }] of this.#known)
-      if (ms - last.getTime() > limits.forget) this.#known.delete(key);
+    for (const [key, { object }] of this.#known)
+      if (ms - object.lastTimestamp.getTime() > limits.forget)
+        this.#known.delete(key);
     for (const known of this.#waiting()) {
-      if (ms - known.writtenMs < limits.again) continue;
-      known.writtenMs = ms;
+      const { triedMs } = known;
+      if (triedMs !== undefined && ms - triedMs < limits.again) continue;
+      known.triedMs = ms;
       try {
-        await this.#write(known);
+        await this.#write(known, triedMs !== undefined);
         this.#told = "";
       } catch (error) {
         const problem = messageOf(error);
         if (problem !== this.#told)
           this.#dependencies.log("warn", "failed to write an event", {
-            reason: known.event.reason,
+            reason: known.object.reason,
             error: problem,
           });
         this.#told = problem;
@@ -110,64 +103,59 @@ export class EventWriter {
     }
   }
 
-  async #write(known: Known): Promise<void> {
-    const { count, last, name } = known;
-    const { namespace = "default" } = known.event.subject;
+  async #write(known: Known, wasTried: boolean): Promise<void> {
+    const { object } = known;
+    const { count, lastTimestamp, metadata } = object;
+    const { namespace = "", name } = metadata;
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
-    const counted = { count, lastTimestamp: last };
-    if (name !== undefined) {
-      const status = await this.#send("PATCH", `${path}/${name}`, counted);
-      // The API server forgets events after an hour.
-      if (status !== 404) return this.#wrote(known, count, status);
-    }
-    const object = this.#objectOf(known);
-    known.name = object.metadata.name ?? "";
-    const status = await this.#send("POST", path, object);
-    this.#wrote(known, count, status);
-  }
-
-  #wrote(known: Known, count: number, status: number): void {
+    const counted = { count, lastTimestamp };
+    // The API server forgets events after an hour.
+    let status = wasTried
+      ? await this.#send("PATCH", `${path}/${name}`, counted)
+      : 404;
+    if (status === 404) status = await this.#send("POST", path, object);
     if (status >= 300) throw new Error(statusText(status));
     known.written = count;
   }
 
-  #objectOf({ event, count, first, last }: Known): CoreV1Event {
-    const { node } = this.#dependencies;
-    const { subject, type, reason, message } = event;
-    const random = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
-    return {
-      apiVersion: "v1",
-      kind: "Event",
-      metadata: {
-        // A name has at most 253 characters, and no part of it ends with "-" or is empty.
-        name: `${subject.name?.slice(0, 230).replace(/[-.]+$/, "") ?? "genie"}.${random}`,
-        namespace: subject.namespace ?? "default",
-      },
-      involvedObject: subject,
-      type,
-      reason,
-      message: cut(message, longestMessage),
-      source: { component: "genie", host: node },
-      reportingComponent: "genie",
-      reportingInstance: node,
-      firstTimestamp: first,
-      lastTimestamp: last,
-      count,
-    };
-  }
-
-  async #send(method: string, path: string, body: object): Promise<number> {
+  async #send(
+    method: Change["method"],
+    path: string,
+    body: object,
+  ): Promise<number> {
     const api = await this.#dependencies.api();
-    const kind = method === "PATCH" ? "merge-patch+json" : "json";
     const signal = AbortSignal.timeout(limits.request);
-    const response = await api.send(path, signal, {
-      method,
-      headers: { "content-type": `application/${kind}` },
-      body: JSON.stringify(body),
-    });
+    const response = await api.send(path, signal, { method, body });
     await response.body?.cancel();
     return response.status;
   }
+}
+
+function objectOf(
+  { subject, type, reason, message }: AgentEvent,
+  node: string,
+  now: Date,
+): Known["object"] {
+  const random = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
+  return {
+    apiVersion: "v1",
+    kind: "Event",
+    metadata: {
+      // A name has at most 253 characters, and no part of it ends with "-" or is empty.
+      name: `${subject.name?.slice(0, 230).replace(/[-.]+$/, "") ?? "genie"}.${random}`,
+      namespace: subject.namespace ?? "default",
+    },
+    involvedObject: subject,
+    type,
+    reason,
+    message: cut(message, longestMessage),
+    source: { component: "genie", host: node },
+    reportingComponent: "genie",
+    reportingInstance: node,
+    firstTimestamp: now,
+    lastTimestamp: now,
+    count: 1,
+  };
 }
 
 export function podSubject(pod: {

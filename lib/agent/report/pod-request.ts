@@ -41,11 +41,9 @@ export async function patchStatus(
   patch: object,
   signal: AbortSignal,
 ): Promise<number> {
-  const response = await api.send(`${pathOf(pod)}/status`, signal, {
-    method: "PATCH",
-    headers: { "content-type": "application/merge-patch+json" },
-    body: JSON.stringify(patch),
-  });
+  const path = `${pathOf(pod)}/status`;
+  const change = { method: "PATCH", body: patch } as const;
+  const response = await api.send(path, signal, change);
   // A response that breaks off says nothing; the patch may be sent again.
   await response.arrayBuffer();
   return response.status;
