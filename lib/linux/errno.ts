@@ -115,9 +115,21 @@ function textOf(code: string): string {
   return table().find(([, name]) => name === code)?.[2] ?? code;
 }
 
-/** The text of any thrown value. */
+/** The text of any thrown value. An error of `node:fs` reads like those of our own system calls. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  const { code, syscall, path, dest }: FileError = thrown;
+  if (code === undefined || syscall === undefined || path === undefined)
+    return thrown.message;
+  const to = dest === undefined ? "" : ` to ${JSON.stringify(dest)}`;
+  return `failed to ${syscall} ${JSON.stringify(path)}${to}: ${textOf(code)}`;
+}
+
+interface FileError extends Error {
+  code?: string;
+  syscall?: string;
+  path?: string;
+  dest?: string;
 }
 
 /** The errno name (`"ENOENT"`) of a failed system call; undefined for another error. */

@@ -13,6 +13,27 @@ describe("errnoOf and messageOf", () => {
       "no such file",
     ],
     [
+      "an error of a file",
+      Object.assign(new Error("ENOENT: …"), {
+        code: "ENOENT",
+        syscall: "open",
+        path: "/a",
+      }),
+      "ENOENT",
+      'failed to open "/a": no such file or directory',
+    ],
+    [
+      "an error of two files",
+      Object.assign(new Error("EROFS: …"), {
+        code: "EROFS",
+        syscall: "rename",
+        path: "/a",
+        dest: "/b",
+      }),
+      "EROFS",
+      'failed to rename "/a" to "/b": read-only file system',
+    ],
+    [
       "a CniError, whose code is a number",
       new CniError(7, "typed"),
       undefined,

@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { errnoOf, messageOf } from "../../linux/errno.ts";
+import { messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
@@ -32,7 +32,7 @@ export const checkDataDir: Check = ({ context }) => {
   } catch (error) {
     return fail(
       check,
-      `${dataDir} cannot be written: ${errnoOf(error) ?? messageOf(error)}`,
+      messageOf(error),
       "every ADD fails: repair the disk, or set another dataDir",
     );
   }

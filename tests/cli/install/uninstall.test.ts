@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { smallDisk } from "../../support/disk.ts";
 import { Netns } from "../../support/netns.ts";
-import { NodeDirectory, attachment, speaksAll } from "../fixtures.ts";
+import { NodeDirectory, attachment, ptpConf, speaksAll } from "../fixtures.ts";
 
 /** Only what the node had before. */
 const former = [
@@ -212,6 +213,20 @@ describe("uninstall", () => {
         "no other network can delete the attachments of these pods: delete the pods first",
       ),
     });
+  });
+
+  test("a read-only disk, the kernel's reason is given and genie stays", async () => {
+    using node = new NodeDirectory();
+    await using disk = await smallDisk(node.confDir);
+    node.network("20-weave.conf", ptpConf);
+    await node.type("install");
+    await disk.makeReadOnly();
+    const { exitCode, stderr } = await node.type("uninstall");
+    expect([exitCode, text(node, stderr)]).toEqual([
+      1,
+      'genie uninstall: failed to rename "/etc/cni/net.d/00-genie.conflist" to "/etc/cni/net.d/.00-genie.conflist.removed": read-only file system\n',
+    ]);
+    expect(existsSync(join(node.binDir, "genie"))).toBe(true);
   });
 
   test("a record that cannot be read, is named", async () => {
