@@ -12,7 +12,7 @@ import { parseConf, parseConfList } from "../lib/cni/conflist.ts";
 import { type JsonObject, isObject, own, parseJson } from "../lib/cni/json.ts";
 import { protocolVersion, pluginConfig } from "../lib/cni/network.ts";
 import { parseResult } from "../lib/cni/result.ts";
-import { readKubeconfig } from "../lib/kube/kubeconfig.ts";
+import { readKubeconfig } from "../lib/kube/access/kubeconfig.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,

@@ -6,7 +6,7 @@
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import { own } from "../cni/json.ts";
-import type { Credential } from "./credential.ts";
+import type { Credential } from "./access/credential.ts";
 import type { HttpResponse } from "./http-response.ts";
 
 /** Always code 11: kubelet tries the pod again (selection.md §1). */

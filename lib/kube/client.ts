@@ -5,7 +5,11 @@
 import { type Clock, Deadline } from "../linux/deadline.ts";
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
-import { type KubeOptions, type Surroundings, openAccess } from "./access.ts";
+import {
+  type KubeOptions,
+  type Surroundings,
+  openAccess,
+} from "./access/access.ts";
 import {
   type NetworkAttachmentDefinition,
   type Pod,

@@ -7,7 +7,7 @@
  * the call (docs/performance.md).
  */
 import { errnoOf } from "../linux/errno.ts";
-import type { Tls, Access } from "./access.ts";
+import type { Tls, Access } from "./access/access.ts";
 import {
   ResponseReader,
   type Complete,
@@ -15,7 +15,7 @@ import {
 } from "./http-response.ts";
 import { parseIp } from "../linux/address.ts";
 import { bytesOf } from "../linux/text.ts";
-import type { Credential } from "./credential.ts";
+import type { Credential } from "./access/credential.ts";
 import { KeptSession } from "./tls-session.ts";
 
 interface Address {

@@ -5,8 +5,8 @@
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { errnoOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import type { Access } from "./access.ts";
-import type { Credential } from "./credential.ts";
+import type { Access } from "./access/access.ts";
+import type { Credential } from "./access/credential.ts";
 import {
   ApiError,
   type Failure,

@@ -20,7 +20,7 @@ import {
   type KubeOptions,
   type Surroundings,
   openAccess,
-} from "./access.ts";
+} from "./access/access.ts";
 import {
   ApiError,
   type Failure,
@@ -29,7 +29,7 @@ import {
   statusText,
 } from "./api-error.ts";
 import type { HttpRequest } from "./connection.ts";
-import type { Credential } from "./credential.ts";
+import type { Credential } from "./access/credential.ts";
 import { type HttpResponse, bodyLimit } from "./http-response.ts";
 import { createSession } from "./request.ts";
 

@@ -4,7 +4,7 @@
  * recognise the documented values; for any other value the schema is loaded.
  */
 import { type RawNumber, omitUndefined } from "../cni/json.ts";
-import type { KubeOptions, Policy } from "../kube/access.ts";
+import type { KubeOptions, Policy } from "../kube/access/access.ts";
 import { nonBlank } from "../linux/text.ts";
 import { type ConfigKeys, isOrdinary } from "./config-keys.ts";
 import type * as configSchema from "./config-schema.ts";

@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import { readConfDir } from "../../lib/cni/confdir.ts";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
-import { parseKubeconfig } from "../../lib/kube/kubeconfig.ts";
+import { parseKubeconfig } from "../../lib/kube/access/kubeconfig.ts";
 import { messageOf } from "../../lib/linux/errno.ts";
 import {
   configKeys,

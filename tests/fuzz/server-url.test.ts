@@ -1,7 +1,10 @@
 /** URLs of servers: read as the URL standard reads them or refused, and never told with a password. */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { readServerUrl, withoutSecrets } from "../../lib/kube/server-url.ts";
+import {
+  readServerUrl,
+  withoutSecrets,
+} from "../../lib/kube/access/server-url.ts";
 import { mutated, runs } from "./arbitraries.ts";
 
 const urls = mutated(

@@ -9,7 +9,7 @@ import {
 } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { KubeOptions } from "../../lib/kube/access.ts";
+import type { KubeOptions } from "../../lib/kube/access/access.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { makeCerts } from "../support/certs.ts";
 import {

@@ -10,7 +10,7 @@ import {
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Deadline } from "../../lib/linux/deadline.ts";
-import { runPlugin } from "../../lib/kube/exec-credential.ts";
+import { runPlugin } from "../../lib/kube/access/exec-credential.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { makeCerts } from "../support/certs.ts";
 import { isRunning } from "../support/delegate.ts";

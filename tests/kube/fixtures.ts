@@ -13,7 +13,7 @@ import {
   createKube,
 } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
-import type { KubeOptions } from "../../lib/kube/access.ts";
+import type { KubeOptions } from "../../lib/kube/access/access.ts";
 import { removeCerts } from "../support/certs.ts";
 
 /** A clock that `sleep` advances; `pauses` are what was slept, in milliseconds. */

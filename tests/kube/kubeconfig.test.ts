@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readKubeconfig } from "../../lib/kube/kubeconfig.ts";
+import { readKubeconfig } from "../../lib/kube/access/kubeconfig.ts";
 import { errorOf } from "../support/cni-error.ts";
 import { temporaryFile, temporaryDirectory } from "./fixtures.ts";
 
@@ -300,7 +300,7 @@ describe("readKubeconfig", () => {
       });
       writeFileSync(join(directory, path), content);
       const script = `
-        import { readKubeconfig } from ${JSON.stringify(join(import.meta.dir, "../../lib/kube/kubeconfig.ts"))};
+        import { readKubeconfig } from ${JSON.stringify(join(import.meta.dir, "../../lib/kube/access/kubeconfig.ts"))};
         const { cluster, user } = readKubeconfig(${JSON.stringify(path)});
         const { certificateAuthority: { file } } = cluster;
         await Bun.write(Bun.stdout, JSON.stringify([file, user.exec.command, user.tokenFile]));

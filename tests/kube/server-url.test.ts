@@ -5,7 +5,7 @@ import {
   readProxyUrl,
   readServerUrl,
   withoutSecrets,
-} from "../../lib/kube/server-url.ts";
+} from "../../lib/kube/access/server-url.ts";
 
 describe("readServerUrl", () => {
   test.each([

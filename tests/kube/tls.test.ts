@@ -8,7 +8,7 @@ import {
   test,
 } from "bun:test";
 import { join } from "node:path";
-import { systemAuthorities } from "../../lib/kube/pem.ts";
+import { systemAuthorities } from "../../lib/kube/access/pem.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { makeCerts } from "../support/certs.ts";
 import { kubeOf, pod, podAnswer, temporaryFile, thrownBy } from "./fixtures.ts";

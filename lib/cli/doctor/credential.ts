@@ -11,8 +11,8 @@ import {
   type Cluster,
   type User,
   readKubeconfig,
-} from "../../kube/kubeconfig.ts";
-import { type PemSource, readPem, readToken } from "../../kube/pem.ts";
+} from "../../kube/access/kubeconfig.ts";
+import { type PemSource, readPem, readToken } from "../../kube/access/pem.ts";
 import {
   type Check,
   type Finding,

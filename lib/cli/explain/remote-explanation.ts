@@ -8,9 +8,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseConfList } from "../../cni/conflist.ts";
 import { own, parseJson } from "../../cni/json.ts";
-import type { KubeOptions } from "../../kube/access.ts";
+import type { KubeOptions } from "../../kube/access/access.ts";
 import { statusText } from "../../kube/api-error.ts";
-import { readKubeconfig } from "../../kube/kubeconfig.ts";
+import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
 import type { Api } from "../../kube/typed-api.ts";
 import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
 import {

@@ -1,7 +1,7 @@
 /** The options with which an operator names a credential. */
 import { quote } from "../../linux/text.ts";
 import { omitUndefined } from "../../cni/json.ts";
-import { readServerUrl, withoutSecrets } from "../../kube/server-url.ts";
+import { readServerUrl, withoutSecrets } from "../../kube/access/server-url.ts";
 import { serviceAccountDirectory } from "../../kube/typed-api.ts";
 import { type Input, UsageError } from "../command/input.ts";
 import type { Options } from "../command/options.ts";

@@ -1,7 +1,7 @@
 /** The API server, for commands that ask for the node's pods. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { inClusterServer } from "../../kube/server-url.ts";
+import { inClusterServer } from "../../kube/access/server-url.ts";
 import {
   type Api,
   openApi,

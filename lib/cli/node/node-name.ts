@@ -1,8 +1,8 @@
 /** The node's name in the API, which devices and the agent need (configuration.md, `nodeName`). */
 import { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
-import { readKubeconfig } from "../../kube/kubeconfig.ts";
-import { type PemSource, readPem } from "../../kube/pem.ts";
+import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
+import { type PemSource, readPem } from "../../kube/access/pem.ts";
 import type { GenieConfig } from "../../select/config.ts";
 import type { Input } from "../command/input.ts";
 import type { Env } from "../command/terminal.ts";

@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { chooseCredential } from "../../../lib/cli/install/credential.ts";
 import { Host } from "../../../lib/cli/node/host.ts";
-import { readKubeconfig } from "../../../lib/kube/kubeconfig.ts";
+import { readKubeconfig } from "../../../lib/kube/access/kubeconfig.ts";
 import {
   NodeDirectory,
   bridgeList,

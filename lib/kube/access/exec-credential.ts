@@ -5,13 +5,13 @@
  * token) in its errors.
  */
 import * as v from "valibot";
-import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError } from "../cni/error.ts";
-import { errnoOf } from "../linux/errno.ts";
-import { nonBlank, quote } from "../linux/text.ts";
-import { type Exec, type ExecResult, execDelegate } from "../linux/exec.ts";
-import { omitUndefined } from "../cni/json.ts";
-import { object, parse } from "../cni/schema.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { errnoOf } from "../../linux/errno.ts";
+import { nonBlank, quote } from "../../linux/text.ts";
+import { type Exec, type ExecResult, execDelegate } from "../../linux/exec.ts";
+import { omitUndefined } from "../../cni/json.ts";
+import { object, parse } from "../../cni/schema.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";
 

@@ -4,8 +4,8 @@
  * Loaded only for a file that `kubeconfig` cannot read.
  */
 import * as v from "valibot";
-import { explainJson } from "../cni/json-error.ts";
-import { jsonObject, object, problemsIn } from "../cni/schema.ts";
+import { explainJson } from "../../cni/json-error.ts";
+import { jsonObject, object, problemsIn } from "../../cni/schema.ts";
 
 const text = v.nullish(v.string());
 const flag = v.nullish(v.boolean());

@@ -3,10 +3,10 @@
  * configuration, the kubeconfig or the environment of our pod (configuration.md,
  * `kubernetes` and `policy`). It decides their precedence.
  */
-import type { Deadline } from "../linux/deadline.ts";
-import type { CniError } from "../cni/error.ts";
-import { omitUndefined } from "../cni/json.ts";
-import { quote } from "../linux/text.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import type { CniError } from "../../cni/error.ts";
+import { omitUndefined } from "../../cni/json.ts";
+import { quote } from "../../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
 import { type PemSource, invalid, readPem, systemAuthorities } from "./pem.ts";

@@ -4,8 +4,13 @@
  * Messages quote nothing but names. Plain reads: a value of another type than
  * expected is left to `kubeconfig-schema`, which words the fault.
  */
-import { type JsonObject, isObject, omitUndefined, own } from "../cni/json.ts";
-import { nonBlank, quote } from "../linux/text.ts";
+import {
+  type JsonObject,
+  isObject,
+  omitUndefined,
+  own,
+} from "../../cni/json.ts";
+import { nonBlank, quote } from "../../linux/text.ts";
 import type * as schema from "./kubeconfig-schema.ts";
 import { type PemSource, invalid, readText } from "./pem.ts";
 

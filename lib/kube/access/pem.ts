@@ -2,10 +2,10 @@
  * Certificates, keys and tokens, from the configuration or from a file. It reads
  * and validates them, and never puts them into a message.
  */
-import { readRegularFile } from "../linux/files.ts";
-import { textOf, quote } from "../linux/text.ts";
-import { Code, CniError } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
+import { readRegularFile } from "../../linux/files.ts";
+import { textOf, quote } from "../../linux/text.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { messageOf } from "../../linux/errno.ts";
 
 /** The source of a certificate or key. `where` names the configuration key in messages. */
 export type PemSource = { where: string } & (

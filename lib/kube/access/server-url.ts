@@ -3,8 +3,8 @@
  * `https://[10.96.0.1]:443` is that address. The problem of a refused URL quotes
  * nothing: a URL may contain a password. Pure.
  */
-import { parseIp } from "../linux/address.ts";
-import { bytesOf, wholeNumber } from "../linux/text.ts";
+import { parseIp } from "../../linux/address.ts";
+import { bytesOf, wholeNumber } from "../../linux/text.ts";
 
 export interface ServerUrl {
   /** Origin and path without final slash, the prefix of `/api` and `/apis`. */

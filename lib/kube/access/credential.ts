@@ -4,11 +4,11 @@
  * plugin or provider; additionally a client certificate.
  */
 import type { RequestOptions } from "node:https";
-import { Code, CniError } from "../cni/error.ts";
-import { omitUndefined, own } from "../cni/json.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { errnoOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { omitUndefined, own } from "../../cni/json.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { errnoOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
 import type { Env, Issued } from "./exec-credential.ts";
 import type { AuthProvider, User } from "./kubeconfig.ts";
 import { checkToken, invalid, readPem, readToken } from "./pem.ts";
