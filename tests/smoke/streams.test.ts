@@ -86,6 +86,17 @@ describe("the executable, standard streams", () => {
     }).toEqual({ exitCode, json });
   });
 
+  test.each([
+    [">/dev/full", "no space left on device"],
+    [">&-", "it is closed"],
+  ])("a command, %s: says that stdout is meant", async (redirection, why) => {
+    expect(await shell(`exec "$0" version ${redirection}`, {})).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `genie version: failed to write to stdout: ${why}\n`,
+    });
+  });
+
   test("ADD, closed stdout: error 5 on stderr, nothing is executed or recorded", async () => {
     const env = node.env("ADD", "no-stdout");
     const answer = await shell('exec "$0" >&-', env, node.withAnnotations());

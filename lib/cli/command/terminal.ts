@@ -3,6 +3,7 @@
  * the real one; tests have their own.
  */
 import { isatty } from "node:tty";
+import { messageOf } from "../../linux/errno.ts";
 import { writeStderr, writeStdout } from "../../linux/stdio.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -37,7 +38,15 @@ export function realTerminal(given: Process): Terminal {
   const { env } = given;
   return {
     ...given,
-    stdout: writeStdout,
+    stdout: async (text) => {
+      try {
+        await writeStdout(text);
+      } catch (cause) {
+        throw new Error(`failed to write to stdout: ${messageOf(cause)}`, {
+          cause,
+        });
+      }
+    },
     stderr: writeStderr,
     progress: isatty(2) && env["TERM"] !== "dumb" ? showProgress : () => {},
     colour: isatty(1) && !env["NO_COLOR"] && env["TERM"] !== "dumb",

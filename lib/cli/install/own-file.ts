@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Code, CniError, invalidConfig } from "../../cni/error.ts";
-import { messageOf } from "../../linux/errno.ts";
+import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
 import { own, parseJson } from "../../cni/json.ts";
@@ -72,6 +72,7 @@ export class OwnFile {
       text = textOf(this.#target);
       list = text === undefined ? undefined : parseListFile(text);
     } catch (cause) {
+      if (errnoOf(cause) === "EACCES") throw cause;
       if (!force)
         throw invalidConfig(
           `${this.path}: ${messageOf(cause)}: correct it, or use --force, which keeps a copy of it and restores the last good one`,

@@ -114,8 +114,9 @@ function requireReadable(
 ): void {
   const problem = files.find(({ file }) => file === ownFile)?.problem;
   if (problem === undefined || (!isAdd && dataDir !== undefined)) return;
-  const advice = isAdd
-    ? ""
-    : ": correct it, or say with --data-dir where the records are";
+  const advice =
+    isAdd || problem.endsWith("permission denied")
+      ? ""
+      : ": correct it, or say with --data-dir where the records are";
   throw invalidConfig(`${confDir}/${ownFile}: ${problem}${advice}`);
 }

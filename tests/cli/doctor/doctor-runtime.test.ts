@@ -374,6 +374,8 @@ describe("a user that is not root", () => {
         exitCode: 1,
         hint: `user 65534 may not do that: sudo genie ${command}`,
       });
+      // Nothing is wrong with the file.
+      expect(text).not.toMatch(/correct it|--force/);
     }
   }, 120_000);
 });
