@@ -29,7 +29,6 @@ import {
   defaultNetworks,
   describeMatch,
   findByKey,
-  nodeNetwork,
   requireNetwork,
 } from "./node-networks.ts";
 import {
@@ -296,8 +295,7 @@ export function namedNetwork(
   const candidate = requireNetwork(networks, request.name);
   requireAllowed(request.name, candidate, networks, config, networks);
   const origin = `${source} names`;
-  const network = nodeNetwork(candidate, networks, origin, request);
-  return { ...network, element };
+  return { candidate, origin, ...request, element };
 }
 
 /** The network of the node of a name that no annotation gives. Throws 7. */

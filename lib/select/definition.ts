@@ -22,7 +22,11 @@ import { messageOf } from "../linux/errno.ts";
 import { isLonger, quote } from "../linux/text.ts";
 import type { Attachment, Device, Element, Extras } from "./attachment.ts";
 import type { DefinitionReference, SelectionContext } from "./choice.ts";
-import { type Networks, findByName } from "./node-networks.ts";
+import {
+  type Networks,
+  findByName,
+  networkNameProblem,
+} from "./node-networks.ts";
 import type { NetworkSelectionElement } from "./npwg-annotation.ts";
 import { requireAllowed, requireExecutable } from "./policy.ts";
 
@@ -128,7 +132,10 @@ function parseConfig(config: string, name: string): NetworkConfigList {
       throw new Error(`larger than ${maxBytes >> 10} KiB`);
     const value = parseJson(config);
     if (!isObject(value)) throw new Error(mismatch("an object", value));
-    return parseAnyConf(value, name);
+    const list = parseAnyConf(value, name);
+    const problem = networkNameProblem(list.name);
+    if (problem) throw new Error(problem);
+    return list;
   } catch (cause) {
     throw new Error(`spec.config: ${messageOf(cause)}`, { cause });
   }

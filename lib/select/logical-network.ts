@@ -20,11 +20,7 @@ import { quote } from "../linux/text.ts";
 import { candidateNamed } from "./choice.ts";
 import type { NetworkRequest } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
-import {
-  type Networks,
-  type NodeNetwork,
-  nodeNetwork,
-} from "./node-networks.ts";
+import type { Networks, NodeNetwork } from "./node-networks.ts";
 import { requireAllowed } from "./policy.ts";
 
 const optionalText = v.nullish(v.string());
@@ -106,12 +102,13 @@ export function logicalNetwork(
   ].filter(Boolean);
   const told = details.length > 0 ? ` (${details.join(", ")})` : "";
   const origin = `annotation "networks" names ${label}${told} of`;
-  const { ifname } = request;
-  const network = nodeNetwork({ ...candidate, list }, networks, origin, {
+  return {
+    candidate: { ...candidate, list },
+    origin,
+    ...request,
     name,
-    ...(ifname !== undefined && { ifname }),
-  });
-  return { ...network, chosenAs: "logical" };
+    chosenAs: "logical",
+  };
 }
 
 function requireInside(label: string, inner: string, outer: string): void {

@@ -10,7 +10,7 @@ import { invalidConfig } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { plain, quote } from "../linux/text.ts";
 import type { Element, Origin } from "./attachment.ts";
-import { type NetworkRequest, parseNetworks } from "./cni-annotation.ts";
+import { parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import { joined } from "./problem-list.ts";
 
@@ -103,10 +103,19 @@ function candidateOf(
   types: readonly string[],
 ): Candidate | InvalidFile | undefined {
   if (!read) return undefined;
-  const { file, list, problem } = read;
-  if (list === undefined) return { file, problem };
+  const { file, list } = read;
+  if (list === undefined) return { file, problem: read.problem };
   if (executesAny(list.plugins, types)) return undefined;
-  return { file, key: fileKey(file), list };
+  const problem = networkNameProblem(list.name);
+  return problem ? { file, problem } : { file, key: fileKey(file), list };
+}
+
+/** The fault of a network's `name`, without which no plugin can be executed (P-NET). */
+export function networkNameProblem(name: string): string | undefined {
+  if (isIdentifier(name)) return undefined;
+  return name === ""
+    ? "missing network name"
+    : `invalid characters found in network name ${quote(name)}`;
 }
 
 /** Base name without extension, minus everything up to the first `-` that is not its first character. */
@@ -286,14 +295,14 @@ export function defaultNetworks(
   const { defaultPlugin } = config;
   if (defaultPlugin.trim() === "") {
     const origin = `${reason}: first network in ${networks.confDir}`;
-    return [nodeNetwork(firstNetwork(networks), networks, origin)];
+    return [{ candidate: firstNetwork(networks), origin }];
   }
   const origin = `${reason}: default_plugin names`;
   const source = 'configuration key "default_plugin"';
   const defaults: NodeNetwork[] = [];
   for (const request of parseNetworks(source, defaultPlugin)) {
     const candidate = requireNetwork(networks, request.name);
-    defaults.push(nodeNetwork(candidate, networks, origin, request));
+    defaults.push({ candidate, origin, ...request });
   }
   return defaults;
 }
@@ -308,20 +317,4 @@ export function defaultsOrNone(
   } catch {
     return [];
   }
-}
-
-/** Throws 7 for a network whose `name` CNI does not allow. */
-export function nodeNetwork(
-  candidate: Candidate,
-  { confDir }: Networks,
-  origin: string,
-  request?: NetworkRequest,
-): NodeNetwork {
-  const { file, list } = candidate;
-  if (isIdentifier(list.name)) return { candidate, origin, ...request };
-  const problem =
-    list.name === ""
-      ? "missing network name"
-      : `invalid characters found in network name ${quote(list.name)}`;
-  throw invalidConfig(`network configuration ${confDir}/${file}: ${problem}`);
 }

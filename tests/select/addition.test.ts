@@ -146,7 +146,10 @@ test.each<[config: object, file: string | undefined]>([
 });
 
 test("typedNames, a file key that is default is not the default network", () => {
-  const files = { "10-canal.conf": {}, "20-default.conf": { type: "ptp" } };
+  const files = {
+    "10-canal.conf": { name: "canal", type: "ptp" },
+    "20-default.conf": { name: "default", type: "ptp" },
+  };
   const named = nodeNetworks(files);
   const { isDefault, fileOf } = typedNames(readConfig({}), () => named);
   expect([isDefault("default"), fileOf("default")]).toEqual([

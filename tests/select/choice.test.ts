@@ -550,14 +550,21 @@ describe("parseChoice, names in files", () => {
   test.each([
     ["", "missing network name"],
     ["a b", 'invalid characters found in network name "a b"'],
-  ])("a name %j is an error 7 that names the file", (name, text) => {
-    const networks = nodeNetworks({ "10-x.conf": { name, type: "ptp" } });
-    const message = `network configuration /etc/cni/net.d/10-x.conf: ${text}`;
-    for (const annotations of [{}, { cni: "x" }])
-      expect(() => select(annotations, {}, { networks })).toThrow(
-        refusal(message),
-      );
-  });
+  ])(
+    "a file with the name %j is invalid: the next one is chosen",
+    (name, text) => {
+      const files = { "10-x.conf": { name, type: "ptp" } };
+      const rest = { "20-x.conf": { name: "x", type: "macvlan" } };
+      for (const annotations of [{}, { cni: "x" }]) {
+        const networks = nodeNetworks({ ...files, ...rest });
+        const [chosen] = select(annotations, {}, { networks });
+        expect(chosen?.list.plugins).toMatchObject([{ type: "macvlan" }]);
+        expect(() =>
+          select(annotations, {}, { networks: nodeNetworks(files) }),
+        ).toThrow(`; invalid: 10-x.conf (${text})`);
+      }
+    },
+  );
 });
 
 describe("parseChoice, default-route", () => {

@@ -168,6 +168,11 @@ describe("definitionNetwork, spec.config", () => {
       "spec.config: error parsing configuration: missing 'type'",
     ],
     [
+      "an invalid network name",
+      { config: { name: "a b", type: "ptp" } },
+      'network-attachment-definition "shop/storage": spec.config: invalid characters found in network name "a b"',
+    ],
+    [
       "genie itself",
       { config: { type: "genie" } },
       'plugin "genie" would execute genie again',

@@ -16,11 +16,7 @@ import { recordedNetns } from "../../linux/netns.ts";
 import { plain } from "../../linux/text.ts";
 import { type GivenNetworks, candidateNamed } from "../../select/choice.ts";
 import type { AutomaticChoice } from "../../select/config.ts";
-import {
-  type Candidate,
-  type Networks,
-  nodeNetwork,
-} from "../../select/node-networks.ts";
+import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { joined } from "../../select/problem-list.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { Context } from "../context.ts";
@@ -38,7 +34,9 @@ export function automaticNetworks(
 ): GivenNetworks {
   const usable = usableNetworks(context, automatic.networks, networks);
   const named = ({ candidate, name }: UsableNetwork, origin: string) => ({
-    ...nodeNetwork(candidate, networks, origin, { name }),
+    candidate,
+    origin,
+    name,
     chosenAs: "automatic" as const,
   });
   return {
@@ -74,7 +72,6 @@ function usableNetworks(
   for (const name of names) {
     try {
       const candidate = candidateNamed(name, source, config, networks);
-      nodeNetwork(candidate, networks, "");
       validateNetwork(candidate.list, path, dependencies.self());
       usable.push({ name, candidate });
     } catch (error) {
