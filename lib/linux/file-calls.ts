@@ -111,10 +111,13 @@ export function removeFile(path: string): void {
   if (!isAbsent(result)) checked(result);
 }
 
-/** Succeeds if the name exists. */
+/** The mode whatever the umask. Succeeds, and changes nothing, if the name exists. */
 export function mkdir(path: string, mode: number): void {
-  const result = call(SYS.mkdirat, AT_FDCWD, cString(path), mode);
-  if (result !== -EEXIST) checked(result);
+  const name = cString(path);
+  const result = call(SYS.mkdirat, AT_FDCWD, name, mode);
+  if (result === -EEXIST) return;
+  checked(result);
+  checked(call(SYS.fchmodat, AT_FDCWD, name, mode));
 }
 
 /** Throws unless this process may execute the file. */

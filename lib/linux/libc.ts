@@ -104,6 +104,7 @@ export const SYS = {
   connect: isX64 ? 42 : 203,
   faccessat: isX64 ? 269 : 48,
   fchmod: isX64 ? 91 : 52,
+  fchmodat: isX64 ? 268 : 53,
   fcntl: isX64 ? 72 : 25,
   flock: isX64 ? 73 : 32,
   fsync: isX64 ? 74 : 82,

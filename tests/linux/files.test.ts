@@ -15,6 +15,7 @@ import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import {
   NotAFile,
   createFile,
+  makeDirectory,
   makeOwnDirectory,
   readOwnFileIfAny,
   requireOwnDirectory,
@@ -158,6 +159,22 @@ test.each([0o644, 0o600])("writeFile, mode %o whatever the umask", (mode) => {
     "text",
     mode,
   ]);
+});
+
+test("makeDirectory, modes whatever the umask; of one that exists it stays", () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/made/parent/child`;
+  const before = process.umask(0o077);
+  try {
+    makeDirectory(path, 0o750);
+    makeDirectory(path, 0o755);
+  } finally {
+    process.umask(before);
+  }
+  const modes = [`${directory.path}/made`, `${path}/..`, path].map(
+    (one) => statSync(one).mode & 0o777,
+  );
+  expect(modes).toEqual([0o755, 0o755, 0o750]);
 });
 
 describe("readOwnFileIfAny", () => {
