@@ -254,7 +254,8 @@ function readCacheEntry(
     attachment: {
       list,
       ifname,
-      args: v.is(cachedArgs, cniArgs) ? formatCniArgs(cniArgs) : request.args,
+      // libcni omits the key if ADD had no arguments.
+      args: formatCniArgs(v.is(cachedArgs, cniArgs) ? cniArgs : []),
       capabilityArgs: isObject(capabilityArgs) ? capabilityArgs : {},
     },
     result: resultIfAny(own(entry, "result"), latestVersion),

@@ -145,6 +145,18 @@ describe("DEL, an entry with the networks of an earlier program", () => {
     expect(delegates.calls().map(summary)).toEqual(["DEL gamma eth0"]);
   });
 
+  test("of an ADD without arguments: without the request's", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    node.cache(pod, list, { cniArgs: undefined });
+    await node.succeed("DEL", pod, { annotations: {} });
+    expect(delegates.calls().map(({ env }) => env["CNI_ARGS"])).toEqual([
+      "",
+      "",
+    ]);
+  });
+
   test("one that fails is logged with the pod's name; the DEL succeeds", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
