@@ -7,16 +7,16 @@ import type { Context } from "../../attach/context.ts";
 import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import type { PodReference } from "../../state/record.ts";
 import {
   definitions,
   group as definitionGroup,
 } from "../manifest/definition.ts";
 import {
   type Check,
-  type Finding,
   type Node,
+  type Outcome,
   fail,
+  named,
   ok,
   skip,
   warn,
@@ -28,36 +28,30 @@ export const checkAccess: Check = async ({
   terminal,
   context,
 }) => {
-  const check = "API server";
   if (!config) return [];
   const { kubeconfig, server, policy } = config.kube;
-  const configured = kubeconfig ?? server ?? policy?.server;
-  if (configured === undefined) return [];
+  if ((kubeconfig ?? server ?? policy?.server) === undefined) return [];
   if (!host.isOurs)
     return skip(
-      check,
       "not checked below another root: the credential names files of the node",
     );
   let api: Api;
   try {
     api = await openApi(config.kube, terminal.env);
   } catch (error) {
-    return fail(check, messageOf(error), "genie install --kubeconfig");
+    return fail(messageOf(error), "genie install --kubeconfig");
   }
   try {
     const { gitVersion } = await api.version.getCode();
     const user = await userOf(api);
+    const as = user === undefined ? "" : `, as ${user}`;
     return [
-      ok(
-        check,
-        `${api.server} responds: ${gitVersion}${user === undefined ? "" : `, as ${user}`}`,
-      ),
+      ok(`${api.server} responds: ${gitVersion}${as}`),
       ...(await permissions(api, user, context)),
-      await mutatingPolicies(api),
+      named("mutating policies", await mutatingPolicies(api)),
     ];
   } catch (error) {
     return fail(
-      check,
       `${api.server}: ${apiProblem(error)}`,
       "check the address, the authority and the credential",
     );
@@ -96,47 +90,51 @@ const needed: readonly [need: string, right: Right][] = [
 ];
 
 async function permissions(
-  { authorization }: Api,
+  api: Api,
   user: string | undefined,
   context: Node["context"],
-): Promise<Finding[]> {
-  const findings: Finding[] = [];
+): Promise<Outcome[]> {
   const isNode = user?.startsWith("system:node:") ?? false;
   const pod = context && (await recordedPod(context));
+  const findings: Outcome[] = [];
   for (const [need, right] of needed) {
     const { verb, resource, subresource } = right;
-    const check = `may ${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
+    const name = `may ${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
     // A node may access its own pods only, so the review names one of them.
     const isNamed = isNode && resource === "pods";
-    if (isNamed && !pod) {
-      const found =
-        "a node may for its own pods; no recorded pod to check with";
-      findings.push(skip(check, found));
-      continue;
-    }
-    const advice = "genie manifest | kubectl apply -f -";
-    const resourceAttributes = { ...right, ...(isNamed && pod) };
-    try {
-      const { status } = await authorization.createSelfSubjectAccessReview({
-        body: { spec: { resourceAttributes } },
-      });
-      const reason = status?.reason ? `: ${status.reason}` : "";
-      const found = `denied${reason}; needed for ${need}`;
-      findings.push(
-        status?.allowed ? ok(check, "allowed") : fail(check, found, advice),
-      );
-    } catch (error) {
-      const found = `cannot be checked: ${apiProblem(error)}; needed for ${need}`;
-      findings.push(warn(check, found, advice));
-    }
+    const outcome =
+      isNamed && !pod
+        ? skip("a node may for its own pods; no recorded pod to check with")
+        : await reviewOf(api, { ...right, ...(isNamed && pod) }, need);
+    findings.push(named(name, outcome));
   }
   return findings;
+}
+
+async function reviewOf(
+  { authorization }: Api,
+  resourceAttributes: V1ResourceAttributes,
+  need: string,
+): Promise<Outcome> {
+  const advice = "genie manifest | kubectl apply -f -";
+  try {
+    const { status } = await authorization.createSelfSubjectAccessReview({
+      body: { spec: { resourceAttributes } },
+    });
+    const reason = status?.reason ? `: ${status.reason}` : "";
+    return status?.allowed
+      ? ok("allowed")
+      : fail(`denied${reason}; needed for ${need}`, advice);
+  } catch (error) {
+    const found = `cannot be checked: ${apiProblem(error)}; needed for ${need}`;
+    return warn(found, advice);
+  }
 }
 
 /** Any pod of this node. */
 async function recordedPod(
   context: Context,
-): Promise<Pick<PodReference, "namespace" | "name"> | undefined> {
+): Promise<{ namespace: string; name: string } | undefined> {
   for await (const { record } of recordDirectory(context).all())
     if (record?.pod) {
       const { namespace, name } = record.pod;
@@ -149,19 +147,17 @@ async function recordedPod(
  * Whether the API server has the kind of policy that `genie manifest` prints for
  * namespace networks and scheduling (choice.md). Nothing of a node depends on it.
  */
-async function mutatingPolicies({ admission }: Api): Promise<Finding> {
-  const check = "mutating policies";
+async function mutatingPolicies({ admission }: Api): Promise<Outcome> {
   const purpose =
     "needed for `genie manifest --namespace-networks` and `--network-scheduling`";
   try {
     const { resources } = await admission.getAPIResources();
     return resources.some(({ name }) => name === "mutatingadmissionpolicies")
-      ? ok(check, "the API server has them")
+      ? ok("the API server has them")
       : skip(
-          check,
           `the API server has no MutatingAdmissionPolicy v1, stable since Kubernetes 1.36; ${purpose}`,
         );
   } catch (error) {
-    return skip(check, `cannot be checked: ${apiProblem(error)}; ${purpose}`);
+    return skip(`cannot be checked: ${apiProblem(error)}; ${purpose}`);
   }
 }

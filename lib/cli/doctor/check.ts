@@ -19,33 +19,42 @@ import type { Terminal } from "../command/terminal.ts";
 /** "skip": it does not apply here, or cannot be known. */
 export type Verdict = "ok" | "warn" | "fail" | "skip";
 
-export interface Finding {
-  check: string;
+export interface Outcome {
+  /** Absent: the name of the check in the table. */
+  check?: string;
   verdict: Verdict;
-  /** The finding. */
   found: string;
-  /** The advice, if something has to be done. */
+  /** If something has to be done. */
   advice?: string;
 }
 
-export type Findings = Finding | Finding[];
-
-export type Check = (node: Node) => Findings | Promise<Findings>;
-
-export function ok(check: string, found: string): Finding {
-  return { check, verdict: "ok", found };
+export interface Finding extends Outcome {
+  check: string;
 }
 
-export function skip(check: string, found: string): Finding {
-  return { check, verdict: "skip", found };
+export type Check = (
+  node: Node,
+) => Outcome | Outcome[] | Promise<Outcome | Outcome[]>;
+
+export function ok(found: string): Outcome {
+  return { verdict: "ok", found };
 }
 
-export function warn(check: string, found: string, advice: string): Finding {
-  return { check, verdict: "warn", found, advice };
+export function skip(found: string): Outcome {
+  return { verdict: "skip", found };
 }
 
-export function fail(check: string, found: string, advice: string): Finding {
-  return { check, verdict: "fail", found, advice };
+export function warn(found: string, advice: string): Outcome {
+  return { verdict: "warn", found, advice };
+}
+
+export function fail(found: string, advice: string): Outcome {
+  return { verdict: "fail", found, advice };
+}
+
+/** An outcome under another name than that of its check in the table. */
+export function named(check: string, outcome: Outcome): Finding {
+  return { check, ...outcome };
 }
 
 /** The node, read once for all checks. */

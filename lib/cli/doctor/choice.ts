@@ -9,15 +9,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { candidateNamed } from "../../select/choice.ts";
 import { ownTypes } from "../../select/node-networks.ts";
-import {
-  type Check,
-  type Finding,
-  type Node,
-  fail,
-  ok,
-  skip,
-  warn,
-} from "./check.ts";
+import { type Check, type Node, fail, ok, skip, warn } from "./check.ts";
 
 export const checkAutomatic: Check = (node) => {
   const { config, networks, searched } = node;
@@ -34,22 +26,29 @@ export const checkAutomatic: Check = (node) => {
     }
   });
   // If none is left, pods with a blank cni fail.
-  const verdict = problems.length === names.length ? "fail" : "warn";
-  const missing = problems.map((problem): Finding => ({
-    check: "automatic",
-    verdict,
-    found: `${problem}: automatic choice passes it over`,
-    advice: "correct the key automatic, or install what is missing",
-  }));
-  return [...missing, ...sampleFinding(node)];
+  const outcome = problems.length === names.length ? fail : warn;
+  const findings = problems.map((problem) =>
+    outcome(
+      `${problem}: automatic choice passes it over`,
+      "correct the key automatic, or install what is missing",
+    ),
+  );
+  if (lacksSample(node))
+    findings.push(
+      warn(
+        "no sample of the traffic in the last minute: automatic choice counts attachments",
+        "run genie agent --load on this node",
+      ),
+    );
+  return findings;
 };
 
-function sampleFinding({ config, context }: Node): Finding[] {
-  if (config?.automatic?.by !== "traffic" || !context) return [];
-  if (readTraffic(context)) return [];
-  const found =
-    "no sample of the traffic in the last minute: automatic choice counts attachments";
-  return [warn("automatic", found, "run genie agent --load on this node")];
+function lacksSample({ config, context }: Node): boolean {
+  return (
+    config?.automatic?.by === "traffic" &&
+    context !== undefined &&
+    !readTraffic(context)
+  );
 }
 
 export const checkAuxiliaryChain: Check = ({
@@ -60,18 +59,17 @@ export const checkAuxiliaryChain: Check = ({
 }) => {
   const name = config?.auxiliaryChain;
   if (!config || name === undefined) return [];
-  const check = "auxiliary chain";
   const confDir = host.path(directories.confDir);
   try {
     const list = auxiliaryList(confDir, name, ownTypes(config));
     if (!list)
-      return skip(check, `${directories.confDir}/${name} has no configuration`);
+      return skip(`${directories.confDir}/${name} has no configuration`);
     validateNetwork(list, searched, undefined);
     const types = list.plugins.map(({ type }) => quote(type)).join(", ");
-    return ok(check, `executes ${types} for every pod`);
+    return ok(`executes ${types} for every pod`);
   } catch (error) {
     const found = `${messageOf(error)}: every pod fails`;
     const advice = `correct ${directories.confDir}/${name}, or remove the key auxiliaryChain`;
-    return fail(check, found, advice);
+    return fail(found, advice);
   }
 };

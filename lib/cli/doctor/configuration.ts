@@ -16,61 +16,58 @@ import { ownFile, ownType } from "../node/directories.ts";
 import { namesIn, textOf } from "../node/replace-file.ts";
 import {
   type Check,
-  type Finding,
   type Node,
+  type Outcome,
   fail,
+  named,
   ok,
   warn,
 } from "./check.ts";
 import { runtimeSettings } from "../install/runtime.ts";
-
-const check = "configuration";
-const install = "genie install writes it anew";
 
 export const checkConfiguration: Check = (node) => {
   const { own: ours, directories, files, configProblem } = node;
   const { confDir } = directories;
   const [first] = files;
   if (!ours || !first) return [missingFinding(node)];
-  const findings: Finding[] = [
+  const path = join(confDir, ours.file);
+  return [
     first.file === ours.file
       ? ok(
-          check,
           `the runtime takes ${ours.file}: it is the first of ${confDir}, and executes genie`,
         )
       : fail(
-          check,
           `the runtime takes ${first.file}, the first of ${confDir}, and not ${ours.file}`,
           `rename ${join(confDir, first.file)} so that it comes after ${ownFile}`,
         ),
-    ...contentFindings(node, join(confDir, ours.file)),
+    ...contentFindings(node, path),
+    ...(configProblem === undefined
+      ? []
+      : [fail(configProblem, `correct ${path}`)]),
   ];
-  if (configProblem !== undefined)
-    findings.push(
-      fail(check, configProblem, `correct ${join(confDir, ours.file)}`),
-    );
-  return findings;
 };
 
-function missingFinding({ files, directories }: Node): Finding {
+function missingFinding({ files, directories }: Node): Outcome {
   const { confDir } = directories;
   const damaged = files.find(({ file }) => file === ownFile)?.problem;
   return damaged === undefined
-    ? fail(check, `no file of ${confDir} executes genie`, "genie install")
+    ? fail(`no file of ${confDir} executes genie`, "genie install")
     : fail(
-        check,
         `${join(confDir, ownFile)} cannot be read, so no pod can be created: ${damaged}`,
         "correct it, or genie install --force, which keeps a copy of it and restores the last good one",
       );
 }
 
 /** The rules of container-runtimes.md §1, §2.3 and K-1. */
-function contentFindings(node: Node, path: string): Finding[] {
+function contentFindings(node: Node, path: string): Outcome[] {
   const { own: ours, host, config } = node;
   if (!ours) return [];
-  const findings: Finding[] = [];
-  const add = (verdict: Finding["verdict"], found: string, advice = install) =>
-    findings.push({ check, verdict, found: `${path}: ${found}`, advice });
+  const findings: Outcome[] = [];
+  const add = (
+    verdict: Outcome["verdict"],
+    found: string,
+    advice = "genie install writes it anew",
+  ) => findings.push({ verdict, found: `${path}: ${found}`, advice });
   const value = jsonOf(host.path(path));
   const stated = own(value, "cniVersion");
   if (typeof stated === "string" && isNewer(stated))
@@ -151,20 +148,17 @@ function defaultName({ config, networks }: Node): string | undefined {
 }
 
 export const checkDefaultNetwork: Check = ({ config, networks }) => {
-  const what = "default network";
   if (!config) return [];
   try {
     const { plugin, name } = chooseDefault(config.defaultPlugin, networks);
     if (config.defaultPlugin.trim() !== "")
-      return ok(what, `${quote(plugin)}, whose name is ${quote(name)}`);
+      return ok(`${quote(plugin)}, whose name is ${quote(name)}`);
     return warn(
-      what,
       `${quote(plugin)}, because it is the first file: pods get another one if a file sorts before it or this file is removed`,
       "genie install writes default_plugin",
     );
   } catch (error) {
     return fail(
-      what,
       messageOf(error),
       "install a network, or genie install --default",
     );
@@ -181,24 +175,22 @@ export const checkRenamed: Check = ({ host, directories }) => {
   const isThere = names.includes(ownFile);
   const restored = files.filter((file) => isThere && file.startsWith(ownFile));
   const others = files.filter((file) => !restored.includes(file));
-  const findings: Finding[] = [];
+  const findings: Outcome[] = [];
   if (restored.length > 0)
     findings.push(
       warn(
-        "renamed files",
         `another CNI renamed ${restored.join(", ")}; ${ownFile} is there again`,
         advised(restored, `remove ${restored.join(", ")}`),
       ),
     );
+  const outcome = others.some((file) => file.startsWith(ownFile)) ? fail : warn;
   if (others.length > 0)
-    findings.push({
-      check: "renamed files",
-      verdict: others.some((file) => file.startsWith(ownFile))
-        ? "fail"
-        : "warn",
-      found: `another CNI renamed ${others.join(", ")}`,
-      advice: advised(others, "rename back the files that pods may choose"),
-    });
+    findings.push(
+      outcome(
+        `another CNI renamed ${others.join(", ")}`,
+        advised(others, "rename back the files that pods may choose"),
+      ),
+    );
   return findings;
 };
 
@@ -210,23 +202,27 @@ function advised(files: readonly string[], then: string): string {
 
 /** Settings of the runtime that override the order of the files. */
 export const checkRuntimeChoice: Check = ({ host, own: ours }) =>
-  runtimeSettings(host).flatMap(({ file, maxConfNum, defaultNetwork }) => {
-    const findings: Finding[] = [];
-    if (maxConfNum !== undefined && maxConfNum !== 1)
-      findings.push(
-        fail(
-          "containerd files",
-          `${file}: max_conf_num is ${maxConfNum}, so every pod gets the other networks as well, without genie`,
-          "set max_conf_num to 1",
-        ),
-      );
-    if (defaultNetwork !== undefined && defaultNetwork !== ours?.list.name)
-      findings.push(
-        fail(
-          "crio network",
-          `${file}: cni_default_network is ${quote(defaultNetwork)}, so CRI-O does not take the first file`,
-          "remove cni_default_network, or set it to genie's name",
-        ),
-      );
-    return findings;
-  });
+  runtimeSettings(host).flatMap(({ file, maxConfNum = 1, defaultNetwork }) => [
+    ...(maxConfNum === 1
+      ? []
+      : [
+          named(
+            "containerd files",
+            fail(
+              `${file}: max_conf_num is ${maxConfNum}, so every pod gets the other networks as well, without genie`,
+              "set max_conf_num to 1",
+            ),
+          ),
+        ]),
+    ...(defaultNetwork === undefined || defaultNetwork === ours?.list.name
+      ? []
+      : [
+          named(
+            "crio network",
+            fail(
+              `${file}: cni_default_network is ${quote(defaultNetwork)}, so CRI-O does not take the first file`,
+              "remove cni_default_network, or set it to genie's name",
+            ),
+          ),
+        ]),
+  ]);

@@ -4,7 +4,6 @@
  * token is invalid once its pod is deleted, whatever its expiry: the DaemonSet that
  * wrote it is gone, or the token was copied from another pod.
  */
-import { X509Certificate } from "node:crypto";
 import { statSync, existsSync } from "node:fs";
 import { messageOf } from "../../linux/errno.ts";
 import {
@@ -12,21 +11,22 @@ import {
   type User,
   readKubeconfig,
 } from "../../kube/access/kubeconfig.ts";
-import { type PemSource, readPem, readToken } from "../../kube/access/pem.ts";
+import { readToken } from "../../kube/access/pem.ts";
 import {
   type Check,
-  type Finding,
   type Node,
+  type Outcome,
   fail,
+  named,
   ok,
   skip,
   warn,
 } from "./check.ts";
 import { own } from "../../cni/json.ts";
 import type { Host } from "../node/host.ts";
+import { readCertificate } from "../node/node-name.ts";
 import { apiProblem, openApi } from "../../kube/typed-api.ts";
 
-const check = "kubeconfig";
 const renewal = "check that the DaemonSet or kubelet that renews it is running";
 
 export const checkCredential: Check = ({ config, host, terminal }) => {
@@ -35,24 +35,22 @@ export const checkCredential: Check = ({ config, host, terminal }) => {
   if (kubeconfig === undefined)
     return (server ?? policy?.server) === undefined
       ? warn(
-          check,
           "no credential for the API server",
           "genie install --kubeconfig: definitions and the pods' status need it",
         )
-      : ok(check, "the configuration names a server");
+      : ok("the configuration names a server");
   const path = host.path(kubeconfig);
   let read: { cluster: Cluster; user: User };
   try {
     read = readKubeconfig(path);
   } catch (error) {
-    return fail(check, messageOf(error), "genie install --kubeconfig");
+    return fail(messageOf(error), "genie install --kubeconfig");
   }
   return [
     modeFinding(path, kubeconfig),
     ...(read.cluster.insecure
       ? [
           warn(
-            check,
             `${kubeconfig} does not verify the API server: another server can impersonate it`,
             "set certificate-authority instead",
           ),
@@ -62,60 +60,51 @@ export const checkCredential: Check = ({ config, host, terminal }) => {
   ];
 };
 
-function modeFinding(path: string, shown: string): Finding {
+function modeFinding(path: string, shown: string): Outcome {
   const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) === 0) return ok(check, `${shown} can be read`);
+  if ((mode & 0o077) === 0) return ok(`${shown} can be read`);
   const octal = mode.toString(8).padStart(4, "0");
   return warn(
-    check,
     `${shown} has mode ${octal}: others can read it`,
     `chmod 600 ${shown}`,
   );
 }
 
 /** The lifetime of the token, else of the client certificate. */
-function userFindings(user: User, host: Host, now: Date): Finding[] {
+function userFindings(user: User, host: Host, now: Date): Outcome[] {
   try {
     const { tokenFile, clientCertificate } = user;
     const text = tokenOf(user, host);
-    if (text !== undefined)
-      return [lifetime("token", expiryOf(text), now, tokenFile !== undefined)];
+    if (text !== undefined) {
+      const isRenewed = tokenFile !== undefined;
+      return [named("token", lifetime(expiryOf(text), now, isRenewed))];
+    }
     if (!clientCertificate) return [];
-    const pem = readPem(onHost(clientCertificate, host), "CERTIFICATE");
-    const until = new X509Certificate(pem).validToDate;
-    return [lifetime("client certificate", until, now, true)];
+    const { validToDate } = readCertificate(clientCertificate, host);
+    return [named("client certificate", lifetime(validToDate, now, true))];
   } catch (error) {
-    return [fail("credential", messageOf(error), renewal)];
+    return [named("credential", fail(messageOf(error), renewal))];
   }
-}
-
-function onHost(source: PemSource, host: Host): PemSource {
-  return "file" in source
-    ? { ...source, file: host.path(source.file) }
-    : source;
 }
 
 /** A kubelet renews a token when a fifth of its hour is left: less means that it is not renewed. */
 const soonMs = 5 * 60_000;
 
 function lifetime(
-  what: string,
   until: Date | undefined,
   now: Date,
-  renewed: boolean,
-): Finding {
+  isRenewed: boolean,
+): Outcome {
   if (until === undefined)
     return ok(
-      what,
-      `${renewed ? "has" : "is in the kubeconfig and has"} no expiry`,
+      `${isRenewed ? "has" : "is in the kubeconfig and has"} no expiry`,
     );
   const leftMs = until.getTime() - now.getTime();
-  if (leftMs <= 0)
-    return fail(what, `expired at ${until.toISOString()}`, renewal);
+  if (leftMs <= 0) return fail(`expired at ${until.toISOString()}`, renewal);
   const found = `valid until ${until.toISOString()}`;
   return leftMs > soonMs
-    ? ok(what, found)
-    : warn(what, `${found}, in less than five minutes`, renewal);
+    ? ok(found)
+    : warn(`${found}, in less than five minutes`, renewal);
 }
 
 /** undefined: the user has none. Throws if its file cannot be read. */
@@ -154,15 +143,14 @@ export const checkTokenPod: Check = async (node) => {
   const found = `is bound to pod ${pod.namespace}/${pod.name}`;
   try {
     return (await exists(pod, node))
-      ? ok("token", `${found}, which exists`)
+      ? ok(`${found}, which exists`)
       : fail(
-          "token",
           `${found}, which is gone: the API server refuses it`,
           "start the DaemonSet, or use the node's own credential: genie install --kubeconfig",
         );
   } catch (error) {
     const why = apiProblem(error);
-    return skip("token", `${found}; its state is unknown: ${why}`);
+    return skip(`${found}; its state is unknown: ${why}`);
   }
 };
 

@@ -10,7 +10,15 @@ import { Deadline, monotonicMs } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import { type Check, type Finding, fail, ok, skip, warn } from "./check.ts";
+import {
+  type Check,
+  type Outcome,
+  fail,
+  named,
+  ok,
+  skip,
+  warn,
+} from "./check.ts";
 
 /** Milliseconds for the kubelet, and for the API server. */
 const limitMs = 5000;
@@ -23,9 +31,14 @@ export const checkDevices: Check = async ({ config, context, host }) => {
   const claimed = wanted.difference(plugins.resources ?? wanted);
   return [
     plugins.finding,
-    nameFinding(config.nodeName, claimed),
+    named("node name", nameFinding(config.nodeName, claimed)),
     ...(kube && config.nodeName !== undefined && claimed.size > 0
-      ? [await sliceFinding(kube, config.nodeName, claimed)]
+      ? [
+          named(
+            "may list resourceslices",
+            await sliceFinding(kube, config.nodeName, claimed),
+          ),
+        ]
       : []),
   ];
 };
@@ -98,38 +111,31 @@ async function recordedDefinitions(
 async function pluginsOf(
   socket: string,
   needed: boolean,
-): Promise<{ finding: Finding; resources?: ReadonlySet<string> }> {
-  const check = "kubelet's devices";
+): Promise<{ finding: Outcome; resources?: ReadonlySet<string> }> {
   const { pluginResources } = await import("../../kubelet/podresources.ts");
   try {
     const found = await pluginResources(socket, new Deadline(limitMs));
     const list = [...found].toSorted().join(", ") || "no device plugin";
     return {
-      finding: ok(check, `${socket} responds: ${list}`),
+      finding: ok(`${socket} responds: ${list}`),
       resources: found,
     };
   } catch (error) {
     const found = messageOf(error);
-    if (!needed) return { finding: skip(check, found) };
+    if (!needed) return { finding: skip(found) };
     const advice = "set podResourcesSocket to the socket of this kubelet";
-    return { finding: fail(check, found, advice) };
+    return { finding: fail(found, advice) };
   }
 }
 
 function nameFinding(
   nodeName: string | undefined,
   claimed: ReadonlySet<string>,
-): Finding {
-  const check = "node name";
-  if (nodeName !== undefined)
-    return ok(check, `nodeName is ${quote(nodeName)}`);
+): Outcome {
+  if (nodeName !== undefined) return ok(`nodeName is ${quote(nodeName)}`);
   if (claimed.size === 0)
-    return skip(
-      check,
-      "nodeName is not configured; only devices of claims need it",
-    );
+    return skip("nodeName is not configured; only devices of claims need it");
   return warn(
-    check,
     `nodeName is not configured; needed for devices of ${listed(claimed)}, which no device plugin of this node has`,
     "add nodeName to 00-genie.conflist: this node's name in the API",
   );
@@ -140,15 +146,13 @@ async function sliceFinding(
   kube: Kube,
   nodeName: string,
   claimed: ReadonlySet<string>,
-): Promise<Finding> {
-  const check = "may list resourceslices";
+): Promise<Outcome> {
   const { listSliceDevices } = await import("../../kube/resource-claims.ts");
   try {
     await listSliceDevices(kube, nodeName, "genie.doctor");
-    return ok(check, "allowed");
+    return ok("allowed");
   } catch (error) {
     return warn(
-      check,
       `${messageOf(error)}; needed for devices of ${listed(claimed)} without a metadata file of their driver`,
       "genie manifest --dra | kubectl apply -f -",
     );

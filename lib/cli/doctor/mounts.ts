@@ -9,7 +9,7 @@ import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
 import type { Host } from "../node/host.ts";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
 import { findOwn } from "../node/node-context.ts";
-import { type Finding, fail } from "./check.ts";
+import { type Finding, fail, named } from "./check.ts";
 
 /** Milliseconds. */
 const mountMs = 5000;
@@ -68,5 +68,5 @@ async function checkMount(
   if (await Promise.race([responds, Bun.sleep(ms).then(() => false)]))
     return [];
   const found = `${directory} did not respond within ${ms / 1000} s: every ADD waits for it`;
-  return [fail("mounts", found, "repair or unmount its file system")];
+  return [named("mounts", fail(found, "repair or unmount its file system"))];
 }

@@ -11,38 +11,28 @@ import { quote } from "../../linux/text.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
-import {
-  type Check,
-  type Finding,
-  type Node,
-  fail,
-  ok,
-  warn,
-} from "./check.ts";
+import { type Check, type Node, fail, named, ok, warn } from "./check.ts";
 
 export const checkNetworks: Check = async (node) => {
   const { networks } = node;
   const asked = new Map<string, Promise<readonly string[]>>();
-  const findings: Finding[] = networks.invalid.map(({ file, problem }) =>
-    fail(
+  const findings = networks.invalid.map(({ file, problem }) =>
+    named(
       `network ${file}`,
-      problem,
-      "correct or remove the file: no pod can choose it",
+      fail(problem, "correct or remove the file: no pod can choose it"),
     ),
   );
   for (const { file, key, list } of networks.candidates) {
-    const check = `network ${key}`;
     const problem = await problemOf(list, node, asked);
     const types = list.plugins.map(({ type }) => type).join(", ");
-    findings.push(
+    const outcome =
       problem === undefined
-        ? ok(check, `${file}: version ${list.cniVersion}, plugins ${types}`)
+        ? ok(`${file}: version ${list.cniVersion}, plugins ${types}`)
         : fail(
-            check,
             `${file}: ${problem}`,
             `install the missing plugins into ${node.path.join(" or ")}, or correct ${file}`,
-          ),
-    );
+          );
+    findings.push(named(`network ${key}`, outcome));
   }
   return findings;
 };
@@ -77,17 +67,21 @@ async function problemOf(
 export const checkSameNames: Check = ({ networks }) => [
   ...sharedBy(networks, ({ key }) => key).map(
     ([key, [first = "", ...others]]) =>
-      warn(
+      named(
         `network ${key}`,
-        `pods that choose ${quote(key)} get ${first}: it comes before ${others.join(", ")}, whose file key is the same`,
-        `remove the file that is left over, or rename ${others.length === 1 ? "one of them" : "all but one"}`,
+        warn(
+          `pods that choose ${quote(key)} get ${first}: it comes before ${others.join(", ")}, whose file key is the same`,
+          `remove the file that is left over, or rename ${others.length === 1 ? "one of them" : "all but one"}`,
+        ),
       ),
   ),
   ...sharedBy(networks, ({ list }) => list.name).map(([name, files]) =>
-    warn(
+    named(
       "network names",
-      `${files.join(" and ")} have the same "name", ${quote(name)}: plugins keep addresses by it, and runtimes know the first one only`,
-      "remove the file that is left over, or give each network a name of its own",
+      warn(
+        `${files.join(" and ")} have the same "name", ${quote(name)}: plugins keep addresses by it, and runtimes know the first one only`,
+        "remove the file that is left over, or give each network a name of its own",
+      ),
     ),
   ),
 ];
@@ -105,7 +99,6 @@ export const checkChainedTwice: Check = ({ own: ours, networks }) =>
     return files === ""
       ? []
       : warn(
-          "networks",
           `plugin ${quote(type)} is in ${ours?.file} and in ${files}: pods of that network get it twice`,
           `remove it from ${files}`,
         );
@@ -130,7 +123,6 @@ export const checkAllowedIpams: Check = async (node) => {
     .filter(([type]) => !allowed.has(type))
     .map(([type, users]) =>
       warn(
-        "allowed IPAM",
         `${[...users].join(", ")} ${users.size === 1 ? "uses" : "use"} IPAM ${quote(type)}, which is outside of allowedIpams (${allowedIpams.join(", ") || "none"}): definitions with it are refused`,
         `add ${quote(type)} to allowedIpams, if definitions may use it`,
       ),

@@ -9,12 +9,12 @@ import { requireOwnDirectory } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
 import { sandboxOf } from "../records/sandbox.ts";
+import { counted } from "../command/output.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
 
 export const checkDataDir: Check = ({ context }) => {
   if (!context) return [];
   const { dataDir } = context.config;
-  const check = "records";
   // ADD makes the directory; before that its parent counts.
   let directory = `${dataDir}/attachments`;
   while (!existsSync(directory) && directory !== "/")
@@ -22,16 +22,14 @@ export const checkDataDir: Check = ({ context }) => {
   const problem = unsafe(dataDir);
   if (problem !== undefined)
     return fail(
-      check,
       problem,
       "every ADD and DEL fails: inspect its content, then chown root and chmod go-w it",
     );
   try {
     accessSync(directory, constants.W_OK);
-    return ok(check, `${dataDir} can be written`);
+    return ok(`${dataDir} can be written`);
   } catch (error) {
     return fail(
-      check,
       messageOf(error),
       "every ADD fails: repair the disk, or set another dataDir",
     );
@@ -51,7 +49,6 @@ export function unsafe(dataDir: string): string | undefined {
 
 export const checkLeftOver: Check = async ({ context, host }) => {
   if (!context || unsafe(context.config.dataDir) !== undefined) return [];
-  const check = "left-over records";
   const bootId = context.dependencies.bootId();
   const unreadable: string[] = [];
   let all = 0;
@@ -68,15 +65,13 @@ export const checkLeftOver: Check = async ({ context, host }) => {
   }
   if (unreadable.length > 0)
     return fail(
-      check,
-      `${unreadable.length} records cannot be read: ${unreadable.join(", ")}`,
+      `${counted(unreadable.length, "record")} cannot be read: ${unreadable.join(", ")}`,
       "the next DEL of the pod renames a damaged record, if the pod is gone remove the file; a record of a newer genie needs that genie",
     );
   if (stale === 0)
-    return ok(check, `none among ${all} records${unseenText(unseen)}`);
+    return ok(`none among ${counted(all, "record")}${unseenText(unseen)}`);
   return warn(
-    check,
-    `${stale} of ${all} records have no sandbox any more${unseenText(unseen)}`,
+    `${stale} of ${counted(all, "record")} ${all === 1 ? "has" : "have"} no sandbox any more${unseenText(unseen)}`,
     "genie gc deletes their attachments",
   );
 };
@@ -90,7 +85,6 @@ function unseenText(count: number): string {
 
 export const checkAbandoned: Check = async ({ context }) => {
   if (!context || unsafe(context.config.dataDir) !== undefined) return [];
-  const check = "abandoned attachments";
   const { attachments, unreadable } = await abandonedOnNode(context);
   const count = attachments.length + unreadable.length;
   if (count === 0) return [];
@@ -99,7 +93,6 @@ export const checkAbandoned: Check = async ({ context }) => {
     ? `, as ${first.ifname} of ${first.containerId.slice(0, 12)} in network ${first.network}: ${first.error || "no error is known"}`
     : "";
   return warn(
-    check,
     `${count} could not be deleted${example}`,
     "correct the cause and run `genie gc`, which tries again; `genie list --abandoned` lists all, `genie gc --drop CONTAINER` forgets one",
   );

@@ -12,7 +12,7 @@ import type { Host } from "../node/host.ts";
 import {
   type RuntimeProcess,
   runtimeProcesses,
-  versionIn,
+  printedVersion,
   versionOf,
   type Runtime,
   runtimesOf,
@@ -23,9 +23,10 @@ import {
 } from "../install/runtime.ts";
 import {
   type Check,
-  type Finding,
   type Node,
+  type Outcome,
   fail,
+  named,
   ok,
   skip,
   warn,
@@ -54,35 +55,33 @@ export const checkRuntime: Check = async ({ host, config }) => {
   const findings = [...running, ...(await Promise.all(idle))];
   return findings.length > 0
     ? findings
-    : skip("runtime", "neither containerd nor CRI-O was found");
+    : skip("neither containerd nor CRI-O was found");
 };
 
 async function runningFinding(
   process: RuntimeProcess,
   host: Host,
   config: Node["config"],
-): Promise<Finding> {
+): Promise<Outcome> {
   const { runtime, pid, program } = process;
   const where = `${program}, process ${pid}`;
   if (!usesCri(process, host))
     return skip(
-      "runtime",
       `${runtime} (${where}) has its CRI plugin disabled: it creates no pods`,
     );
   const version = await versionOf(process);
   if (version === undefined)
-    return skip("runtime", `${runtime} (${where}), version unknown`);
+    return skip(`${runtime} (${where}), version unknown`);
   const { annotations, status } = since[runtime];
   const found = `${runtime} ${version} (${where})`;
+  const outcome = config?.kube.kubeconfig === undefined ? fail : warn;
   if (compareVersions(version, annotations) < 0)
-    return {
-      check: "runtime",
-      verdict: config?.kube.kubeconfig === undefined ? "fail" : "warn",
-      found: `${found} does not send annotations: every pod costs an API request`,
-      advice: `use ${runtime} ${annotations} or later`,
-    };
+    return outcome(
+      `${found} does not send annotations: every pod costs an API request`,
+      `use ${runtime} ${annotations} or later`,
+    );
   const asks = compareVersions(version, status) < 0 ? "does not call" : "calls";
-  return ok("runtime", `${found} sends annotations, ${asks} STATUS`);
+  return ok(`${found} sends annotations, ${asks} STATUS`);
 }
 
 /** The program of a runtime that does not run. */
@@ -96,36 +95,20 @@ const programs: Readonly<Record<Runtime, readonly string[]>> = {
   crio: ["/usr/bin/crio", "/usr/local/bin/crio", "/usr/libexec/crio/crio"],
 };
 
-async function idleFinding(runtime: Runtime, host: Host): Promise<Finding> {
+async function idleFinding(runtime: Runtime, host: Host): Promise<Outcome> {
   // Below another root, processes are invisible and programs cannot be executed.
-  if (!host.isOurs) return skip("runtime", `${runtime}, version unknown`);
+  if (!host.isOurs) return skip(`${runtime}, version unknown`);
   const program = programs[runtime].find((path) => existsSync(path));
-  const version = program && (await installedVersion(program));
+  const version = program && (await printedVersion(program));
   return warn(
-    "runtime",
     `${runtime} does not run${program === undefined ? "" : `; installed is ${version ?? "an unknown version"} (${program})`}`,
     `start ${runtime}, if it is the node's runtime`,
   );
 }
 
-async function installedVersion(program: string): Promise<string | undefined> {
-  const child = Bun.spawn([program, "--version"], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "ignore",
-    timeout: 5000,
-    killSignal: "SIGKILL",
-  });
-  return versionIn(await child.stdout.text());
-}
-
 export const checkExecutableMemory: Check = ({ host }) =>
   executableMemoryProblems(host).map(({ found, advice }) =>
-    fail(
-      "executable memory",
-      `${found}: genie cannot run, and every pod fails`,
-      advice,
-    ),
+    fail(`${found}: genie cannot run, and every pod fails`, advice),
   );
 
 export const checkCrio: Check = ({ host, networks, own }) => {
@@ -135,12 +118,10 @@ export const checkCrio: Check = ({ host, networks, own }) => {
     name: own.list.name,
     cached: cachedNetworks(host),
   });
-  const title = "CRI-O's GC";
   if (hazards.length === 0)
-    return ok(title, "CRI-O's start leaves every pod its network");
+    return ok("CRI-O's start leaves every pod its network");
   return hazards.map((hazard) =>
     fail(
-      title,
       `network ${JSON.stringify(hazard.network)} would lose its pods at CRI-O's next start`,
       hazardText(hazard),
     ),
@@ -150,10 +131,8 @@ export const checkCrio: Check = ({ host, networks, own }) => {
 export const checkBinary: Check = async ({ host, directories, terminal }) => {
   const path = join(directories.binDir, ownType);
   const place = host.path(path);
-  const check = "binary";
   if (!statSync(place, { throwIfNoEntry: false })?.isFile())
     return fail(
-      check,
       `${path} is missing`,
       "genie install, with --bin-dir if the runtime has another",
     );
@@ -162,15 +141,13 @@ export const checkBinary: Check = async ({ host, directories, terminal }) => {
     const asked = { type: ownType, directories: [directories.binDir] };
     const versions = await versionsOf(asked, host, terminal);
     const found = `${path} supports CNI ${versions.join(", ")}`;
-    if (sameContent(terminal.self, place)) return ok(check, found);
+    if (sameContent(terminal.self, place)) return ok(found);
     return warn(
-      check,
       `${found}, but is another build than this one`,
       "genie install updates it",
     );
   } catch (error) {
     return fail(
-      check,
       `${path} cannot be executed: ${messageOf(error)}`,
       "genie install with the build for this machine",
     );
@@ -184,7 +161,6 @@ export const checkLoopback: Check = ({ host, path }) => {
   if (path.some((directory) => existsSync(host.path(join(directory, type)))))
     return [];
   return warn(
-    type,
     `no plugin "${type}" in ${path.join(", ")}`,
     "install the reference plugins, unless containerd has use_internal_loopback",
   );
@@ -194,14 +170,15 @@ export const checkLoopback: Check = ({ host, path }) => {
 export const checkRuntimeDirectories: Check = ({ host, directories }) =>
   runtimeSettings(host).flatMap((settings) => {
     const { runtime, file, confDir } = settings;
-    const check = `${runtime} directories`;
     const problems = [
       binDirProblem(settings, directories, host),
       confDir === undefined
         ? undefined
         : confDirProblem(settings, directories, host),
     ].filter((problem) => problem !== undefined);
-    return problems.length > 0
-      ? problems.map(({ found, advice }) => fail(check, found, advice))
-      : ok(check, `${file} agrees`);
+    const outcomes =
+      problems.length > 0
+        ? problems.map(({ found, advice }) => fail(found, advice))
+        : [ok(`${file} agrees`)];
+    return outcomes.map((one) => named(`${runtime} directories`, one));
   });

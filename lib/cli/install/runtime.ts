@@ -90,33 +90,32 @@ export function optionOf(
   return undefined;
 }
 
-/** Milliseconds. */
-const limitMs = 5000;
-
 /** The version of a running program, from a second execution; undefined if it prints none. */
-export async function versionOf({
+export function versionOf({
   pid,
-  argv: [name = ""],
+  argv,
 }: RuntimeProcess): Promise<string | undefined> {
+  // Not by its path: the file may be another version. k3s has several names.
+  return printedVersion(`/proc/${pid}/exe`, argv[0]);
+}
+
+/** The first version in an output such as `containerd github.com/… v2.1.4 75cb…`. */
+export async function printedVersion(
+  program: string,
+  argv0 = program,
+): Promise<string | undefined> {
   try {
-    // Not by its path: the file may be another version. k3s has several names.
-    const child = Bun.spawn([`/proc/${pid}/exe`, "--version"], {
-      argv0: name,
+    const child = Bun.spawn([program, "--version"], {
+      argv0,
       stdin: "ignore",
-      stdout: "pipe",
       stderr: "ignore",
-      timeout: limitMs,
+      timeout: 5000,
       killSignal: "SIGKILL",
     });
-    return versionIn(await child.stdout.text());
+    return /\d+\.\d+\.\d+/.exec(await child.stdout.text())?.[0];
   } catch {
     return undefined;
   }
-}
-
-/** The first version in a text such as `containerd github.com/… v2.1.4 75cb…`. */
-export function versionIn(text: string): string | undefined {
-  return /\d+\.\d+\.\d+/.exec(text)?.[0];
 }
 
 export interface RuntimeSettings {

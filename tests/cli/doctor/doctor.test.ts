@@ -173,7 +173,7 @@ describe("doctor", () => {
         "nodeName is not configured; only devices of claims need it",
       ],
       ["records", "/var/lib/genie can be written"],
-      ["left-over records", "none among 1 records"],
+      ["left-over records", "none among 1 record"],
     ]);
     expect(
       server.requests.map(({ method, path, user }) => [method, path, user]),
@@ -564,7 +564,7 @@ describe("doctor", () => {
         node.record();
         writeFileSync(join(node.dataDir, "attachments/c9:eth0.json"), "{");
       },
-      ["left-over records", "fail", "1 records cannot be read: c9:eth0"],
+      ["left-over records", "fail", "1 record cannot be read: c9:eth0"],
     ],
   ])(
     "%s, is found and the exit code says whether it is serious",
