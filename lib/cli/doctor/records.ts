@@ -71,7 +71,7 @@ export const checkLeftOver: Check = async ({ context, host }) => {
   if (stale === 0)
     return ok(`none among ${counted(all, "record")}${unseenText(unseen)}`);
   return warn(
-    `${stale} of ${counted(all, "record")} ${all === 1 ? "has" : "have"} no sandbox any more${unseenText(unseen)}`,
+    `${stale} of ${counted(all, "record")} without a sandbox${unseenText(unseen)}`,
     "genie gc deletes their attachments",
   );
 };

@@ -530,7 +530,7 @@ describe("doctor", () => {
         node.record({ containerId: "c2", bootId: "earlier" });
         node.record({ containerId: "c3" });
       },
-      ["left-over records", "warn", "2 of 3 records have no sandbox any more"],
+      ["left-over records", "warn", "2 of 3 records without a sandbox"],
     ],
     [
       "what was abandoned",
