@@ -4,7 +4,7 @@
  * the executable (docs/performance.md). The same sources give the same profile on
  * every machine.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NoopNode, pod } from "./noop-node.ts";
 
@@ -58,6 +58,13 @@ async function record(genie: string, directory: string): Promise<string[]> {
   // an order that differs between two runs.
   await call("ADD", "ADD", node.withAnnotations());
   await call("DEL", "DEL", node.withoutAnnotations());
+  // The runtime deletes each pod once more.
+  await call("DEL-again", "DEL", node.withoutAnnotations());
+  const calls = join(node.dataDir, "calls.log");
+  writeFileSync(calls, "", { mode: 0o600 });
+  await call("ADD-logged", "ADD", node.withAnnotations());
+  await call("DEL-logged", "DEL", node.withoutAnnotations());
+  rmSync(calls);
   const defined = { "k8s.v1.cni.cncf.io/networks": "one,two,three" };
   const kubernetes = { kubeconfig };
   await call(

@@ -119,23 +119,28 @@ function callLog(
     },
     ended(thrown) {
       const { verb, pod, containerId, ifname, traceId } = logContext(call, env);
-      const error = thrown === undefined ? undefined : CniError.from(thrown);
-      const line = lineOf({
+      const line: LoggedCall = {
         time: now().toISOString(),
-        verb: cut(verb, longestName),
-        pod: pod && cut(pod, longestName),
-        containerId: containerId && cut(containerId, longestName),
-        ifname: ifname && cut(ifname, longestName),
+        verb,
+        pod,
+        containerId,
+        ifname,
         traceId,
         networks,
         ms: rounded(clock() - began),
-        code: error ? error.code : 0,
+        code: 0,
         delegates,
         requests,
-        error: error && cut(error.message, longestError),
-      });
+      };
+      if (thrown !== undefined) {
+        const { code, message } = CniError.from(thrown);
+        line.code = code;
+        line.error = cut(message, longestError);
+      }
+      let bytes = bytesOf(`${JSON.stringify(line)}\n`);
+      if (bytes.length > longestLine) bytes = shortened(line);
       try {
-        write(fd, line);
+        write(fd, bytes);
       } catch {
         // A full disk or a process without the right: the pod matters.
       } finally {
@@ -145,19 +150,26 @@ function callLog(
   };
 }
 
-/** A line that is too long keeps the beginning of its lists. */
-function lineOf(call: LoggedCall): Uint8Array {
-  const bytes = bytesOf(`${JSON.stringify(call)}\n`);
+/** A line that is too long: its names are cut, and its lists keep their beginning. */
+function shortened(call: LoggedCall): Uint8Array {
+  const { verb, pod, containerId, ifname } = call;
   const { networks, delegates, requests, omitted = 0 } = call;
   const all = delegates.length + requests.length;
-  if (bytes.length <= longestLine || all + networks.length === 0) return bytes;
-  return lineOf({
+  const line = {
     ...call,
+    verb: cut(verb, longestName),
+    pod: pod && cut(pod, longestName),
+    containerId: containerId && cut(containerId, longestName),
+    ifname: ifname && cut(ifname, longestName),
     networks: half(networks),
     delegates: half(delegates),
     requests: half(requests),
     omitted: omitted + all - (delegates.length >> 1) - (requests.length >> 1),
-  });
+  };
+  const bytes = bytesOf(`${JSON.stringify(line)}\n`);
+  return bytes.length > longestLine && all + networks.length > 0
+    ? shortened(line)
+    : bytes;
 }
 
 function half<T>(list: readonly T[]): T[] {
