@@ -11,7 +11,6 @@ import { parts } from "../agent/parts.ts";
 import { aborted, pause, shared } from "../agent/pause.ts";
 import { dueStatuses } from "../agent/report/status.ts";
 import type { Context } from "../attach/context.ts";
-import { serviceAccountDirectory } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import { logs } from "../state/log-level.ts";
 import { chosenParts, partOptions } from "./agent/agent-switches.ts";
@@ -19,7 +18,7 @@ import type { Command } from "./command/command.ts";
 import type { Input } from "./command/input.ts";
 import type { Host } from "./node/host.ts";
 import { installOptions, installRounds, installationOf } from "./install.ts";
-import { credentialOptions } from "./install/credential-options.ts";
+import { accountOf, credentialOptions } from "./install/credential-options.ts";
 import type { Step } from "./install/installation.ts";
 import { apiNodeName } from "./node/node-name.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
@@ -152,16 +151,9 @@ async function installPart(
   log: Agent["log"],
   signal: AbortSignal,
 ): Promise<Part> {
-  const account = input.path("service-account");
   const installation = installationOf(
     input,
-    {
-      insecure: false,
-      account: {
-        directory: account ?? serviceAccountDirectory,
-        isRequired: account !== undefined,
-      },
-    },
+    { account: accountOf(input) },
     terminal,
   );
   const report = (steps: readonly Step[]): void => {

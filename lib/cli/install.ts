@@ -5,9 +5,9 @@ import type { Command } from "./command/command.ts";
 import type { Options } from "./command/options.ts";
 import type { Input } from "./command/input.ts";
 import {
-  type Wishes,
+  type CredentialRequest,
+  credentialOf,
   credentialOptions,
-  wishesOf,
 } from "./install/credential-options.ts";
 import { nodeOptions, directoriesOf, hostOf } from "./node/directories.ts";
 import { Installation, type Step } from "./install/installation.ts";
@@ -51,7 +51,7 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
   },
   async run(input, terminal) {
     const watched = watchOf("install", input, terminal);
-    const installation = installationOf(input, wishesOf(input), terminal);
+    const installation = installationOf(input, credentialOf(input), terminal);
     const report = (steps: readonly Step[]) => terminal.stdout(reportOf(steps));
     if (input.flag("watch"))
       await watch(installRounds(installation, report), watched);
@@ -68,7 +68,7 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
 /** `input` has {@link installOptions}, and `force` if it is an option. Throws UsageError. */
 export function installationOf(
   input: Input,
-  wishes: Wishes,
+  credential: CredentialRequest,
   terminal: Pick<Terminal, "env" | "self" | "version">,
 ): Installation {
   const set = parseSettings(input);
@@ -76,7 +76,7 @@ export function installationOf(
   const request = {
     directories: directoriesOf(input),
     host: hostOf(input),
-    wishes,
+    credential,
     settings: () => new Map([...readSettings(settings), ...set]),
     defaultPlugin: input.text("default"),
     force: input.flag("force"),

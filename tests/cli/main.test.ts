@@ -105,15 +105,15 @@ describe("runCommand", () => {
     ],
     [
       ["install", "--token-file=/t"],
-      `genie install: --server is missing\n${hint("install")}`,
+      `genie install: --token-file needs --server\n${hint("install")}`,
     ],
     [
       ["install", "--certificate-authority=/c"],
-      `genie install: --server is missing\n${hint("install")}`,
+      `genie install: --certificate-authority needs --server\n${hint("install")}`,
     ],
     [
       ["install", "--insecure-skip-tls-verify"],
-      `genie install: --server is missing\n${hint("install")}`,
+      `genie install: --insecure-skip-tls-verify needs --server\n${hint("install")}`,
     ],
     ...["install", "uninstall", "list", "doctor"].map(
       (command): [string[], string] => [

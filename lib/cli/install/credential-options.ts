@@ -1,22 +1,33 @@
 /** The options with which an operator names a credential. */
-import { quote } from "../../linux/text.ts";
 import { omitUndefined } from "../../cni/json.ts";
 import { readServerUrl, withoutSecrets } from "../../kube/access/server-url.ts";
 import { serviceAccountDirectory } from "../../kube/typed-api.ts";
+import { quote } from "../../linux/text.ts";
 import { type Input, UsageError } from "../command/input.ts";
 import type { Options } from "../command/options.ts";
 
+export type Credential =
+  /** An existing kubeconfig, used as it is. */
+  | { kind: "given"; kubeconfig: string; why: string }
+  /** `copies`: content of files to copy from the pod to the node, by base name. */
+  | {
+      kind: "written";
+      cluster: object;
+      user: object;
+      copies: Readonly<Record<string, string>>;
+    }
+  | { kind: "none" };
+
 /** The operator's options. */
-export interface Wishes {
-  kubeconfig?: string;
-  server?: string;
-  certificateAuthority?: string;
-  tokenFile?: string;
-  clientCertificate?: string;
-  clientKey?: string;
-  insecure: boolean;
-  /** The pod's service account: its mount path, and whether nothing else will do. */
-  account: { directory: string; isRequired: boolean };
+export interface CredentialRequest {
+  named?: Credential | undefined;
+  account: Account;
+}
+
+/** The pod's service account: its mount path, and whether nothing else will do. */
+interface Account {
+  directory: string;
+  isRequired: boolean;
 }
 
 export const credentialOptions = {
@@ -57,49 +68,62 @@ export const credentialOptions = {
 } as const satisfies Options;
 
 /** Throws UsageError for contradicting options. */
-export function wishesOf(input: Input): Wishes {
-  const wishes = omitUndefined<Wishes>({
-    kubeconfig: input.path("kubeconfig"),
-    server: input.text("server"),
-    certificateAuthority: input.path("certificate-authority"),
-    tokenFile: input.path("token-file"),
-    clientCertificate: input.path("client-certificate"),
-    clientKey: input.path("client-key"),
-    insecure: input.flag("insecure-skip-tls-verify"),
-    account: {
-      directory: input.path("service-account") ?? serviceAccountDirectory,
-      isRequired: input.path("service-account") !== undefined,
-    },
-  });
-  const { server, clientCertificate, clientKey, tokenFile } = wishes;
-  const credentials = [tokenFile, clientCertificate, clientKey];
-  const isOfServer =
-    wishes.insecure ||
-    [...credentials, wishes.certificateAuthority].some(
-      (option) => option !== undefined,
-    );
+export function credentialOf(input: Input): CredentialRequest {
   input.exclude("kubeconfig", "server");
-  if (server === undefined && isOfServer)
-    throw new UsageError("--server is missing");
-  if (server !== undefined) requireUrl(server);
-  if ((clientCertificate === undefined) !== (clientKey === undefined))
-    throw new UsageError(
-      "--client-certificate and --client-key need each other",
-    );
-  if (
-    server !== undefined &&
-    credentials.every((option) => option === undefined)
-  )
-    throw new UsageError(
-      "--server: --token-file or --client-certificate is missing",
-    );
-  return wishes;
+  const server = input.text("server");
+  const kubeconfig = input.path("kubeconfig");
+  for (const option of [
+    "certificate-authority",
+    "token-file",
+    "client-certificate",
+    "client-key",
+    "insecure-skip-tls-verify",
+  ])
+    input.need(option, "server");
+  return {
+    named:
+      kubeconfig !== undefined
+        ? { kind: "given", kubeconfig, why: "" }
+        : server === undefined
+          ? undefined
+          : credentialFor(server, input),
+    account: accountOf(input),
+  };
 }
 
-function requireUrl(server: string): void {
+/** By the option `service-account`. */
+export function accountOf(input: Input): Account {
+  const directory = input.path("service-account");
+  return {
+    directory: directory ?? serviceAccountDirectory,
+    isRequired: directory !== undefined,
+  };
+}
+
+function credentialFor(server: string, input: Input): Credential {
   const url = readServerUrl(server, { isRoot: false });
   if ("problem" in url)
     throw new UsageError(
       `--server ${quote(withoutSecrets(server))}: ${url.problem}`,
     );
+  const user = omitUndefined<object>({
+    tokenFile: input.path("token-file"),
+    "client-certificate": input.path("client-certificate"),
+    "client-key": input.path("client-key"),
+  });
+  if ("client-certificate" in user !== "client-key" in user)
+    throw new UsageError(
+      "--client-certificate and --client-key need each other",
+    );
+  if (Object.keys(user).length === 0)
+    throw new UsageError(
+      "--server: --token-file or --client-certificate is missing",
+    );
+  const isInsecure = input.flag("insecure-skip-tls-verify");
+  const cluster = omitUndefined<object>({
+    server,
+    "certificate-authority": input.path("certificate-authority"),
+    ...(isInsecure && { "insecure-skip-tls-verify": true }),
+  });
+  return { kind: "written", cluster, user, copies: {} };
 }

@@ -12,9 +12,8 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { openAccess } from "../../kube/access/access.ts";
 import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
-import { omitUndefined } from "../../cni/json.ts";
 import { inClusterServer } from "../../kube/access/server-url.ts";
-import type { Wishes } from "./credential-options.ts";
+import type { Credential, CredentialRequest } from "./credential-options.ts";
 import type { Host } from "../node/host.ts";
 import { kubeconfigText } from "./kubeconfig-text.ts";
 import {
@@ -24,15 +23,6 @@ import {
   textOf,
 } from "../node/replace-file.ts";
 import type { Env } from "../command/terminal.ts";
-
-export type Credential =
-  /** An existing kubeconfig, used as it is. */
-  | { kind: "given"; kubeconfig: string; why: string }
-  | { kind: "written"; cluster: object; user: object; copies: Copies }
-  | { kind: "none" };
-
-/** Content of files to copy from the pod to the node, by base name. */
-type Copies = Readonly<Record<string, string>>;
 
 /** Kubeconfigs of the node's own kubelet, by distribution. */
 const nodeKubeconfigs = [
@@ -52,45 +42,33 @@ const nodeKubeconfigs = [
  * configuration; both are paths of the node.
  */
 export function chooseCredential(
-  wishes: Wishes,
+  { named, account: { directory: mounted, isRequired } }: CredentialRequest,
   { directory, existing }: { directory: string; existing: string | undefined },
   host: Host,
   env: Env,
 ): Credential {
-  const { kubeconfig, server } = wishes;
-  if (kubeconfig !== undefined) return { kind: "given", kubeconfig, why: "" };
-  if (server !== undefined) return ofOptions(server, wishes);
-  const account = serviceAccount(wishes, directory, env);
-  if (wishes.account.isRequired) {
+  if (named) return named;
+  const account = serviceAccount(mounted, directory, env);
+  if (isRequired) {
     if (account) return account;
     throw invalidConfig(
-      `--service-account: no token and ca.crt in ${quote(wishes.account.directory)}, or no KUBERNETES_SERVICE_HOST in the environment`,
+      `--service-account: no token and ca.crt in ${quote(mounted)}, or no KUBERNETES_SERVICE_HOST in the environment`,
     );
   }
-  const written = join(directory, "kubeconfig");
   const isThere = (path: string) => existsSync(host.path(path));
-  const firstOf = (
-    paths: readonly (string | undefined)[],
-    why: string,
-    isUsable = isThere,
-  ) => {
-    const found = paths.find((path) => path !== undefined && isUsable(path));
-    return found === undefined
-      ? undefined
-      : ({ kind: "given", kubeconfig: found, why } as const);
-  };
-  if (account)
-    return (
-      firstOf([existing === written ? undefined : existing], "as before") ??
-      firstOf(nodeKubeconfigs, "the node's own", (path) =>
-        isKubeconfig(host.path(path)),
-      ) ??
-      account
-    );
-  return (
-    firstOf([existing, written], "as before") ??
-    firstOf(nodeKubeconfigs, "the node's own") ?? { kind: "none" }
-  );
+  const written = join(directory, "kubeconfig");
+  const before = [existing, written]
+    .filter((path) => path !== undefined)
+    .find((path) => isThere(path) && !(account && path === written));
+  if (before !== undefined)
+    return { kind: "given", kubeconfig: before, why: "as before" };
+  const isUsable = account
+    ? (path: string) => isKubeconfig(host.path(path))
+    : isThere;
+  const kubeconfig = nodeKubeconfigs.find(isUsable);
+  if (kubeconfig !== undefined)
+    return { kind: "given", kubeconfig, why: "the node's own" };
+  return account ?? { kind: "none" };
 }
 
 /** A node that is not set up yet may have an incomplete one. */
@@ -103,85 +81,51 @@ function isKubeconfig(path: string): boolean {
   }
 }
 
-function ofOptions(server: string, wishes: Wishes): Credential {
-  return {
-    kind: "written",
-    cluster: omitUndefined<object>({
-      server,
-      "certificate-authority": wishes.certificateAuthority,
-      ...(wishes.insecure && { "insecure-skip-tls-verify": true }),
-    }),
-    user: omitUndefined<object>({
-      tokenFile: wishes.tokenFile,
-      "client-certificate": wishes.clientCertificate,
-      "client-key": wishes.clientKey,
-    }),
-    copies: {},
-  };
-}
-
 /**
  * The service account of this pod. The kubelet renews its token, so `--watch`
  * copies it repeatedly.
  */
 function serviceAccount(
-  { account, insecure }: Wishes,
+  mounted: string,
   directory: string,
   env: Env,
 ): Credential | undefined {
   const server = inClusterServer(env);
-  const token = textOf(join(account.directory, "token"));
-  const authority = textOf(join(account.directory, "ca.crt"));
+  const token = textOf(join(mounted, "token"));
+  const authority = textOf(join(mounted, "ca.crt"));
   if (server === undefined || token === undefined || authority === undefined)
     return undefined;
   return {
     kind: "written",
-    cluster: {
-      server,
-      ...(insecure
-        ? { "insecure-skip-tls-verify": true }
-        : { "certificate-authority": join(directory, "ca.crt") }),
-    },
+    cluster: { server, "certificate-authority": join(directory, "ca.crt") },
     user: { tokenFile: join(directory, "token") },
     copies: { "ca.crt": authority, token },
   };
 }
 
-export interface WrittenCredential {
-  /** undefined: no credential. */
-  kubeconfig: string | undefined;
-  changed: boolean;
-}
-
 /**
- * Writes the files of a credential, the kubeconfig last. Throws 7 for an unreadable
- * kubeconfig, unless `force` is set.
+ * Writes the files of a credential, the kubeconfig last. Returns its path, undefined
+ * without a credential. Throws 7 for an unreadable kubeconfig, unless `force` is set.
  */
 export function writeCredential(
   credential: Credential,
   directory: string,
   host: Host,
   force: boolean,
-): WrittenCredential {
+): { kubeconfig: string | undefined; changed: boolean } {
   if (credential.kind === "none")
     return { kubeconfig: undefined, changed: false };
   if (credential.kind === "given")
     return { kubeconfig: credential.kubeconfig, changed: false };
   makeDirectory(host.path(directory), 0o700);
-  const put = (name: string, text: string): boolean => {
+  let changed = false;
+  const put = (name: string, text: string): void => {
     const place = host.target(join(directory, name));
-    return putText(place, text, { mode: 0o600, secret: true });
+    if (putText(place, text, { mode: 0o600, secret: true })) changed = true;
   };
-  const changed = Object.entries(credential.copies).map(([name, text]) =>
-    put(name, text),
-  );
-  changed.push(
-    put("kubeconfig", writtenText(credential, directory, host, force)),
-  );
-  return {
-    kubeconfig: join(directory, "kubeconfig"),
-    changed: changed.includes(true),
-  };
+  for (const [name, text] of Object.entries(credential.copies)) put(name, text);
+  put("kubeconfig", writtenText(credential, directory, host, force));
+  return { kubeconfig: join(directory, "kubeconfig"), changed };
 }
 
 /**

@@ -12,12 +12,11 @@ import { own, parseJson } from "../../cni/json.ts";
 import { type GenieConfig, readConfig } from "../../select/config.ts";
 import { Binary } from "./binary.ts";
 import {
-  type Credential,
   chooseCredential,
   requireUsable,
   writeCredential,
 } from "./credential.ts";
-import type { Wishes } from "./credential-options.ts";
+import type { Credential, CredentialRequest } from "./credential-options.ts";
 import {
   type DefaultNetwork,
   chooseDefault,
@@ -46,7 +45,7 @@ import type { Terminal } from "../command/terminal.ts";
 export interface InstallRequest {
   directories: Directories;
   host: Host;
-  wishes: Wishes;
+  credential: CredentialRequest;
   /** Keys of the configuration to set, read for each run. Throws Error. */
   settings: () => Settings;
   /** The default network, in place of the configured or first one. */
@@ -217,9 +216,9 @@ export class Installation {
   }
 
   #credential(base: Base): Credential {
-    const { directories, host, wishes } = this.#request;
+    const { directories, host, credential } = this.#request;
     return chooseCredential(
-      wishes,
+      credential,
       {
         directory: credentialDirectory(directories),
         existing: configuredKubeconfig(base),

@@ -9,6 +9,7 @@ import * as v from "valibot";
 import { parseConfList } from "../../cni/conflist.ts";
 import { isObject, own, parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
+import { quote } from "../../linux/text.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { ownType } from "../node/directories.ts";
 import { configKeys, unknownConfigKeys } from "../../select/config-schema.ts";
@@ -82,17 +83,18 @@ export function ownListText(
 }
 
 export function hasOwnPlugin(list: unknown): boolean {
-  const plugins = own(list, "plugins");
-  return Array.isArray(plugins) && plugins.some(isOwn);
+  return pluginsOf(list).some(isOwn);
 }
 
 /** Our plugin object of a list; empty if there is none. */
 export function ownPlugin(list: unknown): Record<string, unknown> {
-  const plugins = own(list, "plugins");
-  const found: unknown = Array.isArray(plugins)
-    ? plugins.find(isOwn)
-    : undefined;
+  const found = pluginsOf(list).find(isOwn);
   return isObject(found) ? found : {};
+}
+
+function pluginsOf(list: unknown): unknown[] {
+  const plugins = own(list, "plugins");
+  return Array.isArray(plugins) ? plugins : [];
 }
 
 /** The list with another plugin object of ours; its text is new. */
@@ -117,9 +119,10 @@ function replaceOwn(
   return at < 0 ? [plugin, ...plugins] : plugins.with(at, plugin);
 }
 
-/** With the indentation of the former text. */
-function textOf(list: object, former: string | undefined): string {
-  return `${JSON.stringify(list, null, indentOf(former))}\n`;
+/** With the indentation of the former text, that of its first line that has one. */
+function textOf(list: object, former = ""): string {
+  const indentation = /^[ \t]+(?=\S)/m.exec(former)?.[0] ?? "  ";
+  return `${JSON.stringify(list, null, indentation)}\n`;
 }
 
 function isOwn(plugin: unknown): boolean {
@@ -149,11 +152,6 @@ function objectOf(plugin: unknown, key: string): Record<string, unknown> {
   return isObject(value) ? value : {};
 }
 
-/** The indentation of the first line that has one. */
-function indentOf(text: string | undefined): string {
-  return /^[ \t]+(?=\S)/m.exec(text ?? "")?.[0] ?? "  ";
-}
-
 export interface ListWarning {
   /** "fail": no pod can be created. */
   verdict: "warn" | "fail";
@@ -169,16 +167,19 @@ export function listWarnings(list: unknown): ListWarning[] {
 
 /** A misspelt policy is no policy (configuration.md). */
 function unknownKeyWarning(key: string): ListWarning {
-  const name = JSON.stringify(key);
   const meant = nearest(key, configKeys);
-  return {
-    verdict: "warn",
-    found: `unknown key ${name} is ignored${meant === undefined ? "" : `: did you mean ${JSON.stringify(meant)}?`}`,
-    advice:
-      meant === undefined
-        ? `remove ${name}, or correct its name`
-        : `rename ${name} to ${JSON.stringify(meant)}`,
-  };
+  const found = `unknown key ${quote(key)} is ignored`;
+  return meant === undefined
+    ? {
+        verdict: "warn",
+        found,
+        advice: `remove ${quote(key)}, or correct its name`,
+      }
+    : {
+        verdict: "warn",
+        found: `${found}: did you mean ${quote(meant)}?`,
+        advice: `rename ${quote(key)} to ${quote(meant)}`,
+      };
 }
 
 /**
@@ -186,11 +187,8 @@ function unknownKeyWarning(key: string): ListWarning {
  * (configuration.md).
  */
 function placeWarnings(list: unknown): ListWarning[] {
-  const plugins = own(list, "plugins");
-  const places = (Array.isArray(plugins) ? plugins : []).flatMap(
-    (plugin: unknown, i) => (own(plugin, "type") === ownType ? [i] : []),
-  );
-  if (places.every((place) => place === 0)) return [];
+  const [, ...others] = pluginsOf(list);
+  if (!others.some(isOwn)) return [];
   return [
     {
       verdict: "fail",

@@ -494,10 +494,7 @@ describe("install, credentials", () => {
     const existing = former === "genie.d" ? `${directory}/kubeconfig` : former;
     const choose = (isRequired: boolean) =>
       chooseCredential(
-        {
-          insecure: false,
-          account: { directory: account(node), isRequired },
-        },
+        { account: { directory: account(node), isRequired } },
         { directory, existing },
         new Host(node.root),
         inCluster,
