@@ -26,14 +26,13 @@ executable for genie gc.`,
     ...watchOptions,
   },
   async run(input, terminal) {
-    const directories = directoriesOf(input);
-    const host = hostOf(input);
     const request = {
-      directories,
-      host,
+      directories: directoriesOf(input),
+      host: hostOf(input),
       force: input.flag("force"),
       env: terminal.env,
     };
+    const { directories, host } = request;
     const remove = async () => {
       const done = await whileInstalling(directories.confDir, host, () =>
         removeGenie(request),

@@ -29,8 +29,7 @@ import {
   keepDamaged,
   makeDirectory,
   putText,
-  removeFile,
-  removeLeftOver,
+  removeWritten,
   renewLink,
   textOf,
 } from "../node/replace-file.ts";
@@ -166,10 +165,8 @@ export function removeCopies(
   configured: string,
 ): void {
   const first = host.path(dataDir ?? defaultDirectories.dataDir);
-  for (const directory of [first, configured]) {
-    removeFile(join(directory, ownFile));
-    removeLeftOver(join(directory, ownFile), 0);
-  }
+  for (const directory of [first, configured])
+    removeWritten(join(directory, ownFile));
 }
 
 /**

@@ -3,13 +3,7 @@
  * disk then, so a pod with other networks than the next one would keep them for ever.
  * Configuration first, executable last.
  */
-import {
-  existsSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  rmdirSync,
-} from "node:fs";
+import { existsSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Context } from "../../attach/context.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
@@ -26,7 +20,8 @@ import type { Host } from "../node/host.ts";
 import { whyUnseen } from "../records/sandbox.ts";
 import { type Directories, ownFile, ownType } from "../node/directories.ts";
 import { nodeContext } from "../node/node-context.ts";
-import { removeFile, removeLeftOver } from "../node/replace-file.ts";
+import { counted } from "../command/output.ts";
+import { removeFile, removeWritten } from "../node/replace-file.ts";
 import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "./credential.ts";
 import { credentialDirectory } from "./installation.ts";
@@ -49,48 +44,65 @@ export interface RemovalRequest {
 /** Returns the changes. Throws Error, and nothing has changed, while genie is needed. */
 export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const { directories, host, force, env } = request;
-  const context = nodeContext(directories, env, { host });
   const { confDir, binDir } = directories;
+  const context = nodeContext(directories, env, { host });
+  const { dataDir } = context.config;
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);
   refuseOthers(files, confDir);
-  if (!force) await refuseHeld(context, former, host);
-  const done: string[] = [];
-  const path = host.path(join(confDir, ownFile));
-  const isConfigured = existsSync(path);
-  const parked = park(path);
-  // Pods that were attached between the check and the removal.
-  if (!force)
-    await orPutBack(parked, path, () => refuseHeld(context, former, host));
-  removeFile(parked);
-  removeLeftOver(path, 0);
-  removeCopies(directories, host, context.config.dataDir);
-  if (isConfigured)
-    done.push(`removed ${join(confDir, ownFile)}${othersOf(files)}`);
-  done.push(...removeCredential(credentialDirectory(directories), host));
-  if (force && host.isOurs) done.push(...(await deleteGone(context, binDir)));
-  const keeps = keepsRecords(host);
-  if (!keeps) done.push(...(await dropFreed(context, former)));
-  done.push(...(await keptAbandoned(context)));
-  let count = 0;
-  for await (const _ of recordDirectory(context).all()) count++;
-  if (count > 0) {
-    done.push(
-      `kept ${join(binDir, ownType)}: ${count} attachments are recorded; \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
-    );
-    return done;
-  }
+  const requireFree = async () => {
+    if (!force) await refuseHeld(context, former, host);
+  };
+  await requireFree();
+  const path = join(confDir, ownFile);
+  const isConfigured = await removeUnless(requireFree, host.path(path));
+  removeCopies(directories, host, dataDir);
+  const done = [
+    ...(isConfigured ? [`removed ${path}${othersOf(files)}`] : []),
+    ...removeCredential(credentialDirectory(directories), host),
+    ...(force && host.isOurs ? await deleteGone(context, binDir) : []),
+    // CRI-O deletes a pod with the configuration that it cached at ADD
+    // (container-runtimes.md §3.6), which is ours: records and executable must outlive
+    // the pods.
+    ...(runtimesOf(host).includes("crio")
+      ? []
+      : await dropFreed(context, former)),
+    ...(await keptAbandoned(context)),
+  ];
   const executable = join(binDir, ownType);
-  const place = host.path(executable);
-  removeLeftOver(place, 0);
-  if (existsSync(place)) {
-    rmSync(place);
-    done.push(`removed ${executable}`);
-  }
-  removeEmpty(context.config.dataDir);
+  const { length } = await Array.fromAsync(recordDirectory(context).all());
+  if (length > 0)
+    return [
+      ...done,
+      `kept ${executable} for ${counted(length, "attachment")}: \`genie gc\` deletes those whose pods are gone, \`genie uninstall\` then removes it`,
+    ];
+  if (removeWritten(host.path(executable))) done.push(`removed ${executable}`);
+  removeEmpty(dataDir);
   return done.length > 0
     ? done
     : [`genie is not installed in ${confDir} and ${binDir}`];
+}
+
+/**
+ * Removes our configuration; whether it was there. While `check` looks for pods that
+ * were attached meanwhile, the file is hidden from the runtime; if it throws, the file is back.
+ */
+async function removeUnless(
+  check: () => Promise<void>,
+  path: string,
+): Promise<boolean> {
+  const hidden = path.replace(/[^/]+$/, (name) => `.${name}.removed`);
+  const isThere = existsSync(path);
+  if (isThere) renameSync(path, hidden);
+  try {
+    await check();
+  } catch (error) {
+    if (existsSync(hidden)) renameSync(hidden, path);
+    throw error;
+  }
+  removeFile(hidden);
+  removeWritten(path);
+  return isThere;
 }
 
 /** No reason to refuse: its DEL has failed for long. The report says that it is not retried any more. */
@@ -120,37 +132,10 @@ function othersOf(files: readonly ConfFile[]): string {
     : `, and with it the plugins of others: ${types.join(", ")}`;
 }
 
-/** Invisible to the runtime, still in its directory. */
-function park(path: string): string {
-  const parked = path.replace(/[^/]+$/, (name) => `.${name}.removed`);
-  try {
-    renameSync(path, parked);
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-  }
-  return parked;
-}
-
-async function orPutBack(
-  parked: string,
-  path: string,
-  check: () => Promise<void>,
-): Promise<void> {
-  try {
-    await check();
-  } catch (error) {
-    if (existsSync(parked)) renameSync(parked, path);
-    throw error;
-  }
-}
-
 function removeCredential(directory: string, host: Host): string[] {
   const place = host.path(directory);
   if (!existsSync(place)) return [];
-  for (const file of credentialFiles) {
-    removeFile(join(place, file));
-    removeLeftOver(join(place, file), 0);
-  }
+  for (const file of credentialFiles) removeWritten(join(place, file));
   removeDirectory(place);
   return [`removed the credential in ${directory}`];
 }
@@ -171,15 +156,6 @@ async function deleteGone(context: Context, binDir: string): Promise<string[]> {
   ];
 }
 
-/**
- * CRI-O deletes a pod with the configuration that it cached at ADD
- * (container-runtimes.md §3.6), which is ours: records and executable must outlive
- * the pods.
- */
-function keepsRecords(host: Host): boolean {
-  return runtimesOf(host).includes("crio");
-}
-
 /** Drops records of the former network alone: its own DEL frees their addresses. */
 async function dropFreed(
   context: Context,
@@ -192,10 +168,11 @@ async function dropFreed(
     records.remove(record);
     dropped++;
   }
-  if (dropped === 0) return [];
-  return [
-    `dropped ${dropped} records of network ${quote(former?.list.name ?? "")}: its own DEL frees them`,
-  ];
+  return dropped === 0
+    ? []
+    : [
+        `dropped ${counted(dropped, "record")} of network ${quote(former?.list.name ?? "")}: its own DEL frees the addresses`,
+      ];
 }
 
 /** What the agent and the plugin keep beside the records. */

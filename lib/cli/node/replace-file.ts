@@ -101,6 +101,14 @@ export function removeFile(path: string): void {
     rmSync(path, { force: true, recursive: true });
 }
 
+/** Removes a file that was written by this module; whether it was there. */
+export function removeWritten(path: string): boolean {
+  removeLeftOver(path, 0);
+  const isThere = existsSync(path);
+  removeFile(path);
+  return isThere;
+}
+
 /** Recreates the link itself: runtimes watch its directory, not its target. */
 export function renewLink(link: string): void {
   const temporary = temporaryName(link);

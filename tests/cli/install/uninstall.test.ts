@@ -96,7 +96,7 @@ describe("uninstall", () => {
       records: [],
     });
     expect(stdout).toContain(
-      'dropped 2 records of network "canal-net": its own DEL frees them\n',
+      'dropped 2 records of network "canal-net": its own DEL frees the addresses\n',
     );
     expect(Object.keys(node.inodes()).toSorted()).toEqual(former);
     expect(existsSync(node.dataDir)).toBe(false);
@@ -288,7 +288,7 @@ describe("uninstall", () => {
       exitCode: 0,
       records: ["c1"],
       stdout:
-        "removed /etc/cni/net.d/00-genie.conflist\nkept /opt/cni/bin/genie: 1 attachments are recorded; `genie gc` deletes those whose pods are gone, `genie uninstall` then removes it\n",
+        "removed /etc/cni/net.d/00-genie.conflist\nkept /opt/cni/bin/genie for 1 attachment: `genie gc` deletes those whose pods are gone, `genie uninstall` then removes it\n",
     });
     expect(existsSync(join(node.binDir, "genie"))).toBe(true);
   });
@@ -323,7 +323,7 @@ describe("uninstall --force", () => {
       stdout: [
         "removed /etc/cni/net.d/00-genie.conflist",
         "deleted gone eth0",
-        "kept /opt/cni/bin/genie: 1 attachments are recorded; `genie gc` deletes those whose pods are gone, `genie uninstall` then removes it",
+        "kept /opt/cni/bin/genie for 1 attachment: `genie gc` deletes those whose pods are gone, `genie uninstall` then removes it",
         "",
       ].join("\n"),
       records: ["live"],
@@ -350,7 +350,7 @@ describe("uninstall --force", () => {
           // Where process 1 may be seen, it is not in the namespace "1" either.
           /^deleted no attachment: cannot tell which network namespaces are gone: .* that of the newest attachment 1.*: (?:run it as `nsenter -t 1 -m -- \/opt\/cni\/bin\/genie gc`|only the container runtime's GC can tell: .*)$/,
         ),
-        expect.stringContaining("kept /opt/cni/bin/genie: 1 attachments"),
+        expect.stringContaining("kept /opt/cni/bin/genie for 1 attachment"),
         "",
       ],
     ]);
