@@ -88,6 +88,14 @@ export class NodeDirectory implements Disposable {
     this.network("20-weave.conf", ptpConf);
   }
 
+  /** With genie, by `install` with these options. */
+  static async installed(...words: string[]): Promise<NodeDirectory> {
+    const node = new NodeDirectory();
+    const { exitCode, stderr } = await node.type("install", words);
+    if (exitCode !== 0) throw new Error(stderr);
+    return node;
+  }
+
   /** Writes a file below the root; its path. */
   write(path: string, content: string, mode = 0o644): string {
     const place = join(this.root, path);

@@ -31,13 +31,13 @@ const schema = object({
 export async function hostState(
   directories: Directories,
   host: Host,
-  { env, self }: Pick<Terminal, "env" | "self">,
+  terminal: Pick<Terminal, "env" | "self">,
 ): Promise<NodeState> {
-  if (host.isOurs) return ownState(directories, env);
-  const args = [`--root=${host.root}`, ...directoryArgs(directories)];
+  if (host.isOurs) return ownState(directories, terminal.env);
   const { exitCode, stdout, stderr } = await runBelowRoot(
-    [self, "node-state", ...args],
-    env,
+    host,
+    ["node-state", ...directoryArgs(directories)],
+    terminal,
     limitMs,
   );
   const fail = (problem: string) =>

@@ -5,21 +5,16 @@
  */
 import { basename } from "node:path";
 import type { Host } from "../node/host.ts";
+import type { Problem } from "./runtime.ts";
 import { namesIn, textOf } from "../node/replace-file.ts";
 
-export interface MemoryProblem {
-  /** The setting that forbids it. */
-  found: string;
-  advice: string;
-}
-
 /** The settings of the node that forbid it, as far as they are visible. */
-export function executableMemoryProblems(host: Host): MemoryProblem[] {
+export function executableMemoryProblems(host: Host): Problem[] {
   return [...selinuxProblems(host), ...unitProblems(host)];
 }
 
 /** The boolean applies to every domain without an exemption. */
-function selinuxProblems(host: Host): MemoryProblem[] {
+function selinuxProblems(host: Host): Problem[] {
   const selinux = "/sys/fs/selinux";
   const isSet = (file: string) =>
     textIfAny(host, `${selinux}/${file}`)?.startsWith("1") ?? false;
@@ -55,7 +50,7 @@ const unitDirectories = [
   "/lib/systemd/system",
 ];
 
-function unitProblems(host: Host): MemoryProblem[] {
+function unitProblems(host: Host): Problem[] {
   return units.flatMap((unit) => {
     const file = unitFiles(unit, host).findLast(
       (path) => settingIn(path, host) !== undefined,

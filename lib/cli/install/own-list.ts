@@ -11,6 +11,7 @@ import { isObject, own, parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { quote } from "../../linux/text.ts";
 import { annotationsCapability } from "../../select/config.ts";
+import type { Problem } from "./runtime.ts";
 import { ownType } from "../node/directories.ts";
 import { configKeys, unknownConfigKeys } from "../../select/config-schema.ts";
 import { nearest } from "../../select/nearest-key.ts";
@@ -152,11 +153,9 @@ function objectOf(plugin: unknown, key: string): Record<string, unknown> {
   return isObject(value) ? value : {};
 }
 
-export interface ListWarning {
+export interface ListWarning extends Problem {
   /** "fail": no pod can be created. */
   verdict: "warn" | "fail";
-  found: string;
-  advice: string;
 }
 
 /** Warnings about the decoded file. */

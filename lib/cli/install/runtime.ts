@@ -10,7 +10,9 @@ import { type Directories, defaultDirectories } from "../node/directories.ts";
 import { own } from "../../cni/json.ts";
 import { namesIn, textOf } from "../node/replace-file.ts";
 
-export type Runtime = "containerd" | "crio";
+const runtimes = ["containerd", "crio"] as const;
+
+export type Runtime = (typeof runtimes)[number];
 
 const traces: Readonly<Record<Runtime, readonly string[]>> = {
   containerd: [
@@ -30,9 +32,15 @@ const traces: Readonly<Record<Runtime, readonly string[]>> = {
 
 /** The installed runtimes, in this order. */
 export function runtimesOf(host: Host): Runtime[] {
-  return (["containerd", "crio"] as const).filter((runtime) =>
+  return runtimes.filter((runtime) =>
     traces[runtime].some((path) => existsSync(host.path(path))),
   );
+}
+
+/** A setting of the node that stops genie, and what to do. */
+export interface Problem {
+  found: string;
+  advice: string;
 }
 
 export interface RuntimeProcess {
@@ -42,12 +50,6 @@ export interface RuntimeProcess {
   program: string;
   argv: readonly string[];
 }
-
-/** By kernel name; `containerd-shim` is another program. */
-const kernelNames: Readonly<Record<string, Runtime>> = {
-  containerd: "containerd",
-  crio: "crio",
-};
 
 /** Sorted by pid. `proc` is a parameter for tests. */
 export function runtimeProcesses(proc = "/proc"): RuntimeProcess[] {
@@ -60,10 +62,9 @@ export function runtimeProcesses(proc = "/proc"): RuntimeProcess[] {
 
 function processOf(directory: string, pid: number): RuntimeProcess | undefined {
   try {
+    // `containerd-shim` is another program.
     const name = readFileSync(`${directory}/comm`, "utf8").trim();
-    const runtime = Object.hasOwn(kernelNames, name)
-      ? kernelNames[name]
-      : undefined;
+    const runtime = runtimes.find((one) => one === name);
     if (runtime === undefined) return undefined;
     const program = readlinkSync(`${directory}/exe`).replace(
       / \(deleted\)$/,
@@ -154,18 +155,12 @@ export function runtimeSettings(host: Host): RuntimeSettings[] {
   return [...containerd, ...crio];
 }
 
-/** A directory of the runtime that is not genie's. */
-export interface DirectoryProblem {
-  found: string;
-  advice: string;
-}
-
 /** The runtime does not find genie's executable. */
 export function binDirProblem(
   { file, binDirs }: RuntimeSettings,
   { binDir }: Directories,
   host: Host,
-): DirectoryProblem | undefined {
+): Problem | undefined {
   if (binDirs.length === 0) return undefined;
   if (binDirs.some((one) => host.target(one) === host.target(binDir)))
     return undefined;
@@ -180,7 +175,7 @@ export function confDirProblem(
   { file, confDir = defaultDirectories.confDir }: RuntimeSettings,
   directories: Directories,
   host: Host,
-): DirectoryProblem | undefined {
+): Problem | undefined {
   if (host.target(confDir) === host.target(directories.confDir))
     return undefined;
   return {
@@ -230,30 +225,22 @@ function settingsOf(
   table: unknown,
 ): RuntimeSettings[] {
   if (table === undefined) return [];
-  const text = (key: string): string | undefined => {
-    const value = own(table, key);
-    return typeof value === "string" && value !== "" ? value : undefined;
-  };
-  const directories = ["bin_dirs", "bin_dir", "plugin_dirs"].flatMap((key) =>
-    [own(table, key)].flat(),
-  );
+  const texts = (...keys: string[]) =>
+    keys
+      .flatMap((key) => [own(table, key)].flat())
+      .filter((value) => typeof value === "string")
+      .filter((value) => value !== "");
+  const directories = (...keys: string[]) =>
+    texts(...keys).map((path) => path.replace(/(?<=.)\/+$/, ""));
   const count = own(table, "max_conf_num");
   return [
     {
       runtime,
       file,
-      binDirs: directories
-        .filter(
-          (directory): directory is string => typeof directory === "string",
-        )
-        .filter((directory) => directory !== "")
-        .map((directory) => directory.replace(/(?<=.)\/+$/, "")),
-      confDir: (text("conf_dir") ?? text("network_dir"))?.replace(
-        /(?<=.)\/+$/,
-        "",
-      ),
+      binDirs: directories("bin_dirs", "bin_dir", "plugin_dirs"),
+      confDir: directories("conf_dir", "network_dir")[0],
       maxConfNum: typeof count === "number" ? count : undefined,
-      defaultNetwork: text("cni_default_network"),
+      defaultNetwork: texts("cni_default_network")[0],
     },
   ];
 }

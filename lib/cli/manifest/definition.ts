@@ -5,49 +5,69 @@
 export const group = "k8s.cni.cncf.io";
 export const definitions = "network-attachment-definitions";
 
-export const networkAttachmentDefinition = {
-  apiVersion: "apiextensions.k8s.io/v1",
-  kind: "CustomResourceDefinition",
-  metadata: { name: `${definitions}.${group}` },
-  spec: {
-    group,
-    scope: "Namespaced",
-    names: {
-      plural: definitions,
-      singular: "network-attachment-definition",
-      kind: "NetworkAttachmentDefinition",
-      shortNames: ["net-attach-def"],
-    },
-    versions: [
-      {
-        name: "v1",
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: {
+export const networkAttachmentDefinition = customResource(
+  group,
+  {
+    plural: definitions,
+    singular: "network-attachment-definition",
+    kind: "NetworkAttachmentDefinition",
+    shortNames: ["net-attach-def"],
+  },
+  {
+    description:
+      "NetworkAttachmentDefinition is a CRD schema specified by the Network Plumbing Working Group to express the intent for attaching pods to one or more logical or physical networks.",
+    type: "object",
+    properties: {
+      apiVersion: { type: "string" },
+      kind: { type: "string" },
+      metadata: { type: "object" },
+      spec: {
+        description:
+          "NetworkAttachmentDefinition spec defines the desired state of a network attachment",
+        type: "object",
+        properties: {
+          config: {
             description:
-              "NetworkAttachmentDefinition is a CRD schema specified by the Network Plumbing Working Group to express the intent for attaching pods to one or more logical or physical networks.",
-            type: "object",
-            properties: {
-              apiVersion: { type: "string" },
-              kind: { type: "string" },
-              metadata: { type: "object" },
-              spec: {
-                description:
-                  "NetworkAttachmentDefinition spec defines the desired state of a network attachment",
-                type: "object",
-                properties: {
-                  config: {
-                    description:
-                      "NetworkAttachmentDefinition config is a JSON-formatted CNI configuration",
-                    type: "string",
-                  },
-                },
-              },
-            },
+              "NetworkAttachmentDefinition config is a JSON-formatted CNI configuration",
+            type: "string",
           },
         },
       },
-    ],
+    },
   },
-};
+);
+
+/** The definition of a namespaced kind, version v1. */
+export function customResource(
+  ofGroup: string,
+  names: {
+    plural: string;
+    singular: string;
+    kind: string;
+    shortNames?: string[];
+  },
+  openAPIV3Schema: object,
+  annotations?: Readonly<Record<string, string>>,
+): object {
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: {
+      name: `${names.plural}.${ofGroup}`,
+      ...(annotations && { annotations }),
+    },
+    spec: {
+      group: ofGroup,
+      scope: "Namespaced",
+      names,
+      versions: [
+        {
+          name: "v1",
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema },
+        },
+      ],
+    },
+  };
+}

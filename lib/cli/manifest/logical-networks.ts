@@ -2,6 +2,7 @@
  * CNI-Genie's logical networks (selection.md §9): both custom resources, genie's rights,
  * and the policies.
  */
+import { customResource } from "./definition.ts";
 import type { Feature } from "./feature.ts";
 import { group, logicalNetworkPolicies } from "./logical-network-policies.ts";
 
@@ -79,35 +80,15 @@ const physicalSpec = {
 
 function definition(kind: string, spec: object): object {
   const singular = kind.toLowerCase();
-  const plural = `${singular}s`;
-  return {
-    apiVersion: "apiextensions.k8s.io/v1",
-    kind: "CustomResourceDefinition",
-    metadata: {
-      name: `${plural}.${group}`,
-      annotations: {
-        // CNI-Genie chose a group that belongs to Kubernetes.
-        "api-approved.kubernetes.io": "unapproved, the group of CNI-Genie",
-      },
+  return customResource(
+    group,
+    { plural: `${singular}s`, singular, kind },
+    {
+      type: "object",
+      required: ["spec"],
+      properties: { spec: { type: "object", properties: spec } },
     },
-    spec: {
-      group,
-      scope: "Namespaced",
-      names: { plural, singular, kind },
-      versions: [
-        {
-          name: "v1",
-          served: true,
-          storage: true,
-          schema: {
-            openAPIV3Schema: {
-              type: "object",
-              required: ["spec"],
-              properties: { spec: { type: "object", properties: spec } },
-            },
-          },
-        },
-      ],
-    },
-  };
+    // CNI-Genie chose a group that belongs to Kubernetes.
+    { "api-approved.kubernetes.io": "unapproved, the group of CNI-Genie" },
+  );
 }

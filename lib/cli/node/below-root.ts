@@ -4,7 +4,8 @@
  */
 import { messageOf } from "../../linux/errno.ts";
 import { chroot } from "../../linux/libc.ts";
-import type { Env } from "../command/terminal.ts";
+import type { Terminal } from "../command/terminal.ts";
+import type { Host } from "./host.ts";
 
 export interface Ended {
   /** null: killed, also after `limitMs`. */
@@ -13,14 +14,15 @@ export interface Ended {
   stderr: string;
 }
 
-/** `cmd`: this executable, the hidden command and its `--root`. Throws the errno of the execution. */
+/** Executes a hidden command with its `--root`. Throws the errno of the execution. */
 export async function runBelowRoot(
-  cmd: string[],
-  env: Env,
+  { root }: Host,
+  [command, ...args]: readonly [string, ...string[]],
+  { env, self }: Pick<Terminal, "env" | "self">,
   limitMs: number,
 ): Promise<Ended> {
   const child = Bun.spawn({
-    cmd,
+    cmd: [self, command, `--root=${root}`, ...args],
     env: { ...env },
     // Needs no /dev/null: the other root may not have one.
     stdin: new Blob([]),

@@ -39,25 +39,20 @@ export interface Asked {
 export async function versionsOf(
   asked: Asked,
   host: Host,
-  { env, self }: Pick<Terminal, "env" | "self">,
+  terminal: Pick<Terminal, "env" | "self">,
 ): Promise<readonly string[]> {
   const directories = asked.directories.map((directory) =>
     host.path(directory),
   );
   const path = findPlugin(asked.type, directories);
   await requireLoader(path, host);
-  if (host.isOurs) return ask(asked, env);
+  if (host.isOurs) return ask(asked, terminal.env);
   const directory =
     asked.directories[directories.indexOf(dirname(path))] ?? "/";
   const { exitCode, stdout, stderr } = await runBelowRoot(
-    [
-      self,
-      "plugin-versions",
-      `--root=${host.root}`,
-      `--directory=${directory}`,
-      asked.type,
-    ],
-    env,
+    host,
+    ["plugin-versions", `--directory=${directory}`, asked.type],
+    terminal,
     limitMs,
   );
   if (exitCode === 0) return versions(parseJson(stdout));

@@ -63,15 +63,6 @@ function cluster(
   }
 }
 
-async function installed(kubeconfig?: string): Promise<NodeDirectory> {
-  const node = new NodeDirectory();
-  await node.type(
-    "install",
-    kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
-  );
-  return node;
-}
-
 async function diagnosed(node: NodeDirectory, words: string[] = []) {
   const { exitCode, stdout, stderr } = await node.type("doctor", [
     "-o",
@@ -134,7 +125,7 @@ describe("doctor", () => {
     cluster(server);
     const kubeconfig = server.kubeconfig();
     chmodSync(kubeconfig, 0o600);
-    using node = await installed(kubeconfig);
+    using node = await NodeDirectory.installed(`--kubeconfig=${kubeconfig}`);
     node.record();
     const { exitCode, findings } = await diagnosed(node);
     expect({ exitCode, troubles: troubles(findings) }).toEqual({
@@ -569,7 +560,7 @@ describe("doctor", () => {
   ])(
     "%s, is found and the exit code says whether it is serious",
     async (_, prepare, trouble) => {
-      using node = await installed();
+      using node = await NodeDirectory.installed();
       prepare(node);
       const { exitCode, findings } = await diagnosed(node);
       const found = troubles(findings).find(
@@ -588,7 +579,7 @@ describe("doctor", () => {
   );
 
   test("records of namespaces that are not seen here, are not called left over", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.record({ containerId: "c1", netns: "/a", mountNamespace: "1" });
     node.record({ containerId: "c2" });
     const { findings } = await diagnosed(node);
@@ -608,7 +599,7 @@ describe("doctor", () => {
     ],
     ["in allowedPlugins", { allowedPlugins: ["host-local"], allowedIpams: [] }],
   ])("IPAM of the node, %s, no finding", async (_, keys) => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     withKeys(node, keys);
     const { findings } = await diagnosed(node);
     expect(findings.filter(({ check }) => check === "allowed IPAM")).toEqual(
@@ -629,7 +620,7 @@ describe("doctor", () => {
   });
 
   test("-o table, one line for each finding, in colour on a terminal", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     rmSync(join(node.binDir, "ptp"));
     const plain = await node.type("doctor");
     expect(plain.exitCode).toBe(1);
@@ -702,7 +693,9 @@ describe("doctor, the API server", () => {
   test("a permission that is missing, is a failure with its remedy", async () => {
     await using server = await startApiServer();
     cluster(server, { denied: ["pods/status"] });
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     const { exitCode, findings } = await diagnosed(node);
     expect({
       exitCode,
@@ -721,7 +714,9 @@ describe("doctor, the API server", () => {
   test("no mutating policies, are told and no fault", async () => {
     await using server = await startApiServer();
     cluster(server, { policies: [] });
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     const { exitCode, findings } = await diagnosed(node);
     expect({
       exitCode,
@@ -740,7 +735,9 @@ describe("doctor, the API server", () => {
   test("the node's own credential, is asked about its own pods only", async () => {
     await using server = await startApiServer();
     cluster(server, { user: "system:node:n1" });
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     const { findings } = await diagnosed(node);
     expect(
       findings

@@ -12,16 +12,6 @@ import { NodeDirectory } from "../fixtures.ts";
 
 afterAll(removeCerts);
 
-async function installed(kubeconfig?: string): Promise<NodeDirectory> {
-  const node = new NodeDirectory();
-  const { exitCode } = await node.type(
-    "install",
-    kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
-  );
-  expect(exitCode).toBe(0);
-  return node;
-}
-
 const annotated = (cni: string) => ({ metadata: { annotations: { cni } } });
 
 /** A workload whose own annotation says something else than its template's. */
@@ -59,7 +49,7 @@ describe("explain -f, workloads", () => {
   ])(
     "%s, its template counts, not its own annotations",
     async (kind, object) => {
-      using node = await installed();
+      using node = await NodeDirectory.installed();
       const file = node.write("a.json", JSON.stringify(workload(kind, object)));
       const { exitCode, stdout, stderr } = await node.type("explain", [
         "-f",
@@ -77,7 +67,7 @@ describe("explain -f, workloads", () => {
   );
 
   test("an annotation above the template, is pointed out", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const file = node.write(
       "a.json",
       JSON.stringify(
@@ -123,7 +113,7 @@ spec: { template: { spec: { hostNetwork: true, containers: [] } } }
 
 describe("explain -f without POD", () => {
   test("every pod and workload of the file, other objects are passed over", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const file = node.write("a.yaml", several);
     const { exitCode, stdout, stderr } = await node.type("explain", [
       "-f",
@@ -143,7 +133,7 @@ describe("explain -f without POD", () => {
   });
 
   test("-o json, an object for one, a list for several", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const file = node.write("a.yaml", several);
     const json = async (...words: string[]) => {
       const { stdout } = await node.type("explain", [
@@ -183,7 +173,7 @@ describe("explain -f without POD", () => {
     ],
     ["job-", "default/job- gets 2 networks on this node:"],
   ])("%s, only that one", async (operand, head) => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const file = node.write("a.yaml", several);
     const { stdout } = await node.type("explain", [operand, "-f", file]);
     expect(heads(stdout).filter((line) => !line.startsWith("eth0"))).toEqual([
@@ -192,7 +182,7 @@ describe("explain -f without POD", () => {
   });
 
   test("one that would fail, is reported beside the others and the exit code is 1", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const file = node.write(
       "a.yaml",
       `{kind: Pod, metadata: {name: a, annotations: {cni: foo}}}\n---\n{kind: Pod, metadata: {name: b}}\n`,
@@ -251,7 +241,7 @@ describe("explain -f without POD", () => {
       /neither YAML nor JSON: invalid character '}' looking for beginning of object key string at line 3, column 1\n$/,
     ],
   ])("%s, says so", async (_, text, message) => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const file = node.write("a.yaml", text);
     const { exitCode, stderr } = await node.type("explain", ["-f", file]);
     expect(exitCode).toBe(1);
@@ -259,7 +249,7 @@ describe("explain -f without POD", () => {
   });
 
   test("no such file, says so", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     expect(await node.type("explain", ["-f", "/nowhere.yaml"])).toEqual({
       exitCode: 1,
       stdout: "",
@@ -270,7 +260,7 @@ describe("explain -f without POD", () => {
 
 describe("explain, what would fail", () => {
   test("an executable for addresses that is missing, as the pod would be told", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     rmSync(join(node.binDir, "host-local"));
     const file = node.write(
       "a.json",
@@ -302,7 +292,9 @@ describe("explain, a pod of the API server", () => {
         annotations: { cni: "weave" },
       },
     });
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     const { exitCode, stdout } = await node.type("explain", words);
     expect([exitCode, heads(stdout)[0]]).toEqual([
       0,
@@ -317,7 +309,9 @@ describe("explain, a pod of the API server", () => {
         message: `pods "web" is forbidden: User "system:node:n1" cannot get resource "pods" in API group "" in the namespace "default": no relationship found between node 'n1' and this object`,
       }),
     );
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     expect(await node.type("explain", ["web"])).toEqual({
       exitCode: 1,
       stdout: "",
@@ -329,7 +323,7 @@ describe("explain, a pod of the API server", () => {
 
 describe("explain at the executable", () => {
   test("-f - and a pipe as a file, every document", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const binary = genieBinary();
     const run = (script: string) => {
       const { exitCode, stdout, stderr } = Bun.spawnSync({

@@ -12,15 +12,6 @@ const args = (pod: string, uid = "<pod UID>") => {
 };
 
 /** A node with genie; the kubeconfig is the server's, if there is one. */
-async function installed(kubeconfig?: string): Promise<NodeDirectory> {
-  const node = new NodeDirectory();
-  const { exitCode, stderr } = await node.type(
-    "install",
-    kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig],
-  );
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-  return node;
-}
 
 async function explained(
   node: NodeDirectory,
@@ -68,7 +59,7 @@ const ptp = {
 
 describe("explain", () => {
   test("-f, the pod's choice with the configuration of each plugin", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const pod = node.write(
       "pod.yaml",
       `
@@ -124,7 +115,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
   });
 
   test("a node selector for networks, is told", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const pod = {
       metadata: { name: "web", annotations: { cni: "weave" } },
       spec: {
@@ -142,7 +133,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
   });
 
   test("an auxiliary chain, is told beside the networks", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const own = JSON.parse(node.read("etc/cni/net.d/00-genie.conflist")) as {
       plugins: object[];
     };
@@ -185,7 +176,9 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
     ],
   ])("%j, what the namespace would have given", async (annotations, line) => {
     await using server = await startApiServer();
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     const namespace = {
       kind: "Namespace",
       metadata: { name: "shop", annotations: { cni: "weave,canal" } },
@@ -219,7 +212,9 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
       metadata: { name: "phynet1", namespace: "shop" },
       spec: { sharedStatus: { dedicatedNet: true, plugin: "canal" } },
     });
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     const pod = {
       metadata: {
         name: "web",
@@ -246,7 +241,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
   });
 
   test("a blank cni where the node chooses, shows the counts", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const own = JSON.parse(node.read("etc/cni/net.d/00-genie.conflist")) as {
       plugins: object[];
     };
@@ -303,7 +298,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
       'annotation "cni" names "weave": file key of "20-weave.conf"',
     ],
   ])("-f %j, its rule", async (object, rule) => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const pod = node.write("pod.json", JSON.stringify(object));
     expect(
       await explained(node, ["web", "-n", "shop", "-f", pod]),
@@ -311,7 +306,7 @@ spec: { containers: [{ name: a, ports: [{ containerPort: 80, hostPort: 8080, pro
   });
 
   test("as text, one block for each interface", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const pod = node.write(
       "pod.json",
       JSON.stringify({
@@ -362,7 +357,7 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
   ])(
     "%s, fails with the words that the pod would get",
     async (_, object, words, stderr) => {
-      using node = await installed();
+      using node = await NodeDirectory.installed();
       const pod = node.write("pod.json", JSON.stringify(object));
       const ended = await node.type("explain", ["web", "-f", pod, ...words]);
       expect({
@@ -377,7 +372,7 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
   );
 
   test("hostNetwork, no plugin is called", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const pod = node.write(
       "pod.json",
       JSON.stringify({
@@ -407,7 +402,9 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
       metadata: { namespace: "shop", name: "storage" },
       spec: { config: '{"cniVersion":"1.0.0","type":"ptp"}' },
     });
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     expect(await explained(node, ["web", "-n", "shop"])).toEqual({
       pod: { namespace: "shop", name: "web" },
       rules: [
@@ -476,7 +473,9 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
       metadata: { namespace: "shop", name: "vf" },
       spec: { config: '{"cniVersion":"1.0.0","type":"ptp"}' },
     });
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     await node.type("install", [
       "--set",
       `podResourcesSocket="${kubelet.socket}"`,
@@ -514,7 +513,9 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
   ])("the API server responds %p, the error names it", async (status, what) => {
     await using server = await startApiServer();
     server.inject(statusFault(status));
-    using node = await installed(server.kubeconfig());
+    using node = await NodeDirectory.installed(
+      `--kubeconfig=${server.kubeconfig()}`,
+    );
     expect(await node.type("explain", ["web"])).toEqual({
       exitCode: 1,
       stdout: "",

@@ -23,12 +23,6 @@ const two = {
   ],
 };
 
-async function installed(words: string[] = []): Promise<NodeDirectory> {
-  const node = new NodeDirectory();
-  await node.type("install", words);
-  return node;
-}
-
 const text = (node: NodeDirectory, said: string) =>
   said.replaceAll(node.root, "");
 
@@ -74,7 +68,7 @@ describe("uninstall", () => {
   });
 
   test("pods of the former network alone, their records are dropped", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.record({ containerId: "c1" });
     node.record({ containerId: "c2" }, [{ cniVersion: "1.0.0" }]);
     for (const file of [
@@ -103,7 +97,7 @@ describe("uninstall", () => {
   });
 
   test("abandoned attachments do not prevent it; they are kept and named", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.abandoned({ containerId: "c1" });
     const { exitCode, stdout } = await node.type("uninstall");
     expect(exitCode).toBe(0);
@@ -159,7 +153,7 @@ describe("uninstall", () => {
       "  container c1: eth0=canal-net, net1=weave-net (its namespace is gone: `genie gc`)\n",
     ],
   ])("a pod with %s, is named and nothing is done", async (_, record, said) => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.record({ containerId: "c0" });
     node.record(record);
     const before = node.inodes();
@@ -173,7 +167,7 @@ describe("uninstall", () => {
   });
 
   test("pods of a default network that does not come next, are named", async () => {
-    using node = await installed(["--default=weave"]);
+    using node = await NodeDirectory.installed("--default=weave");
     node.record({ attachments: [attachment("weave-net", "eth0")] });
     expect(await node.type("uninstall")).toMatchObject({
       exitCode: 1,
@@ -182,7 +176,7 @@ describe("uninstall", () => {
   });
 
   test("seen from a container, live pods are not called gone", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     // The node's namespace is not mounted in the container, or anywhere below --root.
     node.record({ ...two, netns: "/var/run/netns/cni-1" });
     const elsewhere = { ...two, netns: "/nowhere", mountNamespace: "1" };
@@ -203,7 +197,7 @@ describe("uninstall", () => {
   });
 
   test("no other network is left, pods are named", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.record();
     for (const file of ["10-canal.conflist", "20-weave.conf"])
       rmSync(join(node.confDir, file));
@@ -230,7 +224,7 @@ describe("uninstall", () => {
   });
 
   test("a record that cannot be read, is named", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.record();
     writeFileSync(join(node.dataDir, "attachments/c9:eth0.json"), "{");
     expect(await node.type("uninstall")).toMatchObject({
@@ -240,7 +234,7 @@ describe("uninstall", () => {
   });
 
   test("another file that executes genie, is named", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.network("50-mine.conf", { name: "mine", type: "genie" });
     const { exitCode, stderr } = await node.type("uninstall");
     expect({ exitCode, stderr: text(node, stderr) }).toEqual({
@@ -251,7 +245,7 @@ describe("uninstall", () => {
   });
 
   test("plugins that others added to our list, are named", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const config = node.config;
     node.network("00-genie.conflist", {
       ...config,
@@ -275,7 +269,7 @@ describe("uninstall", () => {
   });
 
   test("CRI-O, the executable stays for the pods that it attached", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     node.write("etc/crio/crio.conf", "");
     node.record();
     const { exitCode, stdout } = await node.type("uninstall", [
@@ -304,7 +298,7 @@ describe("uninstall --force", () => {
   });
 
   test("the configuration is removed, records of gone containers are deleted, the executable stays and is named", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const log = join(node.root, "log");
     node.plugin(
       "ptp",
@@ -336,7 +330,7 @@ describe("uninstall --force", () => {
   });
 
   test("pods of another mount namespace, none is deleted and the reason is named", async () => {
-    using node = await installed();
+    using node = await NodeDirectory.installed();
     const log = join(node.root, "log");
     node.plugin("ptp", `#!/bin/sh\necho "$CNI_COMMAND" >>${log}\n`);
     node.record({ ...two, netns: "/nowhere", mountNamespace: "1" });
