@@ -180,6 +180,12 @@ describe("differenceOf", () => {
       [],
     ],
     [
+      "one that names the interface of an equal one has it, the equal one gets another",
+      { cni: "default,canal@eth0", [networksKey]: "lan,lan@net1" },
+      [primary, at("net1", "shop/lan")],
+      ["attach default as eth1", "attach shop/lan as net2"],
+    ],
+    [
       "another interface name: attached before it is detached",
       { [networksKey]: "lan@net5" },
       [primary, at("net1", "shop/lan@net1")],
@@ -460,6 +466,12 @@ describe("differenceOf, whether the primary is another one", () => {
     ["definitions only add", { [networksKey]: "lan" }, primary, false],
     ["its name is for another", { [networksKey]: "lan@eth0" }, primary, true],
     ["its name, and it is it", { cni: "b@eth0" }, at("eth0", "b@eth0"), false],
+    [
+      "named, behind another of it",
+      { cni: "b,b@eth0" },
+      at("eth0", "b"),
+      false,
+    ],
     ["named, and still", { cni: "a,b" }, at("eth0", "b"), false],
     ["named, and no longer", { cni: "a" }, at("eth0", "b"), true],
     ["named, and nothing is", {}, at("eth0", "b"), true],

@@ -91,7 +91,10 @@ function actualOf(attachment: Attachment, primary: string): Actual {
   return { attachment, isPrimary, isOurs: isNamed && !isPrimary, rank };
 }
 
-/** Equal ones first, then those with the interface of the record, then those with other requests. */
+/**
+ * Elements that name the interface first: those that do not can have another one. Then
+ * equal ones, then those with the interface of the record, then those with other requests.
+ */
 function match(
   elements: readonly WantedElement[],
   candidates: readonly Actual[],
@@ -106,6 +109,9 @@ function match(
     one.isPrimary ||
     !claimed.has(one.attachment.ifname);
   const rules: ((element: Element, one: Actual) => boolean)[] = [
+    (element, { attachment }) =>
+      element.interface !== undefined &&
+      isSatisfied(element, attachment, names),
     (element, { attachment }) =>
       isSatisfied(element, attachment, names) &&
       element.interface === attachment.element?.interface,
