@@ -59,6 +59,7 @@ describe("genie list", () => {
     }
     expect(rows[0]?.bytesIn).toBeGreaterThan(80);
     const { stdout } = node.command("list", "-o", "yaml", "-n", "shop");
+    expect(stdout).toMatch(/^ {2}time: "[\d-]+T/m);
     expect(Bun.YAML.parse(stdout)).toMatchObject([
       { ifname: "eth0", bytesIn: expect.any(Number) },
       { ifname: "eth1" },

@@ -29,8 +29,16 @@ export function yamlOf(...documents: unknown[]): string {
   return documents
     .map((document): unknown => JSON.parse(JSON.stringify(document)))
     .map((document) => `${Bun.YAML.stringify(document, null, 2)}\n`)
+    .map((text) => text.replace(plainValue, '$<before>"$<value>"'))
     .join("---\n");
 }
+
+/**
+ * A text without quotes that YAML 1.1 reads as a time, a number or a merge: `2026-01-31`, the
+ * MAC `11:22:33:44:55:50`, `1_000`, `0b1`, `=`. Bun quotes what YAML 1.2 does not read as a text.
+ */
+const plainValue =
+  /^(?<before> *(?:- )*(?:(?:"(?:[^"\\]|\\.)*"|[^\s"'].*?): )?)(?!-?[\d.]+$)(?<value>[+-]?\d[\d_:.TtZz +-]*|0b[01_]+|=)$/gm;
 
 /** Head and cell of a column. */
 export type Column<Row> = readonly [head: string, cell: (row: Row) => string];

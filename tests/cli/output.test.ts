@@ -1,0 +1,42 @@
+/** `-o yaml`: every reader of YAML sees what `-o json` says. */
+import { expect, test } from "bun:test";
+import { yamlOf } from "../../lib/cli/command/output.ts";
+
+test.each([
+  "2026-11-28",
+  "2026-11-28T16:02:38.881Z",
+  "2026-11-28 16:02:38",
+  "11:22:33:44:55:50",
+  "1:20",
+  "1_000",
+  "0b11",
+  "=",
+])("yamlOf, %s is a text in YAML 1.1 too", (text) => {
+  expect(yamlOf({ time: text, "a: b": text, list: [text], deep: [[text]] }))
+    .toBe(`time: "${text}"
+"a: b": "${text}"
+list:
+  - "${text}"
+deep:
+  - - "${text}"
+`);
+});
+
+test.each([
+  7,
+  -1.5,
+  12_345_678_901,
+  "10.66.0.2/24",
+  "a - 1:20",
+  "x:1:20",
+  "a\n1:20",
+  "1:20 a",
+  'a "b": 1:20',
+  "net1",
+])("yamlOf, %j stays as it is", (value) => {
+  const made = yamlOf({ value, list: [value] });
+  expect(Bun.YAML.parse(made)).toEqual({ value, list: [value] });
+  expect(made).toBe(
+    `${Bun.YAML.stringify({ value, list: [value] }, null, 2)}\n`,
+  );
+});
