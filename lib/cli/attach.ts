@@ -6,6 +6,7 @@
 import { attachNetwork } from "../attach/running/attach-network.ts";
 import { detachNetwork } from "../attach/running/detach-network.ts";
 import type { Change } from "../attach/running/pod-change.ts";
+import { ifnameProblem } from "../cni/args.ts";
 import { CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import type { Command } from "./command/command.ts";
@@ -62,6 +63,11 @@ annotation of the pod names the network, the agent (--attach) attaches it again.
   async run(input, { env, stdout }) {
     const node = contextOf(input, env);
     const ifname = input.secondOperand ?? "";
+    const problem = ifnameProblem(ifname);
+    if (problem)
+      throw new UsageError(
+        `invalid interface name ${quote(ifname)}: ${problem.msg}`,
+      );
     const change = await told(detachNetwork(node, podOf(input), ifname));
     await stdout(textOf(change, input));
     return 0;

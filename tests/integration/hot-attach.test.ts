@@ -252,10 +252,14 @@ describe("what is refused changes nothing", () => {
     ],
     ["attach", ["deploy/web", "weave"], "expected a pod"],
     ["attach", ["shop/web"], "NETWORK is missing"],
+    ["detach", ["shop/web", ""], 'invalid interface name ""'],
+    ["detach", ["shop/web", "a\nb"], String.raw`invalid interface name "a\nb"`],
   ])("%s %j", async (command, words, error) => {
     const { exitCode, stderr } = await hot(made.cluster, command, ...words);
     expect(stderr).toContain(error);
-    expect(exitCode).toBe(/missing|expected a pod/.test(error) ? 2 : 1);
+    expect(exitCode).toBe(
+      /missing|expected a pod|invalid interface/.test(error) ? 2 : 1,
+    );
     expect(await recorded(made.cluster, made.pod)).toHaveLength(1);
     expect(await attached(made.pod)).toEqual({ eth0: "canal" });
   });
