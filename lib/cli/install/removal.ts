@@ -24,7 +24,7 @@ import { counted } from "../command/output.ts";
 import { removeFile, removeWritten } from "../node/replace-file.ts";
 import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "./credential.ts";
-import { credentialDirectory } from "./installation.ts";
+import { credentialDirectory } from "./plan.ts";
 import { removeCopies } from "./own-file.ts";
 import {
   formerNetwork,

@@ -1,0 +1,158 @@
+/**
+ * What an installation is to write. Everything is checked here, before anything changes
+ * (container-runtimes.md K-1).
+ */
+import { join } from "node:path";
+import { readConfDir } from "../../cni/confdir.ts";
+import { invalidConfig } from "../../cni/error.ts";
+import { own, parseJson } from "../../cni/json.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { type GenieConfig, readConfig } from "../../select/config.ts";
+import type { Env } from "../command/terminal.ts";
+import { type Directories, defaultDirectories } from "../node/directories.ts";
+import type { Host } from "../node/host.ts";
+import { nodeNameOf } from "../node/node-name.ts";
+import type { Credential, CredentialRequest } from "./credential-options.ts";
+import { chooseCredential, requireUsable } from "./credential.ts";
+import {
+  type DefaultNetwork,
+  chooseDefault,
+  configuredConfDir,
+  networksIn,
+  refuseEarlier,
+  refuseHazards,
+  requireDefaultPlugins,
+} from "./default-network.ts";
+import { executableMemoryProblems } from "./executable-memory.ts";
+import type { Base, OwnFile } from "./own-file.ts";
+import { ownListText, ownPlugin } from "./own-list.ts";
+import { runtimesOf } from "./runtime.ts";
+import { type Settings, withSettings } from "./settings.ts";
+
+export interface InstallRequest {
+  directories: Directories;
+  host: Host;
+  credential: CredentialRequest;
+  /** Keys of the configuration to set, read for each run. Throws Error. */
+  settings: () => Settings;
+  /** The default network, in place of the configured or first one. */
+  defaultPlugin: string | undefined;
+  /** Overwrites unreadable files and keeps a copy of each. */
+  force: boolean;
+}
+
+export interface Plan {
+  base: Base;
+  network: DefaultNetwork;
+  credential: Credential;
+  /** The text of our file. Throws 7 for a list that no runtime would load. */
+  listText(kubeconfig: string | undefined): string;
+}
+
+/** Throws CniError if a check fails. */
+export async function planInstallation(
+  request: InstallRequest,
+  file: OwnFile,
+  env: Env,
+): Promise<Plan> {
+  const { directories, host, force, settings } = request;
+  requireMemory(host);
+  const read = file.read(force);
+  const base = { ...read, list: withSettings(read.list, settings()) };
+  const keys = base.restoredFrom ?? file.path;
+  const plugin = ownPlugin(base.list?.value);
+  const isInstalled = read.list !== undefined;
+  const network = chooseNetwork(request, plugin, keys, isInstalled);
+  const credential = credentialOf(request, base, env);
+  const directory = credentialDirectory(directories);
+  await requireUsable(credential, { directory, force }, host, env);
+  const { confDir, dataDir } = directories;
+  const isKnown =
+    confDir === defaultDirectories.confDir ||
+    configuredConfDir(plugin) !== undefined;
+  const listText = (kubeconfig: string | undefined): string => {
+    try {
+      return ownListText(base.list, {
+        name: network.name,
+        defaultPlugin: network.plugin,
+        kubeconfig,
+        nodeName: nodeNameOf(kubeconfig, host, env),
+        confDir: isKnown ? undefined : confDir,
+        dataDir: dataDir === defaultDirectories.dataDir ? undefined : dataDir,
+      });
+    } catch (cause) {
+      throw invalidConfig(`${file.path}: ${messageOf(cause)}`, cause);
+    }
+  };
+  configOf(ownPlugin(parseJson(listText(""))), keys);
+  return { base, network, credential, listText };
+}
+
+/** A copy of genie is executed here: the runtime's unit may forbid more. Throws 7. */
+function requireMemory(host: Host): void {
+  const [problem] = executableMemoryProblems(host);
+  if (!problem) return;
+  throw invalidConfig(
+    `${problem.found}: genie could not run, and every pod would fail: ${problem.advice}`,
+  );
+}
+
+/** Of genie's plugin object. Throws 7 that names the file of the keys. */
+function configOf(plugin: object, file: string): GenieConfig {
+  try {
+    return readConfig(plugin);
+  } catch (cause) {
+    throw invalidConfig(`${file}: ${messageOf(cause)}`, cause);
+  }
+}
+
+/** `plugin` is genie's plugin object, with the keys of `file`. */
+function chooseNetwork(
+  { directories: { confDir, binDir }, host, defaultPlugin }: InstallRequest,
+  plugin: object,
+  file: string,
+  isInstalled: boolean,
+): DefaultNetwork {
+  const files = readConfDir(host.path(confDir));
+  refuseEarlier(
+    files.map((one) => one.file),
+    confDir,
+  );
+  const networks = networksIn(plugin, { confDir, files }, host);
+  const before = own(plugin, "default_plugin");
+  const chosen = chooseDefault(
+    defaultPlugin ?? (typeof before === "string" ? before : ""),
+    networks,
+  );
+  const path = [binDir, ...configOf(plugin, file).binDirs];
+  requireDefaultPlugins(
+    chosen.plugin,
+    networks,
+    path.map((directory) => host.path(directory)),
+  );
+  if (runtimesOf(host).includes("crio"))
+    refuseHazards(networks, chosen, isInstalled, host);
+  return chosen;
+}
+
+/** The credential's directory, beside the networks: runtimes ignore subdirectories. */
+export function credentialDirectory({ confDir }: Directories): string {
+  return join(confDir, "genie.d");
+}
+
+/** The credential to use, with the present configuration. */
+export function credentialOf(
+  { directories, host, credential }: InstallRequest,
+  base: Base,
+  env: Env,
+): Credential {
+  const directory = credentialDirectory(directories);
+  const existing = configuredKubeconfig(base);
+  return chooseCredential(credential, { directory, existing }, host, env);
+}
+
+export function configuredKubeconfig({ list }: Base): string | undefined {
+  const access = own(ownPlugin(list?.value), "kubernetes");
+  const kubeconfig = own(access, "kubeconfig");
+  return typeof kubeconfig === "string" ? kubeconfig : undefined;
+}
