@@ -46,10 +46,11 @@ export function reportFailure(
   const { stderr, now, env } = dependencies;
   // Read without validation: the configuration may be the fault.
   const level = textOf(request, "log_level") ?? "warn";
-  const file = textOf(request, "logFile");
+  const path = textOf(request, "logFile");
+  const file = path?.startsWith("/") ? path : undefined;
   const { code, message, details } = error;
-  const log = (path: string | undefined) =>
-    createLog(level, path, stderr, now, logContext(request, env)).error(
+  const log = (to: string | undefined) =>
+    createLog(level, to, stderr, now, logContext(request, env)).error(
       `${request.command} failed`,
       { code, error: message, details },
     );

@@ -4,7 +4,10 @@
  * state.md "DEL").
  */
 import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { temporaryDirectory } from "../support/delegate.ts";
 import { nothing } from "../support/node.ts";
+import { callPlugin } from "../support/runtime.ts";
 import { startScriptedNode, summary } from "../support/scripted-node.ts";
 
 const wrong = {
@@ -91,6 +94,20 @@ describe("wrong values", () => {
       'log_level: expected \\"error\\", \\"warn\\", \\"info\\" or \\"debug\\", got an array',
     );
   });
+});
+
+test("a relative logFile: the error is on stderr, and no file is written", async () => {
+  await using scripted = await startScriptedNode();
+  using cwd = temporaryDirectory();
+  const { node } = scripted;
+  const options = { annotations: {}, config: { logFile: "genie.log" } };
+  const { exitCode, stderr } = await callPlugin({
+    ...node.request("ADD", await node.pod(), options),
+    cwd: cwd.path,
+  });
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain("logFile: expected an absolute path");
+  expect(readdirSync(cwd.path)).toEqual([]);
 });
 
 describe("unknown keys", () => {
