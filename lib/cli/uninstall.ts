@@ -12,7 +12,7 @@ import {
   ownFile,
   ownType,
 } from "./node/directories.ts";
-import { type RemovalRequest, removeGenie } from "./install/removal.ts";
+import { type RemovalRequest, removeGenie } from "./uninstall/removal.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
 

@@ -23,7 +23,7 @@ import {
   ok,
   warn,
 } from "./check.ts";
-import { runtimeSettings } from "../install/runtime.ts";
+import { runtimeSettings } from "../node/runtime-settings.ts";
 
 export const checkConfiguration: Check = (node) => {
   const { own: ours, directories, files, configProblem } = node;

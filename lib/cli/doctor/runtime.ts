@@ -5,9 +5,9 @@
  */
 import { existsSync, accessSync, constants, statSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
-import { cachedNetworks, crioHazards, hazardText } from "../install/crio.ts";
+import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
 import { sameContent } from "../install/binary.ts";
-import { executableMemoryProblems } from "../install/executable-memory.ts";
+import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Host } from "../node/host.ts";
 import {
   type RuntimeProcess,
@@ -16,11 +16,13 @@ import {
   versionOf,
   type Runtime,
   runtimesOf,
+} from "../node/runtimes.ts";
+import {
   usesCri,
   runtimeSettings,
   binDirProblem,
   confDirProblem,
-} from "../install/runtime.ts";
+} from "../node/runtime-settings.ts";
 import {
   type Check,
   type Node,

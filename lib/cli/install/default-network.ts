@@ -23,7 +23,7 @@ import { ownType, ownFile } from "../node/directories.ts";
 import { join } from "node:path";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { own } from "../../cni/json.ts";
-import { cachedNetworks, crioHazards, hazardText } from "./crio.ts";
+import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
 import type { Host } from "../node/host.ts";
 
 export interface DefaultNetwork {

@@ -21,7 +21,11 @@ import {
   credentialOf,
   planInstallation,
 } from "./plan.ts";
-import { binDirProblem, confDirProblem, runtimeSettings } from "./runtime.ts";
+import {
+  binDirProblem,
+  confDirProblem,
+  runtimeSettings,
+} from "../node/runtime-settings.ts";
 
 export interface Step {
   outcome: "changed" | "unchanged" | "warning";

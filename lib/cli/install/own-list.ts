@@ -11,7 +11,7 @@ import { isObject, own, parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { quote } from "../../linux/text.ts";
 import { annotationsCapability } from "../../select/config.ts";
-import type { Problem } from "./runtime.ts";
+import type { Problem } from "../node/runtime-settings.ts";
 import { ownType } from "../node/directories.ts";
 import { configKeys, unknownConfigKeys } from "../../select/config-schema.ts";
 import { nearest } from "../../select/nearest-key.ts";

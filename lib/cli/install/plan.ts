@@ -23,10 +23,10 @@ import {
   refuseHazards,
   requireDefaultPlugins,
 } from "./default-network.ts";
-import { executableMemoryProblems } from "./executable-memory.ts";
+import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Base, OwnFile } from "./own-file.ts";
 import { ownListText, ownPlugin } from "./own-list.ts";
-import { runtimesOf } from "./runtime.ts";
+import { runtimesOf } from "../node/runtimes.ts";
 import { type Settings, withSettings } from "./settings.ts";
 
 export interface InstallRequest {

@@ -12,10 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { Finding } from "../../../lib/cli/doctor/check.ts";
-import {
-  optionOf,
-  runtimeProcesses,
-} from "../../../lib/cli/install/runtime.ts";
+import { optionOf, runtimeProcesses } from "../../../lib/cli/node/runtimes.ts";
 import { genieBinary } from "../../support/build.ts";
 import { temporaryDirectory, until } from "../../support/delegate.ts";
 import { denyingExecutableMemory } from "../../support/restricted.ts";

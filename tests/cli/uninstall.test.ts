@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { smallDisk } from "../../support/disk.ts";
-import { Netns } from "../../support/netns.ts";
-import { NodeDirectory, attachment, ptpConf, speaksAll } from "../fixtures.ts";
+import { smallDisk } from "../support/disk.ts";
+import { Netns } from "../support/netns.ts";
+import { NodeDirectory, attachment, ptpConf, speaksAll } from "./fixtures.ts";
 
 /** Only what the node had before. */
 const former = [

@@ -5,8 +5,8 @@
  */
 import { has } from "../../cni/version.ts";
 import type { Candidate } from "../../select/node-networks.ts";
-import { namesIn, textOf } from "../node/replace-file.ts";
-import type { Host } from "../node/host.ts";
+import { namesIn, textOf } from "./replace-file.ts";
+import type { Host } from "./host.ts";
 import { own, parseJson } from "../../cni/json.ts";
 
 export interface Hazard {

@@ -23,16 +23,16 @@ import { nodeContext } from "../node/node-context.ts";
 import { counted } from "../command/output.ts";
 import { removeFile, removeWritten } from "../node/replace-file.ts";
 import type { Env } from "../command/terminal.ts";
-import { credentialFiles } from "./credential.ts";
-import { credentialDirectory } from "./plan.ts";
-import { removeCopies } from "./own-file.ts";
+import { credentialFiles } from "../install/credential.ts";
+import { credentialDirectory } from "../install/plan.ts";
+import { removeCopies } from "../install/own-file.ts";
 import {
   formerNetwork,
   isFreedBy,
   refuseHeld,
   refuseOthers,
 } from "./removal-refusal.ts";
-import { runtimesOf } from "./runtime.ts";
+import { runtimesOf } from "../node/runtimes.ts";
 
 export interface RemovalRequest {
   directories: Directories;

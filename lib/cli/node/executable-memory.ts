@@ -4,9 +4,9 @@
  * "Processes and locks"), and `install` checks it first.
  */
 import { basename } from "node:path";
-import type { Host } from "../node/host.ts";
-import type { Problem } from "./runtime.ts";
-import { namesIn, textOf } from "../node/replace-file.ts";
+import type { Host } from "./host.ts";
+import type { Problem } from "./runtime-settings.ts";
+import { namesIn, textOf } from "./replace-file.ts";
 
 /** The settings of the node that forbid it, as far as they are visible. */
 export function executableMemoryProblems(host: Host): Problem[] {
