@@ -48,7 +48,7 @@ it is kept, and the command succeeds.`,
     const context = contextOf(input, env);
     if (container !== undefined || input.flag("drop-all")) {
       const lines = await drop(context, container);
-      await stdout(lines.map((line) => `${line}\n`).join(""));
+      await stdout(`${lines.join("\n") || "nothing is abandoned"}\n`);
       return 0;
     }
     const { binDir } = directoriesOf(input);

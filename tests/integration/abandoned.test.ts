@@ -538,7 +538,7 @@ describe("an abandoned attachment", () => {
     expect(await node.remains()).toEqual(nothing);
     expect(node.command("gc", "--drop-all")).toEqual({
       exitCode: 0,
-      stdout: "",
+      stdout: "nothing is abandoned\n",
       stderr: "",
     });
   });
