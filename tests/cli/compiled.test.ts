@@ -4,6 +4,7 @@
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import {
+  appendFileSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -111,6 +113,42 @@ describe("the executable", () => {
         child.kill("SIGTERM");
         expect(await child.exited).toBe(0);
         expect(performance.now() - began).toBeLessThan(9000);
+      } finally {
+        child.kill("SIGKILL");
+      }
+    },
+    limitMs,
+  );
+
+  test(
+    "install --watch of the node's own executable, an upgrade stays",
+    async () => {
+      using node = new NodeDirectory();
+      expect(genie(["install", ...node.directories]).exitCode).toBe(0);
+      const executable = join(node.binDir, "genie");
+      const list = join(node.confDir, "00-genie.conflist");
+      const child = Bun.spawn({
+        cmd: [
+          executable,
+          "install",
+          "--watch",
+          "--interval=0.1",
+          ...node.directories,
+        ],
+        env: { PATH: process.env["PATH"] ?? "" },
+        stdout: "pipe",
+      });
+      try {
+        await child.stdout.getReader().read();
+        const upgrade = join(node.root, "genie-next");
+        copyFileSync(genieBinary(), upgrade);
+        appendFileSync(upgrade, "next");
+        const { ino } = statSync(upgrade);
+        renameSync(upgrade, executable);
+        // Written again by a round that has seen the upgrade.
+        rmSync(list);
+        await until(() => existsSync(list), "the configuration");
+        expect(statSync(executable).ino).toBe(ino);
       } finally {
         child.kill("SIGKILL");
       }

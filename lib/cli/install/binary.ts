@@ -7,8 +7,10 @@ import {
   constants,
   accessSync,
   existsSync,
+  lstatSync,
   openSync,
   readSync,
+  readlinkSync,
   realpathSync,
   statSync,
 } from "node:fs";
@@ -68,7 +70,11 @@ export class Binary {
 
   async #putCopy(target: string, source: string): Promise<boolean> {
     removeLeftOver(target, 0);
-    if (isExecutable(target) && sameContent(source, target)) return false;
+    if (
+      isExecutable(target) &&
+      (sameContent(source, target) || (await this.#isUpgrade(target)))
+    )
+      return false;
     requireDirectory(dirname(target), this.#binDir);
     await putExecutable(target, source, async (copy) => {
       await this.#ask(basename(copy));
@@ -96,6 +102,20 @@ export class Binary {
     return existsSync(this.#host.path(loader));
   }
 
+  /**
+   * Whether this process was started from the file at `target`, and another genie has
+   * replaced it since: an agent that is a unit of systemd must not undo an upgrade.
+   */
+  async #isUpgrade(target: string): Promise<boolean> {
+    if (startedFrom(this.#terminal.self) !== realpathSync(target)) return false;
+    try {
+      await this.#ask(ownType);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   async #ask(type: string): Promise<void> {
     const asked = { type, directories: [this.#binDir] };
     const versions = await versionsOf(asked, this.#host, this.#terminal);
@@ -109,6 +129,12 @@ export class Binary {
   #isKnown(target: string): boolean {
     return this.#known !== undefined && this.#known === identity(target);
   }
+}
+
+/** Of `/proc/self/exe`: the kernel marks the path of a file that is replaced. */
+function startedFrom(self: string): string {
+  const link = lstatSync(self).isSymbolicLink() ? readlinkSync(self) : self;
+  return link.replace(/ \(deleted\)$/, "");
 }
 
 function requireDirectory(path: string, binDir: string): void {
