@@ -93,11 +93,13 @@ export function installRounds(
   report: (steps: readonly Step[]) => Promise<void> | void,
 ): () => Promise<void> {
   let warned: string[] | undefined;
+  let isKept = false;
   return async () => {
     // Even if something else fails: the token must not expire.
     if (warned && installation.refreshCredential())
       await report([{ outcome: "changed", text: "the credential" }]);
     const steps = await installation.run();
+    isKept ||= installation.keep();
     const news = steps.filter(
       ({ outcome, text }) =>
         !warned ||

@@ -121,7 +121,7 @@ describe("the executable", () => {
   );
 
   test(
-    "install --watch of the node's own executable, an upgrade stays",
+    "install --watch of the node's own executable, an upgrade stays and uninstall refuses",
     async () => {
       using node = new NodeDirectory();
       expect(genie(["install", ...node.directories]).exitCode).toBe(0);
@@ -149,9 +149,15 @@ describe("the executable", () => {
         rmSync(list);
         await until(() => existsSync(list), "the configuration");
         expect(statSync(executable).ino).toBe(ino);
+        expect(genie(["uninstall", ...node.directories])).toMatchObject({
+          exitCode: 1,
+          stderr: expect.stringContaining("would install it again") as string,
+        });
       } finally {
         child.kill("SIGKILL");
+        await child.exited;
       }
+      expect(genie(["uninstall", ...node.directories]).exitCode).toBe(0);
     },
     limitMs,
   );

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { keepInstalled } from "../../lib/cli/install/installer-lock.ts";
+import { Host } from "../../lib/cli/node/host.ts";
 import { smallDisk } from "../support/disk.ts";
 import { Netns } from "../support/netns.ts";
 import { NodeDirectory, attachment, ptpConf, speaksAll } from "./fixtures.ts";
@@ -207,6 +209,18 @@ describe("uninstall", () => {
         "no other network can delete the attachments of these pods: delete the pods first",
       ),
     });
+  });
+
+  test("an agent runs, nothing is removed: it would install genie again", async () => {
+    using node = await NodeDirectory.installed();
+    const before = node.inodes();
+    expect(keepInstalled(node.binDir, new Host())).toBe(true);
+    const { exitCode, stderr } = await node.type("uninstall", ["--force"]);
+    expect([exitCode, stderr]).toEqual([
+      1,
+      "genie uninstall: `genie agent` or `genie install --watch` runs on this node and would install it again: stop it first, a DaemonSet by `genie manifest --uninstall`\n",
+    ]);
+    expect(node.inodes()).toEqual(before);
   });
 
   test("a read-only disk, the kernel's reason is given and genie stays", async () => {

@@ -11,7 +11,7 @@ import type { Terminal } from "../command/terminal.ts";
 import { Binary } from "./binary.ts";
 import type { Credential } from "./credential-options.ts";
 import { writeCredential } from "./credential.ts";
-import { whileInstalling } from "./installer-lock.ts";
+import { keepInstalled, whileInstalling } from "./installer-lock.ts";
 import { OwnFile } from "./own-file.ts";
 import { listWarnings } from "./own-list.ts";
 import {
@@ -68,6 +68,12 @@ export class Installation {
         `${this.#file.path}: another program keeps changing it`,
       );
     });
+  }
+
+  /** For a process that installs genie again and again: {@link keepInstalled}. */
+  keep(): boolean {
+    const { directories, host } = this.#request;
+    return keepInstalled(directories.binDir, host);
   }
 
   /** Only the credential, so that it stays valid even if another step fails. */

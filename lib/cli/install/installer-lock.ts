@@ -6,7 +6,7 @@
 import { Code, CniError } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { Open, close, openIfAny } from "../../linux/file-calls.ts";
-import { tryLock } from "../../linux/file-lock.ts";
+import { tryLock, tryShare } from "../../linux/file-lock.ts";
 import type { Host } from "../node/host.ts";
 
 const pollMs = 50;
@@ -40,10 +40,37 @@ export async function whileInstalling<T>(
   }
 }
 
-function openDirectory(place: string, confDir: string): number | undefined {
+/**
+ * As long as this process lives, `uninstall` finds that genie would be installed again:
+ * a shared flock on the plugin directory. False if it could not be taken now.
+ */
+export function keepInstalled(binDir: string, host: Host): boolean {
+  const fd = openDirectory(host.path(binDir), binDir);
+  if (fd === undefined) return false;
+  const isTaken = tryShare(fd);
+  if (!isTaken) close(fd);
+  return isTaken;
+}
+
+/** Throws 11 while an agent or `install --watch` would install genie again. */
+export function requireNoKeeper(binDir: string, host: Host): void {
+  const fd = openDirectory(host.path(binDir), binDir);
+  if (fd === undefined) return;
+  try {
+    if (tryLock(fd)) return;
+  } finally {
+    close(fd);
+  }
+  throw new CniError(
+    Code.tryAgainLater,
+    "`genie agent` or `genie install --watch` runs on this node and would install it again: stop it first, a DaemonSet by `genie manifest --uninstall`",
+  );
+}
+
+function openDirectory(place: string, path: string): number | undefined {
   try {
     return openIfAny(place, Open.readOnly | Open.nonBlocking);
   } catch (cause) {
-    throw new CniError(Code.io, `${confDir}: ${messageOf(cause)}`, { cause });
+    throw new CniError(Code.io, `${path}: ${messageOf(cause)}`, { cause });
   }
 }

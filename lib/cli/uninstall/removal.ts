@@ -26,6 +26,7 @@ import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "../install/credential.ts";
 import { credentialDirectory } from "../install/plan.ts";
 import { removeCopies } from "../install/own-file.ts";
+import { requireNoKeeper } from "../install/installer-lock.ts";
 import {
   formerNetwork,
   isFreedBy,
@@ -50,6 +51,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);
   refuseOthers(files, confDir);
+  requireNoKeeper(binDir, host);
   const requireFree = async () => {
     if (!force) await refuseHeld(context, former, host);
   };
