@@ -69,7 +69,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       else chosen.push(await entry.load(value));
     }
     if (!input.flag("no-install")) {
-      // Its first round may wait for another installer.
+      // The first round may wait for another installer.
       const part = await Promise.race([
         installPart(input, terminal, log, signal),
         aborted(signal).then(() => undefined),
@@ -87,7 +87,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
         directories: directoryArgs(directories),
         openApi: () => openNodeApi(input, terminal.env),
         place: (path) => host.path(path),
-        // Two parts ask for it.
+        // Several parts need it at once.
         nodeState: shared(1000, () => hostState(directories, host, terminal)),
         synced: () => chosen.every(({ synced }) => synced?.(running) ?? true),
         log: logger(terminal, config.logLevel),
@@ -139,7 +139,7 @@ function logger(
   const level = logs(configured, "info") ? configured : "info";
   return (name, message, fields = {}) => {
     if (!logs(level, name)) return;
-    // Nobody reads it: the work goes on.
+    // A log without a reader must not stop the agent.
     stdout(lineOf(name, message, fields, now())).catch(() => {});
   };
 }

@@ -74,7 +74,7 @@ annotation of the pod names the network, the agent (--attach) attaches it again.
   },
 };
 
-/** A plugin explains its failure in the details. */
+/** The details of an error are a part of its message: a plugin explains its failure there. */
 async function told(change: Promise<Change>): Promise<Change> {
   try {
     return await change;

@@ -95,7 +95,7 @@ Pods of the node's network are left out. Exit code 1 if something is found.
   },
 };
 
-/** With the outcome of the eviction, if pods are evicted. */
+/** A finding, with the outcome of the eviction if pods are evicted. */
 type Row = Finding & Partial<Eviction>;
 
 /** The parts of a pod that an audit reads; null is absent, as for the API server. */
@@ -168,7 +168,6 @@ function podsOfNode(pods: V1Pod[], node: string): V1Pod[] {
   );
 }
 
-/** Throws Error. */
 function podOf(item: object): V1Pod {
   const withoutNull: unknown = JSON.parse(
     JSON.stringify(item),

@@ -102,7 +102,7 @@ async function diagnose(node: Node): Promise<Finding[]> {
   return findings;
 }
 
-/** Without root half of the node cannot be read, and unreadable files look like missing ones. */
+/** Other users cannot read half of the node, and unreadable files look like missing ones. */
 function notRoot(uid: number): Finding {
   const found = `genie doctor runs as user ${uid}: only root may read our configuration, the credential and the records`;
   return { check: "user", ...fail(found, "sudo genie doctor") };

@@ -97,13 +97,13 @@ interface Explained {
   text: string;
 }
 
-/** Where the command runs decides which pods it sees and what it knows of their networks. */
+/** The node or an operator's machine: they see other pods, and know other things of their networks. */
 interface Place {
   /** The API server, opened once. */
   open(): Promise<Api>;
-  /** Of a pod without one. */
+  /** The namespace of a pod that is named without one. */
   namespace(): string;
-  /** Of `-A`; undefined: every node. */
+  /** The node whose pods `-A` explains; undefined: every node. */
   node(): string | undefined;
   explain(
     pod: PodView,
@@ -149,7 +149,7 @@ function once<T>(open: () => Promise<T>): () => Promise<T> {
 
 interface Pods {
   pods: PodView[];
-  /** Those of a file. */
+  /** The namespaces that are in the file. */
   namespaces: Map<string, Annotations>;
 }
 

@@ -26,7 +26,6 @@ export const help: Command = {
   },
 };
 
-/** The help of genie. */
 export function usage(commands: Commands): string {
   const rows = [...commands].flatMap(([name, { summary, hidden }]) =>
     hidden ? [] : [[`  ${name}`, summary]],
@@ -43,7 +42,6 @@ export function usage(commands: Commands): string {
   ].join("\n");
 }
 
-/** The help of one command. */
 export function commandUsage(
   name: string,
   summary: string,
@@ -70,7 +68,7 @@ function optionText(name: string, { value, short }: Option): string {
   return value === undefined ? names : `${names} ${value}`;
 }
 
-/** Of a compiled genie; "" if it was built without git. */
+/** Set by the build; "" without git. */
 declare const GENIE_COMMIT: string | undefined;
 
 export const version: Command = {

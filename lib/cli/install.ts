@@ -20,7 +20,7 @@ import {
 import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
 
-/** What is installed, for the agent as well. */
+/** Options that `genie agent` has too. */
 export const installOptions = {
   default: {
     value: "NETWORK",
@@ -95,7 +95,7 @@ export function installRounds(
   let warned: string[] | undefined;
   let isKept = false;
   return async () => {
-    // Even if something else fails: the token must not expire.
+    // The token must not expire even if something else fails.
     if (warned && installation.refreshCredential())
       await report([{ outcome: "changed", text: "the credential" }]);
     const steps = await installation.run();

@@ -72,10 +72,10 @@ namespace of the container runtime. The format wide adds the CNI names.`,
   },
 };
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two reads. */
 const watchMs = 1000;
 
-/** As kubectl: the table, then each row that comes, changes or goes. Age and traffic alone are no change. */
+/** Prints the table, then each row that comes, changes or goes, as kubectl does. Age and traffic are no change. */
 async function watchAttachments(
   { stdout, sleep, stopped, now }: Terminal,
   format: string | undefined,

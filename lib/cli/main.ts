@@ -62,7 +62,7 @@ export async function runCommand(
   }
 }
 
-/** Whether the error is the system's refusal, whatever text precedes it. */
+/** Whether the system refused it: the errno or its text is somewhere in the message. */
 function isDenied(error: unknown): boolean {
   return /EACCES|EPERM|permission denied|context not permitted/i.test(
     messageOf(error),

@@ -1,6 +1,6 @@
 /**
  * `genie manifest`: the Kubernetes objects that genie needs, as YAML on stdout. What
- * optional parts add is in `manifest/features.ts`.
+ * an optional part adds is in a module of `manifest/`.
  */
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
@@ -9,7 +9,11 @@ import { readConfig } from "../select/config.ts";
 import type { Command } from "./command/command.ts";
 import { isPath } from "./command/options.ts";
 import { type Input, UsageError } from "./command/input.ts";
-import { features } from "./manifest/features.ts";
+import { agent } from "./manifest/agent.ts";
+import { choicePolicy } from "./manifest/choice-policy.ts";
+import { dra } from "./manifest/dra.ts";
+import type { Feature } from "./manifest/feature.ts";
+import { logicalNetworks } from "./manifest/logical-networks.ts";
 import { type ManifestOptions, objects } from "./manifest/objects.ts";
 import { directoryOptions, directoriesOf } from "./node/directories.ts";
 import { ownPlugin } from "./install/own-list.ts";
@@ -19,6 +23,14 @@ import {
   setOption,
   withSettings,
 } from "./install/settings.ts";
+
+/** The optional parts. */
+const features: readonly Feature[] = [
+  agent,
+  choicePolicy,
+  dra,
+  logicalNetworks,
+];
 
 /** `[registry[:port]/]path[:tag][@digest]`, as containerd accepts it. */
 const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
@@ -145,7 +157,7 @@ function requirePathsOfNode(input: Input): void {
   }
 }
 
-/** Not `/` itself: the DaemonSet mounts it. The chart's schema has it too. */
+/** A directory that the DaemonSet can mount: not `/`. The chart's schema has the pattern too. */
 export const nodePath = "^/+[^/]";
 
 /** Before every node refuses it. */

@@ -24,7 +24,6 @@ import { contextOf } from "../node/node-context.ts";
 
 const request = object({
   verb: v.picklist(["attach", "detach", "check", "repair"]),
-  /** Of the record. */
   containerId: v.string(),
   ifname: v.string(),
   /** The interface to detach or to repair, or to attach if the element names none. */
@@ -35,7 +34,7 @@ const request = object({
 
 export type ChangeRequest = v.InferOutput<typeof request>;
 
-/** What the agent does with it: "left alone" is no failure. */
+/** "left alone" is no failure. */
 export type ChangeOutcome =
   | Change
   | { outcome: "checked"; attachments: CheckedAttachment[] }

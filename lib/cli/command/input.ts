@@ -111,7 +111,7 @@ function parse(options: Options, words: readonly string[]) {
   }
 }
 
-/** As kubectl takes it: `-o=json`; for parseArgs its value is `=json`. */
+/** kubectl accepts `-o=json`; parseArgs would take `=json` as the value. */
 function longForm(word: string, options: Options): string {
   const [, letter, value] = /^-(\w)=(.*)$/s.exec(word) ?? [];
   if (letter === undefined) return word;
@@ -124,7 +124,7 @@ function longForm(word: string, options: Options): string {
 function usageError(error: unknown, options: Options): unknown {
   if (!(error instanceof TypeError)) return error;
   const [, typed = ""] = /'(?:-\w, )?([^\s']+)/.exec(error.message) ?? [];
-  // Of `-hx` it names `x`.
+  // For `-hx` the message has `x`.
   const option = typed.startsWith("-") ? typed : `-${typed}`;
   const known = Object.entries(options).find(
     ([name, { short }]) => option === `--${name}` || option === `-${short}`,

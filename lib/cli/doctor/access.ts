@@ -131,7 +131,7 @@ async function reviewOf(
   }
 }
 
-/** Any pod of this node. */
+/** Some pod of this node. */
 async function recordedPod(
   context: Context,
 ): Promise<{ namespace: string; name: string } | undefined> {

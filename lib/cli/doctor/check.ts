@@ -1,8 +1,8 @@
 /**
  * The input and output of a check of `genie doctor`.
  */
+import { attempt, problemOf } from "../node/attempt.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
-import { messageOf } from "../../linux/errno.ts";
 import type { Context } from "../../attach/context.ts";
 import {
   type GenieConfig,
@@ -99,31 +99,10 @@ export function readNode(
     networks: networksIn(own?.plugin ?? {}, { confDir, files }, host),
     own,
     config,
-    configProblem: own && problemOf(own),
-    context: contextOf(directories, host, terminal),
+    configProblem: own && problemOf(() => readConfig(own.plugin)),
+    // An unreadable file of ours is a finding of another check.
+    context: attempt(() => nodeContext(directories, terminal.env, { host })),
     path,
     searched: path.map((directory) => host.path(directory)),
   };
-}
-
-function problemOf({ plugin }: OwnNetwork): string | undefined {
-  try {
-    readConfig(plugin);
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
-}
-
-function contextOf(
-  directories: Directories,
-  host: Host,
-  { env }: Node["terminal"],
-): Context | undefined {
-  try {
-    return nodeContext(directories, env, { host });
-  } catch {
-    // An unreadable file of ours is a finding of another check.
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@
  * The networks that the node chooses itself: those of `automatic`, and the auxiliary
  * chain of every pod (selection.md §10, §11).
  */
+import { problemOf } from "../node/attempt.ts";
 import { readTraffic } from "../../attach/choice/automatic.ts";
 import { auxiliaryList } from "../../attach/choice/auxiliary-chain.ts";
 import { validateNetwork } from "../../cni/network.ts";
@@ -17,13 +18,11 @@ export const checkAutomatic: Check = (node) => {
   const { networks: names } = config.automatic;
   const source = 'configuration key "automatic"';
   const problems = names.flatMap((name) => {
-    try {
+    const problem = problemOf(() => {
       const { list } = candidateNamed(name, source, config, networks);
       validateNetwork(list, searched, undefined);
-      return [];
-    } catch (error) {
-      return [messageOf(error)];
-    }
+    });
+    return problem ?? [];
   });
   // If none is left, pods with a blank cni fail.
   const outcome = problems.length === names.length ? fail : warn;

@@ -2,6 +2,7 @@
  * The configuration that the runtime uses, whether it is genie's, and other files
  * that could replace it.
  */
+import { attempt, problemOf } from "../node/attempt.ts";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
@@ -104,14 +105,11 @@ const installPlugin =
 
 /** Other plugins in our list, which the runtime executes after genie. */
 function missingPlugins({ own: ours, searched }: Node): string[] {
-  return (ours?.list.plugins ?? []).flatMap(({ type }) => {
-    try {
-      if (type !== ownType) requirePlugin(type, searched);
-      return [];
-    } catch (error) {
-      return [messageOf(error)];
-    }
-  });
+  return (ours?.list.plugins ?? [])
+    .filter(({ type }) => type !== ownType)
+    .flatMap(
+      ({ type }) => problemOf(() => requirePlugin(type, searched)) ?? [],
+    );
 }
 
 function isReadableSecret({ own: ours }: Node, place: string): boolean {
@@ -123,28 +121,19 @@ function isReadableSecret({ own: ours }: Node, place: string): boolean {
   );
 }
 
+/** Also for a version that is none. */
 function isNewer(version: string): boolean {
-  try {
-    return compareVersions(version, "1.0.0") > 0;
-  } catch {
-    return true;
-  }
+  return !attempt(() => compareVersions(version, "1.0.0") <= 0);
 }
 
 function jsonOf(path: string): unknown {
-  try {
-    return parseJson(textOf(path) ?? "");
-  } catch {
-    return undefined;
-  }
+  return attempt(() => parseJson(textOf(path) ?? ""));
 }
 
 function defaultName({ config, networks }: Node): string | undefined {
-  try {
-    return config && chooseDefault(config.defaultPlugin, networks).name;
-  } catch {
-    return undefined;
-  }
+  return attempt(
+    () => config && chooseDefault(config.defaultPlugin, networks).name,
+  );
 }
 
 export const checkDefaultNetwork: Check = ({ config, networks }) => {

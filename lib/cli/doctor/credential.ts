@@ -4,6 +4,7 @@
  * token is invalid once its pod is deleted, whatever its expiry: the DaemonSet that
  * wrote it is gone, or the token was copied from another pod.
  */
+import { attempt } from "../node/attempt.ts";
 import { statSync, existsSync } from "node:fs";
 import { messageOf } from "../../linux/errno.ts";
 import {
@@ -117,12 +118,9 @@ function tokenOf({ tokenFile, token }: User, host: Host): string | undefined {
 /** The claims of a JWT; undefined for another token. */
 function claimsOf(token: string | undefined): unknown {
   const [, payload] = token?.split(".") ?? [];
-  if (payload === undefined) return undefined;
-  try {
-    return JSON.parse(Buffer.from(payload, "base64url").toString());
-  } catch {
-    return undefined;
-  }
+  return attempt((): unknown =>
+    JSON.parse(Buffer.from(payload ?? "", "base64url").toString()),
+  );
 }
 
 /** `exp`; undefined if absent. */
@@ -158,14 +156,10 @@ export const checkTokenPod: Check = async (node) => {
 function boundPod({ config, host }: Node): BoundPod | undefined {
   const kubeconfig = config?.kube.kubeconfig;
   if (kubeconfig === undefined) return undefined;
-  let claims: unknown;
-  try {
-    const { user } = readKubeconfig(host.path(kubeconfig));
-    claims = claimsOf(tokenOf(user, host));
-  } catch {
-    // The check of the credential reports it.
-    return undefined;
-  }
+  // The check of the credential reports a file that cannot be read.
+  const claims = attempt(() =>
+    claimsOf(tokenOf(readKubeconfig(host.path(kubeconfig)).user, host)),
+  );
   const bound = own(claims, "kubernetes.io");
   const text = (value: unknown) => (typeof value === "string" ? value : "");
   const pod = {

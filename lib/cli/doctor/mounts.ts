@@ -14,7 +14,7 @@ import { type Finding, fail, named } from "./check.ts";
 /** Milliseconds. */
 const mountMs = 5000;
 
-/** Those that our configuration names too, once its own directory responds. */
+/** Also checks the directories that our configuration names, once it can be read. */
 export async function checkMounts(
   { confDir, binDir, dataDir = defaultDirectories.dataDir }: Directories,
   host: Host,

@@ -2,6 +2,7 @@
  * The directory of records: whether it can be written, stale records in it,
  * and attachments that could not be deleted (`genie gc` tries them again).
  */
+import { problemOf } from "../node/attempt.ts";
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
@@ -38,13 +39,10 @@ export const checkDataDir: Check = ({ context }) => {
 
 /** Why records are not trusted; undefined if they are. */
 export function unsafe(dataDir: string): string | undefined {
-  try {
+  return problemOf(() => {
     for (const directory of ["attachments", "abandoned", "locks"])
       requireOwnDirectory(`${dataDir}/${directory}`);
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
+  });
 }
 
 export const checkLeftOver: Check = async ({ context, host }) => {

@@ -83,7 +83,7 @@ function linesOf(
   ];
 }
 
-/** With the CNI name if it differs: configurations and network-status have that one. */
+/** Adds the CNI name if it differs: configurations and network-status have that one. */
 function namesOf({ network, cniName }: ExplainedAttachment): string {
   return network === cniName ? network : `${network} (CNI name ${cniName})`;
 }

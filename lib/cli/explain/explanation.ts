@@ -53,11 +53,10 @@ export interface ExplainedAttachment {
   network: string;
   /** The `name` of its configuration. */
   cniName: string;
-  /** Its file or definition. */
+  /** The file or the definition of the network. */
   source: string;
-  /** CNI_ARGS */
+  /** The value of CNI_ARGS. */
   args: string;
-  /** Its `id`, the `resource` that it is of, its `source`. */
   device?: Device;
   plugins: { type: string; path: string; config: unknown }[];
 }

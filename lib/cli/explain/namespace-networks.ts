@@ -10,9 +10,9 @@ import { quote } from "../../linux/text.ts";
 import type { Annotations } from "../../select/attachment.ts";
 import { type PodView, networkAnnotations } from "../pods/pod-view.ts";
 
-/** Where namespaces are read; each once. */
+/** Namespaces are read once each. */
 export interface NamespaceSource {
-  /** Those of a file, and those that were asked for. */
+  /** The namespaces of the file, and those that were read already. */
   known: Map<string, Annotations>;
   open(): Promise<Api>;
 }

@@ -2,6 +2,7 @@
  * Genie's executable in the node's plugin directory: compares it with the running
  * one, and replaces it.
  */
+import { problemOf } from "../node/attempt.ts";
 import {
   closeSync,
   constants,
@@ -152,12 +153,10 @@ function identity(path: string): string | undefined {
 }
 
 function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
+  return (
+    problemOf(() => accessSync(path, constants.X_OK)) === undefined &&
+    statSync(path).isFile()
+  );
 }
 
 const chunkBytes = 1 << 20;

@@ -91,7 +91,7 @@ export function credentialOf(input: Input): CredentialRequest {
   };
 }
 
-/** By the option `service-account`. */
+/** The account that the option `service-account` names, else this pod's. */
 export function accountOf(input: Input): Account {
   const directory = input.path("service-account");
   return {

@@ -5,6 +5,7 @@
  * earlier: the account's token is valid only as long as its pod lives, and no pod of
  * the node gets definitions after that. {@link writeCredential} writes it.
  */
+import { attempt } from "../node/attempt.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CniError, invalidConfig } from "../../cni/error.ts";
@@ -73,12 +74,7 @@ export function chooseCredential(
 
 /** A node that is not set up yet may have an incomplete one. */
 function isKubeconfig(path: string): boolean {
-  try {
-    readKubeconfig(path);
-    return true;
-  } catch {
-    return false;
-  }
+  return attempt(() => readKubeconfig(path)) !== undefined;
 }
 
 /**

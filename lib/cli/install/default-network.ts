@@ -3,6 +3,7 @@
  * checked (selection.md §5). `install` checks its requirements for the node's networks
  * before any change (container-runtimes.md K-1).
  */
+import { attempt } from "../node/attempt.ts";
 import { CniError, invalidConfig } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
@@ -156,18 +157,12 @@ export function refuseHazards(
     candidates,
     name,
     cached: cachedNetworks(host),
-    former: installed ? undefined : firstName(networks),
+    former: installed
+      ? undefined
+      : attempt(() => firstNetwork(networks).list.name),
   });
   if (hazards.length === 0) return;
   throw invalidConfig(
     `running pods would lose their network: ${hazards.map(hazardText).join("; ")}`,
   );
-}
-
-function firstName(networks: Networks): string | undefined {
-  try {
-    return firstNetwork(networks).list.name;
-  } catch {
-    return undefined;
-  }
 }

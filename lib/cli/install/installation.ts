@@ -76,7 +76,7 @@ export class Installation {
     return keepInstalled(directories.binDir, host);
   }
 
-  /** Only the credential, so that it stays valid even if another step fails. */
+  /** Writes only the credential, so that it stays valid even if another step fails. Whether it changed. */
   refreshCredential(): boolean {
     // A damaged file must not stop the renewal of the token.
     const base = this.#file.read(true);

@@ -49,7 +49,7 @@ export interface Base {
 export class OwnFile {
   readonly #directories: Directories;
   readonly #host: Host;
-  /** In the runtime's directory; may be a symbolic link. */
+  /** Our file in the runtime's directory; may be a symbolic link. */
   readonly #link: string;
 
   constructor(directories: Directories, host: Host) {

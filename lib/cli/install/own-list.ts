@@ -120,7 +120,7 @@ function replaceOwn(
   return at < 0 ? [plugin, ...plugins] : plugins.with(at, plugin);
 }
 
-/** With the indentation of the former text, that of its first line that has one. */
+/** The JSON text, indented as the former text. */
 function textOf(list: object, former = ""): string {
   const indentation = /^[ \t]+(?=\S)/m.exec(former)?.[0] ?? "  ";
   return `${JSON.stringify(list, null, indentation)}\n`;

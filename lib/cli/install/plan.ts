@@ -97,7 +97,7 @@ function requireMemory(host: Host): void {
   );
 }
 
-/** Of genie's plugin object. Throws 7 that names the file of the keys. */
+/** Reads genie's plugin object. Throws 7 that names the file of its keys. */
 function configOf(plugin: object, file: string): GenieConfig {
   try {
     return readConfig(plugin);

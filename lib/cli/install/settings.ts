@@ -46,7 +46,7 @@ const fixed = new Set([
 /** The keys that an operator may set. */
 export const settableKeys = configKeys.filter((key) => !fixed.has(key));
 
-/** Of `--set`. Throws UsageError. */
+/** The settings of `--set`. Throws UsageError. */
 export function parseSettings(input: Input): Settings {
   const fail = (text: string) => new UsageError(`--set ${text}`);
   const settings = new Map(
@@ -64,7 +64,7 @@ export function parseSettings(input: Input): Settings {
   return settings;
 }
 
-/** Of `--settings`; none if the directory is missing. Throws Error. */
+/** The settings of `--settings`; none if the directory is missing. Throws Error. */
 export function readSettings(directory: string | undefined): Settings {
   if (directory === undefined) return new Map();
   return new Map(
@@ -91,7 +91,7 @@ function setting(
       `${key}: expected JSON (a string has quotes), got ${JSON.stringify(json)}: ${messageOf(cause)}`,
     );
   }
-  // Of a CNI key such as `capabilities`, any key is known.
+  // A CNI key such as `capabilities` may have any key.
   if (isObject(value) && configKeys.some((one) => one.startsWith(`${key}.`)))
     for (const inner of Object.keys(value))
       requireKnown(`${key}.${inner}`, fail);

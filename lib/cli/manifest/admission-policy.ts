@@ -83,7 +83,7 @@ export function admissionPolicy(namespace: string): object[] {
 const taint = "genie/not-ready";
 const labelPrefix = "networks.genie/";
 
-/** For `--taint` and `--labels`: the account may change its own node, in that only. */
+/** For `--taint` and `--labels`: the account may change only these, and only on its own node. */
 export function nodePolicy(
   namespace: string,
   { hasTaint, hasLabels }: { hasTaint: boolean; hasLabels: boolean },

@@ -30,7 +30,7 @@ export const choicePolicy: Feature = {
       ...(input.flag("network-scheduling") ? [networkScheduling] : []),
     ];
     if (mutations.length === 0) return undefined;
-    // For `genie explain`.
+    // `genie explain` reads namespaces.
     const rules = input.flag("namespace-networks")
       ? [{ apiGroups: [""], resources: ["namespaces"], verbs: ["get"] }]
       : [];
@@ -73,7 +73,7 @@ const matchConditions = [
 
 const keys = [cniAnnotation, networksAnnotation, defaultNetworkAnnotation];
 
-/** Of all annotations of an object: the API server refuses more. */
+/** The API server refuses an object whose annotations are larger in all. */
 const maxAnnotationBytes = 256 << 10;
 
 /** CEL, evaluated before each mutation. */

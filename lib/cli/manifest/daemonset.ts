@@ -35,7 +35,7 @@ const labels = { "app.kubernetes.io/name": name };
 /** Mount path of the node's file system in the container. */
 const root = "/host";
 
-/** Where the kubelet mounts the token of the account. */
+/** The kubelet mounts the account's token there. */
 const accountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Under one name, so that the one that removes genie replaces the one that installs it. */
@@ -73,11 +73,7 @@ function podSpec(
     ...ownDirectories(options),
     ...contributions.flatMap((one) => one.directories ?? []),
   ];
-  const others = [
-    health,
-    ...(isUninstall ? [] : [settings]),
-    ...contributions.flatMap(({ volumes = [] }) => volumes),
-  ];
+  const others = [health, ...(isUninstall ? [] : [settings])];
   const metrics = contributions.find((one) => one.metrics)?.metrics;
   const container: V1Container = {
     name,

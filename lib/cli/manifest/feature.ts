@@ -3,7 +3,7 @@
  * switches; without them it adds nothing, so a right exists only while its part is on.
  * The Helm chart is generated from the same rows: each switch becomes a value.
  */
-import type { V1PolicyRule, V1Volume } from "@kubernetes/client-node";
+import type { V1PolicyRule } from "@kubernetes/client-node";
 import type { Input } from "../command/input.ts";
 import type { Options } from "../command/options.ts";
 
@@ -21,15 +21,13 @@ export interface Contribution {
   nodeRules?: readonly V1PolicyRule[];
   /** Definitions of custom resources. */
   definitions?: readonly object[];
-  /** Any other objects; applied before the DaemonSet. */
+  /** Other objects; applied before the DaemonSet. */
   objects?: readonly object[];
   /** Arguments of the DaemonSet's container, after those of its command. */
   args?: readonly string[];
   /** Directories of the node, at the same path below the mounted root. */
   directories?: readonly { name: string; path: string }[];
-  /** Volumes of other kinds, with their mount paths. */
-  volumes?: readonly { volume: V1Volume; mountPath: string }[];
-  /** Where the agent serves /metrics and /readyz. */
+  /** The address at which the agent serves /metrics and /readyz. */
   metrics?: { hostname: string; port: number };
   /** Works in the node's namespaces: the pod gets `hostPID` and is privileged. */
   privileged?: true;

@@ -135,7 +135,7 @@ function policyOf({
   };
   return boundPolicy("ValidatingAdmissionPolicy", name, spec, {
     validationActions: ["Deny"],
-    // Those of the object's namespace; the one may be written before the other.
+    // Params in the object's namespace; either object may be written first.
     ...(params !== undefined && {
       paramRef: { selector: {}, parameterNotFoundAction: "Allow" },
     }),

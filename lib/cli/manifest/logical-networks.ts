@@ -23,7 +23,7 @@ export const logicalNetworks: Feature = {
       },
     ];
     return {
-      // Of the credential that the plugin may have.
+      // The plugin has one of the two credentials.
       ...(!input.flag("node-credentials") && { accountRules: rules }),
       ...(!input.flag("service-account") && { nodeRules: rules }),
       definitions: [

@@ -3,6 +3,7 @@
  * libcni's cached attachments of every network of the directory but the default one.
  * K-1 says how pods are protected.
  */
+import { attempt } from "./attempt.ts";
 import { has } from "../../cni/version.ts";
 import type { Candidate } from "../../select/node-networks.ts";
 import { namesIn, textOf } from "./replace-file.ts";
@@ -30,7 +31,7 @@ export interface Situation {
 export function crioHazards(situation: Situation): Hazard[] {
   const { candidates, name } = situation;
   return candidates.flatMap(({ file, list }) => {
-    // Of several networks with one name CRI-O uses the first, which is genie's.
+    // CRI-O uses the first of several networks with one name: genie's.
     if (list.name === name || list.disableGC) return [];
     const why = reason(list.name, list.cniVersion, situation);
     return why === undefined ? [] : [{ file, network: list.name, why }];
@@ -44,11 +45,10 @@ function reason(
 ): string | undefined {
   if (cached.has(network)) return "pods are attached to it";
   if (network === former) return "it was the default network";
-  if (speaksGc(version)) return "its version has GC";
+  if (attempt(() => has(version, "gc"))) return "its version has GC";
   return undefined;
 }
 
-/** The message for the operator. */
 export function hazardText({ file, network, why }: Hazard): string {
   return `CRI-O deletes all attachments of network ${JSON.stringify(network)} at its start (${file}: ${why}): add "disableGC": true to that file, or move it to another confDir`;
 }
@@ -60,22 +60,12 @@ export function cachedNetworks(host: Host): ReadonlySet<string> {
   const directory = host.path(cacheDirectory);
   return new Set(
     namesIn(directory).flatMap((entry) => {
-      try {
-        const value = parseJson(textOf(`${directory}/${entry}`) ?? "");
-        const network = own(value, "networkName");
-        return typeof network === "string" ? network : [];
-      } catch {
-        // Not an entry of the runtime, or incomplete.
-        return [];
-      }
+      // The file may be no entry of the runtime, or incomplete.
+      const value = attempt(() =>
+        parseJson(textOf(`${directory}/${entry}`) ?? ""),
+      );
+      const network = own(value, "networkName");
+      return typeof network === "string" ? network : [];
     }),
   );
-}
-
-function speaksGc(version: string): boolean {
-  try {
-    return has(version, "gc");
-  } catch {
-    return false;
-  }
 }

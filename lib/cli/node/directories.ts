@@ -1,4 +1,4 @@
-/** Where genie and its data are on a node, as options of commands. */
+/** The directories of genie on a node, and the options that name them. */
 import { statSync } from "node:fs";
 import type { Options } from "../command/options.ts";
 import { type Input, UsageError } from "../command/input.ts";
@@ -14,7 +14,6 @@ export const ownType = "genie";
  */
 export const ownFile = "00-genie.conflist";
 
-/** Paths of the node. */
 export interface Directories {
   confDir: string;
   binDir: string;
@@ -43,7 +42,7 @@ export const directoryOptions = {
   },
 } as const satisfies Options;
 
-/** Of commands that also work in a container with the node's file system. */
+/** Options of commands that also work in a container that mounts the node's file system. */
 export const nodeOptions = {
   ...directoryOptions,
   root: {
@@ -60,7 +59,7 @@ export function directoriesOf(input: Input): Directories {
   };
 }
 
-/** The same as arguments of another genie. */
+/** The arguments with which another genie uses the same directories. */
 export function directoryArgs(directories: Directories): string[] {
   const { confDir, binDir, dataDir } = directories;
   return [

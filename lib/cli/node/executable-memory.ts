@@ -3,6 +3,7 @@
  * compiles code as it runs: where this is forbidden, every pod would fail (state.md
  * "Processes and locks"), and `install` checks it first.
  */
+import { attempt } from "./attempt.ts";
 import { basename } from "node:path";
 import type { Host } from "./host.ts";
 import type { Problem } from "./runtime-settings.ts";
@@ -98,9 +99,5 @@ function settingIn(path: string, host: Host): boolean | undefined {
 }
 
 function textIfAny(host: Host, path: string): string | undefined {
-  try {
-    return textOf(host.path(path));
-  } catch {
-    return undefined;
-  }
+  return attempt(() => textOf(host.path(path)));
 }

@@ -2,10 +2,11 @@
  * The node's file system: directly, or below the directory where a container has
  * mounted it (`--root /host`). Paths written into files are always the node's own.
  */
+import { attempt } from "./attempt.ts";
 import { readlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
-/** Linux' limit. */
+/** The limit of Linux. */
 const mostLinks = 40;
 
 export class Host {
@@ -64,11 +65,7 @@ export class Host {
   }
 }
 
+/** undefined for EINVAL, not a link, and for ENOENT, which the caller that opens it reports. */
 function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    // EINVAL: not a link. ENOENT: the caller that opens it reports it.
-    return undefined;
-  }
+  return attempt(() => readlinkSync(path));
 }

@@ -26,7 +26,7 @@ export const apiOptions = {
   },
 } as const satisfies Options;
 
-/** By {@link apiOptions}; the credential of the configuration is read anew each time. */
+/** Opens it as {@link apiOptions} say. The configuration's credential is read again after a failure. */
 export function openNodeApi(input: Input, env: Env): Promise<Api> {
   const kubeconfig = input.path("kubeconfig");
   if (kubeconfig !== undefined) return openApi({ kubeconfig }, env);

@@ -41,7 +41,6 @@ export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
   return undefined;
 }
 
-/** What a command may set. */
 export interface ContextOptions {
   host?: Host;
   dependencies?: Dependencies;
@@ -50,7 +49,7 @@ export interface ContextOptions {
   config?: Readonly<Record<string, unknown>>;
 }
 
-/** Of the directories that the options name. */
+/** The context for the directories that the options name. */
 export function contextOf(
   input: Input,
   env: Env,

@@ -1,4 +1,5 @@
 /** The node's name in the API, which devices and the agent need (configuration.md, `nodeName`). */
+import { attempt } from "./attempt.ts";
 import { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
 import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
@@ -8,7 +9,7 @@ import type { Input } from "../command/input.ts";
 import type { Env } from "../command/terminal.ts";
 import type { Host } from "./host.ts";
 
-/** Of a command: by its option `node`, else as the agent knows it. */
+/** The option `node`, else the name that the agent uses. */
 export function apiNodeName(
   input: Input,
   env: Env,
@@ -17,7 +18,7 @@ export function apiNodeName(
   return input.text("node") || env["NODE_NAME"] || nodeName || hostNodeName();
 }
 
-/** As the kubelet names its node by default. */
+/** The kubelet's default: the host's name in lower case. */
 export function hostNodeName(host = hostname()): string {
   return host.trim().toLowerCase();
 }
@@ -40,15 +41,13 @@ function certifiedName(
   host: Host,
 ): string | undefined {
   if (kubeconfig === undefined) return undefined;
-  try {
+  // Another check validates the credential; the node's name is optional.
+  const certificate = attempt(() => {
     const { clientCertificate } = readKubeconfig(host.path(kubeconfig)).user;
-    if (!clientCertificate) return undefined;
-    const { subject } = readCertificate(clientCertificate, host);
-    return /^CN=system:node:(\S+)$/m.exec(subject)?.[1];
-  } catch {
-    // Another check validates the credential; the node's name is optional.
-    return undefined;
-  }
+    return clientCertificate && readCertificate(clientCertificate, host);
+  });
+  const subject = certificate?.subject ?? "";
+  return /^CN=system:node:(\S+)$/m.exec(subject)?.[1];
 }
 
 /** The client certificate of a kubeconfig of the node. Throws Error if it cannot be read. */

@@ -4,6 +4,7 @@
  * containerd notices a rename within the directory (container-runtimes.md §2.2). An
  * unchanged file is not written.
  */
+import { attempt } from "./attempt.ts";
 import {
   chmodSync,
   chownSync,
@@ -129,7 +130,7 @@ export function keepDamaged(path: string): string {
     const suffix = i === 1 ? ".damaged" : `.damaged-${i}`;
     const place = path + suffix;
     if (existsSync(place) || isLink(place)) continue;
-    if (isRegularFile(path)) {
+    if (attempt(() => statSync(path).isFile())) {
       copyFileSync(path, place);
       chmodSync(place, 0o600);
     }
@@ -137,14 +138,6 @@ export function keepDamaged(path: string): string {
     // replace it.
     else renameSync(path, place);
     return suffix;
-  }
-}
-
-function isRegularFile(path: string): boolean {
-  try {
-    return statSync(path).isFile();
-  } catch {
-    return false;
   }
 }
 
@@ -186,11 +179,7 @@ export function textOf(path: string): string | undefined {
 
 /** The names in a directory; none if it cannot be read. */
 export function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
+  return attempt(() => readdirSync(directory)) ?? [];
 }
 
 function rename(temporary: string, path: string): void {

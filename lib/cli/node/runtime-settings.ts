@@ -2,6 +2,7 @@
  * The CNI settings in the files of container runtimes. Only explicit ones: the defaults
  * are /opt/cni/bin and /etc/cni/net.d too.
  */
+import { attempt } from "./attempt.ts";
 import { own } from "../../cni/json.ts";
 import { type Directories, defaultDirectories } from "./directories.ts";
 import type { Host } from "./host.ts";
@@ -106,7 +107,7 @@ function configFile(process: RuntimeProcess): string {
   return optionOf(process, /^--?(?:c|config)$/) ?? containerdFile;
 }
 
-/** Its position in versions 1 and 2, and in version 3 of the file. */
+/** The table is in another place in each version (1, 2, 3) of the file. */
 function containerdTable(config: unknown): unknown {
   const plugins = own(config, "plugins");
   const names = [
@@ -153,9 +154,5 @@ function crioDropIns(host: Host): string[] {
 }
 
 function parsed(host: Host, file: string): unknown {
-  try {
-    return Bun.TOML.parse(textOf(host.path(file)) ?? "");
-  } catch {
-    return undefined;
-  }
+  return attempt(() => Bun.TOML.parse(textOf(host.path(file)) ?? ""));
 }

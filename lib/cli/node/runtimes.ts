@@ -85,7 +85,7 @@ export function versionOf({
   pid,
   argv,
 }: RuntimeProcess): Promise<string | undefined> {
-  // Not by its path: the file may be another version. k3s has several names.
+  // The file at its path may be another version; k3s has several names.
   return printedVersion(`/proc/${pid}/exe`, argv[0]);
 }
 

@@ -6,7 +6,7 @@ import { quote } from "../../linux/text.ts";
 import type { Options } from "../command/options.ts";
 import { type Input, UsageError } from "../command/input.ts";
 
-/** Of commands that show the pods of a node. */
+/** Options of commands that show the pods of a node. */
 export const namespaceOptions = {
   namespace: {
     value: "NS",
@@ -26,13 +26,13 @@ export function namespaceFilter(
 }
 
 export interface PodOperand {
-  /** As in objects: `Deployment`. Absent: any. */
+  /** The kind as objects have it: `Deployment`. Absent: any kind. */
   kind?: string;
   namespace?: string;
   name: string;
 }
 
-/** With kubectl's short names. */
+/** Kinds, and kubectl's short names. */
 const kinds: Readonly<Record<string, string>> = {
   Pod: "po",
   Deployment: "deploy",
@@ -68,7 +68,7 @@ export function parsePodOperand(
   return { namespace: first, name };
 }
 
-/** Of its singular, plural or short name. */
+/** The kind with this singular, plural or short name. */
 function kindOf(word: string): string | undefined {
   // kubectl accepts `deployments.apps` too.
   const [resource = ""] = word.toLowerCase().split(".");

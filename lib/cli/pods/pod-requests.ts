@@ -46,7 +46,7 @@ export function portMappingsOf(spec: Spec): object[] {
     );
 }
 
-/** From the annotations; containerd's burst is 2^32 − 1 if a rate is set. */
+/** The rates of the annotations; containerd's burst is 2^32 − 1 if a rate is set. */
 export function bandwidthOf(annotations: Annotations): object | undefined {
   const rate = (key: string): number =>
     quantity(own(annotations, `kubernetes.io/${key}-bandwidth`));

@@ -23,7 +23,7 @@ export interface PodView {
   annotations: Annotations;
   /** Network annotations of the workload itself, which no pod gets. */
   misplaced: readonly string[];
-  /** As containerd sends them (container-runtimes.md §1): Go's names. */
+  /** The argument of containerd, with Go's names (container-runtimes.md §1). */
   portMappings: object[];
   bandwidth: object | undefined;
   hostNetwork: boolean;

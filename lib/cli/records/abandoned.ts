@@ -73,7 +73,7 @@ export async function abandonedOnNode({
   return found;
 }
 
-/** With prefix; none without a result. */
+/** The addresses of a result, with prefix. */
 export function addressesOf(result: Result | undefined): string[] {
   return result ? modernResult(result).ips.map(({ address }) => address) : [];
 }

@@ -15,7 +15,7 @@ export interface Collected {
   deleted: AttachmentRecord[];
   /** Abandoned by this run: `genie list --abandoned`. */
   abandoned: AttachmentRecord[];
-  /** Without a namespace, but not long enough; or another genie works on it. */
+  /** Its namespace has not been gone for long enough, or another genie works on it. */
   waiting: AttachmentRecord[];
   failed: { what: string; error: string }[];
 }

@@ -24,9 +24,9 @@ export interface ListedAttachment extends Partial<PodTraffic> {
   cniName: string;
   /** `<namespace>/<name>` of a definition. */
   definition?: string;
-  /** Not for an auxiliary chain, which is on the same interface. */
+  /** False for an auxiliary chain, which is on the same interface. */
   primary: boolean;
-  /** With prefix. */
+  /** Addresses with prefix. */
   ips: string[];
   /** "deleted": its record went (--watch). */
   sandbox: Sandbox | "deleted";

@@ -15,7 +15,7 @@ export interface PodTraffic {
 
 const ownNetns = "/proc/self/ns/net";
 
-/** Of each interface of a pod; `hostNames` of {@link hostInterfaces}. */
+/** The traffic of each interface of a pod; `hostNames` is the result of {@link hostInterfaces}. */
 export function podTraffic(
   netns: string,
   hostNames: ReadonlyMap<number, string>,

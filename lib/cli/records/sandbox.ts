@@ -29,7 +29,7 @@ export function sandboxOf(
 /** Inodes of mount namespaces; undefined if unreadable. */
 export interface MountNamespaces {
   own: string | undefined;
-  /** That of process 1. */
+  /** The namespace of process 1. */
   first: string | undefined;
 }
 

@@ -2,6 +2,7 @@
  * Whether genie may be removed: not while a pod has more than the network that the
  * runtime uses next can delete, and not while another file executes genie.
  */
+import { attempt } from "../node/attempt.ts";
 import { join } from "node:path";
 import type { Context } from "../../attach/context.ts";
 import type { ConfFile } from "../../cni/confdir.ts";
@@ -29,12 +30,8 @@ export function formerNetwork(
   confDir: string,
   files: readonly ConfFile[],
 ): Candidate | undefined {
-  try {
-    const others = files.filter(({ file }) => file !== ownFile);
-    return firstNetwork(networksOf(confDir, others, [ownType]));
-  } catch {
-    return undefined;
-  }
+  const others = files.filter(({ file }) => file !== ownFile);
+  return attempt(() => firstNetwork(networksOf(confDir, others, [ownType])));
 }
 
 /** Throws Error for a file of another origin that needs our executable. */

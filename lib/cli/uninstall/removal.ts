@@ -107,7 +107,7 @@ async function removeUnless(
   return isThere;
 }
 
-/** No reason to refuse: its DEL has failed for long. The report says that it is not retried any more. */
+/** An abandoned attachment does not prevent the removal. The report says that it is not retried any more. */
 async function keptAbandoned(context: Context): Promise<string[]> {
   const { attachments, unreadable } = await abandonedOnNode(context);
   const what = [
@@ -177,7 +177,7 @@ async function dropFreed(
       ];
 }
 
-/** What the agent and the plugin keep beside the records. */
+/** Files of the agent and the plugin beside the records. */
 const ownFiles = [
   "calls.log",
   "calls.log.1",
@@ -191,7 +191,7 @@ const ownFiles = [
 function removeEmpty(dataDir: string): void {
   for (const file of ownFiles) {
     removeFile(join(dataDir, file));
-    // Of a process that was killed before it renamed its file.
+    // A process was killed before it renamed its file.
     removeFile(join(dataDir, `.${file}.new`));
   }
   for (const directory of ["attachments", "abandoned", "locks", "."])
