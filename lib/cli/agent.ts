@@ -8,18 +8,18 @@ import { removeSynced } from "../agent/definition-cache.ts";
 import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
-import { aborted, pause, shared } from "../agent/pause.ts";
+import { aborted, shared } from "../agent/pause.ts";
 import { dueStatuses } from "../agent/report/status.ts";
 import type { Context } from "../attach/context.ts";
 import { messageOf } from "../linux/errno.ts";
 import { logs } from "../state/log-level.ts";
 import { chosenParts, partOptions } from "./agent/agent-switches.ts";
+import { installPart } from "./agent/install-part.ts";
 import type { Command } from "./command/command.ts";
-import type { Input } from "./command/input.ts";
+import { watchOptions } from "./command/watch.ts";
+import { installOptions } from "./install.ts";
+import { credentialOptions } from "./install/credential-options.ts";
 import type { Host } from "./node/host.ts";
-import { installOptions, installRounds, installationOf } from "./install.ts";
-import { accountOf, credentialOptions } from "./install/credential-options.ts";
-import type { Step } from "./install/installation.ts";
 import { apiNodeName } from "./node/node-name.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { hostState } from "./agent/node-state.ts";
@@ -34,9 +34,6 @@ import {
 } from "./node/directories.ts";
 import { nodeContext } from "./node/node-context.ts";
 import type { Terminal } from "./command/terminal.ts";
-import { watch, watchOptions } from "./command/watch.ts";
-
-const installMs = 10_000;
 
 export const agent: Command = {
   about: `Pods never depend on it: ADD, DEL, CHECK and GC work without it. It keeps genie installed as
@@ -141,54 +138,6 @@ function logger(
     if (!logs(level, name)) return;
     // A log without a reader must not stop the agent.
     stdout(lineOf(name, message, fields, now())).catch(() => {});
-  };
-}
-
-/** Resolves after the first round: the other parts read the configuration that it writes. */
-async function installPart(
-  input: Input,
-  terminal: Terminal,
-  log: Agent["log"],
-  signal: AbortSignal,
-): Promise<Part> {
-  const installation = installationOf(
-    input,
-    { account: accountOf(input) },
-    terminal,
-  );
-  const report = (steps: readonly Step[]): void => {
-    for (const { outcome, text } of steps)
-      log(outcome === "warning" ? "warn" : "info", text, { install: outcome });
-  };
-  const failed = (error: string, isWaiting: boolean): void => {
-    if (isWaiting) log("warn", `waiting: ${error}`);
-    else log("error", "failed to install", { error });
-  };
-  let isInstalled = false;
-  const first = Promise.withResolvers<void>();
-  const start = (): Promise<void> =>
-    watch(installRounds(installation, report), {
-      intervalMs: installMs,
-      health: input.path("health"),
-      failed,
-      ended(problem) {
-        isInstalled = problem === "";
-        first.resolve();
-      },
-      sleep: (ms) => pause(ms, signal),
-      stopped: () => signal.aborted,
-    });
-  let started: Promise<void> | undefined = start();
-  await Promise.race([first.promise, started]);
-  return {
-    name: "install",
-    synced: () => isInstalled,
-    run() {
-      // Called again after a failure: the file of --health could not be written.
-      const rounds = started ?? start();
-      started = undefined;
-      return rounds;
-    },
   };
 }
 

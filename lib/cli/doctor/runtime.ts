@@ -3,6 +3,7 @@
  * (container-runtimes.md §1–§3); genie's executable, and whether the runtime looks
  * for plugins in its directory.
  */
+import { quote } from "../../linux/text.ts";
 import { existsSync, accessSync, constants, statSync } from "node:fs";
 import { compareVersions } from "../../cni/version.ts";
 import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
@@ -124,7 +125,7 @@ export const checkCrio: Check = ({ host, networks, own }) => {
     return ok("CRI-O's start leaves every pod its network");
   return hazards.map((hazard) =>
     fail(
-      `network ${JSON.stringify(hazard.network)} would lose its pods at CRI-O's next start`,
+      `network ${quote(hazard.network)} would lose its pods at CRI-O's next start`,
       hazardText(hazard),
     ),
   );

@@ -3,6 +3,7 @@
  * interface names and definitions are as on a node; the configurations of the node's own
  * networks are on the node, so a placeholder stands for each (docs/operations.md).
  */
+import { quote } from "../../linux/text.ts";
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -109,7 +110,7 @@ async function detailsOf(
   const { origin, name } = node;
   return name === undefined
     ? { rule: "the default network of its node" }
-    : { rule: `${origin} ${JSON.stringify(name)}`, network: name };
+    : { rule: `${origin} ${quote(name)}`, network: name };
 }
 
 async function configOf(

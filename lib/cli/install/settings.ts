@@ -4,6 +4,7 @@
  * file as an operator's editor would, so each run checks them with the rest. `null`
  * removes a key; a key that is not named any more stays.
  */
+import { quote } from "../../linux/text.ts";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
@@ -53,7 +54,7 @@ export function parseSettings(input: Input): Settings {
     input.texts("set").map((word) => {
       const [, key, json] = /^([^=]+)=(.*)$/s.exec(word) ?? [];
       if (key === undefined || json === undefined)
-        throw fail(`${JSON.stringify(word)}: expected KEY=JSON`);
+        throw fail(`${quote(word)}: expected KEY=JSON`);
       return setting(key, json, fail);
     }),
   );
@@ -88,7 +89,7 @@ function setting(
     value = parseJson(json);
   } catch (cause) {
     throw fail(
-      `${key}: expected JSON (a string has quotes), got ${JSON.stringify(json)}: ${messageOf(cause)}`,
+      `${key}: expected JSON (a string has quotes), got ${quote(json)}: ${messageOf(cause)}`,
     );
   }
   // A CNI key such as `capabilities` may have any key.

@@ -3,6 +3,7 @@
  * libcni's cached attachments of every network of the directory but the default one.
  * K-1 says how pods are protected.
  */
+import { quote } from "../../linux/text.ts";
 import { attempt } from "./attempt.ts";
 import { has } from "../../cni/version.ts";
 import type { Candidate } from "../../select/node-networks.ts";
@@ -50,7 +51,7 @@ function reason(
 }
 
 export function hazardText({ file, network, why }: Hazard): string {
-  return `CRI-O deletes all attachments of network ${JSON.stringify(network)} at its start (${file}: ${why}): add "disableGC": true to that file, or move it to another confDir`;
+  return `CRI-O deletes all attachments of network ${quote(network)} at its start (${file}: ${why}): add "disableGC": true to that file, or move it to another confDir`;
 }
 
 const cacheDirectory = "/var/lib/cni/results";

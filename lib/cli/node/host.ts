@@ -2,6 +2,7 @@
  * The node's file system: directly, or below the directory where a container has
  * mounted it (`--root /host`). Paths written into files are always the node's own.
  */
+import { quote } from "../../linux/text.ts";
 import { attempt } from "./attempt.ts";
 import { readlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -15,9 +16,7 @@ export class Host {
   /** Throws Error unless the directory is an absolute path. */
   constructor(root = "/") {
     if (!root.startsWith("/"))
-      throw new Error(
-        `root: expected an absolute path, got ${JSON.stringify(root)}`,
-      );
+      throw new Error(`root: expected an absolute path, got ${quote(root)}`);
     this.root = resolve(root);
   }
 

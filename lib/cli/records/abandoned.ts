@@ -8,6 +8,8 @@ import type { Context } from "../../attach/context.ts";
 import { type Result, modernResult } from "../../cni/result.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import type { RecordEntry } from "../../state/record-directory.ts";
 import { displayName } from "../../select/attachment.ts";
 import { withContainerLock } from "../../state/lock.ts";
 import {
@@ -47,7 +49,7 @@ export async function abandonedOnNode({
   for await (const { name, record, error } of records.oldestFirst()) {
     if (!record) {
       found.unreadable.push(
-        `abandoned record ${JSON.stringify(name)}: ${messageOf(error)}`,
+        `abandoned record ${quote(name)}: ${messageOf(error)}`,
       );
       continue;
     }
@@ -88,37 +90,26 @@ export async function drop(
   container: string | undefined,
 ): Promise<string[]> {
   const records = abandonedRecords(context.config);
-  const readable: AttachmentRecord[] = [];
-  const damaged: string[] = [];
-  for await (const { name, record, error } of records.all()) {
-    if (record) readable.push(record);
-    else if (error instanceof CorruptRecord) damaged.push(name);
-  }
-  const isWanted =
-    container === undefined
-      ? () => true
-      : chooser(container, [
-          ...readable.map(({ containerId }) => containerId),
-          ...damaged.map(containerOf),
-        ]);
+  const entries = (await Array.fromAsync(records.all())).filter(
+    ({ record, error }) => record ?? error instanceof CorruptRecord,
+  );
+  const chosen =
+    container === undefined ? entries : ofContainer(container, entries);
   const lines: string[] = [];
-  const { clock } = context.dependencies;
-  for (const record of readable) {
-    const { containerId } = record;
-    if (!isWanted(containerId)) continue;
-    const deadline = new Deadline(lockMs, clock);
+  for (const { name, record } of chosen) {
+    if (!record) {
+      records.setAside(name);
+      lines.push(
+        `dropped ${name}: unreadable, kept as ${name}.json.corrupt; its addresses stay reserved`,
+      );
+      continue;
+    }
+    const deadline = new Deadline(lockMs, context.dependencies.clock);
     const forget = async () => {
       lines.push(...(await reserved(records, record)));
       records.remove(record);
     };
     await withContainerLock(context, deadline, forget, record);
-  }
-  for (const name of damaged) {
-    if (!isWanted(containerOf(name))) continue;
-    records.setAside(name);
-    lines.push(
-      `dropped ${name}: unreadable, kept as ${name}.json.corrupt; its addresses stay reserved`,
-    );
   }
   return lines;
 }
@@ -126,27 +117,29 @@ export async function drop(
 /** Milliseconds to wait for a retry that runs now. */
 const lockMs = 20_000;
 
-/** The container ID in a record's name; a hashed name stays as it is. */
-function containerOf(name: string): string {
-  const [containerId = name] = name.split(":");
-  return containerId;
+/** The container ID; of a damaged record, from its name, where a hash may replace it. */
+function containerOf({ record, name }: RecordEntry): string {
+  return record?.containerId ?? name.split(":")[0] ?? name;
 }
 
-/** The container with this ID or this beginning of an ID. Throws Error for none and for several. */
-function chooser(
+/** The records of the container with this ID or this beginning of an ID. Throws Error for none and for several containers. */
+function ofContainer(
   container: string,
-  containerIds: readonly string[],
-): (containerId: string) => boolean {
-  const found = new Set(containerIds.filter((id) => id.startsWith(container)));
-  if (found.size === 0)
-    throw new Error(`nothing is abandoned of container ${container}`);
+  entries: readonly RecordEntry[],
+): readonly RecordEntry[] {
+  const groups = Map.groupBy(entries, containerOf);
   // One ID can be the beginning of another.
-  if (found.has(container)) return (id) => id === container;
-  if (found.size > 1)
-    throw new Error(
-      `${container} is the beginning of several containers: ${[...found].join(", ")}`,
-    );
-  return (id) => found.has(id);
+  const exact = groups.get(container);
+  if (exact) return exact;
+  const [found, ...others] = [...groups].filter(([id]) =>
+    id.startsWith(container),
+  );
+  if (!found) throw new Error(`nothing is abandoned of container ${container}`);
+  if (others.length === 0) return found[1];
+  const ids = [found, ...others].map(([id]) => id).join(", ");
+  throw new Error(
+    `${container} is the beginning of several containers: ${ids}`,
+  );
 }
 
 /** The addresses and devices that stay reserved. */

@@ -1,4 +1,5 @@
 /** The attachments of this node, from the records. */
+import { quote } from "../../linux/text.ts";
 import type { Result } from "../../cni/result.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { displayName } from "../../select/attachment.ts";
@@ -49,7 +50,7 @@ export async function listAttachments(
   const store = recordDirectory({ config });
   for await (const { name, record, error } of store.all()) {
     if (!record) {
-      unreadable.push(`record ${JSON.stringify(name)}: ${messageOf(error)}`);
+      unreadable.push(`record ${quote(name)}: ${messageOf(error)}`);
       continue;
     }
     const { pod, containerId, ifname } = record;
