@@ -15,25 +15,25 @@ import { messageOf } from "../linux/errno.ts";
 import { logs } from "../state/log-level.ts";
 import { chosenParts, partOptions } from "./agent/agent-switches.ts";
 import { installPart } from "./agent/install-part.ts";
+import { hostState } from "./agent/node-state.ts";
 import type { Command } from "./command/command.ts";
+import type { Terminal } from "./command/terminal.ts";
 import { watchOptions } from "./command/watch.ts";
 import { installOptions } from "./install.ts";
 import { credentialOptions } from "./install/credential-options.ts";
-import type { Host } from "./node/host.ts";
-import { apiNodeName } from "./node/node-name.ts";
-import { apiOptions, openNodeApi } from "./node/node-api.ts";
-import { hostState } from "./agent/node-state.ts";
 import {
   type Directories,
   defaultDirectories,
   directoriesOf,
   directoryArgs,
-  nodeOptions,
   hostOf,
+  nodeOptions,
   ownType,
 } from "./node/directories.ts";
+import type { Host } from "./node/host.ts";
+import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { nodeContext } from "./node/node-context.ts";
-import type { Terminal } from "./command/terminal.ts";
+import { apiNodeName } from "./node/node-name.ts";
 
 export const agent: Command = {
   about: `Pods never depend on it: ADD, DEL, CHECK and GC work without it. It keeps genie installed as

@@ -6,26 +6,28 @@ import { quote } from "../linux/text.ts";
 import type { Annotations } from "../select/attachment.ts";
 import type { Command } from "./command/command.ts";
 import { type Input, UsageError } from "./command/input.ts";
-import { explainPod } from "./explain/explanation.ts";
-import {
-  explanationText,
-  nameOf,
-  remoteText,
-} from "./explain/explanation-text.ts";
-import { directoriesOf, directoryOptions } from "./node/directories.ts";
-import { contextOf } from "./node/node-context.ts";
-import { apiNodeName } from "./node/node-name.ts";
-import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import {
   outputOption,
   structured,
   structuredFormats,
 } from "./command/output.ts";
+import type { Env } from "./command/terminal.ts";
+import {
+  explanationText,
+  nameOf,
+  remoteText,
+} from "./explain/explanation-text.ts";
+import { explainPod } from "./explain/explanation.ts";
 import {
   contextNamespace,
   explainRemotely,
   operatorsKubeconfig,
 } from "./explain/remote-explanation.ts";
+import { directoriesOf, directoryOptions } from "./node/directories.ts";
+import { apiOptions, openNodeApi } from "./node/node-api.ts";
+import { contextOf } from "./node/node-context.ts";
+import { apiNodeName } from "./node/node-name.ts";
+import { fromFile } from "./pods/objects-file.ts";
 import { type PodOperand, parsePodOperand } from "./pods/pod-operand.ts";
 import {
   type PodView,
@@ -33,8 +35,6 @@ import {
   podOfApi,
   podsOfText,
 } from "./pods/pod-view.ts";
-import type { Env } from "./command/terminal.ts";
-import { fromFile } from "./pods/objects-file.ts";
 
 export const explain: Command = {
   operand: { name: "POD", optional: true },

@@ -7,8 +7,8 @@ import {
   type Commands,
   unknownCommand,
 } from "./command/command.ts";
-import { type Option, helpOption } from "./command/options.ts";
 import { UsageError } from "./command/input.ts";
+import { type Option, helpOption } from "./command/options.ts";
 import { columns } from "./command/output.ts";
 
 export const help: Command = {

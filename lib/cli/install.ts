@@ -2,14 +2,15 @@
  * `genie install`: once, or with `--watch` until the process is stopped.
  */
 import type { Command } from "./command/command.ts";
-import type { Options } from "./command/options.ts";
 import type { Input } from "./command/input.ts";
+import type { Options } from "./command/options.ts";
+import type { Terminal } from "./command/terminal.ts";
+import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import {
   type CredentialRequest,
   credentialOf,
   credentialOptions,
 } from "./install/credential-options.ts";
-import { nodeOptions, directoriesOf, hostOf } from "./node/directories.ts";
 import { Installation, type Step } from "./install/installation.ts";
 import {
   parseSettings,
@@ -17,8 +18,7 @@ import {
   setOption,
   settingsOption,
 } from "./install/settings.ts";
-import type { Terminal } from "./command/terminal.ts";
-import { watch, watchOf, watchOptions } from "./command/watch.ts";
+import { directoriesOf, hostOf, nodeOptions } from "./node/directories.ts";
 
 /** Options that `genie agent` has too. */
 export const installOptions = {

@@ -3,15 +3,15 @@
  * command returns its exit code; 2 is a usage error.
  */
 import { messageOf } from "../linux/errno.ts";
-import { UsageError, readInput, suggestion } from "./command/input.ts";
-import { unknownCommand } from "./command/command.ts";
-import { commands } from "./commands.ts";
 import { quote } from "../linux/text.ts";
+import { unknownCommand } from "./command/command.ts";
+import { UsageError, readInput, suggestion } from "./command/input.ts";
 import {
   type Process,
   type Terminal,
   realTerminal,
 } from "./command/terminal.ts";
+import { commands } from "./commands.ts";
 
 const aliases: Readonly<Record<string, string>> = {
   "--version": "version",

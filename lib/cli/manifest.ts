@@ -4,18 +4,11 @@
  */
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import { yamlOf } from "./command/output.ts";
 import { readConfig } from "../select/config.ts";
 import type { Command } from "./command/command.ts";
-import { isPath } from "./command/options.ts";
 import { type Input, UsageError } from "./command/input.ts";
-import { agent } from "./manifest/agent.ts";
-import { choicePolicy } from "./manifest/choice-policy.ts";
-import { dra } from "./manifest/dra.ts";
-import type { Feature } from "./manifest/feature.ts";
-import { logicalNetworks } from "./manifest/logical-networks.ts";
-import { type ManifestOptions, objects } from "./manifest/objects.ts";
-import { directoryOptions, directoriesOf } from "./node/directories.ts";
+import { isPath } from "./command/options.ts";
+import { yamlOf } from "./command/output.ts";
 import { ownPlugin } from "./install/own-list.ts";
 import {
   type Settings,
@@ -23,6 +16,13 @@ import {
   setOption,
   withSettings,
 } from "./install/settings.ts";
+import { agent } from "./manifest/agent.ts";
+import { choicePolicy } from "./manifest/choice-policy.ts";
+import { dra } from "./manifest/dra.ts";
+import type { Feature } from "./manifest/feature.ts";
+import { logicalNetworks } from "./manifest/logical-networks.ts";
+import { type ManifestOptions, objects } from "./manifest/objects.ts";
+import { directoriesOf, directoryOptions } from "./node/directories.ts";
 
 /** The optional parts. */
 const features: readonly Feature[] = [

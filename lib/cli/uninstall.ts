@@ -4,17 +4,17 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "./command/command.ts";
+import type { Terminal } from "./command/terminal.ts";
+import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import { whileInstalling } from "./install/installer-lock.ts";
 import {
   directoriesOf,
-  nodeOptions,
   hostOf,
+  nodeOptions,
   ownFile,
   ownType,
 } from "./node/directories.ts";
 import { type RemovalRequest, removeGenie } from "./uninstall/removal.ts";
-import type { Terminal } from "./command/terminal.ts";
-import { watch, watchOf, watchOptions } from "./command/watch.ts";
 
 export const uninstall: Command = {
   about: `Refuses, and lists the pods, while a pod has more than the network that the runtime will use

@@ -7,17 +7,17 @@ import * as v from "valibot";
 import { type NodeState, nodeState } from "../../agent/node/node-state.ts";
 import { parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
-import { changeRoot, runBelowRoot } from "../node/below-root.ts";
 import type { Command } from "../command/command.ts";
-import type { Host } from "../node/host.ts";
+import type { Env, Terminal } from "../command/terminal.ts";
+import { changeRoot, runBelowRoot } from "../node/below-root.ts";
 import {
   type Directories,
   directoriesOf,
   directoryArgs,
   nodeOptions,
 } from "../node/directories.ts";
+import type { Host } from "../node/host.ts";
 import { nodeContext } from "../node/node-context.ts";
-import type { Env, Terminal } from "../command/terminal.ts";
 
 /** Milliseconds: every network has its own limit. */
 const limitMs = 60_000;

@@ -1,6 +1,6 @@
 /** Output of commands as kubectl has it: formats, tables, ages, numbers of objects. */
-import type { Option } from "./options.ts";
 import { oneOf } from "./input.ts";
+import type { Option } from "./options.ts";
 
 /** `-o json` and `-o yaml`. */
 export const structuredFormats = ["json", "yaml"] as const;

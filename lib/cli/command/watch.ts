@@ -6,10 +6,10 @@
  */
 import { statSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../linux/errno.ts";
-import type { Command } from "./command.ts";
-import type { Options } from "./options.ts";
-import type { Input } from "./input.ts";
 import { textOf } from "../node/replace-file.ts";
+import type { Command } from "./command.ts";
+import type { Input } from "./input.ts";
+import type { Options } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const watchOptions = {

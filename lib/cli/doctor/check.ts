@@ -1,20 +1,20 @@
 /**
  * The input and output of a check of `genie doctor`.
  */
-import { attempt, problemOf } from "../node/attempt.ts";
-import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import type { Context } from "../../attach/context.ts";
+import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import {
   type GenieConfig,
   readConfig,
   readConfigForCleanup,
 } from "../../select/config.ts";
 import type { Networks } from "../../select/node-networks.ts";
-import type { Directories } from "../node/directories.ts";
-import { type OwnNetwork, findOwn, nodeContext } from "../node/node-context.ts";
-import type { Host } from "../node/host.ts";
-import { networksIn } from "../install/default-network.ts";
 import type { Terminal } from "../command/terminal.ts";
+import { networksIn } from "../install/default-network.ts";
+import { attempt, problemOf } from "../node/attempt.ts";
+import type { Directories } from "../node/directories.ts";
+import type { Host } from "../node/host.ts";
+import { type OwnNetwork, findOwn, nodeContext } from "../node/node-context.ts";
 
 /** "skip": it does not apply here, or cannot be known. */
 export type Verdict = "ok" | "warn" | "fail" | "skip";

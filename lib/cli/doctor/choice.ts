@@ -2,7 +2,6 @@
  * The networks that the node chooses itself: those of `automatic`, and the auxiliary
  * chain of every pod (selection.md §10, §11).
  */
-import { problemOf } from "../node/attempt.ts";
 import { readTraffic } from "../../attach/choice/automatic.ts";
 import { auxiliaryList } from "../../attach/choice/auxiliary-chain.ts";
 import { validateNetwork } from "../../cni/network.ts";
@@ -10,6 +9,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { candidateNamed } from "../../select/choice.ts";
 import { ownTypes } from "../../select/node-networks.ts";
+import { problemOf } from "../node/attempt.ts";
 import { type Check, type Node, fail, ok, skip, warn } from "./check.ts";
 
 export const checkAutomatic: Check = (node) => {

@@ -2,19 +2,20 @@
  * The configuration that the runtime uses, whether it is genie's, and other files
  * that could replace it.
  */
-import { attempt, problemOf } from "../node/attempt.ts";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../../linux/errno.ts";
-import { quote } from "../../linux/text.ts";
 import { requirePlugin } from "../../cni/invoke.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import { compareVersions } from "../../cni/version.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
 import { annotationsCapability } from "../../select/config.ts";
 import { chooseDefault } from "../install/default-network.ts";
 import { listWarnings } from "../install/own-list.ts";
+import { attempt, problemOf } from "../node/attempt.ts";
 import { ownFile, ownType } from "../node/directories.ts";
 import { namesIn, textOf } from "../node/replace-file.ts";
+import { runtimeSettings } from "../node/runtime-settings.ts";
 import {
   type Check,
   type Node,
@@ -24,7 +25,6 @@ import {
   ok,
   warn,
 } from "./check.ts";
-import { runtimeSettings } from "../node/runtime-settings.ts";
 
 export const checkConfiguration: Check = (node) => {
   const { own: ours, directories, files, configProblem } = node;

@@ -4,15 +4,19 @@
  * token is invalid once its pod is deleted, whatever its expiry: the DaemonSet that
  * wrote it is gone, or the token was copied from another pod.
  */
-import { attempt } from "../node/attempt.ts";
-import { statSync, existsSync } from "node:fs";
-import { messageOf } from "../../linux/errno.ts";
+import { existsSync, statSync } from "node:fs";
+import { own } from "../../cni/json.ts";
 import {
   type Cluster,
   type User,
   readKubeconfig,
 } from "../../kube/access/kubeconfig.ts";
 import { readToken } from "../../kube/access/pem.ts";
+import { apiProblem, openApi } from "../../kube/typed-api.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { attempt } from "../node/attempt.ts";
+import type { Host } from "../node/host.ts";
+import { readCertificate } from "../node/node-name.ts";
 import {
   type Check,
   type Node,
@@ -23,10 +27,6 @@ import {
   skip,
   warn,
 } from "./check.ts";
-import { own } from "../../cni/json.ts";
-import type { Host } from "../node/host.ts";
-import { readCertificate } from "../node/node-name.ts";
-import { apiProblem, openApi } from "../../kube/typed-api.ts";
 
 const renewal = "check that the DaemonSet or kubelet that renews it is running";
 

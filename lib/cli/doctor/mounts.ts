@@ -6,8 +6,8 @@ import { readdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readConfDir } from "../../cni/confdir.ts";
 import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
-import type { Host } from "../node/host.ts";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
+import type { Host } from "../node/host.ts";
 import { findOwn } from "../node/node-context.ts";
 import { type Finding, fail, named } from "./check.ts";
 

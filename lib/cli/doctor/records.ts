@@ -2,15 +2,15 @@
  * The directory of records: whether it can be written, stale records in it,
  * and attachments that could not be deleted (`genie gc` tries them again).
  */
-import { problemOf } from "../node/attempt.ts";
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../../linux/errno.ts";
 import { requireOwnDirectory } from "../../linux/files.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
+import { counted } from "../command/output.ts";
+import { problemOf } from "../node/attempt.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
 import { sandboxOf } from "../records/sandbox.ts";
-import { counted } from "../command/output.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
 
 export const checkDataDir: Check = ({ context }) => {

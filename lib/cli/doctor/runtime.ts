@@ -3,27 +3,31 @@
  * (container-runtimes.md §1–§3); genie's executable, and whether the runtime looks
  * for plugins in its directory.
  */
-import { quote } from "../../linux/text.ts";
-import { existsSync, accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { compareVersions } from "../../cni/version.ts";
-import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
 import { sameContent } from "../install/binary.ts";
+import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
+import { ownType } from "../node/directories.ts";
 import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Host } from "../node/host.ts";
+import { versionsOf } from "../node/plugin-versions.ts";
 import {
-  type RuntimeProcess,
-  runtimeProcesses,
-  printedVersion,
-  versionOf,
-  type Runtime,
-  runtimesOf,
-} from "../node/runtimes.ts";
-import {
-  usesCri,
-  runtimeSettings,
   binDirProblem,
   confDirProblem,
+  runtimeSettings,
+  usesCri,
 } from "../node/runtime-settings.ts";
+import {
+  type Runtime,
+  type RuntimeProcess,
+  printedVersion,
+  runtimeProcesses,
+  runtimesOf,
+  versionOf,
+} from "../node/runtimes.ts";
 import {
   type Check,
   type Node,
@@ -34,10 +38,6 @@ import {
   skip,
   warn,
 } from "./check.ts";
-import { join } from "node:path";
-import { messageOf } from "../../linux/errno.ts";
-import { ownType } from "../node/directories.ts";
-import { versionsOf } from "../node/plugin-versions.ts";
 
 /** The versions since which each sends annotations and calls STATUS. */
 const since: Readonly<

@@ -6,9 +6,9 @@
 import { choose, openOnce } from "../../attach/choice/choose.ts";
 import {
   type Context,
+  type Dependencies,
   readNetworks,
   runtimeConf,
-  type Dependencies,
   systemDependencies,
 } from "../../attach/context.ts";
 import { findPlugin } from "../../cni/invoke.ts";
@@ -24,15 +24,15 @@ import {
 } from "../../select/attachment.ts";
 import { type ChoiceElement, ruleOf } from "../../select/choice.ts";
 import { annotationsCapability } from "../../select/config.ts";
+import type { Env } from "../command/terminal.ts";
+import type { Directories } from "../node/directories.ts";
+import { nodeContext } from "../node/node-context.ts";
+import type { PodView } from "../pods/pod-view.ts";
 import {
   type NamespaceSource,
   namespaceRules,
   schedulingRules,
 } from "./namespace-networks.ts";
-import type { Directories } from "../node/directories.ts";
-import { nodeContext } from "../node/node-context.ts";
-import type { PodView } from "../pods/pod-view.ts";
-import type { Env } from "../command/terminal.ts";
 
 export interface Explanation {
   /** `kind` of the workload that has the pod's template. */

@@ -3,16 +3,16 @@
  * interface names and definitions are as on a node; the configurations of the node's own
  * networks are on the node, so a placeholder stands for each (docs/operations.md).
  */
-import { quote } from "../../linux/text.ts";
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseConfList } from "../../cni/conflist.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import type { KubeOptions } from "../../kube/access/access.ts";
-import { statusText } from "../../kube/api-error.ts";
 import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
+import { statusText } from "../../kube/api-error.ts";
 import type { Api } from "../../kube/typed-api.ts";
+import { quote } from "../../linux/text.ts";
 import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
 import {
   type ChoiceElement,
@@ -24,8 +24,8 @@ import {
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { readConfig } from "../../select/config.ts";
 import { networksOf } from "../../select/node-networks.ts";
-import type { PodView } from "../pods/pod-view.ts";
 import type { Env } from "../command/terminal.ts";
+import type { PodView } from "../pods/pod-view.ts";
 
 export interface RemoteExplanation {
   pod: { kind?: string; namespace: string; name: string };

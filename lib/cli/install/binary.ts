@@ -2,11 +2,10 @@
  * Genie's executable in the node's plugin directory: compares it with the running
  * one, and replaces it.
  */
-import { problemOf } from "../node/attempt.ts";
 import {
+  accessSync,
   closeSync,
   constants,
-  accessSync,
   existsSync,
   lstatSync,
   openSync,
@@ -16,15 +15,16 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { Code, CniError, invalidConfig } from "../../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import { readElfHeader } from "../../linux/elf.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { Host } from "../node/host.ts";
+import type { Terminal } from "../command/terminal.ts";
+import { problemOf } from "../node/attempt.ts";
 import { ownType } from "../node/directories.ts";
+import type { Host } from "../node/host.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
 import { putExecutable, removeLeftOver } from "../node/replace-file.ts";
-import type { Terminal } from "../command/terminal.ts";
 
 export class Binary {
   readonly #binDir: string;

@@ -5,25 +5,25 @@
  * earlier: the account's token is valid only as long as its pod lives, and no pod of
  * the node gets definitions after that. {@link writeCredential} writes it.
  */
-import { attempt } from "../node/attempt.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CniError, invalidConfig } from "../../cni/error.ts";
-import { messageOf } from "../../linux/errno.ts";
-import { quote } from "../../linux/text.ts";
 import { openAccess } from "../../kube/access/access.ts";
 import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
 import { inClusterServer } from "../../kube/access/server-url.ts";
-import type { Credential, CredentialRequest } from "./credential-options.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import type { Env } from "../command/terminal.ts";
+import { attempt } from "../node/attempt.ts";
 import type { Host } from "../node/host.ts";
-import { kubeconfigText } from "./kubeconfig-text.ts";
 import {
   keepDamaged,
   makeDirectory,
   putText,
   textOf,
 } from "../node/replace-file.ts";
-import type { Env } from "../command/terminal.ts";
+import type { Credential, CredentialRequest } from "./credential-options.ts";
+import { kubeconfigText } from "./kubeconfig-text.ts";
 
 /** Kubeconfigs of the node's own kubelet, by distribution. */
 const nodeKubeconfigs = [

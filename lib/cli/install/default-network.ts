@@ -3,12 +3,16 @@
  * checked (selection.md §5). `install` checks its requirements for the node's networks
  * before any change (container-runtimes.md K-1).
  */
-import { attempt } from "../node/attempt.ts";
+import { join } from "node:path";
+import { isIdentifier } from "../../cni/args.ts";
+import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { CniError, invalidConfig } from "../../cni/error.ts";
+import { own } from "../../cni/json.ts";
+import { validateNetwork } from "../../cni/network.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { validateNetwork } from "../../cni/network.ts";
-import { isIdentifier } from "../../cni/args.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
+import { parseChoice } from "../../select/choice.ts";
 import { readConfig } from "../../select/config.ts";
 import {
   type Candidate,
@@ -17,14 +21,10 @@ import {
   firstNetwork,
   networksOf,
 } from "../../select/node-networks.ts";
-import { type Attachment, displayName } from "../../select/attachment.ts";
-import { parseChoice } from "../../select/choice.ts";
 import { resolve } from "../../select/resolve.ts";
-import { ownType, ownFile } from "../node/directories.ts";
-import { join } from "node:path";
-import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
-import { own } from "../../cni/json.ts";
+import { attempt } from "../node/attempt.ts";
 import { cachedNetworks, crioHazards, hazardText } from "../node/crio.ts";
+import { ownFile, ownType } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 
 export interface DefaultNetwork {

@@ -3,11 +3,16 @@
  * that makes the runtime use genie (container-runtimes.md K-1). A second run writes only
  * changes.
  */
+import { CniError, Code } from "../../cni/error.ts";
 import { parseJson } from "../../cni/json.ts";
-import { Code, CniError } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Terminal } from "../command/terminal.ts";
+import {
+  binDirProblem,
+  confDirProblem,
+  runtimeSettings,
+} from "../node/runtime-settings.ts";
 import { Binary } from "./binary.ts";
 import type { Credential } from "./credential-options.ts";
 import { writeCredential } from "./credential.ts";
@@ -21,11 +26,6 @@ import {
   credentialOf,
   planInstallation,
 } from "./plan.ts";
-import {
-  binDirProblem,
-  confDirProblem,
-  runtimeSettings,
-} from "../node/runtime-settings.ts";
 
 export interface Step {
   outcome: "changed" | "unchanged" | "warning";

@@ -3,7 +3,7 @@
  * `uninstall` would overwrite each other's changes. The lock is a flock on the directory
  * of configurations, so it needs no file there and works through a mount.
  */
-import { Code, CniError } from "../../cni/error.ts";
+import { CniError, Code } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { Open, close, openIfAny } from "../../linux/file-calls.ts";
 import { tryLock, tryShare } from "../../linux/file-lock.ts";

@@ -3,9 +3,9 @@
  * entries change: `proxy-url`, `tls-server-name` and other contexts stay.
  */
 import * as v from "valibot";
-import { messageOf } from "../../linux/errno.ts";
 import { isObject, own } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
+import { messageOf } from "../../linux/errno.ts";
 
 const name = "genie";
 

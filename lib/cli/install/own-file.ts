@@ -6,24 +6,17 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Code, CniError, invalidConfig } from "../../cni/error.ts";
-import { errnoOf, messageOf } from "../../linux/errno.ts";
-import { quote } from "../../linux/text.ts";
-import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
+import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import { own, parseJson } from "../../cni/json.ts";
+import { errnoOf, messageOf } from "../../linux/errno.ts";
+import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
+import { quote } from "../../linux/text.ts";
 import {
   type Directories,
   defaultDirectories,
   ownFile,
 } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
-import {
-  type ListFile,
-  hasOwnPlugin,
-  ownPlugin,
-  parseListFile,
-  withOwnPlugin,
-} from "./own-list.ts";
 import {
   isLink,
   keepDamaged,
@@ -33,6 +26,13 @@ import {
   renewLink,
   textOf,
 } from "../node/replace-file.ts";
+import {
+  type ListFile,
+  hasOwnPlugin,
+  ownPlugin,
+  parseListFile,
+  withOwnPlugin,
+} from "./own-list.ts";
 
 /** The source of the next configuration. */
 export interface Base {

@@ -10,11 +10,11 @@ import { parseConfList } from "../../cni/conflist.ts";
 import { isObject, own, parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { quote } from "../../linux/text.ts";
-import { annotationsCapability } from "../../select/config.ts";
-import type { Problem } from "../node/runtime-settings.ts";
-import { ownType } from "../node/directories.ts";
 import { configKeys, unknownConfigKeys } from "../../select/config-schema.ts";
+import { annotationsCapability } from "../../select/config.ts";
 import { nearest } from "../../select/nearest-key.ts";
+import { ownType } from "../node/directories.ts";
+import type { Problem } from "../node/runtime-settings.ts";
 
 /** The values that `install` sets; the operator owns the rest. */
 export interface OwnSettings {

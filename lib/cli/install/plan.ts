@@ -10,8 +10,10 @@ import { messageOf } from "../../linux/errno.ts";
 import { type GenieConfig, readConfig } from "../../select/config.ts";
 import type { Env } from "../command/terminal.ts";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
+import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Host } from "../node/host.ts";
 import { nodeNameOf } from "../node/node-name.ts";
+import { runtimesOf } from "../node/runtimes.ts";
 import type { Credential, CredentialRequest } from "./credential-options.ts";
 import { chooseCredential, requireUsable } from "./credential.ts";
 import {
@@ -23,10 +25,8 @@ import {
   refuseHazards,
   requireDefaultPlugins,
 } from "./default-network.ts";
-import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Base, OwnFile } from "./own-file.ts";
 import { ownListText, ownPlugin } from "./own-list.ts";
-import { runtimesOf } from "../node/runtimes.ts";
 import { type Settings, withSettings } from "./settings.ts";
 
 export interface InstallRequest {

@@ -4,16 +4,16 @@
  * file as an operator's editor would, so each run checks them with the rest. `null`
  * removes a key; a key that is not named any more stays.
  */
-import { quote } from "../../linux/text.ts";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { isObject, parseJson } from "../../cni/json.ts";
+import { errnoOf, messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
 import { configKeys } from "../../select/config-schema.ts";
 import { type Input, UsageError, suggestion } from "../command/input.ts";
 import type { Options } from "../command/options.ts";
-import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
 import { textOf } from "../node/replace-file.ts";
+import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
 
 export const setOption = {
   set: {

@@ -2,15 +2,15 @@
  * The DaemonSet that installs genie on every node, renews its credential and runs the
  * agent's other parts. Pods do not need it. Pure.
  */
-import { dirname, join } from "node:path";
 import type {
-  V1Probe,
   V1Container,
   V1DaemonSet,
   V1HostPathVolumeSource,
   V1PodSpec,
+  V1Probe,
   V1Volume,
 } from "@kubernetes/client-node";
+import { dirname, join } from "node:path";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
 import type { Contribution } from "./feature.ts";
 import { name } from "./rbac.ts";

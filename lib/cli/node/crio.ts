@@ -3,13 +3,13 @@
  * libcni's cached attachments of every network of the directory but the default one.
  * K-1 says how pods are protected.
  */
-import { quote } from "../../linux/text.ts";
-import { attempt } from "./attempt.ts";
-import { has } from "../../cni/version.ts";
-import type { Candidate } from "../../select/node-networks.ts";
-import { namesIn, textOf } from "./replace-file.ts";
-import type { Host } from "./host.ts";
 import { own, parseJson } from "../../cni/json.ts";
+import { has } from "../../cni/version.ts";
+import { quote } from "../../linux/text.ts";
+import type { Candidate } from "../../select/node-networks.ts";
+import { attempt } from "./attempt.ts";
+import type { Host } from "./host.ts";
+import { namesIn, textOf } from "./replace-file.ts";
 
 export interface Hazard {
   file: string;

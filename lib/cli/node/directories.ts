@@ -1,8 +1,8 @@
 /** The directories of genie on a node, and the options that name them. */
 import { statSync } from "node:fs";
-import type { Options } from "../command/options.ts";
-import { type Input, UsageError } from "../command/input.ts";
 import { quote } from "../../linux/text.ts";
+import { type Input, UsageError } from "../command/input.ts";
+import type { Options } from "../command/options.ts";
 import { Host } from "./host.ts";
 
 /** Genie's plugin type and executable name. */

@@ -3,11 +3,11 @@
  * compiles code as it runs: where this is forbidden, every pod would fail (state.md
  * "Processes and locks"), and `install` checks it first.
  */
-import { attempt } from "./attempt.ts";
 import { basename } from "node:path";
+import { attempt } from "./attempt.ts";
 import type { Host } from "./host.ts";
-import type { Problem } from "./runtime-settings.ts";
 import { namesIn, textOf } from "./replace-file.ts";
+import type { Problem } from "./runtime-settings.ts";
 
 /** The settings of the node that forbid it, as far as they are visible. */
 export function executableMemoryProblems(host: Host): Problem[] {

@@ -2,10 +2,10 @@
  * The node's file system: directly, or below the directory where a container has
  * mounted it (`--root /host`). Paths written into files are always the node's own.
  */
-import { quote } from "../../linux/text.ts";
-import { attempt } from "./attempt.ts";
 import { readlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { quote } from "../../linux/text.ts";
+import { attempt } from "./attempt.ts";
 
 /** The limit of Linux. */
 const mostLinks = 40;

@@ -7,8 +7,8 @@ import {
   openApi,
   serviceAccountDirectory,
 } from "../../kube/typed-api.ts";
-import type { Options } from "../command/options.ts";
 import type { Input } from "../command/input.ts";
+import type { Options } from "../command/options.ts";
 import type { Env } from "../command/terminal.ts";
 import { hostOf } from "./directories.ts";
 import { contextOf } from "./node-context.ts";

@@ -1,5 +1,4 @@
 /** The node's name in the API, which devices and the agent need (configuration.md, `nodeName`). */
-import { attempt } from "./attempt.ts";
 import { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
 import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
@@ -7,6 +6,7 @@ import { type PemSource, readPem } from "../../kube/access/pem.ts";
 import type { GenieConfig } from "../../select/config.ts";
 import type { Input } from "../command/input.ts";
 import type { Env } from "../command/terminal.ts";
+import { attempt } from "./attempt.ts";
 import type { Host } from "./host.ts";
 
 /** The option `node`, else the name that the agent uses. */

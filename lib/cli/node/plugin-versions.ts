@@ -3,14 +3,10 @@
  * this takes a process that changes its root, so loader and libraries are the
  * node's.
  */
-import * as v from "valibot";
 import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { Deadline } from "../../linux/deadline.ts";
+import * as v from "valibot";
 import { CniError, Code, invalidConfig } from "../../cni/error.ts";
-import { readElfHeader } from "../../linux/elf.ts";
-import { quote } from "../../linux/text.ts";
-import { execDelegate } from "../../linux/exec.ts";
 import {
   type Caller,
   findPlugin,
@@ -20,11 +16,15 @@ import {
 import { parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { latestVersion } from "../../cni/version.ts";
-import { changeRoot, runBelowRoot } from "./below-root.ts";
+import { Deadline } from "../../linux/deadline.ts";
+import { readElfHeader } from "../../linux/elf.ts";
+import { execDelegate } from "../../linux/exec.ts";
+import { quote } from "../../linux/text.ts";
 import type { Command } from "../command/command.ts";
+import type { Terminal } from "../command/terminal.ts";
+import { changeRoot, runBelowRoot } from "./below-root.ts";
 import { nodeOptions } from "./directories.ts";
 import type { Host } from "./host.ts";
-import type { Terminal } from "../command/terminal.ts";
 
 /** Milliseconds. A cold disk takes a second for a large executable. */
 const limitMs = 20_000;

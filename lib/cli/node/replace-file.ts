@@ -4,7 +4,6 @@
  * containerd notices a rename within the directory (container-runtimes.md §2.2). An
  * unchanged file is not written.
  */
-import { attempt } from "./attempt.ts";
 import {
   chmodSync,
   chownSync,
@@ -29,6 +28,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { StepError, SystemError, errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
+import { attempt } from "./attempt.ts";
 
 export interface FileKind {
   /** Mode of a new file; an existing one keeps mode and owner. */

@@ -2,8 +2,8 @@
  * The CNI settings in the files of container runtimes. Only explicit ones: the defaults
  * are /opt/cni/bin and /etc/cni/net.d too.
  */
-import { attempt } from "./attempt.ts";
 import { own } from "../../cni/json.ts";
+import { attempt } from "./attempt.ts";
 import { type Directories, defaultDirectories } from "./directories.ts";
 import type { Host } from "./host.ts";
 import { namesIn, textOf } from "./replace-file.ts";

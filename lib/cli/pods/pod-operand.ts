@@ -3,8 +3,8 @@
  * `pod/p1` with `-n`.
  */
 import { quote } from "../../linux/text.ts";
-import type { Options } from "../command/options.ts";
 import { type Input, UsageError } from "../command/input.ts";
+import type { Options } from "../command/options.ts";
 
 /** Options of commands that show the pods of a node. */
 export const namespaceOptions = {

@@ -1,17 +1,17 @@
 /** The pods of a command, from a file or from the API server. Pure. */
 import type { V1Pod } from "@kubernetes/client-node";
 import { isObject, own } from "../../cni/json.ts";
-import { quote } from "../../linux/text.ts";
 import { parse } from "../../cni/schema.ts";
+import { quote } from "../../linux/text.ts";
 import {
   type Annotations,
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
 } from "../../select/attachment.ts";
-import { bandwidthOf, podSchema, portMappingsOf } from "./pod-requests.ts";
 import { objectsOf } from "./objects-file.ts";
 import type { PodOperand } from "./pod-operand.ts";
+import { bandwidthOf, podSchema, portMappingsOf } from "./pod-requests.ts";
 
 /** The parts of a pod that decide its networks. */
 export interface PodView {

@@ -9,9 +9,9 @@ import { type Result, modernResult } from "../../cni/result.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { RecordEntry } from "../../state/record-directory.ts";
 import { displayName } from "../../select/attachment.ts";
 import { withContainerLock } from "../../state/lock.ts";
+import type { RecordEntry } from "../../state/record-directory.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,

@@ -1,7 +1,8 @@
 /** The attachments of this node, from the records. */
-import { quote } from "../../linux/text.ts";
+import type { Context } from "../../attach/context.ts";
 import type { Result } from "../../cni/result.ts";
 import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
 import { displayName } from "../../select/attachment.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import {
@@ -9,7 +10,6 @@ import {
   type PodReference,
   resultKey,
 } from "../../state/record.ts";
-import type { Context } from "../../attach/context.ts";
 import type { Host } from "../node/host.ts";
 import { addressesOf } from "./abandoned.ts";
 import { type PodTraffic, hostInterfaces, podTraffic } from "./pod-traffic.ts";

@@ -2,7 +2,6 @@
  * Whether genie may be removed: not while a pod has more than the network that the
  * runtime uses next can delete, and not while another file executes genie.
  */
-import { attempt } from "../node/attempt.ts";
 import { join } from "node:path";
 import type { Context } from "../../attach/context.ts";
 import type { ConfFile } from "../../cni/confdir.ts";
@@ -21,9 +20,10 @@ import {
   executedIn,
   formatVersion,
 } from "../../state/record.ts";
+import { attempt } from "../node/attempt.ts";
+import { ownFile, ownType } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { type Sandbox, sandboxOf } from "../records/sandbox.ts";
-import { ownFile, ownType } from "../node/directories.ts";
 
 /** The network that the runtime uses after the removal. */
 export function formerNetwork(

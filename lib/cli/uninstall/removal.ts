@@ -14,26 +14,26 @@ import type { Candidate } from "../../select/node-networks.ts";
 import { definitionsDirectory } from "../../state/cached-definition.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
-import { abandonedOnNode } from "../records/abandoned.ts";
-import { collect } from "../records/collect.ts";
-import type { Host } from "../node/host.ts";
-import { whyUnseen } from "../records/sandbox.ts";
-import { type Directories, ownFile, ownType } from "../node/directories.ts";
-import { nodeContext } from "../node/node-context.ts";
 import { counted } from "../command/output.ts";
-import { removeFile, removeWritten } from "../node/replace-file.ts";
 import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "../install/credential.ts";
-import { credentialDirectory } from "../install/plan.ts";
-import { removeCopies } from "../install/own-file.ts";
 import { requireNoKeeper } from "../install/installer-lock.ts";
+import { removeCopies } from "../install/own-file.ts";
+import { credentialDirectory } from "../install/plan.ts";
+import { type Directories, ownFile, ownType } from "../node/directories.ts";
+import type { Host } from "../node/host.ts";
+import { nodeContext } from "../node/node-context.ts";
+import { removeFile, removeWritten } from "../node/replace-file.ts";
+import { runtimesOf } from "../node/runtimes.ts";
+import { abandonedOnNode } from "../records/abandoned.ts";
+import { collect } from "../records/collect.ts";
+import { whyUnseen } from "../records/sandbox.ts";
 import {
   formerNetwork,
   isFreedBy,
   refuseHeld,
   refuseOthers,
 } from "./removal-refusal.ts";
-import { runtimesOf } from "../node/runtimes.ts";
 
 export interface RemovalRequest {
   directories: Directories;
