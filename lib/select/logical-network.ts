@@ -21,6 +21,7 @@ import { candidateNamed } from "./choice.ts";
 import type { NetworkRequest } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import type { Networks, NodeNetwork } from "./node-networks.ts";
+import { isDnsName } from "./npwg-schema.ts";
 import { requireAllowed } from "./policy.ts";
 
 const optionalText = v.nullish(v.string());
@@ -29,7 +30,9 @@ const optionalSubnet = v.nullish(
 );
 
 const logicalSpec = object({
-  physicalNet: optionalText,
+  physicalNet: v.nullish(
+    text((value) => value === "" || isDnsName(value), "a DNS-1123 subdomain"),
+  ),
   plugin: optionalText,
   sub_subnet: optionalSubnet,
 });

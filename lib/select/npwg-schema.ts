@@ -257,7 +257,7 @@ function foldKeys(entry: JsonObject, known: KeysByFold): FoldedKeys {
  * A DNS-1123 subdomain, as names of Kubernetes objects: labels of lower-case
  * letters, digits and `-`, which is neither first nor last.
  */
-function isDnsName(value: string): boolean {
+export function isDnsName(value: string): boolean {
   return (
     value.length <= 253 &&
     /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/.test(

@@ -198,6 +198,10 @@ describe("logicalNetwork", () => {
       'logical network "shop/net1": spec: sub_subnet: expected a CIDR, got "10.1.0.0"',
     ],
     [
+      { logical: { physicalNet: ".." } },
+      'logical network "shop/net1": spec: physicalNet: expected a DNS-1123 subdomain, got ".."',
+    ],
+    [
       { physical: { sharedStatus: { dedicatedNet: "yes" } } },
       'physical network "shop/phy": spec: sharedStatus.dedicatedNet: expected a bool, got "yes"',
     ],
