@@ -38,7 +38,7 @@ export const audit: Command = {
   past-genie       ${findings["past-genie"]}
   network-missing  ${findings["network-missing"]}
   other-namespace  ${findings["other-namespace"]}
-Pods of the node's network are left out. Exit code 1 if something is found.
+Pods on the host's network are left out. Exit code 1 if something is found.
 
   genie audit
   genie audit --evict --yes

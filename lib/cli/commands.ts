@@ -45,7 +45,7 @@ export const commands: Commands = new Map(
       load: async () => (await import("./gc.ts")).gc,
     },
     agent: {
-      summary: "keep genie installed and do what goes on after a pod's start",
+      summary: "keep genie installed, and serve pods after their start",
       load: async () => (await import("./agent.ts")).agent,
     },
     audit: {

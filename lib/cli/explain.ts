@@ -39,7 +39,8 @@ import {
 export const explain: Command = {
   operand: { name: "POD", optional: true },
   about: `Shows which networks the pod gets, by which rule, and the configuration that each plugin would get.
-Changes nothing. A pod that could not be created fails here with the same message.
+Changes nothing. A pod that could not be created fails here with the same message. The formats json
+and yaml give a list for several pods.
 
   genie explain web -n shop          a pod of the API server; also shop/web and pod/web
   genie explain -A                   every pod of this node; kubectl genie: of the cluster

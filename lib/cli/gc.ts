@@ -34,7 +34,7 @@ it is kept, and the command succeeds.`,
     drop: {
       value: "CONTAINER",
       about:
-        "only forget its abandoned attachments; their addresses stay reserved",
+        "only forget the abandoned attachments of this container; their addresses stay reserved",
     },
     "skip-abandoned": {
       about: "do not retry attachments that could not be deleted",

@@ -32,11 +32,11 @@ namespace of the container runtime. The format wide adds the CNI names.`,
     ...namespaceOptions,
     output: outputOption("table", "wide", ...structuredFormats),
     abandoned: {
-      about: "list attachments that could not be deleted instead",
+      about: "list the attachments that could not be deleted",
     },
     watch: {
       short: "w",
-      about: "do not end: print what changes",
+      about: "keep running and print changes",
     },
     ...nodeOptions,
   },

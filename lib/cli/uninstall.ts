@@ -17,11 +17,11 @@ import {
 import { type RemovalRequest, removeGenie } from "./uninstall/removal.ts";
 
 export const uninstall: Command = {
-  about: `Refuses, and lists the pods, while a pod has more than the network that the runtime will use
-next. --force removes the configuration even then; while attachments are left, it keeps the
-executable for genie gc.`,
+  about: `Refuses while pods have attachments that the runtime's next network cannot delete, and lists these
+pods. --force removes the configuration all the same, and keeps the executable for genie gc while
+attachments are left.`,
   options: {
-    force: { about: "remove genie even if pods have other networks" },
+    force: { about: "remove genie even if pods have such attachments" },
     ...nodeOptions,
     ...watchOptions,
   },

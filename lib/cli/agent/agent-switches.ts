@@ -16,7 +16,7 @@ function switches(): Options {
       ...(value !== undefined && { value }),
       about: byDefault ? `${about} (default)` : about,
     };
-    if (byDefault) options[`no-${name}`] = { about: `without --${name}` };
+    if (byDefault) options[`no-${name}`] = { about: `turn --${name} off` };
   }
   return options;
 }

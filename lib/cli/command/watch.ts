@@ -13,14 +13,14 @@ import type { Options } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const watchOptions = {
-  watch: { about: "do not end: repeat it, until the process is stopped" },
+  watch: { about: "repeat until the process is stopped" },
   interval: {
     value: "SECONDS",
     about: "time between two rounds of --watch (default 10)",
   },
   health: {
     value: "FILE",
-    about: "write the problem of each round there, for probes",
+    about: "write each round's problem to this file, for probes",
   },
 } as const satisfies Options;
 

@@ -27,7 +27,8 @@ export const setOption = {
 export const settingsOption = {
   settings: {
     value: "DIR",
-    about: "set the keys that are files there, such as a mounted ConfigMap",
+    about:
+      "set the keys that are files of this directory, such as a mounted ConfigMap",
   },
 } as const satisfies Options;
 

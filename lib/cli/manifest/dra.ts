@@ -9,7 +9,8 @@ const apiGroups = ["resource.k8s.io"];
 export const dra: Feature = {
   options: {
     dra: {
-      about: "networks get devices of claims (Dynamic Resource Allocation)",
+      about:
+        "allow networks to use devices of claims (Dynamic Resource Allocation)",
     },
   },
   contribute: (input) =>
