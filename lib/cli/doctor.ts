@@ -1,5 +1,6 @@
 /** `genie doctor`: checks the node and gives advice. */
 import { messageOf } from "../linux/errno.ts";
+import { escapeControls } from "../linux/text.ts";
 import type { Command } from "./command/command.ts";
 import {
   columns,
@@ -120,7 +121,8 @@ function tableOf(findings: readonly Finding[], colour: boolean): string {
   const paint = (verdict: Verdict): string =>
     colour ? `\u001b[${colours[verdict]}m${verdict}\u001b[0m` : verdict;
   const rows = findings.flatMap(({ check, verdict, found, advice }) => [
-    [paint(verdict), check, found],
+    // A file's name may have any character.
+    [paint(verdict), escapeControls(check), escapeControls(found)],
     ...(advice === undefined ? [] : [["", "", `→ ${advice}`]]),
   ]);
   const count = (verdict: Verdict): number =>

@@ -635,6 +635,15 @@ describe("doctor", () => {
     );
     expect(Bun.stripANSI(coloured.stdout)).toBe(plain.stdout);
   });
+
+  test("-o table, a file name with control characters is in one line and harmless", async () => {
+    using node = await NodeDirectory.installed();
+    node.network("30-a\n\u001b[31mb.conf", { ...ptpConf, name: "odd" });
+    const { stdout } = await node.type("doctor");
+    expect(stdout).toMatch(
+      /^ok {4}network a\\n\\u001b\[31mb +30-a\\n\\u001b\[31mb\.conf: /m,
+    );
+  });
 });
 
 describe("checkMounts", () => {
