@@ -82,6 +82,16 @@ describe("layering", () => {
     expect(circles(graph)).toEqual([]);
   });
 
+  test("a pod with one default route loads nothing that changes routes", () => {
+    const loaded = loadedWith("lib/attach/default-route.ts");
+    expect(loaded).toContain("lib/linux/pod-network.ts");
+    expect(
+      loaded.filter((path) =>
+        /linux\/(?:route|rtnetlink)|default-route-moves/.test(path),
+      ),
+    ).toEqual([]);
+  });
+
   test("importsOf, finds whatever Bun's own parser finds", () => {
     const transpiler = new Bun.Transpiler({ loader: "ts" });
     const missed = [...graph].flatMap(([path, imports]) => {
@@ -265,6 +275,14 @@ function problemOfDirectory(
   if (target === directory) return undefined;
   if (layerOf(target) <= layerOf(directory)) return "against the direction";
   return lazyDirectories.has(target) && kind === "static" ? lazily : undefined;
+}
+
+/** The module and all that it imports statically. */
+function loadedWith(path: string, seen = new Set<string>()): string[] {
+  seen.add(path);
+  for (const { kind, from } of graph.get(path) ?? [])
+    if (kind === "static" && !seen.has(from)) loadedWith(from, seen);
+  return [...seen];
 }
 
 /** Every circle once, each from its first module in the alphabet; types count too. */

@@ -176,7 +176,7 @@ async function runDelegates(
       const { routing } = run;
       const result = await (routing ? routing.execute(add, del) : add());
       run.results.push(result);
-      routing?.added(attachment, result);
+      await routing?.added(attachment, result);
       if (extras) await requireGiven(context, attachment, extras, result);
     } catch (error) {
       const network = displayName(attachment);
@@ -242,7 +242,7 @@ async function finish(
       `failed to write attachment record: ${messageOf(problem)}`,
       { cause: problem },
     );
-  const settled = routing?.plan(run.results);
+  const settled = await routing?.plan(run.results);
   const printable = settled?.printable ?? run.results;
   const results = settled?.stored ?? run.results;
   const { primary } = run.choice;

@@ -122,11 +122,17 @@ export function waysOut(
   routing: Routing,
   ifindexes: ReadonlySet<number>,
 ): Route[] {
-  const main = routing
-    .routes()
-    .filter(
-      (route) => route.table === RT_TABLE_MAIN && isOver(route, ifindexes),
-    );
+  return waysOutIn(routing.routes(), ifindexes);
+}
+
+/** The same among these routes. */
+export function waysOutIn(
+  routes: readonly Route[],
+  ifindexes: ReadonlySet<number>,
+): Route[] {
+  const main = routes.filter(
+    (route) => route.table === RT_TABLE_MAIN && isOver(route, ifindexes),
+  );
   const defaults = main.filter(isDefault);
   const gateways = new Set(
     defaults.flatMap(({ nexthops }) =>

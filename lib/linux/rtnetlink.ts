@@ -4,14 +4,15 @@
  * nothing.
  */
 import type { Ip } from "./address.ts";
-import { errnoOf, step } from "./errno.ts";
+import { errnoOf } from "./errno.ts";
+import { findAttribute, textOf, viewOf } from "./netlink.ts";
 import {
-  NetlinkSocket,
-  findAttribute,
-  openChannel,
-  textOf,
-  viewOf,
-} from "./netlink.ts";
+  IFLA_IFNAME,
+  PodNetwork,
+  RTM_GETROUTE,
+  ifinfomsgLength,
+  rtmsgLength,
+} from "./pod-network.ts";
 import type { Traffic } from "./traffic.ts";
 import {
   type ListedRule,
@@ -82,31 +83,11 @@ export interface LinkCounters extends Traffic {
   readonly peer: number | undefined;
 }
 
-export class Rtnetlink implements Routing, Disposable {
-  readonly #socket: NetlinkSocket;
-
-  /** Throws StepError if the network namespace cannot be entered. */
-  constructor(netns: string) {
-    this.#socket = new NetlinkSocket(openChannel(netns));
-  }
-
-  links(): ReadonlyMap<string, number> {
-    const links = new Map<string, number>();
-    for (const payload of this.#listLinks()) {
-      const name = findAttribute(
-        payload.subarray(ifinfomsgLength),
-        IFLA_IFNAME,
-      );
-      // struct ifinfomsg: u8 family, u8 padding, u16 type, i32 index, …
-      if (name) links.set(textOf(name), viewOf(payload).getInt32(4, true));
-    }
-    return links;
-  }
-
+export class Rtnetlink extends PodNetwork implements Routing {
   /** The counters of each interface by its name. */
   counters(): ReadonlyMap<string, LinkCounters> {
     const counters = new Map<string, LinkCounters>();
-    for (const payload of this.#listLinks()) {
+    for (const payload of this.listLinks()) {
       const rest = payload.subarray(ifinfomsgLength);
       const name = findAttribute(rest, IFLA_IFNAME);
       const stats = findAttribute(rest, IFLA_STATS64);
@@ -123,13 +104,9 @@ export class Rtnetlink implements Routing, Disposable {
     return counters;
   }
 
-  #listLinks(): Uint8Array[] {
-    return this.#list("interfaces", RTM_GETLINK, ifinfomsgLength);
-  }
-
   addresses(): Address[] {
     const addresses: Address[] = [];
-    for (const payload of this.#list(
+    for (const payload of this.list(
       "addresses",
       RTM_GETADDR,
       ifaddrmsgLength,
@@ -150,14 +127,14 @@ export class Rtnetlink implements Routing, Disposable {
 
   routes(): Route[] {
     const routes: Route[] = [];
-    for (const payload of this.#list("routes", RTM_GETROUTE, rtmsgLength))
+    for (const payload of this.list("routes", RTM_GETROUTE, rtmsgLength))
       routes.push(...decodeRoutes(payload));
     return routes;
   }
 
   rules(): ListedRule[] {
     const rules: ListedRule[] = [];
-    for (const payload of this.#list("rules", RTM_GETRULE, ruleHeaderLength)) {
+    for (const payload of this.list("rules", RTM_GETRULE, ruleHeaderLength)) {
       const rule = decodeRule(payload);
       if (rule) rules.push(rule);
     }
@@ -186,22 +163,6 @@ export class Rtnetlink implements Routing, Disposable {
     this.#order(RTM_DELRULE, 0, encodeRule(rule), "ENOENT");
   }
 
-  [Symbol.dispose](): void {
-    this.#socket[Symbol.dispose]();
-  }
-
-  /** A header of zeros requests everything, of every address family. */
-  #list(what: string, type: number, headerLength: number): Uint8Array[] {
-    return step(`failed to list ${what}`, () => {
-      try {
-        return this.#socket.list(type, new Uint8Array(headerLength));
-      } catch (error) {
-        if (unsupported.has(errnoOf(error) ?? "")) return [];
-        throw error;
-      }
-    });
-  }
-
   /** The kernel's error for a change that is already made is no error. */
   #order(
     type: number,
@@ -210,37 +171,26 @@ export class Rtnetlink implements Routing, Disposable {
     already: string,
   ): void {
     try {
-      this.#socket.order(type, flags, payload);
+      this.socket.order(type, flags, payload);
     } catch (error) {
       if (errnoOf(error) !== already) throw error;
     }
   }
 }
 
-/** The kernel's error if it was built without policy routing or without an address family. */
-const unsupported: ReadonlySet<string> = new Set([
-  "EOPNOTSUPP",
-  "EAFNOSUPPORT",
-]);
-
-const RTM_GETLINK = 18;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
-const RTM_GETROUTE = 26;
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
 const RTM_GETRULE = 34;
 const NLM_F_EXCL = 0x200;
 const NLM_F_CREATE = 0x400;
 const NLM_F_APPEND = 0x800;
-const IFLA_IFNAME = 3;
 const IFLA_LINK = 5;
 const IFLA_STATS64 = 23;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RTPROT_UNSPEC = 0;
-const ifinfomsgLength = 16;
 const ifaddrmsgLength = 8;
-const rtmsgLength = 12;
 const ruleHeaderLength = 12;

@@ -5,11 +5,11 @@
 import { describe, expect, test } from "bun:test";
 import { createContext, systemDependencies } from "../../lib/attach/context.ts";
 import {
-  PodRouting,
+  DefaultRouteMoves,
   describeRerouting,
   requestedDefaultRoute,
   tablesOf,
-} from "../../lib/attach/default-route.ts";
+} from "../../lib/attach/default-route-moves.ts";
 import {
   type Rerouting,
   reroutedResults,
@@ -264,7 +264,7 @@ test("describeRerouting, as `ip route` would print it", () => {
   });
 });
 
-test("PodRouting.undo, routes that could not be changed to the end: no rule or table is left", async () => {
+test("DefaultRouteMoves.undo, routes that could not be changed to the end: no rule or table is left", async () => {
   await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
     ip route prepend default via 10.1.0.1 dev net1`);
   const applyPlan: typeof linuxRoutes.applyPlan = (...all) => {
@@ -285,13 +285,22 @@ test("PodRouting.undo, routes that could not be changed to the end: no rule or t
     systemDependencies({}),
   );
   const both = [attachment("eth0"), attachment("net1")];
-  const routing = new PodRouting(context, both, { ...linuxRoutes, applyPlan });
-  const results = both.map(({ ifname }) => {
-    const added = { interfaces: [{ name: ifname, sandbox: pod.path }] };
-    return result(added);
+  using kernel = new linuxRoutes.Rtnetlink(pod.path);
+  const links = kernel.links();
+  const added = both.map((one) => {
+    const { ifname } = one;
+    return {
+      attachment: one,
+      interfaces: new Map([[ifname, links.get(ifname) ?? -1]]),
+    };
   });
-  for (const [i, one] of both.entries())
-    routing.added(one, results[i] ?? result({}));
+  const routing = new DefaultRouteMoves(
+    { context, attachments: both, isRunning: false, added },
+    { ...linuxRoutes, applyPlan },
+  );
+  const results = both.map(({ ifname }) =>
+    result({ interfaces: [{ name: ifname, sandbox: pod.path }] }),
+  );
   routing.plan(results);
   expect(() => routing.apply()).toThrow("refused");
   expect((await routingOf(pod)).rules).toEqual([

@@ -271,6 +271,17 @@ describe("list", () => {
     expect(socket.list(26, u32(0))).toEqual([u32(1), u32(2), u32(3)]);
   });
 
+  test("only what is wanted; a change during what is not wanted counts", () => {
+    const { socket, requests } = scripted(
+      [[item(1), item(2, interrupted), item(3)], [done]],
+      [[item(4), item(5)], [done]],
+    );
+    const isOdd = (datagram: Uint8Array, at: number) =>
+      ((datagram[at] ?? 0) & 1) === 1;
+    expect(socket.list(26, u32(0), isOdd)).toEqual([u32(5)]);
+    expect(requests.length).toBe(2);
+  });
+
   test("nothing, an empty list", () => {
     const { socket } = scripted([[done]]);
     expect(socket.list(26, u32(0))).toEqual([]);

@@ -143,5 +143,4 @@ async function loadForSeveral({ dependencies }: Context): Promise<void> {
   // The requests are sent first.
   await dependencies.sleep(0);
   await import("../default-route.ts");
-  await import("../../linux/routes.ts");
 }

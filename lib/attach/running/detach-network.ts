@@ -120,7 +120,7 @@ async function waysOut(
   const isAlone = [...stored.routing.keys()].every((name) => name === ifname);
   if (!result || isAlone) return [];
   try {
-    const { ownedFamilies } = await import("../default-route.ts");
+    const { ownedFamilies } = await import("../default-route-moves.ts");
     return await ownedFamilies(netns, attachment, result);
   } catch (error) {
     context.log().warn("failed to read the pod's default routes", {
@@ -141,7 +141,7 @@ async function returnWaysOut(
   const names = record.attachments.map(({ ifname }) => ifname);
   const order = [record.ifname, ...names];
   try {
-    const { returnDefaultRoutes } = await import("../default-route.ts");
+    const { returnDefaultRoutes } = await import("../default-route-moves.ts");
     await returnDefaultRoutes(netns, families, order, results, routing);
   } catch (error) {
     context.log().warn("failed to give another network the default route", {

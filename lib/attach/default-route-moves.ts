@@ -1,0 +1,385 @@
+/**
+ * The default routes of a pod that has several (selection.md §8), or asks for one: moved
+ * to tables, taken aside for a plugin that insists on its own, put back, returned to
+ * another network. Loaded for these pods; `default-route` decides.
+ */
+import { Code, CniError } from "../cni/error.ts";
+import {
+  type RequestedDefaultRoute,
+  type Rerouting,
+  reroutedResults,
+} from "../cni/rerouted-result.ts";
+import { podInterfaces } from "../cni/result-query.ts";
+import { type Result, convertResult, modernResult } from "../cni/result.ts";
+import { type Family, formatIp, parseCidr, parseIp } from "../linux/address.ts";
+import { messageOf } from "../linux/errno.ts";
+import * as linuxRoutes from "../linux/routes.ts";
+import type {
+  DefaultRouteRequest,
+  Departure,
+  Plan,
+  Route,
+  Rtnetlink,
+  Snapshot,
+} from "../linux/routes.ts";
+import { quote } from "../linux/text.ts";
+import { type Attachment, displayName } from "../select/attachment.ts";
+import { logs } from "../state/log-level.ts";
+import type { AttachmentRouting } from "../state/record.ts";
+import { type Context, prefixNetwork } from "./context.ts";
+
+type Routes = typeof linuxRoutes;
+
+/** A pod whose routes are looked after. */
+export interface RoutedPod {
+  readonly context: Context;
+  readonly attachments: readonly Attachment[];
+  /** The last attachment is added to a running pod. */
+  readonly isRunning: boolean;
+  /** Those that have been added, in the order of `attachments`. */
+  readonly added: AddedAttachment[];
+}
+
+interface AddedAttachment {
+  attachment: Attachment;
+  /** Its interfaces in the pod: name → index. */
+  interfaces: ReadonlyMap<string, number>;
+}
+
+/** The results after the default routes have moved, and the tables for DEL to remove. */
+export interface RoutedResults {
+  /** As they are recorded, and as the pod's status tells them. */
+  stored: Result[];
+  /** In the version of the runtime. */
+  printable: Result[];
+  tables: ReadonlyMap<string, AttachmentRouting>;
+}
+
+/** {@link apply} or {@link undo} ends it and closes its socket. */
+export class DefaultRouteMoves {
+  readonly #pod: RoutedPod;
+  readonly #routes: Routes;
+  readonly #rtnetlink: Rtnetlink;
+  #plan: Plan | undefined;
+
+  /** Throws StepError if the network namespace cannot be entered. */
+  constructor(pod: RoutedPod, routes: Routes = linuxRoutes) {
+    this.#pod = pod;
+    this.#routes = routes;
+    this.#rtnetlink = new routes.Rtnetlink(pod.context.request.netns);
+  }
+
+  /**
+   * Deletes by `del` an attachment that failed because an earlier network has a default
+   * route, and adds it once more without that route, which is then put back. Throws
+   * `failure` if there is no such route or `del` fails, else the error of the second try.
+   */
+  async retry(
+    failure: CniError,
+    add: () => Promise<Result>,
+    del: () => Promise<void>,
+  ): Promise<Result> {
+    const earlier = this.#earlierInterfaces();
+    if (!this.#routes.hasDefaultRoute(this.#rtnetlink, earlier)) throw failure;
+    await deleteFirstTry(failure, del);
+    const { putBack, takeOut } = this.#routes;
+    const taken = takeOut(this.#rtnetlink, earlier);
+    let result: Result;
+    try {
+      result = await add();
+    } catch (error) {
+      try {
+        putBack(this.#rtnetlink, taken);
+      } catch {
+        // All networks are deleted now, and their routes go with them.
+      }
+      throw error;
+    }
+    putBack(this.#rtnetlink, taken);
+    return result;
+  }
+
+  /**
+   * Some plugins replace the default route that they find (`ip route replace`), which
+   * then is not theirs to move: puts back what is gone of `ways`, those of before.
+   */
+  restore(ways: readonly Uint8Array[], attachment: Attachment): void {
+    const { decodeRoutes, restore, waysOutIn } = this.#routes;
+    const before = ways.flatMap((payload) => decodeRoutes(payload));
+    const earlier = waysOutIn(before, this.#earlierInterfaces());
+    const restored = restore(this.#rtnetlink, earlier);
+    if (restored.length > 0)
+      this.#pod.context.log().info("put replaced default routes back", {
+        replacedBy: displayName(attachment),
+      });
+  }
+
+  #earlierInterfaces(): ReadonlySet<number> {
+    return new Set(
+      this.#pod.added.flatMap(({ interfaces }) => [...interfaces.values()]),
+    );
+  }
+
+  /**
+   * Plans the moves that {@link apply} makes; the results are those after it.
+   * Throws 7 for a requested gateway that the interface cannot reach, 999.
+   */
+  plan(results: Result[]): RoutedResults {
+    const { config, request } = this.#pod.context;
+    const requested = requestedDefaultRoute(this.#pod.attachments);
+    const move = config.defaultRoutes === "owner";
+    const unchanged: RoutedResults = {
+      stored: results,
+      printable: results,
+      tables: new Map(),
+    };
+    if (!move && !requested) return unchanged;
+    const snapshot = this.#routes.snapshotOf(this.#rtnetlink);
+    this.#plan = this.#routes.planDefaultRoutes(snapshot, {
+      attachments: this.#pod.added.map(
+        ({ interfaces }) => new Set(interfaces.values()),
+      ),
+      primary: this.#pod.attachments.findIndex(
+        ({ ifname }) => ifname === request.ifname,
+      ),
+      request: requested && this.#checked(requested, snapshot),
+      move,
+      ...(this.#pod.isRunning && { arrived: this.#pod.attachments.length - 1 }),
+    });
+    const { departures } = this.#plan;
+    if (departures.length === 0 && !requested) return unchanged;
+    const rerouting = { departures, request: requested };
+    return {
+      stored: reroutedResults(results, rerouting),
+      printable: reroutedResults(results, rerouting, request.cniVersion),
+      tables: tablesOf(this.#pod.attachments, departures),
+    };
+  }
+
+  /** The request for `linux/routes`. Throws 7 for a gateway that the interface cannot reach, 999. */
+  #checked(
+    { attachment, ifname, gateways }: RequestedDefaultRoute,
+    snapshot: Snapshot,
+  ): DefaultRouteRequest {
+    const ifindex = this.#pod.added[attachment]?.interfaces.get(ifname);
+    if (ifindex === undefined)
+      throw this.#prefixed(
+        attachment,
+        Code.internal,
+        `failed to move the default route: no interface ${quote(ifname)} in the network namespace`,
+      );
+    const wrong = gateways.find(
+      (gateway) => !this.#routes.isReachable(snapshot, ifindex, gateway),
+    );
+    if (!wrong) return { attachment, ifindex, gateways };
+    throw this.#prefixed(
+      attachment,
+      Code.invalidNetworkConfig,
+      `"default-route" ${formatIp(wrong)} is outside of the prefixes of interface ${ifname}`,
+    );
+  }
+
+  #prefixed(place: number, code: number, problem: string): CniError {
+    const attachment = this.#pod.attachments[place];
+    const network = attachment ? displayName(attachment) : "";
+    const error = new CniError(code, problem);
+    return prefixNetwork(error, this.#pod.context.pod, network);
+  }
+
+  /** Throws CniError 999; {@link undo} then removes the rules that were made. */
+  apply(): void {
+    try {
+      if (this.#plan) this.#routes.applyPlan(this.#rtnetlink, this.#plan);
+    } catch (error) {
+      const { pod, request } = this.#pod.context;
+      const owner =
+        this.#pod.attachments.find(({ extras }) => extras?.defaultRoute) ??
+        this.#pod.attachments.find(({ ifname }) => ifname === request.ifname);
+      const network = owner ? displayName(owner) : request.config.name;
+      throw prefixNetwork(CniError.from(error), pod, network);
+    }
+    this.#close();
+    if (this.#plan) this.#logMoves(this.#plan);
+  }
+
+  /** Removes the rules and tables of an ADD that fails after all. Never throws. */
+  undo(): void {
+    const departures = this.#plan?.departures ?? [];
+    const tables = departures.flatMap(({ table, addresses }) =>
+      table === undefined ? [] : { table, addresses },
+    );
+    try {
+      if (tables.length > 0) this.#routes.removeTables(this.#rtnetlink, tables);
+      if (this.#pod.isRunning && this.#plan)
+        this.#routes.revertPlan(this.#rtnetlink, this.#plan);
+    } catch (error) {
+      this.#pod.context.log().error("rollback: failed to delete rules", {
+        error: messageOf(error),
+      });
+    }
+    this.#close();
+  }
+
+  #close(): void {
+    this.#rtnetlink[Symbol.dispose]();
+  }
+
+  #logMoves({ departures }: Plan): void {
+    const { log, config } = this.#pod.context;
+    const request = requestedDefaultRoute(this.#pod.attachments);
+    if (departures.length === 0 && !request) return;
+    const isRemoved = departures.some(({ table }) => table === undefined);
+    if (!isRemoved && !logs(config.logLevel, "info")) return;
+    const told = describeRerouting(this.#pod.attachments, {
+      departures,
+      request,
+    });
+    log().info("moved default routes", told);
+    if (isRemoved && config.defaultRoutes === "owner")
+      log().warn(
+        "removed default routes in place of moving them: the kernel has no policy routing",
+        told,
+      );
+  }
+}
+
+/** The families whose default route in the main table is over this attachment. Throws StepError. */
+export async function ownedFamilies(
+  netns: string,
+  { ifname }: Attachment,
+  result: Result,
+): Promise<Family[]> {
+  const { Rtnetlink, hasDefaultRoute } = await import("../linux/routes.ts");
+  using rtnetlink = new Rtnetlink(netns);
+  const links = rtnetlink.links();
+  const names = podInterfaces(modernResult(result), ifname);
+  const own = new Set(names.flatMap((name) => links.get(name) ?? []));
+  return (["4", "6"] as const).filter((family) =>
+    hasDefaultRoute(rtnetlink, own, family),
+  );
+}
+
+/**
+ * After the attachment that had the pod's default route of these families is gone: the
+ * first of the others that had to move its own into a table gets it back. Changes
+ * `results` and `routing`. Throws StepError.
+ */
+export async function returnDefaultRoutes(
+  netns: string,
+  families: readonly Family[],
+  order: readonly string[],
+  results: Map<string, Result>,
+  routing: Map<string, AttachmentRouting>,
+): Promise<void> {
+  const routes = await import("../linux/routes.ts");
+  using rtnetlink = new routes.Rtnetlink(netns);
+  for (const family of families)
+    for (const ifname of order) {
+      const [own, result] = [routing.get(ifname), results.get(ifname)];
+      if (!own || !result) continue;
+      const addresses = own.addresses.flatMap((text) => parseIp(text) ?? []);
+      const table = { table: own.table, addresses };
+      const returned = routes.returnDefaultRoutes(rtnetlink, table, family);
+      if (returned.length === 0) continue;
+      results.set(ifname, withMainRoutes(result, own.table, returned));
+      const rest = own.addresses.filter(
+        (text) => parseIp(text)?.family !== family,
+      );
+      if (rest.length === 0) routing.delete(ifname);
+      else routing.set(ifname, { ...own, addresses: rest });
+      break;
+    }
+}
+
+/** The result after its default routes left the table. */
+function withMainRoutes(
+  result: Result,
+  table: number,
+  returned: readonly Route[],
+): Result {
+  const modern = modernResult(result);
+  const families = new Set(returned.map(({ family }) => family));
+  const others = modern.routes.filter((route) => {
+    const family = parseCidr(route.dst)?.ip.family;
+    return route.table !== table || !family || !families.has(family);
+  });
+  const routes = returned.map(({ family, nexthops }) => {
+    const [gateway] = nexthops.flatMap((hop) => hop.gateway ?? []);
+    return {
+      dst: family === "4" ? "0.0.0.0/0" : "::/0",
+      ...(gateway && { gw: formatIp({ family, bytes: gateway }) }),
+    };
+  });
+  return convertResult(
+    { ...modern, routes: [...others, ...routes] },
+    result.cniVersion,
+  );
+}
+
+/** Throws `failure` with the reason. */
+async function deleteFirstTry(
+  failure: CniError,
+  del: () => Promise<void>,
+): Promise<void> {
+  try {
+    await del();
+  } catch (cause) {
+    const reason = `failed to delete it before a second try: ${messageOf(cause)}`;
+    throw new CniError(failure.code, failure.message, {
+      details: [failure.details, reason].filter(Boolean).join("; "),
+      cause,
+    });
+  }
+}
+
+/** The request among the attachments: at most one has it. */
+export function requestedDefaultRoute(
+  attachments: readonly Attachment[],
+): RequestedDefaultRoute | undefined {
+  for (const [attachment, { extras, ifname }] of attachments.entries()) {
+    if (!extras?.defaultRoute) continue;
+    const gateways = extras.defaultRoute.flatMap((text) => parseIp(text) ?? []);
+    return { attachment, ifname, gateways };
+  }
+  return undefined;
+}
+
+/** The tables that were made, by interface name, for the file of results. */
+export function tablesOf(
+  attachments: readonly Attachment[],
+  departures: readonly Departure[],
+): ReadonlyMap<string, AttachmentRouting> {
+  const tables = new Map<string, AttachmentRouting>();
+  for (const { attachment, table, addresses } of departures) {
+    const ifname = attachments[attachment]?.ifname;
+    if (table === undefined || ifname === undefined) continue;
+    const others = tables.get(ifname)?.addresses ?? [];
+    const texts = [...others, ...addresses.map(formatIp)];
+    tables.set(ifname, { table, addresses: texts });
+  }
+  return tables;
+}
+
+/** The fields of the log's line, in the words of `ip route`. */
+export function describeRerouting(
+  attachments: readonly Attachment[],
+  { departures, request }: Rerouting,
+): Readonly<Record<string, string[]>> {
+  const lines = (isMoved: boolean) =>
+    departures
+      .filter(({ table }) => (table !== undefined) === isMoved)
+      .map(({ attachment, gateways, table }) => {
+        const via = gateways.map((gateway) => `via ${gateway} `).join("");
+        const place = table === undefined ? "" : ` table ${table}`;
+        return `default ${via}dev ${attachments[attachment]?.ifname}${place}`;
+      });
+  const [moved, removed] = [lines(true), lines(false)];
+  const requested = request?.gateways.map(
+    (gateway) => `default via ${formatIp(gateway)} dev ${request.ifname}`,
+  );
+  return {
+    ...(requested && { requested }),
+    ...(moved.length > 0 && { moved }),
+    ...(removed.length > 0 && { removed }),
+  };
+}
