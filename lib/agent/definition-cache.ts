@@ -6,8 +6,7 @@
  */
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import {
-  NotAFile,
-  TooLarge,
+  UnreadableFile,
   listIfAny,
   makeOwnDirectory,
   readOwnFileIfAny,
@@ -111,7 +110,7 @@ function textIfAny(path: string): string | undefined {
   try {
     return readOwnFileIfAny(path, 4 << 20);
   } catch (error) {
-    if (error instanceof NotAFile || error instanceof TooLarge)
+    if (error instanceof UnreadableFile)
       return undefined;
     throw error;
   }

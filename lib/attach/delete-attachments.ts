@@ -7,7 +7,6 @@ import type { Caller, RuntimeConf } from "../cni/invoke.ts";
 import { delNetwork } from "../cni/network.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { ProcessKilled } from "../linux/exec.ts";
 import { deletableNetns } from "../linux/netns.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { resultKey } from "../state/record.ts";
@@ -75,6 +74,7 @@ export async function deleteAttachments(
       }
     } catch (cause) {
       const error = CniError.from(cause);
+      const { ProcessKilled } = await import("../cni/plugin-error.ts");
       const wasKilled = error.cause instanceof ProcessKilled;
       (wasKilled ? killed : failed).unshift(attachment);
       failures.push({ attachment, error, reached: true });

@@ -6,7 +6,7 @@ import type { Caller } from "../cni/invoke.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { NotExecutable } from "../linux/exec.ts";
+import { NotExecutable } from "../cni/plugin-error.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import {
   type AttachmentRecord,

@@ -40,14 +40,29 @@ export const assumedVersion = "0.3.0";
 
 /** A `.conflist`. The plugins may be absent: they can come from a directory (R-LD-5). Throws Error. */
 export function parseConfList(value: unknown): NetworkConfigList {
-  try {
-    return list(value);
-  } catch (error) {
-    if (!(error instanceof ListError)) throw error;
-    throw new Error(`error parsing configuration list: ${error.message}`, {
-      cause: error,
-    });
-  }
+  const fail = (message: string): never => {
+    throw new Error(`error parsing configuration list: ${message}`);
+  };
+  if (!isObject(value)) return fail(mismatch("an object", value));
+  const name = own(value, "name");
+  if (name === undefined) return fail("no name");
+  if (typeof name !== "string")
+    return fail(`invalid name type ${goType(name)}`);
+  const cniVersion = version(value, fail);
+  const disableCheck = flag(value, "disableCheck", fail);
+  const disableGC = flag(value, "disableGC", fail);
+  const loadOnlyInlinedPlugins = flag(value, "loadOnlyInlinedPlugins", fail);
+  const plugins = own(value, "plugins");
+  if (plugins === undefined && loadOnlyInlinedPlugins)
+    return fail("`loadOnlyInlinedPlugins` is true, and no 'plugins' key");
+  return {
+    name,
+    cniVersion,
+    disableCheck,
+    disableGC,
+    loadOnlyInlinedPlugins,
+    plugins: plugins === undefined ? [] : pluginList(plugins, fail),
+  };
 }
 
 /** A `.conf` or `.json`: the list of one plugin. Throws Error. */
@@ -116,42 +131,14 @@ const typedKeys: Record<string, (value: unknown) => string | undefined> = {
   dns: dnsProblem,
 };
 
-class ListError extends Error {}
+type Fail = (message: string) => never;
 
-function list(value: unknown): NetworkConfigList {
-  if (!isObject(value)) throw new ListError(mismatch("an object", value));
-  const name = own(value, "name");
-  if (name === undefined) throw new ListError("no name");
-  if (typeof name !== "string")
-    throw new ListError(`invalid name type ${goType(name)}`);
-  const cniVersion = version(value, (message) => {
-    throw new ListError(message);
-  });
-  const disableCheck = flag(value, "disableCheck");
-  const disableGC = flag(value, "disableGC");
-  const loadOnlyInlinedPlugins = flag(value, "loadOnlyInlinedPlugins");
-  const plugins = own(value, "plugins");
-  if (plugins === undefined && loadOnlyInlinedPlugins) {
-    throw new ListError(
-      "`loadOnlyInlinedPlugins` is true, and no 'plugins' key",
-    );
-  }
-  return {
-    name,
-    cniVersion,
-    disableCheck,
-    disableGC,
-    loadOnlyInlinedPlugins,
-    plugins: plugins === undefined ? [] : pluginList(plugins),
-  };
-}
-
-function pluginList(plugins: unknown): PluginConf[] {
+function pluginList(plugins: unknown, fail: Fail): PluginConf[] {
   if (!Array.isArray(plugins))
-    throw new ListError(`invalid 'plugins' type ${goType(plugins)}`);
-  if (plugins.length === 0) throw new ListError("no plugins in list");
+    return fail(`invalid 'plugins' type ${goType(plugins)}`);
+  if (plugins.length === 0) return fail("no plugins in list");
   if (plugins.length > maxPlugins)
-    throw new ListError(`more than ${maxPlugins} plugins`);
+    return fail(`more than ${maxPlugins} plugins`);
   const parsed: PluginConf[] = [];
   for (const [i, plugin] of plugins.entries()) {
     try {
@@ -168,7 +155,7 @@ function pluginList(plugins: unknown): PluginConf[] {
 }
 
 /** The highest version that both sides support; `cniVersion` alone is kept as it is (R-VS). */
-function version(config: object, fail: (message: string) => never): string {
+function version(config: object, fail: Fail): string {
   const cniVersion = own(config, "cniVersion");
   if (cniVersion !== undefined && typeof cniVersion !== "string") {
     fail(`invalid cniVersion type ${goType(cniVersion)}`);
@@ -204,7 +191,7 @@ function version(config: object, fail: (message: string) => never): string {
 }
 
 /** Whether it is not newer than our newest version. */
-function isOurs(entry: string, fail: (reason: string) => never): boolean {
+function isOurs(entry: string, fail: Fail): boolean {
   try {
     return compareVersions(entry, latestVersion) <= 0;
   } catch (cause) {
@@ -213,15 +200,15 @@ function isOurs(entry: string, fail: (reason: string) => never): boolean {
 }
 
 /** A bool, or "true" / "false" in any case. */
-function flag(config: object, key: string): boolean {
+function flag(config: object, key: string, fail: Fail): boolean {
   const value = own(config, key);
   if (value === undefined) return false;
   if (typeof value === "boolean") return value;
   if (typeof value !== "string")
-    throw new ListError(`invalid type ${goType(value)} for ${key}`);
+    return fail(`invalid type ${goType(value)} for ${key}`);
   const lower = value.toLowerCase();
   if (lower !== "true" && lower !== "false") {
-    throw new ListError(`invalid value ${quote(lower)} for ${key}`);
+    return fail(`invalid value ${quote(lower)} for ${key}`);
   }
   return lower === "true";
 }

@@ -11,20 +11,12 @@ export interface ExecutedType {
   isIpam: boolean;
 }
 
-/** Cached by plugin: several policies need the types of one configuration. */
-const known = new WeakMap<object, ExecutedType[]>();
-
 /** Every `type` of the plugins, also in their `ipam`, `delegate`, `delegates` and `plugins`. */
 export function executedTypes(plugins: readonly unknown[]): ExecutedType[] {
-  const all: ExecutedType[] = [];
-  for (const plugin of plugins) {
-    if (!isObject(plugin)) continue;
-    const types = known.get(plugin) ?? [];
-    if (!known.has(plugin)) addTypes(plugin, false, types);
-    known.set(plugin, types);
-    all.push(...types);
-  }
-  return all;
+  const types: ExecutedType[] = [];
+  for (const plugin of plugins)
+    if (isObject(plugin)) addTypes(plugin, false, types);
+  return types;
 }
 
 /** Whether one of the plugins is, or names, a plugin of one of these types. */
@@ -37,8 +29,6 @@ export function executesAny(
   }
   return false;
 }
-
-const pluginKeys = new Set(["delegate", "delegates", "plugins"]);
 
 /** Reads all spellings of a key: their order decides which one a Go program uses. */
 function addTypes(
@@ -54,8 +44,15 @@ function addTypes(
   for (const [key, inner] of Object.entries(value)) {
     const folded = foldKey(key);
     if (folded === "ipam") addTypes(inner, true, types);
-    else if (pluginKeys.has(folded)) addTypes(inner, isIpam, types);
+    else if (isPluginKey(folded)) addTypes(inner, isIpam, types);
     else if (folded === "type" && typeof inner === "string")
       types.push({ type: inner, isIpam });
   }
+}
+
+/** No `Set`: making one takes a pod as long as six functions (docs/performance.md). */
+function isPluginKey(folded: string): boolean {
+  return (
+    folded === "delegate" || folded === "delegates" || folded === "plugins"
+  );
 }

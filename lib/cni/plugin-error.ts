@@ -5,13 +5,21 @@
 import { Code, CniError } from "./error.ts";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
 import { quote, quoteOutput } from "../linux/text.ts";
-import {
-  type ExecResult,
-  NotExecutable,
-  ProcessKilled,
-  outputLimits,
-} from "../linux/exec.ts";
+import { type ExecResult, outputLimits } from "../linux/exec.ts";
 import { goField, isObject, JsonError, own, parseJson } from "./json.ts";
+
+/** The cause of the error of a killed process, under any outer error. */
+export class ProcessKilled extends Error {}
+
+/** The cause of the error of a file that the kernel does not execute, under any outer error: nothing of it has run. */
+export class NotExecutable extends Error {
+  readonly path: string;
+
+  constructor(path: string, cause: unknown) {
+    super(messageOf(cause), { cause });
+    this.path = path;
+  }
+}
 
 /** The same error, with the plugin and the verb in its message (state.md "ADD"). */
 export function ofCall(call: FailedCall, error: CniError): CniError {

@@ -7,7 +7,7 @@
  * ends (cni-runtime.md F-8, state.md "Processes and locks").
  */
 import type { Deadline } from "./deadline.ts";
-import { errnoOf, messageOf } from "./errno.ts";
+import { errnoOf } from "./errno.ts";
 import { Open, close, open, readAt, removeFile, status } from "./file-calls.ts";
 import { makeDirectory } from "./files.ts";
 import { SYS, cString, call, checked, readable, ready } from "./libc.ts";
@@ -45,19 +45,6 @@ export interface ExecResult {
   stderr: string;
   /** Why we killed it; undefined if we did not. */
   killed?: "deadline" | "stdout" | "stderr";
-}
-
-/** The cause of the error of a killed process, under any outer error. */
-export class ProcessKilled extends Error {}
-
-/** The cause of the error of a file that the kernel does not execute, under any outer error: nothing of it has run. */
-export class NotExecutable extends Error {
-  readonly path: string;
-
-  constructor(path: string, cause: unknown) {
-    super(messageOf(cause), { cause });
-    this.path = path;
-  }
 }
 
 /** Throws the error of the spawn, with its errno in `code`: ENOENT, EACCES, ENOEXEC, ETXTBSY… */

@@ -40,16 +40,12 @@ export function readFile(path: string): string {
   return textOfOpen(open(path, reading));
 }
 
-/** Not a regular file: a symbolic link, a device, a FIFO, a directory. */
-export class NotAFile extends Error {}
-
-/** A file that is larger than its limit. */
-export class TooLarge extends Error {}
+/** Not a regular file (a symbolic link, a device, a FIFO, a directory), or one that is larger than its limit. */
+export class UnreadableFile extends Error {}
 
 /**
  * The text of a file in a directory of ours ({@link requireOwnDirectory}), if it exists:
- * reads regular files only and follows no symbolic link. Throws `NotAFile`,
- * `TooLarge`.
+ * reads regular files only and follows no symbolic link. Throws `UnreadableFile`.
  */
 export function readOwnFileIfAny(
   path: string,
@@ -66,11 +62,11 @@ function openOwn(path: string): number | undefined {
   } catch (cause) {
     // A symbolic link, or a socket.
     const isOther = ["ELOOP", "ENXIO"].includes(errnoOf(cause) ?? "");
-    throw isOther ? new NotAFile("not a regular file", { cause }) : cause;
+    throw isOther ? new UnreadableFile("not a regular file", { cause }) : cause;
   }
   if (fd === undefined || status(fd).kind === "file") return fd;
   close(fd);
-  throw new NotAFile("not a regular file");
+  throw new UnreadableFile("not a regular file");
 }
 
 /** Whether a file is ours alone: no link, and no other user has written it. */
@@ -83,14 +79,15 @@ export function isOwnFile(path: string): boolean {
   );
 }
 
-/** Closes the file. Throws `TooLarge` above `maxBytes`. */
+/** Closes the file. Throws `UnreadableFile` above `maxBytes`. */
 function textOfOpen(fd: number, maxBytes = Infinity): string {
   let size = 0;
   try {
     const bytes = readToEnd((buffer) => {
       const count = read(fd, buffer);
       size += count;
-      if (size > maxBytes) throw new TooLarge(`larger than ${maxBytes} bytes`);
+      if (size > maxBytes)
+        throw new UnreadableFile(`larger than ${maxBytes} bytes`);
       return count;
     });
     return textOf(bytes);
@@ -108,7 +105,7 @@ export function readRegularFile(path: string, maxBytes: number): string {
   const found = statusIfAny(path);
   if (!found) throw new SystemError("ENOENT");
   if (found.kind === "directory") throw new SystemError("EISDIR");
-  if (found.kind !== "file") throw new NotAFile("not a regular file");
+  if (found.kind !== "file") throw new UnreadableFile("not a regular file");
   return textOfOpen(open(path, reading), maxBytes);
 }
 

@@ -5,7 +5,7 @@
  */
 import { isObject, own, parseJson } from "../cni/json.ts";
 import {
-  NotAFile,
+  UnreadableFile,
   linkStatusIfAny,
   listIfAny,
   makeOwnDirectory,
@@ -131,7 +131,7 @@ export class RecordDirectory extends Records {
         ? Number(text)
         : undefined;
     } catch (error) {
-      if (error instanceof NotAFile) return undefined;
+      if (error instanceof UnreadableFile) return undefined;
       throw error;
     }
   }

@@ -12,8 +12,7 @@ import { latestVersion } from "../cni/version.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
 import { Open, close, fsync, open, rename } from "../linux/file-calls.ts";
 import {
-  NotAFile,
-  TooLarge,
+  UnreadableFile,
   createFile,
   linkStatusIfAny,
   makeOwnDirectory,
@@ -269,7 +268,7 @@ export class Records {
       text = this.readPart(name, "record");
     } catch (cause) {
       // Unreadable: renamed as any other.
-      if (cause instanceof NotAFile || cause instanceof TooLarge)
+      if (cause instanceof UnreadableFile)
         throw new CorruptRecord(cause.message);
       throw recordError("failed to read attachment record", cause);
     }

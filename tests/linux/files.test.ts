@@ -13,7 +13,7 @@ import {
 import { describe, expect, test } from "bun:test";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import {
-  NotAFile,
+  UnreadableFile,
   createFile,
   makeDirectory,
   makeOwnDirectory,
@@ -212,7 +212,7 @@ describe("readOwnFileIfAny", () => {
     make(path);
     const left = descriptorsOpenedNow();
     expect(() => readOwnFileIfAny(path)).toThrow(
-      new NotAFile("not a regular file"),
+      new UnreadableFile("not a regular file"),
     );
     expect(left()).toEqual([]);
   });
