@@ -110,8 +110,7 @@ function textIfAny(path: string): string | undefined {
   try {
     return readOwnFileIfAny(path, 4 << 20);
   } catch (error) {
-    if (error instanceof UnreadableFile)
-      return undefined;
+    if (error instanceof UnreadableFile) return undefined;
     throw error;
   }
 }
