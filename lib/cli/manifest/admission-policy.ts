@@ -4,11 +4,12 @@
  * stolen token cannot mark pods as ready, change annotations of others, or change what is
  * on another node.
  */
-import { boundPolicy, requests, variablesOf } from "./policy.ts";
+import { boundPolicy, requests, validationsOf, variablesOf } from "./policy.ts";
 import { name } from "./rbac.ts";
 
 /** The annotations that genie writes. */
 const keys = ["multi-ip-preferences", "k8s.v1.cni.cncf.io/network-status"];
+const names = keys.join(" and ");
 
 /** CEL: a map or list of the metadata, empty if absent. */
 const metadataOf = (object: string, key: string, empty: string): string =>
@@ -20,17 +21,11 @@ const unchanged = (key: string, empty: string): string =>
 /** Tokens of pods have the name of their node, since Kubernetes 1.30. */
 const nodes = `has(request.userInfo.extra) && "authentication.kubernetes.io/node-name" in request.userInfo.extra ? request.userInfo.extra["authentication.kubernetes.io/node-name"] : []`;
 
-interface Validation {
-  expression: string;
-  message: string;
-}
-
 const isOwnNode = (node: string): string =>
   `size(variables.nodes) == 0 || ${node} in variables.nodes`;
 
-const finalizers: Validation = {
-  expression: unchanged("finalizers", "[]"),
-  message: "genie may not change finalizers",
+const finalizers = {
+  "genie may not change finalizers": unchanged("finalizers", "[]"),
 };
 
 /** The API server must be 1.30 or later. */
@@ -45,38 +40,20 @@ export function admissionPolicy(namespace: string): object[] {
       after: metadataOf("object", "annotations", "{}"),
       nodes,
     },
-    [
-      {
-        expression: isOwnNode(
-          '(has(object.spec.nodeName) ? object.spec.nodeName : "")',
-        ),
-        message: "genie may change pods of its own node only",
-      },
-      {
-        expression:
-          "variables.after.all(key, key in variables.keys || (key in variables.before && variables.before[key] == variables.after[key]))",
-        message: `genie may change no annotation but ${keys.join(" and ")}`,
-      },
-      {
-        expression:
-          "variables.before.all(key, key in variables.keys || key in variables.after)",
-        message: `genie may remove no annotation but ${keys.join(" and ")}`,
-      },
-      {
-        expression: unchanged("labels", "{}"),
-        message: "genie may not change labels",
-      },
-      finalizers,
-      {
-        expression: "object.spec == oldObject.spec",
-        message: "genie may not change a pod's spec",
-      },
-      {
-        expression:
-          "has(object.status) == has(oldObject.status) && (!has(object.status) || object.status == oldObject.status)",
-        message: "genie may not change a pod's status",
-      },
-    ],
+    {
+      "genie may change pods of its own node only": isOwnNode(
+        '(has(object.spec.nodeName) ? object.spec.nodeName : "")',
+      ),
+      [`genie may change no annotation but ${names}`]:
+        "variables.after.all(key, key in variables.keys || (key in variables.before && variables.before[key] == variables.after[key]))",
+      [`genie may remove no annotation but ${names}`]:
+        "variables.before.all(key, key in variables.keys || key in variables.after)",
+      "genie may not change labels": unchanged("labels", "{}"),
+      ...finalizers,
+      "genie may not change a pod's spec": "object.spec == oldObject.spec",
+      "genie may not change a pod's status":
+        "has(object.status) == has(oldObject.status) && (!has(object.status) || object.status == oldObject.status)",
+    },
   );
 }
 
@@ -102,37 +79,22 @@ export function nodePolicy(
       after: metadataOf("object", "labels", "{}"),
       nodes,
     },
-    [
-      {
-        expression: isOwnNode("object.metadata.name"),
-        message: "genie may change its own node only",
-      },
-      {
-        expression: `${others("object")} == ${others("oldObject")}`,
-        message: hasTaint
-          ? `genie may change no taint but ${taint}`
-          : "genie may not change taints",
-      },
-      {
-        expression: `variables.after.all(key, ${isOurs}(key in variables.before && variables.before[key] == variables.after[key])) && variables.before.all(key, ${isOurs}key in variables.after)`,
-        message: hasLabels
-          ? `genie may change no label but ${labelPrefix}*`
-          : "genie may not change labels",
-      },
-      {
-        expression: unchanged("annotations", "{}"),
-        message: "genie may not change annotations",
-      },
-      finalizers,
-      {
-        expression: `${same("unschedulable")} && ${same("podCIDRs")} && ${same("providerID")}`,
-        message: "genie may not change a node's spec",
-      },
-      {
-        expression: "object.status == oldObject.status",
-        message: "genie may not change a node's status",
-      },
-    ],
+    {
+      "genie may change its own node only": isOwnNode("object.metadata.name"),
+      [hasTaint
+        ? `genie may change no taint but ${taint}`
+        : "genie may not change taints"]:
+        `${others("object")} == ${others("oldObject")}`,
+      [hasLabels
+        ? `genie may change no label but ${labelPrefix}*`
+        : "genie may not change labels"]:
+        `variables.after.all(key, ${isOurs}(key in variables.before && variables.before[key] == variables.after[key])) && variables.before.all(key, ${isOurs}key in variables.after)`,
+      "genie may not change annotations": unchanged("annotations", "{}"),
+      ...finalizers,
+      "genie may not change a node's spec": `${same("unschedulable")} && ${same("podCIDRs")} && ${same("providerID")}`,
+      "genie may not change a node's status":
+        "object.status == oldObject.status",
+    },
   );
 }
 
@@ -142,7 +104,7 @@ function policy(
   policyName: string,
   resources: readonly string[],
   variables: Readonly<Record<string, string>>,
-  validations: readonly Validation[],
+  validations: Readonly<Record<string, string>>,
 ): object[] {
   const spec = {
     failurePolicy: "Fail",
@@ -155,7 +117,7 @@ function policy(
       },
     ],
     variables: variablesOf(variables),
-    validations,
+    validations: validationsOf(validations),
   };
   const kind = "ValidatingAdmissionPolicy";
   return boundPolicy(kind, policyName, spec, { validationActions: ["Deny"] });

@@ -3,7 +3,7 @@
  * §9). A logical network is held against its physical network when either of them is
  * written; ADD validates both again.
  */
-import { boundPolicy, requests, variablesOf } from "./policy.ts";
+import { boundPolicy, requests, validationsOf, variablesOf } from "./policy.ts";
 
 export const group = "alpha.network.k8s.io";
 
@@ -27,7 +27,8 @@ interface Policy {
   /** The kind of the objects of the namespace that the object is held against, each. */
   params?: string;
   variables: Readonly<Record<string, string>>;
-  validations: readonly { expression: string; message: string }[];
+  /** CEL expressions by the messages of a refusal. */
+  validations: Readonly<Record<string, string>>;
 }
 
 /** Between a logical network and the physical network that it names; others are not concerned. */
@@ -50,25 +51,14 @@ function pairPolicy(
       inner: textOf(`${logical}.spec`, "sub_subnet"),
       plugin: textOf(`${logical}.spec`, "plugin"),
     },
-    validations: [
-      {
-        expression:
-          'variables.isOther || variables.isDedicated || variables.plugin != ""',
-        message:
-          "a logical network of a shared physical network must name a plugin",
-      },
-      {
-        expression:
-          'variables.isOther || variables.isDedicated || variables.inner != "" || variables.outer != ""',
-        message:
-          "a logical network of a shared physical network without a subnet must have a sub_subnet",
-      },
-      {
-        expression:
-          'variables.isOther || variables.inner == "" || variables.outer == "" || (isCIDR(variables.inner) && isCIDR(variables.outer) && cidr(variables.outer).containsCIDR(variables.inner))',
-        message: "sub_subnet must be inside of the physical network's subnet",
-      },
-    ],
+    validations: {
+      "a logical network of a shared physical network must name a plugin":
+        'variables.isOther || variables.isDedicated || variables.plugin != ""',
+      "a logical network of a shared physical network without a subnet must have a sub_subnet":
+        'variables.isOther || variables.isDedicated || variables.inner != "" || variables.outer != ""',
+      "sub_subnet must be inside of the physical network's subnet":
+        'variables.isOther || variables.inner == "" || variables.outer == "" || (isCIDR(variables.inner) && isCIDR(variables.outer) && cidr(variables.outer).containsCIDR(variables.inner))',
+    },
   };
 }
 
@@ -77,31 +67,23 @@ const policies: readonly Policy[] = [
     name: "genie-logical-networks",
     resource: "logicalnetworks",
     variables: {},
-    validations: [
-      {
-        expression: `${textOf("object.spec", "plugin")} != "" || ${textOf("object.spec", "physicalNet")} != ""`,
-        message: "a logical network must name a plugin or a physical network",
-      },
-      {
-        expression: isSubnet(textOf("object.spec", "sub_subnet")),
-        message: "sub_subnet must be a CIDR",
-      },
-    ],
+    validations: {
+      "a logical network must name a plugin or a physical network": `${textOf("object.spec", "plugin")} != "" || ${textOf("object.spec", "physicalNet")} != ""`,
+      "sub_subnet must be a CIDR": isSubnet(
+        textOf("object.spec", "sub_subnet"),
+      ),
+    },
   },
   {
     name: "genie-physical-networks",
     resource: "physicalnetworks",
     variables: { shared: sharedOf("object") },
-    validations: [
-      {
-        expression: `!has(variables.shared.dedicatedNet) || !variables.shared.dedicatedNet || ${textOf("variables.shared", "plugin")} != ""`,
-        message: "a dedicated physical network must name a plugin",
-      },
-      {
-        expression: isSubnet(textOf("variables.shared", "subnet")),
-        message: "sharedStatus.subnet must be a CIDR",
-      },
-    ],
+    validations: {
+      "a dedicated physical network must name a plugin": `!has(variables.shared.dedicatedNet) || !variables.shared.dedicatedNet || ${textOf("variables.shared", "plugin")} != ""`,
+      "sharedStatus.subnet must be a CIDR": isSubnet(
+        textOf("variables.shared", "subnet"),
+      ),
+    },
   },
   pairPolicy(
     "genie-logical-in-physical-networks",
@@ -131,7 +113,7 @@ function policyOf({
     }),
     matchConstraints: requests(group, ["CREATE", "UPDATE"], [resource]),
     variables: variablesOf(variables),
-    validations,
+    validations: validationsOf(validations),
   };
   return boundPolicy("ValidatingAdmissionPolicy", name, spec, {
     validationActions: ["Deny"],

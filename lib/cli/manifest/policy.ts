@@ -37,6 +37,14 @@ export function requests(
   return { resourceRules: [rule] };
 }
 
+/** CEL expressions that must be true, by the messages of a refusal. */
+export function validationsOf(expressions: Readonly<Record<string, string>>) {
+  return Object.entries(expressions).map(([message, expression]) => ({
+    expression,
+    message,
+  }));
+}
+
 /** CEL expressions by name; each may use those before it. */
 export function variablesOf(expressions: Readonly<Record<string, string>>) {
   return Object.entries(expressions).map(([name, expression]) => ({

@@ -44,18 +44,14 @@ export function putText(path: string, text: string, kind: FileKind): boolean {
   if (former && (former.mode & 0o7777) === mode && textOf(path) === text)
     return false;
   removeLeftOver(path, abandonedMs);
-  const temporary = temporaryName(path);
-  try {
-    writing(path, () => {
-      writeFileSync(temporary, text, { mode: mode & 0o600, flag: "wx" });
-      chmodSync(temporary, mode);
-      // Last: afterwards the file may belong to another user.
-      if (former) keepOwner(temporary, former);
-      rename(temporary, path);
-    });
-  } finally {
-    removeFile(temporary);
-  }
+  using temporary = temporaryFile(path);
+  writing(path, () => {
+    writeFileSync(temporary.path, text, { mode: mode & 0o600, flag: "wx" });
+    chmodSync(temporary.path, mode);
+    // Last: afterwards the file may belong to another user.
+    if (former) keepOwner(temporary.path, former);
+    rename(temporary.path, path);
+  });
   return true;
 }
 
@@ -69,17 +65,13 @@ export async function putExecutable(
   source: string,
   check: (copy: string) => Promise<void>,
 ): Promise<void> {
-  const temporary = temporaryName(path);
-  try {
-    writing(path, () => {
-      copyFileSync(source, temporary);
-      chmodSync(temporary, 0o755);
-    });
-    await check(temporary);
-    writing(path, () => rename(temporary, path));
-  } finally {
-    removeFile(temporary);
-  }
+  using temporary = temporaryFile(path);
+  writing(path, () => {
+    copyFileSync(source, temporary.path);
+    chmodSync(temporary.path, 0o755);
+  });
+  await check(temporary.path);
+  writing(path, () => rename(temporary.path, path));
 }
 
 /** Throws `failed to write "<path>": <the kernel's reason>` for a failed system call. */
@@ -112,13 +104,9 @@ export function removeWritten(path: string): boolean {
 
 /** Recreates the link itself: runtimes watch its directory, not its target. */
 export function renewLink(link: string): void {
-  const temporary = temporaryName(link);
-  try {
-    symlinkSync(readlinkSync(link), temporary);
-    renameSync(temporary, link);
-  } finally {
-    removeFile(temporary);
-  }
+  using temporary = temporaryFile(link);
+  symlinkSync(readlinkSync(link), temporary.path);
+  renameSync(temporary.path, link);
 }
 
 /**
@@ -212,10 +200,17 @@ function keepOwner(
   }
 }
 
-/** Hidden, so that no runtime reads it as a configuration or plugin. */
-function temporaryName(path: string): string {
+/**
+ * A path beside `path`, removed at the end of its scope. Hidden, so that no runtime reads
+ * it as a configuration or plugin.
+ */
+function temporaryFile(path: string): Disposable & { path: string } {
   const random = crypto.randomUUID().slice(0, 8);
-  return join(dirname(path), `.${basename(path)}.${random}.tmp`);
+  const temporary = join(dirname(path), `.${basename(path)}.${random}.tmp`);
+  return {
+    path: temporary,
+    [Symbol.dispose]: () => removeFile(temporary),
+  };
 }
 
 /** Longer than any write takes. */
