@@ -41,7 +41,7 @@ what was attached by hand.
   options,
   async run(input, { env, stdout }) {
     const node = contextOf(input, env, { command: "ADD" });
-    const change = await told(
+    const change = await withDetails(
       attachNetwork(node, podOf(input), {
         network: input.secondOperand ?? "",
         byHand: true,
@@ -68,14 +68,14 @@ annotation of the pod names the network, the agent (--attach) attaches it again.
       throw new UsageError(
         `invalid interface name ${quote(ifname)}: ${problem.msg}`,
       );
-    const change = await told(detachNetwork(node, podOf(input), ifname));
+    const change = await withDetails(detachNetwork(node, podOf(input), ifname));
     await stdout(textOf(change, input));
     return 0;
   },
 };
 
 /** The details of an error are a part of its message: a plugin explains its failure there. */
-async function told(change: Promise<Change>): Promise<Change> {
+async function withDetails(change: Promise<Change>): Promise<Change> {
   try {
     return await change;
   } catch (cause) {

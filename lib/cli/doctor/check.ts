@@ -65,7 +65,7 @@ export interface Node {
   files: readonly ConfFile[];
   networks: Networks;
   /** The file that executes genie. */
-  own: OwnNetwork | undefined;
+  ours: OwnNetwork | undefined;
   /**
    * Absent if there is none. A wrong value is replaced by its default;
    * `configProblem` names it.
@@ -88,18 +88,18 @@ export function readNode(
 ): Node {
   const { confDir, binDir } = directories;
   const files = readConfDir(host.path(confDir));
-  const own = findOwn(files);
-  const config = own && readConfigForCleanup(own.plugin, () => {});
+  const ours = findOwn(files);
+  const config = ours && readConfigForCleanup(ours.plugin, () => {});
   const path = [binDir, ...(config?.binDirs ?? [])];
   return {
     host,
     directories,
     terminal,
     files,
-    networks: networksIn(own?.plugin ?? {}, { confDir, files }, host),
-    own,
+    networks: networksIn(ours?.plugin ?? {}, { confDir, files }, host),
+    ours,
     config,
-    configProblem: own && problemOf(() => readConfig(own.plugin)),
+    configProblem: ours && problemOf(() => readConfig(ours.plugin)),
     // An unreadable file of ours is a finding of another check.
     context: attempt(() => nodeContext(directories, terminal.env, { host })),
     path,

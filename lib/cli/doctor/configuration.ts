@@ -27,7 +27,7 @@ import {
 } from "./check.ts";
 
 export const checkConfiguration: Check = (node) => {
-  const { own: ours, directories, files, configProblem } = node;
+  const { ours, directories, files, configProblem } = node;
   const { confDir } = directories;
   const [first] = files;
   if (!ours || !first) return [missingFinding(node)];
@@ -61,7 +61,7 @@ function missingFinding({ files, directories }: Node): Outcome {
 
 /** The rules of container-runtimes.md §1, §2.3 and K-1. */
 function contentFindings(node: Node, path: string): Outcome[] {
-  const { own: ours, host, config } = node;
+  const { ours, host, config } = node;
   if (!ours) return [];
   const findings: Outcome[] = [];
   const add = (
@@ -104,7 +104,7 @@ const installPlugin =
   "install the plugin, or remove it from the list: no pod can be created without it";
 
 /** Other plugins in our list, which the runtime executes after genie. */
-function missingPlugins({ own: ours, searched }: Node): string[] {
+function missingPlugins({ ours, searched }: Node): string[] {
   return (ours?.list.plugins ?? [])
     .filter(({ type }) => type !== ownType)
     .flatMap(
@@ -112,7 +112,7 @@ function missingPlugins({ own: ours, searched }: Node): string[] {
     );
 }
 
-function isReadableSecret({ own: ours }: Node, place: string): boolean {
+function isReadableSecret({ ours }: Node, place: string): boolean {
   const token = own(own(ours?.plugin, "policy"), "k8s_auth_token");
   return (
     typeof token === "string" &&
@@ -190,7 +190,7 @@ function advised(files: readonly string[], then: string): string {
 }
 
 /** Settings of the runtime that override the order of the files. */
-export const checkRuntimeChoice: Check = ({ host, own: ours }) =>
+export const checkRuntimeChoice: Check = ({ host, ours }) =>
   runtimeSettings(host).flatMap(({ file, maxConfNum = 1, defaultNetwork }) => [
     ...(maxConfNum === 1
       ? []

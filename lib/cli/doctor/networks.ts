@@ -90,7 +90,7 @@ export const checkSameNames: Check = ({ networks }) => [
  * A mesh adds its plugin to a network's file, and again to ours once genie is
  * installed: it would be executed twice for a pod of that network.
  */
-export const checkChainedTwice: Check = ({ own: ours, networks }) =>
+export const checkChainedTwice: Check = ({ ours, networks }) =>
   (ours?.list.plugins ?? []).flatMap(({ type }) => {
     const files = networks.candidates
       .filter(({ list }) => list.plugins.some((plugin) => plugin.type === type))

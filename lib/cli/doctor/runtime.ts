@@ -114,11 +114,11 @@ export const checkExecutableMemory: Check = ({ host }) =>
     fail(`${found}: genie cannot run, and every pod fails`, advice),
   );
 
-export const checkCrio: Check = ({ host, networks, own }) => {
-  if (!own || !runtimesOf(host).includes("crio")) return [];
+export const checkCrio: Check = ({ host, networks, ours }) => {
+  if (!ours || !runtimesOf(host).includes("crio")) return [];
   const hazards = crioHazards({
     candidates: networks.candidates,
-    name: own.list.name,
+    name: ours.list.name,
     cached: cachedNetworks(host),
   });
   if (hazards.length === 0)

@@ -27,7 +27,7 @@ import { annotationsCapability } from "../../select/config.ts";
 import type { Env } from "../command/terminal.ts";
 import type { Directories } from "../node/directories.ts";
 import { nodeContext } from "../node/node-context.ts";
-import type { PodView } from "../pods/pod-view.ts";
+import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
 import {
   type NamespaceSource,
   namespaceRules,
@@ -35,8 +35,7 @@ import {
 } from "./namespace-networks.ts";
 
 export interface Explanation {
-  /** `kind` of the workload that has the pod's template. */
-  pod: { kind?: string; namespace: string; name: string };
+  pod: ShownPod;
   /** The pod uses the node's network: no plugin is called. */
   hostNetwork?: true;
   /** The rule of each network, what the namespace gives, then the faults of annotations. */
@@ -73,8 +72,7 @@ export async function explainPod(
   env: Env,
   namespaces: NamespaceSource,
 ): Promise<Explanation> {
-  const { kind, namespace, name } = pod;
-  const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
+  const shown = shownPod(pod);
   if (pod.hostNetwork)
     return { pod: shown, hostNetwork: true, rules: [], attachments: [] };
   const context = contextFor(pod, directories, env);
@@ -127,27 +125,22 @@ function contextFor(pod: PodView, directories: Directories, env: Env): Context {
     },
     devices: openIfAllotted(real.devices),
   };
-  const made = { command: "ADD", containerId, netns, ifname, args } as const;
-  const begin = (runtimeConfig: Record<string, unknown>) =>
-    nodeContext(directories, env, {
-      dependencies,
-      request: { ...made },
-      config: { runtimeConfig },
-    });
-  const { capabilities } = begin({}).request.config;
   const offered = {
     [annotationsCapability]: pod.annotations,
     ...(pod.portMappings.length > 0 && { portMappings: pod.portMappings }),
     ...(pod.bandwidth && { bandwidth: pod.bandwidth }),
   };
-  // A runtime sends what our own configuration declares.
-  return begin(
-    Object.fromEntries(
-      Object.entries(offered).filter(
-        ([key]) => own(capabilities, key) === true,
+  return nodeContext(directories, env, {
+    dependencies,
+    request: { command: "ADD", containerId, netns, ifname, args },
+    // A runtime sends what our own configuration declares.
+    runtimeConfig: (capabilities) =>
+      Object.fromEntries(
+        Object.entries(offered).filter(
+          ([key]) => own(capabilities, key) === true,
+        ),
       ),
-    ),
-  );
+  });
 }
 
 /** Milliseconds for the kubelet: the pod may not run here. */

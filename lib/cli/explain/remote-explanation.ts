@@ -25,10 +25,10 @@ import { parseNetworks } from "../../select/cni-annotation.ts";
 import { readConfig } from "../../select/config.ts";
 import { networksOf } from "../../select/node-networks.ts";
 import type { Env } from "../command/terminal.ts";
-import type { PodView } from "../pods/pod-view.ts";
+import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
 
 export interface RemoteExplanation {
-  pod: { kind?: string; namespace: string; name: string };
+  pod: ShownPod;
   hostNetwork?: true;
   attachments: RemoteAttachment[];
 }
@@ -55,8 +55,8 @@ export async function explainRemotely(
   pod: PodView,
   api: () => Promise<Api>,
 ): Promise<RemoteExplanation> {
-  const { kind, namespace, name, annotations } = pod;
-  const shown = { ...(kind !== "Pod" && { kind }), namespace, name };
+  const { namespace, annotations } = pod;
+  const shown = shownPod(pod);
   if (pod.hostNetwork)
     return { pod: shown, hostNetwork: true, attachments: [] };
   const { elements, primary } = parseChoice(annotations, {

@@ -45,8 +45,8 @@ export interface ContextOptions {
   host?: Host;
   dependencies?: Dependencies;
   request?: Partial<Request>;
-  /** Additional keys of the configuration. */
-  config?: Readonly<Record<string, unknown>>;
+  /** What the runtime sends to a configuration that declares these capabilities. */
+  runtimeConfig?: (capabilities: unknown) => Readonly<Record<string, unknown>>;
 }
 
 /** The context for the directories that the options name. */
@@ -70,7 +70,7 @@ export function nodeContext(
     host = new Host(),
     dependencies = systemDependencies(env),
     request = {},
-    config,
+    runtimeConfig,
   }: ContextOptions = {},
 ): Context {
   const { confDir, binDir, dataDir } = directories;
@@ -90,7 +90,9 @@ export function nodeContext(
     path: [host.path(binDir)],
     config: {
       ...found?.plugin,
-      ...config,
+      ...(runtimeConfig && {
+        runtimeConfig: runtimeConfig(own(found?.plugin, "capabilities")),
+      }),
       name: found?.list.name ?? ownType,
       confDir: host.path(text("confDir") ?? confDir),
       dataDir: host.path(

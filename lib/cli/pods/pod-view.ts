@@ -31,6 +31,17 @@ export interface PodView {
   networkSelectors: readonly string[];
 }
 
+/** The name of a pod in an explanation; `kind` is that of the workload that has its template. */
+export interface ShownPod {
+  kind?: string;
+  namespace: string;
+  name: string;
+}
+
+export function shownPod({ kind, namespace, name }: PodView): ShownPod {
+  return { ...(kind !== "Pod" && { kind }), namespace, name };
+}
+
 /**
  * Every pod and workload of a YAML or JSON text with one or several objects; only
  * those that match `wanted`. Throws Error if there is none.
