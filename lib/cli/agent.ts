@@ -17,6 +17,7 @@ import { chosenParts, partOptions } from "./agent/agent-switches.ts";
 import { installPart } from "./agent/install-part.ts";
 import { hostState } from "./agent/node-state.ts";
 import type { Command } from "./command/command.ts";
+import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watchOptions } from "./command/watch.ts";
 import { installOptions } from "./install.ts";
@@ -42,7 +43,9 @@ export const agent: Command = {
 ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
   options: {
     ...partOptions,
-    "no-install": { about: "do not install genie or keep it installed" },
+    ...optionsOf({
+      "--no-install": "do not install genie or keep it installed",
+    }),
     ...installOptions,
     "service-account": credentialOptions["service-account"],
     health: watchOptions.health,

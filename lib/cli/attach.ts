@@ -11,18 +11,16 @@ import { CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
 import type { Command } from "./command/command.ts";
 import { type Input, UsageError } from "./command/input.ts";
-import type { Options } from "./command/options.ts";
+import { type Options, optionsOf } from "./command/options.ts";
 import { outputOption, structured } from "./command/output.ts";
 import { directoryOptions } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 import { parsePodOperand } from "./pods/pod-operand.ts";
 
 const options: Options = {
-  namespace: {
-    value: "NS",
-    short: "n",
-    about: "namespace of the pod (default default)",
-  },
+  ...optionsOf({
+    "-n, --namespace NS": "namespace of the pod (default default)",
+  }),
   output: outputOption("text", "json"),
   ...directoryOptions,
 };

@@ -17,6 +17,7 @@ import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Command } from "./command/command.ts";
 import type { Input } from "./command/input.ts";
+import { optionsOf } from "./command/options.ts";
 import {
   type Column,
   counted,
@@ -46,17 +47,13 @@ Pods on the host's network are left out. Exit code 1 if something is found.
   options: {
     ...namespaceOptions,
     output: outputOption("table", ...structuredFormats),
-    filename: {
-      value: "FILE",
-      short: "f",
-      about:
+    ...optionsOf({
+      "-f, --filename FILE":
         "read the pods from this list, - for stdin (default: the API server)",
-    },
-    evict: {
-      about:
+      "--evict":
         "evict the pods that have a controller, as disruption budgets allow; needs --yes",
-    },
-    yes: { about: "evict without asking" },
+      "--yes": "evict without asking",
+    }),
     ...apiOptions,
     ...nodeOptions,
   },

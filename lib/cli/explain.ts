@@ -6,6 +6,7 @@ import { quote } from "../linux/text.ts";
 import type { Annotations } from "../select/attachment.ts";
 import type { Command } from "./command/command.ts";
 import { type Input, UsageError } from "./command/input.ts";
+import { optionsOf } from "./command/options.ts";
 import {
   outputOption,
   structured,
@@ -47,27 +48,19 @@ and yaml give a list for several pods.
   genie explain -f deployment.yaml   every pod and workload of a file, - for stdin
   kubectl get deploy web -o yaml | genie explain -f -`,
   options: {
-    namespace: {
-      value: "NS",
-      short: "n",
-      about: 'namespace of the pod (default the file\'s, else "default")',
-    },
-    "all-namespaces": {
-      short: "A",
-      about: "every pod of this node (kubectl genie: of the cluster)",
-    },
-    filename: {
-      value: "FILE",
-      short: "f",
-      about:
+    ...optionsOf({
+      "-n, --namespace NS":
+        'namespace of the pod (default the file\'s, else "default")',
+      "-A, --all-namespaces":
+        "every pod of this node (kubectl genie: of the cluster)",
+      "-f, --filename FILE":
         "read pods and workloads from this file, - for stdin (default: the API server)",
-    },
+    }),
     output: outputOption("text", ...structuredFormats),
-    kubeconfig: {
-      value: "FILE",
-      about:
+    ...optionsOf({
+      "--kubeconfig FILE":
         "credential for the API server (default that of genie's configuration; kubectl genie: $KUBECONFIG, else ~/.kube/config)",
-    },
+    }),
     node: apiOptions.node,
     ...directoryOptions,
   },

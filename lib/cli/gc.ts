@@ -11,6 +11,7 @@ import type { Context } from "../attach/context.ts";
 import { Deadline } from "../linux/deadline.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import type { Command } from "./command/command.ts";
+import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import {
   directoriesOf,
@@ -27,19 +28,14 @@ export const gc: Command = {
 it is kept, and the command succeeds.`,
   options: {
     ...directoryOptions,
-    grace: {
-      value: "SECONDS",
-      about: "how long a namespace must have been gone (default 300)",
-    },
-    drop: {
-      value: "CONTAINER",
-      about:
+    ...optionsOf({
+      "--grace SECONDS":
+        "how long a namespace must have been gone (default 300)",
+      "--drop CONTAINER":
         "only forget the abandoned attachments of this container; their addresses stay reserved",
-    },
-    "skip-abandoned": {
-      about: "do not retry attachments that could not be deleted",
-    },
-    "drop-all": { about: "only forget all abandoned attachments" },
+      "--skip-abandoned": "do not retry attachments that could not be deleted",
+      "--drop-all": "only forget all abandoned attachments",
+    }),
   },
   async run(input, { env, stdout, progress }) {
     const graceMs = input.seconds("grace", 300) * 1000;

@@ -3,7 +3,7 @@
  */
 import type { Command } from "./command/command.ts";
 import type { Input } from "./command/input.ts";
-import type { Options } from "./command/options.ts";
+import { type Options, optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import {
@@ -22,11 +22,10 @@ import { directoriesOf, hostOf, nodeOptions } from "./node/directories.ts";
 
 /** Options that `genie agent` has too. */
 export const installOptions = {
-  default: {
-    value: "NETWORK",
-    about:
+  ...optionsOf({
+    "--default NETWORK":
       "network of pods that choose none (default as configured, else the first file)",
-  },
+  }),
   ...setOption,
   ...settingsOption,
 } as const satisfies Options;
@@ -42,10 +41,10 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
   options: {
     ...credentialOptions,
     ...nodeOptions,
-    force: {
-      about:
+    ...optionsOf({
+      "--force":
         "overwrite a configuration or kubeconfig that cannot be parsed; a copy is kept",
-    },
+    }),
     ...installOptions,
     ...watchOptions,
   },

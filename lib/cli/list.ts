@@ -1,6 +1,7 @@
 /** `genie list`: the attachments of this node, from the records. */
 import type { PodReference } from "../state/record.ts";
 import type { Command } from "./command/command.ts";
+import { optionsOf } from "./command/options.ts";
 import {
   type Column,
   age,
@@ -31,13 +32,10 @@ namespace of the container runtime. The format wide adds the CNI names.`,
   options: {
     ...namespaceOptions,
     output: outputOption("table", "wide", ...structuredFormats),
-    abandoned: {
-      about: "list the attachments that could not be deleted",
-    },
-    watch: {
-      short: "w",
-      about: "keep running and print changes",
-    },
+    ...optionsOf({
+      "--abandoned": "list the attachments that could not be deleted",
+      "-w, --watch": "keep running and print changes",
+    }),
     ...nodeOptions,
   },
   async run(input, terminal) {

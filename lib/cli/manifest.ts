@@ -7,7 +7,7 @@ import { quote } from "../linux/text.ts";
 import { readConfig } from "../select/config.ts";
 import type { Command } from "./command/command.ts";
 import { type Input, UsageError } from "./command/input.ts";
-import { isPath } from "./command/options.ts";
+import { isPath, optionsOf } from "./command/options.ts";
 import { yamlOf } from "./command/output.ts";
 import { ownPlugin } from "./install/own-list.ts";
 import {
@@ -45,35 +45,24 @@ export const manifest: Command = {
 (\`make image\`); without it, everything else is printed. On every node, genie uses the kubelet's
 kubeconfig where it finds one, else a service account of its own.`,
   options: {
-    image: {
-      value: "IMAGE",
-      about: "container image whose entry point is this executable",
-    },
-    namespace: {
-      value: "NS",
-      short: "n",
-      about: "namespace of genie's objects (default kube-system)",
-    },
-    "node-credentials": {
-      about: "use the kubelet's kubeconfig only: no service account",
-    },
-    kubeconfig: {
-      value: "FILE",
-      about: "kubeconfig of --node-credentials (default: where it usually is)",
-    },
-    "service-account": {
-      about: "use the service account even where the kubelet has a kubeconfig",
-    },
-    default: {
-      value: "NETWORK",
-      about:
+    ...optionsOf({
+      "--image IMAGE": "container image whose entry point is this executable",
+      "-n, --namespace NS":
+        "namespace of genie's objects (default kube-system)",
+      "--node-credentials":
+        "use the kubelet's kubeconfig only: no service account",
+      "--kubeconfig FILE":
+        "kubeconfig of --node-credentials (default: where it usually is)",
+      "--service-account":
+        "use the service account even where the kubelet has a kubeconfig",
+      "--default NETWORK":
         "network of pods that choose none (default each node's first file)",
-    },
+    }),
     ...setOption,
-    uninstall: {
-      about:
+    ...optionsOf({
+      "--uninstall":
         "print the DaemonSet that removes genie from every node; it replaces the one that installs",
-    },
+    }),
     ...directoryOptions,
     ...Object.fromEntries(
       features.flatMap((feature) => Object.entries(feature.options)),
@@ -92,14 +81,14 @@ export function manifestObjects(input: Input): object[] {
   const contributions = features.flatMap(
     (feature) => feature.contribute(input) ?? [],
   );
-  return objects(optionsOf(input), contributions);
+  return objects(manifestOptions(input), contributions);
 }
 
 /** An image name that is not ours is never a default: anyone could publish it. */
 const noDaemonSet =
   "# Without a DaemonSet: it needs --image, the image that `make image` builds and you push.\n";
 
-function optionsOf(input: Input): ManifestOptions {
+function manifestOptions(input: Input): ManifestOptions {
   const image = input.text("image");
   const namespace = input.text("namespace") ?? "kube-system";
   if (image !== undefined && !imagePattern.test(image))

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "./command/command.ts";
+import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import { whileInstalling } from "./install/installer-lock.ts";
@@ -21,7 +22,9 @@ export const uninstall: Command = {
 pods. --force removes the configuration all the same, and keeps the executable for genie gc while
 attachments are left.`,
   options: {
-    force: { about: "remove genie even if pods have such attachments" },
+    ...optionsOf({
+      "--force": "remove genie even if pods have such attachments",
+    }),
     ...nodeOptions,
     ...watchOptions,
   },

@@ -1,4 +1,5 @@
 /** The arguments that a command takes: operands and options. */
+import { omitUndefined } from "../../cni/json.ts";
 
 export interface Option {
   /** Name of the value in the help text; absent for a flag. See {@link isPath}. */
@@ -28,3 +29,24 @@ export function isPath({ value }: Option): boolean {
 
 /** Every command has this option. */
 export const helpOption: Option = { short: "h", about: "print this text" };
+
+/** `namespace` of `-n, --namespace NS`. */
+type NameIn<Row extends string> = Row extends `${string}--${infer Rest}`
+  ? Rest extends `${infer Name} ${string}`
+    ? Name
+    : Rest
+  : never;
+
+/** Options in the notation of the help text: `"-n, --namespace NS": "only pods of this namespace"`. */
+export function optionsOf<const Rows extends Readonly<Record<string, string>>>(
+  rows: Rows,
+): { [Row in keyof Rows & string as NameIn<Row>]: Option } {
+  const options: Record<string, Option> = {};
+  for (const [row, about] of Object.entries(rows)) {
+    const [, short, name = "", value] =
+      /^(?:-(\w), )?--(\S+)(?: (.+))?$/.exec(row) ?? [];
+    options[name] = omitUndefined<Option>({ value, short, about });
+  }
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the keys are the names in the rows
+  return options as ReturnType<typeof optionsOf<Rows>>;
+}

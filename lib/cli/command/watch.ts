@@ -9,20 +9,14 @@ import { messageOf } from "../../linux/errno.ts";
 import { textOf } from "../node/replace-file.ts";
 import type { Command } from "./command.ts";
 import type { Input } from "./input.ts";
-import type { Options } from "./options.ts";
+import { optionsOf } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
-export const watchOptions = {
-  watch: { about: "repeat until the process is stopped" },
-  interval: {
-    value: "SECONDS",
-    about: "time between two rounds of --watch (default 10)",
-  },
-  health: {
-    value: "FILE",
-    about: "write each round's problem to this file, for probes",
-  },
-} as const satisfies Options;
+export const watchOptions = optionsOf({
+  "--watch": "repeat until the process is stopped",
+  "--interval SECONDS": "time between two rounds of --watch (default 10)",
+  "--health FILE": "write each round's problem to this file, for probes",
+});
 
 export interface Watch {
   intervalMs: number;
@@ -81,10 +75,10 @@ export async function watch(
 
 export const health: Command = {
   operand: { name: "FILE" },
-  options: {
-    ready: { about: "fail also if the last round had a problem" },
-    age: { value: "SECONDS", about: "age of a stalled process (default 180)" },
-  },
+  options: optionsOf({
+    "--ready": "fail also if the last round had a problem",
+    "--age SECONDS": "age of a stalled process (default 180)",
+  }),
   async run(input, { stderr, now }) {
     const file = input.operand ?? "";
     const limit = input.seconds("age", 180);

@@ -4,7 +4,7 @@ import { readServerUrl, withoutSecrets } from "../../kube/access/server-url.ts";
 import { serviceAccountDirectory } from "../../kube/typed-api.ts";
 import { quote } from "../../linux/text.ts";
 import { type Input, UsageError } from "../command/input.ts";
-import type { Options } from "../command/options.ts";
+import { optionsOf } from "../command/options.ts";
 
 export type Credential =
   /** An existing kubeconfig, used as it is. */
@@ -30,42 +30,20 @@ interface Account {
   isRequired: boolean;
 }
 
-export const credentialOptions = {
-  kubeconfig: {
-    value: "FILE",
-    about:
-      "use this kubeconfig as it is, for instance /etc/kubernetes/kubelet.conf",
-  },
-  server: {
-    value: "URL",
-    about: "make a kubeconfig for this API server",
-  },
-  "certificate-authority": {
-    value: "FILE",
-    about: "CA certificate of --server",
-  },
-  "token-file": {
-    value: "FILE",
-    about: "bearer token for --server, read at every use",
-  },
-  "client-certificate": {
-    value: "FILE",
-    about: "client certificate for --server, in place of a token",
-  },
-  "client-key": {
-    value: "FILE",
-    about: "private key of --client-certificate",
-  },
-  "insecure-skip-tls-verify": {
-    about:
-      "do not verify the certificate of --server: another server can impersonate it",
-  },
-  "service-account": {
-    value: "DIR",
-    about:
-      "use the service account of the pod that runs install, even where the kubelet has a kubeconfig",
-  },
-} as const satisfies Options;
+export const credentialOptions = optionsOf({
+  "--kubeconfig FILE":
+    "use this kubeconfig as it is, for instance /etc/kubernetes/kubelet.conf",
+  "--server URL": "make a kubeconfig for this API server",
+  "--certificate-authority FILE": "CA certificate of --server",
+  "--token-file FILE": "bearer token for --server, read at every use",
+  "--client-certificate FILE":
+    "client certificate for --server, in place of a token",
+  "--client-key FILE": "private key of --client-certificate",
+  "--insecure-skip-tls-verify":
+    "do not verify the certificate of --server: another server can impersonate it",
+  "--service-account DIR":
+    "use the service account of the pod that runs install, even where the kubelet has a kubeconfig",
+});
 
 /** Throws UsageError for contradicting options. */
 export function credentialOf(input: Input): CredentialRequest {

@@ -11,7 +11,7 @@ import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { configKeys } from "../../select/config-schema.ts";
 import { type Input, UsageError, suggestion } from "../command/input.ts";
-import type { Options } from "../command/options.ts";
+import { type Options, optionsOf } from "../command/options.ts";
 import { textOf } from "../node/replace-file.ts";
 import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
 
@@ -24,13 +24,10 @@ export const setOption = {
   },
 } as const satisfies Options;
 
-export const settingsOption = {
-  settings: {
-    value: "DIR",
-    about:
-      "set the keys that are files of this directory, such as a mounted ConfigMap",
-  },
-} as const satisfies Options;
+export const settingsOption = optionsOf({
+  "--settings DIR":
+    "set the keys that are files of this directory, such as a mounted ConfigMap",
+});
 
 /** Values by keys; a key of an object is `policy.type`. */
 export type Settings = ReadonlyMap<string, unknown>;

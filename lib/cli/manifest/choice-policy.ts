@@ -10,20 +10,17 @@ import {
   networksAnnotation,
 } from "../../select/attachment.ts";
 import { maxAttachments } from "../../select/cni-annotation.ts";
+import { optionsOf } from "../command/options.ts";
 import type { Feature } from "./feature.ts";
 import { boundPolicy, requests, variablesOf } from "./policy.ts";
 
 export const choicePolicy: Feature = {
-  options: {
-    "namespace-networks": {
-      about:
-        "pods without network annotations get those of their namespace (Kubernetes 1.36)",
-    },
-    "network-scheduling": {
-      about:
-        "pods go to nodes that have the networks of their annotation cni (Kubernetes 1.36)",
-    },
-  },
+  options: optionsOf({
+    "--namespace-networks":
+      "pods without network annotations get those of their namespace (Kubernetes 1.36)",
+    "--network-scheduling":
+      "pods go to nodes that have the networks of their annotation cni (Kubernetes 1.36)",
+  }),
   contribute(input) {
     const mutations = [
       ...(input.flag("namespace-networks") ? [namespaceNetworks] : []),

@@ -2,17 +2,16 @@
  * CNI-Genie's logical networks (selection.md §9): both custom resources, genie's rights,
  * and the policies.
  */
+import { optionsOf } from "../command/options.ts";
 import { customResource } from "./definition.ts";
 import type { Feature } from "./feature.ts";
 import { group, logicalNetworkPolicies } from "./logical-network-policies.ts";
 
 export const logicalNetworks: Feature = {
-  options: {
-    "logical-networks": {
-      about:
-        "CNI-Genie's logical and physical networks: kinds, rights, policies",
-    },
-  },
+  options: optionsOf({
+    "--logical-networks":
+      "CNI-Genie's logical and physical networks: kinds, rights, policies",
+  }),
   contribute(input) {
     if (!input.flag("logical-networks")) return undefined;
     const rules = [

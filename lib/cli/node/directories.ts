@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { quote } from "../../linux/text.ts";
 import { type Input, UsageError } from "../command/input.ts";
-import type { Options } from "../command/options.ts";
+import { type Options, optionsOf } from "../command/options.ts";
 import { Host } from "./host.ts";
 
 /** Genie's plugin type and executable name. */
@@ -27,28 +27,18 @@ export const defaultDirectories = {
   dataDir: "/var/lib/cni/genie",
 } as const;
 
-export const directoryOptions = {
-  "conf-dir": {
-    value: "DIR",
-    about: `directory of network configurations (default ${defaultDirectories.confDir})`,
-  },
-  "bin-dir": {
-    value: "DIR",
-    about: `directory of CNI plugins (default ${defaultDirectories.binDir})`,
-  },
-  "data-dir": {
-    value: "DIR",
-    about: `directory of attachment records (default as configured, else ${defaultDirectories.dataDir})`,
-  },
-} as const satisfies Options;
+export const directoryOptions = optionsOf({
+  "--conf-dir DIR": `directory of network configurations (default ${defaultDirectories.confDir})`,
+  "--bin-dir DIR": `directory of CNI plugins (default ${defaultDirectories.binDir})`,
+  "--data-dir DIR": `directory of attachment records (default as configured, else ${defaultDirectories.dataDir})`,
+});
 
 /** Options of commands that also work in a container that mounts the node's file system. */
 export const nodeOptions = {
   ...directoryOptions,
-  root: {
-    value: "DIR",
-    about: "where the node's file system is mounted (default /)",
-  },
+  ...optionsOf({
+    "--root DIR": "where the node's file system is mounted (default /)",
+  }),
 } as const satisfies Options;
 
 export function directoriesOf(input: Input): Directories {

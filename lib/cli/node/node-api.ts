@@ -8,23 +8,17 @@ import {
   serviceAccountDirectory,
 } from "../../kube/typed-api.ts";
 import type { Input } from "../command/input.ts";
-import type { Options } from "../command/options.ts";
+import { optionsOf } from "../command/options.ts";
 import type { Env } from "../command/terminal.ts";
 import { hostOf } from "./directories.ts";
 import { contextOf } from "./node-context.ts";
 
-export const apiOptions = {
-  kubeconfig: {
-    value: "FILE",
-    about:
-      "credential for the API server (default the service account of this pod, else that of genie's configuration)",
-  },
-  node: {
-    value: "NAME",
-    about:
-      "name of this node in the API (default $NODE_NAME, else as configured, else the host's name)",
-  },
-} as const satisfies Options;
+export const apiOptions = optionsOf({
+  "--kubeconfig FILE":
+    "credential for the API server (default the service account of this pod, else that of genie's configuration)",
+  "--node NAME":
+    "name of this node in the API (default $NODE_NAME, else as configured, else the host's name)",
+});
 
 /** Opens it as {@link apiOptions} say. The configuration's credential is read again after a failure. */
 export function openNodeApi(input: Input, env: Env): Promise<Api> {

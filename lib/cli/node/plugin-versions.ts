@@ -21,6 +21,7 @@ import { readElfHeader } from "../../linux/elf.ts";
 import { execDelegate } from "../../linux/exec.ts";
 import { quote } from "../../linux/text.ts";
 import type { Command } from "../command/command.ts";
+import { optionsOf } from "../command/options.ts";
 import type { Terminal } from "../command/terminal.ts";
 import { changeRoot, runBelowRoot } from "./below-root.ts";
 import { nodeOptions } from "./directories.ts";
@@ -66,10 +67,9 @@ export const pluginVersions: Command = {
   operand: { name: "TYPE" },
   options: {
     root: nodeOptions.root,
-    directory: {
-      value: "DIR",
-      about: "where the plugin is",
-    },
+    ...optionsOf({
+      "--directory DIR": "where the plugin is",
+    }),
   },
   async run(input, { env, stdout }) {
     const type = input.operand ?? "";

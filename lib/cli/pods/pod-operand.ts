@@ -4,17 +4,13 @@
  */
 import { quote } from "../../linux/text.ts";
 import { type Input, UsageError } from "../command/input.ts";
-import type { Options } from "../command/options.ts";
+import { optionsOf } from "../command/options.ts";
 
 /** Options of commands that show the pods of a node. */
-export const namespaceOptions = {
-  namespace: {
-    value: "NS",
-    short: "n",
-    about: "only pods of this namespace",
-  },
-  "all-namespaces": { short: "A", about: "pods of all namespaces (default)" },
-} as const satisfies Options;
+export const namespaceOptions = optionsOf({
+  "-n, --namespace NS": "only pods of this namespace",
+  "-A, --all-namespaces": "pods of all namespaces (default)",
+});
 
 /** Whether a namespace is wanted, by {@link namespaceOptions}. Throws UsageError. */
 export function namespaceFilter(
