@@ -8,7 +8,7 @@ import { addNetwork, delNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { mountNamespace, namespaceId } from "../linux/netns.ts";
+import { isNamespace, mountNamespace, namespaceId } from "../linux/netns.ts";
 import {
   type Attachment,
   type Extras,
@@ -157,8 +157,7 @@ async function runDelegates(
   caller: Caller,
 ): Promise<void> {
   const { attachments, present } = run;
-  // A pod with one network keeps the routes that its plugins made.
-  if (attachments.length > 1 || attachments[0]?.extras?.defaultRoute) {
+  if (hasRouting(context, attachments)) {
     const { openRouting } = await import("./default-route.ts");
     run.routing = await openRouting(context, attachments, run.results);
   }
@@ -185,6 +184,18 @@ async function runDelegates(
   }
   if (run.auxiliary)
     await runAuxiliary(context, run, run.auxiliary, deadline, caller);
+}
+
+/**
+ * A pod with one network keeps the routes that its plugins made, a virtual machine
+ * has no network namespace here.
+ */
+function hasRouting(
+  { request: { netns } }: Context,
+  attachments: readonly Attachment[],
+): boolean {
+  for (const { extras } of attachments) if (extras?.defaultRoute) return true;
+  return attachments.length > 1 && isNamespace(netns);
 }
 
 /** With the primary's result, which its own does not replace (selection.md §11). */

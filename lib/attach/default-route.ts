@@ -8,7 +8,6 @@
 import { Code, CniError } from "../cni/error.ts";
 import { podInterfaces } from "../cni/result-query.ts";
 import { type Result, modernResult } from "../cni/result.ts";
-import { namespaceId } from "../linux/netns.ts";
 import { PodNetwork, hasAll, isContested } from "../linux/pod-network.ts";
 import { quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
@@ -19,18 +18,12 @@ import type {
   RoutedResults,
 } from "./default-route-moves.ts";
 
-/**
- * undefined if CNI_NETNS is not a network namespace. A running pod has `results` of its
- * first attachments already.
- */
+/** A running pod has `results` of its first attachments already. */
 export async function openRouting(
   context: Context,
   attachments: readonly Attachment[],
   results: readonly Result[] = [],
-): Promise<PodRouting | undefined> {
-  const { netns } = context.request;
-  const isAsked = asksForDefaultRoute(attachments);
-  if (namespaceId(netns) === undefined && !isAsked) return undefined;
+): Promise<PodRouting> {
   const isRunning = results.length > 0;
   const routing = new PodRouting(context, attachments, isRunning);
   for (const [i, result] of results.entries()) {

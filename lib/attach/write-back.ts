@@ -220,9 +220,11 @@ export function statusAnnotations(
   primary: string,
   devices: ReadonlyMap<string, object> = new Map(),
 ): Record<string, string> {
-  const statuses = attachments.map((attachment, i) =>
-    networkStatus(attachment, results[i], primary, devices),
-  );
+  const statuses: NetworkStatus[] = [];
+  for (const attachment of attachments) {
+    const result = results[statuses.length];
+    statuses.push(networkStatus(attachment, result, primary, devices));
+  }
   return {
     ...(statuses.length > 1 && {
       "multi-ip-preferences": multiIpPreferences(statuses),
@@ -265,11 +267,13 @@ function networkStatus(
   const modern = modernResult(result ?? { cniVersion: latestVersion });
   const { mac, mtu } = podInterface(modern, ifname) ?? {};
   const gateway = defaultGateways(modern);
+  const ips: string[] = [];
+  for (const { address } of modern.ips) ips.push(withoutPrefix(address));
   const deviceInfo = devices.get(ifname);
   return {
     name: definition ?? list.name,
     interface: ifname,
-    ips: modern.ips.map(({ address }) => withoutPrefix(address)),
+    ips,
     ...(mac && { mac }),
     ...(mtu && { mtu }),
     default: ifname === primary,
@@ -281,9 +285,12 @@ function networkStatus(
 }
 
 function defaultGateways(result: ModernResult): string[] {
-  return result.routes.flatMap((route) =>
-    isDefaultRoute(route) ? (gatewayOf(route, result) ?? []) : [],
-  );
+  const gateways: string[] = [];
+  for (const route of result.routes) {
+    const gateway = isDefaultRoute(route) && gatewayOf(route, result);
+    if (gateway) gateways.push(gateway);
+  }
+  return gateways;
 }
 
 function withoutPrefix(address: string): string {

@@ -49,8 +49,10 @@ export function podInterface(
 
 /** The names of the interfaces that a result has in the pod. */
 export function podInterfaces(result: ModernResult, ifname: string): string[] {
-  const inPod = result.interfaces.filter(({ sandbox }) => sandbox);
-  return [...new Set([ifname, ...inPod.map(({ name }) => name)])];
+  const names = [ifname];
+  for (const { name, sandbox } of result.interfaces)
+    if (sandbox && !names.includes(name)) names.push(name);
+  return names;
 }
 
 /** The names of the interfaces that a result has on the host: ends of links, bridges. */

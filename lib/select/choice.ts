@@ -159,7 +159,7 @@ function references(
 ): DefinitionReference[] {
   const text = own(annotations, annotation);
   if (typeof text !== "string") return [];
-  const source = `annotation ${quote(annotation)}`;
+  const source = `annotation "${annotation}"`;
   if (annotation === networksAnnotation)
     return referencesIn(text, context, { source, origin: `${source} adds` });
   const namespace = context.config.systemNamespace;
@@ -179,7 +179,8 @@ export function referencesIn(
 ): DefinitionReference[] {
   const { elements, warnings } = parseElements(source, text, config.strict);
   for (const warning of warnings) warn?.(warning);
-  return elements.map((element) => {
+  const found: DefinitionReference[] = [];
+  for (const element of elements) {
     const namespace = element.namespace ?? byDefault;
     if (namespace === undefined)
       throw invalidConfig(
@@ -187,8 +188,9 @@ export function referencesIn(
       );
     const key = `${namespace}/${element.name}`;
     requireReachable(source, namespace, key, podNamespace, config);
-    return { namespace, key, element, origin };
-  });
+    found.push({ namespace, key, element, origin });
+  }
+  return found;
 }
 
 /** `namespaceIsolation` (selection.md §6). */

@@ -39,16 +39,19 @@ export function nameInterfaces(
     taken.add(ifname);
     return ifname;
   };
-  const ofNode = first.map((ifname) => {
-    if (ifname !== undefined) return ifname;
-    if (!isPrimaryFree) return take(lowestFree(taken, "eth", 0));
-    isPrimaryFree = false;
-    return take(cniIfname);
-  });
-  const ofDefinitions = added.map(
-    (ifname, i) => ifname ?? take(lowestFree(taken, "net", i + 1)),
-  );
-  return [...ofNode, ...ofDefinitions];
+  const names: string[] = [];
+  for (const ifname of first) {
+    if (ifname !== undefined) names.push(ifname);
+    else if (isPrimaryFree) names.push(take(cniIfname));
+    else names.push(take(lowestFree(taken, "eth", 0)));
+    if (ifname === undefined) isPrimaryFree = false;
+  }
+  let position = 0;
+  for (const ifname of added) {
+    position++;
+    names.push(ifname ?? take(lowestFree(taken, "net", position)));
+  }
+  return names;
 }
 
 const loopback = "lo";

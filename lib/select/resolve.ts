@@ -10,7 +10,7 @@ import type {
   SelectionContext,
 } from "./choice.ts";
 import type { NodeNetwork } from "./node-networks.ts";
-import { requireServedOnce } from "./policy.ts";
+import { type NamedNetwork, requireServedOnce } from "./policy.ts";
 
 /** The network of each definition that a choice names. Throws 7. */
 export type Definitions = (
@@ -38,14 +38,14 @@ export function resolve(
     const { list, ...rest } = network;
     attachments.push({ list, ifname, ...rest, capabilityArgs });
   }
-  if (definitions)
-    requireServedOnce(
-      attachments.map((attachment) => ({
-        ...attachment,
-        name: displayName(attachment),
-      })),
-      config,
-    );
+  if (definitions) {
+    const named: NamedNetwork[] = [];
+    for (const one of attachments) {
+      const { list, ifname } = one;
+      named.push({ list, ifname, name: displayName(one) });
+    }
+    requireServedOnce(named, config);
+  }
   return attachments;
 }
 

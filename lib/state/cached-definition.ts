@@ -58,8 +58,8 @@ export function cachedDefinition(
 }
 
 function isTexts(value: unknown): value is Record<string, string> {
-  return (
-    isObject(value) &&
-    Object.values(value).every((text) => typeof text === "string")
-  );
+  if (!isObject(value)) return false;
+  for (const text of Object.values(value))
+    if (typeof text !== "string") return false;
+  return true;
 }

@@ -250,15 +250,14 @@ function sharedConfigurations(
     return known;
   };
   for (const { list, ...rest } of attachments) {
-    const known = configurations.findIndex(
-      (other) =>
-        other === list ||
-        (other.name === list.name && textOf(other) === textOf(list)),
-    );
-    indexed.push({
-      ...rest,
-      list: known < 0 ? configurations.push(list) - 1 : known,
-    });
+    let index = 0;
+    for (const other of configurations) {
+      if (other === list) break;
+      if (other.name === list.name && textOf(other) === textOf(list)) break;
+      index++;
+    }
+    if (index === configurations.length) configurations.push(list);
+    indexed.push({ ...rest, list: index });
   }
   return configurations.length < attachments.length
     ? { configurations, attachments: indexed }

@@ -7,6 +7,7 @@ import { invalidConfig } from "../../cni/error.ts";
 import { own } from "../../cni/json.ts";
 import type { NetworkAttachmentDefinition, Kube } from "../../kube/client.ts";
 import type { Deadline } from "../../linux/deadline.ts";
+import { isNamespace } from "../../linux/netns.ts";
 import type { Attachment, Device } from "../../select/attachment.ts";
 import type {
   Choice,
@@ -27,16 +28,16 @@ export async function fetchDefinitions(
   api: Api,
   deadline: Deadline,
 ): Promise<Definitions> {
-  const fetching = getEachOnce(context, choice.definitions, api);
-  // Handled where it is awaited.
-  fetching.catch(() => {});
-  if (choice.elements.length > 1) await loadForSeveral(context);
-  const objects = await fetching;
-  const resources = choice.definitions.map(({ key }) =>
-    resourceOf(objects.get(key)),
-  );
+  const objects = await getEachOnce(context, choice, api);
+  const resources: (string | undefined)[] = [];
+  let hasDevices = false;
+  for (const one of choice.definitions) {
+    const resource = resourceOf(objects.get(one.key));
+    resources.push(resource);
+    if (resource !== undefined || namesDevice(one)) hasDevices = true;
+  }
   let devices: ReadonlyMap<DefinitionReference, Device> | undefined;
-  if (choice.definitions.some((one, i) => resources[i] ?? namesDevice(one))) {
+  if (hasDevices) {
     const { allotDevices } = await import("./allotted-devices.ts");
     devices = await allotDevices(
       choice.definitions,
@@ -60,24 +61,34 @@ type DefinitionObjects = ReadonlyMap<string, NetworkAttachmentDefinition>;
 
 /** All at once. The first failure is thrown without waiting for the others. */
 async function getEachOnce(
-  { config: { dataDir }, dependencies }: Context,
-  references: readonly DefinitionReference[],
+  context: Context,
+  { definitions, elements }: Choice,
   api: Api,
 ): Promise<DefinitionObjects> {
+  const { config, dependencies } = context;
+  const { dataDir } = config;
   const objects = new Map<string, NetworkAttachmentDefinition>();
   const cached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies)
     ? (await import("../../state/cached-definition.ts")).cachedDefinition
     : undefined;
-  const read = async (reference: DefinitionReference): Promise<void> => {
-    const { key, namespace, element } = reference;
-    const known = cached?.(dataDir, namespace, element.name);
-    objects.set(key, known ?? (await getDefinition(reference, await api())));
+  const get = async (reference: DefinitionReference): Promise<void> => {
+    objects.set(reference.key, await getDefinition(reference, await api()));
   };
-  const reading = new Map<string, Promise<void>>();
-  for (const reference of references)
-    if (!reading.has(reference.key))
-      reading.set(reference.key, read(reference));
-  await Promise.all(reading.values());
+  const sent = new Map<string, Promise<void>>();
+  for (const reference of definitions) {
+    const { key, namespace, element } = reference;
+    if (objects.has(key) || sent.has(key)) continue;
+    const known = cached?.(dataDir, namespace, element.name);
+    if (known) objects.set(key, known);
+    else sent.set(key, get(reference));
+  }
+  if (sent.size === 0) return objects;
+  const all = Promise.all(sent.values());
+  // Handled where it is awaited.
+  all.catch(() => {});
+  const isRouted = elements.length > 1 && isNamespace(context.request.netns);
+  if (isRouted) await loadRouting(context);
+  await all;
   return objects;
 }
 
@@ -138,8 +149,8 @@ export async function addDeviceInfo(
   }
 }
 
-/** The modules for several attachments, while the API server responds. */
-async function loadForSeveral({ dependencies }: Context): Promise<void> {
+/** The module for the routes of several attachments, while the API server responds. */
+async function loadRouting({ dependencies }: Context): Promise<void> {
   // The requests are sent first.
   await dependencies.sleep(0);
   await import("../default-route.ts");
