@@ -89,6 +89,8 @@ export function startInformer<T extends KubernetesObject>(
   let heardMs: number | undefined;
   let failure: "away" | "refused" | undefined;
   let failures = 0;
+  /** In a row. */
+  let shortWatches = 0;
   let isSilent = false;
   let hasStarted = false;
   let told = "";
@@ -174,7 +176,8 @@ export function startInformer<T extends KubernetesObject>(
       false,
       undefined,
       undefined,
-      { delayFn: (ms) => pause(Math.min(ms, limits.longestPause), signal) },
+      // Its own pause grows with each idle watch that ends, and is none after an event.
+      { delayFn: () => Promise.resolve() },
     );
     cache = informer;
     informer.on("add", (object) => notify("put", object));
@@ -280,17 +283,28 @@ export function startInformer<T extends KubernetesObject>(
         clearTimeout(timer);
         timer = setTimeout(abort, limits.silence);
       }
+      clearTimeout(timer);
+      await rest(openedMs);
     } catch (error) {
       isSilent = openedMs !== undefined && controller.signal.aborted;
       // An idle kind tells nothing, but a watch that lasted was none of a series of failures.
       if (openedMs !== undefined && monotonicMs() - openedMs > limits.lasting)
         failures = 0;
+      if (error === listAgain) await rest(openedMs);
       // ListWatch resumes at once after this error, by its name.
       throw isSilent ? late : error;
     } finally {
       clearTimeout(timer);
       controller.abort();
     }
+  }
+
+  /** ListWatch goes on at once: a server that ends each watch must not be asked without end. */
+  async function rest(openedMs = monotonicMs()): Promise<void> {
+    const isShort = monotonicMs() - openedMs < limits.lasting;
+    shortWatches = isShort ? shortWatches + 1 : 0;
+    const { longestPause: longestMs } = limits;
+    if (isShort) await pause(backoff(shortWatches, { longestMs }), signal);
   }
 
   async function take(

@@ -102,6 +102,41 @@ describe("startInformer", () => {
     expect(watched.requests()).toEqual(["LIST", "WATCH"]);
   });
 
+  const version = { metadata: { resourceVersion: "2" } };
+  test.each([
+    ["a bookmark", { type: "BOOKMARK", object: version }, []],
+    ["410", { type: "ERROR", object: { code: 410 } }, ["LIST"]],
+  ])(
+    "each watch ends after %s: the next one is not asked for at once",
+    async (_, event, between) => {
+      const times: number[] = [];
+      await using watched = await watch({
+        limits: { longestPause: 60_000 },
+        prepare: (server) =>
+          server.inject({
+            kind: "answer",
+            body: `${JSON.stringify(event)}\n`,
+            times: Infinity,
+            match({ path }) {
+              const isWatch = path.includes("watch=true");
+              if (isWatch) times.push(performance.now());
+              return isWatch;
+            },
+          }),
+      });
+      await until(() => times.length > 1, "the second watch");
+      const [first = 0, second = 0] = times;
+      expect(second - first).toBeGreaterThan(400);
+      expect(watched.requests()).toEqual([
+        "LIST",
+        "WATCH",
+        ...between,
+        "WATCH",
+      ]);
+      expect(watched.log).toEqual([]);
+    },
+  );
+
   test("a list of several pages is whole", async () => {
     const objects = Array.from({ length: 1001 }, (_, i) => `net${i}`);
     await using watched = await watch({ objects });
@@ -124,24 +159,30 @@ describe("startInformer", () => {
     },
   );
 
-  test("an idle watch that breaks off again and again after a while, is resumed as fast as the first time", async () => {
-    await using watched = await watch({
-      limits: { longestPause: 60_000, lasting: 50 },
-    });
-    const { server, log } = watched;
-    for (let i = 0; i < 3; i++) {
+  test.each<["end" | "destroy"]>([["end"], ["destroy"]])(
+    "an idle watch that ends again and again after a while (%s), is resumed as fast as the first time",
+    async (how) => {
+      await using watched = await watch({
+        limits: { longestPause: 60_000, lasting: 50 },
+      });
+      const { server, log } = watched;
+      for (let i = 0; i < 3; i++) {
+        await until(() => isWatching(watched), "the watch");
+        await Bun.sleep(100);
+        server.endWatches(how);
+        await until(() => server.watches === 0, "its end");
+      }
+      const began = performance.now();
       await until(() => isWatching(watched), "the watch");
-      await Bun.sleep(100);
-      server.endWatches("destroy");
-      await until(() => server.watches === 0, "its end");
-    }
-    const began = performance.now();
-    await until(() => isWatching(watched), "the watch");
-    expect(performance.now() - began).toBeLessThan(2000);
-    expect(log[0]).toBe(
-      'warn failed to watch network-attachment-definitions {"error":"connection closed"}',
-    );
-  }, 20_000);
+      expect(performance.now() - began).toBeLessThan(2000);
+      expect(log[0]).toBe(
+        how === "end"
+          ? undefined
+          : 'warn failed to watch network-attachment-definitions {"error":"connection closed"}',
+      );
+    },
+    20_000,
+  );
 
   test("410, lists again: also what went meanwhile is told", async () => {
     await using watched = await watch({ objects: ["net1", "net2"] });
