@@ -284,13 +284,13 @@ export function startInformer<T extends KubernetesObject>(
         timer = setTimeout(abort, limits.silence);
       }
       clearTimeout(timer);
-      await rest(openedMs);
+      await restAfter(openedMs);
     } catch (error) {
       isSilent = openedMs !== undefined && controller.signal.aborted;
       // An idle kind tells nothing, but a watch that lasted was none of a series of failures.
       if (openedMs !== undefined && monotonicMs() - openedMs > limits.lasting)
         failures = 0;
-      if (error === listAgain) await rest(openedMs);
+      if (error === listAgain) await restAfter(openedMs);
       // ListWatch resumes at once after this error, by its name.
       throw isSilent ? late : error;
     } finally {
@@ -300,7 +300,7 @@ export function startInformer<T extends KubernetesObject>(
   }
 
   /** ListWatch goes on at once: a server that ends each watch must not be asked without end. */
-  async function rest(openedMs = monotonicMs()): Promise<void> {
+  async function restAfter(openedMs = monotonicMs()): Promise<void> {
     const isShort = monotonicMs() - openedMs < limits.lasting;
     shortWatches = isShort ? shortWatches + 1 : 0;
     const { longestPause: longestMs } = limits;
