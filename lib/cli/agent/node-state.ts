@@ -33,7 +33,7 @@ export async function hostState(
   host: Host,
   terminal: Pick<Terminal, "env" | "self">,
 ): Promise<NodeState> {
-  if (host.isOurs) return ownState(directories, terminal.env);
+  if (host.isOwnRoot) return ownState(directories, terminal.env);
   const { exitCode, stdout, stderr } = await runBelowRoot(
     host,
     ["node-state", ...directoryArgs(directories)],

@@ -6,7 +6,7 @@
  */
 import { statSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../linux/errno.ts";
-import { textOf } from "../node/replace-file.ts";
+import { readTextIfAny } from "../node/read-file.ts";
 import type { Command } from "./command.ts";
 import type { Input } from "./input.ts";
 import { optionsOf } from "./options.ts";
@@ -87,7 +87,7 @@ export const health: Command = {
     const seconds = (now().getTime() - status.mtimeMs) / 1000;
     if (seconds > limit)
       throw new Error(`the last round ended ${Math.round(seconds)} s ago`);
-    const problem = textOf(file) ?? "";
+    const problem = readTextIfAny(file) ?? "";
     if (!input.flag("ready") || problem === "") return 0;
     stderr(`${problem}\n`);
     return 1;

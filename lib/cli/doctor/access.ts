@@ -31,7 +31,7 @@ export const checkAccess: Check = async ({
   if (!config) return [];
   const { kubeconfig, server, policy } = config.kube;
   if ((kubeconfig ?? server ?? policy?.server) === undefined) return [];
-  if (!host.isOurs)
+  if (!host.isOwnRoot)
     return skip(
       "not checked below another root: the credential names files of the node",
     );

@@ -14,7 +14,7 @@ import { chooseDefault } from "../install/default-network.ts";
 import { listWarnings } from "../install/own-list.ts";
 import { attempt, problemOf } from "../node/attempt.ts";
 import { ownFile, ownType } from "../node/directories.ts";
-import { namesIn, textOf } from "../node/replace-file.ts";
+import { namesIn, readTextIfAny } from "../node/read-file.ts";
 import { runtimeSettings } from "../node/runtime-settings.ts";
 import {
   type Check,
@@ -127,7 +127,7 @@ function isNewer(version: string): boolean {
 }
 
 function jsonOf(path: string): unknown {
-  return attempt(() => parseJson(textOf(path) ?? ""));
+  return attempt(() => parseJson(readTextIfAny(path) ?? ""));
 }
 
 function defaultName({ config, networks }: Node): string | undefined {

@@ -178,7 +178,7 @@ async function exists(
   const pods = "/var/lib/kubelet/pods";
   if (pod.uid !== "" && existsSync(host.path(`${pods}/${pod.uid}`)))
     return true;
-  if (!host.isOurs) {
+  if (!host.isOwnRoot) {
     if (existsSync(host.path(pods))) return false;
     throw new Error(`${pods} is not there`);
   }

@@ -24,7 +24,7 @@ import {
 const limitMs = 5000;
 
 export const checkDevices: Check = async ({ config, context, host }) => {
-  if (!config || !context || !host.isOurs) return [];
+  if (!config || !context || !host.isOwnRoot) return [];
   const kube = await openKube(context);
   const wanted = kube ? await resourcesOf(kube, context) : new Set<string>();
   const plugins = await pluginsOf(config.podResourcesSocket, wanted.size > 0);

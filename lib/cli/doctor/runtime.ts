@@ -48,7 +48,7 @@ const since: Readonly<
 };
 
 export const checkRuntime: Check = async ({ host, config }) => {
-  const processes = host.isOurs ? runtimeProcesses() : [];
+  const processes = host.isOwnRoot ? runtimeProcesses() : [];
   const running = await Promise.all(
     processes.map((process) => runningFinding(process, host, config)),
   );
@@ -100,7 +100,7 @@ const programs: Readonly<Record<Runtime, readonly string[]>> = {
 
 async function idleFinding(runtime: Runtime, host: Host): Promise<Outcome> {
   // Below another root, processes are invisible and programs cannot be executed.
-  if (!host.isOurs) return skip(`${runtime}, version unknown`);
+  if (!host.isOwnRoot) return skip(`${runtime}, version unknown`);
   const program = programs[runtime].find((path) => existsSync(path));
   const version = program && (await printedVersion(program));
   return warn(

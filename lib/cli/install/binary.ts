@@ -90,7 +90,7 @@ export class Binary {
    */
   async #sources(): Promise<string[]> {
     const { self } = this.#terminal;
-    if (this.#host.isOurs) return [self];
+    if (this.#host.isOwnRoot) return [self];
     const found: string[] = [];
     for (const path of [self, join(dirname(realpathSync(self)), "genie-musl")])
       if (await this.#hasLoader(path)) found.push(path);

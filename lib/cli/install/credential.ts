@@ -16,12 +16,8 @@ import { quote } from "../../linux/text.ts";
 import type { Env } from "../command/terminal.ts";
 import { attempt } from "../node/attempt.ts";
 import type { Host } from "../node/host.ts";
-import {
-  keepDamaged,
-  makeDirectory,
-  putText,
-  textOf,
-} from "../node/replace-file.ts";
+import { readTextIfAny } from "../node/read-file.ts";
+import { keepDamaged, makeDirectory, putText } from "../node/replace-file.ts";
 import type { Credential, CredentialRequest } from "./credential-options.ts";
 import { kubeconfigText } from "./kubeconfig-text.ts";
 
@@ -87,8 +83,8 @@ function serviceAccount(
   env: Env,
 ): Credential | undefined {
   const server = inClusterServer(env);
-  const token = textOf(join(mounted, "token"));
-  const authority = textOf(join(mounted, "ca.crt"));
+  const token = readTextIfAny(join(mounted, "token"));
+  const authority = readTextIfAny(join(mounted, "ca.crt"));
   if (server === undefined || token === undefined || authority === undefined)
     return undefined;
   return {
@@ -136,7 +132,7 @@ function writtenText(
 ): string {
   const path = join(directory, "kubeconfig");
   try {
-    return kubeconfigText(textOf(host.target(path)), cluster, user);
+    return kubeconfigText(readTextIfAny(host.target(path)), cluster, user);
   } catch (cause) {
     if (force) {
       keepDamaged(join(host.path(directory), "kubeconfig"));
@@ -166,7 +162,7 @@ export async function requireUsable(
     writtenText(credential, directory, host, force);
   if (credential.kind !== "given") return;
   const path = host.path(credential.kubeconfig);
-  if (!host.isOurs) {
+  if (!host.isOwnRoot) {
     readKubeconfig(path);
     return;
   }

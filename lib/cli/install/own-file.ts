@@ -17,6 +17,7 @@ import {
   ownFile,
 } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
+import { readTextIfAny } from "../node/read-file.ts";
 import {
   isLink,
   keepDamaged,
@@ -24,7 +25,6 @@ import {
   putText,
   removeWritten,
   renewLink,
-  textOf,
 } from "../node/replace-file.ts";
 import {
   type ListFile,
@@ -68,7 +68,7 @@ export class OwnFile {
     let text: string | undefined;
     let list: ListFile | undefined;
     try {
-      text = textOf(this.#target);
+      text = readTextIfAny(this.#target);
       list = text === undefined ? undefined : parseListFile(text);
     } catch (cause) {
       if (errnoOf(cause) === "EACCES") throw cause;
@@ -88,7 +88,7 @@ export class OwnFile {
 
   /** Whether another program changed the file since it was read. */
   hasChanged({ text, problem }: Base): boolean {
-    return problem === undefined && textOf(this.#target) !== text;
+    return problem === undefined && readTextIfAny(this.#target) !== text;
   }
 
   /** Whether the file was written. A damaged file is renamed first; its new path is returned. */

@@ -12,7 +12,7 @@ import { quote } from "../../linux/text.ts";
 import { configKeys } from "../../select/config-schema.ts";
 import { type Input, UsageError, suggestion } from "../command/input.ts";
 import { type Options, optionsOf } from "../command/options.ts";
-import { textOf } from "../node/replace-file.ts";
+import { readTextIfAny } from "../node/read-file.ts";
 import { type ListFile, ownPlugin, withOwnPlugin } from "./own-list.ts";
 
 export const setOption = {
@@ -70,7 +70,7 @@ export function readSettings(directory: string | undefined): Settings {
     namesIn(directory).map((key) => {
       const path = join(directory, key);
       const fail = (text: string) => new Error(`${directory}: ${text}`);
-      return setting(key, textOf(path) ?? "", fail);
+      return setting(key, readTextIfAny(path) ?? "", fail);
     }),
   );
 }

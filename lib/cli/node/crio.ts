@@ -9,7 +9,7 @@ import { quote } from "../../linux/text.ts";
 import type { Candidate } from "../../select/node-networks.ts";
 import { attempt } from "./attempt.ts";
 import type { Host } from "./host.ts";
-import { namesIn, textOf } from "./replace-file.ts";
+import { namesIn, readTextIfAny } from "./read-file.ts";
 
 export interface Hazard {
   file: string;
@@ -63,7 +63,7 @@ export function cachedNetworks(host: Host): ReadonlySet<string> {
     namesIn(directory).flatMap((entry) => {
       // The file may be no entry of the runtime, or incomplete.
       const value = attempt(() =>
-        parseJson(textOf(`${directory}/${entry}`) ?? ""),
+        parseJson(readTextIfAny(`${directory}/${entry}`) ?? ""),
       );
       const network = own(value, "networkName");
       return typeof network === "string" ? network : [];

@@ -6,7 +6,7 @@
 import { basename } from "node:path";
 import { attempt } from "./attempt.ts";
 import type { Host } from "./host.ts";
-import { namesIn, textOf } from "./replace-file.ts";
+import { namesIn, readTextIfAny } from "./read-file.ts";
 import type { Problem } from "./runtime-settings.ts";
 
 /** The settings of the node that forbid it, as far as they are visible. */
@@ -99,5 +99,5 @@ function settingIn(path: string, host: Host): boolean | undefined {
 }
 
 function textIfAny(host: Host, path: string): string | undefined {
-  return attempt(() => textOf(host.path(path)));
+  return attempt(() => readTextIfAny(host.path(path)));
 }

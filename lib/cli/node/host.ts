@@ -21,7 +21,7 @@ export class Host {
   }
 
   /** Whether the node's root is this process's root. */
-  get isOurs(): boolean {
+  get isOwnRoot(): boolean {
     return this.root === "/";
   }
 
@@ -30,7 +30,7 @@ export class Host {
    * node's root: `/var/run` → `/run` must not lead to the container's `/run`.
    */
   path(absolute: string): string {
-    return this.isOurs ? absolute : this.target(absolute);
+    return this.isOwnRoot ? absolute : this.target(absolute);
   }
 
   /**
@@ -38,7 +38,7 @@ export class Host {
    * write to, so that a symbolic link stays a link.
    */
   target(absolute: string): string {
-    const root = this.isOurs ? "" : this.root;
+    const root = this.isOwnRoot ? "" : this.root;
     let found = "/";
     let links = 0;
     const pending = absolute.split("/");

@@ -32,6 +32,6 @@ export function openNodeApi(input: Input, env: Env): Promise<Api> {
   return openApi(
     () => contextOf(input, env).config.kube,
     env,
-    host.isOurs ? {} : { place },
+    host.isOwnRoot ? {} : { place },
   );
 }

@@ -99,7 +99,7 @@ export function nodeContext(
         dataDir ?? text("dataDir") ?? defaultDirectories.dataDir,
       ),
       // The path is the node's: the operator gets the messages instead.
-      ...(!host.isOurs && { logFile: "" }),
+      ...(!host.isOwnRoot && { logFile: "" }),
     },
     cniVersion: latestVersion,
     ...request,

@@ -47,7 +47,7 @@ export async function versionsOf(
   );
   const path = findPlugin(asked.type, directories);
   await requireLoader(path, host);
-  if (host.isOurs) return ask(asked, terminal.env);
+  if (host.isOwnRoot) return ask(asked, terminal.env);
   const directory =
     asked.directories[directories.indexOf(dirname(path))] ?? "/";
   const { exitCode, stdout, stderr } = await runBelowRoot(

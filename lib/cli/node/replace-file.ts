@@ -8,16 +8,12 @@ import {
   chmodSync,
   chownSync,
   closeSync,
-  constants,
   copyFileSync,
   existsSync,
-  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
-  readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -29,6 +25,7 @@ import { basename, dirname, join } from "node:path";
 import { StepError, SystemError, errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { attempt } from "./attempt.ts";
+import { namesIn, readTextIfAny } from "./read-file.ts";
 
 export interface FileKind {
   /** Mode of a new file; an existing one keeps mode and owner. */
@@ -41,7 +38,7 @@ export interface FileKind {
 export function putText(path: string, text: string, kind: FileKind): boolean {
   const former = statSync(path, { throwIfNoEntry: false });
   const mode = (former?.mode ?? kind.mode) & (kind.secret ? 0o7770 : 0o7777);
-  if (former && (former.mode & 0o7777) === mode && textOf(path) === text)
+  if (former && (former.mode & 0o7777) === mode && readTextIfAny(path) === text)
     return false;
   removeLeftOver(path, abandonedMs);
   using temporary = temporaryFile(path);
@@ -136,38 +133,6 @@ export function isLink(path: string): boolean {
 /** A new directory gets `mode`; an existing one does not change. */
 export function makeDirectory(path: string, mode = 0o755): void {
   if (!existsSync(path)) mkdirSync(path, { recursive: true, mode });
-}
-
-/** Larger than any file that a command reads. */
-const maxBytes = 16 << 20;
-
-/**
- * The text of a file; undefined if it is missing. Throws the system's errno, and
- * Error for anything but a regular file: a FIFO or device could block.
- */
-export function textOf(path: string): string | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;
-    throw error;
-  }
-  try {
-    const status = fstatSync(fd);
-    if (!status.isFile()) throw new Error(`${path} is not a regular file`);
-    if (status.size > maxBytes)
-      throw new Error(`${path} is larger than ${maxBytes >> 20} MiB`);
-    return readFileSync(fd, "utf8");
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** The names in a directory; none if it cannot be read. */
-export function namesIn(directory: string): string[] {
-  return attempt(() => readdirSync(directory)) ?? [];
 }
 
 function rename(temporary: string, path: string): void {

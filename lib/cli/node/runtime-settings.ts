@@ -6,7 +6,7 @@ import { own } from "../../cni/json.ts";
 import { attempt } from "./attempt.ts";
 import { type Directories, defaultDirectories } from "./directories.ts";
 import type { Host } from "./host.ts";
-import { namesIn, textOf } from "./replace-file.ts";
+import { namesIn, readTextIfAny } from "./read-file.ts";
 import {
   type Runtime,
   type RuntimeProcess,
@@ -46,7 +46,7 @@ const crioDirectory = "/etc/crio/crio.conf.d";
 
 /** One entry for each file with a CNI setting; invalid TOML has none. */
 export function runtimeSettings(host: Host): RuntimeSettings[] {
-  const running = host.isOurs ? runtimeProcesses() : [];
+  const running = host.isOwnRoot ? runtimeProcesses() : [];
   const containerd = filesOf(running, host).flatMap((file) =>
     settingsOf("containerd", file, containerdTable(parsed(host, file))),
   );
@@ -154,5 +154,5 @@ function crioDropIns(host: Host): string[] {
 }
 
 function parsed(host: Host, file: string): unknown {
-  return attempt(() => Bun.TOML.parse(textOf(host.path(file)) ?? ""));
+  return attempt(() => Bun.TOML.parse(readTextIfAny(host.path(file)) ?? ""));
 }

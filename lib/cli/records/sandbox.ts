@@ -81,5 +81,5 @@ export function isSeen(
   host: Host,
   { own, first } = mountNamespaces(),
 ): boolean {
-  return host.isOurs && (record.mountNamespace ?? first ?? own) === own;
+  return host.isOwnRoot && (record.mountNamespace ?? first ?? own) === own;
 }

@@ -62,7 +62,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   const done = [
     ...(isConfigured ? [`removed ${path}${othersOf(files)}`] : []),
     ...removeCredential(credentialDirectory(directories), host),
-    ...(force && host.isOurs ? await deleteGone(context, binDir) : []),
+    ...(force && host.isOwnRoot ? await deleteGone(context, binDir) : []),
     // CRI-O deletes a pod with the configuration that it cached at ADD
     // (container-runtimes.md §3.6), which is ours: records and executable must outlive
     // the pods.

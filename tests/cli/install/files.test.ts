@@ -17,8 +17,8 @@ import {
   type FileKind,
   putExecutable,
   putText,
-  textOf,
 } from "../../../lib/cli/node/replace-file.ts";
+import { readTextIfAny } from "../../../lib/cli/node/read-file.ts";
 import { temporaryDirectory } from "../../support/delegate.ts";
 
 describe("Host", () => {
@@ -112,7 +112,7 @@ describe("putText", () => {
       putText(path, "b", { mode: 0o600 }),
     ]).toEqual([true, false, true]);
     expect({
-      text: textOf(path),
+      text: readTextIfAny(path),
       mode: statSync(path).mode & 0o777,
       files: readdirSync(directory.path),
     }).toEqual({
@@ -170,7 +170,7 @@ describe("putText", () => {
       mode: statSync(path).mode & 0o777,
     }).toEqual(expected);
     const { uid, gid } = statSync(path);
-    expect([textOf(path), uid, gid]).toEqual([text, 12, 34]);
+    expect([readTextIfAny(path), uid, gid]).toEqual([text, 12, 34]);
   });
 
   test("files of a killed install, are removed", () => {
@@ -183,7 +183,7 @@ describe("putText", () => {
   });
 });
 
-describe("textOf", () => {
+describe("readTextIfAny", () => {
   test.each<[what: string, make: (path: string) => void, error: RegExp]>([
     ["a FIFO", (path) => Bun.spawnSync(["mkfifo", path]), /not a regular file/],
     [
@@ -197,12 +197,12 @@ describe("textOf", () => {
     using directory = temporaryDirectory();
     const path = join(directory.path, "a");
     make(path);
-    expect(() => textOf(path)).toThrow(error);
+    expect(() => readTextIfAny(path)).toThrow(error);
   });
 
   test("no such file, undefined", () => {
-    expect(textOf("/nowhere/a")).toBeUndefined();
-    expect(textOf("/etc/passwd/a")).toBeUndefined();
+    expect(readTextIfAny("/nowhere/a")).toBeUndefined();
+    expect(readTextIfAny("/etc/passwd/a")).toBeUndefined();
   });
 });
 
