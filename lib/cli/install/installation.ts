@@ -132,7 +132,7 @@ export class Installation {
 
   #keepCopy(text: string): Step[] {
     try {
-      this.#file.keepCopy(text);
+      this.#file.copy.write(text);
       return [];
     } catch (error) {
       return [warning(messageOf(error))];

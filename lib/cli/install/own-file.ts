@@ -1,31 +1,18 @@
-/**
- * Genie's configuration file, and the copy of its last valid content in `dataDir`.
- * Without the copy, a file that another program renamed or damaged would come back
- * without the operator's keys, and the node's policies (`allowedPlugins`,
- * `namespaceIsolation`) would be gone.
- */
-import { existsSync } from "node:fs";
+/** Genie's configuration file in the runtime's directory. */
 import { join } from "node:path";
-import { CniError, Code, invalidConfig } from "../../cni/error.ts";
-import { own, parseJson } from "../../cni/json.ts";
+import { invalidConfig } from "../../cni/error.ts";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
-import { readOwnFileIfAny, requireOwnDirectory } from "../../linux/files.ts";
 import { quote } from "../../linux/text.ts";
-import {
-  type Directories,
-  defaultDirectories,
-  ownFile,
-} from "../node/directories.ts";
+import { type Directories, ownFile } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { readTextIfAny } from "../node/read-file.ts";
 import {
   isLink,
   keepDamaged,
-  makeDirectory,
   putText,
-  removeWritten,
   renewLink,
 } from "../node/replace-file.ts";
+import { ListCopy } from "./list-copy.ts";
 import {
   type ListFile,
   hasOwnPlugin,
@@ -49,13 +36,15 @@ export interface Base {
 export class OwnFile {
   readonly #directories: Directories;
   readonly #host: Host;
-  /** Our file in the runtime's directory; may be a symbolic link. */
+  /** May be a symbolic link. */
   readonly #link: string;
+  readonly copy: ListCopy;
 
   constructor(directories: Directories, host: Host) {
     this.#directories = directories;
     this.#host = host;
     this.#link = join(host.path(directories.confDir), ownFile);
+    this.copy = new ListCopy(directories, host);
   }
 
   /** The path on the node. */
@@ -100,81 +89,23 @@ export class OwnFile {
     return { changed, ...(kept && { kept }) };
   }
 
-  /** Copies the file's text into `dataDir`. Throws 5 if that fails. */
-  keepCopy(text: string): void {
-    for (const directory of this.#copyDirectories(text)) {
-      try {
-        makeDirectory(this.#host.path(directory), 0o700);
-        requireOurs(this.#host.path(directory));
-        putText(this.#copy(directory), text, { mode: 0o600, secret: true });
-      } catch (cause) {
-        throw new CniError(
-          Code.io,
-          `failed to keep a copy of ${this.path} in ${directory}: ${messageOf(cause)}`,
-          { cause },
-        );
-      }
-    }
-  }
-
   get #target(): string {
     return this.#host.target(this.path);
   }
 
-  /** The copy of the last valid list. */
+  /** Our last valid list. */
   #restored(force: boolean): Omit<Base, "text"> {
-    const directory = this.#firstCopyDirectory;
-    const restoredFrom = join(directory, ownFile);
     try {
-      const place = this.#host.path(directory);
-      if (!existsSync(place)) return { list: undefined };
-      requireOurs(place);
-      const text = readOwnFileIfAny(this.#copy(directory));
-      if (text === undefined) return { list: undefined };
-      return { list: parseListFile(text), restoredFrom };
+      const list = this.copy.read();
+      return list ? { list, restoredFrom: this.copy.path } : { list };
     } catch (cause) {
       if (force) return { list: undefined };
       throw invalidConfig(
-        `${this.path} is missing, and its last good copy ${quote(restoredFrom)} cannot be used: ${messageOf(cause)}: correct or remove it, or use --force, which begins anew`,
+        `${this.path} is missing, and its last good copy ${quote(this.copy.path)} cannot be used: ${messageOf(cause)}: correct or remove it, or use --force, which begins anew`,
         cause,
       );
     }
   }
-
-  /** The directory of the copy if no file names `dataDir`. */
-  get #firstCopyDirectory(): string {
-    return this.#directories.dataDir ?? defaultDirectories.dataDir;
-  }
-
-  #copyDirectories(text: string): Set<string> {
-    const configured = own(ownPlugin(parseJson(text)), "dataDir");
-    const directories = new Set([this.#firstCopyDirectory]);
-    if (typeof configured === "string") directories.add(configured);
-    return directories;
-  }
-
-  #copy(directory: string): string {
-    return join(this.#host.path(directory), ownFile);
-  }
-}
-
-/** Removes the copies after `uninstall`. `configured` is our path of the configured `dataDir`. */
-export function removeCopies(
-  { dataDir }: Directories,
-  host: Host,
-  configured: string,
-): void {
-  const first = host.path(dataDir ?? defaultDirectories.dataDir);
-  for (const directory of [first, configured])
-    removeWritten(join(directory, ownFile));
-}
-
-/**
- * Throws 5 unless `dataDir` belongs to us: content that others can write is not
- * trusted (state.md "The record").
- */
-function requireOurs(place: string): void {
-  requireOwnDirectory(join(place, "attachments"));
 }
 
 /**

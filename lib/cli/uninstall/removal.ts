@@ -18,7 +18,7 @@ import { counted } from "../command/output.ts";
 import type { Env } from "../command/terminal.ts";
 import { credentialFiles } from "../install/credential.ts";
 import { requireNoKeeper } from "../install/installer-lock.ts";
-import { removeCopies } from "../install/own-file.ts";
+import { ListCopy } from "../install/list-copy.ts";
 import { credentialDirectory } from "../install/plan.ts";
 import { type Directories, ownFile, ownType } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
@@ -58,7 +58,7 @@ export async function removeGenie(request: RemovalRequest): Promise<string[]> {
   await requireFree();
   const path = join(confDir, ownFile);
   const isConfigured = await removeUnless(requireFree, host.path(path));
-  removeCopies(directories, host, dataDir);
+  new ListCopy(directories, host).remove(dataDir);
   const done = [
     ...(isConfigured ? [`removed ${path}${othersOf(files)}`] : []),
     ...removeCredential(credentialDirectory(directories), host),
