@@ -106,9 +106,9 @@ function neverRan(
   { cause }: CniError,
   touched: readonly Attachment[],
 ): Caller["neverRan"] {
+  if (!(cause instanceof NotExecutable)) return undefined;
   const ifname = touched.at(-1)?.ifname;
-  if (!(cause instanceof NotExecutable) || ifname === undefined)
-    return undefined;
+  if (ifname === undefined) return undefined;
   const { path } = cause;
   const executions = touched
     .filter((one) => one.ifname === ifname)

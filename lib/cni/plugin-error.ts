@@ -131,10 +131,12 @@ export function failure({ stdout, stderr, ...end }: ExecResult): CniError {
     const problem = `netplugin failed but error parsing its diagnostic message ${quoteOutput(stdout)}: ${messageOf(cause)}: ${status}`;
     return lastError(stdout) ?? unspoken(problem, [stderrOf(stderr)], cause);
   }
+  const raw = () =>
+    unspoken(`netplugin failed: ${quoteOutput(stdout)}: ${status}`, [
+      stderrOf(stderr),
+    ]);
   // Upstream reads every object as an error without message (F-5).
-  const problem = `netplugin failed: ${quoteOutput(stdout)}: ${status}`;
-  const raw = unspoken(problem, [stderrOf(stderr)]);
-  return isObject(decoded) ? spoken(decoded, raw) : raw;
+  return isObject(decoded) ? spoken(decoded, raw) : raw();
 }
 
 /** The error of a plugin that succeeded but did not print exactly one JSON value (F-6). */
@@ -187,21 +189,21 @@ function killedError(
   );
 }
 
-/** The plugin's own error, completed from `raw`. Go programs read its keys in any case. */
-function spoken(value: unknown, raw: CniError): CniError {
-  const [code, msg, details] = ["code", "msg", "details"].map((key) =>
-    goField(value, key),
-  );
-  const isMute = typeof msg !== "string" || msg === "";
-  return new CniError(
-    // An unsigned integer in upstream: any other value makes the whole error
-    // unreadable.
-    Number.isSafeInteger(code) && Number(code) > 0
-      ? Number(code)
-      : Code.internal,
-    isMute ? raw.message : msg,
-    { details: detailsText(details) ?? (isMute ? raw.details : undefined) },
-  );
+/**
+ * The plugin's own error; one without a message is completed by `raw`. Go programs read
+ * its keys in any case.
+ */
+function spoken(value: unknown, raw: () => CniError): CniError {
+  const given = goField(value, "code");
+  const msg = goField(value, "msg");
+  const details = detailsText(goField(value, "details"));
+  // An unsigned integer in upstream: any other value makes the whole error unreadable.
+  const isCode = Number.isSafeInteger(given) && Number(given) > 0;
+  const code = isCode ? Number(given) : Code.internal;
+  if (typeof msg === "string" && msg !== "")
+    return new CniError(code, msg, { details });
+  const { message, details: ofRaw } = raw();
+  return new CniError(code, message, { details: details ?? ofRaw });
 }
 
 /** The words of a plugin are kept, also where they are no string as they should be. */
@@ -220,7 +222,7 @@ function lastError(text: string): CniError | undefined {
       typeof goField(value, "code") === "number" &&
       typeof goField(value, "msg") === "string";
     return isError
-      ? spoken(value, new CniError(Code.internal, quoteOutput(last)))
+      ? spoken(value, () => new CniError(Code.internal, quoteOutput(last)))
       : undefined;
   } catch {
     return undefined;

@@ -92,6 +92,7 @@ function compareBytes(a: string, b: string): number {
  * `\u202e`): a terminal or a reader would misread it.
  */
 export function escapeControls(text: string): string {
+  if (isPrintableAscii(text)) return text;
   // Not a constant: a pattern costs every pod time when it is made.
   const unprintable =
     /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
@@ -109,9 +110,15 @@ function unicodeEscapes(character: string): string {
   return escapes;
 }
 
+/** Fast path of most texts: the pattern of other unprintable characters is large. */
+function isPrintableAscii(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text);
+}
+
 /** A value from outside, unquoted if it is short and printable, else as by {@link quote}. */
 export function plain(value: string): string {
-  return /^[\x20-\x7e]{1,128}$/.test(value) ? value : quote(value);
+  const isShort = value !== "" && value.length <= 128;
+  return isShort && isPrintableAscii(value) ? value : quote(value);
 }
 
 /**

@@ -77,10 +77,12 @@ function jsonLine(
 
 /** The fields that have a value, as JSON without control characters. */
 function encoded(fields: Fields): [key: string, json: string][] {
-  return Object.entries(fields).flatMap(([key, value]) => {
+  const texts: [key: string, json: string][] = [];
+  for (const [key, value] of Object.entries(fields)) {
     const json = jsonOf(value);
-    return json === undefined ? [] : [[key, escapeControls(json)]];
-  });
+    if (json !== undefined) texts.push([key, escapeControls(json)]);
+  }
+  return texts;
 }
 
 /** Never throws: a value without JSON is logged as text. */

@@ -71,17 +71,15 @@ export function withExecuted(
   record: AttachmentRecord,
   left: readonly Attachment[],
 ): AttachmentRecord {
-  if (!record.auxiliary && !left.some(isAuxiliary))
-    return { ...record, attachments: [...left] };
-  return {
-    ...record,
-    attachments: left.filter((one) => !isAuxiliary(one)),
-    auxiliary: left.find(isAuxiliary),
-  };
-}
-
-function isAuxiliary({ origin }: Attachment): boolean {
-  return origin === "auxiliary";
+  const attachments: Attachment[] = [];
+  let auxiliary: Attachment | undefined;
+  for (const one of left) {
+    if (one.origin === "auxiliary") auxiliary = one;
+    else attachments.push(one);
+  }
+  return record.auxiliary || auxiliary
+    ? { ...record, attachments, auxiliary }
+    : { ...record, attachments };
 }
 
 /** The name of an attachment's result: its interface; "" for the auxiliary chain, which is on the primary's. */
