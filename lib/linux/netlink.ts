@@ -80,15 +80,26 @@ export class NetlinkSocket implements Disposable {
     this.#channel = channel;
   }
 
-  /** Executes an order. Throws SystemError with the kernel's reason. */
-  order(type: number, flags: number, payload: Uint8Array): void {
+  /**
+   * Executes an order; the payload of the kernel's answer, where it has one. Throws
+   * SystemError with the kernel's reason.
+   */
+  order(
+    type: number,
+    flags: number,
+    payload: Uint8Array,
+  ): Uint8Array | undefined {
     const sequence = this.#send(type, flags | NLM_F_ACK, payload);
+    let answer: Uint8Array | undefined;
     for (;;) {
       for (const message of this.#receive(sequence)) {
-        if (message.type !== NLMSG_ERROR) continue;
+        if (message.type !== NLMSG_ERROR) {
+          answer = message.payload;
+          continue;
+        }
         const failure = failureOf(message);
         if (failure) throw failure;
-        return;
+        return answer;
       }
     }
   }

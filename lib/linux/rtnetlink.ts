@@ -5,7 +5,13 @@
  */
 import type { Ip } from "./address.ts";
 import { errnoOf } from "./errno.ts";
-import { findAttribute, textOf, viewOf } from "./netlink.ts";
+import {
+  encodeAttributes,
+  findAttribute,
+  textOf,
+  u32,
+  viewOf,
+} from "./netlink.ts";
 import {
   IFLA_IFNAME,
   PodNetwork,
@@ -81,6 +87,8 @@ export function snapshotOf(routing: Routing): Snapshot {
 export interface LinkCounters extends Traffic {
   /** The index of its other end or its parent, in that one's namespace: a veth's, a macvlan's. */
   readonly peer: number | undefined;
+  /** That namespace as by {@link Rtnetlink.numberOf}; undefined: the interface's own. */
+  readonly peerNamespace: number | undefined;
 }
 
 export class Rtnetlink extends PodNetwork implements Routing {
@@ -93,15 +101,31 @@ export class Rtnetlink extends PodNetwork implements Routing {
       const stats = findAttribute(rest, IFLA_STATS64);
       if (!name || !stats) continue;
       const link = findAttribute(rest, IFLA_LINK);
+      const namespace = findAttribute(rest, IFLA_LINK_NETNSID);
       // struct rtnl_link_stats64: u64 packets received, sent, bytes received, sent, …
       const bytes = viewOf(stats);
       counters.set(textOf(name), {
         peer: link && viewOf(link).getInt32(0, true),
+        peerNamespace: namespace && viewOf(namespace).getInt32(0, true),
         received: Number(bytes.getBigUint64(16, true)),
         sent: Number(bytes.getBigUint64(24, true)),
       });
     }
     return counters;
+  }
+
+  /** By which number this namespace knows that of an open file; undefined if no interface leads there. */
+  numberOf(fd: number): number | undefined {
+    const which = encodeAttributes([{ type: NETNSA_FD, data: u32(fd) }]);
+    const answer = this.socket.order(
+      RTM_GETNSID,
+      0,
+      // struct rtgenmsg: u8 family, padded
+      Uint8Array.of(0, 0, 0, 0, ...which),
+    );
+    const id = answer && findAttribute(answer.subarray(4), NETNSA_NSID);
+    const number = id ? viewOf(id).getInt32(0, true) : NETNSA_NSID_NOT_ASSIGNED;
+    return number === NETNSA_NSID_NOT_ASSIGNED ? undefined : number;
   }
 
   addresses(): Address[] {
@@ -189,6 +213,11 @@ const NLM_F_CREATE = 0x400;
 const NLM_F_APPEND = 0x800;
 const IFLA_LINK = 5;
 const IFLA_STATS64 = 23;
+const IFLA_LINK_NETNSID = 37;
+const RTM_GETNSID = 90;
+const NETNSA_NSID = 1;
+const NETNSA_FD = 3;
+const NETNSA_NSID_NOT_ASSIGNED = -1;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RTPROT_UNSPEC = 0;

@@ -2,6 +2,7 @@
  * What is listed of a real network namespace, and changes that are made already.
  */
 import { expect, test } from "bun:test";
+import { closeSync, openSync } from "node:fs";
 import { formatCidr, formatIp } from "../../lib/linux/address.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { SystemError } from "../../lib/linux/errno.ts";
@@ -115,4 +116,27 @@ test("no such network namespace, an error that names it", async () => {
     msg: `failed to open network namespace "${pod.path}": no such file or directory`,
     details: "ENOENT",
   });
+});
+
+test("counters and numberOf: the namespace of a veth's other end", async () => {
+  await using pod = await Netns.create();
+  await using host = await Netns.create();
+  await using stranger = await Netns.create();
+  const make = "link add net1 type veth peer name far0 netns";
+  await pod.run("ip", ...make.split(" "), host.name);
+  await pod.run("ip", ..."link add in0 type veth peer name in1".split(" "));
+  using routing = new Rtnetlink(pod.path);
+  const counters = routing.counters();
+  const numberOf = ({ path }: Netns) => {
+    const fd = openSync(path, "r");
+    try {
+      return routing.numberOf(fd);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  expect(numberOf(host)).toBeNumber();
+  expect(counters.get("net1")?.peerNamespace).toBe(numberOf(host));
+  expect(counters.get("in0")?.peerNamespace).toBeUndefined();
+  expect(numberOf(stranger)).toBeUndefined();
 });

@@ -3,7 +3,8 @@
  * namespace. Needs root; undefined where it cannot be seen.
  */
 import { namespaceId } from "../../linux/netns.ts";
-import { Rtnetlink } from "../../linux/rtnetlink.ts";
+import { type LinkCounters, Rtnetlink } from "../../linux/rtnetlink.ts";
+import { closeSync, openSync } from "node:fs";
 
 export interface PodTraffic {
   /** The host's end of a veth, or the parent of a macvlan. */
@@ -22,11 +23,17 @@ export function podTraffic(
 ): ReadonlyMap<string, PodTraffic> {
   // Interfaces of the same names there would be the node's.
   if (namespaceId(netns) === namespaceId(ownNetns)) return new Map();
-  const links = inNamespace(netns, (rtnetlink) => rtnetlink.counters());
+  const [links, ours] = inNamespace(netns, (rtnetlink) => [
+    rtnetlink.counters(),
+    numberOfOurs(rtnetlink),
+  ]) ?? [new Map<string, LinkCounters>()];
   return new Map(
-    [...links].map(([ifname, { peer, received, sent }]) => {
+    [...links].map(([ifname, { peer, peerNamespace, received, sent }]) => {
+      // In another namespace, the index is that of another interface.
       const hostInterface =
-        peer === undefined ? undefined : hostNames.get(peer);
+        peer === undefined || ours === undefined || peerNamespace !== ours
+          ? undefined
+          : hostNames.get(peer);
       return [
         ifname,
         {
@@ -39,22 +46,31 @@ export function podTraffic(
   );
 }
 
+function numberOfOurs(rtnetlink: Rtnetlink): number | undefined {
+  const fd = openSync(ownNetns, "r");
+  try {
+    return rtnetlink.numberOf(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Names by index. */
 export function hostInterfaces(): ReadonlyMap<number, string> {
   const links = inNamespace(ownNetns, (rtnetlink) => rtnetlink.links());
-  return new Map([...links].map(([name, index]) => [index, name]));
+  return new Map([...(links ?? [])].map(([name, index]) => [index, name]));
 }
 
-/** Nothing without the right to enter it. */
+/** undefined without the right to enter it. */
 function inNamespace<T>(
   netns: string,
-  read: (rtnetlink: Rtnetlink) => ReadonlyMap<string, T>,
-): ReadonlyMap<string, T> {
+  read: (rtnetlink: Rtnetlink) => T,
+): T | undefined {
   try {
     using rtnetlink = new Rtnetlink(netns);
     return read(rtnetlink);
   } catch {
-    return new Map();
+    return undefined;
   }
 }
 
