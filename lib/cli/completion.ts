@@ -1,6 +1,4 @@
-/**
- * `genie completion bash|zsh`: generated from the table of commands.
- */
+/** `genie completion bash|zsh`: generated from the table of commands. */
 import { type Command, namesOf } from "./command/command.ts";
 import { type Option, helpOption } from "./command/options.ts";
 

@@ -1,6 +1,4 @@
-/**
- * `genie install`: once, or with `--watch` until the process is stopped.
- */
+/** `genie install`: once, or with `--watch` until the process is stopped. */
 import type { Command } from "./command/command.ts";
 import type { Input } from "./command/input.ts";
 import { type Options, optionsOf } from "./command/options.ts";
@@ -106,14 +104,10 @@ export function installRounds(
         (outcome === "warning" && !warned.includes(text)),
     );
     if (news.length > 0) await report(news);
-    warned = warningsOf(steps);
+    warned = steps
+      .filter(({ outcome }) => outcome === "warning")
+      .map(({ text }) => text);
   };
-}
-
-function warningsOf(steps: readonly Step[]): string[] {
-  return steps.flatMap(({ outcome, text }) =>
-    outcome === "warning" ? [text] : [],
-  );
 }
 
 function reportOf(steps: readonly Step[]): string {

@@ -1,6 +1,4 @@
-/**
- * `genie uninstall`: once, or with `--watch` until the node's pods allow it.
- */
+/** `genie uninstall`: once, or with `--watch` until the node's pods allow it. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "./command/command.ts";

@@ -1,6 +1,4 @@
-/**
- * The switches of the agent's parts, the same ones for `genie agent` and `genie manifest`.
- */
+/** The switches of the agent's parts, the same ones for `genie agent` and `genie manifest`. */
 import { parts } from "../../agent/parts.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type Input, UsageError } from "../command/input.ts";

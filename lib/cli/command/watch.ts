@@ -31,7 +31,7 @@ export interface Watch {
   stopped(): boolean;
 }
 
-/** The options of {@link watchOptions}, for messages of a command. */
+/** {@link watchOptions} of a command, which prefixes its messages. */
 export function watchOf(
   command: string,
   input: Input,
@@ -50,7 +50,7 @@ export function watchOf(
 /** Until the first success, a condition of the node is polled. */
 const waitingMs = 2000;
 
-/** A throw of `round` is the problem of this round. */
+/** An error of `round` is the problem of this round. */
 export async function watch(
   round: () => Promise<void>,
   { intervalMs, health, failed, ended, sleep, stopped }: Watch,

@@ -1,6 +1,4 @@
-/**
- * The input and output of a check of `genie doctor`.
- */
+/** The input and output of a check of `genie doctor`. */
 import type { Context } from "../../attach/context.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import {

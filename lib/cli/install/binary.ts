@@ -132,7 +132,7 @@ export class Binary {
   }
 }
 
-/** Of `/proc/self/exe`: the kernel marks the path of a file that is replaced. */
+/** The path behind `/proc/self/exe`: the kernel marks that of a file that was replaced. */
 function startedFrom(self: string): string {
   const link = lstatSync(self).isSymbolicLink() ? readlinkSync(self) : self;
   return link.replace(/ \(deleted\)$/, "");
@@ -176,17 +176,13 @@ export function sameContent(a: string, b: string): boolean {
   }
 }
 
-function sameBytes(files: readonly number[]): boolean {
-  const buffers = files.map(() => Buffer.allocUnsafe(chunkBytes));
-  for (let position = 0; ;) {
-    const [left, right] = buffers.map((buffer, i) =>
-      buffer.subarray(
-        0,
-        readSync(files[i] ?? -1, buffer, 0, chunkBytes, position),
-      ),
-    );
-    if (!left || !right || !left.equals(right)) return false;
-    if (left.length === 0) return true;
-    position += left.length;
+function sameBytes([a = -1, b = -1]: readonly number[]): boolean {
+  const left = Buffer.allocUnsafe(chunkBytes);
+  const right = Buffer.allocUnsafe(chunkBytes);
+  for (;;) {
+    const count = readSync(a, left);
+    if (readSync(b, right) !== count) return false;
+    if (count === 0) return true;
+    if (left.compare(right, 0, count, 0, count) !== 0) return false;
   }
 }

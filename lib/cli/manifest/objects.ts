@@ -1,6 +1,4 @@
-/**
- * All objects of `genie manifest`, in the order in which they can be applied. Pure.
- */
+/** All objects of `genie manifest`, in the order in which they can be applied. Pure. */
 import { admissionPolicy } from "./admission-policy.ts";
 import { type DaemonSetOptions, daemonSet } from "./daemonset.ts";
 import { networkAttachmentDefinition } from "./definition.ts";

@@ -1,6 +1,4 @@
-/**
- * Admission policies, as the manifest has them: each with a binding of its name.
- */
+/** Admission policies, as the manifest has them: each with a binding of its name. */
 
 /** The policy and its binding. */
 export function boundPolicy(
