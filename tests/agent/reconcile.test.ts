@@ -9,7 +9,7 @@ import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
 import { Cluster, lan, networksKey, staticLan } from "../support/cluster.ts";
-import { patienceMs } from "../support/delegate.ts";
+import { patienceMs, until } from "../support/delegate.ts";
 import { changed, configure, recorded } from "../support/hot-cluster.ts";
 import { type Pod, nothing } from "../support/node.ts";
 
@@ -227,6 +227,12 @@ describe("genie agent --attach", () => {
     await hot.has(pod, "eth0", "byhand", "eth1");
     const { msg } = await said(hot.agent, "PrimaryNetworkUnchanged");
     expect(msg).toContain("a running pod keeps canal");
+    // The same mistake again, after it was mended.
+    hot.put(pod, { cni: "weave,,canal" });
+    const reasons = () =>
+      hot.agent.log.map(({ reason }) => reason).filter(Boolean);
+    await until(() => reasons().length === 3, "the second InvalidNetworks");
+    hot.put(pod, { cni: "weave,,canal", other: "changed" });
     hot.put(
       pod,
       { cni: "canal" },
@@ -236,8 +242,11 @@ describe("genie agent --attach", () => {
     hot.put(pod, { cni: "canal" }, { spec: { hostNetwork: true } });
     await Bun.sleep(300);
     expect(await recorded(cluster, pod)).toHaveLength(3);
-    const reasons = hot.agent.log.map(({ reason }) => reason).filter(Boolean);
-    expect(reasons).toEqual(["InvalidNetworks", "PrimaryNetworkUnchanged"]);
+    expect(reasons()).toEqual([
+      "InvalidNetworks",
+      "PrimaryNetworkUnchanged",
+      "InvalidNetworks",
+    ]);
   });
 
   test("killed at any moment, the next one goes on", async () => {

@@ -38,8 +38,9 @@ export interface PodState {
   /** What the last look saw: nothing is done until that changes or a retry is due. */
   seen: string;
   readonly retries: Retries;
-  /** Events that are told once, by reason and text. */
+  /** Events that are told once while they are true, by reason and text: of what was seen last, and before. */
   told: Set<string>;
+  toldBefore: ReadonlySet<string>;
 }
 
 export function newState(): PodState {
@@ -48,6 +49,7 @@ export function newState(): PodState {
     seen: "",
     retries: new Retries(),
     told: new Set(),
+    toldBefore: new Set(),
   };
 }
 
@@ -89,7 +91,6 @@ export class PodSteps {
     if (seen === state.seen && retries.nextMs() > 0) return;
     const found = await this.#difference(pod, state, indexed);
     if (!found) return;
-    state.seen = seen;
     const { difference, record } = found;
     this.#tellPrimary(pod, state, difference, record);
     const kept = difference.kept.filter(({ wanted }) => !wanted.isDefault);
@@ -127,9 +128,9 @@ export class PodSteps {
       state.retries.keepOnly(addKey);
       return undefined;
     }
+    see(state, seenOf(pod, indexed));
     const desired = this.#desired(pod, state);
     if (!desired) {
-      state.seen = seenOf(pod, indexed);
       state.retries.keepOnly();
       return undefined;
     }
@@ -241,11 +242,12 @@ export class PodSteps {
     this.#tell(pod, state, "NetworkNotFound", message);
   }
 
-  /** Once for each text. */
+  /** Not again before it was untrue. */
   #tell(pod: V1Pod, state: PodState, reason: string, message: string): void {
     const key = `${reason} ${message}`;
-    if (state.told.has(key)) return;
+    const isKnown = state.told.has(key) || state.toldBefore.has(key);
     state.told.add(key);
+    if (isKnown) return;
     this.#log("warn", pod, message, { reason });
     this.#agent.event(subjectOf(pod), "Warning", reason, message);
   }
@@ -281,6 +283,13 @@ export class PodSteps {
 /** The keys of retries of no step: after an ADD at work, and after an error of our own. */
 const addKey = "ADD";
 const errorKey = "error";
+
+function see(state: PodState, seen: string): void {
+  if (state.seen === seen) return;
+  state.seen = seen;
+  state.toldBefore = state.told;
+  state.told = new Set();
+}
 
 /** Everything that a difference depends on, as far as it changes without the agent. */
 function seenOf(pod: V1Pod, { containerId, version }: IndexedRecord): string {
