@@ -1,5 +1,4 @@
 /** `genie list`: the attachments of this node, from the records. */
-import type { PodReference } from "../state/record.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import {
@@ -23,6 +22,7 @@ import {
   listAttachments,
 } from "./records/listed-attachments.ts";
 import { bytesText } from "./records/pod-traffic.ts";
+import type { OnNode, ShownAttachment } from "./records/shown-attachment.ts";
 
 export const list: Command = {
   about: `Reads the attachment records of this node only, not the API server or the runtime. HOST is the host's
@@ -45,10 +45,10 @@ namespace of the container runtime. The format wide adds the CNI names.`,
     const context = contextOf(input, env);
     const format = input.text("output");
     const isWanted = namespaceFilter(input);
-    const wanted = <T extends { pod?: PodReference }>(rows: readonly T[]) =>
+    const wanted = <T extends ShownAttachment>(rows: readonly T[]) =>
       rows.filter(({ pod }) => isWanted(pod?.namespace));
-    const print = async <T extends { pod?: PodReference }>(
-      { attachments, unreadable }: { attachments: T[]; unreadable: string[] },
+    const print = async <T extends ShownAttachment>(
+      { attachments, unreadable }: OnNode<T>,
       show: (rows: readonly T[]) => string,
     ): Promise<number> => {
       const rows = wanted(attachments);
@@ -163,16 +163,14 @@ function abandonedTable(
   ]);
 }
 
-type Place = Pick<AbandonedAttachment, "pod" | "containerId" | "ifname">;
-
-const places: readonly Column<Place>[] = [
+const places: readonly Column<ShownAttachment>[] = [
   ["NAMESPACE", ({ pod }) => pod?.namespace ?? "-"],
   ["POD", ({ pod }) => pod?.name ?? "-"],
   ["CONTAINER", ({ containerId }) => containerId.slice(0, 12)],
   ["INTERFACE", ({ ifname }) => ifname],
 ];
 
-const addresses: Column<{ ips: readonly string[] }> = [
+const addresses: Column<ShownAttachment> = [
   "ADDRESSES",
   ({ ips }) => ips.join(",") || "-",
 ];

@@ -21,22 +21,13 @@ async function annotationsOf(
   name: string,
   { known, open }: NamespaceSource,
 ): Promise<Annotations> {
-  const annotations = known.get(name) ?? (await ask(name, open));
+  const before = known.get(name);
+  if (before) return before;
+  const read = open().then(({ core }) => core.readNamespace({ name }));
+  const { metadata } = await read.catch(() => ({ metadata: undefined }));
+  const annotations = metadata?.annotations ?? {};
   known.set(name, annotations);
   return annotations;
-}
-
-async function ask(
-  name: string,
-  open: () => Promise<Api>,
-): Promise<Annotations> {
-  try {
-    const { core } = await open();
-    const { metadata } = await core.readNamespace({ name });
-    return metadata?.annotations ?? {};
-  } catch {
-    return {};
-  }
 }
 
 /** The selectors of `genie manifest --network-scheduling`. */

@@ -5,79 +5,55 @@
  */
 import { abandonedRecords, isErrorOf } from "../../attach/abandoned.ts";
 import type { Context } from "../../attach/context.ts";
-import { type Result, modernResult } from "../../cni/result.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { displayName } from "../../select/attachment.ts";
 import { withContainerLock } from "../../state/lock.ts";
 import type { RecordEntry } from "../../state/record-directory.ts";
 import {
   type AttachmentRecord,
   CorruptRecord,
-  type PodReference,
   executedIn,
-  resultKey,
 } from "../../state/record.ts";
+import {
+  type OnNode,
+  type ShownAttachment,
+  shownAttachment,
+} from "./shown-attachment.ts";
 
-export interface AbandonedAttachment {
-  containerId: string;
-  pod?: PodReference;
-  ifname: string;
-  /** The name in the pod's annotation, or the file key. */
-  network: string;
-  /** The addresses that ADD assigned, with prefix. */
-  ips: string[];
+export interface AbandonedAttachment extends ShownAttachment {
   /** The time when it was abandoned; the time of its ADD if the former is unknown. */
   time: string;
   /** The errors of the last DEL, if known. */
   error: string;
 }
 
-export interface AbandonedOnNode {
-  attachments: AbandonedAttachment[];
-  /** Messages about unreadable records. */
-  unreadable: string[];
-}
-
 /** All abandoned attachments of this node, the longest untried first. */
 export async function abandonedOnNode({
   config,
-}: Context): Promise<AbandonedOnNode> {
+}: Context): Promise<OnNode<AbandonedAttachment>> {
   const records = abandonedRecords(config);
-  const found: AbandonedOnNode = { attachments: [], unreadable: [] };
+  const attachments: AbandonedAttachment[] = [];
+  const unreadable: string[] = [];
   for await (const { name, record, error } of records.oldestFirst()) {
     if (!record) {
-      found.unreadable.push(
-        `abandoned record ${quote(name)}: ${messageOf(error)}`,
-      );
+      unreadable.push(`abandoned record ${quote(name)}: ${messageOf(error)}`);
       continue;
     }
     const { results } = await records.readResults(record);
-    const { containerId, pod, abandoned, time } = record;
+    const { abandoned, time } = record;
     for (const attachment of executedIn(record)) {
-      const { ifname } = attachment;
-      const result = results.get(resultKey(attachment));
       const failure = abandoned?.errors.find((one) =>
         isErrorOf(one, attachment),
       );
-      found.attachments.push({
-        containerId,
-        ...(pod && { pod }),
-        ifname,
-        network: displayName(attachment),
-        ips: addressesOf(result),
+      attachments.push({
+        ...shownAttachment(record, attachment, results),
         time: abandoned?.time ?? time,
         error: failure?.error ?? "",
       });
     }
   }
-  return found;
-}
-
-/** The addresses of a result, with prefix. */
-export function addressesOf(result: Result | undefined): string[] {
-  return result ? modernResult(result).ips.map(({ address }) => address) : [];
+  return { attachments, unreadable };
 }
 
 /**
@@ -149,11 +125,12 @@ async function reserved(
 ): Promise<string[]> {
   const { results } = await records.readResults(record);
   return executedIn(record).map((attachment) => {
-    const { ifname } = attachment;
-    const result = results.get(resultKey(attachment));
-    const ips = addressesOf(result);
-    const what =
-      ips.length > 0 ? ips.join(", ") : "the addresses of the container";
-    return `dropped ${record.containerId} ${ifname}: network ${displayName(attachment)} may keep ${what} reserved`;
+    const { containerId, ifname, network, ips } = shownAttachment(
+      record,
+      attachment,
+      results,
+    );
+    const what = ips.join(", ") || "the addresses of the container";
+    return `dropped ${containerId} ${ifname}: network ${network} may keep ${what} reserved`;
   });
 }

@@ -3,46 +3,35 @@ import type { Context } from "../../attach/context.ts";
 import type { Result } from "../../cni/result.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { displayName } from "../../select/attachment.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
-import {
-  type AttachmentRecord,
-  type PodReference,
-  resultKey,
-} from "../../state/record.ts";
+import { type AttachmentRecord, resultKey } from "../../state/record.ts";
 import type { Host } from "../node/host.ts";
-import { addressesOf } from "./abandoned.ts";
 import { type PodTraffic, hostInterfaces, podTraffic } from "./pod-traffic.ts";
 import { type Sandbox, sandboxOf } from "./sandbox.ts";
+import {
+  type OnNode,
+  type ShownAttachment,
+  shownAttachment,
+} from "./shown-attachment.ts";
 
-export interface ListedAttachment extends Partial<PodTraffic> {
-  containerId: string;
-  pod?: PodReference;
-  ifname: string;
-  /** The name in the annotation, or the file key. */
-  network: string;
+export interface ListedAttachment extends ShownAttachment, Partial<PodTraffic> {
   /** The `name` of its configuration. */
   cniName: string;
   /** `<namespace>/<name>` of a definition. */
   definition?: string;
   /** False for an auxiliary chain, which is on the same interface. */
   primary: boolean;
-  /** Addresses with prefix. */
-  ips: string[];
   /** "deleted": its record went (--watch). */
   sandbox: Sandbox | "deleted";
   netns: string;
   time: string;
 }
 
-/** Sorted by pod; unreadable records become messages. */
+/** Sorted by pod. */
 export async function listAttachments(
   { config, dependencies }: Context,
   host: Host,
-): Promise<{
-  attachments: ListedAttachment[];
-  unreadable: string[];
-}> {
+): Promise<OnNode<ListedAttachment>> {
   const bootId = dependencies.bootId();
   const pods: [key: string, rows: ListedAttachment[]][] = [];
   const unreadable: string[] = [];
@@ -78,19 +67,14 @@ function listed(
   results: ReadonlyMap<string, Result>,
   sandbox: Sandbox,
 ): ListedAttachment[] {
-  const { containerId, pod, netns, time } = record;
+  const { netns, time, ifname } = record;
   return record.attachments.map((attachment) => {
-    const { ifname, definition } = attachment;
-    const result = results.get(resultKey(attachment));
+    const { definition } = attachment;
     return {
-      containerId,
-      ...(pod && { pod }),
-      ifname,
-      network: displayName(attachment),
+      ...shownAttachment(record, attachment, results),
       cniName: attachment.list.name,
       ...(definition !== undefined && { definition }),
-      primary: resultKey(attachment) === record.ifname,
-      ips: addressesOf(result),
+      primary: resultKey(attachment) === ifname,
       sandbox,
       netns,
       time: attachment.time ?? time,

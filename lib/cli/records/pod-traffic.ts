@@ -2,9 +2,9 @@
  * The traffic of a pod's interfaces and their host ends, by rtnetlink in the pod's network
  * namespace. Needs root; undefined where it cannot be seen.
  */
+import { closeSync, openSync } from "node:fs";
 import { namespaceId } from "../../linux/netns.ts";
 import { type LinkCounters, Rtnetlink } from "../../linux/rtnetlink.ts";
-import { closeSync, openSync } from "node:fs";
 
 export interface PodTraffic {
   /** The host's end of a veth, or the parent of a macvlan. */

@@ -1,0 +1,39 @@
+/** What commands show of an attachment, from its record. */
+import { type Result, modernResult } from "../../cni/result.ts";
+import { displayName } from "../../select/attachment.ts";
+import {
+  type AttachmentRecord,
+  type PodReference,
+  resultKey,
+} from "../../state/record.ts";
+
+export interface ShownAttachment {
+  containerId: string;
+  pod?: PodReference;
+  ifname: string;
+  /** The name in the pod's annotation, or the file key. */
+  network: string;
+  /** The addresses that ADD assigned, with prefix. */
+  ips: string[];
+}
+
+/** The attachments of this node; unreadable records become messages. */
+export interface OnNode<Attachment> {
+  attachments: Attachment[];
+  unreadable: string[];
+}
+
+export function shownAttachment(
+  { containerId, pod }: AttachmentRecord,
+  attachment: AttachmentRecord["attachments"][number],
+  results: ReadonlyMap<string, Result>,
+): ShownAttachment {
+  const result = results.get(resultKey(attachment));
+  return {
+    containerId,
+    ...(pod && { pod }),
+    ifname: attachment.ifname,
+    network: displayName(attachment),
+    ips: result ? modernResult(result).ips.map(({ address }) => address) : [],
+  };
+}
