@@ -25,96 +25,82 @@ export type Form =
   | readonly string[]
   | Forms;
 
-/** Pairs: each key of an object that every pod makes takes 20 times as long (docs/performance.md). */
-export type Forms = readonly (readonly [key: string, form: Form])[];
+export interface Forms {
+  readonly [key: string]: Form;
+}
 
 /** The keys that DEL, CHECK and GC use (state.md "DEL"). */
-export const cleanupForms = [
-  ["type", "name"],
-  ["default_plugin", "text"],
-  ["confDir", "path"],
-  ["binDir", "paths"],
-  ["dataDir", "path"],
-  ["log_level", "level"],
-  ["logFile", "path or none"],
-  ["delegateTimeout", "seconds"],
-  ["deleteGiveUp", "seconds or 0"],
-  ["runtimeCacheDir", "path or none"],
-  ["multusDir", "path or none"],
-] as const satisfies Forms;
+export const cleanupForms = {
+  type: "name",
+  default_plugin: "text",
+  confDir: "path",
+  binDir: "paths",
+  dataDir: "path",
+  log_level: "level",
+  logFile: "path or none",
+  delegateTimeout: "seconds",
+  deleteGiveUp: "seconds or 0",
+  runtimeCacheDir: "path or none",
+  multusDir: "path or none",
+} as const satisfies Forms;
 
 /** Every key, in the order in which messages name them. */
-export const configForms = [
+export const configForms = {
   ...cleanupForms,
   // CNI's own keys, and those of CNI-Genie without effect.
-  ["cniVersion", "anything"],
-  ["cniVersions", "anything"],
-  ["name", "anything"],
-  ["prevResult", "anything"],
-  ["ipam", "anything"],
-  ["dns", "anything"],
-  ["args", "anything"],
-  ["disableCheck", "anything"],
-  ["disableGC", "anything"],
-  ["etcd_endpoints", "anything"],
-  ["hostname", "anything"],
-  ["datastore_type", "anything"],
-  ["romana_root", "anything"],
-  ["segment_label_name", "anything"],
-  ["cAdvisor_address", "anything"],
-  ["capabilities", "object"],
-  ["runtimeConfig", "object"],
-  [
-    "kubernetes",
-    [
-      ["kubeconfig", "text"],
-      ["k8s_api_root", "text"],
-    ],
-  ],
-  [
-    "policy",
-    [
-      ["type", "text"],
-      ["k8s_api_root", "text"],
-      ["k8s_auth_token", "text"],
-      ["k8s_client_certificate", "text"],
-      ["k8s_client_key", "text"],
-      ["k8s_certificate_authority", "text"],
-    ],
-  ],
-  ["apiTimeout", "seconds"],
-  ["result", ["primary", "merged"]],
-  ["strict", "flag"],
-  ["namespaceIsolation", "flag"],
-  ["globalNamespaces", "texts"],
-  ["systemNamespace", "name"],
-  ["allowedNetworks", "texts"],
-  ["allowedPlugins", "texts"],
-  ["allowedIpams", "texts"],
-  ["defaultRoutes", ["owner", "keep"]],
-  ["allowRepeated", "texts"],
-  [
-    "automatic",
-    [
-      ["networks", "texts"],
-      ["by", ["attachments", "traffic"]],
-    ],
-  ],
-  ["auxiliaryChain", "directory name"],
-  ["multusConfDir", "path or none"],
-  ["nodeName", "text"],
-  ["podResourcesSocket", "path"],
-] as const satisfies Forms;
+  cniVersion: "anything",
+  cniVersions: "anything",
+  name: "anything",
+  prevResult: "anything",
+  ipam: "anything",
+  dns: "anything",
+  args: "anything",
+  disableCheck: "anything",
+  disableGC: "anything",
+  etcd_endpoints: "anything",
+  hostname: "anything",
+  datastore_type: "anything",
+  romana_root: "anything",
+  segment_label_name: "anything",
+  cAdvisor_address: "anything",
+  capabilities: "object",
+  runtimeConfig: "object",
+  kubernetes: { kubeconfig: "text", k8s_api_root: "text" },
+  policy: {
+    type: "text",
+    k8s_api_root: "text",
+    k8s_auth_token: "text",
+    k8s_client_certificate: "text",
+    k8s_client_key: "text",
+    k8s_certificate_authority: "text",
+  },
+  apiTimeout: "seconds",
+  result: ["primary", "merged"],
+  strict: "flag",
+  namespaceIsolation: "flag",
+  globalNamespaces: "texts",
+  systemNamespace: "name",
+  allowedNetworks: "texts",
+  allowedPlugins: "texts",
+  allowedIpams: "texts",
+  defaultRoutes: ["owner", "keep"],
+  allowRepeated: "texts",
+  automatic: { networks: "texts", by: ["attachments", "traffic"] },
+  auxiliaryChain: "directory name",
+  multusConfDir: "path or none",
+  nodeName: "text",
+  podResourcesSocket: "path",
+} as const satisfies Forms;
 
 /** Null is absent, as for Go programs. */
 type Values<F extends Forms> = {
-  readonly [Row in F[number] as Row[0]]?: Value<Row[1]> | null | undefined;
+  readonly [Key in keyof F]?: Value<F[Key]> | null | undefined;
 };
 
-type Value<F extends Form> = F extends Forms
-  ? Values<F>
-  : F extends readonly (infer Text)[]
-    ? Text
+type Value<F extends Form> = F extends readonly (infer Text)[]
+  ? Text
+  : F extends Forms
+    ? Values<F>
     : F extends keyof ValueByForm
       ? ValueByForm[F]
       : string;
@@ -172,23 +158,13 @@ export function hasForm(value: unknown, form: Form): boolean {
     case "seconds or 0":
       return typeof value === "number" && value >= 0 && value < Infinity;
   }
-  if (!isGroup(form)) return typeof value === "string" && form.includes(value);
+  if (isTexts(form)) return typeof value === "string" && form.includes(value);
   if (!isObject(value)) return false;
   for (const key of Object.keys(value)) {
-    const inner = formOf(key, form);
+    const inner = Object.hasOwn(form, key) ? form[key] : undefined;
     if (inner === undefined || !hasForm(value[key], inner)) return false;
   }
   return true;
-}
-
-export function formOf(key: string, forms: Forms): Form | undefined {
-  for (const row of forms) if (row[0] === key) return row[1];
-  return undefined;
-}
-
-/** The form of an object. */
-export function isGroup(form: Form | undefined): form is Forms {
-  return Array.isArray(form) && typeof form[0] !== "string";
 }
 
 /** A loop, because `every` is JavaScript that each call compiles (docs/performance.md). */

@@ -13,9 +13,7 @@ import {
   type Forms,
   cleanupForms,
   configForms,
-  formOf,
   hasForm,
-  isGroup,
 } from "./config-keys.ts";
 import { joined } from "./problem-list.ts";
 
@@ -61,26 +59,28 @@ function schemaOf(form: Form): v.GenericSchema {
 }
 
 function entriesOf(forms: Forms) {
-  return Object.fromEntries(forms.map(([key, form]) => [key, schemaOf(form)]));
+  return Object.fromEntries(
+    Object.entries(forms).map(([key, form]) => [key, schemaOf(form)]),
+  );
+}
+
+function isGroup(form: Form | undefined): form is Forms {
+  return isObject(form);
 }
 
 const entries = entriesOf(configForms);
 const schema = object(entries);
 
 /** Every known key of genie, CNI and CNI-Genie; keys of objects as `policy.type`. */
-export const configKeys = configForms.flatMap(([key, form]) =>
-  withInner(key, isGroup(form) ? form.map(([inner]) => inner) : []),
-);
-
-function withInner(key: string, inner: readonly string[]): string[] {
-  return [key, ...inner.map((one) => `${key}.${one}`)];
-}
+export const configKeys = keysIn(configForms);
 
 /** Of objects that are known to have keys also `<key>.<inner key>`. */
 function keysIn(config: JsonObject): string[] {
+  const forms: Forms = configForms;
   return Object.entries(config).flatMap(([key, value]) => {
-    const isKnown = isGroup(formOf(key, configForms)) && isObject(value);
-    return withInner(key, isKnown ? Object.keys(value) : []);
+    const isKnown = Object.hasOwn(forms, key) && isGroup(forms[key]);
+    const inner = isKnown && isObject(value) ? Object.keys(value) : [];
+    return [key, ...inner.map((one) => `${key}.${one}`)];
   });
 }
 
@@ -110,7 +110,7 @@ export function usableConfig(
     const [problem] = problemsIn(object({ [key]: value }), usable);
     if (problem === undefined) continue;
     delete usable[key];
-    if (formOf(key, cleanupForms))
+    if (Object.hasOwn(cleanupForms, key))
       warn(`invalid configuration, the default is used: ${problem}`);
   }
   return requireConfig(usable);
