@@ -3,6 +3,7 @@
  * STATUS, and of each network of the directory whether its plugins are there and its
  * STATUS is good. Asked by `--taint` and `--labels`; pods do not wait for it.
  */
+import * as v from "valibot";
 import { status } from "../../attach/check.ts";
 import {
   type Context,
@@ -13,17 +14,20 @@ import { readConfDir } from "../../cni/confdir.ts";
 import { requirePlugin } from "../../cni/invoke.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import { statusNetwork } from "../../cni/network-upkeep.ts";
+import { object } from "../../cni/schema.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { findNetwork, namesOf } from "../../select/node-networks.ts";
 
-export interface NodeState {
+export const nodeStateSchema = object({
   /** Why pods cannot be attached by genie now; absent when they can. */
-  problem?: string;
+  problem: v.exactOptional(v.string()),
   /** Names in lower case, by which a pod can ask for a network that is ready. */
-  names: string[];
-}
+  names: v.array(v.string()),
+});
+
+export type NodeState = v.InferOutput<typeof nodeStateSchema>;
 
 /** Milliseconds for the STATUS of one network. */
 const statusMs = 5000;

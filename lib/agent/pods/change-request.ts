@@ -8,15 +8,18 @@ import { object, parse } from "../../cni/schema.ts";
 import { messageOf } from "../../linux/errno.ts";
 import type { Agent } from "../part.ts";
 
-export interface ChangeRequest {
-  verb: "attach" | "detach" | "check" | "repair";
+export const changeRequest = object({
+  verb: v.picklist(["attach", "detach", "check", "repair"]),
   /** Of the record. */
-  containerId: string;
-  ifname: string;
-  /** Of the attachment. */
-  interface?: string;
-  network?: string;
-}
+  containerId: v.string(),
+  ifname: v.string(),
+  /** The interface to detach or to repair, or to attach if the element names none. */
+  interface: v.exactOptional(v.string()),
+  /** To attach, as `genie attach` reads it. */
+  network: v.exactOptional(v.string()),
+});
+
+export type ChangeRequest = v.InferOutput<typeof changeRequest>;
 
 const outcome = object({
   /** "failed": also if genie could not be executed. */

@@ -3,7 +3,10 @@
  * a JSON request on stdin, a JSON outcome on stdout (agent.md). The record is named, so
  * nothing is searched.
  */
-import * as v from "valibot";
+import {
+  type ChangeRequest,
+  changeRequest,
+} from "../../agent/pods/change-request.ts";
 import type { Context } from "../../attach/context.ts";
 import { attachNetwork } from "../../attach/running/attach-network.ts";
 import { detachNetwork } from "../../attach/running/detach-network.ts";
@@ -16,23 +19,11 @@ import {
 import { LeftAlone } from "../../attach/running/running-pod.ts";
 import { CniError } from "../../cni/error.ts";
 import { parseJson } from "../../cni/json.ts";
-import { object, parse } from "../../cni/schema.ts";
+import { parse } from "../../cni/schema.ts";
 import { readStdin } from "../../linux/stdio.ts";
 import type { Command } from "../command/command.ts";
 import { directoryOptions } from "../node/directories.ts";
 import { contextOf } from "../node/node-context.ts";
-
-const request = object({
-  verb: v.picklist(["attach", "detach", "check", "repair"]),
-  containerId: v.string(),
-  ifname: v.string(),
-  /** The interface to detach or to repair, or to attach if the element names none. */
-  interface: v.optional(v.string()),
-  /** To attach, as `genie attach` reads it. */
-  network: v.optional(v.string()),
-});
-
-export type ChangeRequest = v.InferOutput<typeof request>;
 
 /** "left alone" is no failure. */
 export type ChangeOutcome =
@@ -45,11 +36,8 @@ export const changePod: Command = {
   options: directoryOptions,
   async run(input, { env, stdout }) {
     const text = new TextDecoder().decode(readStdin());
-    const asked = parse(
-      request,
-      parseJson(text),
-      (problem) => new Error(problem),
-    );
+    const fail = (problem: string) => new Error(problem);
+    const asked = parse(changeRequest, parseJson(text), fail);
     const verb = verbs[asked.verb];
     const node = contextOf(input, env, { command: verb.command });
     const outcome = await outcomeOf(() => verb.run(node, asked, asked));

@@ -3,10 +3,13 @@
  * another root this takes a process that changes its root. The hidden command is that
  * process.
  */
-import * as v from "valibot";
-import { type NodeState, nodeState } from "../../agent/node/node-state.ts";
+import {
+  type NodeState,
+  nodeState,
+  nodeStateSchema,
+} from "../../agent/node/node-state.ts";
 import { parseJson } from "../../cni/json.ts";
-import { object, parse } from "../../cni/schema.ts";
+import { parse } from "../../cni/schema.ts";
 import type { Command } from "../command/command.ts";
 import type { Env, Terminal } from "../command/terminal.ts";
 import { changeRoot, runBelowRoot } from "../node/below-root.ts";
@@ -21,11 +24,6 @@ import { nodeContext } from "../node/node-context.ts";
 
 /** Milliseconds: every network has its own limit. */
 const limitMs = 60_000;
-
-const schema = object({
-  problem: v.exactOptional(v.string()),
-  names: v.array(v.string()),
-});
 
 /** Throws Error when the root cannot be changed. */
 export async function hostState(
@@ -43,7 +41,7 @@ export async function hostState(
   const fail = (problem: string) =>
     new Error(`failed to read the state of the node: ${problem}`);
   if (exitCode !== 0) throw fail(stderr.trim());
-  return parse(schema, parseJson(stdout), fail);
+  return parse(nodeStateSchema, parseJson(stdout), fail);
 }
 
 function ownState(directories: Directories, env: Env): Promise<NodeState> {

@@ -1,6 +1,6 @@
 /** What commands show of an attachment, from its record. */
 import { type Result, modernResult } from "../../cni/result.ts";
-import { displayName } from "../../select/attachment.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
 import {
   type AttachmentRecord,
   type PodReference,
@@ -18,14 +18,14 @@ export interface ShownAttachment {
 }
 
 /** The attachments of this node; unreadable records become messages. */
-export interface OnNode<Attachment> {
-  attachments: Attachment[];
+export interface OnNode<Shown> {
+  attachments: Shown[];
   unreadable: string[];
 }
 
 export function shownAttachment(
   { containerId, pod }: AttachmentRecord,
-  attachment: AttachmentRecord["attachments"][number],
+  attachment: Attachment,
   results: ReadonlyMap<string, Result>,
 ): ShownAttachment {
   const result = results.get(resultKey(attachment));
