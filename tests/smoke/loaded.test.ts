@@ -135,6 +135,32 @@ describe("the executable, system calls for a pod", () => {
     return (readFileSync(file, "utf8").match(/^\w+\(/gm) ?? []).length;
   };
 
+  const threadsOf = (command: string, id: string): number => {
+    const file = join(node.directory, "threads.trace");
+    run(
+      ["strace", "-qq", "-e", "trace=clone3", "-o", file, genie],
+      command,
+      id,
+    );
+    return (readFileSync(file, "utf8").match(/CLONE_THREAD/g) ?? []).length;
+  };
+
+  /**
+   * With 64 blocks of heap the engine starts a thread that prepares more, 0.5 ms for
+   * every pod. On a busy machine a late delegate starts one too: the least of five.
+   */
+  test("ADD and DEL: no thread beyond those of VERSION", () => {
+    const counts = Array.from({ length: 5 }, (_, i) => {
+      const own = threadsOf("VERSION", "");
+      const [add, del] = ["ADD", "DEL"].map(
+        (command) => threadsOf(command, `threads-${i}`) - own,
+      );
+      return { add, del };
+    });
+    expect(Math.min(...counts.map(({ add = 0 }) => add))).toBe(0);
+    expect(Math.min(...counts.map(({ del = 0 }) => del))).toBe(0);
+  });
+
   test("ADD and DEL: at most a quarter above the stored counts, at least half of them", () => {
     const own = callsOf("VERSION", "calls");
     const calls = {
