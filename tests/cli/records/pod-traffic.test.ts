@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { bytesText } from "../../lib/cli/records/pod-traffic.ts";
+import { bytesText } from "../../../lib/cli/records/pod-traffic.ts";
 
 describe("bytesText", () => {
   test.each([

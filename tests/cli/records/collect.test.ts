@@ -2,11 +2,11 @@
 import { expect, spyOn, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { collect } from "../../lib/cli/records/collect.ts";
-import { nodeContext } from "../../lib/cli/node/node-context.ts";
-import { RecordDirectory } from "../../lib/state/record-directory.ts";
-import { lockNow } from "../support/lock.ts";
-import { NodeDirectory } from "./fixtures.ts";
+import { collect } from "../../../lib/cli/records/collect.ts";
+import { nodeContext } from "../../../lib/cli/node/node-context.ts";
+import { RecordDirectory } from "../../../lib/state/record-directory.ts";
+import { lockNow } from "../../support/lock.ts";
+import { NodeDirectory } from "../fixtures.ts";
 
 /** A node with a record of an earlier boot, whose plugin writes down that it was executed. */
 function nodeWithOld() {

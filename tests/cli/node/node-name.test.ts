@@ -1,6 +1,6 @@
 /** This node's name in the API (agent.md). */
 import { expect, test } from "bun:test";
-import { hostNodeName } from "../../lib/cli/node/node-name.ts";
+import { hostNodeName } from "../../../lib/cli/node/node-name.ts";
 
 test.each([
   ["node1", "node1"],

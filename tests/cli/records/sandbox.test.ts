@@ -1,15 +1,15 @@
 /** Where the node's network namespaces can be seen (state.md "CHECK, GC, STATUS"). */
 import { describe, expect, test } from "bun:test";
-import { Host } from "../../lib/cli/node/host.ts";
+import { Host } from "../../../lib/cli/node/host.ts";
 import {
   sandboxOf,
   type MountNamespaces,
   isSeen,
   whyUnseen,
-} from "../../lib/cli/records/sandbox.ts";
-import { nodeContext } from "../../lib/cli/node/node-context.ts";
-import type { AttachmentRecord } from "../../lib/state/record.ts";
-import { NodeDirectory, bootId } from "./fixtures.ts";
+} from "../../../lib/cli/records/sandbox.ts";
+import { nodeContext } from "../../../lib/cli/node/node-context.ts";
+import type { AttachmentRecord } from "../../../lib/state/record.ts";
+import { NodeDirectory, bootId } from "../fixtures.ts";
 
 const command = "/opt/cni/bin/genie gc";
 const advice = `run it as \`nsenter -t 1 -m -- ${command}\``;
