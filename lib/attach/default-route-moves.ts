@@ -22,7 +22,7 @@ import type {
   Rtnetlink,
   Snapshot,
 } from "../linux/routes.ts";
-import { quote } from "../linux/text.ts";
+import { plain, quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import { logs } from "../state/log-level.ts";
 import type { AttachmentRouting } from "../state/record.ts";
@@ -175,7 +175,7 @@ export class DefaultRouteMoves {
     throw this.#prefixed(
       attachment,
       Code.invalidNetworkConfig,
-      `"default-route" ${formatIp(wrong)} is outside of the prefixes of interface ${ifname}`,
+      `"default-route" ${formatIp(wrong)} is outside of the prefixes of interface ${plain(ifname)}`,
     );
   }
 

@@ -8,6 +8,7 @@ import { delNetwork } from "../cni/network.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { deletableNetns } from "../linux/netns.ts";
+import { plain } from "../linux/text.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { resultKey } from "../state/record.ts";
 
@@ -86,6 +87,6 @@ export async function deleteAttachments(
 function noTime({ ifname }: Attachment): CniError {
   return new CniError(
     Code.tryAgainLater,
-    `failed to delete ${ifname}: no time left`,
+    `failed to delete ${plain(ifname)}: no time left`,
   );
 }

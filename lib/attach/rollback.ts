@@ -6,6 +6,7 @@ import type { Caller } from "../cni/invoke.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
+import { plain } from "../linux/text.ts";
 import { NotExecutable } from "../cni/plugin-error.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import {
@@ -118,7 +119,7 @@ function neverRan(
 }
 
 function leftText({ ifname }: Attachment): string {
-  return `its rollback failed too: ${ifname} stays in the record, for the next try, "genie detach" or DEL`;
+  return `its rollback failed too: ${plain(ifname)} stays in the record, for the next try, "genie detach" or DEL`;
 }
 
 /** Whether everything is deleted, and the record of a running pod is as before. */

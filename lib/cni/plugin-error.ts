@@ -4,7 +4,7 @@
  */
 import { Code, CniError } from "./error.ts";
 import { errnoOf, messageOf, SystemError } from "../linux/errno.ts";
-import { quote, quoteOutput } from "../linux/text.ts";
+import { plain, quote, quoteOutput } from "../linux/text.ts";
 import { type ExecResult, outputLimits } from "../linux/exec.ts";
 import { goField, isObject, JsonError, own, parseJson } from "./json.ts";
 
@@ -42,9 +42,9 @@ interface FailedCall {
 }
 
 const failures = {
-  ADD: (ifname: string) => `failed to add ${ifname}`,
-  DEL: (ifname: string) => `failed to delete ${ifname}`,
-  CHECK: (ifname: string) => `failed to check ${ifname}`,
+  ADD: (ifname: string) => `failed to add ${plain(ifname)}`,
+  DEL: (ifname: string) => `failed to delete ${plain(ifname)}`,
+  CHECK: (ifname: string) => `failed to check ${plain(ifname)}`,
   GC: () => "failed to collect garbage",
   STATUS: () => "failed the status check",
   VERSION: () => "failed to report its versions",

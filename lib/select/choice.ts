@@ -7,7 +7,7 @@
 import { invalidConfig } from "../cni/error.ts";
 import { own } from "../cni/json.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { quote } from "../linux/text.ts";
+import { plain, quote } from "../linux/text.ts";
 import {
   type Annotations,
   type Element,
@@ -204,7 +204,7 @@ function requireReachable(
   if (!namespaceIsolation || namespace === podNamespace) return;
   if (globalNamespaces.includes(namespace)) return;
   throw invalidConfig(
-    `${source}: network-attachment-definition ${quote(key)} is outside of the pod's namespace: namespaceIsolation allows ${globalNamespaces.join(", ") || "no other"}`,
+    `${source}: network-attachment-definition ${quote(key)} is outside of the pod's namespace: namespaceIsolation allows ${joined(globalNamespaces.map(plain), 4000) || "no other"}`,
   );
 }
 
@@ -364,7 +364,7 @@ function withInterfaces(
   const primary = ifnames.indexOf(cniIfname);
   if (primary < 0)
     throw invalidConfig(
-      `no network is attached as ${cniIfname} (CNI_IFNAME), where the runtime looks for the pod's address: have ${ifnames.join(", ")}`,
+      `no network is attached as ${plain(cniIfname)} (CNI_IFNAME), where the runtime looks for the pod's address: have ${ifnames.map(plain).join(", ")}`,
     );
   const elements: ChoiceElement[] = [];
   const next = () => ifnames[elements.length] ?? "";

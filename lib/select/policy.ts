@@ -6,7 +6,7 @@
 import type { NetworkConfigList } from "../cni/conflist.ts";
 import { type CniError, invalidConfig } from "../cni/error.ts";
 import { executedTypes } from "../cni/executable-types.ts";
-import { quote } from "../linux/text.ts";
+import { plain, quote } from "../linux/text.ts";
 import type { GenieConfig } from "./config.ts";
 import {
   type Candidate,
@@ -100,7 +100,7 @@ export function requireServedOnce(
       users.set(type, other);
       if (other === network) continue;
       const both = [other, network].map(
-        ({ name, ifname }) => `${quote(name)} (${ifname})`,
+        ({ name, ifname }) => `${quote(name)} (${plain(ifname)})`,
       );
       throw invalidConfig(
         `networks ${both.join(" and ")} both use plugin ${quote(type)}, which serves a container once: ${reason}`,
@@ -115,6 +115,6 @@ function notAllowed(
   allowed: readonly string[],
 ): CniError {
   return invalidConfig(
-    `${what} is not allowed on this node: ${key} has ${joined(allowed, 4000) || "none"}`,
+    `${what} is not allowed on this node: ${key} has ${joined(allowed.map(plain), 4000) || "none"}`,
   );
 }

@@ -136,6 +136,13 @@ describe("EventWriter", () => {
     });
   });
 
+  test("control characters of a message, for instance of an interface name, are escaped", async () => {
+    const { writer, requests } = started();
+    writer.take({ ...event, message: "\u001b[1m (lan)" });
+    await writer.flush();
+    expect(requests[0]?.body["message"]).toBe("\\u001b[1m (lan)");
+  });
+
   test("a message that is too long is cut; at most 500 events wait", async () => {
     const { writer, requests } = started();
     writer.take({ ...event, message: "x".repeat(5000) });

@@ -341,8 +341,8 @@ describe("choose, namespaceIsolation", () => {
     [
       "default, which is none of globalNamespaces",
       { [networksKey]: "default/lan" },
-      { ...isolated, globalNamespaces: ["shared", "infra"] },
-      "namespaceIsolation allows shared, infra",
+      { ...isolated, globalNamespaces: ["shared", "infra", "a\n"] },
+      'namespaceIsolation allows shared, infra, "a\\n"',
     ],
     [
       "any other",

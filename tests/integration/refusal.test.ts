@@ -77,6 +77,7 @@ describe("ADD refuses the annotation", () => {
     ["alpha,", "empty network name"],
     ["alpha@a/../b", "interface name"],
     ["alpha,beta@eth1\u0000", "NUL"],
+    ["alpha@\u001b[1m", 'have "\\u001b[1m"'],
     ["alpha@eth4", "CNI_IFNAME"],
     [many, "more than 32"],
     ["\u0000\u001b[31m", "\\u001b"],

@@ -227,7 +227,8 @@ describe("resolve", () => {
   test.each<[string, string]>([
     ["weave@eth4", "eth4"],
     ["weave@eth4,flannel@net1", "eth4, net1"],
-  ])("refuses %s, which leaves out CNI_IFNAME", (cni, have) => {
+    ["weave@\u001b[1m", '"\\u001b[1m"'],
+  ])("refuses %j, which leaves out CNI_IFNAME", (cni, have) => {
     expect(() => select({ cni })).toThrow(
       refusal(
         `no network is attached as eth0 (CNI_IFNAME), where the runtime looks for the pod's address: have ${have}`,

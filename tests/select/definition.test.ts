@@ -249,6 +249,11 @@ describe("definitionNetwork, spec.config", () => {
       'plugin "host-local" is not allowed on this node: allowedPlugins has ptp',
     ],
     [
+      "control characters in the configuration",
+      { config: { type: "ptp" }, own: { allowedPlugins: ["a\n\u202e"] } },
+      'allowedPlugins has "a\\n\\u202e"',
+    ],
+    [
       "more than 256 KiB",
       { config: { type: "bridge", x: "ä".repeat(128 << 10) } },
       "spec.config: larger than 256 KiB",

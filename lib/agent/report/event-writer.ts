@@ -11,7 +11,7 @@ import type {
 import { statusText } from "../../kube/api-error.ts";
 import type { Api, Change } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { cut } from "../../linux/text.ts";
+import { cut, escapeControls } from "../../linux/text.ts";
 import type { Agent, AgentEvent } from "../part.ts";
 
 /** Milliseconds: of one event again, until one is forgotten, of one request. */
@@ -148,7 +148,7 @@ function objectOf(
     involvedObject: subject,
     type,
     reason,
-    message: cut(message, longestMessage),
+    message: cut(escapeControls(message), longestMessage),
     source: { component: "genie", host: node },
     reportingComponent: "genie",
     reportingInstance: node,
