@@ -31,6 +31,7 @@ export class RecordIndex {
   readonly #directory: string;
   /** Of the directory, and when it was read: then nothing has to be read again. */
   #last = { changedMs: 0, readMs: 0 };
+  #reading = Promise.resolve();
   readonly #byName = new Map<string, IndexedRecord>();
   readonly #versions = new Map<string, string>();
 
@@ -77,12 +78,17 @@ export class RecordIndex {
     return record && isSameAdd(record, one) ? record : undefined;
   }
 
-  async #refresh(): Promise<void> {
+  /** One after the other: pods are looked at at once, and one that reads has not all records yet. */
+  #refresh(): Promise<void> {
+    const read = () => this.#read();
+    return (this.#reading = this.#reading.then(read, read));
+  }
+
+  async #read(): Promise<void> {
     const readMs = Date.now();
     const changedMs = statusIfAny(this.#directory)?.modifiedMs ?? readMs;
     const { changedMs: before, readMs: lastMs } = this.#last;
     if (changedMs === before && lastMs - before > settledMs) return;
-    this.#last = { changedMs, readMs };
     const gone = new Set(this.#versions.keys());
     const isChanged = (name: string): boolean => {
       gone.delete(name);
@@ -103,6 +109,7 @@ export class RecordIndex {
       this.#byName.delete(name);
       this.#versions.delete(name);
     }
+    this.#last = { changedMs, readMs };
   }
 }
 

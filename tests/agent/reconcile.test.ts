@@ -3,7 +3,7 @@
  * running pod follow its annotations (agent.md "Hot attach and detach").
  */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync, symlinkSync } from "node:fs";
+import { readFileSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
@@ -247,6 +247,28 @@ describe("genie agent --attach", () => {
       "PrimaryNetworkUnchanged",
       "InvalidNetworks",
     ]);
+  });
+
+  test("several pods were edited without an agent: it changes all of them when it starts", async () => {
+    await using hot = await HotCluster.start();
+    const { cluster } = hot;
+    const pods = [await hot.pod()];
+    for (const name of ["db", "cache"]) {
+      const pod = await cluster.node.pod(name);
+      hot.put(pod, {});
+      await cluster.add(pod);
+      pods.push(pod);
+    }
+    await hot.agent.end("SIGKILL");
+    for (const pod of pods) hot.put(pod, { cni: "canal,weave" });
+    utimesSync(join(cluster.node.dataDir, "attachments"), 1, 1);
+    hot.newAgent();
+    const began = performance.now();
+    const attached = () =>
+      hot.agent.log.filter(({ msg }) => msg === "attached");
+    await until(() => attached().length === pods.length, "the networks");
+    // Not at the next look at all pods, which is 30 s later.
+    expect(performance.now() - began).toBeLessThan(25_000);
   });
 
   test("killed at any moment, the next one goes on", async () => {

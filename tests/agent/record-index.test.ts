@@ -1,7 +1,7 @@
 /** Which record is a pod's: of this boot, the newest, by UID or hash. */
 import type { V1Pod } from "@kubernetes/client-node";
 import { expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { RecordIndex } from "../../lib/agent/record-index.ts";
 import type { Context } from "../../lib/attach/context.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
@@ -73,6 +73,21 @@ test("RecordIndex, sees what comes, changes and goes", async () => {
   expect(second && (await index.read(second))).toBeUndefined();
   records.remove(record);
   expect(await index.newest(pod)).toBeUndefined();
+});
+
+test("RecordIndex, asked by several at once: each waits until the records are read", async () => {
+  using directory = temporaryDirectory();
+  const records = new Records(directory.path);
+  for (const name of ["a", "b", "c"])
+    records.write(recordOf(name, withUid(name))).close();
+  // Long ago: then an index that was read is the newest.
+  utimesSync(`${directory.path}/attachments`, 1, 1);
+  const index = new RecordIndex(contextOf(directory.path, records));
+  const uids = ["a", "b", "c"];
+  const found = await Promise.all(
+    uids.map((uid) => index.newest({ metadata: { uid } })),
+  );
+  expect(found.map((one) => one?.containerId)).toEqual(uids);
 });
 
 test("RecordIndex, a record of a newer genie: told once, and no pod's", async () => {
