@@ -246,11 +246,7 @@ describe("the executable", () => {
         `--token-file=${token}`,
         ...node.directories,
       ]);
-      const [plugin] = node.config["plugins"] as object[];
-      node.network("00-genie.conflist", {
-        ...node.config,
-        plugins: [{ ...plugin, alowedPlugins: ["ptp"], policy: { tipe: "" } }],
-      });
+      node.configure({ alowedPlugins: ["ptp"], policy: { tipe: "" } });
       const child = Bun.spawn({
         cmd: [genieBinary(), "doctor", ...node.directories],
         env: { PATH: process.env["PATH"] ?? "" },

@@ -164,6 +164,15 @@ export class NodeDirectory implements Disposable {
     ) as Record<string, unknown>;
   }
 
+  /** Adds keys to our own plugin object. */
+  configure(keys: object): void {
+    const [genie, ...others] = this.config["plugins"] as object[];
+    this.network("00-genie.conflist", {
+      ...this.config,
+      plugins: [{ ...genie, ...keys }, ...others],
+    });
+  }
+
   /** Writes a record, and its results where they are given. */
   record(
     overrides: Partial<AttachmentRecord> = {},

@@ -34,11 +34,7 @@ async function findingsOf(
 ): Promise<Finding[]> {
   using node = new NodeDirectory();
   await node.type("install", ["--kubeconfig", server.kubeconfig()]);
-  const [genie, ...others] = node.config["plugins"] as object[];
-  node.network("00-genie.conflist", {
-    ...node.config,
-    plugins: [{ ...genie, ...keys }, ...others],
-  });
+  node.configure(keys);
   prepare?.(node);
   const { stdout } = await node.type("doctor", ["-o", "json"]);
   const checks = new Set([

@@ -1,0 +1,85 @@
+/** What the tests of doctor share: an API server that answers it, and its findings. */
+import { expect } from "bun:test";
+import type { Finding } from "../../../lib/cli/doctor/check.ts";
+import type { ApiServer } from "../../support/api-server.ts";
+import type { NodeDirectory } from "../fixtures.ts";
+
+/** The answers that the double has no objects for; `denied` are resources. */
+export function cluster(
+  server: ApiServer,
+  {
+    user = "genie",
+    denied = [] as string[],
+    policies = ["mutatingadmissionpolicies"],
+  } = {},
+): void {
+  const answer = (path: string, status: number, body: object) =>
+    server.inject({
+      match: (request) => request.path === path,
+      times: 100,
+      kind: "answer",
+      status,
+      body: JSON.stringify(body),
+    });
+  answer("/version", 200, { major: "1", minor: "33", gitVersion: "v1.33.1" });
+  answer("/apis/authentication.k8s.io/v1/selfsubjectreviews", 201, {
+    status: { userInfo: { username: user } },
+  });
+  answer("/apis/admissionregistration.k8s.io/v1", 200, {
+    resources: policies.map((name) => ({ name })),
+  });
+  // In the order in which they are asked: pods, pods/status, definitions.
+  for (const resource of [
+    "pods",
+    "pods/status",
+    "network-attachment-definitions",
+  ]) {
+    server.inject({
+      match: ({ path }) =>
+        path === "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      kind: "answer",
+      status: 201,
+      body: JSON.stringify({
+        spec: {},
+        status: { allowed: !denied.includes(resource) },
+      }),
+    });
+  }
+}
+
+export async function diagnosed(node: NodeDirectory, words: string[] = []) {
+  const { exitCode, stdout, stderr } = await node.type("doctor", [
+    "-o",
+    "json",
+    ...words,
+  ]);
+  expect(stderr).toBe("");
+  const findings = JSON.parse(stdout.replaceAll(node.root, "")) as Finding[];
+  // With a root of its own a node has no part in this machine's runtime.
+  return words.length > 0
+    ? { exitCode, findings }
+    : { exitCode: exitCodeOf(exitCode, findings), findings };
+}
+
+/** What the exit code would be on a machine without a container runtime of its own. */
+function exitCodeOf(exitCode: number, findings: Finding[]): number {
+  const failed = findings.filter(({ verdict }) => verdict === "fail");
+  return exitCode === 1 && failed.length > 0 && failed.every(ofRuntime)
+    ? 0
+    : exitCode;
+}
+
+/** Of the machine that the tests run on. */
+export const ofRuntime = ({ check }: Finding) =>
+  /^(?:runtime|loopback|containerd|crio|CRI-O)/.test(check);
+
+/** What is not in order, without the machine's own runtime. */
+export const troubles = (
+  findings: Finding[],
+  ours = (one: Finding) => !ofRuntime(one),
+) =>
+  findings
+    .filter(
+      (one) => one.verdict !== "ok" && one.verdict !== "skip" && ours(one),
+    )
+    .map(({ check, verdict, found }) => [check, verdict, found]);
