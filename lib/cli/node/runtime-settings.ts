@@ -2,6 +2,7 @@
  * The CNI settings in the files of container runtimes. Only explicit ones: the defaults
  * are /opt/cni/bin and /etc/cni/net.d too.
  */
+import { basename, dirname, join, resolve } from "node:path";
 import { own } from "../../cni/json.ts";
 import { attempt } from "./attempt.ts";
 import { type Directories, defaultDirectories } from "./directories.ts";
@@ -22,6 +23,7 @@ export interface Problem {
 
 export interface RuntimeSettings {
   runtime: Runtime;
+  /** Several that have CNI settings are separated by commas. */
   file: string;
   /** Empty: not set. */
   binDirs: string[];
@@ -44,16 +46,72 @@ const containerdFiles = [
 const crioFile = "/etc/crio/crio.conf";
 const crioDirectory = "/etc/crio/crio.conf.d";
 
-/** One entry for each file with a CNI setting; invalid TOML has none. */
+/**
+ * One entry for each configuration with a CNI setting: a containerd's file with its
+ * `imports`, CRI-O's file with its drop-ins. Invalid TOML has none.
+ */
 export function runtimeSettings(host: Host): RuntimeSettings[] {
   const running = host.isOwnRoot ? runtimeProcesses() : [];
-  const containerd = filesOf(running, host).flatMap((file) =>
-    settingsOf("containerd", file, containerdTable(parsed(host, file))),
+  const containerd = filesOf(running, host).flatMap((main) =>
+    effective(
+      withImports(host, main).flatMap((file) =>
+        settingsOf("containerd", file, containerdTable(parsed(host, file))),
+      ),
+    ),
   );
-  const crio = [crioFile, ...crioDropIns(host)].flatMap((file) =>
-    settingsOf("crio", file, own(own(parsed(host, file), "crio"), "network")),
+  const crio = effective(
+    [crioFile, ...crioDropIns(host)].flatMap((file) =>
+      settingsOf("crio", file, own(own(parsed(host, file), "crio"), "network")),
+    ),
   );
   return [...containerd, ...crio];
+}
+
+/** A later file overrides an earlier one, key by key. */
+function effective([
+  first,
+  ...others
+]: readonly RuntimeSettings[]): RuntimeSettings[] {
+  if (!first) return [];
+  const merged = others.reduce(
+    (before, next) => ({
+      runtime: next.runtime,
+      file: `${before.file}, ${next.file}`,
+      binDirs: next.binDirs.length > 0 ? next.binDirs : before.binDirs,
+      confDir: next.confDir ?? before.confDir,
+      maxConfNum: next.maxConfNum ?? before.maxConfNum,
+      defaultNetwork: next.defaultNetwork ?? before.defaultNetwork,
+    }),
+    first,
+  );
+  return [merged];
+}
+
+/** The file and those that it imports, by name or pattern, relative to its directory. */
+function withImports(
+  host: Host,
+  file: string,
+  seen = new Set<string>(),
+): string[] {
+  if (seen.has(file)) return [];
+  seen.add(file);
+  const imports = [own(parsed(host, file), "imports")].flat();
+  return [
+    file,
+    ...imports
+      .filter((pattern) => typeof pattern === "string")
+      .flatMap((pattern) => matching(host, resolve(dirname(file), pattern)))
+      .flatMap((imported) => withImports(host, imported, seen)),
+  ];
+}
+
+function matching(host: Host, pattern: string): string[] {
+  const directory = dirname(pattern);
+  const glob = new Bun.Glob(basename(pattern));
+  return namesIn(host.path(directory))
+    .filter((name) => glob.match(name))
+    .toSorted()
+    .map((name) => join(directory, name));
 }
 
 /** The runtime does not find genie's executable. */

@@ -10,6 +10,56 @@ describe("doctor, the runtime", () => {
     "--data-dir=/var/lib/genie",
   ];
 
+  const containerdCni = (text: string) =>
+    `version = 3\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n${text}\n`;
+
+  test.each<[what: string, files: Record<string, string>, found: string[]]>([
+    [
+      "containerd imports a file by a relative pattern, which counts",
+      {
+        "etc/containerd/config.toml": `imports = ["conf.d/*.toml"]\n${containerdCni('bin_dirs = ["/opt/cni/bin"]')}`,
+        "etc/containerd/conf.d/cni.toml": containerdCni(
+          'bin_dirs = ["/usr/lib/cni"]',
+        ),
+        "etc/containerd/conf.d/cni.bak": containerdCni('conf_dir = "/other"'),
+      },
+      [
+        "/etc/containerd/config.toml, /etc/containerd/conf.d/cni.toml: plugins are looked for in /usr/lib/cni, not in /opt/cni/bin",
+      ],
+    ],
+    [
+      "a containerd that imports itself",
+      {
+        "etc/containerd/config.toml": `imports = ["*.toml"]\n${containerdCni('bin_dirs = ["/opt/cni/bin"]')}`,
+      },
+      ["/etc/containerd/config.toml agrees"],
+    ],
+    [
+      "CRI-O's later files override the first, key by key",
+      {
+        "etc/crio/crio.conf":
+          '[crio.network]\nnetwork_dir = "/etc/a"\nplugin_dirs = ["/a"]\n',
+        "etc/crio/crio.conf.d/10-a.conf":
+          '[crio.network]\nnetwork_dir = "/etc/cni/net.d"\n',
+        "etc/crio/crio.conf.d/20-b.conf":
+          '[crio.network]\nplugin_dirs = ["/opt/cni/bin"]\n',
+      },
+      [
+        "/etc/crio/crio.conf, /etc/crio/crio.conf.d/10-a.conf, /etc/crio/crio.conf.d/20-b.conf agrees",
+      ],
+    ],
+  ])("%s", async (_, files, found) => {
+    using node = new NodeDirectory();
+    await node.type("install", below(node));
+    for (const [file, text] of Object.entries(files)) node.write(file, text);
+    const { findings } = await diagnosed(node, below(node));
+    expect(
+      findings
+        .filter(({ check }) => / directories$/.test(check))
+        .map((finding) => finding.found),
+    ).toEqual(found);
+  });
+
   test.each<[file: string, text: string, trouble: string[]]>([
     [
       "etc/containerd/config.toml",
