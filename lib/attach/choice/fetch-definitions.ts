@@ -16,6 +16,7 @@ import type {
 } from "../../select/choice.ts";
 import { definitionNetwork } from "../../select/definition.ts";
 import type { Definitions } from "../../select/resolve.ts";
+import { cachedDefinition } from "../../state/cached-definition.ts";
 import { definitionsSynced, isSynced } from "../../state/synced.ts";
 import type { Api, Context } from "../context.ts";
 import type { OpenDevices } from "./allotted-devices.ts";
@@ -68,9 +69,7 @@ async function getEachOnce(
   const { config, dependencies } = context;
   const { dataDir } = config;
   const objects = new Map<string, NetworkAttachmentDefinition>();
-  const cached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies)
-    ? (await import("../../state/cached-definition.ts")).cachedDefinition
-    : undefined;
+  const isCached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies);
   const get = async (reference: DefinitionReference): Promise<void> => {
     objects.set(reference.key, await getDefinition(reference, await api()));
   };
@@ -78,7 +77,9 @@ async function getEachOnce(
   for (const reference of definitions) {
     const { key, namespace, element } = reference;
     if (objects.has(key) || sent.has(key)) continue;
-    const known = cached?.(dataDir, namespace, element.name);
+    const known = isCached
+      ? cachedDefinition(dataDir, namespace, element.name)
+      : undefined;
     if (known) objects.set(key, known);
     else sent.set(key, get(reference));
   }
