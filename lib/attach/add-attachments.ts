@@ -63,7 +63,7 @@ export async function attach(
     run.sync();
     run.routing?.prepare();
   };
-  const caller = { ...delegateCaller(context, lock), started };
+  const caller = delegateCaller(context, lock, started);
   try {
     await runDelegates(context, run, forward, caller);
     return await finish(context, run, present);

@@ -191,6 +191,7 @@ export function readNetworks(
 export function delegateCaller(
   context: Context,
   lock?: { fd: number },
+  started?: () => unknown,
 ): Caller {
   const { config, dependencies } = context;
   return {
@@ -200,6 +201,7 @@ export function delegateCaller(
     scratch: config.dataDir,
     timeoutMs: config.delegateTimeoutMs,
     stderr: dependencies.stderr,
+    started,
     executed: observer(context),
     sleep: dependencies.sleep,
     containerVariable,

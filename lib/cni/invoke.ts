@@ -4,9 +4,9 @@
  */
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
 import { Code, CniError } from "./error.ts";
-import { errnoOf, messageOf } from "../linux/errno.ts";
+import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
-import type { Exec, ExecResult } from "../linux/exec.ts";
+import type { Exec, ExecRequest, ExecResult } from "../linux/exec.ts";
 import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
 import type { Verb } from "./skel.ts";
@@ -45,7 +45,7 @@ export interface Caller {
   /** The directory for output that cannot be kept in memory: `dataDir`. */
   scratch?: string;
   /** Called after each start of a delegate. Must not throw. */
-  started?: () => unknown;
+  started?: (() => unknown) | undefined;
   /** Called after each execution, for a log. Must not throw. */
   executed?: ((execution: Execution) => void) | undefined;
   /** Time limit of one execution in milliseconds. */
@@ -106,7 +106,13 @@ export async function invoke<T>(
     const { neverRan } = caller;
     if (path === neverRan?.path && call.runtime.ifname === neverRan.ifname)
       return undefined;
-    const result = await execute(path, call, caller);
+    const request = execRequest(path, call, caller);
+    let result: ExecResult;
+    try {
+      result = await caller.exec(request);
+    } catch (error) {
+      result = await executeAgain(path, error, call, caller);
+    }
     ({ stderr } = result);
     if (stderr !== "") caller.stderr(stderr);
     if (result.killed || result.exitCode !== 0) {
@@ -204,43 +210,34 @@ export function requirePlugin(
   }
 }
 
-const busyTries = 6;
-const busyPauseMs = 1000;
-
-/**
- * An executable that is being replaced is "busy" for a moment: starts a new process
- * for each attempt (F-7).
- */
-async function execute(
-  path: string,
-  call: Call,
-  caller: Caller,
-): Promise<ExecResult> {
-  const request = {
+/** Throws 11 when no time is left. */
+function execRequest(path: string, call: Call, caller: Caller): ExecRequest {
+  // No start without time left: a process could change something before it is killed
+  // (state.md "Time").
+  if (call.deadline.expired)
+    throw new CniError(Code.tryAgainLater, "not started: no time is left");
+  return {
     path,
     env: environment(call, caller),
     stdin: call.config,
+    deadline: call.deadline.atMost(caller.timeoutMs),
     inherit: caller.inherit,
     scratch: caller.scratch,
     started: caller.started,
   };
-  for (let tries = 1; ; tries++) {
-    // No start without time left: a process could change something before it is killed
-    // (state.md "Time").
-    if (call.deadline.expired)
-      throw new CniError(Code.tryAgainLater, "not started: no time is left");
-    try {
-      const deadline = call.deadline.atMost(caller.timeoutMs);
-      return await caller.exec({ ...request, deadline });
-    } catch (error) {
-      const isBusy = errnoOf(error) === "ETXTBSY" && tries < busyTries;
-      if (!isBusy || call.deadline.remaining <= busyPauseMs) {
-        const { notStarted } = await pluginErrors();
-        throw notStarted(path, error);
-      }
-      await caller.sleep(busyPauseMs);
-    }
-  }
+}
+
+/** Few executables are busy. */
+async function executeAgain(
+  path: string,
+  error: unknown,
+  call: Call,
+  caller: Caller,
+): Promise<ExecResult> {
+  const { executeAgain: again } = await import("./busy-executable.ts");
+  const { deadline } = call;
+  const next = () => execRequest(path, call, caller);
+  return again({ path, deadline }, error, next, caller);
 }
 
 /** The value of `containerVariable` for the verbs without a container. */

@@ -45,8 +45,8 @@ export interface Io {
   readStdin(): Uint8Array;
   /** A result could not be printed. */
   isStdoutClosed(): boolean;
-  /** Resolves when the whole text is written, also to a slow pipe (P-ERR-3). */
-  stdout(text: string): Promise<void>;
+  /** Returns when the whole text is written, also to a slow pipe (P-ERR-3). */
+  stdout(text: string): void;
   /** Never throws: text that cannot be written is lost. */
   stderr(text: string): void;
   /** `dev:inode` of a namespace; undefined if the path cannot be opened. */
@@ -126,8 +126,8 @@ export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
     }
     request = readRequest(io, known);
     if (request) {
-      const rule: VerbRule = verbs[request.command];
-      const result = await rule.call(plugin, request);
+      const { method } = verbs[request.command];
+      const result = await plugin[method](request);
       answer = result
         ? `${JSON.stringify(convertResult(result, request.cniVersion))}\n`
         : "";
@@ -139,7 +139,7 @@ export async function runPlugin(plugin: Plugin, io: Io): Promise<number> {
     exitCode = 1;
   }
   try {
-    if (answer !== "") await io.stdout(answer);
+    if (answer !== "") io.stdout(answer);
     return exitCode;
   } catch (cause) {
     // An error is short; a result would be useless on stderr.
@@ -157,7 +157,7 @@ function aboutText({ about }: Plugin): string {
 export type Verb = keyof typeof verbs;
 
 interface VerbRule {
-  call: (plugin: Plugin, request: Request) => Promise<Result | void>;
+  method: "add" | "del" | "check" | "gc" | "status";
   /** The feature of the protocol that the verb needs; absent: every version has the verb. */
   feature?: Parameters<typeof has>[1];
   /** The verb works in the container's network namespace, which must not be ours (code 8). */
@@ -166,23 +166,11 @@ interface VerbRule {
 
 /** cni-plugin.md §1.3. */
 const verbs = {
-  ADD: { call: (plugin, request) => plugin.add(request), entersNetns: true },
-  DEL: { call: (plugin, request) => plugin.del(request), entersNetns: true },
-  CHECK: {
-    call: (plugin, request) => plugin.check(request),
-    feature: "check",
-    entersNetns: false,
-  },
-  GC: {
-    call: (plugin, request) => plugin.gc(request),
-    feature: "gc",
-    entersNetns: false,
-  },
-  STATUS: {
-    call: (plugin, request) => plugin.status(request),
-    feature: "status",
-    entersNetns: false,
-  },
+  ADD: { method: "add", entersNetns: true },
+  DEL: { method: "del", entersNetns: true },
+  CHECK: { method: "check", entersNetns: false, feature: "check" },
+  GC: { method: "gc", entersNetns: false, feature: "gc" },
+  STATUS: { method: "status", entersNetns: false, feature: "status" },
 } as const satisfies Record<string, VerbRule>;
 
 /** Of a request, as soon as stdin is decoded; an error before that has our version (P-ERR-2). */

@@ -45,11 +45,11 @@ export function isStdoutClosed(): boolean {
 }
 
 /**
- * Writes the whole text, also to a slow pipe, as long as it has a reader. Rejects
- * with Error if stdout is closed, with SystemError if the reader is gone.
+ * Writes the whole text, also to a slow pipe, as long as it has a reader. Throws
+ * Error if stdout is closed, SystemError if the reader is gone.
  * `Bun.write` would start two threads.
  */
-export async function writeStdout(text: string): Promise<void> {
+export function writeStdout(text: string): void {
   if (text !== "" && isStdoutClosed()) throw new Error("it is closed");
   let bytes = bytesOf(text);
   while (bytes.length > 0) {

@@ -104,7 +104,9 @@ export class CorruptRecord extends Error {}
 
 /** The text of a record for {@link parseRecord}, in the oldest format that can express it. */
 export function textOfRecord(record: AttachmentRecord): string {
-  const shared = sharedConfigurations(record.attachments);
+  const { attachments } = record;
+  const shared =
+    attachments.length > 1 ? sharedConfigurations(attachments) : undefined;
   return withLength(
     JSON.stringify(
       shared || record.auxiliary
@@ -237,7 +239,6 @@ interface SharedConfigurations {
 function sharedConfigurations(
   attachments: readonly Attachment[],
 ): SharedConfigurations | undefined {
-  if (attachments.length < 2) return undefined;
   const configurations: NetworkConfigList[] = [];
   const indexed: SharedConfigurations["attachments"] = [];
   // Each list is printed once at most, and only where names are equal.

@@ -82,7 +82,7 @@ async function run({ env, stdin }: Recorded): Promise<Outcome> {
   const io: Io = {
     env,
     readStdin: () => Buffer.from(stdin),
-    stdout: async (text) => void (stdout += text),
+    stdout: (text) => void (stdout += text),
     stderr: (text) => void (stderr += text),
     isStdoutClosed: () => false,
     netnsId: (path) => (path === "/proc/self/ns/net" ? "4:1" : undefined),

@@ -39,7 +39,7 @@ async function run(
         ? env
         : { ...env, CNI_COMMAND: dependencies.command },
     readStdin: () => Buffer.from(JSON.stringify(dependencies.stdin ?? config)),
-    stdout: async (text) => void written.stdout.push(text),
+    stdout: (text) => void written.stdout.push(text),
     stderr: (text) => void (written.stderr += text),
     netnsId: () => undefined,
     isStdoutClosed: () => false,
@@ -209,7 +209,7 @@ describe("runPlugin, failure", () => {
     },
   );
 
-  const unwritable = async () => {
+  const unwritable = () => {
     throw new Error("EPIPE: broken pipe, write");
   };
   const problem = "failed to write to stdout: EPIPE: broken pipe, write\n";

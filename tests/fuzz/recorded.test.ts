@@ -166,7 +166,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
             };
             return Buffer.from(unmarked(JSON.stringify(config)));
           },
-          stdout: async (text) => void printed.push(text),
+          stdout: (text) => void printed.push(text),
           stderr: () => {},
           netnsId: () => undefined,
           isStdoutClosed: () => false,

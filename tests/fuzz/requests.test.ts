@@ -61,7 +61,7 @@ async function call(
   const exitCode = await runPlugin(plugin, {
     env,
     readStdin: () => Buffer.from(stdin),
-    stdout: async (text) => void printed.push(text),
+    stdout: (text) => void printed.push(text),
     stderr: () => {},
     netnsId: () => undefined,
     isStdoutClosed: () => false,

@@ -40,7 +40,7 @@ export function realTerminal(given: Process): Terminal {
     ...given,
     stdout: async (text) => {
       try {
-        await writeStdout(text);
+        writeStdout(text);
       } catch (cause) {
         throw new Error(`failed to write to stdout: ${messageOf(cause)}`, {
           cause,
