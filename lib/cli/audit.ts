@@ -28,7 +28,7 @@ import {
 } from "./command/output.ts";
 import type { Env, Terminal } from "./command/terminal.ts";
 import { hostOf, nodeOptions } from "./node/directories.ts";
-import { apiOptions, openNodeApi } from "./node/node-api.ts";
+import { apiOptions, openNodeApi, requested } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
 import { apiNodeName, hostNodeName } from "./node/node-name.ts";
 import { fromFile, objectsOf } from "./pods/objects-file.ts";
@@ -125,19 +125,12 @@ const podSchema = object({
 async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
   const file = input.text("filename");
   if (file !== undefined) return listedPods(file, node);
-  const api = await openNodeApi(input, env);
-  try {
-    const { items } = await api.core.listPodForAllNamespaces({
-      fieldSelector: `spec.nodeName=${node}`,
-    });
-    return items;
-  } catch (cause) {
-    const problem = apiProblem(cause);
-    throw new Error(
-      `failed to list the pods of node ${quote(node)}: ${problem}`,
-      { cause },
-    );
-  }
+  const { core } = await openNodeApi(input, env);
+  const { items } = await requested(
+    `list the pods of node ${quote(node)}`,
+    core.listPodForAllNamespaces({ fieldSelector: `spec.nodeName=${node}` }),
+  );
+  return items;
 }
 
 /** Throws Error for a file that is no list of pods. An empty one is a command that failed in a pipe. */

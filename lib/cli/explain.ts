@@ -1,6 +1,6 @@
 /** `genie explain [POD]`: which networks a pod gets, and why. */
 import { omitUndefined } from "../cni/json.ts";
-import { type Api, apiProblem, openApi } from "../kube/typed-api.ts";
+import { type Api, openApi } from "../kube/typed-api.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Annotations } from "../select/attachment.ts";
@@ -25,7 +25,7 @@ import {
   operatorsKubeconfig,
 } from "./explain/remote-explanation.ts";
 import { directoriesOf, directoryOptions } from "./node/directories.ts";
-import { apiOptions, openNodeApi } from "./node/node-api.ts";
+import { apiOptions, openNodeApi, requested } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";
 import { fromFile } from "./pods/objects-file.ts";
@@ -180,12 +180,9 @@ async function listedPods(from: Place): Promise<PodView[]> {
   const selector =
     node === undefined ? {} : { fieldSelector: `spec.nodeName=${node}` };
   const { core } = await from.open();
-  try {
-    const { items } = await core.listPodForAllNamespaces(selector);
-    return items.map(podOfApi);
-  } catch (cause) {
-    throw new Error(`failed to list pods: ${apiProblem(cause)}`, { cause });
-  }
+  const list = core.listPodForAllNamespaces(selector);
+  const { items } = await requested("list pods", list);
+  return items.map(podOfApi);
 }
 
 async function askedPod(
@@ -197,12 +194,8 @@ async function askedPod(
       `genie may read pods only: kubectl get ${kind.toLowerCase()} ${name} -n ${namespace} -o yaml | genie explain -f -`,
     );
   const { core } = await from.open();
-  try {
-    return podOfApi(await core.readNamespacedPod({ namespace, name }));
-  } catch (cause) {
-    const shown = quote(`${namespace}/${name}`);
-    throw new Error(`failed to get pod ${shown}: ${apiProblem(cause)}`, {
-      cause,
-    });
-  }
+  const pod = core.readNamespacedPod({ namespace, name });
+  return podOfApi(
+    await requested(`get pod ${quote(`${namespace}/${name}`)}`, pod),
+  );
 }

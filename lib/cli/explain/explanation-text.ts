@@ -1,5 +1,6 @@
 /** The text of `genie explain`. Pure. */
 import type { Device } from "../../select/attachment.ts";
+import { counted } from "../command/output.ts";
 import type { ExplainedAttachment, Explanation } from "./explanation.ts";
 import type { RemoteExplanation } from "./remote-explanation.ts";
 
@@ -16,7 +17,7 @@ export function explanationText(explanation: Explanation): string {
   if (hostNetwork)
     return `${subjectOf(pod)} uses the node's own network: the runtime calls no CNI plugin for it\n`;
   const lines = [
-    `${subjectOf(pod)} gets ${countOf(attachments)} on this node:`,
+    `${subjectOf(pod)} gets ${counted(attachments.length, "network")} on this node:`,
     ...rules.map((rule) => `  ${rule}`),
     ...attachments.flatMap((one) =>
       linesOf(one, one.primary ? " (primary)" : "", ""),
@@ -32,7 +33,9 @@ export function explanationText(explanation: Explanation): string {
 export function remoteText(explanation: RemoteExplanation): string {
   const { pod, hostNetwork, attachments } = explanation;
   if (hostNetwork) return `${subjectOf(pod)} uses its node's own network\n`;
-  const lines = [`${subjectOf(pod)} asks for ${countOf(attachments)}:`];
+  const lines = [
+    `${subjectOf(pod)} asks for ${counted(attachments.length, "network")}:`,
+  ];
   for (const {
     ifname,
     primary,
@@ -54,10 +57,6 @@ export function remoteText(explanation: RemoteExplanation): string {
 
 function subjectOf(pod: Explanation["pod"]): string {
   return `${pod.kind === undefined ? "" : "a pod of "}${nameOf(pod)}`;
-}
-
-function countOf({ length }: readonly unknown[]): string {
-  return length === 1 ? "1 network" : `${length} networks`;
 }
 
 /** `before` is the prevResult of the first plugin. */

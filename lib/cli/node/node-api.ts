@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { inClusterServer } from "../../kube/access/server-url.ts";
 import {
   type Api,
+  apiProblem,
   openApi,
   serviceAccountDirectory,
 } from "../../kube/typed-api.ts";
@@ -19,6 +20,18 @@ export const apiOptions = optionsOf({
   "--node NAME":
     "name of this node in the API (default $NODE_NAME, else as configured, else the host's name)",
 });
+
+/** The result of a request. Throws Error: `failed to <action>: <problem>`. */
+export async function requested<T>(
+  action: string,
+  request: Promise<T>,
+): Promise<T> {
+  try {
+    return await request;
+  } catch (cause) {
+    throw new Error(`failed to ${action}: ${apiProblem(cause)}`, { cause });
+  }
+}
 
 /** Opens it as {@link apiOptions} say. The configuration's credential is read again after a failure. */
 export function openNodeApi(input: Input, env: Env): Promise<Api> {
