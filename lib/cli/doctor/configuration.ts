@@ -191,27 +191,17 @@ function advised(files: readonly string[], then: string): string {
 
 /** Settings of the runtime that override the order of the files. */
 export const checkRuntimeChoice: Check = ({ host, ours }) =>
-  runtimeSettings(host).flatMap(({ file, maxConfNum = 1, defaultNetwork }) => [
-    ...(maxConfNum === 1
-      ? []
-      : [
-          named(
-            "containerd files",
-            fail(
-              `${file}: max_conf_num is ${maxConfNum}, so every pod gets the other networks as well, without genie`,
-              "set max_conf_num to 1",
-            ),
-          ),
-        ]),
-    ...(defaultNetwork === undefined || defaultNetwork === ours?.list.name
-      ? []
-      : [
-          named(
-            "crio network",
-            fail(
-              `${file}: cni_default_network is ${quote(defaultNetwork)}, so CRI-O does not take the first file`,
-              "remove cni_default_network, or set it to genie's name",
-            ),
-          ),
-        ]),
-  ]);
+  runtimeSettings(host).flatMap(({ file, maxConfNum = 1, defaultNetwork }) => {
+    const findings: Outcome[] = [];
+    if (maxConfNum !== 1) {
+      const found = `${file}: max_conf_num is ${maxConfNum}, so every pod gets the other networks as well, without genie`;
+      const outcome = fail(found, "set max_conf_num to 1");
+      findings.push(named("containerd files", outcome));
+    }
+    if (defaultNetwork !== undefined && defaultNetwork !== ours?.list.name) {
+      const found = `${file}: cni_default_network is ${quote(defaultNetwork)}, so CRI-O does not take the first file`;
+      const advice = "remove cni_default_network, or set it to genie's name";
+      findings.push(named("crio network", fail(found, advice)));
+    }
+    return findings;
+  });
