@@ -217,15 +217,20 @@ describe("credential, of the kubeconfig", () => {
     );
   });
 
-  test("kubeconfig, its text in place of its path: error 7, not quoted", async () => {
-    const kubeconfig = "apiVersion: v1\nkind: Config\nusers: S3CRET\n";
-    expect(
-      await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "web")),
-    ).toEqual({
-      code: 7,
-      msg: "kubeconfig: failed to read a file: no such file or directory (its path looks like a secret and is not shown)",
-    });
-  });
+  test.each([
+    "apiVersion: v1\nkind: Config\nusers: S3CRET\n",
+    '{"users":[{"user":{"token":"S3CRET"}}]}',
+  ])(
+    "kubeconfig, %j in place of its path: error 7, not quoted",
+    async (kubeconfig) => {
+      expect(
+        await thrownBy(kubeOf({ kubeconfig }).getPod("shop", "web")),
+      ).toEqual({
+        code: 7,
+        msg: "kubeconfig: failed to read a file: no such file or directory (its path looks like a secret and is not shown)",
+      });
+    },
+  );
 
   test("credential, certificate and key that do not fit: error 11 that says so", async () => {
     const other = certs.client("other");

@@ -82,7 +82,7 @@ export function readText(file: string, where: string): string {
 /** Whether a path looks like a token, a key or a whole kubeconfig: a common mistake. */
 function looksLikeSecret(path: string): boolean {
   return (
-    /[\r\n]|-----BEGIN|(?:^|\/)eyJ[\w-]{8}/.test(path) ||
+    /[\r\n{]|-----BEGIN|(?:^|\/)eyJ[\w-]{8}/.test(path) ||
     // File names are shorter, or have a dot, or lack digits and capital letters.
     /[\w+=-]{80}|(?:^|\/)(?=[^/]*[\dA-Z])[\w+=-]{24,}$/.test(path)
   );
