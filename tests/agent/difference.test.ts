@@ -325,6 +325,28 @@ describe("differenceOf", () => {
       [],
     ],
     [
+      "the primary's definition is named beside it, too: both are there",
+      { [defaultKey]: "infra/lan", [networksKey]: "infra/lan" },
+      [at("eth0", "infra/lan"), at("net1", "infra/lan")],
+      [],
+    ],
+    [
+      "a definition is the primary by its interface",
+      { cni: "weave@x1", [networksKey]: "lan@eth0,lan" },
+      [
+        at("x1", "weave@x1"),
+        at("eth0", "shop/lan@eth0"),
+        at("net2", "shop/lan"),
+      ],
+      [],
+    ],
+    [
+      "a definition is the primary no longer, and still named beside it",
+      { [networksKey]: "infra/lan" },
+      [at("eth0", "infra/lan"), at("net1", "infra/lan")],
+      [],
+    ],
+    [
       "blank cni with logical networks: neither",
       { cni: "", networks: "net1" },
       [primary, at("eth1", undefined, { origin: "logical" })],
@@ -465,6 +487,12 @@ describe("differenceOf, whether the primary is another one", () => {
     ["cni: default", { cni: "default" }, primary, false],
     ["definitions only add", { [networksKey]: "lan" }, primary, false],
     ["its name is for another", { [networksKey]: "lan@eth0" }, primary, true],
+    [
+      "its name, of a definition",
+      { cni: "a@x1", [networksKey]: "lan@eth0" },
+      at("eth0", "shop/lan@eth0"),
+      false,
+    ],
     ["its name, and it is it", { cni: "b@eth0" }, at("eth0", "b@eth0"), false],
     [
       "named, behind another of it",

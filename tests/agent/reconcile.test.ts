@@ -8,7 +8,13 @@ import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
-import { Cluster, lan, networksKey, staticLan } from "../support/cluster.ts";
+import {
+  Cluster,
+  defaultKey,
+  lan,
+  networksKey,
+  staticLan,
+} from "../support/cluster.ts";
 import { patienceMs, until } from "../support/delegate.ts";
 import { changed, configure, recorded } from "../support/hot-cluster.ts";
 import { type Pod, nothing } from "../support/node.ts";
@@ -143,6 +149,14 @@ describe("genie agent --attach", () => {
     await hot.has(pod, "eth0", "eth1", "net1");
     const told = hot.agent.log.filter(({ reason }) => reason !== undefined);
     expect(told).toEqual([]);
+  });
+
+  test("a definition is the primary, and is named beside it too", async () => {
+    await using hot = await HotCluster.start();
+    const networks = { [defaultKey]: "shop/lan", [networksKey]: "lan" };
+    const pod = await hot.pod(networks);
+    hot.put(pod, { ...networks, [networksKey]: "lan,wan" });
+    await hot.has(pod, "eth0", "net1", "net2");
   });
 
   test("KubeVirt: an interface of a virtual machine is plugged and unplugged", async () => {

@@ -126,13 +126,26 @@ function match(
     for (const wanted of elements) {
       if (partner.has(wanted)) continue;
       for (const one of free) {
-        if (!rule(wanted.element, one)) continue;
+        if (isBeside(wanted.element, one) || !rule(wanted.element, one))
+          continue;
         partner.set(wanted, one);
         free.delete(one);
         break;
       }
     }
   return partner;
+}
+
+/** A definition is the primary by an annotation of its own, beside which the other one adds networks, or by its interface. */
+function isBeside(
+  element: Element,
+  { attachment, isPrimary }: Actual,
+): boolean {
+  return (
+    isPrimary &&
+    attachment.definition !== undefined &&
+    element.interface === undefined
+  );
 }
 
 /** The same network on the same interface with other requests. */
