@@ -9,6 +9,7 @@ import type {
   V1PodSpec,
   V1Probe,
   V1Volume,
+  V1VolumeMount,
 } from "@kubernetes/client-node";
 import { dirname, join } from "node:path";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
@@ -69,11 +70,7 @@ function podSpec(
 ): V1PodSpec {
   const { image, hasAccount, isUninstall } = options;
   const isPrivileged = contributions.some(({ privileged }) => privileged);
-  const directories = [
-    ...ownDirectories(options),
-    ...contributions.flatMap((one) => one.directories ?? []),
-  ];
-  const others = [health, ...(isUninstall ? [] : [settings])];
+  const mounts = mountsOf(options, contributions);
   const metrics = contributions.find((one) => one.metrics)?.metrics;
   const container: V1Container = {
     name,
@@ -104,23 +101,10 @@ function podSpec(
       3,
     ),
     livenessProbe: probe(healthOf(), 60, 3),
-    volumeMounts: [
-      {
-        name: "root",
-        mountPath: root,
-        readOnly: true,
-        // Network namespaces of pods are mounts that appear and disappear.
-        mountPropagation: "HostToContainer",
-      },
-      ...directories.map((directory) => ({
-        name: directory.name,
-        mountPath: join(root, directory.path),
-      })),
-      ...others.map(({ volume, mountPath }) => ({
-        name: volume.name,
-        mountPath,
-      })),
-    ],
+    volumeMounts: mounts.map(({ volume, ...mount }) => ({
+      name: volume.name,
+      ...mount,
+    })),
   };
   return {
     ...(hasAccount && { serviceAccountName: name }),
@@ -133,25 +117,58 @@ function podSpec(
     tolerations: [{ operator: "Exists" }],
     terminationGracePeriodSeconds: 5,
     containers: [container],
-    volumes: [
-      hostPath("root", "/", "Directory"),
-      ...directories.map((directory) =>
-        hostPath(directory.name, directory.path, "DirectoryOrCreate"),
-      ),
-      ...others.map(({ volume }) => volume),
-    ],
+    volumes: mounts.map(({ volume }) => volume),
+  };
+}
+
+/** A volume of the pod, and its place in the container. */
+type Mount = { volume: V1Volume } & Omit<V1VolumeMount, "name">;
+
+function mountsOf(
+  { directories, isUninstall }: DaemonSetOptions,
+  contributions: readonly Contribution[],
+): Mount[] {
+  const { binDir, confDir, dataDir } = directories;
+  return [
+    {
+      volume: hostPath("root", "/", "Directory"),
+      mountPath: root,
+      readOnly: true,
+      // Network namespaces of pods are mounts that appear and disappear.
+      mountPropagation: "HostToContainer",
+    },
+    directoryMount({ name: "plugins", path: binDir }),
+    directoryMount({ name: "networks", path: confDir }),
+    // Has the copy of the last valid configuration.
+    directoryMount({
+      name: "records",
+      path: dataDir ?? defaultDirectories.dataDir,
+    }),
+    ...contributions
+      .flatMap((one) => one.directories ?? [])
+      .map(directoryMount),
+    health,
+    ...(isUninstall ? [] : [settings]),
+  ];
+}
+
+/** A directory of the node, at the same path below the mounted root. */
+function directoryMount(directory: { name: string; path: string }): Mount {
+  return {
+    volume: hostPath(directory.name, directory.path, "DirectoryOrCreate"),
+    mountPath: join(root, directory.path),
   };
 }
 
 const healthFile = "/run/genie/health";
 
-const health = {
+const health: Mount = {
   volume: { name: "health", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
   mountPath: dirname(healthFile),
 };
 
 /** One file for each key; the kubelet renews them, and each round reads them. */
-const settings = {
+const settings: Mount = {
   volume: { name: "settings", configMap: { name, optional: true } },
   mountPath: "/etc/genie",
 };
@@ -193,18 +210,6 @@ const restricted = {
 };
 
 const privileged = { ...common, privileged: true };
-
-function ownDirectories({
-  directories,
-}: DaemonSetOptions): { name: string; path: string }[] {
-  const { binDir, confDir, dataDir } = directories;
-  return [
-    { name: "plugins", path: binDir },
-    { name: "networks", path: confDir },
-    // Has the copy of the last valid configuration.
-    { name: "records", path: dataDir ?? defaultDirectories.dataDir },
-  ];
-}
 
 function hostPath(
   volume: string,
