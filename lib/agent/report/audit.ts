@@ -18,9 +18,9 @@ import {
   type WantedElement,
   desiredOf,
   isRunning,
-  uidsOf,
 } from "../pods/desired.ts";
 import { differenceOf } from "../pods/difference.ts";
+import { RecordIndex } from "../record-index.ts";
 
 /** The kinds of findings, and what they mean. */
 export const findings = {
@@ -57,67 +57,41 @@ export async function auditPods(
   context: Context,
   place: (path: string) => string,
 ): Promise<Audit> {
-  const { dependencies } = context;
   const records = recordDirectory(context);
+  const unreadable: string[] = [];
+  const index = new RecordIndex(context, (name, error) =>
+    unreadable.push(`record ${quote(name)}: ${messageOf(error)}`),
+  );
   const names = typedNames(context.config, () => readNetworks(context));
   const running = pods.filter(
     (pod) => isRunning(pod) && (pod.status?.phase ?? "Running") === "Running",
   );
-  const found = new Map<V1Pod, Judged>();
-  const podOf = finder(running);
-  const bootId = dependencies.bootId();
-  const unreadable: string[] = [];
-  for await (const { name, record, error } of records.all()) {
-    if (!record) unreadable.push(`record ${quote(name)}: ${messageOf(error)}`);
-    if (!record || record.bootId !== bootId) continue;
-    const pod = podOf(record);
-    // A static pod that was changed has two containers for a while: the newest counts.
-    if (!pod || record.uptimeMs < (found.get(pod)?.uptimeMs ?? 0)) continue;
+  await index.all();
+  const found: Finding[] = [];
+  for (const pod of running) {
+    const wanted = wantedOf(pod);
+    if (wanted === "nothing") continue;
+    const indexed = await index.newest(pod);
+    if (!indexed) {
+      if (unreadable.length === 0)
+        found.push(findingOf(pod, "past-genie", namesOf(wanted)));
+      continue;
+    }
+    const record = await index.read(indexed);
+    if (!record || records.isDeleting(record)) continue;
     const { hasCompleted } = await records.readResults(record);
-    const wanted = wantedOf(pod);
-    found.set(pod, {
-      uptimeMs: record.uptimeMs,
-      finding:
-        wanted === "nothing" || records.isDeleting(record)
-          ? undefined
-          : judge(pod, wanted, record, hasCompleted, names, place),
-    });
+    const missing = missingNetworks(wanted, record, hasCompleted, names);
+    if (isOtherNamespace(record, place))
+      found.push(findingOf(pod, "other-namespace", []));
+    else if (missing.length > 0)
+      found.push(findingOf(pod, "network-missing", missing));
   }
-  const all = running.flatMap((pod) => {
-    const judged = found.get(pod);
-    if (judged) return judged.finding ?? [];
-    const wanted = wantedOf(pod);
-    if (wanted === "nothing" || unreadable.length > 0) return [];
-    return findingOf(pod, "past-genie", namesOf(wanted));
-  });
   const key = ({ namespace, name }: Finding) => `${namespace}/${name}`;
   return {
-    findings: all.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)),
+    findings: found.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)),
     pods: running.length,
     unreadable,
   };
-}
-
-interface Judged {
-  uptimeMs: number;
-  finding: Finding | undefined;
-}
-
-/** The pod of a record: by UID, and without one (podman, old CRI-O) by name. */
-function finder(
-  pods: readonly V1Pod[],
-): (record: AttachmentRecord) => V1Pod | undefined {
-  const byUid = new Map<string, V1Pod>();
-  const byName = new Map<string, V1Pod>();
-  for (const pod of pods) {
-    for (const uid of uidsOf(pod)) byUid.set(uid, pod);
-    const { namespace, name } = pod.metadata ?? {};
-    byName.set(`${namespace}/${name}`, pod);
-  }
-  return ({ pod }) =>
-    pod &&
-    (byUid.get(pod.uid) ??
-      (pod.uid === "" ? byName : byUid).get(`${pod.namespace}/${pod.name}`));
 }
 
 /** Whether its annotations ask for more than the default network. */
@@ -163,30 +137,20 @@ function shown({ text }: WantedElement): string {
   return cut(text, 128);
 }
 
-function judge(
-  pod: V1Pod,
-  wanted: Exclude<Asked, "nothing">,
+function missingNetworks(
+  wanted: Asked,
   record: AttachmentRecord,
   hasCompleted: (ifname: string) => boolean,
   names: TypedNames,
-  place: (path: string) => string,
-): Finding | undefined {
-  if (isOtherNamespace(record, place))
-    return findingOf(pod, "other-namespace", []);
-  if (wanted === "unknown") return undefined;
-  const { steps, isPrimaryOther } = differenceOf(
-    wanted,
-    record,
-    hasCompleted,
-    names,
-  );
-  const missing = steps.flatMap(({ attach }) =>
+): string[] {
+  if (typeof wanted === "string") return [];
+  const difference = differenceOf(wanted, record, hasCompleted, names);
+  const missing = difference.steps.flatMap(({ attach }) =>
     attach ? shown(attach.wanted) : [],
   );
-  if (isPrimaryOther) missing.unshift(`the primary on ${record.ifname}`);
-  return missing.length === 0
-    ? undefined
-    : findingOf(pod, "network-missing", missing);
+  return difference.isPrimaryOther
+    ? [`the primary on ${record.ifname}`, ...missing]
+    : missing;
 }
 
 /** A namespace that is not seen is gone only where the runtime's namespaces can be seen. */
