@@ -12,141 +12,96 @@ import {
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
 
-type Typed<Name extends string, Fields> = Message<`v1.${Name}`> & Fields;
-
-export type PodResources = Typed<
-  "PodResources",
-  { name: string; namespace: string; containers: ContainerResources[] }
->;
-
-type ContainerResources = Typed<
-  "ContainerResources",
-  { devices: ContainerDevices[]; dynamicResources: DynamicResource[] }
->;
-
-/** A resource can occur several times: the kubelet makes one entry per device and NUMA node. */
-type ContainerDevices = Typed<
-  "ContainerDevices",
-  { resourceName: string; deviceIds: string[] }
->;
-
-/** A claim whose devices the container gets (Dynamic Resource Allocation). */
-type DynamicResource = Typed<
-  "DynamicResource",
-  {
-    claimName: string;
-    claimNamespace: string;
-    claimResources: ClaimResource[];
-  }
->;
-
-/** Before Kubernetes 1.34 all but `cdiDevices` is empty. */
-type ClaimResource = Typed<
-  "ClaimResource",
-  {
-    cdiDevices: CdiDevice[];
-    driverName: string;
-    poolName: string;
-    deviceName: string;
-    shareId: string;
-  }
->;
-
-type CdiDevice = Typed<"CDIDevice", { name: string }>;
-
-type GetRequest = Typed<
-  "GetPodResourcesRequest",
-  { podName: string; podNamespace: string }
->;
-type GetResponse = Typed<
-  "GetPodResourcesResponse",
-  { podResources?: PodResources }
->;
-type ListRequest = Typed<"ListPodResourcesRequest", unknown>;
-type ListResponse = Typed<
-  "ListPodResourcesResponse",
-  { podResources: PodResources[] }
->;
-
-type AllocatableRequest = Typed<"AllocatableResourcesRequest", unknown>;
-type AllocatableResponse = Typed<
-  "AllocatableResourcesResponse",
-  { devices: ContainerDevices[] }
->;
-
+/** Message → its fields. The names of fields are ours: the wire has their numbers. */
 const messages = {
-  AllocatableResourcesRequest: [],
-  AllocatableResourcesResponse: [
-    repeated(message("devices", 1, "ContainerDevices")),
-  ],
-  GetPodResourcesRequest: [text("pod_name", 1), text("pod_namespace", 2)],
-  GetPodResourcesResponse: [message("pod_resources", 1, "PodResources")],
-  ListPodResourcesRequest: [],
-  ListPodResourcesResponse: [
-    repeated(message("pod_resources", 1, "PodResources")),
-  ],
-  PodResources: [
-    text("name", 1),
-    text("namespace", 2),
-    repeated(message("containers", 3, "ContainerResources")),
-  ],
-  ContainerResources: [
-    repeated(message("devices", 2, "ContainerDevices")),
-    repeated(message("dynamic_resources", 5, "DynamicResource")),
-  ],
-  ContainerDevices: [text("resource_name", 1), repeated(text("device_ids", 2))],
-  DynamicResource: [
-    text("claim_name", 2),
-    text("claim_namespace", 3),
-    repeated(message("claim_resources", 4, "ClaimResource")),
-  ],
-  ClaimResource: [
-    repeated(message("cdi_devices", 1, "CDIDevice")),
-    text("driver_name", 2),
-    text("pool_name", 3),
-    text("device_name", 4),
-    text("share_id", 5),
-  ],
-  CDIDevice: [text("name", 1)],
+  AllocatableResourcesRequest: {},
+  AllocatableResourcesResponse: { devices: list("ContainerDevices", 1) },
+  GetPodResourcesRequest: { podName: text(1), podNamespace: text(2) },
+  GetPodResourcesResponse: { podResources: one("PodResources", 1) },
+  ListPodResourcesRequest: {},
+  ListPodResourcesResponse: { podResources: list("PodResources", 1) },
+  PodResources: {
+    name: text(1),
+    namespace: text(2),
+    containers: list("ContainerResources", 3),
+  },
+  ContainerResources: {
+    devices: list("ContainerDevices", 2),
+    dynamicResources: list("DynamicResource", 5),
+  },
+  /** A resource can occur several times: the kubelet makes one entry per device and NUMA node. */
+  ContainerDevices: { resourceName: text(1), deviceIds: texts(2) },
+  /** A claim whose devices the container gets (Dynamic Resource Allocation). */
+  DynamicResource: {
+    claimName: text(2),
+    claimNamespace: text(3),
+    claimResources: list("ClaimResource", 4),
+  },
+  /** Before Kubernetes 1.34 all but `cdiDevices` is empty. */
+  ClaimResource: {
+    cdiDevices: list("CDIDevice", 1),
+    driverName: text(2),
+    poolName: text(3),
+    deviceName: text(4),
+    shareId: text(5),
+  },
+  CDIDevice: { name: text(1) },
 };
+
+type Messages = typeof messages;
+type Name = keyof Messages;
+
+/** A decoded message; undefined for one message that the kubelet did not send. */
+type Typed<N extends Name> = Message<`v1.${N}`> & {
+  [Field in keyof Messages[N]]: Value<Messages[N][Field]>;
+};
+
+type Value<Field> = Field extends { label: Label.REPEATED }
+  ? Single<Field>[]
+  : Field extends { typeName: string }
+    ? Single<Field> | undefined
+    : Single<Field>;
+
+type Single<Field> = Field extends { typeName: `.v1.${infer N extends Name}` }
+  ? Typed<N>
+  : string;
+
+export type PodResources = Typed<"PodResources">;
 
 /** Method → the beginning of the names of its messages. */
 const methods = {
   Get: "GetPodResources",
   List: "ListPodResources",
   GetAllocatableResources: "AllocatableResources",
-};
+} as const;
+
+type Methods = typeof methods;
 
 /** The kubelet serves it without authentication: only root can open its socket. */
 export const PodResourcesLister = serviceDesc<{
-  get: {
+  [Method in keyof Methods as Uncapitalize<Method>]: {
     methodKind: "unary";
-    input: GenMessage<GetRequest>;
-    output: GenMessage<GetResponse>;
-  };
-  list: {
-    methodKind: "unary";
-    input: GenMessage<ListRequest>;
-    output: GenMessage<ListResponse>;
-  };
-  getAllocatableResources: {
-    methodKind: "unary";
-    input: GenMessage<AllocatableRequest>;
-    output: GenMessage<AllocatableResponse>;
+    input: GenMessage<Typed<`${Methods[Method]}Request`>>;
+    output: GenMessage<Typed<`${Methods[Method]}Response`>>;
   };
 }>(fileOf("podresources/v1/api.proto"), 0);
 
-function text(name: string, number: number) {
-  return { name, number, label: Label.OPTIONAL, type: Type.STRING };
+function text(number: number) {
+  return { number, label: Label.OPTIONAL, type: Type.STRING } as const;
 }
 
-function message(name: string, number: number, type: string) {
-  const typeName = `.v1.${type}`;
-  return { name, number, label: Label.OPTIONAL, type: Type.MESSAGE, typeName };
+function texts(number: number) {
+  return { ...text(number), label: Label.REPEATED } as const;
 }
 
-function repeated<Field>(field: Field) {
-  return { ...field, label: Label.REPEATED };
+function one<N extends string>(message: N, number: number) {
+  const typeName = `.v1.${message}` as const;
+  const label = Label.OPTIONAL as const;
+  return { number, label, type: Type.MESSAGE, typeName };
+}
+
+function list<N extends string>(message: N, number: number) {
+  return { ...one(message, number), label: Label.REPEATED } as const;
 }
 
 function fileOf(name: string) {
@@ -154,9 +109,12 @@ function fileOf(name: string) {
     name,
     package: "v1",
     syntax: "proto3",
-    messageType: Object.entries(messages).map(([type, field]) => ({
+    messageType: Object.entries(messages).map(([type, fields]) => ({
       name: type,
-      field,
+      field: Object.entries<object>(fields).map(([key, field]) => ({
+        name: key,
+        ...field,
+      })),
     })),
     service: [
       {
