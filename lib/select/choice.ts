@@ -125,7 +125,12 @@ export function parseChoice(
     context.ifname,
   );
   const definitions = replacement ? [replacement, ...added] : added;
-  if (definitions.length > 1) requireOneDefaultRoute(definitions);
+  if (definitions.length > 1)
+    requireOneDefaultRoute(
+      definitions
+        .filter(({ element }) => element.defaultRoute)
+        .map(({ key }) => key),
+    );
   if (networks.length > 1)
     requireServedOnce(namedNetworks(elements), context.config);
   const isNpwg =
@@ -374,16 +379,14 @@ function withInterfaces(
   return { elements, primary };
 }
 
-/** A pod has one default route of each family; NPWG does not say which of several requests wins. */
-function requireOneDefaultRoute(
-  definitions: readonly DefinitionReference[],
-): void {
-  const keys: string[] = [];
-  for (const { key, element } of definitions)
-    if (element.defaultRoute) keys.push(key);
-  if (keys.length > 1)
+/**
+ * `definitions`: those that request a default route. A pod has one of each family; NPWG
+ * does not say which of several requests wins. Throws 7.
+ */
+export function requireOneDefaultRoute(definitions: readonly string[]): void {
+  if (definitions.length > 1)
     throw invalidConfig(
-      `"default-route" is requested for more than one network: ${joined(keys)}`,
+      `"default-route" is requested for more than one network: ${joined(definitions)}`,
     );
 }
 

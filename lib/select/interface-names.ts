@@ -20,14 +20,7 @@ export function nameInterfaces(
   added: readonly RequestedName[],
   cniIfname: string,
 ): string[] {
-  const requested = [...first, ...added];
-  refuseLoopback(requested);
-  const taken = new Set<string>();
-  for (const ifname of requested) {
-    if (ifname === undefined) continue;
-    if (taken.has(ifname)) throw repeated(ifname);
-    taken.add(ifname);
-  }
+  const taken = distinctNames([...first, ...added]);
   let isPrimaryFree = !first.includes(cniIfname);
   // A definition cannot have it beside the primary network.
   if (isPrimaryFree && first.includes(undefined) && taken.has(cniIfname))
@@ -54,14 +47,24 @@ export function nameInterfaces(
   return names;
 }
 
-const loopback = "lo";
-
-/** Throws 7: every pod has it, so the plugin would fail, and no rollback could delete it. */
-export function refuseLoopback(requested: readonly RequestedName[]): void {
-  if (!requested.includes(loopback)) return;
-  throw invalidConfig(
-    `interface name ${quote(loopback)} is that of the pod's loopback interface`,
-  );
+/**
+ * The names that are requested. Throws 7 for a repeated one, and for that of the loopback
+ * interface: every pod has it, so the plugin would fail, and no rollback could delete it.
+ */
+export function distinctNames(
+  requested: readonly RequestedName[],
+): Set<string> {
+  const names = new Set<string>();
+  for (const ifname of requested) {
+    if (ifname === undefined) continue;
+    if (ifname === "lo")
+      throw invalidConfig(
+        'interface name "lo" is that of the pod\'s loopback interface',
+      );
+    if (names.has(ifname)) throw repeated(ifname);
+    names.add(ifname);
+  }
+  return names;
 }
 
 /** The lowest `<prefix><N>` that is not taken, N not below `from`. */

@@ -13,10 +13,10 @@ import {
   defaultNetworkAnnotation,
   networksAnnotation,
 } from "../../select/attachment.ts";
-import { isChoice } from "../../select/choice.ts";
+import { isChoice, requireOneDefaultRoute } from "../../select/choice.ts";
 import { maxAttachments, parseNetworks } from "../../select/cni-annotation.ts";
 import { elementOf } from "../../select/definition.ts";
-import { refuseLoopback } from "../../select/interface-names.ts";
+import { distinctNames } from "../../select/interface-names.ts";
 import { parseElements } from "../../select/npwg-annotation.ts";
 
 /** An element that the annotations name. */
@@ -68,7 +68,12 @@ export function desiredOf(
     ...definitionElements(annotations, networksAnnotation, namespace),
   ];
   const replacements = parsed(annotations, defaultNetworkAnnotation);
-  requireDistinct(elements);
+  distinctNames(elements.map(({ element }) => element.interface));
+  requireOneDefaultRoute(
+    elements
+      .filter(({ element }) => element.requests?.["defaultRoute"])
+      .map(({ element }) => `${element.namespace}/${element.network}`),
+  );
   requireOneWay(isChoice(cni), replacements.length, elements.length);
   const [first] = replacements;
   const replacement = first && {
@@ -150,23 +155,4 @@ function requireOneWay(
     );
   if (elements + (isNamed ? 0 : 1) > maxAttachments)
     throw invalidConfig(`more than ${maxAttachments} networks are requested`);
-}
-
-function requireDistinct(elements: readonly WantedElement[]): void {
-  refuseLoopback(elements.map(({ element }) => element.interface));
-  const names = new Set<string>();
-  let asking = 0;
-  for (const { element } of elements) {
-    const { interface: ifname, requests } = element;
-    if (ifname !== undefined && names.has(ifname))
-      throw invalidConfig(
-        `repeated request for interface name ${quote(ifname)}`,
-      );
-    if (ifname !== undefined) names.add(ifname);
-    if (requests?.["defaultRoute"]) asking++;
-  }
-  if (asking > 1)
-    throw invalidConfig(
-      '"default-route" is requested for more than one network',
-    );
 }
