@@ -1,7 +1,7 @@
 /** Failures as values, where a command goes on after them. */
 import { messageOf } from "../../linux/errno.ts";
 
-/** The result of `read`, undefined if it throws. For failures that say no more than "not known". */
+/** The result of `read`; undefined if it throws, where the reason does not matter. */
 export function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
