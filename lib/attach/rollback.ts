@@ -7,7 +7,6 @@ import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { plain } from "../linux/text.ts";
-import { NotExecutable } from "../cni/plugin-error.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import {
   type AttachmentRecord,
@@ -75,7 +74,7 @@ export async function rollBack(
     resultsByInterface(run),
     { containerId, netns, path },
     deadline,
-    { ...caller, neverRan: neverRan(error, touched) },
+    { ...caller, neverRan: await neverRan(error, touched) },
   );
   for (const { attachment, error: failure } of failures) {
     log().error("rollback: failed to delete attachment", {
@@ -103,10 +102,11 @@ export async function rollBack(
  * more attachment that cannot be deleted. undefined if it ran for that interface
  * before, as a plugin that is replaced meanwhile.
  */
-function neverRan(
+async function neverRan(
   { cause }: CniError,
   touched: readonly Attachment[],
-): Caller["neverRan"] {
+): Promise<Caller["neverRan"]> {
+  const { NotExecutable } = await import("../cni/plugin-error.ts");
   if (!(cause instanceof NotExecutable)) return undefined;
   const ifname = touched.at(-1)?.ifname;
   if (ifname === undefined) return undefined;
