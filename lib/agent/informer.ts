@@ -6,19 +6,13 @@
  * reached.
  */
 import type { KubernetesObject } from "@kubernetes/client-node";
-import { type JsonObject, isObject, own } from "../cni/json.ts";
+import { type JsonObject, isObject, own, ownText } from "../cni/json.ts";
 import { type Api, apiProblem } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Fields, Level } from "../state/log-level.ts";
 import { backoff, pause } from "./pause.ts";
-import {
-  Refused,
-  isAway,
-  linesOf,
-  listAgain,
-  textOf,
-} from "./watch-response.ts";
+import { Refused, isAway, linesOf, listAgain } from "./watch-response.ts";
 
 export interface Informer<T> {
   list(namespace?: string): readonly T[];
@@ -160,7 +154,7 @@ export function startInformer<T extends KubernetesObject>(
         done: (error: unknown) => unknown,
       ): Promise<AbortController> {
         const controller = new AbortController();
-        const resourceVersion = textOf(query, "resourceVersion");
+        const resourceVersion = ownText(query, "resourceVersion") ?? "";
         const end = (error: unknown) => void (signal.aborted || done(error));
         void follow(resourceVersion, callback, controller).then(
           () => end(null),
@@ -235,8 +229,8 @@ export function startInformer<T extends KubernetesObject>(
         const kept = isObject(item) ? keep(item) : undefined;
         if (kept) items.push(kept);
       }
-      resourceVersion = textOf(metadata, "resourceVersion");
-      next = textOf(metadata, "continue");
+      resourceVersion = ownText(metadata, "resourceVersion") ?? "";
+      next = ownText(metadata, "continue") ?? "";
     } while (next !== "");
     alive();
     // ListWatch takes the list when this function has returned.
@@ -311,7 +305,7 @@ export function startInformer<T extends KubernetesObject>(
     event: unknown,
     callback: (phase: string, object: unknown) => unknown,
   ): Promise<void> {
-    const phase = textOf(event, "type");
+    const phase = ownText(event, "type") ?? "";
     const object = own(event, "object");
     if (!isObject(object)) throw new Error("the response is no watch event");
     if (phase === "ERROR") {

@@ -1,5 +1,4 @@
 /** The responses of a LIST and a WATCH: failures, and the lines of events. */
-import { own } from "../cni/json.ts";
 import { passingText, statusText } from "../kube/api-error.ts";
 import { Unreachable, isTimeout } from "../kube/typed-api.ts";
 import { errnoOf } from "../linux/errno.ts";
@@ -28,12 +27,6 @@ export function isAway(error: unknown): boolean {
   if (error instanceof Refused)
     return error.status >= 500 || error.status === 429;
   return isTimeout(error) || passingText(errnoOf(error)) !== undefined;
-}
-
-/** "" if it is no text. */
-export function textOf(object: unknown, key: string): string {
-  const value = own(object, key);
-  return typeof value === "string" ? value : "";
 }
 
 /** The lines of a response while it is open. */

@@ -139,6 +139,21 @@ export function own(object: unknown, key: string): unknown {
     : undefined;
 }
 
+/** As {@link own}; undefined for a value that is no text. */
+export function ownText(object: unknown, key: string): string | undefined {
+  const value = own(object, key);
+  return typeof value === "string" ? value : undefined;
+}
+
+/** The value of a JSON text; undefined for any other: the parser's message would quote it. */
+export function jsonIfAny(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * A key as Go's encoding/json compares it: letters in lower case. It also takes
  * U+017F for s and U+212A for k, which JavaScript does for the latter alone.

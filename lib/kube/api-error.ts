@@ -5,7 +5,7 @@
  */
 import { Code, CniError } from "../cni/error.ts";
 import { quote } from "../linux/text.ts";
-import { own } from "../cni/json.ts";
+import { jsonIfAny, own, ownText } from "../cni/json.ts";
 import type { Credential } from "./access/credential.ts";
 import type { HttpResponse } from "./http-response.ts";
 
@@ -117,8 +117,9 @@ export function refusal(
   credential: Credential,
   now: Date,
 ): Failure {
-  const body = decode(text);
-  const message = messageOf(body);
+  const body = jsonIfAny(text);
+  // Of a Status object: nothing else is quoted.
+  const message = ownText(body, "message") ?? "";
   const retryAfter = retryAfterOf(header, now);
   const isUnknownKind = status === 404 && !names(body, message, name);
   const reason = isUnknownKind
@@ -164,7 +165,7 @@ function isTransient(status: number): boolean {
  */
 function names(body: unknown, message: string, name: string): boolean {
   return (
-    typeof own(own(body, "details"), "name") === "string" ||
+    ownText(own(body, "details"), "name") !== undefined ||
     message.includes(JSON.stringify(name))
   );
 }
@@ -174,25 +175,11 @@ function fieldsOf(body: unknown, message: string): string[] {
   const causes = own(own(body, "details"), "causes");
   const fields: string[] = [];
   for (const cause of Array.isArray(causes) ? causes : []) {
-    const field = own(cause, "field");
-    if (typeof field === "string") fields.push(field);
+    const field = ownText(cause, "field");
+    if (field !== undefined) fields.push(field);
   }
   if (fields.length > 0) return fields;
   return /\bmetadata\.uid\b/.test(message) ? ["metadata.uid"] : [];
-}
-
-/** The message of a Status object, "" for any other body: nothing else is quoted. */
-function messageOf(body: unknown): string {
-  const message = own(body, "message");
-  return typeof message === "string" ? message : "";
-}
-
-function decode(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Parts of a secret from this length on are redacted. */

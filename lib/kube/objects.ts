@@ -4,7 +4,13 @@
  * Annotations become an object of strings.
  */
 import type { V1ObjectMeta } from "@kubernetes/client-node";
-import { type JsonObject, isObject, mismatch, own } from "../cni/json.ts";
+import {
+  type JsonObject,
+  isObject,
+  jsonIfAny,
+  mismatch,
+  own,
+} from "../cni/json.ts";
 import { plain, quote } from "../linux/text.ts";
 import { ApiError } from "./api-error.ts";
 
@@ -115,12 +121,8 @@ function invalid(
 }
 
 function decode(response: string, action: () => string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(response);
-    if (isObject(value)) return value;
-  } catch {
-    // Not JSON; the parser's message would quote the response.
-  }
+  const value = jsonIfAny(response);
+  if (isObject(value)) return value;
   throw new ApiError(
     `failed to ${action()}: the response is not a JSON object`,
   );

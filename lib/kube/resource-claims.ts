@@ -3,6 +3,7 @@
  * driver on a node, a pod's claims, a claim's devices. Loaded for pods with claims.
  */
 import * as v from "valibot";
+import { jsonIfAny } from "../cni/json.ts";
 import { jsonObject, object, parse } from "../cni/schema.ts";
 import { quote } from "../linux/text.ts";
 import { ApiError } from "./api-error.ts";
@@ -186,11 +187,5 @@ function decode<S extends v.GenericSchema>(
 ): v.InferInput<S> {
   const fail = (problem: string) =>
     new ApiError(`failed to ${action()}: invalid response: ${problem}`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw fail("not JSON");
-  }
-  return parse(schema, value, fail, { secret: true });
+  return parse(schema, jsonIfAny(text), fail, { secret: true });
 }

@@ -2,7 +2,7 @@
  * The devices of a pod's claims (Dynamic Resource Allocation, devices.md): what the
  * kubelet lists of them, and what their attributes say to a network.
  */
-import { own } from "../cni/json.ts";
+import { own, ownText } from "../cni/json.ts";
 import type { MetadataRequest } from "./claim-metadata.ts";
 import type { PodResources } from "./podresources-schema.ts";
 
@@ -32,10 +32,8 @@ export interface NetworkAttributes {
 
 /** Of a ResourceSlice or a metadata file: `{"<name>": {"string": "…"}}`. */
 export function networkAttributes(attributes: unknown): NetworkAttributes {
-  const text = (name: string) => {
-    const value = own(own(attributes, name), "string");
-    return typeof value === "string" && value !== "" ? value : undefined;
-  };
+  const text = (name: string) =>
+    ownText(own(attributes, name), "string") || undefined;
   return {
     resource: text("k8s.cni.cncf.io/resourceName"),
     deviceId: text("k8s.cni.cncf.io/deviceID"),

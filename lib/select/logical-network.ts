@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import type { NetworkConfigList, PluginConf } from "../cni/conflist.ts";
 import { invalidConfig } from "../cni/error.ts";
-import { isObject, own } from "../cni/json.ts";
+import { isObject, own, ownText } from "../cni/json.ts";
 import { object, parse, text } from "../cni/schema.ts";
 import {
   type Cidr,
@@ -146,8 +146,7 @@ function withSubnet(
   const cidr = networkOf(cidrOf(subnet));
   // Addresses of the former range are of no use outside of it.
   for (const key of ["rangeStart", "rangeEnd", "gateway"]) {
-    const address = own(ipam, key);
-    const ip = typeof address === "string" && parseIp(address);
+    const ip = parseIp(ownText(ipam, key) ?? "");
     if (!ip || !cidrContains(cidr, ip)) delete ipam[key];
   }
   const routes = own(ipam, "routes");
@@ -165,8 +164,7 @@ function withReachableGateway(
   subnet: Cidr,
   former: readonly Cidr[],
 ): unknown {
-  const gateway = own(route, "gw");
-  const ip = typeof gateway === "string" ? parseIp(gateway) : undefined;
+  const ip = parseIp(ownText(route, "gw") ?? "");
   if (!ip || !isObject(route) || cidrContains(subnet, ip)) return route;
   if (!former.some((cidr) => cidrContains(cidr, ip))) return route;
   const { gw: _gateway, ...others } = route;
@@ -177,10 +175,9 @@ function withReachableGateway(
 function formerSubnets(ipam: Record<string, unknown>): Cidr[] {
   const ranges = own(ipam, "ranges");
   const sets: unknown[] = Array.isArray(ranges) ? ranges : [];
-  return [ipam, ...sets.flat()].flatMap((range) => {
-    const subnet = own(range, "subnet");
-    return (typeof subnet === "string" && parseCidr(subnet)) || [];
-  });
+  return [ipam, ...sets.flat()].flatMap(
+    (range) => parseCidr(ownText(range, "subnet") ?? "") ?? [],
+  );
 }
 
 function takesSubnet(plugin: PluginConf): boolean {

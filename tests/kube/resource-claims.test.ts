@@ -147,7 +147,7 @@ describe("errors", () => {
   });
 
   test.each<[string, string, string]>([
-    ["no JSON", "<html>", "not JSON"],
+    ["no JSON", "<html>", "expected an object, got nothing"],
     ["no list", "{}", "items: expected an array, got nothing"],
     [
       "no pool",

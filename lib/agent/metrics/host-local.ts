@@ -3,7 +3,7 @@
  * addresses, which are files in its directory. Defaults as in host-local's `Canonicalize`.
  */
 import type { NetworkConfigList } from "../../cni/conflist.ts";
-import { own } from "../../cni/json.ts";
+import { own, ownText } from "../../cni/json.ts";
 import { type Ip, parseCidr, parseIp } from "../../linux/address.ts";
 import { listIfAny } from "../../linux/files.ts";
 
@@ -29,7 +29,7 @@ export function freeAddresses(
     .find((one) => own(one, "type") === "host-local");
   const sets = rangeSets(ipam);
   if (sets.length === 0) return undefined;
-  const dataDir = textOf(ipam, "dataDir") ?? "/var/lib/cni/networks";
+  const dataDir = ownText(ipam, "dataDir") ?? "/var/lib/cni/networks";
   const reserved = listIfAny(place(`${dataDir}/${name}`)).flatMap(
     (file) => parseIp(file) ?? [],
   );
@@ -54,14 +54,14 @@ function rangeSets(ipam: unknown): Range[][] {
 }
 
 function rangeOf(range: unknown): Range | undefined {
-  const cidr = parseCidr(textOf(range, "subnet") ?? "");
+  const cidr = parseCidr(ownText(range, "subnet") ?? "");
   if (!cidr) return undefined;
   const { ip, prefix } = cidr;
   const hostBits = BigInt(ip.bytes.length * 8 - prefix);
   const network = (numberOf(ip) >> hostBits) << hostBits;
   const all = network + (1n << hostBits) - 1n;
   const at = (key: string): bigint | undefined => {
-    const address = parseIp(textOf(range, key) ?? "");
+    const address = parseIp(ownText(range, key) ?? "");
     return address?.family === ip.family ? numberOf(address) : undefined;
   };
   return {
@@ -88,9 +88,4 @@ function freeOf(set: readonly Range[], reserved: readonly Ip[]): number {
 
 function numberOf({ bytes }: Ip): bigint {
   return BigInt(`0x${bytes.toHex()}`);
-}
-
-function textOf(object: unknown, key: string): string | undefined {
-  const value = own(object, key);
-  return typeof value === "string" ? value : undefined;
 }

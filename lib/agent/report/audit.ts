@@ -11,6 +11,7 @@ import { mountNamespace, namespaceId } from "../../linux/netns.ts";
 import { cut, quote } from "../../linux/text.ts";
 import { type TypedNames, typedNames } from "../../select/addition.ts";
 import { cniAnnotation } from "../../select/attachment.ts";
+import { isChoice } from "../../select/choice.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import {
@@ -116,12 +117,8 @@ function wantedOf({ metadata }: V1Pod): Asked {
   // Logical networks (selection.md §2, rule c).
   const isLogical =
     own(annotations, cniAnnotation) !== undefined &&
-    isText(own(annotations, "networks"));
+    isChoice(own(annotations, "networks"));
   return isLogical ? "unknown" : "nothing";
-}
-
-function isText(value: unknown): boolean {
-  return typeof value === "string" && value.trim() !== "";
 }
 
 function namesOf(wanted: Asked): string[] {

@@ -5,7 +5,7 @@
  */
 import type { RequestOptions } from "node:https";
 import { Code, CniError } from "../../cni/error.ts";
-import { omitUndefined, own } from "../../cni/json.ts";
+import { omitUndefined, ownText } from "../../cni/json.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
@@ -128,8 +128,6 @@ async function tokenOf(
   );
   const options: RequestOptions = {};
   await config.applyToHTTPSOptions(options);
-  const header = own(options.headers, "Authorization");
-  return typeof header === "string"
-    ? header.replace(/^Bearer /, "")
-    : undefined;
+  const header = ownText(options.headers, "Authorization");
+  return header?.replace(/^Bearer /, "");
 }

@@ -10,7 +10,7 @@ import { Code, CniError } from "../../cni/error.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { nonBlank, quote } from "../../linux/text.ts";
 import { type Exec, type ExecResult, execDelegate } from "../../linux/exec.ts";
-import { omitUndefined } from "../../cni/json.ts";
+import { jsonIfAny, omitUndefined } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";
@@ -116,7 +116,7 @@ function issued(stdout: string, { apiVersion }: ExecConfig, plugin: string) {
     new CniError(Code.tryAgainLater, `${plugin} printed ${problem}`);
   const printed = parse(
     execCredential,
-    decode(stdout),
+    jsonIfAny(stdout),
     (problem) => refuse(`no credential: ${problem}`),
     { secret: true },
   );
@@ -135,13 +135,4 @@ function issued(stdout: string, { apiVersion }: ExecConfig, plugin: string) {
     throw refuse("no credential: neither a token nor a certificate");
   if (token !== undefined) checkToken(token, plugin);
   return omitUndefined<Issued>({ token, certificate, key });
-}
-
-/** Undefined for invalid JSON: the parser's message would quote the credential. */
-function decode(stdout: string): unknown {
-  try {
-    return JSON.parse(stdout);
-  } catch {
-    return undefined;
-  }
 }
