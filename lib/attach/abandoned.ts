@@ -26,7 +26,12 @@ import {
   resultKey,
   withExecuted,
 } from "../state/record.ts";
-import { type Context, delegateCaller, prefixNetwork } from "./context.ts";
+import {
+  type Context,
+  delegateCaller,
+  prefixNetwork,
+  searchPath,
+} from "./context.ts";
 import {
   type Failure,
   type Outcome,
@@ -347,7 +352,7 @@ async function deleteAbandoned(
   deadline: Deadline,
   inherit: number[],
 ): Promise<string | undefined> {
-  const { config, dependencies, path } = context;
+  const { config, dependencies } = context;
   const abandoned = abandonedRecords(config);
   const current = await abandoned.read(record);
   if (!current) return undefined;
@@ -367,7 +372,7 @@ async function deleteAbandoned(
     {
       containerId: current.containerId,
       netns: recordedNetns(current, dependencies.bootId()),
-      path: [...new Set([...path, ...current.path])],
+      path: searchPath(context, current),
     },
     deadline,
     { ...delegateCaller(context), inherit },

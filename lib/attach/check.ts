@@ -20,6 +20,7 @@ import {
   type Context,
   deadlineOf,
   delegateCaller,
+  searchPath,
   notAvailable,
   prefixNetwork,
   readNetworks,
@@ -29,7 +30,7 @@ import {
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {
-  const { records, path } = context;
+  const { records } = context;
   refuseNested(context);
   const deadline = deadlineOf(context, "check");
   await withContainerLock(context, deadline, async (lock) => {
@@ -37,10 +38,7 @@ export async function check(context: Context): Promise<void> {
     const { results, hasCompleted } = await records.readResults(record);
     const caller = delegateCaller(context, lock);
     const isAdded = results.has(record.ifname);
-    const searched = {
-      ...context,
-      path: [...new Set([...path, ...record.path])],
-    };
+    const searched = { ...context, path: searchPath(context, record) };
     for (const attachment of executedIn(record)) {
       const { list, detaching } = attachment;
       const key = resultKey(attachment);

@@ -35,7 +35,7 @@ import {
 import { containerVariable } from "../state/lock.ts";
 import type { Log } from "../state/log-level.ts";
 import type * as logModule from "../state/log.ts";
-import type { PodReference } from "../state/record.ts";
+import type { AttachmentRecord, PodReference } from "../state/record.ts";
 import { Records } from "../state/records.ts";
 import type { OpenDevices } from "./choice/allotted-devices.ts";
 
@@ -187,6 +187,18 @@ export function readNetworks(
   );
 }
 
+/** The directories of plugins, first those of the call, then those of the ADD that wrote the record. */
+export function searchPath(
+  { path }: Pick<Context, "path">,
+  record: Pick<AttachmentRecord, "path">,
+): string[] {
+  const directories = [...path];
+  // No `Set`: making one takes a pod as long as six functions (docs/performance.md).
+  for (const directory of record.path)
+    if (!directories.includes(directory)) directories.push(directory);
+  return directories;
+}
+
 /** How the delegates of this call are executed; they inherit `lock`. */
 export function delegateCaller(
   context: Context,
@@ -210,7 +222,11 @@ export function delegateCaller(
 }
 
 function observer(context: Context): Caller["executed"] {
-  const { calls, executed = keepingStderr(context) } = context;
+  const { calls, config } = context;
+  // Without `logFile` the log is our stderr, where the plugins' own stderr goes anyway.
+  const executed =
+    context.executed ??
+    (config.logFile === undefined ? undefined : keepingStderr(context));
   if (!calls || !executed) return executed ?? calls?.executed;
   return (execution) => {
     calls.executed(execution);
@@ -218,9 +234,7 @@ function observer(context: Context): Caller["executed"] {
   };
 }
 
-/** Without `logFile` the log is our stderr, where the plugins' own stderr goes anyway. */
 function keepingStderr(context: Context): Caller["executed"] {
-  if (context.config.logFile === undefined) return undefined;
   return (execution) => {
     if (execution.stderr !== "") loadLog().logStderr(context.log(), execution);
   };

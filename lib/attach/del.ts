@@ -20,6 +20,7 @@ import { Records } from "../state/records.ts";
 import {
   type Context,
   delegateCaller,
+  searchPath,
   deadlineOf,
   isNested,
 } from "./context.ts";
@@ -101,7 +102,7 @@ export async function deleteRecord(
   deadline: Deadline,
   given?: ReadonlyMap<string, Result>,
 ): Promise<"deleted" | "abandoned" | "kept"> {
-  const { records, path } = context;
+  const { records } = context;
   records.noteDeleting(record);
   const stored = await records.readResults(record);
   if (stored.routing.size > 0)
@@ -112,7 +113,7 @@ export async function deleteRecord(
     {
       containerId: record.containerId,
       netns,
-      path: [...new Set([...path, ...record.path])],
+      path: searchPath(context, record),
     },
     deadline,
     delegateCaller(context, lock),

@@ -52,7 +52,8 @@ export async function deleteAttachments(
   const failed: Attachment[] = [];
   const killed: Attachment[] = [];
   const notReached: Attachment[] = [];
-  for (const [i, attachment] of attachments.toReversed().entries()) {
+  let left = attachments.length;
+  for (const attachment of attachments.toReversed()) {
     if (deadline.expired) {
       notReached.unshift(attachment);
       failures.push({ attachment, error: noTime(attachment), reached: false });
@@ -60,7 +61,7 @@ export async function deleteAttachments(
     }
     const { list, ifname, args, capabilityArgs } = attachment;
     const runtime = { ...target, netns, ifname, args, capabilityArgs };
-    const share = deadline.share(attachments.length - i, leastShareMs);
+    const share = deadline.share(left--, leastShareMs);
     try {
       await delNetwork(
         list,

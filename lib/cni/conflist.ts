@@ -140,13 +140,13 @@ function pluginList(plugins: unknown, fail: Fail): PluginConf[] {
   if (plugins.length > maxPlugins)
     return fail(`more than ${maxPlugins} plugins`);
   const parsed: PluginConf[] = [];
-  for (const [i, plugin] of plugins.entries()) {
+  for (const plugin of plugins) {
     try {
       parsed.push(parsePlugin(plugin));
     } catch (cause) {
       // libcni's message has no "error parsing configuration list" here.
       throw new Error(
-        `failed to parse plugin config ${i}: ${messageOf(cause)}`,
+        `failed to parse plugin config ${parsed.length}: ${messageOf(cause)}`,
         { cause },
       );
     }

@@ -44,15 +44,14 @@ function addTypes(
   for (const [key, inner] of Object.entries(value)) {
     const folded = foldKey(key);
     if (folded === "ipam") addTypes(inner, true, types);
-    else if (isPluginKey(folded)) addTypes(inner, isIpam, types);
+    // No `Set`: making one takes a pod as long as six functions (docs/performance.md).
+    else if (
+      folded === "delegate" ||
+      folded === "delegates" ||
+      folded === "plugins"
+    )
+      addTypes(inner, isIpam, types);
     else if (folded === "type" && typeof inner === "string")
       types.push({ type: inner, isIpam });
   }
-}
-
-/** No `Set`: making one takes a pod as long as six functions (docs/performance.md). */
-function isPluginKey(folded: string): boolean {
-  return (
-    folded === "delegate" || folded === "delegates" || folded === "plugins"
-  );
 }

@@ -50,7 +50,8 @@ export class JsonError extends SyntaxError {
  * that would be printed differently is a `RawNumber`.
  */
 export function parseJson(text: string, depth = maxDepth): unknown {
-  if (isDeeper(text, depth)) throw refusal(text, depth);
+  if (hasMoreBrackets(text, depth) && nestsDeeper(text, depth))
+    throw refusal(text, depth);
   try {
     return mayChange(text) ? JSON.parse(text, lossless) : JSON.parse(text);
   } catch (cause) {
@@ -66,11 +67,6 @@ function refusal(text: string, depth: number, cause?: unknown): JsonError {
   return new JsonError(reason, place, cause);
 }
 
-/** Whether brackets outside of strings exceed the depth. */
-function isDeeper(text: string, levels: number): boolean {
-  return hasMoreBrackets(text, levels) && nestsDeeper(text, levels);
-}
-
 /** Fast path: a text with few brackets cannot be deep. */
 function hasMoreBrackets(text: string, levels: number): boolean {
   let left = levels;
@@ -84,7 +80,7 @@ function hasMoreBrackets(text: string, levels: number): boolean {
   return false;
 }
 
-/** Reads each character once, also of a hostile text. */
+/** Whether brackets outside of strings exceed the depth. Reads each character once, also of a hostile text. */
 function nestsDeeper(text: string, levels: number): boolean {
   let depth = 0;
   let inString = false;

@@ -181,10 +181,10 @@ function list<T>(element: Reader<T>): Reader<readonly T[]> {
     if (value === undefined || value === null) return undefined;
     if (!Array.isArray(value)) return expected("an array", value, path);
     const elements: T[] = [];
-    for (const [i, item] of value.entries()) {
-      const read =
-        item === null ? undefined : element(item, `${path}.${i}`, unknown);
-      elements.push(read ?? fail(`${path}.${i}`, "null is not allowed here"));
+    for (const item of value) {
+      const place = `${path}.${elements.length}`;
+      const read = item === null ? undefined : element(item, place, unknown);
+      elements.push(read ?? fail(place, "null is not allowed here"));
     }
     return elements.length > 0 ? elements : undefined;
   };

@@ -122,12 +122,13 @@ function parseV4(text: string): Uint8Array | undefined {
   const octets = text.split(".");
   if (octets.length !== 4) return undefined;
   const bytes = new Uint8Array(4);
-  for (const [i, octet] of octets.entries()) {
+  let at = 0;
+  for (const octet of octets) {
     const byte = Number(octet);
     // Refuses blanks, signs, leading zeros and other notations: their text
     // differs.
     if (!(byte >= 0 && byte <= 255) || String(byte) !== octet) return undefined;
-    bytes[i] = byte;
+    bytes[at++] = byte;
   }
   return bytes;
 }

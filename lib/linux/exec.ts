@@ -68,7 +68,8 @@ export const execDelegate: Exec = async (request) => {
   const stderr = openOutput(directory);
   const output = { stdout, stderr };
   try {
-    acceptChildren();
+    // If we were started with SIGCHLD ignored, the kernel would report no child's end.
+    checked(call(SYS.rt_sigaction, SIGCHLD, defaultAction, 0, 8));
     const isRaw = request.enter !== undefined || mayBeRaw(request.env);
     const raw = isRaw && (await spawnRaw(request, output));
     const child: Child =
@@ -253,11 +254,6 @@ const ENOSYS = 38;
 
 /** struct sigaction of the kernel: SIG_DFL, no flags. */
 const defaultAction = new Uint32Array(8);
-
-/** If we were started with SIGCHLD ignored, the kernel would report no child's end. */
-function acceptChildren(): void {
-  checked(call(SYS.rt_sigaction, SIGCHLD, defaultAction, 0, 8));
-}
 
 /**
  * Waits at most `ms` milliseconds for the end of a child. False after the time, and

@@ -229,23 +229,17 @@ export function requireOwnDirectory(path: string): void {
   requireOwn(path, linkStatusIfAny);
 }
 
-function requireOwn(path: string, statusOf: typeof statusIfAny): void {
-  const problem = problemOf(path, statusOf);
-  if (problem === undefined) return;
-  throw new UnsafeDirectory(`refusing directory ${quote(path)}: ${problem}`);
-}
-
 /** A directory that cannot be looked at (ENAMETOOLONG, ELOOP, EACCES) is refused as well. */
-function problemOf(
-  path: string,
-  statusOf: typeof statusIfAny,
-): string | undefined {
+function requireOwn(path: string, statusOf: typeof statusIfAny): void {
+  let problem: string | undefined;
   try {
     const found = statusOf(path);
-    return found && ownershipProblem(found);
+    problem = found && ownershipProblem(found);
   } catch (error) {
-    return messageOf(error);
+    problem = messageOf(error);
   }
+  if (problem === undefined) return;
+  throw new UnsafeDirectory(`refusing directory ${quote(path)}: ${problem}`);
 }
 
 function ownershipProblem({ kind, owner, mode }: Status): string | undefined {

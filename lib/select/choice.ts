@@ -10,7 +10,6 @@ import type { Deadline } from "../linux/deadline.ts";
 import { plain, quote } from "../linux/text.ts";
 import {
   type Annotations,
-  type Element,
   cniAnnotation,
   defaultNetworkAnnotation,
   networksAnnotation,
@@ -294,7 +293,10 @@ export function namedNetwork(
   networks: Networks,
 ): NodeNetwork {
   const { ifname } = request;
-  const element = elementOf(request);
+  const element = {
+    network: request.name,
+    ...(ifname !== undefined && { interface: ifname }),
+  };
   if (isDefault(request, networks)) {
     const only = onlyDefault(source, config, networks);
     return { ...only, ifname: ifname ?? only.ifname, element };
@@ -342,10 +344,6 @@ function onlyDefault(
       `${source}: network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
     );
   return only;
-}
-
-function elementOf({ name, ifname }: NetworkRequest): Element {
-  return { network: name, ...(ifname !== undefined && { interface: ifname }) };
 }
 
 /** Throws 7 for too many networks, a repeated interface name, and a list without CNI_IFNAME. */

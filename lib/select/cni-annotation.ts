@@ -21,13 +21,13 @@ export function parseNetworks(source: string, text: string): NetworkRequest[] {
   if (elements.length > maxAttachments)
     throw invalid(source, text, `more than ${maxAttachments} networks`);
   const requests: NetworkRequest[] = [];
-  for (const [i, element] of elements.entries()) {
+  for (const element of elements) {
     const [first = "", second = "", ...more] = element.split("@");
     const [name, ifname] = [first.trim(), second.trim()];
     const problem =
       more.length > 0 ? "more than one @" : problemOf(name, ifname);
     if (problem !== undefined)
-      throw invalid(source, text, `element ${i + 1}: ${problem}`);
+      throw invalid(source, text, `element ${requests.length + 1}: ${problem}`);
     requests.push(ifname === "" ? { name } : { name, ifname });
   }
   return requests;

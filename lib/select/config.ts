@@ -103,7 +103,7 @@ function configOf(keys: ConfigKeys, unknownKeys: readonly string[] = []) {
     /** Single-use plugin types that a pod may use more than once (selection.md §8). */
     allowRepeated: keys.allowRepeated ?? [],
     /** The networks of pods that choose none (selection.md §10); undefined: the default network. */
-    automatic: automaticChoice(keys.automatic),
+    automatic: keys.automatic ? automaticChoice(keys.automatic) : undefined,
     /** The directory in `confDir` of a chain for every pod (selection.md §11). */
     auxiliaryChain: keys.auxiliaryChain ?? undefined,
     /** The name of this node in the API. */
@@ -125,9 +125,9 @@ export interface AutomaticChoice {
 }
 
 function automaticChoice(
-  automatic: ConfigKeys["automatic"],
+  automatic: NonNullable<ConfigKeys["automatic"]>,
 ): AutomaticChoice | undefined {
-  const { networks, by } = automatic ?? {};
+  const { networks, by } = automatic;
   return networks?.length ? { networks, by: by ?? "attachments" } : undefined;
 }
 

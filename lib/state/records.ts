@@ -132,11 +132,13 @@ export class Records {
     status?: DueStatus,
   ): void {
     const entries: object[] = [];
-    for (const [i, attachment] of executedIn(record).entries()) {
+    for (const attachment of executedIn(record)) {
       const ifname = resultKey(attachment);
       const made = routing?.get(ifname);
       const result =
-        (attachment === record.auxiliary ? auxiliary : results[i]) ?? null;
+        (attachment === record.auxiliary
+          ? auxiliary
+          : results[entries.length]) ?? null;
       entries.push({ ifname, result, ...(made && { routing: made }) });
     }
     const json = JSON.stringify({ formatVersion, results: entries, status });

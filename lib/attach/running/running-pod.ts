@@ -20,7 +20,7 @@ import {
   Records,
   type StoredResults,
 } from "../../state/records.ts";
-import { type Context, createContext } from "../context.ts";
+import { type Context, createContext, searchPath } from "../context.ts";
 
 /** The pod's name, or exactly one record of it. */
 export type PodSelector =
@@ -176,7 +176,7 @@ function contextOf(
   record: AttachmentRecord,
   command: "ADD" | "DEL" | "CHECK",
 ): Context {
-  const { containerId, ifname, netns, pod, path } = record;
+  const { containerId, ifname, netns, pod } = record;
   const request = {
     ...node.request,
     command,
@@ -184,7 +184,7 @@ function contextOf(
     ifname,
     netns,
     args: argsOf(record),
-    path: [...new Set([...node.request.path, ...path])],
+    path: searchPath(node.request, record),
   };
   const context = createContext(request, node.dependencies);
   return { ...context, pod };
