@@ -166,19 +166,22 @@ export class Pod {
       report.find(`${this.label}: left after ${after}: ${remains}`);
   }
 
-  /** Abandoned records, and a record that the disk fault kept from being removed. */
+  /** Abandoned records, and a record or its temporary file that the disk fault kept from being removed. */
   #isLeftToGc(): boolean {
-    const isOwn = (name: string) => name.startsWith(this.containerId);
+    const isOwn = (name: string) => this.#isOwn(name);
     return (
       this.#world.abandoned().some(isOwn) ||
       (this.#world.diskFailed && this.#world.records().some(isOwn))
     );
   }
 
+  /** A temporary file of a record begins with a dot. */
+  #isOwn(entry: string): boolean {
+    return entry.replace(/^\./, "").startsWith(this.containerId);
+  }
+
   async #remains(): Promise<string[]> {
-    // A temporary file of the record begins with a dot.
-    const isOwn = (entry: string) =>
-      entry.replace(/^\./, "").startsWith(this.containerId);
+    const isOwn = (entry: string) => this.#isOwn(entry);
     return [
       ...this.#world
         .addresses()
