@@ -27,13 +27,10 @@ import {
   cniAnnotation,
   displayName,
 } from "../select/attachment.ts";
-import {
-  type SelectionContext,
-  isChoice,
-  isDefault,
-} from "../select/choice.ts";
+import { type SelectionContext, isChoice } from "../select/choice.ts";
 import { parseNetworks } from "../select/cni-annotation.ts";
 import { nameInterfaces } from "../select/interface-names.ts";
+import { isDefaultName } from "../select/named-network.ts";
 import {
   defaultsOrNone,
   findNetwork,
@@ -356,7 +353,7 @@ function formerChoice(selection: FormerSelection): FormerNetwork[] {
     const requested = elements.map((element) => element.ifname);
     const ifnames = nameInterfaces(requested, [], cniIfname);
     return elements.flatMap((element, i) => {
-      if (isDefault(element, networks)) return [];
+      if (isDefaultName(element.name, networks)) return [];
       const list = findNetwork(networks, element.name)?.list;
       const ifname = ifnames[i];
       return list && ifname ? [{ list, ifname }] : [];

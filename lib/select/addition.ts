@@ -9,13 +9,12 @@ import { type Attachment, type Element, displayName } from "./attachment.ts";
 import {
   type DefinitionReference,
   type SelectionContext,
-  isDefault as isDefaultName,
-  namedNetwork,
   referencesIn,
 } from "./choice.ts";
 import { parseNetworks } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import { elementOf } from "./definition.ts";
+import { isDefaultName, namedNetwork } from "./named-network.ts";
 import {
   type Networks,
   type NodeNetwork,
@@ -81,7 +80,7 @@ export function typedNames(
 ): TypedNames {
   let known: Networks | undefined;
   const networks = () => (known ??= read());
-  const isDefault = (name: string) => isDefaultName({ name }, networks());
+  const isDefault = (name: string) => isDefaultName(name, networks());
   return {
     isDefault,
     fileOf(name) {

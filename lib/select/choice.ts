@@ -14,31 +14,21 @@ import {
   defaultNetworkAnnotation,
   networksAnnotation,
 } from "./attachment.ts";
-import {
-  type NetworkRequest,
-  maxAttachments,
-  parseNetworks,
-} from "./cni-annotation.ts";
+import { maxAttachments } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
 import { nameInterfaces } from "./interface-names.ts";
+import { cniNetworks } from "./named-network.ts";
 import {
-  type Candidate,
   type Networks,
   type NodeNetwork,
   defaultNetworks,
   describeMatch,
-  findByKey,
-  requireNetwork,
 } from "./node-networks.ts";
 import {
   type NetworkSelectionElement,
   parseElements,
 } from "./npwg-annotation.ts";
-import {
-  type NamedNetwork,
-  requireAllowed,
-  requireServedOnce,
-} from "./policy.ts";
+import { type NamedNetwork, requireServedOnce } from "./policy.ts";
 import { joined } from "./problem-list.ts";
 
 /** The inputs of a selection besides the annotations. */
@@ -265,85 +255,6 @@ export function blankChoice(
 /** Present and not blank. */
 export function isChoice(value: unknown): value is string {
   return typeof value === "string" && value.trim() !== "";
-}
-
-function cniNetworks(
-  text: string,
-  config: GenieConfig,
-  networks: Networks,
-): NodeNetwork[] {
-  const source = 'annotation "cni"';
-  const requests = parseNetworks(source, text);
-  const [first] = requests;
-  if (first && requests.length === 1 && first.ifname === undefined)
-    // Alone it is rule b.
-    if (isDefault(first, networks))
-      return defaultNetworks(config, networks, `${source} names "default"`);
-  const found: NodeNetwork[] = [];
-  for (const request of requests)
-    found.push(namedNetwork(request, source, config, networks));
-  return found;
-}
-
-/** A network by its name, in a list of several. Throws 7. */
-export function namedNetwork(
-  request: NetworkRequest,
-  source: string,
-  config: GenieConfig,
-  networks: Networks,
-): NodeNetwork {
-  const { ifname } = request;
-  const element = {
-    network: request.name,
-    ...(ifname !== undefined && { interface: ifname }),
-  };
-  if (isDefault(request, networks)) {
-    const only = onlyDefault(source, config, networks);
-    return { ...only, ifname: ifname ?? only.ifname, element };
-  }
-  const candidate = requireNetwork(networks, request.name);
-  requireAllowed(request.name, candidate, networks, config, networks);
-  const origin = `${source} names`;
-  return { candidate, origin, ...request, element };
-}
-
-/** The network of the node of a name that no annotation gives. Throws 7. */
-export function candidateNamed(
-  name: string,
-  source: string,
-  config: GenieConfig,
-  networks: Networks,
-): Candidate {
-  return isDefault({ name }, networks)
-    ? onlyDefault(source, config, networks).candidate
-    : requireNetwork(networks, name);
-}
-
-/**
- * Whether the name selects the default network, with which a pod opts out of its
- * namespace's choice (selection.md §4).
- */
-export function isDefault(
-  { name }: NetworkRequest,
-  networks: Networks,
-): boolean {
-  return name === "default" && !findByKey(networks, name);
-}
-
-/** The name `default` where it stands for one network. */
-function onlyDefault(
-  source: string,
-  config: GenieConfig,
-  networks: Networks,
-): NodeNetwork {
-  const reason = `${source} names "default"`;
-  const defaults = defaultNetworks(config, networks, reason);
-  const [only, ...others] = defaults;
-  if (!only || others.length > 0)
-    throw invalidConfig(
-      `${source}: network "default" stands for ${defaults.length} networks on this node, which can only be requested alone and without an interface name`,
-    );
-  return only;
 }
 
 /** Throws 7 for too many networks, a repeated interface name, and a list without CNI_IFNAME. */

@@ -17,9 +17,9 @@ import {
   parseIp,
 } from "../linux/address.ts";
 import { quote } from "../linux/text.ts";
-import { candidateNamed } from "./choice.ts";
 import type { NetworkRequest } from "./cni-annotation.ts";
 import type { GenieConfig } from "./config.ts";
+import { candidateNamed } from "./named-network.ts";
 import type { Networks, NodeNetwork } from "./node-networks.ts";
 import { isDnsName } from "./npwg-schema.ts";
 import { requireAllowed } from "./policy.ts";

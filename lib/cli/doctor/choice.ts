@@ -7,7 +7,7 @@ import { auxiliaryList } from "../../attach/choice/auxiliary-chain.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import { candidateNamed } from "../../select/choice.ts";
+import { candidateNamed } from "../../select/named-network.ts";
 import { ownTypes } from "../../select/node-networks.ts";
 import { problemOf } from "../node/attempt.ts";
 import { type Check, type Node, fail, ok, skip, warn } from "./check.ts";
