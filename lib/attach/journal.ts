@@ -6,7 +6,8 @@
 import { CniError } from "../cni/error.ts";
 import type { Execution } from "../cni/invoke.ts";
 import { own, parseJson } from "../cni/json.ts";
-import { modernResult, parseResult } from "../cni/result.ts";
+import { addressesOf } from "../cni/result-query.ts";
+import { parseResult } from "../cni/result.ts";
 import type { Request } from "../cni/skel.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
@@ -115,9 +116,9 @@ class Journal {
             });
             tried?.(one);
           }),
-        devices: (pod, config, deadline) =>
+        devices: (pod, config, means) =>
           this.#timed("asked the kubelet for the pod's devices", () =>
-            dependencies.devices(pod, config, deadline),
+            dependencies.devices(pod, config, means),
           ),
       },
     };
@@ -245,7 +246,7 @@ function addresses({ call, output, error }: Execution): string[] | undefined {
     const version = own(config, "cniVersion");
     const known = typeof version === "string" && isSupported(version);
     const read = parseResult(result, known ? version : latestVersion);
-    return modernResult(read).ips.map(({ address }) => address);
+    return addressesOf(read);
   } catch {
     // An unreadable result fails the ADD, with the reason.
     return undefined;

@@ -21,9 +21,9 @@ export function unmetRequests(
   result: Result,
 ): string[] {
   const modern = modernResult(result);
-  const given = new Set(modern.ips.map(({ address }) => addressOf(address)));
+  const given = new Set(addressesOf(modern).map(canonicalAddress));
   const problems = ips
-    .filter((ip) => !given.has(addressOf(ip)))
+    .filter((ip) => !given.has(canonicalAddress(ip)))
     .map((ip) => `address ${ip} was requested, but not given`);
   const givenMac = podInterface(modern, ifname)?.mac;
   if (mac !== undefined && !sameMac(mac, givenMac))
@@ -31,6 +31,11 @@ export function unmetRequests(
       `MAC address ${mac} was requested, but ${givenMac ?? "none"} was given`,
     );
   return problems;
+}
+
+/** With prefix, in the order of the result. */
+export function addressesOf(result: Result): string[] {
+  return modernResult(result).ips.map(({ address }) => address);
 }
 
 /** The interface of that name, preferably the one in the sandbox. */
@@ -88,7 +93,7 @@ function sameMac(a: string, b = ""): boolean {
 }
 
 /** Canonical, without a prefix. */
-function addressOf(text: string): string {
+function canonicalAddress(text: string): string {
   const ip = parseCidr(text)?.ip ?? parseIp(text);
   return ip ? formatIp(ip) : text;
 }

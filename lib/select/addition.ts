@@ -132,3 +132,8 @@ export function isSatisfied(
 export function hasSameRequests(a: Element, b: Element): boolean {
   return Bun.deepEquals(a.requests ?? {}, b.requests ?? {});
 }
+
+/** As annotations and commands name it: a definition with its namespace. */
+export function requestedNetwork(attachment: Attachment): string {
+  return attachment.definition ?? displayName(attachment);
+}

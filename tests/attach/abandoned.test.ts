@@ -1,16 +1,13 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
 import { describe, expect, spyOn, test } from "bun:test";
-import {
-  LivingRecords,
-  abandonedRecords,
-  settle,
-} from "../../lib/attach/abandoned.ts";
+import { abandonedRecords, settle } from "../../lib/attach/abandoned.ts";
 import {
   type Context,
   createContext,
   systemDependencies,
 } from "../../lib/attach/context.ts";
 import type { Outcome } from "../../lib/attach/delete-attachments.ts";
+import { LivingRecords } from "../../lib/attach/living-records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";

@@ -3,9 +3,9 @@
  * new records, from failures in calls.log, from the audit, and those of other parts. The
  * plugin itself writes none.
  */
-import { modernResult } from "../../cni/result.ts";
+import { addressesOf } from "../../cni/result-query.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { displayName } from "../../select/attachment.ts";
+import { requestedNetwork } from "../../select/addition.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { type Finding, asksForNetworks, auditPods, findings } from "./audit.ts";
 import {
@@ -159,12 +159,12 @@ async function lookAt(record: AttachmentRecord, agent: Agent): Promise<Seen> {
   if (!record.pod) return { pod, interfaces, isLone: true };
   const { results } = await agent.context.records.readResults(record);
   for (const attachment of all) {
-    const { ifname, definition } = attachment;
+    const { ifname } = attachment;
     const result = results.get(ifname);
     if (!result) continue;
-    const ips = modernResult(result).ips.map(({ address }) => address);
-    const network = definition ?? displayName(attachment);
-    interfaces.set(ifname, `${ifname} [${ips.join(" ")}] from ${network}`);
+    const ips = addressesOf(result).join(" ");
+    const network = requestedNetwork(attachment);
+    interfaces.set(ifname, `${ifname} [${ips}] from ${network}`);
   }
   return { pod, interfaces, isLone };
 }

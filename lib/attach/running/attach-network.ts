@@ -4,7 +4,6 @@
  */
 import { Code, CniError } from "../../cni/error.ts";
 import type { Result } from "../../cni/result.ts";
-import type { Deadline } from "../../linux/deadline.ts";
 import { namespaceId } from "../../linux/netns.ts";
 import { quote } from "../../linux/text.ts";
 import {
@@ -13,6 +12,7 @@ import {
   isOfNetwork,
   isSatisfied,
   parseAddition,
+  requestedNetwork,
   typedNames,
 } from "../../select/addition.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
@@ -29,9 +29,10 @@ import type { PresentAttachments } from "../rollback.ts";
 import { statusOf, writeDue } from "../write-back.ts";
 import { detachOne } from "./detach-network.ts";
 import {
+  type AddDeadlines,
   type Change,
+  addDeadlines,
   changeOf,
-  within,
   withStatusExtras,
 } from "./pod-change.ts";
 import {
@@ -57,8 +58,8 @@ export async function attachNetwork(
   selector: PodSelector,
   request: AttachRequest,
 ): Promise<Change> {
-  const forward = within(node, "attach");
-  const deadlines = { forward, rollback: within(node, "rollback") };
+  const deadlines = addDeadlines(node);
+  const { forward } = deadlines;
   return withRunningPod(node, selector, "ADD", forward, async (pod) => {
     const context = withFreeDevices(pod);
     const networks = readNetworks(context);
@@ -75,7 +76,7 @@ export async function attachNetwork(
       : pod;
     const name = await interfaceOf(rest, addition, there?.ifname ?? ifname);
     const api = openOnce(context, forward);
-    const choice = choiceOf(addition, name, rest);
+    const choice = choiceOf(addition, name);
     const added = await resolveChoice(context, choice, selection, api, forward);
     const [one] = added;
     if (!one) throw new CniError(Code.internal, "no attachment");
@@ -83,7 +84,7 @@ export async function attachNetwork(
     one.time = context.dependencies.now().toISOString();
     requireCompatible([...completeOf(rest).attachments, one], context);
     const target = { ...rest, context };
-    const { result, due } = await addToPod(target, one, choice, deadlines);
+    const { result, due } = await addToPod(target, one, deadlines);
     if (request.byHand && due) await writeDue(context, due, api);
     return changeOf("attached", pod, one, result);
   });
@@ -93,11 +94,11 @@ export async function attachNetwork(
 export async function addToPod(
   { context, record, stored, lock }: RunningPod,
   one: Attachment,
-  choice: Choice,
-  deadlines: { forward: Deadline; rollback: Deadline },
+  deadlines: AddDeadlines,
 ): Promise<{ result: Result | undefined; due: DueStatus | undefined }> {
   const { attachments, results } = completeOf({ record, stored });
   const others = record.attachments.filter((has) => !attachments.includes(has));
+  const primary = attachments.findIndex((has) => has.ifname === record.ifname);
   const all = [...attachments, one];
   const present: PresentAttachments = {
     record,
@@ -110,7 +111,7 @@ export async function addToPod(
     due: stored.due,
   };
   const chosen = {
-    choice,
+    choice: { elements: [], primary, definitions: [], isNpwg: true },
     attachments: all,
     isReported: true,
     statusOf: (ofAll: readonly Result[]) =>
@@ -132,7 +133,7 @@ function findPresent(
   const there = record.attachments.find((one) => one.ifname === ifname);
   const isThere = there && stored.results.has(ifname) && !there.detaching;
   if (!isThere || isIt(there)) return there;
-  const network = quote(there.definition ?? displayName(there));
+  const network = quote(requestedNetwork(there));
   const isSame = isOfNetwork(element, there, names);
   const other = isSame ? ", with other requests: detach it first" : "";
   throw new CniError(
@@ -173,21 +174,14 @@ async function linksOf({
   return new Set(kernel.links().keys());
 }
 
-/** The choice of one network; its primary is among those that are there. */
-function choiceOf(addition: Addition, ifname: string, pod: RunningPod): Choice {
-  const { attachments } = completeOf(pod);
-  const primary = attachments.findIndex(
-    (one) => one.ifname === pod.record.ifname,
-  );
-  const { node, definition } = addition;
-  return node
-    ? { elements: [{ ifname, node }], primary, definitions: [], isNpwg: true }
-    : {
-        elements: [{ ifname, definition }],
-        primary,
-        definitions: [definition],
-        isNpwg: true,
-      };
+/** The choice of one network, which has no primary: the pod has it already. */
+function choiceOf({ node, definition }: Addition, ifname: string): Choice {
+  return {
+    elements: [node ? { ifname, node } : { ifname, definition }],
+    primary: -1,
+    definitions: definition ? [definition] : [],
+    isNpwg: true,
+  };
 }
 
 /** What an ADD refuses for all networks of a pod. Throws 7. */

@@ -17,9 +17,9 @@ import { statusOf, writeDue } from "../write-back.ts";
 import {
   type Change,
   absent,
+  changeDeadline,
   changeOf,
   changeable,
-  within,
   withStatusExtras,
 } from "./pod-change.ts";
 import {
@@ -36,7 +36,7 @@ export async function detachNetwork(
   ifname: string,
   { byAgent = false } = {},
 ): Promise<Change> {
-  const deadline = within(node, "detach");
+  const deadline = changeDeadline(node, "detach");
   return withRunningPod(node, selector, "DEL", deadline, async (pod) => {
     const { stored, context } = pod;
     const attachment = changeable(pod, ifname, "detached");
@@ -44,7 +44,7 @@ export async function detachNetwork(
     if (!attachment || isLeft) return absent(pod, ifname);
     const result = stored.results.get(ifname);
     const { due } = (await detachOne(pod, attachment, deadline)).stored;
-    const api = openOnce(context, within(context, "attach"));
+    const api = openOnce(context, changeDeadline(context, "attach"));
     if (!byAgent && due) await writeDue(context, due, api);
     return changeOf("detached", pod, attachment, result);
   });

@@ -1,16 +1,14 @@
 /**
  * What the changes of a running pod's networks have in common: their time limits, what
- * they answer, and what the pod's status says of a recorded attachment (agent.md).
+ * they return, and what the pod's status says of a recorded attachment (agent.md).
  */
 import { invalidConfig } from "../../cni/error.ts";
-import { modernResult, type Result } from "../../cni/result.ts";
+import { addressesOf } from "../../cni/result-query.ts";
+import type { Result } from "../../cni/result.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { quote } from "../../linux/text.ts";
-import {
-  type Attachment,
-  type Extras,
-  displayName,
-} from "../../select/attachment.ts";
+import { requestedNetwork } from "../../select/addition.ts";
+import type { Attachment, Extras } from "../../select/attachment.ts";
 import type { Context } from "../context.ts";
 import type { RunningPod } from "./running-pod.ts";
 
@@ -20,11 +18,24 @@ import type { RunningPod } from "./running-pod.ts";
  */
 const limits = { attach: 25_000, rollback: 36_000, detach: 36_000 };
 
-export function within(
+export function changeDeadline(
   { dependencies }: Context,
-  limit: keyof typeof limits,
+  phase: keyof typeof limits,
 ): Deadline {
-  return new Deadline(limits[limit], dependencies.clock);
+  return new Deadline(limits[phase], dependencies.clock);
+}
+
+/** Those of an ADD and of its rollback. */
+export function addDeadlines(node: Context): AddDeadlines {
+  return {
+    forward: changeDeadline(node, "attach"),
+    rollback: changeDeadline(node, "rollback"),
+  };
+}
+
+export interface AddDeadlines {
+  forward: Deadline;
+  rollback: Deadline;
 }
 
 export interface Change {
@@ -88,10 +99,8 @@ export function changeOf(
   result: Result | undefined,
 ): Change {
   const { containerId } = pod.record;
-  const { ifname, definition } = attachment;
-  const network = definition ?? displayName(attachment);
-  const ips = result
-    ? modernResult(result).ips.map(({ address }) => address)
-    : [];
+  const { ifname } = attachment;
+  const network = requestedNetwork(attachment);
+  const ips = result ? addressesOf(result) : [];
   return { outcome, ...podOf(pod), containerId, ifname, network, ips };
 }

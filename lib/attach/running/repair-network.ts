@@ -6,19 +6,22 @@
 import { Code, CniError } from "../../cni/error.ts";
 import { checkNetwork } from "../../cni/network-upkeep.ts";
 import { declares, protocolVersion } from "../../cni/network.ts";
-import { modernResult, type Result } from "../../cni/result.ts";
+import { addressesOf } from "../../cni/result-query.ts";
+import type { Result } from "../../cni/result.ts";
 import { has } from "../../cni/version.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { type Attachment, displayName } from "../../select/attachment.ts";
+import { requestedNetwork } from "../../select/addition.ts";
+import type { Attachment } from "../../select/attachment.ts";
 import { type Context, delegateCaller, runtimeConf } from "../context.ts";
 import { addToPod } from "./attach-network.ts";
 import { detachOne } from "./detach-network.ts";
 import {
   type Change,
   absent,
+  addDeadlines,
+  changeDeadline,
   changeOf,
   changeable,
-  within,
   withStatusExtras,
 } from "./pod-change.ts";
 import {
@@ -44,7 +47,7 @@ export async function checkNetworks(
   node: Context,
   selector: PodSelector,
 ): Promise<CheckedAttachment[]> {
-  const deadline = within(node, "detach");
+  const deadline = changeDeadline(node, "detach");
   return withRunningPod(node, selector, "CHECK", deadline, async (pod) => {
     const { context, record, stored, lock } = pod;
     const caller = delegateCaller(context, lock);
@@ -59,7 +62,7 @@ export async function checkNetworks(
         checked.push({
           id: Bun.hash(JSON.stringify([attachment, result])).toString(36),
           ifname,
-          network: attachment.definition ?? displayName(attachment),
+          network: requestedNetwork(attachment),
           primary: ifname === record.ifname,
           outcome,
           ...(why !== undefined && { why }),
@@ -90,23 +93,17 @@ export async function repairNetwork(
   selector: PodSelector,
   ifname: string,
 ): Promise<Change> {
-  const forward = within(node, "attach");
-  const deadlines = { forward, rollback: within(node, "rollback") };
+  const deadlines = addDeadlines(node);
+  const { forward } = deadlines;
   return withRunningPod(node, selector, "ADD", forward, async (pod) => {
-    const { record, stored, context } = pod;
+    const { stored, context } = pod;
     const broken = changeable(pod, ifname, "repaired");
     if (!broken) return absent(pod, ifname);
     const result = stored.results.get(ifname);
     const { detaching: _, ...again } = withAddresses(broken, result);
     const rest = { ...(await detachOne(pod, broken, forward)), context };
-    const { attachments } = completeOf(rest);
-    const primary = attachments.findIndex(
-      (one) => one.ifname === record.ifname,
-    );
-    const choice = { elements: [], primary, definitions: [], isNpwg: true };
     try {
-      const target = withStatusExtras(again);
-      const added = await addToPod(rest, target, choice, deadlines);
+      const added = await addToPod(rest, withStatusExtras(again), deadlines);
       return changeOf("repaired", pod, again, added.result);
     } catch (error) {
       await keep(pod, again);
@@ -124,7 +121,7 @@ function withAddresses(
   const isDeclared = list.plugins.some((plugin) => declares(plugin, "ips"));
   if (!result || !isDeclared || capabilityArgs["ips"] !== undefined)
     return attachment;
-  const ips = modernResult(result).ips.map(({ address }) => address);
+  const ips = addressesOf(result);
   return ips.length === 0
     ? attachment
     : { ...attachment, capabilityArgs: { ...capabilityArgs, ips } };

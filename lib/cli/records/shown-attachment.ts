@@ -1,5 +1,6 @@
 /** What commands show of an attachment, from its record. */
-import { type Result, modernResult } from "../../cni/result.ts";
+import { addressesOf } from "../../cni/result-query.ts";
+import type { Result } from "../../cni/result.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
 import {
   type AttachmentRecord,
@@ -34,6 +35,6 @@ export function shownAttachment(
     ...(pod && { pod }),
     ifname: attachment.ifname,
     network: displayName(attachment),
-    ips: result ? modernResult(result).ips.map(({ address }) => address) : [],
+    ips: result ? addressesOf(result) : [],
   };
 }
