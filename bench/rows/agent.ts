@@ -1,8 +1,8 @@
 /**
- * The rows of ADD beside `genie agent`: with its cache, with its cache and `--status`,
- * and with the file that its metrics read. Each has a data directory of its own.
+ * The rows of ADD beside `genie agent`: with its cache, with its cache and `--status`.
+ * Each has a data directory of its own.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { nodeName, wide } from "../cluster.ts";
 import type { Unit } from "../step.ts";
@@ -17,7 +17,6 @@ import {
 
 export const cachedAdd = "ADD, default + 3, runtime annotations, cache";
 export const statusAdd = "ADD, default + 3, runtime annotations, cache, status";
-export const loggedAdd = "ADD, runtime annotations, calls.log";
 
 /** Starts the agents. Rejects when one is not in sync within 30 seconds. */
 export async function startAgents(
@@ -31,9 +30,7 @@ export async function startAgents(
     mkdirSync(path, { mode: 0o700 });
     return path;
   };
-  const logged = directory("logged");
-  writeFileSync(join(logged, "calls.log"), "", { mode: 0o600 });
-  const units = [unitOf(genie, around, loggedAdd, logged)];
+  const units: Unit[] = [];
   for (const [call, name, parts, files] of [
     [cachedAdd, "cached", [], ["definitions/.synced"]],
     [
@@ -86,18 +83,14 @@ function unitOf(
   call: string,
   dataDir: string,
 ): Unit {
-  const isWide = call !== loggedAdd;
   const kubernetes = { kubeconfig: api.kubeconfig(0) };
-  const stdin = node.withAnnotations(
-    { kubernetes, dataDir },
-    isWide ? wide.annotations : { cni: "noop" },
-  );
+  const stdin = node.withAnnotations({ kubernetes, dataDir }, wide.annotations);
   return {
     steps: () =>
       pair({
         containerId: freshId(),
         stdin,
-        pod: isWide ? api.pods.wide : api.pods.plain,
+        pod: api.pods.wide,
       }).map((request) => stepOf(genie, node, request, nameOf(request, call))),
   };
 }

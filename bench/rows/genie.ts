@@ -2,6 +2,8 @@
  * Genie, and the rows that only genie has: annotations that the runtime passes,
  * and delegates that fail.
  */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { NoopNode } from "../../scripts/noop-node.ts";
 import { definitions, wide } from "../cluster.ts";
 import type { Step, Unit } from "../step.ts";
@@ -27,6 +29,7 @@ export const failingAdd = "ADD, delegate fails";
 export const hangingAdd = `ADD, delegate hangs, ${hangMs} ms allowed`;
 export const wideRuntimeAdd = "ADD, default + 3, runtime annotations";
 export const runtimeAdd = "ADD, runtime annotations";
+const loggedAdd = "ADD, runtime annotations, calls.log";
 
 export function genieAt(binary: string, node: NoopNode): Plugin {
   return {
@@ -82,6 +85,10 @@ export function genieUnitsOf(
   return [
     { steps: () => [step(status, "STATUS")] },
     attaching(runtimeAdd, { stdin: annotated(), delegates: 1 }),
+    attaching(loggedAdd, {
+      stdin: annotated(undefined, { dataDir: loggedDirectory(node) }),
+      delegates: 1,
+    }),
     attaching("ADD, conflist of 3 plugins", {
       stdin: annotated({ cni: "chain" }),
       delegates: 3,
@@ -111,6 +118,14 @@ export function genieUnitsOf(
       isTimeout,
     ),
   ];
+}
+
+/** A data directory with the file that the agent's metrics read. */
+function loggedDirectory(node: NoopNode): string {
+  const directory = join(node.directory, "logged");
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(join(directory, "calls.log"), "", { mode: 0o600 });
+  return directory;
 }
 
 /** Shells, because the verb decides: only ADD fails or hangs, DEL succeeds. */

@@ -207,9 +207,11 @@ function wideInode(high: number, low: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
 }
 
-/** The effective user ID. */
+let user: number | undefined;
+
+/** The effective user ID, which never changes. */
 export function effectiveUser(): number {
-  return call(SYS.geteuid, 0);
+  return (user ??= call(SYS.geteuid, 0));
 }
 
 /** struct linux_dirent64: u64 inode, i64 offset, u16 length, u8 type, name and NUL */
