@@ -179,7 +179,7 @@ async function runDelegates(
       if (extras) await requireGiven(context, attachment, extras, result);
     } catch (error) {
       const network = displayName(attachment);
-      throw prefixNetwork(CniError.from(error), context.pod, network);
+      throw prefixNetwork(error, context.pod, network);
     }
   }
   if (run.auxiliary)
@@ -219,7 +219,7 @@ async function runAuxiliary(
       primary,
     );
   } catch (error) {
-    throw prefixNetwork(CniError.from(error), context.pod, list.name);
+    throw prefixNetwork(error, context.pod, list.name);
   }
 }
 

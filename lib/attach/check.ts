@@ -49,11 +49,7 @@ export async function check(context: Context): Promise<void> {
         const result = results.get(key);
         await checkNetwork(list, runtime, result, deadline, caller);
       } catch (error) {
-        throw prefixNetwork(
-          CniError.from(error),
-          record.pod,
-          displayName(attachment),
-        );
+        throw prefixNetwork(error, record.pod, displayName(attachment));
       }
     }
   });
@@ -94,7 +90,7 @@ export async function status(context: Context): Promise<void> {
     try {
       await statusNetwork(candidate.list, path, deadline, caller);
     } catch (error) {
-      throw prefixNetwork(CniError.from(error), undefined, name);
+      throw prefixNetwork(error, undefined, name);
     }
   }
 }

@@ -258,12 +258,12 @@ export function runtimeConf(
 
 /** The same error with the pod, if known, and the network in front (style.md 8). */
 export function prefixNetwork(
-  error: CniError,
+  error: unknown,
   pod: PodReference | undefined,
   network: string,
 ): CniError {
   const name = plain(network);
-  return error.prefixed(
+  return CniError.from(error).prefixed(
     pod ? `[${pod.namespace}/${pod.name}:${name}]` : `[${name}]`,
   );
 }

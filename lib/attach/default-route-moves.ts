@@ -196,7 +196,7 @@ export class DefaultRouteMoves {
         this.#pod.attachments.find(({ extras }) => extras?.defaultRoute) ??
         this.#pod.attachments.find(({ ifname }) => ifname === request.ifname);
       const network = owner ? displayName(owner) : request.config.name;
-      throw prefixNetwork(CniError.from(error), pod, network);
+      throw prefixNetwork(error, pod, network);
     }
     this.#close();
     if (this.#plan) this.#logMoves(this.#plan);

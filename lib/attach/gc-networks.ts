@@ -14,11 +14,9 @@ import { type ValidAttachment, gcNetwork } from "../cni/network-upkeep.ts";
 import { object, parse } from "../cni/schema.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { statusIfAny } from "../linux/files.ts";
 import { quote } from "../linux/text.ts";
 import { defaultNetworks, ownTypes } from "../select/node-networks.ts";
 import { type Lock, withRecordsAlone } from "../state/lock.ts";
-import { recordDirectory } from "../state/record-directory.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import { Records } from "../state/records.ts";
 import {
@@ -27,6 +25,12 @@ import {
   prefixNetwork,
   readNetworks,
 } from "./context.ts";
+import type {
+  NetworkInUse,
+  RecordSummary,
+  RecordSurvey,
+  RecordSurveyor,
+} from "./record-survey.ts";
 
 type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
 
@@ -83,127 +87,6 @@ function validPairs(config: object): readonly ValidAttachment[] {
   return valid[key] ?? [];
 }
 
-export interface RecordSummary extends Pick<
-  AttachmentRecord,
-  "containerId" | "ifname" | "network" | "bootId" | "uptimeMs"
-> {
-  attachments: { network: string; ifname: string }[];
-  /** The number of its failed DELs. */
-  failedDels: number;
-}
-
-/** A network of delegates that is recorded. */
-interface NetworkInUse {
-  /** From the newest record. */
-  list: NetworkConfigList;
-  path: readonly string[];
-  /** The genie networks whose records name it. */
-  owners: Set<string>;
-}
-
-/**
- * A summary of each record, and the newest configuration of each network: whole
- * records may be large.
- */
-export interface RecordSurvey {
-  records: readonly RecordSummary[];
-  unreadable: readonly { name: string; error: unknown }[];
-  /** By name; the network of the oldest record comes first. */
-  networks: ReadonlyMap<string, NetworkInUse>;
-}
-
-/** A directory that changed so shortly before it was read may have changed in the same moment again. */
-const settledMs = 1000;
-
-/**
- * Surveys all records of the node; repeated only if a record was added, removed or
- * replaced since.
- */
-export class RecordSurveyor {
-  readonly #context: Context;
-  #last:
-    { survey: RecordSurvey; changedMs: number; readMs: number } | undefined;
-
-  constructor(context: Context) {
-    this.#context = context;
-  }
-
-  async read(): Promise<RecordSurvey> {
-    const { config, dependencies } = this.#context;
-    const readMs = dependencies.now().getTime();
-    const directory = statusIfAny(`${config.dataDir}/attachments`);
-    const changedMs = directory?.modifiedMs ?? readMs;
-    const last = this.#last;
-    if (last?.changedMs === changedMs && last.readMs - changedMs > settledMs)
-      return last.survey;
-    const survey = await surveyRecords(this.#context);
-    this.#last = { survey, changedMs, readMs };
-    return survey;
-  }
-}
-
-/** On the clock that never runs backwards; a record of another boot is older, and has only the time of day. */
-type Age = readonly [uptimeMs: number, time: string];
-
-interface DatedNetwork extends NetworkInUse {
-  newest: Age;
-  oldest: Age;
-}
-
-async function surveyRecords(context: Context): Promise<RecordSurvey> {
-  const bootId = context.dependencies.bootId();
-  const records: RecordSummary[] = [];
-  const unreadable: RecordSurvey["unreadable"][number][] = [];
-  const networks = new Map<string, DatedNetwork>();
-  for await (const { name, record, error } of recordDirectory(context).all()) {
-    if (!record) {
-      unreadable.push({ name, error });
-      continue;
-    }
-    records.push(summaryOf(record));
-    const isOfThisBoot = record.bootId === bootId;
-    const age: Age = [isOfThisBoot ? record.uptimeMs : -1, record.time];
-    for (const { list } of record.attachments)
-      addUse(networks, list, record, age);
-  }
-  const inOrder = [...networks].toSorted(([, a], [, b]) =>
-    compareAges(a.oldest, b.oldest),
-  );
-  return { records, unreadable, networks: new Map(inOrder) };
-}
-
-function summaryOf(record: AttachmentRecord): RecordSummary {
-  const { containerId, ifname, network, bootId, uptimeMs } = record;
-  const attachments = record.attachments.map((attachment) => ({
-    network: attachment.list.name,
-    ifname: attachment.ifname,
-  }));
-  const failedDels = record.failures?.count ?? 0;
-  const ofAdd = { containerId, ifname, network, bootId, uptimeMs };
-  return { ...ofAdd, attachments, failedDels };
-}
-
-function addUse(
-  networks: Map<string, DatedNetwork>,
-  list: NetworkConfigList,
-  { network, path }: AttachmentRecord,
-  age: Age,
-): void {
-  const before = networks.get(list.name);
-  const owners = (before?.owners ?? new Set()).add(network);
-  const isNewest = !before || compareAges(age, before.newest) >= 0;
-  const isOldest = !before || compareAges(age, before.oldest) < 0;
-  networks.set(list.name, {
-    ...(isNewest ? { list, path, newest: age } : before),
-    oldest: isOldest ? age : before.oldest,
-    owners,
-  });
-}
-
-function compareAges([a, aTime]: Age, [b, bTime]: Age): number {
-  return a - b || (aTime < bTime ? -1 : Number(aTime > bTime));
-}
-
 /**
  * Whether `confDir` has no other genie network than the one that is asked. The runtime
  * tells us nothing of another one, so records that may be of it are left alone.
@@ -251,8 +134,7 @@ export async function gcNetworks(
     }
     try {
       await collect(gc, network, deadline.share(networks.length - i));
-    } catch (cause) {
-      const error = CniError.from(cause);
+    } catch (error) {
       errors.push(prefixNetwork(error, undefined, network.list.name));
     }
   }

@@ -24,13 +24,15 @@ import { type Context, deadlineOf, isNested } from "./context.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
 import { leastShareMs } from "./delete-attachments.ts";
 import {
-  type RecordSummary,
-  type RecordSurvey,
-  RecordSurveyor,
   ValidAttachments,
   gcNetworks,
   isOnlyGenieNetwork,
 } from "./gc-networks.ts";
+import {
+  type RecordSummary,
+  type RecordSurvey,
+  RecordSurveyor,
+} from "./record-survey.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {

@@ -97,7 +97,7 @@ const variables: Record<Name, Variable> = {
   CNI_PATH: { required: ["ADD", "CHECK", "DEL", "GC", "STATUS"], optional: [] },
 };
 
-/** Validators of values; the messages are upstream's. */
+/** The fault of a value, in upstream's words. */
 export interface Problem {
   msg: string;
   details?: string;

@@ -33,6 +33,22 @@ const minute = () => new Deadline(60_000);
 const problem = (code: number, message: unknown): unknown =>
   expect.objectContaining({ name: "CniError", code, message });
 
+/** Deletes within a minute, without results. */
+function deleteBy(
+  double: DelegateDouble,
+  attachments: Attachment[],
+  caller?: Parameters<typeof testCaller>[0],
+) {
+  const deadline = minute();
+  return deleteAttachments(
+    attachments,
+    none,
+    target(double),
+    deadline,
+    testCaller(caller),
+  );
+}
+
 describe("deleteAttachments", () => {
   test("deletes attachments and their plugins in reverse, never two at once", async () => {
     using double = new DelegateDouble("a", "b", "c");
@@ -41,13 +57,7 @@ describe("deleteAttachments", () => {
       attachment("net1", "c"),
       attachment("net2", "a"),
     ];
-    const outcome = await deleteAttachments(
-      attachments,
-      none,
-      target(double),
-      minute(),
-      testCaller(),
-    );
+    const outcome = await deleteBy(double, attachments);
     expect([outcome, double.events()]).toEqual([
       { remaining: [], failures: [] },
       ["a DEL net2", "c DEL net1", "b DEL eth0", "a DEL eth0"].flatMap(
@@ -59,12 +69,10 @@ describe("deleteAttachments", () => {
   test("passes over a plugin that never ran for an interface, wherever it is in a list", async () => {
     using double = new DelegateDouble("a", "b", "c");
     const path = `${double.bin}/c`;
-    const outcome = await deleteAttachments(
+    const outcome = await deleteBy(
+      double,
       [attachment("eth0", "c"), attachment("net1", "a", "c", "b")],
-      none,
-      target(double),
-      minute(),
-      testCaller({ neverRan: { path, ifname: "net1" } }),
+      { neverRan: { path, ifname: "net1" } },
     );
     const calls = double.calls().map(({ type, ifname }) => `${type} ${ifname}`);
     expect([outcome, calls]).toEqual([
@@ -85,13 +93,7 @@ describe("deleteAttachments", () => {
       attachment("net2", "missing"),
       attachment("net3", "good", "bad"),
     ];
-    const { remaining, failures } = await deleteAttachments(
-      attachments,
-      none,
-      target(double),
-      minute(),
-      testCaller(),
-    );
+    const { remaining, failures } = await deleteBy(double, attachments);
     expect(remaining.map(({ ifname }) => ifname)).toEqual([
       "eth0",
       "net2",
@@ -123,13 +125,7 @@ describe("deleteAttachments", () => {
     double.behave({ type: "a", verb: "DEL", ifname: "net1" }, { exit: 1 });
     const twin = attachment("eth0", "a");
     const attachments = [twin, { ...twin, ifname: "net1" }];
-    const { remaining } = await deleteAttachments(
-      attachments,
-      none,
-      target(double),
-      minute(),
-      testCaller(),
-    );
+    const { remaining } = await deleteBy(double, attachments);
     expect(remaining).toEqual([{ ...twin, ifname: "net1" }]);
   });
 
@@ -215,16 +211,14 @@ describe("deleteAttachments", () => {
     using double = new DelegateDouble("good", "bad", "hangs");
     double.behave({ type: "bad" }, { exit: 1 });
     double.behave({ type: "hangs" }, { hang: true });
-    const { remaining } = await deleteAttachments(
+    const { remaining } = await deleteBy(
+      double,
       [
         attachment("eth0", "hangs"),
         attachment("net1", "bad"),
         attachment("net2", "good"),
       ],
-      none,
-      target(double),
-      minute(),
-      testCaller({ timeoutMs: 300 }),
+      { timeoutMs: 300 },
     );
     expect(remaining.map(({ ifname }) => ifname)).toEqual(["net1", "eth0"]);
   });

@@ -4,7 +4,7 @@
  * and `genie explain` use these steps.
  */
 import { cniArg } from "../../cni/args.ts";
-import { CniError, invalidConfig } from "../../cni/error.ts";
+import { type CniError, invalidConfig } from "../../cni/error.ts";
 import { isObject, mismatch, parseJson } from "../../cni/json.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import type { Result } from "../../cni/result.ts";
@@ -284,7 +284,7 @@ function requireExecutables(
     try {
       validateNetwork(attachment.list, path, self);
     } catch (error) {
-      throw prefixNetwork(CniError.from(error), pod, displayName(attachment));
+      throw prefixNetwork(error, pod, displayName(attachment));
     }
   }
 }
