@@ -3,7 +3,7 @@
  * namespace of process 1 (agent.md).
  */
 import { describe, expect, test } from "bun:test";
-import { symlinkSync, writeFileSync } from "node:fs";
+import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { gcEvery } from "../../lib/agent/pods/periodic-gc.ts";
 import type { Agent } from "../../lib/agent/part.ts";
@@ -13,13 +13,13 @@ import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
 import { type Node, nothing } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";
+import { failing } from "../support/delegate.ts";
 
 /** As if the machine had been started again since the pod's ADD. */
 async function addBeforeBoot(node: Node): Promise<string> {
   const pod = await node.pod();
   await node.succeed("ADD", pod, { annotations: { cni: "alpha,beta" } });
-  const record = { ...node.record(pod), bootId: crypto.randomUUID() };
-  writeFileSync(node.recordPath(pod), JSON.stringify(record));
+  node.changeRecord(pod, { bootId: crypto.randomUUID() });
   return pod.containerId;
 }
 
@@ -53,10 +53,7 @@ describe("--gc", () => {
     const { node, delegates } = scripted;
     symlinkSync(genieBinary(), join(node.binDir, "genie"));
     const containerId = await addBeforeBoot(node);
-    delegates.behave(
-      { type: "beta", verb: "DEL" },
-      { stdout: { code: 42, msg: "no" }, exit: 1 },
-    );
+    delegates.behave({ type: "beta", verb: "DEL" }, failing());
     await using agent = new RunningAgent(node, "--gc", "--no-cache");
     expect(await agent.said("gc: failed")).toMatchObject({
       level: "warn",
@@ -135,10 +132,7 @@ describe("abandoned attachments", () => {
     const { node, delegates } = scripted;
     const pod = await node.pod();
     for (const verb of ["ADD", "DEL"])
-      delegates.behave(
-        { type: "beta", verb },
-        { stdout: { code: 42, msg: "no" }, exit: 1 },
-      );
+      delegates.behave({ type: "beta", verb }, failing());
     const two = { annotations: { cni: "alpha,beta" } };
     await node.fail("ADD", pod, two);
     await node.succeed("DEL", pod, two);

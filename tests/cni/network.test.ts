@@ -30,6 +30,7 @@ import type { CniVersion } from "../../lib/cni/version.ts";
 import {
   DelegateDouble,
   type RecordedCall,
+  failing,
   testCaller,
 } from "../support/delegate.ts";
 import { cniError } from "../support/cni-error.ts";
@@ -477,10 +478,7 @@ describe("delNetwork", () => {
 
   test("stops at the first error", async () => {
     using double = new DelegateDouble("a", "b", "c");
-    double.behave(
-      { type: "b" },
-      { stdout: { code: 11, msg: "later" }, exit: 1 },
-    );
+    double.behave({ type: "b" }, failing("later", 11));
     const run = del(listOf("1.0.0", "a", "b", "c"), undefined, double);
     expect([
       await failure(run),
@@ -518,10 +516,7 @@ describe("checkNetwork", () => {
 
   test("stops at the first error", async () => {
     using double = new DelegateDouble("a", "b");
-    double.behave(
-      { type: "a" },
-      { stdout: { code: 100, msg: "gone" }, exit: 1 },
-    );
+    double.behave({ type: "a" }, failing("gone", 100));
     const run = check(listOf("1.0.0", "a", "b"), undefined, double);
     expect([await failure(run), double.calls().length]).toEqual([
       cniError(100, 'plugin "a" failed to check eth0: gone'),
@@ -593,10 +588,7 @@ describe("gcNetwork", () => {
       { type: "c" },
       { stdout: { code: 6, msg: "two", details: "second" }, exit: 1 },
     );
-    double.behave(
-      { type: "d" },
-      { stdout: { code: 7, msg: "three" }, exit: 1 },
-    );
+    double.behave({ type: "d" }, failing("three", 7));
     const run = gc(listOf("1.1.0", "a", "b", "c", "d"), valid, double);
     expect([await failure(run), double.calls().length]).toEqual([
       cniError(
@@ -646,10 +638,7 @@ describe("statusNetwork", () => {
 
   test("returns the first error with its code", async () => {
     using double = new DelegateDouble("a", "b");
-    double.behave(
-      { type: "a" },
-      { stdout: { code: 51, msg: "limited" }, exit: 1 },
-    );
+    double.behave({ type: "a" }, failing("limited", 51));
     const run = status(listOf("1.1.0", "a", "b"), double);
     expect([await failure(run), double.calls().length]).toEqual([
       cniError(51, 'plugin "a" failed the status check: limited'),

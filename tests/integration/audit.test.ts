@@ -75,12 +75,8 @@ describe("genie audit", () => {
     const plain = await attach("plain", {});
     const moved = await attach("moved", { cni: "beta" });
     const rebooted = await attach("rebooted", { cni: "beta" });
-    const change = (pod: Pod, key: string, value: string) => {
-      const record = { ...node.record(pod), [key]: value };
-      writeFileSync(node.recordPath(pod), JSON.stringify(record));
-    };
-    change(moved, "netnsId", "0:4:1");
-    change(rebooted, "bootId", "another");
+    node.changeRecord(moved, { netnsId: "0:4:1" });
+    node.changeRecord(rebooted, { bootId: "another" });
     const none = (name: string) => ({ name, uid: `uid-${name}` });
     const both = { cni: "alpha,beta" };
     const pods = [
@@ -139,8 +135,7 @@ describe("genie audit", () => {
     const pod = await node.pod();
     const annotations = { cni: "beta" };
     await node.succeed("ADD", pod, { annotations });
-    const newer = { ...node.record(pod), formatVersion: 99 };
-    writeFileSync(node.recordPath(pod), JSON.stringify(newer));
+    node.changeRecord(pod, { formatVersion: 99 });
     const pods = [listed(pod, annotations, { metadata: replicaSet })];
     const found = audit(node, pods, "--node=node1", "--evict", "--yes");
     expect(found).toMatchObject({

@@ -17,6 +17,7 @@ import {
   stdinOf,
   summary,
 } from "../support/scripted-node.ts";
+import { failing } from "../support/delegate.ts";
 
 const config = { auxiliaryChain: "vendor" };
 const none = { annotations: {}, config };
@@ -198,10 +199,7 @@ describe("the auxiliary chain", () => {
   test("it fails: all of it is rolled back", async () => {
     await using scripted = await start();
     const { node, delegates } = scripted;
-    delegates.behave(
-      { type: "gamma", verb: "ADD" },
-      { stdout: { code: 77, msg: "no" }, exit: 1 },
-    );
+    delegates.behave({ type: "gamma", verb: "ADD" }, failing("no", 77));
     const failure = await node.fail("ADD", await node.pod(), none);
     expect(failure).toMatchObject({
       code: 77,
@@ -217,10 +215,7 @@ describe("the auxiliary chain", () => {
     const pod = await node.pod();
     await node.succeed("ADD", pod, none);
     delegates.forget();
-    delegates.behave(
-      { type: "gamma", verb: "DEL" },
-      { stdout: { code: 77, msg: "no" }, exit: 1 },
-    );
+    delegates.behave({ type: "gamma", verb: "DEL" }, failing("no", 77));
     expect(await node.fail("DEL", pod)).toMatchObject({ code: 77 });
     expect(delegates.calls().map(summary)).toEqual([
       "DEL gamma eth0",

@@ -10,9 +10,8 @@ import {
   startNode,
   startScriptedNode,
   summary,
+  two,
 } from "../support/scripted-node.ts";
-
-const two = { annotations: { cni: "alpha,beta" } };
 
 test("CHECK, every attachment with its own result, whatever is configured now", async () => {
   await using scripted = await startScriptedNode();

@@ -13,9 +13,9 @@ import {
   startScriptedNode,
   stdinOf,
   summary,
+  two,
 } from "../support/scripted-node.ts";
-
-const two = { annotations: { cni: "alpha,beta" } };
+import { failing } from "../support/delegate.ts";
 
 /** Shell text that writes 10 KiB with words at both ends that containerd takes for success. */
 const words = (to: string) =>
@@ -224,10 +224,7 @@ describe("DEL, the disk is full", () => {
     await node.succeed("ADD", pod, two);
     const record = node.record(pod);
     disk.fill();
-    delegates.behave(
-      { type: "alpha", verb: "DEL" },
-      { stdout: { code: 42, msg: "no" }, exit: 1 },
-    );
+    delegates.behave({ type: "alpha", verb: "DEL" }, failing());
     expect(await node.fail("DEL", pod, two)).toMatchObject({
       code: 42,
       msg: '[shop/web:alpha] plugin "alpha" failed to delete eth0: no',

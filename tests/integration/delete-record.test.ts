@@ -15,9 +15,8 @@ import {
   startScriptedNode,
   stdinOf,
   summary,
+  two,
 } from "../support/scripted-node.ts";
-
-const two = { annotations: { cni: "alpha,beta" } };
 
 describe("DEL, a record that cannot be used", () => {
   const unreadable: [string, string, string][] = [

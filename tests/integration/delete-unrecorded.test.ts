@@ -19,8 +19,9 @@ import {
   stdinOf,
   summary,
 } from "../support/scripted-node.ts";
+import { failing } from "../support/delegate.ts";
 
-const no = { stdout: { code: 42, msg: "no" }, exit: 1 };
+const no = failing();
 
 describe("DEL, no record and no entry of the runtime's cache", () => {
   const cases: [string, CallOptions][] = [

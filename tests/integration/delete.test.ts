@@ -19,9 +19,8 @@ import {
   stdinOf,
   store,
   summary,
+  two,
 } from "../support/scripted-node.ts";
-
-const two = { annotations: { cni: "alpha,beta" } };
 
 const reverse = ["DEL beta eth1", "DEL alpha eth0"];
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { RunningAgent } from "../support/agent.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { Cluster } from "../support/cluster.ts";
-import { until } from "../support/delegate.ts";
+import { failing, until } from "../support/delegate.ts";
 import { changed, configure } from "../support/hot-cluster.ts";
 import type { Node, Pod } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";
@@ -76,20 +76,17 @@ describe("genie agent --events", () => {
     const both = { cni: "alpha,beta" };
     const web = await makePod(node, api, "web", both);
     const plain = await makePod(node, api, "plain", {});
-    const failing = await makePod(node, api, "failing", both);
+    const failed = await makePod(node, api, "failing", both);
     await node.succeed("ADD", plain, { annotations: {}, config });
     await node.succeed("ADD", web, { annotations: both, config });
     await untilEvents(api, "web", [
       "Normal AddedInterface: Add eth0 [10.1.0.2/24] from alpha",
       "Normal AddedInterface: Add eth1 [10.2.0.2/24] from beta",
     ]);
-    delegates.behave(
-      { type: "beta", verb: "ADD" },
-      { stdout: { code: 42, msg: "no" }, exit: 1 },
-    );
+    delegates.behave({ type: "beta", verb: "ADD" }, failing());
     // The same twice within a minute is one event.
-    await node.fail("ADD", failing, { annotations: both, config });
-    await node.fail("ADD", failing, { annotations: both, config });
+    await node.fail("ADD", failed, { annotations: both, config });
+    await node.fail("ADD", failed, { annotations: both, config });
     await node.succeed("DEL", web, { annotations: both, config });
     await untilEvents(api, "web", [
       "Normal AddedInterface: Add eth0 [10.1.0.2/24] from alpha",

@@ -5,7 +5,12 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type RecordedCall, isRunning, until } from "../support/delegate.ts";
+import {
+  type RecordedCall,
+  failing,
+  isRunning,
+  until,
+} from "../support/delegate.ts";
 import { type CallOptions, type Pod, nothing } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
 import {
@@ -84,7 +89,7 @@ async function startThree() {
   await node.succeed("ADD", a, { config, annotations: { cni: "alpha,beta" } });
   await node.succeed("ADD", b, { config, annotations: { cni: "alpha" } });
   await node.succeed("ADD", c, { config, annotations: { cni: "beta" } });
-  node.attachedEarlier(a, b, c);
+  node.attachedEarlier([a, b, c]);
   delegates.forget();
   return {
     node,
@@ -232,7 +237,7 @@ describe("GC", () => {
     });
     const pod = await node.pod();
     await node.succeed("ADD", pod, { annotations: { cni: "alpha,beta" } });
-    node.attachedEarlier(pod);
+    node.attachedEarlier([pod]);
     await pod.netns.remove();
     delegates.forget();
     await node.succeed("GC", undefined, valid([]));
@@ -248,14 +253,8 @@ describe("GC", () => {
   test("errors are collected, the rest goes on", async () => {
     await using three = await startThree();
     const { node, delegates, a, b } = three;
-    delegates.behave(
-      { type: "beta", verb: "DEL" },
-      { stdout: { code: 42, msg: "first" }, exit: 1 },
-    );
-    delegates.behave(
-      { type: "alpha", verb: "GC" },
-      { stdout: { code: 43, msg: "second" }, exit: 1 },
-    );
+    delegates.behave({ type: "beta", verb: "DEL" }, failing("first"));
+    delegates.behave({ type: "alpha", verb: "GC" }, failing("second", 43));
     const failure = await node.fail("GC", undefined, valid([eth0(a)]));
     expect(failure).toEqual({
       cniVersion: version,
@@ -290,7 +289,7 @@ describe("GC", () => {
     const [a, b] = [await node.pod("a"), await node.pod("b")];
     await node.succeed("ADD", a, { annotations: { cni: "canal,weave" } });
     await node.succeed("ADD", b, { annotations: { cni: "weave,canal" } });
-    node.attachedEarlier(a, b);
+    node.attachedEarlier([a, b]);
     await node.succeed("GC", undefined, valid([eth0(b)]));
     expect((await node.remains()).interfaces).toEqual(["b:eth0", "b:eth1"]);
     await b.netns.remove();

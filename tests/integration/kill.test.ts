@@ -113,7 +113,7 @@ describe.each([
     await using slow = await startSlowNode();
     const { node, delegates, disk, pod } = slow;
     const orphans = await killedIn("ADD", pod, node, delegates);
-    node.attachedEarlier(pod);
+    node.attachedEarlier([pod]);
     await pod.netns.remove();
     if (isFull) disk.fill();
     await clean.GC(node);

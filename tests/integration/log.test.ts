@@ -14,6 +14,7 @@ import {
   startNode,
   startScriptedNode,
 } from "../support/scripted-node.ts";
+import { failing } from "../support/delegate.ts";
 
 const annotations = { cni: "alpha,beta" };
 const ms: unknown = expect.any(Number);
@@ -384,10 +385,7 @@ describe("log_level warn, the default", () => {
     const { node, delegates } = scripted;
     const pod = await node.pod();
     const msg = `first ${"x".repeat(3 << 20)} last`;
-    delegates.behave(
-      { type: "alpha", verb: "ADD" },
-      { stdout: { code: 7, msg }, exit: 1 },
-    );
+    delegates.behave({ type: "alpha", verb: "ADD" }, failing(msg, 7));
     await node.call("ADD", pod, { annotations: {}, config });
     const log = node.log();
     expect(log).toMatch(/first x+…x+ last/);
@@ -478,10 +476,7 @@ describe("secrets", () => {
       type: "alpha",
       password: secret,
     });
-    delegates.behave(
-      { type: "beta", verb: "ADD" },
-      { stdout: { code: 42, msg: "no" }, exit: 1 },
-    );
+    delegates.behave({ type: "beta", verb: "ADD" }, failing());
     const pod = await node.pod();
     const config = {
       kubernetes: { kubeconfig },

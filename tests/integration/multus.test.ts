@@ -25,6 +25,7 @@ import {
   stdinOf,
   summary,
 } from "../support/scripted-node.ts";
+import { failing } from "../support/delegate.ts";
 
 interface PluginConf {
   type: string;
@@ -255,10 +256,7 @@ describe("DEL, a container of Multus", () => {
     await using at = await startFormer();
     const { node, delegates, pod, former } = at;
     former.write(pod, three);
-    delegates.behave(
-      { type: "beta", verb: "DEL" },
-      { stdout: { code: 42, msg: "busy" }, exit: 1 },
-    );
+    delegates.behave({ type: "beta", verb: "DEL" }, failing("busy"));
     expect(await node.fail("DEL", pod, former.options)).toEqual({
       cniVersion: "1.0.0",
       code: 42,

@@ -12,6 +12,7 @@ import {
   startScriptedNode,
   summary,
 } from "../support/scripted-node.ts";
+import { failing } from "../support/delegate.ts";
 
 const three = { annotations: { cni: "alpha,beta,gamma" } };
 
@@ -119,10 +120,7 @@ describe("ADD, a rollback fails", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     delegates.behave({ type: "gamma", verb: "ADD" }, { stdout: boom, exit: 1 });
-    delegates.behave(
-      { type, verb: "DEL" },
-      { stdout: { code: 11, msg: "busy" }, exit: 1 },
-    );
+    delegates.behave({ type, verb: "DEL" }, failing("busy", 11));
     const pod = await node.pod();
     expect(await node.fail("ADD", pod, three)).toMatchObject({
       code: 42,

@@ -36,6 +36,11 @@ export interface Behaviour {
   exit?: number;
 }
 
+/** A plugin that prints an error and fails. */
+export function failing(msg = "no", code = 42): Behaviour {
+  return { stdout: { code, msg }, exit: 1 };
+}
+
 /** Which calls: all of a type, of one verb, or of one verb and interface. The narrowest wins. */
 export interface Selector {
   type: string;

@@ -301,15 +301,17 @@ export class Node implements AsyncDisposable {
     );
   }
 
-  /** Makes the records older: GC deletes no record in its first minute. */
-  attachedEarlier(...pods: readonly Pod[]): void {
+  /** Replaces keys of a pod's record. */
+  changeRecord(pod: Pod, changes: Record<string, unknown>): void {
+    const record = { ...this.record(pod), ...changes };
+    writeFileSync(this.recordPath(pod), JSON.stringify(record));
+  }
+
+  /** Makes the records older, by default as GC deletes them: none in its first minute. */
+  attachedEarlier(pods: readonly Pod[], ms = 61_000): void {
     for (const pod of pods) {
-      const { uptimeMs } = this.record(pod);
-      const record = {
-        ...this.record(pod),
-        uptimeMs: Number(uptimeMs) - 61_000,
-      };
-      writeFileSync(this.recordPath(pod), JSON.stringify(record));
+      const uptimeMs = Number(this.record(pod)["uptimeMs"]) - ms;
+      this.changeRecord(pod, { uptimeMs });
     }
   }
 

@@ -102,6 +102,9 @@ export async function startScriptedNode(
 
 const scripted = ["alpha", "beta", "gamma"];
 
+/** A pod with two networks: alpha on eth0, beta on eth1. */
+export const two = { annotations: { cni: "alpha,beta" } };
+
 /** The ADD result of a network; alpha is 0. */
 export function scriptedResult(i: number, cniVersion = "1.0.0") {
   return {

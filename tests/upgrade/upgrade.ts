@@ -88,7 +88,7 @@ describe.each([
       expect(node.record(pod)["formatVersion"]).toBe(1);
       const config = { prevResult };
       await succeed(after, node, "CHECK", pod, { ...options, config });
-      node.attachedEarlier(pod);
+      node.attachedEarlier([pod]);
       const valid = [{ containerID: pod.containerId, ifname: "eth0" }];
       await succeed(after, node, "GC", undefined, {
         config: { cniVersion: "1.1.0", "cni.dev/valid-attachments": valid },
@@ -104,7 +104,7 @@ describe.each([
     await using node = await startNode();
     const pod = await node.pod();
     await succeed(before, node, "ADD", pod, several);
-    node.attachedEarlier(pod);
+    node.attachedEarlier([pod]);
     await succeed(after, node, "GC", undefined, {
       config: { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] },
     });
