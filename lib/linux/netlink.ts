@@ -55,9 +55,8 @@ export function routeSocket(ms: number): number {
     // struct sockaddr_nl: u16 family, u16 padding, u32 port, u32 groups
     const kernel = new Uint32Array([AF_NETLINK, 0, 0]);
     checked(call(SYS.connect, fd, kernel, kernel.byteLength));
-    // struct timeval: long seconds, long microseconds
-    const seconds = Math.floor(ms / 1000);
-    const timeval = new Uint32Array([seconds, 0, (ms % 1000) * 1000, 0]);
+    // struct timeval: long seconds, long microseconds. The array drops fractions.
+    const timeval = new Uint32Array([ms / 1000, 0, (ms % 1000) * 1000, 0]);
     const size = timeval.byteLength;
     checked(call(SYS.setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, timeval, size));
     // Kernels before 4.12 know neither option; their responses have no text.
