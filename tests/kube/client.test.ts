@@ -1,16 +1,8 @@
 /** Calls, retries, limits and messages against a real TLS server (selection.md §1, §6, §7). */
-import {
-  afterAll,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  test,
-} from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { type Try, checkAccess } from "../../lib/kube/client.ts";
 import {
-  type ApiServer,
   type Fault,
   startApiServer,
   statusFault,
@@ -23,24 +15,13 @@ import {
   podAnswer,
   temporaryFile,
   thrownBy,
+  startServer,
 } from "./fixtures.ts";
 
-let server: ApiServer;
-let kubeconfig: string;
-
-beforeAll(async () => {
-  server = await startApiServer({
-    allow: ({ namespace }) => namespace !== "denied",
-  });
-  kubeconfig = server.kubeconfig();
+const server = await startServer({
+  allow: ({ namespace }) => namespace !== "denied",
 });
-
-afterAll(() => server.stop());
-
-beforeEach(() => {
-  server.requests.length = 0;
-  server.pods.put(pod);
-});
+const kubeconfig = server.kubeconfig();
 
 const path = "/api/v1/namespaces/shop/pods/web";
 const get = { method: "GET", path, user: "genie" };

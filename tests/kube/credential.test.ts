@@ -1,42 +1,24 @@
 /** Every form of credential against a real TLS server (configuration.md, `kubernetes`, `policy`). */
-import {
-  afterAll,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  test,
-} from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KubeOptions } from "../../lib/kube/access/access.ts";
-import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { makeCerts } from "../support/certs.ts";
 import {
   kubeOf,
-  pod,
   podAnswer,
   temporaryFile,
   temporaryDirectory,
   thrownBy,
+  startServer,
 } from "./fixtures.ts";
 
 const certs = makeCerts();
 const node = certs.client("node-1", ["system:nodes"]);
-let server: ApiServer;
 
-beforeAll(async () => {
-  server = await startApiServer({
-    tokens: { "token-1": "first", "token-2": "second" },
-    passwords: { "name:pass:word": "basic" },
-  });
-  server.pods.put(pod);
-});
-
-afterAll(() => server.stop());
-
-beforeEach(() => {
-  server.requests.length = 0;
+const server = await startServer({
+  tokens: { "token-1": "first", "token-2": "second" },
+  passwords: { "name:pass:word": "basic" },
 });
 
 /** Asks for the pod; the users that the server took us for. */

@@ -1,38 +1,26 @@
 /** Credential plugins (`exec`) and `auth-provider` of a kubeconfig, with real programs. */
-import {
-  afterAll,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  test,
-} from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { runPlugin } from "../../lib/kube/access/exec-credential.ts";
-import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { makeCerts } from "../support/certs.ts";
 import { isRunning } from "../support/delegate.ts";
-import { kubeOf, pod, podAnswer, temporaryFile, thrownBy } from "./fixtures.ts";
+import {
+  kubeOf,
+  podAnswer,
+  temporaryFile,
+  thrownBy,
+  startServer,
+} from "./fixtures.ts";
 
 const apiVersion = "client.authentication.k8s.io/v1";
 const certs = makeCerts();
 const node = certs.client("node-1");
 const PATH = process.env["PATH"];
-let server: ApiServer;
 
-beforeAll(async () => {
-  server = await startApiServer({
-    tokens: { "token-1": "first", "token-2": "second" },
-  });
-  server.pods.put(pod);
-});
-
-afterAll(() => server.stop());
-
-beforeEach(() => {
-  server.requests.length = 0;
+const server = await startServer({
+  tokens: { "token-1": "first", "token-2": "second" },
 });
 
 function program(script: string): string {

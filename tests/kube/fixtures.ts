@@ -2,7 +2,7 @@
  * What the tests of this room share: a client of a test server whose time passes
  * only when it sleeps.
  */
-import { afterAll } from "bun:test";
+import { afterAll, beforeEach } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import {
 } from "../../lib/kube/client.ts";
 import { ApiError } from "../../lib/kube/api-error.ts";
 import type { KubeOptions } from "../../lib/kube/access/access.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
 
 /** A clock that `sleep` advances; `pauses` are what was slept, in milliseconds. */
@@ -102,3 +103,16 @@ export const pod = {
 
 /** What `getPod` makes of {@link pod}. */
 export const podAnswer = { metadata: pod.metadata };
+
+/** The server of a test file: each test begins with {@link pod} and without requests. */
+export async function startServer(
+  ...options: Parameters<typeof startApiServer>
+): Promise<ApiServer> {
+  const server = await startApiServer(...options);
+  afterAll(() => server.stop());
+  beforeEach(() => {
+    server.requests.length = 0;
+    server.pods.put(pod);
+  });
+  return server;
+}

@@ -1,35 +1,25 @@
 /** Whom we trust: authorities, names, proxies, and an environment that wants otherwise. */
-import {
-  afterAll,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  test,
-} from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { systemAuthorities } from "../../lib/kube/access/pem.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { makeCerts } from "../support/certs.ts";
-import { kubeOf, pod, podAnswer, temporaryFile, thrownBy } from "./fixtures.ts";
+import {
+  kubeOf,
+  pod,
+  podAnswer,
+  temporaryFile,
+  thrownBy,
+  startServer,
+} from "./fixtures.ts";
 
 const certs = makeCerts();
 const caData = (text: string) => ({
   "certificate-authority-data": Buffer.from(text).toString("base64"),
 });
 const noAuthority = { "certificate-authority-data": undefined };
-let server: ApiServer;
 
-beforeAll(async () => {
-  server = await startApiServer();
-  server.pods.put(pod);
-});
-
-afterAll(() => server.stop());
-
-beforeEach(() => {
-  server.requests.length = 0;
-});
+const server = await startServer();
 
 function getPod(cluster: object, from = server) {
   return kubeOf({ kubeconfig: from.kubeconfig({ cluster }) }).getPod(
