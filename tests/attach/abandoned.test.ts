@@ -167,7 +167,7 @@ describe("settle, ADD completed", () => {
     );
   });
 
-  test("what no time was left for has not failed", async () => {
+  test("an attachment that was not reached has not failed", async () => {
     using deleting = new Deleting({});
     expect(await deleting.settle("!net1")).toEqual({
       error: "[net-net1] no net1",
@@ -212,7 +212,7 @@ describe("settle, ADD did not complete", () => {
     });
   });
 
-  test("what no time was left for is tried by the next DEL, and alone", async () => {
+  test("an attachment that was not reached is deleted by the next DEL, alone", async () => {
     using deleting = new Deleting({ completed: [] });
     expect(await deleting.settle("!eth0", "net1")).toEqual({
       error: "[net-eth0] no eth0",
@@ -321,7 +321,7 @@ test.each<[string | undefined, string, AttachmentRecord]>([
   expect(late && all.claimOf(abandoned, late)).toBe(owner);
 });
 
-test("LivingRecords.refresh, sees what comes and what goes", async () => {
+test("LivingRecords.refresh, reads new and changed records, forgets removed ones", async () => {
   using directory = temporaryDirectory();
   const records = new RecordDirectory(directory.path);
   const all = new LivingRecords(records);

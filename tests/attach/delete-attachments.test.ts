@@ -81,7 +81,7 @@ describe("deleteAttachments", () => {
     ]);
   });
 
-  test("tries all, and says what is left in its former order, the errors as they happened", async () => {
+  test("tries all; the rest in the order of the record, the errors as they happened", async () => {
     using double = new DelegateDouble("good", "bad");
     double.behave(
       { type: "bad" },
@@ -169,7 +169,7 @@ describe("deleteAttachments", () => {
     expect(limits).toEqual([10_000, 10_000, 19_000]);
   });
 
-  test("gives each 5 s at least while they last; what is not reached is told apart, 11", async () => {
+  test("each has at least 5 s while they last; attachments that were not reached: 11", async () => {
     const { limits, remaining, reached } = await timed(
       many(4),
       12_000,
@@ -207,7 +207,7 @@ describe("deleteAttachments", () => {
     expect(counts).toEqual([32, 32, 20]);
   });
 
-  test("puts what was killed before what failed", async () => {
+  test("killed attachments are retried before failed ones", async () => {
     using double = new DelegateDouble("good", "bad", "hangs");
     double.behave({ type: "bad" }, { exit: 1 });
     double.behave({ type: "hangs" }, { hang: true });

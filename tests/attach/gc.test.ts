@@ -278,7 +278,7 @@ describe("gc, records that the runtime's list does not name", () => {
     for (const lock of locks) lock?.release();
   });
 
-  test("one disappears meanwhile: no error, and the network is told of the others", async () => {
+  test("one disappears meanwhile: no error, and the network gets the others", async () => {
     using node = new GcNode((what) => {
       const other = what === "DEL alpha c1" ? "c2" : "c1";
       if (what.startsWith("DEL"))
@@ -306,7 +306,7 @@ describe("gc, records that the runtime's list does not name", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test("the lock of one is no file: told, the others go on", async () => {
+  test("the lock of one is no file: an error, the others are deleted", async () => {
     using node = new GcNode();
     node.record("c1", "alpha");
     node.record("c2", "alpha");
@@ -552,7 +552,7 @@ describe("gc, networks", () => {
     expect(await node.left()).toEqual(["c2"]);
   });
 
-  test("written while GC tells the first network: the second keeps it", async () => {
+  test("written during the GC of the first network: the second keeps it", async () => {
     using node = new GcNode((what) => {
       if (what === "GC alpha")
         node.record("c3", "beta", { uptimeMs: beganMs + 1 });
@@ -638,7 +638,7 @@ describe("gc, its 25 seconds", () => {
     ]);
   });
 
-  test("what a quick record does not need is the others'", async () => {
+  test("a quick record leaves its time to the others", async () => {
     using node = new GcNode();
     node.record("c1", "alpha");
     node.record("c2", "beta", younger);

@@ -432,7 +432,7 @@ describe("writeBack", () => {
     });
   });
 
-  test("does not mind that the pod is gone", async () => {
+  test("a pod that is gone is no error", async () => {
     const { words } = await wroteBack({ patch: () => Promise.resolve("gone") });
     expect(words).toBe("");
   });

@@ -213,7 +213,7 @@ describe("readConfDir", () => {
     }
   });
 
-  test("reads no device, and says what it is not", () => {
+  test("a device is invalid: not a regular file", () => {
     using directory = temporaryDirectory();
     writeFiles(directory.path, { "b.conf": conf });
     symlinkSync("/dev/zero", `${directory.path}/a.conf`);

@@ -14,7 +14,7 @@ describe("CniError", () => {
 
   const bytes = (text = "") => Buffer.byteLength(text);
 
-  test("toObject ends at 8 KiB, in the middle of what is too long", () => {
+  test("toObject has at most 8 KiB, cut in the middle", () => {
     const long = `first ${"é".repeat(100_000)} last`;
     const { msg, details } = new CniError(7, long).toObject("1.0.0");
     expect(msg).toMatch(/^first é+…é+ last$/);
@@ -44,7 +44,7 @@ describe("CniError", () => {
     if (detail <= 1024) expect(details).toBe("d".repeat(detail));
   });
 
-  test("message and details, each at most 8 KiB, whoever reads them", () => {
+  test("message and details, each at most 8 KiB", () => {
     const long = `first ${"x".repeat(3 << 20)} last`;
     const { message, details } = new CniError(999, long, { details: long });
     for (const text of [message, details]) {
@@ -64,7 +64,7 @@ describe("CniError", () => {
     ]);
   });
 
-  test("from gives a CniError itself", () => {
+  test("from returns a CniError itself", () => {
     const error = new CniError(4, "x");
     expect(CniError.from(error)).toBe(error);
   });

@@ -180,7 +180,7 @@ describe("findPlugin", () => {
 });
 
 describe("requirePlugin", () => {
-  test("accepts what can be executed", () => {
+  test("accepts an executable", () => {
     using double = new DelegateDouble("plugin");
     expect(requirePlugin("plugin", [double.bin])).toBeUndefined();
   });
@@ -196,7 +196,7 @@ describe("requirePlugin", () => {
 });
 
 describe("invoke", () => {
-  test("hands over the request and returns what was printed, decoded", async () => {
+  test("sends the request and returns the decoded output", async () => {
     const { answer, calls } = await call({ stdout: { cniVersion: "1.0.0" } });
     expect(answer).toEqual({ cniVersion: "1.0.0" });
     expect(calls.map(({ stdin }) => stdin)).toEqual([config]);
@@ -292,7 +292,7 @@ describe("invoke", () => {
       { stdout: "garbage" },
       { stderr: "", error: expect.objectContaining({ code: 999 }) },
     ],
-  ])("tells of each execution, %s", async (_, behaviour, expected) => {
+  ])("reports each execution, %s", async (_, behaviour, expected) => {
     const told: Execution[] = [];
     const before = performance.now();
     await call(
@@ -312,7 +312,7 @@ describe("invoke", () => {
     expect(ms).toBeLessThanOrEqual(performance.now() - before);
   });
 
-  test("tells of no execution when there is no executable", async () => {
+  test("reports no execution when there is no executable", async () => {
     const told: Execution[] = [];
     const { error } = await call(
       {},
@@ -322,7 +322,7 @@ describe("invoke", () => {
     expect([told, error]).toEqual([[], expect.objectContaining({ code: 7 })]);
   });
 
-  test("does not read stdout where nobody asks for it (F-6)", async () => {
+  test("does not read stdout without a reader (F-6)", async () => {
     const { answer, error } = await call(
       { stdout: "garbage" },
       { verb: "DEL" },
@@ -332,7 +332,7 @@ describe("invoke", () => {
     expect([answer, error]).toEqual([undefined, undefined]);
   });
 
-  test("gives what is made of the output, or why it is not to be trusted", async () => {
+  test("returns the value of the reader, or throws its error", async () => {
     const read = (output: unknown) => ({ read: output });
     expect((await call({ stdout: [1] }, {}, {}, read)).answer).toEqual({
       read: [1],
@@ -390,7 +390,7 @@ describe("invoke", () => {
     },
   );
 
-  test("says with what it printed what it wrote to stderr", async () => {
+  test("the error has stdout and stderr", async () => {
     const { error } = await call({ stdout: "garbage", stderr: "why\n" });
     expect(error).toHaveProperty("details", '"garbage"; stderr: "why"');
     const silent = await call({ stdout: "", stderr: "why\n" });
@@ -606,7 +606,7 @@ describe("invoke", () => {
     );
   });
 
-  test("says that the arguments are too long", async () => {
+  test("the error of arguments that are too long", async () => {
     using double = new DelegateDouble("plugin");
     const args = `X=${"x".repeat(3 << 20)}`;
     const tooLong = { ...runtime, args, path: [double.bin] };
@@ -679,7 +679,7 @@ describe("invoke", () => {
     expect(error).toEqual(failedToAdd(999, text));
   });
 
-  test("lets an execution take its own limit, the phase's or less", async () => {
+  test("an execution has its own limit, the phase's or less", async () => {
     const limits: number[] = [];
     const exec = ({ deadline }: ExecRequest) => {
       limits.push(deadline.remaining);

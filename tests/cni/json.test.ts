@@ -27,7 +27,7 @@ describe("parseJson", () => {
     );
   });
 
-  test("takes as many levels as it is told to", () => {
+  test("the limit of levels is a parameter", () => {
     expect(() => parseJson(nested(101), 101)).not.toThrow();
     expect(() => parseJson(nested(102), 101)).toThrow(
       "nested deeper than 101 levels",

@@ -141,7 +141,7 @@ describe("request", () => {
     ).toEqual(['{"name":"n","type":"flannel","cniVersion":"0.3.0"}']);
   });
 
-  test("leaves out what is stale, and only that (R-CF-2)", () => {
+  test("omits stale keys only (R-CF-2)", () => {
     const list = parseConfList({
       cniVersion: "1.1.0",
       name: "net",
@@ -178,7 +178,7 @@ describe("request", () => {
     ]);
   });
 
-  test("hands capability arguments to those who declare them true (R-CF-3)", () => {
+  test("passes capability arguments to plugins that declare them true (R-CF-3)", () => {
     const capabilityArgs = {
       portMappings: [{ hostPort: 80 }],
       bandwidth: { ingressRate: 1 },
@@ -396,7 +396,7 @@ describe("addNetwork", () => {
     );
   });
 
-  test("does not execute a version that nobody knows", async () => {
+  test("does not execute an unknown version", async () => {
     using double = new DelegateDouble("a");
     const run = add(listOf("1.2.3", "a"), double);
     expect([await failure(run), double.calls()]).toEqual([
@@ -553,7 +553,7 @@ const noContainer = {
 describe("gcNetwork", () => {
   const valid = [{ containerID: "c1", ifname: "eth0" }];
 
-  test("calls the plugins in order, with what must stay under both names (R-CF-5)", async () => {
+  test("calls the plugins in order, with the valid attachments under both keys (R-CF-5)", async () => {
     using double = new DelegateDouble("a", "b");
     await gc(listOf("1.1.0", "a", "b"), valid, double);
     const conf = {
@@ -654,7 +654,7 @@ describe("statusNetwork", () => {
 });
 
 describe("validateNetwork", () => {
-  test("accepts what can be executed", () => {
+  test("accepts an executable", () => {
     using double = new DelegateDouble("a", "b");
     expect(
       validateNetwork(listOf("1.0.0", "a", "b"), [double.bin], undefined),

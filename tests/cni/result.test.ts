@@ -192,7 +192,7 @@ describe("convertResult", () => {
     });
   });
 
-  test("between families drops what no version knows", () => {
+  test("between families drops unknown fields", () => {
     expect([convert(unknown, "0.4.0"), convert(unknown, "0.2.0")]).toEqual([
       {
         cniVersion: "0.4.0",
@@ -243,7 +243,7 @@ describe("modernResult", () => {
     },
   );
 
-  test("is a result: what is empty is left out again", () => {
+  test("is a result: empty fields are omitted again", () => {
     const modern = modernResult(parseResult({}, "1.0.0"));
     expect(JSON.stringify(convertResult(modern, "1.0.0"))).toBe(
       '{"cniVersion":"1.0.0"}',
@@ -273,7 +273,7 @@ describe("parseResult, keys in any case, as Go reads them", () => {
     } as never);
   });
 
-  test("what another spelling says is checked", () => {
+  test("another spelling of a key is validated", () => {
     const ips = [{ address: "10.0.0.3/24", interface: 9 }];
     expect(() => parse({ ips: [], IPs: ips }, "1.0.0")).toThrow(
       "result.ips.0.interface: no interface 9 among 0",

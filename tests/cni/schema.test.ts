@@ -157,7 +157,7 @@ describe("parse", () => {
     expect(parse(schema, value, fail)).toBe(value as never);
   });
 
-  test("throws what `fail` makes of the first problem", () => {
+  test("throws the error that `fail` makes of the first problem", () => {
     const value = { name: 1, ips: 2 };
     expect(() => parse(schema, value, fail, secret)).toThrow(
       "file: name: expected a string, got a number",

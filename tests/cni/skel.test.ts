@@ -70,7 +70,7 @@ const failure = (error: object) => ({
 });
 
 describe("runPlugin, request", () => {
-  test("has what the runtime passed", async () => {
+  test("has the variables of the runtime", async () => {
     const { called } = await run({ stdin: { ...config, x: { y: [1] } } });
     expect(called).toEqual([
       {
@@ -105,7 +105,7 @@ describe("runPlugin, request", () => {
     ]);
   });
 
-  test("has U+FFFD for what is not UTF-8, as in Go", async () => {
+  test("has U+FFFD for invalid UTF-8, as in Go", async () => {
     const bytes = Buffer.concat([
       Buffer.from('{"cniVersion":"1.1.0","name":"n","x":"'),
       Buffer.from([0xff]),

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { smallDisk } from "../support/disk.ts";
-import { type Node, type Pod, nothing } from "../support/node.ts";
+import { type Node, type Pod, gcOfNone, nothing } from "../support/node.ts";
 import {
   type ScriptedNode,
   startNode,
@@ -231,10 +231,7 @@ describe("an attachment that ADD completed", () => {
   test("DELs of a runtime's GC and of `genie gc` count too", async () => {
     await using scripted = await startScriptedNode("1.1.0");
     const { node, delegates } = scripted;
-    const config = {
-      cniVersion: "1.1.0",
-      "cni.dev/valid-attachments": [],
-    };
+    const config = gcOfNone;
     const pod = await node.pod();
     await node.succeed("ADD", pod, two);
     delegates.behave({ type: "beta", verb: "DEL" }, failing());
@@ -410,10 +407,7 @@ describe("an abandoned attachment", () => {
   });
 
   describe("a runtime's GC", () => {
-    const config = {
-      cniVersion: "1.1.0",
-      "cni.dev/valid-attachments": [],
-    };
+    const config = gcOfNone;
 
     test("tries it last; a failure does not fail the GC", async () => {
       await using scripted = await startScriptedNode("1.1.0");

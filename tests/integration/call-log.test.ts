@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
-import type { Node } from "../support/node.ts";
+import { type Node, gcOfNone } from "../support/node.ts";
 import {
   type ScriptedNode,
   startScriptedNode,
@@ -59,7 +59,7 @@ describe("calls.log, its lines", () => {
     await node.succeed("ADD", pod, options);
     await node.succeed("CHECK", pod, options);
     await node.succeed("DEL", pod, options);
-    const config = { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
+    const config = gcOfNone;
     await node.succeed("GC", undefined, { config });
     await node.succeed("STATUS", undefined, { config });
     const { containerId } = pod;

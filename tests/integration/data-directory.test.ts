@@ -12,7 +12,7 @@ import {
   truncateSync,
 } from "node:fs";
 import { join } from "node:path";
-import { nothing } from "../support/node.ts";
+import { gcOfNone, nothing } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";
 
 describe("a directory that is not ours alone", () => {
@@ -119,7 +119,7 @@ describe("a record that is no regular file", () => {
     });
     await node.succeed("DEL", first, { annotations: null });
     // It may be of an ADD that is about to end: GC leaves it, and comes to an end.
-    const config = { "cni.dev/valid-attachments": [], cniVersion: "1.1.0" };
+    const config = gcOfNone;
     await node.call("GC", undefined, { config });
     await node.fail("DEL", second, { annotations: null });
     await node.succeed("DEL", second, { annotations: null });

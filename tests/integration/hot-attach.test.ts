@@ -83,7 +83,7 @@ describe("genie attach and detach", () => {
     expect(await made.node.remains()).toEqual(nothing);
   });
 
-  test("what was attached goes with the pod", async () => {
+  test("DEL deletes the attached network too", async () => {
     await using made = await start();
     await changed(made.cluster, "attach", "shop/web", "weave@up7");
     await made.cluster.del(made.pod);
@@ -117,7 +117,7 @@ describe("genie attach and detach", () => {
     expect(await attached(pod)).toEqual({ eth0: "canal" });
   });
 
-  test("what 0.1.0 attached, whose record has no elements: is there", async () => {
+  test("an attachment of 0.1.0, whose record has no elements, is present", async () => {
     await using made = await start();
     const record = made.node.record(made.pod);
     const newer = new Set(["element", "origin", "requested"]);
@@ -131,7 +131,7 @@ describe("genie attach and detach", () => {
       ).toMatchObject({ outcome: "present" });
   });
 
-  test("what is there: says so and succeeds, executes nothing", async () => {
+  test("a network that is present: success, nothing is executed", async () => {
     await using made = await start();
     const { cluster, pod } = made;
     await changed(cluster, "attach", "shop/web", "weave@eth4");
@@ -227,7 +227,7 @@ test("an interface that the pod made itself stays: refused by name, else another
   ]);
 });
 
-describe("what is refused changes nothing", () => {
+describe("a refusal changes nothing", () => {
   let made: Awaited<ReturnType<typeof start>>;
   beforeAll(async () => {
     made = await start();

@@ -14,6 +14,7 @@ import {
   type CallOptions,
   type Node,
   type Pod,
+  gcOfNone,
   nothing,
 } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
@@ -151,7 +152,7 @@ describe.each([
 const clean = {
   GC: (node: Node) =>
     node.succeed("GC", undefined, {
-      config: { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] },
+      config: gcOfNone,
     }),
   "genie gc": async (node: Node) => expect(node.command("gc").exitCode).toBe(0),
 } as const;

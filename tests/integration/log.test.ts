@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
-import type { Pod } from "../support/node.ts";
+import { type Pod, gcOfNone } from "../support/node.ts";
 import { onlyValue, run } from "../support/runtime.ts";
 import {
   type ScriptedNode,
@@ -43,6 +43,12 @@ function contextOf(verb: string, { containerId }: Pod) {
   return { time, verb, pod: "shop/web", containerId, ifname: "eth0" };
 }
 
+/** The line of a call, at level info. */
+function callLine(verb: string, pod: Pod, networks: object[], code = 0) {
+  const line = { level: "info", msg: verb, networks, ms, code };
+  return { ...contextOf(verb, pod), ...line };
+}
+
 const alpha = {
   network: "alpha-net",
   ifname: "eth0",
@@ -66,40 +72,13 @@ describe("log_level info", () => {
     await node.succeed("ADD", pod, { annotations, config });
     await node.succeed("CHECK", pod, { annotations, config });
     await node.succeed("DEL", pod, { annotations, config });
-    await node.succeed("GC", undefined, {
-      config: {
-        ...config,
-        cniVersion: "1.1.0",
-        "cni.dev/valid-attachments": [],
-      },
-    });
+    await node.succeed("GC", undefined, { config: { ...config, ...gcOfNone } });
     const lines = linesOf(scripted).filter(({ level }) => level === "info");
     const both = [alpha, beta];
     expect(lines).toEqual([
-      {
-        ...contextOf("ADD", pod),
-        level: "info",
-        msg: "ADD",
-        networks: both,
-        ms,
-        code: 0,
-      },
-      {
-        ...contextOf("CHECK", pod),
-        level: "info",
-        msg: "CHECK",
-        networks: both,
-        ms,
-        code: 0,
-      },
-      {
-        ...contextOf("DEL", pod),
-        level: "info",
-        msg: "DEL",
-        networks: both.toReversed(),
-        ms,
-        code: 0,
-      },
+      callLine("ADD", pod, both),
+      callLine("CHECK", pod, both),
+      callLine("DEL", pod, both.toReversed()),
       {
         time: expect.any(String),
         level: "info",
@@ -120,26 +99,20 @@ describe("log_level info", () => {
     delegates.behave({ type: "beta", verb: "ADD" }, { stdout: no, exit: 1 });
     await node.fail("ADD", pod, { annotations, config });
     const undone = (plugin: string) => ({ plugin, verb: "DEL", ms });
-    expect(linesOf(scripted)).toEqual([
+    const networks = [
       {
-        ...contextOf("ADD", pod),
-        level: "info",
-        msg: "ADD",
-        networks: [
-          {
-            network: "alpha-net",
-            ifname: "eth0",
-            plugins: [{ plugin: "alpha", ms }, undone("alpha")],
-          },
-          {
-            network: "beta-net",
-            ifname: "eth1",
-            plugins: [{ plugin: "beta", ms, code: 42 }, undone("beta")],
-          },
-        ],
-        ms,
-        code: 42,
+        network: "alpha-net",
+        ifname: "eth0",
+        plugins: [{ plugin: "alpha", ms }, undone("alpha")],
       },
+      {
+        network: "beta-net",
+        ifname: "eth1",
+        plugins: [{ plugin: "beta", ms, code: 42 }, undone("beta")],
+      },
+    ];
+    expect(linesOf(scripted)).toEqual([
+      callLine("ADD", pod, networks, 42),
       {
         ...contextOf("ADD", pod),
         level: "error",
@@ -179,23 +152,15 @@ describe("log_level info", () => {
     ]);
   });
 
-  test("GC that deletes a container: which one", async () => {
+  test("GC that deletes a container: its ID", async () => {
     await using scripted = await startScriptedNode("1.1.0");
     const { node } = scripted;
     const pod = await node.pod();
     await node.succeed("ADD", pod, { config, annotations: {} });
     linesOf(scripted);
     // A record younger than a minute is left alone.
-    const path = node.recordPath(pod);
-    const record = { ...node.record(pod), uptimeMs: 1 };
-    await Bun.write(path, JSON.stringify(record));
-    await node.succeed("GC", undefined, {
-      config: {
-        ...config,
-        cniVersion: "1.1.0",
-        "cni.dev/valid-attachments": [],
-      },
-    });
+    node.attachedEarlier([pod]);
+    await node.succeed("GC", undefined, { config: { ...config, ...gcOfNone } });
     const line = linesOf(scripted).find(({ level }) => level === "info");
     expect(line).toMatchObject({
       msg: "GC",

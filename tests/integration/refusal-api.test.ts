@@ -120,7 +120,7 @@ describe("ADD refuses responses of the API server", () => {
   });
 });
 
-test("no secret is said where all goes well", async () => {
+test("no secret in the output of a successful ADD", async () => {
   await using api = await startApiServer({
     tokens: { [`${secret}-policy`]: "genie" },
   });

@@ -140,7 +140,7 @@ describe("ADD, a rollback fails", () => {
 });
 
 describe("ADD, a failure after the networks: undone too", () => {
-  test("the result cannot be said in the version of the request", async () => {
+  test("the result cannot be converted to the version of the request", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     delegates.behave(

@@ -47,7 +47,7 @@ async function execute(
 }
 
 describe("execDelegate", () => {
-  test("gives what the process wrote and how it ended", async () => {
+  test("returns stdout, stderr and exit code", async () => {
     using run = await execute({ stdout: "out", stderr: "err é", exit: 3 });
     expect(run.result).toEqual({
       exitCode: 3,
@@ -57,7 +57,7 @@ describe("execDelegate", () => {
     });
   });
 
-  test("names the signal that ended it", async () => {
+  test("returns the signal that ended the process", async () => {
     using run = await execute({ stdout: "out", signal: "SEGV" });
     expect(run.result).toEqual({
       exitCode: null,
@@ -92,7 +92,7 @@ describe("execDelegate", () => {
     expect(run.double.calls()[0]?.stdin).toBe(stdin);
   });
 
-  test("does not mind a process that never reads its stdin (F-3)", async () => {
+  test("a process that never reads its stdin is no error (F-3)", async () => {
     using run = await execute({ deaf: true }, { stdin: "x".repeat(3 << 20) });
     expect(run.result).toEqual({ ...quiet, stdout: "{}" });
   });
@@ -104,7 +104,7 @@ describe("execDelegate", () => {
   });
 
   test.each(["stdout", "stderr"] as const)(
-    "is given whole what comes after a shell's > /dev/%s, without NUL bytes",
+    "returns all text after a shell's > /dev/%s, without NUL bytes",
     async (stream) => {
       const to = stream === "stderr" ? ">&2" : "";
       const sh = `echo before ${to}; echo emptied >/dev/${stream}; echo after ${to}; printf last ${to}`;
@@ -128,7 +128,7 @@ describe("execDelegate", () => {
     expect(run.result.stdout).toBe(`${pid} ${pid} ${pid}\n`);
   });
 
-  test("hands over the inherited descriptors from 3 on, and no other", async () => {
+  test("passes the inherited descriptors from 3 on, and no other", async () => {
     using directory = temporaryDirectory();
     const files = ["a", "b"].map((name) => `${directory.path}/${name}`);
     const inherit = files.map((file) => openSync(file, "w"));

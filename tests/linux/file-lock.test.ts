@@ -22,7 +22,7 @@ describe("tryLock", () => {
     ]);
   });
 
-  test("may be asked again by its holder", () => {
+  test("succeeds again for its owner", () => {
     using directory = temporaryDirectory();
     const fd = openSync(`${directory.path}/lock`, "a");
     expect([tryLock(fd), tryLock(fd)]).toEqual([true, true]);

@@ -11,7 +11,7 @@ import { readable, ready, uptimeMs, writable } from "../../lib/linux/libc.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 describe("ready", () => {
-  test("tells whether there is something to read", () => {
+  test("whether there is something to read", () => {
     using directory = temporaryDirectory();
     const fd = fifo(directory.path);
     const empty = ready(fd, readable, 0);
@@ -20,7 +20,7 @@ describe("ready", () => {
     closeSync(fd);
   });
 
-  test("tells whether there is room to write", () => {
+  test("whether there is room to write", () => {
     using directory = temporaryDirectory();
     const fd = fifo(directory.path);
     const room = ready(fd, writable, 0);
@@ -34,7 +34,7 @@ describe("ready", () => {
     closeSync(fd);
   });
 
-  test("waits as long as it is told", () => {
+  test("waits until its limit", () => {
     using directory = temporaryDirectory();
     const fd = fifo(directory.path);
     const start = performance.now();
@@ -49,7 +49,7 @@ describe("ready", () => {
     closeSync(fd);
   });
 
-  test("takes a descriptor that is none for ready: the read says why", () => {
+  test("an invalid descriptor counts as ready: the read fails", () => {
     const fd = openSync("/dev/null", "r");
     closeSync(fd);
     expect(ready(fd, readable, 0)).toBe(true);

@@ -271,7 +271,7 @@ describe("list", () => {
     expect(socket.list(26, u32(0))).toEqual([u32(1), u32(2), u32(3)]);
   });
 
-  test("only what is wanted; a change during what is not wanted counts", () => {
+  test("only wanted items; a change during an unwanted one counts", () => {
     const { socket, requests } = scripted(
       [[item(1), item(2, interrupted), item(3)], [done]],
       [[item(4), item(5)], [done]],

@@ -212,7 +212,7 @@ test("returnDefaultRoutes, moves those of a family back and removes what it had 
 });
 
 describe("removeTables", () => {
-  test("what was made goes, twice is no error, and nothing else goes", async () => {
+  test("removes only the tables that were made; a second time is no error", async () => {
     await using pod = await startPod(
       `${both}
        ip rule add from 10.1.0.2 lookup 77 pref 77
@@ -269,7 +269,7 @@ describe("takeOut and putBack", () => {
     expect(sorted(await table(pod))).toEqual(sorted(before));
   });
 
-  test("what was taken of an interface that is gone is not put back", async () => {
+  test("routes of an interface that is gone are not put back", async () => {
     await using pod = await startPod(calico);
     using routing = new Rtnetlink(pod.path);
     const links = routing.links();

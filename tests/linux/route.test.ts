@@ -274,7 +274,7 @@ describe("encodeRoute", () => {
     expect(decodeRoutes(encodeRoute(route))).toEqual([route]);
   });
 
-  test("a nexthop object, without what is in it", () => {
+  test("a nexthop object, without its nexthops", () => {
     const object = { type: 30, data: u32(5) };
     expect(encodeRoute({ ...route4, attributes: [object] })).toEqual(
       listed(v4, 0, [{ type: 15, data: u32(254) }, object]),

@@ -92,7 +92,7 @@ test.each(["10.1.0.1", "fd01::1"])(
   },
 );
 
-test("addRoute, what the kernel refuses has its reason", async () => {
+test("addRoute, the error of the kernel has its reason", async () => {
   await using pod = await startPod("");
   using routing = new Rtnetlink(pod.path);
   const net1 = routing.links().get("net1") ?? 0;

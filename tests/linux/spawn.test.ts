@@ -65,7 +65,7 @@ function environment(directory: string): string[] {
 }
 
 describe("execDelegate, an environment that is not UTF-8", () => {
-  test("is passed on as it is, with what was added and replaced", async () => {
+  test("is passed on as it is, with added and replaced variables", async () => {
     using directory = temporaryDirectory();
     const env = { U: "new", ADDED: "ä" };
     await execute(directory.path, `#!/bin/sh\n${environ}`, { env });
@@ -126,7 +126,7 @@ describe("execDelegate, an environment that is not UTF-8", () => {
     });
   });
 
-  test("what cannot be executed throws as ever", async () => {
+  test("an error of the execution is thrown", async () => {
     using directory = temporaryDirectory();
     const path = join(directory.path, "directory");
     mkdirSync(path);

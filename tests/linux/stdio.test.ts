@@ -113,13 +113,13 @@ describe("writeStdout", () => {
 });
 
 describe("writeStderr", () => {
-  test("writes everything to who reads it", async () => {
+  test("writes everything to a reader", async () => {
     const text = `writeStderr("é".repeat(300000)); process.exit(0);`;
     const child = start(text, ["ignore", "ignore", "pipe"]);
     expect(await child.stderr.text()).toBe("é".repeat(300_000));
   });
 
-  test("does not wait for long for who does not, nor again for each text", async () => {
+  test("a reader that does not read delays one text by a second, not each", async () => {
     using directory = temporaryDirectory();
     const { writer } = fifo(directory.path);
     const text = `
@@ -132,7 +132,7 @@ describe("writeStderr", () => {
     expect(took).toBeWithin(900, 5000);
   });
 
-  test("does not mind that it is closed", async () => {
+  test("a closed stderr is no error", async () => {
     const text = `
       require("node:fs").closeSync(2);
       writeStderr("word");

@@ -204,7 +204,7 @@ test.each([
   );
 });
 
-describe("lockContainer, what has the lock's name is no file of ours", () => {
+describe("lockContainer, a file at the lock's path that is not ours", () => {
   test.each<[string, (path: string) => unknown, string]>([
     [
       "a symbolic link",
@@ -475,7 +475,7 @@ describe("lockContainer, after its genie was killed", () => {
     ]);
   });
 
-  test("nobody is written down because the disk was full: its orphan is killed all the same", async () => {
+  test("a lock without an owner, as the disk was full: its orphan is killed", async () => {
     using at = node();
     const pid = await orphaned(at.dataDir, ["sleep", "60"]);
     writeFileSync(at.path, "");
@@ -582,7 +582,7 @@ describe("lockContainer, after its genie was killed", () => {
     void [first, second];
   });
 
-  test("whoever merely has the file open is left alone", async () => {
+  test("a process that merely has the file open is left alone", async () => {
     using at = node();
     const pid = await orphaned(at.dataDir, ["sleep", "60"]);
     const readers = ["<", "<>"].map((opened) =>

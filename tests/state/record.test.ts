@@ -97,7 +97,7 @@ describe("textOfRecord", () => {
     expect(text.split(marker)).toHaveLength(2);
   });
 
-  test("what is left of a shared one is of format 1 again", async () => {
+  test("the rest of a shared one is of format 1 again", async () => {
     const shared = { ...record, attachments: [first, copy(first, "net1")] };
     const read = await parseRecord(textOfRecord(shared));
     const left = { ...read, attachments: read.attachments.slice(1) };

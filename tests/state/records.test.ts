@@ -153,7 +153,7 @@ describe("Records, the files", () => {
     expect(left()).toEqual([]);
   });
 
-  test("of one record are removed, also what crashes left, and nothing of others", () => {
+  test("of one record are removed, also those of crashes, and none of others", () => {
     using at = node();
     writeFiles(at.path, {
       [`${name}.json`]: "",
@@ -212,7 +212,7 @@ describe("Records, the files", () => {
 });
 
 describe("Records.read", () => {
-  test("gives back the record, with and without a pod", async () => {
+  test("returns the record, with and without a pod", async () => {
     using at = node();
     at.records.write(record).close();
     const { pod: _, ...outside } = record;
@@ -435,7 +435,7 @@ describe("RecordDirectory.all", () => {
     containerId,
   }));
 
-  test("gives every readable record and the errors of the others", async () => {
+  test("returns every readable record and the errors of the others", async () => {
     using at = node();
     for (const each of [record, ...others]) at.records.write(each).close();
     writeFiles(at.path, {
@@ -457,7 +457,7 @@ describe("RecordDirectory.all", () => {
     ]);
   });
 
-  test("holds one at a time: what disappears meanwhile is left out", async () => {
+  test("holds one at a time; records that disappear meanwhile are left out", async () => {
     using at = node();
     for (const each of [record, ...others]) at.records.write(each).close();
     const seen: RecordEntry[] = [];
@@ -501,7 +501,7 @@ describe("Records.readResults", () => {
     };
   }
 
-  test("gives back results, each in its version, and what was made for them", async () => {
+  test("returns results, each in its version, and the tables made for them", async () => {
     expect(await readAs()).toEqual({
       results: both,
       routing: new Map([["net1", made]]),
@@ -558,7 +558,7 @@ describe("Records.readResults", () => {
     });
   });
 
-  test("gives none where there is no file, or a directory of that name", async () => {
+  test("returns none for a missing file, or a directory of that name", async () => {
     using at = node();
     const none = await at.records.readResults(record);
     directoryAt(at.file(".result.json"));
@@ -571,7 +571,7 @@ describe("Records.readResults", () => {
     ]);
   });
 
-  test("gives none of a file that is larger than any", async () => {
+  test("returns none of a file above the limit", async () => {
     using at = node();
     at.records.writeResults(record, results);
     truncateSync(at.file(".result.json"), (256 << 20) + 1);
@@ -596,7 +596,7 @@ describe("Records.readResults", () => {
     expect([...found.results.keys()]).toEqual(["net1"]);
   });
 
-  test("gives those that are good among others", async () => {
+  test("returns the valid ones among others", async () => {
     const coming = { cniVersion: "1.2.0" };
     const odd = {
       results: [
@@ -670,7 +670,7 @@ describe("Records.create", () => {
     expect(at.records.has(record)).toBe(false);
   });
 
-  test("takes one of 4 MiB; what is left of a larger one is written all the same", async () => {
+  test("writes one of 4 MiB, and the rest of a larger one", async () => {
     using at = node();
     for (const work of [
       () => at.records.create(sized(limit)),

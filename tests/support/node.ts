@@ -66,6 +66,12 @@ export const nothing: Remains = {
   interfaces: [],
 };
 
+/** The configuration of a GC to which no attachment is valid. */
+export const gcOfNone = {
+  cniVersion: "1.1.0",
+  "cni.dev/valid-attachments": [],
+};
+
 export const annotationsKey = "io.kubernetes.cri.pod-annotations";
 
 /** Where Debian has the reference plugins; CNI_PLUGINS for another place. */
