@@ -46,22 +46,11 @@ describe("readConfig", () => {
     });
   });
 
-  const ordinary = {
-    type: "cni-genie",
-    capabilities: { "io.kubernetes.cri.pod-annotations": true },
-    runtimeConfig: { portMappings: [] },
-    default_plugin: "weave,flannel@eth1",
-    kubernetes: {
-      kubeconfig: "/etc/cni/kubeconfig",
-      k8s_api_root: "https://a:6443",
-    },
-    log_level: "debug",
-    logFile: "/var/log/genie.log",
+  /** Keys whose value is taken as it is. */
+  const plain = {
     confDir: "/conf",
-    binDir: "/bin1",
     dataDir: "/data",
-    apiTimeout: 0.5,
-    delegateTimeout: 86_400,
+    logFile: "/var/log/genie.log",
     result: "merged",
     strict: true,
     namespaceIsolation: true,
@@ -72,12 +61,27 @@ describe("readConfig", () => {
     allowedIpams: ["calico-ipam"],
     defaultRoutes: "keep",
     allowRepeated: ["calico"],
-    deleteGiveUp: 0,
     runtimeCacheDir: "/cache",
     multusDir: "",
     multusConfDir: "/multus/net.d",
     nodeName: "node-1",
     podResourcesSocket: "/run/kubelet.sock",
+    type: "cni-genie",
+    runtimeConfig: { portMappings: [] },
+  };
+  const ordinary = {
+    ...plain,
+    capabilities: { "io.kubernetes.cri.pod-annotations": true },
+    default_plugin: "weave,flannel@eth1",
+    kubernetes: {
+      kubeconfig: "/etc/cni/kubeconfig",
+      k8s_api_root: "https://a:6443",
+    },
+    log_level: "debug",
+    binDir: "/bin1",
+    apiTimeout: 0.5,
+    delegateTimeout: 86_400,
+    deleteGiveUp: 0,
   };
   const keys = {
     ...ordinary,
@@ -87,34 +91,15 @@ describe("readConfig", () => {
 
   test("reads every key", () => {
     expect(readConfig(keys)).toMatchObject({
-      type: "cni-genie",
+      ...plain,
       defaultPlugin: "weave,flannel@eth1",
       kube: { kubeconfig: "/etc/cni/kubeconfig", server: "https://a:6443" },
       logLevel: "debug",
-      logFile: "/var/log/genie.log",
-      confDir: "/conf",
       binDirs: ["/bin1"],
-      dataDir: "/data",
       apiTimeoutMs: 500,
       delegateTimeoutMs: 86_400_000,
-      result: "merged",
-      strict: true,
-      namespaceIsolation: true,
-      globalNamespaces: ["shared", "default"],
-      systemNamespace: "system",
-      allowedNetworks: ["weave"],
-      allowedPlugins: [],
-      allowedIpams: ["calico-ipam"],
-      defaultRoutes: "keep",
-      allowRepeated: ["calico"],
       deleteGiveUpMs: 0,
-      runtimeCacheDir: "/cache",
-      multusDir: "",
-      multusConfDir: "/multus/net.d",
-      nodeName: "node-1",
-      podResourcesSocket: "/run/kubelet.sock",
       declaresAnnotations: true,
-      runtimeConfig: { portMappings: [] },
       automatic: { networks: ["canal", "weave"], by: "traffic" },
       auxiliaryChain: "vendor",
       unknownKeys: [],

@@ -3,7 +3,7 @@
  * of its directory that is ready (agent.md "Taint and labels"), so that a scheduler knows
  * which node has which network.
  */
-import { watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
 import { monotonicMs } from "../../linux/deadline.ts";
 import { patchNode, readNode } from "./node-object.ts";
 import type { Part } from "../part.ts";
@@ -39,26 +39,22 @@ export const labels: Part = {
   },
 };
 
-/** Resolves when the directory changes, or after `ms` milliseconds; a missing one does not change. */
+/** Resolves when the directory changes, or after `ms` milliseconds. */
 async function changeIn(
   directory: string,
   ms: number,
   signal: AbortSignal,
 ): Promise<void> {
   const changed = new AbortController();
+  let watcher: FSWatcher | undefined;
   try {
-    using watcher = watched(directory, () => changed.abort());
-    void watcher;
-    await pause(ms, AbortSignal.any([signal, changed.signal]));
-    if (changed.signal.aborted) await pause(limits.settle, signal);
+    watcher = watch(directory, () => changed.abort()).on("error", () => {});
   } catch {
-    await pause(ms, signal);
+    // A missing directory does not change.
   }
-}
-
-function watched(directory: string, changed: () => void): Disposable {
-  const watcher = watch(directory, changed).on("error", () => {});
-  return { [Symbol.dispose]: () => watcher.close() };
+  await pause(ms, AbortSignal.any([signal, changed.signal]));
+  watcher?.close();
+  if (changed.signal.aborted) await pause(limits.settle, signal);
 }
 
 /** The labels to set, and with null those to remove. */
