@@ -1,8 +1,7 @@
 /**
- * One GC for each network in use, told what must stay (state.md "CHECK, GC,
- * STATUS"). The runtime knows one interface of a container, the delegates'
- * networks know others, so each network gets a list of its own (cni-plugin.md
- * P-GC-4).
+ * One GC for each network in use, with the list of its valid attachments (state.md
+ * "CHECK, GC, STATUS"). The runtime knows one interface of a container, the delegates'
+ * networks know others, so each network gets a list of its own (cni-plugin.md P-GC-4).
  */
 import * as v from "valibot";
 import { readConfDir } from "../cni/confdir.ts";
@@ -88,8 +87,8 @@ function validPairs(config: object): readonly ValidAttachment[] {
 }
 
 /**
- * Whether `confDir` has no other genie network than the one that is asked. The runtime
- * tells us nothing of another one, so records that may be of it are left alone.
+ * Whether `confDir` has no genie network beside the one of this GC. The runtime does not
+ * list the attachments of another one, so records that may belong to it stay.
  */
 export function isOnlyGenieNetwork({ config, request }: Context): boolean {
   const types = ownTypes(config);
@@ -141,7 +140,7 @@ export async function gcNetworks(
   return errors;
 }
 
-/** While GC is alone with the records: a record is in the list, or its delegates run later. */
+/** GC excludes ADDs meanwhile: a record is in the list, or its delegates run later. */
 async function collect(
   gc: NetworksGc,
   { list, path }: NetworkToCollect,
@@ -162,7 +161,7 @@ async function collect(
   await withRecordsAlone(context, deadline, work);
 }
 
-/** The interfaces of an unreadable record are unknown, so no network can be told what must stay. */
+/** The interfaces of an unreadable record are unknown, so no list of valid attachments would be complete. */
 function refusals({ unreadable }: RecordSurvey): CniError[] {
   return unreadable.map(
     ({ name, error }) =>
@@ -182,7 +181,7 @@ function noTimeFor(networks: readonly NetworkToCollect[]): CniError {
   );
 }
 
-/** The attachments that one network must keep: the recorded ones, and those of the runtime that are older than we are. */
+/** The attachments that one network must keep: the recorded ones, and those that the runtime made before genie was installed. */
 function validFor(
   network: string,
   { valid, stale }: NetworksGc,
@@ -222,7 +221,7 @@ function networksToCollect(gc: NetworksGc): NetworkToCollect[] {
   return [...chosen.values()];
 }
 
-/** Whether all its records name the genie network that is asked; another one has interfaces that the runtime does not tell us of. */
+/** Whether all its records name the genie network of this GC: the runtime does not list the interfaces of another one. */
 function isOurs(
   { context }: NetworksGc,
   network: NetworkInUse | undefined,

@@ -1,6 +1,6 @@
 /**
- * GC: records that the runtime no longer knows are deleted, then every network
- * in use is told what must stay (state.md "CHECK, GC, STATUS").
+ * GC: deletes the records that the runtime no longer knows, then sends every network in
+ * use the list of its valid attachments (state.md "CHECK, GC, STATUS").
  */
 import { CniError, Code } from "../cni/error.ts";
 import { throwFirst } from "../cni/network-upkeep.ts";
@@ -46,7 +46,7 @@ export async function gc(context: Context): Promise<void> {
   const surveyor = new RecordSurveyor(context);
   const before = await surveyor.read();
   const isOnly = isOnlyGenieNetwork(context);
-  // Half of the time is the networks': a stale record that hangs must not cost them theirs.
+  // A stale record that hangs must not use the networks' half of the time.
   const forRecords = deadline.atMost(deadline.remaining / 2);
   const records = await deleteStaleRecords(
     context,
@@ -123,7 +123,7 @@ export async function removeLitter(
 /** A younger record may belong to an ADD that the runtime's list does not have yet. */
 const settledMs = 60_000;
 
-/** Records of this network that are unknown to the runtime, settled, and not worked on; those come first of which fewer DELs have failed, so that every GC makes progress. */
+/** Records of this network that are unknown to the runtime, settled, and not worked on. Those with fewer failed DELs come first, so that every GC makes progress. */
 async function staleRecords(
   { request, config, dependencies }: Context,
   { records }: RecordSurvey,
@@ -211,8 +211,8 @@ export async function deleteStale(
 }
 
 /**
- * Deletes unreadable records of containers that the runtime does not know: no DEL will
- * ever come that moves them aside. Each is an error once, as at DEL.
+ * Deletes unreadable records of containers that the runtime does not know, as no
+ * DEL will move them aside. Each is an error once, as at DEL.
  */
 async function deleteUnreadableRecords(
   context: Context,

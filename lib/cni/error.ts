@@ -101,7 +101,7 @@ export class CniError extends Error {
   }
 }
 
-/** 11 for what the node has too little of now, 5 for the disk, 999 for all else. */
+/** 11 for a shortage of memory, descriptors or processes, 5 for the disk, 999 for all else. */
 function codeOf(thrown: unknown): number {
   const cause = thrown instanceof StepError ? thrown.cause : thrown;
   if (cause instanceof SystemError && shortage.test(cause.code))

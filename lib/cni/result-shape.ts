@@ -86,8 +86,8 @@ export function formOf(version: CniVersion): "legacy" | "0.3" | "1" {
 export type Unknown = "keep" | "drop";
 
 /**
- * A decoded value as a canonical result of `version`, whatever version it
- * says. Throws code 999 with a dot path to what is not as it must be.
+ * A decoded value as a canonical result of `version`; its own `cniVersion` is ignored.
+ * Throws code 999 with a dot path to an invalid field.
  */
 export function readResult(
   value: unknown,

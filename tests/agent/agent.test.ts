@@ -18,6 +18,7 @@ import { startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";
 import { NodeDirectory, ptpConf, type } from "../cli/fixtures.ts";
 import { keptKubeconfig, startScriptedNode } from "../support/scripted-node.ts";
+import { directoryOptions } from "../support/node.ts";
 
 describe("genie agent", () => {
   test("an API server that never responds, it ends within 5 s of SIGTERM all the same", async () => {
@@ -125,17 +126,14 @@ describe("genie agent", () => {
     [["--atach"], "unknown option --atach; did you mean --attach?"],
   ])("%j, is refused before anything is installed", async (words, message) => {
     await using scripted = await startScriptedNode();
-    const { confDir, binDir, dataDir } = scripted.node;
     const { exitCode, stderr } = await type([
       "agent",
-      `--conf-dir=${confDir}`,
-      `--bin-dir=${binDir}`,
-      `--data-dir=${dataDir}`,
+      ...directoryOptions(scripted.node),
       ...words,
     ]);
     expect(exitCode).toBeGreaterThan(0);
     expect(stderr).toContain(message);
-    expect(existsSync(join(binDir, "genie"))).toBe(false);
+    expect(existsSync(join(scripted.node.binDir, "genie"))).toBe(false);
   });
 
   test("--help, says of each part what it needs", async () => {

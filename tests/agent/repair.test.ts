@@ -12,7 +12,7 @@ import { removeCerts } from "../support/certs.ts";
 import { Cluster, addresses, lan } from "../support/cluster.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 import { changed, configure, recorded } from "../support/hot-cluster.ts";
-import { type Pod, nothing } from "../support/node.ts";
+import { type Pod, directoryOptions, nothing } from "../support/node.ts";
 import { run } from "../support/runtime.ts";
 
 afterAll(removeCerts);
@@ -131,13 +131,7 @@ async function start(extra: object = {}) {
   const change = async (request: object): Promise<unknown> => {
     const { node } = cluster;
     const { stdout } = await run(
-      [
-        genieBinary(),
-        "change-pod",
-        `--conf-dir=${node.confDir}`,
-        `--bin-dir=${node.binDir}`,
-        `--data-dir=${node.dataDir}`,
-      ],
+      [genieBinary(), "change-pod", ...directoryOptions(node)],
       {
         env: { PATH: process.env["PATH"] ?? "" },
         stdin: JSON.stringify({

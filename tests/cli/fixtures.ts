@@ -21,6 +21,7 @@ import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/state/record.ts";
+import { directoryOptions } from "../support/node.ts";
 
 /** What a command said and how it ended. */
 export interface Ended {
@@ -138,12 +139,7 @@ export class NodeDirectory implements Disposable {
 
   /** The options that say where the node is. */
   get directories(): string[] {
-    const { confDir, binDir, dataDir } = this;
-    return [
-      `--conf-dir=${confDir}`,
-      `--bin-dir=${binDir}`,
-      `--data-dir=${dataDir}`,
-    ];
+    return directoryOptions(this);
   }
 
   type(

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { genieBinary } from "../support/build.ts";
 import { until } from "../support/delegate.ts";
 import { startNode } from "../support/scripted-node.ts";
+import { directoryOptions } from "../support/node.ts";
 
 interface Row {
   ifname: string;
@@ -23,8 +24,7 @@ describe("genie list", () => {
         "list",
         "--watch",
         "-o=json",
-        `--conf-dir=${node.confDir}`,
-        `--data-dir=${node.dataDir}`,
+        ...directoryOptions(node),
       ],
       stdout: "pipe",
     });

@@ -4,7 +4,7 @@
  */
 import { genieBinary } from "./build.ts";
 import { until } from "./delegate.ts";
-import type { Node } from "./node.ts";
+import { type Node, directoryOptions } from "./node.ts";
 
 export interface LogLine {
   level: string;
@@ -33,9 +33,7 @@ export class RunningAgent implements AsyncDisposable {
           ? []
           : ["--no-install"]),
         "--node=node1",
-        `--conf-dir=${node.confDir}`,
-        `--bin-dir=${node.binDir}`,
-        `--data-dir=${node.dataDir}`,
+        ...directoryOptions(node),
         ...words.slice(end),
       ],
       env: { PATH: process.env["PATH"] ?? "" },

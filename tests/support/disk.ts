@@ -4,7 +4,7 @@
  */
 import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run as runCommand } from "./runtime.ts";
+import { stdoutOf } from "./runtime.ts";
 
 export interface SmallDisk extends AsyncDisposable {
   /** Takes all the space that is left. */
@@ -20,20 +20,17 @@ export async function smallDisk(directory: string): Promise<SmallDisk> {
   mkdirSync(directory, { recursive: true });
   // Without a mode it would be 1777, and genie takes no directory that others may write to.
   const options = `size=${bytes},mode=0700`;
-  await run("mount", "-t", "tmpfs", "-o", options, "tmpfs", directory);
+  await stdoutOf(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory]);
   return {
     fill() {
       const { bavail, bsize } = statfsSync(directory);
       writeFileSync(join(directory, "full"), Buffer.alloc(bavail * bsize));
     },
-    makeReadOnly: () => run("mount", "-o", "remount,ro", directory),
-    [Symbol.asyncDispose]: () => run("umount", directory),
+    async makeReadOnly() {
+      await stdoutOf(["mount", "-o", "remount,ro", directory]);
+    },
+    async [Symbol.asyncDispose]() {
+      await stdoutOf(["umount", directory]);
+    },
   };
-}
-
-async function run(...cmd: string[]): Promise<void> {
-  const env = { PATH: process.env["PATH"] ?? "" };
-  const { exitCode, stderr } = await runCommand(cmd, { env });
-  if (exitCode !== 0)
-    throw new Error(`failed to run ${cmd.join(" ")}: ${stderr.trim()}`);
 }

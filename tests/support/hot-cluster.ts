@@ -4,7 +4,7 @@
  */
 import { genieBinary } from "./build.ts";
 import type { Cluster } from "./cluster.ts";
-import type { Pod } from "./node.ts";
+import { type Pod, directoryOptions } from "./node.ts";
 import { type Output, run } from "./runtime.ts";
 
 /** Writes the node's configuration of genie where the commands look for it. */
@@ -27,12 +27,7 @@ export function hot(
   command: "attach" | "detach",
   ...words: string[]
 ): Promise<Output> {
-  const directories = [
-    `--conf-dir=${node.confDir}`,
-    `--bin-dir=${node.binDir}`,
-    `--data-dir=${node.dataDir}`,
-  ];
-  return run([genieBinary(), command, ...directories, ...words], {
+  return run([genieBinary(), command, ...directoryOptions(node), ...words], {
     env: { PATH: process.env["PATH"] ?? "" },
   });
 }

@@ -3,7 +3,7 @@
  * removed by `await using`. It knows nothing of CNI.
  */
 import { existsSync } from "node:fs";
-import { run as runCommand } from "./runtime.ts";
+import { stdoutOf } from "./runtime.ts";
 
 /** An interface as `ip -json address` shows it, only the keys that tests use. */
 export interface Link {
@@ -24,7 +24,7 @@ export class Netns implements AsyncDisposable {
   /** A new one, its loopback up. Throws Error, for one without the privilege. */
   static async create(): Promise<Netns> {
     const name = `genie-${process.pid.toString(36)}-${unique()}`;
-    await run(["ip", "netns", "add", name]);
+    await stdoutOf(["ip", "netns", "add", name]);
     const netns = new Netns(name);
     await netns.run("ip", "link", "set", "lo", "up");
     return netns;
@@ -41,7 +41,7 @@ export class Netns implements AsyncDisposable {
 
   /** Runs a command inside; its stdout. Throws Error with its stderr. */
   run(...command: string[]): Promise<string> {
-    return run(["ip", "netns", "exec", this.name, ...command]);
+    return stdoutOf(["ip", "netns", "exec", this.name, ...command]);
   }
 
   /** All interfaces but the loopback, by name. */
@@ -64,7 +64,7 @@ export class Netns implements AsyncDisposable {
 
   /** Also removes its interfaces; a second call does nothing. */
   async remove(): Promise<void> {
-    if (this.exists()) await run(["ip", "netns", "delete", this.name]);
+    if (this.exists()) await stdoutOf(["ip", "netns", "delete", this.name]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -82,13 +82,4 @@ interface ShownLink {
 /** Unique among processes by their pid, and among test files of one process by chance. */
 function unique(): string {
   return crypto.randomUUID().slice(0, 8);
-}
-
-async function run(cmd: string[]): Promise<string> {
-  const env = { PATH: process.env["PATH"] ?? "" };
-  const { exitCode, stdout, stderr } = await runCommand(cmd, { env });
-  if (exitCode === 0) return stdout;
-  throw new Error(
-    `failed to run ${cmd.join(" ")}: exit code ${exitCode}: ${stderr.trim()}`,
-  );
 }

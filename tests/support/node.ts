@@ -279,13 +279,8 @@ export class Node implements AsyncDisposable {
 
   /** The same, executed by another program. */
   commandBy(by: readonly string[], name: string, ...words: string[]): Output {
-    const directories = [
-      `--conf-dir=${this.confDir}`,
-      `--bin-dir=${this.binDir}`,
-      `--data-dir=${this.dataDir}`,
-    ];
     const { exitCode, stdout, stderr } = Bun.spawnSync({
-      cmd: [...by, genieBinary(), name, ...directories, ...words],
+      cmd: [...by, genieBinary(), name, ...directoryOptions(this), ...words],
       env: { PATH: process.env["PATH"] ?? "" },
       cwd: "/",
     });
@@ -397,6 +392,19 @@ function podVariables({
       .map(([key, value]) => `${key}=${value}`)
       .join(";"),
   };
+}
+
+/** The options of every command of genie for the directories of a node. */
+export function directoryOptions({
+  confDir,
+  binDir,
+  dataDir,
+}: Pick<Node, "confDir" | "binDir" | "dataDir">): string[] {
+  return [
+    `--conf-dir=${confDir}`,
+    `--bin-dir=${binDir}`,
+    `--data-dir=${dataDir}`,
+  ];
 }
 
 function entries(directory: string): string[] {

@@ -54,6 +54,16 @@ export function run(
   return outputOf(start(cmd, options));
 }
 
+/** The stdout of a command of the system. Throws Error with its stderr if it fails. */
+export async function stdoutOf(cmd: readonly string[]): Promise<string> {
+  const env = { PATH: process.env["PATH"] ?? "" };
+  const { exitCode, stdout, stderr } = await run(cmd, { env });
+  if (exitCode === 0) return stdout;
+  throw new Error(
+    `failed to run ${cmd.join(" ")}: exit code ${exitCode}: ${stderr.trim()}`,
+  );
+}
+
 export interface Output {
   exitCode: number;
   stdout: string;

@@ -12,6 +12,7 @@ import {
   type Failure,
   type Node,
   type Pod,
+  directoryOptions,
   nothing,
 } from "../support/node.ts";
 import { type Answer, callPlugin } from "../support/runtime.ts";
@@ -65,9 +66,7 @@ async function install(binary: string, node: Node): Promise<void> {
     binary,
     "install",
     `--kubeconfig=${kubeconfig}`,
-    `--conf-dir=${node.confDir}`,
-    `--bin-dir=${node.binDir}`,
-    `--data-dir=${node.dataDir}`,
+    ...directoryOptions(node),
   ]);
 }
 

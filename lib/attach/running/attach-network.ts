@@ -1,5 +1,5 @@
 /**
- * One network of a running pod comes (agent.md "Hot attach and detach"), by the code of
+ * Adds one network to a running pod (agent.md "Hot attach and detach"), by the code of
  * ADD for one attachment: record first, plugin, result; the pod's status afterwards.
  */
 import { Code, CniError } from "../../cni/error.ts";
@@ -184,7 +184,7 @@ function choiceOf({ node, definition }: Addition, ifname: string): Choice {
   };
 }
 
-/** What an ADD refuses for all networks of a pod. Throws 7. */
+/** The rules of an ADD for all networks of a pod together. Throws 7. */
 function requireCompatible(
   attachments: readonly Attachment[],
   { config }: Context,

@@ -1,6 +1,6 @@
 /**
- * One network of a running pod goes (agent.md "Hot attach and detach"), by the code of DEL
- * for one attachment, from the record.
+ * Removes one network from a running pod (agent.md "Hot attach and detach"), by the code
+ * of DEL for one attachment, from the record.
  */
 import type { Result } from "../../cni/result.ts";
 import type { Family } from "../../linux/address.ts";
@@ -73,7 +73,7 @@ export async function detachOne(
   const own = routing.get(ifname);
   if (own)
     await removeRouting(context, record, netns, new Map([[ifname, own]]));
-  const families = await waysOut(pod, attachment, netns);
+  const families = await ownedDefaultRoutes(pod, attachment, netns);
   const { failures } = await deleteAttachments(
     [attachment],
     stored.results,
@@ -88,7 +88,7 @@ export async function detachOne(
   results.delete(ifname);
   routing.delete(ifname);
   if (families.length > 0)
-    await returnWaysOut(pod, families, netns, results, routing);
+    await passOnDefaultRoutes(pod, families, netns, results, routing);
   const attachments = record.attachments.filter((one) => one !== attachment);
   const rest = {
     ...pod,
@@ -109,8 +109,8 @@ export async function detachOne(
   return { ...rest, stored: { ...rest.stored, due } };
 }
 
-/** Empty if no other network had to leave the main table. A failure is logged: the attachment goes all the same. */
-async function waysOut(
+/** The families whose default route the attachment owns; empty if no other network had to leave the main table. A failure is logged, and does not stop the detach. */
+async function ownedDefaultRoutes(
   { context, stored }: RunningPod,
   attachment: Attachment,
   netns: string,
@@ -130,8 +130,8 @@ async function waysOut(
   }
 }
 
-/** The pod keeps a way out, or a warning says that it has none. */
-async function returnWaysOut(
+/** Gives the default routes to the next network; a failure is a warning. */
+async function passOnDefaultRoutes(
   { context, record }: RunningPod,
   families: readonly Family[],
   netns: string,

@@ -1,6 +1,6 @@
 /**
- * What the changes of a running pod's networks have in common: their time limits, what
- * they return, and what the pod's status says of a recorded attachment (agent.md).
+ * The common parts of changes of a running pod's networks: time limits, outcomes, and the
+ * pod's status of a recorded attachment (agent.md).
  */
 import { invalidConfig } from "../../cni/error.ts";
 import { addressesOf } from "../../cni/result-query.ts";
@@ -50,7 +50,7 @@ export interface Change {
   ips?: string[];
 }
 
-/** What the status says beyond the result, of an attachment of the record. */
+/** An attachment of the record, with the parts of its status that are not in the result. */
 export function withStatusExtras(attachment: Attachment): Attachment {
   const extras = { ...statusExtras(attachment), ...attachment.extras };
   return { ...attachment, extras };

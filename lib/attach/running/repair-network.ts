@@ -127,7 +127,7 @@ function withAddresses(
     : { ...attachment, capabilityArgs: { ...capabilityArgs, ips } };
 }
 
-/** Its rollback removed it from the record: what an operator or a pod asked for would be forgotten. */
+/** The rollback removed it from the record, and with it the request of an operator or a pod. */
 async function keep(
   { context, record }: RunningPod,
   attachment: Attachment,
