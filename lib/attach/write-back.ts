@@ -14,6 +14,7 @@ import type { Kube } from "../kube/client.ts";
 import { formatIp, parseCidr } from "../linux/address.ts";
 import { messageOf } from "../linux/errno.ts";
 import type { Attachment } from "../select/attachment.ts";
+import { logs } from "../state/log-level.ts";
 import type { PodReference } from "../state/record.ts";
 import type { DueStatus } from "../state/records.ts";
 import { isSynced, statusSynced } from "../state/synced.ts";
@@ -45,7 +46,9 @@ export async function writeBack(
       patch(reference, pod, annotations, api),
     );
     const fields = { ...subject, done: outcome };
-    context.log().debug("wrote the pod's network status", fields);
+    // Most logs have no such line, and need not be loaded.
+    if (logs(context.config.logLevel, "debug"))
+      context.log().debug("wrote the pod's network status", fields);
   } catch (error) {
     const problem = { ...subject, error: messageOf(error) };
     context.log().warn("failed to write the pod's network status", problem);

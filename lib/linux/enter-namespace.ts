@@ -47,15 +47,20 @@ export function inMountNamespace<T>(path: string, action: () => T): T {
 
 function inNamespace<T>(kind: Kind, path: string, action: () => T): T {
   const { name } = kind;
-  const target = step(`failed to open ${name} ${quote(path)}`, () =>
-    openNow(path),
+  // Quoted for an error only.
+  const target = step(
+    () => `failed to open ${name} ${quote(path)}`,
+    () => openNow(path),
   );
   try {
     const home = step(`failed to open the own ${name}`, () =>
       openNow(kind.own),
     );
     try {
-      step(`failed to enter ${name} ${quote(path)}`, () => kind.enter(target));
+      step(
+        () => `failed to enter ${name} ${quote(path)}`,
+        () => kind.enter(target),
+      );
       try {
         return action();
       } finally {

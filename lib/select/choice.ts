@@ -114,12 +114,10 @@ export function parseChoice(
     context.ifname,
   );
   const definitions = replacement ? [replacement, ...added] : added;
-  if (definitions.length > 1)
-    requireOneDefaultRoute(
-      definitions
-        .filter(({ element }) => element.defaultRoute)
-        .map(({ key }) => key),
-    );
+  const asking: string[] = [];
+  for (const { element, key } of definitions)
+    if (element.defaultRoute) asking.push(key);
+  requireOneDefaultRoute(asking);
   if (networks.length > 1)
     requireServedOnce(namedNetworks(elements), context.config);
   const isNpwg =

@@ -3,10 +3,21 @@
  * speed without a timer (docs/performance.md "The rules").
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
-import { NoopNode } from "../../scripts/noop-node.ts";
+import { systemDependencies } from "../../lib/attach/context.ts";
+import {
+  definitionFile,
+  definitionsDirectory,
+  textOfDefinition,
+} from "../../lib/state/cached-definition.ts";
+import {
+  definitionsSynced,
+  statusSynced,
+  syncedText,
+} from "../../lib/state/synced.ts";
+import { NoopNode, pod } from "../../scripts/noop-node.ts";
 
 const buildMs = 60_000;
 let genie: string;
@@ -27,11 +38,12 @@ function run(
   command: string,
   containerId: string,
   env: Record<string, string> = {},
+  input = node.withAnnotations(),
 ): Ran {
   const { stdout, stderr, exitCode } = Bun.spawnSync(cmd, {
     cwd: "/",
     env: { ...node.env(command, containerId), ...env },
-    stdin: Buffer.from(node.withAnnotations()),
+    stdin: Buffer.from(input),
   });
   expect([exitCode, command]).toEqual([0, command]);
   return { stdout: stdout.toString(), stderr: stderr.toString() };
@@ -111,6 +123,34 @@ describe("the executable, modules loaded", () => {
       expect(compiledIn(stderr)).toEqual(ofVersion);
     },
   );
+
+  test("ADD of definitions from the agent's cache: no source is compiled beyond those of VERSION", () => {
+    const directory = join(node.dataDir, definitionsDirectory);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const name of ["one", "two"]) {
+      const config = JSON.stringify({
+        cniVersion: "1.0.0",
+        name,
+        type: "noop",
+      });
+      const metadata = { namespace: pod.namespace, name, annotations: {} };
+      writeFileSync(
+        join(directory, definitionFile(pod.namespace, name)),
+        textOfDefinition({ metadata, spec: { config } }),
+        { mode: 0o600 },
+      );
+    }
+    const synced = syncedText(systemDependencies({}));
+    for (const file of [definitionsSynced, statusSynced])
+      writeFileSync(join(node.dataDir, file), synced, { mode: 0o600 });
+    const input = node.withAnnotations(
+      {},
+      { "k8s.v1.cni.cncf.io/networks": "one,two" },
+    );
+    const ofVersion = compiledIn(run([genie], "VERSION", "", reporting).stderr);
+    const { stderr } = run([genie], "ADD", "defined", reporting, input);
+    expect(compiledIn(stderr)).toEqual(ofVersion);
+  });
 
   test("STATUS and the commands: foreign modules and more chunks are seen", () => {
     const commands = chunkWith("// lib/cli/commands.ts");
