@@ -28,7 +28,7 @@ const words = { p: "passed", f: "failed", u: "unknown" } as const;
  */
 async function repaired(
   rounds: Round[],
-  { again = 0, repairs = [] as string[] } = {},
+  { round: roundMs = 1, again = 0, repairs = [] as string[] } = {},
 ): Promise<string[]> {
   using directory = temporaryDirectory();
   const records = new Records(directory.path);
@@ -73,8 +73,10 @@ async function repaired(
         told.push(`${round} repair ${ifname}`);
         repairsDone++;
       }
-      const outcome = repairs.shift() ?? "repaired";
-      const answer = verb === "check" ? check() : { outcome, why: "no" };
+      const answer =
+        verb === "check"
+          ? check()
+          : { outcome: repairs.shift() ?? "repaired", why: "no" };
       return { code: 0, stdout: JSON.stringify(answer), stderr: "" };
     },
     log: () => {},
@@ -82,7 +84,7 @@ async function repaired(
       told.push(`${round} ${type} ${reason} of ${subject.name}`);
     },
   };
-  const part = createRepair({ round: 1, again });
+  const part = createRepair({ round: roundMs, again });
   await part.run(agent as unknown as Agent, controller.signal);
   return told;
 }
@@ -117,6 +119,17 @@ describe("when an attachment is repaired", () => {
   test("once an hour", async () => {
     const rounds = ["pp", "pf", "pf", "pp", "pf", "pf", "pf"];
     expect(await repaired(rounds, { again: 3_600_000 })).toEqual(once(3));
+  });
+
+  test("a repair that fails: again after a pause, while it is not there", async () => {
+    const rounds = ["pp", "pf", "pf", ...Array<Round>(12).fill("p-")];
+    const told = await repaired(rounds, { round: 100, repairs: ["failed"] });
+    expect(told.map((text) => text.replace(/^\d+ /, ""))).toEqual([
+      "repair net1",
+      "Warning FailedAddingInterface of p",
+      "repair net1",
+      "Normal Repaired of p",
+    ]);
   });
 });
 

@@ -4,9 +4,10 @@
  * alone: its plugins may be unable to CHECK.
  */
 import { requestChange } from "./change-request.ts";
+import { Retries } from "./retries.ts";
 import { podSubject } from "../report/event-writer.ts";
 import type { Agent, Part } from "../part.ts";
-import { backoff, pause } from "../pause.ts";
+import { pause } from "../pause.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 
 /** Milliseconds: from CHECK to CHECK of an attachment, and the least from repair to repair. */
@@ -23,6 +24,8 @@ export function createRepair(limits = usualLimits): Part {
 
 /** What is known of one attachment while this process lives. */
 interface AttachmentState {
+  /** Record and interface. */
+  key: string;
   record: IndexedRecord;
   /** Changes with its ADD. */
   id: string;
@@ -34,8 +37,6 @@ interface AttachmentState {
   failures: number;
   /** Of `performance.now()`. */
   repairedAt?: number;
-  /** Its repair failed: it is not there now. */
-  retry?: { failures: number; at: number };
 }
 
 class Repair {
@@ -45,6 +46,8 @@ class Repair {
   readonly #index: RecordIndex;
   /** By record and interface. */
   #states = new Map<string, AttachmentState>();
+  /** Of those whose repair failed: they are not there now. */
+  readonly #retries = new Retries();
 
   constructor(agent: Agent, signal: AbortSignal, limits: typeof usualLimits) {
     this.#agent = agent;
@@ -59,6 +62,7 @@ class Repair {
       const known = new Set(records.map(keyOfRecord));
       for (const [key, { record }] of this.#states)
         if (!known.has(keyOfRecord(record))) this.#states.delete(key);
+      this.#retries.keepOnly(...this.#states.keys());
       const spread = this.#limits.round / Math.max(1, records.length);
       for (const record of records) {
         const began = performance.now();
@@ -73,16 +77,13 @@ class Repair {
   /** Meanwhile failed repairs are tried again. */
   async #rest(ms: number): Promise<void> {
     const end = performance.now() + ms;
-    for (;;) {
+    while (!this.#signal.aborted) {
       for (const state of this.#states.values())
-        if (state.retry && state.retry.at <= performance.now())
-          await this.#retry(state);
-      const next = [...this.#states.values()].map(
-        ({ retry }) => retry?.at ?? Infinity,
-      );
-      const now = performance.now();
-      if (now >= end || this.#signal.aborted) return;
-      await pause(Math.max(1, Math.min(end, ...next) - now), this.#signal);
+        if (this.#retries.isDue(state.key)) await this.#retry(state);
+      const leftMs = end - performance.now();
+      if (leftMs <= 0) return;
+      const nextMs = Math.max(1, this.#retries.nextMs());
+      await pause(Math.min(leftMs, nextMs), this.#signal);
     }
   }
 
@@ -96,6 +97,7 @@ class Repair {
           ? before
           : {
               ...before,
+              key,
               record,
               id,
               ifname,
@@ -108,7 +110,7 @@ class Repair {
       state.failures = outcome === "failed" ? state.failures + 1 : 0;
       if (outcome === "passed") {
         state.hasPassed = true;
-        delete state.retry;
+        this.#retries.forget(key);
       }
       if (!state.hasPassed || state.failures < 2) continue;
       if (!one.primary) await this.#repair(state, why);
@@ -132,19 +134,13 @@ class Repair {
 
   /** Somebody else, such as `--attach`, may have attached it meanwhile. */
   async #retry(state: AttachmentState): Promise<void> {
-    const { record, ifname, retry } = state;
-    delete state.retry;
-    const checked = await this.#checked(record);
-    if (checked.length === 0 || checked.some((one) => one.ifname === ifname))
-      return;
-    if (retry) await this.#attachAgain(state, "", retry.failures);
+    const checked = await this.#checked(state.record);
+    const isThere = checked.some(({ ifname }) => ifname === state.ifname);
+    if (checked.length === 0 || isThere) this.#retries.forget(state.key);
+    else await this.#attachAgain(state, "");
   }
 
-  async #attachAgain(
-    state: AttachmentState,
-    why: string,
-    failures = 0,
-  ): Promise<void> {
+  async #attachAgain(state: AttachmentState, why: string): Promise<void> {
     const { record, ifname } = state;
     const { containerId } = record;
     const done = await requestChange(this.#agent, {
@@ -153,15 +149,15 @@ class Repair {
       ifname: record.ifname,
       interface: ifname,
     });
+    // The new one has another ID: it is repaired only when it has passed, too.
     state.failures = 0;
-    if (done.outcome === "repaired") {
-      // The new one has another ID: it is repaired only when it has passed, too.
-      this.#tell(state, "info", "Repaired", why);
-    } else if (done.outcome === "failed") {
-      const at = performance.now() + backoff(failures + 1);
-      state.retry = { failures: failures + 1, at };
+    if (done.outcome === "failed") {
+      this.#retries.later(state.key);
       this.#tell(state, "error", "FailedAddingInterface", done.why ?? "");
+      return;
     }
+    this.#retries.forget(state.key);
+    if (done.outcome === "repaired") this.#tell(state, "info", "Repaired", why);
   }
 
   #tell(

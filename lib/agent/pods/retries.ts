@@ -1,4 +1,4 @@
-/** When the failed steps of one pod are tried again: after pauses that double. */
+/** When steps and repairs that failed are tried again: after pauses that double. */
 import { backoff } from "../pause.ts";
 
 interface Retry {
@@ -27,9 +27,17 @@ export class Retries {
       if (!keys.includes(key)) this.#byKey.delete(key);
   }
 
+  forget(key: string): void {
+    this.#byKey.delete(key);
+  }
+
   isWaiting(key: string): boolean {
     const retry = this.#byKey.get(key);
     return retry !== undefined && retry.at > performance.now();
+  }
+
+  isDue(key: string): boolean {
+    return this.#byKey.has(key) && !this.isWaiting(key);
   }
 
   /** Milliseconds until the first one, not above 0 if it is due; Infinity without any. */
