@@ -179,9 +179,7 @@ async function giveUp(
       // The record stays, and GC meets it when the container is gone.
       log().error(
         "failed to move a record that could not be deleted to abandoned",
-        {
-          error: messageOf(error),
-        },
+        { error: messageOf(error) },
       );
     }
   }

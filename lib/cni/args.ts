@@ -161,9 +161,7 @@ export function validateContainerId(containerId: string): void {
   throw new CniError(
     Code.invalidEnvironment,
     "invalid characters in containerID",
-    {
-      details: containerId,
-    },
+    { details: containerId },
   );
 }
 
@@ -175,9 +173,7 @@ export function validateNetworkName(name: string): void {
   throw new CniError(
     Code.invalidNetworkConfig,
     "invalid characters found in network name",
-    {
-      details: name,
-    },
+    { details: name },
   );
 }
 

@@ -91,9 +91,7 @@ function pluginDirectory(directory: string, network: string): PluginConf[] {
     } catch (cause) {
       throw new Error(
         `failed to parse plugin config ${plain(network)}/${file}: ${messageOf(cause)}`,
-        {
-          cause,
-        },
+        { cause },
       );
     }
   }

@@ -222,7 +222,7 @@ describe("a status that ADD could not write", () => {
     setup.api.inject(patchFailure(422));
     const pod = await setup.pod();
     await setup.add(pod);
-    const path = setup.node.recordPath(pod).replace(/json$/, "result.json");
+    const path = setup.node.resultPath(pod);
     expect(readFileSync(path, "utf8")).not.toContain('"status"');
   });
 

@@ -268,9 +268,7 @@ const abandoned = recordOf(
   "old",
   "web",
   { name: "net", device: "ens5" },
-  {
-    deviceID: "0000:03:02.1",
-  },
+  { deviceID: "0000:03:02.1" },
 );
 
 test.each<[string | undefined, string, AttachmentRecord]>([

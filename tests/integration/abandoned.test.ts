@@ -127,14 +127,11 @@ describe("an attachment without a recorded result", () => {
     const { node, delegates } = scripted;
     const pod = await node.pod();
     await node.succeed("ADD", pod, two);
-    const path = node.recordPath(pod).replace(/json$/, "result.json");
-    const stored = JSON.parse(readFileSync(path, "utf8")) as {
+    const path = node.resultPath(pod);
+    const { results } = JSON.parse(readFileSync(path, "utf8")) as {
       results: unknown[];
     };
-    writeFileSync(
-      path,
-      JSON.stringify({ results: stored.results.slice(0, 1) }),
-    );
+    writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
     for (const type of ["alpha", "beta"])
       delegates.behave({ type, verb: "DEL" }, failing(`no ${type}`));
     expect(await node.fail("DEL", pod, two)).toEqual({

@@ -135,7 +135,7 @@ describe("a record that is no regular file", () => {
     const { node, delegates } = scripted;
     const pod = await node.pod();
     await node.succeed("ADD", pod, { annotations: null });
-    const path = node.recordPath(pod).replace(/json$/, "result.json");
+    const path = node.resultPath(pod);
     rmSync(path);
     mkfifo(path);
     delegates.forget();

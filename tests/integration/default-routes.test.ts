@@ -125,11 +125,9 @@ describe("two and three networks with default routes", () => {
     expect(await cluster.add(pod)).toMatchObject({
       routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
     });
-    const stored = JSON.parse(
-      await Bun.file(
-        node.recordPath(pod).replace(/\.json$/, ".result.json"),
-      ).text(),
-    ) as { results: { result: object }[] };
+    const stored = JSON.parse(await Bun.file(node.resultPath(pod)).text()) as {
+      results: { result: object }[];
+    };
     expect(stored.results).toMatchObject([
       {
         ifname: "eth0",

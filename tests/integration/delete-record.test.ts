@@ -100,7 +100,7 @@ describe("DEL, a record that cannot be used", () => {
     const { node, delegates } = scripted;
     const pod = await node.pod();
     await node.succeed("ADD", pod, two);
-    const result = node.recordPath(pod).replace(/json$/, "result.json");
+    const result = node.resultPath(pod);
     if (text === undefined) rmSync(result);
     else writeFileSync(result, text);
     delegates.forget();

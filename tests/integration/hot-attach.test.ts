@@ -278,8 +278,7 @@ describe("a pod that is left alone", () => {
 
   test("its ADD has not completed", async () => {
     await using made = await start();
-    const path = made.node.recordPath(made.pod);
-    writeFileSync(path.replace(/\.json$/, ".result.json"), "{}");
+    writeFileSync(made.node.resultPath(made.pod), "{}");
     expect(await refusal(made)).toContain("its ADD has not completed");
   });
 

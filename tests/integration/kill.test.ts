@@ -150,10 +150,7 @@ describe.each([
 
 /** The two ways in which an interrupted call is cleaned up without DEL. */
 const clean = {
-  GC: (node: Node) =>
-    node.succeed("GC", undefined, {
-      config: gcOfNone,
-    }),
+  GC: (node: Node) => node.succeed("GC", undefined, { config: gcOfNone }),
   "genie gc": async (node: Node) => expect(node.command("gc").exitCode).toBe(0),
 } as const;
 

@@ -165,7 +165,7 @@ describe("ADD, a failure after the networks: undone too", () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
     const pod = await node.pod();
-    const result = node.recordPath(pod).replace(/\.json$/, ".result.json");
+    const result = node.resultPath(pod);
     delegates.behave(
       { type: "gamma", verb: "ADD" },
       { sh: `mkdir '${result}'`, stdout: scriptedResult(2) },

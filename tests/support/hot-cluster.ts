@@ -46,8 +46,8 @@ export async function changed(
 
 /** What the record says of each attachment, and whether it has a result. */
 export async function recorded({ node }: Cluster, pod: Pod) {
-  const path = node.recordPath(pod).replace(/\.json$/, ".result.json");
-  const { results } = JSON.parse(await Bun.file(path).text()) as {
+  const file = Bun.file(node.resultPath(pod));
+  const { results } = JSON.parse(await file.text()) as {
     results: { ifname: string; result: unknown }[];
   };
   const { attachments } = node.record(pod) as {

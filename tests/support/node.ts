@@ -302,6 +302,11 @@ export class Node implements AsyncDisposable {
     );
   }
 
+  /** The file of results beside a record. */
+  resultPath(pod: Pod): string {
+    return this.recordPath(pod).replace(/json$/, "result.json");
+  }
+
   /** Replaces keys of a pod's record. */
   changeRecord(pod: Pod, changes: Record<string, unknown>): void {
     const record = { ...this.record(pod), ...changes };
