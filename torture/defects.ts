@@ -96,7 +96,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "what is abandoned is never tried again",
-    file: "lib/attach/abandoned.ts",
+    file: "lib/attach/retry-abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {

@@ -2,12 +2,12 @@
  * `genie gc`, for runtimes that never call GC, such as containerd (state.md "CHECK,
  * GC, STATUS"). Refuses if it cannot see namespaces.
  */
+import { abandonedRecords } from "../attach/abandoned.ts";
+import type { Context } from "../attach/context.ts";
 import {
   type RetryOutcome,
-  abandonedRecords,
   retryAbandoned,
-} from "../attach/abandoned.ts";
-import type { Context } from "../attach/context.ts";
+} from "../attach/retry-abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import type { Command } from "./command/command.ts";
