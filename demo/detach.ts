@@ -29,7 +29,7 @@ export async function detachPods(
         requireSuccess(await node.call("DEL", sandbox));
         const ms = performance.now() - began;
         expectEqual(await sandbox.netns.links(), []);
-        const rules = await sandbox.netns.run("ip", "rule");
+        const rules = await sandbox.netns.ip("rule");
         expectEqual(rules.includes("lookup 1000"), false);
         return ms;
       },

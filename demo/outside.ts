@@ -35,9 +35,9 @@ export async function reachFromOutside(
     }
     const rules = await report.step(
       "a rule selects a table of its own for the second address",
-      () => netns.run("ip", "rule", "show", "priority", "1000"),
+      () => netns.ip("rule show priority 1000"),
     );
-    const routes = await netns.run("ip", "route", "show", "table", "1000");
+    const routes = await netns.ip("route show table 1000");
     for (const line of `${rules}${routes}`.trim().split("\n"))
       report.note(line.replaceAll("\t", " ").trim());
   }
@@ -51,7 +51,7 @@ async function startHost(): Promise<Netns> {
   await $`ip addr add ${gateway}/24 dev out0`.quiet();
   await $`ip link set out0 up`.quiet();
   await outside.run("ip", "addr", "add", `${host}/24`, "dev", "out1");
-  await outside.run("ip", "link", "set", "out1", "up");
+  await outside.ip("link set out1 up");
   await outside.run("ip", "route", "add", "default", "via", gateway);
   return outside;
 }

@@ -205,7 +205,7 @@ export class Pod {
       one.endsWith("truncated"),
     );
     if (isTorn || !this.#netns?.exists()) return [];
-    const rules = await this.#netns.run("ip", "rule");
+    const rules = await this.#netns.ip("rule");
     return rules
       .split("\n")
       .filter((rule) => / lookup 1\d{3}/.test(rule))

@@ -173,7 +173,7 @@ describe("genie agent --attach", () => {
   test("an interface that the pod made itself stays, and the network gets another name", async () => {
     await using hot = await HotCluster.start();
     const pod = await hot.pod();
-    await pod.netns.run("ip", "link", "add", "eth1", "type", "bridge");
+    await pod.netns.ip("link add eth1 type bridge");
     const interfaces = async () =>
       (await recorded(hot.cluster, pod)).map(({ ifname }) => ifname);
     hot.put(pod, { cni: "canal,weave" });

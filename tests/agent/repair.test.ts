@@ -165,7 +165,7 @@ async function start(extra: object = {}) {
   };
 }
 
-const breakIt = (pod: Pod) => pod.netns.run("ip", "link", "del", "net1");
+const breakIt = (pod: Pod) => pod.netns.ip("link del net1");
 
 describe("genie change-pod", () => {
   test("check, tells each attachment; repair, the same interface again", async () => {

@@ -106,7 +106,7 @@ describe("CHECK, real networks", () => {
     const options = { annotations: { cni: "canal,weave" } };
     await node.succeed("ADD", pod, options);
     await node.succeed("CHECK", pod, options);
-    await pod.netns.run("ip", "address", "flush", "dev", "eth1");
+    await pod.netns.ip("address flush dev eth1");
     const failure = await node.fail("CHECK", pod, options);
     expect(failure.msg).toStartWith("[shop/web:weave] ");
     await node.succeed("DEL", pod, options);

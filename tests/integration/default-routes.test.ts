@@ -207,17 +207,7 @@ describe("two and three networks with default routes", () => {
   test("rules and tables of others stay, also when the pod is deleted", async () => {
     await using routed = await RoutedCluster.start({ alpha: "4", beta: "4" });
     const pod = await routed.pod("alpha,beta");
-    await pod.netns.run(
-      "ip",
-      "rule",
-      "add",
-      "from",
-      "10.72.0.2",
-      "lookup",
-      "1000",
-      "pref",
-      "5",
-    );
+    await pod.netns.ip("rule add from 10.72.0.2 lookup 1000 pref 5");
     await routed.cluster.add(pod);
     expect((await shown(pod)).rules).toEqual([
       "5 from 10.72.0.2 lookup 1000",
@@ -232,17 +222,7 @@ describe("two and three networks with default routes", () => {
     const pod = await routed.pod("alpha,beta");
     await routed.cluster.add(pod);
     const other = await routed.pod("alpha");
-    const rule = [
-      "rule",
-      "add",
-      "from",
-      "10.72.0.2",
-      "lookup",
-      "1000",
-      "pref",
-      "1000",
-    ];
-    await other.netns.run("ip", ...rule);
+    await other.netns.ip("rule add from 10.72.0.2 lookup 1000 pref 1000");
     await routed.cluster.del(pod, { env: { CNI_NETNS: other.netns.path } });
     expect((await shown(other)).rules).toEqual([
       "1000 from 10.72.0.2 lookup 1000",

@@ -72,9 +72,8 @@ test("a way that the pod made itself is not touched", async () => {
   await using made = await start({ alpha: "4", beta: "4", gamma: "4" });
   const { cluster, pod } = made;
   await changed(cluster, "attach", "shop/web", "beta");
-  const own = ["default", "via", "10.72.0.1", "dev", "eth1", "metric", "7"];
-  await pod.netns.run("ip", "route", "add", ...own);
-  await pod.netns.run("ip", "route", "del", "default", "dev", "eth0");
+  await pod.netns.ip("route add default via 10.72.0.1 dev eth1 metric 7");
+  await pod.netns.ip("route del default dev eth0");
   await changed(cluster, "attach", "shop/web", "gamma");
   expect((await shown(pod)).main).toEqual(["via 10.72.0.1 dev eth1"]);
 });
@@ -190,7 +189,7 @@ test("a default route that the pod took out does not come back by a detach", asy
   const { cluster, pod } = made;
   await changed(cluster, "attach", "shop/web", "beta");
   await changed(cluster, "attach", "shop/web", "gamma");
-  await pod.netns.run("ip", "route", "del", "default");
+  await pod.netns.ip("route del default");
   await changed(cluster, "detach", "shop/web", "eth1");
   expect((await shown(pod)).main).toEqual([]);
 });

@@ -52,8 +52,8 @@ function asking(...gateways: string[]) {
 /** `via … dev …` of each default route. */
 async function defaultRoutes({ netns }: Pod): Promise<string[]> {
   const printed = await Promise.all([
-    netns.run("ip", "-4", "route", "show", "default"),
-    netns.run("ip", "-6", "route", "show", "default"),
+    netns.ip("-4 route show default"),
+    netns.ip("-6 route show default"),
   ]);
   return [...printed.join("\n").matchAll(/^default (via \S+ dev \S+)/gm)].map(
     ([, route = ""]) => route,
@@ -200,25 +200,11 @@ describe("default-route", () => {
 
   test("the pod can send over it", async () => {
     await using cluster = await startCluster();
-    await cluster.node.netns.run(
-      "ip",
-      "address",
-      "add",
-      "10.30.0.1/24",
-      "dev",
-      "lan0",
-    );
-    await cluster.node.netns.run(
-      "ip",
-      "address",
-      "add",
-      "192.0.2.1/32",
-      "dev",
-      "lan0",
-    );
+    await cluster.node.netns.ip("address add 10.30.0.1/24 dev lan0");
+    await cluster.node.netns.ip("address add 192.0.2.1/32 dev lan0");
     const pod = await startPod(cluster, asking("10.30.0.1"));
     await cluster.add(pod);
-    expect(await pod.netns.run("ip", "route", "get", "192.0.2.1")).toContain(
+    expect(await pod.netns.ip("route get 192.0.2.1")).toContain(
       "via 10.30.0.1 dev net1 src 10.30.0.7",
     );
     expect(

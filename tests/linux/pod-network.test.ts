@@ -73,9 +73,9 @@ test("hasAll, a route that was replaced is not there", async () => {
   await using pod = await startPod(viaEth0);
   using network = new PodNetwork(pod.path);
   const before = network.ways();
-  await pod.run("ip", "-6", "route", "add", "default", "via", "fd00::1");
+  await pod.ip("-6 route add default via fd00::1");
   expect(hasAll(network.ways(), before)).toBe(true);
-  await pod.run("ip", "route", "replace", "default", "via", "10.1.0.1");
+  await pod.ip("route replace default via 10.1.0.1");
   expect(hasAll(network.ways(), before)).toBe(false);
   expect(hasAll([], [])).toBe(true);
 });

@@ -194,7 +194,7 @@ test("returnDefaultRoutes, moves those of a family back and removes what it had 
   const [first, ...others] = tablesOf(settle(pod, { arrived: "net1" }));
   const addresses = [first, ...others].flatMap((one) => one?.addresses ?? []);
   const made = { table: first?.table ?? 0, addresses };
-  await pod.run("ip", "link", "set", "eth0", "down");
+  await pod.ip("link set eth0 down");
   using routing = new Rtnetlink(pod.path);
   for (const family of ["4", "6", "4"] as const) {
     const isFirst = (await routingOf(pod)).rules.some((rule) =>
@@ -275,7 +275,7 @@ describe("takeOut and putBack", () => {
     const links = routing.links();
     const two = new Set([links.get("eth0") ?? 0, links.get("net2") ?? 0]);
     const taken = takeOut(routing, two);
-    await pod.run("ip", "link", "delete", "eth0");
+    await pod.ip("link delete eth0");
     putBack(routing, taken);
     expect((await routingOf(pod)).main).toEqual([
       "default via 10.2.0.1 dev net2",

@@ -26,7 +26,7 @@ export class Netns implements AsyncDisposable {
     const name = `genie-${process.pid.toString(36)}-${unique()}`;
     await stdoutOf(["ip", "netns", "add", name]);
     const netns = new Netns(name);
-    await netns.run("ip", "link", "set", "lo", "up");
+    await netns.ip("link set lo up");
     return netns;
   }
 
@@ -44,11 +44,14 @@ export class Netns implements AsyncDisposable {
     return stdoutOf(["ip", "netns", "exec", this.name, ...command]);
   }
 
+  /** Runs `ip` inside with these words; its stdout. */
+  ip(words: string): Promise<string> {
+    return this.run("ip", ...words.split(" "));
+  }
+
   /** All interfaces but the loopback, by name. */
   async links(): Promise<Link[]> {
-    const shown = JSON.parse(
-      await this.run("ip", "-json", "address"),
-    ) as ShownLink[];
+    const shown = JSON.parse(await this.ip("-json address")) as ShownLink[];
     return shown
       .filter(({ ifname }) => ifname !== "lo")
       .map(({ ifname, address, mtu, addr_info }) => ({

@@ -28,9 +28,10 @@ export async function pingedBy(
 }
 
 async function sentPackets(netns: Netns): Promise<Record<string, number>> {
-  const links = JSON.parse(
-    await netns.run("ip", "-json", "-statistics", "link"),
-  ) as { ifname: string; stats64: { tx: { packets: number } } }[];
+  const links = JSON.parse(await netns.ip("-json -statistics link")) as {
+    ifname: string;
+    stats64: { tx: { packets: number } };
+  }[];
   return Object.fromEntries(
     links.map(({ ifname, stats64 }) => [ifname, stats64.tx.packets]),
   );
