@@ -411,6 +411,18 @@ describe("differenceOf", () => {
       [],
     ],
     [
+      "one of two networks that are gone from the node",
+      { cni: "canal,gone-b" },
+      [primary, at("eth1", "gone-a"), at("eth2", "gone-b")],
+      ["detach eth1"],
+    ],
+    [
+      "one of two networks that are gone, which named its interface",
+      { cni: "canal,gone-b" },
+      [primary, at("eth1", "gone-a"), at("eth2", "gone-b@eth2")],
+      ["detach eth1"],
+    ],
+    [
       "the primary was named, and now as the default network",
       { cni: "default,weave" },
       [at("eth0", "canal")],

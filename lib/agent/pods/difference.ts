@@ -91,10 +91,7 @@ function actualOf(attachment: Attachment, primary: string): Actual {
   return { attachment, isPrimary, isOurs: isNamed && !isPrimary, rank };
 }
 
-/**
- * Elements that name the interface first: those that do not can have another one. Then
- * equal ones, then those with the interface of the record, then those with other requests.
- */
+/** First by what names are known to mean: names that are gone from the node may, but need not, mean one network. */
 function match(
   elements: readonly WantedElement[],
   candidates: readonly Actual[],
@@ -102,6 +99,23 @@ function match(
 ): ReadonlyMap<WantedElement, Actual> {
   const partner = new Map<WantedElement, Actual>();
   const free = new Set(candidates);
+  // No file has a name with a slash.
+  const fileOf = (name: string) => names.fileOf(name) ?? `/${name}`;
+  matchBy({ ...names, fileOf }, elements, free, partner);
+  matchBy(names, elements, free, partner);
+  return partner;
+}
+
+/**
+ * Elements that name the interface first: those that do not can have another one. Then
+ * equal ones, then those with the interface of the record, then those with other requests.
+ */
+function matchBy(
+  names: TypedNames,
+  elements: readonly WantedElement[],
+  free: Set<Actual>,
+  partner: Map<WantedElement, Actual>,
+): void {
   const claimed = new Set(elements.map(({ element }) => element.interface));
   /** Not where another element names the interface: both cannot have it. */
   const mayKeep = (element: Element, one: Actual): boolean =>
@@ -133,7 +147,6 @@ function match(
         break;
       }
     }
-  return partner;
 }
 
 /** A definition is the primary by an annotation of its own, beside which the other one adds networks, or by its interface. */
