@@ -112,8 +112,22 @@ export function isOfNetwork(
 }
 
 /**
- * Whether an attachment is what an element asks for. An element without interface name
- * is content with the one that the record gave it; the requests in a record before
+ * Also on its interface: an element without interface name is content with the one that
+ * the record gave it.
+ */
+export function isOnInterface(
+  element: Element,
+  attachment: Attachment,
+  names: TypedNames,
+): boolean {
+  return (
+    isOfNetwork(element, attachment, names) &&
+    (element.interface ?? attachment.ifname) === attachment.ifname
+  );
+}
+
+/**
+ * Whether an attachment is what an element asks for; the requests in a record before
  * 0.2.0 are unknown.
  */
 export function isSatisfied(
@@ -122,8 +136,7 @@ export function isSatisfied(
   names: TypedNames,
 ): boolean {
   return (
-    isOfNetwork(element, attachment, names) &&
-    (element.interface ?? attachment.ifname) === attachment.ifname &&
+    isOnInterface(element, attachment, names) &&
     (!attachment.element || hasSameRequests(element, attachment.element))
   );
 }

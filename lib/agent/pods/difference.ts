@@ -6,7 +6,7 @@
 import {
   type TypedNames,
   hasSameRequests,
-  isOfNetwork,
+  isOnInterface,
   isSatisfied,
   recordedElement,
 } from "../../select/addition.ts";
@@ -133,7 +133,7 @@ function matchBy(
       isSatisfied(element, one.attachment, names) && mayKeep(element, one),
     (element, one) =>
       (one.isOurs || one.isPrimary) &&
-      isChanged(element, one.attachment, names) &&
+      isOnInterface(element, one.attachment, names) &&
       mayKeep(element, one),
   ];
   for (const rule of rules)
@@ -158,18 +158,6 @@ function isBeside(
     isPrimary &&
     attachment.definition !== undefined &&
     element.interface === undefined
-  );
-}
-
-/** The same network on the same interface with other requests. */
-function isChanged(
-  element: Element,
-  attachment: Attachment,
-  names: TypedNames,
-): boolean {
-  return (
-    isOfNetwork(element, attachment, names) &&
-    (element.interface ?? attachment.ifname) === attachment.ifname
   );
 }
 
