@@ -553,6 +553,17 @@ describe("choose, devices", () => {
     expect(await refusal(given)).toMatchObject({ code: 7, message });
   });
 
+  test("a contradiction in a later element is told before the kubelet is asked", async () => {
+    const elements = [{ name: "vf" }, { name: "vf", resourceName: "x.com/y" }];
+    const annotations = { [networksKey]: JSON.stringify(elements) };
+    const given = { annotations, definitions, resources, devices: {} };
+    expect(await refusal(given)).toMatchObject({
+      code: 7,
+      message:
+        'network-attachment-definition "shop/vf" has devices of "intel.com/sriov": the pod asks for "x.com/y"',
+    });
+  });
+
   test("just named: no request to the kubelet", async () => {
     const annotations = {
       [networksKey]: '{"name":"lan","deviceID":"0000:05:00.0"}',

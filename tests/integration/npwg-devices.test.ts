@@ -269,6 +269,20 @@ test.each<[string, KubeletFault | undefined]>([
   },
 );
 
+test("a later element that contradicts its definition, no kubelet: error 7 at once", async () => {
+  await using devices = await Devices.start();
+  const { cluster } = devices;
+  const pod = await cluster.pod({
+    [networksKey]: [{ name: "vf" }, { name: "vf", resourceName: "x.com/y" }],
+  });
+  const config = { podResourcesSocket: "/nonexistent/kubelet.sock" };
+  expect(await cluster.refuse(pod, { config })).toEqual({
+    code: 7,
+    msg: `network-attachment-definition "shop/vf" has devices of "${resource}": the pod asks for "x.com/y"`,
+  });
+  expect(devices.delegates.calls()).toEqual([]);
+});
+
 test("a resource that only a claim could have, no nodeName: the error names it, nothing executed", async () => {
   await using devices = await Devices.start();
   const { cluster, kubelet } = devices;

@@ -31,7 +31,8 @@ export type OpenDevices = (
 
 /**
  * In the order of the elements; `resources` are those of their definitions. `refuse`
- * gets requests without effect. Throws 7 and 11.
+ * gets requests without effect. A contradiction is told before the kubelet is asked: no
+ * answer would resolve it. Throws 7 and 11.
  */
 export async function allotDevices(
   references: readonly DefinitionReference[],
@@ -39,17 +40,19 @@ export async function allotDevices(
   open: () => Promise<TakeDevice>,
   refuse: (problem: string) => void,
 ): Promise<ReadonlyMap<DefinitionReference, Device>> {
-  const devices = new Map<DefinitionReference, Device>();
-  let take: TakeDevice | undefined;
-  for (const [i, reference] of references.entries()) {
+  const requests = references.map((reference, i) => {
     const { key, element } = reference;
     const wanted = requestOf(reference, resources[i]);
-    const { deviceId } = element;
+    if (wanted && element.deviceId !== undefined)
+      refuse(
+        `network-attachment-definition ${quote(key)}: "deviceID" is ignored: the ${wanted.claim ? "claim" : "resource"} decides the device`,
+      );
+    return { reference, wanted, deviceId: element.deviceId };
+  });
+  const devices = new Map<DefinitionReference, Device>();
+  let take: TakeDevice | undefined;
+  for (const { reference, wanted, deviceId } of requests) {
     if (wanted) {
-      if (deviceId !== undefined)
-        refuse(
-          `network-attachment-definition ${quote(key)}: "deviceID" is ignored: the ${element.resourceClaim ? "claim" : "resource"} decides the device`,
-        );
       take ??= await open();
       devices.set(reference, await take(wanted));
     } else if (deviceId !== undefined) {
