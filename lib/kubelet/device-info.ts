@@ -3,8 +3,9 @@
  * device plugin writes one, the CNI plugin may change a copy, and that copy goes to the
  * pod's status.
  */
+import { rmSync } from "node:fs";
 import { Code, CniError } from "../cni/error.ts";
-import { messageOf } from "../linux/errno.ts";
+import { errnoOf, messageOf } from "../linux/errno.ts";
 import {
   makeDirectory,
   readOwnFileIfAny,
@@ -56,6 +57,8 @@ function read(path: string): string | undefined {
   try {
     return readOwnFileIfAny(path, maxBytes);
   } catch (cause) {
+    // Resource and device ID together can be longer than a file name: no such file exists.
+    if (errnoOf(cause) === "ENAMETOOLONG") return undefined;
     throw new CniError(
       Code.io,
       `failed to read device information ${path}: ${messageOf(cause)}`,
@@ -77,15 +80,27 @@ export function readDeviceInfo(args: CapabilityArgs): JsonObject | undefined {
   }
 }
 
-/** Removes the file of a deleted attachment; never a file outside of its directory. */
+/**
+ * Removes the file of a deleted attachment; never a file outside of its directory. A
+ * directory that a CNI plugin made in its place would fail every DEL.
+ */
 export function removeDeviceInfo(args: CapabilityArgs): void {
   const path = fileOf(args);
-  if (path !== undefined) removeFile(path);
+  if (path === undefined) return;
+  try {
+    removeFile(path);
+  } catch (error) {
+    if (errnoOf(error) !== "EISDIR") throw error;
+    rmSync(path, { recursive: true, force: true });
+  }
 }
 
 function fileOf(args: CapabilityArgs): string | undefined {
   const path = own(args, capability);
   const ours = `${directory}/cni/`;
   if (typeof path !== "string" || !path.startsWith(ours)) return undefined;
-  return path.slice(ours.length).includes("/") ? undefined : path;
+  const name = path.slice(ours.length);
+  return ["", ".", ".."].includes(name) || name.includes("/")
+    ? undefined
+    : path;
 }

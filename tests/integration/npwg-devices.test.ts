@@ -217,6 +217,47 @@ describe("devices of a resource", () => {
     expect(filesOf(pod)).toEqual([]);
   });
 
+  test.each([
+    ["a FIFO", "mkfifo"],
+    ["a link", "ln -s /dev/zero"],
+    ["a directory", "mkdir"],
+  ])(
+    "%s in place of the file: no device-info, gone after DEL",
+    async (_, make) => {
+      await using devices = await Devices.start();
+      const { cluster, delegates } = devices;
+      const pod = await cluster.pod({ [networksKey]: "vf" });
+      delegates.behave(
+        { type: "vf", verb: "ADD" },
+        { sh: `${make} ${path(pod, "net1")}`, stdout: { cniVersion: "1.0.0" } },
+      );
+      expect(await devices.call("ADD", pod)).toMatchObject(success);
+      expect(cluster.written().status).toEqual([
+        expect.anything(),
+        expect.not.objectContaining({ "device-info": expect.anything() }),
+      ]);
+      expect(filesOf(pod)).toHaveLength(1);
+      expect(await devices.call("DEL", pod)).toMatchObject(success);
+      expect(filesOf(pod)).toEqual([]);
+    },
+  );
+
+  test("a claim with the longest name, form A: the device without information", async () => {
+    await using devices = await Devices.start();
+    const { cluster, kubelet } = devices;
+    const name = "c".repeat(253);
+    const device = { driver: "", device: "", cdi: [`x/nic=${ids[0]}`] };
+    const claims = [[{ name, devices: [device] }]];
+    const known = { namespace: "shop", name: "web", containers: [], claims };
+    kubelet.pods.splice(0, 1, known);
+    const pod = await cluster.pod({
+      [networksKey]: [{ name: "plain", resourceName: name }],
+    });
+    expect(await devices.call("ADD", pod)).toMatchObject(success);
+    expect(devices.given()).toMatchObject([{ deviceID: ids[0] }]);
+    expect(await devices.call("DEL", pod)).toMatchObject(success);
+  });
+
   test("the plugin fails: the file is gone with everything else", async () => {
     await using devices = await Devices.start();
     const { cluster, delegates } = devices;

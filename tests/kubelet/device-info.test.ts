@@ -111,6 +111,12 @@ describe.skipIf(!superuser)(
       },
     );
 
+    test("a name that no file can have: the device plugin says nothing", () => {
+      const args = prepared({ id, resource: `${"x".repeat(250)}/vf` });
+      expect(existsSync(path)).toBe(false);
+      expect(readDeviceInfo(args)).toBeUndefined();
+    });
+
     test("no path: nothing to do", () => {
       const args = { deviceID: id };
       prepareDeviceInfo(args, { id });
@@ -125,6 +131,24 @@ describe.skipIf(!superuser)(
         const args = prepared({ id });
         writeFileSync(path, text);
         expect(readDeviceInfo(args)).toBeUndefined();
+      },
+    );
+
+    test("a directory in its place is removed", () => {
+      const args = prepared({ id });
+      mkdirSync(`${path}/below`, { recursive: true });
+      expect(readDeviceInfo(args)).toBeUndefined();
+      removeDeviceInfo(args);
+      expect(existsSync(path)).toBe(false);
+    });
+
+    test.each(["", ".", ".."])(
+      "the directory of all files, %j, stays",
+      (name) => {
+        prepared({ id });
+        const CNIDeviceInfoFile = `${directory}/cni/${name}`;
+        removeDeviceInfo({ CNIDeviceInfoFile });
+        expect(existsSync(`${directory}/cni`)).toBe(true);
       },
     );
 
