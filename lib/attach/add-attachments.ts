@@ -12,6 +12,7 @@ import { isNamespace, mountNamespace, namespaceId } from "../linux/netns.ts";
 import {
   type Attachment,
   type Extras,
+  asksForDefaultRoute,
   displayName,
 } from "../select/attachment.ts";
 import { type Lock, withSharedRecords } from "../state/lock.ts";
@@ -194,8 +195,10 @@ function hasRouting(
   { request: { netns } }: Context,
   attachments: readonly Attachment[],
 ): boolean {
-  for (const { extras } of attachments) if (extras?.defaultRoute) return true;
-  return attachments.length > 1 && isNamespace(netns);
+  return (
+    asksForDefaultRoute(attachments) ||
+    (attachments.length > 1 && isNamespace(netns))
+  );
 }
 
 /** With the primary's result, which its own does not replace (selection.md §11). */

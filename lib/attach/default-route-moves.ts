@@ -128,12 +128,6 @@ export class DefaultRouteMoves {
     const { config, request } = this.#pod.context;
     const requested = requestedDefaultRoute(this.#pod.attachments);
     const move = config.defaultRoutes === "owner";
-    const unchanged: RoutedResults = {
-      stored: results,
-      printable: results,
-      tables: new Map(),
-    };
-    if (!move && !requested) return unchanged;
     const snapshot = this.#routes.snapshotOf(this.#rtnetlink);
     this.#plan = this.#routes.planDefaultRoutes(snapshot, {
       attachments: this.#pod.added.map(
@@ -147,7 +141,8 @@ export class DefaultRouteMoves {
       ...(this.#pod.isRunning && { arrived: this.#pod.attachments.length - 1 }),
     });
     const { departures } = this.#plan;
-    if (departures.length === 0 && !requested) return unchanged;
+    if (departures.length === 0 && !requested)
+      return { stored: results, printable: results, tables: new Map() };
     const rerouting = { departures, request: requested };
     return {
       stored: reroutedResults(results, rerouting),

@@ -10,7 +10,11 @@ import { podInterfaces } from "../cni/result-query.ts";
 import { type Result, modernResult } from "../cni/result.ts";
 import { PodNetwork, hasAll, isContested } from "../linux/pod-network.ts";
 import { quote } from "../linux/text.ts";
-import { type Attachment, displayName } from "../select/attachment.ts";
+import {
+  type Attachment,
+  asksForDefaultRoute,
+  displayName,
+} from "../select/attachment.ts";
 import type { Context } from "./context.ts";
 import type {
   DefaultRouteMoves,
@@ -167,12 +171,6 @@ export class PodRouting {
   #close(): void {
     this.#opened?.[Symbol.dispose]();
   }
-}
-
-/** NPWG `default-route` (selection.md §6). */
-function asksForDefaultRoute(attachments: readonly Attachment[]): boolean {
-  for (const { extras } of attachments) if (extras?.defaultRoute) return true;
-  return false;
 }
 
 /** Whether a plugin's error means "file exists". */

@@ -83,3 +83,11 @@ export function displayName({
   if (definition === undefined) return list.name;
   return definition.slice(definition.indexOf("/") + 1);
 }
+
+/** Whether an element has `default-route` (selection.md §6). */
+export function asksForDefaultRoute(
+  attachments: readonly Attachment[],
+): boolean {
+  for (const { extras } of attachments) if (extras?.defaultRoute) return true;
+  return false;
+}

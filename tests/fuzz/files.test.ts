@@ -3,11 +3,13 @@
  * attachment records, kubeconfig files. None can crash us, none is accepted half.
  */
 import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import * as fc from "fast-check";
 import { readConfDir } from "../../lib/cni/confdir.ts";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
 import { Code, CniError } from "../../lib/cni/error.ts";
-import { parseKubeconfig } from "../../lib/kube/access/kubeconfig.ts";
+import { readKubeconfig } from "../../lib/kube/access/kubeconfig.ts";
 import { messageOf } from "../../lib/linux/errno.ts";
 import {
   configKeys,
@@ -270,7 +272,7 @@ describe("parseRecord", () => {
   });
 });
 
-describe("parseKubeconfig", () => {
+describe("readKubeconfig", () => {
   const secret = "s3cr3t-t0k3n";
   const kubeconfig = {
     "current-context": "c",
@@ -289,14 +291,13 @@ describe("parseKubeconfig", () => {
   );
 
   test("any text: a configuration, or error 7 that does not quote it", () => {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "kubeconfig");
     fc.assert(
       fc.property(texts, (text) => {
+        writeFileSync(path, text);
         try {
-          parseKubeconfig(text, {
-            where: "kubeconfig",
-            directory: "/etc",
-            place: (path) => path,
-          });
+          readKubeconfig(path);
         } catch (error) {
           expect([
             error instanceof CniError && error.code,

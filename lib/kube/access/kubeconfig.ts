@@ -77,27 +77,18 @@ export function readKubeconfig(
     // One of several may be empty.
     files.push({ value: more.length > 0 ? (value ?? {}) : value, origin });
   }
-  return resolve(files);
-}
-
-/** Throws as `readKubeconfig`. */
-export function parseKubeconfig(content: string, origin: Origin): Kubeconfig {
-  return resolve([{ value: decode(content, origin.where), origin }]);
-}
-
-/** A decoded file. */
-interface File {
-  value: unknown;
-  origin: Origin;
-}
-
-function resolve(files: readonly File[]): Kubeconfig {
   try {
     return currentOf(files);
   } catch (error) {
     if (!(error instanceof UnexpectedType)) throw error;
     throw invalid(lazySchema().describeFault(files));
   }
+}
+
+/** A decoded file. */
+interface File {
+  value: unknown;
+  origin: Origin;
 }
 
 function currentOf(files: readonly File[]): Kubeconfig {
