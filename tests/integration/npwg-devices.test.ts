@@ -11,12 +11,15 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
-  rmdirSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { DelegateDouble, temporaryDirectory } from "../support/delegate.ts";
+import {
+  deviceInfoDirectory as directory,
+  removeDeviceInfoDirectories,
+} from "../support/device-info.ts";
 import {
   type Kubelet,
   type KubeletFault,
@@ -27,7 +30,6 @@ import { type Pod, nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
 import { Cluster, networksKey } from "../support/cluster.ts";
 
-const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 const vendor = `genie-test-${crypto.randomUUID().slice(0, 8)}.example`;
 const resource = `${vendor}/vf`;
 const ids = ["0000:03:02.0", "0000:03:02.1"] as const;
@@ -58,18 +60,7 @@ afterEach(() => {
     rmSync(`${directory}/dp/${vendor}-vf-${id}-device.json`, { force: true });
 });
 
-afterAll(() => {
-  for (const made of ["dp", "cni", "", ".."])
-    removeIfEmpty(join(directory, made));
-});
-
-function removeIfEmpty(made: string): void {
-  try {
-    rmdirSync(made);
-  } catch {
-    // Not there, or somebody else's files are in it.
-  }
-}
+afterAll(removeDeviceInfoDirectories);
 
 /** A cluster whose plugin `vf` does what it is told, and a kubelet that allotted two devices to the pod. */
 class Devices implements AsyncDisposable {

@@ -9,19 +9,20 @@ import {
   mkdirSync,
   readFileSync,
   rmSync,
-  rmdirSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
 import {
   deviceInfoArgs,
   prepareDeviceInfo,
   readDeviceInfo,
   removeDeviceInfo,
 } from "../../lib/kubelet/device-info.ts";
+import {
+  deviceInfoDirectory as directory,
+  removeDeviceInfoDirectories,
+} from "../support/device-info.ts";
 
-const directory = "/var/run/k8s.cni.cncf.io/devinfo";
 const containerId = `test-${crypto.randomUUID()}`;
 const id = "0000:03:02.0";
 const vendor = `${containerId}.example`;
@@ -33,18 +34,7 @@ const info = { type: "pci", version: "1.1.0", pci: { "pci-address": id } };
 /** Only the superuser may write there. */
 const superuser = process.getuid?.() === 0;
 
-afterAll(() => {
-  for (const made of ["dp", "cni", "", ".."])
-    removeIfEmpty(join(directory, made));
-});
-
-function removeIfEmpty(made: string): void {
-  try {
-    rmdirSync(made);
-  } catch {
-    // Absent, or with files of another program.
-  }
-}
+afterAll(removeDeviceInfoDirectories);
 
 afterEach(() => {
   rmSync(path, { force: true });

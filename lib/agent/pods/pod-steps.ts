@@ -8,11 +8,10 @@ import { CniError } from "../../cni/error.ts";
 import { own } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut } from "../../linux/text.ts";
-import { typedNames } from "../../select/addition.ts";
+import { requestedNetwork, typedNames } from "../../select/addition.ts";
 import {
   cniAnnotation,
   defaultNetworkAnnotation,
-  displayName,
   networksAnnotation,
 } from "../../select/attachment.ts";
 import { findNetwork } from "../../select/node-networks.ts";
@@ -174,7 +173,7 @@ export class PodSteps {
         interface: detach.ifname,
         ...target,
       } as const;
-      const network = detach.definition ?? displayName(detach);
+      const network = requestedNetwork(detach);
       if (!(await this.#change(pod, request, network))) return false;
     }
     if (!attach) return true;
@@ -227,7 +226,7 @@ export class PodSteps {
   ): void {
     const primary = attachments.find((one) => one.ifname === ifname);
     if (!isPrimaryOther || !primary) return;
-    const network = primary.definition ?? displayName(primary);
+    const network = requestedNetwork(primary);
     const message = `the annotations name another network for ${ifname}: a running pod keeps ${network}`;
     this.#tell(pod, state, "PrimaryNetworkUnchanged", message);
   }
