@@ -59,13 +59,14 @@ export function map<const Value extends Schema>(value: Value) {
 
 /**
  * An array whose items are all of one kind. After {@link maxProblems} the rest is not
- * looked at: issues are expensive. `problemWith` compares an item with the others.
+ * looked at: issues are expensive. `problemWith` compares an item with the valid ones
+ * before it.
  */
 export function list<const Item extends Schema>(
   item: Item,
   problemWith: (
-    i: number,
-    all: readonly v.InferInput<Item>[],
+    value: v.InferInput<Item>,
+    earlier: readonly v.InferInput<Item>[],
   ) => string | undefined = () => undefined,
 ) {
   return v.pipe(
@@ -73,12 +74,14 @@ export function list<const Item extends Schema>(
     v.rawCheck(({ dataset, addIssue }) => {
       if (!dataset.typed) return;
       const all = dataset.value;
+      const valid: v.InferInput<Item>[] = [];
       let count = 0;
       for (const [key, value] of all.entries()) {
         const issues: Pick<Issue, "message" | "input" | "expected" | "path">[] =
           v.safeParse(item, value).issues ?? [];
-        const message = issues.length === 0 && problemWith(key, all);
+        const message = issues.length === 0 && problemWith(value, valid);
         if (message) issues.push({ message, input: value, expected: null });
+        if (issues.length === 0) valid.push(value);
         for (const issue of issues) {
           const at = { type: "array", origin: "value", input: all } as const;
           addIssue({

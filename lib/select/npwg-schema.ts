@@ -96,10 +96,10 @@ const elementEntries = {
   "cni-args": v.nullish(jsonObject),
   "default-route": v.nullish(
     // NPWG allows several of a family; a pod can use one.
-    list(text(isIp, "an IP address"), (i, gateways) =>
-      gateways.findIndex((other) => isSameFamily(other, gateways[i])) === i
-        ? undefined
-        : "one gateway of each address family",
+    list(text(isIp, "an IP address"), (gateway, earlier) =>
+      earlier.some((other) => isSameFamily(other, gateway))
+        ? "one gateway of each address family"
+        : undefined,
     ),
   ),
   "ipam-claim-reference": optionalText,
@@ -274,7 +274,7 @@ function isIp(value: string): boolean {
   return parseIp(value) !== undefined;
 }
 
-function isSameFamily(a: string, b = ""): boolean {
+function isSameFamily(a: string, b: string): boolean {
   return parseIp(a)?.family === parseIp(b)?.family;
 }
 

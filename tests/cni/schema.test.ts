@@ -125,11 +125,11 @@ describe("problemsIn", () => {
 });
 
 describe("list", () => {
-  const letters = list(v.string(), (i, all) =>
-    all.indexOf(all[i] ?? "") === i ? undefined : "no second one",
+  const letters = list(v.string(), (letter, earlier) =>
+    earlier.includes(letter) ? "no second one" : undefined,
   );
 
-  test("words problems of items, and of an item among the others", () => {
+  test("words problems of items, and of an item after valid ones", () => {
     expect(problemsIn(letters, ["a", 1, "b", "a"])).toEqual([
       "1: expected a string, got the number 1",
       '3: expected no second one, got "a"',

@@ -468,6 +468,10 @@ describe("parseElements, JSON that is an error 7", () => {
       'default-route.0: expected an IP address, got "10.0.0.1/24"',
     ],
     [
+      { "default-route": [null, "10.0.0.1"] },
+      "default-route.0: expected an IP address, got null",
+    ],
+    [
       { "default-route": ["10.0.0.1", "fd00::1", "10.0.0.2"] },
       'default-route.2: expected one gateway of each address family, got "10.0.0.2"',
     ],
