@@ -60,7 +60,7 @@ torture: build ## add and delete pods under faults: SEED=… ROUNDS=…
 torture-defect: deps ## check that the torture finds defects put in on purpose: DEFECT=…
 	@$(BUN) torture/defect.ts "$(DEFECT)"
 
-mutate: deps ## show which wrong operators and constants the tests find: MUTANTS=… SEED=… UNIT=1
+mutate: deps ## change operators and constants, drop statements; show what no test finds: MUTANTS=… SEED=… UNIT=1
 	@$(BUN) scripts/mutate.ts $(if $(MUTANTS),--mutants "$(MUTANTS)") $(if $(SEED),--seed "$(SEED)") $(if $(UNIT),--unit)
 
 cluster: build image ## run pods in a real cluster of one node: KUBERNETES=… CONTAINERD=… (versions) LONG=1 (an outage of a minute)

@@ -1,10 +1,10 @@
 /**
- * Mutation testing of `lib/select`, `lib/attach` and `lib/state`: does a test fail when one
- * operator or constant is wrong? `mutate.ts [--mutants N] [--seed S] [--room DIR]…
- * [--unit]` draws N mutants from each room. For each it runs the test files whose
- * imports reach the file, then `tests/integration` with genie run from its sources;
- * with `--unit` only the former. It prints the counts and the survivors. Each worker
- * changes a copy of the tree of its own, and all of them run under `nice`.
+ * Mutation testing of `lib/select`, `lib/attach` and `lib/state`: does a test fail when
+ * one operator or constant is wrong, or one statement missing? `mutate.ts [--mutants N]
+ * [--seed S] [--room DIR]… [--unit]` draws N mutants from each room. For each it runs the
+ * test files whose imports reach the file, then `tests/integration` with genie run from
+ * its sources; with `--unit` only the former. It prints the counts and the survivors.
+ * Each worker changes a copy of the tree of its own, and all of them run under `nice`.
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, constants, setPriority } from "node:os";
