@@ -2,13 +2,14 @@
  * DEL: the attachments of the record, in reverse; without a record a best effort for
  * pods that were attached before us (state.md "DEL"). Never asks the API server.
  */
+import { CniError } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { parseIp } from "../linux/address.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { linkStatusIfAny, listIfAny } from "../linux/files.ts";
+import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
+import { linkStatusIfAny, listIfAny, statusIfAny } from "../linux/files.ts";
 import { namespaceId } from "../linux/netns.ts";
-import { type Lock, withContainerLock } from "../state/lock.ts";
+import { type Lock, lockContainer } from "../state/lock.ts";
 import {
   type AttachmentRecord,
   type AttachmentRouting,
@@ -31,10 +32,42 @@ export async function del(context: Context): Promise<void> {
   // Its ADD was refused, and the genie that executed us has the lock.
   if (isNested(context)) return;
   const deadline = deadlineOf(context, "del");
-  await withContainerLock(context, deadline, async (lock) => {
-    if (await deleteRecorded(context, lock, deadline)) return;
+  const lock = await lockIfPossible(context, deadline);
+  try {
+    if (lock && (await deleteRecorded(context, lock, deadline))) return;
     await deleteUnrecorded(context, lock, deadline);
-  });
+  } finally {
+    lock?.release();
+  }
+}
+
+/**
+ * undefined with a `dataDir` that nobody can make: no ADD wrote a record there, and an
+ * operator's error must not keep a pod in Terminating (state.md "DEL").
+ */
+async function lockIfPossible(
+  context: Context,
+  deadline: Deadline,
+): Promise<Lock | undefined> {
+  try {
+    const { containerId } = context.request;
+    return await lockContainer(context, containerId, deadline);
+  } catch (error) {
+    if (mayHaveRecords(context.config.dataDir, error)) throw error;
+    context.log().warn(messageOf(error));
+    return undefined;
+  }
+}
+
+/** `problem`: why the container cannot be locked. */
+function mayHaveRecords(dataDir: string, problem: unknown): boolean {
+  try {
+    return CniError.from(problem).cause instanceof UnsafeDirectory
+      ? statusIfAny(dataDir)?.kind === "directory"
+      : exists(`${dataDir}/locks`) || exists(`${dataDir}/attachments`);
+  } catch (error) {
+    return !/^(?:ELOOP|ENAMETOOLONG)$/.test(errnoOf(error) ?? "");
+  }
 }
 
 /**
@@ -98,7 +131,7 @@ export async function deleteRecord(
   context: Context,
   record: AttachmentRecord,
   netns: string,
-  lock: Lock,
+  lock: Lock | undefined,
   deadline: Deadline,
   given?: ReadonlyMap<string, Result>,
 ): Promise<"deleted" | "abandoned" | "kept"> {
@@ -169,7 +202,7 @@ export async function removeRouting(
  */
 async function deleteUnrecorded(
   context: Context,
-  lock: Lock,
+  lock: Lock | undefined,
   deadline: Deadline,
 ): Promise<void> {
   const traces = formerTraces(context);

@@ -168,7 +168,7 @@ function decoded(base64: string, depth?: number): JsonObject {
 export async function deleteCached(
   context: Context,
   { multusFile, cacheEntries }: FormerTraces,
-  lock: Lock,
+  lock: Lock | undefined,
   deadline: Deadline,
 ): Promise<void> {
   const { request, path, log } = context;

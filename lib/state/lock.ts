@@ -227,10 +227,14 @@ async function withRecords<T>(
 function openRecords(path: string): number {
   const flags = Open.readOnly | Open.noFollow;
   requireOwnDirectory(path);
-  const fd = openIfAny(path, flags);
-  if (fd !== undefined) return fd;
-  makeOwnDirectory(path);
-  return open(path, flags);
+  try {
+    const fd = openIfAny(path, flags);
+    if (fd !== undefined) return fd;
+    makeOwnDirectory(path);
+    return open(path, flags);
+  } catch (cause) {
+    throw openError(path, cause);
+  }
 }
 
 /**
@@ -319,20 +323,23 @@ function openError(path: string, cause: unknown): CniError {
   return lockError("open lock", path, cause, CniError.from(cause).code);
 }
 
-/** For a disk on which no file can be opened for writing: pods must be deleted all the same. */
+/** The disk became read-only, or has no inode left. */
+const unwritable = /^(?:EROFS|ENOSPC|EDQUOT)$/;
+
+/** For a disk on which no lock file can be made: pods must be deleted all the same. */
 function openInstead(
   path: string,
   directory: string,
-  errno: string | undefined,
+  errno = "",
 ): number | undefined {
   if (errno === "EISDIR") {
     // No genie has a directory open for writing.
     rename(path, `${path}.corrupt`);
     return open(path, opening | Open.create, 0o600);
   }
-  if (errno !== "EROFS") return undefined;
-  // On a disk that became read-only: the file if there is one, whose lock an orphan
-  // may have; else the directory, which is then one lock for all containers.
+  if (!unwritable.test(errno)) return undefined;
+  // The file if there is one, whose lock an orphan may have; else the directory, which
+  // is then one lock for all containers.
   const flags = Open.readOnly | Open.noFollow;
   return (
     openIfAny(path, flags | Open.nonBlocking) ?? openIfAny(directory, flags)
@@ -373,10 +380,10 @@ function lockError(
   );
 }
 
-/** Whether the locked file still has the name; the directory of {@link openInstead} does. Throws 5 for any other kind of file. */
+/** Whether the locked file still has the name; for the directory of {@link openInstead}, whether there is still no file. Throws 5 for any other kind of file. */
 function isStill(path: string, fd: number): boolean {
   const { kind, id } = status(fd);
-  if (kind === "directory") return true;
+  if (kind === "directory") return statusIfAny(path) === undefined;
   if (kind !== "file")
     throw lockError("take lock", path, new Error("it is no regular file"));
   return statusIfAny(path)?.id === id;

@@ -12,8 +12,9 @@ import {
   truncateSync,
 } from "node:fs";
 import { join } from "node:path";
+import { smallDisk } from "../support/disk.ts";
 import { gcOfNone, nothing } from "../support/node.ts";
-import { startScriptedNode } from "../support/scripted-node.ts";
+import { startScriptedNode, summary, two } from "../support/scripted-node.ts";
 
 describe("a directory that is not ours alone", () => {
   const open = (directory: string) => chmodSync(directory, 0o777);
@@ -65,14 +66,62 @@ describe("a directory that is not ours alone", () => {
 test.each([
   ["too long", `/${"long".repeat(100)}`, ": file name too long"],
   ["nobody can make it", "/proc/genie", ": no such file or directory (ENOENT)"],
-])("dataDir, %s: 5 at once, nothing is executed", async (_, dataDir, why) => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
-  const options = { annotations: null, config: { dataDir } };
-  const { code, msg } = await node.fail("ADD", await node.pod(), options);
-  expect([code, msg.endsWith(why) ? why : msg]).toEqual([5, why]);
-  expect(msg).toContain(dataDir.slice(0, 100));
-  expect(delegates.calls()).toEqual([]);
+  ["below a file", "/dev/null/genie", ": not a directory (ENOTDIR)"],
+  ["a file", "/dev/null", ": it is not a directory"],
+])(
+  "dataDir, %s: 5 at once, nothing is executed; DEL succeeds with a warning",
+  async (_, dataDir, why) => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const config = { dataDir, logFile: undefined };
+    const options = { annotations: null, config };
+    const pod = await node.pod();
+    const { code, msg } = await node.fail("ADD", pod, options);
+    expect([code, msg.endsWith(why) ? why : msg]).toEqual([5, why]);
+    expect(msg).toContain(dataDir.slice(0, 100));
+    const { exitCode, stderr } = await node.call("DEL", pod, options);
+    expect(exitCode).toBe(0);
+    expect(stderr).toStartWith("genie: warn: ");
+    expect(delegates.calls()).toEqual([]);
+  },
+);
+
+describe("a disk without a free inode", () => {
+  test("before the first ADD: 5, and its DEL succeeds", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    using _ = disk.fillNames();
+    const pod = await node.pod();
+    expect(await node.fail("ADD", pod, two)).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("(ENOSPC)"),
+    });
+    await node.succeed("DEL", pod, two);
+    expect(delegates.calls()).toEqual([]);
+  });
+
+  test("CHECK and DEL of a pod go on, an ADD is refused", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const names = disk.fillNames();
+    delegates.forget();
+    const other = await node.pod("other");
+    expect(await node.fail("ADD", other, two)).toMatchObject({ code: 5 });
+    await node.succeed("CHECK", pod, two);
+    await node.succeed("DEL", pod, two);
+    expect(delegates.calls().map(summary)).toEqual([
+      "CHECK alpha eth0",
+      "CHECK beta eth1",
+      "DEL beta eth1",
+      "DEL alpha eth0",
+    ]);
+    names[Symbol.dispose]();
+    expect(await node.remains()).toEqual(nothing);
+  });
 });
 
 describe("a record that is no regular file", () => {

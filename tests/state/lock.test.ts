@@ -562,6 +562,25 @@ describe("lockContainer, after its genie was killed", () => {
     (await at.lock()).release();
   });
 
+  test("the disk has no inode for the file: the directory is locked, and the next one waits for it", async () => {
+    using at = node();
+    await using disk = await smallDisk(at.dataDir);
+    (await at.lock()).release();
+    const names = disk.fillNames();
+    const lock = await at.lock(noPause);
+    expect(fstatSync(lock.fd).ino).toBe(statSync(`${at.dataDir}/locks`).ino);
+    names[Symbol.dispose]();
+    const { deadline, sleep, pauses } = time(60_000, (count) => {
+      if (count === 2) lock.release();
+    });
+    const next = await at.lock(sleep, deadline);
+    expect([pauses.length, fstatSync(next.fd).ino]).toEqual([
+      2,
+      statSync(at.path).ino,
+    ]);
+    next.release();
+  });
+
   test("the lock of another disk, with the same name and inode, is left alone", async () => {
     using disks = temporaryDirectory();
     const [a, b] = [`${disks.path}/a`, `${disks.path}/b`];
