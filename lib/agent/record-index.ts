@@ -4,13 +4,13 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Context } from "../attach/context.ts";
+import { isMeant } from "../kube/objects.ts";
 import { statusIfAny } from "../linux/files.ts";
 import {
   type RecordDirectory,
   recordDirectory,
 } from "../state/record-directory.ts";
 import { type AttachmentRecord, isSameAdd } from "../state/record.ts";
-import { uidsOf } from "./pods/desired.ts";
 
 /** A directory that changed so shortly before it was read may have changed in the same moment again. */
 const settledMs = 1000;
@@ -46,19 +46,17 @@ export class RecordIndex {
     this.#directory = `${config.dataDir}/attachments`;
   }
 
-  /** Of several records of a pod the newest counts, of this boot only (agent.md). */
-  async newest(pod: V1Pod): Promise<IndexedRecord | undefined> {
-    const uids = new Set(uidsOf(pod));
-    const { namespace, name } = pod.metadata ?? {};
+  /**
+   * Of several records of a pod the newest counts, of this boot only (agent.md). By name as
+   * well: the author of a pod can annotate it with the UID of any other one.
+   */
+  async newest({ metadata }: V1Pod): Promise<IndexedRecord | undefined> {
+    const { namespace, name, uid = "", annotations = {} } = metadata ?? {};
     let newest: IndexedRecord | undefined;
     for (const one of await this.all()) {
-      if (!one.pod) continue;
-      // Some runtimes pass no UID.
-      const isSame =
-        one.pod.uid === ""
-          ? one.pod.namespace === namespace && one.pod.name === name
-          : uids.has(one.pod.uid);
-      if (!isSame) continue;
+      const { pod } = one;
+      if (!pod || pod.namespace !== namespace || pod.name !== name) continue;
+      if (!isMeant(uid, annotations, pod.uid)) continue;
       if (!newest || one.uptimeMs >= newest.uptimeMs) newest = one;
     }
     return newest;

@@ -1,7 +1,7 @@
 /** agent.md "Hot attach and detach": desired, actual and the steps between them. */
 import type { V1Pod } from "@kubernetes/client-node";
 import { describe, expect, test } from "bun:test";
-import { desiredOf, isRunning, uidsOf } from "../../lib/agent/pods/desired.ts";
+import { desiredOf, isRunning } from "../../lib/agent/pods/desired.ts";
 import { type Step, differenceOf } from "../../lib/agent/pods/difference.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import type { TypedNames } from "../../lib/select/addition.ts";
@@ -604,12 +604,4 @@ test.each<[string, V1Pod, boolean]>([
   ],
 ])("isRunning, a pod that %s", (_, pod, expected) => {
   expect(isRunning(pod)).toBe(expected);
-});
-
-test("uidsOf, of a static pod the hash of its file too", () => {
-  const annotations = { "kubernetes.io/config.hash": "0123" };
-  expect(uidsOf({ metadata: { uid: "u1", annotations } })).toEqual([
-    "u1",
-    "0123",
-  ]);
 });

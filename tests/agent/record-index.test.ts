@@ -42,6 +42,16 @@ test.each<[string, AttachmentRecord[], string | undefined]>([
   ["of a static pod, by its hash", [recordOf("a", withUid("0123"))], "a"],
   ["a former pod of that name", [recordOf("a", withUid("old"))], undefined],
   ["without a UID, by name", [recordOf("a", withUid(""))], "a"],
+  [
+    "another pod, whose UID is in its annotation",
+    [recordOf("a", { pod: { namespace: "ns", name: "other", uid: "0123" } })],
+    undefined,
+  ],
+  [
+    "a pod of another namespace, whose UID is in its annotation",
+    [recordOf("a", { pod: { namespace: "other", name: "p", uid: "0123" } })],
+    undefined,
+  ],
   ["of an earlier boot", [recordOf("a", { bootId: "earlier" })], undefined],
   [
     "the newest",
@@ -85,7 +95,9 @@ test("RecordIndex, asked by several at once: each waits until the records are re
   const index = new RecordIndex(contextOf(directory.path, records));
   const uids = ["a", "b", "c"];
   const found = await Promise.all(
-    uids.map((uid) => index.newest({ metadata: { uid } })),
+    uids.map((uid) =>
+      index.newest({ metadata: { namespace: "ns", name: "p", uid } }),
+    ),
   );
   expect(found.map((one) => one?.containerId)).toEqual(uids);
 });

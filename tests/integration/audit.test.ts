@@ -93,6 +93,10 @@ describe("genie audit", () => {
       }),
       listed(none("past-plain"), {}),
       listed(none("past-default"), { cni: "default" }),
+      listed(none("past-with-uid-of-another"), {
+        ...both,
+        "kubernetes.io/config.hash": order.uid,
+      }),
       listed(none("past-invalid"), { cni: "a,,b" }),
       listed(none("past-long"), { cni: "x".repeat(5000) }),
       listed(none("host"), both, { spec: { hostNetwork: true } }),
@@ -111,6 +115,7 @@ describe("genie audit", () => {
       ["past-invalid", "past-genie"],
       ["past-long", "past-genie", `${"x".repeat(128)}…`],
       ["past-primary", "past-genie", "storage", "other/b"],
+      ["past-with-uid-of-another", "past-genie", "alpha", "beta"],
       ["primary", "network-missing", "the primary on eth0", "beta"],
       ["rebooted", "past-genie", "beta"],
     ]);
@@ -202,7 +207,7 @@ describe("genie audit", () => {
     const { node } = scripted;
     const pod = await node.pod();
     await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
-    const mirror = { name: "web-node1", uid: "mirror" };
+    const mirror = { name: pod.name, uid: "mirror" };
     const hash = { "kubernetes.io/config.hash": pod.uid };
     const ownerReferences = [{ kind: "Node", name: "node1", controller: true }];
     const more = { metadata: { ownerReferences } };

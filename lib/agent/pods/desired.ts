@@ -48,15 +48,6 @@ export function isRunning({ metadata, spec, status }: V1Pod): boolean {
   );
 }
 
-/** The UIDs by which a runtime may know a pod: of a static one, the hash of its file. */
-export function uidsOf({ metadata }: V1Pod): string[] {
-  const { uid, annotations = {} } = metadata ?? {};
-  const hashes = ["kubernetes.io/config.hash", "kubernetes.io/config.mirror"];
-  return [uid, ...hashes.map((key) => own(annotations, key))].flatMap((text) =>
-    typeof text === "string" && text !== "" ? [text] : [],
-  );
-}
-
 /** Throws 7 for annotations with which an ADD would fail, whatever the node has. */
 export function desiredOf(
   annotations: Annotations,
