@@ -13,7 +13,6 @@ import { maxAttachments } from "./cni-annotation.ts";
 import {
   type JsonElement,
   claimRequestOf,
-  ignoredKeys,
   readElement,
   shortElementSchema,
 } from "./npwg-schema.ts";
@@ -109,30 +108,19 @@ function jsonElements(source: string, text: string, strict: boolean): Elements {
   const entries = jsonEntries(source, text);
   requireFew(source, entries);
   const problems: string[] = [];
-  const warnings: string[] = [];
   const unknown: string[] = [];
   const elements: NetworkSelectionElement[] = [];
   for (const [i, entry] of entries.entries()) {
     const read = readElement(entry);
     problems.push(...at(i, read.problems));
-    if (read.element) {
-      elements.push(elementOf(read.element));
-      const ignored = ignoredKeys(read.element);
-      if (strict) problems.push(...at(i, ignored));
-      else warnings.push(...ignored.flatMap((key) => at(i, [key])));
-    }
+    if (read.element) elements.push(elementOf(read.element));
     unknown.push(...at(i, read.unknown));
   }
-  if (unknown.length > 0) {
-    const keys = joined(unknown);
-    if (strict) problems.push(`unknown keys: ${keys}`);
-    else warnings.push(`unknown keys are ignored: ${keys}`);
-  }
+  const keys = joined(unknown);
+  if (strict && keys !== "") problems.push(`unknown keys: ${keys}`);
   if (problems.length > 0) throw invalid(source, joined(problems));
-  return {
-    elements,
-    warnings: warnings.map((warning) => `${source}: ${warning}`),
-  };
+  const warning = `${source}: unknown keys are ignored: ${keys}`;
+  return { elements, warnings: keys === "" ? [] : [warning] };
 }
 
 /** The problems of one element; the first message names it. */

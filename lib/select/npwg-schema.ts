@@ -102,6 +102,7 @@ const elementEntries = {
         : undefined,
     ),
   ),
+  // Network plugins and their IPAM read it from the annotation (NPWG v1.3 §8).
   "ipam-claim-reference": optionalText,
 };
 
@@ -165,20 +166,11 @@ export function claimRequestOf(claim: JsonObject): ClaimRequest {
   return { claimName, ...(requestName && { requestName }) };
 }
 
-/** Known requests without effect. */
-export function ignoredKeys(element: JsonElement): string[] {
-  const ignored: string[] = [];
-  if (element["ipam-claim-reference"])
-    ignored.push(
-      '"ipam-claim-reference" is ignored: genie knows no IPAM claims',
-    );
-  return ignored;
-}
-
 /** Contradictions between two keys of one meaning. */
 function conflicts(element: JsonElement): string[] {
   const { interface: ifname, interfaceRequest } = element;
   const { resourceName, resourceClaim } = element;
+  const { ips, "ipam-claim-reference": ipamClaim } = element;
   const problems: string[] = [];
   if (ifname && interfaceRequest && ifname !== interfaceRequest)
     problems.push(
@@ -187,6 +179,10 @@ function conflicts(element: JsonElement): string[] {
   if (resourceName && resourceClaim)
     problems.push(
       `resourceClaim: expected nothing beside resourceName ${quote(resourceName)}, got an object`,
+    );
+  if (ips && ips.length > 0 && ipamClaim)
+    problems.push(
+      `ipam-claim-reference: expected nothing beside ips, got ${quote(ipamClaim)}`,
     );
   return problems;
 }

@@ -300,12 +300,15 @@ esac
   test("met, also when strict", async () => {
     await using cluster = await Cluster.start();
     cluster.define("lan", staticLan());
+    cluster.define("layer2", lan(cluster.node, { ipam: {} }));
     const networks = [
       {
         name: "lan",
         ips: ["10.30.0.7/24", "fd30:0::7/64"],
         mac: mac.toUpperCase(),
       },
+      // OVN-Kubernetes reads it from the annotation.
+      { name: "layer2", "ipam-claim-reference": "vm-a.layer2" },
     ];
     const pod = await cluster.attach(networks, { config: { strict: true } });
     expect(await addresses(pod)).toMatchObject({

@@ -266,13 +266,10 @@ describe("parseElements, JSON", () => {
   });
 
   test("keys without effect, named for the log", () => {
-    const text = JSON.stringify([
-      { name: "b", colour: 1, toString: 1, "ipam-claim-reference": "claim-1" },
-    ]);
+    const text = JSON.stringify([{ name: "b", colour: 1, toString: 1 }]);
     expect(parseElements(source, text)).toEqual({
       elements: [{ name: "b" }],
       warnings: [
-        `${source}: element 1: "ipam-claim-reference" is ignored: genie knows no IPAM claims`,
         `${source}: unknown keys are ignored: element 1: "colour", "toString"`,
       ],
     });
@@ -319,13 +316,22 @@ describe("parseElements, JSON", () => {
   test("keys without effect are refused where the node is strict", () => {
     const text = JSON.stringify([
       { name: "a", ipz: 1, colour: 1 },
-      { name: "b", "ipam-claim-reference": "c" },
+      { name: "b" },
       { name: "c", resourceClaim: { claimName: "nic" }, Interfaces: "x" },
     ]);
     expect(refusal(text, true)).toEqual({
       code: 7,
-      message: `failed to parse ${source}: element 2: "ipam-claim-reference" is ignored: genie knows no IPAM claims, unknown keys: element 1: "ipz" (did you mean "ips"?), "colour", element 3: "Interfaces" (did you mean "interface"?)`,
+      message: `failed to parse ${source}: unknown keys: element 1: "ipz" (did you mean "ips"?), "colour", element 3: "Interfaces" (did you mean "interface"?)`,
     });
+  });
+
+  test("an IPAM claim is for the network's plugins, also where the node is strict", () => {
+    const text = '[{"name":"a","ipam-claim-reference":"vm-a.lan"}]';
+    for (const strict of [false, true])
+      expect(parseElements(source, text, strict)).toEqual({
+        elements: [{ name: "a" }],
+        warnings: [],
+      });
   });
 
   test("inherited names are data like any other", () => {
@@ -488,6 +494,10 @@ describe("parseElements, JSON that is an error 7", () => {
     [
       { resourceClaim: { claimName: "" } },
       'resourceClaim.claimName: expected the name of a claim of the pod, got ""',
+    ],
+    [
+      { ips: ["10.0.0.1"], "ipam-claim-reference": "vm-a.lan" },
+      'ipam-claim-reference: expected nothing beside ips, got "vm-a.lan"',
     ],
     [
       { "ipam-claim-reference": {} },
