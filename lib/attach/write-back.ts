@@ -6,9 +6,16 @@
 import {
   gatewayOf,
   isDefaultRoute,
+  otherPodInterfaces,
   podInterface,
 } from "../cni/result-query.ts";
-import { type ModernResult, type Result, modernResult } from "../cni/result.ts";
+import {
+  type Interface,
+  type IpConfig,
+  type ModernResult,
+  type Result,
+  modernResult,
+} from "../cni/result.ts";
 import { latestVersion } from "../cni/version.ts";
 import type { Kube } from "../kube/client.ts";
 import { formatIp, parseCidr } from "../linux/address.ts";
@@ -223,31 +230,31 @@ export function statusAnnotations(
   primary: string,
   devices: ReadonlyMap<string, object> = new Map(),
 ): Record<string, string> {
-  const statuses: NetworkStatus[] = [];
+  const statuses: NetworkStatus[][] = [];
   for (const attachment of attachments) {
     const result = results[statuses.length];
-    statuses.push(networkStatus(attachment, result, primary, devices));
+    statuses.push(networkStatuses(attachment, result, primary, devices));
   }
   return {
     ...(statuses.length > 1 && {
       "multi-ip-preferences": multiIpPreferences(statuses),
     }),
-    "k8s.v1.cni.cncf.io/network-status": JSON.stringify(statuses),
+    "k8s.v1.cni.cncf.io/network-status": JSON.stringify(statuses.flat()),
   };
 }
 
-/** The annotation of CNI-Genie: the first address of each interface. */
-function multiIpPreferences(statuses: readonly NetworkStatus[]): string {
+/** The annotation of CNI-Genie: the first address of each attachment. */
+function multiIpPreferences(statuses: readonly NetworkStatus[][]): string {
   const ips: Record<string, object> = {};
-  for (const [i, status] of statuses.entries()) {
-    const [ip] = status.ips;
+  for (const [i, [own]] of statuses.entries()) {
+    const ip = own?.ips[0];
     const address = ip === undefined ? {} : { ip };
-    ips[`ip${i + 1}`] = { ...address, interface: status.interface };
+    ips[`ip${i + 1}`] = { ...address, interface: own?.interface };
   }
   return JSON.stringify({ multi_entry: statuses.length, ips });
 }
 
-/** NPWG v1.3 §5.2: one entry for an attachment, also without an interface of its own. */
+/** NPWG v1.3 §5.2. */
 interface NetworkStatus {
   name: string;
   interface: string;
@@ -261,30 +268,74 @@ interface NetworkStatus {
   "default-route"?: readonly string[];
 }
 
-function networkStatus(
+/**
+ * The attachment's own entry, also without an interface of its own, then those of the
+ * other interfaces that its plugins made in the pod.
+ */
+function networkStatuses(
   { list, ifname, definition, extras }: Attachment,
   result: Result | undefined,
   primary: string,
   devices: ReadonlyMap<string, object>,
-): NetworkStatus {
+): NetworkStatus[] {
   const modern = modernResult(result ?? { cniVersion: latestVersion });
-  const { mac, mtu } = podInterface(modern, ifname) ?? {};
+  const own = podInterface(modern, ifname);
   const gateway = defaultGateways(modern);
   const ips: string[] = [];
   for (const { address } of modern.ips) ips.push(withoutPrefix(address));
   const deviceInfo = devices.get(ifname);
-  return {
+  const status = {
     name: definition ?? list.name,
     interface: ifname,
     ips,
-    ...(mac && { mac }),
-    ...(mtu && { mtu }),
+    ...(own?.mac && { mac: own.mac }),
+    ...(own?.mtu && { mtu: own.mtu }),
     default: ifname === primary,
     dns: modern.dns,
     ...(deviceInfo && { "device-info": deviceInfo }),
     ...(gateway.length > 0 && { gateway }),
     ...(extras?.defaultRoute && { "default-route": extras.defaultRoute }),
   };
+  const others = otherPodInterfaces(modern, own);
+  return others.length === 0 ? [status] : separate(status, modern, others);
+}
+
+/**
+ * An entry for each interface, with its addresses and gateways. As with Multus, the
+ * default one of the primary is the first with a gateway: KubeVirt binds the guest of a
+ * pod of OVN-Kubernetes, whose namespace has a primary network of its own, to it.
+ */
+function separate(
+  { gateway: gateways = [], ...own }: NetworkStatus,
+  { interfaces, ips }: ModernResult,
+  others: readonly Interface[],
+): NetworkStatus[] {
+  const interfaceOf = (ip: IpConfig | undefined): Interface | undefined =>
+    others.find((other) => other === interfaces[ip?.interface ?? -1]);
+  const defaultInterface = interfaceOf(ips.find(({ gateway }) => gateway));
+  const entryOf = (one: Interface | undefined, keys: NetworkStatus) => {
+    const gateway = gateways.filter(
+      (gw) => interfaceOf(ips.find((ip) => ip.gateway === gw)) === one,
+    );
+    return {
+      ...keys,
+      ips: ips
+        .filter((ip) => interfaceOf(ip) === one)
+        .map(({ address }) => withoutPrefix(address)),
+      default: own.default && one === defaultInterface,
+      ...(gateway.length > 0 && { gateway }),
+    };
+  };
+  const { name, dns } = own;
+  return [
+    entryOf(undefined, own),
+    ...others.map((other) => {
+      const { mac, mtu } = other;
+      const link = { ...(mac && { mac }), ...(mtu && { mtu }) };
+      const keys = { name, interface: other.name, dns, ips: [], ...link };
+      return entryOf(other, { ...keys, default: false });
+    }),
+  ];
 }
 
 function defaultGateways(result: ModernResult): string[] {

@@ -52,6 +52,21 @@ export function podInterface(
   return named;
 }
 
+/**
+ * The interfaces of a result that are in the same sandbox as `own`. The VPC CNI of AWS
+ * stores other things as `sandbox` of an interface that does not exist.
+ */
+export function otherPodInterfaces(
+  { interfaces }: ModernResult,
+  own: Interface | undefined,
+): Interface[] {
+  const others: Interface[] = [];
+  for (const one of interfaces)
+    if (own?.sandbox && one.sandbox === own.sandbox && one.name !== own.name)
+      others.push(one);
+  return others;
+}
+
 /** The names of the interfaces that a result has in the pod. */
 export function podInterfaces(result: ModernResult, ifname: string): string[] {
   const names = [ifname];

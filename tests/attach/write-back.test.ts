@@ -187,6 +187,83 @@ describe("statusAnnotations", () => {
     });
   });
 
+  test("of an attachment with two interfaces in the pod are two entries, as with Multus", () => {
+    // A pod of OVN-Kubernetes whose namespace has a primary network of its own.
+    const result: Result = {
+      cniVersion: "1.0.0",
+      interfaces: [
+        { name: "0a58" },
+        { name: "eth0", mac: "02:00:00:00:00:01", sandbox: "/ns" },
+        { name: "0a59" },
+        { name: "ovn-udn1", mac: "02:00:00:00:00:02", sandbox: "/ns" },
+      ],
+      ips: [
+        { address: "10.244.1.5/24", interface: 1 },
+        { address: "10.200.0.5/16", gateway: "10.200.0.1", interface: 3 },
+      ],
+      routes: [{ dst: "0.0.0.0/0", gw: "10.200.0.1" }],
+    };
+    const ovn = attachment("eth0", "ovn-kubernetes");
+    const annotations = statusAnnotations(
+      [ovn, ...two.slice(1)],
+      [result, ...results.slice(1)],
+      "eth0",
+    );
+    const [eth0, udn] = JSON.parse(
+      annotations[networkStatus] ?? "",
+    ) as object[];
+    expect([eth0, udn]).toEqual([
+      {
+        name: "ovn-kubernetes",
+        interface: "eth0",
+        ips: ["10.244.1.5"],
+        mac: "02:00:00:00:00:01",
+        default: false,
+        dns: {},
+      },
+      {
+        name: "ovn-kubernetes",
+        interface: "ovn-udn1",
+        ips: ["10.200.0.5"],
+        mac: "02:00:00:00:00:02",
+        default: true,
+        dns: {},
+        gateway: ["10.200.0.1"],
+      },
+    ]);
+    expect(annotations[multiIp]).toBe(
+      '{"multi_entry":2,"ips":{"ip1":{"ip":"10.244.1.5","interface":"eth0"},"ip2":{"ip":"10.244.0.7","interface":"eth1"}}}',
+    );
+  });
+
+  test.each<[string, Result]>([
+    [
+      "of AWS' VPC CNI, which is none",
+      {
+        cniVersion: "1.0.0",
+        interfaces: [
+          { name: "net1", sandbox: "/ns" },
+          { name: "dummy0a1b", mac: "0", sandbox: "standard" },
+        ],
+      },
+    ],
+    [
+      "beside one without a sandbox",
+      {
+        cniVersion: "1.0.0",
+        interfaces: [{ name: "net1" }, { name: "other" }],
+      },
+    ],
+  ])("have no entry for an interface %s", (_, result) => {
+    const pair = [attachment("eth0", "first"), attachment("net1", "net")];
+    const written = statusAnnotations(
+      pair,
+      [{ cniVersion: "1.0.0" }, result],
+      "eth0",
+    );
+    expect(JSON.parse(written[networkStatus] ?? "")).toHaveLength(2);
+  });
+
   test("without an address has only the interface", () => {
     const written = statusAnnotations(
       two,

@@ -34,6 +34,14 @@ async function startCluster(): Promise<Cluster> {
     `#!/bin/sh\n[ $CNI_COMMAND != ADD ] || echo '{"cniVersion":"1.0.0"}'\n`,
   );
   cluster.define("silent", { cniVersion: "1.0.0", type: "silent" });
+  // A plugin with two interfaces in the pod.
+  cluster.node.plugin(
+    "pair",
+    `#!/bin/sh
+[ $CNI_COMMAND != ADD ] || echo '{"cniVersion":"1.0.0","interfaces":[{"name":"'$CNI_IFNAME'","sandbox":"'$CNI_NETNS'"},{"name":"pair1","sandbox":"'$CNI_NETNS'"}],"ips":[{"address":"10.35.0.2/24","interface":0},{"address":"10.36.0.2/24","interface":1}]}'
+`,
+  );
+  cluster.define("pair", { cniVersion: "1.0.0", type: "pair" });
   return cluster;
 }
 
@@ -46,6 +54,7 @@ const networks = [
   },
   { name: "uplink", namespace: "shared" },
   { name: "silent" },
+  { name: "pair" },
 ];
 
 test("write-back, all kinds of attachments in their order", async () => {
@@ -57,12 +66,13 @@ test("write-back, all kinds of attachments in their order", async () => {
   );
   expect(cluster.written()).toEqual({
     preferences: {
-      multi_entry: 4,
+      multi_entry: 5,
       ips: {
         ip1: { ip: ip1, interface: "eth0" },
         ip2: { ip: "10.30.0.7", interface: "san0" },
         ip3: { ip: ip3, interface: "net2" },
         ip4: { interface: "net3" },
+        ip5: { ip: "10.35.0.2", interface: "net4" },
       },
     },
     status: [
@@ -100,6 +110,20 @@ test("write-back, all kinds of attachments in their order", async () => {
         name: "shop/silent",
         interface: "net3",
         ips: [],
+        default: false,
+        dns: {},
+      },
+      {
+        name: "shop/pair",
+        interface: "net4",
+        ips: ["10.35.0.2"],
+        default: false,
+        dns: {},
+      },
+      {
+        name: "shop/pair",
+        interface: "pair1",
+        ips: ["10.36.0.2"],
         default: false,
         dns: {},
       },
