@@ -5,7 +5,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { type JsonObject, isObject, own } from "../cni/json.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
-import type { Kind } from "./informer.ts";
+import type { Kind } from "./kind-watch.ts";
 
 /** The pods of a node; of every node when its name is unknown. */
 export function podKind(node: string | undefined): Kind<V1Pod> {
