@@ -123,7 +123,7 @@ function tableOf(findings: readonly Finding[], colour: boolean): string {
   const rows = findings.flatMap(({ check, verdict, found, advice }) => [
     // A file's name may have any character.
     [paint(verdict), escapeControls(check), escapeControls(found)],
-    ...(advice === undefined ? [] : [["", "", `→ ${advice}`]]),
+    ...(advice === undefined ? [] : [["", "", `→ ${escapeControls(advice)}`]]),
   ]);
   const count = (verdict: Verdict): number =>
     findings.filter((finding) => finding.verdict === verdict).length;

@@ -9,6 +9,7 @@ import {
   retryAbandoned,
 } from "../attach/retry-abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
+import { escapeControls } from "../linux/text.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
@@ -100,5 +101,6 @@ function reportOf(found: Collected & RetryOutcome): string {
     ...failed.map(({ what, error }) => `failed ${what}: ${error}`),
     counts.join(", "),
   ];
-  return `${lines.join("\n")}\n`;
+  // Plugins word the errors, and the agent reads the lines.
+  return `${lines.map(escapeControls).join("\n")}\n`;
 }

@@ -51,6 +51,12 @@ const hidden = (directory: string) =>
   readdirSync(directory).filter((file) => file.startsWith("."));
 
 describe("the executable", () => {
+  test("an error gives no orders to the terminal", () => {
+    expect(genie(["explain", "-f", "/no/\u001b[2J\u009b31m"]).stderr).toBe(
+      "genie explain: /no/\\u001b[2J\\u009b31m: no such file or directory\n",
+    );
+  });
+
   test(
     "install, list, doctor, uninstall: a node and back",
     () => {

@@ -1,6 +1,6 @@
 /** `-o yaml`: every reader of YAML sees what `-o json` says. */
 import { expect, test } from "bun:test";
-import { yamlOf } from "../../lib/cli/command/output.ts";
+import { table, yamlOf } from "../../lib/cli/command/output.ts";
 
 test.each([
   "2026-11-28",
@@ -20,6 +20,13 @@ list:
 deep:
   - - "${text}"
 `);
+});
+
+test("table, a cell is no line of it and no order to the terminal", () => {
+  const cells = ["a\nb", "\u001b[2J", "\u009b2J", "\u202e"];
+  expect(table(cells, [["CELL", String]])).toBe(
+    "CELL\na\\nb\n\\u001b[2J\n\\u009b2J\n\\u202e\n",
+  );
 });
 
 test.each([

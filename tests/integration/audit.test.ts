@@ -134,6 +134,15 @@ describe("genie audit", () => {
     });
   });
 
+  test("an element's text gives no orders to the terminal", async () => {
+    await using scripted = await startScriptedNode();
+    const text = '[{"name":"a","cni-args":{"k":"\u009b2J\u202e"}}]';
+    const pod = listed({ name: "p", uid: "u" }, { [networks]: text });
+    expect(audit(scripted.node, [pod]).stdout).toContain(
+      '{"name":"a","cni-args":{"k":"\\u009b2J\\u202e"}}',
+    );
+  });
+
   test("a record of a newer genie: no pod is said to be past genie, it may be that one's", async () => {
     await using scripted = await startScriptedNode();
     const { node } = scripted;

@@ -230,11 +230,14 @@ describe("genie gc, exit code", () => {
     await node.succeed("ADD", bad, two);
     await node.succeed("ADD", good, { annotations: { cni: "alpha" } });
     for (const pod of [bad, good]) await pod.netns.remove();
-    delegates.behave({ type: "beta", verb: "DEL" }, failing("busy"));
+    delegates.behave(
+      { type: "beta", verb: "DEL" },
+      failing("busy\n9 deleted, \u001b[2J"),
+    );
     expect(genieGc(node, "--grace", "0")).toEqual({
       exitCode: 1,
       stdout: `deleted ${good.containerId} eth0
-failed ${bad.containerId}:eth0: [shop/bad:beta] plugin "beta" failed to delete eth1: busy
+failed ${bad.containerId}:eth0: [shop/bad:beta] plugin "beta" failed to delete eth1: busy\\n9 deleted, \\u001b[2J
 1 deleted, 0 waiting, 1 failed
 `,
       stderr: "",

@@ -1,4 +1,5 @@
 /** Output of commands as kubectl has it: formats, tables, ages, numbers of objects. */
+import { escapeControls } from "../../linux/text.ts";
 import { oneOf } from "./input.ts";
 import type { Option } from "./options.ts";
 
@@ -43,7 +44,7 @@ const plainValue =
 /** Head and cell of a column. */
 export type Column<Row> = readonly [head: string, cell: (row: Row) => string];
 
-/** A table with its head, or the rows alone. */
+/** A table with its head, or the rows alone. A text of a pod or a plugin is no line of it, and no order to the terminal. */
 export function table<Row>(
   rows: readonly Row[],
   columnsOfRow: readonly Column<Row>[],
@@ -51,7 +52,9 @@ export function table<Row>(
 ): string {
   return columns([
     ...(hasHead ? [columnsOfRow.map(([head]) => head)] : []),
-    ...rows.map((row) => columnsOfRow.map(([, cell]) => cell(row))),
+    ...rows.map((row) =>
+      columnsOfRow.map(([, cell]) => escapeControls(cell(row))),
+    ),
   ]);
 }
 

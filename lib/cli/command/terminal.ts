@@ -5,6 +5,7 @@
 import { isatty } from "node:tty";
 import { messageOf } from "../../linux/errno.ts";
 import { writeStderr, writeStdout } from "../../linux/stdio.ts";
+import { escapeControls } from "../../linux/text.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -47,7 +48,7 @@ export function realTerminal(given: Process): Terminal {
         });
       }
     },
-    stderr: writeStderr,
+    stderr: (text) => writeStderr(withoutOrders(text)),
     progress: isatty(2) && env["TERM"] !== "dumb" ? showProgress : () => {},
     colour: isatty(1) && !env["NO_COLOR"] && env["TERM"] !== "dumb",
     self: "/proc/self/exe",
@@ -55,6 +56,11 @@ export function realTerminal(given: Process): Terminal {
     ...stoppable(),
     now: () => new Date(),
   };
+}
+
+/** Messages quote plugins and files, which must not give orders to a terminal; lines stay lines. */
+function withoutOrders(text: string): string {
+  return text.split("\n").map(escapeControls).join("\n");
 }
 
 /** Returns to the beginning of the line and erases it. */

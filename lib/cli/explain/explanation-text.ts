@@ -1,4 +1,5 @@
 /** The text of `genie explain`. Pure. */
+import { escapeControls } from "../../linux/text.ts";
 import type { Device } from "../../select/attachment.ts";
 import { counted } from "../command/output.ts";
 import type { ExplainedAttachment, Explanation } from "./explanation.ts";
@@ -15,7 +16,9 @@ export function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
 export function explanationText(explanation: Explanation): string {
   const { pod, rules, attachments, auxiliary, hostNetwork } = explanation;
   if (hostNetwork)
-    return `${subjectOf(pod)} uses the node's own network: the runtime calls no CNI plugin for it\n`;
+    return textOf([
+      `${subjectOf(pod)} uses the node's own network: the runtime calls no CNI plugin for it`,
+    ]);
   const lines = [
     `${subjectOf(pod)} gets ${counted(attachments.length, "network")} on this node:`,
     ...rules.map((rule) => `  ${rule}`),
@@ -27,12 +30,13 @@ export function explanationText(explanation: Explanation): string {
     lines.push(
       ...linesOf(auxiliary, " (auxiliary chain)", "the primary's result"),
     );
-  return `${lines.join("\n")}\n`;
+  return textOf(lines);
 }
 
 export function remoteText(explanation: RemoteExplanation): string {
   const { pod, hostNetwork, attachments } = explanation;
-  if (hostNetwork) return `${subjectOf(pod)} uses its node's own network\n`;
+  if (hostNetwork)
+    return textOf([`${subjectOf(pod)} uses its node's own network`]);
   const lines = [
     `${subjectOf(pod)} asks for ${counted(attachments.length, "network")}:`,
   ];
@@ -46,13 +50,13 @@ export function remoteText(explanation: RemoteExplanation): string {
   } of attachments)
     lines.push(
       `${ifname}${primary ? " (primary)" : ""}: ${rule}`,
-      indented(
+      ...indented(
         definition === undefined
           ? "its configuration is on the node: run genie explain there"
           : (problem ?? JSON.stringify(config, null, 2)),
       ),
     );
-  return `${lines.join("\n")}\n`;
+  return textOf(lines);
 }
 
 function subjectOf(pod: Explanation["pod"]): string {
@@ -76,7 +80,7 @@ function linesOf(
       const after = result === "" ? "" : `, with ${result} as prevResult`;
       return [
         `  ${type} (${path}) is given${after}:`,
-        indented(JSON.stringify(config, null, 2)),
+        ...indented(JSON.stringify(config, null, 2)),
       ];
     }),
   ];
@@ -92,6 +96,11 @@ function deviceText({ id, resource, source }: Device): string {
   return `${id}${of} (${source ?? "named by the pod"})`;
 }
 
-function indented(text: string): string {
-  return text.replace(/^/gm, "    ");
+function indented(text: string): string[] {
+  return text.split("\n").map((line) => `    ${line}`);
+}
+
+/** The author of a pod or of a definition words parts of the lines. */
+function textOf(lines: readonly string[]): string {
+  return `${lines.map(escapeControls).join("\n")}\n`;
 }

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { startApiServer, statusFault } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { startKubelet } from "../../support/kubelet.ts";
-import { NodeDirectory } from "../fixtures.ts";
+import { NodeDirectory, ptpConf } from "../fixtures.ts";
 
 afterAll(removeCerts);
 
@@ -327,6 +327,19 @@ eth0 (primary): weave (CNI name weave-net), from /etc/cni/net.d/20-weave.conf
       "type": "ptp"
     }
 `);
+  });
+
+  test("as text, a configuration gives no orders to the terminal", async () => {
+    using node = await NodeDirectory.installed();
+    node.network("20-weave.conf", { ...ptpConf, note: "\u009b2J\u202e" });
+    const pod = node.write(
+      "pod.json",
+      JSON.stringify({
+        metadata: { name: "web", annotations: { cni: "weave" } },
+      }),
+    );
+    const { stdout } = await node.type("explain", ["web", "-f", pod]);
+    expect(stdout).toContain('"note": "\\u009b2J\\u202e"');
   });
 
   test.each<[what: string, object: unknown, words: string[], stderr: string]>([
