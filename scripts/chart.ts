@@ -130,8 +130,8 @@ export function templates(): Record<string, string> {
 
 /** Keys of `config` that the DaemonSet must know. */
 const ofConfig = [
-  '{{- if and .Values.default (hasKey .Values.config "default_plugin") }}\n{{- fail "default and config.default_plugin exclude each other" }}\n{{- end }}\n',
-  '{{- if hasKey .Values.config "dataDir" }}\n{{- fail "config.dataDir: set dataDir, which the DaemonSet mounts" }}\n{{- end }}\n',
+  '{{- if and .Values.default (hasKey (.Values.config | default dict) "default_plugin") }}\n{{- fail "default and config.default_plugin exclude each other" }}\n{{- end }}\n',
+  '{{- if hasKey (.Values.config | default dict) "dataDir" }}\n{{- fail "config.dataDir: set dataDir, which the DaemonSet mounts" }}\n{{- end }}\n',
 ];
 
 /** Of values that exclude each other. */
@@ -202,5 +202,7 @@ function addressTemplate(value: unknown): Template {
 const settings = new Template([
   "{{- range $key, $value := .Values.config }}",
   "{{ $key }}: {{ $value | toJson | quote }}",
+  "{{- else }}",
+  "{}",
   "{{- end }}",
 ]);

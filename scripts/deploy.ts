@@ -5,12 +5,11 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { description, license, version } from "../package.json";
-import { isPath } from "../lib/cli/command/options.ts";
 import { readInput } from "../lib/cli/command/input.ts";
-import { manifest, manifestObjects, nodePath } from "../lib/cli/manifest.ts";
+import { manifest, manifestObjects } from "../lib/cli/manifest.ts";
 import { yamlOf } from "../lib/cli/command/output.ts";
-import { settableKeys } from "../lib/cli/install/settings.ts";
 import { templates, values } from "./chart.ts";
+import { valuesSchema } from "./values-schema.ts";
 
 export const deploy = resolve(import.meta.dir, "../deploy");
 
@@ -62,7 +61,7 @@ function chart(): Record<string, string> {
         annotations: { "artifacthub.io/license": license },
       }),
     "helm/genie/values.yaml": generated + valuesFile(),
-    "helm/genie/values.schema.json": `${JSON.stringify(schema(), null, 2)}\n`,
+    "helm/genie/values.schema.json": `${JSON.stringify(valuesSchema(), null, 2)}\n`,
     ...files,
   };
 }
@@ -70,13 +69,11 @@ function chart(): Record<string, string> {
 const fixed = {
   image: {
     about: "required: the image that you built (`make image`) and pushed",
-    type: "string",
     default: "",
   },
   config: {
     about:
       "keys of genie's configuration for every node, for instance strict: true",
-    type: "object",
     default: {},
   },
 } as const;
@@ -91,46 +88,6 @@ function valuesFile(): string {
       return `# ${about}\n${name}: ${JSON.stringify(value)}\n`;
     })
     .join("\n");
-}
-
-/** A misspelt value is an error of helm. */
-function schema(): object {
-  // Helm's own, where the chart is a dependency.
-  const properties: Record<string, object> = { global: { type: "object" } };
-  properties["image"] = { type: fixed.image.type };
-  properties["config"] = configSchema();
-  for (const { name, default: value, spec } of values)
-    properties[name] =
-      typeof value === "boolean"
-        ? { type: "boolean" }
-        : isPath(spec)
-          ? { type: "string", pattern: `^$|${nodePath}` }
-          : // As `--set metrics=9464` gives it.
-            { type: ["string", "integer"] };
-  return {
-    $schema: "http://json-schema.org/draft-07/schema#",
-    type: "object",
-    additionalProperties: false,
-    properties,
-  };
-}
-
-/** Keys alone, or in objects: `policy.type`, or `policy` with `type`. */
-function configSchema(): object {
-  const schemaOf = (keys: readonly string[], prefix: string): object => ({
-    type: "object",
-    additionalProperties: false,
-    properties: Object.fromEntries(
-      keys.map((key) => {
-        const group = `${prefix}${key}.`;
-        const inner = settableKeys
-          .filter((other) => other.startsWith(group))
-          .map((other) => other.slice(group.length));
-        return [key, inner.length === 0 ? {} : schemaOf(inner, group)];
-      }),
-    ),
-  });
-  return schemaOf(settableKeys, "");
 }
 
 if (import.meta.main) {

@@ -2,8 +2,21 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as v from "valibot";
 import { templateOf, union } from "../scripts/conditional-yaml.ts";
 import { deploy, deployFiles } from "../scripts/deploy.ts";
+import { valuesSchema } from "../scripts/values-schema.ts";
+
+const valueSchema = v.object({
+  required: v.array(v.string()),
+  properties: v.record(
+    v.string(),
+    v.object({
+      pattern: v.optional(v.string()),
+      properties: v.optional(v.record(v.string(), v.unknown())),
+    }),
+  ),
+});
 
 describe("deploy", () => {
   test("the kustomize base and the chart, are those of `make deploy`", () => {
@@ -26,6 +39,50 @@ describe("deploy", () => {
           ),
       ),
     ).toEqual([]);
+  });
+});
+
+describe("valuesSchema", () => {
+  const schema = v.parse(valueSchema, valuesSchema());
+
+  test("a value that helm cannot delete unnoticed, is required", () => {
+    expect(schema.required).toEqual(["cache"]);
+  });
+
+  test.each([
+    ["image", "registry.example:5000/genie:1", true],
+    ["image", "", true],
+    ["image", "a b", false],
+    ["image", "genie:1\nprivileged: true", false],
+    ["metrics", "[::]:9464", true],
+    ["metrics", "", true],
+    ["metrics", "host", false],
+    ["metrics", "9464\n", false],
+    ["confDir", "/etc/cni", true],
+    ["confDir", "etc", false],
+  ])("%s, %p: %p", (name, text, isAllowed) => {
+    const { pattern } = schema.properties[name] ?? {};
+    expect(new RegExp(pattern ?? "").test(text)).toBe(isAllowed);
+  });
+
+  test("config, each key has the type of its value, or null", () => {
+    const { properties } = schema.properties["config"] ?? {};
+    expect(properties).toMatchObject({
+      strict: { type: ["boolean", "null"] },
+      apiTimeout: {
+        type: ["number", "null"],
+        exclusiveMinimum: 0,
+        maximum: 86_400,
+      },
+      allowedPlugins: { type: ["array", "null"], items: { type: "string" } },
+      result: { enum: ["primary", "merged", null] },
+      policy: {
+        type: ["object", "null"],
+        additionalProperties: false,
+        properties: { type: { type: ["string", "null"] } },
+      },
+    });
+    expect(properties).not.toHaveProperty("cniVersion");
   });
 });
 

@@ -140,10 +140,12 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
   } satisfies Record<string, PartEntry>),
 );
 
+/** `[HOST:]PORT`. The chart's schema has the pattern too. */
+export const addressPattern = /^(?:(\[[\da-fA-F:.]+\]|[^\s:[\]]*):)?(\d{1,5})$/;
+
 /** Of `--metrics`. A port alone is one of a loopback address: metrics are nobody else's by default. */
 export function parseAddress(text: string): { hostname: string; port: number } {
-  const [, host, digits = ""] =
-    /^(?:(\[[\da-fA-F:.]+\]|[^\s:[\]]*):)?(\d{1,5})$/.exec(text) ?? [];
+  const [, host, digits = ""] = addressPattern.exec(text) ?? [];
   const port = Number(digits);
   if (digits === "" || port > 65_535)
     throw new Error(

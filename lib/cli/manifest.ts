@@ -32,9 +32,12 @@ const features: readonly Feature[] = [
   logicalNetworks,
 ];
 
-/** `[registry[:port]/]path[:tag][@digest]`, as containerd accepts it. */
 const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
-const imagePattern = new RegExp(
+/**
+ * `[registry[:port]/]path[:tag][@digest]`, as containerd accepts it. The chart's schema
+ * has the pattern too.
+ */
+export const imagePattern = new RegExp(
   `^(?:(?:[A-Za-z0-9.-]+|\\[[0-9A-Fa-f:]+\\])(?::[0-9]+)?/)?${component}(?:/${component})*` +
     "(?::\\w[\\w.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-f]+)?$",
 );

@@ -45,6 +45,21 @@ const combinations = [
   ...Array.from({ length: 40 }, (_, i) => someOf(i)),
 ];
 for (const on of combinations) await checkChart(on);
+// `config:` with nothing but comments below it.
+expectObjects(
+  "config without keys",
+  await run([
+    helm,
+    "template",
+    "genie",
+    chart,
+    "--include-crds",
+    "--namespace=kube-system",
+    version,
+    `--set=image=${image},config=null`,
+  ]),
+  manifestObjects(readInput(manifest, [`--image=${image}`])),
+);
 const metrics = values.filter(({ name }) => name === "metrics");
 for (const address of [9464, ":9464", "0.0.0.0:9464", "[::]:9464"])
   await checkChart(metrics, address);
@@ -57,7 +72,13 @@ for (const [word, text] of [
   ["config.strickt=true", /strickt/],
   ["config.policy.tipe=x", /tipe/],
   ["config.dataDir=/d", /set dataDir/],
+  ["config.strict=yes", /strict/],
+  ["config.apiTimeout=0", /apiTimeout/],
+  ["config.policy.type=5", /type/],
   ["confDir=net.d", /confDir|confdir/i],
+  ["metrics=host", /metrics/],
+  ["cache=null", /cache/],
+  ["image=a b", /image/],
 ] as const)
   await expectRefusal(["--set", `image=${image}`, "--set", word], text);
 await expectRefusal([], /name the image that you built/);
