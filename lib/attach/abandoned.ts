@@ -18,6 +18,7 @@ import {
   resultKey,
   withExecuted,
 } from "../state/record.ts";
+import type { Identity } from "../state/records.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 import type { Failure, Outcome } from "./delete-attachments.ts";
 
@@ -45,7 +46,11 @@ export async function settle(
   const over = failures.filter(isOver);
   const counted = failures.filter((failure) => !isOver(failure));
   const left = withExecuted(record, remaining);
-  if (counted.length === 0) return giveUp(context, left, over);
+  if (counted.length === 0) {
+    await giveUp(context, left, over);
+    if (over.length > 0) await forgetEarlierTries(context, left);
+    return;
+  }
   // An attachment that was not reached has not failed yet.
   const known = counted.some(({ reached }) => reached)
     ? countFailure(context, record)
@@ -165,6 +170,47 @@ async function giveUp(
         { error: messageOf(error) },
       );
     }
+  }
+}
+
+/** The tries of one pod with the same errors that are kept. */
+const keptTries = 10;
+
+/**
+ * A pod whose network refuses its configuration in ADD and in DEL, as macvlan without
+ * its master, is tried every few seconds with a new container, for days: of the same
+ * errors, the newest tries are kept. Never throws.
+ */
+async function forgetEarlierTries(
+  { config, log }: Context,
+  record: AttachmentRecord,
+): Promise<void> {
+  const abandoned = abandonedRecords(config);
+  try {
+    const latest = await abandoned.read(record);
+    const isTry = ({ pod, abandoned: why }: AttachmentRecord): boolean =>
+      pod?.namespace === latest?.pod?.namespace &&
+      pod?.name === latest?.pod?.name &&
+      Bun.deepEquals(why?.errors, latest?.abandoned?.errors);
+    const tries: Identity[] = [];
+    for await (const { record: one } of abandoned.oldestFirst()) {
+      if (!one?.pod || !isTry(one)) continue;
+      const { hasCompleted } = await abandoned.readResults(one);
+      const { containerId, ifname, bootId, uptimeMs } = one;
+      if (!executedIn(one).some((each) => hasCompleted(resultKey(each))))
+        tries.push({ containerId, ifname, bootId, uptimeMs });
+    }
+    for (const earlier of tries.slice(0, -keptTries)) {
+      abandoned.remove(earlier);
+      log().warn(
+        "forgot an earlier try of the pod, whose network failed to be deleted with the same error",
+        { forgotten: earlier.containerId },
+      );
+    }
+  } catch (error) {
+    log().warn("failed to forget earlier tries of the pod", {
+      error: messageOf(error),
+    });
   }
 }
 

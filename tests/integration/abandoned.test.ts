@@ -10,6 +10,7 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -120,6 +121,44 @@ describe("an attachment without a recorded result", () => {
       addresses: [],
       interfaces: [],
     });
+  });
+
+  test("of the tries of one pod with one error, the newest ten are kept", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const first = await abandonedPod(scripted);
+    const directory = join(node.dataDir, "abandoned");
+    const [file = ""] = readdirSync(directory);
+    const text = readFileSync(join(directory, file), "utf8");
+    const older = Array.from({ length: 12 }, (_, i) =>
+      first.containerId.replace(/^../, `${10 + i}`),
+    );
+    const write = (containerId: string, from = "", to = ""): void => {
+      const path = join(
+        directory,
+        file.replace(first.containerId, containerId),
+      );
+      const changed = text
+        .replaceAll(first.containerId, containerId)
+        .replaceAll(from, to);
+      writeFileSync(path, changed, { mode: 0o600 });
+      utimesSync(path, 1, 1);
+    };
+    for (const containerId of older) write(containerId);
+    // Another pod, and another error.
+    write(`aa${older[0]}`, '"name":"web"', '"name":"wib"');
+    write(`bb${older[0]}`, "no such master", "no such_master");
+    const last = await abandonedPod(scripted);
+    const kept = abandoned(node).map(({ containerId }) => containerId);
+    expect(kept).toHaveLength(12);
+    expect(kept).toEqual(
+      expect.arrayContaining([
+        first.containerId,
+        last.containerId,
+        `aa${older[0]}`,
+        `bb${older[0]}`,
+      ]),
+    );
   });
 
   test("one beside a completed one that fails: kept apart at once", async () => {
