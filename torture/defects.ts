@@ -46,7 +46,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "an orphaned delegate does not keep the lock",
-    file: "lib/attach/context.ts",
+    file: "lib/attach/delegates.ts",
     edits: [
       {
         before: "inherit: lock ? [lock.fd] : [],",

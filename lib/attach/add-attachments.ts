@@ -19,12 +19,8 @@ import { type Lock, withSharedRecords } from "../state/lock.ts";
 import { type AttachmentRecord, formatVersion } from "../state/record.ts";
 import type { DueStatus, WrittenFile } from "../state/records.ts";
 import type { PodNetworks } from "./choice/choose.ts";
-import {
-  type Context,
-  delegateCaller,
-  prefixNetwork,
-  runtimeConf,
-} from "./context.ts";
+import { type Context, prefixNetwork } from "./context.ts";
+import { delegateCaller, runtimeConf } from "./delegates.ts";
 import type { PodRouting } from "./default-route.ts";
 import type { FailedAdd, PresentAttachments } from "./rollback.ts";
 

@@ -10,18 +10,17 @@ import { type Lock, withContainerLock } from "../state/lock.ts";
 import { RecordError, boundedText } from "../state/record.ts";
 import type { DueStatus } from "../state/records.ts";
 import { attach, newRecord } from "./add-attachments.ts";
+import { type PodNetworks, choose } from "./choice/choose.ts";
 import {
-  type Pod,
-  type PodNetworks,
-  choose,
-  openOnce,
+  type AnnotatedPod,
   readPod,
   requestAnnotations,
-} from "./choice/choose.ts";
+} from "./choice/pod-annotations.ts";
 import {
-  type Api,
   type Context,
+  type OpenKube,
   deadlineOf,
+  openOnce,
   readNetworks,
   refuseNested,
 } from "./context.ts";
@@ -70,7 +69,7 @@ async function warnOfUnknownKeys({ config, log }: Context): Promise<void> {
 }
 
 /** While the first delegate runs, the connection for the pod's status is opened. */
-function onceStarted(context: Context, api: Api): () => void {
+function onceStarted(context: Context, api: OpenKube): () => void {
   let preparing: Promise<void> | undefined;
   const prepare = async () => {
     const { prepareWriteBack } = await import("./write-back.ts");
@@ -104,8 +103,8 @@ function refuseChain({ request }: Context): void {
  */
 async function startReadingPod(
   context: Context,
-  api: Api,
-): Promise<{ pod: Promise<Pod> }> {
+  api: OpenKube,
+): Promise<{ pod: Promise<AnnotatedPod> }> {
   const pod = readPod(context, api);
   // Handled where it is awaited, under the lock.
   pod.catch(() => {});

@@ -11,7 +11,8 @@ import { type JsonObject, own } from "../cni/json.ts";
 import type { Try } from "../kube/client.ts";
 import { openToAppend } from "../linux/files.ts";
 import { defaultDataDir } from "../select/config.ts";
-import { type CallNames, type Dependencies, logContext } from "./context.ts";
+import { type CallNames, logContext } from "./context.ts";
+import type { Dependencies } from "./dependencies.ts";
 
 /** One execution of a plugin. */
 export interface LoggedDelegate {

@@ -19,14 +19,12 @@ import {
 import {
   type Context,
   deadlineOf,
-  delegateCaller,
-  searchPath,
   notAvailable,
   prefixNetwork,
   readNetworks,
   refuseNested,
-  runtimeConf,
 } from "./context.ts";
+import { delegateCaller, runtimeConf, searchPath } from "./delegates.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {

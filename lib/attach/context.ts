@@ -6,19 +6,10 @@
 import { cniArg } from "../cni/args.ts";
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
 import { Code, CniError } from "../cni/error.ts";
-import {
-  type Caller,
-  type Execution,
-  type RuntimeConf,
-  noContainer,
-} from "../cni/invoke.ts";
+import { type Execution, noContainer } from "../cni/invoke.ts";
 import type { Request } from "../cni/skel.ts";
 import type { Kube, Try } from "../kube/client.ts";
-import { type Clock, Deadline, monotonicMs } from "../linux/deadline.ts";
-import { type Exec, execDelegate } from "../linux/exec.ts";
-import { readFile, statusIfAny } from "../linux/files.ts";
-import { uptimeMs } from "../linux/libc.ts";
-import { writeStderr } from "../linux/stdio.ts";
+import { Deadline } from "../linux/deadline.ts";
 import { plain } from "../linux/text.ts";
 import type { Attachment } from "../select/attachment.ts";
 import type { Choice } from "../select/choice.ts";
@@ -35,12 +26,9 @@ import {
 import { containerVariable } from "../state/lock.ts";
 import type { Log } from "../state/log-level.ts";
 import type * as logModule from "../state/log.ts";
-import type { AttachmentRecord, PodReference } from "../state/record.ts";
+import type { PodReference } from "../state/record.ts";
 import { Records } from "../state/records.ts";
-import type { OpenDevices } from "./choice/allotted-devices.ts";
-
-/** The API server, opened with the first call: one connection, one run of a credential plugin. */
-export type Api = () => Promise<Kube>;
+import type { Dependencies } from "./dependencies.ts";
 
 /** Milliseconds of each phase; rollback counts from the start of ADD (container-runtimes.md K-3). */
 export const phases = {
@@ -111,7 +99,7 @@ export function createContext(
 }
 
 /** Most calls log nothing. */
-function loadLog(): typeof logModule {
+export function loadLog(): typeof logModule {
   // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
   return require("../state/log.ts");
 }
@@ -174,6 +162,18 @@ function podReference(args: string): PodReference | undefined {
   return { namespace, name, uid: cniArg(args, "K8S_POD_UID") ?? "" };
 }
 
+/** The API server, opened with the first call: one connection, one run of a credential plugin. */
+export type OpenKube = () => Promise<Kube>;
+
+export function openOnce(
+  { dependencies, config, calls }: Context,
+  deadline: Deadline,
+): OpenKube {
+  let kube: Promise<Kube> | undefined;
+  const tried = calls && ((one: Try) => calls.requested(one));
+  return () => (kube ??= dependencies.kube(config, deadline, tried));
+}
+
 /** The networks that pods can choose on this node, of `confDir` or another directory. Throws 5. */
 export function readNetworks(
   { config }: Context,
@@ -185,75 +185,6 @@ export function readNetworks(
     (file) => readConfFile(directory, file),
     ownTypes(config),
   );
-}
-
-/** The directories of plugins, first those of the call, then those of the ADD that wrote the record. */
-export function searchPath(
-  { path }: Pick<Context, "path">,
-  record: Pick<AttachmentRecord, "path">,
-): string[] {
-  const directories = [...path];
-  // No `Set`: making one takes a pod as long as six functions (docs/performance.md).
-  for (const directory of record.path)
-    if (!directories.includes(directory)) directories.push(directory);
-  return directories;
-}
-
-/** How the delegates of this call are executed; they inherit `lock`. */
-export function delegateCaller(
-  context: Context,
-  lock?: { fd: number },
-  started?: () => unknown,
-): Caller {
-  const { config, dependencies } = context;
-  return {
-    exec: dependencies.exec,
-    env: dependencies.env,
-    inherit: lock ? [lock.fd] : [],
-    scratch: config.dataDir,
-    timeoutMs: config.delegateTimeoutMs,
-    stderr: dependencies.stderr,
-    started,
-    executed: observer(context),
-    sleep: dependencies.sleep,
-    containerVariable,
-    self: dependencies.self(),
-  };
-}
-
-function observer(context: Context): Caller["executed"] {
-  const { calls, config } = context;
-  // Without `logFile` the log is our stderr, where the plugins' own stderr goes anyway.
-  const executed =
-    context.executed ??
-    (config.logFile === undefined ? undefined : keepingStderr(context));
-  if (!calls || !executed) return executed ?? calls?.executed;
-  return (execution) => {
-    calls.executed(execution);
-    executed(execution);
-  };
-}
-
-function keepingStderr(context: Context): Caller["executed"] {
-  return (execution) => {
-    if (execution.stderr !== "") loadLog().logStderr(context.log(), execution);
-  };
-}
-
-/** The arguments of an attachment of the request's container. */
-export function runtimeConf(
-  { request, path }: Context,
-  attachment: Attachment,
-): RuntimeConf {
-  const { ifname, args, capabilityArgs } = attachment;
-  return {
-    containerId: request.containerId,
-    netns: request.netns,
-    ifname,
-    args,
-    capabilityArgs,
-    path,
-  };
 }
 
 /** The same error with the pod, if known, and the network in front (style.md 8). */
@@ -282,70 +213,4 @@ export function refuseNested(context: Context): void {
     Code.invalidNetworkConfig,
     `refusing to execute genie as a delegate of genie for container ${context.request.containerId}`,
   );
-}
-
-/** The effects of a call as parameters, for tests; {@link systemDependencies} are the real ones. */
-export interface Dependencies {
-  exec: Exec;
-  env: Readonly<Record<string, string | undefined>>;
-  stderr(text: string): void;
-  clock: Clock;
-  now(): Date;
-  sleep(ms: number): Promise<void>;
-  /**
-   * The API server. Throws 7 for an unreadable kubeconfig. `tried` is called after
-   * each request.
-   */
-  kube(
-    config: GenieConfig,
-    deadline: Deadline,
-    tried?: (request: Try) => void,
-  ): Promise<Kube>;
-  /** Throws 7 for a kubeconfig that cannot be used; sends no request. */
-  checkKube(config: GenieConfig): Promise<void>;
-  /** The pod's devices, from the kubelet. Throws 11. */
-  devices: OpenDevices;
-  bootId(): string;
-  /** Milliseconds since that boot. */
-  uptimeMs(): number;
-  /** `"device:inode"` of our executable. */
-  self(): string | undefined;
-}
-
-export function systemDependencies(env: Dependencies["env"]): Dependencies {
-  let self: string | undefined;
-  let bootId: string | undefined;
-  return {
-    exec: execDelegate,
-    env,
-    stderr: writeStderr,
-    clock: monotonicMs,
-    now: () => new Date(),
-    sleep: Bun.sleep,
-    async kube(config, deadline, tried) {
-      const { createKube, tlsSessionFile } = await import("../kube/client.ts");
-      return createKube(config.kube, {
-        deadline,
-        apiTimeout: config.apiTimeoutMs,
-        env,
-        tried,
-        sessionFile: `${config.dataDir}/${tlsSessionFile}`,
-      });
-    },
-    async checkKube(config) {
-      const { checkAccess } = await import("../kube/client.ts");
-      await checkAccess(config.kube, { env });
-    },
-    async devices(...query) {
-      const { openDevices } = await import("./choice/allotted-devices.ts");
-      return openDevices(...query);
-    },
-    bootId() {
-      return (bootId ??= readFile("/proc/sys/kernel/random/boot_id").trim());
-    },
-    uptimeMs,
-    self() {
-      return (self ??= statusIfAny("/proc/self/exe")?.id);
-    },
-  };
 }

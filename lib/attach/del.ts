@@ -18,13 +18,8 @@ import {
   executedIn,
 } from "../state/record.ts";
 import { Records } from "../state/records.ts";
-import {
-  type Context,
-  delegateCaller,
-  searchPath,
-  deadlineOf,
-  isNested,
-} from "./context.ts";
+import { type Context, deadlineOf, isNested } from "./context.ts";
+import { delegateCaller, searchPath } from "./delegates.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 import type { FormerTraces } from "./unrecorded.ts";
 

@@ -18,12 +18,8 @@ import { defaultNetworks, ownTypes } from "../select/node-networks.ts";
 import { type Lock, withRecordsAlone } from "../state/lock.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import { Records } from "../state/records.ts";
-import {
-  type Context,
-  delegateCaller,
-  prefixNetwork,
-  readNetworks,
-} from "./context.ts";
+import { type Context, prefixNetwork, readNetworks } from "./context.ts";
+import { delegateCaller } from "./delegates.ts";
 import type {
   NetworkInUse,
   RecordSummary,

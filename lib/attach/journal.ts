@@ -14,7 +14,8 @@ import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
 import { logs } from "../state/log-level.ts";
 import { createLog, logStderr } from "../state/log.ts";
-import { type Context, type Dependencies, logContext } from "./context.ts";
+import { type Context, logContext } from "./context.ts";
+import type { Dependencies } from "./dependencies.ts";
 
 /** Runs a verb and logs its outcome. */
 export async function journalled<T>(

@@ -6,12 +6,8 @@ import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
 import { logs } from "../state/log-level.ts";
 import { add } from "./add.ts";
 import { openCallLog } from "./call-log.ts";
-import {
-  type Context,
-  createContext,
-  type Dependencies,
-  systemDependencies,
-} from "./context.ts";
+import { type Context, createContext } from "./context.ts";
+import { type Dependencies, systemDependencies } from "./dependencies.ts";
 import { del } from "./del.ts";
 
 /** Runs the call that the environment and stdin describe; returns the exit code. */

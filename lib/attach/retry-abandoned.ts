@@ -18,7 +18,8 @@ import {
   withExecuted,
 } from "../state/record.ts";
 import { abandonedRecords, abandonment } from "./abandoned.ts";
-import { type Context, delegateCaller, searchPath } from "./context.ts";
+import type { Context } from "./context.ts";
+import { delegateCaller, searchPath } from "./delegates.ts";
 import { type Failure, deleteAttachments } from "./delete-attachments.ts";
 import { LivingRecords } from "./living-records.ts";
 

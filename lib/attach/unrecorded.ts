@@ -39,8 +39,9 @@ import {
 import type { Lock } from "../state/lock.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import { newRecord } from "./add-attachments.ts";
-import { requestAnnotations } from "./choice/choose.ts";
-import { type Context, delegateCaller, readNetworks } from "./context.ts";
+import { requestAnnotations } from "./choice/pod-annotations.ts";
+import { type Context, readNetworks } from "./context.ts";
+import { delegateCaller } from "./delegates.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
 
 /** The files of other programs about a container; DEL only lists them. */

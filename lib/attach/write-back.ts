@@ -25,8 +25,8 @@ import { logs } from "../state/log-level.ts";
 import type { PodReference } from "../state/record.ts";
 import type { DueStatus } from "../state/records.ts";
 import { isSynced, statusSynced } from "../state/synced.ts";
-import type { Pod } from "./choice/choose.ts";
-import type { Api, Context } from "./context.ts";
+import type { AnnotatedPod } from "./choice/pod-annotations.ts";
+import type { Context, OpenKube } from "./context.ts";
 
 /** Milliseconds for all requests. */
 const budgetMs = 3000;
@@ -37,10 +37,10 @@ const budgetMs = 3000;
  */
 export async function writeBack(
   context: Context,
-  pod: Pod,
+  pod: AnnotatedPod,
   attachments: readonly Attachment[],
   results: readonly Result[],
-  api: Api,
+  api: OpenKube,
 ): Promise<void> {
   const { pod: reference, dependencies } = context;
   if (!reference) return;
@@ -104,7 +104,7 @@ function due(annotations: DueStatus["annotations"]): DueStatus {
 export async function writeDue(
   { pod, request, dependencies, config, log }: Context,
   { id, annotations }: DueStatus,
-  api: Api,
+  api: OpenKube,
 ): Promise<void> {
   if (!pod) return;
   const subject = { pod: `${pod.namespace}/${pod.name}` };
@@ -134,7 +134,7 @@ function inTime<T>(
 /** Connects for the PATCH, if there will be one. Never throws. */
 export async function prepareWriteBack(
   context: Context,
-  api: Api,
+  api: OpenKube,
 ): Promise<void> {
   if (!context.pod || isLeftToAgent(context)) return;
   try {
@@ -165,9 +165,9 @@ async function noteDue(
 
 async function patch(
   reference: PodReference,
-  pod: Pod | undefined,
+  pod: AnnotatedPod | undefined,
   annotations: DueStatus["annotations"],
-  api: Api,
+  api: OpenKube,
 ): Promise<"patched" | "gone"> {
   const kube = await api();
   const uid = await uidOf(reference, pod, kube);
@@ -183,7 +183,7 @@ async function patch(
  */
 async function uidOf(
   reference: PodReference,
-  pod: Pod | undefined,
+  pod: AnnotatedPod | undefined,
   kube: Kube,
 ): Promise<string | undefined> {
   if (pod?.info) return pod.info.uid;

@@ -4,9 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LoadSampler } from "../../lib/agent/metrics/load.ts";
-import { createContext, systemDependencies } from "../../lib/attach/context.ts";
+import { createContext } from "../../lib/attach/context.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { attachment, record } from "../cli/fixtures.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 
 let directory: string;
 beforeEach(() => {

@@ -1,11 +1,7 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
 import { describe, expect, spyOn, test } from "bun:test";
 import { abandonedRecords, settle } from "../../lib/attach/abandoned.ts";
-import {
-  type Context,
-  createContext,
-  systemDependencies,
-} from "../../lib/attach/context.ts";
+import { type Context, createContext } from "../../lib/attach/context.ts";
 import type { Outcome } from "../../lib/attach/delete-attachments.ts";
 import { LivingRecords } from "../../lib/attach/living-records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
@@ -18,6 +14,7 @@ import {
   formatVersion,
 } from "../../lib/state/record.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 
 const boot = "this-boot";
 const now = 10_000_000;

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { openCallLog } from "../../lib/attach/call-log.ts";
-import { systemDependencies } from "../../lib/attach/context.ts";
 import type { Request } from "../../lib/cni/skel.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 
 const request: Request = {
   command: "ADD",

@@ -3,7 +3,8 @@
  * "default-route", §8).
  */
 import { describe, expect, test } from "bun:test";
-import { createContext, systemDependencies } from "../../lib/attach/context.ts";
+import { createContext } from "../../lib/attach/context.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import {
   DefaultRouteMoves,
   describeRerouting,

@@ -13,13 +13,8 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import {
-  type Context,
-  createContext,
-  systemDependencies,
-} from "../../lib/attach/context.ts";
+import { type Context, createContext } from "../../lib/attach/context.ts";
 import { gc } from "../../lib/attach/gc.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import {
@@ -35,6 +30,8 @@ import {
 } from "../../lib/state/record.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { lockNow } from "../support/lock.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
+import { parseConf } from "../../lib/cni/conflist.ts";
 
 const boot = "this boot";
 /** When the GC of these tests begins, in milliseconds since the boot. */

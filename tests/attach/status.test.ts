@@ -3,10 +3,11 @@
  * STATUS"). The errors for a runtime are in tests/integration.
  */
 import { expect, test } from "bun:test";
-import { createContext, systemDependencies } from "../../lib/attach/context.ts";
+import { createContext } from "../../lib/attach/context.ts";
 import { status } from "../../lib/attach/check.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 
 /** Of the default networks `alpha` and `beta`, whose plugins take so many milliseconds. */
 async function statusOf(takes: Record<string, number>) {

@@ -2,12 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Pod } from "../../lib/attach/choice/choose.ts";
-import {
-  type Context,
-  createContext,
-  type Dependencies,
-} from "../../lib/attach/context.ts";
+import { type Context, createContext } from "../../lib/attach/context.ts";
+import type { Dependencies } from "../../lib/attach/dependencies.ts";
 import {
   prepareWriteBack,
   statusAnnotations,
@@ -19,6 +15,7 @@ import { ApiError, type Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
 import { statusSynced, syncedText } from "../../lib/state/synced.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
+import type { AnnotatedPod } from "../../lib/attach/choice/pod-annotations.ts";
 
 function attachment(
   ifname: string,
@@ -292,7 +289,7 @@ describe("statusAnnotations", () => {
 
 interface Situation {
   args?: string;
-  pod?: Pod;
+  pod?: AnnotatedPod;
   attachments?: Attachment[];
   /** The API server's response to the patch. */
   patch?: () => Promise<"patched" | "gone">;

@@ -9,7 +9,7 @@ import * as fc from "fast-check";
 import {
   type Dependencies,
   systemDependencies,
-} from "../../lib/attach/context.ts";
+} from "../../lib/attach/dependencies.ts";
 import { geniePlugin } from "../../lib/attach/plugin.ts";
 import { isObject, maxDepth, parseJson } from "../../lib/cni/json.ts";
 import { runPlugin } from "../../lib/cni/skel.ts";

@@ -10,7 +10,7 @@ import { geniePlugin } from "../../lib/attach/plugin.ts";
 import {
   type Dependencies,
   systemDependencies,
-} from "../../lib/attach/context.ts";
+} from "../../lib/attach/dependencies.ts";
 import { formatCniArgs, parseCniArgs } from "../../lib/cni/args.ts";
 import type { ExecRequest } from "../../lib/linux/exec.ts";
 import { type Io, type Plugin, runPlugin } from "../../lib/cni/skel.ts";

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
-import { systemDependencies } from "../../lib/attach/context.ts";
+import { systemDependencies } from "../../lib/attach/dependencies.ts";
 import {
   definitionFile,
   definitionsDirectory,

@@ -5,11 +5,8 @@
  */
 import * as v from "valibot";
 import { status } from "../../attach/check.ts";
-import {
-  type Context,
-  delegateCaller,
-  readNetworks,
-} from "../../attach/context.ts";
+import { type Context, readNetworks } from "../../attach/context.ts";
+import { delegateCaller } from "../../attach/delegates.ts";
 import { readConfDir } from "../../cni/confdir.ts";
 import { requirePlugin } from "../../cni/invoke.ts";
 import { validateNetwork } from "../../cni/network.ts";

@@ -3,21 +3,10 @@
  * definitions that it names are fetched, the networks are resolved (selection.md). ADD
  * and `genie explain` use these steps.
  */
-import { cniArg } from "../../cni/args.ts";
-import { type CniError, invalidConfig } from "../../cni/error.ts";
-import { isObject, mismatch, parseJson } from "../../cni/json.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import type { Result } from "../../cni/result.ts";
-import type { Kube, Try } from "../../kube/client.ts";
-import type { PodInfo } from "../../kube/objects.ts";
 import type { Deadline } from "../../linux/deadline.ts";
-import { messageOf } from "../../linux/errno.ts";
-import { quote } from "../../linux/text.ts";
-import {
-  type Annotations,
-  type Attachment,
-  displayName,
-} from "../../select/attachment.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
 import {
   type Choice,
   type GivenNetworks,
@@ -26,103 +15,16 @@ import {
   parseChoice,
   withNetwork,
 } from "../../select/choice.ts";
-import {
-  type GenieConfig,
-  annotationsCapability,
-} from "../../select/config.ts";
 import type { Networks } from "../../select/node-networks.ts";
 import { type Definitions, resolve } from "../../select/resolve.ts";
 import type { DueStatus } from "../../state/records.ts";
 import {
-  type Api,
   type Context,
+  type OpenKube,
   prefixNetwork,
   readNetworks,
 } from "../context.ts";
-
-export function openOnce(
-  { dependencies, config, calls }: Context,
-  deadline: Deadline,
-): Api {
-  let kube: Promise<Kube> | undefined;
-  const tried = calls && ((one: Try) => calls.requested(one));
-  return () => (kube ??= dependencies.kube(config, deadline, tried));
-}
-
-export interface Pod {
-  annotations: Annotations;
-  /** Absent where the API server was not asked. */
-  info?: PodInfo;
-}
-
-/** From the API server (selection.md §1). Throws 7 and 11; 7 without a pod. */
-export async function readPod({ pod }: Context, api: Api): Promise<Pod> {
-  if (!pod) throw invalidAnnotations("no pod is known");
-  const { fetchPod } = await import("../../kube/client.ts");
-  const info = await fetchPod(await api(), pod);
-  return { annotations: info.annotations, info };
-}
-
-/**
- * The annotations in the request: the runtime's, else those of CNI_ARGS outside of
- * Kubernetes. undefined: only the API server has them. Throws 7.
- */
-export function requestAnnotations({
-  request,
-  config,
-  pod,
-}: Context): Annotations | undefined {
-  const given = runtimeAnnotations(config);
-  return given || pod ? given : argumentAnnotations(request.args);
-}
-
-/** An object or null are the annotations; an absent key means that the runtime passes none. */
-function runtimeAnnotations({
-  runtimeConfig,
-}: GenieConfig): Annotations | undefined {
-  for (const [name, value] of Object.entries(runtimeConfig)) {
-    if (name.toLowerCase() !== annotationsCapability) continue;
-    if (value === null) return {};
-    requireStrings(value, `runtimeConfig "${annotationsCapability}"`);
-    return value;
-  }
-  return undefined;
-}
-
-/** For callers without Kubernetes, as CNI-Genie intended: `K8S_ANNOT=<json object>`. */
-function argumentAnnotations(args: string): Annotations {
-  const text = cniArg(args, "K8S_ANNOT");
-  if (!text) return {};
-  let value: unknown;
-  try {
-    value = parseJson(text);
-  } catch (cause) {
-    throw invalidAnnotations(
-      `K8S_ANNOT of CNI_ARGS: ${messageOf(cause)}`,
-      cause,
-    );
-  }
-  requireStrings(value, "K8S_ANNOT of CNI_ARGS");
-  return value;
-}
-
-function requireStrings(
-  value: unknown,
-  source: string,
-): asserts value is Record<string, string> {
-  if (!isObject(value))
-    throw invalidAnnotations(`${source}: ${mismatch("an object", value)}`);
-  for (const [key, text] of Object.entries(value)) {
-    if (typeof text === "string") continue;
-    throw invalidAnnotations(
-      `${source}: annotation ${quote(key)}: ${mismatch("a string", text)}`,
-    );
-  }
-}
-
-function invalidAnnotations(problem: string, cause?: unknown): CniError {
-  return invalidConfig(`invalid annotations: ${problem}`, cause);
-}
+import type { AnnotatedPod } from "./pod-annotations.ts";
 
 /** A choice and its attachments, in the same order. */
 export interface PodNetworks {
@@ -143,9 +45,9 @@ export interface PodNetworks {
 /** Throws 7 and 11. Nothing was executed, and all attachments can be. */
 export async function choose(
   context: Context,
-  { annotations }: Pod,
+  { annotations }: AnnotatedPod,
   networks: Networks,
-  api: Api,
+  api: OpenKube,
   deadline: Deadline,
 ): Promise<PodNetworks> {
   const blank = blankChoice(annotations);
@@ -218,7 +120,7 @@ export async function resolveChoice(
   context: Context,
   choice: Choice,
   selection: SelectionContext,
-  api: Api,
+  api: OpenKube,
   deadline: Deadline,
 ): Promise<Attachment[]> {
   const definitions =
@@ -233,7 +135,7 @@ async function definitionsOf(
   context: Context,
   choice: Choice,
   selection: SelectionContext,
-  api: Api,
+  api: OpenKube,
   deadline: Deadline,
 ): Promise<Definitions> {
   const { fetchDefinitions } = await import("./fetch-definitions.ts");
@@ -262,7 +164,7 @@ async function givenNetworks(
   context: Context,
   blank: NonNullable<ReturnType<typeof blankChoice>>,
   networks: Networks,
-  api: Api,
+  api: OpenKube,
 ): Promise<GivenNetworks | undefined> {
   if (blank.logical !== undefined) {
     const { logicalNetworks } = await import("./logical-networks.ts");

@@ -18,7 +18,7 @@ import { definitionNetwork } from "../../select/definition.ts";
 import type { Definitions } from "../../select/resolve.ts";
 import { cachedDefinition } from "../../state/cached-definition.ts";
 import { definitionsSynced, isSynced } from "../../state/synced.ts";
-import type { Api, Context } from "../context.ts";
+import type { Context, OpenKube } from "../context.ts";
 import type { OpenDevices } from "./allotted-devices.ts";
 
 /** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
@@ -26,7 +26,7 @@ export async function fetchDefinitions(
   context: Context,
   choice: Choice,
   selection: SelectionContext,
-  api: Api,
+  api: OpenKube,
   deadline: Deadline,
 ): Promise<Definitions> {
   const objects = await getEachOnce(context, choice, api);
@@ -64,7 +64,7 @@ type DefinitionObjects = ReadonlyMap<string, NetworkAttachmentDefinition>;
 async function getEachOnce(
   context: Context,
   { definitions, elements }: Choice,
-  api: Api,
+  api: OpenKube,
 ): Promise<DefinitionObjects> {
   const { config, dependencies } = context;
   const { dataDir } = config;
@@ -126,7 +126,7 @@ const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
 /** The devices that the kubelet allotted to the pod. Throws 7 and 11. */
 function openDevices(
   { pod, request, config, dependencies, log }: Context,
-  api: Api,
+  api: OpenKube,
   deadline: Deadline,
 ): ReturnType<OpenDevices> {
   if (pod) return dependencies.devices(pod, config, { api, deadline, log });

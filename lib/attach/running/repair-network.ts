@@ -12,7 +12,8 @@ import { has } from "../../cni/version.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { requestedNetwork } from "../../select/addition.ts";
 import type { Attachment } from "../../select/attachment.ts";
-import { type Context, delegateCaller, runtimeConf } from "../context.ts";
+import type { Context } from "../context.ts";
+import { delegateCaller, runtimeConf } from "../delegates.ts";
 import { addToPod } from "./attach-network.ts";
 import { detachOne } from "./detach-network.ts";
 import {

@@ -20,7 +20,8 @@ import {
   Records,
   type StoredResults,
 } from "../../state/records.ts";
-import { type Context, createContext, searchPath } from "../context.ts";
+import { type Context, createContext } from "../context.ts";
+import { searchPath } from "../delegates.ts";
 
 /** The pod's name, or exactly one record of it. */
 export type PodSelector =

@@ -3,14 +3,13 @@
  * configuration of each plugin: ADD's choice without its execution. Changes
  * nothing.
  */
-import { choose, openOnce } from "../../attach/choice/choose.ts";
+import { choose } from "../../attach/choice/choose.ts";
+import { type Context, openOnce, readNetworks } from "../../attach/context.ts";
+import { runtimeConf } from "../../attach/delegates.ts";
 import {
-  type Context,
   type Dependencies,
-  readNetworks,
-  runtimeConf,
   systemDependencies,
-} from "../../attach/context.ts";
+} from "../../attach/dependencies.ts";
 import { findPlugin } from "../../cni/invoke.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import { pluginConfig } from "../../cni/network.ts";

@@ -2,12 +2,11 @@
  * The context of a command: what the plugin gets from the runtime, made from genie's
  * configuration in the directory of networks.
  */
+import { type Context, createContext } from "../../attach/context.ts";
 import {
-  type Context,
   type Dependencies,
-  createContext,
   systemDependencies,
-} from "../../attach/context.ts";
+} from "../../attach/dependencies.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import type { NetworkConfigList, PluginConf } from "../../cni/conflist.ts";
 import { invalidConfig } from "../../cni/error.ts";
