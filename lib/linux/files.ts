@@ -138,14 +138,10 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/**
- * Makes or replaces a file, by {@link createFile}. A file that is meant for other users too
- * has that mode whatever the umask.
- */
+/** Makes or replaces a file, by {@link createFile}. */
 export function writeFile(path: string, text: string, mode: number): void {
   const fd = createFile(path, mode);
   try {
-    if ((mode & 0o077) !== 0) setMode(fd, mode);
     writeAll(fd, text);
   } finally {
     close(fd);
@@ -166,10 +162,16 @@ export function replaceFile(path: string, text: string, mode = 0o600): void {
 }
 
 /**
- * Opens a new file for writing. An existing name is removed, never written to: it
- * may be a link.
+ * Opens a new file for writing; the mode whatever the umask. An existing name is removed,
+ * never written to: it may be a link.
  */
 export function createFile(path: string, mode: number): number {
+  const fd = openNew(path, mode);
+  setMode(fd, mode);
+  return fd;
+}
+
+function openNew(path: string, mode: number): number {
   const flags = Open.writeOnly | Open.create | Open.exclusive | Open.noFollow;
   try {
     return open(path, flags, mode);

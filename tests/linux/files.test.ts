@@ -149,7 +149,7 @@ test("createFile, replaces a link and leaves its target alone", () => {
 test.each([0o644, 0o600])("writeFile, mode %o whatever the umask", (mode) => {
   using directory = temporaryDirectory();
   const path = `${directory.path}/file`;
-  const before = process.umask(0o077);
+  const before = process.umask(0o777);
   try {
     writeFile(path, "text", mode);
   } finally {

@@ -9,6 +9,7 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -143,6 +144,15 @@ test("the executable, delegates have the limit on open files that it was started
   await call("ADD", ["/bin/sh", "-c", 'ulimit -Sn 777; exec "$0"', genie]);
   const hard = Bun.spawnSync(["/bin/sh", "-c", "ulimit -Hn"]).stdout.toString();
   expect(readFileSync(seen("limits"), "utf8")).toBe(`777\n${hard}`);
+});
+
+test("the executable, records have mode 0600 whatever the umask", async () => {
+  rmSync(node.dataDir, { recursive: true, force: true });
+  await call("ADD", ["/bin/sh", "-c", 'umask 777; exec "$0"', genie]);
+  const directory = join(node.dataDir, "attachments");
+  const files = readdirSync(directory).map((name) => join(directory, name));
+  const modes = files.map((file) => statSync(file).mode & 0o777);
+  expect(modes).toEqual([0o600, 0o600]);
 });
 
 test("the executable, no descriptor left for a lock or a delegate: 11, for the record: 5", async () => {
