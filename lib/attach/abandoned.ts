@@ -200,11 +200,11 @@ async function forgetEarlierTries(
       if (!executedIn(one).some((each) => hasCompleted(resultKey(each))))
         tries.push({ containerId, ifname, bootId, uptimeMs });
     }
-    for (const earlier of tries.slice(0, -keptTries)) {
-      abandoned.remove(earlier);
+    for (const forgotten of tries.slice(0, -keptTries)) {
+      abandoned.remove(forgotten);
       log().warn(
         "forgot an earlier try of the pod, whose network failed to be deleted with the same error",
-        { forgotten: earlier.containerId },
+        { forgotten: forgotten.containerId },
       );
     }
   } catch (error) {

@@ -149,16 +149,13 @@ describe("an attachment without a recorded result", () => {
     write(`aa${older[0]}`, '"name":"web"', '"name":"wib"');
     write(`bb${older[0]}`, "no such master", "no such_master");
     const last = await abandonedPod(scripted);
-    const kept = abandoned(node).map(({ containerId }) => containerId);
-    expect(kept).toHaveLength(12);
-    expect(kept).toEqual(
-      expect.arrayContaining([
-        first.containerId,
-        last.containerId,
-        `aa${older[0]}`,
-        `bb${older[0]}`,
-      ]),
+    const kept = abandoned(node).map(({ containerId }) => String(containerId));
+    const others = [`aa${older[0]}`, `bb${older[0]}`];
+    // Eight of the older ones, which have one date.
+    expect(kept.filter((id) => !older.includes(id)).toSorted()).toEqual(
+      [first.containerId, last.containerId, ...others].toSorted(),
     );
+    expect(kept).toHaveLength(12);
   });
 
   test("one beside a completed one that fails: kept apart at once", async () => {
