@@ -160,14 +160,14 @@ async function runDelegates(
   }
   for (const attachment of attachments.slice(present)) {
     run.touched++;
-    const { list, extras, capabilityArgs } = attachment;
+    const { list, extras, device, capabilityArgs } = attachment;
     const runtime = runtimeConf(context, attachment);
     const add = () => addNetwork(list, runtime, deadline, caller);
     const del = () => delNetwork(list, runtime, undefined, deadline, caller);
     try {
-      if (extras?.device) {
+      if (device) {
         const { prepareDeviceInfo } = await import("../kubelet/device-info.ts");
-        prepareDeviceInfo(capabilityArgs, extras.device);
+        prepareDeviceInfo(capabilityArgs, device);
       }
       const { routing } = run;
       const result = await (routing ? routing.execute(add, del) : add());

@@ -214,8 +214,8 @@ async function deviceInfos(
   attachments: readonly Attachment[],
 ): Promise<ReadonlyMap<string, object>> {
   const infos = new Map<string, object>();
-  for (const { extras, ifname, capabilityArgs } of attachments) {
-    if (!extras?.device) continue;
+  for (const { device, ifname, capabilityArgs } of attachments) {
+    if (!device) continue;
     const { readDeviceInfo } = await import("../kubelet/device-info.ts");
     const info = readDeviceInfo(capabilityArgs);
     if (info) infos.set(ifname, info);

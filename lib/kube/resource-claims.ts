@@ -124,6 +124,7 @@ const resourceClaim = object({
                     driver: v.string(),
                     pool: v.string(),
                     device: v.string(),
+                    shareID: v.nullish(v.string()),
                   }),
                 ),
               ),
@@ -146,7 +147,11 @@ export async function getAllocation(
     name,
     action,
   });
-  return claim.status?.allocation?.devices?.results ?? [];
+  const results = claim.status?.allocation?.devices?.results ?? [];
+  return results.map(({ shareID, ...one }) => ({
+    ...one,
+    share: shareID ?? "",
+  }));
 }
 
 const unknownKind =

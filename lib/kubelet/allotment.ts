@@ -7,6 +7,7 @@ import { Code, CniError, invalidConfig } from "../cni/error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { plain, quote } from "../linux/text.ts";
 import { type AllottedDevice, ClaimAllotment } from "./claim-allotment.ts";
+import { TakenDevices, type UsedDevice } from "./taken-devices.ts";
 import { naturalOrder } from "./natural-order.ts";
 import type { ClaimRequest, Sources } from "./pod-claims.ts";
 import type { PodResources } from "./podresources-schema.ts";
@@ -21,18 +22,16 @@ export class Allotment {
   /** Resource → IDs of device plugins' devices. */
   readonly #plugins: ReadonlyMap<string, readonly string[]>;
   readonly #claims: ClaimAllotment;
-  readonly #taken = new Set<string>();
-  /** Devices that other attachments of the pod have, by ID. */
-  readonly #inUse: ReadonlySet<string>;
+  readonly #taken: TakenDevices;
 
   constructor(
     containers: PodResources["containers"],
     sources: Sources,
-    inUse: Iterable<string> = [],
+    inUse: readonly UsedDevice[],
   ) {
     this.#plugins = pluginDevices(containers);
-    this.#inUse = new Set(inUse);
-    this.#claims = new ClaimAllotment(containers, sources, this.#inUse);
+    this.#taken = new TakenDevices(inUse);
+    this.#claims = new ClaimAllotment(containers, sources, this.#taken);
   }
 
   /** The next free device. Throws 7 if there is none, 7 and 11 of the API server. */
@@ -49,10 +48,10 @@ export class Allotment {
 
   #takeOfPlugin(resource: string): AllottedDevice | undefined {
     for (const id of this.#plugins.get(resource) ?? []) {
-      const key = `${resource}\n${id}`;
-      if (this.#inUse.has(id) || this.#taken.has(key)) continue;
-      this.#taken.add(key);
-      return { id, resource, source: "device plugin" };
+      const identity = `${resource} ${id}`;
+      if (this.#taken.has({ id, identity })) continue;
+      this.#taken.add(identity);
+      return { id, resource, source: "device plugin", identity };
     }
     return undefined;
   }

@@ -10,6 +10,7 @@ import type { ClaimDevice } from "./claim-devices.ts";
 import { naturalOrder } from "./natural-order.ts";
 import { type ClaimRequest, PodClaims, type Sources } from "./pod-claims.ts";
 import type { PodResources } from "./podresources-schema.ts";
+import type { TakenDevices } from "./taken-devices.ts";
 
 export interface AllottedDevice {
   id: string;
@@ -17,25 +18,24 @@ export interface AllottedDevice {
   resource: string;
   /** For the operator: `device plugin`, `claim "nic" of driver "x"`. */
   source: string;
+  /** Resource and ID of a device plugin's; of a claim's see `ClaimDevice`. */
+  identity: string;
 }
 
 export class ClaimAllotment {
   readonly #claims: PodClaims;
   readonly #sources: Sources;
-  /** Their identities: two claims can have one device. */
-  readonly #taken = new Set<string>();
-  /** Devices that other attachments of the pod have, by ID. */
-  readonly #inUse: ReadonlySet<string>;
+  readonly #taken: TakenDevices;
   readonly #passedOver = new Set<ClaimDevice>();
 
   constructor(
     containers: PodResources["containers"],
     sources: Sources,
-    inUse: ReadonlySet<string>,
+    taken: TakenDevices,
   ) {
     this.#claims = new PodClaims(containers, sources);
     this.#sources = sources;
-    this.#inUse = inUse;
+    this.#taken = taken;
   }
 
   /** By attributes, else by the claim's name. Throws 7 and 11 of the API server. */
@@ -105,8 +105,7 @@ export class ClaimAllotment {
         return id === undefined ? [] : [{ id, device }];
       })
       .filter(
-        ({ id, device }) =>
-          !this.#inUse.has(id) && !this.#taken.has(device.identity),
+        ({ id, device: { identity } }) => !this.#taken.has({ id, identity }),
       )
       .toSorted(
         (a, b) =>
@@ -114,9 +113,11 @@ export class ClaimAllotment {
       );
     if (!found) return undefined;
     const { id, device } = found;
-    this.#taken.add(device.identity);
+    const { identity } = device;
+    this.#taken.add(identity);
     return {
       id,
+      identity,
       resource: device.attributes?.resource ?? resource,
       source: `claim ${quote(device.claim.name)}${device.driver && ` of driver ${quote(device.driver)}`}`,
     };

@@ -13,14 +13,16 @@ export interface ClaimDevice {
   driver: string;
   pool: string;
   device: string;
+  /** Empty for a whole device. */
+  share: string;
   /** The index of its first container. */
   container: number;
   /** The part of its CDI name after `=`; Multus up to 4.3 takes it for the device. */
   cdi?: string;
   /** undefined: not known yet. */
   attributes?: NetworkAttributes;
-  /** `<request>`, or `<request>/<subrequest>`; undefined: not known yet. */
-  request?: string;
+  /** `<request>`, or `<request>/<subrequest>`; empty: not known yet. Requests with adminAccess can have a device that another one has. */
+  readonly requests: Set<string>;
 }
 
 /** The attributes of a device that concern a network. */
@@ -78,7 +80,7 @@ export function claimDevicesOf(
               ];
         for (const { device, name } of listed) {
           if (name !== undefined) used.add(name);
-          const identity = [driver, pool, device, shareId].join("\n");
+          const identity = [driver, pool, device, shareId].join(" ").trimEnd();
           const key = `${claimName}\n${identity}`;
           if (found.has(key)) continue;
           const cdi = name?.slice(name.indexOf("=") + 1);
@@ -88,6 +90,8 @@ export function claimDevicesOf(
             driver,
             pool,
             device,
+            share: shareId,
+            requests: new Set(),
             container,
             ...(cdi && { cdi }),
           });
@@ -102,7 +106,7 @@ function isDevice(cdiName: string): boolean {
   return cdiName.includes("=") && !/^[^=]*\/metadata=/.test(cdiName);
 }
 
-/** Adds what the drivers' metadata files say. */
+/** Adds what the drivers' metadata files say, which know no shares: each may be of any of its device's requests. */
 export function addMetadata(
   devices: readonly ClaimDevice[],
   requests: readonly MetadataRequest[],
@@ -112,7 +116,7 @@ export function addMetadata(
       for (const one of devices) {
         if (one.driver !== driver || one.pool !== pool || one.device !== device)
           continue;
-        one.request = name;
+        one.requests.add(name);
         if (attributes) one.attributes = networkAttributes(attributes);
       }
 }

@@ -45,6 +45,7 @@ export interface AllocatedDevice {
   driver: string;
   pool: string;
   device: string;
+  share: string;
 }
 
 export class PodClaims {
@@ -115,7 +116,7 @@ export class PodClaims {
       direct.length === 1 &&
       direct[0] === inPod &&
       this.devices.some(
-        ({ claim, request }) => claim.name === inPod && request !== undefined,
+        ({ claim, requests }) => claim.name === inPod && requests.size > 0,
       )
     )
       return inPod;
@@ -135,16 +136,17 @@ export class PodClaims {
     if (request === undefined || !first) return devices;
     // A request with alternatives is followed by the chosen one.
     const matching = () =>
-      devices.filter(
-        (one) =>
-          one.request === request || one.request?.startsWith(`${request}/`),
+      devices.filter(({ requests }) =>
+        [...requests].some(
+          (one) => one === request || one.startsWith(`${request}/`),
+        ),
       );
     const described = matching();
-    const isComplete = devices.every((one) => one.request !== undefined);
+    const isComplete = devices.every(({ requests }) => requests.size > 0);
     if (described.length > 0 || isComplete) return described;
     for (const one of await this.#sources.allocation(first.claim))
       for (const device of devices)
-        if (isSame(device, one)) device.request = one.request;
+        if (isSame(device, one)) device.requests.add(one.request);
     return matching();
   }
 }
@@ -153,6 +155,7 @@ function isSame(device: ClaimDevice, one: AllocatedDevice): boolean {
   return (
     device.driver === one.driver &&
     device.pool === one.pool &&
-    device.device === one.device
+    device.device === one.device &&
+    (device.share === "" || device.share === one.share)
   );
 }

@@ -6,13 +6,14 @@ import { Allotment } from "./allotment.ts";
 import type { Sources } from "./pod-claims.ts";
 import { kubeletDirectories, readClaimMetadata } from "./claim-metadata.ts";
 import { podContainers } from "./podresources.ts";
+import type { UsedDevice } from "./taken-devices.ts";
 
 /** Throws CniError 11. */
 export async function openAllotment(
   pod: Parameters<typeof podContainers>[0],
   kubelet: Parameters<typeof podContainers>[1],
   sources: Omit<Sources, "metadata">,
-  inUse?: Iterable<string>,
+  inUse: readonly UsedDevice[],
 ): Promise<Allotment> {
   const containers = await podContainers(pod, kubelet);
   const directories = kubeletDirectories(kubelet.socket);

@@ -26,6 +26,8 @@ export interface Attachment {
   element?: Element;
   /** Why it is attached although no annotation names it. */
   origin?: Origin;
+  /** Its device; records before 0.2.0 have only `deviceID` in the capability arguments. */
+  device?: Device;
   /** When it came to the running pod; absent for one of the pod's ADD. */
   time?: string;
   /** Its DEL has begun while its pod runs: it counts as missing, and DEL is repeated. */
@@ -57,17 +59,17 @@ export interface Extras {
   mac?: string;
   /** Gateways of the pod's default routes over this interface. */
   defaultRoute?: readonly string[];
-  /** Its device information goes to the pod's status. */
-  device?: Device;
 }
 
-/** Allotted by the kubelet, or only named by the element. */
+/** Allotted by the kubelet; or only named by the element, with an ID alone. */
 export interface Device {
   id: string;
-  /** Names its information file; absent if it is only named. */
+  /** Names its information file. */
   resource?: string;
   /** For the operator: where the kubelet has it from. */
   source?: string;
+  /** Tells the pod's devices apart: two resources can have devices of one ID, and a device several shares. */
+  identity?: string;
 }
 
 /**

@@ -57,13 +57,14 @@ export function definitionNetwork(
   const capabilityArgs = elementArgs(element, device);
   requireCapabilities(key, list, capabilityArgs, context);
   const { ips, mac, defaultRoute } = element;
-  const extras = omitUndefined<Extras>({ ips, mac, defaultRoute, device });
+  const extras = omitUndefined<Extras>({ ips, mac, defaultRoute });
   return {
     list,
     definition: key,
     element: elementOf(namespace, element),
     capabilityArgs,
     args: attachmentArgs(context.args, element, list),
+    ...(device && { device }),
     ...(Object.keys(extras).length > 0 && { extras }),
   };
 }

@@ -50,6 +50,14 @@ const attachment: v.GenericSchema<Attachment> = object({
   origin: v.exactOptional(
     v.picklist(["default", "automatic", "logical", "auxiliary", "hand"]),
   ),
+  device: v.exactOptional(
+    object({
+      id: string,
+      resource: v.exactOptional(string),
+      source: v.exactOptional(string),
+      identity: v.exactOptional(string),
+    }),
+  ),
   time: v.exactOptional(string),
   detaching: v.exactOptional(v.literal(true)),
 });

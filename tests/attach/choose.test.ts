@@ -152,21 +152,23 @@ class Scene {
       sleep: Bun.sleep,
       kube: never,
       checkKube: never,
-      devices: async () => {
+      devices: async (_, __, { inUse }) => {
         this.kubelet++;
         const devices = Object.entries(this.#given.devices ?? {});
         const containers = [
           devices.map(([name, ids]) => [name, ...ids] as const),
         ];
         const none = () => expect.unreachable("the pod has no claims");
-        const allotment = new Allotment(containersOf({ containers }), {
+        const sources = {
           metadata: none,
           slices: none,
           podClaims: none,
           allocation: none,
           debug: none,
           warn: none,
-        });
+        };
+        const listed = containersOf({ containers });
+        const allotment = new Allotment(listed, sources, inUse);
         return (request) => allotment.take(request);
       },
       bootId: never,
@@ -458,7 +460,11 @@ describe("choose, devices", () => {
 
   const ofPlugin = { resource: "intel.com/sriov", source: "device plugin" };
 
-  const deviceOf = ({ extras }: Network) => extras?.device;
+  const deviceOf = ({ device }: Network) => {
+    if (device === undefined) return undefined;
+    const { identity: _identity, ...told } = device;
+    return told;
+  };
 
   test.each(["", " "])(
     "a definition's annotation %j names no resource",
@@ -552,6 +558,22 @@ describe("choose, devices", () => {
     const annotations = { [networksKey]: element };
     const given = { annotations, definitions, resources, devices, config };
     expect(await refusal(given)).toMatchObject({ code: 7, message });
+  });
+
+  test("a device that another element names is not handed out again", async () => {
+    const named = { name: "lan", deviceID: "0000:03:02.0" };
+    const elements = JSON.stringify([{ name: "vf" }, named]);
+    const annotations = { [networksKey]: elements };
+    const { networks } = await defined({
+      annotations,
+      definitions,
+      resources,
+      devices,
+    });
+    expect(networks.map(deviceOf)).toMatchObject([
+      { id: "0000:03:02.1" },
+      { id: "0000:03:02.0" },
+    ]);
   });
 
   test("a contradiction in a later element is told before the kubelet is asked", async () => {

@@ -6,6 +6,7 @@
  */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -26,9 +27,11 @@ import {
   startKubelet,
   startStranger,
 } from "../support/kubelet.ts";
-import { type Pod, nothing } from "../support/node.ts";
-import { callPlugin } from "../support/runtime.ts";
-import { Cluster, networksKey } from "../support/cluster.ts";
+import { type Pod, directoryOptions, nothing } from "../support/node.ts";
+import { callPlugin, run } from "../support/runtime.ts";
+import { Cluster, networksKey, statusKey } from "../support/cluster.ts";
+import { genieBinary } from "../support/build.ts";
+import { changed, configure, hot } from "../support/hot-cluster.ts";
 
 const vendor = `genie-test-${crypto.randomUUID().slice(0, 8)}.example`;
 const resource = `${vendor}/vf`;
@@ -272,6 +275,64 @@ describe("devices of a resource", () => {
     ).toBe(JSON.stringify(infoOf(ids[0])));
     expect(await cluster.node.remains()).toEqual(nothing);
   });
+});
+
+test("devices of a running pod: each once, also with the same ID; repaired with its information", async () => {
+  await using devices = await Devices.start();
+  const { cluster, kubelet } = devices;
+  const [id] = ids;
+  const other = `${vendor}/other`;
+  const containers = [[[resource, id] as const, [other, id] as const]];
+  kubelet.pods.splice(0, 1, { namespace: "shop", name: "web", containers });
+  writeInfo(id);
+  const config = { podResourcesSocket: kubelet.socket };
+  configure(cluster, config);
+  copyFileSync(
+    join(devices.delegates.bin, "vf"),
+    cluster.node.plugin("vf", ""),
+  );
+  const pod = await cluster.attach([{ name: "plain", resourceName: other }], {
+    config,
+  });
+  await changed(cluster, "attach", "shop/web", "shop/vf@vf1");
+  const given = { deviceID: id, pciBusID: id };
+  expect(devices.given()).toMatchObject([given, given]);
+  const { exitCode, stderr } = await hot(
+    cluster,
+    "attach",
+    "shop/web",
+    "shop/vf@vf2",
+  );
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: 1,
+    stderr: `genie attach: no device of resource "${resource}" is left for this network: the kubelet allotted ${resource} (1), ${other} (1) to the pod\n`,
+  });
+  const repair = {
+    verb: "repair",
+    containerId: pod.containerId,
+    ifname: "eth0",
+    interface: "vf1",
+  };
+  const repaired = await run(
+    [genieBinary(), "change-pod", ...directoryOptions(cluster.node)],
+    { stdin: JSON.stringify(repair) },
+  );
+  expect(repaired).toMatchObject(success);
+  expect(readFileSync(path(pod, "vf1"), "utf8")).toBe(
+    JSON.stringify(infoOf(id)),
+  );
+  const { status } = JSON.parse(
+    readFileSync(cluster.node.resultPath(pod), "utf8"),
+  ) as {
+    status: { annotations: Record<string, string> };
+  };
+  expect(JSON.parse(status.annotations[statusKey] ?? "")).toMatchObject([
+    {},
+    { interface: "net1" },
+    { interface: "vf1", "device-info": infoOf(id) },
+  ]);
+  await cluster.del(pod, { config });
+  expect(filesOf(pod)).toEqual([]);
 });
 
 test.each<[string, KubeletFault | undefined]>([

@@ -36,6 +36,7 @@ const slice = (name: string, generation: number, extra: object = {}) => ({
 const results = [
   { request: "vf", driver, pool: "pool", device: "vf-0" },
   { request: "gpu/big", driver: "gpu", pool: "pool", device: "gpu-0" },
+  { request: "vf", driver, pool: "pool", device: "vf-0", shareID: "s1" },
 ];
 const claim = {
   metadata: { namespace: "shop", name: "nic" },
@@ -104,7 +105,9 @@ describe.each(["v1", "v1beta1"])("a server of %s", (version) => {
 
   test("getAllocation: the devices of the claim's status", async () => {
     server.claims.put(claim);
-    expect(await getAllocation(kube(), claim.metadata)).toEqual(results);
+    expect(await getAllocation(kube(), claim.metadata)).toEqual(
+      results.map(({ shareID: share = "", ...one }) => ({ ...one, share })),
+    );
     expect(asked()).toEqual(
       versions.map(
         (one) => `${group}/${one}/namespaces/shop/resourceclaims/nic`,

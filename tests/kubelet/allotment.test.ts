@@ -9,6 +9,7 @@ import { ApiError } from "../../lib/kube/api-error.ts";
 import { Allotment, type DeviceRequest } from "../../lib/kubelet/allotment.ts";
 import type { Sources } from "../../lib/kubelet/pod-claims.ts";
 import { naturalOrder } from "../../lib/kubelet/natural-order.ts";
+import type { UsedDevice } from "../../lib/kubelet/taken-devices.ts";
 import { type KubeletPod, containersOf } from "../support/kubelet.ts";
 
 const nics = "nic.example.com";
@@ -27,9 +28,9 @@ interface Case {
   /** Name in the pod, where a template made the claim. */
   templates?: Record<string, string>;
   podClaims?: Record<string, string>;
-  /** Claim → request → names of devices. */
+  /** Claim → request → names of devices, or `<device>#<share>`. */
   allocations?: Record<string, Record<string, string[]>>;
-  inUse?: string[];
+  inUse?: UsedDevice[];
 }
 
 const domains: Record<string, string> = {
@@ -92,12 +93,10 @@ class Scene {
         await Promise.resolve();
         return Object.entries(given.allocations?.[name] ?? {}).flatMap(
           ([request, devices]) =>
-            devices.map((device) => ({
-              request,
-              driver: nics,
-              pool: "node1",
-              device,
-            })),
+            devices.map((named) => {
+              const [device = "", share = ""] = named.split("#");
+              return { request, driver: nics, pool: "node1", device, share };
+            }),
         );
       },
       debug: (text) => void this.debug.push(text),
@@ -180,6 +179,7 @@ describe("Allotment, device plugins", () => {
       id: "g",
       resource: "x/gpu",
       source: "device plugin",
+      identity: "x/gpu g",
     });
   });
 
@@ -214,8 +214,27 @@ describe("Allotment, device plugins", () => {
   );
 
   test("those of other attachments of the pod are left out", async () => {
-    const scene = new Scene({ containers, inUse: ["0000:03:02.2"] });
+    const id = "0000:03:02.2";
+    const inUse = [{ id, identity: `x/vf ${id}` }];
+    const scene = new Scene({ containers, inUse });
     expect(await scene.ids("x/vf")).toEqual(["0000:03:02.10"]);
+    const named = new Scene({ containers, inUse: [{ id }] });
+    expect(await named.ids("x/vf")).toEqual(["0000:03:02.10"]);
+  });
+
+  test("another resource's device of the same ID is another device", async () => {
+    const both: Case = {
+      containers: [
+        [
+          ["x/a", "0"],
+          ["x/b", "0"],
+        ],
+      ],
+    };
+    const taken = await new Scene(both).take({ resource: "x/a" });
+    const scene = new Scene({ ...both, inUse: [taken] });
+    expect(await scene.failure("x/a")).toMatchObject({ code: 7 });
+    expect(await scene.ids("x/b")).toEqual(["0"]);
   });
 });
 
@@ -259,6 +278,7 @@ describe("Allotment, attributes (form B)", () => {
       id: "0000:03:02.2",
       resource: "x/vf",
       source: `claim "mix" of driver "${nics}"`,
+      identity: `${nics} node1 vf-2`,
     });
     expect(scene.asked).toEqual([]);
   });
@@ -292,9 +312,10 @@ describe("Allotment, attributes (form B)", () => {
       { ...nic("vf-0"), share: "a" },
       { ...nic("vf-0"), share: "b" },
     ];
-    const scene = (claims: KubeletPod["claims"]) =>
+    const scene = (claims: KubeletPod["claims"], inUse: UsedDevice[] = []) =>
       new Scene({
         claims,
+        inUse,
         slices: { [nics]: { "vf-0": { resourceName: "v/x", deviceID: "0" } } },
       });
     const twice = ["one", "two"].map((name) => ({
@@ -305,8 +326,14 @@ describe("Allotment, attributes (form B)", () => {
     expect(await scene([twice]).failure("v/x", "v/x")).toMatchObject({
       code: 7,
     });
-    const shares = scene([[{ name: "one", devices: shared }]]);
-    expect(await shares.ids("v/x", "v/x")).toEqual(["0", "0"]);
+    const sharing = [[{ name: "one", devices: shared }]];
+    const shares = scene(sharing);
+    const taken = await shares.take({ resource: "v/x" });
+    expect(await shares.ids("v/x")).toEqual(["0"]);
+    expect(await shares.failure("v/x")).toMatchObject({ code: 7 });
+    const left = scene(sharing, [taken]);
+    expect(await left.ids("v/x")).toEqual(["0"]);
+    expect(await left.failure("v/x")).toMatchObject({ code: 7 });
   });
 
   test.each<[string, Error, number]>([
@@ -466,6 +493,7 @@ describe("Allotment, a claim of the element", () => {
       id: "1",
       resource: "x/vf",
       source: `claim "web-nic-x1" of driver "${nics}"`,
+      identity: `${nics} node1 vf-1`,
     });
     expect(scene.asked).toEqual([
       "pod",
@@ -499,6 +527,57 @@ describe("Allotment, a claim of the element", () => {
     const scene = new Scene({ ...described, podClaims: { mine: "shared" } });
     expect(await scene.ids(request("mine", "a"))).toEqual(["2"]);
     expect(scene.asked).toEqual(["pod"]);
+  });
+
+  test.each<[string, Partial<Case>, string[]]>([
+    [
+      "by the allocation",
+      {
+        ...undescribed,
+        allocations: { "web-nic-x1": { a: ["vf-0#s1"], b: ["vf-0#s2"] } },
+      },
+      ["0", "0"],
+    ],
+    [
+      "by metadata files, which know no shares",
+      {
+        metadata: {
+          "web-nic-x1": {
+            a: { "vf-0": { deviceID: "0" } },
+            b: { "vf-0": { deviceID: "0" } },
+          },
+        },
+        templates: { "web-nic-x1": "nic" },
+      },
+      ["0", "0"],
+    ],
+  ])(
+    "two requests for shares of one device, %s",
+    async (_, given, expected) => {
+      const shares = ["s1", "s2"].map((share) => ({ ...nic("vf-0"), share }));
+      const scene = new Scene({
+        ...given,
+        claims: [[{ name: "web-nic-x1", devices: shares }]],
+      });
+      const asked = [request("nic", "b"), request("nic", "a")];
+      expect(await scene.ids(...asked)).toEqual(expected);
+      expect(await scene.failure(request("nic"))).toMatchObject({ code: 7 });
+    },
+  );
+
+  test("a request with adminAccess to a device of another request: either has it, once", async () => {
+    const both = { a: ["vf-0"], admin: ["vf-0"] };
+    for (const name of ["a", "admin"]) {
+      const scene = new Scene({
+        ...undescribed,
+        claims: [[{ name: "web-nic-x1", devices: [nic("vf-0")] }]],
+        allocations: { "web-nic-x1": both },
+      });
+      expect(await scene.ids(request("nic", name))).toEqual(["0"]);
+      expect(await scene.failure(request("nic", "a"))).toMatchObject({
+        code: 7,
+      });
+    }
   });
 
   test("of a claim with a GPU, the network device", async () => {

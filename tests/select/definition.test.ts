@@ -395,7 +395,8 @@ test("definitionNetwork, requests as capabilities, CNI_ARGS and extras", () => {
         deviceID: device.id,
       },
       args: "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;IgnoreUnknown=1;IP=10.30.0.7/24;MAC=02:00:00:00:00:07",
-      extras: { ips, mac, defaultRoute, device },
+      device,
+      extras: { ips, mac, defaultRoute },
     },
     warnings: [],
   });
@@ -518,7 +519,7 @@ describe("definitionNetwork, devices", () => {
       element: { network: "storage", namespace: "shop" },
       capabilityArgs: { deviceID: id },
       args: "",
-      extras: { device },
+      device,
       warnings: [],
     });
   });

@@ -6,6 +6,7 @@
 import { invalidConfig } from "../../cni/error.ts";
 import type { Kube } from "../../kube/client.ts";
 import type { DeviceRequest } from "../../kubelet/allotment.ts";
+import type { UsedDevice } from "../../kubelet/taken-devices.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { quote } from "../../linux/text.ts";
 import type { Device } from "../../select/attachment.ts";
@@ -24,8 +25,8 @@ export type OpenDevices = (
     api: () => Promise<Kube>;
     deadline: Deadline;
     log(): Log;
-    /** IDs of devices that other attachments of the pod have. */
-    inUse?: Iterable<string>;
+    /** By other networks of the pod. */
+    inUse: readonly UsedDevice[];
   },
 ) => Promise<TakeDevice>;
 
@@ -37,7 +38,7 @@ export type OpenDevices = (
 export async function allotDevices(
   references: readonly DefinitionReference[],
   resources: readonly (string | undefined)[],
-  open: () => Promise<TakeDevice>,
+  open: (named: readonly UsedDevice[]) => Promise<TakeDevice>,
   refuse: (problem: string) => void,
 ): Promise<ReadonlyMap<DefinitionReference, Device>> {
   const requests = references.map((reference, i) => {
@@ -49,11 +50,14 @@ export async function allotDevices(
       );
     return { reference, wanted, deviceId: element.deviceId };
   });
+  const named = requests.flatMap(({ wanted, deviceId: id }) =>
+    wanted || id === undefined ? [] : [{ id }],
+  );
   const devices = new Map<DefinitionReference, Device>();
   let take: TakeDevice | undefined;
   for (const { reference, wanted, deviceId } of requests) {
     if (wanted) {
-      take ??= await open();
+      take ??= await open(named);
       devices.set(reference, await take(wanted));
     } else if (deviceId !== undefined) {
       devices.set(reference, { id: deviceId });

@@ -43,7 +43,7 @@ export async function fetchDefinitions(
     devices = await allotDevices(
       choice.definitions,
       resources,
-      () => openDevices(context, api, deadline),
+      (inUse) => openDevices(context, { api, deadline, inUse }),
       (problem) => {
         if (context.config.strict) throw invalidConfig(problem);
         context.log().warn(problem);
@@ -126,10 +126,9 @@ const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName";
 /** The devices that the kubelet allotted to the pod. Throws 7 and 11. */
 function openDevices(
   { pod, request, config, dependencies, log }: Context,
-  api: OpenKube,
-  deadline: Deadline,
+  means: Omit<Parameters<OpenDevices>[2], "log">,
 ): ReturnType<OpenDevices> {
-  if (pod) return dependencies.devices(pod, config, { api, deadline, log });
+  if (pod) return dependencies.devices(pod, config, { ...means, log });
   throw invalidConfig(
     `container ${request.containerId} has no pod that devices are allotted to`,
   );
@@ -141,7 +140,7 @@ export async function addDeviceInfo(
   attachments: readonly Attachment[],
 ): Promise<void> {
   for (const attachment of attachments) {
-    if (!attachment.extras?.device) continue;
+    if (!attachment.device) continue;
     const { deviceInfoArgs } = await import("../../kubelet/device-info.ts");
     attachment.capabilityArgs = {
       ...attachment.capabilityArgs,

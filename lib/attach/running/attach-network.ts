@@ -213,7 +213,10 @@ function withFreeDevices({ context, record }: RunningPod): Context {
     dependencies: {
       ...dependencies,
       devices: (pod, config, means) =>
-        dependencies.devices(pod, config, { ...means, inUse }),
+        dependencies.devices(pod, config, {
+          ...means,
+          inUse: [...inUse, ...means.inUse],
+        }),
     },
   };
 }

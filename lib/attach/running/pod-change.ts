@@ -10,7 +10,7 @@ import { quote } from "../../linux/text.ts";
 import { requestedNetwork } from "../../select/addition.ts";
 import type { Attachment, Extras } from "../../select/attachment.ts";
 import type { Context } from "../context.ts";
-import type { RunningPod } from "./running-pod.ts";
+import { type RunningPod, recordedDevice } from "./running-pod.ts";
 
 /**
  * Milliseconds from the start of a call; the status patch follows. A change ends within
@@ -53,18 +53,15 @@ export interface Change {
 /** An attachment of the record, with the parts of its status that are not in the result. */
 export function withStatusExtras(attachment: Attachment): Attachment {
   const extras = { ...statusExtras(attachment), ...attachment.extras };
-  return { ...attachment, extras };
+  const device = recordedDevice(attachment);
+  return { ...attachment, ...(device && { device }), extras };
 }
 
-function statusExtras({ element, capabilityArgs }: Attachment): Extras {
+function statusExtras({ element }: Attachment): Extras {
   const defaultRoute = element?.requests?.["defaultRoute"];
-  const { deviceID, CNIDeviceInfoFile: info } = capabilityArgs;
   const isTexts = (value: unknown): value is string[] =>
     Array.isArray(value) && value.every((text) => typeof text === "string");
-  return {
-    ...(isTexts(defaultRoute) && { defaultRoute }),
-    ...(info !== undefined && { device: { id: String(deviceID) } }),
-  };
+  return isTexts(defaultRoute) ? { defaultRoute } : {};
 }
 
 /** The attachment of an interface; undefined if there is none. Throws 7 for the primary, which is never changed. */

@@ -6,11 +6,12 @@
 import { formatCniArgs, parseCniArgs } from "../../cni/args.ts";
 import { Code, CniError } from "../../cni/error.ts";
 import type { Result } from "../../cni/result.ts";
+import type { UsedDevice } from "../../kubelet/taken-devices.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { mountNamespace, recordedNetns } from "../../linux/netns.ts";
 import { quote } from "../../linux/text.ts";
-import type { Attachment } from "../../select/attachment.ts";
+import type { Attachment, Device } from "../../select/attachment.ts";
 import { type Lock, withContainerLock } from "../../state/lock.ts";
 import { logs } from "../../state/log-level.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
@@ -222,9 +223,17 @@ export function completeOf({
   return { attachments, results };
 }
 
-/** The IDs of the devices that the pod's networks have. */
-export function devicesOf({ attachments }: AttachmentRecord): string[] {
-  return attachments.flatMap(({ capabilityArgs: { deviceID } }) =>
-    typeof deviceID === "string" ? [deviceID] : [],
+/** The devices that the pod's networks have. */
+export function devicesOf({ attachments }: AttachmentRecord): UsedDevice[] {
+  return attachments.flatMap((one) => recordedDevice(one) ?? []);
+}
+
+/** Of a record before 0.2.0 the ID alone. */
+export function recordedDevice({
+  device,
+  capabilityArgs: { deviceID },
+}: Attachment): Device | undefined {
+  return (
+    device ?? (typeof deviceID === "string" ? { id: deviceID } : undefined)
   );
 }

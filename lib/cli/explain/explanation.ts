@@ -55,7 +55,7 @@ export interface ExplainedAttachment {
   source: string;
   /** The value of CNI_ARGS. */
   args: string;
-  device?: Device;
+  device?: Omit<Device, "identity">;
   plugins: { type: string; path: string; config: unknown }[];
 }
 
@@ -179,7 +179,7 @@ function explained(
   source: string,
   context: Context,
 ): ExplainedAttachment {
-  const { list, args, extras } = attachment;
+  const { list, args, device } = attachment;
   const runtime = runtimeConf(context, attachment);
   return {
     ifname: attachment.ifname,
@@ -188,13 +188,20 @@ function explained(
     cniName: list.name,
     source,
     args,
-    ...(extras?.device && { device: extras.device }),
+    ...(device && { device: shownDevice(device) }),
     plugins: list.plugins.map((plugin) => ({
       type: plugin.type,
       path: findPlugin(plugin.type, context.path),
       config: parseJson(pluginConfig(list, plugin, { runtime })),
     })),
   };
+}
+
+function shownDevice({
+  identity: _identity,
+  ...device
+}: Device): Omit<Device, "identity"> {
+  return device;
 }
 
 function sourceOf(
