@@ -166,6 +166,22 @@ describe("by attachments", () => {
     expect(delegates.calls().map(summary)).toEqual(["ADD alpha eth0"]);
   });
 
+  test("default in the list, the log says so, and the record has its file key", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, {
+      annotations,
+      config: { automatic: { networks: ["default", "beta"] } },
+    });
+    expect(node.log()).toContain(
+      String.raw`"rule":"annotation \"cni\" is blank: automatic choice by attachments (default 0, beta 0) gives \"default\""`,
+    );
+    expect(node.record(pod)["attachments"]).toMatchObject([
+      { requested: "alpha", origin: "automatic" },
+    ]);
+  });
+
   test("the choice is in network-status, the record and the log", async () => {
     await using api = await startApiServer();
     await using scripted = await startScriptedNode();

@@ -16,7 +16,7 @@ import { recordedNetns } from "../../linux/netns.ts";
 import { plain } from "../../linux/text.ts";
 import type { GivenNetworks } from "../../select/choice.ts";
 import type { AutomaticChoice } from "../../select/config.ts";
-import { candidateNamed } from "../../select/named-network.ts";
+import { candidateNamed, isDefaultName } from "../../select/named-network.ts";
 import type { Candidate, Networks } from "../../select/node-networks.ts";
 import { joined } from "../../select/problem-list.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
@@ -36,8 +36,10 @@ export function automaticNetworks(
   const usable = usableNetworks(context, automatic.networks, networks);
   const named = ({ candidate, name }: UsableNetwork, origin: string) => ({
     candidate,
-    origin,
-    name,
+    // The default network goes by its file key, here as elsewhere.
+    ...(isDefaultName(name, networks)
+      ? { origin: `${origin} "default"` }
+      : { origin, name }),
     chosenAs: "automatic" as const,
   });
   return {
