@@ -24,8 +24,28 @@ import { delegateCaller, runtimeConf } from "./delegates.ts";
 import type { PodRouting } from "./default-route.ts";
 import type { FailedAdd, PresentAttachments } from "./rollback.ts";
 
+/** The part of a pod's networks that an ADD executes. */
+type NetworksToAdd = Pick<
+  PodNetworks,
+  "attachments" | "auxiliary" | "recorded"
+> & { choice: { primary: number } };
+
+/** The pod's status, of which the networks' ADD knows no more. */
+export interface StatusReport {
+  /** Called after the start of each delegate, while it runs. */
+  prepare?(): void;
+  /** The status that the agent is to write, by the results of all attachments; undefined: none. */
+  due(results: readonly Result[]): Promise<DueStatus | undefined>;
+}
+
+interface AttachOptions {
+  report?: StatusReport | undefined;
+  /** Present for a running pod, which keeps them. */
+  present?: PresentAttachments;
+}
+
 /** The state of an ADD from the record on. */
-interface Run extends PodNetworks, FailedAdd {
+interface Run extends NetworksToAdd, FailedAdd {
   attachments: Attachment[];
   /** For several networks in one pod (selection.md §8). */
   routing?: PodRouting | undefined;
@@ -42,28 +62,25 @@ interface Addition {
   due: DueStatus | undefined;
 }
 
-/**
- * Any failure after the first execution rolls back. Throws the first error (state.md
- * "ADD"). A running pod keeps what is `present`.
- */
+/** Any failure after the first execution rolls back. Throws the first error (state.md "ADD"). */
 export async function attach(
   context: Context,
-  networks: PodNetworks,
+  networks: NetworksToAdd,
   lock: Lock,
   { forward, rollback }: { forward: Deadline; rollback: Deadline },
-  present?: PresentAttachments,
+  { report, present }: AttachOptions = {},
 ): Promise<Addition> {
   const run = await writeRecord(context, networks, forward, present);
   // While the first delegate runs, genie waits for the disk.
   const started = () => {
-    networks.started?.();
+    report?.prepare?.();
     run.sync();
     run.routing?.prepare();
   };
   const caller = delegateCaller(context, lock, started);
   try {
     await runDelegates(context, run, forward, caller);
-    return await finish(context, run, present);
+    return await finish(context, run, report, present);
   } catch (cause) {
     const error = CniError.from(cause);
     run.routing?.undo();
@@ -75,7 +92,7 @@ export async function attach(
 /** Throws 7 for a record that is too large, 5 for the disk: then nothing is executed. */
 async function writeRecord(
   context: Context,
-  networks: PodNetworks,
+  networks: NetworksToAdd,
   deadline: Deadline,
   present?: PresentAttachments,
 ): Promise<Run> {
@@ -241,6 +258,7 @@ async function requireGiven(
 async function finish(
   context: Context,
   run: Run,
+  report?: StatusReport,
   present?: PresentAttachments,
 ): Promise<Addition> {
   const { request, config, records } = context;
@@ -270,7 +288,7 @@ async function finish(
     ? new Map([...present.tables, ...(settled?.tables ?? [])])
     : settled?.tables;
   const auxiliaryResult = present?.auxiliaryResult ?? run.auxiliaryResult;
-  const due = await run.statusOf?.(results);
+  const due = await report?.due(results);
   const all = present ? [...results, ...present.otherResults] : results;
   records.writeResults(record, all, tables, auxiliaryResult, due);
   routing?.apply();

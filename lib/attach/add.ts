@@ -8,8 +8,7 @@ import type { Deadline } from "../linux/deadline.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Lock, withContainerLock } from "../state/lock.ts";
 import { RecordError, boundedText } from "../state/record.ts";
-import type { DueStatus } from "../state/records.ts";
-import { attach, newRecord } from "./add-attachments.ts";
+import { type StatusReport, attach, newRecord } from "./add-attachments.ts";
 import { type PodNetworks, choose } from "./choice/choose.ts";
 import {
   type AnnotatedPod,
@@ -27,7 +26,7 @@ import {
 
 export async function add(context: Context): Promise<Result> {
   if (context.config.unknownKeys.length > 0) await warnOfUnknownKeys(context);
-  refuseChain(context);
+  refusePrevResult(context);
   refuseNested(context);
   const forward = deadlineOf(context, "add");
   const deadlines = { forward, rollback: deadlineOf(context, "rollback") };
@@ -40,11 +39,10 @@ export async function add(context: Context): Promise<Result> {
     const networks = readNetworks(context);
     const pod = await reading.pod;
     const chosen = await choose(context, pod, networks, api, forward);
-    const { attachments, isReported } = chosen;
-    if (isReported) {
-      chosen.started = onceStarted(context, api);
-      chosen.statusOf = (ofAll) => statusForAgent(context, attachments, ofAll);
-    }
+    const { attachments } = chosen;
+    const report = chosen.isReported
+      ? statusReport(context, attachments, api)
+      : undefined;
     if (context.records.has(context.request))
       await deleteLeftOver(context, chosen, lock, forward);
     const { printed, results, due } = await attach(
@@ -52,8 +50,9 @@ export async function add(context: Context): Promise<Result> {
       chosen,
       lock,
       deadlines,
+      { report },
     );
-    if (isReported && !due) {
+    if (report && !due) {
       const { writeBack } = await import("./write-back.ts");
       await writeBack(context, pod, attachments, results, api);
     }
@@ -68,27 +67,28 @@ async function warnOfUnknownKeys({ config, log }: Context): Promise<void> {
   log().warn(`unknown configuration keys are ignored: ${keys}`);
 }
 
-/** While the first delegate runs, the connection for the pod's status is opened. */
-function onceStarted(context: Context, api: OpenKube): () => void {
+/** The pod's status: the agent's work, or a PATCH whose connection is opened while the first delegate runs. */
+function statusReport(
+  context: Context,
+  attachments: readonly Attachment[],
+  api: OpenKube,
+): StatusReport {
   let preparing: Promise<void> | undefined;
   const prepare = async () => {
     const { prepareWriteBack } = await import("./write-back.ts");
     await prepareWriteBack(context, api);
   };
-  return () => void (preparing ??= prepare());
-}
-
-async function statusForAgent(
-  context: Context,
-  attachments: readonly Attachment[],
-  results: readonly Result[],
-): Promise<DueStatus | undefined> {
-  const writeBack = await import("./write-back.ts");
-  return writeBack.statusForAgent(context, attachments, results);
+  return {
+    prepare: () => void (preparing ??= prepare()),
+    async due(results) {
+      const { statusForAgent } = await import("./write-back.ts");
+      return statusForAgent(context, attachments, results);
+    },
+  };
 }
 
 /** prevResult must be in the result of a plugin that gets one; genie could only drop it (P-ADD-3). */
-function refuseChain({ request }: Context): void {
+function refusePrevResult({ request }: Context): void {
   const prevResult = request.config["prevResult"];
   if (prevResult === undefined || prevResult === null) return;
   throw new CniError(
@@ -98,8 +98,9 @@ function refuseChain({ request }: Context): void {
 }
 
 /**
- * The GET of the pod overlaps the lock. Two turns of the event loop connect and send
- * the first message of TLS before synchronous work keeps the loop from turning.
+ * The GET of the pod overlaps the lock: the promise is in an object, because returned
+ * alone it would be awaited here. Two turns of the event loop connect and send the first
+ * message of TLS before synchronous work keeps the loop from turning.
  */
 async function startReadingPod(
   context: Context,

@@ -57,7 +57,7 @@ export interface Context {
   /** Called after each execution; absent below `log_level` info. */
   executed?: ((execution: Execution) => void) | undefined;
   /** Present while the agent's file exists (agent.md "Metrics"). */
-  calls?: {
+  callLog?: {
     executed(execution: Execution): void;
     requested(request: Try): void;
   };
@@ -166,11 +166,11 @@ function podReference(args: string): PodReference | undefined {
 export type OpenKube = () => Promise<Kube>;
 
 export function openOnce(
-  { dependencies, config, calls }: Context,
+  { dependencies, config, callLog }: Context,
   deadline: Deadline,
 ): OpenKube {
   let kube: Promise<Kube> | undefined;
-  const tried = calls && ((one: Try) => calls.requested(one));
+  const tried = callLog && ((one: Try) => callLog.requested(one));
   return () => (kube ??= dependencies.kube(config, deadline, tried));
 }
 

@@ -31,14 +31,14 @@ export function delegateCaller(
 }
 
 function observer(context: Context): Caller["executed"] {
-  const { calls, config } = context;
+  const { callLog, config } = context;
   // Without `logFile` the log is our stderr, where the plugins' own stderr goes anyway.
   const executed =
     context.executed ??
     (config.logFile === undefined ? undefined : keepingStderr(context));
-  if (!calls || !executed) return executed ?? calls?.executed;
+  if (!callLog || !executed) return executed ?? callLog?.executed;
   return (execution) => {
-    calls.executed(execution);
+    callLog.executed(execution);
     executed(execution);
   };
 }

@@ -55,17 +55,17 @@ async function run<T>(
   dependencies: Dependencies,
   verb: (context: Context) => Promise<T>,
 ): Promise<T> {
-  const calls = openCallLog(request, request.config, dependencies);
+  const callLog = openCallLog(request, request.config, dependencies);
   try {
     const context = createContext(request, dependencies);
-    if (calls) context.calls = calls;
+    if (callLog) context.callLog = callLog;
     const result = logs(context.config.logLevel, "info")
       ? await (await import("./journal.ts")).journalled(context, verb)
       : await verb(context);
-    calls?.ended();
+    callLog?.ended();
     return result;
   } catch (error) {
-    calls?.ended(error);
+    callLog?.ended(error);
     const { reportFailure } = await import("./journal.ts");
     throw reportFailure(request, dependencies, CniError.from(error));
   }

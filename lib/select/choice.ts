@@ -49,16 +49,16 @@ export interface SelectionContext {
   warn?: (message: string) => void;
 }
 
-/** The networks of rules c and d of selection.md §2, which the annotations alone do not give. */
+/** The networks of a pod with a blank `cni`: its logical networks, or an automatic choice (selection.md §2, rules c and d). */
 export interface GivenNetworks {
   networks: NodeNetwork[];
   /** Whether the pod's status tells also a single one: the pod does not know it (selection.md §10). */
   isReported: boolean;
-  /** Called when everything else of the pod is known: what takes the place of `networks`. */
+  /** Makes the automatic choice, which replaces `networks`. Called when everything else of the pod is known. */
   decide?(deadline: Deadline): Promise<Decision>;
 }
 
-/** An automatic choice. Until `recorded` is called, no other pod of the node has one. */
+/** An automatic choice. Until `recorded` is called, no other pod of the node gets one. */
 export interface Decision {
   network: NodeNetwork;
   /** Called when the record is written, or none will be. */
@@ -70,7 +70,7 @@ export interface Choice {
   elements: readonly ChoiceElement[];
   /** The index of the element on CNI_IFNAME. */
   primary: number;
-  /** The interface names of the elements. */
+  /** The definitions among the elements. */
   definitions: readonly DefinitionReference[];
   /** Whether the pod uses the NPWG standard, which reports the status of a single network too (selection.md §7). */
   isNpwg: boolean;
@@ -235,7 +235,11 @@ function nodeNetworks(
   return [];
 }
 
-/** What rules c and d of selection.md §2 go by: `cni` is there and blank, and no definition replaces the default network. undefined for all other pods. */
+/**
+ * A blank `cni` that no definition replaces: the pod gets the logical networks of the
+ * annotation `networks` (`logical` is its text), or an automatic choice (selection.md §2,
+ * rules c and d). undefined for every other pod.
+ */
 export function blankChoice(
   annotations: Annotations,
 ): { logical?: string } | undefined {

@@ -4,7 +4,6 @@
  * and `genie explain` use these steps.
  */
 import { validateNetwork } from "../../cni/network.ts";
-import type { Result } from "../../cni/result.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";
 import {
@@ -17,7 +16,6 @@ import {
 } from "../../select/choice.ts";
 import type { Networks } from "../../select/node-networks.ts";
 import { type Definitions, resolve } from "../../select/resolve.ts";
-import type { DueStatus } from "../../state/records.ts";
 import {
   type Context,
   type OpenKube,
@@ -36,10 +34,6 @@ export interface PodNetworks {
   auxiliary?: Attachment | undefined;
   /** Called when the record is written: another automatic choice may count it. */
   recorded?: (() => void) | undefined;
-  /** Called after the start of each delegate, while it runs. */
-  started?: () => void;
-  /** The pod's status that the agent is to write; undefined if there is none. */
-  statusOf?: (results: readonly Result[]) => Promise<DueStatus | undefined>;
 }
 
 /** Throws 7 and 11. Nothing was executed, and all attachments can be. */
@@ -54,10 +48,13 @@ export async function choose(
   const given = blank && (await givenNetworks(context, blank, networks, api));
   const selection = selectionOf(context, networks, given?.networks);
   const parsed = parseChoice(annotations, selection);
-  const definitions =
-    parsed.definitions.length > 0
-      ? await definitionsOf(context, parsed, selection, api, deadline)
-      : undefined;
+  const definitions = await definitionsOf(
+    context,
+    parsed,
+    selection,
+    api,
+    deadline,
+  );
   const { auxiliaryChain: chain } = context.config;
   const auxiliary =
     chain === undefined ? undefined : await auxiliaryChainOf(context, chain);
@@ -123,21 +120,25 @@ export async function resolveChoice(
   api: OpenKube,
   deadline: Deadline,
 ): Promise<Attachment[]> {
-  const definitions =
-    choice.definitions.length > 0
-      ? await definitionsOf(context, choice, selection, api, deadline)
-      : undefined;
+  const definitions = await definitionsOf(
+    context,
+    choice,
+    selection,
+    api,
+    deadline,
+  );
   return attachmentsOf(context, choice, selection, definitions);
 }
 
-/** Throws 7 and 11. */
+/** undefined if the choice names none. Throws 7 and 11. */
 async function definitionsOf(
   context: Context,
   choice: Choice,
   selection: SelectionContext,
   api: OpenKube,
   deadline: Deadline,
-): Promise<Definitions> {
+): Promise<Definitions | undefined> {
+  if (choice.definitions.length === 0) return undefined;
   const { fetchDefinitions } = await import("./fetch-definitions.ts");
   return fetchDefinitions(context, choice, selection, api, deadline);
 }

@@ -22,7 +22,7 @@ import { lowestFree } from "../../select/interface-names.ts";
 import { requireServedOnce } from "../../select/policy.ts";
 import { auxiliaryKey } from "../../state/record.ts";
 import type { DueStatus } from "../../state/records.ts";
-import { attach } from "../add-attachments.ts";
+import { type StatusReport, attach } from "../add-attachments.ts";
 import { resolveChoice, selectionOf } from "../choice/choose.ts";
 import { type Context, openOnce, readNetworks } from "../context.ts";
 import type { PresentAttachments } from "../rollback.ts";
@@ -110,14 +110,14 @@ export async function addToPod(
     auxiliaryResult: stored.results.get(auxiliaryKey),
     due: stored.due,
   };
-  const chosen = {
-    choice: { elements: [], primary, definitions: [], isNpwg: true },
-    attachments: all,
-    isReported: true,
-    statusOf: (ofAll: readonly Result[]) =>
-      statusOf(context, all.map(withStatusExtras), ofAll),
+  const networks = { choice: { primary }, attachments: all };
+  const report: StatusReport = {
+    due: (ofAll) => statusOf(context, all.map(withStatusExtras), ofAll),
   };
-  const added = await attach(context, chosen, lock, deadlines, present);
+  const added = await attach(context, networks, lock, deadlines, {
+    report,
+    present,
+  });
   return { result: added.results.at(-1), due: added.due };
 }
 
