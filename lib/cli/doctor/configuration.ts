@@ -10,7 +10,7 @@ import { compareVersions } from "../../cni/version.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { annotationsCapability } from "../../select/config.ts";
-import { chooseDefault } from "../install/default-network.ts";
+import { chooseDefault, isOfEngine } from "../install/default-network.ts";
 import { listWarnings } from "../install/own-list.ts";
 import { attempt, problemOf } from "../node/attempt.ts";
 import { ownFile, ownType } from "../node/directories.ts";
@@ -140,6 +140,13 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
   if (!config) return [];
   try {
     const { plugin, name } = chooseDefault(config.defaultPlugin, networks);
+    const { file } =
+      networks.candidates.find(({ list }) => list.name === name) ?? {};
+    if (file !== undefined && isOfEngine(file))
+      return warn(
+        `${quote(plugin)} is the network of a container engine (${file}), which reaches no other node`,
+        "install the cluster's network, then genie install --default",
+      );
     if (config.defaultPlugin.trim() !== "")
       return ok(`${quote(plugin)}, whose name is ${quote(name)}`);
     return warn(

@@ -39,14 +39,15 @@ const runtimeIfname = "eth0";
 
 /**
  * `requested` has the form of `default_plugin`; "" is the first network of the
- * directory. Throws 7.
+ * directory, by `first`. Throws 7.
  */
 export function chooseDefault(
   requested: string,
   networks: Networks,
+  first: typeof firstNetwork = firstNetwork,
 ): DefaultNetwork {
   if (requested.trim() === "") {
-    const candidate = firstNetwork(networks);
+    const candidate = first(networks);
     refuseMultus(candidate);
     return {
       plugin: nameOf(candidate, networks),
@@ -57,6 +58,29 @@ export function chooseDefault(
     ({ ifname }) => ifname === runtimeIfname,
   );
   return { plugin: requested, name: primary?.list.name ?? "" };
+}
+
+/** `87-podman-bridge.conflist`, `100-crio-bridge.conflist`, `nerdctl-bridge.conflist`. */
+export function isOfEngine(file: string): boolean {
+  return /(?:^|-)(?:podman|crio|nerdctl)/.test(file);
+}
+
+/**
+ * The first network that is not a container engine's own. On a new node those are there
+ * before the cluster's network, which is installed by pods as genie is. Throws 7.
+ */
+export function firstOfCluster(networks: Networks): Candidate {
+  const { confDir, files } = networks;
+  const engines = files.filter(
+    (file) => isOfEngine(file) && networks.candidate(file),
+  );
+  const others = files.filter((file) => !engines.includes(file));
+  const first = attempt(() => firstNetwork({ ...networks, files: others }));
+  if (first) return first;
+  if (engines.length === 0) return firstNetwork(networks);
+  throw invalidConfig(
+    `no default network: ${confDir} holds only networks of container engines (${engines.join(", ")}), which reach no other node: install the cluster's network, or name one of them with --default`,
+  );
 }
 
 /** The networks of a pod without annotations. Throws 7. */

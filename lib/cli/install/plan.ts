@@ -19,6 +19,7 @@ import { chooseCredential, requireUsable } from "./credential.ts";
 import {
   type DefaultNetwork,
   chooseDefault,
+  firstOfCluster,
   configuredConfDir,
   networksIn,
   refuseEarlier,
@@ -123,6 +124,7 @@ function chooseNetwork(
   const chosen = chooseDefault(
     defaultPlugin ?? (typeof before === "string" ? before : ""),
     networks,
+    firstOfCluster,
   );
   const path = [binDir, ...configOf(plugin, file).binDirs];
   requireDefaultPlugins(

@@ -5,6 +5,7 @@ import { startApiServer } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import {
   NodeDirectory,
+  bridgeList,
   pluginScript,
   ptpConf,
   speaksAll,
@@ -138,6 +139,26 @@ describe("doctor", () => {
         "configuration",
         "fail",
         "/etc/cni/net.d/00-genie.conflist: cniVersion 1.1.0: containerd 1.6 and 1.7 then fail every pod: use 1.0.0 with cniVersions",
+      ],
+    ],
+    [
+      "a container engine's network as the default one",
+      (node) => {
+        node.network("87-podman-bridge.conflist", {
+          ...bridgeList,
+          name: "podman",
+        });
+        const { plugins } = node.config as { plugins: object[] };
+        node.network("00-genie.conflist", {
+          ...node.config,
+          name: "podman",
+          plugins: [{ ...plugins[0], default_plugin: "podman-bridge" }],
+        });
+      },
+      [
+        "default network",
+        "warn",
+        '"podman-bridge" is the network of a container engine (87-podman-bridge.conflist), which reaches no other node',
       ],
     ],
     [

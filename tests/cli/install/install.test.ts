@@ -158,8 +158,11 @@ describe("install", () => {
     [["--default=weave"], "weave", "weave-net"],
     [["--default=weave,canal"], "weave,canal", "weave-net"],
     [["--default=weave@net1,canal"], "weave@net1,canal", "canal-net"],
+    [["--default=crio-bridge"], "crio-bridge", "crio"],
   ])("%j, default_plugin %s and the name %s", async (words, plugin, name) => {
     using node = new NodeDirectory();
+    // A container engine's own network comes first.
+    node.network("05-crio-bridge.conflist", { ...bridgeList, name: "crio" });
     await node.type("install", words);
     const { name: given, plugins } = node.config as {
       name: string;
@@ -248,6 +251,21 @@ describe("install, refusals", () => {
         node.network("00-multus.conf", { name: "multus", type: "multus" }),
       [],
       "genie install: the first network is Multus (00-multus.conf), which would execute genie in turn: name the default network with --default\n",
+    ],
+    [
+      "container engines' own networks, before the cluster's is there",
+      (node) => {
+        for (const file of readdirSync(node.confDir))
+          rmSync(join(node.confDir, file));
+        for (const file of [
+          "100-crio-bridge.conflist",
+          "87-podman-bridge.conflist",
+          "nerdctl-bridge.conflist",
+        ])
+          node.network(file, { ...bridgeList, name: file });
+      },
+      [],
+      "genie install: no default network: /etc/cni/net.d holds only networks of container engines (100-crio-bridge.conflist, 87-podman-bridge.conflist, nerdctl-bridge.conflist), which reach no other node: install the cluster's network, or name one of them with --default\n",
     ],
     [
       "an invalid key of the operator",
