@@ -1,34 +1,23 @@
 /**
  * The living containers of a node: an abandoned attachment is not deleted while one of
- * them may have its resources (state.md "Never stuck, never forgotten").
+ * them may have its resources, because a late DEL must not free those of a new pod
+ * (state.md "Never stuck, never forgotten").
  */
 import { own } from "../cni/json.ts";
 import type { Attachment } from "../select/attachment.ts";
+import { RecordCache } from "../state/record-cache.ts";
 import type { RecordDirectory } from "../state/record-directory.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 
-/** The recorded containers of a node: a late DEL must not free the resources of a new pod. */
 export class LivingRecords {
-  readonly #records: RecordDirectory;
-  readonly #containers = new Map<string, LivingContainer>();
+  readonly #containers: RecordCache<LivingContainer>;
 
   constructor(records: RecordDirectory) {
-    this.#records = records;
+    this.#containers = new RecordCache(records, livingContainer);
   }
 
-  /** Reads new and changed records only. */
-  async refresh(): Promise<void> {
-    const gone = new Set(this.#containers.keys());
-    const isChanged = (name: string) =>
-      !gone.delete(name) ||
-      this.#containers.get(name)?.version !== this.#records.versionOf(name);
-    for await (const { name, record } of this.#records.all(isChanged))
-      if (record)
-        this.#containers.set(name, {
-          ...livingContainer(record),
-          version: this.#records.versionOf(name),
-        });
-    for (const name of gone) this.#containers.delete(name);
+  refresh(): Promise<void> {
+    return this.#containers.refresh();
   }
 
   /** The reason not to delete an attachment of an abandoned record now; undefined without one. */
@@ -53,19 +42,14 @@ export class LivingRecords {
   }
 }
 
-/** A recorded container, without the record itself: a node has thousands. */
 interface LivingContainer {
-  /** Of its record: a running pod can get another network. */
-  version: string | undefined;
   containerId: string;
   pod: string | undefined;
   networks: ReadonlySet<string>;
   devices: ReadonlySet<string>;
 }
 
-function livingContainer(
-  record: AttachmentRecord,
-): Omit<LivingContainer, "version"> {
+function livingContainer(record: AttachmentRecord): LivingContainer {
   const { containerId, attachments } = record;
   return {
     containerId,

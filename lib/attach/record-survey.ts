@@ -3,8 +3,11 @@
  * delegates that they name.
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { statusIfAny } from "../linux/files.ts";
-import { recordDirectory } from "../state/record-directory.ts";
+import {
+  type DirectoryReading,
+  isUnchanged,
+  recordDirectory,
+} from "../state/record-directory.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import type { Context } from "./context.ts";
 
@@ -37,32 +40,25 @@ export interface RecordSurvey {
   networks: ReadonlyMap<string, NetworkInUse>;
 }
 
-/** A directory that changed so shortly before it was read may have changed in the same moment again. */
-const settledMs = 1000;
-
 /**
  * Surveys all records of the node; repeated only if a record was added, removed or
  * replaced since.
  */
 export class RecordSurveyor {
   readonly #context: Context;
-  #last:
-    { survey: RecordSurvey; changedMs: number; readMs: number } | undefined;
+  #last: { survey: RecordSurvey; reading: DirectoryReading } | undefined;
 
   constructor(context: Context) {
     this.#context = context;
   }
 
   async read(): Promise<RecordSurvey> {
-    const { config, dependencies } = this.#context;
-    const readMs = dependencies.now().getTime();
-    const directory = statusIfAny(`${config.dataDir}/attachments`);
-    const changedMs = directory?.modifiedMs ?? readMs;
-    const last = this.#last;
-    if (last?.changedMs === changedMs && last.readMs - changedMs > settledMs)
-      return last.survey;
+    const now = this.#context.dependencies.now().getTime();
+    const reading = recordDirectory(this.#context).reading(now);
+    if (this.#last && isUnchanged(this.#last.reading, reading))
+      return this.#last.survey;
     const survey = await surveyRecords(this.#context);
-    this.#last = { survey, changedMs, readMs };
+    this.#last = { survey, reading };
     return survey;
   }
 }

@@ -9,6 +9,7 @@ import {
   linkStatusIfAny,
   listIfAny,
   makeOwnDirectory,
+  statusIfAny,
 } from "../linux/files.ts";
 import {
   type AttachmentRecord,
@@ -32,6 +33,26 @@ import {
 export type RecordEntry =
   | { name: string; record: AttachmentRecord; error?: undefined }
   | { name: string; record?: undefined; error: unknown };
+
+/** One look at the directory, for {@link isUnchanged}. */
+export interface DirectoryReading {
+  /** Milliseconds since 1970: the look, and the last change before it. */
+  readMs: number;
+  changedMs: number;
+}
+
+/** A directory that changed so shortly before it was read may have changed in the same moment again. */
+const settledMs = 1000;
+
+/** Whether no record was added, removed or replaced since the earlier look. */
+export function isUnchanged(
+  earlier: DirectoryReading | undefined,
+  { changedMs }: DirectoryReading,
+): boolean {
+  return (
+    earlier?.changedMs === changedMs && earlier.readMs - changedMs > settledMs
+  );
+}
 
 /** The patterns of a record's file name. */
 const names = {
@@ -78,6 +99,11 @@ export class RecordDirectory extends Records {
   /** The ID of the status that was written last. */
   writtenStatus(name: string): string | undefined {
     return this.readPart(name, "status");
+  }
+
+  /** Taken before the records are read. */
+  reading(readMs = Date.now()): DirectoryReading {
+    return { readMs, changedMs: statusIfAny(this.path)?.modifiedMs ?? readMs };
   }
 
   /**
