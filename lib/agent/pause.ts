@@ -37,6 +37,34 @@ export function shared<T>(
   };
 }
 
+/** Units that are spent and come back one by one: `size` at once, then one each `unitMs`. Times are of one clock. */
+export class Budget {
+  readonly #size: number;
+  readonly #unitMs: number;
+  /** When nothing of it is spent any more. */
+  #wholeMs = -Infinity;
+
+  constructor(size: number, unitMs: number) {
+    this.#size = size;
+    this.#unitMs = unitMs;
+  }
+
+  /** May overdraw. */
+  spend(nowMs: number): void {
+    this.#wholeMs = Math.max(nowMs, this.#wholeMs) + this.#unitMs;
+  }
+
+  /** Until a unit is there; 0 now. */
+  waitMs(nowMs: number): number {
+    const spentMs = Math.max(0, this.#wholeMs - nowMs);
+    return Math.max(0, spentMs - (this.#size - 1) * this.#unitMs);
+  }
+
+  isWhole(nowMs: number): boolean {
+    return this.#wholeMs <= nowMs;
+  }
+}
+
 /** Doubled from `firstMs` to `longestMs`, half to all of it: the nodes of a cluster must not ask at once. */
 export function backoff(
   failures: number,

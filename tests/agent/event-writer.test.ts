@@ -14,6 +14,9 @@ const event: AgentEvent = {
   message: "Add net1 [] from a",
 };
 
+const pod = (i: number) =>
+  podSubject({ namespace: "shop", name: `pod-${i}`, uid: `u${i}` });
+
 /** A writer, its requests, and a clock that stands still. */
 function started(statusOf: (method: string) => number = () => 200) {
   type Body = Record<string, unknown>;
@@ -150,8 +153,30 @@ describe("EventWriter", () => {
     expect(
       Buffer.byteLength(String(requests[0]?.body["message"])),
     ).toBeLessThanOrEqual(1024);
-    for (let i = 0; i < 600; i++) writer.take({ ...event, message: `${i}` });
+    for (let i = 0; i < 600; i++) writer.take({ ...event, subject: pod(i) });
     await writer.flush();
     expect(requests).toHaveLength(501);
+  });
+
+  test("a pod whose events are never the same: 80 at once, then one each 30 s; another pod has its own", async () => {
+    const { writer, requests, pass } = started();
+    let made = 0;
+    const take = (count: number) => {
+      for (let i = 0; i < count; i++)
+        writer.take({ ...event, message: `${made++}` });
+      return writer.flush();
+    };
+    await take(100);
+    expect(requests).toHaveLength(80);
+    writer.take({ ...event, subject: pod(1) });
+    pass(29_000);
+    await take(2);
+    expect(requests).toHaveLength(81);
+    pass(1000);
+    await take(2);
+    expect(requests).toHaveLength(82);
+    pass(60_000);
+    await take(5);
+    expect(requests).toHaveLength(84);
   });
 });

@@ -116,6 +116,32 @@ async function eventually(check: () => void | Promise<void>): Promise<void> {
 const element = (more: object) => JSON.stringify([{ name: "fixed", ...more }]);
 
 describe("genie agent --attach", () => {
+  test("annotations that change all the time: looked at 64 times, and the other pods at once", async () => {
+    await using hot = await HotCluster.start();
+    const { cluster, agent } = hot;
+    const pod = await hot.pod();
+    const other = await cluster.node.pod("other");
+    hot.put(other, {});
+    await cluster.add(other);
+    await until(() => cluster.api.watches > 1, "its watches");
+    const told = (name: string) =>
+      agent.log.filter(
+        (line) =>
+          line["reason"] === "InvalidNetworks" &&
+          line["pod"] === `shop/${name}`,
+      ).length;
+    for (let i = 0; i < 90; i++) {
+      hot.put(pod, { [networksKey]: `not a name ${i}` });
+      const before = told(pod.name);
+      // One look for each edit, as long as it is looked at.
+      for (let ms = 0; ms < 20 && told(pod.name) === before; ms++)
+        await Bun.sleep(1);
+    }
+    hot.put(other, { [networksKey]: "not a name" });
+    await until(() => told("other") === 1, "the other pod");
+    expect(told(pod.name)).toBeLessThan(70);
+  });
+
   test("networks are named, changed, and named no longer", async () => {
     await using hot = await HotCluster.start();
     const { cluster } = hot;

@@ -2,10 +2,13 @@
 import { messageOf } from "../../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import type { Agent, Part } from "../part.ts";
-import { pause } from "../pause.ts";
+import { pause, shared } from "../pause.ts";
 
 /** Milliseconds between two looks at the length of the log. */
 const keepMs = 10_000;
+
+/** Milliseconds for which scrapes share a text, which reads every record: whoever reaches the port must not keep the agent busy. */
+const textMs = 1000;
 
 interface Address {
   hostname: string;
@@ -18,7 +21,8 @@ export function metricsServer(at: Address): Part {
     synced: (agent) => agent.pods().state() === "current",
     async run(agent, signal) {
       const counters = sharedCounters(agent);
-      using server = listen(at, agent);
+      const text = shared(textMs, () => agentMetricsText(agent));
+      using server = listen(at, (request) => respond(request, agent, text));
       agent.log("info", "serving metrics", { url: server.url.href });
       while (!signal.aborted) {
         counters.keep();
@@ -29,12 +33,15 @@ export function metricsServer(at: Address): Part {
 }
 
 /** Throws Error, which names the address: the agent logs it and tries again. */
-function listen(at: Address, agent: Agent) {
+function listen(
+  at: Address,
+  fetch: (request: Request) => Response | Promise<Response>,
+) {
   try {
     return Bun.serve({
       ...at,
       development: false,
-      fetch: (request) => respond(request, agent),
+      fetch,
       error: (error) => new Response(`${messageOf(error)}\n`, { status: 500 }),
     });
   } catch (cause) {
@@ -46,7 +53,11 @@ function listen(at: Address, agent: Agent) {
   }
 }
 
-async function respond(request: Request, agent: Agent): Promise<Response> {
+async function respond(
+  request: Request,
+  agent: Agent,
+  text: () => Promise<string>,
+): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (request.method !== "GET" && request.method !== "HEAD")
     return new Response("method not allowed\n", { status: 405 });
@@ -56,8 +67,7 @@ async function respond(request: Request, agent: Agent): Promise<Response> {
       : new Response("not in sync\n", { status: 503 });
   if (pathname !== "/metrics")
     return new Response("have /metrics and /readyz\n", { status: 404 });
-  const text = await agentMetricsText(agent);
-  return new Response(text, {
+  return new Response(await text(), {
     headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
   });
 }

@@ -27,6 +27,7 @@ import {
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "../report/event-writer.ts";
 import type { Agent } from "../part.ts";
+import { Budget } from "../pause.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 import { Retries } from "./retries.ts";
 
@@ -37,6 +38,8 @@ export interface PodState {
   /** What the last look saw: nothing is done until that changes or a retry is due. */
   seen: string;
   readonly retries: Retries;
+  /** Of looks that see something new, and of steps: the author of one pod must not keep the node and the API server busy. */
+  readonly budget: Budget;
   /** Events that are told once while they are true, by reason and text: of what was seen last, and before. */
   told: Set<string>;
   toldBefore: ReadonlySet<string>;
@@ -47,6 +50,7 @@ export function newState(): PodState {
     dueAt: 0,
     seen: "",
     retries: new Retries(),
+    budget: new Budget(64, 2000),
     told: new Set(),
     toldBefore: new Set(),
   };
@@ -88,6 +92,12 @@ export class PodSteps {
     if (!indexed) return retries.keepOnly();
     const seen = seenOf(pod, indexed);
     if (seen === state.seen && retries.nextMs() > 0) return;
+    const waitMs = state.budget.waitMs(performance.now());
+    if (waitMs > 0) {
+      state.dueAt = performance.now() + waitMs;
+      return;
+    }
+    state.budget.spend(performance.now());
     const found = await this.#difference(pod, state, indexed);
     if (!found) return;
     const { difference, record } = found;
@@ -102,6 +112,7 @@ export class PodSteps {
       if (retries.isWaiting(keyOf(step))) continue;
       // Also for a step that succeeds: the next look must not find it again at once.
       retries.later(keyOf(step));
+      state.budget.spend(performance.now());
       if (await this.#take(pod, state, step, indexed)) state.dueAt = 0;
     }
   }

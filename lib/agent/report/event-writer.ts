@@ -13,6 +13,7 @@ import type { Api, Change } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut, escapeControls } from "../../linux/text.ts";
 import type { Agent, AgentEvent } from "../part.ts";
+import { Budget } from "../pause.ts";
 
 /** Milliseconds: of one event again, until one is forgotten, of one request. */
 const limits = { again: 60_000, forget: 3_600_000, request: 5000 };
@@ -22,6 +23,9 @@ const longestMessage = 1020;
 
 /** Events that wait: a node where everything fails must not fill our memory. */
 const mostWaiting = 500;
+
+/** New events of one object: the author of a pod words them, by an annotation that changes all the time. */
+const newEvents = () => new Budget(80, 30_000);
 
 /** Container IDs and UUIDs: plugins name the sandbox, and each try has another one. */
 const ids = /\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b|\b[\da-f]{12,}\b/g;
@@ -44,6 +48,7 @@ export interface EventWriterDependencies {
 export class EventWriter {
   readonly #dependencies: EventWriterDependencies;
   readonly #known = new Map<string, Known>();
+  readonly #budgets = new Map<string, Budget>();
   #told = "";
 
   constructor(dependencies: EventWriterDependencies) {
@@ -53,10 +58,10 @@ export class EventWriter {
   /** Counts it; {@link flush} writes. */
   take(event: AgentEvent): void {
     const { subject, type, reason, message } = event;
+    const { uid, namespace, name } = subject;
+    const object = JSON.stringify([uid, namespace, name]);
     const key = JSON.stringify([
-      subject.uid,
-      subject.namespace,
-      subject.name,
+      object,
       type,
       reason,
       message.replace(ids, ""),
@@ -66,10 +71,18 @@ export class EventWriter {
     if (known) {
       known.object.count++;
       known.object.lastTimestamp = now;
-    } else if (this.#waiting().length < mostWaiting) {
-      const object = objectOf(event, this.#dependencies.node, now);
-      this.#known.set(key, { object, written: 0, triedMs: undefined });
+      return;
     }
+    const budget = this.#budgets.get(object) ?? newEvents();
+    const ms = now.getTime();
+    if (budget.waitMs(ms) > 0 || this.#waiting().length >= mostWaiting) return;
+    budget.spend(ms);
+    this.#budgets.set(object, budget);
+    this.#known.set(key, {
+      object: objectOf(event, this.#dependencies.node, now),
+      written: 0,
+      triedMs: undefined,
+    });
   }
 
   #waiting(): Known[] {
@@ -84,6 +97,8 @@ export class EventWriter {
     for (const [key, { object }] of this.#known)
       if (ms - object.lastTimestamp.getTime() > limits.forget)
         this.#known.delete(key);
+    for (const [object, budget] of this.#budgets)
+      if (budget.isWhole(ms)) this.#budgets.delete(object);
     for (const known of this.#waiting()) {
       const { triedMs } = known;
       if (triedMs !== undefined && ms - triedMs < limits.again) continue;
