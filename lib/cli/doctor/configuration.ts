@@ -4,6 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { executesAny } from "../../cni/executable-types.ts";
 import { requirePlugin } from "../../cni/invoke.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import { compareVersions } from "../../cni/version.ts";
@@ -140,12 +141,17 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
   if (!config) return [];
   try {
     const { plugin, name } = chooseDefault(config.defaultPlugin, networks);
-    const { file } =
-      networks.candidates.find(({ list }) => list.name === name) ?? {};
-    if (file !== undefined && isOfEngine(file))
+    const network = networks.candidates.find(({ list }) => list.name === name);
+    if (network && isOfEngine(network.file))
       return warn(
-        `${quote(plugin)} is the network of a container engine (${file}), which reaches no other node`,
+        `${quote(plugin)} is the network of a container engine (${network.file}), which reaches no other node`,
         "install the cluster's network, then genie install --default",
+      );
+    // It looks for the address in network-status, but not in the default network's entry.
+    if (network && executesAny(network.list.plugins, ["whereabouts"]))
+      return warn(
+        `${quote(plugin)} has addresses of whereabouts, whose reconciler frees those of a pod's first network while the pod runs`,
+        "use another IPAM plugin for the default network",
       );
     if (config.defaultPlugin.trim() !== "")
       return ok(`${quote(plugin)}, whose name is ${quote(name)}`);

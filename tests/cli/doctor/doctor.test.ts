@@ -162,6 +162,21 @@ describe("doctor", () => {
       ],
     ],
     [
+      "whereabouts for the default network",
+      (node) => {
+        node.plugin("whereabouts");
+        node.network("10-canal.conflist", {
+          ...bridgeList,
+          plugins: [{ type: "bridge", ipam: { type: "whereabouts" } }],
+        });
+      },
+      [
+        "default network",
+        "warn",
+        '"canal" has addresses of whereabouts, whose reconciler frees those of a pod\'s first network while the pod runs',
+      ],
+    ],
+    [
       "a name of its own",
       (node) =>
         node.network("00-genie.conflist", { ...node.config, name: "genie" }),
