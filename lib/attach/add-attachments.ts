@@ -2,7 +2,7 @@
  * The attachments of an ADD: the record of the executions, the delegates in order,
  * their results (state.md "ADD", "The record").
  */
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import type { Caller } from "../cni/invoke.ts";
 import { addNetwork, delNetwork } from "../cni/network.ts";
 import { type Result, convertResult } from "../cni/result.ts";
@@ -250,7 +250,7 @@ async function requireGiven(
   const { unmetRequests } = await import("../cni/result-query.ts");
   const problem = unmetRequests(extras, attachment.ifname, result).join(", ");
   if (problem === "") return;
-  if (config.strict) throw new CniError(Code.invalidNetworkConfig, problem);
+  if (config.strict) throw invalidConfig(problem);
   const network = displayName(attachment);
   log().warn(problem, { network, ifname: attachment.ifname });
 }

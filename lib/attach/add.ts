@@ -2,7 +2,7 @@
  * ADD: the pod's choice, the left-overs of an earlier ADD, the attachments, the pod's
  * status (state.md "ADD").
  */
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import type { Attachment } from "../select/attachment.ts";
@@ -91,8 +91,7 @@ function statusReport(
 function refusePrevResult({ request }: Context): void {
   const prevResult = request.config["prevResult"];
   if (prevResult === undefined || prevResult === null) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     "prevResult is given: genie must be the first plugin of its network",
   );
 }

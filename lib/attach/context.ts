@@ -5,7 +5,7 @@
  */
 import { cniArg } from "../cni/args.ts";
 import { listConfDir, readConfFile } from "../cni/confdir.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import { type Execution, noContainer } from "../cni/invoke.ts";
 import type { Request } from "../cni/skel.ts";
 import type { Kube, Try } from "../kube/client.ts";
@@ -209,8 +209,7 @@ export function isNested({ request, dependencies }: Context): boolean {
 /** Throws 7. */
 export function refuseNested(context: Context): void {
   if (!isNested(context)) return;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `refusing to execute genie as a delegate of genie for container ${context.request.containerId}`,
   );
 }

@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { readConfDir } from "../cni/confdir.ts";
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import { own } from "../cni/json.ts";
 import { type ValidAttachment, gcNetwork } from "../cni/network-upkeep.ts";
@@ -67,17 +67,15 @@ function nameOfPair({ containerID, ifname }: ValidAttachment): string {
 const validKeys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
 
 function validPairs(config: object): readonly ValidAttachment[] {
-  const fail = (problem: string) =>
-    new CniError(Code.invalidNetworkConfig, problem);
   const key = validKeys.find((name) => own(config, name) !== undefined);
   if (key === undefined)
-    throw fail(
+    throw invalidConfig(
       `refusing GC without a list of valid attachments: "${validKeys[0]}" is missing`,
     );
   const pair = object({ containerID: v.string(), ifname: v.string() });
   const request = object({ [key]: v.nullable(v.array(pair)) });
   const valid = parse(request, config, (problem) =>
-    fail(`invalid configuration: ${problem}`),
+    invalidConfig(`invalid configuration: ${problem}`),
   );
   return valid[key] ?? [];
 }

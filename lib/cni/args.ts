@@ -3,7 +3,7 @@
  * values (P-ENV, P-IF, P-ID, P-NET), and the pairs of CNI_ARGS (cni-plugin.md §1.10).
  * Pure: the environment is a parameter.
  */
-import { Code, CniError } from "./error.ts";
+import { CniError, Code, invalidConfig } from "./error.ts";
 import { isLonger } from "../linux/text.ts";
 
 export interface Environment {
@@ -167,8 +167,7 @@ export function validateContainerId(containerId: string): void {
 
 /** Throws code 7 for an invalid network name (P-NET). */
 export function validateNetworkName(name: string): void {
-  if (name === "")
-    throw new CniError(Code.invalidNetworkConfig, "missing network name");
+  if (name === "") throw invalidConfig("missing network name");
   if (isIdentifier(name)) return;
   throw new CniError(
     Code.invalidNetworkConfig,

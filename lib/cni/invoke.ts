@@ -3,7 +3,7 @@
  * decoded output or throws one `CniError` (cni-runtime.md §2.5).
  */
 import { type Deadline, monotonicMs } from "../linux/deadline.ts";
-import { Code, CniError } from "./error.ts";
+import { CniError, Code, invalidConfig } from "./error.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Exec, ExecRequest, ExecResult } from "../linux/exec.ts";
@@ -154,13 +154,9 @@ export function findPlugin(
   directories: readonly string[],
   self?: string,
 ): string {
-  if (type === "")
-    throw new CniError(Code.invalidNetworkConfig, "no plugin name provided");
+  if (type === "") throw invalidConfig("no plugin name provided");
   if (type.includes("/")) {
-    throw new CniError(
-      Code.invalidNetworkConfig,
-      `invalid plugin name: ${quote(type)}`,
-    );
+    throw invalidConfig(`invalid plugin name: ${quote(type)}`);
   }
   const searched: string[] = [];
   const problems: string[] = [];
@@ -177,17 +173,14 @@ export function findPlugin(
     }
     if (file?.kind !== "file") continue;
     if (file.id === self) {
-      throw new CniError(
-        Code.invalidNetworkConfig,
+      throw invalidConfig(
         `refusing to execute plugin ${quote(type)}: ${path} is this plugin itself`,
       );
     }
     return path;
   }
-  if (searched.length === 0)
-    throw new CniError(Code.invalidNetworkConfig, "no paths provided");
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  if (searched.length === 0) throw invalidConfig("no paths provided");
+  throw invalidConfig(
     `failed to find plugin ${quote(type)} in path [${searched.join(" ")}]${problems.join("")}`,
   );
 }
@@ -202,10 +195,9 @@ export function requirePlugin(
   try {
     requireExecutable(path);
   } catch (cause) {
-    throw new CniError(
-      Code.invalidNetworkConfig,
+    throw invalidConfig(
       `failed to execute plugin ${quote(type)}: ${path}: ${messageOf(cause)}`,
-      { cause },
+      cause,
     );
   }
 }

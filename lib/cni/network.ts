@@ -5,7 +5,7 @@
 import { validateNetworkName } from "./args.ts";
 import type { NetworkConfigList, PluginConf } from "./conflist.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import { Code, CniError } from "./error.ts";
+import { CniError, Code, invalidConfig } from "./error.ts";
 import { quote } from "../linux/text.ts";
 import { executedTypes } from "./executable-types.ts";
 import {
@@ -67,8 +67,7 @@ export async function addNetwork(
       read,
     );
   }
-  if (!result)
-    throw new CniError(Code.invalidNetworkConfig, "no plugins in list");
+  if (!result) throw invalidConfig("no plugins in list");
   return result;
 }
 

@@ -3,7 +3,7 @@
  * use nothing else; `records` has the files.
  */
 import type { NetworkConfigList } from "../cni/conflist.ts";
-import { Code, CniError } from "../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import {
   type JsonObject,
   isObject,
@@ -120,8 +120,7 @@ export function textOfRecord(record: AttachmentRecord): string {
 export function boundedText(record: AttachmentRecord): string {
   const text = textOfRecord(record);
   if (!isLonger(text, maxRecordBytes)) return text;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `the configurations of ${record.attachments.length} networks are too large to be recorded: ${bytesOf(text).length} bytes, at most ${maxRecordBytes}`,
   );
 }

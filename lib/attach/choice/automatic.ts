@@ -4,7 +4,7 @@
  * it. A count that fails is no error. Loaded for pods that choose nothing, on nodes
  * with that key.
  */
-import { Code, CniError } from "../../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import { isObject, own, parseJson } from "../../cni/json.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import type { Deadline } from "../../linux/deadline.ts";
@@ -82,8 +82,7 @@ function usableNetworks(
     }
   }
   if (usable.length > 0) return usable;
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `${source}: no network of it can be used: ${joined(problems)}`,
   );
 }

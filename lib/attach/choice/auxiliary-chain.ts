@@ -5,7 +5,7 @@
  */
 import { listConfDir, readConfFile } from "../../cni/confdir.ts";
 import { type NetworkConfigList, maxPlugins } from "../../cni/conflist.ts";
-import { Code, CniError } from "../../cni/error.ts";
+import { invalidConfig } from "../../cni/error.ts";
 import { executesAny } from "../../cni/executable-types.ts";
 import { compareVersions } from "../../cni/version.ts";
 import { plain } from "../../linux/text.ts";
@@ -41,10 +41,7 @@ export function auxiliaryList(
 ): NetworkConfigList | undefined {
   const directory = `${confDir}/${name}`;
   const fail = (problem: string) =>
-    new CniError(
-      Code.invalidNetworkConfig,
-      `auxiliary chain ${plain(directory)}: ${problem}`,
-    );
+    invalidConfig(`auxiliary chain ${plain(directory)}: ${problem}`);
   const lists = listConfDir(directory).flatMap((file) => {
     const read = readConfFile(directory, file);
     // What an operator wants for every pod is not left out.

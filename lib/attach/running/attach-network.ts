@@ -2,7 +2,7 @@
  * Adds one network to a running pod (agent.md "Hot attach and detach"), by the code of
  * ADD for one attachment: record first, plugin, result; the pod's status afterwards.
  */
-import { Code, CniError } from "../../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import type { Result } from "../../cni/result.ts";
 import { namespaceId } from "../../linux/netns.ts";
 import { quote } from "../../linux/text.ts";
@@ -136,8 +136,7 @@ function findPresent(
   const network = quote(requestedNetwork(there));
   const isSame = isOfNetwork(element, there, names);
   const other = isSame ? ", with other requests: detach it first" : "";
-  throw new CniError(
-    Code.invalidNetworkConfig,
+  throw invalidConfig(
     `interface ${quote(ifname)} of the pod is network ${network} already${other}`,
   );
 }
@@ -155,8 +154,7 @@ async function interfaceOf(
   const links = await linksOf(context);
   if (ifname !== undefined && !links.has(ifname)) return ifname;
   if (ifname !== undefined && ifname === element.interface)
-    throw new CniError(
-      Code.invalidNetworkConfig,
+    throw invalidConfig(
       `the pod has an interface ${quote(ifname)} that genie did not add`,
     );
   const taken = new Set(record.attachments.map((one) => one.ifname));
@@ -189,8 +187,7 @@ function requireCompatible(
   attachments: readonly Attachment[],
   { config }: Context,
 ): void {
-  const invalid = (problem: string) =>
-    new CniError(Code.invalidNetworkConfig, problem);
+  const invalid = (problem: string) => invalidConfig(problem);
   if (attachments.length > maxAttachments)
     throw invalid(`the pod has ${maxAttachments} networks already`);
   const named = attachments.map((one) => ({ ...one, name: displayName(one) }));

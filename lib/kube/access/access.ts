@@ -4,12 +4,12 @@
  * `kubernetes` and `policy`). It decides their precedence.
  */
 import type { Deadline } from "../../linux/deadline.ts";
-import type { CniError } from "../../cni/error.ts";
+import { type CniError, invalidConfig } from "../../cni/error.ts";
 import { omitUndefined } from "../../cni/json.ts";
 import { quote } from "../../linux/text.ts";
 import { type Credential, type Identity, credentialOf } from "./credential.ts";
 import { type Cluster, type User, readKubeconfig } from "./kubeconfig.ts";
-import { type PemSource, invalid, readPem, systemAuthorities } from "./pem.ts";
+import { type PemSource, readPem, systemAuthorities } from "./pem.ts";
 import type { Env } from "./exec-credential.ts";
 import {
   type ServerUrl,
@@ -115,7 +115,7 @@ function locate(
   }
   const inCluster = inClusterServer(env);
   if (inCluster === undefined) {
-    throw invalid(
+    throw invalidConfig(
       "no API server: neither a kubeconfig nor a server is configured",
     );
   }
@@ -180,7 +180,7 @@ function serverOf(
   where: string,
 ): ServerUrl {
   if (server === undefined)
-    throw invalid(`${where}: the cluster has no server`);
+    throw invalidConfig(`${where}: the cluster has no server`);
   const key =
     options.server !== undefined
       ? "kubernetes.k8s_api_root"
@@ -193,7 +193,7 @@ function serverOf(
 }
 
 function refusedUrl(key: string, url: string, problem: string): CniError {
-  return invalid(`${key} ${quote(withoutSecrets(url))}: ${problem}`);
+  return invalidConfig(`${key} ${quote(withoutSecrets(url))}: ${problem}`);
 }
 
 async function tlsOf(cluster: Cluster): Promise<Tls> {

@@ -4,14 +4,14 @@
  * plugin or provider; additionally a client certificate.
  */
 import type { RequestOptions } from "node:https";
-import { Code, CniError } from "../../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import { omitUndefined, ownText } from "../../cni/json.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Env, Issued } from "./exec-credential.ts";
 import type { AuthProvider, User } from "./kubeconfig.ts";
-import { checkToken, invalid, readPem, readToken } from "./pem.ts";
+import { checkToken, readPem, readToken } from "./pem.ts";
 
 /** The credential's part of a request. */
 export interface Credential {
@@ -67,7 +67,7 @@ function certificateOf(user: User, where: string): Credential {
   const { clientCertificate, clientKey } = user;
   if ((clientCertificate === undefined) !== (clientKey === undefined)) {
     const missing = clientKey === undefined ? "key" : "certificate";
-    throw invalid(`${where}: the client ${missing} is missing`);
+    throw invalidConfig(`${where}: the client ${missing} is missing`);
   }
   return omitUndefined<Credential>({
     certificate: clientCertificate && readPem(clientCertificate, "CERTIFICATE"),

@@ -6,7 +6,7 @@
  */
 import * as v from "valibot";
 import type { Deadline } from "../../linux/deadline.ts";
-import { Code, CniError } from "../../cni/error.ts";
+import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { nonBlank, quote } from "../../linux/text.ts";
 import { type Exec, type ExecResult, execDelegate } from "../../linux/exec.ts";
@@ -58,8 +58,7 @@ async function execute(
     ...config.env,
   };
   const path = Bun.which(config.command, { PATH: environment["PATH"] ?? "" });
-  if (path === null)
-    throw new CniError(Code.invalidNetworkConfig, `failed to find ${plugin}`);
+  if (path === null) throw invalidConfig(`failed to find ${plugin}`);
   const info = {
     apiVersion: config.apiVersion,
     kind: "ExecCredential",
@@ -76,10 +75,7 @@ async function execute(
     });
   } catch (error) {
     const reason = errnoOf(error) ?? "failed";
-    throw new CniError(
-      Code.invalidNetworkConfig,
-      `failed to run ${plugin}: ${reason}`,
-    );
+    throw invalidConfig(`failed to run ${plugin}: ${reason}`);
   }
 }
 

@@ -12,7 +12,8 @@ import {
 } from "../../cni/json.ts";
 import { nonBlank, quote } from "../../linux/text.ts";
 import type * as schema from "./kubeconfig-schema.ts";
-import { type PemSource, invalid, readText } from "./pem.ts";
+import { type PemSource, readText } from "./pem.ts";
+import { invalidConfig } from "../../cni/error.ts";
 
 export interface Cluster {
   server?: string;
@@ -81,7 +82,7 @@ export function readKubeconfig(
     return currentOf(files);
   } catch (error) {
     if (!(error instanceof UnexpectedType)) throw error;
-    throw invalid(lazySchema().describeFault(files));
+    throw invalidConfig(lazySchema().describeFault(files));
   }
 }
 
@@ -114,7 +115,7 @@ function currentContext(files: readonly File[]) {
     const name = textAt(asObject(value), "current-context");
     if (name !== undefined) return { name, where: origin.where };
   }
-  throw invalid(
+  throw invalidConfig(
     `${files[0]?.origin.where}: current-context: expected the name of a context, got nothing`,
   );
 }
@@ -141,7 +142,7 @@ function find(
       return { value: value ?? {}, origin: { ...origin, where: at } };
     }
   }
-  throw invalid(`${where}: no ${kind} is named ${quote(name)}`);
+  throw invalidConfig(`${where}: no ${kind} is named ${quote(name)}`);
 }
 
 /** Name for messages, base directory of relative paths, and where this process sees a file. */
@@ -178,7 +179,8 @@ function refuseImpersonation(user: JsonObject, where: string): void {
       Object.keys(objectAt(user, "as-user-extra") ?? {}).length > 0,
   };
   for (const [key, value] of Object.entries(isSet))
-    if (value) throw invalid(`${where}.${key}: impersonation is not supported`);
+    if (value)
+      throw invalidConfig(`${where}.${key}: impersonation is not supported`);
 }
 
 function userOf(user: JsonObject, origin: Origin): User {
@@ -211,11 +213,11 @@ function execOf(exec: JsonObject, { where, directory }: Origin): ExecConfig {
   const command = requiredText(exec, "command");
   const apiVersion = requiredText(exec, "apiVersion");
   if (!execVersions.includes(apiVersion))
-    throw invalid(
+    throw invalidConfig(
       `${where}.exec.apiVersion: expected ${execVersions.join(" or ")}, got ${quote(apiVersion)}`,
     );
   if (optionalText(exec, "interactiveMode") === "Always")
-    throw invalid(
+    throw invalidConfig(
       `${where}.exec.interactiveMode: "Always" is not supported: there is no terminal`,
     );
   return {
@@ -311,7 +313,9 @@ function decode(content: string, where: string): unknown {
   try {
     return Bun.YAML.parse(content);
   } catch {
-    throw invalid(`${where}: ${lazySchema().describeSyntaxError(content)}`);
+    throw invalidConfig(
+      `${where}: ${lazySchema().describeSyntaxError(content)}`,
+    );
   }
 }
 

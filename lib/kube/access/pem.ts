@@ -4,7 +4,7 @@
  */
 import { readRegularFile } from "../../linux/files.ts";
 import { textOf, quote } from "../../linux/text.ts";
-import { Code, CniError } from "../../cni/error.ts";
+import { invalidConfig } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 
 /** The source of a certificate or key. `where` names the configuration key in messages. */
@@ -27,7 +27,9 @@ export function readPem(
     !new RegExp(`-----BEGIN [A-Z0-9 ]*${kind}-----`).test(text)
   ) {
     const file = "file" in source ? `${quote(source.file)} ` : "";
-    throw invalid(`${source.where}: ${file}holds no PEM ${kind.toLowerCase()}`);
+    throw invalidConfig(
+      `${source.where}: ${file}holds no PEM ${kind.toLowerCase()}`,
+    );
   }
   return text;
 }
@@ -48,9 +50,11 @@ export function readToken(file: string, where: string): string {
 
 /** The token, if it is valid in a header. Throws 7: Bun's own error would be less clear. */
 export function checkToken(token: string, where: string): string {
-  if (token === "") throw invalid(`${where}: the token is empty`);
+  if (token === "") throw invalidConfig(`${where}: the token is empty`);
   if (!isVisible(token)) {
-    throw invalid(`${where}: the token has characters that no header may have`);
+    throw invalidConfig(
+      `${where}: the token has characters that no header may have`,
+    );
   }
   return token;
 }
@@ -71,7 +75,7 @@ export function readText(file: string, where: string): string {
     return readRegularFile(file, fileLimit);
   } catch (error) {
     const reason = messageOf(error);
-    throw invalid(
+    throw invalidConfig(
       looksLikeSecret(file)
         ? `${where}: failed to read a file: ${reason} (its path looks like a secret and is not shown)`
         : `${where}: failed to read ${quote(file)}: ${reason}`,
@@ -86,11 +90,6 @@ function looksLikeSecret(path: string): boolean {
     // File names are shorter, or have a dot, or lack digits and capital letters.
     /[\w+=-]{80}|(?:^|\/)(?=[^/]*[\dA-Z])[\w+=-]{24,}$/.test(path)
   );
-}
-
-/** Error 7: the configuration or the kubeconfig has an unusable value. */
-export function invalid(message: string): CniError {
-  return new CniError(Code.invalidNetworkConfig, message);
 }
 
 /** The distributions' bundles: the list of Go's crypto/x509. */
