@@ -9,6 +9,7 @@ import {
   type KubeOptions,
   type Surroundings,
   openAccess,
+  serviceAccountDirectory,
 } from "./access/access.ts";
 import {
   type NetworkAttachmentDefinition,
@@ -76,19 +77,19 @@ const patchBudget = 3000;
 /** Reads and connects at the first request. */
 export function createKube(
   options: KubeOptions,
-  dependencies: Partial<KubeDependencies> = {},
+  given: Partial<KubeDependencies> = {},
 ): Kube {
-  const world: World = {
+  const dependencies: CompleteDependencies = {
     ...defaults,
-    ...wired(dependencies.sessionFile),
-    ...dependencies,
+    ...wired(given.sessionFile),
+    ...given,
   };
-  const { apiTimeout, deadline, clock } = world;
-  const session = createSession(() => openAccess(options, world));
+  const { apiTimeout, deadline, clock } = dependencies;
+  const session = createSession(() => openAccess(options, dependencies));
   const within = (limit: number): Deadline =>
     deadline?.atMost(limit) ?? new Deadline(limit, clock);
   const perform = (request: Call, limit: number): Promise<string> =>
-    call(request, session, within(limit), world);
+    call(request, session, within(limit), dependencies);
 
   return {
     async getPod(namespace, name) {
@@ -126,7 +127,7 @@ export function createKube(
       try {
         const access = await session.access();
         const credential = await access.credential(within(patchBudget));
-        world.connect(access, credential);
+        dependencies.connect(access, credential);
       } catch {
         // The request tells it.
       }
@@ -161,11 +162,14 @@ export async function checkAccess(
   await openAccess(options, { ...defaults, ...surroundings });
 }
 
-type World = Omit<KubeDependencies, "deadline" | "sessionFile"> & {
+type CompleteDependencies = Omit<
+  KubeDependencies,
+  "deadline" | "sessionFile"
+> & {
   deadline?: Deadline;
 };
 
-const defaults: Omit<World, keyof Wired> = {
+const defaults: Omit<CompleteDependencies, keyof Wired> = {
   apiTimeout: 10_000,
   clock: () => performance.now(),
   sleep: Bun.sleep,
@@ -173,7 +177,7 @@ const defaults: Omit<World, keyof Wired> = {
   timeout: (ms) => AbortSignal.timeout(ms),
   now: () => new Date(),
   env: Bun.env,
-  serviceAccount: "/var/run/secrets/kubernetes.io/serviceaccount",
+  serviceAccount: serviceAccountDirectory,
 };
 
 /** No pod of that name, another pod of that name, or an immutable uid (selection.md §7). */

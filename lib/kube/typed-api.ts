@@ -20,6 +20,7 @@ import {
   type KubeOptions,
   type Surroundings,
   openAccess,
+  serviceAccountDirectory,
 } from "./access/access.ts";
 import {
   ApiError,
@@ -64,9 +65,6 @@ export class Unreachable extends ApiError {
     this.isAway = transient;
   }
 }
-
-export const serviceAccountDirectory =
-  "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Milliseconds of one call. */
 const limitMs = 5000;

@@ -37,12 +37,12 @@ export async function nodeState(open: () => Context): Promise<NodeState> {
   } catch (error) {
     return { problem: messageOf(error), names: [] };
   }
-  const problem = await problemOf(context);
+  const problem = await statusProblem(context);
   const names = await readyNames(context).catch(() => []);
   return { ...(problem !== undefined && { problem }), names };
 }
 
-async function problemOf(context: Context): Promise<string | undefined> {
+async function statusProblem(context: Context): Promise<string | undefined> {
   try {
     requireRuntimes(context);
     requirePlugin(context.config.type, context.path);

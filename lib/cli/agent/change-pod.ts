@@ -36,8 +36,7 @@ export const changePod: Command = {
   options: directoryOptions,
   async run(input, { env, stdout }) {
     const text = new TextDecoder().decode(readStdin());
-    const fail = (problem: string) => new Error(problem);
-    const asked = parse(changeRequest, parseJson(text), fail);
+    const asked = parse(changeRequest, parseJson(text), Error);
     const verb = verbs[asked.verb];
     const node = contextOf(input, env, { command: verb.command });
     const outcome = await outcomeOf(() => verb.run(node, asked, asked));

@@ -23,7 +23,7 @@ export const checkNetworks: Check = async (node) => {
     ),
   );
   for (const { file, key, list } of networks.candidates) {
-    const problem = await problemOf(list, node, asked);
+    const problem = await networkProblem(list, node, asked);
     const types = list.plugins.map(({ type }) => type).join(", ");
     const outcome =
       problem === undefined
@@ -38,7 +38,7 @@ export const checkNetworks: Check = async (node) => {
 };
 
 /** VERSION of each plugin type, called once. */
-async function problemOf(
+async function networkProblem(
   list: NetworkConfigList,
   { host, path, searched, terminal }: Node,
   asked: Map<string, Promise<readonly string[]>>,

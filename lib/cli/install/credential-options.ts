@@ -1,7 +1,7 @@
 /** The options with which an operator names a credential. */
 import { omitUndefined } from "../../cni/json.ts";
 import { readServerUrl, withoutSecrets } from "../../kube/access/server-url.ts";
-import { serviceAccountDirectory } from "../../kube/typed-api.ts";
+import { serviceAccountDirectory } from "../../kube/access/access.ts";
 import { quote } from "../../linux/text.ts";
 import { type Input, UsageError } from "../command/input.ts";
 import { optionsOf } from "../command/options.ts";

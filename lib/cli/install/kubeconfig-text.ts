@@ -57,8 +57,7 @@ function parsed(text: string): Kubeconfig {
   } catch (cause) {
     throw new Error(`not YAML: ${messageOf(cause)}`, { cause });
   }
-  const fail = (problem: string) => new Error(problem);
-  return parse(schema, value ?? {}, fail, { secret: true });
+  return parse(schema, value ?? {}, Error, { secret: true });
 }
 
 /** The list `key` with genie's entry replaced at its position, or appended. */

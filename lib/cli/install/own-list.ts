@@ -40,8 +40,7 @@ export interface ListFile {
 
 /** Throws Error for an invalid configuration list. */
 export function parseListFile(text: string): ListFile {
-  const fail = (problem: string) => new Error(problem);
-  return { text, value: parse(listFile, parseJson(text), fail) };
+  return { text, value: parse(listFile, parseJson(text), Error) };
 }
 
 /**

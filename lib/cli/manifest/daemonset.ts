@@ -15,6 +15,7 @@ import { dirname, join } from "node:path";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
 import type { Contribution } from "./feature.ts";
 import { name } from "./rbac.ts";
+import { serviceAccountDirectory } from "../../kube/access/access.ts";
 
 /** The default is the kubelet's credential, or the account where there is none. */
 export type CredentialMode = "default" | "node" | "account";
@@ -35,9 +36,6 @@ const labels = { "app.kubernetes.io/name": name };
 
 /** Mount path of the node's file system in the container. */
 const root = "/host";
-
-/** The kubelet mounts the account's token there. */
-const accountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Under one name, so that the one that removes genie replaces the one that installs it. */
 export function daemonSet(
@@ -224,7 +222,7 @@ function agentArgs({ credential, defaultNetwork }: DaemonSetOptions): string[] {
     "agent",
     ...argsOf({
       "service-account":
-        credential === "account" ? accountDirectory : undefined,
+        credential === "account" ? serviceAccountDirectory : undefined,
       default: defaultNetwork,
       settings: settings.mountPath,
     }),

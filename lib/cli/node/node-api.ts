@@ -2,12 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { inClusterServer } from "../../kube/access/server-url.ts";
-import {
-  type Api,
-  apiProblem,
-  openApi,
-  serviceAccountDirectory,
-} from "../../kube/typed-api.ts";
+import { type Api, apiProblem, openApi } from "../../kube/typed-api.ts";
+import { serviceAccountDirectory } from "../../kube/access/access.ts";
 import type { Input } from "../command/input.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Env } from "../command/terminal.ts";

@@ -66,6 +66,10 @@ export interface Surroundings {
   place?: (path: string) => string;
 }
 
+/** Where the kubelet mounts a pod's service account. */
+export const serviceAccountDirectory =
+  "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /** Throws 7 naming the missing or wrong key. */
 export async function openAccess(
   options: KubeOptions,
