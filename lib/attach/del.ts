@@ -221,7 +221,7 @@ function formerTraces(context: Context): FormerTraces | undefined {
 }
 
 /** `<multusDir>/<containerID>`; undefined if Multus' files are ignored. */
-function multusPath(
+export function multusPath(
   { config: { multusDir } }: Context,
   { containerId }: { containerId: string },
 ): string | undefined {

@@ -13,6 +13,7 @@ import { type ValidAttachment, gcNetwork } from "../cni/network-upkeep.ts";
 import { object, parse } from "../cni/schema.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
+import { statusIfAny } from "../linux/files.ts";
 import { quote } from "../linux/text.ts";
 import { defaultNetworks, ownTypes } from "../select/node-networks.ts";
 import { type Lock, withRecordsAlone } from "../state/lock.ts";
@@ -20,6 +21,7 @@ import type { AttachmentRecord } from "../state/record.ts";
 import { Records } from "../state/records.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
 import { delegateCaller } from "./delegates.ts";
+import type { MultusAttachment } from "./multus-containers.ts";
 import type {
   NetworkInUse,
   RecordSummary,
@@ -119,14 +121,24 @@ export async function gcNetworks(
   const refused = refusals(await gc.surveyor.read());
   if (refused.length > 0) return refused;
   const networks = networksToCollect(gc);
+  let ofMultus: readonly MultusAttachment[];
+  try {
+    ofMultus = await readMultus(gc);
+  } catch (error) {
+    return [CniError.from(error)];
+  }
   const errors: CniError[] = [];
   for (const [i, network] of networks.entries()) {
     if (deadline.expired) {
       errors.push(noTimeFor(networks.slice(i)));
       break;
     }
+    const former = ofMultus
+      .filter((one) => one.network === network.list.name)
+      .map(({ pair }) => pair);
     try {
-      await collect(gc, network, deadline.share(networks.length - i));
+      const share = deadline.share(networks.length - i);
+      await collect(gc, network, former, share);
     } catch (error) {
       errors.push(prefixNetwork(error, undefined, network.list.name));
     }
@@ -134,10 +146,23 @@ export async function gcNetworks(
   return errors;
 }
 
+/** Few nodes had Multus. */
+async function readMultus({
+  context,
+  valid,
+  before,
+}: NetworksGc): Promise<MultusAttachment[]> {
+  const { multusDir } = context.config;
+  if (multusDir === "" || statusIfAny(multusDir) === undefined) return [];
+  const { attachmentsOfMultus } = await import("./multus-containers.ts");
+  return attachmentsOfMultus(context, valid.without(before.records));
+}
+
 /** GC excludes ADDs meanwhile: a record is in the list, or its delegates run later. */
 async function collect(
   gc: NetworksGc,
   { list, path }: NetworkToCollect,
+  former: readonly ValidAttachment[],
   deadline: Deadline,
 ): Promise<void> {
   const { context, surveyor } = gc;
@@ -148,7 +173,7 @@ async function collect(
     const [refused] = refusals(now);
     if (refused) throw refused;
     if (!isOurs(gc, now.networks.get(list.name))) return;
-    const valid = validFor(list.name, gc, now.records);
+    const valid = [...validFor(list.name, gc, now.records), ...former];
     const caller = delegateCaller(context, lock);
     await gcNetwork(list, valid, searched, deadline, caller);
   };

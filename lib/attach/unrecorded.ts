@@ -68,9 +68,8 @@ export function multusRecord(
   | undefined {
   if (path === undefined) return undefined;
   try {
-    const text = readOwnFileIfAny(path, maxBytes);
-    if (text === undefined) return undefined;
-    const attachments = multusAttachments(text, context);
+    const attachments = multusAttachments(path, context);
+    if (!attachments) return undefined;
     const record = newRecord(context, attachments);
     const results = givenResult(context);
     return { record: { ...record, adopted: true }, results };
@@ -97,14 +96,17 @@ export function removeMultusFile({ log }: Context, path: string): void {
 }
 
 /**
- * The attachments in Multus' order. The format is that of its `saveDelegates`:
- * `<cniDir>/<containerID>`, a JSON array of delegates, the first being the default
- * network. Throws Error when none is understood; the others can be deleted all the same.
+ * The attachments in Multus' order; undefined without the file. The format is that of its
+ * `saveDelegates`: `<cniDir>/<containerID>`, a JSON array of delegates, the first being the
+ * default network. Throws Error when none is understood; the others can be deleted all the
+ * same.
  */
-function multusAttachments(
-  text: string,
+export function multusAttachments(
+  path: string,
   { request, config, log }: Context,
-): Attachment[] {
+): Attachment[] | undefined {
+  const text = readOwnFileIfAny(path, maxBytes);
+  if (text === undefined) return undefined;
   const delegates = parse(v.array(v.unknown()), parseJson(text), Error);
   const problems: string[] = [];
   const attachments = delegates.flatMap((delegate, i) => {

@@ -374,6 +374,72 @@ describe("DEL, a file of Multus and a record of ours", () => {
   });
 });
 
+describe("GC, a living container that Multus attached", () => {
+  const older = { containerID: "older", ifname: "eth0" };
+
+  async function startMixed() {
+    const scripted = await startScriptedNode("1.1.0");
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    const annotations = { cni: "alpha,beta" };
+    await node.succeed("ADD", pod, { annotations });
+    delegates.forget();
+    const former = multus(node);
+    const eth0 = { containerID: pod.containerId, ifname: "eth0" };
+    const options = (...more: object[]): CallOptions => ({
+      config: {
+        ...former.options.config,
+        cniVersion: "1.1.0",
+        "cni.dev/valid-attachments": [older, eth0, ...more],
+      },
+    });
+    const write = (text: string) =>
+      former.write({ ...pod, containerId: older.containerID }, text);
+    return { ...scripted, pod, eth0, options, write };
+  }
+
+  test("each network keeps its interface of that container", async () => {
+    await using at = await startMixed();
+    const { node, delegates, eth0, options, write } = at;
+    write(
+      saveDelegates(
+        { list: alpha },
+        { conf: beta, ifname: "san0" },
+        { list: gamma },
+      ),
+    );
+    await node.succeed(
+      "GC",
+      undefined,
+      options({ containerID: "../x", ifname: "eth0" }),
+    );
+    const others = [older, { containerID: "../x", ifname: "eth0" }];
+    const key = "cni.dev/valid-attachments";
+    expect(delegates.calls().map(stdinOf)).toMatchObject([
+      { name: "alpha-net", [key]: [eth0, ...others] },
+      {
+        name: "beta-net",
+        [key]: [
+          { ...eth0, ifname: "eth1" },
+          ...others,
+          { ...older, ifname: "san0" },
+        ],
+      },
+    ]);
+  });
+
+  test("an unreadable file: no network gets a GC", async () => {
+    await using at = await startMixed();
+    const { node, delegates, options, write } = at;
+    write(three.slice(0, three.length / 2));
+    expect(await node.fail("GC", undefined, options())).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("unreadable file of Multus"),
+    });
+    expect(delegates.calls()).toEqual([]);
+  });
+});
+
 /** `ipam` of a node's network, as these files have it. */
 function hostLocal(node: Node, subnet: string) {
   return { ...node.ipam(subnet), type: "host-local" };

@@ -1,0 +1,49 @@
+/**
+ * For the lists of a GC: the interfaces of containers that Multus attached before genie
+ * was installed. The runtime lists CNI_IFNAME only, and a plugin would free the addresses
+ * of the others (cni-plugin.md P-GC-4).
+ */
+import { isIdentifier } from "../cni/args.ts";
+import { Code, CniError } from "../cni/error.ts";
+import type { ValidAttachment } from "../cni/network-upkeep.ts";
+import { messageOf } from "../linux/errno.ts";
+import { quote } from "../linux/text.ts";
+import type { Context } from "./context.ts";
+import { multusPath } from "./del.ts";
+import { multusAttachments } from "./unrecorded.ts";
+
+export interface MultusAttachment {
+  /** The name of its network. */
+  network: string;
+  pair: ValidAttachment;
+}
+
+/**
+ * The attachments beside CNI_IFNAME in the files of Multus of valid containers. Throws 5 for a file that
+ * cannot be understood: no list would be complete.
+ */
+export function attachmentsOfMultus(
+  context: Context,
+  valid: readonly ValidAttachment[],
+): MultusAttachment[] {
+  return valid.flatMap(({ containerID, ifname: cniIfname }) => {
+    const path = multusPath(context, { containerId: containerID });
+    if (path === undefined || !isIdentifier(containerID)) return [];
+    const request = { ...context.request, ifname: cniIfname };
+    try {
+      const attachments = multusAttachments(path, { ...context, request });
+      return (attachments ?? [])
+        .filter(({ ifname }) => ifname !== cniIfname)
+        .map(({ list, ifname }) => ({
+          network: list.name,
+          pair: { containerID, ifname },
+        }));
+    } catch (cause) {
+      throw new CniError(
+        Code.io,
+        `refusing GC of networks: unreadable file of Multus ${quote(path)}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  });
+}
