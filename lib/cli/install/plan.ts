@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { readConfDir } from "../../cni/confdir.ts";
-import { invalidConfig } from "../../cni/error.ts";
+import { CniError, invalidConfig } from "../../cni/error.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type GenieConfig, readConfig } from "../../select/config.ts";
@@ -13,6 +13,11 @@ import { type Directories, defaultDirectories } from "../node/directories.ts";
 import { executableMemoryProblems } from "../node/executable-memory.ts";
 import type { Host } from "../node/host.ts";
 import { nodeNameOf } from "../node/node-name.ts";
+import {
+  binDirProblem,
+  confDirProblem,
+  runtimeSettings,
+} from "../node/runtime-settings.ts";
 import { runtimesOf } from "../node/runtimes.ts";
 import type { Credential, CredentialRequest } from "./credential-options.ts";
 import { chooseCredential, requireUsable } from "./credential.ts";
@@ -63,7 +68,9 @@ export async function planInstallation(
   const keys = base.restoredFrom ?? file.path;
   const plugin = ownPlugin(base.list?.value);
   const isInstalled = read.list !== undefined;
-  const network = chooseNetwork(request, plugin, keys, isInstalled);
+  const network = withDirectories(request, () =>
+    chooseNetwork(request, plugin, keys, isInstalled),
+  );
   const credential = credentialOf(request, base, env);
   const directory = credentialDirectory(directories);
   await requireUsable(credential, { directory, force }, host, env);
@@ -87,6 +94,30 @@ export async function planInstallation(
   };
   configOf(ownPlugin(parseJson(listText(""))), keys);
   return { base, network, credential, listText };
+}
+
+/**
+ * Runs `choose`; its error says where the runtimes of this node look, if that is
+ * elsewhere: k3s and others have directories of their own.
+ */
+function withDirectories<T>(
+  { directories, host }: InstallRequest,
+  choose: () => T,
+): T {
+  try {
+    return choose();
+  } catch (cause) {
+    const elsewhere = runtimeSettings(host).flatMap((settings) => [
+      confDirProblem(settings, directories, host),
+      binDirProblem(settings, directories, host),
+    ]);
+    const { code, details } = CniError.from(cause);
+    const texts = elsewhere.flatMap((problem) =>
+      problem ? [`${problem.found}: ${problem.advice}`] : [],
+    );
+    const message = [messageOf(cause), ...texts].join("; ");
+    throw new CniError(code, message, { details, cause });
+  }
 }
 
 /** A copy of genie is executed here: the runtime's unit may forbid more. Throws 7. */

@@ -105,4 +105,28 @@ describe("install, containerd", () => {
       "warning   /etc/containerd/config.toml: plugins are looked for in /usr/lib/cni, not in /opt/cni/bin: every pod fails there: genie install --bin-dir /usr/lib/cni\n";
     expect(stdout.includes(warning)).toBe(isWarned);
   });
+
+  test("of k3s, a refusal names its directories", async () => {
+    using node = new NodeDirectory();
+    for (const file of ["10-canal.conflist", "20-weave.conf"])
+      rmSync(join(node.confDir, file));
+    node.write(
+      "var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+      `version = 3
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["/var/lib/rancher/k3s/data/cni"]
+conf_dir = "/var/lib/rancher/k3s/agent/etc/cni/net.d"
+`,
+    );
+    const { exitCode, stderr } = await node.type("install", [
+      `--root=${node.root}`,
+      "--conf-dir=/etc/cni/net.d",
+      "--bin-dir=/opt/cni/bin",
+    ]);
+    const file = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml";
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: `genie install: no default network: /etc/cni/net.d holds no other CNI configuration; ${file}: networks are read from /var/lib/rancher/k3s/agent/etc/cni/net.d, not from /etc/cni/net.d: genie install --conf-dir /var/lib/rancher/k3s/agent/etc/cni/net.d; ${file}: plugins are looked for in /var/lib/rancher/k3s/data/cni, not in /opt/cni/bin: genie install --bin-dir /var/lib/rancher/k3s/data/cni\n`,
+    });
+  });
 });
