@@ -6,11 +6,14 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { failureRatio, ratios, rssMiB } from "../bench/budgets.ts";
+import { families } from "../lib/agent/metrics/metrics.ts";
+import { parts as agentParts } from "../lib/agent/parts.ts";
 import { phases } from "../lib/attach/context.ts";
 import { commands } from "../lib/cli/commands.ts";
 import { configKeys } from "../lib/select/config-schema.ts";
 import { type GenieConfig, readConfig } from "../lib/select/config.ts";
 import { elementKeys } from "../lib/select/npwg-schema.ts";
+import { scenarios } from "../torture/scenarios/scenarios.ts";
 import {
   blocks,
   codeSpans,
@@ -194,6 +197,62 @@ describe("documentation", () => {
     );
     expect(bounds).toEqual([...Object.values(ratios), failureRatio]);
     expect(rows).toContain(`${rssMiB} MiB at its peak`);
+  });
+
+  test("docs/operations.md, its metrics are those of the agent, with their labels", () => {
+    const bullets = textOf("docs/operations.md").matchAll(
+      /^- `(genie_\w+)(?:\{([\w,]+)\})?`/gm,
+    );
+    const documented = [...bullets].map(
+      ([, name = "", labels = ""]) => `${name} ${labels}`,
+    );
+    expect(documented.toSorted()).toEqual(
+      families.map(({ name, labels }) => `${name} ${labels.join()}`).toSorted(),
+    );
+  });
+
+  test("docs, every reason of an event is explained, and is one of the agent's", () => {
+    const isReason = (text: string) =>
+      /^[A-Z][a-z]+(?:[A-Z][a-z]+)+$/.test(text);
+    const sources = [...new Bun.Glob("lib/agent/**/*.ts").scanSync(root)];
+    const literals = sources.flatMap((path) =>
+      [...textOf(path).matchAll(/"(\w+)"/g)].map(([, text = ""]) => text),
+    );
+    const others = new Set(["NoSchedule", "TimeoutError"]);
+    const told = new Set(
+      literals.filter((text) => isReason(text) && !others.has(text)),
+    );
+    expect(told.size).toBeGreaterThan(10);
+    const spans = ["docs/operations.md", "docs/agent.md"].flatMap((page) =>
+      codeSpans(textOf(page).replaceAll(fence, "")),
+    );
+    expect([...told].filter((reason) => !spans.includes(reason))).toEqual([]);
+    const kinds = new Set(["NodeRestriction", "PrometheusRule"]);
+    const unknown = spans.filter(
+      (span) => isReason(span) && !told.has(span) && !kinds.has(span),
+    );
+    expect(unknown).toEqual([]);
+  });
+
+  test("docs/agent.md, it has the switch of every part", () => {
+    const spans = codeSpans(textOf("docs/agent.md").replaceAll(fence, ""));
+    expect(
+      [...agentParts.keys()].filter((name) => !spans.includes(`--${name}`)),
+    ).toEqual([]);
+  });
+
+  test("docs/reliability.md, scenarios and numbers are those of the torture", () => {
+    const text = textOf("docs/reliability.md");
+    const [, section = ""] = /^### Scenarios\n(.*?)^### /ms.exec(text) ?? [];
+    expect(section.match(/^- \*\*/gm)).toHaveLength(
+      Object.keys(scenarios).length,
+    );
+    const torture = textOf("torture/torture.ts");
+    for (const option of ["rounds", "seconds"]) {
+      const [, number] =
+        new RegExp(`\`--${option}\` \\((\\d+)\\)`).exec(text) ?? [];
+      expect(torture).toContain(`values.${option} || ${number})`);
+    }
   });
 
   test("docs/architecture.md, its identifiers are those of the sources", () => {
