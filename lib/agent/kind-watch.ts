@@ -44,7 +44,7 @@ const usualLimits = {
 /** Objects of one response of a LIST. */
 const pageSize = 500;
 
-/** As client-node's `Watch` calls it: with "ADDED" and so on, and the object. */
+/** The callback of client-node's `Watch`: `phase` is "ADDED", "MODIFIED", "DELETED" or "BOOKMARK". */
 type Callback = (phase: string, object: unknown) => unknown;
 
 export type Follow = (

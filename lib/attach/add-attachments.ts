@@ -214,7 +214,7 @@ function hasRouting(
   );
 }
 
-/** With the primary's result, which its own does not replace (selection.md §11). */
+/** Adds the auxiliary chain with the primary's result, which its own does not replace (selection.md §11). */
 async function runAuxiliary(
   context: Context,
   run: Run,

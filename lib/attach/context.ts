@@ -123,7 +123,7 @@ export function notAvailable(cause: unknown): CniError {
   return new CniError(Code.notAvailable, message, { details, cause });
 }
 
-/** What a line says of a call. */
+/** The names of a call in its lines. */
 export interface CallNames {
   command: string;
   containerId: string;

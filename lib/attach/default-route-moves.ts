@@ -36,7 +36,7 @@ export interface RoutedPod {
   readonly attachments: readonly Attachment[];
   /** The last attachment is added to a running pod. */
   readonly isRunning: boolean;
-  /** Those that have been added, in the order of `attachments`. */
+  /** The attachments added so far, in the order of `attachments`. */
   readonly added: AddedAttachment[];
 }
 
@@ -48,9 +48,9 @@ interface AddedAttachment {
 
 /** The results after the default routes have moved, and the tables for DEL to remove. */
 export interface RoutedResults {
-  /** As they are recorded, and as the pod's status tells them. */
+  /** For the record and the pod's status. */
   stored: Result[];
-  /** In the version of the runtime. */
+  /** For the runtime, in its version. */
   printable: Result[];
   tables: ReadonlyMap<string, AttachmentRouting>;
 }

@@ -41,7 +41,7 @@ export async function openRouting(
 export class PodRouting {
   readonly #pod: RoutedPod;
   #opened: PodNetwork | undefined;
-  /** As they were after the last attachment. */
+  /** The routes out of the pod after the last attachment. */
   #ways: readonly Uint8Array[] = [];
   #moves: DefaultRouteMoves | undefined;
 
@@ -110,7 +110,7 @@ export class PodRouting {
     added.push({ attachment, interfaces });
   }
 
-  /** What a plugin replaced of the earlier attachments' routes is put back. */
+  /** Puts back the routes of earlier attachments that a plugin replaced. */
   async #keepWays(attachment: Attachment): Promise<void> {
     if (this.#pod.context.config.defaultRoutes === "keep") return;
     const before = this.#ways;

@@ -51,7 +51,7 @@ export class ValidAttachments {
     return this.#names.has(name);
   }
 
-  /** Those without a record, of pods that are older than genie. */
+  /** The valid attachments without a record: pods that are older than genie. */
   without(recorded: readonly Pair[]): ValidAttachment[] {
     const names = new Set(
       recorded.map(({ containerId, ifname }) =>

@@ -93,7 +93,7 @@ const mostNetworks = 64;
 
 class Journal {
   readonly #context: Context;
-  /** By container, network and interface, in the order of their first execution. */
+  /** The reports by container, network and interface, in the order of their first execution. */
   readonly #networks = new Map<string, NetworkReport>();
 
   constructor(context: Context) {

@@ -22,7 +22,7 @@ export interface RecordSummary extends Pick<
 
 /** A network of delegates that is recorded. */
 export interface NetworkInUse {
-  /** From the newest record. */
+  /** The configuration in the newest record. */
   list: NetworkConfigList;
   path: readonly string[];
   /** The genie networks whose records name it. */
@@ -36,7 +36,7 @@ export interface NetworkInUse {
 export interface RecordSurvey {
   records: readonly RecordSummary[];
   unreadable: readonly { name: string; error: unknown }[];
-  /** By name; the network of the oldest record comes first. */
+  /** The networks by name; that of the oldest record comes first. */
   networks: ReadonlyMap<string, NetworkInUse>;
 }
 

@@ -26,14 +26,14 @@ export interface PresentAttachments {
   attachments: readonly Attachment[];
   /** One for each of `attachments`. */
   results: readonly Result[];
-  /** Not completed, or being detached: they come after the new ones. */
+  /** Attachments that are not completed, or being detached: they come after the new ones. */
   others: readonly Attachment[];
   /** One for each of `others`. */
   otherResults: readonly (Result | undefined)[];
   tables: ReadonlyMap<string, AttachmentRouting>;
   /** The pod's status that is due so far. */
   due: DueStatus | undefined;
-  /** Of the auxiliary chain, which stays as it is. */
+  /** The result of the auxiliary chain, which stays as it is. */
   auxiliaryResult: Result | undefined;
 }
 
@@ -48,7 +48,7 @@ export interface FailedAdd {
   touched: number;
   /** In the order of the attachments, for those that were added. */
   results: Result[];
-  /** Of the auxiliary chain. */
+  /** The result of the auxiliary chain. */
   auxiliaryResult?: Result;
 }
 
@@ -89,7 +89,7 @@ export async function rollBack(
     : keepRemaining(context, withExecuted(run.record, remaining));
   if (isClean) return error;
   const { message, code } = error;
-  // Of a running pod nobody else tells the operator.
+  // A running pod gets no DEL soon: the operator must know.
   const left = present && remaining.map(leftText);
   const details = [error.details, ...(left ?? [])].filter(Boolean).join("; ");
   // Code 3 would tell the runtime that no DEL is needed.
@@ -164,7 +164,7 @@ function keepRemaining(
   return false;
 }
 
-/** What is deleted, or cannot be, has no result any more. */
+/** Removes the results of the new attachments: they are deleted, or could not be. */
 function restoreResults(
   { records, log }: Context,
   {

@@ -331,7 +331,7 @@ export function formerAttachments(selection: FormerSelection): Attachment[] {
 
 type FormerNetwork = Pick<Attachment, "list" | "ifname">;
 
-/** Of several default networks, the one that ADD attaches to CNI_IFNAME. */
+/** The default network that ADD attaches to CNI_IFNAME. */
 function formerDefault(selection: FormerSelection): FormerNetwork[] {
   const { config, networks, ifname } = selection;
   const defaults = defaultsOrNone(config, networks);

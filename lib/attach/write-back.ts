@@ -209,7 +209,7 @@ async function annotationsOf(
   return statusAnnotations(attachments, results, request.ifname, devices);
 }
 
-/** By interface, for attachments with a device. */
+/** The device information of each interface that has a device. */
 async function deviceInfos(
   attachments: readonly Attachment[],
 ): Promise<ReadonlyMap<string, object>> {

@@ -19,7 +19,7 @@ export interface PluginConf {
  * of the file.
  */
 export interface NetworkConfigList {
-  /** Not validated here (R-LD-4); may be empty for a single plugin's file. */
+  /** May be empty in the file of a single plugin; validated later (R-LD-4). */
   name: string;
   /** The version selected from `cniVersion` and `cniVersions`; kept even if unknown. */
   cniVersion: string;

@@ -135,7 +135,7 @@ export function own(object: unknown, key: string): unknown {
     : undefined;
 }
 
-/** As {@link own}; undefined for a value that is no text. */
+/** {@link own}, if the value is a string. */
 export function ownText(object: unknown, key: string): string | undefined {
   const value = own(object, key);
   return typeof value === "string" ? value : undefined;

@@ -204,7 +204,7 @@ function object<T extends object>(fields: {
         ? key
         : Object.keys(fields).find((one) => isKey(key, one));
       if (name === undefined) others.push([key, field]);
-      // Of several spellings Go uses the last one; null changes nothing.
+      // Go uses the last of several spellings; null changes nothing.
       else if (field !== null) named[name] = field;
     }
     const known: JsonObject = {};

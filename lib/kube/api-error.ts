@@ -86,7 +86,7 @@ export function connectionFailure(
   return { what: `${where}: ${lastingText(code)}`, transient: false };
 }
 
-/** What a connection that broke off within a response means; undefined for another code. */
+/** The message for a connection that broke off within a response; undefined for another code. */
 export function passingText(code: string | undefined): string | undefined {
   return passing[code ?? ""];
 }
@@ -118,7 +118,7 @@ export function refusal(
   now: Date,
 ): Failure {
   const body = jsonIfAny(text);
-  // Of a Status object: nothing else is quoted.
+  // The message of a Status object is the only text that is quoted.
   const message = ownText(body, "message") ?? "";
   const retryAfter = retryAfterOf(header, now);
   const isUnknownKind = status === 404 && !names(body, message, name);

@@ -49,7 +49,7 @@ export class KeptSession {
       if (session) socket.setSession(session);
       return session !== undefined;
     } catch {
-      // Not a session.
+      // The file has no session.
       return false;
     }
   }

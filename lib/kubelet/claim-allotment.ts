@@ -38,7 +38,7 @@ export class ClaimAllotment {
     this.#taken = taken;
   }
 
-  /** By attributes, else by the claim's name. Throws 7 and 11 of the API server. */
+  /** Finds the device by its attributes, else by the claim's name. Throws 7 and 11 of the API server. */
   async takeOfResource(resource: string): Promise<AllottedDevice | undefined> {
     const { devices } = this.#claims;
     const named = devices.filter(
@@ -74,7 +74,7 @@ export class ClaimAllotment {
     resource: string,
   ): Promise<AllottedDevice | undefined> {
     const devices = await this.#claims.ofRequest(request);
-    // Of a claim with a network device and a GPU, the network device.
+    // A claim may have a GPU beside the network device.
     const forNetworks = () => {
       const described = devices.filter(
         ({ attributes }) => attributes?.resource ?? attributes?.deviceId,

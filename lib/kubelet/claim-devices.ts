@@ -32,7 +32,7 @@ export interface NetworkAttributes {
   pciBusId?: string | undefined;
 }
 
-/** Of a ResourceSlice or a metadata file: `{"<name>": {"string": "…"}}`. */
+/** Reads the attributes of a ResourceSlice or a metadata file: `{"<name>": {"string": "…"}}`. */
 export function networkAttributes(attributes: unknown): NetworkAttributes {
   const text = (name: string) =>
     ownText(own(attributes, name), "string") || undefined;
@@ -101,7 +101,7 @@ export function claimDevicesOf(
   return [...found.values()];
 }
 
-/** Not the CDI device with which a driver mounts its metadata file (KEP-5304). */
+/** Whether it is a device: not the CDI device with which a driver mounts its metadata file (KEP-5304). */
 function isDevice(cdiName: string): boolean {
   return cdiName.includes("=") && !/^[^=]*\/metadata=/.test(cdiName);
 }

@@ -198,7 +198,7 @@ export interface Attribute {
 
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
-/** Of rtnetlink; the numbers below are those of control messages. */
+/** The first type of rtnetlink; lower numbers are control messages. */
 const NLMSG_MIN_TYPE = 16;
 
 const NLM_F_CAPPED = 0x100;

@@ -93,7 +93,7 @@ function compareBytes(a: string, b: string): number {
  */
 export function escapeControls(text: string): string {
   if (isPrintableAscii(text)) return text;
-  // Not a constant: a pattern costs every pod time when it is made.
+  // Compiled here, not at the start of every pod.
   const unprintable =
     /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
   return text.replace(unprintable, (character) => {

@@ -54,7 +54,7 @@ function onlyOne<T>([only, ...others]: readonly T[], text: string): T {
   throw invalidConfig(`expected one network, got ${quote(text)}`);
 }
 
-/** As the record has it; of a record before 0.2.0 without interface and requests. */
+/** The element of a recorded attachment; without interface and requests in a record before 0.2.0. */
 export function recordedElement(attachment: Attachment): Element {
   const { element, definition } = attachment;
   if (element) return element;
@@ -65,7 +65,7 @@ export function recordedElement(attachment: Attachment): Element {
     : { network, namespace: definition?.slice(0, slash) ?? "" };
 }
 
-/** What typed names of networks mean on a node now. */
+/** The present meaning of network names on this node. */
 export interface TypedNames {
   /** Whether it is the name of the default network (selection.md §4). */
   isDefault(name: string): boolean;
@@ -141,12 +141,12 @@ export function isSatisfied(
   );
 }
 
-/** By value: the order of keys does not matter. */
+/** Compares the values: the order of keys does not matter. */
 export function hasSameRequests(a: Element, b: Element): boolean {
   return Bun.deepEquals(a.requests ?? {}, b.requests ?? {});
 }
 
-/** As annotations and commands name it: a definition with its namespace. */
+/** The name in annotations and commands: that of a definition has its namespace. */
 export function requestedNetwork(attachment: Attachment): string {
   return attachment.definition ?? displayName(attachment);
 }

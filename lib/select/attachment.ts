@@ -32,7 +32,7 @@ export interface Attachment {
   time?: string;
   /** Its DEL has begun while its pod runs: it counts as missing, and DEL is repeated. */
   detaching?: true;
-  /** Not recorded: verified against the result, and written to the pod's status. */
+  /** Verified against the result, and written to the pod's status; not recorded. */
   extras?: Extras;
 }
 
@@ -43,7 +43,7 @@ export interface Attachment {
 export interface Element {
   /** The name as it was written, of a network of the node or of a definition. */
   network: string;
-  /** Of a definition; absent for a network of the node. */
+  /** The namespace of a definition; absent for a network of the node. */
   namespace?: string;
   /** Present if the element names its interface. */
   interface?: string;

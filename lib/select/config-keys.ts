@@ -149,7 +149,7 @@ export function hasForm(value: unknown, form: Form): boolean {
     case "level":
       return hasForm(value, ["error", "warn", "info", "debug"]);
     case "directory name":
-      // Also the name of the list, as CNI allows it.
+      // It is the name of the list too, which CNI restricts.
       return (
         typeof value === "string" && value.length < 256 && isIdentifier(value)
       );

@@ -74,7 +74,7 @@ const schema = object(entries);
 /** Every known key of genie, CNI and CNI-Genie; keys of objects as `policy.type`. */
 export const configKeys = keysIn(configForms);
 
-/** Of objects that are known to have keys also `<key>.<inner key>`. */
+/** The keys, and `<key>.<inner key>` of objects whose keys are known. */
 function keysIn(config: JsonObject): string[] {
   const forms: Forms = configForms;
   return Object.entries(config).flatMap(([key, value]) => {

@@ -122,7 +122,7 @@ function requireInside(label: string, inner: string, outer: string): void {
   );
 }
 
-/** Of a text that the schema accepted. */
+/** The prefix in a text that the schema accepted. */
 function cidrOf(subnet: string): Cidr {
   const cidr = parseCidr(subnet);
   if (!cidr) throw invalidConfig(`expected a CIDR, got ${quote(subnet)}`);

@@ -200,7 +200,7 @@ function namesByRule({ file, list }: Candidate) {
   ];
 }
 
-/** By the file key alone (rule 1). */
+/** Finds a network by its file key alone (rule 1). */
 export function findByKey(
   networks: Networks,
   key: string,
@@ -237,7 +237,7 @@ function firstOf(
   return undefined;
 }
 
-/** As {@link findNetwork}. Throws 7 with a list of the networks. */
+/** {@link findNetwork}, which throws 7 with a list of the networks. */
 export function requireNetwork(networks: Networks, name: string): Candidate {
   const found = findNetwork(networks, name);
   if (found) return found;
@@ -275,9 +275,9 @@ export interface NodeNetwork {
   /** Absent for the first network of the directory. */
   name?: string | undefined;
   ifname?: string | undefined;
-  /** Absent where no annotation names it. */
+  /** Absent if no annotation names it. */
   element?: Element;
-  /** Then, why it was chosen (default "default"). */
+  /** Why it was chosen, if no annotation names it; absent for "default". */
   chosenAs?: Origin;
   /** In messages: `annotation "cni" names`. */
   origin: string;

@@ -46,7 +46,7 @@ export interface Elements {
   warnings: string[];
 }
 
-/** As `parseElements`, of any text. */
+/** {@link parseElements} for any text. */
 export function parseAnyElements(
   source: string,
   text: string,

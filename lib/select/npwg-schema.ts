@@ -159,7 +159,7 @@ function unknownIn(values: JsonObject, keys: readonly string[]): string[] {
   return texts;
 }
 
-/** Of a valid element. */
+/** The claim of a valid element. */
 export function claimRequestOf(claim: JsonObject): ClaimRequest {
   const { values } = foldKeys(claim, foldedKeys(claimEntries));
   const { claimName, requestName } = v.parse(object(claimEntries), values);

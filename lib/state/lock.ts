@@ -139,7 +139,7 @@ async function acquire<T>(
  * orphan of it, may still work after the disk became writable.
  */
 function takenDirectory(path: string, fd: number): number | undefined {
-  // Ours.
+  // It is our own lock.
   if (status(fd).kind === "directory") return undefined;
   const directory = openDirectory(directoryOf(path));
   if (!take(tryShare, directory, path)) return directory;
@@ -424,6 +424,6 @@ function empty(path: string): void {
   try {
     close(open(path, Open.writeOnly | Open.truncate));
   } catch {
-    // Nor must a read-only disk.
+    // A read-only disk must not stop a DEL either.
   }
 }

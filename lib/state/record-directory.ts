@@ -118,7 +118,7 @@ export class RecordDirectory extends Records {
     return this.#entries(found.filter((name) => isWanted(name)));
   }
 
-  /** As {@link all}, the oldest file first. */
+  /** {@link all}, the oldest file first. */
   oldestFirst(): AsyncGenerator<RecordEntry, void, undefined> {
     const dated = onDisk("list", () =>
       this.names().map((name) => ({
@@ -217,7 +217,7 @@ export class RecordDirectory extends Records {
     return file && `${file.id}:${file.modifiedMs}`;
   }
 
-  /** Of all records; foreign names and temporary files are ignored. Throws SystemError. */
+  /** The names of all records, without temporary files and files of others. Throws SystemError. */
   names(): string[] {
     const pattern = names[this.kind];
     return listIfAny(this.directory)

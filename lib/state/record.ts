@@ -116,7 +116,7 @@ export function textOfRecord(record: AttachmentRecord): string {
   );
 }
 
-/** As {@link textOfRecord}. Throws 7 for a record that is too large for all its readers to read it in time. */
+/** {@link textOfRecord}. Throws 7 for a record that is too large for all its readers to read it in time. */
 export function boundedText(record: AttachmentRecord): string {
   const text = textOfRecord(record);
   if (!isLonger(text, maxRecordBytes)) return text;

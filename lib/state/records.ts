@@ -78,9 +78,9 @@ export type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
 
 /** The file of results of a record. */
 export interface StoredResults {
-  /** By `resultKey`; without missing, incomplete and invalid ones. */
+  /** The valid results by `resultKey`. */
   results: ReadonlyMap<string, Result>;
-  /** By interface, for several networks. */
+  /** The tables of default routes that were moved, by interface. */
   routing: ReadonlyMap<string, AttachmentRouting>;
   /**
    * Whether ADD completed the attachment of a `resultKey`, as far as is known: it has a
@@ -94,7 +94,7 @@ export class Records {
   protected readonly kind: "attachments" | "abandoned";
   #isChecked = false;
 
-  /** With the ADD in the names of `abandoned`: several records of one container and interface can be there. */
+  /** Names of `abandoned` contain the ADD: it may have several records of one container and interface. */
   constructor(
     dataDir: string,
     kind: "attachments" | "abandoned" = "attachments",
@@ -118,7 +118,7 @@ export class Records {
     return this.writePart(record, "record", boundedText(record));
   }
 
-  /** As {@link create}, for the rest of a record, which has no size limit. */
+  /** Replaces a record, without the size limit of {@link create}. Throws 5. */
   write(record: AttachmentRecord): WrittenFile {
     return this.writePart(record, "record", textOfRecord(record));
   }
@@ -263,7 +263,7 @@ export class Records {
     return readOwnFileIfAny(this.pathOf(name, part), maxBytes[part]);
   }
 
-  /** As {@link read}, by the base name of its file. */
+  /** {@link read} by the base name of the file. */
   async readNamed(name: string): Promise<AttachmentRecord | undefined> {
     let text: string | undefined;
     try {
@@ -346,9 +346,9 @@ export interface DueStatus {
 }
 
 interface ResultFile {
-  /** Of a file as it was written. */
+  /** The entries of a file as it was written. */
   written?: readonly ResultEntry[];
-  /** Of any other. */
+  /** The entries of any other file, to be validated. */
   others?: readonly unknown[];
 }
 

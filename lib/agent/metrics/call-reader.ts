@@ -139,7 +139,7 @@ const schema = object({
   error: v.optional(v.string()),
 });
 
-/** Of a line, the keys that the agent uses. */
+/** The keys of a line that the agent uses. */
 export type CallLine = v.InferOutput<typeof schema>;
 
 function callOf(line: string): CallLine | undefined {

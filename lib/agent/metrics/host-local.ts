@@ -37,7 +37,7 @@ export function freeAddresses(
   return free.reduce((least, one) => Math.min(least, one));
 }
 
-/** None if one of them is unknown. */
+/** The sets of ranges; empty if one of them is unknown. */
 function rangeSets(ipam: unknown): Range[][] {
   const ranges = own(ipam, "ranges");
   const listed: readonly unknown[] = Array.isArray(ranges) ? ranges : [];

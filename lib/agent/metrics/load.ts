@@ -32,7 +32,7 @@ export const load: Part = {
 export class LoadSampler {
   readonly #context: Context;
   readonly #sys: string | undefined;
-  /** By interface. */
+  /** The last sample: bytes by interface. */
   #before: { uptimeMs: number; bytes: ReadonlyMap<string, number> } | undefined;
 
   constructor(context: Context, sys?: string) {

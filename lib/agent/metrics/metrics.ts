@@ -123,7 +123,7 @@ export async function metricsText(
   return counters.text() + metrics.text(nodeFamilies);
 }
 
-/** With the audit of the agent's pods, when it knows them. */
+/** All metrics, with the audit of the agent's pods once it knows them. */
 export async function agentMetricsText(agent: Agent): Promise<string> {
   const { context } = agent;
   const place = (path: string) => agent.place(path);

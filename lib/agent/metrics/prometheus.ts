@@ -41,7 +41,7 @@ export class Metrics {
     this.#numbers(family, labels, 1)[0] = to;
   }
 
-  /** Of a histogram. */
+  /** Adds a value to a histogram. */
   observe(family: Family, labels: readonly string[], seconds: number): void {
     const numbers = this.#numbers(family, labels, buckets.length + 2);
     const at = buckets.findIndex((bound) => seconds <= bound);

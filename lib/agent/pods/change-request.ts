@@ -10,12 +10,12 @@ import type { Agent } from "../part.ts";
 
 export const changeRequest = object({
   verb: v.picklist(["attach", "detach", "check", "repair"]),
-  /** Of the record. */
+  /** Container and interface identify the record. */
   containerId: v.string(),
   ifname: v.string(),
   /** The interface to detach or to repair, or to attach if the element names none. */
   interface: v.exactOptional(v.string()),
-  /** To attach, as `genie attach` reads it. */
+  /** The network to attach, as an argument of `genie attach`. */
   network: v.exactOptional(v.string()),
 });
 
@@ -26,9 +26,9 @@ const outcome = object({
   outcome: v.string(),
   /** Why it failed or the pod was left alone. */
   why: v.exactOptional(v.string()),
-  /** Of an attachment that came. */
+  /** The addresses of a new attachment. */
   ips: v.exactOptional(v.array(v.string())),
-  /** Of "checked". */
+  /** Present if the outcome is "checked". */
   attachments: v.exactOptional(
     v.array(
       object({

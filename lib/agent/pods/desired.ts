@@ -22,7 +22,7 @@ import { parseElements } from "../../select/npwg-annotation.ts";
 /** An element that the annotations name. */
 export interface WantedElement {
   element: Element;
-  /** As `genie attach` reads it. */
+  /** The element as an argument of `genie attach`. */
   text: string;
   /** Its 1-based place in its annotation. */
   position: number;
@@ -131,7 +131,7 @@ function jsonEntries(text: unknown): unknown[] | undefined {
   return entries;
 }
 
-/** Of the pod's first network; together with the others not too many (selection.md §2). */
+/** The pod's first network is named by one annotation at most, and the pod has at most 32 networks (selection.md §2). Throws 7. */
 function requireOneWay(
   isNamed: boolean,
   replacements: number,

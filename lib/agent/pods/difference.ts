@@ -24,7 +24,7 @@ export interface Step {
 export interface Difference {
   /** Attaching comes before detaching, unless both need one interface name. */
   steps: readonly Step[];
-  /** What is there and named. */
+  /** The attachments that the annotations name. */
   kept: readonly { wanted: WantedElement; attachment: Attachment }[];
   /** The annotations name another network, or other requests, for the primary. */
   isPrimaryOther: boolean;
@@ -117,7 +117,7 @@ function matchBy(
   partner: Map<WantedElement, Actual>,
 ): void {
   const claimed = new Set(elements.map(({ element }) => element.interface));
-  /** Not where another element names the interface: both cannot have it. */
+  /** Whether an element may keep an interface: no other element names it. */
   const mayKeep = (element: Element, one: Actual): boolean =>
     element.interface !== undefined ||
     one.isPrimary ||

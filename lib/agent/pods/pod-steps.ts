@@ -31,16 +31,16 @@ import { Budget } from "../pause.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 import { Retries } from "./retries.ts";
 
-/** What is known of one pod while this process lives. */
+/** The state of one pod, lost when this process ends. */
 export interface PodState {
   /** When it is looked at next, by `performance.now()`. */
   dueAt: number;
-  /** What the last look saw: nothing is done until that changes or a retry is due. */
+  /** The input of the last look: nothing is done until it changes or a retry is due. */
   seen: string;
   readonly retries: Retries;
-  /** Of looks that see something new, and of steps: the author of one pod must not keep the node and the API server busy. */
+  /** Limits looks at new input, and steps: the author of one pod must not keep the node and the API server busy. */
   readonly budget: Budget;
-  /** Events that are told once while they are true, by reason and text: of what was seen last, and before. */
+  /** Events written for the present input, and for the one before, by reason and text: each is written once while it is true. */
   told: Set<string>;
   toldBefore: ReadonlySet<string>;
 }
@@ -110,7 +110,7 @@ export class PodSteps {
     for (const step of difference.steps) {
       if (this.#signal.aborted || !this.#isThere(pod)) return;
       if (retries.isWaiting(keyOf(step))) continue;
-      // Also for a step that succeeds: the next look must not find it again at once.
+      // A step that succeeds waits too: the next look must not repeat it at once.
       retries.later(keyOf(step));
       state.budget.spend(performance.now());
       if (await this.#take(pod, state, step, indexed)) state.dueAt = 0;
@@ -252,7 +252,7 @@ export class PodSteps {
     this.#tell(pod, state, "NetworkNotFound", message);
   }
 
-  /** Not again before it was untrue. */
+  /** Writes an event once while it is true. */
   #tell(pod: V1Pod, state: PodState, reason: string, message: string): void {
     const key = `${reason} ${message}`;
     const isKnown = state.told.has(key) || state.toldBefore.has(key);

@@ -32,7 +32,7 @@ class Reconciler {
   readonly #pods: Informer<V1Pod>;
   readonly #signal: AbortSignal;
   readonly #steps: PodSteps;
-  /** By UID. */
+  /** The states by the UIDs of the pods. */
   #states: ReadonlyMap<string, PodState> = new Map();
   readonly #running = new Map<PodState, Promise<void>>();
   /** Aborted when a pod may be due. */

@@ -22,7 +22,7 @@ export function createRepair(limits = usualLimits): Part {
   };
 }
 
-/** What is known of one attachment while this process lives. */
+/** The state of one attachment, lost when this process ends. */
 interface AttachmentState {
   /** Record and interface. */
   key: string;
@@ -31,11 +31,11 @@ interface AttachmentState {
   id: string;
   ifname: string;
   network: string;
-  /** Since its ADD. */
+  /** Whether it passed a CHECK since its ADD. */
   hasPassed: boolean;
-  /** In a row. */
+  /** Failed CHECKs in a row. */
   failures: number;
-  /** Of `performance.now()`. */
+  /** The time of the last repair, by `performance.now()`. */
   repairedAt?: number;
 }
 
@@ -46,7 +46,7 @@ class Repair {
   readonly #index: RecordIndex;
   /** By record and interface. */
   #states = new Map<string, AttachmentState>();
-  /** Of those whose repair failed: they are not there now. */
+  /** Attachments whose repair failed: the pod does not have them now. */
   readonly #retries = new Retries();
 
   constructor(agent: Agent, signal: AbortSignal, limits: typeof usualLimits) {
@@ -119,7 +119,7 @@ class Repair {
     }
   }
 
-  /** None if the pod was left alone. */
+  /** The outcome of each CHECK; empty if the pod was left alone. */
   async #checked({ containerId, ifname }: IndexedRecord) {
     const request = { verb: "check", containerId, ifname } as const;
     return (await requestChange(this.#agent, request)).attachments ?? [];

@@ -3,7 +3,7 @@ import { backoff } from "../pause.ts";
 
 interface Retry {
   failures: number;
-  /** Of `performance.now()`. */
+  /** The time of the next try, by `performance.now()`. */
   at: number;
 }
 

@@ -77,7 +77,7 @@ function failures(agent: Agent): () => void {
   };
 }
 
-/** Of a pod that asks for more than the default network. */
+/** The event of a failed ADD of a pod that asks for more than the default network. */
 function failureOf(
   { verb, code, pod: name = "", error = "" }: CallLine,
   agent: Agent,

@@ -64,7 +64,7 @@ interface Entry {
   name: string;
   identity: Pick<AttachmentRecord, "containerId" | "ifname">;
   pod: PodReference;
-  /** Of several records of one pod the last one counts. */
+  /** The time of the ADD: of several records of one pod, the latest counts. */
   uptimeMs: number;
   due: DueStatus | undefined;
   /** The ID of the status that this process has written. */
@@ -145,7 +145,7 @@ class Queue {
     });
   }
 
-  /** What can be written now; else waits for that. */
+  /** Writes the statuses that are due, and waits for the next one. */
   async #writeDue(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#woken = new AbortController();

@@ -25,7 +25,7 @@ export type OpenDevices = (
     api: () => Promise<Kube>;
     deadline: Deadline;
     log(): Log;
-    /** By other networks of the pod. */
+    /** The devices of the pod's other networks. */
     inUse: readonly UsedDevice[];
   },
 ) => Promise<TakeDevice>;

@@ -63,7 +63,7 @@ interface UsableNetwork {
   candidate: Candidate;
 }
 
-/** Those whose plugins are there. Throws 7 with the reasons if none is. */
+/** The networks whose plugins are there. Throws 7 with the reasons if there is none. */
 function usableNetworks(
   { path, dependencies, config }: Context,
   names: readonly string[],
@@ -145,7 +145,7 @@ export interface Load {
   /** The time of the sample, as in records. */
   bootId: string;
   uptimeMs: number;
-  /** By the `name` of the network, over the host ends of its attachments; missing: none. */
+  /** Bytes per second over the host ends of the attachments, by the `name` of the network; absent: none. */
   bytesPerSecond: Readonly<Record<string, number>>;
 }
 
@@ -193,7 +193,7 @@ function isLoad(load: unknown): load is Load {
   );
 }
 
-/** By the `name` of the network: attachments of this boot whose namespace is there. */
+/** Counts the attachments of this boot whose namespace exists, by the `name` of their network. */
 async function countAttachments(
   { request, config, dependencies, log }: Context,
   names: ReadonlySet<string>,

@@ -44,7 +44,7 @@ export function auxiliaryList(
     invalidConfig(`auxiliary chain ${plain(directory)}: ${problem}`);
   const lists = listConfDir(directory).flatMap((file) => {
     const read = readConfFile(directory, file);
-    // What an operator wants for every pod is not left out.
+    // An invalid file is an error: the operator wants these plugins for every pod.
     if (read?.problem !== undefined)
       throw fail(`${plain(file)}: ${read.problem}`);
     return read ? [read.list] : [];

@@ -21,7 +21,7 @@ import { definitionsSynced, isSynced } from "../../state/synced.ts";
 import type { Context, OpenKube } from "../context.ts";
 import type { OpenDevices } from "./allotted-devices.ts";
 
-/** From the agent's cache, else the API server; throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
+/** Throws 7 for a missing definition or device, 11 when the API server or the kubelet does not answer. */
 export async function fetchDefinitions(
   context: Context,
   choice: Choice,
@@ -57,7 +57,7 @@ export async function fetchDefinitions(
   };
 }
 
-/** By `<namespace>/<name>`. */
+/** The definitions by `<namespace>/<name>`. */
 type DefinitionObjects = ReadonlyMap<string, NetworkAttachmentDefinition>;
 
 /** All at once. The first failure is thrown without waiting for the others. */

@@ -21,7 +21,7 @@ export interface AnnotatedPod {
   info?: PodInfo;
 }
 
-/** From the API server (selection.md §1). Throws 7 and 11; 7 without a pod. */
+/** Reads the pod from the API server (selection.md §1). Throws 7 and 11; 7 without a pod. */
 export async function readPod(
   { pod }: Context,
   api: OpenKube,

@@ -48,7 +48,7 @@ export interface AttachRequest {
   network: string;
   /** The interface of an element that names none; by default a free one. */
   ifname?: string | undefined;
-  /** By an operator: the agent does not remove it, and need not be there to write the status. */
+  /** An operator asks: the agent does not remove the network, and the status is written at once. */
   byHand?: boolean;
 }
 

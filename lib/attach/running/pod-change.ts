@@ -25,7 +25,7 @@ export function changeDeadline(
   return new Deadline(limits[phase], dependencies.clock);
 }
 
-/** Those of an ADD and of its rollback. */
+/** The time limits of an ADD and of its rollback. */
 export function addDeadlines(node: Context): AddDeadlines {
   return {
     forward: changeDeadline(node, "attach"),
@@ -44,9 +44,9 @@ export interface Change {
   pod?: { namespace: string; name: string };
   containerId: string;
   ifname: string;
-  /** As it was requested; absent for an interface that the pod does not have. */
+  /** The requested name; absent for an interface that the pod does not have. */
   network?: string;
-  /** With prefix. */
+  /** Addresses with prefix length. */
   ips?: string[];
 }
 

@@ -30,7 +30,7 @@ export type PodSelector =
   | { containerId: string; ifname: string };
 
 export interface RunningPod {
-  /** As of its ADD: request, arguments and plugin directories of the record. */
+  /** The context of its ADD: request, arguments and plugin directories of the record. */
   context: Context;
   record: AttachmentRecord;
   stored: StoredResults & { due: DueStatus | undefined };
@@ -97,7 +97,7 @@ async function findRecord(
 
 const noRecord = "it has no attachment record on this node";
 
-/** Of this boot: a static pod that was changed has two containers for a while. */
+/** The newest record of this boot: a static pod that was changed has two containers for a while. */
 async function newestRecord(
   { config, dependencies }: Context,
   namespace: string,
@@ -228,7 +228,7 @@ export function devicesOf({ attachments }: AttachmentRecord): UsedDevice[] {
   return attachments.flatMap((one) => recordedDevice(one) ?? []);
 }
 
-/** Of a record before 0.2.0 the ID alone. */
+/** The recorded device; its ID alone in a record before 0.2.0. */
 export function recordedDevice({
   device,
   capabilityArgs: { deviceID },

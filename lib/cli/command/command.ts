@@ -16,7 +16,7 @@ export interface Entry {
   summary: string;
   /** Works without a node: `kubectl genie` has it. */
   isRemote?: true;
-  /** Not listed: genie calls it itself. */
+  /** Genie calls it itself; `help` does not list it. */
   hidden?: true;
   load(): Promise<Command>;
 }

@@ -122,7 +122,7 @@ function isReadableSecret({ ours }: Node, place: string): boolean {
   );
 }
 
-/** Also for a version that is none. */
+/** Whether it is above 1.0.0, or no version at all. */
 function isNewer(version: string): boolean {
   return !attempt(() => compareVersions(version, "1.0.0") <= 0);
 }

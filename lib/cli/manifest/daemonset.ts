@@ -137,7 +137,7 @@ function mountsOf(
     },
     directoryMount({ name: "plugins", path: binDir }),
     directoryMount({ name: "networks", path: confDir }),
-    // Has the copy of the last valid configuration.
+    // `install` keeps the copy of the last valid configuration here.
     directoryMount({
       name: "records",
       path: dataDir ?? defaultDirectories.dataDir,

@@ -44,7 +44,7 @@ export interface ContextOptions {
   host?: Host;
   dependencies?: Dependencies;
   request?: Partial<Request>;
-  /** What the runtime sends to a configuration that declares these capabilities. */
+  /** The `runtimeConfig` that a runtime sends to a configuration with these capabilities. */
   runtimeConfig?: (capabilities: unknown) => Readonly<Record<string, unknown>>;
 }
 

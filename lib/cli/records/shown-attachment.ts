@@ -1,4 +1,4 @@
-/** What commands show of an attachment, from its record. */
+/** An attachment of a record, as commands show it. */
 import { addressesOf } from "../../cni/result-query.ts";
 import type { Result } from "../../cni/result.ts";
 import { type Attachment, displayName } from "../../select/attachment.ts";

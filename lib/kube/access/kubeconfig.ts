@@ -55,7 +55,7 @@ export interface AuthProvider {
 export interface Kubeconfig {
   cluster: Cluster;
   user: User;
-  /** Of the context. */
+  /** The namespace of the context. */
   namespace?: string;
 }
 

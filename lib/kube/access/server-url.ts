@@ -92,7 +92,7 @@ interface Parts {
   scheme: string | undefined;
   /** The part before `@`, if any. */
   login?: string;
-  /** With port and brackets. */
+  /** Host with port, and brackets around an IPv6 address. */
   host: string;
   path: string;
 }
