@@ -244,7 +244,7 @@ async function abandon(
 ): Promise<void> {
   const abandoned = abandonedRecords(config);
   const failed = new Set(failures.map(({ attachment }) => attachment));
-  const before = await earlier(abandoned, record);
+  const before = await abandoned.read(record);
   const attachments = [
     ...(before ? executedIn(before) : []).filter(
       (one) =>
@@ -267,18 +267,6 @@ async function abandon(
       ),
     })
     .sync();
-}
-
-async function earlier(
-  abandoned: RecordDirectory,
-  record: AttachmentRecord,
-): Promise<AttachmentRecord | undefined> {
-  try {
-    return await abandoned.read(record);
-  } catch {
-    // Unreadable: the new one replaces it.
-    return undefined;
-  }
 }
 
 /** Why these attachments are abandoned: the latest error of each, and the time of the first. */

@@ -24,7 +24,6 @@ import type {
 } from "../linux/routes.ts";
 import { plain, quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
-import { logs } from "../state/log-level.ts";
 import type { AttachmentRouting } from "../state/record.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 
@@ -84,17 +83,8 @@ export class DefaultRouteMoves {
     await deleteFirstTry(failure, del);
     const { putBack, takeOut } = this.#routes;
     const taken = takeOut(this.#rtnetlink, earlier);
-    let result: Result;
-    try {
-      result = await add();
-    } catch (error) {
-      try {
-        putBack(this.#rtnetlink, taken);
-      } catch {
-        // All networks are deleted now, and their routes go with them.
-      }
-      throw error;
-    }
+    // If it fails, all networks are deleted, and their routes go with them.
+    const result = await add();
     putBack(this.#rtnetlink, taken);
     return result;
   }
@@ -141,8 +131,6 @@ export class DefaultRouteMoves {
       ...(this.#pod.isRunning && { arrived: this.#pod.attachments.length - 1 }),
     });
     const { departures } = this.#plan;
-    if (departures.length === 0 && !requested)
-      return { stored: results, printable: results, tables: new Map() };
     const rerouting = { departures, request: requested };
     return {
       stored: reroutedResults(results, rerouting),
@@ -224,7 +212,6 @@ export class DefaultRouteMoves {
     const request = requestedDefaultRoute(this.#pod.attachments);
     if (departures.length === 0 && !request) return;
     const isRemoved = departures.some(({ table }) => table === undefined);
-    if (!isRemoved && !logs(config.logLevel, "info")) return;
     const told = describeRerouting(this.#pod.attachments, {
       departures,
       request,

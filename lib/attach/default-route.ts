@@ -26,7 +26,7 @@ import type {
 export async function openRouting(
   context: Context,
   attachments: readonly Attachment[],
-  results: readonly Result[] = [],
+  results: readonly Result[],
 ): Promise<PodRouting> {
   const isRunning = results.length > 0;
   const routing = new PodRouting(context, attachments, isRunning);
@@ -48,7 +48,7 @@ export class PodRouting {
   constructor(
     context: Context,
     attachments: readonly Attachment[],
-    isRunning = false,
+    isRunning: boolean,
   ) {
     this.#pod = { context, attachments, isRunning, added: [] };
   }
@@ -69,7 +69,7 @@ export class PodRouting {
    * network has a default route is deleted by `del`, and tried once more without that
    * route. Throws the error of the second try; of the first where there is none: no
    * earlier default route, a `del` that fails, or a running pod, whose default routes
-   * are in use. The routes are then as before.
+   * are in use.
    */
   async execute(
     add: () => Promise<Result>,
@@ -103,7 +103,7 @@ export class PodRouting {
     for (const name of podInterfaces(modernResult(result), attachment.ifname)) {
       const ifindex = links.get(name);
       // A DPDK device is not a network device and is not checked.
-      if (ifindex !== undefined && !this.#isOfAnother(name, attachment))
+      if (ifindex !== undefined && !this.#isOfEarlier(name))
         interfaces.set(name, ifindex);
     }
     await this.#keepWays(attachment);
@@ -121,10 +121,7 @@ export class PodRouting {
   }
 
   /** A result may name interfaces that the plugin only found in the pod. */
-  #isOfAnother(name: string, { ifname }: Attachment): boolean {
-    if (name === ifname) return false;
-    for (const other of this.#pod.attachments)
-      if (other.ifname === name) return true;
+  #isOfEarlier(name: string): boolean {
     for (const { interfaces } of this.#pod.added)
       if (interfaces.has(name)) return true;
     return false;

@@ -30,7 +30,6 @@ import {
 import { type SelectionContext, isChoice } from "../select/choice.ts";
 import { parseNetworks } from "../select/cni-annotation.ts";
 import { nameInterfaces } from "../select/interface-names.ts";
-import { isDefaultName } from "../select/named-network.ts";
 import {
   defaultsOrNone,
   findNetwork,
@@ -356,7 +355,6 @@ function formerChoice(selection: FormerSelection): FormerNetwork[] {
     const requested = elements.map((element) => element.ifname);
     const ifnames = nameInterfaces(requested, [], cniIfname);
     return elements.flatMap((element, i) => {
-      if (isDefaultName(element.name, networks)) return [];
       const list = findNetwork(networks, element.name)?.list;
       const ifname = ifnames[i];
       return list && ifname ? [{ list, ifname }] : [];
