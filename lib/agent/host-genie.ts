@@ -9,7 +9,7 @@ import { inMountNamespace } from "../linux/enter-namespace.ts";
 import { mountNamespace } from "../linux/netns.ts";
 
 export interface GenieResult {
-  /** -1: a signal ended it, ours too. */
+  /** -1: a signal ended it. */
   code: number;
   stdout: string;
   stderr: string;
@@ -47,7 +47,7 @@ export function whyNoHost({
 export async function runHostGenie(
   host: HostGenie,
   args: readonly string[],
-  { stdin = "", signal }: { stdin?: string; signal?: AbortSignal } = {},
+  { stdin = "" }: { stdin?: string } = {},
 ): Promise<GenieResult> {
   const why = whyNoHost(host);
   if (why !== undefined) throw new Error(`failed to execute genie: ${why}`);
@@ -62,7 +62,6 @@ export async function runHostGenie(
     stdin,
     deadline: new Deadline(limitMs),
     inherit: [],
-    signal,
     ...(first !== undefined &&
       own !== first && {
         enter: (start) => inMountNamespace("/proc/1/ns/mnt", start),

@@ -40,7 +40,10 @@ export interface Agent {
   pods(): Informer<V1Pod>;
   definitions(): Informer<NetworkAttachmentDefinition>;
   /** Executes the installed genie where the container runtime executes it. */
-  genie(args: readonly string[], options?: GenieOptions): Promise<GenieResult>;
+  genie(
+    args: readonly string[],
+    options?: { stdin?: string },
+  ): Promise<GenieResult>;
   log(level: Level, message: string, fields?: Fields): void;
   /** Where events go; the part `--events` sets it. */
   eventSink?: ((event: AgentEvent) => void) | undefined;
@@ -58,10 +61,4 @@ export interface AgentEvent {
   type: "Normal" | "Warning";
   reason: string;
   message: string;
-}
-
-export interface GenieOptions {
-  stdin?: string;
-  /** Kills it. */
-  signal?: AbortSignal;
 }

@@ -95,8 +95,7 @@ function removeLitter({ records, request, log }: Context): void {
   try {
     records.remove(request);
   } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    log().debug(error.message);
+    log().debug(messageOf(error));
   }
 }
 

@@ -12,7 +12,6 @@ import type { Request } from "../cni/skel.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
-import { logs } from "../state/log-level.ts";
 import { createLog, logStderr } from "../state/log.ts";
 import { type Context, logContext } from "./context.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -143,8 +142,7 @@ class Journal {
   }
 
   #chosen({ elements }: Choice, attachments: readonly Attachment[]): void {
-    const { config, log } = this.#context;
-    if (!logs(config.logLevel, "debug")) return;
+    const { log } = this.#context;
     for (const [i, element] of elements.entries())
       log().debug("chose network", {
         network: attachments[i]?.list.name,

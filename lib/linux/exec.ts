@@ -31,8 +31,6 @@ export interface ExecRequest {
   scratch?: string | undefined;
   /** Called after the start, for work that overlaps the delegate. Must not throw. */
   started?: (() => unknown) | undefined;
-  /** Kills the process group when it is aborted, as the deadline does. */
-  signal?: AbortSignal | undefined;
   /** Runs the start of the process: in another mount namespace. */
   enter?: (<T>(start: () => T) => T) | undefined;
 }
@@ -151,14 +149,12 @@ type Output = Record<keyof typeof outputLimits, number>;
 /** The reason to kill the child; undefined if it ended by itself. */
 async function watched(
   child: Child,
-  { deadline, signal }: ExecRequest,
+  { deadline }: ExecRequest,
   output: Output,
 ): Promise<ExecResult["killed"]> {
   const { promise: verdict, resolve } =
     Promise.withResolvers<ExecResult["killed"]>();
-  const end = () => resolve("deadline");
-  const timer = setTimeout(end, deadline.remaining);
-  signal?.addEventListener("abort", end);
+  const timer = setTimeout(() => resolve("deadline"), deadline.remaining);
   const measure = setInterval(
     () => stopWhenTooLarge(output, resolve),
     measureEveryMs,
@@ -171,7 +167,6 @@ async function watched(
   } finally {
     clearTimeout(timer);
     clearInterval(measure);
-    signal?.removeEventListener("abort", end);
   }
 }
 

@@ -96,7 +96,7 @@ const pollMs = 2;
  */
 export function rawEnvironment(
   env: Readonly<Record<string, string>>,
-  isForced = false,
+  isForced: boolean,
 ): Uint8Array[] | undefined {
   const byText = new Map<string, Uint8Array>();
   const byName = new Map<string, Uint8Array[]>();

@@ -152,11 +152,10 @@ export class Records {
 
   /** Whether there is a record, readable or not. */
   has(identity: Identity): boolean {
-    try {
-      return this.statusOf(this.baseNameOf(identity)) !== undefined;
-    } catch (cause) {
-      throw recordError("failed to find attachment record", cause);
-    }
+    return onDisk(
+      "find",
+      () => this.statusOf(this.baseNameOf(identity)) !== undefined,
+    );
   }
 
   /** A file as it was written is taken for right; of any other, each entry that the schema accepts. Never throws: DEL and CHECK go on without a prevResult. */

@@ -9,7 +9,7 @@ import type { Deadline } from "../../linux/deadline.ts";
 import { CniError, Code, invalidConfig } from "../../cni/error.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { nonBlank, quote } from "../../linux/text.ts";
-import { type Exec, type ExecResult, execDelegate } from "../../linux/exec.ts";
+import { type ExecResult, execDelegate } from "../../linux/exec.ts";
 import { jsonIfAny, omitUndefined } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
@@ -34,14 +34,11 @@ export interface PluginRequest {
 }
 
 /** Throws 7 if the plugin cannot be executed, 11 if it returns no credential in time. */
-export async function runPlugin(
-  request: PluginRequest,
-  exec: Exec = execDelegate,
-): Promise<Issued> {
+export async function runPlugin(request: PluginRequest): Promise<Issued> {
   // Only the program is named: users write arguments into `command`.
   const [command = ""] = request.config.command.split(" ");
   const plugin = `credential plugin ${quote(command)}`;
-  const result = await execute(plugin, request, exec);
+  const result = await execute(plugin, request);
   const failure = failureOf(result);
   if (failure !== undefined)
     throw new CniError(Code.tryAgainLater, `${plugin} ${failure}`);
@@ -51,7 +48,6 @@ export async function runPlugin(
 async function execute(
   plugin: string,
   { config, env, cluster, deadline }: PluginRequest,
-  exec: Exec,
 ): Promise<ExecResult> {
   const environment = {
     ...omitUndefined<Record<string, string>>(env),
@@ -65,7 +61,7 @@ async function execute(
     spec: { interactive: false, ...(config.provideClusterInfo && { cluster }) },
   };
   try {
-    return await exec({
+    return await execDelegate({
       path,
       args: config.args,
       env: { ...environment, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
