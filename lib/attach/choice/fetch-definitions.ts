@@ -112,10 +112,9 @@ function namesDevice({ element }: DefinitionReference): boolean {
 }
 
 /** The resource that a definition names for its devices (devices.md). */
-function resourceOf(
-  definition: NetworkAttachmentDefinition | undefined,
-): string | undefined {
-  const resource = own(definition?.metadata.annotations, resourceAnnotation);
+export function resourceOf(definition: unknown): string | undefined {
+  const annotations = own(own(definition, "metadata"), "annotations");
+  const resource = own(annotations, resourceAnnotation);
   return typeof resource === "string" && resource.trim() !== ""
     ? resource
     : undefined;

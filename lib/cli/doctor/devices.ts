@@ -3,6 +3,7 @@
  * that no device plugin of the node has, the node's name and the right to list
  * ResourceSlices.
  */
+import { resourceOf } from "../../attach/choice/fetch-definitions.ts";
 import type { Context } from "../../attach/context.ts";
 import { own } from "../../cni/json.ts";
 import type { Kube } from "../../kube/client.ts";
@@ -77,16 +78,8 @@ async function resourcesOf(kube: Kube, context: Context): Promise<Set<string>> {
   }
 }
 
-const resourceKey = "k8s.v1.cni.cncf.io/resourceName";
-
 function resources(definitions: readonly unknown[]): Set<string> {
-  const found = new Set<string>();
-  for (const definition of definitions) {
-    const annotations = own(own(definition, "metadata"), "annotations");
-    const resource = own(annotations, resourceKey);
-    if (typeof resource === "string" && resource !== "") found.add(resource);
-  }
-  return found;
+  return new Set(definitions.flatMap((one) => resourceOf(one) ?? []));
 }
 
 /** At most so many; each is one request. */

@@ -18,6 +18,11 @@ const definition = {
   spec: { config: "" },
 };
 
+const blank = {
+  ...definition,
+  metadata: { annotations: { "k8s.v1.cni.cncf.io/resourceName": " " } },
+};
+
 /** The server lists all definitions. */
 function listDefinitions(server: ApiServer, ...items: object[]): void {
   server.inject({
@@ -120,6 +125,7 @@ describe("doctor, devices", () => {
   test.each([
     ["needed", "fail", [definition]],
     ["not needed", "skip", []],
+    ["a blank name is none", "skip", [blank]],
   ])("no kubelet, %s: %s", async (_, verdict, definitions) => {
     await using server = await startApiServer();
     listDefinitions(server, ...definitions);
