@@ -17,7 +17,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { license, version } from "../package.json";
 import { extractPackage } from "./debian.ts";
-import { type Architecture, type Image, OciLayout } from "./oci.ts";
+import { type Architecture, type Image, OciLayout, tagOf } from "./oci.ts";
 import { run } from "./run.ts";
 import { type Target, targets } from "./targets.ts";
 import { verifyFile } from "./verify.ts";
@@ -32,6 +32,9 @@ const { values: options } = parseArgs({
     out: { type: "string", default: join(dist, "genie-image.tar") },
   },
 });
+
+// Before everything else: the layers take long.
+tagOf(options.name);
 
 /** Of an architecture: the executable that is linked with glibc, and the one for musl. */
 const platforms: readonly [Architecture, glibc: string, musl: string][] = [

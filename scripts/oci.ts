@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { imagePattern } from "../lib/cli/manifest.ts";
 import { run } from "./run.ts";
 import { writeTar } from "./tar.ts";
 
@@ -187,7 +188,10 @@ function pathOf({ digest }: Pick<Descriptor, "digest">): string {
   return `blobs/${digest.replace(":", "/")}`;
 }
 
-/** `1` of `registry.example:5000/genie:1`. */
-function tagOf(name: string): string {
-  return name.slice(name.lastIndexOf(":") + 1);
+/** `1` of `registry.example:5000/genie:1`. Throws Error: engines refuse to load a name without one. */
+export function tagOf(name: string): string {
+  const [, tag] = /:(\w[\w.-]*)$/.exec(name) ?? [];
+  if (tag === undefined || name.includes("@") || !imagePattern.test(name))
+    throw new Error(`expected the name of an image with a tag, got "${name}"`);
+  return tag;
 }

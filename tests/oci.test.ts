@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { type Image, OciLayout, labelsOf } from "../scripts/oci.ts";
+import { type Image, OciLayout, labelsOf, tagOf } from "../scripts/oci.ts";
 import { run } from "../scripts/run.ts";
 import { temporaryDirectory } from "./support/delegate.ts";
 
@@ -22,6 +22,28 @@ const manifest = v.object({
 });
 
 const name = "registry.example:5000/team/genie:1.2.3";
+
+describe("tagOf", () => {
+  test.each([
+    [name, "1.2.3"],
+    ["localhost/genie:0.1.0", "0.1.0"],
+  ])("%s, %s", (image, tag) => {
+    expect(tagOf(image)).toBe(tag);
+  });
+
+  test.each([
+    "genie",
+    "registry.example:5000/genie",
+    "Genie:1",
+    "a b:1",
+    `genie:1@sha256:${"0".repeat(64)}`,
+    "genie:",
+  ])("%s, is refused", (image) => {
+    expect(() => tagOf(image)).toThrow(
+      `expected the name of an image with a tag, got "${image}"`,
+    );
+  });
+});
 
 describe("OciLayout", () => {
   const directory = temporaryDirectory();
