@@ -87,11 +87,19 @@ function removed(directory: string): boolean {
   return true;
 }
 
-/** Parents first. */
+/** Parents first. A group may go meanwhile: the kubelet removes those of pods. */
 function below(directory: string): string[] {
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory, { withFileTypes: true })
+  return entriesOf(directory)
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => join(directory, name))
     .flatMap((path) => [path, ...below(path)]);
+}
+
+function entriesOf(directory: string) {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
 }

@@ -24,7 +24,7 @@ export const trace = {
 export interface Containerd {
   daemon: Daemon;
   load(image: Image): Promise<void>;
-  /** An archive that is there already. */
+  /** An archive that is there already, as `kind load image-archive` imports it. */
   importArchive(tar: string): Promise<void>;
   ctr(...args: string[]): Promise<string>;
 }
@@ -69,7 +69,11 @@ export function containerd(
       await ctr("images", "import", tar);
     },
     async importArchive(tar) {
-      await ctr("images", "import", tar);
+      await ctr(
+        ..."images import --all-platforms --digests".split(" "),
+        "--snapshotter=overlayfs",
+        tar,
+      );
     },
   };
 }

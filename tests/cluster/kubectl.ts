@@ -44,6 +44,12 @@ export class Kubectl {
     });
   }
 
+  /** Whatever of the object is not in the text goes. */
+  replace(manifest: string): Promise<string> {
+    const command = ["replace", "--save-config", "-f", "-"];
+    return run([...this.#command, ...command], { stdin: manifest });
+  }
+
   /** Objects, or text in YAML. */
   apply(manifest: readonly object[] | string): Promise<string> {
     const stdin =

@@ -131,11 +131,14 @@ export async function checkDaemonSet(
     await until("the file", 30, () => Bun.file(config).exists());
   });
   await report.check(
-    "`genie manifest --uninstall | kubectl apply` waits for a pod that needs genie, then removes genie",
+    "`genie manifest --uninstall | kubectl replace` waits for a pod that needs genie, then removes genie",
     async () => {
       await createPods(kubectl, { double: { cni: "flannel,canal" } });
       const removing = ["manifest", image, "--uninstall"];
-      await kubectl.apply(await run([cluster.genie, ...removing]));
+      // As of Helm: `kubectl apply` would merge the two objects.
+      const applied = "kubectl.kubernetes.io/last-applied-configuration";
+      await kubectl.run("annotate", ...set, `${applied}-`);
+      await kubectl.replace(await run([cluster.genie, ...removing]));
       const said = await until("its pod to say why it waits", 60, async () => {
         const text = await kubectl.run("logs", ...set);
         return text.includes("default/double") && text;
