@@ -87,15 +87,15 @@ export function parseConf(value: unknown): NetworkConfigList {
 }
 
 /**
- * A list, which has the key `plugins`, or a single plugin; `name` is the name of one
- * without. Throws Error.
+ * A single plugin, which has a `type`, as Multus tells them apart, or a list, which has
+ * `plugins`; `name` is the name of one without. Throws Error.
  */
 export function parseAnyConf(
   value: Readonly<Record<string, unknown>>,
   name: unknown,
 ): NetworkConfigList {
   const named = own(value, "name") ? value : { ...value, name };
-  return own(value, "plugins") === undefined
+  return own(value, "plugins") === undefined || own(value, "type")
     ? parseConf(named)
     : parseConfList(named);
 }

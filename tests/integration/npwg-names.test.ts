@@ -35,6 +35,8 @@ async function startCluster(): Promise<Cluster> {
     type: "macvlan",
     master: "up0",
     ipam: cluster.node.ipam("10.33.0.0/24"),
+    // Ignored beside `type`, as by Multus.
+    plugins: [{ type: "tuning" }],
   });
   cluster.define("kube-system/system", ptp("10.34.0.0/24"));
   // These are on the node: by its `name`, whatever the file is called.

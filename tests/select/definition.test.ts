@@ -118,6 +118,11 @@ describe("definitionNetwork, spec.config", () => {
       parseConfList({ name: "storage", plugins: [{ type: "bridge" }] }),
     ],
     [
+      "type and plugins, as Multus takes it: one plugin",
+      { ...bridge, plugins: [{ type: "tuning" }] },
+      parseConf({ ...bridge, plugins: [{ type: "tuning" }] }),
+    ],
+    [
       "no cniVersion: 0.3.0",
       { name: "lan", type: "bridge" },
       {
