@@ -170,7 +170,6 @@ export function claimRequestOf(claim: JsonObject): ClaimRequest {
 function conflicts(element: JsonElement): string[] {
   const { interface: ifname, interfaceRequest } = element;
   const { resourceName, resourceClaim } = element;
-  const { ips, "ipam-claim-reference": ipamClaim } = element;
   const problems: string[] = [];
   if (ifname && interfaceRequest && ifname !== interfaceRequest)
     problems.push(
@@ -179,10 +178,6 @@ function conflicts(element: JsonElement): string[] {
   if (resourceName && resourceClaim)
     problems.push(
       `resourceClaim: expected nothing beside resourceName ${quote(resourceName)}, got an object`,
-    );
-  if (ips && ips.length > 0 && ipamClaim)
-    problems.push(
-      `ipam-claim-reference: expected nothing beside ips, got ${quote(ipamClaim)}`,
     );
   return problems;
 }
