@@ -25,8 +25,8 @@ import type { Command } from "../command/command.ts";
 import { directoryOptions } from "../node/directories.ts";
 import { contextOf } from "../node/node-context.ts";
 
-/** "left alone" is no failure. */
-export type ChangeOutcome =
+/** The JSON on stdout; the agent reads the keys that it knows (change-request.ts). */
+type PrintedOutcome =
   | Change
   | { outcome: "checked"; attachments: CheckedAttachment[] }
   | { outcome: "left alone"; why: string }
@@ -52,7 +52,7 @@ interface Verb {
     node: Context,
     pod: { containerId: string; ifname: string },
     request: ChangeRequest,
-  ): Promise<ChangeOutcome>;
+  ): Promise<PrintedOutcome>;
 }
 
 const verbs: Readonly<Record<ChangeRequest["verb"], Verb>> = {
@@ -81,8 +81,8 @@ const verbs: Readonly<Record<ChangeRequest["verb"], Verb>> = {
 };
 
 async function outcomeOf(
-  work: () => Promise<ChangeOutcome>,
-): Promise<ChangeOutcome> {
+  work: () => Promise<PrintedOutcome>,
+): Promise<PrintedOutcome> {
   try {
     return await work();
   } catch (cause) {
