@@ -123,9 +123,9 @@ export const defects: readonly Defect[] = [
     scenario: "a second DEL",
     edits: [
       {
-        before: "const traces = formerTraces(context);",
+        before: "const foreign = foreignRecords(context);",
         after:
-          "const traces = formerTraces(context) ?? { multusFile: '/nowhere', cacheEntries: [] };",
+          "const foreign = foreignRecords(context) ?? { multusFile: '/nowhere', cacheEntries: [] };",
       },
     ],
   },

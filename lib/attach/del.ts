@@ -7,7 +7,7 @@ import type { Result } from "../cni/result.ts";
 import { parseIp } from "../linux/address.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
-import { linkStatusIfAny, listIfAny, statusIfAny } from "../linux/files.ts";
+import { linkExists, statusIfAny } from "../linux/files.ts";
 import { namespaceId } from "../linux/netns.ts";
 import { type Lock, lockContainer } from "../state/lock.ts";
 import {
@@ -21,7 +21,8 @@ import { Records } from "../state/records.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { delegateCaller, searchPath } from "./delegates.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-import type { FormerTraces } from "./unrecorded.ts";
+import { type ForeignRecords, foreignRecords } from "./foreign-records.ts";
+import type { AdoptedRecord } from "./multus-record.ts";
 
 export async function del(context: Context): Promise<void> {
   // Its ADD was refused, and the genie that executed us has the lock.
@@ -59,7 +60,7 @@ function mayHaveRecords(dataDir: string, problem: unknown): boolean {
   try {
     return CniError.from(problem).cause instanceof UnsafeDirectory
       ? statusIfAny(dataDir)?.kind === "directory"
-      : exists(`${dataDir}/locks`) || exists(`${dataDir}/attachments`);
+      : linkExists(`${dataDir}/locks`) || linkExists(`${dataDir}/attachments`);
   } catch (error) {
     return !/^(?:ELOOP|ENAMETOOLONG)$/.test(errnoOf(error) ?? "");
   }
@@ -80,18 +81,18 @@ export async function deleteRecorded(
     record = await records.read(request);
   } catch (error) {
     if (!(error instanceof CorruptRecord)) throw error;
-    await deleteUnreadable(context, error, lock, deadline);
+    await setAsideUnreadable(context, error, lock, deadline);
   }
   if (record) {
     await deleteRecord(context, record, request.netns, lock, deadline);
     return true;
   }
-  removeLitter(context);
+  removeLoneResults(context);
   return false;
 }
 
 /** A result without a record remains after a crash between two removals: no reason to fail. */
-function removeLitter({ records, request, log }: Context): void {
+function removeLoneResults({ records, request, log }: Context): void {
   try {
     records.remove(request);
   } catch (error) {
@@ -100,7 +101,7 @@ function removeLitter({ records, request, log }: Context): void {
 }
 
 /** Error 5 once: the record is renamed, so the runtime's retry finds none and succeeds. */
-async function deleteUnreadable(
+async function setAsideUnreadable(
   context: Context,
   cause: CorruptRecord,
   lock: Lock,
@@ -199,62 +200,31 @@ async function deleteUnrecorded(
   lock: Lock | undefined,
   deadline: Deadline,
 ): Promise<void> {
-  const traces = formerTraces(context);
-  if (!traces) return;
-  const { deleteCached, multusRecord } = await import("./unrecorded.ts");
-  const adopted = multusRecord(context, traces);
-  if (!adopted) return deleteCached(context, traces, lock, deadline);
+  const foreign = foreignRecords(context);
+  if (!foreign) return;
+  const adopted = await adoptMultusRecord(context, foreign);
+  if (!adopted) {
+    const { deleteCached } = await import("./unrecorded.ts");
+    return deleteCached(context, foreign, lock, deadline);
+  }
   const { record, results } = adopted;
   const { netns } = context.request;
   await deleteRecord(context, record, netns, lock, deadline, results);
 }
 
-/** undefined if there is none; a few system calls. */
-function formerTraces(context: Context): FormerTraces | undefined {
-  const path = multusPath(context, context.request);
-  const multusFile = path !== undefined && exists(path) ? path : undefined;
-  const entries = cacheEntries(context);
-  return multusFile !== undefined || entries.length > 0
-    ? { multusFile, cacheEntries: entries }
-    : undefined;
+async function adoptMultusRecord(
+  context: Context,
+  { multusFile }: ForeignRecords,
+): Promise<AdoptedRecord | undefined> {
+  if (multusFile === undefined) return undefined;
+  const { multusRecord } = await import("./multus-record.ts");
+  return multusRecord(context, multusFile);
 }
 
-/** `<multusDir>/<containerID>`; undefined if Multus' files are ignored. */
-export function multusPath(
-  { config: { multusDir } }: Context,
-  { containerId }: { containerId: string },
-): string | undefined {
-  return multusDir === "" ? undefined : `${multusDir}/${containerId}`;
-}
-
-/** `<runtimeCacheDir>/<network>-<containerID>-<interface>`: libcni makes them after a successful ADD, and removes them after a successful DEL. */
-function cacheEntries({ request, config }: Context): string[] {
-  const { runtimeCacheDir: directory } = config;
-  if (directory === "") return [];
-  const end = `-${request.containerId}-${request.ifname}`;
-  try {
-    return listIfAny(directory, end).map((name) => `${directory}/${name}`);
-  } catch {
-    // A directory that we may not read is not used.
-    return [];
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    return linkStatusIfAny(path) !== undefined;
-  } catch {
-    return false;
-  }
-}
-
-/** The file that the record was made of goes when nothing of the record is left to the runtime. */
 async function removeMultusFile(
   context: Context,
   record: AttachmentRecord,
 ): Promise<void> {
-  const path = multusPath(context, record);
-  if (path === undefined) return;
-  const { removeMultusFile: remove } = await import("./unrecorded.ts");
-  remove(context, path);
+  const multus = await import("./multus-record.ts");
+  multus.removeMultusFile(context, record);
 }

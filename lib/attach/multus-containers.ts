@@ -9,8 +9,8 @@ import type { ValidAttachment } from "../cni/network-upkeep.ts";
 import { messageOf } from "../linux/errno.ts";
 import { quote } from "../linux/text.ts";
 import type { Context } from "./context.ts";
-import { multusPath } from "./del.ts";
-import { multusAttachments } from "./unrecorded.ts";
+import { multusPath } from "./foreign-records.ts";
+import { multusAttachments } from "./multus-record.ts";
 
 export interface MultusAttachment {
   /** The name of its network. */
@@ -27,7 +27,7 @@ export function attachmentsOfMultus(
   valid: readonly ValidAttachment[],
 ): MultusAttachment[] {
   return valid.flatMap(({ containerID, ifname: cniIfname }) => {
-    const path = multusPath(context, { containerId: containerID });
+    const path = multusPath(context, containerID);
     if (path === undefined || !isIdentifier(containerID)) return [];
     const request = { ...context.request, ifname: cniIfname };
     try {

@@ -1,11 +1,10 @@
 /**
- * DEL of a container that another program recorded before genie was installed
- * (state.md "DEL"), without the API server: Multus by a file of its own, or the
- * runtime by an entry in the cache of libcni. Few containers are, so DEL loads this
- * when it meets one.
+ * DEL of a container that genie has no record of, and that the runtime attached before genie
+ * was installed (state.md "DEL"): by an entry in the cache of libcni, without the API
+ * server. Few containers are, so DEL loads this when it meets one.
  */
 import * as v from "valibot";
-import { formatCniArgs, ifnameProblem } from "../cni/args.ts";
+import { formatCniArgs } from "../cni/args.ts";
 import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
 import { executesAny } from "../cni/executable-types.ts";
 import {
@@ -20,7 +19,7 @@ import { object, parse } from "../cni/schema.ts";
 import { type CniVersion, latestVersion } from "../cni/version.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
-import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
+import { readOwnFileIfAny } from "../linux/files.ts";
 import {
   type Annotations,
   type Attachment,
@@ -36,127 +35,17 @@ import {
   ownTypes,
 } from "../select/node-networks.ts";
 import type { Lock } from "../state/lock.ts";
-import type { AttachmentRecord } from "../state/record.ts";
-import { newRecord } from "./add-attachments.ts";
 import { requestAnnotations } from "./choice/pod-annotations.ts";
 import { type Context, readNetworks } from "./context.ts";
 import { delegateCaller } from "./delegates.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-
-/** The files of other programs about a container; DEL only lists them. */
-export interface FormerTraces {
-  /** The file of Multus, if any. */
-  multusFile: string | undefined;
-  /** The entries of the runtime's cache. */
-  cacheEntries: readonly string[];
-}
+import type { ForeignRecords } from "./foreign-records.ts";
 
 /** Limit of a file of Multus and of an entry of the cache, in bytes. */
-const maxBytes = 16 << 20;
-
-/**
- * A record made of the file of Multus, whose DEL is as strict as that of our own, so
- * that a failure is counted as any other; with the runtime's own result. undefined when
- * there is no file, or it cannot be understood, which is logged.
- */
-export function multusRecord(
-  context: Context,
-  { multusFile: path }: FormerTraces,
-):
-  | { record: AttachmentRecord; results: ReadonlyMap<string, Result> }
-  | undefined {
-  if (path === undefined) return undefined;
-  try {
-    const attachments = multusAttachments(path, context);
-    if (!attachments) return undefined;
-    const record = newRecord(context, attachments);
-    const results = givenResult(context);
-    return { record: { ...record, adopted: true }, results };
-  } catch (error) {
-    context.log().error("failed to read a file of Multus", {
-      path,
-      error: messageOf(error),
-    });
-    return undefined;
-  }
-}
-
-/** Removes the file of Multus when nothing of its record is left to be deleted. */
-export function removeMultusFile({ log }: Context, path: string): void {
-  try {
-    removeFile(path);
-  } catch (error) {
-    // The next DEL repeats it and finds everything deleted.
-    log().error("failed to remove a file of Multus", {
-      path,
-      error: messageOf(error),
-    });
-  }
-}
-
-/**
- * The attachments in Multus' order; undefined without the file. The format is that of its
- * `saveDelegates`: `<cniDir>/<containerID>`, a JSON array of delegates, the first being the
- * default network. Throws Error when none is understood; the others can be deleted all the
- * same.
- */
-export function multusAttachments(
-  path: string,
-  { request, config, log }: Context,
-): Attachment[] | undefined {
-  const text = readOwnFileIfAny(path, maxBytes);
-  if (text === undefined) return undefined;
-  const delegates = parse(v.array(v.unknown()), parseJson(text), Error);
-  const problems: string[] = [];
-  const attachments = delegates.flatMap((delegate, i) => {
-    try {
-      const list = parseAnyConf(delegateConf(delegate), own(delegate, "Name"));
-      const ifname = delegateIfname(delegate, i, request.ifname);
-      const capabilityArgs = i === 0 ? config.runtimeConfig : {};
-      return [{ list, ifname, args: request.args, capabilityArgs }];
-    } catch (error) {
-      problems.push(`delegate ${i}: ${messageOf(error)}`);
-      return [];
-    }
-  });
-  const error = problems.join(", ");
-  if (attachments.length === 0 && error !== "") throw new Error(error);
-  if (error !== "")
-    log().error("failed to read delegates of Multus", { error });
-  return attachments;
-}
-
-const encoded = object({ Bytes: v.string() });
-const encodedList = object({ Bytes: v.string(), Plugins: v.array(encoded) });
-
-/** In a delegate's own `Bytes` a list that Multus read by its path has only the keys that Go knows: no subnet, no bridge. */
-function delegateConf(delegate: unknown): JsonObject {
-  const list = own(delegate, "CNINetworkConfigList");
-  const given = own(list, "Plugins");
-  if (!Array.isArray(given) || given.length === 0)
-    return decoded(parse(encoded, delegate, Error).Bytes);
-  const { Bytes, Plugins } = parse(encodedList, list, Error);
-  const plugins = Plugins.map((plugin) => decoded(plugin.Bytes));
-  return { ...decoded(Bytes), plugins };
-}
-
-/**
- * The default network has the runtime's interface, the others the requested one or
- * one by position.
- */
-function delegateIfname(
-  delegate: unknown,
-  i: number,
-  cniIfname: string,
-): string {
-  const requested = own(delegate, "ifnameRequest");
-  if (typeof requested === "string" && !ifnameProblem(requested))
-    return requested;
-  return i === 0 ? cniIfname : `net${i}`;
-}
+export const maxForeignBytes = 16 << 20;
 
 /** A configuration: a JSON object in base64. Throws Error. */
-function decoded(base64: string, depth?: number): JsonObject {
+export function decodedObject(base64: string, depth?: number): JsonObject {
   const text = Buffer.from(base64, "base64").toString();
   const value = parseJson(text, depth);
   if (!isObject(value)) throw new Error(mismatch("an object", value));
@@ -169,7 +58,7 @@ function decoded(base64: string, depth?: number): JsonObject {
  */
 export async function deleteCached(
   context: Context,
-  { multusFile, cacheEntries }: FormerTraces,
+  { multusFile, cacheEntries }: ForeignRecords,
   lock: Lock | undefined,
   deadline: Deadline,
 ): Promise<void> {
@@ -237,7 +126,7 @@ function readCacheEntry(
   { request, config }: Context,
 ): CacheEntry | undefined {
   const { containerId, ifname } = request;
-  const text = readOwnFileIfAny(path, maxBytes);
+  const text = readOwnFileIfAny(path, maxForeignBytes);
   if (text === undefined) return undefined;
   const entry = parseJson(text, cacheDepth);
   // The parts of a file name are joined by dashes, which they may contain.
@@ -268,13 +157,13 @@ function namesAnother(entry: unknown, key: string, expected: string): boolean {
 }
 
 function cachedList(base64: string, name: unknown): NetworkConfigList {
-  const list = parseAnyConf(decoded(base64, cacheDepth), name);
+  const list = parseAnyConf(decodedObject(base64, cacheDepth), name);
   if (list.plugins.length === 0) throw new Error("config: no plugins in list");
   return list;
 }
 
 /** The result that the runtime keeps for CNI_IFNAME. */
-function givenResult({ request }: Context): ReadonlyMap<string, Result> {
+export function givenResult({ request }: Context): ReadonlyMap<string, Result> {
   const { config, cniVersion, ifname } = request;
   const result = resultIfAny(config["prevResult"], cniVersion);
   return new Map(result && [[ifname, result]]);

@@ -29,6 +29,15 @@ export {
   statusIfAny,
 } from "./file-calls.ts";
 
+/** Whether there is anything at that path, also a dangling link; false if that cannot be known. */
+export function linkExists(path: string): boolean {
+  try {
+    return linkStatusIfAny(path) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** One buffer for all files: most files fit, and a new buffer each time would be garbage. */
 const scratch = new Uint8Array(64 << 10);
 
