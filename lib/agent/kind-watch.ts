@@ -3,7 +3,7 @@
  * ends after 410, and is resumed after a broken or silent connection.
  */
 import { type JsonObject, isObject, own, ownText } from "../cni/json.ts";
-import type { Api } from "../kube/typed-api.ts";
+import { type Api, jsonOf } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import type { Fields, Level } from "../state/log-level.ts";
 import { backoff, pause } from "./pause.ts";
@@ -31,7 +31,7 @@ export interface WatchDependencies {
   limits?: Partial<typeof usualLimits>;
 }
 
-/** Milliseconds. `silence` is shorter than `current`, so a quiet kind stays current; a watch that lasted `lasting` ends a series of failures. */
+/** Milliseconds, and responses of one LIST. `silence` is shorter than `current`, so a quiet kind stays current; a watch that lasted `lasting` ends a series of failures. */
 const usualLimits = {
   current: 90_000,
   silence: 80_000,
@@ -39,10 +39,14 @@ const usualLimits = {
   list: 10_000,
   longestPause: 10_000,
   lasting: 10_000,
+  pages: 1000,
 };
 
 /** Objects of one response of a LIST. */
 const pageSize = 500;
+
+/** Bytes of one response: a server that never ends must not fill our memory. */
+const longestPage = 256 << 20;
 
 /** The callback of client-node's `Watch`: `phase` is "ADDED", "MODIFIED", "DELETED" or "BOOKMARK". */
 type Callback = (phase: string, object: unknown) => unknown;
@@ -85,10 +89,11 @@ export class KindWatch<T> {
     const items: T[] = [];
     let resourceVersion = "";
     let next = "";
+    let pages = 0;
     do {
       const rest = next === "" ? undefined : { continue: next };
       const response = await this.#get({ limit: `${pageSize}`, ...rest });
-      const body: unknown = await response.json();
+      const body = await jsonOf(response, longestPage);
       const page = own(body, "items");
       const metadata = own(body, "metadata");
       if (!Array.isArray(page) || !isObject(metadata))
@@ -99,6 +104,8 @@ export class KindWatch<T> {
       }
       resourceVersion = ownText(metadata, "resourceVersion") ?? "";
       next = ownText(metadata, "continue") ?? "";
+      if (++pages > this.#limits.pages)
+        throw new Error(`the list of ${this.#kind.name} has no end`);
     } while (next !== "");
     this.server.answered();
     return { items, resourceVersion };
@@ -155,7 +162,7 @@ export class KindWatch<T> {
   }
 
   async #askForOne(): Promise<void> {
-    await (await this.#get({ limit: "1" })).arrayBuffer();
+    await jsonOf(await this.#get({ limit: "1" }));
     this.#isSilent = false;
     this.server.answered();
   }

@@ -5,6 +5,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { type JsonObject, isObject, own } from "../cni/json.ts";
 import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
+import { isDnsName } from "../select/npwg-schema.ts";
 import type { Kind } from "./kind-watch.ts";
 
 /** The pods of a node; of every node when its name is unknown. */
@@ -44,7 +45,7 @@ export const definitionKind: Kind<NetworkAttachmentDefinition> = {
 /** kubectl's copy of the whole object, in an annotation. */
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
-/** An object with these keys of these of its objects; undefined without a name. */
+/** An object with these keys of these of its objects; undefined without names of Kubernetes, which become names of files. */
 function keepKeys(
   object: JsonObject,
   wanted: Readonly<Record<string, readonly string[]>>,
@@ -59,10 +60,15 @@ function keepKeys(
     }
   }
   const metadata = kept["metadata"] ?? {};
-  if (typeof metadata["name"] !== "string") return undefined;
+  if (!isName(metadata["name"]) || !isName(metadata["namespace"]))
+    return undefined;
   const { [lastApplied]: _, ...annotations } = isObject(metadata["annotations"])
     ? metadata["annotations"]
     : {};
   metadata["annotations"] = annotations;
   return kept;
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === "string" && isDnsName(value);
 }

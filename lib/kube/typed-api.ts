@@ -273,15 +273,28 @@ function guarded(
   };
 }
 
-/** Undefined if it exceeds the limit of every response. Throws the connection's error. */
-async function readBody(response: Response): Promise<string | undefined> {
+/** The value of a response in JSON of at most `limit` bytes. Throws Error, and the connection's. */
+export async function jsonOf(
+  response: Response,
+  limit = bodyLimit,
+): Promise<unknown> {
+  const text = await readBody(response, limit);
+  if (text !== undefined) return JSON.parse(text);
+  throw new Error(`the response is larger than ${limit >> 20} MiB`);
+}
+
+/** Undefined if it exceeds the limit. Throws the connection's error. */
+async function readBody(
+  response: Response,
+  limit = bodyLimit,
+): Promise<string | undefined> {
   const body: ReadableStream<Uint8Array> | null = response.body;
   const chunks: Uint8Array[] = [];
   let size = 0;
   // Leaving the loop cancels the stream, which closes the connection.
   for await (const chunk of body ?? []) {
     size += chunk.byteLength;
-    if (size > bodyLimit) return undefined;
+    if (size > limit) return undefined;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

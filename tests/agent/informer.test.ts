@@ -145,6 +145,17 @@ describe("startInformer", () => {
     expect(watched.requests().slice(0, 3)).toEqual(["LIST", "LIST", "LIST"]);
   });
 
+  test("a list that does not end is given up", async () => {
+    const objects = Array.from({ length: 1001 }, (_, i) => `net${i}`);
+    await using watched = await watch({ objects, limits: { pages: 1 } });
+    const { log, informer } = watched;
+    await until(() => log.length > 0, "the failure");
+    expect(log).toEqual([
+      'warn failed to watch network-attachment-definitions {"error":"the list of network-attachment-definitions has no end"}',
+    ]);
+    expect(informer.hasStarted).toBe(false);
+  });
+
   test.each(["end", "destroy"] as const)(
     "a watch that ends (%s), resumes without a LIST and misses nothing",
     async (how) => {
@@ -387,10 +398,15 @@ describe("kinds", () => {
     });
   });
 
-  test.each([{}, { metadata: null }, { metadata: { name: 7 } }])(
-    "keep, %j is no object",
-    (object) => {
-      expect(definitionKind.keep(object)).toBeUndefined();
-    },
-  );
+  test.each([
+    {},
+    { metadata: null },
+    { metadata: { name: 7, namespace: "shop" } },
+    { metadata: { name: "a" } },
+    { metadata: { name: "a/../../b", namespace: "shop" } },
+    { metadata: { name: "a", namespace: ".." } },
+    { metadata: { name: "a\0b", namespace: "shop" } },
+  ])("keep, %j is no object", (object) => {
+    expect(definitionKind.keep(object)).toBeUndefined();
+  });
 });

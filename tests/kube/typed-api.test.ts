@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Unreachable, openApi } from "../../lib/kube/typed-api.ts";
+import { Unreachable, jsonOf, openApi } from "../../lib/kube/typed-api.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
 
@@ -29,6 +29,21 @@ afterAll(async () => {
 const soon = () => AbortSignal.timeout(3000);
 const pods = "/api/v1/pods";
 const users = () => server.requests.map(({ user }) => user);
+
+test("jsonOf, a response over its limit is not read to its end", async () => {
+  let read = 0;
+  const endless = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      read++;
+      controller.enqueue(new Uint8Array(1 << 20));
+    },
+  });
+  expect(jsonOf(new Response(endless), 2 << 20)).rejects.toThrow(
+    "the response is larger than 2 MiB",
+  );
+  expect(read).toBeLessThan(10);
+  expect(await jsonOf(new Response("[1]"))).toEqual([1]);
+});
 
 describe("openApi", () => {
   test("place, a kubeconfig of the node and the files that it names, below another root", async () => {

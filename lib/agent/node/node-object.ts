@@ -2,7 +2,7 @@
 import type { V1Taint } from "@kubernetes/client-node";
 import { isObject, own } from "../../cni/json.ts";
 import { statusText } from "../../kube/api-error.ts";
-import type { Change } from "../../kube/typed-api.ts";
+import { type Change, jsonOf } from "../../kube/typed-api.ts";
 import type { Agent } from "../part.ts";
 
 export interface NodeObject {
@@ -16,7 +16,7 @@ const limitMs = 5000;
 
 /** Throws Error, also for an unknown name of the node. */
 export async function readNode(agent: Agent): Promise<NodeObject> {
-  const body: unknown = await (await send(agent)).json();
+  const body = await jsonOf(await send(agent));
   const metadata = own(body, "metadata");
   const labels = own(metadata, "labels");
   const taints = own(own(body, "spec"), "taints");

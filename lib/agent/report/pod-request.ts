@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { map, object, parse } from "../../cni/schema.ts";
 import { statusText } from "../../kube/api-error.ts";
 import { isMeant } from "../../kube/objects.ts";
-import type { Api } from "../../kube/typed-api.ts";
+import { type Api, jsonOf } from "../../kube/typed-api.ts";
 import type { PodReference } from "../../state/record.ts";
 
 function pathOf({ namespace, name }: PodReference): string {
@@ -17,7 +17,7 @@ export async function readPod(
   signal: AbortSignal,
 ): Promise<{ uid: string; resourceVersion: string }> {
   const response = await api.send(pathOf(pod), signal);
-  const body: unknown = await response.json().catch(() => undefined);
+  const body: unknown = await jsonOf(response).catch(() => undefined);
   if (!response.ok) throw new Error(statusText(response.status));
   const fail = (problem: string) => new Error(`invalid response: ${problem}`);
   const { metadata } = parse(podSchema, body, fail);
