@@ -386,7 +386,7 @@ describe("manifest", () => {
           plural: "network-attachment-definitions",
           singular: "network-attachment-definition",
           kind: "NetworkAttachmentDefinition",
-          shortNames: ["net-attach-def"],
+          shortNames: ["net-attach-def", "nad"],
         },
         versions: [
           {

@@ -11,7 +11,7 @@ export const networkAttachmentDefinition = customResource(
     plural: definitions,
     singular: "network-attachment-definition",
     kind: "NetworkAttachmentDefinition",
-    shortNames: ["net-attach-def"],
+    shortNames: ["net-attach-def", "nad"],
   },
   {
     description:
