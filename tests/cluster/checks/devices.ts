@@ -34,7 +34,7 @@ import { expectNothing } from "./pods.ts";
 
 const resource = "genie.test/vf";
 const claimed = "genie.test/nic";
-const plugged = ["vf-10", "vf-2", "vf-3", "vf-11"];
+const plugged = ["vf-10", "vf-2", "vf-3", "vf-11", "vf-4", "vf-12"];
 const cni = "k8s.cni.cncf.io";
 
 /** The device of each is the name of a link. */
@@ -43,7 +43,7 @@ const drivers = [
     name: "nic.genie.test",
     extended: claimed,
     devices: Object.fromEntries(
-      ["nic-0", "nic-1", "nic-2"].map((id) => [
+      ["nic-0", "nic-1", "nic-2", "nic-3"].map((id) => [
         id,
         { [`${cni}/resourceName`]: claimed, [`${cni}/deviceID`]: id },
       ]),
@@ -60,6 +60,8 @@ const drivers = [
   { name: "gpu.genie.test", devices: { "gpu-0": {} } },
   { name: "old.genie.test", devices: { "old-0": {} } },
 ] as const;
+
+const nics = Object.keys(drivers[0].devices);
 
 const links = [
   ...plugged,
@@ -97,11 +99,24 @@ const all: Readonly<Record<string, Case>> = {
     devices: plugged,
     requests: [],
   },
+  "plugin-later": {
+    networks: [{ name: "vf" }],
+    containers: [{ limit: 2 }],
+    devices: plugged,
+    requests: [],
+  },
+  "claim-alternatives": {
+    networks: [{ name: "bare", resourceClaim: element }],
+    containers: [{ claims: ["nic"] }],
+    claims: { nic: "alternatives" },
+    devices: nics,
+    requests: ["pods", "resourceclaims", "resourceslices"],
+  },
   "claim-mixed": {
     networks: [{ name: "claimed" }],
     containers: [{ claims: ["fast"] }],
     claims: { fast: "mixed" },
-    devices: ["nic-0", "nic-1", "nic-2"],
+    devices: nics,
     // The driver of the GPU, and the one of the network device.
     requests: ["resourceslices", "resourceslices"],
   },
@@ -109,13 +124,13 @@ const all: Readonly<Record<string, Case>> = {
     networks: [{ name: "bare", resourceClaim: element }],
     containers: [{}, { claims: ["nic"] }],
     claims: { nic: "single" },
-    devices: ["nic-0", "nic-1", "nic-2"],
+    devices: nics,
     requests: ["pods", "resourceclaims", "resourceslices"],
   },
   "claim-extended": {
     networks: [{ name: "claimed" }],
     containers: [{ limit: 1, of: claimed }],
-    devices: ["nic-0", "nic-1", "nic-2"],
+    devices: nics,
     requests: ["resourceslices"],
   },
   "claim-described": {
@@ -244,6 +259,24 @@ export async function checkDevices(
     },
   );
 
+  await report.check(
+    "a running pod gets its other device, and gives it back",
+    async () => {
+      await installed("attach", "plugin-later", "default/vf@later");
+      const given = await devicesIn(cluster, "plugin-later", macs);
+      expectEqual("number", new Set(given).size, 2);
+      expectEqual(
+        "devices",
+        given.filter((one) => !plugged.includes(one)),
+        [],
+      );
+      await installed("detach", "plugin-later", "later");
+      const left = await devicesIn(cluster, "plugin-later", macs);
+      expectEqual("left", left, given.slice(0, 1));
+      return given.join(", ");
+    },
+  );
+
   await report.check("deleted pods give their devices back", async () => {
     await deletePods(kubectl, "claim-foreign", ...Object.keys(cases));
     rmSync(join(binDir, "vf"));
@@ -300,6 +333,20 @@ function objects(): object[] {
     },
   });
   const apiVersion = "resource.k8s.io/v1";
+  const alternatives = {
+    devices: {
+      requests: [
+        {
+          name: "vf",
+          firstAvailable: ["gone", "nic"].map((name) => ({
+            name,
+            deviceClassName: drivers[0].name,
+            ...(name === "gone" && { count: nics.length + 1 }),
+          })),
+        },
+      ],
+    },
+  };
   const template = (name: string, spec: object) => ({
     apiVersion,
     kind: "ResourceClaimTemplate",
@@ -313,6 +360,7 @@ function objects(): object[] {
     definition("named", "named"),
     template("mixed", claim({ gpu: ["gpu"], vf: ["nic"] })),
     template("single", claim({ vf: ["nic"] })),
+    template("alternatives", alternatives),
     template("described", claim({ vf: ["described"], other: ["described"] })),
     {
       apiVersion,
