@@ -15,7 +15,8 @@ import {
   asksForDefaultRoute,
   displayName,
 } from "../select/attachment.ts";
-import { type Lock, withSharedRecords } from "../state/lock.ts";
+import type { Lock } from "../state/lock.ts";
+import { withSharedRecords } from "../state/records-lock.ts";
 import { type AttachmentRecord, formatVersion } from "../state/record.ts";
 import type { DueStatus, WrittenFile } from "../state/records.ts";
 import type { PodNetworks } from "./choice/choose.ts";

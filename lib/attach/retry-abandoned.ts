@@ -6,7 +6,8 @@ import type { Deadline } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
 import { recordedNetns } from "../linux/netns.ts";
 import type { Attachment } from "../select/attachment.ts";
-import { tryWithContainerLock, withRecordsAlone } from "../state/lock.ts";
+import { tryWithContainerLock } from "../state/lock.ts";
+import { withRecordsAlone } from "../state/records-lock.ts";
 import {
   type RecordDirectory,
   type RecordEntry,

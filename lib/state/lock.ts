@@ -1,12 +1,10 @@
 /**
- * One container's operations never run over each other, and no ADD writes a record
- * while a GC tells networks what is valid (state.md "Processes and locks",
- * cni-plugin.md P-GC-5). Both are flocks whose descriptor the delegates inherit, so
- * that a lock outlives a killed genie for as long as an orphaned delegate runs;
- * `lock-recovery`, loaded when a lock is taken already, ends such orphans.
+ * One container's operations never run over each other (state.md "Processes and locks"). The
+ * lock is a flock whose descriptor the delegates inherit, so that it outlives a killed genie
+ * for as long as an orphaned delegate runs; `lock-recovery`, loaded when a lock is taken
+ * already, ends such orphans.
  */
 import { Code, CniError } from "../cni/error.ts";
-import { noContainer } from "../cni/invoke.ts";
 import type { Deadline } from "../linux/deadline.ts";
 import { UnsafeDirectory, errnoOf, messageOf } from "../linux/errno.ts";
 import {
@@ -96,7 +94,7 @@ export function lockContainer(
 }
 
 /** Milliseconds between two attempts. */
-const pollMs = 10;
+export const pollMs = 10;
 
 /** `whenTaken` gets the living owner, if one is known; any result but undefined ends the waiting. */
 async function acquire<T>(
@@ -151,7 +149,7 @@ function takenDirectory(path: string, fd: number): number | undefined {
 export const containerVariable = "GENIE_CONTAINER";
 
 /** Loaded when a lock is taken. */
-async function recoveryOf(
+export async function recoveryOf(
   containerId: string,
   deadline: Deadline,
 ): Promise<LockRecovery> {
@@ -159,82 +157,15 @@ async function recoveryOf(
   return new LockRecovery(`${containerVariable}=${containerId}`, deadline);
 }
 
-function lockedError(subject: string, owner: number | undefined): CniError {
+export function lockedError(
+  subject: string,
+  owner: number | undefined,
+): CniError {
   const by = owner === undefined ? "" : ` (process ${owner})`;
   return new CniError(
     Code.tryAgainLater,
     `${subject} locked by another operation${by}`,
   );
-}
-
-/**
- * Runs `work`, which writes a record, while no GC is alone with the records: a record
- * is either in the list of a GC, or its delegates run after the plugins of that GC.
- * Throws as {@link withContainerLock}.
- */
-export function withSharedRecords<T>(
-  context: LockContext,
-  deadline: Deadline,
-  work: () => T,
-): Promise<T> {
-  return withRecords(tryShare, context, deadline, work);
-}
-
-/**
- * Runs `work` while no ADD writes a record and no other GC is at work. `work` gets the
- * descriptor for its delegates, so that an orphan of a killed GC keeps ADD out too,
- * until it is ended. Throws as {@link withContainerLock}.
- */
-export function withRecordsAlone<T>(
-  context: LockContext,
-  deadline: Deadline,
-  work: (lock: Pick<Lock, "fd">) => Promise<T>,
-): Promise<T> {
-  return withRecords(tryLock, context, deadline, async (lock) => {
-    try {
-      return await work(lock);
-    } finally {
-      // Releases it for every process that inherited it.
-      unlock(lock.fd);
-    }
-  });
-}
-
-async function withRecords<T>(
-  flock: (fd: number) => boolean,
-  { config, dependencies }: LockContext,
-  deadline: Deadline,
-  work: (lock: Pick<Lock, "fd">) => T | Promise<T>,
-): Promise<T> {
-  const directory = `${config.dataDir}/attachments`;
-  const fd = openRecords(directory);
-  let recovery: LockRecovery | undefined;
-  try {
-    while (!take(flock, fd, directory)) {
-      recovery ??= await recoveryOf(noContainer, deadline);
-      const owner = recovery.ownerOf(fd);
-      if (deadline.expired)
-        throw lockedError("the attachment records are", owner);
-      await dependencies.sleep(deadline.atMost(pollMs).remaining);
-    }
-    return await work({ fd });
-  } finally {
-    close(fd);
-  }
-}
-
-/** Locks the directory itself, so no file can remain. */
-function openRecords(path: string): number {
-  const flags = Open.readOnly | Open.noFollow;
-  requireOwnDirectory(path);
-  try {
-    const fd = openIfAny(path, flags);
-    if (fd !== undefined) return fd;
-    makeOwnDirectory(path);
-    return open(path, flags);
-  } catch (cause) {
-    throw openError(path, cause);
-  }
 }
 
 /**
@@ -319,7 +250,7 @@ function openDirectory(path: string): number {
 }
 
 /** 5, or 11 where the node has too few descriptors now. */
-function openError(path: string, cause: unknown): CniError {
+export function openError(path: string, cause: unknown): CniError {
   return lockError("open lock", path, cause, CniError.from(cause).code);
 }
 
@@ -350,7 +281,7 @@ function openInstead(
  * Whether flock took it; false if another process has it. Throws 5 for every other
  * failure, which is permanent.
  */
-function take(
+export function take(
   flock: (fd: number) => boolean,
   fd: number,
   path: string,
