@@ -130,10 +130,6 @@ export async function gcNetworks(
   }
   const errors: CniError[] = [];
   for (const [i, network] of networks.entries()) {
-    if (deadline.expired) {
-      errors.push(noTimeFor(networks.slice(i)));
-      break;
-    }
     const former = ofMultus
       .filter((one) => one.network === network.list.name)
       .map(({ pair }) => pair);
@@ -190,14 +186,6 @@ function refusals({ unreadable }: RecordSurvey): CniError[] {
         error instanceof CniError ? error.code : Code.io,
         `refusing GC of networks: unreadable attachment record ${quote(name)}: ${messageOf(error)}`,
       ),
-  );
-}
-
-function noTimeFor(networks: readonly NetworkToCollect[]): CniError {
-  const names = networks.map(({ list }) => quote(list.name));
-  return new CniError(
-    Code.tryAgainLater,
-    `no time left for GC of ${names.join(", ")}`,
   );
 }
 

@@ -225,15 +225,17 @@ async function deleteUnreadableRecords(
   // A record of another genie network: `confDir` is not all that the node has.
   if (records.some(({ network }) => network !== request.config.name)) return [];
   const now = context.dependencies.now().getTime();
+  const isSettled = (name: string): boolean => {
+    const writtenMs = recordDirectory(context).lastWritten(name);
+    // The clock may have been changed since.
+    return writtenMs !== undefined && Math.abs(now - writtenMs) >= settledMs;
+  };
   const errors: CniError[] = [];
   for (const { name, error } of unreadable) {
     if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;
-    const writtenMs = recordDirectory(context).lastWritten(name);
-    // The clock may have been changed since.
-    if (writtenMs === undefined || Math.abs(now - writtenMs) < settledMs)
-      continue;
+    if (!isSettled(name)) continue;
     try {
-      await deleteUnreadable(context, name, deadline);
+      await deleteUnreadable(context, name, deadline, isSettled);
     } catch (cause) {
       errors.push(CniError.from(cause));
     }
@@ -246,6 +248,7 @@ async function deleteUnreadable(
   context: Context,
   name: string,
   deadline: Deadline,
+  isSettled: (name: string) => boolean,
 ): Promise<void> {
   const { records } = context;
   const [containerId = "", ifname] = name.split(":");
@@ -260,22 +263,8 @@ async function deleteUnreadable(
   const pair = { containerId, ifname, netns: "", args: "" };
   const request = { ...context.request, ...pair };
   await tryWithContainerLock(context, containerId, deadline, async (lock) => {
-    // An ADD or a DEL may have replaced it in the meantime.
-    if (await isReadable(context, containerId, ifname)) return;
+    // An ADD may have written another one in the meantime.
+    if (!isSettled(name)) return;
     await deleteRecorded({ ...context, request }, lock, deadline);
   });
-}
-
-async function isReadable(
-  { records }: Context,
-  containerId: string,
-  ifname: string,
-): Promise<boolean> {
-  try {
-    await records.read({ containerId, ifname });
-    return true;
-  } catch (error) {
-    if (error instanceof CorruptRecord) return false;
-    throw error;
-  }
 }

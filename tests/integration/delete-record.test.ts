@@ -73,6 +73,19 @@ describe("DEL, a record that cannot be used", () => {
     },
   );
 
+  test("left over, at the next ADD: 5 once, nothing is executed", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    writeFileSync(node.recordPath(pod), "{");
+    delegates.forget();
+    expect(await node.fail("ADD", pod, two)).toMatchObject({ code: 5 });
+    expect(delegates.calls()).toEqual([]);
+    await node.succeed("ADD", pod, two);
+    await node.succeed("DEL", pod, two);
+  });
+
   test("of a newer genie: left alone", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

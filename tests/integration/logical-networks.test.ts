@@ -3,6 +3,7 @@
  * by the compiled executable to real networks.
  */
 import { describe, expect, test } from "bun:test";
+import { statusFault } from "../support/api-server.ts";
 import { nothing } from "../support/node.ts";
 import {
   Cluster,
@@ -23,6 +24,7 @@ const samples = {
     // Not of the samples.
     uplink: { physicalNet: "phynet2", plugin: "lan" },
     lost: { physicalNet: "nowhere", plugin: "lan" },
+    alone: { plugin: "weave" },
   },
   physicalNetworks: {
     phynet1: {
@@ -113,6 +115,23 @@ describe("logical networks", () => {
       "GET shop/logicalnetworks/net1",
       "GET shop/physicalnetworks/phynet1",
     ]);
+  });
+
+  test("without a physical network: the node's network as it is", async () => {
+    await using cluster = await start();
+    const pod = await cluster.pod({ cni: "", networks: "alone" });
+    await cluster.add(pod);
+    expect(await addresses(pod)).toEqual({ eth0: ["10.99.0.2/16"] });
+  });
+
+  test("one that may not be read: 11", async () => {
+    await using cluster = await start();
+    cluster.api.inject({
+      ...statusFault(403),
+      match: ({ path }) => path.includes("logicalnetworks"),
+    });
+    const pod = await cluster.pod({ cni: "", networks: "net1" });
+    expect(await cluster.refuse(pod)).toMatchObject({ code: 11 });
   });
 
   test("NPWG networks beside it are added", async () => {

@@ -17,7 +17,12 @@ import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/file-lock.ts";
-import { type Lock, lockContainer } from "../../lib/state/lock.ts";
+import {
+  type Lock,
+  lockContainer,
+  withRecordsAlone,
+  withSharedRecords,
+} from "../../lib/state/lock.ts";
 import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { smallDisk } from "../support/disk.ts";
@@ -270,6 +275,18 @@ describe("lockContainer, while a living genie owns it", () => {
     );
     expect([pauses, existsSync(at.path)]).toEqual([[10, 10, 5], true]);
     first.release();
+  });
+
+  test("of all records, as a GC has it: an ADD gives up at the end of the phase", async () => {
+    using at = node();
+    const context = locking(at.dataDir, noPause);
+    const ends = new Deadline(1000);
+    const add = () => withSharedRecords(context, new Deadline(0), () => "in");
+    const failed = await withRecordsAlone(context, ends, () => failure(add()));
+    expect([failed, await add()]).toEqual([
+      problem(11, "the attachment records are locked by another operation"),
+      "in",
+    ]);
   });
 
   test("tries once even when there is no time", async () => {
