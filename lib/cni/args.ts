@@ -153,10 +153,8 @@ export function isIdentifier(text: string): boolean {
   return text !== "";
 }
 
-/** Throws code 4 for invalid characters, 3 for an empty ID, as skel does (P-ID). */
+/** Throws code 4 for invalid characters (P-ID). */
 export function validateContainerId(containerId: string): void {
-  if (containerId === "")
-    throw new CniError(Code.unknownContainer, "missing containerID");
   if (isIdentifier(containerId)) return;
   throw new CniError(
     Code.invalidEnvironment,

@@ -83,7 +83,6 @@ function pluginDirectory(directory: string, network: string): PluginConf[] {
   const path = `${directory}/${network}`;
   const plugins: PluginConf[] = [];
   for (const file of names(path, [".conf"])) {
-    if (plugins.length > maxPlugins) break;
     try {
       const text = read(`${path}/${file}`);
       if (text === undefined) continue;

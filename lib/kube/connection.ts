@@ -144,7 +144,6 @@ class Connection {
       },
     };
     const abort = (): void => {
-      this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1);
       exchange.settle(undefined, "ABORT_ERR");
       // Its response may still arrive and would be taken for the next one.
       this.#end("ECONNRESET");

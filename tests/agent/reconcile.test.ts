@@ -222,6 +222,10 @@ describe("genie agent --attach", () => {
     await hot.has(pod, "eth0", "net1", "net2");
     const { msg } = await said(hot.agent, "NetworkNotFound");
     expect(msg).toContain("network shop/lan of net1");
+    // Other requests of it: it would be lost.
+    const other = { name: "lan", mac: "02:00:00:00:00:01" };
+    hot.put(pod, { [networksKey]: JSON.stringify([other]) });
+    await hot.has(pod, "eth0", "net1");
     hot.put(pod, { [networksKey]: "wan" });
     await hot.has(pod, "eth0", "net2");
   });

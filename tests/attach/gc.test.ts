@@ -15,6 +15,8 @@ import {
 } from "node:fs";
 import { type Context, createContext } from "../../lib/attach/context.ts";
 import { gc } from "../../lib/attach/gc.ts";
+import { ValidAttachments } from "../../lib/attach/gc-networks.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { own, parseJson } from "../../lib/cni/json.ts";
 import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import {
@@ -443,6 +445,19 @@ describe("gc, records that cannot be read", () => {
     });
     expect([existsSync(path), node.calls]).toEqual([true, []]);
   });
+});
+
+test.each<[config: object, problem: string]>([
+  [
+    {},
+    'refusing GC without a list of valid attachments: "cni.dev/valid-attachments" is missing',
+  ],
+  [
+    { "cni.dev/attachments": [{ containerID: "c1" }] },
+    "invalid configuration: cni.dev/attachments.0.ifname: expected a string, got nothing",
+  ],
+])("ValidAttachments, of %j: %s", (config, problem) => {
+  expect(() => new ValidAttachments(config)).toThrow(invalidConfig(problem));
 });
 
 describe("gc, networks", () => {

@@ -5,7 +5,6 @@ import {
   ifnameProblem,
   parseCniArgs,
   readEnvironment,
-  validateContainerId,
   validateIfname,
   validateNetworkName,
 } from "../../lib/cni/args.ts";
@@ -135,15 +134,10 @@ describe("ifnameProblem and validateIfname (P-IF)", () => {
 });
 
 /** Valid and invalid characters: `skel-cases`. */
-describe("validateContainerId and validateNetworkName (P-ID, P-NET)", () => {
-  test("an empty one has its own text and code", () => {
-    expect(() => validateContainerId("")).toThrow(
-      cniError(3, "missing containerID"),
-    );
-    expect(() => validateNetworkName("")).toThrow(
-      cniError(7, "missing network name"),
-    );
-  });
+test("validateNetworkName, an empty one has its own text (P-NET)", () => {
+  expect(() => validateNetworkName("")).toThrow(
+    cniError(7, "missing network name"),
+  );
 });
 
 describe("parseCniArgs, lenient", () => {
