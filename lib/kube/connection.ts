@@ -6,7 +6,7 @@
  * Not `fetch`: that starts a thread and costs four times as much as the rest of
  * the call (docs/performance.md).
  */
-import { errnoOf } from "../linux/errno.ts";
+import { SystemError, errnoOf } from "../linux/errno.ts";
 import type { Tls, Access } from "./access/access.ts";
 import {
   ResponseReader,
@@ -23,18 +23,6 @@ interface Address {
   port: number;
   /** Undefined for plain HTTP. */
   tls?: Tls & { cert?: string; key?: string };
-}
-
-/** The end of a connection before the response was complete. */
-class WireError extends Error {
-  /** Bun's, or one of ours. */
-  readonly code: string;
-
-  constructor(code: string) {
-    super(code);
-    this.name = "WireError";
-    this.code = code;
-  }
 }
 
 interface Exchange {
@@ -122,7 +110,8 @@ class Connection {
   /**
    * The response; undefined if the server closed the connection between two
    * responses, as it may, or if the handshake with an earlier session failed: send the
-   * request over another connection. Throws a `WireError`.
+   * request over another connection. Throws a SystemError with Bun's code or
+   * one of ours.
    */
   ask(
     request: Uint8Array,
@@ -140,7 +129,7 @@ class Connection {
           !exchange.begun && this.#used && code === "ECONNRESET";
         const isResumption = this.#resuming && code !== "ABORT_ERR";
         if (response || isIdleEnd || isResumption) resolve(response);
-        else reject(new WireError(code));
+        else reject(new SystemError(code));
       },
     };
     const abort = (): void => {

@@ -18,7 +18,6 @@ import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/file-lock.ts";
 import {
-  type Lock,
   lockContainer,
   withRecordsAlone,
   withSharedRecords,
@@ -101,7 +100,7 @@ async function line(child: { stdout: ReadableStream }): Promise<string> {
 const problem = (code: number, message: unknown): unknown =>
   expect.objectContaining({ name: "CniError", code, message });
 
-const failure = (run: Promise<Lock>): Promise<unknown> =>
+const failure = (run: Promise<unknown>): Promise<unknown> =>
   run.then(
     () => undefined,
     (error: unknown) => error,
