@@ -1,8 +1,8 @@
 /** What the tests of doctor share: an API server that answers it, and its findings. */
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import type { Finding } from "../../../lib/cli/doctor/check.ts";
 import type { ApiServer } from "../../support/api-server.ts";
-import type { NodeDirectory } from "../fixtures.ts";
+import { NodeDirectory } from "../fixtures.ts";
 
 /** The answers that the double has no objects for; `denied` are resources. */
 export function cluster(
@@ -83,3 +83,34 @@ export const troubles = (
       (one) => one.verdict !== "ok" && one.verdict !== "skip" && ours(one),
     )
     .map(({ check, verdict, found }) => [check, verdict, found]);
+
+/** A node that is not in order, and the first finding about it: check, verdict, text. */
+export type Trouble = [
+  what: string,
+  prepare: (node: NodeDirectory) => void,
+  finding: string[],
+];
+
+/** One test for each of these nodes: doctor finds the trouble, gives advice, and exits with 1 if it is serious. */
+export function testTroubles(table: readonly Trouble[]): void {
+  test.each<Trouble>([...table])(
+    "%s, is found and the exit code says whether it is serious",
+    async (_, prepare, finding) => {
+      using node = await NodeDirectory.installed();
+      prepare(node);
+      const { exitCode, findings } = await diagnosed(node);
+      const found = troubles(findings).find(
+        ([check]) => check !== "kubeconfig",
+      );
+      expect({ exitCode, found }).toEqual({
+        exitCode: finding[1] === "fail" ? 1 : 0,
+        found: finding,
+      });
+      expect(
+        findings
+          .filter(({ verdict }) => verdict === "fail" || verdict === "warn")
+          .every(({ advice }) => advice !== undefined),
+      ).toBe(true);
+    },
+  );
+}
