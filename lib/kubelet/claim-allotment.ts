@@ -149,8 +149,9 @@ function attributeId({ attributes }: ClaimDevice): string | undefined {
   return attributes?.deviceId ?? attributes?.pciBusId;
 }
 
-function deviceText({ device, attributes }: ClaimDevice): string {
+function deviceText({ device, attributes, isUnlisted }: ClaimDevice): string {
   const resource = attributes?.resource;
+  if (isUnlisted) return `${plain(device)} of no ResourceSlice of this node`;
   return plain(resource === undefined ? device : `${device} of ${resource}`);
 }
 

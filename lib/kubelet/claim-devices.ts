@@ -21,6 +21,8 @@ export interface ClaimDevice {
   cdi?: string;
   /** undefined: not known yet. */
   attributes?: NetworkAttributes;
+  /** The driver's ResourceSlices of this node were read, and none has it. */
+  isUnlisted?: boolean;
   /** `<request>`, or `<request>/<subrequest>`; empty: not known yet. Requests with adminAccess can have a device that another one has. */
   readonly requests: Set<string>;
 }

@@ -95,12 +95,13 @@ export class PodClaims {
           this.#listed.get(driver) ?? this.#sources.slices(driver);
         this.#listed.set(driver, listing);
         const listed = await listing;
-        for (const device of unknown.filter((one) => one.driver === driver))
-          device.attributes = networkAttributes(
-            listed.find(
-              (one) => one.pool === device.pool && one.device === device.device,
-            )?.attributes,
+        for (const device of unknown.filter((one) => one.driver === driver)) {
+          const found = listed.find(
+            (one) => one.pool === device.pool && one.device === device.device,
           );
+          device.isUnlisted = found === undefined;
+          device.attributes = networkAttributes(found?.attributes);
+        }
       }),
     );
   }

@@ -376,7 +376,7 @@ test("a later element that contradicts its definition, no kubelet: error 7 at on
   expect(devices.delegates.calls()).toEqual([]);
 });
 
-test("a resource that only a claim could have, no nodeName: the error names it, nothing executed", async () => {
+test("a resource that only a claim could have, no nodeName or another: the error says so, nothing executed", async () => {
   await using devices = await Devices.start();
   const { cluster, kubelet } = devices;
   const claim = {
@@ -394,6 +394,11 @@ test("a resource that only a claim could have, no nodeName: the error names it, 
   expect(await cluster.refuse(pod, { config })).toEqual({
     code: 7,
     msg: `no device of resource "${resource}" is known: the kubelet allotted claim nic (vf-0) to the pod, and the devices of driver "nic.example" on this node are unknown: nodeName is not configured`,
+  });
+  const elsewhere = { ...config, nodeName: "another" };
+  expect(await cluster.refuse(pod, { config: elsewhere })).toEqual({
+    code: 7,
+    msg: `no device of resource "${resource}" is left for this network: the kubelet allotted claim nic (vf-0 of no ResourceSlice of this node) to the pod`,
   });
   expect(devices.delegates.calls()).toEqual([]);
   expect(await cluster.node.remains()).toEqual(nothing);

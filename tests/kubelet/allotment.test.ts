@@ -203,7 +203,7 @@ describe("Allotment, device plugins", () => {
         slices: { [nics]: { "vf-0": { resourceName: "x/other" } } },
       },
       ["x/vf"],
-      'no device of resource "x/vf" is left for this network: the kubelet allotted claim nic (vf-0 of x/other, vf-1) to the pod',
+      'no device of resource "x/vf" is left for this network: the kubelet allotted claim nic (vf-0 of x/other, vf-1 of no ResourceSlice of this node) to the pod',
     ],
   ])(
     "%s: error 7 that says what there is",
@@ -612,7 +612,7 @@ describe("Allotment, a claim of the element", () => {
       "a device that does not say what it is",
       { ...undescribed, slices: { [nics]: {} } },
       request("nic", "a"),
-      'no device of claim "nic", request "a", is left for this network: the kubelet allotted claim web-nic-x1 (vf-0, vf-1), claim shared (vf-2) to the pod',
+      'no device of claim "nic", request "a", is left for this network: the kubelet allotted claim web-nic-x1 (vf-0 of no ResourceSlice of this node, vf-1), claim shared (vf-2) to the pod',
     ],
     [
       "a claim of no container",
