@@ -17,11 +17,11 @@ import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
 import { UnsafeDirectory } from "../../lib/linux/errno.ts";
 import { tryLock } from "../../lib/linux/file-lock.ts";
+import { lockContainer } from "../../lib/state/lock.ts";
 import {
-  lockContainer,
   withRecordsAlone,
   withSharedRecords,
-} from "../../lib/state/lock.ts";
+} from "../../lib/state/records-lock.ts";
 import { isRunning, temporaryDirectory, until } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
 import { smallDisk } from "../support/disk.ts";
