@@ -16,6 +16,7 @@ import { listWarnings } from "../install/own-list.ts";
 import { attempt, problemOf } from "../node/attempt.ts";
 import { ownFile, ownType } from "../node/directories.ts";
 import { namesIn, readTextIfAny } from "../node/read-file.ts";
+import { renamedAdvice, renamedFiles } from "../node/renamed-files.ts";
 import { runtimeSettings } from "../node/runtime-settings.ts";
 import {
   type Check,
@@ -167,12 +168,9 @@ export const checkDefaultNetwork: Check = ({ config, networks }) => {
   }
 };
 
-/** The suffixes of Cilium and others for files of other CNIs. */
-const renamed = /\.(?:cilium_bak|bak|backup|old|orig|disabled|renamed)$/;
-
 export const checkRenamed: Check = ({ host, directories }) => {
-  const names = namesIn(host.path(directories.confDir)).toSorted();
-  const files = names.filter((file) => renamed.test(file));
+  const names = namesIn(host.path(directories.confDir));
+  const files = renamedFiles(names);
   // `install` has restored our file: renaming the other one back would replace it.
   const isThere = names.includes(ownFile);
   const restored = files.filter((file) => isThere && file.startsWith(ownFile));
@@ -182,7 +180,7 @@ export const checkRenamed: Check = ({ host, directories }) => {
     findings.push(
       warn(
         `another CNI renamed ${restored.join(", ")}; ${ownFile} is there again`,
-        advised(restored, `remove ${restored.join(", ")}`),
+        renamedAdvice(restored, `remove ${restored.join(", ")}`),
       ),
     );
   const outcome = others.some((file) => file.startsWith(ownFile)) ? fail : warn;
@@ -190,17 +188,11 @@ export const checkRenamed: Check = ({ host, directories }) => {
     findings.push(
       outcome(
         `another CNI renamed ${others.join(", ")}`,
-        advised(others, "rename back the files that pods may choose"),
+        renamedAdvice(others, "rename back the files that pods may choose"),
       ),
     );
   return findings;
 };
-
-function advised(files: readonly string[], then: string): string {
-  return files.some((file) => file.endsWith(".cilium_bak"))
-    ? `set Cilium's Helm value cni.exclusive to false, then ${then}`
-    : then;
-}
 
 /** Settings of the runtime that override the order of the files. */
 export const checkRuntimeChoice: Check = ({ host, ours }) =>

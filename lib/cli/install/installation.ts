@@ -8,6 +8,9 @@ import { parseJson } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Terminal } from "../command/terminal.ts";
+import { ownFile } from "../node/directories.ts";
+import { namesIn } from "../node/read-file.ts";
+import { renamedAdvice, renamedFiles } from "../node/renamed-files.ts";
 import {
   binDirProblem,
   confDirProblem,
@@ -105,12 +108,24 @@ export class Installation {
     if (base.restoredFrom !== undefined)
       steps.push(
         step(true, `${path}: its keys are restored from ${base.restoredFrom}`),
+        ...this.#renameWarnings(),
       );
     if (list.kept !== undefined)
       steps.push(step(true, `${list.kept}: the file that could not be read`));
     for (const { found } of listWarnings(parseJson(text)))
       steps.push(warning(`${path}: ${found}`));
     return [...steps, ...this.#runtimeWarnings(), ...this.#keepCopy(text)];
+  }
+
+  /** Another CNI that removes our file does it again. */
+  #renameWarnings(): Step[] {
+    const { directories, host } = this.#request;
+    const files = renamedFiles(namesIn(host.path(directories.confDir)));
+    const ours = files.filter((file) => file.startsWith(ownFile));
+    if (ours.length === 0) return [];
+    const names = ours.join(", ");
+    const advice = renamedAdvice(ours, `remove ${names}`);
+    return [warning(`another CNI renamed ${ownFile} to ${names}: ${advice}`)];
   }
 
   #writeCredential(credential: Credential) {

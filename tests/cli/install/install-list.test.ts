@@ -199,13 +199,14 @@ describe("install, a list that others edit too", () => {
 });
 
 describe("install, a list that is lost", () => {
-  test.each<[what: string, lose: (path: string) => void]>([
-    ["removed", (path) => rmSync(path)],
+  test.each<[what: string, lose: (path: string) => void, warning: string]>([
+    ["removed", (path) => rmSync(path), ""],
     [
       "renamed by another CNI",
       (path) => renameSync(path, `${path}.cilium_bak`),
+      "warning   another CNI renamed 00-genie.conflist to 00-genie.conflist.cilium_bak: set Cilium's Helm value cni.exclusive to false, then remove 00-genie.conflist.cilium_bak\n",
     ],
-  ])("%s, comes back as it was", async (_, lose) => {
+  ])("%s, comes back as it was", async (_, lose, warning) => {
     using node = await withPolicy();
     const text = node.read(list);
     lose(join(node.root, list));
@@ -213,8 +214,9 @@ describe("install, a list that is lost", () => {
     expect(exitCode).toBe(0);
     expect(node.read(list)).toBe(text);
     expect(short(node, stdout)).toContain(
-      "changed   /etc/cni/net.d/00-genie.conflist: its keys are restored from /var/lib/genie/00-genie.conflist\n",
+      `changed   /etc/cni/net.d/00-genie.conflist: its keys are restored from /var/lib/genie/00-genie.conflist\n${warning}`,
     );
+    expect(stdout.includes("another CNI")).toBe(warning !== "");
     expect([
       node.mode(list),
       node.mode("var/lib/genie/00-genie.conflist"),

@@ -379,6 +379,7 @@ describe("install --watch", () => {
       "changed   the credential",
       `changed   ${config}: default network "canal"`,
       `changed   ${config}: its keys are restored from ${node.dataDir}/00-genie.conflist`,
+      "warning   another CNI renamed 00-genie.conflist to 00-genie.conflist.cilium_bak: set Cilium's Helm value cni.exclusive to false, then remove 00-genie.conflist.cilium_bak",
       "",
     ]);
   });
