@@ -125,13 +125,15 @@ describe("calls.log, its lines", () => {
     });
   });
 
-  test("a call that is refused before its verb: its line", async () => {
+  test("a call that is refused before its verb: its line, but for an invalid environment", async () => {
     await using scripted = await loggedNode();
     const { node } = scripted;
     const pod = await node.pod();
     const of = { pod: "shop/web", containerId: pod.containerId, delegates: [] };
     await node.fail("ADD", pod, { config: { cniVersion: "9.9.9" } });
     await node.fail("DEL", pod, { config: { name: "a b" } });
+    // Nobody knows its dataDir.
+    await node.fail("ADD", pod, { env: { CNI_IFNAME: "a/b" } });
     expect(linesOf(node)).toMatchObject([
       { verb: "ADD", ...of, code: 1, error: "incompatible CNI versions" },
       { verb: "DEL", ...of, code: 7 },
