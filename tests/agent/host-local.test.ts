@@ -82,6 +82,13 @@ describe("freeAddresses", () => {
     ],
     ["no range", {}, undefined],
     ["an invalid subnet", { ranges: [[{ subnet: "10.1.0.0" }]] }, undefined],
+    [
+      "257 ranges",
+      {
+        ranges: Array.from({ length: 257 }, () => [{ subnet: "10.1.0.0/24" }]),
+      },
+      undefined,
+    ],
     ["an empty set", { ranges: [[]] }, undefined],
   ])("%s", (_, ipam, expected) => {
     expect(free(ipam)).toBe(expected);

@@ -71,6 +71,7 @@ describe("decodeMetadata", () => {
       [],
     ],
     ["nothing", "", []],
+    ["torn, and long", `{"${'\\"'.repeat(500_000)}`, []],
     [
       "another claim",
       metadata("v1", "vf", { metadata: { name: "other", namespace: "shop" } }),

@@ -15,6 +15,14 @@ interface Range {
   gateway: bigint;
 }
 
+/** More are nobody's network: the author of a definition must not keep the agent busy. */
+const mostRanges = 256;
+
+interface Reserved {
+  family: Ip["family"];
+  address: bigint;
+}
+
 /**
  * Of the network's first plugin with host-local; an attachment takes one address of each
  * set of ranges, so the set with the fewest counts. undefined without known ranges. `place`
@@ -30,9 +38,11 @@ export function freeAddresses(
   const sets = rangeSets(ipam);
   if (sets.length === 0) return undefined;
   const dataDir = ownText(ipam, "dataDir") ?? "/var/lib/cni/networks";
-  const reserved = listIfAny(place(`${dataDir}/${name}`)).flatMap(
-    (file) => parseIp(file) ?? [],
-  );
+  const reserved: Reserved[] = [];
+  for (const file of listIfAny(place(`${dataDir}/${name}`))) {
+    const ip = parseIp(file);
+    if (ip) reserved.push({ family: ip.family, address: numberOf(ip) });
+  }
   const free = sets.map((set) => freeOf(set, reserved));
   return free.reduce((least, one) => Math.min(least, one));
 }
@@ -44,6 +54,7 @@ function rangeSets(ipam: unknown): Range[][] {
   // The notation of host-local before 0.7.
   const older = own(ipam, "subnet") === undefined ? [] : [[ipam]];
   const sets = [...older, ...listed];
+  if (sets.flat().length > mostRanges) return [];
   const read = sets.map((set) =>
     Array.isArray(set) ? set.map((range: unknown) => rangeOf(range)) : [],
   );
@@ -73,12 +84,12 @@ function rangeOf(range: unknown): Range | undefined {
   };
 }
 
-function freeOf(set: readonly Range[], reserved: readonly Ip[]): number {
+function freeOf(set: readonly Range[], reserved: readonly Reserved[]): number {
   let free = 0n;
   for (const { family, first, last, gateway } of set) {
     const isIn = (address: bigint) => first <= address && address <= last;
     const taken = reserved.filter(
-      (ip) => ip.family === family && isIn(numberOf(ip)),
+      (one) => one.family === family && isIn(one.address),
     );
     const size = last - first + 1n - (isIn(gateway) ? 1n : 0n);
     free += size - BigInt(taken.length);
