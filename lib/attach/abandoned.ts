@@ -188,13 +188,11 @@ async function forgetEarlierTries(
   const abandoned = abandonedRecords(config);
   try {
     const latest = await abandoned.read(record);
-    const isTry = ({ pod, abandoned: why }: AttachmentRecord): boolean =>
-      pod?.namespace === latest?.pod?.namespace &&
-      pod?.name === latest?.pod?.name &&
-      Bun.deepEquals(why?.errors, latest?.abandoned?.errors);
+    if (!latest?.pod) return;
+    const words = wordsOf(latest);
     const tries: Identity[] = [];
     for await (const { record: one } of abandoned.oldestFirst()) {
-      if (!one?.pod || !isTry(one)) continue;
+      if (!one || wordsOf(one) !== words) continue;
       const { hasCompleted } = await abandoned.readResults(one);
       const { containerId, ifname, bootId, uptimeMs } = one;
       if (!executedIn(one).some((each) => hasCompleted(resultKey(each))))
@@ -212,6 +210,19 @@ async function forgetEarlierTries(
       error: messageOf(error),
     });
   }
+}
+
+/** The pod, and its errors without what is different for each container. */
+function wordsOf({
+  pod,
+  containerId,
+  netns,
+  abandoned,
+}: AttachmentRecord): string {
+  const { namespace, name } = pod ?? {};
+  return JSON.stringify([namespace, name, abandoned?.errors])
+    .replaceAll(containerId, "")
+    .replaceAll(netns, "");
 }
 
 function logGivenUp(
