@@ -60,14 +60,8 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     const host = hostOf(input);
     const log = logger(terminal, "info");
     const switches = chosenParts(input);
-    const chosen: Part[] = [dueStatuses];
-    for (const [name, value] of switches) {
-      const entry = parts.get(name);
-      if (!entry) continue;
-      const why = entry.isPrivileged && whyNoHost(hostGenie(directories, host));
-      if (why) log("warn", `--${name} is off: ${why}`);
-      else chosen.push(await entry.load(value));
-    }
+    const genie = hostGenie(directories, host);
+    const chosen = [dueStatuses, ...(await loadParts(switches, genie, log))];
     if (!input.flag("no-install")) {
       // The first round may wait for another installer.
       const part = await Promise.race([
@@ -83,7 +77,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       {
         node: apiNodeName(input, terminal.env, config),
         context,
-        host: hostGenie(directories, host),
+        host: genie,
         directories: directoryArgs(directories),
         openApi: () => openNodeApi(input, terminal.env),
         place: (path) => host.path(path),
@@ -94,11 +88,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       },
       signal,
     );
-    if (!switches.has("cache")) removeSynced(config.dataDir);
-    if (!["events", "metrics", "textfile"].some((name) => switches.has(name))) {
-      const { removeCallLog } = await import("../agent/metrics/metrics.ts");
-      removeCallLog(config.dataDir);
-    }
+    await removeUnused(switches, config.dataDir);
     running.log("info", "the agent starts", {
       version: terminal.version,
       node: running.node,
@@ -109,6 +99,35 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     return 0;
   },
 };
+
+/** The parts that are switched on, without those that cannot execute the host's genie. */
+async function loadParts(
+  switches: ReadonlyMap<string, string>,
+  genie: HostGenie,
+  log: Agent["log"],
+): Promise<Part[]> {
+  const loaded: Part[] = [];
+  for (const [name, value] of switches) {
+    const entry = parts.get(name);
+    if (!entry) continue;
+    const why = entry.isPrivileged && whyNoHost(genie);
+    if (why) log("warn", `--${name} is off: ${why}`);
+    else loaded.push(await entry.load(value));
+  }
+  return loaded;
+}
+
+/** Removes the files of parts that are off: ADD must neither rely on them nor write them. */
+async function removeUnused(
+  switches: ReadonlyMap<string, string>,
+  dataDir: string,
+): Promise<void> {
+  if (!switches.has("cache")) removeSynced(dataDir);
+  if (["events", "metrics", "textfile"].some((name) => switches.has(name)))
+    return;
+  const { removeCallLog } = await import("../agent/metrics/metrics.ts");
+  removeCallLog(dataDir);
+}
 
 /** A configuration that cannot be read is no reason to end: the install part mends it. */
 function contextOf(

@@ -3,6 +3,7 @@
  * agent. Under Bun its own HTTP ignores authorities and client certificates, so genie's
  * HTTP takes its place. Loading it costs about 20 ms; a pod never does.
  */
+import type * as clientNode from "@kubernetes/client-node";
 import type {
   AdmissionregistrationV1Api,
   AuthenticationV1Api,
@@ -32,7 +33,7 @@ import {
 import type { HttpRequest } from "./connection.ts";
 import type { Credential } from "./access/credential.ts";
 import { type HttpResponse, bodyLimit } from "./http-response.ts";
-import { createSession } from "./request.ts";
+import { type Session, createSession } from "./request.ts";
 
 export interface Api {
   server: string;
@@ -94,48 +95,12 @@ export async function openApi(
   );
   const { server } = await session.access();
   const client = await import("@kubernetes/client-node");
-
-  const send = async (
-    path: string,
-    init: Init,
-    signal: AbortSignal,
-  ): Promise<Response> => {
-    for (let isRenewed = false; ; isRenewed = true) {
-      const access = await session.access();
-      try {
-        const response = await request(access, path, init, signal);
-        if (response.status !== 401 || isRenewed) return response;
-        await response.body?.cancel();
-        session.renew(access);
-      } catch (error) {
-        if (error instanceof Unreachable) session.renew(access);
-        throw error;
-      }
-    }
-  };
+  const send: SendInit = (path, init, signal) =>
+    sendRenewing(session, path, init, signal);
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(server, {}),
     httpApi: client.wrapHttpLibrary({
-      async send(call) {
-        const signal = AbortSignal.timeout(limitMs);
-        const response = await send(
-          call.getUrl().slice(server.length),
-          {
-            method: call.getHttpMethod(),
-            headers: call.getHeaders(),
-            ...bodyOf(call.getBody()),
-          },
-          signal,
-        );
-        const bytes = response
-          .arrayBuffer()
-          .then((buffer) => Buffer.from(buffer));
-        return new client.ResponseContext(
-          response.status,
-          Object.fromEntries(response.headers.entries()),
-          new client.SelfDecodingBody(bytes),
-        );
-      },
+      send: (call) => sendTyped(client, server, call, send),
     }),
   });
   return {
@@ -147,6 +112,57 @@ export async function openApi(
     version: new client.VersionApi(configuration),
     send: (path, signal, change) => send(path, initOf(change), signal),
   };
+}
+
+type SendInit = (
+  path: string,
+  init: Init,
+  signal: AbortSignal,
+) => Promise<Response>;
+
+/** After a 401, the credential is read again and the request repeated once. */
+async function sendRenewing(
+  session: Session,
+  path: string,
+  init: Init,
+  signal: AbortSignal,
+): Promise<Response> {
+  for (let isRenewed = false; ; isRenewed = true) {
+    const access = await session.access();
+    try {
+      const response = await request(access, path, init, signal);
+      if (response.status !== 401 || isRenewed) return response;
+      await response.body?.cancel();
+      session.renew(access);
+    } catch (error) {
+      if (error instanceof Unreachable) session.renew(access);
+      throw error;
+    }
+  }
+}
+
+/** A request of the typed API, and its response. */
+async function sendTyped(
+  client: typeof clientNode,
+  server: string,
+  call: clientNode.RequestContext,
+  send: SendInit,
+): Promise<clientNode.ResponseContext> {
+  const response = await send(
+    call.getUrl().slice(server.length),
+    {
+      method: call.getHttpMethod(),
+      headers: call.getHeaders(),
+      ...bodyOf(call.getBody()),
+    },
+    AbortSignal.timeout(limitMs),
+  );
+  const bytes = response.arrayBuffer().then((buffer) => Buffer.from(buffer));
+  return new client.ResponseContext(
+    response.status,
+    Object.fromEntries(response.headers.entries()),
+    new client.SelfDecodingBody(bytes),
+  );
 }
 
 function initOf(change: Change | undefined): Init {
