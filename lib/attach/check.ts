@@ -6,7 +6,10 @@
 import { Code, CniError } from "../cni/error.ts";
 import { checkNetwork, statusNetwork } from "../cni/network-upkeep.ts";
 import { validateNetwork } from "../cni/network.ts";
-import { requireOwnDirectory } from "../linux/files.ts";
+import { SystemError } from "../linux/errno.ts";
+import { requireWritable } from "../linux/file-calls.ts";
+import { makeOwnDirectory } from "../linux/files.ts";
+import { quote } from "../linux/text.ts";
 import { displayName } from "../select/attachment.ts";
 import { type NodeNetwork, defaultNetworks } from "../select/node-networks.ts";
 import { withContainerLock } from "../state/lock.ts";
@@ -97,9 +100,8 @@ export async function status(context: Context): Promise<void> {
 async function readyNetworks(context: Context): Promise<NodeNetwork[]> {
   const { config, dependencies, path } = context;
   try {
-    // ADD refuses directories that others may write to.
     for (const own of ["attachments", "locks"])
-      requireOwnDirectory(`${config.dataDir}/${own}`);
+      requireUsable(`${config.dataDir}/${own}`);
     const networks = defaultNetworks(config, readNetworks(context));
     const self = dependencies.self();
     for (const { candidate } of networks)
@@ -108,5 +110,20 @@ async function readyNetworks(context: Context): Promise<NodeNetwork[]> {
     return networks;
   } catch (cause) {
     throw notAvailable(cause);
+  }
+}
+
+/** An ADD needs the directory: it refuses one that others may write to, and fails on a disk that is read-only. */
+function requireUsable(directory: string): void {
+  try {
+    makeOwnDirectory(directory);
+    requireWritable(directory);
+  } catch (cause) {
+    if (!(cause instanceof SystemError)) throw cause;
+    throw new CniError(
+      Code.io,
+      `failed to use directory ${quote(directory)}: ${cause.message}`,
+      { cause },
+    );
   }
 }

@@ -32,6 +32,7 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const X_OK = 1;
+const W_OK = 2;
 const F_GETFD = 1;
 const FD_CLOEXEC = 1;
 
@@ -123,6 +124,11 @@ export function mkdir(path: string, mode: number): void {
 /** Throws unless this process may execute the file. */
 export function requireExecutable(path: string): void {
   checked(call(SYS.faccessat, AT_FDCWD, cString(path), X_OK));
+}
+
+/** Throws unless this process may write to the file or directory. */
+export function requireWritable(path: string): void {
+  checked(call(SYS.faccessat, AT_FDCWD, cString(path), W_OK));
 }
 
 /** Type and attributes of a file. */

@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
+import { smallDisk } from "../support/disk.ts";
 import { type CallOptions, annotationsKey, nothing } from "../support/node.ts";
 import {
   startScriptedNode,
@@ -86,6 +87,11 @@ describe("STATUS", () => {
       { capabilities: {}, kubernetes: { kubeconfig: "/nowhere/kubeconfig" } },
       "/nowhere/kubeconfig",
     ],
+    [
+      "a dataDir that cannot be made",
+      { dataDir: "/dev/null/genie" },
+      'failed to use directory "/dev/null/genie/attachments": not a directory',
+    ],
   ];
   test.each(notReady)("50: %s", async (_, config, msg) => {
     await using scripted = await startScriptedNode(version);
@@ -107,6 +113,20 @@ describe("STATUS", () => {
       msg: expect.stringContaining(msg),
     });
     expect(scripted.delegates.calls()).toEqual([]);
+  });
+
+  test("50: the disk of dataDir is read-only", async () => {
+    await using scripted = await startScriptedNode(version);
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    await node.succeed("STATUS", undefined, ready);
+    delegates.forget();
+    await disk.makeReadOnly();
+    expect(await node.fail("STATUS", undefined, ready)).toMatchObject({
+      code: 50,
+      msg: `failed to use directory "${node.dataDir}/attachments": read-only file system`,
+    });
+    expect(delegates.calls()).toEqual([]);
   });
 
   test("the API server is never asked", async () => {
