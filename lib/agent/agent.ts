@@ -14,7 +14,7 @@ import type { Agent, Part } from "./part.ts";
 import { aborted, backoff, pause } from "./pause.ts";
 import { type Informer, startInformer } from "./informer.ts";
 
-export interface AgentOptions extends Pick<
+interface AgentOptions extends Pick<
   Agent,
   "context" | "place" | "nodeState" | "synced" | "log"
 > {

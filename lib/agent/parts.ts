@@ -7,7 +7,7 @@ import { isAbsolute } from "node:path";
 import type { V1PolicyRule } from "@kubernetes/client-node";
 import type { Part } from "./part.ts";
 
-export interface PartEntry {
+interface PartEntry {
   /** Name of the value of its switch; DIR is a directory of the node. */
   value?: string;
   /** Throws for a wrong value, before any part starts. */

@@ -15,7 +15,7 @@ import { type CallNames, logContext } from "./context.ts";
 import type { Dependencies } from "./dependencies.ts";
 
 /** One execution of a plugin. */
-export interface LoggedDelegate {
+interface LoggedDelegate {
   plugin: string;
   verb: string;
   /** The `name` of the network; absent for VERSION. */
@@ -36,7 +36,7 @@ export interface LoggedRequest {
 }
 
 /** One line of the file. */
-export interface LoggedCall {
+interface LoggedCall {
   time: string;
   verb: string;
   /** `<namespace>/<name>` */
@@ -64,7 +64,7 @@ const longestError = 512;
 /** Bytes. The agent rotates the file at 1 MiB; without the agent it must not fill the disk. */
 const longestFile = 16 << 20;
 
-export interface CallLog {
+interface CallLog {
   executed(execution: Execution): void;
   requested(request: Try): void;
   /** Appends the line, in one write: other calls append too. Never throws. */

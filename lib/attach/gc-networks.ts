@@ -101,7 +101,7 @@ export function isOnlyGenieNetwork({ config, request }: Context): boolean {
   }
 }
 
-export interface NetworksGc {
+interface NetworksGc {
   context: Context;
   valid: ValidAttachments;
   surveyor: RecordSurveyor;

@@ -185,8 +185,7 @@ async function deleteStaleRecords(
 }
 
 /** "gone": it has become another one in the meantime, or none; "busy": a living genie works on the container. */
-export type StaleOutcome =
-  Awaited<ReturnType<typeof deleteRecord>> | "gone" | "busy";
+type StaleOutcome = Awaited<ReturnType<typeof deleteRecord>> | "gone" | "busy";
 
 /** Deletes a record as DEL would. */
 export async function deleteStale(

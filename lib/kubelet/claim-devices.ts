@@ -28,7 +28,7 @@ export interface ClaimDevice {
 }
 
 /** The attributes of a device that concern a network. */
-export interface NetworkAttributes {
+interface NetworkAttributes {
   resource?: string | undefined;
   deviceId?: string | undefined;
   pciBusId?: string | undefined;

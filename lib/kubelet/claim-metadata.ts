@@ -24,7 +24,7 @@ interface ClaimName {
   name: string;
 }
 
-export type MetadataDevice = v.InferInput<typeof device>;
+type MetadataDevice = v.InferInput<typeof device>;
 
 const device = object({
   driver: v.string(),

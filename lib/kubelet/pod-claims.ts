@@ -40,7 +40,7 @@ export interface SliceDevice {
   attributes: unknown;
 }
 
-export interface AllocatedDevice {
+interface AllocatedDevice {
   request: string;
   driver: string;
   pool: string;

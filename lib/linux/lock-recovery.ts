@@ -14,7 +14,7 @@ import { readAt, status } from "./file-calls.ts";
 import { processState } from "./process-state.ts";
 import { textOf } from "./text.ts";
 
-export interface LockOwner {
+interface LockOwner {
   pid: number;
   startTime: string;
   isAlive: boolean;

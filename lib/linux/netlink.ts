@@ -12,7 +12,7 @@ import { inNetns } from "./enter-namespace.ts";
 import { textOf as decode } from "./text.ts";
 
 /** Datagrams to the kernel and from it. Both functions throw SystemError. */
-export interface Channel {
+interface Channel {
   send(datagram: Uint8Array): void;
   /** Waits for the next datagram; EAGAIN after the time limit. */
   receive(): Uint8Array;

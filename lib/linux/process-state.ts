@@ -1,7 +1,7 @@
 /** The state of a process, by its number. */
 import { readFile } from "./files.ts";
 
-export interface ProcessState {
+interface ProcessState {
   state: string;
   /** The process group and the session, each named after its leader. */
   group: number;

@@ -29,7 +29,7 @@ import {
 import type { Snapshot } from "./rtnetlink.ts";
 
 /** The request; attachments are indexes of the list. */
-export interface Intent {
+interface Intent {
   /** The interface indexes of each attachment in the pod. */
   readonly attachments: readonly ReadonlySet<number>[];
   /** The owner of the default route of each family without a request. */

@@ -59,7 +59,7 @@ export interface GivenNetworks {
 }
 
 /** An automatic choice. Until `recorded` is called, no other pod of the node gets one. */
-export interface Decision {
+interface Decision {
   network: NodeNetwork;
   /** Called when the record is written, or none will be. */
   recorded(): void;

@@ -31,7 +31,7 @@ import type { NetworkSelectionElement } from "./npwg-annotation.ts";
 import { requireAllowed, requireExecutable } from "./policy.ts";
 
 /** A definition, and the device for the attachment that names it. */
-export interface Definition {
+interface Definition {
   /** `spec.config`, empty if there is none. */
   config: string;
   device?: Device | undefined;

@@ -52,7 +52,7 @@ const physicalSpec = object({
   sharedStaus: sharedStatus,
 });
 
-export type LogicalSpec = v.InferInput<typeof logicalSpec>;
+type LogicalSpec = v.InferInput<typeof logicalSpec>;
 
 /** `key`: `<namespace>/<name>`. Throws 7. */
 export function parseLogical(spec: unknown, key: string): LogicalSpec {
@@ -63,7 +63,7 @@ function invalidSpec(label: string) {
   return (problem: string) => invalidConfig(`${label}: spec: ${problem}`);
 }
 
-export interface LogicalNetwork {
+interface LogicalNetwork {
   /** An element of the annotation `networks`. */
   request: NetworkRequest;
   key: string;

@@ -22,7 +22,7 @@ export interface Candidate {
   list: NetworkConfigList;
 }
 
-export interface InvalidFile {
+interface InvalidFile {
   file: string;
   problem: string;
 }

@@ -122,7 +122,7 @@ const nestedEntries = {
   resourceClaim: claimEntries,
 };
 
-export interface ReadElement {
+interface ReadElement {
   /** Absent if there are problems. */
   element?: JsonElement;
   problems: string[];

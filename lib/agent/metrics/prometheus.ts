@@ -13,7 +13,7 @@ export interface Family {
 }
 
 /** Label values in the order of the family's labels, as JSON → a number, or of a histogram the counts of its buckets and the sum. */
-export type Samples = Record<string, number[]>;
+type Samples = Record<string, number[]>;
 
 /** Family name → its samples. */
 export type Values = Record<string, Samples>;

@@ -5,7 +5,7 @@ import { statusText } from "../../kube/api-error.ts";
 import { type Change, jsonOf } from "../../kube/typed-api.ts";
 import type { Agent } from "../part.ts";
 
-export interface NodeObject {
+interface NodeObject {
   resourceVersion: string;
   labels: Readonly<Record<string, unknown>>;
   taints: readonly V1Taint[];

@@ -44,7 +44,7 @@ const outcome = object({
   ),
 });
 
-export type ChangeOutcome = v.InferOutput<typeof outcome>;
+type ChangeOutcome = v.InferOutput<typeof outcome>;
 
 /** Never throws. */
 export async function requestChange(

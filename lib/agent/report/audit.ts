@@ -31,7 +31,7 @@ export const findings = {
   "other-namespace": "its network namespace is not the one of its record",
 } as const;
 
-export type FindingKind = keyof typeof findings;
+type FindingKind = keyof typeof findings;
 
 export interface Finding {
   namespace: string;

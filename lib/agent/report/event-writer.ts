@@ -38,7 +38,7 @@ interface Known {
   triedMs: number | undefined;
 }
 
-export interface EventWriterDependencies {
+interface EventWriterDependencies {
   node: string;
   api(): Promise<Api>;
   log: Agent["log"];

@@ -16,7 +16,7 @@ import type { Log } from "../../state/log-level.ts";
 import type { PodReference } from "../../state/record.ts";
 
 /** Takes the next device that answers the request. Throws 7 and 11. */
-export type TakeDevice = (request: DeviceRequest) => Promise<Device>;
+type TakeDevice = (request: DeviceRequest) => Promise<Device>;
 
 export type OpenDevices = (
   pod: PodReference,

@@ -43,7 +43,7 @@ import {
   withRunningPod,
 } from "./running-pod.ts";
 
-export interface AttachRequest {
+interface AttachRequest {
   /** For `parseAddition`. */
   network: string;
   /** The interface of an element that names none; by default a free one. */

@@ -33,7 +33,7 @@ export interface RemoteExplanation {
   attachments: RemoteAttachment[];
 }
 
-export interface RemoteAttachment {
+interface RemoteAttachment {
   ifname: string;
   primary: boolean;
   rule: string;

@@ -17,7 +17,7 @@ import { ownType } from "../node/directories.ts";
 import type { Problem } from "../node/runtime-settings.ts";
 
 /** The values that `install` sets; the operator owns the rest. */
-export interface OwnSettings {
+interface OwnSettings {
   /** The default network's name: CRI-O then keeps pods that run already (K-1). */
   name: string;
   defaultPlugin: string;
@@ -152,7 +152,7 @@ function objectOf(plugin: unknown, key: string): Record<string, unknown> {
   return isObject(value) ? value : {};
 }
 
-export interface ListWarning extends Problem {
+interface ListWarning extends Problem {
   /** "fail": no pod can be created. */
   verdict: "warn" | "fail";
 }

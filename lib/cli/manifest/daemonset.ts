@@ -18,7 +18,7 @@ import { name } from "./rbac.ts";
 import { serviceAccountDirectory } from "../../kube/access/access.ts";
 
 /** The default is the kubelet's credential, or the account where there is none. */
-export type CredentialMode = "default" | "node" | "account";
+type CredentialMode = "default" | "node" | "account";
 
 export interface DaemonSetOptions {
   image: string;

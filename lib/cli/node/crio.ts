@@ -11,7 +11,7 @@ import { attempt } from "./attempt.ts";
 import type { Host } from "./host.ts";
 import { namesIn, readTextIfAny } from "./read-file.ts";
 
-export interface Hazard {
+interface Hazard {
   file: string;
   network: string;
   why: string;

@@ -40,7 +40,7 @@ export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
   return undefined;
 }
 
-export interface ContextOptions {
+interface ContextOptions {
   host?: Host;
   dependencies?: Dependencies;
   request?: Partial<Request>;

@@ -21,7 +21,7 @@ export interface Problem {
   advice: string;
 }
 
-export interface RuntimeSettings {
+interface RuntimeSettings {
   runtime: Runtime;
   /** Several that have CNI settings are separated by commas. */
   file: string;

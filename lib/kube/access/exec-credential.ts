@@ -25,7 +25,7 @@ export interface Issued {
   key?: string;
 }
 
-export interface PluginRequest {
+interface PluginRequest {
   config: ExecConfig;
   env: Env;
   /** `spec.cluster` of KUBERNETES_EXEC_INFO, for plugins that ask for it. */

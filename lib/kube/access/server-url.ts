@@ -14,7 +14,7 @@ export interface ServerUrl {
 }
 
 /** The text after the quoted URL in a message. */
-export interface UrlProblem {
+interface UrlProblem {
   problem: string;
 }
 
