@@ -5,7 +5,7 @@
  */
 import { CniError } from "../cni/error.ts";
 import type { Execution } from "../cni/invoke.ts";
-import { own, parseJson } from "../cni/json.ts";
+import { own, ownText, parseJson } from "../cni/json.ts";
 import { addressesOf } from "../cni/result-query.ts";
 import { parseResult } from "../cni/result.ts";
 import type { Request } from "../cni/skel.ts";
@@ -64,8 +64,7 @@ export function reportFailure(
 }
 
 function textOf({ config }: Request, key: string): string | undefined {
-  const value = own(config, key);
-  return typeof value === "string" && value !== "" ? value : undefined;
+  return ownText(config, key) || undefined;
 }
 
 /** Texts that containerd takes for success (P-DEL-4), and their replacements. */

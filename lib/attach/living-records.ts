@@ -3,7 +3,7 @@
  * them may have its resources, because a late DEL must not free those of a new pod
  * (state.md "Never stuck, never forgotten").
  */
-import { own } from "../cni/json.ts";
+import { ownText } from "../cni/json.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { RecordCache } from "../state/record-cache.ts";
 import type { RecordDirectory } from "../state/record-directory.ts";
@@ -79,9 +79,6 @@ const deviceKeys = [
 
 function devicesOf({ list, capabilityArgs }: Attachment): string[] {
   return [capabilityArgs, ...list.plugins].flatMap((conf) =>
-    deviceKeys.flatMap((key) => {
-      const value = own(conf, key);
-      return typeof value === "string" && value !== "" ? [value] : [];
-    }),
+    deviceKeys.flatMap((key) => ownText(conf, key) || []),
   );
 }

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { ifnameProblem } from "../cni/args.ts";
 import { parseAnyConf } from "../cni/conflist.ts";
-import { type JsonObject, own, parseJson } from "../cni/json.ts";
+import { type JsonObject, own, ownText, parseJson } from "../cni/json.ts";
 import type { Result } from "../cni/result.ts";
 import { object, parse } from "../cni/schema.ts";
 import { messageOf } from "../linux/errno.ts";
@@ -120,8 +120,7 @@ function delegateIfname(
   i: number,
   cniIfname: string,
 ): string {
-  const requested = own(delegate, "ifnameRequest");
-  if (typeof requested === "string" && !ifnameProblem(requested))
-    return requested;
+  const requested = ownText(delegate, "ifnameRequest");
+  if (requested !== undefined && !ifnameProblem(requested)) return requested;
   return i === 0 ? cniIfname : `net${i}`;
 }

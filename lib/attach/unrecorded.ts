@@ -12,6 +12,7 @@ import {
   isObject,
   mismatch,
   own,
+  ownText,
   parseJson,
 } from "../cni/json.ts";
 import { type Result, parseResult } from "../cni/result.ts";
@@ -152,8 +153,7 @@ function readCacheEntry(
 
 /** Whether the entry's `key` is a string other than `expected`. */
 function namesAnother(entry: unknown, key: string, expected: string): boolean {
-  const value = own(entry, key);
-  return typeof value === "string" && value !== expected;
+  return (ownText(entry, key) ?? expected) !== expected;
 }
 
 function cachedList(base64: string, name: unknown): NetworkConfigList {

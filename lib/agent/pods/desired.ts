@@ -4,7 +4,7 @@
  */
 import type { V1Pod } from "@kubernetes/client-node";
 import { invalidConfig } from "../../cni/error.ts";
-import { isObject, own, parseJson } from "../../cni/json.ts";
+import { isObject, own, ownText, parseJson } from "../../cni/json.ts";
 import { quote } from "../../linux/text.ts";
 import {
   type Annotations,
@@ -96,8 +96,8 @@ function nodeElements(text: string): WantedElement[] {
 }
 
 function parsed(annotations: Annotations, annotation: string) {
-  const text = own(annotations, annotation);
-  return typeof text === "string"
+  const text = ownText(annotations, annotation);
+  return text !== undefined
     ? parseElements(`annotation ${quote(annotation)}`, text).elements
     : [];
 }

@@ -5,7 +5,7 @@
  * wrote it is gone, or the token was copied from another pod.
  */
 import { existsSync, statSync } from "node:fs";
-import { own } from "../../cni/json.ts";
+import { own, ownText } from "../../cni/json.ts";
 import {
   type Cluster,
   type User,
@@ -161,13 +161,11 @@ function boundPod({ config, host }: Node): BoundPod | undefined {
     claimsOf(tokenOf(readKubeconfig(host.path(kubeconfig)).user, host)),
   );
   const bound = own(claims, "kubernetes.io");
-  const text = (value: unknown) => (typeof value === "string" ? value : "");
-  const pod = {
-    namespace: text(own(bound, "namespace")),
-    name: text(own(own(bound, "pod"), "name")),
-    uid: text(own(own(bound, "pod"), "uid")),
-  };
-  return pod.namespace === "" || pod.name === "" ? undefined : pod;
+  const namespace = ownText(bound, "namespace");
+  const pod = own(bound, "pod");
+  const name = ownText(pod, "name");
+  if (!namespace || !name) return undefined;
+  return { namespace, name, uid: ownText(pod, "uid") ?? "" };
 }
 
 /** The kubelet's directory tells without a request; else the API server. Throws if neither can tell. */

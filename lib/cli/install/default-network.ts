@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { isIdentifier } from "../../cni/args.ts";
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import { CniError, invalidConfig } from "../../cni/error.ts";
-import { own } from "../../cni/json.ts";
+import { ownText } from "../../cni/json.ts";
 import { validateNetwork } from "../../cni/network.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
@@ -155,8 +155,7 @@ export function networksIn(
 }
 
 export function configuredConfDir(configured: object): string | undefined {
-  const confDir = own(configured, "confDir");
-  return typeof confDir === "string" ? confDir : undefined;
+  return ownText(configured, "confDir");
 }
 
 /** A runtime uses the first file, which could be CNI-Genie's `00-genie.conf`. */

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { readConfDir } from "../../cni/confdir.ts";
 import { CniError, invalidConfig } from "../../cni/error.ts";
-import { own, parseJson } from "../../cni/json.ts";
+import { own, ownText, parseJson } from "../../cni/json.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { type GenieConfig, readConfig } from "../../select/config.ts";
 import type { Env } from "../command/terminal.ts";
@@ -151,9 +151,8 @@ function chooseNetwork(
     confDir,
   );
   const networks = networksIn(plugin, { confDir, files }, host);
-  const before = own(plugin, "default_plugin");
   const chosen = chooseDefault(
-    defaultPlugin ?? (typeof before === "string" ? before : ""),
+    defaultPlugin ?? ownText(plugin, "default_plugin") ?? "",
     networks,
     firstOfCluster,
   );
@@ -186,6 +185,5 @@ export function credentialOf(
 
 export function configuredKubeconfig({ list }: Base): string | undefined {
   const access = own(ownPlugin(list?.value), "kubernetes");
-  const kubeconfig = own(access, "kubeconfig");
-  return typeof kubeconfig === "string" ? kubeconfig : undefined;
+  return ownText(access, "kubeconfig");
 }

@@ -3,7 +3,7 @@
  * libcni's cached attachments of every network of the directory but the default one.
  * K-1 says how pods are protected.
  */
-import { own, parseJson } from "../../cni/json.ts";
+import { ownText, parseJson } from "../../cni/json.ts";
 import { has } from "../../cni/version.ts";
 import { quote } from "../../linux/text.ts";
 import type { Candidate } from "../../select/node-networks.ts";
@@ -65,8 +65,7 @@ export function cachedNetworks(host: Host): ReadonlySet<string> {
       const value = attempt(() =>
         parseJson(readTextIfAny(`${directory}/${entry}`) ?? ""),
       );
-      const network = own(value, "networkName");
-      return typeof network === "string" ? network : [];
+      return ownText(value, "networkName") ?? [];
     }),
   );
 }

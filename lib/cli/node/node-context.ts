@@ -10,7 +10,7 @@ import {
 import { type ConfFile, readConfDir } from "../../cni/confdir.ts";
 import type { NetworkConfigList, PluginConf } from "../../cni/conflist.ts";
 import { invalidConfig } from "../../cni/error.ts";
-import { own } from "../../cni/json.ts";
+import { own, ownText } from "../../cni/json.ts";
 import type { Request } from "../../cni/skel.ts";
 import { latestVersion } from "../../cni/version.ts";
 import type { Input } from "../command/input.ts";
@@ -76,10 +76,6 @@ export function nodeContext(
   const files = readConfDir(host.path(confDir));
   const found = findOwn(files);
   if (!found) requireReadable(files, directories, request.command === "ADD");
-  const text = (key: string): string | undefined => {
-    const value = own(found?.plugin, key);
-    return typeof value === "string" ? value : undefined;
-  };
   const made: Request = {
     command: "GC",
     containerId: "",
@@ -93,9 +89,11 @@ export function nodeContext(
         runtimeConfig: runtimeConfig(own(found?.plugin, "capabilities")),
       }),
       name: found?.list.name ?? ownType,
-      confDir: host.path(text("confDir") ?? confDir),
+      confDir: host.path(ownText(found?.plugin, "confDir") ?? confDir),
       dataDir: host.path(
-        dataDir ?? text("dataDir") ?? defaultDirectories.dataDir,
+        dataDir ??
+          ownText(found?.plugin, "dataDir") ??
+          defaultDirectories.dataDir,
       ),
       // The path is the node's: the operator gets the messages instead.
       ...(!host.isOwnRoot && { logFile: "" }),

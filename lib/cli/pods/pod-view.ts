@@ -1,6 +1,6 @@
 /** The pods of a command, from a file or from the API server. Pure. */
 import type { V1Pod } from "@kubernetes/client-node";
-import { isObject, own } from "../../cni/json.ts";
+import { isObject, own, ownText } from "../../cni/json.ts";
 import { parse } from "../../cni/schema.ts";
 import { quote } from "../../linux/text.ts";
 import {
@@ -77,7 +77,7 @@ export function namespacesOfText(text: string): Map<string, Annotations> {
         object,
         (problem) => new Error(`namespace: ${problem}`),
       );
-      const name = textOf(own(own(object, "metadata"), "name"));
+      const name = ownText(own(object, "metadata"), "name") ?? "";
       return [name, metadata?.annotations ?? {}];
     }),
   );
@@ -100,7 +100,7 @@ interface Source {
 function sourceOf(kind: string, object: object, pod: object): Source {
   const metadata = own(object, "metadata");
   const name =
-    textOf(own(metadata, "name")) || textOf(own(metadata, "generateName"));
+    ownText(metadata, "name") || ownText(metadata, "generateName") || "";
   return { kind, object, pod, name };
 }
 
@@ -111,7 +111,7 @@ function nameOf({ kind = "object", name = "" }: Partial<PodOperand>): string {
 
 /** undefined for an object without pods. */
 function findSource(object: object): Source | undefined {
-  const kind = textOf(own(object, "kind")) || "Pod";
+  const kind = ownText(object, "kind") || "Pod";
   const pod = kind === "Pod" ? object : templateOf(object);
   return isObject(pod) ? sourceOf(kind, object, pod) : undefined;
 }
@@ -136,7 +136,7 @@ function viewOf(source: Source, namespace?: string): PodView {
   const fail = (problem: string) => new Error(`${nameOf(source)}: ${problem}`);
   const { metadata, spec } = parse(podSchema, source.pod, fail);
   const annotations = metadata?.annotations ?? {};
-  const text = (key: string) => textOf(own(own(object, "metadata"), key));
+  const text = (key: string) => ownText(own(object, "metadata"), key) ?? "";
   return {
     kind,
     namespace: namespace ?? (text("namespace") || "default"),
@@ -167,8 +167,4 @@ function misplacedIn(workload: object, inTemplate: Annotations): string[] {
     (key) =>
       own(value, key) !== undefined && own(inTemplate, key) === undefined,
   );
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
