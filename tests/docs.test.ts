@@ -234,6 +234,29 @@ describe("documentation", () => {
     expect(unknown).toEqual([]);
   });
 
+  test.each([
+    [
+      "docs/kubeconfig.md",
+      "lib/kube/access/kubeconfig-schema.ts",
+      /^const (?:cluster|user) = object\(\{\n(.*?)^\}\);/gms,
+    ],
+    [
+      "docs/operations.md",
+      "lib/attach/call-log.ts",
+      /^(?:export )?interface LoggedCall \{\n(.*?)^\}/gms,
+    ],
+  ])("%s, it has every key of %s", (page, path, objects) => {
+    const bodies = [...textOf(path).matchAll(objects)].map(
+      ([, body = ""]) => body,
+    );
+    const keys = bodies.flatMap((body) =>
+      [...body.matchAll(/^ {2}"?([\w-]+)"?\??:/gm)].map(([, key = ""]) => key),
+    );
+    expect(keys.length).toBeGreaterThan(10);
+    const spans = codeSpans(textOf(page).replaceAll(fence, ""));
+    expect(keys.filter((key) => !spans.includes(key))).toEqual([]);
+  });
+
   test("docs/agent.md, it has the switch of every part", () => {
     const spans = codeSpans(textOf("docs/agent.md").replaceAll(fence, ""));
     expect(
