@@ -91,6 +91,8 @@ export function nodePolicy(
         `variables.after.all(key, ${isOurs}(key in variables.before && variables.before[key] == variables.after[key])) && variables.before.all(key, ${isOurs}key in variables.after)`,
       "genie may not change annotations": unchanged("annotations", "{}"),
       ...finalizers,
+      // The API server collects a node whose owner does not exist.
+      "genie may not change owners": unchanged("ownerReferences", "[]"),
       "genie may not change a node's spec": `${same("unschedulable")} && ${same("podCIDRs")} && ${same("providerID")}`,
       "genie may not change a node's status":
         "object.status == oldObject.status",

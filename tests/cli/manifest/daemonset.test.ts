@@ -236,6 +236,7 @@ describe("manifest, the agent's parts", () => {
           : "genie may not change labels",
         "genie may not change annotations",
         "genie may not change finalizers",
+        "genie may not change owners",
         "genie may not change a node's spec",
         "genie may not change a node's status",
       ]);

@@ -87,6 +87,22 @@ const nodePatches: readonly [allowed: boolean, what: string, patch: object][] =
       "an annotation",
       { metadata: { annotations: { owner: "mallory" } } },
     ],
+    [
+      false,
+      "an owner that does not exist",
+      {
+        metadata: {
+          ownerReferences: [
+            {
+              apiVersion: "v1",
+              kind: "ConfigMap",
+              name: "mallory",
+              uid: "00000000-0000-0000-0000-000000000000",
+            },
+          ],
+        },
+      },
+    ],
     [false, "what it may run", { spec: { unschedulable: true } }],
   ];
 
