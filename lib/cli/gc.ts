@@ -44,8 +44,11 @@ it is kept, and the command succeeds.`,
     input.exclude("drop", "drop-all");
     const context = contextOf(input, env);
     if (container !== undefined || input.flag("drop-all")) {
-      const lines = await drop(context, container);
-      await stdout(`${lines.join("\n") || "nothing is abandoned"}\n`);
+      const { lines, kept } = await drop(context, container);
+      if (lines.length === 0 && kept.length === 0)
+        lines.push("nothing is abandoned");
+      await stdout(lines.map((line) => `${line}\n`).join(""));
+      if (kept.length > 0) throw new Error(kept.join("\n"));
       return 0;
     }
     const { binDir } = directoriesOf(input);

@@ -620,6 +620,26 @@ describe("an abandoned attachment", () => {
     },
   );
 
+  test("genie gc --drop and --drop-all, a record of a newer genie: kept, exit 1 says so", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await abandonedPod(scripted);
+    const directory = join(node.dataDir, "abandoned");
+    const [file = ""] = readdirSync(directory);
+    const path = join(directory, file);
+    const record = JSON.parse(readFileSync(path, "utf8")) as object;
+    const newer = { ...record, formatVersion: 999 };
+    writeFileSync(path, JSON.stringify(newer));
+    const problem = `abandoned record "${file.replace(/\.json$/, "")}": attachment record has format 999, this genie reads up to 2: install the newer one again`;
+    for (const words of [["--drop", pod.containerId], ["--drop-all"]])
+      expect(node.command("gc", ...words)).toEqual({
+        exitCode: 1,
+        stdout: "",
+        stderr: `genie gc: ${problem}\n`,
+      });
+    expect(readdirSync(directory)).toEqual([file]);
+  });
+
   test("genie gc --drop names the addresses of one that was completed", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

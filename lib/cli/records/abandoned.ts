@@ -37,7 +37,7 @@ export async function abandonedOnNode({
   const unreadable: string[] = [];
   for await (const { name, record, error } of records.oldestFirst()) {
     if (!record) {
-      unreadable.push(`abandoned record ${quote(name)}: ${messageOf(error)}`);
+      unreadable.push(problemOf(name, error));
       continue;
     }
     const { results } = await records.readResults(record);
@@ -56,23 +56,31 @@ export async function abandonedOnNode({
   return { attachments, unreadable };
 }
 
+function problemOf(name: string, error: unknown): string {
+  return `abandoned record ${quote(name)}: ${messageOf(error)}`;
+}
+
 /**
  * Forgets the abandoned attachments of a container, or of all. `container` is an ID
  * or its unambiguous beginning. Returns a description of each; damaged records are
- * renamed. Throws Error if the container has none.
+ * renamed. `kept` says why records stay: a newer genie wrote them, or the disk failed.
+ * Throws Error if the container has none.
  */
 export async function drop(
   context: Context,
   container: string | undefined,
-): Promise<string[]> {
+): Promise<{ lines: string[]; kept: string[] }> {
   const records = abandonedRecords(context.config);
-  const entries = (await Array.fromAsync(records.all())).filter(
-    ({ record, error }) => record ?? error instanceof CorruptRecord,
-  );
+  const entries = await Array.fromAsync(records.all());
   const chosen =
     container === undefined ? entries : ofContainer(container, entries);
   const lines: string[] = [];
-  for (const { name, record } of chosen) {
+  const kept: string[] = [];
+  for (const { name, record, error } of chosen) {
+    if (!record && !(error instanceof CorruptRecord)) {
+      kept.push(problemOf(name, error));
+      continue;
+    }
     if (!record) {
       records.setAside(name);
       lines.push(
@@ -87,7 +95,7 @@ export async function drop(
     };
     await withContainerLock(context, deadline, forget, record);
   }
-  return lines;
+  return { lines, kept };
 }
 
 /** Milliseconds to wait for a retry that runs now. */
