@@ -20,7 +20,11 @@ import {
 } from "../state/record.ts";
 import type { Identity } from "../state/records.ts";
 import { type Context, prefixNetwork } from "./context.ts";
-import type { Failure, Outcome } from "./delete-attachments.ts";
+import {
+  type Failure,
+  type Outcome,
+  removeDeviceInfoOf,
+} from "./delete-attachments.ts";
 
 export function abandonedRecords({
   dataDir,
@@ -190,16 +194,20 @@ async function forgetEarlierTries(
     const latest = await abandoned.read(record);
     if (!latest?.pod) return;
     const words = wordsOf(latest);
-    const tries: Identity[] = [];
+    const tries: Forgettable[] = [];
     for await (const { record: one } of abandoned.oldestFirst()) {
       if (!one || wordsOf(one) !== words) continue;
       const { hasCompleted } = await abandoned.readResults(one);
       const { containerId, ifname, bootId, uptimeMs } = one;
-      if (!executedIn(one).some((each) => hasCompleted(resultKey(each))))
-        tries.push({ containerId, ifname, bootId, uptimeMs });
+      const executed = executedIn(one);
+      if (executed.some((each) => hasCompleted(resultKey(each)))) continue;
+      const attachments = executed.map(({ capabilityArgs }) => ({
+        capabilityArgs,
+      }));
+      tries.push({ containerId, ifname, bootId, uptimeMs, attachments });
     }
     for (const forgotten of tries.slice(0, -keptTries)) {
-      abandoned.remove(forgotten);
+      await forgetRecord(abandoned, forgotten);
       log().warn(
         "forgot an earlier try of the pod, whose network failed to be deleted with the same error",
         { forgotten: forgotten.containerId },
@@ -223,6 +231,21 @@ function wordsOf({
   return JSON.stringify([namespace, name, abandoned?.errors])
     .replaceAll(containerId, "")
     .replaceAll(netns, "");
+}
+
+/** Of a record, the part that forgetting it needs. */
+type Forgettable = Identity & {
+  attachments: readonly Pick<Attachment, "capabilityArgs">[];
+};
+
+/** Removes an abandoned record, and what only its DEL would remove. */
+export async function forgetRecord(
+  abandoned: RecordDirectory,
+  record: Forgettable,
+): Promise<void> {
+  for (const attachment of record.attachments)
+    await removeDeviceInfoOf(attachment);
+  abandoned.remove(record);
 }
 
 function logGivenUp(

@@ -70,10 +70,7 @@ export async function deleteAttachments(
         share,
         caller,
       );
-      if (Object.hasOwn(capabilityArgs, "CNIDeviceInfoFile")) {
-        const { removeDeviceInfo } = await import("../kubelet/device-info.ts");
-        removeDeviceInfo(capabilityArgs);
-      }
+      await removeDeviceInfoOf(attachment);
     } catch (cause) {
       const error = CniError.from(cause);
       const { ProcessKilled } = await import("../cni/plugin-error.ts");
@@ -83,6 +80,15 @@ export async function deleteAttachments(
     }
   }
   return { remaining: [...failed, ...killed, ...notReached], failures };
+}
+
+/** The device information of a deleted attachment, or of one that nobody deletes any more. */
+export async function removeDeviceInfoOf({
+  capabilityArgs,
+}: Pick<Attachment, "capabilityArgs">): Promise<void> {
+  if (!Object.hasOwn(capabilityArgs, "CNIDeviceInfoFile")) return;
+  const { removeDeviceInfo } = await import("../kubelet/device-info.ts");
+  removeDeviceInfo(capabilityArgs);
 }
 
 function noTime({ ifname }: Attachment): CniError {

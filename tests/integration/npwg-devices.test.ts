@@ -16,7 +16,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { DelegateDouble, temporaryDirectory } from "../support/delegate.ts";
+import {
+  DelegateDouble,
+  failing,
+  temporaryDirectory,
+} from "../support/delegate.ts";
 import {
   deviceInfoDirectory as directory,
   removeDeviceInfoDirectories,
@@ -250,6 +254,25 @@ describe("devices of a resource", () => {
     expect(await devices.call("ADD", pod)).toMatchObject(success);
     expect(devices.given()).toMatchObject([{ deviceID: ids[0] }]);
     expect(await devices.call("DEL", pod)).toMatchObject(success);
+  });
+
+  test("attachments that nobody deletes any more, a pod's eleventh try and what is dropped: no file", async () => {
+    await using devices = await Devices.start();
+    const { cluster, delegates } = devices;
+    writeInfo(ids[0]);
+    for (const verb of ["ADD", "DEL"])
+      delegates.behave({ type: "vf", verb }, failing("no such VF"));
+    const config = { podResourcesSocket: devices.kubelet.socket };
+    const pods: Pod[] = [];
+    while (pods.length < 11) {
+      const pod = await cluster.pod({ [networksKey]: "vf" });
+      await cluster.refuse(pod, { config });
+      await cluster.del(pod, { config });
+      pods.push(pod);
+    }
+    expect(pods.flatMap(filesOf)).toHaveLength(10);
+    cluster.node.command("gc", "--drop-all");
+    expect(pods.flatMap(filesOf)).toEqual([]);
   });
 
   test("the plugin fails: the file is gone with everything else", async () => {

@@ -3,7 +3,11 @@
  * --abandoned` and `genie doctor` list them, `genie gc --drop` forgets them
  * (state.md "Never stuck, never forgotten").
  */
-import { abandonedRecords, isErrorOf } from "../../attach/abandoned.ts";
+import {
+  abandonedRecords,
+  forgetRecord,
+  isErrorOf,
+} from "../../attach/abandoned.ts";
 import type { Context } from "../../attach/context.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
@@ -91,7 +95,7 @@ export async function drop(
     const deadline = new Deadline(lockMs, context.dependencies.clock);
     const forget = async () => {
       lines.push(...(await reserved(records, record)));
-      records.remove(record);
+      await forgetRecord(records, record);
     };
     await withContainerLock(context, deadline, forget, record);
   }
