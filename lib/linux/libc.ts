@@ -49,7 +49,7 @@ function bind<const Functions extends Record<string, ffi.FFIFunction>>(
     const isDenied = /JIT|executable memory/.test(message);
     throw new Error(
       isDenied
-        ? `failed to get executable memory: denied to this process (SELinux deny_execmem, MemoryDenyWriteExecute): ${message}`
+        ? `failed to get executable memory: denied to this process (SELinux deny_execmem, MemoryDenyWriteExecute, LimitAS): ${message}`
         : `failed to load the C library: ${message}`,
       { cause },
     );

@@ -201,4 +201,12 @@ describe("the executable, no executable memory", () => {
       expect(existsSync(seen("environ"))).toBe(false);
     },
   );
+
+  test("a limit of the address space, ADD: one JSON error that names it", async () => {
+    const limited = ["/bin/sh", "-c", 'ulimit -v 1000000; exec "$0"', genie];
+    expect(await call("ADD", limited)).toMatchObject({
+      exitCode: 1,
+      json: { code: 999, msg: expect.stringContaining("LimitAS") },
+    });
+  });
 });

@@ -300,7 +300,7 @@ describe("the executable, executable memory is denied to it", () => {
         stdout: "",
       });
       expect(stderr.toString()).toStartWith(
-        "genie: failed to get executable memory: denied to this process (SELinux deny_execmem, MemoryDenyWriteExecute)",
+        "genie: failed to get executable memory: denied to this process (SELinux deny_execmem, MemoryDenyWriteExecute, LimitAS)",
       );
       expect(node.inodes()).toEqual(before);
     },
