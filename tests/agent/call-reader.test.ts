@@ -49,6 +49,8 @@ describe("calls.log, the agent's side", () => {
     appendFileSync(log.current, line(1) + line(2) + line(3).slice(0, 9));
     expect(log.read()).toEqual([1, 2]);
     expect(log.read()).toEqual([]);
+    // It is short: no rotation.
+    log.keep();
     appendFileSync(log.current, line(3).slice(9));
     expect(log.read()).toEqual([3]);
   });
