@@ -32,13 +32,9 @@ export function isSynced(path: string, clock: Clock): boolean {
 export function ageOf(path: string, clock: Clock): number | undefined {
   try {
     if (!isOwnFile(path)) return undefined;
-    const text = readOwnFileIfAny(path, maxBytes);
-    if (text === undefined) return undefined;
-    const value = parseJson(text);
-    const uptimeMs = own(value, "uptimeMs");
-    if (typeof uptimeMs !== "number") return undefined;
+    const value = parseJson(readOwnFileIfAny(path, maxBytes) ?? "");
     if (own(value, "bootId") !== clock.bootId()) return undefined;
-    const age = clock.uptimeMs() - uptimeMs;
+    const age = clock.uptimeMs() - Number(own(value, "uptimeMs"));
     return age >= 0 ? age : undefined;
   } catch {
     return undefined;
