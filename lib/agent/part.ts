@@ -45,6 +45,8 @@ export interface Agent {
     options?: { stdin?: string },
   ): Promise<GenieResult>;
   log(level: Level, message: string, fields?: Fields): void;
+  /** Whether every status that is due is known and written; their part sets it. */
+  writesStatuses?: boolean;
   /** Where events go; the part `--events` sets it. */
   eventSink?: ((event: AgentEvent) => void) | undefined;
   /** An event of a pod or of the node; nothing without `--events`. */

@@ -27,7 +27,7 @@ import {
   cniAnnotation,
   displayName,
 } from "../select/attachment.ts";
-import { type SelectionContext, isChoice } from "../select/choice.ts";
+import type { SelectionContext } from "../select/choice.ts";
 import { parseNetworks } from "../select/cni-annotation.ts";
 import { nameInterfaces } from "../select/interface-names.ts";
 import {
@@ -237,8 +237,7 @@ function formerDefault(selection: FormerSelection): FormerNetwork[] {
 /** Under the interface names that ADD would give. */
 function formerChoice(selection: FormerSelection): FormerNetwork[] {
   const { annotations, networks, ifname: cniIfname } = selection;
-  const cni = own(annotations, cniAnnotation);
-  if (!isChoice(cni)) return [];
+  const cni = ownText(annotations, cniAnnotation) ?? "";
   try {
     const elements = parseNetworks('annotation "cni"', cni);
     const requested = elements.map((element) => element.ifname);

@@ -265,48 +265,60 @@ test("describeRerouting, as `ip route` would print it", () => {
   });
 });
 
-test("DefaultRouteMoves.undo, routes that could not be changed to the end: no rule or table is left", async () => {
-  await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
+test.each<[what: string, isRunning: boolean, rule: string, back: string[]]>([
+  ["a new pod", false, "from 10.1.0.2 lookup 1000", []],
+  [
+    "a running pod, whose owner has its route again",
+    true,
+    "from 10.0.0.2 lookup 1000",
+    ["default via 10.0.0.1 dev eth0"],
+  ],
+])(
+  "DefaultRouteMoves.undo, of %s: no rule or table is left",
+  async (_, isRunning, rule, back) => {
+    await using pod = await startPod(`ip route add default via 10.0.0.1 dev eth0
     ip route prepend default via 10.1.0.1 dev net1`);
-  const applyPlan: typeof linuxRoutes.applyPlan = (...all) => {
-    linuxRoutes.applyPlan(...all);
-    throw new Error("refused");
-  };
-  const context = createContext(
-    {
-      command: "ADD",
-      containerId: "c1",
-      netns: pod.path,
-      ifname: "eth0",
-      args: "",
-      path: [],
-      config: { name: "genie-net", type: "genie" },
-      cniVersion: "1.0.0",
-    },
-    systemDependencies({}),
-  );
-  const both = [attachment("eth0"), attachment("net1")];
-  using kernel = new linuxRoutes.Rtnetlink(pod.path);
-  const links = kernel.links();
-  const added = both.map((one) => {
-    const { ifname } = one;
-    return {
-      attachment: one,
-      interfaces: new Map([[ifname, links.get(ifname) ?? -1]]),
+    const applyPlan: typeof linuxRoutes.applyPlan = (...all) => {
+      linuxRoutes.applyPlan(...all);
+      throw new Error("refused");
     };
-  });
-  const routing = new DefaultRouteMoves(
-    { context, attachments: both, isRunning: false, added },
-    { ...linuxRoutes, applyPlan },
-  );
-  const results = both.map(({ ifname }) =>
-    result({ interfaces: [{ name: ifname, sandbox: pod.path }] }),
-  );
-  routing.plan(results);
-  expect(() => routing.apply()).toThrow("refused");
-  expect((await routingOf(pod)).rules).toEqual([
-    "1000: from 10.1.0.2 lookup 1000",
-  ]);
-  routing.undo();
-  expect(await routingOf(pod)).toMatchObject({ tables: {}, rules: [] });
-});
+    const context = createContext(
+      {
+        command: "ADD",
+        containerId: "c1",
+        netns: pod.path,
+        ifname: "eth0",
+        args: "",
+        path: [],
+        config: { name: "genie-net", type: "genie" },
+        cniVersion: "1.0.0",
+      },
+      systemDependencies({}),
+    );
+    const asked = isRunning ? ["10.1.0.1"] : undefined;
+    const both = [attachment("eth0"), attachment("net1", asked)];
+    using kernel = new linuxRoutes.Rtnetlink(pod.path);
+    const links = kernel.links();
+    const added = both.map((one) => {
+      const { ifname } = one;
+      return {
+        attachment: one,
+        interfaces: new Map([[ifname, links.get(ifname) ?? -1]]),
+      };
+    });
+    const routing = new DefaultRouteMoves(
+      { context, attachments: both, isRunning, added },
+      { ...linuxRoutes, applyPlan },
+    );
+    const results = both.map(({ ifname }) =>
+      result({ interfaces: [{ name: ifname, sandbox: pod.path }] }),
+    );
+    routing.plan(results);
+    expect(() => routing.apply()).toThrow("refused");
+    expect((await routingOf(pod)).rules).toEqual([`1000: ${rule}`]);
+    routing.undo();
+    const after = await routingOf(pod);
+    expect(after).toMatchObject({ tables: {}, rules: [] });
+    expect(back.filter((line) => after.main.includes(line))).toEqual(back);
+  },
+);

@@ -459,7 +459,15 @@ describe("an abandoned attachment", () => {
       await using scripted = await startScriptedNode("1.1.0");
       const { node, delegates } = scripted;
       await abandonedPod(scripted);
+      delegates.behave({ type: "beta", verb: "DEL" }, failing("still not"));
       await node.succeed("GC", undefined, { config });
+      expect(abandoned(node)).toMatchObject([
+        {
+          abandoned: {
+            errors: [{ error: expect.stringContaining("still not") }],
+          },
+        },
+      ]);
       expect(delegates.calls().map(summary)).toEqual([
         "GC alpha",
         "DEL beta eth1",

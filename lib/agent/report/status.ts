@@ -28,8 +28,6 @@ const parallel = 8;
 /** Tries of one status without a pause: the kubelet changes a pod often while it starts. */
 const quickTries = 5;
 
-let isAtWork = false;
-
 /** Always on: it has nothing to do unless a status is due. */
 export const dueStatuses: Part = {
   name: "due statuses",
@@ -38,7 +36,7 @@ export const dueStatuses: Part = {
     try {
       await queue.run(signal);
     } finally {
-      isAtWork = false;
+      agent.writesStatuses = false;
     }
   },
 };
@@ -51,7 +49,9 @@ export const statusByAgent: Part = {
     const path = `${agent.context.config.dataDir}/${statusSynced}`;
     const source = agent.pods();
     try {
-      await keepSynced(path, source, agent.context, signal, () => isAtWork);
+      await keepSynced(path, source, agent.context, signal, () =>
+        Boolean(agent.writesStatuses),
+      );
     } finally {
       // From now on ADD writes the status again.
       removeFile(path);
@@ -98,7 +98,7 @@ class Queue {
     const { context } = this.#agent;
     for await (const names of recordChanges(context, limits.rescan, signal)) {
       for (const name of names) await this.#read(name);
-      isAtWork = true;
+      this.#agent.writesStatuses = true;
       this.#woken.abort();
     }
   }
