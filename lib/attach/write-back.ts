@@ -310,20 +310,25 @@ function separate(
   { interfaces, ips }: ModernResult,
   others: readonly Interface[],
 ): NetworkStatus[] {
-  const interfaceOf = (ip: IpConfig | undefined): Interface | undefined =>
-    others.find((other) => other === interfaces[ip?.interface ?? -1]);
+  const separated = new Set(others);
+  /** undefined for the attachment's own. */
+  const interfaceOf = (ip: IpConfig | undefined): Interface | undefined => {
+    const found = interfaces[ip?.interface ?? -1];
+    return found && separated.has(found) ? found : undefined;
+  };
   const defaultInterface = interfaceOf(ips.find(({ gateway }) => gateway));
+  const addresses = Map.groupBy(ips, interfaceOf);
+  const ways = Map.groupBy(gateways, (gateway) =>
+    interfaceOf(ips.find((ip) => ip.gateway === gateway)),
+  );
   const entryOf = (one: Interface | undefined, keys: NetworkStatus) => {
-    const gateway = gateways.filter(
-      (gw) => interfaceOf(ips.find((ip) => ip.gateway === gw)) === one,
-    );
+    const gateway = ways.get(one);
+    const of = addresses.get(one) ?? [];
     return {
       ...keys,
-      ips: ips
-        .filter((ip) => interfaceOf(ip) === one)
-        .map(({ address }) => withoutPrefix(address)),
+      ips: of.map(({ address }) => withoutPrefix(address)),
       default: own.default && one === defaultInterface,
-      ...(gateway.length > 0 && { gateway }),
+      ...(gateway && { gateway }),
     };
   };
   const { name, dns } = own;

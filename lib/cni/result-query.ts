@@ -67,11 +67,11 @@ export function otherPodInterfaces(
   return others;
 }
 
-/** The names of the interfaces that a result has in the pod. */
+/** The names of the interfaces that a result has in the pod; one may be there twice. */
 export function podInterfaces(result: ModernResult, ifname: string): string[] {
   const names = [ifname];
   for (const { name, sandbox } of result.interfaces)
-    if (sandbox && !names.includes(name)) names.push(name);
+    if (sandbox) names.push(name);
   return names;
 }
 

@@ -83,6 +83,24 @@ describe("statusAnnotations", () => {
     });
   });
 
+  test("20,000 interfaces with an address each: an entry for each, in no time", () => {
+    const sandbox = "/run/netns/a";
+    const names = Array.from({ length: 20_000 }, (_, i) => `e${i}`);
+    const result: Result = {
+      cniVersion: "1.0.0",
+      interfaces: ["eth0", ...names].map((name) => ({ name, sandbox })),
+      ips: names.map((_, i) => ({ address: "10.0.0.2/8", interface: i + 1 })),
+    };
+    const one = [attachment("eth0", "many")];
+    const text = statusAnnotations(one, [result], "eth0")[networkStatus];
+    const written = JSON.parse(text ?? "") as { ips: string[] }[];
+    expect(written).toHaveLength(20_001);
+    expect(written.map(({ ips }) => ips.length)).toEqual([
+      0,
+      ...names.map(() => 1),
+    ]);
+  });
+
   /** The status of one attachment with this result, beside another. */
   function status(result: Result, more: Partial<Attachment> = {}): unknown {
     const attachments = [

@@ -125,7 +125,7 @@ test("podInterface, the one with a sandbox, else the first of that name", () => 
 });
 
 test.each([
-  [["net1", "other"], result],
+  [["net1", "net1", "other"], result],
   [["net1"], { ips: [{ address: "10.30.0.7/24" }] }],
 ])("podInterfaces, its own and those with a sandbox: %j", (expected, given) => {
   const modern = modernResult(parseResult(given, "1.0.0"));
