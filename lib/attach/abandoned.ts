@@ -18,11 +18,11 @@ import {
   resultKey,
   withExecuted,
 } from "../state/record.ts";
-import type { Identity } from "../state/records.ts";
+import type { RecordIdentity } from "../state/records.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 import {
-  type Failure,
-  type Outcome,
+  type FailedDelete,
+  type DeleteOutcome,
   removeDeviceInfoOf,
 } from "./delete-attachments.ts";
 
@@ -41,11 +41,11 @@ const enoughFailures = 3;
 export async function settle(
   context: Context,
   record: AttachmentRecord,
-  { remaining, failures }: Outcome,
+  { remaining, failures }: DeleteOutcome,
   hasCompleted: (ifname: string) => boolean,
 ): Promise<void> {
   // An attachment whose ADD never completed is tried once more, and no more.
-  const isOver = ({ attachment, reached }: Failure): boolean =>
+  const isOver = ({ attachment, reached }: FailedDelete): boolean =>
     reached && !hasCompleted(resultKey(attachment));
   const over = failures.filter(isOver);
   const counted = failures.filter((failure) => !isOver(failure));
@@ -132,7 +132,7 @@ function isPast({ config, dependencies }: Context, sinceMs: number): boolean {
 async function keepCounted(
   context: Context,
   record: AttachmentRecord,
-  over: readonly Failure[],
+  over: readonly FailedDelete[],
 ): Promise<CniError | undefined> {
   const gone = new Set(over.map(({ attachment }) => attachment));
   const left = executedIn(record).filter((one) => !gone.has(one));
@@ -153,7 +153,7 @@ async function keepCounted(
 async function giveUp(
   context: Context,
   record: AttachmentRecord,
-  failures: readonly Failure[],
+  failures: readonly FailedDelete[],
 ): Promise<void> {
   const { records, config, log } = context;
   const abandoned = abandonedRecords(config);
@@ -234,7 +234,7 @@ function wordsOf({
 }
 
 /** Of a record, the part that forgetting it needs. */
-type Forgettable = Identity & {
+type Forgettable = RecordIdentity & {
   attachments: readonly Pick<Attachment, "capabilityArgs">[];
 };
 
@@ -250,7 +250,7 @@ export async function forgetRecord(
 
 function logGivenUp(
   { log, config }: Context,
-  failures: readonly Failure[],
+  failures: readonly FailedDelete[],
 ): void {
   for (const { attachment, error } of failures)
     log().error(
@@ -274,7 +274,7 @@ function notUpdated({ log }: Context, cause: unknown): CniError {
 async function abandon(
   { config, dependencies }: Context,
   record: AttachmentRecord,
-  failures: readonly Failure[],
+  failures: readonly FailedDelete[],
 ): Promise<void> {
   const abandoned = abandonedRecords(config);
   const failed = new Set(failures.map(({ attachment }) => attachment));
@@ -307,7 +307,7 @@ async function abandon(
 export function abandonment(
   attachments: readonly Attachment[],
   before: Abandonment | undefined,
-  failures: readonly Failure[],
+  failures: readonly FailedDelete[],
   now: Date,
 ): Abandonment {
   const errors = failures.map(({ attachment, error }) => ({

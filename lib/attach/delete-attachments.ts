@@ -13,14 +13,14 @@ import type { Attachment } from "../select/attachment.ts";
 import { resultKey } from "../state/record.ts";
 
 /** One attachment that could not be deleted. */
-export interface Failure {
+export interface FailedDelete {
   attachment: Attachment;
   error: CniError;
   /** False if no time was left: nothing of it was executed. */
   reached: boolean;
 }
 
-export interface Outcome {
+export interface DeleteOutcome {
   /**
    * The attachments that could not be deleted, in the order of their next record. A
    * retry goes through it in reverse, so those that were not reached come last, those
@@ -29,7 +29,7 @@ export interface Outcome {
    */
   remaining: Attachment[];
   /** One for each of `remaining`, in the order of the failures. */
-  failures: Failure[];
+  failures: FailedDelete[];
 }
 
 /** The minimum for each attachment in milliseconds, while the phase lasts. */
@@ -45,9 +45,9 @@ export async function deleteAttachments(
   target: Pick<RuntimeConf, "containerId" | "netns" | "path">,
   deadline: Deadline,
   caller: Caller,
-): Promise<Outcome> {
+): Promise<DeleteOutcome> {
   const netns = deletableNetns(target.netns);
-  const failures: Failure[] = [];
+  const failures: FailedDelete[] = [];
   // Each in the order of the record.
   const failed: Attachment[] = [];
   const killed: Attachment[] = [];

@@ -10,11 +10,12 @@ import { uptimeMs } from "../linux/libc.ts";
 import { writeStderr } from "../linux/stdio.ts";
 import type { GenieConfig } from "../select/config.ts";
 import type { OpenDevices } from "./choice/allotted-devices.ts";
+import type { Env } from "../cni/args.ts";
 
 /** {@link systemDependencies} are the real ones. */
 export interface Dependencies {
   exec: Exec;
-  env: Readonly<Record<string, string | undefined>>;
+  env: Env;
   stderr(text: string): void;
   clock: Clock;
   now(): Date;
@@ -60,8 +61,8 @@ export function systemDependencies(env: Dependencies["env"]): Dependencies {
       });
     },
     async checkKube(config) {
-      const { checkAccess } = await import("../kube/client.ts");
-      await checkAccess(config.kube, { env });
+      const { requireAccess } = await import("../kube/client.ts");
+      await requireAccess(config.kube, { env });
     },
     async devices(...query) {
       const { openDevices } = await import("./choice/allotted-devices.ts");

@@ -9,12 +9,10 @@ import { openCallLog } from "./call-log.ts";
 import { type Context, createContext } from "./context.ts";
 import { type Dependencies, systemDependencies } from "./dependencies.ts";
 import { del } from "./del.ts";
+import type { Env } from "../cni/args.ts";
 
 /** Runs the call that the environment and stdin describe; returns the exit code. */
-export function runAsPlugin(
-  env: Readonly<Record<string, string | undefined>>,
-  about: string,
-): Promise<number> {
+export function runAsPlugin(env: Env, about: string): Promise<number> {
   return runPlugin(geniePlugin(systemDependencies(env), about), systemIo(env));
 }
 

@@ -21,7 +21,7 @@ import {
 import { abandonedRecords, abandonment } from "./abandoned.ts";
 import type { Context } from "./context.ts";
 import { delegateCaller, searchPath } from "./delegates.ts";
-import { type Failure, deleteAttachments } from "./delete-attachments.ts";
+import { type FailedDelete, deleteAttachments } from "./delete-attachments.ts";
 import { LivingRecords } from "./living-records.ts";
 
 export interface RetryOutcome {
@@ -131,7 +131,7 @@ function rewrite(
   { dependencies, log }: Context,
   abandoned: RecordDirectory,
   record: AttachmentRecord,
-  failures: readonly Failure[],
+  failures: readonly FailedDelete[],
 ): void {
   const why = abandonment(
     executedIn(record),

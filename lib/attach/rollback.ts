@@ -85,7 +85,7 @@ export async function rollBack(
     });
   }
   const isClean = present
-    ? restore(context, present.record, remaining)
+    ? restoreRecord(context, present.record, remaining)
     : keepRemaining(context, withExecuted(run.record, remaining));
   if (isClean) return error;
   const { message, code } = error;
@@ -123,7 +123,7 @@ function leftText({ ifname }: Attachment): string {
 }
 
 /** Whether everything is deleted, and the record of a running pod is as before. */
-function restore(
+function restoreRecord(
   { records, log }: Context,
   before: AttachmentRecord,
   remaining: readonly Attachment[],

@@ -71,7 +71,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       if (!part) return 0;
       chosen.push(part);
     }
-    const context = contextOf(directories, host, terminal, log);
+    const context = agentContext(directories, host, terminal, log);
     const { config } = context;
     const running: Agent = createAgent(
       {
@@ -130,7 +130,7 @@ async function removeUnused(
 }
 
 /** A configuration that cannot be read is no reason to end: the install part mends it. */
-function contextOf(
+function agentContext(
   directories: Directories,
   host: Host,
   { env }: Terminal,

@@ -26,7 +26,8 @@ import {
   structuredFormats,
   table,
 } from "./command/output.ts";
-import type { Env, Terminal } from "./command/terminal.ts";
+import type { Terminal } from "./command/terminal.ts";
+import type { Env } from "../cni/args.ts";
 import { hostOf, nodeOptions } from "./node/directories.ts";
 import { apiOptions, openNodeApi, requested } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";

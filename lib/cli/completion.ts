@@ -1,5 +1,5 @@
 /** `genie completion bash|zsh`: generated from the table of commands. */
-import { type Command, namesOf } from "./command/command.ts";
+import { type Command, commandNames } from "./command/command.ts";
 import { type Option, helpOption } from "./command/options.ts";
 
 export const completion: Command = {
@@ -8,7 +8,7 @@ export const completion: Command = {
   about: `bash: source <(genie completion bash)
 zsh:  source <(genie completion zsh), after compinit`,
   async run({ operand }, { stdout }, commands) {
-    const names = namesOf(commands);
+    const names = commandNames(commands);
     const known = await Promise.all(
       names.map(async (name): Promise<Known> => {
         const entry = commands.get(name);

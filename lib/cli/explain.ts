@@ -12,7 +12,7 @@ import {
   structured,
   structuredFormats,
 } from "./command/output.ts";
-import type { Env } from "./command/terminal.ts";
+import type { Env } from "../cni/args.ts";
 import {
   explanationText,
   nameOf,

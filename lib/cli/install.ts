@@ -6,7 +6,7 @@ import type { Terminal } from "./command/terminal.ts";
 import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import {
   type CredentialRequest,
-  credentialOf,
+  credentialRequestOf,
   credentialOptions,
 } from "./install/credential-options.ts";
 import { Installation, type Step } from "./install/installation.ts";
@@ -48,7 +48,11 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
   },
   async run(input, terminal) {
     const watched = watchOf("install", input, terminal);
-    const installation = installationOf(input, credentialOf(input), terminal);
+    const installation = installationOf(
+      input,
+      credentialRequestOf(input),
+      terminal,
+    );
     const report = (steps: readonly Step[]) => terminal.stdout(reportOf(steps));
     if (input.flag("watch"))
       await watch(installRounds(installation, report), watched);

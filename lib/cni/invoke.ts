@@ -11,6 +11,7 @@ import { statusIfAny } from "../linux/files.ts";
 import { parseJson, setOwn } from "./json.ts";
 import type { Verb } from "./skel.ts";
 import { type Status, requireExecutable } from "../linux/file-calls.ts";
+import type { Env } from "./args.ts";
 
 /**
  * One attachment of a container to a network, as in libcni; "" for a verb without
@@ -39,7 +40,7 @@ export function withoutContainer(path: readonly string[]): RuntimeConf {
 export interface Caller {
   exec: Exec;
   /** Our environment; CNI_* are added. */
-  env: Readonly<Record<string, string | undefined>>;
+  env: Env;
   /** Descriptors that delegates inherit. */
   inherit: readonly number[];
   /** The directory for output that cannot be kept in memory: `dataDir`. */

@@ -155,7 +155,7 @@ function wired(sessionFile: string | undefined): Wired {
  * Throws 7 for a configuration or kubeconfig without a usable server. Sends no
  * request and executes no credential plugin (STATUS).
  */
-export async function checkAccess(
+export async function requireAccess(
   options: KubeOptions,
   surroundings: Partial<Surroundings> = {},
 ): Promise<void> {

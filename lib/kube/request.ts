@@ -65,7 +65,7 @@ export async function call(
   let renewed = false;
   for (let tries = 1; ; tries++) {
     const access = await session.access();
-    const outcome = await attempt(request, access, budget, wire);
+    const outcome = await tryOnce(request, access, budget, wire);
     if (typeof outcome === "string") return outcome;
     if (outcome.status === 401 && !renewed) {
       renewed = true;
@@ -99,7 +99,7 @@ function failed(
 }
 
 /** The text of a 2xx response, or the reason why there is none. */
-async function attempt(
+async function tryOnce(
   request: Call,
   access: Access,
   budget: Deadline,

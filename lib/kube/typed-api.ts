@@ -46,11 +46,15 @@ export interface Api {
    * A request for a path with its query, for what the typed API does slowly or not at all.
    * Throws 7, {@link Unreachable}, and the reason of an aborted signal.
    */
-  send(path: string, signal: AbortSignal, change?: Change): Promise<Response>;
+  send(
+    path: string,
+    signal: AbortSignal,
+    change?: ApiChange,
+  ): Promise<Response>;
 }
 
 /** A new object, or a merge patch. */
-export interface Change {
+export interface ApiChange {
   method: "POST" | "PATCH";
   body: object;
 }
@@ -165,7 +169,7 @@ async function sendTyped(
   );
 }
 
-function initOf(change: Change | undefined): Init {
+function initOf(change: ApiChange | undefined): Init {
   if (!change) return { method: "GET", headers: {} };
   const { method, body } = change;
   const type = method === "PATCH" ? "merge-patch+json" : "json";

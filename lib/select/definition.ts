@@ -28,7 +28,7 @@ import {
   networkNameProblem,
 } from "./node-networks.ts";
 import type { NetworkSelectionElement } from "./npwg-annotation.ts";
-import { requireAllowed, requireExecutable } from "./policy.ts";
+import { requireAllowed, requireAllowedPlugins } from "./policy.ts";
 
 /** A definition, and the device for the attachment that names it. */
 interface Definition {
@@ -96,7 +96,7 @@ function definitionList(
   try {
     if (config.trim() === "") return nodeList(name, context);
     const list = parseConfig(config, name);
-    requireExecutable(list, context.config);
+    requireAllowedPlugins(list, context.config);
     return list;
   } catch (cause) {
     const code =

@@ -47,7 +47,7 @@ export function requireAllowed(
  * `allowedPlugins` and `allowedIpams`, for everything that the plugins of a
  * definition can execute. Throws 7.
  */
-export function requireExecutable(
+export function requireAllowedPlugins(
   { plugins }: NetworkConfigList,
   config: GenieConfig,
 ): void {

@@ -48,7 +48,7 @@ export function cachedDefinition(
     const config = own(value, "config");
     const isMeant =
       own(value, "namespace") === namespace && own(value, "name") === name;
-    if (!isMeant || !isTexts(annotations)) return undefined;
+    if (!isMeant || !isTextMap(annotations)) return undefined;
     if (config !== undefined && typeof config !== "string") return undefined;
     const spec = config === undefined ? {} : { config };
     return { metadata: { namespace, name, annotations }, spec };
@@ -57,7 +57,7 @@ export function cachedDefinition(
   }
 }
 
-function isTexts(value: unknown): value is Record<string, string> {
+function isTextMap(value: unknown): value is Record<string, string> {
   if (!isObject(value)) return false;
   for (const text of Object.values(value))
     if (typeof text !== "string") return false;

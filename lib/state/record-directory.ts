@@ -19,8 +19,8 @@ import {
 } from "./record.ts";
 import {
   type DueStatus,
-  type Identity,
-  type Part,
+  type RecordIdentity,
+  type RecordPart,
   Records,
   corrupt,
   onDisk,
@@ -75,7 +75,7 @@ export class RecordDirectory extends Records {
    * Puts the pod's status into the file of results: it is due, and the agent writes it.
    * Nothing without such a file. Throws 5.
    */
-  noteDue(record: Identity, status: DueStatus): void {
+  noteDue(record: RecordIdentity, status: DueStatus): void {
     const value = this.#decodedResults(this.baseNameOf(record));
     if (!isObject(value)) return;
     const json = JSON.stringify({ ...value, status });
@@ -89,7 +89,7 @@ export class RecordDirectory extends Records {
   }
 
   /** Notes beside the results that the status with this ID was written. */
-  noteWritten(record: Identity, id: string): void {
+  noteWritten(record: RecordIdentity, id: string): void {
     this.writePart(record, "status", id).close();
     // A DEL removed the record meanwhile, and would not come again.
     if (!this.has(record))
@@ -136,7 +136,7 @@ export class RecordDirectory extends Records {
     files: "results" | "everything",
     to: RecordDirectory,
   ): void {
-    const parts: Part[] =
+    const parts: RecordPart[] =
       files === "results" ? ["result"] : ["result", "record"];
     for (const part of parts) {
       const path = this.pathOf(this.baseNameOf(record), part);

@@ -43,9 +43,9 @@ import {
  * The files of one record; "gone" only while its namespace is seen to be gone, "deleting"
  * from the beginning of its first DEL, "status" when the agent has written its status.
  */
-export type Part = "record" | "result" | "gone" | "deleting" | "status";
+export type RecordPart = "record" | "result" | "gone" | "deleting" | "status";
 
-export const suffixes: Record<Part, string> = {
+export const suffixes: Record<RecordPart, string> = {
   record: ".json",
   result: ".result.json",
   gone: ".gone",
@@ -61,7 +61,7 @@ export const corrupt = ".corrupt";
  * everything that a genie wrote: 0.1.0 had no bound for a record and wrote 31
  * definitions of 1 MiB, and each of 32 delegates can print 4 MiB.
  */
-const maxBytes: Record<Part, number> = {
+const maxBytes: Record<RecordPart, number> = {
   record: 64 << 20,
   result: 256 << 20,
   gone: 4096,
@@ -73,7 +73,7 @@ const maxBytes: Record<Part, number> = {
 const longestName = 200;
 
 /** The keys of a record that are in its file name. */
-export type Identity = Pick<AttachmentRecord, "containerId" | "ifname"> &
+export type RecordIdentity = Pick<AttachmentRecord, "containerId" | "ifname"> &
   Partial<Pick<AttachmentRecord, "bootId" | "uptimeMs">>;
 
 /** The file of results of a record. */
@@ -146,12 +146,12 @@ export class Records {
   }
 
   /** The record of this container, interface and, among abandoned ones, ADD; undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
-  read(identity: Identity): Promise<AttachmentRecord | undefined> {
+  read(identity: RecordIdentity): Promise<AttachmentRecord | undefined> {
     return this.readNamed(this.baseNameOf(identity));
   }
 
   /** Whether there is a record, readable or not. */
-  has(identity: Identity): boolean {
+  has(identity: RecordIdentity): boolean {
     return onDisk(
       "find",
       () => this.statusOf(this.baseNameOf(identity)) !== undefined,
@@ -195,7 +195,7 @@ export class Records {
    * empty file, so that a DEL need not write the record; a disk that refuses it refuses
    * every attachment too.
    */
-  noteDeleting(record: Identity): void {
+  noteDeleting(record: RecordIdentity): void {
     const flags = Open.writeOnly | Open.create | Open.noFollow;
     try {
       close(
@@ -210,7 +210,7 @@ export class Records {
    * The result first: a record without result is valid, a result without record is not.
    * A record that loses its note of a DEL has no result either.
    */
-  remove(record: Identity): void {
+  remove(record: RecordIdentity): void {
     const name = this.baseNameOf(record);
     onDisk("remove", () => {
       for (const base of [`.${name}`, name]) {
@@ -239,7 +239,7 @@ export class Records {
     return this.path;
   }
 
-  protected pathOf(name: string, part: Part): string {
+  protected pathOf(name: string, part: RecordPart): string {
     return `${this.directory}/${name}${suffixes[part]}`;
   }
 
@@ -248,7 +248,7 @@ export class Records {
     ifname,
     bootId = "",
     uptimeMs,
-  }: Identity): string {
+  }: RecordIdentity): string {
     return this.kind === "attachments"
       ? Records.nameOf(containerId, ifname)
       : Records.nameOf(containerId, ifname, `${bootId}-${uptimeMs}`);
@@ -258,7 +258,7 @@ export class Records {
     return linkStatusIfAny(this.pathOf(name, "record"));
   }
 
-  protected readPart(name: string, part: Part): string | undefined {
+  protected readPart(name: string, part: RecordPart): string | undefined {
     return readOwnFileIfAny(this.pathOf(name, part), maxBytes[part]);
   }
 
@@ -302,7 +302,11 @@ export class Records {
    * Puts a file in place at once or not at all; 0600, made under another name in the
    * same directory. It is durable after `sync` of the returned file.
    */
-  protected writePart(record: Identity, part: Part, text: string): WrittenFile {
+  protected writePart(
+    record: RecordIdentity,
+    part: RecordPart,
+    text: string,
+  ): WrittenFile {
     const name = this.baseNameOf(record);
     try {
       const temporary = this.pathOf(`.${name}`, part);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { labelChanges } from "../../lib/agent/node/labels.ts";
 import { messageOf } from "../../lib/linux/errno.ts";
 import type { Agent } from "../../lib/agent/part.ts";
-import type { Change } from "../../lib/kube/typed-api.ts";
+import type { ApiChange } from "../../lib/kube/typed-api.ts";
 import {
   ReadinessJudge,
   taintPart,
@@ -63,7 +63,7 @@ describe("taintPart", () => {
       event: () => stop.abort(),
       api: () =>
         Promise.resolve({
-          send(_path: string, _signal: unknown, change?: Change) {
+          send(_path: string, _signal: unknown, change?: ApiChange) {
             if (!change)
               return Promise.resolve(Response.json({ metadata: {} }));
             patches.push(change.body);

@@ -2,7 +2,7 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import { abandonedRecords, settle } from "../../lib/attach/abandoned.ts";
 import { type Context, createContext } from "../../lib/attach/context.ts";
-import type { Outcome } from "../../lib/attach/delete-attachments.ts";
+import type { DeleteOutcome } from "../../lib/attach/delete-attachments.ts";
 import { LivingRecords } from "../../lib/attach/living-records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
@@ -92,7 +92,7 @@ class Deleting implements Disposable {
     const remaining = record.attachments.filter((one) =>
       failures.some(({ ifname }) => ifname === one.ifname),
     );
-    const outcome: Outcome = {
+    const outcome: DeleteOutcome = {
       remaining,
       failures: remaining.map((one) => ({
         attachment: one,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { namesOf } from "../../lib/cli/command/command.ts";
+import { commandNames } from "../../lib/cli/command/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
 import { type } from "./fixtures.ts";
 
@@ -25,7 +25,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
 
 describe("completion bash", () => {
   test("genie, every command", async () => {
-    expect(await offered("genie", "")).toEqual(namesOf(commands));
+    expect(await offered("genie", "")).toEqual(commandNames(commands));
   });
 
   test.each<[words: string[], expected: string[]]>([
@@ -61,7 +61,7 @@ describe("completion zsh", () => {
     );
     expect({ exitCode, named }).toEqual({
       exitCode: 0,
-      named: namesOf(commands),
+      named: commandNames(commands),
     });
     expect(stdout).toContain(
       "'--output[table, wide, json or yaml (default table)]:FORMAT:(table wide json yaml)'",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { UsageError, readInput } from "../../lib/cli/command/input.ts";
-import { namesOf } from "../../lib/cli/command/command.ts";
+import { commandNames } from "../../lib/cli/command/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
 import { type } from "./fixtures.ts";
 
@@ -31,7 +31,7 @@ describe("runCommand", () => {
       );
       expect({ exitCode, listed }).toEqual({
         exitCode: 0,
-        listed: namesOf(commands),
+        listed: commandNames(commands),
       });
     },
   );
@@ -193,7 +193,7 @@ describe("runCommand", () => {
     expect(await type(words)).toEqual({ exitCode: 2, stdout: "", stderr });
   });
 
-  test.each(namesOf(commands))(
+  test.each(commandNames(commands))(
     "%s --help, names every option of it",
     async (name) => {
       const { exitCode, stdout, stderr } = await type([name, "--help"]);

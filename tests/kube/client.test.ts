@@ -1,7 +1,7 @@
 /** Calls, retries, limits and messages against a real TLS server (selection.md §1, §6, §7). */
 import { describe, expect, test } from "bun:test";
 import { Deadline } from "../../lib/linux/deadline.ts";
-import { type Try, checkAccess } from "../../lib/kube/client.ts";
+import { type Try, requireAccess } from "../../lib/kube/client.ts";
 import {
   type Fault,
   startApiServer,
@@ -664,12 +664,12 @@ describe("patchPodStatus", () => {
 
 describe("checkAccess", () => {
   test("checkAccess, readable: no call", async () => {
-    await checkAccess({ kubeconfig });
+    await requireAccess({ kubeconfig });
     expect(server.requests).toEqual([]);
   });
 
   test("checkAccess, nothing configured and no pod around us: error 7", async () => {
-    expect(await thrownBy(checkAccess({}, { env: {} }))).toEqual({
+    expect(await thrownBy(requireAccess({}, { env: {} }))).toEqual({
       code: 7,
       msg: "no API server: neither a kubeconfig nor a server is configured",
     });

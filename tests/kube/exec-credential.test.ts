@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Deadline } from "../../lib/linux/deadline.ts";
-import { runPlugin } from "../../lib/kube/access/exec-credential.ts";
+import { runCredentialPlugin } from "../../lib/kube/access/exec-credential.ts";
 import { makeCerts } from "../support/certs.ts";
 import { isRunning } from "../support/delegate.ts";
 import {
@@ -240,7 +240,12 @@ describe("exec", () => {
       provideClusterInfo: false,
     };
     const deadline = new Deadline(2000);
-    const run = runPlugin({ config, env: { PATH }, cluster: {}, deadline });
+    const run = runCredentialPlugin({
+      config,
+      env: { PATH },
+      cluster: {},
+      deadline,
+    });
     expect(await thrownBy(run)).toEqual({
       code: 11,
       msg: `credential plugin "${command}" gave no credential in time`,

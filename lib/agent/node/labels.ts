@@ -5,7 +5,7 @@
  */
 import { type FSWatcher, watch } from "node:fs";
 import { monotonicMs } from "../../linux/deadline.ts";
-import { patchNode, readNode } from "./node-object.ts";
+import { patchNode, getNode } from "./node-object.ts";
 import type { Part } from "../part.ts";
 import { pause } from "../pause.ts";
 
@@ -26,7 +26,7 @@ export const labels: Part = {
       const { names } = await agent.nodeState();
       const text = names.join(" ");
       if (text !== done || monotonicMs() - doneMs > limits.again) {
-        const changes = labelChanges((await readNode(agent)).labels, names);
+        const changes = labelChanges((await getNode(agent)).labels, names);
         if (Object.keys(changes).length > 0) {
           await patchNode(agent, { metadata: { labels: changes } });
           agent.log("info", "changed the labels of the node", changes);

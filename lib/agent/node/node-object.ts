@@ -2,7 +2,7 @@
 import type { V1Taint } from "@kubernetes/client-node";
 import { isObject, own } from "../../cni/json.ts";
 import { statusText } from "../../kube/api-error.ts";
-import { type Change, jsonOf } from "../../kube/typed-api.ts";
+import { type ApiChange, jsonOf } from "../../kube/typed-api.ts";
 import type { Agent } from "../part.ts";
 
 interface NodeObject {
@@ -15,7 +15,7 @@ interface NodeObject {
 const limitMs = 5000;
 
 /** Throws Error, also for an unknown name of the node. */
-export async function readNode(agent: Agent): Promise<NodeObject> {
+export async function getNode(agent: Agent): Promise<NodeObject> {
   const body = await jsonOf(await send(agent));
   const metadata = own(body, "metadata");
   const labels = own(metadata, "labels");
@@ -35,7 +35,7 @@ export async function patchNode(agent: Agent, patch: object): Promise<void> {
   await response.body?.cancel();
 }
 
-async function send(agent: Agent, change?: Change): Promise<Response> {
+async function send(agent: Agent, change?: ApiChange): Promise<Response> {
   const { node } = agent;
   if (node === "") throw new Error("the name of this node is unknown: --node");
   const api = await agent.api();

@@ -6,7 +6,7 @@
 import type { V1Taint } from "@kubernetes/client-node";
 import { monotonicMs } from "../../linux/deadline.ts";
 import { nodeSubject } from "../report/event-writer.ts";
-import { patchNode, readNode } from "./node-object.ts";
+import { patchNode, getNode } from "./node-object.ts";
 import type { Agent, Part } from "../part.ts";
 import { pause } from "../pause.ts";
 
@@ -60,7 +60,7 @@ async function apply(
   problem: string | undefined,
   agent: Agent,
 ): Promise<void> {
-  const { taints, resourceVersion } = await readNode(agent);
+  const { taints, resourceVersion } = await getNode(agent);
   const wanted = wantedTaints(taints, isReady);
   if (!wanted) return;
   // Taints are replaced as a whole: one that another sets meanwhile must not be lost.

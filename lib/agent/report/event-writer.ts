@@ -9,7 +9,7 @@ import type {
   V1Pod,
 } from "@kubernetes/client-node";
 import { statusText } from "../../kube/api-error.ts";
-import type { Api, Change } from "../../kube/typed-api.ts";
+import type { Api, ApiChange } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut, escapeControls } from "../../linux/text.ts";
 import type { Agent, AgentEvent } from "../part.ts";
@@ -134,7 +134,7 @@ export class EventWriter {
   }
 
   async #send(
-    method: Change["method"],
+    method: ApiChange["method"],
     path: string,
     body: object,
   ): Promise<number> {

@@ -11,7 +11,7 @@ function pathOf({ namespace, name }: PodReference): string {
 }
 
 /** Throws for a pod that is gone, or another: the mirror of a static pod may come yet, and a record that goes ends the tries. */
-export async function readPod(
+export async function readPodVersion(
   api: Api,
   pod: PodReference,
   signal: AbortSignal,

@@ -17,7 +17,7 @@ import { keepSynced } from "../keep-synced.ts";
 import type { Agent, Part } from "../part.ts";
 import { backoff, pause } from "../pause.ts";
 import { recordChanges } from "../record-changes.ts";
-import { patchStatus, readPod } from "./pod-request.ts";
+import { patchStatus, readPodVersion } from "./pod-request.ts";
 
 /** Milliseconds: of all requests for one status, between two looks at all files, of the longest pause. */
 const limits = { write: 3000, rescan: 300_000, longestPause: 30_000 };
@@ -194,7 +194,7 @@ class Queue {
     const api = await this.#agent.api();
     const limit = AbortSignal.any([signal, AbortSignal.timeout(limits.write)]);
     for (let tries = 0; tries < quickTries; tries++) {
-      const metadata = await readPod(api, entry.pod, limit);
+      const metadata = await readPodVersion(api, entry.pod, limit);
       // Only now: a later ADD changes the version of the pod that was read.
       await this.#read(entry.name);
       if (this.#entries.get(entry.name) !== entry || this.#isSuperseded(entry))

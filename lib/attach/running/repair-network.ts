@@ -44,7 +44,7 @@ export interface CheckedAttachment {
 }
 
 /** Every attachment that was completed, in the order of the record. Throws LeftAlone. */
-export async function checkNetworks(
+export async function checkAttachments(
   node: Context,
   selector: PodSelector,
 ): Promise<CheckedAttachment[]> {

@@ -66,7 +66,7 @@ export async function withRunningPod<T>(
     const why = whyLeftAlone(node, record, stored);
     if (why !== undefined) throw new LeftAlone(subject, why);
     requireVisible(record);
-    const context = contextOf(node, record, command);
+    const context = contextOfAdd(node, record, command);
     const run = (one: Context) => work({ context: one, record, stored, lock });
     // The agent checks each minute.
     const level = command === "CHECK" ? "debug" : "info";
@@ -173,7 +173,7 @@ function requireVisible(record: AttachmentRecord): void {
 }
 
 /** The request of the pod's ADD, for its other attachments. */
-function contextOf(
+function contextOfAdd(
   node: Context,
   record: AttachmentRecord,
   command: "ADD" | "DEL" | "CHECK",

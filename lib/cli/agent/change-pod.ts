@@ -13,7 +13,7 @@ import { detachNetwork } from "../../attach/running/detach-network.ts";
 import type { Change } from "../../attach/running/pod-change.ts";
 import {
   type CheckedAttachment,
-  checkNetworks,
+  checkAttachments,
   repairNetwork,
 } from "../../attach/running/repair-network.ts";
 import { LeftAlone } from "../../attach/running/running-pod.ts";
@@ -70,7 +70,7 @@ const verbs: Readonly<Record<ChangeRequest["verb"], Verb>> = {
     command: "CHECK",
     run: async (node, pod) => ({
       outcome: "checked",
-      attachments: await checkNetworks(node, pod),
+      attachments: await checkAttachments(node, pod),
     }),
   },
   repair: {

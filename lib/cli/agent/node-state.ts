@@ -11,7 +11,8 @@ import {
 import { parseJson } from "../../cni/json.ts";
 import { parse } from "../../cni/schema.ts";
 import type { Command } from "../command/command.ts";
-import type { Env, Terminal } from "../command/terminal.ts";
+import type { Terminal } from "../command/terminal.ts";
+import type { Env } from "../../cni/args.ts";
 import { changeRoot, runBelowRoot } from "../node/below-root.ts";
 import {
   type Directories,

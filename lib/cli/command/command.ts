@@ -24,12 +24,12 @@ export interface Entry {
 export type Commands = ReadonlyMap<string, Entry>;
 
 /** The names of listed commands. */
-export function namesOf(commands: Commands): string[] {
+export function commandNames(commands: Commands): string[] {
   return [...commands].flatMap(([name, { hidden }]) => (hidden ? [] : [name]));
 }
 
 /** The message about a command that is not in the table. */
 export function unknownCommand(word: string, commands: Commands): string {
-  const known = namesOf(commands);
+  const known = commandNames(commands);
   return `unknown command ${quote(word)}${suggestion(word, known, quote)}`;
 }

@@ -6,8 +6,7 @@ import { isatty } from "node:tty";
 import { messageOf } from "../../linux/errno.ts";
 import { writeStderr, writeStdout } from "../../linux/stdio.ts";
 import { escapeControls } from "../../linux/text.ts";
-
-export type Env = Readonly<Record<string, string | undefined>>;
+import type { Env } from "../../cni/args.ts";
 
 /** Values that only the entry knows. */
 export interface Process {

@@ -140,7 +140,7 @@ export const checkTokenPod: Check = async (node) => {
   if (!pod) return [];
   const found = `is bound to pod ${pod.namespace}/${pod.name}`;
   try {
-    return (await exists(pod, node))
+    return (await podExists(pod, node))
       ? ok(`${found}, which exists`)
       : fail(
           `${found}, which is gone: the API server refuses it`,
@@ -169,7 +169,7 @@ function boundPod({ config, host }: Node): BoundPod | undefined {
 }
 
 /** The kubelet's directory tells without a request; else the API server. Throws if neither can tell. */
-async function exists(
+async function podExists(
   pod: BoundPod,
   { host, config, terminal }: Node,
 ): Promise<boolean> {

@@ -24,7 +24,7 @@ import {
 import { parseNetworks } from "../../select/cni-annotation.ts";
 import { readConfig } from "../../select/config.ts";
 import { networksOf } from "../../select/node-networks.ts";
-import type { Env } from "../command/terminal.ts";
+import type { Env } from "../../cni/args.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
 
 export interface RemoteExplanation {

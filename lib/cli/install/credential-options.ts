@@ -46,7 +46,7 @@ export const credentialOptions = optionsOf({
 });
 
 /** Throws UsageError for contradicting options. */
-export function credentialOf(input: Input): CredentialRequest {
+export function credentialRequestOf(input: Input): CredentialRequest {
   input.exclude("kubeconfig", "server");
   const server = input.text("server");
   const kubeconfig = input.path("kubeconfig");

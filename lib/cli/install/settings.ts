@@ -67,7 +67,7 @@ export function parseSettings(input: Input): Settings {
 export function readSettings(directory: string | undefined): Settings {
   if (directory === undefined) return new Map();
   return new Map(
-    namesIn(directory).map((key) => {
+    keyFilesIn(directory).map((key) => {
       const path = join(directory, key);
       const fail = (text: string) => new Error(`${directory}: ${text}`);
       return setting(key, readTextIfAny(path) ?? "", fail);
@@ -129,7 +129,7 @@ function put(object: Record<string, unknown>, key: string, value: unknown) {
 }
 
 /** Keys; the kubelet's own links of the mount begin with a dot. */
-function namesIn(directory: string): string[] {
+function keyFilesIn(directory: string): string[] {
   try {
     return readdirSync(directory).filter((name) => !name.startsWith("."));
   } catch (cause) {

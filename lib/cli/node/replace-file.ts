@@ -86,7 +86,7 @@ function writing(path: string, work: () => void): void {
 }
 
 /** A file or directory. Of a missing one on a read-only file system, `rm` fails too, and would hide the first error. */
-export function removeFile(path: string): void {
+export function removePath(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false }))
     rmSync(path, { force: true, recursive: true });
 }
@@ -95,7 +95,7 @@ export function removeFile(path: string): void {
 export function removeWritten(path: string): boolean {
   removeLeftOver(path, 0);
   const isThere = existsSync(path);
-  removeFile(path);
+  removePath(path);
   return isThere;
 }
 
@@ -174,7 +174,7 @@ function temporaryFile(path: string): Disposable & { path: string } {
   const temporary = join(dirname(path), `.${basename(path)}.${random}.tmp`);
   return {
     path: temporary,
-    [Symbol.dispose]: () => removeFile(temporary),
+    [Symbol.dispose]: () => removePath(temporary),
   };
 }
 

@@ -6,7 +6,11 @@ import { quote } from "../../linux/text.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { type AttachmentRecord, resultKey } from "../../state/record.ts";
 import type { Host } from "../node/host.ts";
-import { type PodTraffic, hostInterfaces, podTraffic } from "./pod-traffic.ts";
+import {
+  type PodTraffic,
+  hostInterfaceNames,
+  podTraffic,
+} from "./pod-traffic.ts";
 import { type Sandbox, sandboxOf } from "./sandbox.ts";
 import {
   type OnNode,
@@ -35,7 +39,7 @@ export async function listAttachments(
   const bootId = dependencies.bootId();
   const pods: [key: string, rows: ListedAttachment[]][] = [];
   const unreadable: string[] = [];
-  const hostNames = hostInterfaces();
+  const hostNames = hostInterfaceNames();
   const store = recordDirectory({ config });
   for await (const { name, record, error } of store.all()) {
     if (!record) {

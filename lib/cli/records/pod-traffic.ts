@@ -16,7 +16,7 @@ export interface PodTraffic {
 
 const ownNetns = "/proc/self/ns/net";
 
-/** The traffic of each interface of a pod; `hostNames` is the result of {@link hostInterfaces}. */
+/** The traffic of each interface of a pod; `hostNames` is the result of {@link hostInterfaceNames}. */
 export function podTraffic(
   netns: string,
   hostNames: ReadonlyMap<number, string>,
@@ -56,7 +56,7 @@ function numberOfOurs(rtnetlink: Rtnetlink): number | undefined {
 }
 
 /** Names by index. */
-export function hostInterfaces(): ReadonlyMap<number, string> {
+export function hostInterfaceNames(): ReadonlyMap<number, string> {
   const links = inNamespace(ownNetns, (rtnetlink) => rtnetlink.links());
   return new Map([...(links ?? [])].map(([name, index]) => [index, name]));
 }

@@ -15,7 +15,7 @@ import { definitionsDirectory } from "../../state/cached-definition.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { counted } from "../command/output.ts";
-import type { Env } from "../command/terminal.ts";
+import type { Env } from "../../cni/args.ts";
 import { credentialFiles } from "../install/credential.ts";
 import { requireNoKeeper } from "../install/installer-lock.ts";
 import { ListCopy } from "../install/list-copy.ts";
@@ -23,7 +23,7 @@ import { credentialDirectory } from "../install/plan.ts";
 import { type Directories, ownFile, ownType } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { nodeContext } from "../node/node-context.ts";
-import { removeFile, removeWritten } from "../node/replace-file.ts";
+import { removePath, removeWritten } from "../node/replace-file.ts";
 import { runtimesOf } from "../node/runtimes.ts";
 import { abandonedOnNode } from "../records/abandoned.ts";
 import { collect } from "../records/collect.ts";
@@ -102,7 +102,7 @@ async function removeUnless(
     if (existsSync(hidden)) renameSync(hidden, path);
     throw error;
   }
-  removeFile(hidden);
+  removePath(hidden);
   removeWritten(path);
   return isThere;
 }
@@ -190,9 +190,9 @@ const ownFiles = [
 
 function removeEmpty(dataDir: string): void {
   for (const file of ownFiles) {
-    removeFile(join(dataDir, file));
+    removePath(join(dataDir, file));
     // A process was killed before it renamed its file.
-    removeFile(join(dataDir, `.${file}.new`));
+    removePath(join(dataDir, `.${file}.new`));
   }
   for (const directory of ["attachments", "abandoned", "locks", "."])
     removeDirectory(join(dataDir, directory));

@@ -9,7 +9,8 @@ import { omitUndefined, ownText } from "../../cni/json.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { Env, Issued } from "./exec-credential.ts";
+import type { Issued } from "./exec-credential.ts";
+import type { Env } from "../../cni/args.ts";
 import type { AuthProvider, User } from "./kubeconfig.ts";
 import { checkToken, readPem, readToken } from "./pem.ts";
 
@@ -80,8 +81,13 @@ async function issue(
   deadline: Deadline,
 ): Promise<Issued> {
   if (user.exec) {
-    const { runPlugin } = await import("./exec-credential.ts");
-    return runPlugin({ config: user.exec, env, cluster: cluster(), deadline });
+    const { runCredentialPlugin } = await import("./exec-credential.ts");
+    return runCredentialPlugin({
+      config: user.exec,
+      env,
+      cluster: cluster(),
+      deadline,
+    });
   }
   if (!user.authProvider) return {};
   return signIn(user.authProvider, deadline);

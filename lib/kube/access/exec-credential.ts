@@ -14,8 +14,7 @@ import { jsonIfAny, omitUndefined } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import type { ExecConfig } from "./kubeconfig.ts";
 import { checkToken } from "./pem.ts";
-
-export type Env = Readonly<Record<string, string | undefined>>;
+import type { Env } from "../../cni/args.ts";
 
 /** The credential of a plugin or provider. */
 export interface Issued {
@@ -34,7 +33,9 @@ interface PluginRequest {
 }
 
 /** Throws 7 if the plugin cannot be executed, 11 if it returns no credential in time. */
-export async function runPlugin(request: PluginRequest): Promise<Issued> {
+export async function runCredentialPlugin(
+  request: PluginRequest,
+): Promise<Issued> {
   // Only the program is named: users write arguments into `command`.
   const [command = ""] = request.config.command.split(" ");
   const plugin = `credential plugin ${quote(command)}`;

@@ -5,6 +5,7 @@
  */
 import { parseIp } from "../../linux/address.ts";
 import { bytesOf, wholeNumber } from "../../linux/text.ts";
+import type { Env } from "../../cni/args.ts";
 
 export interface ServerUrl {
   /** Origin and path without final slash, the prefix of `/api` and `/apis`. */
@@ -77,9 +78,7 @@ export function withoutSecrets(text: string): string {
 }
 
 /** The server in a pod's environment; undefined outside of a pod. */
-export function inClusterServer(
-  env: Readonly<Record<string, string | undefined>>,
-): string | undefined {
+export function inClusterServer(env: Env): string | undefined {
   const host = env["KUBERNETES_SERVICE_HOST"];
   const port = env["KUBERNETES_SERVICE_PORT"];
   if (!host || !port) return undefined;
