@@ -51,8 +51,10 @@ export const checkAccess: Check = async ({
       named("mutating policies", await mutatingPolicies(api)),
     ];
   } catch (error) {
+    const problem = apiProblem(error);
     return fail(
-      `${api.server}: ${apiProblem(error)}`,
+      // A connection that failed names the server.
+      problem.startsWith("server ") ? problem : `${api.server}: ${problem}`,
       "check the address, the authority and the credential",
     );
   }

@@ -80,11 +80,15 @@ describe("doctor, the API server", () => {
       found: RegExp,
     ]
   >([
-    ["stopped", (server) => server.stop(), /connection refused$/],
+    [
+      "stopped",
+      (server) => server.stop(),
+      /^server "https:[^ ]+": connection refused$/,
+    ],
     [
       "a token that it does not know",
       (server) => server.tokens.clear(),
-      /unauthorized$/,
+      /^https:[^ ]+: unauthorized$/,
     ],
   ])("%s, is a failure", async (_, break_, found) => {
     await using server = await startApiServer();
