@@ -12,36 +12,36 @@ import {
 } from "node:fs";
 import { genieBinary } from "../tests/support/build.ts";
 import type { AgentFault } from "./faults.ts";
-import { type World, nodeName, secretPrefix } from "./world.ts";
+import { type TorturedNode, nodeName, secretPrefix } from "./tortured-node.ts";
 
 /** Its container has 5 s after SIGTERM. */
 const endMs = 5000;
 
 export class Agent {
-  readonly #world: World;
+  readonly #node: TorturedNode;
   readonly #logBefore: number;
   #child: Bun.Subprocess | undefined;
   /** Faults come one after the other: each kill has its start. */
   #disturbing: Promise<void> = Promise.resolve();
 
   /** Not started yet. */
-  constructor(world: World) {
-    this.#world = world;
-    this.#logBefore = existsSync(world.agentLog)
-      ? statSync(world.agentLog).size
+  constructor(node: TorturedNode) {
+    this.#node = node;
+    this.#logBefore = existsSync(node.agentLog)
+      ? statSync(node.agentLog).size
       : 0;
   }
 
   start(): void {
-    const { confDir, dataDir, plugins } = this.#world;
-    const log = openSync(this.#world.agentLog, "a");
+    const { confDir, dataDir, plugins } = this.#node;
+    const log = openSync(this.#node.agentLog, "a");
     this.#child = Bun.spawn({
       cmd: [
         genieBinary(),
         "agent",
         ..."--no-install --attach --repair --gc".split(" "),
         `--node=${nodeName}`,
-        `--kubeconfig=${this.#world.kubeconfig("right")}`,
+        `--kubeconfig=${this.#node.kubeconfig("right")}`,
         `--data-dir=${dataDir}`,
         `--conf-dir=${confDir}`,
         `--bin-dir=${plugins.binDir}`,
@@ -67,7 +67,7 @@ export class Agent {
   }
 
   async #disturb(fault: AgentFault): Promise<void> {
-    const { api, report } = this.#world;
+    const { api, report } = this.#node;
     if (fault === "its watches break off") api.endWatches("destroy");
     else if (fault === "its watches are too old") api.compact();
     else {
@@ -80,14 +80,14 @@ export class Agent {
   async stop(): Promise<void> {
     const child = this.#child;
     if (!child) return;
-    const { report } = this.#world;
+    const { report } = this.#node;
     const began = performance.now();
     child.kill("SIGTERM");
     const exitCode = await child.exited;
     const ms = Math.round(performance.now() - began);
     if (exitCode !== 0 || ms > endMs)
       report.find(`the agent ends with ${exitCode} after ${ms} ms`);
-    const log = readFileSync(this.#world.agentLog);
+    const log = readFileSync(this.#node.agentLog);
     const text = log.subarray(this.#logBefore).toString();
     if (text.includes(secretPrefix)) report.find("the agent logs a secret");
     for (const [, change = ""] of text.matchAll(

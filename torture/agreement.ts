@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { networksAnnotation } from "../lib/select/attachment.ts";
 import type { Link, Netns } from "../tests/support/netns.ts";
-import { type World, nodeName } from "./world.ts";
+import { type TorturedNode, nodeName } from "./tortured-node.ts";
 
 const statusAnnotation = "k8s.v1.cni.cncf.io/network-status";
 
@@ -28,9 +28,9 @@ export interface RunningPod {
 export function editNetworks(
   { name, uid }: Pick<RunningPod, "name" | "uid">,
   { cni, definitions }: Networks,
-  world: World,
+  node: TorturedNode,
 ): void {
-  const { pods } = world.api;
+  const { pods } = node.api;
   const known = pods.get("shop", name);
   const {
     cni: _,
@@ -58,12 +58,12 @@ export function editNetworks(
 export async function disagreements(
   pod: RunningPod,
   networks: Networks,
-  world: World,
+  node: TorturedNode,
   limitMs: number,
 ): Promise<string[]> {
   const end = performance.now() + limitMs;
   for (;;) {
-    const found = await differences(pod, networks, world);
+    const found = await differences(pod, networks, node);
     if (found.length === 0 || performance.now() > end) return found;
     await Bun.sleep(100);
   }
@@ -79,9 +79,9 @@ interface Recorded {
 async function differences(
   pod: RunningPod,
   networks: Networks,
-  world: World,
+  node: TorturedNode,
 ): Promise<string[]> {
-  const recorded = recordOf(pod, world);
+  const recorded = recordOf(pod, node);
   if (typeof recorded === "string") return [recorded];
   const links = await pod.netns.links();
   const lines = (list: readonly { ifname: string; addresses: string[] }[]) =>
@@ -97,7 +97,7 @@ async function differences(
     ["interfaces", lines(links.filter(hasFinalName).map(byName)), lines(real)],
     [
       "reserved addresses",
-      world
+      node
         .addresses()
         .filter((one) => one.owner.startsWith(pod.containerId))
         .map((one) => `${one.owner} ${one.file.split("/")[1]}`)
@@ -110,7 +110,7 @@ async function differences(
     ],
     [
       "ledger entries",
-      world.plugins
+      node.plugins
         .ledger()
         .filter((entry) => entry.startsWith(`${pod.containerId}:`))
         // That of the primary may be the auxiliary chain's.
@@ -122,7 +122,7 @@ async function differences(
         .toSorted(),
     ],
   ];
-  const status = statusOf(pod, world);
+  const status = statusOf(pod, node);
   if (status || recorded.length > 1)
     compared.push([
       "network-status",
@@ -178,7 +178,7 @@ function namedAndWanted(
 /** Or the reason why it cannot be read. */
 function recordOf(
   { containerId }: RunningPod,
-  world: World,
+  node: TorturedNode,
 ): Recorded[] | string {
   interface Attachment {
     ifname: string;
@@ -193,7 +193,7 @@ function recordOf(
   }
   const read = (part: "json" | "result.json"): object =>
     JSON.parse(
-      readFileSync(world.recordPath(containerId, part), "utf8"),
+      readFileSync(node.recordPath(containerId, part), "utf8"),
     ) as object;
   try {
     const { attachments } = read("json") as { attachments: Attachment[] };
@@ -212,8 +212,8 @@ function recordOf(
   }
 }
 
-function statusOf({ name }: RunningPod, world: World) {
-  const { metadata } = world.api.pods.get("shop", name) ?? {};
+function statusOf({ name }: RunningPod, node: TorturedNode) {
+  const { metadata } = node.api.pods.get("shop", name) ?? {};
   const text = metadata?.annotations?.[statusAnnotation];
   if (text === undefined) return undefined;
   const status = JSON.parse(text) as { interface: string; ips?: string[] }[];

@@ -5,16 +5,16 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GenieCall, Outcome } from "./calls.ts";
-import type { World } from "./world.ts";
+import type { TorturedNode } from "./tortured-node.ts";
 
 export function remember(
-  world: World,
+  node: TorturedNode,
   { verb, containerId, args = "", config }: GenieCall,
   { exitCode, json }: Outcome,
 ): void {
   if (containerId === undefined || exitCode !== 0) return;
   const name = String(config["name"]);
-  const path = join(world.cacheDir, `${name}-${containerId}-eth0`);
+  const path = join(node.cacheDir, `${name}-${containerId}-eth0`);
   if (verb === "DEL") rmSync(path, { force: true });
   if (verb !== "ADD") return;
   const { runtimeConfig, ...plugin } = config;

@@ -5,7 +5,7 @@
 import { genieBinary } from "../tests/support/build.ts";
 import { onlyValue, startPlugin } from "../tests/support/runtime.ts";
 import { remember } from "./cache.ts";
-import { type World, secretPrefix } from "./world.ts";
+import { type TorturedNode, secretPrefix } from "./tortured-node.ts";
 
 export interface GenieCall {
   verb: "ADD" | "DEL" | "CHECK" | "GC";
@@ -31,7 +31,7 @@ export interface Outcome {
 const patienceMs = 45_000;
 
 export async function callGenie(
-  world: World,
+  node: TorturedNode,
   call: GenieCall,
 ): Promise<Outcome> {
   const { verb, containerId, netns, args, config, killMs, mark } = call;
@@ -40,7 +40,7 @@ export async function callGenie(
     binary: genieBinary(),
     env: {
       CNI_COMMAND: verb,
-      CNI_PATH: world.plugins.binDir,
+      CNI_PATH: node.plugins.binDir,
       ...(containerId !== undefined && {
         CNI_CONTAINERID: containerId,
         CNI_IFNAME: "eth0",
@@ -63,13 +63,13 @@ export async function callGenie(
   clearTimeout(timer);
   const ms = performance.now() - began;
   const killed = child.signalCode !== null;
-  world.report.took(ms);
-  world.report.count(
+  node.report.took(ms);
+  node.report.count(
     "calls",
     `${verb} ${killed ? "killed" : child.exitCode === 0 ? "succeeded" : "failed"}`,
   );
   if (killed && killMs !== undefined && ms < patienceMs)
-    world.report.count("faults", `SIGKILL of genie in ${verb}`);
+    node.report.count("faults", `SIGKILL of genie in ${verb}`);
   const outcome = {
     verb,
     exitCode: killed ? null : child.exitCode,
@@ -82,12 +82,12 @@ export async function callGenie(
     killed && killMs === undefined,
     ms,
   )) {
-    world.report.find(
+    node.report.find(
       `${verb} of ${containerId?.slice(0, 8) ?? "the network"}: ${problem}`,
     );
   }
   const answered = { ...outcome, json: decoded(stdout) };
-  remember(world, call, answered);
+  remember(node, call, answered);
   return answered;
 }
 

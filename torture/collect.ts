@@ -5,37 +5,37 @@
 import { command } from "./command.ts";
 import { type Outcome, callGenie } from "./calls.ts";
 import type { Pod } from "./life.ts";
-import { type World, otherNetwork } from "./world.ts";
+import { type TorturedNode, otherNetwork } from "./tortured-node.ts";
 
 /** Does `work` beside the pods: attached pods must lose nothing. */
 export async function besidePods(
   what: string,
   pods: readonly Pod[],
-  world: World,
+  node: TorturedNode,
   work: () => Promise<unknown>,
 ): Promise<void> {
   const attached = new Map(
     pods
       .filter(({ state }) => state === "attached")
-      .map((pod) => [pod, heldBy(pod, world)]),
+      .map((pod) => [pod, heldBy(pod, node)]),
   );
   await work();
   for (const [pod, before] of attached) {
-    const lost = before.filter((entry) => !heldBy(pod, world).includes(entry));
+    const lost = before.filter((entry) => !heldBy(pod, node).includes(entry));
     if (pod.state === "attached" && lost.length > 0)
-      world.report.find(`${pod.label}: ${what} took ${lost.join(", ")}`);
+      node.report.find(`${pod.label}: ${what} took ${lost.join(", ")}`);
   }
 }
 
 /** Addresses, and entries in the ledger. */
 export function heldBy(
   { containerId }: { containerId: string },
-  world: World,
+  node: TorturedNode,
 ): string[] {
   const own = (text: string) => text.startsWith(containerId);
   return [
-    ...world.plugins.ledger().filter(own),
-    ...world
+    ...node.plugins.ledger().filter(own),
+    ...node
       .addresses()
       .flatMap(({ file, owner }) => (own(owner) ? [file] : [])),
   ];
@@ -44,26 +44,26 @@ export function heldBy(
 /** GC as a runtime calls it, with these containers still valid. */
 export function gc(
   valid: readonly { containerId: string }[],
-  world: World,
+  node: TorturedNode,
   killMs?: number,
 ): Promise<Outcome> {
   const list = valid.map(({ containerId }) => ({
     containerID: containerId,
     ifname: "eth0",
   }));
-  return callGenie(world, {
+  return callGenie(node, {
     verb: "GC",
-    config: world.config({ "cni.dev/valid-attachments": list }),
+    config: node.config({ "cni.dev/valid-attachments": list }),
     killMs,
   });
 }
 
 /** As CRI-O calls it for each list that is not its default: nothing is valid. */
-export async function gcOfOtherList(world: World): Promise<void> {
-  world.report.count("calls", "GC of another list");
-  await callGenie(world, {
+export async function gcOfOtherList(node: TorturedNode): Promise<void> {
+  node.report.count("calls", "GC of another list");
+  await callGenie(node, {
     verb: "GC",
-    config: world.config({
+    config: node.config({
       name: otherNetwork,
       "cni.dev/valid-attachments": null,
     }),
@@ -77,14 +77,14 @@ export interface GenieGc {
 
 /** `genie gc`, for namespaces that are gone at this moment; by another command, if there is one. */
 export async function genieGc(
-  world: World,
+  node: TorturedNode,
   wrapper: readonly string[] = [],
 ): Promise<GenieGc> {
   const words = ["gc", "--grace=0"];
-  const { exitCode, stdout, stderr } = await command(world, words, { wrapper });
+  const { exitCode, stdout, stderr } = await command(node, words, { wrapper });
   for (const containerId of deletedIn(stdout)) {
-    if (world.records().includes(`${containerId}:eth0.json`))
-      world.report.find(
+    if (node.records().includes(`${containerId}:eth0.json`))
+      node.report.find(
         `genie gc says "deleted" of ${containerId}, whose record is there`,
       );
   }

@@ -1,6 +1,6 @@
 /** Commands of genie, with the directories of the tortured node. */
 import { genieBinary } from "../tests/support/build.ts";
-import { type World, secretPrefix } from "./world.ts";
+import { type TorturedNode, secretPrefix } from "./tortured-node.ts";
 
 interface CommandOptions {
   /** Another command that executes it. */
@@ -13,7 +13,7 @@ interface CommandOptions {
 const patienceMs = 60_000;
 
 export async function command(
-  world: World,
+  node: TorturedNode,
   words: readonly string[],
   { wrapper = [], killMs = patienceMs }: CommandOptions = {},
 ): Promise<{ exitCode: number; stdout: string; stderr: string }> {
@@ -23,9 +23,9 @@ export async function command(
       ...wrapper,
       genieBinary(),
       ...words,
-      `--data-dir=${world.dataDir}`,
-      `--conf-dir=${world.confDir}`,
-      `--bin-dir=${world.plugins.binDir}`,
+      `--data-dir=${node.dataDir}`,
+      `--conf-dir=${node.confDir}`,
+      `--bin-dir=${node.plugins.binDir}`,
     ],
     stdin: "ignore",
     stdout: "pipe",
@@ -39,10 +39,10 @@ export async function command(
     child.exited,
   ]);
   const killed = child.signalCode !== null;
-  world.report.count("calls", killed ? `${name} killed` : name);
+  node.report.count("calls", killed ? `${name} killed` : name);
   if (killed && killMs === patienceMs)
-    world.report.find(`${name} takes more than ${patienceMs / 1000} s`);
+    node.report.find(`${name} takes more than ${patienceMs / 1000} s`);
   if (`${stdout}${stderr}`.includes(secretPrefix))
-    world.report.find(`${name} printed a secret`);
+    node.report.find(`${name} printed a secret`);
   return { exitCode, stdout, stderr };
 }

@@ -8,7 +8,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { callGenie } from "./calls.ts";
 import { type Operation, Victim } from "./victim.ts";
-import type { World } from "./world.ts";
+import type { TorturedNode } from "./tortured-node.ts";
 
 /** Calls that change the disk, a process, a lock or the output. */
 const changing =
@@ -38,28 +38,31 @@ const cleanups = {
   detach: ["DEL", "GC", "detach"],
 } as const satisfies Record<Operation, readonly (Operation | "GC")[]>;
 
-async function victimOf(operation: Operation, world: World): Promise<Victim> {
+async function victimOf(
+  operation: Operation,
+  node: TorturedNode,
+): Promise<Victim> {
   const { cni, isAdded } = operations[operation];
-  const victim = await Victim.create(world, { cni });
+  const victim = await Victim.create(node, { cni });
   if (isAdded) await victim.call("ADD");
   return victim;
 }
 
 /** Tortures all operations and reports findings. Stops after `seconds`. */
 export async function crashPoints(
-  world: World,
+  node: TorturedNode,
   directory: string,
   seconds: number,
 ): Promise<void> {
   const end = performance.now() + seconds * 1000;
   for (const operation of Object.keys(operations) as Operation[]) {
-    const points = await pointsOf(operation, world, directory);
+    const points = await pointsOf(operation, node, directory);
     const all = cleanups[operation];
     for (const [i, point] of points.entries()) {
       if (performance.now() > end)
-        return world.report.find("not every crash point in time");
+        return node.report.find("not every crash point in time");
       const by = all[i % all.length] ?? "DEL";
-      await crash(operation, point, by, world, directory);
+      await crash(operation, point, by, node, directory);
     }
   }
 }
@@ -67,10 +70,10 @@ export async function crashPoints(
 /** The calls of genie's own threads in an undisturbed run. */
 async function pointsOf(
   operation: Operation,
-  world: World,
+  node: TorturedNode,
   directory: string,
 ): Promise<CrashPoint[]> {
-  await using victim = await victimOf(operation, world);
+  await using victim = await victimOf(operation, node);
   const output = join(directory, "strace");
   await victim.traced(operation, ["-o", output, "-e", `trace=${changing}`]);
   if (operation !== "DEL") await victim.call("DEL");
@@ -83,7 +86,7 @@ async function pointsOf(
     counts.set(call, n);
     const isChange = call !== "openat" || line.includes("O_CREAT");
     // Of the log: nothing of the pod changes.
-    const isLog = line.includes('"{\\"time\\"') || line.includes(world.logFile);
+    const isLog = line.includes('"{\\"time\\"') || line.includes(node.logFile);
     if (isChange && !isLog) points.push({ call, n, what: line.slice(0, 120) });
   }
   rmSync(output);
@@ -97,11 +100,11 @@ async function crash(
   operation: Operation,
   point: CrashPoint,
   by: Operation | "GC",
-  world: World,
+  node: TorturedNode,
   directory: string,
 ): Promise<void> {
-  const { report } = world;
-  await using victim = await victimOf(operation, world);
+  const { report } = node;
+  await using victim = await victimOf(operation, node);
   const output = join(directory, "strace");
   const threads = point.call === "fsync" ? ["-f"] : [];
   await victim.traced(operation, [
@@ -129,9 +132,9 @@ async function crash(
   }
   const { exitCode, text } =
     by === "GC"
-      ? await callGenie(world, {
+      ? await callGenie(node, {
           verb: "GC",
-          config: world.config({ "cni.dev/valid-attachments": [] }),
+          config: node.config({ "cni.dev/valid-attachments": [] }),
         })
       : await victim.call("DEL");
   if (exitCode !== 0) failures.push(text);

@@ -3,11 +3,11 @@
  * files.
  */
 import type { Disturbance } from "./faults.ts";
-import { type World, nodeName } from "./world.ts";
+import { type TorturedNode, nodeName } from "./tortured-node.ts";
 
 /** The parts of a pod that a disturbance can change. */
 export interface Disturbed {
-  world: World;
+  node: TorturedNode;
   name: string;
   containerId: string;
   uid: string;
@@ -30,19 +30,19 @@ const happenings: Record<
   Disturbance,
   (pod: Disturbed) => boolean | Promise<boolean>
 > = {
-  "annotation changed"({ world, name, uid, annotate }) {
+  "annotation changed"({ node, name, uid, annotate }) {
     const annotations = { cni: "nowhere" };
     annotate(annotations);
-    world.api.pods.put({
+    node.api.pods.put({
       metadata: { name, namespace: "shop", uid, annotations },
       spec: { nodeName },
     });
     return true;
   },
-  "pod gone from the API server": ({ world, name }) =>
-    world.api.pods.delete("shop", name),
-  "configuration files removed"({ world, configureFrom }) {
-    configureFrom(world.emptyDir);
+  "pod gone from the API server": ({ node, name }) =>
+    node.api.pods.delete("shop", name),
+  "configuration files removed"({ node, configureFrom }) {
+    configureFrom(node.emptyDir);
     return true;
   },
   "namespace gone": ({ removeNetns }) => removeNetns(),
@@ -73,11 +73,11 @@ const happenings: Record<
 };
 
 function edit(
-  { world, containerId }: Disturbed,
+  { node, containerId }: Disturbed,
   part: "json" | "result.json",
   change: (text: string) => string,
 ): boolean {
-  return world.editRecord(containerId, part, change);
+  return node.editRecord(containerId, part, change);
 }
 
 const half = (text: string) => text.slice(0, text.length / 2);

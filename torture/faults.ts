@@ -55,7 +55,7 @@ export const deleteFaults: readonly DelegateFault[] = [
   "delegate leaves a process behind",
 ];
 
-/** Of requests for one pod; those without a row in here are kubeconfigs, see `world`. */
+/** Of requests for one pod; those without a row in here are kubeconfigs, see `node`. */
 export const apiFaults = {
   "API server slow": { kind: "delay", ms: 400 },
   "API server 503, then well": statusFault(503),

@@ -19,11 +19,11 @@ import type {
   PodPlan,
 } from "./schedule.ts";
 import {
-  type World,
+  type TorturedNode,
   annotationsKey,
   auxiliaryChain,
   nodeName,
-} from "./world.ts";
+} from "./tortured-node.ts";
 
 /** In the runtime's view: only a "gone" pod is missing in GC's list, and an "attached" one must lose nothing. */
 export type State = "starting" | "attached" | "ending" | "gone";
@@ -38,7 +38,7 @@ export class Pod {
   state: State = "starting";
   /** The present step, for reports of a hang. */
   step = "its start";
-  readonly #world: World;
+  readonly #node: TorturedNode;
   #netns: Netns | undefined;
   #netnsPath = "/run/netns/never-made";
   /** A plugin may have been ended anywhere in its work. */
@@ -48,10 +48,10 @@ export class Pod {
   #apiHits = 0;
   #isApiWell = false;
 
-  constructor(plan: PodPlan, world: World) {
+  constructor(plan: PodPlan, node: TorturedNode) {
     this.plan = plan;
-    this.#world = world;
-    this.#confDir = world.confDir;
+    this.#node = node;
+    this.#confDir = node.confDir;
     this.#annotations = plan.annotations;
   }
 
@@ -60,7 +60,7 @@ export class Pod {
     const { plan } = this;
     await Bun.sleep(plan.startMs);
     if (plan.add.missingNetns)
-      this.#world.report.count("faults", "namespace missing at ADD");
+      this.#node.report.count("faults", "namespace missing at ADD");
     else {
       this.step = "its namespace";
       this.#netns = await Netns.create();
@@ -75,7 +75,7 @@ export class Pod {
     for (const disturbance of plan.disturbances)
       await this.#disturb(disturbance);
     for (const del of plan.dels) await this.#disturbedDel(del);
-    this.#world.plugins.forget(this.containerId);
+    this.#node.plugins.forget(this.containerId);
     if (plan.stubborn !== undefined) this.#refuseDel(plan.stubborn);
     if (plan.end === "DEL") await this.#deleteUntilSuccess();
     else await this.#removeNetns();
@@ -100,15 +100,15 @@ export class Pod {
     for (const { networks, delegates, afterMs } of edits) {
       this.step = "an edit of its annotations";
       this.#order(delegates);
-      editNetworks(pod, networks, this.#world);
-      this.#world.report.count("calls", "annotations edited");
+      editNetworks(pod, networks, this.#node);
+      this.#node.report.count("calls", "annotations edited");
       await Bun.sleep(afterMs);
     }
     this.step = "the agent to follow its annotations";
-    const left = await disagreements(pod, last.networks, this.#world, followMs);
+    const left = await disagreements(pod, last.networks, this.#node, followMs);
     if (left.length > 0)
-      this.#world.report.find(
-        `${this.label}: the agent does not follow its annotations: ${left.join("; ")}: ${this.#world.agentLines(name)}`,
+      this.#node.report.find(
+        `${this.label}: the agent does not follow its annotations: ${left.join("; ")}: ${this.#node.agentLines(name)}`,
       );
   }
 
@@ -121,7 +121,7 @@ export class Pod {
       if (killMs !== undefined) this.#killed = true;
       const [name = "", ...operands] = words;
       const all = [name, `shop/${this.plan.name}`, ...operands];
-      await command(this.#world, all, { killMs });
+      await command(this.#node, all, { killMs });
     };
     await run(["attach", `${network}@eth9`], attachKillMs);
     if (detach) await run(["detach", "eth9"], detachKillMs);
@@ -131,15 +131,15 @@ export class Pod {
   #refuseDel(type: string): void {
     const fault = "delegate fails at once";
     const plan = { type, verb: "DEL", fault, ms: 0 } as const;
-    this.#world.plugins.orderAlways(this.containerId, plan);
+    this.#node.plugins.orderAlways(this.containerId, plan);
   }
 
   /** The second DEL of a runtime: nothing is executed, nothing logged. */
   async #deleteAgain(): Promise<void> {
-    const { report, plugins } = this.#world;
+    const { report, plugins } = this.#node;
     report.count("calls", "second DEL");
     const mark = crypto.randomUUID();
-    const logFile = this.#world.silentLog(this.containerId);
+    const logFile = this.#node.silentLog(this.containerId);
     const { exitCode } = await this.#call("DEL", {
       netns: "",
       config: { logFile, log_level: "info" },
@@ -159,7 +159,7 @@ export class Pod {
 
   /** Reports leaks as findings; never throws. */
   async #requireNothing(after: string): Promise<void> {
-    const { report } = this.#world;
+    const { report } = this.#node;
     this.step = "looking for what is left";
     if (this.#isLeftToGc()) return report.count("faults", "DEL gave up");
     for (const remains of await this.#remains())
@@ -170,8 +170,8 @@ export class Pod {
   #isLeftToGc(): boolean {
     const isOwn = (name: string) => this.#isOwn(name);
     return (
-      this.#world.abandoned().some(isOwn) ||
-      (this.#world.diskFailed && this.#world.records().some(isOwn))
+      this.#node.abandoned().some(isOwn) ||
+      (this.#node.diskFailed && this.#node.records().some(isOwn))
     );
   }
 
@@ -183,15 +183,15 @@ export class Pod {
   async #remains(): Promise<string[]> {
     const isOwn = (entry: string) => this.#isOwn(entry);
     return [
-      ...this.#world
+      ...this.#node
         .addresses()
         .filter(({ owner }) => isOwn(owner))
         .map(({ file, owner }) => `address ${file} (${owner})`),
-      ...this.#world.plugins
+      ...this.#node.plugins
         .ledger()
         .filter(isOwn)
         .map((entry) => `ledger ${entry}`),
-      ...this.#world
+      ...this.#node
         .records()
         .filter((entry) => isOwn(entry) && !entry.endsWith(".corrupt")),
       ...(await this.#interfaces()),
@@ -218,7 +218,7 @@ export class Pod {
     const names = (await this.#netns.links()).map(({ name }) => name);
     const unnamed = names.filter((name) => !/^(?:eth|net)\d+$/.test(name));
     if (!this.#killed) return names.map((name) => `interface ${name}`);
-    this.#world.report.count(
+    this.#node.report.count(
       "upstream",
       "interface without its final name, of a killed plugin",
       unnamed.length,
@@ -235,13 +235,13 @@ export class Pod {
     if (plan.killMs !== undefined) this.#killed = true;
     const first = this.#call("ADD", { config, killMs: plan.killMs });
     if (plan.raceMs !== undefined) {
-      this.#world.report.count("faults", "DEL races ADD");
+      this.#node.report.count("faults", "DEL races ADD");
       await Bun.sleep(plan.raceMs);
       await Promise.all([first, this.#call("DEL")]);
     }
     let outcome = await first;
     if (plan.again) {
-      this.#world.report.count("faults", "ADD repeated without DEL");
+      this.#node.report.count("faults", "ADD repeated without DEL");
       outcome = await this.#call("ADD", { config });
     }
     this.#requireCodeOf(outcome);
@@ -252,23 +252,23 @@ export class Pod {
   /** Code 3 tells a runtime that no DEL is needed (state.md "ADD"). */
   #requireCodeOf({ json }: Outcome): void {
     if (own(json, "code") === 3 && this.#hasRecord())
-      this.#world.report.find(`${this.label}: code 3, and a record is left`);
+      this.#node.report.find(`${this.label}: code 3, and a record is left`);
   }
 
   #hasRecord(): boolean {
-    return this.#world.records().includes(`${this.containerId}:eth0.json`);
+    return this.#node.records().includes(`${this.containerId}:eth0.json`);
   }
 
   #order(delegates: readonly DelegatePlan[]): void {
     for (const delegate of delegates) {
-      this.#world.plugins.order(this.containerId, delegate);
+      this.#node.plugins.order(this.containerId, delegate);
       if (killing.has(delegate.fault)) this.#killed = true;
     }
   }
 
   #publish(): void {
     const { name, annotations } = this.plan;
-    this.#world.api.pods.put({
+    this.#node.api.pods.put({
       metadata: { name, namespace: "shop", uid: this.uid, annotations },
       spec: { nodeName },
     });
@@ -280,13 +280,13 @@ export class Pod {
       this.plan.source === "API server" ||
       Object.keys(this.plan.annotations).length > 1;
     if (api === undefined || !usesApi) return {};
-    const { report, api: server } = this.#world;
+    const { report, api: server } = this.#node;
     const fault = apiFaults[api];
     if (fault === undefined) {
       report.count("faults", api);
       return {
         kubernetes: {
-          kubeconfig: this.#world.kubeconfig(
+          kubeconfig: this.#node.kubeconfig(
             api === "wrong token" ? "wrong" : "down",
           ),
         },
@@ -305,7 +305,7 @@ export class Pod {
     this.step = disturbance;
     const happened = await disturb(
       {
-        world: this.#world,
+        node: this.#node,
         name: this.plan.name,
         containerId: this.containerId,
         uid: this.uid,
@@ -315,7 +315,7 @@ export class Pod {
       },
       disturbance,
     );
-    if (happened) this.#world.report.count("faults", disturbance);
+    if (happened) this.#node.report.count("faults", disturbance);
   }
 
   async #removeNetns(): Promise<boolean> {
@@ -330,7 +330,7 @@ export class Pod {
     if (killMs !== undefined) this.#killed = true;
     const calls = [this.#call("DEL", { killMs })];
     if (twice) {
-      this.#world.report.count("faults", "two DELs at once");
+      this.#node.report.count("faults", "two DELs at once");
       calls.push(this.#call("DEL"));
     }
     await Promise.all(calls);
@@ -343,7 +343,7 @@ export class Pod {
       if (succeeded(last)) return;
       await Bun.sleep(100 + 50 * tries);
     }
-    this.#world.report.find(`${this.label}: DEL never succeeds: ${last?.text}`);
+    this.#node.report.find(`${this.label}: DEL never succeeds: ${last?.text}`);
   }
 
   #call(
@@ -364,7 +364,7 @@ export class Pod {
       K8S_POD_INFRA_CONTAINER_ID: this.containerId,
       K8S_POD_UID: this.uid,
     };
-    return callGenie(this.#world, {
+    return callGenie(this.#node, {
       verb,
       containerId: this.containerId,
       netns: more.netns ?? this.#netnsPath,
@@ -373,7 +373,7 @@ export class Pod {
         .join(";"),
       killMs: more.killMs,
       mark: more.mark,
-      config: this.#world.config({
+      config: this.#node.config({
         confDir: this.#confDir,
         ...(automatic && { automatic: { networks: automatic } }),
         ...(auxiliary && { auxiliaryChain }),

@@ -10,7 +10,7 @@ import { Pod } from "./life.ts";
 import { type Figures, Report, figuresOf } from "./report.ts";
 import { type Round, type Schedule, podsPerRound } from "./schedule.ts";
 import { type ScenarioName, playScenarios } from "./scenarios/scenarios.ts";
-import { World } from "./world.ts";
+import { TorturedNode } from "./tortured-node.ts";
 
 export interface Extent {
   /** No other round begins after them. */
@@ -28,16 +28,16 @@ export async function torture(
 ): Promise<Figures> {
   const began = performance.now();
   const report = new Report();
-  await using world = await World.start(directory, report);
-  if (points) await crashPoints(world, directory, seconds / 2);
-  await playScenarios(scenarios, world, directory);
-  const agent = new Agent(world);
+  await using node = await TorturedNode.start(directory, report);
+  if (points) await crashPoints(node, directory, seconds / 2);
+  await playScenarios(scenarios, node, directory);
+  const agent = new Agent(node);
   if (schedule.rounds.length > 0) agent.start();
   let rounds = 0;
   for (const round of schedule.rounds) {
     if (performance.now() - began > seconds * 1000) break;
-    const these = round.pods.map((plan) => new Pod(plan, world));
-    const ended = await within(roundMs, playRound(round, these, world, agent));
+    const these = round.pods.map((plan) => new Pod(plan, node));
+    const ended = await within(roundMs, playRound(round, these, node, agent));
     if (!ended) {
       const stuck = these
         .filter(({ state }) => state !== "gone")
@@ -51,14 +51,14 @@ export async function torture(
   }
   await agent.stop();
   await untilGone();
-  for (const fault of world.plugins.executed()) report.count("faults", fault);
-  const leaks = await remains(world);
+  for (const fault of node.plugins.executed()) report.count("faults", fault);
+  const leaks = await remains(node);
   for (const process of await strangers())
     report.find(`left in the end: process ${process}`);
   for (const [what, count] of Object.entries(leaks)) {
     if (count > 0) report.find(`${count} ${what} left in the end`);
   }
-  if (/TORTURE-SECRET/.test(world.log())) report.find("a secret is in the log");
+  if (/TORTURE-SECRET/.test(node.log())) report.find("a secret is in the log");
   return figuresOf(report, {
     seed: schedule.seed,
     rounds,
@@ -84,51 +84,51 @@ async function within(ms: number, work: Promise<void>): Promise<boolean> {
 async function playRound(
   round: Round,
   pods: readonly Pod[],
-  world: World,
+  node: TorturedNode,
   agent: Agent,
 ): Promise<void> {
-  world.diskFailed = false;
+  node.diskFailed = false;
   await Promise.all([
-    ...pods.map((pod) => live(pod, world)),
-    ...(round.disk ? [failDisk(round.disk, world)] : []),
-    ...besides(round, pods, world),
+    ...pods.map((pod) => live(pod, node)),
+    ...(round.disk ? [failDisk(round.disk, node)] : []),
+    ...besides(round, pods, node),
     ...(round.agent ?? []).map(({ afterMs, fault }) =>
       after(afterMs, () => agent.disturb(fault)),
     ),
   ]);
-  await sweep(pods, world);
+  await sweep(pods, node);
 }
 
 /** Whatever collects garbage while these pods live. */
 function besides(
   { gc: own, otherGc, genieGc: command }: Round,
   pods: readonly Pod[],
-  world: World,
+  node: TorturedNode,
 ): Promise<void>[] {
   const beside = (what: string, ms: number, work: () => Promise<unknown>) =>
-    after(ms, () => besidePods(what, pods, world, work));
+    after(ms, () => besidePods(what, pods, node, work));
   return [
     ...(own
-      ? [after(own.afterMs, () => runtimeGc(pods, world, own.killMs))]
+      ? [after(own.afterMs, () => runtimeGc(pods, node, own.killMs))]
       : []),
     ...(otherGc
       ? [
           beside("GC of another list", otherGc.afterMs, () =>
-            gcOfOtherList(world),
+            gcOfOtherList(node),
           ),
         ]
       : []),
     ...(command
-      ? [beside("genie gc", command.afterMs, () => genieGc(world))]
+      ? [beside("genie gc", command.afterMs, () => genieGc(node))]
       : []),
   ];
 }
 
-async function live(pod: Pod, world: World): Promise<void> {
+async function live(pod: Pod, node: TorturedNode): Promise<void> {
   try {
     await pod.live();
   } catch (error) {
-    world.report.find(
+    node.report.find(
       `${pod.label}: the torture itself failed: ${String(error)}`,
     );
   }
@@ -136,11 +136,11 @@ async function live(pod: Pod, world: World): Promise<void> {
 
 async function failDisk(
   { fault, afterMs, forMs }: NonNullable<Round["disk"]>,
-  world: World,
+  node: TorturedNode,
 ): Promise<void> {
   await Bun.sleep(afterMs);
-  const repair = await world.breakDisk(fault);
-  world.report.count("faults", fault);
+  const repair = await node.breakDisk(fault);
+  node.report.count("faults", fault);
   await Bun.sleep(forMs);
   await repair();
 }
@@ -153,34 +153,34 @@ async function after(ms: number, work: () => Promise<unknown>): Promise<void> {
 /** The runtime's GC; its list has every pod that is not gone. */
 async function runtimeGc(
   pods: readonly Pod[],
-  world: World,
+  node: TorturedNode,
   killMs?: number,
 ): Promise<void> {
   const living = pods.filter(({ state }) => state !== "gone");
-  await besidePods("GC", pods, world, () => gc(living, world, killMs));
+  await besidePods("GC", pods, node, () => gc(living, node, killMs));
 }
 
 /** The end of a round: every plugin works again, then `genie gc` for some pods, GC for the others. */
-async function sweep(pods: readonly Pod[], world: World): Promise<void> {
-  for (const { containerId } of pods) world.plugins.forget(containerId);
+async function sweep(pods: readonly Pod[], node: TorturedNode): Promise<void> {
+  for (const { containerId } of pods) node.plugins.forget(containerId);
   if (pods.some(({ plan }) => plan.end === "genie gc")) {
-    const { exitCode, text } = await genieGc(world);
-    if (exitCode !== 0) world.report.find(`genie gc fails: ${text}`);
+    const { exitCode, text } = await genieGc(node);
+    if (exitCode !== 0) node.report.find(`genie gc fails: ${text}`);
   }
-  for (const { containerId } of pods) world.age(containerId);
-  const last = await gc([], world);
+  for (const { containerId } of pods) node.age(containerId);
+  const last = await gc([], node);
   if (last.exitCode !== 0)
-    world.report.find(`GC of nothing valid fails: ${last.text}`);
+    node.report.find(`GC of nothing valid fails: ${last.text}`);
   for (const pod of pods) {
     const left = [
-      ...heldBy(pod, world),
-      ...[...world.locks(), ...world.abandoned(), ...world.records()].filter(
+      ...heldBy(pod, node),
+      ...[...node.locks(), ...node.abandoned(), ...node.records()].filter(
         (name) =>
           name.startsWith(pod.containerId) && !name.endsWith(".corrupt"),
       ),
     ];
     for (const entry of left)
-      world.report.find(`${pod.label}: left after GC: ${entry}`);
+      node.report.find(`${pod.label}: left after GC: ${entry}`);
   }
 }
 
@@ -190,29 +190,29 @@ async function untilGone(): Promise<void> {
     await Bun.sleep(100);
 }
 
-async function remains(world: World): Promise<Record<string, number>> {
+async function remains(node: TorturedNode): Promise<Record<string, number>> {
   const links = Bun.spawnSync(["ip", "-json", "link"]).stdout.toString();
   const names = (JSON.parse(links) as { ifname: string }[]).map(
     ({ ifname }) => ifname,
   );
   const nodes = new Set(["lo", "trunk0", "trunk1", "br0", "br1"]);
-  const addresses = world.addresses();
+  const addresses = node.addresses();
   const nobodys = addresses.filter(({ owner }) => owner === "").length;
-  world.report.count(
+  node.report.count(
     "upstream",
     "address reserved for nobody: host-local was killed in between",
     nobodys,
   );
   const isAside = (name: string) => name.endsWith(".corrupt");
-  const [records, abandoned] = [world.records(), world.abandoned()];
-  world.report.count(
+  const [records, abandoned] = [node.records(), node.abandoned()];
+  node.report.count(
     "upstream",
     "truncated record moved aside",
     [...records, ...abandoned].filter(isAside).length,
   );
   return {
     addresses: addresses.length - nobodys,
-    "ledger entries": world.plugins.ledger().length,
+    "ledger entries": node.plugins.ledger().length,
     interfaces: names.filter((name) => !nodes.has(name)).length,
     namespaces: Bun.spawnSync(["ip", "netns", "list"])
       .stdout.toString()
@@ -220,7 +220,7 @@ async function remains(world: World): Promise<Record<string, number>> {
       .filter(Boolean).length,
     records: records.filter((name) => !isAside(name)).length,
     abandoned: abandoned.filter((name) => !isAside(name)).length,
-    locks: world.locks().length,
+    locks: node.locks().length,
     processes: (await strangers()).length,
   };
 }

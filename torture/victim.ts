@@ -7,7 +7,7 @@ import { Netns } from "../tests/support/netns.ts";
 import { startPlugin } from "../tests/support/runtime.ts";
 import { type Networks, disagreements, editNetworks } from "./agreement.ts";
 import { type Outcome, callGenie } from "./calls.ts";
-import { type World, annotationsKey } from "./world.ts";
+import { type TorturedNode, annotationsKey } from "./tortured-node.ts";
 
 /** A verb of the runtime, or a command for the running pod: weave comes, or what eth1 is goes. */
 export type Operation = "ADD" | "DEL" | "attach" | "detach";
@@ -27,25 +27,29 @@ const soonMs = 12_000;
 export class Victim implements AsyncDisposable {
   readonly containerId = crypto.randomUUID().replaceAll("-", "").repeat(2);
   readonly #netns: Netns;
-  readonly #world: World;
+  readonly #node: TorturedNode;
   readonly #options: VictimOptions;
   #networks: Networks = { definitions: [] };
 
-  private constructor(netns: Netns, world: World, options: VictimOptions) {
+  private constructor(
+    netns: Netns,
+    node: TorturedNode,
+    options: VictimOptions,
+  ) {
     this.#netns = netns;
-    this.#world = world;
+    this.#node = node;
     this.#options = options;
   }
 
   static async create(
-    world: World,
+    node: TorturedNode,
     options: VictimOptions = {},
   ): Promise<Victim> {
-    return new Victim(await Netns.create(), world, options);
+    return new Victim(await Netns.create(), node, options);
   }
 
   call(verb: "ADD" | "DEL"): Promise<Outcome> {
-    return callGenie(this.#world, {
+    return callGenie(this.#node, {
       verb,
       containerId: this.containerId,
       netns: this.#netns.exists() ? this.#netns.path : "",
@@ -69,7 +73,7 @@ export class Victim implements AsyncDisposable {
 
   /** As if its ADD were long ago. */
   age(): void {
-    this.#world.age(this.containerId);
+    this.#node.age(this.containerId);
   }
 
   /** Under strace, which ends as genie does. */
@@ -105,14 +109,14 @@ export class Victim implements AsyncDisposable {
   /** Its annotations in the API, which the agent follows. */
   edit(networks: Networks): void {
     this.#networks = networks;
-    editNetworks({ name: this.pod }, networks, this.#world);
+    editNetworks({ name: this.pod }, networks, this.#node);
   }
 
   /** What the last edit names, and the agent does not follow soon. */
   disagreements(): Promise<string[]> {
     const { containerId, pod: name } = this;
     const pod = { name, containerId, netns: this.#netns };
-    return disagreements(pod, this.#networks, this.#world, soonMs);
+    return disagreements(pod, this.#networks, this.#node, soonMs);
   }
 
   /** The names of its interfaces. */
@@ -130,7 +134,7 @@ export class Victim implements AsyncDisposable {
   remains(): string[] {
     return [
       ...this.held(),
-      ...[...this.#world.records(), ...this.#world.locks()].filter((name) =>
+      ...[...this.#node.records(), ...this.#node.locks()].filter((name) =>
         this.#owns(name),
       ),
       ...this.abandoned().map((name) => `abandoned ${name}`),
@@ -139,9 +143,9 @@ export class Victim implements AsyncDisposable {
 
   /** Its addresses, and its entries in the ledger. */
   held(): string[] {
-    const { plugins } = this.#world;
+    const { plugins } = this.#node;
     return [
-      ...this.#world
+      ...this.#node
         .addresses()
         .flatMap(({ file, owner }) => (this.#owns(owner) ? [file] : [])),
       ...plugins.ledger().filter((name) => this.#owns(name)),
@@ -149,11 +153,11 @@ export class Victim implements AsyncDisposable {
   }
 
   abandoned(): string[] {
-    return this.#world.abandoned().filter((name) => this.#owns(name));
+    return this.#node.abandoned().filter((name) => this.#owns(name));
   }
 
   hasRecord(): boolean {
-    return this.#world.records().includes(`${this.containerId}:eth0.json`);
+    return this.#node.records().includes(`${this.containerId}:eth0.json`);
   }
 
   /** A temporary file of a record begins with a dot. */
@@ -168,7 +172,7 @@ export class Victim implements AsyncDisposable {
       CNI_NETNS: this.#netns.path,
       CNI_IFNAME: "eth0",
       CNI_ARGS: this.#args(),
-      CNI_PATH: this.#world.plugins.binDir,
+      CNI_PATH: this.#node.plugins.binDir,
     };
   }
 
@@ -181,7 +185,7 @@ export class Victim implements AsyncDisposable {
   }
 
   #commandOptions(): string[] {
-    const { confDir, dataDir, plugins } = this.#world;
+    const { confDir, dataDir, plugins } = this.#node;
     return [
       "--namespace=shop",
       `--conf-dir=${confDir}`,
@@ -192,14 +196,14 @@ export class Victim implements AsyncDisposable {
 
   #config(): Record<string, unknown> {
     const { cni = "canal,weave,ledger", annotations, config } = this.#options;
-    return this.#world.config({
+    return this.#node.config({
       runtimeConfig: { [annotationsKey]: { cni, ...annotations } },
       ...config,
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#world.plugins.forget(this.containerId);
+    this.#node.plugins.forget(this.containerId);
     await this.#netns.remove();
   }
 }

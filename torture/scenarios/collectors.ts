@@ -16,9 +16,9 @@ export async function otherList(scene: Scene): Promise<void> {
   const before = victim.held();
   scene.require(before.length === 3, `ADD holds ${before.join(", ")}`);
   victim.age();
-  const { plugins } = scene.world;
+  const { plugins } = scene.node;
   plugins.enterLedger(olderPod);
-  await gcOfOtherList(scene.world);
+  await gcOfOtherList(scene.node);
   scene.require(
     plugins.leaveLedger(olderPod),
     "GC of another list took what is older than genie",
@@ -33,10 +33,10 @@ export async function youngRecord(scene: Scene): Promise<void> {
   await using victim = await scene.victim();
   scene.requireSuccess(await victim.call("ADD"));
   const before = victim.held();
-  scene.requireSuccess(await gc([], scene.world));
+  scene.requireSuccess(await gc([], scene.node));
   requireUntouched(scene, victim, before, "GC of a young record");
   victim.age();
-  scene.requireSuccess(await gc([], scene.world));
+  scene.requireSuccess(await gc([], scene.node));
   scene.requireNothingLeft(victim);
 }
 
@@ -45,7 +45,7 @@ export async function mountNamespace(scene: Scene): Promise<void> {
   await using victim = await scene.victim();
   scene.requireSuccess(await victim.call("ADD"));
   const before = victim.held();
-  const { exitCode, text } = await genieGc(scene.world, [
+  const { exitCode, text } = await genieGc(scene.node, [
     "unshare",
     "--mount",
     "sh",

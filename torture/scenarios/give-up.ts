@@ -28,7 +28,7 @@ export async function completedAdd(scene: Scene): Promise<void> {
   scene.require(!victim.hasRecord(), "a record is left");
   requireAbandoned(scene, victim);
   scene.requireSuccess(await victim.call("DEL"));
-  await requireKeptUntilRepaired(scene, victim, () => genieGc(scene.world));
+  await requireKeptUntilRepaired(scene, victim, () => genieGc(scene.node));
 }
 
 /** ADD never completed: one DEL more, whose failure does not count. */
@@ -41,7 +41,7 @@ export async function failedAdd(scene: Scene): Promise<void> {
   scene.require(victim.hasRecord(), "what the rollback left has no record");
   scene.requireSuccess(await victim.call("DEL"));
   requireAbandoned(scene, victim);
-  await requireKeptUntilRepaired(scene, victim, () => gc([], scene.world));
+  await requireKeptUntilRepaired(scene, victim, () => gc([], scene.node));
 }
 
 /** Runtimes call DEL a second time: no plugin is executed and nothing logged. */
@@ -53,7 +53,7 @@ export async function secondDel(scene: Scene): Promise<void> {
   scene.requireSuccess(await victim.call("DEL"));
   await victim.removeNetns();
   rmSync(logFile);
-  const { plugins } = scene.world;
+  const { plugins } = scene.node;
   const before = plugins.executionsOf(victim.containerId).length;
   scene.requireSuccess(await victim.call("DEL"));
   const executed = plugins.executionsOf(victim.containerId).slice(before);
@@ -96,7 +96,7 @@ async function requireKeptUntilRepaired(
 ): Promise<void> {
   await victim.removeNetns();
   // Its failure fails no GC of the runtime.
-  scene.requireSuccess(await gc([], scene.world));
+  scene.requireSuccess(await gc([], scene.node));
   requireAbandoned(scene, victim);
   scene.repair(victim);
   const { exitCode, text } = await collect();

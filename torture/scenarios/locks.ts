@@ -10,7 +10,7 @@ export async function failingLock(scene: Scene): Promise<void> {
   for (const verb of ["ADD", "DEL"] as const) {
     await using victim = await scene.victim({ cni: "ledger" });
     if (verb === "DEL") scene.requireSuccess(await victim.call("ADD"));
-    const { plugins } = scene.world;
+    const { plugins } = scene.node;
     const before = plugins.executionsOf(victim.containerId).length;
     const began = performance.now();
     const { text } = await victim.traced(verb, [
@@ -36,14 +36,14 @@ export async function failingLock(scene: Scene): Promise<void> {
 
 /** genie kills the orphan that owns the lock; a reader of the lock file survives. */
 export async function lockReader(scene: Scene): Promise<void> {
-  const { world } = scene;
+  const { node } = scene;
   await using victim = await scene.victim({ cni: "ledger" });
   scene.break(victim, "ledger", "ADD", "delegate hangs before its work");
   // Killed while its plugin hangs: the plugin has the lock now.
   await victim.killed("ADD", () =>
-    world.plugins.executionsOf(victim.containerId).includes("ADD ledger"),
+    node.plugins.executionsOf(victim.containerId).includes("ADD ledger"),
   );
-  const lock = join(world.dataDir, "locks", victim.containerId);
+  const lock = join(node.dataDir, "locks", victim.containerId);
   const reader = Bun.spawn({
     cmd: ["setsid", "sleep", "60"],
     stdio: ["ignore", "ignore", "ignore", Bun.file(lock)],
@@ -64,16 +64,16 @@ export async function lockReader(scene: Scene): Promise<void> {
 
 /** An orphan of a genie that was killed on a read-only disk is killed once the disk is writable, whatever it has locked. */
 export async function readOnlyOrphan(scene: Scene): Promise<void> {
-  const { world } = scene;
+  const { node } = scene;
   for (const hasFile of [true, false]) {
     await using victim = await scene.victim({ cni: "ledger" });
     scene.requireSuccess(await victim.call("ADD"));
     if (hasFile)
-      writeFileSync(join(world.dataDir, "locks", victim.containerId), "");
-    const repair = await world.breakDisk("dataDir read-only");
+      writeFileSync(join(node.dataDir, "locks", victim.containerId), "");
+    const repair = await node.breakDisk("dataDir read-only");
     scene.break(victim, "ledger", "DEL", "delegate hangs before its work");
     await victim.killed("DEL", () =>
-      world.plugins.executionsOf(victim.containerId).includes("DEL ledger"),
+      node.plugins.executionsOf(victim.containerId).includes("DEL ledger"),
     );
     await repair();
     scene.repair(victim);

@@ -16,7 +16,7 @@ export async function sharedConfiguration(scene: Scene): Promise<void> {
     type: "ledger",
     padding: "x".repeat(60_000),
   };
-  scene.world.api.definitions.put({
+  scene.node.api.definitions.put({
     metadata: { name: "large", namespace: "shop" },
     spec: { config: JSON.stringify(config) },
   });
@@ -49,7 +49,7 @@ export async function bounds(scene: Scene): Promise<void> {
     `ADD of a deep request: ${add.text.slice(0, 200)}`,
   );
   scene.requireSuccess(await victim.call("DEL"));
-  scene.requireSuccess(await gc([], scene.world));
+  scene.requireSuccess(await gc([], scene.node));
   scene.requireNothingLeft(victim);
 }
 

@@ -8,8 +8,8 @@ import type { DelegateFault } from "../faults.ts";
 import type { Scene } from "./scene.ts";
 
 export async function followedAnnotations(scene: Scene): Promise<void> {
-  const { world } = scene;
-  const { plugins, api } = world;
+  const { node } = scene;
+  const { plugins, api } = node;
   await using victim = await scene.victim({ cni: "canal" });
   const order = (type: string, verb: "ADD" | "DEL", fault: DelegateFault) =>
     plugins.order(victim.containerId, { type, verb, fault, ms: 0 });
@@ -17,13 +17,13 @@ export async function followedAnnotations(scene: Scene): Promise<void> {
     victim.edit({ cni: ["canal", ...others], definitions });
   const requireFollowed = async (when: string): Promise<void> => {
     const left = await victim.disagreements();
-    const why = `${left.join("; ")}: ${world.agentLines(victim.pod)}`;
+    const why = `${left.join("; ")}: ${node.agentLines(victim.pod)}`;
     scene.require(left.length === 0, `${when}: ${why}`);
   };
 
   edit([]);
   scene.requireSuccess(await victim.call("ADD"));
-  const agent = new Agent(world);
+  const agent = new Agent(node);
   agent.start();
   order("ptp", "ADD", "delegate hangs after its work");
   edit(["weave"]);

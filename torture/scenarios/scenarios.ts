@@ -2,7 +2,7 @@
  * One scenario for each rule that a random schedule meets too rarely or cannot check.
  * A new rule of state.md is a new row.
  */
-import type { World } from "../world.ts";
+import type { TorturedNode } from "../tortured-node.ts";
 import { mountNamespace, otherList, youngRecord } from "./collectors.ts";
 import { code3, completedAdd, failedAdd, secondDel } from "./give-up.ts";
 import { failingLock, lockReader, readOnlyOrphan } from "./locks.ts";
@@ -38,14 +38,14 @@ export function isScenario(name: string): name is ScenarioName {
 /** Runs them one after the other and reports findings. */
 export async function playScenarios(
   names: readonly ScenarioName[],
-  world: World,
+  node: TorturedNode,
   directory: string,
 ): Promise<void> {
   for (const name of names) {
     try {
-      await scenarios[name](new Scene(name, world, directory));
+      await scenarios[name](new Scene(name, node, directory));
     } catch (error) {
-      world.report.find(`${name}: the torture itself failed: ${String(error)}`);
+      node.report.find(`${name}: the torture itself failed: ${String(error)}`);
     }
   }
 }

@@ -1,32 +1,32 @@
-/** The inputs of a scenario: a world and a pod of its own. */
+/** The inputs of a scenario: a node and a pod of its own. */
 import type { DelegateFault } from "../faults.ts";
 import type { Outcome } from "../calls.ts";
 import type { DelegatePlan } from "../schedule.ts";
 import { Victim, type VictimOptions } from "../victim.ts";
-import type { World } from "../world.ts";
+import type { TorturedNode } from "../tortured-node.ts";
 
 export type Scenario = (scene: Scene) => Promise<void>;
 
 export class Scene {
-  readonly world: World;
+  readonly node: TorturedNode;
   /** For files of its own. */
   readonly directory: string;
   readonly #name: string;
 
-  constructor(name: string, world: World, directory: string) {
+  constructor(name: string, node: TorturedNode, directory: string) {
     this.#name = name;
-    this.world = world;
+    this.node = node;
     this.directory = directory;
   }
 
   victim(options?: VictimOptions): Promise<Victim> {
-    return Victim.create(this.world, options);
+    return Victim.create(this.node, options);
   }
 
   /** Counts a check; a failed one is a finding. */
   require(holds: boolean, what: string): void {
-    this.world.report.count("rules", this.#name);
-    if (!holds) this.world.report.find(`${this.#name}: ${what}`);
+    this.node.report.count("rules", this.#name);
+    if (!holds) this.node.report.find(`${this.#name}: ${what}`);
   }
 
   requireSuccess({ verb, exitCode, text }: Outcome): void {
@@ -46,11 +46,11 @@ export class Scene {
     fault: DelegateFault = "delegate fails at once",
   ): void {
     const plan = { type, verb, fault, ms: 0 };
-    this.world.plugins.orderAlways(victim.containerId, plan);
+    this.node.plugins.orderAlways(victim.containerId, plan);
   }
 
   repair({ containerId }: Victim): void {
-    this.world.plugins.forget(containerId);
+    this.node.plugins.forget(containerId);
   }
 }
 

@@ -38,7 +38,7 @@ const secrets = {
 };
 export const secretPrefix = "TORTURE-SECRET";
 
-export class World implements AsyncDisposable {
+export class TorturedNode implements AsyncDisposable {
   readonly report: Report;
   readonly plugins: Plugins;
   readonly api: ApiServer;
@@ -89,9 +89,9 @@ export class World implements AsyncDisposable {
   }
 
   /** `directory` must be empty and on a file system of its own. */
-  static async start(directory: string, report: Report): Promise<World> {
+  static async start(directory: string, report: Report): Promise<TorturedNode> {
     const api = await startApiServer({ tokens: { [secrets.token]: "genie" } });
-    const world = new World(directory, api, report);
+    const node = new TorturedNode(directory, api, report);
     await run(
       "mount",
       "-t",
@@ -99,10 +99,10 @@ export class World implements AsyncDisposable {
       "-o",
       "size=512k,mode=0700",
       "tmpfs",
-      world.dataDir,
+      node.dataDir,
     );
-    await run("mount", "--bind", world.dataDir, world.#readOnly);
-    await run("mount", "-o", "remount,bind,ro", world.#readOnly);
+    await run("mount", "--bind", node.dataDir, node.#readOnly);
+    await run("mount", "-o", "remount,bind,ro", node.#readOnly);
     await run(
       "ip",
       "link",
@@ -116,8 +116,8 @@ export class World implements AsyncDisposable {
     );
     await run("ip", "link", "set", "trunk0", "up");
     await run("ip", "link", "set", "trunk1", "up");
-    world.#writeNetworks();
-    return world;
+    node.#writeNetworks();
+    return node;
   }
 
   /** Our configuration as the runtime passes it. */
