@@ -73,17 +73,7 @@ export function sortedByBytes(texts: readonly string[]): string[] {
   const all = texts.join("");
   return bytesOf(all).length === all.length
     ? texts.toSorted()
-    : texts.toSorted(compareBytes);
-}
-
-function compareBytes(a: string, b: string): number {
-  const [left, right] = [bytesOf(a), bytesOf(b)];
-  for (const [i, byte] of left.entries()) {
-    const other = right[i];
-    if (other === undefined) return 1;
-    if (byte !== other) return byte - other;
-  }
-  return left.length - right.length;
+    : texts.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
 /**
