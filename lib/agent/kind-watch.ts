@@ -31,7 +31,10 @@ export interface WatchDependencies {
   limits?: Partial<typeof usualLimits>;
 }
 
-/** Milliseconds, and responses of one LIST. `silence` is shorter than `current`, so a quiet kind stays current; a watch that lasted `lasting` ends a series of failures. */
+/**
+ * Milliseconds, and responses of one LIST. `silence` is shorter than `current`, so a
+ * quiet kind stays current; a watch that lasted `lasting` ends a series of failures.
+ */
 const usualLimits = {
   current: 90_000,
   silence: 80_000,

@@ -45,7 +45,10 @@ export const definitionKind: Kind<NetworkAttachmentDefinition> = {
 /** kubectl's copy of the whole object, in an annotation. */
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
-/** An object with these keys of these of its objects; undefined without names of Kubernetes, which become names of files. */
+/**
+ * An object with these keys of these of its objects; undefined without names of
+ * Kubernetes, which become names of files.
+ */
 function keepKeys(
   object: JsonObject,
   wanted: Readonly<Record<string, readonly string[]>>,

@@ -143,7 +143,10 @@ export const parts: ReadonlyMap<string, PartEntry> = new Map(
 /** `[HOST:]PORT`. The chart's schema has the pattern too. */
 export const addressPattern = /^(?:(\[[\da-fA-F:.]+\]|[^\s:[\]]*):)?(\d{1,5})$/;
 
-/** The value of `--metrics`. A port alone is on a loopback address: by default, only the node reads the metrics. */
+/**
+ * The value of `--metrics`. A port alone is on a loopback address: by default, only the
+ * node reads the metrics.
+ */
 export function parseAddress(text: string): { hostname: string; port: number } {
   const [, host, digits = ""] = addressPattern.exec(text) ?? [];
   const port = Number(digits);

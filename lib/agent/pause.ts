@@ -37,7 +37,10 @@ export function shared<T>(
   };
 }
 
-/** Units that are spent and come back one by one: `size` at once, then one each `unitMs`. Times are of one clock. */
+/**
+ * Units that are spent and come back one by one: `size` at once, then one each `unitMs`.
+ * Times are of one clock.
+ */
 export class Budget {
   readonly #size: number;
   readonly #unitMs: number;

@@ -270,7 +270,10 @@ function notUpdated({ log }: Context, cause: unknown): CniError {
   return new CniError(Code.io, problem, { cause });
 }
 
-/** Writes the attachments that failed to `abandoned`, beside those of the same ADD that are there. Durable when it returns. Throws 5 for the disk. */
+/**
+ * Writes the attachments that failed to `abandoned`, beside those of the same ADD that
+ * are there. Durable when it returns. Throws 5 for the disk.
+ */
 async function abandon(
   { config, dependencies }: Context,
   record: AttachmentRecord,

@@ -119,8 +119,8 @@ async function setAsideUnreadable(
 /**
  * Deletes the attachments of a record and then the record. Those that could not be
  * deleted stay in it, so that a retry repeats only them, or are abandoned: "deleted"
- * says that nothing is left, "kept" that the disk keeps the record all the same. `netns` is empty when the namespace is gone; `given` takes the
- * place of stored results.
+ * says that nothing is left, "kept" that the disk keeps the record all the same. `netns`
+ * is empty when the namespace is gone; `given` takes the place of stored results.
  */
 export async function deleteRecord(
   context: Context,

@@ -31,7 +31,10 @@ export function multusPath(
   return multusDir === "" ? undefined : `${multusDir}/${containerId}`;
 }
 
-/** `<runtimeCacheDir>/<network>-<containerID>-<interface>`: libcni makes them after a successful ADD, and removes them after a successful DEL. */
+/**
+ * `<runtimeCacheDir>/<network>-<containerID>-<interface>`: libcni makes them after a
+ * successful ADD, and removes them after a successful DEL.
+ */
 function cacheEntries({ request, config }: Context): string[] {
   const { runtimeCacheDir: directory } = config;
   if (directory === "") return [];

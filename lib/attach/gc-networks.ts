@@ -32,7 +32,10 @@ import type {
 
 type Pair = Pick<AttachmentRecord, "containerId" | "ifname">;
 
-/** The attachments that are valid according to the request of a GC (CNI spec 1.1.0 §"GC", cni-plugin.md P-GC-1). */
+/**
+ * The attachments that are valid according to the request of a GC (CNI spec 1.1.0 §"GC",
+ * cni-plugin.md P-GC-1).
+ */
 export class ValidAttachments {
   readonly #pairs: readonly ValidAttachment[];
   /** The names of their records' files: a hashed name does not contain the pair. */
@@ -189,7 +192,10 @@ function refusals({ unreadable }: RecordSurvey): CniError[] {
   );
 }
 
-/** The attachments that one network must keep: the recorded ones, and those that the runtime made before genie was installed. */
+/**
+ * The attachments that one network must keep: the recorded ones, and those that the
+ * runtime made before genie was installed.
+ */
 function validFor(
   network: string,
   { valid, stale }: NetworksGc,
@@ -229,7 +235,10 @@ function networksToCollect(gc: NetworksGc): NetworkToCollect[] {
   return [...chosen.values()];
 }
 
-/** Whether all its records name the genie network of this GC: the runtime does not list the interfaces of another one. */
+/**
+ * Whether all its records name the genie network of this GC: the runtime does not list
+ * the interfaces of another one.
+ */
 function isOurs(
   { context }: NetworksGc,
   network: NetworkInUse | undefined,

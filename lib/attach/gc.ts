@@ -124,7 +124,10 @@ export async function removeLitter(
 /** A younger record may belong to an ADD that the runtime's list does not have yet. */
 const settledMs = 60_000;
 
-/** Records of this network that are unknown to the runtime, settled, and not worked on. Those with fewer failed DELs come first, so that every GC makes progress. */
+/**
+ * Records of this network that are unknown to the runtime, settled, and not worked on.
+ * Those with fewer failed DELs come first, so that every GC makes progress.
+ */
 async function staleRecords(
   { request, config, dependencies }: Context,
   { records }: RecordSurvey,
@@ -242,7 +245,10 @@ async function deleteUnreadableRecords(
   return errors;
 }
 
-/** Moves an unreadable record aside, and deletes its attachments as far as they are known, as DEL would. Throws the error 5 that says so. */
+/**
+ * Moves an unreadable record aside, and deletes its attachments as far as they are known,
+ * as DEL would. Throws the error 5 that says so.
+ */
 async function deleteUnreadable(
   context: Context,
   name: string,

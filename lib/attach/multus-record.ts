@@ -100,7 +100,10 @@ export function multusAttachments(
 const encoded = object({ Bytes: v.string() });
 const encodedList = object({ Bytes: v.string(), Plugins: v.array(encoded) });
 
-/** In a delegate's own `Bytes` a list that Multus read by its path has only the keys that Go knows: no subnet, no bridge. */
+/**
+ * In a delegate's own `Bytes` a list that Multus read by its path has only the keys that
+ * Go knows: no subnet, no bridge.
+ */
 function delegateConf(delegate: unknown): JsonObject {
   const list = own(delegate, "CNINetworkConfigList");
   const given = own(list, "Plugins");

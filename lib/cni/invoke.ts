@@ -58,7 +58,10 @@ export interface Caller {
   containerVariable?: string;
   /** `"device:inode"` of our own executable, which is never executed (selection.md §4). */
   self?: string | undefined;
-  /** An executable that could not be started for an interface: nothing of it is there to be deleted, so its calls succeed. */
+  /**
+   * An executable that could not be started for an interface: nothing of it is there to
+   * be deleted, so its calls succeed.
+   */
   neverRan?: { path: string; ifname: string } | undefined;
 }
 

@@ -43,7 +43,10 @@ export function validateNetwork(
   validateNetworkName(list.name);
 }
 
-/** Adds in the order of the list, after `before` if it is given; the last plugin's result, in the list's version. Stops at the first error. */
+/**
+ * Adds in the order of the list, after `before` if it is given; the last plugin's result,
+ * in the list's version. Stops at the first error.
+ */
 export async function addNetwork(
   list: NetworkConfigList,
   runtime: RuntimeConf,

@@ -11,7 +11,10 @@ import { goField, isObject, JsonError, own, parseJson } from "./json.ts";
 /** The cause of the error of a killed process, under any outer error. */
 export class ProcessKilled extends Error {}
 
-/** The cause of the error of a file that the kernel does not execute, under any outer error: nothing of it has run. */
+/**
+ * The cause of the error of a file that the kernel does not execute, under any outer
+ * error: nothing of it has run.
+ */
 export class NotExecutable extends Error {
   readonly path: string;
 

@@ -109,7 +109,10 @@ export interface Plugin {
   check(request: Request): Promise<void>;
   gc(request: Request): Promise<void>;
   status(request: Request): Promise<void>;
-  /** Called with the error of a request that is refused before its verb is called, and what is known of its configuration. */
+  /**
+   * Called with the error of a request that is refused before its verb is called, and
+   * what is known of its configuration.
+   */
   refused?(error: CniError, config: JsonObject): void;
 }
 

@@ -92,7 +92,10 @@ export class ClaimAllotment {
     return this.#first(known.length > 0 ? known : devices, of);
   }
 
-  /** In the order of devices.md, of those with an ID: by their attributes, or by the CDI name, as Multus up to 4.3 takes it. */
+  /**
+   * In the order of devices.md, of those with an ID: by their attributes, or by the CDI
+   * name, as Multus up to 4.3 takes it.
+   */
   #first(
     devices: readonly ClaimDevice[],
     resource: string,

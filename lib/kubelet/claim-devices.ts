@@ -23,7 +23,10 @@ export interface ClaimDevice {
   attributes?: NetworkAttributes;
   /** The driver's ResourceSlices of this node were read, and none has it. */
   isUnlisted?: boolean;
-  /** `<request>`, or `<request>/<subrequest>`; empty: not known yet. Requests with adminAccess can have a device that another one has. */
+  /**
+   * `<request>`, or `<request>/<subrequest>`; empty: not known yet. Requests with
+   * adminAccess can have a device that another one has.
+   */
   readonly requests: Set<string>;
 }
 
@@ -108,7 +111,10 @@ function isDevice(cdiName: string): boolean {
   return cdiName.includes("=") && !/^[^=]*\/metadata=/.test(cdiName);
 }
 
-/** Adds what the drivers' metadata files say, which know no shares: each may be of any of its device's requests. */
+/**
+ * Adds what the drivers' metadata files say, which know no shares: each may be of any of
+ * its device's requests.
+ */
 export function addMetadata(
   devices: readonly ClaimDevice[],
   requests: readonly MetadataRequest[],

@@ -104,7 +104,10 @@ export function hasAll(
   return true;
 }
 
-/** struct rtmsg: u8 family, destination's prefix, source's prefix, tos, table, protocol, scope, type; u32 flags. */
+/**
+ * struct rtmsg: u8 family, destination's prefix, source's prefix, tos, table, protocol,
+ * scope, type; u32 flags.
+ */
 function isWay(datagram: Uint8Array, at: number): boolean {
   if (datagram[at + 4] !== RT_TABLE_MAIN) return false;
   const prefix = datagram[at + 1];

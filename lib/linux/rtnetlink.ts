@@ -114,7 +114,10 @@ export class Rtnetlink extends PodNetwork implements Routing {
     return counters;
   }
 
-  /** The number that this namespace has for the namespace of an open file; undefined if no interface leads there. */
+  /**
+   * The number that this namespace has for the namespace of an open file; undefined if no
+   * interface leads there.
+   */
   numberOf(fd: number): number | undefined {
     const which = encodeAttributes([{ type: NETNSA_FD, data: u32(fd) }]);
     const answer = this.socket.order(

@@ -49,7 +49,10 @@ export interface SelectionContext {
   warn?: (message: string) => void;
 }
 
-/** The networks of a pod with a blank `cni`: its logical networks, or an automatic choice (selection.md §2, rules c and d). */
+/**
+ * The networks of a pod with a blank `cni`: its logical networks, or an automatic choice
+ * (selection.md §2, rules c and d).
+ */
 export interface GivenNetworks {
   networks: NodeNetwork[];
   /** Whether the pod's status tells also a single one: the pod does not know it (selection.md §10). */
@@ -72,7 +75,10 @@ export interface Choice {
   primary: number;
   /** The definitions among the elements. */
   definitions: readonly DefinitionReference[];
-  /** Whether the pod uses the NPWG standard, which reports the status of a single network too (selection.md §7). */
+  /**
+   * Whether the pod uses the NPWG standard, which reports the status of a single network
+   * too (selection.md §7).
+   */
   isNpwg: boolean;
 }
 
@@ -200,7 +206,10 @@ function requireReachable(
   );
 }
 
-/** The networks of the node by the rules of selection.md §2, in the order of its table; none where a definition replaces them. */
+/**
+ * The networks of the node by the rules of selection.md §2, in the order of its table;
+ * none where a definition replaces them.
+ */
 function nodeNetworks(
   annotations: Annotations,
   replacement: DefinitionReference | undefined,

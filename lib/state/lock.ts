@@ -145,7 +145,10 @@ function takenDirectory(path: string, fd: number): number | undefined {
   return undefined;
 }
 
-/** Names the container in a delegate's environment: the mark of an orphan, and of genie executed by a delegate (selection.md §4). */
+/**
+ * Names the container in a delegate's environment: the mark of an orphan, and of genie
+ * executed by a delegate (selection.md §4).
+ */
 export const containerVariable = "GENIE_CONTAINER";
 
 /** Loaded when a lock is taken. */
@@ -311,7 +314,10 @@ function lockError(
   );
 }
 
-/** Whether the locked file still has the name; for the directory of {@link openInstead}, whether there is still no file. Throws 5 for any other kind of file. */
+/**
+ * Whether the locked file still has the name; for the directory of {@link openInstead},
+ * whether there is still no file. Throws 5 for any other kind of file.
+ */
 function isStill(path: string, fd: number): boolean {
   const { kind, id } = status(fd);
   if (kind === "directory") return statusIfAny(path) === undefined;

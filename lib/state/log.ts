@@ -36,7 +36,10 @@ export function createLog(
   };
 }
 
-/** The whole stderr of a plugin (state.md "Processes and locks"), for a log in a file: our stderr has it already. */
+/**
+ * The whole stderr of a plugin (state.md "Processes and locks"), for a log in a file: our
+ * stderr has it already.
+ */
 export function logStderr(log: Log, { call, stderr, error }: Execution): void {
   if (stderr === "") return;
   const { type, verb, network, runtime } = call;

@@ -68,7 +68,10 @@ const record = object({
   /** CNI_IFNAME of the request. */
   ifname: string,
   netns: string,
-  /** `"device:inode"` of that namespace: a path of a process leads to another one when its number is used again. */
+  /**
+   * `"device:inode"` of that namespace: a path of a process leads to another one when its
+   * number is used again.
+   */
   netnsId: v.optional(string),
   /** The inode of the mount namespace in which that path was valid; 0.1.0 wrote none. */
   mountNamespace: v.optional(string),
@@ -101,7 +104,10 @@ export type PodReference = v.InferInput<typeof pod>;
 export type DeleteFailures = v.InferInput<typeof failures>;
 export type Abandonment = v.InferInput<typeof abandonment>;
 
-/** The record itself. Throws what `fail` makes of the first problem, without a value: it may be a delegate's secret. */
+/**
+ * The record itself. Throws what `fail` makes of the first problem, without a value: it
+ * may be a delegate's secret.
+ */
 export function validateRecord(
   value: unknown,
   fail: (problem: string) => Error,

@@ -58,7 +58,10 @@ export function isSameAdd(a: AddIdentity, b: AddIdentity): boolean {
   );
 }
 
-/** Everything that was executed, in order: the auxiliary chain is no attachment and comes last (selection.md §11). */
+/**
+ * Everything that was executed, in order: the auxiliary chain is no attachment and comes
+ * last (selection.md §11).
+ */
 export function executedIn({
   attachments,
   auxiliary,
@@ -132,7 +135,10 @@ export function withLength(json: string): string {
   return `${lengthKey}${json.length - 1},${json.slice(1)}`;
 }
 
-/** The text that {@link withLength} was given; undefined for a text that is not as long as it states, or states nothing. */
+/**
+ * The text that {@link withLength} was given; undefined for a text that is not as long as
+ * it states, or states nothing.
+ */
 export function withoutLength(text: string): string | undefined {
   if (!text.startsWith(lengthKey)) return undefined;
   const comma = text.indexOf(",");

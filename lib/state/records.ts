@@ -113,7 +113,10 @@ export class Records {
       : name;
   }
 
-  /** Writes the record of an ADD. Throws 7 for one that is too large, 5 when it cannot be written: then nothing may be executed. */
+  /**
+   * Writes the record of an ADD. Throws 7 for one that is too large, 5 when it cannot be
+   * written: then nothing may be executed.
+   */
   create(record: AttachmentRecord): WrittenFile {
     return this.writePart(record, "record", boundedText(record));
   }
@@ -123,7 +126,10 @@ export class Records {
     return this.writePart(record, "record", textOfRecord(record));
   }
 
-  /** Results in the order of the attachments, that of the auxiliary chain, and the status that is due. Never made durable: torn only means no prevResult. */
+  /**
+   * Results in the order of the attachments, that of the auxiliary chain, and the status
+   * that is due. Never made durable: torn only means no prevResult.
+   */
   writeResults(
     record: AttachmentRecord,
     results: readonly (Result | undefined)[],
@@ -145,7 +151,10 @@ export class Records {
     this.writePart(record, "result", withLength(json)).close();
   }
 
-  /** The record of this container, interface and, among abandoned ones, ADD; undefined when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk. */
+  /**
+   * The record of this container, interface and, among abandoned ones, ADD; undefined
+   * when there is none. Throws `CorruptRecord`, 11 for a newer format, 5 for the disk.
+   */
   read(identity: RecordIdentity): Promise<AttachmentRecord | undefined> {
     return this.readNamed(this.baseNameOf(identity));
   }
@@ -158,7 +167,10 @@ export class Records {
     );
   }
 
-  /** A file as it was written is taken for right; of any other, each entry that the schema accepts. Never throws: DEL and CHECK go on without a prevResult. */
+  /**
+   * A file as it was written is taken for right; of any other, each entry that the schema
+   * accepts. Never throws: DEL and CHECK go on without a prevResult.
+   */
   async readResults(record: AttachmentRecord): Promise<StoredResults> {
     const results = new Map<string, Result>();
     const routing = new Map<string, AttachmentRouting>();

@@ -28,7 +28,10 @@ export function isSynced(path: string, clock: Clock): boolean {
   return age !== undefined && age < trustMs;
 }
 
-/** Milliseconds since the file was renewed; undefined if that was not in this boot. A torn or foreign file is the same as none. */
+/**
+ * Milliseconds since the file was renewed; undefined if that was not in this boot. A torn
+ * or foreign file is the same as none.
+ */
 export function ageOf(path: string, clock: Clock): number | undefined {
   try {
     if (!isOwnFile(path)) return undefined;

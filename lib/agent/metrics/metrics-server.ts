@@ -7,7 +7,10 @@ import { pause, shared } from "../pause.ts";
 /** Milliseconds between two looks at the length of the log. */
 const keepMs = 10_000;
 
-/** Milliseconds for which scrapes share a text, which reads every record: whoever reaches the port must not keep the agent busy. */
+/**
+ * Milliseconds for which scrapes share a text, which reads every record: whoever reaches
+ * the port must not keep the agent busy.
+ */
 const textMs = 1000;
 
 interface Address {

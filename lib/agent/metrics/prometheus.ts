@@ -12,7 +12,10 @@ export interface Family {
   labels: readonly string[];
 }
 
-/** Label values in the order of the family's labels, as JSON → a number, or of a histogram the counts of its buckets and the sum. */
+/**
+ * Label values in the order of the family's labels, as JSON → a number, or of a histogram
+ * the counts of its buckets and the sum.
+ */
 type Samples = Record<string, number[]>;
 
 /** Family name → its samples. */

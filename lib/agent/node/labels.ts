@@ -14,7 +14,10 @@ const prefix = "networks.genie/";
 /** The part of a label's key behind the prefix. */
 const labelName = /^[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?$/;
 
-/** Milliseconds: between two looks at the networks; after a change, until the next one; until the node is read again. */
+/**
+ * Milliseconds: between two looks at the networks; after a change, until the next one;
+ * until the node is read again.
+ */
 const limits = { look: 10_000, settle: 1000, again: 60_000 };
 
 export const labels: Part = {

@@ -12,7 +12,10 @@ import { pause } from "../pause.ts";
 
 const key = "genie/not-ready";
 
-/** Milliseconds: between two looks at a node that is ready, at one that is not; until the taint comes back; until the node is read again. */
+/**
+ * Milliseconds: between two looks at a node that is ready, at one that is not; until the
+ * taint comes back; until the node is read again.
+ */
 const limits = { ready: 10_000, unready: 2000, failing: 60_000, again: 60_000 };
 
 /** `clock`: milliseconds. */

@@ -22,7 +22,10 @@ export const changeRequest = object({
 export type ChangeRequest = v.InferOutput<typeof changeRequest>;
 
 const outcome = object({
-  /** That of a change, "checked", "left alone", which is no failure, or "failed", also if genie could not be executed. */
+  /**
+   * That of a change, "checked", "left alone", which is no failure, or "failed", also if
+   * genie could not be executed.
+   */
   outcome: v.string(),
   /** Why it failed or the pod was left alone. */
   why: v.exactOptional(v.string()),

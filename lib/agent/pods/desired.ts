@@ -131,7 +131,10 @@ function jsonEntries(text: unknown): unknown[] | undefined {
   return entries;
 }
 
-/** The pod's first network is named by one annotation at most, and the pod has at most 32 networks (selection.md §2). Throws 7. */
+/**
+ * The pod's first network is named by one annotation at most, and the pod has at most 32
+ * networks (selection.md §2). Throws 7.
+ */
 function requireOneWay(
   isNamed: boolean,
   replacements: number,

@@ -91,7 +91,10 @@ function actualOf(attachment: Attachment, primary: string): Actual {
   return { attachment, isPrimary, isOurs: isNamed && !isPrimary, rank };
 }
 
-/** First by what names are known to mean: names that are gone from the node may, but need not, mean one network. */
+/**
+ * First by what names are known to mean: names that are gone from the node may, but need
+ * not, mean one network.
+ */
 function match(
   elements: readonly WantedElement[],
   candidates: readonly Actual[],
@@ -149,7 +152,10 @@ function matchBy(
     }
 }
 
-/** A definition is the primary by an annotation of its own, beside which the other one adds networks, or by its interface. */
+/**
+ * A definition is the primary by an annotation of its own, beside which the other one
+ * adds networks, or by its interface.
+ */
 function isBeside(
   element: Element,
   { attachment, isPrimary }: Actual,

@@ -38,9 +38,15 @@ export interface PodState {
   /** The input of the last look: nothing is done until it changes or a retry is due. */
   seen: string;
   readonly retries: Retries;
-  /** Limits looks at new input, and steps: the author of one pod must not keep the node and the API server busy. */
+  /**
+   * Limits looks at new input, and steps: the author of one pod must not keep the node
+   * and the API server busy.
+   */
   readonly budget: Budget;
-  /** Events written for the present input, and for the one before, by reason and text: each is written once while it is true. */
+  /**
+   * Events written for the present input, and for the one before, by reason and text:
+   * each is written once while it is true.
+   */
   told: Set<string>;
   toldBefore: ReadonlySet<string>;
 }
@@ -117,7 +123,10 @@ export class PodSteps {
     }
   }
 
-  /** undefined: its annotations are invalid, or its ADD or DEL is at work; nothing but the end of the ADD is waited for. */
+  /**
+   * undefined: its annotations are invalid, or its ADD or DEL is at work; nothing but the
+   * end of the ADD is waited for.
+   */
   async #difference(
     pod: V1Pod,
     state: PodState,

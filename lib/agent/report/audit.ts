@@ -48,7 +48,10 @@ export interface Audit {
   findings: Finding[];
   /** The number of pods that were looked at. */
   pods: number;
-  /** Records that are damaged or of a newer genie: while there is one, it may be that of a pod without a record. */
+  /**
+   * Records that are damaged or of a newer genie: while there is one, it may be that of a
+   * pod without a record.
+   */
   unreadable: string[];
 }
 

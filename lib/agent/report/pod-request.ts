@@ -10,7 +10,10 @@ function pathOf({ namespace, name }: PodReference): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
 }
 
-/** Throws for a pod that is gone, or another: the mirror of a static pod may come yet, and a record that goes ends the tries. */
+/**
+ * Throws for a pod that is gone, or another: the mirror of a static pod may come yet, and
+ * a record that goes ends the tries.
+ */
 export async function readPodVersion(
   api: Api,
   pod: PodReference,

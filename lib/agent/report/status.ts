@@ -189,7 +189,10 @@ class Queue {
     }
   }
 
-  /** The ID of the status that is written, or that the server refuses for good; undefined when none is due any more. */
+  /**
+   * The ID of the status that is written, or that the server refuses for good; undefined
+   * when none is due any more.
+   */
   async #write(entry: Entry, signal: AbortSignal): Promise<string | undefined> {
     const api = await this.#agent.api();
     const limit = AbortSignal.any([signal, AbortSignal.timeout(limits.write)]);

@@ -90,7 +90,10 @@ export async function attachNetwork(
   });
 }
 
-/** Adds an attachment beside those that the pod has, by the code of ADD. Throws its errors; it is then rolled back. */
+/**
+ * Adds an attachment beside those that the pod has, by the code of ADD. Throws its
+ * errors; it is then rolled back.
+ */
 export async function addToPod(
   { context, record, stored, lock }: RunningPod,
   one: Attachment,
@@ -121,7 +124,10 @@ export async function addToPod(
   return { result: added.results.at(-1), due: added.due };
 }
 
-/** The attachment that makes an attach unnecessary, or that an earlier one left incomplete. Throws 7 for an interface of another network. */
+/**
+ * The attachment that makes an attach unnecessary, or that an earlier one left
+ * incomplete. Throws 7 for an interface of another network.
+ */
 function findPresent(
   { record, stored }: RunningPod,
   { element }: Addition,

@@ -29,7 +29,11 @@ import {
   withRunningPod,
 } from "./running-pod.ts";
 
-/** Deletes by the record, never by the network's configuration as it is now. Throws LeftAlone, 7 for the primary, and the errors of a DEL: the attachment then stays in the record. */
+/**
+ * Deletes by the record, never by the network's configuration as it is now. Throws
+ * LeftAlone, 7 for the primary, and the errors of a DEL: the attachment then stays in the
+ * record.
+ */
 export async function detachNetwork(
   node: Context,
   selector: PodSelector,
@@ -109,7 +113,10 @@ export async function detachOne(
   return { ...rest, stored: { ...rest.stored, due } };
 }
 
-/** The families whose default route the attachment owns; empty if no other network had to leave the main table. A failure is logged, and does not stop the detach. */
+/**
+ * The families whose default route the attachment owns; empty if no other network had to
+ * leave the main table. A failure is logged, and does not stop the detach.
+ */
 async function ownedDefaultRoutes(
   { context, stored }: RunningPod,
   attachment: Attachment,

@@ -64,7 +64,10 @@ function statusExtras({ element }: Attachment): Extras {
   return isTexts(defaultRoute) ? { defaultRoute } : {};
 }
 
-/** The attachment of an interface; undefined if there is none. Throws 7 for the primary, which is never changed. */
+/**
+ * The attachment of an interface; undefined if there is none. Throws 7 for the primary,
+ * which is never changed.
+ */
 export function changeable(
   { record }: RunningPod,
   ifname: string,

@@ -85,7 +85,10 @@ function writing(path: string, work: () => void): void {
   }
 }
 
-/** A file or directory. Of a missing one on a read-only file system, `rm` fails too, and would hide the first error. */
+/**
+ * A file or directory. Of a missing one on a read-only file system, `rm` fails too, and
+ * would hide the first error.
+ */
 export function removePath(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false }))
     rmSync(path, { force: true, recursive: true });

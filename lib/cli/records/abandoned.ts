@@ -110,7 +110,10 @@ function containerOf({ record, name }: RecordEntry): string {
   return record?.containerId ?? name.split(":")[0] ?? name;
 }
 
-/** The records of the container with this ID or this beginning of an ID. Throws Error for none and for several containers. */
+/**
+ * The records of the container with this ID or this beginning of an ID. Throws Error for
+ * none and for several containers.
+ */
 function ofContainer(
   container: string,
   entries: readonly RecordEntry[],
