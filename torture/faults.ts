@@ -80,7 +80,11 @@ export const agentFaults = [
 
 export type AgentFault = (typeof agentFaults)[number];
 
-export const diskFaults = ["disk full", "dataDir read-only"] as const;
+export const diskFaults = [
+  "disk full",
+  "disk without a free inode",
+  "dataDir read-only",
+] as const;
 
 export type DiskFault = (typeof diskFaults)[number];
 

@@ -97,7 +97,7 @@ export class TorturedNode implements AsyncDisposable {
       "-t",
       "tmpfs",
       "-o",
-      "size=512k,mode=0700",
+      "size=512k,nr_inodes=1000,mode=0700",
       "tmpfs",
       node.dataDir,
     );
@@ -229,6 +229,11 @@ export class TorturedNode implements AsyncDisposable {
       fill(ballast);
       return async () => rmSync(ballast, { force: true });
     }
+    if (fault === "disk without a free inode") {
+      const names = join(this.dataDir, "names");
+      fillNames(names);
+      return async () => rmSync(names, { recursive: true, force: true });
+    }
     await run("mount", "--bind", this.#readOnly, this.dataDir);
     return async () => run("umount", "-l", this.dataDir);
   }
@@ -335,6 +340,16 @@ function fill(path: string): void {
     } catch {
       // ENOSPC: try a smaller piece.
     }
+  }
+}
+
+/** Makes files until the disk has no inode left. */
+function fillNames(directory: string): void {
+  mkdirSync(directory);
+  try {
+    for (let i = 0; ; i++) writeFileSync(join(directory, `${i}`), "");
+  } catch {
+    // ENOSPC
   }
 }
 
