@@ -56,7 +56,7 @@ export function desiredOf(
   const cni = own(annotations, cniAnnotation);
   const elements = [
     ...(isChoice(cni) ? nodeElements(cni) : []),
-    ...definitionElements(annotations, networksAnnotation, namespace),
+    ...definitionElements(annotations, namespace),
   ];
   const replacements = parsed(annotations, defaultNetworkAnnotation);
   distinctNames(elements.map(({ element }) => element.interface));
@@ -104,11 +104,10 @@ function parsed(annotations: Annotations, annotation: string) {
 
 function definitionElements(
   annotations: Annotations,
-  annotation: string,
   podNamespace: string,
 ): WantedElement[] {
-  const elements = parsed(annotations, annotation);
-  const entries = jsonEntries(own(annotations, annotation));
+  const elements = parsed(annotations, networksAnnotation);
+  const entries = jsonEntries(own(annotations, networksAnnotation));
   return elements.map((element, i) => {
     const { name, ifname, namespace = podNamespace } = element;
     const entry = entries?.[i];

@@ -109,7 +109,7 @@ export function writeCredential(
     return { kubeconfig: undefined, changed: false };
   if (credential.kind === "given")
     return { kubeconfig: credential.kubeconfig, changed: false };
-  makeDirectory(host.path(directory), 0o700);
+  makeDirectory(host.path(directory));
   let changed = false;
   const put = (name: string, text: string): void => {
     const place = host.target(join(directory, name));

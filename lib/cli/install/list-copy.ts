@@ -54,7 +54,7 @@ export class ListCopy {
     for (const directory of directories) {
       const place = this.#host.path(directory);
       try {
-        makeDirectory(place, 0o700);
+        makeDirectory(place);
         requireOurs(place);
         putText(join(place, ownFile), list, { mode: 0o600, secret: true });
       } catch (cause) {

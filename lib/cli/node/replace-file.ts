@@ -133,9 +133,9 @@ export function isLink(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
-/** A new directory gets `mode`; an existing one does not change. */
-export function makeDirectory(path: string, mode = 0o755): void {
-  if (!existsSync(path)) mkdirSync(path, { recursive: true, mode });
+/** A new directory is root's alone; an existing one does not change. */
+export function makeDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
 function rename(temporary: string, path: string): void {

@@ -76,8 +76,8 @@ test("a read-only file system, is the reason that is given", () => {
   using directory = temporaryDirectory();
   writeFileSync(join(directory.path, "source"), "new");
   const script = `
-    import { putExecutable, putText, removeFile } from ${JSON.stringify(resolve("lib/cli/node/replace-file.ts"))};
-    removeFile("missing");
+    import { putExecutable, putText, removePath } from ${JSON.stringify(resolve("lib/cli/node/replace-file.ts"))};
+    removePath("missing");
     const works = [
       () => putText("a", "text", { mode: 0o600 }),
       () => putExecutable("b", "source", () => Promise.resolve()),
