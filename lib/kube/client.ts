@@ -101,7 +101,7 @@ export function createKube(
       return parsePod(response, request.action);
     },
     async getDefinition(namespace, name) {
-      const request = definition(namespace, name);
+      const request = definitionRequest(namespace, name);
       const response = await perform(request, apiTimeout);
       return parseDefinition(response, request.action);
     },
@@ -197,7 +197,7 @@ export function podRequest(
   return { action, path, subject: { name, unknownKind } };
 }
 
-function definition(namespace: string, name: string): Call {
+export function definitionRequest(namespace: string, name: string): Call {
   const action = () =>
     `get network attachment definition ${quote(`${namespace}/${name}`)}`;
   const resources = `/apis/k8s.cni.cncf.io/v1/namespaces/${segment(namespace, action)}/network-attachment-definitions`;

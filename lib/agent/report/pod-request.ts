@@ -5,9 +5,10 @@ import { statusText } from "../../kube/api-error.ts";
 import { isMeant } from "../../kube/objects.ts";
 import { type Api, jsonOf } from "../../kube/typed-api.ts";
 import type { PodReference } from "../../state/record.ts";
+import { podRequest } from "../../kube/client.ts";
 
 function pathOf({ namespace, name }: PodReference): string {
-  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+  return podRequest(namespace, name, "get").path;
 }
 
 /**

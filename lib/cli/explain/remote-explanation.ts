@@ -26,6 +26,7 @@ import { readConfig } from "../../select/config.ts";
 import { networksOf } from "../../select/node-networks.ts";
 import type { Env } from "../../cni/args.ts";
 import { type PodView, type ShownPod, shownPod } from "../pods/pod-view.ts";
+import { definitionRequest } from "../../kube/client.ts";
 
 export interface RemoteExplanation {
   pod: ShownPod;
@@ -117,7 +118,7 @@ async function configOf(
   { namespace, key, element }: DefinitionReference,
   api: () => Promise<Api>,
 ): Promise<{ config: unknown } | { problem: string }> {
-  const path = `/apis/k8s.cni.cncf.io/v1/namespaces/${encodeURIComponent(namespace)}/network-attachment-definitions/${encodeURIComponent(element.name)}`;
+  const { path } = definitionRequest(namespace, element.name);
   const server = await api();
   const response = await server.send(path, AbortSignal.timeout(10_000));
   if (!response.ok)
