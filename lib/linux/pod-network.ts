@@ -100,7 +100,12 @@ export function hasAll(
   if (earlier.length === 0) return true;
   const present: string[] = [];
   for (const way of ways) present.push(way.toHex());
-  for (const way of earlier) if (!present.includes(way.toHex())) return false;
+  // A running pod may have made many. Making a Set costs every pod with two networks.
+  const all = present.length > 100 ? new Set(present) : undefined;
+  for (const way of earlier) {
+    const text = way.toHex();
+    if (!(all ? all.has(text) : present.includes(text))) return false;
+  }
   return true;
 }
 

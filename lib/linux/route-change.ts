@@ -168,30 +168,36 @@ export function takeOut(
  */
 export function restore(routing: Routing, routes: readonly Route[]): Route[] {
   const present = routing.routes();
+  const ways = new Set(present.flatMap(waysOfRoute));
+  const isThere = (route: Route) =>
+    waysOfRoute(route).every((way) => ways.has(way)) &&
+    (route.nexthops.length === 1 ||
+      present.some((other) => leadsAsWell(other, route)));
   const gone = routes.filter(
-    (route) =>
-      route.protocol !== RTPROT_RA &&
-      !present.some((other) => leadsAsWell(other, route)),
+    (route) => route.protocol !== RTPROT_RA && !isThere(route),
   );
   putBack(routing, gone);
   return gone;
 }
 
+/** A text for each nexthop: a running pod may have made many routes, which are not compared in pairs. */
+function waysOfRoute({
+  table,
+  tos,
+  source,
+  destination,
+  nexthops,
+}: Route): string[] {
+  const to = `${table} ${tos} ${source} ${formatCidr(destination)}`;
+  return nexthops.map(
+    ({ ifindex, gateway }) => `${to} ${ifindex} ${textOfGateway(gateway)}`,
+  );
+}
+
 /** Whether `other` has all ways of `route` to the same destination. */
 function leadsAsWell(other: Route, route: Route): boolean {
-  return (
-    other.table === route.table &&
-    other.tos === route.tos &&
-    other.source === route.source &&
-    formatCidr(other.destination) === formatCidr(route.destination) &&
-    route.nexthops.every((hop) =>
-      other.nexthops.some(
-        ({ ifindex, gateway }) =>
-          ifindex === hop.ifindex &&
-          textOfGateway(gateway) === textOfGateway(hop.gateway),
-      ),
-    )
-  );
+  const ways = waysOfRoute(other);
+  return waysOfRoute(route).every((way) => ways.includes(way));
 }
 
 function textOfGateway(gateway: Uint8Array | undefined): string {

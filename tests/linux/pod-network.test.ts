@@ -80,6 +80,14 @@ test("hasAll, a route that was replaced is not there", async () => {
   expect(hasAll([], [])).toBe(true);
 });
 
+test("hasAll, many routes, as a running pod may make them: in no time", () => {
+  const ways = Array.from({ length: 60_000 }, (_, i) =>
+    Uint8Array.of(i, i >> 8),
+  );
+  expect(hasAll(ways, ways)).toBe(true);
+  expect(hasAll(ways, [...ways, Uint8Array.of(0)])).toBe(false);
+});
+
 test("PodNetwork, no network namespace: an error that names it", () => {
   expect(() => new PodNetwork("/var/run/netns/absent")).toThrow(
     'failed to open network namespace "/var/run/netns/absent": no such file or directory',

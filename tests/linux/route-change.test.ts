@@ -23,6 +23,7 @@ import {
   takeOut,
   waysOut,
 } from "../../lib/linux/routes.ts";
+import { routeVia } from "../../lib/linux/route.ts";
 import type { Routing } from "../../lib/linux/rtnetlink.ts";
 import {
   type Wish,
@@ -344,6 +345,14 @@ describe("restore", () => {
   ])("%s", async (_, change, expected) => {
     const lines = await restored(change);
     expect(lines.filter((line) => expected.includes(line))).toEqual(expected);
+  });
+
+  test("many routes, as a running pod may make them: in no time", () => {
+    const routes = Array.from({ length: 10_000 }, (_, i) =>
+      routeVia(ip(`10.0.${i >> 8}.${i & 255}`), 2, i),
+    );
+    const routing = { routes: () => routes, links: () => new Map() };
+    expect(restore(routing as unknown as Routing, routes)).toEqual([]);
   });
 });
 
