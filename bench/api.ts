@@ -10,7 +10,7 @@ import { startHelper } from "./helper.ts";
 
 export interface Api extends AsyncDisposable {
   url: string;
-  /** Of `cluster.ts`, as served: a real server decides the uids. */
+  /** The pods of `cluster.ts`, as served: a real server decides the uids. */
   pods: Record<"plain" | "wide", typeof plain.pod>;
   /** A kubeconfig for a user whose requests are not counted. */
   agentKubeconfig: string;

@@ -4,7 +4,7 @@
  */
 import { pod } from "../scripts/noop-node.ts";
 
-/** Of all pods. */
+/** The node of all pods. */
 export const nodeName = "bench";
 
 /** Network attachment definitions, each of one delegate. */
@@ -46,7 +46,7 @@ export const resources = {
 /** A DRA driver. */
 export const driver = "nic.bench.test";
 
-/** Of one of its devices. */
+/** The attributes of one of its devices. */
 export function attributesOf(device: string) {
   return {
     "k8s.cni.cncf.io/resourceName": { string: resources.claimed },
@@ -54,7 +54,7 @@ export function attributesOf(device: string) {
   };
 }
 
-/** What the driver publishes of the node. */
+/** The slices that the driver publishes for the node. */
 export const slice = {
   metadata: { name: "nic" },
   spec: {

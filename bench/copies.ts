@@ -12,7 +12,7 @@ export const copyCount = 4;
 export class Copies {
   readonly #copies = new Map<string, string[]>();
 
-  /** Of the programs, absolute paths, below `directory`; none of them in the page cache. */
+  /** Copies of the programs, absolute paths, below `directory`; none of them in the page cache. */
   constructor(programs: Iterable<string>, directory: string) {
     for (const program of new Set(programs)) {
       const number = this.#copies.size;

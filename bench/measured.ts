@@ -4,9 +4,9 @@
 import type { RowName, Step, StepResult } from "./step.ts";
 import type { Calls } from "./strace.ts";
 
-/** Of one row, in the order of the measurements. */
+/** The measurements of one row, in their order. */
 export interface Measured extends RowName {
-  /** Of the whole step: a burst is one measurement. */
+  /** Milliseconds of the whole step: a burst is one measurement. */
   ms: number[];
   cpuMs: number[];
   rssMiB: number[];

@@ -75,7 +75,7 @@ function kindOf(program: string): string {
   return { genie: "genie", floors: "floor" }[program] ?? "peer";
 }
 
-/** Those around all values. */
+/** The ticks around all values. */
 function ticksFor(rows: readonly ReportRow[]): number[] {
   const least = Math.min(...rows.map(({ p5Ms }) => p5Ms));
   const most = Math.max(...rows.map(({ p95Ms }) => p95Ms));

@@ -16,7 +16,7 @@ export interface ReportRow extends RowName {
   minMs: number;
   p5Ms: number;
   p95Ms: number;
-  /** Of the medians, to the empty program's. */
+  /** The median, divided by the empty program's. */
   ratio: number;
   /** User and system time: the median. */
   cpuMs?: number;

@@ -42,7 +42,7 @@ await using stack = new AsyncDisposableStack();
 const directory = mkdtempSync(join(tmpdir(), "genie-scale-"));
 stack.defer(() => rmSync(directory, { recursive: true, force: true }));
 const api = stack.use(await startApi(directory));
-/** Of all pods, which are living ones for `genie gc`. */
+/** The namespace of all pods, which `genie gc` takes for living ones. */
 const netns = stack.use(await Netns.create()).path;
 
 print("networks in the directory", measureNetworks());

@@ -20,9 +20,9 @@ export const mapping = {
 /** Directories and files that the configurations name. */
 export interface Places {
   confDir: string;
-  /** Of genie's records. */
+  /** The directory of genie's records. */
   dataDir: string;
-  /** Of host-local's leases. */
+  /** The directory of host-local's leases. */
   leases: string;
   kubeconfig: string;
 }

@@ -10,7 +10,7 @@ import type { Report } from "./report.ts";
 const networkStatus = "k8s.v1.cni.cncf.io/network-status";
 const multiIp = "multi-ip-preferences";
 
-/** Of every pod with more than one network; genie writes nothing to the others. */
+/** The status of every pod with more than one network; genie writes nothing to the others. */
 export async function readWriteBack(
   node: Node,
   attached: readonly Attached[],

@@ -23,7 +23,7 @@ export interface Value extends Switch {
   name: string;
   about: string;
   default: boolean | string;
-  /** Of the command. */
+  /** The option of the command. */
   option: string;
   spec: Option;
 }
@@ -79,7 +79,7 @@ const modes = values.filter(({ option }) =>
   ["node-credentials", "service-account"].includes(option),
 );
 
-/** What the command gets while the switch is on. */
+/** The arguments of the command while the switch is on. */
 export function wordOf({ option, spec }: Value, value: string): string {
   return spec.value === undefined ? `--${option}` : `--${option}=${value}`;
 }
@@ -104,7 +104,7 @@ export function templates(): Record<string, string> {
     const words = on.map((one) => wordOf(one, sampleOf(one)));
     const objects = objectsOf(words);
     if (!(objects instanceof UsageError)) rendered.set(new Set(on), objects);
-    // Those of a pair are in every larger combination.
+    // The refusals of a pair are in every larger combination.
     else if (on.length === 2) refusals.push(refusalOf(on, objects));
   }
 
@@ -134,7 +134,7 @@ const ofConfig = [
   '{{- if hasKey (.Values.config | default dict) "dataDir" }}\n{{- fail "config.dataDir: set dataDir, which the DaemonSet mounts" }}\n{{- end }}\n',
 ];
 
-/** Of values that exclude each other. */
+/** The refusal of values that exclude each other. */
 function refusalOf(on: readonly Value[], { message }: UsageError): string {
   const condition = on.map(({ expression }) => expression).join(" ");
   return `{{- if and ${condition} }}\n{{- fail ${JSON.stringify(message)} }}\n{{- end }}\n`;

@@ -36,7 +36,7 @@ const { values: options } = parseArgs({
 // Before everything else: the layers take long.
 tagOf(options.name);
 
-/** Of an architecture: the executable that is linked with glibc, and the one for musl. */
+/** An architecture: the executable that is linked with glibc, and the one for musl. */
 const platforms: readonly [Architecture, glibc: string, musl: string][] = [
   ["amd64", "linux-x64-baseline", "linux-x64-baseline-musl"],
   ["arm64", "linux-arm64", "linux-arm64-musl"],

@@ -14,7 +14,7 @@ export function releaseNotes(changelog: string, version: string): string {
   const at = sections.findIndex(({ heading }) =>
     heading.slice(3).replace(/^\[/, "").startsWith(version),
   );
-  // What is not released yet is in this build.
+  // This build contains the unreleased changes.
   const [first] = sections;
   const isUnreleased = /^## \[?Unreleased/.test(first?.heading ?? "");
   const notes = isUnreleased && first?.body ? first.body : sections[at]?.body;

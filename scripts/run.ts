@@ -2,7 +2,7 @@
  * Runs a command to its end.
  */
 
-/** What a command left. */
+/** The outcome of a command. */
 export interface Ended {
   exitCode: number;
   stdout: string;

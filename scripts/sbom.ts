@@ -21,7 +21,7 @@ export interface Materials {
   version: string;
   license: string;
   commit: string;
-  /** Of the commit, in seconds: a bill of the same commit is the same. */
+  /** The time of the commit, in seconds: a bill of the same commit is the same. */
   time: number;
   /** Text of package-lock.json. */
   lock: string;

@@ -1,4 +1,4 @@
-/** What is committed below deploy/ is what `genie manifest` prints now. */
+/** The files below deploy/ are the present output of `genie manifest`. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

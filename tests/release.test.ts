@@ -1,4 +1,4 @@
-/** What `make release` writes beside the executables. */
+/** The files that `make release` writes beside the executables. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";

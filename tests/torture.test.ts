@@ -71,7 +71,7 @@ describe("torture", () => {
       expect({ leaks, pods }).toEqual({ leaks: nothing, pods: 80 });
       expect(totalFaults).toBeGreaterThan(300);
       expect(Object.keys(rules)).toEqual(Object.keys(scenarios).toSorted());
-      // Of each verb: before, between and after the record, the delegates and the lock.
+      // For each verb: before, between and after the record, the delegates and the lock.
       const missing = [
         "ADD killed: openat",
         "ADD killed: write",

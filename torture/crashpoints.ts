@@ -30,7 +30,7 @@ const operations = {
   detach: { cni: "canal,weave", isAdded: true },
 } as const satisfies Record<Operation, object>;
 
-/** What comes after the kill, in turn. */
+/** The calls after the kill, in turn. */
 const cleanups = {
   ADD: ["DEL", "GC"],
   DEL: ["DEL", "GC"],
@@ -85,7 +85,7 @@ async function pointsOf(
     const n = (counts.get(call) ?? 0) + 1;
     counts.set(call, n);
     const isChange = call !== "openat" || line.includes("O_CREAT");
-    // Of the log: nothing of the pod changes.
+    // A write to the log changes nothing of the pod.
     const isLog = line.includes('"{\\"time\\"') || line.includes(node.logFile);
     if (isChange && !isLog) points.push({ call, n, what: line.slice(0, 120) });
   }

@@ -33,7 +33,7 @@ export type DelegateFault = keyof typeof delegateFaults;
 /** For a certain rule only: a random schedule has no use for it. */
 const special: ReadonlySet<DelegateFault> = new Set(["delegate is slow"]);
 
-/** Of the random schedule. */
+/** The faults of an ADD in the random schedule. */
 export const addFaults = (
   Object.keys(delegateFaults) as DelegateFault[]
 ).filter((fault) => !special.has(fault));
@@ -55,7 +55,7 @@ export const deleteFaults: readonly DelegateFault[] = [
   "delegate leaves a process behind",
 ];
 
-/** Of requests for one pod; those without a row in here are kubeconfigs, see `node`. */
+/** Faults of requests for one pod; a fault without a row here is a kubeconfig, see `tortured-node`. */
 export const apiFaults = {
   "API server slow": { kind: "delay", ms: 400 },
   "API server 503, then well": statusFault(503),
@@ -70,7 +70,7 @@ export const apiFaults = {
 
 export type ApiFault = keyof typeof apiFaults;
 
-/** Of `genie agent`: it is started again at once. */
+/** Faults of `genie agent`: it is started again at once. */
 export const agentFaults = [
   "the agent is killed",
   "the agent and its genie are killed",

@@ -127,7 +127,7 @@ export class Pod {
     if (detach) await run(["detach", "eth9"], detachKillMs);
   }
 
-  /** Of this type, until the end of the round. */
+  /** Lets plugins of this type refuse DEL until the end of the round. */
   #refuseDel(type: string): void {
     const fault = "delegate fails at once";
     const plan = { type, verb: "DEL", fault, ms: 0 } as const;
@@ -199,7 +199,7 @@ export class Pod {
     ];
   }
 
-  /** Of ours, for the addresses of several networks: only the result file knows them, else they end with the namespace. */
+  /** Our rules for the addresses of several networks: only the result file knows them, else they end with the namespace. */
   async #rules(): Promise<string[]> {
     const isTorn = this.plan.disturbances.some((one) =>
       one.endsWith("truncated"),
@@ -212,7 +212,7 @@ export class Pod {
       .map((rule) => `rule ${rule.replaceAll("\t", " ").trim()}`);
   }
 
-  /** Of a killed plugin only those with a name that was asked for: it renames them last. */
+  /** The pod's interfaces; those of a killed plugin only with their final names, which it gives last. */
   async #interfaces(): Promise<string[]> {
     if (!this.#netns?.exists()) return [];
     const names = (await this.#netns.links()).map(({ name }) => name);

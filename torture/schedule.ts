@@ -76,7 +76,7 @@ export interface PodPlan {
   source: "runtime" | "API server";
   add: AddPlan;
   check: boolean;
-  /** Of its annotations, one after the other, while it runs. */
+  /** Edits of its annotations, one after the other, while it runs. */
   edits?: EditPlan[];
   hot?: HotPlan;
   /** The networks of an automatic choice. */
@@ -159,7 +159,7 @@ const networks = [
   { choice: "ledger", type: "ledger" },
 ];
 
-/** Of the plugin of the auxiliary chain. */
+/** The type of the auxiliary chain's plugin. */
 export const auxiliaryType = "auxiliary";
 
 const definitions = [
@@ -265,7 +265,7 @@ function makeAdd(random: Random, types: readonly string[]): AddPlan {
   const delegates: DelegatePlan[] = [];
   if (random.chance(0.5))
     delegates.push(delegate(random, types, "ADD", addFaults));
-  // Of the rollback, if there is one, else of the first DEL.
+  // Faults of the rollback, if there is one, else of the first DEL.
   if (random.chance(0.25))
     delegates.push(delegate(random, types, "DEL", deleteFaults));
   return {

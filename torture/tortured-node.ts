@@ -212,7 +212,7 @@ export class TorturedNode implements AsyncDisposable {
     return readOrEmpty(this.logFile);
   }
 
-  /** Of the agent, its last lines about a pod. */
+  /** The last lines of the agent about a pod. */
   agentLines(pod: string): string {
     return readOrEmpty(this.agentLog)
       .split("\n")

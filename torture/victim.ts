@@ -112,7 +112,7 @@ export class Victim implements AsyncDisposable {
     editNetworks({ name: this.pod }, networks, this.#node);
   }
 
-  /** What the last edit names, and the agent does not follow soon. */
+  /** The networks of the last edit that the agent does not follow soon. */
   disagreements(): Promise<string[]> {
     const { containerId, pod: name } = this;
     const pod = { name, containerId, netns: this.#netns };

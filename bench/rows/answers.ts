@@ -16,7 +16,7 @@ export const isRefusal: Accepts = (stdout) =>
 /** An error that names the delegate which was waited for. */
 export const isTimeout: Accepts = (stdout) => stdout.includes("hanging");
 
-/** Of a verb that succeeds. */
+/** The answer of a verb that succeeds. */
 export function answerOf(verb: string): Accepts {
   return byVerb[verb] ?? isNothing;
 }

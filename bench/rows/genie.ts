@@ -40,7 +40,7 @@ export function genieAt(binary: string, node: NoopNode): Plugin {
   };
 }
 
-/** Those that other plugins do not have. */
+/** The rows that other plugins do not have. */
 export function genieUnitsOf(
   genie: Plugin,
   { node, api }: Surroundings,

@@ -4,7 +4,7 @@ import { freeAddresses } from "../../lib/agent/metrics/host-local.ts";
 import { parseConfList } from "../../lib/cni/conflist.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
-/** Of a network with these keys of `ipam`, and these reserved addresses. */
+/** The free addresses of a network with these keys of `ipam` and these reserved addresses. */
 function free(ipam: object, ...reserved: string[]): number | undefined {
   using directory = temporaryDirectory();
   const list = parseConfList({

@@ -336,7 +336,7 @@ describe("genie agent --attach", () => {
   });
 });
 
-/** Of user and system, from proc_pid_stat(5). */
+/** The CPU time of a process, of user and system, from proc_pid_stat(5). */
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(" ");
   return (Number(fields[13]) + Number(fields[14])) / 100;

@@ -17,7 +17,7 @@ import { run } from "../support/runtime.ts";
 
 afterAll(removeCerts);
 
-/** Of eth0, the primary, and net1: `p` passed, `f` failed, `u` unknown, `-` not there. */
+/** The CHECKs of eth0, the primary, and net1: `p` passed, `f` failed, `u` unknown, `-` not there. */
 type Round = string;
 
 const words = { p: "passed", f: "failed", u: "unknown" } as const;

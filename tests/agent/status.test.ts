@@ -32,7 +32,7 @@ interface Setup extends AsyncDisposable {
   add(pod: Pod): Promise<void>;
   /** Requests of the plugin so far: `PATCH /api/…`. */
   asked(): string[];
-  /** Of the pod's network-status. */
+  /** The addresses in the pod's network-status. */
   addresses(name?: string): string[] | undefined;
   /** While true, the API server is away for everybody. */
   isDown: boolean;

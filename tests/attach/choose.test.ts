@@ -44,10 +44,10 @@ interface Case {
 type Network = Omit<Attachment, "ifname">;
 
 interface Outcome {
-  /** Those of definitions. */
+  /** The networks of definitions. */
   networks: Network[];
   isReported?: boolean;
-  /** Of the API server, in the order in which they came. */
+  /** The GETs of the API server, in the order in which they came. */
   gets: string[];
   /** How many of them were under way at once. */
   concurrent: number;

@@ -114,7 +114,7 @@ class GcNode implements Disposable {
     return path;
   }
 
-  /** Of a runtime to which these are valid. */
+  /** A GC of a runtime for which these are valid. */
   async gc(...valid: string[]): Promise<unknown> {
     try {
       await gc(this.#context(valid));
@@ -130,7 +130,7 @@ class GcNode implements Disposable {
       .toSorted();
   }
 
-  /** What the networks are told. */
+  /** The lists that the networks get. */
   gcs(): Pick<Call, "what" | "keep">[] {
     return this.calls.flatMap(({ what, keep }) =>
       keep ? [{ what, keep }] : [],

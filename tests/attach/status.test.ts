@@ -9,7 +9,7 @@ import type { ExecRequest, ExecResult } from "../../lib/linux/exec.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 
-/** Of the default networks `alpha` and `beta`, whose plugins take so many milliseconds. */
+/** STATUS with the default networks `alpha` and `beta`, whose plugins take so many milliseconds. */
 async function statusOf(takes: Record<string, number>) {
   using directory = temporaryDirectory();
   const { path } = directory;

@@ -419,7 +419,7 @@ describe("the executable below another root", () => {
 
       for (const path of [loader, ...others]) copy(path);
       expect(install(node)).toMatchObject({ exitCode: 0, stderr: "" });
-      // What is written is the node's own path.
+      // Files contain the node's own path.
       expect(node.config).toMatchObject({
         name: "canal-net",
         plugins: [{ default_plugin: "canal" }],

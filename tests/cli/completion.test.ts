@@ -3,7 +3,7 @@ import { commandNames } from "../../lib/cli/command/command.ts";
 import { commands } from "../../lib/cli/commands.ts";
 import { type } from "./fixtures.ts";
 
-/** What bash offers for the last of the words. */
+/** The completions that bash offers for the last of the words. */
 async function offered(...words: string[]): Promise<string[]> {
   const { stdout } = await type(["completion", "bash"]);
   const script = `${stdout}

@@ -23,7 +23,7 @@ import {
 } from "../../lib/state/record.ts";
 import { directoryOptions } from "../support/node.ts";
 
-/** What a command said and how it ended. */
+/** The output of a command and its exit code. */
 export interface Ended {
   exitCode: number;
   stdout: string;
@@ -76,7 +76,7 @@ export class NodeDirectory implements Disposable {
   readonly confDir = join(this.root, "etc/cni/net.d");
   readonly binDir = join(this.root, "opt/cni/bin");
   readonly dataDir = join(this.root, "var/lib/genie");
-  /** What `install` copies. */
+  /** The executable that `install` copies. */
   readonly self: string;
 
   constructor() {
@@ -214,7 +214,7 @@ export const bootId = readFileSync(
 /** A namespace that is there as long as we are. */
 export const liveNetns = "/proc/self/ns/net";
 
-/** Of a pod on the default network alone. */
+/** The record of a pod on the default network alone. */
 export function record(): AttachmentRecord {
   return {
     formatVersion,

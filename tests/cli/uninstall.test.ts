@@ -41,7 +41,7 @@ describe("uninstall", () => {
       },
     });
     rmSync(account, { recursive: true });
-    // Of an install that was killed.
+    // Files of an install that was killed.
     for (const path of [
       "etc/cni/net.d/.00-genie.conflist",
       "etc/cni/net.d/genie.d/.token",

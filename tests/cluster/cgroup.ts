@@ -51,7 +51,7 @@ export async function removeGroups(name: string): Promise<void> {
       await Bun.sleep(50);
 }
 
-/** What is left in them, for a check: the groups of pods. */
+/** The groups of pods that are left, for a check. */
 export function podGroups(name: string): string[] {
   return hierarchies()
     .flatMap((hierarchy) => below(join(hierarchy, name)))

@@ -11,7 +11,7 @@ import { type KeyPair, type Pki, createPki } from "./pki.ts";
 import { nodeAddress, server } from "./place.ts";
 import { run } from "../../scripts/run.ts";
 
-/** Of the service "kubernetes". It is an address of the node: no kube-proxy is needed. */
+/** The address of the service "kubernetes". It is an address of the node: no kube-proxy is needed. */
 const serviceAddress = "10.96.0.1";
 
 /** Where etcd and the API server listen. */

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../scripts/run.ts";
 
-/** What another version can be chosen for, by the variable of the environment that chooses it. */
+/** The components whose version can be chosen, by the variable of the environment that chooses it. */
 export const versioned = {
   kubernetes: { variable: "KUBERNETES", path: () => "k8s.io/kubernetes" },
   containerd: {
@@ -58,7 +58,7 @@ function committed(name: Versioned): string {
   return join(import.meta.dir, "modules", name);
 }
 
-/** What `modules/` requires. */
+/** The requirements of `modules/`. */
 function pinned(name: Versioned): string {
   const file = readFileSync(join(committed(name), "go.mod"), "utf8");
   const paths = [versioned[name].path("2"), versioned[name].path("1.")];

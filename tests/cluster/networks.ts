@@ -10,7 +10,7 @@ import type { Place } from "./place.ts";
 export const confDir = "/etc/cni/net.d";
 export const binDir = "/opt/cni/bin";
 
-/** What every address of a network starts with. */
+/** The beginning of every address of a network. */
 export const prefixes = {
   flannel: "10.244.1.",
   canal: "10.245.1.",
@@ -30,7 +30,7 @@ const flannel = {
   ],
 };
 
-// What flanneld writes.
+// The file that flanneld writes.
 const subnetEnv = (subnet: number) => `FLANNEL_NETWORK=10.244.0.0/16
 FLANNEL_SUBNET=10.244.${subnet}.1/24
 FLANNEL_MTU=1450

@@ -67,7 +67,7 @@ export interface Leftovers {
   groups: string[];
 }
 
-/** What pods leave on a node when something forgets them; empty lists when nothing is left. */
+/** The traces of pods on a node; empty lists when nothing is left. */
 export async function leftovers(directory: string): Promise<Leftovers> {
   const links = JSON.parse(await run(["ip", "-json", "link"])) as {
     ifname: string;

@@ -18,7 +18,7 @@ import { run } from "../../scripts/run.ts";
 /** Paths by the names of the executables. */
 export type Parts = (name: string) => string;
 
-/** What Kubernetes' own build tells its executables about themselves. */
+/** The version that Kubernetes' own build links into its executables. */
 function kubernetesConstants(): Record<string, string> {
   const version = versionOf("kubernetes");
   const [major = "", minor = ""] = version.split(".");
@@ -30,7 +30,7 @@ function kubernetesConstants(): Record<string, string> {
   };
 }
 
-/** Those that are newer than Debian's: they speak CNI 1.1.0. */
+/** Reference plugins that are newer than Debian's: they speak CNI 1.1.0. */
 export const referencePlugins = ["host-local", "bridge", "ptp", "portmap"];
 
 /** Directories of `modules/`, and what each makes. */

@@ -5,10 +5,10 @@
 import { groupName } from "./private.ts";
 
 export interface Place {
-  /** Of the node; also in the names of its daemons' logs, unless it is the first. */
+  /** The node's name; also in the names of its daemons' logs, unless it is the first. */
   name: string;
   address: string;
-  /** Of the API server. */
+  /** The URL of the API server. */
   server: string;
   /** Before the paths of its files, as seen from the first node. */
   root: string;

@@ -7,7 +7,7 @@ import { until } from "./until.ts";
 
 const labels = { suite: "cluster" };
 
-/** What a pod asks for. */
+/** The requests of a pod. */
 export type Annotations = Readonly<Record<string, string>>;
 
 export const networks = "k8s.v1.cni.cncf.io/networks";
@@ -70,7 +70,7 @@ export async function waitReady(
   throw new Error(`${stderr.trim()}\n${await events(kubectl, ...names)}`);
 }
 
-/** What the kubelet said of pods. */
+/** The kubelet's events about pods. */
 export async function events(
   kubectl: Kubectl,
   ...names: readonly string[]

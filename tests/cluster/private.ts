@@ -53,7 +53,7 @@ export async function runInside(
   createGroups(groupName(directory));
   const child = Bun.spawn({
     cmd: [
-      // Who kills us kills it: each of the two ends with its parent.
+      // Each of the two ends with its parent.
       "setpriv",
       "--pdeathsig=KILL",
       "unshare",

@@ -5,7 +5,7 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../lib/linux/errno.ts";
 
-/** What a check saw: shown below it. */
+/** The observations of a check, shown below it. */
 export type Seen = string | undefined | void;
 
 export class Report {

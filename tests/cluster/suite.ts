@@ -71,7 +71,7 @@ export async function runSuite(
   return report.close() ? 0 : 1;
 }
 
-/** Of the daemons, where asked: the directory ends with us. */
+/** Keeps the logs of the daemons, if asked: the directory is removed with us. */
 function keepLogs(directory: string): void {
   const target = process.env["GENIE_CLUSTER_LOGS"];
   if (target === undefined) return;

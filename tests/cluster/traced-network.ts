@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { run } from "../../scripts/run.ts";
 import { binDir } from "./networks.ts";
 
-/** Of genie. */
+/** The log of genie. */
 export const logFile = "/var/log/genie.log";
 
 const plugin = join(binDir, "traced");

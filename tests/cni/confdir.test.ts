@@ -22,7 +22,7 @@ const listOf = (name: string, ...types: string[]) => ({
   plugins: types.map((type) => ({ type })),
 });
 
-/** What a directory with these files holds. */
+/** The networks of a directory with these files. */
 function read(
   files: Readonly<Record<string, unknown>>,
   prepare: (directory: string) => void = () => {},

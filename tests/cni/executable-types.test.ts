@@ -65,7 +65,7 @@ test.each<[boolean, unknown]>([
   expect(executesAny([{ type: "x" }, plugin], ["genie"])).toBe(expected);
 });
 
-/** What Go's encoding/json takes for one key: its foldName, of every character that meets an ASCII letter. */
+/** The spellings that are one key for Go's encoding/json: its foldName, of every character that meets an ASCII letter. */
 test("foldKey, of all characters the ones that Go folds", () => {
   const others = Array.from({ length: 0x10000 }, (_, i) =>
     String.fromCharCode(i),

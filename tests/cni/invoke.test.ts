@@ -71,7 +71,7 @@ async function call(
 
 const toAdd = 'plugin "plugin" failed to add eth0: ';
 
-/** Of an ADD: the plugin and the interface before what happened. */
+/** The error of an ADD, which names the plugin and the interface. */
 const failedToAdd = (code: number, text: string, details?: string): unknown =>
   cniError(code, toAdd + text, details);
 

@@ -83,7 +83,7 @@ const failure = (run: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-/** What each plugin was called for, and with which configuration. */
+/** The verb and the configuration of each plugin's call. */
 const seen = (calls: RecordedCall[]) =>
   calls.map(({ type, verb, stdin }) => [type, verb, parseJson(stdin)]);
 

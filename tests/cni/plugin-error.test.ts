@@ -46,7 +46,7 @@ describe("failure", () => {
     const fastest = (text: string) =>
       Math.min(...Array.from({ length: 5 }, () => time(text)));
     const [short, long] = [textOf(10_000), textOf(320_000)].map(fastest);
-    // Of a square it would be 1024 times, of a line it is 32 times as long.
+    // Quadratic time would be 1024 times as long, linear time is 32 times as long.
     expect(Number(long) / Number(short)).toBeLessThan(200);
   });
 });

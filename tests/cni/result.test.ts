@@ -1,4 +1,4 @@
-/** What the recorded conversions of `convert-cases` do not show. */
+/** Conversions that `convert-cases` does not record. */
 import { describe, expect, test } from "bun:test";
 import { parseJson } from "../../lib/cni/json.ts";
 import {

@@ -1,4 +1,4 @@
-/** What the recorded calls of `skel-cases` do not show. */
+/** Calls that `skel-cases` does not record. */
 import { describe, expect, test } from "bun:test";
 import { CniError } from "../../lib/cni/error.ts";
 import {

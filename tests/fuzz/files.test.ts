@@ -217,7 +217,7 @@ const record = {
   ],
 };
 const recordText = textOfRecord(record);
-/** Of 0.1.0, which stated no length. */
+/** A record of 0.1.0, which stated no length. */
 const olderText = JSON.stringify(record);
 
 describe("parseRecord", () => {

@@ -186,7 +186,7 @@ test("any input that ADD accepts is executed again by DEL", async () => {
         expect(textOfRecord(await parseRecord(text))).toBe(text);
       }
       expect(await call("DEL", {})).toEqual({ exitCode: 0, stdout: "" });
-      // Of an ADD that was refused nothing was executed.
+      // A refused ADD executes nothing.
       expect(executed.DEL.toReversed()).toEqual(executed.ADD);
       expect(recordFiles(records)).toEqual([]);
     }),

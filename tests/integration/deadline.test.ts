@@ -178,7 +178,7 @@ describe("CHECK and GC, a delegate hangs", () => {
   });
 });
 
-/** What the record says is still attached. */
+/** The attachments that are left in the record. */
 function recorded(node: Node, pod: Pod): string[] {
   const { attachments } = node.record(pod) as {
     attachments: { ifname: string; list: { name: string } }[];

@@ -166,7 +166,7 @@ describe("genie gc, a namespace that is gone", () => {
 });
 
 describe("genie gc, in another mount namespace", () => {
-  /** Of its own mounts; with `--pid` also of its own process 1, which has them too. */
+  /** A process with mounts of its own; with `--pid` also with a process 1 that has them too. */
   const unshare = ["unshare", "--mount", "--propagation=private"];
   const asFirst = [...unshare, "--pid", "--fork", "--mount-proc"];
 

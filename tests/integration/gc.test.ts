@@ -40,7 +40,7 @@ function valid(attachments: ValidAttachment[] | null): CallOptions {
   return { config: { cniVersion: version, ...keys } };
 }
 
-/** What a delegate must be told; the order of a list means nothing. */
+/** The list that a delegate must get; its order means nothing. */
 function gcOf(type: string, attachments: ValidAttachment[]) {
   const list = ordered(attachments);
   const keys = {
@@ -56,7 +56,7 @@ function ordered(attachments: ValidAttachment[]): ValidAttachment[] {
   return attachments.toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-/** What a delegate was told. */
+/** The lists that a delegate got. */
 function gcRequest({ stdin }: RecordedCall): unknown {
   return JSON.parse(stdin, (key, value: unknown) =>
     key.startsWith("cni.dev/") ? ordered(value as ValidAttachment[]) : value,
@@ -268,7 +268,7 @@ describe("GC", () => {
         .map(({ verb, type }) => `${verb} ${type}`)
         .toSorted(),
     ).toEqual(["DEL alpha", "DEL beta", "GC alpha", "GC beta"]);
-    // What could not be deleted is tried again, but is not valid.
+    // An attachment that could not be deleted is tried again, but is not valid.
     const beta = delegates
       .calls()
       .find(({ verb, type }) => verb === "GC" && type === "beta");

@@ -203,7 +203,7 @@ test("genie gc, an ADD that works keeps its lock and its record", async () => {
   expect(await node.remains()).toEqual(nothing);
 });
 
-/** What the slow plugin hands on. */
+/** The prevResult that the slow plugin hands on. */
 const prevResult = {
   cniVersion: "1.0.0",
   ips: [{ address: "10.66.0.2/24", gateway: "10.66.0.1" }],

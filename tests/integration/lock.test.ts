@@ -51,7 +51,7 @@ async function orphaned(
 
 describe("a flock that fails for another reason than an owner", () => {
   const faults = ["ENOLCK", "EINVAL", "EIO", "ENOSYS"];
-  /** What is locked by an ADD, one after the other, and first by the others. */
+  /** The locks that an ADD takes, one after the other; the other verbs take the first. */
   const places: [Command, number, string][] = [
     ["ADD", 1, "/locks/"],
     ["ADD", 2, "/locks/"],

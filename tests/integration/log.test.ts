@@ -37,7 +37,7 @@ function linesOf({ node }: ScriptedNode): Line[] {
   });
 }
 
-/** What every line of a call says of it. */
+/** The fields of every line of a call. */
 function contextOf(verb: string, { containerId }: Pod) {
   const time: unknown = expect.any(String);
   return { time, verb, pod: "shop/web", containerId, ifname: "eth0" };

@@ -94,7 +94,7 @@ const byMultus = `[${[
   '{"Conf":{"cniVersion":"1.0.0","ipam":{},"name":"gamma-net"},"ConfList":{"cniVersion":"1.0.0","name":"gamma-net","plugins":[{"ipam":{},"type":"gamma"}]},"CNINetworkConfigList":{"Name":"","CNIVersion":"","DisableCheck":false,"DisableGC":false,"LoadOnlyInlinedPlugins":false,"Plugins":null,"Bytes":null},"Name":"shop/gamma","IsFilterV4Gateway":false,"IsFilterV6Gateway":false,"Bytes":"eyJjbmlWZXJzaW9uIjoiMS4wLjAiLCJuYW1lIjoiZ2FtbWEtbmV0IiwicGx1Z2lucyI6W3sidHlwZSI6ImdhbW1hIiwibXR1IjoxNDAwfV19"}',
 ].join(",")}]`;
 
-/** What a node that had Multus keeps. */
+/** The files of a node that had Multus. */
 function multus(node: Node) {
   const directory = join(node.directory, "multus");
   mkdirSync(directory);

@@ -123,7 +123,7 @@ exec unshare --mount sh -ec '
     return callPlugin({ ...request, binary });
   }
 
-  /** What the plugin was given in each ADD. */
+  /** The request of the plugin in each ADD. */
   given(): unknown[] {
     return this.delegates
       .calls()

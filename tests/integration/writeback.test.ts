@@ -44,7 +44,7 @@ function annotationsOf(api: ApiServer): Record<string, unknown> {
   };
 }
 
-/** What alpha as eth0 and beta as eth1 make of it. */
+/** The status of a pod with alpha as eth0 and beta as eth1. */
 const alphaAndBeta = {
   preferences: {
     multi_entry: 2,

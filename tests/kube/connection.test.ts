@@ -18,7 +18,7 @@ import {
 const certs = makeCerts();
 const failed = 'failed to get pod "shop/web"';
 
-/** What a raw server does with the n-th request of a connection, counted from 0; undefined: nothing. */
+/** The action of a raw server for the n-th request of a connection, counted from 0; undefined: nothing. */
 type Script = (n: number, connection: number) => string | undefined;
 
 interface Wire {

@@ -51,7 +51,7 @@ export function kubeOf(
   });
 }
 
-/** What an action throws, as data. */
+/** The error of an action, as data. */
 export async function thrownBy(
   action: Promise<unknown>,
 ): Promise<{ code: number; msg: string; status?: number | undefined }> {
@@ -101,7 +101,7 @@ export const pod = {
   },
 };
 
-/** What `getPod` makes of {@link pod}. */
+/** The result of `getPod` for {@link pod}. */
 export const podAnswer = { metadata: pod.metadata };
 
 /** The server of a test file: each test begins with {@link pod} and without requests. */

@@ -10,7 +10,7 @@ import {
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** What a reader makes of the text, given at once or in pieces of so many bytes. */
+/** The response that a reader finds in a text, given at once or in pieces of so many bytes. */
 function read(text: string, size = Infinity): Complete | undefined {
   const bytes = encode(text);
   const reader = new ResponseReader();

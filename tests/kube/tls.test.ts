@@ -1,4 +1,4 @@
-/** Whom we trust: authorities, names, proxies, and an environment that wants otherwise. */
+/** Trust: authorities, names, proxies, and an environment that wants otherwise. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { systemAuthorities } from "../../lib/kube/access/pem.ts";

@@ -51,7 +51,7 @@ function attributesOf(
 }
 
 class Scene {
-  /** What the API server was asked. */
+  /** The requests to the API server. */
   readonly asked: string[] = [];
   readonly debug: string[] = [];
   readonly warnings: string[] = [];

@@ -51,7 +51,7 @@ beforeEach(async () => {
 
 afterEach(() => kubelet.stop());
 
-/** Of the kubelet under test, with time that only a pause lets pass. */
+/** The devices of the kubelet under test; time passes in pauses only. */
 function devices(options: { budget?: number; random?: number } = {}) {
   const { budget = 5000, random = 0 } = options;
   let now = 0;

@@ -85,7 +85,7 @@ export function ip(text: string): Ip {
   return parsed;
 }
 
-/** What `ip` prints, without the table `local` and what every pod has. */
+/** The output of `ip`, without the table `local` and the lines that every pod has. */
 export interface Routing {
   /** Default routes of the main table, IPv4 and IPv6. */
   main: string[];
@@ -117,7 +117,7 @@ export async function table(pod: Netns): Promise<string> {
     .replaceAll(/ +$/gm, "");
 }
 
-/** Those of the main table, nexthops on lines of their own. */
+/** The default routes of the main table, nexthops on lines of their own. */
 export async function defaultRoutes(pod: Netns): Promise<string[]> {
   return lines(
     await pod.run(

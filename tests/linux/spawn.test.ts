@@ -18,7 +18,7 @@ const variables = {
   U: String.raw`\xc3\xa9`,
 };
 
-/** What execDelegate gives for a shell script, executed where the environment is not UTF-8. */
+/** The output of a shell script by execDelegate, in an environment that is not UTF-8. */
 async function execute(
   directory: string,
   script: string,

@@ -24,7 +24,7 @@ const multus = nodeNetworks(
 );
 
 interface Case {
-  /** Of the definition. */
+  /** The name of the definition. */
   name?: string;
   element?: Partial<NetworkSelectionElement>;
   /** An object is written as JSON. */

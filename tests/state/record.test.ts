@@ -140,7 +140,7 @@ describe("parseRecord", () => {
   ])("reads one %s", async (_, change) => {
     const read = await parseRecord(change(textOfRecord(record)));
     expect(read).toMatchObject(record);
-    // What is written again states its own length.
+    // A record that is written again states its own length.
     expect(withoutLength(textOfRecord(read))).toBeDefined();
   });
 

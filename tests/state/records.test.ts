@@ -482,7 +482,7 @@ describe("Records.readResults", () => {
     ["net1", results[1]],
   ]);
 
-  /** What is read of the file that holds these results, whose text was changed. */
+  /** The results that are read from a file of these, whose text was changed. */
   async function readAs(
     change: (text: string) => string = (text) => text,
     stored: readonly unknown[] = results,

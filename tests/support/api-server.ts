@@ -619,7 +619,7 @@ function targetOf(path: string):
   return undefined;
 }
 
-/** Of a pod metadata and status, as the subresource allows; a uid in the patch is a precondition. */
+/** Patches metadata and status of a pod, as the subresource allows; a uid in the patch is a precondition. */
 function patched(
   store: Store,
   object: StoredObject,

@@ -86,7 +86,7 @@ function removeOld(cache: string): void {
   }
 }
 
-/** Of the names and contents of all sources, and of the compiler. */
+/** The digest of the names and contents of all sources, and of the compiler. */
 function digest(): string {
   const hasher = new Bun.CryptoHasher("sha256").update(Bun.version_with_sha);
   for (const path of sources.flatMap(files)) {

@@ -26,7 +26,7 @@ export interface Certs {
   server: KeyPair;
   /** For the name `kubernetes.test` and no address. */
   namedServer: KeyPair;
-  /** Of an authority of its own, for the same addresses as `server`. */
+  /** A certificate of another authority, for the same addresses as `server`. */
   foreignServer: KeyPair;
   foreignCa: KeyPair;
   /** A client certificate: user name and groups, as Kubernetes reads them. */

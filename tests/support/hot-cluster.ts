@@ -44,7 +44,7 @@ export async function changed(
   throw new Error(`${command} ${words.join(" ")}: ${output.stderr}`);
 }
 
-/** What the record says of each attachment, and whether it has a result. */
+/** Each attachment of the record, and whether it has a result. */
 export async function recorded({ node }: Cluster, pod: Pod) {
   const file = Bun.file(node.resultPath(pod));
   const { results } = JSON.parse(await file.text()) as {

@@ -262,7 +262,7 @@ function misbehave(fault: KubeletFault, response: Http2ServerResponse): void {
   if (fault.kind === "hang") return;
   response.writeHead(200, { "content-type": "application/grpc+proto" });
   if (fault.kind === "drop") {
-    // Of a message of 100 bytes, the first.
+    // The first bytes of a message of 100.
     const { session } = response.stream;
     response.write(frame(new Uint8Array(1), 100), () => session?.destroy());
   } else if (fault.kind === "bytes") {

@@ -11,7 +11,7 @@ export interface PolicyInterface {
   ips: string[];
 }
 
-/** What an implementation reads of the cluster. */
+/** The objects that an implementation reads. */
 export interface PolicyView {
   namespace: string;
   annotations: Readonly<Record<string, string>>;

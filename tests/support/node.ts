@@ -79,7 +79,7 @@ const pluginDirectory = process.env["CNI_PLUGINS"] ?? "/usr/lib/cni";
 
 export class Node implements AsyncDisposable {
   readonly directory: string;
-  /** Of bridges, host ends and firewall rules. */
+  /** The namespace of bridges, host ends and firewall rules. */
   readonly netns: Netns;
   readonly confDir: string;
   readonly binDir: string;

@@ -1,4 +1,4 @@
-/** What the tests of doctor share: an API server that answers it, and its findings. */
+/** For the tests of doctor: an API server that answers it, and its findings. */
 import { expect, test } from "bun:test";
 import type { Finding } from "../../../lib/cli/doctor/check.ts";
 import type { ApiServer } from "../../support/api-server.ts";
@@ -61,7 +61,7 @@ export async function diagnosed(node: NodeDirectory, words: string[] = []) {
     : { exitCode: exitCodeOf(exitCode, findings), findings };
 }
 
-/** What the exit code would be on a machine without a container runtime of its own. */
+/** The exit code without the findings about this machine's own container runtime. */
 function exitCodeOf(exitCode: number, findings: Finding[]): number {
   const failed = findings.filter(({ verdict }) => verdict === "fail");
   return exitCode === 1 && failed.length > 0 && failed.every(ofRuntime)
@@ -69,11 +69,11 @@ function exitCodeOf(exitCode: number, findings: Finding[]): number {
     : exitCode;
 }
 
-/** Of the machine that the tests run on. */
+/** Whether a finding is about this machine's own container runtime. */
 export const ofRuntime = ({ check }: Finding) =>
   /^(?:runtime|loopback|containerd|crio|CRI-O)/.test(check);
 
-/** What is not in order, without the machine's own runtime. */
+/** The findings that are not in order, without those about this machine's own runtime. */
 export const troubles = (
   findings: Finding[],
   ours = (one: Finding) => !ofRuntime(one),

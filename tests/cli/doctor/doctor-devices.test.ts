@@ -1,4 +1,4 @@
-/** What doctor says of devices: the kubelet's socket, the node's name, ResourceSlices (devices.md). */
+/** The findings about devices: the kubelet's socket, the node's name, ResourceSlices (devices.md). */
 import { afterAll, describe, expect, test } from "bun:test";
 import type { Finding } from "../../../lib/cli/doctor/check.ts";
 import { type ApiServer, startApiServer } from "../../support/api-server.ts";

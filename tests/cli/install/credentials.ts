@@ -1,4 +1,4 @@
-/** What the tests of `install` share: capabilities, credentials of a pod and of a node. */
+/** For the tests of `install`: capabilities, credentials of a pod and of a node. */
 import type { NodeDirectory } from "../fixtures.ts";
 
 export const capabilities = {

@@ -1,4 +1,4 @@
-/** What the tests of an edited configuration share: its edits, and rounds of `install --watch`. */
+/** For the tests of an edited configuration: its edits, and rounds of `install --watch`. */
 import { expect } from "bun:test";
 import { NodeDirectory } from "../fixtures.ts";
 

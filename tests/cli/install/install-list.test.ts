@@ -135,7 +135,7 @@ describe("install, a list that others edit too", () => {
       }),
     );
     rmSync(join(node.binDir, "genie"));
-    // What install executes before it writes the list.
+    // Executed by install before it writes the list.
     writeFileSync(
       node.self,
       `#!/bin/sh\ntest -f ${other}.done || cp ${other} ${join(node.root, list)}\n: >${other}.done\n${speaksAll.replace("#!/bin/sh\n", "")}`,

@@ -52,7 +52,7 @@ export async function checkAgent(
       seconds: 20,
     });
   const requested = { [networks]: "extra" };
-  /** What the plugin asked about a pod, and for the definition. */
+  /** The plugin's requests for a pod, and for the definition. */
   const asked = (pod: string, since: Date) =>
     [
       ...requestsOf(auditLog, pod, since),

@@ -333,7 +333,7 @@ const columns = ["weave", "lan", "canal"]
   .map((name) => `networks.genie/${name}`)
   .join(",");
 
-/** Of the networks that the node has always. */
+/** Removes the labels of the networks that the node always has. */
 const removal = [
   "canal",
   "cbr0",

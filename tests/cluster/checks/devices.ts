@@ -75,7 +75,7 @@ interface Case {
   containers: { limit?: number; of?: string; claims?: string[] }[];
   /** Name in the pod → template, or claim by `=name`. */
   claims?: Record<string, string>;
-  /** What its networks may be; in this order, if there is one for each. */
+  /** The devices that its networks may have; in this order, if there is one for each. */
   devices: readonly string[];
   /** Resources of the requests for its devices. */
   requests: string[];
@@ -411,7 +411,7 @@ function podOf(
   };
 }
 
-/** Of the networks of a pod in their order, by the MAC addresses in its status. */
+/** The devices of a pod's networks in their order, by the MAC addresses in its status. */
 async function devicesIn(
   { kubectl }: Cluster,
   name: string,

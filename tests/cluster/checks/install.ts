@@ -14,7 +14,7 @@ import type { Report } from "../report.ts";
 import { expectNothing } from "./pods.ts";
 import { type Files, nodeFiles } from "./files.ts";
 
-/** What the node had before. */
+/** The files that the node had before. */
 export async function checkInstall(
   cluster: Cluster,
   report: Report,

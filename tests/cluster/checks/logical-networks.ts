@@ -58,7 +58,7 @@ const samples = [
   }),
 ];
 
-/** Of the same shared physical network, with a plugin whose IPAM takes a subnet. */
+/** On the same shared physical network, with a plugin whose IPAM takes a subnet. */
 const net3 = object("Logicalnetwork", "net3", {
   physicalNet: "phynet2",
   plugin: "canal",

@@ -44,7 +44,7 @@ export async function checkScale(
       );
       await api.stop("SIGKILL");
       const before = (await leftovers(directory)).records.length / 2;
-      // Those whose deletion the kubelet knows of go on without the API server.
+      // The kubelet goes on with deletions that it knows, without the API server.
       await until(
         "the rest to be gone",
         90,
