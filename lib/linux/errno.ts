@@ -91,6 +91,7 @@ const table = (): readonly Row[] => [
   [38, "ENOSYS", "function not implemented"],
   [39, "ENOTEMPTY", "directory not empty"],
   [40, "ELOOP", "too many levels of symbolic links"],
+  [74, "EBADMSG", "bad message"],
   [90, "EMSGSIZE", "message too long"],
   [92, "ENOPROTOOPT", "protocol not available"],
   [93, "EPROTONOSUPPORT", "protocol not supported"],
@@ -104,6 +105,7 @@ const table = (): readonly Row[] => [
   [111, "ECONNREFUSED", "connection refused"],
   [113, "EHOSTUNREACH", "no route to host"],
   [116, "ESTALE", "stale file handle"],
+  [117, "EUCLEAN", "structure needs cleaning"],
   [122, "EDQUOT", "disk quota exceeded"],
 ];
 

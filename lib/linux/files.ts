@@ -49,7 +49,7 @@ export function readFile(path: string): string {
   return textOfOpen(open(path, reading));
 }
 
-/** Not a regular file (a symbolic link, a device, a FIFO, a directory), or one that is larger than its limit. */
+/** Not a regular file (a symbolic link, a device, a FIFO, a directory), larger than its limit, or damaged on the disk. */
 export class UnreadableFile extends Error {}
 
 /**
@@ -60,21 +60,18 @@ export function readOwnFileIfAny(
   path: string,
   maxBytes?: number,
 ): string | undefined {
-  const fd = openOwn(path);
-  return fd === undefined ? undefined : textOfOpen(fd, maxBytes);
-}
-
-function openOwn(path: string): number | undefined {
-  let fd: number | undefined;
   try {
-    fd = openIfAny(path, reading | Open.noFollow);
+    const fd = openIfAny(path, reading | Open.noFollow);
+    if (fd === undefined) return undefined;
+    if (status(fd).kind === "file") return textOfOpen(fd, maxBytes);
+    close(fd);
   } catch (cause) {
+    const errno = errnoOf(cause) ?? "";
+    if (/^(?:EIO|EUCLEAN|EBADMSG)$/.test(errno))
+      throw new UnreadableFile(messageOf(cause), { cause });
     // A symbolic link, or a socket.
-    const isOther = ["ELOOP", "ENXIO"].includes(errnoOf(cause) ?? "");
-    throw isOther ? new UnreadableFile("not a regular file", { cause }) : cause;
+    if (!/^(?:ELOOP|ENXIO)$/.test(errno)) throw cause;
   }
-  if (fd === undefined || status(fd).kind === "file") return fd;
-  close(fd);
   throw new UnreadableFile("not a regular file");
 }
 

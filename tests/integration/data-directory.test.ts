@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { smallDisk } from "../support/disk.ts";
+import { callPlugin } from "../support/runtime.ts";
 import { gcOfNone, nothing } from "../support/node.ts";
 import { startScriptedNode, summary, two } from "../support/scripted-node.ts";
 
@@ -177,6 +178,25 @@ describe("a record that is no regular file", () => {
         .map(({ containerId }) => `${containerId}:eth0.json.corrupt`)
         .toSorted(),
     );
+  });
+
+  test("a record on damaged sectors: DEL fails once, the next one succeeds", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const request = node.request("DEL", pod, two);
+    const inject = "inject=read:error=EIO";
+    const strace = `strace -qq -o /dev/null -P ${node.recordPath(pod)} -e ${inject}`;
+    const binary = node.plugin(
+      "damaged",
+      `#!/bin/sh\nexec ${strace} ${request.binary}\n`,
+    );
+    expect((await callPlugin({ ...request, binary })).json).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("was moved aside: input/output error"),
+    });
+    await node.succeed("DEL", pod, two);
   });
 
   test("a result that is a named pipe: no prevResult, no wait", async () => {

@@ -216,6 +216,13 @@ describe("readOwnFileIfAny", () => {
     );
     expect(left()).toEqual([]);
   });
+
+  test("EIO is a damaged file", () => {
+    // The address 0 of a process has no memory.
+    expect(() => readOwnFileIfAny("/proc/self/mem")).toThrow(
+      new UnreadableFile("input/output error"),
+    );
+  });
 });
 
 describe("open, noFollow", () => {
