@@ -87,6 +87,24 @@ export function settleUnremoved(
   if (!isOld(context, record)) throw problem;
 }
 
+/**
+ * An unreadable record cannot be moved aside. Returns when its file is too old for the
+ * runtime to try again for that alone; throws `problem`, else.
+ */
+export function settleUnreadable(
+  context: Context,
+  name: string,
+  problem: unknown,
+): void {
+  const { config, dependencies, log } = context;
+  const nowMs = dependencies.now().getTime();
+  const writtenMs = recordDirectory(context).lastWritten(name) ?? nowMs;
+  // The clock may have been changed since.
+  const isOldFile = Math.abs(nowMs - writtenMs) >= config.deleteGiveUpMs;
+  if (config.deleteGiveUpMs === 0 || !isOldFile) throw problem;
+  log().error(messageOf(problem));
+}
+
 /** The failures of this DEL and the earlier ones. */
 function countFailure(
   { dependencies }: Context,

@@ -100,15 +100,24 @@ function removeLoneResults({ records, request, log }: Context): void {
   }
 }
 
-/** Error 5 once: the record is renamed, so the runtime's retry finds none and succeeds. */
+/**
+ * Error 5 once: the record is renamed, so the runtime's retry finds none and succeeds.
+ * Returns if the disk keeps it and it is old.
+ */
 async function setAsideUnreadable(
   context: Context,
   cause: CorruptRecord,
   lock: Lock,
   deadline: Deadline,
-): Promise<never> {
+): Promise<void> {
   const { request, records } = context;
-  records.setAside(Records.nameOf(request.containerId, request.ifname));
+  const name = Records.nameOf(request.containerId, request.ifname);
+  try {
+    records.setAside(name);
+  } catch (problem) {
+    const { settleUnreadable } = await import("./abandoned.ts");
+    return settleUnreadable(context, name, problem);
+  }
   await deleteUnrecorded(context, lock, deadline);
   throw new RecordError(
     `unreadable attachment record of container ${request.containerId} was moved aside: ${cause.message}`,

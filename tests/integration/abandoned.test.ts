@@ -365,6 +365,26 @@ describe("an attachment that ADD completed", () => {
     },
   );
 
+  test("the disk is read-only and the record unreadable: its file's age counts", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    await using disk = await smallDisk(node.dataDir);
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    writeFileSync(node.recordPath(pod), "{");
+    await disk.makeReadOnly();
+    delegates.forget();
+    expect(await node.fail("DEL", pod, two)).toMatchObject({
+      code: 5,
+      msg: expect.stringContaining("read-only file system"),
+    });
+    await Bun.sleep(1000);
+    const config = { deleteGiveUp: 1 };
+    await node.succeed("DEL", pod, { ...two, config });
+    await node.fail("DEL", pod, { ...two, config: { deleteGiveUp: 0 } });
+    expect(delegates.calls()).toEqual([]);
+  });
+
   test("of Multus: counted from its first DEL, its file goes with it", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
