@@ -1,6 +1,6 @@
 /** `-o yaml`: every reader of YAML sees what `-o json` says. */
 import { expect, test } from "bun:test";
-import { table, yamlOf } from "../../lib/cli/command/output.ts";
+import { structured, table, yamlOf } from "../../lib/cli/command/output.ts";
 
 test.each([
   "2026-11-28",
@@ -20,6 +20,13 @@ list:
 deep:
   - - "${text}"
 `);
+});
+
+test("structured, JSON gives no orders to the terminal and has the same value", () => {
+  const value = { "\u009b2J": ["\u202e", "a\nb\u2028"] };
+  const text = structured(value, "json") ?? "";
+  expect(text).toMatch(/^[ -~\n]+$/);
+  expect(JSON.parse(text)).toEqual(value);
 });
 
 test("table, a cell is no line of it and no order to the terminal", () => {

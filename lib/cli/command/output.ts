@@ -16,12 +16,18 @@ export function outputOption(...formats: string[]): Option {
   };
 }
 
+/** Texts of pods, plugins and files must not give orders to a terminal; lines stay lines. */
+export function printable(text: string): string {
+  return text.split("\n").map(escapeControls).join("\n");
+}
+
 /** The value in one of {@link structuredFormats}; undefined for another one. */
 export function structured(
   value: unknown,
   format: string | undefined,
 ): string | undefined {
-  if (format === "json") return `${JSON.stringify(value, null, 2)}\n`;
+  if (format === "json")
+    return printable(`${JSON.stringify(value, null, 2)}\n`);
   return format === "yaml" ? yamlOf(value) : undefined;
 }
 

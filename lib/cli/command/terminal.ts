@@ -5,7 +5,7 @@
 import { isatty } from "node:tty";
 import { messageOf } from "../../linux/errno.ts";
 import { writeStderr, writeStdout } from "../../linux/stdio.ts";
-import { escapeControls } from "../../linux/text.ts";
+import { printable } from "./output.ts";
 import type { Env } from "../../cni/args.ts";
 
 /** Values that only the entry knows. */
@@ -47,7 +47,7 @@ export function realTerminal(given: Process): Terminal {
         });
       }
     },
-    stderr: (text) => writeStderr(withoutOrders(text)),
+    stderr: (text) => writeStderr(printable(text)),
     progress: isatty(2) && env["TERM"] !== "dumb" ? showProgress : () => {},
     colour: isatty(1) && !env["NO_COLOR"] && env["TERM"] !== "dumb",
     self: "/proc/self/exe",
@@ -55,11 +55,6 @@ export function realTerminal(given: Process): Terminal {
     ...stoppable(),
     now: () => new Date(),
   };
-}
-
-/** Messages quote plugins and files, which must not give orders to a terminal; lines stay lines. */
-function withoutOrders(text: string): string {
-  return text.split("\n").map(escapeControls).join("\n");
 }
 
 /** Returns to the beginning of the line and erases it. */
