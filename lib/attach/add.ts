@@ -35,7 +35,8 @@ export async function add(context: Context): Promise<Result> {
   const reading = annotations
     ? { pod: { annotations } }
     : await startReadingPod(context, api);
-  return withContainerLock(context, forward, async (lock) => {
+  const { containerId } = context.request;
+  return withContainerLock(context, containerId, forward, async (lock) => {
     const networks = readNetworks(context);
     const pod = await reading.pod;
     const chosen = await choose(context, pod, networks, api, forward);

@@ -31,10 +31,11 @@ import { delegateCaller, runtimeConf, searchPath } from "./delegates.ts";
 
 /** Throws the delegate's error with its code; 100 without a record: 3 would tell the runtime not to clean up. */
 export async function check(context: Context): Promise<void> {
-  const { records } = context;
+  const { records, request } = context;
   refuseNested(context);
   const deadline = deadlineOf(context, "check");
-  await withContainerLock(context, deadline, async (lock) => {
+  const { containerId } = request;
+  await withContainerLock(context, containerId, deadline, async (lock) => {
     const record = await readRecord(context);
     const { results, hasCompleted } = await records.readResults(record);
     const caller = delegateCaller(context, lock);

@@ -45,15 +45,15 @@ export interface LockContext {
 }
 
 /**
- * Runs `work` while no other operation works on the container, by default the
- * request's; waits within `deadline` for a living owner. Throws 11 when the time is
- * over, 5 for the disk, and the errors of `work`.
+ * Runs `work` while no other operation works on the container; waits within `deadline`
+ * for a living owner. Throws 11 when the time is over, 5 for the disk, and the errors of
+ * `work`.
  */
 export async function withContainerLock<T>(
-  context: LockContext & { request: { containerId: string } },
+  context: LockContext,
+  containerId: string,
   deadline: Deadline,
   work: (lock: Lock) => Promise<T>,
-  { containerId } = context.request,
 ): Promise<T> {
   const lock = await lockContainer(context, containerId, deadline);
   try {

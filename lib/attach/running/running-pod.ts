@@ -74,7 +74,7 @@ export async function withRunningPod<T>(
     const { journalled } = await import("../journal.ts");
     return journalled(context, run);
   };
-  return withContainerLock(node, deadline, change, found);
+  return withContainerLock(node, found.containerId, deadline, change);
 }
 
 /** Throws LeftAlone without a record. */

@@ -97,7 +97,7 @@ export async function drop(
       lines.push(...(await reserved(records, record)));
       await forgetRecord(records, record);
     };
-    await withContainerLock(context, deadline, forget, record);
+    await withContainerLock(context, record.containerId, deadline, forget);
   }
   return { lines, kept };
 }
