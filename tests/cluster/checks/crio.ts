@@ -1,7 +1,7 @@
 /**
- * CRI-O's order of calls, by the libcni that it uses: VERSION and STATUS before
- * anything, ADD and at once CHECK, DEL, and at its start GC with what is valid.
- * No pod may run meanwhile.
+ * CRI-O's calls, by ocicni, its own CNI library: VERSION and STATUS before anything,
+ * ADD and at once CHECK, DEL, and at its start GC with what is valid. No pod may run
+ * meanwhile.
  */
 import { expectEqual, expectMatch } from "../expect.ts";
 import { binDir, confDir, prefixes } from "../networks.ts";
@@ -10,30 +10,18 @@ import type { Report } from "../report.ts";
 import { run } from "../../../scripts/run.ts";
 import { expectNothing } from "./pods.ts";
 
-const annotations = {
-  "io.kubernetes.cri.pod-annotations": { cni: "flannel,canal" },
-};
-
 export async function checkCrio(
   { parts, directory }: Cluster,
   report: Report,
 ): Promise<void> {
-  report.heading("CRI-O's order, by libcni");
+  report.heading("CRI-O's calls, by its own CNI library");
   const call = (command: string, name: string, more: object = {}) =>
     run([parts("crio"), command], {
       stdin: JSON.stringify({
         confDir,
         binDir,
         cacheDir: "/var/lib/cni",
-        network: "cbr0",
-        containerID: name.repeat(8),
-        netns: `/run/netns/${name}`,
-        args: [
-          ["IgnoreUnknown", "1"],
-          ["K8S_POD_NAMESPACE", "default"],
-          ["K8S_POD_NAME", name],
-        ],
-        capabilities: annotations,
+        pod: podOf(name),
         ...more,
       }),
     });
@@ -41,19 +29,24 @@ export async function checkCrio(
     run(["ip", "netns", "exec", name, "ip", ...args]);
 
   for (const name of ["one", "two"]) await run(["ip", "netns", "add", name]);
-  await report.check("VERSION of every plugin is as CRI-O wants it", () =>
-    call("version", "one"),
+  await report.check(
+    "VERSION of every plugin is as CRI-O wants it: genie's network is the default one",
+    async () => {
+      const name: unknown = JSON.parse(await call("network", "one"));
+      expectEqual("default network", name, "cbr0");
+    },
   );
   await report.check("STATUS is ready", async () => {
     await call("status", "one");
   });
   await report.check(
-    "ADD returns the default network's result only",
+    "ADD and CHECK return the default network's result only",
     async () => {
       const said = await call("add", "one");
-      const { ips } = JSON.parse(said) as { ips: { address: string }[] };
-      expectEqual("addresses", ips.length, 1);
-      const [only] = ips;
+      const [only, ...others] = (JSON.parse(said) as Added[]).flatMap(
+        ({ Result }) => Result.ips,
+      );
+      expectEqual("other addresses", others, []);
       expectEqual("network", only?.address.startsWith(prefixes.flannel), true);
       return said;
     },
@@ -84,8 +77,7 @@ export async function checkCrio(
     async () => {
       await call("add", "two");
       await run(["ip", "netns", "delete", "one"]);
-      const valid = [{ containerID: "two".repeat(8), ifname: "eth0" }];
-      await call("gc", "two", { valid });
+      await call("gc", "two", { valid: [podOf("two")] });
       const { records, leases } = await leftovers(directory);
       expectEqual(
         "containers",
@@ -107,4 +99,17 @@ export async function checkCrio(
     await run(["ip", "netns", "delete", "two"]);
     await expectNothing(directory);
   });
+}
+
+interface Added {
+  Result: { ips: { address: string }[] };
+}
+
+function podOf(name: string): object {
+  return {
+    name,
+    id: name.repeat(8),
+    netns: `/run/netns/${name}`,
+    annotations: { cni: "flannel,canal" },
+  };
 }

@@ -1,6 +1,6 @@
-// Crio calls CNI as CRI-O does, which is by libcni: `crio COMMAND` with a
-// request as JSON on standard input. It prints the result, or fails with the
-// error's text.
+// Crio calls CNI as CRI-O does, which is by ocicni, CRI-O's own library: `crio
+// COMMAND` with a pod as JSON on standard input. It prints the result, or fails
+// with the error's text.
 package main
 
 import (
@@ -8,24 +8,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 
-	"github.com/containernetworking/cni/libcni"
-	"github.com/containernetworking/cni/pkg/types"
+	"github.com/cri-o/ocicni/pkg/ocicni"
 )
 
 type request struct {
 	ConfDir  string `json:"confDir"`
 	BinDir   string `json:"binDir"`
 	CacheDir string `json:"cacheDir"`
-	Network  string `json:"network"`
-	// Of one container.
-	ContainerID  string         `json:"containerID"`
-	Netns        string         `json:"netns"`
-	Args         [][2]string    `json:"args"`
-	Capabilities map[string]any `json:"capabilities"`
-	// For gc: the containers that are still there; null is not the same as none.
-	Valid []types.GCAttachment `json:"valid"`
+	Pod      pod    `json:"pod"`
+	// For gc: the pods that are still there.
+	Valid []pod `json:"valid"`
+}
+
+type pod struct {
+	Name        string            `json:"name"`
+	ID          string            `json:"id"`
+	Netns       string            `json:"netns"`
+	Annotations map[string]string `json:"annotations"`
 }
 
 func main() {
@@ -40,57 +40,54 @@ func run(command string) error {
 	if err := json.NewDecoder(os.Stdin).Decode(&r); err != nil {
 		return err
 	}
-	list, err := firstNamed(r.ConfDir, r.Network)
+	// It asks every plugin for its VERSION, and ignores networks whose plugins do not fit.
+	cni, err := ocicni.InitCNINoInotify("", r.ConfDir, r.CacheDir, r.BinDir)
 	if err != nil {
 		return err
 	}
+	network := cni.GetDefaultNetworkName()
 	ctx := context.Background()
-	cni := libcni.NewCNIConfigWithCacheDir(filepath.SplitList(r.BinDir), r.CacheDir, nil)
-	rt := &libcni.RuntimeConf{
-		ContainerID:    r.ContainerID,
-		NetNS:          r.Netns,
-		IfName:         "eth0",
-		Args:           r.Args,
-		CapabilityArgs: r.Capabilities,
-	}
 	switch command {
-	case "version":
-		capabilities, err := cni.ValidateNetworkList(ctx, list)
-		if err != nil {
-			return err
-		}
-		return printJSON(capabilities)
+	case "network":
+		return printJSON(network)
 	case "status":
-		return cni.GetStatusNetworkList(ctx, list)
+		return cni.StatusWithContext(ctx)
 	case "add":
-		result, err := cni.AddNetworkList(ctx, list, rt)
+		if _, err := cni.SetUpPodWithContext(ctx, podNetwork(r.Pod, network)); err != nil {
+			return err
+		}
+		fallthrough
+	case "check":
+		// At once after ADD, and at CRI-O's start. A pod's addresses are those of this result.
+		results, err := cni.GetPodNetworkStatusWithContext(ctx, podNetwork(r.Pod, network))
 		if err != nil {
 			return err
 		}
-		return printJSON(result)
-	case "check":
-		return cni.CheckNetworkList(ctx, list, rt)
+		return printJSON(results)
 	case "del":
-		return cni.DelNetworkList(ctx, list, rt)
+		return cni.TearDownPodWithContext(ctx, podNetwork(r.Pod, network))
 	case "gc":
-		return cni.GCNetworkList(ctx, list, &libcni.GCArgs{ValidAttachments: r.Valid})
+		valid := make([]*ocicni.PodNetwork, 0, len(r.Valid))
+		for _, one := range r.Valid {
+			network := podNetwork(one, network)
+			valid = append(valid, &network)
+		}
+		return cni.GC(ctx, valid)
 	}
 	return fmt.Errorf("unknown command %q", command)
 }
 
-// firstNamed is CRI-O's rule: the first file with that network's name wins.
-func firstNamed(confDir, name string) (*libcni.NetworkConfigList, error) {
-	files, err := libcni.ConfFiles(confDir, []string{".conflist"})
-	if err != nil {
-		return nil, err
+func podNetwork(p pod, network string) ocicni.PodNetwork {
+	return ocicni.PodNetwork{
+		Namespace: "default",
+		Name:      p.Name,
+		ID:        p.ID,
+		UID:       "uid-" + p.Name,
+		NetNS:     p.Netns,
+		RuntimeConfig: map[string]ocicni.RuntimeConfig{
+			network: {PodAnnotations: &p.Annotations},
+		},
 	}
-	for _, file := range files {
-		list, err := libcni.ConfListFromFile(file)
-		if err == nil && list.Name == name {
-			return list, nil
-		}
-	}
-	return nil, fmt.Errorf("no network %q in %s", name, confDir)
 }
 
 func printJSON(value any) error {
