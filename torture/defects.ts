@@ -66,7 +66,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a DEL that never succeeds is never given up",
-    file: "lib/attach/abandoned.ts",
+    file: "lib/attach/abandoned/abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       { before: "count >= enoughFailures &&", after: "count >= 1000 &&" },
@@ -74,7 +74,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "DEL gives up after its first failure",
-    file: "lib/attach/abandoned.ts",
+    file: "lib/attach/abandoned/abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
@@ -85,7 +85,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "what is given up is forgotten",
-    file: "lib/attach/abandoned.ts",
+    file: "lib/attach/abandoned/abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
@@ -96,7 +96,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "what is abandoned is never tried again",
-    file: "lib/attach/retry-abandoned.ts",
+    file: "lib/attach/abandoned/retry-abandoned.ts",
     scenario: "a DEL that never succeeds",
     edits: [
       {
@@ -108,7 +108,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "the DEL of a failed ADD counts like any other",
-    file: "lib/attach/abandoned.ts",
+    file: "lib/attach/abandoned/abandoned.ts",
     scenario: "a failed ADD that cannot be deleted",
     edits: [
       {
@@ -250,7 +250,7 @@ export const defects: readonly Defect[] = [
   },
   {
     what: "a record that is written again is not synced",
-    file: "lib/attach/abandoned.ts",
+    file: "lib/attach/abandoned/abandoned.ts",
     scenario: "a rewritten record",
     edits: [
       {

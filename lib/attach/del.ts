@@ -21,8 +21,11 @@ import { Records } from "../state/records.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { delegateCaller, searchPath } from "./delegates.ts";
 import { deleteAttachments } from "./delete-attachments.ts";
-import { type ForeignRecords, foreignRecords } from "./foreign-records.ts";
-import type { AdoptedRecord } from "./multus-record.ts";
+import {
+  type ForeignRecords,
+  foreignRecords,
+} from "./foreign/foreign-records.ts";
+import type { AdoptedRecord } from "./foreign/multus-record.ts";
 
 export async function del(context: Context): Promise<void> {
   // Its ADD was refused, and the genie that executed us has the lock.
@@ -115,7 +118,7 @@ async function setAsideUnreadable(
   try {
     records.setAside(name);
   } catch (problem) {
-    const { settleUnreadable } = await import("./abandoned.ts");
+    const { settleUnreadable } = await import("./abandoned/abandoned.ts");
     return settleUnreadable(context, name, problem);
   }
   await deleteUnrecorded(context, lock, deadline);
@@ -156,7 +159,7 @@ export async function deleteRecord(
     delegateCaller(context, lock),
   );
   if (outcome.remaining.length > 0) {
-    const { settle } = await import("./abandoned.ts");
+    const { settle } = await import("./abandoned/abandoned.ts");
     await settle(context, record, outcome, stored.hasCompleted);
     if (record.adopted) await removeMultusFile(context, record);
     return records.has(record) ? "kept" : "abandoned";
@@ -165,7 +168,7 @@ export async function deleteRecord(
   try {
     records.remove(record);
   } catch (cause) {
-    const { settleUnremoved } = await import("./abandoned.ts");
+    const { settleUnremoved } = await import("./abandoned/abandoned.ts");
     settleUnremoved(context, record, cause);
     end = "kept";
   }
@@ -213,7 +216,7 @@ async function deleteUnrecorded(
   if (!foreign) return;
   const adopted = await adoptMultusRecord(context, foreign);
   if (!adopted) {
-    const { deleteCached } = await import("./unrecorded.ts");
+    const { deleteCached } = await import("./foreign/unrecorded.ts");
     return deleteCached(context, foreign, lock, deadline);
   }
   const { record, results } = adopted;
@@ -226,7 +229,7 @@ async function adoptMultusRecord(
   { multusFile }: ForeignRecords,
 ): Promise<AdoptedRecord | undefined> {
   if (multusFile === undefined) return undefined;
-  const { multusRecord } = await import("./multus-record.ts");
+  const { multusRecord } = await import("./foreign/multus-record.ts");
   return multusRecord(context, multusFile);
 }
 
@@ -234,6 +237,6 @@ async function removeMultusFile(
   context: Context,
   record: AttachmentRecord,
 ): Promise<void> {
-  const multus = await import("./multus-record.ts");
+  const multus = await import("./foreign/multus-record.ts");
   multus.removeMultusFile(context, record);
 }

@@ -22,7 +22,7 @@ import type { AttachmentRecord } from "../state/record.ts";
 import { Records } from "../state/records.ts";
 import { type Context, prefixNetwork, readNetworks } from "./context.ts";
 import { delegateCaller } from "./delegates.ts";
-import type { MultusAttachment } from "./multus-containers.ts";
+import type { MultusAttachment } from "./foreign/multus-containers.ts";
 import type {
   NetworkInUse,
   RecordSummary,
@@ -154,7 +154,8 @@ async function readMultus({
 }: NetworksGc): Promise<MultusAttachment[]> {
   const { multusDir } = context.config;
   if (multusDir === "" || statusIfAny(multusDir) === undefined) return [];
-  const { attachmentsOfMultus } = await import("./multus-containers.ts");
+  const { attachmentsOfMultus } =
+    await import("./foreign/multus-containers.ts");
   return attachmentsOfMultus(context, valid.without(before.records));
 }
 

@@ -19,7 +19,7 @@ import {
   recordDirectory,
 } from "../state/record-directory.ts";
 import { CorruptRecord, RecordError, isSameAdd } from "../state/record.ts";
-import { abandonedRecords } from "./abandoned.ts";
+import { abandonedRecords } from "./abandoned/abandoned.ts";
 import { type Context, deadlineOf, isNested } from "./context.ts";
 import { deleteRecord, deleteRecorded } from "./del.ts";
 import { leastShareMs } from "./delete-attachments.ts";
@@ -33,7 +33,7 @@ import {
   type RecordSurvey,
   RecordSurveyor,
 } from "./record-survey.ts";
-import { retryAbandoned } from "./retry-abandoned.ts";
+import { retryAbandoned } from "./abandoned/retry-abandoned.ts";
 
 /** Goes on after errors; throws the first with the others in its details. */
 export async function gc(context: Context): Promise<void> {

@@ -2,12 +2,12 @@
  * `genie gc`, for runtimes that never call GC, such as containerd (state.md "CHECK,
  * GC, STATUS"). Refuses if it cannot see namespaces.
  */
-import { abandonedRecords } from "../attach/abandoned.ts";
+import { abandonedRecords } from "../attach/abandoned/abandoned.ts";
 import type { Context } from "../attach/context.ts";
 import {
   type RetryOutcome,
   retryAbandoned,
-} from "../attach/retry-abandoned.ts";
+} from "../attach/abandoned/retry-abandoned.ts";
 import { Deadline } from "../linux/deadline.ts";
 import { escapeControls } from "../linux/text.ts";
 import type { AttachmentRecord } from "../state/record.ts";

@@ -1,9 +1,12 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
 import { describe, expect, spyOn, test } from "bun:test";
-import { abandonedRecords, settle } from "../../lib/attach/abandoned.ts";
+import {
+  abandonedRecords,
+  settle,
+} from "../../lib/attach/abandoned/abandoned.ts";
 import { type Context, createContext } from "../../lib/attach/context.ts";
 import type { DeleteOutcome } from "../../lib/attach/delete-attachments.ts";
-import { LivingRecords } from "../../lib/attach/living-records.ts";
+import { LivingRecords } from "../../lib/attach/abandoned/living-records.ts";
 import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";

@@ -17,7 +17,7 @@ import {
 } from "../../lib/select/choice.ts";
 import { readConfig } from "../../lib/select/config.ts";
 import { definitionNetwork } from "../../lib/select/definition.ts";
-import { formerAttachments } from "../../lib/attach/unrecorded.ts";
+import { formerAttachments } from "../../lib/attach/foreign/unrecorded.ts";
 import { defaultNetworks } from "../../lib/select/node-networks.ts";
 import { resolve } from "../../lib/select/resolve.ts";
 import { nodeNetworks } from "./networks.ts";

@@ -3,7 +3,7 @@
  * records, the abandoned ones, and the addresses that host-local has left.
  */
 import type { V1Pod } from "@kubernetes/client-node";
-import { abandonedRecords } from "../../attach/abandoned.ts";
+import { abandonedRecords } from "../../attach/abandoned/abandoned.ts";
 import { type Context, readNetworks } from "../../attach/context.ts";
 import type { NetworkConfigList } from "../../cni/conflist.ts";
 import type { Attachment } from "../../select/attachment.ts";

@@ -7,7 +7,7 @@ import {
   abandonedRecords,
   forgetRecord,
   isErrorOf,
-} from "../../attach/abandoned.ts";
+} from "../../attach/abandoned/abandoned.ts";
 import type { Context } from "../../attach/context.ts";
 import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";

@@ -3,17 +3,17 @@
  * file that Multus keeps of it becomes a record of ours.
  */
 import * as v from "valibot";
-import { ifnameProblem } from "../cni/args.ts";
-import { parseAnyConf } from "../cni/conflist.ts";
-import { type JsonObject, own, ownText, parseJson } from "../cni/json.ts";
-import type { Result } from "../cni/result.ts";
-import { object, parse } from "../cni/schema.ts";
-import { messageOf } from "../linux/errno.ts";
-import { readOwnFileIfAny, removeFile } from "../linux/files.ts";
-import type { Attachment } from "../select/attachment.ts";
-import type { AttachmentRecord } from "../state/record.ts";
-import { newRecord } from "./add-attachments.ts";
-import type { Context } from "./context.ts";
+import { ifnameProblem } from "../../cni/args.ts";
+import { parseAnyConf } from "../../cni/conflist.ts";
+import { type JsonObject, own, ownText, parseJson } from "../../cni/json.ts";
+import type { Result } from "../../cni/result.ts";
+import { object, parse } from "../../cni/schema.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { readOwnFileIfAny, removeFile } from "../../linux/files.ts";
+import type { Attachment } from "../../select/attachment.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
+import { newRecord } from "../add-attachments.ts";
+import type { Context } from "../context.ts";
 import { multusPath } from "./foreign-records.ts";
 import { decodedObject, givenResult, maxForeignBytes } from "./unrecorded.ts";
 

@@ -2,26 +2,26 @@
  * Retries of abandoned records (state.md "Never stuck, never forgotten"), for `genie gc`, a
  * runtime's GC and the agent.
  */
-import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { recordedNetns } from "../linux/netns.ts";
-import type { Attachment } from "../select/attachment.ts";
-import { tryWithContainerLock } from "../state/lock.ts";
-import { withRecordsAlone } from "../state/records-lock.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { recordedNetns } from "../../linux/netns.ts";
+import type { Attachment } from "../../select/attachment.ts";
+import { tryWithContainerLock } from "../../state/lock.ts";
+import { withRecordsAlone } from "../../state/records-lock.ts";
 import {
   type RecordDirectory,
   type RecordEntry,
   recordDirectory,
-} from "../state/record-directory.ts";
+} from "../../state/record-directory.ts";
 import {
   type AttachmentRecord,
   executedIn,
   withExecuted,
-} from "../state/record.ts";
+} from "../../state/record.ts";
 import { abandonedRecords, abandonment } from "./abandoned.ts";
-import type { Context } from "./context.ts";
-import { delegateCaller, searchPath } from "./delegates.ts";
-import { type FailedDelete, deleteAttachments } from "./delete-attachments.ts";
+import type { Context } from "../context.ts";
+import { delegateCaller, searchPath } from "../delegates.ts";
+import { type FailedDelete, deleteAttachments } from "../delete-attachments.ts";
 import { LivingRecords } from "./living-records.ts";
 
 export interface RetryOutcome {

@@ -3,12 +3,12 @@
  * was installed. The runtime lists CNI_IFNAME only, and a plugin would free the addresses
  * of the others (cni-plugin.md P-GC-4).
  */
-import { isIdentifier } from "../cni/args.ts";
-import { Code, CniError } from "../cni/error.ts";
-import type { ValidAttachment } from "../cni/network-upkeep.ts";
-import { messageOf } from "../linux/errno.ts";
-import { quote } from "../linux/text.ts";
-import type { Context } from "./context.ts";
+import { isIdentifier } from "../../cni/args.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import type { ValidAttachment } from "../../cni/network-upkeep.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { quote } from "../../linux/text.ts";
+import type { Context } from "../context.ts";
 import { multusPath } from "./foreign-records.ts";
 import { multusAttachments } from "./multus-record.ts";
 

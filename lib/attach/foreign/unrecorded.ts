@@ -4,9 +4,9 @@
  * server. Few containers are, so DEL loads this when it meets one.
  */
 import * as v from "valibot";
-import { formatCniArgs } from "../cni/args.ts";
-import { type NetworkConfigList, parseAnyConf } from "../cni/conflist.ts";
-import { executesAny } from "../cni/executable-types.ts";
+import { formatCniArgs } from "../../cni/args.ts";
+import { type NetworkConfigList, parseAnyConf } from "../../cni/conflist.ts";
+import { executesAny } from "../../cni/executable-types.ts";
 import {
   type JsonObject,
   isObject,
@@ -14,32 +14,32 @@ import {
   own,
   ownText,
   parseJson,
-} from "../cni/json.ts";
-import { type Result, parseResult } from "../cni/result.ts";
-import { object, parse } from "../cni/schema.ts";
-import { type CniVersion, latestVersion } from "../cni/version.ts";
-import type { Deadline } from "../linux/deadline.ts";
-import { messageOf } from "../linux/errno.ts";
-import { readOwnFileIfAny } from "../linux/files.ts";
+} from "../../cni/json.ts";
+import { type Result, parseResult } from "../../cni/result.ts";
+import { object, parse } from "../../cni/schema.ts";
+import { type CniVersion, latestVersion } from "../../cni/version.ts";
+import type { Deadline } from "../../linux/deadline.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { readOwnFileIfAny } from "../../linux/files.ts";
 import {
   type Annotations,
   type Attachment,
   cniAnnotation,
   displayName,
-} from "../select/attachment.ts";
-import type { SelectionContext } from "../select/choice.ts";
-import { parseNetworks } from "../select/cni-annotation.ts";
-import { nameInterfaces } from "../select/interface-names.ts";
+} from "../../select/attachment.ts";
+import type { SelectionContext } from "../../select/choice.ts";
+import { parseNetworks } from "../../select/cni-annotation.ts";
+import { nameInterfaces } from "../../select/interface-names.ts";
 import {
   defaultsOrNone,
   findNetwork,
   ownTypes,
-} from "../select/node-networks.ts";
-import type { Lock } from "../state/lock.ts";
-import { requestAnnotations } from "./choice/pod-annotations.ts";
-import { type Context, readNetworks } from "./context.ts";
-import { delegateCaller } from "./delegates.ts";
-import { deleteAttachments } from "./delete-attachments.ts";
+} from "../../select/node-networks.ts";
+import type { Lock } from "../../state/lock.ts";
+import { requestAnnotations } from "../choice/pod-annotations.ts";
+import { type Context, readNetworks } from "../context.ts";
+import { delegateCaller } from "../delegates.ts";
+import { deleteAttachments } from "../delete-attachments.ts";
 import type { ForeignRecords } from "./foreign-records.ts";
 
 /** Limit of a file of Multus and of an entry of the cache, in bytes. */

@@ -3,8 +3,8 @@
  * of its own, the runtime in the cache of libcni (state.md "DEL"). DEL only lists them;
  * `multus-record` and `unrecorded` read them.
  */
-import { linkExists, listIfAny } from "../linux/files.ts";
-import type { Context } from "./context.ts";
+import { linkExists, listIfAny } from "../../linux/files.ts";
+import type { Context } from "../context.ts";
 
 export interface ForeignRecords {
   /** The file of Multus, if any. */

@@ -5,11 +5,14 @@
  * `<dataDir>/abandoned` with the errors, until a later DEL succeeds or an operator
  * drops them. Loaded when a DEL fails, and by GC.
  */
-import { Code, CniError } from "../cni/error.ts";
-import { throwFirst } from "../cni/network-upkeep.ts";
-import { messageOf } from "../linux/errno.ts";
-import { type Attachment, displayName } from "../select/attachment.ts";
-import { RecordDirectory, recordDirectory } from "../state/record-directory.ts";
+import { Code, CniError } from "../../cni/error.ts";
+import { throwFirst } from "../../cni/network-upkeep.ts";
+import { messageOf } from "../../linux/errno.ts";
+import { type Attachment, displayName } from "../../select/attachment.ts";
+import {
+  RecordDirectory,
+  recordDirectory,
+} from "../../state/record-directory.ts";
 import {
   type Abandonment,
   type AttachmentRecord,
@@ -17,14 +20,14 @@ import {
   executedIn,
   resultKey,
   withExecuted,
-} from "../state/record.ts";
-import type { RecordIdentity } from "../state/records.ts";
-import { type Context, prefixNetwork } from "./context.ts";
+} from "../../state/record.ts";
+import type { RecordIdentity } from "../../state/records.ts";
+import { type Context, prefixNetwork } from "../context.ts";
 import {
   type FailedDelete,
   type DeleteOutcome,
   removeDeviceInfoOf,
-} from "./delete-attachments.ts";
+} from "../delete-attachments.ts";
 
 export function abandonedRecords({
   dataDir,

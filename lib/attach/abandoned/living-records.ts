@@ -3,11 +3,11 @@
  * them may have its resources, because a late DEL must not free those of a new pod
  * (state.md "Never stuck, never forgotten").
  */
-import { ownText } from "../cni/json.ts";
-import type { Attachment } from "../select/attachment.ts";
-import { RecordCache } from "../state/record-cache.ts";
-import type { RecordDirectory } from "../state/record-directory.ts";
-import type { AttachmentRecord } from "../state/record.ts";
+import { ownText } from "../../cni/json.ts";
+import type { Attachment } from "../../select/attachment.ts";
+import { RecordCache } from "../../state/record-cache.ts";
+import type { RecordDirectory } from "../../state/record-directory.ts";
+import type { AttachmentRecord } from "../../state/record.ts";
 
 export class LivingRecords {
   readonly #containers: RecordCache<LivingContainer>;
