@@ -19,5 +19,10 @@ export function releaseNotes(changelog: string, version: string): string {
   const isUnreleased = /^## \[?Unreleased/.test(first?.heading ?? "");
   const notes = isUnreleased && first?.body ? first.body : sections[at]?.body;
   if (!notes) throw new Error(`the changelog has no section ${version}`);
-  return `# genie ${version}\n\n${notes}\n`;
+  return `# genie ${version}\n\n${withoutLinksToFiles(notes)}\n`;
+}
+
+/** The notes are read where the repository's files are not beside them. */
+function withoutLinksToFiles(markdown: string): string {
+  return markdown.replaceAll(/\[([^\]]+)\]\((?!https?:)[^)]*\)/g, "$1");
 }

@@ -23,6 +23,15 @@ describe("release notes", () => {
     expect(releaseNotes(text, "1.1.0")).toBe(notes);
   });
 
+  test("a link into the repository, is its text: the notes are read elsewhere", () => {
+    const text = changelog(
+      "\n- a ([docs/x.md](docs/x.md#a)), [b](https://b.example)\n",
+    );
+    expect(releaseNotes(text, "1.1.0")).toBe(
+      "# genie 1.1.0\n\n- a (docs/x.md), [b](https://b.example)\n",
+    );
+  });
+
   test("a version without a section, is an error", () => {
     expect(() => releaseNotes(changelog(""), "2.0.0")).toThrow(
       "the changelog has no section 2.0.0",
