@@ -115,10 +115,6 @@ class Journal {
             });
             tried?.(one);
           }),
-        devices: (pod, config, means) =>
-          this.#timed("asked the kubelet for the pod's devices", () =>
-            dependencies.devices(pod, config, means),
-          ),
       },
     };
   }
@@ -194,20 +190,6 @@ class Journal {
     };
     this.#networks.set(key, report);
     return report;
-  }
-
-  async #timed<T>(message: string, work: () => Promise<T>): Promise<T> {
-    const { log, dependencies } = this.#context;
-    const began = dependencies.clock();
-    let code = 0;
-    try {
-      return await work();
-    } catch (error) {
-      ({ code } = CniError.from(error));
-      throw error;
-    } finally {
-      log().debug(message, { ms: rounded(dependencies.clock() - began), code });
-    }
   }
 }
 

@@ -6,7 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeCerts } from "../support/certs.ts";
-import { Cluster, addresses, lan, staticLan } from "../support/cluster.ts";
+import {
+  Cluster,
+  addresses,
+  defaultKey,
+  lan,
+  staticLan,
+} from "../support/cluster.ts";
 import { until } from "../support/delegate.ts";
 import { changed, configure, hot, recorded } from "../support/hot-cluster.ts";
 import { nothing } from "../support/node.ts";
@@ -35,6 +41,21 @@ async function refused(...call: Parameters<typeof hot>): Promise<string> {
 }
 
 describe("genie attach and detach", () => {
+  test("the primary's own address is not asked for by a network that comes", async () => {
+    await using cluster = await Cluster.start();
+    configure(cluster);
+    cluster.define("fixed", staticLan());
+    const primary = { namespace: "shop", name: "fixed", ips: ["10.31.0.7/24"] };
+    const pod = await cluster.pod({ [defaultKey]: [primary] });
+    await cluster.add(pod);
+    await changed(cluster, "attach", "shop/web", "weave");
+    const attachments = cluster.node.record(pod)["attachments"];
+    expect(attachments).toMatchObject([
+      { args: expect.stringContaining(";IP=10.31.0.7/24") },
+      { args: expect.not.stringContaining("IP=") },
+    ]);
+  });
+
   test("a network of the node: interface, record, status, and all of it away again", async () => {
     await using made = await start();
     const { cluster, pod } = made;
