@@ -22,12 +22,15 @@ deep:
 `);
 });
 
-test("structured, JSON gives no orders to the terminal and has the same value", () => {
-  const value = { "\u009b2J": ["\u202e", "a\nb\u2028"] };
-  const text = structured(value, "json") ?? "";
-  expect(text).toMatch(/^[ -~\n]+$/);
-  expect(JSON.parse(text)).toEqual(value);
-});
+test.each(["json", "yaml"])(
+  "structured, %s gives no orders to the terminal and has the same value",
+  (format) => {
+    const value = { "\u009b2J": ["\u202e", "a\nb\u2028"] };
+    const text = structured(value, format) ?? "";
+    expect(text).toMatch(/^[ -~\n]+$/);
+    expect(Bun.YAML.parse(text)).toEqual(value);
+  },
+);
 
 test("table, a cell is no line of it and no order to the terminal", () => {
   const cells = ["a\nb", "\u001b[2J", "\u009b2J", "\u202e"];

@@ -26,8 +26,7 @@ export function structured(
   value: unknown,
   format: string | undefined,
 ): string | undefined {
-  if (format === "json")
-    return printable(`${JSON.stringify(value, null, 2)}\n`);
+  if (format === "json") return jsonOf(value);
   return format === "yaml" ? yamlOf(value) : undefined;
 }
 
@@ -35,9 +34,20 @@ export function structured(
 export function yamlOf(...documents: unknown[]): string {
   return documents
     .map((document): unknown => JSON.parse(JSON.stringify(document)))
-    .map((document) => `${Bun.YAML.stringify(document, null, 2)}\n`)
-    .map((text) => text.replace(plainValue, '$<before>"$<value>"'))
+    .map(documentOf)
     .join("---\n");
+}
+
+function documentOf(document: unknown): string {
+  const text = `${Bun.YAML.stringify(document, null, 2)}\n`;
+  // Bun leaves characters as they are that YAML does not allow: JSON is YAML, too.
+  return printable(text) === text
+    ? text.replace(plainValue, '$<before>"$<value>"')
+    : jsonOf(document);
+}
+
+function jsonOf(value: unknown): string {
+  return printable(`${JSON.stringify(value, null, 2)}\n`);
 }
 
 /**
