@@ -39,8 +39,9 @@ export const defects: readonly Defect[] = [
         after: "const problem = await writeLate();",
       },
       {
-        before: "interface Addition {",
-        after: "let writeLate: () => Promise<unknown>;\n\ninterface Addition {",
+        before: "interface AddOutcome {",
+        after:
+          "let writeLate: () => Promise<unknown>;\n\ninterface AddOutcome {",
       },
     ],
   },

@@ -54,7 +54,7 @@ interface Run extends NetworksToAdd, FailedAdd {
   sync(): unknown;
 }
 
-interface Addition {
+interface AddOutcome {
   /** For the runtime. */
   printed: Result;
   /** In the order of the attachments. */
@@ -70,7 +70,7 @@ export async function attach(
   lock: Lock,
   { forward, rollback }: { forward: Deadline; rollback: Deadline },
   { report, present }: AttachOptions = {},
-): Promise<Addition> {
+): Promise<AddOutcome> {
   const run = await writeRecord(context, networks, forward, present);
   // While the first delegate runs, genie waits for the disk.
   const started = () => {
@@ -261,7 +261,7 @@ async function finish(
   run: Run,
   report?: StatusReport,
   present?: PresentAttachments,
-): Promise<Addition> {
+): Promise<AddOutcome> {
   const { request, config, records } = context;
   const { record, routing } = run;
   const problem = run.sync();

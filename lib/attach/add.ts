@@ -25,7 +25,8 @@ import {
 } from "./context.ts";
 
 export async function add(context: Context): Promise<Result> {
-  if (context.config.unknownKeys.length > 0) await warnOfUnknownKeys(context);
+  const { request, records, config } = context;
+  if (config.unknownKeys.length > 0) await warnOfUnknownKeys(context);
   refusePrevResult(context);
   refuseNested(context);
   const forward = deadlineOf(context, "add");
@@ -35,29 +36,19 @@ export async function add(context: Context): Promise<Result> {
   const reading = annotations
     ? { pod: { annotations } }
     : await startReadingPod(context, api);
-  const { containerId } = context.request;
+  const { containerId } = request;
   return withContainerLock(context, containerId, forward, async (lock) => {
     const networks = readNetworks(context);
     const pod = await reading.pod;
     const chosen = await choose(context, pod, networks, api, forward);
-    const { attachments } = chosen;
-    const report = chosen.isReported
-      ? statusReport(context, attachments, api)
-      : undefined;
-    if (context.records.has(context.request))
+    if (records.has(request))
       await deleteLeftOver(context, chosen, lock, forward);
-    const { printed, results, due } = await attach(
-      context,
-      chosen,
-      lock,
-      deadlines,
-      { report },
-    );
-    if (report && !due) {
-      const { writeBack } = await import("./write-back.ts");
-      await writeBack(context, pod, attachments, results, api);
-    }
-    return printed;
+    const report = chosen.isReported
+      ? statusReport(context, pod, chosen.attachments, api)
+      : undefined;
+    const added = await attach(context, chosen, lock, deadlines, { report });
+    if (!added.due) await report?.write(added.results);
+    return added.printed;
   });
 }
 
@@ -68,12 +59,18 @@ async function warnOfUnknownKeys({ config, log }: Context): Promise<void> {
   log().warn(`unknown configuration keys are ignored: ${keys}`);
 }
 
+interface AddReport extends StatusReport {
+  /** The PATCH, unless the status is due. Never throws. */
+  write(results: readonly Result[]): Promise<void>;
+}
+
 /** The pod's status: the agent's work, or a PATCH whose connection is opened while the first delegate runs. */
 function statusReport(
   context: Context,
+  pod: AnnotatedPod,
   attachments: readonly Attachment[],
   api: OpenKube,
-): StatusReport {
+): AddReport {
   let preparing: Promise<void> | undefined;
   const prepare = async () => {
     const { prepareWriteBack } = await import("./write-back.ts");
@@ -84,6 +81,10 @@ function statusReport(
     async due(results) {
       const { statusForAgent } = await import("./write-back.ts");
       return statusForAgent(context, attachments, results);
+    },
+    async write(results) {
+      const { writeBack } = await import("./write-back.ts");
+      await writeBack(context, pod, attachments, results, api);
     },
   };
 }
