@@ -7,7 +7,7 @@ import { type Api, jsonOf } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import type { Fields, Level } from "../state/log-level.ts";
 import { backoff, pause } from "./pause.ts";
-import { Refused, linesOf, listAgain } from "./watch-response.ts";
+import { ResponseError, linesOf, listAgain } from "./watch-response.ts";
 import { WatchedServer } from "./watch-state.ts";
 
 export interface Kind<T> {
@@ -185,7 +185,9 @@ export class KindWatch<T> {
     const response = await server.send(`${path}?${search.toString()}`, any);
     if (response.ok) return response;
     await response.body?.cancel();
-    throw response.status === 410 ? listAgain : new Refused(response.status);
+    throw response.status === 410
+      ? listAgain
+      : new ResponseError(response.status);
   }
 
   async #take(event: unknown, callback: Callback): Promise<void> {
@@ -196,7 +198,7 @@ export class KindWatch<T> {
       const code = own(object, "code");
       throw code === 410
         ? listAgain
-        : new Refused(typeof code === "number" ? code : 500);
+        : new ResponseError(typeof code === "number" ? code : 500);
     }
     const kept = phase === "BOOKMARK" ? undefined : this.#keep(object);
     // A bookmark, too, tells how far the watch has come.

@@ -4,7 +4,7 @@ import { Unreachable, isTimeout } from "../kube/typed-api.ts";
 import { errnoOf } from "../linux/errno.ts";
 
 /** A response that is no success. */
-export class Refused extends Error {
+export class ResponseError extends Error {
   readonly status: number;
 
   constructor(status: number) {
@@ -24,7 +24,7 @@ const longestLine = 16 << 20;
 /** Whether the API server cannot be reached: no response, 429 or 5xx. */
 export function isAway(error: unknown): boolean {
   if (error instanceof Unreachable) return error.isAway;
-  if (error instanceof Refused)
+  if (error instanceof ResponseError)
     return error.status >= 500 || error.status === 429;
   return isTimeout(error) || passingText(errnoOf(error)) !== undefined;
 }

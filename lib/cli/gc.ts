@@ -21,7 +21,7 @@ import {
 } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 import { drop } from "./records/abandoned.ts";
-import { type Collected, collect } from "./records/collect.ts";
+import { type Collection, collect } from "./records/collect.ts";
 import { whyUnseen } from "./records/sandbox.ts";
 
 export const gc: Command = {
@@ -70,7 +70,7 @@ async function collectAll(
   context: Context,
   { graceMs, isWhole }: { graceMs: number; isWhole: boolean },
   progress: Terminal["progress"],
-): Promise<Collected & RetryOutcome> {
+): Promise<Collection & RetryOutcome> {
   const before = abandonedRecords(context.config).oldestFirst();
   const { deleted, ...records } = await collect(context, graceMs, progress);
   if (!isWhole) return { ...records, deleted, kept: [] };
@@ -84,7 +84,7 @@ async function collectAll(
   };
 }
 
-function reportOf(found: Collected & RetryOutcome): string {
+function reportOf(found: Collection & RetryOutcome): string {
   const { deleted, waiting, abandoned, kept, failed } = found;
   const named = (word: string, records: readonly AttachmentRecord[]) =>
     records.map(

@@ -18,7 +18,7 @@ import {
   parsePod,
 } from "./objects.ts";
 import { ApiError } from "./api-error.ts";
-import { type Wired, createWired } from "./connection.ts";
+import { type Transport, createTransport } from "./connection.ts";
 import { type Call, type Wire, call, createSession } from "./request.ts";
 
 export type {
@@ -61,7 +61,7 @@ export interface Kube {
 }
 
 /** The dependencies and time limits; every one has a default. */
-export interface KubeDependencies extends Wire, Wired, Surroundings {
+export interface KubeDependencies extends Wire, Transport, Surroundings {
   /** Milliseconds for one GET with retries (`apiTimeout`). */
   apiTimeout: number;
   /** The end of the present phase. */
@@ -81,7 +81,7 @@ export function createKube(
 ): Kube {
   const dependencies: CompleteDependencies = {
     ...defaults,
-    ...wired(given.sessionFile),
+    ...transportOf(given.sessionFile),
     ...given,
   };
   const { apiTimeout, deadline, clock } = dependencies;
@@ -136,8 +136,8 @@ export function createKube(
 }
 
 /** Through the kubeconfig's proxy, else over our own connection. */
-function wired(sessionFile: string | undefined): Wired {
-  const direct = createWired(sessionFile);
+function transportOf(sessionFile: string | undefined): Transport {
+  const direct = createTransport(sessionFile);
   return {
     connect(access, credential) {
       if (access.proxy === false) direct.connect(access, credential);
@@ -169,7 +169,7 @@ type CompleteDependencies = Omit<
   deadline?: Deadline;
 };
 
-const defaults: Omit<CompleteDependencies, keyof Wired> = {
+const defaults: Omit<CompleteDependencies, keyof Transport> = {
   apiTimeout: 10_000,
   clock: () => performance.now(),
   sleep: Bun.sleep,

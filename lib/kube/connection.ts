@@ -224,14 +224,14 @@ export type Send = (
 ) => Promise<HttpResponse>;
 
 /** Sends over one connection while it lasts. */
-export interface Wired {
+export interface Transport {
   send: Send;
   /** Opens the connection for a request that follows; a failure is that request's. */
   connect(access: Access, credential: Credential): void;
 }
 
 /** `sessionFile` is where TLS sessions are kept. */
-export function createWired(sessionFile?: string): Wired {
+export function createTransport(sessionFile?: string): Transport {
   let kept: Connection | undefined;
   const open = (
     access: Access,

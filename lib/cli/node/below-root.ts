@@ -7,7 +7,7 @@ import { chroot } from "../../linux/libc.ts";
 import type { Terminal } from "../command/terminal.ts";
 import type { Host } from "./host.ts";
 
-export interface Ended {
+export interface ProcessOutcome {
   /** null: killed, also after `limitMs`. */
   exitCode: number | null;
   stdout: string;
@@ -20,7 +20,7 @@ export async function runBelowRoot(
   [command, ...args]: readonly [string, ...string[]],
   { env, self }: Pick<Terminal, "env" | "self">,
   limitMs: number,
-): Promise<Ended> {
+): Promise<ProcessOutcome> {
   const child = Bun.spawn({
     cmd: [self, command, `--root=${root}`, ...args],
     env: { ...env },

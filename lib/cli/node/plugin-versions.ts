@@ -31,14 +31,14 @@ import type { Host } from "./host.ts";
 const limitMs = 20_000;
 
 /** The executable: the node's, of the first directory that has it. */
-export interface Asked {
+export interface PluginQuery {
   type: string;
   directories: readonly string[];
 }
 
 /** Throws CniError naming the loader or the library that the node lacks. */
 export async function versionsOf(
-  asked: Asked,
+  asked: PluginQuery,
   host: Host,
   terminal: Pick<Terminal, "env" | "self">,
 ): Promise<readonly string[]> {
@@ -83,7 +83,7 @@ export const pluginVersions: Command = {
 };
 
 async function ask(
-  { type, directories }: Asked,
+  { type, directories }: PluginQuery,
   env: Terminal["env"],
 ): Promise<readonly string[]> {
   const caller: Caller = {

@@ -11,7 +11,7 @@ import { recordDirectory } from "../../state/record-directory.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import type { Terminal } from "../command/terminal.ts";
 
-export interface Collected {
+export interface Collection {
   deleted: AttachmentRecord[];
   /** Abandoned by this run: `genie list --abandoned`. */
   abandoned: AttachmentRecord[];
@@ -28,8 +28,8 @@ export async function collect(
   context: Context,
   graceMs: number,
   progress: Terminal["progress"] = () => {},
-): Promise<Collected> {
-  const collected: Collected = {
+): Promise<Collection> {
+  const collected: Collection = {
     deleted: [],
     abandoned: [],
     waiting: [],

@@ -9,7 +9,7 @@ import { omitUndefined, ownText } from "../../cni/json.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
-import type { Issued } from "./exec-credential.ts";
+import type { IssuedCredential } from "./exec-credential.ts";
 import type { Env } from "../../cni/args.ts";
 import type { AuthProvider, User } from "./kubeconfig.ts";
 import { checkToken, readPem, readToken } from "./pem.ts";
@@ -42,7 +42,7 @@ export function credentialOf(
 ): (deadline: Deadline) => Promise<Credential> {
   const { user, where } = identity;
   const certificate = certificateOf(user, where);
-  let issued: Promise<Issued> | undefined;
+  let issued: Promise<IssuedCredential> | undefined;
   return async (deadline) => {
     const authorization = authorizationOf(user, where);
     if (authorization !== undefined) return { ...certificate, authorization };
@@ -79,7 +79,7 @@ function certificateOf(user: User, where: string): Credential {
 async function issue(
   { user, env, cluster }: Identity,
   deadline: Deadline,
-): Promise<Issued> {
+): Promise<IssuedCredential> {
   if (user.exec) {
     const { runCredentialPlugin } = await import("./exec-credential.ts");
     return runCredentialPlugin({
@@ -101,7 +101,7 @@ async function issue(
 async function signIn(
   provider: AuthProvider,
   deadline: Deadline,
-): Promise<Issued> {
+): Promise<IssuedCredential> {
   const name = `auth-provider ${quote(provider.name)}`;
   const failed = (what: string) =>
     new CniError(Code.tryAgainLater, `${name} ${what}`);

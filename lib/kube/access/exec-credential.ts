@@ -17,7 +17,7 @@ import { checkToken } from "./pem.ts";
 import type { Env } from "../../cni/args.ts";
 
 /** The credential of a plugin or provider. */
-export interface Issued {
+export interface IssuedCredential {
   token?: string;
   /** PEM, with `key`. */
   certificate?: string;
@@ -35,7 +35,7 @@ interface PluginRequest {
 /** Throws 7 if the plugin cannot be executed, 11 if it returns no credential in time. */
 export async function runCredentialPlugin(
   request: PluginRequest,
-): Promise<Issued> {
+): Promise<IssuedCredential> {
   // Only the program is named: users write arguments into `command`.
   const [command = ""] = request.config.command.split(" ");
   const plugin = `credential plugin ${quote(command)}`;
@@ -127,5 +127,5 @@ function issued(stdout: string, { apiVersion }: ExecConfig, plugin: string) {
   if (token === undefined && certificate === undefined)
     throw refuse("no credential: neither a token nor a certificate");
   if (token !== undefined) checkToken(token, plugin);
-  return omitUndefined<Issued>({ token, certificate, key });
+  return omitUndefined<IssuedCredential>({ token, certificate, key });
 }
