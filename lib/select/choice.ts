@@ -65,7 +65,7 @@ export interface GivenNetworks {
 interface Decision {
   network: NodeNetwork;
   /** Called when the record is written, or none will be. */
-  recorded(): void;
+  recorded: (() => void) | undefined;
 }
 
 export interface Choice {

@@ -99,23 +99,19 @@ const waitMs = 20_000;
 async function lockChoice(
   { config, dependencies, log }: Context,
   deadline: Deadline,
-): Promise<() => void> {
+): Promise<(() => void) | undefined> {
   try {
     const fd = openIfAny(config.dataDir, Open.readOnly | Open.nonBlocking);
     // Without the directory there are no records to count.
-    if (fd === undefined) return () => {};
+    if (fd === undefined) return undefined;
     const waiting = deadline.atMost(waitMs);
     while (!tryLock(fd) && !waiting.expired) await dependencies.sleep(10);
-    let isOpen = true;
-    return () => {
-      if (isOpen) close(fd);
-      isOpen = false;
-    };
+    return () => close(fd);
   } catch (error) {
     log().warn("failed to wait for other automatic choices", {
       error: messageOf(error),
     });
-    return () => {};
+    return undefined;
   }
 }
 
