@@ -262,7 +262,8 @@ function isMoreThanLoopback({ list }: Candidate): boolean {
   return false;
 }
 
-function invalidFiles({ invalid }: Networks): string {
+/** The end of a message: the files that hold no network, with the reasons. */
+export function invalidFiles({ invalid }: Networks): string {
   const texts: string[] = [];
   for (const { file, problem } of invalid)
     texts.push(`${plain(file)} (${problem})`);

@@ -19,6 +19,7 @@ import {
   type Networks,
   findNetwork,
   firstNetwork,
+  invalidFiles,
   networksOf,
 } from "../../select/node-networks.ts";
 import { resolve } from "../../select/resolve.ts";
@@ -79,7 +80,7 @@ export function firstOfCluster(networks: Networks): Candidate {
   if (first) return first;
   if (engines.length === 0) return firstNetwork(networks);
   throw invalidConfig(
-    `no default network: ${confDir} holds only networks of container engines (${engines.join(", ")}), which reach no other node: install the cluster's network, or name one of them with --default`,
+    `no default network: ${confDir} holds only networks of container engines (${engines.join(", ")}), which reach no other node: install the cluster's network, or name one of them with --default${invalidFiles(networks)}`,
   );
 }
 

@@ -268,6 +268,17 @@ describe("install, refusals", () => {
       "genie install: no default network: /etc/cni/net.d holds only networks of container engines (100-crio-bridge.conflist, 87-podman-bridge.conflist, nerdctl-bridge.conflist), which reach no other node: install the cluster's network, or name one of them with --default\n",
     ],
     [
+      "a container engine's own network beside a damaged one of the cluster",
+      (node) => {
+        for (const file of readdirSync(node.confDir))
+          rmSync(join(node.confDir, file));
+        writeFileSync(join(node.confDir, "10-calico.conflist"), "{}");
+        node.network("87-podman.conflist", { ...bridgeList, name: "podman" });
+      },
+      [],
+      "genie install: no default network: /etc/cni/net.d holds only networks of container engines (87-podman.conflist), which reach no other node: install the cluster's network, or name one of them with --default; invalid: 10-calico.conflist (error parsing configuration list: no name)\n",
+    ],
+    [
       "an invalid key of the operator",
       (node) =>
         node.network("00-genie.conflist", {
