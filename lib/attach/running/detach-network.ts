@@ -63,54 +63,74 @@ export async function detachOne(
   attachment: Attachment,
   deadline: Deadline,
 ): Promise<RunningPod> {
-  const { context, record, stored, lock } = pod;
-  const { records, path, dependencies } = context;
-  const { containerId } = record;
+  const { context, record, stored } = pod;
   const { ifname } = attachment;
-  const netns = recordedNetns(record, dependencies.bootId());
-  const marked = { ...attachment, detaching: true as const };
-  const replaced = record.attachments.map((one) =>
-    one === attachment ? marked : one,
-  );
-  records.write({ ...record, attachments: replaced }).sync();
+  const netns = recordedNetns(record, context.dependencies.bootId());
+  mark(pod, attachment);
   const routing = new Map(stored.routing);
   const own = routing.get(ifname);
   if (own)
     await removeRouting(context, record, netns, new Map([[ifname, own]]));
   const families = await ownedDefaultRoutes(pod, attachment, netns);
-  const { failures } = await deleteAttachments(
-    [attachment],
-    stored.results,
-    { containerId, netns, path },
-    deadline,
-    delegateCaller(context, lock),
-  );
-  const [failure] = failures;
-  if (failure)
-    throw prefixNetwork(failure.error, record.pod, displayName(attachment));
+  await deleteMarked(pod, attachment, netns, deadline);
   const results = new Map(stored.results);
   results.delete(ifname);
   routing.delete(ifname);
   if (families.length > 0)
     await passOnDefaultRoutes(pod, families, netns, results, routing);
   const attachments = record.attachments.filter((one) => one !== attachment);
-  const rest = {
+  return writeRest({
     ...pod,
     record: { ...record, attachments },
     stored: { ...stored, results, routing },
-  };
-  const complete = completeOf(rest);
+  });
+}
+
+/** The record with the attachment as one that is being detached. Throws 5. */
+function mark({ context, record }: RunningPod, attachment: Attachment): void {
+  const marked = { ...attachment, detaching: true as const };
+  const attachments = record.attachments.map((one) =>
+    one === attachment ? marked : one,
+  );
+  context.records.write({ ...record, attachments }).sync();
+}
+
+/** Throws the errors of its DEL. */
+async function deleteMarked(
+  { context, record, stored, lock }: RunningPod,
+  attachment: Attachment,
+  netns: string,
+  deadline: Deadline,
+): Promise<void> {
+  const { failures } = await deleteAttachments(
+    [attachment],
+    stored.results,
+    { containerId: record.containerId, netns, path: context.path },
+    deadline,
+    delegateCaller(context, lock),
+  );
+  const [failure] = failures;
+  if (failure)
+    throw prefixNetwork(failure.error, record.pod, displayName(attachment));
+}
+
+/** Writes what the pod has after the detach: results and status first, then the record. */
+async function writeRest(pod: RunningPod): Promise<RunningPod> {
+  const { context, record, stored } = pod;
+  const { records } = context;
+  const { results, routing } = stored;
+  const complete = completeOf(pod);
   const reported = complete.attachments.map(withStatusExtras);
   const due = await statusOf(context, reported, complete.results);
   records.writeResults(
-    rest.record,
-    attachments.map((one) => results.get(one.ifname)),
+    record,
+    record.attachments.map((one) => results.get(one.ifname)),
     routing,
     results.get(auxiliaryKey),
     due,
   );
-  records.write(rest.record).sync();
-  return { ...rest, stored: { ...rest.stored, due } };
+  records.write(record).sync();
+  return { ...pod, stored: { ...stored, due } };
 }
 
 /**
