@@ -22,18 +22,26 @@ export function aborted(signal: AbortSignal): Promise<void> {
   return promise;
 }
 
-/** `work`, whose result is shared by calls within `ms` milliseconds of its start. */
+/**
+ * `work`, whose result is shared by calls within `ms` milliseconds of its start, and by all
+ * calls until it ends: slow work is not begun a second time beside itself.
+ */
 export function shared<T>(
   ms: number,
   work: () => Promise<T>,
 ): () => Promise<T> {
   let last: Promise<T> | undefined;
   let lastMs = -Infinity;
+  let isRunning = false;
   return () => {
     const now = monotonicMs();
-    if (last && now - lastMs < ms) return last;
+    if (last && (isRunning || now - lastMs < ms)) return last;
     lastMs = now;
-    return (last = work());
+    isRunning = true;
+    last = work().finally(() => {
+      isRunning = false;
+    });
+    return last;
   };
 }
 
