@@ -54,56 +54,60 @@ export function claimDevicesOf(
 ): ClaimDevice[] {
   const found = new Map<string, ClaimDevice>();
   for (const [container, { dynamicResources }] of containers.entries())
-    for (const {
-      claimName,
-      claimNamespace,
-      claimResources,
-    } of dynamicResources) {
-      const claim = { namespace: claimNamespace, name: claimName };
-      // The kubelet repeats the CDI names of a driver's devices with each next one.
-      const known = new Set<string>();
-      const used = new Set<string>();
-      for (const one of claimResources) {
-        const { driverName: driver, poolName: pool, deviceName, shareId } = one;
-        const names = one.cdiDevices.map(({ name }) => name);
-        const added = names.filter(
-          (name) => isDevice(name) && !known.has(name),
-        );
-        for (const name of names) known.add(name);
-        // Before Kubernetes 1.34 devices have no names of their own.
-        const listed =
-          deviceName === ""
-            ? added.map((name) => ({ device: name, name }))
-            : [
-                {
-                  device: deviceName,
-                  // Some list all names with each device.
-                  name: [...added, ...names.filter(isDevice)].find(
-                    (name) => !used.has(name),
-                  ),
-                },
-              ];
-        for (const { device, name } of listed) {
-          if (name !== undefined) used.add(name);
-          const identity = [driver, pool, device, shareId].join(" ").trimEnd();
-          const key = `${claimName}\n${identity}`;
-          if (found.has(key)) continue;
-          const cdi = name?.slice(name.indexOf("=") + 1);
-          found.set(key, {
-            identity,
-            claim,
-            driver,
-            pool,
-            device,
-            share: shareId,
-            requests: new Set(),
-            container,
-            ...(cdi && { cdi }),
-          });
-        }
+    for (const one of dynamicResources) {
+      const claim = { namespace: one.claimNamespace, name: one.claimName };
+      for (const { cdiName, ...listed } of listedDevices(one.claimResources)) {
+        const { driver, pool, device, share } = listed;
+        const identity = [driver, pool, device, share].join(" ").trimEnd();
+        const key = `${claim.name}\n${identity}`;
+        if (found.has(key)) continue;
+        const cdi = cdiName?.slice(cdiName.indexOf("=") + 1);
+        const requests = new Set<string>();
+        found.set(key, {
+          identity,
+          claim,
+          ...listed,
+          requests,
+          container,
+          ...(cdi && { cdi }),
+        });
       }
     }
   return [...found.values()];
+}
+
+type ListedDevice = Pick<
+  ClaimDevice,
+  "driver" | "pool" | "device" | "share"
+> & { cdiName: string | undefined };
+
+type ClaimResources =
+  PodResources["containers"][number]["dynamicResources"][number]["claimResources"];
+
+/** The devices of a claim in one container, each with its CDI name. */
+function* listedDevices(resources: ClaimResources): Generator<ListedDevice> {
+  // The kubelet repeats the CDI names of a driver's devices with each next one.
+  const known = new Set<string>();
+  const used = new Set<string>();
+  for (const one of resources) {
+    const { driverName: driver, poolName: pool, shareId: share } = one;
+    const names = one.cdiDevices.map(({ name }) => name);
+    const added = names.filter((name) => isDevice(name) && !known.has(name));
+    for (const name of names) known.add(name);
+    if (one.deviceName === "") {
+      // Before Kubernetes 1.34 devices have no names of their own.
+      for (const cdiName of added) {
+        used.add(cdiName);
+        yield { driver, pool, device: cdiName, share, cdiName };
+      }
+      continue;
+    }
+    // Some drivers list all names with each device.
+    const candidates = [...added, ...names.filter(isDevice)];
+    const cdiName = candidates.find((name) => !used.has(name));
+    if (cdiName !== undefined) used.add(cdiName);
+    yield { driver, pool, device: one.deviceName, share, cdiName };
+  }
 }
 
 /** Whether it is a device: not the CDI device with which a driver mounts its metadata file (KEP-5304). */
