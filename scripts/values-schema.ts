@@ -27,13 +27,7 @@ export function valuesSchema(): object {
       // Helm's own, where the chart is a dependency.
       global: { type: "object" },
       image: textOf(imagePattern.source),
-      config: objectOf(
-        Object.fromEntries(
-          Object.entries(configForms).filter(([key]) =>
-            settableKeys.includes(key),
-          ),
-        ),
-      ),
+      config: objectOf(settableForms()),
       ...Object.fromEntries(
         values.map((value) => [value.name, schemaOfValue(value)]),
       ),
@@ -61,6 +55,21 @@ function textOf(pattern: string): object {
 /** The value "" is one that is not set. */
 function orEmpty(pattern: string): string {
   return `^$|${pattern}`;
+}
+
+/** The keys of the ConfigMap: `policy` with its keys, and each of them alone, `policy.type`. */
+function settableForms(): Forms {
+  const forms = Object.entries<Form>(configForms);
+  const alone = forms.flatMap(([key, form]) =>
+    isObject(form)
+      ? Object.entries(form).map(
+          ([inner, one]) => [`${key}.${inner}`, one] as const,
+        )
+      : [],
+  );
+  return Object.fromEntries(
+    [...forms, ...alone].filter(([key]) => settableKeys.includes(key)),
+  );
 }
 
 /** `null` removes a key from the nodes. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { templateOf, union } from "../scripts/conditional-yaml.ts";
 import { deploy, deployFiles } from "../scripts/deploy.ts";
+import { settableKeys } from "../lib/cli/install/settings.ts";
 import { valuesSchema } from "../scripts/values-schema.ts";
 
 const valueSchema = v.object({
@@ -81,7 +82,16 @@ describe("valuesSchema", () => {
         additionalProperties: false,
         properties: { type: { type: ["string", "null"] } },
       },
+      // A key of an object alone, as in the ConfigMap and in `--set`.
+      "policy.type": { type: ["string", "null"] },
+      "automatic.networks": {
+        type: ["array", "null"],
+        items: { type: "string" },
+      },
     });
+    expect(Object.keys(properties ?? {}).toSorted()).toEqual(
+      settableKeys.toSorted(),
+    );
     expect(properties).not.toHaveProperty("cniVersion");
   });
 });
