@@ -7,6 +7,7 @@ import type { NetworkAttachmentDefinition } from "../kube/objects.ts";
 import type { Api } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import { messageOf } from "../linux/errno.ts";
+import { escapeControls } from "../linux/text.ts";
 import type { Fields, Level } from "../state/log-level.ts";
 import { type HostGenie, runHostGenie } from "./host-genie.ts";
 import { definitionKind, podKind } from "./kinds.ts";
@@ -106,5 +107,6 @@ export function lineOf(
   fields: Fields,
   now: Date,
 ): string {
-  return `${JSON.stringify({ time: now.toISOString(), level, msg: message, ...fields })}\n`;
+  const time = now.toISOString();
+  return `${escapeControls(JSON.stringify({ time, level, msg: message, ...fields }))}\n`;
 }

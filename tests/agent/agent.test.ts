@@ -9,10 +9,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { runParts } from "../../lib/agent/agent.ts";
+import { lineOf, runParts } from "../../lib/agent/agent.ts";
 import type { Agent, Part } from "../../lib/agent/part.ts";
 import { parts } from "../../lib/agent/parts.ts";
-import { backoff, pause } from "../../lib/agent/pause.ts";
+import { pause } from "../../lib/agent/pause.ts";
 import { type LogLine, RunningAgent } from "../support/agent.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";
@@ -185,28 +185,12 @@ describe("runParts", () => {
   });
 });
 
-describe("pauses", () => {
-  test("pause, ends with the signal", async () => {
-    const controller = new AbortController();
-    const pausing = pause(60_000, controller.signal);
-    controller.abort();
-    await pausing;
-    await pause(60_000, controller.signal);
+describe("lineOf", () => {
+  test("a plugin's text, gives no orders to a terminal", () => {
+    const fields = { error: "\u009b31m\u202e\u001b" };
+    expect(lineOf("warn", "failed", fields, new Date(0))).toBe(
+      String.raw`{"time":"1970-01-01T00:00:00.000Z","level":"warn","msg":"failed","error":"\u009b31m\u202e\u001b"}` +
+        "\n",
+    );
   });
-
-  test.each([
-    [1, 500, 1000],
-    [2, 1000, 2000],
-    [5, 8000, 16_000],
-    [20, 150_000, 300_000],
-  ])(
-    "backoff, %p failures: half to all of the doubled pause",
-    (n, from, to) => {
-      for (let i = 0; i < 20; i++) {
-        const ms = backoff(n);
-        expect(ms).toBeGreaterThanOrEqual(from);
-        expect(ms).toBeLessThanOrEqual(to);
-      }
-    },
-  );
 });

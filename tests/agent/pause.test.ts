@@ -1,5 +1,5 @@
-import { expect, test } from "bun:test";
-import { shared } from "../../lib/agent/pause.ts";
+import { describe, expect, test } from "bun:test";
+import { backoff, pause, shared } from "../../lib/agent/pause.ts";
 
 test("shared, work that lasts longer than its result is shared: one at a time, a failed one too", async () => {
   const begun: PromiseWithResolvers<string>[] = [];
@@ -18,4 +18,30 @@ test("shared, work that lasts longer than its result is shared: one at a time, a
   const third = call();
   begun[2]?.resolve("three");
   expect([await third, begun.length]).toEqual(["three", 3]);
+});
+
+describe("pauses", () => {
+  test("pause, ends with the signal", async () => {
+    const controller = new AbortController();
+    const pausing = pause(60_000, controller.signal);
+    controller.abort();
+    await pausing;
+    await pause(60_000, controller.signal);
+  });
+
+  test.each([
+    [1, 500, 1000],
+    [2, 1000, 2000],
+    [5, 8000, 16_000],
+    [20, 150_000, 300_000],
+  ])(
+    "backoff, %p failures: half to all of the doubled pause",
+    (n, from, to) => {
+      for (let i = 0; i < 20; i++) {
+        const ms = backoff(n);
+        expect(ms).toBeGreaterThanOrEqual(from);
+        expect(ms).toBeLessThanOrEqual(to);
+      }
+    },
+  );
 });
