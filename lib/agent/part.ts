@@ -45,7 +45,7 @@ export interface Agent {
     options?: { stdin?: string },
   ): Promise<GenieResult>;
   log(level: Level, message: string, fields?: Fields): void;
-  /** Whether every status that is due is known and written; their part sets it. */
+  /** Whether the part of due statuses is at work, so that ADD may leave a status to it. */
   writesStatuses?: boolean;
   /** Where events go; the part `--events` sets it. */
   eventSink?: ((event: AgentEvent) => void) | undefined;

@@ -22,7 +22,7 @@ import { directoriesOf, hostOf, nodeOptions } from "./node/directories.ts";
 export const installOptions = {
   ...optionsOf({
     "--default NETWORK":
-      "network of pods that choose none (default as configured, else the first file of no container engine)",
+      "network of pods that choose none (default as configured, else the first file that is not a container engine's)",
   }),
   ...setOption,
   ...settingsOption,
