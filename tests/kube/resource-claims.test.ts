@@ -117,6 +117,15 @@ describe.each(["v1", "v1beta1"])("a server of %s", (version) => {
     expect(await getAllocation(kube(), claim.metadata)).toEqual([]);
   });
 
+  test("getAllocation: another failure is not asked of another version", async () => {
+    server.inject({ kind: "answer", status: 403 });
+    const { code } = await thrownBy(getAllocation(kube(), claim.metadata));
+    expect({ code, asked: asked() }).toEqual({
+      code: 11,
+      asked: [`${group}/v1/namespaces/shop/resourceclaims/nic`],
+    });
+  });
+
   test("getAllocation: a missing claim is an error 11 that says so", async () => {
     const missing = { namespace: "shop", name: "none" };
     const { code, msg } = await thrownBy(getAllocation(kube(), missing));

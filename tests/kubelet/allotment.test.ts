@@ -565,6 +565,39 @@ describe("Allotment, a claim of the element", () => {
     },
   );
 
+  test("by the allocation, the share of each request", async () => {
+    const scene = new Scene({
+      ...undescribed,
+      claims: [
+        [
+          {
+            name: "web-nic-x1",
+            devices: ["s1", "s2"].map((share) => ({ ...nic("vf-0"), share })),
+          },
+        ],
+      ],
+      allocations: { "web-nic-x1": { a: ["vf-0#s1"], b: ["vf-0#s2"] } },
+    });
+    expect(await scene.take(request("nic", "b"))).toMatchObject({
+      identity: `${nics} node1 vf-0 s2`,
+    });
+  });
+
+  test("a claim of the same name in the pod, without a metadata file: GET of the pod", async () => {
+    const scene = new Scene({
+      ...undescribed,
+      podClaims: { shared: "shared" },
+    });
+    expect(await scene.ids(request("shared"))).toEqual(["2"]);
+    expect(scene.asked).toEqual(["pod", `slices of ${nics}`]);
+  });
+
+  test("a request that the claim does not have, with a metadata file: nobody is asked", async () => {
+    const scene = new Scene(described);
+    expect(await scene.failure(request("nic", "c"))).toMatchObject({ code: 7 });
+    expect(scene.asked).toEqual([]);
+  });
+
   test("a request with adminAccess to a device of another request: either has it, once", async () => {
     const both = { a: ["vf-0"], admin: ["vf-0"] };
     for (const name of ["a", "admin"]) {
