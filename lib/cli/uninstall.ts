@@ -1,6 +1,7 @@
 /** `genie uninstall`: once, or with `--watch` until the node's pods allow it. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { escapeControls } from "../linux/text.ts";
 import type { Command } from "./command/command.ts";
 import { optionsOf } from "./command/options.ts";
 import type { Terminal } from "./command/terminal.ts";
@@ -38,7 +39,8 @@ attachments are left.`,
       const done = await whileInstalling(directories.confDir, host, () =>
         removeGenie(request),
       );
-      return done.map((line) => `${line}\n`).join("");
+      // Plugins word the errors of their DEL.
+      return done.map((line) => `${escapeControls(line)}\n`).join("");
     };
     if (input.flag("watch")) {
       const watched = watchOf("uninstall", input, terminal);

@@ -263,13 +263,12 @@ describe("uninstall", () => {
     const config = node.config;
     node.network("00-genie.conflist", {
       ...config,
-      plugins: [...(config["plugins"] as object[]), { type: "istio-cni" }],
+      plugins: [...(config["plugins"] as object[]), { type: "istio\u202e" }],
     });
     const { exitCode, stdout } = await node.type("uninstall");
     expect({ exitCode, first: text(node, stdout).split("\n")[0] }).toEqual({
       exitCode: 0,
-      first:
-        "removed /etc/cni/net.d/00-genie.conflist, and with it the plugins of others: istio-cni",
+      first: String.raw`removed /etc/cni/net.d/00-genie.conflist, and with it the plugins of others: istio\u202e`,
     });
   });
 
