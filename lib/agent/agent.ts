@@ -12,7 +12,7 @@ import type { Fields, Level } from "../state/log-level.ts";
 import { type HostGenie, runHostGenie } from "./host-genie.ts";
 import { definitionKind, podKind } from "./kinds.ts";
 import type { Agent, Part } from "./part.ts";
-import { aborted, backoff, pause } from "./pause.ts";
+import { aborted, backoff, pause } from "./timing.ts";
 import { type Informer, startInformer } from "./informer.ts";
 
 interface AgentOptions extends Pick<

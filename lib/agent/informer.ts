@@ -17,7 +17,7 @@ import {
   KindWatch,
   type WatchDependencies,
 } from "./kind-watch.ts";
-import { pause } from "./pause.ts";
+import { pause } from "./timing.ts";
 import type { WatchState } from "./watch-state.ts";
 
 export interface Informer<T> {

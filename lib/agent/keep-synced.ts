@@ -5,7 +5,7 @@
 import type { Context } from "../attach/context.ts";
 import { replaceFile } from "../linux/files.ts";
 import { renewEveryMs, syncedText } from "../state/synced.ts";
-import { pause } from "./pause.ts";
+import { pause } from "./timing.ts";
 import type { Informer } from "./informer.ts";
 
 /** Milliseconds between two looks at an informer that has not listed yet. */

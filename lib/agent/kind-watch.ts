@@ -6,7 +6,7 @@ import { type JsonObject, isObject, own, ownText } from "../cni/json.ts";
 import { type Api, jsonOf } from "../kube/typed-api.ts";
 import { monotonicMs } from "../linux/deadline.ts";
 import type { Fields, Level } from "../state/log-level.ts";
-import { backoff, pause } from "./pause.ts";
+import { backoff, pause } from "./timing.ts";
 import { ResponseError, linesOf, listAgain } from "./watch-response.ts";
 import { WatchedServer } from "./watch-state.ts";
 

@@ -3,7 +3,7 @@ import { watch } from "node:fs";
 import type { Context } from "../attach/context.ts";
 import { makeOwnDirectory } from "../linux/files.ts";
 import { recordDirectory } from "../state/record-directory.ts";
-import { aborted } from "./pause.ts";
+import { aborted } from "./timing.ts";
 
 /**
  * Until the signal is aborted: the names of all records first, then of those that are

@@ -8,7 +8,7 @@ import { removeSynced } from "../agent/definition-cache.ts";
 import { type HostGenie, whyNoHost } from "../agent/host-genie.ts";
 import type { Agent, Part } from "../agent/part.ts";
 import { parts } from "../agent/parts.ts";
-import { aborted, shared } from "../agent/pause.ts";
+import { aborted, shared } from "../agent/timing.ts";
 import { dueStatuses } from "../agent/report/status.ts";
 import type { Context } from "../attach/context.ts";
 import { messageOf } from "../linux/errno.ts";

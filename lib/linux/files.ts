@@ -49,7 +49,10 @@ export function readFile(path: string): string {
   return textOfOpen(open(path, reading));
 }
 
-/** Not a regular file (a symbolic link, a device, a FIFO, a directory), larger than its limit, or damaged on the disk. */
+/**
+ * Not a regular file (a symbolic link, a device, a FIFO, a directory), larger than its
+ * limit, or damaged on the disk.
+ */
 export class UnreadableFile extends Error {}
 
 /**

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { lineOf, runParts } from "../../lib/agent/agent.ts";
 import type { Agent, Part } from "../../lib/agent/part.ts";
 import { parts } from "../../lib/agent/parts.ts";
-import { pause } from "../../lib/agent/pause.ts";
+import { pause } from "../../lib/agent/timing.ts";
 import { type LogLine, RunningAgent } from "../support/agent.ts";
 import { startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { backoff, pause, shared } from "../../lib/agent/pause.ts";
+import { backoff, pause, shared } from "../../lib/agent/timing.ts";
 
 test("shared, work that lasts longer than its result is shared: one at a time, a failed one too", async () => {
   const begun: PromiseWithResolvers<string>[] = [];

@@ -10,7 +10,7 @@ import { replaceFile } from "../../linux/files.ts";
 import { hostEndTraffic } from "../../linux/traffic.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
 import type { Part } from "../part.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../timing.ts";
 
 const everyMs = 10_000;
 

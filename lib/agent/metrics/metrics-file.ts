@@ -3,7 +3,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import { replaceFile } from "../../linux/files.ts";
 import type { Part } from "../part.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../timing.ts";
 
 /** Milliseconds; Prometheus usually scrapes as often. */
 const writeMs = 15_000;

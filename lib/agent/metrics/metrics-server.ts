@@ -2,7 +2,7 @@
 import { messageOf } from "../../linux/errno.ts";
 import { agentMetricsText, sharedCounters } from "./metrics.ts";
 import type { Agent, Part } from "../part.ts";
-import { pause, shared } from "../pause.ts";
+import { pause, shared } from "../timing.ts";
 
 /** Milliseconds between two looks at the length of the log. */
 const keepMs = 10_000;

@@ -7,7 +7,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { monotonicMs } from "../../linux/deadline.ts";
 import { patchNode, getNode } from "./node-object.ts";
 import type { Part } from "../part.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../timing.ts";
 
 const prefix = "networks.genie/";
 

@@ -8,7 +8,7 @@ import { monotonicMs } from "../../linux/deadline.ts";
 import { nodeSubject } from "../report/event-writer.ts";
 import { patchNode, getNode } from "./node-object.ts";
 import type { Agent, Part } from "../part.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../timing.ts";
 
 const key = "genie/not-ready";
 

@@ -5,7 +5,7 @@
 import { monotonicMs } from "../../linux/deadline.ts";
 import type { Level } from "../../state/log-level.ts";
 import type { Part } from "../part.ts";
-import { backoff, pause } from "../pause.ts";
+import { backoff, pause } from "../timing.ts";
 
 /** Milliseconds of the longest pause before another try. */
 const longestMs = 3_600_000;

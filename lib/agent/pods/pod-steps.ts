@@ -27,7 +27,7 @@ import {
 import { type Difference, type Step, differenceOf } from "./difference.ts";
 import { subjectOf } from "../report/event-writer.ts";
 import type { Agent } from "../part.ts";
-import { Budget } from "../pause.ts";
+import { Budget } from "../timing.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 import { Retries } from "./retries.ts";
 

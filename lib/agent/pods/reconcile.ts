@@ -8,7 +8,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { own } from "../../cni/json.ts";
 import { networksAnnotation } from "../../select/attachment.ts";
 import type { Agent, Part } from "../part.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../timing.ts";
 import { type PodState, PodSteps, newState } from "./pod-steps.ts";
 import type { Informer } from "../informer.ts";
 

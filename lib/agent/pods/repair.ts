@@ -7,7 +7,7 @@ import { requestChange } from "./change-request.ts";
 import { Retries } from "./retries.ts";
 import { podSubject } from "../report/event-writer.ts";
 import type { Agent, Part } from "../part.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../timing.ts";
 import { type IndexedRecord, RecordIndex } from "../record-index.ts";
 
 /** Milliseconds: from CHECK to CHECK of an attachment, and the least from repair to repair. */

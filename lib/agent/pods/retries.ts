@@ -1,5 +1,5 @@
 /** When steps and repairs that failed are tried again: after pauses that double. */
-import { backoff } from "../pause.ts";
+import { backoff } from "../timing.ts";
 
 interface Retry {
   failures: number;

@@ -13,7 +13,7 @@ import type { Api, ApiChange } from "../../kube/typed-api.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { cut, escapeControls } from "../../linux/text.ts";
 import type { Agent, AgentEvent } from "../part.ts";
-import { Budget } from "../pause.ts";
+import { Budget } from "../timing.ts";
 
 /** Milliseconds: of one event again, until one is forgotten, of one request. */
 const limits = { again: 60_000, forget: 3_600_000, request: 5000 };

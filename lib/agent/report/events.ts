@@ -16,7 +16,7 @@ import {
 import { EventWriter, podSubject, subjectOf } from "./event-writer.ts";
 import { sharedCounters } from "../metrics/metrics.ts";
 import type { Agent, AgentEvent, Part } from "../part.ts";
-import { aborted, pause } from "../pause.ts";
+import { aborted, pause } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
 
 /** Milliseconds: between two looks at calls.log, at its length, at all records and pods, at a new finding. */

@@ -15,7 +15,7 @@ import type { DueStatus } from "../../state/records.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { keepSynced } from "../keep-synced.ts";
 import type { Agent, Part } from "../part.ts";
-import { backoff, pause } from "../pause.ts";
+import { backoff, pause } from "../timing.ts";
 import { recordChanges } from "../record-changes.ts";
 import { patchStatus, readPodVersion } from "./pod-request.ts";
 

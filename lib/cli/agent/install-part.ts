@@ -1,6 +1,6 @@
 /** The part of the agent that keeps genie installed, as `genie install --watch` does. */
 import type { Agent, Part } from "../../agent/part.ts";
-import { pause } from "../../agent/pause.ts";
+import { pause } from "../../agent/timing.ts";
 import type { Input } from "../command/input.ts";
 import type { Terminal } from "../command/terminal.ts";
 import { watch } from "../command/watch.ts";

@@ -1,4 +1,7 @@
-/** Pauses that end with a signal, and their growth after failures. */
+/**
+ * Times of the agent: pauses that end with a signal, their growth after failures,
+ * budgets, results that calls share.
+ */
 
 import { monotonicMs } from "../linux/deadline.ts";
 
