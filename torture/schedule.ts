@@ -151,7 +151,7 @@ function makeRound(random: Random, round: number): Round {
   };
 }
 
-/** The networks of `node`: their name in `cni` or their definition, and their plugin. */
+/** The networks of `tortured-node`: their name in `cni` or their definition, and their plugin. */
 const networks = [
   { choice: "canal", type: "bridge" },
   { choice: "weave", type: "ptp" },
