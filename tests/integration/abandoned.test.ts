@@ -123,54 +123,6 @@ describe("an attachment without a recorded result", () => {
     });
   });
 
-  test("of the tries of one pod with one error, the newest ten are kept", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    // The error names the container, as those of sriov do.
-    const tried = async (): Promise<Pod> => {
-      const pod = await node.pod();
-      for (const verb of ["ADD", "DEL"])
-        delegates.behave(
-          { type: "beta", verb },
-          failing(`no cache of ${pod.containerId}`),
-        );
-      await node.fail("ADD", pod, two);
-      await node.succeed("DEL", pod, two);
-      return pod;
-    };
-    const first = await tried();
-    const directory = join(node.dataDir, "abandoned");
-    const [file = ""] = readdirSync(directory);
-    const text = readFileSync(join(directory, file), "utf8");
-    const older = Array.from({ length: 12 }, (_, i) =>
-      // No ID of a pod has an x.
-      first.containerId.replace(/^.../, `x${10 + i}`),
-    );
-    const write = (containerId: string, from = "", to = ""): void => {
-      const path = join(
-        directory,
-        file.replace(first.containerId, containerId),
-      );
-      const changed = text
-        .replaceAll(first.containerId, containerId)
-        .replaceAll(from, to);
-      writeFileSync(path, changed, { mode: 0o600 });
-      utimesSync(path, 1, 1);
-    };
-    for (const containerId of older) write(containerId);
-    // Another pod, and another error.
-    write(`aa${older[0]}`, '"name":"web"', '"name":"wib"');
-    write(`bb${older[0]}`, "no cache of", "no file of");
-    const last = await tried();
-    const kept = abandoned(node).map(({ containerId }) => String(containerId));
-    const others = [`aa${older[0]}`, `bb${older[0]}`];
-    // Eight of the older ones, which have one date.
-    expect(kept.filter((id) => !older.includes(id)).toSorted()).toEqual(
-      [first.containerId, last.containerId, ...others].toSorted(),
-    );
-    expect(kept).toHaveLength(12);
-  });
-
   test("one beside a completed one that fails: kept apart at once", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

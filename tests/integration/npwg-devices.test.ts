@@ -256,23 +256,19 @@ describe("devices of a resource", () => {
     expect(await devices.call("DEL", pod)).toMatchObject(success);
   });
 
-  test("attachments that nobody deletes any more, a pod's eleventh try and what is dropped: no file", async () => {
+  test("an abandoned attachment: its file goes when it is dropped", async () => {
     await using devices = await Devices.start();
     const { cluster, delegates } = devices;
     writeInfo(ids[0]);
     for (const verb of ["ADD", "DEL"])
       delegates.behave({ type: "vf", verb }, failing("no such VF"));
     const config = { podResourcesSocket: devices.kubelet.socket };
-    const pods: Pod[] = [];
-    while (pods.length < 11) {
-      const pod = await cluster.pod({ [networksKey]: "vf" });
-      await cluster.refuse(pod, { config });
-      await cluster.del(pod, { config });
-      pods.push(pod);
-    }
-    expect(pods.flatMap(filesOf)).toHaveLength(10);
+    const pod = await cluster.pod({ [networksKey]: "vf" });
+    await cluster.refuse(pod, { config });
+    await cluster.del(pod, { config });
+    expect(filesOf(pod)).toHaveLength(1);
     cluster.node.command("gc", "--drop-all");
-    expect(pods.flatMap(filesOf)).toEqual([]);
+    expect(filesOf(pod)).toEqual([]);
   });
 
   test("the plugin fails: the file is gone with everything else", async () => {

@@ -21,7 +21,6 @@ import {
   resultKey,
   withExecuted,
 } from "../../state/record.ts";
-import type { RecordIdentity } from "../../state/records.ts";
 import { type Context, prefixNetwork } from "../context.ts";
 import {
   type FailedDelete,
@@ -54,9 +53,7 @@ export async function settle(
   const counted = failures.filter((failure) => !isOver(failure));
   const left = withExecuted(record, remaining);
   if (counted.length === 0) {
-    await giveUp(context, left, over);
-    if (over.length > 0) await forgetEarlierTries(context, left);
-    return;
+    return giveUp(context, left, over);
   }
   // An attachment that was not reached has not failed yet.
   const known = counted.some(({ reached }) => reached)
@@ -198,73 +195,12 @@ async function giveUp(
   }
 }
 
-/** The tries of one pod with the same errors that are kept. */
-const keptTries = 10;
-
-/**
- * A pod whose network refuses its configuration in ADD and in DEL, as macvlan without
- * its master, is tried every few seconds with a new container, for days: of the same
- * errors, the newest tries are kept. Never throws.
- */
-async function forgetEarlierTries(
-  { config, log }: Context,
-  record: AttachmentRecord,
-): Promise<void> {
-  const abandoned = abandonedRecords(config);
-  try {
-    const latest = await abandoned.read(record);
-    if (!latest?.pod) return;
-    const words = wordsOf(latest);
-    const tries: Forgettable[] = [];
-    for await (const { record: one } of abandoned.oldestFirst()) {
-      if (!one || wordsOf(one) !== words) continue;
-      const { hasCompleted } = await abandoned.readResults(one);
-      const { containerId, ifname, bootId, uptimeMs } = one;
-      const executed = executedIn(one);
-      if (executed.some((each) => hasCompleted(resultKey(each)))) continue;
-      const attachments = executed.map(({ capabilityArgs }) => ({
-        capabilityArgs,
-      }));
-      tries.push({ containerId, ifname, bootId, uptimeMs, attachments });
-    }
-    for (const forgotten of tries.slice(0, -keptTries)) {
-      await forgetRecord(abandoned, forgotten);
-      log().warn(
-        "forgot an earlier try of the pod, whose network failed to be deleted with the same error",
-        { forgotten: forgotten.containerId },
-      );
-    }
-  } catch (error) {
-    log().warn("failed to forget earlier tries of the pod", {
-      error: messageOf(error),
-    });
-  }
-}
-
-/** The pod, and its errors without what is different for each container. */
-function wordsOf({
-  pod,
-  containerId,
-  netns,
-  abandoned,
-}: AttachmentRecord): string {
-  const { namespace, name } = pod ?? {};
-  return JSON.stringify([namespace, name, abandoned?.errors])
-    .replaceAll(containerId, "")
-    .replaceAll(netns, "");
-}
-
-/** Of a record, the part that forgetting it needs. */
-type Forgettable = RecordIdentity & {
-  attachments: readonly Pick<Attachment, "capabilityArgs">[];
-};
-
 /** Removes an abandoned record, and what only its DEL would remove. */
 export async function forgetRecord(
   abandoned: RecordDirectory,
-  record: Forgettable,
+  record: AttachmentRecord,
 ): Promise<void> {
-  for (const attachment of record.attachments)
+  for (const attachment of executedIn(record))
     await removeDeviceInfoOf(attachment);
   abandoned.remove(record);
 }
