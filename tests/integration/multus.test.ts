@@ -428,10 +428,16 @@ describe("GC, a living container that Multus attached", () => {
     ]);
   });
 
-  test("an unreadable file: no network gets a GC", async () => {
+  test.each([
+    ["an unreadable file", three.slice(0, three.length / 2)],
+    [
+      "a delegate that is not understood",
+      JSON.stringify([...(JSON.parse(three) as unknown[]), { Bytes: "" }]),
+    ],
+  ])("%s: no network gets a GC", async (_, text) => {
     await using at = await startMixed();
     const { node, delegates, options, write } = at;
-    write(three.slice(0, three.length / 2));
+    write(text);
     expect(await node.fail("GC", undefined, options())).toMatchObject({
       code: 5,
       msg: expect.stringContaining("unreadable file of Multus"),

@@ -19,8 +19,8 @@ export interface MultusAttachment {
 }
 
 /**
- * The attachments beside CNI_IFNAME in the files of Multus of valid containers. Throws 5 for a file that
- * cannot be understood: no list would be complete.
+ * The attachments beside CNI_IFNAME in the files of Multus of valid containers. Throws 5
+ * for a file that cannot be understood as a whole: no list would be complete.
  */
 export function attachmentsOfMultus(
   context: Context,
@@ -30,8 +30,12 @@ export function attachmentsOfMultus(
     const path = multusPath(context, containerID);
     if (path === undefined || !isIdentifier(containerID)) return [];
     const request = { ...context.request, ifname: cniIfname };
+    const refuse = (problems: string) => {
+      throw new Error(problems);
+    };
     try {
-      const attachments = multusAttachments(path, { ...context, request });
+      const own = { ...context, request };
+      const attachments = multusAttachments(path, own, refuse);
       return (attachments ?? [])
         .filter(({ ifname }) => ifname !== cniIfname)
         .map(({ list, ifname }) => ({

@@ -33,7 +33,9 @@ export function multusRecord(
   path: string,
 ): AdoptedRecord | undefined {
   try {
-    const attachments = multusAttachments(path, context);
+    const attachments = multusAttachments(path, context, (error) =>
+      context.log().error("failed to read delegates of Multus", { error }),
+    );
     if (!attachments) return undefined;
     const record = newRecord(context, attachments);
     const results = givenResult(context);
@@ -68,12 +70,13 @@ export function removeMultusFile(
 /**
  * The attachments in Multus' order; undefined without the file. The format is that of its
  * `saveDelegates`: `<cniDir>/<containerID>`, a JSON array of delegates, the first being the
- * default network. Throws Error when none is understood; the others can be deleted all the
- * same.
+ * default network. Throws Error when none is understood; calls `skipped` with the problems
+ * of some.
  */
 export function multusAttachments(
   path: string,
-  { request, config, log }: Context,
+  { request, config }: Context,
+  skipped: (problems: string) => void,
 ): Attachment[] | undefined {
   const text = readOwnFileIfAny(path, maxForeignBytes);
   if (text === undefined) return undefined;
@@ -92,8 +95,7 @@ export function multusAttachments(
   });
   const error = problems.join(", ");
   if (attachments.length === 0 && error !== "") throw new Error(error);
-  if (error !== "")
-    log().error("failed to read delegates of Multus", { error });
+  if (error !== "") skipped(error);
   return attachments;
 }
 
