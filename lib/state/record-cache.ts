@@ -7,10 +7,10 @@ import {
   type RecordDirectory,
   isUnchanged,
 } from "./record-directory.ts";
-import type { AttachmentRecord } from "./record.ts";
+import { type AttachmentRecord, RecordError } from "./record.ts";
 
 interface Kept<T> {
-  /** Changes whenever the record is replaced. */
+  /** Changes whenever the record is replaced; empty for one that is to be read again. */
   version: string;
   /** Absent for a record that cannot be read. */
   value?: T;
@@ -24,7 +24,10 @@ export class RecordCache<T> {
   #last: DirectoryReading | undefined;
   #refreshing = Promise.resolve();
 
-  /** `unreadable` is called once for a record that is damaged, or of a newer genie. */
+  /**
+   * `unreadable` is called once for a record that is damaged, of a newer genie, or that the
+   * disk does not give, until it does.
+   */
   constructor(
     records: RecordDirectory,
     keep: (record: AttachmentRecord, version: string) => T,
@@ -49,21 +52,27 @@ export class RecordCache<T> {
   async #read(): Promise<void> {
     const reading = this.#records.reading();
     if (isUnchanged(this.#last, reading)) return;
-    const gone = new Set(this.#kept.keys());
+    const versions = new Map<string, string>();
     const isChanged = (name: string): boolean => {
-      gone.delete(name);
       const version = this.#records.versionOf(name) ?? "";
-      if (this.#kept.get(name)?.version === version) return false;
-      this.#kept.set(name, { version });
-      return true;
+      versions.set(name, version);
+      return this.#kept.get(name)?.version !== version;
     };
+    let isComplete = true;
     for await (const { name, record, error } of this.#records.all(isChanged)) {
-      const version = this.#kept.get(name)?.version ?? "";
-      if (record)
+      const version = versions.get(name) ?? "";
+      if (record) {
         this.#kept.set(name, { version, value: this.#keep(record, version) });
-      else this.#unreadable(name, error);
+        continue;
+      }
+      if (this.#kept.get(name)?.version !== "") this.#unreadable(name, error);
+      // The disk failed, or descriptors are scarce: that may pass.
+      const mayPass = error instanceof RecordError;
+      this.#kept.set(name, { version: mayPass ? "" : version });
+      if (mayPass) isComplete = false;
     }
-    for (const name of gone) this.#kept.delete(name);
-    this.#last = reading;
+    for (const name of this.#kept.keys())
+      if (!versions.has(name)) this.#kept.delete(name);
+    this.#last = isComplete ? reading : undefined;
   }
 }

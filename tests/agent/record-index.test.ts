@@ -1,10 +1,11 @@
 /** Which record is a pod's: of this boot, the newest, by UID or hash. */
 import type { V1Pod } from "@kubernetes/client-node";
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { RecordIndex } from "../../lib/agent/record-index.ts";
 import type { Context } from "../../lib/attach/context.ts";
-import type { AttachmentRecord } from "../../lib/state/record.ts";
+import { RecordDirectory } from "../../lib/state/record-directory.ts";
+import { type AttachmentRecord, RecordError } from "../../lib/state/record.ts";
 import { Records } from "../../lib/state/records.ts";
 import { exampleRecord } from "../state/example-record.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
@@ -122,3 +123,32 @@ test("RecordIndex, a record of a newer genie: told once, and no pod's", async ()
   expect(told).toHaveLength(1);
   expect(told[0]).toMatch(/^a:eth0: .*has format 9/);
 });
+
+test.each(["readNamed", "versionOf"] as const)(
+  "RecordIndex, too few descriptors at %s: the records are read later",
+  async (method) => {
+    using directory = temporaryDirectory();
+    const records = new Records(directory.path);
+    for (const name of ["a", "b"])
+      records.write(recordOf(name, withUid(name))).close();
+    // Long ago: the directory itself gives no reason to read it again.
+    utimesSync(`${directory.path}/attachments`, 1, 1);
+    const told: string[] = [];
+    const index = new RecordIndex(
+      contextOf(directory.path, records),
+      (name, error) => told.push(`${name}: ${String(error)}`),
+    );
+    const succeed = RecordDirectory.prototype[method];
+    using failing = spyOn(RecordDirectory.prototype, method);
+    failing.mockImplementationOnce(succeed).mockImplementationOnce(() => {
+      throw new RecordError("too many open files", undefined);
+    });
+    await index.all().catch(() => {});
+    const all = await index.all();
+    expect(all.map(({ containerId }) => containerId).toSorted()).toEqual([
+      "a",
+      "b",
+    ]);
+    expect(told).toHaveLength(method === "readNamed" ? 1 : 0);
+  },
+);
