@@ -243,13 +243,13 @@ export function statusAnnotations(
   };
 }
 
-/** The annotation of CNI-Genie: the first address of each attachment. */
+/** The annotation of CNI-Genie: the first address of each attachment, of its own interface if that has one. */
 function multiIpPreferences(statuses: readonly NetworkStatus[][]): string {
   const ips: Record<string, object> = {};
-  for (const [i, [own]] of statuses.entries()) {
-    const ip = own?.ips[0];
+  for (const [i, entries] of statuses.entries()) {
+    const [ip] = entries.flatMap((entry) => entry.ips);
     const address = ip === undefined ? {} : { ip };
-    ips[`ip${i + 1}`] = { ...address, interface: own?.interface };
+    ips[`ip${i + 1}`] = { ...address, interface: entries[0]?.interface };
   }
   return JSON.stringify({ multi_entry: statuses.length, ips });
 }

@@ -279,6 +279,25 @@ describe("statusAnnotations", () => {
     expect(JSON.parse(written[networkStatus] ?? "")).toHaveLength(2);
   });
 
+  test("with all addresses on another interface has the first of them", () => {
+    const result: Result = {
+      cniVersion: "1.0.0",
+      interfaces: [
+        { name: "eth0", sandbox: "/ns" },
+        { name: "eth0.7", sandbox: "/ns" },
+      ],
+      ips: [{ address: "10.1.0.5/24", interface: 1 }],
+    };
+    const written = statusAnnotations(
+      two,
+      [result, ...results.slice(1)],
+      "eth0",
+    );
+    expect(JSON.parse(written[multiIp] ?? "")).toMatchObject({
+      ips: { ip1: { ip: "10.1.0.5", interface: "eth0" } },
+    });
+  });
+
   test("without an address has only the interface", () => {
     const written = statusAnnotations(
       two,
