@@ -146,6 +146,18 @@ describe("DEL, an entry with the networks of an earlier program", () => {
     expect(delegates.calls().map(summary)).toEqual(["DEL gamma eth0"]);
   });
 
+  test("a list with a type of its own: its plugins, as libcni executed them", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    node.cache(pod, { ...list, type: "alpha" });
+    await node.succeed("DEL", pod, { annotations: {} });
+    expect(delegates.calls().map(summary)).toEqual([
+      "DEL gamma eth0",
+      "DEL beta eth0",
+    ]);
+  });
+
   test("of an ADD without arguments: without the request's", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

@@ -157,7 +157,10 @@ function namesAnother(entry: unknown, key: string, expected: string): boolean {
 }
 
 function cachedList(base64: string, name: unknown): NetworkConfigList {
-  const list = parseAnyConf(decodedObject(base64, cacheDepth), name);
+  const config = decodedObject(base64, cacheDepth);
+  // libcni executed the plugins of a list, also of one with a type of its own.
+  const isList = own(config, "plugins") !== undefined;
+  const list = parseAnyConf(isList ? { ...config, type: "" } : config, name);
   if (list.plugins.length === 0) throw new Error("config: no plugins in list");
   return list;
 }
