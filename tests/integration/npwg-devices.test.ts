@@ -35,7 +35,7 @@ import { type Pod, directoryOptions, nothing } from "../support/node.ts";
 import { callPlugin, run } from "../support/runtime.ts";
 import { Cluster, networksKey, statusKey } from "../support/cluster.ts";
 import { genieBinary } from "../support/build.ts";
-import { changed, configure, hot } from "../support/hot-cluster.ts";
+import { changed, configure, hot, recorded } from "../support/hot-cluster.ts";
 
 const vendor = `genie-test-${crypto.randomUUID().slice(0, 8)}.example`;
 const resource = `${vendor}/vf`;
@@ -313,9 +313,20 @@ test("devices of a running pod: each once, also with the same ID; repaired with 
   const pod = await cluster.attach([{ name: "plain", resourceName: other }], {
     config,
   });
-  await changed(cluster, "attach", "shop/web", "shop/vf@vf1");
+  const attach = ["attach", "shop/web", "shop/vf@vf1"] as const;
+  // The device of a failed try, whose rollback failed too, is that network's own.
+  for (const verb of ["ADD", "DEL"])
+    devices.delegates.behave({ type: "vf", verb }, failing("no such VF"));
+  expect((await hot(cluster, ...attach)).exitCode).toBe(1);
+  expect(await recorded(cluster, pod)).toHaveLength(3);
+  devices.delegates.behave({ type: "vf", verb: "DEL" }, {});
+  devices.delegates.behave(
+    { type: "vf", verb: "ADD" },
+    { stdout: { cniVersion: "1.0.0" } },
+  );
+  await changed(cluster, ...attach);
   const given = { deviceID: id, pciBusID: id };
-  expect(devices.given()).toMatchObject([given, given]);
+  expect(devices.given()).toMatchObject([given, given, given]);
   const { exitCode, stderr } = await hot(
     cluster,
     "attach",

@@ -61,19 +61,17 @@ export async function attachNetwork(
   const deadlines = addDeadlines(node);
   const { forward } = deadlines;
   return withRunningPod(node, selector, "ADD", forward, async (pod) => {
-    const context = withFreeDevices(pod);
-    const networks = readNetworks(context);
-    const selection = selectionOf(context, networks);
+    const networks = readNetworks(pod.context);
+    const selection = selectionOf(pod.context, networks);
     const addition = parseAddition(request.network, selection);
     const ifname = addition.element.interface ?? request.ifname;
-    const names = typedNames(context.config, () => networks);
+    const names = typedNames(pod.context.config, () => networks);
     const there = findPresent(pod, addition, ifname, names);
     const known = there && pod.stored.results.get(there.ifname);
     if (there && known && !there.detaching)
       return changeOf("present", pod, there, known);
-    const rest = there
-      ? await detachOne({ ...pod, context }, there, forward)
-      : pod;
+    const rest = there ? await detachOne(pod, there, forward) : pod;
+    const context = withFreeDevices(rest);
     const name = await interfaceOf(rest, addition, there?.ifname ?? ifname);
     const api = openOnce(context, forward);
     const choice = choiceOf(addition, name);
