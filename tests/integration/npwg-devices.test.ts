@@ -271,6 +271,25 @@ describe("devices of a resource", () => {
     expect(filesOf(pod)).toEqual([]);
   });
 
+  test("an abandoned attachment of a container that is attached again: its file stays", async () => {
+    await using devices = await Devices.start();
+    const { cluster, delegates } = devices;
+    for (const verb of ["ADD", "DEL"])
+      delegates.behave({ type: "vf", verb }, failing("no such VF"));
+    const config = { podResourcesSocket: devices.kubelet.socket };
+    const pod = await cluster.pod({ [networksKey]: "vf" });
+    await cluster.refuse(pod, { config });
+    await cluster.del(pod, { config });
+    writeInfo(ids[0]);
+    delegates.behave(
+      { type: "vf", verb: "ADD" },
+      { stdout: { cniVersion: "1.0.0" } },
+    );
+    await cluster.add(pod, { config });
+    cluster.node.command("gc", "--drop-all");
+    expect(filesOf(pod)).toHaveLength(1);
+  });
+
   test("the plugin fails: the file is gone with everything else", async () => {
     await using devices = await Devices.start();
     const { cluster, delegates } = devices;

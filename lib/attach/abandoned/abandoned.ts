@@ -195,14 +195,18 @@ async function giveUp(
   }
 }
 
-/** Removes an abandoned record, and what only its DEL would remove. */
+/**
+ * Removes an abandoned record, and what only its DEL would remove: nothing of a container
+ * that is attached again, whose device information has the same path.
+ */
 export async function forgetRecord(
-  abandoned: RecordDirectory,
+  { records, config }: Pick<Context, "records" | "config">,
   record: AttachmentRecord,
 ): Promise<void> {
-  for (const attachment of executedIn(record))
-    await removeDeviceInfoOf(attachment);
-  abandoned.remove(record);
+  if (!records.has(record))
+    for (const attachment of executedIn(record))
+      await removeDeviceInfoOf(attachment);
+  abandonedRecords(config).remove(record);
 }
 
 function logGivenUp(

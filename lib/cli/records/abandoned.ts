@@ -95,7 +95,7 @@ export async function drop(
     const deadline = new Deadline(lockMs, context.dependencies.clock);
     const forget = async () => {
       lines.push(...(await reserved(records, record)));
-      await forgetRecord(records, record);
+      await forgetRecord(context, record);
     };
     await withContainerLock(context, record.containerId, deadline, forget);
   }
