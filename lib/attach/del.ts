@@ -85,6 +85,7 @@ export async function deleteRecorded(
   } catch (error) {
     if (!(error instanceof CorruptRecord)) throw error;
     await setAsideUnreadable(context, error, lock, deadline);
+    return false;
   }
   if (record) {
     await deleteRecord(context, record, request.netns, lock, deadline);

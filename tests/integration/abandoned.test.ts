@@ -340,6 +340,19 @@ describe("an attachment that ADD completed", () => {
     expect(delegates.calls()).toEqual([]);
   });
 
+  test("an unreadable record cannot be moved aside: it stays, its file's age counts", async () => {
+    await using scripted = await startScriptedNode();
+    const { node } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    writeFileSync(node.recordPath(pod), "{");
+    mkdirSync(`${node.recordPath(pod)}.corrupt`);
+    expect((await node.fail("DEL", pod, two)).code).toBe(5);
+    utimesSync(node.recordPath(pod), 1, 1);
+    await node.succeed("DEL", pod, two);
+    expect(readFileSync(node.recordPath(pod), "utf8")).toBe("{");
+  });
+
   test("of Multus: counted from its first DEL, its file goes with it", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;
