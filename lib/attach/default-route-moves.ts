@@ -25,6 +25,7 @@ import type {
 import { plain, quote } from "../linux/text.ts";
 import { type Attachment, displayName } from "../select/attachment.ts";
 import type { AttachmentRouting } from "../state/record.ts";
+import { logs } from "../state/log-level.ts";
 import { type Context, prefixNetwork } from "./context.ts";
 
 type Routes = typeof linuxRoutes;
@@ -212,6 +213,8 @@ export class DefaultRouteMoves {
     const request = requestedDefaultRoute(this.#pod.attachments);
     if (departures.length === 0 && !request) return;
     const isRemoved = departures.some(({ table }) => table === undefined);
+    // The log is loaded for a line that its level keeps.
+    if (!isRemoved && !logs(config.logLevel, "info")) return;
     const told = describeRerouting(this.#pod.attachments, {
       departures,
       request,

@@ -52,9 +52,7 @@ export async function settle(
   const over = failures.filter(isOver);
   const counted = failures.filter((failure) => !isOver(failure));
   const left = withExecuted(record, remaining);
-  if (counted.length === 0) {
-    return giveUp(context, left, over);
-  }
+  if (counted.length === 0) return giveUp(context, left, over);
   // An attachment that was not reached has not failed yet.
   const known = counted.some(({ reached }) => reached)
     ? countFailure(context, record)
