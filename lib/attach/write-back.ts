@@ -247,7 +247,8 @@ export function statusAnnotations(
 function multiIpPreferences(statuses: readonly NetworkStatus[][]): string {
   const ips: Record<string, object> = {};
   for (const [i, entries] of statuses.entries()) {
-    const [ip] = entries.flatMap((entry) => entry.ips);
+    let ip: string | undefined;
+    for (const entry of entries) ip ??= entry.ips[0];
     const address = ip === undefined ? {} : { ip };
     ips[`ip${i + 1}`] = { ...address, interface: entries[0]?.interface };
   }
