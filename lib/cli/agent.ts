@@ -88,7 +88,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       },
       signal,
     );
-    await removeUnused(switches, config.dataDir);
+    await removeUnused(switches, config.dataDir, running.log);
     running.log("info", "the agent starts", {
       version: terminal.version,
       node: running.node,
@@ -117,16 +117,26 @@ async function loadParts(
   return loaded;
 }
 
-/** Removes the files of parts that are off: ADD must neither rely on them nor write them. */
+/**
+ * Removes the files of parts that are off: ADD must neither rely on them nor write them.
+ * A disk that cannot be written is no reason to end.
+ */
 async function removeUnused(
   switches: ReadonlyMap<string, string>,
   dataDir: string,
+  log: Agent["log"],
 ): Promise<void> {
-  if (!switches.has("cache")) removeSynced(dataDir);
-  if (["events", "metrics", "textfile"].some((name) => switches.has(name)))
-    return;
-  const { removeCallLog } = await import("../agent/metrics/metrics.ts");
-  removeCallLog(dataDir);
+  try {
+    if (!switches.has("cache")) removeSynced(dataDir);
+    if (["events", "metrics", "textfile"].some((name) => switches.has(name)))
+      return;
+    const { removeCallLog } = await import("../agent/metrics/metrics.ts");
+    removeCallLog(dataDir);
+  } catch (error) {
+    log("warn", "failed to remove the files of parts that are off", {
+      error: messageOf(error),
+    });
+  }
 }
 
 /** A configuration that cannot be read is no reason to end: the install part mends it. */
