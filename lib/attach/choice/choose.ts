@@ -130,17 +130,21 @@ export async function resolveChoice(
   return attachmentsOf(context, choice, selection, definitions);
 }
 
-/** undefined if the choice names none. Throws 7 and 11. */
-async function definitionsOf(
+/**
+ * undefined if the choice names none. Throws 7 and 11. Most choices name none, so they pay
+ * for no asynchronous call (docs/notes/performance.md).
+ */
+function definitionsOf(
   context: Context,
   choice: Choice,
   selection: SelectionContext,
   api: OpenKube,
   deadline: Deadline,
-): Promise<Definitions | undefined> {
+): Promise<Definitions> | undefined {
   if (choice.definitions.length === 0) return undefined;
-  const { fetchDefinitions } = await import("./fetch-definitions.ts");
-  return fetchDefinitions(context, choice, selection, api, deadline);
+  return import("./fetch-definitions.ts").then(({ fetchDefinitions }) =>
+    fetchDefinitions(context, choice, selection, api, deadline),
+  );
 }
 
 /** Throws 1 and 7. */
