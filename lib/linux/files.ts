@@ -176,7 +176,12 @@ export function replaceFile(path: string, text: string, mode = 0o600): void {
  */
 export function createFile(path: string, mode: number): number {
   const fd = openNew(path, mode);
-  setMode(fd, mode);
+  try {
+    setMode(fd, mode);
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
   return fd;
 }
 
