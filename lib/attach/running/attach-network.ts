@@ -191,16 +191,15 @@ function requireCompatible(
   attachments: readonly Attachment[],
   { config }: Context,
 ): void {
-  const invalid = (problem: string) => invalidConfig(problem);
   if (attachments.length > maxAttachments)
-    throw invalid(`the pod has ${maxAttachments} networks already`);
+    throw invalidConfig(`the pod has ${maxAttachments} networks already`);
   const named = attachments.map((one) => ({ ...one, name: displayName(one) }));
   requireServedOnce(named, config);
   const asking = attachments.filter(
     ({ element }) => element?.requests?.["defaultRoute"],
   );
   if (asking.length > 1)
-    throw invalid(
+    throw invalidConfig(
       `"default-route" is requested for more than one network: ${asking.map(displayName).join(", ")}`,
     );
 }
