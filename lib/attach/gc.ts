@@ -227,11 +227,8 @@ async function deleteUnreadableRecords(
   // A record of another genie network: `confDir` is not all that the node has.
   if (records.some(({ network }) => network !== request.config.name)) return [];
   const now = context.dependencies.now().getTime();
-  const isSettled = (name: string): boolean => {
-    const writtenMs = recordDirectory(context).lastWritten(name);
-    // The clock may have been changed since.
-    return writtenMs !== undefined && Math.abs(now - writtenMs) >= settledMs;
-  };
+  const isSettled = (name: string): boolean =>
+    (recordDirectory(context).ageOf(name, now) ?? 0) >= settledMs;
   const errors: CniError[] = [];
   for (const { name, error } of unreadable) {
     if (!(error instanceof CorruptRecord) || valid.hasName(name)) continue;

@@ -204,11 +204,12 @@ export class RecordDirectory extends Records {
   }
 
   /**
-   * Time of the last change of a record's file, in milliseconds since 1970; undefined
-   * if it is missing.
+   * Milliseconds between the last change of a record's file and `nowMs`, also if the clock
+   * was set back since; undefined if the file is missing.
    */
-  lastWritten(name: string): number | undefined {
-    return onDisk("read", () => this.statusOf(name)?.modifiedMs);
+  ageOf(name: string, nowMs: number): number | undefined {
+    const writtenMs = onDisk("read", () => this.statusOf(name)?.modifiedMs);
+    return writtenMs === undefined ? undefined : Math.abs(nowMs - writtenMs);
   }
 
   /** Changes whenever the record is replaced; undefined if it is missing. */

@@ -167,6 +167,33 @@ describe("an attachment without a recorded result", () => {
     ]);
   });
 
+  test("an unreadable one of the same ADD: replaced, with the errors", async () => {
+    await using scripted = await startScriptedNode();
+    const { node, delegates } = scripted;
+    const pod = await node.pod();
+    await node.succeed("ADD", pod, two);
+    const path = node.resultPath(pod);
+    const { results } = JSON.parse(readFileSync(path, "utf8")) as {
+      results: unknown[];
+    };
+    writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
+    for (const type of ["alpha", "beta"])
+      delegates.behave({ type, verb: "DEL" }, failing(`no ${type}`));
+    await node.fail("DEL", pod, two);
+    const directory = join(node.dataDir, "abandoned");
+    const [file = ""] = readdirSync(directory);
+    writeFileSync(join(directory, file), "torn");
+    backdate(node, pod, 1_000_000);
+    await node.fail("DEL", pod, two);
+    await node.succeed("DEL", pod, two);
+    expect(abandoned(node)).toMatchObject([
+      {
+        attachments: [{ ifname: "eth0" }],
+        abandoned: { errors: [{ ifname: "eth0" }] },
+      },
+    ]);
+  });
+
   test("a left-over of this container: ADD goes on", async () => {
     await using scripted = await startScriptedNode();
     const { node, delegates } = scripted;

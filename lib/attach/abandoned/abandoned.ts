@@ -96,10 +96,9 @@ export function settleUnreadable(
 ): void {
   const { config, dependencies, log } = context;
   const nowMs = dependencies.now().getTime();
-  const writtenMs = recordDirectory(context).lastWritten(name) ?? nowMs;
-  // The clock may have been changed since.
-  const isOldFile = Math.abs(nowMs - writtenMs) >= config.deleteGiveUpMs;
-  if (config.deleteGiveUpMs === 0 || !isOldFile) throw problem;
+  const ageMs = recordDirectory(context).ageOf(name, nowMs) ?? 0;
+  const { deleteGiveUpMs } = config;
+  if (deleteGiveUpMs === 0 || ageMs < deleteGiveUpMs) throw problem;
   log().error(messageOf(problem));
 }
 
@@ -240,7 +239,7 @@ async function abandon(
 ): Promise<void> {
   const abandoned = abandonedRecords(config);
   const failed = new Set(failures.map(({ attachment }) => attachment));
-  const before = await abandoned.read(record);
+  const before = await earlier(abandoned, record);
   const attachments = [
     ...(before ? executedIn(before) : []).filter(
       (one) =>
@@ -263,6 +262,18 @@ async function abandon(
       ),
     })
     .sync();
+}
+
+/** The record that {@link abandon} adds to; an unreadable one is replaced. */
+async function earlier(
+  abandoned: RecordDirectory,
+  record: AttachmentRecord,
+): Promise<AttachmentRecord | undefined> {
+  try {
+    return await abandoned.read(record);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Why these attachments are abandoned: the latest error of each, and the time of the first. */
