@@ -258,14 +258,9 @@ describe("devices of a resource", () => {
 
   test("an abandoned attachment: its file goes when it is dropped", async () => {
     await using devices = await Devices.start();
-    const { cluster, delegates } = devices;
+    const { cluster } = devices;
     writeInfo(ids[0]);
-    for (const verb of ["ADD", "DEL"])
-      delegates.behave({ type: "vf", verb }, failing("no such VF"));
-    const config = { podResourcesSocket: devices.kubelet.socket };
-    const pod = await cluster.pod({ [networksKey]: "vf" });
-    await cluster.refuse(pod, { config });
-    await cluster.del(pod, { config });
+    const pod = await abandonedPod(devices);
     expect(filesOf(pod)).toHaveLength(1);
     cluster.node.command("gc", "--drop-all");
     expect(filesOf(pod)).toEqual([]);
@@ -274,12 +269,8 @@ describe("devices of a resource", () => {
   test("an abandoned attachment of a container that is attached again: its file stays", async () => {
     await using devices = await Devices.start();
     const { cluster, delegates } = devices;
-    for (const verb of ["ADD", "DEL"])
-      delegates.behave({ type: "vf", verb }, failing("no such VF"));
     const config = { podResourcesSocket: devices.kubelet.socket };
-    const pod = await cluster.pod({ [networksKey]: "vf" });
-    await cluster.refuse(pod, { config });
-    await cluster.del(pod, { config });
+    const pod = await abandonedPod(devices);
     writeInfo(ids[0]);
     delegates.behave(
       { type: "vf", verb: "ADD" },
@@ -676,3 +667,15 @@ describe("devices of a claim", () => {
     expect(filesOf(pod)).toEqual([]);
   });
 });
+
+/** A pod whose network with a device could be neither added nor deleted. */
+async function abandonedPod(devices: Devices): Promise<Pod> {
+  const { cluster, delegates } = devices;
+  for (const verb of ["ADD", "DEL"])
+    delegates.behave({ type: "vf", verb }, failing("no such VF"));
+  const config = { podResourcesSocket: devices.kubelet.socket };
+  const pod = await cluster.pod({ [networksKey]: "vf" });
+  await cluster.refuse(pod, { config });
+  await cluster.del(pod, { config });
+  return pod;
+}
