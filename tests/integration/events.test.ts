@@ -1,5 +1,7 @@
 /** `genie agent --events` (agent.md "Events"), by the compiled executable. */
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { Cluster } from "../support/cluster.ts";
@@ -125,6 +127,9 @@ describe("genie agent --events", () => {
     const pod = await makePod(node, api, "web", {});
     await cluster.add(pod);
     await using agent = new RunningAgent(node, "--no-cache", "--events");
+    // The agent makes it right before its first look at the records, of which it tells nothing.
+    const callLog = join(node.dataDir, "calls.log");
+    await until(() => existsSync(callLog), "the agent's calls.log");
     await changed(cluster, "attach", "shop/web", "weave");
     const added = "Normal AddedInterface: Add eth1 [10.67.0.2/24] from weave";
     await untilEvents(api, "web", [added]);
