@@ -240,25 +240,40 @@ export function listIfAny(path: string, suffix = ""): string[] {
       // Not a directory.
       if (isAbsent(size)) return names;
       if (checked(size) === 0) return names;
-      const entries = buffer.subarray(0, size);
-      // Fast path: of thousands of names most have another end.
-      if (suffix === "" || textOf(entries).includes(`${suffix}\0`))
-        addNames(entries, suffix, names);
+      addNames(buffer.subarray(0, size), suffix, names);
     }
   } finally {
     close(fd);
   }
 }
 
+/**
+ * Moves the names of `entries`, each with its NUL, to the front and cuts them from one
+ * text: a view of the bytes for each name, or an array that grows, leaves more on the heap.
+ */
 function addNames(entries: Uint8Array, suffix: string, names: string[]): void {
-  let at = 0;
-  while (at < entries.length) {
-    const end = entries.indexOf(0, at + direntName);
-    const name = textOf(entries.subarray(at + direntName, end));
-    if (name !== "." && name !== ".." && name.endsWith(suffix))
-      names.push(name);
+  let count = 0;
+  let length = 0;
+  for (let at = 0; at < entries.length; count++) {
     const { [at + direntLength]: low = 0, [at + direntLength + 1]: high = 0 } =
       entries;
+    const start = at + direntName;
+    const end = entries.indexOf(0, start) + 1;
+    entries.copyWithin(length, start, end);
+    length += end - start;
     at += low | (high << 8);
   }
+  const text = textOf(entries.subarray(0, length));
+  // Fast path: of thousands of names most have another end.
+  if (!text.includes(`${suffix}\0`)) return;
+  let used = names.length;
+  names.length += count;
+  for (let at = 0; at < text.length;) {
+    const end = text.indexOf("\0", at);
+    const name = text.slice(at, end);
+    if (name !== "." && name !== ".." && name.endsWith(suffix))
+      names[used++] = name;
+    at = end + 1;
+  }
+  names.length = used;
 }

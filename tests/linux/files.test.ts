@@ -24,6 +24,7 @@ import {
 import {
   Open,
   close,
+  listIfAny,
   open,
   statusIfAny,
   write,
@@ -257,4 +258,35 @@ describe("statusIfAny", () => {
       expect(statusIfAny(path)?.modifiedMs).toBeCloseTo(seconds * 1000, 1);
     },
   );
+});
+
+describe("listIfAny", () => {
+  // More than the kernel returns at once; names of one to four bytes for each character.
+  const names = Array.from({ length: 3000 }, (_, i) => `${i}-aé€🙂`);
+
+  test("lists every name, however many calls it takes", () => {
+    using directory = temporaryDirectory();
+    for (const name of names) writeFileSync(`${directory.path}/${name}`, "");
+    expect(listIfAny(directory.path).toSorted()).toEqual(names.toSorted());
+    expect(listIfAny(directory.path, "99-aé€🙂").toSorted()).toEqual(
+      names.filter((name) => name.endsWith("99-aé€🙂")).toSorted(),
+    );
+  });
+
+  test("replaces what is not UTF-8, in that name alone", () => {
+    using directory = temporaryDirectory();
+    const invalid = Buffer.concat([
+      Buffer.from(`${directory.path}/`),
+      Buffer.of(0xe2, 0x82),
+    ]);
+    writeFileSync(invalid, "");
+    writeFileSync(`${directory.path}/next`, "");
+    expect(listIfAny(directory.path).toSorted()).toEqual(["next", "\uFFFD"]);
+  });
+
+  test.each(["missing", "file", "file/below"])("%s has no names", (name) => {
+    using directory = temporaryDirectory();
+    writeFileSync(`${directory.path}/file`, "");
+    expect(listIfAny(`${directory.path}/${name}`)).toEqual([]);
+  });
 });

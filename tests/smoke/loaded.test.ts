@@ -189,17 +189,24 @@ describe("the executable, system calls for a pod", () => {
    * With 64 blocks of heap the engine starts a thread that prepares more, 0.5 ms for
    * every pod. On a busy machine a late delegate starts one too: the least of five.
    */
-  test("ADD and DEL: no thread beyond those of VERSION", () => {
-    const counts = Array.from({ length: 5 }, (_, i) => {
-      const own = threadsOf("VERSION", "");
-      const [add, del] = ["ADD", "DEL"].map(
-        (command) => threadsOf(command, `threads-${i}`) - own,
-      );
-      return { add, del };
-    });
-    expect(Math.min(...counts.map(({ add = 0 }) => add))).toBe(0);
-    expect(Math.min(...counts.map(({ del = 0 }) => del))).toBe(0);
-  });
+  test.each([
+    { networks: 1, more: 0 },
+    { networks: 300, more: 299 },
+  ])(
+    "ADD and DEL, $networks networks: no thread beyond those of VERSION",
+    ({ more }) => {
+      for (let i = 0; i < more; i++) node.network(`other-${i}`, ["noop"], "30");
+      const counts = Array.from({ length: 5 }, (_, i) => {
+        const own = threadsOf("VERSION", "");
+        const [add, del] = ["ADD", "DEL"].map(
+          (command) => threadsOf(command, `threads-${i}`) - own,
+        );
+        return { add, del };
+      });
+      expect(Math.min(...counts.map(({ add = 0 }) => add))).toBe(0);
+      expect(Math.min(...counts.map(({ del = 0 }) => del))).toBe(0);
+    },
+  );
 
   test("ADD and DEL: at most a quarter above the stored counts, at least half of them", () => {
     const own = callsOf("VERSION", "calls");
