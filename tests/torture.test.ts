@@ -1,44 +1,42 @@
 /**
- * A short torture: every crash point, then rounds of pods with a seed that is
- * always the same, and some with one that never is. What a finding needs to be
+ * A short torture: every crash point, every scenario, then rounds of pods with a seed
+ * that is always the same, and some with one that never is. What a finding needs to be
  * repeated is in its message.
  */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Figures } from "../torture/report.ts";
 import { defects } from "../torture/defects.ts";
 import { isScenario, scenarios } from "../torture/scenarios/scenarios.ts";
 import { makeSchedule } from "../torture/schedule.ts";
 import { genieBinary } from "./support/build.ts";
+import { temporaryDirectory } from "./support/delegate.ts";
 
 const script = join(import.meta.dir, "../torture/torture.ts");
 const limitMs = 600_000;
 
-/** Throws Error when there are no figures: then the torture itself failed. */
-function torture(...options: string[]): Figures {
-  const directory = mkdtempSync(join(tmpdir(), "genie-figures-"));
-  try {
-    const json = join(directory, "figures.json");
-    const { stdout, stderr } = Bun.spawnSync({
-      cmd: [process.execPath, script, "--json", json, ...options],
-      env: { ...process.env, GENIE_BINARY: genieBinary() },
-      stdout: "pipe",
-      stderr: "pipe",
-      timeout: limitMs,
-      killSignal: "SIGKILL",
-    });
-    process.stderr.write(`${stdout.toString().trim().split("\n").at(-1)}\n`);
-    try {
-      return JSON.parse(readFileSync(json, "utf8")) as Figures;
-    } catch (cause) {
-      const end = `${stdout.toString()}${stderr.toString()}`.slice(-2000);
-      throw new Error(`no figures: ${end}`, { cause });
-    }
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+/** The figures of a torture that found nothing. Throws Error if it found something, or failed itself. */
+async function torture(...options: string[]): Promise<Figures> {
+  using directory = temporaryDirectory();
+  const json = join(directory.path, "figures.json");
+  const child = Bun.spawn({
+    cmd: [process.execPath, script, "--json", json, ...options],
+    env: { ...process.env, GENIE_BINARY: genieBinary() },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: limitMs,
+    killSignal: "SIGKILL",
+  });
+  const [stdout, stderr] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ]);
+  if (!(await Bun.file(json).exists()))
+    throw new Error(`no figures: ${`${stdout}${stderr}`.slice(-2000)}`);
+  const figures = (await Bun.file(json).json()) as Figures;
+  requireNoFinding(figures);
+  return figures;
 }
 
 /** Throws Error with one short line: a long message may be cut in a log, and a seed of chance is lost. */
@@ -50,27 +48,12 @@ function requireNoFinding({ seed, findings }: Figures): void {
   );
 }
 
-const nothing = {
-  addresses: 0,
-  "ledger entries": 0,
-  interfaces: 0,
-  namespaces: 0,
-  records: 0,
-  abandoned: 0,
-  locks: 0,
-  processes: 0,
-};
-
 describe("torture", () => {
-  test(
-    "every crash point of ADD and DEL, every scenario, and a fixed seed",
-    () => {
-      const figures = torture("--seed", "20", "--rounds", "10");
-      requireNoFinding(figures);
-      const { leaks, pods, totalFaults, crashPoints, rules } = figures;
-      expect({ leaks, pods }).toEqual({ leaks: nothing, pods: 80 });
-      expect(totalFaults).toBeGreaterThan(300);
-      expect(Object.keys(rules)).toEqual(Object.keys(scenarios).toSorted());
+  // Each has a node of its own, and waits more than it computes.
+  test.concurrent(
+    "every crash point of ADD, DEL, attach and detach",
+    async () => {
+      const { crashPoints } = await torture("--only", "points");
       // For each verb: before, between and after the record, the delegates and the lock.
       const missing = [
         "ADD killed: openat",
@@ -88,12 +71,31 @@ describe("torture", () => {
     limitMs,
   );
 
-  test(
-    "a seed of its own",
-    () => {
-      const figures = torture("--rounds", "4", "--no-points");
-      requireNoFinding(figures);
-      expect(figures.leaks).toEqual(nothing);
+  test.concurrent(
+    "every scenario",
+    async () => {
+      const { rules } = await torture("--only", "scenarios");
+      expect(Object.keys(rules)).toEqual(Object.keys(scenarios).toSorted());
+    },
+    limitMs,
+  );
+
+  test.concurrent(
+    "10 rounds of a fixed seed",
+    async () => {
+      const words = ["--only", "rounds", "--seed", "20", "--rounds", "10"];
+      const { pods, totalFaults } = await torture(...words);
+      expect(pods).toBe(80);
+      expect(totalFaults).toBeGreaterThan(200);
+    },
+    limitMs,
+  );
+
+  test.concurrent(
+    "4 rounds of a seed of its own",
+    async () => {
+      const { pods } = await torture("--only", "rounds", "--rounds", "4");
+      expect(pods).toBe(32);
     },
     limitMs,
   );

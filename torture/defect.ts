@@ -53,7 +53,7 @@ function tortured({ file, edits, scenario }: Defect): string[] {
 function extentOf(scenario: ScenarioName | undefined): string[] {
   return scenario === undefined
     ? ["--rounds", "12", "--seconds", "300"]
-    : ["--rounds", "0", "--no-points", "--scenario", scenario];
+    : ["--scenario", scenario];
 }
 
 function edited(text: string, { before, after }: Edit): string {

@@ -1,5 +1,5 @@
 /**
- * `torture.ts [--seed N] [--rounds N] [--seconds N] [--json FILE] [--no-points] [--scenario NAME]`:
+ * `torture.ts [--seed N] [--rounds N] [--seconds N] [--json FILE] [--only PART | --scenario NAME]`:
  * tortures the executable on a node of its own and fails when anything is left, or was said
  * that no runtime should hear. The same seed repeats the same schedule.
  */
@@ -16,8 +16,9 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "" },
     seconds: { type: "string", default: "" },
     json: { type: "string" },
-    "no-points": { type: "boolean", default: false },
-    /** Only this one, of all. */
+    /** Only this part. */
+    only: { type: "string" },
+    /** Only this scenario. */
     scenario: { type: "string" },
   },
 });
@@ -33,6 +34,14 @@ if (
   )
 ) {
   console.error("torture: --seed, --rounds and --seconds are whole numbers");
+  process.exit(2);
+}
+
+const parts = ["points", "scenarios", "rounds"];
+const only =
+  values.only ?? (values.scenario === undefined ? undefined : "scenarios");
+if (only !== undefined && !parts.includes(only)) {
+  console.error(`torture: --only is one of: ${parts.join(", ")}`);
   process.exit(2);
 }
 
@@ -59,16 +68,18 @@ async function outside(): Promise<number> {
     `${seconds}`,
   ];
   if (values.json !== undefined) args.push("--json", values.json);
-  if (values["no-points"]) args.push("--no-points");
+  if (only !== undefined) args.push("--only", only);
   if (values.scenario !== undefined) args.push("--scenario", values.scenario);
   return isolated(import.meta.path, args, seconds + 120);
 }
 
 async function inside(path: string): Promise<number> {
-  const figures = await torture(makeSchedule(seed, rounds), path, {
+  const has = (part: string) => part === (only ?? part);
+  const schedule = makeSchedule(seed, has("rounds") ? rounds : 0);
+  const figures = await torture(schedule, path, {
     seconds,
-    points: !values["no-points"],
-    scenarios: chosen,
+    points: has("points"),
+    scenarios: has("scenarios") ? chosen : [],
   });
   if (values.json !== undefined)
     await Bun.write(values.json, JSON.stringify(figures));
