@@ -23,11 +23,11 @@ import { directoryOptions } from "../support/node.ts";
 describe("genie agent", () => {
   test("an API server that never responds, it ends within 5 s of SIGTERM all the same", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
+    await using node = await startScriptedNode();
     api.inject({ kind: "stall", times: Infinity });
     await using agent = new RunningAgent(
-      scripted.node,
-      `--kubeconfig=${keptKubeconfig(scripted.node, api)}`,
+      node,
+      `--kubeconfig=${keptKubeconfig(node, api)}`,
       "--status",
     );
     await until(() => api.requests.length >= 2, "both watches");
@@ -97,8 +97,8 @@ describe("genie agent", () => {
   }, 20_000);
 
   test("without a credential, the parts that need none run", async () => {
-    await using scripted = await startScriptedNode();
-    await using agent = new RunningAgent(scripted.node, "--load");
+    await using node = await startScriptedNode();
+    await using agent = new RunningAgent(node, "--load");
     expect(await agent.said("the agent starts")).toMatchObject({
       node: "node1",
       parts: ["due statuses", "cache", "load"],
@@ -112,8 +112,7 @@ describe("genie agent", () => {
   });
 
   test("a configuration that is damaged, does not end it", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     writeFileSync(join(node.confDir, "00-genie.conflist"), "{");
     await using agent = new RunningAgent(node, "--no-cache");
     await agent.said("the agent starts");
@@ -125,15 +124,15 @@ describe("genie agent", () => {
     [["--metrics=nowhere"], '--metrics: expected [HOST:]PORT, got "nowhere"'],
     [["--atach"], "unknown option --atach; did you mean --attach?"],
   ])("%j, is refused before anything is installed", async (words, message) => {
-    await using scripted = await startScriptedNode();
+    await using node = await startScriptedNode();
     const { exitCode, stderr } = await type([
       "agent",
-      ...directoryOptions(scripted.node),
+      ...directoryOptions(node),
       ...words,
     ]);
     expect(exitCode).toBeGreaterThan(0);
     expect(stderr).toContain(message);
-    expect(existsSync(join(scripted.node.binDir, "genie"))).toBe(false);
+    expect(existsSync(join(node.binDir, "genie"))).toBe(false);
   });
 
   test("--help, says of each part what it needs", async () => {

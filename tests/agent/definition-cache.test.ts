@@ -24,7 +24,7 @@ import { cachedDefinition } from "../../lib/state/cached-definition.ts";
 import { RunningAgent } from "../support/agent.ts";
 import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";
-import type { CallOptions, Node } from "../support/node.ts";
+import type { CallOptions } from "../support/node.ts";
 import {
   type ScriptedNode,
   keptKubeconfig,
@@ -35,8 +35,7 @@ const bootId = readFile("/proc/sys/kernel/random/boot_id").trim();
 
 interface Cached extends AsyncDisposable {
   api: ApiServer;
-  scripted: ScriptedNode;
-  node: Node;
+  node: ScriptedNode;
   kubeconfig: string;
   /** An ADD with the definition shop/extra; the GETs of definitions that it made. */
   add(): Promise<number>;
@@ -46,8 +45,7 @@ interface Cached extends AsyncDisposable {
 
 async function start(): Promise<Cached> {
   const api = await startApiServer();
-  const scripted = await startScriptedNode();
-  const { node } = scripted;
+  const node = await startScriptedNode();
   define(api, "extra");
   const kubeconfig = keptKubeconfig(node, api);
   const options: CallOptions = {
@@ -56,7 +54,6 @@ async function start(): Promise<Cached> {
   };
   return {
     api,
-    scripted,
     node,
     kubeconfig,
     directory: join(node.dataDir, "definitions"),
@@ -68,7 +65,7 @@ async function start(): Promise<Cached> {
       return gets(api) - before;
     },
     async [Symbol.asyncDispose]() {
-      await scripted[Symbol.asyncDispose]();
+      await node[Symbol.asyncDispose]();
       await api.stop();
     },
   };
@@ -112,7 +109,7 @@ describe("--cache", () => {
 
   test("a definition that comes, changes and goes, is so for the next ADD", async () => {
     await using cached = await start();
-    const { api, directory, scripted } = cached;
+    const { api, directory, node } = cached;
     await using agent = new RunningAgent(
       cached.node,
       `--kubeconfig=${cached.kubeconfig}`,
@@ -123,11 +120,9 @@ describe("--cache", () => {
     define(api, "extra", "gamma");
     const path = join(directory, "shop:extra.json");
     await until(() => readFileSync(path, "utf8").includes("gamma"), "a change");
-    scripted.delegates.forget();
+    node.delegates.forget();
     expect(await cached.add()).toBe(0);
-    expect(scripted.delegates.calls().map(({ type }) => type)).toContain(
-      "gamma",
-    );
+    expect(node.delegates.calls().map(({ type }) => type)).toContain("gamma");
     define(api, "other");
     await until(
       () => existsSync(join(directory, "shop:other.json")),

@@ -17,8 +17,7 @@ import { failing } from "../support/delegate.ts";
 
 /** As if the machine had been started again since the pod's ADD. */
 async function addBeforeBoot(node: Node): Promise<string> {
-  const pod = await node.pod();
-  await node.succeed("ADD", pod, { annotations: { cni: "alpha,beta" } });
+  const pod = await node.attach({ annotations: { cni: "alpha,beta" } });
   node.changeRecord(pod, { bootId: crypto.randomUUID() });
   return pod.containerId;
 }
@@ -36,8 +35,7 @@ describe("--gc", () => {
     ["here", []],
     ["in another mount namespace than process 1", apart],
   ])("%s, deletes what is left of an earlier boot", async (_where, by) => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     symlinkSync(genieBinary(), join(node.binDir, "genie"));
     const containerId = await addBeforeBoot(node);
     await using agent = new RunningAgent(node, ...by, "--gc", "--no-cache");
@@ -49,11 +47,10 @@ describe("--gc", () => {
   });
 
   test("what cannot be deleted is said and kept", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     symlinkSync(genieBinary(), join(node.binDir, "genie"));
     const containerId = await addBeforeBoot(node);
-    delegates.behave({ type: "beta", verb: "DEL" }, failing());
+    node.delegates.behave("DEL beta", failing());
     await using agent = new RunningAgent(node, "--gc", "--no-cache");
     expect(await agent.said("gc: failed")).toMatchObject({
       level: "warn",
@@ -62,8 +59,8 @@ describe("--gc", () => {
   });
 
   test("without the installed genie, the part is said to fail, and the agent goes on", async () => {
-    await using scripted = await startScriptedNode();
-    await using agent = new RunningAgent(scripted.node, "--gc", "--no-cache");
+    await using node = await startScriptedNode();
+    await using agent = new RunningAgent(node, "--gc", "--no-cache");
     expect(
       await agent.said("a part failed and is started again"),
     ).toMatchObject({ part: "gc" });
@@ -128,19 +125,18 @@ describe("abandoned attachments", () => {
   });
 
   test("genie gc --skip-abandoned, does not try them", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     for (const verb of ["ADD", "DEL"])
-      delegates.behave({ type: "beta", verb }, failing());
+      node.delegates.behave(`${verb} beta`, failing());
     const two = { annotations: { cni: "alpha,beta" } };
     await node.fail("ADD", pod, two);
     await node.succeed("DEL", pod, two);
-    delegates.forget();
+    node.delegates.forget();
     expect(node.command("gc", "--skip-abandoned").exitCode).toBe(0);
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(node.command("gc").stdout).toContain("still abandoned");
-    expect(delegates.calls()).toHaveLength(1);
+    expect(node.delegates.calls()).toHaveLength(1);
   });
 });
 

@@ -44,8 +44,7 @@ async function start(): Promise<Setup> {
   const api = await startApiServer({
     tokens: { "test-token": "plugin", "agent-token": "agent" },
   });
-  const scripted = await startScriptedNode();
-  const { node } = scripted;
+  const node = await startScriptedNode();
   const config = JSON.stringify({ cniVersion: "1.0.0", type: "beta" });
   const metadata = { name: "extra", namespace: "shop" };
   api.definitions.put({ metadata, spec: { config } });
@@ -88,7 +87,7 @@ async function start(): Promise<Setup> {
       return statuses.flatMap(({ ips }) => ips);
     },
     async [Symbol.asyncDispose]() {
-      await scripted[Symbol.asyncDispose]();
+      await node[Symbol.asyncDispose]();
       await api.stop();
     },
   };

@@ -83,10 +83,10 @@ describe("deleteAttachments", () => {
 
   test("tries all; the rest in the order of the record, the errors as they happened", async () => {
     using double = new DelegateDouble("good", "bad");
-    double.behave(
-      { type: "bad" },
-      { stdout: { code: 42, msg: "stuck", details: "d" }, exit: 1 },
-    );
+    double.behave("bad", {
+      stdout: { code: 42, msg: "stuck", details: "d" },
+      exit: 1,
+    });
     const attachments = [
       attachment("eth0", "bad"),
       attachment("net1", "good"),
@@ -122,7 +122,7 @@ describe("deleteAttachments", () => {
 
   test("tells apart two attachments of one network", async () => {
     using double = new DelegateDouble("a");
-    double.behave({ type: "a", verb: "DEL", ifname: "net1" }, { exit: 1 });
+    double.behave("DEL a net1", { exit: 1 });
     const twin = attachment("eth0", "a");
     const attachments = [twin, { ...twin, ifname: "net1" }];
     const { remaining } = await deleteBy(double, attachments);
@@ -209,8 +209,8 @@ describe("deleteAttachments", () => {
 
   test("killed attachments are retried before failed ones", async () => {
     using double = new DelegateDouble("good", "bad", "hangs");
-    double.behave({ type: "bad" }, { exit: 1 });
-    double.behave({ type: "hangs" }, { hang: true });
+    double.behave("bad", { exit: 1 });
+    double.behave("hangs", { hang: true });
     const { remaining } = await deleteBy(
       double,
       [

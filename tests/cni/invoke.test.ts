@@ -53,7 +53,7 @@ async function call(
   read: ((output: unknown) => unknown) | null = (output) => output,
 ) {
   using double = new DelegateDouble("plugin");
-  double.behave({ type: "plugin" }, behaviour);
+  double.behave("plugin", behaviour);
   const { words, ...how } = testCaller(caller);
   let answer: unknown;
   let error: unknown;

@@ -254,12 +254,11 @@ describe("addNetwork", () => {
   test("calls the plugins in order, each with the result of the one before", async () => {
     using double = new DelegateDouble("a", "b", "c");
     const { ips } = result10;
-    double.behave({ type: "a" }, { stdout: { cniVersion: "1.0.0" } });
-    double.behave(
-      { type: "b" },
-      { stdout: { cniVersion: "1.0.0", ips: [{ address: "10.0.0.2/24" }] } },
-    );
-    double.behave({ type: "c" }, { stdout: result10 });
+    double.behave("a", { stdout: { cniVersion: "1.0.0" } });
+    double.behave("b", {
+      stdout: { cniVersion: "1.0.0", ips: [{ address: "10.0.0.2/24" }] },
+    });
+    double.behave("c", { stdout: result10 });
     const list = listOf("1.0.0", "a", "b", "c");
     const added = await add(list, double);
     const conf = { name: "net", cniVersion: "1.0.0" };
@@ -297,7 +296,7 @@ describe("addNetwork", () => {
   test("stops at the first error, whose code and details are kept", async () => {
     using double = new DelegateDouble("a", "b", "c");
     const error = { code: 42, msg: "no address", details: "pool is full" };
-    double.behave({ type: "b" }, { stdout: error, exit: 1 });
+    double.behave("b", { stdout: error, exit: 1 });
     const list = listOf("1.0.0", "a", "b", "c");
     const run = add(list, double);
     expect([
@@ -312,15 +311,12 @@ describe("addNetwork", () => {
   test("converts an answer in another version at once (F-10)", async () => {
     using double = new DelegateDouble("a", "b");
     const answer = { cniVersion: "0.2.0", ip4: { ip: "10.0.0.2/24" }, dns: {} };
-    double.behave({ type: "a" }, { stdout: answer });
+    double.behave("a", { stdout: answer });
     const converted = {
       cniVersion: "1.0.0",
       ips: [{ address: "10.0.0.2/24" }],
     } satisfies Result;
-    double.behave(
-      { type: "b" },
-      { stdout: { ...converted, cniVersion: "1.1.0" } },
-    );
+    double.behave("b", { stdout: { ...converted, cniVersion: "1.1.0" } });
     const list = listOf("1.0.0", "a", "b");
     const added = await add(list, double);
     expect([added, seen(double.calls()).at(-1)]).toEqual([
@@ -335,10 +331,9 @@ describe("addNetwork", () => {
 
   test("keeps big numbers of a result for the next plugin", async () => {
     using double = new DelegateDouble("a", "b");
-    double.behave(
-      { type: "a" },
-      { stdout: '{"cniVersion":"1.0.0","x":12345678901234567890}' },
-    );
+    double.behave("a", {
+      stdout: '{"cniVersion":"1.0.0","x":12345678901234567890}',
+    });
     const list = listOf("1.0.0", "a", "b");
     await add(list, double);
     expect(double.calls()[1]?.stdin).toBe(
@@ -376,7 +371,7 @@ describe("addNetwork", () => {
     ["a list", [], "result: expected an object, got an array"],
   ])("refuses a result with %s (state.md ADD)", async (_, stdout, text) => {
     using double = new DelegateDouble("a", "b");
-    double.behave({ type: "a" }, { stdout });
+    double.behave("a", { stdout });
     const run = add(listOf("1.0.0", "a", "b"), double);
     expect([await failure(run), double.calls().length]).toEqual([
       cniError(999, `plugin "a" failed to add eth0: ${text}`),
@@ -386,7 +381,7 @@ describe("addNetwork", () => {
 
   test("refuses a result that the configuration's version cannot express", async () => {
     using double = new DelegateDouble("a");
-    double.behave({ type: "a" }, { stdout: { cniVersion: "1.0.0" } });
+    double.behave("a", { stdout: { cniVersion: "1.0.0" } });
     const run = add(listOf("0.2.0", "a"), double);
     expect(await failure(run)).toEqual(
       cniError(
@@ -478,7 +473,7 @@ describe("delNetwork", () => {
 
   test("stops at the first error", async () => {
     using double = new DelegateDouble("a", "b", "c");
-    double.behave({ type: "b" }, failing("later", 11));
+    double.behave("b", failing("later", 11));
     const run = del(listOf("1.0.0", "a", "b", "c"), undefined, double);
     expect([
       await failure(run),
@@ -516,7 +511,7 @@ describe("checkNetwork", () => {
 
   test("stops at the first error", async () => {
     using double = new DelegateDouble("a", "b");
-    double.behave({ type: "a" }, failing("gone", 100));
+    double.behave("a", failing("gone", 100));
     const run = check(listOf("1.0.0", "a", "b"), undefined, double);
     expect([await failure(run), double.calls().length]).toEqual([
       cniError(100, 'plugin "a" failed to check eth0: gone'),
@@ -580,15 +575,15 @@ describe("gcNetwork", () => {
 
   test("goes on after errors and joins them", async () => {
     using double = new DelegateDouble("a", "b", "c", "d");
-    double.behave(
-      { type: "a" },
-      { stdout: { code: 5, msg: "one", details: "first" }, exit: 1 },
-    );
-    double.behave(
-      { type: "c" },
-      { stdout: { code: 6, msg: "two", details: "second" }, exit: 1 },
-    );
-    double.behave({ type: "d" }, failing("three", 7));
+    double.behave("a", {
+      stdout: { code: 5, msg: "one", details: "first" },
+      exit: 1,
+    });
+    double.behave("c", {
+      stdout: { code: 6, msg: "two", details: "second" },
+      exit: 1,
+    });
+    double.behave("d", failing("three", 7));
     const run = gc(listOf("1.1.0", "a", "b", "c", "d"), valid, double);
     expect([await failure(run), double.calls().length]).toEqual([
       cniError(
@@ -638,7 +633,7 @@ describe("statusNetwork", () => {
 
   test("returns the first error with its code", async () => {
     using double = new DelegateDouble("a", "b");
-    double.behave({ type: "a" }, failing("limited", 51));
+    double.behave("a", failing("limited", 51));
     const run = status(listOf("1.1.0", "a", "b"), double);
     expect([await failure(run), double.calls().length]).toEqual([
       cniError(51, 'plugin "a" failed the status check: limited'),

@@ -20,7 +20,6 @@ import {
   type ScriptedNode,
   startNode,
   startScriptedNode,
-  summary,
   two,
 } from "../support/scripted-node.ts";
 import { failing } from "../support/delegate.ts";
@@ -48,36 +47,34 @@ function backdate(node: Node, pod: Pod, ms: number): void {
 }
 
 /** A pod with alpha and beta whose ADD failed in beta, and of which beta could not be rolled back. */
-async function failedAdd(scripted: ScriptedNode): Promise<Pod> {
-  const { node, delegates } = scripted;
+async function failedAdd(node: ScriptedNode): Promise<Pod> {
   const pod = await node.pod();
   for (const verb of ["ADD", "DEL"])
-    delegates.behave({ type: "beta", verb }, failing("no such master"));
+    node.delegates.behave(`${verb} beta`, failing("no such master"));
   await node.fail("ADD", pod, two);
-  delegates.forget();
+  node.delegates.forget();
   return pod;
 }
 
 /** A pod whose beta could not be deleted: its ADD failed, its DEL gave up. */
-async function abandonedPod(scripted: ScriptedNode): Promise<Pod> {
-  const pod = await failedAdd(scripted);
-  await scripted.node.succeed("DEL", pod, two);
-  scripted.delegates.forget();
+async function abandonedPod(node: ScriptedNode): Promise<Pod> {
+  const pod = await failedAdd(node);
+  await node.succeed("DEL", pod, two);
+  node.delegates.forget();
   return pod;
 }
 
 describe("an attachment without a recorded result", () => {
   test("is tried once more; a failure is logged, kept, and no error", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await failedAdd(scripted);
+    await using node = await startScriptedNode();
+    const pod = await failedAdd(node);
     expect(node.record(pod)["attachments"]).toMatchObject([{ ifname: "eth1" }]);
     rmSync(node.logFile);
     await node.succeed("DEL", pod, {
       ...two,
       config: { log_level: "error" },
     });
-    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(node.delegates.executed()).toEqual(["DEL beta eth1"]);
     expect(node.log()).toContain("no such master");
     expect((await node.remains()).records).toEqual([]);
     expect(abandoned(node)).toMatchObject([
@@ -96,9 +93,9 @@ describe("an attachment without a recorded result", () => {
         },
       },
     ]);
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("DEL", pod, two);
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test("real: macvlan without its master, ADD fails, no DEL does, nothing else is left", async () => {
@@ -124,17 +121,15 @@ describe("an attachment without a recorded result", () => {
   });
 
   test("one beside a completed one that fails: kept apart at once", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     const path = node.resultPath(pod);
     const { results } = JSON.parse(readFileSync(path, "utf8")) as {
       results: unknown[];
     };
     writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
     for (const type of ["alpha", "beta"])
-      delegates.behave({ type, verb: "DEL" }, failing(`no ${type}`));
+      node.delegates.behave(`DEL ${type}`, failing(`no ${type}`));
     expect(await node.fail("DEL", pod, two)).toEqual({
       cniVersion: "1.0.0",
       code: 42,
@@ -168,17 +163,15 @@ describe("an attachment without a recorded result", () => {
   });
 
   test("an unreadable one of the same ADD: replaced, with the errors", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     const path = node.resultPath(pod);
     const { results } = JSON.parse(readFileSync(path, "utf8")) as {
       results: unknown[];
     };
     writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
     for (const type of ["alpha", "beta"])
-      delegates.behave({ type, verb: "DEL" }, failing(`no ${type}`));
+      node.delegates.behave(`DEL ${type}`, failing(`no ${type}`));
     await node.fail("DEL", pod, two);
     const directory = join(node.dataDir, "abandoned");
     const [file = ""] = readdirSync(directory);
@@ -195,22 +188,21 @@ describe("an attachment without a recorded result", () => {
   });
 
   test("a left-over of this container: ADD goes on", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await failedAdd(scripted);
+    await using node = await startScriptedNode();
+    const pod = await failedAdd(node);
     await node.succeed("ADD", pod, { annotations: { cni: "gamma" } });
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL beta eth1",
       "ADD gamma eth0",
     ]);
     expect(abandoned(node)).toHaveLength(1);
     // The container lives: its interfaces are another network's now.
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
-    delegates.forget();
+    node.delegates.behave("DEL beta", {});
+    node.delegates.forget();
     expect(node.command("gc").stdout).toContain(
       `still abandoned ${pod.containerId}:eth0: container ${pod.containerId} is attached again`,
     );
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     await node.succeed("DEL", pod);
     expect(node.command("gc").stdout).toBe(
       `deleted ${pod.containerId} eth0\n1 deleted, 0 waiting, 0 failed\n`,
@@ -220,19 +212,16 @@ describe("an attachment without a recorded result", () => {
 });
 
 describe("an attachment that ADD completed", () => {
-  async function completed(scripted: ScriptedNode): Promise<Pod> {
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.behave({ type: "beta", verb: "DEL" }, failing());
-    delegates.forget();
+  async function completed(node: ScriptedNode): Promise<Pod> {
+    const pod = await node.attach(two);
+    node.delegates.behave("DEL beta", failing());
+    node.delegates.forget();
     return pod;
   }
 
   test("fails until three DELs have, the first of them deleteGiveUp ago", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await completed(scripted);
+    await using node = await startScriptedNode();
+    const pod = await completed(node);
     for (const count of [1, 2, 3, 4]) {
       expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 42 });
       expect(node.record(pod)).toMatchObject({
@@ -254,12 +243,10 @@ describe("an attachment that ADD completed", () => {
   });
 
   test("DELs of a runtime's GC and of `genie gc` count too", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode("1.1.0");
     const config = gcOfNone;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.behave({ type: "beta", verb: "DEL" }, failing());
+    const pod = await node.attach(two);
+    node.delegates.behave("DEL beta", failing());
     node.changeRecord(pod, { uptimeMs: 1 });
     await pod.netns.remove();
     expect(await node.fail("GC", undefined, { config })).toMatchObject({
@@ -277,10 +264,9 @@ describe("an attachment that ADD completed", () => {
   });
 
   test("the disk is full: the record's age counts", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
-    const pod = await completed(scripted);
+    const pod = await completed(node);
     mkdirSync(join(node.dataDir, "abandoned"), { mode: 0o700 });
     disk.fill();
     await node.fail("DEL", pod, two);
@@ -289,16 +275,15 @@ describe("an attachment that ADD completed", () => {
     const config = { deleteGiveUp: 1 };
     await node.succeed("DEL", pod, { ...two, config });
     expect((await node.remains()).records).toEqual([]);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    node.delegates.behave("DEL beta", {});
     expect(node.command("gc").stdout).toContain("1 deleted");
     expect((await node.remains()).abandoned).toEqual([]);
   });
 
   test("the disk is read-only: the record's age counts, here too", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
-    const pod = await completed(scripted);
+    const pod = await completed(node);
     const record = node.record(pod);
     await disk.makeReadOnly();
     expect(await node.fail("DEL", pod, two)).toMatchObject({
@@ -310,17 +295,17 @@ describe("an attachment that ADD completed", () => {
     await node.succeed("DEL", pod, { ...two, config });
     // It stays where it is, and GC meets it when the container is gone.
     expect(node.record(pod)).toEqual(record);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    node.delegates.behave("DEL beta", {});
     expect(await node.fail("DEL", pod, two)).toMatchObject({
       code: 5,
       msg: expect.stringContaining("read-only file system"),
     });
     await node.succeed("DEL", pod, { ...two, config });
-    delegates.forget();
+    node.delegates.forget();
     const other = await node.pod("other");
     await node.succeed("DEL", other, two);
     expect(await node.fail("ADD", other, two)).toMatchObject({ code: 5 });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test.each([
@@ -329,13 +314,12 @@ describe("an attachment that ADD completed", () => {
   ])(
     "the disk is read-only, DEL of the plugin %s: `genie gc` says neither deleted nor abandoned",
     async (_, behaviour) => {
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
+      await using node = await startScriptedNode();
       await using disk = await smallDisk(node.dataDir);
-      const pod = await completed(scripted);
+      const pod = await completed(node);
       node.attachedEarlier([pod], 300_000);
       await pod.netns.remove();
-      delegates.behave({ type: "beta", verb: "DEL" }, behaviour);
+      node.delegates.behave("DEL beta", behaviour);
       await disk.makeReadOnly();
       expect(node.command("gc", "--grace", "0")).toMatchObject({
         exitCode: 1,
@@ -345,16 +329,14 @@ describe("an attachment that ADD completed", () => {
   );
 
   test("the disk is read-only and the record unreadable: its file's age counts", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    const pod = await node.attach(two);
     writeFileSync(node.recordPath(pod), "{");
     const minuteAgo = Date.now() / 1000 - 60;
     utimesSync(node.recordPath(pod), minuteAgo, minuteAgo);
     await disk.makeReadOnly();
-    delegates.forget();
+    node.delegates.forget();
     for (const deleteGiveUp of [0, 300])
       expect(
         await node.fail("DEL", pod, { ...two, config: { deleteGiveUp } }),
@@ -364,14 +346,12 @@ describe("an attachment that ADD completed", () => {
       });
     const config = { deleteGiveUp: 60 };
     await node.succeed("DEL", pod, { ...two, config });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test("an unreadable record cannot be moved aside: it stays, its file's age counts", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     writeFileSync(node.recordPath(pod), "{");
     mkdirSync(`${node.recordPath(pod)}.corrupt`);
     expect((await node.fail("DEL", pod, two)).code).toBe(5);
@@ -381,8 +361,7 @@ describe("an attachment that ADD completed", () => {
   });
 
   test("of Multus: counted from its first DEL, its file goes with it", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const multusDir = join(node.directory, "multus");
     mkdirSync(multusDir);
@@ -397,10 +376,10 @@ describe("an attachment that ADD completed", () => {
         { Bytes: bytes(conf("beta")) },
       ]),
     );
-    delegates.behave({ type: "beta", verb: "DEL" }, failing());
+    node.delegates.behave("DEL beta", failing());
     const options = { ...two, config: { multusDir } };
     for (let i = 0; i < 2; i++) await node.fail("DEL", pod, options);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL beta net1",
       "DEL alpha eth0",
       "DEL beta net1",
@@ -414,9 +393,8 @@ describe("an attachment that ADD completed", () => {
 
 describe("an abandoned attachment", () => {
   test("genie gc deletes it as soon as that works", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await abandonedPod(scripted);
+    await using node = await startScriptedNode();
+    const pod = await abandonedPod(node);
     expect(node.command("gc")).toEqual({
       exitCode: 0,
       stdout: `still abandoned ${pod.containerId}:eth0: plugin "beta" failed to delete eth1: no such master
@@ -424,44 +402,40 @@ describe("an abandoned attachment", () => {
 `,
       stderr: "",
     });
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
-    delegates.forget();
+    node.delegates.behave("DEL beta", {});
+    node.delegates.forget();
     expect(node.command("gc").stdout).toBe(
       `deleted ${pod.containerId} eth0\n1 deleted, 0 waiting, 0 failed\n`,
     );
-    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(node.delegates.executed()).toEqual(["DEL beta eth1"]);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("the namespace that it had is used while it lives", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await abandonedPod(scripted);
+    await using node = await startScriptedNode();
+    const pod = await abandonedPod(node);
     node.command("gc");
     await pod.netns.remove();
     node.command("gc");
-    expect(delegates.calls().map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual([
-      pod.netns.path,
-      "",
-    ]);
+    expect(
+      node.delegates.calls().map(({ env }) => env["CNI_NETNS"] ?? ""),
+    ).toEqual([pod.netns.path, ""]);
   });
 
   test("is not tried while a new pod has the same name and network", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await abandonedPod(scripted);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
-    delegates.behave({ type: "beta", verb: "ADD" }, { stdout: {} });
-    const successor = await node.pod();
-    await node.succeed("ADD", successor, two);
-    delegates.forget();
+    await using node = await startScriptedNode();
+    const pod = await abandonedPod(node);
+    node.delegates.behave("DEL beta", {});
+    node.delegates.behave("ADD beta", { stdout: {} });
+    const successor = await node.attach(two);
+    node.delegates.forget();
     expect(node.command("gc")).toMatchObject({
       exitCode: 0,
       stdout: expect.stringContaining(
         `still abandoned ${pod.containerId}:eth0: pod shop/web has network beta-net again`,
       ) as string,
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     await node.succeed("DEL", successor);
     expect(node.command("gc").stdout).toContain("1 deleted");
     expect(await node.remains()).toEqual(nothing);
@@ -471,10 +445,9 @@ describe("an abandoned attachment", () => {
     const config = gcOfNone;
 
     test("tries it last; a failure does not fail the GC", async () => {
-      await using scripted = await startScriptedNode("1.1.0");
-      const { node, delegates } = scripted;
-      await abandonedPod(scripted);
-      delegates.behave({ type: "beta", verb: "DEL" }, failing("still not"));
+      await using node = await startScriptedNode("1.1.0");
+      await abandonedPod(node);
+      node.delegates.behave("DEL beta", failing("still not"));
       await node.succeed("GC", undefined, { config });
       expect(abandoned(node)).toMatchObject([
         {
@@ -483,45 +456,39 @@ describe("an abandoned attachment", () => {
           },
         },
       ]);
-      expect(delegates.calls().map(summary)).toEqual([
-        "GC alpha",
-        "DEL beta eth1",
-      ]);
-      delegates.behave({ type: "beta", verb: "DEL" }, {});
+      expect(node.delegates.executed()).toEqual(["GC alpha", "DEL beta eth1"]);
+      node.delegates.behave("DEL beta", {});
       await node.succeed("GC", undefined, { config });
       expect(await node.remains()).toEqual(nothing);
     });
 
     test("of another genie list leaves it alone", async () => {
-      await using scripted = await startScriptedNode("1.1.0");
-      const { node, delegates } = scripted;
-      await abandonedPod(scripted);
+      await using node = await startScriptedNode("1.1.0");
+      await abandonedPod(node);
       const other = { ...config, name: "other-net" };
       await node.succeed("GC", undefined, { config: other });
-      expect(delegates.calls().map(summary)).not.toContain("DEL beta eth1");
+      expect(node.delegates.executed()).not.toContain("DEL beta eth1");
       expect(abandoned(node)).toHaveLength(1);
     });
   });
 
   test("one that hangs does not keep the others, run after run", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pods = [await abandonedPod(scripted), await abandonedPod(scripted)];
+    await using node = await startScriptedNode();
+    const pods = [await abandonedPod(node), await abandonedPod(node)];
     node.command("gc");
     node.command("gc");
     // Each run begins with what was tried longest ago.
-    expect(delegates.calls().map(({ env }) => env["CNI_CONTAINERID"])).toEqual(
-      [...pods, ...pods].map(({ containerId }) => containerId),
-    );
+    expect(
+      node.delegates.calls().map(({ env }) => env["CNI_CONTAINERID"]),
+    ).toEqual([...pods, ...pods].map(({ containerId }) => containerId));
   });
 
   test("genie list --abandoned shows it", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     expect(node.command("list", "--abandoned").stdout).toBe(
       "nothing is abandoned\n",
     );
-    const pod = await abandonedPod(scripted);
+    const pod = await abandonedPod(node);
     const { exitCode, stdout } = node.command("list", "--abandoned");
     expect([
       exitCode,
@@ -563,12 +530,8 @@ describe("an abandoned attachment", () => {
   });
 
   test("genie gc --drop: forgets it, names the reservation", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const [one, other] = [
-      await abandonedPod(scripted),
-      await abandonedPod(scripted),
-    ];
+    await using node = await startScriptedNode();
+    const [one, other] = [await abandonedPod(node), await abandonedPod(node)];
     expect(node.command("gc", "--drop", "nobody")).toEqual({
       exitCode: 1,
       stdout: "",
@@ -586,7 +549,7 @@ describe("an abandoned attachment", () => {
       exitCode: 0,
       stdout: expect.stringContaining(other.containerId) as string,
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(await node.remains()).toEqual(nothing);
     expect(node.command("gc", "--drop-all")).toEqual({
       exitCode: 0,
@@ -596,10 +559,9 @@ describe("an abandoned attachment", () => {
   });
 
   test("genie gc --drop, an ID that another one begins with: only that container", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     for (const verb of ["ADD", "DEL"])
-      delegates.behave({ type: "beta", verb }, failing());
+      node.delegates.behave(`${verb} beta`, failing());
     const ids = ["c1", "c10", "c11"];
     for (const containerId of ids) {
       const pod = { ...(await node.pod()), containerId };
@@ -622,9 +584,8 @@ describe("an abandoned attachment", () => {
   test.each(["--drop", "--drop-all"])(
     "genie gc %s forgets a damaged record, and keeps its file aside",
     async (word) => {
-      await using scripted = await startScriptedNode();
-      const { node } = scripted;
-      const pod = await abandonedPod(scripted);
+      await using node = await startScriptedNode();
+      const pod = await abandonedPod(node);
       const directory = join(node.dataDir, "abandoned");
       const [file = ""] = readdirSync(directory);
       writeFileSync(join(directory, file), "{");
@@ -645,9 +606,8 @@ describe("an abandoned attachment", () => {
   );
 
   test("genie gc --drop and --drop-all, a record of a newer genie: kept, exit 1 says so", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await abandonedPod(scripted);
+    await using node = await startScriptedNode();
+    const pod = await abandonedPod(node);
     const directory = join(node.dataDir, "abandoned");
     const [file = ""] = readdirSync(directory);
     const path = join(directory, file);
@@ -665,11 +625,9 @@ describe("an abandoned attachment", () => {
   });
 
   test("genie gc --drop names the addresses of one that was completed", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.behave({ type: "beta", verb: "DEL" }, failing());
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
+    node.delegates.behave("DEL beta", failing());
     const config = { deleteGiveUp: 300 };
     for (let i = 0; i < 2; i++) await node.fail("DEL", pod, { ...two, config });
     backdate(node, pod, 300_000);
@@ -681,9 +639,9 @@ describe("an abandoned attachment", () => {
   });
 
   test("genie gc --drop and --drop-all exclude each other", async () => {
-    await using scripted = await startScriptedNode();
-    expect(
-      scripted.node.command("gc", "--drop", "c1", "--drop-all"),
-    ).toMatchObject({ exitCode: 2 });
+    await using node = await startScriptedNode();
+    expect(node.command("gc", "--drop", "c1", "--drop-all")).toMatchObject({
+      exitCode: 2,
+    });
   });
 });

@@ -201,8 +201,7 @@ describe("no pod: no API call, K8S_ANNOT", () => {
 
   test("the runtime's annotations come first", async () => {
     await using node = await startNode();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, {
+    const pod = await node.attach({
       annotations: {},
       env: { CNI_ARGS: choice },
     });

@@ -59,8 +59,7 @@ function foundIn(node: Node, pods: readonly object[], ...words: string[]) {
 
 describe("genie audit", () => {
   test("pods attached past genie, with a network missing, in another namespace; the others are in order", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const attach = async (
       name: string,
       annotations: Record<string, string>,
@@ -135,17 +134,16 @@ describe("genie audit", () => {
   });
 
   test("an element's text gives no orders to the terminal", async () => {
-    await using scripted = await startScriptedNode();
+    await using node = await startScriptedNode();
     const text = '[{"name":"a","cni-args":{"k":"\u009b2J\u202e"}}]';
     const pod = listed({ name: "p", uid: "u" }, { [networks]: text });
-    expect(audit(scripted.node, [pod]).stdout).toContain(
+    expect(audit(node, [pod]).stdout).toContain(
       '{"name":"a","cni-args":{"k":"\\u009b2J\\u202e"}}',
     );
   });
 
   test("a record of a newer genie: no pod is said to be past genie, it may be that one's", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const annotations = { cni: "beta" };
     await node.succeed("ADD", pod, { annotations });
@@ -160,10 +158,8 @@ describe("genie audit", () => {
   });
 
   test("nothing found: exit code 0, and how many pods were looked at", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
+    await using node = await startScriptedNode();
+    const pod = await node.attach({ annotations: { cni: "beta" } });
     const pods = [
       listed(pod, { cni: "beta" }),
       listed({ name: "b", uid: "b" }, {}),
@@ -181,8 +177,7 @@ describe("genie audit", () => {
   });
 
   test("a list of every node: the pods of this one, by --node, else as configured; by the host's name if a pod has it", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const cni = { cni: "beta" };
     const of = (name: string, nodeName: string | null) =>
       listed({ name, uid: name }, cni, { spec: { nodeName } });
@@ -201,10 +196,8 @@ describe("genie audit", () => {
   });
 
   test("a namespace that is gone", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
+    await using node = await startScriptedNode();
+    const pod = await node.attach({ annotations: { cni: "beta" } });
     await pod.netns[Symbol.asyncDispose]();
     expect(foundIn(node, [listed(pod, { cni: "beta" })])).toEqual([
       ["web", "other-namespace"],
@@ -212,10 +205,8 @@ describe("genie audit", () => {
   });
 
   test("a static pod, by the hash of its file; to evict it changes nothing", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
+    await using node = await startScriptedNode();
+    const pod = await node.attach({ annotations: { cni: "beta" } });
     const mirror = { name: pod.name, uid: "mirror" };
     const hash = { "kubernetes.io/config.hash": pod.uid };
     const ownerReferences = [{ kind: "Node", name: "node1", controller: true }];
@@ -242,8 +233,7 @@ describe("genie audit", () => {
       "not a pod: metadata.annotations.cni: expected a string, got the number 5",
     ],
   ])("a list that is none, %s: exit code 1", async (_, text, problem) => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const file = join(node.directory, "pods.json");
     writeFileSync(file, text);
     const { exitCode, stderr } = node.command("audit", "-f", file);
@@ -253,8 +243,8 @@ describe("genie audit", () => {
   });
 
   test("--yes without --evict: usage error", async () => {
-    await using scripted = await startScriptedNode();
-    const { exitCode, stderr } = audit(scripted.node, [], "--yes");
+    await using node = await startScriptedNode();
+    const { exitCode, stderr } = audit(node, [], "--yes");
     expect([exitCode, stderr.split("\n")[0]]).toEqual([
       2,
       "genie audit: --yes needs --evict",

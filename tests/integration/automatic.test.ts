@@ -19,7 +19,6 @@ import {
   attached,
   startNode,
   startScriptedNode,
-  summary,
 } from "../support/scripted-node.ts";
 
 const annotations = { cni: "" };
@@ -33,8 +32,7 @@ async function chosen(
   node: Node,
   config: Record<string, unknown>,
 ): Promise<string | undefined> {
-  const pod = await node.pod();
-  await node.succeed("ADD", pod, { annotations, config });
+  const pod = await node.attach({ annotations, config });
   return (await attached(pod))["eth0"];
 }
 
@@ -85,8 +83,7 @@ describe("by attachments", () => {
     await using node = await startNode();
     const config = { automatic };
     expect(await chosen(node, config)).toBe("weave");
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "canal" } });
+    const pod = await node.attach({ annotations: { cni: "canal" } });
     await pod.netns.remove();
     // A record that cannot be read is no reason to fail.
     const torn = { ...pod, containerId: "torn" };
@@ -95,16 +92,15 @@ describe("by attachments", () => {
   });
 
   test("a choice that lasts keeps no other pod waiting", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const config = { automatic: { networks: ["alpha"] } };
     const pod = await node.pod();
     const call = { annotations, config };
     await node.succeed("ADD", pod, call);
     // The left-over is deleted before the record of the next ADD is written.
-    delegates.behave({ type: "alpha", verb: "DEL" }, { hang: true });
+    node.delegates.behave("DEL alpha", { hang: true });
     const genie = startPlugin(node.request("ADD", pod, call));
-    await until(() => delegates.left().length > 0, "the plugin");
+    await until(() => node.delegates.left().length > 0, "the plugin");
     const other = await node.pod();
     const started = performance.now();
     await node.succeed("ADD", other, { annotations: { cni: "beta" } });
@@ -115,11 +111,10 @@ describe("by attachments", () => {
   });
 
   test("a read-only disk: error 5 at once", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
     await node.succeed("ADD", await node.pod(), { annotations });
-    delegates.forget();
+    node.delegates.forget();
     await disk.makeReadOnly();
     const config = { automatic: { networks: ["alpha"] } };
     const started = performance.now();
@@ -127,19 +122,18 @@ describe("by attachments", () => {
       await node.fail("ADD", await node.pod(), { annotations, config }),
     ).toMatchObject({ code: 5 });
     expect(performance.now() - started).toBeLessThan(40_000);
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test("networks whose plugins are missing are passed over; none is left: error 7", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     node.network("40-torn.conf", { cniVersion: "1.0.0", name: "t", type: "t" });
     const networks = ["torn", "nowhere", "gamma"];
     await node.succeed("ADD", await node.pod(), {
       annotations,
       config: { automatic: { networks } },
     });
-    expect(delegates.calls().map(summary)).toEqual(["ADD gamma eth0"]);
+    expect(node.delegates.executed()).toEqual(["ADD gamma eth0"]);
     const failure = await node.fail("ADD", await node.pod(), {
       annotations,
       config: { automatic: { networks: ["torn", "nowhere"] } },
@@ -157,20 +151,17 @@ describe("by attachments", () => {
     ["default by name", { cni: "default" }, "gamma"],
     ["default in the list", annotations, "default"],
   ])("%s: the default network", async (_, others, first) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await node.succeed("ADD", await node.pod(), {
       annotations: others,
       config: { automatic: { networks: [first, "beta"] } },
     });
-    expect(delegates.calls().map(summary)).toEqual(["ADD alpha eth0"]);
+    expect(node.delegates.executed()).toEqual(["ADD alpha eth0"]);
   });
 
   test("default in the list, the log says so, and the record has its file key", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, {
+    await using node = await startScriptedNode();
+    const pod = await node.attach({
       annotations,
       config: { automatic: { networks: ["default", "beta"] } },
     });
@@ -184,8 +175,7 @@ describe("by attachments", () => {
 
   test("the choice is in network-status, the record and the log", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     api.pods.put({
       metadata: { name: pod.name, namespace: pod.namespace, uid: pod.uid },

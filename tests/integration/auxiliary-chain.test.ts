@@ -15,9 +15,8 @@ import {
   scriptedResult,
   startScriptedNode,
   stdinOf,
-  summary,
 } from "../support/scripted-node.ts";
-import { failing } from "../support/delegate.ts";
+import { failing, summary } from "../support/delegate.ts";
 
 const config = { auxiliaryChain: "vendor" };
 const none = { annotations: {}, config };
@@ -30,14 +29,14 @@ function addToChain({ confDir }: Node, file: string, content: unknown): void {
 
 /** The default network alpha; the chain is beta, then gamma. */
 async function start(cniVersion = "1.0.0"): Promise<ScriptedNode> {
-  const scripted = await startScriptedNode(cniVersion);
-  addToChain(scripted.node, "20-second.conf", { cniVersion, type: "gamma" });
-  addToChain(scripted.node, "10-first.conf", {
+  const node = await startScriptedNode(cniVersion);
+  addToChain(node, "20-second.conf", { cniVersion, type: "gamma" });
+  addToChain(node, "10-first.conf", {
     cniVersion,
     type: "beta",
     a: 1,
   });
-  return scripted;
+  return node;
 }
 
 const done = ["ADD alpha eth0", "ADD beta eth0", "ADD gamma eth0"];
@@ -45,11 +44,10 @@ const undone = ["DEL gamma eth0", "DEL beta eth0", "DEL alpha eth0"];
 
 describe("the auxiliary chain", () => {
   test("ADD, CHECK, DEL: after the primary with its result, which it does not replace", async () => {
-    await using scripted = await start();
-    const { node, delegates } = scripted;
+    await using node = await start();
     const pod = await node.pod();
     expect(await node.succeed("ADD", pod, none)).toEqual(scriptedResult(0));
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(done);
     expect(stdinOf(calls[1])).toEqual({
       cniVersion: "1.0.0",
@@ -69,17 +67,17 @@ describe("the auxiliary chain", () => {
       auxiliary: { list: { name: "vendor" }, ifname: "eth0" },
     });
     expect(node.command("list").stdout).not.toContain("vendor");
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("CHECK", pod);
-    const checks = delegates.calls();
+    const checks = node.delegates.calls();
     expect(checks.map(summary)).toEqual(
       done.map((one) => one.replace("ADD", "CHECK")),
     );
     expect(stdinOf(checks[1])).toMatchObject({ prevResult: scriptedResult(2) });
-    delegates.forget();
+    node.delegates.forget();
     // DEL goes by the record.
     await node.succeed("DEL", pod, { config: { auxiliaryChain: undefined } });
-    const deletions = delegates.calls();
+    const deletions = node.delegates.calls();
     expect(deletions.map(summary)).toEqual(undone);
     expect(deletions.map((call) => stdinOf(call))).toMatchObject([
       { name: "vendor", prevResult: scriptedResult(2) },
@@ -91,8 +89,7 @@ describe("the auxiliary chain", () => {
 
   test("several networks: on the primary's interface; the pod's status does not have it", async () => {
     await using api = await startApiServer();
-    await using scripted = await start();
-    const { node, delegates } = scripted;
+    await using node = await start();
     const kubernetes = { kubeconfig: api.kubeconfig() };
     const pod = await node.pod();
     const { name, namespace, uid } = pod;
@@ -102,7 +99,7 @@ describe("the auxiliary chain", () => {
       annotations,
       config: { ...config, kubernetes },
     });
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual([
       "ADD gamma net1",
       "ADD alpha eth0",
@@ -127,33 +124,30 @@ describe("the auxiliary chain", () => {
   });
 
   test("a file with disableCheck: CHECK leaves the chain out", async () => {
-    await using scripted = await start();
-    const { node, delegates } = scripted;
+    await using node = await start();
     addToChain(node, "30-more.conflist", {
       cniVersion: "1.0.0",
       name: "more",
       disableCheck: true,
       plugins: [{ type: "beta" }],
     });
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, none);
-    delegates.forget();
+    const pod = await node.attach(none);
+    node.delegates.forget();
     await node.succeed("CHECK", pod);
-    expect(delegates.calls().map(summary)).toEqual(["CHECK alpha eth0"]);
+    expect(node.delegates.executed()).toEqual(["CHECK alpha eth0"]);
   });
 
   test("GC: no list has it, and its plugins get none", async () => {
-    await using scripted = await start("1.1.0");
-    const { node, delegates } = scripted;
+    await using node = await start("1.1.0");
     const pod = await node.pod();
     const own = { ...config, cniVersion: "1.1.0" };
     await node.succeed("ADD", pod, { annotations: {}, config: own });
-    delegates.forget();
+    node.delegates.forget();
     const valid = [{ containerID: pod.containerId, ifname: "eth0" }];
     await node.succeed("GC", undefined, {
       config: { ...own, "cni.dev/valid-attachments": valid },
     });
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(["GC alpha"]);
     expect(stdinOf(calls[0])).toMatchObject({
       "cni.dev/valid-attachments": valid,
@@ -165,12 +159,10 @@ describe("the auxiliary chain", () => {
     ["an empty one", ({ confDir }) => mkdirSync(join(confDir, "vendor"))],
     ["other files", (node) => addToChain(node, "README.md", "vendor's")],
   ])("%s: nothing, and a record that 0.1.0 reads", async (_, prepare) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     prepare(node);
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, none);
-    expect(delegates.calls().map(summary)).toEqual(["ADD alpha eth0"]);
+    const pod = await node.attach(none);
+    expect(node.delegates.executed()).toEqual(["ADD alpha eth0"]);
     expect(node.record(pod)).toMatchObject({ formatVersion: 1 });
     expect(node.record(pod)).not.toHaveProperty("auxiliary");
   });
@@ -184,40 +176,36 @@ describe("the auxiliary chain", () => {
     ],
     ["a missing plugin", { type: "delta" }, /vendor\] .*plugin "delta"/],
   ])("%s: error 7, nothing is executed", async (_, content, msg) => {
-    await using scripted = await start();
-    const { node, delegates } = scripted;
+    await using node = await start();
     addToChain(node, "30-x.conf", content);
     const failure = await node.fail("ADD", await node.pod(), none);
     expect(failure).toMatchObject({
       code: 7,
       msg: expect.stringMatching(msg),
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("it fails: all of it is rolled back", async () => {
-    await using scripted = await start();
-    const { node, delegates } = scripted;
-    delegates.behave({ type: "gamma", verb: "ADD" }, failing("no", 77));
+    await using node = await start();
+    node.delegates.behave("ADD gamma", failing("no", 77));
     const failure = await node.fail("ADD", await node.pod(), none);
     expect(failure).toMatchObject({
       code: 77,
       msg: '[shop/web:vendor] plugin "gamma" failed to add eth0: no',
     });
-    expect(delegates.calls().map(summary)).toEqual([...done, ...undone]);
+    expect(node.delegates.executed()).toEqual([...done, ...undone]);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("its DEL fails: a retry repeats only it, then it is abandoned and deleted by gc", async () => {
-    await using scripted = await start();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, none);
-    delegates.forget();
-    delegates.behave({ type: "gamma", verb: "DEL" }, failing("no", 77));
+    await using node = await start();
+    const pod = await node.attach(none);
+    node.delegates.forget();
+    node.delegates.behave("DEL gamma", failing("no", 77));
     expect(await node.fail("DEL", pod)).toMatchObject({ code: 77 });
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth0",
       "DEL alpha eth0",
     ]);
@@ -226,11 +214,11 @@ describe("the auxiliary chain", () => {
       auxiliary: { list: { name: "vendor" } },
       failures: { count: 1 },
     });
-    delegates.forget();
+    node.delegates.forget();
     const soon = { config: { deleteGiveUp: 0.001 } };
     await node.fail("DEL", pod, soon);
     await node.succeed("DEL", pod, soon);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth0",
       "DEL gamma eth0",
     ]);
@@ -240,10 +228,10 @@ describe("the auxiliary chain", () => {
       abandoned: 2,
     });
     expect(node.command("list", "--abandoned").stdout).toContain("vendor");
-    delegates.behave({ type: "gamma", verb: "DEL" }, {});
-    delegates.forget();
+    node.delegates.behave("DEL gamma", {});
+    node.delegates.forget();
     node.command("gc");
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth0",
       "DEL beta eth0",
     ]);

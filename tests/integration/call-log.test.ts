@@ -45,15 +45,14 @@ function linesOf(node: Node): Record<string, unknown>[] {
 }
 
 async function loggedNode(): Promise<ScriptedNode> {
-  const scripted = await startScriptedNode("1.1.0");
-  startLog(scripted.node);
-  return scripted;
+  const node = await startScriptedNode("1.1.0");
+  startLog(node);
+  return node;
 }
 
 describe("calls.log, its lines", () => {
   test("ADD, CHECK, DEL, GC and STATUS: one line each", async () => {
-    await using scripted = await loggedNode();
-    const { node } = scripted;
+    await using node = await loggedNode();
     const pod = await node.pod();
     const options = { annotations: { cni: "alpha,beta" } };
     await node.succeed("ADD", pod, options);
@@ -99,11 +98,10 @@ describe("calls.log, its lines", () => {
   });
 
   test("ADD that fails: code and error, also of an invalid configuration", async () => {
-    await using scripted = await loggedNode();
-    const { node, delegates } = scripted;
+    await using node = await loggedNode();
     const pod = await node.pod();
     const no = { code: 42, msg: "no" };
-    delegates.behave({ type: "beta", verb: "ADD" }, { stdout: no, exit: 1 });
+    node.delegates.behave("ADD beta", { stdout: no, exit: 1 });
     await node.fail("ADD", pod, { annotations: { cni: "alpha,beta" } });
     await node.fail("ADD", pod, { annotations: {}, config: { strict: "yes" } });
     const [first, second] = linesOf(node);
@@ -126,8 +124,7 @@ describe("calls.log, its lines", () => {
   });
 
   test("a call that is refused before its verb: its line, but for an invalid environment", async () => {
-    await using scripted = await loggedNode();
-    const { node } = scripted;
+    await using node = await loggedNode();
     const pod = await node.pod();
     const of = { pod: "shop/web", containerId: pod.containerId, delegates: [] };
     await node.fail("ADD", pod, { config: { cniVersion: "9.9.9" } });
@@ -146,8 +143,7 @@ describe("calls.log, its lines", () => {
       await using api = await startApiServer({
         tokens: { "s3cret-token": "g" },
       });
-      await using scripted = await loggedNode();
-      const { node } = scripted;
+      await using node = await loggedNode();
       const pod = await node.pod();
       const { uid, name, namespace } = pod;
       const annotations = { cni: "alpha,beta" };
@@ -169,8 +165,7 @@ describe("calls.log, its lines", () => {
   );
 
   test("16 ADDs at once: 16 whole lines", async () => {
-    await using scripted = await loggedNode();
-    const { node } = scripted;
+    await using node = await loggedNode();
     const pods = await Promise.all(
       Array.from({ length: 16 }, () => node.pod()),
     );
@@ -199,15 +194,13 @@ describe("calls.log, files that are none", () => {
     ],
   ];
   test.each(cases)("ADD succeeds, %s", async (name, make) => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     mkdirSync(node.dataDir, { mode: 0o700 });
     const target = join(node.dataDir, "target");
     writeFileSync(target, "");
     make(pathOf(node));
     const began = performance.now();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: {} });
+    const pod = await node.attach({ annotations: {} });
     await node.succeed("DEL", pod, { annotations: {} });
     expect(performance.now() - began).toBeLessThan(30_000);
     expect(readFileSync(target, "utf8")).toBe("");
@@ -217,8 +210,7 @@ describe("calls.log, files that are none", () => {
   });
 
   test("a directory that others may write to: nothing is written into a file of theirs", async () => {
-    await using scripted = await loggedNode();
-    const { node } = scripted;
+    await using node = await loggedNode();
     const other = join(node.directory, "other");
     linkSync(pathOf(node), other);
     chmodSync(node.dataDir, 0o777);
@@ -227,8 +219,7 @@ describe("calls.log, files that are none", () => {
   });
 
   test("a full disk: ADD succeeds", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const config = { dataDir: node.dataDir };
     startLog(node);
     // A line does not fit below the limit on a file's size.
@@ -246,14 +237,13 @@ describe("calls.log, files that are none", () => {
 
 describe("TRACEPARENT and TRACESTATE", () => {
   test("reach delegates untouched; the trace ID is in calls.log and in the log", async () => {
-    await using scripted = await loggedNode();
-    const { node, delegates } = scripted;
+    await using node = await loggedNode();
     const pod = await node.pod();
     const env = { TRACEPARENT: traceparent, TRACESTATE: "a=1, b=2 ,é=x" };
     const options = { annotations: {}, env };
     await node.succeed("ADD", pod, options);
     await node.succeed("DEL", pod, options);
-    const given = delegates
+    const given = node.delegates
       .calls()
       .map(({ env: { TRACEPARENT, TRACESTATE } }) => ({
         TRACEPARENT,
@@ -276,11 +266,10 @@ describe("TRACEPARENT and TRACESTATE", () => {
     `00-${trace}-0000000000000000-01`,
     `00-${trace.toUpperCase()}-00f067aa0ba902b7-01`,
   ])("TRACEPARENT %p: no trace ID, and it reaches delegates", async (text) => {
-    await using scripted = await loggedNode();
-    const { node, delegates } = scripted;
+    await using node = await loggedNode();
     const env = { TRACEPARENT: text };
     await node.succeed("ADD", await node.pod(), { annotations: {}, env });
-    expect(delegates.calls()[0]?.env["TRACEPARENT"]).toBe(text);
+    expect(node.delegates.calls()[0]?.env["TRACEPARENT"]).toBe(text);
     expect(linesOf(node)[0]).not.toHaveProperty("traceId");
   });
 });

@@ -9,21 +9,19 @@ import {
   scriptedResult,
   startNode,
   startScriptedNode,
-  summary,
   two,
 } from "../support/scripted-node.ts";
+import { summary } from "../support/delegate.ts";
 
 test("CHECK, every attachment with its own result, whatever is configured now", async () => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
-  const pod = await node.pod();
-  await node.succeed("ADD", pod, two);
-  delegates.forget();
+  await using node = await startScriptedNode();
+  const pod = await node.attach(two);
+  node.delegates.forget();
   rmSync(node.confDir, { recursive: true });
   expect(
     await node.call("CHECK", pod, { annotations: { cni: "gamma" } }),
   ).toMatchObject({ exitCode: 0, stdout: "" });
-  const calls = delegates.calls();
+  const calls = node.delegates.calls();
   expect(calls.map(summary)).toEqual(["CHECK alpha eth0", "CHECK beta eth1"]);
   expect(calls.map(({ stdin }) => JSON.parse(stdin) as unknown)).toEqual([
     {
@@ -42,12 +40,10 @@ test("CHECK, every attachment with its own result, whatever is configured now", 
 });
 
 test("CHECK, a delegate's error is passed on", async () => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
-  const pod = await node.pod();
-  await node.succeed("ADD", pod, two);
+  await using node = await startScriptedNode();
+  const pod = await node.attach(two);
   const stdout = { code: 101, msg: "interface is gone", details: "eth1" };
-  delegates.behave({ type: "beta", verb: "CHECK" }, { stdout, exit: 1 });
+  node.delegates.behave("CHECK beta", { stdout, exit: 1 });
   expect(await node.fail("CHECK", pod, two)).toEqual({
     cniVersion: "1.0.0",
     code: 101,
@@ -55,7 +51,7 @@ test("CHECK, a delegate's error is passed on", async () => {
     details: "eth1",
   });
   // The record is not CHECK's to change.
-  delegates.behave({ type: "beta", verb: "CHECK" }, {});
+  node.delegates.behave("CHECK beta", {});
   await node.succeed("CHECK", pod, two);
   await node.succeed("DEL", pod, two);
   expect(await node.remains()).toEqual(nothing);
@@ -63,35 +59,31 @@ test("CHECK, a delegate's error is passed on", async () => {
 
 describe("CHECK, no record", () => {
   test("the rest of a failed DEL, without a primary: 100", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.behave({ type: "beta", verb: "DEL" }, { exit: 1 });
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
+    node.delegates.behave("DEL beta", { exit: 1 });
     await node.fail("DEL", pod, two);
     expect(await node.fail("CHECK", pod, two)).toMatchObject({ code: 100 });
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    node.delegates.behave("DEL beta", {});
     await node.succeed("DEL", pod, two);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("never added", async () => {
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
-    expect(await scripted.node.fail("CHECK", pod, two)).toEqual({
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
+    expect(await node.fail("CHECK", pod, two)).toEqual({
       cniVersion: "1.0.0",
       code: 100,
       msg: expect.stringContaining(pod.containerId),
     });
-    expect(scripted.delegates.calls()).toEqual([]);
-    expect(await scripted.node.remains()).toEqual(nothing);
+    expect(node.delegates.calls()).toEqual([]);
+    expect(await node.remains()).toEqual(nothing);
   });
 
   test("unreadable: left for DEL", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     writeFileSync(node.recordPath(pod), "{");
     expect(await node.fail("CHECK", pod, two)).toMatchObject({ code: 5 });
     expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 5 });

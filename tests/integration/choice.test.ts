@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Node, nothing } from "../support/node.ts";
-import { startScriptedNode, summary } from "../support/scripted-node.ts";
+import { startScriptedNode } from "../support/scripted-node.ts";
 import { expectRefusal } from "../support/refusal.ts";
 
 /** Devices and named pipes as files of networks, before and after those of the node. */
@@ -19,8 +19,7 @@ function addOddFiles({ confDir }: Node): void {
 
 describe("files that are none", () => {
   test("every verb goes on without them", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode("1.1.0");
     addOddFiles(node);
     const config = { cniVersion: "1.1.0" };
     const pod = await node.pod();
@@ -32,19 +31,19 @@ describe("files that are none", () => {
       config: { ...config, "cni.dev/valid-attachments": null },
     });
     await node.succeed("DEL", pod, { config });
-    expect(delegates.calls().map(summary)).toContain("ADD gamma eth0");
+    expect(node.delegates.executed()).toContain("ADD gamma eth0");
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("a name that is not there: they are listed with the reason", async () => {
-    await using scripted = await startScriptedNode();
-    addOddFiles(scripted.node);
-    scripted.node.network("50-torn.conf", '{\n  "name": x');
+    await using node = await startScriptedNode();
+    addOddFiles(node);
+    node.network("50-torn.conf", '{\n  "name": x');
     const reason = "failed to read file: not a regular file";
     await expectRefusal(
-      scripted,
+      node,
       {
-        pod: await scripted.node.pod(),
+        pod: await node.pod(),
         options: { annotations: { cni: "nowhere" } },
       },
       {
@@ -60,8 +59,7 @@ describe("a directory of 100 networks", () => {
   async function opened(
     annotations: Record<string, string>,
   ): Promise<string[]> {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     for (let i = 0; i < 100; i++)
       node.network(`${100 + i}-n${i}.conf`, {
         cniVersion: "1.0.0",
@@ -96,8 +94,7 @@ describe("a directory of 100 networks", () => {
 
 describe("a choice that cannot be met", () => {
   test("a plugin that serves a container once, twice: error 7, nothing executed", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     for (const file of ["40-calico.conf", "50-canal.conf"])
       node.network(file, {
         cniVersion: "1.0.0",
@@ -106,7 +103,7 @@ describe("a choice that cannot be met", () => {
       });
     node.plugin("calico", "#!/bin/sh\nexit 1\n");
     await expectRefusal(
-      scripted,
+      node,
       {
         pod: await node.pod(),
         options: { annotations: { cni: "calico,beta,canal" } },
@@ -119,11 +116,10 @@ describe("a choice that cannot be met", () => {
   });
 
   test("a file without a name is invalid", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     node.network("40-delta.conf", { type: "beta" });
     await expectRefusal(
-      scripted,
+      node,
       { pod: await node.pod(), options: { annotations: { cni: "delta" } } },
       {
         code: 7,
@@ -134,12 +130,11 @@ describe("a choice that cannot be met", () => {
 });
 
 test("cni: default, the default network beside another one", async () => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
+  await using node = await startScriptedNode();
   const config = { default_plugin: "beta" };
   const annotations = { cni: "gamma,default" };
   await node.succeed("ADD", await node.pod(), { annotations, config });
-  expect(delegates.calls().map(summary)).toEqual([
+  expect(node.delegates.executed()).toEqual([
     "ADD gamma eth0",
     "ADD beta eth1",
   ]);

@@ -62,17 +62,16 @@ describe("one container", () => {
   });
 
   test("a daemon that a delegate leaves behind keeps no lock", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
-    delegates.behave(
-      { type: "alpha", verb: "ADD" },
-      { orphan: true, stdout: scriptedResult(0) },
-    );
+    node.delegates.behave("ADD alpha", {
+      orphan: true,
+      stdout: scriptedResult(0),
+    });
     await node.succeed("ADD", pod, { annotations: {} });
     await node.succeed("CHECK", pod);
     await node.succeed("DEL", pod);
-    expect(delegates.left().map(isRunning)).toEqual([true]);
+    expect(node.delegates.left().map(isRunning)).toEqual([true]);
     expect(await node.remains()).toEqual(nothing);
   });
 });

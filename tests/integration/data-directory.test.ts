@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { smallDisk } from "../support/disk.ts";
 import { callPlugin } from "../support/runtime.ts";
 import { gcOfNone, nothing } from "../support/node.ts";
-import { startScriptedNode, summary, two } from "../support/scripted-node.ts";
+import { startScriptedNode, two } from "../support/scripted-node.ts";
 
 describe("a directory that is not ours alone", () => {
   const open = (directory: string) => chmodSync(directory, 0o777);
@@ -33,13 +33,11 @@ describe("a directory that is not ours alone", () => {
   test.each(cases)(
     "dataDir%s: 5 for every verb, 50 for STATUS",
     async (below, spoil, why) => {
-      await using scripted = await startScriptedNode("1.1.0");
-      const { node, delegates } = scripted;
-      const pod = await node.pod();
-      await node.succeed("ADD", pod, { annotations: null });
+      await using node = await startScriptedNode("1.1.0");
+      const pod = await node.attach({ annotations: null });
       const directory = `${node.dataDir}${below}`;
       spoil(directory);
-      delegates.forget();
+      node.delegates.forget();
       const config = { cniVersion: "1.1.0" };
       const text = `refusing directory "${directory}": ${why}`;
       const told = { code: 5, msg: expect.stringContaining(text) };
@@ -55,7 +53,7 @@ describe("a directory that is not ours alone", () => {
         ...told,
         code: 50,
       });
-      expect(delegates.calls()).toEqual([]);
+      expect(node.delegates.calls()).toEqual([]);
       chmodSync(directory, 0o700);
       chownSync(directory, 0, 0);
       await node.succeed("DEL", pod, { annotations: null });
@@ -72,8 +70,7 @@ test.each([
 ])(
   "dataDir, %s: 5 at once, nothing is executed; DEL succeeds with a warning",
   async (_, dataDir, why) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const config = { dataDir, logFile: undefined };
     const options = { annotations: null, config };
     const pod = await node.pod();
@@ -83,14 +80,13 @@ test.each([
     const { exitCode, stderr } = await node.call("DEL", pod, options);
     expect(exitCode).toBe(0);
     expect(stderr).toStartWith("genie: warn: ");
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   },
 );
 
 describe("a disk without a free inode", () => {
   test("before the first ADD: 5, and its DEL succeeds", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
     using _ = disk.fillNames();
     const pod = await node.pod();
@@ -99,22 +95,20 @@ describe("a disk without a free inode", () => {
       msg: expect.stringContaining("(ENOSPC)"),
     });
     await node.succeed("DEL", pod, two);
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test("CHECK and DEL of a pod go on, an ADD is refused", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    const pod = await node.attach(two);
     const names = disk.fillNames();
-    delegates.forget();
+    node.delegates.forget();
     const other = await node.pod("other");
     expect(await node.fail("ADD", other, two)).toMatchObject({ code: 5 });
     await node.succeed("CHECK", pod, two);
     await node.succeed("DEL", pod, two);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "CHECK alpha eth0",
       "CHECK beta eth1",
       "DEL beta eth1",
@@ -136,10 +130,8 @@ describe("a record that is no regular file", () => {
   test.each(cases)(
     "%s: DEL fails once, the next one succeeds",
     async (_, make) => {
-      await using scripted = await startScriptedNode();
-      const { node } = scripted;
-      const pod = await node.pod();
-      await node.succeed("ADD", pod, { annotations: null });
+      await using node = await startScriptedNode();
+      const pod = await node.attach({ annotations: null });
       const path = node.recordPath(pod);
       const target = join(node.directory, "moved");
       renameSync(path, target);
@@ -156,8 +148,7 @@ describe("a record that is no regular file", () => {
   );
 
   test("a record of 8 GiB, as a damaged disk shows it: noticed once, by DEL and by GC", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node } = scripted;
+    await using node = await startScriptedNode("1.1.0");
     const [first, second] = [await node.pod(), await node.pod("other")];
     for (const pod of [first, second]) {
       await node.succeed("ADD", pod, { annotations: null });
@@ -181,10 +172,8 @@ describe("a record that is no regular file", () => {
   });
 
   test("a record on damaged sectors: DEL fails once, the next one succeeds", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     const request = node.request("DEL", pod, two);
     const inject = "inject=read:error=EIO";
     const strace = `strace -qq -o /dev/null -P ${node.recordPath(pod)} -e ${inject}`;
@@ -200,16 +189,14 @@ describe("a record that is no regular file", () => {
   });
 
   test("a result that is a named pipe: no prevResult, no wait", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: null });
+    await using node = await startScriptedNode();
+    const pod = await node.attach({ annotations: null });
     const path = node.resultPath(pod);
     rmSync(path);
     mkfifo(path);
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("DEL", pod, { annotations: null });
-    expect(delegates.calls()).toHaveLength(1);
+    expect(node.delegates.calls()).toHaveLength(1);
     expect(await node.remains()).toEqual(nothing);
   });
 });

@@ -3,7 +3,7 @@
  * started, costs the others nothing, and is undone (state.md "Time").
  */
 import { describe, expect, test } from "bun:test";
-import { isRunning } from "../support/delegate.ts";
+import { isRunning, summary } from "../support/delegate.ts";
 import {
   type CallOptions,
   type Command,
@@ -11,11 +11,7 @@ import {
   type Pod,
   nothing,
 } from "../support/node.ts";
-import {
-  scriptedResult,
-  startScriptedNode,
-  summary,
-} from "../support/scripted-node.ts";
+import { scriptedResult, startScriptedNode } from "../support/scripted-node.ts";
 
 const three = { annotations: { cni: "alpha,beta,gamma" } };
 
@@ -46,10 +42,9 @@ async function timedFailure(
 
 describe("ADD, a delegate hangs", () => {
   test("11 after its time; its whole group is killed; all is rolled back", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
-    delegates.behave({ type: "beta", verb: "ADD" }, { hang: true });
+    node.delegates.behave("ADD beta", { hang: true });
     const options = limited(three);
     const { failure, ms } = await timedFailure("ADD", pod, node, options);
     expect(failure).toEqual({
@@ -59,14 +54,14 @@ describe("ADD, a delegate hangs", () => {
     });
     expect(ms).toBeGreaterThanOrEqual(2000);
     expect(ms).toBeLessThan(soonMs);
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual([
       "ADD alpha eth0",
       "ADD beta eth1",
       "DEL beta eth1",
       "DEL alpha eth0",
     ]);
-    const killed = [calls[1]?.pid ?? 0, ...delegates.left()];
+    const killed = [calls[1]?.pid ?? 0, ...node.delegates.left()];
     expect(killed.map(isRunning)).toEqual([false, false]);
     expect(await node.remains()).toEqual(nothing);
   });
@@ -78,18 +73,14 @@ describe("ADD, a grandchild keeps stdout and stderr", () => {
     ["in the delegate's session", ""],
     ["in a session of its own", "setsid "],
   ])("%s: delays nobody", async (_, session) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     for (const verb of ["ADD", "DEL"]) {
-      delegates.behave(
-        { type: "alpha", verb },
-        {
-          sh: `${session}sleep 600 & echo $! >>"$log/left"`,
-          stderr: "words",
-          stdout: verb === "ADD" ? scriptedResult(0) : {},
-        },
-      );
+      node.delegates.behave(`${verb} alpha`, {
+        sh: `${session}sleep 600 & echo $! >>"$log/left"`,
+        stderr: "words",
+        stdout: verb === "ADD" ? scriptedResult(0) : {},
+      });
     }
     const start = performance.now();
     // The runtime reads our stdout and stderr to their ends.
@@ -109,12 +100,10 @@ describe("ADD, a grandchild keeps stdout and stderr", () => {
 
 describe("DEL, a delegate hangs", () => {
   test("the others are deleted, a retry deletes only it", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, three);
-    delegates.behave({ type: "beta", verb: "DEL" }, { hang: true });
-    delegates.forget();
+    await using node = await startScriptedNode();
+    const pod = await node.attach(three);
+    node.delegates.behave("DEL beta", { hang: true });
+    node.delegates.forget();
     const { failure, ms } = await timedFailure("DEL", pod, node, limited());
     expect(failure).toEqual({
       cniVersion: "1.0.0",
@@ -122,17 +111,17 @@ describe("DEL, a delegate hangs", () => {
       msg: `[shop/web:beta] ${late("beta", "failed to delete eth1")}`,
     });
     expect(ms).toBeLessThan(soonMs);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth2",
       "DEL beta eth1",
       "DEL alpha eth0",
     ]);
-    expect(delegates.left().map(isRunning)).toEqual([false]);
+    expect(node.delegates.left().map(isRunning)).toEqual([false]);
     expect(recorded(node, pod)).toEqual(["beta-net eth1"]);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
-    delegates.forget();
+    node.delegates.behave("DEL beta", {});
+    node.delegates.forget();
     await node.succeed("DEL", pod, limited());
-    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(node.delegates.executed()).toEqual(["DEL beta eth1"]);
     expect(await node.remains()).toEqual(nothing);
   });
 });
@@ -145,13 +134,12 @@ describe("CHECK and GC, a delegate hangs", () => {
     ["GC", `[beta-net] ${late("beta", "failed to collect garbage")}`],
   ];
   test.each(verbs)("%s: 11", async (verb, msg) => {
-    await using scripted = await startScriptedNode(newest);
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode(newest);
     const pod = await node.pod();
     const config = { cniVersion: newest };
     await node.succeed("ADD", pod, { ...three, config });
-    delegates.behave({ type: "beta", verb }, { hang: true });
-    delegates.forget();
+    node.delegates.behave(`${verb} beta`, { hang: true });
+    node.delegates.forget();
     const valid = [{ containerID: pod.containerId, ifname: "eth0" }];
     const options = limited({
       config: {
@@ -166,10 +154,10 @@ describe("CHECK and GC, a delegate hangs", () => {
       code: 11,
       msg,
     });
-    expect(delegates.left().map(isRunning)).toEqual([false]);
+    expect(node.delegates.left().map(isRunning)).toEqual([false]);
     // The networks after it are not forgotten.
     if (verb === "GC")
-      expect(delegates.calls().map(summary).toSorted()).toEqual([
+      expect(node.delegates.executed().toSorted()).toEqual([
         "GC alpha",
         "GC beta",
         "GC gamma",

@@ -12,10 +12,9 @@ import {
   scriptedResult,
   startScriptedNode,
   stdinOf,
-  summary,
   two,
 } from "../support/scripted-node.ts";
-import { failing } from "../support/delegate.ts";
+import { failing, summary } from "../support/delegate.ts";
 
 /** Shell text that writes 10 KiB with words at both ends that containerd takes for success. */
 const words = (to: string) =>
@@ -30,15 +29,13 @@ describe("DEL, a network fails", () => {
   });
 
   test("all are tried, the first error comes first, a retry repeats the failed ones", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, {
+    await using node = await startScriptedNode();
+    const pod = await node.attach({
       annotations: { cni: "alpha,beta,gamma" },
     });
-    delegates.forget();
-    delegates.behave({ type: "gamma", verb: "DEL" }, no("first", "in detail"));
-    delegates.behave({ type: "alpha", verb: "DEL" }, no("second"));
+    node.delegates.forget();
+    node.delegates.behave("DEL gamma", no("first", "in detail"));
+    node.delegates.behave("DEL alpha", no("second"));
     expect(await node.fail("DEL", pod)).toEqual({
       cniVersion: "1.0.0",
       code: 42,
@@ -46,7 +43,7 @@ describe("DEL, a network fails", () => {
       details:
         'in detail; [shop/web:alpha] plugin "alpha" failed to delete eth0: second',
     });
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth2",
       "DEL beta eth1",
       "DEL alpha eth0",
@@ -56,21 +53,21 @@ describe("DEL, a network fails", () => {
       { ifname: "eth2" },
     ]);
 
-    delegates.forget();
-    delegates.behave({ type: "alpha", verb: "DEL" }, {});
+    node.delegates.forget();
+    node.delegates.behave("DEL alpha", {});
     expect(await node.fail("DEL", pod)).toMatchObject({
       code: 42,
       msg: '[shop/web:gamma] plugin "gamma" failed to delete eth2: first',
     });
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth2",
       "DEL alpha eth0",
     ]);
 
-    delegates.forget();
-    delegates.behave({ type: "gamma", verb: "DEL" }, {});
+    node.delegates.forget();
+    node.delegates.behave("DEL gamma", {});
     await node.succeed("DEL", pod, { env: { CNI_NETNS: "" } });
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(["DEL gamma eth2"]);
     expect(stdinOf(calls[0])).toMatchObject({ prevResult: scriptedResult(2) });
     expect(calls[0]?.env["CNI_NETNS"] ?? "").toBe("");
@@ -89,12 +86,10 @@ describe("DEL, a network fails", () => {
   test.each(swallowed)(
     "words that containerd takes for success: %s",
     async (said, told, original) => {
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
-      const pod = await node.pod();
-      await node.succeed("ADD", pod, two);
+      await using node = await startScriptedNode();
+      const pod = await node.attach(two);
       for (const type of ["alpha", "beta"])
-        delegates.behave({ type, verb: "DEL" }, no(said, said));
+        node.delegates.behave(`DEL ${type}`, no(said, said));
       const { exitCode, json, stderr } = await node.call("DEL", pod, {
         config: { logFile: undefined, log_level: "error" },
       });
@@ -116,11 +111,9 @@ describe("DEL, a network fails", () => {
     ["stdout", { sh: words(""), stdout: "", exit: 1 }],
     ["both", { sh: `${words("")}; ${words(">&2")}`, stdout: "", exit: 1 }],
   ])("nor are they quoted from what it wrote to %s", async (_, behaviour) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.behave({ type: "beta", verb: "DEL" }, behaviour);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
+    node.delegates.behave("DEL beta", behaviour);
     const { stdout, json } = await node.call("DEL", pod, two);
     expect(json).toMatchObject({
       code: 999,
@@ -131,11 +124,9 @@ describe("DEL, a network fails", () => {
   });
 
   test("an executable that is gone", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    rmSync(join(delegates.bin, "beta"));
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
+    rmSync(join(node.delegates.bin, "beta"));
     const failure = await node.fail("DEL", pod, two);
     expect(failure).toMatchObject({
       code: 7,
@@ -145,32 +136,30 @@ describe("DEL, a network fails", () => {
       /not found|no such file/i,
     );
     expect(node.record(pod)["attachments"]).toMatchObject([{ ifname: "eth1" }]);
-    delegates.install("beta");
+    node.delegates.install("beta");
     await node.succeed("DEL", pod, two);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("a chain stops where it fails, and begins again", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     node.network("40-chain.conflist", {
       cniVersion: "1.0.0",
       name: "chain-net",
       plugins: [{ type: "alpha" }, { type: "beta" }, { type: "gamma" }],
     });
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "chain" } });
-    delegates.forget();
-    delegates.behave({ type: "beta", verb: "DEL" }, no("no"));
+    const pod = await node.attach({ annotations: { cni: "chain" } });
+    node.delegates.forget();
+    node.delegates.behave("DEL beta", no("no"));
     await node.fail("DEL", pod);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth0",
       "DEL beta eth0",
     ]);
-    delegates.forget();
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    node.delegates.forget();
+    node.delegates.behave("DEL beta", {});
     await node.succeed("DEL", pod);
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual([
       "DEL gamma eth0",
       "DEL beta eth0",
@@ -188,17 +177,15 @@ describe("DEL, a network fails", () => {
   });
 
   test("a left-over that cannot be deleted: ADD fails, nothing is added", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.forget();
-    delegates.behave({ type: "alpha", verb: "DEL" }, no("no"));
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
+    node.delegates.forget();
+    node.delegates.behave("DEL alpha", no("no"));
     expect(
       await node.fail("ADD", pod, { annotations: { cni: "gamma" } }),
     ).toMatchObject({ code: 11 });
-    expect(delegates.calls().map(summary)).toEqual(reverse);
-    delegates.behave({ type: "alpha", verb: "DEL" }, {});
+    expect(node.delegates.executed()).toEqual(reverse);
+    node.delegates.behave("DEL alpha", {});
     await node.succeed("DEL", pod);
     expect(await node.remains()).toEqual(nothing);
   });
@@ -206,34 +193,30 @@ describe("DEL, a network fails", () => {
 
 describe("DEL, the disk is full", () => {
   test("all is deleted", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    const pod = await node.attach(two);
     disk.fill();
     await node.succeed("DEL", pod, two);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("a record that cannot be rewritten stays as it was", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    const pod = await node.attach(two);
     const record = node.record(pod);
     disk.fill();
-    delegates.behave({ type: "alpha", verb: "DEL" }, failing());
+    node.delegates.behave("DEL alpha", failing());
     expect(await node.fail("DEL", pod, two)).toMatchObject({
       code: 42,
       msg: '[shop/web:alpha] plugin "alpha" failed to delete eth0: no',
     });
     expect(node.record(pod)).toEqual(record);
-    delegates.forget();
-    delegates.behave({ type: "alpha", verb: "DEL" }, {});
+    node.delegates.forget();
+    node.delegates.behave("DEL alpha", {});
     await node.succeed("DEL", pod, two);
-    expect(delegates.calls().map(summary)).toEqual(reverse);
+    expect(node.delegates.executed()).toEqual(reverse);
     expect(await node.remains()).toEqual(nothing);
   });
 });

@@ -11,12 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { nothing } from "../support/node.ts";
-import {
-  startScriptedNode,
-  stdinOf,
-  summary,
-  two,
-} from "../support/scripted-node.ts";
+import { startScriptedNode, stdinOf, two } from "../support/scripted-node.ts";
 
 describe("DEL, a record that cannot be used", () => {
   const unreadable: [string, string, string][] = [
@@ -36,14 +31,12 @@ describe("DEL, a record that cannot be used", () => {
   test.each(unreadable)(
     "%s: moved aside, noticed once",
     async (_, text, why) => {
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
-      const pod = await node.pod();
-      await node.succeed("ADD", pod, two);
+      await using node = await startScriptedNode();
+      const pod = await node.attach(two);
       writeFileSync(node.recordPath(pod), text);
       // As the runtime has it: it executed genie.
       node.cache(pod, { name: "genie-net", plugins: [{ type: "genie" }] });
-      delegates.forget();
+      node.delegates.forget();
       const failure = await node.fail("DEL", pod, {
         annotations: { cni: "beta" },
       });
@@ -53,7 +46,7 @@ describe("DEL, a record that cannot be used", () => {
           new RegExp(`${pod.containerId} was moved aside: ${why}`),
         ),
       });
-      expect(delegates.calls().map(summary)).toEqual([
+      expect(node.delegates.executed()).toEqual([
         "DEL beta eth0",
         "DEL alpha eth0",
       ]);
@@ -74,34 +67,30 @@ describe("DEL, a record that cannot be used", () => {
   );
 
   test("left over, at the next ADD: 5 once, nothing is executed", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     writeFileSync(node.recordPath(pod), "{");
-    delegates.forget();
+    node.delegates.forget();
     expect(await node.fail("ADD", pod, two)).toMatchObject({ code: 5 });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     await node.succeed("ADD", pod, two);
     await node.succeed("DEL", pod, two);
   });
 
   test("of a newer genie: left alone", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     const newer = JSON.stringify({
       ...node.record(pod),
       formatVersion: 999,
       shape: "another",
     });
     writeFileSync(node.recordPath(pod), newer);
-    delegates.forget();
+    node.delegates.forget();
     expect(await node.fail("DEL", pod, two)).toMatchObject({ code: 11 });
     expect(await node.fail("ADD", pod, two)).toMatchObject({ code: 11 });
     expect(await node.fail("CHECK", pod, two)).toMatchObject({ code: 11 });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(readFileSync(node.recordPath(pod), "utf8")).toBe(newer);
   });
 
@@ -109,16 +98,14 @@ describe("DEL, a record that cannot be used", () => {
     ["missing", undefined],
     ["torn", '{"formatVersion":1,"results":[{"ifname":"eth0","res'],
   ])("its result is %s: no prevResult", async (_, text) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     const result = node.resultPath(pod);
     if (text === undefined) rmSync(result);
     else writeFileSync(result, text);
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("DEL", pod, two);
-    expect(delegates.calls().map(stdinOf)).toEqual([
+    expect(node.delegates.calls().map(stdinOf)).toEqual([
       { cniVersion: "1.0.0", name: "beta-net", type: "beta" },
       { cniVersion: "1.0.0", name: "alpha-net", type: "alpha" },
     ]);
@@ -132,18 +119,16 @@ describe("DEL, a record that cannot be used", () => {
   ])(
     "its %s is a directory: moved aside, no DEL fails for ever",
     async (_, code, pathOf) => {
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
-      const pod = await node.pod();
-      await node.succeed("ADD", pod, two);
+      await using node = await startScriptedNode();
+      const pod = await node.attach(two);
       const lock = `${node.dataDir}/locks/${pod.containerId}`;
       const path = pathOf(node.recordPath(pod), lock);
       rmSync(path, { force: true });
       mkdirSync(`${path}/within`, { recursive: true });
-      delegates.forget();
+      node.delegates.forget();
       if (code === 0) {
         await node.succeed("DEL", pod, two);
-        expect(delegates.calls().map(summary)).toEqual([
+        expect(node.delegates.executed()).toEqual([
           "DEL beta eth1",
           "DEL alpha eth0",
         ]);

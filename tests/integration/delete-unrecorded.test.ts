@@ -17,9 +17,8 @@ import {
   startNode,
   startScriptedNode,
   stdinOf,
-  summary,
 } from "../support/scripted-node.ts";
-import { failing } from "../support/delegate.ts";
+import { failing, summary } from "../support/delegate.ts";
 
 const no = failing();
 
@@ -33,52 +32,48 @@ describe("DEL, no record and no entry of the runtime's cache", () => {
     ["no look at the cache", { config: { runtimeCacheDir: "" } }],
   ];
   test.each(cases)("%s: nothing is executed or logged", async (_, options) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const answer = await node.call("DEL", pod, {
       ...options,
       config: { log_level: "info", ...options.config },
     });
     expect(answer).toMatchObject({ exitCode: 0, stdout: "", stderr: "" });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(node.log()).toBe("");
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("the second DEL of a pod", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const annotations = { cni: "alpha,beta" };
     await node.succeed("ADD", pod, { annotations });
     await node.succeed("DEL", pod, { annotations });
-    delegates.forget();
+    node.delegates.forget();
     const config = { log_level: "info" };
     rmSync(node.logFile, { force: true });
     const env = { CNI_NETNS: "" };
     await node.succeed("DEL", pod, { annotations, config, env });
-    expect([delegates.calls(), node.log()]).toEqual([[], ""]);
+    expect([node.delegates.calls(), node.log()]).toEqual([[], ""]);
   });
 
   test("the DEL after an ADD that failed: no line that reads like a leak", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    delegates.behave({ type: "beta", verb: "ADD" }, no);
+    await using node = await startScriptedNode();
+    node.delegates.behave("ADD beta", no);
     const pod = await node.pod();
     const annotations = { cni: "alpha,beta" };
     await node.fail("ADD", pod, { annotations });
-    delegates.forget();
+    node.delegates.forget();
     rmSync(node.logFile, { force: true });
     const config = { log_level: "info" };
     await node.succeed("DEL", pod, { annotations, config });
-    expect([delegates.calls(), node.log()]).toEqual([[], ""]);
+    expect([node.delegates.calls(), node.log()]).toEqual([[], ""]);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("an entry of another container, of another interface, of a part of the ID", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const [pod, other] = [await node.pod(), await node.pod("other")];
     const list = { name: "old-net", plugins: [{ type: "beta" }] };
     node.cache(other, list);
@@ -87,7 +82,7 @@ describe("DEL, no record and no entry of the runtime's cache", () => {
     // Its name ends as ours would, but it says whose it is.
     node.cache(pod, list, { containerId: `x-${pod.containerId}` });
     await node.succeed("DEL", pod, { annotations: {} });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 });
 
@@ -103,8 +98,7 @@ describe("DEL, an entry with the networks of an earlier program", () => {
   const result = { ...scriptedResult(1, "0.4.0"), cniVersion: "0.4.0" };
 
   test("exactly that is deleted, with its arguments and result, and nothing else", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const ips = [{ version: "4", ...scriptedResult(1).ips[0] }];
     const entry = node.cache(pod, list, {
@@ -112,7 +106,7 @@ describe("DEL, an entry with the networks of an earlier program", () => {
       capabilityArgs: { mac: "02:00:00:00:00:01", other: 1 },
     });
     await node.succeed("DEL", pod, { annotations: { cni: "alpha,beta@net1" } });
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(["DEL gamma eth0", "DEL beta eth0"]);
     const common = { cniVersion: "0.4.0", name: "old-net" };
     const prevResult = { ...result, ips, dns: {} };
@@ -137,45 +131,41 @@ describe("DEL, an entry with the networks of an earlier program", () => {
   });
 
   test("under whatever network's name, also as the list of one plugin", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const conf = { cniVersion: "1.0.0", name: "x", type: "gamma" };
     node.cache(pod, conf, {}, "net-with-dashes-9");
     await node.succeed("DEL", pod, { annotations: {} });
-    expect(delegates.calls().map(summary)).toEqual(["DEL gamma eth0"]);
+    expect(node.delegates.executed()).toEqual(["DEL gamma eth0"]);
   });
 
   test("a list with a type of its own: its plugins, as libcni executed them", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     node.cache(pod, { ...list, type: "alpha" });
     await node.succeed("DEL", pod, { annotations: {} });
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma eth0",
       "DEL beta eth0",
     ]);
   });
 
   test("of an ADD without arguments: without the request's", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     node.cache(pod, list, { cniArgs: undefined });
     await node.succeed("DEL", pod, { annotations: {} });
-    expect(delegates.calls().map(({ env }) => env["CNI_ARGS"])).toEqual([
+    expect(node.delegates.calls().map(({ env }) => env["CNI_ARGS"])).toEqual([
       "",
       "",
     ]);
   });
 
   test("one that fails is logged with the pod's name; the DEL succeeds", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     node.cache(pod, list);
-    delegates.behave({ type: "gamma", verb: "DEL" }, no);
+    node.delegates.behave("DEL gamma", no);
     await node.succeed("DEL", pod, {
       annotations: {},
       config: { log_level: "warn" },
@@ -194,8 +184,7 @@ describe("DEL, an entry with the networks of an earlier program", () => {
 
   test("flannel's kind: state by container, which the named networks must not use up", async () => {
     await using node = await startNode();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "weave" } });
+    const pod = await node.attach({ annotations: { cni: "weave" } });
     rmSync(join(node.dataDir, "attachments"), { recursive: true });
     const text = readFileSync(join(node.confDir, "20-weave.conf"), "utf8");
     node.cache(pod, text, {}, "weave-net");
@@ -253,13 +242,12 @@ describe("DEL, an entry without usable networks", () => {
   test.each(unclear)(
     "%s: the annotation's networks, last the default",
     async (_, cache) => {
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
+      await using node = await startScriptedNode();
       const pod = await node.pod();
       cache(node, pod);
       const annotations = { cni: "beta,gamma@net1" };
       await node.succeed("DEL", pod, { annotations });
-      expect(delegates.calls().map(summary)).toEqual([
+      expect(node.delegates.executed()).toEqual([
         "DEL gamma net1",
         "DEL beta eth0",
         "DEL alpha eth0",
@@ -281,32 +269,29 @@ describe("DEL, an entry without usable networks", () => {
     ["no networks", { annotations: {}, config: { confDir: "/var/empty" } }, []],
   ];
   test.each(requests)("a request with %s", async (_, options, expected) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     node.cache(pod, conf("genie"));
-    delegates.behave({ type: "alpha", verb: "DEL" }, no);
+    node.delegates.behave("DEL alpha", no);
     expect(await node.succeed("DEL", pod, options)).toBeUndefined();
-    expect(delegates.calls().map(summary)).toEqual(expected);
+    expect(node.delegates.executed()).toEqual(expected);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("the runtime's prevResult is handed on for CNI_IFNAME", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const prevResult = scriptedResult(0);
     const pod = await node.pod();
     node.cache(pod, conf("genie"));
     await node.succeed("DEL", pod, { annotations: {}, config: { prevResult } });
-    expect(delegates.calls().map(stdinOf)).toEqual([
+    expect(node.delegates.calls().map(stdinOf)).toEqual([
       { cniVersion: "1.0.0", name: "alpha-net", type: "alpha", prevResult },
     ]);
   });
 
   test("a pod that CNI-Genie attached", async () => {
     await using node = await startNode();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "canal,weave" } });
+    const pod = await node.attach({ annotations: { cni: "canal,weave" } });
     rmSync(join(node.dataDir, "attachments"), { recursive: true });
     node.cache(pod, conf("genie"));
     await node.succeed("DEL", pod, { annotations: { cni: "canal,weave" } });

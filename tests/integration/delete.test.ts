@@ -18,9 +18,9 @@ import {
   startScriptedNode,
   stdinOf,
   store,
-  summary,
   two,
 } from "../support/scripted-node.ts";
+import { summary } from "../support/delegate.ts";
 
 const reverse = ["DEL beta eth1", "DEL alpha eth0"];
 
@@ -54,15 +54,13 @@ describe("DEL, the record decides", () => {
     ],
   ];
   test.each(cases)("%s", async (_, change, options) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    const added = delegates.calls();
-    delegates.forget();
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
+    const added = node.delegates.calls();
+    node.delegates.forget();
     change(node);
     await node.succeed("DEL", pod, options);
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(reverse);
     expect(calls.map(stdinOf)).toEqual([
       {
@@ -85,8 +83,7 @@ describe("DEL, the record decides", () => {
   });
 
   test("a definition that has changed", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     node.network("10-alpha.conf", {
       cniVersion: "0.3.1",
@@ -109,9 +106,9 @@ describe("DEL, the record decides", () => {
       name: "new-net",
       type: "gamma",
     });
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("DEL", pod, two);
-    const [beta, alpha] = delegates.calls();
+    const [beta, alpha] = node.delegates.calls();
     expect(stdinOf(alpha)).toEqual({
       cniVersion: "0.3.1",
       name: "old-net",
@@ -131,8 +128,7 @@ describe("DEL, the record decides", () => {
 
   test("the API server is down", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     store(api, pod, { cni: "beta" });
     const options = {
@@ -142,7 +138,7 @@ describe("DEL, the record decides", () => {
     const asked = api.requests.length;
     await api.stop();
     await node.succeed("DEL", pod, options);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "ADD beta eth0",
       "DEL beta eth0",
     ]);
@@ -151,18 +147,16 @@ describe("DEL, the record decides", () => {
   });
 
   test("the executables have moved: CNI_PATH of the request, then the recorded one", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
-    delegates.forget();
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
+    node.delegates.forget();
     const elsewhere = join(node.directory, "elsewhere");
     mkdirSync(elsewhere);
-    renameSync(join(delegates.bin, "beta"), join(elsewhere, "beta"));
+    renameSync(join(node.delegates.bin, "beta"), join(elsewhere, "beta"));
     await node.succeed("DEL", pod, { ...two, env: { CNI_PATH: elsewhere } });
     const path = [elsewhere, ...node.path].join(":");
-    expect(delegates.calls().map(summary)).toEqual(reverse);
-    expect(delegates.calls().map(({ env }) => env["CNI_PATH"])).toEqual([
+    expect(node.delegates.executed()).toEqual(reverse);
+    expect(node.delegates.calls().map(({ env }) => env["CNI_PATH"])).toEqual([
       path,
       path,
     ]);
@@ -170,14 +164,13 @@ describe("DEL, the record decides", () => {
   });
 
   test("binDir is part of the recorded path", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const env = { CNI_PATH: node.binDir };
     await node.succeed("ADD", pod, {
       ...two,
       env,
-      config: { binDir: [delegates.bin] },
+      config: { binDir: [node.delegates.bin] },
     });
     await node.succeed("DEL", pod, { ...two, env });
     expect(await node.remains()).toEqual(nothing);
@@ -185,8 +178,7 @@ describe("DEL, the record decides", () => {
 });
 
 test("DEL, containers and interfaces do not touch each other", async () => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
+  await using node = await startScriptedNode();
   // Two sandboxes of one pod, and another interface of the first.
   const [a, b] = [await node.pod(), await node.pod()];
   const sandbox: Pod = { ...b, uid: a.uid };
@@ -196,9 +188,9 @@ test("DEL, containers and interfaces do not touch each other", async () => {
     env: { CNI_IFNAME: "eth7" },
   });
   await node.succeed("ADD", sandbox, { annotations: { cni: "gamma" } });
-  delegates.forget();
+  node.delegates.forget();
   await node.succeed("DEL", a);
-  expect(delegates.calls().map(summary)).toEqual(["DEL alpha eth0"]);
+  expect(node.delegates.executed()).toEqual(["DEL alpha eth0"]);
   expect((await node.remains()).records).toEqual(
     [`${a.containerId}:eth7`, `${b.containerId}:eth0`]
       .flatMap((name) => [`${name}.json`, `${name}.result.json`])

@@ -56,8 +56,7 @@ async function makePod(
 describe("genie agent --events", () => {
   test("interfaces that come and go, ADDs that fail, pods past genie; nothing of a lone default network", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const kubeconfig = api.kubeconfig();
     const config = { kubernetes: { kubeconfig } };
     const before = await makePod(node, api, "before", { cni: "alpha,beta" });
@@ -85,7 +84,7 @@ describe("genie agent --events", () => {
       "Normal AddedInterface: Add eth0 [10.1.0.2/24] from alpha",
       "Normal AddedInterface: Add eth1 [10.2.0.2/24] from beta",
     ]);
-    delegates.behave({ type: "beta", verb: "ADD" }, failing());
+    node.delegates.behave("ADD beta", failing());
     // The same twice within a minute is one event.
     await node.fail("ADD", failed, { annotations: both, config });
     await node.fail("ADD", failed, { annotations: both, config });

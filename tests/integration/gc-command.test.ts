@@ -18,10 +18,9 @@ import {
   startNode,
   startScriptedNode,
   stdinOf,
-  summary,
   two,
 } from "../support/scripted-node.ts";
-import { failing } from "../support/delegate.ts";
+import { failing, summary } from "../support/delegate.ts";
 
 /** The default of `--grace`, in milliseconds. */
 const graceMs = 300_000;
@@ -56,8 +55,7 @@ function notePath(node: Node, pod: Pod): string {
 
 describe("genie gc, records of an earlier boot", () => {
   test("are deleted, however new; the others stay", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const [old, live] = [await node.pod("old"), await node.pod("live")];
     await node.succeed("ADD", old, two);
     await node.succeed("ADD", live, two);
@@ -65,9 +63,9 @@ describe("genie gc, records of an earlier boot", () => {
     rebooted(node, old);
     // Namespaces do not survive a boot.
     await old.netns.remove();
-    delegates.forget();
+    node.delegates.forget();
     expect(genieGc(node)).toEqual(deleted([old]));
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(["DEL beta eth1", "DEL alpha eth0"]);
     expect(calls.map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual(["", ""]);
     expect(calls.map(stdinOf)).toMatchObject([
@@ -79,10 +77,8 @@ describe("genie gc, records of an earlier boot", () => {
   });
 
   test("a namespace of that name is there again: deleted all the same", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     rebooted(node, pod);
     expect(genieGc(node)).toEqual(deleted([pod]));
     expect(await node.remains()).toEqual(nothing);
@@ -110,28 +106,24 @@ describe("genie gc, records of an earlier boot", () => {
 
 describe("genie gc, a namespace that is gone", () => {
   test("a plain file where it was is no namespace", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const path = join(node.directory, "netns");
     await node.succeed("ADD", pod, two);
     writeFileSync(path, "");
     node.changeRecord(pod, { netns: path });
-    delegates.forget();
+    node.delegates.forget();
     expect(genieGc(node, "--grace", "0")).toEqual(deleted([pod]));
-    expect(delegates.calls().map(({ env }) => env["CNI_NETNS"] ?? "")).toEqual([
-      "",
-      "",
-    ]);
+    expect(
+      node.delegates.calls().map(({ env }) => env["CNI_NETNS"] ?? ""),
+    ).toEqual(["", ""]);
   });
 
   test("by default it waits until that is five minutes ago", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     await pod.netns.remove();
-    delegates.forget();
+    node.delegates.forget();
     expect(genieGc(node)).toEqual(deleted([], 1));
     const note = notePath(node, pod);
     const since = readFileSync(note, "utf8");
@@ -142,10 +134,10 @@ describe("genie gc, a namespace that is gone", () => {
     // A minute is not enough; then it is as if five had passed.
     writeFileSync(note, String(Number(since) - 60_000));
     expect(genieGc(node)).toEqual(deleted([], 1));
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     writeFileSync(note, String(Number(since) - graceMs));
     expect(genieGc(node)).toEqual(deleted([pod]));
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL beta eth1",
       "DEL alpha eth0",
     ]);
@@ -153,10 +145,8 @@ describe("genie gc, a namespace that is gone", () => {
   });
 
   test("it is there again: the note goes, and the pod is live", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     const files = await filesOf(node, pod);
     writeFileSync(notePath(node, pod), "0");
     expect(genieGc(node)).toEqual(deleted([]));
@@ -171,12 +161,11 @@ describe("genie gc, in another mount namespace", () => {
   const asFirst = [...unshare, "--pid", "--fork", "--mount-proc"];
 
   test("than the ADD's: exit 1 and how to run it, nothing is executed or noted", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const [live, gone] = [await node.pod("live"), await node.pod("gone")];
     for (const pod of [live, gone]) await node.succeed("ADD", pod, two);
     await gone.netns.remove();
-    delegates.forget();
+    node.delegates.forget();
     const before = await node.remains();
     expect(genieGcBy(unshare, node, "--grace", "0")).toEqual({
       exitCode: 1,
@@ -187,16 +176,16 @@ describe("genie gc, in another mount namespace", () => {
         ),
       ),
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(await node.remains()).toEqual(before);
     expect(genieGc(node, "--grace", "0")).toEqual(deleted([gone]));
     await node.succeed("DEL", live);
   });
 
   test("than process 1's, no attachment tells one: exit 1", async () => {
-    await using scripted = await startScriptedNode();
+    await using node = await startScriptedNode();
     const inside = ["sh", "-c", `${unshare.join(" ")} "$@"`, "sh"];
-    expect(genieGcBy([...asFirst, ...inside], scripted.node)).toMatchObject({
+    expect(genieGcBy([...asFirst, ...inside], node)).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(
         /this mount namespace is (\d+), that of process 1 (?!\1)\d+: run it as `nsenter/,
@@ -205,17 +194,14 @@ describe("genie gc, in another mount namespace", () => {
   });
 
   test("which is process 1's: it works there", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const inside = genieGcBy([...asFirst], node);
     expect(inside).toEqual(deleted([]));
   });
 
   test("--drop needs to see none", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    await node.attach(two);
     expect(genieGcBy(unshare, node, "--drop-all")).toMatchObject({
       exitCode: 0,
     });
@@ -224,16 +210,12 @@ describe("genie gc, in another mount namespace", () => {
 
 describe("genie gc, exit code", () => {
   test("1: a failed deletion is named and stays, the rest goes", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const [bad, good] = [await node.pod("bad"), await node.pod("good")];
     await node.succeed("ADD", bad, two);
     await node.succeed("ADD", good, { annotations: { cni: "alpha" } });
     for (const pod of [bad, good]) await pod.netns.remove();
-    delegates.behave(
-      { type: "beta", verb: "DEL" },
-      failing("busy\n9 deleted, \u001b[2J"),
-    );
+    node.delegates.behave("DEL beta", failing("busy\n9 deleted, \u001b[2J"));
     expect(genieGc(node, "--grace", "0")).toEqual({
       exitCode: 1,
       stdout: `deleted ${good.containerId} eth0
@@ -243,10 +225,10 @@ failed ${bad.containerId}:eth0: [shop/bad:beta] plugin "beta" failed to delete e
       stderr: "",
     });
     expect(node.record(bad)["attachments"]).toMatchObject([{ ifname: "eth1" }]);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
-    delegates.forget();
+    node.delegates.behave("DEL beta", {});
+    node.delegates.forget();
     expect(genieGc(node, "--grace", "0")).toEqual(deleted([bad]));
-    expect(delegates.calls().map(summary)).toEqual(["DEL beta eth1"]);
+    expect(node.delegates.executed()).toEqual(["DEL beta eth1"]);
     expect(await node.remains()).toEqual(nothing);
   });
 
@@ -260,48 +242,43 @@ failed ${bad.containerId}:eth0: [shop/bad:beta] plugin "beta" failed to delete e
   ])(
     "1: a record that is %s is named and left alone",
     async (_, text, line) => {
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
-      const pod = await node.pod();
-      await node.succeed("ADD", pod, two);
+      await using node = await startScriptedNode();
+      const pod = await node.attach(two);
       const written = text(node.record(pod));
       writeFileSync(node.recordPath(pod), written);
-      delegates.forget();
+      node.delegates.forget();
       const { exitCode, stdout } = genieGc(node, "--grace", "0");
       expect(exitCode).toBe(1);
       expect(stdout).toMatch(line);
       expect(stdout).toContain(pod.containerId);
       expect(stdout).toEndWith("0 deleted, 0 waiting, 1 failed\n");
-      expect(delegates.calls()).toEqual([]);
+      expect(node.delegates.calls()).toEqual([]);
       expect(readFileSync(node.recordPath(pod), "utf8")).toBe(written);
     },
   );
 
   test("0: nothing was ever attached", async () => {
-    await using scripted = await startScriptedNode();
-    expect(genieGc(scripted.node)).toEqual(deleted([]));
-    expect(existsSync(scripted.node.dataDir)).toBe(false);
+    await using node = await startScriptedNode();
+    expect(genieGc(node)).toEqual(deleted([]));
+    expect(existsSync(node.dataDir)).toBe(false);
   });
 
   test("2: an unknown option, and nothing is done", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, two);
+    await using node = await startScriptedNode();
+    const pod = await node.attach(two);
     await pod.netns.remove();
-    delegates.forget();
+    node.delegates.forget();
     expect(genieGc(node, "--gracious", "0")).toEqual({
       exitCode: 2,
       stdout: "",
       stderr: expect.stringContaining("genie gc"),
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 });
 
 test("genie gc, the directories are those of genie's own configuration", async () => {
-  await using scripted = await startScriptedNode();
-  const { node } = scripted;
+  await using node = await startScriptedNode();
   const pod = await node.pod();
   const { dataDir } = node;
   node.network("00-genie.conflist", {

@@ -10,13 +10,13 @@ import {
   failing,
   isRunning,
   until,
+  summary,
 } from "../support/delegate.ts";
 import { type CallOptions, type Pod, nothing } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
 import {
   startNode,
   startScriptedNode,
-  summary,
   waits,
 } from "../support/scripted-node.ts";
 
@@ -77,8 +77,7 @@ function byType(calls: RecordedCall[]): RecordedCall[] {
 
 /** Three pods: the first with two networks, the others with one. */
 async function startThree() {
-  const scripted = await startScriptedNode(version);
-  const { node, delegates } = scripted;
+  const node = await startScriptedNode(version);
   const pods = [
     await node.pod("a"),
     await node.pod("b"),
@@ -90,25 +89,24 @@ async function startThree() {
   await node.succeed("ADD", b, { config, annotations: { cni: "alpha" } });
   await node.succeed("ADD", c, { config, annotations: { cni: "beta" } });
   node.attachedEarlier([a, b, c]);
-  delegates.forget();
+  node.delegates.forget();
   return {
     node,
-    delegates,
     a,
     b,
     c,
-    [Symbol.asyncDispose]: () => scripted[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
   };
 }
 
 describe("GC", () => {
   test("stale records are deleted, each network gets its own interfaces", async () => {
     await using three = await startThree();
-    const { node, delegates, a, b, c } = three;
+    const { node, a, b, c } = three;
     expect(
       await node.call("GC", undefined, valid([eth0(a), eth0(c)])),
     ).toMatchObject({ exitCode: 0, stdout: "" });
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(told).toSorted()).toEqual([
       "DEL alpha eth0 " + b.containerId,
       "GC alpha",
@@ -132,9 +130,9 @@ describe("GC", () => {
     ["an empty list", []],
   ])("%s: nothing is valid", async (_, attachments) => {
     await using three = await startThree();
-    const { node, delegates, a, b, c } = three;
+    const { node, a, b, c } = three;
     await node.succeed("GC", undefined, valid(attachments));
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(told).toSorted()).toEqual(
       [
         `DEL alpha eth0 ${a.containerId}`,
@@ -152,17 +150,17 @@ describe("GC", () => {
 
   test("no list: refused, nothing is executed", async () => {
     await using three = await startThree();
-    const { node, delegates } = three;
+    const { node } = three;
     expect(
       await node.fail("GC", undefined, { config: { cniVersion: version } }),
     ).toMatchObject({ code: 7 });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect((await node.remains()).records).toHaveLength(6);
   });
 
   test("the old key alone is taken, the new key wins", async () => {
     await using three = await startThree();
-    const { node, delegates, a, b, c } = three;
+    const { node, a, b, c } = three;
     const all = [eth0(a), eth0(b), eth0(c)];
     await node.succeed("GC", undefined, {
       config: { cniVersion: version, "cni.dev/attachments": all },
@@ -174,7 +172,7 @@ describe("GC", () => {
         "cni.dev/valid-attachments": all,
       },
     });
-    expect(delegates.calls().map(({ verb }) => verb)).toEqual([
+    expect(node.delegates.calls().map(({ verb }) => verb)).toEqual([
       "GC",
       "GC",
       "GC",
@@ -185,14 +183,14 @@ describe("GC", () => {
 
   test("pods older than us are kept by every network", async () => {
     await using three = await startThree();
-    const { node, delegates, a, b, c } = three;
+    const { node, a, b, c } = three;
     const older = { containerID: "older", ifname: "eth0" };
     await node.succeed(
       "GC",
       undefined,
       valid([older, eth0(a), eth0(b), eth0(c)]),
     );
-    const gc = byType(delegates.calls());
+    const gc = byType(node.delegates.calls());
     expect(gc.map(({ verb }) => verb)).toEqual(["GC", "GC"]);
     expect(gc.map(gcRequest)).toEqual([
       gcOf("alpha", [eth0(a), eth0(b), older]),
@@ -207,7 +205,7 @@ describe("GC", () => {
     "of another genie network, as CRI-O sends for every list: %s: nothing is touched",
     async (_, attachments) => {
       await using three = await startThree();
-      const { node, delegates } = three;
+      const { node } = three;
       for (const name of ["genie-net", "another-net"])
         node.network(`00-${name}.conf`, node.config({ name }));
       const before = await node.remains();
@@ -215,14 +213,13 @@ describe("GC", () => {
       await node.succeed("GC", undefined, {
         config: { ...config, name: "another-net" },
       });
-      expect(delegates.calls()).toEqual([]);
+      expect(node.delegates.calls()).toEqual([]);
       expect(await node.remains()).toEqual(before);
     },
   );
 
   test("a namespace that is gone is empty, networks below 1.1.0 and with disableGC are only deleted", async () => {
-    await using scripted = await startScriptedNode(version);
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode(version);
     rmSync(join(node.confDir, "10-alpha.conf"));
     node.network("10-alpha.conflist", {
       cniVersion: version,
@@ -235,13 +232,12 @@ describe("GC", () => {
       name: "beta-net",
       type: "beta",
     });
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "alpha,beta" } });
+    const pod = await node.attach({ annotations: { cni: "alpha,beta" } });
     node.attachedEarlier([pod]);
     await pod.netns.remove();
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("GC", undefined, valid([]));
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(told)).toEqual([
       `DEL beta eth1 ${pod.containerId}`,
       `DEL alpha eth0 ${pod.containerId}`,
@@ -252,9 +248,9 @@ describe("GC", () => {
 
   test("errors are collected, the rest goes on", async () => {
     await using three = await startThree();
-    const { node, delegates, a, b } = three;
-    delegates.behave({ type: "beta", verb: "DEL" }, failing("first"));
-    delegates.behave({ type: "alpha", verb: "GC" }, failing("second", 43));
+    const { node, a, b } = three;
+    node.delegates.behave("DEL beta", failing("first"));
+    node.delegates.behave("GC alpha", failing("second", 43));
     const failure = await node.fail("GC", undefined, valid([eth0(a)]));
     expect(failure).toEqual({
       cniVersion: version,
@@ -263,13 +259,13 @@ describe("GC", () => {
       details: '[alpha-net] plugin "alpha" failed to collect garbage: second',
     });
     expect(
-      delegates
+      node.delegates
         .calls()
         .map(({ verb, type }) => `${verb} ${type}`)
         .toSorted(),
     ).toEqual(["DEL alpha", "DEL beta", "GC alpha", "GC beta"]);
     // An attachment that could not be deleted is tried again, but is not valid.
-    const beta = delegates
+    const beta = node.delegates
       .calls()
       .find(({ verb, type }) => verb === "GC" && type === "beta");
     expect(beta && gcRequest(beta)).toEqual(
@@ -305,13 +301,13 @@ describe("GC, processes of its plugins", () => {
 
   test("a plugin of a GC that was killed: the next ADD ends it", async () => {
     await using three = await startThree();
-    const { node, delegates } = three;
-    delegates.behave({ type: "alpha", verb: "GC" }, { hang: true });
+    const { node } = three;
+    node.delegates.behave("GC alpha", { hang: true });
     const gc = startPlugin(node.request("GC", undefined, nothingGone(three)));
-    await until(() => delegates.left().length > 0, "the plugin");
+    await until(() => node.delegates.left().length > 0, "the plugin");
     const orphans = [
-      ...delegates.left(),
-      ...delegates
+      ...node.delegates.left(),
+      ...node.delegates
         .calls()
         .slice(-1)
         .map(({ pid }) => pid),
@@ -326,15 +322,14 @@ describe("GC, processes of its plugins", () => {
 
   test("while one works an ADD waits, and writes no record", async () => {
     await using three = await startThree();
-    const { node, delegates } = three;
+    const { node } = three;
     const gate = join(node.directory, "gate");
-    delegates.behave(
-      { type: "alpha", verb: "GC" },
-      { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done` },
-    );
+    node.delegates.behave("GC alpha", {
+      sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
+    });
     const gc = startPlugin(node.request("GC", undefined, nothingGone(three)));
     await until(
-      () => delegates.events().includes("start alpha GC "),
+      () => node.delegates.events().includes("start alpha GC "),
       "the plugin",
     );
     const pod = await node.pod("late");

@@ -18,12 +18,7 @@ import {
   nothing,
 } from "../support/node.ts";
 import { startPlugin } from "../support/runtime.ts";
-import {
-  keptKubeconfig,
-  startNode,
-  summary,
-  waits,
-} from "../support/scripted-node.ts";
+import { keptKubeconfig, startNode, waits } from "../support/scripted-node.ts";
 
 afterAll(removeCerts);
 
@@ -63,12 +58,12 @@ async function killedIn(
   node: Node,
   delegates: DelegateDouble,
 ): Promise<number[]> {
-  delegates.behave({ type: "slow", verb: command }, { hang: true });
+  delegates.behave(`${command} slow`, { hang: true });
   const genie = startPlugin(node.request(command, pod, mixed));
   await until(() => delegates.left().length > 0, "the slow plugin");
   genie.kill("SIGKILL");
   await genie.exited;
-  delegates.behave({ type: "slow", verb: command }, {});
+  delegates.behave(`${command} slow`, {});
   const [plugin] = delegates.calls().slice(-1);
   return [plugin?.pid ?? 0, ...delegates.left()];
 }
@@ -86,10 +81,7 @@ describe.each([
     if (isFull) disk.fill();
     await node.succeed("DEL", pod, mixed);
     expect(orphans.map(isRunning)).toEqual([false, false]);
-    expect(delegates.calls().map(summary)).toEqual([
-      "ADD slow eth0",
-      "DEL slow eth0",
-    ]);
+    expect(delegates.executed()).toEqual(["ADD slow eth0", "DEL slow eth0"]);
     expect(await node.remains()).toEqual(nothing);
   });
 
@@ -102,7 +94,7 @@ describe.each([
     expect(orphans.map(isRunning)).toEqual([true, true]);
     await node.succeed("DEL", pod, mixed);
     expect(orphans.map(isRunning)).toEqual([false, false]);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(delegates.executed()).toEqual([
       "ADD slow eth0",
       "DEL slow eth0",
       "DEL slow eth0",
@@ -128,10 +120,9 @@ describe.each([
     await node.succeed("ADD", pod, mixed);
     if (isFull) disk.fill();
     const gate = join(node.directory, "gate");
-    delegates.behave(
-      { type: "slow", verb: "DEL" },
-      { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done` },
-    );
+    delegates.behave("DEL slow", {
+      sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
+    });
     delegates.forget();
     const first = startPlugin(node.request("DEL", pod, mixed));
     await until(() => delegates.events().length > 0, "the first DEL");
@@ -185,10 +176,10 @@ test("genie gc, an ADD that works keeps its lock and its record", async () => {
   await using slow = await startSlowNode();
   const { node, delegates, pod } = slow;
   const gate = join(node.directory, "gate");
-  delegates.behave(
-    { type: "slow", verb: "ADD" },
-    { sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`, stdout: prevResult },
-  );
+  delegates.behave("ADD slow", {
+    sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
+    stdout: prevResult,
+  });
   const add = startPlugin(node.request("ADD", pod, mixed));
   await until(() => delegates.events().length > 0, "the slow plugin");
   const before = await node.remains();

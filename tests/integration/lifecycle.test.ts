@@ -41,8 +41,7 @@ const choices: [string, CallOptions, Attached][] = [
 describe("ADD, CHECK, DEL", () => {
   test.each(choices)("%s", async (_, options, expected) => {
     await using node = await startNode();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, options);
+    const pod = await node.attach(options);
     expect(await attached(pod)).toEqual(expected);
     expect(await node.succeed("CHECK", pod, options)).toBeUndefined();
     expect(await node.succeed("DEL", pod, options)).toBeUndefined();
@@ -174,8 +173,7 @@ describe("DEL", () => {
     ["CNI_NETNS is a plain file", "/etc/hostname"],
   ])("the namespace is gone: %s", async (_, CNI_NETNS) => {
     await using node = await startNode();
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni: "canal,weave" } });
+    const pod = await node.attach({ annotations: { cni: "canal,weave" } });
     await pod.netns.remove();
     await node.succeed("DEL", pod, { env: { CNI_NETNS } });
     expect(await node.remains()).toEqual(nothing);
@@ -184,8 +182,7 @@ describe("DEL", () => {
 
 test("ADD, repeated without DEL: the first attachments are deleted first", async () => {
   await using node = await startNode();
-  const pod = await node.pod();
-  await node.succeed("ADD", pod, { annotations: { cni: "canal,weave" } });
+  const pod = await node.attach({ annotations: { cni: "canal,weave" } });
   await node.succeed("ADD", pod, { annotations: { cni: "weave" } });
   expect(await attached(pod)).toEqual({ eth0: "weave" });
   expect(node.addresses()).toHaveLength(1);

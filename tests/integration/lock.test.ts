@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
-import { type DelegateDouble, isRunning, until } from "../support/delegate.ts";
+import { isRunning, until } from "../support/delegate.ts";
 import { type Command, type Node, type Pod, nothing } from "../support/node.ts";
 import {
   type PluginCall,
@@ -15,8 +15,8 @@ import {
 } from "../support/runtime.ts";
 import {
   scriptedResult,
+  type ScriptedNode,
   startScriptedNode,
-  summary,
   waits,
 } from "../support/scripted-node.ts";
 
@@ -34,19 +34,18 @@ function by(
 
 /** A plugin that goes on although its genie was killed; all its processes. */
 async function orphaned(
-  node: Node,
-  delegates: DelegateDouble,
+  node: ScriptedNode,
   pod: Pod,
   command: Command = "ADD",
 ): Promise<number[]> {
-  delegates.behave({ type: "alpha", verb: command }, { hang: true });
+  node.delegates.behave(`${command} alpha`, { hang: true });
   const genie = startPlugin(node.request(command, pod, alpha));
-  await until(() => delegates.left().length > 0, "the plugin");
+  await until(() => node.delegates.left().length > 0, "the plugin");
   genie.kill("SIGKILL");
   await genie.exited;
-  delegates.behave({ type: "alpha", verb: command }, {});
-  const [plugin] = delegates.calls().slice(-1);
-  return [plugin?.pid ?? 0, ...delegates.left()];
+  node.delegates.behave(`${command} alpha`, {});
+  const [plugin] = node.delegates.calls().slice(-1);
+  return [plugin?.pid ?? 0, ...node.delegates.left()];
 }
 
 describe("a flock that fails for another reason than an owner", () => {
@@ -66,11 +65,10 @@ describe("a flock that fails for another reason than an owner", () => {
   )(
     "%s, %s, lock %d: 5 at once, nothing is executed",
     async (errno, command, n, path) => {
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
+      await using node = await startScriptedNode();
       const pod = await node.pod();
       if (command !== "ADD") await node.succeed("ADD", pod, alpha);
-      delegates.forget();
+      node.delegates.forget();
       const before = await node.remains();
       const inject = `inject=flock:error=${errno}:when=${n}`;
       const strace = ["strace", "-qq", "-o", "/dev/null", "-e", inject];
@@ -84,7 +82,7 @@ describe("a flock that fails for another reason than an owner", () => {
       const { msg } = json as { msg: string };
       expect(msg).toStartWith(`failed to take lock "${node.dataDir}${path}`);
       expect(msg).toEndWith(`(${errno})`);
-      expect(delegates.calls()).toEqual([]);
+      expect(node.delegates.calls()).toEqual([]);
       // The file of the lock may stay: who has not locked it cannot remove it.
       const { locks } = await node.remains();
       expect(await node.remains()).toEqual({ ...before, locks });
@@ -100,8 +98,7 @@ test.each<[string, (path: string) => unknown]>([
 ])(
   "%s at the name of a lock: 5 for every verb, nothing is executed",
   async (_, make) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     mkdirSync(join(node.dataDir, "locks"), { recursive: true, mode: 0o700 });
     const path = join(node.dataDir, "locks", pod.containerId);
@@ -112,17 +109,16 @@ test.each<[string, (path: string) => unknown]>([
         msg: expect.stringContaining(`lock "${path}": it is `),
       });
     }
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect((await node.remains()).locks).toEqual([pod.containerId]);
   },
 );
 
 describe("an orphan holds the lock", () => {
   test("descriptors of other processes are not followed: a dead network file system would hang genie", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
-    const orphans = await orphaned(node, delegates, pod);
+    const orphans = await orphaned(node, pod);
     const trace = join(node.directory, "trace");
     const strace = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=%file"];
     const { exitCode } = await callPlugin(
@@ -140,25 +136,21 @@ describe("an orphan holds the lock", () => {
   });
 
   test("it ignores signals and has daemonised children: all are ended", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
-    delegates.behave(
-      { type: "alpha", verb: "ADD" },
-      {
-        sh: `trap '' TERM INT HUP
+    node.delegates.behave("ADD alpha", {
+      sh: `trap '' TERM INT HUP
 setsid sleep 60 & echo $! >>"$log/left"`,
-        hang: true,
-      },
-    );
+      hang: true,
+    });
     const genie = startPlugin(node.request("ADD", pod, alpha));
-    await until(() => delegates.left().length > 1, "the plugin");
+    await until(() => node.delegates.left().length > 1, "the plugin");
     genie.kill("SIGKILL");
     await genie.exited;
-    const [plugin] = delegates.calls().slice(-1);
-    const orphans = [plugin?.pid ?? 0, ...delegates.left()];
+    const [plugin] = node.delegates.calls().slice(-1);
+    const orphans = [plugin?.pid ?? 0, ...node.delegates.left()];
     expect(orphans.map(isRunning)).toEqual(orphans.map(() => true));
-    delegates.behave({ type: "alpha", verb: "ADD" }, {});
+    node.delegates.behave("ADD alpha", {});
     await node.succeed("DEL", pod, alpha);
     expect(orphans.map(isRunning)).toEqual(orphans.map(() => false));
     expect(await node.remains()).toEqual(nothing);
@@ -173,27 +165,23 @@ describe("a living genie under another file name", () => {
   }
 
   test("owns the lock: genie waits and kills nothing", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const gate = join(node.directory, "gate");
-    delegates.behave(
-      { type: "alpha", verb: "ADD" },
-      {
-        sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
-        stdout: scriptedResult(0),
-      },
-    );
+    node.delegates.behave("ADD alpha", {
+      sh: `while [ ! -e '${gate}' ]; do sleep 0.01; done`,
+      stdout: scriptedResult(0),
+    });
     const add = startPlugin({
       ...node.request("ADD", pod, alpha),
       binary: copy(node),
     });
-    await until(() => delegates.events().length > 0, "the plugin");
+    await until(() => node.delegates.events().length > 0, "the plugin");
     const del = startPlugin(node.request("DEL", pod, alpha));
     await until(() => waits(del.pid), "DEL at the lock");
     await Bun.write(gate, "");
     expect([await add.exited, await del.exited]).toEqual([0, 0]);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "ADD alpha eth0",
       "DEL alpha eth0",
     ]);

@@ -26,7 +26,7 @@ interface Line {
 }
 
 /** The lines of the log, which are removed; each must be one JSON object. */
-function linesOf({ node }: ScriptedNode): Line[] {
+function linesOf(node: ScriptedNode): Line[] {
   const lines = node.log().split("\n");
   expect(lines.pop()).toBe("");
   rmSync(node.logFile, { force: true });
@@ -66,14 +66,12 @@ describe("log_level info", () => {
   const config = { log_level: "info", kubernetes: undefined };
 
   test("ADD, CHECK, DEL and GC, one line each: pod, networks, addresses, milliseconds, code", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations, config });
+    await using node = await startScriptedNode("1.1.0");
+    const pod = await node.attach({ annotations, config });
     await node.succeed("CHECK", pod, { annotations, config });
     await node.succeed("DEL", pod, { annotations, config });
     await node.succeed("GC", undefined, { config: { ...config, ...gcOfNone } });
-    const lines = linesOf(scripted).filter(({ level }) => level === "info");
+    const lines = linesOf(node).filter(({ level }) => level === "info");
     const both = [alpha, beta];
     expect(lines).toEqual([
       callLine("ADD", pod, both),
@@ -92,11 +90,10 @@ describe("log_level info", () => {
   });
 
   test("ADD that is rolled back: its executions, its code, its error", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const no = { code: 42, msg: "no", details: "at all" };
-    delegates.behave({ type: "beta", verb: "ADD" }, { stdout: no, exit: 1 });
+    node.delegates.behave("ADD beta", { stdout: no, exit: 1 });
     await node.fail("ADD", pod, { annotations, config });
     const undone = (plugin: string) => ({ plugin, verb: "DEL", ms });
     const networks = [
@@ -111,7 +108,7 @@ describe("log_level info", () => {
         plugins: [{ plugin: "beta", ms, code: 42 }, undone("beta")],
       },
     ];
-    expect(linesOf(scripted)).toEqual([
+    expect(linesOf(node)).toEqual([
       callLine("ADD", pod, networks, 42),
       {
         ...contextOf("ADD", pod),
@@ -125,8 +122,7 @@ describe("log_level info", () => {
   });
 
   test("ADD, a chain: the milliseconds of each plugin, the addresses of the last", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     node.network("40-chain.conflist", {
       cniVersion: "1.0.0",
       name: "chain-net",
@@ -136,7 +132,7 @@ describe("log_level info", () => {
       annotations: { cni: "chain" },
       config,
     });
-    expect(linesOf(scripted)).toMatchObject([
+    expect(linesOf(node)).toMatchObject([
       {
         networks: [
           {
@@ -153,15 +149,13 @@ describe("log_level info", () => {
   });
 
   test("GC that deletes a container: its ID", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { config, annotations: {} });
-    linesOf(scripted);
+    await using node = await startScriptedNode("1.1.0");
+    const pod = await node.attach({ config, annotations: {} });
+    linesOf(node);
     // A record younger than a minute is left alone.
     node.attachedEarlier([pod]);
     await node.succeed("GC", undefined, { config: { ...config, ...gcOfNone } });
-    const line = linesOf(scripted).find(({ level }) => level === "info");
+    const line = linesOf(node).find(({ level }) => level === "info");
     expect(line).toMatchObject({
       msg: "GC",
       networks: [
@@ -180,11 +174,9 @@ describe("log_level info", () => {
 
 describe("log_level debug", () => {
   test("ADD, the rule that chose each network", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations });
-    const lines = linesOf(scripted).filter(({ rule }) => rule !== undefined);
+    await using node = await startScriptedNode();
+    const pod = await node.attach({ annotations });
+    const lines = linesOf(node).filter(({ rule }) => rule !== undefined);
     expect(lines).toEqual(
       ["alpha", "beta"].map((name, i) => ({
         ...contextOf("ADD", pod),
@@ -199,15 +191,14 @@ describe("log_level debug", () => {
   });
 
   test("DEL that finds nothing, as runtimes call it again: debug", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     for (const [log_level, count] of [
       ["info", 0],
       ["debug", 1],
     ] as const) {
       const config = { log_level, confDir: join(node.directory, "nothing") };
       await node.succeed("DEL", await node.pod(), { config });
-      const lines = linesOf(scripted).filter(({ msg }) => msg === "DEL");
+      const lines = linesOf(node).filter(({ msg }) => msg === "DEL");
       expect(lines.map(({ level }) => level)).toEqual(
         Array<string>(count).fill("debug"),
       );
@@ -215,13 +206,12 @@ describe("log_level debug", () => {
   });
 
   test("STATUS, its execution and its line are debug", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node } = scripted;
+    await using node = await startScriptedNode("1.1.0");
     await node.succeed("STATUS", undefined, {
       config: { cniVersion: "1.1.0" },
     });
     expect(
-      linesOf(scripted).map(({ level, msg, code }) => [level, msg, code]),
+      linesOf(node).map(({ level, msg, code }) => [level, msg, code]),
     ).toEqual([
       ["debug", "executed plugin", 0],
       ["debug", "STATUS", 0],
@@ -229,8 +219,7 @@ describe("log_level debug", () => {
   });
 
   test("text on stderr, without logFile: the same lines", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const { stderr } = await node.call("ADD", pod, {
       annotations: {},
@@ -250,8 +239,7 @@ describe("log_level debug", () => {
 test.each(["/dev/stdout", "/proc/self/fd/1"])(
   "logFile %s: stdout, a pipe, has the result alone",
   async (logFile) => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const { binary, env, config } = node.request("ADD", await node.pod(), {
       annotations: {},
       config: { logFile },
@@ -314,8 +302,7 @@ describe("log_level warn, the default", () => {
   const config = { log_level: undefined };
 
   test("ADD and DEL that do as asked: nothing on stderr, no file", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     for (const verb of ["ADD", "DEL", "DEL"] as const) {
       const answer = await node.call(verb, pod, { annotations: {}, config });
@@ -325,16 +312,14 @@ describe("log_level warn, the default", () => {
   });
 
   test("DEL that fails: the original words in the log and on stderr, other words to the runtime", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: {}, config });
+    await using node = await startScriptedNode();
+    const pod = await node.attach({ annotations: {}, config });
     const no = { code: 42, msg: "link not found" };
-    delegates.behave({ type: "alpha", verb: "DEL" }, { stdout: no, exit: 1 });
+    node.delegates.behave("DEL alpha", { stdout: no, exit: 1 });
     const { stderr, stdout } = await node.call("DEL", pod, { config });
     expect(stdout).toContain("link missing");
     expect(stderr).toMatch(/^genie: error: DEL failed .*link not found/m);
-    expect(linesOf(scripted)).toEqual([
+    expect(linesOf(node)).toEqual([
       {
         ...contextOf("DEL", pod),
         level: "error",
@@ -346,11 +331,10 @@ describe("log_level warn, the default", () => {
   });
 
   test("ADD that fails with an error of 3 MB: each text of it in the log is bounded", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const msg = `first ${"x".repeat(3 << 20)} last`;
-    delegates.behave({ type: "alpha", verb: "ADD" }, failing(msg, 7));
+    node.delegates.behave("ADD alpha", failing(msg, 7));
     await node.call("ADD", pod, { annotations: {}, config });
     const log = node.log();
     expect(log).toMatch(/first x+…x+ last/);
@@ -358,11 +342,10 @@ describe("log_level warn, the default", () => {
   });
 
   test("ADD with a configuration that is invalid: said in the file that it names", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     await node.fail("ADD", pod, { config: { ...config, strict: "yes" } });
-    expect(linesOf(scripted)).toMatchObject([
+    expect(linesOf(node)).toMatchObject([
       { level: "error", msg: "ADD failed", code: 7 },
     ]);
   });
@@ -377,23 +360,19 @@ describe("stderr of a plugin", () => {
     ["succeeded: debug", 0, "debug", "debug"],
     ["succeeded, log_level info: not in the log", 0, undefined, "info"],
   ])("%s, and on our stderr", async (_, exit, level, log_level) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
-    delegates.behave(
-      { type: "alpha", verb: "ADD" },
-      {
-        stderr: words,
-        stdout: exit === 0 ? scriptedResult(0) : { code: 42, msg: "no" },
-        exit,
-      },
-    );
+    node.delegates.behave("ADD alpha", {
+      stderr: words,
+      stdout: exit === 0 ? scriptedResult(0) : { code: 42, msg: "no" },
+      exit,
+    });
     const { stderr } = await node.call("ADD", pod, {
       annotations: {},
       config: { log_level },
     });
     expect(stderr).toBe(words);
-    const said = linesOf(scripted).filter((line) => "stderr" in line);
+    const said = linesOf(node).filter((line) => "stderr" in line);
     expect(said).toEqual(
       level === undefined
         ? []
@@ -413,8 +392,7 @@ describe("stderr of a plugin", () => {
 
 describe("secrets", () => {
   test("debug, ADD with secrets in the whole configuration: none is logged", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const secret = "SECRET-of-the-configuration";
     const plugin = join(node.directory, "credential");
     await Bun.write(
@@ -441,7 +419,7 @@ describe("secrets", () => {
       type: "alpha",
       password: secret,
     });
-    delegates.behave({ type: "beta", verb: "ADD" }, failing());
+    node.delegates.behave("ADD beta", failing());
     const pod = await node.pod();
     const config = {
       kubernetes: { kubeconfig },

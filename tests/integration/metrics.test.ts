@@ -50,8 +50,7 @@ const expected = [
 
 describe("metrics", () => {
   test("--metrics and --textfile: counters, over a restart of the agent; genie metrics prints the same", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     node.network("50-local.conflist", {
       cniVersion: "1.0.0",
       name: "local-net",
@@ -82,7 +81,7 @@ describe("metrics", () => {
       await agent.said("serving metrics");
       await node.succeed("ADD", await node.pod(), { annotations });
       const no = { code: 42, msg: "no" };
-      delegates.behave({ type: "beta", verb: "ADD" }, { stdout: no, exit: 1 });
+      node.delegates.behave("ADD beta", { stdout: no, exit: 1 });
       await node.fail("ADD", await node.pod("other"), { annotations });
       const served = await get(agent, "/metrics");
       expect({ ...served, text: samplesOf(served.text) }).toEqual({
@@ -118,8 +117,7 @@ describe("metrics", () => {
   });
 
   test("genie metrics without an agent and without a log: the records", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     await node.succeed("ADD", await node.pod(), { annotations: {} });
     expect(samplesOf(printed(node))).toEqual([
       'genie_attachments{network="alpha"} 1',
@@ -129,8 +127,7 @@ describe("metrics", () => {
   });
 
   test("a host-local directory that cannot be read: only its network has no number", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const local = (key: string, dataDir?: string) =>
       node.network(`50-${key}.conflist`, {
         cniVersion: "1.0.0",
@@ -152,11 +149,11 @@ describe("metrics", () => {
   });
 
   test("an address in use, a directory that is missing: the log names them", async () => {
-    await using scripted = await startScriptedNode();
+    await using node = await startScriptedNode();
     using other = Bun.serve({ port: 0, fetch: () => new Response() });
-    const directory = join(scripted.node.directory, "missing");
+    const directory = join(node.directory, "missing");
     await using agent = new RunningAgent(
-      scripted.node,
+      node,
       "--no-cache",
       `--metrics=0.0.0.0:${other.port}`,
       `--textfile=${directory}`,
@@ -178,8 +175,7 @@ describe("metrics", () => {
     ["--metrics", "65536", '--metrics: expected [HOST:]PORT, got "65536"'],
     ["--textfile", "a/b", '--textfile: expected an absolute path, got "a/b"'],
   ])("%s %s: refused", async (option, value, message) => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const { exitCode, stderr } = node.command(
       "agent",
       "--no-install",

@@ -23,9 +23,8 @@ import {
   startNode,
   startScriptedNode,
   stdinOf,
-  summary,
 } from "../support/scripted-node.ts";
-import { failing } from "../support/delegate.ts";
+import { failing, summary } from "../support/delegate.ts";
 
 interface PluginConf {
   type: string;
@@ -110,14 +109,12 @@ function multus(node: Node) {
 
 /** A node of scripted plugins that had Multus, and a pod. */
 async function startFormer() {
-  const scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
+  const node = await startScriptedNode();
   return {
     node,
-    delegates,
     pod: await node.pod(),
     former: multus(node),
-    [Symbol.asyncDispose]: () => scripted[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
   };
 }
 
@@ -165,10 +162,10 @@ describe("DEL, a container of Multus", () => {
 
   test("in reverse, each with its name, its configuration and the pod's arguments", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     former.write(pod, byMultus);
     await node.succeed("DEL", pod, former.options);
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual([
       "DEL gamma net2",
       "DEL beta san0",
@@ -195,14 +192,14 @@ describe("DEL, a container of Multus", () => {
     expect(former.has(pod)).toBe(false);
     expect(await node.remains()).toEqual(nothing);
     // A runtime's second DEL finds nothing of it.
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("DEL", pod, former.options);
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test("a chain, its plugins in reverse", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     const plugins = [{ type: "alpha" }, { type: "beta" }, { type: "gamma" }];
     for (const kind of ["file", "list"] as const) {
       const chain = { cniVersion: "0.3.1", name: "chain", plugins };
@@ -210,9 +207,9 @@ describe("DEL, a container of Multus", () => {
         pod,
         saveDelegates(kind === "file" ? { file: chain } : { list: chain }),
       );
-      delegates.forget();
+      node.delegates.forget();
       await node.succeed("DEL", pod, former.options);
-      expect(delegates.calls().map(summary)).toEqual([
+      expect(node.delegates.executed()).toEqual([
         "DEL gamma eth0",
         "DEL beta eth0",
         "DEL alpha eth0",
@@ -222,7 +219,7 @@ describe("DEL, a container of Multus", () => {
 
   test("ifnameRequest, the default network's too", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     former.write(
       pod,
       saveDelegates(
@@ -232,7 +229,7 @@ describe("DEL, a container of Multus", () => {
       ),
     );
     await node.succeed("DEL", pod, former.options);
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "DEL gamma net2",
       "DEL beta san0",
       "DEL alpha wan0",
@@ -241,30 +238,30 @@ describe("DEL, a container of Multus", () => {
 
   test("the namespace is gone", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     former.write(pod, three);
     await pod.netns.remove();
     await node.succeed("DEL", pod, {
       ...former.options,
       env: { CNI_NETNS: "" },
     });
-    expect(delegates.calls().map(summary)).toEqual(reverse);
+    expect(node.delegates.executed()).toEqual(reverse);
     expect(former.has(pod)).toBe(false);
   });
 
   test("one fails: the others are deleted, the file stays, a retry ends it", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     former.write(pod, three);
-    delegates.behave({ type: "beta", verb: "DEL" }, failing("busy"));
+    node.delegates.behave("DEL beta", failing("busy"));
     expect(await node.fail("DEL", pod, former.options)).toEqual({
       cniVersion: "1.0.0",
       code: 42,
       msg: '[shop/web:beta-net] plugin "beta" failed to delete net1: busy',
     });
-    expect(delegates.calls().map(summary)).toEqual(reverse);
+    expect(node.delegates.executed()).toEqual(reverse);
     expect(readFileSync(former.path(pod), "utf8")).toBe(three);
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    node.delegates.behave("DEL beta", {});
     await node.succeed("DEL", pod, former.options);
     expect(former.has(pod)).toBe(false);
     expect(await node.remains()).toEqual(nothing);
@@ -272,10 +269,10 @@ describe("DEL, a container of Multus", () => {
 
   test("nothing was attached", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     former.write(pod, saveDelegates());
     await node.succeed("DEL", pod, former.options);
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(former.has(pod)).toBe(false);
   });
 
@@ -302,11 +299,11 @@ describe("DEL, a container of Multus", () => {
     "a file that is %s: said, then as without",
     async (_, text) => {
       await using at = await startFormer();
-      const { node, delegates, pod, former } = at;
+      const { node, pod, former } = at;
       former.write(pod, text);
       const annotations = { cni: "beta" };
       await node.succeed("DEL", pod, { ...former.options, annotations });
-      expect(delegates.calls().map(summary)).toEqual([
+      expect(node.delegates.executed()).toEqual([
         "DEL beta eth0",
         "DEL alpha eth0",
       ]);
@@ -324,10 +321,10 @@ describe("DEL, a container of Multus", () => {
 
   test('multusDir: "" turns it off', async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     former.write(pod, three);
     await node.succeed("DEL", pod, { config: { multusDir: "" } });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(former.has(pod)).toBe(true);
   });
 });
@@ -335,15 +332,15 @@ describe("DEL, a container of Multus", () => {
 describe("DEL, a file of Multus and a record of ours", () => {
   test("the record wins", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     await node.succeed("ADD", pod, {
       ...former.options,
       annotations: { cni: "beta" },
     });
     former.write(pod, three);
-    delegates.forget();
+    node.delegates.forget();
     await node.succeed("DEL", pod, former.options);
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(["DEL beta eth0"]);
     expect(calls.map(stdinOf)).toEqual([
       {
@@ -359,16 +356,16 @@ describe("DEL, a file of Multus and a record of ours", () => {
 
   test("an unreadable record: the file is used, 5 once", async () => {
     await using at = await startFormer();
-    const { node, delegates, pod, former } = at;
+    const { node, pod, former } = at;
     const annotations = { cni: "beta" };
     await node.succeed("ADD", pod, { ...former.options, annotations });
     writeFileSync(node.recordPath(pod), "{");
     former.write(pod, three);
-    delegates.forget();
+    node.delegates.forget();
     expect(await node.fail("DEL", pod, former.options)).toMatchObject({
       code: 5,
     });
-    expect(delegates.calls().map(summary)).toEqual(reverse);
+    expect(node.delegates.executed()).toEqual(reverse);
     expect(former.has(pod)).toBe(false);
     await node.succeed("DEL", pod, former.options);
   });
@@ -378,12 +375,11 @@ describe("GC, a living container that Multus attached", () => {
   const older = { containerID: "older", ifname: "eth0" };
 
   async function startMixed() {
-    const scripted = await startScriptedNode("1.1.0");
-    const { node, delegates } = scripted;
+    const node = await startScriptedNode("1.1.0");
     const pod = await node.pod();
     const annotations = { cni: "alpha,beta" };
     await node.succeed("ADD", pod, { annotations });
-    delegates.forget();
+    node.delegates.forget();
     const former = multus(node);
     const eth0 = { containerID: pod.containerId, ifname: "eth0" };
     const options = (...more: object[]): CallOptions => ({
@@ -395,12 +391,19 @@ describe("GC, a living container that Multus attached", () => {
     });
     const write = (text: string) =>
       former.write({ ...pod, containerId: older.containerID }, text);
-    return { ...scripted, pod, eth0, options, write };
+    return {
+      node,
+      pod,
+      eth0,
+      options,
+      write,
+      [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
+    };
   }
 
   test("each network keeps its interface of that container", async () => {
     await using at = await startMixed();
-    const { node, delegates, eth0, options, write } = at;
+    const { node, eth0, options, write } = at;
     write(
       saveDelegates(
         { list: alpha },
@@ -415,7 +418,7 @@ describe("GC, a living container that Multus attached", () => {
     );
     const others = [older, { containerID: "../x", ifname: "eth0" }];
     const key = "cni.dev/valid-attachments";
-    expect(delegates.calls().map(stdinOf)).toMatchObject([
+    expect(node.delegates.calls().map(stdinOf)).toMatchObject([
       { name: "alpha-net", [key]: [eth0, ...others] },
       {
         name: "beta-net",
@@ -436,13 +439,13 @@ describe("GC, a living container that Multus attached", () => {
     ],
   ])("%s: no network gets a GC", async (_, text) => {
     await using at = await startMixed();
-    const { node, delegates, options, write } = at;
+    const { node, options, write } = at;
     write(text);
     expect(await node.fail("GC", undefined, options())).toMatchObject({
       code: 5,
       msg: expect.stringContaining("unreadable file of Multus"),
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 });
 

@@ -6,11 +6,7 @@
 import { describe, expect, test } from "bun:test";
 import { isObject } from "../../lib/cni/json.ts";
 import { nothing } from "../support/node.ts";
-import {
-  scriptedResult,
-  startScriptedNode,
-  summary,
-} from "../support/scripted-node.ts";
+import { scriptedResult, startScriptedNode } from "../support/scripted-node.ts";
 import { expectRefusal } from "../support/refusal.ts";
 
 /** A value of so many levels, of arrays and objects. */
@@ -21,11 +17,11 @@ function nested(levels: number): unknown {
 
 describe("a request", () => {
   test("of 101 levels is error 6", async () => {
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
     const options = { annotations: {}, config: { x: nested(100) } };
     await expectRefusal(
-      scripted,
+      node,
       { pod, options },
       { code: 6, msg: "nested deeper than 100 levels" },
     );
@@ -34,17 +30,16 @@ describe("a request", () => {
 
 describe("a delegate's result", () => {
   test("of 100 levels comes back in CHECK and DEL, one level down in prevResult", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const stdout = { ...scriptedResult(0), x: nested(99) };
-    delegates.behave({ type: "alpha", verb: "ADD" }, { stdout });
+    node.delegates.behave("ADD alpha", { stdout });
     const pod = await node.pod();
     const prevResult = await node.succeed("ADD", pod, { annotations: {} });
     expect(isObject(prevResult) && prevResult["x"]).toEqual(nested(99));
     const options = { annotations: {}, config: { prevResult } };
     await node.succeed("CHECK", pod, options);
     await node.succeed("DEL", pod, options);
-    const given = delegates
+    const given = node.delegates
       .calls()
       .slice(1)
       .map(({ stdin }) => JSON.parse(stdin) as { prevResult: unknown });
@@ -56,16 +51,15 @@ describe("a delegate's result", () => {
   });
 
   test("of 101 levels is error 999 and undone", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const stdout = { ...scriptedResult(0), x: nested(100) };
-    delegates.behave({ type: "alpha", verb: "ADD" }, { stdout });
+    node.delegates.behave("ADD alpha", { stdout });
     const pod = await node.pod();
     expect(await node.fail("ADD", pod, { annotations: {} })).toMatchObject({
       code: 999,
       msg: expect.stringContaining("nested deeper than 100 levels"),
     });
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "ADD alpha eth0",
       "DEL alpha eth0",
     ]);

@@ -37,10 +37,9 @@ function state(node: Node): unknown {
 describe("node-state", () => {
   test("names of networks that are ready; why genie is not", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode("1.1.0");
     for (const type of ["alpha", "beta", "gamma"])
-      renameSync(join(delegates.bin, type), join(node.binDir, type));
+      renameSync(join(node.delegates.bin, type), join(node.binDir, type));
     const names = (...keys: string[]) =>
       keys.flatMap((key) => [key, `${key}-net`]);
     const all = [
@@ -58,10 +57,7 @@ describe("node-state", () => {
     // A missing plugin, and a STATUS that fails.
     rmSync(join(node.binDir, "gamma"));
     const no = { code: 50, msg: "no link" };
-    delegates.behave(
-      { type: "alpha", verb: "STATUS" },
-      { stdout: no, exit: 1 },
-    );
+    node.delegates.behave("STATUS alpha", { stdout: no, exit: 1 });
     node.network("40-Weave_X.conf", {
       cniVersion: "1.0.0",
       name: "Upper",
@@ -87,10 +83,9 @@ describe("genie agent --taint --labels", () => {
     "%s: the taint goes, labels come; those of a network that went are removed",
     async (_, root) => {
       await using api = await startApiServer();
-      await using scripted = await startScriptedNode();
-      const { node, delegates } = scripted;
+      await using node = await startScriptedNode();
       for (const type of ["alpha", "beta", "gamma"])
-        renameSync(join(delegates.bin, type), join(node.binDir, type));
+        renameSync(join(node.delegates.bin, type), join(node.binDir, type));
       const other = { key: "other", effect: "NoSchedule" };
       api.nodes.put({
         metadata: {

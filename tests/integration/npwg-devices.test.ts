@@ -79,10 +79,7 @@ class Devices implements AsyncDisposable {
     this.cluster = cluster;
     this.kubelet = kubelet;
     cluster.node.path.unshift(this.delegates.bin);
-    this.delegates.behave(
-      { type: "vf", verb: "ADD" },
-      { stdout: { cniVersion: "1.0.0" } },
-    );
+    this.delegates.behave("ADD vf", { stdout: { cniVersion: "1.0.0" } });
     const capabilities = { CNIDeviceInfoFile: true, deviceID: true };
     cluster.define(
       "vf",
@@ -187,13 +184,10 @@ describe("devices of a resource", () => {
     writeInfo(ids[0]);
     const pod = await cluster.pod({ [networksKey]: "vf" });
     const told = { ...infoOf(ids[0]), vdpa: { driver: "vhost" } };
-    delegates.behave(
-      { type: "vf", verb: "ADD" },
-      {
-        sh: `cp ${path(pod, "net1")} "$log/before"; printf '%s' '${JSON.stringify(told)}' >${path(pod, "net1")}`,
-        stdout: { cniVersion: "1.0.0" },
-      },
-    );
+    delegates.behave("ADD vf", {
+      sh: `cp ${path(pod, "net1")} "$log/before"; printf '%s' '${JSON.stringify(told)}' >${path(pod, "net1")}`,
+      stdout: { cniVersion: "1.0.0" },
+    });
     expect(await devices.call("ADD", pod)).toMatchObject(success);
     expect(delegates.lines("before")).toEqual([JSON.stringify(infoOf(ids[0]))]);
     expect(cluster.written().status).toMatchObject([
@@ -225,10 +219,10 @@ describe("devices of a resource", () => {
       await using devices = await Devices.start();
       const { cluster, delegates } = devices;
       const pod = await cluster.pod({ [networksKey]: "vf" });
-      delegates.behave(
-        { type: "vf", verb: "ADD" },
-        { sh: `${make} ${path(pod, "net1")}`, stdout: { cniVersion: "1.0.0" } },
-      );
+      delegates.behave("ADD vf", {
+        sh: `${make} ${path(pod, "net1")}`,
+        stdout: { cniVersion: "1.0.0" },
+      });
       expect(await devices.call("ADD", pod)).toMatchObject(success);
       expect(cluster.written().status).toEqual([
         expect.anything(),
@@ -272,10 +266,7 @@ describe("devices of a resource", () => {
     const config = { podResourcesSocket: devices.kubelet.socket };
     const pod = await abandonedPod(devices);
     writeInfo(ids[0]);
-    delegates.behave(
-      { type: "vf", verb: "ADD" },
-      { stdout: { cniVersion: "1.0.0" } },
-    );
+    delegates.behave("ADD vf", { stdout: { cniVersion: "1.0.0" } });
     await cluster.add(pod, { config });
     cluster.node.command("gc", "--drop-all");
     expect(filesOf(pod)).toHaveLength(1);
@@ -285,10 +276,10 @@ describe("devices of a resource", () => {
     await using devices = await Devices.start();
     const { cluster, delegates } = devices;
     writeInfo(ids[0]);
-    delegates.behave(
-      { type: "vf", verb: "ADD" },
-      { exit: 1, stdout: { code: 101, msg: "no such VF" } },
-    );
+    delegates.behave("ADD vf", {
+      exit: 1,
+      stdout: { code: 101, msg: "no such VF" },
+    });
     const pod = await cluster.pod({ [networksKey]: "vf" });
     const { exitCode, json } = await devices.call("ADD", pod);
     expect({ exitCode, json }).toMatchObject({
@@ -326,14 +317,11 @@ test("devices of a running pod: each once, also with the same ID; repaired with 
   const attach = ["attach", "shop/web", "shop/vf@vf1"] as const;
   // The device of a failed try, whose rollback failed too, is that network's own.
   for (const verb of ["ADD", "DEL"])
-    devices.delegates.behave({ type: "vf", verb }, failing("no such VF"));
+    devices.delegates.behave(`${verb} vf`, failing("no such VF"));
   expect((await hot(cluster, ...attach)).exitCode).toBe(1);
   expect(await recorded(cluster, pod)).toHaveLength(3);
-  devices.delegates.behave({ type: "vf", verb: "DEL" }, {});
-  devices.delegates.behave(
-    { type: "vf", verb: "ADD" },
-    { stdout: { cniVersion: "1.0.0" } },
-  );
+  devices.delegates.behave("DEL vf", {});
+  devices.delegates.behave("ADD vf", { stdout: { cniVersion: "1.0.0" } });
   await changed(cluster, ...attach);
   const given = { deviceID: id, pciBusID: id };
   expect(devices.given()).toMatchObject([given, given, given]);
@@ -451,13 +439,10 @@ test("a device that is just named: its ID and a file, the kubelet is not asked",
   const pod = await cluster.pod({
     [networksKey]: [{ name: "plain", deviceID: id }],
   });
-  devices.delegates.behave(
-    { type: "vf", verb: "ADD" },
-    {
-      sh: `printf '%s' '${JSON.stringify(infoOf(id))}' >${path(pod, "net1")}`,
-      stdout: { cniVersion: "1.0.0" },
-    },
-  );
+  devices.delegates.behave("ADD vf", {
+    sh: `printf '%s' '${JSON.stringify(infoOf(id))}' >${path(pod, "net1")}`,
+    stdout: { cniVersion: "1.0.0" },
+  });
   expect(await devices.call("ADD", pod)).toMatchObject(success);
   expect(kubelet.calls).toEqual([]);
   expect(devices.given()).toEqual([
@@ -672,7 +657,7 @@ describe("devices of a claim", () => {
 async function abandonedPod(devices: Devices): Promise<Pod> {
   const { cluster, delegates } = devices;
   for (const verb of ["ADD", "DEL"])
-    delegates.behave({ type: "vf", verb }, failing("no such VF"));
+    delegates.behave(`${verb} vf`, failing("no such VF"));
   const config = { podResourcesSocket: devices.kubelet.socket };
   const pod = await cluster.pod({ [networksKey]: "vf" });
   await cluster.refuse(pod, { config });

@@ -8,7 +8,7 @@ import { readdirSync } from "node:fs";
 import { temporaryDirectory } from "../support/delegate.ts";
 import { nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
-import { startScriptedNode, summary } from "../support/scripted-node.ts";
+import { startScriptedNode } from "../support/scripted-node.ts";
 
 const wrong = {
   allowedNetworks: "weave",
@@ -20,8 +20,7 @@ const wrong = {
 
 describe("wrong values", () => {
   test("ADD is one error 7 that names all of them, and no secret", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const options = { annotations: {}, config: wrong };
     const { code, msg } = await node.fail("ADD", await node.pod(), options);
     expect(code).toBe(7);
@@ -35,16 +34,14 @@ describe("wrong values", () => {
           'allowedNetworks: expected an array of strings, got "weave"',
         ].join(", "),
     );
-    expect(delegates.events()).toEqual([]);
+    expect(node.delegates.events()).toEqual([]);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("STATUS is 50", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
+    await using node = await startScriptedNode("1.1.0");
     const config = { ...wrong, cniVersion: "1.1.0" };
-    expect(
-      await scripted.node.fail("STATUS", undefined, { config }),
-    ).toMatchObject({
+    expect(await node.fail("STATUS", undefined, { config })).toMatchObject({
       code: 50,
       msg: expect.stringContaining(
         "allowedNetworks: expected an array of strings",
@@ -53,11 +50,9 @@ describe("wrong values", () => {
   });
 
   test("DEL, CHECK and GC do their work and warn of the keys that they use", async () => {
-    await using scripted = await startScriptedNode("1.1.0");
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode("1.1.0");
     const config = { cniVersion: "1.1.0" };
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: {}, config });
+    const pod = await node.attach({ annotations: {}, config });
     const mistaken = { ...config, ...wrong };
     await node.succeed("CHECK", pod, { config: mistaken });
     const valid = [{ containerID: pod.containerId, ifname: "eth0" }];
@@ -65,7 +60,7 @@ describe("wrong values", () => {
       config: { ...mistaken, "cni.dev/valid-attachments": valid },
     });
     await node.succeed("DEL", pod, { config: mistaken });
-    expect(delegates.calls().map(summary)).toEqual([
+    expect(node.delegates.executed()).toEqual([
       "ADD alpha eth0",
       "CHECK alpha eth0",
       "GC alpha",
@@ -82,8 +77,7 @@ describe("wrong values", () => {
   });
 
   test("DEL finds its records where dataDir is wrong: in the default directory, with a warning", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const config = { dataDir: "data", log_level: ["debug"] };
     await node.succeed("DEL", pod, { config });
@@ -97,9 +91,8 @@ describe("wrong values", () => {
 });
 
 test("a relative logFile: the error is on stderr, and no file is written", async () => {
-  await using scripted = await startScriptedNode();
+  await using node = await startScriptedNode();
   using cwd = temporaryDirectory();
-  const { node } = scripted;
   const options = { annotations: {}, config: { logFile: "genie.log" } };
   const { exitCode, stderr } = await callPlugin({
     ...node.request("ADD", await node.pod(), options),
@@ -112,8 +105,7 @@ test("a relative logFile: the error is on stderr, and no file is written", async
 
 describe("unknown keys", () => {
   test("one warning at ADD with the nearest keys; nothing fails, DEL says nothing", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     const config = {
       alowedPlugins: [],
       namespaceIsolaton: true,
@@ -121,8 +113,7 @@ describe("unknown keys", () => {
       vendor: 1,
       log_level: "warn",
     };
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: {}, config });
+    const pod = await node.attach({ annotations: {}, config });
     const lines = node.log().trim().split("\n");
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0] ?? "")).toMatchObject({

@@ -96,7 +96,7 @@ const cases: [string, Behaviour, Expected][] = [
 describe("ADD, a delegate fails", () => {
   test.each(cases)("%s", async (_, behaviour, { code, msg, ...details }) => {
     node.network("30-mixed.conflist", network("broken"));
-    delegates.behave({ type: "broken", verb: "ADD" }, behaviour);
+    delegates.behave("ADD broken", behaviour);
     delegates.forget();
     const pod = await node.pod();
     const failure = await node.fail("ADD", pod, mixed);

@@ -13,16 +13,15 @@ import {
   scriptedResult,
   startScriptedNode,
   stdinOf,
-  summary,
 } from "../support/scripted-node.ts";
+import { summary } from "../support/delegate.ts";
 import { networksKey } from "../support/cluster.ts";
 
 afterAll(removeCerts);
 
 test("a definition that a pod names 31 times is in its record once", async () => {
   await using api = await startApiServer();
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
+  await using node = await startScriptedNode();
   const pod = await node.pod();
   const filling = "x".repeat(200_000);
   const big = { cniVersion: "1.0.0", name: "big-net", type: "beta", filling };
@@ -41,9 +40,9 @@ test("a definition that a pod names 31 times is in its record once", async () =>
   expect(text.split(filling)).toHaveLength(2);
   expect(node.record(pod)).toMatchObject({ formatVersion: 2 });
   await node.succeed("CHECK", pod, options);
-  delegates.forget();
+  node.delegates.forget();
   await node.succeed("DEL", pod, options);
-  const calls = delegates.calls();
+  const calls = node.delegates.calls();
   expect(calls.map(summary)).toEqual([
     ...Array.from({ length: 31 }, (_, i) => `DEL beta net${31 - i}`),
     "DEL alpha eth0",
@@ -56,21 +55,17 @@ test("a definition that a pod names 31 times is in its record once", async () =>
 });
 
 test("ordinary pods have records that 0.1.0 reads: format 1", async () => {
-  await using scripted = await startScriptedNode();
-  const { node } = scripted;
+  await using node = await startScriptedNode();
   for (const cni of ["alpha", "alpha,beta,gamma"]) {
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: { cni } });
+    const pod = await node.attach({ annotations: { cni } });
     expect(node.record(pod)).toMatchObject({ formatVersion: 1 });
     await node.succeed("DEL", pod);
   }
 });
 
 test("more than 4 MiB of configurations: 7, nothing is executed, not even the DEL of a left-over", async () => {
-  await using scripted = await startScriptedNode();
-  const { node, delegates } = scripted;
-  const pod = await node.pod();
-  await node.succeed("ADD", pod, { annotations: { cni: "beta" } });
+  await using node = await startScriptedNode();
+  const pod = await node.attach({ annotations: { cni: "beta" } });
   const before = node.record(pod);
   const types = ["alpha", "beta", "gamma"];
   const large = Array.from({ length: 5 }, (_, i) => `large${i}`);
@@ -81,7 +76,7 @@ test("more than 4 MiB of configurations: 7, nothing is executed, not even the DE
       type: types[i % 3],
       filling: String(i).repeat(900_000),
     });
-  delegates.forget();
+  node.delegates.forget();
   const cni = large.join();
   expect(await node.fail("ADD", pod, { annotations: { cni } })).toMatchObject({
     code: 7,
@@ -89,13 +84,13 @@ test("more than 4 MiB of configurations: 7, nothing is executed, not even the DE
       /the configurations of 5 networks are too large to be recorded: \d+ bytes, at most 4194304/,
     ),
   });
-  expect(delegates.calls()).toEqual([]);
+  expect(node.delegates.calls()).toEqual([]);
   expect(node.record(pod)).toEqual(before);
   const other = await node.pod("other");
   expect(await node.fail("ADD", other, { annotations: { cni } })).toMatchObject(
     { code: 7 },
   );
-  expect(delegates.calls()).toEqual([]);
+  expect(node.delegates.calls()).toEqual([]);
   // Four of them fit.
   const four = large.slice(1).join();
   await node.succeed("ADD", other, { annotations: { cni: four } });

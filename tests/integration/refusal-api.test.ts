@@ -38,19 +38,19 @@ describe("ADD refuses the kubeconfig", () => {
     ],
   ];
   test.each(cases)("%s", async (_, text, msg) => {
-    await using scripted = await startScriptedNode();
-    const kubeconfig = join(scripted.node.directory, "kubeconfig");
+    await using node = await startScriptedNode();
+    const kubeconfig = join(node.directory, "kubeconfig");
     if (text !== undefined) writeFileSync(kubeconfig, text);
-    const pod = await scripted.node.pod();
+    const pod = await node.pod();
     const options = { config: { kubernetes: { kubeconfig } } };
-    await expectRefusal(scripted, { pod, options }, { code: 7, msg });
+    await expectRefusal(node, { pod, options }, { code: 7, msg });
   });
 
   test("none at all", async () => {
-    await using scripted = await startScriptedNode();
+    await using node = await startScriptedNode();
     await expectRefusal(
-      scripted,
-      { pod: await scripted.node.pod() },
+      node,
+      { pod: await node.pod() },
       { code: 7, msg: "kubeconfig" },
     );
   });
@@ -83,22 +83,22 @@ describe("ADD refuses responses of the API server", () => {
     await using api = await startApiServer({
       tokens: { [`${secret}-token`]: "genie" },
     });
-    await using scripted = await startScriptedNode();
-    const kubernetes = { kubeconfig: keptKubeconfig(scripted.node, api) };
+    await using node = await startScriptedNode();
+    const kubernetes = { kubeconfig: keptKubeconfig(node, api) };
     await harm(api);
     const options = { config: { kubernetes, apiTimeout: 0.5 } };
-    const request = { pod: await scripted.node.pod(), options };
+    const request = { pod: await node.pod(), options };
     const refusal = {
       code: 11,
       msg: new RegExp(`^failed to get pod "shop/web": .*${msg}`),
     };
-    await expectRefusal(scripted, request, refusal);
+    await expectRefusal(node, request, refusal);
   });
 
   test("a credential plugin that prints the token and fails", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const command = join(scripted.node.directory, "credential-plugin");
+    await using node = await startScriptedNode();
+    const command = join(node.directory, "credential-plugin");
     const script = `#!/bin/sh\necho ${secret}; echo "invalid: ${secret}" >&2; exit 3\n`;
     writeFileSync(command, script, { mode: 0o755 });
     const user = {
@@ -110,10 +110,10 @@ describe("ADD refuses responses of the API server", () => {
     };
     const kubernetes = { kubeconfig: api.kubeconfig({ user }) };
     const request = {
-      pod: await scripted.node.pod(),
+      pod: await node.pod(),
       options: { config: { kubernetes } },
     };
-    await expectRefusal(scripted, request, {
+    await expectRefusal(node, request, {
       code: 11,
       msg: `credential plugin "${command}" exited with code 3`,
     });
@@ -124,8 +124,7 @@ test("no secret in the output of a successful ADD", async () => {
   await using api = await startApiServer({
     tokens: { [`${secret}-policy`]: "genie" },
   });
-  await using scripted = await startScriptedNode();
-  const { node } = scripted;
+  await using node = await startScriptedNode();
   const pod = await node.pod();
   store(api, pod, { cni: "alpha,beta" });
   const config = {

@@ -31,12 +31,8 @@ describe("ADD refuses stdin", () => {
     ],
   ];
   test.each(cases)("%s", async (_, stdin, refusal) => {
-    await using scripted = await startScriptedNode();
-    await expectRefusal(
-      scripted,
-      { pod: await scripted.node.pod(), stdin },
-      refusal,
-    );
+    await using node = await startScriptedNode();
+    await expectRefusal(node, { pod: await node.pod(), stdin }, refusal);
   });
 });
 
@@ -59,10 +55,10 @@ describe("ADD refuses the environment", () => {
     ],
   ];
   test.each(cases)("%s", async (_, env, refusal) => {
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
     await expectRefusal(
-      scripted,
+      node,
       { pod, options: { annotations: {}, env } },
       refusal,
     );
@@ -83,10 +79,10 @@ describe("ADD refuses the annotation", () => {
     ["\u0000\u001b[31m", "\\u001b"],
   ];
   test.each(cases)("%j", async (cni, msg) => {
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
     await expectRefusal(
-      scripted,
+      node,
       { pod, options: { annotations: { cni } } },
       { code: 7, msg },
     );
@@ -112,10 +108,10 @@ describe("ADD refuses the configuration", () => {
     ],
   ];
   test.each(cases)("%s", async (_, config, msg) => {
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
     await expectRefusal(
-      scripted,
+      node,
       { pod, options: { annotations: {}, config } },
       { code: 7, msg },
     );

@@ -10,7 +10,6 @@ import {
   scriptedResult,
   startNode,
   startScriptedNode,
-  summary,
 } from "../support/scripted-node.ts";
 import { failing } from "../support/delegate.ts";
 
@@ -29,16 +28,15 @@ const undone = [
 
 describe("ADD, a network fails", () => {
   test("all before it are deleted in reverse, its error is kept", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    delegates.behave({ type: "gamma", verb: "ADD" }, { stdout: boom, exit: 1 });
+    await using node = await startScriptedNode();
+    node.delegates.behave("ADD gamma", { stdout: boom, exit: 1 });
     const pod = await node.pod();
     expect(await node.fail("ADD", pod, three)).toEqual({
       cniVersion: "1.0.0",
       ...boom,
       msg: '[shop/web:gamma] plugin "gamma" failed to add eth2: boom',
     });
-    expect(delegates.calls().map(summary)).toEqual(undone);
+    expect(node.delegates.executed()).toEqual(undone);
     expect(await node.remains()).toEqual(nothing);
   });
 
@@ -48,13 +46,9 @@ describe("ADD, a network fails", () => {
     ["nothing is left: no DEL is needed", false, 3],
     ["something is left: 3 would keep the DEL away", true, 999],
   ])("code 3, %s", async (_, fails, code) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    delegates.behave(
-      { type: "gamma", verb: "ADD" },
-      { stdout: noNeed, exit: 1 },
-    );
-    if (fails) delegates.behave({ type: "beta", verb: "DEL" }, { exit: 1 });
+    await using node = await startScriptedNode();
+    node.delegates.behave("ADD gamma", { stdout: noNeed, exit: 1 });
+    if (fails) node.delegates.behave("DEL beta", { exit: 1 });
     const pod = await node.pod();
     expect(await node.fail("ADD", pod, three)).toEqual({
       cniVersion: "1.0.0",
@@ -65,7 +59,7 @@ describe("ADD, a network fails", () => {
     expect((await node.remains()).records).toEqual(
       fails ? [`${pod.containerId}:eth0.json`] : [],
     );
-    delegates.behave({ type: "beta", verb: "DEL" }, {});
+    node.delegates.behave("DEL beta", {});
     await node.succeed("DEL", pod);
     expect(await node.remains()).toEqual(nothing);
   });
@@ -117,36 +111,31 @@ describe("ADD, a rollback fails", () => {
     ["of the network that failed", "gamma", "eth2"],
     ["of one before it", "beta", "eth1"],
   ])("%s: a later DEL finishes", async (_, type, ifname) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    delegates.behave({ type: "gamma", verb: "ADD" }, { stdout: boom, exit: 1 });
-    delegates.behave({ type, verb: "DEL" }, failing("busy", 11));
+    await using node = await startScriptedNode();
+    node.delegates.behave("ADD gamma", { stdout: boom, exit: 1 });
+    node.delegates.behave(`DEL ${type}`, failing("busy", 11));
     const pod = await node.pod();
     expect(await node.fail("ADD", pod, three)).toMatchObject({
       code: 42,
       msg: '[shop/web:gamma] plugin "gamma" failed to add eth2: boom',
     });
-    expect(delegates.calls().map(summary)).toEqual(undone);
+    expect(node.delegates.executed()).toEqual(undone);
     expect(node.record(pod)["attachments"]).toMatchObject([
       { ifname, list: { name: `${type}-net` } },
     ]);
 
-    delegates.forget();
-    delegates.behave({ type, verb: "DEL" }, {});
+    node.delegates.forget();
+    node.delegates.behave(`DEL ${type}`, {});
     await node.succeed("DEL", pod);
-    expect(delegates.calls().map(summary)).toEqual([`DEL ${type} ${ifname}`]);
+    expect(node.delegates.executed()).toEqual([`DEL ${type} ${ifname}`]);
     expect(await node.remains()).toEqual(nothing);
   });
 });
 
 describe("ADD, a failure after the networks: undone too", () => {
   test("the result cannot be converted to the version of the request", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    delegates.behave(
-      { type: "alpha", verb: "ADD" },
-      { stdout: { cniVersion: "1.0.0" } },
-    );
+    await using node = await startScriptedNode();
+    node.delegates.behave("ADD alpha", { stdout: { cniVersion: "1.0.0" } });
     const pod = await node.pod();
     const failure = await node.fail("ADD", pod, {
       ...three,
@@ -157,35 +146,33 @@ describe("ADD, a failure after the networks: undone too", () => {
       code: 999,
       msg: expect.stringContaining("no valid IP addresses"),
     });
-    expect(delegates.calls().map(summary)).toEqual(undone);
+    expect(node.delegates.executed()).toEqual(undone);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("the results cannot be written", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const result = node.resultPath(pod);
-    delegates.behave(
-      { type: "gamma", verb: "ADD" },
-      { sh: `mkdir '${result}'`, stdout: scriptedResult(2) },
-    );
+    node.delegates.behave("ADD gamma", {
+      sh: `mkdir '${result}'`,
+      stdout: scriptedResult(2),
+    });
     expect(await node.fail("ADD", pod, three)).toMatchObject({ code: 5 });
-    expect(delegates.calls().map(summary)).toEqual(undone);
+    expect(node.delegates.executed()).toEqual(undone);
   });
 });
 
 describe("ADD, the record cannot be written: nothing is executed", () => {
   test("the disk is full", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
     disk.fill();
     expect(await node.fail("ADD", await node.pod(), three)).toMatchObject({
       code: 5,
       msg: expect.stringContaining("attachment record"),
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(await node.remains()).toEqual(nothing);
   });
 });

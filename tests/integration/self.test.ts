@@ -21,8 +21,7 @@ describe("ADD, a plugin that is this very file: 7, nothing is executed", () => {
     ],
   ];
   test.each(cases)("%s", async (_, link, network) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const binary = join(node.directory, "genie");
     copyFileSync(genieBinary(), binary);
     link(binary, join(node.binDir, "alias"));
@@ -40,7 +39,7 @@ describe("ADD, a plugin that is this very file: 7, nothing is executed", () => {
         msg: `[shop/web:alias] refusing to execute plugin "alias": ${node.binDir}/alias is this plugin itself`,
       },
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(await node.remains()).toEqual(nothing);
   });
 });
@@ -57,12 +56,10 @@ describe("ADD, a file that names genie is no candidate", () => {
     ],
   ];
   test.each(files)("%s", async (_, file, network, config) => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     node.network(file, network);
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, { annotations: {}, config });
-    expect(JSON.parse(delegates.calls()[0]?.stdin ?? "")).toMatchObject({
+    const pod = await node.attach({ annotations: {}, config });
+    expect(JSON.parse(node.delegates.calls()[0]?.stdin ?? "")).toMatchObject({
       name: "alpha-net",
     });
     await node.succeed("DEL", pod, { config });
@@ -81,34 +78,30 @@ describe("ADD, a file that names genie is no candidate", () => {
 
 describe("ADD, GENIE_CONTAINER", () => {
   test("our own container: 7", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     const pod = await node.pod();
     const env = { GENIE_CONTAINER: pod.containerId };
     expect(await node.fail("ADD", pod, { annotations: {}, env })).toMatchObject(
       { code: 7 },
     );
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
     expect(await node.remains()).toEqual(nothing);
   });
 
   test("another container's is replaced", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
-    const pod = await node.pod();
-    await node.succeed("ADD", pod, {
+    await using node = await startScriptedNode();
+    const pod = await node.attach({
       annotations: {},
       env: { GENIE_CONTAINER: "another" },
     });
-    const environ = delegates
+    const environ = node.delegates
       .calls()[0]
       ?.environ.filter((text) => text.startsWith("GENIE_"));
     expect(environ).toEqual([`GENIE_CONTAINER=${pod.containerId}`]);
   });
 
   test("a copy of us as the plugin: 7, all is undone", async () => {
-    await using scripted = await startScriptedNode();
-    const { node } = scripted;
+    await using node = await startScriptedNode();
     copyFileSync(genieBinary(), join(node.binDir, "copy"));
     node.network("30-loop.conf", { ...loop(node), type: "copy" });
     const failure = await node.fail("ADD", await node.pod(), {
@@ -120,14 +113,12 @@ describe("ADD, GENIE_CONTAINER", () => {
   });
 
   test("a delegate that calls a copy of us: 7, all is undone", async () => {
-    await using scripted = await startScriptedNode();
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode();
     copyFileSync(genieBinary(), join(node.binDir, "copy"));
     node.network("30-loop.conf", loop(node));
-    delegates.behave(
-      { type: "gamma", verb: "ADD" },
-      { sh: `'${node.binDir}/copy' <"$log/$$.stdin"; exit` },
-    );
+    node.delegates.behave("ADD gamma", {
+      sh: `'${node.binDir}/copy' <"$log/$$.stdin"; exit`,
+    });
     const failure = await node.fail("ADD", await node.pod(), {
       annotations: { cni: "beta,loop" },
     });
@@ -136,7 +127,7 @@ describe("ADD, GENIE_CONTAINER", () => {
       msg: expect.stringContaining("[shop/web:loop] "),
     });
     expect(
-      delegates.calls().map(({ verb, type }) => `${verb} ${type}`),
+      node.delegates.calls().map(({ verb, type }) => `${verb} ${type}`),
     ).toEqual(["ADD beta", "ADD gamma", "DEL gamma", "DEL beta"]);
     expect(await node.remains()).toEqual(nothing);
   });

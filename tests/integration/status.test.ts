@@ -8,11 +8,8 @@ import { join } from "node:path";
 import { startApiServer } from "../support/api-server.ts";
 import { smallDisk } from "../support/disk.ts";
 import { type CallOptions, annotationsKey, nothing } from "../support/node.ts";
-import {
-  startScriptedNode,
-  stdinOf,
-  summary,
-} from "../support/scripted-node.ts";
+import { startScriptedNode, stdinOf } from "../support/scripted-node.ts";
+import { summary } from "../support/delegate.ts";
 
 const version = "1.1.0";
 
@@ -20,13 +17,12 @@ describe("STATUS", () => {
   const ready: CallOptions = { config: { cniVersion: version } };
 
   test("ready: the default network is asked", async () => {
-    await using scripted = await startScriptedNode(version);
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode(version);
     expect(await node.call("STATUS", undefined, ready)).toMatchObject({
       exitCode: 0,
       stdout: "",
     });
-    const calls = delegates.calls();
+    const calls = node.delegates.calls();
     expect(calls.map(summary)).toEqual(["STATUS alpha"]);
     expect(calls.map(stdinOf)).toEqual([
       { cniVersion: version, name: "alpha-net", type: "alpha" },
@@ -35,8 +31,7 @@ describe("STATUS", () => {
   });
 
   test("default_plugin, a chain: all are asked in order", async () => {
-    await using scripted = await startScriptedNode(version);
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode(version);
     node.network("40-chain.conflist", {
       cniVersion: version,
       name: "chain-net",
@@ -44,17 +39,13 @@ describe("STATUS", () => {
     });
     const config = { cniVersion: version, default_plugin: "chain" };
     await node.succeed("STATUS", undefined, { config });
-    expect(delegates.calls().map(summary)).toEqual([
-      "STATUS beta",
-      "STATUS gamma",
-    ]);
+    expect(node.delegates.executed()).toEqual(["STATUS beta", "STATUS gamma"]);
   });
 
   test.each([50, 51, 11])("the plugin's own code: %d", async (code) => {
-    await using scripted = await startScriptedNode(version);
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode(version);
     const stdout = { code, msg: "no daemon", details: "since noon" };
-    delegates.behave({ type: "alpha", verb: "STATUS" }, { stdout, exit: 1 });
+    node.delegates.behave("STATUS alpha", { stdout, exit: 1 });
     expect(await node.fail("STATUS", undefined, ready)).toEqual({
       cniVersion: version,
       code,
@@ -64,9 +55,9 @@ describe("STATUS", () => {
   });
 
   test("a network below 1.1.0 is not asked", async () => {
-    await using scripted = await startScriptedNode("1.0.0");
-    await scripted.node.succeed("STATUS", undefined, ready);
-    expect(scripted.delegates.calls()).toEqual([]);
+    await using node = await startScriptedNode("1.0.0");
+    await node.succeed("STATUS", undefined, ready);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   const notReady: [string, Record<string, unknown>, string][] = [
@@ -94,56 +85,54 @@ describe("STATUS", () => {
     ],
   ];
   test.each(notReady)("50: %s", async (_, config, msg) => {
-    await using scripted = await startScriptedNode(version);
-    scripted.node.network("91-addresses.conf", {
+    await using node = await startScriptedNode(version);
+    node.network("91-addresses.conf", {
       cniVersion: version,
       name: "addresses",
       type: "alpha",
       ipam: { type: "absent-ipam" },
     });
-    scripted.node.network("90-absent.conf", {
+    node.network("90-absent.conf", {
       cniVersion: version,
       name: "absent-net",
       type: "absent",
     });
     const options = { config: { cniVersion: version, ...config } };
-    expect(await scripted.node.fail("STATUS", undefined, options)).toEqual({
+    expect(await node.fail("STATUS", undefined, options)).toEqual({
       cniVersion: version,
       code: 50,
       msg: expect.stringContaining(msg),
     });
-    expect(scripted.delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test("50: the disk of dataDir is read-only", async () => {
-    await using scripted = await startScriptedNode(version);
-    const { node, delegates } = scripted;
+    await using node = await startScriptedNode(version);
     await using disk = await smallDisk(node.dataDir);
     await node.succeed("STATUS", undefined, ready);
-    delegates.forget();
+    node.delegates.forget();
     await disk.makeReadOnly();
     expect(await node.fail("STATUS", undefined, ready)).toMatchObject({
       code: 50,
       msg: `failed to use directory "${node.dataDir}/attachments": read-only file system`,
     });
-    expect(delegates.calls()).toEqual([]);
+    expect(node.delegates.calls()).toEqual([]);
   });
 
   test("the API server is never asked", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode(version);
+    await using node = await startScriptedNode(version);
     const kubernetes = { kubeconfig: api.kubeconfig() };
     for (const capabilities of [{}, { [annotationsKey]: true }]) {
       const config = { cniVersion: version, capabilities, kubernetes };
-      await scripted.node.succeed("STATUS", undefined, { config });
+      await node.succeed("STATUS", undefined, { config });
     }
     expect(api.requests).toEqual([]);
   });
 
   test("a credential plugin is not executed", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode(version);
-    const { node } = scripted;
+    await using node = await startScriptedNode(version);
     const executed = join(node.directory, "executed");
     const command = node.plugin("login", `#!/bin/sh\ntouch ${executed}\n`);
     const exec = {
@@ -158,18 +147,17 @@ describe("STATUS", () => {
   });
 
   test("a kubeconfig that is not needed is not read", async () => {
-    await using scripted = await startScriptedNode(version);
+    await using node = await startScriptedNode(version);
     const config = {
       cniVersion: version,
       kubernetes: { kubeconfig: "/nowhere/kubeconfig" },
     };
-    await scripted.node.succeed("STATUS", undefined, { config });
+    await node.succeed("STATUS", undefined, { config });
   });
 
   test("a plugin that hangs", async () => {
-    await using scripted = await startScriptedNode(version);
-    const { node, delegates } = scripted;
-    delegates.behave({ type: "alpha", verb: "STATUS" }, { hang: true });
+    await using node = await startScriptedNode(version);
+    node.delegates.behave("STATUS alpha", { hang: true });
     const config = { cniVersion: version, delegateTimeout: 1 };
     expect(await node.fail("STATUS", undefined, { config })).toMatchObject({
       code: 11,

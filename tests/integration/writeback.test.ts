@@ -76,15 +76,15 @@ describe("write-back, whose uid", () => {
 
   test("a static pod: the uid of its mirror", async () => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
     const mirror = { "kubernetes.io/config.mirror": pod.uid };
     store(api, { ...pod, uid: other }, mirror);
     const annotations = {
       cni: "alpha,beta",
       "kubernetes.io/config.source": "file",
     };
-    await scripted.node.succeed("ADD", pod, { ...asking(api), annotations });
+    await node.succeed("ADD", pod, { ...asking(api), annotations });
     expect(api.requests).toEqual([get, patch]);
     expect(annotationsOf(api)).toEqual({ ...mirror, ...alphaAndBeta });
   });
@@ -100,19 +100,17 @@ describe("write-back, a failure does not fail the pod", () => {
   ];
   test.each(cases)("%s", async (_, harm) => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
     store(api, pod);
-    const kubernetes = { kubeconfig: keptKubeconfig(scripted.node, api) };
+    const kubernetes = { kubeconfig: keptKubeconfig(node, api) };
     const options = {
       config: { kubernetes },
       annotations: { cni: "alpha,beta" },
     };
     await harm(api);
-    expect(await scripted.node.succeed("ADD", pod, options)).toEqual(
-      scriptedResult(0),
-    );
-    expect(scripted.delegates.events()).toEqual([
+    expect(await node.succeed("ADD", pod, options)).toEqual(scriptedResult(0));
+    expect(node.delegates.events()).toEqual([
       "start alpha ADD eth0",
       "end alpha ADD eth0",
       "start beta ADD eth1",
@@ -128,15 +126,15 @@ describe("write-back, a failure does not fail the pod", () => {
     ["422 too long", statusFault(422, { message: tooLong }), true],
   ])("%s: is it logged?", async (_, fault, isLogged) => {
     await using api = await startApiServer();
-    await using scripted = await startScriptedNode();
-    const pod = await scripted.node.pod();
+    await using node = await startScriptedNode();
+    const pod = await node.pod();
     store(api, pod);
     api.inject(fault);
-    await scripted.node.succeed("ADD", pod, {
+    await node.succeed("ADD", pod, {
       ...asking(api),
       annotations: { cni: "alpha,beta" },
     });
     expect(api.requests).toHaveLength(1);
-    expect(scripted.node.log().includes(failed)).toBe(isLogged);
+    expect(node.log().includes(failed)).toBe(isLogged);
   });
 });

@@ -34,7 +34,7 @@ async function execute(
   request: Partial<ExecRequest> = {},
 ): Promise<{ result: ExecResult; double: DelegateDouble } & Disposable> {
   const double = new DelegateDouble("plugin");
-  double.behave({ type: "plugin" }, behaviour);
+  double.behave("plugin", behaviour);
   const result = await execDelegate({
     path: `${double.bin}/plugin`,
     env: { PATH: process.env["PATH"] ?? "" },

@@ -41,13 +41,6 @@ export function failing(msg = "no", code = 42): Behaviour {
   return { stdout: { code, msg }, exit: 1 };
 }
 
-/** Which calls: all of a type, of one verb, or of one verb and interface. The narrowest wins. */
-export interface Selector {
-  type: string;
-  verb?: string;
-  ifname?: string;
-}
-
 /** One call that was made. */
 export interface RecordedCall {
   type: string;
@@ -60,6 +53,11 @@ export interface RecordedCall {
   environ: string[];
   env: Record<string, string>;
   stdin: string;
+}
+
+/** `DEL beta eth1`. */
+export function summary({ verb, type, ifname }: RecordedCall): string {
+  return `${verb} ${type} ${ifname}`.trimEnd();
 }
 
 export class DelegateDouble implements Disposable {
@@ -89,10 +87,9 @@ export class DelegateDouble implements Disposable {
     symlinkSync(target, `${this.bin}/${name}`);
   }
 
-  /** From now on; one behaviour for each selector. */
-  behave({ type, verb, ifname }: Selector, behaviour: Behaviour): void {
-    const name = [type, verb, ifname].filter(Boolean).join(" ");
-    writeFileSync(`${this.#behaviour}/${name}`, shell(behaviour));
+  /** Of these calls from now on: `beta`, `DEL beta` or `DEL beta eth1`. The narrowest wins. */
+  behave(calls: string, behaviour: Behaviour): void {
+    writeFileSync(`${this.#behaviour}/${calls}`, shell(behaviour));
   }
 
   /** In the order in which they were made; one that has not read its stdin yet is none. */
@@ -100,6 +97,11 @@ export class DelegateDouble implements Disposable {
     return this.#lines("calls")
       .filter((line) => line.startsWith("start "))
       .map((line) => this.#call(line));
+  }
+
+  /** The calls in short: `DEL bridge eth0`. */
+  executed(): string[] {
+    return this.calls().map(summary);
   }
 
   /** `start bridge ADD eth0` and `end …`, in order, so that overlapping calls are visible. */
@@ -238,7 +240,7 @@ log='${log}'
 type=\${0##*/}
 deaf=
 act() { printf '{}'; }
-for name in "$type" "$type $CNI_COMMAND" "$type $CNI_COMMAND $CNI_IFNAME"; do
+for name in "$type" "$CNI_COMMAND $type" "$CNI_COMMAND $type $CNI_IFNAME"; do
   if [ -f '${behaviour}'/"$name" ]; then . '${behaviour}'/"$name"; fi
 done
 cat "/proc/$$/environ" >"$log/$$.environ"

@@ -91,7 +91,7 @@ export class Node implements AsyncDisposable {
   readonly path: string[];
   readonly #pods: Pod[] = [];
 
-  private constructor(netns: Netns) {
+  protected constructor(netns: Netns) {
     this.netns = netns;
     this.directory = mkdtempSync(join(tmpdir(), "genie-node-"));
     this.confDir = join(this.directory, "net.d");
@@ -150,6 +150,13 @@ export class Node implements AsyncDisposable {
       uid: crypto.randomUUID(),
     };
     this.#pods.push(pod);
+    return pod;
+  }
+
+  /** A new pod, attached. */
+  async attach(options?: CallOptions): Promise<Pod> {
+    const pod = await this.pod();
+    await this.succeed("ADD", pod, options);
     return pod;
   }
 

@@ -15,7 +15,7 @@ export interface Refusal {
 
 /** One error, nothing executed, nothing left, no secret said. */
 export async function expectRefusal(
-  { node, delegates }: ScriptedNode,
+  node: ScriptedNode,
   request: { pod: Pod; options?: CallOptions; stdin?: string },
   { code, msg, ...details }: Refusal,
 ): Promise<void> {
@@ -36,7 +36,7 @@ export async function expectRefusal(
       ...details,
     },
   });
-  expect(delegates.events()).toEqual([]);
+  expect(node.delegates.events()).toEqual([]);
   expect(await node.remains()).toEqual(nothing);
   expect(`${answer.stdout}${answer.stderr}${node.log()}`).not.toContain(secret);
 }

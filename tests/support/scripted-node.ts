@@ -6,6 +6,7 @@ import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ApiServer } from "./api-server.ts";
 import { DelegateDouble, type RecordedCall } from "./delegate.ts";
+import { Netns } from "./netns.ts";
 import { type CallOptions, Node, type Pod } from "./node.ts";
 
 /** A node with both networks. */
@@ -62,45 +63,42 @@ function networkOf(address: string): string {
       : address;
 }
 
-/** A node with scripted plugins. */
-export interface ScriptedNode extends AsyncDisposable {
-  node: Node;
-  delegates: DelegateDouble;
-}
+const scripted = ["alpha", "beta", "gamma"];
 
 /**
- * With the networks `alpha`, which is the default, `beta` and `gamma`, each of
+ * A node with the networks `alpha`, which is the default, `beta` and `gamma`, each of
  * one plugin of that type. Their plugins succeed; ADD has 10.1.0.2, 10.2.0.2
  * and 10.3.0.2.
  */
+export class ScriptedNode extends Node {
+  readonly delegates = new DelegateDouble(...scripted);
+
+  constructor(netns: Netns, cniVersion: string) {
+    super(netns);
+    this.path.unshift(this.delegates.bin);
+    for (const [i, type] of scripted.entries()) {
+      this.network(`${i + 1}0-${type}.conf`, {
+        cniVersion,
+        name: `${type}-net`,
+        type,
+      });
+      this.delegates.behave(`ADD ${type}`, {
+        stdout: scriptedResult(i, cniVersion),
+      });
+    }
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    this.delegates[Symbol.dispose]();
+    await super[Symbol.asyncDispose]();
+  }
+}
+
 export async function startScriptedNode(
   cniVersion = "1.0.0",
 ): Promise<ScriptedNode> {
-  const node = await Node.start();
-  const delegates = new DelegateDouble(...scripted);
-  node.path.unshift(delegates.bin);
-  for (const [i, type] of scripted.entries()) {
-    node.network(`${i + 1}0-${type}.conf`, {
-      cniVersion,
-      name: `${type}-net`,
-      type,
-    });
-    delegates.behave(
-      { type, verb: "ADD" },
-      { stdout: scriptedResult(i, cniVersion) },
-    );
-  }
-  return {
-    node,
-    delegates,
-    async [Symbol.asyncDispose]() {
-      delegates[Symbol.dispose]();
-      await node[Symbol.asyncDispose]();
-    },
-  };
+  return new ScriptedNode(await Netns.create(), cniVersion);
 }
-
-const scripted = ["alpha", "beta", "gamma"];
 
 /** A pod with two networks: alpha on eth0, beta on eth1. */
 export const two = { annotations: { cni: "alpha,beta" } };
@@ -134,11 +132,6 @@ export function keptKubeconfig(node: Node, api: ApiServer): string {
   const path = join(node.directory, "kubeconfig");
   copyFileSync(api.kubeconfig(), path);
   return path;
-}
-
-/** `DEL beta eth1`. */
-export function summary({ verb, type, ifname }: RecordedCall): string {
-  return `${verb} ${type} ${ifname}`.trimEnd();
 }
 
 /** The decoded stdin of a delegate. */
