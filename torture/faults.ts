@@ -2,7 +2,7 @@
  * The faults, as tables: of delegates, of the API server, of the disk. A new fault is
  * a new row.
  */
-import { type Fault, statusFault } from "../tests/support/api-server.ts";
+import { type Fault, statusFault } from "../tests/support/api-faults.ts";
 
 /**
  * Shell text that a delegate executes instead of `exec "$real"`; `$ms` is the

@@ -5,12 +5,9 @@ import { definitionKind, podKind } from "../../lib/agent/kinds.ts";
 import { type Informer, startInformer } from "../../lib/agent/informer.ts";
 import type { NetworkAttachmentDefinition } from "../../lib/kube/objects.ts";
 import { openApi } from "../../lib/kube/typed-api.ts";
-import {
-  type ApiServer,
-  type StoredObject,
-  startApiServer,
-  statusFault,
-} from "../support/api-server.ts";
+import { statusFault } from "../support/api-faults.ts";
+import type { StoredObject } from "../support/api-objects.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { removeCerts } from "../support/certs.ts";
 import { until } from "../support/delegate.ts";
 

@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "bun:test";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
-import type { StoredObject } from "../support/api-server.ts";
+import type { StoredObject } from "../support/api-objects.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
 import { Cluster, networksKey, statusKey } from "../support/cluster.ts";

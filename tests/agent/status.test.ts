@@ -12,11 +12,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
-import {
-  type ApiServer,
-  startApiServer,
-  statusFault,
-} from "../support/api-server.ts";
+import { statusFault } from "../support/api-faults.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { until } from "../support/delegate.ts";
 import { type Node, type Pod, nothing } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";

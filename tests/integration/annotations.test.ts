@@ -5,11 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type ApiServer,
-  startApiServer,
-  statusFault,
-} from "../support/api-server.ts";
+import { statusFault } from "../support/api-faults.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { type CallOptions, type Node, nothing } from "../support/node.ts";
 import { callPlugin } from "../support/runtime.ts";
 import {

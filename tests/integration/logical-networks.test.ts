@@ -3,7 +3,7 @@
  * by the compiled executable to real networks.
  */
 import { describe, expect, test } from "bun:test";
-import { statusFault } from "../support/api-server.ts";
+import { statusFault } from "../support/api-faults.ts";
 import { nothing } from "../support/node.ts";
 import {
   Cluster,

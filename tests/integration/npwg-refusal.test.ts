@@ -3,7 +3,7 @@
  * executed, nothing left (selection.md §2, §4, §6).
  */
 import { describe, expect, test } from "bun:test";
-import { unknownKindFault } from "../support/api-server.ts";
+import { unknownKindFault } from "../support/api-faults.ts";
 import { type CallOptions, nothing } from "../support/node.ts";
 import { Cluster, isDefinition, lan, networksKey } from "../support/cluster.ts";
 

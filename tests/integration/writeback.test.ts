@@ -3,12 +3,8 @@
  * annotations (selection.md §7).
  */
 import { describe, expect, test } from "bun:test";
-import {
-  type ApiServer,
-  type Fault,
-  startApiServer,
-  statusFault,
-} from "../support/api-server.ts";
+import { type Fault, statusFault } from "../support/api-faults.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import {
   asking,
   keptKubeconfig,

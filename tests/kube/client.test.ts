@@ -4,10 +4,10 @@ import { Deadline } from "../../lib/linux/deadline.ts";
 import { type Try, requireAccess } from "../../lib/kube/client.ts";
 import {
   type Fault,
-  startApiServer,
   statusFault,
   unknownKindFault,
-} from "../support/api-server.ts";
+} from "../support/api-faults.ts";
+import { startApiServer } from "../support/api-server.ts";
 import {
   fakeTime,
   kubeOf,

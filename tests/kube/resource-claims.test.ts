@@ -12,11 +12,8 @@ import {
   getPodClaims,
   listSliceDevices,
 } from "../../lib/kube/resource-claims.ts";
-import {
-  type ApiServer,
-  startApiServer,
-  unknownKindFault,
-} from "../support/api-server.ts";
+import { unknownKindFault } from "../support/api-faults.ts";
+import { type ApiServer, startApiServer } from "../support/api-server.ts";
 import { kubeOf, thrownBy } from "./fixtures.ts";
 
 const driver = "nic.example.com";

@@ -1,11 +1,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type ApiServer,
-  startApiServer,
-  statusFault,
-} from "../../support/api-server.ts";
+import { statusFault } from "../../support/api-faults.ts";
+import { type ApiServer, startApiServer } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { NodeDirectory } from "../fixtures.ts";
 import { cluster, diagnosed } from "./diagnosis.ts";

@@ -1,6 +1,7 @@
 /** `genie explain` of pods, definitions and devices that the API server and the kubelet have. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { startApiServer, statusFault } from "../../support/api-server.ts";
+import { statusFault } from "../../support/api-faults.ts";
+import { startApiServer } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { startKubelet } from "../../support/kubelet.ts";
 

@@ -5,7 +5,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { startApiServer, statusFault } from "../../support/api-server.ts";
+import { statusFault } from "../../support/api-faults.ts";
+import { startApiServer } from "../../support/api-server.ts";
 import { genieBinary } from "../../support/build.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { NodeDirectory } from "../fixtures.ts";
