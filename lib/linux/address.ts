@@ -108,15 +108,13 @@ function ipOf(bytes: Uint8Array): Ip {
     : { family: "6", bytes };
 }
 
+/** In ::ffff:0:0/96. */
 function isMapped(bytes: Uint8Array): boolean {
-  for (const [i, byte] of mapped.entries()) {
-    if (bytes[i] !== byte) return false;
+  for (let i = 0; i < 12; i++) {
+    if (bytes[i] !== (i < 10 ? 0 : 0xff)) return false;
   }
   return true;
 }
-
-/** ::ffff:0:0/96 */
-const mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 function parseV4(text: string): Uint8Array | undefined {
   const octets = text.split(".");

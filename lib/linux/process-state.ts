@@ -17,14 +17,21 @@ interface ProcessState {
 export function processState(pid: number): ProcessState | undefined {
   try {
     const stat = readFile(`/proc/${pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2);
     return {
-      state: fields[0] ?? "",
-      group: Number(fields[2]),
-      session: Number(fields[3]),
-      startTime: fields[19] ?? "",
+      state: field(fields, 0),
+      group: Number(field(fields, 2)),
+      session: Number(field(fields, 3)),
+      startTime: field(fields, 19),
     };
   } catch {
     return undefined;
   }
+}
+
+/** Without an array of all 50 fields, which takes a block of the heap. */
+function field(fields: string, index: number): string {
+  let at = 0;
+  for (let i = 0; i < index; i++) at = fields.indexOf(" ", at) + 1;
+  return fields.slice(at, fields.indexOf(" ", at));
 }
