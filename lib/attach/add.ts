@@ -5,7 +5,6 @@
 import { CniError, Code, invalidConfig } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import type { Deadline } from "../linux/deadline.ts";
-import type { Attachment } from "../select/attachment.ts";
 import { type Lock, withContainerLock } from "../state/lock.ts";
 import { RecordError, boundedText } from "../state/record.ts";
 import { type StatusReport, attach, newRecord } from "./add-attachments.ts";
@@ -43,9 +42,7 @@ export async function add(context: Context): Promise<Result> {
     const chosen = await choose(context, pod, networks, api, forward);
     if (records.has(request))
       await deleteLeftOver(context, chosen, lock, forward);
-    const report = chosen.isReported
-      ? statusReport(context, pod, chosen.attachments, api)
-      : undefined;
+    const report = statusReport(context, pod, chosen, api);
     const added = await attach(context, chosen, lock, deadlines, { report });
     if (!added.due) await report?.write(added.results);
     return added.printed;
@@ -64,13 +61,17 @@ interface AddReport extends StatusReport {
   write(results: readonly Result[]): Promise<void>;
 }
 
-/** The pod's status: the agent's work, or a PATCH whose connection is opened while the first delegate runs. */
+/**
+ * The pod's status, if it is to be reported: the agent's work, or a PATCH whose connection
+ * is opened while the first delegate runs.
+ */
 function statusReport(
   context: Context,
   pod: AnnotatedPod,
-  attachments: readonly Attachment[],
+  { attachments, isReported }: PodNetworks,
   api: OpenKube,
-): AddReport {
+): AddReport | undefined {
+  if (!isReported) return undefined;
   let preparing: Promise<void> | undefined;
   const prepare = async () => {
     const { prepareWriteBack } = await import("./write-back.ts");
