@@ -242,7 +242,7 @@ describe("documentation", () => {
     ],
     [
       "docs/operations.md",
-      "lib/attach/call-log.ts",
+      "lib/attach/calls-log.ts",
       /^(?:export )?interface LoggedCall \{\n(.*?)^\}/gms,
     ],
   ])("%s, it has every key of %s", (page, path, objects) => {

@@ -25,7 +25,7 @@ import {
 } from "../select/node-networks.ts";
 import { containerVariable } from "../state/lock.ts";
 import type { Log } from "../state/log-level.ts";
-import type * as logModule from "../state/log.ts";
+import type * as logModule from "../state/log-writer.ts";
 import type { PodReference } from "../state/record.ts";
 import { Records } from "../state/records.ts";
 import type { Dependencies } from "./dependencies.ts";
@@ -57,7 +57,7 @@ export interface Context {
   /** Called after each execution; absent below `log_level` info. */
   executed?: ((execution: Execution) => void) | undefined;
   /** Present while the agent's file exists (agent.md "Metrics"). */
-  callLog?: {
+  callsLog?: {
     executed(execution: Execution): void;
     requested(request: Try): void;
   };
@@ -101,7 +101,7 @@ export function createContext(
 /** Most calls log nothing. */
 export function loadLog(): typeof logModule {
   // oxlint-disable-next-line no-unsafe-return -- a require() has no types, the import above has
-  return require("../state/log.ts");
+  return require("../state/log-writer.ts");
 }
 
 function configOf(
@@ -166,11 +166,11 @@ function podReference(args: string): PodReference | undefined {
 export type OpenKube = () => Promise<Kube>;
 
 export function openOnce(
-  { dependencies, config, callLog }: Context,
+  { dependencies, config, callsLog }: Context,
   deadline: Deadline,
 ): OpenKube {
   let kube: Promise<Kube> | undefined;
-  const tried = callLog && ((one: Try) => callLog.requested(one));
+  const tried = callsLog && ((one: Try) => callsLog.requested(one));
   return () => (kube ??= dependencies.kube(config, deadline, tried));
 }
 

@@ -31,14 +31,14 @@ export function delegateCaller(
 }
 
 function observer(context: Context): Caller["executed"] {
-  const { callLog, config } = context;
+  const { callsLog, config } = context;
   // Without `logFile` the log is our stderr, where the plugins' own stderr goes anyway.
   const executed =
     context.executed ??
     (config.logFile === undefined ? undefined : keepingStderr(context));
-  if (!callLog || !executed) return executed ?? callLog?.executed;
+  if (!callsLog || !executed) return executed ?? callsLog?.executed;
   return (execution) => {
-    callLog.executed(execution);
+    callsLog.executed(execution);
     executed(execution);
   };
 }

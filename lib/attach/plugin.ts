@@ -5,7 +5,7 @@ import { CniError } from "../cni/error.ts";
 import { type Plugin, type Request, runPlugin, systemIo } from "../cni/skel.ts";
 import { logs } from "../state/log-level.ts";
 import { add } from "./add.ts";
-import { openCallLog } from "./call-log.ts";
+import { openCallsLog } from "./calls-log.ts";
 import { type Context, createContext } from "./context.ts";
 import { type Dependencies, systemDependencies } from "./dependencies.ts";
 import { del } from "./del.ts";
@@ -42,29 +42,29 @@ export function geniePlugin(dependencies: Dependencies, about: string): Plugin {
         ifname: env["CNI_IFNAME"] ?? "",
         args: env["CNI_ARGS"] ?? "",
       };
-      openCallLog(call, config, dependencies)?.ended(error);
+      openCallsLog(call, config, dependencies)?.ended(error);
     },
   };
 }
 
-/** Most calls succeed and log nothing: the journal and the agent's log are loaded for the others. */
+/** Most calls succeed and log nothing: `outcome-log.ts` is loaded for the others. */
 async function run<T>(
   request: Request,
   dependencies: Dependencies,
   verb: (context: Context) => Promise<T>,
 ): Promise<T> {
-  const callLog = openCallLog(request, request.config, dependencies);
+  const callsLog = openCallsLog(request, request.config, dependencies);
   try {
     const context = createContext(request, dependencies);
-    if (callLog) context.callLog = callLog;
+    if (callsLog) context.callsLog = callsLog;
     const result = logs(context.config.logLevel, "info")
-      ? await (await import("./journal.ts")).journalled(context, verb)
+      ? await (await import("./outcome-log.ts")).logOutcome(context, verb)
       : await verb(context);
-    callLog?.ended();
+    callsLog?.ended();
     return result;
   } catch (error) {
-    callLog?.ended(error);
-    const { reportFailure } = await import("./journal.ts");
+    callsLog?.ended(error);
+    const { reportFailure } = await import("./outcome-log.ts");
     throw reportFailure(request, dependencies, CniError.from(error));
   }
 }

@@ -130,8 +130,8 @@ async function removeUnused(
     if (!switches.has("cache")) removeSynced(dataDir);
     if (["events", "metrics", "textfile"].some((name) => switches.has(name)))
       return;
-    const { removeCallLog } = await import("../agent/metrics/metrics.ts");
-    removeCallLog(dataDir);
+    const { removeCallsLog } = await import("../agent/metrics/metrics.ts");
+    removeCallsLog(dataDir);
   } catch (error) {
     log("warn", "failed to remove the files of parts that are off", {
       error: messageOf(error),

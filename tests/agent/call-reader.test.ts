@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import {
   type Offsets,
-  keepCallLog,
+  keepCallsLog,
   readCalls,
 } from "../../lib/agent/metrics/call-reader.ts";
 import { CallCounters } from "../../lib/agent/metrics/metrics.ts";
@@ -30,7 +30,7 @@ function logged() {
     path: directory.path,
     current,
     keep() {
-      offsets = keepCallLog(directory.path, offsets);
+      offsets = keepCallsLog(directory.path, offsets);
     },
     read(): number[] {
       const found = readCalls(directory.path, offsets);

@@ -127,8 +127,8 @@ describe("genie agent --events", () => {
     await cluster.add(pod);
     await using agent = new RunningAgent(node, "--no-cache", "--events");
     // The agent makes it right before its first look at the records, of which it tells nothing.
-    const callLog = join(node.dataDir, "calls.log");
-    await until(() => existsSync(callLog), "the agent's calls.log");
+    const callsLog = join(node.dataDir, "calls.log");
+    await until(() => existsSync(callsLog), "the agent's calls.log");
     await changed(cluster, "attach", "shop/web", "weave");
     const added = "Normal AddedInterface: Add eth1 [10.67.0.2/24] from weave";
     await untilEvents(api, "web", [added]);

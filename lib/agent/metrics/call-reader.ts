@@ -34,7 +34,7 @@ const longestRead = 17 << 20;
  * may append to the old file for a moment: {@link readCalls} reads both. Throws
  * SystemError, and UnsafeDirectory.
  */
-export function keepCallLog(dataDir: string, offsets: Offsets): Offsets {
+export function keepCallsLog(dataDir: string, offsets: Offsets): Offsets {
   const [old, current] = pathsOf(dataDir);
   // Makes and checks `dataDir` too.
   makeOwnDirectory(`${dataDir}/attachments`);
@@ -69,7 +69,7 @@ export function readCalls(
   const calls: CallLine[] = [];
   const next: Record<string, number> = {};
   for (const path of pathsOf(dataDir)) {
-    // A link, a FIFO: not ours, and keepCallLog replaces it.
+    // A link, a FIFO: not ours, and keepCallsLog replaces it.
     if (linkStatusIfAny(path)?.kind !== "file") continue;
     const fd = openIfAny(path, reading);
     if (fd === undefined) continue;

@@ -15,7 +15,7 @@ import {
 import { callFamilies, count } from "./call-metrics.ts";
 import {
   type Offsets,
-  keepCallLog,
+  keepCallsLog,
   pathsOf,
   readCalls,
 } from "./call-reader.ts";
@@ -65,7 +65,7 @@ export class CallCounters {
   /** For the agent: makes and rotates the log, and stores the counters. */
   keep(): void {
     this.update();
-    this.#offsets = keepCallLog(this.#dataDir, this.#offsets);
+    this.#offsets = keepCallsLog(this.#dataDir, this.#offsets);
     const { values } = this.#metrics;
     const state = JSON.stringify({ offsets: this.#offsets, values });
     if (state !== this.#stored) replaceFile(pathOf(this.#dataDir), state);
@@ -78,7 +78,7 @@ export class CallCounters {
 }
 
 /** Without a part that reads it: each call would append to it for nothing. */
-export function removeCallLog(dataDir: string): void {
+export function removeCallsLog(dataDir: string): void {
   for (const path of [...pathsOf(dataDir), pathOf(dataDir)]) removeFile(path);
 }
 

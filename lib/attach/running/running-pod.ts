@@ -71,8 +71,8 @@ export async function withRunningPod<T>(
     // The agent checks each minute.
     const level = command === "CHECK" ? "debug" : "info";
     if (!logs(context.config.logLevel, level)) return run(context);
-    const { journalled } = await import("../journal.ts");
-    return journalled(context, run);
+    const { logOutcome } = await import("../outcome-log.ts");
+    return logOutcome(context, run);
   };
   return withContainerLock(node, found.containerId, deadline, change);
 }

@@ -64,7 +64,7 @@ const longestError = 512;
 /** Bytes. The agent rotates the file at 1 MiB; without the agent it must not fill the disk. */
 const longestFile = 16 << 20;
 
-interface CallLog {
+interface CallsLog {
   executed(execution: Execution): void;
   requested(request: Try): void;
   /** Appends the line, in one write: other calls append too. Never throws. */
@@ -75,23 +75,23 @@ interface CallLog {
  * The log of a call; undefined without the file. Reads `dataDir` without validation: a
  * call with an invalid configuration has a line too.
  */
-export function openCallLog(
+export function openCallsLog(
   call: CallNames,
   config: JsonObject,
   dependencies: Dependencies,
-): CallLog | undefined {
+): CallsLog | undefined {
   const dataDir = own(config, "dataDir");
   const isPath = typeof dataDir === "string" && dataDir.startsWith("/");
   const directory = isPath ? dataDir : defaultDataDir;
   const fd = openToAppend(directory, "calls.log", longestFile);
-  return fd === undefined ? undefined : callLog(fd, call, dependencies);
+  return fd === undefined ? undefined : callsLog(fd, call, dependencies);
 }
 
-function callLog(
+function callsLog(
   fd: number,
   call: CallNames,
   { clock, now, env }: Dependencies,
-): CallLog {
+): CallsLog {
   const began = clock();
   const networks: string[] = [];
   const delegates: LoggedDelegate[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
-import { openCallLog } from "../../lib/attach/call-log.ts";
+import { openCallsLog } from "../../lib/attach/calls-log.ts";
 import type { Request } from "../../lib/cni/skel.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
@@ -22,7 +22,7 @@ function lineOf(executions: number, letters = 10_000, error?: unknown) {
   using directory = temporaryDirectory();
   const path = `${directory.path}/calls.log`;
   writeFileSync(path, "", { mode: 0o600 });
-  const calls = openCallLog(
+  const calls = openCallsLog(
     {
       ...request,
       args: `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${"w".repeat(letters)}`,
@@ -57,7 +57,7 @@ function lineOf(executions: number, letters = 10_000, error?: unknown) {
   return { text, call: JSON.parse(text) as Record<string, unknown[]> };
 }
 
-describe("openCallLog", () => {
+describe("openCallsLog", () => {
   test("a line that is too long keeps the beginning of its lists", () => {
     const { text, call } = lineOf(200);
     expect(text.length).toBeLessThanOrEqual(8192);

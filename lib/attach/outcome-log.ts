@@ -12,22 +12,21 @@ import type { Request } from "../cni/skel.ts";
 import { isSupported, latestVersion } from "../cni/version.ts";
 import type { Attachment } from "../select/attachment.ts";
 import { type Choice, ruleOf } from "../select/choice.ts";
-import { createLog, logStderr } from "../state/log.ts";
+import { createLog, logStderr } from "../state/log-writer.ts";
 import { type Context, logContext } from "./context.ts";
 import type { Dependencies } from "./dependencies.ts";
 
 /** Runs a verb and logs its outcome. */
-export async function journalled<T>(
+export async function logOutcome<T>(
   context: Context,
   verb: (context: Context) => Promise<T>,
 ): Promise<T> {
-  const journal = new Journal(context);
+  const log = new OutcomeLog(context);
   const { dependencies } = context;
   const began = dependencies.clock();
-  const end = (code: number) =>
-    journal.ended(code, dependencies.clock() - began);
+  const end = (code: number) => log.ended(code, dependencies.clock() - began);
   try {
-    const outcome = await verb(journal.observed());
+    const outcome = await verb(log.observed());
     end(0);
     return outcome;
   } catch (error) {
@@ -89,7 +88,7 @@ function retryable(error: CniError): CniError {
 /** Networks in the line of a call: a GC may delete thousands. */
 const mostNetworks = 64;
 
-class Journal {
+class OutcomeLog {
   readonly #context: Context;
   /** The reports by container, network and interface, in the order of their first execution. */
   readonly #networks = new Map<string, NetworkReport>();

@@ -18,7 +18,7 @@ import {
   type Log,
   logs,
 } from "../../lib/state/log-level.ts";
-import { createLog } from "../../lib/state/log.ts";
+import { createLog } from "../../lib/state/log-writer.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const now = () => new Date("2026-01-02T03:04:05.678Z");
@@ -261,7 +261,7 @@ describe("createLog", () => {
     using directory = temporaryDirectory();
     const file = `${directory.path}/genie.log`;
     const script = (name: string) => `
-      import { createLog } from ${JSON.stringify(join(import.meta.dir, "../../lib/state/log.ts"))};
+      import { createLog } from ${JSON.stringify(join(import.meta.dir, "../../lib/state/log-writer.ts"))};
       const log = createLog("warn", ${JSON.stringify(file)}, () => process.exit(1));
       for (let i = 0; i < 50; i++) log.warn("${name}".repeat(50000));`;
     const writers = ["a", "b", "c"].map((name) =>
