@@ -3,7 +3,8 @@
  */
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { server } from "./place.ts";
+import { Daemon, type DaemonOptions } from "./daemon.ts";
+import { type Place, firstNode, server } from "./place.ts";
 import { extra } from "./networks.ts";
 import type { Cluster } from "./node.ts";
 import { run } from "../../scripts/run.ts";
@@ -75,6 +76,29 @@ export async function writeToken(
 /** The executable on the node, for its operator's commands. */
 export function installed(...args: string[]): Promise<string> {
   return run(["/opt/cni/bin/genie", ...args]);
+}
+
+/** `genie agent` with these parts, not started yet; by default of the first node. */
+export function agentOf(
+  { directory, genie }: Cluster,
+  parts: readonly string[],
+  {
+    place = firstNode(directory),
+    ready = () => true,
+  }: { place?: Place; ready?: DaemonOptions["ready"] } = {},
+): Daemon {
+  return new Daemon(directory, {
+    name: `agent${parts[0]?.replace("--", "-")}-${place.name}`,
+    cmd: place.command([
+      genie,
+      "agent",
+      "--no-install",
+      `--node=${place.name}`,
+      ...parts,
+    ]),
+    ready,
+    seconds: 20,
+  });
 }
 
 /** A copy that runs while the one in the plugin directory is replaced. */

@@ -1,6 +1,7 @@
 /**
  * Pods for the checks: made, waited for, looked into, removed, with kubectl.
  */
+import { expectEqual } from "./expect.ts";
 import type { Kubectl } from "./kubectl.ts";
 import { nodeName } from "./kubelet.ts";
 import { until } from "./until.ts";
@@ -85,6 +86,42 @@ export async function events(
     ),
   );
   return (await Promise.all(texts)).join("");
+}
+
+/** Waits until an event of a pod has that reason; the events. */
+export function eventOf(
+  kubectl: Kubectl,
+  pod: string,
+  reason = "FailedCreatePodSandBox",
+): Promise<string> {
+  return until(`event ${reason} of ${pod}`, 30, async () => {
+    const text = await events(kubectl, pod);
+    return text.includes(reason) && text;
+  });
+}
+
+/** Waits until the status of a pod's networks is written; its text. */
+export function statusOf(kubectl: Kubectl, pod: string): Promise<string> {
+  return until(`${networkStatus} of ${pod}`, 40, async () => {
+    const { metadata } = await kubectl.get<Pod>("pod", pod);
+    return metadata.annotations?.[networkStatus];
+  });
+}
+
+/** Waits until the status of a pod's networks has these interfaces. */
+export async function untilTold(
+  kubectl: Kubectl,
+  pod: string,
+  ...ifnames: string[]
+): Promise<void> {
+  await until(`the interfaces of ${pod}`, 40, async () => {
+    const status = await statusOf(kubectl, pod);
+    const told = (JSON.parse(status) as { interface: string }[]).map(
+      (one) => one.interface,
+    );
+    expectEqual("interfaces", told, ifnames);
+    return true;
+  });
 }
 
 /** IPv4 addresses by interface name, as the pod itself sees them. */

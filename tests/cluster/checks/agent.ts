@@ -4,9 +4,8 @@
  */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
-import { account, installed } from "../genie.ts";
+import { account, agentOf, installed } from "../genie.ts";
 import { nodeName, staticPods } from "../kubelet.ts";
 import { prefixes } from "../networks.ts";
 import { type Cluster, requestsOf } from "../node.ts";
@@ -18,6 +17,7 @@ import {
   networkStatus,
   networks,
   podObject,
+  statusOf,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
@@ -37,19 +37,9 @@ export async function checkAgent(
     await cluster.pki.client(user, ["system:masters"]),
   );
   /** `ready` by the files by which ADD relies on it. */
-  const agent = (...options: string[]) =>
-    new Daemon(directory, {
-      name: "genie-agent",
-      cmd: [
-        "/opt/cni/bin/genie",
-        "agent",
-        "--no-install",
-        `--kubeconfig=${kubeconfig}`,
-        `--node=${nodeName}`,
-        ...options,
-      ],
+  const agent = (...parts: string[]) =>
+    agentOf(cluster, [...parts, `--kubeconfig=${kubeconfig}`], {
       ready: () => synced.every((name) => existsSync(join(dataDir, name))),
-      seconds: 20,
     });
   const requested = { [networks]: "extra" };
   /** The plugin's requests for a pod, and for the definition. */
@@ -60,11 +50,6 @@ export async function checkAgent(
     ]
       .filter((request) => request.user === account)
       .map(({ verb, resource }) => `${verb} ${resource}`);
-  const statusOf = (pod: string) =>
-    until(`the status of ${pod}`, 40, async () => {
-      const { metadata } = await kubectl.get<Pod>("pod", pod);
-      return metadata.annotations?.[networkStatus];
-    });
 
   const first = agent("--status");
   await report.check(
@@ -75,7 +60,7 @@ export async function checkAgent(
       await createPods(kubectl, { quiet: requested });
       const seen = await addresses(kubectl, "quiet");
       expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
-      expectMatch(networkStatus, await statusOf("quiet"), /"net1"/);
+      expectMatch(networkStatus, await statusOf(kubectl, "quiet"), /"net1"/);
       expectEqual("requests", asked("quiet", since), []);
       return first.tail(5);
     },
@@ -95,7 +80,7 @@ export async function checkAgent(
           return text.includes(offline) && text.includes("net1") && text;
         });
         await api.start();
-        expectMatch(networkStatus, await statusOf(offline), /"net1"/);
+        expectMatch(networkStatus, await statusOf(kubectl, offline), /"net1"/);
         return `${shown}${first.tail(5)}`;
       } finally {
         rmSync(file);
@@ -103,7 +88,7 @@ export async function checkAgent(
     },
   );
 
-  const second = agent();
+  const second = agent("--cache");
   await report.check(
     "killed, what it owes is written by the next one, without `--status`",
     async () => {
@@ -113,7 +98,7 @@ export async function checkAgent(
       expectEqual("before", metadata.annotations?.[networkStatus], undefined);
       rmSync(join(dataDir, "definitions/.synced"));
       await second.start();
-      expectMatch(networkStatus, await statusOf("owed"), /"net1"/);
+      expectMatch(networkStatus, await statusOf(kubectl, "owed"), /"net1"/);
       return second.tail(5);
     },
   );

@@ -4,26 +4,27 @@
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
+import { agentOf } from "../genie.ts";
 import { kubeletConf, nodeName } from "../kubelet.ts";
 import type { Kubectl } from "../kubectl.ts";
 import { confDir, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
-import { type Place, firstNode } from "../place.ts";
+import { firstNode } from "../place.ts";
 import {
   type Annotations,
   type Pod,
   addresses,
   deletePods,
-  events,
+  eventOf,
   networks,
   podObject,
   podSpec,
   waitForAccount,
+  waitReady,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
-import { startSecondNode } from "../second-node.ts";
+import { type SecondNode, startSecondNode } from "../second-node.ts";
 import { until } from "../until.ts";
 import { run } from "../../../scripts/run.ts";
 
@@ -156,7 +157,7 @@ export async function checkChoice(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, genie, directory } = cluster;
+  const { kubectl, genie } = cluster;
   report.heading("Choice above the pod");
   const policy = await printedPolicy(genie);
   // Until it is needed, the checks before go on.
@@ -165,156 +166,156 @@ export async function checkChoice(
 
   await report.check(
     "`genie manifest --namespace-networks --network-scheduling` is accepted",
-    async () => {
-      const said = await kubectl.apply([
-        ...Object.entries(namespaces).map(([name, annotations]) => ({
-          apiVersion: "v1",
-          kind: "Namespace",
-          metadata: { name, annotations },
-        })),
-        ...policy,
-      ]);
-      for (const name of Object.keys(namespaces))
-        await waitForAccount(kubectl.in(name));
-      await until("the policy to act", 20, async () => {
-        const pod = await dryRun(kubectl, { namespace: team });
-        return pod.metadata.annotations?.["cni"] !== undefined;
-      });
-      return said;
-    },
+    () => applyPolicy(kubectl, policy),
   );
-
   await report.check(
     "by dry run: set, inherited, opted out, malformed, host network",
-    async () => {
-      const seen = await Promise.all(
-        cases.map(async ({ claim, expected, ...one }) => {
-          const { metadata, spec } = await dryRun(kubectl, one);
-          const { annotations } = metadata;
-          const { nodeSelector } = spec;
-          expectEqual(
-            claim,
-            {
-              ...(annotations && { annotations }),
-              ...(nodeSelector && { nodeSelector }),
-            },
-            expected,
-          );
-          return `${claim}: ${JSON.stringify(expected).slice(0, 300)}`;
-        }),
-      );
-      return seen.join("\n");
-    },
+    () => expectCases(kubectl),
   );
-
   await report.check(
     "a pod waits until a node has its network, and gets the networks of its namespace",
-    async () => {
-      await kubectl.apply([
-        podObject("inherits", {}, team),
-        podObject("malformed", {}, broken),
-      ]);
-      try {
-        const waits = await until("the scheduler", 20, async () => {
-          const text = await events(kubectl.in(team), "inherits");
-          return text.includes("FailedScheduling") && text;
-        });
-        await kubectl.run(
-          "label",
-          "node",
-          nodeName,
-          "networks.genie/canal=ready",
-        );
-        await kubectl
-          .in(team)
-          .run(
-            "wait",
-            "--for=condition=Ready",
-            "pod/inherits",
-            "--timeout=60s",
-          );
-        const seen = await addresses(kubectl.in(team), "inherits");
-        expectAddresses(seen, { eth0: prefixes.canal, net1: prefixes.extra });
-        const fails = await until("the event", 30, async () => {
-          const text = await events(kubectl.in(broken), "malformed");
-          return text.includes("FailedCreatePodSandBox") && text;
-        });
-        expectMatch(
-          "event",
-          fails,
-          /failed to parse annotation "cni" "canal,,@": element 2: empty network name/,
-        );
-        return `${waits}${JSON.stringify(seen)}\n${fails}`;
-      } finally {
-        await kubectl.run("label", "node", nodeName, "networks.genie/canal-");
-        await Promise.all([
-          deletePods(kubectl.in(team), "inherits"),
-          deletePods(kubectl.in(broken), "malformed"),
-        ]);
-      }
-    },
+    () => expectInherited(kubectl),
   );
-
   await report.check(
     "of two nodes, labelled by their agents, pods go to the one that has their network",
     async () => {
       await using second = await starting;
-      const places = [firstNode(directory), second];
-      const agents = places.map((place) => labelAgent(cluster, place));
-      // Each node has one of these networks.
-      const only = { [nodeName]: "weave", [second.name]: "lan" };
-      const files = places.map(({ name, root }) =>
-        join(root, confDir, `30-${only[name]}.conf`),
-      );
-      const pods = Object.entries(only).flatMap(([node, network]) =>
-        [0, 1, 2].map((i) => ({ name: `${network}${i}`, network, node })),
-      );
-      const names = pods.map(({ name }) => name);
-      try {
-        for (const file of files) writeFileSync(file, JSON.stringify(bridge));
-        await kubectl.apply(
-          pods.map(({ name, network }) => podObject(name, { cni: network })),
-        );
-        for (const agent of agents) await agent.start();
-        for (const { name, node } of pods)
-          await until(`${name} to be scheduled`, 20, async () => {
-            const { spec } = await kubectl.get<ScheduledPod>("pod", name);
-            expectEqual(name, spec.nodeName, node);
-            return true;
-          });
-        return await kubectl.run("get", "nodes", "-L", columns);
-      } finally {
-        await deletePods(kubectl, ...names);
-        for (const file of files) rmSync(file, { force: true });
-        await until("the labels to be removed", 20, async () => {
-          const seen = await kubectl.run(
-            "get",
-            "nodes",
-            "-l",
-            "networks.genie/weave",
-          );
-          return seen.trim() === "";
-        });
-        for (const agent of agents) await agent.stop();
-        await kubectl.run("label", "node", nodeName, ...removal);
-      }
+      return await expectScheduled(cluster, second);
     },
   );
+  await report.check("without the policy nothing is changed", () =>
+    removePolicy(kubectl, policy),
+  );
+}
 
-  await report.check("without the policy nothing is changed", async () => {
-    for (const { kind, metadata } of policy)
-      await kubectl.run("delete", kind, metadata.name);
-    await until("the policy to be gone", 20, async () => {
-      const pod = await dryRun(kubectl, { namespace: team });
-      return pod.metadata.annotations === undefined;
-    });
-    await kubectl.run(
-      "delete",
-      "namespace",
-      ...Object.keys(namespaces),
-      "--wait=false",
-    );
+async function applyPolicy(
+  kubectl: Kubectl,
+  policy: readonly Printed[],
+): Promise<string> {
+  const said = await kubectl.apply([
+    ...Object.entries(namespaces).map(([name, annotations]) => ({
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name, annotations },
+    })),
+    ...policy,
+  ]);
+  for (const name of Object.keys(namespaces))
+    await waitForAccount(kubectl.in(name));
+  await until("the policy to act", 20, async () => {
+    const pod = await dryRun(kubectl, { namespace: team });
+    return pod.metadata.annotations?.["cni"] !== undefined;
   });
+  return said;
+}
+
+async function expectCases(kubectl: Kubectl): Promise<string> {
+  const seen = await Promise.all(
+    cases.map(async ({ claim, expected, ...one }) => {
+      const { metadata, spec } = await dryRun(kubectl, one);
+      const { annotations } = metadata;
+      const { nodeSelector } = spec;
+      expectEqual(
+        claim,
+        {
+          ...(annotations && { annotations }),
+          ...(nodeSelector && { nodeSelector }),
+        },
+        expected,
+      );
+      return `${claim}: ${JSON.stringify(expected).slice(0, 300)}`;
+    }),
+  );
+  return seen.join("\n");
+}
+
+async function expectInherited(kubectl: Kubectl): Promise<string> {
+  const [ofTeam, ofBroken] = [kubectl.in(team), kubectl.in(broken)];
+  await kubectl.apply([
+    podObject("inherits", {}, team),
+    podObject("malformed", {}, broken),
+  ]);
+  try {
+    const waits = await eventOf(ofTeam, "inherits", "FailedScheduling");
+    await kubectl.run("label", "node", nodeName, "networks.genie/canal=ready");
+    await waitReady(ofTeam, "inherits");
+    const seen = await addresses(ofTeam, "inherits");
+    expectAddresses(seen, { eth0: prefixes.canal, net1: prefixes.extra });
+    const fails = await eventOf(ofBroken, "malformed");
+    expectMatch(
+      "event",
+      fails,
+      /failed to parse annotation "cni" "canal,,@": element 2: empty network name/,
+    );
+    return `${waits}${JSON.stringify(seen)}\n${fails}`;
+  } finally {
+    await kubectl.run("label", "node", nodeName, "networks.genie/canal-");
+    await Promise.all([
+      deletePods(ofTeam, "inherits"),
+      deletePods(ofBroken, "malformed"),
+    ]);
+  }
+}
+
+/** Each node has one network of its own, and its agent a label for it. */
+async function expectScheduled(
+  cluster: Cluster,
+  second: SecondNode,
+): Promise<string> {
+  const { kubectl, directory } = cluster;
+  const places = [firstNode(directory), second];
+  const agents = places.map((place) =>
+    agentOf(
+      cluster,
+      // With the node's own credential.
+      ["--labels", "--no-cache", `--kubeconfig=${kubeletConf}`],
+      { place },
+    ),
+  );
+  const only = { [nodeName]: "weave", [second.name]: "lan" };
+  const files = places.map(({ name, root }) =>
+    join(root, confDir, `30-${only[name]}.conf`),
+  );
+  const pods = Object.entries(only).flatMap(([node, network]) =>
+    [0, 1, 2].map((i) => ({ name: `${network}${i}`, network, node })),
+  );
+  try {
+    for (const file of files) writeFileSync(file, JSON.stringify(bridge));
+    await kubectl.apply(
+      pods.map(({ name, network }) => podObject(name, { cni: network })),
+    );
+    for (const agent of agents) await agent.start();
+    for (const { name, node } of pods)
+      await until(`${name} to be scheduled`, 20, async () => {
+        const { spec } = await kubectl.get<ScheduledPod>("pod", name);
+        expectEqual(name, spec.nodeName, node);
+        return true;
+      });
+    return await kubectl.run("get", "nodes", "-L", columns);
+  } finally {
+    await deletePods(kubectl, ...pods.map(({ name }) => name));
+    for (const file of files) rmSync(file, { force: true });
+    await until("the labels to be removed", 20, async () => {
+      const label = "networks.genie/weave";
+      return (await kubectl.run("get", "nodes", "-l", label)).trim() === "";
+    });
+    for (const agent of agents) await agent.stop();
+    await kubectl.run("label", "node", nodeName, ...removal);
+  }
+}
+
+async function removePolicy(
+  kubectl: Kubectl,
+  policy: readonly Printed[],
+): Promise<void> {
+  for (const { kind, metadata } of policy)
+    await kubectl.run("delete", kind, metadata.name);
+  await until("the policy to be gone", 20, async () => {
+    const pod = await dryRun(kubectl, { namespace: team });
+    return pod.metadata.annotations === undefined;
+  });
+  const names = Object.keys(namespaces);
+  await kubectl.run("delete", "namespace", ...names, "--wait=false");
 }
 
 interface ScheduledPod {
@@ -343,25 +344,6 @@ const removal = [
   "10-flannel",
   "20-canal",
 ].map((name) => `networks.genie/${name}-`);
-
-/** With the node's own credential. */
-function labelAgent({ genie, directory }: Cluster, place: Place): Daemon {
-  const { name } = place;
-  return new Daemon(directory, {
-    name: `agent-labels-${name}`,
-    cmd: place.command([
-      genie,
-      "agent",
-      "--labels",
-      "--no-install",
-      "--no-cache",
-      `--kubeconfig=${kubeletConf}`,
-      `--node=${name}`,
-    ]),
-    ready: () => true,
-    seconds: 5,
-  });
-}
 
 interface Printed {
   kind: string;

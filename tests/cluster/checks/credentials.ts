@@ -19,7 +19,7 @@ import {
   type Pod,
   createPods,
   deletePods,
-  events,
+  eventOf,
   multiIp,
   networkStatus,
   networks,
@@ -201,10 +201,7 @@ export async function checkCredentials(
       );
       await kubectl.apply([podObject("token", { [networks]: "extra" })]);
       try {
-        const said = await until("the event", 30, async () => {
-          const text = await events(kubectl, "token");
-          return text.includes("FailedCreatePodSandBox") && text;
-        });
+        const said = await eventOf(kubectl, "token");
         expectMatch("event", said, /401|Unauthorized/);
         await writeToken(cluster);
         await waitReady(kubectl, "token");

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { version } from "../../../package.json";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
 import { account, applyManifest, install, installed } from "../genie.ts";
+import type { Kubectl } from "../kubectl.ts";
 import { nodeName } from "../kubelet.ts";
 import { binDir, confDir, prefixes } from "../networks.ts";
 import { type Cluster, requestsOf } from "../node.ts";
@@ -28,56 +29,28 @@ export async function checkDaemonSet(
   before: Files,
   report: Report,
 ): Promise<void> {
-  const { kubectl, runtime, auditLog } = cluster;
+  const { kubectl } = cluster;
   report.heading("DaemonSet");
-
-  const apply = async (...options: string[]) => {
-    await applyManifest(cluster, [image, ...options], []);
-    await kubectl.run("rollout", "status", ...set, "--timeout=60s");
-    return kubectl.run("logs", ...set);
-  };
-  const expectServed = async (pod: string, user: string) => {
-    await createPods(kubectl, { [pod]: { [networks]: "extra" } });
-    const seen = await addresses(kubectl, pod);
-    expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
-    const users = requestsOf(auditLog, pod).map((request) => request.user);
-    expectEqual("users", users, [user]);
-    await deletePods(kubectl, pod);
-  };
-
   await report.check(
     "`make image`, `ctr images import`, `genie manifest | kubectl apply`: on a fresh node the pod waits for the first network",
-    async () => {
-      rmSync(config);
-      rmSync(join(confDir, "genie.d"), { recursive: true });
-      rmSync(join(binDir, "genie"));
-      // The copy would name the default network.
-      rmSync("/var/lib/cni/genie/00-genie.conflist");
-      for (const file of networkFiles)
-        renameSync(join(confDir, file), join(confDir, `${file}.aside`));
-      await runtime.importArchive(archive);
-      await applyManifest(cluster, [image], []);
-      return until("its pod to say that it waits", 60, async () => {
-        const text = await kubectl.run("logs", ...set);
-        return /waiting: no (?:default )?network/.test(text) && text;
-      });
-    },
+    () => expectWaiting(cluster),
   );
   await report.check(
     "with a network, it installs onto the node and uses the kubelet's credential",
     async () => {
       for (const file of networkFiles)
         renameSync(join(confDir, `${file}.aside`), join(confDir, file));
-      const said = await apply();
-      await expectServed("by-node", `system:node:${nodeName}`);
+      const said = await apply(cluster);
+      await expectServed(cluster, "by-node", `system:node:${nodeName}`);
       return `${said}${await installed("doctor")}`;
     },
   );
   await report.check(
     "`--service-account --set`: the account's token serves pods, the ConfigMap sets a key",
     async () => {
-      const said = await apply("--service-account", '--set=log_level="info"');
-      await expectServed("by-account", account);
+      const options = ["--service-account", '--set=log_level="info"'];
+      const said = await apply(cluster, ...options);
+      await expectServed(cluster, "by-account", account);
       expectMatch(config, await Bun.file(config).text(), /"log_level": "info"/);
       return said;
     },
@@ -86,45 +59,18 @@ export async function checkDaemonSet(
     "`--gc`: the agent executes the node's genie outside of its container, which deletes what an earlier boot left",
     async () => {
       const left = leftRecord();
-      await apply("--gc", "--attach", "--metrics=9464");
+      await apply(cluster, "--gc", "--attach", "--metrics=9464");
       await until("the record to go", 30, () => !existsSync(left));
       return kubectl.run("logs", ...set);
     },
   );
   await report.check(
     "`--metrics`: the port has a name, and the kubelet asks /readyz",
-    async () => {
-      const { items } = await kubectl.get<{ items: AgentPod[] }>(
-        ..."pods -n kube-system -l app.kubernetes.io/name=genie".split(" "),
-      );
-      const [container] = items[0]?.spec.containers ?? [];
-      expectEqual("ports", container?.ports, [
-        {
-          name: "metrics",
-          containerPort: 9464,
-          hostPort: 9464,
-          protocol: "TCP",
-        },
-      ]);
-      const { httpGet } = container?.readinessProbe ?? {};
-      const said = await run(["curl", "-fsS", "http://127.0.0.1:9464/readyz"]);
-      expectEqual("/readyz", said, "ok\n");
-      return JSON.stringify(httpGet);
-    },
+    () => expectMetrics(kubectl),
   );
   await report.check(
     "`--attach`: the agent in its container works on the node's networks",
-    async () => {
-      await createPods(kubectl, { running: {} });
-      await kubectl.run("annotate", "pod", "running", `${networks}=extra`);
-      await until("the interface", 20, async () => {
-        const seen = await addresses(kubectl, "running");
-        expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
-        return true;
-      });
-      await deletePods(kubectl, "running");
-      return kubectl.run("logs", ...set, "--tail=3");
-    },
+    () => expectAttached(kubectl),
   );
   await report.check("it puts back a configuration that went", async () => {
     rmSync(config);
@@ -133,25 +79,97 @@ export async function checkDaemonSet(
   await report.check(
     "`genie manifest --uninstall | kubectl replace` waits for a pod that needs genie, then removes genie",
     async () => {
-      await createPods(kubectl, { double: { cni: "flannel,canal" } });
-      const removing = ["manifest", image, "--uninstall"];
-      // As of Helm: `kubectl apply` would merge the two objects.
-      const applied = "kubectl.kubernetes.io/last-applied-configuration";
-      await kubectl.run("annotate", ...set, `${applied}-`);
-      await kubectl.replace(await run([cluster.genie, ...removing]));
-      const said = await until("its pod to say why it waits", 60, async () => {
-        const text = await kubectl.run("logs", ...set);
-        return text.includes("default/double") && text;
-      });
-      expectEqual("still there", await Bun.file(config).exists(), true);
-      await deletePods(kubectl, "double");
-      await kubectl.run("rollout", "status", ...set, "--timeout=60s");
+      const said = await uninstall(cluster);
       expectEqual("files", nodeFiles(), before);
       return said;
     },
   );
   await kubectl.run("delete", ...set, "--wait", "--cascade=foreground");
   await install(cluster);
+}
+
+/** The log of its pod once it is ready. */
+async function apply(cluster: Cluster, ...options: string[]): Promise<string> {
+  const { kubectl } = cluster;
+  await applyManifest(cluster, [image, ...options], []);
+  await kubectl.run("rollout", "status", ...set, "--timeout=60s");
+  return kubectl.run("logs", ...set);
+}
+
+/** A pod whose genie asks as `user`. */
+async function expectServed(
+  { kubectl, auditLog }: Cluster,
+  pod: string,
+  user: string,
+): Promise<void> {
+  await createPods(kubectl, { [pod]: { [networks]: "extra" } });
+  const seen = await addresses(kubectl, pod);
+  expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
+  const users = requestsOf(auditLog, pod).map((request) => request.user);
+  expectEqual("users", users, [user]);
+  await deletePods(kubectl, pod);
+}
+
+/** On a node without genie and without networks. */
+async function expectWaiting(cluster: Cluster): Promise<string> {
+  const { kubectl, runtime } = cluster;
+  rmSync(config);
+  rmSync(join(confDir, "genie.d"), { recursive: true });
+  rmSync(join(binDir, "genie"));
+  // The copy would name the default network.
+  rmSync("/var/lib/cni/genie/00-genie.conflist");
+  for (const file of networkFiles)
+    renameSync(join(confDir, file), join(confDir, `${file}.aside`));
+  await runtime.importArchive(archive);
+  await applyManifest(cluster, [image], []);
+  return untilLogged(kubectl, /waiting: no (?:default )?network/);
+}
+
+function untilLogged(kubectl: Kubectl, pattern: RegExp): Promise<string> {
+  return until(`${pattern} in its log`, 60, async () => {
+    const text = await kubectl.run("logs", ...set);
+    return pattern.test(text) && text;
+  });
+}
+
+async function expectMetrics(kubectl: Kubectl): Promise<string> {
+  const { items } = await kubectl.get<{ items: AgentPod[] }>(
+    ..."pods -n kube-system -l app.kubernetes.io/name=genie".split(" "),
+  );
+  const [container] = items[0]?.spec.containers ?? [];
+  expectEqual("ports", container?.ports, [
+    { name: "metrics", containerPort: 9464, hostPort: 9464, protocol: "TCP" },
+  ]);
+  const { httpGet } = container?.readinessProbe ?? {};
+  const said = await run(["curl", "-fsS", "http://127.0.0.1:9464/readyz"]);
+  expectEqual("/readyz", said, "ok\n");
+  return JSON.stringify(httpGet);
+}
+
+async function expectAttached(kubectl: Kubectl): Promise<string> {
+  await createPods(kubectl, { running: {} });
+  await kubectl.run("annotate", "pod", "running", `${networks}=extra`);
+  await until("the interface", 20, async () => {
+    const seen = await addresses(kubectl, "running");
+    expectAddresses(seen, { eth0: prefixes.flannel, net1: prefixes.extra });
+    return true;
+  });
+  await deletePods(kubectl, "running");
+  return kubectl.run("logs", ...set, "--tail=3");
+}
+
+/** It waits for a pod in two networks, which is deleted then; why it waits. */
+async function uninstall({ kubectl, genie }: Cluster): Promise<string> {
+  await createPods(kubectl, { double: { cni: "flannel,canal" } });
+  // As of Helm: `kubectl apply` would merge the two objects.
+  const applied = "kubectl.kubernetes.io/last-applied-configuration";
+  await kubectl.run("annotate", ...set, `${applied}-`);
+  await kubectl.replace(await run([genie, "manifest", image, "--uninstall"]));
+  const said = await untilLogged(kubectl, /default\/double/);
+  expectEqual("still there", await Bun.file(config).exists(), true);
+  await deletePods(kubectl, "double");
+  await kubectl.run("rollout", "status", ...set, "--timeout=60s");
+  return said;
 }
 
 interface AgentPod {

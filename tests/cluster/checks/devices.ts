@@ -20,12 +20,11 @@ import {
 } from "../kubelet-plugins.ts";
 import type { Cluster } from "../node.ts";
 import {
-  type Pod,
   deletePods,
-  events,
-  networkStatus,
+  eventOf,
   networks,
   podSpec,
+  statusOf,
   waitReady,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
@@ -231,10 +230,7 @@ export async function checkDevices(
   await report.check(
     "a claim of another pod: refused, and the event says what there is",
     async () => {
-      const said = await until("the event", 30, async () => {
-        const text = await events(kubectl, "claim-foreign");
-        return text.includes("FailedCreatePodSandBox") && text;
-      });
+      const said = await eventOf(kubectl, "claim-foreign");
       expectMatch(
         "event",
         said,
@@ -417,10 +413,7 @@ async function devicesIn(
   name: string,
   macs: ReadonlyMap<string, string>,
 ): Promise<string[]> {
-  const status = await until("the network status", 10, async () => {
-    const pod = await kubectl.get<Pod>("pod", name);
-    return pod.metadata.annotations?.[networkStatus];
-  });
+  const status = await statusOf(kubectl, name);
   const entries = JSON.parse(status) as { interface: string; mac?: string }[];
   return entries
     .filter(({ interface: ifname }) => ifname !== "eth0")

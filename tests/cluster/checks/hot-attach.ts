@@ -5,59 +5,40 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../../scripts/run.ts";
-import { Daemon } from "../daemon.ts";
+import type { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual } from "../expect.ts";
-import { applyManifest, installed } from "../genie.ts";
-import { nodeName } from "../kubelet.ts";
+import { agentOf, applyManifest, installed } from "../genie.ts";
+import type { Kubectl } from "../kubectl.ts";
 import { binDir, confDir, extra, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
 import {
-  type Pod,
   addresses,
   createPods,
   deletePods,
-  networkStatus,
   networks,
   ping,
+  untilTold,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
 import { expectNothing } from "./pods.ts";
 
+/** An element as KubeVirt writes it. */
+const hotplugged = {
+  name: "extra",
+  namespace: "default",
+  interface: "pod16477688c0e",
+};
+
 export async function checkHotAttach(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, directory } = cluster;
+  const { kubectl } = cluster;
   report.heading("Networks of running pods");
   await applyManifest(cluster, ["--attach"]);
-  const agent = attachingAgent(directory);
+  const agent = agentOf(cluster, ["--attach"]);
   await agent.start();
-  const annotate = (pod: string, elements: object[]) =>
-    kubectl.run(
-      "annotate",
-      "--overwrite",
-      "pod",
-      pod,
-      `${networks}=${JSON.stringify(elements)}`,
-    );
-  const told = async (pod: string): Promise<string[]> => {
-    const { metadata } = await kubectl.get<Pod>("pod", pod);
-    const text = metadata.annotations?.[networkStatus] ?? "[]";
-    const status = JSON.parse(text) as { interface: string }[];
-    return status.map((one) => one.interface);
-  };
-  const untilTold = (pod: string, ...ifnames: string[]) =>
-    until(`network-status of ${pod}`, 20, async () => {
-      expectEqual("interfaces", await told(pod), ifnames);
-      return true;
-    });
-  const hotplugged = {
-    name: "extra",
-    namespace: "default",
-    interface: "pod16477688c0e",
-  };
-
   try {
     await createPods(kubectl, {
       "virt-launcher": {},
@@ -66,94 +47,83 @@ export async function checkHotAttach(
     });
     await report.check(
       "as KubeVirt does it: an element is added, the interface appears in network-status, answers, and passes CHECK",
-      async () => {
-        const began = performance.now();
-        await annotate("virt-launcher", [hotplugged]);
-        await untilTold("virt-launcher", "eth0", hotplugged.interface);
-        const ms = Math.round(performance.now() - began);
-        expectAddresses(await addresses(kubectl, "virt-launcher"), {
-          eth0: prefixes.flannel,
-          [hotplugged.interface]: prefixes.extra,
-        });
-        const { net1 = "" } = await addresses(kubectl, "peer");
-        const answer = await ping(kubectl, "virt-launcher", net1);
-        await checkAsCrio("virt-launcher");
-        return `${answer}\n${ms} ms from the edit to kubectl's answer`;
-      },
+      () => expectAdded(kubectl),
     );
     await report.check(
       "the agent is killed, and starts again; a network of the node by annotation, one by hand",
-      async () => {
-        await agent.stop("SIGKILL");
-        await kubectl.run("annotate", "pod", "second", "cni=flannel,canal");
-        await agent.start();
-        const said = await installed(
-          "attach",
-          "second",
-          "default/extra@byhand",
-        );
-        await untilEqual("second", ["byhand", "eth0", "eth1"]);
-        return said;
-      },
+      () => expectAfterKill(kubectl, agent),
     );
     await report.check(
       "the definition is deleted, the element removed: the interface goes, its address is free",
-      async () => {
-        await kubectl.run(
-          "delete",
-          "network-attachment-definition",
-          "extra",
-          "--wait=true",
-        );
-        const before = await addresses(kubectl, "virt-launcher");
-        await annotate("virt-launcher", []);
-        await untilTold("virt-launcher", "eth0");
-        const address = before[hotplugged.interface] ?? "";
-        const leases = readdirSync("/var/lib/cni/networks/extra");
-        expectEqual("lease", leases.includes(address), false);
-        await kubectl.apply([extra]);
-        return address;
-      },
+      () => expectRemoved(kubectl),
     );
     await report.check(
       "pods are deleted while they are attached: nothing is left",
       async () => {
-        await annotate("virt-launcher", [
-          hotplugged,
-          { ...hotplugged, interface: "pod2" },
-        ]);
+        const other = { ...hotplugged, interface: "pod2" };
+        await annotate(kubectl, hotplugged, other);
         await deletePods(kubectl, "virt-launcher", "peer", "second");
-        await expectNothing(directory);
+        await expectNothing(cluster.directory);
       },
     );
   } finally {
     await agent.stop();
     await applyManifest(cluster);
   }
-
-  async function untilEqual(pod: string, ifnames: string[]): Promise<void> {
-    await until(`interfaces of ${pod}`, 20, async () => {
-      const seen = Object.keys(await addresses(kubectl, pod)).toSorted();
-      expectEqual("interfaces", seen, ifnames);
-      return true;
-    });
-  }
 }
 
-/** Not started yet. */
-export function attachingAgent(directory: string): Daemon {
-  return new Daemon(directory, {
-    name: "genie-agent-attach",
-    cmd: [
-      join(binDir, "genie"),
-      "agent",
-      "--no-install",
-      "--attach",
-      `--node=${nodeName}`,
-    ],
-    ready: () => true,
-    seconds: 5,
+async function expectAdded(kubectl: Kubectl): Promise<string> {
+  const began = performance.now();
+  await annotate(kubectl, hotplugged);
+  await untilTold(kubectl, "virt-launcher", "eth0", hotplugged.interface);
+  const ms = Math.round(performance.now() - began);
+  expectAddresses(await addresses(kubectl, "virt-launcher"), {
+    eth0: prefixes.flannel,
+    [hotplugged.interface]: prefixes.extra,
   });
+  const { net1 = "" } = await addresses(kubectl, "peer");
+  const answer = await ping(kubectl, "virt-launcher", net1);
+  await checkAsCrio("virt-launcher");
+  return `${answer}\n${ms} ms from the edit to kubectl's answer`;
+}
+
+async function expectAfterKill(
+  kubectl: Kubectl,
+  agent: Daemon,
+): Promise<string> {
+  await agent.stop("SIGKILL");
+  await kubectl.run("annotate", "pod", "second", "cni=flannel,canal");
+  await agent.start();
+  const said = await installed("attach", "second", "default/extra@byhand");
+  await until("the interfaces of second", 20, async () => {
+    const seen = Object.keys(await addresses(kubectl, "second")).toSorted();
+    expectEqual("interfaces", seen, ["byhand", "eth0", "eth1"]);
+    return true;
+  });
+  return said;
+}
+
+async function expectRemoved(kubectl: Kubectl): Promise<string> {
+  await kubectl.run("delete", "net-attach-def", "extra", "--wait=true");
+  const before = await addresses(kubectl, "virt-launcher");
+  await annotate(kubectl);
+  await untilTold(kubectl, "virt-launcher", "eth0");
+  const address = before[hotplugged.interface] ?? "";
+  const leases = readdirSync("/var/lib/cni/networks/extra");
+  expectEqual("lease", leases.includes(address), false);
+  await kubectl.apply([extra]);
+  return address;
+}
+
+/** Replaces the elements of the pod `virt-launcher`. */
+function annotate(kubectl: Kubectl, ...elements: object[]): Promise<string> {
+  return kubectl.run(
+    "annotate",
+    "--overwrite",
+    "pod",
+    "virt-launcher",
+    `${networks}=${JSON.stringify(elements)}`,
+  );
 }
 
 /** CHECK of the whole pod, as CRI-O sends it. */

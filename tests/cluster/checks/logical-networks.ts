@@ -18,7 +18,7 @@ import {
   addresses,
   createPods,
   deletePods,
-  events,
+  eventOf,
   podObject,
   waitReady,
 } from "../pod.ts";
@@ -175,10 +175,7 @@ export async function checkBlankChoice(
       const ofCanal = chosen.filter((ip) => ip.startsWith(prefixes.canal));
       // Beside the pod that makes the traffic and the shared one.
       expectEqual("pods of canal", ofCanal.length, automatic.length / 2 - 1);
-      const fails = await until("the event", 30, async () => {
-        const text = await events(kubectl, "taken");
-        return text.includes("FailedCreatePodSandBox") && text;
-      });
+      const fails = await eventOf(kubectl, "taken");
       expectMatch(
         "event",
         fails,

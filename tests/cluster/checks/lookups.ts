@@ -8,9 +8,8 @@ import { expectEqual, expectMatch } from "../expect.ts";
 import { account, install, untilRuntimeReads } from "../genie.ts";
 import { confDir } from "../networks.ts";
 import { type Cluster, requestsOf } from "../node.ts";
-import { createPods, deletePods, events, podObject } from "../pod.ts";
+import { createPods, deletePods, eventOf, podObject } from "../pod.ts";
 import type { Report } from "../report.ts";
-import { until } from "../until.ts";
 
 const ownFile = join(confDir, "00-genie.conflist");
 const capability = "io.kubernetes.cri.pod-annotations";
@@ -52,10 +51,7 @@ export async function checkLookups(
     async () => {
       await kubectl.apply([podObject("unknown", { cni: "nonesuch" })]);
       try {
-        const said = await until("the event", 30, async () => {
-          const text = await events(kubectl, "unknown");
-          return text.includes("FailedCreatePodSandBox") && text;
-        });
+        const said = await eventOf(kubectl, "unknown");
         expectMatch(
           "event",
           said,

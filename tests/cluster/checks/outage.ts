@@ -6,20 +6,18 @@ import { readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual } from "../expect.ts";
-import { applyManifest, installed } from "../genie.ts";
+import { agentOf, applyManifest, installed } from "../genie.ts";
 import { binDir, extra, prefixes } from "../networks.ts";
 import type { Cluster } from "../node.ts";
 import {
-  type Pod,
   addresses,
   createPods,
   deletePods,
-  networkStatus,
   networks,
+  untilTold,
 } from "../pod.ts";
 import type { Report } from "../report.ts";
 import { until } from "../until.ts";
-import { attachingAgent } from "./hot-attach.ts";
 
 /**
  * Seconds without the server. A watch pauses 1, 2, 4 and 8 s at most after its failures,
@@ -47,10 +45,10 @@ export async function checkOutage(
   cluster: Cluster,
   report: Report,
 ): Promise<void> {
-  const { kubectl, api, runtime, directory } = cluster;
+  const { kubectl, api, runtime } = cluster;
   report.heading("An outage of the API server");
   await applyManifest(cluster, ["--attach"]);
-  const agent = attachingAgent(directory);
+  const agent = agentOf(cluster, ["--attach"]);
   await agent.start();
   const plugin = join(binDir, "ptp");
   await report.check(
@@ -82,8 +80,8 @@ export async function checkOutage(
       await api.start();
       await kubectl.apply([late]);
       const back = performance.now();
-      await untilTold("failing", "eth0", "eth1");
-      await untilTold("waiting", "eth0", "net1");
+      await untilTold(kubectl, "failing", "eth0", "eth1");
+      await untilTold(kubectl, "waiting", "eth0", "net1");
       const ms = Math.round(performance.now() - back);
       expectAddresses(await addresses(kubectl, "failing"), {
         eth0: prefixes.flannel,
@@ -126,17 +124,6 @@ export async function checkOutage(
     const isRunning = (id: string) =>
       new RegExp(`^${id}\\s+\\d+\\s+RUNNING`, "m").test(tasks);
     return ids.split("\n").find((id) => id !== "" && isRunning(id)) ?? "";
-  }
-
-  async function untilTold(pod: string, ...ifnames: string[]): Promise<void> {
-    await until(`network-status of ${pod}`, 40, async () => {
-      const { metadata } = await kubectl.get<Pod>("pod", pod);
-      const text = metadata.annotations?.[networkStatus] ?? "[]";
-      const status = JSON.parse(text) as { interface: string }[];
-      const told = status.map((one) => one.interface);
-      expectEqual("interfaces", told, ifnames);
-      return true;
-    });
   }
 }
 

@@ -5,9 +5,9 @@
  */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Daemon } from "../daemon.ts";
+import type { Daemon } from "../daemon.ts";
 import { expectAddresses, expectEqual, expectMatch } from "../expect.ts";
-import { applyManifest, tokenFile } from "../genie.ts";
+import { agentOf, applyManifest, tokenFile } from "../genie.ts";
 import { confDir } from "../networks.ts";
 import type { Cluster } from "../node.ts";
 import { addresses, deletePods, podObject, waitReady } from "../pod.ts";
@@ -62,7 +62,7 @@ export async function checkTaint(
         cluster,
         `--register-with-taints=${taint}:NoSchedule`,
       );
-      agent = taintAgent(cluster, second);
+      agent = agentOf(cluster, ["--taint", "--no-cache"], { place: second });
       const waiting = await removeTaint(cluster, second, agent);
       return `${waiting}${agent.log()}`;
     },
@@ -147,22 +147,6 @@ async function writeNodeToken(
   );
   mkdirSync(`${root}/etc/genie`, { recursive: true });
   writeFileSync(root + tokenFile, token.trim(), { mode: 0o600 });
-}
-
-function taintAgent({ directory, genie }: Cluster, node: SecondNode): Daemon {
-  return new Daemon(directory, {
-    name: "agent-taint",
-    cmd: node.command([
-      genie,
-      "agent",
-      "--no-install",
-      "--no-cache",
-      "--taint",
-      `--node=${node.name}`,
-    ]),
-    ready: () => true,
-    seconds: 5,
-  });
 }
 
 /** Why the pod had to wait. */
