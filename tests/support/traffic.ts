@@ -17,7 +17,7 @@ export async function pingedBy(
   address: string,
 ): Promise<string | undefined> {
   const before = await sentPackets(watched);
-  const options = ["-q", "-n", "-i", "0.02", "-W", "5", "-c", String(pings)];
+  const options = ["-q", "-n", "-i", "0.002", "-W", "5", "-c", String(pings)];
   await from.run("ping", ...options, address);
   const after = await sentPackets(watched);
   const [most] = Object.entries(after)
