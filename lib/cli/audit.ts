@@ -135,7 +135,7 @@ async function podsOf(input: Input, env: Env, node: string): Promise<V1Pod[]> {
 }
 
 /** Throws Error for a file that is no list of pods. An empty one is a command that failed in a pipe. */
-function listedPods(file: string, node: string): V1Pod[] {
+function listedPods(file: string, node: string): Promise<V1Pod[]> {
   return fromFile(file, (text) => {
     // The items of a PodList have no kind.
     const pods = objectsOf(text).filter(

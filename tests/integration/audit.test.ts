@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { Node, Pod } from "../support/node.ts";
+import { genieBinary } from "../support/build.ts";
+import { type Node, type Pod, directoryOptions } from "../support/node.ts";
 import { startScriptedNode } from "../support/scripted-node.ts";
 
 const networks = "k8s.v1.cni.cncf.io/networks";
@@ -218,6 +219,23 @@ describe("genie audit", () => {
       listed(mirror, { ...hash, cni: "alpha,beta" }, more),
     ]);
     expect(stdout).toEndWith("network-missing  alpha     -\n");
+  });
+
+  test("-f -: the pods of a large cluster, above the limits of a runtime's stdin", async () => {
+    await using node = await startScriptedNode();
+    const note = { note: "x".repeat(1 << 20) };
+    const pods = Array.from({ length: 17 }, (_, i) =>
+      listed({ name: `pod-${i}`, uid: `${i}` }, note),
+    );
+    const { exitCode, stdout, stderr } = Bun.spawnSync({
+      cmd: [genieBinary(), "audit", "-f", "-", ...directoryOptions(node)],
+      stdin: Buffer.from(JSON.stringify({ kind: "PodList", items: pods })),
+    });
+    expect(stderr.toString()).toBe("");
+    expect([exitCode, stdout.toString()]).toEqual([
+      0,
+      "17 pods, nothing found\n",
+    ]);
   });
 
   test.each<[what: string, text: string, problem: string]>([

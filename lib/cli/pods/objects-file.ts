@@ -2,18 +2,18 @@
 import { readFileSync } from "node:fs";
 import { isObject, own, parseJson } from "../../cni/json.ts";
 import { SystemError, errnoOf, messageOf } from "../../linux/errno.ts";
-import { readStdin } from "../../linux/stdio.ts";
 
 /**
  * What `read` makes of the text of a file, - for stdin; also of a pipe, such as `<(…)` of
  * a shell. Throws Error that names the file.
  */
-export function fromFile<T>(file: string, read: (text: string) => T): T {
+export async function fromFile<T>(
+  file: string,
+  read: (text: string) => T,
+): Promise<T> {
   try {
     return read(
-      file === "-"
-        ? new TextDecoder().decode(readStdin())
-        : readFileSync(file, "utf8"),
+      file === "-" ? await Bun.stdin.text() : readFileSync(file, "utf8"),
     );
   } catch (cause) {
     const errno = errnoOf(cause);
