@@ -71,6 +71,45 @@ describe("kubectl genie", () => {
     expect(api.requests.every(({ user }) => user === "genie")).toBe(true);
   });
 
+  test("explain: devices by definition, element, claim and identifier; a contradiction as ADD refuses it", async () => {
+    await using api = await cluster();
+    const annotations = { "k8s.v1.cni.cncf.io/resourceName": "intel.com/vf" };
+    api.definitions.put({
+      metadata: { name: "vf", namespace: "shop", annotations },
+      spec: { config: '{"cniVersion":"1.0.0","type":"sriov"}' },
+    });
+    const explain = async (...elements: object[]) => {
+      const metadata = {
+        name: "devices",
+        namespace: "shop",
+        annotations: { [networks]: JSON.stringify(elements) },
+      };
+      const file = join(home.path, "devices.yaml");
+      writeFileSync(file, JSON.stringify({ kind: "Pod", metadata }));
+      return genie(["explain", "-f", file], { KUBECONFIG: api.kubeconfig() });
+    };
+    const { stdout } = await explain(
+      { name: "vf", deviceID: "0000:03:02.0" },
+      { name: "storage", resourceName: "intel.com/nic" },
+      { name: "vf", resourceClaim: { claimName: "a", requestName: "b" } },
+      { name: "storage", deviceID: "0000:03:02.0" },
+    );
+    expect(stdout.match(/^  device .*$/gm)).toEqual([
+      "  device of intel.com/vf: the node's kubelet decides which",
+      "  device of intel.com/nic: the node's kubelet decides which",
+      "  device of claim a, request b: the node's kubelet decides which",
+      "  device 0000:03:02.0 (named by the pod)",
+    ]);
+    const { exitCode, stderr } = await explain({
+      name: "vf",
+      resourceName: "intel.com/nic",
+    });
+    expect([exitCode, stderr]).toEqual([
+      1,
+      'genie explain: network-attachment-definition "shop/vf" has devices of "intel.com/vf": the pod asks for "intel.com/nic"\n',
+    ]);
+  });
+
   test("explain: ~/.kube/config, the namespace of its context, -o yaml", async () => {
     await using api = await cluster();
     mkdirSync(join(home.path, ".kube"), { recursive: true });

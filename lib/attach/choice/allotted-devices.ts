@@ -43,7 +43,7 @@ export async function allotDevices(
 ): Promise<ReadonlyMap<DefinitionReference, Device>> {
   const requests = references.map((reference, i) => {
     const { key, element } = reference;
-    const wanted = requestOf(reference, resources[i]);
+    const wanted = deviceRequestOf(reference, resources[i]);
     if (wanted && element.deviceId !== undefined)
       refuse(
         `network-attachment-definition ${quote(key)}: "deviceID" is ignored: the ${wanted.claim ? "claim" : "resource"} decides the device`,
@@ -67,7 +67,7 @@ export async function allotDevices(
 }
 
 /** The element decides, else the definition. Throws 7 when they name different resources. */
-function requestOf(
+export function deviceRequestOf(
   { key, element: { resourceName, resourceClaim } }: DefinitionReference,
   ofDefinition: string | undefined,
 ): DeviceRequest | undefined {

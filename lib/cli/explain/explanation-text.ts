@@ -3,7 +3,10 @@ import { escapeControls } from "../../linux/text.ts";
 import type { Device } from "../../select/attachment.ts";
 import { counted } from "../command/output.ts";
 import type { ExplainedAttachment, Explanation } from "./explanation.ts";
-import type { RemoteExplanation } from "./remote-explanation.ts";
+import type {
+  RemoteAttachment,
+  RemoteExplanation,
+} from "./remote-explanation.ts";
 
 /** `deployment shop/web`; a pod without its kind. */
 export function nameOf({ kind, namespace, name }: Explanation["pod"]): string {
@@ -45,11 +48,13 @@ export function remoteText(explanation: RemoteExplanation): string {
     primary,
     rule,
     definition,
+    device,
     config,
     problem,
   } of attachments)
     lines.push(
       `${ifname}${primary ? " (primary)" : ""}: ${rule}`,
+      ...(device ? [`  device ${requestText(device)}`] : []),
       ...indented(
         definition === undefined
           ? "its configuration is on the node: run genie explain there"
@@ -94,6 +99,14 @@ function namesOf({ network, cniName }: ExplainedAttachment): string {
 function deviceText({ id, resource, source }: Device): string {
   const of = resource === undefined ? "" : ` of ${resource}`;
   return `${id}${of} (${source ?? "named by the pod"})`;
+}
+
+function requestText(device: NonNullable<RemoteAttachment["device"]>): string {
+  if ("id" in device) return `${device.id} (named by the pod)`;
+  const { resource, claim } = device;
+  if (!claim) return `of ${resource}: the node's kubelet decides which`;
+  const request = claim.requestName ? `, request ${claim.requestName}` : "";
+  return `of claim ${claim.claimName}${request}: the node's kubelet decides which`;
 }
 
 function indented(text: string): string[] {

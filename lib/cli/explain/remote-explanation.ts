@@ -6,12 +6,15 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { deviceRequestOf } from "../../attach/choice/allotted-devices.ts";
+import { resourceOf } from "../../attach/choice/fetch-definitions.ts";
 import { parseConfList } from "../../cni/conflist.ts";
 import { own, parseJson } from "../../cni/json.ts";
 import type { KubeOptions } from "../../kube/access/access.ts";
 import { readKubeconfig } from "../../kube/access/kubeconfig.ts";
 import { statusText } from "../../kube/api-error.ts";
 import type { Api } from "../../kube/typed-api.ts";
+import type { DeviceRequest } from "../../kubelet/allotment.ts";
 import { quote } from "../../linux/text.ts";
 import { type Annotations, cniAnnotation } from "../../select/attachment.ts";
 import {
@@ -34,7 +37,7 @@ export interface RemoteExplanation {
   attachments: RemoteAttachment[];
 }
 
-interface RemoteAttachment {
+export interface RemoteAttachment {
   ifname: string;
   primary: boolean;
   rule: string;
@@ -42,6 +45,8 @@ interface RemoteAttachment {
   network?: string;
   /** `<namespace>/<name>` */
   definition?: string;
+  /** What the kubelet allots a device of, or the device that the pod names. */
+  device?: DeviceRequest | { id: string };
   /** The definition's `spec.config`. */
   config?: unknown;
   /** Why there is no configuration. */
@@ -105,7 +110,7 @@ async function detailsOf(
     return {
       rule,
       definition: definition.key,
-      ...(await configOf(definition, api)),
+      ...(await definitionOf(definition, api)),
     };
   }
   const { origin, name } = node;
@@ -114,10 +119,12 @@ async function detailsOf(
     : { rule: `${origin} ${quote(name)}`, network: name };
 }
 
-async function configOf(
-  { namespace, key, element }: DefinitionReference,
+/** Throws 7 where element and definition name different resources. */
+async function definitionOf(
+  reference: DefinitionReference,
   api: () => Promise<Api>,
-): Promise<{ config: unknown } | { problem: string }> {
+): Promise<Pick<RemoteAttachment, "device" | "config" | "problem">> {
+  const { namespace, key, element } = reference;
   const { path } = definitionRequest(namespace, element.name);
   const server = await api();
   const response = await server.send(path, AbortSignal.timeout(10_000));
@@ -125,7 +132,17 @@ async function configOf(
     return {
       problem: `failed to get definition ${key}: ${statusText(response.status)}`,
     };
-  const config = own(own(await response.json(), "spec"), "config");
+  const definition = await response.json();
+  const named =
+    element.deviceId === undefined ? undefined : { id: element.deviceId };
+  const device = deviceRequestOf(reference, resourceOf(definition)) ?? named;
+  return {
+    ...(device && { device }),
+    ...configOf(own(own(definition, "spec"), "config")),
+  };
+}
+
+function configOf(config: unknown): { config: unknown } | { problem: string } {
   if (typeof config !== "string" || config.trim() === "")
     return { problem: "it has no spec.config: the node has the configuration" };
   try {
