@@ -60,7 +60,8 @@ export class OwnFile {
       text = readTextIfAny(this.#target);
       list = text === undefined ? undefined : parseListFile(text);
     } catch (cause) {
-      if (errnoOf(cause) === "EACCES") throw cause;
+      if (cause instanceof Error && errnoOf(cause.cause) === "EACCES")
+        throw cause;
       if (!force)
         throw invalidConfig(
           `${this.path}: ${messageOf(cause)}: correct it, or use --force, which keeps a copy of it and restores the last good one`,
