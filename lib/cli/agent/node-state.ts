@@ -8,8 +8,6 @@ import {
   nodeState,
   nodeStateSchema,
 } from "../../agent/node/node-state.ts";
-import { parseJson } from "../../cni/json.ts";
-import { parse } from "../../cni/schema.ts";
 import type { Command } from "../command/command.ts";
 import type { Terminal } from "../command/terminal.ts";
 import type { Env } from "../../cni/args.ts";
@@ -27,22 +25,14 @@ import { nodeContext } from "../node/node-context.ts";
 const limitMs = 60_000;
 
 /** Throws Error when the root cannot be changed. */
-export async function hostState(
+export function hostState(
   directories: Directories,
   host: Host,
   terminal: Pick<Terminal, "env" | "self">,
 ): Promise<NodeState> {
   if (host.isOwnRoot) return ownState(directories, terminal.env);
-  const { exitCode, stdout, stderr } = await runBelowRoot(
-    host,
-    ["node-state", ...directoryArgs(directories)],
-    terminal,
-    limitMs,
-  );
-  const fail = (problem: string) =>
-    new Error(`failed to read the state of the node: ${problem}`);
-  if (exitCode !== 0) throw fail(stderr.trim());
-  return parse(nodeStateSchema, parseJson(stdout), fail);
+  const words = ["node-state", ...directoryArgs(directories)] as const;
+  return runBelowRoot(host, words, nodeStateSchema, terminal, limitMs);
 }
 
 function ownState(directories: Directories, env: Env): Promise<NodeState> {
@@ -53,8 +43,7 @@ function ownState(directories: Directories, env: Env): Promise<NodeState> {
 export const nodeStateCommand: Command = {
   options: nodeOptions,
   async run(input, { env, stdout }) {
-    const root = input.path("root");
-    if (root !== undefined) changeRoot(root);
+    changeRoot(input.path("root"));
     const state = await ownState(directoriesOf(input), env);
     await stdout(`${JSON.stringify(state)}\n`);
     return 0;

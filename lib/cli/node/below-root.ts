@@ -1,26 +1,23 @@
 /**
  * A process below the node's root, where loader, libraries and paths are the node's. It
- * is this executable with a hidden command, which changes its root first.
+ * is this executable with a hidden command, which changes its root first and prints JSON.
  */
+import type * as v from "valibot";
+import { parseJson } from "../../cni/json.ts";
+import { parse } from "../../cni/schema.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { chroot } from "../../linux/libc.ts";
 import type { Terminal } from "../command/terminal.ts";
 import type { Host } from "./host.ts";
 
-export interface ProcessOutcome {
-  /** null: killed, also after `limitMs`. */
-  exitCode: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** Executes a hidden command with its `--root`. Throws the errno of the execution. */
-export async function runBelowRoot(
+/** Executes a hidden command with its `--root`; what it prints. Throws its message as an Error. */
+export async function runBelowRoot<Schema extends v.GenericSchema>(
   { root }: Host,
   [command, ...args]: readonly [string, ...string[]],
+  schema: Schema,
   { env, self }: Pick<Terminal, "env" | "self">,
   limitMs: number,
-): Promise<ProcessOutcome> {
+): Promise<v.InferOutput<Schema>> {
   const child = Bun.spawn({
     cmd: [self, command, `--root=${root}`, ...args],
     env: { ...env },
@@ -36,11 +33,14 @@ export async function runBelowRoot(
     child.stderr.text(),
     child.exited,
   ]);
-  return { exitCode: child.exitCode, stdout, stderr };
+  if (child.exitCode === 0) return parse(schema, parseJson(stdout), Error);
+  const problem = stderr.trim().replace(`genie ${command}: `, "");
+  throw new Error(problem || `failed to execute ${command} below ${root}`);
 }
 
 /** Changes the root of this process, for good. Throws Error without the capability. */
-export function changeRoot(directory: string): void {
+export function changeRoot(directory: string | undefined): void {
+  if (directory === undefined) return;
   try {
     chroot(directory);
   } catch (cause) {

@@ -13,7 +13,6 @@ import {
   invoke,
   withoutContainer,
 } from "../../cni/invoke.ts";
-import { parseJson } from "../../cni/json.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { latestVersion } from "../../cni/version.ts";
 import { Deadline } from "../../linux/deadline.ts";
@@ -50,17 +49,19 @@ export async function versionsOf(
   if (host.isOwnRoot) return ask(asked, terminal.env);
   const directory =
     asked.directories[directories.indexOf(dirname(path))] ?? "/";
-  const { exitCode, stdout, stderr } = await runBelowRoot(
+  const words = [
+    "plugin-versions",
+    `--directory=${directory}`,
+    asked.type,
+  ] as const;
+  const { supportedVersions } = await runBelowRoot(
     host,
-    ["plugin-versions", `--directory=${directory}`, asked.type],
+    words,
+    versionResponse,
     terminal,
     limitMs,
   );
-  if (exitCode === 0) return versions(parseJson(stdout));
-  throw invalidConfig(
-    stderr.trim().replace(/^genie plugin-versions: /, "") ||
-      `failed to execute plugin ${quote(asked.type)} below ${host.root}`,
-  );
+  return supportedVersions;
 }
 
 export const pluginVersions: Command = {
@@ -74,8 +75,7 @@ export const pluginVersions: Command = {
   async run(input, { env, stdout }) {
     const type = input.operand ?? "";
     const directories = [input.path("directory") ?? "/"];
-    const root = input.path("root");
-    if (root !== undefined) changeRoot(root);
+    changeRoot(input.path("root"));
     const supportedVersions = await ask({ type, directories }, env);
     await stdout(`${JSON.stringify({ supportedVersions })}\n`);
     return 0;
