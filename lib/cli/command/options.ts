@@ -50,3 +50,12 @@ export function optionsOf<const Rows extends Readonly<Record<string, string>>>(
   // oxlint-disable-next-line no-unsafe-type-assertion -- the keys are the names in the rows
   return options as ReturnType<typeof optionsOf<Rows>>;
 }
+
+/** The words that give options these values. */
+export function argsOf(
+  values: Readonly<Record<string, string | undefined>>,
+): string[] {
+  return Object.entries(values).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}=${value}`],
+  );
+}

@@ -12,7 +12,12 @@ import type {
   V1VolumeMount,
 } from "@kubernetes/client-node";
 import { dirname, join } from "node:path";
-import { type Directories, defaultDirectories } from "../node/directories.ts";
+import { argsOf } from "../command/options.ts";
+import {
+  type Directories,
+  defaultDirectories,
+  directoryArgs,
+} from "../node/directories.ts";
 import type { Contribution } from "./feature.ts";
 import { name } from "./rbac.ts";
 import { serviceAccountDirectory } from "../../kube/access/access.ts";
@@ -66,7 +71,7 @@ function podSpec(
   options: DaemonSetOptions,
   contributions: readonly Contribution[],
 ): V1PodSpec {
-  const { image, hasAccount, isUninstall } = options;
+  const { image, hasAccount, directories, isUninstall } = options;
   const isPrivileged = contributions.some(({ privileged }) => privileged);
   const mounts = mountsOf(options, contributions);
   const metrics = contributions.find((one) => one.metrics)?.metrics;
@@ -75,7 +80,8 @@ function podSpec(
     image,
     args: [
       ...(isUninstall ? ["uninstall"] : agentArgs(options)),
-      ...directoryArgs(options),
+      `--root=${root}`,
+      ...directoryArgs(directories),
       ...(isUninstall ? ["--watch"] : []),
       `--health=${healthFile}`,
       ...contributions.flatMap(({ args = [] }) => args),
@@ -227,21 +233,4 @@ function agentArgs({ credential, defaultNetwork }: DaemonSetOptions): string[] {
       settings: settings.mountPath,
     }),
   ];
-}
-
-function directoryArgs({
-  directories: { confDir, binDir, dataDir },
-}: DaemonSetOptions): string[] {
-  return argsOf({
-    root,
-    "conf-dir": confDir === defaultDirectories.confDir ? undefined : confDir,
-    "bin-dir": binDir === defaultDirectories.binDir ? undefined : binDir,
-    "data-dir": dataDir,
-  });
-}
-
-function argsOf(options: Record<string, string | undefined>): string[] {
-  return Object.entries(options).flatMap(([option, value]) =>
-    value === undefined ? [] : [`--${option}=${value}`],
-  );
 }

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { quote } from "../../linux/text.ts";
 import { type Input, UsageError } from "../command/input.ts";
-import { type Options, optionsOf } from "../command/options.ts";
+import { type Options, argsOf, optionsOf } from "../command/options.ts";
 import { Host } from "./host.ts";
 
 /** Genie's plugin type and executable name. */
@@ -52,11 +52,11 @@ export function directoriesOf(input: Input): Directories {
 /** The arguments with which another genie uses the same directories. */
 export function directoryArgs(directories: Directories): string[] {
   const { confDir, binDir, dataDir } = directories;
-  return [
-    `--conf-dir=${confDir}`,
-    `--bin-dir=${binDir}`,
-    ...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]),
-  ];
+  return argsOf({
+    "conf-dir": confDir === defaultDirectories.confDir ? undefined : confDir,
+    "bin-dir": binDir === defaultDirectories.binDir ? undefined : binDir,
+    "data-dir": dataDir,
+  });
 }
 
 /** Throws UsageError for a root that is no directory: a node there would look empty. */
