@@ -1,9 +1,9 @@
 /** agent.md "Hot attach and detach": desired, actual and the steps between them. */
+import { attachmentOf } from "../support/records.ts";
 import type { V1Pod } from "@kubernetes/client-node";
 import { describe, expect, test } from "bun:test";
 import { desiredOf, isRunning } from "../../lib/agent/pods/desired.ts";
 import { type Step, differenceOf } from "../../lib/agent/pods/difference.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
 import type { TypedNames } from "../../lib/select/addition.ts";
 import type { Annotations, Attachment } from "../../lib/select/attachment.ts";
 
@@ -21,11 +21,7 @@ function at(
   const { network = "net", requests, ...rest } = more;
   const [path = "", named] = (element ?? "").split("@");
   const [name = "", namespace] = path.split("/").toReversed();
-  return {
-    list: parseConf({ name: network, type: "bridge" }),
-    ifname,
-    args: "",
-    capabilityArgs: {},
+  return attachmentOf(network, ifname, {
     ...(element !== undefined && {
       element: {
         network: name,
@@ -36,7 +32,7 @@ function at(
       ...(namespace !== undefined && { definition: path }),
     }),
     ...rest,
-  };
+  });
 }
 
 /** A node with the default network canal; a name that is not here is that of a file, `gone` is of none. */

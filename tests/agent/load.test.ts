@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { LoadSampler } from "../../lib/agent/metrics/load.ts";
 import { createContext } from "../../lib/attach/context.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { attachment, record } from "../cli/fixtures.ts";
+import { record } from "../cli/fixtures.ts";
+import { attachmentOf } from "../support/records.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
 
 let directory: string;
@@ -50,7 +51,7 @@ function start() {
     dependencies,
   );
   const attach = (containerId: string, network: string, ...hosts: string[]) => {
-    const one = attachment(network, "eth0");
+    const one = attachmentOf(network, "eth0");
     const made = {
       ...record(),
       containerId,

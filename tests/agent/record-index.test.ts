@@ -7,7 +7,7 @@ import type { Context } from "../../lib/attach/context.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import { type AttachmentRecord, RecordError } from "../../lib/state/record.ts";
 import { Records } from "../../lib/state/records.ts";
-import { exampleRecord } from "../state/example-record.ts";
+import { exampleRecord } from "../support/records.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 
 const pod: V1Pod = {

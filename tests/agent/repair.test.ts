@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import type { Agent } from "../../lib/agent/part.ts";
 import { createRepair } from "../../lib/agent/pods/repair.ts";
 import { Records } from "../../lib/state/records.ts";
-import { exampleRecord } from "../state/example-record.ts";
+import { exampleRecord } from "../support/records.ts";
 import { genieBinary } from "../support/build.ts";
 import { removeCerts } from "../support/certs.ts";
 import { Cluster, addresses, lan } from "../support/cluster.ts";

@@ -1,4 +1,5 @@
 /** state.md "Never stuck, never forgotten": when a DEL that fails is the last one; a late DEL takes nothing from a new pod. */
+import { attachmentOf, recordOf } from "../support/records.ts";
 import { describe, expect, spyOn, test } from "bun:test";
 import {
   abandonedRecords,
@@ -11,10 +12,9 @@ import { parseConf } from "../../lib/cni/conflist.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
-import {
-  type AttachmentRecord,
-  type DeleteFailures,
-  formatVersion,
+import type {
+  AttachmentRecord,
+  DeleteFailures,
 } from "../../lib/state/record.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
@@ -22,10 +22,7 @@ import { systemDependencies } from "../../lib/attach/dependencies.ts";
 const boot = "this-boot";
 const now = 10_000_000;
 
-function attachment(ifname: string): Attachment {
-  const list = parseConf({ name: `net-${ifname}`, type: "a" });
-  return { list, ifname, args: "", capabilityArgs: {} };
-}
+const attachment = (ifname: string) => attachmentOf(`net-${ifname}`, ifname);
 
 class Deleting implements Disposable {
   readonly #directory = temporaryDirectory();
@@ -61,19 +58,12 @@ class Deleting implements Disposable {
         uptimeMs: () => now,
       },
     );
-    this.record = {
-      formatVersion,
-      containerId: "c1",
-      ifname: "eth0",
-      netns: "",
-      network: "g",
-      time: "2026-01-01T00:00:00.000Z",
+    this.record = recordOf("c1", {
       bootId: boot,
       uptimeMs,
-      path: [],
       attachments: [attachment("eth0"), attachment("net1")],
       failures,
-    };
+    });
     const { records } = this.context;
     records.write(this.record).close();
     const isCompleted = ({ ifname }: Attachment) => completed.includes(ifname);
@@ -233,38 +223,24 @@ describe("settle, ADD did not complete", () => {
   });
 });
 
-function recordOf(
+/** Of a container that has the interface net1. */
+function podRecord(
   containerId: string,
   pod: string | undefined,
   conf: Record<string, unknown>,
   capabilityArgs: Record<string, unknown> = {},
 ): AttachmentRecord {
-  return {
-    formatVersion,
-    containerId,
-    ifname: "eth0",
-    netns: "",
-    network: "genie-net",
+  const list = parseConf({ name: "net", type: "a", ...conf });
+  return recordOf(containerId, {
     pod:
       pod === undefined
         ? undefined
         : { namespace: "shop", name: pod, uid: containerId },
-    time: "2026-01-01T00:00:00.000Z",
-    bootId: "b",
-    uptimeMs: 1,
-    path: [],
-    attachments: [
-      {
-        list: parseConf({ name: "net", type: "a", ...conf }),
-        ifname: "net1",
-        args: "",
-        capabilityArgs,
-      },
-    ],
-  };
+    attachments: [attachmentOf("net", "net1", { list, capabilityArgs })],
+  });
 }
 
-const abandoned = recordOf(
+const abandoned = podRecord(
   "old",
   "web",
   { name: "net", device: "ens5" },
@@ -275,39 +251,39 @@ test.each<[string | undefined, string, AttachmentRecord]>([
   [
     "pod shop/web has network net again",
     "the same pod and network",
-    recordOf("new", "web", {}),
+    podRecord("new", "web", {}),
   ],
   [
     undefined,
     "the same pod on another network",
-    recordOf("new", "web", { name: "x" }),
+    podRecord("new", "web", { name: "x" }),
   ],
-  [undefined, "another pod on the same network", recordOf("new", "other", {})],
-  [undefined, "no pod", recordOf("new", undefined, {})],
+  [undefined, "another pod on the same network", podRecord("new", "other", {})],
+  [undefined, "no pod", podRecord("new", undefined, {})],
   [
     "device ens5 is container new's now",
     "the same device in the configuration",
-    recordOf("new", "other", { name: "x", device: "ens5" }),
+    podRecord("new", "other", { name: "x", device: "ens5" }),
   ],
   [
     "device 0000:03:02.1 is container new's now",
     "the same device as an argument",
-    recordOf("new", "other", { name: "x" }, { deviceID: "0000:03:02.1" }),
+    podRecord("new", "other", { name: "x" }, { deviceID: "0000:03:02.1" }),
   ],
   [
     "device 0000:03:02.1 is container new's now",
     "the same device by another key",
-    recordOf("new", "other", { name: "x", pciBusID: "0000:03:02.1" }),
+    podRecord("new", "other", { name: "x", pciBusID: "0000:03:02.1" }),
   ],
   [
     undefined,
     "another device",
-    recordOf("new", "other", { name: "x", device: "ens6" }),
+    podRecord("new", "other", { name: "x", device: "ens6" }),
   ],
   [
     "container old is attached again",
     "the same container",
-    recordOf("old", "other", { name: "x" }),
+    podRecord("old", "other", { name: "x" }),
   ],
 ])("LivingRecords.claimOf, is %p for %s", async (owner, _, living) => {
   using directory = temporaryDirectory();
@@ -328,7 +304,7 @@ test("LivingRecords.refresh, reads new and changed records, forgets removed ones
     await all.refresh();
     return late && all.claimOf(abandoned, late);
   };
-  const living = recordOf("new", "web", {});
+  const living = podRecord("new", "web", {});
   const seen = [await owner()];
   // A running pod gets the network later.
   records.write({ ...living, attachments: [] }).close();

@@ -2,6 +2,7 @@
  * Which results change when the pod's default routes go elsewhere (selection.md §6
  * "default-route", §8).
  */
+import { attachmentOf } from "../support/records.ts";
 import { describe, expect, test } from "bun:test";
 import { createContext } from "../../lib/attach/context.ts";
 import { systemDependencies } from "../../lib/attach/dependencies.ts";
@@ -16,22 +17,13 @@ import {
   reroutedResults,
 } from "../../lib/cni/rerouted-result.ts";
 import { type Family, formatIp, parseIp } from "../../lib/linux/address.ts";
-import { parseConf } from "../../lib/cni/conflist.ts";
 import { type Result, parseResult } from "../../lib/cni/result.ts";
 import * as linuxRoutes from "../../lib/linux/routes.ts";
 import type { Departure } from "../../lib/linux/routes.ts";
-import type { Attachment } from "../../lib/select/attachment.ts";
 import { routingOf, startPod } from "../linux/pod.ts";
 
-function attachment(ifname: string, defaultRoute?: string[]): Attachment {
-  return {
-    list: parseConf({ name: "lan", type: "bridge" }),
-    ifname,
-    args: "",
-    capabilityArgs: {},
-    ...(defaultRoute && { extras: { defaultRoute } }),
-  };
-}
+const attachment = (ifname: string, defaultRoute?: string[]) =>
+  attachmentOf("lan", ifname, defaultRoute && { extras: { defaultRoute } });
 
 const attachments = ["eth0", "net1", "net2"].map((name) => attachment(name));
 

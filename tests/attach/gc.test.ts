@@ -3,6 +3,7 @@
  * time is whose (state.md "CHECK, GC, STATUS", "Time"). What it does with real
  * processes is in tests/integration.
  */
+import { attachmentOf, recordOf } from "../support/records.ts";
 import { describe, expect, spyOn, test } from "bun:test";
 import {
   existsSync,
@@ -80,26 +81,15 @@ class GcNode implements Disposable {
     conf: Record<string, unknown> = {},
   ): void {
     const list = { cniVersion: "1.1.0", name: `${type}-net`, type, ...conf };
-    const record: AttachmentRecord = {
-      formatVersion,
-      containerId,
-      ifname: "eth0",
-      netns: "",
-      network: "genie-net",
-      time: "2026-01-01T00:00:00.000Z",
+    const attachment = attachmentOf(`${type}-net`, "eth0", {
+      list: { ...parseConf(list), disableGC: conf["disableGC"] === true },
+    });
+    const record = recordOf(containerId, {
       bootId: boot,
-      uptimeMs: 1,
       path: [`${this.#directory.path}/bin`],
-      attachments: [
-        {
-          list: { ...parseConf(list), disableGC: conf["disableGC"] === true },
-          ifname: "eth0",
-          args: "",
-          capabilityArgs: {},
-        },
-      ],
+      attachments: [attachment],
       ...overrides,
-    };
+    });
     this.records.write(record).close();
     this.records.writeResults(record, [{ cniVersion: "1.1.0" }]);
   }

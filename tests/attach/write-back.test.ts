@@ -1,4 +1,5 @@
 /** selection.md §7: the annotations of the pod's status, and when they are written. */
+import { attachmentOf } from "../support/records.ts";
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +10,6 @@ import {
   statusAnnotations,
   writeBack,
 } from "../../lib/attach/write-back.ts";
-import { parseConfList } from "../../lib/cni/conflist.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ApiError, type Kube } from "../../lib/kube/client.ts";
 import type { Attachment } from "../../lib/select/attachment.ts";
@@ -17,25 +17,7 @@ import { statusSynced, syncedText } from "../../lib/state/synced.ts";
 import { temporaryDirectory } from "../support/delegate.ts";
 import type { AnnotatedPod } from "../../lib/attach/choice/pod-annotations.ts";
 
-function attachment(
-  ifname: string,
-  name: string,
-  more: Partial<Attachment> = {},
-): Attachment {
-  return {
-    list: parseConfList({
-      cniVersion: "1.0.0",
-      name,
-      plugins: [{ type: "bridge" }],
-    }),
-    ifname,
-    args: "",
-    capabilityArgs: {},
-    ...more,
-  };
-}
-
-const two = [attachment("eth0", "weave"), attachment("eth1", "flannel")];
+const two = [attachmentOf("weave", "eth0"), attachmentOf("flannel", "eth1")];
 
 const results: Result[] = [
   {
@@ -91,7 +73,7 @@ describe("statusAnnotations", () => {
       interfaces: ["eth0", ...names].map((name) => ({ name, sandbox })),
       ips: names.map((_, i) => ({ address: "10.0.0.2/8", interface: i + 1 })),
     };
-    const one = [attachment("eth0", "many")];
+    const one = [attachmentOf("many", "eth0")];
     const text = statusAnnotations(one, [result], "eth0")[networkStatus];
     const written = JSON.parse(text ?? "") as { ips: string[] }[];
     expect(written).toHaveLength(20_001);
@@ -104,8 +86,8 @@ describe("statusAnnotations", () => {
   /** The status of one attachment with this result, beside another. */
   function status(result: Result, more: Partial<Attachment> = {}): unknown {
     const attachments = [
-      attachment("eth0", "first"),
-      attachment("net1", "net", more),
+      attachmentOf("first", "eth0"),
+      attachmentOf("net", "net1", more),
     ];
     const written = statusAnnotations(
       attachments,
@@ -218,7 +200,7 @@ describe("statusAnnotations", () => {
       ],
       routes: [{ dst: "0.0.0.0/0", gw: "10.200.0.1" }],
     };
-    const ovn = attachment("eth0", "ovn-kubernetes");
+    const ovn = attachmentOf("ovn-kubernetes", "eth0");
     const annotations = statusAnnotations(
       [ovn, ...two.slice(1)],
       [result, ...results.slice(1)],
@@ -270,7 +252,7 @@ describe("statusAnnotations", () => {
       },
     ],
   ])("have no entry for an interface %s", (_, result) => {
-    const pair = [attachment("eth0", "first"), attachment("net1", "net")];
+    const pair = [attachmentOf("first", "eth0"), attachmentOf("net", "net1")];
     const written = statusAnnotations(
       pair,
       [{ cniVersion: "1.0.0" }, result],

@@ -17,11 +17,9 @@ import { runCommand } from "../../lib/cli/main.ts";
 import type { Terminal } from "../../lib/cli/command/terminal.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
-import {
-  type AttachmentRecord,
-  formatVersion,
-} from "../../lib/state/record.ts";
+import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { directoryOptions } from "../support/node.ts";
+import { attachmentOf, recordOf } from "../support/records.ts";
 
 /** The output of a command and its exit code. */
 export interface Ended {
@@ -206,46 +204,16 @@ export class NodeDirectory implements Disposable {
   }
 }
 
-export const bootId = readFileSync(
-  "/proc/sys/kernel/random/boot_id",
-  "utf8",
-).trim();
-
 /** A namespace that is there as long as we are. */
 export const liveNetns = "/proc/self/ns/net";
 
 /** The record of a pod on the default network alone. */
 export function record(): AttachmentRecord {
-  return {
-    formatVersion,
-    containerId: "c1",
-    ifname: "eth0",
+  return recordOf("c1", {
     netns: liveNetns,
     network: "canal-net",
     pod: { namespace: "shop", name: "web", uid: "uid-1" },
-    time: "2026-01-01T00:00:00.000Z",
-    bootId,
     uptimeMs: 1000,
-    path: [],
-    attachments: [attachment("canal-net", "eth0")],
-  };
-}
-
-export function attachment(
-  network: string,
-  ifname: string,
-): AttachmentRecord["attachments"][number] {
-  return {
-    list: {
-      name: network,
-      cniVersion: "1.0.0",
-      disableCheck: false,
-      disableGC: false,
-      loadOnlyInlinedPlugins: true,
-      plugins: [{ type: "ptp" }],
-    },
-    ifname,
-    args: "",
-    capabilityArgs: {},
-  };
+    attachments: [attachmentOf("canal-net", "eth0")],
+  });
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NodeDirectory, attachment, type } from "./fixtures.ts";
+import { NodeDirectory, type } from "./fixtures.ts";
+import { attachmentOf } from "../support/records.ts";
 
 const now = () => new Date("2026-01-01T02:30:00Z");
 
@@ -11,8 +12,8 @@ function node(): NodeDirectory {
     {
       containerId: "b".repeat(64),
       attachments: [
-        attachment("canal-net", "eth0"),
-        { ...attachment("storage", "net1"), definition: "shop/storage" },
+        attachmentOf("canal-net", "eth0"),
+        { ...attachmentOf("storage", "net1"), definition: "shop/storage" },
       ],
     },
     [
@@ -70,8 +71,8 @@ describe("list", () => {
     using made = new NodeDirectory();
     made.record({
       attachments: [
-        { ...attachment("cbr0", "eth0"), requested: "flannel" },
-        { ...attachment("cbr0", "net1"), definition: "shop/storage" },
+        { ...attachmentOf("cbr0", "eth0"), requested: "flannel" },
+        { ...attachmentOf("cbr0", "net1"), definition: "shop/storage" },
       ],
     });
     const listed = async (...words: string[]) =>
@@ -118,8 +119,8 @@ describe("list", () => {
     using made = new NodeDirectory();
     made.record({
       attachments: [
-        attachment("canal-net", "eth0"),
-        { ...attachment("vendor", "eth0"), origin: "auxiliary" },
+        attachmentOf("canal-net", "eth0"),
+        { ...attachmentOf("vendor", "eth0"), origin: "auxiliary" },
       ],
     });
     const rows = async (...words: string[]) => {

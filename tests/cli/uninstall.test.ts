@@ -5,7 +5,8 @@ import { keepInstalled } from "../../lib/cli/install/installer-lock.ts";
 import { Host } from "../../lib/cli/node/host.ts";
 import { smallDisk } from "../support/disk.ts";
 import { Netns } from "../support/netns.ts";
-import { NodeDirectory, attachment, ptpConf, speaksAll } from "./fixtures.ts";
+import { NodeDirectory, ptpConf, speaksAll } from "./fixtures.ts";
+import { attachmentOf } from "../support/records.ts";
 
 /** Only what the node had before. */
 const former = [
@@ -20,8 +21,8 @@ const former = [
 
 const two = {
   attachments: [
-    attachment("canal-net", "eth0"),
-    attachment("weave-net", "net1"),
+    attachmentOf("canal-net", "eth0"),
+    attachmentOf("weave-net", "net1"),
   ],
 };
 
@@ -118,8 +119,8 @@ describe("uninstall", () => {
       "one network twice",
       {
         attachments: [
-          attachment("canal-net", "eth0"),
-          attachment("canal-net", "eth1"),
+          attachmentOf("canal-net", "eth0"),
+          attachmentOf("canal-net", "eth1"),
         ],
       },
       "  shop/web: eth0=canal-net, eth1=canal-net (record of format 2, which genie 0.1.0 does not read)\n",
@@ -127,24 +128,27 @@ describe("uninstall", () => {
     ["two networks", two, "  shop/web: eth0=canal-net, net1=weave-net\n"],
     [
       "an auxiliary chain",
-      { auxiliary: { ...attachment("vendor", "eth0"), origin: "auxiliary" } },
+      { auxiliary: { ...attachmentOf("vendor", "eth0"), origin: "auxiliary" } },
       "  shop/web: eth0=canal-net, eth0=vendor (record of format 2, which genie 0.1.0 does not read)\n",
     ],
     [
       "another network",
-      { attachments: [attachment("weave-net", "eth0")] },
+      { attachments: [attachmentOf("weave-net", "eth0")] },
       "  shop/web: eth0=weave-net\n",
     ],
     [
       "another interface",
-      { attachments: [attachment("canal-net", "net1")] },
+      { attachments: [attachmentOf("canal-net", "net1")] },
       "  shop/web: net1=canal-net\n",
     ],
     [
       "a definition of the same name",
       {
         attachments: [
-          { ...attachment("canal-net", "eth0"), definition: "shop/canal-net" },
+          {
+            ...attachmentOf("canal-net", "eth0"),
+            definition: "shop/canal-net",
+          },
         ],
       },
       "  shop/web: eth0=canal-net\n",
@@ -170,7 +174,7 @@ describe("uninstall", () => {
 
   test("pods of a default network that does not come next, are named", async () => {
     using node = await NodeDirectory.installed("--default=weave");
-    node.record({ attachments: [attachment("weave-net", "eth0")] });
+    node.record({ attachments: [attachmentOf("weave-net", "eth0")] });
     expect(await node.type("uninstall")).toMatchObject({
       exitCode: 1,
       stderr: expect.stringContaining("  shop/web: eth0=weave-net\n"),

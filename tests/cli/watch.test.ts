@@ -1,12 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import {
-  NodeDirectory,
-  attachment,
-  bridgeList,
-  type as run,
-} from "./fixtures.ts";
+import { NodeDirectory, bridgeList, type as run } from "./fixtures.ts";
+import { attachmentOf } from "../support/records.ts";
 
 /** Runs the command with --watch: a round after each action. */
 async function watch(
@@ -73,8 +69,8 @@ describe("uninstall --watch", () => {
     await node.type("install");
     const record = node.record({
       attachments: [
-        attachment("canal-net", "eth0"),
-        attachment("weave-net", "net1"),
+        attachmentOf("canal-net", "eth0"),
+        attachmentOf("weave-net", "net1"),
       ],
     });
     const { exitCode, stdout, stderr, health } = await watch(

@@ -1,6 +1,6 @@
 /** agent.md "Hot attach and detach": one network, as it is typed, and whether it is there. */
+import { attachmentOf } from "../support/records.ts";
 import { expect, test } from "bun:test";
-import { parseConf } from "../../lib/cni/conflist.ts";
 import {
   isSatisfied,
   parseAddition,
@@ -67,15 +67,8 @@ test.each<[text: string, config: object, message: string]>([
   expect(() => parse(text, config)).toThrow(message);
 });
 
-function attachment(more: Partial<Attachment>): Attachment {
-  return {
-    list: parseConf({ name: "weave-net", type: "ptp" }),
-    ifname: "eth1",
-    args: "",
-    capabilityArgs: {},
-    ...more,
-  };
-}
+const attachment = (more: Partial<Attachment>) =>
+  attachmentOf("weave-net", "eth1", more);
 
 const ips = { ips: ["10.0.0.1"] };
 

@@ -14,7 +14,7 @@ import {
   withLength,
   withoutLength,
 } from "../../lib/state/record.ts";
-import { exampleRecord as record } from "./example-record.ts";
+import { exampleRecord as record } from "../support/records.ts";
 
 /** The message of the `CorruptRecord` that a text is. */
 async function corruption(text: string): Promise<string> {

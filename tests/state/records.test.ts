@@ -29,7 +29,7 @@ import {
 import { Records } from "../../lib/state/records.ts";
 import { temporaryDirectory, writeFiles } from "../support/delegate.ts";
 import { descriptorsOpenedNow } from "../support/descriptors.ts";
-import { exampleRecord as record } from "./example-record.ts";
+import { exampleRecord as record } from "../support/records.ts";
 
 const name = "c1:eth0";
 

@@ -4,7 +4,8 @@ import type { Finding } from "../../../lib/cli/doctor/check.ts";
 import { type ApiServer, startApiServer } from "../../support/api-server.ts";
 import { removeCerts } from "../../support/certs.ts";
 import { startKubelet } from "../../support/kubelet.ts";
-import { NodeDirectory, attachment } from "../fixtures.ts";
+import { NodeDirectory } from "../fixtures.ts";
+import { attachmentOf } from "../../support/records.ts";
 
 afterAll(removeCerts);
 
@@ -95,7 +96,7 @@ describe("doctor, devices", () => {
         else
           node.record({
             attachments: [
-              { ...attachment("canal-net", "net1"), definition: "shop/vf" },
+              { ...attachmentOf("canal-net", "net1"), definition: "shop/vf" },
             ],
           });
       };

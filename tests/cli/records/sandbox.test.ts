@@ -9,7 +9,8 @@ import {
 } from "../../../lib/cli/records/sandbox.ts";
 import { nodeContext } from "../../../lib/cli/node/node-context.ts";
 import type { AttachmentRecord } from "../../../lib/state/record.ts";
-import { NodeDirectory, bootId } from "../fixtures.ts";
+import { NodeDirectory } from "../fixtures.ts";
+import { bootId } from "../../support/records.ts";
 
 const command = "/opt/cni/bin/genie gc";
 const advice = `run it as \`nsenter -t 1 -m -- ${command}\``;

@@ -1,10 +1,53 @@
-/** A record with two attachments, for the tests of records. */
+/** Attachments and records for tests. */
+import { readFileSync } from "node:fs";
 import { parseConf, parseConfList } from "../../lib/cni/conflist.ts";
+import type { Attachment } from "../../lib/select/attachment.ts";
 import {
   type AttachmentRecord,
   formatVersion,
 } from "../../lib/state/record.ts";
 
+/** An attachment to a network of one plugin. */
+export function attachmentOf(
+  network: string,
+  ifname: string,
+  more: Partial<Attachment> = {},
+): Attachment {
+  const list = parseConf({
+    cniVersion: "1.0.0",
+    name: network,
+    type: "ptp",
+  });
+  return { list, ifname, args: "", capabilityArgs: {}, ...more };
+}
+
+/** The record of a container without a pod, of this boot unless `bootId` says another. */
+export function recordOf(
+  containerId: string,
+  more: Partial<AttachmentRecord> = {},
+): AttachmentRecord {
+  return {
+    formatVersion,
+    containerId,
+    ifname: "eth0",
+    netns: "",
+    network: "genie-net",
+    time: "2026-01-01T00:00:00.000Z",
+    bootId,
+    uptimeMs: 1,
+    path: [],
+    attachments: [],
+    ...more,
+  };
+}
+
+/** Of this boot. */
+export const bootId = readFileSync(
+  "/proc/sys/kernel/random/boot_id",
+  "utf8",
+).trim();
+
+/** With two attachments, and every field that a record can have. */
 export const exampleRecord: AttachmentRecord = {
   formatVersion,
   containerId: "c1",
