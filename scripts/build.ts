@@ -5,7 +5,7 @@
  * gets its final name only after it was verified.
  */
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../package.json";
 import { type CompileOptions, compile } from "./compile.ts";
@@ -47,17 +47,13 @@ try {
 /** Upon the Bun that runs us: it is this machine's, and the lock file vouches for it. */
 async function build(): Promise<void> {
   const profiles = options.profile ? await record() : [];
-  const file = await make(native, profiles, process.execPath);
-  renameSync(file, join(dist, "genie"));
+  await make(native, join(dist, "genie"), profiles, process.execPath);
 }
 
 async function release(): Promise<void> {
   const profiles = await record();
-  for (const target of targets) {
-    const file = await make(target, profiles);
-    mkdirSync(join(dist, target.name), { recursive: true });
-    renameSync(file, join(dist, target.name, "genie"));
-  }
+  for (const target of targets)
+    await make(target, join(dist, target.name, "genie"), profiles);
 }
 
 /** The functions that this machine's executable uses: the same on every target. */
@@ -69,20 +65,25 @@ async function record(): Promise<string[]> {
   return recordProfile(genie, directory);
 }
 
-/** Compiles and verifies one target; the path of its executable. */
+/** Compiles and verifies the executable of one target. */
 async function make(
   target: Target,
+  executable: string,
   profiles: readonly string[],
   runtime?: string,
-): Promise<string> {
+): Promise<void> {
   const outfile = join(scratch, target.name, "genie");
   await compile({ ...optionsFor(target, outfile, runtime), profiles });
   keepFileLimit(outfile);
   await verifyFile(outfile, target.elf);
   const executed = target === native;
   if (executed) verifyAnswer(outfile);
-  report(target, executed);
-  return outfile;
+  mkdirSync(dirname(executable), { recursive: true });
+  renameSync(outfile, executable);
+  const how = executed ? "executed" : "not executed on this machine";
+  console.log(
+    `${relative(root, executable)}: ${target.name}, ${target.elf.interpreter}, verified, ${how}`,
+  );
 }
 
 function optionsFor(
@@ -114,11 +115,4 @@ function commit(): string {
     },
   );
   return success ? stdout.toString().trim() : "";
-}
-
-function report({ name, elf }: Target, executed: boolean): void {
-  const how = executed ? "executed" : "not executed on this machine";
-  console.log(
-    `${name}: ${elf.machine} with ${elf.interpreter}, verified, ${how}`,
-  );
 }
