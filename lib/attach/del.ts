@@ -160,9 +160,12 @@ export async function deleteRecord(
     delegateCaller(context, lock),
   );
   if (outcome.remaining.length > 0) {
-    const { settle } = await import("./abandoned/abandoned.ts");
+    const { abandonedRecords, settle } =
+      await import("./abandoned/abandoned.ts");
     await settle(context, record, outcome, stored.hasCompleted);
-    if (record.adopted) await removeMultusFile(context, record);
+    // On a disk that cannot be written the file is all that tells of the rest.
+    if (record.adopted && abandonedRecords(context.config).has(record))
+      await removeMultusFile(context, record);
     return records.has(record) ? "kept" : "abandoned";
   }
   let end: "deleted" | "kept" = "deleted";

@@ -362,22 +362,7 @@ describe("an attachment that ADD completed", () => {
 
   test("of Multus: counted from its first DEL, its file goes with it", async () => {
     await using node = await startScriptedNode();
-    const pod = await node.pod();
-    const multusDir = join(node.directory, "multus");
-    mkdirSync(multusDir);
-    const bytes = (value: object) =>
-      Buffer.from(JSON.stringify(value)).toString("base64");
-    const conf = (type: string) => ({ cniVersion: "1.0.0", name: type, type });
-    const file = join(multusDir, pod.containerId);
-    writeFileSync(
-      file,
-      JSON.stringify([
-        { Bytes: bytes(conf("alpha")) },
-        { Bytes: bytes(conf("beta")) },
-      ]),
-    );
-    node.delegates.behave("DEL beta", failing());
-    const options = { ...two, config: { multusDir } };
+    const { pod, file, options } = await podOfMultus(node);
     for (let i = 0; i < 2; i++) await node.fail("DEL", pod, options);
     expect(node.delegates.executed()).toEqual([
       "DEL beta net1",
@@ -389,7 +374,36 @@ describe("an attachment that ADD completed", () => {
     expect(existsSync(file)).toBe(false);
     expect(abandoned(node)).toMatchObject([{ adopted: true }]);
   });
+
+  test("of Multus, on a read-only disk: its file's age counts, and it stays until everything is deleted", async () => {
+    await using node = await startScriptedNode();
+    await using disk = await smallDisk(node.dataDir);
+    const { pod, file, options } = await podOfMultus(node);
+    await disk.makeReadOnly();
+    expect((await node.fail("DEL", pod, options)).code).toBe(42);
+    utimesSync(file, 1, 1);
+    await node.succeed("DEL", pod, options);
+    expect(existsSync(file)).toBe(true);
+    node.delegates.behave("DEL beta", {});
+    await node.succeed("DEL", pod, options);
+    expect(existsSync(file)).toBe(false);
+  });
 });
+
+/** A pod that Multus attached to alpha and to beta, which cannot be deleted. */
+async function podOfMultus(node: ScriptedNode) {
+  const pod = await node.pod();
+  const multusDir = join(node.directory, "multus");
+  mkdirSync(multusDir);
+  const delegate = (type: string) => {
+    const conf = JSON.stringify({ cniVersion: "1.0.0", name: type, type });
+    return { Bytes: Buffer.from(conf).toString("base64") };
+  };
+  const file = join(multusDir, pod.containerId);
+  writeFileSync(file, JSON.stringify([delegate("alpha"), delegate("beta")]));
+  node.delegates.behave("DEL beta", failing());
+  return { pod, file, options: { ...two, config: { multusDir } } };
+}
 
 describe("an abandoned attachment", () => {
   test("genie gc deletes it as soon as that works", async () => {

@@ -9,7 +9,11 @@ import { type JsonObject, own, ownText, parseJson } from "../../cni/json.ts";
 import type { Result } from "../../cni/result.ts";
 import { object, parse } from "../../cni/schema.ts";
 import { messageOf } from "../../linux/errno.ts";
-import { readOwnFileIfAny, removeFile } from "../../linux/files.ts";
+import {
+  linkStatusIfAny,
+  readOwnFileIfAny,
+  removeFile,
+} from "../../linux/files.ts";
 import type { Attachment } from "../../select/attachment.ts";
 import type { AttachmentRecord } from "../../state/record.ts";
 import { newRecord } from "../add-attachments.ts";
@@ -37,9 +41,12 @@ export function multusRecord(
       context.log().error("failed to read delegates of Multus", { error }),
     );
     if (!attachments) return undefined;
-    const record = newRecord(context, attachments);
-    const results = givenResult(context);
-    return { record: { ...record, adopted: true }, results };
+    const record = {
+      ...newRecord(context, attachments),
+      uptimeMs: writtenSince(path, context),
+      adopted: true,
+    };
+    return { record, results: givenResult(context) };
   } catch (error) {
     context.log().error("failed to read a file of Multus", {
       path,
@@ -47,6 +54,16 @@ export function multusRecord(
     });
     return undefined;
   }
+}
+
+/**
+ * `uptimeMs` of the file, which is as old as its pod: the record's age decides where
+ * failures cannot be counted. Also if the clock was set back since.
+ */
+function writtenSince(path: string, { dependencies }: Context): number {
+  const nowMs = dependencies.now().getTime();
+  const writtenMs = linkStatusIfAny(path)?.modifiedMs ?? nowMs;
+  return Math.max(0, dependencies.uptimeMs() - Math.abs(nowMs - writtenMs));
 }
 
 /** Removes the file that the record was made of, when nothing of the record is left to the runtime. */
