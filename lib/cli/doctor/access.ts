@@ -113,12 +113,13 @@ async function permissions(
   return findings;
 }
 
-async function reviewOf(
+/** Whether our user has a right, which is needed for `need`. */
+export async function reviewOf(
   { authorization }: Api,
   resourceAttributes: V1ResourceAttributes,
   need: string,
+  { denied = fail, advice = "genie manifest | kubectl apply -f -" } = {},
 ): Promise<Outcome> {
-  const advice = "genie manifest | kubectl apply -f -";
   try {
     const { status } = await authorization.createSelfSubjectAccessReview({
       body: { spec: { resourceAttributes } },
@@ -126,7 +127,7 @@ async function reviewOf(
     const reason = status?.reason ? `: ${status.reason}` : "";
     return status?.allowed
       ? ok("allowed")
-      : fail(`denied${reason}; needed for ${need}`, advice);
+      : denied(`denied${reason}; needed for ${need}`, advice);
   } catch (error) {
     const found = `cannot be checked: ${apiProblem(error)}; needed for ${need}`;
     return warn(found, advice);

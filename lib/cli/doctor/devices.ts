@@ -6,11 +6,20 @@
 import { resourceOf } from "../../attach/choice/fetch-definitions.ts";
 import type { Context } from "../../attach/context.ts";
 import { own } from "../../cni/json.ts";
-import type { Kube } from "../../kube/client.ts";
-import { Deadline, monotonicMs } from "../../linux/deadline.ts";
+import { statusText } from "../../kube/api-error.ts";
+import { definitionRequest } from "../../kube/client.ts";
+import {
+  type Api,
+  Unreachable,
+  jsonOf,
+  openApi,
+} from "../../kube/typed-api.ts";
+import { Deadline } from "../../linux/deadline.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { recordDirectory } from "../../state/record-directory.ts";
+import { definitions, group } from "../manifest/definition.ts";
+import { reviewOf } from "./access.ts";
 import {
   type Check,
   type Outcome,
@@ -24,80 +33,70 @@ import {
 /** Milliseconds for the kubelet, and for the API server. */
 const limitMs = 5000;
 
-export const checkDevices: Check = async ({ config, context, host }) => {
+export const checkDevices: Check = async ({
+  config,
+  context,
+  host,
+  terminal,
+}) => {
   if (!config || !context || !host.isOwnRoot) return [];
-  const kube = await openKube(context);
-  const wanted = kube ? await resourcesOf(kube, context) : new Set<string>();
-  const plugins = await pluginsOf(config.podResourcesSocket, wanted.size > 0);
+  const { nodeName, podResourcesSocket } = config;
+  // Another check reports an API server that is not configured, or away.
+  const api = await openApi(config.kube, terminal.env).catch(() => undefined);
+  const wanted = api ? await resourcesOf(api, context) : new Set<string>();
+  const plugins = await pluginsOf(podResourcesSocket, wanted.size > 0);
   const claimed = wanted.difference(plugins.resources ?? wanted);
-  return [
+  const findings = [
     plugins.finding,
-    named("node name", nameFinding(config.nodeName, claimed)),
-    ...(kube && config.nodeName !== undefined && claimed.size > 0
-      ? [
-          named(
-            "may list resourceslices",
-            await sliceFinding(kube, config.nodeName, claimed),
-          ),
-        ]
-      : []),
+    named("node name", nameFinding(nodeName, claimed)),
   ];
+  if (api && nodeName !== undefined && claimed.size > 0)
+    findings.push(
+      named(
+        "may list resourceslices",
+        await sliceFinding(api, nodeName, claimed),
+      ),
+    );
+  return findings;
 };
 
-/**
- * undefined: no API server is configured; another check reports it, and one that does
- * not respond. A pod would try again: here its time is over with the first failure.
- */
-async function openKube(context: Context): Promise<Kube | undefined> {
-  const { config, dependencies } = context;
-  let responds = true;
-  const clock = () => (responds ? monotonicMs() : Number.POSITIVE_INFINITY);
-  try {
-    await dependencies.checkKube(config);
-    const deadline = new Deadline(limitMs, clock);
-    return await dependencies.kube(config, deadline, ({ status }) => {
-      responds = status !== undefined;
-    });
-  } catch {
-    return undefined;
-  }
-}
-
 /** The resources of all definitions, else of those that pods of this node use. */
-async function resourcesOf(kube: Kube, context: Context): Promise<Set<string>> {
+async function resourcesOf(api: Api, context: Context): Promise<Set<string>> {
+  const path = `/apis/${group}/v1/${definitions}?limit=1000`;
+  let found: unknown;
   try {
-    const text = await kube.get({
-      path: "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions?limit=1000",
-      action: () => "list network-attachment-definitions",
-      subject: { name: "", unknownKind: "the kind is not installed" },
-    });
-    const items = own(JSON.parse(text), "items");
-    return resources(Array.isArray(items) ? items : []);
-  } catch {
-    return resources(await recordedDefinitions(kube, context));
+    found = own(await valueOf(api, path), "items");
+  } catch (error) {
+    if (error instanceof Unreachable) return new Set();
+    found = await recordedDefinitions(api, context);
   }
+  return new Set([found].flat().flatMap((one) => resourceOf(one) ?? []));
 }
 
-function resources(definitions: readonly unknown[]): Set<string> {
-  return new Set(definitions.flatMap((one) => resourceOf(one) ?? []));
+/** Throws Error for any status but 2xx. */
+async function valueOf(api: Api, path: string): Promise<unknown> {
+  const response = await api.send(path, AbortSignal.timeout(limitMs));
+  if (response.ok) return jsonOf(response);
+  throw new Error(statusText(response.status));
 }
 
 /** At most so many; each is one request. */
 const maxDefinitions = 20;
 
 async function recordedDefinitions(
-  kube: Kube,
+  api: Api,
   context: Context,
 ): Promise<unknown[]> {
   const names = new Set<string>();
   for await (const { record } of recordDirectory(context).all())
     for (const { definition } of record?.attachments ?? [])
       if (definition !== undefined) names.add(definition);
-  const definitions = [...names].slice(0, maxDefinitions).map((one) => {
+  const read = [...names].slice(0, maxDefinitions).map((one) => {
     const [namespace = "", name = ""] = one.split("/");
-    return kube.getDefinition(namespace, name).catch(() => undefined);
+    const { path } = definitionRequest(namespace, name);
+    return valueOf(api, path).catch(() => undefined);
   });
-  return Promise.all(definitions);
+  return Promise.all(read);
 }
 
 /** The resources of the kubelet's device plugins; undefined if it does not answer. */
@@ -134,22 +133,24 @@ function nameFinding(
   );
 }
 
-/** The request of ADD, for a driver that does not exist. */
-async function sliceFinding(
-  kube: Kube,
+/** A node may list its own slices only, as ADD does. */
+function sliceFinding(
+  api: Api,
   nodeName: string,
   claimed: ReadonlySet<string>,
 ): Promise<Outcome> {
-  const { listSliceDevices } = await import("../../kube/resource-claims.ts");
-  try {
-    await listSliceDevices(kube, nodeName, "genie.doctor");
-    return ok("allowed");
-  } catch (error) {
-    return warn(
-      `${messageOf(error)}; needed for devices of ${listed(claimed)} without a metadata file of their driver`,
-      "genie manifest --dra | kubectl apply -f -",
-    );
-  }
+  const ofNode = { key: "spec.nodeName", operator: "In", values: [nodeName] };
+  return reviewOf(
+    api,
+    {
+      verb: "list",
+      group: "resource.k8s.io",
+      resource: "resourceslices",
+      fieldSelector: { requirements: [ofNode] },
+    },
+    `devices of ${listed(claimed)} without a metadata file of their driver`,
+    { denied: warn, advice: "genie manifest --dra | kubectl apply -f -" },
+  );
 }
 
 function listed(claimed: ReadonlySet<string>): string {
