@@ -71,9 +71,13 @@ kubeconfig where it finds one, else a service account of its own.`,
       features.flatMap((feature) => Object.entries(feature.options)),
     ),
   },
-  async run(input, { stdout }) {
+  async run(input, { stdout, stderr }) {
     const text = yamlOf(...manifestObjects(input));
     const hasImage = input.text("image") !== undefined;
+    if (input.flag("network-scheduling") && !input.flag("labels"))
+      stderr(
+        "genie manifest: warning: --network-scheduling needs --labels: without it, no node has the labels that pods wait for\n",
+      );
     await stdout(hasImage ? text : noDaemonSet + text);
     return 0;
   },

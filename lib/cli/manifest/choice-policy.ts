@@ -19,7 +19,7 @@ export const choicePolicy: Feature = {
     "--namespace-networks":
       "pods without network annotations get those of their namespace (Kubernetes 1.36)",
     "--network-scheduling":
-      "pods go to nodes that have the networks of their annotation cni (Kubernetes 1.36)",
+      "pods go to nodes that have the networks of their annotation cni (Kubernetes 1.36); needs --labels",
   }),
   contribute(input) {
     const mutations = [

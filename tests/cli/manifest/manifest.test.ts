@@ -263,6 +263,17 @@ describe("manifest", () => {
     expect(kinds(byNode)).not.toContain("ServiceAccount");
   });
 
+  test.each<[words: string[], warning: string]>([
+    [
+      ["--network-scheduling"],
+      "genie manifest: warning: --network-scheduling needs --labels: without it, no node has the labels that pods wait for\n",
+    ],
+    [["--network-scheduling", "--labels"], ""],
+  ])("%j, warns if nothing sets the labels", async (words, warning) => {
+    const { exitCode, stderr } = await type(["manifest", ...words]);
+    expect([exitCode, stderr]).toEqual([0, warning]);
+  });
+
   test.each<[words: string[], mutations: RegExp[]]>([
     [["--namespace-networks"], [/"\/metadata\/annotations"/]],
     [["--network-scheduling"], [/"\/spec\/nodeSelector"/]],
