@@ -41,7 +41,7 @@ add to 00-genie.conflist, and restores a copy of the last valid file if the file
     ...nodeOptions,
     ...optionsOf({
       "--force":
-        "overwrite a configuration or kubeconfig that cannot be parsed; a copy is kept",
+        "overwrite a configuration that cannot be parsed; a copy is kept",
     }),
     ...installOptions,
     ...watchOptions,

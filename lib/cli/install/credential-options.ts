@@ -9,14 +9,17 @@ import { optionsOf } from "../command/options.ts";
 export type Credential =
   /** An existing kubeconfig, used as it is. */
   | { kind: "given"; kubeconfig: string; why: string }
-  /** `copies`: content of files to copy from the pod to the node, by base name. */
-  | {
-      kind: "written";
-      cluster: object;
-      user: object;
-      copies: Readonly<Record<string, string>>;
-    }
+  | WrittenCredential
   | { kind: "none" };
+
+/** A kubeconfig to write: its cluster and user. */
+export interface WrittenCredential {
+  kind: "written";
+  cluster: object;
+  user: object;
+  /** Content of files to copy from the pod to the node, by base name. */
+  copies: Readonly<Record<string, string>>;
+}
 
 /** The operator's options. */
 export interface CredentialRequest {

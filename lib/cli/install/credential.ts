@@ -17,9 +17,12 @@ import type { Env } from "../../cni/args.ts";
 import { attempt } from "../node/attempt.ts";
 import type { Host } from "../node/host.ts";
 import { readTextIfAny } from "../node/read-file.ts";
-import { keepDamaged, makeDirectory, putText } from "../node/replace-file.ts";
-import type { Credential, CredentialRequest } from "./credential-options.ts";
-import { kubeconfigText } from "./kubeconfig-text.ts";
+import { makeDirectory, putText } from "../node/replace-file.ts";
+import type {
+  Credential,
+  CredentialRequest,
+  WrittenCredential,
+} from "./credential-options.ts";
 
 /** Kubeconfigs of the node's own kubelet, by distribution. */
 const nodeKubeconfigs = [
@@ -97,69 +100,55 @@ function serviceAccount(
 
 /**
  * Writes the files of a credential, the kubeconfig last. Returns its path, undefined
- * without a credential. Throws 7 for an unreadable kubeconfig, unless `force` is set.
+ * without a credential.
  */
 export function writeCredential(
   credential: Credential,
   directory: string,
   host: Host,
-  force: boolean,
 ): { kubeconfig: string | undefined; changed: boolean } {
   if (credential.kind === "none")
     return { kubeconfig: undefined, changed: false };
   if (credential.kind === "given")
     return { kubeconfig: credential.kubeconfig, changed: false };
   makeDirectory(host.path(directory));
+  const files = {
+    ...credential.copies,
+    kubeconfig: kubeconfigText(credential),
+  };
   let changed = false;
-  const put = (name: string, text: string): void => {
+  for (const [name, text] of Object.entries(files)) {
     const place = host.target(join(directory, name));
     if (putText(place, text, { mode: 0o600, secret: true })) changed = true;
-  };
-  for (const [name, text] of Object.entries(credential.copies)) put(name, text);
-  put("kubeconfig", writtenText(credential, directory, host, force));
+  }
   return { kubeconfig: join(directory, "kubeconfig"), changed };
 }
 
-/**
- * The text of the kubeconfig; `force` renames an unreadable one. Throws 7 as {@link
- * writeCredential}.
- */
-function writtenText(
-  { cluster, user }: Extract<Credential, { kind: "written" }>,
-  directory: string,
-  host: Host,
-  force: boolean,
-): string {
-  const path = join(directory, "kubeconfig");
-  try {
-    return kubeconfigText(readTextIfAny(host.target(path)), cluster, user);
-  } catch (cause) {
-    if (force) {
-      keepDamaged(join(host.path(directory), "kubeconfig"));
-      return kubeconfigText(undefined, cluster, user);
-    }
-    throw invalidConfig(
-      `${path}: ${messageOf(cause)}: correct it, or use --force, which keeps a copy of it and writes it anew`,
-      cause,
-    );
-  }
+function kubeconfigText({ cluster, user }: WrittenCredential): string {
+  const name = "genie";
+  const kubeconfig = {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": name,
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    clusters: [{ name, cluster }],
+    users: [{ name, user }],
+  };
+  return `${Bun.YAML.stringify(kubeconfig, null, 2)}\n`;
 }
 
 /** The files that {@link writeCredential} writes. */
 export const credentialFiles = ["kubeconfig", "token", "ca.crt"];
 
 /**
- * Throws 7 for a kubeconfig that genie cannot use or cannot edit. Below another
- * root it reads the kubeconfig only: the files that it names are paths of the node.
+ * Throws 7 for a kubeconfig that genie cannot use. Below another root it reads the
+ * kubeconfig only: the files that it names are paths of the node.
  */
 export async function requireUsable(
   credential: Credential,
-  { directory, force }: { directory: string; force: boolean },
   host: Host,
   env: Env,
 ): Promise<void> {
-  if (credential.kind === "written" && !force)
-    writtenText(credential, directory, host, force);
   if (credential.kind !== "given") return;
   const path = host.path(credential.kubeconfig);
   if (!host.isOwnRoot) {

@@ -129,9 +129,8 @@ export class Installation {
   }
 
   #writeCredential(credential: Credential) {
-    const { directories, host, force } = this.#request;
-    const directory = credentialDirectory(directories);
-    return writeCredential(credential, directory, host, force);
+    const { directories, host } = this.#request;
+    return writeCredential(credential, credentialDirectory(directories), host);
   }
 
   /** No refusal: the file may be of a runtime that is not used any more. */

@@ -72,8 +72,7 @@ export async function planInstallation(
     chooseNetwork(request, plugin, keys, isInstalled),
   );
   const credential = credentialOf(request, base, env);
-  const directory = credentialDirectory(directories);
-  await requireUsable(credential, { directory, force }, host, env);
+  await requireUsable(credential, host, env);
   const { confDir, dataDir } = directories;
   const isKnown =
     confDir === defaultDirectories.confDir ||
