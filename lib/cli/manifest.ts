@@ -74,7 +74,7 @@ kubeconfig where it finds one, else a service account of its own.`,
   async run(input, { stdout, stderr }) {
     const text = yamlOf(...manifestObjects(input));
     const hasImage = input.text("image") !== undefined;
-    if (input.flag("network-scheduling") && !input.flag("labels"))
+    if (hasImage && input.flag("network-scheduling") && !input.flag("labels"))
       stderr(
         "genie manifest: warning: --network-scheduling needs --labels: without it, no node has the labels that pods wait for\n",
       );

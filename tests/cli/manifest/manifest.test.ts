@@ -269,10 +269,15 @@ describe("manifest", () => {
       "genie manifest: warning: --network-scheduling needs --labels: without it, no node has the labels that pods wait for\n",
     ],
     [["--network-scheduling", "--labels"], ""],
-  ])("%j, warns if nothing sets the labels", async (words, warning) => {
-    const { exitCode, stderr } = await type(["manifest", ...words]);
-    expect([exitCode, stderr]).toEqual([0, warning]);
-  });
+    [["--labels"], ""],
+  ])(
+    "%j, warns if its agent does not set the labels",
+    async (words, warning) => {
+      const image = ["--image", "genie:1"];
+      const { exitCode, stderr } = await type(["manifest", ...image, ...words]);
+      expect([exitCode, stderr]).toEqual([0, warning]);
+    },
+  );
 
   test.each<[words: string[], mutations: RegExp[]]>([
     [["--namespace-networks"], [/"\/metadata\/annotations"/]],
