@@ -110,6 +110,15 @@ describe("genie agent --events", () => {
       reportingComponent: "genie",
       count: 1,
     });
+    // Whatever they come from: no key that the API server does not know.
+    for (const { involvedObject } of api.events.list())
+      expect(Object.keys(involvedObject as object).toSorted()).toEqual([
+        "apiVersion",
+        "kind",
+        "name",
+        "namespace",
+        "uid",
+      ]);
     const text = await (await fetch(`${String(url)}metrics`)).text();
     expect(text).toContain('genie_audit_findings{finding="past-genie"} 3\n');
     expect(text).toContain(

@@ -173,12 +173,17 @@ function objectOf(
   };
 }
 
-export function podSubject(pod: {
+/** Only these keys: what a caller passes may have more of its own. */
+export function podSubject({
+  namespace,
+  name,
+  uid,
+}: {
   namespace: string;
   name: string;
   uid: string;
 }): V1ObjectReference {
-  return { apiVersion: "v1", kind: "Pod", ...pod };
+  return { apiVersion: "v1", kind: "Pod", namespace, name, uid };
 }
 
 export function subjectOf({ metadata }: V1Pod): V1ObjectReference {
