@@ -222,6 +222,19 @@ describe("a status that ADD could not write", () => {
     expect(readFileSync(path, "utf8")).not.toContain('"status"');
   });
 
+  test("422 of the agent's own, is told once, and not as written", async () => {
+    await using setup = await start();
+    setup.api.inject(patchFailure(403));
+    await setup.add(await setup.pod());
+    setup.api.inject(patchFailure(422));
+    await using agent = setup.agent();
+    await agent.said("the API server refuses the network status");
+    await agent.end();
+    expect(
+      agent.log.filter(({ msg }) => msg.includes("network status")),
+    ).toHaveLength(1);
+  });
+
   test("the sandbox was made again meanwhile: the newer status stays", async () => {
     await using setup = await start();
     const { node, api } = setup;

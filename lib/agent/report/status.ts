@@ -163,7 +163,6 @@ class Queue {
 
   /** Never throws. */
   async #handle(entry: Entry, signal: AbortSignal): Promise<void> {
-    const subject = { pod: `${entry.pod.namespace}/${entry.pod.name}` };
     try {
       const id = await this.#write(entry, signal);
       if (id === undefined) return;
@@ -172,14 +171,13 @@ class Queue {
       if (entry.due?.id === id) entry.due = undefined;
       // The API server is back: others need not wait.
       for (const other of this.#entries.values()) other.notBefore = 0;
-      this.#agent.log("info", "wrote the pod's network status", subject);
       recordDirectory(this.#agent.context).noteWritten(entry.identity, id);
     } catch (error) {
       if (signal.aborted) return;
       entry.failures++;
       const { longestPause: longestMs } = limits;
       entry.notBefore = monotonicMs() + backoff(entry.failures, { longestMs });
-      const problem = { ...subject, error: messageOf(error) };
+      const problem = { ...subjectOf(entry), error: messageOf(error) };
       const level = entry.failures === 1 ? "warn" : "debug";
       this.#agent.log(
         level,
@@ -211,11 +209,14 @@ class Queue {
         { metadata: { ...metadata, annotations } },
         limit,
       );
-      if (status === 200) return due.id;
+      const subject = subjectOf(entry);
+      if (status === 200) {
+        this.#agent.log("info", "wrote the pod's network status", subject);
+        return due.id;
+      }
       if (status === 422) {
-        this.#agent.log("error", "the API server refuses the network status", {
-          pod: `${entry.pod.namespace}/${entry.pod.name}`,
-        });
+        const message = "the API server refuses the network status";
+        this.#agent.log("error", message, subject);
         return due.id;
       }
       if (status !== 409) throw new Error(statusText(status));
@@ -231,4 +232,8 @@ class Queue {
     }
     return false;
   }
+}
+
+function subjectOf({ pod }: Entry): { pod: string } {
+  return { pod: `${pod.namespace}/${pod.name}` };
 }
