@@ -3,7 +3,13 @@
  * running pod follow its annotations (agent.md "Hot attach and detach").
  */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync, symlinkSync, utimesSync } from "node:fs";
+import {
+  existsSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { RunningAgent } from "../support/agent.ts";
 import { genieBinary } from "../support/build.ts";
@@ -292,6 +298,46 @@ describe("genie agent --attach", () => {
       "InvalidNetworks",
     ]);
   });
+
+  test.each([
+    ["it is deleted", { metadata: { deletionTimestamp: "2026-01-01" } }, {}],
+    ["its annotations change", {}, { cni: "canal,gate" }],
+  ])(
+    "during one change, %s: the changes that came after it are left out",
+    async (_, more, annotations) => {
+      await using hot = await HotCluster.start();
+      const { node } = hot.cluster;
+      const file = (name: string) => join(node.directory, name);
+      node.plugin(
+        "gate",
+        `#!/bin/sh
+cat >/dev/null
+[ "$CNI_COMMAND" = ADD ] || exit 0
+: >${file("started")}
+until [ -e ${file("open")} ]; do sleep 0.01; done
+echo '{"cniVersion":"1.0.0"}'
+`,
+      );
+      const gate = { cniVersion: "1.0.0", name: "gate", type: "gate" };
+      node.network("30-gate.conf", gate);
+      const pod = await hot.pod({ cni: "canal" });
+      const other = await node.pod("other");
+      hot.put(other, {});
+      await hot.cluster.add(other);
+      const both = { cni: "canal,gate,weave" };
+      hot.put(pod, both);
+      await until(() => existsSync(file("started")), "the first change");
+      hot.put(pod, { ...both, ...annotations }, more);
+      // The agent has seen the pod when it tells of the next event.
+      hot.put(other, { cni: "weave,,canal" });
+      await said(hot.agent, "InvalidNetworks");
+      writeFileSync(file("open"), "");
+      await hot.agent.said("attached");
+      await Bun.sleep(300);
+      const attached = hot.agent.log.filter(({ msg }) => msg === "attached");
+      expect(attached.map(({ network }) => network)).toEqual(["gate"]);
+    },
+  );
 
   test("several pods were edited without an agent: it changes all of them when it starts", async () => {
     await using hot = await HotCluster.start();

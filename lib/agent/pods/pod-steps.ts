@@ -114,7 +114,7 @@ export class PodSteps {
         this.#tellUnresolved(pod, state, wanted, attachment.ifname);
     retries.keepOnly(...difference.steps.map(keyOf));
     for (const step of difference.steps) {
-      if (this.#signal.aborted || !this.#isThere(pod)) return;
+      if (this.#signal.aborted || !this.#isAsCompared(pod, indexed)) return;
       if (retries.isWaiting(keyOf(step))) continue;
       // A step that succeeds waits too: the next look must not repeat it at once.
       retries.later(keyOf(step));
@@ -271,9 +271,18 @@ export class PodSteps {
     this.#agent.event(subjectOf(pod), "Warning", reason, message);
   }
 
-  #isThere(pod: V1Pod): boolean {
+  /**
+   * Whether the pod still runs with the annotations that were compared: a step before this
+   * one may have taken long. Its event made the pod due again.
+   */
+  #isAsCompared(pod: V1Pod, indexed: IndexedRecord): boolean {
     const now = this.#agent.pods().get(nameOf(pod), namespaceOf(pod));
-    return now?.metadata?.uid === pod.metadata?.uid;
+    return (
+      now !== undefined &&
+      now.metadata?.uid === pod.metadata?.uid &&
+      isRunning(now) &&
+      seenOf(now, indexed) === seenOf(pod, indexed)
+    );
   }
 
   /** Whether the node still has the network; true if that is unknown. */
