@@ -10,6 +10,7 @@ import type { Parts } from "./parts.ts";
 import { type KeyPair, type Pki, createPki } from "./pki.ts";
 import { nodeAddress, server } from "./place.ts";
 import { run } from "../../scripts/run.ts";
+import { kubeconfigJson } from "../support/kubeconfig.ts";
 
 /** The address of the service "kubernetes". It is an address of the node: no kube-proxy is needed. */
 const serviceAddress = "10.96.0.1";
@@ -185,26 +186,11 @@ function writeKubeconfig(
   pair: KeyPair,
   at: string,
 ): string {
-  const name = "cluster";
   mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(
-    path,
-    JSON.stringify({
-      apiVersion: "v1",
-      kind: "Config",
-      "current-context": name,
-      contexts: [{ name, context: { cluster: name, user: name } }],
-      clusters: [
-        { name, cluster: { server: at, "certificate-authority": ca.cert } },
-      ],
-      users: [
-        {
-          name,
-          user: { "client-certificate": pair.cert, "client-key": pair.key },
-        },
-      ],
-    }),
-    { mode: 0o600 },
+  const text = kubeconfigJson(
+    { server: at, "certificate-authority": ca.cert },
+    { "client-certificate": pair.cert, "client-key": pair.key },
   );
+  writeFileSync(path, text, { mode: 0o600 });
   return path;
 }

@@ -1,8 +1,7 @@
 /**
  * genie on the node, as an operator uses it.
  */
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { Daemon, type DaemonOptions } from "./daemon.ts";
 import { type Place, firstNode, server } from "./place.ts";
 import { extra } from "./networks.ts";
@@ -99,13 +98,6 @@ export function agentOf(
     ready,
     seconds: 20,
   });
-}
-
-/** A copy that runs while the one in the plugin directory is replaced. */
-export function copyOf({ genie, directory }: Cluster, name: string): string {
-  const path = join(directory, name);
-  copyFileSync(genie, path);
-  return path;
 }
 
 /** containerd has read the configuration that is on disk now: it says so, in its time. */

@@ -15,6 +15,7 @@ import {
   startScriptedNode,
 } from "../support/scripted-node.ts";
 import { failing } from "../support/delegate.ts";
+import { kubeconfigJson } from "../support/kubeconfig.ts";
 
 const annotations = { cni: "alpha,beta" };
 const ms: unknown = expect.any(Number);
@@ -406,12 +407,7 @@ describe("secrets", () => {
     };
     await Bun.write(
       kubeconfig,
-      JSON.stringify({
-        "current-context": "c",
-        contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
-        clusters: [{ name: "c", cluster: { server: "http://127.0.0.1:1" } }],
-        users: [{ name: "u", user }],
-      }),
+      kubeconfigJson({ server: "http://127.0.0.1:1" }, user),
     );
     node.network("10-alpha.conf", {
       cniVersion: "1.0.0",

@@ -13,15 +13,7 @@ import {
   store,
 } from "../support/scripted-node.ts";
 import { expectRefusal, secret } from "../support/refusal.ts";
-
-function kubeconfigOf(cluster: object, user: object = {}): string {
-  return JSON.stringify({
-    "current-context": "a",
-    contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
-    clusters: [{ name: "a", cluster }],
-    users: [{ name: "a", user }],
-  });
-}
+import { kubeconfigJson } from "../support/kubeconfig.ts";
 
 describe("ADD refuses the kubeconfig", () => {
   const cases: [string, string | undefined, string][] = [
@@ -30,7 +22,7 @@ describe("ADD refuses the kubeconfig", () => {
     ["a text", secret, "kubeconfig"],
     [
       "impersonation",
-      kubeconfigOf({ server: "https://a" }, { as: secret }),
+      kubeconfigJson({ server: "https://a" }, { as: secret }),
       "users.0.user.as: impersonation is not supported",
     ],
   ];

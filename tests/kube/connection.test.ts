@@ -14,6 +14,7 @@ import {
   temporaryDirectory,
   thrownBy,
 } from "./fixtures.ts";
+import { kubeconfigJson } from "../support/kubeconfig.ts";
 
 const certs = makeCerts();
 const failed = 'failed to get pod "shop/web"';
@@ -66,22 +67,9 @@ function startWire(script: Script): Wire {
 }
 
 function kubeconfigFor(server: string, cluster: object = {}): string {
+  const authority = { "certificate-authority": certs.ca.certFile };
   return temporaryFile(
-    JSON.stringify({
-      "current-context": "c",
-      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
-      clusters: [
-        {
-          name: "c",
-          cluster: {
-            server,
-            "certificate-authority": certs.ca.certFile,
-            ...cluster,
-          },
-        },
-      ],
-      users: [{ name: "u", user: { token: "S3CRET" } }],
-    }),
+    kubeconfigJson({ server, ...authority, ...cluster }, { token: "S3CRET" }),
   );
 }
 

@@ -20,6 +20,7 @@ import {
   temporaryFile,
   thrownBy,
 } from "./fixtures.ts";
+import { kubeconfigJson } from "../support/kubeconfig.ts";
 
 const certs = makeCerts();
 const body = JSON.stringify(pod);
@@ -58,22 +59,13 @@ interface Access {
 
 /** Each call is a process of its own: nothing but the file is kept. */
 function getPod({ url, cluster, user }: Access = {}) {
+  const trusted = {
+    server: url ?? `https://127.0.0.1:${server.port}`,
+    "certificate-authority": certs.ca.certFile,
+    ...cluster,
+  };
   const kubeconfig = temporaryFile(
-    JSON.stringify({
-      "current-context": "c",
-      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
-      clusters: [
-        {
-          name: "c",
-          cluster: {
-            server: url ?? `https://127.0.0.1:${server.port}`,
-            "certificate-authority": certs.ca.certFile,
-            ...cluster,
-          },
-        },
-      ],
-      users: [{ name: "u", user: { token: "t", ...user } }],
-    }),
+    kubeconfigJson(trusted, { token: "t", ...user }),
   );
   return kubeOf({ kubeconfig }, { sessionFile }).getPod("shop", "web");
 }

@@ -3,7 +3,7 @@
  * else: it runs as root for every pod, so nothing of either may count
  * (container-runtimes.md K-9).
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { latestVersion, supportedVersions } from "../../lib/cni/version.ts";
@@ -13,12 +13,7 @@ import { onlyValue, run as runCommand } from "../support/runtime.ts";
 import { NoopNode, pod } from "../../scripts/noop-node.ts";
 import { Traps } from "./traps.ts";
 
-const buildMs = 60_000;
-let genie: string;
-beforeAll(() => {
-  genie = genieBinary();
-}, buildMs);
-
+const genie = genieBinary();
 const node = new NoopNode();
 const traps = new Traps();
 afterAll(() => {

@@ -2,7 +2,7 @@
  * The modules that the executable loads for a pod, and its system calls: a guard of
  * speed without a timer (docs/performance.md "The rules").
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { genieBinary } from "../support/build.ts";
@@ -19,12 +19,7 @@ import {
 } from "../../lib/state/synced.ts";
 import { NoopNode, pod } from "../../scripts/noop-node.ts";
 
-const buildMs = 60_000;
-let genie: string;
-beforeAll(() => {
-  genie = genieBinary();
-}, buildMs);
-
+const genie = genieBinary();
 const node = new NoopNode();
 afterAll(() => node[Symbol.dispose]());
 

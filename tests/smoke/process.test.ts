@@ -3,7 +3,7 @@
  * and locks"): signals ignored, limits set, system calls refused, an environment
  * that is not UTF-8.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import {
   existsSync,
   readFileSync,
@@ -23,12 +23,7 @@ import {
 import { onlyValue, run } from "../support/runtime.ts";
 import { NoopNode } from "../../scripts/noop-node.ts";
 
-const buildMs = 60_000;
-let genie: string;
-beforeAll(() => {
-  genie = genieBinary();
-}, buildMs);
-
+const genie = genieBinary();
 const node = new NoopNode();
 afterAll(() => node[Symbol.dispose]());
 

@@ -3,7 +3,7 @@
  * them: closed, full, slow, never ended. Whatever they are, stdout gets one JSON
  * value or nothing (cni-plugin.md P-ERR-3, container-runtimes.md K-9).
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { versionAnswer } from "../../lib/cni/version.ts";
@@ -11,12 +11,7 @@ import { genieBinary } from "../support/build.ts";
 import { onlyValue, run } from "../support/runtime.ts";
 import { NoopNode } from "../../scripts/noop-node.ts";
 
-const buildMs = 60_000;
-let genie: string;
-beforeAll(() => {
-  genie = genieBinary();
-}, buildMs);
-
+const genie = genieBinary();
 const node = new NoopNode();
 afterAll(() => node[Symbol.dispose]());
 

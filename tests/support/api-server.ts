@@ -33,6 +33,7 @@ import {
 } from "./api-objects.ts";
 import { selectorOf, targetOf, verbOf } from "./api-paths.ts";
 import { type Certs, type KeyPair, makeCerts } from "./certs.ts";
+import { kubeconfigJson } from "./kubeconfig.ts";
 
 export interface ApiServerOptions {
   certs?: Certs;
@@ -207,25 +208,12 @@ export class ApiServer implements AsyncDisposable {
   }: { user?: object; cluster?: object } = {}): string {
     const [token] = this.tokens.keys();
     const ca = Buffer.from(this.certs.ca.cert).toString("base64");
-    const content = {
-      apiVersion: "v1",
-      kind: "Config",
-      "current-context": "test",
-      contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
-      clusters: [
-        {
-          name: "test",
-          cluster: {
-            server: this.url,
-            "certificate-authority-data": ca,
-            ...cluster,
-          },
-        },
-      ],
-      users: [{ name: "test", user: user ?? { token } }],
-    };
+    const text = kubeconfigJson(
+      { server: this.url, "certificate-authority-data": ca, ...cluster },
+      user ?? { token },
+    );
     const path = join(this.#directory, `kubeconfig-${++this.#kubeconfigs}`);
-    writeFileSync(path, Bun.YAML.stringify(content, null, 2));
+    writeFileSync(path, text);
     return path;
   }
 

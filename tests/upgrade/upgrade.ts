@@ -19,6 +19,7 @@ import { type Answer, callPlugin } from "../support/runtime.ts";
 import { attached, startNode } from "../support/scripted-node.ts";
 import { run } from "../../scripts/run.ts";
 import { releasedGenie } from "./released.ts";
+import { kubeconfigJson } from "../support/kubeconfig.ts";
 
 const buildMs = 300_000;
 let released: string;
@@ -55,12 +56,7 @@ async function install(binary: string, node: Node): Promise<void> {
   const kubeconfig = join(node.directory, "kubeconfig");
   writeFileSync(
     kubeconfig,
-    JSON.stringify({
-      "current-context": "c",
-      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
-      clusters: [{ name: "c", cluster: { server: "https://127.0.0.1:1" } }],
-      users: [{ name: "u", user: { token: "t" } }],
-    }),
+    kubeconfigJson({ server: "https://127.0.0.1:1" }, { token: "t" }),
   );
   await run([
     binary,

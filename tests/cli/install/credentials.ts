@@ -1,5 +1,6 @@
 /** For the tests of `install`: capabilities, credentials of a pod and of a node. */
 import type { NodeDirectory } from "../fixtures.ts";
+import { kubeconfigJson } from "../../support/kubeconfig.ts";
 
 export const capabilities = {
   "io.kubernetes.cri.pod-annotations": true,
@@ -17,12 +18,10 @@ export const inCluster = {
 
 export const kubeletConf = "/etc/kubernetes/kubelet.conf";
 
-export const plainKubeconfig = JSON.stringify({
-  "current-context": "a",
-  contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
-  clusters: [{ name: "a", cluster: { server: "http://127.0.0.1:1" } }],
-  users: [{ name: "a", user: { token: "t" } }],
-});
+export const plainKubeconfig = kubeconfigJson(
+  { server: "http://127.0.0.1:1" },
+  { token: "t" },
+);
 
 export function account(node: NodeDirectory, token = "token-1"): string {
   node.write("account/token", token);

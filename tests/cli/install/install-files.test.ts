@@ -24,6 +24,7 @@ import {
   policy,
   withPolicy,
 } from "./edited-list.ts";
+import { kubeconfigJson } from "../../support/kubeconfig.ts";
 
 describe("install, how files are kept", () => {
   test("a linked list, the link stays and its target is written", async () => {
@@ -111,20 +112,13 @@ describe("install, the node's name", () => {
     expect(made).toBe(0);
     node.write(
       "etc/kubernetes/kubelet.conf",
-      JSON.stringify({
-        "current-context": "a",
-        contexts: [{ name: "a", context: { cluster: "a", user: "a" } }],
-        clusters: [{ name: "a", cluster: { server: "https://127.0.0.1:1" } }],
-        users: [
-          {
-            name: "a",
-            user: {
-              "client-certificate": "/var/lib/kubelet/pki/client.pem",
-              "client-key": "/var/lib/kubelet/pki/client.pem.key",
-            },
-          },
-        ],
-      }),
+      kubeconfigJson(
+        { server: "https://127.0.0.1:1" },
+        {
+          "client-certificate": "/var/lib/kubelet/pki/client.pem",
+          "client-key": "/var/lib/kubelet/pki/client.pem.key",
+        },
+      ),
     );
     const { exitCode } = await node.type("install", [
       `--root=${node.root}`,
