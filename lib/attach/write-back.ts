@@ -205,22 +205,15 @@ async function annotationsOf(
   attachments: readonly Attachment[],
   results: readonly Result[],
 ): Promise<Record<string, string>> {
-  const devices = await deviceInfos(attachments);
-  return statusAnnotations(attachments, results, request.ifname, devices);
-}
-
-/** The device information of each interface that has a device. */
-async function deviceInfos(
-  attachments: readonly Attachment[],
-): Promise<ReadonlyMap<string, object>> {
-  const infos = new Map<string, object>();
+  /** The device information of each interface that has a device. */
+  const devices = new Map<string, object>();
   for (const { device, ifname, capabilityArgs } of attachments) {
     if (!device) continue;
     const { readDeviceInfo } = await import("../kubelet/device-info.ts");
     const info = readDeviceInfo(capabilityArgs);
-    if (info) infos.set(ifname, info);
+    if (info) devices.set(ifname, info);
   }
-  return infos;
+  return statusAnnotations(attachments, results, request.ifname, devices);
 }
 
 /** Both annotations of selection.md §7, in the order of the attachments. */

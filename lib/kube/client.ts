@@ -18,7 +18,7 @@ import {
   parsePod,
 } from "./objects.ts";
 import { ApiError } from "./api-error.ts";
-import { type Transport, createTransport } from "./connection.ts";
+import { type Send, type Transport, createTransport } from "./connection.ts";
 import { type Call, type Wire, call, createSession } from "./request.ts";
 
 export type {
@@ -142,14 +142,19 @@ function transportOf(sessionFile: string | undefined): Transport {
     connect(access, credential) {
       if (access.proxy === false) direct.connect(access, credential);
     },
-    async send(request, access, credential, signal) {
-      if (access.proxy === false)
-        return direct.send(request, access, credential, signal);
-      const { sendByProxy } = await import("./typed-api.ts");
-      return sendByProxy(request, access, credential, signal);
+    send(request, access, credential, signal) {
+      const { send } = access.proxy === false ? direct : proxied;
+      return send(request, access, credential, signal);
     },
   };
 }
+
+const proxied: { send: Send } = {
+  async send(...request) {
+    const { sendByProxy } = await import("./typed-api.ts");
+    return sendByProxy(...request);
+  },
+};
 
 /**
  * Throws 7 for a configuration or kubeconfig without a usable server. Sends no

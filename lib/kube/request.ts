@@ -174,23 +174,23 @@ export interface Session {
   renew(refused: Access): void;
 }
 
+/** `open` must not throw, but reject. */
 export function createSession(open: () => Promise<Access>): Session {
-  let current: { promise: Promise<Access>; access?: Access } | undefined;
+  let current: Promise<Access> | undefined;
+  let opened: Access | undefined;
+  const openNow = async (): Promise<Access> => {
+    try {
+      return (opened = await open());
+    } catch (error) {
+      // The agent asks again when the file is mended.
+      current = undefined;
+      throw error;
+    }
+  };
   return {
-    async access() {
-      current ??= { promise: open() };
-      const mine = current;
-      try {
-        mine.access = await mine.promise;
-      } catch (error) {
-        // The agent asks again when the file is mended.
-        if (current === mine) current = undefined;
-        throw error;
-      }
-      return mine.access;
-    },
+    access: () => (current ??= openNow()),
     renew(refused) {
-      if (current?.access === refused) current = undefined;
+      if (opened === refused) current = opened = undefined;
     },
   };
 }

@@ -90,7 +90,7 @@ export async function openApi(
   surroundings: Partial<Surroundings> = {},
 ): Promise<Api> {
   const read = typeof options === "function" ? options : () => options;
-  const session = createSession(() =>
+  const session = createSession(async () =>
     openAccess(read(), {
       env,
       serviceAccount: serviceAccountDirectory,

@@ -5,7 +5,7 @@
  */
 import { invalidConfig } from "../../cni/error.ts";
 import { own } from "../../cni/json.ts";
-import type { NetworkAttachmentDefinition, Kube } from "../../kube/client.ts";
+import type { NetworkAttachmentDefinition } from "../../kube/client.ts";
 import type { Deadline } from "../../linux/deadline.ts";
 import { isNamespace } from "../../linux/netns.ts";
 import type { Attachment, Device } from "../../select/attachment.ts";
@@ -70,8 +70,13 @@ async function getEachOnce(
   const { dataDir } = config;
   const objects = new Map<string, NetworkAttachmentDefinition>();
   const isCached = isSynced(`${dataDir}/${definitionsSynced}`, dependencies);
-  const get = async (reference: DefinitionReference): Promise<void> => {
-    objects.set(reference.key, await getDefinition(reference, await api()));
+  const get = async ({ key, namespace, element }: DefinitionReference) => {
+    try {
+      const kube = await api();
+      objects.set(key, await kube.getDefinition(namespace, element.name));
+    } catch (error) {
+      await refuseMissing(error);
+    }
   };
   const sent = new Map<string, Promise<void>>();
   for (const reference of definitions) {
@@ -93,17 +98,11 @@ async function getEachOnce(
   return objects;
 }
 
-async function getDefinition(
-  { namespace, element }: DefinitionReference,
-  kube: Kube,
-): Promise<NetworkAttachmentDefinition> {
-  try {
-    return await kube.getDefinition(namespace, element.name);
-  } catch (error) {
-    const { ApiError } = await import("../../kube/client.ts");
-    if (!(error instanceof ApiError) || error.status !== 404) throw error;
-    throw invalidConfig(error.message, error);
-  }
+/** A missing definition is the pod's fault (7), everything else is thrown again. */
+async function refuseMissing(error: unknown): Promise<never> {
+  const { ApiError } = await import("../../kube/client.ts");
+  if (!(error instanceof ApiError) || error.status !== 404) throw error;
+  throw invalidConfig(error.message, error);
 }
 
 function namesDevice({ element }: DefinitionReference): boolean {

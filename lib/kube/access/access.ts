@@ -48,7 +48,7 @@ export interface Access {
   /** Undefined for plain HTTP. */
   tls: Tls | undefined;
   /** The current credential. Throws 7 and 11. */
-  credential(deadline: Deadline): Promise<Credential>;
+  credential(deadline: Deadline): Credential | Promise<Credential>;
 }
 
 export interface Tls {

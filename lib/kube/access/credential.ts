@@ -39,20 +39,15 @@ export interface Identity {
  */
 export function credentialOf(
   identity: Identity,
-): (deadline: Deadline) => Promise<Credential> {
+): (deadline: Deadline) => Credential | Promise<Credential> {
   const { user, where } = identity;
   const certificate = certificateOf(user, where);
-  let issued: Promise<IssuedCredential> | undefined;
-  return async (deadline) => {
+  let issued: Promise<Credential> | undefined;
+  return (deadline) => {
     const authorization = authorizationOf(user, where);
-    if (authorization !== undefined) return { ...certificate, authorization };
-    issued ??= issue(identity, deadline);
-    const { token, ...issuedCertificate } = await issued;
-    return {
-      ...certificate,
-      ...issuedCertificate,
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    };
+    return authorization === undefined
+      ? (issued ??= issue(identity, certificate, deadline))
+      : { ...certificate, authorization };
   };
 }
 
@@ -76,7 +71,21 @@ function certificateOf(user: User, where: string): Credential {
   });
 }
 
+/** A certificate that is issued takes the place of the kubeconfig's. */
 async function issue(
+  identity: Identity,
+  certificate: Credential,
+  deadline: Deadline,
+): Promise<Credential> {
+  const { token, ...issued } = await issuedCredential(identity, deadline);
+  return {
+    ...certificate,
+    ...issued,
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+  };
+}
+
+async function issuedCredential(
   { user, env, cluster }: Identity,
   deadline: Deadline,
 ): Promise<IssuedCredential> {
