@@ -27,11 +27,9 @@ import {
   defaultDirectories,
   directoriesOf,
   directoryArgs,
-  hostOf,
   nodeOptions,
   ownType,
 } from "./node/directories.ts";
-import type { Host } from "./node/host.ts";
 import { apiOptions, openNodeApi } from "./node/node-api.ts";
 import { nodeContext } from "./node/node-context.ts";
 import { apiNodeName } from "./node/node-name.ts";
@@ -57,10 +55,10 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
     const { signal } = controller;
     void stopped(terminal).then(() => controller.abort());
     const directories = directoriesOf(input);
-    const host = hostOf(input);
+    const { host } = directories;
     const log = logger(terminal, "info");
     const switches = chosenParts(input);
-    const genie = hostGenie(directories, host);
+    const genie = hostGenie(directories);
     const chosen = [dueStatuses, ...(await loadParts(switches, genie, log))];
     if (!input.flag("no-install")) {
       // The first round may wait for another installer.
@@ -71,7 +69,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
       if (!part) return 0;
       chosen.push(part);
     }
-    const context = agentContext(directories, host, terminal, log);
+    const context = agentContext(directories, terminal, log);
     const { config } = context;
     const running: Agent = createAgent(
       {
@@ -82,7 +80,7 @@ ${[...parts].map(([name, { needs }]) => `  --${name}: ${needs}`).join("\n")}`,
         openApi: () => openNodeApi(input, terminal.env),
         place: (path) => host.path(path),
         // Several parts need it at once.
-        nodeState: shared(1000, () => hostState(directories, host, terminal)),
+        nodeState: shared(1000, () => hostState(directories, terminal)),
         synced: () => chosen.every(({ synced }) => synced?.(running) ?? true),
         log: logger(terminal, config.logLevel),
       },
@@ -142,18 +140,17 @@ async function removeUnused(
 /** A configuration that cannot be read is no reason to end: the install part mends it. */
 function agentContext(
   directories: Directories,
-  host: Host,
   { env }: Terminal,
   log: Agent["log"],
 ): Context {
   try {
-    return nodeContext(directories, env, { host });
+    return nodeContext(directories, env);
   } catch (error) {
     log("error", "the configuration of genie cannot be used", {
       error: messageOf(error),
     });
     const { dataDir } = defaultDirectories;
-    return nodeContext({ ...directories, dataDir }, env, { host });
+    return nodeContext({ ...directories, dataDir }, env);
   }
 }
 
@@ -173,6 +170,6 @@ function logger(
   };
 }
 
-function hostGenie({ binDir }: Directories, { root }: Host): HostGenie {
+function hostGenie({ host: { root }, binDir }: Directories): HostGenie {
   return { path: join(binDir, ownType), root };
 }

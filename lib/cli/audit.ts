@@ -28,7 +28,7 @@ import {
 } from "./command/output.ts";
 import type { Terminal } from "./command/terminal.ts";
 import type { Env } from "../cni/args.ts";
-import { hostOf, nodeOptions } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 import { apiOptions, openNodeApi, requested } from "./node/node-api.ts";
 import { contextOf } from "./node/node-context.ts";
 import { apiNodeName, hostNodeName } from "./node/node-name.ts";
@@ -61,7 +61,7 @@ Pods on the host's network are left out. Exit code 1 if something is found.
   async run(input, terminal) {
     const { env, stdout, stderr, progress } = terminal;
     input.need("yes", "evict");
-    const host = hostOf(input);
+    const { host } = directoriesOf(input);
     const context = contextOf(input, env);
     progress("reading the pods of this node");
     const node = apiNodeName(input, env, context.config);

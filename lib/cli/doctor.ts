@@ -29,10 +29,8 @@ import * as runtime from "./doctor/runtime.ts";
 import {
   type Directories,
   directoriesOf,
-  hostOf,
   nodeOptions,
 } from "./node/directories.ts";
-import type { Host } from "./node/host.ts";
 
 /** In the order in which a pod depends on them. */
 const checks: readonly [name: string, check: Check][] = [
@@ -68,7 +66,7 @@ records. Changes nothing. The exit code is 1 if something is wrong, 0 with warni
   async run(input, terminal) {
     const findings =
       terminal.uid === 0
-        ? await examine(directoriesOf(input), hostOf(input), terminal)
+        ? await examine(directoriesOf(input), terminal)
         : [notRoot(terminal.uid)];
     await terminal.stdout(
       structured(findings, input.text("output")) ??
@@ -80,13 +78,12 @@ records. Changes nothing. The exit code is 1 if something is wrong, 0 with warni
 
 async function examine(
   directories: Directories,
-  host: Host,
   terminal: Terminal,
 ): Promise<Finding[]> {
-  const hanging = await checkMounts(directories, host);
+  const hanging = await checkMounts(directories);
   return hanging.length > 0
     ? hanging
-    : diagnose(readNode(directories, host, terminal));
+    : diagnose(readNode(directories, terminal));
 }
 
 /** An exception of a check becomes a finding. */

@@ -16,7 +16,7 @@ import {
   setOption,
   settingsOption,
 } from "./install/settings.ts";
-import { directoriesOf, hostOf, nodeOptions } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 
 /** Options that `genie agent` has too. */
 export const installOptions = {
@@ -76,7 +76,6 @@ export function installationOf(
   const settings = input.path("settings");
   const request = {
     directories: directoriesOf(input),
-    host: hostOf(input),
     credential,
     settings: () => new Map([...readSettings(settings), ...set]),
     defaultPlugin: input.text("default"),

@@ -10,7 +10,7 @@ import {
   table,
 } from "./command/output.ts";
 import type { Terminal } from "./command/terminal.ts";
-import { hostOf, nodeOptions } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 import { namespaceFilter, namespaceOptions } from "./pods/pod-operand.ts";
 import {
@@ -41,7 +41,7 @@ namespace of the container runtime. The format wide adds the CNI names.`,
   async run(input, terminal) {
     const { env, stdout, stderr, now } = terminal;
     input.exclude("watch", "abandoned");
-    const host = hostOf(input);
+    const { host } = directoriesOf(input);
     const context = contextOf(input, env);
     const format = input.text("output");
     const isWanted = namespaceFilter(input);

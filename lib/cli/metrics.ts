@@ -1,7 +1,7 @@
 /** `genie metrics`: the metrics of this node, printed once. */
 import { CallCounters, metricsText } from "../agent/metrics/metrics.ts";
 import type { Command } from "./command/command.ts";
-import { hostOf, nodeOptions } from "./node/directories.ts";
+import { directoriesOf, nodeOptions } from "./node/directories.ts";
 import { contextOf } from "./node/node-context.ts";
 
 export const metrics: Command = {
@@ -9,7 +9,7 @@ export const metrics: Command = {
 while \`genie agent\` runs with --metrics, --textfile or --events. Changes nothing.`,
   options: nodeOptions,
   async run(input, { env, stdout }) {
-    const host = hostOf(input);
+    const { host } = directoriesOf(input);
     const context = contextOf(input, env);
     const counters = new CallCounters(context.config.dataDir);
     await stdout(

@@ -9,7 +9,6 @@ import { watch, watchOf, watchOptions } from "./command/watch.ts";
 import { whileInstalling } from "./install/installer-lock.ts";
 import {
   directoriesOf,
-  hostOf,
   nodeOptions,
   ownFile,
   ownType,
@@ -30,13 +29,11 @@ attachments are left.`,
   async run(input, terminal) {
     const request = {
       directories: directoriesOf(input),
-      host: hostOf(input),
       force: input.flag("force"),
       env: terminal.env,
     };
-    const { directories, host } = request;
     const remove = async () => {
-      const done = await whileInstalling(directories.confDir, host, () =>
+      const done = await whileInstalling(request.directories, () =>
         removeGenie(request),
       );
       // Plugins word the errors of their DEL.
@@ -53,7 +50,7 @@ attachments are left.`,
 /** Rounds until nothing is left to remove; a problem is that something is left. */
 function untilRemoved(
   remove: () => Promise<string>,
-  { directories: { confDir, binDir }, host }: RemovalRequest,
+  { directories: { host, confDir, binDir } }: RemovalRequest,
   { stdout }: Terminal,
 ): () => Promise<void> {
   let told = "";

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { runCommand } from "../../lib/cli/main.ts";
 import type { Terminal } from "../../lib/cli/command/terminal.ts";
+import { Host } from "../../lib/cli/node/host.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { RecordDirectory } from "../../lib/state/record-directory.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
@@ -74,6 +75,7 @@ export class NodeDirectory implements Disposable {
   readonly confDir = join(this.root, "etc/cni/net.d");
   readonly binDir = join(this.root, "opt/cni/bin");
   readonly dataDir = join(this.root, "var/lib/genie");
+  readonly host = new Host();
   /** The executable that `install` copies. */
   readonly self: string;
 

@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { keepInstalled } from "../../lib/cli/install/installer-lock.ts";
-import { Host } from "../../lib/cli/node/host.ts";
 import { smallDisk } from "../support/disk.ts";
 import { Netns } from "../support/netns.ts";
 import { NodeDirectory, ptpConf, speaksAll } from "./fixtures.ts";
@@ -218,7 +217,7 @@ describe("uninstall", () => {
   test("an agent runs, nothing is removed: it would install genie again", async () => {
     using node = await NodeDirectory.installed();
     const before = node.inodes();
-    expect(keepInstalled(node.binDir, new Host())).toBe(true);
+    expect(keepInstalled(node)).toBe(true);
     const { exitCode, stderr } = await node.type("uninstall", ["--force"]);
     expect([exitCode, stderr]).toEqual([
       1,

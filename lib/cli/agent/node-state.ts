@@ -18,7 +18,6 @@ import {
   directoryArgs,
   nodeOptions,
 } from "../node/directories.ts";
-import type { Host } from "../node/host.ts";
 import { nodeContext } from "../node/node-context.ts";
 
 /** Milliseconds: every network has its own limit. */
@@ -27,9 +26,9 @@ const limitMs = 60_000;
 /** Throws Error when the root cannot be changed. */
 export function hostState(
   directories: Directories,
-  host: Host,
   terminal: Pick<Terminal, "env" | "self">,
 ): Promise<NodeState> {
+  const { host } = directories;
   if (host.isOwnRoot) return ownState(directories, terminal.env);
   const words = ["node-state", ...directoryArgs(directories)] as const;
   return runBelowRoot(host, words, nodeStateSchema, terminal, limitMs);

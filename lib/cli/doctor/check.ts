@@ -81,10 +81,9 @@ export interface Node {
 /** Throws 5 when the directory of networks cannot be read. */
 export function readNode(
   directories: Directories,
-  host: Host,
   terminal: Node["terminal"],
 ): Node {
-  const { confDir, binDir } = directories;
+  const { host, confDir, binDir } = directories;
   const files = readConfDir(host.path(confDir));
   const ours = findOwn(files);
   const config = ours && readConfigForCleanup(ours.plugin, () => {});
@@ -99,7 +98,7 @@ export function readNode(
     config,
     configProblem: ours && problemOf(() => readConfig(ours.plugin)),
     // An unreadable file of ours is a finding of another check.
-    context: attempt(() => nodeContext(directories, terminal.env, { host })),
+    context: attempt(() => nodeContext(directories, terminal.env)),
     path,
     searched: path.map((directory) => host.path(directory)),
   };

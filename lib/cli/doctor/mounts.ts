@@ -7,7 +7,6 @@ import { dirname } from "node:path";
 import { readConfDir } from "../../cni/confdir.ts";
 import { type GenieConfig, readConfigForCleanup } from "../../select/config.ts";
 import { type Directories, defaultDirectories } from "../node/directories.ts";
-import type { Host } from "../node/host.ts";
 import { findOwn } from "../node/node-context.ts";
 import { type Finding, fail, named } from "./check.ts";
 
@@ -16,8 +15,7 @@ const mountMs = 5000;
 
 /** Also checks the directories that our configuration names, once it can be read. */
 export async function checkMounts(
-  { confDir, binDir, dataDir = defaultDirectories.dataDir }: Directories,
-  host: Host,
+  { host, confDir, binDir, dataDir = defaultDirectories.dataDir }: Directories,
   ms = mountMs,
   read: (directory: string) => Promise<unknown> = (path) => readdir(path),
 ): Promise<Finding[]> {

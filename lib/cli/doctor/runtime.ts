@@ -174,10 +174,8 @@ export const checkRuntimeDirectories: Check = ({ host, directories }) =>
   runtimeSettings(host).flatMap((settings) => {
     const { runtime, file, confDir } = settings;
     const problems = [
-      binDirProblem(settings, directories, host),
-      confDir === undefined
-        ? undefined
-        : confDirProblem(settings, directories, host),
+      binDirProblem(settings, directories),
+      confDir === undefined ? undefined : confDirProblem(settings, directories),
     ].filter((problem) => problem !== undefined);
     const outcomes =
       problems.length > 0

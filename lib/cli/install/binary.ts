@@ -21,7 +21,7 @@ import { errnoOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Terminal } from "../command/terminal.ts";
 import { problemOf } from "../node/attempt.ts";
-import { ownType } from "../node/directories.ts";
+import { type Directories, ownType } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { versionsOf } from "../node/plugin-versions.ts";
 import { putExecutable, removeLeftOver } from "../node/replace-file.ts";
@@ -34,8 +34,7 @@ export class Binary {
   #known: string | undefined;
 
   constructor(
-    binDir: string,
-    host: Host,
+    { host, binDir }: Directories,
     terminal: Pick<Terminal, "env" | "self">,
   ) {
     this.#binDir = binDir;

@@ -15,6 +15,7 @@ import { messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import type { Env } from "../../cni/args.ts";
 import { attempt } from "../node/attempt.ts";
+import type { Directories } from "../node/directories.ts";
 import type { Host } from "../node/host.ts";
 import { readTextIfAny } from "../node/read-file.ts";
 import { makeDirectory, putText } from "../node/replace-file.ts";
@@ -37,17 +38,21 @@ const nodeKubeconfigs = [
   "/var/lib/kubelet/kubeconfig",
 ];
 
-/**
- * `directory` is where genie writes, `existing` the kubeconfig of the present
- * configuration; both are paths of the node.
- */
+/** The credential's directory, beside the networks: runtimes ignore subdirectories. */
+export function credentialDirectory({ confDir }: Directories): string {
+  return join(confDir, "genie.d");
+}
+
+/** `existing` is the kubeconfig of the present configuration, a path of the node. */
 export function chooseCredential(
   { named, account: { directory: mounted, isRequired } }: CredentialRequest,
-  { directory, existing }: { directory: string; existing: string | undefined },
-  host: Host,
+  existing: string | undefined,
+  directories: Directories,
   env: Env,
 ): Credential {
   if (named) return named;
+  const { host } = directories;
+  const directory = credentialDirectory(directories);
   const account = serviceAccount(mounted, directory, env);
   if (isRequired) {
     if (account) return account;
@@ -104,13 +109,14 @@ function serviceAccount(
  */
 export function writeCredential(
   credential: Credential,
-  directory: string,
-  host: Host,
+  directories: Directories,
 ): { kubeconfig: string | undefined; changed: boolean } {
   if (credential.kind === "none")
     return { kubeconfig: undefined, changed: false };
   if (credential.kind === "given")
     return { kubeconfig: credential.kubeconfig, changed: false };
+  const { host } = directories;
+  const directory = credentialDirectory(directories);
   makeDirectory(host.path(directory));
   const files = {
     ...credential.copies,

@@ -25,7 +25,6 @@ import { listWarnings } from "./own-list.ts";
 import {
   type InstallRequest,
   configuredKubeconfig,
-  credentialDirectory,
   credentialOf,
   planInstallation,
 } from "./plan.ts";
@@ -48,11 +47,11 @@ export class Installation {
     request: InstallRequest,
     terminal: Pick<Terminal, "env" | "self" | "version">,
   ) {
-    const { directories, host } = request;
+    const { directories } = request;
     this.#request = request;
     this.#terminal = terminal;
-    this.#binary = new Binary(directories.binDir, host, terminal);
-    this.#file = new OwnFile(directories, host);
+    this.#binary = new Binary(directories, terminal);
+    this.#file = new OwnFile(directories);
   }
 
   /**
@@ -60,8 +59,7 @@ export class Installation {
    * and 11 if another installer runs for too long.
    */
   run(): Promise<Step[]> {
-    const { directories, host } = this.#request;
-    return whileInstalling(directories.confDir, host, async () => {
+    return whileInstalling(this.#request.directories, async () => {
       for (let i = 0; i < mostAttempts; i++) {
         const steps = await this.#attempt();
         if (steps) return steps;
@@ -75,8 +73,7 @@ export class Installation {
 
   /** For a process that installs genie again and again: {@link keepInstalled}. */
   keep(): boolean {
-    const { directories, host } = this.#request;
-    return keepInstalled(directories.binDir, host);
+    return keepInstalled(this.#request.directories);
   }
 
   /** Writes only the credential, so that it stays valid even if another step fails. Whether it changed. */
@@ -119,8 +116,8 @@ export class Installation {
 
   /** Another CNI that removes our file does it again. */
   #renameWarnings(): Step[] {
-    const { directories, host } = this.#request;
-    const files = renamedFiles(namesIn(host.path(directories.confDir)));
+    const { host, confDir } = this.#request.directories;
+    const files = renamedFiles(namesIn(host.path(confDir)));
     const ours = files.filter((file) => file.startsWith(ownFile));
     if (ours.length === 0) return [];
     const names = ours.join(", ");
@@ -129,16 +126,15 @@ export class Installation {
   }
 
   #writeCredential(credential: Credential) {
-    const { directories, host } = this.#request;
-    return writeCredential(credential, credentialDirectory(directories), host);
+    return writeCredential(credential, this.#request.directories);
   }
 
   /** No refusal: the file may be of a runtime that is not used any more. */
   #runtimeWarnings(): Step[] {
-    const { directories, host } = this.#request;
-    return runtimeSettings(host)
-      .filter((settings) => !confDirProblem(settings, directories, host))
-      .flatMap((settings) => binDirProblem(settings, directories, host) ?? [])
+    const { directories } = this.#request;
+    return runtimeSettings(directories.host)
+      .filter((settings) => !confDirProblem(settings, directories))
+      .flatMap((settings) => binDirProblem(settings, directories) ?? [])
       .map(({ found, advice }) =>
         warning(`${found}: every pod fails there: ${advice}`),
       );

@@ -7,19 +7,18 @@ import { CniError, Code } from "../../cni/error.ts";
 import { messageOf } from "../../linux/errno.ts";
 import { Open, close, openIfAny } from "../../linux/file-calls.ts";
 import { tryLock, tryShare } from "../../linux/file-lock.ts";
-import type { Host } from "../node/host.ts";
+import type { Directories } from "../node/directories.ts";
 
 const pollMs = 50;
 /** Longer than an installation takes. */
 const limitMs = 60_000;
 
 /**
- * Runs `work` under the installers' lock of `confDir` (a path of the node), without
- * a lock if the directory is missing. Throws 11 after the time limit.
+ * Runs `work` under the installers' lock of `confDir`, without a lock if the directory
+ * is missing. Throws 11 after the time limit.
  */
 export async function whileInstalling<T>(
-  confDir: string,
-  host: Host,
+  { host, confDir }: Directories,
   work: () => Promise<T>,
 ): Promise<T> {
   const fd = openDirectory(host.path(confDir), confDir);
@@ -44,7 +43,7 @@ export async function whileInstalling<T>(
  * As long as this process lives, `uninstall` finds that genie would be installed again:
  * a shared flock on the plugin directory. False if it could not be taken now.
  */
-export function keepInstalled(binDir: string, host: Host): boolean {
+export function keepInstalled({ host, binDir }: Directories): boolean {
   const fd = openDirectory(host.path(binDir), binDir);
   if (fd === undefined) return false;
   const isTaken = tryShare(fd);
@@ -53,7 +52,7 @@ export function keepInstalled(binDir: string, host: Host): boolean {
 }
 
 /** Throws 11 while an agent or `install --watch` would install genie again. */
-export function requireNoKeeper(binDir: string, host: Host): void {
+export function requireNoKeeper({ host, binDir }: Directories): void {
   const fd = openDirectory(host.path(binDir), binDir);
   if (fd === undefined) return;
   try {

@@ -26,10 +26,14 @@ export class ListCopy {
   /** The path of the file itself. */
   readonly #original: string;
 
-  constructor(directories: Directories, host: Host) {
+  constructor({
+    host,
+    confDir,
+    dataDir = defaultDirectories.dataDir,
+  }: Directories) {
     this.#host = host;
-    this.#directory = directories.dataDir ?? defaultDirectories.dataDir;
-    this.#original = join(directories.confDir, ownFile);
+    this.#directory = dataDir;
+    this.#original = join(confDir, ownFile);
   }
 
   /** The path on the node. */

@@ -4,7 +4,6 @@ import { invalidConfig } from "../../cni/error.ts";
 import { errnoOf, messageOf } from "../../linux/errno.ts";
 import { quote } from "../../linux/text.ts";
 import { type Directories, ownFile } from "../node/directories.ts";
-import type { Host } from "../node/host.ts";
 import { readTextIfAny } from "../node/read-file.ts";
 import {
   isLink,
@@ -35,16 +34,15 @@ export interface Base {
 
 export class OwnFile {
   readonly #directories: Directories;
-  readonly #host: Host;
   /** May be a symbolic link. */
   readonly #link: string;
   readonly copy: ListCopy;
 
-  constructor(directories: Directories, host: Host) {
+  constructor(directories: Directories) {
+    const { host } = directories;
     this.#directories = directories;
-    this.#host = host;
     this.#link = join(host.path(directories.confDir), ownFile);
-    this.copy = new ListCopy(directories, host);
+    this.copy = new ListCopy(directories);
   }
 
   /** The path on the node. */
@@ -91,7 +89,7 @@ export class OwnFile {
   }
 
   get #target(): string {
-    return this.#host.target(this.path);
+    return this.#directories.host.target(this.path);
   }
 
   /** Our last valid list. */

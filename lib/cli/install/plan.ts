@@ -2,7 +2,6 @@
  * What an installation is to write. Everything is checked here, before anything changes
  * (container-runtimes.md K-1).
  */
-import { join } from "node:path";
 import { readConfDir } from "../../cni/confdir.ts";
 import { CniError, invalidConfig } from "../../cni/error.ts";
 import { own, ownText, parseJson } from "../../cni/json.ts";
@@ -37,7 +36,6 @@ import { type Settings, withSettings } from "./settings.ts";
 
 export interface InstallRequest {
   directories: Directories;
-  host: Host;
   credential: CredentialRequest;
   /** Keys of the configuration to set, read for each run. Throws Error. */
   settings: () => Settings;
@@ -61,7 +59,8 @@ export async function planInstallation(
   file: OwnFile,
   env: Env,
 ): Promise<Plan> {
-  const { directories, host, force, settings } = request;
+  const { directories, force, settings } = request;
+  const { host, confDir, dataDir } = directories;
   requireMemory(host);
   const read = file.read(force);
   const base = { ...read, list: withSettings(read.list, settings()) };
@@ -73,7 +72,6 @@ export async function planInstallation(
   );
   const credential = credentialOf(request, base, env);
   await requireUsable(credential, host, env);
-  const { confDir, dataDir } = directories;
   const isKnown =
     confDir === defaultDirectories.confDir ||
     configuredConfDir(plugin) !== undefined;
@@ -100,15 +98,15 @@ export async function planInstallation(
  * elsewhere: k3s and others have directories of their own.
  */
 function withDirectories<T>(
-  { directories, host }: InstallRequest,
+  { directories }: InstallRequest,
   choose: () => T,
 ): T {
   try {
     return choose();
   } catch (cause) {
-    const elsewhere = runtimeSettings(host).flatMap((settings) => [
-      confDirProblem(settings, directories, host),
-      binDirProblem(settings, directories, host),
+    const elsewhere = runtimeSettings(directories.host).flatMap((settings) => [
+      confDirProblem(settings, directories),
+      binDirProblem(settings, directories),
     ]);
     const { code, details } = CniError.from(cause);
     const texts = elsewhere.flatMap((problem) =>
@@ -139,7 +137,7 @@ function configOf(plugin: object, file: string): GenieConfig {
 
 /** `plugin` is genie's plugin object, with the keys of `file`. */
 function chooseNetwork(
-  { directories: { confDir, binDir }, host, defaultPlugin }: InstallRequest,
+  { directories: { host, confDir, binDir }, defaultPlugin }: InstallRequest,
   plugin: object,
   file: string,
   isInstalled: boolean,
@@ -166,20 +164,14 @@ function chooseNetwork(
   return chosen;
 }
 
-/** The credential's directory, beside the networks: runtimes ignore subdirectories. */
-export function credentialDirectory({ confDir }: Directories): string {
-  return join(confDir, "genie.d");
-}
-
 /** The credential to use, with the present configuration. */
 export function credentialOf(
-  { directories, host, credential }: InstallRequest,
+  { directories, credential }: InstallRequest,
   base: Base,
   env: Env,
 ): Credential {
-  const directory = credentialDirectory(directories);
   const existing = configuredKubeconfig(base);
-  return chooseCredential(credential, { directory, existing }, host, env);
+  return chooseCredential(credential, existing, directories, env);
 }
 
 export function configuredKubeconfig({ list }: Base): string | undefined {

@@ -14,7 +14,9 @@ export const ownType = "genie";
  */
 export const ownFile = "00-genie.conflist";
 
+/** Genie's directories, as paths of the node. */
 export interface Directories {
+  host: Host;
   confDir: string;
   binDir: string;
   /** Overrides the configuration. */
@@ -43,6 +45,7 @@ export const nodeOptions = {
 
 export function directoriesOf(input: Input): Directories {
   return {
+    host: hostOf(input),
     confDir: input.path("conf-dir") ?? defaultDirectories.confDir,
     binDir: input.path("bin-dir") ?? defaultDirectories.binDir,
     dataDir: input.path("data-dir"),
@@ -60,7 +63,7 @@ export function directoryArgs(directories: Directories): string[] {
 }
 
 /** Throws UsageError for a root that is no directory: a node there would look empty. */
-export function hostOf(input: Input): Host {
+function hostOf(input: Input): Host {
   const root = input.path("root");
   if (
     root !== undefined &&

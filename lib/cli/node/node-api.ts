@@ -7,7 +7,7 @@ import { serviceAccountDirectory } from "../../kube/access/access.ts";
 import type { Input } from "../command/input.ts";
 import { optionsOf } from "../command/options.ts";
 import type { Env } from "../../cni/args.ts";
-import { hostOf } from "./directories.ts";
+import { directoriesOf } from "./directories.ts";
 import { contextOf } from "./node-context.ts";
 
 export const apiOptions = optionsOf({
@@ -36,7 +36,7 @@ export function openNodeApi(input: Input, env: Env): Promise<Api> {
   const token = join(serviceAccountDirectory, "token");
   if (inClusterServer(env) !== undefined && existsSync(token))
     return openApi({}, env);
-  const host = hostOf(input);
+  const { host } = directoriesOf(input);
   const place = (path: string) => host.path(path);
   return openApi(
     () => contextOf(input, env).config.kube,

@@ -19,11 +19,9 @@ import {
   type Directories,
   defaultDirectories,
   directoriesOf,
-  hostOf,
   ownFile,
   ownType,
 } from "./directories.ts";
-import { Host } from "./host.ts";
 
 export interface OwnNetwork {
   file: string;
@@ -41,7 +39,6 @@ export function findOwn(files: readonly ConfFile[]): OwnNetwork | undefined {
 }
 
 interface ContextOptions {
-  host?: Host;
   dependencies?: Dependencies;
   request?: Partial<Request>;
   /** The `runtimeConfig` that a runtime sends to a configuration with these capabilities. */
@@ -54,8 +51,7 @@ export function contextOf(
   env: Env,
   request: Partial<Request> = {},
 ): Context {
-  const host = hostOf(input);
-  return nodeContext(directoriesOf(input), env, { host, request });
+  return nodeContext(directoriesOf(input), env, { request });
 }
 
 /**
@@ -66,13 +62,12 @@ export function nodeContext(
   directories: Directories,
   env: Env,
   {
-    host = new Host(),
     dependencies = systemDependencies(env),
     request = {},
     runtimeConfig,
   }: ContextOptions = {},
 ): Context {
-  const { confDir, binDir, dataDir } = directories;
+  const { host, confDir, binDir, dataDir } = directories;
   const files = readConfDir(host.path(confDir));
   const found = findOwn(files);
   if (!found) requireReadable(files, directories, request.command === "ADD");

@@ -117,8 +117,7 @@ function matching(host: Host, pattern: string): string[] {
 /** The runtime does not find genie's executable. */
 export function binDirProblem(
   { file, binDirs }: RuntimeSettings,
-  { binDir }: Directories,
-  host: Host,
+  { host, binDir }: Directories,
 ): Problem | undefined {
   if (binDirs.length === 0) return undefined;
   if (binDirs.some((one) => host.target(one) === host.target(binDir)))
@@ -133,8 +132,8 @@ export function binDirProblem(
 export function confDirProblem(
   { file, confDir = defaultDirectories.confDir }: RuntimeSettings,
   directories: Directories,
-  host: Host,
 ): Problem | undefined {
+  const { host } = directories;
   if (host.target(confDir) === host.target(directories.confDir))
     return undefined;
   return {

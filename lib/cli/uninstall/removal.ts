@@ -16,12 +16,10 @@ import { recordDirectory } from "../../state/record-directory.ts";
 import { statusSynced } from "../../state/synced.ts";
 import { counted } from "../command/output.ts";
 import type { Env } from "../../cni/args.ts";
-import { credentialFiles } from "../install/credential.ts";
+import { credentialDirectory, credentialFiles } from "../install/credential.ts";
 import { requireNoKeeper } from "../install/installer-lock.ts";
 import { ListCopy } from "../install/list-copy.ts";
-import { credentialDirectory } from "../install/plan.ts";
 import { type Directories, ownFile, ownType } from "../node/directories.ts";
-import type { Host } from "../node/host.ts";
 import { nodeContext } from "../node/node-context.ts";
 import { removePath, removeWritten } from "../node/replace-file.ts";
 import { runtimesOf } from "../node/runtimes.ts";
@@ -37,31 +35,30 @@ import {
 
 export interface RemovalRequest {
   directories: Directories;
-  host: Host;
   force: boolean;
   env: Env;
 }
 
 /** Returns the changes. Throws Error, and nothing has changed, while genie is needed. */
 export async function removeGenie(request: RemovalRequest): Promise<string[]> {
-  const { directories, host, force, env } = request;
-  const { confDir, binDir } = directories;
-  const context = nodeContext(directories, env, { host });
+  const { directories, force, env } = request;
+  const { host, confDir, binDir } = directories;
+  const context = nodeContext(directories, env);
   const { dataDir } = context.config;
   const files = readConfDir(host.path(confDir));
   const former = formerNetwork(confDir, files);
   refuseOthers(files, confDir);
-  requireNoKeeper(binDir, host);
+  requireNoKeeper(directories);
   const requireFree = async () => {
     if (!force) await refuseHeld(context, former, host);
   };
   await requireFree();
   const path = join(confDir, ownFile);
   const isConfigured = await removeUnless(requireFree, host.path(path));
-  new ListCopy(directories, host).remove(dataDir);
+  new ListCopy(directories).remove(dataDir);
   const done = [
     ...(isConfigured ? [`removed ${path}${othersOf(files)}`] : []),
-    ...removeCredential(credentialDirectory(directories), host),
+    ...removeCredential(directories),
     ...(force && host.isOwnRoot ? await deleteGone(context, binDir) : []),
     // CRI-O deletes a pod with the configuration that it cached at ADD
     // (container-runtimes.md §3.6), which is ours: records and executable must outlive
@@ -134,8 +131,9 @@ function othersOf(files: readonly ConfFile[]): string {
     : `, and with it the plugins of others: ${types.join(", ")}`;
 }
 
-function removeCredential(directory: string, host: Host): string[] {
-  const place = host.path(directory);
+function removeCredential(directories: Directories): string[] {
+  const directory = credentialDirectory(directories);
+  const place = directories.host.path(directory);
   if (!existsSync(place)) return [];
   for (const file of credentialFiles) removeWritten(join(place, file));
   removeDirectory(place);

@@ -49,11 +49,16 @@ describe("checkMounts", () => {
       join(root.path, "conf/00-genie.conflist"),
       JSON.stringify({ cniVersion: "1.0.0", name: "x", plugins: [plugin] }),
     );
-    const directories = { confDir: "/conf", binDir: "/bin", dataDir: "/data" };
+    const directories = {
+      host: new Host(root.path),
+      confDir: "/conf",
+      binDir: "/bin",
+      dataDir: "/data",
+    };
     const read = (directory: string) =>
       directory === join(root.path, path) ? never : Promise.reject(new Error());
-    expect(
-      await checkMounts(directories, new Host(root.path), 10, read),
-    ).toEqual([hanging(join(root.path, path))]);
+    expect(await checkMounts(directories, 10, read)).toEqual([
+      hanging(join(root.path, path)),
+    ]);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { chooseCredential } from "../../../lib/cli/install/credential.ts";
+import { defaultDirectories } from "../../../lib/cli/node/directories.ts";
 import { Host } from "../../../lib/cli/node/host.ts";
 import { readKubeconfig } from "../../../lib/kube/access/kubeconfig.ts";
 import { NodeDirectory } from "../fixtures.ts";
@@ -54,13 +55,13 @@ describe("install, credentials", () => {
     node.write("etc/kubernetes/kubelet.conf", plainKubeconfig);
     node.write("etc/own.conf", "");
     node.write("etc/cni/net.d/genie.d/kubeconfig", "");
-    const directory = "/etc/cni/net.d/genie.d";
-    const existing = former === "genie.d" ? `${directory}/kubeconfig` : former;
+    const existing =
+      former === "genie.d" ? "/etc/cni/net.d/genie.d/kubeconfig" : former;
     const choose = (isRequired: boolean) =>
       chooseCredential(
         { account: { directory: account(node), isRequired } },
-        { directory, existing },
-        new Host(node.root),
+        existing,
+        { ...defaultDirectories, host: new Host(node.root) },
         inCluster,
       );
     expect(choose(false)).toMatchObject({ kind: "given", kubeconfig: chosen });

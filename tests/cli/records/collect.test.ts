@@ -14,8 +14,7 @@ function nodeWithOld() {
   const executed = join(node.root, "executed");
   node.plugin("ptp", `#!/bin/sh\ncat >/dev/null\ntouch ${executed}\n`);
   const old = node.record({ bootId: "earlier" });
-  const { confDir, binDir, dataDir } = node;
-  const context = nodeContext({ confDir, binDir, dataDir }, {});
+  const context = nodeContext(node, {});
   const outcome = async () => {
     const { deleted, abandoned, waiting, failed } = await collect(context, 0);
     return {

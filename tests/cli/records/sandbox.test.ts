@@ -23,8 +23,7 @@ async function whyUnseenBy(
   using node = new NodeDirectory();
   for (const [i, record] of records.entries())
     node.record({ containerId: `c${i}`, ...record });
-  const { confDir, binDir, dataDir } = node;
-  const context = nodeContext({ confDir, binDir, dataDir }, {});
+  const context = nodeContext(node, {});
   return await whyUnseen(context, command, namespaces);
 }
 
