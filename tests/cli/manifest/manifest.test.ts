@@ -273,8 +273,12 @@ describe("manifest", () => {
   ])(
     "%j, warns if its agent does not set the labels",
     async (words, warning) => {
-      const image = ["--image", "genie:1"];
-      const { exitCode, stderr } = await type(["manifest", ...image, ...words]);
+      const daemonSet = ["--image", "genie:1"];
+      const { exitCode, stderr } = await type([
+        "manifest",
+        ...daemonSet,
+        ...words,
+      ]);
       expect([exitCode, stderr]).toEqual([0, warning]);
     },
   );
