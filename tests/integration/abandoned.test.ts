@@ -64,6 +64,19 @@ async function abandonedPod(node: ScriptedNode): Promise<Pod> {
   return pod;
 }
 
+/** A pod of which only alpha has a result; neither network can be deleted. */
+async function halfCompletedPod(node: ScriptedNode): Promise<Pod> {
+  const pod = await node.attach(two);
+  const path = node.resultPath(pod);
+  const { results } = JSON.parse(readFileSync(path, "utf8")) as {
+    results: unknown[];
+  };
+  writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
+  for (const type of ["alpha", "beta"])
+    node.delegates.behave(`DEL ${type}`, failing(`no ${type}`));
+  return pod;
+}
+
 describe("an attachment without a recorded result", () => {
   test("is tried once more; a failure is logged, kept, and no error", async () => {
     await using node = await startScriptedNode();
@@ -122,14 +135,7 @@ describe("an attachment without a recorded result", () => {
 
   test("one beside a completed one that fails: kept apart at once", async () => {
     await using node = await startScriptedNode();
-    const pod = await node.attach(two);
-    const path = node.resultPath(pod);
-    const { results } = JSON.parse(readFileSync(path, "utf8")) as {
-      results: unknown[];
-    };
-    writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
-    for (const type of ["alpha", "beta"])
-      node.delegates.behave(`DEL ${type}`, failing(`no ${type}`));
+    const pod = await halfCompletedPod(node);
     expect(await node.fail("DEL", pod, two)).toEqual({
       cniVersion: "1.0.0",
       code: 42,
@@ -164,14 +170,7 @@ describe("an attachment without a recorded result", () => {
 
   test("an unreadable one of the same ADD: replaced, with the errors", async () => {
     await using node = await startScriptedNode();
-    const pod = await node.attach(two);
-    const path = node.resultPath(pod);
-    const { results } = JSON.parse(readFileSync(path, "utf8")) as {
-      results: unknown[];
-    };
-    writeFileSync(path, JSON.stringify({ results: results.slice(0, 1) }));
-    for (const type of ["alpha", "beta"])
-      node.delegates.behave(`DEL ${type}`, failing(`no ${type}`));
+    const pod = await halfCompletedPod(node);
     await node.fail("DEL", pod, two);
     const directory = join(node.dataDir, "abandoned");
     const [file = ""] = readdirSync(directory);
@@ -267,12 +266,12 @@ describe("an attachment that ADD completed", () => {
     await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
     const pod = await completed(node);
+    node.attachedEarlier([pod]);
     mkdirSync(join(node.dataDir, "abandoned"), { mode: 0o700 });
     disk.fill();
     await node.fail("DEL", pod, two);
     await node.fail("DEL", pod, { ...two, config: { deleteGiveUp: 0 } });
-    await Bun.sleep(1000);
-    const config = { deleteGiveUp: 1 };
+    const config = { deleteGiveUp: 60 };
     await node.succeed("DEL", pod, { ...two, config });
     expect((await node.remains()).records).toEqual([]);
     node.delegates.behave("DEL beta", {});
@@ -284,14 +283,14 @@ describe("an attachment that ADD completed", () => {
     await using node = await startScriptedNode();
     await using disk = await smallDisk(node.dataDir);
     const pod = await completed(node);
+    node.attachedEarlier([pod]);
     const record = node.record(pod);
     await disk.makeReadOnly();
     expect(await node.fail("DEL", pod, two)).toMatchObject({
       code: 42,
       details: expect.stringContaining("read-only file system"),
     });
-    await Bun.sleep(1000);
-    const config = { deleteGiveUp: 1 };
+    const config = { deleteGiveUp: 60 };
     await node.succeed("DEL", pod, { ...two, config });
     // It stays where it is, and GC meets it when the container is gone.
     expect(node.record(pod)).toEqual(record);
